@@ -1,0 +1,45 @@
+"""Every test run: its own settings and caches, one thread per worker, a screen or a clear skip."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+_HOME = Path(tempfile.mkdtemp(prefix="napari-sam2-tests-"))
+
+# Before napari, torch or the model cache are first imported: never the settings or models of
+# whoever runs the tests.
+os.environ["NAPARI_CONFIG"] = str(_HOME / "napari-settings.yaml")
+os.environ["NAPARI_SAM2_CACHE"] = str(_HOME / "models")
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+_SCREENLESS = {"offscreen", "minimal", "minimalegl"}
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_configure() -> None:
+    """Fall back to Qt's offscreen platform where neither a screen nor Xvfb is to be had."""
+    has_screen = "DISPLAY" in os.environ or "WAYLAND_DISPLAY" in os.environ
+    if sys.platform.startswith("linux") and not has_screen:
+        os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+
+
+def pytest_unconfigure() -> None:
+    """Remove the run's settings and caches."""
+    shutil.rmtree(_HOME, ignore_errors=True)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip, with the reason, the tests that need OpenGL where Qt has no screen."""
+    if os.environ.get("QT_QPA_PLATFORM") not in _SCREENLESS:
+        return
+    reason = "needs OpenGL: no screen here and no Xvfb (on Debian: apt-get install xvfb)"
+    for item in items:
+        if item.get_closest_marker("gl") is not None:
+            item.add_marker(pytest.mark.skip(reason=reason))

@@ -1,0 +1,62 @@
+"""The manifest that napari reads: valid, found by its entry point, every command real."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from importlib import import_module
+from importlib.metadata import distribution
+from pathlib import Path
+
+import pytest
+from npe2 import PluginManifest
+
+import napari_sam2
+
+MANIFEST = Path(napari_sam2.__file__).with_name("napari.yaml")
+
+
+@pytest.fixture(scope="module")
+def manifest() -> PluginManifest:
+    return PluginManifest.from_file(MANIFEST)
+
+
+def test_manifest_is_valid_for_npe2(manifest):
+    manifest.validate_imports()
+    assert manifest.name == "napari-sam2"
+    assert manifest.display_name
+
+
+def test_npe2_command_accepts_the_installed_plugin():
+    done = subprocess.run(
+        [sys.executable, "-m", "npe2", "validate", "napari-sam2", "--imports"],
+        capture_output=True,
+        encoding="utf-8",
+        env={**os.environ, "PYTHONUTF8": "1"},
+        check=False,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_entry_point_leads_to_the_manifest(manifest):
+    (entry,) = distribution("napari-sam2").entry_points.select(group="napari.manifest")
+    assert (entry.name, entry.value) == ("napari-sam2", "napari_sam2:napari.yaml")
+    assert PluginManifest.from_distribution("napari-sam2").display_name == manifest.display_name
+
+
+def test_every_command_resolves_to_a_callable(manifest):
+    commands = manifest.contributions.commands or []
+    assert commands
+    for command in commands:
+        module, _, name = command.python_name.partition(":")
+        assert callable(getattr(import_module(module), name)), command.id
+
+
+def test_widgets_and_samples_name_known_commands(manifest):
+    contributions = manifest.contributions
+    known = {command.id for command in contributions.commands or []}
+    users = [*(contributions.widgets or []), *(contributions.sample_data or [])]
+    assert users
+    assert {user.command for user in users if getattr(user, "command", None)} <= known
