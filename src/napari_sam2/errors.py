@@ -1,0 +1,57 @@
+"""The errors that users see: what happened, what is safe, what to do."""
+
+
+class Sam2Error(Exception):
+    """Base of every error that napari-sam2 raises on purpose.
+
+    Parameters
+    ----------
+    happened : str
+        What went wrong, in one sentence, with the values that matter.
+    safe : str, optional
+        What the user has not lost.
+    remedy : str, optional
+        What to do next.
+    """
+
+    def __init__(self, happened: str, *, safe: str = "", remedy: str = "") -> None:
+        self.happened = happened
+        self.safe = safe
+        self.remedy = remedy
+        super().__init__(" ".join(part for part in (happened, safe, remedy) if part))
+
+
+class StackError(Sam2Error):
+    """The image cannot be read as a stack of frames."""
+
+
+class PromptError(Sam2Error):
+    """A prompt does not fit the stack, or prompts cannot be read."""
+
+
+class LabelsError(Sam2Error):
+    """Labels cannot be held, written or exported."""
+
+
+class CheckpointError(Sam2Error):
+    """A model file is missing, damaged, foreign or unsafe."""
+
+
+class DownloadError(CheckpointError):
+    """A model file could not be fetched or verified."""
+
+
+class DeviceError(Sam2Error):
+    """The compute device is missing, vanished or ran out of memory."""
+
+
+class SessionError(Sam2Error):
+    """A tracking session cannot do what was asked, or its file cannot be read."""
+
+
+class EvaluationError(Sam2Error):
+    """Labelled data cannot be evaluated."""
+
+
+class TrainingError(Sam2Error):
+    """Training cannot start or go on."""

@@ -1,0 +1,66 @@
+"""Tensors that travel together between the parts of the network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ImageFeatures:
+    """What the image encoder says about a batch of B frames of side S.
+
+    Attributes
+    ----------
+    stride4 : Tensor, shape (B, C / 8, S / 4, S / 4)
+    stride8 : Tensor, shape (B, C / 4, S / 8, S / 8)
+    stride16 : Tensor, shape (B, C, S / 16, S / 16)
+    position : Tensor, shape (1, C, S / 16, S / 16)
+        Sine encoding of the positions of `stride16`.
+    """
+
+    stride4: Tensor
+    stride8: Tensor
+    stride16: Tensor
+    position: Tensor
+
+    def frame(self, index: int) -> ImageFeatures:
+        """Return the features of one frame of the batch, still with a batch axis of one."""
+        one = slice(index, index + 1)
+        return ImageFeatures(self.stride4[one], self.stride8[one], self.stride16[one], self.position)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MaskPrediction:
+    """What the mask decoder says about N objects.
+
+    Attributes
+    ----------
+    masks : Tensor, shape (N, M, S / 4, S / 4)
+        Mask logits.
+    ious : Tensor, shape (N, M)
+        Predicted IoU of each mask, in 0..1.
+    tokens : Tensor, shape (N, M, C)
+        Decoder tokens from which object pointers are made.
+    object_scores : Tensor, shape (N, 1)
+        Logits: above zero, the object is in the frame.
+    """
+
+    masks: Tensor
+    ious: Tensor
+    tokens: Tensor
+    object_scores: Tensor
+
+    def best(self) -> MaskPrediction:
+        """Keep the mask with the highest predicted IoU: M becomes 1."""
+        choice = self.ious.argmax(dim=1)
+        rows = torch.arange(len(choice), device=choice.device)
+        token = choice if self.tokens.shape[1] > 1 else torch.zeros_like(choice)
+        return MaskPrediction(
+            masks=self.masks[rows, choice].unsqueeze(1),
+            ious=self.ious[rows, choice].unsqueeze(1),
+            tokens=self.tokens[rows, token].unsqueeze(1),
+            object_scores=self.object_scores,
+        )

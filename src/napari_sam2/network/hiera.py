@@ -1,0 +1,154 @@
+"""Hiera: the hierarchical vision transformer trunk (arXiv 2306.00989) in SAM 2's variant."""
+
+from __future__ import annotations
+
+from itertools import accumulate
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from napari_sam2.network.config import HieraConfig
+from napari_sam2.network.layers import MLP
+
+_QUERY_STRIDE = 2
+
+
+class PatchEmbed(nn.Module):
+    """Overlapping 7 x 7 patches with stride 4, channels last."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.proj = nn.Conv2d(3, channels, kernel_size=7, stride=4, padding=3)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map (B, 3, S, S) to (B, S / 4, S / 4, C)."""
+        return self.proj(images).permute(0, 2, 3, 1)  # type: ignore[no-any-return]
+
+
+class WindowAttention(nn.Module):
+    """Self-attention inside a window, with optionally max-pooled queries."""
+
+    def __init__(self, dim: int, dim_out: int, heads: int, pool: bool) -> None:
+        super().__init__()
+        self.heads = heads
+        self.pool = pool
+        self.qkv = nn.Linear(dim, 3 * dim_out)
+        self.proj = nn.Linear(dim_out, dim_out)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Attend within each of (B, H, W, dim); pooled queries halve H and W."""
+        batch, height, width, _ = x.shape
+        q, k, v = self.qkv(x).chunk(3, dim=-1)
+        if self.pool:
+            q = _pool(q)
+            height, width = q.shape[1:3]
+        q, k, v = (self._split(part) for part in (q, k, v))
+        out = F.scaled_dot_product_attention(q, k, v).transpose(1, 2)
+        return self.proj(out.reshape(batch, height, width, -1))  # type: ignore[no-any-return]
+
+    def _split(self, x: Tensor) -> Tensor:
+        return x.flatten(1, 2).unflatten(2, (self.heads, -1)).transpose(1, 2)
+
+
+class HieraBlock(nn.Module):
+    """Attention and MLP with residuals; may change the width and halve the resolution.
+
+    Parameters
+    ----------
+    dim, dim_out : int
+        Channels before and after.
+    heads : int
+        Attention heads.
+    window : int
+        Window side in tokens; 0 attends over the whole frame.
+    pool : bool
+        Halve the resolution.
+    """
+
+    def __init__(self, dim: int, dim_out: int, heads: int, window: int, pool: bool) -> None:
+        super().__init__()
+        self.window = window
+        self.pool = pool
+        self.norm1 = nn.LayerNorm(dim, eps=1e-6)
+        self.attn = WindowAttention(dim, dim_out, heads, pool)
+        self.norm2 = nn.LayerNorm(dim_out, eps=1e-6)
+        self.mlp = MLP(dim_out, 4 * dim_out, dim_out, layers=2, activation=F.gelu)
+        self.proj = nn.Linear(dim, dim_out) if dim != dim_out else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, H, W, dim) to (B, H', W', dim_out)."""
+        normed = self.norm1(x)
+        shortcut = x
+        if self.proj is not None:
+            shortcut = self.proj(normed)
+            if self.pool:
+                shortcut = _pool(shortcut)
+        x = shortcut + self._attend(normed, shortcut.shape[1], shortcut.shape[2])
+        return x + self.mlp(self.norm2(x))  # type: ignore[no-any-return]
+
+    def _attend(self, x: Tensor, height: int, width: int) -> Tensor:
+        if not self.window:
+            return self.attn(x)  # type: ignore[no-any-return]
+        batch, x_height, x_width, _ = x.shape
+        # Padded tokens take part as keys, as in the reference: their value is the projection's bias.
+        x = F.pad(x, (0, 0, 0, -x_width % self.window, 0, -x_height % self.window))
+        rows, columns = x.shape[1] // self.window, x.shape[2] // self.window
+        x = x.unflatten(1, (rows, self.window)).unflatten(3, (columns, self.window))
+        x = x.transpose(2, 3).flatten(0, 2)
+        x = self.attn(x).unflatten(0, (batch, rows, columns))
+        return x.transpose(2, 3).flatten(3, 4).flatten(1, 2)[:, :height, :width]
+
+
+class Hiera(nn.Module):
+    """The trunk: four stages at strides 4, 8, 16 and 32."""
+
+    def __init__(self, config: HieraConfig) -> None:
+        super().__init__()
+        ends = [total - 1 for total in accumulate(config.stages)]
+        self.stage_ends = tuple(ends)
+        self.patch_embed = PatchEmbed(config.embed_dim)
+        self.pos_embed = nn.Parameter(torch.zeros(1, config.embed_dim, *config.background_size))
+        self.pos_embed_window = nn.Parameter(
+            torch.zeros(1, config.embed_dim, config.windows[0], config.windows[0])
+        )
+        self.blocks = nn.ModuleList(_blocks(config, ends))
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """Map (B, 3, S, S) to one (B, C, H, W) map per stage, finest first."""
+        x = self.patch_embed(images)
+        x = x + self._position(x.shape[1], x.shape[2])
+        maps = []
+        for index, block in enumerate(self.blocks):
+            x = block(x)
+            if index in self.stage_ends:
+                maps.append(x.permute(0, 3, 1, 2))
+        return maps
+
+    def _position(self, height: int, width: int) -> Tensor:
+        background = F.interpolate(self.pos_embed, size=(height, width), mode="bicubic")
+        side = self.pos_embed_window.shape[-1]
+        repeats = (1, 1, -(-height // side), -(-width // side))
+        window = self.pos_embed_window.tile(repeats)[:, :, :height, :width]
+        return (background + window).permute(0, 2, 3, 1)
+
+
+def _blocks(config: HieraConfig, ends: list[int]) -> list[HieraBlock]:
+    blocks = []
+    dim, heads, stage = config.embed_dim, config.heads, 0
+    for index in range(sum(config.stages)):
+        # The window lags by a block: a stage's first block still works on the finer grid.
+        window = 0 if index in config.global_blocks else config.windows[stage]
+        starts_stage = index - 1 in ends
+        dim_out = dim * 2 if starts_stage else dim
+        if starts_stage:
+            heads *= 2
+            stage += 1
+        blocks.append(HieraBlock(dim, dim_out, heads, window, pool=starts_stage))
+        dim = dim_out
+    return blocks
+
+
+def _pool(x: Tensor) -> Tensor:
+    pooled = F.max_pool2d(x.permute(0, 3, 1, 2), _QUERY_STRIDE, _QUERY_STRIDE)
+    return pooled.permute(0, 2, 3, 1)

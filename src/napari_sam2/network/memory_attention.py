@@ -1,0 +1,70 @@
+"""Memory attention: the current frame's features look at the memory bank."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from napari_sam2.network.attention import RotaryAttention, RotaryTable
+
+_POSITION_WEIGHT = 0.1
+
+
+class MemoryAttentionLayer(nn.Module):
+    """Self-attention, cross-attention to the memories, feed-forward; normalised first."""
+
+    def __init__(self, width: int, memory_width: int, mlp: int) -> None:
+        super().__init__()
+        self.self_attn = RotaryAttention(width)
+        self.cross_attn_image = RotaryAttention(width, key_width=memory_width)
+        self.linear1 = nn.Linear(width, mlp)
+        self.linear2 = nn.Linear(mlp, width)
+        self.norm1 = nn.LayerNorm(width)
+        self.norm2 = nn.LayerNorm(width)
+        self.norm3 = nn.LayerNorm(width)
+
+    def forward(
+        self, x: Tensor, keys: Tensor, values: Tensor, turns: RotaryTable, pointers: int
+    ) -> Tensor:
+        """Update x (N, L, C) by keys and values (N, M, memory width)."""
+        normed = self.norm1(x)
+        x = x + self.self_attn(normed, normed, normed, turns)
+        x = x + self.cross_attn_image(self.norm2(x), keys, values, turns, unrotated=pointers)
+        return x + self.linear2(F.relu(self.linear1(self.norm3(x))))  # type: ignore[no-any-return]
+
+
+class MemoryAttention(nn.Module):
+    """A stack of layers and a last normalisation."""
+
+    def __init__(self, width: int, memory_width: int, layers: int, mlp: int) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(
+            MemoryAttentionLayer(width, memory_width, mlp) for _ in range(layers)
+        )
+        self.norm = nn.LayerNorm(width)
+
+    def forward(
+        self,
+        features: Tensor,
+        position: Tensor,
+        memory: Tensor,
+        memory_position: Tensor,
+        pointers: int,
+    ) -> Tensor:
+        """Condition features (N, C, h, w) on memory tokens.
+
+        Parameters
+        ----------
+        features, position : Tensor, shapes (N, C, h, w) and (1, C, h, w)
+        memory, memory_position : Tensor, shape (N, M, memory width)
+            Whole frames of h x w tokens, then the object pointers.
+        pointers : int
+            How many tokens at the end are object pointers.
+        """
+        height, width = features.shape[2:]
+        turns = RotaryTable(height, width, features.shape[1], features.device)
+        x = (features + _POSITION_WEIGHT * position).flatten(2).transpose(1, 2)
+        keys = memory + memory_position
+        for layer in self.layers:
+            x = layer(x, keys, memory, turns, pointers)
+        return self.norm(x).transpose(1, 2).unflatten(2, (height, width))  # type: ignore[no-any-return]

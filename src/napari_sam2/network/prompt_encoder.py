@@ -1,0 +1,76 @@
+"""Prompts to tokens: points and box corners sparse, masks dense."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from napari_sam2.network.layers import LayerNorm2d
+from napari_sam2.network.position import RandomFourierEncoding
+
+PAD = -1
+"""Label of a point that is not there."""
+BACKGROUND, OBJECT, BOX_START, BOX_END = 0, 1, 2, 3
+
+
+class PromptEncoder(nn.Module):
+    """Encode points, box corners and mask logits for the decoder.
+
+    Parameters
+    ----------
+    width : int
+        Channels of the tokens.
+    mask_channels : int
+        Channels inside the mask's downscaling.
+    """
+
+    def __init__(self, width: int, mask_channels: int) -> None:
+        super().__init__()
+        self.pe_layer = RandomFourierEncoding(width)
+        self.point_embeddings = nn.ModuleList(nn.Embedding(1, width) for _ in range(4))
+        self.not_a_point_embed = nn.Embedding(1, width)
+        self.no_mask_embed = nn.Embedding(1, width)
+        quarter = mask_channels // 4
+        self.mask_downscaling = nn.Sequential(
+            nn.Conv2d(1, quarter, kernel_size=2, stride=2),
+            LayerNorm2d(quarter),
+            nn.GELU(),
+            nn.Conv2d(quarter, mask_channels, kernel_size=2, stride=2),
+            LayerNorm2d(mask_channels),
+            nn.GELU(),
+            nn.Conv2d(mask_channels, width, kernel_size=1),
+        )
+
+    def encode_points(self, points: Tensor, labels: Tensor, image_size: int) -> Tensor:
+        """Encode points, adding the padding point that the models were trained with.
+
+        Parameters
+        ----------
+        points : Tensor, shape (N, P, 2)
+            x, y in pixels of the model input, pixel centres at integers.
+        labels : Tensor of int, shape (N, P)
+            1 object, 0 background, 2 and 3 first and second box corner, -1 no point.
+        image_size : int
+            Side of the model input.
+
+        Returns
+        -------
+        Tensor, shape (N, P + 1, C)
+        """
+        padding = labels.new_full((len(labels), 1), PAD)
+        labels = torch.cat((labels, padding), dim=1)
+        encoded = self.pe_layer((points + 0.5) / image_size)
+        encoded = torch.cat((encoded, encoded.new_zeros(len(labels), 1, encoded.shape[2])), dim=1)
+        kinds = torch.cat(
+            (self.not_a_point_embed.weight, *(kind.weight for kind in self.point_embeddings))
+        )
+        real = (labels != PAD).unsqueeze(2)
+        return encoded * real + kinds[labels - PAD]
+
+    def encode_mask(self, masks: Tensor) -> Tensor:
+        """Encode mask logits (N, 1, 4 h, 4 w) as (N, C, h, w)."""
+        return self.mask_downscaling(masks)  # type: ignore[no-any-return]
+
+    def no_mask(self) -> Tensor:
+        """Return the dense embedding of no mask, (1, C, 1, 1)."""
+        return self.no_mask_embed.weight[:, :, None, None]

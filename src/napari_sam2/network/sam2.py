@@ -1,0 +1,162 @@
+"""The whole network: one module whose parameters are named as in the official checkpoints."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from napari_sam2.network.config import Sam2Config
+from napari_sam2.network.features import ImageFeatures, MaskPrediction
+from napari_sam2.network.image_encoder import ImageEncoder
+from napari_sam2.network.layers import MLP
+from napari_sam2.network.mask_decoder import MaskDecoder
+from napari_sam2.network.memory_attention import MemoryAttention
+from napari_sam2.network.memory_encoder import MemoryEncoder
+from napari_sam2.network.position import sine_grid, sine_time
+from napari_sam2.network.prompt_encoder import PAD, PromptEncoder
+
+
+class Sam2(nn.Module):
+    """SAM 2 and 2.1 (arXiv 2408.00714): tensors in, tensors out, no state between calls.
+
+    Which frames are remembered and what a prompt means is decided by the callers.
+
+    Parameters
+    ----------
+    config : Sam2Config
+        Sizes and switches.
+    """
+
+    def __init__(self, config: Sam2Config) -> None:
+        super().__init__()
+        self.config = config
+        width, memory = config.width, config.memory_width
+        self.image_encoder = ImageEncoder(config)
+        self.memory_attention = MemoryAttention(
+            width, memory, config.memory_layers, config.memory_mlp
+        )
+        self.memory_encoder = MemoryEncoder(width, memory, config.fuser_layers)
+        self.sam_prompt_encoder = PromptEncoder(width, config.mask_input_channels)
+        self.sam_mask_decoder = MaskDecoder(config)
+        self.obj_ptr_proj = MLP(width, width, width, layers=3)
+        self.mask_downsample = nn.Conv2d(1, 1, kernel_size=4, stride=4)
+        self.maskmem_tpos_enc = nn.Parameter(torch.zeros(config.memory_frames, 1, 1, memory))
+        self.no_mem_embed = nn.Parameter(torch.zeros(1, 1, width))
+        # Never read (features without memory skip the attention) but present in every checkpoint.
+        self.no_mem_pos_enc = nn.Parameter(torch.zeros(1, 1, width))
+        self.no_obj_ptr = nn.Parameter(torch.zeros(1, width))
+        if config.temporal_pointers:
+            self.obj_ptr_tpos_proj = nn.Linear(width, memory)
+        if config.absent_memory:
+            self.no_obj_embed_spatial = nn.Parameter(torch.zeros(1, memory))
+
+    def encode_image(self, images: Tensor) -> ImageFeatures:
+        """Encode normalised frames (B, 3, S, S); S is a multiple of 32."""
+        heads = {0: self.sam_mask_decoder.conv_s0, 1: self.sam_mask_decoder.conv_s1}
+        stride4, stride8, stride16 = self.image_encoder(images, heads)
+        height, width = stride16.shape[2:]
+        position = sine_grid(height, width, stride16.shape[1], images.device)
+        return ImageFeatures(stride4, stride8, stride16, position.to(stride16.dtype))
+
+    def without_memory(self, stride16: Tensor) -> Tensor:
+        """Condition features on having no memory at all: the first frame of an object."""
+        return stride16 + self.no_mem_embed[0][:, :, None, None]
+
+    def attend_memory(
+        self,
+        stride16: Tensor,
+        position: Tensor,
+        memory: Tensor,
+        memory_position: Tensor,
+        pointer_tokens: int,
+    ) -> Tensor:
+        """Condition features (N, C, h, w) on memory tokens (N, M, memory width).
+
+        The last `pointer_tokens` of M are object pointers; the rest are whole frames.
+        """
+        return self.memory_attention(  # type: ignore[no-any-return]
+            stride16, position, memory, memory_position, pointer_tokens
+        )
+
+    def predict_masks(
+        self,
+        conditioned: Tensor,
+        stride8: Tensor,
+        stride4: Tensor,
+        *,
+        points: Tensor | None = None,
+        point_labels: Tensor | None = None,
+        mask_inputs: Tensor | None = None,
+        multimask: bool = False,
+    ) -> MaskPrediction:
+        """Predict masks of N objects from conditioned features and prompts.
+
+        Parameters
+        ----------
+        conditioned : Tensor, shape (N, C, h, w)
+        stride8, stride4 : Tensor
+            High-resolution features, batch N or 1.
+        points : Tensor, shape (N, P, 2), optional
+            x, y in pixels of the model input.
+        point_labels : Tensor of int, shape (N, P), optional
+            1 object, 0 background, 2 and 3 box corners, -1 no point.
+        mask_inputs : Tensor, shape (N, 1, 4 h, 4 w), optional
+            Mask logits.
+        multimask : bool
+            Three masks for an ambiguous prompt instead of one.
+        """
+        objects, _, height, width = conditioned.shape
+        if points is None or point_labels is None:
+            points = conditioned.new_zeros(objects, 1, 2)
+            point_labels = torch.full((objects, 1), PAD, device=conditioned.device)
+        encoder, decoder = self.sam_prompt_encoder, self.sam_mask_decoder
+        sparse = encoder.encode_points(points, point_labels, height * 16)
+        dense = encoder.no_mask() if mask_inputs is None else encoder.encode_mask(mask_inputs)
+        position = encoder.pe_layer.grid(height, width).to(conditioned.dtype)
+        prediction = decoder(
+            conditioned + dense, position, sparse.to(conditioned.dtype), stride8, stride4
+        )
+        return decoder.several(prediction) if multimask else decoder.single(prediction)
+
+    def object_pointers(self, tokens: Tensor, present: Tensor) -> Tensor:
+        """Turn decoder tokens (N, C) into pointers; `present` (N, 1) is 1 or 0 per object."""
+        pointers = self.obj_ptr_proj(tokens)
+        return present * pointers + (1 - present) * self.no_obj_ptr  # type: ignore[no-any-return]
+
+    def downsample_mask(self, masks: Tensor) -> Tensor:
+        """Turn a mask prompt (N, 1, S, S) of 0 and 1 into the decoder's mask input."""
+        return self.mask_downsample(masks)  # type: ignore[no-any-return]
+
+    def encode_memory(self, stride16: Tensor, mask_probability: Tensor, present: Tensor) -> Tensor:
+        """Remember masks (N, 1, S, S, probabilities) over features (N or 1, C, h, w).
+
+        `present` (N, 1) is 1 or 0: whether the object is in the frame.
+        """
+        masks = mask_probability * self.config.sigmoid_scale + self.config.sigmoid_bias
+        memory: Tensor = self.memory_encoder(stride16, masks)
+        if self.config.absent_memory:
+            absent = (1 - present)[:, :, None, None]
+            memory = memory + absent * self.no_obj_embed_spatial[:, :, None, None]
+        return memory
+
+    def memory_position(self, height: int, width: int, slot: int) -> Tensor:
+        """Encode place and age of one remembered frame as (1, h w, memory width).
+
+        Slot 0 is the latest frame; the last slot is that of conditioning frames.
+        """
+        device = self.maskmem_tpos_enc.device
+        place = sine_grid(height, width, self.config.memory_width, device)
+        return place.flatten(2).transpose(1, 2) + self.maskmem_tpos_enc[slot]
+
+    def pointer_position(self, distances: Tensor) -> Tensor:
+        """Encode the age of P pointers, in units of the longest one, as (P, memory width)."""
+        if not self.config.temporal_pointers:
+            return distances.new_zeros(len(distances), self.config.memory_width)
+        encoded = sine_time(distances, self.config.width)
+        return self.obj_ptr_tpos_proj(encoded)  # type: ignore[no-any-return]
+
+
+def upsample_masks(masks: Tensor, height: int, width: int) -> Tensor:
+    """Resize mask logits (N, M, h, w) bilinearly."""
+    return F.interpolate(masks, size=(height, width), mode="bilinear", align_corners=False)
