@@ -1,0 +1,11 @@
+"""Synthetic stacks with exact labels: sample data, the demo's input and training clips.
+
+Everything is deterministic by seed or generator; numpy and scipy only.
+"""
+
+from __future__ import annotations
+
+from napari_sam2.samples.clips import FAMILIES, random_clip
+from napari_sam2.samples.stack import SampleStack
+
+__all__ = ["FAMILIES", "SampleStack", "random_clip"]

@@ -1,0 +1,99 @@
+"""What happens between light and file: clutter, focus, shading, noise, scratches, contrast."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_sam2.samples.fields import Floats, smooth_field
+from napari_sam2.samples.painters import blur
+
+F = np.float32
+
+
+def photograph(rng: np.random.Generator, image: Floats, invertible: bool) -> NDArray[np.uint8]:
+    """Take a clip as some camera would.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        Source of randomness.
+    image : ndarray of float32, shape (T, Y, X)
+        Light, any range; changed in place.
+    invertible : bool
+        Whether grey values may be inverted.
+
+    Returns
+    -------
+    ndarray of uint8, shape (T, Y, X)
+        One contrast for all frames.
+    """
+    _stretch(image, 0.0)
+    image = _soften(rng, image)
+    if rng.random() < 0.5:
+        _shade(rng, image)
+    if rng.random() < 0.08:
+        _scratch(rng, image)
+    if rng.random() < 0.25:
+        image *= np.exp(rng.normal(0, 0.06, len(image))).astype(F)[:, None, None]
+    _add_noise(rng, image)
+    if rng.random() < 0.15:
+        image = blur(image, rng.uniform(0.4, 0.9))
+    _stretch(image, rng.uniform(0, 0.08) if rng.random() < 0.3 else 0.0)
+    np.clip(image, 0, 1, out=image)
+    if rng.random() < 0.5:
+        np.power(image, F(np.exp(rng.normal(0, 0.35))), out=image)
+    if invertible and rng.random() < 0.15:
+        np.subtract(F(1), image, out=image)
+    return (image * F(255) + F(0.5)).astype(np.uint8)
+
+
+def _stretch(image: Floats, margin: float) -> None:
+    """Map robust extremes of the clip to 0 and 1, or to ``margin`` from them."""
+    sample = image[:: max(1, len(image) // 4), 1::5, ::5].ravel()
+    low, high = np.percentile(sample, [0.3, 99.7])
+    span = max(float(high - low), 1e-3)
+    image -= F(low - margin * span)
+    image *= F(1 / (span * (1 + 2 * margin)))
+
+
+def _soften(rng: np.random.Generator, image: Floats) -> Floats:
+    """Point-spread blur; sometimes the focus wanders from frame to frame."""
+    sigma = float(np.clip(np.exp(rng.normal(-0.1, 0.45)), 0.3, 2.8))
+    image = blur(image, sigma)
+    if len(image) > 1 and rng.random() < 0.2:
+        for frame in np.flatnonzero(rng.random(len(image)) < 0.35):
+            image[frame] = blur(image[frame : frame + 1], rng.uniform(0.8, 2.5))[0]
+    return image
+
+
+def _shade(rng: np.random.Generator, image: Floats) -> None:
+    """Uneven illumination: darker corners and a smooth field."""
+    height, width = image.shape[1:]
+    y, x = np.ogrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
+    centre = rng.uniform(-0.4, 0.4, 2)
+    corner = ((y - centre[0]) ** 2 + (x - centre[1]) ** 2).astype(F)
+    shade = F(1) - F(rng.uniform(0.05, 0.3)) * corner
+    shade += F(rng.uniform(0, 0.08)) * smooth_field(rng, (height, width), 0.5 * width)[0]
+    image *= np.maximum(shade, F(0.2))
+
+
+def _scratch(rng: np.random.Generator, image: Floats) -> None:
+    """Draw a straight line across the field, dust, or a stripe of the detector."""
+    height, width = image.shape[1:]
+    y, x = np.ogrid[:height, :width]
+    angle = rng.uniform(0, np.pi)
+    across = (y - rng.uniform(0, height)) * np.cos(angle) + (x - rng.uniform(0, width)) * np.sin(
+        angle
+    )
+    line = np.exp(-((across / rng.uniform(0.6, 2.0)) ** 2)).astype(F)
+    image += line * F(rng.uniform(-0.6, 0.8))
+
+
+def _add_noise(rng: np.random.Generator, image: Floats) -> None:
+    """Shot noise (grows with the square root of light) and read noise."""
+    read = F(np.exp(rng.uniform(-5.5, -2.2)))
+    shot = F(np.exp(rng.uniform(-5.0, -1.7)))
+    noise = rng.standard_normal(image.shape, dtype=F)
+    noise *= np.sqrt(np.maximum(image, 0) * shot**2 + read**2)
+    image += noise

@@ -1,0 +1,279 @@
+"""Where objects are and how they move, frame by frame: the choreography of a random clip."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_sam2.samples.fields import wander
+from napari_sam2.samples.scene import Parts
+
+Doubles = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Habit:
+    """How the objects of one family look and move.
+
+    Attributes
+    ----------
+    radius : (float, float)
+        Range of the typical radius as fractions of the frame (never below 4 pixels).
+    spread : float
+        Standard deviation of log radius within a frame.
+    elongation : (float, float)
+        Range of the axis ratio.
+    bend, lobes : float
+        Typical strength of bending and of three-fold irregularity.
+    rods : bool
+        Parallel sides and round ends.
+    packing : float
+        Centre distance of neighbours in sums of radii; below 1 they touch.
+    fill : float
+        Largest fraction of the frame that objects may cover.
+    motion : float
+        Step per frame as a fraction of the radius.
+    divides, blinks : float
+        Probability per object and clip to divide, and to vanish and return.
+    through_depth : float
+        Probability that the frames are slices through solid objects, not times.
+    arms : int
+        Largest number of protrusions per object.
+    """
+
+    radius: tuple[float, float] = (0.015, 0.3)
+    spread: float = 0.2
+    elongation: tuple[float, float] = (1.0, 1.6)
+    bend: float = 0.05
+    lobes: float = 0.1
+    rods: bool = False
+    packing: float = 0.95
+    fill: float = 0.6
+    motion: float = 0.12
+    divides: float = 0.06
+    blinks: float = 0.05
+    through_depth: float = 0.4
+    arms: int = 0
+
+
+def place(
+    rng: np.random.Generator, radii: Doubles, size: int, packing: float, clumped: bool
+) -> tuple[Doubles, Doubles]:
+    """Centres (y, x) of discs that rarely overlap; ``clumped`` ones prefer to touch a neighbour."""
+    n = len(radii)
+    tries = rng.uniform(-0.04 * size, 1.04 * size, (n, 12, 2))
+    centres = np.empty((n, 2))
+    centres[0] = rng.uniform(0.15 * size, 0.85 * size, 2)
+    for i in range(1, n):
+        apart = tries[i][:, None] - centres[None, :i]
+        gaps = np.hypot(apart[..., 0], apart[..., 1]) - packing * (radii[:i] + radii[i])
+        gap = gaps.min(axis=1)
+        wish = np.where(gap < 0, 4 * gap, -gap if clumped else np.minimum(gap, radii[i]))
+        centres[i] = tries[i, int(np.argmax(wish))]
+    return centres[:, 0], centres[:, 1]
+
+
+def choreograph(
+    rng: np.random.Generator, habit: Habit, frames: int, size: int
+) -> tuple[Parts, tuple[tuple[int, int], ...]]:
+    """Lay out one clip's objects; ids run from 1.
+
+    Returns
+    -------
+    Parts
+        The objects, T x P.
+    tuple of (int, int)
+        Divisions, (child id, parent id).
+    """
+    low = max(4.2, habit.radius[0] * size)
+    typical = float(np.exp(rng.uniform(np.log(low), np.log(max(low, habit.radius[1] * size)))))
+    room = habit.fill * size**2 / (np.pi * typical**2)
+    n = int(np.clip(rng.integers(1, max(2, int(room) + 1)), 1, 40))
+    radii = np.maximum(4.0, typical * np.exp(rng.normal(0, habit.spread, n)))
+    radii = np.minimum(radii, 0.45 * size)
+    y, x = place(rng, radii, size, habit.packing, bool(rng.random() < 0.4))
+    parts = _move(rng, habit, radii, (y, x), frames)
+    parents: tuple[tuple[int, int], ...] = ()
+    if frames > 1:
+        if rng.random() < habit.through_depth:
+            parts = _slice_solids(rng, parts)
+        else:
+            parts, parents = _divide(rng, parts, habit.divides)
+        parts = _blink(rng, parts, habit.blinks)
+    if habit.arms:
+        parts = _grow_arms(rng, parts, habit.arms)
+    return parts, parents
+
+
+def _move(
+    rng: np.random.Generator,
+    habit: Habit,
+    radii: Doubles,
+    centres: tuple[Doubles, Doubles],
+    frames: int,
+) -> Parts:
+    n, typical = len(radii), float(np.median(radii))
+    shape = (frames, n)
+    pace = habit.motion * np.exp(rng.normal(0, 0.7)) * min(typical, 25.0)
+    drift = wander(rng, (frames, 2), 0.3 * pace, 0.95)
+    y = centres[0] + wander(rng, shape, pace) + drift[:, :1]
+    x = centres[1] + wander(rng, shape, pace) + drift[:, 1:]
+    ratio = rng.uniform(*habit.elongation, n) * np.exp(wander(rng, shape, 0.03))
+    ratio = np.maximum(ratio, 1.0)
+    swelling = np.exp(wander(rng, shape, 0.02))
+    aligned = rng.random() < 0.3
+    heading = rng.uniform(0, np.pi) + rng.normal(0, 0.25 if aligned else 3.0, n)
+    turning = wander(rng, shape, 0.06 * min(1.0, 4 * habit.motion))
+    light = np.exp(rng.normal(0, rng.uniform(0.05, 0.35), n) + wander(rng, shape, 0.03))
+    if rng.random() < 0.3:
+        light *= np.exp(-rng.uniform(0, 0.15) * np.arange(frames))[:, None]
+    return Parts(
+        ids=np.arange(1, n + 1),
+        y=y,
+        x=x,
+        a=radii * swelling * np.sqrt(ratio),
+        b=radii * swelling / np.sqrt(ratio),
+        angle=heading + turning,
+        bend=rng.normal(0, habit.bend, n) + wander(rng, shape, 0.2 * habit.bend),
+        lobes=rng.normal(0, habit.lobes, n) + wander(rng, shape, 0.1 * habit.lobes),
+        present=np.ones(shape, np.bool_),
+        light=light,
+        square=np.full(n, 2 if habit.rods else 1),
+        rank=np.zeros(n, np.intp),
+    )
+
+
+def _slice_solids(rng: np.random.Generator, parts: Parts) -> Parts:
+    """Frames as slices: every object is an ellipsoid whose outline grows and shrinks."""
+    frames, n = parts.y.shape
+    middle = rng.uniform(-0.2 * frames, 1.2 * frames, n)
+    half = np.maximum(1.5, rng.uniform(0.3, 1.6, n) * frames)
+    height = (np.arange(frames)[:, None] - middle) / half
+    width = np.sqrt(np.clip(1 - height**2, 0, 1))
+    present = width * np.minimum(parts.a, parts.b) > 2.5
+    width = np.maximum(width, 0.05)
+    fading = np.clip(0.35 + 0.9 * width, 0, 1)
+    return replace(
+        parts,
+        a=parts.a * width,
+        b=parts.b * width,
+        present=present & parts.present,
+        light=parts.light * fading,
+    )
+
+
+def _divide(
+    rng: np.random.Generator, parts: Parts, probability: float
+) -> tuple[Parts, tuple[tuple[int, int], ...]]:
+    """End some objects; two new ones begin in place of each and draw apart."""
+    frames, n = parts.y.shape
+    mothers = np.flatnonzero(rng.random(n) < probability)
+    if not len(mothers):
+        return parts, ()
+    time = np.arange(frames)[:, None]
+    when = rng.integers(1, frames, len(mothers))
+    born = time >= when
+    age = np.where(born, time - when + 1, 0)
+    radius = np.sqrt(parts.a[:, mothers] * parts.b[:, mothers])
+    apart = radius * np.minimum(0.62 + 0.12 * age, 1.1)
+    axis = parts.angle[:, mothers]
+    shrink = 0.72 + 0.07 * (1 - np.exp(-age / 4.0))
+    parents: list[tuple[int, int]] = []
+    whole = parts.present.copy()
+    whole[:, mothers] &= ~born
+    merged = replace(parts, present=whole)
+    for side in (-1, 1):
+        ids = int(merged.ids.max()) + 1 + np.arange(len(mothers))
+        parents += [(int(c), int(parts.ids[m])) for c, m in zip(ids, mothers, strict=True)]
+        daughter = replace(
+            _take(parts, mothers),
+            ids=ids,
+            y=parts.y[:, mothers] + side * apart * np.sin(axis),
+            x=parts.x[:, mothers] + side * apart * np.cos(axis),
+            a=radius * shrink * 0.95,
+            b=radius * shrink * 1.05,
+            present=parts.present[:, mothers] & born,
+            light=parts.light[:, mothers] * rng.uniform(0.95, 1.15),
+        )
+        merged = join(merged, daughter)
+    return merged, tuple(sorted(parents))
+
+
+def _blink(rng: np.random.Generator, parts: Parts, probability: float) -> Parts:
+    """Take some objects away for a few frames."""
+    frames, n = parts.y.shape
+    start = rng.integers(1, max(2, frames - 1), n)
+    length = rng.integers(1, max(2, frames // 2), n)
+    time = np.arange(frames)[:, None]
+    gone = (rng.random(n) < probability) & (time >= start) & (time < start + length)
+    return replace(parts, present=parts.present & ~gone)
+
+
+def _grow_arms(rng: np.random.Generator, parts: Parts, most: int) -> Parts:
+    """Protrusions: narrow parts with the id of their object, rooted in its middle."""
+    frames = parts.y.shape[0]
+    grown = parts
+    n = parts.y.shape[1]
+    for _ in range(most):
+        chosen = np.flatnonzero(rng.random(n) < 0.6)
+        if not len(chosen):
+            continue
+        body = _take(parts, chosen)
+        shape = (frames, len(chosen))
+        angle = rng.uniform(0, 2 * np.pi, len(chosen)) + wander(rng, shape, 0.05)
+        length = body.a * rng.uniform(0.6, 1.1, len(chosen)) * np.exp(wander(rng, shape, 0.06))
+        arm = replace(
+            body,
+            y=body.y + 0.8 * length * np.sin(angle),
+            x=body.x + 0.8 * length * np.cos(angle),
+            a=length,
+            b=np.maximum(1.8, body.b * rng.uniform(0.2, 0.4, len(chosen))),
+            angle=angle,
+            bend=rng.normal(0, 0.3, shape[1:]) + np.zeros(shape),
+        )
+        grown = join(grown, arm)
+    return grown
+
+
+def _take(parts: Parts, which: NDArray[np.intp]) -> Parts:
+    return Parts(*(getattr(parts, name)[..., which] for name in Parts.__slots__))
+
+
+def join(first: Parts, second: Parts) -> Parts:
+    """Both sets of parts as one."""
+    return Parts(
+        *(
+            np.concatenate([getattr(first, name), getattr(second, name)], axis=-1)
+            for name in Parts.__slots__
+        )
+    )
+
+
+def tissue(rng: np.random.Generator, frames: int, size: int, cells: float) -> Parts:
+    """Cells that fill the frame: a jittered, stretched grid of seeds reaching past the border."""
+    spacing = size / np.sqrt(cells)
+    side = int(np.ceil(size / spacing)) + 2
+    rows, columns = np.meshgrid(np.arange(side), np.arange(side), indexing="ij")
+    start = rng.uniform(-1, 0, 2) * spacing
+    jitter = rng.uniform(-0.38, 0.38, (2, side * side)) * spacing
+    n = side * side
+    shape = (frames, n)
+    pace = spacing * rng.uniform(0.0, 0.06)
+    stretch = np.exp(rng.uniform(0, 0.5) * rng.normal(0, 1, n))
+    radius = 0.95 * spacing * np.exp(rng.normal(0, 0.12, n) + wander(rng, shape, 0.015))
+    return Parts(
+        ids=np.arange(1, n + 1),
+        y=start[0] + rows.ravel() * spacing + jitter[0] + wander(rng, shape, pace),
+        x=start[1] + columns.ravel() * spacing + jitter[1] + wander(rng, shape, pace),
+        a=radius * np.sqrt(stretch),
+        b=radius / np.sqrt(stretch),
+        angle=rng.uniform(0, np.pi, n) + wander(rng, shape, 0.03),
+        bend=np.zeros(shape),
+        lobes=np.zeros(shape),
+        present=np.ones(shape, np.bool_),
+        light=np.exp(rng.normal(0, 0.25, n) + np.zeros(shape)),
+        square=np.ones(n, np.intp),
+        rank=np.zeros(n, np.intp),
+    )
