@@ -134,3 +134,29 @@ def wander(
         steps[frame] = persistence * steps[frame - 1] + fresh * steps[frame]
     walk = np.cumsum(steps, axis=0)
     return np.asarray(walk - walk[:1])
+
+
+def smooth_volume(
+    rng: np.random.Generator, shape: tuple[int, int, int], grain: tuple[float, float, float]
+) -> Floats:
+    """Periodic smooth noise in three dimensions, standard deviation about 1.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        Source of randomness.
+    shape : (int, int, int)
+        Voxels (Z, Y, X).
+    grain : (float, float, float)
+        Distance between control values along each axis, in voxels.
+
+    Returns
+    -------
+    ndarray of float32, shape ``shape``
+    """
+    knots = [max(2, round(n / g)) for n, g in zip(shape, grain, strict=True)]
+    noise = rng.standard_normal(knots, dtype=np.float32) * np.float32(3.02)
+    depth, rows, columns = (spline_matrix(n, k) for n, k in zip(shape, knots, strict=True))
+    flat = (depth @ noise.reshape(knots[0], -1)).reshape(shape[0], knots[1], knots[2])
+    volume: Floats = rows @ flat @ columns.T
+    return volume
