@@ -1,0 +1,22 @@
+"""What the user asked for, per object and frame: points, boxes, masks, and their files."""
+
+from napari_sam2.prompts.book import PromptBook
+from napari_sam2.prompts.files import read_prompts, read_session, write_prompts, write_session
+from napari_sam2.prompts.frame_prompt import FramePrompt
+from napari_sam2.prompts.run_lengths import decode_run_lengths, encode_run_lengths
+from napari_sam2.prompts.session_file import JsonScalar, SessionFile
+from napari_sam2.prompts.session_writer import prompts_to_json
+
+__all__ = [
+    "FramePrompt",
+    "JsonScalar",
+    "PromptBook",
+    "SessionFile",
+    "decode_run_lengths",
+    "encode_run_lengths",
+    "prompts_to_json",
+    "read_prompts",
+    "read_session",
+    "write_prompts",
+    "write_session",
+]

@@ -1,0 +1,90 @@
+"""Reading and writing prompts and sessions, by the suffix of the file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from os import PathLike
+from pathlib import Path
+
+from napari_sam2.errors import PromptError
+from napari_sam2.prompts.atomic import read_text, write_text
+from napari_sam2.prompts.book import PromptBook
+from napari_sam2.prompts.csv_format import prompts_from_csv, prompts_to_csv
+from napari_sam2.prompts.session_file import SessionFile
+from napari_sam2.prompts.session_reader import session_from_json
+from napari_sam2.prompts.session_writer import prompts_to_json, session_to_json
+
+_DELIMITERS = {".csv": ",", ".tsv": "\t"}
+
+
+def read_prompts(path: str | PathLike[str], shape: Sequence[int]) -> PromptBook:
+    """Return the prompts of a session file (.json) or a table (.csv, .tsv).
+
+    Parameters
+    ----------
+    path : path
+    shape : (T, Y, X)
+        The stack on which the prompts are to be used. A session made for another stack is read
+        as long as its prompts lie inside this one.
+
+    Raises
+    ------
+    PromptError
+        The file cannot be read or a prompt is wrong; the error names file and place.
+    """
+    path = Path(path)
+    if _is_table(path):
+        with _naming(path):
+            return prompts_from_csv(read_text(path), shape)
+    return read_session(path, shape).book
+
+
+def write_prompts(book: PromptBook, path: str | PathLike[str]) -> None:
+    """Write prompts as a session file (.json) or, without masks, as a table (.csv), atomically."""
+    path = Path(path)
+    if _is_table(path):
+        write_text(path, prompts_to_csv(book, _DELIMITERS[path.suffix.lower()]))
+    else:
+        write_text(path, prompts_to_json(book))
+
+
+def read_session(path: str | PathLike[str], shape: Sequence[int] | None = None) -> SessionFile:
+    """Return a session file, for the stack of `shape` (T, Y, X) or the one it was made for.
+
+    Raises
+    ------
+    PromptError
+        The file cannot be read, is of a later version, or holds a wrong value.
+    """
+    path = Path(path)
+    with _naming(path):
+        return session_from_json(read_text(path), shape)
+
+
+def write_session(session: SessionFile, path: str | PathLike[str]) -> None:
+    """Write a session file, atomically: a failure leaves the former file whole."""
+    write_text(Path(path), session_to_json(session))
+
+
+def _is_table(path: Path) -> bool:
+    suffix = path.suffix.lower()
+    if suffix in _DELIMITERS or suffix == ".json":
+        return suffix in _DELIMITERS
+    raise PromptError(
+        f"{path.name} is neither .json nor .csv.",
+        remedy="Name a session file .json and a table of prompts .csv.",
+    )
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Let errors inside name the file."""
+    try:
+        yield
+    except PromptError as error:
+        if str(path) in error.happened:
+            raise
+        raise PromptError(
+            f"{path.name}: {error.happened}", safe=error.safe, remedy=error.remedy
+        ) from error

@@ -1,0 +1,119 @@
+"""Everything the user gave for one object in one frame, as an immutable value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_sam2.errors import PromptError
+from napari_sam2.prompts.checks import as_floats, as_mask, check_finite
+
+Point = tuple[float, float]
+Box = tuple[float, float, float, float]
+
+_POINT_AXES = 2
+_BOX_CORNERS = 4
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FramePrompt:
+    """The prompts of one object in one frame.
+
+    Coordinates are (y, x) in pixels of the frame, pixel centres at integers.
+
+    Parameters
+    ----------
+    points : sequence of (y, x)
+        Clicks, in the order in which they were made.
+    positive : sequence of bool, optional
+        One per point: True on the object, False on the background. All True if left out.
+    box : (y0, x0, y1, x1), optional
+        Two opposite corners in any order; stored with the smaller coordinates first.
+    mask : array of bool, shape (Y, X), optional
+        At the frame's full resolution; stored as a read-only copy.
+
+    Raises
+    ------
+    PromptError
+        Nothing was given, a coordinate is not finite, the box has no area, the mask is empty.
+    """
+
+    points: tuple[Point, ...] = ()
+    positive: tuple[bool, ...] = ()
+    box: Box | None = None
+    mask: NDArray[np.bool_] | None = None
+
+    def __post_init__(self) -> None:
+        points = _checked_points(self.points)
+        if not points and self.box is None and self.mask is None:
+            raise PromptError(
+                "The prompt is empty.", remedy="Give at least one point, a box or a mask."
+            )
+        # A frozen dataclass stores its own normalised values only this way.
+        object.__setattr__(self, "points", points)
+        object.__setattr__(self, "positive", _checked_labels(self.positive, len(points)))
+        object.__setattr__(self, "box", None if self.box is None else _checked_box(self.box))
+        object.__setattr__(self, "mask", None if self.mask is None else as_mask(self.mask))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, FramePrompt):
+            return NotImplemented
+        if (self.points, self.positive, self.box) != (other.points, other.positive, other.box):
+            return False
+        if self.mask is None or other.mask is None:
+            return self.mask is other.mask
+        return bool(np.array_equal(self.mask, other.mask))
+
+    def __hash__(self) -> int:
+        pixels = None if self.mask is None else self.mask.tobytes()
+        return hash((self.points, self.positive, self.box, pixels))
+
+
+def _checked_points(points: object) -> tuple[Point, ...]:
+    if isinstance(points, tuple) and not points:
+        return ()
+    array = as_floats(points, "points")
+    if array.size == 0:
+        return ()
+    if array.ndim != _POINT_AXES or array.shape[1] != _POINT_AXES:
+        raise PromptError(
+            f"Points must be a list of (y, x) pairs, not an array of shape {array.shape}.",
+            remedy="Pass for example [(120.5, 64.0)]; the frame is given separately.",
+        )
+    for y, x in array.tolist():
+        check_finite(y, "y")
+        check_finite(x, "x")
+    return tuple((y, x) for y, x in array.tolist())
+
+
+def _checked_labels(positive: object, n_points: int) -> tuple[bool, ...]:
+    labels = np.atleast_1d(np.asarray(positive))
+    if labels.size == 0:
+        return (True,) * n_points
+    two_valued = labels.dtype.kind in "biuf" and np.isin(labels, (0, 1)).all()
+    if labels.shape != (n_points,) or not two_valued:
+        raise PromptError(
+            f"`positive` must hold one True or False for each of the {n_points} point(s).",
+            remedy="True marks the object, False the background.",
+        )
+    return tuple(bool(label) for label in labels)
+
+
+def _checked_box(box: object) -> Box:
+    array = as_floats(box, "box")
+    if array.shape != (_BOX_CORNERS,):
+        raise PromptError(
+            f"A box is (y0, x0, y1, x1), not an array of shape {array.shape}.",
+            remedy="Pass two opposite corners as four numbers.",
+        )
+    first_y, first_x, second_y, second_x = (check_finite(v, "box corner") for v in array.tolist())
+    y0, y1 = sorted((first_y, second_y))
+    x0, x1 = sorted((first_x, second_x))
+    if y0 == y1 or x0 == x1:
+        raise PromptError(
+            f"The box (y0={y0:g}, x0={x0:g}, y1={y1:g}, x1={x1:g}) has no area.",
+            remedy="Draw the box around the object, with a height and a width.",
+        )
+    return y0, x0, y1, x1

@@ -1,0 +1,50 @@
+"""Masks as run lengths: short, exact and readable in a text file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_sam2.errors import PromptError
+
+
+def encode_run_lengths(mask: NDArray[np.bool_]) -> list[int]:
+    """Return the lengths of alternating runs of False and True pixels.
+
+    Pixels are read row by row. The first run is of False pixels and may have length 0; all
+    others are 1 or more, and the lengths add up to the number of pixels.
+
+    Parameters
+    ----------
+    mask : ndarray of bool
+        Any shape; the shape is not part of the result.
+    """
+    pixels = np.ascontiguousarray(mask, dtype=np.bool_).ravel()
+    changes = np.flatnonzero(pixels[1:] != pixels[:-1]) + 1
+    edges = np.concatenate(([0], changes, [pixels.size]))
+    lengths: list[int] = np.diff(edges).tolist()
+    return [0, *lengths] if pixels.size and pixels[0] else lengths
+
+
+def decode_run_lengths(lengths: Sequence[int], shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Return the mask of `shape` that the run lengths describe.
+
+    Raises
+    ------
+    PromptError
+        A length is not a whole number of 0 or more, or they do not add up to the pixels.
+    """
+    if any(isinstance(length, bool) or not isinstance(length, int) for length in lengths):
+        raise PromptError(
+            "A run length is not a whole number.", remedy="Write the mask again from napari-sam2."
+        )
+    size = int(np.prod(shape, dtype=object))
+    if min(lengths, default=0) < 0 or sum(lengths) != size:
+        raise PromptError(
+            f"The run lengths of the mask add up to {sum(lengths)} pixels instead of {size}.",
+            remedy="The mask is damaged or belongs to another image size; write it again.",
+        )
+    values = np.arange(len(lengths)) % 2 == 1
+    return np.repeat(values, np.asarray(lengths, dtype=np.int64)).reshape(shape)

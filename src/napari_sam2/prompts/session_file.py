@@ -1,0 +1,100 @@
+"""What a session file holds, as an immutable value."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_sam2.errors import PromptError
+from napari_sam2.prompts.book import PromptBook
+from napari_sam2.prompts.checks import check_finite, check_frame, check_object_id
+
+FORMAT = "napari-sam2 session"
+VERSION = 1
+
+JsonScalar = str | int | float | bool | None
+FrameObject = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SessionFile:
+    """A session as it is kept on disk: all that is needed to replay it on a stack.
+
+    Attributes
+    ----------
+    book : PromptBook
+        The prompts, with the shape of the stack they were made for.
+    accepted : tuple of (frame, object_id)
+        What the user accepted: conditioning frames that are never overwritten.
+    accepted_masks : mapping of (frame, object_id) to ndarray of bool, shape (Y, X)
+        The pixels of accepted frames (all False: accepted as absent); each also in `accepted`.
+    settings : mapping of str to str, int, float, bool or None
+        Settings and other facts of the session, such as the model's name.
+    contrast : tuple of (low, high)
+        Intensity range per channel, or one for all; empty if it was not chosen.
+    axis : int, optional
+        The video axis of the image.
+    at : mapping of int to int
+        Where the image's other leading axes stood: axis to index.
+    """
+
+    book: PromptBook
+    accepted: tuple[FrameObject, ...] = ()
+    accepted_masks: Mapping[FrameObject, NDArray[np.bool_]] = field(default_factory=dict)
+    settings: Mapping[str, JsonScalar] = field(default_factory=dict)
+    contrast: tuple[tuple[float, float], ...] = ()
+    axis: int | None = None
+    at: Mapping[int, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        accepted = tuple(sorted({self._checked_pair(*pair) for pair in self.accepted}))
+        contrast = tuple((float(low), float(high)) for low, high in self.contrast)
+        for low, high in contrast:
+            check_finite(low, "contrast limit")
+            check_finite(high, "contrast limit")
+        for name, value in self.settings.items():
+            check_setting(name, value)
+        object.__setattr__(self, "accepted", accepted)
+        object.__setattr__(self, "accepted_masks", self._checked_masks(frozenset(accepted)))
+        object.__setattr__(self, "settings", MappingProxyType(dict(self.settings)))
+        object.__setattr__(self, "contrast", contrast)
+        object.__setattr__(self, "at", MappingProxyType(dict(self.at)))
+
+    def _checked_pair(self, frame: int, object_id: int) -> FrameObject:
+        return check_frame(frame, self.book.shape[0]), check_object_id(object_id)
+
+    def _checked_masks(
+        self, accepted: frozenset[FrameObject]
+    ) -> Mapping[FrameObject, NDArray[np.bool_]]:
+        masks: dict[FrameObject, NDArray[np.bool_]] = {}
+        for (frame, object_id), pixels in self.accepted_masks.items():
+            if (frame, object_id) not in accepted:
+                raise PromptError(
+                    f"Frame {frame} has a mask of object {object_id} but is not accepted.",
+                    remedy="Accept the frame, or leave its mask out.",
+                )
+            mask = np.array(pixels, dtype=np.bool_)
+            if mask.shape != self.book.shape[1:]:
+                raise PromptError(
+                    f"The accepted mask of object {object_id} in frame {frame} is {mask.shape} "
+                    f"pixels, the frame {self.book.shape[1:]}.",
+                    remedy="Use the session with an image of the size it was made for.",
+                )
+            mask.setflags(write=False)
+            masks[frame, object_id] = mask
+        return MappingProxyType(masks)
+
+
+def check_setting(name: str, value: object) -> None:
+    """Raise `PromptError` unless the setting is something that JSON keeps exactly."""
+    plain = value is None or isinstance(value, (str, int, float))
+    if not plain or (isinstance(value, float) and not math.isfinite(value)):
+        raise PromptError(
+            f"The setting {name!r} = {value!r} cannot be kept in a session file.",
+            remedy="Use text, finite numbers, True, False or None.",
+        )

@@ -1,0 +1,186 @@
+"""Reading the text of a session file, with errors that name the place in it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_sam2.errors import PromptError
+from napari_sam2.prompts.book import PromptBook
+from napari_sam2.prompts.checks import check_shape
+from napari_sam2.prompts.frame_prompt import FramePrompt
+from napari_sam2.prompts.json_node import JsonNode
+from napari_sam2.prompts.run_lengths import decode_run_lengths
+from napari_sam2.prompts.session_file import (
+    FORMAT,
+    VERSION,
+    FrameObject,
+    JsonScalar,
+    SessionFile,
+)
+
+_PROMPT_FIELDS = {"object", "frame", "points", "positive", "box", "mask"}
+
+
+def session_from_json(text: str, shape: Sequence[int] | None = None) -> SessionFile:
+    """Return the session that the text of a session file describes.
+
+    Parameters
+    ----------
+    text : str
+    shape : (T, Y, X), optional
+        The stack on which the session is to be used; by default the one it was made for.
+        Prompts must lie inside it; masks must have its frame size.
+
+    Raises
+    ------
+    PromptError
+        Not a session file, a later version, or a value that is wrong: the error names its place.
+    """
+    root = JsonNode(_parsed(text), "")
+    blocks = root.fields() if isinstance(root.value, dict) else {}
+    _check_version(root, blocks)
+    made_for = check_shape(tuple(n.whole_number() for n in _block(blocks, "shape").items()))
+    book = PromptBook(made_for if shape is None else shape)
+    for node in _block(blocks, "prompts").items():
+        _read_prompt(node, book, made_for)
+    accepted, masks = _read_accepted(blocks.get("accepted"), made_for)
+    return SessionFile(
+        book=book,
+        accepted=accepted,
+        accepted_masks=masks,
+        settings=_read_settings(blocks.get("settings")),
+        contrast=_read_contrast(blocks.get("contrast")),
+        axis=blocks["axis"].whole_number() if "axis" in blocks else None,
+        at=_read_at(blocks.get("at")),
+    )
+
+
+def _parsed(text: str) -> object:
+    try:
+        return json.loads(text, parse_constant=_refuse_constant)
+    except json.JSONDecodeError as error:
+        raise PromptError(
+            f"The file is not valid JSON: {error.msg} in line {error.lineno}, "
+            f"column {error.colno}.",
+            remedy="The file may be cut off; use a backup or write the session again.",
+        ) from error
+    except (RecursionError, ValueError) as error:
+        raise PromptError(
+            "The file is JSON that no session file contains.",
+            remedy="Choose a session file that napari-sam2 wrote.",
+        ) from error
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise PromptError(
+        f"The file contains {name}, which is no number.", remedy="Give every number as finite."
+    )
+
+
+def _check_version(root: JsonNode, blocks: dict[str, JsonNode]) -> None:
+    if "format" not in blocks or blocks["format"].value != FORMAT:
+        raise root.error(
+            f'does not say "format": "{FORMAT}".',
+            "Choose a session file that napari-sam2 wrote, or a CSV of prompts.",
+        )
+    version = _block(blocks, "version").whole_number()
+    if version > VERSION:
+        raise PromptError(
+            f"The session file has version {version}; this napari-sam2 reads up to {VERSION}.",
+            safe="The file has not been changed.",
+            remedy="Update it: python -m pip install --upgrade napari-sam2.",
+        )
+    if version < 1:
+        raise blocks["version"].error("must be 1 or more.", "Correct it in the file.")
+
+
+def _block(blocks: dict[str, JsonNode], name: str) -> JsonNode:
+    if name not in blocks:
+        raise PromptError(f'"{name}" is missing.', remedy="Add it to the file.")
+    return blocks[name]
+
+
+def _read_prompt(node: JsonNode, book: PromptBook, made_for: tuple[int, int, int]) -> None:
+    fields = node.fields()
+    unknown = sorted(set(fields) - _PROMPT_FIELDS)
+    if unknown:
+        raise node.error(
+            f"has the unknown field {unknown[0]!r}.", f"Known are {sorted(_PROMPT_FIELDS)}."
+        )
+    object_id = _block(fields, "object").whole_number()
+    frame = _block(fields, "frame").whole_number()
+    try:
+        if book.get(object_id, frame) is not None:
+            raise PromptError(
+                f"Object {object_id} in frame {frame} is given twice.",
+                remedy="Join the entries, or give the second object its own number.",
+            )
+        book.put(object_id, frame, _frame_prompt(fields, made_for))
+    except PromptError as error:
+        raise PromptError(
+            f"{node.place}: {error.happened}", safe=error.safe, remedy=error.remedy
+        ) from error
+
+
+def _frame_prompt(fields: dict[str, JsonNode], made_for: tuple[int, int, int]) -> FramePrompt:
+    points = fields["points"].items() if "points" in fields else []
+    positive = fields["positive"].items() if "positive" in fields else []
+    box = [corner.number() for corner in fields["box"].items()] if "box" in fields else None
+    return FramePrompt(
+        points=tuple(tuple(value.number() for value in point.items()) for point in points),  # type: ignore[misc]
+        positive=tuple(value.truth() for value in positive),
+        box=box,  # type: ignore[arg-type]
+        mask=_read_mask(fields["mask"], made_for) if "mask" in fields else None,
+    )
+
+
+def _read_mask(node: JsonNode, made_for: tuple[int, int, int]) -> NDArray[np.bool_]:
+    lengths = [length.whole_number() for length in node.items()]
+    return decode_run_lengths(lengths, made_for[1:])
+
+
+def _read_accepted(
+    node: JsonNode | None, made_for: tuple[int, int, int]
+) -> tuple[tuple[FrameObject, ...], dict[FrameObject, NDArray[np.bool_]]]:
+    accepted: list[FrameObject] = []
+    masks: dict[FrameObject, NDArray[np.bool_]] = {}
+    for entry in [] if node is None else node.items():
+        fields = entry.fields()
+        pair = (_block(fields, "frame").whole_number(), _block(fields, "object").whole_number())
+        accepted.append(pair)
+        if "mask" in fields:
+            masks[pair] = _read_mask(fields["mask"], made_for)
+    return tuple(accepted), masks
+
+
+def _read_settings(node: JsonNode | None) -> dict[str, JsonScalar]:
+    fields = {} if node is None else node.fields()
+    settings: dict[str, JsonScalar] = {}
+    for name, field in fields.items():
+        if isinstance(field.value, (list, dict)):
+            raise field.error("must be a single value.", "Use text, a number, true, false or null.")
+        settings[name] = field.value  # type: ignore[assignment]
+    return settings
+
+
+def _read_contrast(node: JsonNode | None) -> tuple[tuple[float, float], ...]:
+    pairs = []
+    for entry in [] if node is None else node.items():
+        limits = [limit.number() for limit in entry.items()]
+        if len(limits) != 2:
+            raise entry.error("must be [low, high].", "Correct it in the file.")
+        pairs.append((limits[0], limits[1]))
+    return tuple(pairs)
+
+
+def _read_at(node: JsonNode | None) -> dict[int, int]:
+    fields = {} if node is None else node.fields()
+    for name, field in fields.items():
+        if not name.isdecimal():
+            raise field.error("must be named by the number of an axis.", "Correct it in the file.")
+    return {int(name): field.whole_number() for name, field in fields.items()}

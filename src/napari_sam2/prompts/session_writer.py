@@ -1,0 +1,65 @@
+"""The text of a session file: versioned JSON, one prompt per line, masks as run lengths."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+
+from napari_sam2.prompts.book import PromptBook
+from napari_sam2.prompts.frame_prompt import FramePrompt
+from napari_sam2.prompts.run_lengths import encode_run_lengths
+from napari_sam2.prompts.session_file import FORMAT, VERSION, FrameObject, SessionFile
+
+
+def prompts_to_json(book: PromptBook) -> str:
+    """Return the prompts as the text of a session file."""
+    return session_to_json(SessionFile(book))
+
+
+def session_to_json(session: SessionFile) -> str:
+    """Return the text of a session file; blocks that are empty are left out."""
+    blocks: dict[str, str] = {
+        "format": _text(FORMAT),
+        "version": _text(VERSION),
+        "shape": _text(session.book.shape),
+    }
+    if session.axis is not None:
+        blocks["axis"] = _text(session.axis)
+    if session.at:
+        blocks["at"] = _text({str(axis): where for axis, where in session.at.items()})
+    if session.contrast:
+        blocks["contrast"] = _text(session.contrast)
+    if session.settings:
+        blocks["settings"] = _text(dict(session.settings))
+    blocks["prompts"] = _lines(_prompt_text(*entry) for entry in session.book)
+    if session.accepted:
+        blocks["accepted"] = _lines(_accepted_text(pair, session) for pair in session.accepted)
+    body = ",\n".join(f" {_text(name)}: {text}" for name, text in blocks.items())
+    return f"{{\n{body}\n}}\n"
+
+
+def _text(value: object) -> str:
+    return json.dumps(value, allow_nan=False)
+
+
+def _lines(entries: Iterable[str]) -> str:
+    body = ",\n".join(f"  {entry}" for entry in entries)
+    return f"[\n{body}\n ]" if body else "[]"
+
+
+def _prompt_text(object_id: int, frame: int, prompt: FramePrompt) -> str:
+    entry: dict[str, object] = {"object": object_id, "frame": frame}
+    if prompt.points:
+        entry |= {"points": prompt.points, "positive": prompt.positive}
+    if prompt.box is not None:
+        entry["box"] = prompt.box
+    if prompt.mask is not None:
+        entry["mask"] = encode_run_lengths(prompt.mask)
+    return _text(entry)
+
+
+def _accepted_text(pair: FrameObject, session: SessionFile) -> str:
+    entry: dict[str, object] = {"frame": pair[0], "object": pair[1]}
+    if pair in session.accepted_masks:
+        entry["mask"] = encode_run_lengths(session.accepted_masks[pair])
+    return _text(entry)

@@ -1,0 +1,258 @@
+from __future__ import annotations
+
+import json
+import os
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from napari_sam2.errors import PromptError
+from napari_sam2.prompts import (
+    FramePrompt,
+    PromptBook,
+    SessionFile,
+    prompts_to_json,
+    read_prompts,
+    read_session,
+    write_prompts,
+    write_session,
+)
+from napari_sam2.prompts.session_reader import session_from_json
+from napari_sam2.prompts.session_writer import session_to_json
+
+SHAPE = (5, 8, 9)
+
+
+@pytest.fixture
+def session():
+    book = PromptBook(SHAPE)
+    book.add_points(1, 0, [(0.1, 0.2), (3, 4)], [True, False])
+    book.add_box(1, 0, (0, 0, 1 / 3, 5))
+    book.add_mask(2, 4, np.eye(8, 9, dtype=bool))
+    return SessionFile(
+        book=book,
+        accepted=((3, 2), (0, 1), (0, 1)),
+        accepted_masks={(3, 2): np.tri(8, 9, dtype=bool), (0, 1): np.zeros((8, 9), bool)},
+        settings={"model": "bundled", "overlap": False, "max_hole": 8, "none": None, "f": 0.1},
+        contrast=((0.0, 255.0),),
+        axis=1,
+        at={0: 7},
+    )
+
+
+def assert_same(first, second):
+    assert first.book == second.book
+    assert first.accepted == second.accepted
+    assert dict(first.settings) == dict(second.settings)
+    assert first.contrast == second.contrast
+    assert (first.axis, dict(first.at)) == (second.axis, dict(second.at))
+    assert first.accepted_masks.keys() == second.accepted_masks.keys()
+    for key, mask in first.accepted_masks.items():
+        np.testing.assert_array_equal(mask, second.accepted_masks[key])
+
+
+def changed(session, **blocks):
+    document = json.loads(session_to_json(session)) | blocks
+    return json.dumps({name: value for name, value in document.items() if value is not ...})
+
+
+def test_round_trip_through_a_file(session, tmp_path):
+    path = tmp_path / "cells.sam2.json"
+    write_session(session, path)
+    assert_same(read_session(path), session)
+    assert read_prompts(path, SHAPE) == session.book
+    assert session.accepted == ((0, 1), (3, 2))
+
+
+def test_the_file_says_what_it_is(session):
+    text = session_to_json(session)
+    document = json.loads(text)
+    assert document["format"] == "napari-sam2 session"
+    assert document["version"] == 1
+    assert document["shape"] == [5, 8, 9]
+    assert sum('"object": 1' in line for line in text.splitlines()) == 2  # one prompt per line
+
+
+def test_prompts_alone_are_a_session(session):
+    assert session_from_json(prompts_to_json(session.book)).book == session.book
+    assert session_from_json(prompts_to_json(PromptBook(SHAPE))).book == PromptBook(SHAPE)
+
+
+prompts = st.builds(
+    FramePrompt,
+    points=st.lists(
+        st.tuples(st.floats(-0.5, 7.5), st.floats(-0.5, 8.5)), min_size=1, max_size=4
+    ).map(tuple),
+    box=st.none() | st.just((0.1, -0.5, 7.5, 2 / 3)),
+    mask=st.none() | hnp.arrays(bool, SHAPE[1:]).filter(np.any),
+)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.dictionaries(st.tuples(st.integers(1, 2**32 - 1), st.integers(0, 4)), prompts, max_size=4),
+    st.dictionaries(
+        st.text(),
+        st.none()
+        | st.booleans()
+        | st.integers()
+        | st.text()
+        | st.floats(allow_nan=False, allow_infinity=False),
+        max_size=4,
+    ),
+)
+def test_round_trip_is_exact(entries, values):
+    book = PromptBook(SHAPE)
+    for (object_id, frame), prompt in entries.items():
+        book.put(object_id, frame, prompt)
+    session = SessionFile(book, settings=values)
+    assert_same(session_from_json(session_to_json(session)), session)
+
+
+def test_a_later_version_is_refused_with_a_remedy(session):
+    with pytest.raises(PromptError, match="version 2") as caught:
+        session_from_json(changed(session, version=2))
+    assert "pip install --upgrade" in caught.value.remedy
+    assert "not been changed" in caught.value.safe
+
+
+def test_blocks_of_later_releases_are_ignored(session):
+    assert_same(session_from_json(changed(session, notes=["fine"])), session)
+
+
+@pytest.mark.parametrize(
+    ("blocks", "says"),
+    [
+        ({"format": "other"}, 'does not say "format"'),
+        ({"version": 0}, "1 or more"),
+        ({"version": "1"}, "version must be a whole number"),
+        ({"version": ...}, '"version" is missing'),
+        ({"shape": ...}, '"shape" is missing'),
+        ({"shape": [5, 8]}, "shape of a stack"),
+        ({"prompts": ...}, '"prompts" is missing'),
+        ({"prompts": {}}, r"prompts must be a list"),
+        ({"prompts": [3]}, r"prompts\[0\] must be an object"),
+        ({"prompts": [{"frame": 0}]}, '"object" is missing'),
+        ({"prompts": [{"object": 1, "frame": 0}]}, r"prompts\[0\]: The prompt is empty"),
+        ({"prompts": [{"object": True, "frame": 0}]}, r"prompts\[0\]\.object must be"),
+        ({"prompts": [{"object": 1, "frame": 9, "box": [0, 0, 1, 1]}]}, r"prompts\[0\]: Frame 9"),
+        ({"prompts": [{"object": 1, "frame": 0, "points": [["a", 1]]}]}, r"points\[0\]\[0\] must"),
+        ({"prompts": [{"object": 1, "frame": 0, "points": [[9, 1]]}]}, "y = 9 is outside"),
+        ({"prompts": [{"object": 1, "frame": 0, "points": [[1]]}]}, r"\(y, x\) pairs"),
+        (
+            {"prompts": [{"object": 1, "frame": 0, "points": [[1, 1]], "positive": [1]}]},
+            r"positive\[0\] must be true or false",
+        ),
+        ({"prompts": [{"object": 1, "frame": 0, "boxes": []}]}, "unknown field 'boxes'"),
+        ({"prompts": [{"object": 1, "frame": 0, "mask": [1, 2]}]}, "add up to 3"),
+        ({"prompts": [{"object": 1, "frame": 0, "box": [0, 0, 1, 1]}] * 2}, "given twice"),
+        ({"accepted": [{"frame": 5, "object": 1}]}, "Frame 5"),
+        ({"accepted": [{"frame": 1}]}, '"object" is missing'),
+        ({"settings": {"a": [1]}}, r"settings\.a must be a single value"),
+        ({"contrast": [[1, 2, 3]]}, r"contrast\[0\] must be \[low, high\]"),
+        ({"axis": "z"}, "axis must be a whole number"),
+        ({"at": {"z": 1}}, "number of an axis"),
+    ],
+)
+def test_wrong_values_are_named(session, blocks, says):
+    with pytest.raises(PromptError, match=says) as caught:
+        session_from_json(changed(session, **blocks))
+    assert caught.value.remedy
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "3", "null", '{"version": NaN}', "[" * 100_000])
+def test_what_is_no_session_is_refused(text):
+    with pytest.raises(PromptError) as caught:
+        session_from_json(text)
+    assert caught.value.remedy
+
+
+def test_every_truncation_is_an_error(session):
+    text = session_to_json(session).rstrip()
+    for length in range(0, len(text), 7):
+        with pytest.raises(PromptError):
+            session_from_json(text[:length])
+
+
+def test_a_session_replays_on_a_stack_where_it_fits():
+    book = PromptBook(SHAPE)
+    book.add_points(1, 3, [(7, 8)])
+    text = prompts_to_json(book)
+    assert session_from_json(text, (9, 80, 90)).book.get(1, 3) == book.get(1, 3)
+    with pytest.raises(PromptError, match="Frame 3 is outside"):
+        session_from_json(text, (2, 80, 90))
+
+
+def test_masks_need_the_same_frame_size(session):
+    with pytest.raises(PromptError, match=r"mask is \(8, 9\) pixels, the frame \(80, 90\)"):
+        session_from_json(session_to_json(session), (5, 80, 90))
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"settings": {"a": float("nan")}}, "setting 'a'"),
+        ({"settings": {"a": (1, 2)}}, "setting 'a'"),
+        ({"contrast": ((0, np.inf),)}, "contrast limit"),
+        ({"accepted": ((9, 1),)}, "Frame 9"),
+        ({"accepted": ((0, 0),)}, "Object id 0"),
+        ({"accepted_masks": {(0, 1): np.zeros((8, 9), bool)}}, "not accepted"),
+        ({"accepted": ((0, 1),), "accepted_masks": {(0, 1): np.zeros((9, 8), bool)}}, "pixels"),
+    ],
+)
+def test_what_a_file_cannot_hold_is_refused_early(fields, says):
+    with pytest.raises(PromptError, match=says):
+        SessionFile(PromptBook(SHAPE), **fields)
+
+
+def test_missing_binary_and_foreign_files(tmp_path):
+    with pytest.raises(PromptError, match="cannot be read"):
+        read_prompts(tmp_path / "nowhere.json", SHAPE)
+    folder = tmp_path / "folder.json"
+    folder.mkdir()
+    with pytest.raises(PromptError, match="cannot be read"):
+        read_prompts(folder, SHAPE)
+    (tmp_path / "image.json").write_bytes(b"II*\x00\xff\xfe")
+    with pytest.raises(PromptError, match="not a text file"):
+        read_prompts(tmp_path / "image.json", SHAPE)
+    with pytest.raises(PromptError, match=r"neither \.json nor \.csv"):
+        read_prompts(tmp_path / "prompts.xlsx", SHAPE)
+    (tmp_path / "list.json").write_text("[]")
+    with pytest.raises(PromptError, match=r"list\.json: The file does not say"):
+        read_session(tmp_path / "list.json")
+
+
+def test_a_failed_write_leaves_the_former_file_whole(session, tmp_path, monkeypatch):
+    path = tmp_path / "cells.json"
+    write_session(session, path)
+    before = path.read_bytes()
+
+    def no_space(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", no_space)
+    with pytest.raises(PromptError, match="No space left") as caught:
+        write_prompts(PromptBook(SHAPE), path)
+    assert "unchanged" in caught.value.safe
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_missing_folder_is_an_error(session, tmp_path):
+    with pytest.raises(PromptError, match="cannot be written"):
+        write_session(session, tmp_path / "none" / "cells.json")
+
+
+def test_a_link_stays_a_link(session, tmp_path):
+    real, link = tmp_path / "real.json", tmp_path / "link.json"
+    real.write_text("old")
+    try:
+        link.symlink_to(real)
+    except OSError:  # Windows without the right to make links: the plain file remains to test
+        link = real
+    write_session(session, link)
+    assert_same(read_session(real), session)
+    assert link.is_symlink() == (link != real)
