@@ -1,0 +1,21 @@
+"""Any array-like to frames: axes, lazy reading, constant contrast, and opening files.
+
+Imports numpy only; zarr and tifffile load when a file is opened.
+"""
+
+from __future__ import annotations
+
+from napari_sam2.stack.axes import AxisGuess, guess_axes
+from napari_sam2.stack.contrast import Contrast
+from napari_sam2.stack.frames import FrameStack
+from napari_sam2.stack.opened import OpenedStack
+from napari_sam2.stack.reading import open_stack
+
+__all__ = [
+    "AxisGuess",
+    "Contrast",
+    "FrameStack",
+    "OpenedStack",
+    "guess_axes",
+    "open_stack",
+]

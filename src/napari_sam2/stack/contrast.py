@@ -1,0 +1,143 @@
+"""Intensities to 0..1: one contrast per channel, constant over the stack."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from numbers import Real
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_sam2.errors import StackError
+
+PERCENTILES = (0.1, 99.9)
+"""Where a robust contrast begins and ends, in per cent of the sampled pixels."""
+
+_REMEDY = "Give (low, high), a Contrast, or one of these per channel."
+
+
+@dataclass(frozen=True, slots=True)
+class Contrast:
+    """The intensities of one channel that become 0 and 1.
+
+    Attributes
+    ----------
+    low, high : float
+        In the units of the image; finite, `low` below `high`.
+
+    Raises
+    ------
+    StackError
+        When the limits are not finite, equal, in the wrong order or too far apart for a float.
+    """
+
+    low: float
+    high: float
+
+    def __post_init__(self) -> None:
+        low, high = float(self.low), float(self.high)
+        if not (low < high and math.isfinite(high - low)):
+            raise StackError(
+                f"The contrast limits ({low}, {high}) are no range of intensities.",
+                remedy="Give two finite numbers, the lower first.",
+            )
+        object.__setattr__(self, "low", low)
+        object.__setattr__(self, "high", high)
+
+    def scale(self, plane: NDArray[Any], out: NDArray[np.float32]) -> None:
+        """Write `plane`, clipped to the limits and scaled to 0..1, into `out`.
+
+        Computed in float64, so that neither wide integers nor narrow limits lose grey levels.
+
+        Parameters
+        ----------
+        plane : ndarray of a real dtype, any shape
+            Finite intensities.
+        out : ndarray of float32, same shape
+            Filled with values in 0..1.
+        """
+        work = plane.astype(np.float64)
+        np.clip(work, self.low, self.high, out=work)
+        work -= self.low
+        np.divide(work, self.high - self.low, out=out, casting="same_kind")
+
+
+def as_contrasts(given: Any, n_channels: int) -> tuple[Contrast, ...]:
+    """Return one contrast per channel from what a user may give.
+
+    Parameters
+    ----------
+    given : Contrast, (low, high), or a sequence of `n_channels` of these
+        A single one counts for all channels.
+    n_channels : int
+        Channels of the image before they are composed, 1 to 3.
+
+    Raises
+    ------
+    StackError
+        When it is none of these, or for another number of channels.
+    """
+    single = _as_contrast(given)
+    if single is not None:
+        return (single,) * n_channels
+    several = [_as_contrast(item) for item in given] if _is_sequence(given) else []
+    contrasts = tuple(item for item in several if item is not None)
+    if not contrasts or len(contrasts) != len(several):
+        raise StackError(f"{given!r} is no contrast.", remedy=_REMEDY)
+    if len(contrasts) != n_channels:
+        raise StackError(
+            f"{len(contrasts)} contrasts were given for an image with {n_channels} channel(s).",
+            remedy=_REMEDY,
+        )
+    return contrasts
+
+
+def _is_sequence(value: Any) -> bool:
+    return isinstance(value, Sequence | np.ndarray) and not isinstance(value, str | bytes)
+
+
+def _as_contrast(value: Any) -> Contrast | None:
+    if isinstance(value, Contrast):
+        return value
+    if _is_sequence(value) and len(value) == 2 and all(isinstance(v, Real) for v in value):
+        return Contrast(float(value[0]), float(value[1]))
+    return None
+
+
+def fixed_contrast(dtype: np.dtype[Any], *, colour: bool) -> Contrast | None:
+    """Return the contrast that a dtype implies: bool 0..1, uint8 colour 0..255, else None."""
+    if dtype == np.bool_:
+        return Contrast(0.0, 1.0)
+    if dtype == np.uint8 and colour:
+        return Contrast(0.0, 255.0)
+    return None
+
+
+def robust_contrast(sample: NDArray[Any]) -> Contrast:
+    """Return the 0.1 to 99.9 percentile range of some pixels.
+
+    Where these are equal (a few bright specks on an even background) the whole range counts, and
+    where all pixels are equal a range that shows them as 0. Pixels that are not finite are left
+    out; without any other the range is 0..1.
+
+    Parameters
+    ----------
+    sample : ndarray of a real dtype, any shape
+        Pixels from all over the stack.
+    """
+    values = sample.astype(np.float64)
+    values = values[np.isfinite(values)]
+    if values.size == 0:
+        return Contrast(0.0, 1.0)
+    # A range beyond float64 comes out as inf or NaN, which Contrast refuses.
+    with np.errstate(over="ignore", invalid="ignore"):
+        low, high = (float(value) for value in np.percentile(values, PERCENTILES))
+    if low == high:
+        low, high = float(values.min()), float(values.max())
+    if low == high:
+        # Wide enough not to vanish beside a large value in float64.
+        high = low + max(1.0, abs(low) * 2.0**-20)
+    return Contrast(low, high)

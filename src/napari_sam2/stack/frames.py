@@ -1,0 +1,240 @@
+"""A stack of frames over any array-like, read one frame at a time."""
+
+from __future__ import annotations
+
+import math
+import operator
+import threading
+import warnings
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_sam2.errors import StackError
+from napari_sam2.stack.arrays import ArrayLike, check_array
+from napari_sam2.stack.contrast import Contrast, as_contrasts, fixed_contrast, robust_contrast
+from napari_sam2.stack.layout import ChannelAxis, find_layout
+
+SAMPLED_FRAMES = 16
+"""Frames that a robust contrast looks at, at most."""
+
+SAMPLED_SIDE = 256
+"""Rows and columns that a robust contrast looks at in each of them, at most."""
+
+
+class FrameStack:
+    """Frames of an image along one axis, in a contrast that is constant over the stack.
+
+    Frames are read from `data` when asked for, one at a time and by one thread at a time; nothing
+    is kept. Of the axes that are neither channels nor named in `at`, `axis` is the video, the last
+    two others are Y and X, and any more are held at 0.
+
+    Parameters
+    ----------
+    data : array-like
+        Anything with `shape`, `dtype` and `__getitem__`, such as a numpy, dask or zarr array:
+        YX, TYX, ZYX, TZYX and so on, with a channel axis anywhere. bool, integers and floats.
+    axis : int or None
+        The video axis. None: a single frame. An image of just Y and X is a single frame anyway.
+    channel_axis : int, "auto" or None
+        The axis whose one to three channels are composed to a picture: one is grey, two are red
+        and green, three are RGB. A last axis of length 4 is RGBA; its alpha is dropped. "auto"
+        takes the last axis of uint8, uint16 and float images if it has length 3 or 4 and the two
+        axes before it are longer; None takes none.
+    contrast : Contrast, (low, high) or a sequence of up to three of these, optional
+        Intensities that become 0 and 1, for all channels or for each. By default uint8 RGB keeps
+        its values (v / 255), bool becomes 0 and 1, and of anything else the 0.1 and 99.9
+        percentiles over up to 16 evenly spaced frames, of RGB together and else per channel, are
+        taken when first needed.
+    at : mapping of int to int, optional
+        Axes to hold at one position, and that position.
+
+    Raises
+    ------
+    StackError
+        When the data has no frames that can be shown: no array, complex, object or text dtypes,
+        an axis of length 0, more than three channels, or axes that do not fit the shape.
+    """
+
+    def __init__(
+        self,
+        data: ArrayLike,
+        axis: int | None = 0,
+        *,
+        channel_axis: ChannelAxis = "auto",
+        contrast: Contrast | Sequence[Any] | None = None,
+        at: Mapping[int, int] | None = None,
+    ) -> None:
+        self._data = data
+        self._dtype = check_array(data)
+        self._layout = find_layout(
+            data.shape, self._dtype, axis=axis, channel_axis=channel_axis, at=at or {}
+        )
+        self._contrast: tuple[Contrast, ...] | None = None
+        if contrast is not None:
+            self._contrast = as_contrasts(contrast, self._layout.n_channels)
+        self._reading = threading.Lock()
+        self._measuring = threading.Lock()
+        self._warned = False
+
+    def __repr__(self) -> str:
+        frames, rows, columns = self.shape
+        return f"<FrameStack of {frames} frames, {rows} x {columns}, {self.dtype}>"
+
+    @property
+    def n_frames(self) -> int:
+        """Frames along the video axis."""
+        return self._layout.n_frames
+
+    @property
+    def frame_shape(self) -> tuple[int, int]:
+        """Rows and columns of a frame."""
+        return self._layout.frame_shape
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Frames, rows and columns: the shape that labels of this stack have."""
+        return (self.n_frames, *self.frame_shape)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of the pixels as stored."""
+        return self._dtype
+
+    @property
+    def axis(self) -> int | None:
+        """The video axis of the data, counted from the front; None for a single frame."""
+        return self._layout.video
+
+    @property
+    def channel_axis(self) -> int | None:
+        """The channel axis of the data, counted from the front."""
+        return self._layout.channel
+
+    @property
+    def at(self) -> Mapping[int, int]:
+        """Axes that are held, and where: given ones and those held at 0."""
+        return MappingProxyType(dict(self._layout.held))
+
+    @property
+    def n_channels(self) -> int:
+        """Channels of a frame as read: 1 (grey) or 3."""
+        return 1 if self._layout.n_channels == 1 else 3
+
+    @property
+    def contrast(self) -> tuple[Contrast, ...]:
+        """The contrast of each channel of the data, alpha aside; measured on first use.
+
+        Raises
+        ------
+        StackError
+            When a frame that is needed for measuring cannot be read.
+        """
+        with self._measuring:
+            if self._contrast is None:
+                self._contrast = self._measure_contrast()
+            return self._contrast
+
+    def read(self, frame: int) -> NDArray[np.float32]:
+        """Read one frame.
+
+        Pixels that are NaN or infinite become 0, with one warning per stack.
+
+        Parameters
+        ----------
+        frame : int
+            0 to `n_frames` - 1.
+
+        Returns
+        -------
+        ndarray of float32, shape (Y, X, C)
+            Values 0..1; C is `n_channels`.
+
+        Raises
+        ------
+        StackError
+            When there is no such frame or the data fails to give it.
+        """
+        number = self._check_frame(frame)
+        contrasts = self.contrast
+        pixels = self._fetch(number)
+        picture = np.zeros((*self.frame_shape, self.n_channels), np.float32)
+        for channel, contrast in enumerate(contrasts):
+            contrast.scale(pixels[..., channel], out=picture[..., channel])
+        if self._dtype.kind == "f":
+            self._blank_non_finite(pixels, picture, number)
+        return picture
+
+    def _check_frame(self, frame: int) -> int:
+        try:
+            number = operator.index(frame)
+        except TypeError as error:
+            raise StackError(f"{frame!r} is no frame number.") from error
+        if not 0 <= number < self.n_frames:
+            raise StackError(
+                f"There is no frame {number}: the stack has {self.n_frames} frame(s).",
+                remedy=f"Choose one of 0 to {self.n_frames - 1}.",
+            )
+        return number
+
+    def _fetch(self, frame: int, steps: tuple[int, int] = (1, 1)) -> NDArray[Any]:
+        """Read the stored pixels of a frame, shape (Y, X, channels)."""
+        index = self._layout.index(frame, steps)
+        try:
+            with self._reading:
+                pixels = np.asarray(self._data[index])
+        except Exception as error:  # whatever the array's own storage raises
+            raise StackError(
+                f"Frame {frame} cannot be read: {type(error).__name__}: {error}.",
+                safe="Nothing that was done on other frames is lost.",
+                remedy="Check the file or its copy; with contrast limits given, frames that can "
+                "be read still work.",
+            ) from error
+        rows, columns = (
+            math.ceil(size / step) for size, step in zip(self.frame_shape, steps, strict=True)
+        )
+        layout = self._layout
+        sizes = {layout.y: rows, layout.x: columns, layout.channel: layout.n_channels}
+        expected = tuple(sizes[axis] for axis in layout.read_axes)
+        if pixels.shape != expected or pixels.dtype.kind not in "biuf":
+            raise StackError(
+                f"Frame {frame} came as {pixels.dtype} of shape {pixels.shape}, "
+                f"not as {self._dtype} of shape {expected}.",
+                remedy="Pass a numpy, dask or zarr array.",
+            )
+        if layout.channel is None:
+            return pixels[..., np.newaxis]
+        return np.moveaxis(pixels, layout.read_axes.index(layout.channel), -1)
+
+    def _blank_non_finite(
+        self, pixels: NDArray[Any], picture: NDArray[np.float32], frame: int
+    ) -> None:
+        finite = np.isfinite(pixels)
+        if finite.all():
+            return
+        picture[..., : pixels.shape[-1]][~finite] = 0.0
+        with self._measuring:
+            first, self._warned = not self._warned, True
+        if first:
+            warnings.warn(
+                f"Frame {frame} holds NaN or infinite pixels; here and in other frames they are "
+                "taken as 0 (black).",
+                stacklevel=3,
+            )
+
+    def _measure_contrast(self) -> tuple[Contrast, ...]:
+        layout = self._layout
+        fixed = fixed_contrast(self._dtype, colour=layout.is_colour)
+        if fixed is not None:
+            return (fixed,) * layout.n_channels
+        count = min(self.n_frames, SAMPLED_FRAMES)
+        frames = np.linspace(0, self.n_frames - 1, count).round().astype(int)
+        rows, columns = self.frame_shape
+        steps = (math.ceil(rows / SAMPLED_SIDE), math.ceil(columns / SAMPLED_SIDE))
+        sample = np.stack([self._fetch(int(frame), steps) for frame in frames])
+        if layout.is_colour:
+            return (robust_contrast(sample),) * layout.n_channels
+        return tuple(robust_contrast(sample[..., c]) for c in range(layout.n_channels))

@@ -1,0 +1,201 @@
+"""Where the frames of an array are: which axis is what, and how to index one frame."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from napari_sam2.errors import StackError
+from napari_sam2.stack.shapes import (
+    COLOUR_SIZES,
+    check_shape,
+    has_colour_axis,
+    normalise_axis,
+)
+
+ChannelAxis = int | Literal["auto"] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The role of every axis of an array.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        Of the array.
+    video : int or None
+        The axis of the frames; None for a single frame.
+    y, x : int
+        Rows and columns of a frame.
+    channel : int or None
+        The axis of the channels.
+    n_channels : int
+        Channels that are read, 1 to 3: all but the alpha of RGBA.
+    held : tuple of (int, int)
+        The other axes and the position at which each is held.
+    """
+
+    shape: tuple[int, ...]
+    video: int | None
+    y: int
+    x: int
+    channel: int | None
+    n_channels: int
+    held: tuple[tuple[int, int], ...]
+
+    @property
+    def n_frames(self) -> int:
+        """Frames along the video axis."""
+        return 1 if self.video is None else self.shape[self.video]
+
+    @property
+    def frame_shape(self) -> tuple[int, int]:
+        """Rows and columns of a frame."""
+        return self.shape[self.y], self.shape[self.x]
+
+    @property
+    def is_colour(self) -> bool:
+        """Whether the channels are the colours of a pixel: a last axis of length 3 or 4."""
+        last = len(self.shape) - 1
+        return self.channel == last and self.shape[last] in COLOUR_SIZES
+
+    def index(self, frame: int, steps: tuple[int, int] = (1, 1)) -> tuple[int | slice, ...]:
+        """Return the index of one frame, of every n-th row and column if `steps` say so."""
+        where: list[int | slice] = [slice(None)] * len(self.shape)
+        for axis, position in self.held:
+            where[axis] = position
+        if self.video is not None:
+            where[self.video] = frame
+        if self.channel is not None:
+            where[self.channel] = slice(0, self.n_channels)
+        for axis, step in zip((self.y, self.x), steps, strict=True):
+            if step > 1:
+                where[axis] = slice(None, None, step)
+        return tuple(where)
+
+    @property
+    def read_axes(self) -> tuple[int, ...]:
+        """The axes that an indexed frame keeps, in their order: Y, X and the channels."""
+        kept = (self.y, self.x) if self.channel is None else (self.y, self.x, self.channel)
+        return tuple(sorted(kept))
+
+
+def find_layout(
+    shape: tuple[int, ...],
+    dtype: np.dtype[Any],
+    *,
+    axis: int | None,
+    channel_axis: ChannelAxis,
+    at: Mapping[int, int],
+) -> Layout:
+    """Give every axis of an array its role.
+
+    Of the axes that are neither channels nor named in `at`, `axis` is the video, the last two
+    others are Y and X, and any more are held at 0. Where only two are left there is one frame.
+
+    Raises
+    ------
+    StackError
+        When the shape or the choice of axes leaves no frames.
+    """
+    sizes = check_shape(shape)
+    held = _held_axes(at, sizes)
+    video = None if axis is None else normalise_axis(axis, len(sizes), what="video axis")
+    channel = _find_channel(sizes, dtype, channel_axis, taken={video, *held})
+    free = [a for a in range(len(sizes)) if a != channel and a not in held]
+    if len(free) == 2 and axis == 0:
+        video = None  # nobody means the default where there are just Y and X
+    _check_roles(sizes, video=video, channel=channel, held=held, free=free)
+    y, x = [a for a in free if a != video][-2:]
+    for a in free:
+        if a not in (video, y, x):
+            held[a] = 0
+    return Layout(
+        shape=sizes,
+        video=video,
+        y=y,
+        x=x,
+        channel=channel,
+        n_channels=_count_channels(sizes, channel),
+        held=tuple(sorted(held.items())),
+    )
+
+
+def _held_axes(at: Mapping[int, int], sizes: tuple[int, ...]) -> dict[int, int]:
+    held: dict[int, int] = {}
+    for given, position in at.items():
+        axis = normalise_axis(given, len(sizes), what="axis in `at`")
+        try:
+            held[axis] = operator.index(position)
+        except TypeError as error:
+            raise StackError(
+                f"The position {position!r} on axis {axis} is no whole number.",
+                remedy=f"Choose one of 0 to {sizes[axis] - 1}.",
+            ) from error
+        if not 0 <= held[axis] < sizes[axis]:
+            raise StackError(
+                f"Position {position} is outside axis {axis}, which has length {sizes[axis]}.",
+                remedy=f"Choose one of 0 to {sizes[axis] - 1}.",
+            )
+    return held
+
+
+def _find_channel(
+    sizes: tuple[int, ...],
+    dtype: np.dtype[Any],
+    channel_axis: ChannelAxis,
+    *,
+    taken: set[int | None],
+) -> int | None:
+    if channel_axis is None:
+        return None
+    last = len(sizes) - 1
+    if channel_axis == "auto":
+        # Labels and differences have other dtypes; pictures in colour have these.
+        pictured = dtype in (np.uint8, np.uint16) or dtype.kind == "f"
+        return last if pictured and last not in taken and has_colour_axis(sizes) else None
+    channel = normalise_axis(channel_axis, len(sizes), what="channel axis")
+    if sizes[channel] > 3 and not (channel == last and sizes[channel] in COLOUR_SIZES):
+        raise StackError(
+            f"Axis {channel} has {sizes[channel]} channels; a frame is composed of three at most.",
+            remedy="Pass an array of the one to three channels to look at, or hold the axis at one "
+            f"of them: channel_axis=None, at={{{channel}: 0}}.",
+        )
+    return channel
+
+
+def _check_roles(
+    sizes: tuple[int, ...],
+    *,
+    video: int | None,
+    channel: int | None,
+    held: Mapping[int, int],
+    free: list[int],
+) -> None:
+    if channel is not None and channel in held:
+        raise StackError(
+            f"Axis {channel} cannot be both the channel axis and held at one position.",
+            remedy="Leave it out of `at`, or pass channel_axis=None.",
+        )
+    if len(free) < 2:
+        raise StackError(
+            f"Of the shape {sizes} no two axes are left for Y and X.",
+            remedy="Choose fewer axes as channels or fixed positions.",
+        )
+    if video is None or (video in free and len(free) > 2):
+        return
+    use = "one of Y and X" if video in free else "held at one position"
+    raise StackError(
+        f"Axis {video} of the shape {sizes} cannot be the video axis: it is "
+        f"{'the channel axis' if video == channel else use}.",
+        remedy="Choose another axis, axis=None for a single frame, or another channel_axis.",
+    )
+
+
+def _count_channels(sizes: tuple[int, ...], channel: int | None) -> int:
+    return 1 if channel is None else min(sizes[channel], 3)
