@@ -1,0 +1,69 @@
+"""Which models there are, where their files come from, how they are verified and loaded.
+
+What needs torch loads on first use: listing and downloading do not.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from napari_sam2.checkpoints.download import download_model
+from napari_sam2.checkpoints.order import DownloadCancelledError
+from napari_sam2.checkpoints.registry import (
+    BUNDLED,
+    MODELS,
+    ModelInfo,
+    get_model_info,
+    model_names,
+)
+from napari_sam2.checkpoints.store import cache_folder, find_model_file, model_path
+from napari_sam2.checkpoints.transfer import TransferPolicy
+from napari_sam2.checkpoints.trust import TrustRecord, Voucher, read_record
+
+if TYPE_CHECKING:
+    from napari_sam2.checkpoints.config_json import config_from_json, config_to_json
+    from napari_sam2.checkpoints.inference import infer_config
+    from napari_sam2.checkpoints.loading import LoadedNetwork, load_network, save_network
+
+__all__ = [
+    "BUNDLED",
+    "MODELS",
+    "DownloadCancelledError",
+    "LoadedNetwork",
+    "ModelInfo",
+    "TransferPolicy",
+    "TrustRecord",
+    "Voucher",
+    "cache_folder",
+    "config_from_json",
+    "config_to_json",
+    "download_model",
+    "find_model_file",
+    "get_model_info",
+    "infer_config",
+    "load_network",
+    "model_names",
+    "model_path",
+    "read_record",
+    "save_network",
+]
+
+_LAZY = {
+    "LoadedNetwork": "loading",
+    "config_from_json": "config_json",
+    "config_to_json": "config_json",
+    "infer_config": "inference",
+    "load_network": "loading",
+    "save_network": "loading",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return getattr(import_module(f"napari_sam2.checkpoints.{_LAZY[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,79 @@
+"""A network's configuration as JSON, so that a model file can carry it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from typing import Any, get_origin, get_type_hints
+
+from napari_sam2.errors import CheckpointError
+from napari_sam2.network.config import ConvTrunkConfig, HieraConfig, Sam2Config
+
+_TRUNKS: Mapping[str, type[HieraConfig] | type[ConvTrunkConfig]] = {
+    "hiera": HieraConfig,
+    "conv": ConvTrunkConfig,
+}
+
+
+def config_to_json(config: Sam2Config) -> str:
+    """Write a configuration as JSON text."""
+    kind = next(kind for kind, cls in _TRUNKS.items() if isinstance(config.trunk, cls))
+    return json.dumps({**asdict(config), "trunk": {"kind": kind, **asdict(config.trunk)}})
+
+
+def config_from_json(text: str) -> Sam2Config:
+    """Read a configuration from JSON text.
+
+    Values that are not named take their defaults.
+
+    Raises
+    ------
+    CheckpointError
+        If the text is no JSON, names something that this version does not know, or a value has
+        the wrong type.
+    """
+    try:
+        values = json.loads(text)
+    except ValueError as error:
+        raise CheckpointError(f"The model's configuration is no JSON: {error}.") from error
+    if not isinstance(values, dict) or not isinstance(values.get("trunk"), dict):
+        raise CheckpointError("The model's configuration does not say which trunk it has.")
+    trunk = dict(values.pop("trunk"))
+    kind = trunk.pop("kind", None)
+    if not isinstance(kind, str) or kind not in _TRUNKS:
+        raise _unknown(f"trunk {kind!r}")
+    return Sam2Config(
+        trunk=_TRUNKS[kind](**_checked(_TRUNKS[kind], trunk)), **_checked(Sam2Config, values)
+    )
+
+
+def _checked(cls: type, values: dict[str, Any]) -> dict[str, Any]:
+    """Check names and types; lists become tuples."""
+    types = get_type_hints(cls)
+    unknown = sorted(values.keys() - {field.name for field in fields(cls)})
+    if unknown:
+        raise _unknown(", ".join(unknown))
+    return {name: _typed(name, value, types[name]) for name, value in values.items()}
+
+
+def _typed(name: str, value: Any, wanted: Any) -> Any:
+    if get_origin(wanted) is tuple:
+        if isinstance(value, list) and all(type(item) is int for item in value):
+            return tuple(value)
+    elif wanted is float and type(value) is int:
+        return float(value)
+    elif type(value) is wanted:
+        return value
+    shown = wanted.__name__ if isinstance(wanted, type) else str(wanted)
+    raise CheckpointError(
+        f"The model's configuration has {name} = {value!r}, which is no {shown}.",
+        remedy="The file is damaged or was not written by napari-sam2.",
+    )
+
+
+def _unknown(what: str) -> CheckpointError:
+    return CheckpointError(
+        f"The model's configuration names what this version does not know: {what}.",
+        remedy="Update napari-sam2: the model was written by a newer version.",
+    )

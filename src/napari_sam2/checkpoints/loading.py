@@ -1,0 +1,176 @@
+"""From a model's name or path to a network with its weights, and back to a file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from napari_sam2.checkpoints.config_json import config_from_json, config_to_json
+from napari_sam2.checkpoints.inference import compare_shapes, infer_config, network_shapes
+from napari_sam2.checkpoints.registry import get_model_info, model_names
+from napari_sam2.checkpoints.state_file import StateFile, read_state
+from napari_sam2.checkpoints.store import find_model_file, model_path
+from napari_sam2.errors import CheckpointError
+from napari_sam2.network import Sam2, Sam2Config
+
+CONFIG_KEY = "config"
+"""Metadata key of a safetensors file under which the configuration lies, as JSON."""
+
+_SUFFIXES = {".pt", ".pth", ".ckpt", ".bin", ".safetensors"}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LoadedNetwork:
+    """A network with weights, ready to use.
+
+    Attributes
+    ----------
+    network : Sam2
+        In evaluation mode, float32, on the CPU.
+    name : str
+        The model's name, or the file's without suffix.
+    path : Path
+        The file that it was read from.
+    metadata : mapping of str to str
+        What the file says about itself, the configuration left out.
+    """
+
+    network: Sam2
+    name: str
+    path: Path
+    metadata: Mapping[str, str]
+
+
+def load_network(name_or_path: str | os.PathLike[str]) -> LoadedNetwork:
+    """Load a model by its name, or a checkpoint of the SAM 2 format by its path.
+
+    Parameters
+    ----------
+    name_or_path : str or path
+        One of `model_names()`, or a file as `save_network`, ``torch.save`` or safetensors write.
+
+    Returns
+    -------
+    LoadedNetwork
+
+    Raises
+    ------
+    CheckpointError
+        If the file is not there, damaged, not safe to open, or of another architecture.
+    """
+    name, path = _locate(name_or_path)
+    state = read_state(path)
+    try:
+        config = _config_of(state)
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error.happened}", remedy=error.remedy) from error
+    # Every value comes from the file: first-time initialisation would only cost seconds.
+    with torch.device("meta"):
+        network = Sam2(config)
+    network.to_empty(device="cpu").load_state_dict(dict(state.tensors))
+    network.requires_grad_(False)
+    metadata = {key: text for key, text in state.metadata.items() if key != CONFIG_KEY}
+    return LoadedNetwork(network.eval(), name, path, MappingProxyType(metadata))
+
+
+def save_network(
+    network: Sam2,
+    path: Path,
+    metadata: Mapping[str, str] | None = None,
+    *,
+    half: bool = False,
+) -> None:
+    """Write a network as safetensors, with its configuration; atomic.
+
+    Parameters
+    ----------
+    network : Sam2
+        The network.
+    path : Path
+        The file to write; its folder exists.
+    metadata : mapping of str to str, optional
+        What the file is to say about itself.
+    half : bool, optional
+        Round the weights to float16: half the size. A tensor beyond float16's range stays float32.
+
+    Raises
+    ------
+    CheckpointError
+        If a weight is NaN or infinite, or the file cannot be written.
+    """
+    tensors = {name: _stored(name, tensor, half) for name, tensor in network.state_dict().items()}
+    texts = {**(metadata or {}), CONFIG_KEY: config_to_json(network.config)}
+    fresh = path.with_name(path.name + ".new")
+    try:
+        safetensors.torch.save_file(tensors, fresh, metadata=texts)
+        fresh.replace(path)
+    except (OSError, safetensors.SafetensorError) as error:
+        fresh.unlink(missing_ok=True)
+        raise CheckpointError(
+            f"The model cannot be written to {path}: {error}.",
+            remedy="Check that the folder exists, is writable and has space.",
+        ) from error
+
+
+def _locate(name_or_path: str | os.PathLike[str]) -> tuple[str, Path]:
+    """Return the name and the file of a model."""
+    path = Path(name_or_path)
+    if isinstance(name_or_path, str) and name_or_path in model_names():
+        return name_or_path, _named_file(name_or_path)
+    if not path.exists() and path.suffix not in _SUFFIXES and path.name == os.fspath(name_or_path):
+        get_model_info(path.name)
+    return path.stem, path
+
+
+def _named_file(name: str) -> Path:
+    path = find_model_file(name)
+    if path is not None:
+        return path
+    info = get_model_info(name)
+    if info.url is None:
+        raise CheckpointError(
+            f"The {name} model is missing from this installation: {model_path(info)} is not there.",
+            remedy="Install napari-sam2 again.",
+        )
+    raise CheckpointError(
+        f"The model {name} is not on this machine.",
+        remedy=f"Fetch it with `napari-sam2 models download {name}`, or fetch {info.url} in any "
+        f"other way and put it at {model_path(info)}.",
+    )
+
+
+def _config_of(state: StateFile) -> Sam2Config:
+    """Read the configuration from the file if it carries one, else tell it by the shapes."""
+    text = state.metadata.get(CONFIG_KEY)
+    if text is None:
+        return infer_config(state.shapes())
+    config = config_from_json(text)
+    differences = compare_shapes(network_shapes(config), state.shapes())
+    if differences:
+        raise CheckpointError(
+            f"The parameters do not fit the configuration in the file: {differences.describe()}.",
+            remedy="The file is damaged or was changed by hand; fetch it again.",
+        )
+    return config
+
+
+def _stored(name: str, tensor: Tensor, half: bool) -> Tensor:
+    """Return a copy of a tensor as it goes into a file."""
+    tensor = tensor.detach().to("cpu").contiguous().clone()
+    if not tensor.is_floating_point():
+        return tensor
+    if not torch.isfinite(tensor).all():
+        raise CheckpointError(
+            f"The weights {name} are not finite, so the network is of no use.",
+            safe="No file was written.",
+            remedy="Go back to an earlier checkpoint of the training.",
+        )
+    rounded = tensor.half()
+    return rounded if half and bool(torch.isfinite(rounded).all()) else tensor
