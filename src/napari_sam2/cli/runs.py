@@ -1,0 +1,114 @@
+"""Prompting and propagating a session in a terminal: bar, Ctrl-C, and what came of it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from napari_sam2.cli.interrupts import soft_interrupt
+from napari_sam2.types import Direction, FrameMasks
+
+if TYPE_CHECKING:
+    from napari_sam2.prompts import FramePrompt, PromptBook
+    from napari_sam2.tracking import TrackingSession
+
+
+@dataclass(frozen=True, slots=True)
+class RunOutcome:
+    """What a propagation did.
+
+    Attributes
+    ----------
+    results : int
+        Frame results that arrived.
+    seconds : float
+        Wall time of prompting and propagating.
+    complete : bool
+        False if Ctrl-C stopped it.
+    mean_scores : dict of int to float
+        Mean quality 0..1 of each object over the frames where it was found.
+    """
+
+    results: int
+    seconds: float
+    complete: bool
+    mean_scores: dict[int, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """The frames to propagate over: start inclusive, stop exclusive."""
+
+    direction: Direction = Direction.BOTH
+    start: int | None = None
+    stop: int | None = None
+
+
+def run_session(
+    session: TrackingSession, book: PromptBook, over: Range, *, title: str
+) -> RunOutcome:
+    """Give a session its prompts and propagate them, with a bar; Ctrl-C keeps what is done.
+
+    Parameters
+    ----------
+    session : TrackingSession
+    book : PromptBook
+        The prompts of all objects.
+    over : Range
+        Where the masks travel.
+    title : str
+        Shown before the bar.
+
+    Returns
+    -------
+    RunOutcome
+    """
+    from tqdm import tqdm
+
+    start = time.perf_counter()
+    scores = _MeanScores()
+    results = 0
+    with soft_interrupt(session.cancel) as interrupt:
+        for object_id, frame, prompt in book:
+            if interrupt.happened:
+                break
+            add_prompt(session, object_id, frame, prompt)
+        if not interrupt.happened:
+            steps = session.planned_frames(over.direction, over.start, over.stop)
+            masks = session.propagate(over.direction, start=over.start, stop=over.stop)
+            bar = tqdm(masks, desc=title, total=steps, unit="frame", disable=None)
+            for result in bar:
+                results += 1
+                scores.add(result)
+        complete = not interrupt.happened
+    return RunOutcome(results, time.perf_counter() - start, complete, scores.means())
+
+
+def add_prompt(session: TrackingSession, object_id: int, frame: int, prompt: FramePrompt) -> None:
+    """Give a session everything a prompt holds: mask first, then box, then points."""
+    if prompt.mask is not None:
+        session.add_mask(object_id, frame, prompt.mask)
+    if prompt.box is not None:
+        session.add_box(object_id, frame, prompt.box)
+    if prompt.points:
+        session.add_points(object_id, frame, prompt.points, prompt.positive)
+
+
+class _MeanScores:
+    """Running means of the scores of each object where it has a mask."""
+
+    def __init__(self) -> None:
+        self._sums: dict[int, float] = {}
+        self._counts: dict[int, int] = {}
+
+    def add(self, result: FrameMasks) -> None:
+        for object_id, score, mask in zip(
+            result.object_ids, result.scores.tolist(), result.masks, strict=True
+        ):
+            if mask.any():
+                self._sums[object_id] = self._sums.get(object_id, 0.0) + score
+                self._counts[object_id] = self._counts.get(object_id, 0) + 1
+
+    def means(self) -> dict[int, float]:
+        return {index: self._sums[index] / self._counts[index] for index in self._sums}

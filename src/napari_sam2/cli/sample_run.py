@@ -1,0 +1,139 @@
+"""Segmenting one synthetic stack and putting everything about it into a folder."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+
+import tifffile
+
+from napari_sam2.cli.pictures import write_sheet
+from napari_sam2.cli.runs import Range, run_session
+from napari_sam2.errors import LabelsError
+from napari_sam2.evaluation import EvaluationOptions, ObjectPrompt, PromptFrame, choose_prompts
+from napari_sam2.evaluation.scoreboard import Scoreboard
+from napari_sam2.labels import write_labels
+from napari_sam2.prompts import PromptBook, write_prompts
+from napari_sam2.samples import SampleStack, dividing_cells, nuclei_stack
+from napari_sam2.stack import FrameStack
+from napari_sam2.tracking import Model, TrackingSession
+
+
+@dataclass(frozen=True, slots=True)
+class SampleRun:
+    """What became of one sample stack.
+
+    Attributes
+    ----------
+    name, prompt : str
+        Of the stack, and what each object got.
+    frames, objects, objects_above_half : int
+        How many, and how many objects reach an IoU of 0.5.
+    mean_iou : float
+        Mean over objects of the IoU of all their pixels with the known truth.
+    seconds : float
+        Of prompting and propagating.
+    complete : bool
+        False if it was stopped.
+    image, clicks, labels, truth, picture : str
+        Paths of the files.
+    """
+
+    name: str
+    prompt: str
+    frames: int
+    objects: int
+    objects_above_half: int
+    mean_iou: float
+    seconds: float
+    complete: bool
+    image: str
+    clicks: str
+    labels: str
+    truth: str
+    picture: str
+
+
+def sample_stacks() -> tuple[tuple[SampleStack, PromptFrame], ...]:
+    """Make the demo's stacks: a z-stack, clicked in middle slices, and a time-lapse, in first."""
+    return (
+        (nuclei_stack(), PromptFrame.MIDDLE),
+        (dividing_cells(), PromptFrame.FIRST),
+    )
+
+
+def prepare_folder(folder: Path) -> None:
+    """Make a folder for results.
+
+    Raises
+    ------
+    LabelsError
+        If it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise LabelsError(
+            f"The folder {folder} cannot be made: {error.strerror or error}.",
+            remedy="Give another folder with -o.",
+        ) from error
+
+
+def run_sample(sample: SampleStack, frame: PromptFrame, model: Model, folder: Path) -> SampleRun:
+    """Segment a sample from one click per object, write the results and score them.
+
+    Parameters
+    ----------
+    sample : SampleStack
+    frame : PromptFrame
+        The frame of each object that is clicked.
+    model : Model
+    folder : Path
+        Takes the files; must exist.
+    """
+    stem = re.sub(r"[^a-z0-9]+", "_", sample.name.lower()).strip("_")
+    image, clicks, labels, truth, picture = (
+        folder / f"{stem}_{ending}"
+        for ending in ("image.tif", "prompts.csv", "labels.tif", "truth.tif", "overlay.png")
+    )
+    tifffile.imwrite(image, sample.image, metadata={"axes": sample.axes}, compression="zlib")
+    write_labels(truth, sample.labels, axes=sample.axes, scale=sample.scale)
+    stack = FrameStack(sample.image)
+    prompts = choose_prompts(sample.labels, EvaluationOptions(frame=frame))
+    book = _book_of(prompts, stack.shape)
+    write_prompts(book, clicks)
+    session = TrackingSession(model, stack)
+    outcome = run_session(session, book, Range(), title=sample.name)
+    write_labels(labels, session.labels, axes=sample.axes, scale=sample.scale)
+    write_sheet(picture, stack, session.labels)
+    board = Scoreboard(sample.labels, prompts)
+    board.record_labels(session.labels)
+    ious = [score.iou for score in board.scores()]
+    return SampleRun(
+        name=sample.name,
+        prompt=f"click in its {frame} {'slice' if sample.axes[0] == 'Z' else 'frame'}",
+        frames=stack.n_frames,
+        objects=len(ious),
+        objects_above_half=sum(iou > 0.5 for iou in ious),
+        mean_iou=fmean(ious),
+        seconds=outcome.seconds,
+        complete=outcome.complete,
+        image=str(image),
+        clicks=str(clicks),
+        labels=str(labels),
+        truth=str(truth),
+        picture=str(picture),
+    )
+
+
+def _book_of(prompts: Sequence[ObjectPrompt], shape: tuple[int, int, int]) -> PromptBook:
+    book = PromptBook(shape)
+    for prompt in prompts:
+        if prompt.point is not None:
+            book.add_points(prompt.object_id, prompt.frame, [prompt.point])
+        if prompt.box is not None:
+            book.add_box(prompt.object_id, prompt.frame, prompt.box)
+    return book

@@ -1,0 +1,184 @@
+"""``napari-sam2 segment``: prompts and a stack on disk to labels on disk."""
+
+from __future__ import annotations
+
+import json as json_text
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import numpy as np
+import typer
+
+from napari_sam2.cli.interrupts import INTERRUPTED_EXIT_CODE
+from napari_sam2.cli.options import DeviceOption, ImageSizeOption, JsonOption, ModelOption
+from napari_sam2.cli.outputs import check_output
+from napari_sam2.errors import LabelsError
+from napari_sam2.types import Direction
+
+if TYPE_CHECKING:
+    from napari_sam2.cli.frames import Frames
+    from napari_sam2.cli.runs import RunOutcome
+    from napari_sam2.tracking import TrackingSession
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectSummary:
+    """One object of a finished run: its size, and how sure the model was."""
+
+    object_id: int
+    frames: int
+    pixels: int
+    mean_score: float
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentSummary:
+    """What ``segment`` did, as ``--json`` prints it."""
+
+    stack: str
+    shape: tuple[int, int, int]
+    axes: str
+    model: str
+    device: str
+    image_size: int
+    objects: tuple[ObjectSummary, ...]
+    frame_results: int
+    seconds: float
+    complete: bool
+    labels: str
+    overlay: str | None
+    session: str | None
+
+
+def segment(
+    stack: Annotated[
+        Path, typer.Argument(metavar="STACK", help="TIFF, OME-TIFF, zarr or npy image.")
+    ],
+    prompts: Annotated[
+        Path,
+        typer.Option(
+            "--prompts",
+            "-p",
+            help="Session JSON, or CSV with the columns frame,object,kind,y,x,y2,x2,positive.",
+        ),
+    ],
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", metavar="OUT", help="Labels: .tif, .ome.tif or .zarr."),
+    ],
+    model: ModelOption = "bundled",
+    device: DeviceOption = "auto",
+    image_size: ImageSizeOption = None,
+    axis: Annotated[
+        str, typer.Option(help="The video axis: auto, its number or its letter, such as Z.")
+    ] = "auto",
+    at: Annotated[
+        list[str] | None,
+        typer.Option(metavar="AXIS=INDEX", help="Where another axis is held; may repeat."),
+    ] = None,
+    direction: Annotated[
+        Direction, typer.Option(help="Which way masks travel from the prompted frames.")
+    ] = Direction.BOTH,
+    start: Annotated[int | None, typer.Option(help="First frame to segment.")] = None,
+    stop: Annotated[int | None, typer.Option(help="Frame to end before.")] = None,
+    overlay: Annotated[
+        Path | None,
+        typer.Option(metavar="PNG", help="Also draw a contact sheet of labels on the image."),
+    ] = None,
+    session: Annotated[
+        Path | None, typer.Option(metavar="JSON", help="Also save the session.")
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Segment every frame of a stack from prompts, and write the labels.
+
+    Ctrl-C writes the labels of the frames that are done; the exit code is then 130.
+    """
+    from napari_sam2.cli.frames import open_frames
+    from napari_sam2.cli.runs import Range, run_session
+    from napari_sam2.prompts import read_prompts
+
+    for path in (output, overlay, session):
+        if path is not None:
+            check_output(path, LabelsError, inputs=(stack, prompts))
+    frames = open_frames(stack, axis=axis, at=at or ())
+    book = read_prompts(prompts, frames.stack.shape)
+
+    from napari_sam2.tracking import TrackingSession, load_model  # torch takes seconds
+
+    loaded = load_model(model, device=device, image_size=image_size)
+    tracking = TrackingSession(loaded, frames.stack)
+    outcome = run_session(tracking, book, Range(direction, start, stop), title=stack.name)
+    _write(tracking, frames, output, overlay, session)
+    summary = SegmentSummary(
+        stack=str(stack),
+        shape=frames.stack.shape,
+        axes=frames.axes,
+        model=loaded.name,
+        device=str(loaded.device),
+        image_size=loaded.image_size,
+        objects=summarise_objects(tracking, outcome),
+        frame_results=outcome.results,
+        seconds=outcome.seconds,
+        complete=outcome.complete,
+        labels=str(output),
+        overlay=str(overlay) if overlay else None,
+        session=str(session) if session else None,
+    )
+    typer.echo(json_text.dumps(asdict(summary), indent=2) if json else _describe(summary))
+    if not outcome.complete:
+        raise typer.Exit(INTERRUPTED_EXIT_CODE)
+
+
+def summarise_objects(session: TrackingSession, outcome: RunOutcome) -> tuple[ObjectSummary, ...]:
+    """Count the pixels and frames of every object in a session's labels."""
+    pixels: dict[int, int] = dict.fromkeys(session.object_ids, 0)
+    frames: dict[int, int] = dict.fromkeys(session.object_ids, 0)
+    for plane in session.labels:
+        ids, counts = np.unique(plane, return_counts=True)
+        for object_id, count in zip(ids.tolist(), counts.tolist(), strict=True):
+            if object_id in pixels:
+                pixels[object_id] += count
+                frames[object_id] += 1
+    return tuple(
+        ObjectSummary(
+            object_id, frames[object_id], pixels[object_id], outcome.mean_scores.get(object_id, 0.0)
+        )
+        for object_id in session.object_ids
+    )
+
+
+def _write(
+    session: TrackingSession,
+    frames: Frames,
+    output: Path,
+    overlay: Path | None,
+    session_file: Path | None,
+) -> None:
+    from napari_sam2.labels import write_labels
+
+    write_labels(output, session.labels, axes=frames.axes, scale=frames.scale)
+    if overlay is not None:
+        from napari_sam2.cli.pictures import write_sheet
+
+        write_sheet(overlay, frames.stack, session.labels)
+    if session_file is not None:
+        session.save(session_file)
+
+
+def _describe(summary: SegmentSummary) -> str:
+    found = sum(1 for one in summary.objects if one.pixels)
+    lines = [
+        f"{found} of {len(summary.objects)} objects in {summary.shape[0]} frames, "
+        f"{summary.seconds:.1f} s with {summary.model} at {summary.image_size} px "
+        f"on {summary.device}",
+        f"labels: {summary.labels}",
+    ]
+    if summary.overlay:
+        lines.append(f"overlay: {summary.overlay}")
+    if summary.session:
+        lines.append(f"session: {summary.session}")
+    if not summary.complete:
+        lines.append("Stopped early: frames that were not reached are background.")
+    return "\n".join(lines)

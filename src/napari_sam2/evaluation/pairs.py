@@ -1,0 +1,143 @@
+"""Labelled stacks on disk: NAME_image.tif beside NAME_labels.tif."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_sam2.errors import EvaluationError
+from napari_sam2.evaluation.spread import spread
+from napari_sam2.stack import FrameStack, guess_axes, open_stack
+
+_SUFFIXES = (".tif", ".tiff")
+_IMAGE_ENDING = "_image"
+_LABELS_ENDING = "_labels"
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledPair:
+    """An image stack and its labels.
+
+    Attributes
+    ----------
+    name : str
+        NAME of ``NAME_image.tif``.
+    group : str
+        Name of the folder that holds the pair.
+    image, labels : Path
+        The two files.
+    """
+
+    name: str
+    group: str
+    image: Path
+    labels: Path
+
+
+def find_pairs(folder: Path, *, limit: int | None = None) -> tuple[LabelledPair, ...]:
+    """Find labelled stacks in a folder and in the folders directly below it.
+
+    Parameters
+    ----------
+    folder : Path
+        Holds ``NAME_image.tif`` and ``NAME_labels.tif``, or folders that do.
+    limit : int, optional
+        At most this many pairs of each folder, evenly spread over their sorted names.
+
+    Returns
+    -------
+    tuple of LabelledPair
+        Sorted by folder and name.
+
+    Raises
+    ------
+    EvaluationError
+        If there is no such folder, no pair in it, or an image without labels.
+    """
+    if not folder.is_dir():
+        raise EvaluationError(
+            f"There is no folder {folder}.",
+            remedy="Give a folder of NAME_image.tif and NAME_labels.tif pairs.",
+        )
+    if limit is not None and limit < 1:
+        raise EvaluationError(
+            f"At most {limit} stacks of each folder leaves nothing to score.",
+            remedy="Give a number of 1 or more.",
+        )
+    images = [
+        path
+        for pattern in ("*", "*/*")
+        for path in folder.glob(pattern)
+        if path.suffix.lower() in _SUFFIXES and path.stem.endswith(_IMAGE_ENDING)
+    ]
+    if not images:
+        raise EvaluationError(
+            f"No NAME_image.tif in {folder} or in the folders directly below it.",
+            remedy="Name the pairs NAME_image.tif and NAME_labels.tif.",
+        )
+    pairs = sorted(
+        (_pair_of(image) for image in images),
+        key=lambda pair: (pair.image.parent, pair.name),
+    )
+    if limit is None:
+        return tuple(pairs)
+    by_folder = groupby(pairs, key=lambda pair: pair.image.parent)
+    return tuple(pair for _, members in by_folder for pair in spread(list(members), limit))
+
+
+def read_pair(pair: LabelledPair) -> tuple[FrameStack, NDArray[np.integer]]:
+    """Open a pair as frames and truth.
+
+    Parameters
+    ----------
+    pair : LabelledPair
+
+    Returns
+    -------
+    stack : FrameStack
+        The image, read lazily; of shape (T, Y, X), a single image is one frame.
+    truth : ndarray of int, shape (T, Y, X)
+        Label ids, 0 = background.
+
+    Raises
+    ------
+    StackError
+        If a file cannot be read as a stack.
+    EvaluationError
+        If the labels are not integers or do not fit the image.
+    """
+    truth = np.asarray(open_stack(pair.labels).data)
+    if not np.issubdtype(truth.dtype, np.integer):
+        raise EvaluationError(
+            f"{pair.labels} holds {truth.dtype}, not label ids.",
+            remedy="Save the labels as integers, 0 = background.",
+        )
+    if truth.ndim == 2:
+        truth = truth[np.newaxis]
+    opened = open_stack(pair.image)
+    guess = guess_axes(opened.data.shape, labels=tuple(opened.axes))
+    stack = FrameStack(opened.data, guess.video, channel_axis=guess.channel)
+    if truth.shape != stack.shape:
+        raise EvaluationError(
+            f"{pair.labels.name} has the shape {truth.shape}, "
+            f"{pair.image.name} has the frames {stack.shape}.",
+            remedy="Labels must have one id per pixel of the image, without its channels.",
+        )
+    return stack, truth
+
+
+def _pair_of(image: Path) -> LabelledPair:
+    name = image.stem.removesuffix(_IMAGE_ENDING)
+    for suffix in (image.suffix, *_SUFFIXES):
+        labels = image.with_name(f"{name}{_LABELS_ENDING}{suffix}")
+        if labels.is_file():
+            return LabelledPair(name, image.parent.resolve().name, image, labels)
+    raise EvaluationError(
+        f"{image} has no labels beside it.",
+        remedy=f"Put them at {image.with_name(name + _LABELS_ENDING + image.suffix)}, "
+        "or move the image elsewhere.",
+    )

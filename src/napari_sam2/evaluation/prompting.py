@@ -1,0 +1,168 @@
+"""The simulated user: one prompt per object, from its true mask."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from napari_sam2.errors import EvaluationError
+from napari_sam2.evaluation.options import EvaluationOptions, PromptFrame, PromptKind
+from napari_sam2.evaluation.spread import spread
+
+_EIGHT_CONNECTED = np.ones((3, 3), dtype=bool)
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectPrompt:
+    """The one prompt of one object.
+
+    Attributes
+    ----------
+    object_id : int
+    frame : int
+        Index along the video axis.
+    point : (float, float), optional
+        (y, x) in pixels.
+    box : (float, float, float, float), optional
+        (y0, x0, y1, x1) in pixels; exactly one of point and box is given.
+    """
+
+    object_id: int
+    frame: int
+    point: tuple[float, float] | None = None
+    box: tuple[float, float, float, float] | None = None
+
+
+def choose_prompts(
+    truth: NDArray[np.integer[Any]], options: EvaluationOptions
+) -> tuple[ObjectPrompt, ...]:
+    """One prompt for each object of a labelled stack.
+
+    Parameters
+    ----------
+    truth : ndarray of int, shape (T, Y, X)
+        Label ids, 0 = background.
+    options : EvaluationOptions
+        Kind, frame and largest number of prompts.
+
+    Returns
+    -------
+    tuple of ObjectPrompt
+        Sorted by object id; empty if there is no object.
+    """
+    areas = object_areas(truth)
+    ids = sorted(areas)
+    if options.max_objects is not None:
+        ids = list(spread(ids, options.max_objects))
+    return tuple(_prompt_object(truth, index, areas[index], options) for index in ids)
+
+
+def object_areas(truth: NDArray[np.integer[Any]]) -> dict[int, NDArray[np.int64]]:
+    """Area of every object in every frame, in pixels: id -> array of shape (T,)."""
+    areas: dict[int, NDArray[np.int64]] = {}
+    for frame, plane in enumerate(truth):
+        ids, counts = np.unique(plane[plane > 0], return_counts=True)
+        for index, count in zip(ids.tolist(), counts.tolist(), strict=True):
+            areas.setdefault(index, np.zeros(len(truth), dtype=np.int64))[frame] = count
+    return areas
+
+
+def choose_frame(areas: NDArray[np.int64], which: PromptFrame) -> int:
+    """Choose the frame of an object's life that gets the prompt.
+
+    Parameters
+    ----------
+    areas : ndarray of int, shape (T,)
+        Pixels of the object in each frame; at least one is above 0.
+    which : PromptFrame
+        Middle: of the frames that hold the object, the one in the middle, so that it is
+        never a frame without it.
+    """
+    frames = np.flatnonzero(areas)
+    if which is PromptFrame.FIRST:
+        return int(frames[0])
+    if which is PromptFrame.LARGEST:
+        return int(np.argmax(areas))
+    return int(frames[len(frames) // 2])
+
+
+def interior_point(mask: NDArray[np.bool_]) -> tuple[float, float]:
+    """Find the most interior pixel of a mask's largest connected component.
+
+    The pixel with the largest Euclidean distance to the outside, the image's edge
+    counting as outside: where a person would click.
+
+    Parameters
+    ----------
+    mask : ndarray of bool, shape (Y, X)
+
+    Returns
+    -------
+    (float, float)
+        (y, x) in pixels; always inside the mask.
+
+    Raises
+    ------
+    EvaluationError
+        If the mask is empty.
+    """
+    components, count = ndimage.label(mask, structure=_EIGHT_CONNECTED)
+    if count == 0:
+        raise EvaluationError("An empty mask has no interior point.")
+    sizes = np.bincount(components.ravel())
+    largest = components == 1 + int(np.argmax(sizes[1:]))
+    distance = ndimage.distance_transform_edt(np.pad(largest, 1))[1:-1, 1:-1]
+    y, x = np.unravel_index(int(np.argmax(distance)), mask.shape)
+    return float(y), float(x)
+
+
+def bounding_box(mask: NDArray[np.bool_]) -> tuple[float, float, float, float]:
+    """Find the tight box of a mask: its outermost pixels' centres.
+
+    A mask that is one pixel wide gets a box two pixels wide, as a box must have an area.
+
+    Parameters
+    ----------
+    mask : ndarray of bool, shape (Y, X)
+
+    Returns
+    -------
+    (float, float, float, float)
+        (y0, x0, y1, x1) in pixels.
+
+    Raises
+    ------
+    EvaluationError
+        If the mask is empty.
+    """
+    if not mask.any():
+        raise EvaluationError("An empty mask has no bounding box.")
+    rows, columns = np.nonzero(mask)
+    y0, y1 = _extent(rows, mask.shape[0])
+    x0, x1 = _extent(columns, mask.shape[1])
+    return y0, x0, y1, x1
+
+
+def _extent(inside: NDArray[np.intp], size: int) -> tuple[float, float]:
+    low, high = int(inside.min()), int(inside.max())
+    if low == high:
+        high = min(high + 1, size - 1)
+        low = max(high - 1, 0)
+    return float(low), float(high)
+
+
+def _prompt_object(
+    truth: NDArray[np.integer[Any]],
+    object_id: int,
+    areas: NDArray[np.int64],
+    options: EvaluationOptions,
+) -> ObjectPrompt:
+    frame = choose_frame(areas, options.frame)
+    mask = truth[frame] == object_id
+    if options.prompt is PromptKind.BOX:
+        return ObjectPrompt(object_id, frame, box=bounding_box(mask))
+    return ObjectPrompt(object_id, frame, point=interior_point(mask))

@@ -1,0 +1,70 @@
+"""Files on disk become frames along the axis that was asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+from napari_sam2.cli.frames import axis_number, open_frames
+from napari_sam2.errors import StackError
+
+
+@pytest.fixture
+def four_dimensional(tmp_path: Path) -> Path:
+    path = tmp_path / "stack.tif"
+    data = np.arange(3 * 4 * 8 * 9, dtype=np.uint16).reshape(3, 4, 8, 9)
+    tifffile.imwrite(path, data, metadata={"axes": "TZYX"})
+    return path
+
+
+def test_time_is_the_video_of_a_file_that_has_time(four_dimensional):
+    frames = open_frames(four_dimensional)
+    assert frames.stack.shape == (3, 8, 9)
+    assert frames.axes == "TYX"
+    assert len(frames.scale) == 3
+
+
+@pytest.mark.parametrize("axis", ["Z", "z", "1", "-3"])
+def test_another_axis_can_be_the_video(four_dimensional, axis):
+    frames = open_frames(four_dimensional, axis=axis, at=["T=2"])
+    assert frames.stack.shape == (4, 8, 9)
+    assert frames.axes == "ZYX"
+    assert dict(frames.stack.at) == {0: 2}
+
+
+def test_a_single_image_is_one_frame(tmp_path):
+    path = tmp_path / "image.tif"
+    tifffile.imwrite(path, np.eye(8, 9, dtype=np.uint8))
+    frames = open_frames(path)
+    assert frames.stack.shape == (1, 8, 9)
+    assert frames.axes == "ZYX"
+    assert len(frames.scale) == 3
+
+
+def test_colours_are_channels(tmp_path):
+    path = tmp_path / "colour.tif"
+    tifffile.imwrite(path, np.zeros((5, 8, 9, 3), dtype=np.uint8), photometric="rgb")
+    frames = open_frames(path)
+    assert frames.stack.shape == (5, 8, 9)
+    assert frames.stack.n_channels == 3
+
+
+def test_axes_are_found_by_letter_and_number():
+    assert axis_number("y", "TZYX") == 2
+    assert axis_number("0", "TZYX") == 0
+    assert axis_number("-1", "TZYX") == 3
+
+
+@pytest.mark.parametrize("axis", ["C", "4", "-5", "depth", ""])
+def test_an_axis_that_is_not_there_is_refused(axis):
+    with pytest.raises(StackError, match="TZYX"):
+        axis_number(axis, "TZYX")
+
+
+@pytest.mark.parametrize("at", ["T", "T=", "T=two", "2"])
+def test_a_position_must_name_axis_and_index(four_dimensional, at):
+    with pytest.raises(StackError):
+        open_frames(four_dimensional, axis="Z", at=[at])

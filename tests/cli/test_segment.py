@@ -1,0 +1,103 @@
+"""The command segments a real file with the bundled model."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from skimage.io import imread
+
+from napari_sam2 import TrackingSession
+from napari_sam2.cli import main
+from napari_sam2.evaluation import iou
+from napari_sam2.prompts import read_prompts
+
+
+def segment(*arguments: object) -> int:
+    with pytest.raises(SystemExit) as exit_info:
+        main(["segment", *map(str, arguments)])
+    code = exit_info.value.code
+    assert isinstance(code, int)
+    return code
+
+
+def test_clicks_become_labels_in_every_frame(small_stack, tmp_path, capsys):
+    out, sheet, session = (tmp_path / name for name in ("out.tif", "sheet.png", "session.json"))
+    arguments = [small_stack.image, "-p", small_stack.prompts, "-o", out]
+    code = segment(*arguments, "--overlay", sheet, "--session", session, "--json")
+    assert code == 0
+    labels = tifffile.imread(out)
+    assert labels.shape == small_stack.truth.shape
+    for object_id in (1, 2):
+        assert iou(labels == object_id, small_stack.truth == object_id) > 0.6
+    summary = json.loads(capsys.readouterr().out)
+    assert summary["complete"] is True
+    assert summary["shape"] == [3, 64, 64]
+    assert summary["axes"] == "ZYX"
+    for found in summary["objects"]:
+        assert found["pixels"] == np.count_nonzero(labels == found["object_id"])
+        assert 0 < found["mean_score"] <= 1
+    assert imread(sheet).shape[2] == 3
+    again = read_prompts(session, labels.shape)
+    assert again.object_ids() == (1, 2)
+
+
+def test_a_saved_session_replays_to_the_same_labels(small_stack, tmp_path):
+    first, session, second = (tmp_path / name for name in ("a.tif", "s.json", "b.tif"))
+    given = (small_stack.image, "-p", small_stack.prompts, "-o", first, "--session", session)
+    assert segment(*given) == 0
+    assert segment(small_stack.image, "-p", session, "-o", second) == 0
+    np.testing.assert_array_equal(tifffile.imread(first), tifffile.imread(second))
+
+
+def test_only_the_asked_range_and_direction_is_segmented(small_stack, tmp_path, capsys):
+    out = tmp_path / "out.tif"
+    given = (small_stack.image, "-p", small_stack.prompts, "-o", out)
+    assert segment(*given, "--direction", "backward", "--start", 0, "--stop", 2) == 0
+    labels = tifffile.imread(out)
+    assert labels[0].any()
+    assert not labels[2].any()
+    assert str(out) in capsys.readouterr().out
+
+
+def test_ctrl_c_keeps_what_is_done(small_stack, tmp_path, monkeypatch, capsys):
+    propagate = TrackingSession.propagate
+
+    def interrupted(self, *arguments, **options):
+        for number, result in enumerate(propagate(self, *arguments, **options)):
+            yield result
+            if number == 0:
+                signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(TrackingSession, "propagate", interrupted)
+    out = tmp_path / "out.tif"
+    given = (small_stack.image, "-p", small_stack.prompts, "-o", out)
+    assert segment(*given, "--direction", "forward", "--json") == 130
+    summary = json.loads(capsys.readouterr().out)
+    assert summary["complete"] is False
+    assert summary["frame_results"] >= 1
+    labels = tifffile.imread(out)
+    assert labels[1].any()
+    assert not labels[2].any()
+
+
+@pytest.mark.parametrize("option", ["-o", "--overlay", "--session"])
+def test_an_input_is_never_overwritten(small_stack, tmp_path, option, capsys):
+    before = small_stack.image.read_bytes()
+    outputs = {"-o": tmp_path / "out.tif"} | {option: small_stack.image}
+    arguments = [word for pair in outputs.items() for word in pair]
+    assert segment(small_stack.image, "-p", small_stack.prompts, *arguments) == 1
+    assert "is an input" in capsys.readouterr().err
+    assert small_stack.image.read_bytes() == before
+
+
+def test_a_click_outside_the_stack_is_one_clean_error(small_stack, tmp_path, capsys):
+    wrong: Path = tmp_path / "wrong.csv"
+    wrong.write_text("frame,object,kind,y,x\n7,1,point,3,3\n", encoding="utf-8")
+    assert segment(small_stack.image, "-p", wrong, "-o", tmp_path / "out.tif") == 1
+    assert "wrong.csv" in capsys.readouterr().err
+    assert not (tmp_path / "out.tif").exists()
