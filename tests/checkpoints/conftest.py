@@ -105,6 +105,12 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
 
 
+@pytest.fixture(autouse=True)
+def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reach the server on this machine whatever the proxy settings are."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+
+
 @pytest.fixture
 def content() -> bytes:
     """Bytes without any period, so that a piece in the wrong place is noticed."""

@@ -169,6 +169,15 @@ def test_url_of_another_kind(order: Order, policy: TransferPolicy, url: str) -> 
         Transfer(replace(order, url=url), policy).run()
 
 
+def test_proxy_that_cannot_be_used(
+    order: Order, policy: TransferPolicy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "gopher://127.0.0.1:1")
+    monkeypatch.setenv("http_proxy", "gopher://127.0.0.1:1")
+    with pytest.raises(DownloadError, match="the proxy settings cannot be used"):
+        Transfer(order, policy).run()
+
+
 def test_offline_names_the_url_and_the_path(order: Order, policy: TransferPolicy) -> None:
     offline = replace(order, url="http://127.0.0.1:9/test.pt")
     with pytest.raises(DownloadError) as caught:

@@ -1,6 +1,6 @@
 """Which models there are, where their files come from, how they are verified and loaded.
 
-What needs torch loads on first use: listing and downloading do not.
+What needs torch or the network loads on first use: listing the models needs neither.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from napari_sam2.checkpoints.download import download_model
 from napari_sam2.checkpoints.order import DownloadCancelledError
 from napari_sam2.checkpoints.registry import (
     BUNDLED,
@@ -18,13 +17,14 @@ from napari_sam2.checkpoints.registry import (
     model_names,
 )
 from napari_sam2.checkpoints.store import cache_folder, find_model_file, model_path
-from napari_sam2.checkpoints.transfer import TransferPolicy
 from napari_sam2.checkpoints.trust import TrustRecord, Voucher, read_record
 
 if TYPE_CHECKING:
     from napari_sam2.checkpoints.config_json import config_from_json, config_to_json
+    from napari_sam2.checkpoints.download import download_model
     from napari_sam2.checkpoints.inference import infer_config
     from napari_sam2.checkpoints.loading import LoadedNetwork, load_network, save_network
+    from napari_sam2.checkpoints.transfer import TransferPolicy
 
 __all__ = [
     "BUNDLED",
@@ -51,8 +51,10 @@ __all__ = [
 
 _LAZY = {
     "LoadedNetwork": "loading",
+    "TransferPolicy": "transfer",
     "config_from_json": "config_json",
     "config_to_json": "config_json",
+    "download_model": "download",
     "infer_config": "inference",
     "load_network": "loading",
     "save_network": "loading",

@@ -101,8 +101,7 @@ class Transfer:
         DownloadCancelledError
             If `cancelled` said so.
         """
-        timeout = httpx.Timeout(self._policy.stall_timeout, connect=self._policy.connect_timeout)
-        with httpx.Client(timeout=timeout, follow_redirects=True) as client:
+        with self._client() as client:
             failures = 0
             farthest = self._order.part_size()
             while (fault := self._attempt(client)) is not None:
@@ -113,6 +112,14 @@ class Transfer:
                 if failures >= self._policy.attempts:
                     raise self._order.unreachable(fault)
                 self._pause(self._policy.backoff * 2**failures)
+
+    def _client(self) -> httpx.Client:
+        timeout = httpx.Timeout(self._policy.stall_timeout, connect=self._policy.connect_timeout)
+        try:
+            return httpx.Client(timeout=timeout, follow_redirects=True)
+        except (ImportError, ValueError, httpx.InvalidURL) as error:
+            # A proxy from the environment that httpx cannot use.
+            raise self._order.refused(f"the proxy settings cannot be used, {error}") from error
 
     def _attempt(self, client: httpx.Client) -> str | None:
         """Try once; return None if the file is whole, else the fault that may pass."""

@@ -39,7 +39,8 @@ def list_models(as_json: JsonOption = False) -> None:
     width = max(len(info.name) for info in MODELS)
     for info in MODELS:
         typer.echo(_row(info, width))
-    typer.echo(f"\nDownloaded models lie in {cache_folder()} (NAPARI_SAM2_CACHE changes that).")
+    typer.echo("\n* is on this machine.")
+    typer.echo(f"Downloaded models lie in {cache_folder()} (NAPARI_SAM2_CACHE changes that).")
     typer.echo("Fetch one with: napari-sam2 models download NAME")
 
 
