@@ -1,0 +1,111 @@
+"""Writing labels to files that other programs open."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from napari_sam2.errors import LabelsError
+from napari_sam2.labels.export_tiff import write_tiff
+from napari_sam2.labels.export_zarr import write_zarr
+from napari_sam2.labels.planes import LabelPlanes
+from napari_sam2.labels.staging import staged
+
+_KNOWN_AXES = "TCZYX"
+
+
+def write_labels(
+    path: str | PathLike[str],
+    array: Any,
+    *,
+    axes: str = "ZYX",
+    scale: Sequence[float] | None = None,
+) -> None:
+    """Write labels as TIFF, OME-TIFF or OME-Zarr, by the suffix of the path.
+
+    ``.tif`` is an ImageJ hyperstack wherever ImageJ can hold the ids (up to 65535) and the size
+    (4 GB), otherwise OME-TIFF; ``.ome.tif`` is OME-TIFF; ``.zarr`` is an OME-Zarr 0.5 label image.
+    All are compressed without loss, keep the ids, and are written plane by plane to a temporary
+    place beside `path` that takes its name at the end.
+
+    Parameters
+    ----------
+    path : path
+        An existing file is replaced. An existing zarr folder is replaced only if it is an
+        OME-Zarr label image: other data is never deleted.
+    array : array of int or bool, shape as `axes`
+        numpy, zarr or dask; only one plane at a time is read.
+    axes : str
+        One letter of T, C, Z, Y, X per axis, Y and X last.
+    scale : sequence of float, optional
+        Pixel size along each axis, micrometres for Z, Y, X and seconds for T.
+
+    Raises
+    ------
+    LabelsError
+        Unknown suffix, axes or scale that do not fit, ids too large for the format, or a disk
+        that is full; what stood at `path` before is unchanged.
+    """
+    path = Path(path)
+    sizes = _checked_scale(scale, _checked_axes(array, axes.upper()))
+    planes = LabelPlanes(array)
+    name = path.name.lower()
+    if name.endswith((".tif", ".tiff")):
+        ome = name.endswith((".ome.tif", ".ome.tiff"))
+        with staged(path) as temporary:
+            write_tiff(temporary, planes, axes.upper(), sizes, ome=ome)
+    elif name.endswith(".zarr"):
+        _check_replaceable(path)
+        with staged(path) as temporary:
+            write_zarr(temporary, planes, axes.upper(), sizes)
+    else:
+        raise LabelsError(
+            f"Labels cannot be written as {path.name}.",
+            remedy="Name the file .tif, .ome.tif or .zarr.",
+        )
+
+
+def _checked_axes(array: Any, axes: str) -> str:
+    shape = tuple(np.shape(array))
+    known = set(axes) <= set(_KNOWN_AXES) and len(set(axes)) == len(axes)
+    if len(axes) != len(shape) or not known or not axes.endswith("YX"):
+        raise LabelsError(
+            f"The axes {axes!r} do not describe labels of shape {shape}.",
+            remedy="Give one letter of T, C, Z, Y, X per axis, Y and X last.",
+        )
+    if 0 in shape:
+        raise LabelsError(
+            f"The labels of shape {shape} hold no pixels.", remedy="Write labels of a real stack."
+        )
+    return axes
+
+
+def _checked_scale(scale: Sequence[float] | None, axes: str) -> dict[str, float]:
+    if scale is None:
+        return {}
+    sizes = [float(size) for size in scale]
+    if len(sizes) != len(axes) or not all(math.isfinite(size) and size > 0 for size in sizes):
+        raise LabelsError(
+            f"The scale {tuple(sizes)} does not fit the axes {axes}.",
+            remedy="Give one positive pixel size per axis.",
+        )
+    return dict(zip(axes, sizes, strict=True))
+
+
+def _check_replaceable(path: Path) -> None:
+    metadata = path / "zarr.json"
+    empty = path.is_dir() and not any(path.iterdir())
+    if not path.exists() or empty:
+        return
+    described = metadata.read_text("utf-8", errors="replace") if metadata.is_file() else ""
+    if '"image-label"' not in described:
+        raise LabelsError(
+            f"{path} exists and is no label image.",
+            safe="It is unchanged.",
+            remedy="Choose another name, or delete it first if it is not needed.",
+        )

@@ -1,0 +1,94 @@
+"""What an array must be to hold labels, and writing one frame of it whole."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from napari_sam2.errors import LabelsError
+from napari_sam2.labels.compose import Labels
+
+
+def new_array(shape: tuple[int, int, int], dtype: np.dtype[Any]) -> Labels:
+    """Return an array of background; pages are only taken from memory once written."""
+    try:
+        return np.zeros(shape, dtype=dtype)
+    except (MemoryError, ValueError) as error:
+        raise LabelsError(
+            f"There is no memory for labels of {shape} in {dtype}.",
+            remedy="Pass a zarr array on disk as the labels.",
+        ) from error
+
+
+def check_array(array: Any, shape: tuple[int, int, int]) -> None:
+    """Raise `LabelsError` unless `array` is a writable integer array of `shape`."""
+    if not all(hasattr(array, name) for name in ("shape", "dtype", "__getitem__", "__setitem__")):
+        raise LabelsError(
+            f"{type(array).__name__} cannot hold labels.",
+            remedy="Pass a numpy or zarr array; of a multiscale layer, its full resolution.",
+        )
+    if tuple(array.shape) != shape:
+        raise LabelsError(
+            f"The labels have the shape {tuple(array.shape)}, the stack {shape}.",
+            safe="The labels are unchanged.",
+            remedy="Use a labels layer of the stack's shape, or a new one.",
+        )
+    check_dtype(np.dtype(array.dtype))
+    _check_writable(array)
+
+
+def check_dtype(dtype: np.dtype[Any]) -> None:
+    """Raise `LabelsError` unless the dtype is an integer type."""
+    if dtype.kind not in "iu":
+        raise LabelsError(
+            f"Labels cannot be of dtype {dtype}.", remedy="Use an integer dtype such as uint16."
+        )
+
+
+def _check_writable(array: Any) -> None:
+    # Assigning to a dask array only rewrites its task graph: nothing would reach the data.
+    lazy = hasattr(array, "__dask_graph__")
+    flags = getattr(array, "flags", None)
+    locked = getattr(flags, "writeable", True) is False or getattr(array, "read_only", False)
+    if lazy or locked:
+        raise LabelsError(
+            "The labels are a dask array." if lazy else "The labels are read-only.",
+            safe="They are unchanged.",
+            remedy="Use a new labels layer, or a numpy or zarr array opened for writing.",
+        )
+
+
+def read_frame(array: Any, frame: int) -> Labels:
+    """Return a copy of one frame."""
+    try:
+        return np.array(array[frame])
+    except Exception as error:  # a store may fail with anything
+        raise LabelsError(
+            f"The labels of frame {frame} cannot be read: {error}.",
+            safe="Other frames are unchanged.",
+            remedy="Check the disk or the zarr store that holds the labels.",
+        ) from error
+
+
+def store_frame(array: Any, frame: int, new: Labels, old: Labels) -> None:
+    """Assign one frame; if the store fails half-way, put the old frame back."""
+    try:
+        array[frame] = new
+    except Exception as error:  # a store may fail with anything
+        raise LabelsError(
+            f"The labels of frame {frame} cannot be written: {error}.",
+            safe=_put_back(array, frame, old),
+            remedy="Check that the labels may be written and that the disk has space left.",
+        ) from error
+
+
+def _put_back(array: Any, frame: int, old: Labels) -> str:
+    try:
+        array[frame] = old
+        kept = np.array_equal(np.asarray(array[frame]), old)
+    except Exception:  # the store is out of order: all that is left is to say so
+        kept = False
+    if kept:
+        return "The frame keeps its former labels."
+    return "Other frames are unchanged; this frame may be damaged."

@@ -1,0 +1,210 @@
+"""The labels of a whole stack, filled frame by frame."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from operator import index
+from threading import RLock
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from napari_sam2.errors import LabelsError
+from napari_sam2.labels.compose import Labels, compose_frame
+from napari_sam2.labels.protection import Protection
+from napari_sam2.labels.storage import (
+    check_array,
+    check_dtype,
+    new_array,
+    read_frame,
+    store_frame,
+)
+
+
+class LabelsVolume:
+    """Label ids of every pixel of a stack; 0 is the background.
+
+    A write touches one frame only and either happens or does not: it is composed first and
+    then assigned at once. Protected frames and objects stay as they are until released.
+    All methods may be called from several threads.
+
+    Parameters
+    ----------
+    shape : (T, Y, X)
+    dtype : dtype
+        Of the array that is made if none is given: an integer type that holds the largest id.
+    array : array of int, shape (T, Y, X), optional
+        A writable numpy or zarr array to fill in place; what it holds is kept.
+
+    Raises
+    ------
+    LabelsError
+        The array has another shape, is read-only, or does not hold integers.
+    """
+
+    def __init__(
+        self, shape: Sequence[int], *, dtype: DTypeLike = np.uint16, array: Any = None
+    ) -> None:
+        self._shape = _checked_shape(shape)
+        if array is None:
+            check_dtype(np.dtype(dtype))
+            array = new_array(self._shape, np.dtype(dtype))
+        else:
+            check_array(array, self._shape)
+        self._array = array
+        self._protection = Protection()
+        self._lock = RLock()
+
+    @property
+    def array(self) -> Any:
+        """The array itself, shape (T, Y, X): that given, or the one made."""
+        return self._array
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Frames, height and width."""
+        return self._shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The integer type of the ids."""
+        dtype: np.dtype[Any] = np.dtype(self._array.dtype)
+        return dtype
+
+    def write(
+        self, frame: int, object_ids: Sequence[int], masks: NDArray[np.bool_]
+    ) -> tuple[int, ...]:
+        """Set exactly these objects in a frame.
+
+        Their old pixels there are erased, never those of another object unless a new mask
+        covers them. Whatever is protected stays, even where a mask covers it. Where masks
+        overlap, the later one gets the pixel.
+
+        Parameters
+        ----------
+        frame : int
+        object_ids : sequence of int
+            N different ids of 1 or more.
+        masks : ndarray of bool, shape (N, Y, X)
+
+        Returns
+        -------
+        tuple of int
+            The ids that were set: all but the protected ones.
+
+        Raises
+        ------
+        LabelsError
+            The ids do not fit the dtype, the masks do not fit the frame, or the array cannot be
+            written; in all cases the frame keeps its former labels.
+        """
+        frame = self._checked_frame(frame)
+        ids = tuple(self._checked_id(number) for number in object_ids)
+        masks = self._checked_masks(ids, masks)
+        with self._lock:
+            if self._protection.covers_frame(frame):
+                return ()
+            protected = self._protection.objects(frame)
+            old = read_frame(self._array, frame)
+            new = compose_frame(old, ids, masks, protected)
+            if not np.array_equal(old, new):
+                store_frame(self._array, frame, new, old)
+        return tuple(number for number in ids if number not in protected)
+
+    def mask(self, frame: int, object_id: int) -> NDArray[np.bool_]:
+        """Return where an object is in a frame, bool (Y, X)."""
+        mask: NDArray[np.bool_] = self.frame(frame) == self._checked_id(object_id)
+        return mask
+
+    def frame(self, frame: int) -> Labels:
+        """Return a copy of the labels of a frame, (Y, X)."""
+        with self._lock:
+            return read_frame(self._array, self._checked_frame(frame))
+
+    def object_ids(self, frame: int) -> tuple[int, ...]:
+        """Return the ids in a frame, ascending, without the background."""
+        return tuple(int(number) for number in np.unique(self.frame(frame)) if number > 0)
+
+    def protect(self, frame: int, object_id: int | None = None) -> None:
+        """Keep an object in a frame, or with None the whole frame, from being overwritten."""
+        checked = None if object_id is None else self._checked_id(object_id)
+        with self._lock:
+            self._protection.protect(self._checked_frame(frame), checked)
+
+    def unprotect(self, frame: int, object_id: int | None = None) -> None:
+        """Release an object in a frame, or with None all of the frame.
+
+        If the whole frame was protected, releasing one object keeps the other objects in it.
+        """
+        checked = None if object_id is None else self._checked_id(object_id)
+        with self._lock:
+            frame = self._checked_frame(frame)
+            present = self.object_ids(frame) if self._protection.covers_frame(frame) else ()
+            self._protection.unprotect(frame, checked, present)
+
+    def is_protected(self, frame: int, object_id: int) -> bool:
+        """Return whether an object is protected in a frame, by itself or with the frame."""
+        with self._lock:
+            return self._protection.covers(self._checked_frame(frame), self._checked_id(object_id))
+
+    def _checked_frame(self, frame: int) -> int:
+        number = _whole_number(frame, "frame")
+        if not 0 <= number < self._shape[0]:
+            raise LabelsError(
+                f"Frame {number} is outside the labels, which have {self._shape[0]} frame(s).",
+                remedy=f"Choose a frame from 0 to {self._shape[0] - 1}.",
+            )
+        return number
+
+    def _checked_id(self, object_id: int) -> int:
+        number = _whole_number(object_id, "object id")
+        largest = np.iinfo(self.dtype).max
+        if number < 1:
+            raise LabelsError(
+                f"Object id {number} cannot be a label.", remedy="Number objects from 1."
+            )
+        if number > largest:
+            raise LabelsError(
+                f"Object id {number} does not fit labels of {self.dtype}, which end at {largest}.",
+                safe="The labels are unchanged.",
+                remedy=f"Use an id up to {largest}, or labels of a wider type such as uint32.",
+            )
+        return number
+
+    def _checked_masks(self, ids: tuple[int, ...], masks: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        masks = np.asarray(masks)
+        expected = (len(ids), *self._shape[1:])
+        if masks.shape != expected or masks.dtype != np.bool_:
+            raise LabelsError(
+                f"Masks must be bool of shape {expected}, not {masks.dtype} of {masks.shape}.",
+                safe="The labels are unchanged.",
+                remedy="Give one mask per object at the full resolution of the frame.",
+            )
+        if len(set(ids)) < len(ids):
+            raise LabelsError(
+                f"An object is given twice in {ids}.",
+                safe="The labels are unchanged.",
+                remedy="Give each object one mask per frame.",
+            )
+        return masks
+
+
+def _whole_number(value: int, name: str) -> int:
+    try:
+        return index(value)
+    except TypeError:
+        raise LabelsError(
+            f"{name} must be a whole number, not {value!r}.",
+            remedy=f"Pass {name} as an integer.",
+        ) from None
+
+
+def _checked_shape(shape: Sequence[int]) -> tuple[int, int, int]:
+    sizes = tuple(index(size) for size in shape)
+    if len(sizes) != 3 or min(sizes) < 1:
+        raise LabelsError(
+            f"Labels need the shape (frames, y, x) with sizes of 1 or more, not {sizes}.",
+            remedy="A single image is (1, y, x).",
+        )
+    return sizes[0], sizes[1], sizes[2]
