@@ -24,9 +24,10 @@ def stack(timed: tuple[SampleStack, float]) -> SampleStack:
     return timed[0]
 
 
-def test_full_size_stack_comes_in_under_three_seconds(timed: tuple[SampleStack, float]) -> None:
+def test_full_size_stack_comes_in_seconds(timed: tuple[SampleStack, float]) -> None:
     stack, seconds = timed
-    assert seconds < 3
+    # about 1 s on a quiet core; room for a busy one
+    assert seconds < 6
     assert stack.image.shape == stack.labels.shape == (40, 256, 256)
     assert (stack.image.dtype, stack.labels.dtype) == (np.uint16, np.uint16)
     assert (stack.axes, stack.parents) == ("ZYX", ())

@@ -92,8 +92,8 @@ def _scratch(rng: np.random.Generator, image: Floats) -> None:
 
 def _add_noise(rng: np.random.Generator, image: Floats) -> None:
     """Shot noise (grows with the square root of light) and read noise."""
-    read = F(np.exp(rng.uniform(-5.5, -2.2)))
-    shot = F(np.exp(rng.uniform(-5.0, -1.7)))
+    read = F(np.exp(rng.uniform(-5.5, -2.6)))
+    shot = F(np.exp(rng.uniform(-5.0, -1.9)))
     noise = rng.standard_normal(image.shape, dtype=F)
     noise *= np.sqrt(np.maximum(image, 0) * shot**2 + read**2)
     image += noise

@@ -26,7 +26,7 @@ class Family:
     """One kind of image.
 
     ``warp``: range of the irregularity of outlines; ``grain``: range of the texture's finest
-    structures in radii; ``habit`` None means tissue that fills the frame.
+    structures in radii; ``habit`` None means tissue that fills the frame, with cells of that ``variety``.
     """
 
     name: str
@@ -35,6 +35,7 @@ class Family:
     habit: Habit | None
     warp: tuple[float, float] = (0.1, 0.7)
     grain: tuple[float, float] = (0.1, 0.4)
+    variety: tuple[float, float] = (0.05, 0.2)
     invertible: bool = True
     reach: float = 1.35
 
@@ -60,7 +61,8 @@ FAMILIES: tuple[Family, ...] = (
         painters.phase_contrast,
         0.14,
         Habit(
-            radius=(0.03, 0.2),
+            radius=(0.045, 0.2),
+            spindles=0.35,
             elongation=(1, 3.5),
             bend=0.3,
             lobes=0.2,
@@ -73,7 +75,9 @@ FAMILIES: tuple[Family, ...] = (
         reach=1.6,
     ),
     Family("membranes", painters.membranes, 0.08, None, (0.1, 0.8), reach=1.5),
-    Family("electron", painters.electron, 0.08, None, (0.6, 1.4), (0.15, 0.5), reach=1.6),
+    Family(
+        "electron", painters.electron, 0.08, None, (0.6, 1.4), (0.15, 0.5), (0.15, 0.55), reach=1.7
+    ),
     Family(
         "tubes",
         painters.ring,
@@ -179,7 +183,7 @@ def _lay_out(
         return choreograph(rng, kind.habit, frames, size)
     most = float(np.clip((size / 20) ** 2, 5, 70))
     cells = float(np.exp(rng.uniform(np.log(4), np.log(most))))
-    return tissue(rng, frames, size, cells), ()
+    return tissue(rng, frames, size, cells, rng.uniform(*kind.variety)), ()
 
 
 def _choose(rng: np.random.Generator, family: str | None) -> Family:

@@ -29,6 +29,8 @@ class Habit:
         Typical strength of bending and of three-fold irregularity.
     rods : bool
         Parallel sides and round ends.
+    spindles : float
+        Share of objects with pointed ends.
     packing : float
         Centre distance of neighbours in sums of radii; below 1 they touch.
     fill : float
@@ -49,6 +51,7 @@ class Habit:
     bend: float = 0.05
     lobes: float = 0.1
     rods: bool = False
+    spindles: float = 0.0
     packing: float = 0.95
     fill: float = 0.6
     motion: float = 0.12
@@ -140,7 +143,7 @@ def _move(
         lobes=rng.normal(0, habit.lobes, n) + wander(rng, shape, 0.1 * habit.lobes),
         present=np.ones(shape, np.bool_),
         light=light,
-        square=np.full(n, 2 if habit.rods else 1),
+        square=np.where(rng.random(n) < habit.spindles, 0, 2 if habit.rods else 1),
         rank=np.zeros(n, np.intp),
     )
 
@@ -217,21 +220,22 @@ def _grow_arms(rng: np.random.Generator, parts: Parts, most: int) -> Parts:
     grown = parts
     n = parts.y.shape[1]
     for _ in range(most):
-        chosen = np.flatnonzero(rng.random(n) < 0.6)
+        chosen = np.flatnonzero(rng.random(n) < 0.5)
         if not len(chosen):
             continue
         body = _take(parts, chosen)
         shape = (frames, len(chosen))
         angle = rng.uniform(0, 2 * np.pi, len(chosen)) + wander(rng, shape, 0.05)
-        length = body.a * rng.uniform(0.6, 1.1, len(chosen)) * np.exp(wander(rng, shape, 0.06))
+        length = body.a * rng.uniform(0.7, 1.2, len(chosen)) * np.exp(wander(rng, shape, 0.06))
         arm = replace(
             body,
-            y=body.y + 0.8 * length * np.sin(angle),
-            x=body.x + 0.8 * length * np.cos(angle),
+            y=body.y + 0.65 * length * np.sin(angle),
+            x=body.x + 0.65 * length * np.cos(angle),
             a=length,
-            b=np.maximum(1.8, body.b * rng.uniform(0.2, 0.4, len(chosen))),
+            b=np.maximum(2.2, body.b * rng.uniform(0.35, 0.6, len(chosen))),
             angle=angle,
-            bend=rng.normal(0, 0.3, shape[1:]) + np.zeros(shape),
+            bend=rng.normal(0, 0.2, shape[1:]) + np.zeros(shape),
+            square=np.zeros(len(chosen), np.intp),
         )
         grown = join(grown, arm)
     return grown
@@ -251,18 +255,23 @@ def join(first: Parts, second: Parts) -> Parts:
     )
 
 
-def tissue(rng: np.random.Generator, frames: int, size: int, cells: float) -> Parts:
-    """Cells that fill the frame: a jittered, stretched grid of seeds reaching past the border."""
+def tissue(rng: np.random.Generator, frames: int, size: int, cells: float, variety: float) -> Parts:
+    """Cells that fill the frame: a jittered grid of seeds reaching past the border.
+
+    ``variety`` is the standard deviation of log size and of log axis ratio: 0.1 for an epithelium,
+    0.5 for neuropil, where thin processes run between thick ones.
+    """
     spacing = size / np.sqrt(cells)
     side = int(np.ceil(size / spacing)) + 2
     rows, columns = np.meshgrid(np.arange(side), np.arange(side), indexing="ij")
     start = rng.uniform(-1, 0, 2) * spacing
-    jitter = rng.uniform(-0.38, 0.38, (2, side * side)) * spacing
+    jitter = rng.uniform(-0.4, 0.4, (2, side * side)) * spacing
     n = side * side
     shape = (frames, n)
     pace = spacing * rng.uniform(0.0, 0.06)
-    stretch = np.exp(rng.uniform(0, 0.5) * rng.normal(0, 1, n))
-    radius = 0.95 * spacing * np.exp(rng.normal(0, 0.12, n) + wander(rng, shape, 0.015))
+    stretch = np.exp(1.2 * rng.normal(0, variety, n) + wander(rng, shape, 0.02))
+    sizes = np.exp(rng.normal(0, variety, n))
+    radius = 0.92 * spacing * np.maximum(sizes, 0.4) * np.exp(wander(rng, shape, 0.02))
     return Parts(
         ids=np.arange(1, n + 1),
         y=start[0] + rows.ravel() * spacing + jitter[0] + wander(rng, shape, pace),
@@ -270,7 +279,7 @@ def tissue(rng: np.random.Generator, frames: int, size: int, cells: float) -> Pa
         a=radius * np.sqrt(stretch),
         b=radius / np.sqrt(stretch),
         angle=rng.uniform(0, np.pi, n) + wander(rng, shape, 0.03),
-        bend=np.zeros(shape),
+        bend=rng.normal(0, 0.5 * variety, n) + np.zeros(shape),
         lobes=np.zeros(shape),
         present=np.ones(shape, np.bool_),
         light=np.exp(rng.normal(0, 0.25, n) + np.zeros(shape)),

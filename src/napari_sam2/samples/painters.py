@@ -76,7 +76,9 @@ def phase_contrast(rng: np.random.Generator, drawing: Drawing, light: Floats) ->
     """Phase contrast: grey ground, bright halo outside, shade-off and granules inside."""
     inside = drawing.owner > 0
     dome = np.where(inside, F(0.35) + F(0.65) * (F(1) - np.minimum(drawing.depth, 1)), F(0))
-    path = dome * glow(drawing.owner, light)
+    # rounded, thick cells shine instead of darkening
+    shining = np.where(rng.random(light.shape[1]) < rng.uniform(0, 0.3), F(-1.3), F(1))
+    path = dome * glow(drawing.owner, light * shining)
     path *= F(1) + F(rng.uniform(0.15, 0.6)) * drawing.texture
     wide = blur(path, rng.uniform(2.0, 7.0))
     image = F(rng.uniform(0.3, 0.9)) * (wide - path)
@@ -128,7 +130,7 @@ def electron(rng: np.random.Generator, drawing: Drawing, light: Floats) -> Float
     wall = np.exp(-(gap**2))
     frames, height, width = drawing.owner.shape
     grain = np.repeat(smooth_field(rng, (height, width), rng.uniform(2, 5)), frames, axis=0)
-    body = F(0.75) + F(0.35) * (glow(drawing.owner, light) - F(1))
+    body = F(0.75) + F(rng.uniform(0.1, 0.8)) * (glow(drawing.owner, light) - F(1))
     body = np.clip(body, 0.15, 1.1) + F(rng.uniform(0.02, 0.12)) * grain
     threshold = F(rng.uniform(0.9, 2.0))
     organelles = np.clip((drawing.texture - threshold) * F(4), 0, 1) * np.clip(gap - F(1), 0, 1)

@@ -19,8 +19,8 @@ class Parts:
     All arrays are (T, P) unless said otherwise. ``y, x``: centre in pixels; ``a, b``: half axes in
     pixels; ``angle``: of the first axis, radians; ``bend``: banana-likeness (0 is straight);
     ``lobes``: strength of three-fold irregularity; ``present``: drawn at all; ``light``:
-    brightness. Per part (P,): ``ids`` from 1; ``square``: 1 for an ellipse, 2 for rods with
-    parallel sides; ``rank``: 1 covers what
+    brightness. Per part (P,): ``ids`` from 1; ``square``: 0 for a spindle with pointed ends,
+    1 for an ellipse, 2 for a rod with parallel sides; ``rank``: 1 covers what
     was drawn before, -1 shows only where nothing else is, 0 shares borders with its neighbours.
     """
 
@@ -156,8 +156,13 @@ def _depth(parts: Parts, at: tuple[int, int], planes: tuple[Floats, Floats]) -> 
     if bend:
         v += np.float32(bend) * (uu - np.float32(0.5))
     vv = v * v
-    f: Floats = uu * uu if parts.square[part] > 1 else uu.copy()
-    f += vv
+    f: Floats
+    if parts.square[part] == 0:
+        f = np.square(np.abs(u) + np.abs(v))
+    elif parts.square[part] == 1:
+        f = uu + vv
+    else:
+        f = uu * uu + vv
     if lobes:
         # cos(3 angle) at the outline; bounded so that far pixels do not come near again
         uu -= np.float32(3) * vv
