@@ -34,12 +34,12 @@ class ConvTrunk(nn.Module):
     def __init__(self, config: ConvTrunkConfig) -> None:
         super().__init__()
         first = config.channels[0]
-        self.stem = nn.Sequential(_conv(3, first, stride=2), nn.ReLU(), _conv(first, first, stride=2))
+        self.stem = nn.Sequential(
+            _conv(3, first, stride=2), nn.ReLU(), _conv(first, first, stride=2)
+        )
         self.stages = nn.ModuleList()
         previous = first
-        for level, (channels, depth) in enumerate(
-            zip(config.channels, config.depths, strict=True)
-        ):
+        for level, (channels, depth) in enumerate(zip(config.channels, config.depths, strict=True)):
             blocks: list[nn.Module] = [ResidualBlock(channels) for _ in range(depth)]
             if level:
                 blocks = [_conv(previous, channels, stride=2), nn.ReLU(), *blocks]

@@ -29,7 +29,9 @@ class ImageFeatures:
     def frame(self, index: int) -> ImageFeatures:
         """Return the features of one frame of the batch, still with a batch axis of one."""
         one = slice(index, index + 1)
-        return ImageFeatures(self.stride4[one], self.stride8[one], self.stride16[one], self.position)
+        return ImageFeatures(
+            self.stride4[one], self.stride8[one], self.stride16[one], self.position
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

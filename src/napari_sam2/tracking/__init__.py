@@ -1,0 +1,15 @@
+"""The engine: a model on a device, and sessions that follow objects through stacks."""
+
+from napari_sam2.tracking.device import available_devices, resolve_device
+from napari_sam2.tracking.model import Model, load_model
+from napari_sam2.tracking.session import TrackingSession
+from napari_sam2.tracking.settings import TrackingSettings
+
+__all__ = [
+    "Model",
+    "TrackingSession",
+    "TrackingSettings",
+    "available_devices",
+    "load_model",
+    "resolve_device",
+]

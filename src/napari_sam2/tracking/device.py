@@ -1,0 +1,96 @@
+"""Which device computes, and in what precision."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+
+from napari_sam2.errors import DeviceError
+
+_BF16_CAPABILITY = 8  # Ampere; older GPUs only emulate bfloat16, slowly
+
+
+def available_devices() -> tuple[str, ...]:
+    """Return the kinds of device that can compute here, the fastest first."""
+    devices = []
+    if torch.cuda.is_available():
+        devices.append("cuda")
+    if torch.backends.mps.is_available():
+        devices.append("mps")
+    return (*devices, "cpu")
+
+
+def resolve_device(device: str | torch.device = "auto") -> torch.device:
+    """Turn a user's choice into a device that exists.
+
+    Parameters
+    ----------
+    device : str or torch.device
+        "auto" takes the fastest there is; otherwise "cpu", "cuda", "cuda:1", "mps".
+
+    Raises
+    ------
+    DeviceError
+        The name is unknown, or the device is not there.
+    """
+    if device == "auto":
+        return torch.device(available_devices()[0])
+    remedy = f"Choose one of: auto, {', '.join(available_devices())}."
+    try:
+        resolved = torch.device(device)
+    except (RuntimeError, TypeError) as error:
+        raise DeviceError(f"{device!r} is not a device that torch knows.", remedy=remedy) from error
+    if resolved.type not in available_devices():
+        raise DeviceError(f"The device {device!r} is not available here.", remedy=remedy)
+    if resolved.type == "cuda" and (resolved.index or 0) >= torch.cuda.device_count():
+        raise DeviceError(
+            f"There is no GPU number {resolved.index}; this machine has {torch.cuda.device_count()}.",
+            remedy=remedy,
+        )
+    return resolved
+
+
+def half_precision_pays(device: torch.device) -> bool:
+    """Tell whether bfloat16 is native, and so faster, on this device."""
+    if device.type != "cuda":
+        return False
+    return torch.cuda.get_device_capability(device)[0] >= _BF16_CAPABILITY
+
+
+def precision_context(device: torch.device, half: bool) -> AbstractContextManager[object]:
+    """Run the network in bfloat16 where `half` asks for it."""
+    return torch.autocast(device.type, dtype=torch.bfloat16) if half else nullcontext()
+
+
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """Tell whether torch failed for want of device memory."""
+    if isinstance(error, torch.OutOfMemoryError):
+        return True
+    text = str(error).lower()
+    # MPS and the CPU allocator raise plain RuntimeErrors.
+    return "out of memory" in text or "can't allocate memory" in text
+
+
+def release_memory(device: torch.device) -> None:
+    """Give cached blocks of the allocator back, before a smaller attempt."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    elif device.type == "mps":
+        torch.mps.empty_cache()
+
+
+def device_error(error: RuntimeError, name: str) -> DeviceError:
+    """Turn a failure of torch while computing into an error that says what to do."""
+    safe = "The labels computed so far are kept."
+    if is_out_of_memory(error):
+        return DeviceError(
+            f"The device has too little memory for {name}.",
+            safe=safe,
+            remedy='Choose a smaller model ("bundled"), a smaller image size, or device="cpu".',
+        )
+    return DeviceError(
+        f"The device failed while computing with {name}: {error}.",
+        safe=safe,
+        remedy='Load the model again, or choose device="cpu".',
+    )

@@ -1,0 +1,94 @@
+"""Mask logits of the decoder to clean masks in the frame's own pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from napari_sam2.labels import clean_mask
+from napari_sam2.network import upsample_masks
+from napari_sam2.tracking.settings import TrackingSettings
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FrameOutput:
+    """Masks of N objects in one frame.
+
+    Attributes
+    ----------
+    disjoint : ndarray of bool, shape (N, Y, X)
+        Every pixel belongs to one object at most.
+    masks : ndarray of bool, shape (N, Y, X)
+        What users get: `disjoint`, or each mask whole where overlaps are allowed.
+    logits : ndarray of float32, shape (N, Y, X), or None
+    """
+
+    disjoint: NDArray[np.bool_]
+    masks: NDArray[np.bool_]
+    logits: NDArray[np.float32] | None
+
+
+def finish_masks(
+    logits: Sequence[Tensor],
+    taken: NDArray[np.bool_],
+    settings: TrackingSettings,
+    keep_logits: bool,
+) -> FrameOutput:
+    """Upsample, resolve overlaps by logits, and clean.
+
+    Parameters
+    ----------
+    logits : sequence of Tensor, each (h, w)
+        Mask logits of N objects.
+    taken : ndarray of bool, shape (Y, X)
+        Pixels of other objects: these masks do not get them.
+    settings : TrackingSettings
+    keep_logits : bool
+        Also return the upsampled logits.
+    """
+    shape = taken.shape
+    best = torch.zeros(shape, device=logits[0].device)
+    owner = torch.full(shape, -1, dtype=torch.int32, device=best.device)
+    whole = np.zeros((len(logits), *shape), dtype=bool) if settings.overlap else None
+    kept = np.empty((len(logits), *shape), dtype=np.float32) if keep_logits else None
+    for index, low in enumerate(logits):
+        high = upsample_masks(low[None, None], *shape)[0, 0]
+        # One object at a time: the peak does not grow with their number.
+        wins = high > best
+        owner[wins] = index
+        best = torch.maximum(best, high)
+        if whole is not None:
+            whole[index] = (high > 0).cpu().numpy()
+        if kept is not None:
+            kept[index] = high.cpu().numpy()
+    owners = owner.cpu().numpy()
+    owners[taken] = -1
+    disjoint = _split(owners, len(logits), taken, settings)
+    if whole is not None:
+        whole = np.stack([_clean(mask, settings) for mask in whole])
+    return FrameOutput(disjoint, disjoint if whole is None else whole, kept)
+
+
+def _split(
+    owners: NDArray[np.int32], count: int, taken: NDArray[np.bool_], settings: TrackingSettings
+) -> NDArray[np.bool_]:
+    masks = np.zeros((count, *owners.shape), dtype=bool)
+    free = (owners < 0) & ~taken
+    for index in range(count):
+        mask = owners == index
+        if not mask.any():
+            continue
+        cleaned = _clean(mask, settings)
+        # A filled hole may hold another object: that keeps its pixels.
+        masks[index] = cleaned & (mask | free)
+        free &= ~masks[index]
+    return masks
+
+
+def _clean(mask: NDArray[np.bool_], settings: TrackingSettings) -> NDArray[np.bool_]:
+    return clean_mask(mask, settings.max_hole, settings.min_island)

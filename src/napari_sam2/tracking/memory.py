@@ -1,0 +1,149 @@
+"""What one object remembers: conditioning frames, and the frames just before in the pass."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FrameMemory:
+    """The memory of one object in one frame.
+
+    Attributes
+    ----------
+    frame : int
+    tokens : Tensor of bfloat16, shape (h w, memory width), or None
+        Spatial memory; dropped once the frame is too old to be attended to.
+    pointer : Tensor of float32, shape (C,)
+        Object pointer.
+    """
+
+    frame: int
+    tokens: Tensor | None
+    pointer: Tensor
+
+
+class RecentMemory:
+    """The last frames of one object in one direction: a bounded window.
+
+    Parameters
+    ----------
+    step : int
+        1 forward, -1 backward.
+    spatial : int
+        Frames whose spatial memory is kept.
+    pointers : int
+        Frames whose pointer is kept.
+    """
+
+    def __init__(self, step: int, spatial: int, pointers: int) -> None:
+        self.step = step
+        self._spatial = spatial
+        self._reach = max(spatial, pointers)
+        self._frames: deque[FrameMemory] = deque()
+
+    def append(self, memory: FrameMemory) -> None:
+        """Remember the frame just tracked, and forget what is out of reach of the next one."""
+        self._frames.append(memory)
+        following = memory.frame + self.step
+        while self._frames and self._age(self._frames[0], following) > self._reach:
+            self._frames.popleft()
+        for index, old in enumerate(self._frames):
+            if old.tokens is not None and self._age(old, following) > self._spatial:
+                self._frames[index] = FrameMemory(old.frame, None, old.pointer)
+
+    def before(self, frame: int) -> list[tuple[int, FrameMemory]]:
+        """Return (distance, memory) of the frames passed before `frame`, farthest first."""
+        ages = ((self._age(memory, frame), memory) for memory in self._frames)
+        return [(age, memory) for age, memory in ages if 0 < age <= self._reach]
+
+    def leads_to(self, frame: int) -> bool:
+        """Tell whether `frame` comes after the last frame remembered, and within reach."""
+        return bool(self._frames) and 0 < self._age(self._frames[-1], frame) <= self._reach
+
+    def _age(self, memory: FrameMemory, frame: int) -> int:
+        return (frame - memory.frame) * self.step
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryLayout:
+    """Where the tokens of an object's memory come from; objects of one layout form a batch.
+
+    Attributes
+    ----------
+    slots : tuple of int
+        Temporal slot of each spatial memory.
+    pointer_distances : tuple of int
+        Signed distance in frames to each pointer, along the pass.
+    """
+
+    slots: tuple[int, ...]
+    pointer_distances: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Recall:
+    """What an object recalls at one frame.
+
+    Attributes
+    ----------
+    layout : MemoryLayout
+    spatial : tuple of Tensor, each (h w, memory width)
+    pointers : tuple of Tensor, each (C,)
+    """
+
+    layout: MemoryLayout
+    spatial: tuple[Tensor, ...]
+    pointers: tuple[Tensor, ...]
+
+
+def nearest_conditioning(frames: Iterable[int], frame: int, limit: int | None) -> tuple[int, ...]:
+    """Choose the conditioning frames that a frame attends to.
+
+    The nearest before, the nearest after, then the nearest of the rest, up to `limit`.
+    """
+    candidates = sorted(frames)
+    if limit is None or len(candidates) <= limit:
+        return tuple(candidates)
+    before = [f for f in candidates if f < frame][-1:]
+    after = [f for f in candidates if f >= frame][:1]
+    rest = sorted(set(candidates) - {*before, *after}, key=lambda f: (abs(f - frame), f))
+    return tuple(sorted([*before, *after, *rest][:limit]))
+
+
+def recall(
+    frame: int,
+    conditioning: dict[int, FrameMemory],
+    recent: RecentMemory,
+    memory_frames: int,
+    max_pointers: int,
+) -> Recall:
+    """Put together what one object attends to at `frame`.
+
+    Conditioning frames take the last temporal slot and a recent frame at distance d slot d - 1.
+    Pointers of conditioning frames that lie ahead in the pass are left out.
+    """
+    slots, spatial = [], []
+    pointers: list[tuple[int, Tensor]] = []
+    for memory in conditioning.values():
+        if memory.tokens is not None:
+            slots.append(memory_frames - 1)
+            spatial.append(memory.tokens)
+        distance = (frame - memory.frame) * recent.step
+        if distance >= 0:
+            pointers.append((distance, memory.pointer))
+    passed = recent.before(frame)
+    for distance, memory in passed:
+        if distance < memory_frames and memory.tokens is not None:
+            slots.append(distance - 1)
+            spatial.append(memory.tokens)
+    pointers += [(d, memory.pointer) for d, memory in reversed(passed) if d < max_pointers]
+    return Recall(
+        MemoryLayout(tuple(slots), tuple(distance for distance, _ in pointers)),
+        tuple(spatial),
+        tuple(pointer for _, pointer in pointers),
+    )

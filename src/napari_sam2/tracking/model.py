@@ -1,0 +1,116 @@
+"""A network on a device, ready to track."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from os import PathLike
+
+import torch
+
+from napari_sam2.checkpoints import load_network
+from napari_sam2.errors import DeviceError, SessionError
+from napari_sam2.network import Sam2, Sam2Config
+from napari_sam2.tracking.device import half_precision_pays, precision_context, resolve_device
+
+_STRIDE = 32
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Model:
+    """A network with the place and the precision it runs in.
+
+    Attributes
+    ----------
+    network : Sam2
+        In evaluation mode, on `device`.
+    name : str
+        The registered name, or the file's.
+    device : torch.device
+        Where it computes.
+    image_size : int
+        Side of the square that frames are resized to.
+    half : bool
+        Compute in bfloat16 where that is safe.
+    """
+
+    network: Sam2
+    name: str
+    device: torch.device
+    image_size: int
+    half: bool = False
+
+    @property
+    def config(self) -> Sam2Config:
+        """The network's hyper-parameters."""
+        return self.network.config
+
+    def precision(self) -> AbstractContextManager[object]:
+        """Return the context in which the network computes."""
+        return precision_context(self.device, self.half)
+
+
+def load_model(
+    name_or_path: str | PathLike[str] = "bundled",
+    device: str | torch.device = "auto",
+    image_size: int | None = None,
+    precision: str = "auto",
+) -> Model:
+    """Load a model for tracking.
+
+    Parameters
+    ----------
+    name_or_path : str or path
+        "bundled", an official model such as "sam2.1-tiny", or a checkpoint file in the SAM 2
+        format.
+    device : str or torch.device
+        "auto", "cpu", "cuda", "cuda:1" or "mps".
+    image_size : int, optional
+        Side of the model input in pixels, a multiple of 32; the model's own by default. Smaller
+        is faster and coarser.
+    precision : {"auto", "float32", "bfloat16"}
+        "auto" takes bfloat16 on GPUs that compute it natively.
+
+    Returns
+    -------
+    Model
+
+    Raises
+    ------
+    CheckpointError
+        The model is unknown, not downloaded, damaged, or no SAM 2.
+    DeviceError
+        The device is not there.
+    SessionError
+        The image size or the precision is impossible.
+    """
+    if precision not in ("auto", "float32", "bfloat16"):
+        raise SessionError(
+            f"The precision {precision!r} is unknown.",
+            remedy="Choose auto, float32 or bfloat16.",
+        )
+    if image_size is not None and (image_size < _STRIDE or image_size % _STRIDE):
+        raise SessionError(
+            f"An image size of {image_size} does not fit the network.",
+            remedy=f"Choose a multiple of {_STRIDE}, such as 512 or 1024.",
+        )
+    resolved = resolve_device(device)
+    loaded = load_network(name_or_path)
+    half = half_precision_pays(resolved) if precision == "auto" else precision == "bfloat16"
+    return Model(
+        network=_to_device(loaded.network, resolved),
+        name=loaded.name,
+        device=resolved,
+        image_size=image_size or loaded.network.config.image_size,
+        half=half,
+    )
+
+
+def _to_device(network: Sam2, device: torch.device) -> Sam2:
+    try:
+        return network.to(device).eval().requires_grad_(False)
+    except RuntimeError as error:
+        raise DeviceError(
+            f"The model does not fit on {device}: {error}.",
+            remedy='Choose a smaller model, or device="cpu".',
+        ) from error

@@ -1,0 +1,95 @@
+"""The state of one object: its conditioning frames, what is computed, what it remembers."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_sam2.network import Sam2Config
+from napari_sam2.tracking.memory import FrameMemory, RecentMemory
+from napari_sam2.tracking.prediction import Conditioning
+from napari_sam2.types import Direction
+
+
+class ObjectTrack:
+    """One object through the stack.
+
+    Per frame it keeps two flags, computed and written; memories and predictions only for
+    conditioning frames and for the last few frames of a pass.
+
+    Parameters
+    ----------
+    object_id : int
+    n_frames : int
+    config : Sam2Config
+        Tells how many recent frames are remembered.
+    """
+
+    def __init__(self, object_id: int, n_frames: int, config: Sam2Config) -> None:
+        self.object_id = object_id
+        self.conditioning: dict[int, Conditioning] = {}
+        self.done: NDArray[np.bool_] = np.zeros(n_frames, dtype=bool)
+        self.written: NDArray[np.bool_] = np.zeros(n_frames, dtype=bool)
+        self.absent_run = 0
+        self.conditioning_memory: OrderedDict[int, FrameMemory] = OrderedDict()
+        self._config = config
+        self._recent: dict[int, RecentMemory] = {}
+
+    def condition(self, conditioning: Conditioning) -> None:
+        """Take a conditioning frame in; its neighbourhood must be tracked anew."""
+        self.conditioning[conditioning.frame] = conditioning
+        self._invalidate(conditioning.frame)
+
+    def release(self, frame: int) -> None:
+        """Drop a conditioning frame; its neighbourhood must be tracked anew."""
+        self.conditioning.pop(frame, None)
+        self._invalidate(frame)
+
+    def _invalidate(self, frame: int) -> None:
+        first, last = self.neighbourhood(frame)
+        self.done[first : last + 1] = False
+        self.conditioning_memory.pop(frame, None)
+        self._recent.clear()
+
+    def neighbourhood(self, frame: int) -> tuple[int, int]:
+        """Return the first and last frame between the neighbouring conditioning frames."""
+        before = max((f for f in self.conditioning if f < frame), default=-1)
+        after = min((f for f in self.conditioning if f > frame), default=len(self.done))
+        return before + 1, after - 1
+
+    def forget_tracking(self) -> None:
+        """Mark every frame as not tracked; conditioning frames stay."""
+        self.done[:] = False
+        self._recent.clear()
+
+    def recent(self, frame: int, step: int) -> RecentMemory:
+        """Return the memory of the frames before `frame` in this direction; empty where none."""
+        recent = self._recent.get(step)
+        if recent is None or not recent.leads_to(frame):
+            recent = RecentMemory(
+                step, spatial=self._config.memory_frames - 1, pointers=self._config.max_pointers - 1
+            )
+            self._recent[step] = recent
+            self.absent_run = 0
+        return recent
+
+    def needed(self, direction: Direction, start: int, stop: int) -> NDArray[np.bool_]:
+        """Return which frames of start..stop - 1 are still to be tracked, shape (T,).
+
+        Forward reaches from the first conditioning frame upwards, backward from the last one
+        downwards.
+        """
+        needed = ~self.done
+        needed[:start] = False
+        needed[stop:] = False
+        if not self.conditioning:
+            needed[:] = False
+            return needed
+        needed[list(self.conditioning)] = False
+        if direction is Direction.FORWARD:
+            needed[: min(self.conditioning)] = False
+        elif direction is Direction.BACKWARD:
+            needed[max(self.conditioning) :] = False
+        return needed

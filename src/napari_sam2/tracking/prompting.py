@@ -1,0 +1,147 @@
+"""From prompts on one frame to a prediction."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from napari_sam2.network import (
+    BACKGROUND,
+    BOX_END,
+    BOX_START,
+    OBJECT,
+    ImageFeatures,
+    MaskPrediction,
+    upsample_masks,
+)
+from napari_sam2.prompts import FramePrompt
+from napari_sam2.tracking.image_input import mask_to_input, points_to_input
+from napari_sam2.tracking.model import Model
+from napari_sam2.tracking.prediction import ABSENT_LOGIT, DRAWN_LOGIT, ObjectPrediction
+
+_LOGIT_LIMIT = 32.0  # previous logits are clamped so, as in training
+
+
+def predict_points(
+    model: Model,
+    features: ImageFeatures,
+    conditioned: Tensor,
+    prompt: FramePrompt,
+    frame_shape: tuple[int, int],
+    previous: Tensor | None,
+) -> ObjectPrediction:
+    """Segment one object from its points and box.
+
+    Parameters
+    ----------
+    model : Model
+    features : ImageFeatures
+        Of the frame.
+    conditioned : Tensor, shape (1, C, h, w)
+        The frame's stride-16 features after memory, or after its absence.
+    prompt : FramePrompt
+        With at least one point or a box.
+    frame_shape : tuple of int
+        (Y, X) of the frame that the prompt is given in.
+    previous : Tensor, shape (4 h, 4 w), optional
+        Mask logits that the prompt refines.
+    """
+    points, labels = _tokens(prompt, frame_shape, model)
+    ambiguous = labels.shape[1] <= model.config.multimask_max_points
+    mask_inputs = None
+    if previous is not None:
+        mask_inputs = previous.clamp(-_LOGIT_LIMIT, _LOGIT_LIMIT)[None, None]
+    prediction = model.network.predict_masks(
+        conditioned,
+        features.stride8,
+        features.stride4,
+        points=points,
+        point_labels=labels,
+        mask_inputs=mask_inputs,
+        multimask=ambiguous,
+    )
+    return split_prediction(model, prediction.best())[0]
+
+
+def predict_drawn(
+    model: Model, features: ImageFeatures, mask: NDArray[np.bool_]
+) -> ObjectPrediction:
+    """Take a drawn mask as the answer; the decoder only makes its object pointer."""
+    drawn = mask_to_input(mask, model.image_size, model.device)
+    network = model.network
+    decoded = network.predict_masks(
+        features.stride16,
+        features.stride8,
+        features.stride4,
+        mask_inputs=network.downsample_mask(drawn),
+    )
+    present = (decoded.object_scores > 0).float()
+    pointer = network.object_pointers(decoded.tokens[:, 0], present)[0].float()
+    return ObjectPrediction(drawn_logits(drawn), iou=1.0, presence=1.0, pointer=pointer)
+
+
+def drawn_logits(drawn: Tensor) -> Tensor:
+    """Turn a mask (1, 1, S, S) of 0 and 1 into logits (S / 4, S / 4)."""
+    quarter = drawn.shape[-1] // 4
+    logits = (2 * drawn - 1) * DRAWN_LOGIT
+    return F.interpolate(logits, size=(quarter, quarter), mode="bilinear", antialias=True)[0, 0]
+
+
+def split_prediction(model: Model, prediction: MaskPrediction) -> list[ObjectPrediction]:
+    """Split a batched prediction of one mask per object; absent objects get absent logits."""
+    scores = prediction.object_scores.float()
+    present = (scores > 0).float()
+    pointers = model.network.object_pointers(prediction.tokens[:, 0], present).float()
+    absent = torch.full((), ABSENT_LOGIT, device=scores.device)
+    logits = torch.where(present[:, :, None] > 0, prediction.masks[:, 0].float(), absent)
+    presence = scores.sigmoid()[:, 0].tolist()
+    ious = prediction.ious.float()[:, 0].tolist()
+    return [
+        ObjectPrediction(logits[i], ious[i], presence[i], pointers[i]) for i in range(len(ious))
+    ]
+
+
+def encode_memory(
+    model: Model, features: ImageFeatures, predictions: list[ObjectPrediction], decided: bool
+) -> Tensor:
+    """Make the spatial memories of objects in one frame.
+
+    Parameters
+    ----------
+    model : Model
+    features : ImageFeatures
+        Of the frame.
+    predictions : list of ObjectPrediction
+        N of them.
+    decided : bool
+        The user decided on these masks: they are remembered as cut, not as probabilities.
+
+    Returns
+    -------
+    Tensor of bfloat16, shape (N, h w, memory width)
+        Rounded as the reference stores them.
+    """
+    size = model.image_size
+    logits = upsample_masks(torch.stack([p.logits for p in predictions])[:, None], size, size)
+    probability = (logits > 0).float() if decided else logits.sigmoid()
+    flags = [[float(p.present)] for p in predictions]
+    present = torch.tensor(flags, device=model.device)
+    memory = model.network.encode_memory(features.stride16, probability, present)
+    return memory.flatten(2).transpose(1, 2).to(torch.bfloat16)
+
+
+def _tokens(
+    prompt: FramePrompt, frame_shape: tuple[int, int], model: Model
+) -> tuple[Tensor, Tensor]:
+    places = list(prompt.points)
+    labels = [OBJECT if positive else BACKGROUND for positive in prompt.positive]
+    if prompt.box is not None:
+        y0, x0, y1, x1 = prompt.box
+        places = [(y0, x0), (y1, x1), *places]
+        labels = [BOX_START, BOX_END, *labels]
+    yx = np.asarray(places, dtype=np.float32)
+    points = points_to_input(yx, frame_shape, model.image_size, model.device)
+    return points, torch.tensor([labels], device=model.device)

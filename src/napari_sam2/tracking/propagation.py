@@ -1,0 +1,155 @@
+"""One step of propagation: the objects of one frame, from their memories to new memories."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from napari_sam2.network import ImageFeatures
+from napari_sam2.tracking.device import device_error, is_out_of_memory, release_memory
+from napari_sam2.tracking.feature_cache import FeatureCache
+from napari_sam2.tracking.memory import (
+    FrameMemory,
+    MemoryLayout,
+    Recall,
+    RecentMemory,
+    nearest_conditioning,
+    recall,
+)
+from napari_sam2.tracking.model import Model
+from napari_sam2.tracking.object_track import ObjectTrack
+from napari_sam2.tracking.prediction import ObjectPrediction
+from napari_sam2.tracking.prompting import encode_memory, split_prediction
+from napari_sam2.tracking.settings import TrackingSettings
+
+
+class Propagator:
+    """Carries objects into a frame, in batches of equal memory layout.
+
+    Parameters
+    ----------
+    model : Model
+    cache : FeatureCache
+    settings : TrackingSettings
+    n_frames : int
+        Length of the stack: it bounds the pointers' reach, as in the reference.
+    """
+
+    def __init__(
+        self, model: Model, cache: FeatureCache, settings: TrackingSettings, n_frames: int
+    ) -> None:
+        self._model = model
+        self._cache = cache
+        self._settings = settings
+        self._max_pointers = min(n_frames, model.config.max_pointers)
+
+    def track(
+        self, frame: int, tracks: Sequence[ObjectTrack], step: int
+    ) -> dict[int, ObjectPrediction]:
+        """Predict every object in `frame` and remember it there.
+
+        Returns
+        -------
+        dict of int to ObjectPrediction
+            By object id.
+
+        Raises
+        ------
+        DeviceError
+            The device has not even the memory for one object.
+        """
+        groups: dict[MemoryLayout, list[tuple[ObjectTrack, Recall]]] = defaultdict(list)
+        recents = {track.object_id: track.recent(frame, step) for track in tracks}
+        for track in tracks:
+            recalled = self.recall(frame, track, recents[track.object_id])
+            groups[recalled.layout].append((track, recalled))
+        features = self._cache.get(frame)
+        found: dict[int, ObjectPrediction] = {}
+        for group in groups.values():
+            for chunk, predictions, memories in self._chunks(features, group):
+                for (track, _), prediction, tokens in zip(
+                    chunk, predictions, memories, strict=True
+                ):
+                    memory = FrameMemory(frame, tokens, prediction.pointer)
+                    recents[track.object_id].append(memory)
+                    found[track.object_id] = prediction
+        return found
+
+    def recall(
+        self, frame: int, track: ObjectTrack, recent: RecentMemory, without: int | None = None
+    ) -> Recall:
+        """Put together what an object attends to at `frame`, leaving one frame out if asked."""
+        limit = self._settings.max_conditioning
+        candidates = (decided for decided in track.conditioning if decided != without)
+        chosen = nearest_conditioning(candidates, frame, limit)
+        memories = {f: self._conditioning_memory(track, f) for f in chosen}
+        while limit is not None and len(track.conditioning_memory) > limit:
+            track.conditioning_memory.popitem(last=False)
+        return recall(frame, memories, recent, self._model.config.memory_frames, self._max_pointers)
+
+    def attend(self, features: ImageFeatures, recalls: Sequence[Recall]) -> Tensor:
+        """Condition the frame's features on the memories of N objects of one layout."""
+        model, layout = self._model, recalls[0].layout
+        height, width = features.stride16.shape[2:]
+        split = model.config.pointer_tokens
+        rows = [
+            torch.cat([*r.spatial, *(p.unflatten(0, (split, -1)) for p in r.pointers)])
+            for r in recalls
+        ]
+        positions = [model.network.memory_position(height, width, slot)[0] for slot in layout.slots]
+        if layout.pointer_distances:
+            reach = max(1, self._max_pointers - 1)
+            ages = torch.tensor(layout.pointer_distances, device=model.device) / reach
+            position = model.network.pointer_position(ages)
+            positions.append(position.repeat_interleave(split, dim=0))
+        return model.network.attend_memory(
+            features.stride16.expand(len(recalls), -1, -1, -1),
+            features.position,
+            torch.stack(rows).to(features.stride16.dtype),
+            torch.cat(positions)[None].to(features.stride16.dtype),
+            pointer_tokens=split * len(layout.pointer_distances),
+        )
+
+    def _conditioning_memory(self, track: ObjectTrack, frame: int) -> FrameMemory:
+        kept = track.conditioning_memory
+        if frame not in kept:
+            prediction = track.conditioning[frame].prediction
+            features = self._cache.get(frame)
+            tokens = encode_memory(self._model, features, [prediction], decided=True)
+            kept[frame] = FrameMemory(frame, tokens[0], prediction.pointer)
+        kept.move_to_end(frame)
+        return kept[frame]
+
+    def _chunks(
+        self, features: ImageFeatures, group: list[tuple[ObjectTrack, Recall]]
+    ) -> Iterator[tuple[list[tuple[ObjectTrack, Recall]], list[ObjectPrediction], Tensor]]:
+        size = self._settings.object_chunk
+        start = 0
+        while start < len(group):
+            chunk = group[start : start + size]
+            try:
+                predictions, memories = self._predict(features, [r for _, r in chunk])
+            except RuntimeError as error:
+                if not is_out_of_memory(error):
+                    raise
+                if size == 1:
+                    raise device_error(error, self._model.name) from error
+                size = max(1, size // 2)
+                release_memory(self._model.device)
+                continue
+            yield chunk, predictions, memories
+            start += len(chunk)
+
+    def _predict(
+        self, features: ImageFeatures, recalls: list[Recall]
+    ) -> tuple[list[ObjectPrediction], Tensor]:
+        model = self._model
+        conditioned = self.attend(features, recalls)
+        prediction = model.network.predict_masks(
+            conditioned, features.stride8, features.stride4, multimask=True
+        )
+        predictions = split_prediction(model, prediction.best())
+        return predictions, encode_memory(model, features, predictions, decided=False)

@@ -1,0 +1,144 @@
+"""Predictions to labels: who owns a pixel, and what users are handed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_sam2.labels import LabelsVolume
+from napari_sam2.tracking.mask_output import finish_masks
+from napari_sam2.tracking.prediction import Conditioning, ObjectPrediction
+from napari_sam2.tracking.settings import TrackingSettings
+from napari_sam2.types import FrameMasks
+
+
+class Publisher:
+    """Writes masks to the labels and hands them out.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        (T, Y, X).
+    labels : array-like, optional
+        The array to fill; a new one by default.
+    settings : TrackingSettings
+    keep_logits : bool
+        Hand out logits at full resolution too.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, int, int],
+        labels: Any,
+        settings: TrackingSettings,
+        keep_logits: bool,
+    ) -> None:
+        self.volume = LabelsVolume(shape, array=labels)
+        self.accepted: set[tuple[int, int]] = set()
+        self._settings = settings
+        self._keep_logits = keep_logits
+
+    def mask(self, frame: int, object_id: int) -> NDArray[np.bool_]:
+        """Return what the labels hold of an object in a frame, shape (Y, X)."""
+        return self.volume.mask(frame, object_id)
+
+    def put(self, frame: int, object_id: int, mask: NDArray[np.bool_]) -> None:
+        """Write one mask as it is."""
+        self.volume.write(frame, (object_id,), mask[None])
+
+    def erase(self, frame: int, object_id: int) -> None:
+        """Take an object out of a frame."""
+        self.put(frame, object_id, np.zeros(self.volume.array.shape[1:], dtype=bool))
+
+    def accept(self, frame: int, object_id: int) -> None:
+        """Protect an object's pixels in a frame from all that is computed later."""
+        self.accepted.add((frame, object_id))
+        self.volume.protect(frame, object_id)
+
+    def unaccept(self, frame: int, object_id: int) -> None:
+        """Lift the protection again, if there is any."""
+        if (frame, object_id) in self.accepted:
+            self.accepted.discard((frame, object_id))
+            self.volume.unprotect(frame, object_id)
+
+    def predictions(
+        self, frame: int, predictions: Mapping[int, ObjectPrediction], decided: bool
+    ) -> FrameMasks:
+        """Write predictions and hand them out; `decided` ones come from a prompt there."""
+        ids = tuple(sorted(predictions))
+        ordered = [predictions[object_id] for object_id in ids]
+        output = finish_masks(
+            [prediction.logits for prediction in ordered],
+            self._taken(frame, ids, decided),
+            self._settings,
+            self._keep_logits,
+        )
+        self.volume.write(frame, ids, output.disjoint)
+        return _frame_masks(frame, ids, output.masks, ordered, output.logits)
+
+    def drawn(
+        self, frame: int, object_id: int, mask: NDArray[np.bool_], prediction: ObjectPrediction
+    ) -> FrameMasks:
+        """Write a mask that the user drew: it yields only to what was accepted before."""
+        kept = mask & ~self._taken(frame, (object_id,), decided=True)
+        self.put(frame, object_id, kept)
+        logits = self._logits(prediction)
+        return _frame_masks(frame, (object_id,), kept[None], [prediction], logits)
+
+    def given(self, object_id: int, conditioning: Conditioning) -> FrameMasks:
+        """Hand out a conditioning frame as it stands."""
+        prediction = conditioning.prediction
+        masks = conditioning.mask[None]
+        logits = self._logits(prediction)
+        return _frame_masks(conditioning.frame, (object_id,), masks, [prediction], logits)
+
+    def _taken(self, frame: int, ids: tuple[int, ...], decided: bool) -> NDArray[np.bool_]:
+        """Return the pixels that these objects must not take.
+
+        A prompt is the user's word and yields only to what was accepted before it. A propagated
+        mask yields to every object that is not computed along with it.
+        """
+        labels = np.asarray(self.volume.array[frame])
+        others = (labels != 0) & ~np.isin(labels, ids)
+        if not decided or not others.any():
+            return others
+        fixed = [object_id for accepted, object_id in self.accepted if accepted == frame]
+        return others & np.isin(labels, fixed)
+
+    def _logits(self, prediction: ObjectPrediction) -> NDArray[np.float32] | None:
+        if not self._keep_logits:
+            return None
+        nothing = np.zeros(self.volume.array.shape[1:], dtype=bool)
+        return finish_masks([prediction.logits], nothing, self._settings, keep_logits=True).logits
+
+
+def merge(frame: int, parts: Sequence[FrameMasks]) -> FrameMasks:
+    """Put results of one frame together, in the order of their object ids."""
+    if len(parts) == 1:
+        return parts[0]
+    ids = [object_id for part in parts for object_id in part.object_ids]
+    order = np.argsort(ids, kind="stable")
+    logits = [part.logits for part in parts if part.logits is not None]
+    return FrameMasks(
+        frame,
+        tuple(ids[i] for i in order),
+        np.concatenate([part.masks for part in parts])[order],
+        np.concatenate([part.scores for part in parts])[order],
+        np.concatenate([part.presence for part in parts])[order],
+        np.concatenate(logits)[order] if logits else None,
+    )
+
+
+def _frame_masks(
+    frame: int,
+    ids: tuple[int, ...],
+    masks: NDArray[np.bool_],
+    predictions: Sequence[ObjectPrediction],
+    logits: NDArray[np.float32] | None,
+) -> FrameMasks:
+    scores = np.array([prediction.score for prediction in predictions], dtype=np.float32)
+    presence = np.array([prediction.presence for prediction in predictions], dtype=np.float32)
+    return FrameMasks(frame, ids, masks, scores, presence, logits)

@@ -1,0 +1,126 @@
+"""Which frame a pass visits next, and how many it will visit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_sam2.tracking.object_track import ObjectTrack
+from napari_sam2.types import Direction
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What a propagation is about.
+
+    Attributes
+    ----------
+    start, stop : int
+        Frames start to stop - 1.
+    object_ids : frozenset of int, or None
+        Only these objects; None: all, those added meanwhile too.
+    """
+
+    start: int
+    stop: int
+    object_ids: frozenset[int] | None
+
+    def tracks(self, tracks: Mapping[int, ObjectTrack]) -> list[ObjectTrack]:
+        """Return the objects in scope, in the order of their ids."""
+        return [
+            tracks[object_id]
+            for object_id in sorted(tracks)
+            if self.object_ids is None or object_id in self.object_ids
+        ]
+
+
+class Schedule:
+    """Walks one direction of a propagation; asked anew before each frame.
+
+    Prompts may come while it runs: whatever lies ahead of the pass is taken in.
+
+    Parameters
+    ----------
+    direction : Direction
+        FORWARD or BACKWARD.
+    scope : Scope
+    shown : set of (frame, object id)
+        Conditioning frames that were handed out already; filled as they are.
+    """
+
+    def __init__(self, direction: Direction, scope: Scope, shown: set[tuple[int, int]]) -> None:
+        self.direction = direction
+        self.step = 1 if direction is Direction.FORWARD else -1
+        self.scope = scope
+        self.shown = shown
+        self._position: int | None = None
+
+    def next_frame(self, tracks: Mapping[int, ObjectTrack]) -> int | None:
+        """Return the nearest frame ahead with anything to do, or None at the end of the pass."""
+        frames = np.flatnonzero(self._wanted(tracks))
+        if self._position is not None:
+            frames = frames[(frames - self._position) * self.step > 0]
+        if not len(frames):
+            return None
+        self._position = int(frames[0] if self.step > 0 else frames[-1])
+        return self._position
+
+    def split(
+        self, frame: int, tracks: Mapping[int, ObjectTrack]
+    ) -> tuple[list[ObjectTrack], list[ObjectTrack]]:
+        """Return the objects conditioned at `frame` and not yet shown, and those to track."""
+        given, tracked = [], []
+        for track in self.scope.tracks(tracks):
+            if frame in track.conditioning:
+                if (frame, track.object_id) not in self.shown:
+                    given.append(track)
+            elif track.needed(self.direction, self.scope.start, self.scope.stop)[frame]:
+                tracked.append(track)
+        return given, tracked
+
+    def rest_of_run(self, track: ObjectTrack, frame: int) -> list[int]:
+        """Return the frames still to be tracked from `frame` to the next conditioning frame."""
+        first, last = track.neighbourhood(frame)
+        needed = track.needed(self.direction, self.scope.start, self.scope.stop)
+        ahead = range(frame + 1, last + 1) if self.step > 0 else range(first, frame)
+        return [each for each in ahead if needed[each]]
+
+    def _wanted(self, tracks: Mapping[int, ObjectTrack]) -> NDArray[np.bool_]:
+        wanted = np.zeros(self.scope.stop, dtype=bool)
+        for track in self.scope.tracks(tracks):
+            wanted |= track.needed(self.direction, self.scope.start, self.scope.stop)[
+                : self.scope.stop
+            ]
+            for frame in track.conditioning:
+                in_range = self.scope.start <= frame < self.scope.stop
+                if in_range and (frame, track.object_id) not in self.shown:
+                    wanted[frame] = True
+        return wanted
+
+
+def passes(direction: Direction) -> tuple[Direction, ...]:
+    """Return the passes of a direction: both is forward first, then backward."""
+    if direction is Direction.BOTH:
+        return (Direction.FORWARD, Direction.BACKWARD)
+    return (direction,)
+
+
+def count_visits(tracks: Iterable[ObjectTrack], direction: Direction, scope: Scope) -> int:
+    """Return how many frames a propagation will hand out, as things stand."""
+    tracks = list(tracks)
+    given = np.zeros(scope.stop, dtype=bool)
+    planned = {each: np.zeros(scope.stop, dtype=bool) for each in passes(direction)}
+    for track in tracks:
+        for frame in track.conditioning:
+            if scope.start <= frame < scope.stop:
+                given[frame] = True
+        left = np.ones(scope.stop, dtype=bool)
+        for each, frames in planned.items():
+            needed = track.needed(each, scope.start, scope.stop)[: scope.stop] & left
+            np.logical_or(frames, needed, out=frames)
+            left &= ~needed
+    planned[passes(direction)[0]] |= given
+    return sum(int(np.count_nonzero(frames)) for frames in planned.values())

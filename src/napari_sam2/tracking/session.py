@@ -1,0 +1,368 @@
+"""The session that users hold: prompts in, masks out, labels filled as frames arrive."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from os import PathLike
+from typing import Any
+
+from numpy.typing import ArrayLike, NDArray
+
+from napari_sam2.errors import PromptError, Sam2Error, SessionError
+from napari_sam2.prompts import FramePrompt, PromptBook, read_session
+from napari_sam2.stack import FrameStack
+from napari_sam2.tracking.model import Model
+from napari_sam2.tracking.publishing import Publisher
+from napari_sam2.tracking.schedule import Schedule, Scope, count_visits, passes
+from napari_sam2.tracking.session_file import saved_settings, write_session_file
+from napari_sam2.tracking.settings import TrackingSettings
+from napari_sam2.tracking.tracker import Tracker
+from napari_sam2.types import Direction, FrameMasks
+
+
+class TrackingSession:
+    """Objects of one stack, prompted on some frames and followed through the others.
+
+    Features, memories and predictions are kept for a bounded number of frames, however long the
+    stack; only the labels grow with it. Methods may be called from several threads; a prompt that
+    comes during a propagation waits for the current frame and is then taken in.
+
+    Parameters
+    ----------
+    model : Model
+        From `load_model`.
+    stack : array-like or FrameStack
+        YX, TYX, ZYX, TYXC and so on; see `FrameStack` for what else.
+    axis : int
+        The video axis of an array-like `stack`.
+    keep_logits : bool
+        Also hand out mask logits at full resolution.
+    labels : array-like, optional
+        An integer array (T, Y, X), numpy or zarr, to fill; a new one by default. What it holds
+        already is not overwritten by other objects.
+    settings : TrackingSettings
+    contrast : (low, high), optional
+        Intensities shown as black and white; robust percentiles of the stack by default.
+
+    Raises
+    ------
+    StackError
+        The stack has no frames that can be read as pixels.
+    LabelsError
+        The labels do not fit the stack, or cannot be written.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        stack: Any,
+        axis: int = 0,
+        *,
+        keep_logits: bool = False,
+        labels: Any = None,
+        settings: TrackingSettings | None = None,
+        contrast: tuple[float, float] | None = None,
+    ) -> None:
+        self.model = model
+        self.stack = (
+            stack
+            if isinstance(stack, FrameStack)
+            else FrameStack(stack, axis=axis, contrast=contrast)
+        )
+        self.settings = settings or TrackingSettings()
+        self.prompts = PromptBook(self.stack.shape)
+        self._publisher = Publisher(self.stack.shape, labels, self.settings, keep_logits)
+        self._tracker = Tracker(model, self.stack, self.settings, self._publisher)
+        self._lock = threading.RLock()
+        self._cancelled = threading.Event()
+
+    @property
+    def n_frames(self) -> int:
+        """Frames of the stack."""
+        return self.stack.n_frames
+
+    @property
+    def frame_shape(self) -> tuple[int, int]:
+        """Rows and columns of a frame."""
+        return self.stack.frame_shape
+
+    @property
+    def object_ids(self) -> tuple[int, ...]:
+        """Ids of the objects with prompts, ascending."""
+        return tuple(sorted(self._tracker.tracks))
+
+    @property
+    def accepted(self) -> tuple[tuple[int, int], ...]:
+        """Accepted (frame, object id), ascending."""
+        return tuple(sorted(self._publisher.accepted))
+
+    @property
+    def labels(self) -> Any:
+        """The labels (T, Y, X), filled as frames arrive; 0 is background."""
+        return self._publisher.volume.array
+
+    def add_points(
+        self,
+        object_id: int,
+        frame: int,
+        points: Sequence[Sequence[float]] | NDArray[Any],
+        positive: Sequence[bool] | None = None,
+    ) -> FrameMasks:
+        """Click an object in a frame; its mask there comes back at once.
+
+        A further click refines what the earlier ones in that frame gave, and a click in a frame
+        that was tracked corrects it: `propagate` then recomputes up to the neighbouring prompted
+        or accepted frames.
+
+        Parameters
+        ----------
+        object_id : int
+            Label id, from 1.
+        frame : int
+        points : sequence of (y, x)
+            In pixels of the frame, pixel centres at integers.
+        positive : sequence of bool, optional
+            True on the object (default), False on the background.
+
+        Returns
+        -------
+        FrameMasks
+            This object in this frame.
+
+        Raises
+        ------
+        PromptError
+            The prompt is outside the stack, or no prompt at all.
+        """
+        return self._prompt(
+            object_id,
+            frame,
+            lambda: self.prompts.add_points(object_id, frame, points, positive),
+            refines=True,
+        )
+
+    def add_box(self, object_id: int, frame: int, box: Sequence[float]) -> FrameMasks:
+        """Draw a box (y0, x0, y1, x1) around an object; its mask comes back at once."""
+        return self._prompt(object_id, frame, lambda: self.prompts.add_box(object_id, frame, box))
+
+    def add_mask(self, object_id: int, frame: int, mask: ArrayLike) -> FrameMasks:
+        """Give an object's mask in a frame, shape (Y, X); it is kept exactly as drawn."""
+        return self._prompt(object_id, frame, lambda: self.prompts.add_mask(object_id, frame, mask))
+
+    def set_points(
+        self,
+        object_id: int,
+        frame: int,
+        points: Sequence[Sequence[float]] | NDArray[Any],
+        positive: Sequence[bool] | None = None,
+    ) -> FrameMasks:
+        """Replace the points of an object in a frame, as after moving or deleting one."""
+        return self._prompt(
+            object_id,
+            frame,
+            lambda: self.prompts.add_points(object_id, frame, points, positive, replace=True),
+        )
+
+    def remove_prompts(self, object_id: int, frame: int | None = None) -> None:
+        """Take prompts back: those of one frame, or the whole object with its labels.
+
+        Labels around the frame stay until `propagate` computes them anew. An object without any
+        prompted or accepted frame left is gone from the labels too.
+
+        Raises
+        ------
+        SessionError, PromptError
+            There is no such object, or no prompt of it in that frame.
+        """
+        with self._lock:
+            self._tracker.track(object_id)
+            if frame is not None:
+                self.prompts.remove(object_id, frame)
+                self._tracker.release(object_id, frame)
+                return
+            if self.prompts.frames(object_id):
+                self.prompts.remove(object_id)
+            self._tracker.forget(object_id)
+
+    def accept(self, frame: int, object_id: int | None = None) -> None:
+        """Fix an object (or all) in a frame as it is: never overwritten, and remembered.
+
+        Raises
+        ------
+        SessionError
+            There is no such object.
+        """
+        with self._lock:
+            ids = self.object_ids if object_id is None else (object_id,)
+            for each in ids:
+                self._tracker.accept(each, self._checked_frame(frame))
+
+    def propagate(
+        self,
+        direction: str | Direction = Direction.BOTH,
+        start: int | None = None,
+        stop: int | None = None,
+        object_ids: Iterable[int] | None = None,
+        recompute: bool = False,
+    ) -> Iterator[FrameMasks]:
+        """Follow objects through the stack, frame by frame.
+
+        Forward reaches from an object's first prompted frame upwards, backward from its last one
+        downwards; both goes forward, then backward below the first. Frames that are up to date
+        are not computed again, so that after a correction only its surroundings are.
+
+        Parameters
+        ----------
+        direction : {"both", "forward", "backward"}
+        start, stop : int, optional
+            Only frames start to stop - 1; the whole stack by default.
+        object_ids : iterable of int, optional
+            Only these objects; all by default, those prompted meanwhile too.
+        recompute : bool
+            Also compute frames anew that are up to date.
+
+        Yields
+        ------
+        FrameMasks
+            One per frame and pass, already written to `labels`: what was computed there, and
+            the prompted or accepted frames on the way.
+
+        Raises
+        ------
+        SessionError
+            Nothing is prompted, or the range is impossible.
+        StackError
+            A frame cannot be read; the labels so far are kept.
+        DeviceError
+            The device fails or has too little memory; the labels so far are kept.
+        """
+        direction = _direction(direction)
+        scope = self._scope(start, stop, object_ids)
+        self._cancelled.clear()
+        if recompute:
+            for track in scope.tracks(self._tracker.tracks):
+                track.forget_tracking()
+        return self._walk(direction, scope)
+
+    def planned_frames(
+        self,
+        direction: str | Direction = Direction.BOTH,
+        start: int | None = None,
+        stop: int | None = None,
+        object_ids: Iterable[int] | None = None,
+    ) -> int:
+        """Return how many results `propagate` would hand out now."""
+        scope = self._scope(start, stop, object_ids)
+        return count_visits(scope.tracks(self._tracker.tracks), _direction(direction), scope)
+
+    def cancel(self) -> None:
+        """Stop the running propagation before its next result; may come from any thread."""
+        self._cancelled.set()
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write prompts, accepted frames and settings to a session file, atomically."""
+        with self._lock:
+            masks = {pair: self._publisher.mask(*pair) for pair in self.accepted}
+            write_session_file(
+                path, self.prompts, masks, self.stack, self.settings, self.model.name
+            )
+
+    @classmethod
+    def load(
+        cls, path: str | PathLike[str], model: Model, stack: Any, axis: int = 0, **options: Any
+    ) -> TrackingSession:
+        """Replay a session file on a stack; `options` are those of the constructor.
+
+        Raises
+        ------
+        PromptError
+            The file is damaged, or made for a stack of another size.
+        """
+        saved = read_session(path)
+        if not isinstance(stack, FrameStack):
+            contrast = options.pop("contrast", None) or saved.contrast or None
+            stack = FrameStack(stack, axis=axis, contrast=contrast, at=saved.at)
+        if saved.book.shape != stack.shape:
+            raise PromptError(
+                f"The session belongs to a stack of shape {saved.book.shape}, "
+                f"and this one is {stack.shape}.",
+                remedy="Open the stack that the session was made for.",
+            )
+        options.setdefault("settings", saved_settings(saved))
+        session = cls(model, stack, **options)
+        for object_id, frame, prompt in saved.book:
+            session.prompts.put(object_id, frame, prompt)
+            session._tracker.decide(object_id, frame, prompt)
+        for (frame, object_id), mask in saved.accepted_masks.items():
+            session._tracker.restore(object_id, frame, mask)
+        return session
+
+    def _prompt(
+        self, object_id: int, frame: int, change: Callable[[], FramePrompt], refines: bool = False
+    ) -> FrameMasks:
+        """Change the prompts and decide the frame; if that fails, no prompt has changed."""
+        with self._lock:
+            before = self.prompts.get(object_id, frame)
+            prompt = change()
+            try:
+                return self._tracker.decide(
+                    object_id, frame, prompt, refines=refines and before is not None
+                )
+            except Sam2Error:
+                if before is None:
+                    self.prompts.remove(object_id, frame)
+                else:
+                    self.prompts.put(object_id, frame, before)
+                raise
+
+    def _walk(self, direction: Direction, scope: Scope) -> Iterator[FrameMasks]:
+        shown: set[tuple[int, int]] = set()
+        for each in passes(direction):
+            schedule = Schedule(each, scope, shown)
+            while not self._cancelled.is_set():
+                # The lock is not held across the yield: other threads may prompt meanwhile.
+                with self._lock:
+                    frame = schedule.next_frame(self._tracker.tracks)
+                    result = None if frame is None else self._tracker.visit(frame, schedule)
+                if result is None:
+                    break
+                yield result
+
+    def _scope(
+        self, start: int | None, stop: int | None, object_ids: Iterable[int] | None
+    ) -> Scope:
+        first = 0 if start is None else start
+        last = self.n_frames if stop is None else stop
+        if not 0 <= first < last <= self.n_frames:
+            raise SessionError(
+                f"Frames {first} to {last} (end excluded) are no range of this stack.",
+                remedy=f"Choose 0 <= start < stop <= {self.n_frames}.",
+            )
+        if not self._tracker.tracks:
+            raise SessionError(
+                "There is no object to follow yet.",
+                remedy="Click an object, or give a box or a mask, in any frame first.",
+            )
+        if object_ids is None:
+            return Scope(first, last, None)
+        return Scope(
+            first, last, frozenset(self._tracker.track(each).object_id for each in object_ids)
+        )
+
+    def _checked_frame(self, frame: int) -> int:
+        if not 0 <= frame < self.n_frames:
+            raise SessionError(
+                f"There is no frame {frame}.", remedy=f"Frames go from 0 to {self.n_frames - 1}."
+            )
+        return frame
+
+
+def _direction(direction: str | Direction) -> Direction:
+    try:
+        return Direction(direction)
+    except ValueError:
+        raise SessionError(
+            f"The direction {direction!r} is unknown.",
+            remedy="Choose forward, backward or both.",
+        ) from None

@@ -1,0 +1,46 @@
+"""Sessions to files and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from os import PathLike
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_sam2.prompts import PromptBook, SessionFile, write_session
+from napari_sam2.stack import FrameStack
+from napari_sam2.tracking.settings import TrackingSettings
+
+
+def write_session_file(
+    path: str | PathLike[str],
+    prompts: PromptBook,
+    accepted: Mapping[tuple[int, int], NDArray[np.bool_]],
+    stack: FrameStack,
+    settings: TrackingSettings,
+    model_name: str,
+) -> None:
+    """Write everything that replays a session; see `SessionFile`."""
+    contrast = tuple((channel.low, channel.high) for channel in stack.contrast)
+    write_session(
+        SessionFile(
+            prompts,
+            accepted=tuple(accepted),
+            accepted_masks=accepted,
+            settings={"model": model_name, **asdict(settings)},
+            contrast=contrast,
+            axis=stack.axis,
+            at=stack.at,
+        ),
+        path,
+    )
+
+
+def saved_settings(saved: SessionFile) -> TrackingSettings:
+    """Return the tracking settings of a session file; unknown names are a later version's."""
+    known = {field.name for field in fields(TrackingSettings)}
+    return TrackingSettings(
+        **{name: value for name, value in saved.settings.items() if name in known}  # type: ignore[arg-type]
+    )

@@ -1,0 +1,59 @@
+"""What users may change about tracking."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from napari_sam2.errors import SessionError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrackingSettings:
+    """Options of a session; the defaults suit cells, nuclei and organs.
+
+    Attributes
+    ----------
+    overlap : bool
+        Let masks of different objects share pixels in the results. The labels volume never
+        shares pixels: there the highest logit wins in any case.
+    max_hole : int
+        Holes of up to so many pixels are filled; 0 fills none.
+    min_island : int
+        Islands of up to so many pixels are dropped, never the largest part; 0 drops none.
+    absent_limit : int or None
+        Stop following an object after so many frames in a row without it. None never stops, so
+        that the object is found again whenever it returns.
+    max_conditioning : int or None
+        Conditioning frames that a frame attends to at most, the nearest; None attends to all,
+        as the reference does.
+    cached_frames : int
+        Frames whose features are kept for the next click or pass.
+    object_chunk : int
+        Objects that go through the network together at most.
+    """
+
+    overlap: bool = False
+    max_hole: int = 64
+    min_island: int = 16
+    absent_limit: int | None = None
+    max_conditioning: int | None = 8
+    cached_frames: int = 16
+    object_chunk: int = 16
+
+    def __post_init__(self) -> None:
+        _require("max_hole", self.max_hole, 0)
+        _require("min_island", self.min_island, 0)
+        _require("cached_frames", self.cached_frames, 1)
+        _require("object_chunk", self.object_chunk, 1)
+        if self.absent_limit is not None:
+            _require("absent_limit", self.absent_limit, 1)
+        if self.max_conditioning is not None:
+            _require("max_conditioning", self.max_conditioning, 2)
+
+
+def _require(name: str, value: int, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise SessionError(
+            f"The setting {name} is {value!r}.",
+            remedy=f"Give a whole number of at least {least}.",
+        )

@@ -1,0 +1,152 @@
+"""The objects of a session and what happens to them, one frame at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from napari_sam2.errors import SessionError
+from napari_sam2.prompts import FramePrompt
+from napari_sam2.stack import FrameStack
+from napari_sam2.tracking.decisions import Decider
+from napari_sam2.tracking.device import device_error
+from napari_sam2.tracking.feature_cache import FeatureCache
+from napari_sam2.tracking.model import Model
+from napari_sam2.tracking.object_track import ObjectTrack
+from napari_sam2.tracking.propagation import Propagator
+from napari_sam2.tracking.publishing import Publisher, merge
+from napari_sam2.tracking.schedule import Schedule
+from napari_sam2.tracking.settings import TrackingSettings
+from napari_sam2.types import FrameMasks
+
+
+class Tracker:
+    """Turns prompts into conditioning frames and carries objects from frame to frame.
+
+    Not for several threads at once: the session sees to that.
+
+    Parameters
+    ----------
+    model : Model
+    stack : FrameStack
+    settings : TrackingSettings
+    publisher : Publisher
+        Where masks go.
+    """
+
+    def __init__(
+        self, model: Model, stack: FrameStack, settings: TrackingSettings, publisher: Publisher
+    ) -> None:
+        self.tracks: dict[int, ObjectTrack] = {}
+        self._model = model
+        self._n_frames = stack.n_frames
+        self._absent_limit = settings.absent_limit
+        self._publisher = publisher
+        self._cache = FeatureCache(model, stack, settings.cached_frames)
+        self._propagator = Propagator(model, self._cache, settings, stack.n_frames)
+        self._decider = Decider(model, self._cache, self._propagator, stack.frame_shape)
+
+    def track(self, object_id: int) -> ObjectTrack:
+        """Return an object that has prompted or accepted frames."""
+        try:
+            return self.tracks[object_id]
+        except KeyError:
+            raise SessionError(
+                f"There is no object {object_id} in this session.",
+                remedy=f"Objects with prompts: {tuple(sorted(self.tracks)) or 'none yet'}.",
+            ) from None
+
+    def decide(
+        self, object_id: int, frame: int, prompt: FramePrompt, refines: bool = False
+    ) -> FrameMasks:
+        """Predict a prompted frame, write it, and condition the object on it.
+
+        `refines`: the prompt only adds to the one the frame was decided from before.
+        """
+        track = self.tracks.get(object_id)
+        if track is None:
+            track = ObjectTrack(object_id, self._n_frames, self._model.config)
+        current = self._publisher.mask(frame, object_id)
+        with self._computing():
+            decided = self._decider.from_prompt(track, frame, prompt, current, refines)
+        self._publisher.unaccept(frame, object_id)
+        if decided.mask is prompt.mask:
+            result = self._publisher.drawn(frame, object_id, decided.mask, decided.prediction)
+        else:
+            prediction = {object_id: decided.prediction}
+            result = self._publisher.predictions(frame, prediction, decided=True)
+        track.written[frame] = True
+        track.condition(replace(decided, mask=result.masks[0]))
+        self.tracks[object_id] = track
+        return result
+
+    def accept(self, object_id: int, frame: int) -> None:
+        """Fix an object in a frame as the labels show it, and condition the object on it."""
+        track = self.track(object_id)
+        mask = self._publisher.mask(frame, object_id)
+        with self._computing():
+            track.condition(self._decider.from_mask(frame, mask))
+        self._publisher.accept(frame, object_id)
+
+    def restore(self, object_id: int, frame: int, mask: NDArray[np.bool_]) -> None:
+        """Bring an accepted frame back from a file."""
+        if object_id not in self.tracks:
+            self.tracks[object_id] = ObjectTrack(object_id, self._n_frames, self._model.config)
+        self._publisher.put(frame, object_id, mask)
+        self.track(object_id).written[frame] = True
+        self.accept(object_id, frame)
+
+    def release(self, object_id: int, frame: int) -> None:
+        """Undo the decision about a frame; an object without any decided frame is gone."""
+        track = self.track(object_id)
+        if (frame, object_id) not in self._publisher.accepted:
+            track.release(frame)
+            self._publisher.erase(frame, object_id)
+        if not track.conditioning:
+            self.forget(object_id)
+
+    def forget(self, object_id: int) -> None:
+        """Remove an object, its labels included."""
+        track = self.tracks.pop(object_id)
+        for frame in np.flatnonzero(track.written):
+            self._publisher.unaccept(int(frame), object_id)
+            self._publisher.erase(int(frame), object_id)
+
+    def visit(self, frame: int, schedule: Schedule) -> FrameMasks:
+        """Do what a pass wants done in one frame, and hand it out."""
+        given, tracked = schedule.split(frame, self.tracks)
+        schedule.shown.update((frame, track.object_id) for track in given)
+        parts = [self._publisher.given(t.object_id, t.conditioning[frame]) for t in given]
+        if tracked:
+            with self._computing():
+                predictions = self._propagator.track(frame, tracked, schedule.step)
+            parts.append(self._publisher.predictions(frame, predictions, decided=False))
+            for track in tracked:
+                track.done[frame] = track.written[frame] = True
+                self._watch(track, frame, predictions[track.object_id].present, schedule)
+        return merge(frame, parts)
+
+    def _watch(self, track: ObjectTrack, frame: int, present: bool, schedule: Schedule) -> None:
+        """Stop following an object that has been absent for too long."""
+        track.absent_run = 0 if present else track.absent_run + 1
+        if self._absent_limit is None or track.absent_run < self._absent_limit:
+            return
+        track.absent_run = 0
+        for ahead in schedule.rest_of_run(track, frame):
+            track.done[ahead] = True
+            if track.written[ahead]:
+                self._publisher.erase(ahead, track.object_id)
+
+    @contextmanager
+    def _computing(self) -> Iterator[None]:
+        """Run the network: no gradients, the model's precision, errors that say what to do."""
+        with torch.inference_mode(), self._model.precision():
+            try:
+                yield
+            except RuntimeError as error:
+                raise device_error(error, self._model.name) from error
