@@ -26,7 +26,8 @@ class Family:
     """One kind of image.
 
     ``warp``: range of the irregularity of outlines; ``grain``: range of the texture's finest
-    structures in radii; ``habit`` None means tissue that fills the frame, with cells of that ``variety``.
+    structures in radii; ``habit`` None means tissue that fills the frame, whose cells differ by
+    ``variety``; ``reach``: see `draw`.
     """
 
     name: str
@@ -41,7 +42,7 @@ class Family:
 
 
 FAMILIES: tuple[Family, ...] = (
-    Family("nuclei", painters.fluorescence, 0.24, Habit(), (0.1, 0.6)),
+    Family("nuclei", painters.fluorescence, 0.24, Habit(radius=(0.015, 0.38)), (0.1, 0.6)),
     Family(
         "crowd",
         painters.fluorescence,
@@ -91,7 +92,7 @@ FAMILIES: tuple[Family, ...] = (
         painters.organs,
         0.08,
         Habit(
-            radius=(0.04, 0.35), spread=0.5, elongation=(1, 2.5), bend=0.3, divides=0, motion=0.04
+            radius=(0.04, 0.42), spread=0.5, elongation=(1, 2.5), bend=0.3, divides=0, motion=0.04
         ),
         (0.3, 1.1),
     ),
