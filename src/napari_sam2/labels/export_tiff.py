@@ -33,7 +33,7 @@ def write_tiff(
     """
     dtype = planes.narrow_dtype()
     nbytes = int(np.prod(planes.shape, dtype=object)) * dtype.itemsize
-    imagej = not ome and nbytes < _CLASSIC_BYTES and _imagej_holds(dtype, axes)
+    imagej = not ome and nbytes < _CLASSIC_BYTES and _imagej_holds(dtype, axes, planes.shape)
     options = _imagej_options(axes, scale) if imagej else _ome_options(axes, scale)
     tifffile.imwrite(
         path,
@@ -47,9 +47,10 @@ def write_tiff(
     )
 
 
-def _imagej_holds(dtype: np.dtype[Any], axes: str) -> bool:
+def _imagej_holds(dtype: np.dtype[Any], axes: str, shape: tuple[int, ...]) -> bool:
     in_order = "".join(sorted(axes, key=_IMAGEJ_ORDER.index)) == axes
-    return dtype in (np.uint8, np.uint16) and in_order
+    # tifffile takes the last axis of an ImageJ file for colours if its size is 1.
+    return dtype in (np.uint8, np.uint16) and in_order and shape[-1] > 1
 
 
 def _imagej_options(axes: str, scale: dict[str, float]) -> dict[str, Any]:

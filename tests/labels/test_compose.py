@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from napari_sam2.labels.compose import compose_frame
+
+frames = hnp.arrays(np.uint8, (4, 5), elements=st.integers(0, 4))
+mask_stacks = hnp.arrays(bool, (3, 4, 5))
+
+
+@settings(max_examples=50, deadline=None)
+@given(frames, mask_stacks, st.permutations([1, 2, 3, 4, 5]), st.sets(st.integers(1, 5)))
+def test_every_pixel_follows_the_rule(labels, masks, order, protected):
+    ids = order[:3]
+    before = labels.copy()
+    composed = compose_frame(labels, ids, masks, protected)
+    np.testing.assert_array_equal(labels, before)
+    for place in np.ndindex(labels.shape):
+        claims = [
+            number
+            for number, mask in zip(ids, masks, strict=True)
+            if mask[place] and number not in protected
+        ]
+        old = int(labels[place])
+        if old in protected:
+            expected = old
+        elif claims:
+            expected = claims[-1]
+        else:
+            expected = 0 if old in ids and old not in protected else old
+        assert composed[place] == expected
+
+
+def test_no_objects_change_nothing():
+    labels = np.arange(6, dtype=np.int32).reshape(2, 3)
+    np.testing.assert_array_equal(compose_frame(labels, (), np.zeros((0, 2, 3), bool)), labels)
