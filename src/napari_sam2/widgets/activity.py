@@ -1,0 +1,58 @@
+"""The progress of a run in napari's activity dock."""
+
+from __future__ import annotations
+
+import io
+
+from napari.utils import progress
+from qtpy.QtCore import QObject, QTimer
+
+_EVERY_MS = 100
+
+
+class Activity(QObject):
+    """One progress bar at a time. Main thread only.
+
+    Moving napari's bars lets events in, so it is done now and then by a timer of its own, not
+    by those who are in the middle of something.
+
+    Attributes
+    ----------
+    done : int
+        How many steps are done; set by the user of the class.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.done = 0
+        self._bar: progress | None = None
+        self._wanted: tuple[int, str] | None = None
+        self._timer = QTimer(self)
+        self._timer.setInterval(_EVERY_MS)
+        self._timer.timeout.connect(self._move)
+
+    def start(self, total: int, description: str) -> None:
+        """Show a bar of `total` steps."""
+        self.end()
+        self.done, self._wanted = 0, (total, description)
+        self._timer.start()
+
+    def end(self) -> None:
+        """Take the bar away."""
+        self._timer.stop()
+        self._wanted = None
+        bar, self._bar = self._bar, None
+        if bar is not None:
+            bar.close()
+
+    def _move(self) -> None:
+        if self._bar is None and self._wanted is not None:
+            (total, description), self._wanted = self._wanted, None
+            # napari also writes the bar as text, which belongs to no terminal of ours.
+            bar = progress(total=total, desc=description, file=io.StringIO())
+            if not self._timer.isActive():  # it ended while the bar was made
+                bar.close()
+                return
+            self._bar = bar
+        if self._bar is not None and self.done > self._bar.n:
+            self._bar.update(self.done - self._bar.n)

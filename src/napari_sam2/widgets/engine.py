@@ -1,0 +1,210 @@
+"""The worker: one thread that owns the session, answers prompts and propagates."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Hashable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
+
+from napari_sam2.errors import DeviceError, Sam2Error, SessionError
+from napari_sam2.widgets.live_session import LiveSession, SessionOpener
+from napari_sam2.widgets.messages import (
+    Answer,
+    Failure,
+    FrameDone,
+    Phase,
+    PromptAnswer,
+    PromptRequest,
+    RunEnded,
+    RunRequest,
+    RunStarted,
+    SessionSpec,
+)
+
+THREAD_NAME = "napari-sam2"
+"""Every thread of the window is named so."""
+
+
+class _Signals(QObject):
+    answered = Signal(object)
+
+
+class Engine:
+    """Does all heavy work of one panel, one thing after the other, in one thread.
+
+    Requests are frozen values; answers arrive as `Answer` values through the signal
+    ``answers.answered``, in the thread of the receiver. Of several prompt requests that wait for
+    one session, only the newest is worked on: each states all prompts there are. A request for
+    the session that propagates is worked on between two of its frames.
+
+    Parameters
+    ----------
+    open_session : callable
+        See `SessionOpener`; called in the worker thread.
+    """
+
+    def __init__(self, open_session: SessionOpener) -> None:
+        self.answers = _Signals()
+        self._open_session = open_session
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix=THREAD_NAME)
+        self._lock = threading.Lock()
+        self._unfinished = 0
+        self._waiting: dict[Hashable, PromptRequest] = {}  # the newest one of each session
+        self._stop_run = threading.Event()  # of the newest run; each has its own
+        self._closed = threading.Event()
+        # Only the worker thread touches these two.
+        self._live: LiveSession | None = None
+        self._key: object = None
+
+    def submit_prompts(self, request: PromptRequest) -> None:
+        """Have the session brought in line with these prompts; replaces a waiting request."""
+        with self._lock:
+            self._waiting[request.spec.key] = request
+        self._submit(self._answer_prompts)
+
+    def submit_run(self, request: RunRequest) -> None:
+        """Propagate, after all that was asked before."""
+        stop = self._stop_run = threading.Event()
+        self._submit(lambda: self._run(request, stop))
+
+    def cancel_run(self) -> None:
+        """End the current propagation within one frame; what is done stays."""
+        self._stop_run.set()
+        live = self._live
+        if live is not None:
+            live.session.cancel()
+
+    def forget_session(self) -> None:
+        """Let go of the session and its memory."""
+        with self._lock:
+            self._waiting.clear()
+        self.cancel_run()
+        self._submit(self._drop)
+
+    def close(self) -> None:
+        """End the thread as soon as its current step is over; never waits for it."""
+        if self._closed.is_set():
+            return
+        self._closed.set()
+        self.cancel_run()
+        self._executor.submit(self._drop)
+        self._executor.shutdown(wait=False, cancel_futures=False)
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything that was asked is not done yet."""
+        return self._unfinished > 0
+
+    def _submit(self, job: Callable[[], None]) -> None:
+        if self._closed.is_set():
+            return
+        with self._lock:
+            self._unfinished += 1
+        self._executor.submit(self._finish, job)
+
+    def _tell(self, answer: Answer) -> None:
+        if not self._closed.is_set():
+            self.answers.answered.emit(answer)
+
+    # Below: worker thread only.
+
+    def _finish(self, job: Callable[[], None]) -> None:
+        try:
+            job()
+        finally:
+            with self._lock:
+                self._unfinished -= 1
+
+    def _answer_prompts(self) -> None:
+        with self._lock:
+            key = next(iter(self._waiting), None)
+            request = None if key is None else self._waiting.pop(key)
+        if request is not None:
+            self._answer(request)
+
+    def _answer(self, request: PromptRequest) -> None:
+        if self._closed.is_set():
+            return
+        try:
+            self._bring_up_to_date(request)
+        except Exception as error:  # nothing may get lost: all errors reach the user
+            self._fail(request.generation, error)
+        else:
+            self._tell(PromptAnswer(request.generation))
+
+    def _run(self, request: RunRequest, stop: threading.Event) -> None:
+        done = 0
+        try:
+            for done, frame in enumerate(self._frames(request, stop), 1):
+                self._tell(FrameDone(request.generation, frame, done))
+                self._take_in_prompts(request.spec)
+        except Exception as error:
+            self._fail(request.generation, error)
+        self._tell(RunEnded(request.generation, done, cancelled=stop.is_set()))
+
+    def _frames(self, request: RunRequest, stop: threading.Event) -> Iterator[int]:
+        """Propagate; yield each frame that is done."""
+        if stop.is_set() or self._closed.is_set():
+            return
+        live = self._bring_up_to_date(request)
+        self._tell(RunStarted(request.generation, live.session.planned_frames(request.direction)))
+        for result in live.session.propagate(request.direction):
+            yield result.frame
+            if stop.is_set() or self._closed.is_set():
+                return
+
+    def _take_in_prompts(self, spec: SessionSpec) -> None:
+        """Answer prompts for the session that is propagating, between two of its frames."""
+        with self._lock:
+            request = self._waiting.pop(spec.key, None)
+        if request is not None:
+            self._answer(request)
+
+    def _bring_up_to_date(self, request: PromptRequest | RunRequest) -> LiveSession:
+        live = self._session(request.generation, request.spec)
+        self._tell(Phase(request.generation, "Segmenting…"))
+        for error in live.bring_up_to(request.prompts):
+            self._tell(Failure(request.generation, error))
+        return live
+
+    def _session(self, generation: int, spec: SessionSpec) -> LiveSession:
+        if self._live is None or self._key != spec.key:
+            self._drop()
+            session = self._open_session(spec, lambda text: self._tell(Phase(generation, text)))
+            self._live, self._key = LiveSession(session), spec.key
+        return self._live
+
+    def _drop(self) -> None:
+        self._live, self._key = None, None
+
+    def _fail(self, generation: int, error: Exception) -> None:
+        known = readable(error)
+        if isinstance(known, DeviceError):
+            # What is on the device is in doubt: the next request opens a new session.
+            self._drop()
+        self._tell(Failure(generation, known))
+
+
+def readable(error: Exception) -> Exception:
+    """Turn what torch raises into an error that says what to do; leave other errors alone."""
+    if isinstance(error, Sam2Error):
+        return error
+    wrapped: Sam2Error
+    if isinstance(error, MemoryError) or "out of memory" in str(error).lower():
+        wrapped = DeviceError(
+            "The device ran out of memory.",
+            safe="All labels so far are kept.",
+            remedy="Choose a smaller model, or the device `cpu`.",
+        )
+    elif isinstance(error, RuntimeError):
+        wrapped = SessionError(
+            f"Segmenting failed: {error}",
+            safe="All labels so far are kept.",
+            remedy="Try again; if it fails again, choose another device or model.",
+        )
+    else:
+        return error
+    wrapped.__cause__ = error
+    return wrapped

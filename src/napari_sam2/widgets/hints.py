@@ -1,0 +1,83 @@
+"""The one sentence that says what to do next."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+OPEN_AN_IMAGE = (
+    "Open an image stack to begin. To try it out: File ▸ Open Sample ▸ SAM 2 for stacks."
+)
+GET_THE_MODEL = "Download the model, or choose the bundled one."
+PRESS_START = "Press Start, then click an object in the image."
+CLICK = "Click an object in the image. Shift-click marks what does not belong to it."
+GO_ON = "Propagate to fill the other frames, or press N and click the next object."
+GO_ON_ALONE = "Press N and click the next object."
+RUNNING = "Carrying the objects through the stack. You may scroll meanwhile."
+CANCELLING = "Stopping after this frame…"
+OUTSIDE = "The sliders are outside this image: move them to one of its frames."
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What the hint depends on.
+
+    Attributes
+    ----------
+    has_image, has_model, started, running, outside : bool
+        Where the user is.
+    n_prompted : int
+        Objects with prompts in the stack in view.
+    n_frames : int
+        Length of the stack.
+    ignored : int
+        Marks that are no prompts.
+    outcome : str
+        How the last run ended; empty if there was none since the last prompt.
+    """
+
+    has_image: bool = False
+    has_model: bool = True
+    started: bool = False
+    running: bool = False
+    outside: bool = False
+    n_prompted: int = 0
+    n_frames: int = 1
+    ignored: int = 0
+    outcome: str = ""
+
+
+def hint(now: Situation) -> str:
+    """Return what to do next."""
+    if not now.has_image:
+        return OPEN_AN_IMAGE
+    if not now.has_model:
+        return GET_THE_MODEL
+    if not now.started:
+        return PRESS_START
+    if now.running:
+        return RUNNING
+    if now.outside:
+        return OUTSIDE
+    return " ".join(part for part in (_ignored(now.ignored), _next_step(now)) if part)
+
+
+def _next_step(now: Situation) -> str:
+    if now.outcome:
+        return now.outcome
+    if not now.n_prompted:
+        return CLICK
+    return GO_ON if now.n_frames > 1 else GO_ON_ALONE
+
+
+def _ignored(count: int) -> str:
+    if not count:
+        return ""
+    marks = "1 mark is" if count == 1 else f"{count} marks are"
+    return f"{marks} ignored: outside the image, too small, or no rectangle."
+
+
+def outcome(done: int, total: int, *, cancelled: bool) -> str:
+    """Say how a run ended."""
+    if cancelled:
+        return f"Cancelled after {done} of {total} frames; these are kept."
+    return f"Done: {done} frames. Where a mask is wrong, click there and propagate again."

@@ -1,0 +1,60 @@
+"""Which image layers can be segmented, and along which axes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from napari.layers import Image
+
+from napari_sam2.stack import guess_axes
+from napari_sam2.widgets.geometry import spatial_shape
+
+if TYPE_CHECKING:
+    from napari import Viewer
+
+_UNITS = {"t": "frames", "z": "slices"}
+
+
+def image_layers(viewer: Viewer) -> list[Image]:
+    """Return the image layers of a viewer in the order of its list, topmost first."""
+    return [layer for layer in reversed(viewer.layers) if type(layer) is Image]
+
+
+def preferred_image(viewer: Viewer, current: Image | None) -> Image | None:
+    """Choose an image layer: the current one if it is still there, else active, else topmost."""
+    images = image_layers(viewer)
+    active = viewer.layers.selection.active
+    for wanted in (current, active):
+        if wanted is not None and any(image is wanted for image in images):
+            return wanted
+    return images[0] if images else None
+
+
+def video_axes(image: Image) -> list[tuple[str, int | None]]:
+    """List the axes of an image that can be the video, each with a title."""
+    shape = spatial_shape(image)
+    if len(shape) == 2:
+        return [("none: a single image", None)]
+    names = _names(image)
+    return [(_title(names[axis], axis, shape[axis]), axis) for axis in range(len(shape) - 2)]
+
+
+def guess_video_axis(image: Image) -> int | None:
+    """Guess the video axis of an image from its axis labels and shape; None for a single image."""
+    shape = spatial_shape(image)
+    if len(shape) == 2:
+        return None
+    video = guess_axes(shape, labels=_names(image)).video
+    # A frame is what napari shows: the last two axes, whatever they are called.
+    return video if video is not None and video < len(shape) - 2 else 0
+
+
+def _names(image: Image) -> list[str]:
+    """Return the user's axis labels; empty where napari only counts the axes."""
+    labels: tuple[Any, ...] = image.axis_labels
+    return ["" if str(label).lstrip("-").isdigit() else str(label) for label in labels]
+
+
+def _title(name: str, axis: int, size: int) -> str:
+    unit = _UNITS.get(name[:1].lower(), "frames")
+    return f"{name or f'axis {axis}'} ({size} {unit})"

@@ -1,0 +1,113 @@
+"""The three napari layers of a panel: labels, boxes and points of one image."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.layers import Labels, Points, Shapes
+from napari.utils.colormaps import CyclicLabelColormap
+
+from napari_sam2.labels import colour_of
+from napari_sam2.widgets.geometry import spatial_shape
+from napari_sam2.widgets.prompt_reading import OBJECT, POSITIVE
+
+if TYPE_CHECKING:
+    from napari import Viewer
+    from napari.layers import Image, Layer
+
+ROLE = "napari_sam2"
+"""Key in a layer's metadata: which part it plays, and for which image."""
+
+_LABELS_DTYPE = np.uint16
+MAX_OBJECT_ID = int(np.iinfo(_LABELS_DTYPE).max)
+_N_COLOURS = 14
+_POINT_PIXELS = 9.0
+_EDGE_PIXELS = 1.5
+
+
+def find_or_add(viewer: Viewer, image: Image) -> tuple[Labels, Shapes, Points]:
+    """Return the labels, boxes and points of an image; add to the viewer what is missing.
+
+    Layers that a panel made for this image before are taken up again. The points end on top.
+    """
+    found = {role: _find(viewer, image, role) for role in ("labels", "boxes", "points")}
+    labels = found["labels"] or viewer.add_layer(_new_labels(image))
+    boxes = found["boxes"] or viewer.add_layer(_new_boxes(viewer, image))
+    points = found["points"] or viewer.add_layer(_new_points(viewer, image))
+    return labels, boxes, points
+
+
+def _find(viewer: Viewer, image: Image, role: str) -> Layer | None:
+    for layer in viewer.layers:
+        tag = layer.metadata.get(ROLE)
+        if isinstance(tag, tuple) and tag == (role, image.unique_id):
+            fits = role != "labels" or layer.data.shape == spatial_shape(image)
+            return layer if fits and layer.ndim == image.ndim else None
+    return None
+
+
+def _placement(image: Image, role: str) -> dict[str, Any]:
+    """Arguments that lay a new layer exactly over the image."""
+    return {
+        "name": f"{image.name} · {role}",
+        "scale": image.scale,
+        "translate": image.translate,
+        "rotate": image.rotate,
+        "shear": image.shear,
+        "affine": image.affine,
+        "units": image.units,
+        "axis_labels": image.axis_labels,
+        "metadata": {ROLE: (role, image.unique_id)},
+    }
+
+
+def _new_labels(image: Image) -> Labels:
+    empty = np.zeros(spatial_shape(image), _LABELS_DTYPE)
+    return Labels(empty, opacity=0.5, colormap=_colormap(), **_placement(image, "labels"))
+
+
+def _colormap() -> CyclicLabelColormap:
+    """Return the project's colours, which colour-blind users can tell apart."""
+    solid = [(*colour_of(number), 255) for number in range(1, _N_COLOURS + 1)]
+    # The first entry is the background's; napari goes round the others.
+    colours = np.array([(0, 0, 0, 0), *solid]) / 255
+    return CyclicLabelColormap(colors=colours, name="napari-sam2")
+
+
+def _new_boxes(viewer: Viewer, image: Image) -> Shapes:
+    pixel = _screen_pixel(viewer, image)
+    boxes = Shapes(
+        ndim=image.ndim,
+        features={OBJECT: np.empty(0, int)},
+        face_color="transparent",
+        edge_color="white",
+        edge_width=_EDGE_PIXELS * pixel,
+        **_placement(image, "boxes"),
+    )
+    boxes.current_edge_width = _EDGE_PIXELS * pixel
+    return boxes
+
+
+def _new_points(viewer: Viewer, image: Image) -> Points:
+    size = _POINT_PIXELS * _screen_pixel(viewer, image)
+    points = Points(
+        ndim=image.ndim,
+        features={OBJECT: np.empty(0, int), POSITIVE: np.empty(0, bool)},
+        feature_defaults={OBJECT: 1, POSITIVE: True},
+        size=size,
+        border_width=0.12,
+        border_color="white",
+        **_placement(image, "points"),
+    )
+    points.current_size = size
+    return points
+
+
+def _screen_pixel(viewer: Viewer, image: Image) -> float:
+    """Length of a screen pixel in pixels of the image, for marks that are neither dots nor blots.
+
+    As the view fits the image when it is opened, this is much the same for large and small ones.
+    """
+    shape = spatial_shape(image)
+    return max(shape[-2:]) / 512

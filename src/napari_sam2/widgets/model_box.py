@@ -1,0 +1,113 @@
+"""View: which model, on which device, and fetching a model that is not there."""
+
+from __future__ import annotations
+
+from qtpy.QtCore import Signal  # type: ignore[attr-defined]
+from qtpy.QtWidgets import QLabel, QProgressBar
+
+from napari_sam2.widgets.opening import ModelEntry
+from napari_sam2.widgets.parts import Choice, Section, button, row
+
+_DEVICE_TITLES = {
+    "auto": "automatic",
+    "cpu": "processor (cpu)",
+    "cuda": "NVIDIA GPU (cuda)",
+    "mps": "Apple GPU (mps)",
+}
+_MEGA = 1_000_000
+
+
+class ModelBox(Section):
+    """Chooses model and device.
+
+    Signals
+    -------
+    model_requested(str), device_requested(str)
+        The user chose another one.
+    download_requested(str)
+        The user wants this model fetched.
+    download_cancel_requested()
+        The user does not want it any more.
+    """
+
+    model_requested = Signal(str)
+    device_requested = Signal(str)
+    download_requested = Signal(str)
+    download_cancel_requested = Signal()
+
+    def __init__(self) -> None:
+        super().__init__("Model")
+        self.models = Choice(
+            "The network that segments. The bundled one is part of the plugin and works offline; "
+            "the official SAM 2 models are larger and are downloaded when you ask for it."
+        )
+        self.devices = Choice("Where to compute: automatic takes the best of this computer.")
+        self.add_row("Model", self.models)
+        self.add_row("Device", self.devices)
+        self.missing = QLabel()
+        self.missing.setWordWrap(True)
+        self.download = button("Download", "Fetch the model from its publisher, once.")
+        self.progress = QProgressBar()
+        self.progress.setToolTip("How much of the model has arrived.")
+        self.cancel = button("Cancel", "Stop the download; it goes on from here next time.")
+        self._asking = row(self.missing, self.download, stretch=(1,))
+        self._fetching = row(self.progress, self.cancel, stretch=(1,))
+        self.body.addWidget(self._asking)
+        self.body.addWidget(self._fetching)
+        self._downloading: str | None = None
+        self._entries: dict[str, ModelEntry] = {}
+        self.models.activated.connect(lambda _: self.model_requested.emit(self.models.value))
+        self.devices.activated.connect(lambda _: self.device_requested.emit(self.devices.value))
+        self.download.clicked.connect(lambda: self.download_requested.emit(self.models.value))
+        self.cancel.clicked.connect(self.download_cancel_requested)
+        self._show_rows()
+
+    def show_models(self, entries: tuple[ModelEntry, ...], current: str) -> None:
+        """Offer these models."""
+        self._entries = {entry.name: entry for entry in entries}
+        self.models.offer([(_title(entry), entry.name) for entry in entries], current)
+        for index, entry in enumerate(entries):
+            self.models.setItemData(index, _tooltip(entry), 3)  # Qt.ToolTipRole
+        self._show_rows()
+
+    def show_model(self, name: str) -> None:
+        """Show this model as the chosen one."""
+        self.models.choose(name)
+        self._show_rows()
+
+    def show_devices(self, names: tuple[str, ...], current: str) -> None:
+        """Offer these devices."""
+        self.devices.offer([(_DEVICE_TITLES.get(name, name), name) for name in names], current)
+
+    def show_download(self, name: str | None, done: int = 0, total: int = 0) -> None:
+        """Show how far the download of a model is; `name` None: there is none."""
+        self._downloading = name
+        # Qt counts in 32-bit integers: megabytes, not bytes.
+        self.progress.setRange(0, total // _MEGA)
+        self.progress.setValue(done // _MEGA)
+        self.progress.setFormat(f"%v of %m MB of {name}" if total else f"{done // _MEGA} MB")
+        self._show_rows()
+
+    def _show_rows(self) -> None:
+        entry = self._entries.get(self.models.value or "")
+        absent = entry is not None and not entry.present
+        if entry is not None and absent:
+            self.missing.setText(f"Not on this computer ({_size(entry)}, {entry.licence}).")
+        self._asking.setVisible(absent and self._downloading is None)
+        self._fetching.setVisible(self._downloading is not None)
+
+
+def _size(entry: ModelEntry) -> str:
+    if entry.size_bytes is None:
+        return "size not known"
+    return f"{entry.size_bytes / _MEGA:.0f} MB"
+
+
+def _title(entry: ModelEntry) -> str:
+    if entry.present:
+        return entry.title
+    return f"{entry.title} · {_size(entry)}"
+
+
+def _tooltip(entry: ModelEntry) -> str:
+    return f"{entry.description} Licence: {entry.licence}."

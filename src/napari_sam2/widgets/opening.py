@@ -1,0 +1,121 @@
+"""Opening real sessions, and finding out what this machine offers: worker thread only.
+
+Everything here imports torch on first use, which takes seconds: never call it from the main
+thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from napari_sam2.errors import DeviceError
+from napari_sam2.widgets.live_session import Session
+from napari_sam2.widgets.messages import SessionSpec
+
+if TYPE_CHECKING:
+    from napari_sam2.tracking import Model
+
+
+@dataclass(frozen=True, slots=True)
+class ModelEntry:
+    """A model as the window shows it.
+
+    Attributes
+    ----------
+    name : str
+        What `load_model` takes.
+    title, description, licence : str
+        For the user.
+    size_bytes : int or None
+        Size of its file, where known.
+    present : bool
+        Whether the file is on this machine.
+    """
+
+    name: str
+    title: str
+    description: str
+    licence: str
+    size_bytes: int | None
+    present: bool
+
+
+def model_entries() -> tuple[ModelEntry, ...]:
+    """List all models, the bundled one first, and which of them are on this machine."""
+    from napari_sam2.checkpoints import MODELS, find_model_file
+
+    return tuple(
+        ModelEntry(
+            name=info.name,
+            title=info.title,
+            description=info.description,
+            licence=info.licence,
+            size_bytes=info.size_bytes,
+            present=find_model_file(info.name) is not None,
+        )
+        for info in MODELS
+    )
+
+
+def fetch_model(
+    name: str, progress: Callable[[int, int | None], None], cancelled: Callable[[], bool]
+) -> bool:
+    """Download a model to the cache folder; return False if that was cancelled."""
+    from napari_sam2.checkpoints import DownloadCancelledError, download_model
+
+    try:
+        download_model(name, progress=progress, cancelled=cancelled)
+    except DownloadCancelledError:
+        return False
+    return True
+
+
+def device_names() -> tuple[str, ...]:
+    """List the devices that can compute here, the best one first."""
+    from napari_sam2.tracking import available_devices
+
+    return tuple(available_devices())
+
+
+class RealSessions:
+    """Opens tracking sessions; keeps the last model loaded for the next one."""
+
+    def __init__(self) -> None:
+        self._model: Model | None = None
+        self._loaded: tuple[str, str] | None = None
+
+    def __call__(self, spec: SessionSpec, tell: Callable[[str], None]) -> Session:
+        """Open the session of `spec`, loading its model if it is not the last one."""
+        tell("Loading the model…")
+        model = self._load(spec.model, spec.device)
+        from napari_sam2.stack import FrameStack
+        from napari_sam2.tracking import TrackingSession
+
+        tell("Reading the stack…")
+        stack = FrameStack(
+            spec.data,
+            spec.axis,
+            channel_axis=spec.channel_axis,
+            contrast=spec.contrast,
+            at=dict(spec.at),
+        )
+        return TrackingSession(model, stack, labels=spec.labels)
+
+    def _load(self, name: str, device: str) -> Model:
+        try:
+            from napari_sam2.tracking import load_model
+        except OSError as error:
+            # Windows can fail to load torch's libraries after Qt's (pytorch issue 166628).
+            raise DeviceError(
+                f"PyTorch could not be loaded: {error}",
+                remedy="Start napari with `python -c 'import torch, napari; napari.Viewer(); "
+                "napari.run()'`, or install the Microsoft Visual C++ runtime.",
+            ) from error
+        if self._model is None or self._loaded != (name, device):
+            # Two models at once may not fit: let go of the old one first.
+            self._model, self._loaded = None, None
+            self._model = load_model(name, device)
+            self._loaded = (name, device)
+        return self._model

@@ -1,0 +1,108 @@
+"""Small pieces that the views are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from qtpy.QtCore import QSignalBlocker
+from qtpy.QtWidgets import (
+    QComboBox,
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
+
+_SPACING = 6
+_CAPTION_CHARACTERS = 12
+
+
+class Section(QFrame):
+    """A titled part of the panel.
+
+    Parameters
+    ----------
+    title : str
+        Shown above, in small bold letters.
+    """
+
+    def __init__(self, title: str) -> None:
+        super().__init__()
+        heading = QLabel(title)
+        font = heading.font()
+        font.setBold(True)
+        heading.setFont(font)
+        self.body = QVBoxLayout(self)
+        self.body.setContentsMargins(0, 0, 0, 0)
+        self.body.setSpacing(_SPACING)
+        self.body.addWidget(heading)
+
+    def add_row(self, caption: str, *fields: QWidget, stretch: tuple[int, ...] = (1,)) -> None:
+        """Add a caption with fields beside it; captions of all sections are equally wide."""
+        label = QLabel(caption)
+        label.setFixedWidth(_CAPTION_CHARACTERS * label.fontMetrics().averageCharWidth())
+        self.body.addWidget(row(label, *fields, stretch=(0, *stretch)))
+
+
+def row(*widgets: QWidget, stretch: tuple[int, ...] = ()) -> QWidget:
+    """Lay widgets out side by side."""
+    holder = QWidget()
+    layout = QHBoxLayout(holder)
+    layout.setContentsMargins(0, 0, 0, 0)
+    layout.setSpacing(_SPACING)
+    for index, widget in enumerate(widgets):
+        layout.addWidget(widget, stretch[index] if index < len(stretch) else 0)
+    return holder
+
+
+def button(text: str, tooltip: str, *, checkable: bool = False) -> QPushButton:
+    """Make a push button."""
+    made = QPushButton(text)
+    made.setToolTip(tooltip)
+    made.setCheckable(checkable)
+    return made
+
+
+class Choice(QComboBox):
+    """A combo box whose items carry values, and that is narrow however long their names are.
+
+    Parameters
+    ----------
+    tooltip : str
+        Shown over the box.
+    """
+
+    def __init__(self, tooltip: str) -> None:
+        super().__init__()
+        self._values: list[Any] = []
+        self.setToolTip(tooltip)
+        self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.setMinimumContentsLength(10)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+
+    @property
+    def value(self) -> Any:
+        """Value of the current item; None if there is none."""
+        index = self.currentIndex()
+        return self._values[index] if 0 <= index < len(self._values) else None
+
+    def offer(self, items: Iterable[tuple[str, Any]], current: Any) -> None:
+        """Replace all items, choosing the one with the value `current`; emits nothing."""
+        pairs = list(items)
+        blocker = QSignalBlocker(self)
+        self._values = [value for _, value in pairs]
+        self.clear()
+        self.addItems([text for text, _ in pairs])
+        self.choose(current)
+        blocker.unblock()
+
+    def choose(self, current: Any) -> None:
+        """Choose the item with this value; emits nothing."""
+        blocker = QSignalBlocker(self)
+        chosen = [i for i, value in enumerate(self._values) if value is current or value == current]
+        self.setCurrentIndex(chosen[0] if chosen else -1)
+        blocker.unblock()

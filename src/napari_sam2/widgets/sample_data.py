@@ -1,0 +1,33 @@
+"""Sample stacks for napari's File menu, generated on the spot, without a network."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from napari_sam2.samples import SampleStack, dividing_cells, nuclei_stack
+
+LayerData = tuple[Any, dict[str, Any], str]
+
+
+def nuclei() -> list[LayerData]:
+    """Return a z-stack of fluorescent nuclei as layer data."""
+    return [_as_layer(nuclei_stack(), "Nuclei (z-stack)", "gray")]
+
+
+def cells() -> list[LayerData]:
+    """Return a time-lapse of cells that move and divide as layer data."""
+    return [_as_layer(dividing_cells(), "Dividing cells (time-lapse)", "gray")]
+
+
+def _as_layer(sample: SampleStack, name: str, colormap: str) -> LayerData:
+    # Time is no length: a slider in frames, pixels in micrometres.
+    scale = tuple(
+        1.0 if axis == "T" else size for axis, size in zip(sample.axes, sample.scale, strict=True)
+    )
+    settings = {
+        "name": name,
+        "scale": scale,
+        "axis_labels": tuple(sample.axes.lower()),
+        "colormap": colormap,
+    }
+    return sample.image, settings, "image"

@@ -1,0 +1,73 @@
+"""The dock widget "SAM 2: segment stack"."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QCoreApplication, QEvent
+
+from napari_sam2.widgets.coordinator import Coordinator
+from napari_sam2.widgets.engine import Engine
+from napari_sam2.widgets.image_picker import ImagePicker
+from napari_sam2.widgets.live_session import SessionOpener
+from napari_sam2.widgets.model_choice import ModelChoice, Sources
+from napari_sam2.widgets.model_picker import ModelPicker
+from napari_sam2.widgets.opening import RealSessions
+from napari_sam2.widgets.views import Views
+
+if TYPE_CHECKING:
+    from napari import Viewer
+
+
+@dataclass(frozen=True)
+class Wiring:
+    """What the panel is connected to; exchanged in tests.
+
+    Attributes
+    ----------
+    open_session : callable, optional
+        See `SessionOpener`.
+    sources : Sources, optional
+        Where it learns about models.
+    """
+
+    open_session: SessionOpener | None = None
+    sources: Sources | None = None
+
+
+class StackPanel(Views):
+    """Segments a z-stack or a time-lapse from a few clicks.
+
+    Parameters
+    ----------
+    viewer : Viewer
+        napari gives it.
+    wiring : Wiring, optional
+        Real sessions and models by default.
+    """
+
+    def __init__(self, viewer: Viewer, wiring: Wiring | None = None) -> None:
+        super().__init__()
+        wiring = wiring or Wiring()
+        self._docked = False
+        self.coordinator = Coordinator(
+            viewer,
+            self,
+            ImagePicker(viewer, self.stack),
+            ModelPicker(self.model, ModelChoice(wiring.sources)),
+            Engine(wiring.open_session or RealSessions()),
+        )
+        # Whichever comes first: the dock is closed, the window is gone, napari quits.
+        self.destroyed.connect(self.coordinator.close)
+        application = QCoreApplication.instance()
+        if application is not None:
+            application.aboutToQuit.connect(self.coordinator.close)
+
+    def event(self, event: Any) -> bool:
+        """End the work when the dock lets go of the panel."""
+        if event.type() == QEvent.Type.ParentChange:
+            if self._docked and self.parent() is None:
+                self.coordinator.close()
+            self._docked = self.parent() is not None
+        return super().event(event)

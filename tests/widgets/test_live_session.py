@@ -1,0 +1,141 @@
+"""The session is told no more than what has changed, and ends with the prompts of the window."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from napari_sam2.errors import DeviceError, PromptError
+from napari_sam2.prompts import FramePrompt, PromptBook
+from napari_sam2.widgets.live_session import LiveSession
+from napari_sam2.widgets.messages import PlacedPrompt
+
+
+class Recorder:
+    """A session that keeps its prompts in a real book, and a list of what it was told."""
+
+    def __init__(self) -> None:
+        self.book = PromptBook((5, 20, 20))
+        self.told: list[str] = []
+        self.error: Exception | None = None
+
+    def add_points(self, object_id, frame, points, positive):
+        self._note("add")
+        self.book.add_points(object_id, frame, points, positive)
+
+    def set_points(self, object_id, frame, points, positive):
+        self._note("set")
+        self.book.add_points(object_id, frame, points, positive, replace=True)
+
+    def add_box(self, object_id, frame, box):
+        self._note("box")
+        self.book.add_box(object_id, frame, box)
+
+    def remove_prompts(self, object_id, frame=None):
+        self._note("remove")
+        self.book.remove(object_id, frame)
+
+    def _note(self, what):
+        self.told.append(what)
+        if self.error is not None:
+            raise self.error
+
+
+def click(*points, positive=None, box=None, object_id=1, frame=2) -> PlacedPrompt:
+    positive = (True,) * len(points) if positive is None else positive
+    return PlacedPrompt(object_id, frame, FramePrompt(tuple(points), positive, box))
+
+
+A, B, C = (3.0, 4.0), (5.0, 6.0), (7.0, 8.0)
+BOX, OTHER_BOX = (1.0, 1.0, 9.0, 9.0), (2.0, 2.0, 9.0, 9.0)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        ((), (click(A),), ["add"]),
+        ((click(A),), (click(A),), []),
+        ((click(A),), (click(A, B),), ["add"]),
+        ((click(A),), (click(B),), ["set"]),
+        ((click(A, B),), (click(A),), ["set"]),
+        ((click(A, B),), (click(A, B, positive=(True, False)),), ["set"]),
+        ((click(A),), (), ["remove"]),
+        ((click(A),), (click(A, box=BOX),), ["box"]),
+        ((click(A, box=BOX),), (click(A, box=OTHER_BOX),), ["box"]),
+        ((click(box=BOX),), (click(A, box=BOX),), ["add"]),
+        ((click(A, box=BOX),), (click(A),), ["remove", "add"]),
+        ((click(A, box=BOX),), (click(box=BOX),), ["remove", "box"]),
+        ((click(A),), (click(A, frame=3),), ["add", "remove"]),
+        ((click(A),), (click(A), click(B, object_id=2)), ["add"]),
+    ],
+)
+def test_only_the_difference_is_told(before, after, told):
+    recorder = Recorder()
+    live = LiveSession(recorder)
+    live.bring_up_to(before)
+    recorder.told.clear()
+    assert live.bring_up_to(after) == []
+    assert recorder.told == told
+
+
+def test_added_click_is_told_alone():
+    recorder = Recorder()
+    live = LiveSession(recorder)
+    live.bring_up_to((click(A),))
+    calls = []
+    recorder.add_points = lambda *values: calls.append(values)
+    live.bring_up_to((click(A, B, positive=(True, False)),))
+    assert calls == [(1, 2, (B,), (False,))]
+
+
+coordinates = st.sampled_from([A, B, C])
+prompts = st.builds(
+    lambda points, box, signs: FramePrompt(
+        tuple(points), tuple(signs[: len(points)]), box if box or points else BOX
+    ),
+    st.lists(coordinates, max_size=3),
+    st.sampled_from([None, BOX, OTHER_BOX]),
+    st.lists(st.booleans(), min_size=3, max_size=3),
+)
+snapshots = st.dictionaries(st.tuples(st.integers(1, 2), st.integers(0, 2)), prompts, max_size=4)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(snapshots, min_size=1, max_size=5))
+def test_any_history_ends_with_the_prompts_of_the_window(history):
+    recorder = Recorder()
+    live = LiveSession(recorder)
+    for snapshot in history:
+        live.bring_up_to(tuple(PlacedPrompt(*place, p) for place, p in snapshot.items()))
+        assert {(o, f): p for o, f, p in recorder.book} == snapshot
+
+
+def test_refused_prompt_is_not_offered_again_and_stops_no_other():
+    recorder = Recorder()
+    live = LiveSession(recorder)
+    outside = click((99.0, 99.0))
+    good = click(A, object_id=2)
+    (error,) = live.bring_up_to((outside, good))
+    assert isinstance(error, PromptError)
+    recorder.told.clear()
+    assert live.bring_up_to((outside, good)) == []
+    assert live.bring_up_to((good,)) == []
+    assert recorder.told == []
+    assert recorder.book.object_ids() == (2,)
+
+
+def test_refused_prompt_that_was_moved_is_offered_again():
+    recorder = Recorder()
+    live = LiveSession(recorder)
+    live.bring_up_to((click((99.0, 99.0)),))
+    assert live.bring_up_to((click(A),)) == []
+    assert recorder.book.get(1, 2).points == (A,)
+
+
+def test_broken_device_ends_it():
+    recorder = Recorder()
+    recorder.error = DeviceError("Gone.")
+    with pytest.raises(DeviceError):
+        LiveSession(recorder).bring_up_to((click(A), click(B, object_id=2)))
+    assert recorder.told == ["add"]
