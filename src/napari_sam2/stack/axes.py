@@ -19,6 +19,11 @@ _LETTERS = {
 }
 
 
+def axis_letter(name: object) -> str:
+    """Return the letter of "tzcyx" that the name of an axis stands for, or ""."""
+    return _LETTERS.get(str(name).strip().lower(), "")
+
+
 @dataclass(frozen=True, slots=True)
 class AxisGuess:
     """What each axis of an image is for.
@@ -88,7 +93,7 @@ def _letters(labels: Sequence[str] | None, sizes: tuple[int, ...], *, rgb: bool)
             f"{len(names)} axis labels do not fit an image of {ndim} axes (shape {sizes}).",
             remedy="Give one label per axis.",
         )
-    letters = [_LETTERS.get(str(name).strip().lower(), "") for name in names]
+    letters = [axis_letter(name) for name in names]
     if rgb:
         if ndim < 3 or sizes[-1] not in COLOUR_SIZES:
             raise StackError(

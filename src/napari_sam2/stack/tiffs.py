@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import zarr
-from tifffile import TiffFile, TiffPageSeries
+from tifffile import TIFF, TiffFile, TiffPageSeries
 
 from napari_sam2.errors import StackError
 from napari_sam2.stack.opened import OpenedStack, check_choice, in_base_units, usable_step
@@ -48,6 +48,7 @@ def open_tiff(path: Path, *, series: int, level: int) -> OpenedStack:
         check_choice(level, len(finest.levels), what="level", path=path)
         chosen = finest.levels[level]
         _check_pixels(chosen, path)
+        _check_compression(chosen, path)
         axes, scale = chosen.axes, _scale(file, series, finest, chosen)
         if chosen.dataoffset is not None:
             dtype = np.dtype(file.byteorder + chosen.dtype.char)
@@ -120,6 +121,19 @@ def _check_pixels(series: TiffPageSeries, path: Path) -> None:
         chunks = zip(page.dataoffsets, page.databytecounts, strict=True)
         if any(offset + count > size for offset, count in chunks):
             raise _truncated(path)
+
+
+def _check_compression(series: TiffPageSeries, path: Path) -> None:
+    page = series.keyframe
+    try:
+        TIFF.DECOMPRESSORS[page.compression]
+        TIFF.UNPREDICTORS[page.predictor]
+    except KeyError as error:
+        raise StackError(
+            f"{path} cannot be decoded: {error.args[0]}.",
+            remedy="Install more codecs (python -m pip install imagecodecs), or save the image "
+            "without compression or with Deflate (zlib).",
+        ) from error
 
 
 def _scale(

@@ -9,6 +9,7 @@ from typing import Any
 import zarr
 
 from napari_sam2.errors import StackError
+from napari_sam2.stack.axes import axis_letter
 from napari_sam2.stack.opened import (
     OpenedStack,
     axes_of_shape,
@@ -127,10 +128,7 @@ def _scale_of(described: Mapping[str, Any], ndim: int) -> list[float]:
 
 
 def _letter(axis: Mapping[str, Any]) -> str:
-    name = str(axis["name"]).strip().lower()
-    if name in {"t", "c", "z", "y", "x"}:
-        return name.upper()
-    return _TYPES.get(str(axis.get("type")), "Q")
+    return axis_letter(axis["name"]).upper() or _TYPES.get(str(axis.get("type")), "Q")
 
 
 def _array_axes(array: Any) -> str:
