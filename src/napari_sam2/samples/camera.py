@@ -91,8 +91,9 @@ def _scratch(rng: np.random.Generator, image: Floats) -> None:
 
 
 def _add_noise(rng: np.random.Generator, image: Floats) -> None:
-    """Shot noise (grows with the square root of light) and read noise."""
-    read = F(np.exp(rng.uniform(-5.5, -2.6)))
+    """Add shot noise, which grows with the square root of light, and read noise; rarely a lot."""
+    dim = rng.random() < 0.08
+    read = F(rng.uniform(0.08, 0.25) if dim else np.exp(rng.uniform(-5.5, -2.6)))
     shot = F(np.exp(rng.uniform(-5.0, -1.9)))
     noise = rng.standard_normal(image.shape, dtype=F)
     noise *= np.sqrt(np.maximum(image, 0) * shot**2 + read**2)

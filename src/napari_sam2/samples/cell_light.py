@@ -61,7 +61,7 @@ def flat_light(
     relative: Floats,
     interior: Interior,
     tiles: tuple[Floats, Floats],
-    drift: NDArray[np.float64],
+    holes: Floats,
 ) -> Floats:
     """Light a spread cell: thin ruffled lamella, thick middle, nucleus, nucleoli, vesicles."""
     nu, nv = u - F(interior.nucleus[0]), v - F(interior.nucleus[1])
@@ -79,17 +79,22 @@ def flat_light(
     for spot in interior.nucleoli:
         dot = np.square(nu - F(spot[0])) + np.square(nv - F(spot[1]))
         light *= F(1) - F(0.3) * np.exp(-np.square(dot * F(120)))
-    light *= _vesicles(u, v, interior, drift)
+    light *= holes
     return np.maximum(light, F(0.03))
 
 
-def _vesicles(u: Floats, v: Floats, interior: Interior, drift: NDArray[np.float64]) -> Floats:
-    """Unstained vesicles around the nucleus, as a factor of the light."""
-    factor = np.ones(u.shape, F)
-    for (pu, pv), size in zip(interior.vesicles + drift, interior.vesicle_size, strict=True):
-        dot = (np.square(u - F(pu)) + np.square(v - F(pv))) * F(1 / size**2)
-        factor *= F(1) - F(0.45) * np.exp(-dot)
-    return factor
+def vesicles(
+    pose: Pose, box: tuple[slice, slice], interior: Interior, drift: NDArray[np.float64]
+) -> Floats:
+    """Unstained vesicles around the nucleus, as a factor of the light in ``box`` of the frame."""
+    at = interior.vesicles + drift
+    cos, sin = np.cos(pose.heading), np.sin(pose.heading)
+    y = pose.y + pose.radius * (sin * at[:, 0] + cos * at[:, 1])
+    x = pose.x + pose.radius * (cos * at[:, 0] - sin * at[:, 1])
+    size = (interior.vesicle_size * pose.radius)[:, None]
+    down = np.exp(-(((np.arange(box[0].start, box[0].stop) - y[:, None]) / size) ** 2))
+    along = np.exp(-(((np.arange(box[1].start, box[1].stop) - x[:, None]) / size) ** 2))
+    return np.asarray(np.maximum(1 - 0.45 * (down.T @ along), 0.3), F)
 
 
 def round_light(

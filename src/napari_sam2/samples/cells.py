@@ -14,6 +14,7 @@ from napari_sam2.samples.cell_light import (
     flat_light,
     interiors,
     round_light,
+    vesicles,
 )
 from napari_sam2.samples.fields import Floats, smooth_field, texture_tile, wander
 from napari_sam2.samples.lives import ANGLES, Pose, live
@@ -102,7 +103,8 @@ def _draw_cell(
     junction = np.where(np.maximum(relative, depth) < 1, np.abs(relative - depth), F(1))
     np.copyto(depth, relative, where=nearer)
     np.copyto(labels, np.uint16(pose.identity), where=nearer)
-    shine = flat_light(u, v, relative, interior, tiles, drift)
+    holes = vesicles(pose, box, interior, drift)
+    shine = flat_light(u, v, relative, interior, tiles, holes)
     if pose.roundness > 0:
         shine = shine * F(1 - pose.roundness) + F(pose.roundness) * round_light(
             u, v, relative, pose.roundness, interior, tiles

@@ -169,11 +169,10 @@ def _make(rng: np.random.Generator, kind: Family, frames: int, size: int) -> Sam
     texture = str(rng.choice(["soft", "octaves", "ridges", "spots"]))
     tile = texture_tile(rng, size, max(2.5, rng.uniform(*kind.grain) * radius), texture)
     offsets = rng.integers(0, size, (len(parts.ids), 2))
-    drawing = draw(parts, grid, np.tile(tile, (2, 2)), offsets, kind.reach)
+    drawing = draw(parts, grid, np.tile(tile, (2, 2)), offsets, kind.reach, kind.habit is None)
     image = photograph(rng, kind.painter(rng, drawing, _light_table(parts)), kind.invertible)
-    labels = _finish_labels(drawing.owner, count)
-    alive = set(np.unique(labels).tolist())
-    kept = tuple(pair for pair in parents if set(pair) <= alive)
+    labels, alive = _finish_labels(drawing.owner, count)
+    kept = tuple((child, parent) for child, parent in parents if alive[child] and alive[parent])
     return SampleStack(image, labels, "TYX", (1.0, 1.0, 1.0), kind.name, kept)
 
 
@@ -221,13 +220,17 @@ def _light_table(parts: Parts) -> Floats:
     return table
 
 
-def _finish_labels(owner: NDArray[np.uint16], count: int) -> NDArray[np.uint16]:
-    """Drop clutter and specks that nobody could click."""
+def _finish_labels(
+    owner: NDArray[np.uint16], count: int
+) -> tuple[NDArray[np.uint16], NDArray[np.bool_]]:
+    """Drop clutter and specks that nobody could click; also tell which ids are left."""
     labels = np.empty_like(owner)
+    alive = np.zeros(count + 1, np.bool_)
     for frame, plane in enumerate(owner):
         areas = np.bincount(plane.ravel(), minlength=count + 1)
         table = np.arange(len(areas), dtype=np.uint16)
         table[areas < SMALLEST_AREA] = 0
         table[count + 1 :] = 0
         labels[frame] = table[plane]
-    return labels
+        alive |= table[: count + 1] > 0
+    return labels, alive

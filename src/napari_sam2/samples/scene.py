@@ -73,7 +73,12 @@ def warped_grid(
 
 
 def draw(
-    parts: Parts, grid: tuple[Floats, Floats], tile: Floats, offsets: NDArray[np.intp], reach: float
+    parts: Parts,
+    grid: tuple[Floats, Floats],
+    tile: Floats,
+    offsets: NDArray[np.intp],
+    reach: float,
+    borders: bool,
 ) -> Drawing:
     """Draw all parts; where they meet, the relatively nearer one wins.
 
@@ -90,6 +95,8 @@ def draw(
     reach : float
         How far, in half axes, a part's depth is computed: 1.3 for lone objects, 2 and more for
         tissue without gaps.
+    borders : bool
+        Whether to compute ``second``, for tissue; else it stays `FAR`.
     """
     shape = grid[0].shape
     owner = np.zeros(shape, np.uint16)
@@ -100,7 +107,7 @@ def draw(
         maps = (owner[frame], depth[frame], second[frame], texture[frame])
         planes = (grid[0][frame], grid[1][frame])
         for part in np.flatnonzero(parts.present[frame]):
-            _draw_part(parts, frame, int(part), planes, maps, (tile, offsets[part]), reach)
+            _draw_part(parts, frame, int(part), planes, maps, (tile, offsets[part]), reach, borders)
     return Drawing(owner, depth, second, texture)
 
 
@@ -112,6 +119,7 @@ def _draw_part(
     maps: tuple[NDArray[np.uint16], Floats, Floats, Floats],
     surface: tuple[Floats, NDArray[np.intp]],
     reach: float,
+    borders: bool,
 ) -> None:
     at = (frame, part)
     y, x = float(parts.y[at]), float(parts.x[at])
@@ -131,7 +139,8 @@ def _draw_part(
     nearer = f < depth if parts.rank[part] == 0 else f < 1
     if parts.rank[part] < 0:
         nearer &= depth >= 1
-    np.minimum(second, np.maximum(f, depth), out=second)
+    if borders:
+        np.minimum(second, np.maximum(f, depth), out=second)
     np.copyto(depth, f, where=nearer)
     tile, offset = surface
     ty, tx = int(offset[0] + y0 - round(y)) % size_y, int(offset[1] + x0 - round(x)) % size_x
