@@ -43,7 +43,8 @@ class Attention(nn.Module):
         return self.out_proj(out.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
 
     def _split(self, x: Tensor) -> Tensor:
-        return x.unflatten(2, (self.heads, -1)).transpose(1, 2)
+        heads: Tensor = x.unflatten(2, (self.heads, -1))
+        return heads.transpose(1, 2)
 
 
 class RotaryAttention(Attention):

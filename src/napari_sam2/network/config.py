@@ -42,7 +42,7 @@ class HieraConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConvTrunkConfig:
-    """Residual convolutional trunk for small models (SAM 2 works with one: EdgeTAM, arXiv 2501.07256).
+    """Residual convolutional trunk for small models; EdgeTAM (arXiv 2501.07256) has one too.
 
     Attributes
     ----------

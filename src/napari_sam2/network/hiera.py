@@ -48,7 +48,8 @@ class WindowAttention(nn.Module):
         return self.proj(out.reshape(batch, height, width, -1))  # type: ignore[no-any-return]
 
     def _split(self, x: Tensor) -> Tensor:
-        return x.flatten(1, 2).unflatten(2, (self.heads, -1)).transpose(1, 2)
+        heads: Tensor = x.flatten(1, 2).unflatten(2, (self.heads, -1))
+        return heads.transpose(1, 2)
 
 
 class HieraBlock(nn.Module):
@@ -91,7 +92,7 @@ class HieraBlock(nn.Module):
         if not self.window:
             return self.attn(x)  # type: ignore[no-any-return]
         batch, x_height, x_width, _ = x.shape
-        # Padded tokens take part as keys, as in the reference: their value is the projection's bias.
+        # Padding takes part as keys, as in the reference: its value is the projection's bias.
         x = F.pad(x, (0, 0, 0, -x_width % self.window, 0, -x_height % self.window))
         rows, columns = x.shape[1] // self.window, x.shape[2] // self.window
         x = x.unflatten(1, (rows, self.window)).unflatten(3, (columns, self.window))

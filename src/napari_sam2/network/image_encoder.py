@@ -35,7 +35,7 @@ class FpnNeck(nn.Module):
         out: list[Tensor] = []
         above: Tensor | None = None
         for level in range(len(maps) - 1, -1, -1):
-            lateral = self.convs[len(maps) - 1 - level].conv
+            lateral = self._lateral(len(maps) - 1 - level)
             head = heads.get(level)
             merges = level in self.top_down and above is not None
             feeds = level - 1 in self.top_down and level > 0
@@ -50,11 +50,17 @@ class FpnNeck(nn.Module):
             out.append(here if head is None else head(here))
         return out[::-1]
 
+    def _lateral(self, index: int) -> nn.Conv2d:
+        module = self.convs[index]
+        assert isinstance(module, Lateral)
+        return module.conv
+
 
 def _fused(x: Tensor, first: nn.Conv2d, second: nn.Conv2d) -> Tensor:
     outer = second.weight.flatten(1)
     weight = outer @ first.weight.flatten(1)
-    assert first.bias is not None and second.bias is not None
+    assert first.bias is not None
+    assert second.bias is not None
     bias = outer @ first.bias + second.bias
     return F.conv2d(x, weight[:, :, None, None], bias)
 

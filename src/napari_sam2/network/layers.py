@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -50,8 +51,7 @@ class MLP(nn.Module):
         super().__init__()
         widths = [in_features, *[hidden] * (layers - 1), out_features]
         self.layers = nn.ModuleList(
-            nn.Linear(wide_in, wide_out)
-            for wide_in, wide_out in zip(widths[:-1], widths[1:], strict=True)
+            nn.Linear(wide_in, wide_out) for wide_in, wide_out in pairwise(widths)
         )
         self.activation = activation
 

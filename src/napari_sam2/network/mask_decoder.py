@@ -79,7 +79,8 @@ class MaskDecoder(nn.Module):
         weights = torch.stack(
             [mlp(tokens[:, i]) for i, mlp in enumerate(self.output_hypernetworks_mlps)], dim=1
         )
-        return (weights @ image.flatten(2)).unflatten(2, image.shape[2:])
+        masks: Tensor = weights @ image.flatten(2)
+        return masks.reshape(*masks.shape[:2], *image.shape[2:])
 
     def several(self, prediction: MaskPrediction) -> MaskPrediction:
         """Keep the three masks of an ambiguous prompt."""

@@ -61,9 +61,7 @@ class PromptEncoder(nn.Module):
         labels = torch.cat((labels, padding), dim=1)
         encoded = self.pe_layer((points + 0.5) / image_size)
         encoded = torch.cat((encoded, encoded.new_zeros(len(labels), 1, encoded.shape[2])), dim=1)
-        kinds = torch.cat(
-            (self.not_a_point_embed.weight, *(kind.weight for kind in self.point_embeddings))
-        )
+        kinds = torch.cat((self.not_a_point_embed.weight, *self.point_embeddings.parameters()))
         real = (labels != PAD).unsqueeze(2)
         return encoded * real + kinds[labels - PAD]
 

@@ -45,7 +45,7 @@ def resolve_device(device: str | torch.device = "auto") -> torch.device:
         raise DeviceError(f"The device {device!r} is not available here.", remedy=remedy)
     if resolved.type == "cuda" and (resolved.index or 0) >= torch.cuda.device_count():
         raise DeviceError(
-            f"There is no GPU number {resolved.index}; this machine has {torch.cuda.device_count()}.",
+            f"There is no GPU number {resolved.index}, only {torch.cuda.device_count()} of them.",
             remedy=remedy,
         )
     return resolved

@@ -101,12 +101,13 @@ class Publisher:
         A prompt is the user's word and yields only to what was accepted before it. A propagated
         mask yields to every object that is not computed along with it.
         """
-        labels = np.asarray(self.volume.array[frame])
-        others = (labels != 0) & ~np.isin(labels, ids)
+        labels = self.volume.frame(frame)
+        others: NDArray[np.bool_] = (labels != 0) & ~np.isin(labels, ids)
         if not decided or not others.any():
             return others
         fixed = [object_id for accepted, object_id in self.accepted if accepted == frame]
-        return others & np.isin(labels, fixed)
+        others &= np.isin(labels, fixed)
+        return others
 
     def _logits(self, prediction: ObjectPrediction) -> NDArray[np.float32] | None:
         if not self._keep_logits:
