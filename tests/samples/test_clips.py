@@ -99,3 +99,16 @@ def test_impossible_sizes_are_refused(frames: int, size: int) -> None:
 def test_unknown_family_is_refused_with_the_known_ones() -> None:
     with pytest.raises(StackError, match="nuclei"):
         random_clip(np.random.default_rng(0), family="unicorns")
+
+
+def test_nested_organs_differ_in_grey_from_what_holds_them() -> None:
+    visible = []
+    for seed in range(12):
+        clip = random_clip(np.random.default_rng(seed), 1, 128, "organs")
+        levels = [
+            np.median(clip.image[0][clip.labels[0] == i])
+            for i in np.unique(clip.labels)
+            if i and (clip.labels == i).sum() > 150
+        ]
+        visible += [abs(a - b) for k, a in enumerate(levels) for b in levels[k + 1 :]]
+    assert np.median(visible) > 15

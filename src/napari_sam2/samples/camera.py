@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_sam2.samples.fields import Floats, smooth_field
-from napari_sam2.samples.painters import blur
+from napari_sam2.samples.painters import blur, coarsen
 
 F = np.float32
 
@@ -37,8 +37,11 @@ def photograph(rng: np.random.Generator, image: Floats, invertible: bool) -> NDA
     if rng.random() < 0.25:
         image *= np.exp(rng.normal(0, 0.06, len(image))).astype(F)[:, None, None]
     _add_noise(rng, image)
-    if rng.random() < 0.15:
+    kind = rng.random()
+    if kind < 0.12:
         image = blur(image, rng.uniform(0.4, 0.9))
+    elif kind < 0.22:
+        image = coarsen(image, rng.uniform(1.5, 3.5))
     _stretch(image, rng.uniform(0, 0.08) if rng.random() < 0.3 else 0.0)
     np.clip(image, 0, 1, out=image)
     if rng.random() < 0.5:

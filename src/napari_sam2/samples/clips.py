@@ -38,7 +38,7 @@ class Family:
     grain: tuple[float, float] = (0.1, 0.4)
     variety: tuple[float, float] = (0.05, 0.2)
     invertible: bool = True
-    reach: float = 1.35
+    reach: float = 1.5
 
 
 FAMILIES: tuple[Family, ...] = (
@@ -56,6 +56,7 @@ FAMILIES: tuple[Family, ...] = (
         0.14,
         Habit(radius=(0.02, 0.15), packing=0.85, fill=0.8, elongation=(1, 2.2), divides=0.02),
         (0.3, 0.9),
+        reach=1.7,
     ),
     Family(
         "phase",
@@ -73,7 +74,7 @@ FAMILIES: tuple[Family, ...] = (
         ),
         (0.4, 1.0),
         invertible=False,
-        reach=1.6,
+        reach=1.8,
     ),
     Family("membranes", painters.membranes, 0.08, None, (0.1, 0.8), reach=1.5),
     Family(
@@ -92,9 +93,16 @@ FAMILIES: tuple[Family, ...] = (
         painters.organs,
         0.08,
         Habit(
-            radius=(0.04, 0.42), spread=0.5, elongation=(1, 2.5), bend=0.3, divides=0, motion=0.04
+            radius=(0.04, 0.42),
+            spread=0.5,
+            elongation=(1, 2.5),
+            bend=0.3,
+            nested=0.35,
+            divides=0,
+            motion=0.04,
         ),
         (0.3, 1.1),
+        reach=1.9,
     ),
     Family(
         "rods",
@@ -117,6 +125,7 @@ FAMILIES: tuple[Family, ...] = (
         0.06,
         Habit(radius=(0.05, 0.35), spread=0.4, elongation=(1, 2), fill=0.5),
         (0.4, 1.2),
+        reach=1.9,
     ),
 )
 

@@ -43,6 +43,8 @@ class Habit:
         Probability that the frames are slices through solid objects, not times.
     arms : int
         Largest number of protrusions per object.
+    nested : float
+        Share of objects with another object inside.
     """
 
     radius: tuple[float, float] = (0.015, 0.3)
@@ -59,6 +61,7 @@ class Habit:
     blinks: float = 0.05
     through_depth: float = 0.4
     arms: int = 0
+    nested: float = 0.0
 
 
 def place(
@@ -105,6 +108,8 @@ def choreograph(
         else:
             parts, parents = _divide(rng, parts, habit.divides)
         parts = _blink(rng, parts, habit.blinks)
+    if habit.nested:
+        parts = _nest(rng, parts, habit.nested)
     if habit.arms:
         parts = _grow_arms(rng, parts, habit.arms)
     return parts, parents
@@ -239,6 +244,27 @@ def _grow_arms(rng: np.random.Generator, parts: Parts, most: int) -> Parts:
         )
         grown = join(grown, arm)
     return grown
+
+
+def _nest(rng: np.random.Generator, parts: Parts, share: float) -> Parts:
+    """Put an object of its own into the middle of some, such as the cord in its fluid."""
+    large = np.sqrt(parts.a * parts.b).max(axis=0) > 12
+    chosen = np.flatnonzero(large & (rng.random(parts.y.shape[1]) < share))
+    if not len(chosen):
+        return parts
+    outer = _take(parts, chosen)
+    width = rng.uniform(0.4, 0.75, len(chosen))
+    inner = replace(
+        outer,
+        ids=int(parts.ids.max()) + 1 + np.arange(len(chosen)),
+        y=outer.y + 0.15 * outer.b * rng.normal(0, 1, len(chosen)),
+        x=outer.x + 0.15 * outer.b * rng.normal(0, 1, len(chosen)),
+        a=outer.a * width,
+        b=outer.b * width,
+        light=outer.light * np.exp(rng.choice([-1, 1]) * rng.uniform(0.5, 1.0, len(chosen))),
+        rank=np.ones(len(chosen), np.intp),
+    )
+    return join(parts, inner)
 
 
 def _take(parts: Parts, which: NDArray[np.intp]) -> Parts:

@@ -21,9 +21,15 @@ def blur(image: Floats, sigma: float) -> Floats:
         return np.asarray(
             ndimage.gaussian_filter(image, (0, sigma, sigma), truncate=2.5, mode="nearest"), F
         )
-    rows, columns = (spline_matrix(n, max(4, round(n / (1.35 * sigma)))) for n in image.shape[1:])
+    return coarsen(image, 1.35 * sigma)
+
+
+def coarsen(image: Floats, grain: float) -> Floats:
+    """Every frame as if recorded with pixels of ``grain`` pixels and enlarged smoothly."""
+    rows, columns = (spline_matrix(n, max(4, round(n / grain))) for n in image.shape[1:])
     small = (rows.T / rows.sum(0)[:, None]) @ image @ (columns / columns.sum(0))
-    return np.asarray(rows @ small @ columns.T)
+    enlarged: Floats = rows @ small @ columns.T
+    return enlarged
 
 
 def glow(owner: NDArray[np.uint16], light: Floats) -> Floats:
@@ -151,9 +157,11 @@ def organs(rng: np.random.Generator, drawing: Drawing, light: Floats) -> Floats:
     base = base + np.where(np.abs(trunk - F(0.92)) < F(0.06), F(rng.uniform(-0.15, 0.4)), F(0))
     soft = smooth_field(rng, (height, width), rng.uniform(0.06, 0.2) * width, frames)
     ground = base * (F(1) + F(rng.uniform(0.02, 0.25)) * soft)
-    contrast = np.asarray(light - light.mean(), F) * F(1.5)
-    sign = np.where(rng.random(light.shape[1]) < 0.5, -1, 1).astype(F)
-    values = level * (F(1) + sign * np.clip(np.abs(contrast) + F(0.25), F(0.15), F(0.9)))
+    # tissues keep their grey through the stack and never equal that of the trunk
+    tone = np.log(np.maximum(light[:1], F(1e-3)))
+    tone -= tone[0, 1:].mean()
+    tone += np.where(tone < 0, F(-0.2), F(0.2))
+    values = level * np.exp(np.clip(tone, F(-1.4), F(1.1))) * np.ones_like(light)
     own = glow(drawing.owner, values)
     own *= F(1) + F(rng.uniform(0.0, 0.08)) * drawing.texture
     return np.where(drawing.owner > 0, own, ground)
