@@ -10,13 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_sam2.errors import LabelsError
-from napari_sam2.labels import overlay
+from napari_sam2.labels import contact_sheet
 from napari_sam2.stack import FrameStack
 
-_TILE = 320
-_LARGEST_TILE = 512
-_GAP = 4
-_WHITE = 255
+_SMALL, _LARGE = 320, 512
+_GAP, _DARK = 6, 20
 
 Picture = NDArray[np.uint8]
 
@@ -45,20 +43,35 @@ def write_sheet(
     Raises
     ------
     LabelsError
-        If the file cannot be written.
+        If the file is not named .png or cannot be written.
     """
     from skimage.io import imsave
 
+    check_picture(path)
     chosen = list(frames) or evenly_spaced(stack.n_frames, columns)
     sheet = draw_sheet(stack, labels, frames=chosen, columns=columns)
     try:
         imsave(path, sheet, check_contrast=False)
-    except (OSError, ValueError) as error:
+    except OSError as error:
         raise LabelsError(
             f"The picture {path} cannot be written: {error}.",
             safe="The labels are not affected.",
-            remedy="Name it .png, in a folder that you may write to.",
+            remedy="Give a path in a folder that you may write to.",
         ) from error
+
+
+def check_picture(path: Path) -> None:
+    """Check that a picture's file is named .png.
+
+    Raises
+    ------
+    LabelsError
+        If it is not.
+    """
+    if path.suffix.lower() != ".png":
+        raise LabelsError(
+            f"A picture is written as PNG, not as {path.name}.", remedy="Name it .png."
+        )
 
 
 def draw_sheet(
@@ -76,14 +89,19 @@ def draw_sheet(
     -------
     ndarray of uint8, shape (rows, columns, 3)
     """
-    rows: list[Picture] = []
-    for start in range(0, len(frames), columns):
-        shown = list(frames[start : start + columns])
-        tiles = [_tiles(stack.read(frame), np.asarray(labels[frame])) for frame in shown]
-        blank = np.full_like(tiles[0][0], _WHITE)
-        missing = [blank] * (min(columns, len(frames)) - len(shown))
-        rows += [_join([tile[part] for tile in tiles] + missing, axis=1) for part in (0, 1)]
-    return _join(rows, axis=0)
+    zoom = _zoom(max(stack.frame_shape))
+    images = {frame: stack.read(frame) for frame in frames}
+    planes = {frame: np.asarray(labels[frame]) for frame in frames}
+    nothing = {frame: np.zeros_like(plane) for frame, plane in planes.items()}
+    width = min(columns, len(frames))
+    rows = [frames[start : start + width] for start in range(0, len(frames), width)]
+    strips = [
+        contact_sheet(images, shown, row, width, zoom=zoom, caption=caption)
+        for row in rows
+        for shown, caption in ((nothing, "{frame}"), (planes, ""))
+    ]
+    gap = np.full((_GAP, *strips[0].shape[1:]), _DARK, dtype=np.uint8)
+    return np.concatenate([part for strip in strips for part in (strip, gap)][:-1])
 
 
 def evenly_spaced(count: int, wanted: int) -> list[int]:
@@ -91,27 +109,5 @@ def evenly_spaced(count: int, wanted: int) -> list[int]:
     return sorted({round(frame) for frame in np.linspace(0, count - 1, min(wanted, count))})
 
 
-def _tiles(image: NDArray[np.float32], plane: NDArray[np.integer[Any]]) -> tuple[Picture, Picture]:
-    """Draw a frame bare and with its labels; outlines stay fine, as it grows before them."""
-    side = max(plane.shape)
-    grow = np.ones((max(1, _TILE // side),) * 2, dtype=np.uint8)
-    shrink = max(1, round(side / _LARGEST_TILE))
-    large_image, large_plane = np.kron(image, grow[..., np.newaxis]), np.kron(plane, grow)
-    bare = overlay(large_image, np.zeros_like(large_plane))
-    return _shrink(bare, shrink), _shrink(overlay(large_image, large_plane), shrink)
-
-
-def _shrink(picture: Picture, factor: int) -> Picture:
-    """Reduce by the mean of blocks; what does not fill a block is cut off."""
-    rows, columns = (size // factor * factor for size in picture.shape[:2])
-    blocks = picture[:rows, :columns].reshape(rows // factor, factor, columns // factor, factor, 3)
-    reduced: Picture = blocks.mean(axis=(1, 3)).round().astype(np.uint8)
-    return reduced
-
-
-def _join(pictures: Sequence[Picture], axis: int) -> Picture:
-    shape = list(pictures[0].shape)
-    shape[axis] = _GAP
-    gap = np.full(shape, _WHITE, dtype=np.uint8)
-    pieces = [piece for picture in pictures for piece in (picture, gap)]
-    return np.concatenate(pieces[:-1], axis=axis)
+def _zoom(side: int) -> float:
+    return _SMALL // side if side < _SMALL else 1 / max(1, round(side / _LARGE))

@@ -21,6 +21,9 @@ from napari_sam2.samples import SampleStack, dividing_cells, nuclei_stack
 from napari_sam2.stack import FrameStack
 from napari_sam2.tracking import Model, TrackingSession
 
+_SHAPE = (24, 160, 160)
+"""Frames and pixels of the demo's stacks: what a laptop segments in a minute or two."""
+
 
 @dataclass(frozen=True, slots=True)
 class SampleRun:
@@ -60,8 +63,8 @@ class SampleRun:
 def sample_stacks() -> tuple[tuple[SampleStack, PromptFrame], ...]:
     """Make the demo's stacks: a z-stack, clicked in middle slices, and a time-lapse, in first."""
     return (
-        (nuclei_stack(), PromptFrame.MIDDLE),
-        (dividing_cells(), PromptFrame.FIRST),
+        (nuclei_stack(shape=_SHAPE), PromptFrame.MIDDLE),
+        (dividing_cells(shape=_SHAPE), PromptFrame.FIRST),
     )
 
 

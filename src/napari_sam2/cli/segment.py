@@ -96,12 +96,15 @@ def segment(
     Ctrl-C writes the labels of the frames that are done; the exit code is then 130.
     """
     from napari_sam2.cli.frames import open_frames
+    from napari_sam2.cli.pictures import check_picture
     from napari_sam2.cli.runs import Range, run_session
     from napari_sam2.prompts import read_prompts
 
     for path in (output, overlay, session):
         if path is not None:
             check_output(path, LabelsError, inputs=(stack, prompts))
+    if overlay is not None:
+        check_picture(overlay)
     frames = open_frames(stack, axis=axis, at=at or ())
     book = read_prompts(prompts, frames.stack.shape)
 

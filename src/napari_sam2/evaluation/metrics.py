@@ -95,10 +95,10 @@ def boundary_f(prediction: Mask, truth: Mask, *, tolerance: float | None = None)
     if prediction.ndim != 2:
         raise EvaluationError(f"A boundary needs masks (Y, X), not of shape {prediction.shape}.")
     if tolerance is None:
-        tolerance = math.ceil(DAVIS_TOLERANCE * math.hypot(*prediction.shape))
+        tolerance = davis_tolerance(prediction.shape)
     if tolerance < 0:
         raise EvaluationError(f"A boundary tolerance of {tolerance} pixels is negative.")
-    window = _bounding_window(prediction | truth)
+    window = bounding_window(prediction | truth)
     if window is None:
         return 1.0
     # Distances between two boundaries never leave the window that holds both masks.
@@ -111,6 +111,11 @@ def boundary_f(prediction: Mask, truth: Mask, *, tolerance: float | None = None)
     if precision + recall == 0:
         return 0.0
     return 2 * precision * recall / (precision + recall)
+
+
+def davis_tolerance(shape: tuple[int, ...]) -> int:
+    """Tell how many pixels apart boundaries may be in a frame of shape (Y, X), after DAVIS."""
+    return math.ceil(DAVIS_TOLERANCE * math.hypot(*shape))
 
 
 def mask_boundary(mask: Mask) -> Mask:
@@ -128,17 +133,21 @@ def mask_boundary(mask: Mask) -> Mask:
     return mask & ~eroded
 
 
-def _fraction_near(boundary: Mask, other: Mask, tolerance: float) -> float:
-    distance = ndimage.distance_transform_edt(~other)
-    return float(np.mean(distance[boundary] <= tolerance))
-
-
-def _bounding_window(mask: Mask) -> tuple[slice, slice] | None:
+def bounding_window(mask: Mask) -> tuple[slice, slice] | None:
+    """Find the smallest window that holds a mask (Y, X); None if the mask is empty."""
     rows = np.flatnonzero(mask.any(axis=1))
     if rows.size == 0:
         return None
     columns = np.flatnonzero(mask.any(axis=0))
-    return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+    return (
+        slice(int(rows[0]), int(rows[-1]) + 1),
+        slice(int(columns[0]), int(columns[-1]) + 1),
+    )
+
+
+def _fraction_near(boundary: Mask, other: Mask, tolerance: float) -> float:
+    distance = ndimage.distance_transform_edt(~other)
+    return float(np.mean(distance[boundary] <= tolerance))
 
 
 def _require_same_shape(prediction: Mask, truth: Mask) -> None:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from napari_sam2.errors import EvaluationError
+from napari_sam2.evaluation.metrics import bounding_window
 from napari_sam2.evaluation.options import EvaluationOptions, PromptFrame, PromptKind
 from napari_sam2.evaluation.spread import spread
 
@@ -110,14 +111,15 @@ def interior_point(mask: NDArray[np.bool_]) -> tuple[float, float]:
     EvaluationError
         If the mask is empty.
     """
-    components, count = ndimage.label(mask, structure=_EIGHT_CONNECTED)
-    if count == 0:
+    window = bounding_window(mask)
+    if window is None:
         raise EvaluationError("An empty mask has no interior point.")
+    components, _ = ndimage.label(mask[window], structure=_EIGHT_CONNECTED)
     sizes = np.bincount(components.ravel())
     largest = components == 1 + int(np.argmax(sizes[1:]))
     distance = ndimage.distance_transform_edt(np.pad(largest, 1))[1:-1, 1:-1]
-    y, x = np.unravel_index(int(np.argmax(distance)), mask.shape)
-    return float(y), float(x)
+    y, x = np.unravel_index(int(np.argmax(distance)), largest.shape)
+    return float(y + window[0].start), float(x + window[1].start)
 
 
 def bounding_box(mask: NDArray[np.bool_]) -> tuple[float, float, float, float]:
@@ -139,16 +141,16 @@ def bounding_box(mask: NDArray[np.bool_]) -> tuple[float, float, float, float]:
     EvaluationError
         If the mask is empty.
     """
-    if not mask.any():
+    window = bounding_window(mask)
+    if window is None:
         raise EvaluationError("An empty mask has no bounding box.")
-    rows, columns = np.nonzero(mask)
-    y0, y1 = _extent(rows, mask.shape[0])
-    x0, x1 = _extent(columns, mask.shape[1])
+    y0, y1 = _extent(window[0], mask.shape[0])
+    x0, x1 = _extent(window[1], mask.shape[1])
     return y0, x0, y1, x1
 
 
-def _extent(inside: NDArray[np.intp], size: int) -> tuple[float, float]:
-    low, high = int(inside.min()), int(inside.max())
+def _extent(inside: slice, size: int) -> tuple[float, float]:
+    low, high = inside.start, inside.stop - 1
     if low == high:
         high = min(high + 1, size - 1)
         low = max(high - 1, 0)

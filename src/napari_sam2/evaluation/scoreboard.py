@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
-from napari_sam2.evaluation.metrics import boundary_f
+from napari_sam2.evaluation.metrics import boundary_f, davis_tolerance
 from napari_sam2.evaluation.prompting import ObjectPrompt
 from napari_sam2.evaluation.report import ObjectScore
 
@@ -30,6 +31,7 @@ class Scoreboard:
     def __init__(self, truth: NDArray[np.integer[Any]], prompts: Sequence[ObjectPrompt]) -> None:
         self._truth = truth
         self._prompts = tuple(prompts)
+        self._tolerance = davis_tolerance(truth.shape[1:])
         self._rows = {prompt.object_id: row for row, prompt in enumerate(self._prompts)}
         size = (len(self._prompts), len(truth))
         self._common = np.zeros(size, dtype=np.int64)
@@ -57,10 +59,13 @@ class Scoreboard:
 
     def record_labels(self, labels: NDArray[np.integer[Any]]) -> None:
         """Score a whole label stack of shape (T, Y, X), which is read frame by frame."""
-        for frame in range(len(self._truth)):
+        for frame, truth in enumerate(self._truth):
             plane = np.asarray(labels[frame])
-            for object_id in self._rows:
-                self.record(frame, [object_id], [plane == object_id])
+            for object_id, window in _windows(plane, truth).items():
+                row = self._rows.get(object_id)
+                if row is not None:
+                    masks = (plane[window] == object_id, truth[window] == object_id)
+                    self._record_one(row, frame, *masks)
 
     def scores(self) -> tuple[ObjectScore, ...]:
         """Give the scores of every object, in the order of the prompts."""
@@ -71,7 +76,7 @@ class Scoreboard:
     ) -> None:
         self._common[row, frame] = np.count_nonzero(mask & truth)
         self._predicted[row, frame] = np.count_nonzero(mask)
-        self._boundary[row, frame] = boundary_f(mask, truth)
+        self._boundary[row, frame] = boundary_f(mask, truth, tolerance=self._tolerance)
 
     def _score(self, row: int, prompt: ObjectPrompt) -> ObjectScore:
         common = self._common[row]
@@ -94,3 +99,22 @@ class Scoreboard:
                 if object_id in self._rows:
                     expected[self._rows[object_id], frame] = count
         return expected
+
+
+def _windows(
+    plane: NDArray[np.integer[Any]], truth: NDArray[np.integer[Any]]
+) -> dict[int, tuple[slice, slice]]:
+    """Find the smallest window that holds each id of two label planes, in both of them."""
+    windows: dict[int, tuple[slice, slice]] = {}
+    for labels in (plane, truth):
+        ids, dense = np.unique(labels, return_inverse=True)
+        # Numbered anew from 1: however large the ids, the list of windows stays short.
+        found = ndimage.find_objects(dense.reshape(labels.shape) + 1)
+        for object_id, window in zip(ids.tolist(), found, strict=True):
+            known = windows.get(object_id, window)
+            windows[object_id] = (_hull(known[0], window[0]), _hull(known[1], window[1]))
+    return windows
+
+
+def _hull(one: slice, other: slice) -> slice:
+    return slice(min(one.start, other.start), max(one.stop, other.stop))
