@@ -42,6 +42,11 @@ class ObjectTrack:
         self.conditioning[conditioning.frame] = conditioning
         self._invalidate(conditioning.frame)
 
+    def accept(self, conditioning: Conditioning) -> None:
+        """Take a frame in as it was tracked: its neighbourhood stays as it is."""
+        self.conditioning[conditioning.frame] = conditioning
+        self.conditioning_memory.pop(conditioning.frame, None)
+
     def release(self, frame: int) -> None:
         """Drop a conditioning frame; its neighbourhood must be tracked anew."""
         self.conditioning.pop(frame, None)

@@ -90,10 +90,11 @@ class Publisher:
 
     def given(self, object_id: int, conditioning: Conditioning) -> FrameMasks:
         """Hand out a conditioning frame as it stands."""
-        prediction = conditioning.prediction
-        masks = conditioning.mask[None]
+        frame, prediction = conditioning.frame, conditioning.prediction
+        # Another object may have been prompted there since: then the labels know who has what.
+        mask = conditioning.mask if self._settings.overlap else self.mask(frame, object_id)
         logits = self._logits(prediction)
-        return _frame_masks(conditioning.frame, (object_id,), masks, [prediction], logits)
+        return _frame_masks(frame, (object_id,), mask[None], [prediction], logits)
 
     def _taken(self, frame: int, ids: tuple[int, ...], decided: bool) -> NDArray[np.bool_]:
         """Return the pixels that these objects must not take.

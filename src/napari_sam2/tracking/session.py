@@ -15,7 +15,11 @@ from napari_sam2.stack import FrameStack
 from napari_sam2.tracking.model import Model
 from napari_sam2.tracking.publishing import Publisher
 from napari_sam2.tracking.schedule import Schedule, Scope, count_visits, passes
-from napari_sam2.tracking.session_file import saved_settings, write_session_file
+from napari_sam2.tracking.session_file import (
+    restored_stack,
+    saved_settings,
+    write_session_file,
+)
 from napari_sam2.tracking.settings import TrackingSettings
 from napari_sam2.tracking.tracker import Tracker
 from napari_sam2.types import Direction, FrameMasks
@@ -281,8 +285,7 @@ class TrackingSession:
         """
         saved = read_session(path)
         if not isinstance(stack, FrameStack):
-            contrast = options.pop("contrast", None) or saved.contrast or None
-            stack = FrameStack(stack, axis=axis, contrast=contrast, at=saved.at)
+            stack = restored_stack(saved, stack, axis, options.pop("contrast", None))
         if saved.book.shape != stack.shape:
             raise PromptError(
                 f"The session belongs to a stack of shape {saved.book.shape}, "

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, fields
 from os import PathLike
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,12 +30,28 @@ def write_session_file(
             prompts,
             accepted=tuple(accepted),
             accepted_masks=accepted,
-            settings={"model": model_name, **asdict(settings)},
+            settings={
+                "model": model_name,
+                "channel_axis": stack.channel_axis,
+                **asdict(settings),
+            },
             contrast=contrast,
             axis=stack.axis,
             at=stack.at,
         ),
         path,
+    )
+
+
+def restored_stack(saved: SessionFile, data: Any, axis: int, contrast: Any) -> FrameStack:
+    """Read `data` as the session's stack was read: its contrast, channels and held axes."""
+    channel_axis = saved.settings.get("channel_axis", "auto")
+    return FrameStack(
+        data,
+        axis=axis,
+        channel_axis=channel_axis if isinstance(channel_axis, int) else "auto",
+        contrast=contrast or saved.contrast or None,
+        at=saved.at,
     )
 
 

@@ -90,7 +90,7 @@ class Tracker:
         track = self.track(object_id)
         mask = self._publisher.mask(frame, object_id)
         with self._computing():
-            track.condition(self._decider.from_mask(frame, mask))
+            track.accept(self._decider.from_mask(frame, mask))
         self._publisher.accept(frame, object_id)
 
     def restore(self, object_id: int, frame: int, mask: NDArray[np.bool_]) -> None:
