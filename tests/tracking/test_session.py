@@ -70,7 +70,7 @@ def test_a_single_image_is_a_stack_of_one_frame(model, stack):
     session.add_points(1, 0, [(10, 10)], [False])
     assert session.labels.shape == (1, 40, 48)
     assert [r.frame for r in results] == [0]
-    again = list(session.propagate())[0]
+    again = next(iter(session.propagate()))
     assert np.isfinite(again.scores).all()
 
 
