@@ -1,0 +1,57 @@
+"""The losses of one step: dense ones, the prompted frame's, and the tracked frames'."""
+
+from __future__ import annotations
+
+import torch
+
+from napari_sam2.network import Sam2
+from napari_sam2.training.auxiliary import DenseHeads, dense_targets
+from napari_sam2.training.batches import ClipBatch
+from napari_sam2.training.image_losses import StepLosses, prompted_losses
+from napari_sam2.training.recipe import Phase
+from napari_sam2.training.tracking_losses import frame_features, tracked_losses
+
+
+def clip_losses(
+    network: Sam2,
+    dense: DenseHeads,
+    batch: ClipBatch,
+    phase: Phase,
+    generator: torch.Generator,
+    bfloat16: bool,
+) -> StepLosses:
+    """Compute all losses of a batch.
+
+    Parameters
+    ----------
+    network : Sam2
+        In training mode.
+    dense : DenseHeads
+        The throw-away heads.
+    batch : ClipBatch
+        Clips, labels, prompts.
+    phase : Phase
+        Weights and shares.
+    generator : torch.Generator
+        Decides prompt kinds and corrections.
+    bfloat16 : bool
+        Compute the network in bfloat16.
+
+    Returns
+    -------
+    StepLosses
+    """
+    images = batch.network_input()
+    n_frames = batch.images.shape[1]
+    with torch.autocast(images.device.type, torch.bfloat16, enabled=bfloat16):
+        features = network.encode_image(images)
+        first = frame_features(features, 0, n_frames)
+        prompted, prediction = prompted_losses(network, first, batch, phase, generator)
+        total, tracked_iou = prompted.total, float("nan")
+        if n_frames > 1:
+            tracked = tracked_losses(network, features, batch, prediction, phase, generator)
+            total, tracked_iou = total + tracked.total, tracked.iou
+    if phase.dense > 0:
+        targets = dense_targets(batch.labels.flatten(0, 1))
+        total = total + phase.dense * dense.loss(features, targets)
+    return StepLosses(total, prompted.prompted_iou, tracked_iou)

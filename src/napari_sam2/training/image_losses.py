@@ -1,0 +1,127 @@
+"""The losses of one step on first frames: encode once, decode every prompted object."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch.nn import functional
+
+from napari_sam2.network import ImageFeatures, MaskPrediction, Sam2
+from napari_sam2.training.batches import ClipBatch
+from napari_sam2.training.decoding import decode
+from napari_sam2.training.losses import LossWeights, mask_iou, prediction_losses
+from napari_sam2.training.prompts import correction_points
+from napari_sam2.training.recipe import Phase
+
+_MASK_STRIDE = 4
+_LOGIT_LIMIT = 32.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StepLosses:
+    """What a step sends backwards, and what it logs.
+
+    Attributes
+    ----------
+    total : scalar tensor
+        To be differentiated.
+    prompted_iou : float
+        Mean IoU of the chosen masks in the prompted frame.
+    tracked_iou : float
+        The same in the frames that follow (NaN without any).
+    """
+
+    total: torch.Tensor
+    prompted_iou: float
+    tracked_iou: float = float("nan")
+
+
+def coarse_masks(masks: torch.Tensor) -> torch.Tensor:
+    """Average bool masks (N, S, S) over the pixels of the decoder's output, (N, S / 4, S / 4)."""
+    return functional.avg_pool2d(masks.to(torch.float32)[:, None], _MASK_STRIDE)[:, 0]
+
+
+def first_prompt(
+    batch: ClipBatch, use_boxes: bool
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return points (N, P, 2) and labels (N, P) of every object: one click, or two box corners."""
+    n = len(batch.object_ids)
+    if use_boxes:
+        return batch.boxes.reshape(n, 2, 2), torch.tensor([[2, 3]]).expand(n, 2)
+    return batch.points[:, None], torch.ones((n, 1), dtype=torch.int64)
+
+
+def chosen_mask(prediction: MaskPrediction, multimask: bool) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the mask (N, h, w) and index that inference would take of all four."""
+    if not multimask:
+        return prediction.masks[:, 0].float(), torch.zeros(len(prediction.masks), dtype=torch.int64)
+    best = 1 + prediction.ious[:, 1:].argmax(dim=1)
+    rows = torch.arange(len(best), device=best.device)
+    return prediction.masks[rows, best].float(), best
+
+
+def four_mask_losses(
+    prediction: MaskPrediction, target: torch.Tensor, weights: LossWeights
+) -> torch.Tensor:
+    """Teach the single mask and, best of three, the ambiguous ones; the object score once."""
+    single = prediction_losses(
+        prediction.masks[:, :1], prediction.ious[:, :1], prediction.object_scores, target, weights
+    )
+    several = prediction_losses(
+        prediction.masks[:, 1:],
+        prediction.ious[:, 1:],
+        prediction.object_scores,
+        target,
+        replace(weights, object_score=0.0),
+    )
+    return single.total + several.total
+
+
+def prompted_losses(
+    network: Sam2,
+    features: ImageFeatures,
+    batch: ClipBatch,
+    phase: Phase,
+    generator: torch.Generator,
+) -> tuple[StepLosses, MaskPrediction]:
+    """Decode the first frame from first prompts and, sometimes, one correction.
+
+    Parameters
+    ----------
+    network : Sam2
+        In training mode.
+    features : ImageFeatures
+        Of the first frames of the batch's B clips.
+    batch : ClipBatch
+        Prompts and labels.
+    phase : Phase
+        Weights and shares.
+    generator : torch.Generator
+        Decides prompt kinds and where corrections fall.
+
+    Returns
+    -------
+    StepLosses
+    MaskPrediction
+        The last decoding, all four masks.
+    """
+    draws = torch.rand(2, generator=generator)
+    use_boxes = bool(draws[0] < phase.boxes)
+    points, labels = first_prompt(batch, use_boxes)
+    conditioned = network.without_memory(features.stride16)[batch.clip_index]
+    target = coarse_masks(batch.masks(0))
+    arguments = (network, features, conditioned, batch.clip_index)
+    prediction = decode(*arguments, points, labels, batch.window)
+    total = four_mask_losses(prediction, target, phase.losses)
+    mask, _ = chosen_mask(prediction, multimask=not use_boxes)
+    iou = float(mask_iou(mask.detach(), target).mean())
+    if draws[1] < phase.corrections:
+        click, kind = correction_points(mask.detach() > 0, target > 0.5, generator)  # noqa: PLR2004
+        click = (click + 0.5) * _MASK_STRIDE - 0.5
+        points = torch.cat([points, click[:, None]], dim=1)
+        labels = torch.cat([labels, kind[:, None]], dim=1)
+        logits = mask.detach().clamp(-_LOGIT_LIMIT, _LOGIT_LIMIT)[:, None]
+        prediction = decode(*arguments, points, labels, batch.window, logits)
+        total = 0.5 * (total + four_mask_losses(prediction, target, phase.losses))
+    return StepLosses(total, iou), prediction

@@ -1,0 +1,131 @@
+"""The training loop: resumable, bounded by steps or by the clock, every step a function of its number."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from napari_sam2.network import Sam2
+from napari_sam2.training.batches import ClipBatch, ClipBatches
+from napari_sam2.training.clip_losses import clip_losses
+from napari_sam2.training.clips import RandomClip
+from napari_sam2.training.image_losses import StepLosses
+from napari_sam2.training.journal import append_record
+from napari_sam2.training.recipe import Recipe
+from napari_sam2.training.sources import LabelledStack
+from napari_sam2.training.state import TrainingState
+
+STATE_FILE = "state.pt"
+JOURNAL_FILE = "journal.jsonl"
+
+Validation = Callable[[Sam2], dict[str, float]]
+"""Measures the averaged network; its figures go to the journal."""
+
+
+def train(
+    network: Sam2,
+    stacks: tuple[LabelledStack, ...],
+    recipe: Recipe,
+    folder: Path,
+    *,
+    synthetic: RandomClip | None = None,
+    workers: int = 0,
+    minutes: float = float("inf"),
+    save_every: float = 3.0,
+    validate_every: int = 0,
+    validation: Validation | None = None,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> TrainingState:
+    """Train a network, going on from the state in the folder if there is one.
+
+    Parameters
+    ----------
+    network : Sam2
+        Trained in place.
+    stacks : tuple of LabelledStack
+        The labelled data.
+    recipe : Recipe
+        What to do; its steps are the run's end.
+    folder : Path
+        Holds state and journal; created.
+    synthetic : callable, optional
+        Generator of synthetic clips.
+    workers : int
+        0 draws clips between steps, 1 in a background process.
+    minutes : float
+        Wall-clock budget of this call.
+    save_every : float
+        Minutes between saved states.
+    validate_every : int
+        Steps between validations; 0 for none.
+    validation : callable, optional
+        See `Validation`.
+    cancelled : callable
+        Asked before every step; true ends the call.
+
+    Returns
+    -------
+    TrainingState
+        As saved in the folder.
+
+    Raises
+    ------
+    TrainingError
+        The state in the folder does not fit.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    state_path, journal = folder / STATE_FILE, folder / JOURNAL_FILE
+    state = TrainingState.create(network, recipe)
+    if state_path.exists():
+        state.load(state_path)
+    torch.set_num_threads(recipe.threads)
+    started = saved = time.monotonic()
+    batches = ClipBatches(stacks, recipe, state.step, synthetic).loader(workers)
+    for batch in batches:
+        if cancelled() or time.monotonic() - started > 60.0 * minutes:
+            break
+        before = time.monotonic()
+        losses = train_step(state, batch, recipe)
+        phase, _ = recipe.at(batch.step)
+        append_record(
+            journal,
+            {
+                "step": state.step,
+                "phase": phase.name,
+                "loss": float(losses.total.detach()),
+                "iou": losses.prompted_iou,
+                "tracked_iou": losses.tracked_iou,
+                "seconds": time.monotonic() - before,
+            },
+        )
+        if time.monotonic() - saved > 60.0 * save_every:
+            state.save(state_path)
+            saved = time.monotonic()
+        if validation is not None and validate_every and state.step % validate_every == 0:
+            append_record(journal, {"step": state.step, **validation(state.average)})
+    state.save(state_path)
+    return state
+
+
+def train_step(state: TrainingState, batch: ClipBatch, recipe: Recipe) -> StepLosses:
+    """One optimiser step on one batch."""
+    phase, phase_step = recipe.at(batch.step)
+    rate = phase.learning_rate(phase_step)
+    for group in state.optimiser.param_groups:
+        group["lr"] = rate
+    generator = torch.Generator().manual_seed(recipe.seed * 1_000_003 + batch.step)
+    state.network.train()
+    losses = clip_losses(state.network, state.dense, batch, phase, generator, recipe.bfloat16)
+    state.optimiser.zero_grad(set_to_none=True)
+    losses.total.backward()
+    norm = torch.nn.utils.clip_grad_norm_(list(state.parameters()), recipe.clip_norm)
+    if bool(torch.isfinite(norm)):
+        state.optimiser.step()
+        state.step = batch.step + 1
+        state.update_average(recipe.ema_decay)
+    else:
+        state.step = batch.step + 1
+    return losses

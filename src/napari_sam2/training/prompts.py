@@ -1,0 +1,128 @@
+"""Simulated users: first clicks and boxes from labels, corrective clicks from errors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import ndimage
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FirstPrompts:
+    """One click and one box for each of K objects in one frame; coordinates are (x, y) pixels.
+
+    Attributes
+    ----------
+    object_ids : ndarray of int32, shape (K,)
+        Label ids in the frame.
+    points : ndarray of float32, shape (K, 2)
+        A pixel inside each object.
+    boxes : ndarray of float32, shape (K, 4)
+        x0, y0, x1, y1 with jitter, kept inside the frame.
+    """
+
+    object_ids: NDArray[np.int32]
+    points: NDArray[np.float32]
+    boxes: NDArray[np.float32]
+
+
+def border_distance(labels: NDArray[np.integer]) -> NDArray[np.float32]:
+    """Distance of every pixel to the nearest pixel of another label, at least 0.5; frame edges do not count."""
+    differs = np.zeros(labels.shape, bool)
+    vertical = labels[1:] != labels[:-1]
+    horizontal = labels[:, 1:] != labels[:, :-1]
+    differs[1:] |= vertical
+    differs[:-1] |= vertical
+    differs[:, 1:] |= horizontal
+    differs[:, :-1] |= horizontal
+    if not differs.any():
+        return np.full(labels.shape, max(labels.shape), np.float32)
+    distance = ndimage.distance_transform_edt(~differs)
+    return (distance + 0.5).astype(np.float32)
+
+
+def choose_objects(
+    labels: NDArray[np.integer], rng: np.random.Generator, *, most: int, min_area: int
+) -> NDArray[np.int32]:
+    """Up to `most` ids of at least `min_area` pixels, in random order."""
+    counts = np.bincount(labels.ravel())
+    counts[0] = 0
+    ids = np.flatnonzero(counts >= min_area)
+    return rng.permutation(ids)[:most].astype(np.int32)
+
+
+def first_prompts(
+    labels: NDArray[np.integer],
+    object_ids: NDArray[np.int32],
+    rng: np.random.Generator,
+    *,
+    central: float = 0.5,
+    jitter: float = 0.08,
+) -> FirstPrompts:
+    """Simulate first prompts.
+
+    Parameters
+    ----------
+    labels : ndarray of integers, shape (Y, X)
+        The frame; every id must be in it.
+    object_ids : ndarray of int32, shape (K,)
+        The objects to prompt.
+    central : float
+        Probability of the most interior pixel; otherwise any pixel, more likely far from the border.
+    jitter : float
+        Standard deviation of each box side relative to the object's size (at most 12 pixels).
+    """
+    distance = border_distance(labels)
+    height, width = labels.shape
+    slices = ndimage.find_objects(labels.astype(np.int32))
+    points = np.zeros((len(object_ids), 2), np.float32)
+    boxes = np.zeros((len(object_ids), 4), np.float32)
+    for row, object_id in enumerate(object_ids):
+        window = slices[int(object_id) - 1]
+        inside = labels[window] == object_id
+        depth = np.where(inside, distance[window], 0.0).ravel().astype(np.float64)
+        if rng.random() < central:
+            flat = int(depth.argmax())
+        else:
+            flat = int(rng.choice(depth.size, p=depth / depth.sum()))
+        y, x = divmod(flat, inside.shape[1])
+        y0, x0 = window[0].start, window[1].start
+        points[row] = (x + x0, y + y0)
+        box = np.array([x0, y0, window[1].stop - 1, window[0].stop - 1], np.float64)
+        sides = np.array([box[2] - box[0], box[3] - box[1]] * 2)
+        box += np.clip(rng.normal(0.0, 1.0, 4) * jitter * sides, -12.0, 12.0)
+        boxes[row] = np.clip(box, 0.0, [width - 1, height - 1] * 2)
+    return FirstPrompts(np.asarray(object_ids, np.int32), points, boxes)
+
+
+def correction_points(
+    predicted: torch.Tensor, target: torch.Tensor, generator: torch.Generator | None = None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """One corrective click per object, drawn uniformly from the pixels that are wrong.
+
+    Parameters
+    ----------
+    predicted, target : bool tensor, shape (N, Y, X)
+        Where nothing is wrong the click falls on the object (or anywhere, as background, if there is none).
+
+    Returns
+    -------
+    points : float tensor, shape (N, 2)
+        (x, y) in pixels of the masks.
+    labels : int64 tensor, shape (N,)
+        1 on missed object, 0 on wrongly covered background.
+    """
+    n, height, width = target.shape
+    wrong = predicted ^ target
+    flat_target = target.flatten(1)
+    weights = wrong.flatten(1).to(torch.float32)
+    weights = torch.where(weights.sum(1, keepdim=True) > 0, weights, flat_target.to(torch.float32))
+    weights = torch.where(weights.sum(1, keepdim=True) > 0, weights, torch.ones_like(weights))
+    keys = torch.rand(weights.shape, generator=generator, device=weights.device) * weights
+    chosen = keys.argmax(1)
+    labels = flat_target[torch.arange(n, device=chosen.device), chosen].to(torch.int64)
+    points = torch.stack([chosen % width, chosen // width], dim=1).to(torch.float32)
+    return points, labels

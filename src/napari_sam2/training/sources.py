@@ -1,0 +1,174 @@
+"""Labelled images and stacks, read into memory, ready to be cut into training clips."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+
+from napari_sam2.errors import TrainingError
+
+IMAGE_SUFFIX = "_image.tif"
+LABELS_SUFFIX = "_labels.tif"
+_STACK_DIMENSIONS = 3
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LabelledStack:
+    """One image stack with its labels; a still is a stack of one frame.
+
+    Attributes
+    ----------
+    name : str
+        Where it came from, for messages.
+    group : str
+        The data set it belongs to: groups are sampled by weight.
+    image : ndarray of uint8, shape (T, Y, X)
+        Contrast stretched over the whole stack (0.1 / 99.9 percentiles).
+    labels : ndarray of int32, shape (T, Y, X)
+        0 is background; ids are kept through the stack.
+    video_axes : tuple of int
+        Axes that may serve as the video axis; empty for a still.
+    diameter : float
+        Median diameter of the objects in pixels (of equal-area discs).
+    n_objects : int
+        Number of different ids.
+    """
+
+    name: str
+    group: str
+    image: NDArray[np.uint8]
+    labels: NDArray[np.int32]
+    video_axes: tuple[int, ...]
+    diameter: float
+    n_objects: int
+
+    def along(self, axis: int) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+        """Image and labels seen as a video along `axis` (views)."""
+        return np.moveaxis(self.image, axis, 0), np.moveaxis(self.labels, axis, 0)
+
+
+def stretch_contrast(image: NDArray[np.generic]) -> NDArray[np.uint8]:
+    """Stretch to uint8 by the 0.1 and 99.9 percentiles of the whole array."""
+    low, high = np.percentile(image, [0.1, 99.9])
+    if high <= low:
+        return np.zeros(image.shape, np.uint8)
+    scaled = (image.astype(np.float32) - np.float32(low)) * np.float32(255.0 / (high - low))
+    return np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
+
+
+def median_diameter(labels: NDArray[np.integer]) -> float:
+    """Median over frames and objects of the equal-area disc's diameter, in pixels."""
+    areas: list[NDArray[np.int64]] = []
+    for frame in labels[:: max(1, len(labels) // 16)]:
+        counts = np.bincount(frame.ravel())[1:]
+        areas.append(counts[counts > 0])
+    every = np.concatenate(areas) if areas else np.zeros(0, np.int64)
+    return float(2.0 * np.sqrt(np.median(every) / np.pi)) if every.size else 0.0
+
+
+def make_stack(
+    image: NDArray[np.generic],
+    labels: NDArray[np.integer],
+    *,
+    name: str,
+    group: str = "",
+    video_axes: Sequence[int] | None = None,
+) -> LabelledStack:
+    """Check a pair of arrays and make a `LabelledStack` of it.
+
+    Parameters
+    ----------
+    image : ndarray, shape (Y, X) or (T, Y, X)
+        Grey values of any numeric dtype.
+    labels : ndarray of integers, same shape
+        0 is background.
+    name, group : str
+        For messages and for weighted sampling.
+    video_axes : sequence of int, optional
+        Axes that may serve as video. By default every axis of a stack whose sides are alike
+        (a volume), the first axis of any other stack, none of a still.
+
+    Raises
+    ------
+    TrainingError
+        The shapes differ, are not 2D or 3D, or no object is labelled.
+    """
+    if image.shape != labels.shape or image.ndim not in (2, _STACK_DIMENSIONS) or not image.size:
+        raise TrainingError(
+            f"Image {image.shape} and labels {labels.shape} of {name} are no pair of stacks.",
+            remedy="Both must have the same shape, YX, TYX or ZYX.",
+        )
+    if image.ndim < _STACK_DIMENSIONS:
+        image, labels = image[None], labels[None]
+    ids = np.unique(labels)
+    n_objects = int((ids > 0).sum())
+    if n_objects == 0:
+        raise TrainingError(f"No object is labelled in {name}.", remedy="Leave this pair out.")
+    if video_axes is None:
+        video_axes = _default_video_axes(image.shape)
+    return LabelledStack(
+        name=name,
+        group=group,
+        image=stretch_contrast(image),
+        labels=labels.astype(np.int32),
+        video_axes=tuple(video_axes),
+        diameter=median_diameter(labels),
+        n_objects=n_objects,
+    )
+
+
+def _default_video_axes(shape: tuple[int, ...]) -> tuple[int, ...]:
+    if shape[0] == 1:
+        return ()
+    return (0, 1, 2) if 2 * min(shape) >= max(shape) // 2 and min(shape) >= 32 else (0,)  # noqa: PLR2004
+
+
+def read_sources(folders: Iterable[Path | str]) -> tuple[LabelledStack, ...]:
+    """Read every `NAME_image.tif` with its `NAME_labels.tif` below some folders.
+
+    The folder that holds a pair is its group. Pairs without any labelled object are left out.
+
+    Raises
+    ------
+    TrainingError
+        No pair is found, a partner is missing, or shapes differ.
+    """
+    stacks: list[LabelledStack] = []
+    for folder in folders:
+        for image_path in sorted(Path(folder).rglob(f"*{IMAGE_SUFFIX}")):
+            name = image_path.name.removesuffix(IMAGE_SUFFIX)
+            labels_path = image_path.with_name(name + LABELS_SUFFIX)
+            if not labels_path.exists():
+                raise TrainingError(
+                    f"{image_path.name} has no {labels_path.name} beside it.",
+                    remedy="Name pairs NAME_image.tif and NAME_labels.tif.",
+                )
+            labels = tifffile.imread(labels_path)
+            if not labels.any():
+                continue
+            image = tifffile.imread(image_path)
+            group = image_path.parent.name
+            stacks.append(make_stack(image, labels, name=f"{group}/{name}", group=group))
+    if not stacks:
+        raise TrainingError(
+            f"No labelled pair in {', '.join(str(f) for f in folders)}.",
+            remedy="Name pairs NAME_image.tif and NAME_labels.tif.",
+        )
+    return tuple(stacks)
+
+
+def sampling_weights(stacks: Sequence[LabelledStack]) -> NDArray[np.float64]:
+    """Probability of each stack: groups by the square root of their objects, even inside."""
+    groups: dict[str, list[int]] = {}
+    for index, stack in enumerate(stacks):
+        groups.setdefault(stack.group, []).append(index)
+    weights = np.zeros(len(stacks))
+    for members in groups.values():
+        total = np.sqrt(sum(stacks[i].n_objects for i in members))
+        weights[members] = total / len(members)
+    return np.asarray(weights / weights.sum(), dtype=np.float64)

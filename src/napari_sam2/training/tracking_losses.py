@@ -1,0 +1,199 @@
+"""The losses of the frames after the prompted one: remember, attend, decode, as in SAM 2 (section 4).
+
+Semantics are those of inference: the prompted frame's mask is remembered as cut, tracked ones as
+probabilities; conditioning frames take the last temporal slot, a frame d back takes slot d - 1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch.nn import functional
+
+from napari_sam2.network import ImageFeatures, MaskPrediction, Sam2
+from napari_sam2.network.position import sine_grid
+from napari_sam2.training.batches import ClipBatch
+from napari_sam2.training.decoding import Window, decode
+from napari_sam2.training.image_losses import chosen_mask, coarse_masks, four_mask_losses
+from napari_sam2.training.losses import mask_iou
+from napari_sam2.training.recipe import Phase
+
+_PROMPTED = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Remembered:
+    """What N objects remember of one frame.
+
+    Attributes
+    ----------
+    tokens : tensor, shape (N, h w, memory width)
+    pointers : tensor, shape (N, C)
+    """
+
+    tokens: torch.Tensor
+    pointers: torch.Tensor
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrackedLosses:
+    """Mean loss over the frames that follow, and the mean IoU of objects that are in them."""
+
+    total: torch.Tensor
+    iou: float
+
+
+def frame_features(features: ImageFeatures, frame: int, n_frames: int) -> ImageFeatures:
+    """Return the features of one frame of every clip, from those of all frames."""
+    return ImageFeatures(
+        features.stride4[frame::n_frames],
+        features.stride8[frame::n_frames],
+        features.stride16[frame::n_frames],
+        features.position,
+    )
+
+
+def tracked_losses(
+    network: Sam2,
+    features: ImageFeatures,
+    batch: ClipBatch,
+    prompted: MaskPrediction,
+    phase: Phase,
+    generator: torch.Generator,
+) -> TrackedLosses:
+    """Track the prompted objects through the rest of their clips.
+
+    Parameters
+    ----------
+    network : Sam2
+        In training mode.
+    features : ImageFeatures
+        Of all B T frames.
+    batch : ClipBatch
+        Clips and labels.
+    prompted : MaskPrediction
+        All four masks of the first frame, and which is taken is decided as at inference.
+    phase : Phase
+        Weights and shares.
+    generator : torch.Generator
+        Decides whether the first frame is given as a mask.
+    """
+    n_frames = batch.images.shape[1]
+    draws = torch.rand(2, generator=generator)
+    given = batch.masks(_PROMPTED) if draws[0] < phase.masks else None
+    first = frame_features(features, _PROMPTED, n_frames)
+    memory = [_remember_prompted(network, first, batch, prompted, given)]
+    longest = network.config.max_pointers - 1
+    reach = max(1, n_frames - 1) + float(draws[1]) * max(0, longest - n_frames + 1)
+    losses, ious = [], []
+    for frame in range(1, n_frames):
+        current = frame_features(features, frame, n_frames)
+        conditioned = _attend(network, current, batch, memory, reach)
+        n = len(batch.object_ids)
+        nowhere = conditioned.new_zeros((n, 1, 2)), torch.full((n, 1), -1)
+        prediction = decode(
+            network, current, conditioned, batch.clip_index, *nowhere, batch.window
+        )
+        target = coarse_masks(batch.masks(frame))
+        losses.append(four_mask_losses(prediction, target, phase.losses))
+        present = (target > 0.5).flatten(1).any(dim=1)  # noqa: PLR2004
+        mask, choice = chosen_mask(prediction, multimask=True)
+        ious.append(mask_iou(mask.detach(), target)[present])
+        if frame + 1 < n_frames:
+            probability = mask.sigmoid() * present[:, None, None]
+            memory.append(
+                _remember(network, current, batch, probability, present, prediction, choice)
+            )
+    every = torch.cat(ious)
+    mean = float(every.mean()) if len(every) else float("nan")
+    return TrackedLosses(torch.stack(losses).mean(), mean)
+
+
+def _remember_prompted(
+    network: Sam2,
+    features: ImageFeatures,
+    batch: ClipBatch,
+    prompted: MaskPrediction,
+    given: torch.Tensor | None,
+) -> Remembered:
+    present = torch.ones(len(batch.object_ids), dtype=torch.bool)
+    if given is None:
+        mask, choice = chosen_mask(prompted, multimask=True)
+        cut = (mask.detach() > 0).to(torch.float32)
+        return _remember(network, features, batch, cut, present, prompted, choice)
+    drawn = given.to(torch.float32)[:, None]
+    n = len(drawn)
+    # A drawn mask is the answer itself: the decoder only makes its pointer.
+    prediction = decode(
+        network,
+        features,
+        features.stride16[batch.clip_index],
+        batch.clip_index,
+        drawn.new_zeros((n, 1, 2)),
+        torch.full((n, 1), -1),
+        batch.window,
+        network.downsample_mask(drawn),
+    )
+    choice = torch.zeros(n, dtype=torch.int64)
+    return _remember(network, features, batch, drawn[:, 0], present, prediction, choice)
+
+
+def _remember(
+    network: Sam2,
+    features: ImageFeatures,
+    batch: ClipBatch,
+    probability: torch.Tensor,
+    present: torch.Tensor,
+    prediction: MaskPrediction,
+    choice: torch.Tensor,
+) -> Remembered:
+    """Encode masks (N, h, w) in 0..1, resized to the window, and the chosen masks' pointers."""
+    size = (batch.window.size, batch.window.size)
+    masks = functional.interpolate(
+        probability[:, None].float(), size, mode="bilinear", align_corners=False
+    )
+    there = present.to(torch.float32)[:, None]
+    spatial = network.encode_memory(features.stride16[batch.clip_index], masks, there)
+    rows = torch.arange(len(choice))
+    pointers = network.object_pointers(prediction.tokens[rows, choice], there)
+    return Remembered(spatial.flatten(2).transpose(1, 2), pointers)
+
+
+def _attend(
+    network: Sam2,
+    features: ImageFeatures,
+    batch: ClipBatch,
+    memory: list[Remembered],
+    reach: float,
+) -> torch.Tensor:
+    """Condition a frame's features, one copy per object, on all remembered frames."""
+    config = network.config
+    frame = len(memory)
+    split = config.pointer_tokens
+    recent = range(max(1, frame - config.memory_frames + 1), frame)
+    frames = [_PROMPTED, *recent]
+    slots = [config.memory_frames - 1, *(frame - f - 1 for f in recent)]
+    positions = [_memory_position(network, batch.window, slot) for slot in slots]
+    distances = torch.tensor([frame - f for f in frames], dtype=torch.float32) / reach
+    positions.append(network.pointer_position(distances).repeat_interleave(split, dim=0)[None])
+    tokens = [memory[f].tokens for f in frames]
+    tokens += [memory[f].pointers.unflatten(1, (split, -1)) for f in frames]
+    stride16 = features.stride16
+    side = batch.window.frame // 16
+    position = batch.window.crop(sine_grid(side, side, stride16.shape[1], stride16.device))
+    return network.attend_memory(
+        stride16[batch.clip_index],
+        position.to(stride16.dtype),
+        torch.cat(tokens, dim=1),
+        torch.cat(positions, dim=1),
+        pointer_tokens=split * len(frames),
+    )
+
+
+def _memory_position(network: Sam2, window: Window, slot: int) -> torch.Tensor:
+    """Encode place and age of a remembered window, (1, h w, memory width)."""
+    side = window.frame // 16
+    whole = network.memory_position(side, side, slot)
+    grid = whole.transpose(1, 2).unflatten(2, (side, side))
+    return window.crop(grid).flatten(2).transpose(1, 2)
