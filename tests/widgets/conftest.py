@@ -9,6 +9,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
+from napari.utils._test_utils import read_only_mouse_event
+from napari.utils.interactions import (
+    mouse_move_callbacks,
+    mouse_press_callbacks,
+    mouse_release_callbacks,
+)
 from qtpy.QtCore import QCoreApplication
 from scipy import ndimage
 
@@ -19,6 +25,7 @@ from napari_sam2.widgets.engine import THREAD_NAME
 from napari_sam2.widgets.messages import SessionSpec
 from napari_sam2.widgets.model_choice import Sources
 from napari_sam2.widgets.opening import ModelEntry
+from napari_sam2.widgets.settings import Defaults, store_defaults
 from napari_sam2.widgets.stack_panel import StackPanel, Wiring
 
 ENTRIES = (
@@ -155,8 +162,7 @@ def sources() -> Sources:
     return Sources(lambda: ENTRIES, lambda: ("cpu",), fetch)
 
 
-def blobs(shape: tuple[int, ...] = (6, 40, 50)) -> np.ndarray:
-    """Two bright squares that drift along the third axis from behind."""
+def _blobs(shape: tuple[int, ...] = (6, 40, 50)) -> np.ndarray:
     image = np.zeros(shape, np.uint16)
     planes = image.reshape(-1, *shape[-2:])
     for i, plane in enumerate(planes):
@@ -166,8 +172,20 @@ def blobs(shape: tuple[int, ...] = (6, 40, 50)) -> np.ndarray:
     return image
 
 
-def threads_of_ours() -> list[str]:
+@pytest.fixture
+def blobs():
+    """``blobs(shape)``: two bright squares that drift along the third axis from behind."""
+    return _blobs
+
+
+def _threads() -> list[str]:
     return [t.name for t in threading.enumerate() if t.name.startswith(THREAD_NAME)]
+
+
+@pytest.fixture
+def our_threads():
+    """``our_threads()``: names of the threads of all panels that live."""
+    return _threads
 
 
 @pytest.fixture
@@ -175,7 +193,9 @@ def make_panel(make_napari_viewer, qtbot, script, sources):
     """A panel in the dock of a viewer with an image: ``make_panel(image, **layer settings)``."""
     panels = []
 
-    def make(image=None, viewer=None, wiring=None, **settings) -> StackPanel:
+    def make(image=None, viewer=None, wiring=None, keep_settings=False, **settings) -> StackPanel:
+        if not keep_settings:
+            store_defaults(Defaults())
         viewer = viewer or make_napari_viewer()
         if image is not None:
             viewer.add_image(image, contrast_limits=(0, 1000), name="blobs", **settings)
@@ -191,7 +211,7 @@ def make_panel(make_napari_viewer, qtbot, script, sources):
         panel.coordinator.close()
         panel.viewer = None
     panels.clear()
-    qtbot.waitUntil(lambda: not threads_of_ours(), timeout=20_000)
+    qtbot.waitUntil(lambda: not _threads(), timeout=20_000)
     QCoreApplication.processEvents()
 
 
@@ -209,3 +229,39 @@ def settled(qtbot, script):
         qtbot.waitUntil(quiet, timeout=20_000)
 
     return wait
+
+
+def _mouse(viewer, layer, path, modifiers=()) -> None:
+    """Press, drag and release at world positions, as napari's canvas hands it to a layer."""
+    kinds = ["mouse_press", *["mouse_move"] * (len(path) - 1), "mouse_release"]
+    for kind, position in zip(kinds, [*path, path[-1]], strict=True):
+        event = read_only_mouse_event(
+            type=kind,
+            is_dragging=kind == "mouse_move",
+            modifiers=list(modifiers),
+            position=position,
+            pos=np.asarray(position[-2:], float) * 10,
+            view_direction=None,
+            dims_displayed=list(viewer.dims.displayed),
+        )
+        {
+            "mouse_press": mouse_press_callbacks,
+            "mouse_move": mouse_move_callbacks,
+            "mouse_release": mouse_release_callbacks,
+        }[kind](layer, event)
+
+
+@pytest.fixture
+def mouse():
+    """``mouse(viewer, layer, path, modifiers)``: press, drag and release at world positions."""
+    return _mouse
+
+
+@pytest.fixture
+def started(make_panel, blobs, settled):
+    """A panel that has been started on two blobs that drift through six frames."""
+    panel = make_panel(blobs())
+    panel.viewer.dims.set_current_step(0, 0)
+    panel.start.click()
+    settled(panel)
+    return panel

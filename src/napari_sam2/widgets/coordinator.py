@@ -73,7 +73,7 @@ class Coordinator(QObject):
         self._asked = StackPrompts()
         self._run: Place | None = None
         self._total = 0
-        self._outcome = ""
+        self._outcomes: dict[Place, str] = {}  # how the last run of each stack ended
         self._closed = False
         self._activity, self._refresher, self._keymap = Activity(), LabelsRefresher(), Keymap()
         self._soon = _single_shot(self, self._prompts_changed, 0)
@@ -161,7 +161,8 @@ class Coordinator(QObject):
             self._show()
             return
         place = here[0]
-        self._run, self._total, self._outcome = place, 0, ""
+        self._run, self._total = place, 0
+        self._outcomes.pop(place, None)
         spec = workspace.spec(place, self._models.model, self._models.device)
         self._engine.submit_run(
             RunRequest(self._generation, spec, self._prompts.at(place), direction)
@@ -218,7 +219,7 @@ class Coordinator(QObject):
         places = self._prompts.by_place.keys() | self._asked.by_place.keys()
         for place in places:
             if self._prompts.at(place) != self._asked.at(place):
-                self._outcome = ""
+                self._outcomes.pop(place, None)
                 self._ask(workspace, place)
         self._asked = self._prompts
         self._show()
@@ -295,7 +296,9 @@ class Coordinator(QObject):
             case FrameDone(frame=frame, done=done):
                 self._frame_done(self._workspace, frame, done)
             case RunEnded(done=done, cancelled=cancelled):
-                self._outcome = outcome(done, self._total, cancelled=cancelled) if done else ""
+                if self._run is not None and done:
+                    text = outcome(done, self._total, cancelled=cancelled)
+                    self._outcomes[self._run] = text
                 self._end_run()
                 self._show()
             case Failure(error=error):
@@ -339,7 +342,7 @@ class Coordinator(QObject):
             self._engine.forget_session()
         self._images.pinned = False
         self._prompts = self._asked = StackPrompts()
-        self._outcome = ""
+        self._outcomes.clear()
 
     # What the user sees.
 
@@ -368,7 +371,7 @@ class Coordinator(QObject):
             n_prompted=len({placed.object_id for placed in prompts}),
             n_frames=1 if workspace is None else workspace.n_frames,
             ignored=self._prompts.ignored,
-            outcome=self._outcome,
+            outcome=self._outcomes.get(here[0], "") if here is not None else "",
         )
 
     def _show_phase(self) -> None:
