@@ -19,7 +19,7 @@ def book():
 def test_points_append_and_replace(book):
     book.add_points(1, 2, [(3, 4)])
     assert book.add_points(1, 2, [(5, 6)], [False]) == FramePrompt(
-        points=((3, 4), (5, 6)), positive=(True, False)
+        points=((3, 4), (5, 6)), positive=(True, False), rounds=(1, 1)
     )
     assert book.add_points(1, 2, [(7, 8)], replace=True) == FramePrompt(points=((7, 8),))
 
@@ -38,7 +38,15 @@ def test_a_mask_replaces_all_and_clicks_refine_it(book):
     book.add_mask(1, 0, mask)
     assert book.get(1, 0) == FramePrompt(mask=mask)
     book.add_points(1, 0, [(3, 4)], [False])
-    assert book.get(1, 0) == FramePrompt(points=((3, 4),), positive=(False,), mask=mask)
+    assert book.get(1, 0) == FramePrompt(
+        points=((3, 4),), positive=(False,), mask=mask, rounds=(0, 1)
+    )
+
+
+@pytest.mark.parametrize("rounds", [(2,), (1, 0), (-1, 2), (0, 0)])
+def test_rounds_that_do_not_add_up_are_refused(rounds):
+    with pytest.raises(PromptError, match=r"[Rr]ound"):
+        FramePrompt(points=((3, 4),), rounds=rounds)
 
 
 def test_a_box_over_the_edge_is_cut_at_the_edge(book):

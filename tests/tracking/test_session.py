@@ -318,3 +318,24 @@ def test_a_session_file_replays(model, stack, tmp_path):
     np.testing.assert_array_equal(again.labels[4] == 3, session.labels[4] == 3)
     with pytest.raises(PromptError, match="shape"):
         TrackingSession.load(tmp_path / "cells.sam2.json", model, stack[:5])
+
+
+def test_rounds_of_clicks_replay_as_they_were_made(model, stack, tmp_path):
+    session = TrackingSession(model, stack)
+    session.add_box(1, 2, (5, 5, 30, 30))
+    session.add_points(1, 2, [(20, 20)])
+    session.add_points(1, 2, [(8, 40)], [False])
+    session.save(tmp_path / "clicks.json")
+    again = TrackingSession.load(tmp_path / "clicks.json", model, stack)
+    assert again.prompts.get(1, 2).rounds == (0, 1, 1)
+    np.testing.assert_array_equal(again.labels, session.labels)
+
+
+def test_corrections_of_tracked_frames_are_saved_with_their_mask(model, stack, tmp_path):
+    session = TrackingSession(model, stack)
+    session.add_points(1, 2, [(20, 20)])
+    list(session.propagate())
+    corrected = session.add_points(1, 7, [(35, 5)], [False])
+    session.save(tmp_path / "clicks.json")
+    again = TrackingSession.load(tmp_path / "clicks.json", model, stack)
+    np.testing.assert_array_equal(again.prompts.get(1, 7).mask, corrected.masks[0])

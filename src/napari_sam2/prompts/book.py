@@ -75,13 +75,17 @@ class PromptBook:
         if before is None:
             return self._store(key, new)
         if replace:
-            return self._store(key, with_changes(before, points=new.points, positive=new.positive))
+            return self._store(
+                key,
+                with_changes(before, points=new.points, positive=new.positive, rounds=()),
+            )
         return self._store(
             key,
             with_changes(
                 before,
                 points=before.points + new.points,
                 positive=before.positive + new.positive,
+                rounds=before.rounds + new.rounds if new.points else before.rounds,
             ),
         )
 
@@ -93,7 +97,9 @@ class PromptBook:
         key = self._key(object_id, frame)
         new = FramePrompt(box=box)  # type: ignore[arg-type]
         before = self._prompts.get(key)
-        return self._store(key, new if before is None else with_changes(before, box=new.box))
+        return self._store(
+            key, new if before is None else with_changes(before, box=new.box, rounds=())
+        )
 
     def add_mask(self, object_id: int, frame: int, mask: ArrayLike) -> FramePrompt:
         """Set the mask of an object in a frame, in place of all it held there."""

@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from napari_sam2.errors import PromptError
 from napari_sam2.prompts.book import PromptBook
@@ -24,7 +24,8 @@ def prompts_from_csv(text: str, shape: Sequence[int]) -> PromptBook:
     """Return the prompts of a CSV table for a stack of `shape` (T, Y, X).
 
     Columns may come in any order, separated by commas, semicolons or tabs; ``y2`` and ``x2`` are
-    needed by boxes only, and an empty ``positive`` means the object.
+    needed by boxes only, and an empty ``positive`` means the object. All prompts of an object in
+    a frame count as one round of clicking.
 
     Raises
     ------
@@ -53,11 +54,17 @@ def prompts_from_csv(text: str, shape: Sequence[int]) -> PromptBook:
             book.add_box(object_id, frame, box)
     if not len(book):
         raise PromptError("The table holds no prompts.", remedy=_LAYOUT)
+    for object_id, frame, prompt in book:
+        # A table knows no rounds of clicking: what it holds for a frame counts together.
+        book.put(object_id, frame, replace(prompt, rounds=()))
     return book
 
 
 def prompts_to_csv(book: PromptBook, delimiter: str = ",") -> str:
-    """Return the prompts as a CSV table; masks do not fit one and are a `PromptError`."""
+    """Return the prompts as a CSV table, without the rounds they came in.
+
+    Masks do not fit a table and are a `PromptError`.
+    """
     table = io.StringIO()
     writer = csv.writer(table, delimiter=delimiter, lineterminator="\n")
     writer.writerow(COLUMNS)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_sam2.errors import PromptError
-from napari_sam2.prompts.checks import as_floats, as_mask, check_finite
+from napari_sam2.prompts.checks import as_floats, as_mask, as_whole_number, check_finite
 
 Point = tuple[float, float]
 Box = tuple[float, float, float, float]
@@ -33,6 +33,9 @@ class FramePrompt:
         Two opposite corners in any order; stored with the smaller coordinates first.
     mask : array of bool, shape (Y, X), optional
         At the frame's full resolution; stored as a read-only copy.
+    rounds : sequence of int, optional
+        How many of the points came in each round of clicking: a later round refines what the
+        earlier ones gave. A first round of 0 is the box or mask alone. All in one if left out.
 
     Raises
     ------
@@ -44,6 +47,7 @@ class FramePrompt:
     positive: tuple[bool, ...] = ()
     box: Box | None = None
     mask: NDArray[np.bool_] | None = None
+    rounds: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         points = _checked_points(self.points)
@@ -53,6 +57,7 @@ class FramePrompt:
             )
         # A frozen dataclass stores its own normalised values only this way.
         object.__setattr__(self, "points", points)
+        object.__setattr__(self, "rounds", _checked_rounds(self.rounds, len(points)))
         object.__setattr__(self, "positive", _checked_labels(self.positive, len(points)))
         object.__setattr__(self, "box", None if self.box is None else _checked_box(self.box))
         object.__setattr__(self, "mask", None if self.mask is None else as_mask(self.mask))
@@ -60,7 +65,8 @@ class FramePrompt:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, FramePrompt):
             return NotImplemented
-        if (self.points, self.positive, self.box) != (other.points, other.positive, other.box):
+        ours = (self.points, self.positive, self.box, self.rounds)
+        if ours != (other.points, other.positive, other.box, other.rounds):
             return False
         if self.mask is None or other.mask is None:
             return self.mask is other.mask
@@ -68,7 +74,7 @@ class FramePrompt:
 
     def __hash__(self) -> int:
         pixels = None if self.mask is None else self.mask.tobytes()
-        return hash((self.points, self.positive, self.box, pixels))
+        return hash((self.points, self.positive, self.box, self.rounds, pixels))
 
 
 def _checked_points(points: object) -> tuple[Point, ...]:
@@ -86,6 +92,18 @@ def _checked_points(points: object) -> tuple[Point, ...]:
         check_finite(y, "y")
         check_finite(x, "x")
     return tuple((y, x) for y, x in array.tolist())
+
+
+def _checked_rounds(rounds: object, n_points: int) -> tuple[int, ...]:
+    counts = tuple(as_whole_number(count, "round") for count in rounds) if rounds else ()  # type: ignore[attr-defined]
+    if not counts:
+        return (n_points,)
+    if sum(counts) != n_points or counts[0] < 0 or min(counts[1:], default=1) < 1:
+        raise PromptError(
+            f"Rounds of {counts} points do not add up to the {n_points} point(s) given.",
+            remedy="Give the number of points of each round of clicking, in order.",
+        )
+    return counts
 
 
 def _checked_labels(positive: object, n_points: int) -> tuple[bool, ...]:

@@ -23,7 +23,7 @@ from napari_sam2.prompts.session_file import (
     SessionFile,
 )
 
-_PROMPT_FIELDS = {"object", "frame", "points", "positive", "box", "mask"}
+_PROMPT_FIELDS = {"object", "frame", "points", "positive", "box", "mask", "rounds"}
 
 
 def session_from_json(text: str, shape: Sequence[int] | None = None) -> SessionFile:
@@ -130,12 +130,14 @@ def _read_prompt(node: JsonNode, book: PromptBook, made_for: tuple[int, int, int
 def _frame_prompt(fields: dict[str, JsonNode], made_for: tuple[int, int, int]) -> FramePrompt:
     points = fields["points"].items() if "points" in fields else []
     positive = fields["positive"].items() if "positive" in fields else []
+    rounds = fields["rounds"].items() if "rounds" in fields else []
     box = [corner.number() for corner in fields["box"].items()] if "box" in fields else None
     return FramePrompt(
         points=tuple(tuple(value.number() for value in point.items()) for point in points),  # type: ignore[misc]
         positive=tuple(value.truth() for value in positive),
         box=box,  # type: ignore[arg-type]
         mask=_read_mask(fields["mask"], made_for) if "mask" in fields else None,
+        rounds=tuple(count.whole_number() for count in rounds),
     )
 
 

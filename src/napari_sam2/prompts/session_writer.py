@@ -51,6 +51,8 @@ def _prompt_text(object_id: int, frame: int, prompt: FramePrompt) -> str:
     entry: dict[str, object] = {"object": object_id, "frame": frame}
     if prompt.points:
         entry |= {"points": prompt.points, "positive": prompt.positive}
+    if len(prompt.rounds) > 1:
+        entry["rounds"] = prompt.rounds
     if prompt.box is not None:
         entry["box"] = prompt.box
     if prompt.mask is not None:

@@ -62,27 +62,27 @@ class Decider:
         current : ndarray of bool, shape (Y, X)
             The object's mask in that frame so far.
         refines : bool
-            The prompt only adds to the one that the frame was decided from before.
+            The last round only adds to the prompt that the frame was decided from before.
         """
         before = track.conditioning.get(frame)
         corrects = before.corrects if before else bool(track.done[frame])
         if prompt.mask is not None and not prompt.points and prompt.box is None:
             return Conditioning(frame, self._drawn(frame, prompt.mask), prompt.mask, corrects)
-        previous = None
-        if prompt.mask is not None:
-            previous = self._as_logits(prompt.mask)
+        conditioned = self._conditioned(track, frame) if corrects else self._unconditioned(frame)
+        rounds = _rounds(prompt)
+        previous = self._starting_logits(prompt, current if corrects else None)
         if before is not None and refines:
-            previous = before.prediction.logits
-        elif before is None and corrects and current.any():
-            previous = self._as_logits(current)
-        prediction = predict_points(
-            self._model,
-            self._cache.get(frame),
-            self._conditioned(track, frame) if corrects else self._unconditioned(frame),
-            prompt,
-            self._frame_shape,
-            previous,
-        )
+            rounds, previous = rounds[-1:], before.prediction.logits
+        for each in rounds:
+            prediction = predict_points(
+                self._model,
+                self._cache.get(frame),
+                conditioned,
+                each,
+                self._frame_shape,
+                previous,
+            )
+            previous = prediction.logits
         return Conditioning(frame, prediction, current, corrects)
 
     def from_mask(self, frame: int, mask: NDArray[np.bool_]) -> Conditioning:
@@ -99,6 +99,13 @@ class Decider:
         pointer = self._model.network.no_obj_ptr[0].float()
         return ObjectPrediction(logits, iou=1.0, presence=0.0, pointer=pointer)
 
+    def _starting_logits(
+        self, prompt: FramePrompt, current: NDArray[np.bool_] | None
+    ) -> Tensor | None:
+        if prompt.mask is not None:
+            return self._as_logits(prompt.mask)
+        return self._as_logits(current) if current is not None and current.any() else None
+
     def _as_logits(self, mask: NDArray[np.bool_]) -> Tensor:
         return drawn_logits(mask_to_input(mask, self._model.image_size, self._model.device))
 
@@ -113,3 +120,15 @@ class Decider:
         if not known.spatial:
             return self._unconditioned(frame)
         return self._propagator.attend(self._cache.get(frame), [known])
+
+
+def _rounds(prompt: FramePrompt) -> list[FramePrompt]:
+    """Return the prompt as it stood after each round of clicking."""
+    stages, points = [], 0
+    for count in prompt.rounds:
+        points += count
+        if points or prompt.box is not None:
+            stages.append(
+                FramePrompt(prompt.points[:points], prompt.positive[:points], box=prompt.box)
+            )
+    return stages

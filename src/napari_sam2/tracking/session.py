@@ -18,6 +18,7 @@ from napari_sam2.tracking.schedule import Schedule, Scope, count_visits, passes
 from napari_sam2.tracking.session_file import (
     restored_stack,
     saved_settings,
+    with_corrections,
     write_session_file,
 )
 from napari_sam2.tracking.settings import TrackingSettings
@@ -268,9 +269,8 @@ class TrackingSession:
         """Write prompts, accepted frames and settings to a session file, atomically."""
         with self._lock:
             masks = {pair: self._publisher.mask(*pair) for pair in self.accepted}
-            write_session_file(
-                path, self.prompts, masks, self.stack, self.settings, self.model.name
-            )
+            prompts = with_corrections(self.prompts, self._tracker.tracks)
+            write_session_file(path, prompts, masks, self.stack, self.settings, self.model.name)
 
     @classmethod
     def load(

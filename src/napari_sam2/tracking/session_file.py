@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from os import PathLike
 from typing import Any
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from napari_sam2.prompts import PromptBook, SessionFile, write_session
 from napari_sam2.stack import FrameStack
+from napari_sam2.tracking.object_track import ObjectTrack
 from napari_sam2.tracking.settings import TrackingSettings
 
 
@@ -53,6 +54,19 @@ def restored_stack(saved: SessionFile, data: Any, axis: int, contrast: Any) -> F
         contrast=contrast or saved.contrast or None,
         at=saved.at,
     )
+
+
+def with_corrections(prompts: PromptBook, tracks: Mapping[int, ObjectTrack]) -> PromptBook:
+    """Add to prompts that correct a tracked frame the mask that came of it.
+
+    Such a prompt, often one click on the background, means nothing without what was tracked.
+    """
+    book = prompts.copy()
+    for object_id, frame, prompt in prompts:
+        decided = tracks[object_id].conditioning[frame]
+        if decided.corrects and prompt.mask is None and decided.mask.any():
+            book.put(object_id, frame, replace(prompt, mask=decided.mask))
+    return book
 
 
 def saved_settings(saved: SessionFile) -> TrackingSettings:
