@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_sam2.errors import SessionError
 from napari_sam2.tracking.object_track import ObjectTrack
 from napari_sam2.types import Direction
 
@@ -27,6 +28,45 @@ class Scope:
     start: int
     stop: int
     object_ids: frozenset[int] | None
+
+    @classmethod
+    def of(
+        cls,
+        tracks: Mapping[int, ObjectTrack],
+        n_frames: int,
+        start: int | None,
+        stop: int | None,
+        object_ids: Iterable[int] | None,
+    ) -> Scope:
+        """Check what a user asks for; what is left out means everything.
+
+        Raises
+        ------
+        SessionError
+            There is nothing to follow, no such object, or no such range.
+        """
+        first = 0 if start is None else start
+        last = n_frames if stop is None else stop
+        if not 0 <= first < last <= n_frames:
+            raise SessionError(
+                f"Frames {first} to {last} (end excluded) are no range of this stack.",
+                remedy=f"Choose 0 <= start < stop <= {n_frames}.",
+            )
+        if not tracks:
+            raise SessionError(
+                "There is no object to follow yet.",
+                remedy="Click an object, or give a box or a mask, in any frame first.",
+            )
+        if object_ids is None:
+            return cls(first, last, None)
+        chosen = frozenset(object_ids)
+        unknown = sorted(chosen - tracks.keys())
+        if unknown:
+            raise SessionError(
+                f"There is no object {unknown[0]} in this session.",
+                remedy=f"Objects with prompts: {tuple(sorted(tracks))}.",
+            )
+        return cls(first, last, chosen)
 
     def tracks(self, tracks: Mapping[int, ObjectTrack]) -> list[ObjectTrack]:
         """Return the objects in scope, in the order of their ids."""
@@ -99,6 +139,17 @@ class Schedule:
                 if in_range and (frame, track.object_id) not in self.shown:
                     wanted[frame] = True
         return wanted
+
+
+def as_direction(direction: str | Direction) -> Direction:
+    """Turn a user's word into a direction, or raise `SessionError`."""
+    try:
+        return Direction(direction)
+    except ValueError:
+        raise SessionError(
+            f"The direction {direction!r} is unknown.",
+            remedy="Choose forward, backward or both.",
+        ) from None
 
 
 def passes(direction: Direction) -> tuple[Direction, ...]:

@@ -14,7 +14,7 @@ from napari_sam2.prompts import FramePrompt, PromptBook, read_session
 from napari_sam2.stack import FrameStack
 from napari_sam2.tracking.model import Model
 from napari_sam2.tracking.publishing import Publisher
-from napari_sam2.tracking.schedule import Schedule, Scope, count_visits, passes
+from napari_sam2.tracking.schedule import Schedule, Scope, as_direction, count_visits, passes
 from napari_sam2.tracking.session_file import (
     restored_stack,
     saved_settings,
@@ -242,8 +242,8 @@ class TrackingSession:
         DeviceError
             The device fails or has too little memory; the labels so far are kept.
         """
-        direction = _direction(direction)
-        scope = self._scope(start, stop, object_ids)
+        direction = as_direction(direction)
+        scope = Scope.of(self._tracker.tracks, self.n_frames, start, stop, object_ids)
         self._cancelled.clear()
         if recompute:
             for track in scope.tracks(self._tracker.tracks):
@@ -258,8 +258,9 @@ class TrackingSession:
         object_ids: Iterable[int] | None = None,
     ) -> int:
         """Return how many results `propagate` would hand out now."""
-        scope = self._scope(start, stop, object_ids)
-        return count_visits(scope.tracks(self._tracker.tracks), _direction(direction), scope)
+        tracks = self._tracker.tracks
+        scope = Scope.of(tracks, self.n_frames, start, stop, object_ids)
+        return count_visits(scope.tracks(tracks), as_direction(direction), scope)
 
     def cancel(self) -> None:
         """Stop the running propagation before its next result; may come from any thread."""
@@ -332,40 +333,9 @@ class TrackingSession:
                     break
                 yield result
 
-    def _scope(
-        self, start: int | None, stop: int | None, object_ids: Iterable[int] | None
-    ) -> Scope:
-        first = 0 if start is None else start
-        last = self.n_frames if stop is None else stop
-        if not 0 <= first < last <= self.n_frames:
-            raise SessionError(
-                f"Frames {first} to {last} (end excluded) are no range of this stack.",
-                remedy=f"Choose 0 <= start < stop <= {self.n_frames}.",
-            )
-        if not self._tracker.tracks:
-            raise SessionError(
-                "There is no object to follow yet.",
-                remedy="Click an object, or give a box or a mask, in any frame first.",
-            )
-        if object_ids is None:
-            return Scope(first, last, None)
-        return Scope(
-            first, last, frozenset(self._tracker.track(each).object_id for each in object_ids)
-        )
-
     def _checked_frame(self, frame: int) -> int:
         if not 0 <= frame < self.n_frames:
             raise SessionError(
                 f"There is no frame {frame}.", remedy=f"Frames go from 0 to {self.n_frames - 1}."
             )
         return frame
-
-
-def _direction(direction: str | Direction) -> Direction:
-    try:
-        return Direction(direction)
-    except ValueError:
-        raise SessionError(
-            f"The direction {direction!r} is unknown.",
-            remedy="Choose forward, backward or both.",
-        ) from None
