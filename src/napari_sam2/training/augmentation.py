@@ -39,15 +39,14 @@ class Look:
     shot_noise: float
     flicker: float
 
-    def apply(
-        self, frame: NDArray[np.float32], rng: np.random.Generator
-    ) -> NDArray[np.float32]:
+    def apply(self, frame: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
         """Change one frame (Y, X) in 0..1; the result is clipped to 0..1."""
         out = 1.0 - frame if self.invert else frame
         if self.light is not None:
             nodes = self.light.shape[0]
-            out = out * ndimage.zoom(self.light, frame.shape[0] / nodes, order=1, grid_mode=True,
-                                     mode="nearest")
+            out = out * ndimage.zoom(
+                self.light, frame.shape[0] / nodes, order=1, grid_mode=True, mode="nearest"
+            )
         if self.blur > 0:
             out = ndimage.gaussian_filter(out, self.blur, truncate=3.0)
         gain = self.gain * np.exp(rng.normal(0.0, self.flicker))
@@ -56,12 +55,12 @@ class Look:
             noise = rng.standard_normal(frame.shape, dtype=np.float32)
             spread = np.sqrt(self.read_noise**2 + self.shot_noise**2 * np.clip(out, 0.0, 1.0))
             out = out + noise * spread
-        return np.clip(out, 0.0, 1.0).astype(np.float32)
+        return np.asarray(np.clip(out, 0.0, 1.0), dtype=np.float32)
 
 
 def random_look(rng: np.random.Generator, strength: float = 1.0) -> Look:
     """Draw a look; `strength` 0 leaves frames as they are, 1 is the usual spread."""
-    noisy = rng.random() < 0.5 * min(strength, 1.0)  # noqa: PLR2004
+    noisy = rng.random() < 0.5 * min(strength, 1.0)
     blurred = rng.random() < 0.25 * strength
     uneven = rng.random() < 0.25 * strength
     gain = float(np.exp(rng.normal(0.0, 0.25 * strength)))

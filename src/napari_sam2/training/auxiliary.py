@@ -22,7 +22,7 @@ class DenseTargets:
     ----------
     objects : one channel, 1 on any object.
     borders : one channel, 1 where neighbours belong to different labels.
-    offsets : two channels, from the pixel to the centre of its object (y, x), in units of 32 pixels.
+    offsets : two channels (y, x), from the pixel to its object's centre, in units of 32 pixels.
     """
 
     objects: torch.Tensor

@@ -50,7 +50,7 @@ class ClipBatch:
     window: Window
 
     def network_input(self) -> torch.Tensor:
-        """Return all frames as (B T, 3, S, S), normalised as the official models' are, channels last."""
+        """Return all frames as (B T, 3, S, S), normalised as for the official models."""
         mean = self.images.new_tensor(_MEAN)[:, None, None]
         deviation = self.images.new_tensor(_DEVIATION)[:, None, None]
         images = (self.images.flatten(0, 1)[:, None] - mean) / deviation

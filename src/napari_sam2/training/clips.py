@@ -8,12 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_sam2.errors import TrainingError
 from napari_sam2.training.augmentation import random_look
 from napari_sam2.training.prompts import FirstPrompts, choose_objects, first_prompts
 from napari_sam2.training.sources import LabelledStack, sampling_weights
 from napari_sam2.training.warps import Warp, drifted, random_bend, random_matrix
 
-RandomClip = Callable[[np.random.Generator, int, int], tuple[NDArray[np.float32], NDArray[np.int32]]]
+RandomClip = Callable[
+    [np.random.Generator, int, int], tuple[NDArray[np.float32], NDArray[np.int32]]
+]
 """Makes synthetic frames: (rng, n_frames, size) -> image (T, S, S) in 0..1 and labels (T, S, S)."""
 
 _TRIES = 20
@@ -32,7 +35,8 @@ class ClipSettings:
     n_objects : int
         At most this many objects are prompted per clip.
     diameter : tuple of float
-        Typical diameter of a source's objects in the clip, pixels: drawn between these, evenly in the logarithm.
+        Typical diameter of a source's objects in the clip, in pixels: drawn between these,
+        evenly in the logarithm.
     min_area : int
         Smallest object in the first frame, pixels.
     synthetic : float
@@ -98,7 +102,13 @@ class ClipSampler:
         self._movies = np.array([bool(stack.video_axes) for stack in self.stacks])
 
     def draw(self, rng: np.random.Generator) -> TrainingClip:
-        """Draw one clip in which at least one object can be prompted."""
+        """Draw one clip in which at least one object can be prompted.
+
+        Raises
+        ------
+        TrainingError
+            No object is large enough in many tries.
+        """
         settings = self.settings
         for _ in range(_TRIES):
             image, labels = self._frames(rng)
@@ -107,13 +117,16 @@ class ClipSampler:
             )
             if ids.size:
                 break
+        else:
+            raise TrainingError(
+                f"No object of {settings.min_area} pixels in {_TRIES} clips of side {settings.size}.",
+                remedy="Label more objects, or allow smaller ones.",
+            )
         look = random_look(rng, settings.look)
         image = np.stack([look.apply(frame, rng) for frame in image])
         return TrainingClip(image, labels, first_prompts(labels[0], ids, rng))
 
-    def _frames(
-        self, rng: np.random.Generator
-    ) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    def _frames(self, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
         settings = self.settings
         if self.synthetic is not None and rng.random() < settings.synthetic:
             return self.synthetic(rng, settings.n_frames, settings.size)
@@ -133,7 +146,7 @@ class ClipSampler:
         frames = np.arange(n_frames) * stride
         # A stack shorter than the clip is played forth and back.
         frames = start + np.abs((frames + span - 1) % max(2 * span - 2, 1) - (span - 1))
-        if rng.random() < 0.5:  # noqa: PLR2004
+        if rng.random() < 0.5:
             frames = frames[::-1]
         warp = self._warp(image[frames[0]].shape, labels[frames[0]], stack.diameter, rng)
         return (
@@ -164,7 +177,7 @@ class ClipSampler:
         diameter: float,
         rng: np.random.Generator,
     ) -> Warp:
-        """Zoom so that objects get a drawn size, centred near an object, mostly inside the source."""
+        """Zoom so that objects get a drawn size, near an object, mostly inside the source."""
         size = self.settings.size
         low, high = np.log(self.settings.diameter)
         wanted = float(np.exp(rng.uniform(low, high)))
@@ -179,5 +192,5 @@ class ClipSampler:
             float(np.clip(c, margin, n - 1 - margin)) if n - 1 > 2 * margin else (n - 1) / 2
             for c, n in zip(shifted, shape, strict=True)
         ]
-        bend = random_bend(rng, size, 0.012) if rng.random() < 0.3 else None  # noqa: PLR2004
+        bend = random_bend(rng, size, 0.012) if rng.random() < 0.3 else None
         return Warp((inner[0], inner[1]), matrix, size, bend)

@@ -1,7 +1,7 @@
 """Decoding many objects of a batch of images at once, in a window of a larger frame.
 
-Prompt positions are encoded relative to the frame. Training on a 256 pixel window as though it were cut
-from the 512 pixel frame costs a quarter and leaves the encoding what it is at inference.
+Prompt positions are encoded relative to the frame. Training on a 256 pixel window as though it
+were cut from the 512 pixel frame costs a quarter and leaves the encoding what it is at inference.
 """
 
 from __future__ import annotations

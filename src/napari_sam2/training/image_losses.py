@@ -42,9 +42,7 @@ def coarse_masks(masks: torch.Tensor) -> torch.Tensor:
     return functional.avg_pool2d(masks.to(torch.float32)[:, None], _MASK_STRIDE)[:, 0]
 
 
-def first_prompt(
-    batch: ClipBatch, use_boxes: bool
-) -> tuple[torch.Tensor, torch.Tensor]:
+def first_prompt(batch: ClipBatch, use_boxes: bool) -> tuple[torch.Tensor, torch.Tensor]:
     """Return points (N, P, 2) and labels (N, P) of every object: one click, or two box corners."""
     n = len(batch.object_ids)
     if use_boxes:
@@ -117,7 +115,7 @@ def prompted_losses(
     mask, _ = chosen_mask(prediction, multimask=not use_boxes)
     iou = float(mask_iou(mask.detach(), target).mean())
     if draws[1] < phase.corrections:
-        click, kind = correction_points(mask.detach() > 0, target > 0.5, generator)  # noqa: PLR2004
+        click, kind = correction_points(mask.detach() > 0, target > 0.5, generator)
         click = (click + 0.5) * _MASK_STRIDE - 0.5
         points = torch.cat([points, click[:, None]], dim=1)
         labels = torch.cat([labels, kind[:, None]], dim=1)

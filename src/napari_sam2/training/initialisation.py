@@ -17,6 +17,8 @@ from torch import nn
 
 from napari_sam2.network import Sam2
 from napari_sam2.network.attention import Attention
+from napari_sam2.network.memory_encoder import ConvNextBlock
+from napari_sam2.network.two_way import TwoWayBlock
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +30,10 @@ class LocalityPrior:
     peak : float
         Attention logit of a token with the pixel right under it.
     finest, coarsest : float
-        Standard deviations of the kernels of the finest and the coarsest attention head, as shares of
-        the frame's side.
+        Standard deviations of the kernels of the finest and the coarsest attention head, as
+        shares of the frame's side.
     embedding : float
-        Standard deviation of the learned tokens and prompt kinds, small beside the position encoding.
+        Standard deviation of the learned tokens and prompt kinds, in channels without position.
     """
 
     peak: float = 6.0
@@ -71,6 +73,7 @@ def initialise_locality(
             embedding.weight[:, :used] = 0.0
             embedding.weight[:, count : count + used] = 0.0
     for layer in network.memory_encoder.fuser.layers:
+        assert isinstance(layer, ConvNextBlock)
         nn.init.constant_(layer.gamma, 0.1)
     for parameter in (network.maskmem_tpos_enc, network.no_mem_embed, network.no_obj_ptr):
         nn.init.trunc_normal_(parameter, std=0.02, generator=generator)
@@ -79,6 +82,7 @@ def initialise_locality(
 def _cross_attentions(network: Sam2) -> Iterator[Attention]:
     transformer = network.sam_mask_decoder.transformer
     for layer in transformer.layers:
+        assert isinstance(layer, TwoWayBlock)
         yield layer.cross_attn_token_to_image
         yield layer.cross_attn_image_to_token
     yield transformer.final_attn_token_to_image
@@ -86,7 +90,7 @@ def _cross_attentions(network: Sam2) -> Iterator[Attention]:
 
 def _embeddings(network: Sam2) -> Iterator[nn.Embedding]:
     encoder, decoder = network.sam_prompt_encoder, network.sam_mask_decoder
-    yield from encoder.point_embeddings
+    yield from (kind for kind in encoder.point_embeddings if isinstance(kind, nn.Embedding))
     yield from (encoder.not_a_point_embed, encoder.no_mask_embed)
     yield from (decoder.iou_token, decoder.mask_tokens, decoder.obj_score_token)
 

@@ -1,4 +1,4 @@
-"""The training loop: resumable, bounded by steps or by the clock, every step a function of its number."""
+"""The training loop: resumable, bounded by steps or the clock, each step decided by its number."""
 
 from __future__ import annotations
 

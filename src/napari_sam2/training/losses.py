@@ -17,11 +17,11 @@ class LossWeights:
     focal, dice, iou, object_score : float
         Weights of SAM 2's four losses.
     balanced : float
-        Weight of cross-entropy averaged over object and background apart. Focal loss alone first learns
-        that small objects are nowhere and stays there for long; this one does not.
+        Weight of cross-entropy averaged over object and background apart. Focal loss alone first
+        learns that small objects are nowhere and stays there for long; this one does not.
     others : float
-        Share of the mask loss given to the masks that are not the best of their object: a little of it
-        early keeps all of them learning.
+        Share of the mask loss given to all masks alike, not to the best of their object: early
+        on it keeps all of them learning.
     """
 
     focal: float = 20.0
@@ -75,8 +75,8 @@ def dice_loss(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
 
 
 def mask_iou(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """Intersection over union of the masks cut at logit 0 and target 0.5; 1 where both are empty."""
-    predicted, wanted = logits > 0, target > 0.5  # noqa: PLR2004
+    """IoU of the masks cut at logit 0 and target 0.5; 1 where both are empty."""
+    predicted, wanted = logits > 0, target > 0.5
     overlap = (predicted & wanted).sum(dim=(-2, -1)).to(torch.float32)
     union = (predicted | wanted).sum(dim=(-2, -1)).to(torch.float32)
     return torch.where(union > 0, overlap / union.clamp(min=1.0), torch.ones_like(union))
@@ -120,7 +120,7 @@ def prediction_losses(
     MaskLosses
     """
     masks = masks.float()
-    present = (target > 0.5).flatten(1).any(dim=1).to(masks.dtype)  # noqa: PLR2004
+    present = (target > 0.5).flatten(1).any(dim=1).to(masks.dtype)
     wanted = target[:, None].expand_as(masks)
     each = weights.dice * dice_loss(masks, wanted)
     if weights.focal > 0:

@@ -30,7 +30,10 @@ class FirstPrompts:
 
 
 def border_distance(labels: NDArray[np.integer]) -> NDArray[np.float32]:
-    """Distance of every pixel to the nearest pixel of another label, at least 0.5; frame edges do not count."""
+    """Distance of every pixel to the nearest other label, at least 0.5.
+
+    The frame's edges are no borders.
+    """
     differs = np.zeros(labels.shape, bool)
     vertical = labels[1:] != labels[:-1]
     horizontal = labels[:, 1:] != labels[:, :-1]
@@ -41,7 +44,7 @@ def border_distance(labels: NDArray[np.integer]) -> NDArray[np.float32]:
     if not differs.any():
         return np.full(labels.shape, max(labels.shape), np.float32)
     distance = ndimage.distance_transform_edt(~differs)
-    return (distance + 0.5).astype(np.float32)
+    return np.asarray(distance + 0.5, dtype=np.float32)
 
 
 def choose_objects(
@@ -71,7 +74,7 @@ def first_prompts(
     object_ids : ndarray of int32, shape (K,)
         The objects to prompt.
     central : float
-        Probability of the most interior pixel; otherwise any pixel, more likely far from the border.
+        Probability of the most interior pixel; otherwise any, more likely far from the border.
     jitter : float
         Standard deviation of each box side relative to the object's size (at most 12 pixels).
     """
@@ -106,7 +109,7 @@ def correction_points(
     Parameters
     ----------
     predicted, target : bool tensor, shape (N, Y, X)
-        Where nothing is wrong the click falls on the object (or anywhere, as background, if there is none).
+        Where nothing is wrong the click falls on the object; without one, anywhere.
 
     Returns
     -------
@@ -115,7 +118,7 @@ def correction_points(
     labels : int64 tensor, shape (N,)
         1 on missed object, 0 on wrongly covered background.
     """
-    n, height, width = target.shape
+    n, _, width = target.shape
     wrong = predicted ^ target
     flat_target = target.flatten(1)
     weights = wrong.flatten(1).to(torch.float32)

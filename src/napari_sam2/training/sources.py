@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tifffile
@@ -52,13 +53,13 @@ class LabelledStack:
         return np.moveaxis(self.image, axis, 0), np.moveaxis(self.labels, axis, 0)
 
 
-def stretch_contrast(image: NDArray[np.generic]) -> NDArray[np.uint8]:
+def stretch_contrast(image: NDArray[Any]) -> NDArray[np.uint8]:
     """Stretch to uint8 by the 0.1 and 99.9 percentiles of the whole array."""
     low, high = np.percentile(image, [0.1, 99.9])
     if high <= low:
         return np.zeros(image.shape, np.uint8)
     scaled = (image.astype(np.float32) - np.float32(low)) * np.float32(255.0 / (high - low))
-    return np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(np.rint(scaled), 0, 255), dtype=np.uint8)
 
 
 def median_diameter(labels: NDArray[np.integer]) -> float:
@@ -72,7 +73,7 @@ def median_diameter(labels: NDArray[np.integer]) -> float:
 
 
 def make_stack(
-    image: NDArray[np.generic],
+    image: NDArray[Any],
     labels: NDArray[np.integer],
     *,
     name: str,
@@ -125,7 +126,7 @@ def make_stack(
 def _default_video_axes(shape: tuple[int, ...]) -> tuple[int, ...]:
     if shape[0] == 1:
         return ()
-    return (0, 1, 2) if 2 * min(shape) >= max(shape) // 2 and min(shape) >= 32 else (0,)  # noqa: PLR2004
+    return (0, 1, 2) if 2 * min(shape) >= max(shape) // 2 and min(shape) >= 32 else (0,)
 
 
 def read_sources(folders: Iterable[Path | str]) -> tuple[LabelledStack, ...]:

@@ -45,7 +45,7 @@ class TrainingState:
         """Start from a network (which is trained in place)."""
         torch.manual_seed(recipe.seed)
         dense = DenseHeads(network.config)
-        network.to(memory_format=torch.channels_last)
+        _to_channels_last(network)
         average = copy.deepcopy(network).eval().requires_grad_(False)
         groups = _groups((network, dense), recipe.weight_decay)
         return cls(network, dense, average, torch.optim.AdamW(groups, lr=0.0, betas=(0.9, 0.98)))
@@ -101,8 +101,16 @@ class TrainingState:
             ) from error
 
 
+def _to_channels_last(network: nn.Module) -> None:
+    """Lay out kernels as channels last, in place: the faster convolutions on CPU and GPU alike."""
+    for parameter in network.parameters():
+        if parameter.ndim == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+
+
 def _groups(modules: tuple[nn.Module, ...], weight_decay: float) -> list[dict[str, object]]:
-    decayed, others = [], []
+    decayed: list[nn.Parameter] = []
+    others: list[nn.Parameter] = []
     for module in modules:
         for parameter in module.parameters():
             (decayed if parameter.ndim > 1 else others).append(parameter)

@@ -1,4 +1,4 @@
-"""The losses of the frames after the prompted one: remember, attend, decode, as in SAM 2 (section 4).
+"""The losses of the frames after the prompted one: remember, attend, decode, as in SAM 2.
 
 Semantics are those of inference: the prompted frame's mask is remembered as cut, tracked ones as
 probabilities; conditioning frames take the last temporal slot, a frame d back takes slot d - 1.
@@ -92,12 +92,10 @@ def tracked_losses(
         conditioned = _attend(network, current, batch, memory, reach)
         n = len(batch.object_ids)
         nowhere = conditioned.new_zeros((n, 1, 2)), torch.full((n, 1), -1)
-        prediction = decode(
-            network, current, conditioned, batch.clip_index, *nowhere, batch.window
-        )
+        prediction = decode(network, current, conditioned, batch.clip_index, *nowhere, batch.window)
         target = coarse_masks(batch.masks(frame))
         losses.append(four_mask_losses(prediction, target, phase.losses))
-        present = (target > 0.5).flatten(1).any(dim=1)  # noqa: PLR2004
+        present = (target > 0.5).flatten(1).any(dim=1)
         mask, choice = chosen_mask(prediction, multimask=True)
         ious.append(mask_iou(mask.detach(), target)[present])
         if frame + 1 < n_frames:

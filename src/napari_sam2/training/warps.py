@@ -39,7 +39,7 @@ class Warp:
         return float(np.sqrt(abs(np.linalg.det(self.matrix))))
 
     def coordinates(self, supersampling: int = 1) -> torch.Tensor:
-        """Source (y, x) of every output pixel, float32, shape (n, n, 2), n = size x supersampling."""
+        """Source (y, x) of every output pixel, shape (n, n, 2), n = size x supersampling."""
         n = self.size * supersampling
         line = (torch.arange(n, dtype=torch.float32) + 0.5) / supersampling - 0.5 * self.size
         grid = torch.stack(torch.meshgrid(line, line, indexing="ij"), dim=-1)
@@ -82,8 +82,8 @@ def _normalised(yx: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
 
 
 def random_matrix(rng: np.random.Generator, step: float) -> NDArray[np.float64]:
-    """Rotation by any angle (or a quarter turn), flip, mild anisotropy; `step` source pixels per pixel."""
-    quarter_turns = rng.random() < 0.5  # noqa: PLR2004
+    """Return a rotation with flip and mild anisotropy, of `step` source pixels per pixel."""
+    quarter_turns = rng.random() < 0.5
     angle = rng.integers(4) * np.pi / 2 if quarter_turns else rng.uniform(0, 2 * np.pi)
     stretch = np.exp(rng.normal(0.0, 0.08))
     shape = np.diag([stretch, 1.0 / stretch])
