@@ -57,7 +57,7 @@ def test_recall_places_slots_and_pointers():
     recalled = recall(9, {0: memory(0), 20: memory(20)}, recent, memory_frames=7, max_pointers=16)
     assert recalled.layout.slots == (6, 6, 5, 4, 3, 2, 1, 0)
     assert [int(t[0, 0]) for t in recalled.spatial] == [0, 20, 3, 4, 5, 6, 7, 8]
-    assert recalled.layout.pointer_distances == (9, 1, 2, 3, 4, 5, 6, 7, 8)
+    assert recalled.distances == (9, 1, 2, 3, 4, 5, 6, 7, 8)
     assert [int(p[0]) for p in recalled.pointers] == [0, 8, 7, 6, 5, 4, 3, 2, 1]
 
 
@@ -65,5 +65,5 @@ def test_recall_going_backward_leaves_out_pointers_of_lower_frames():
     recent = RecentMemory(-1, spatial=6, pointers=15)
     recent.append(memory(9))
     recalled = recall(8, {0: memory(0), 10: memory(10)}, recent, memory_frames=7, max_pointers=16)
-    assert recalled.layout.pointer_distances == (2, 1)
+    assert recalled.distances == (2, 1)
     assert recalled.layout.slots == (6, 6, 0)

@@ -339,3 +339,24 @@ def test_corrections_of_tracked_frames_are_saved_with_their_mask(model, stack, t
     session.save(tmp_path / "clicks.json")
     again = TrackingSession.load(tmp_path / "clicks.json", model, stack)
     np.testing.assert_array_equal(again.prompts.get(1, 7).mask, corrected.masks[0])
+
+
+def test_objects_prompted_in_different_frames_share_batches(model, stack, monkeypatch):
+    sizes = []
+    real = type(model.network).attend_memory
+
+    def attend(network, stride16, *args, **kwargs):
+        sizes.append(len(stride16))
+        return real(network, stride16, *args, **kwargs)
+
+    monkeypatch.setattr(type(model.network), "attend_memory", attend)
+    stack = np.concatenate([stack, stack])
+    together = TrackingSession(model, stack, keep_logits=True)
+    for object_id in range(1, 5):
+        together.add_points(object_id, object_id, [(8 * object_id, 9 * object_id)])
+    logits = {r.frame: r.logits for r in together.propagate("forward")}
+    assert max(sizes) == 4
+    alone = TrackingSession(model, stack, keep_logits=True)
+    alone.add_points(2, 2, [(16, 18)])
+    for result in alone.propagate("forward"):
+        np.testing.assert_allclose(result.logits[0], logits[result.frame][1], atol=1e-4)

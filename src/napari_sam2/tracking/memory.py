@@ -71,18 +71,18 @@ class RecentMemory:
 
 @dataclass(frozen=True, slots=True)
 class MemoryLayout:
-    """Where the tokens of an object's memory come from; objects of one layout form a batch.
+    """How an object's memory is laid out in tokens; objects of one layout form a batch.
 
     Attributes
     ----------
     slots : tuple of int
         Temporal slot of each spatial memory.
-    pointer_distances : tuple of int
-        Signed distance in frames to each pointer, along the pass.
+    pointers : int
+        Number of object pointers.
     """
 
     slots: tuple[int, ...]
-    pointer_distances: tuple[int, ...]
+    pointers: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,11 +94,14 @@ class Recall:
     layout : MemoryLayout
     spatial : tuple of Tensor, each (h w, memory width)
     pointers : tuple of Tensor, each (C,)
+    distances : tuple of int
+        From each pointer's frame, along the pass.
     """
 
     layout: MemoryLayout
     spatial: tuple[Tensor, ...]
     pointers: tuple[Tensor, ...]
+    distances: tuple[int, ...]
 
 
 def nearest_conditioning(frames: Iterable[int], frame: int, limit: int | None) -> tuple[int, ...]:
@@ -143,7 +146,8 @@ def recall(
             spatial.append(memory.tokens)
     pointers += [(d, memory.pointer) for d, memory in reversed(passed) if d < max_pointers]
     return Recall(
-        MemoryLayout(tuple(slots), tuple(distance for distance, _ in pointers)),
+        MemoryLayout(tuple(slots), len(pointers)),
         tuple(spatial),
         tuple(pointer for _, pointer in pointers),
+        tuple(distance for distance, _ in pointers),
     )

@@ -92,26 +92,33 @@ class Propagator:
 
     def attend(self, features: ImageFeatures, recalls: Sequence[Recall]) -> Tensor:
         """Condition the frame's features on the memories of N objects of one layout."""
-        model, layout = self._model, recalls[0].layout
-        height, width = features.stride16.shape[2:]
+        model = self._model
         split = model.config.pointer_tokens
-        rows = [
-            torch.cat([*r.spatial, *(p.unflatten(0, (split, -1)) for p in r.pointers)])
+        memory = [
+            torch.cat([*r.spatial, *(pointer.unflatten(0, (split, -1)) for pointer in r.pointers)])
             for r in recalls
         ]
-        positions = [model.network.memory_position(height, width, slot)[0] for slot in layout.slots]
-        if layout.pointer_distances:
-            reach = max(1, self._max_pointers - 1)
-            ages = torch.tensor(layout.pointer_distances, device=model.device) / reach
-            position = model.network.pointer_position(ages)
-            positions.append(position.repeat_interleave(split, dim=0))
         return model.network.attend_memory(
             features.stride16.expand(len(recalls), -1, -1, -1),
             features.position,
-            torch.stack(rows).to(features.stride16.dtype),
-            torch.cat(positions)[None].to(features.stride16.dtype),
-            pointer_tokens=split * len(layout.pointer_distances),
+            torch.stack(memory).to(features.stride16.dtype),
+            self._positions(features, recalls).to(features.stride16.dtype),
+            pointer_tokens=split * recalls[0].layout.pointers,
         )
+
+    def _positions(self, features: ImageFeatures, recalls: Sequence[Recall]) -> Tensor:
+        """Encode where and when the memories of N objects were, (N, M, memory width)."""
+        network, layout = self._model.network, recalls[0].layout
+        height, width = features.stride16.shape[2:]
+        spatial = [network.memory_position(height, width, slot) for slot in layout.slots]
+        position = torch.cat(spatial, dim=1).expand(len(recalls), -1, -1)
+        if not layout.pointers:
+            return position
+        reach = max(1, self._max_pointers - 1)
+        ages = torch.tensor([r.distances for r in recalls], device=position.device) / reach
+        pointers = network.pointer_position(ages.flatten()).unflatten(0, ages.shape)
+        tokens = pointers.repeat_interleave(self._model.config.pointer_tokens, dim=1)
+        return torch.cat((position, tokens), dim=1)
 
     def _conditioning_memory(self, track: ObjectTrack, frame: int) -> FrameMemory:
         kept = track.conditioning_memory
