@@ -52,6 +52,12 @@ def test_colours_are_channels(tmp_path):
     assert frames.stack.n_channels == 3
 
 
+def test_an_axis_taken_for_colours_can_be_the_video(tmp_path):
+    path = tmp_path / "three.tif"
+    tifffile.imwrite(path, np.zeros((3, 8, 9), dtype=np.uint8))
+    assert open_frames(path, axis="0").stack.shape == (3, 8, 9)
+
+
 def test_axes_are_found_by_letter_and_number():
     assert axis_number("y", "TZYX") == 2
     assert axis_number("0", "TZYX") == 0

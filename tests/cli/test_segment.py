@@ -13,6 +13,7 @@ from skimage.io import imread
 
 from napari_sam2 import TrackingSession
 from napari_sam2.cli import main
+from napari_sam2.errors import StackError
 from napari_sam2.evaluation import iou
 from napari_sam2.prompts import read_prompts
 
@@ -83,6 +84,23 @@ def test_ctrl_c_keeps_what_is_done(small_stack, tmp_path, monkeypatch, capsys):
     labels = tifffile.imread(out)
     assert labels[1].any()
     assert not labels[2].any()
+
+
+def test_an_error_on_the_way_keeps_what_is_done(small_stack, tmp_path, monkeypatch, capsys):
+    propagate = TrackingSession.propagate
+
+    def failing(self, *arguments, **options):
+        yield next(iter(propagate(self, *arguments, **options)))
+        raise StackError("Frame 2 cannot be read.", safe="Labels are kept.", remedy="Copy it.")
+
+    monkeypatch.setattr(TrackingSession, "propagate", failing)
+    out = tmp_path / "out.tif"
+    given = (small_stack.image, "-p", small_stack.prompts, "-o", out)
+    assert segment(*given, "--direction", "forward") == 1
+    shown = capsys.readouterr().err
+    assert "Frame 2 cannot be read." in shown
+    assert f"done are in {out}" in shown
+    assert tifffile.imread(out)[1].any()
 
 
 @pytest.mark.parametrize("option", ["-o", "--overlay", "--session"])

@@ -57,6 +57,22 @@ def test_a_single_image_is_one_frame(tmp_path):
     assert stack.shape == truth.shape == (1, 8, 9)
 
 
+def test_three_frames_are_no_colours_where_labels_say_so(tmp_path):
+    image = np.zeros((3, 8, 9), dtype=np.uint8)
+    write_pair(tmp_path, "three", image, np.ones((3, 8, 9), dtype=np.uint16))
+    stack, truth = read_pair(find_pairs(tmp_path)[0])
+    assert stack.shape == truth.shape == (3, 8, 9)
+    assert stack.n_channels == 1
+
+
+def test_colours_are_no_frames_where_labels_say_so(tmp_path):
+    image = np.zeros((8, 9, 3), dtype=np.uint8)
+    write_pair(tmp_path, "colour", image, np.ones((8, 9), dtype=np.uint16))
+    stack, truth = read_pair(find_pairs(tmp_path)[0])
+    assert stack.shape == truth.shape == (1, 8, 9)
+    assert stack.n_channels == 3
+
+
 def test_labels_of_another_shape_are_refused(tmp_path):
     write_pair(tmp_path, "odd", labels=np.ones((2, 8, 8), dtype=np.uint16))
     with pytest.raises(EvaluationError, match=r"\(2, 8, 8\).*\(2, 8, 9\)"):

@@ -86,7 +86,7 @@ def test_cancelling_keeps_the_finished_stacks(folder, model):
 
     def cancelled() -> bool:
         asked.append(1)
-        return len(asked) > 3
+        return len(asked) > 5
 
     report = evaluate_folder(folder, model, cancelled=cancelled)
     assert not report.complete

@@ -53,7 +53,7 @@ def open_frames(path: Path, *, axis: str = "auto", at: Sequence[str] = ()) -> Fr
     stack = FrameStack(
         opened.data,
         axis=0 if video is None else video,
-        channel_axis=guess.channel,
+        channel_axis=None if video == guess.channel else guess.channel,
         at=positions,
     )
     return Frames(stack, _label_axes(opened, video), _label_scale(opened, video, guess))

@@ -38,7 +38,7 @@ class Interrupt:
         self.happened = True
         if self._stop is not None:
             self._stop()
-        typer.echo("\nStopping after this frame; Ctrl-C again stops at once.", err=True)
+        typer.echo("\nStopping after this frame; Ctrl-C again drops everything.", err=True)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -23,7 +24,7 @@ def check_output(path: Path, error: type[Sam2Error], *, inputs: Iterable[Path] =
     Raises
     ------
     Sam2Error
-        Of the given type, if the path is an input, or its folder is missing.
+        Of the given type, if the path is an input, or its folder is missing or read-only.
     """
     if any(path.resolve() == given.resolve() for given in inputs):
         raise error(
@@ -36,4 +37,9 @@ def check_output(path: Path, error: type[Sam2Error], *, inputs: Iterable[Path] =
         raise error(
             f"There is no folder {folder}.",
             remedy="Make it first, or give another path for the output.",
+        )
+    if not os.access(folder, os.W_OK):
+        raise error(
+            f"The folder {folder} may not be written to.",
+            remedy="Give another path for the output.",
         )

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from napari_sam2.cli.interrupts import soft_interrupt
+from napari_sam2.errors import Sam2Error
 from napari_sam2.types import Direction, FrameMasks
 
 if TYPE_CHECKING:
@@ -25,7 +27,9 @@ class RunOutcome:
     seconds : float
         Wall time of prompting and propagating.
     complete : bool
-        False if Ctrl-C stopped it.
+        False if Ctrl-C or an error stopped it.
+    error : Sam2Error, optional
+        What stopped it; the session's labels hold the frames before.
     mean_scores : dict of int to float
         Mean quality 0..1 of each object over the frames where it was found.
     """
@@ -34,6 +38,7 @@ class RunOutcome:
     seconds: float
     complete: bool
     mean_scores: dict[int, float]
+    error: Sam2Error | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +53,9 @@ class Range:
 def run_session(
     session: TrackingSession, book: PromptBook, over: Range, *, title: str
 ) -> RunOutcome:
-    """Give a session its prompts and propagate them, with a bar; Ctrl-C keeps what is done.
+    """Give a session its prompts and propagate them, with a bar.
+
+    Ctrl-C, and an error while propagating, keep what is done: both are told in the outcome.
 
     Parameters
     ----------
@@ -64,25 +71,32 @@ def run_session(
     -------
     RunOutcome
     """
-    from tqdm import tqdm
-
     start = time.perf_counter()
     scores = _MeanScores()
-    results = 0
+    stopped_by: Sam2Error | None = None
     with soft_interrupt(session.cancel) as interrupt:
         for object_id, frame, prompt in book:
             if interrupt.happened:
                 break
             add_prompt(session, object_id, frame, prompt)
-        if not interrupt.happened:
-            steps = session.planned_frames(over.direction, over.start, over.stop)
-            masks = session.propagate(over.direction, start=over.start, stop=over.stop)
-            bar = tqdm(masks, desc=title, total=steps, unit="frame", disable=None)
-            for result in bar:
-                results += 1
-                scores.add(result)
-        complete = not interrupt.happened
-    return RunOutcome(results, time.perf_counter() - start, complete, scores.means())
+        try:
+            if not interrupt.happened:
+                for result in _with_bar(session, over, title):
+                    scores.add(result)
+        except Sam2Error as error:
+            stopped_by = error
+        complete = not interrupt.happened and stopped_by is None
+    seconds = time.perf_counter() - start
+    return RunOutcome(scores.results, seconds, complete, scores.means(), stopped_by)
+
+
+def _with_bar(session: TrackingSession, over: Range, title: str) -> Iterable[FrameMasks]:
+    from tqdm import tqdm
+
+    steps = session.planned_frames(over.direction, over.start, over.stop)
+    masks = session.propagate(over.direction, start=over.start, stop=over.stop)
+    bar: Iterable[FrameMasks] = tqdm(masks, desc=title, total=steps, unit="frame", disable=None)
+    return bar
 
 
 def add_prompt(session: TrackingSession, object_id: int, frame: int, prompt: FramePrompt) -> None:
@@ -99,10 +113,12 @@ class _MeanScores:
     """Running means of the scores of each object where it has a mask."""
 
     def __init__(self) -> None:
+        self.results = 0
         self._sums: dict[int, float] = {}
         self._counts: dict[int, int] = {}
 
     def add(self, result: FrameMasks) -> None:
+        self.results += 1
         for object_id, score, mask in zip(
             result.object_ids, result.scores.tolist(), result.masks, strict=True
         ):

@@ -111,6 +111,8 @@ def run_sample(sample: SampleStack, frame: PromptFrame, model: Model, folder: Pa
     session = TrackingSession(model, stack)
     outcome = run_session(session, book, Range(), title=sample.name)
     write_labels(labels, session.labels, axes=sample.axes, scale=sample.scale)
+    if outcome.error is not None:
+        raise outcome.error
     write_sheet(picture, stack, session.labels)
     board = Scoreboard(sample.labels, prompts)
     board.record_labels(session.labels)

@@ -13,7 +13,7 @@ import typer
 from napari_sam2.cli.interrupts import INTERRUPTED_EXIT_CODE
 from napari_sam2.cli.options import DeviceOption, ImageSizeOption, JsonOption, ModelOption
 from napari_sam2.cli.outputs import check_output
-from napari_sam2.errors import LabelsError
+from napari_sam2.errors import LabelsError, Sam2Error
 from napari_sam2.types import Direction
 
 if TYPE_CHECKING:
@@ -114,6 +114,8 @@ def segment(
     tracking = TrackingSession(loaded, frames.stack)
     outcome = run_session(tracking, book, Range(direction, start, stop), title=stack.name)
     _write(tracking, frames, output, overlay, session)
+    if outcome.error is not None:
+        raise _after_writing(outcome.error, output) from outcome.error
     summary = SegmentSummary(
         stack=str(stack),
         shape=frames.stack.shape,
@@ -150,6 +152,12 @@ def summarise_objects(session: TrackingSession, outcome: RunOutcome) -> tuple[Ob
         )
         for object_id in session.object_ids
     )
+
+
+def _after_writing(error: Sam2Error, output: Path) -> Sam2Error:
+    """Say of an error where the frames before it are."""
+    safe = f"The labels of the frames that were done are in {output}."
+    return type(error)(error.happened, safe=safe, remedy=error.remedy)
 
 
 def _write(

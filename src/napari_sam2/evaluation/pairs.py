@@ -116,11 +116,14 @@ def read_pair(pair: LabelledPair) -> tuple[FrameStack, NDArray[np.integer]]:
             f"{pair.labels} holds {truth.dtype}, not label ids.",
             remedy="Save the labels as integers, 0 = background.",
         )
-    if truth.ndim == 2:
-        truth = truth[np.newaxis]
     opened = open_stack(pair.image)
     guess = guess_axes(opened.data.shape, labels=tuple(opened.axes))
-    stack = FrameStack(opened.data, guess.video, channel_axis=guess.channel)
+    # Three frames may look like three channels, but not to who has a label for each of them.
+    channel = None if tuple(opened.data.shape) == truth.shape else guess.channel
+    video = 0 if channel is None and truth.ndim == 3 else guess.video
+    stack = FrameStack(opened.data, video, channel_axis=channel)
+    if truth.ndim == 2:
+        truth = truth[np.newaxis]
     if truth.shape != stack.shape:
         raise EvaluationError(
             f"{pair.labels.name} has the shape {truth.shape}, "
