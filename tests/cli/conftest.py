@@ -24,9 +24,9 @@ class SmallStack:
 
 @pytest.fixture
 def small_stack(tmp_path: Path) -> SmallStack:
-    """Three frames of 64 x 64 pixels."""
-    y, x = np.mgrid[:64, :64]
-    truth = np.zeros((3, 64, 64), dtype=np.uint16)
+    """Three frames of 192 x 192 pixels."""
+    y, x = np.mgrid[:192, :192]
+    truth = np.zeros((3, 192, 192), dtype=np.uint16)
     for frame, plane in enumerate(truth):
         plane[np.hypot(y - 20, x - 20 - frame) < 9] = 1
         plane[np.hypot(y - 44, x - 46 + frame) < 8] = 2

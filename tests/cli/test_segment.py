@@ -37,7 +37,7 @@ def test_clicks_become_labels_in_every_frame(small_stack, tmp_path, capsys):
         assert iou(labels == object_id, small_stack.truth == object_id) > 0.6
     summary = json.loads(capsys.readouterr().out)
     assert summary["complete"] is True
-    assert summary["shape"] == [3, 64, 64]
+    assert summary["shape"] == [3, 192, 192]
     assert summary["axes"] == "ZYX"
     for found in summary["objects"]:
         assert found["pixels"] == np.count_nonzero(labels == found["object_id"])

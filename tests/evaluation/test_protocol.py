@@ -28,8 +28,8 @@ def model():
 
 def write_disks(folder: Path, name: str, frames: int) -> np.ndarray:
     """Two bright disks that drift; a single frame is written as a plain image."""
-    y, x = np.mgrid[:64, :64]
-    truth = np.zeros((frames, 64, 64), dtype=np.uint16)
+    y, x = np.mgrid[:192, :192]
+    truth = np.zeros((frames, 192, 192), dtype=np.uint16)
     for frame, plane in enumerate(truth):
         plane[np.hypot(y - 20, x - 20 - frame) < 9] = 1
         plane[np.hypot(y - 44, x - 46 + frame) < 8] = 2
@@ -95,7 +95,7 @@ def test_cancelling_keeps_the_finished_stacks(folder, model):
 
 def test_stacks_without_objects_are_passed_over(folder, model):
     labels = folder / "images" / "one_labels.tif"
-    tifffile.imwrite(labels, np.zeros((64, 64), dtype=np.uint16))
+    tifffile.imwrite(labels, np.zeros((192, 192), dtype=np.uint16))
     report = evaluate_folder(folder / "images", model)
     assert report.complete
     assert report.sequences == ()
