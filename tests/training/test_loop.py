@@ -81,6 +81,14 @@ def test_journal_tells_phases_and_tracked_iou(tiny_config, stacks, tmp_path):
     assert all(0 <= float(record["val"]) <= 1 for record in records if "val" in record)
 
 
+@pytest.mark.parametrize("freeze", [True, False])
+def test_batch_statistics_move_only_where_they_may(tiny_config, stacks, tmp_path, freeze):
+    phase = replace(STILLS, steps=2, freeze_statistics=freeze)
+    state = train(fresh(tiny_config), stacks, replace(RECIPE, phases=(phase,)), tmp_path)
+    mean = state.network.image_encoder.trunk.stem[0][1].running_mean
+    assert bool((mean == 0).all()) is freeze
+
+
 def test_minutes_end_the_run(tiny_config, stacks, tmp_path):
     state = train(fresh(tiny_config), stacks, RECIPE, tmp_path, minutes=0.0)
     assert state.step == 0

@@ -103,7 +103,10 @@ class ClipBatches(IterableDataset[ClipBatch]):
         self.recipe = recipe
         self.first_step = first_step
         self._samplers = {
-            phase.clips: ClipSampler(stacks, phase.clips, synthetic) for phase in recipe.phases
+            phase.clips: ClipSampler(stacks, phase.clips, synthetic)
+            for main in recipe.phases
+            for phase in (main, main.also)
+            if phase is not None
         }
 
     def __iter__(self) -> Iterator[ClipBatch]:

@@ -119,7 +119,7 @@ class ClipSampler:
                 break
         else:
             raise TrainingError(
-                f"No object of {settings.min_area} pixels in {_TRIES} clips of side {settings.size}.",
+                f"No object of {settings.min_area} pixels in {_TRIES} clips.",
                 remedy="Label more objects, or allow smaller ones.",
             )
         look = random_look(rng, settings.look)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from napari_sam2.network import Sam2
 from napari_sam2.training.batches import ClipBatch, ClipBatches
@@ -112,12 +113,14 @@ def train(
 
 def train_step(state: TrainingState, batch: ClipBatch, recipe: Recipe) -> StepLosses:
     """One optimiser step on one batch."""
-    phase, phase_step = recipe.at(batch.step)
-    rate = phase.learning_rate(phase_step)
+    phase, _ = recipe.at(batch.step)
+    rate = recipe.learning_rate(batch.step)
     for group in state.optimiser.param_groups:
         group["lr"] = rate
     generator = torch.Generator().manual_seed(recipe.seed * 1_000_003 + batch.step)
     state.network.train()
+    if phase.freeze_statistics:
+        freeze_statistics(state.network)
     losses = clip_losses(state.network, state.dense, batch, phase, generator, recipe.bfloat16)
     state.optimiser.zero_grad(set_to_none=True)
     losses.total.backward()
@@ -129,3 +132,10 @@ def train_step(state: TrainingState, batch: ClipBatch, recipe: Recipe) -> StepLo
     else:
         state.step = batch.step + 1
     return losses
+
+
+def freeze_statistics(network: nn.Module) -> None:
+    """Make batch normalisation use its running statistics until the next `network.train()`."""
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.eval()

@@ -40,6 +40,13 @@ class Phase:
         Share of clips of several frames whose first frame is given as a mask.
     corrections : float
         Share of steps that add a corrective click.
+    freeze_statistics : bool
+        Batch normalisation uses its running statistics, as at inference. Statistics of small
+        batches of microscopy differ much from those of any one image: a network trained on them
+        fails in use, so only a run's first steps should go without.
+    also : Phase, optional
+        What every second step does instead: stills beside clips, say. Its steps and rates are not
+        used.
     """
 
     name: str
@@ -55,6 +62,8 @@ class Phase:
     boxes: float = 0.25
     masks: float = 0.2
     corrections: float = 0.2
+    freeze_statistics: bool = True
+    also: Phase | None = None
 
     def learning_rate(self, step: int) -> float:
         """Return the learning rate at a step of this phase."""
@@ -107,6 +116,15 @@ class Recipe:
         TrainingError
             The run has fewer steps.
         """
+        main, here = self._main(step)
+        return (main.also if main.also is not None and here % 2 else main), here
+
+    def learning_rate(self, step: int) -> float:
+        """Return the learning rate at a step of the run."""
+        main, here = self._main(step)
+        return main.learning_rate(here)
+
+    def _main(self, step: int) -> tuple[Phase, int]:
         start = 0
         for phase in self.phases:
             if step < start + phase.steps:
