@@ -11,7 +11,7 @@ import pytest
 import tifffile
 from skimage.io import imread
 
-from napari_sam2 import TrackingSession
+from napari_sam2 import TrackingSession, load_model
 from napari_sam2.cli import main
 from napari_sam2.errors import StackError
 from napari_sam2.evaluation import iou
@@ -53,6 +53,18 @@ def test_a_saved_session_replays_to_the_same_labels(small_stack, tmp_path):
     assert segment(*given) == 0
     assert segment(small_stack.image, "-p", session, "-o", second) == 0
     np.testing.assert_array_equal(tifffile.imread(first), tifffile.imread(second))
+
+
+def test_the_command_gives_what_a_loaded_session_gives(small_stack, tmp_path):
+    both = tmp_path / "both.csv"
+    rows = ["frame,object,kind,y,x,y2,x2", "1,1,box,11,12,29,30", "1,1,point,20,21,,"]
+    both.write_text("\n".join(rows) + "\n", encoding="utf-8")
+    out, file = tmp_path / "out.tif", tmp_path / "session.json"
+    assert segment(small_stack.image, "-p", both, "-o", out, "--session", file) == 0
+    loaded = TrackingSession.load(file, load_model(), tifffile.imread(small_stack.image))
+    for _ in loaded.propagate():
+        pass
+    np.testing.assert_array_equal(tifffile.imread(out), loaded.labels)
 
 
 def test_only_the_asked_range_and_direction_is_segmented(small_stack, tmp_path, capsys):

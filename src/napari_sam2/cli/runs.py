@@ -100,13 +100,16 @@ def _with_bar(session: TrackingSession, over: Range, title: str) -> Iterable[Fra
 
 
 def add_prompt(session: TrackingSession, object_id: int, frame: int, prompt: FramePrompt) -> None:
-    """Give a session everything a prompt holds: mask first, then box, then points."""
+    """Give a session everything a prompt holds.
+
+    The last thing given is decided with all that came before, as when a session is loaded.
+    """
     if prompt.mask is not None:
         session.add_mask(object_id, frame, prompt.mask)
+    if prompt.points:
+        session.set_points(object_id, frame, prompt.points, prompt.positive)
     if prompt.box is not None:
         session.add_box(object_id, frame, prompt.box)
-    if prompt.points:
-        session.add_points(object_id, frame, prompt.points, prompt.positive)
 
 
 class _MeanScores:
