@@ -47,7 +47,7 @@ class Engine:
 
     def __init__(self, open_session: SessionOpener) -> None:
         self.answers = _Signals()
-        self._open_session = open_session
+        self._open_session: SessionOpener | None = open_session
         self._executor = ThreadPoolExecutor(1, thread_name_prefix=THREAD_NAME)
         self._lock = threading.Lock()
         self._unfinished = 0
@@ -89,8 +89,10 @@ class Engine:
             return
         self._closed.set()
         self.cancel_run()
-        self._executor.submit(self._drop)
-        self._executor.shutdown(wait=False, cancel_futures=False)
+        # No further job: Python may be shutting down already. Whoever is last cleans up.
+        self._executor.shutdown(wait=False, cancel_futures=True)
+        if not self.busy:
+            self._let_go()
 
     @property
     def busy(self) -> bool:
@@ -116,6 +118,8 @@ class Engine:
         finally:
             with self._lock:
                 self._unfinished -= 1
+            if self._closed.is_set():
+                self._let_go()
 
     def _answer_prompts(self) -> None:
         with self._lock:
@@ -172,12 +176,19 @@ class Engine:
     def _session(self, generation: int, spec: SessionSpec) -> LiveSession:
         if self._live is None or self._key != spec.key:
             self._drop()
+            if self._open_session is None:
+                raise SessionError("The panel is closed.")
             session = self._open_session(spec, lambda text: self._tell(Phase(generation, text)))
             self._live, self._key = LiveSession(session), spec.key
         return self._live
 
     def _drop(self) -> None:
         self._live, self._key = None, None
+
+    def _let_go(self) -> None:
+        """Free session and model, even if someone still holds the closed panel."""
+        self._drop()
+        self._open_session = None
 
     def _fail(self, generation: int, error: Exception) -> None:
         known = readable(error)

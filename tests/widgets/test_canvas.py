@@ -1,0 +1,86 @@
+"""What is really drawn: needs a screen."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from qtpy.QtCore import QPoint, Qt
+
+pytestmark = pytest.mark.gl
+
+
+@pytest.fixture
+def shown(make_napari_viewer, make_panel, blobs, settled, qtbot):
+    viewer = make_napari_viewer(show=True)
+    panel = make_panel(blobs(), viewer=viewer)
+    viewer.dims.set_current_step(0, 0)
+    panel.start.click()
+    settled(panel)
+    viewer.window.resize(1300, 800)
+    qtbot.wait(100)
+    viewer.reset_view()
+    qtbot.wait(100)
+    return panel
+
+
+def canvas_position(viewer, layer, position) -> QPoint:
+    """Where a position in a layer's data is on the canvas, in Qt's pixels."""
+    canvas = viewer.window._qt_viewer.canvas
+    height, width = canvas.size
+    centre = np.asarray(viewer.camera.center[-2:])
+    offset = (np.asarray(layer.data_to_world(position))[-2:] - centre) * viewer.camera.zoom
+    return QPoint(round(offset[1] + width / 2), round(offset[0] + height / 2))
+
+
+def spread(picture, native, where) -> int:
+    """How far a pixel of a screenshot is from grey."""
+    y = round(where.y() * picture.shape[0] / native.height())
+    x = round(where.x() * picture.shape[1] / native.width())
+    colour = picture[y, x, :3].astype(int)
+    assert colour.max() > 100, "on a bright object"
+    return int(colour.max() - colour.min())
+
+
+def test_real_click_puts_a_coloured_mask_on_the_canvas(shown, settled, qtbot):
+    viewer, workspace = shown.viewer, shown.coordinator.workspace
+    before = viewer.screenshot(canvas_only=True, flash=False)
+    native = viewer.window._qt_viewer.canvas.native
+    where = canvas_position(viewer, workspace.image, (0, 8, 8))
+    qtbot.mouseMove(native, where)
+    qtbot.mouseClick(native, Qt.MouseButton.LeftButton, pos=where)
+    settled(shown)
+    assert np.allclose(workspace.points.data, [[0, 8, 8]], atol=1)
+    workspace.points.visible = False
+    assert spread(before, native, where) == 0, "the image is grey"
+    qtbot.waitUntil(
+        lambda: spread(viewer.screenshot(canvas_only=True, flash=False), native, where) > 30
+    )
+
+
+def test_keys_of_the_canvas(shown, settled, qtbot):
+    viewer, workspace = shown.viewer, shown.coordinator.workspace
+    native = viewer.window._qt_viewer.canvas.native
+    workspace.points.add([0, 8, 8])
+    settled(shown)
+    qtbot.keyClick(native, Qt.Key.Key_N)
+    assert shown.prompts.object_id.value() == 2
+    qtbot.keyClick(native, Qt.Key.Key_T)
+    assert shown.prompts.negative.isChecked()
+
+
+def test_every_control_has_a_tooltip(shown):
+    from qtpy.QtWidgets import QAbstractButton, QAbstractSpinBox, QComboBox, QProgressBar
+
+    controls = [
+        control
+        for kind in (QAbstractButton, QAbstractSpinBox, QComboBox, QProgressBar)
+        for control in shown.findChildren(kind)
+        if control.objectName() != "qt_spinbox_lineedit"
+    ]
+    assert len(controls) >= 15
+    assert [control for control in controls if not control.toolTip()] == []
+
+
+def test_panel_fits_a_small_screen(shown):
+    assert shown.minimumSizeHint().height() < 620
+    assert shown.minimumSizeHint().width() <= 340

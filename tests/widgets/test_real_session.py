@@ -1,0 +1,137 @@
+"""The whole way: clicks in real layers, the real session on real weights, labels in the layer.
+
+With random weights masks look like nothing, but they are the same as those of the Python API.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from scipy import ndimage
+from small_networks import SMALL_CONV, small_config
+
+from napari_sam2.checkpoints import save_network
+from napari_sam2.network import Sam2
+from napari_sam2.stack import FrameStack
+from napari_sam2.tracking import TrackingSession, load_model
+from napari_sam2.widgets.model_choice import Sources
+from napari_sam2.widgets.opening import ModelEntry, device_names, model_entries
+from napari_sam2.widgets.settings import Defaults
+from napari_sam2.widgets.stack_panel import Wiring
+
+
+def noise(*shape: int) -> np.ndarray:
+    rough = np.random.default_rng(0).normal(size=shape)
+    smooth = ndimage.gaussian_filter(rough, (0,) * (len(shape) - 2) + (3, 3))
+    return (500 + 1000 * smooth / np.abs(smooth).max()).astype(np.float32)
+
+
+def api_session(model_path, image, axis=0, at=None) -> TrackingSession:
+    stack = FrameStack(image, axis, channel_axis=None, contrast=(0, 1000), at=at or {})
+    return TrackingSession(load_model(model_path, "cpu"), stack)
+
+
+@pytest.fixture(scope="module")
+def model_path(tmp_path_factory):
+    """A network with random weights whose masks are neither empty nor everything."""
+    path = tmp_path_factory.mktemp("model") / "small.safetensors"
+    for seed in range(50):
+        torch.manual_seed(seed)
+        network = Sam2(small_config(SMALL_CONV, top_down_levels=(0, 1, 2, 3))).eval()
+        save_network(network, path)
+        masks = api_session(path, noise(1, 48, 56)).add_points(1, 0, [(20, 24)]).masks
+        if 0.1 < masks.mean() < 0.9:
+            return str(path)
+    raise AssertionError("no seed gives a mask")
+
+
+@pytest.fixture
+def real_panel(make_panel, model_path, monkeypatch, qtbot):
+    """A panel on a small network with random weights, all of it real."""
+    entries = (ModelEntry(model_path, "Small", "Random.", "none", None, True),)
+    monkeypatch.setattr(
+        "napari_sam2.widgets.model_picker.read_defaults", lambda: Defaults(model_path, "cpu")
+    )
+    monkeypatch.setattr("napari_sam2.widgets.model_picker.store_defaults", lambda _: None)
+
+    def make(image, **settings):
+        wiring = Wiring(sources=Sources(lambda: entries, device_names))
+        panel = make_panel(image, wiring=wiring, **settings)
+        qtbot.waitUntil(lambda: panel.model.devices.count() > 1, timeout=60_000)
+        return panel
+
+    return make
+
+
+def test_the_window_gives_what_the_api_gives(real_panel, model_path, settled, mouse):
+    image = noise(5, 48, 56)
+    panel = real_panel(image, scale=(4, 0.5, 0.5), translate=(-3, 10, 20))
+    viewer = panel.viewer
+    viewer.dims.set_current_step(0, 2)
+    panel.start.click()
+    settled(panel)
+    workspace = panel.coordinator.workspace
+
+    def world(*position):
+        return workspace.image.data_to_world(position)
+
+    mouse(viewer, workspace.points, [world(2, 20, 24)])
+    settled(panel)
+    mouse(viewer, workspace.points, [world(2, 40, 50)], modifiers=["Shift"])
+    settled(panel)
+    panel.prompts.next_object.click()
+    panel.prompts.boxes.click()
+    mouse(viewer, workspace.boxes, [world(2, 4, 6), world(2, 20, 20), world(2, 30, 40)])
+    settled(panel)
+
+    session = api_session(model_path, image)
+    session.add_points(1, 2, [(20, 24)])
+    session.add_points(1, 2, [(40, 50)], [False])
+    session.add_box(2, 2, (4, 6, 30, 40))
+    assert np.array_equal(workspace.labels.data[2], session.labels[2])
+    assert workspace.labels.data[2].any(), "there is something to compare"
+
+    panel.run.both.click()
+    settled(panel)
+    for _ in session.propagate("both"):
+        pass
+    assert np.array_equal(workspace.labels.data, session.labels)
+    assert workspace.labels.data.any(axis=(1, 2)).all()
+
+    workspace.points.selected_data = {1}
+    workspace.points.remove_selected()
+    settled(panel)
+    session.set_points(1, 2, [(20, 24)])
+    assert np.array_equal(workspace.labels.data, session.labels)
+
+
+def test_4d_gives_what_the_api_gives_for_that_stack(real_panel, model_path, settled, mouse):
+    image = noise(3, 4, 48, 56)
+    panel = real_panel(image, axis_labels=("t", "z", "y", "x"), scale=(1, 2, 0.3, 0.3))
+    viewer = panel.viewer
+    panel.stack.axes.choose(1)
+    panel.stack.axes.activated.emit(1)
+    viewer.dims.set_current_step(0, 2)
+    viewer.dims.set_current_step(1, 1)
+    panel.start.click()
+    settled(panel)
+    workspace = panel.coordinator.workspace
+    mouse(viewer, workspace.points, [workspace.image.data_to_world((2, 1, 20, 24))])
+    panel.run.both.click()
+    settled(panel)
+    session = api_session(model_path, image, axis=1, at={0: 2})
+    session.add_points(1, 1, [(20, 24)])
+    for _ in session.propagate("both"):
+        pass
+    assert session.labels.any()
+    assert np.array_equal(workspace.labels.data[2], session.labels)
+    assert not workspace.labels.data[:2].any()
+
+
+def test_models_of_this_machine_are_listed():
+    entries = model_entries()
+    assert entries[0].name == "bundled"
+    assert entries[0].present
+    assert {entry.name for entry in entries[1:]} >= {"sam2.1-tiny", "sam2-large"}
+    assert device_names()[-1] == "cpu"
