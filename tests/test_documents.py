@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from napari_sam2.checkpoints import MODELS
@@ -39,10 +40,22 @@ def test_session_file_is_read(tmp_path):
     assert read.accepted == ((25, 1),)
 
 
-def test_python_examples_are_python():
-    for page in ("README.md", "docs/api.md"):
-        (example,) = blocks(ROOT / page, "from napari_sam2")
-        compile(example, page, "exec")
+def test_python_example_of_the_readme_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (example,) = blocks(ROOT / "README.md", "from napari_sam2")
+    stack = np.random.default_rng(0).integers(0, 200, (14, 160, 160), dtype=np.uint8)
+    names = {"stack": stack}
+    exec(compile(example, "README.md", "exec"), names)
+    assert names["labels"].shape == stack.shape
+    assert read_session(tmp_path / "cells.sam2.json").book.object_ids() == (1, 2)
+
+
+def test_python_example_of_the_documentation_is_that_of_the_readme():
+    (example,) = blocks(ROOT / "docs/api.md", "from napari_sam2")
+    (shown,) = blocks(ROOT / "README.md", "from napari_sam2")
+    for line in example.splitlines():
+        if line.startswith(("session.", "for ", "    ")):
+            assert line in shown
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/models.md"])
