@@ -4,30 +4,35 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from napari_sam2.samples import SampleStack, dividing_cells, nuclei_stack
+
+_SHOWN_PERCENT = (0.1, 99.9)
 
 LayerData = tuple[Any, dict[str, Any], str]
 
 
 def nuclei() -> list[LayerData]:
     """Return a z-stack of fluorescent nuclei as layer data."""
-    return [_as_layer(nuclei_stack(), "Nuclei (z-stack)", "gray")]
+    return [_as_layer(nuclei_stack(), "Nuclei (z-stack)")]
 
 
 def cells() -> list[LayerData]:
     """Return a time-lapse of cells that move and divide as layer data."""
-    return [_as_layer(dividing_cells(), "Dividing cells (time-lapse)", "gray")]
+    return [_as_layer(dividing_cells(), "Dividing cells (time-lapse)")]
 
 
-def _as_layer(sample: SampleStack, name: str, colormap: str) -> LayerData:
+def _as_layer(sample: SampleStack, name: str) -> LayerData:
     # Time is no length: a slider in frames, pixels in micrometres.
     scale = tuple(
         1.0 if axis == "T" else size for axis, size in zip(sample.axes, sample.scale, strict=True)
     )
+    low, high = np.percentile(sample.image[:: len(sample.image) // 8], _SHOWN_PERCENT)
     settings = {
         "name": name,
         "scale": scale,
         "axis_labels": tuple(sample.axes.lower()),
-        "colormap": colormap,
+        "contrast_limits": (float(low), float(high)),
     }
     return sample.image, settings, "image"

@@ -17,7 +17,7 @@ from napari_sam2.widgets.opening import RealSessions
 from napari_sam2.widgets.views import Views
 
 if TYPE_CHECKING:
-    from napari import Viewer
+    import napari.viewer
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,12 @@ class StackPanel(Views):
         Real sessions and models by default.
     """
 
-    def __init__(self, viewer: Viewer, wiring: Wiring | None = None) -> None:
+    # napari looks for this very annotation to know what to pass.
+    def __init__(self, viewer: napari.viewer.Viewer, wiring: Wiring | None = None) -> None:
         super().__init__()
+        # What napari passes is a proxy that wraps each layer anew at every access: the same layer
+        # would never be the same object.
+        viewer = getattr(viewer, "__wrapped__", viewer)
         wiring = wiring or Wiring()
         self._docked = False
         self.coordinator = Coordinator(
