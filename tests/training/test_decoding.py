@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from napari_sam2.network import Sam2
+from napari_sam2.network.attention import RotaryTable
 from napari_sam2.training import Window, initialise_locality, mean_iou, one_prompt_ious
 from napari_sam2.training.auxiliary import DenseHeads, dense_targets
 from napari_sam2.training.decoding import decode
@@ -61,8 +63,6 @@ def test_prompts_act_near_the_click_from_the_start(tiny_network):
 
 
 def test_initialisation_is_reproducible(tiny_config):
-    from napari_sam2.network import Sam2
-
     networks = [Sam2(tiny_config) for _ in range(2)]
     for network in networks:
         initialise_locality(network, seed=3)
@@ -104,3 +104,14 @@ def test_validation_measures_every_object(tiny_network, stacks, boxes):
     assert ious.shape == (stacks[0].n_objects,)
     assert ((ious >= 0) & (ious <= 1)).all()
     assert mean_iou(network, stacks[:1], boxes=boxes) == pytest.approx(ious.mean())
+
+
+def test_memories_are_looked_up_at_the_same_place_from_the_start(tiny_network):
+    attention = tiny_network.memory_attention.layers[0].cross_attn_image
+    turns = RotaryTable(12, 12, 32, torch.device("cpu"))
+    with torch.no_grad():
+        q = turns.rotate(attention.q_proj(torch.zeros(1, 144, 32)))
+        k = turns.rotate(attention.k_proj(torch.zeros(1, 144, 16)))
+        logits = (q @ k.transpose(1, 2))[0] / 32**0.5
+    assert logits.argmax(dim=1).tolist() == list(range(144))
+    assert logits[5, 5] == pytest.approx(LocalityPrior().peak, rel=1e-3)

@@ -89,6 +89,21 @@ def test_batch_statistics_move_only_where_they_may(tiny_config, stacks, tmp_path
     assert bool((mean == 0).all()) is freeze
 
 
+def test_statistics_are_measured_where_they_freeze(tiny_config, stacks, tmp_path):
+    phases = replace(STILLS, steps=1, freeze_statistics=False), replace(STILLS, steps=3)
+    recipe = replace(RECIPE, phases=phases)
+    assert [recipe.freezes_at(step) for step in range(4)] == [False, True, False, False]
+    state = train(fresh(tiny_config), stacks, recipe, tmp_path)
+    layer = state.network.image_encoder.trunk.stem[0][1]
+    assert int(layer.num_batches_tracked) == 3
+    assert layer.momentum == 0.1
+    assert (layer.running_mean != 0).all()
+    # The average restarted there: it holds the same statistics.
+    torch.testing.assert_close(
+        state.average.image_encoder.trunk.stem[0][1].running_mean, layer.running_mean
+    )
+
+
 def test_minutes_end_the_run(tiny_config, stacks, tmp_path):
     state = train(fresh(tiny_config), stacks, RECIPE, tmp_path, minutes=0.0)
     assert state.step == 0

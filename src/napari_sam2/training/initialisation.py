@@ -17,6 +17,7 @@ from torch import nn
 
 from napari_sam2.network import Sam2
 from napari_sam2.network.attention import Attention
+from napari_sam2.network.memory_attention import MemoryAttentionLayer
 from napari_sam2.network.memory_encoder import ConvNextBlock
 from napari_sam2.network.two_way import TwoWayBlock
 
@@ -72,11 +73,33 @@ def initialise_locality(
             embedding.weight.normal_(0.0, prior.embedding, generator=generator)
             embedding.weight[:, :used] = 0.0
             embedding.weight[:, count : count + used] = 0.0
+        initialise_recall(network, prior.peak)
     for layer in network.memory_encoder.fuser.layers:
         assert isinstance(layer, ConvNextBlock)
         nn.init.constant_(layer.gamma, 0.1)
     for parameter in (network.maskmem_tpos_enc, network.no_mem_embed, network.no_obj_ptr):
         nn.init.trunc_normal_(parameter, std=0.02, generator=generator)
+
+
+def initialise_recall(network: Sam2, peak: float = 6.0) -> None:
+    """Make the memory attention look first at the same place of remembered frames, in place.
+
+    Rotary encodings turn queries and keys with their position: equal constant queries and keys
+    have a dot product that falls with the distance. The biases of the quickest turning pairs of
+    channels, an eighth of all, are such constants.
+    """
+    for layer in network.memory_attention.layers:
+        assert isinstance(layer, MemoryAttentionLayer)
+        attention = layer.cross_attn_image
+        width = attention.q_proj.out_features
+        count = max(1, width // 16)
+        # The first half of the pairs turns with x, the second with y, quickest first.
+        pairs = torch.cat([torch.arange(count), width // 4 + torch.arange(count)])
+        bias = torch.zeros(width)
+        bias[2 * pairs] = (peak * width**0.5 / (2 * count)) ** 0.5
+        with torch.no_grad():
+            attention.q_proj.bias.copy_(bias)
+            attention.k_proj.bias.copy_(bias)
 
 
 def _cross_attentions(network: Sam2) -> Iterator[Attention]:

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from torch import nn
 
 from napari_sam2.network import Sam2
 from napari_sam2.training.batches import ClipBatch, ClipBatches
@@ -18,9 +17,11 @@ from napari_sam2.training.journal import append_record
 from napari_sam2.training.recipe import Recipe
 from napari_sam2.training.sources import LabelledStack
 from napari_sam2.training.state import TrainingState
+from napari_sam2.training.statistics import freeze_statistics, measure_statistics
 
 STATE_FILE = "state.pt"
 JOURNAL_FILE = "journal.jsonl"
+_CALIBRATION_BATCHES = 40
 
 Validation = Callable[[Sam2], dict[str, float]]
 """Measures the averaged network; its figures go to the journal."""
@@ -84,11 +85,13 @@ def train(
         state.load(state_path)
     torch.set_num_threads(recipe.threads)
     started = saved = time.monotonic()
-    batches = ClipBatches(stacks, recipe, state.step, synthetic).loader(workers)
-    for batch in batches:
+    batches = ClipBatches(stacks, recipe, state.step, synthetic)
+    for batch in batches.loader(workers):
         if cancelled() or time.monotonic() - started > 60.0 * minutes:
             break
         before = time.monotonic()
+        if recipe.freezes_at(batch.step):
+            recalibrate(state, batches, recipe.bfloat16)
         losses = train_step(state, batch, recipe)
         phase, _ = recipe.at(batch.step)
         append_record(
@@ -134,8 +137,9 @@ def train_step(state: TrainingState, batch: ClipBatch, recipe: Recipe) -> StepLo
     return losses
 
 
-def freeze_statistics(network: nn.Module) -> None:
-    """Make batch normalisation use its running statistics until the next `network.train()`."""
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.eval()
+def recalibrate(state: TrainingState, batches: ClipBatches, bfloat16: bool) -> None:
+    """Measure batch statistics over coming batches; the average restarts from the weights."""
+    coming = range(state.step, min(state.step + _CALIBRATION_BATCHES, batches.recipe.steps))
+    images = (batches.batch(step).network_input() for step in coming)
+    measure_statistics(state.network, images, bfloat16)
+    state.average.load_state_dict(state.network.state_dict())

@@ -131,3 +131,10 @@ class Recipe:
                 return phase, step - start
             start += phase.steps
         raise TrainingError(f"The recipe ends after {self.steps} steps; {step} is beyond.")
+
+    def freezes_at(self, step: int) -> bool:
+        """Tell whether a phase with frozen batch statistics follows one without, at this step."""
+        main, here = self._main(step)
+        if here or not step or not main.freeze_statistics:
+            return False
+        return not self._main(step - 1)[0].freeze_statistics
