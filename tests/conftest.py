@@ -23,8 +23,11 @@ _SCREENLESS = {"offscreen", "minimal", "minimalegl"}
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """Fall back to Qt's offscreen platform where neither a screen nor Xvfb is to be had."""
+    is_worker = "PYTEST_XDIST_WORKER" in os.environ
+    if config.getoption("dist", "no") != "no" and not is_worker:
+        return  # pytest-xvfb gives each worker its own screen, and none to their controller
     has_screen = "DISPLAY" in os.environ or "WAYLAND_DISPLAY" in os.environ
     if sys.platform.startswith("linux") and not has_screen:
         os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
