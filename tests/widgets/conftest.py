@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
+from napari.components import ViewerModel
 from napari.utils._test_utils import read_only_mouse_event
 from napari.utils.interactions import (
     mouse_move_callbacks,
     mouse_press_callbacks,
     mouse_release_callbacks,
 )
-from qtpy.QtCore import QCoreApplication
+from qtpy.compat import isalive
 from scipy import ndimage
 
 from napari_sam2.errors import PromptError
@@ -189,20 +190,19 @@ def our_threads():
 
 
 @pytest.fixture
-def make_panel(make_napari_viewer, qtbot, script, sources):
-    """A panel in the dock of a viewer with an image: ``make_panel(image, **layer settings)``."""
+def make_panel(qtbot, script, sources):
+    """A panel beside an image in a viewer without a window: ``make_panel(image, **settings)``."""
     panels = []
 
     def make(image=None, viewer=None, wiring=None, keep_settings=False, **settings) -> StackPanel:
         if not keep_settings:
             store_defaults(Defaults())
-        viewer = viewer or make_napari_viewer()
+        viewer = ViewerModel() if viewer is None else viewer
         if image is not None:
             viewer.add_image(image, contrast_limits=(0, 1000), name="blobs", **settings)
         panel = StackPanel(viewer, wiring or Wiring(script.open, sources))
         panel.viewer = viewer
         panels.append(panel)
-        viewer.window.add_dock_widget(panel, name="SAM 2")
         return panel
 
     yield make
@@ -210,9 +210,23 @@ def make_panel(make_napari_viewer, qtbot, script, sources):
     for panel in panels:
         panel.coordinator.close()
         panel.viewer = None
+        if isalive(panel):
+            panel.deleteLater()
     panels.clear()
     qtbot.waitUntil(lambda: not _threads(), timeout=20_000)
-    QCoreApplication.processEvents()
+
+
+@pytest.fixture
+def make_docked_panel(make_napari_viewer, make_panel):
+    """The same in the dock of a real window, which needs a screen."""
+
+    def make(image=None, viewer=None, **settings) -> StackPanel:
+        viewer = viewer or make_napari_viewer()
+        panel = make_panel(image, viewer=viewer, **settings)
+        viewer.window.add_dock_widget(panel, name="SAM 2")
+        return panel
+
+    return make
 
 
 @pytest.fixture
@@ -257,11 +271,20 @@ def mouse():
     return _mouse
 
 
-@pytest.fixture
-def started(make_panel, blobs, settled):
-    """A panel that has been started on two blobs that drift through six frames."""
-    panel = make_panel(blobs())
+def _start(panel, settled) -> StackPanel:
     panel.viewer.dims.set_current_step(0, 0)
     panel.start.click()
     settled(panel)
     return panel
+
+
+@pytest.fixture
+def started(make_panel, blobs, settled):
+    """A panel that has been started on two blobs that drift through six frames."""
+    return _start(make_panel(blobs()), settled)
+
+
+@pytest.fixture
+def docked(make_docked_panel, blobs, settled):
+    """The same in a real window."""
+    return _start(make_docked_panel(blobs()), settled)

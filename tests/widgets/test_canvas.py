@@ -10,9 +10,9 @@ pytestmark = pytest.mark.gl
 
 
 @pytest.fixture
-def shown(make_napari_viewer, make_panel, blobs, settled, qtbot):
+def shown(make_napari_viewer, make_docked_panel, blobs, settled, qtbot):
     viewer = make_napari_viewer(show=True)
-    panel = make_panel(blobs(), viewer=viewer)
+    panel = make_docked_panel(blobs(), viewer=viewer)
     viewer.dims.set_current_step(0, 0)
     panel.start.click()
     settled(panel)
@@ -66,21 +66,3 @@ def test_keys_of_the_canvas(shown, settled, qtbot):
     assert shown.prompts.object_id.value() == 2
     qtbot.keyClick(native, Qt.Key.Key_T)
     assert shown.prompts.negative.isChecked()
-
-
-def test_every_control_has_a_tooltip(shown):
-    from qtpy.QtWidgets import QAbstractButton, QAbstractSpinBox, QComboBox, QProgressBar
-
-    controls = [
-        control
-        for kind in (QAbstractButton, QAbstractSpinBox, QComboBox, QProgressBar)
-        for control in shown.findChildren(kind)
-        if control.objectName() != "qt_spinbox_lineedit"
-    ]
-    assert len(controls) >= 15
-    assert [control for control in controls if not control.toolTip()] == []
-
-
-def test_panel_fits_a_small_screen(shown):
-    assert shown.minimumSizeHint().height() < 620
-    assert shown.minimumSizeHint().width() <= 340

@@ -360,11 +360,11 @@ def test_single_image(make_panel, blobs, settled, mouse):
     assert (workspace.labels.data == 1).sum() == 100
 
 
-def test_rgb_stack(make_panel, make_napari_viewer, blobs, settled, script, mouse):
+def test_rgb_stack(make_panel, blobs, settled, script, mouse):
     grey = (blobs() > 0).astype(np.uint8) * 255
-    viewer = make_napari_viewer()
+    panel = make_panel()
+    viewer = panel.viewer
     viewer.add_image(np.stack([grey] * 3, axis=-1), rgb=True)
-    panel = make_panel(viewer=viewer)
     panel.start.click()
     settled(panel)
     viewer.dims.set_current_step(0, 0)

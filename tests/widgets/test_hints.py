@@ -15,6 +15,7 @@ READY = {"has_image": True, "started": True, "n_frames": 9}
     [
         (Situation(), hints.OPEN_AN_IMAGE),
         (Situation(has_image=True, has_model=False), hints.GET_THE_MODEL),
+        (Situation(has_image=True, has_model=False, fetching=True), hints.FETCHING),
         (Situation(has_image=True), hints.PRESS_START),
         (Situation(**READY), hints.CLICK),
         (Situation(**READY, n_prompted=1), hints.GO_ON),

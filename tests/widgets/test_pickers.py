@@ -186,7 +186,7 @@ def test_closing_mid_download_ends_it(panel, shop, qtbot, our_threads):
     choose(panel.model.models, "sam2.1-tiny")
     panel.model.download.click()
     qtbot.waitUntil(lambda: bool(shop.fetched))
-    panel.parent().destroyOnClose()
+    panel.coordinator.close()
     qtbot.waitUntil(lambda: not our_threads())
     assert not shop.present
 
@@ -202,6 +202,25 @@ def test_work_goes_on_while_a_model_arrives(panel, shop, qtbot, settled, mouse, 
     assert (panel.coordinator.workspace.labels.data[0] == 1).sum() == 100
     assert panel.model.cancel.isVisibleTo(panel)
     assert {spec.model for spec in script.opened} == {"bundled"}
+
+
+def test_end_of_a_download_disturbs_no_run(panel, shop, qtbot, settled, mouse, script):
+    panel.viewer.dims.set_current_step(0, 0)
+    panel.start.click()
+    choose(panel.model.models, "sam2.1-tiny")
+    panel.model.download.click()
+    assert "on its way" in panel.hint.text()
+    choose(panel.model.models, "bundled")
+    mouse(panel.viewer, panel.coordinator.workspace.points, [(0, 8, 8)])
+    settled(panel)
+    script.seconds = 0.1
+    panel.run.both.click()
+    qtbot.waitUntil(lambda: panel.run.progress.value() >= 1)
+    shop.gate.set()
+    qtbot.waitUntil(lambda: panel.model.models.itemText(1) == "SAM 2.1 tiny")
+    assert panel.coordinator.running
+    settled(panel)
+    assert panel.coordinator.workspace.labels.data[3].any()
 
 
 def test_choices_are_kept_for_the_next_panel(panel, shop, make_panel, qtbot):

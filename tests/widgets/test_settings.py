@@ -23,8 +23,7 @@ def test_manifest_offers_the_models_of_the_registry():
     assert PROPERTIES["device"]["default"] == Defaults().device
 
 
-def test_choices_are_written_and_read_back(make_napari_viewer):
-    make_napari_viewer()
+def test_choices_are_written_and_read_back():
     try:
         store_defaults(Defaults(model="sam2-large", device="cpu"))
         assert read_defaults() == Defaults(model="sam2-large", device="cpu")
@@ -38,7 +37,6 @@ def test_without_plugin_settings_the_built_in_ones_hold(monkeypatch):
     assert read_defaults() == Defaults()
 
 
-def test_unknown_model_is_no_setting(make_napari_viewer):
-    make_napari_viewer()
+def test_unknown_model_is_no_setting():
     with pytest.raises(ValueError, match="model"):
         store_defaults(Defaults(model="sam9"))

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from napari.layers import Image
 
 from napari_sam2.widgets.stack_panel import StackPanel
 
 
-def test_napari_opens_the_panel_on_the_real_layers(
-    make_napari_viewer, qtbot, our_threads
-):
+@pytest.mark.gl
+def test_napari_opens_the_panel_on_the_real_layers(make_napari_viewer, qtbot, our_threads):
     viewer = make_napari_viewer()
     dock, panel = viewer.window.add_plugin_dock_widget("napari-sam2", "SAM 2: segment stack")
     assert isinstance(panel, StackPanel)
@@ -21,9 +21,28 @@ def test_napari_opens_the_panel_on_the_real_layers(
     qtbot.waitUntil(lambda: not our_threads(), timeout=60_000)
 
 
+@pytest.mark.gl
 def test_napari_opens_the_samples(make_napari_viewer):
     viewer = make_napari_viewer()
     for name in ("nuclei_stack", "dividing_cells"):
         (layer,) = viewer.open_sample("napari-sam2", name)
         assert isinstance(layer, Image)
         assert layer.ndim == 3
+
+
+def test_every_control_has_a_tooltip(started):
+    from qtpy.QtWidgets import QAbstractButton, QAbstractSpinBox, QComboBox, QProgressBar
+
+    controls = [
+        control
+        for kind in (QAbstractButton, QAbstractSpinBox, QComboBox, QProgressBar)
+        for control in started.findChildren(kind)
+        if control.objectName() != "qt_spinbox_lineedit"
+    ]
+    assert len(controls) >= 15
+    assert [control for control in controls if not control.toolTip()] == []
+
+
+def test_panel_fits_a_small_screen(started):
+    assert started.minimumSizeHint().height() < 620
+    assert started.minimumSizeHint().width() <= 340

@@ -7,6 +7,8 @@ import io
 from napari.utils import progress
 from qtpy.QtCore import QObject, QTimer
 
+from napari_sam2.widgets.timers import halt
+
 _EVERY_MS = 100
 
 
@@ -39,7 +41,7 @@ class Activity(QObject):
 
     def end(self) -> None:
         """Take the bar away."""
-        self._timer.stop()
+        halt(self._timer)
         self._wanted = None
         bar, self._bar = self._bar, None
         if bar is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QObject, Qt, QTimer
+from qtpy.QtCore import QObject, Qt
 
 from napari_sam2.errors import Sam2Error
 from napari_sam2.types import Direction
@@ -25,6 +25,7 @@ from napari_sam2.widgets.messages import (
 from napari_sam2.widgets.notices import show_problem
 from napari_sam2.widgets.prompt_reading import Place, StackPrompts
 from napari_sam2.widgets.refresh import LabelsRefresher
+from napari_sam2.widgets.timers import halt, single_shot
 from napari_sam2.widgets.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -73,12 +74,13 @@ class Coordinator(QObject):
         self._asked = StackPrompts()
         self._run: Place | None = None
         self._total = 0
+        self._chosen = models.chosen
         self._outcomes: dict[Place, str] = {}  # how the last run of each stack ended
         self._closed = False
         self._activity, self._refresher, self._keymap = Activity(), LabelsRefresher(), Keymap()
-        self._soon = _single_shot(self, self._prompts_changed, 0)
+        self._soon = single_shot(self, self._prompts_changed, 0)
         self._phase = ""
-        self._patience = _single_shot(self, self._show_phase, _PATIENCE_MS)
+        self._patience = single_shot(self, self._show_phase, _PATIENCE_MS)
         self._connect()
         self._show()
 
@@ -152,7 +154,7 @@ class Coordinator(QObject):
     def propagate(self, direction: Direction) -> None:
         """Carry the objects of the stack in view through it."""
         workspace = self._workspace
-        if workspace is None or self._run is not None:
+        if workspace is None or self._run is not None or not self._models.has_model:
             return
         self._soon.stop()
         self._prompts_changed()
@@ -182,15 +184,14 @@ class Coordinator(QObject):
         if self._closed:
             return
         self._closed = True
-        self._soon.stop()
-        self._patience.stop()
+        self._models.close()
+        self._engine.close()
+        halt(self._soon, self._patience)
         self._leave_quietly()
         self._viewer.layers.events.removed.disconnect(self._layer_removed)
         self._viewer.layers.selection.events.active.disconnect(self._active_changed)
         self._viewer.dims.events.point.disconnect(self._slider_moved)
         self._images.close()
-        self._models.close()
-        self._engine.close()
 
     def _connect(self) -> None:
         views = self._views
@@ -249,10 +250,11 @@ class Coordinator(QObject):
         self._show()
 
     def _model_changed(self) -> None:
-        if self._workspace is not None:
+        chosen = self._models.chosen
+        if self._workspace is not None and chosen != self._chosen:
             self._end_run()
-            if self._models.has_model:
-                self._ask_again()
+            self._ask_again()
+        self._chosen = chosen
         self._show()
 
     # What is asked of the worker.
@@ -365,6 +367,7 @@ class Coordinator(QObject):
         return Situation(
             has_image=self._images.image is not None,
             has_model=self._models.has_model,
+            fetching=self._models.fetching,
             started=workspace is not None,
             running=self._run is not None,
             outside=workspace is not None and here is None,
@@ -381,13 +384,5 @@ class Coordinator(QObject):
     def _quiet(self) -> None:
         """Take back what the worker was said to be busy with."""
         self._phase = ""
-        self._patience.stop()
+        halt(self._patience)
         self._show()
-
-
-def _single_shot(parent: QObject, action: Any, milliseconds: int) -> QTimer:
-    timer = QTimer(parent)
-    timer.setSingleShot(True)
-    timer.setInterval(milliseconds)
-    timer.timeout.connect(action)
-    return timer

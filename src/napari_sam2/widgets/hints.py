@@ -8,6 +8,7 @@ OPEN_AN_IMAGE = (
     "Open an image stack to begin. To try it out: File ▸ Open Sample ▸ SAM 2 for stacks."
 )
 GET_THE_MODEL = "Download the model, or choose the bundled one."
+FETCHING = "The model is on its way. With the bundled one you can begin at once."
 PRESS_START = "Press Start, then click an object in the image."
 CLICK = "Click an object in the image. Shift-click marks what does not belong to it."
 GO_ON = "Propagate to fill the other frames, or press N and click the next object."
@@ -23,7 +24,7 @@ class Situation:
 
     Attributes
     ----------
-    has_image, has_model, started, running, outside : bool
+    has_image, has_model, fetching, started, running, outside : bool
         Where the user is.
     n_prompted : int
         Objects with prompts in the stack in view.
@@ -37,6 +38,7 @@ class Situation:
 
     has_image: bool = False
     has_model: bool = True
+    fetching: bool = False
     started: bool = False
     running: bool = False
     outside: bool = False
@@ -51,7 +53,7 @@ def hint(now: Situation) -> str:
     if not now.has_image:
         return OPEN_AN_IMAGE
     if not now.has_model:
-        return GET_THE_MODEL
+        return FETCHING if now.fetching else GET_THE_MODEL
     if not now.started:
         return PRESS_START
     if now.running:

@@ -17,7 +17,7 @@ _UNITS = {"t": "frames", "z": "slices"}
 
 def image_layers(viewer: Viewer) -> list[Image]:
     """Return the image layers of a viewer in the order of its list, topmost first."""
-    return [layer for layer in reversed(viewer.layers) if type(layer) is Image]
+    return [layer for layer in reversed(viewer.layers) if isinstance(layer, Image)]
 
 
 def preferred_image(viewer: Viewer, current: Image | None) -> Image | None:

@@ -8,6 +8,7 @@ import numpy as np
 from napari.layers import Labels, Points, Shapes
 from napari.utils.colormaps import CyclicLabelColormap
 
+from napari_sam2.errors import LabelsError
 from napari_sam2.labels import colour_of
 from napari_sam2.widgets.geometry import spatial_shape
 from napari_sam2.widgets.prompt_reading import OBJECT, POSITIVE
@@ -63,7 +64,15 @@ def _placement(image: Image, role: str) -> dict[str, Any]:
 
 
 def _new_labels(image: Image) -> Labels:
-    empty = np.zeros(spatial_shape(image), _LABELS_DTYPE)
+    shape = spatial_shape(image)
+    try:
+        empty = np.zeros(shape, _LABELS_DTYPE)
+    except MemoryError as error:
+        size = np.prod(shape, dtype=float) * _LABELS_DTYPE().itemsize / 1e9
+        raise LabelsError(
+            f"Labels for the whole image of shape {shape} need {size:.1f} GB, which is too much.",
+            remedy="Open a part of the image, such as fewer time points, as a layer of its own.",
+        ) from error
     return Labels(empty, opacity=0.5, colormap=_colormap(), **_placement(image, "labels"))
 
 

@@ -23,7 +23,7 @@ class ModelPicker(QObject):
     Signals
     -------
     changed()
-        Model or device are others than before, or the model has become available.
+        Model or device are others than before, or something happened to the model's file.
     """
 
     changed = Signal()
@@ -54,6 +54,16 @@ class ModelPicker(QObject):
         entry = self._entries.get(self.model)
         return entry is None or entry.present
 
+    @property
+    def chosen(self) -> tuple[str, str, bool]:
+        """Model and device, and whether the model can be loaded: what a session depends on."""
+        return self.model, self.device, self.has_model
+
+    @property
+    def fetching(self) -> bool:
+        """Whether the chosen model is being downloaded."""
+        return self._fetching == self.model
+
     def close(self) -> None:
         """Listen no longer, and end the thread."""
         self._closed = True
@@ -78,6 +88,7 @@ class ModelPicker(QObject):
         self._fetching = name
         self._box.show_download(name)
         self._choice.download(name)
+        self.changed.emit()
 
     def _show_entries(self, entries: tuple[ModelEntry, ...]) -> None:
         if self._closed:
@@ -106,6 +117,7 @@ class ModelPicker(QObject):
         self._fetching = None
         if not self._closed:
             self._box.show_download(None)
+            self.changed.emit()
 
     def _show_failure(self, error: Exception) -> None:
         if not self._closed:

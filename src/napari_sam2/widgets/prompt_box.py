@@ -75,9 +75,9 @@ class PromptBox(Section):
         self.object_id.setValue(object_id)
         blocker.unblock()
         red, green, blue = (round(255 * float(part)) for part in list(colour)[:3])
-        self.swatch.setStyleSheet(
-            f"background-color: rgb({red}, {green}, {blue}); border-radius: 3px;"
-        )
+        style = f"background-color: rgb({red}, {green}, {blue}); border-radius: 3px;"
+        if style != self.swatch.styleSheet():
+            self.swatch.setStyleSheet(style)
 
     def show_background(self, background: bool) -> None:
         """Show what the next click marks."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QObject, QTimer
+from qtpy.QtCore import QObject
+
+from napari_sam2.widgets.timers import halt, single_shot
 
 if TYPE_CHECKING:
     from napari.layers import Labels
@@ -23,9 +25,7 @@ class LabelsRefresher(QObject):
     def __init__(self) -> None:
         super().__init__()
         self._layer: Labels | None = None
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.timeout.connect(self._refresh)
+        self._timer = single_shot(self, self._refresh, _PLANE_MS)
 
     def soon(self, layer: Labels, ndisplay: int) -> None:
         """Redraw the layer a little later, unless that is due already."""
@@ -40,7 +40,7 @@ class LabelsRefresher(QObject):
 
     def stop(self) -> None:
         """Redraw nothing any more."""
-        self._timer.stop()
+        halt(self._timer)
         self._layer = None
 
     def _refresh(self) -> None:

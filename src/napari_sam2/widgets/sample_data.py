@@ -15,12 +15,12 @@ LayerData = tuple[Any, dict[str, Any], str]
 
 def nuclei() -> list[LayerData]:
     """Return a z-stack of fluorescent nuclei as layer data."""
-    return [_as_layer(nuclei_stack(), "Nuclei (z-stack)")]
+    return [_as_layer(nuclei_stack(), "Nuclei")]
 
 
 def cells() -> list[LayerData]:
     """Return a time-lapse of cells that move and divide as layer data."""
-    return [_as_layer(dividing_cells(), "Dividing cells (time-lapse)")]
+    return [_as_layer(dividing_cells(), "Dividing cells")]
 
 
 def _as_layer(sample: SampleStack, name: str) -> LayerData:
@@ -28,7 +28,7 @@ def _as_layer(sample: SampleStack, name: str) -> LayerData:
     scale = tuple(
         1.0 if axis == "T" else size for axis, size in zip(sample.axes, sample.scale, strict=True)
     )
-    low, high = np.percentile(sample.image[:: len(sample.image) // 8], _SHOWN_PERCENT)
+    low, high = np.percentile(sample.image[:: max(1, len(sample.image) // 8)], _SHOWN_PERCENT)
     settings = {
         "name": name,
         "scale": scale,
