@@ -1,0 +1,122 @@
+"""The recipe of the bundled model, as it was run."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_sam2.samples import random_clip
+from napari_sam2.training.clips import ClipSettings
+from napari_sam2.training.losses import LossWeights
+from napari_sam2.training.recipe import Phase, Recipe
+
+_START = LossWeights(focal=0.0, balanced=1.0, others=0.5, iou=0.5, object_score=0.1)
+_MIDDLE = LossWeights(focal=10.0, balanced=0.4, others=0.25, iou=0.5, object_score=0.2)
+_END = LossWeights(focal=20.0, balanced=0.1, others=0.05, iou=0.5, object_score=0.2)
+
+_SMALL = ClipSettings(
+    size=128, n_objects=8, diameter=(14.0, 64.0), min_area=30, synthetic=0.1, look=0.7
+)
+
+_CLICKS = Phase(
+    "clicks on small windows",
+    steps=700,
+    clips=_SMALL,
+    batch=16,
+    rate=1.5e-3,
+    final_rate=1.5e-3,
+    warm_up=40,
+    losses=_START,
+    boxes=0.2,
+    corrections=0.0,
+    freeze_statistics=False,
+)
+
+_FROZEN = Phase(
+    "the same, batch statistics frozen",
+    steps=443,
+    clips=_SMALL,
+    batch=16,
+    rate=1e-3,
+    final_rate=9e-4,
+    warm_up=30,
+    losses=_START,
+    boxes=0.25,
+    corrections=0.1,
+)
+
+_VIDEO = Phase(
+    "clips of four frames",
+    steps=480,
+    clips=ClipSettings(
+        size=128,
+        n_frames=4,
+        n_objects=4,
+        diameter=(14.0, 60.0),
+        min_area=30,
+        synthetic=0.15,
+        look=0.7,
+    ),
+    batch=4,
+    rate=9e-4,
+    final_rate=6e-4,
+    warm_up=20,
+    losses=_MIDDLE,
+    dense=0.5,
+    boxes=0.3,
+    masks=0.4,
+    corrections=0.0,
+    also=Phase(
+        "stills beside them",
+        steps=0,
+        clips=ClipSettings(size=256, n_objects=12, diameter=(16.0, 150.0), min_area=30, look=0.8),
+        batch=4,
+        losses=_MIDDLE,
+        boxes=0.35,
+        corrections=0.1,
+    ),
+)
+
+_FINISH = Phase(
+    "larger windows, falling rate",
+    steps=500,
+    clips=ClipSettings(
+        size=160,
+        n_frames=5,
+        n_objects=4,
+        diameter=(14.0, 100.0),
+        min_area=30,
+        synthetic=0.15,
+        moving=0.5,
+        look=0.6,
+    ),
+    batch=3,
+    rate=6e-4,
+    final_rate=2e-5,
+    losses=_END,
+    dense=0.3,
+    boxes=0.3,
+    masks=0.3,
+    corrections=0.0,
+    also=Phase(
+        "stills beside them",
+        steps=0,
+        clips=ClipSettings(size=320, n_objects=12, diameter=(14.0, 170.0), min_area=30, look=0.7),
+        batch=3,
+        losses=_END,
+        boxes=0.35,
+        corrections=0.25,
+    ),
+)
+
+BUNDLED_RECIPE = Recipe((_CLICKS, _FROZEN, _VIDEO, _FINISH), ema_decay=0.99, threads=1)
+"""Phases, steps and rates of the weights in the package."""
+
+
+def synthetic_clip(
+    rng: np.random.Generator, n_frames: int, size: int
+) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    """Make one clip of `samples.random_clip` as training wants it: grey 0..1 and labels."""
+    clip = random_clip(rng, n_frames, size)
+    largest = np.iinfo(clip.image.dtype).max
+    return clip.image.astype(np.float32) / np.float32(largest), clip.labels.astype(np.int32)
