@@ -51,6 +51,7 @@ def build_pair(version: str, seed: int) -> Pair:
         _CONFIGS[version], device="cpu", hydra_overrides_extra=[f"++model.image_size={SIZE}"]
     )
     fill_randomly(theirs, seed)
+    theirs.fill_hole_area = 0  # it needs CUDA, and warns of every frame
     # Memories are kept in bfloat16; without any float32 pointer among them the reference's
     # attention would meet bfloat16 keys with float32 weights and stop.
     theirs.memory_attention.register_forward_pre_hook(_float_memory, with_kwargs=True)
