@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from napari_sam2.training import ClipBatches
+from napari_sam2.training.bundled import BUNDLED_RECIPE, synthetic_clip
+
+
+def test_windows_fit_the_frame_and_the_network():
+    for main in BUNDLED_RECIPE.phases:
+        for phase in (main, main.also):
+            if phase is not None:
+                assert phase.clips.size % 32 == 0
+                assert phase.clips.size <= phase.frame_size == 512
+                assert phase.clips.diameter[1] < phase.clips.size
+
+
+def test_statistics_freeze_once():
+    freezes = [step for step in range(BUNDLED_RECIPE.steps) if BUNDLED_RECIPE.freezes_at(step)]
+    assert freezes == [BUNDLED_RECIPE.phases[0].steps]
+
+
+def test_every_phase_draws_batches(stacks):
+    phases = tuple(replace(p, steps=2, batch=1) for p in BUNDLED_RECIPE.phases)
+    recipe = replace(BUNDLED_RECIPE, phases=phases)
+    for batch in ClipBatches(stacks, recipe, synthetic=synthetic_clip):
+        phase, _ = recipe.at(batch.step)
+        size = phase.clips.size
+        assert batch.images.shape[1:] == (phase.clips.n_frames, size, size)
+        assert len(batch.object_ids) > 0
+
+
+def test_synthetic_clips_are_grey_with_labels():
+    image, labels = synthetic_clip(np.random.default_rng(0), 2, 64)
+    assert image.shape == labels.shape == (2, 64, 64)
+    assert image.dtype == np.float32
+    assert 0 <= image.min() < image.max() <= 1
+    assert labels.max() > 0
