@@ -22,12 +22,12 @@ from scipy import ndimage
 from napari_sam2.errors import PromptError
 from napari_sam2.stack import FrameStack
 from napari_sam2.types import Direction, FrameMasks
-from napari_sam2.widgets.engine import THREAD_NAME
 from napari_sam2.widgets.messages import SessionSpec
 from napari_sam2.widgets.model_choice import Sources
 from napari_sam2.widgets.opening import ModelEntry
 from napari_sam2.widgets.settings import Defaults, store_defaults
 from napari_sam2.widgets.stack_panel import StackPanel, Wiring
+from napari_sam2.widgets.worker import THREAD_NAME
 
 ENTRIES = (
     ModelEntry("bundled", "Bundled", "Small.", "BSD-3-Clause", None, True),

@@ -11,7 +11,7 @@ from qtpy.QtCore import Qt
 from napari_sam2.errors import DeviceError, PromptError, Sam2Error, SessionError
 from napari_sam2.prompts import FramePrompt
 from napari_sam2.types import Direction
-from napari_sam2.widgets.engine import THREAD_NAME, Engine, readable
+from napari_sam2.widgets.engine import Engine, readable
 from napari_sam2.widgets.messages import (
     Failure,
     FrameDone,
@@ -23,6 +23,7 @@ from napari_sam2.widgets.messages import (
     RunStarted,
     SessionSpec,
 )
+from napari_sam2.widgets.worker import THREAD_NAME
 
 
 @pytest.fixture

@@ -9,11 +9,11 @@ import pytest
 from napari.utils.notifications import notification_manager
 
 from napari_sam2.errors import DownloadError
-from napari_sam2.widgets.engine import THREAD_NAME
 from napari_sam2.widgets.model_choice import Sources
 from napari_sam2.widgets.opening import ModelEntry
 from napari_sam2.widgets.settings import Defaults, read_defaults, store_defaults
 from napari_sam2.widgets.stack_panel import Wiring
+from napari_sam2.widgets.worker import THREAD_NAME
 
 
 def choose(combo, value) -> None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Hashable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Hashable, Iterator
 
 from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
 
@@ -22,9 +21,7 @@ from napari_sam2.widgets.messages import (
     RunStarted,
     SessionSpec,
 )
-
-THREAD_NAME = "napari-sam2"
-"""Every thread of the window is named so."""
+from napari_sam2.widgets.worker import Worker
 
 
 class _Signals(QObject):
@@ -48,26 +45,29 @@ class Engine:
     def __init__(self, open_session: SessionOpener) -> None:
         self.answers = _Signals()
         self._open_session: SessionOpener | None = open_session
-        self._executor = ThreadPoolExecutor(1, thread_name_prefix=THREAD_NAME)
         self._lock = threading.Lock()
-        self._unfinished = 0
         self._waiting: dict[Hashable, PromptRequest] = {}  # the newest one of each session
         self._stop_run = threading.Event()  # of the newest run; each has its own
-        self._closed = threading.Event()
-        # Only the worker thread touches these two.
+        # Only the worker thread changes these two.
         self._live: LiveSession | None = None
         self._key: object = None
+        self._worker = Worker("engine", on_exit=self.close, on_end=self._let_go)
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything that was asked is not done yet."""
+        return self._worker.busy
 
     def submit_prompts(self, request: PromptRequest) -> None:
         """Have the session brought in line with these prompts; replaces a waiting request."""
         with self._lock:
             self._waiting[request.spec.key] = request
-        self._submit(self._answer_prompts)
+        self._worker.submit(self._answer_prompts)
 
     def submit_run(self, request: RunRequest) -> None:
         """Propagate, after all that was asked before."""
         stop = self._stop_run = threading.Event()
-        self._submit(lambda: self._run(request, stop))
+        self._worker.submit(lambda: self._run(request, stop))
 
     def cancel_run(self) -> None:
         """End the current propagation within one frame; what is done stays."""
@@ -81,45 +81,18 @@ class Engine:
         with self._lock:
             self._waiting.clear()
         self.cancel_run()
-        self._submit(self._drop)
+        self._worker.submit(self._drop)
 
     def close(self) -> None:
         """End the thread as soon as its current step is over; never waits for it."""
-        if self._closed.is_set():
-            return
-        self._closed.set()
+        self._worker.close()
         self.cancel_run()
-        # No further job: Python may be shutting down already. Whoever is last cleans up.
-        self._executor.shutdown(wait=False, cancel_futures=True)
-        if not self.busy:
-            self._let_go()
-
-    @property
-    def busy(self) -> bool:
-        """Whether anything that was asked is not done yet."""
-        return self._unfinished > 0
-
-    def _submit(self, job: Callable[[], None]) -> None:
-        if self._closed.is_set():
-            return
-        with self._lock:
-            self._unfinished += 1
-        self._executor.submit(self._finish, job)
 
     def _tell(self, answer: Answer) -> None:
-        if not self._closed.is_set():
+        if not self._worker.closed:
             self.answers.answered.emit(answer)
 
     # Below: worker thread only.
-
-    def _finish(self, job: Callable[[], None]) -> None:
-        try:
-            job()
-        finally:
-            with self._lock:
-                self._unfinished -= 1
-            if self._closed.is_set():
-                self._let_go()
 
     def _answer_prompts(self) -> None:
         with self._lock:
@@ -129,7 +102,7 @@ class Engine:
             self._answer(request)
 
     def _answer(self, request: PromptRequest) -> None:
-        if self._closed.is_set():
+        if self._worker.closed:
             return
         try:
             self._bring_up_to_date(request)
@@ -150,13 +123,13 @@ class Engine:
 
     def _frames(self, request: RunRequest, stop: threading.Event) -> Iterator[int]:
         """Propagate; yield each frame that is done."""
-        if stop.is_set() or self._closed.is_set():
+        if stop.is_set() or self._worker.closed:
             return
         live = self._bring_up_to_date(request)
         self._tell(RunStarted(request.generation, live.session.planned_frames(request.direction)))
         for result in live.session.propagate(request.direction):
             yield result.frame
-            if stop.is_set() or self._closed.is_set():
+            if stop.is_set() or self._worker.closed:
                 return
 
     def _take_in_prompts(self, spec: SessionSpec) -> None:

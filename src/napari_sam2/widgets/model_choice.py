@@ -5,14 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
 
-from napari_sam2.widgets.engine import THREAD_NAME, readable
+from napari_sam2.widgets.engine import readable
 from napari_sam2.widgets.opening import ModelEntry, device_names, fetch_model, model_entries
+from napari_sam2.widgets.worker import Worker
 
 _REPORT_EVERY_S = 0.1
 
@@ -66,18 +66,17 @@ class ModelChoice(QObject):
     def __init__(self, sources: Sources | None = None) -> None:
         super().__init__()
         self._sources = sources or Sources()
-        self._executor = ThreadPoolExecutor(1, thread_name_prefix=f"{THREAD_NAME}-models")
-        self._closed = threading.Event()
         self._stop_download = threading.Event()
+        self._worker = Worker("models", on_exit=self.close, on_end=self._stop_download.set)
 
     def survey(self) -> None:
         """Find out what there is."""
-        self._submit(self._survey)
+        self._worker.submit(lambda: self._guard(self._survey))
 
     def download(self, name: str) -> None:
         """Fetch a model, then survey again."""
         self._stop_download.clear()
-        self._submit(self._download, name)
+        self._worker.submit(lambda: self._guard(lambda: self._download(name)))
 
     def cancel_download(self) -> None:
         """Stop a download; what has arrived is kept for the next try."""
@@ -85,13 +84,8 @@ class ModelChoice(QObject):
 
     def close(self) -> None:
         """End the thread as soon as its current step is over."""
-        self._closed.set()
+        self._worker.close()
         self._stop_download.set()
-        self._executor.shutdown(wait=False, cancel_futures=True)
-
-    def _submit(self, job: Callable[..., None], *values: object) -> None:
-        if not self._closed.is_set():
-            self._executor.submit(self._guard, job, *values)
 
     # Below: worker thread only.
 
@@ -115,12 +109,12 @@ class ModelChoice(QObject):
             self._tell(self.entries_found, self._sources.entries())
             self._tell(self.download_ended, name)
 
-    def _guard(self, job: Callable[..., None], *values: object) -> None:
+    def _guard(self, job: Callable[[], None]) -> None:
         try:
-            job(*values)
+            job()
         except Exception as error:
             self._tell(self.failed, readable(error))
 
     def _tell(self, signal: Any, *values: object) -> None:
-        if not self._closed.is_set():
+        if not self._worker.closed:
             signal.emit(*values)

@@ -1,0 +1,89 @@
+"""One background thread that ends when it is told to, and with Python."""
+
+from __future__ import annotations
+
+import atexit
+import queue
+import threading
+import weakref
+from collections.abc import Callable
+
+THREAD_NAME = "napari-sam2"
+"""Every thread of the window is named so."""
+
+_EXIT_SECONDS = 20.0
+
+Job = Callable[[], None]
+
+
+class Worker:
+    """Does jobs one after the other, in a thread of its own.
+
+    A pool of the standard library would keep Python from ending until all its jobs are done,
+    and gives no chance to stop them then.
+
+    Parameters
+    ----------
+    name : str
+        Goes into the thread's name.
+    on_exit : callable
+        Called when Python ends first: has to stop the current job, and to close the worker.
+    on_end : callable
+        Called in the thread, last of all.
+    """
+
+    def __init__(self, name: str, on_exit: Job, on_end: Job) -> None:
+        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._on_exit, self._on_end = on_exit, on_end
+        self._closed = threading.Event()
+        self._lock = threading.Lock()
+        self._unfinished = 0
+        self._thread = threading.Thread(
+            target=self._work, name=f"{THREAD_NAME}-{name}", daemon=True
+        )
+        self._thread.start()
+        atexit.register(_end_with_python, weakref.ref(self))
+
+    @property
+    def busy(self) -> bool:
+        """Whether a job is not done yet."""
+        return self._unfinished > 0
+
+    @property
+    def closed(self) -> bool:
+        """Whether the worker takes no jobs any more."""
+        return self._closed.is_set()
+
+    def submit(self, job: Job) -> None:
+        """Have a job done after those submitted before; jobs must not raise."""
+        if not self.closed:
+            with self._lock:
+                self._unfinished += 1
+            self._jobs.put(job)
+
+    def close(self) -> None:
+        """End the thread after its current job, without the others; does not wait for it."""
+        if not self.closed:
+            self._closed.set()
+            self._jobs.put(None)
+
+    def stop_with_python(self) -> None:
+        """Stop the job and wait for the thread: Python is about to take itself apart."""
+        self._on_exit()
+        self._thread.join(_EXIT_SECONDS)
+
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            try:
+                if not self.closed:
+                    job()
+            finally:
+                with self._lock:
+                    self._unfinished -= 1
+        self._on_end()
+
+
+def _end_with_python(reference: weakref.ref[Worker]) -> None:
+    worker = reference()
+    if worker is not None:
+        worker.stop_with_python()
