@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 import torch
@@ -33,7 +33,7 @@ class Check(Protocol):
 
 
 @pytest.fixture
-def check(agreement: object) -> Check:
+def check(agreement: Any) -> Check:
     return lambda name, ours, theirs: agreement.check(name, ours, theirs, TOLERANCE)
 
 
