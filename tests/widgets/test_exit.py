@@ -66,7 +66,6 @@ ENDINGS = {
     "viewer closed": "viewer.close()",
     "window closed": "QTimer.singleShot(100, viewer.window._qt_window.close); napari.run()",
     "napari quits": "QTimer.singleShot(100, QApplication.instance().quit); napari.run()",
-    "error": "raise SystemExit(0)",
 }
 
 

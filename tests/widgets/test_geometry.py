@@ -21,6 +21,7 @@ sizes = st.floats(0.1, 20)
 shifts = st.floats(-500, 500)
 
 
+@pytest.mark.filterwarnings("ignore:Non-orthogonal slicing")
 @settings(max_examples=25, deadline=None)
 @given(
     scale=st.tuples(sizes, sizes, sizes),
