@@ -78,7 +78,7 @@ def sample_presence(
 def best_threshold(samples: Sequence[PresenceSample]) -> float:
     """Return the object score (logit) that separates best, each stack counting alike.
 
-    Maximises the mean balanced accuracy; in the middle of the best interval.
+    Maximises the mean balanced accuracy.
 
     Raises
     ------
@@ -97,4 +97,5 @@ def best_threshold(samples: Sequence[PresenceSample]) -> float:
         [np.mean([s.balanced_accuracy(float(c)) for s in usable]) for c in candidates]
     )
     best = candidates[accuracy >= accuracy.max() - 1e-12]
-    return float((best[0] + best[-1]) / 2)
+    # Ties may lie apart: take the one nearest to their middle.
+    return float(best[np.abs(best - best.mean()).argmin()])
