@@ -11,7 +11,6 @@ import tifffile
 from skimage.io import imread
 
 from napari_sam2.cli import main, sample_run
-from napari_sam2.evaluation import PromptFrame
 from napari_sam2.samples import dividing_cells, nuclei_stack
 
 
@@ -27,8 +26,8 @@ def run(*arguments: object) -> int:
 def small_samples(monkeypatch):
     """The demo's own stacks, smaller."""
     samples = (
-        (nuclei_stack(shape=(4, 64, 64)), PromptFrame.MIDDLE),
-        (dividing_cells(shape=(2, 96, 96)), PromptFrame.FIRST),
+        nuclei_stack(shape=(4, 64, 64)),
+        dividing_cells(shape=(2, 96, 96)),
     )
     monkeypatch.setattr(sample_run, "sample_stacks", lambda: samples)
     monkeypatch.setenv("CI", "true")
@@ -37,10 +36,10 @@ def small_samples(monkeypatch):
 
 def test_the_demo_writes_everything_and_says_how_good_it_is(small_samples, tmp_path, capsys):
     folder = tmp_path / "demo"
-    assert run("demo", "-o", folder, "--json") == 0
+    assert run("demo", "-o", folder, "--image-size", 192, "--json") == 0
     runs = json.loads(capsys.readouterr().out)
     assert len(runs) == len(small_samples)
-    for found, (sample, _) in zip(runs, small_samples, strict=True):
+    for found, sample in zip(runs, small_samples, strict=True):
         np.testing.assert_array_equal(tifffile.imread(found["image"]), sample.image)
         np.testing.assert_array_equal(tifffile.imread(found["truth"]), sample.labels)
         labels = tifffile.imread(found["labels"])
@@ -49,8 +48,8 @@ def test_the_demo_writes_everything_and_says_how_good_it_is(small_samples, tmp_p
         assert imread(found["picture"]).ndim == 3
         assert found["complete"] is True
         assert 0 < found["mean_iou"] <= 1
-    replayed = folder / "again.tif"
-    assert run("segment", runs[0]["image"], "-p", runs[0]["clicks"], "-o", replayed) == 0
+    replayed, smaller = folder / "again.tif", ("--image-size", 192)
+    assert run("segment", runs[0]["image"], "-p", runs[0]["clicks"], "-o", replayed, *smaller) == 0
     np.testing.assert_array_equal(tifffile.imread(replayed), tifffile.imread(runs[0]["labels"]))
     assert (folder / "show_in_napari.py").is_file()
 

@@ -22,6 +22,10 @@ def demo(
     ] = Path("napari-sam2-demo"),
     model: ModelOption = "bundled",
     device: DeviceOption = "auto",
+    image_size: Annotated[
+        int,
+        typer.Option("--image-size", help="Side of the model input in pixels; 320 is quick."),
+    ] = 320,
     viewer: Annotated[
         bool, typer.Option(help="Open the results in napari, where there is a screen.")
     ] = True,
@@ -35,10 +39,10 @@ def demo(
     from napari_sam2.tracking import load_model
 
     prepare_folder(output)
-    loaded = load_model(model, device=device)
+    loaded = load_model(model, device=device, image_size=image_size)
     runs: list[SampleRun] = []
-    for sample, frame in sample_stacks():
-        run = run_sample(sample, frame, loaded, output)
+    for sample in sample_stacks():
+        run = run_sample(sample, loaded, output)
         runs.append(run)
         if not json:
             typer.echo(_describe(run))

@@ -21,8 +21,10 @@ from napari_sam2.samples import SampleStack, dividing_cells, nuclei_stack
 from napari_sam2.stack import FrameStack
 from napari_sam2.tracking import Model, TrackingSession
 
-_SHAPE = (24, 160, 160)
+_SHAPE = (12, 256, 256)
 """Frames and pixels of the demo's stacks: what a laptop segments in a minute or two."""
+
+_FRAME = PromptFrame.MIDDLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +62,9 @@ class SampleRun:
     picture: str
 
 
-def sample_stacks() -> tuple[tuple[SampleStack, PromptFrame], ...]:
-    """Make the demo's stacks: a z-stack, clicked in middle slices, and a time-lapse, in first."""
-    return (
-        (nuclei_stack(shape=_SHAPE), PromptFrame.MIDDLE),
-        (dividing_cells(shape=_SHAPE), PromptFrame.FIRST),
-    )
+def sample_stacks() -> tuple[SampleStack, ...]:
+    """Make the demo's stacks: a z-stack and a time-lapse."""
+    return nuclei_stack(shape=_SHAPE), dividing_cells(shape=_SHAPE)
 
 
 def prepare_folder(folder: Path) -> None:
@@ -85,14 +84,12 @@ def prepare_folder(folder: Path) -> None:
         ) from error
 
 
-def run_sample(sample: SampleStack, frame: PromptFrame, model: Model, folder: Path) -> SampleRun:
-    """Segment a sample from one click per object, write the results and score them.
+def run_sample(sample: SampleStack, model: Model, folder: Path) -> SampleRun:
+    """Segment a sample from one click per object in the middle of its life, write and score.
 
     Parameters
     ----------
     sample : SampleStack
-    frame : PromptFrame
-        The frame of each object that is clicked.
     model : Model
     folder : Path
         Takes the files; must exist.
@@ -105,7 +102,7 @@ def run_sample(sample: SampleStack, frame: PromptFrame, model: Model, folder: Pa
     tifffile.imwrite(image, sample.image, metadata={"axes": sample.axes}, compression="zlib")
     write_labels(truth, sample.labels, axes=sample.axes, scale=sample.scale)
     stack = FrameStack(sample.image)
-    prompts = choose_prompts(sample.labels, EvaluationOptions(frame=frame))
+    prompts = choose_prompts(sample.labels, EvaluationOptions(frame=_FRAME))
     book = _book_of(prompts, stack.shape)
     write_prompts(book, clicks)
     session = TrackingSession(model, stack)
@@ -119,7 +116,7 @@ def run_sample(sample: SampleStack, frame: PromptFrame, model: Model, folder: Pa
     ious = [score.iou for score in board.scores()]
     return SampleRun(
         name=sample.name,
-        prompt=f"click in its {frame} {'slice' if sample.axes[0] == 'Z' else 'frame'}",
+        prompt=f"click in its {_FRAME} {'slice' if sample.axes[0] == 'Z' else 'frame'}",
         frames=stack.n_frames,
         objects=len(ious),
         objects_above_half=sum(iou > 0.5 for iou in ious),
