@@ -27,7 +27,7 @@ from napari_sam2.widgets.stack_panel import StackPanel
 
 IMAGES = Path(__file__).parent / "images"
 SIZE = (1400, 860)
-CLICKS = 6
+CLICKS = 5
 PATIENCE_S = 900.0
 SETTLE_S = 0.5
 

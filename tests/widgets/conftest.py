@@ -213,7 +213,7 @@ def make_panel(qtbot, script, sources):
         if isalive(panel):
             panel.deleteLater()
     panels.clear()
-    qtbot.waitUntil(lambda: not _threads(), timeout=20_000)
+    qtbot.waitUntil(lambda: not _threads(), timeout=60_000)
 
 
 @pytest.fixture
@@ -240,7 +240,7 @@ def settled(qtbot, script):
             before, state["told"] = state["told"], len(script.told)
             return before == state["told"] and panel.coordinator.idle
 
-        qtbot.waitUntil(quiet, timeout=20_000)
+        qtbot.waitUntil(quiet, timeout=120_000)
 
     return wait
 
