@@ -296,6 +296,14 @@ def test_planes_that_were_never_written_read_as_zero_with_a_warning(tmp_path, qu
         np.testing.assert_array_equal(stack.read(4)[..., 0], STACK[4, 0] / 4096)
 
 
+@pytest.mark.parametrize("codec", ["lzw", "zstd", "packbits"])
+def test_compressions_usual_in_microscopy_are_read(tmp_path, codec):
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, STACK[:, 0], compression=codec, metadata={"axes": "TYX"})
+    with open_stack(path) as opened:
+        np.testing.assert_array_equal(np.asarray(opened.data[2]), STACK[2, 0])
+
+
 def test_unknown_compression_says_what_to_install(tmp_path):
     path = tmp_path / "a.tif"
     tifffile.imwrite(path, STACK[0, 0], compression="zlib")
