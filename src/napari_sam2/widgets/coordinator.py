@@ -8,9 +8,7 @@ from qtpy.QtCore import QObject, Qt
 
 from napari_sam2.errors import Sam2Error
 from napari_sam2.types import Direction
-from napari_sam2.widgets.activity import Activity
 from napari_sam2.widgets.hints import CANCELLING, Situation, hint, outcome
-from napari_sam2.widgets.keymap import BACKGROUND_KEY, NEXT_OBJECT_KEY, Keymap
 from napari_sam2.widgets.messages import (
     Answer,
     Failure,
@@ -24,7 +22,9 @@ from napari_sam2.widgets.messages import (
 )
 from napari_sam2.widgets.notices import show_problem
 from napari_sam2.widgets.prompt_reading import Place, StackPrompts
+from napari_sam2.widgets.prompting import Prompting
 from napari_sam2.widgets.refresh import LabelsRefresher
+from napari_sam2.widgets.run_display import RunDisplay
 from napari_sam2.widgets.timers import halt, single_shot
 from napari_sam2.widgets.workspace import Workspace
 
@@ -72,12 +72,12 @@ class Coordinator(QObject):
         self._generation = 0
         self._prompts = StackPrompts()
         self._asked = StackPrompts()
-        self._run: Place | None = None
-        self._total = 0
+        self._run = RunDisplay(views.run)
+        self._prompting = Prompting(viewer, views.prompts)
         self._chosen = models.chosen
         self._outcomes: dict[Place, str] = {}  # how the last run of each stack ended
         self._closed = False
-        self._activity, self._refresher, self._keymap = Activity(), LabelsRefresher(), Keymap()
+        self._refresher = LabelsRefresher()
         self._soon = single_shot(self, self._prompts_changed, 0)
         self._phase = ""
         self._patience = single_shot(self, self._show_phase, _PATIENCE_MS)
@@ -92,12 +92,12 @@ class Coordinator(QObject):
     @property
     def running(self) -> bool:
         """Whether a propagation is under way."""
-        return self._run is not None
+        return self._run.place is not None
 
     @property
     def idle(self) -> bool:
         """Whether all that was asked is answered."""
-        return self._run is None and not self._soon.isActive() and not self._engine.busy
+        return not self.running and not self._soon.isActive() and not self._engine.busy
 
     def start(self) -> None:
         """Begin to segment the chosen image, or begin again with its contrast of now."""
@@ -112,49 +112,14 @@ class Coordinator(QObject):
             show_problem(error)
             return
         self._images.pinned = True
-        for layer in (self._workspace.points, self._workspace.boxes):
-            self._keymap.bind(layer, BACKGROUND_KEY, self.toggle_background)
-        self._keymap.bind(self._viewer, NEXT_OBJECT_KEY, self.next_object)
-        self._workspace.edit("points")
-        self._prompts = self._workspace.read_prompts()
-        self.next_object()
+        self._read_prompts(self._workspace)
+        self._prompting.attach(self._workspace)
         self._ask_again()
-
-    def choose_object(self, object_id: int) -> None:
-        """Make the next prompts for this object."""
-        if self._workspace is not None:
-            self._workspace.marks.object_id = object_id
-            self._workspace.marks.prepare()
-            self._show()
-
-    def next_object(self) -> None:
-        """Make the next prompts for an object that has none yet."""
-        if self._workspace is not None:
-            taken = self._prompts.object_ids | self._workspace.first_ids
-            self.choose_object(max(taken, default=0) + 1)
-            self.mark_background(False)
-
-    def mark_background(self, background: bool) -> None:
-        """Make the next clicks mark the background, or the object."""
-        if self._workspace is not None:
-            self._workspace.marks.background = background
-            self._workspace.marks.prepare()
-        self._views.prompts.show_background(background)
-
-    def toggle_background(self) -> None:
-        """Change what the next clicks mark."""
-        if self._workspace is not None:
-            self.mark_background(not self._workspace.marks.background)
-
-    def choose_tool(self, tool: str) -> None:
-        """Take up "points" or "boxes"."""
-        if self._workspace is not None:
-            self._workspace.edit(tool)
 
     def propagate(self, direction: Direction) -> None:
         """Carry the objects of the stack in view through it."""
         workspace = self._workspace
-        if workspace is None or self._run is not None or not self._models.has_model:
+        if workspace is None or self.running or not self._models.has_model:
             return
         self._soon.stop()
         self._prompts_changed()
@@ -163,18 +128,17 @@ class Coordinator(QObject):
             self._show()
             return
         place = here[0]
-        self._run, self._total = place, 0
         self._outcomes.pop(place, None)
         spec = workspace.spec(place, self._models.model, self._models.device)
         self._engine.submit_run(
             RunRequest(self._generation, spec, self._prompts.at(place), direction)
         )
-        self._views.run.show_running(0, 0)
+        self._run.begin(place)
         self._show()
 
     def cancel(self) -> None:
         """Stop the propagation within one frame; what is done stays."""
-        if self._run is not None:
+        if self.running:
             self._engine.cancel_run()
             self._views.run.show_cancelling()
             self._views.show_hint(CANCELLING)
@@ -189,24 +153,19 @@ class Coordinator(QObject):
         halt(self._soon, self._patience)
         self._leave_quietly()
         self._viewer.layers.events.removed.disconnect(self._layer_removed)
-        self._viewer.layers.selection.events.active.disconnect(self._active_changed)
+        self._prompting.close()
         self._viewer.dims.events.point.disconnect(self._slider_moved)
         self._images.close()
 
     def _connect(self) -> None:
         views = self._views
         views.start_requested.connect(self.start)
-        views.prompts.object_requested.connect(self.choose_object)
-        views.prompts.next_object_requested.connect(self.next_object)
-        views.prompts.background_requested.connect(self.mark_background)
-        views.prompts.tool_requested.connect(self.choose_tool)
         views.run.run_requested.connect(self.propagate)
         views.run.cancel_requested.connect(self.cancel)
         self._images.changed.connect(self._image_changed)
         self._models.changed.connect(self._model_changed)
         self._engine.answers.answered.connect(self._answered, Qt.ConnectionType.QueuedConnection)
         self._viewer.layers.events.removed.connect(self._layer_removed)
-        self._viewer.layers.selection.events.active.connect(self._active_changed)
         self._viewer.dims.events.point.connect(self._slider_moved)
 
     # What the layers say.
@@ -216,7 +175,7 @@ class Coordinator(QObject):
         if workspace is None:
             return
         workspace.marks.repaint()
-        self._prompts = workspace.read_prompts()
+        self._read_prompts(workspace)
         places = self._prompts.by_place.keys() | self._asked.by_place.keys()
         for place in places:
             if self._prompts.at(place) != self._asked.at(place):
@@ -225,19 +184,18 @@ class Coordinator(QObject):
         self._asked = self._prompts
         self._show()
 
+    def _read_prompts(self, workspace: Workspace) -> None:
+        self._prompts = workspace.read_prompts()
+        self._prompting.taken = self._prompts.object_ids
+
     def _layer_removed(self, event: Any) -> None:
         workspace = self._workspace
         if workspace is not None and any(event.value is layer for layer in workspace.layers):
             self._leave()
             self._show()
 
-    def _active_changed(self, event: Any) -> None:
-        workspace = self._workspace
-        if workspace is not None and event.value in (workspace.points, workspace.boxes):
-            self._views.prompts.show_tool("boxes" if event.value is workspace.boxes else "points")
-
     def _slider_moved(self, _event: object = None) -> None:
-        if self._workspace is not None and self._run is None:
+        if self._workspace is not None and not self.running:
             self._show()
 
     # What the pickers say.
@@ -292,15 +250,13 @@ class Coordinator(QObject):
                 self._refresher.soon(self._workspace.labels, self._viewer.dims.ndisplay)
             case RunStarted(total=total):
                 self._quiet()
-                self._total = total
-                self._views.run.show_running(0, total)
-                self._activity.start(total, f"SAM 2: {self._workspace.image.name}")
+                self._run.start(total, f"SAM 2: {self._workspace.image.name}")
             case FrameDone(frame=frame, done=done):
                 self._frame_done(self._workspace, frame, done)
             case RunEnded(done=done, cancelled=cancelled):
-                if self._run is not None and done:
-                    text = outcome(done, self._total, cancelled=cancelled)
-                    self._outcomes[self._run] = text
+                if self._run.place is not None and done:
+                    text = outcome(done, self._run.total, cancelled=cancelled)
+                    self._outcomes[self._run.place] = text
                 self._end_run()
                 self._show()
             case Failure(error=error):
@@ -308,25 +264,22 @@ class Coordinator(QObject):
                 show_problem(error)
 
     def _frame_done(self, workspace: Workspace, frame: int, done: int) -> None:
-        if self._run is None:
+        place = self._run.place
+        if place is None:
             return
-        self._views.run.show_running(done, self._total)
-        self._activity.done = done
-        if workspace.shows(self._run, frame):
+        self._run.move_to(done)
+        if workspace.shows(place, frame):
             self._refresher.soon(workspace.labels, self._viewer.dims.ndisplay)
 
     def _end_run(self) -> None:
         """Show that nothing runs; make sure that nothing does."""
-        if self._run is None:
+        if not self.running:
             return
-        self._run = None
         self._engine.cancel_run()
-        self._activity.end()
+        self._run.end(views_alive=not self._closed)
         self._quiet()
         if self._workspace is not None:
             self._refresher.now(self._workspace.labels)
-        if not self._closed:
-            self._views.run.show_idle()
 
     def _leave(self) -> None:
         """Stop segmenting the image; all its layers stay as they are."""
@@ -338,7 +291,7 @@ class Coordinator(QObject):
         self._refresher.stop()
         self._generation += 1
         workspace, self._workspace = self._workspace, None
-        self._keymap.release()
+        self._prompting.detach()
         if workspace is not None:
             workspace.release()
             self._engine.forget_session()
@@ -356,9 +309,6 @@ class Coordinator(QObject):
         self._views.show_started(
             started, possible=self._images.image is not None and self._models.has_model
         )
-        if self._workspace is not None:
-            marks = self._workspace.marks
-            self._views.prompts.show_object(marks.object_id, marks.colour(marks.object_id))
 
     def _situation(self) -> Situation:
         workspace = self._workspace
@@ -369,7 +319,7 @@ class Coordinator(QObject):
             has_model=self._models.has_model,
             fetching=self._models.fetching,
             started=workspace is not None,
-            running=self._run is not None,
+            running=self.running,
             outside=workspace is not None and here is None,
             n_prompted=len({placed.object_id for placed in prompts}),
             n_frames=1 if workspace is None else workspace.n_frames,
