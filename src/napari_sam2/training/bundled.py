@@ -38,7 +38,7 @@ _FROZEN = Phase(
     clips=_SMALL,
     batch=16,
     rate=1e-3,
-    final_rate=9e-4,
+    final_rate=9.2e-4,
     warm_up=30,
     losses=_START,
     boxes=0.25,
@@ -47,7 +47,7 @@ _FROZEN = Phase(
 
 _VIDEO = Phase(
     "clips of four frames",
-    steps=480,
+    steps=441,
     clips=ClipSettings(
         size=128,
         n_frames=4,
@@ -59,7 +59,7 @@ _VIDEO = Phase(
     ),
     batch=4,
     rate=9e-4,
-    final_rate=6e-4,
+    final_rate=7.8e-4,
     warm_up=20,
     losses=_MIDDLE,
     dense=0.5,
@@ -79,7 +79,7 @@ _VIDEO = Phase(
 
 _FINISH = Phase(
     "larger windows, falling rate",
-    steps=500,
+    steps=1330,
     clips=ClipSettings(
         size=160,
         n_frames=5,
