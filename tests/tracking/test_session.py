@@ -360,3 +360,30 @@ def test_objects_prompted_in_different_frames_share_batches(model, stack, monkey
     alone.add_points(2, 2, [(16, 18)])
     for result in alone.propagate("forward"):
         np.testing.assert_allclose(result.logits[0], logits[result.frame][1], atol=1e-4)
+
+
+def test_prompts_of_one_frame_share_pixels_by_logits_whatever_their_order(model, stack):
+    clicks = {1: (10, 10), 2: (30, 40), 3: (20, 25)}
+    labels = []
+    for order in ((1, 2, 3), (3, 2, 1)):
+        session = TrackingSession(model, stack, settings=PLAIN, keep_logits=True)
+        logits = {i: session.add_points(i, 4, [clicks[i]]).logits[0] for i in order}
+        labels.append(session.labels[4].copy())
+    np.testing.assert_array_equal(labels[0], labels[1])
+    together = np.stack([logits[i] for i in (1, 2, 3)])
+    winner = np.where(together.max(axis=0) > 0, together.argmax(axis=0) + 1, 0)
+    np.testing.assert_array_equal(labels[0], winner)
+
+
+def test_a_prompt_yields_to_drawn_and_accepted_masks_only(model, stack):
+    session = TrackingSession(model, stack, settings=PLAIN)
+    drawn = np.zeros((40, 48), bool)
+    drawn[:, :20] = True
+    session.add_mask(1, 4, drawn)
+    session.add_points(2, 4, [(20, 40)])
+    assert (session.labels[4][drawn] == 1).all()
+    list(session.propagate())
+    assert (session.labels[7] == 1).any(), "there is something to take"
+    clicked = session.add_points(3, 7, [(20, 20)])
+    np.testing.assert_array_equal(session.labels[7] == 3, clicked.masks[0])
+    assert clicked.masks[0].any()

@@ -67,7 +67,8 @@ class Decider:
         before = track.conditioning.get(frame)
         corrects = before.corrects if before else bool(track.done[frame])
         if prompt.mask is not None and not prompt.points and prompt.box is None:
-            return Conditioning(frame, self._drawn(frame, prompt.mask), prompt.mask, corrects)
+            prediction = self._drawn(frame, prompt.mask)
+            return Conditioning(frame, prediction, prompt.mask, corrects, drawn=True)
         conditioned = self._conditioned(track, frame) if corrects else self._unconditioned(frame)
         rounds = _rounds(prompt)
         previous = self._starting_logits(prompt, current if corrects else None)
@@ -88,7 +89,7 @@ class Decider:
     def from_mask(self, frame: int, mask: NDArray[np.bool_]) -> Conditioning:
         """Decide that the object is just where `mask` is; nowhere, if it is empty."""
         prediction = self._drawn(frame, mask) if mask.any() else self._absent()
-        return Conditioning(frame, prediction, mask, corrects=True)
+        return Conditioning(frame, prediction, mask, corrects=True, drawn=True)
 
     def _drawn(self, frame: int, mask: NDArray[np.bool_]) -> ObjectPrediction:
         return predict_drawn(self._model, self._cache.get(frame), mask)

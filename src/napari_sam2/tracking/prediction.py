@@ -58,9 +58,12 @@ class Conditioning:
         The mask in the frame's own pixels: the user's, where one was drawn.
     corrects : bool
         The object had been tracked through this frame before: prompts refine that mask.
+    drawn : bool
+        The mask is the user's, drawn or accepted: no other object takes pixels of it.
     """
 
     frame: int
     prediction: ObjectPrediction
     mask: NDArray[np.bool_]
     corrects: bool
+    drawn: bool = False

@@ -64,29 +64,55 @@ class Publisher:
             self.accepted.discard((frame, object_id))
             self.volume.unprotect(frame, object_id)
 
-    def predictions(
-        self, frame: int, predictions: Mapping[int, ObjectPrediction], decided: bool
+    def tracked(self, frame: int, predictions: Mapping[int, ObjectPrediction]) -> FrameMasks:
+        """Write objects that were tracked into a frame, and hand them out.
+
+        Among them the highest logit wins a pixel; they take none from any other object.
+        """
+        ids = tuple(sorted(predictions))
+        labels = self.volume.frame(frame)
+        taken: NDArray[np.bool_] = (labels != 0) & ~np.isin(labels, ids)
+        return self._write(frame, {each: predictions[each] for each in ids}, taken)
+
+    def decided(
+        self, object_id: int, decided: Conditioning, others: Mapping[int, Conditioning]
     ) -> FrameMasks:
-        """Write predictions and hand them out; `decided` ones come from a prompt there."""
+        """Write an object that the user prompted in a frame, and hand it out.
+
+        It takes pixels from what was only tracked there, shares by the highest logit with the
+        objects that were prompted there too, and yields to what was drawn or accepted.
+
+        Parameters
+        ----------
+        object_id : int
+        decided : Conditioning
+        others : mapping of int to Conditioning
+            What the user decided about other objects in that frame.
+        """
+        frame = decided.frame
+        labels = self.volume.frame(frame)
+        taken: NDArray[np.bool_] = np.isin(labels, [i for i, o in others.items() if o.drawn])
+        if decided.drawn:
+            kept = decided.mask & ~taken
+            self.put(frame, object_id, kept)
+            logits = self._logits(decided.prediction)
+            return _frame_masks(frame, (object_id,), kept[None], [decided.prediction], logits)
+        alone = self._write(frame, {object_id: decided.prediction}, taken)
+        rivals = others.keys() & set(np.unique(labels[alone.masks[0]]).tolist())
+        if not rivals:
+            return alone
+        sharing = {rival: others[rival].prediction for rival in rivals}
+        return only(self._write(frame, sharing | {object_id: decided.prediction}, taken), object_id)
+
+    def _write(
+        self, frame: int, predictions: Mapping[int, ObjectPrediction], taken: NDArray[np.bool_]
+    ) -> FrameMasks:
         ids = tuple(sorted(predictions))
         ordered = [predictions[object_id] for object_id in ids]
-        output = finish_masks(
-            [prediction.logits for prediction in ordered],
-            self._taken(frame, ids, decided),
-            self._settings,
-            self._keep_logits,
-        )
+        logits = [prediction.logits for prediction in ordered]
+        output = finish_masks(logits, taken, self._settings, self._keep_logits)
         self.volume.write(frame, ids, output.disjoint)
         return _frame_masks(frame, ids, output.masks, ordered, output.logits)
-
-    def drawn(
-        self, frame: int, object_id: int, mask: NDArray[np.bool_], prediction: ObjectPrediction
-    ) -> FrameMasks:
-        """Write a mask that the user drew: it yields only to what was accepted before."""
-        kept = mask & ~self._taken(frame, (object_id,), decided=True)
-        self.put(frame, object_id, kept)
-        logits = self._logits(prediction)
-        return _frame_masks(frame, (object_id,), kept[None], [prediction], logits)
 
     def given(self, object_id: int, conditioning: Conditioning) -> FrameMasks:
         """Hand out a conditioning frame as it stands."""
@@ -95,20 +121,6 @@ class Publisher:
         mask = conditioning.mask if self._settings.overlap else self.mask(frame, object_id)
         logits = self._logits(prediction)
         return _frame_masks(frame, (object_id,), mask[None], [prediction], logits)
-
-    def _taken(self, frame: int, ids: tuple[int, ...], decided: bool) -> NDArray[np.bool_]:
-        """Return the pixels that these objects must not take.
-
-        A prompt is the user's word and yields only to what was accepted before it. A propagated
-        mask yields to every object that is not computed along with it.
-        """
-        labels = self.volume.frame(frame)
-        others: NDArray[np.bool_] = (labels != 0) & ~np.isin(labels, ids)
-        if not decided or not others.any():
-            return others
-        fixed = [object_id for accepted, object_id in self.accepted if accepted == frame]
-        others &= np.isin(labels, fixed)
-        return others
 
     def _logits(self, prediction: ObjectPrediction) -> NDArray[np.float32] | None:
         if not self._keep_logits:
@@ -131,6 +143,21 @@ def merge(frame: int, parts: Sequence[FrameMasks]) -> FrameMasks:
         np.concatenate([part.scores for part in parts])[order],
         np.concatenate([part.presence for part in parts])[order],
         np.concatenate(logits)[order] if logits else None,
+    )
+
+
+def only(result: FrameMasks, object_id: int) -> FrameMasks:
+    """Return one object of a result."""
+    at = result.object_ids.index(object_id)
+    one = slice(at, at + 1)
+    logits = None if result.logits is None else result.logits[one]
+    return FrameMasks(
+        result.frame,
+        (object_id,),
+        result.masks[one],
+        result.scores[one],
+        result.presence[one],
+        logits,
     )
 
 

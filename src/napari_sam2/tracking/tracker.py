@@ -75,11 +75,12 @@ class Tracker:
         with self._computing():
             decided = self._decider.from_prompt(track, frame, prompt, current, refines)
         self._publisher.unaccept(frame, object_id)
-        if decided.mask is prompt.mask:
-            result = self._publisher.drawn(frame, object_id, decided.mask, decided.prediction)
-        else:
-            prediction = {object_id: decided.prediction}
-            result = self._publisher.predictions(frame, prediction, decided=True)
+        others = {
+            other.object_id: other.conditioning[frame]
+            for other in self.tracks.values()
+            if frame in other.conditioning and other is not track
+        }
+        result = self._publisher.decided(object_id, decided, others)
         track.written[frame] = True
         track.condition(replace(decided, mask=result.masks[0]))
         self.tracks[object_id] = track
@@ -125,7 +126,7 @@ class Tracker:
         if tracked:
             with self._computing():
                 predictions = self._propagator.track(frame, tracked, schedule.step)
-            parts.append(self._publisher.predictions(frame, predictions, decided=False))
+            parts.append(self._publisher.tracked(frame, predictions))
             for track in tracked:
                 track.done[frame] = track.written[frame] = True
                 self._watch(track, frame, predictions[track.object_id].present, schedule)
