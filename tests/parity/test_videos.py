@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.parity
 
 TOLERANCE = 0.02
-EXACT = TrackingSettings(overlap=True, max_hole=0, min_island=0, max_conditioning=None)
+EXACT = TrackingSettings(
+    overlap=True, max_hole=0, min_island=0, clicked_part=False, max_conditioning=None
+)
 SHAPE = (256, 256)
 
 

@@ -10,7 +10,7 @@ import pytest
 from napari_sam2.errors import LabelsError, PromptError, SessionError
 from napari_sam2.tracking import TrackingSession, TrackingSettings
 
-PLAIN = TrackingSettings(max_hole=0, min_island=0)
+PLAIN = TrackingSettings(max_hole=0, min_island=0, clicked_part=False)
 
 
 def masks_of(session: TrackingSession, **options) -> dict[tuple[int, int], np.ndarray]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy import ndimage
 from torch import Tensor
 
 from napari_sam2.labels import clean_mask
@@ -72,6 +73,24 @@ def finish_masks(
     if whole is not None:
         whole = np.stack([_clean(mask, settings) for mask in whole])
     return FrameOutput(disjoint, disjoint if whole is None else whole, kept)
+
+
+def clicked_parts(
+    mask: NDArray[np.bool_], points: Sequence[tuple[float, float]]
+) -> NDArray[np.bool_]:
+    """Keep the connected parts (8-connected) of a mask that hold one of these points (y, x).
+
+    A mask that holds none of them stays whole: then the clicks say nothing about its parts.
+    """
+    parts, count = ndimage.label(mask, structure=np.ones((3, 3)))
+    if count < 2:
+        return mask
+    rows, columns = np.rint(np.asarray(points, dtype=np.float64)).astype(int).T
+    rows = rows.clip(0, mask.shape[0] - 1)
+    columns = columns.clip(0, mask.shape[1] - 1)
+    clicked = np.unique(parts[rows, columns])
+    clicked = clicked[clicked > 0]
+    return np.isin(parts, clicked) if len(clicked) else mask
 
 
 def _split(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_sam2.labels import LabelsVolume
-from napari_sam2.tracking.mask_output import finish_masks
+from napari_sam2.tracking.mask_output import clicked_parts, finish_masks
 from napari_sam2.tracking.prediction import Conditioning, ObjectPrediction
 from napari_sam2.tracking.settings import TrackingSettings
 from napari_sam2.types import FrameMasks
@@ -75,7 +76,11 @@ class Publisher:
         return self._write(frame, {each: predictions[each] for each in ids}, taken)
 
     def decided(
-        self, object_id: int, decided: Conditioning, others: Mapping[int, Conditioning]
+        self,
+        object_id: int,
+        decided: Conditioning,
+        others: Mapping[int, Conditioning],
+        clicks: Sequence[tuple[float, float]] = (),
     ) -> FrameMasks:
         """Write an object that the user prompted in a frame, and hand it out.
 
@@ -88,6 +93,8 @@ class Publisher:
         decided : Conditioning
         others : mapping of int to Conditioning
             What the user decided about other objects in that frame.
+        clicks : sequence of (y, x)
+            Where the user clicked on the object.
         """
         frame = decided.frame
         labels = self.volume.frame(frame)
@@ -97,12 +104,23 @@ class Publisher:
             self.put(frame, object_id, kept)
             logits = self._logits(decided.prediction)
             return _frame_masks(frame, (object_id,), kept[None], [decided.prediction], logits)
-        alone = self._write(frame, {object_id: decided.prediction}, taken)
-        rivals = others.keys() & set(np.unique(labels[alone.masks[0]]).tolist())
-        if not rivals:
-            return alone
-        sharing = {rival: others[rival].prediction for rival in rivals}
-        return only(self._write(frame, sharing | {object_id: decided.prediction}, taken), object_id)
+        result = self._write(frame, {object_id: decided.prediction}, taken)
+        rivals = others.keys() & set(np.unique(labels[result.masks[0]]).tolist())
+        if rivals:
+            sharing = {rival: others[rival].prediction for rival in rivals}
+            joint = self._write(frame, sharing | {object_id: decided.prediction}, taken)
+            result = only(joint, object_id)
+        return self._clicked(result, clicks)
+
+    def _clicked(self, result: FrameMasks, clicks: Sequence[tuple[float, float]]) -> FrameMasks:
+        if not clicks or not self._settings.clicked_part:
+            return result
+        kept = clicked_parts(result.masks[0], clicks)
+        if kept is result.masks[0]:
+            return result
+        (object_id,) = result.object_ids
+        self.put(result.frame, object_id, self.mask(result.frame, object_id) & kept)
+        return replace(result, masks=kept[None])
 
     def _write(
         self, frame: int, predictions: Mapping[int, ObjectPrediction], taken: NDArray[np.bool_]

@@ -20,6 +20,9 @@ class TrackingSettings:
         Holes of up to so many pixels are filled; 0 fills none.
     min_island : int
         Islands of up to so many pixels are dropped, never the largest part; 0 drops none.
+    clicked_part : bool
+        In a clicked frame keep only the connected parts that were clicked; the rest is mostly
+        look-alike neighbours. Logits and memories stay as the network gave them.
     absent_limit : int or None
         Stop following an object after so many frames in a row without it. None never stops, so
         that the object is found again whenever it returns.
@@ -35,6 +38,7 @@ class TrackingSettings:
     overlap: bool = False
     max_hole: int = 64
     min_island: int = 16
+    clicked_part: bool = True
     absent_limit: int | None = None
     max_conditioning: int | None = 8
     cached_frames: int = 16

@@ -80,7 +80,8 @@ class Tracker:
             for other in self.tracks.values()
             if frame in other.conditioning and other is not track
         }
-        result = self._publisher.decided(object_id, decided, others)
+        clicks = [p for p, on in zip(prompt.points, prompt.positive, strict=True) if on]
+        result = self._publisher.decided(object_id, decided, others, clicks)
         track.written[frame] = True
         track.condition(replace(decided, mask=result.masks[0]))
         self.tracks[object_id] = track

@@ -1,0 +1,69 @@
+"""Logits to masks in the frame's own pixels."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from napari_sam2.tracking import TrackingSettings
+from napari_sam2.tracking.mask_output import clicked_parts, finish_masks
+
+PLAIN = TrackingSettings(max_hole=0, min_island=0)
+NOTHING = np.zeros((32, 32), bool)
+
+
+def disc(y: float, x: float, radius: float, height: float = 4.0) -> torch.Tensor:
+    yy, xx = np.mgrid[:32, :32]
+    distance = np.hypot(yy - y, xx - x)
+    return torch.from_numpy((height * (1 - distance / radius)).astype(np.float32))
+
+
+def test_the_highest_logit_wins_and_losers_keep_the_rest():
+    output = finish_masks([disc(16, 12, 8), disc(16, 20, 8)], NOTHING, PLAIN, keep_logits=True)
+    first, second = output.disjoint
+    assert not (first & second).any()
+    assert first[16, 13]
+    assert second[16, 19]
+    whole = (output.logits > 0).any(axis=0)
+    np.testing.assert_array_equal(first | second, whole)
+
+
+def test_overlaps_are_kept_whole_where_they_are_allowed():
+    settings = TrackingSettings(max_hole=0, min_island=0, overlap=True)
+    output = finish_masks([disc(16, 12, 8), disc(16, 20, 8)], NOTHING, settings, keep_logits=True)
+    np.testing.assert_array_equal(output.masks, output.logits > 0)
+    assert output.disjoint.sum(axis=0).max() == 1
+
+
+def test_taken_pixels_stay_with_their_owner():
+    taken = NOTHING.copy()
+    taken[:, :16] = True
+    output = finish_masks([disc(16, 16, 8)], taken, PLAIN, keep_logits=False)
+    assert not (output.disjoint[0] & taken).any()
+    assert output.disjoint[0].any()
+    assert output.logits is None
+
+
+def test_a_filled_hole_leaves_the_object_inside_it():
+    ring = disc(16, 16, 9)
+    ring[14:19, 14:19] = -1
+    inner = torch.full((32, 32), -1.0)
+    inner[16, 16] = 1
+    settings = TrackingSettings(max_hole=50, min_island=0)
+    output = finish_masks([ring, inner], NOTHING, settings, keep_logits=False)
+    assert output.disjoint[1, 16, 16]
+    assert not output.disjoint[0, 16, 16]
+    assert output.disjoint[0, 14, 14]
+
+
+@pytest.mark.parametrize("points", [[(4, 4)], [(4.4, 3.6)]])
+def test_only_clicked_parts_stay(points):
+    mask = NOTHING.copy()
+    mask[2:7, 2:7] = True
+    mask[20:30, 20:30] = True
+    kept = clicked_parts(mask, points)
+    assert kept[4, 4]
+    assert not kept[25, 25]
+    np.testing.assert_array_equal(clicked_parts(mask, [(4, 4), (25, 25)]), mask)
+    np.testing.assert_array_equal(clicked_parts(mask, [(15, 15)]), mask)
