@@ -52,7 +52,7 @@ def open_frames(path: Path, *, axis: str = "auto", at: Sequence[str] = ()) -> Fr
     positions = dict(_position(text, opened.axes) for text in at)
     stack = FrameStack(
         opened.data,
-        axis=0 if video is None else video,
+        axis=video,
         channel_axis=None if video == guess.channel else guess.channel,
         at=positions,
     )

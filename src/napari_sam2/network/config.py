@@ -167,5 +167,6 @@ BUNDLED_CONFIG = Sam2Config(
     decoder_mlp=512,
     memory_layers=2,
     memory_mlp=512,
+    memory_frames=4,
 )
 """The small model that the package ships and trains."""

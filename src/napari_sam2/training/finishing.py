@@ -1,0 +1,48 @@
+"""Last touches on a trained network before it ships: no gradient, two measured numbers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+
+from napari_sam2.errors import TrainingError
+from napari_sam2.network import Sam2
+
+
+def keep_recent_memories(network: Sam2, memory_frames: int) -> Sam2:
+    """Return a copy that attends to fewer recent frames: slots no clip was long enough to train.
+
+    Parameters
+    ----------
+    network : Sam2
+    memory_frames : int
+        Temporal slots to keep: the latest ones and that of conditioning frames.
+
+    Raises
+    ------
+    TrainingError
+        The network has fewer slots.
+    """
+    if not 2 <= memory_frames <= network.config.memory_frames:
+        raise TrainingError(
+            f"The network has {network.config.memory_frames} memory slots, not {memory_frames}.",
+            remedy="Keep at least 2 and at most as many as there are.",
+        )
+    shorter = Sam2(replace(network.config, memory_frames=memory_frames))
+    state = dict(network.state_dict())
+    slots = state["maskmem_tpos_enc"]
+    state["maskmem_tpos_enc"] = torch.cat((slots[: memory_frames - 1], slots[-1:]))
+    shorter.load_state_dict(state)
+    return shorter.eval()
+
+
+def lower_object_score(network: Sam2, by: float) -> None:
+    """Take a lean towards "present" off the object score (logit), in place.
+
+    `napari_sam2.evaluation.presence` measures it.
+    """
+    last = network.sam_mask_decoder.pred_obj_score_head.layers[-1]
+    assert isinstance(last, torch.nn.Linear)
+    with torch.no_grad():
+        last.bias.sub_(by)
