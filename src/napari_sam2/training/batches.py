@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -48,6 +48,18 @@ class ClipBatch:
     points: torch.Tensor
     boxes: torch.Tensor
     window: Window
+
+    def to(self, device: torch.device) -> ClipBatch:
+        """Return the batch with its tensors on a device."""
+        return replace(
+            self,
+            images=self.images.to(device),
+            labels=self.labels.to(device),
+            clip_index=self.clip_index.to(device),
+            object_ids=self.object_ids.to(device),
+            points=self.points.to(device),
+            boxes=self.boxes.to(device),
+        )
 
     def network_input(self) -> torch.Tensor:
         """Return all frames as (B T, 3, S, S), normalised as for the official models."""

@@ -46,14 +46,16 @@ def first_prompt(batch: ClipBatch, use_boxes: bool) -> tuple[torch.Tensor, torch
     """Return points (N, P, 2) and labels (N, P) of every object: one click, or two box corners."""
     n = len(batch.object_ids)
     if use_boxes:
-        return batch.boxes.reshape(n, 2, 2), torch.tensor([[2, 3]]).expand(n, 2)
-    return batch.points[:, None], torch.ones((n, 1), dtype=torch.int64)
+        corners = torch.tensor([[2, 3]], device=batch.boxes.device)
+        return batch.boxes.reshape(n, 2, 2), corners.expand(n, 2)
+    return batch.points[:, None], batch.object_ids.new_ones((n, 1))
 
 
 def chosen_mask(prediction: MaskPrediction, multimask: bool) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the mask (N, h, w) and index that inference would take of all four."""
     if not multimask:
-        return prediction.masks[:, 0].float(), torch.zeros(len(prediction.masks), dtype=torch.int64)
+        masks = prediction.masks[:, 0].float()
+        return masks, torch.zeros(len(masks), dtype=torch.int64, device=masks.device)
     best = 1 + prediction.ious[:, 1:].argmax(dim=1)
     rows = torch.arange(len(best), device=best.device)
     return prediction.masks[rows, best].float(), best
@@ -115,7 +117,9 @@ def prompted_losses(
     mask, _ = chosen_mask(prediction, multimask=not use_boxes)
     iou = float(mask_iou(mask.detach(), target).mean())
     if draws[1] < phase.corrections:
-        click, kind = correction_points(mask.detach() > 0, target > 0.5, generator)
+        # The generator lives on the CPU, so that runs draw the same clicks on every device.
+        click, kind = correction_points((mask.detach() > 0).cpu(), (target > 0.5).cpu(), generator)
+        click, kind = click.to(points.device), kind.to(points.device)
         click = (click + 0.5) * _MASK_STRIDE - 0.5
         points = torch.cat([points, click[:, None]], dim=1)
         labels = torch.cat([labels, kind[:, None]], dim=1)

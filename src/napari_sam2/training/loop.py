@@ -46,7 +46,7 @@ def train(
     Parameters
     ----------
     network : Sam2
-        Trained in place.
+        Trained in place, on the device it is on.
     stacks : tuple of LabelledStack
         The labelled data.
     recipe : Recipe
@@ -121,6 +121,7 @@ def train_step(state: TrainingState, batch: ClipBatch, recipe: Recipe) -> StepLo
     for group in state.optimiser.param_groups:
         group["lr"] = rate
     generator = torch.Generator().manual_seed(recipe.seed * 1_000_003 + batch.step)
+    batch = batch.to(next(state.network.parameters()).device)
     state.network.train()
     if phase.freeze_statistics:
         freeze_statistics(state.network)
@@ -140,6 +141,7 @@ def train_step(state: TrainingState, batch: ClipBatch, recipe: Recipe) -> StepLo
 def recalibrate(state: TrainingState, batches: ClipBatches, bfloat16: bool) -> None:
     """Measure batch statistics over coming batches; the average restarts from the weights."""
     coming = range(state.step, min(state.step + _CALIBRATION_BATCHES, batches.recipe.steps))
-    images = (batches.batch(step).network_input() for step in coming)
+    device = next(state.network.parameters()).device
+    images = (batches.batch(step).network_input().to(device) for step in coming)
     measure_statistics(state.network, images, bfloat16)
     state.average.load_state_dict(state.network.state_dict())

@@ -44,7 +44,7 @@ class TrainingState:
     def create(cls, network: Sam2, recipe: Recipe) -> TrainingState:
         """Start from a network (which is trained in place)."""
         torch.manual_seed(recipe.seed)
-        dense = DenseHeads(network.config)
+        dense = DenseHeads(network.config).to(next(network.parameters()).device)
         _to_channels_last(network)
         average = copy.deepcopy(network).eval().requires_grad_(False)
         groups = _groups((network, dense), recipe.weight_decay)

@@ -91,7 +91,7 @@ def tracked_losses(
         current = frame_features(features, frame, n_frames)
         conditioned = _attend(network, current, batch, memory, reach)
         n = len(batch.object_ids)
-        nowhere = conditioned.new_zeros((n, 1, 2)), torch.full((n, 1), -1)
+        nowhere = conditioned.new_zeros((n, 1, 2)), batch.object_ids.new_full((n, 1), -1)
         prediction = decode(network, current, conditioned, batch.clip_index, *nowhere, batch.window)
         target = coarse_masks(batch.masks(frame))
         losses.append(four_mask_losses(prediction, target, phase.losses))
@@ -115,7 +115,7 @@ def _remember_prompted(
     prompted: MaskPrediction,
     given: torch.Tensor | None,
 ) -> Remembered:
-    present = torch.ones(len(batch.object_ids), dtype=torch.bool)
+    present = torch.ones_like(batch.object_ids, dtype=torch.bool)
     if given is None:
         mask, choice = chosen_mask(prompted, multimask=True)
         cut = (mask.detach() > 0).to(torch.float32)
@@ -129,11 +129,11 @@ def _remember_prompted(
         features.stride16[batch.clip_index],
         batch.clip_index,
         drawn.new_zeros((n, 1, 2)),
-        torch.full((n, 1), -1),
+        batch.object_ids.new_full((n, 1), -1),
         batch.window,
         network.downsample_mask(drawn),
     )
-    choice = torch.zeros(n, dtype=torch.int64)
+    choice = torch.zeros_like(batch.object_ids)
     return _remember(network, features, batch, drawn[:, 0], present, prediction, choice)
 
 
@@ -153,7 +153,7 @@ def _remember(
     )
     there = present.to(torch.float32)[:, None]
     spatial = network.encode_memory(features.stride16[batch.clip_index], masks, there)
-    rows = torch.arange(len(choice))
+    rows = torch.arange(len(choice), device=choice.device)
     pointers = network.object_pointers(prediction.tokens[rows, choice], there)
     return Remembered(spatial.flatten(2).transpose(1, 2), pointers)
 
@@ -173,7 +173,8 @@ def _attend(
     frames = [_PROMPTED, *recent]
     slots = [config.memory_frames - 1, *(frame - f - 1 for f in recent)]
     positions = [_memory_position(network, batch.window, slot) for slot in slots]
-    distances = torch.tensor([frame - f for f in frames], dtype=torch.float32) / reach
+    ages = [float(frame - f) for f in frames]
+    distances = torch.tensor(ages, device=features.stride16.device) / reach
     positions.append(network.pointer_position(distances).repeat_interleave(split, dim=0)[None])
     tokens = [memory[f].tokens for f in frames]
     tokens += [memory[f].pointers.unflatten(1, (split, -1)) for f in frames]

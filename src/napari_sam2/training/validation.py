@@ -54,16 +54,17 @@ def one_prompt_ious(
     """
     size = image_size or network.config.image_size
     image, labels = stack.image[0], stack.labels[0]
-    frame = torch.from_numpy(image.astype(np.float32) / 255.0)[None, None]
+    device = next(network.parameters()).device
+    frame = torch.from_numpy(image.astype(np.float32) / 255.0)[None, None].to(device)
     frame = functional.interpolate(frame, (size, size), mode="bicubic", antialias=True).clamp(0, 1)
-    mean, deviation = (torch.tensor(v)[:, None, None] for v in (_MEAN, _DEVIATION))
+    mean, deviation = (frame.new_tensor(v)[:, None, None] for v in (_MEAN, _DEVIATION))
     features = network.encode_image((frame - mean) / deviation)
     conditioned = network.without_memory(features.stride16)
     ids = [int(i) for i in np.unique(labels) if i]
     points = torch.from_numpy(np.stack([_prompt(labels == i, boxes) for i in ids]))
     scale = torch.tensor([size / labels.shape[1], size / labels.shape[0]])
-    points = (points + 0.5) * scale - 0.5
-    kinds = torch.tensor([[2, 3]] if boxes else [[1]])
+    points = ((points + 0.5) * scale - 0.5).to(device)
+    kinds = torch.tensor([[2, 3]] if boxes else [[1]], device=device)
     results: list[float] = []
     for start in range(0, len(ids), chunk):
         part = points[start : start + chunk]
@@ -79,7 +80,7 @@ def one_prompt_ious(
         logits = functional.interpolate(
             prediction.masks, labels.shape, mode="bilinear", align_corners=False
         )
-        predicted = (logits[:, 0] > 0).numpy()
+        predicted = (logits[:, 0] > 0).cpu().numpy()
         for mask, object_id in zip(predicted, ids[start : start + chunk], strict=True):
             wanted = labels == object_id
             results.append(float((mask & wanted).sum() / max((mask | wanted).sum(), 1)))
