@@ -18,12 +18,14 @@ from typing import Annotated
 
 import numpy as np
 import typer
+from PIL import Image
 
 from napari_sam2.evaluation import EvaluationOptions, PromptFrame, PromptKind, choose_prompts
 from napari_sam2.prompts import PromptBook, write_prompts
 from napari_sam2.stack import open_stack
 
 IMAGES = Path(__file__).parent / "images"
+_PAGE_WIDTH = 2000
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,21 @@ def main(
         command = [sys.executable, "-m", "napari_sam2.cli", "segment"]
         command += [str(image), "-p", str(prompts), "-o", str(folder / f"{name}_sam2.tif")]
         command += ["--overlay", str(output / f"{name}.png"), "--model", model]
-        raise typer.Exit(subprocess.run(command, check=False).returncode)
+        code = subprocess.run(command, check=False).returncode
+        if code == 0:
+            _fit_page(output / f"{name}.png")
+        raise typer.Exit(code)
+
+
+def _fit_page(path: Path) -> None:
+    """Halve pictures that are wider than a page shows, so that the repository stays small."""
+    with Image.open(path) as picture:
+        if picture.width <= _PAGE_WIDTH:
+            return
+        smaller = picture.resize(
+            (picture.width // 2, picture.height // 2), Image.Resampling.LANCZOS
+        )
+    smaller.save(path, optimize=True)
 
 
 def _book_from_labels(image: Path, picture: Picture) -> PromptBook:

@@ -1,10 +1,9 @@
-"""Masks to label ids: the labels volume, overlap rule, cleaning, export, pictures."""
+"""Masks to label ids: the labels volume, cleaning, export, pictures."""
 
 from napari_sam2.labels.cleaning import clean_mask
 from napari_sam2.labels.colours import colour_of
 from napari_sam2.labels.contact_sheet import contact_sheet
 from napari_sam2.labels.export import write_labels
-from napari_sam2.labels.overlap import resolve_overlaps
 from napari_sam2.labels.overlay import overlay
 from napari_sam2.labels.volume import LabelsVolume
 
@@ -14,6 +13,5 @@ __all__ = [
     "colour_of",
     "contact_sheet",
     "overlay",
-    "resolve_overlaps",
     "write_labels",
 ]

@@ -47,7 +47,3 @@ class FeatureCache:
 
     def __len__(self) -> int:
         return len(self._frames)
-
-    def clear(self) -> None:
-        """Forget every frame."""
-        self._frames.clear()
