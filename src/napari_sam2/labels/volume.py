@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from operator import index
 from threading import RLock
 from typing import Any
@@ -41,6 +41,11 @@ class LabelsVolume:
     ------
     LabelsError
         The array has another shape, is read-only, or does not hold integers.
+
+    Attributes
+    ----------
+    on_write : callable or None
+        Told of every change: frame, labels before and after; must not write itself.
     """
 
     def __init__(
@@ -53,6 +58,7 @@ class LabelsVolume:
         else:
             check_array(array, self._shape)
         self._array = array
+        self.on_write: Callable[[int, Labels, Labels], None] | None = None
         self._protection = Protection()
         self._lock = RLock()
 
@@ -110,6 +116,8 @@ class LabelsVolume:
             new = compose_frame(old, ids, masks, protected)
             if not np.array_equal(old, new):
                 store_frame(self._array, frame, new, old)
+                if self.on_write is not None:
+                    self.on_write(frame, old, new)
         return tuple(number for number in ids if number not in protected)
 
     def mask(self, frame: int, object_id: int) -> NDArray[np.bool_]:

@@ -55,9 +55,13 @@ class MaskPrediction:
     tokens: Tensor
     object_scores: Tensor
 
-    def best(self) -> MaskPrediction:
-        """Keep the mask with the highest predicted IoU: M becomes 1."""
-        choice = self.ious.argmax(dim=1)
+    def best(self, rank: int = 0) -> MaskPrediction:
+        """Keep the mask with the highest predicted IoU: M becomes 1.
+
+        A rank of 1 or 2 keeps the second or third best instead, where there are so many.
+        """
+        rank = min(rank, self.ious.shape[1] - 1)
+        choice = self.ious.argsort(dim=1, descending=True, stable=True)[:, rank]
         rows = torch.arange(len(choice), device=choice.device)
         token = choice if self.tokens.shape[1] > 1 else torch.zeros_like(choice)
         return MaskPrediction(

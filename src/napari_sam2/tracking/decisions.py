@@ -50,6 +50,7 @@ class Decider:
         prompt: FramePrompt,
         current: NDArray[np.bool_],
         refines: bool,
+        rank: int = 0,
     ) -> Conditioning:
         """Decide a frame from its prompts.
 
@@ -63,6 +64,8 @@ class Decider:
             The object's mask in that frame so far.
         refines : bool
             The last round only adds to the prompt that the frame was decided from before.
+        rank : int
+            Which of the masks that an ambiguous last round could mean; 0 is the best.
         """
         before = track.conditioning.get(frame)
         corrects = before.corrects if before else bool(track.done[frame])
@@ -74,7 +77,7 @@ class Decider:
         previous = self._starting_logits(prompt, current if corrects else None)
         if before is not None and refines:
             rounds, previous = rounds[-1:], before.prediction.logits
-        for each in rounds:
+        for number, each in enumerate(rounds, 1):
             prediction = predict_points(
                 self._model,
                 self._cache.get(frame),
@@ -82,6 +85,7 @@ class Decider:
                 each,
                 self._frame_shape,
                 previous,
+                rank if number == len(rounds) else 0,
             )
             previous = prediction.logits
         return Conditioning(frame, prediction, current, corrects)

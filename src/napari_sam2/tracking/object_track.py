@@ -67,6 +67,10 @@ class ObjectTrack:
     def forget_tracking(self) -> None:
         """Mark every frame as not tracked; conditioning frames stay."""
         self.done[:] = False
+        self.forget_recent()
+
+    def forget_recent(self) -> None:
+        """Drop what is remembered of the last few frames."""
         self._recent.clear()
 
     def recent(self, frame: int, step: int) -> RecentMemory:

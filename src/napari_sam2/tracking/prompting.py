@@ -32,6 +32,7 @@ def predict_points(
     prompt: FramePrompt,
     frame_shape: tuple[int, int],
     previous: Tensor | None,
+    rank: int = 0,
 ) -> ObjectPrediction:
     """Segment one object from its points and box.
 
@@ -48,9 +49,11 @@ def predict_points(
         (Y, X) of the frame that the prompt is given in.
     previous : Tensor, shape (4 h, 4 w), optional
         Mask logits that the prompt refines.
+    rank : int
+        Of the masks that an ambiguous prompt could mean, which one by predicted IoU.
     """
     points, labels = _tokens(prompt, frame_shape, model)
-    ambiguous = labels.shape[1] <= model.config.multimask_max_points
+    ambiguous = is_ambiguous(prompt, model)
     mask_inputs = None
     if previous is not None:
         mask_inputs = previous.clamp(-_LOGIT_LIMIT, _LOGIT_LIMIT)[None, None]
@@ -63,7 +66,13 @@ def predict_points(
         mask_inputs=mask_inputs,
         multimask=ambiguous,
     )
-    return split_prediction(model, prediction.best())[0]
+    return split_prediction(model, prediction.best(rank))[0]
+
+
+def is_ambiguous(prompt: FramePrompt, model: Model) -> bool:
+    """Whether points and box could mean several masks: so few are they."""
+    tokens = len(prompt.points) + (0 if prompt.box is None else 2)
+    return 0 < tokens <= model.config.multimask_max_points
 
 
 def predict_drawn(

@@ -54,6 +54,11 @@ class Publisher:
         """Take an object out of a frame."""
         self.put(frame, object_id, np.zeros(self.volume.array.shape[1:], dtype=bool))
 
+    def rename(self, frame: int, object_id: int, new_id: int) -> None:
+        """Give an object's pixels in a frame to another one."""
+        pair = np.isin(self.volume.frame(frame), (object_id, new_id))
+        self.volume.write(frame, (object_id, new_id), np.stack([np.zeros_like(pair), pair]))
+
     def accept(self, frame: int, object_id: int) -> None:
         """Protect an object's pixels in a frame from all that is computed later."""
         self.accepted.add((frame, object_id))

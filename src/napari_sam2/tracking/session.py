@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from napari_sam2.errors import PromptError, Sam2Error, SessionError
 from napari_sam2.prompts import FramePrompt, PromptBook, read_session
 from napari_sam2.stack import FrameStack
+from napari_sam2.tracking.editing import SessionEditing
 from napari_sam2.tracking.model import Model
 from napari_sam2.tracking.publishing import Publisher
 from napari_sam2.tracking.schedule import Schedule, Scope, as_direction, count_visits, passes
@@ -26,7 +27,7 @@ from napari_sam2.tracking.tracker import Tracker
 from napari_sam2.types import Direction, FrameMasks
 
 
-class TrackingSession:
+class TrackingSession(SessionEditing):
     """Objects of one stack, prompted on some frames and followed through the others.
 
     Features, memories and predictions are kept for a bounded number of frames, however long the

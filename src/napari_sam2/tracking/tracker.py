@@ -18,11 +18,14 @@ from napari_sam2.tracking.device import device_error
 from napari_sam2.tracking.feature_cache import FeatureCache
 from napari_sam2.tracking.model import Model
 from napari_sam2.tracking.object_track import ObjectTrack
+from napari_sam2.tracking.prompting import is_ambiguous
 from napari_sam2.tracking.propagation import Propagator
 from napari_sam2.tracking.publishing import Publisher, merge
 from napari_sam2.tracking.schedule import Schedule
 from napari_sam2.tracking.settings import TrackingSettings
 from napari_sam2.types import FrameMasks
+
+_CANDIDATES = 3  # masks of the decoder for an ambiguous prompt
 
 
 class Tracker:
@@ -62,18 +65,24 @@ class Tracker:
             ) from None
 
     def decide(
-        self, object_id: int, frame: int, prompt: FramePrompt, refines: bool = False
+        self,
+        object_id: int,
+        frame: int,
+        prompt: FramePrompt,
+        refines: bool = False,
+        rank: int = 0,
     ) -> FrameMasks:
         """Predict a prompted frame, write it, and condition the object on it.
 
-        `refines`: the prompt only adds to the one the frame was decided from before.
+        `refines`: the prompt only adds to the one the frame was decided from before; `rank`:
+        which of the masks it could mean.
         """
         track = self.tracks.get(object_id)
         if track is None:
             track = ObjectTrack(object_id, self._n_frames, self._model.config)
         current = self._publisher.mask(frame, object_id)
         with self._computing():
-            decided = self._decider.from_prompt(track, frame, prompt, current, refines)
+            decided = self._decider.from_prompt(track, frame, prompt, current, refines, rank)
         self._publisher.unaccept(frame, object_id)
         others = {
             other.object_id: other.conditioning[frame]
@@ -88,19 +97,52 @@ class Tracker:
         return result
 
     def accept(self, object_id: int, frame: int) -> None:
-        """Fix an object in a frame as the labels show it, and condition the object on it."""
-        track = self.track(object_id)
-        mask = self._publisher.mask(frame, object_id)
-        with self._computing():
-            track.accept(self._decider.from_mask(frame, mask))
+        """Fix an object in a frame as the labels show it, and condition the object on it.
+
+        An object that is only in the labels so far becomes one of the session.
+        """
+        if object_id not in self.tracks and self._publisher.mask(frame, object_id).any():
+            self._add(object_id)
+        self.fix(object_id, frame)
         self._publisher.accept(frame, object_id)
+
+    def fix(self, object_id: int, frame: int) -> None:
+        """Condition an object on what the labels show of it in a frame."""
+        track = self.track(object_id)
+        with self._computing():
+            conditioning = self._decider.from_mask(frame, self._publisher.mask(frame, object_id))
+        track.accept(conditioning)
+        track.written[frame] = True
+
+    def reopen(self, object_id: int, frame: int) -> None:
+        """Take a frame for tracked only that was decided before; its labels stay."""
+        track = self.track(object_id)
+        track.conditioning.pop(frame, None)
+        track.conditioning_memory.pop(frame, None)
+        track.done[frame] = True
+
+    def candidates(self, prompt: FramePrompt) -> int:
+        """Return how many masks a prompt could mean."""
+        ambiguous = prompt.mask is None and is_ambiguous(prompt, self._model)
+        return _CANDIDATES if ambiguous else 1
+
+    def split(self, object_id: int, frame: int, new_id: int) -> None:
+        """Give all that an object is from a frame on to a new one; the labels are not touched."""
+        track = self.track(object_id)
+        new = self._add(new_id)
+        for where in [f for f in track.conditioning if f >= frame]:
+            new.conditioning[where] = track.conditioning.pop(where)
+        new.done[frame:], track.done[frame:] = track.done[frame:], True
+        new.written[frame:], track.written[frame:] = track.written[frame:], False
+        new.done[:frame] = True
+        track.conditioning_memory.clear()
+        track.forget_recent()
 
     def restore(self, object_id: int, frame: int, mask: NDArray[np.bool_]) -> None:
         """Bring an accepted frame back from a file."""
         if object_id not in self.tracks:
-            self.tracks[object_id] = ObjectTrack(object_id, self._n_frames, self._model.config)
+            self._add(object_id)
         self._publisher.put(frame, object_id, mask)
-        self.track(object_id).written[frame] = True
         self.accept(object_id, frame)
 
     def release(self, object_id: int, frame: int) -> None:
@@ -132,6 +174,10 @@ class Tracker:
                 track.done[frame] = track.written[frame] = True
                 self._watch(track, frame, predictions[track.object_id].present, schedule)
         return merge(frame, parts)
+
+    def _add(self, object_id: int) -> ObjectTrack:
+        self.tracks[object_id] = ObjectTrack(object_id, self._n_frames, self._model.config)
+        return self.tracks[object_id]
 
     def _watch(self, track: ObjectTrack, frame: int, present: bool, schedule: Schedule) -> None:
         """Stop following an object that has been absent for too long."""

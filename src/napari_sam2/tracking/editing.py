@@ -1,0 +1,174 @@
+"""Changes to the objects of a session that are no prompts: the other half of `TrackingSession`."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import numpy as np
+
+from napari_sam2.errors import SessionError
+from napari_sam2.labels.compose import Labels
+from napari_sam2.prompts import FramePrompt, PromptBook
+from napari_sam2.stack import FrameStack
+from napari_sam2.tracking.model import Model
+from napari_sam2.tracking.publishing import Publisher
+from napari_sam2.tracking.snapshot import SessionState, TrackState
+from napari_sam2.tracking.tracker import Tracker
+from napari_sam2.types import FrameMasks
+
+
+class SessionEditing:
+    """What can be done to objects once they are there; `TrackingSession` is one."""
+
+    model: Model
+    stack: FrameStack
+    prompts: PromptBook
+    _publisher: Publisher
+    _tracker: Tracker
+    _lock: threading.RLock
+
+    def watch_labels(self, seen: Callable[[int, Labels, Labels], None] | None) -> None:
+        """Have every write told: frame, labels before and after, (Y, X) each; None: no more.
+
+        The call comes in the thread that writes, when the labels have changed.
+        """
+        with self._lock:
+            self._publisher.volume.on_write = seen
+
+    def snapshot(self) -> SessionState:
+        """Return what the session knows now, without the labels; for `restore`."""
+        with self._lock:
+            tracks = self._tracker.tracks
+            return SessionState(
+                self.prompts.copy(),
+                frozenset(self._publisher.accepted),
+                tuple(TrackState.of(tracks[object_id]) for object_id in sorted(tracks)),
+            )
+
+    def restore(self, state: SessionState) -> None:
+        """Come back to a snapshot of this session. The labels are the caller's to put back."""
+        with self._lock:
+            self.prompts = state.prompts.copy()
+            tracks = [t.track(self.stack.n_frames, self.model.config) for t in state.tracks]
+            self._tracker.tracks = {track.object_id: track for track in tracks}
+            for pair in self._publisher.accepted - state.accepted:
+                self._publisher.unaccept(*pair)
+            for pair in state.accepted - self._publisher.accepted:
+                self._publisher.accept(*pair)
+
+    def unaccept(self, frame: int, object_id: int) -> None:
+        """Lift the acceptance of an object in a frame: its mask stays until it is tracked anew.
+
+        Raises
+        ------
+        SessionError
+            It is not accepted there.
+        """
+        with self._lock:
+            if (frame, object_id) not in self._publisher.accepted:
+                raise SessionError(f"Object {object_id} is not accepted in frame {frame}.")
+            self._publisher.unaccept(frame, object_id)
+            if self.prompts.get(object_id, frame) is None:
+                self._tracker.reopen(object_id, frame)
+
+    def candidates(self, object_id: int, frame: int) -> int:
+        """Return how many masks the prompts of a frame could mean: 3 for one click, else 1."""
+        with self._lock:
+            return self._tracker.candidates(self._prompt_at(object_id, frame))
+
+    def choose(self, object_id: int, frame: int, rank: int) -> FrameMasks:
+        """Take another mask that a click could mean; 0 is the one with the best predicted IoU.
+
+        Raises
+        ------
+        SessionError
+            Nothing is prompted there.
+        """
+        with self._lock:
+            prompt = self._prompt_at(object_id, frame)
+            return self._tracker.decide(object_id, frame, prompt, rank=rank)
+
+    def merge(self, object_id: int, other: int) -> None:
+        """Make one object of two; the frames decided for either are kept as they are drawn now.
+
+        Raises
+        ------
+        SessionError
+            There is no such object, or both are the same.
+        """
+        with self._lock:
+            if object_id == other:
+                raise SessionError("An object cannot be merged with itself.")
+            into, gone = self._tracker.track(object_id), self._tracker.track(other)
+            decided = sorted(into.conditioning.keys() | gone.conditioning.keys())
+            up_to_date = into.done | gone.done
+            held = {f for f, each in self._publisher.accepted if each in (object_id, other)}
+            for frame in held:
+                self._publisher.unaccept(frame, object_id)
+                self._publisher.unaccept(frame, other)
+            for frame in np.flatnonzero(gone.written).tolist():
+                self._publisher.rename(frame, other, object_id)
+            into.written |= gone.written
+            del self._tracker.tracks[other]
+            for each in (object_id, other):
+                if self.prompts.frames(each):
+                    self.prompts.remove(each)
+            self._fix(object_id, decided, held)
+            into.done = up_to_date
+
+    def split(self, object_id: int, frame: int, new_id: int) -> None:
+        """Make an object of its own of what an object is from `frame` on.
+
+        The first frame of the new object is kept as it is drawn. So is the last frame of the
+        old one, if no other frame says where that is.
+
+        Raises
+        ------
+        SessionError
+            There is no such object, the new id is taken, or nothing would be left of it.
+        """
+        with self._lock:
+            track = self._tracker.track(object_id)
+            if new_id in self._tracker.tracks:
+                raise SessionError(f"There is an object {new_id} already.")
+            written = np.flatnonzero(track.written[:frame]).tolist()
+            earlier = [f for f in written if self._publisher.mask(f, object_id).any()]
+            if not earlier or not self._publisher.mask(frame, object_id).any():
+                raise SessionError(
+                    f"Object {object_id} cannot be split at frame {frame}.",
+                    remedy="Go to the frame where the new object begins, after the first one.",
+                )
+            self._tracker.split(object_id, frame, new_id)
+            for where in np.flatnonzero(self._tracker.tracks[new_id].written).tolist():
+                if (where, object_id) in self._publisher.accepted:
+                    self._publisher.unaccept(where, object_id)
+                    self._publisher.rename(where, object_id, new_id)
+                    self._publisher.accept(where, new_id)
+                else:
+                    self._publisher.rename(where, object_id, new_id)
+            for where in self.prompts.frames(object_id):
+                prompt = self.prompts.get(object_id, where)
+                if where >= frame and prompt is not None:
+                    self.prompts.remove(object_id, where)
+                    self.prompts.put(new_id, where, prompt)
+            if frame not in self._tracker.track(new_id).conditioning:
+                self._fix(new_id, [frame], set())
+            if not track.conditioning:
+                self._fix(object_id, [earlier[-1]], set())
+
+    def _fix(self, object_id: int, frames: list[int], accepted: set[int]) -> None:
+        """Condition an object on what the labels show in some frames, as if it were drawn."""
+        for frame in frames:
+            mask = self._publisher.mask(frame, object_id)
+            if frame not in accepted and mask.any():
+                self.prompts.add_mask(object_id, frame, mask)
+            self._tracker.fix(object_id, frame)
+            if frame in accepted:
+                self._publisher.accept(frame, object_id)
+
+    def _prompt_at(self, object_id: int, frame: int) -> FramePrompt:
+        prompt = self.prompts.get(object_id, frame)
+        if prompt is None:
+            raise SessionError(f"Object {object_id} has no prompt in frame {frame}.")
+        return prompt

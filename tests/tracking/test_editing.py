@@ -1,0 +1,197 @@
+"""Merging, splitting, accepting, choosing, and coming back: on a tiny network."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from napari_sam2.errors import SessionError
+from napari_sam2.tracking import TrackingSession
+
+
+@pytest.fixture
+def session(model, stack) -> TrackingSession:
+    """Two objects, clicked and propagated."""
+    session = TrackingSession(model, stack)
+    session.add_points(1, 3, [(10, 10)])
+    session.add_points(2, 5, [(30, 35)])
+    run(session)
+    return session
+
+
+def run(session, **options) -> list[int]:
+    return [result.frame for result in session.propagate(**options)]
+
+
+def areas(session, object_id) -> list[int]:
+    return (session.labels == object_id).sum(axis=(1, 2)).tolist()
+
+
+def test_snapshot_brings_prompts_acceptance_and_progress_back(session):
+    labels, state = session.labels.copy(), session.snapshot()
+    session.add_points(1, 7, [(20, 20)])
+    session.accept(2, 2)
+    session.remove_prompts(2)
+    session.add_box(4, 0, (2, 2, 12, 12))
+    session.restore(state)
+    session.labels[:] = labels
+    assert session.object_ids == (1, 2)
+    assert session.accepted == ()
+    assert [key[:2] for key in session.prompts] == [(1, 3), (2, 5)]
+    assert session.planned_frames() == 2, "only the two clicked frames are handed out"
+    run(session)
+    np.testing.assert_array_equal(session.labels, labels)
+
+
+def test_snapshot_is_not_changed_by_what_follows(session):
+    state = session.snapshot()
+    session.add_points(3, 1, [(20, 20)])
+    session.accept(4)
+    session.restore(state)
+    session.add_points(5, 2, [(20, 20)])
+    session.restore(state)
+    assert session.object_ids == (1, 2)
+    assert session.accepted == ()
+
+
+def test_acceptance_comes_back_with_its_protection(session):
+    session.accept(4, 1)
+    state, before = session.snapshot(), session.labels[4].copy()
+    session.unaccept(4, 1)
+    session.restore(state)
+    run(session, recompute=True)
+    np.testing.assert_array_equal(session.labels[4] == 1, before == 1)
+
+
+def test_accept_takes_an_object_of_the_labels_up(model, stack):
+    labels = np.zeros(stack.shape, np.uint16)
+    labels[2, 5:15, 5:15] = 9
+    session = TrackingSession(model, stack, labels=labels)
+    session.accept(2, 9)
+    assert session.object_ids == (9,)
+    assert len(run(session)) == len(stack)
+    assert (labels[2] == 9).sum() == 100
+    with pytest.raises(SessionError, match="no object"):
+        session.accept(2, 10)
+
+
+def test_lifted_acceptance_lets_the_frame_be_tracked_again(session):
+    session.accept(6, 1)
+    session.unaccept(6, 1)
+    assert session.accepted == ()
+    assert 6 in run(session, recompute=True, object_ids=[1])
+    with pytest.raises(SessionError, match="not accepted"):
+        session.unaccept(6, 1)
+
+
+def test_lifted_acceptance_of_a_clicked_frame_keeps_its_mask(session):
+    clicked = session.labels[3] == 1
+    session.accept(3, 1)
+    session.unaccept(3, 1)
+    np.testing.assert_array_equal(session.labels[3] == 1, clicked)
+
+
+def test_merged_objects_are_one_everywhere(session):
+    together = (session.labels > 0).sum(axis=(1, 2)).tolist()
+    session.merge(1, 2)
+    assert session.object_ids == (1,)
+    assert areas(session, 1) == together
+    assert not (session.labels == 2).any()
+    assert session.prompts.frames(1) == (3, 5)
+    assert session.prompts.get(1, 5).mask.sum() == together[5]
+    assert run(session) == [3, 5], "nothing needs to be tracked anew"
+    assert areas(session, 1) == together
+
+
+def test_merge_keeps_accepted_frames_accepted(session):
+    session.accept(6, 2)
+    both = session.labels[6] > 0
+    session.merge(1, 2)
+    assert session.accepted == ((6, 1),)
+    run(session, recompute=True)
+    np.testing.assert_array_equal(session.labels[6] == 1, both)
+
+
+@pytest.fixture
+def whole(model, stack) -> TrackingSession:
+    """Object 1 is in every frame, decided in the third only."""
+    labels = np.zeros(stack.shape, np.uint16)
+    session = TrackingSession(model, stack, labels=labels)
+    session.add_points(1, 3, [(10, 10)])
+    run(session)
+    labels[:, 5:20, 5:20] = 1
+    return session
+
+
+def test_split_gives_the_rest_of_the_stack_to_a_new_object(whole):
+    before = areas(whole, 1)
+    whole.split(1, 6, 7)
+    assert areas(whole, 1) == before[:6] + [0] * (len(before) - 6)
+    assert areas(whole, 7) == [0] * 6 + before[6:]
+    assert whole.prompts.frames(7) == (6,)
+    assert whole.prompts.frames(1) == (3,)
+    run(whole)
+    assert areas(whole, 7) == [0] * 6 + before[6:]
+    whole.add_points(7, 8, [(20, 20)])
+    assert {7, 9} <= set(run(whole, object_ids=[7]))
+
+
+def test_split_before_the_click_leaves_something_to_follow(whole):
+    before = areas(whole, 1)
+    whole.accept(8, 1)
+    whole.split(1, 2, 7)
+    assert whole.prompts.frames(7) == (2, 3)
+    assert whole.prompts.frames(1) == (1,)
+    assert whole.accepted == ((8, 7),)
+    assert areas(whole, 1) == before[:2] + [0] * (len(before) - 2)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("merge", 1, 1),
+        ("merge", 1, 5),
+        ("split", 1, 0, 7),
+        ("split", 1, 6, 2),
+        ("split", 5, 6, 7),
+        ("choose", 1, 4, 1),
+    ],
+)
+def test_impossible_changes_change_nothing(session, change):
+    labels = session.labels.copy()
+    name, *values = change
+    with pytest.raises(SessionError):
+        getattr(session, name)(*values)
+    np.testing.assert_array_equal(session.labels, labels)
+    assert session.object_ids == (1, 2)
+
+
+def test_one_click_could_mean_three_masks(model, stack):
+    session = TrackingSession(model, stack)
+    best = session.add_points(1, 3, [(20, 20)])
+    assert session.candidates(1, 3) == 3
+    chosen = [session.choose(1, 3, rank) for rank in range(3)]
+    np.testing.assert_array_equal(chosen[0].masks, best.masks)
+    assert chosen[0].scores >= chosen[1].scores >= chosen[2].scores
+    assert len({mask.masks.tobytes() for mask in chosen}) > 1
+    np.testing.assert_array_equal(session.labels[3] == 1, chosen[2].masks[0])
+    session.add_points(1, 3, [(10, 10)])
+    assert session.candidates(1, 3) == 1
+
+
+def test_writes_are_told_with_what_was_there_before(model, stack):
+    session = TrackingSession(model, stack)
+    session.add_points(1, 3, [(10, 10)])
+    replayed = session.labels.copy()
+
+    def seen(frame, old, new):
+        np.testing.assert_array_equal(replayed[frame], old)
+        replayed[frame] = new
+
+    session.watch_labels(seen)
+    run(session)
+    session.remove_prompts(1)
+    session.watch_labels(None)
+    np.testing.assert_array_equal(replayed, session.labels)
+    session.add_points(1, 3, [(10, 10)])
+    assert not replayed[3].any()
