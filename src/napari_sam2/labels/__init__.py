@@ -3,15 +3,27 @@
 from napari_sam2.labels.cleaning import clean_mask
 from napari_sam2.labels.colours import colour_of
 from napari_sam2.labels.contact_sheet import contact_sheet
+from napari_sam2.labels.doubts import Doubt, Limits, doubts
 from napari_sam2.labels.export import write_labels
+from napari_sam2.labels.history import Edit, History
 from napari_sam2.labels.overlay import overlay
+from napari_sam2.labels.plane_change import PlaneChange
+from napari_sam2.labels.records import FrameRecord, measure
 from napari_sam2.labels.volume import LabelsVolume
 
 __all__ = [
+    "Doubt",
+    "Edit",
+    "FrameRecord",
+    "History",
     "LabelsVolume",
+    "Limits",
+    "PlaneChange",
     "clean_mask",
     "colour_of",
     "contact_sheet",
+    "doubts",
+    "measure",
     "overlay",
     "write_labels",
 ]

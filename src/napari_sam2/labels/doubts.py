@@ -1,0 +1,149 @@
+"""Which frames of an object deserve a second look, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_sam2.labels.records import FrameRecord
+
+
+class Doubt(StrEnum):
+    """A reason to look at a frame; the value is what the user reads."""
+
+    PRESENCE = "low object score"
+    IOU = "low predicted IoU"
+    MISSING = "missing between frames"
+    AREA = "area jumps"
+    POSITION = "position jumps"
+    PASSES = "forward and backward disagree"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """From where on a frame is doubtful.
+
+    Attributes
+    ----------
+    presence, iou, agreement : float
+        Doubtful below these, in 0..1.
+    area_step : float
+        Doubtful if the area changes by more than this part of the largest area nearby. A sphere
+        cut into six slices or more loses less than 0.6 from one slice to the next.
+    move : float
+        Doubtful if the centre moves by more than this many radii of the object, and by more
+        than `usual_moves` times its median step.
+    usual_moves : float
+    """
+
+    presence: float = 0.7
+    iou: float = 0.5
+    agreement: float = 0.6
+    area_step: float = 0.6
+    move: float = 1.0
+    usual_moves: float = 3.0
+
+
+_NEARBY = 2  # frames to each side, for the largest area nearby
+
+
+def doubts(
+    records: Iterable[FrameRecord], decided: Collection[int] = (), limits: Limits | None = None
+) -> dict[int, tuple[Doubt, ...]]:
+    """Find the doubtful frames of one object.
+
+    Parameters
+    ----------
+    records : iterable of FrameRecord
+        Of one object, in any order, at most one per frame.
+    decided : collection of int
+        Frames that the user prompted or accepted: never doubtful, but others are compared with
+        them.
+    limits : Limits, optional
+
+    Returns
+    -------
+    dict of int to tuple of Doubt
+        Doubtful frames, ascending, with all their reasons.
+    """
+    limits = limits or Limits()
+    series = sorted(records, key=lambda record: record.frame)
+    if not series:
+        return {}
+    frames = np.array([record.frame for record in series])
+    areas = np.array([record.area for record in series], dtype=float)
+    found = {
+        Doubt.PRESENCE: _unsure(series, limits),
+        Doubt.IOU: _below([record.iou for record in series], limits.iou) & (areas > 0),
+        Doubt.MISSING: _missing(areas),
+        Doubt.AREA: _area_jumps(frames, areas, limits),
+        Doubt.POSITION: _moves(series, frames, areas, limits),
+        Doubt.PASSES: _below([record.agreement for record in series], limits.agreement),
+    }
+    open_to_doubt = ~np.isin(frames, list(decided))
+    return {
+        int(frame): tuple(doubt for doubt, where in found.items() if where[index])
+        for index, frame in enumerate(frames)
+        if open_to_doubt[index] and any(where[index] for where in found.values())
+    }
+
+
+def _below(values: list[float | None], limit: float) -> NDArray[np.bool_]:
+    return np.array([value is not None and value < limit for value in values], dtype=bool)
+
+
+def _unsure(series: list[FrameRecord], limits: Limits) -> NDArray[np.bool_]:
+    """Find masks that may not be there, and frames without one where there may be an object."""
+    unsure = []
+    for record in series:
+        sure = record.presence is None or (
+            record.presence >= limits.presence
+            if record.area
+            else record.presence <= 1 - limits.presence
+        )
+        unsure.append(not sure)
+    return np.array(unsure, dtype=bool)
+
+
+def _missing(areas: NDArray[np.float64]) -> NDArray[np.bool_]:
+    present = areas > 0
+    before = np.logical_or.accumulate(present)
+    after = np.logical_or.accumulate(present[::-1])[::-1]
+    missing: NDArray[np.bool_] = ~present & before & after
+    return missing
+
+
+def _area_jumps(
+    frames: NDArray[np.int_], areas: NDArray[np.float64], limits: Limits
+) -> NDArray[np.bool_]:
+    jumps = np.zeros(len(areas), dtype=bool)
+    nearby = areas.copy()
+    for shift in range(1, _NEARBY + 1):
+        nearby[shift:] = np.maximum(nearby[shift:], areas[:-shift])
+        nearby[:-shift] = np.maximum(nearby[:-shift], areas[shift:])
+    steps = np.abs(np.diff(areas)) > limits.area_step * nearby[1:]
+    steps &= (areas[1:] > 0) & (areas[:-1] > 0) & (np.diff(frames) == 1)
+    jumps[1:] = steps
+    return jumps
+
+
+def _moves(
+    series: list[FrameRecord],
+    frames: NDArray[np.int_],
+    areas: NDArray[np.float64],
+    limits: Limits,
+) -> NDArray[np.bool_]:
+    moves = np.zeros(len(areas), dtype=bool)
+    centres = np.array([record.centre for record in series])
+    steps = np.linalg.norm(np.diff(centres, axis=0), axis=1)
+    both = (areas[1:] > 0) & (areas[:-1] > 0) & (np.diff(frames) == 1)
+    if not both.any():
+        return moves
+    radius = np.sqrt(np.maximum(areas[1:], areas[:-1]) / np.pi)
+    usual = float(np.median(steps[both]))
+    moves[1:] = both & (steps > limits.move * radius) & (steps > limits.usual_moves * usual)
+    return moves
