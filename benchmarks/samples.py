@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from napari_sam2.samples import dividing_cells, nuclei_stack, random_clip
+from napari_sam2.samples import KINDS, dividing_cells, nuclei_stack, random_clip
 
 
 def report(name: str, make: Callable[[int], object], repeats: int) -> None:
@@ -27,13 +27,20 @@ def report(name: str, make: Callable[[int], object], repeats: int) -> None:
 
 
 def main() -> None:
-    """Time clips of several sizes and the two sample stacks."""
+    """Time clips of several sizes, each kind of clip, and the two sample stacks."""
     for frames, size in ((1, 128), (1, 256), (8, 128), (8, 256)):
         report(
             f"random_clip {frames} x {size}",
             lambda seed, f=frames, s=size: random_clip(np.random.default_rng(seed), f, s),
             repeats=40,
         )
+    for kind in KINDS:
+        for size in (128, 256):
+            report(
+                f"{kind.name} 8 x {size}",
+                lambda seed, n=kind.name, s=size: random_clip(np.random.default_rng(seed), 8, s, n),
+                repeats=12,
+            )
     report("nuclei_stack", nuclei_stack, repeats=3)
     report("dividing_cells", dividing_cells, repeats=3)
 

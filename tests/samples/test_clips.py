@@ -8,13 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_sam2.errors import StackError
-from napari_sam2.samples import FAMILIES, random_clip
+from napari_sam2.samples import KINDS, random_clip
 
-NAMES = [family.name for family in FAMILIES]
+NAMES = [kind.name for kind in KINDS]
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_family_gives_visible_labelled_objects(name: str) -> None:
+def test_every_kind_gives_visible_labelled_objects(name: str) -> None:
     seen = 0
     for seed in range(3):
         clip = random_clip(np.random.default_rng(seed), 3, 96, name)
@@ -85,9 +85,9 @@ def test_impossible_sizes_are_refused(frames: int, size: int) -> None:
         random_clip(np.random.default_rng(0), frames, size)
 
 
-def test_unknown_family_is_refused_with_the_known_ones() -> None:
+def test_unknown_kind_is_refused_with_the_known_ones() -> None:
     with pytest.raises(StackError, match="nuclei"):
-        random_clip(np.random.default_rng(0), family="unicorns")
+        random_clip(np.random.default_rng(0), kind="unicorns")
 
 
 def test_nested_organs_differ_in_grey_from_what_holds_them() -> None:

@@ -28,7 +28,7 @@ def photograph(rng: np.random.Generator, image: Floats, invertible: bool) -> NDA
     ndarray of uint8, shape (T, Y, X)
         One contrast for all frames.
     """
-    _stretch(image, 0.0)
+    stretch(image, 0.0)
     image = _soften(rng, image)
     if rng.random() < 0.5:
         _shade(rng, image)
@@ -42,7 +42,7 @@ def photograph(rng: np.random.Generator, image: Floats, invertible: bool) -> NDA
         image = blur(image, rng.uniform(0.4, 0.9))
     elif kind < 0.22:
         image = coarsen(image, rng.uniform(1.5, 3.5))
-    _stretch(image, rng.uniform(0, 0.08) if rng.random() < 0.3 else 0.0)
+    stretch(image, rng.uniform(0, 0.08) if rng.random() < 0.3 else 0.0)
     np.clip(image, 0, 1, out=image)
     if rng.random() < 0.5:
         np.power(image, F(np.exp(rng.normal(0, 0.35))), out=image)
@@ -51,8 +51,8 @@ def photograph(rng: np.random.Generator, image: Floats, invertible: bool) -> NDA
     return (image * F(255) + F(0.5)).astype(np.uint8)
 
 
-def _stretch(image: Floats, margin: float) -> None:
-    """Map robust extremes of the clip to 0 and 1, or to ``margin`` from them."""
+def stretch(image: Floats, margin: float) -> None:
+    """Map robust extremes of a clip to 0 and 1, or to ``margin`` from them; changes ``image``."""
     sample = image[:: max(1, len(image) // 4), 1::5, ::5].ravel()
     low, high = np.percentile(sample, [0.3, 99.7])
     span = max(float(high - low), 1e-3)

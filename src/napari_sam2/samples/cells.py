@@ -17,7 +17,8 @@ from napari_sam2.samples.cell_light import (
     vesicles,
 )
 from napari_sam2.samples.fields import Floats, smooth_field, texture_tile, wander
-from napari_sam2.samples.lives import ANGLES, Pose, live
+from napari_sam2.samples.lives import Pose, live
+from napari_sam2.samples.outline import relative_distance
 from napari_sam2.samples.painters import blur
 from napari_sam2.samples.sensor import expose, vignette
 from napari_sam2.samples.stack import SampleStack
@@ -94,10 +95,7 @@ def _draw_cell(
     dx = (np.arange(x0, x1, dtype=F)[None, :] - F(pose.x)) / F(pose.radius)
     cos, sin = F(np.cos(pose.heading)), F(np.sin(pose.heading))
     u, v = cos * dx + sin * dy, cos * dy - sin * dx
-    angle = np.arctan2(v, u) * F(ANGLES / (2 * np.pi))
-    index = np.arange(-ANGLES // 2 - 1, ANGLES // 2 + 2)
-    edge = np.interp(angle.ravel(), index, pose.contour[index % ANGLES]).reshape(angle.shape)
-    relative = (np.sqrt(u * u + v * v) / edge).astype(F)
+    relative = relative_distance(u, v, pose.contour)
     labels, light, depth = (plane[box] for plane in maps)
     nearer = relative < depth
     junction = np.where(np.maximum(relative, depth) < 1, np.abs(relative - depth), F(1))

@@ -167,6 +167,14 @@ def organs(rng: np.random.Generator, drawing: Drawing, light: Floats) -> Floats:
     return np.where(drawing.owner > 0, own, ground)
 
 
+def tissues(rng: np.random.Generator, drawing: Drawing, light: Floats) -> Floats:
+    """CT or MR of given greys: even tissues, textured, a little brighter or darker inside."""
+    own = glow(drawing.owner, light)
+    dome = F(rng.normal(0, 0.12)) * (F(0.5) - np.clip(drawing.depth, 0, 1))
+    own *= F(1) + F(rng.uniform(0.01, 0.15)) * drawing.texture + dome
+    return own
+
+
 def textured(rng: np.random.Generator, drawing: Drawing, light: Floats) -> Floats:
     """Objects told from the ground mostly by their texture."""
     frames, height, width = drawing.owner.shape

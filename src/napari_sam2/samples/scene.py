@@ -18,7 +18,8 @@ class Parts:
 
     All arrays are (T, P) unless said otherwise. ``y, x``: centre in pixels; ``a, b``: half axes in
     pixels; ``angle``: of the first axis, radians; ``bend``: banana-likeness (0 is straight);
-    ``lobes``: strength of three-fold irregularity; ``present``: drawn at all; ``light``:
+    ``lobes``: strength of three-fold irregularity; ``lift``: squared height of the middle above or
+    below the frame, in units of the half height; ``present``: drawn at all; ``light``:
     brightness. Per part (P,): ``ids`` from 1; ``square``: 0 for a spindle with pointed ends,
     1 for an ellipse, 2 for a rod with parallel sides; ``rank``: 1 covers what
     was drawn before, -1 shows only where nothing else is, 0 shares borders with its neighbours.
@@ -32,10 +33,51 @@ class Parts:
     angle: NDArray[np.float64]
     bend: NDArray[np.float64]
     lobes: NDArray[np.float64]
+    lift: NDArray[np.float64]
     present: NDArray[np.bool_]
     light: NDArray[np.float64]
     square: NDArray[np.intp]
     rank: NDArray[np.intp]
+
+
+def take(parts: Parts, which: NDArray[np.intp]) -> Parts:
+    """Choose some of the parts."""
+    return Parts(*(getattr(parts, name)[..., which] for name in Parts.__slots__))
+
+
+def join(first: Parts, second: Parts) -> Parts:
+    """Both sets of parts as one."""
+    return Parts(
+        *(
+            np.concatenate([getattr(first, name), getattr(second, name)], axis=-1)
+            for name in Parts.__slots__
+        )
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Layout:
+    """Where everything of a clip is.
+
+    Attributes
+    ----------
+    parts : Parts
+        In all frames and ``margin`` more on both sides.
+    parents : tuple of (int, int)
+        Divisions, (child id, parent id).
+    margin : int
+        Slices above and below the clip that still shine into it; 0 for a time-lapse.
+    filled : bool
+        Whether cells fill the frame.
+    clutter : int
+        How many of the highest ids are not objects.
+    """
+
+    parts: Parts
+    parents: tuple[tuple[int, int], ...] = ()
+    margin: int = 0
+    filled: bool = False
+    clutter: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,7 +117,7 @@ def warped_grid(
 def draw(
     parts: Parts,
     grid: tuple[Floats, Floats],
-    tile: Floats,
+    tiles: Floats,
     offsets: NDArray[np.intp],
     reach: float,
     borders: bool,
@@ -88,8 +130,8 @@ def draw(
         What to draw.
     grid : pair of ndarray, shape (T, Y, X)
         Warped y and x coordinates.
-    tile : ndarray of float32, shape (2 Y, 2 X)
-        Texture, periodic with half its size.
+    tiles : ndarray of float32, shape (1 or T, 2 Y, 2 X)
+        Texture of all frames or of each, periodic with half its size.
     offsets : ndarray of int, shape (P, 2)
         Where in the tile each part's texture begins.
     reach : float
@@ -107,7 +149,8 @@ def draw(
         maps = (owner[frame], depth[frame], second[frame], texture[frame])
         planes = (grid[0][frame], grid[1][frame])
         for part in np.flatnonzero(parts.present[frame]):
-            _draw_part(parts, frame, int(part), planes, maps, (tile, offsets[part]), reach, borders)
+            surface = (tiles[min(frame, len(tiles) - 1)], offsets[part])
+            _draw_part(parts, frame, int(part), planes, maps, surface, reach, borders)
     return Drawing(owner, depth, second, texture)
 
 
@@ -179,4 +222,6 @@ def _depth(parts: Parts, at: tuple[int, int], planes: tuple[Floats, Floats]) -> 
         np.clip(u, -1.5, 1.5, out=u)
         u *= np.float32(lobes)
         f -= u
+    if parts.lift[at]:
+        f += np.float32(parts.lift[at])
     return f

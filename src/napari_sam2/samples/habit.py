@@ -1,4 +1,4 @@
-"""Where objects are and how they move, frame by frame: the choreography of a random clip."""
+"""How lone objects look and move, frame by frame: the choreography of a random clip."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_sam2.samples.fields import wander
-from napari_sam2.samples.scene import Parts
+from napari_sam2.samples.scene import Layout, Parts, join, take
 
 Doubles = NDArray[np.float64]
+SECTION_MARGIN = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,10 @@ class Habit:
     arms: int = 0
     nested: float = 0.0
 
+    def lay_out(self, rng: np.random.Generator, frames: int, size: int) -> Layout:
+        """Lay out one clip, see `choreograph`."""
+        return choreograph(rng, self, frames, size)
+
 
 def place(
     rng: np.random.Generator, radii: Doubles, size: int, packing: float, clumped: bool
@@ -81,18 +86,20 @@ def place(
     return centres[:, 0], centres[:, 1]
 
 
-def choreograph(
-    rng: np.random.Generator, habit: Habit, frames: int, size: int
-) -> tuple[Parts, tuple[tuple[int, int], ...]]:
+def choreograph(rng: np.random.Generator, habit: Habit, frames: int, size: int) -> Layout:
     """Lay out one clip's objects; ids run from 1.
 
-    Returns
-    -------
-    Parts
-        The objects, T x P.
-    tuple of (int, int)
-        Divisions, (child id, parent id).
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        Source of randomness.
+    habit : Habit
+        How the objects look and move.
+    frames, size : int
+        Number of frames, side of the square frames in pixels.
     """
+    sections = frames > 1 and rng.random() < habit.through_depth
+    margin = SECTION_MARGIN if sections else 0
     low = max(4.2, habit.radius[0] * size)
     typical = float(np.exp(rng.uniform(np.log(low), np.log(max(low, habit.radius[1] * size)))))
     room = habit.fill * size**2 / (np.pi * typical**2)
@@ -100,19 +107,18 @@ def choreograph(
     radii = np.maximum(4.0, typical * np.exp(rng.normal(0, habit.spread, n)))
     radii = np.minimum(radii, 0.45 * size)
     y, x = place(rng, radii, size, habit.packing, bool(rng.random() < 0.4))
-    parts = _move(rng, habit, radii, (y, x), frames)
+    parts = _move(rng, habit, radii, (y, x), frames + 2 * margin)
     parents: tuple[tuple[int, int], ...] = ()
-    if frames > 1:
-        if rng.random() < habit.through_depth:
-            parts = _slice_solids(rng, parts)
-        else:
-            parts, parents = _divide(rng, parts, habit.divides)
+    if sections:
+        parts = _slice_solids(rng, parts)
+    elif frames > 1:
+        parts, parents = _divide(rng, parts, habit.divides)
         parts = _blink(rng, parts, habit.blinks)
     if habit.nested:
         parts = _nest(rng, parts, habit.nested)
     if habit.arms:
         parts = _grow_arms(rng, parts, habit.arms)
-    return parts, parents
+    return Layout(parts, parents, margin)
 
 
 def _move(
@@ -146,6 +152,7 @@ def _move(
         angle=heading + turning,
         bend=rng.normal(0, habit.bend, n) + wander(rng, shape, 0.2 * habit.bend),
         lobes=rng.normal(0, habit.lobes, n) + wander(rng, shape, 0.1 * habit.lobes),
+        lift=np.zeros(shape),
         present=np.ones(shape, np.bool_),
         light=light,
         square=np.where(rng.random(n) < habit.spindles, 0, 2 if habit.rods else 1),
@@ -159,17 +166,7 @@ def _slice_solids(rng: np.random.Generator, parts: Parts) -> Parts:
     middle = rng.uniform(-0.2 * frames, 1.2 * frames, n)
     half = np.maximum(1.5, rng.uniform(0.3, 1.6, n) * frames)
     height = (np.arange(frames)[:, None] - middle) / half
-    width = np.sqrt(np.clip(1 - height**2, 0, 1))
-    present = width * np.minimum(parts.a, parts.b) > 2.5
-    width = np.maximum(width, 0.05)
-    fading = np.clip(0.35 + 0.9 * width, 0, 1)
-    return replace(
-        parts,
-        a=parts.a * width,
-        b=parts.b * width,
-        present=present & parts.present,
-        light=parts.light * fading,
-    )
+    return replace(parts, lift=height**2, present=parts.present & (np.abs(height) < 1))
 
 
 def _divide(
@@ -196,7 +193,7 @@ def _divide(
         ids = int(merged.ids.max()) + 1 + np.arange(len(mothers))
         parents += [(int(c), int(parts.ids[m])) for c, m in zip(ids, mothers, strict=True)]
         daughter = replace(
-            _take(parts, mothers),
+            take(parts, mothers),
             ids=ids,
             y=parts.y[:, mothers] + side * apart * np.sin(axis),
             x=parts.x[:, mothers] + side * apart * np.cos(axis),
@@ -228,7 +225,7 @@ def _grow_arms(rng: np.random.Generator, parts: Parts, most: int) -> Parts:
         chosen = np.flatnonzero(rng.random(n) < 0.5)
         if not len(chosen):
             continue
-        body = _take(parts, chosen)
+        body = take(parts, chosen)
         shape = (frames, len(chosen))
         angle = rng.uniform(0, 2 * np.pi, len(chosen)) + wander(rng, shape, 0.05)
         length = body.a * rng.uniform(0.7, 1.2, len(chosen)) * np.exp(wander(rng, shape, 0.06))
@@ -252,7 +249,7 @@ def _nest(rng: np.random.Generator, parts: Parts, share: float) -> Parts:
     chosen = np.flatnonzero(large & (rng.random(parts.y.shape[1]) < share))
     if not len(chosen):
         return parts
-    outer = _take(parts, chosen)
+    outer = take(parts, chosen)
     width = rng.uniform(0.4, 0.75, len(chosen))
     inner = replace(
         outer,
@@ -265,50 +262,3 @@ def _nest(rng: np.random.Generator, parts: Parts, share: float) -> Parts:
         rank=np.ones(len(chosen), np.intp),
     )
     return join(parts, inner)
-
-
-def _take(parts: Parts, which: NDArray[np.intp]) -> Parts:
-    return Parts(*(getattr(parts, name)[..., which] for name in Parts.__slots__))
-
-
-def join(first: Parts, second: Parts) -> Parts:
-    """Both sets of parts as one."""
-    return Parts(
-        *(
-            np.concatenate([getattr(first, name), getattr(second, name)], axis=-1)
-            for name in Parts.__slots__
-        )
-    )
-
-
-def tissue(rng: np.random.Generator, frames: int, size: int, cells: float, variety: float) -> Parts:
-    """Cells that fill the frame: a jittered grid of seeds reaching past the border.
-
-    ``variety`` is the standard deviation of log size and of log axis ratio: 0.1 for an epithelium,
-    0.5 for neuropil, where thin processes run between thick ones.
-    """
-    spacing = size / np.sqrt(cells)
-    side = int(np.ceil(size / spacing)) + 2
-    rows, columns = np.meshgrid(np.arange(side), np.arange(side), indexing="ij")
-    start = rng.uniform(-1, 0, 2) * spacing
-    jitter = rng.uniform(-0.4, 0.4, (2, side * side)) * spacing
-    n = side * side
-    shape = (frames, n)
-    pace = spacing * rng.uniform(0.0, 0.06)
-    stretch = np.exp(1.2 * rng.normal(0, variety, n) + wander(rng, shape, 0.02))
-    sizes = np.exp(rng.normal(0, variety, n))
-    radius = 0.92 * spacing * np.maximum(sizes, 0.4) * np.exp(wander(rng, shape, 0.02))
-    return Parts(
-        ids=np.arange(1, n + 1),
-        y=start[0] + rows.ravel() * spacing + jitter[0] + wander(rng, shape, pace),
-        x=start[1] + columns.ravel() * spacing + jitter[1] + wander(rng, shape, pace),
-        a=radius * np.sqrt(stretch),
-        b=radius / np.sqrt(stretch),
-        angle=rng.uniform(0, np.pi, n) + wander(rng, shape, 0.03),
-        bend=rng.normal(0, 0.5 * variety, n) + np.zeros(shape),
-        lobes=np.zeros(shape),
-        present=np.ones(shape, np.bool_),
-        light=np.exp(rng.normal(0, 0.25, n) + np.zeros(shape)),
-        square=np.ones(n, np.intp),
-        rank=np.zeros(n, np.intp),
-    )

@@ -1,0 +1,135 @@
+"""Every kind of image that random clips show, and how often."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from napari_sam2.samples import painters
+from napari_sam2.samples.dish import film_dish
+from napari_sam2.samples.family import Family
+from napari_sam2.samples.footage import Footage
+from napari_sam2.samples.habit import Habit
+from napari_sam2.samples.scanner import scan
+from napari_sam2.samples.solids import Packing
+from napari_sam2.samples.spine import Spine
+from napari_sam2.samples.tissue import Tissue
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A name, a relative frequency, and what makes a clip of (generator, frames, size)."""
+
+    name: str
+    weight: float
+    film: Callable[[np.random.Generator, int, int], Footage]
+
+
+_NUCLEI = Family(painter=painters.fluorescence, plan=Habit(radius=(0.015, 0.38)), warp=(0.1, 0.6))
+_CROWD = Family(
+    painter=painters.fluorescence,
+    plan=Habit(radius=(0.015, 0.08), packing=0.85, fill=0.95, elongation=(1, 2)),
+    warp=(0.1, 0.6),
+)
+_SOLIDS = Family(painter=painters.fluorescence, plan=Packing(), warp=(0.1, 0.6))
+_HISTOLOGY = Family(
+    painter=painters.brightfield,
+    plan=Habit(radius=(0.02, 0.15), packing=0.85, fill=0.8, elongation=(1, 2.2), divides=0.02),
+    warp=(0.3, 0.9),
+    reach=1.7,
+)
+_PHASE = Family(
+    painter=painters.phase_contrast,
+    plan=Habit(
+        radius=(0.045, 0.2),
+        spindles=0.35,
+        elongation=(1, 3.5),
+        bend=0.3,
+        lobes=0.2,
+        arms=3,
+        fill=0.3,
+        packing=1.15,
+        through_depth=0.0,
+    ),
+    warp=(0.4, 1.0),
+    invertible=False,
+    reach=1.8,
+)
+_MEMBRANES = Family(painter=painters.membranes, plan=Tissue(), warp=(0.1, 0.8), clutter=0.0)
+_NEUROPIL = Family(
+    painter=painters.electron,
+    plan=Tissue(variety=(0.15, 0.55)),
+    warp=(0.6, 1.4),
+    grain=(0.15, 0.5),
+    reach=1.7,
+    clutter=0.0,
+)
+_TUBES = Family(
+    painter=painters.ring,
+    plan=Habit(radius=(0.03, 0.25), elongation=(1, 2), divides=0, motion=0.2, fill=0.4),
+    warp=(0.1, 0.6),
+    reach=1.7,
+)
+_ORGANS = Family(
+    painter=painters.organs,
+    plan=Habit(
+        radius=(0.04, 0.42),
+        spread=0.5,
+        elongation=(1, 2.5),
+        bend=0.3,
+        nested=0.35,
+        divides=0,
+        motion=0.04,
+        through_depth=0.8,
+    ),
+    warp=(0.3, 1.1),
+    reach=1.9,
+    recorder=scan,
+)
+_SPINE = Family(
+    painter=painters.tissues,
+    plan=Spine(),
+    warp=(0.15, 0.6),
+    grain=(0.2, 0.6),
+    reach=1.1,
+    clutter=0.0,
+    recorder=scan,
+)
+_RODS = Family(
+    painter=painters.fluorescence,
+    plan=Habit(
+        radius=(0.02, 0.08), elongation=(2.5, 6), bend=0.12, lobes=0, rods=True, packing=0.7
+    ),
+    warp=(0.0, 0.2),
+)
+_YEAST = Family(
+    painter=painters.ring,
+    plan=Habit(radius=(0.03, 0.2), elongation=(1, 1.35), lobes=0.02, packing=1.0, divides=0.1),
+    warp=(0.0, 0.2),
+    reach=1.7,
+)
+_TEXTURED = Family(
+    painter=painters.textured,
+    plan=Habit(radius=(0.05, 0.35), spread=0.4, elongation=(1, 2), fill=0.5),
+    warp=(0.4, 1.2),
+    reach=1.9,
+)
+
+KINDS: tuple[Kind, ...] = (
+    Kind("culture", 0.2, film_dish),
+    Kind("solids", 0.16, _SOLIDS.film),
+    Kind("nuclei", 0.12, _NUCLEI.film),
+    Kind("crowd", 0.06, _CROWD.film),
+    Kind("histology", 0.1, _HISTOLOGY.film),
+    Kind("phase", 0.05, _PHASE.film),
+    Kind("membranes", 0.07, _MEMBRANES.film),
+    Kind("neuropil", 0.08, _NEUROPIL.film),
+    Kind("tubes", 0.05, _TUBES.film),
+    Kind("organs", 0.07, _ORGANS.film),
+    Kind("spine", 0.09, _SPINE.film),
+    Kind("rods", 0.04, _RODS.film),
+    Kind("yeast", 0.03, _YEAST.film),
+    Kind("textured", 0.04, _TEXTURED.film),
+)
