@@ -1,9 +1,11 @@
 """Peak memory of a propagation over short and long stacks of the same frame size.
 
     python benchmarks/memory.py --frames 50 500 --size 512 --objects 2
+    python benchmarks/memory.py --model sam2.1-tiny --image-size 256 --size 256 --reference
 
-Each length runs in a process of its own, so that one peak does not hide the other. The labels
-grow with the stack and are reported apart; everything else should stay the same.
+Official models get random weights. With --reference the PyPI package `sam2` is measured too. Each
+length runs in a process of its own, so that one peak does not hide the other. The labels grow with
+the stack and are reported apart; everything else should stay the same.
 """
 
 from __future__ import annotations
@@ -13,81 +15,96 @@ import json
 import resource
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
-import numpy as np
+import torch
 
 from napari_sam2 import TrackingSession, load_model
+from napari_sam2.benchmarking import DriftingDiscs
+from napari_sam2.tracking import Model
 
 MIB = 2**20
 
 
-class DriftingDiscs:
-    """A stack that is computed when read: bright discs that drift over noise."""
+def follow_ours(stack: DriftingDiscs, name: str, image_size: int | None) -> float:
+    """Click in the middle, propagate both ways and return the size of the labels in MiB."""
+    if name == "bundled":
+        model = load_model(name, device="cpu", image_size=image_size)
+    else:
+        from reference import our_network
 
-    dtype = np.dtype(np.uint8)
-
-    def __init__(self, frames: int, size: int, objects: int) -> None:
-        self.shape = (frames, size, size)
-        self.objects = objects
-
-    def centre(self, index: int, frame: int) -> tuple[float, float]:
-        """Return where a disc is, in pixels."""
-        size = self.shape[1]
-        y = size * (index + 1) / (self.objects + 1)
-        return y, size * (0.5 + 0.2 * np.sin(0.02 * frame + index))
-
-    def __getitem__(self, item: object) -> np.ndarray:
-        frame, *window = item if isinstance(item, tuple) else (item,)
-        size = self.shape[1]
-        image = np.random.default_rng(int(frame)).integers(20, 60, (size, size), dtype=np.uint8)
-        yy, xx = np.ogrid[:size, :size]
-        for index in range(self.objects):
-            y, x = self.centre(index, int(frame))
-            image[(yy - y) ** 2 + (xx - x) ** 2 < (size / 16) ** 2] += 120
-        return image[tuple(window)]
-
-
-def measure(frames: int, size: int, objects: int) -> dict[str, float]:
-    """Propagate in this process and return its figures in MiB."""
-    stack = DriftingDiscs(frames, size, objects)
-    session = TrackingSession(load_model("bundled", device="cpu"), stack)
-    middle = frames // 2
-    for index in range(objects):
+        model = Model(our_network(name), name, torch.device("cpu"), image_size or 1024)
+    session = TrackingSession(model, stack)
+    middle = stack.shape[0] // 2
+    for index in range(stack.objects):
         session.add_points(index + 1, middle, [stack.centre(index, middle)])
-    visited = sum(1 for _ in session.propagate())
+    for _ in session.propagate():
+        pass
+    return float(session.labels.nbytes / MIB)
+
+
+def follow_reference(stack: DriftingDiscs, name: str, image_size: int | None) -> float:
+    """Click in the first frame and propagate; labels are left to the user."""
+    from reference import JpegFrames, ReferencePredictor, ReferenceSession
+
+    predictor = ReferencePredictor(name, image_size or 1024)
+    with tempfile.TemporaryDirectory() as folder:
+        session = ReferenceSession(predictor, JpegFrames(Path(folder), stack))
+        for index in range(stack.objects):
+            session.click(index + 1, 0, stack.centre(index, 0))
+        for _ in session.propagate(0):
+            pass
+    return 0.0
+
+
+def measure(options: argparse.Namespace) -> dict[str, float]:
+    """Propagate in this process and return its figures in MiB."""
+    stack = DriftingDiscs(options.frames[0], options.size, options.objects)
+    follow = follow_reference if options.reference else follow_ours
+    labels = follow(stack, options.model, options.image_size)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return {
-        "frames": visited,
-        "peak": peak / (1024 if sys.platform == "linux" else MIB),
-        "labels": session.labels.nbytes / MIB,
-    }
+    return {"peak": peak / (1024 if sys.platform == "linux" else MIB), "labels": labels}
+
+
+def compare_lengths(engine: str, arguments: list[str], lengths: list[int]) -> None:
+    """Run every length in a process of its own and print the differences."""
+    first = None
+    for frames in lengths:
+        command = [sys.executable, __file__, "--child", *arguments, "--frames", str(frames)]
+        child = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+        figures = json.loads(child.stdout.splitlines()[-1])
+        first = first or figures
+        grown = figures["peak"] - first["peak"]
+        beyond = grown - (figures["labels"] - first["labels"])
+        sys.stdout.write(
+            f"{engine:>9} {frames:6d} frames: peak {figures['peak']:7.1f} MiB, labels "
+            f"{figures['labels']:6.1f} MiB, grown beyond the labels {beyond:+6.1f} MiB\n"
+        )
+        sys.stdout.flush()
 
 
 def main() -> None:
     """Measure every length and print the differences."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", default="bundled")
+    parser.add_argument("--image-size", type=int)
     parser.add_argument("--frames", type=int, nargs="+", default=[50, 500])
     parser.add_argument("--size", type=int, default=512)
     parser.add_argument("--objects", type=int, default=2)
+    parser.add_argument("--reference", action="store_true", help="also measure the reference")
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
-        figures = measure(options.frames[0], options.size, options.objects)
-        sys.stdout.write(json.dumps(figures))
+        sys.stdout.write("\n" + json.dumps(measure(options)))
         return
-    first = None
-    for frames in options.frames:
-        command = [sys.executable, __file__, "--child", "--frames", str(frames)]
-        command += ["--size", str(options.size), "--objects", str(options.objects)]
-        child = subprocess.run(command, check=True, capture_output=True, text=True)
-        figures = json.loads(child.stdout)
-        first = first or figures
-        grown = figures["peak"] - first["peak"]
-        beyond = grown - (figures["labels"] - first["labels"])
-        sys.stdout.write(
-            f"{frames:6d} frames: peak {figures['peak']:7.1f} MiB, labels {figures['labels']:6.1f}"
-            f" MiB, grown beyond the labels {beyond:+6.1f} MiB\n"
-        )
+    arguments = ["--model", options.model, "--size", str(options.size)]
+    arguments += ["--objects", str(options.objects)]
+    if options.image_size:
+        arguments += ["--image-size", str(options.image_size)]
+    compare_lengths("ours", arguments, options.frames)
+    if options.reference:
+        compare_lengths("reference", [*arguments, "--reference"], options.frames)
 
 
 if __name__ == "__main__":

@@ -29,12 +29,13 @@ FLOORS: Mapping[str, int] = {
     "tracking": 3,
     "training": 3,
     "evaluation": 4,
+    "benchmarking": 4,
     PACKAGE: 4,
     "widgets": 5,
     "cli": 5,
     "__main__": 6,
 }
-TORCH_ROOMS = {"network", "checkpoints", "tracking", "training"}
+TORCH_ROOMS = {"network", "checkpoints", "tracking", "training", "benchmarking"}
 WINDOW_ROOMS = {"widgets"}
 WINDOW_PACKAGES = {
     "PyQt5",

@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from napari_sam2 import __version__
+from napari_sam2.cli.benchmark import benchmark
 from napari_sam2.cli.demo import demo
 from napari_sam2.cli.evaluate import evaluate
 from napari_sam2.cli.models import app as models_app
@@ -31,6 +32,7 @@ app = typer.Typer(
 app.command("demo", short_help="Segment sample stacks, offline.")(demo)
 app.command("segment", short_help="Prompts and a stack to labels.")(segment)
 app.command("evaluate", short_help="Measure a model on labelled stacks.")(evaluate)
+app.command("benchmark", short_help="Measure the speed on this machine.")(benchmark)
 app.add_typer(models_app, name="models")
 
 _DEBUG = "--debug"

@@ -1,0 +1,31 @@
+"""How fast a model runs on this machine, and how far that is from what the machine can do."""
+
+from napari_sam2.benchmarking.discs import DriftingDiscs
+from napari_sam2.benchmarking.meter import STAGES, StageMeter, StageTotal
+from napari_sam2.benchmarking.report import (
+    BenchmarkReport,
+    SpeedResult,
+    StageCost,
+    format_report,
+    report_to_json,
+    table,
+)
+from napari_sam2.benchmarking.roofline import measured_peak
+from napari_sam2.benchmarking.speed import Workload, measure_model, measure_speed
+
+__all__ = [
+    "STAGES",
+    "BenchmarkReport",
+    "DriftingDiscs",
+    "SpeedResult",
+    "StageCost",
+    "StageMeter",
+    "StageTotal",
+    "Workload",
+    "format_report",
+    "measure_model",
+    "measure_speed",
+    "measured_peak",
+    "report_to_json",
+    "table",
+]

@@ -1,0 +1,123 @@
+"""A stopwatch and a FLOP counter on the four stages of a network."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+STAGES: Mapping[str, str] = MappingProxyType(
+    {
+        "encode": "encode_image",
+        "attend": "attend_memory",
+        "decode": "predict_masks",
+        "remember": "encode_memory",
+    }
+)
+"""The stages of a frame, and the method of the network that each one is."""
+
+
+@dataclass(frozen=True, slots=True)
+class StageTotal:
+    """What one stage cost.
+
+    Attributes
+    ----------
+    calls : int
+    seconds : float
+        Wall time of all calls.
+    flops : int
+        Floating-point operations of all calls, where they were counted.
+    """
+
+    calls: int = 0
+    seconds: float = 0.0
+    flops: int = 0
+
+    def plus(self, seconds: float, flops: int) -> StageTotal:
+        """Return the total after one more call."""
+        return replace(
+            self, calls=self.calls + 1, seconds=self.seconds + seconds, flops=self.flops + flops
+        )
+
+
+class StageMeter:
+    """Adds up what the stages of a network cost while `metered` lasts.
+
+    Parameters
+    ----------
+    device : torch.device
+        Waited for before a time is taken.
+    count_flops : bool
+        Count operations; this takes time of its own, so that the seconds say little.
+    clock : callable
+        Returns seconds.
+    """
+
+    def __init__(
+        self,
+        device: torch.device,
+        count_flops: bool = False,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self.totals = dict.fromkeys(STAGES, StageTotal())
+        self._device = device
+        self._count_flops = count_flops
+        self._clock = clock
+
+    @contextmanager
+    def metered(self, network: nn.Module, methods: Mapping[str, str] = STAGES) -> Iterator[None]:
+        """Watch the methods of a network that are its stages."""
+        for stage, method in methods.items():
+            # On the instance: it hides the class's method until it is deleted again.
+            setattr(network, method, self._watched(stage, getattr(network, method)))
+        try:
+            yield
+        finally:
+            for method in methods.values():
+                delattr(network, method)
+
+    def _watched(self, stage: str, method: Callable[..., Any]) -> Callable[..., Any]:
+        def run(*args: Any, **kwargs: Any) -> Any:
+            synchronise(self._device)
+            flops = 0
+            start = self._clock()
+            if self._count_flops:
+                with FlopCounterMode(display=False, custom_mapping=_UNKNOWN_TO_TORCH) as counter:
+                    result = method(*args, **kwargs)
+                flops = counter.get_total_flops()
+            else:
+                result = method(*args, **kwargs)
+            synchronise(self._device)
+            self.totals[stage] = self.totals[stage].plus(self._clock() - start, flops)
+            return result
+
+        return run
+
+
+def synchronise(device: torch.device) -> None:
+    """Wait until the device has done all that was asked of it."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
+
+
+def _attention_flops(
+    query: torch.Size, key: torch.Size, value: torch.Size, *_: Any, **__: Any
+) -> int:
+    batch, heads, length, width = query
+    return 2 * batch * heads * length * key[2] * (width + value[3])
+
+
+# torch counts the attention kernels of GPUs but not the CPU's.
+_UNKNOWN_TO_TORCH = {
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention_flops,
+}
