@@ -64,7 +64,7 @@ def assemble(structures: Sequence[Structure], margin: int) -> Layout:
         lift=lift,
         present=lift < 1,
         light=table("grey"),
-        square=np.ones(len(ids), np.intp),
+        rod=np.zeros(len(ids), np.bool_),
         rank=np.ones(len(ids), np.intp),
     )
     return Layout(parts, (), margin, clutter=sum(not s.labelled for s in structures))

@@ -5,13 +5,19 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_sam2.samples.blurs import blur, coarsen
 from napari_sam2.samples.fields import Floats, smooth_field
-from napari_sam2.samples.painters import blur, coarsen
 
 F = np.float32
 
 
-def photograph(rng: np.random.Generator, image: Floats, invertible: bool) -> NDArray[np.uint8]:
+def photograph(
+    rng: np.random.Generator,
+    image: Floats,
+    invertible: bool,
+    noise: float = 1.0,
+    dim: float = 0.06,
+) -> NDArray[np.uint8]:
     """Take a clip as some camera would.
 
     Parameters
@@ -22,6 +28,10 @@ def photograph(rng: np.random.Generator, image: Floats, invertible: bool) -> NDA
         Light, any range; changed in place.
     invertible : bool
         Whether grey values may be inverted.
+    noise : float
+        Strength of noise; below 1 for transmitted light, of which there is plenty.
+    dim : float
+        Probability of so little light that single photons are seen.
 
     Returns
     -------
@@ -36,7 +46,10 @@ def photograph(rng: np.random.Generator, image: Floats, invertible: bool) -> NDA
         _scratch(rng, image)
     if rng.random() < 0.25:
         image *= np.exp(rng.normal(0, 0.06, len(image))).astype(F)[:, None, None]
-    _add_noise(rng, image)
+    if rng.random() < dim:
+        image = _count_photons(rng, image)
+    else:
+        _add_noise(rng, image, noise)
     kind = rng.random()
     if kind < 0.12:
         image = blur(image, rng.uniform(0.4, 0.9))
@@ -93,11 +106,18 @@ def _scratch(rng: np.random.Generator, image: Floats) -> None:
     image += line * F(rng.uniform(-0.6, 0.8))
 
 
-def _add_noise(rng: np.random.Generator, image: Floats) -> None:
+def _count_photons(rng: np.random.Generator, image: Floats) -> Floats:
+    """Record a few photons per pixel."""
+    most = F(np.exp(rng.uniform(0.7, 3.0)))
+    counts: Floats = rng.poisson(np.clip(image, 0, 2) * most).astype(F)
+    return counts
+
+
+def _add_noise(rng: np.random.Generator, image: Floats, strength: float) -> None:
     """Add shot noise, which grows with the square root of light, and read noise; rarely a lot."""
     dim = rng.random() < 0.08
     read = F(rng.uniform(0.08, 0.25) if dim else np.exp(rng.uniform(-5.5, -2.6)))
     shot = F(np.exp(rng.uniform(-5.0, -1.9)))
     noise = rng.standard_normal(image.shape, dtype=F)
-    noise *= np.sqrt(np.maximum(image, 0) * shot**2 + read**2)
+    noise *= F(strength) * np.sqrt(np.maximum(image, 0) * shot**2 + read**2)
     image += noise

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from napari_sam2.errors import StackError
+from napari_sam2.samples.blurs import blur
 from napari_sam2.samples.cell_light import (
     TILE,
     VESICLES,
@@ -19,7 +20,6 @@ from napari_sam2.samples.cell_light import (
 from napari_sam2.samples.fields import Floats, smooth_field, texture_tile, wander
 from napari_sam2.samples.lives import Pose, live
 from napari_sam2.samples.outline import relative_distance
-from napari_sam2.samples.painters import blur
 from napari_sam2.samples.sensor import expose, vignette
 from napari_sam2.samples.stack import SampleStack
 

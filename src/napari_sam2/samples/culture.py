@@ -56,7 +56,7 @@ def random_culture(rng: np.random.Generator, frames: int, size: int) -> Culture:
     room = (size + 2 * typical) ** 2 / (np.pi * typical**2)
     cells = int(np.clip(round(crowd * room), 1, MOST_CELLS))
     radius = typical * np.exp(rng.normal(0, 0.28, cells))
-    above = rng.random(cells) < rng.choice([0.05, 0.5])
+    above = rng.random(cells) < rng.choice([0.0, 0.1, 0.4])
     heading, y, x = _crawl(rng, (frames, size), radius, above, crowd)
     culture = Culture(
         y=y,

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_sam2.samples.blurs import blur
 from napari_sam2.samples.camera import photograph
 from napari_sam2.samples.culture import random_culture
 from napari_sam2.samples.fields import Floats, smooth_field, wander
 from napari_sam2.samples.footage import Footage
 from napari_sam2.samples.interference import differential_interference, phase_contrast
-from napari_sam2.samples.painters import blur
 from napari_sam2.samples.thickness import phase_map
 
 F = np.float32
@@ -34,7 +34,7 @@ def film_dish(rng: np.random.Generator, frames: int, size: int) -> Footage:
         phase += _medium(rng, frames, size, typical)
         halo = float(np.clip(typical * rng.uniform(0.08, 0.3), 1.6, 9.0))
         light = phase_contrast(
-            phase, halo, float(rng.uniform(0.45, 0.95)), float(rng.uniform(0.4, 1.6))
+            phase, halo, float(rng.uniform(0.45, 0.95)), float(rng.uniform(0.8, 2.2))
         )
     elif way < 0.85:
         phase += _medium(rng, frames, size, typical)
@@ -43,7 +43,9 @@ def film_dish(rng: np.random.Generator, frames: int, size: int) -> Footage:
         light = differential_interference(phase, float(turn), float(bias))
     else:
         light = _dyed(rng, phase, owner)
-    image = photograph(rng, light, invertible=way >= 0.85)
+    dyed = way >= 0.85
+    noise = 1.0 if dyed or rng.random() < 0.3 else 0.25
+    image = photograph(rng, light, dyed, noise, dim=0.06 if dyed else 0.0)
     return Footage(image, owner, culture.y.shape[1], "TYX", culture.parents)
 
 

@@ -49,6 +49,8 @@ class Family:
         See `draw`.
     clutter : float
         Probability of debris.
+    sideways : float
+        Probability that a volume is cut across its slices: depth runs down the frames.
     recorder : callable
         From light to grey values, a camera unless a scanner is given.
     """
@@ -60,6 +62,7 @@ class Family:
     invertible: bool = True
     reach: float = 1.5
     clutter: float = 0.25
+    sideways: float = 0.0
     recorder: Recorder = photograph
 
     def film(self, rng: np.random.Generator, frames: int, size: int) -> Footage:
@@ -87,6 +90,8 @@ class Family:
         light = self.painter(rng, drawing, _light_table(parts))
         owner = drawing.owner
         if margin:
+            if rng.random() < self.sideways:
+                light = _smear(rng, light, radius)
             light = _section(rng, light, margin)
             owner = owner[margin:-margin]
         image = self.recorder(rng, light, self.invertible)
@@ -102,6 +107,14 @@ def _textures(rng: np.random.Generator, frames: int, size: int, grain: float) ->
         turn = np.arange(frames) * rng.uniform(0.15, 0.7)
         tiles = [np.float32(np.cos(t)) * tiles[0] + np.float32(np.sin(t)) * tiles[1] for t in turn]
     return np.tile(np.stack(tiles), (1, 2, 2))
+
+
+def _smear(rng: np.random.Generator, light: Floats, radius: float) -> Floats:
+    """Blur along the rows' axis, and rows that were few and far between."""
+    sigma = max(1.0, radius * float(rng.uniform(0.1, 0.4)))
+    light = ndimage.gaussian_filter1d(light, sigma, axis=1, truncate=2.5, mode="nearest")
+    step = int(rng.integers(1, max(2, round(sigma)) + 1))
+    return np.asarray(np.repeat(light[:, ::step], step, axis=1)[:, : light.shape[1]], np.float32)
 
 
 def _section(rng: np.random.Generator, light: Floats, margin: int) -> Floats:

@@ -30,8 +30,6 @@ class Habit:
         Typical strength of bending and of three-fold irregularity.
     rods : bool
         Parallel sides and round ends.
-    spindles : float
-        Share of objects with pointed ends.
     packing : float
         Centre distance of neighbours in sums of radii; below 1 they touch.
     fill : float
@@ -42,8 +40,6 @@ class Habit:
         Probability per object and clip to divide, and to vanish and return.
     through_depth : float
         Probability that the frames are slices through solid objects, not times.
-    arms : int
-        Largest number of protrusions per object.
     nested : float
         Share of objects with another object inside.
     """
@@ -54,14 +50,12 @@ class Habit:
     bend: float = 0.05
     lobes: float = 0.1
     rods: bool = False
-    spindles: float = 0.0
     packing: float = 0.95
     fill: float = 0.6
     motion: float = 0.12
     divides: float = 0.06
     blinks: float = 0.05
     through_depth: float = 0.4
-    arms: int = 0
     nested: float = 0.0
 
     def lay_out(self, rng: np.random.Generator, frames: int, size: int) -> Layout:
@@ -116,8 +110,6 @@ def choreograph(rng: np.random.Generator, habit: Habit, frames: int, size: int) 
         parts = _blink(rng, parts, habit.blinks)
     if habit.nested:
         parts = _nest(rng, parts, habit.nested)
-    if habit.arms:
-        parts = _grow_arms(rng, parts, habit.arms)
     return Layout(parts, parents, margin)
 
 
@@ -155,7 +147,7 @@ def _move(
         lift=np.zeros(shape),
         present=np.ones(shape, np.bool_),
         light=light,
-        square=np.where(rng.random(n) < habit.spindles, 0, 2 if habit.rods else 1),
+        rod=np.full(n, habit.rods),
         rank=np.zeros(n, np.intp),
     )
 
@@ -214,33 +206,6 @@ def _blink(rng: np.random.Generator, parts: Parts, probability: float) -> Parts:
     time = np.arange(frames)[:, None]
     gone = (rng.random(n) < probability) & (time >= start) & (time < start + length)
     return replace(parts, present=parts.present & ~gone)
-
-
-def _grow_arms(rng: np.random.Generator, parts: Parts, most: int) -> Parts:
-    """Protrusions: narrow parts with the id of their object, rooted in its middle."""
-    frames = parts.y.shape[0]
-    grown = parts
-    n = parts.y.shape[1]
-    for _ in range(most):
-        chosen = np.flatnonzero(rng.random(n) < 0.5)
-        if not len(chosen):
-            continue
-        body = take(parts, chosen)
-        shape = (frames, len(chosen))
-        angle = rng.uniform(0, 2 * np.pi, len(chosen)) + wander(rng, shape, 0.05)
-        length = body.a * rng.uniform(0.7, 1.2, len(chosen)) * np.exp(wander(rng, shape, 0.06))
-        arm = replace(
-            body,
-            y=body.y + 0.65 * length * np.sin(angle),
-            x=body.x + 0.65 * length * np.cos(angle),
-            a=length,
-            b=np.maximum(2.2, body.b * rng.uniform(0.35, 0.6, len(chosen))),
-            angle=angle,
-            bend=rng.normal(0, 0.2, shape[1:]) + np.zeros(shape),
-            square=np.zeros(len(chosen), np.intp),
-        )
-        grown = join(grown, arm)
-    return grown
 
 
 def _nest(rng: np.random.Generator, parts: Parts, share: float) -> Parts:

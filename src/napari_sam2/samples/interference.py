@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from napari_sam2.samples.blurs import blur
 from napari_sam2.samples.fields import Floats
-from napari_sam2.samples.painters import blur
 
 F = np.float32
 

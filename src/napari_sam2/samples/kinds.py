@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from napari_sam2.samples import painters
+from napari_sam2.samples.camera import photograph
 from napari_sam2.samples.dish import film_dish
+from napari_sam2.samples.electron import film_neuropil
 from napari_sam2.samples.family import Family
 from napari_sam2.samples.footage import Footage
 from napari_sam2.samples.habit import Habit
@@ -16,6 +19,8 @@ from napari_sam2.samples.scanner import scan
 from napari_sam2.samples.solids import Packing
 from napari_sam2.samples.spine import Spine
 from napari_sam2.samples.tissue import Tissue
+from napari_sam2.samples.torso import Torso
+from napari_sam2.samples.vessels import Vessels
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,39 +38,20 @@ _CROWD = Family(
     plan=Habit(radius=(0.015, 0.08), packing=0.85, fill=0.95, elongation=(1, 2)),
     warp=(0.1, 0.6),
 )
-_SOLIDS = Family(painter=painters.fluorescence, plan=Packing(), warp=(0.1, 0.6))
+_SOLIDS = Family(
+    painter=painters.fluorescence,
+    plan=Packing(),
+    warp=(0.1, 0.6),
+    sideways=0.25,
+    recorder=partial(photograph, dim=0.3),
+)
 _HISTOLOGY = Family(
     painter=painters.brightfield,
     plan=Habit(radius=(0.02, 0.15), packing=0.85, fill=0.8, elongation=(1, 2.2), divides=0.02),
     warp=(0.3, 0.9),
     reach=1.7,
 )
-_PHASE = Family(
-    painter=painters.phase_contrast,
-    plan=Habit(
-        radius=(0.045, 0.2),
-        spindles=0.35,
-        elongation=(1, 3.5),
-        bend=0.3,
-        lobes=0.2,
-        arms=3,
-        fill=0.3,
-        packing=1.15,
-        through_depth=0.0,
-    ),
-    warp=(0.4, 1.0),
-    invertible=False,
-    reach=1.8,
-)
 _MEMBRANES = Family(painter=painters.membranes, plan=Tissue(), warp=(0.1, 0.8), clutter=0.0)
-_NEUROPIL = Family(
-    painter=painters.electron,
-    plan=Tissue(variety=(0.15, 0.55)),
-    warp=(0.6, 1.4),
-    grain=(0.15, 0.5),
-    reach=1.7,
-    clutter=0.0,
-)
 _TUBES = Family(
     painter=painters.ring,
     plan=Habit(radius=(0.03, 0.25), elongation=(1, 2), divides=0, motion=0.2, fill=0.4),
@@ -97,16 +83,26 @@ _SPINE = Family(
     clutter=0.0,
     recorder=scan,
 )
+_TORSO = Family(
+    painter=painters.tissues,
+    plan=Torso(),
+    warp=(0.2, 0.9),
+    grain=(0.2, 0.6),
+    reach=1.1,
+    clutter=0.0,
+    recorder=scan,
+)
+_VESSELS = Family(painter=painters.vessels, plan=Vessels(), warp=(0.05, 0.4), reach=1.7)
 _RODS = Family(
-    painter=painters.fluorescence,
+    painter=painters.bacteria,
     plan=Habit(
         radius=(0.02, 0.08), elongation=(2.5, 6), bend=0.12, lobes=0, rods=True, packing=0.7
     ),
     warp=(0.0, 0.2),
 )
 _YEAST = Family(
-    painter=painters.ring,
-    plan=Habit(radius=(0.03, 0.2), elongation=(1, 1.35), lobes=0.02, packing=1.0, divides=0.1),
+    painter=painters.yeast,
+    plan=Habit(radius=(0.03, 0.2), elongation=(1, 1.35), lobes=0.02, packing=0.95, divides=0.15),
     warp=(0.0, 0.2),
     reach=1.7,
 )
@@ -123,11 +119,12 @@ KINDS: tuple[Kind, ...] = (
     Kind("nuclei", 0.12, _NUCLEI.film),
     Kind("crowd", 0.06, _CROWD.film),
     Kind("histology", 0.1, _HISTOLOGY.film),
-    Kind("phase", 0.05, _PHASE.film),
     Kind("membranes", 0.07, _MEMBRANES.film),
-    Kind("neuropil", 0.08, _NEUROPIL.film),
+    Kind("neuropil", 0.08, film_neuropil),
     Kind("tubes", 0.05, _TUBES.film),
-    Kind("organs", 0.07, _ORGANS.film),
+    Kind("vessels", 0.06, _VESSELS.film),
+    Kind("organs", 0.04, _ORGANS.film),
+    Kind("torso", 0.06, _TORSO.film),
     Kind("spine", 0.09, _SPINE.film),
     Kind("rods", 0.04, _RODS.film),
     Kind("yeast", 0.03, _YEAST.film),

@@ -68,7 +68,7 @@ def random_manner(rng: np.random.Generator) -> Manner:
         spindles=float(spindles),
         fans=float(fans),
         polygons=float(polygons),
-        reach=float(rng.uniform(1.1, 2.0) - 0.3 * plain),
+        reach=float(rng.uniform(1.2, 2.3) - 0.4 * plain),
         agility=float(np.exp(rng.uniform(np.log(0.015), np.log(0.08)))),
         roughness=float(rng.uniform(0.01, 0.06)),
     )
@@ -99,9 +99,9 @@ def outlines(rng: np.random.Generator, manner: Manner, frames: int, cells: int) 
     length = np.clip(length, 0.1, 3.4)
     away = np.abs((_THETA - angle[..., None] + np.pi) % (2 * np.pi) - np.pi)
     # 1 / r is linear along a nearly straight edge, so tips joined this way have taut sides
-    slope = rng.uniform(0.6, 1.5, (cells, 1, 1))
+    slope = rng.uniform(0.7, 1.7, (cells, 1, 1))
     tip = 1 / length[..., None] + slope * np.maximum(away - width[..., None], 0)
-    contour = 1 / np.minimum(tip.min(axis=2), 1 / rng.uniform(0.5, 0.8, (cells, 1)))
+    contour = 1 / np.minimum(tip.min(axis=2), 1 / rng.uniform(0.4, 0.75, (cells, 1)))
     contour = _smooth(_smooth(contour, 3), 2) * _ripples(rng, manner, frames, cells)
     return np.asarray(contour / np.sqrt(np.mean(contour**2, axis=-1, keepdims=True)))
 
@@ -120,7 +120,7 @@ def _tips(rng: np.random.Generator, manner: Manner, cells: int) -> tuple[Doubles
     polygon = ~spindle & ~fan & (kind < manner.spindles + manner.fans + manner.polygons)
     plain = ~(spindle | fan | polygon)
     angle[:, 1] = np.where(spindle | fan, np.pi + rng.normal(0, 0.25, cells), angle[:, 1])
-    length[spindle, :2] = 1.25 * long[spindle, :2]
+    length[spindle, :2] = 1.4 * long[spindle, :2]
     length[fan, :2] = long[fan, :2] * (0.75, 1.1)
     width[fan, 0] = rng.uniform(0.4, 1.1, int(fan.sum()))
     tips = rng.choice((3, 3, 3, 4, 4, 5), cells)

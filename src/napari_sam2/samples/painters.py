@@ -4,32 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
-from napari_sam2.samples.fields import Floats, smooth_field, spline_matrix
+from napari_sam2.samples.blurs import blur
+from napari_sam2.samples.fields import Floats, smooth_field
+from napari_sam2.samples.interference import phase_contrast
 from napari_sam2.samples.scene import Drawing
 
 F = np.float32
 FAR_DEPTH = 4.0
-
-
-def blur(image: Floats, sigma: float) -> Floats:
-    """Gaussian blur of every frame of a (T, Y, X) stack; wide blurs go through a small grid."""
-    if sigma < 0.25:
-        return image
-    if sigma < 3.5:
-        return np.asarray(
-            ndimage.gaussian_filter(image, (0, sigma, sigma), truncate=2.5, mode="nearest"), F
-        )
-    return coarsen(image, 1.35 * sigma)
-
-
-def coarsen(image: Floats, grain: float) -> Floats:
-    """Every frame as if recorded with pixels of ``grain`` pixels and enlarged smoothly."""
-    rows, columns = (spline_matrix(n, max(4, round(n / grain))) for n in image.shape[1:])
-    small = (rows.T / rows.sum(0)[:, None]) @ image @ (columns / columns.sum(0))
-    enlarged: Floats = rows @ small @ columns.T
-    return enlarged
 
 
 def glow(owner: NDArray[np.uint16], light: Floats) -> Floats:
@@ -78,23 +60,34 @@ def brightfield(rng: np.random.Generator, drawing: Drawing, light: Floats) -> Fl
     return F(1) - ground - stain * glow(drawing.owner, light)
 
 
-def phase_contrast(rng: np.random.Generator, drawing: Drawing, light: Floats) -> Floats:
-    """Phase contrast: grey ground, bright halo outside, shade-off and granules inside."""
-    inside = drawing.owner > 0
-    dome = np.where(inside, F(0.35) + F(0.65) * (F(1) - np.minimum(drawing.depth, 1)), F(0))
-    # rounded, thick cells shine instead of darkening
-    shining = np.where(rng.random(light.shape[1]) < rng.uniform(0, 0.3), F(-1.3), F(1))
-    path = dome * glow(drawing.owner, light * shining)
-    path *= F(1) + F(rng.uniform(0.15, 0.6)) * drawing.texture
-    wide = blur(path, rng.uniform(2.0, 7.0))
-    image = F(rng.uniform(0.3, 0.9)) * (wide - path)
-    edge = np.exp(-((np.minimum(drawing.depth, 4) - F(1.12)) ** 2) * F(40.0))
-    image += F(rng.uniform(0.0, 0.35)) * edge
-    rim = np.exp(-((np.minimum(drawing.depth, 4) - F(0.85)) ** 2) * F(60.0))
-    image -= F(rng.uniform(-0.1, 0.3)) * np.where(inside, rim, F(0))
+def bacteria(rng: np.random.Generator, drawing: Drawing, light: Floats) -> Floats:
+    """Small cells by a dye or by their phase."""
+    if rng.random() < 0.5:
+        return fluorescence(rng, drawing, light)
+    phase = _dome(drawing, light) * F(rng.uniform(0.3, 1.1))
+    halo = float(np.clip(0.015 * light.shape[-1] + rng.uniform(1.5, 6), 1.5, 7))
+    return phase_contrast(phase, halo, float(rng.uniform(0.4, 0.9)), 0.3)
+
+
+def _dome(drawing: Drawing, light: Floats) -> Floats:
+    """Thickness of round bodies, 1 in the middle of a typical one."""
+    dome = np.sqrt(np.clip(F(1) - drawing.depth, 0, 1)) * glow(drawing.owner, light)
+    return np.asarray(dome * (F(1) + F(0.1) * drawing.texture))
+
+
+def yeast(rng: np.random.Generator, drawing: Drawing, light: Floats) -> Floats:
+    """Round cells in brightfield: rings, as focus lies above or below their middles."""
+    if rng.random() < 0.4:
+        return ring(rng, drawing, light)
+    dome = _dome(drawing, light)
+    edge = float(np.exp(rng.uniform(np.log(0.9), np.log(3.2))))
+    # out of focus, intensity follows the curvature of the phase
+    curvature = blur(dome, edge) - blur(dome, rng.uniform(1.6, 3.0) * edge)
+    sign = F(rng.choice([-1, 1]) * rng.uniform(0.8, 2.0))
+    body = F(rng.uniform(-0.15, 0.15)) * (drawing.owner > 0)
     frames, height, width = drawing.owner.shape
     grit = np.repeat(smooth_field(rng, (height, width), rng.uniform(2, 5)), frames, axis=0)
-    return F(0.5) + image + F(rng.uniform(0.0, 0.02)) * grit
+    return F(0.5) + sign * curvature + body + F(rng.uniform(0, 0.01)) * grit
 
 
 def ring(rng: np.random.Generator, drawing: Drawing, light: Floats) -> Floats:
@@ -112,6 +105,20 @@ def ring(rng: np.random.Generator, drawing: Drawing, light: Floats) -> Floats:
     return image + _background(rng, drawing, 0.08)
 
 
+def vessels(rng: np.random.Generator, drawing: Drawing, light: Floats) -> Floats:
+    """Vessels by their walls or by what fills them: stain, contrast agent, air."""
+    if rng.random() < 0.5:
+        return ring(rng, drawing, light)
+    frames, height, width = drawing.owner.shape
+    ground = smooth_field(rng, (height, width), rng.uniform(0.03, 0.3) * width, frames)
+    ground = F(0.5) + F(rng.uniform(0.02, 0.1)) * ground
+    filling = F(rng.choice([-1, 1]) * rng.uniform(0.2, 0.5)) * glow(drawing.owner, light)
+    filling *= F(1) + F(rng.uniform(0, 0.3)) * drawing.texture
+    wall = np.exp(-np.square((np.sqrt(np.clip(drawing.depth, 0, 4)) - F(1.1)) * F(8)))
+    ground += filling + F(rng.choice([-0.2, 0.0, 0.0, 0.2])) * wall
+    return ground
+
+
 def _membrane(drawing: Drawing, reach: float) -> Floats:
     """Distance to the border between neighbours, in half axes."""
     gap: Floats = np.sqrt(drawing.second) - np.sqrt(np.maximum(drawing.depth, 0))
@@ -127,21 +134,6 @@ def membranes(rng: np.random.Generator, drawing: Drawing, light: Floats) -> Floa
     wall *= np.clip(F(1) + F(rng.uniform(0.05, 0.35)) * uneven, F(0.15), None)
     inner = F(rng.uniform(0.0, 0.3)) * glow(drawing.owner, light)
     image: Floats = wall + inner * (F(1) + F(0.3) * drawing.texture)
-    return image
-
-
-def electron(rng: np.random.Generator, drawing: Drawing, light: Floats) -> Floats:
-    """Electron microscopy: dark membranes, grey grainy cytoplasm, dark organelles."""
-    gap = _membrane(drawing, rng.uniform(0.04, 0.11))
-    wall = np.exp(-(gap**2))
-    frames, height, width = drawing.owner.shape
-    grain = np.repeat(smooth_field(rng, (height, width), rng.uniform(2, 5)), frames, axis=0)
-    body = F(0.75) + F(rng.uniform(0.1, 0.8)) * (glow(drawing.owner, light) - F(1))
-    body = np.clip(body, 0.15, 1.1) + F(rng.uniform(0.02, 0.12)) * grain
-    threshold = F(rng.uniform(0.9, 2.0))
-    organelles = np.clip((drawing.texture - threshold) * F(4), 0, 1) * np.clip(gap - F(1), 0, 1)
-    body -= F(rng.uniform(0.1, 0.5)) * organelles
-    image: Floats = body - F(rng.uniform(0.35, 0.8)) * wall
     return image
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_sam2.samples.blurs import blur, coarsen
 from napari_sam2.samples.camera import stretch
 from napari_sam2.samples.fields import Floats, smooth_field
-from napari_sam2.samples.painters import blur, coarsen
 
 F = np.float32
 

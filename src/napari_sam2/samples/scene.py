@@ -20,9 +20,9 @@ class Parts:
     pixels; ``angle``: of the first axis, radians; ``bend``: banana-likeness (0 is straight);
     ``lobes``: strength of three-fold irregularity; ``lift``: squared height of the middle above or
     below the frame, in units of the half height; ``present``: drawn at all; ``light``:
-    brightness. Per part (P,): ``ids`` from 1; ``square``: 0 for a spindle with pointed ends,
-    1 for an ellipse, 2 for a rod with parallel sides; ``rank``: 1 covers what
-    was drawn before, -1 shows only where nothing else is, 0 shares borders with its neighbours.
+    brightness. Per part (P,): ``ids`` from 1; ``rod``: parallel sides instead of an ellipse's;
+    ``rank``: 1 covers what was drawn before, -1 shows only where nothing else is, 0 shares borders
+    with its neighbours.
     """
 
     ids: NDArray[np.intp]
@@ -36,7 +36,7 @@ class Parts:
     lift: NDArray[np.float64]
     present: NDArray[np.bool_]
     light: NDArray[np.float64]
-    square: NDArray[np.intp]
+    rod: NDArray[np.bool_]
     rank: NDArray[np.intp]
 
 
@@ -169,6 +169,7 @@ def _draw_part(
     a, b, angle = float(parts.a[at]), float(parts.b[at]), float(parts.angle[at])
     cos, sin, bend = np.cos(angle), np.sin(angle), float(parts.bend[at])
     sag = abs(bend) * b
+    reach = float(np.sqrt(max(reach**2 - float(parts.lift[at]), 0.01)))
     extent_y = reach * (np.hypot(a * sin, b * cos) + sag) + 4
     extent_x = reach * (np.hypot(a * cos, b * sin) + sag) + 4
     size_y, size_x = planes[0].shape
@@ -208,13 +209,7 @@ def _depth(parts: Parts, at: tuple[int, int], planes: tuple[Floats, Floats]) -> 
     if bend:
         v += np.float32(bend) * (uu - np.float32(0.5))
     vv = v * v
-    f: Floats
-    if parts.square[part] == 0:
-        f = np.square(np.abs(u) + np.abs(v))
-    elif parts.square[part] == 1:
-        f = uu + vv
-    else:
-        f = uu * uu + vv
+    f: Floats = uu * uu + vv if parts.rod[part] else uu + vv
     if lobes:
         # cos(3 angle) at the outline; bounded so that far pixels do not come near again
         uu -= np.float32(3) * vv

@@ -84,7 +84,7 @@ def pack(rng: np.random.Generator, packing: Packing, slices: int, size: int) -> 
         lift=height**2,
         present=np.abs(height) < 1,
         light=light * np.exp(-depth)[:, None],
-        square=np.ones(n, np.intp),
+        rod=np.zeros(n, np.bool_),
         rank=np.zeros(n, np.intp),
     )
 

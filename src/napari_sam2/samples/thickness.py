@@ -13,6 +13,7 @@ from napari_sam2.samples.outline import Doubles, outlines, random_manner, relati
 
 F = np.float32
 ROUNDED_SHARE = 0.62
+BEND_ROOT = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +39,51 @@ class Body:
     grain: float
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Cell:
+    """One cell in one frame; ``contour`` and ``nucleoli`` in its own frame and radii."""
+
+    y: float
+    x: float
+    heading: float
+    radius: float
+    roundness: float
+    contour: Doubles
+    bend: float
+    thick: float
+    nucleoli: Doubles
+
+    def box(self, size: int) -> tuple[slice, slice]:
+        """Pixels that the cell may cover."""
+        angle = np.linspace(0, 2 * np.pi, len(self.contour), endpoint=False)
+        u = self.contour * np.cos(angle)
+        v = self.contour * np.sin(angle) - self.bend * (u * u - BEND_ROOT)
+        cos, sin = np.cos(self.heading), np.sin(self.heading)
+        x, y = (
+            self.x + self.radius * (cos * u - sin * v),
+            self.y + self.radius * (sin * u + cos * v),
+        )
+        rows = slice(max(0, int(y.min()) - 1), max(0, min(size, int(y.max()) + 3)))
+        return rows, slice(max(0, int(x.min()) - 1), max(0, min(size, int(x.max()) + 3)))
+
+    def own_frame(self, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> tuple[Floats, Floats]:
+        """Coordinates of pixels along the heading and across it, in radii."""
+        dy = (rows.astype(F) - F(self.y)) / F(self.radius)
+        dx = (columns.astype(F) - F(self.x)) / F(self.radius)
+        cos, sin = F(np.cos(self.heading)), F(np.sin(self.heading))
+        u, v = cos * dx + sin * dy, cos * dy - sin * dx
+        v += F(self.bend) * (u * u - F(BEND_ROOT))
+        return u, v
+
+
 def random_body(rng: np.random.Generator) -> Body:
     """Draw cells between nearly transparent sheets and thick spindles."""
     return Body(
-        lamella=float(rng.uniform(0.12, 0.5)),
-        middle=float(rng.uniform(0.15, 0.9)),
-        ball=float(rng.uniform(1.4, 3.0)),
-        edge=float(rng.uniform(1.0, 3.0)),
-        grain=float(rng.uniform(0.08, 0.3)),
+        lamella=float(rng.uniform(0.07, 0.4)),
+        middle=float(rng.uniform(0.2, 1.0)),
+        ball=float(rng.uniform(1.6, 3.2)),
+        edge=float(rng.uniform(0.8, 2.5)),
+        grain=float(rng.uniform(0.08, 0.35)),
     )
 
 
@@ -73,97 +111,98 @@ def phase_map(
     frames, cells = culture.y.shape
     body = random_body(rng)
     contour = outlines(rng, random_manner(rng), frames, cells)
-    grain = max(2.2, float(np.median(culture.radius)) * rng.uniform(0.07, 0.16))
-    tile = texture_tile(rng, size, grain, "octaves")
-    tile += F(0.8) * texture_tile(rng, size, 0.9 * grain, "spots")
-    tile = np.tile(np.clip(tile, -1.5, 2.2), (2, 2))
+    typical = float(np.median(culture.radius))
+    tile = _granules(rng, size, max(2.0, typical * rng.uniform(0.05, 0.14)))
     offsets = rng.integers(0, size, (cells, 2))
     bend = rng.normal(0, 0.14, (cells,))
-    thick = np.exp(rng.normal(0, 0.2, (cells,)))
+    # the same volume spread wider is thinner
+    thick = typical / culture.radius.mean(axis=0) * np.exp(rng.normal(0, 0.2, (cells,)))
     nucleoli = rng.normal(0, 0.12, (cells, 3, 2))
     phase = np.zeros((frames, size, size), F)
     owner = np.zeros((frames, size, size), np.uint16)
     order = np.argsort(culture.above, kind="stable")
     for frame in range(frames):
-        relative = np.ones((size, size), F)
-        for cell in order[culture.present[frame, order]]:
-            at = (frame, int(cell))
-            maps = (phase[frame], owner[frame], relative)
-            shape = (contour[at], float(bend[cell]), float(thick[cell]), nucleoli[cell])
-            _add_cell(culture, at, body, shape, (tile, offsets[cell]), maps)
+        nearest = np.ones((size, size), F)
+        for index in order[culture.present[frame, order]]:
+            at = (frame, int(index))
+            spread = 1 - float(culture.roundness[at])
+            cell = _Cell(
+                y=float(culture.y[at]),
+                x=float(culture.x[at]),
+                heading=float(culture.heading[at]),
+                radius=float(culture.radius[at]) * (ROUNDED_SHARE + (1 - ROUNDED_SHARE) * spread),
+                roundness=1 - spread,
+                contour=1 + spread * (contour[at] - 1),
+                bend=float(bend[index]) * spread,
+                thick=float(thick[index]),
+                nucleoli=nucleoli[index],
+            )
+            maps = (phase[frame], owner[frame], nearest)
+            above = bool(culture.above[index])
+            _add_cell(cell, int(index) + 1, above, body, (tile, offsets[index]), maps)
     return phase, owner
 
 
+def _granules(rng: np.random.Generator, size: int, grain: float) -> Floats:
+    """Draw a texture of dense grains and sparse vesicles, repeated twice along each axis."""
+    tile = texture_tile(rng, size, grain, "octaves")
+    tile += F(0.8) * texture_tile(rng, size, 0.9 * grain, "spots")
+    return np.tile(np.clip(tile, -1.5, 2.2), (2, 2))
+
+
 def _add_cell(
-    culture: Culture,
-    at: tuple[int, int],
+    cell: _Cell,
+    number: int,
+    above: bool,
     body: Body,
-    shape: tuple[Doubles, float, float, Doubles],
     surface: tuple[Floats, NDArray[np.intp]],
     maps: tuple[Floats, NDArray[np.uint16], Floats],
 ) -> None:
-    y, x = float(culture.y[at]), float(culture.x[at])
-    contour, bend, thick, nucleoli = shape
-    roundness = float(culture.roundness[at])
-    radius = float(culture.radius[at]) * (1 - (1 - ROUNDED_SHARE) * roundness)
-    contour = 1 + (1 - roundness) * (contour - 1)
-    reach = radius * float(contour.max()) * (1 + 0.5 * abs(bend)) + 2
     size = maps[0].shape[0]
-    y0, y1 = max(0, int(y - reach)), min(size, int(y + reach) + 2)
-    x0, x1 = max(0, int(x - reach)), min(size, int(x + reach) + 2)
-    if y0 >= y1 or x0 >= x1:
+    rows, columns = cell.box(size)
+    if rows.start >= rows.stop or columns.start >= columns.stop:
         return
-    dy = (np.arange(y0, y1, dtype=F)[:, None] - F(y)) / F(radius)
-    dx = (np.arange(x0, x1, dtype=F)[None, :] - F(x)) / F(radius)
-    cos, sin = F(np.cos(culture.heading[at])), F(np.sin(culture.heading[at]))
-    u, v = cos * dx + sin * dy, cos * dy - sin * dx
-    v += F(bend * (1 - roundness)) * (u * u - F(0.3))
-    relative = relative_distance(u, v, contour)
+    phase, owner, nearest = (plane[rows, columns] for plane in maps)
+    y = np.arange(rows.start, rows.stop)[:, None]
+    x = np.arange(columns.start, columns.stop)[None, :]
+    u, v = cell.own_frame(y, x)
+    relative = relative_distance(u, v, cell.contour)
+    # where neighbours meet the nearer one wins; a cell above covers
+    mine = np.nonzero(relative < (1 if above else nearest))
     tile, offset = surface
-    ty, tx = int(offset[0] + y0 - round(y)) % size, int(offset[1] + x0 - round(x)) % size
-    grain = tile[ty : ty + y1 - y0, tx : tx + x1 - x0]
-    own = _thickness(u, v, relative, radius, body, (thick, roundness), nucleoli, grain)
-    phase, owner, nearest = (plane[y0:y1, x0:x1] for plane in maps)
-    inside = relative < 1
-    if culture.above[at[1]]:
-        phase += own
-        np.copyto(owner, np.uint16(at[1] + 1), where=inside)
+    ty, tx = int(offset[0]) - round(cell.y), int(offset[1]) - round(cell.x)
+    grain = tile[(ty + rows.start) % size :, (tx + columns.start) % size :][mine]
+    own = _thickness(cell, (u[mine], v[mine]), relative[mine], body, grain)
+    owner[mine] = number
+    if above:
+        phase[mine] += own
         return
-    nearer = inside & (relative < nearest)
-    shared = (nearest < 1) & inside
-    np.copyto(phase, own, where=nearer)
+    seam = np.where(nearest < 1, (relative - nearest) * F(0.4 * cell.radius), F(9))
+    phase[mine] = own
     # neighbours are thin where they meet
-    seam = np.exp(-np.square((relative - nearest) * F(0.4 * radius)))
-    phase -= np.where(shared, F(0.6) * seam, F(0)) * phase
-    np.copyto(nearest, relative, where=nearer)
-    np.copyto(owner, np.uint16(at[1] + 1), where=nearer)
+    phase *= F(1) - F(0.6) * np.exp(-np.square(seam)) * (relative < 1)
+    nearest[mine] = relative[mine]
 
 
 def _thickness(
-    u: Floats,
-    v: Floats,
-    relative: Floats,
-    radius: float,
-    body: Body,
-    mass: tuple[float, float],
-    nucleoli: Doubles,
-    grain: Floats,
+    cell: _Cell, place: tuple[Floats, Floats], relative: Floats, body: Body, grain: Floats
 ) -> Floats:
-    """Thickness of one cell, 0 outside: thin rim, bulging middle, nucleus, granules."""
-    thick, roundness = mass
+    """Thickness of pixels of one cell: thin rim, bulging middle, nucleus, granules."""
+    u, v = place
     near = u * u * F(0.7) + v * v
-    slope = np.clip((F(1) - relative) * F(radius / body.edge), 0, 1)
     bulge = np.exp(near * F(-2.2))
+    nucleus = np.clip((F(0.36) - np.sqrt(near)) * F(0.4 * cell.radius), 0, 1)
+    grain = F(body.grain) * grain * (F(1) - F(0.7) * nucleus)
     path: Floats = F(body.lamella) + F(body.middle) * bulge
-    path *= F(1) + F(body.grain) * grain * (F(0.35) + bulge)
-    nucleus = np.clip((F(0.34) - np.sqrt(near)) * F(0.3 * radius), 0, 1)
-    path -= nucleus * F(0.3 * body.middle) * (F(0.6) + F(0.7 * body.grain) * grain)
-    for spot in nucleoli:
+    path *= F(1) + grain * (F(0.35) + bulge)
+    path -= nucleus * F(0.25 * body.middle)
+    for spot in cell.nucleoli:
         dot = np.square(u - F(spot[0])) + np.square(v - F(spot[1]))
         path += F(0.45 * body.middle) * np.exp(dot * F(-170))
-    path *= F(thick)
-    if roundness > 0:
+    path *= F(cell.thick)
+    if cell.roundness > 0:
         ball = np.sqrt(np.clip(F(1) - relative * relative, 0, 1))
-        ball *= F(body.ball) * (F(1) + F(0.4 * body.grain) * grain)
-        path = path * F(1 - roundness) + ball * F(roundness)
-    return np.asarray(path * slope)
+        ball *= F(body.ball) * (F(1) + F(0.4) * grain)
+        path = path * F(1 - cell.roundness) + ball * F(cell.roundness)
+    path *= np.clip((F(1) - relative) * F(cell.radius / body.edge), 0, 1)
+    return path

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import reduce
 
 import numpy as np
 
 from napari_sam2.samples.fields import wander
-from napari_sam2.samples.scene import Layout, Parts
+from napari_sam2.samples.scene import Layout, Parts, join
+
+FARTHEST = 1.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +31,29 @@ class Tissue:
 
     def lay_out(self, rng: np.random.Generator, frames: int, size: int) -> Layout:
         """Lay out one clip with a random number of cells."""
-        margin = 1 if frames > 1 and rng.random() < self.through_depth else 0
         most = float(np.clip((size / 20) ** 2, 5, 70))
         cells = float(np.exp(rng.uniform(np.log(4), np.log(most))))
         variety = float(rng.uniform(*self.variety))
-        parts = tissue(rng, frames + 2 * margin, size, cells, variety)
-        return Layout(parts, (), margin, filled=True)
+        if frames > 1 and rng.random() < self.through_depth:
+            return Layout(_layers(rng, frames + 2, size, cells, variety), (), 1, filled=True)
+        return Layout(tissue(rng, frames, size, cells, variety), filled=True)
+
+
+def _layers(
+    rng: np.random.Generator, slices: int, size: int, cells: float, variety: float
+) -> Parts:
+    """Slices through layers of cells: each cell is the space nearest to its seed."""
+    height = float(np.exp(rng.uniform(np.log(4), np.log(20))))
+    first = rng.uniform(-1, 0)
+    layers: list[Parts] = []
+    ids = 0
+    for layer in range(int(np.ceil(slices / height)) + 2):
+        one = tissue(rng, slices, size, cells, variety)
+        middle = (first + layer + rng.uniform(-0.25, 0.25, len(one.ids))) * height
+        lift = ((np.arange(slices)[:, None] - middle) / (0.92 * height)) ** 2
+        layers.append(replace(one, ids=one.ids + ids, lift=lift, present=lift < FARTHEST))
+        ids += len(one.ids)
+    return reduce(join, layers)
 
 
 def tissue(rng: np.random.Generator, frames: int, size: int, cells: float, variety: float) -> Parts:
@@ -64,6 +84,6 @@ def tissue(rng: np.random.Generator, frames: int, size: int, cells: float, varie
         lift=np.zeros(shape),
         present=np.ones(shape, np.bool_),
         light=np.exp(rng.normal(0, 0.25, n) + np.zeros(shape)),
-        square=np.ones(n, np.intp),
+        rod=np.zeros(n, np.bool_),
         rank=np.zeros(n, np.intp),
     )
