@@ -46,10 +46,10 @@ def clip_losses(
     with torch.autocast(images.device.type, torch.bfloat16, enabled=bfloat16):
         features = network.encode_image(images)
         first = frame_features(features, 0, n_frames)
-        prompted, prediction = prompted_losses(network, first, batch, phase, generator)
+        prompted, decoded = prompted_losses(network, first, batch, phase, generator)
         total, tracked_iou = prompted.total, float("nan")
         if n_frames > 1:
-            tracked = tracked_losses(network, features, batch, prediction, phase, generator)
+            tracked = tracked_losses(network, features, batch, decoded, phase, generator)
             total, tracked_iou = total + tracked.total, tracked.iou
     if phase.dense > 0:
         targets = dense_targets(batch.labels.flatten(0, 1))

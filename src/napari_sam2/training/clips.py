@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_sam2.errors import TrainingError
 from napari_sam2.training.augmentation import random_look
+from napari_sam2.training.courses import Course, CourseBook
 from napari_sam2.training.prompts import FirstPrompts, choose_objects, first_prompts
 from napari_sam2.training.sources import LabelledStack, sampling_weights
 from napari_sam2.training.warps import Warp, drifted, random_bend, random_matrix
@@ -19,6 +20,7 @@ RandomClip = Callable[
 ]
 """Makes synthetic frames: (rng, n_frames, size) -> image (T, S, S) in 0..1 and labels (T, S, S)."""
 
+_Frames = tuple[NDArray[np.float32], NDArray[np.int32], int]
 _TRIES = 20
 
 
@@ -35,14 +37,18 @@ class ClipSettings:
     n_objects : int
         At most this many objects are prompted per clip.
     diameter : tuple of float
-        Typical diameter of a source's objects in the clip, in pixels: drawn between these,
-        evenly in the logarithm.
+        Longer side, in pixels, of the object that a clip is about: drawn between these, most
+        often in the middle of the logarithms.
     min_area : int
         Smallest object in the first frame, pixels.
     synthetic : float
         Share of clips from the synthetic generator, if there is one.
     moving : float
         Share of clips from stacks among clips of several frames; the others are warped stills.
+    ends : float
+        Share of clips from stacks that go on past an end of their object's life.
+    away : float
+        Share of warped stills that look elsewhere for some frames: there the object is absent.
     look : float
         Strength of the intensity changes.
     """
@@ -54,6 +60,8 @@ class ClipSettings:
     min_area: int = 40
     synthetic: float = 0.1
     moving: float = 0.4
+    ends: float = 0.5
+    away: float = 0.15
     look: float = 1.0
 
 
@@ -100,6 +108,7 @@ class ClipSampler:
         self.synthetic = synthetic
         self._weights = sampling_weights(self.stacks)
         self._movies = np.array([bool(stack.video_axes) for stack in self.stacks])
+        self._books: dict[int, CourseBook] = {}
 
     def draw(self, rng: np.random.Generator) -> TrainingClip:
         """Draw one clip in which at least one object can be prompted.
@@ -111,9 +120,9 @@ class ClipSampler:
         """
         settings = self.settings
         for _ in range(_TRIES):
-            image, labels = self._frames(rng)
+            image, labels, main = self._frames(rng)
             ids = choose_objects(
-                labels[0], rng, most=settings.n_objects, min_area=settings.min_area
+                labels[0], rng, most=settings.n_objects, min_area=settings.min_area, first=main
             )
             if ids.size:
                 break
@@ -126,71 +135,92 @@ class ClipSampler:
         image = np.stack([look.apply(frame, rng) for frame in image])
         return TrainingClip(image, labels, first_prompts(labels[0], ids, rng))
 
-    def _frames(self, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    def _frames(self, rng: np.random.Generator) -> _Frames:
+        """Draw frames, labels and the object that the clip is about (0: none in particular)."""
         settings = self.settings
         if self.synthetic is not None and rng.random() < settings.synthetic:
-            return self.synthetic(rng, settings.n_frames, settings.size)
+            return (*self.synthetic(rng, settings.n_frames, settings.size), 0)
         use_movie = settings.n_frames > 1 and self._movies.any() and rng.random() < settings.moving
         weights = self._weights * self._movies if use_movie else self._weights
-        stack = self.stacks[int(rng.choice(len(self.stacks), p=weights / weights.sum()))]
-        return self._movie(stack, rng) if use_movie else self._warped_still(stack, rng)
-
-    def _movie(
-        self, stack: LabelledStack, rng: np.random.Generator
-    ) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
-        image, labels = stack.along(int(rng.choice(stack.video_axes)))
-        n_frames = self.settings.n_frames
-        stride = int(rng.integers(1, 3)) if len(image) >= 2 * n_frames else 1
-        span = min(len(image), stride * (n_frames - 1) + 1)
-        start = int(rng.integers(len(image) - span + 1))
-        frames = np.arange(n_frames) * stride
-        # A stack shorter than the clip is played forth and back.
-        frames = start + np.abs((frames + span - 1) % max(2 * span - 2, 1) - (span - 1))
-        if rng.random() < 0.5:
-            frames = frames[::-1]
-        warp = self._warp(image[frames[0]].shape, labels[frames[0]], stack.diameter, rng)
-        return (
-            np.stack([warp.sample_image(image[t]) for t in frames]),
-            np.stack([warp.sample_labels(labels[t]) for t in frames]),
-        )
-
-    def _warped_still(
-        self, stack: LabelledStack, rng: np.random.Generator
-    ) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+        index = int(rng.choice(len(self.stacks), p=weights / weights.sum()))
+        stack, book = self.stacks[index], self._book(index)
         axis = int(rng.choice(stack.video_axes)) if stack.video_axes else 0
-        images, labels = stack.along(axis)
-        frame = int(rng.integers(len(images)))
-        warp = self._warp(images[frame].shape, labels[frame], stack.diameter, rng)
-        warps = [warp]
-        strength = float(rng.uniform(0.2, 1.2))
-        while len(warps) < self.settings.n_frames:
-            warps.append(drifted(warps[-1], rng, strength))
+        if use_movie:
+            course = book.draw(rng, axis, settings.n_frames, settings.ends)
+            warps = self._following(course, stack.along(axis)[1].shape[1:], rng)
+        else:
+            course = book.draw(rng, axis, 1, 0.0)
+            warps = self._drifting(course, stack.along(axis)[1].shape[1:], rng)
+        image, labels = stack.along(axis)
+        frames = np.broadcast_to(course.frames, len(warps))
         return (
-            np.stack([w.sample_image(images[frame]) for w in warps]),
-            np.stack([w.sample_labels(labels[frame]) for w in warps]),
+            np.stack([w.sample_image(image[t]) for w, t in zip(warps, frames, strict=True)]),
+            np.stack([w.sample_labels(labels[t]) for w, t in zip(warps, frames, strict=True)]),
+            course.object_id,
         )
 
-    def _warp(
-        self,
-        shape: tuple[int, ...],
-        labels: NDArray[np.int32],
-        diameter: float,
-        rng: np.random.Generator,
-    ) -> Warp:
-        """Zoom so that objects get a drawn size, near an object, mostly inside the source."""
-        size = self.settings.size
-        low, high = np.log(self.settings.diameter)
-        wanted = float(np.exp(rng.uniform(low, high)))
-        step = min(max(diameter, 1.0) / wanted, 1.05 * min(shape) / size)
-        matrix = random_matrix(rng, step)
-        objects = np.flatnonzero(labels)
-        anywhere = int(rng.integers(labels.size))
-        centre = divmod(int(rng.choice(objects)) if objects.size else anywhere, shape[1])
-        margin = 0.5 * size * step
-        shifted = np.asarray(centre) + rng.uniform(-0.6, 0.6, 2) * margin
-        inner = [
-            float(np.clip(c, margin, n - 1 - margin)) if n - 1 > 2 * margin else (n - 1) / 2
-            for c, n in zip(shifted, shape, strict=True)
-        ]
-        bend = random_bend(rng, size, 0.012) if rng.random() < 0.3 else None
-        return Warp((inner[0], inner[1]), matrix, size, bend)
+    def _book(self, index: int) -> CourseBook:
+        if index not in self._books:
+            self._books[index] = CourseBook(self.stacks[index])
+        return self._books[index]
+
+    def _following(
+        self, course: Course, shape: tuple[int, ...], rng: np.random.Generator
+    ) -> list[Warp]:
+        """Return one window per frame, where the object was in the frame before."""
+        first = self._warp(course, shape, rng)
+        warps = [first]
+        for centre in course.centres[:-1]:
+            zoom = np.exp(rng.normal(0.0, 0.03))
+            moved = replace(first, matrix=first.matrix * zoom)
+            warps.append(_placed(moved, centre, shape, rng, 0.12 * course.extent))
+        return warps
+
+    def _drifting(
+        self, course: Course, shape: tuple[int, ...], rng: np.random.Generator
+    ) -> list[Warp]:
+        """Return windows of a still that drift, turn, zoom and bend; some look away for a while."""
+        first = self._warp(course, shape, rng)
+        warps = [first]
+        strength = float(rng.uniform(0.2, 1.4))
+        n_frames = self.settings.n_frames
+        away = range(0)
+        if n_frames > 2 and rng.random() < self.settings.away:
+            leaves = int(rng.integers(2, n_frames))
+            away = range(leaves, min(n_frames, leaves + int(rng.integers(1, n_frames))))
+        drift = first
+        while len(warps) < n_frames:
+            drift = drifted(drift, rng, strength)
+            centre = course.centres[0]
+            if len(warps) in away:
+                centre = rng.uniform(0, 1, 2) * shape
+            warps.append(_placed(drift, centre, shape, rng, 0.12 * course.extent))
+        return warps
+
+    def _warp(self, course: Course, shape: tuple[int, ...], rng: np.random.Generator) -> Warp:
+        """Zoom so that the object gets a drawn size, and place the window over it."""
+        settings = self.settings
+        low, high = np.log(settings.diameter)
+        wanted = float(np.exp(rng.triangular(low, 0.5 * (low + high), high)))
+        step = min(course.extent / wanted, 1.05 * max(shape) / settings.size)
+        bend = random_bend(rng, settings.size, 0.012) if rng.random() < 0.3 else None
+        warp = Warp((0.0, 0.0), random_matrix(rng, step), settings.size, bend)
+        wide = rng.random() < 0.3
+        spread = 0.2 * settings.size * step if wide else 0.2 * course.extent
+        return _placed(warp, course.centres[0], shape, rng, spread)
+
+
+def _placed(
+    warp: Warp,
+    centre: NDArray[np.float64],
+    shape: tuple[int, ...],
+    rng: np.random.Generator,
+    spread: float,
+) -> Warp:
+    """Return the window over `centre`, off by `spread` pixels, inside the source if it fits."""
+    margin = 0.5 * warp.size * warp.step
+    y, x = (
+        float(np.clip(c, margin, n - 1 - margin)) if n - 1 > 2 * margin else (n - 1) / 2
+        for c, n in zip(centre + rng.normal(0.0, spread, 2), shape, strict=True)
+    )
+    return replace(warp, centre=(y, x))

@@ -78,14 +78,48 @@ def four_mask_losses(
     return single.total + several.total
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Prompted:
+    """What was decoded from the prompts of the first frame, in the end.
+
+    Attributes
+    ----------
+    prediction : MaskPrediction
+        All four masks of N objects.
+    mask : tensor, shape (N, h, w)
+        Logits of the mask that inference would take.
+    choice : int64 tensor, shape (N,)
+        Which of the four that is.
+    """
+
+    prediction: MaskPrediction
+    mask: torch.Tensor
+    choice: torch.Tensor
+
+
+def corrective_clicks(
+    mask: torch.Tensor, target: torch.Tensor, generator: torch.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Click once where masks (N, h, w) are wrong: points (N, 1, 2) in the window, labels (N, 1)."""
+    # The generator lives on the CPU, so that runs draw the same clicks on every device.
+    click, kind = correction_points((mask > 0).cpu(), (target > 0.5).cpu(), generator)
+    click = (click.to(mask.device) + 0.5) * _MASK_STRIDE - 0.5
+    return click[:, None], kind.to(mask.device)[:, None]
+
+
+def as_mask_prompt(mask: torch.Tensor) -> torch.Tensor:
+    """Return logits (N, h, w) as the mask prompt (N, 1, h, w) of a refinement."""
+    return mask.detach().clamp(-_LOGIT_LIMIT, _LOGIT_LIMIT)[:, None]
+
+
 def prompted_losses(
     network: Sam2,
     features: ImageFeatures,
     batch: ClipBatch,
     phase: Phase,
     generator: torch.Generator,
-) -> tuple[StepLosses, MaskPrediction]:
-    """Decode the first frame from first prompts and, sometimes, one correction.
+) -> tuple[StepLosses, Prompted]:
+    """Decode the first frame from first prompts and, sometimes, a few corrections.
 
     Parameters
     ----------
@@ -103,27 +137,24 @@ def prompted_losses(
     Returns
     -------
     StepLosses
-    MaskPrediction
-        The last decoding, all four masks.
+    Prompted
+        Of the last round.
     """
-    draws = torch.rand(2, generator=generator)
+    draws = torch.rand(3, generator=generator)
     use_boxes = bool(draws[0] < phase.boxes)
+    rounds = 1 + int(draws[2] * phase.rounds) if draws[1] < phase.corrections else 0
     points, labels = first_prompt(batch, use_boxes)
     conditioned = network.without_memory(features.stride16)[batch.clip_index]
     target = coarse_masks(batch.masks(0))
     arguments = (network, features, conditioned, batch.clip_index)
     prediction = decode(*arguments, points, labels, batch.window)
     total = four_mask_losses(prediction, target, phase.losses)
-    mask, _ = chosen_mask(prediction, multimask=not use_boxes)
+    mask, choice = chosen_mask(prediction, multimask=not use_boxes)
     iou = float(mask_iou(mask.detach(), target).mean())
-    if draws[1] < phase.corrections:
-        # The generator lives on the CPU, so that runs draw the same clicks on every device.
-        click, kind = correction_points((mask.detach() > 0).cpu(), (target > 0.5).cpu(), generator)
-        click, kind = click.to(points.device), kind.to(points.device)
-        click = (click + 0.5) * _MASK_STRIDE - 0.5
-        points = torch.cat([points, click[:, None]], dim=1)
-        labels = torch.cat([labels, kind[:, None]], dim=1)
-        logits = mask.detach().clamp(-_LOGIT_LIMIT, _LOGIT_LIMIT)[:, None]
-        prediction = decode(*arguments, points, labels, batch.window, logits)
-        total = 0.5 * (total + four_mask_losses(prediction, target, phase.losses))
-    return StepLosses(total, iou), prediction
+    for _ in range(rounds):
+        click, kind = corrective_clicks(mask.detach(), target, generator)
+        points, labels = torch.cat([points, click], dim=1), torch.cat([labels, kind], dim=1)
+        prediction = decode(*arguments, points, labels, batch.window, as_mask_prompt(mask))
+        total = total + four_mask_losses(prediction, target, phase.losses)
+        mask, choice = chosen_mask(prediction, multimask=False)
+    return StepLosses(total / (1 + rounds), iou), Prompted(prediction, mask, choice)

@@ -48,13 +48,18 @@ def border_distance(labels: NDArray[np.integer]) -> NDArray[np.float32]:
 
 
 def choose_objects(
-    labels: NDArray[np.integer], rng: np.random.Generator, *, most: int, min_area: int
+    labels: NDArray[np.integer],
+    rng: np.random.Generator,
+    *,
+    most: int,
+    min_area: int,
+    first: int = 0,
 ) -> NDArray[np.int32]:
-    """Up to `most` ids of at least `min_area` pixels, in random order."""
+    """Up to `most` ids of at least `min_area` pixels in random order, `first` before all."""
     counts = np.bincount(labels.ravel())
     counts[0] = 0
-    ids = np.flatnonzero(counts >= min_area)
-    return rng.permutation(ids)[:most].astype(np.int32)
+    ids = rng.permutation(np.flatnonzero(counts >= min_area))
+    return ids[np.argsort(ids != first, kind="stable")][:most].astype(np.int32)
 
 
 def first_prompts(
@@ -76,7 +81,8 @@ def first_prompts(
     central : float
         Probability of the most interior pixel; otherwise any, more likely far from the border.
     jitter : float
-        Standard deviation of each box side relative to the object's size (at most 12 pixels).
+        Largest standard deviation of each box side relative to the object's size (at most 12
+        pixels): some users draw boxes carefully, some do not.
     """
     distance = border_distance(labels)
     height, width = labels.shape
@@ -96,7 +102,8 @@ def first_prompts(
         points[row] = (x + x0, y + y0)
         box = np.array([x0, y0, window[1].stop - 1, window[0].stop - 1], np.float64)
         sides = np.array([box[2] - box[0], box[3] - box[1]] * 2)
-        box += np.clip(rng.normal(0.0, 1.0, 4) * jitter * sides, -12.0, 12.0)
+        care = jitter * rng.random()
+        box += np.clip(rng.normal(0.0, 1.0, 4) * care * sides, -12.0, 12.0)
         boxes[row] = np.clip(box, 0.0, [width - 1, height - 1] * 2)
     return FirstPrompts(np.asarray(object_ids, np.int32), points, boxes)
 

@@ -39,7 +39,10 @@ class Phase:
     masks : float
         Share of clips of several frames whose first frame is given as a mask.
     corrections : float
-        Share of steps that add a corrective click.
+        Share of steps that add corrective clicks to the first frame, and share of steps that
+        correct one of the frames that follow.
+    rounds : int
+        So many corrective clicks at most in the first frame, one after another.
     freeze_statistics : bool
         Batch normalisation uses its running statistics, as at inference. Statistics of small
         batches of microscopy differ much from those of any one image: a network trained on them
@@ -62,6 +65,7 @@ class Phase:
     boxes: float = 0.25
     masks: float = 0.2
     corrections: float = 0.2
+    rounds: int = 1
     freeze_statistics: bool = True
     also: Phase | None = None
 

@@ -15,7 +15,14 @@ from napari_sam2.network import ImageFeatures, MaskPrediction, Sam2
 from napari_sam2.network.position import sine_grid
 from napari_sam2.training.batches import ClipBatch
 from napari_sam2.training.decoding import Window, decode
-from napari_sam2.training.image_losses import chosen_mask, coarse_masks, four_mask_losses
+from napari_sam2.training.image_losses import (
+    Prompted,
+    as_mask_prompt,
+    chosen_mask,
+    coarse_masks,
+    corrective_clicks,
+    four_mask_losses,
+)
 from napari_sam2.training.losses import mask_iou
 from napari_sam2.training.recipe import Phase
 
@@ -58,7 +65,7 @@ def tracked_losses(
     network: Sam2,
     features: ImageFeatures,
     batch: ClipBatch,
-    prompted: MaskPrediction,
+    prompted: Prompted,
     phase: Phase,
     generator: torch.Generator,
 ) -> TrackedLosses:
@@ -72,16 +79,19 @@ def tracked_losses(
         Of all B T frames.
     batch : ClipBatch
         Clips and labels.
-    prompted : MaskPrediction
-        All four masks of the first frame, and which is taken is decided as at inference.
+    prompted : Prompted
+        What the first frame's prompts gave.
     phase : Phase
         Weights and shares.
     generator : torch.Generator
-        Decides whether the first frame is given as a mask.
+        Decides whether the first frame is given as a mask, whether and where a later one is
+        corrected, and whether memories know the truth about who is there.
     """
     n_frames = batch.images.shape[1]
-    draws = torch.rand(2, generator=generator)
+    draws = torch.rand(4, generator=generator)
     given = batch.masks(_PROMPTED) if draws[0] < phase.masks else None
+    corrected = 1 + int(draws[2] * (n_frames - 1)) if draws[3] < phase.corrections else n_frames
+    told = bool(torch.rand(1, generator=generator) < 0.5)
     first = frame_features(features, _PROMPTED, n_frames)
     memory = [_remember_prompted(network, first, batch, prompted, given)]
     longest = network.config.max_pointers - 1
@@ -89,17 +99,33 @@ def tracked_losses(
     losses, ious = [], []
     for frame in range(1, n_frames):
         current = frame_features(features, frame, n_frames)
-        conditioned = _attend(network, current, batch, memory, reach)
-        n = len(batch.object_ids)
-        nowhere = conditioned.new_zeros((n, 1, 2)), batch.object_ids.new_full((n, 1), -1)
+        decided = (_PROMPTED, corrected) if corrected < frame else (_PROMPTED,)
+        conditioned = _attend(network, current, batch, memory, decided, reach)
+        nowhere = _no_points(batch)
         prediction = decode(network, current, conditioned, batch.clip_index, *nowhere, batch.window)
         target = coarse_masks(batch.masks(frame))
         losses.append(four_mask_losses(prediction, target, phase.losses))
-        present = (target > 0.5).flatten(1).any(dim=1)
+        there = (target > 0.5).flatten(1).any(dim=1)
         mask, choice = chosen_mask(prediction, multimask=True)
-        ious.append(mask_iou(mask.detach(), target)[present])
+        ious.append(mask_iou(mask.detach(), target)[there])
+        if frame == corrected:
+            click, kind = corrective_clicks(mask.detach(), target, generator)
+            prediction = decode(
+                network,
+                current,
+                conditioned,
+                batch.clip_index,
+                click,
+                kind,
+                batch.window,
+                as_mask_prompt(mask),
+            )
+            losses.append(four_mask_losses(prediction, target, phase.losses))
+            mask, choice = chosen_mask(prediction, multimask=True)
         if frame + 1 < n_frames:
-            probability = mask.sigmoid() * present[:, None, None]
+            present = there if told else prediction.object_scores.detach()[:, 0] > 0
+            shown = (mask.detach() > 0).float() if frame == corrected else mask.sigmoid()
+            probability = shown * present[:, None, None]
             memory.append(
                 _remember(network, current, batch, probability, present, prediction, choice)
             )
@@ -108,28 +134,31 @@ def tracked_losses(
     return TrackedLosses(torch.stack(losses).mean(), mean)
 
 
+def _no_points(batch: ClipBatch) -> tuple[torch.Tensor, torch.Tensor]:
+    n = len(batch.object_ids)
+    return batch.points.new_zeros((n, 1, 2)), batch.object_ids.new_full((n, 1), -1)
+
+
 def _remember_prompted(
     network: Sam2,
     features: ImageFeatures,
     batch: ClipBatch,
-    prompted: MaskPrediction,
+    prompted: Prompted,
     given: torch.Tensor | None,
 ) -> Remembered:
     present = torch.ones_like(batch.object_ids, dtype=torch.bool)
     if given is None:
-        mask, choice = chosen_mask(prompted, multimask=True)
-        cut = (mask.detach() > 0).to(torch.float32)
-        return _remember(network, features, batch, cut, present, prompted, choice)
+        cut = (prompted.mask.detach() > 0).to(torch.float32)
+        prediction, choice = prompted.prediction, prompted.choice
+        return _remember(network, features, batch, cut, present, prediction, choice)
     drawn = given.to(torch.float32)[:, None]
-    n = len(drawn)
     # A drawn mask is the answer itself: the decoder only makes its pointer.
     prediction = decode(
         network,
         features,
         features.stride16[batch.clip_index],
         batch.clip_index,
-        drawn.new_zeros((n, 1, 2)),
-        batch.object_ids.new_full((n, 1), -1),
+        *_no_points(batch),
         batch.window,
         network.downsample_mask(drawn),
     )
@@ -163,15 +192,17 @@ def _attend(
     features: ImageFeatures,
     batch: ClipBatch,
     memory: list[Remembered],
+    decided: tuple[int, ...],
     reach: float,
 ) -> torch.Tensor:
-    """Condition a frame's features, one copy per object, on all remembered frames."""
+    """Condition a frame's features, one copy per object, on decided and recent frames."""
     config = network.config
     frame = len(memory)
     split = config.pointer_tokens
-    recent = range(max(1, frame - config.memory_frames + 1), frame)
-    frames = [_PROMPTED, *recent]
-    slots = [config.memory_frames - 1, *(frame - f - 1 for f in recent)]
+    oldest = max(0, frame - config.memory_frames + 1)
+    recent = [f for f in range(oldest, frame) if f not in decided]
+    frames = [*decided, *recent]
+    slots = [*(config.memory_frames - 1 for _ in decided), *(frame - f - 1 for f in recent)]
     positions = [_memory_position(network, batch.window, slot) for slot in slots]
     ages = [float(frame - f) for f in frames]
     distances = torch.tensor(ages, device=features.stride16.device) / reach

@@ -91,9 +91,11 @@ def random_matrix(rng: np.random.Generator, step: float) -> NDArray[np.float64]:
     return np.asarray(step * _rotation(angle) @ shape @ flip)
 
 
-def random_bend(rng: np.random.Generator, size: int, strength: float) -> NDArray[np.float32]:
-    """Coarse random displacements, standard deviation `strength` x size pixels."""
-    nodes = int(rng.integers(3, 6))
+def random_bend(
+    rng: np.random.Generator, size: int, strength: float, nodes: int | None = None
+) -> NDArray[np.float32]:
+    """Coarse random displacements at n x n nodes, standard deviation `strength` x size pixels."""
+    nodes = nodes or int(rng.integers(3, 8))
     return rng.normal(0.0, strength * size, (2, nodes, nodes)).astype(np.float32)
 
 
@@ -102,9 +104,10 @@ def drifted(warp: Warp, rng: np.random.Generator, strength: float) -> Warp:
     turn = _rotation(rng.normal(0.0, 0.12 * strength))
     zoom = np.exp(rng.normal(0.0, 0.06 * strength))
     move = warp.matrix @ rng.normal(0.0, 0.03 * strength * warp.size, 2)
-    bend = random_bend(rng, warp.size, 0.008 * strength)
+    nodes = None if warp.bend is None else warp.bend.shape[1]
+    bend = random_bend(rng, warp.size, 0.01 * strength, nodes)
     if warp.bend is not None:
-        bend = bend + warp.bend if bend.shape == warp.bend.shape else warp.bend
+        bend = bend + warp.bend
     return replace(
         warp,
         centre=(warp.centre[0] + float(move[0]), warp.centre[1] + float(move[1])),
