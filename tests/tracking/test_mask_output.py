@@ -8,9 +8,16 @@ import torch
 
 from napari_sam2.tracking import TrackingSettings
 from napari_sam2.tracking.mask_output import clicked_parts, finish_masks
+from napari_sam2.tracking.prediction import ObjectPrediction
+from napari_sam2.tracking.window import Window
 
 PLAIN = TrackingSettings(max_hole=0, min_island=0)
 NOTHING = np.zeros((32, 32), bool)
+
+
+def seen(logits: torch.Tensor, window: Window | None = None) -> ObjectPrediction:
+    window = window or Window.whole(NOTHING.shape)
+    return ObjectPrediction(logits, 1.0, 1.0, torch.zeros(4), window)
 
 
 def disc(y: float, x: float, radius: float, height: float = 4.0) -> torch.Tensor:
@@ -19,8 +26,11 @@ def disc(y: float, x: float, radius: float, height: float = 4.0) -> torch.Tensor
     return torch.from_numpy((height * (1 - distance / radius)).astype(np.float32))
 
 
+TWO_DISCS = [seen(disc(16, 12, 8)), seen(disc(16, 20, 8))]
+
+
 def test_the_highest_logit_wins_and_losers_keep_the_rest():
-    output = finish_masks([disc(16, 12, 8), disc(16, 20, 8)], NOTHING, PLAIN, keep_logits=True)
+    output = finish_masks(TWO_DISCS, NOTHING, PLAIN, keep_logits=True)
     first, second = output.disjoint
     assert not (first & second).any()
     assert first[16, 13]
@@ -31,7 +41,7 @@ def test_the_highest_logit_wins_and_losers_keep_the_rest():
 
 def test_overlaps_are_kept_whole_where_they_are_allowed():
     settings = TrackingSettings(max_hole=0, min_island=0, overlap=True)
-    output = finish_masks([disc(16, 12, 8), disc(16, 20, 8)], NOTHING, settings, keep_logits=True)
+    output = finish_masks(TWO_DISCS, NOTHING, settings, keep_logits=True)
     np.testing.assert_array_equal(output.masks, output.logits > 0)
     assert output.disjoint.sum(axis=0).max() == 1
 
@@ -39,7 +49,7 @@ def test_overlaps_are_kept_whole_where_they_are_allowed():
 def test_taken_pixels_stay_with_their_owner():
     taken = NOTHING.copy()
     taken[:, :16] = True
-    output = finish_masks([disc(16, 16, 8)], taken, PLAIN, keep_logits=False)
+    output = finish_masks([seen(disc(16, 16, 8))], taken, PLAIN, keep_logits=False)
     assert not (output.disjoint[0] & taken).any()
     assert output.disjoint[0].any()
     assert output.logits is None
@@ -51,7 +61,7 @@ def test_a_filled_hole_leaves_the_object_inside_it():
     inner = torch.full((32, 32), -1.0)
     inner[16, 16] = 1
     settings = TrackingSettings(max_hole=50, min_island=0)
-    output = finish_masks([ring, inner], NOTHING, settings, keep_logits=False)
+    output = finish_masks([seen(ring), seen(inner)], NOTHING, settings, keep_logits=False)
     assert output.disjoint[1, 16, 16]
     assert not output.disjoint[0, 16, 16]
     assert output.disjoint[0, 14, 14]

@@ -69,6 +69,8 @@ class Sam2Config:
         The image encoder's trunk.
     image_size : int
         Side of the square model input, in pixels, unless another is asked for; a multiple of 32.
+    object_windows : bool
+        Trained to see a window around one object at a time, not whole frames.
     width : int
         Channels of the neck, the decoder and the memory attention (256 officially).
     top_down_levels : tuple of int
@@ -101,6 +103,7 @@ class Sam2Config:
 
     trunk: TrunkConfig
     image_size: int = 1024
+    object_windows: bool = False
     width: int = 256
     top_down_levels: tuple[int, ...] = (2, 3)
     decoder_layers: int = 2

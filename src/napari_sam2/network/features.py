@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -25,6 +26,22 @@ class ImageFeatures:
     stride8: Tensor
     stride16: Tensor
     position: Tensor
+
+    @classmethod
+    def joined(cls, parts: Sequence[ImageFeatures]) -> ImageFeatures:
+        """Put features of frames of one size together as a batch."""
+        return cls(
+            torch.cat([part.stride4 for part in parts]),
+            torch.cat([part.stride8 for part in parts]),
+            torch.cat([part.stride16 for part in parts]),
+            parts[0].position,
+        )
+
+    def copied(self) -> ImageFeatures:
+        """Return a copy that shares no memory with the batch it was taken from."""
+        return ImageFeatures(
+            self.stride4.clone(), self.stride8.clone(), self.stride16.clone(), self.position
+        )
 
     def frame(self, index: int) -> ImageFeatures:
         """Return the features of one frame of the batch, still with a batch axis of one."""

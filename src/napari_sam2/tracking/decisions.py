@@ -2,20 +2,40 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from napari_sam2.network import ImageFeatures
 from napari_sam2.prompts import FramePrompt
 from napari_sam2.tracking.feature_cache import FeatureCache
+from napari_sam2.tracking.framing import Framing
 from napari_sam2.tracking.image_input import mask_to_input
 from napari_sam2.tracking.memory import RecentMemory
 from napari_sam2.tracking.model import Model
 from napari_sam2.tracking.object_track import ObjectTrack
 from napari_sam2.tracking.prediction import ABSENT_LOGIT, Conditioning, ObjectPrediction
-from napari_sam2.tracking.prompting import drawn_logits, predict_drawn, predict_points
+from napari_sam2.tracking.prompting import (
+    drawn_logits,
+    predict_drawn,
+    predict_points,
+    seen_from,
+)
 from napari_sam2.tracking.propagation import Propagator
+from napari_sam2.tracking.window import Place, Sighting, Window
+
+_LOOKS = 3  # at an object that was clicked for the first time, at most
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Start:
+    """What a round of clicks begins with: where to look, and logits to refine, if any."""
+
+    window: Window
+    logits: Tensor | None
 
 
 class Decider:
@@ -27,21 +47,17 @@ class Decider:
     cache : FeatureCache
     propagator : Propagator
         Recalls what an object is known to look like, for corrections.
-    frame_shape : tuple of int
-        (Y, X) in which prompts are given.
+    framing : Framing
+        Decides what the model sees of a frame.
     """
 
     def __init__(
-        self,
-        model: Model,
-        cache: FeatureCache,
-        propagator: Propagator,
-        frame_shape: tuple[int, int],
+        self, model: Model, cache: FeatureCache, propagator: Propagator, framing: Framing
     ) -> None:
         self._model = model
         self._cache = cache
         self._propagator = propagator
-        self._frame_shape = frame_shape
+        self._framing = framing
 
     def from_prompt(
         self,
@@ -72,59 +88,137 @@ class Decider:
         if prompt.mask is not None and not prompt.points and prompt.box is None:
             prediction = self._drawn(frame, prompt.mask)
             return Conditioning(frame, prediction, prompt.mask, corrects, drawn=True)
-        conditioned = self._conditioned(track, frame) if corrects else self._unconditioned(frame)
-        rounds = _rounds(prompt)
-        previous = self._starting_logits(prompt, current if corrects else None)
+        context = track if corrects else None
+        rounds, start = _rounds(prompt), None
         if before is not None and refines:
-            rounds, previous = rounds[-1:], before.prediction.logits
-        for number, each in enumerate(rounds, 1):
-            prediction = predict_points(
-                self._model,
-                self._cache.get(frame),
-                conditioned,
-                each,
-                self._frame_shape,
-                previous,
-                rank if number == len(rounds) else 0,
-            )
-            previous = prediction.logits
+            start = _Start(before.prediction.window, before.prediction.logits)
+            rounds = rounds[-1:]
+        else:
+            start = self._start(track, frame, prompt, current if corrects else None)
+        for each in rounds[:-1]:
+            prediction = self._round(frame, each, start, context)
+            start = _Start(prediction.window, prediction.logits)
+        prediction = self._round(frame, rounds[-1], start, context, rank)
         return Conditioning(frame, prediction, current, corrects)
 
-    def from_mask(self, frame: int, mask: NDArray[np.bool_]) -> Conditioning:
-        """Decide that the object is just where `mask` is; nowhere, if it is empty."""
-        prediction = self._drawn(frame, mask) if mask.any() else self._absent()
+    def from_mask(self, frame: int, mask: NDArray[np.bool_], seen: Sighting | None) -> Conditioning:
+        """Decide that the object is just where `mask` is; nowhere, if it is empty.
+
+        `seen`: where it was in the nearest frame.
+        """
+        prediction = self._drawn(frame, mask) if mask.any() else self._absent(seen)
         return Conditioning(frame, prediction, mask, corrects=True, drawn=True)
 
     def _drawn(self, frame: int, mask: NDArray[np.bool_]) -> ObjectPrediction:
-        return predict_drawn(self._model, self._cache.get(frame), mask)
+        window = self._framing.of_mask(mask)
+        return predict_drawn(self._model, self._cache.get(frame, [window]), mask, window)
 
-    def _absent(self) -> ObjectPrediction:
+    def _absent(self, seen: Sighting | None) -> ObjectPrediction:
         quarter = self._model.image_size // 4
         logits = torch.full((quarter, quarter), ABSENT_LOGIT, device=self._model.device)
         pointer = self._model.network.no_obj_ptr[0].float()
-        return ObjectPrediction(logits, iou=1.0, presence=0.0, pointer=pointer)
+        window = self._framing.following(seen)
+        return ObjectPrediction(logits, iou=1.0, presence=0.0, pointer=pointer, window=window)
 
-    def _starting_logits(
-        self, prompt: FramePrompt, current: NDArray[np.bool_] | None
-    ) -> Tensor | None:
-        if prompt.mask is not None:
-            return self._as_logits(prompt.mask)
-        return self._as_logits(current) if current is not None and current.any() else None
+    def _start(
+        self,
+        track: ObjectTrack,
+        frame: int,
+        prompt: FramePrompt,
+        current: NDArray[np.bool_] | None,
+    ) -> _Start | None:
+        """Return what the first round refines: a mask given along, or the one that was tracked."""
+        mask = prompt.mask if prompt.mask is not None else current
+        if mask is not None and mask.any():
+            window, model = self._framing.of_mask(mask), self._model
+            drawn = mask_to_input(mask, window, model.image_size, model.device)
+            return _Start(window, drawn_logits(drawn))
+        seen = None if current is None else track.expected(frame)
+        return None if seen is None else _Start(self._framing.following(seen), None)
 
-    def _as_logits(self, mask: NDArray[np.bool_]) -> Tensor:
-        return drawn_logits(mask_to_input(mask, self._model.image_size, self._model.device))
+    def _round(
+        self,
+        frame: int,
+        prompt: FramePrompt,
+        start: _Start | None,
+        context: ObjectTrack | None,
+        rank: int = 0,
+    ) -> ObjectPrediction:
+        if start is None:
+            found = self._first_look(frame, prompt, context)
+            return self._look(frame, prompt, found.window, None, context, rank) if rank else found
+        window = self._framing.holding(start.window, prompt.points)
+        logits = start.logits
+        if logits is not None:
+            logits = seen_from(logits, start.window, window)
+        return self._look(frame, prompt, window, logits, context, rank)
 
-    def _unconditioned(self, frame: int) -> Tensor:
-        return self._model.network.without_memory(self._cache.get(frame).stride16)
+    def _first_look(
+        self, frame: int, prompt: FramePrompt, context: ObjectTrack | None
+    ) -> ObjectPrediction:
+        """Look for an object that was only just prompted, at the scale that suits it.
 
-    def _conditioned(self, track: ObjectTrack, frame: int) -> Tensor:
+        A box tells the scale. A click does not: the model looks at the frame's own scale, then
+        closer or from farther away, until the object that it finds fits the window.
+        """
+        if prompt.box is not None:
+            y0, x0, y1, x1 = prompt.box
+            corners = [(y0, x0), (y1, x1), *prompt.points]
+            window = self._framing.around(Place.spanning(corners))
+            return self._look(frame, prompt, window, None, context)
+        window = self._framing.first_look(prompt.points)
+        found = self._look(frame, prompt, window, None, context)
+        for _ in range(_LOOKS - 1):
+            seen = found.sighting
+            if seen is None:
+                following = self._framing.closer(window, prompt.points[0])
+            elif self._framing.fits(seen.place, window):
+                break
+            else:
+                following = self._framing.around(seen.place)
+            following = self._framing.holding(following, prompt.points)
+            if following == window:
+                break
+            window = following
+            nearer = self._look(frame, prompt, window, None, context)
+            if nearer.sighting is None and seen is not None:
+                break
+            found = nearer
+        return found
+
+    def _look(
+        self,
+        frame: int,
+        prompt: FramePrompt,
+        window: Window,
+        previous: Tensor | None,
+        context: ObjectTrack | None,
+        rank: int = 0,
+    ) -> ObjectPrediction:
+        """Predict from prompts in a window; `context` lends its memory of other frames."""
+        features = self._cache.get(frame, [window])
+        conditioned = self._model.network.without_memory(features.stride16)
+        if context is not None:
+            conditioned = self._recalling(context, frame, features)
+        return predict_points(
+            self._model,
+            features,
+            conditioned,
+            prompt,
+            window,
+            previous,
+            self._framing.follows,
+            rank,
+        )
+
+    def _recalling(self, track: ObjectTrack, frame: int, features: ImageFeatures) -> Tensor:
         """Condition a frame that is being corrected on the object's other decided frames."""
         config = self._model.config
         nothing = RecentMemory(1, spatial=config.memory_frames - 1, pointers=0)
         known = self._propagator.recall(frame, track, nothing, without=frame)
         if not known.spatial:
-            return self._unconditioned(frame)
-        return self._propagator.attend(self._cache.get(frame), [known])
+            return self._model.network.without_memory(features.stride16)
+        return self._propagator.attend(features, [known])
 
 
 def _rounds(prompt: FramePrompt) -> list[FramePrompt]:

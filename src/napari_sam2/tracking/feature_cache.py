@@ -1,8 +1,9 @@
-"""Features of the frames seen last, so that a click or a second pass need not encode again."""
+"""Features of what was seen last, so that a click or a second pass need not encode again."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence
 
 import torch
 
@@ -10,40 +11,65 @@ from napari_sam2.network import ImageFeatures
 from napari_sam2.stack import FrameStack
 from napari_sam2.tracking.image_input import frame_to_input
 from napari_sam2.tracking.model import Model
+from napari_sam2.tracking.window import Window
+
+_BATCH = 4  # windows that are encoded together
 
 
 class FeatureCache:
-    """Encodes frames of one stack and keeps a bounded number of them.
+    """Encodes windows of one stack's frames and keeps a bounded number of them.
 
     Parameters
     ----------
     model : Model
     stack : FrameStack
     capacity : int
-        Frames kept; the one unused for longest goes first.
+        Windows kept; the one unused for longest goes first.
     """
 
     def __init__(self, model: Model, stack: FrameStack, capacity: int) -> None:
         self._model = model
         self._stack = stack
         self._capacity = capacity
-        self._frames: OrderedDict[int, ImageFeatures] = OrderedDict()
+        self._kept: OrderedDict[tuple[int, Window], ImageFeatures] = OrderedDict()
         self.encoded = 0
 
-    def get(self, frame: int) -> ImageFeatures:
-        """Return the features of a frame (batch of one), encoding it where they are not kept."""
-        if frame in self._frames:
-            self._frames.move_to_end(frame)
-            return self._frames[frame]
+    def get(self, frame: int, windows: Sequence[Window]) -> ImageFeatures:
+        """Return the features of windows of a frame, encoding those that are not kept.
+
+        Returns
+        -------
+        ImageFeatures
+            A batch in the order of the windows; a batch of one where all are the same.
+        """
+        distinct = list(dict.fromkeys(windows))
+        found = {w: self._kept[frame, w] for w in distinct if (frame, w) in self._kept}
+        missing = [window for window in distinct if window not in found]
+        if missing:
+            found |= self._encode(frame, missing)
+        for window in distinct:
+            self._kept[frame, window] = found[window]
+            self._kept.move_to_end((frame, window))
+        while len(self._kept) > self._capacity:
+            self._kept.popitem(last=False)
+        if len(distinct) == 1:
+            return found[distinct[0]]
+        return ImageFeatures.joined([found[window] for window in windows])
+
+    def _encode(self, frame: int, windows: Sequence[Window]) -> dict[Window, ImageFeatures]:
         pixels = self._stack.read(frame)
-        image = frame_to_input(pixels, self._model.image_size, self._model.device)
-        with torch.inference_mode(), self._model.precision():
-            features = self._model.network.encode_image(image)
-        self.encoded += 1
-        self._frames[frame] = features
-        while len(self._frames) > self._capacity:
-            self._frames.popitem(last=False)
-        return features
+        size, device = self._model.image_size, self._model.device
+        found = {}
+        for start in range(0, len(windows), _BATCH):
+            batch = windows[start : start + _BATCH]
+            images = torch.cat([frame_to_input(pixels, window, size, device) for window in batch])
+            with torch.inference_mode(), self._model.precision():
+                features = self._model.network.encode_image(images)
+            for index, window in enumerate(batch):
+                # A copy, or one window that is kept would keep the whole batch alive.
+                found[window] = features if len(batch) == 1 else features.frame(index).copied()
+        self.encoded += len(windows)
+        return found
 
     def __len__(self) -> int:
-        return len(self._frames)
+        return len(self._kept)

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy import ndimage
-from torch import Tensor
 
 from napari_sam2.labels import clean_mask
 from napari_sam2.network import upsample_masks
+from napari_sam2.tracking.prediction import ABSENT_LOGIT, ObjectPrediction
 from napari_sam2.tracking.settings import TrackingSettings
 
 
@@ -35,7 +35,7 @@ class FrameOutput:
 
 
 def finish_masks(
-    logits: Sequence[Tensor],
+    predictions: Sequence[ObjectPrediction],
     taken: NDArray[np.bool_],
     settings: TrackingSettings,
     keep_logits: bool,
@@ -44,32 +44,36 @@ def finish_masks(
 
     Parameters
     ----------
-    logits : sequence of Tensor, each (h, w)
-        Mask logits of N objects.
+    predictions : sequence of ObjectPrediction
+        Of N objects. Outside their windows they are not.
     taken : ndarray of bool, shape (Y, X)
         Pixels of other objects: these masks do not get them.
     settings : TrackingSettings
     keep_logits : bool
         Also return the upsampled logits.
     """
-    shape = taken.shape
-    best = torch.zeros(shape, device=logits[0].device)
+    shape = (taken.shape[0], taken.shape[1])
+    count = len(predictions)
+    best = torch.zeros(shape, device=predictions[0].logits.device)
     owner = torch.full(shape, -1, dtype=torch.int32, device=best.device)
-    whole = np.zeros((len(logits), *shape), dtype=bool) if settings.overlap else None
-    kept = np.empty((len(logits), *shape), dtype=np.float32) if keep_logits else None
-    for index, low in enumerate(logits):
-        high = upsample_masks(low[None, None], *shape)[0, 0]
-        # One object at a time: the peak does not grow with their number.
-        wins = high > best
-        owner[wins] = index
-        best = torch.maximum(best, high)
+    whole = np.zeros((count, *shape), dtype=bool) if settings.overlap else None
+    kept = np.full((count, *shape), ABSENT_LOGIT, dtype=np.float32) if keep_logits else None
+    # One object at a time, and only where it can be: the peak does not grow with their number.
+    for index, prediction in enumerate(predictions):
+        window = prediction.window
+        inside = window.inside(shape)
+        high = upsample_masks(prediction.logits[None, None], window.height, window.width)[0, 0]
+        high = high[window.part(shape)]
+        wins = high > best[inside]
+        owner[inside][wins] = index
+        best[inside] = torch.maximum(best[inside], high)
         if whole is not None:
-            whole[index] = (high > 0).cpu().numpy()
+            whole[(index, *inside)] = (high > 0).cpu().numpy()
         if kept is not None:
-            kept[index] = high.cpu().numpy()
+            kept[(index, *inside)] = high.cpu().numpy()
     owners = owner.cpu().numpy()
     owners[taken] = -1
-    disjoint = _split(owners, len(logits), taken, settings)
+    disjoint = _split(owners, count, taken, settings)
     if whole is not None:
         whole = np.stack([_clean(mask, settings) for mask in whole])
     return FrameOutput(disjoint, disjoint if whole is None else whole, kept)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
+
+from napari_sam2.tracking.window import Sighting
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -20,11 +22,14 @@ class FrameMemory:
         Spatial memory; dropped once the frame is too old to be attended to.
     pointer : Tensor of float32, shape (C,)
         Object pointer.
+    sighting : Sighting or None
+        Where the object was last seen, if windows follow it.
     """
 
     frame: int
     tokens: Tensor | None
     pointer: Tensor
+    sighting: Sighting | None = None
 
 
 class RecentMemory:
@@ -54,12 +59,17 @@ class RecentMemory:
             self._frames.popleft()
         for index, old in enumerate(self._frames):
             if old.tokens is not None and self._age(old, following) > self._spatial:
-                self._frames[index] = FrameMemory(old.frame, None, old.pointer)
+                self._frames[index] = replace(old, tokens=None)
 
     def before(self, frame: int) -> list[tuple[int, FrameMemory]]:
         """Return (distance, memory) of the frames passed before `frame`, farthest first."""
         ages = ((self._age(memory, frame), memory) for memory in self._frames)
         return [(age, memory) for age, memory in ages if 0 < age <= self._reach]
+
+    @property
+    def latest(self) -> FrameMemory | None:
+        """The frame remembered last."""
+        return self._frames[-1] if self._frames else None
 
     def leads_to(self, frame: int) -> bool:
         """Tell whether `frame` comes after the last frame remembered, and within reach."""

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from napari_sam2.network import Sam2Config
 from napari_sam2.tracking.memory import FrameMemory, RecentMemory
 from napari_sam2.tracking.prediction import Conditioning
+from napari_sam2.tracking.window import Sighting
 from napari_sam2.types import Direction
 
 
@@ -83,6 +84,18 @@ class ObjectTrack:
             self._recent[step] = recent
             self.absent_run = 0
         return recent
+
+    def expected(self, frame: int, recent: RecentMemory | None = None) -> Sighting | None:
+        """Return where the object was seen in the nearest frame that says so, if any does."""
+        seen = [
+            (abs(decided - frame), each.prediction.sighting)
+            for decided, each in self.conditioning.items()
+            if each.prediction.sighting is not None
+        ]
+        latest = recent.latest if recent is not None else None
+        if latest is not None and latest.sighting is not None:
+            seen.append((abs(latest.frame - frame), latest.sighting))
+        return min(seen, key=lambda each: each[0])[1] if seen else None
 
     def needed(self, direction: Direction, start: int, stop: int) -> NDArray[np.bool_]:
         """Return which frames of start..stop - 1 are still to be tracked, shape (T,).

@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from napari_sam2.tracking.window import Sighting, Window
+
 ABSENT_LOGIT = -1024.0
 """Mask logit of every pixel where the object score says that the object is absent."""
 
@@ -28,12 +30,18 @@ class ObjectPrediction:
         Probability that the object is in the frame, in 0..1.
     pointer : Tensor of float32, shape (C,)
         Object pointer.
+    window : Window
+        The part of the frame that the logits cover.
+    sighting : Sighting or None
+        Where the object is; None where it is absent, or where windows do not follow objects.
     """
 
     logits: Tensor
     iou: float
     presence: float
     pointer: Tensor
+    window: Window
+    sighting: Sighting | None = None
 
     @property
     def present(self) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -21,8 +23,10 @@ from napari_sam2.prompts import FramePrompt
 from napari_sam2.tracking.image_input import mask_to_input, points_to_input
 from napari_sam2.tracking.model import Model
 from napari_sam2.tracking.prediction import ABSENT_LOGIT, DRAWN_LOGIT, ObjectPrediction
+from napari_sam2.tracking.window import Place, Sighting, Window
 
 _LOGIT_LIMIT = 32.0  # previous logits are clamped so, as in training
+_OUTSIDE = 10.0  # below zero: the logit of what was not seen
 
 
 def predict_points(
@@ -30,9 +34,13 @@ def predict_points(
     features: ImageFeatures,
     conditioned: Tensor,
     prompt: FramePrompt,
-    frame_shape: tuple[int, int],
+    window: Window,
     previous: Tensor | None,
+<<<<<<< HEAD
     rank: int = 0,
+=======
+    follows: bool,
+>>>>>>> 3157074 (Objects are seen in windows that follow them, where the model was trained so)
 ) -> ObjectPrediction:
     """Segment one object from its points and box.
 
@@ -40,20 +48,29 @@ def predict_points(
     ----------
     model : Model
     features : ImageFeatures
-        Of the frame.
+        Of the window.
     conditioned : Tensor, shape (1, C, h, w)
-        The frame's stride-16 features after memory, or after its absence.
+        Its stride-16 features after memory, or after its absence.
     prompt : FramePrompt
         With at least one point or a box.
-    frame_shape : tuple of int
-        (Y, X) of the frame that the prompt is given in.
+    window : Window
+        What the model sees of the frame.
     previous : Tensor, shape (4 h, 4 w), optional
+<<<<<<< HEAD
         Mask logits that the prompt refines.
     rank : int
         Of the masks that an ambiguous prompt could mean, which one by predicted IoU.
     """
     points, labels = _tokens(prompt, frame_shape, model)
     ambiguous = is_ambiguous(prompt, model)
+=======
+        Mask logits of the same window that the prompt refines.
+    follows : bool
+        Say where the object is, for the next window.
+    """
+    points, labels = _tokens(prompt, window, model)
+    ambiguous = labels.shape[1] <= model.config.multimask_max_points
+>>>>>>> 3157074 (Objects are seen in windows that follow them, where the model was trained so)
     mask_inputs = None
     if previous is not None:
         mask_inputs = previous.clamp(-_LOGIT_LIMIT, _LOGIT_LIMIT)[None, None]
@@ -66,6 +83,7 @@ def predict_points(
         mask_inputs=mask_inputs,
         multimask=ambiguous,
     )
+<<<<<<< HEAD
     return split_prediction(model, prediction.best(rank))[0]
 
 
@@ -73,13 +91,16 @@ def is_ambiguous(prompt: FramePrompt, model: Model) -> bool:
     """Whether points and box could mean several masks: so few are they."""
     tokens = len(prompt.points) + (0 if prompt.box is None else 2)
     return 0 < tokens <= model.config.multimask_max_points
+=======
+    return split_prediction(model, prediction.best(), [window], follows)[0]
+>>>>>>> 3157074 (Objects are seen in windows that follow them, where the model was trained so)
 
 
 def predict_drawn(
-    model: Model, features: ImageFeatures, mask: NDArray[np.bool_]
+    model: Model, features: ImageFeatures, mask: NDArray[np.bool_], window: Window
 ) -> ObjectPrediction:
     """Take a drawn mask as the answer; the decoder only makes its object pointer."""
-    drawn = mask_to_input(mask, model.image_size, model.device)
+    drawn = mask_to_input(mask, window, model.image_size, model.device)
     network = model.network
     decoded = network.predict_masks(
         features.stride16,
@@ -89,7 +110,29 @@ def predict_drawn(
     )
     present = (decoded.object_scores > 0).float()
     pointer = network.object_pointers(decoded.tokens[:, 0], present)[0].float()
-    return ObjectPrediction(drawn_logits(drawn), iou=1.0, presence=1.0, pointer=pointer)
+    place = Place.of_mask(mask, Window.whole((mask.shape[0], mask.shape[1])))
+    return ObjectPrediction(
+        drawn_logits(drawn),
+        iou=1.0,
+        presence=1.0,
+        pointer=pointer,
+        window=window,
+        sighting=None if place is None else Sighting(place, window),
+    )
+
+
+def seen_from(logits: Tensor, window: Window, other: Window) -> Tensor:
+    """Return mask logits (h, w) of a window as another window sees them; none of it beyond."""
+    if window == other:
+        return logits
+    side = logits.shape[-1]
+    steps = (torch.arange(side, device=logits.device) + 0.5) / side
+    y = (other.top + steps * other.height - window.top) / window.height
+    x = (other.left + steps * other.width - window.left) / window.width
+    grid = torch.stack(torch.meshgrid(2 * x - 1, 2 * y - 1, indexing="xy"), dim=-1)[None]
+    # Logits far below zero stand for what lies outside: shifted so that this is zero padding.
+    shifted = logits.clamp(-_LOGIT_LIMIT, _LOGIT_LIMIT)[None, None] + _OUTSIDE
+    return F.grid_sample(shifted, grid, align_corners=False)[0, 0] - _OUTSIDE
 
 
 def drawn_logits(drawn: Tensor) -> Tensor:
@@ -99,8 +142,13 @@ def drawn_logits(drawn: Tensor) -> Tensor:
     return F.interpolate(logits, size=(quarter, quarter), mode="bilinear", antialias=True)[0, 0]
 
 
-def split_prediction(model: Model, prediction: MaskPrediction) -> list[ObjectPrediction]:
-    """Split a batched prediction of one mask per object; absent objects get absent logits."""
+def split_prediction(
+    model: Model, prediction: MaskPrediction, windows: Sequence[Window], follows: bool
+) -> list[ObjectPrediction]:
+    """Split a batched prediction of one mask per object; absent objects get absent logits.
+
+    `follows`: also say where each object is, for the next window.
+    """
     scores = prediction.object_scores.float()
     present = (scores > 0).float()
     pointers = model.network.object_pointers(prediction.tokens[:, 0], present).float()
@@ -108,8 +156,19 @@ def split_prediction(model: Model, prediction: MaskPrediction) -> list[ObjectPre
     logits = torch.where(present[:, :, None] > 0, prediction.masks[:, 0].float(), absent)
     presence = scores.sigmoid()[:, 0].tolist()
     ious = prediction.ious.float()[:, 0].tolist()
+    sightings = _sightings(logits, windows) if follows else [None] * len(ious)
     return [
-        ObjectPrediction(logits[i], ious[i], presence[i], pointers[i]) for i in range(len(ious))
+        ObjectPrediction(logits[i], ious[i], presence[i], pointers[i], windows[i], sightings[i])
+        for i in range(len(ious))
+    ]
+
+
+def _sightings(logits: Tensor, windows: Sequence[Window]) -> list[Sighting | None]:
+    masks = (logits > 0).cpu().numpy()
+    places = [Place.of_mask(*each) for each in zip(masks, windows, strict=True)]
+    return [
+        None if place is None else Sighting(place, window)
+        for place, window in zip(places, windows, strict=True)
     ]
 
 
@@ -122,7 +181,7 @@ def encode_memory(
     ----------
     model : Model
     features : ImageFeatures
-        Of the frame.
+        Of the windows that the predictions cover.
     predictions : list of ObjectPrediction
         N of them.
     decided : bool
@@ -142,9 +201,7 @@ def encode_memory(
     return memory.flatten(2).transpose(1, 2).to(torch.bfloat16)
 
 
-def _tokens(
-    prompt: FramePrompt, frame_shape: tuple[int, int], model: Model
-) -> tuple[Tensor, Tensor]:
+def _tokens(prompt: FramePrompt, window: Window, model: Model) -> tuple[Tensor, Tensor]:
     places = list(prompt.points)
     labels = [OBJECT if positive else BACKGROUND for positive in prompt.positive]
     if prompt.box is not None:
@@ -152,5 +209,5 @@ def _tokens(
         places = [(y0, x0), (y1, x1), *places]
         labels = [BOX_START, BOX_END, *labels]
     yx = np.asarray(places, dtype=np.float32)
-    points = points_to_input(yx, frame_shape, model.image_size, model.device)
+    points = points_to_input(yx, window, model.image_size, model.device)
     return points, torch.tensor([labels], device=model.device)

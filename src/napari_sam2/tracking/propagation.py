@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -11,6 +12,7 @@ from torch import Tensor
 from napari_sam2.network import ImageFeatures
 from napari_sam2.tracking.device import device_error, is_out_of_memory, release_memory
 from napari_sam2.tracking.feature_cache import FeatureCache
+from napari_sam2.tracking.framing import Framing
 from napari_sam2.tracking.memory import (
     FrameMemory,
     MemoryLayout,
@@ -24,6 +26,30 @@ from napari_sam2.tracking.object_track import ObjectTrack
 from napari_sam2.tracking.prediction import ObjectPrediction
 from napari_sam2.tracking.prompting import encode_memory, split_prediction
 from napari_sam2.tracking.settings import TrackingSettings
+from napari_sam2.tracking.window import Sighting, Window
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pursuit:
+    """One object on its way into a frame.
+
+    Attributes
+    ----------
+    object_id : int
+    recent : RecentMemory
+        Where the new memory goes.
+    recalled : Recall
+    window : Window
+        What the model sees of the frame.
+    seen : Sighting or None
+        Where the object was seen last.
+    """
+
+    object_id: int
+    recent: RecentMemory
+    recalled: Recall
+    window: Window
+    seen: Sighting | None
 
 
 class Propagator:
@@ -33,16 +59,24 @@ class Propagator:
     ----------
     model : Model
     cache : FeatureCache
+    framing : Framing
+        Decides what the model sees of a frame.
     settings : TrackingSettings
     n_frames : int
         Length of the stack: it bounds the pointers' reach, as in the reference.
     """
 
     def __init__(
-        self, model: Model, cache: FeatureCache, settings: TrackingSettings, n_frames: int
+        self,
+        model: Model,
+        cache: FeatureCache,
+        framing: Framing,
+        settings: TrackingSettings,
+        n_frames: int,
     ) -> None:
         self._model = model
         self._cache = cache
+        self._framing = framing
         self._settings = settings
         self._max_pointers = min(n_frames, model.config.max_pointers)
 
@@ -61,21 +95,21 @@ class Propagator:
         DeviceError
             The device has not even the memory for one object.
         """
-        groups: dict[MemoryLayout, list[tuple[ObjectTrack, Recall]]] = defaultdict(list)
-        recents = {track.object_id: track.recent(frame, step) for track in tracks}
+        groups: dict[MemoryLayout, list[Pursuit]] = defaultdict(list)
         for track in tracks:
-            recalled = self.recall(frame, track, recents[track.object_id])
-            groups[recalled.layout].append((track, recalled))
-        features = self._cache.get(frame)
+            recent = track.recent(frame, step)
+            recalled = self.recall(frame, track, recent)
+            seen = track.expected(frame, recent)
+            groups[recalled.layout].append(
+                Pursuit(track.object_id, recent, recalled, self._framing.following(seen), seen)
+            )
         found: dict[int, ObjectPrediction] = {}
         for group in groups.values():
-            for chunk, predictions, memories in self._chunks(features, group):
-                for (track, _), prediction, tokens in zip(
-                    chunk, predictions, memories, strict=True
-                ):
-                    memory = FrameMemory(frame, tokens, prediction.pointer)
-                    recents[track.object_id].append(memory)
-                    found[track.object_id] = prediction
+            for chunk, predictions, memories in self._chunks(frame, group):
+                for pursuit, prediction, tokens in zip(chunk, predictions, memories, strict=True):
+                    seen = prediction.sighting or pursuit.seen
+                    pursuit.recent.append(FrameMemory(frame, tokens, prediction.pointer, seen))
+                    found[pursuit.object_id] = prediction
         return found
 
     def recall(
@@ -91,7 +125,7 @@ class Propagator:
         return recall(frame, memories, recent, self._model.config.memory_frames, self._max_pointers)
 
     def attend(self, features: ImageFeatures, recalls: Sequence[Recall]) -> Tensor:
-        """Condition the frame's features on the memories of N objects of one layout."""
+        """Condition what is seen of N objects (a batch of N or one) on memories of one layout."""
         model = self._model
         split = model.config.pointer_tokens
         memory = [
@@ -124,21 +158,21 @@ class Propagator:
         kept = track.conditioning_memory
         if frame not in kept:
             prediction = track.conditioning[frame].prediction
-            features = self._cache.get(frame)
+            features = self._cache.get(frame, [prediction.window])
             tokens = encode_memory(self._model, features, [prediction], decided=True)
             kept[frame] = FrameMemory(frame, tokens[0], prediction.pointer)
         kept.move_to_end(frame)
         return kept[frame]
 
     def _chunks(
-        self, features: ImageFeatures, group: list[tuple[ObjectTrack, Recall]]
-    ) -> Iterator[tuple[list[tuple[ObjectTrack, Recall]], list[ObjectPrediction], Tensor]]:
+        self, frame: int, group: list[Pursuit]
+    ) -> Iterator[tuple[list[Pursuit], list[ObjectPrediction], Tensor]]:
         size = self._settings.object_chunk
         start = 0
         while start < len(group):
             chunk = group[start : start + size]
             try:
-                predictions, memories = self._predict(features, [r for _, r in chunk])
+                predictions, memories = self._predict(frame, chunk)
             except RuntimeError as error:
                 if not is_out_of_memory(error):
                     raise
@@ -150,13 +184,13 @@ class Propagator:
             yield chunk, predictions, memories
             start += len(chunk)
 
-    def _predict(
-        self, features: ImageFeatures, recalls: list[Recall]
-    ) -> tuple[list[ObjectPrediction], Tensor]:
+    def _predict(self, frame: int, chunk: list[Pursuit]) -> tuple[list[ObjectPrediction], Tensor]:
         model = self._model
-        conditioned = self.attend(features, recalls)
+        windows = [pursuit.window for pursuit in chunk]
+        features = self._cache.get(frame, windows)
+        conditioned = self.attend(features, [pursuit.recalled for pursuit in chunk])
         prediction = model.network.predict_masks(
             conditioned, features.stride8, features.stride4, multimask=True
         )
-        predictions = split_prediction(model, prediction.best())
+        predictions = split_prediction(model, prediction.best(), windows, self._framing.follows)
         return predictions, encode_memory(model, features, predictions, decided=False)

@@ -132,8 +132,7 @@ class Publisher:
     ) -> FrameMasks:
         ids = tuple(sorted(predictions))
         ordered = [predictions[object_id] for object_id in ids]
-        logits = [prediction.logits for prediction in ordered]
-        output = finish_masks(logits, taken, self._settings, self._keep_logits)
+        output = finish_masks(ordered, taken, self._settings, self._keep_logits)
         self.volume.write(frame, ids, output.disjoint)
         return _frame_masks(frame, ids, output.masks, ordered, output.logits)
 
@@ -149,7 +148,7 @@ class Publisher:
         if not self._keep_logits:
             return None
         nothing = np.zeros(self.volume.array.shape[1:], dtype=bool)
-        return finish_masks([prediction.logits], nothing, self._settings, keep_logits=True).logits
+        return finish_masks([prediction], nothing, self._settings, keep_logits=True).logits
 
 
 def merge(frame: int, parts: Sequence[FrameMasks]) -> FrameMasks:

@@ -3,8 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from napari_sam2.errors import SessionError
+
+
+class View(StrEnum):
+    """What the model sees of a frame when it looks for an object.
+
+    FRAME is all of it, squashed to the model input, as the reference does: one encoding serves
+    all objects. OBJECT is a window that follows the object: small objects are seen at their own
+    scale. AUTO is what the model was trained for.
+    """
+
+    AUTO = "auto"
+    FRAME = "frame"
+    OBJECT = "object"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -13,6 +27,8 @@ class TrackingSettings:
 
     Attributes
     ----------
+    view : View
+        Whether the model sees whole frames or a window around each object.
     overlap : bool
         Let masks of different objects share pixels in the results. The labels volume never
         shares pixels: there the highest logit wins in any case.
@@ -35,6 +51,7 @@ class TrackingSettings:
         Objects that go through the network together at most.
     """
 
+    view: View = View.AUTO
     overlap: bool = False
     max_hole: int = 64
     min_island: int = 16
@@ -45,6 +62,12 @@ class TrackingSettings:
     object_chunk: int = 16
 
     def __post_init__(self) -> None:
+        try:
+            object.__setattr__(self, "view", View(self.view))
+        except ValueError:
+            raise SessionError(
+                f"The view {self.view!r} is unknown.", remedy="Choose auto, frame or object."
+            ) from None
         _require("max_hole", self.max_hole, 0)
         _require("min_island", self.min_island, 0)
         _require("cached_frames", self.cached_frames, 1)

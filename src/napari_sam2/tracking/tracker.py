@@ -16,16 +16,21 @@ from napari_sam2.stack import FrameStack
 from napari_sam2.tracking.decisions import Decider
 from napari_sam2.tracking.device import device_error
 from napari_sam2.tracking.feature_cache import FeatureCache
+from napari_sam2.tracking.framing import Framing
 from napari_sam2.tracking.model import Model
 from napari_sam2.tracking.object_track import ObjectTrack
 from napari_sam2.tracking.prompting import is_ambiguous
 from napari_sam2.tracking.propagation import Propagator
 from napari_sam2.tracking.publishing import Publisher, merge
 from napari_sam2.tracking.schedule import Schedule
-from napari_sam2.tracking.settings import TrackingSettings
+from napari_sam2.tracking.settings import TrackingSettings, View
 from napari_sam2.types import FrameMasks
 
+<<<<<<< HEAD
 _CANDIDATES = 3  # masks of the decoder for an ambiguous prompt
+=======
+_VIEWS = 4  # windows kept for each frame that would be kept whole
+>>>>>>> 3157074 (Objects are seen in windows that follow them, where the model was trained so)
 
 
 class Tracker:
@@ -50,9 +55,12 @@ class Tracker:
         self._n_frames = stack.n_frames
         self._absent_limit = settings.absent_limit
         self._publisher = publisher
-        self._cache = FeatureCache(model, stack, settings.cached_frames)
-        self._propagator = Propagator(model, self._cache, settings, stack.n_frames)
-        self._decider = Decider(model, self._cache, self._propagator, stack.frame_shape)
+        framing = Framing(stack.frame_shape, model.image_size, follows_objects(model, settings))
+        self._cache = FeatureCache(
+            model, stack, settings.cached_frames * (_VIEWS if framing.follows else 1)
+        )
+        self._propagator = Propagator(model, self._cache, framing, settings, stack.n_frames)
+        self._decider = Decider(model, self._cache, self._propagator, framing)
 
     def track(self, object_id: int) -> ObjectTrack:
         """Return an object that has prompted or accepted frames."""
@@ -97,6 +105,7 @@ class Tracker:
         return result
 
     def accept(self, object_id: int, frame: int) -> None:
+<<<<<<< HEAD
         """Fix an object in a frame as the labels show it, and condition the object on it.
 
         An object that is only in the labels so far becomes one of the session.
@@ -104,6 +113,13 @@ class Tracker:
         if object_id not in self.tracks and self._publisher.mask(frame, object_id).any():
             self._add(object_id)
         self.fix(object_id, frame)
+=======
+        """Fix an object in a frame as the labels show it, and condition the object on it."""
+        track = self.track(object_id)
+        mask = self._publisher.mask(frame, object_id)
+        with self._computing():
+            track.accept(self._decider.from_mask(frame, mask, track.expected(frame)))
+>>>>>>> 3157074 (Objects are seen in windows that follow them, where the model was trained so)
         self._publisher.accept(frame, object_id)
 
     def fix(self, object_id: int, frame: int) -> None:
@@ -198,3 +214,10 @@ class Tracker:
                 yield
             except RuntimeError as error:
                 raise device_error(error, self._model.name) from error
+
+
+def follows_objects(model: Model, settings: TrackingSettings) -> bool:
+    """Tell whether the model sees windows that follow objects, not whole frames."""
+    if settings.view is View.AUTO:
+        return model.config.object_windows
+    return settings.view is View.OBJECT

@@ -1,0 +1,92 @@
+"""Which window of a frame the model sees of an object: the whole frame, or one that follows it.
+
+Small objects that are seen at their own scale are segmented more exactly, and a small input is
+quick: moving windows are the largest lever for microscopy.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_sam2.tracking.window import Place, Sighting, Window
+
+_RATIO = 3.0  # side of a window over the extent of its object: room to move, and surroundings
+_LEAST, _MOST = 2.2, 4.5  # a window is kept while the ratio stays between these
+_SMALLEST = 24  # pixels: enlarging fewer shows nothing more
+_MARGIN = 0.05
+
+
+class Framing:
+    """Chooses windows for one stack.
+
+    Parameters
+    ----------
+    frame_shape : tuple of int
+        (Y, X) of the frames.
+    image_size : int
+        Side of the model input.
+    follows : bool
+        Windows follow objects; otherwise every window is the whole frame.
+    """
+
+    def __init__(self, frame_shape: tuple[int, int], image_size: int, follows: bool) -> None:
+        self.frame_shape = frame_shape
+        self.follows = follows
+        self.whole = Window.whole(frame_shape)
+        self._image_size = image_size
+
+    def first_look(self, points: Sequence[tuple[float, float]]) -> Window:
+        """Return where to look first for an object clicked at (y, x): at the frame's own scale."""
+        if not self.follows:
+            return self.whole
+        place = Place.spanning(points)
+        return self._square(place.centre, max(float(self._image_size), 2.0 * place.extent))
+
+    def around(self, place: Place, before: Window | None = None) -> Window:
+        """Return the window for an object at `place`; of the side that it had, while that fits."""
+        if not self.follows:
+            return self.whole
+        if before is not None and self.fits(place, before):
+            return self._square(place.centre, before.height)
+        return self._square(place.centre, _RATIO * place.extent)
+
+    def following(self, seen: Sighting | None) -> Window:
+        """Return the window for an object that was seen so in the frame before."""
+        return self.whole if seen is None else self.around(seen.place, seen.window)
+
+    def of_mask(self, mask: NDArray[np.bool_]) -> Window:
+        """Return the window for an object whose mask (Y, X) is known."""
+        place = Place.of_mask(mask, self.whole) if self.follows else None
+        return self.whole if place is None else self.around(place)
+
+    def fits(self, place: Place, window: Window) -> bool:
+        """Tell whether an object is neither too small nor too large in a window."""
+        if not self.follows:
+            return True
+        side = self._limited(_RATIO * place.extent)
+        return _LEAST / _RATIO <= window.height / side <= _MOST / _RATIO
+
+    def holding(self, window: Window, points: Sequence[tuple[float, float]]) -> Window:
+        """Return the window, enlarged and moved as far as needed to hold points (y, x)."""
+        if not self.follows or window.holds(points):
+            return window
+        inner = [
+            (window.top, window.left),
+            (window.top + window.height - 1, window.left + window.width - 1),
+        ]
+        place = Place.spanning([*inner, *points])
+        return self._square(place.centre, (1 + 2 * _MARGIN) * place.extent)
+
+    def closer(self, window: Window, towards: tuple[float, float]) -> Window:
+        """Return a window half as wide around a (y, x); the same where there is no smaller one."""
+        return self._square(towards, window.height / 2) if self.follows else window
+
+    def _square(self, centre: tuple[float, float], side: float) -> Window:
+        return Window.square(centre, self._limited(side), self.frame_shape)
+
+    def _limited(self, side: float) -> int:
+        return min(max(math.ceil(side), _SMALLEST), max(self.frame_shape))
