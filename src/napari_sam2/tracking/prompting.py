@@ -36,11 +36,8 @@ def predict_points(
     prompt: FramePrompt,
     window: Window,
     previous: Tensor | None,
-<<<<<<< HEAD
-    rank: int = 0,
-=======
     follows: bool,
->>>>>>> 3157074 (Objects are seen in windows that follow them, where the model was trained so)
+    rank: int = 0,
 ) -> ObjectPrediction:
     """Segment one object from its points and box.
 
@@ -56,21 +53,14 @@ def predict_points(
     window : Window
         What the model sees of the frame.
     previous : Tensor, shape (4 h, 4 w), optional
-<<<<<<< HEAD
-        Mask logits that the prompt refines.
-    rank : int
-        Of the masks that an ambiguous prompt could mean, which one by predicted IoU.
-    """
-    points, labels = _tokens(prompt, frame_shape, model)
-    ambiguous = is_ambiguous(prompt, model)
-=======
         Mask logits of the same window that the prompt refines.
     follows : bool
         Say where the object is, for the next window.
+    rank : int
+        Of the masks that an ambiguous prompt could mean, which one by predicted IoU.
     """
     points, labels = _tokens(prompt, window, model)
-    ambiguous = labels.shape[1] <= model.config.multimask_max_points
->>>>>>> 3157074 (Objects are seen in windows that follow them, where the model was trained so)
+    ambiguous = is_ambiguous(prompt, model)
     mask_inputs = None
     if previous is not None:
         mask_inputs = previous.clamp(-_LOGIT_LIMIT, _LOGIT_LIMIT)[None, None]
@@ -83,17 +73,13 @@ def predict_points(
         mask_inputs=mask_inputs,
         multimask=ambiguous,
     )
-<<<<<<< HEAD
-    return split_prediction(model, prediction.best(rank))[0]
+    return split_prediction(model, prediction.best(rank), [window], follows)[0]
 
 
 def is_ambiguous(prompt: FramePrompt, model: Model) -> bool:
     """Whether points and box could mean several masks: so few are they."""
     tokens = len(prompt.points) + (0 if prompt.box is None else 2)
     return 0 < tokens <= model.config.multimask_max_points
-=======
-    return split_prediction(model, prediction.best(), [window], follows)[0]
->>>>>>> 3157074 (Objects are seen in windows that follow them, where the model was trained so)
 
 
 def predict_drawn(

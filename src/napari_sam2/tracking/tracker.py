@@ -26,11 +26,8 @@ from napari_sam2.tracking.schedule import Schedule
 from napari_sam2.tracking.settings import TrackingSettings, View
 from napari_sam2.types import FrameMasks
 
-<<<<<<< HEAD
 _CANDIDATES = 3  # masks of the decoder for an ambiguous prompt
-=======
 _VIEWS = 4  # windows kept for each frame that would be kept whole
->>>>>>> 3157074 (Objects are seen in windows that follow them, where the model was trained so)
 
 
 class Tracker:
@@ -105,7 +102,6 @@ class Tracker:
         return result
 
     def accept(self, object_id: int, frame: int) -> None:
-<<<<<<< HEAD
         """Fix an object in a frame as the labels show it, and condition the object on it.
 
         An object that is only in the labels so far becomes one of the session.
@@ -113,20 +109,14 @@ class Tracker:
         if object_id not in self.tracks and self._publisher.mask(frame, object_id).any():
             self._add(object_id)
         self.fix(object_id, frame)
-=======
-        """Fix an object in a frame as the labels show it, and condition the object on it."""
-        track = self.track(object_id)
-        mask = self._publisher.mask(frame, object_id)
-        with self._computing():
-            track.accept(self._decider.from_mask(frame, mask, track.expected(frame)))
->>>>>>> 3157074 (Objects are seen in windows that follow them, where the model was trained so)
         self._publisher.accept(frame, object_id)
 
     def fix(self, object_id: int, frame: int) -> None:
         """Condition an object on what the labels show of it in a frame."""
         track = self.track(object_id)
+        mask = self._publisher.mask(frame, object_id)
         with self._computing():
-            conditioning = self._decider.from_mask(frame, self._publisher.mask(frame, object_id))
+            conditioning = self._decider.from_mask(frame, mask, track.expected(frame))
         track.accept(conditioning)
         track.written[frame] = True
 

@@ -164,12 +164,12 @@ def read_sources(folders: Iterable[Path | str]) -> tuple[LabelledStack, ...]:
 
 
 def sampling_weights(stacks: Sequence[LabelledStack]) -> NDArray[np.float64]:
-    """Probability of each stack: groups by the square root of their objects, even inside."""
+    """Probability of each stack: groups by the fourth root of their objects, even inside."""
     groups: dict[str, list[int]] = {}
     for index, stack in enumerate(stacks):
         groups.setdefault(stack.group, []).append(index)
     weights = np.zeros(len(stacks))
     for members in groups.values():
-        total = np.sqrt(sum(stacks[i].n_objects for i in members))
+        total = sum(stacks[i].n_objects for i in members) ** 0.25
         weights[members] = total / len(members)
     return np.asarray(weights / weights.sum(), dtype=np.float64)
