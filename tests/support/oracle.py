@@ -21,6 +21,7 @@ from torch import Tensor
 
 from napari_sam2.network import OFFICIAL_CONFIGS, Sam2
 from napari_sam2.tracking.image_input import frame_to_input
+from napari_sam2.tracking.window import Window
 from napari_sam2.types import Direction
 
 SIZE = 256
@@ -86,9 +87,8 @@ class OracleVideo:
     def __init__(self, pair: Pair, frames: NDArray[np.uint8]) -> None:
         self._predictor = pair.theirs
         scaled = frames.astype(np.float32) / 255
-        self._images = torch.cat(
-            [frame_to_input(frame, SIZE, torch.device("cpu")) for frame in scaled]
-        )
+        device, whole = torch.device("cpu"), Window.whole(frames.shape[1:3])
+        self._images = torch.cat([frame_to_input(frame, whole, SIZE, device) for frame in scaled])
         self._empty = self._init_state()
 
     def run(

@@ -46,6 +46,15 @@ def test_overlaps_are_kept_whole_where_they_are_allowed():
     assert output.disjoint.sum(axis=0).max() == 1
 
 
+def test_windows_place_masks_in_the_frame():
+    prediction = seen(disc(16, 16, 8), Window(-8, 12, 32, 32))
+    output = finish_masks([prediction], NOTHING, PLAIN, keep_logits=True)
+    expected = NOTHING.copy()
+    expected[:24, 12:] = disc(16, 16, 8).numpy()[8:, :20] > 0
+    np.testing.assert_array_equal(output.disjoint[0], expected)
+    assert (output.logits[0][:, :12] < -100).all()
+
+
 def test_taken_pixels_stay_with_their_owner():
     taken = NOTHING.copy()
     taken[:, :16] = True

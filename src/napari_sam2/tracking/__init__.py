@@ -3,12 +3,13 @@
 from napari_sam2.tracking.device import available_devices, resolve_device
 from napari_sam2.tracking.model import Model, load_model
 from napari_sam2.tracking.session import TrackingSession
-from napari_sam2.tracking.settings import TrackingSettings
+from napari_sam2.tracking.settings import TrackingSettings, View
 
 __all__ = [
     "Model",
     "TrackingSession",
     "TrackingSettings",
+    "View",
     "available_devices",
     "load_model",
     "resolve_device",

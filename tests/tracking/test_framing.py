@@ -1,0 +1,75 @@
+"""Which window shows an object."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from napari_sam2.tracking.framing import Framing
+from napari_sam2.tracking.window import Place, Sighting, Window
+
+SHAPE = (200, 300)
+FRAMING = Framing(SHAPE, 64, follows=True)
+PLACES = st.builds(
+    Place, st.tuples(st.floats(0, 199), st.floats(0, 299)), st.floats(1, 300, allow_subnormal=False)
+)
+
+
+@given(PLACES)
+@settings(max_examples=100, deadline=None)
+def test_windows_show_the_object_with_its_surroundings(place):
+    window = FRAMING.around(place)
+    assert window.height == window.width <= max(SHAPE)
+    assert window.holds([place.centre])
+    assert FRAMING.fits(place, window)
+    assert window.height >= min(2.5 * place.extent, max(SHAPE))
+
+
+@given(PLACES, st.floats(0.85, 1.2))
+@settings(max_examples=100, deadline=None)
+def test_the_scale_is_kept_while_an_object_changes_little(place, growth):
+    before = FRAMING.around(place)
+    later = Place((place.centre[0] + 3, place.centre[1]), place.extent * growth)
+    assert FRAMING.following(Sighting(later, before)).height == before.height
+
+
+def test_the_scale_changes_with_the_object():
+    before = FRAMING.around(Place((100, 100), 20))
+    grown = FRAMING.around(Place((100, 100), 50), before)
+    assert grown.height == 150
+
+
+@given(PLACES, st.lists(st.tuples(st.floats(0, 199), st.floats(0, 299)), min_size=1, max_size=4))
+@settings(max_examples=100, deadline=None)
+def test_a_window_is_enlarged_to_hold_clicks(place, points):
+    window = FRAMING.holding(FRAMING.around(place), points)
+    assert window.holds(points)
+    assert FRAMING.holding(window, points) == window
+
+
+def test_looking_closer_halves_the_window():
+    window = FRAMING.first_look([(100, 150)])
+    assert window.height == 64
+    assert FRAMING.closer(window, (100, 150)).height == 32
+    assert FRAMING.closer(FRAMING.closer(window, (1, 1)), (1, 1)).height == 24
+
+
+def test_masks_are_seen_around_their_place():
+    mask = np.zeros(SHAPE, bool)
+    mask[50:70, 80:90] = True
+    window = FRAMING.of_mask(mask)
+    assert window.height == 60
+    assert window.holds([(50, 80), (69, 89)])
+    assert FRAMING.of_mask(np.zeros(SHAPE, bool)) == Window.whole(SHAPE)
+
+
+@pytest.mark.parametrize("place", [Place((10, 10), 5), Place((100, 100), 300)])
+def test_without_following_every_window_is_the_frame(place):
+    framing = Framing(SHAPE, 64, follows=False)
+    whole = Window.whole(SHAPE)
+    assert framing.around(place) == framing.first_look([(1, 1)]) == whole
+    assert framing.following(Sighting(place, whole)) == framing.holding(whole, [(5, 5)]) == whole
+    assert framing.closer(whole, (3, 3)) == framing.of_mask(np.ones(SHAPE, bool)) == whole
+    assert framing.fits(place, whole)
