@@ -101,3 +101,16 @@ def test_nested_organs_differ_in_grey_from_what_holds_them() -> None:
         ]
         visible += [abs(a - b) for k, a in enumerate(levels) for b in levels[k + 1 :]]
     assert np.median(visible) > 15
+
+
+def test_objects_of_the_first_frame_end_stay_and_return() -> None:
+    ended, stayed, returned = 0, 0, 0
+    for seed in range(40):
+        labels = random_clip(np.random.default_rng(seed), 8, 64).labels
+        for number in np.unique(labels[0][labels[0] > 0]):
+            alive = (labels == number).any(axis=(1, 2))
+            ended += int(not alive[-1])
+            stayed += int(alive.all())
+            returned += int((np.diff(alive.astype(int)) > 0).any())
+    assert stayed > ended > 30
+    assert returned > 3

@@ -82,7 +82,7 @@ def test_interference_contrast_lights_one_side_and_shades_the_other() -> None:
 
 def test_cells_move_relative_to_each_other_and_touch() -> None:
     touching, moved = 0, []
-    for seed in range(12):
+    for seed in range(8):
         footage = film_dish(np.random.default_rng(seed), 6, 128)
         owner = footage.owner
         left, right = owner[:, :, :-1], owner[:, :, 1:]
@@ -93,5 +93,5 @@ def test_cells_move_relative_to_each_other_and_touch() -> None:
         if len(both) > 2:
             steps = np.array(ends) - np.array(starts)
             moved.append(float(np.std(steps - np.median(steps, axis=0))))
-    assert touching > 500
+    assert touching > 300
     assert np.median(moved) > 1

@@ -50,7 +50,7 @@ def random_culture(rng: np.random.Generator, frames: int, size: int) -> Culture:
     frames, size : int
         Number of frames, side of the field in pixels.
     """
-    smallest = max(6.0, 0.035 * size)
+    smallest = max(7.0, 0.05 * size)
     typical = float(np.exp(rng.uniform(np.log(smallest), np.log(0.24 * size))))
     crowd = float(rng.uniform(0.15, 1.05))
     room = (size + 2 * typical) ** 2 / (np.pi * typical**2)

@@ -54,7 +54,7 @@ class Habit:
     fill: float = 0.6
     motion: float = 0.12
     divides: float = 0.06
-    blinks: float = 0.05
+    blinks: float = 0.08
     through_depth: float = 0.4
     nested: float = 0.0
 

@@ -92,22 +92,27 @@ def outlines(rng: np.random.Generator, manner: Manner, frames: int, cells: int) 
         Radius over the angle; every outline has the area of the unit circle. The first tip of
         each cell points along angle 0, the direction of its crawl.
     """
-    angle, length, width = _tips(rng, manner, cells)
+    angle, length, width, waist = _tips(rng, manner, cells)
     shape = (frames, cells, TIPS)
     angle = angle + wander(rng, shape, 0.8 * manner.agility, 0.6)
     length = length * np.exp(wander(rng, shape, manner.agility, 0.7))
     length = np.clip(length, 0.1, 3.4)
     away = np.abs((_THETA - angle[..., None] + np.pi) % (2 * np.pi) - np.pi)
     # 1 / r is linear along a nearly straight edge, so tips joined this way have taut sides
-    slope = rng.uniform(0.7, 1.7, (cells, 1, 1))
+    slope = rng.uniform(0.6, 1.5, (cells, 1, 1))
     tip = 1 / length[..., None] + slope * np.maximum(away - width[..., None], 0)
-    contour = 1 / np.minimum(tip.min(axis=2), 1 / rng.uniform(0.4, 0.75, (cells, 1)))
+    contour = 1 / np.minimum(tip.min(axis=2), 1 / waist[:, None])
     contour = _smooth(_smooth(contour, 3), 2) * _ripples(rng, manner, frames, cells)
     return np.asarray(contour / np.sqrt(np.mean(contour**2, axis=-1, keepdims=True)))
 
 
-def _tips(rng: np.random.Generator, manner: Manner, cells: int) -> tuple[Doubles, Doubles, Doubles]:
-    """Angle, length and half width of every cell's tips; short ones do not show."""
+def _tips(
+    rng: np.random.Generator, manner: Manner, cells: int
+) -> tuple[Doubles, Doubles, Doubles, Doubles]:
+    """Angle, length and half width of every cell's tips, and the cell's least radius.
+
+    Tips shorter than that do not show.
+    """
     shape = (cells, TIPS)
     angle = rng.uniform(-np.pi, np.pi, shape)
     length = np.full(shape, 0.2)
@@ -131,7 +136,8 @@ def _tips(rng: np.random.Generator, manner: Manner, cells: int) -> tuple[Doubles
     width[side] += rng.uniform(0.1, 0.4, int(side.sum()))
     length[plain] = rng.uniform(0.8, 1.1, (int(plain.sum()), TIPS))
     width[plain] = 0.5
-    return angle, length, width
+    waist = np.where(spindle, rng.uniform(0.35, 0.6, cells), rng.uniform(0.55, 0.85, cells))
+    return angle, length, width, waist
 
 
 def _ripples(rng: np.random.Generator, manner: Manner, frames: int, cells: int) -> Doubles:

@@ -30,7 +30,7 @@ class Packing:
     """
 
     radius: tuple[float, float] = (0.03, 0.25)
-    span: tuple[float, float] = (2.5, 14.0)
+    span: tuple[float, float] = (3.0, 40.0)
     fill: tuple[float, float] = (0.02, 0.5)
     spread: float = 0.12
 
