@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from napari_sam2.errors import TrainingError
-from napari_sam2.training import ClipBatches, ClipSampler, ClipSettings, Phase, Recipe, make_stack
+from napari_sam2.training import ClipBatches, ClipSampler, ClipSettings, Phase, Recipe
 from napari_sam2.training.augmentation import random_look
 from napari_sam2.training.warps import Warp, drifted
 
@@ -108,8 +108,3 @@ def test_batches_are_a_function_of_the_step(stacks):
     assert late.window == every[3].window
     rows = late.clip_index, late.points[:, 1].long(), late.points[:, 0].long()
     assert late.labels[:, 0][rows].tolist() == late.object_ids.tolist()
-
-
-def test_colours_are_no_stack():
-    with pytest.raises(TrainingError):
-        make_stack(np.zeros((8, 8, 3)), np.ones((8, 8), int), name="rgb")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from napari_sam2.errors import TrainingError
+from napari_sam2.errors import Sam2Error, TrainingError
 from napari_sam2.training import make_stack, read_sources
 from napari_sam2.training.sources import sampling_weights, stretch_contrast
 
@@ -66,6 +66,9 @@ def test_groups_weigh_by_the_square_root_of_objects():
         (np.zeros((4, 4, 4, 3)), np.ones((4, 4, 4, 3), int)),
         (np.zeros((0, 4)), np.zeros((0, 4), int)),
         (np.zeros((4, 4)), np.zeros((4, 4), int)),
+        (np.zeros((4, 4, 2)), np.ones((4, 4), int)),
+        (np.zeros((4, 4)), np.ones((4, 4))),
+        (np.full((4, 4), np.nan), np.ones((4, 4), int)),
     ],
 )
 def test_what_is_no_pair_is_an_error(image, labels):
@@ -79,3 +82,30 @@ def test_missing_files_are_errors(tmp_path):
     tifffile.imwrite(tmp_path / "a_image.tif", np.zeros((4, 4), np.uint8))
     with pytest.raises(TrainingError, match="a_labels"):
         read_sources([tmp_path])
+
+
+def test_other_suffixes_and_colours_are_read(tmp_path):
+    image = np.zeros((20, 30, 3), np.uint8)
+    image[4:10, 4:10] = (30, 60, 90)
+    tifffile.imwrite(tmp_path / "a_image.TIFF", image, photometric="rgb")
+    tifffile.imwrite(tmp_path / "a_labels.tif", labels_of(20, 30))
+    (stack,) = read_sources([tmp_path])
+    assert stack.name == f"{tmp_path.name}/a"
+    assert stack.image.shape == (1, 20, 30)
+    assert stack.image[0, 5, 5] == 255
+
+
+def test_truncated_files_are_errors(tmp_path):
+    write_pair(tmp_path, "a", (20, 30))
+    path = tmp_path / "a_image.tif"
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(Sam2Error, match="a_image"):
+        read_sources([tmp_path])
+
+
+@pytest.mark.parametrize(("given", "kept"), [((-7, 3, 9), (0, 1, 2)), ((0, 5, 2**40), (0, 1, 2))])
+def test_ids_that_are_negative_or_huge_become_plain(given, kept):
+    labels = np.repeat(np.array(given)[:, None], 4, axis=1)
+    stack = make_stack(np.zeros((3, 4)), labels, name="x")
+    assert stack.n_objects == 2
+    assert stack.labels[0, :, 0].tolist() == list(kept)

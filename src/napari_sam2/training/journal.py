@@ -7,18 +7,63 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 
+from napari_sam2.errors import TrainingError
+
+Record = dict[str, float | int | str]
+
 
 def append_record(path: Path, record: Mapping[str, float | int | str]) -> None:
-    """Append one record; floats are rounded to six digits and NaN is left out."""
+    """Append one record; floats are rounded to six digits and NaN is left out.
+
+    Raises
+    ------
+    TrainingError
+        The file cannot be written.
+    """
     kept = {
         key: round(value, 6) if isinstance(value, float) else value
         for key, value in record.items()
         if not (isinstance(value, float) and math.isnan(value))
     }
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(kept) + "\n")
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(kept) + "\n")
+    except OSError as error:
+        raise _unwritable(path, error) from error
 
 
-def read_records(path: Path) -> list[dict[str, float | int | str]]:
-    """Read all records of a log."""
+def read_records(path: Path) -> list[Record]:
+    """Read all records of a log; a log that is not there is empty."""
+    if not path.exists():
+        return []
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
+
+
+def rewind(path: Path, step: int) -> None:
+    """Drop what a run logged after the state it goes on from, and a line that was cut short.
+
+    Raises
+    ------
+    TrainingError
+        The file cannot be written.
+    """
+    if not path.exists():
+        return
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
+    if kept == lines:
+        return
+    fresh = path.with_suffix(".new")
+    try:
+        fresh.write_text("".join(kept), encoding="utf-8")
+        fresh.replace(path)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+def _unwritable(path: Path, error: OSError) -> TrainingError:
+    return TrainingError(
+        f"The log {path} cannot be written: {error.strerror or error}.",
+        safe="The state that was saved last is whole; the run goes on from there.",
+        remedy="Make space, check that the folder may be written, and train again.",
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
@@ -13,7 +13,7 @@ from napari_sam2.training.batches import ClipBatch, ClipBatches
 from napari_sam2.training.clip_losses import clip_losses
 from napari_sam2.training.clips import RandomClip
 from napari_sam2.training.image_losses import StepLosses
-from napari_sam2.training.journal import append_record
+from napari_sam2.training.journal import append_record, rewind
 from napari_sam2.training.recipe import Recipe
 from napari_sam2.training.sources import LabelledStack
 from napari_sam2.training.state import TrainingState
@@ -25,6 +25,9 @@ _CALIBRATION_BATCHES = 40
 
 Validation = Callable[[Sam2], dict[str, float]]
 """Measures the averaged network; its figures go to the journal."""
+
+Judge = Callable[[TrainingState, Mapping[str, float]], bool]
+"""Sees every validation's figures; true ends the run."""
 
 
 def train(
@@ -39,7 +42,10 @@ def train(
     save_every: float = 3.0,
     validate_every: int = 0,
     validation: Validation | None = None,
+    judge: Judge | None = None,
+    stepped: Callable[[int, StepLosses], None] | None = None,
     cancelled: Callable[[], bool] = lambda: False,
+    trunk_rate: float = 1.0,
 ) -> TrainingState:
     """Train a network, going on from the state in the folder if there is one.
 
@@ -62,11 +68,17 @@ def train(
     save_every : float
         Minutes between saved states.
     validate_every : int
-        Steps between validations; 0 for none.
+        Steps between validations, one more follows the last step; 0 for none.
     validation : callable, optional
         See `Validation`.
+    judge : callable, optional
+        See `Judge`. The state is saved after it, so that no validation is done twice.
+    stepped : callable, optional
+        Told the number of steps done and the losses after each.
     cancelled : callable
         Asked before every step; true ends the call.
+    trunk_rate : float
+        Learning rate of the image encoder's trunk, relative to that of the rest.
 
     Returns
     -------
@@ -76,13 +88,14 @@ def train(
     Raises
     ------
     TrainingError
-        The state in the folder does not fit.
+        The state in the folder does not fit, or cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
     state_path, journal = folder / STATE_FILE, folder / JOURNAL_FILE
-    state = TrainingState.create(network, recipe)
+    state = TrainingState.create(network, recipe, trunk_rate=trunk_rate)
     if state_path.exists():
         state.load(state_path)
+    rewind(journal, state.step)
     torch.set_num_threads(recipe.threads)
     started = saved = time.monotonic()
     batches = ClipBatches(stacks, recipe, state.step, synthetic)
@@ -105,11 +118,19 @@ def train(
                 "seconds": time.monotonic() - before,
             },
         )
-        if time.monotonic() - saved > 60.0 * save_every:
+        if stepped is not None:
+            stepped(state.step, losses)
+        due = validate_every and not state.step % validate_every
+        ended = False
+        if validation is not None and (due or (validate_every and state.step == recipe.steps)):
+            figures = validation(state.average)
+            append_record(journal, {"step": state.step, **figures})
+            ended = judge is not None and judge(state, figures)
+        if due or time.monotonic() - saved > 60.0 * save_every:
             state.save(state_path)
             saved = time.monotonic()
-        if validation is not None and validate_every and state.step % validate_every == 0:
-            append_record(journal, {"step": state.step, **validation(state.average)})
+        if ended:
+            break
     state.save(state_path)
     return state
 
@@ -119,7 +140,7 @@ def train_step(state: TrainingState, batch: ClipBatch, recipe: Recipe) -> StepLo
     phase, _ = recipe.at(batch.step)
     rate = recipe.learning_rate(batch.step)
     for group in state.optimiser.param_groups:
-        group["lr"] = rate
+        group["lr"] = rate * group.get("scale", 1.0)
     generator = torch.Generator().manual_seed(recipe.seed * 1_000_003 + batch.step)
     batch = batch.to(next(state.network.parameters()).device)
     state.network.train()

@@ -8,14 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tifffile
 from numpy.typing import NDArray
 
 from napari_sam2.errors import TrainingError
+from napari_sam2.stack import open_stack
 
-IMAGE_SUFFIX = "_image.tif"
-LABELS_SUFFIX = "_labels.tif"
+_SUFFIXES = (".tif", ".tiff")
+_IMAGE_ENDING = "_image"
+_LABELS_ENDING = "_labels"
 _STACK_DIMENSIONS = 3
+_COLOURS = (3, 4)
+_LARGEST_ID = 2**24
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,10 +87,10 @@ def make_stack(
 
     Parameters
     ----------
-    image : ndarray, shape (Y, X) or (T, Y, X)
-        Grey values of any numeric dtype.
-    labels : ndarray of integers, same shape
-        0 is background.
+    image : ndarray, shape (Y, X) or (T, Y, X), or the same with 3 or 4 colours last
+        Values of any numeric dtype; the mean of the first three colours is trained on.
+    labels : ndarray of integers, shape (Y, X) or (T, Y, X)
+        0 and below is background.
     name, group : str
         For messages and for weighted sampling.
     video_axes : sequence of int, optional
@@ -97,33 +100,55 @@ def make_stack(
     Raises
     ------
     TrainingError
-        The shapes differ, are not 2D or 3D, or no object is labelled.
+        The shapes differ, are not 2D or 3D, labels are no integers, the image is not finite, or
+        no object is labelled.
     """
+    if image.shape[:-1] == labels.shape and image.shape[-1] in _COLOURS:
+        image = image[..., :3].mean(axis=-1)
     if image.shape != labels.shape or image.ndim not in (2, _STACK_DIMENSIONS) or not image.size:
         raise TrainingError(
             f"Image {image.shape} and labels {labels.shape} of {name} are no pair of stacks.",
-            remedy="Both must have the same shape, YX, TYX or ZYX.",
+            remedy="Both must have the same shape, YX, TYX or ZYX; an image may have colours last.",
+        )
+    if not np.issubdtype(labels.dtype, np.integer):
+        raise TrainingError(
+            f"The labels of {name} are {labels.dtype}, not ids.",
+            remedy="Save them as integers, 0 = background.",
+        )
+    if not np.isfinite(image).all():
+        raise TrainingError(
+            f"The image of {name} has values that are NaN or infinite.",
+            remedy="Replace them, or leave this pair out.",
         )
     if image.ndim < _STACK_DIMENSIONS:
         image, labels = image[None], labels[None]
-    ids = np.unique(labels)
-    n_objects = int((ids > 0).sum())
+    labels, n_objects = _plain_ids(labels)
     if n_objects == 0:
         raise TrainingError(f"No object is labelled in {name}.", remedy="Leave this pair out.")
     if video_axes is None:
-        video_axes = _default_video_axes(image.shape)
+        video_axes = default_video_axes(image.shape)
     return LabelledStack(
         name=name,
         group=group,
         image=stretch_contrast(image),
-        labels=labels.astype(np.int32),
+        labels=labels,
         video_axes=tuple(video_axes),
         diameter=median_diameter(labels),
         n_objects=n_objects,
     )
 
 
-def _default_video_axes(shape: tuple[int, ...]) -> tuple[int, ...]:
+def _plain_ids(labels: NDArray[np.integer]) -> tuple[NDArray[np.int32], int]:
+    """Return ids as int32, 0 for all that is no object, and their number; huge ids are numbered."""
+    ids = np.unique(labels)
+    if ids[0] < 0 or ids[-1] > _LARGEST_ID:
+        ids = ids[ids > 0]
+        numbers = np.searchsorted(ids, labels, side="right").astype(np.int32)
+        return np.where(labels > 0, numbers, np.int32(0)), len(ids)
+    return labels.astype(np.int32), int(np.count_nonzero(ids))
+
+
+def default_video_axes(shape: tuple[int, ...]) -> tuple[int, ...]:
     if shape[0] == 1:
         return ()
     return (0, 1, 2) if 2 * min(shape) >= max(shape) // 2 and min(shape) >= 32 else (0,)
@@ -138,29 +163,49 @@ def read_sources(folders: Iterable[Path | str]) -> tuple[LabelledStack, ...]:
     ------
     TrainingError
         No pair is found, a partner is missing, or shapes differ.
+    StackError
+        A file cannot be read.
     """
     stacks: list[LabelledStack] = []
-    for folder in folders:
-        for image_path in sorted(Path(folder).rglob(f"*{IMAGE_SUFFIX}")):
-            name = image_path.name.removesuffix(IMAGE_SUFFIX)
-            labels_path = image_path.with_name(name + LABELS_SUFFIX)
-            if not labels_path.exists():
-                raise TrainingError(
-                    f"{image_path.name} has no {labels_path.name} beside it.",
-                    remedy="Name pairs NAME_image.tif and NAME_labels.tif.",
-                )
-            labels = tifffile.imread(labels_path)
-            if not labels.any():
-                continue
-            image = tifffile.imread(image_path)
-            group = image_path.parent.name
-            stacks.append(make_stack(image, labels, name=f"{group}/{name}", group=group))
+    searched = [Path(folder) for folder in folders]
+    for image_path in [path for folder in searched for path in _images_below(folder)]:
+        labels = _pixels(_labels_of(image_path))
+        if not labels.any():
+            continue
+        group = image_path.resolve().parent.name
+        name = f"{group}/{image_path.stem.removesuffix(_IMAGE_ENDING)}"
+        stacks.append(make_stack(_pixels(image_path), labels, name=name, group=group))
     if not stacks:
         raise TrainingError(
-            f"No labelled pair in {', '.join(str(f) for f in folders)}.",
+            f"No labelled pair in {', '.join(str(folder) for folder in searched)}.",
             remedy="Name pairs NAME_image.tif and NAME_labels.tif.",
         )
     return tuple(stacks)
+
+
+def _images_below(folder: Path) -> list[Path]:
+    return sorted(
+        path
+        for path in folder.rglob(f"*{_IMAGE_ENDING}.*")
+        if path.suffix.lower() in _SUFFIXES and path.stem.endswith(_IMAGE_ENDING)
+    )
+
+
+def _labels_of(image_path: Path) -> Path:
+    name = image_path.stem.removesuffix(_IMAGE_ENDING) + _LABELS_ENDING
+    for suffix in (image_path.suffix, *_SUFFIXES):
+        path = image_path.with_name(name + suffix)
+        if path.exists():
+            return path
+    raise TrainingError(
+        f"{image_path.name} has no {name}{image_path.suffix} beside it.",
+        remedy="Name pairs NAME_image.tif and NAME_labels.tif.",
+    )
+
+
+def _pixels(path: Path) -> NDArray[Any]:
+    with open_stack(path) as opened:
+        return np.array(opened.data)
 
 
 def sampling_weights(stacks: Sequence[LabelledStack]) -> NDArray[np.float64]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,8 @@ from napari_sam2.errors import TrainingError
 from napari_sam2.network import Sam2
 from napari_sam2.training.auxiliary import DenseHeads
 from napari_sam2.training.recipe import Recipe
+
+_TRUNK = "image_encoder.trunk."
 
 
 @dataclass(slots=True, eq=False)
@@ -41,13 +42,24 @@ class TrainingState:
     step: int = 0
 
     @classmethod
-    def create(cls, network: Sam2, recipe: Recipe) -> TrainingState:
-        """Start from a network (which is trained in place)."""
+    def create(
+        cls, network: Sam2, recipe: Recipe, *, trunk_rate: float = 1.0
+    ) -> TrainingState:
+        """Start from a network, whose parameters that require gradients are trained in place.
+
+        Parameters
+        ----------
+        network : Sam2
+        recipe : Recipe
+            Seed and weight decay.
+        trunk_rate : float
+            Learning rate of the image encoder's trunk, relative to that of the rest.
+        """
         torch.manual_seed(recipe.seed)
         dense = DenseHeads(network.config).to(next(network.parameters()).device)
         _to_channels_last(network)
         average = copy.deepcopy(network).eval().requires_grad_(False)
-        groups = _groups((network, dense), recipe.weight_decay)
+        groups = _groups((network, dense), recipe.weight_decay, trunk_rate)
         return cls(network, dense, average, torch.optim.AdamW(groups, lr=0.0, betas=(0.9, 0.98)))
 
     def parameters(self) -> Iterator[nn.Parameter]:
@@ -67,7 +79,13 @@ class TrainingState:
                 value.copy_(theirs[name])
 
     def save(self, path: Path) -> None:
-        """Write atomically: an interrupted run finds the previous or the new state, whole."""
+        """Write atomically: an interrupted run finds the previous or the new state, whole.
+
+        Raises
+        ------
+        TrainingError
+            The file cannot be written; the previous state is still there.
+        """
         content = {
             "step": self.step,
             "network": self.network.state_dict(),
@@ -76,8 +94,16 @@ class TrainingState:
             "optimiser": self.optimiser.state_dict(),
         }
         partial = path.with_suffix(".partial")
-        torch.save(content, partial)
-        os.replace(partial, path)  # noqa: PTH105
+        try:
+            torch.save(content, partial)
+            partial.replace(path)
+        except (OSError, RuntimeError) as error:  # torch's writer raises either on a full disk
+            partial.unlink(missing_ok=True)
+            raise TrainingError(
+                f"The run's state cannot be written to {path}: {error}.",
+                safe="The state that was saved before is whole; the run goes on from there.",
+                remedy="Make space, check that the folder may be written, and train again.",
+            ) from error
 
     def load(self, path: Path) -> None:
         """Go on from a saved state.
@@ -108,13 +134,22 @@ def _to_channels_last(network: nn.Module) -> None:
             parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
 
 
-def _groups(modules: tuple[nn.Module, ...], weight_decay: float) -> list[dict[str, object]]:
-    decayed: list[nn.Parameter] = []
-    others: list[nn.Parameter] = []
+def _groups(
+    modules: tuple[nn.Module, ...], weight_decay: float, trunk_rate: float
+) -> list[dict[str, object]]:
+    """Group trained parameters by weight decay, and the trunk's apart if its rate differs."""
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {
+        (scale, decay): []
+        for scale in dict.fromkeys((1.0, trunk_rate))
+        for decay in (weight_decay, 0.0)
+    }
     for module in modules:
-        for parameter in module.parameters():
-            (decayed if parameter.ndim > 1 else others).append(parameter)
+        for name, parameter in module.named_parameters():
+            if parameter.requires_grad:
+                scale = trunk_rate if name.startswith(_TRUNK) else 1.0
+                groups[scale, weight_decay if parameter.ndim > 1 else 0.0].append(parameter)
     return [
-        {"params": decayed, "weight_decay": weight_decay},
-        {"params": others, "weight_decay": 0.0},
+        {"params": members, "weight_decay": decay, "scale": scale}
+        for (scale, decay), members in groups.items()
+        if members
     ]
