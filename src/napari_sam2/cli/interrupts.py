@@ -13,6 +13,8 @@ import typer
 INTERRUPTED_EXIT_CODE = 130
 """128 + SIGINT: what a shell expects of a command that Ctrl-C stopped."""
 
+_MESSAGE = "Stopping after this frame; Ctrl-C again drops everything."
+
 
 class Interrupt:
     """Whether Ctrl-C was pressed, and what to do at once when it is.
@@ -21,11 +23,14 @@ class Interrupt:
     ----------
     stop : callable, optional
         Called in the signal handler: sets a flag that the work looks at.
+    message : str
+        What the user is told.
     """
 
-    def __init__(self, stop: Callable[[], None] | None = None) -> None:
+    def __init__(self, stop: Callable[[], None] | None = None, message: str = _MESSAGE) -> None:
         self.happened = False
         self._stop = stop
+        self._message = message
 
     def asked(self) -> bool:
         """Whether the work should stop."""
@@ -38,11 +43,13 @@ class Interrupt:
         self.happened = True
         if self._stop is not None:
             self._stop()
-        typer.echo("\nStopping after this frame; Ctrl-C again drops everything.", err=True)
+        typer.echo(f"\n{self._message}", err=True)
 
 
 @contextmanager
-def soft_interrupt(stop: Callable[[], None] | None = None) -> Iterator[Interrupt]:
+def soft_interrupt(
+    stop: Callable[[], None] | None = None, *, message: str = _MESSAGE
+) -> Iterator[Interrupt]:
     """Turn the first Ctrl-C into a request; the second is a KeyboardInterrupt.
 
     Outside the main thread signals cannot be handled: Ctrl-C then stays as it is.
@@ -51,12 +58,14 @@ def soft_interrupt(stop: Callable[[], None] | None = None) -> Iterator[Interrupt
     ----------
     stop : callable, optional
         Called when Ctrl-C is pressed.
+    message : str
+        What the user is told then.
 
     Yields
     ------
     Interrupt
     """
-    interrupt = Interrupt(stop)
+    interrupt = Interrupt(stop, message)
     if threading.current_thread() is not threading.main_thread():
         yield interrupt
         return

@@ -18,6 +18,7 @@ from napari_sam2.cli.demo import demo
 from napari_sam2.cli.evaluate import evaluate
 from napari_sam2.cli.models import app as models_app
 from napari_sam2.cli.segment import segment
+from napari_sam2.cli.train import train
 from napari_sam2.errors import Sam2Error
 
 app = typer.Typer(
@@ -33,6 +34,7 @@ app.command("demo", short_help="Segment sample stacks, offline.")(demo)
 app.command("segment", short_help="Prompts and a stack to labels.")(segment)
 app.command("evaluate", short_help="Measure a model on labelled stacks.")(evaluate)
 app.command("benchmark", short_help="Measure the speed on this machine.")(benchmark)
+app.command("train", short_help="Fine-tune a model on your labels.")(train)
 app.add_typer(models_app, name="models")
 
 _DEBUG = "--debug"

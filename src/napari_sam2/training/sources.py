@@ -149,6 +149,7 @@ def _plain_ids(labels: NDArray[np.integer]) -> tuple[NDArray[np.int32], int]:
 
 
 def default_video_axes(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the axes of (T, Y, X) that may serve as the video axis, as `make_stack` says."""
     if shape[0] == 1:
         return ()
     return (0, 1, 2) if 2 * min(shape) >= max(shape) // 2 and min(shape) >= 32 else (0,)

@@ -12,6 +12,7 @@ from napari_sam2.training.sources import LabelledStack, default_video_axes, medi
 
 _GUARD_FROM = 10
 _MIN_SIDE = 16
+_FEWEST_INSTANCES = 4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,6 +67,22 @@ def labelled_instances(stacks: Sequence[LabelledStack]) -> int:
     return sum(
         int(np.count_nonzero(np.unique(frame))) for stack in stacks for frame in stack.labels
     )
+
+
+def check_enough(stacks: Sequence[LabelledStack]) -> None:
+    """Check that there is something to train on.
+
+    Raises
+    ------
+    TrainingError
+        There are too few objects, counted anew in every frame.
+    """
+    instances = labelled_instances(stacks)
+    if instances < _FEWEST_INSTANCES:
+        raise TrainingError(
+            f"Only {instances} labelled objects, counted in every frame, are left to train on.",
+            remedy=f"Label at least {_FEWEST_INSTANCES}; some dozens are a good start.",
+        )
 
 
 def _chosen_stacks(

@@ -42,9 +42,7 @@ class TrainingState:
     step: int = 0
 
     @classmethod
-    def create(
-        cls, network: Sam2, recipe: Recipe, *, trunk_rate: float = 1.0
-    ) -> TrainingState:
+    def create(cls, network: Sam2, recipe: Recipe, *, trunk_rate: float = 1.0) -> TrainingState:
         """Start from a network, whose parameters that require gradients are trained in place.
 
         Parameters

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 import numpy as np
 import torch
@@ -16,6 +18,28 @@ from napari_sam2.training.sources import LabelledStack
 
 _MEAN = (0.485, 0.456, 0.406)
 _DEVIATION = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOutIou:
+    """What users get on data that was not trained on: mean IoU over objects, 0..1.
+
+    Attributes
+    ----------
+    click, box : float
+        Of single frames, from one click or the tight box.
+    tracked : float
+        Of short clips from one click per object; NaN where there are no stacks.
+    """
+
+    click: float
+    box: float
+    tracked: float = math.nan
+
+    @property
+    def score(self) -> float:
+        """Return the mean of what was measured: the figure that decides."""
+        return fmean(v for v in (self.click, self.box, self.tracked) if not math.isnan(v))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

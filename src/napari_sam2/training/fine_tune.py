@@ -1,0 +1,225 @@
+"""A fine-tuning run: train, validate, keep the best weights, stop when nothing gets better."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, astuple, dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+
+from napari_sam2.checkpoints import save_network
+from napari_sam2.network import Sam2
+from napari_sam2.training.fine_tuning import TRUNK_RATE, FineTuneSettings
+from napari_sam2.training.image_losses import StepLosses
+from napari_sam2.training.journal import Record, append_record, read_records
+from napari_sam2.training.loop import JOURNAL_FILE, train
+from napari_sam2.training.parts import choose_parts
+from napari_sam2.training.sources import LabelledStack
+from napari_sam2.training.splitting import check_enough
+from napari_sam2.training.state import TrainingState
+from napari_sam2.training.validation import HeldOutIou
+
+MODEL_FILE = "model.safetensors"
+_PREFIX = "held_out_"
+
+Measure = Callable[[Sam2], HeldOutIou]
+"""Measures a network in evaluation mode on held-out data."""
+
+
+class Ending(StrEnum):
+    """Why a run, or this call of it, ended."""
+
+    STEPS = "steps"
+    PATIENCE = "patience"
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True, slots=True)
+class Validated:
+    """One validation of a run."""
+
+    step: int
+    iou: HeldOutIou
+
+
+@dataclass(frozen=True, slots=True)
+class FineTuneResult:
+    """What a run has reached.
+
+    Attributes
+    ----------
+    steps : int
+        Steps done in all.
+    before, best : Validated
+        The model that it started from, and the best one, which may be the same.
+    ending : Ending
+    model : Path
+        File of the best weights.
+    """
+
+    steps: int
+    before: Validated
+    best: Validated
+    ending: Ending
+    model: Path
+
+
+def fine_tune(
+    network: Sam2,
+    stacks: Sequence[LabelledStack],
+    settings: FineTuneSettings,
+    folder: Path,
+    measure: Measure,
+    *,
+    metadata: Mapping[str, str] | None = None,
+    bfloat16: bool = False,
+    minutes: float = math.inf,
+    stepped: Callable[[int, StepLosses], None] | None = None,
+    validated: Callable[[Validated, Validated], None] | None = None,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> FineTuneResult:
+    """Fine-tune a network on labelled stacks, going on from the state in the folder if any.
+
+    Parameters
+    ----------
+    network : Sam2
+        With trained weights; changed in place.
+    stacks : sequence of LabelledStack
+        What is trained on.
+    settings : FineTuneSettings
+    folder : Path
+        Of this run alone; holds its state, its log and `MODEL_FILE`, which is replaced whenever
+        a validation is better than all before.
+    measure : callable
+        See `Measure`.
+    metadata : mapping of str to str, optional
+        What the model file is to say about itself.
+    bfloat16 : bool
+        Compute the forward pass in bfloat16.
+    minutes : float
+        Wall-clock budget of this call.
+    stepped, cancelled
+        As in `train`.
+    validated : callable, optional
+        Told the newest validation and the best one.
+
+    Returns
+    -------
+    FineTuneResult
+
+    Raises
+    ------
+    TrainingError
+        The settings are impossible, there is too little data, or the run cannot be written.
+    CheckpointError
+        The model file cannot be written.
+    """
+    resolved = settings.resolve(network.config)
+    check_enough(stacks)
+    recipe = resolved.recipe(stacks, bfloat16=bfloat16)
+    network = with_image_size(network, resolved.image_size)
+    folder.mkdir(parents=True, exist_ok=True)
+    keeper = _BestKeeper(folder, settings.patience, metadata or {}, validated)
+    if not keeper.history:
+        iou = _rounded(measure(network.eval()))
+        append_record(folder / JOURNAL_FILE, {"step": 0, **to_record(iou)})
+        keeper.judge(network, 0, iou)
+    if keeper.gave_up():
+        return keeper.result(keeper.history[-1].step, Ending.PATIENCE)
+
+    def validate(average: Sam2) -> dict[str, float]:
+        return to_record(_rounded(measure(average)))
+
+    def judge(state: TrainingState, record: Mapping[str, float]) -> bool:
+        return keeper.judge(state.average, state.step, from_record(record))
+
+    choose_parts(network, resolved.parts)
+    state = train(
+        network,
+        tuple(stacks),
+        recipe,
+        folder,
+        minutes=minutes,
+        validate_every=settings.validate_every,
+        validation=validate,
+        judge=judge,
+        stepped=stepped,
+        cancelled=cancelled,
+        trunk_rate=TRUNK_RATE,
+    )
+    if keeper.gave_up():
+        return keeper.result(state.step, Ending.PATIENCE)
+    return keeper.result(state.step, Ending.STEPS if state.step >= recipe.steps else Ending.STOPPED)
+
+
+def with_image_size(network: Sam2, image_size: int) -> Sam2:
+    """Return the network with another side of the model input as its own."""
+    if image_size == network.config.image_size:
+        return network
+    other = Sam2(replace(network.config, image_size=image_size))
+    other.load_state_dict(network.state_dict())
+    return other.to(next(network.parameters()).device).eval()
+
+
+def to_record(iou: HeldOutIou) -> dict[str, float]:
+    """Name figures as the log does."""
+    return {_PREFIX + key: value for key, value in asdict(iou).items()}
+
+
+def from_record(record: Mapping[str, float | int | str]) -> HeldOutIou:
+    """Read figures from a record of the log."""
+    keys = [key for key in record if key.startswith(_PREFIX)]
+    return HeldOutIou(**{key.removeprefix(_PREFIX): float(record[key]) for key in keys})
+
+
+def validations(records: Sequence[Record]) -> list[Validated]:
+    """Pick the validations out of a log."""
+    return [
+        Validated(int(record["step"]), from_record(record))
+        for record in records
+        if _PREFIX + "click" in record
+    ]
+
+
+class _BestKeeper:
+    """Keeps the weights of the best validation on disk, and tells when it is no longer beaten."""
+
+    def __init__(
+        self,
+        folder: Path,
+        patience: int,
+        metadata: Mapping[str, str],
+        validated: Callable[[Validated, Validated], None] | None,
+    ) -> None:
+        self.path = folder / MODEL_FILE
+        self.history = validations(read_records(folder / JOURNAL_FILE))
+        self.patience = patience
+        self._metadata = metadata
+        self._validated = validated
+
+    @property
+    def best(self) -> Validated:
+        return max(self.history, key=lambda one: (one.iou.score, -one.step))
+
+    def gave_up(self) -> bool:
+        since = len(self.history) - 1 - self.history.index(self.best)
+        return since >= self.patience
+
+    def judge(self, network: Sam2, step: int, iou: HeldOutIou) -> bool:
+        newest = Validated(step, iou)
+        self.history = [one for one in self.history if one.step < step] + [newest]
+        if self.best is newest:
+            told = {"steps": str(step), "held_out_iou": f"{iou.score:.4f}"}
+            save_network(network, self.path, {**self._metadata, **told})
+        if self._validated is not None:
+            self._validated(newest, self.best)
+        return self.gave_up()
+
+    def result(self, steps: int, ending: Ending) -> FineTuneResult:
+        return FineTuneResult(steps, self.history[0], self.best, ending, self.path)
+
+
+def _rounded(iou: HeldOutIou) -> HeldOutIou:
+    """Round as the log does, so that a resumed run compares the same figures."""
+    return HeldOutIou(*(round(value, 6) for value in astuple(iou)))

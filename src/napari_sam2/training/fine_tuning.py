@@ -1,0 +1,189 @@
+"""What a fine-tuning run does: a user's few choices to a recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from napari_sam2.errors import TrainingError
+from napari_sam2.network import ConvTrunkConfig, Sam2Config
+from napari_sam2.training.clips import ClipSettings
+from napari_sam2.training.losses import LossWeights
+from napari_sam2.training.parts import Parts
+from napari_sam2.training.recipe import Phase, Recipe
+from napari_sam2.training.sources import LabelledStack
+
+TRUNK_RATE = 0.1
+"""Learning rate of the trunk relative to the rest: what it sees, it learnt from far more data."""
+
+_RATES = {Parts.ALL: 1e-4, Parts.DECODER: 3e-4}
+_STRIDE = 32
+_CONV_CROP = 256
+_PIXELS_PER_STEP = 4 * 256**2
+_MOST_STILLS = 8
+_SIZE_SPREAD = 1.35
+_SMALLEST = 6.0
+
+
+@dataclass(frozen=True, slots=True)
+class FineTuneSettings:
+    """A user's choices; None is decided by `resolve`.
+
+    Attributes
+    ----------
+    parts : Parts
+        What is trained.
+    steps : int
+        Optimiser steps; the learning rate falls over them.
+    image_size : int, optional
+        Side of the model input in pixels, a multiple of 32; the model's own by default.
+    crop : int, optional
+        Side of the windows of the model input that are trained on. By default 256 pixels for a
+        convolutional trunk, and the whole input for Hiera, whose positions belong to it.
+    batch : int, optional
+        Single frames per step; clips of several frames are fewer. By default about as many as
+        make four windows of 256 pixels.
+    frames : int
+        Frames of the clips that every second step tracks through; 1 trains single frames only.
+    rate : float, optional
+        Learning rate at the beginning; 1e-4 for all parts, the trunk a tenth of it, and 3e-4
+        for the decoder.
+    validate_every : int
+        Steps between validations.
+    patience : int
+        So many validations without a better figure end the run.
+    seed : int
+        Of everything random.
+    """
+
+    parts: Parts = Parts.ALL
+    steps: int = 600
+    image_size: int | None = None
+    crop: int | None = None
+    batch: int | None = None
+    frames: int = 3
+    rate: float | None = None
+    validate_every: int = 50
+    patience: int = 5
+    seed: int = 0
+
+    def resolve(self, config: Sam2Config) -> ResolvedSettings:
+        """Decide what was left open.
+
+        Raises
+        ------
+        TrainingError
+            A choice is impossible.
+        """
+        size = config.image_size if self.image_size is None else self.image_size
+        whole = not isinstance(config.trunk, ConvTrunkConfig)
+        crop = (size if whole else min(size, _CONV_CROP)) if self.crop is None else self.crop
+        rate = _RATES[self.parts] if self.rate is None else self.rate
+        for what, side in (("image size", size), ("crop", crop)):
+            if side < _STRIDE or side % _STRIDE:
+                raise _impossible(f"{what} of {side}", "Choose a multiple of 32, such as 256.")
+        if crop > size:
+            raise _impossible(f"crop of {crop} in {size}", "Crops are windows of the model input.")
+        fitting = round(_PIXELS_PER_STEP / crop**2)
+        batch = min(max(fitting, 1), _MOST_STILLS) if self.batch is None else self.batch
+        counts = {
+            "number of steps": self.steps,
+            "batch": batch,
+            "number of frames": self.frames,
+            "number of steps between validations": self.validate_every,
+            "patience": self.patience,
+        }
+        for what, count in counts.items():
+            if count < 1:
+                raise _impossible(f"{what} of {count}", "Give 1 or more.")
+        if not 0.0 < rate < 1.0:
+            raise _impossible(f"rate of {rate:g}", "Give one above 0, such as 1e-4.")
+        return ResolvedSettings(
+            self.parts, size, crop, batch, self.frames, rate, self.seed, self.steps
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedSettings:
+    """What decides every step of a run; see `FineTuneSettings`."""
+
+    parts: Parts
+    image_size: int
+    crop: int
+    batch: int
+    frames: int
+    rate: float
+    seed: int
+    steps: int
+
+    def recipe(self, stacks: Sequence[LabelledStack], *, bfloat16: bool) -> Recipe:
+        """Write the recipe for some labelled data.
+
+        Objects are shown about as large as they will be in use: a frame squashed to the model
+        input. Stills teach no object score, because whatever is prompted there is present.
+        """
+        stills = Phase(
+            "single frames",
+            steps=self.steps,
+            clips=ClipSettings(
+                size=self.crop,
+                n_objects=16,
+                diameter=typical_diameters(stacks, self.image_size, self.crop),
+                min_area=12,
+                synthetic=0.0,
+                moving=0.8,
+                look=0.5,
+            ),
+            batch=self.batch,
+            frame_size=self.image_size,
+            rate=self.rate,
+            final_rate=0.05 * self.rate,
+            warm_up=20,
+            losses=LossWeights(focal=20.0, dice=1.0, iou=1.0, object_score=0.0),
+            dense=0.0,
+            boxes=0.4,
+            masks=0.3,
+            corrections=0.3,
+        )
+        if self.frames > 1:
+            clips = replace(
+                stills,
+                name="clips",
+                clips=replace(stills.clips, n_frames=self.frames, n_objects=4),
+                batch=max(1, self.batch // 2),
+                losses=replace(stills.losses, object_score=0.2),
+                corrections=0.0,
+            )
+            stills = replace(stills, also=clips)
+        return Recipe(
+            (stills,),
+            seed=self.seed,
+            weight_decay=0.01,
+            ema_decay=0.99,
+            threads=torch.get_num_threads(),
+            bfloat16=bfloat16,
+        )
+
+
+def typical_diameters(
+    stacks: Sequence[LabelledStack], image_size: int, crop: int
+) -> tuple[float, float]:
+    """Return how large objects are in the model input, in pixels, from small to large.
+
+    The middle four fifths of the stacks' median diameters, widened by a third; no larger than
+    most of the crop.
+    """
+    in_use = [
+        stack.diameter * image_size / np.sqrt(np.prod(stack.image.shape[1:])) for stack in stacks
+    ]
+    low, high = np.percentile(in_use, [10, 90])
+    largest = 0.8 * crop
+    smallest = float(np.clip(low / _SIZE_SPREAD, _SMALLEST, largest))
+    return smallest, float(np.clip(high * _SIZE_SPREAD, smallest, largest))
+
+
+def _impossible(what: str, remedy: str) -> TrainingError:
+    return TrainingError(f"A {what} cannot be trained with.", remedy=remedy)
