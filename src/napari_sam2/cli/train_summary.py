@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
@@ -133,5 +132,4 @@ def _data(stacks: Sequence[LabelledStack]) -> DataSummary:
 
 def _iou(validated: Validated) -> IouSummary:
     iou = validated.iou
-    tracked = None if math.isnan(iou.tracked) else iou.tracked
-    return IouSummary(validated.step, iou.click, iou.box, tracked, round(iou.score, 6))
+    return IouSummary(validated.step, iou.click, iou.box, iou.tracked, round(iou.score, 6))

@@ -89,7 +89,7 @@ class HeldOutMeasure:
         return HeldOutIou(
             click=float(np.mean(clicks)),
             box=float(np.mean(boxes)),
-            tracked=float(np.mean(tracked)) if tracked else float("nan"),
+            tracked=float(np.mean(tracked)) if tracked else None,
         )
 
     def _prompted(self, network: Sam2) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

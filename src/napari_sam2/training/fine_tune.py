@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, astuple, dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -164,7 +164,7 @@ def with_image_size(network: Sam2, image_size: int) -> Sam2:
 
 def to_record(iou: HeldOutIou) -> dict[str, float]:
     """Name figures as the log does."""
-    return {_PREFIX + key: value for key, value in asdict(iou).items()}
+    return {_PREFIX + key: value for key, value in asdict(iou).items() if value is not None}
 
 
 def from_record(record: Mapping[str, float | int | str]) -> HeldOutIou:
@@ -222,4 +222,5 @@ class _BestKeeper:
 
 def _rounded(iou: HeldOutIou) -> HeldOutIou:
     """Round as the log does, so that a resumed run compares the same figures."""
-    return HeldOutIou(*(round(value, 6) for value in astuple(iou)))
+    values = {key: round(value, 6) for key, value in asdict(iou).items() if value is not None}
+    return HeldOutIou(**values)

@@ -33,10 +33,8 @@ def append_record(path: Path, record: Mapping[str, float | int | str]) -> None:
 
 
 def read_records(path: Path) -> list[Record]:
-    """Read all records of a log; a log that is not there is empty."""
-    if not path.exists():
-        return []
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
+    """Read all records of a log; a log that is not there is empty, and a cut line is none."""
+    return [json.loads(line) for line in _whole_lines(path)]
 
 
 def rewind(path: Path, step: int) -> None:
@@ -49,16 +47,24 @@ def rewind(path: Path, step: int) -> None:
     """
     if not path.exists():
         return
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-    kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
-    if kept == lines:
+    text = path.read_text(encoding="utf-8")
+    kept = "".join(line for line in _whole_lines(path) if json.loads(line)["step"] <= step)
+    if kept == text:
         return
     fresh = path.with_suffix(".new")
     try:
-        fresh.write_text("".join(kept), encoding="utf-8")
+        fresh.write_text(kept, encoding="utf-8")
         fresh.replace(path)
     except OSError as error:
         raise _unwritable(path, error) from error
+
+
+def _whole_lines(path: Path) -> list[str]:
+    """Return the lines of a log that were written to their end."""
+    if not path.exists():
+        return []
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    return [line for line in lines if line.endswith("\n")]
 
 
 def _unwritable(path: Path, error: OSError) -> TrainingError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
@@ -29,17 +28,17 @@ class HeldOutIou:
     click, box : float
         Of single frames, from one click or the tight box.
     tracked : float
-        Of short clips from one click per object; NaN where there are no stacks.
+        Of short clips from one click per object; None where there are no stacks.
     """
 
     click: float
     box: float
-    tracked: float = math.nan
+    tracked: float | None = None
 
     @property
     def score(self) -> float:
         """Return the mean of what was measured: the figure that decides."""
-        return fmean(v for v in (self.click, self.box, self.tracked) if not math.isnan(v))
+        return fmean(v for v in (self.click, self.box, self.tracked) if v is not None)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
