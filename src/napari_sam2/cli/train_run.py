@@ -7,7 +7,6 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from tqdm import tqdm
 
 from napari_sam2.checkpoints import LoadedNetwork, load_network
@@ -15,7 +14,7 @@ from napari_sam2.cli.interrupts import soft_interrupt
 from napari_sam2.cli.train_curves import write_curves
 from napari_sam2.errors import DeviceError, TrainingError
 from napari_sam2.evaluation.held_out import HeldOutMeasure
-from napari_sam2.tracking import resolve_device
+from napari_sam2.tracking import Model, resolve_device
 from napari_sam2.tracking.device import half_precision_pays, is_out_of_memory
 from napari_sam2.training import (
     FineTuneResult,
@@ -78,7 +77,7 @@ class PreparedRun:
     split: Split
     loaded: LoadedNetwork
     settings: ResolvedSettings
-    device: torch.device
+    model: Model
     resumed: bool
 
 
@@ -98,7 +97,14 @@ def prepare(order: TrainOrder) -> PreparedRun:
     every = (*split.train, *split.held_out)
     identity = RunIdentity.of(loaded.name, loaded.path, every, resolved)
     resumed = claim_folder(order.output, identity)
-    return PreparedRun(order, split, loaded, resolved, device, resumed)
+    model = Model(
+        loaded.network.to(device),
+        loaded.name,
+        device,
+        resolved.image_size,
+        half_precision_pays(device),
+    )
+    return PreparedRun(order, split, loaded, resolved, model, resumed)
 
 
 def run_training(run: PreparedRun) -> tuple[FineTuneResult, bool]:
@@ -117,15 +123,15 @@ def run_training(run: PreparedRun) -> tuple[FineTuneResult, bool]:
     Sam2Error
         The run cannot go on or cannot be written.
     """
-    order, half = run.order, half_precision_pays(run.device)
-    measure = HeldOutMeasure(run.split.held_out, run.device, half=half)
+    order, half = run.order, run.model.half
+    measure = HeldOutMeasure(run.split.held_out, half=half)
     metadata = {**run.loaded.metadata, "base": run.loaded.name, "parts": order.settings.parts.value}
     bar = tqdm(total=order.settings.steps, unit="step", disable=None)
     shown = _Shown(bar, order.output)
     with soft_interrupt(message=_STOPPING) as interrupt, bar:
         try:
             result = fine_tune(
-                run.loaded.network.to(run.device),
+                run.model.network,
                 run.split.train,
                 order.settings,
                 order.output,
@@ -203,7 +209,7 @@ def _read_split(order: TrainOrder) -> Split:
 
 def _too_large(run: PreparedRun) -> DeviceError:
     return DeviceError(
-        f"{run.device} has too little memory to train {run.loaded.name} like this.",
+        f"{run.model.device} has too little memory to train {run.loaded.name} like this.",
         safe=f"What was trained before is in {run.order.output}.",
         remedy="Give another run a smaller --batch, --crop or --image-size, --parts decoder, "
         "or --device cpu.",

@@ -63,7 +63,7 @@ def announce(run: PreparedRun) -> str:
     train, held_out = _data(run.split.train), _data(run.split.held_out)
     begin = "Going on with" if run.resumed else "Fine-tuning"
     return (
-        f"{begin} {run.loaded.name} ({chosen.parts} parts) on {run.device}: "
+        f"{begin} {run.loaded.name} ({chosen.parts} parts) on {run.model.device}: "
         f"{train.objects} objects in {train.stacks} stacks or images, measured on "
         f"{held_out.objects} in {held_out.stacks}; {chosen.batch} windows of {chosen.crop} px "
         f"of {chosen.image_size} px per step."
@@ -80,7 +80,7 @@ def summarise(
         train=_data(run.split.train),
         held_out=_data(run.split.held_out),
         base=run.loaded.name,
-        device=str(run.device),
+        device=str(run.model.device),
         parts=chosen.parts.value,
         image_size=chosen.image_size,
         crop=chosen.crop,

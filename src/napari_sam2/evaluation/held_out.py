@@ -16,8 +16,6 @@ from napari_sam2.evaluation.spread import spread
 from napari_sam2.stack import FrameStack
 
 if TYPE_CHECKING:
-    import torch
-
     from napari_sam2.network import Sam2
     from napari_sam2.tracking import Model
     from napari_sam2.training import HeldOutIou, LabelledStack
@@ -49,8 +47,6 @@ class HeldOutMeasure:
     ----------
     stacks : sequence of LabelledStack
         The held-out data.
-    device : torch.device
-        Where the network is.
     half : bool
         Compute in bfloat16.
     limits : HeldOutLimits, optional
@@ -59,13 +55,12 @@ class HeldOutMeasure:
     def __init__(
         self,
         stacks: Sequence[LabelledStack],
-        device: torch.device,
         *,
         half: bool = False,
         limits: HeldOutLimits | None = None,
     ) -> None:
         self.limits = limits or HeldOutLimits()
-        self._device, self._half = device, half
+        self._half = half
         labelled = [
             (stack, frame)
             for stack in stacks
@@ -82,7 +77,8 @@ class HeldOutMeasure:
         from napari_sam2.training import HeldOutIou
 
         size = network.config.image_size
-        model = Model(network, "in training", self._device, size, self._half)
+        device = next(network.parameters()).device
+        model = Model(network, "in training", device, size, self._half)
         with model.precision():
             clicks, boxes = self._prompted(network)
         tracked = [iou for clip in self.clips for iou in self._tracked(model, *clip)]
