@@ -7,7 +7,6 @@ import pytest
 from napari_sam2.errors import TrainingError
 from napari_sam2.network import BUNDLED_CONFIG, OFFICIAL_CONFIGS
 from napari_sam2.training import FineTuneSettings, Parts
-from napari_sam2.training.fine_tuning import typical_diameters
 
 OFFICIAL = OFFICIAL_CONFIGS["sam2.1-tiny"]
 
@@ -65,6 +64,19 @@ def test_single_frames_only(stacks):
 
 def test_objects_are_trained_at_the_size_of_use(stacks):
     still = stacks[0]
-    low, high = typical_diameters([still], 2 * still.image.shape[1], 256)
-    assert low < 2 * still.diameter < high < 3 * still.diameter
-    assert typical_diameters([still], 10_000, 64)[1] <= 64
+
+    def diameters(config, **settings):
+        recipe = FineTuneSettings(**settings).resolve(config).recipe([still], bfloat16=False)
+        return recipe.phases[0].clips.diameter
+
+    low, high = diameters(BUNDLED_CONFIG, image_size=192)
+    assert low < 192 / 96 * still.diameter < high < 3 * still.diameter
+    assert diameters(BUNDLED_CONFIG, image_size=2048, crop=64)[1] <= 64
+    windows = replace(BUNDLED_CONFIG, object_windows=True)
+    low, high = diameters(windows, image_size=192)
+    assert low < still.diameter < 192 / 3 < high
+
+
+def test_models_of_windows_are_trained_on_whole_windows():
+    windows = replace(BUNDLED_CONFIG, object_windows=True)
+    assert FineTuneSettings(image_size=320).resolve(windows).crop == 320

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_sam2.evaluation.options import EvaluationOptions, PromptFrame, PromptKind
+from napari_sam2.evaluation.options import (
+    EvaluationOptions,
+    OverlapRule,
+    PromptFrame,
+    PromptKind,
+)
 from napari_sam2.evaluation.prompting import choose_prompts
 from napari_sam2.evaluation.protocol import score_stack
 from napari_sam2.evaluation.spread import spread
@@ -19,6 +25,8 @@ if TYPE_CHECKING:
     from napari_sam2.network import Sam2
     from napari_sam2.tracking import Model
     from napari_sam2.training import HeldOutIou, LabelledStack
+
+_Clip = tuple[NDArray[np.uint8], NDArray[np.int32]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +42,7 @@ class HeldOutLimits:
     """
 
     frames: int = 8
-    objects: int = 24
+    objects: int = 12
     clips: int = 2
     clip_frames: int = 6
     clip_objects: int = 4
@@ -42,6 +50,8 @@ class HeldOutLimits:
 
 class HeldOutMeasure:
     """Measures a network: one click and one box in single frames, tracking through short clips.
+
+    All of it through sessions, so that the figures are those of use.
 
     Parameters
     ----------
@@ -62,10 +72,9 @@ class HeldOutMeasure:
         self.limits = limits or HeldOutLimits()
         self._half = half
         labelled = [
-            (stack, frame)
+            (stack.image[frame : frame + 1], stack.labels[frame : frame + 1])
             for stack in stacks
-            for frame, labels in enumerate(stack.labels)
-            if labels.any()
+            for frame in np.flatnonzero(stack.labels.any(axis=(1, 2))).tolist()
         ]
         self.frames = spread(labelled, self.limits.frames)
         movies = [stack for stack in stacks if len(stack.image) > 1]
@@ -79,38 +88,30 @@ class HeldOutMeasure:
         size = network.config.image_size
         device = next(network.parameters()).device
         model = Model(network, "in training", device, size, self._half)
-        with model.precision():
-            clicks, boxes = self._prompted(network)
-        tracked = [iou for clip in self.clips for iou in self._tracked(model, *clip)]
-        return HeldOutIou(
-            click=float(np.mean(clicks)),
-            box=float(np.mean(boxes)),
-            tracked=float(np.mean(tracked)) if tracked else None,
-        )
+        single = (self.limits.objects, OverlapRule.KEEP)
+        clicks = self._scores(model, self.frames, PromptKind.POINT, *single)
+        boxes = self._scores(model, self.frames, PromptKind.BOX, *single)
+        many = (self.limits.clip_objects, OverlapRule.AUTO)
+        tracked = self._scores(model, self.clips, PromptKind.POINT, *many)
+        return HeldOutIou(fmean(clicks), fmean(boxes), fmean(tracked) if tracked else None)
 
-    def _prompted(self, network: Sam2) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        from napari_sam2.training import encode_frame, prompted_ious
-
-        clicks, boxes = [], []
-        for stack, frame in self.frames:
-            labels = stack.labels[frame]
-            ids = spread(np.unique(labels[labels > 0]).tolist(), self.limits.objects)
-            encoded = encode_frame(network, stack.image[frame])
-            clicks.append(prompted_ious(network, encoded, labels, ids))
-            boxes.append(prompted_ious(network, encoded, labels, ids, boxes=True))
-        return np.concatenate(clicks), np.concatenate(boxes)
-
-    def _tracked(
-        self, model: Model, image: NDArray[np.uint8], truth: NDArray[np.int32]
+    def _scores(
+        self,
+        model: Model,
+        clips: Sequence[_Clip],
+        kind: PromptKind,
+        most: int,
+        overlap: OverlapRule,
     ) -> list[float]:
-        options = EvaluationOptions(
-            PromptKind.POINT, PromptFrame.FIRST, max_objects=self.limits.clip_objects
-        )
-        prompts = choose_prompts(truth, options)
-        scores = score_stack(FrameStack(image, 0), truth, prompts, model, options)
-        return [score.iou for score in scores or ()]
+        options = EvaluationOptions(kind, PromptFrame.FIRST, overlap, most)
+        ious: list[float] = []
+        for image, truth in clips:
+            prompts = choose_prompts(truth, options)
+            scores = score_stack(FrameStack(image, 0), truth, prompts, model, options)
+            ious += [score.iou for score in scores or ()]
+        return ious
 
-    def _fullest(self, stack: LabelledStack) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+    def _fullest(self, stack: LabelledStack) -> _Clip:
         """Cut out the clip that holds the most labelled pixels."""
         length = min(len(stack.image), self.limits.clip_frames)
         filled = np.count_nonzero(stack.labels, axis=(1, 2))

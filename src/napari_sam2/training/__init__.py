@@ -14,6 +14,7 @@ from napari_sam2.training.fine_tune import (
     validations,
 )
 from napari_sam2.training.fine_tuning import FineTuneSettings, ResolvedSettings
+from napari_sam2.training.held_out import HeldOutIou, Measure
 from napari_sam2.training.image_losses import StepLosses
 from napari_sam2.training.initialisation import LocalityPrior, initialise_locality
 from napari_sam2.training.journal import read_records
@@ -25,13 +26,7 @@ from napari_sam2.training.run_identity import RunIdentity, claim_folder
 from napari_sam2.training.sources import LabelledStack, make_stack, read_sources
 from napari_sam2.training.splitting import Split, check_enough, labelled_instances, split_stacks
 from napari_sam2.training.state import TrainingState
-from napari_sam2.training.validation import (
-    HeldOutIou,
-    encode_frame,
-    mean_iou,
-    one_prompt_ious,
-    prompted_ious,
-)
+from napari_sam2.training.validation import mean_iou, one_prompt_ious
 
 __all__ = [
     "ClipBatch",
@@ -45,6 +40,7 @@ __all__ = [
     "LabelledStack",
     "LocalityPrior",
     "LossWeights",
+    "Measure",
     "Parts",
     "Phase",
     "Recipe",
@@ -58,7 +54,6 @@ __all__ = [
     "Window",
     "check_enough",
     "claim_folder",
-    "encode_frame",
     "export_run",
     "fine_tune",
     "initialise_locality",
@@ -66,7 +61,6 @@ __all__ = [
     "make_stack",
     "mean_iou",
     "one_prompt_ious",
-    "prompted_ious",
     "read_records",
     "read_sources",
     "split_stacks",

@@ -11,6 +11,7 @@ from pathlib import Path
 from napari_sam2.checkpoints import save_network
 from napari_sam2.network import Sam2
 from napari_sam2.training.fine_tuning import TRUNK_RATE, FineTuneSettings
+from napari_sam2.training.held_out import HeldOutIou, Measure
 from napari_sam2.training.image_losses import StepLosses
 from napari_sam2.training.journal import Record, append_record, read_records
 from napari_sam2.training.loop import JOURNAL_FILE, train
@@ -18,13 +19,9 @@ from napari_sam2.training.parts import choose_parts
 from napari_sam2.training.sources import LabelledStack
 from napari_sam2.training.splitting import check_enough
 from napari_sam2.training.state import TrainingState
-from napari_sam2.training.validation import HeldOutIou
 
 MODEL_FILE = "model.safetensors"
 _PREFIX = "held_out_"
-
-Measure = Callable[[Sam2], HeldOutIou]
-"""Measures a network in evaluation mode on held-out data."""
 
 
 class Ending(StrEnum):

@@ -26,6 +26,8 @@ _PIXELS_PER_STEP = 4 * 256**2
 _MOST_STILLS = 8
 _SIZE_SPREAD = 1.35
 _SMALLEST = 6.0
+_MOST_OF_CROP = 0.8
+_WINDOW_RATIOS = (4.5, 2.2)  # sides of a window over the extent of its object
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,8 @@ class FineTuneSettings:
         Side of the model input in pixels, a multiple of 32; the model's own by default.
     crop : int, optional
         Side of the windows of the model input that are trained on. By default 256 pixels for a
-        convolutional trunk, and the whole input for Hiera, whose positions belong to it.
+        convolutional trunk that sees whole frames, else all of it: the positions of Hiera belong
+        to the whole input, and a model that sees objects in windows has small inputs anyway.
     batch : int, optional
         Single frames per step; clips of several frames are fewer. By default about as many as
         make four windows of 256 pixels.
@@ -79,7 +82,7 @@ class FineTuneSettings:
             A choice is impossible.
         """
         size = config.image_size if self.image_size is None else self.image_size
-        whole = not isinstance(config.trunk, ConvTrunkConfig)
+        whole = config.object_windows or not isinstance(config.trunk, ConvTrunkConfig)
         crop = (size if whole else min(size, _CONV_CROP)) if self.crop is None else self.crop
         rate = _RATES[self.parts] if self.rate is None else self.rate
         for what, side in (("image size", size), ("crop", crop)):
@@ -102,13 +105,21 @@ class FineTuneSettings:
         if not 0.0 < rate < 1.0:
             raise _impossible(f"rate of {rate:g}", "Give one above 0, such as 1e-4.")
         return ResolvedSettings(
-            self.parts, size, crop, batch, self.frames, rate, self.seed, self.steps
+            self.parts,
+            size,
+            crop,
+            batch,
+            self.frames,
+            rate,
+            self.seed,
+            self.steps,
+            config.object_windows,
         )
 
 
 @dataclass(frozen=True, slots=True)
 class ResolvedSettings:
-    """What decides every step of a run; see `FineTuneSettings`."""
+    """What decides every step of a run; see `FineTuneSettings` and `Sam2Config`."""
 
     parts: Parts
     image_size: int
@@ -118,12 +129,13 @@ class ResolvedSettings:
     rate: float
     seed: int
     steps: int
+    object_windows: bool
 
     def recipe(self, stacks: Sequence[LabelledStack], *, bfloat16: bool) -> Recipe:
         """Write the recipe for some labelled data.
 
-        Objects are shown about as large as they will be in use: a frame squashed to the model
-        input. Stills teach no object score, because whatever is prompted there is present.
+        Objects are shown about as large as they will be in use. Stills teach no object score,
+        because whatever is prompted there is present.
         """
         stills = Phase(
             "single frames",
@@ -131,7 +143,7 @@ class ResolvedSettings:
             clips=ClipSettings(
                 size=self.crop,
                 n_objects=16,
-                diameter=typical_diameters(stacks, self.image_size, self.crop),
+                diameter=self._diameters(stacks),
                 min_area=12,
                 synthetic=0.0,
                 moving=0.8,
@@ -147,6 +159,7 @@ class ResolvedSettings:
             boxes=0.4,
             masks=0.3,
             corrections=0.3,
+            rounds=2,
         )
         if self.frames > 1:
             clips = replace(
@@ -155,7 +168,7 @@ class ResolvedSettings:
                 clips=replace(stills.clips, n_frames=self.frames, n_objects=4),
                 batch=max(1, self.batch // 2),
                 losses=replace(stills.losses, object_score=0.2),
-                corrections=0.0,
+                corrections=0.2,
             )
             stills = replace(stills, also=clips)
         return Recipe(
@@ -167,22 +180,35 @@ class ResolvedSettings:
             bfloat16=bfloat16,
         )
 
+    def _diameters(self, stacks: Sequence[LabelledStack]) -> tuple[float, float]:
+        in_use = diameters_in_windows if self.object_windows else diameters_in_frames
+        largest = _MOST_OF_CROP * self.crop
+        low, high = in_use(stacks, self.image_size)
+        low = float(np.clip(low, _SMALLEST, largest))
+        return low, float(np.clip(high, low, largest))
 
-def typical_diameters(
-    stacks: Sequence[LabelledStack], image_size: int, crop: int
-) -> tuple[float, float]:
-    """Return how large objects are in the model input, in pixels, from small to large.
 
-    The middle four fifths of the stacks' median diameters, widened by a third; no larger than
-    most of the crop.
+def diameters_in_frames(stacks: Sequence[LabelledStack], image_size: int) -> tuple[float, float]:
+    """Return how large objects are in frames squashed to the model input, from small to large.
+
+    The middle four fifths of the stacks' median diameters, widened by a third; in pixels.
     """
     in_use = [
         stack.diameter * image_size / np.sqrt(np.prod(stack.image.shape[1:])) for stack in stacks
     ]
     low, high = np.percentile(in_use, [10, 90])
-    largest = 0.8 * crop
-    smallest = float(np.clip(low / _SIZE_SPREAD, _SMALLEST, largest))
-    return smallest, float(np.clip(high * _SIZE_SPREAD, smallest, largest))
+    return float(low) / _SIZE_SPREAD, float(high) * _SIZE_SPREAD
+
+
+def diameters_in_windows(stacks: Sequence[LabelledStack], image_size: int) -> tuple[float, float]:
+    """Return how large objects are in windows that follow them, from small to large, in pixels.
+
+    The first look at a clicked object is at the frame's own scale, later ones at a scale that
+    leaves it room to move.
+    """
+    smallest = min(stack.diameter for stack in stacks) / _SIZE_SPREAD
+    low, high = (image_size / ratio for ratio in _WINDOW_RATIOS)
+    return min(smallest, low), high
 
 
 def _impossible(what: str, remedy: str) -> TrainingError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from napari_sam2.errors import TrainingError
@@ -53,7 +53,8 @@ class RunIdentity:
         """Describe a run that is about to start."""
         with weights.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-        chosen = {key: value for key, value in asdict(settings).items() if key != "steps"}
+        known = {field.name for field in fields(cls)}
+        chosen = {key: value for key, value in asdict(settings).items() if key in known}
         return cls(model, digest, _hash_of(stacks), **{**chosen, "parts": str(settings.parts)})
 
 
