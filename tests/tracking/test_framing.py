@@ -41,6 +41,22 @@ def test_the_scale_changes_with_the_object():
     assert grown.height == 150
 
 
+def test_a_shrinking_mask_draws_no_window_after_it():
+    decided = Sighting(Place((100, 100), 30), FRAMING.around(Place((100, 100), 30)))
+    shrunk = Sighting(Place((104, 100), 4), decided.window)
+    window = FRAMING.following(shrunk, decided)
+    assert window.height == decided.window.height
+    assert window.holds([(104, 100)])
+
+
+def test_windows_grow_a_little_at_a_time_and_come_back():
+    decided = Sighting(Place((100, 100), 20), FRAMING.around(Place((100, 100), 20)))
+    leaked = FRAMING.following(Sighting(Place((100, 100), 90), decided.window), decided)
+    assert decided.window.height < leaked.height < 1.4 * decided.window.height
+    back = FRAMING.following(Sighting(Place((100, 100), 12), leaked), decided)
+    assert back.height == decided.window.height
+
+
 @given(PLACES, st.lists(st.tuples(st.floats(0, 199), st.floats(0, 299)), min_size=1, max_size=4))
 @settings(max_examples=100, deadline=None)
 def test_a_window_is_enlarged_to_hold_clicks(place, points):

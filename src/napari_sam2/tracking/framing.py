@@ -16,6 +16,7 @@ from napari_sam2.tracking.window import Place, Sighting, Window
 
 _RATIO = 3.0  # side of a window over the extent of its object: room to move, and surroundings
 _LEAST, _MOST = 2.2, 4.5  # a window is kept while the ratio stays between these
+_GROWTH = 1.3  # of a window's side from frame to frame, at most
 _SMALLEST = 24  # pixels: enlarging fewer shows nothing more
 _MARGIN = 0.05
 
@@ -54,9 +55,20 @@ class Framing:
             return self._square(place.centre, before.height)
         return self._square(place.centre, _RATIO * place.extent)
 
-    def following(self, seen: Sighting | None) -> Window:
-        """Return the window for an object that was seen so in the frame before."""
-        return self.whole if seen is None else self.around(seen.place, seen.window)
+    def following(self, seen: Sighting | None, decided: Sighting | None = None) -> Window:
+        """Return the window for an object that was seen so in the frame before.
+
+        It comes no closer than where the user decided about the object: a mask that shrinks by
+        mistake would otherwise draw the window after it. It grows a little at a time.
+        """
+        if not self.follows or seen is None:
+            return self.whole
+        if self.fits(seen.place, seen.window):
+            return self.around(seen.place, seen.window)
+        side = min(_RATIO * seen.place.extent, _GROWTH * seen.window.height)
+        if decided is not None:
+            side = max(side, decided.window.height)
+        return self._square(seen.place.centre, side)
 
     def of_mask(self, mask: NDArray[np.bool_]) -> Window:
         """Return the window for an object whose mask (Y, X) is known."""

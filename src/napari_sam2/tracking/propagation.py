@@ -100,9 +100,8 @@ class Propagator:
             recent = track.recent(frame, step)
             recalled = self.recall(frame, track, recent)
             seen = track.expected(frame, recent)
-            groups[recalled.layout].append(
-                Pursuit(track.object_id, recent, recalled, self._framing.following(seen), seen)
-            )
+            window = self._framing.following(seen, track.expected(frame))
+            groups[recalled.layout].append(Pursuit(track.object_id, recent, recalled, window, seen))
         found: dict[int, ObjectPrediction] = {}
         for group in groups.values():
             for chunk, predictions, memories in self._chunks(frame, group):
