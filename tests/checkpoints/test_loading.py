@@ -111,6 +111,13 @@ def test_weights_that_are_not_finite_are_not_saved(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_saved_models_are_for_whom_the_umask_lets(tmp_path: Path, network: Sam2) -> None:
+    save_network(network, tmp_path / "model.safetensors")
+    (tmp_path / "plain").touch()
+    modes = [(tmp_path / name).stat().st_mode for name in ("model.safetensors", "plain")]
+    assert modes[0] == modes[1]
+
+
 def test_saving_into_no_folder(tmp_path: Path, network: Sam2) -> None:
     with pytest.raises(CheckpointError, match="cannot be written"):
         save_network(network, tmp_path / "none" / "mine.safetensors")

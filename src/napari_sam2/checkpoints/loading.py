@@ -109,7 +109,11 @@ def save_network(
     texts = {**(metadata or {}), CONFIG_KEY: config_to_json(network.config)}
     fresh = path.with_name(path.name + ".new")
     try:
+        # safetensors makes files that only their owner may read: the user's umask decides instead.
+        fresh.touch()
+        mode = fresh.stat().st_mode
         safetensors.torch.save_file(tensors, fresh, metadata=texts)
+        fresh.chmod(mode)
         fresh.replace(path)
     except (OSError, safetensors.SafetensorError) as error:
         fresh.unlink(missing_ok=True)

@@ -18,7 +18,7 @@ _IMAGE_ENDING = "_image"
 _LABELS_ENDING = "_labels"
 _STACK_DIMENSIONS = 3
 _COLOURS = (3, 4)
-_LARGEST_ID = 2**24
+_LARGEST_ID = 2**16
 _GROUP_POWER = 0.15  # a set of a thousand times as many objects is drawn three times as often
 
 
