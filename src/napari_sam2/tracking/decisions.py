@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -17,8 +16,9 @@ from napari_sam2.tracking.image_input import mask_to_input
 from napari_sam2.tracking.memory import RecentMemory
 from napari_sam2.tracking.model import Model
 from napari_sam2.tracking.object_track import ObjectTrack
-from napari_sam2.tracking.prediction import ABSENT_LOGIT, Conditioning, ObjectPrediction
+from napari_sam2.tracking.prediction import Conditioning, ObjectPrediction
 from napari_sam2.tracking.prompting import (
+    absent_prediction,
     drawn_logits,
     predict_drawn,
     predict_points,
@@ -106,19 +106,15 @@ class Decider:
 
         `seen`: where it was in the nearest frame.
         """
-        prediction = self._drawn(frame, mask) if mask.any() else self._absent(seen)
+        if mask.any():
+            prediction = self._drawn(frame, mask)
+        else:
+            prediction = absent_prediction(self._model, self._framing.following(seen))
         return Conditioning(frame, prediction, mask, corrects=True, drawn=True)
 
     def _drawn(self, frame: int, mask: NDArray[np.bool_]) -> ObjectPrediction:
         window = self._framing.of_mask(mask)
         return predict_drawn(self._model, self._cache.get(frame, [window]), mask, window)
-
-    def _absent(self, seen: Sighting | None) -> ObjectPrediction:
-        quarter = self._model.image_size // 4
-        logits = torch.full((quarter, quarter), ABSENT_LOGIT, device=self._model.device)
-        pointer = self._model.network.no_obj_ptr[0].float()
-        window = self._framing.following(seen)
-        return ObjectPrediction(logits, iou=1.0, presence=0.0, pointer=pointer, window=window)
 
     def _start(
         self,

@@ -85,6 +85,10 @@ class ObjectTrack:
             self.absent_run = 0
         return recent
 
+    def distance_to_decision(self, frame: int) -> int:
+        """Return how many frames away the nearest conditioning frame is."""
+        return min((abs(frame - decided) for decided in self.conditioning), default=len(self.done))
+
     def expected(self, frame: int, recent: RecentMemory | None = None) -> Sighting | None:
         """Return where the object was seen in the nearest frame that says so, if any does."""
         seen = [

@@ -121,6 +121,14 @@ def seen_from(logits: Tensor, window: Window, other: Window) -> Tensor:
     return F.grid_sample(shifted, grid, align_corners=False)[0, 0] - _OUTSIDE
 
 
+def absent_prediction(model: Model, window: Window) -> ObjectPrediction:
+    """Say that an object is not there."""
+    quarter = model.image_size // 4
+    logits = torch.full((quarter, quarter), ABSENT_LOGIT, device=model.device)
+    pointer = model.network.no_obj_ptr[0].float()
+    return ObjectPrediction(logits, iou=1.0, presence=0.0, pointer=pointer, window=window)
+
+
 def drawn_logits(drawn: Tensor) -> Tensor:
     """Turn a mask (1, 1, S, S) of 0 and 1 into logits (S / 4, S / 4)."""
     quarter = drawn.shape[-1] // 4

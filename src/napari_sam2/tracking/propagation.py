@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 import torch
@@ -24,7 +25,7 @@ from napari_sam2.tracking.memory import (
 from napari_sam2.tracking.model import Model
 from napari_sam2.tracking.object_track import ObjectTrack
 from napari_sam2.tracking.prediction import ObjectPrediction
-from napari_sam2.tracking.prompting import encode_memory, split_prediction
+from napari_sam2.tracking.prompting import absent_prediction, encode_memory, split_prediction
 from napari_sam2.tracking.settings import TrackingSettings
 from napari_sam2.tracking.window import Sighting, Window
 
@@ -81,9 +82,23 @@ class Propagator:
         self._max_pointers = min(n_frames, model.config.max_pointers)
 
     def track(
-        self, frame: int, tracks: Sequence[ObjectTrack], step: int
+        self,
+        frame: int,
+        tracks: Sequence[ObjectTrack],
+        step: int,
+        strays: Callable[[Mapping[int, ObjectPrediction]], Set[int]],
     ) -> dict[int, ObjectPrediction]:
         """Predict every object in `frame` and remember it there.
+
+        Parameters
+        ----------
+        frame : int
+        tracks : sequence of ObjectTrack
+        step : int
+            1 forward, -1 backward.
+        strays : callable
+            Tells from all predictions of the frame which objects follow another one: these are
+            absent.
 
         Returns
         -------
@@ -103,12 +118,19 @@ class Propagator:
             window = self._framing.following(seen, track.expected(frame))
             groups[recalled.layout].append(Pursuit(track.object_id, recent, recalled, window, seen))
         found: dict[int, ObjectPrediction] = {}
+        remembered: dict[int, Tensor] = {}
         for group in groups.values():
             for chunk, predictions, memories in self._chunks(frame, group):
                 for pursuit, prediction, tokens in zip(chunk, predictions, memories, strict=True):
-                    seen = prediction.sighting or pursuit.seen
-                    pursuit.recent.append(FrameMemory(frame, tokens, prediction.pointer, seen))
                     found[pursuit.object_id] = prediction
+                    remembered[pursuit.object_id] = tokens
+        for object_id in strays(found):
+            found[object_id] = absent_prediction(self._model, found[object_id].window)
+            remembered[object_id] = self._remember(frame, found[object_id], decided=False)
+        for pursuit in itertools.chain.from_iterable(groups.values()):
+            prediction, tokens = found[pursuit.object_id], remembered[pursuit.object_id]
+            seen = prediction.sighting or pursuit.seen
+            pursuit.recent.append(FrameMemory(frame, tokens, prediction.pointer, seen))
         return found
 
     def recall(
@@ -157,11 +179,14 @@ class Propagator:
         kept = track.conditioning_memory
         if frame not in kept:
             prediction = track.conditioning[frame].prediction
-            features = self._cache.get(frame, [prediction.window])
-            tokens = encode_memory(self._model, features, [prediction], decided=True)
-            kept[frame] = FrameMemory(frame, tokens[0], prediction.pointer)
+            tokens = self._remember(frame, prediction, decided=True)
+            kept[frame] = FrameMemory(frame, tokens, prediction.pointer)
         kept.move_to_end(frame)
         return kept[frame]
+
+    def _remember(self, frame: int, prediction: ObjectPrediction, decided: bool) -> Tensor:
+        features = self._cache.get(frame, [prediction.window])
+        return encode_memory(self._model, features, [prediction], decided)[0]
 
     def _chunks(
         self, frame: int, group: list[Pursuit]

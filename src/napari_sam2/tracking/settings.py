@@ -39,6 +39,9 @@ class TrackingSettings:
     clicked_part : bool
         In a clicked frame keep only the connected parts that were clicked; the rest is mostly
         look-alike neighbours. Logits and memories stay as the network gave them.
+    exclusive : bool
+        Where two objects follow the same thing, the one whose decided frames lie farther away is
+        absent, so that it cannot go on as its neighbour. Not where overlaps are allowed.
     absent_limit : int or None
         Stop following an object after so many frames in a row without it. None never stops, so
         that the object is found again whenever it returns.
@@ -56,6 +59,7 @@ class TrackingSettings:
     max_hole: int = 64
     min_island: int = 16
     clicked_part: bool = True
+    exclusive: bool = True
     absent_limit: int | None = None
     max_conditioning: int | None = 8
     cached_frames: int = 16

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -19,9 +20,11 @@ from napari_sam2.tracking.feature_cache import FeatureCache
 from napari_sam2.tracking.framing import Framing
 from napari_sam2.tracking.model import Model
 from napari_sam2.tracking.object_track import ObjectTrack
+from napari_sam2.tracking.prediction import ObjectPrediction
 from napari_sam2.tracking.prompting import is_ambiguous
 from napari_sam2.tracking.propagation import Propagator
 from napari_sam2.tracking.publishing import Publisher, merge
+from napari_sam2.tracking.rivals import find_strays
 from napari_sam2.tracking.schedule import Schedule
 from napari_sam2.tracking.settings import TrackingSettings, View
 from napari_sam2.types import FrameMasks
@@ -51,6 +54,7 @@ class Tracker:
         self._model = model
         self._n_frames = stack.n_frames
         self._absent_limit = settings.absent_limit
+        self._exclusive = settings.exclusive and not settings.overlap
         self._publisher = publisher
         framing = Framing(stack.frame_shape, model.image_size, follows_objects(model, settings))
         self._cache = FeatureCache(
@@ -174,7 +178,9 @@ class Tracker:
         parts = [self._publisher.given(t.object_id, t.conditioning[frame]) for t in given]
         if tracked:
             with self._computing():
-                predictions = self._propagator.track(frame, tracked, schedule.step)
+                predictions = self._propagator.track(
+                    frame, tracked, schedule.step, partial(self._strays, frame)
+                )
             parts.append(self._publisher.tracked(frame, predictions))
             for track in tracked:
                 track.done[frame] = track.written[frame] = True
@@ -184,6 +190,18 @@ class Tracker:
     def _add(self, object_id: int) -> ObjectTrack:
         self.tracks[object_id] = ObjectTrack(object_id, self._n_frames, self._model.config)
         return self.tracks[object_id]
+
+    def _strays(self, frame: int, predictions: Mapping[int, ObjectPrediction]) -> set[int]:
+        """Return which predicted objects follow another one; free what earlier strays hold."""
+        if not self._exclusive:
+            return set()
+        labels = self._publisher.volume.frame(frame)
+        occupied = np.where(np.isin(labels, list(predictions)), 0, labels)
+        distances = {i: track.distance_to_decision(frame) for i, track in self.tracks.items()}
+        strays = find_strays(predictions, occupied, distances)
+        for object_id in strays - predictions.keys():
+            self._publisher.erase(frame, object_id)
+        return strays & predictions.keys()
 
     def _watch(self, track: ObjectTrack, frame: int, present: bool, schedule: Schedule) -> None:
         """Stop following an object that has been absent for too long."""

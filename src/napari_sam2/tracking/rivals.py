@@ -1,0 +1,110 @@
+"""Two objects that follow the same thing: one of them has lost its own.
+
+Where an object ends, its look-alike neighbour is the best match that is left. If that neighbour
+is an object too, both masks coincide, and it is known who is wrong: the one whose last decision of
+the user lies farther away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_sam2.network import upsample_masks
+from napari_sam2.tracking.prediction import ObjectPrediction
+
+_SAME = 0.5  # IoU above which two masks are the same thing
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Claim:
+    """Pixels of a frame that an object takes for itself.
+
+    Attributes
+    ----------
+    object_id : int
+    distance : int
+        Frames to the nearest one that the user decided; the nearer, the more the claim counts.
+    inside : (slice, slice)
+        The part of the frame that holds the mask.
+    mask : ndarray of bool, shape of that part
+    score : float
+        Decides between claims of equal distance.
+    """
+
+    object_id: int
+    distance: int
+    inside: tuple[slice, slice]
+    mask: NDArray[np.bool_]
+    score: float = 1.0
+
+
+def find_strays(
+    predictions: Mapping[int, ObjectPrediction],
+    occupied: NDArray[np.integer],
+    distances: Mapping[int, int],
+) -> set[int]:
+    """Find the objects that follow what belongs to another one.
+
+    Parameters
+    ----------
+    predictions : mapping of int to ObjectPrediction
+        By object id, all in one frame.
+    occupied : ndarray of int, shape (Y, X)
+        Labels of objects that are not predicted along.
+    distances : mapping of int to int
+        Frames to each object's nearest decided frame; objects without one count as decided.
+
+    Returns
+    -------
+    set of int
+        Ids, predicted or not, whose mask is mostly that of an object decided nearer by (IoU above
+        a half).
+    """
+    shape = (occupied.shape[0], occupied.shape[1])
+    claims = [
+        _predicted(object_id, prediction, distances.get(object_id, 0), shape)
+        for object_id, prediction in predictions.items()
+        if prediction.present
+    ]
+    met = {owner for claim in claims for owner in np.unique(occupied[claim.inside][claim.mask])}
+    whole = (slice(0, shape[0]), slice(0, shape[1]))
+    claims += [
+        Claim(int(owner), distances.get(int(owner), 0), whole, occupied == owner)
+        for owner in met
+        if owner > 0
+    ]
+    claims.sort(key=lambda claim: (claim.distance, -claim.score, claim.object_id))
+    return _judged(claims, shape)
+
+
+def _judged(claims: list[Claim], shape: tuple[int, int]) -> set[int]:
+    claimed = np.zeros(shape, dtype=np.int64)
+    areas: dict[int, int] = {}
+    strays: set[int] = set()
+    for claim in claims:
+        held = claimed[claim.inside]
+        owners, shared = np.unique(held[claim.mask], return_counts=True)
+        area = int(claim.mask.sum())
+        if any(
+            owner and common > _SAME * (areas[owner] + area - common)
+            for owner, common in zip(owners.tolist(), shared.tolist(), strict=True)
+        ):
+            strays.add(claim.object_id)
+            continue
+        free = claim.mask & (held == 0)
+        held[free] = claim.object_id
+        areas[claim.object_id] = int(free.sum())
+    return strays
+
+
+def _predicted(
+    object_id: int, prediction: ObjectPrediction, distance: int, shape: tuple[int, int]
+) -> Claim:
+    window = prediction.window
+    high = upsample_masks(prediction.logits[None, None], window.height, window.width)[0, 0]
+    mask = (high[window.part(shape)] > 0).cpu().numpy()
+    return Claim(object_id, distance, window.inside(shape), mask, prediction.score)
