@@ -36,6 +36,9 @@ def tiny_network(object_score: float = 4.0) -> Sam2:
         for parameter in network.parameters():
             fan = parameter[0].numel() if parameter.ndim > 1 else 1
             parameter.copy_(torch.randn(parameter.shape, generator=generator) * fan**-0.5)
+        # A buffer, drawn from the global generator unless it is drawn here.
+        frequencies = network.sam_prompt_encoder.pe_layer.positional_encoding_gaussian_matrix
+        frequencies.normal_(generator=generator)
         head = network.sam_mask_decoder.pred_obj_score_head.layers[-1]
         head.weight.mul_(0.01)
         head.bias.fill_(object_score)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from napari_sam2.errors import DeviceError, StackError
-from napari_sam2.tracking import TrackingSession
+from napari_sam2.tracking import TrackingSession, TrackingSettings
 
 
 class BrokenFrame:
@@ -61,7 +61,8 @@ def limited(model, monkeypatch):
 
 
 def clicked(model, stack) -> TrackingSession:
-    session = TrackingSession(model, stack, keep_logits=True)
+    settings = TrackingSettings(exclusive=False)  # masks of noise coincide by chance
+    session = TrackingSession(model, stack, keep_logits=True, settings=settings)
     for object_id in range(1, 6):
         session.add_points(object_id, 0, [(7 * object_id, 8 * object_id)])
     return session

@@ -10,7 +10,7 @@ import pytest
 from napari_sam2.errors import LabelsError, PromptError, SessionError
 from napari_sam2.tracking import TrackingSession, TrackingSettings
 
-PLAIN = TrackingSettings(max_hole=0, min_island=0, clicked_part=False)
+PLAIN = TrackingSettings(max_hole=0, min_island=0, clicked_part=False, exclusive=False)
 
 
 def masks_of(session: TrackingSession, **options) -> dict[tuple[int, int], np.ndarray]:
@@ -95,7 +95,7 @@ def test_each_object_starts_from_its_own_prompt(model, stack):
 
 
 def test_an_object_added_later_disturbs_no_other(model, stack):
-    session = TrackingSession(model, stack)
+    session = TrackingSession(model, stack, settings=PLAIN)
     session.add_mask(1, 4, np.pad(np.ones((12, 12), bool), ((2, 26), (2, 34))))
     alone = masks_of(session)
     before = session.labels.copy()
@@ -351,12 +351,12 @@ def test_objects_prompted_in_different_frames_share_batches(model, stack, monkey
 
     monkeypatch.setattr(type(model.network), "attend_memory", attend)
     stack = np.concatenate([stack, stack])
-    together = TrackingSession(model, stack, keep_logits=True)
+    together = TrackingSession(model, stack, keep_logits=True, settings=PLAIN)
     for object_id in range(1, 5):
         together.add_points(object_id, object_id, [(8 * object_id, 9 * object_id)])
     logits = {r.frame: r.logits for r in together.propagate("forward")}
     assert max(sizes) == 4
-    alone = TrackingSession(model, stack, keep_logits=True)
+    alone = TrackingSession(model, stack, keep_logits=True, settings=PLAIN)
     alone.add_points(2, 2, [(16, 18)])
     for result in alone.propagate("forward"):
         np.testing.assert_allclose(result.logits[0], logits[result.frame][1], atol=1e-4)
