@@ -8,7 +8,7 @@ from napari.utils.notifications import notification_manager
 
 from napari_sam2.errors import DeviceError
 from napari_sam2.types import Direction
-from napari_sam2.widgets.prompt_reading import OBJECT, POSITIVE
+from napari_sam2.widgets.places import OBJECT, POSITIVE
 
 
 def messages() -> list[str]:
@@ -34,8 +34,8 @@ def test_start_makes_layers_over_the_image_and_opens_the_session(
     assert "Start" in panel.hint.text()
     panel.start.click()
     settled(panel)
-    image, labels, boxes, points = panel.viewer.layers
-    for layer in (labels, boxes, points):
+    image, labels, shapes, points = panel.viewer.layers
+    for layer in (labels, shapes, points):
         assert np.allclose(layer.scale, image.scale)
         assert np.allclose(layer.translate, image.translate)
     assert labels.data.shape == image.data.shape
@@ -136,14 +136,14 @@ def test_moved_point_takes_its_mask_along(started, settled, script, mouse):
 
 def test_drawn_rectangle_is_a_box(started, settled, script, mouse):
     workspace = started.coordinator.workspace
-    started.prompts.boxes.click()
-    assert started.viewer.layers.selection.active is workspace.boxes
-    mouse(started.viewer, workspace.boxes, [(0, 4, 4), (0, 10, 10), (0, 16, 16)])
+    started.prompts.tool_buttons["boxes"].click()
+    assert started.viewer.layers.selection.active is workspace.shapes
+    mouse(started.viewer, workspace.shapes, [(0, 4, 4), (0, 10, 10), (0, 16, 16)])
     settled(started)
     boxes = [told for told in script.told if told[0] == "box"]
     assert boxes == [("box", 1, 0, (4.0, 4.0, 16.0, 16.0))], "one, when it was finished"
     assert area(started, 1) == 100
-    assert np.allclose(workspace.boxes.edge_color[0], workspace.labels.get_color(1), atol=0.01)
+    assert np.allclose(workspace.shapes.edge_color[0], workspace.labels.get_color(1), atol=0.01)
 
 
 def test_mark_outside_is_said_to_be_ignored(started, settled, script, mouse):
@@ -158,7 +158,7 @@ def test_rapid_clicks_are_worked_on_together(started, settled, script, mouse):
     points = started.coordinator.workspace.points
     for x in range(5, 13):
         mouse(started.viewer, points, [(0, 8, x)])
-        started.coordinator._prompts_changed()
+        started.coordinator.dialogue.listen()
     script.gate.set()
     settled(started)
     assert len([told for told in script.told if told[0] == "points"]) <= 3

@@ -11,18 +11,18 @@ from qtpy.QtCore import Qt
 from napari_sam2.errors import DeviceError, PromptError, Sam2Error, SessionError
 from napari_sam2.prompts import FramePrompt
 from napari_sam2.types import Direction
-from napari_sam2.widgets.engine import Engine, readable
+from napari_sam2.widgets.engine import Engine
+from napari_sam2.widgets.faults import readable
 from napari_sam2.widgets.messages import (
+    Done,
     Failure,
     FrameDone,
-    PlacedPrompt,
-    PromptAnswer,
     PromptRequest,
     RunEnded,
     RunRequest,
     RunStarted,
-    SessionSpec,
 )
+from napari_sam2.widgets.spec import PlacedPrompt, RunPlan, SessionSpec, Wanted
 from napari_sam2.widgets.worker import THREAD_NAME
 
 
@@ -66,11 +66,21 @@ def at(y, x, object_id=1, frame=0) -> PlacedPrompt:
     return PlacedPrompt(object_id, frame, FramePrompt(((y, x),)))
 
 
+def prompts(generation, spec, placed, step=1) -> PromptRequest:
+    return PromptRequest(generation, spec, Wanted(placed), step)
+
+
+def run(generation, spec, placed, direction, step=1) -> RunRequest:
+    return RunRequest(generation, spec, Wanted(placed), step, RunPlan(direction))
+
+
 def test_prompt_is_answered_and_the_labels_hold_the_mask(hearing, script, spec, qtbot):
     asked = spec()
-    hearing.engine.submit_prompts(PromptRequest(7, asked, (at(8, 8),)))
-    qtbot.waitUntil(lambda: bool(hearing.of(PromptAnswer)))
-    assert hearing.of(PromptAnswer) == [PromptAnswer(7)]
+    hearing.engine.submit(prompts(7, asked, (at(8, 8),)))
+    qtbot.waitUntil(lambda: bool(hearing.of(Done)))
+    (done,) = hearing.of(Done)
+    assert (done.generation, done.step) == (7, 1)
+    assert [(r.object_id, r.frame, r.area) for r in done.records] == [(1, 0, 100)]
     assert asked.labels[0].sum() == 100
     assert all(name.startswith(THREAD_NAME) for name in script.threads)
     assert hearing.threads == {threading.main_thread()}
@@ -80,20 +90,20 @@ def test_of_rapid_clicks_only_the_newest_state_is_worked_on(hearing, script, spe
     asked = spec()
     script.gate.clear()
     for n in range(1, 8):
-        prompts = tuple(at(8, 8, object_id) for object_id in range(1, n + 1))
-        hearing.engine.submit_prompts(PromptRequest(1, asked, prompts))
+        placed = tuple(at(8, 8, object_id) for object_id in range(1, n + 1))
+        hearing.engine.submit(prompts(1, asked, placed))
     script.gate.set()
     qtbot.waitUntil(lambda: not hearing.engine.busy)
-    assert len(hearing.of(PromptAnswer)) <= 2
+    assert len(hearing.of(Done)) <= 2
     assert [told[1] for told in script.told if told[0] == "points"] == [1, 2, 3, 4, 5, 6, 7]
 
 
 def test_requests_of_two_sessions_do_not_displace_each_other(hearing, script, spec, qtbot):
     one, two = spec("one"), spec("two")
     script.gate.clear()
-    hearing.engine.submit_prompts(PromptRequest(1, one, (at(8, 8),)))
-    hearing.engine.submit_prompts(PromptRequest(1, two, (at(8, 8),)))
-    hearing.engine.submit_prompts(PromptRequest(1, one, (at(8, 8), at(25, 30, 2))))
+    hearing.engine.submit(prompts(1, one, (at(8, 8),)))
+    hearing.engine.submit(prompts(1, two, (at(8, 8),)))
+    hearing.engine.submit(prompts(1, one, (at(8, 8), at(25, 30, 2))))
     script.gate.set()
     qtbot.waitUntil(lambda: not hearing.engine.busy)
     assert one.labels.max() == 2
@@ -102,7 +112,7 @@ def test_requests_of_two_sessions_do_not_displace_each_other(hearing, script, sp
 
 def test_run_answers_every_frame_in_order(hearing, spec, qtbot):
     asked = spec()
-    hearing.engine.submit_run(RunRequest(3, asked, (at(8, 10, frame=2),), Direction.BOTH))
+    hearing.engine.submit_run(run(3, asked, (at(8, 10, frame=2),), Direction.BOTH))
     qtbot.waitUntil(lambda: bool(hearing.of(RunEnded)))
     assert hearing.of(RunStarted) == [RunStarted(3, 6)]
     assert [(a.frame, a.done) for a in hearing.of(FrameDone)] == [
@@ -120,7 +130,7 @@ def test_run_answers_every_frame_in_order(hearing, spec, qtbot):
 def test_cancel_takes_effect_within_one_frame_and_keeps_the_results(hearing, script, spec, qtbot):
     asked = spec()
     script.seconds = 0.05
-    hearing.engine.submit_run(RunRequest(1, asked, (at(8, 8),), Direction.FORWARD))
+    hearing.engine.submit_run(run(1, asked, (at(8, 8),), Direction.FORWARD))
     qtbot.waitUntil(lambda: len(hearing.of(FrameDone)) == 2)
     hearing.engine.cancel_run()
     qtbot.waitUntil(lambda: bool(hearing.of(RunEnded)))
@@ -133,7 +143,7 @@ def test_cancel_takes_effect_within_one_frame_and_keeps_the_results(hearing, scr
 
 def test_cancel_while_the_model_loads(hearing, script, spec, qtbot):
     script.gate.clear()
-    hearing.engine.submit_run(RunRequest(1, spec(), (at(8, 8),), Direction.BOTH))
+    hearing.engine.submit_run(run(1, spec(), (at(8, 8),), Direction.BOTH))
     qtbot.waitUntil(lambda: bool(script.told))
     hearing.engine.cancel_run()
     script.gate.set()
@@ -143,9 +153,9 @@ def test_cancel_while_the_model_loads(hearing, script, spec, qtbot):
 
 def test_cancelled_run_does_not_cancel_the_next(hearing, script, spec, qtbot):
     asked = spec()
-    hearing.engine.submit_run(RunRequest(1, asked, (at(8, 8),), Direction.BOTH))
+    hearing.engine.submit_run(run(1, asked, (at(8, 8),), Direction.BOTH))
     hearing.engine.cancel_run()
-    hearing.engine.submit_run(RunRequest(2, asked, (at(8, 8),), Direction.BOTH))
+    hearing.engine.submit_run(run(2, asked, (at(8, 8),), Direction.BOTH))
     qtbot.waitUntil(lambda: len(hearing.of(RunEnded)) == 2)
     assert hearing.of(RunEnded)[1] == RunEnded(2, 6, cancelled=False)
 
@@ -153,10 +163,10 @@ def test_cancelled_run_does_not_cancel_the_next(hearing, script, spec, qtbot):
 def test_prompt_during_a_run_is_taken_in_between_frames(hearing, script, spec, qtbot):
     asked = spec()
     script.seconds = 0.05
-    hearing.engine.submit_run(RunRequest(1, asked, (at(8, 8),), Direction.FORWARD))
+    hearing.engine.submit_run(run(1, asked, (at(8, 8),), Direction.FORWARD))
     qtbot.waitUntil(lambda: bool(hearing.of(FrameDone)))
-    hearing.engine.submit_prompts(PromptRequest(1, asked, (at(8, 8), at(25, 30, 2))))
-    qtbot.waitUntil(lambda: bool(hearing.of(PromptAnswer)))
+    hearing.engine.submit(prompts(1, asked, (at(8, 8), at(25, 30, 2))))
+    qtbot.waitUntil(lambda: bool(hearing.of(Done)))
     assert not hearing.of(RunEnded)
     qtbot.waitUntil(lambda: bool(hearing.of(RunEnded)))
     assert (asked.labels[5] == 2).any()
@@ -164,8 +174,8 @@ def test_prompt_during_a_run_is_taken_in_between_frames(hearing, script, spec, q
 
 def test_refused_prompt_is_a_failure_and_the_others_are_answered(hearing, spec, qtbot):
     asked = spec()
-    hearing.engine.submit_prompts(PromptRequest(1, asked, (at(13, 13), at(25, 30, 2))))
-    qtbot.waitUntil(lambda: bool(hearing.of(PromptAnswer)))
+    hearing.engine.submit(prompts(1, asked, (at(13, 13), at(25, 30, 2))))
+    qtbot.waitUntil(lambda: bool(hearing.of(Done)))
     (failure,) = hearing.of(Failure)
     assert isinstance(failure.error, PromptError)
     assert (asked.labels == 2).any()
@@ -188,7 +198,7 @@ def test_faults_in_a_run_reach_the_user_and_keep_the_labels(
     asked = spec()
     frames = iter(range(100))
     script.fault = lambda step: raised if step == "frame" and next(frames) == 2 else None
-    hearing.engine.submit_run(RunRequest(1, asked, (at(8, 8),), Direction.FORWARD))
+    hearing.engine.submit_run(run(1, asked, (at(8, 8),), Direction.FORWARD))
     qtbot.waitUntil(lambda: bool(hearing.of(RunEnded)))
     (failure,) = hearing.of(Failure)
     assert isinstance(failure.error, kind)
@@ -201,10 +211,10 @@ def test_after_a_device_error_a_new_session_is_opened(hearing, script, spec, qtb
     asked = spec()
     faults = [DeviceError("The GPU is gone.")]
     script.fault = lambda step: faults.pop() if step == "points" and faults else None
-    hearing.engine.submit_prompts(PromptRequest(1, asked, (at(8, 8),)))
+    hearing.engine.submit(prompts(1, asked, (at(8, 8),)))
     qtbot.waitUntil(lambda: bool(hearing.of(Failure)))
-    hearing.engine.submit_prompts(PromptRequest(1, asked, (at(8, 8),)))
-    qtbot.waitUntil(lambda: bool(hearing.of(PromptAnswer)))
+    hearing.engine.submit(prompts(1, asked, (at(8, 8),)))
+    qtbot.waitUntil(lambda: bool(hearing.of(Done)))
     assert len(script.opened) == 2
     assert (asked.labels == 1).any()
 
@@ -212,17 +222,17 @@ def test_after_a_device_error_a_new_session_is_opened(hearing, script, spec, qtb
 def test_session_that_cannot_be_opened_is_tried_again(hearing, script, spec, qtbot):
     faults = [OSError("no such file")]
     script.fault = lambda step: faults.pop() if step == "open" and faults else None
-    hearing.engine.submit_prompts(PromptRequest(1, spec(), (at(8, 8),)))
+    hearing.engine.submit(prompts(1, spec(), (at(8, 8),)))
     qtbot.waitUntil(lambda: bool(hearing.of(Failure)))
-    hearing.engine.submit_prompts(PromptRequest(2, spec(), (at(8, 8),)))
-    qtbot.waitUntil(lambda: bool(hearing.of(PromptAnswer)))
+    hearing.engine.submit(prompts(2, spec(), (at(8, 8),)))
+    qtbot.waitUntil(lambda: bool(hearing.of(Done)))
 
 
 def test_close_mid_run_ends_the_thread_and_says_nothing_more(
     hearing, script, spec, qtbot, our_threads
 ):
     script.seconds = 0.05
-    hearing.engine.submit_run(RunRequest(1, spec(), (at(8, 8),), Direction.BOTH))
+    hearing.engine.submit_run(run(1, spec(), (at(8, 8),), Direction.BOTH))
     qtbot.waitUntil(lambda: bool(hearing.of(FrameDone)))
     hearing.engine.close()
     qtbot.wait(20)
@@ -230,7 +240,7 @@ def test_close_mid_run_ends_the_thread_and_says_nothing_more(
     qtbot.waitUntil(lambda: not our_threads(), timeout=10_000)
     qtbot.wait(20)
     assert len(hearing.answers) == heard
-    hearing.engine.submit_prompts(PromptRequest(1, spec(), ()))
+    hearing.engine.submit(prompts(1, spec(), ()))
     hearing.engine.close()
     assert not our_threads()
 

@@ -20,7 +20,7 @@ def running(started, settled, script, mouse, qtbot):
     return started
 
 
-@pytest.mark.parametrize("name", ["blobs", "blobs · labels", "blobs · boxes", "blobs · points"])
+@pytest.mark.parametrize("name", ["blobs", "blobs · labels", "blobs · shapes", "blobs · points"])
 def test_layer_deleted_mid_run(running, settled, name, qtbot):
     labels = running.coordinator.workspace.labels.data
     running.viewer.layers.remove(name)
@@ -32,7 +32,7 @@ def test_layer_deleted_mid_run(running, settled, name, qtbot):
     assert running.run.isEnabled() is False
 
 
-@pytest.mark.parametrize("name", ["blobs · labels", "blobs · boxes", "blobs · points"])
+@pytest.mark.parametrize("name", ["blobs · labels", "blobs · shapes", "blobs · points"])
 def test_after_a_deleted_layer_the_work_can_go_on(running, settled, script, mouse, name):
     running.viewer.layers.remove(name)
     settled(running)
@@ -91,7 +91,7 @@ def test_keys_and_callbacks_are_given_back(make_panel, blobs, settled):
     panel.coordinator.close()
     assert list(panel.viewer.keymap.values()) == [mine]
     assert points.keymap == {}
-    assert len(points.mouse_drag_callbacks) == len(before) - 1
+    assert len(points.mouse_drag_callbacks) == len(before) - 2
     points.add([0, 8, 8])  # an ordinary layer again
 
 

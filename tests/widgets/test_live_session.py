@@ -9,14 +9,15 @@ from hypothesis import strategies as st
 from napari_sam2.errors import DeviceError, PromptError
 from napari_sam2.prompts import FramePrompt, PromptBook
 from napari_sam2.widgets.live_session import LiveSession
-from napari_sam2.widgets.messages import PlacedPrompt
+from napari_sam2.widgets.spec import PlacedPrompt, Wanted
 
 
 class Recorder:
     """A session that keeps its prompts in a real book, and a list of what it was told."""
 
     def __init__(self) -> None:
-        self.book = PromptBook((5, 20, 20))
+        self.book = self.prompts = PromptBook((5, 20, 20))
+        self.accepted = ()
         self.told: list[str] = []
         self.error: Exception | None = None
 
@@ -73,19 +74,19 @@ BOX, OTHER_BOX = (1.0, 1.0, 9.0, 9.0), (2.0, 2.0, 9.0, 9.0)
 def test_only_the_difference_is_told(before, after, told):
     recorder = Recorder()
     live = LiveSession(recorder)
-    live.bring_up_to(before)
+    live.bring_up_to(Wanted(before))
     recorder.told.clear()
-    assert live.bring_up_to(after) == []
+    assert live.bring_up_to(Wanted(after)) == []
     assert recorder.told == told
 
 
 def test_added_click_is_told_alone():
     recorder = Recorder()
     live = LiveSession(recorder)
-    live.bring_up_to((click(A),))
+    live.bring_up_to(Wanted((click(A),)))
     calls = []
     recorder.add_points = lambda *values: calls.append(values)
-    live.bring_up_to((click(A, B, positive=(True, False)),))
+    live.bring_up_to(Wanted((click(A, B, positive=(True, False)),)))
     assert calls == [(1, 2, (B,), (False,))]
 
 
@@ -107,7 +108,7 @@ def test_any_history_ends_with_the_prompts_of_the_window(history):
     recorder = Recorder()
     live = LiveSession(recorder)
     for snapshot in history:
-        live.bring_up_to(tuple(PlacedPrompt(*place, p) for place, p in snapshot.items()))
+        live.bring_up_to(Wanted(tuple(PlacedPrompt(*at, p) for at, p in snapshot.items())))
         kept = {(o, f): (p.points, p.positive, p.box) for o, f, p in recorder.book}
         assert kept == {at: (p.points, p.positive, p.box) for at, p in snapshot.items()}
 
@@ -117,11 +118,11 @@ def test_refused_prompt_is_not_offered_again_and_stops_no_other():
     live = LiveSession(recorder)
     outside = click((99.0, 99.0))
     good = click(A, object_id=2)
-    (error,) = live.bring_up_to((outside, good))
+    (error,) = live.bring_up_to(Wanted((outside, good)))
     assert isinstance(error, PromptError)
     recorder.told.clear()
-    assert live.bring_up_to((outside, good)) == []
-    assert live.bring_up_to((good,)) == []
+    assert live.bring_up_to(Wanted((outside, good))) == []
+    assert live.bring_up_to(Wanted((good,))) == []
     assert recorder.told == []
     assert recorder.book.object_ids() == (2,)
 
@@ -129,8 +130,8 @@ def test_refused_prompt_is_not_offered_again_and_stops_no_other():
 def test_refused_prompt_that_was_moved_is_offered_again():
     recorder = Recorder()
     live = LiveSession(recorder)
-    live.bring_up_to((click((99.0, 99.0)),))
-    assert live.bring_up_to((click(A),)) == []
+    live.bring_up_to(Wanted((click((99.0, 99.0)),)))
+    assert live.bring_up_to(Wanted((click(A),))) == []
     assert recorder.book.get(1, 2).points == (A,)
 
 
@@ -138,5 +139,5 @@ def test_broken_device_ends_it():
     recorder = Recorder()
     recorder.error = DeviceError("Gone.")
     with pytest.raises(DeviceError):
-        LiveSession(recorder).bring_up_to((click(A), click(B, object_id=2)))
+        LiveSession(recorder).bring_up_to(Wanted((click(A), click(B, object_id=2))))
     assert recorder.told == ["add"]

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from napari.layers import Image, Points, Shapes
 
-from napari_sam2.widgets.prompt_reading import OBJECT, POSITIVE, read_prompts
+from napari_sam2.prompts import FramePrompt
+from napari_sam2.widgets.places import OBJECT, POSITIVE
+from napari_sam2.widgets.prompt_reading import read_prompts
 
 SHAPE = (4, 20, 30)
 
@@ -104,10 +106,49 @@ def test_useless_boxes_are_ignored_and_counted(image, corners):
     assert (found.by_place, found.ignored) == ({}, 1)
 
 
-def test_other_shapes_are_no_boxes(image):
-    ellipse = boxes_at([rectangle(1, 2, 2, 8, 8)], kind="ellipse")
-    found = read_prompts(image, 0, no_points(), ellipse)
+def test_ellipse_is_a_mask(image):
+    ellipse = boxes_at([rectangle(1, 2, 4, 12, 20)], kind="ellipse")
+    (placed,) = read_prompts(image, 0, no_points(), ellipse).at(())
+    mask = placed.prompt.mask
+    assert placed.prompt.box is None
+    assert mask[7, 12]
+    assert not mask[2, 4]
+    assert mask.sum() == pytest.approx(np.pi * 5 * 8, rel=0.1)
+
+
+def test_polygons_are_joined_and_cut(image):
+    corners = [rectangle(1, 2, 2, 8, 8), rectangle(1, 2, 12, 8, 18), rectangle(1, 4, 0, 6, 29)]
+    polygons = boxes_at(corners, kind="polygon")
+    polygons.features = {OBJECT: [1, 1, 1], POSITIVE: [True, True, False]}
+    (placed,) = read_prompts(image, 0, no_points(), polygons).at(())
+    assert placed.prompt.mask[3, [5, 10, 15]].tolist() == [True, False, True]
+    assert not placed.prompt.mask[5].any()
+
+
+@pytest.mark.parametrize("kind", ["path", "line"])
+def test_scribbles_are_points_along_them(image, kind):
+    lines = boxes_at([[(2, 10, 2), (2, 10, 22)]], kind=kind)
+    lines.features = {OBJECT: [3], POSITIVE: [False]}
+    (placed,) = read_prompts(image, 0, no_points(), lines).at(())
+    assert placed.place == (3, 2)
+    assert placed.prompt.points == ((10, 4), (10, 8), (10, 12), (10, 16), (10, 20))
+    assert not any(placed.prompt.positive)
+
+
+@pytest.mark.parametrize("kind", ["polygon", "ellipse", "path"])
+def test_shapes_outside_the_image_are_ignored_and_counted(image, kind):
+    found = read_prompts(image, 0, no_points(), boxes_at([rectangle(1, 40, 40, 60, 60)], kind=kind))
     assert (found.by_place, found.ignored) == ({}, 1)
+
+
+def test_painted_masks_are_prompts_too(image):
+    mask = np.zeros(SHAPE[1:], bool)
+    mask[3:6, 3:6] = True
+    painted = {((), 2, 1): FramePrompt(mask=mask), ((), 2, 3): FramePrompt(mask=mask)}
+    found = read_prompts(image, 0, points_at([(1, 4, 4)], objects=[2]), boxes_at([]), painted)
+    first, second = found.at(())
+    assert first.prompt == FramePrompt(points=((4, 4),), mask=mask)
+    assert second.prompt is painted[(), 2, 3]
 
 
 def test_4d_prompts_belong_to_the_stack_of_their_other_slider():

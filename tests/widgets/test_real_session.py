@@ -81,8 +81,8 @@ def test_the_window_gives_what_the_api_gives(real_panel, model_path, settled, mo
     mouse(viewer, workspace.points, [world(2, 40, 50)], modifiers=["Shift"])
     settled(panel)
     panel.prompts.next_object.click()
-    panel.prompts.boxes.click()
-    mouse(viewer, workspace.boxes, [world(2, 4, 6), world(2, 20, 20), world(2, 30, 40)])
+    panel.prompts.tool_buttons["boxes"].click()
+    mouse(viewer, workspace.shapes, [world(2, 4, 6), world(2, 20, 20), world(2, 30, 40)])
     settled(panel)
 
     session = api_session(model_path, image)

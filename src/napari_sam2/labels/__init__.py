@@ -8,6 +8,7 @@ from napari_sam2.labels.export import write_labels
 from napari_sam2.labels.history import Edit, History
 from napari_sam2.labels.overlay import overlay
 from napari_sam2.labels.plane_change import PlaneChange
+from napari_sam2.labels.record_book import RecordBook, is_known
 from napari_sam2.labels.records import FrameRecord, measure
 from napari_sam2.labels.volume import LabelsVolume
 
@@ -19,10 +20,12 @@ __all__ = [
     "LabelsVolume",
     "Limits",
     "PlaneChange",
+    "RecordBook",
     "clean_mask",
     "colour_of",
     "contact_sheet",
     "doubts",
+    "is_known",
     "measure",
     "overlay",
     "write_labels",

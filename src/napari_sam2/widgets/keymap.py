@@ -3,12 +3,59 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from napari.utils.key_bindings import coerce_keybinding
 
-NEXT_OBJECT_KEY = "N"
-BACKGROUND_KEY = "T"
+
+@dataclass(frozen=True, slots=True)
+class Shortcut:
+    """A key and what it is for.
+
+    Attributes
+    ----------
+    action : str
+        Name of what it does, for those who bind it.
+    key : str
+        As napari writes it.
+    meaning : str
+        For the user.
+    """
+
+    action: str
+    key: str
+    meaning: str
+
+
+SHORTCUTS = (
+    Shortcut("next_object", "N", "Begin a new object"),
+    Shortcut("background", "T", "Clicks mark object or background; brush or eraser"),
+    Shortcut("candidate", "M", "Next of the three masks that a click could mean"),
+    Shortcut("points", "C", "Click points"),
+    Shortcut("boxes", "B", "Draw a box"),
+    Shortcut("lasso", "L", "Draw around an object"),
+    Shortcut("scribble", "S", "Scribble over an object"),
+    Shortcut("brush", "R", "Paint a mask"),
+    Shortcut("run", "P", "Propagate both ways; while it runs: pause or go on"),
+    Shortcut("cancel", "Escape", "Cancel the propagation"),
+    Shortcut("doubt", "D", "Go to the next doubtful frame"),
+    Shortcut("doubt_back", "Shift-D", "Go to the doubtful frame before"),
+    Shortcut("prompted", "E", "Go to the next prompted frame"),
+    Shortcut("prompted_back", "Shift-E", "Go to the prompted frame before"),
+    Shortcut("accept", "A", "Accept the object in this frame; again: not any more"),
+    Shortcut("undo", "Control-Z", "Take the last step back"),
+    Shortcut("redo", "Control-Shift-Z", "Make it again"),
+    Shortcut("help", "F1", "Show this list"),
+)
+"""All keys, in the order in which they are listed."""
+
+MOUSE = (
+    ("Click", "Object here (tool Points)"),
+    ("Shift-click", "Background here"),
+    ("Ctrl-click", "Select the object of this mask"),
+)
+"""What the mouse does, for the list."""
 
 
 class Keymap:

@@ -1,4 +1,4 @@
-"""The three napari layers of a panel: labels, boxes and points of one image."""
+"""The three napari layers of a panel: labels, shapes and points of one image."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Labels, Points, Shapes
-from napari.utils.colormaps import CyclicLabelColormap
 
 from napari_sam2.errors import LabelsError
-from napari_sam2.labels import colour_of
 from napari_sam2.widgets.geometry import spatial_shape
-from napari_sam2.widgets.prompt_reading import OBJECT, POSITIVE
+from napari_sam2.widgets.label_colours import label_colours
+from napari_sam2.widgets.places import OBJECT, POSITIVE
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -22,21 +21,20 @@ ROLE = "napari_sam2"
 
 _LABELS_DTYPE = np.uint16
 MAX_OBJECT_ID = int(np.iinfo(_LABELS_DTYPE).max)
-_N_COLOURS = 14
 _POINT_PIXELS = 9.0
 _EDGE_PIXELS = 1.5
 
 
 def find_or_add(viewer: Viewer, image: Image) -> tuple[Labels, Shapes, Points]:
-    """Return the labels, boxes and points of an image; add to the viewer what is missing.
+    """Return the labels, shapes and points of an image; add to the viewer what is missing.
 
     Layers that a panel made for this image before are taken up again. The points end on top.
     """
-    found = {role: _find(viewer, image, role) for role in ("labels", "boxes", "points")}
+    found = {role: _find(viewer, image, role) for role in ("labels", "shapes", "points")}
     labels = found["labels"] or viewer.add_layer(_new_labels(image))
-    boxes = found["boxes"] or viewer.add_layer(_new_boxes(viewer, image))
+    shapes = found["shapes"] or viewer.add_layer(_new_shapes(viewer, image))
     points = found["points"] or viewer.add_layer(_new_points(viewer, image))
-    return labels, boxes, points
+    return labels, shapes, points
 
 
 def _find(viewer: Viewer, image: Image, role: str) -> Layer | None:
@@ -73,29 +71,22 @@ def _new_labels(image: Image) -> Labels:
             f"Labels for the whole image of shape {shape} need {size:.1f} GB, which is too much.",
             remedy="Open a part of the image, such as fewer time points, as a layer of its own.",
         ) from error
-    return Labels(empty, opacity=0.5, colormap=_colormap(), **_placement(image, "labels"))
+    return Labels(empty, opacity=0.5, colormap=label_colours(), **_placement(image, "labels"))
 
 
-def _colormap() -> CyclicLabelColormap:
-    """Return the project's colours, which colour-blind users can tell apart."""
-    solid = [(*colour_of(number), 255) for number in range(1, _N_COLOURS + 1)]
-    # The first entry is the background's; napari goes round the others.
-    colours = np.array([(0, 0, 0, 0), *solid]) / 255
-    return CyclicLabelColormap(colors=colours, name="napari-sam2")
-
-
-def _new_boxes(viewer: Viewer, image: Image) -> Shapes:
+def _new_shapes(viewer: Viewer, image: Image) -> Shapes:
     pixel = _screen_pixel(viewer, image)
-    boxes = Shapes(
+    shapes = Shapes(
         ndim=image.ndim,
-        features={OBJECT: np.empty(0, int)},
+        features={OBJECT: np.empty(0, int), POSITIVE: np.empty(0, bool)},
+        feature_defaults={OBJECT: 1, POSITIVE: True},
         face_color="transparent",
         edge_color="white",
         edge_width=_EDGE_PIXELS * pixel,
-        **_placement(image, "boxes"),
+        **_placement(image, "shapes"),
     )
-    boxes.current_edge_width = _EDGE_PIXELS * pixel
-    return boxes
+    shapes.current_edge_width = _EDGE_PIXELS * pixel
+    return shapes
 
 
 def _new_points(viewer: Viewer, image: Image) -> Points:

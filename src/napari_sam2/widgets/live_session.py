@@ -2,64 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import replace
-from typing import Protocol
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
 from napari_sam2.errors import DeviceError, Sam2Error
 from napari_sam2.prompts import FramePrompt
-from napari_sam2.types import Direction, FrameMasks
-from napari_sam2.widgets.messages import Prompts, SessionSpec
+from napari_sam2.types import FrameMasks
+from napari_sam2.widgets.session_protocol import Session
+from napari_sam2.widgets.spec import PlacedPrompt, Wanted
+
+Place = tuple[int, int]
+"""An object and a frame."""
 
 
-class Session(Protocol):
-    """The part of `napari_sam2.TrackingSession` that the window uses."""
+@dataclass(frozen=True, slots=True, eq=False)
+class LiveState:
+    """What a `LiveSession` knew at one moment."""
 
-    def add_points(
-        self,
-        object_id: int,
-        frame: int,
-        points: tuple[tuple[float, float], ...],
-        positive: tuple[bool, ...],
-    ) -> FrameMasks:
-        """Take clicks in; fill the labels of the frame."""
-        ...
-
-    def add_box(
-        self, object_id: int, frame: int, box: tuple[float, float, float, float]
-    ) -> FrameMasks:
-        """Take a box in; fill the labels of the frame."""
-        ...
-
-    def set_points(
-        self,
-        object_id: int,
-        frame: int,
-        points: tuple[tuple[float, float], ...],
-        positive: tuple[bool, ...],
-    ) -> FrameMasks:
-        """Replace the clicks of a frame; fill its labels."""
-        ...
-
-    def remove_prompts(self, object_id: int, frame: int | None = None) -> None:
-        """Forget the prompts of an object in a frame."""
-        ...
-
-    def propagate(self, direction: Direction) -> Iterator[FrameMasks]:
-        """Follow all objects; fill the labels frame by frame."""
-        ...
-
-    def planned_frames(self, direction: Direction) -> int:
-        """Return how many results `propagate` will give."""
-        ...
-
-    def cancel(self) -> None:
-        """Stop propagating within one frame; from any thread."""
-        ...
-
-
-SessionOpener = Callable[[SessionSpec, Callable[[str], None]], Session]
-"""Opens the session of a spec; is given a function that tells the user what it is busy with."""
+    owner: LiveSession
+    session: Any
+    known: Mapping[Place, FramePrompt]
+    refused: Mapping[Place, FramePrompt]
+    accepted: frozenset[Place]
 
 
 class LiveSession:
@@ -72,23 +37,29 @@ class LiveSession:
     ----------
     session : Session
         A fresh session.
+    on_result : callable, optional
+        Told the masks that each prompt gives.
     """
 
-    def __init__(self, session: Session) -> None:
+    def __init__(
+        self, session: Session, on_result: Callable[[FrameMasks], None] | None = None
+    ) -> None:
         self.session = session
-        self._known: dict[tuple[int, int], FramePrompt] = {}
-        self._refused: dict[tuple[int, int], FramePrompt] = {}
+        self._on_result = on_result or (lambda _result: None)
+        self._known: dict[Place, FramePrompt] = {}
+        self._refused: dict[Place, FramePrompt] = {}
+        self._accepted: set[Place] = set()
 
-    def bring_up_to(self, prompts: Prompts) -> list[Sam2Error]:
-        """Make these prompts the session's prompts.
+    def bring_up_to(self, wanted: Wanted) -> list[Sam2Error]:
+        """Make these prompts the session's prompts, and these frames its accepted ones.
 
         A prompt that the session refuses is not offered again with every later click; all
         others are taken in.
 
         Parameters
         ----------
-        prompts : tuple of PlacedPrompt
-            All prompts that there are to be.
+        wanted : Wanted
+            All prompts and acceptance that there are to be.
 
         Returns
         -------
@@ -100,64 +71,131 @@ class LiveSession:
         DeviceError
             Nothing more can be computed.
         """
-        wanted = {placed.place: placed.prompt for placed in prompts}
+        prompts = {placed.place: placed.prompt for placed in wanted.prompts}
         errors: list[Sam2Error] = []
+        for place in sorted(self._accepted - wanted.accepted):
+            self._attempt(errors, self._unaccept, place)
         # New prompts first: an object whose only click moves to another frame is not lost.
-        for place, prompt in wanted.items():
+        for place, prompt in prompts.items():
             if prompt in (self._known.get(place), self._refused.get(place)):
                 continue
-            try:
-                self._tell(*place, prompt)
-            except DeviceError:
-                raise
-            except Sam2Error as error:
+            if place in wanted.accepted:
+                # The mask that came of it is accepted: it must not be computed anew.
+                self._known[place] = prompt
+            elif not self._attempt(errors, self._tell, place, prompt):
                 self._refused[place] = prompt
-                errors.append(error)
-        for place in sorted(self._known.keys() - wanted.keys()):
-            self._remove(*place)
+        for place in sorted(wanted.accepted - self._accepted):
+            self._attempt(errors, self._accept, place)
+        for place in sorted(self._known.keys() - prompts.keys()):
+            self._remove(place)
         return errors
 
-    def _remove(self, object_id: int, frame: int) -> None:
-        self.session.remove_prompts(object_id, frame)
-        del self._known[object_id, frame]
+    def state(self) -> LiveState:
+        """Return what is known now; for `restore`."""
+        return LiveState(
+            self,
+            self.session.snapshot(),
+            dict(self._known),
+            dict(self._refused),
+            frozenset(self._accepted),
+        )
 
-    def _tell(self, object_id: int, frame: int, prompt: FramePrompt) -> None:
+    def restore(self, state: LiveState) -> bool:
+        """Come back to a state, unless it is that of another session: then return False."""
+        if state.owner is not self:
+            return False
+        self.session.restore(state.session)
+        self._known, self._refused = dict(state.known), dict(state.refused)
+        self._accepted = set(state.accepted)
+        return True
+
+    def learn(self) -> Wanted:
+        """Take over what the session has made of prompts and acceptance by itself."""
+        self._known = {(number, frame): prompt for number, frame, prompt in self.session.prompts}
+        self._accepted = {(number, frame) for frame, number in self.session.accepted}
+        prompts = tuple(PlacedPrompt(*place, prompt) for place, prompt in self._known.items())
+        return Wanted(prompts, frozenset(self._accepted))
+
+    def _attempt(self, errors: list[Sam2Error], step: Callable[..., None], *values: object) -> bool:
+        try:
+            step(*values)
+        except DeviceError:
+            raise
+        except Sam2Error as error:
+            errors.append(error)
+            return False
+        return True
+
+    def _accept(self, place: Place) -> None:
+        self._accepted.add(place)  # even if it is refused: it is not offered again
+        object_id, frame = place
+        self.session.accept(frame, object_id)
+
+    def _unaccept(self, place: Place) -> None:
+        self._accepted.discard(place)
+        object_id, frame = place
+        if (frame, object_id) in self.session.accepted:
+            self.session.unaccept(frame, object_id)
+
+    def _remove(self, place: Place) -> None:
+        if self.session.prompts.get(*place) is not None:
+            self.session.remove_prompts(*place)
+        del self._known[place]
+
+    def _tell(self, place: Place, prompt: FramePrompt) -> None:
         """Have one prompt replaced by another, keeping what the session made of the old one."""
-        place = object_id, frame
         known = self._known.get(place)
         if known is not None and _lacks_a_part(known, prompt):
-            self._remove(object_id, frame)
+            self._remove(place)
             known = None
+        self._accepted.discard(place)  # a prompt lifts acceptance
+        known = self._tell_mask(place, known, prompt)
         known = self._tell_box(place, known, prompt)
         self._tell_points(place, known, prompt)
         self._known[place] = prompt
 
+    def _tell_mask(
+        self, place: Place, known: FramePrompt | None, prompt: FramePrompt
+    ) -> FramePrompt | None:
+        if prompt.mask is None:
+            return known
+        mask_only = FramePrompt(mask=prompt.mask)
+        if known is not None and _mask_of(known) == mask_only:
+            return known
+        self._on_result(self.session.add_mask(*place, prompt.mask))
+        self._known[place] = mask_only
+        return mask_only
+
     def _tell_box(
-        self, place: tuple[int, int], known: FramePrompt | None, prompt: FramePrompt
+        self, place: Place, known: FramePrompt | None, prompt: FramePrompt
     ) -> FramePrompt | None:
         if prompt.box is None or (known is not None and known.box == prompt.box):
             return known
-        self.session.add_box(*place, prompt.box)
+        self._on_result(self.session.add_box(*place, prompt.box))
         box_only = FramePrompt(box=prompt.box)
         self._known[place] = box_only if known is None else replace(known, box=prompt.box)
         return self._known[place]
 
-    def _tell_points(
-        self, place: tuple[int, int], known: FramePrompt | None, prompt: FramePrompt
-    ) -> None:
+    def _tell_points(self, place: Place, known: FramePrompt | None, prompt: FramePrompt) -> None:
         old = 0 if known is None else len(known.points)
         if known is not None and _clicks(prompt)[:old] != _clicks(known):
-            self.session.set_points(*place, prompt.points, prompt.positive)
+            self._on_result(self.session.set_points(*place, prompt.points, prompt.positive))
         elif old < len(prompt.points):
             # Clicks that refine a mask start from that mask: only the new ones are told.
-            self.session.add_points(*place, prompt.points[old:], prompt.positive[old:])
+            new = prompt.points[old:], prompt.positive[old:]
+            self._on_result(self.session.add_points(*place, *new))
 
 
 def _clicks(prompt: FramePrompt) -> list[tuple[tuple[float, float], bool]]:
     return list(zip(prompt.points, prompt.positive, strict=True))
 
 
+def _mask_of(prompt: FramePrompt) -> FramePrompt | None:
+    return None if prompt.mask is None else FramePrompt(mask=prompt.mask)
+
+
 def _lacks_a_part(known: FramePrompt, prompt: FramePrompt) -> bool:
-    """Whether the box or all the points are gone, which the session cannot be told apart."""
+    """Whether box, mask or all the points are gone, which the session cannot be told apart."""
     no_box = known.box is not None and prompt.box is None
-    return no_box or bool(known.points and not prompt.points)
+    no_mask = known.mask is not None and prompt.mask is None
+    return no_box or no_mask or bool(known.points and not prompt.points)

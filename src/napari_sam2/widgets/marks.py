@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_sam2.widgets.prompt_reading import OBJECT, POSITIVE
+from napari_sam2.labels import colour_of
+from napari_sam2.widgets.label_colours import label_colours
+from napari_sam2.widgets.places import OBJECT, POSITIVE
 
 if TYPE_CHECKING:
     from napari.layers import Labels, Points, Shapes
@@ -16,36 +18,36 @@ _SYMBOLS = {True: "disc", False: "x"}
 
 
 class Marks:
-    """Gives the points and boxes of a workspace their object, kind and colour.
+    """Gives the points and shapes of a workspace their object, kind and colour.
 
     A mark has the colour of its object's label; a point on the background is a cross.
 
     Parameters
     ----------
-    labels, boxes, points : layers
+    labels, shapes, points : layers
         Of one workspace.
     """
 
-    def __init__(self, labels: Labels, boxes: Shapes, points: Points) -> None:
-        self._labels, self._boxes, self._points = labels, boxes, points
+    def __init__(self, labels: Labels, shapes: Shapes, points: Points) -> None:
+        self._labels, self._shapes, self._points = labels, shapes, points
         self.object_id = 1
         self.background = False
         # Before the callbacks of the modes, so that the new mark is made with these values.
         points.mouse_drag_callbacks.insert(0, self._pressed)
-        boxes.mouse_drag_callbacks.insert(0, self._pressed)
+        shapes.mouse_drag_callbacks.insert(0, self._pressed)
         self.prepare()
 
     def colour(self, object_id: int) -> NDArray[Any]:
         """RGBA in 0..1 of an object's labels."""
-        return np.asarray(self._labels.colormap.map(object_id), float).reshape(4)
+        return np.array([*colour_of(object_id), 255]) / 255
 
     def prepare(self, *, positive: bool | None = None) -> None:
-        """Make the next point and box marks of the current object.
+        """Make the next point and shape marks of the current object.
 
         Parameters
         ----------
         positive : bool, optional
-            Overrides the current kind of point.
+            Overrides the current kind of mark.
         """
         positive = not self.background if positive is None else positive
         colour = self.colour(self.object_id)
@@ -54,14 +56,14 @@ class Marks:
             self._points.feature_defaults = {OBJECT: self.object_id, POSITIVE: positive}
             self._points.current_symbol = _SYMBOLS[positive]
             self._points.current_face_color = colour
-        with self._boxes.block_update_properties():
-            self._boxes.feature_defaults = {OBJECT: self.object_id}
-            self._boxes.current_edge_color = colour
+        with self._shapes.block_update_properties():
+            self._shapes.feature_defaults = {OBJECT: self.object_id, POSITIVE: positive}
+            self._shapes.current_edge_color = colour
         self._labels.selected_label = self.object_id
 
     def repaint(self) -> None:
         """Show all marks by what their features say; does nothing where they do already."""
-        points, boxes = self._points, self._boxes
+        points, shapes = self._points, self._shapes
         if len(points.data):
             faces = np.stack([self.colour(int(i)) for i in points.features[OBJECT]])
             if not np.allclose(points.face_color, faces, atol=1e-3):
@@ -69,14 +71,21 @@ class Marks:
             symbols = [_SYMBOLS[bool(p)] for p in points.features[POSITIVE]]
             if [str(s) for s in points.symbol] != symbols:
                 points.symbol = symbols
-        if len(boxes.data):
-            edges = np.stack([self.colour(int(i)) for i in boxes.features[OBJECT]])
-            if not np.allclose(boxes.edge_color, edges, atol=1e-3):
-                boxes.edge_color = edges
+        if len(shapes.data):
+            edges = np.stack([self.colour(int(i)) for i in shapes.features[OBJECT]])
+            if not np.allclose(shapes.edge_color, edges, atol=1e-3):
+                shapes.edge_color = edges
+
+    def hide(self, hidden: frozenset[int]) -> None:
+        """Show all objects but these."""
+        self._labels.colormap = label_colours(hidden, int(self._labels.data.max()))
+        if len(self._points.data):
+            owners = self._points.features[OBJECT].to_numpy()
+            self._points.shown = ~np.isin(owners, list(hidden))
 
     def release(self) -> None:
         """Leave the layers as ordinary ones."""
-        for layer in (self._points, self._boxes):
+        for layer in (self._points, self._shapes):
             if self._pressed in layer.mouse_drag_callbacks:
                 layer.mouse_drag_callbacks.remove(self._pressed)
 

@@ -2,96 +2,75 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
+from napari_sam2.labels import FrameRecord, PlaneChange
+from napari_sam2.widgets.edits import ObjectEdit
+from napari_sam2.widgets.spec import RunPlan, SessionSpec, Wanted
 
-from napari_sam2.prompts import FramePrompt
-from napari_sam2.types import Direction
-
-
-@dataclass(frozen=True, slots=True)
-class PlacedPrompt:
-    """What the user asked for of one object in one frame.
-
-    Attributes
-    ----------
-    object_id : int
-        Label id, from 1.
-    frame : int
-        Index along the video axis.
-    prompt : FramePrompt
-        Points and box in (y, x) pixels of the frame.
-    """
-
-    object_id: int
-    frame: int
-    prompt: FramePrompt
-
-    @property
-    def place(self) -> tuple[int, int]:
-        """The object and the frame it belongs to."""
-        return self.object_id, self.frame
-
-
-Prompts = tuple[PlacedPrompt, ...]
+Records = tuple[FrameRecord, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class SessionSpec:
-    """All that the worker needs to open a session on one stack of an image layer.
+class Request:
+    """Bring a session in line with what is wanted.
 
     Attributes
     ----------
-    key : Hashable
-        Two specs with the same key describe the same session.
-    data : array-like
-        Pixels of the image layer, as they lie: numpy, dask, zarr.
-    axis : int or None
-        Video axis of `data`; None for a single frame.
-    at : tuple of (int, int)
-        The other sliders: (axis of `data`, index) for each axis that stays fixed.
-    channel_axis : int or None
-        Axis of `data` with the colours of an RGB image.
-    contrast : (float, float) or None
-        Intensities shown as black and white, constant over the session.
-    labels : ndarray, shape (T, Y, X)
-        View into the Labels layer that the session fills.
-    model, device : str
-        What to load and where.
+    generation : int
+        Comes back with the answers.
+    spec : SessionSpec
+    wanted : Wanted
+    step : int
+        Number of the step of the user's history that this is, from 1; 0: none.
     """
-
-    key: Hashable
-    data: Any
-    axis: int | None
-    at: tuple[tuple[int, int], ...]
-    channel_axis: int | None
-    contrast: tuple[float, float] | None
-    labels: NDArray[np.unsignedinteger[Any]]
-    model: str
-    device: str
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class PromptRequest:
-    """Bring the session in line with these prompts, all of them, and nothing else."""
 
     generation: int
     spec: SessionSpec
-    prompts: Prompts
+    wanted: Wanted
+    step: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class RunRequest:
+class PromptRequest(Request):
+    """Take changed prompts and acceptance in.
+
+    Attributes
+    ----------
+    strokes : tuple of PlaneChange
+        What the user has painted into the labels; it is there already.
+    """
+
+    strokes: tuple[PlaneChange, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EditRequest(Request):
+    """Change an object. `wanted` says what was so before."""
+
+    edit: ObjectEdit
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RunRequest(Request):
     """Carry the prompted objects through the stack."""
 
-    generation: int
-    spec: SessionSpec
-    prompts: Prompts
-    direction: Direction
+    plan: RunPlan
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class UndoRequest(Request):
+    """Take a step back, or with `again` make it again.
+
+    Attributes
+    ----------
+    to : int
+        Step that is the last one afterwards; `wanted` is what was wanted then.
+    again : bool
+    """
+
+    to: int
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,11 +81,24 @@ class Phase:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class PromptAnswer:
-    """The session has taken in a `PromptRequest`; the labels show it."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Done:
+    """The session has done what a request asked for; the labels show it.
+
+    Attributes
+    ----------
+    step : int
+        Of the request.
+    records : tuple of FrameRecord
+        All that are others than before.
+    changed : Wanted or None
+        After an edit of objects, the prompts and acceptance that it has left.
+    """
 
     generation: int
+    step: int
+    records: Records = ()
+    changed: Wanted | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,13 +109,22 @@ class RunStarted:
     total: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class FrameDone:
     """The masks of one frame are in the labels."""
 
     generation: int
     frame: int
     done: int
+    records: Records = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RunSplit:
+    """A prompt came in between; what the run does from now on is a step of its own."""
+
+    generation: int
+    step: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,12 +136,27 @@ class RunEnded:
     cancelled: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """These steps cannot be undone any more: they took too much memory."""
+
+    generation: int
+    steps: tuple[int, ...]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Failure:
-    """Something went wrong in the worker."""
+    """Something went wrong in the worker.
+
+    Attributes
+    ----------
+    step : int or None
+        Step that was not made.
+    """
 
     generation: int
     error: Exception
+    step: int | None = None
 
 
-Answer = Phase | PromptAnswer | RunStarted | FrameDone | RunEnded | Failure
+Answer = Phase | Done | RunStarted | FrameDone | RunSplit | RunEnded | Forgotten | Failure

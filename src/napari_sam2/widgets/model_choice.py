@@ -10,7 +10,7 @@ from typing import Any
 
 from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
 
-from napari_sam2.widgets.engine import readable
+from napari_sam2.widgets.faults import readable
 from napari_sam2.widgets.opening import ModelEntry, device_names, fetch_model, model_entries
 from napari_sam2.widgets.worker import Worker
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from napari_sam2.errors import DeviceError
-from napari_sam2.widgets.live_session import Session
-from napari_sam2.widgets.messages import SessionSpec
+from napari_sam2.widgets.session_protocol import Session
+from napari_sam2.widgets.spec import SessionSpec
 
 if TYPE_CHECKING:
     from napari_sam2.tracking import Model

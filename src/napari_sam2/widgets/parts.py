@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from qtpy.QtCore import QSignalBlocker
+from qtpy.QtCore import QSignalBlocker, Qt
 from qtpy.QtWidgets import (
     QComboBox,
     QFrame,
@@ -13,6 +13,7 @@ from qtpy.QtWidgets import (
     QLabel,
     QPushButton,
     QSizePolicy,
+    QToolButton,
     QVBoxLayout,
     QWidget,
 )
@@ -43,9 +44,51 @@ class Section(QFrame):
 
     def add_row(self, caption: str, *fields: QWidget, stretch: tuple[int, ...] = (1,)) -> None:
         """Add a caption with fields beside it; captions of all sections are equally wide."""
-        label = QLabel(caption)
-        label.setFixedWidth(_CAPTION_CHARACTERS * label.fontMetrics().averageCharWidth())
-        self.body.addWidget(row(label, *fields, stretch=(0, *stretch)))
+        self.body.addWidget(_captioned(caption, *fields, stretch=stretch))
+
+
+class Fold(QFrame):
+    """A part that is folded away until its title is clicked.
+
+    Parameters
+    ----------
+    title : str
+    """
+
+    def __init__(self, title: str) -> None:
+        super().__init__()
+        self.title = QToolButton()
+        self.title.setText(title)
+        self.title.setCheckable(True)
+        self.title.setAutoRaise(True)
+        self.title.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        self.title.setToolTip("Show or hide these options.")
+        self._content = QWidget()
+        self.body = QVBoxLayout(self._content)
+        self.body.setContentsMargins(0, 0, 0, 0)
+        self.body.setSpacing(_SPACING)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(_SPACING)
+        layout.addWidget(self.title)
+        layout.addWidget(self._content)
+        self.title.toggled.connect(self._open)
+        self._open(False)
+
+    def add_row(self, caption: str, *fields: QWidget, stretch: tuple[int, ...] = (1,)) -> None:
+        """Add a caption with fields beside it."""
+        self.body.addWidget(_captioned(caption, *fields, stretch=stretch))
+
+    def _open(self, opened: bool) -> None:
+        self._content.setVisible(opened)
+        arrow = Qt.ArrowType.DownArrow if opened else Qt.ArrowType.RightArrow
+        self.title.setArrowType(arrow)
+
+
+def _captioned(caption: str, *fields: QWidget, stretch: tuple[int, ...]) -> QWidget:
+    label = QLabel(caption)
+    label.setFixedWidth(_CAPTION_CHARACTERS * label.fontMetrics().averageCharWidth())
+    return row(label, *fields, stretch=(0, *stretch))
 
 
 def row(*widgets: QWidget, stretch: tuple[int, ...] = ()) -> QWidget:

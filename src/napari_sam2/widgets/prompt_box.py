@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from qtpy.QtCore import QSignalBlocker, Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import QButtonGroup, QLabel, QPushButton, QSpinBox
 
 from napari_sam2.widgets.layers import MAX_OBJECT_ID
-from napari_sam2.widgets.parts import Section, button
+from napari_sam2.widgets.parts import Choice, Fold, Section, button, row
 
 _SWATCH_PIXELS = 16
+_TOOLS = (
+    ("points", "Points", "Click objects. Drag a point to move it. Key: C"),
+    ("boxes", "Box", "Draw a rectangle around an object. Key: B"),
+    ("lasso", "Lasso", "Draw around an object: what is inside is its mask. Key: L"),
+    ("scribble", "Scribble", "Draw a line over an object: points along it. Key: S"),
+    ("brush", "Brush", "Paint the mask of an object in this frame. Key: R"),
+    ("eraser", "Eraser", "Erase from the masks of this frame. Key: T while painting"),
+)
 
 
 class PromptBox(Section):
@@ -25,28 +34,36 @@ class PromptBox(Section):
     background_requested(bool)
         The next clicks mark the background (True) or the object (False).
     tool_requested(str)
-        "points" or "boxes".
+        A tool of `TOOLS`.
+    candidate_requested()
+        Show the next of the masks that a click could mean.
+    labels_requested(object)
+        Take the objects of this Labels layer in the frame in view as prompts.
     """
 
     object_requested = Signal(int)
     next_object_requested = Signal()
     background_requested = Signal(bool)
     tool_requested = Signal(str)
+    candidate_requested = Signal()
+    labels_requested = Signal(object)
 
     def __init__(self) -> None:
         super().__init__("Prompts")
         self.swatch = QLabel()
         self.swatch.setFixedSize(_SWATCH_PIXELS, _SWATCH_PIXELS)
-        self.swatch.setToolTip("The colour of this object's labels, points and boxes.")
+        self.swatch.setToolTip("The colour of this object's labels, points and shapes.")
         self.object_id = QSpinBox()
         self.object_id.setRange(1, MAX_OBJECT_ID)
         self.object_id.setToolTip(
-            "The object that clicks and boxes are for; it is the value of its labels."
+            "The object that prompts are for; it is the value of its labels. "
+            "Ctrl-click a mask to select its object."
         )
         self.next_object = button("Next object (N)", "Begin a new object. Key: N")
-        self.points = button("Points", "Click objects. Drag a point to move it.", checkable=True)
-        self.boxes = button("Boxes", "Draw a rectangle around an object.", checkable=True)
-        self.tools = _exclusive(self.points, self.boxes)
+        self.tool_buttons = {
+            name: button(title, tooltip, checkable=True) for name, title, tooltip in _TOOLS
+        }
+        self.tools = _exclusive(*self.tool_buttons.values())
         self.positive = button("Object", "Clicks mark the object. Key: T changes", checkable=True)
         self.negative = button(
             "Background",
@@ -55,16 +72,17 @@ class PromptBox(Section):
             checkable=True,
         )
         self.kinds = _exclusive(self.positive, self.negative)
-        self.points.setChecked(True)
+        self.tool_buttons["points"].setChecked(True)
         self.positive.setChecked(True)
         self.add_row("Object", self.swatch, self.object_id, self.next_object, stretch=(0, 1))
-        self.add_row("Draw", self.points, self.boxes, stretch=(1, 1))
+        tools = list(self.tool_buttons.values())
+        self.add_row("Draw", *tools[:3], stretch=(1, 1, 1))
+        self.add_row("", *tools[3:], stretch=(1, 1, 1))
         self.add_row("Click is", self.positive, self.negative, stretch=(1, 1))
+        self.body.addWidget(self._more())
         self.object_id.valueChanged.connect(self.object_requested)
         self.next_object.clicked.connect(lambda _checked: self.next_object_requested.emit())
-        self.tools.buttonClicked.connect(
-            lambda used: self.tool_requested.emit("boxes" if used is self.boxes else "points")
-        )
+        self.tools.buttonClicked.connect(self._tool_used)
         self.kinds.buttonClicked.connect(
             lambda used: self.background_requested.emit(used is self.negative)
         )
@@ -83,9 +101,42 @@ class PromptBox(Section):
         """Show what the next click marks."""
         (self.negative if background else self.positive).setChecked(True)
 
-    def show_tool(self, tool: str) -> None:
-        """Show which layer takes prompts: "points" or "boxes"."""
-        (self.boxes if tool == "boxes" else self.points).setChecked(True)
+    def show_tool(self, tool: str | None) -> None:
+        """Show which tool is in hand; None if it is none of ours."""
+        self.tools.setExclusive(False)
+        for name, each in self.tool_buttons.items():
+            each.setChecked(name == tool)
+        self.tools.setExclusive(True)
+
+    def show_labels(self, layers: list[tuple[str, Any]]) -> None:
+        """Offer these Labels layers as prompts."""
+        self.layers.offer(layers, self.layers.value)
+        if self.layers.value is None and layers:
+            self.layers.choose(layers[-1][1])
+        self.take.setEnabled(bool(layers))
+
+    def _more(self) -> Fold:
+        self.candidate = button(
+            "Next candidate (M)",
+            "One click may mean a part, the object or all around it: show the next of the three "
+            "masks. Key: M",
+        )
+        self.layers = Choice("A Labels layer of this image, such as that of Cellpose or StarDist.")
+        self.layers.setPlaceholderText("no other labels")
+        self.take = button(
+            "Take", "Make every object of this layer in the frame in view an object to follow."
+        )
+        fold = Fold("More ways to prompt")
+        fold.body.addWidget(row(self.candidate, stretch=(1,)))
+        fold.add_row("Labels", self.layers, self.take, stretch=(1,))
+        self.candidate.clicked.connect(lambda _checked: self.candidate_requested.emit())
+        self.take.clicked.connect(lambda: self.labels_requested.emit(self.layers.value))
+        return fold
+
+    def _tool_used(self, used: QPushButton) -> None:
+        for name, each in self.tool_buttons.items():
+            if each is used:
+                self.tool_requested.emit(name)
 
 
 def _exclusive(*buttons: QPushButton) -> QButtonGroup:

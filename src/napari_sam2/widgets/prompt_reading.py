@@ -1,8 +1,9 @@
-"""Points and rectangles as they lie in napari layers, read as prompts."""
+"""Points and shapes as they lie in napari layers, and painted masks, read as prompts."""
 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -11,19 +12,12 @@ from numpy.typing import NDArray
 
 from napari_sam2.prompts import FramePrompt
 from napari_sam2.widgets.geometry import same_place, spatial_shape
-from napari_sam2.widgets.messages import PlacedPrompt, Prompts
+from napari_sam2.widgets.places import OBJECT, POSITIVE, Place, Spot
+from napari_sam2.widgets.shape_reading import AREAS, LINES, along, enclosed
+from napari_sam2.widgets.spec import PlacedPrompt, Prompts
 
 if TYPE_CHECKING:
     from napari.layers import Image, Points, Shapes
-
-OBJECT = "object"
-"""Feature column with the label id of the object that a point or a box belongs to."""
-
-POSITIVE = "positive"
-"""Feature column of points: True on the object, False on the background."""
-
-Place = tuple[tuple[int, int], ...]
-"""Position of the sliders that are not the video: (axis, index) of each."""
 
 # Pixel centres lie at integers, so the outermost pixels reach half a pixel further.
 _HALF_PIXEL = 0.5
@@ -61,9 +55,24 @@ class _Gathered:
     points: list[tuple[float, float]] = field(default_factory=list)
     positive: list[bool] = field(default_factory=list)
     box: tuple[float, float, float, float] | None = None
+    painted: FramePrompt | None = None
+    mask: NDArray[np.bool_] | None = None
+    cut: NDArray[np.bool_] | None = None
 
-    def prompt(self) -> FramePrompt:
-        return FramePrompt(points=tuple(self.points), positive=tuple(self.positive), box=self.box)
+    def prompt(self) -> FramePrompt | None:
+        mask = None if self.painted is None else self.painted.mask
+        if self.mask is not None:
+            mask = self.mask if mask is None else self.mask | mask
+        if mask is not None and self.cut is not None:
+            mask = mask & ~self.cut
+        if mask is not None and not mask.any():
+            mask = None
+        if mask is None and self.box is None and not self.points:
+            return None
+        alone = self.box is None and not self.points
+        if alone and self.painted is not None and mask is self.painted.mask:
+            return self.painted
+        return FramePrompt(tuple(self.points), tuple(self.positive), self.box, mask)
 
 
 class _Collector:
@@ -84,6 +93,11 @@ class _Collector:
         others = tuple((i, int(n)) for i, n in enumerate(indices) if i != self._axis)
         return others, 0 if self._axis is None else int(indices[self._axis])
 
+    def add_painted(self, spot: Spot, painted: FramePrompt) -> None:
+        """Take a painted mask in."""
+        place, object_id, frame = spot
+        self._found[place][object_id, frame].painted = painted
+
     def add_point(self, position: NDArray[np.float64], object_id: int, positive: bool) -> None:
         """Take a click in, unless it lies outside the image."""
         yx, size = position[-2:], np.asarray(self._shape[-2:])
@@ -96,33 +110,81 @@ class _Collector:
         gathered.points.append((float(yx[0]), float(yx[1])))
         gathered.positive.append(positive)
 
-    def add_box(self, corners: NDArray[np.float64], object_id: int) -> None:
-        """Take a box in, cut to the image, unless nothing is left or it leaves the frame."""
-        places = {self.where(corner) for corner in corners}
-        last = np.asarray(self._shape[-2:]) - 1
-        y0, x0 = np.clip(corners[:, -2:].min(axis=0), 0, last)
-        y1, x1 = np.clip(corners[:, -2:].max(axis=0), 0, last)
+    def add_shape(
+        self, kind: str, vertices: NDArray[np.float64], object_id: int, positive: bool
+    ) -> None:
+        """Take a shape in, unless it leaves the frame or nothing of it is in the image."""
+        places = {self.where(vertex) for vertex in vertices}
         where = places.pop()
-        if places or where is None or object_id < 1 or y1 - y0 < 1 or x1 - x0 < 1:
+        if places or where is None or object_id < 1:
             self.ignored += 1
             return
-        box = (float(y0), float(x0), float(y1), float(x1))
-        self._found[where[0]][object_id, where[1]].box = box
+        key = object_id, where[1]
+        flat, size = vertices[:, -2:], (self._shape[-2], self._shape[-1])
+        if kind in AREAS:
+            taken = self._add_area(self._found[where[0]], key, enclosed(kind, flat, size), positive)
+        elif kind in LINES:
+            points = along(flat, size)
+            taken = bool(points)
+            if taken:
+                self._found[where[0]][key].points += points
+                self._found[where[0]][key].positive += [positive] * len(points)
+        else:
+            taken = self._add_box(self._found[where[0]], key, flat)
+        self.ignored += not taken
+
+    def _add_area(
+        self,
+        found: defaultdict[tuple[int, int], _Gathered],
+        key: tuple[int, int],
+        mask: NDArray[np.bool_],
+        positive: bool,
+    ) -> bool:
+        if not mask.any():
+            return False
+        gathered = found[key]
+        if positive:
+            gathered.mask = mask if gathered.mask is None else gathered.mask | mask
+        else:
+            gathered.cut = mask if gathered.cut is None else gathered.cut | mask
+        return True
+
+    def _add_box(
+        self,
+        found: defaultdict[tuple[int, int], _Gathered],
+        key: tuple[int, int],
+        corners: NDArray[np.float64],
+    ) -> bool:
+        last = np.asarray(self._shape[-2:]) - 1
+        y0, x0 = np.clip(corners.min(axis=0), 0, last)
+        y1, x1 = np.clip(corners.max(axis=0), 0, last)
+        if y1 - y0 < 1 or x1 - x0 < 1:
+            return False
+        found[key].box = (float(y0), float(x0), float(y1), float(x1))
+        return True
 
     def result(self) -> StackPrompts:
         """Return all that was found."""
-        by_place = {
-            place: tuple(
-                PlacedPrompt(object_id, frame, gathered.prompt())
+        by_place = {}
+        for place, found in self._found.items():
+            prompts = (
+                (object_id, frame, gathered.prompt())
                 for (object_id, frame), gathered in sorted(found.items(), key=lambda row: row[0])
             )
-            for place, found in self._found.items()
-        }
+            placed = tuple(PlacedPrompt(i, f, prompt) for i, f, prompt in prompts if prompt)
+            if placed:
+                by_place[place] = placed
         return StackPrompts(by_place, self.ignored)
 
 
-def read_prompts(image: Image, axis: int | None, points: Points, boxes: Shapes) -> StackPrompts:
-    """Read all prompts of an image from its two prompt layers.
+def read_prompts(
+    image: Image,
+    axis: int | None,
+    points: Points,
+    shapes: Shapes,
+    painted: Mapping[Spot, FramePrompt] | None = None,
+) -> StackPrompts:
+    """Read all prompts of an image.
 
     Parameters
     ----------
@@ -132,21 +194,24 @@ def read_prompts(image: Image, axis: int | None, points: Points, boxes: Shapes) 
         Video axis of the image; None for a single (Y, X) image.
     points : Points
         With the feature columns `OBJECT` and `POSITIVE`.
-    boxes : Shapes
-        Rectangles count, with the feature column `OBJECT`; the last one wins where an object
-        has several in one frame.
+    shapes : Shapes
+        With the same columns. Rectangles are boxes, the last one of an object in a frame
+        counts; polygons and ellipses are masks, or cut from masks; paths and lines are points.
+    painted : mapping, optional
+        Masks by place, object and frame.
     """
     collector = _Collector(image, axis)
+    for spot, mask in (painted or {}).items():
+        collector.add_painted(spot, mask)
     if len(points.data):
         positions = same_place(image, points, np.asarray(points.data, float))
         rows = zip(positions, points.features[OBJECT], points.features[POSITIVE], strict=True)
         for position, object_id, positive in rows:
             collector.add_point(position, int(object_id), bool(positive))
-    shapes = zip(boxes.data, boxes.shape_type, boxes.features.get(OBJECT, ()), strict=False)
-    for vertices, kind, object_id in shapes:
-        if kind == "rectangle":
-            corners = same_place(image, boxes, np.asarray(vertices, float))
-            collector.add_box(corners, int(object_id))
-        else:
-            collector.ignored += 1
+    objects = shapes.features.get(OBJECT, ())
+    signs = shapes.features.get(POSITIVE, [True] * len(shapes.data))
+    outlines = zip(shapes.data, shapes.shape_type, objects, signs, strict=False)
+    for vertices, kind, object_id, positive in outlines:
+        corners = same_place(image, shapes, np.asarray(vertices, float))
+        collector.add_shape(str(kind), corners, int(object_id), bool(positive))
     return collector.result()

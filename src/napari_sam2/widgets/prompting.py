@@ -1,12 +1,10 @@
-"""What the next prompt is for: which object, object or background, points or boxes."""
+"""What the next prompt is for: which object, object or background, with which tool."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QObject
-
-from napari_sam2.widgets.keymap import BACKGROUND_KEY, NEXT_OBJECT_KEY, Keymap
+from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -16,51 +14,63 @@ if TYPE_CHECKING:
 
 
 class Prompting(QObject):
-    """Keeps prompt box, keys and the marks of a workspace in line with each other.
+    """Keeps prompt box and the marks of a workspace in line with each other.
 
     Parameters
     ----------
     viewer : Viewer
-        Its keys are bound while there is a workspace.
+        Its active layer tells the tool.
     box : PromptBox
         What the user sees of it.
+
+    Signals
+    -------
+    object_changed(int)
+        The next prompts are for this object.
 
     Attributes
     ----------
     taken : frozenset of int
-        Objects that have prompts; kept up to date by the user of the class.
+        Objects that have prompts or labels; kept up to date by the user of the class.
     """
+
+    object_changed = Signal(int)
 
     def __init__(self, viewer: Viewer, box: PromptBox) -> None:
         super().__init__()
         self._viewer, self._box = viewer, box
         self._workspace: Workspace | None = None
-        self._keymap = Keymap()
         self.taken: frozenset[int] = frozenset()
         box.object_requested.connect(self.choose_object)
         box.next_object_requested.connect(self.next_object)
         box.background_requested.connect(self.mark_background)
         box.tool_requested.connect(self.choose_tool)
-        viewer.layers.selection.events.active.connect(self._active_changed)
+        viewer.layers.selection.events.active.connect(self._tool_changed)
+
+    @property
+    def object_id(self) -> int:
+        """The object that prompts are for; 0 before the start."""
+        return 0 if self._workspace is None else self._workspace.marks.object_id
 
     def attach(self, workspace: Workspace) -> None:
         """Begin with a new object in this workspace, ready to click."""
         self._workspace = workspace
-        for layer in (workspace.points, workspace.boxes):
-            self._keymap.bind(layer, BACKGROUND_KEY, self.toggle_background)
-        self._keymap.bind(self._viewer, NEXT_OBJECT_KEY, self.next_object)
+        for layer in workspace.layers[1:]:
+            layer.events.mode.connect(self._tool_changed)
         workspace.edit("points")
         self.next_object()
 
     def detach(self) -> None:
-        """Let go of the workspace and give the keys back; touches no view."""
+        """Let go of the workspace; touches no view."""
+        if self._workspace is not None:
+            for layer in self._workspace.layers[1:]:
+                layer.events.mode.disconnect(self._tool_changed)
         self._workspace = None
         self.taken = frozenset()
-        self._keymap.release()
 
     def close(self) -> None:
         """Listen to the viewer no longer."""
-        self._viewer.layers.selection.events.active.disconnect(self._active_changed)
+        self._viewer.layers.selection.events.active.disconnect(self._tool_changed)
 
     def choose_object(self, object_id: int) -> None:
         """Make the next prompts for this object."""
@@ -69,12 +79,17 @@ class Prompting(QObject):
             marks.object_id = object_id
             marks.prepare()
             self._box.show_object(object_id, marks.colour(object_id))
+            self.object_changed.emit(object_id)
+
+    def free_id(self) -> int:
+        """Return an id that no object has."""
+        first = frozenset() if self._workspace is None else self._workspace.first_ids
+        return max(self.taken | first, default=0) + 1
 
     def next_object(self) -> None:
         """Make the next prompts for an object that has none yet."""
         if self._workspace is not None:
-            taken = self.taken | self._workspace.first_ids
-            self.choose_object(max(taken, default=0) + 1)
+            self.choose_object(self.free_id())
             self.mark_background(False)
 
     def mark_background(self, background: bool) -> None:
@@ -85,16 +100,21 @@ class Prompting(QObject):
             self._box.show_background(background)
 
     def toggle_background(self) -> None:
-        """Change what the next clicks mark."""
-        if self._workspace is not None:
-            self.mark_background(not self._workspace.marks.background)
+        """Change what the next clicks mark; with the brush, change to the eraser or back."""
+        workspace = self._workspace
+        if workspace is None:
+            return
+        other = {"brush": "eraser", "eraser": "brush"}.get(workspace.tool() or "")
+        if other is not None:
+            workspace.edit(other)
+        else:
+            self.mark_background(not workspace.marks.background)
 
     def choose_tool(self, tool: str) -> None:
-        """Take up "points" or "boxes"."""
+        """Take up a tool of `TOOLS`."""
         if self._workspace is not None:
             self._workspace.edit(tool)
 
-    def _active_changed(self, event: Any) -> None:
-        workspace = self._workspace
-        if workspace is not None and event.value in (workspace.points, workspace.boxes):
-            self._box.show_tool("boxes" if event.value is workspace.boxes else "points")
+    def _tool_changed(self, _event: Any = None) -> None:
+        if self._workspace is not None:
+            self._box.show_tool(self._workspace.tool())

@@ -10,10 +10,10 @@ from qtpy.QtCore import QCoreApplication, QEvent
 from napari_sam2.widgets.coordinator import Coordinator
 from napari_sam2.widgets.engine import Engine
 from napari_sam2.widgets.image_picker import ImagePicker
-from napari_sam2.widgets.live_session import SessionOpener
 from napari_sam2.widgets.model_choice import ModelChoice, Sources
 from napari_sam2.widgets.model_picker import ModelPicker
 from napari_sam2.widgets.opening import RealSessions
+from napari_sam2.widgets.session_protocol import SessionOpener
 from napari_sam2.widgets.views import Views
 
 if TYPE_CHECKING:

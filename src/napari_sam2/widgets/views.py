@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from qtpy.QtCore import Signal  # type: ignore[attr-defined]
-from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
+from qtpy.QtCore import Qt, Signal  # type: ignore[attr-defined]
+from qtpy.QtGui import QColor
+from qtpy.QtWidgets import QFrame, QLabel, QScrollArea, QVBoxLayout, QWidget
 
+from napari_sam2.labels import colour_of
+from napari_sam2.widgets.history_box import HistoryBox
 from napari_sam2.widgets.model_box import ModelBox
+from napari_sam2.widgets.object_box import ObjectBox
 from napari_sam2.widgets.parts import button
 from napari_sam2.widgets.prompt_box import PromptBox
+from napari_sam2.widgets.review_box import ReviewBox
 from napari_sam2.widgets.run_box import RunBox
 from napari_sam2.widgets.stack_box import StackBox
 
 _MARGIN = 10
-_GAP = 14
-_WIDTH = 300
+_GAP = 12
+_WIDTH = 320
 
 
 class Views(QWidget):
@@ -31,17 +36,33 @@ class Views(QWidget):
         super().__init__()
         self.stack, self.model = StackBox(), ModelBox()
         self.prompts, self.run = PromptBox(), RunBox()
+        self.objects = ObjectBox(lambda number: QColor(*colour_of(number)))
+        self.review, self.history = ReviewBox(), HistoryBox()
         self.start = button("Start", "")
         self.hint = QLabel()
         self.hint.setWordWrap(True)
         self.hint.setToolTip("What to do next.")
         self.start.clicked.connect(lambda _checked: self.start_requested.emit())
+        self._started = (self.prompts, self.history, self.run, self.objects, self.review)
+        inner = QWidget()
+        column = QVBoxLayout(inner)
+        column.setContentsMargins(_MARGIN, _MARGIN, _MARGIN, _MARGIN)
+        column.setSpacing(_GAP)
+        for part in (self.stack, self.model, self.start, *self._started):
+            column.addWidget(part)
+        column.addStretch(1)
+        scroll = QScrollArea()
+        scroll.setWidget(inner)
+        scroll.setWidgetResizable(True)
+        scroll.setFrameShape(QFrame.Shape.NoFrame)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        foot = QVBoxLayout()
+        foot.setContentsMargins(_MARGIN, 0, _MARGIN, _MARGIN)
+        foot.addWidget(self.hint)
         layout = QVBoxLayout(self)
-        layout.setContentsMargins(_MARGIN, _MARGIN, _MARGIN, _MARGIN)
-        layout.setSpacing(_GAP)
-        for part in (self.stack, self.model, self.start, self.prompts, self.run, self.hint):
-            layout.addWidget(part)
-        layout.addStretch(1)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(scroll, 1)
+        layout.addLayout(foot)
         self.setMinimumWidth(_WIDTH)
 
     def show_hint(self, text: str) -> None:
@@ -55,7 +76,9 @@ class Views(QWidget):
         self.start.setToolTip(
             "Begin again with the contrast of now. Labels and prompts stay."
             if started
-            else "Add layers for points, boxes and labels over the image and load the model."
+            else "Add layers for points, shapes and labels over the image and load the model."
         )
-        self.prompts.setEnabled(started)
+        for part in self._started:
+            part.setEnabled(started)
+            part.setVisible(started)
         self.run.setEnabled(started and possible)

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from napari_sam2.widgets.geometry import (
     full_resolution,
+    same_place,
     slider_indices,
     spatial_shape,
     stack_view,
 )
 from napari_sam2.widgets.layers import find_or_add
 from napari_sam2.widgets.marks import Marks
-from napari_sam2.widgets.messages import SessionSpec
-from napari_sam2.widgets.prompt_reading import Place, StackPrompts, read_prompts
+from napari_sam2.widgets.places import Place
+from napari_sam2.widgets.prompt_reading import StackPrompts, read_prompts
+from napari_sam2.widgets.spec import SessionSpec
+from napari_sam2.widgets.window_state import Said, WindowState
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -37,7 +43,12 @@ class Workspace:
     axis : int or None
         Its video axis; None for a single (Y, X) image.
     on_prompts : callable
-        Called after any change to the points or boxes, perhaps several times for one change.
+        Called after any change to points or shapes, perhaps several times for one change.
+
+    Attributes
+    ----------
+    said : Said
+        What the user said besides points and shapes.
     """
 
     def __init__(
@@ -48,21 +59,24 @@ class Workspace:
         self._on_prompts = on_prompts
         self.image = image
         self.axis = axis
-        self.labels, self.boxes, self.points = find_or_add(viewer, image)
-        self.marks = Marks(self.labels, self.boxes, self.points)
+        before = len(viewer.layers)
+        self.labels, self.shapes, self.points = find_or_add(viewer, image)
+        self._may_hold_objects = len(viewer.layers) < before + 3
+        self.marks = Marks(self.labels, self.shapes, self.points)
+        self.said = Said()
         # Labels that were here before belong to objects, even where their prompts are gone.
         self.first_ids = frozenset({int(self.labels.data.max())} - {0})
         # Fixed for the session: what the model sees must not change while masks travel.
         low, high = (0.0, 1.0) if image.rgb else image.contrast_limits
         self._contrast = None if image.rgb else (float(low), float(high))
-        for layer in (self.points, self.boxes):
+        for layer in (self.points, self.shapes):
             layer.events.data.connect(self._on_data)
             layer.events.features.connect(self._on_features)
 
     @property
     def layers(self) -> tuple[Layer, ...]:
         """The image and the three layers of ours."""
-        return self.image, self.labels, self.boxes, self.points
+        return self.image, self.labels, self.shapes, self.points
 
     @property
     def n_frames(self) -> int:
@@ -76,6 +90,15 @@ class Workspace:
             return None
         place = tuple((i, index) for i, index in enumerate(indices) if i != self.axis)
         return place, 0 if self.axis is None else indices[self.axis]
+
+    def go_to(self, frame: int) -> None:
+        """Move the slider of the video axis to a frame."""
+        if self.axis is not None:
+            shift = self._viewer.dims.ndim - len(spatial_shape(self.image))
+            world = self.image.data_to_world(
+                [frame if i == self.axis else 0 for i in range(len(spatial_shape(self.image)))]
+            )
+            self._viewer.dims.set_point(self.axis + shift, float(world[self.axis]))
 
     def shows(self, place: Place, frame: int) -> bool:
         """Whether the canvas shows any pixel of this frame."""
@@ -92,9 +115,39 @@ class Workspace:
             wanted[self.axis] = frame
         return all(shown[i] == wanted[i] for i in wanted if i - ndim not in displayed)
 
+    def where(self, layer: Layer) -> list[tuple[Place, int] | None]:
+        """Find the stack and frame of every point or shape of a layer; None if outside."""
+        marks = [np.atleast_2d(np.asarray(mark, float))[:1] for mark in layer.data]
+        if not marks:
+            return []
+        indices = np.rint(same_place(self.image, layer, np.concatenate(marks)))[:, :-2].astype(int)
+        shape = np.asarray(spatial_shape(self.image)[:-2])
+        inside = ((indices >= 0) & (indices < shape)).all(axis=1)
+        return [self.placed(row) if ok else None for row, ok in zip(indices, inside, strict=True)]
+
+    def placed(self, indices: Sequence[int] | NDArray[np.int_]) -> tuple[Place, int]:
+        """Tell stack and frame from the indices of all axes but the last two."""
+        others = tuple((i, int(n)) for i, n in enumerate(indices) if i != self.axis)
+        return others, 0 if self.axis is None else int(indices[self.axis])
+
     def read_prompts(self) -> StackPrompts:
         """Read all prompts of all stacks of the image."""
-        return read_prompts(self.image, self.axis, self.points, self.boxes)
+        return read_prompts(self.image, self.axis, self.points, self.shapes, self.said.painted)
+
+    def state(self) -> WindowState:
+        """Return all that the user has said."""
+        return WindowState.of(self.points, self.shapes, self.said)
+
+    def show_state(self, state: WindowState) -> None:
+        """Come back to an earlier state."""
+        state.show(self.points, self.shapes)
+        self.said = state.said
+        self.marks.repaint()
+        self.marks.prepare()
+
+    def labels_at(self, place: Place) -> Any:
+        """View the labels (T, Y, X) of one stack."""
+        return stack_view(self.labels.data, self.axis, place)
 
     def spec(self, place: Place, model: str, device: str) -> SessionSpec:
         """Describe the session of one stack of the image."""
@@ -106,22 +159,33 @@ class Workspace:
             at=place,
             channel_axis=self.image.ndim if self.image.rgb else None,
             contrast=self._contrast,
-            labels=stack_view(labels, self.axis, place),
+            labels=self.labels_at(place),
             model=model,
             device=device,
+            survey=self._may_hold_objects,
         )
 
     def edit(self, tool: str) -> None:
-        """Make the points or the boxes the active layer, ready to add to."""
-        layer: Any = self.boxes if tool == "boxes" else self.points
+        """Make a layer active and ready for a tool of `TOOLS`."""
+        role, mode = TOOLS[tool]
+        layer: Any = {"points": self.points, "shapes": self.shapes, "labels": self.labels}[role]
         self._viewer.layers.selection.active = layer
         layer.visible = True
-        layer.mode = "add_rectangle" if tool == "boxes" else "add"
+        layer.mode = mode
+
+    def tool(self) -> str | None:
+        """Return the tool that the active layer is ready for; None if it is none of `TOOLS`."""
+        active = self._viewer.layers.selection.active
+        roles = {"points": self.points, "shapes": self.shapes, "labels": self.labels}
+        for name, (role, mode) in TOOLS.items():
+            if active is roles[role] and str(active.mode) == mode:
+                return name
+        return None
 
     def release(self) -> None:
         """Leave the layers as ordinary ones; all that they hold stays."""
         self.marks.release()
-        for layer in (self.points, self.boxes):
+        for layer in (self.points, self.shapes):
             layer.events.data.disconnect(self._on_data)
             layer.events.features.disconnect(self._on_features)
 
@@ -132,3 +196,14 @@ class Workspace:
 
     def _on_features(self, _event: object = None) -> None:
         self._on_prompts()
+
+
+TOOLS = {
+    "points": ("points", "add"),
+    "boxes": ("shapes", "add_rectangle"),
+    "lasso": ("shapes", "add_polygon_lasso"),
+    "scribble": ("shapes", "add_path"),
+    "brush": ("labels", "paint"),
+    "eraser": ("labels", "erase"),
+}
+"""Tools by name: the layer and its mode."""

@@ -1,0 +1,76 @@
+"""Prompts that the session has changed by itself, shown as points, shapes and masks."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_sam2.prompts import FramePrompt
+from napari_sam2.widgets.edits import Choose, ObjectEdit, Split
+from napari_sam2.widgets.places import OBJECT, Place
+from napari_sam2.widgets.spec import Wanted
+from napari_sam2.widgets.window_state import set_points, set_shapes
+
+if TYPE_CHECKING:
+    from napari_sam2.widgets.workspace import Workspace
+
+
+def adopt(workspace: Workspace, place: Place, edit: ObjectEdit, changed: Wanted) -> None:
+    """Show what an edit has left of the prompts and acceptance of its objects.
+
+    Of marks that still hold, those of a part that was split off change their object; all others
+    of these objects go. Masks come in their place.
+    """
+    if isinstance(edit, Choose):
+        return
+    if isinstance(edit, Split):
+        _hand_over(workspace, place, edit)
+    said = workspace.said
+    ours = frozenset(edit.objects)
+    kept = {p.place for p in changed.prompts if p.prompt.points or p.prompt.box is not None}
+    drop_marks(workspace, place, {(i, f) for i in ours for f in range(workspace.n_frames)} - kept)
+    painted = {
+        spot: m for spot, m in said.painted.items() if spot[0] != place or spot[1] not in ours
+    }
+    for placed in changed.prompts:
+        if placed.object_id in ours and placed.prompt.mask is not None:
+            mask = FramePrompt(mask=placed.prompt.mask)
+            painted[place, placed.object_id, placed.frame] = mask
+    accepted = frozenset(a for a in said.accepted if a[0] != place or a[1] not in ours)
+    accepted |= {(place, i, f) for i, f in changed.accepted if i in ours}
+    workspace.said = replace(said, painted=painted, accepted=accepted)
+    workspace.marks.repaint()
+
+
+def drop_marks(workspace: Workspace, place: Place, spots: set[tuple[int, int]]) -> None:
+    """Take away the points and shapes of some objects and frames of a stack."""
+    points, shapes = workspace.points, workspace.shapes
+    keep = [
+        where is None or where[0] != place or (int(number), where[1]) not in spots
+        for where, number in zip(workspace.where(points), points.features[OBJECT], strict=True)
+    ]
+    if not all(keep):
+        set_points(points, points.data[keep], points.features[keep])
+    keep = [
+        where is None or where[0] != place or (int(number), where[1]) not in spots
+        for where, number in zip(workspace.where(shapes), shapes.features[OBJECT], strict=True)
+    ]
+    if not all(keep):
+        outlines = tuple(
+            (np.array(vertices), str(kind))
+            for vertices, kind, kept in zip(shapes.data, shapes.shape_type, keep, strict=True)
+            if kept
+        )
+        set_shapes(shapes, outlines, shapes.features[keep])
+
+
+def _hand_over(workspace: Workspace, place: Place, edit: Split) -> None:
+    for layer in (workspace.points, workspace.shapes):
+        features = layer.features.copy()
+        for row, where in enumerate(workspace.where(layer)):
+            ours = where is not None and where[0] == place and where[1] >= edit.frame
+            if ours and features[OBJECT].iloc[row] == edit.object_id:
+                features.loc[features.index[row], OBJECT] = edit.new_id
+        layer.features = features

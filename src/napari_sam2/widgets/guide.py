@@ -1,0 +1,98 @@
+"""Says what to do next, or what the worker is busy with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QObject
+
+from napari_sam2.widgets.hints import Situation, hint
+from napari_sam2.widgets.timers import halt, single_shot
+
+if TYPE_CHECKING:
+    from napari_sam2.widgets.dialogue import Dialogue
+    from napari_sam2.widgets.image_picker import ImagePicker
+    from napari_sam2.widgets.model_picker import ModelPicker
+    from napari_sam2.widgets.runs import Runs
+    from napari_sam2.widgets.views import Views
+
+_PATIENCE_MS = 300
+
+
+class Guide(QObject):
+    """Shows the hint, and which parts of the panel can be used.
+
+    Parameters
+    ----------
+    views : Views
+    images, models : pickers
+    dialogue : Dialogue
+    runs : Runs
+        These tell where the user is.
+    """
+
+    def __init__(
+        self,
+        views: Views,
+        images: ImagePicker,
+        models: ModelPicker,
+        dialogue: Dialogue,
+        runs: Runs,
+    ) -> None:
+        super().__init__()
+        self._views, self._images, self._models = views, images, models
+        self._dialogue, self._runs = dialogue, runs
+        self._closed = False
+        self._phase = ""
+        self._patience = single_shot(self, self._show_phase, _PATIENCE_MS)
+
+    def show(self) -> None:
+        """Say what to do next."""
+        if self._closed:
+            return
+        self._views.show_hint(hint(self._situation()))
+        self._views.show_started(
+            self._dialogue.workspace is not None,
+            possible=self._images.image is not None and self._models.has_model,
+        )
+        past = self._dialogue.past
+        undo, redo = past.next_undo, past.next_redo
+        self._views.history.show_steps(undo.title if undo else "", redo.title if redo else "")
+
+    def busy(self, text: str) -> None:
+        """Say what the worker is busy with, if it is so for long."""
+        self._phase = text
+        if not self._patience.isActive():
+            self._patience.start()
+
+    def quiet(self) -> None:
+        """Take back what the worker was said to be busy with."""
+        self._phase = ""
+        halt(self._patience)
+        self.show()
+
+    def close(self) -> None:
+        """Touch no view any more."""
+        self._closed = True
+        halt(self._patience)
+
+    def _show_phase(self) -> None:
+        if self._phase and not self._closed:
+            self._views.show_hint(self._phase)
+
+    def _situation(self) -> Situation:
+        workspace, prompts = self._dialogue.workspace, self._dialogue.prompts
+        here = None if workspace is None else workspace.here()
+        placed = prompts.at(here[0]) if here is not None else ()
+        return Situation(
+            has_image=self._images.image is not None,
+            has_model=self._models.has_model,
+            fetching=self._models.fetching,
+            started=workspace is not None,
+            running=self._runs.running,
+            outside=workspace is not None and here is None,
+            n_prompted=len({each.object_id for each in placed}),
+            n_frames=1 if workspace is None else workspace.n_frames,
+            ignored=prompts.ignored,
+            outcome=self._runs.outcomes.get(here[0], "") if here is not None else "",
+        )

@@ -1,0 +1,20 @@
+"""Where prompts and masks are: names for the tuples that say so."""
+
+from __future__ import annotations
+
+from napari_sam2.prompts import FramePrompt
+
+OBJECT = "object"
+"""Feature column with the label id of the object that a point or a shape belongs to."""
+
+POSITIVE = "positive"
+"""Feature column: True on the object, False on the background."""
+
+Place = tuple[tuple[int, int], ...]
+"""Position of the sliders that are not the video: (axis, index) of each."""
+
+Spot = tuple[Place, int, int]
+"""One object in one frame of one stack: place, object id, frame."""
+
+Drawn = dict[Spot, FramePrompt]
+"""Masks that were painted, or taken from another Labels layer."""

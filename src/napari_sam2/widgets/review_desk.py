@@ -1,0 +1,114 @@
+"""Review of what was propagated: timeline, doubtful frames, acceptance."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QObject
+
+from napari_sam2.widgets.places import Spot
+from napari_sam2.widgets.series import Series, next_frame, series
+from napari_sam2.widgets.timers import halt, single_shot
+
+if TYPE_CHECKING:
+    from napari_sam2.widgets.dialogue import Dialogue
+    from napari_sam2.widgets.prompting import Prompting
+    from napari_sam2.widgets.review_box import ReviewBox
+
+_EVERY_MS = 100  # while frames stream in
+
+
+class ReviewDesk(QObject):
+    """Keeps the timeline in line with what is known, goes to frames and accepts them.
+
+    Parameters
+    ----------
+    dialogue : Dialogue
+    prompting : Prompting
+        Knows which object is the current one.
+    box : ReviewBox
+    """
+
+    def __init__(self, dialogue: Dialogue, prompting: Prompting, box: ReviewBox) -> None:
+        super().__init__()
+        self._dialogue, self._prompting, self._box = dialogue, prompting, box
+        self._soon = single_shot(self, self.show, _EVERY_MS)
+        box.frame_requested.connect(self.go_to)
+        box.doubt_requested.connect(self.next_doubtful)
+        box.prompted_requested.connect(self.next_prompted)
+        box.accept_requested.connect(self.accept)
+        dialogue.changed.connect(self.soon)
+        prompting.object_changed.connect(self.soon)
+
+    def soon(self, _object_id: int = 0) -> None:
+        """Show the object a little later, unless that is due already."""
+        if not self._soon.isActive():
+            self._soon.start()
+
+    def stop(self) -> None:
+        """Show nothing any more."""
+        halt(self._soon)
+
+    def show(self) -> None:
+        """Show the current object along the stack in view."""
+        workspace = self._dialogue.workspace
+        here = None if workspace is None else workspace.here()
+        if here is None:
+            self._box.show_series(Series(), 0)
+        else:
+            self._box.show_series(self._series(self._prompting.object_id), here[1])
+
+    def go_to(self, frame: int) -> None:
+        """Show a frame."""
+        if self._dialogue.workspace is not None:
+            self._dialogue.workspace.go_to(frame)
+
+    def next_doubtful(self, step: int = 1) -> None:
+        """Go to the next doubtful frame of the current object, forwards or backwards."""
+        self._go_on(self._series(self._prompting.object_id).doubtful.keys(), step)
+
+    def next_prompted(self, step: int = 1) -> None:
+        """Go to the next prompted frame of the current object, forwards or backwards."""
+        self._go_on(self._series(self._prompting.object_id).prompted, step)
+
+    def accept(self, what: str) -> None:
+        """Accept "here", "frame", "object" or "all"; once more takes that of a frame back."""
+        workspace = self._dialogue.workspace
+        here = None if workspace is None else workspace.here()
+        if workspace is None or here is None:
+            return
+        (place, frame), number = here, self._prompting.object_id
+        shelf = self._dialogue.shelf
+        objects = shelf.objects(place) if what in ("frame", "all") else (number,)
+        frames = None if what in ("object", "all") else frame
+        spots = frozenset(
+            (place, each, f)
+            for each in objects
+            for f in shelf.frames(place, each)
+            if frames is None or f == frames
+        )
+        if spots:
+            self._accept(workspace.said.accepted, spots, lift=frames is not None)
+
+    def _accept(self, accepted: frozenset[Spot], spots: frozenset[Spot], *, lift: bool) -> None:
+        if lift and spots <= accepted:
+            self._dialogue.say("lifting of acceptance", accepted=accepted - spots)
+        elif spots - accepted:
+            self._dialogue.say("acceptance", accepted=accepted | spots)
+
+    def _go_on(self, frames: object, step: int) -> None:
+        workspace = self._dialogue.workspace
+        here = None if workspace is None else workspace.here()
+        if here is not None:
+            target = next_frame(frames, here[1], step)  # type: ignore[arg-type]
+            if target is not None:
+                self.go_to(target)
+
+    def _series(self, object_id: int) -> Series:
+        workspace = self._dialogue.workspace
+        here = None if workspace is None else workspace.here()
+        if workspace is None or here is None:
+            return Series()
+        place = here[0]
+        records = self._dialogue.shelf.records(place, object_id)
+        return series(object_id, workspace.n_frames, records, self._dialogue.wanted(place))

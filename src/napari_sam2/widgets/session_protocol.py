@@ -1,0 +1,127 @@
+"""The part of `napari_sam2.TrackingSession` that the window uses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Protocol
+
+from numpy.typing import NDArray
+
+from napari_sam2.prompts import PromptBook
+from napari_sam2.types import Direction, FrameMasks
+from napari_sam2.widgets.spec import SessionSpec
+
+
+class Session(Protocol):
+    """Objects of one stack; see `napari_sam2.TrackingSession` for what each method does."""
+
+    prompts: PromptBook
+
+    @property
+    def object_ids(self) -> tuple[int, ...]:
+        """Objects that it follows."""
+        ...
+
+    @property
+    def accepted(self) -> tuple[tuple[int, int], ...]:
+        """Accepted (frame, object id)."""
+        ...
+
+    def add_points(
+        self,
+        object_id: int,
+        frame: int,
+        points: tuple[tuple[float, float], ...],
+        positive: tuple[bool, ...],
+    ) -> FrameMasks:
+        """Take clicks in."""
+        ...
+
+    def set_points(
+        self,
+        object_id: int,
+        frame: int,
+        points: tuple[tuple[float, float], ...],
+        positive: tuple[bool, ...],
+    ) -> FrameMasks:
+        """Replace the clicks of a frame."""
+        ...
+
+    def add_box(
+        self, object_id: int, frame: int, box: tuple[float, float, float, float]
+    ) -> FrameMasks:
+        """Take a box in."""
+        ...
+
+    def add_mask(self, object_id: int, frame: int, mask: NDArray[Any]) -> FrameMasks:
+        """Take a mask in."""
+        ...
+
+    def remove_prompts(self, object_id: int, frame: int | None = None) -> None:
+        """Forget the prompts of an object in a frame, or the object."""
+        ...
+
+    def accept(self, frame: int, object_id: int | None = None) -> None:
+        """Fix an object in a frame."""
+        ...
+
+    def unaccept(self, frame: int, object_id: int) -> None:
+        """Lift that again."""
+        ...
+
+    def choose(self, object_id: int, frame: int, rank: int) -> FrameMasks:
+        """Take another mask that a click could mean."""
+        ...
+
+    def candidates(self, object_id: int, frame: int) -> int:
+        """Return how many there are."""
+        ...
+
+    def merge(self, object_id: int, other: int) -> None:
+        """Make one object of two."""
+        ...
+
+    def split(self, object_id: int, frame: int, new_id: int) -> None:
+        """Make an object of its own of what an object is from a frame on."""
+        ...
+
+    def propagate(
+        self,
+        direction: Direction,
+        start: int | None = None,
+        stop: int | None = None,
+        object_ids: Iterable[int] | None = None,
+        recompute: bool = False,
+    ) -> Iterator[FrameMasks]:
+        """Follow objects; fill the labels frame by frame."""
+        ...
+
+    def planned_frames(
+        self,
+        direction: Direction,
+        start: int | None = None,
+        stop: int | None = None,
+        object_ids: Iterable[int] | None = None,
+    ) -> int:
+        """Return how many results `propagate` will give."""
+        ...
+
+    def cancel(self) -> None:
+        """Stop propagating within one frame; from any thread."""
+        ...
+
+    def watch_labels(self, seen: Callable[[int, Any, Any], None] | None) -> None:
+        """Have every write to the labels told."""
+        ...
+
+    def snapshot(self) -> Any:
+        """Return what the session knows, without the labels."""
+        ...
+
+    def restore(self, state: Any) -> None:
+        """Come back to a snapshot."""
+        ...
+
+
+SessionOpener = Callable[[SessionSpec, Callable[[str], None]], Session]
+"""Opens the session of a spec; is given a function that tells the user what it is busy with."""

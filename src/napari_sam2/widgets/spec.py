@@ -1,0 +1,115 @@
+"""What the window wants of a session: frozen values that may cross threads."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import Any
+
+from numpy.typing import NDArray
+
+from napari_sam2.prompts import FramePrompt
+from napari_sam2.types import Direction
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedPrompt:
+    """What the user asked for of one object in one frame.
+
+    Attributes
+    ----------
+    object_id : int
+        Label id, from 1.
+    frame : int
+        Index along the video axis.
+    prompt : FramePrompt
+        Points and box in (y, x) pixels of the frame.
+    """
+
+    object_id: int
+    frame: int
+    prompt: FramePrompt
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """The object and the frame it belongs to."""
+        return self.object_id, self.frame
+
+
+Prompts = tuple[PlacedPrompt, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """All that a session is to know of the user.
+
+    Attributes
+    ----------
+    prompts : tuple of PlacedPrompt
+        All of them: what is not here is to be forgotten.
+    accepted : frozenset of (int, int)
+        Every accepted object and frame.
+    """
+
+    prompts: Prompts = ()
+    accepted: frozenset[tuple[int, int]] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SessionSpec:
+    """All that the worker needs to open a session on one stack of an image layer.
+
+    Attributes
+    ----------
+    key : Hashable
+        Two specs with the same key describe the same session.
+    data : array-like
+        Pixels of the image layer, as they lie: numpy, dask, zarr.
+    axis : int or None
+        Video axis of `data`; None for a single frame.
+    at : tuple of (int, int)
+        The other sliders: (axis of `data`, index) for each axis that stays fixed.
+    channel_axis : int or None
+        Axis of `data` with the colours of an RGB image.
+    contrast : (float, float) or None
+        Intensities shown as black and white, constant over the session.
+    labels : ndarray, shape (T, Y, X)
+        View into the Labels layer that the session fills.
+    model, device : str
+        What to load and where.
+    survey : bool
+        The labels may hold objects from before: have them measured.
+    """
+
+    key: Hashable
+    data: Any
+    axis: int | None
+    at: tuple[tuple[int, int], ...]
+    channel_axis: int | None
+    contrast: tuple[float, float] | None
+    labels: NDArray[Any]
+    model: str
+    device: str
+    survey: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RunPlan:
+    """Which objects are carried where.
+
+    Attributes
+    ----------
+    direction : Direction
+    start, stop : int or None
+        Only frames start to stop - 1.
+    object_ids : frozenset of int, or None
+        Only these objects.
+    recompute : bool
+        Also frames that are up to date.
+    """
+
+    direction: Direction = Direction.BOTH
+    start: int | None = None
+    stop: int | None = None
+    object_ids: frozenset[int] | None = None
+    recompute: bool = False

@@ -1,0 +1,85 @@
+"""All that a user has said of an image, as a frozen value that the window can go back to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_sam2.prompts import FramePrompt
+from napari_sam2.widgets.places import Place, Spot
+
+if TYPE_CHECKING:
+    from napari.layers import Points, Shapes
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Said:
+    """What is said besides points and shapes.
+
+    Attributes
+    ----------
+    painted : mapping of Spot to FramePrompt
+        Masks that were painted, or taken from another layer.
+    accepted : frozenset of Spot
+        Accepted places, objects and frames.
+    names : mapping of int to str
+        Names that the user gave to objects.
+    """
+
+    painted: Mapping[Spot, FramePrompt] = field(default_factory=dict)
+    accepted: frozenset[Spot] = frozenset()
+    names: Mapping[int, str] = field(default_factory=dict)
+
+    def accepted_at(self, place: Place) -> frozenset[tuple[int, int]]:
+        """Return accepted (object id, frame) of one stack."""
+        return frozenset((i, f) for where, i, f in self.accepted if where == place)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WindowState:
+    """Points, shapes and all else that is said, at one moment."""
+
+    points: NDArray[Any]
+    point_features: Any
+    shapes: tuple[tuple[NDArray[Any], str], ...]
+    shape_features: Any
+    said: Said
+
+    @classmethod
+    def of(cls, points: Points, shapes: Shapes, said: Said) -> WindowState:
+        """Keep what there is now."""
+        kinds = [str(kind) for kind in shapes.shape_type]
+        outlines = [np.array(vertices) for vertices in shapes.data]
+        return cls(
+            np.array(points.data),
+            points.features.copy(),
+            tuple(zip(outlines, kinds, strict=True)),
+            shapes.features.copy(),
+            said,
+        )
+
+    def show(self, points: Points, shapes: Shapes) -> None:
+        """Put points and shapes back as they were."""
+        set_points(points, self.points, self.point_features)
+        set_shapes(shapes, self.shapes, self.shape_features)
+
+
+def set_points(points: Points, data: NDArray[Any], features: Any) -> None:
+    """Replace all points of a layer."""
+    points.selected_data = set()
+    points.data = np.array(data).reshape(-1, points.ndim)
+    points.features = features.reset_index(drop=True)
+
+
+def set_shapes(shapes: Shapes, data: tuple[tuple[NDArray[Any], str], ...], features: Any) -> None:
+    """Replace all shapes of a layer."""
+    shapes.selected_data = set(range(len(shapes.data)))
+    shapes.remove_selected()
+    for vertices, kind in data:
+        shapes.add(np.array(vertices), shape_type=kind)
+    shapes.features = features.reset_index(drop=True)
+    shapes.selected_data = set()

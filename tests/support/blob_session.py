@@ -1,0 +1,215 @@
+"""A double of a tracking session that can be slow or broken, and a script for it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy import ndimage
+
+from napari_sam2.errors import PromptError
+from napari_sam2.labels import LabelsVolume
+from napari_sam2.prompts import PromptBook
+from napari_sam2.stack import FrameStack
+from napari_sam2.types import Direction, FrameMasks
+from napari_sam2.widgets.spec import SessionSpec
+
+
+@dataclass
+class Script:
+    """How the sessions of a test behave, and what they were asked."""
+
+    seconds: float = 0.0
+    fault: Callable[[str], Exception | None] = lambda _: None
+    told: list[tuple] = field(default_factory=list)
+    opened: list[SessionSpec] = field(default_factory=list)
+    threads: set[str] = field(default_factory=set)
+    gate: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        self.gate.set()
+
+    def open(self, spec: SessionSpec, tell: Callable[[str], None]) -> BlobSession:
+        self.step("open")
+        tell("Loading the model…")
+        self.opened.append(spec)
+        return BlobSession(self, spec)
+
+    def step(self, *what: object) -> None:
+        self.told.append(what)
+        self.threads.add(threading.current_thread().name)
+        assert self.gate.wait(10)
+        time.sleep(self.seconds)
+        fault = self.fault(str(what[0]))
+        if fault is not None:
+            raise fault
+
+
+class BlobSession:
+    """Segments the bright blob under the newest click, in the frames asked for; keeps no memory.
+
+    For timing and faults only: what the window makes of real masks is tested on real sessions.
+    """
+
+    def __init__(self, script: Script, spec: SessionSpec) -> None:
+        self._script = script
+        self._stack = FrameStack(
+            spec.data,
+            spec.axis,
+            channel_axis=spec.channel_axis,
+            contrast=spec.contrast,
+            at=dict(spec.at),
+        )
+        self._volume = LabelsVolume(self._stack.shape, array=spec.labels)
+        self.prompts = PromptBook(self._stack.shape)
+        self._accepted: set[tuple[int, int]] = set()
+        self._cancelled = threading.Event()
+
+    @property
+    def object_ids(self) -> tuple[int, ...]:
+        return tuple(sorted({*self.prompts.object_ids(), *(i for _, i in self._accepted)}))
+
+    @property
+    def accepted(self) -> tuple[tuple[int, int], ...]:
+        return tuple(sorted(self._accepted))
+
+    def add_points(self, object_id, frame, points, positive=None) -> FrameMasks:
+        self._script.step("points", object_id, frame, tuple(points), tuple(positive))
+        if (13.0, 13.0) in points:
+            raise PromptError("Unlucky click.", remedy="Click elsewhere.")
+        self.prompts.add_points(object_id, frame, points, positive)
+        return self._write(object_id, frame, points[-1])
+
+    def set_points(self, object_id, frame, points, positive=None) -> FrameMasks:
+        self._script.step("set", object_id, frame, tuple(points), tuple(positive))
+        self.prompts.add_points(object_id, frame, points, positive, replace=True)
+        return self._write(object_id, frame, points[-1])
+
+    def add_box(self, object_id, frame, box) -> FrameMasks:
+        self._script.step("box", object_id, frame, tuple(box))
+        self.prompts.add_box(object_id, frame, box)
+        return self._write(object_id, frame, ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2))
+
+    def add_mask(self, object_id, frame, mask) -> FrameMasks:
+        self._script.step("mask", object_id, frame, int(np.count_nonzero(mask)))
+        self.prompts.add_mask(object_id, frame, mask)
+        self._volume.write(frame, (object_id,), mask[None])
+        return _result(object_id, frame, mask)
+
+    def remove_prompts(self, object_id, frame=None) -> None:
+        self._script.step("remove", object_id, frame)
+        self.prompts.remove(object_id, frame)
+        gone = object_id not in self.object_ids
+        for each in range(self._stack.n_frames) if gone else (frame,):
+            if (each, object_id) not in self._accepted:
+                self._erase(object_id, each)
+
+    def accept(self, frame, object_id=None) -> None:
+        self._script.step("accept", object_id, frame)
+        self._accepted.add((frame, object_id))
+
+    def unaccept(self, frame, object_id) -> None:
+        self._script.step("unaccept", object_id, frame)
+        self._accepted.discard((frame, object_id))
+
+    def candidates(self, object_id, frame) -> int:
+        return 3
+
+    def choose(self, object_id, frame, rank) -> FrameMasks:
+        self._script.step("choose", object_id, frame, rank)
+        mask = self._blob(frame, self.prompts.get(object_id, frame).points[-1])
+        mask = ndimage.binary_erosion(mask, iterations=rank) if rank else mask
+        self._volume.write(frame, (object_id,), mask[None])
+        return _result(object_id, frame, mask, 0.9 - 0.1 * rank)
+
+    def merge(self, object_id, other) -> None:
+        self._script.step("merge", object_id, other)
+        for each in (object_id, other):
+            for frame in self.prompts.frames(each):
+                self.prompts.remove(each, frame)
+                plane = np.isin(self._volume.frame(frame), (object_id, other))
+                self.prompts.add_mask(object_id, frame, plane)
+
+    def split(self, object_id, frame, new_id) -> None:
+        self._script.step("split", object_id, frame, new_id)
+        for where in self.prompts.frames(object_id):
+            if where >= frame:
+                self.prompts.put(new_id, where, self.prompts.get(object_id, where))
+                self.prompts.remove(object_id, where)
+        if self.prompts.get(new_id, frame) is None:
+            self.prompts.add_mask(new_id, frame, self._volume.mask(frame, object_id))
+
+    def watch_labels(self, seen) -> None:
+        self._volume.on_write = seen
+
+    def snapshot(self):
+        return self.prompts.copy(), frozenset(self._accepted)
+
+    def restore(self, state) -> None:
+        self.prompts, self._accepted = state[0].copy(), set(state[1])
+
+    def planned_frames(self, direction, start=None, stop=None, object_ids=None) -> int:
+        return len(self._order(direction, start, stop))
+
+    def propagate(
+        self, direction, start=None, stop=None, object_ids=None, recompute=False
+    ) -> Iterator[FrameMasks]:
+        self._script.step("propagate", str(direction), start, stop, object_ids, recompute)
+        self._cancelled.clear()
+        return self._walk(self._order(direction, start, stop), object_ids)
+
+    def cancel(self) -> None:
+        self._cancelled.set()
+
+    def _walk(self, frames, object_ids) -> Iterator[FrameMasks]:
+        for frame in frames:
+            if self._cancelled.is_set():
+                return
+            self._script.step("frame", frame)
+            for object_id in self.prompts.object_ids():
+                near = min(self.prompts.frames(object_id), key=lambda f: abs(f - frame))
+                prompt = self.prompts.get(object_id, near)
+                wanted = object_ids is None or object_id in object_ids
+                if wanted and prompt.points and (frame, object_id) not in self._accepted:
+                    result = self._write(object_id, frame, prompt.points[-1])
+                else:
+                    result = _result(object_id, frame, self._volume.mask(frame, object_id))
+            yield result
+
+    def _order(self, direction, start, stop) -> list[int]:
+        starts = [frame for each in self.object_ids for frame in self.prompts.frames(each)]
+        forward = list(range(min(starts), self._stack.n_frames))
+        backward = list(range(max(starts), -1, -1))
+        order = {
+            Direction.FORWARD: forward,
+            Direction.BACKWARD: backward,
+            Direction.BOTH: forward + list(range(min(starts) - 1, -1, -1)),
+        }[direction]
+        stop = self._stack.n_frames if stop is None else stop
+        return [frame for frame in order if (start or 0) <= frame < stop]
+
+    def _blob(self, frame, point) -> np.ndarray:
+        blobs, _ = ndimage.label(self._stack.read(frame).mean(axis=-1) > 0.5)
+        here = blobs[tuple(np.clip(np.rint(point).astype(int), 0, np.array(blobs.shape) - 1))]
+        return (blobs == here) & (here > 0)
+
+    def _erase(self, object_id, frame) -> None:
+        self._volume.write(frame, (object_id,), np.zeros((1, *self._stack.shape[1:]), bool))
+
+    def _write(self, object_id, frame, point) -> FrameMasks:
+        mask = self._blob(frame, point)
+        self._volume.write(frame, (object_id,), mask[None])
+        return _result(object_id, frame, mask)
+
+
+def _result(object_id, frame, mask, score=0.9) -> FrameMasks:
+    return FrameMasks(
+        frame,
+        (object_id,),
+        np.asarray(mask)[None],
+        np.array([score], np.float32),
+        np.ones(1, np.float32),
+    )

@@ -1,0 +1,185 @@
+"""Timeline, doubtful frames, acceptance, and how a correction stays local."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from qtpy.QtCore import QPoint, Qt
+
+from napari_sam2.labels import Doubt, FrameRecord
+from napari_sam2.prompts import FramePrompt
+from napari_sam2.widgets.series import Series, next_frame, series
+from napari_sam2.widgets.spec import PlacedPrompt, Wanted
+from napari_sam2.widgets.timeline import Timeline
+
+
+@pytest.fixture
+def run(started, settled, mouse):
+    """A panel with one object, propagated."""
+    mouse(started.viewer, started.coordinator.workspace.points, [(0, 8, 12)])
+    settled(started)
+    started.run.both.click()
+    settled(started)
+    return started
+
+
+def frame(panel) -> int:
+    return panel.viewer.dims.current_step[0]
+
+
+def shown(panel) -> Series:
+    panel.coordinator._desks.review.show()
+    return panel.review.timeline.series
+
+
+def press(panel, key) -> None:
+    points = panel.coordinator.workspace.points
+    found = next(k for k in points.keymap if str(k) == key)
+    points.keymap[found](points)
+
+
+def test_timeline_shows_scores_areas_and_prompts(run):
+    seen = shown(run)
+    assert [record.frame for record in seen.records] == list(range(6))
+    assert {record.area for record in seen.records} == {100}
+    assert seen.prompted == {0}
+    assert seen.n_frames == 6
+    assert "score 0.90" in run.review.summary.text()
+
+
+def test_click_on_the_timeline_goes_to_the_frame(run, qtbot):
+    timeline = run.review.timeline
+    shown(run)
+    timeline.resize(300, 72)
+    for wanted in (4, 0, 5):
+        at = QPoint(round(timeline.x_of(wanted)), 20)
+        qtbot.mouseClick(timeline, Qt.MouseButton.LeftButton, pos=at)
+        assert frame(run) == wanted
+
+
+def test_arrow_keys_go_along_the_timeline(run, qtbot):
+    timeline = run.review.timeline
+    shown(run)
+    for key, wanted in (
+        (Qt.Key.Key_Right, 1),
+        (Qt.Key.Key_End, 5),
+        (Qt.Key.Key_Left, 4),
+        (Qt.Key.Key_Home, 0),
+        (Qt.Key.Key_Left, 0),
+    ):
+        qtbot.keyClick(timeline, key)
+        shown(run)
+        assert frame(run) == wanted
+
+
+def test_keys_go_to_doubtful_and_prompted_frames(run, settled):
+    place = run.coordinator.workspace.here()[0]
+    shelf = run.coordinator.dialogue.shelf
+    shelf.put(place, [FrameRecord(1, f, 100, (8, 8), 0.2, 0.9) for f in (2, 4)])
+    assert set(shown(run).doubtful) == {2, 4}
+    visited = []
+    for key in ("D", "D", "D", "Shift+D", "E"):
+        press(run, key)
+        visited.append(frame(run))
+    assert visited == [2, 4, 2, 4, 0]
+    assert Doubt.IOU.value in shown(run).describe(2)
+
+
+def test_accepted_frame_is_marked_protected_and_let_go_again(run, settled, script):
+    run.viewer.dims.set_current_step(0, 3)
+    press(run, "A")
+    settled(run)
+    assert ("accept", 1, 3) in script.told
+    assert shown(run).accepted == {3}
+    press(run, "A")
+    settled(run)
+    assert script.told[-1] == ("unaccept", 1, 3)
+    assert shown(run).accepted == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("what", "frames"),
+    [("here", {2}), ("frame", {2}), ("object", set(range(6))), ("all", set(range(6)))],
+)
+def test_acceptance_of_more(run, settled, what, frames):
+    run.viewer.dims.set_current_step(0, 2)
+    run.review.accept_requested.emit(what)
+    settled(run)
+    assert shown(run).accepted == frames
+    assert set(shown(run).doubtful) & frames == set()
+
+
+def test_prompt_in_an_accepted_frame_lifts_acceptance(run, settled, mouse):
+    run.review.accept_requested.emit("all")
+    settled(run)
+    run.viewer.dims.set_current_step(0, 2)
+    mouse(run.viewer, run.coordinator.workspace.points, [(2, 9, 12)])
+    settled(run)
+    assert shown(run).accepted == {0, 1, 3, 4, 5}
+
+
+def test_acceptance_outlives_another_model(run, settled, script):
+    run.viewer.dims.set_current_step(0, 3)
+    press(run, "A")
+    settled(run)
+    script.told.clear()
+    run.model.devices.choose("cpu")
+    run.model.devices.activated.emit(1)
+    settled(run)
+    assert ("accept", 1, 3) in script.told
+
+
+def test_backward_run_after_a_forward_one_compares_both(run, settled, mouse, script):
+    run.viewer.dims.set_current_step(0, 5)
+    mouse(run.viewer, run.coordinator.workspace.points, [(5, 25, 28)])  # another blob
+    settled(run)
+    run.run.recompute.setChecked(True)
+    run.run.backward.click()
+    settled(run)
+    agreed = {record.frame: record.agreement for record in shown(run).records}
+    assert agreed[1] == 1
+    assert agreed[4] == 0
+    assert Doubt.PASSES in shown(run).doubtful[4]
+
+
+def test_series_puts_together_what_is_known():
+    prompt = FramePrompt(points=((1, 1),))
+    wanted = Wanted((PlacedPrompt(1, 2, prompt), PlacedPrompt(2, 3, prompt)), frozenset({(1, 4)}))
+    records = [FrameRecord(1, f, 50, (5, 5), 0.1, 0.9) for f in range(6)]
+    seen = series(1, 9, records, wanted)
+    assert (seen.prompted, seen.accepted, set(seen.doubtful)) == ({2}, {4}, {0, 1, 3, 5})
+    assert "low predicted IoU" in seen.describe(1)
+    assert seen.describe(8) == "Frame 8"
+
+
+@pytest.mark.parametrize(
+    ("frames", "at", "step", "wanted"),
+    [
+        ([], 3, 1, None),
+        ([3], 3, 1, 3),
+        ([1, 5], 3, 1, 5),
+        ([1, 5], 3, -1, 1),
+        ([1, 5], 5, 1, 1),
+        ([1, 5], 1, -1, 5),
+    ],
+)
+def test_next_frame_goes_round(frames, at, step, wanted):
+    assert next_frame(frames, at, step) == wanted
+
+
+@pytest.mark.parametrize("n_frames", [1, 7, 300, 20_000])
+def test_timeline_paints_any_length(qtbot, n_frames):
+    timeline = Timeline()
+    qtbot.addWidget(timeline)
+    timeline.resize(280, 72)
+    records = tuple(FrameRecord(1, f, 50 + f % 9, (5, 5), 0.8, 0.9) for f in range(n_frames))
+    timeline.show_series(
+        Series(n_frames, records, frozenset({0}), frozenset(range(0, n_frames, 2)))
+    )
+    timeline.show_frame(n_frames - 1)
+    pixels = timeline.grab().toImage()
+    blue = [pixels.pixelColor(x, 50).blue() for x in range(6, 274, 8)]
+    red = [pixels.pixelColor(x, 50).red() for x in range(6, 274, 8)]
+    assert np.mean(np.array(blue) > np.array(red) + 60) > 0.5, "bars over the whole length"
+    for each in {0, n_frames // 2, n_frames - 1}:
+        assert abs(timeline.frame_at(timeline.x_of(each)) - each) <= 1
