@@ -24,7 +24,6 @@ from napari_sam2.widgets.messages import (
     UndoRequest,
 )
 from napari_sam2.widgets.session_protocol import Session, SessionOpener
-from napari_sam2.widgets.spec import SessionSpec
 from napari_sam2.widgets.work import Moment, Work
 
 MAX_EDITS = 200
@@ -220,13 +219,18 @@ class Bench:
             session = self._open_session(
                 spec, lambda text: self._tell(Phase(request.generation, text))
             )
-            self._work, self._key = self._new_work(session, spec), spec.key
+            self._work, self._key = self._new_work(session, request), spec.key
         return self._work
 
-    def _new_work(self, session: Session, spec: SessionSpec) -> Work:
+    def _new_work(self, session: Session, request: Request) -> Work:
+        spec = request.spec
+
+        def accepting(done: int, total: int) -> None:
+            self._tell(Phase(request.generation, f"Accepting: {done} of {total} masks…"))
+
         first = spec.at not in self._books
         book = self._books.setdefault(spec.at, RecordBook())
-        work = Work(session, spec.labels, book)
+        work = Work(session, spec.labels, book, accepting)
         if first and spec.survey:
             work.survey()
         return work

@@ -39,13 +39,19 @@ class LiveSession:
         A fresh session.
     on_result : callable, optional
         Told the masks that each prompt gives.
+    on_progress : callable, optional
+        Told how many of how many frames have been accepted.
     """
 
     def __init__(
-        self, session: Session, on_result: Callable[[FrameMasks], None] | None = None
+        self,
+        session: Session,
+        on_result: Callable[[FrameMasks], None] | None = None,
+        on_progress: Callable[[int, int], None] | None = None,
     ) -> None:
         self.session = session
         self._on_result = on_result or (lambda _result: None)
+        self._on_progress = on_progress or (lambda _done, _total: None)
         self._known: dict[Place, FramePrompt] = {}
         self._refused: dict[Place, FramePrompt] = {}
         self._accepted: set[Place] = set()
@@ -84,7 +90,10 @@ class LiveSession:
                 self._known[place] = prompt
             elif not self._attempt(errors, self._tell, place, prompt):
                 self._refused[place] = prompt
-        for place in sorted(wanted.accepted - self._accepted):
+        # Frame by frame, so that each is encoded once for all its objects.
+        new = sorted(wanted.accepted - self._accepted, key=lambda place: place[::-1])
+        for done, place in enumerate(new):
+            self._on_progress(done, len(new))
             self._attempt(errors, self._accept, place)
         for place in sorted(self._known.keys() - prompts.keys()):
             self._remove(place)

@@ -80,7 +80,7 @@ class ObjectDesk(QObject):
         place, shelf = here[0], self._dialogue.shelf
         rows = object_rows(
             self._dialogue.wanted(place),
-            {number: shelf.records(place, number) for number in shelf.objects(place)},
+            shelf.summaries(place),
             workspace.said.names,
             self._hidden,
         )

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from napari_sam2.labels import FrameRecord
+from napari_sam2.widgets.shelf import Summary
 from napari_sam2.widgets.spec import Wanted
 
 
@@ -41,7 +41,7 @@ class ObjectRow:
 
 def object_rows(
     wanted: Wanted,
-    records: Mapping[int, Iterable[FrameRecord]],
+    summaries: Mapping[int, Summary],
     names: Mapping[int, str],
     hidden: Collection[int],
 ) -> tuple[ObjectRow, ...]:
@@ -51,7 +51,7 @@ def object_rows(
     ----------
     wanted : Wanted
         Prompts and acceptance of the stack.
-    records : mapping of int to records
+    summaries : mapping of int to Summary
         What is known, by object.
     names : mapping of int to str
     hidden : collection of int
@@ -63,16 +63,15 @@ def object_rows(
         prompts[placed.object_id] += pieces
     accepted = Counter(object_id for object_id, _ in wanted.accepted)
     rows = []
-    for number in sorted(prompts.keys() | accepted.keys() | records.keys()):
-        present = [record for record in records.get(number, ()) if record.area]
-        scores = [record.score for record in present if record.score is not None]
+    for number in sorted(prompts.keys() | accepted.keys() | summaries.keys()):
+        known = summaries.get(number, Summary())
         rows.append(
             ObjectRow(
                 number,
                 names.get(number, ""),
                 prompts[number],
-                len(present),
-                min(scores, default=None),
+                known.frames,
+                known.lowest,
                 accepted[number],
                 number in hidden,
             )

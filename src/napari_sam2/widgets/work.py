@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,11 +37,19 @@ class Work:
         What it fills.
     records : RecordBook
         What is known of the objects in these labels.
+    on_progress : callable, optional
+        See `LiveSession`.
     """
 
-    def __init__(self, session: Session, labels: NDArray[Any], records: RecordBook) -> None:
+    def __init__(
+        self,
+        session: Session,
+        labels: NDArray[Any],
+        records: RecordBook,
+        on_progress: Callable[[int, int], None] | None = None,
+    ) -> None:
         self.session = session
-        self.live = LiveSession(session, self._judge)
+        self.live = LiveSession(session, self._judge, on_progress)
         self._labels, self._records = labels, records
         self._changes: list[PlaneChange] = []
         self._before: dict[int, NDArray[Any]] = {}  # planes that were written, as they were

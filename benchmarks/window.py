@@ -1,0 +1,185 @@
+"""How alive the window stays: pauses of its event loop, and time from click to mask.
+
+    xvfb-run -a -s "-screen 0 1600x1000x24" python benchmarks/window.py
+    ... --frames 200 --size 1024 --objects 10      # pauses (these are the defaults)
+    ... --clicks 30 --click-size 512               # click to mask
+
+A timer of the window is due every 2 ms; by how much it comes late is how long the loop was busy
+while objects were carried through a stack. A click is timed until the canvas has drawn a plane with
+its mask, with the frame's features at hand, as they are after the first click in it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+# Before napari is imported: the defaults, whatever is set on this machine.
+os.environ["NAPARI_CONFIG"] = str(Path(tempfile.mkdtemp()) / "settings.yaml")
+
+import napari
+import numpy as np
+from qtpy.QtCore import Qt, QTimer
+from qtpy.QtWidgets import QApplication
+
+from napari_sam2.benchmarking import DriftingDiscs
+from napari_sam2.widgets.stack_panel import StackPanel
+
+DUE_MS = 2.0
+PATIENCE_S = 3600.0
+
+
+class Pauses:
+    """Writes down how long the event loop lets a timer wait."""
+
+    def __init__(self) -> None:
+        self.found: list[float] = []
+        self._last = time.perf_counter()
+        self._timer = QTimer()
+        self._timer.setTimerType(Qt.TimerType.PreciseTimer)
+        self._timer.timeout.connect(self._due)
+        self._timer.start(round(DUE_MS))
+
+    def stop(self) -> list[float]:
+        """Return all pauses, in milliseconds."""
+        self._timer.stop()
+        return self.found
+
+    def _due(self) -> None:
+        now = time.perf_counter()
+        self.found.append(max(0.0, (now - self._last) * 1000 - DUE_MS))
+        self._last = now
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--frames", type=int, default=200)
+    parser.add_argument("--size", type=int, default=1024)
+    parser.add_argument("--objects", type=int, default=10)
+    parser.add_argument("--clicks", type=int, default=30)
+    parser.add_argument("--click-size", type=int, default=512)
+    options = parser.parse_args()
+    if options.clicks:
+        report_clicks(options.click_size, options.clicks)
+    if options.frames:
+        report_pauses(options.frames, options.size, options.objects)
+
+
+def report_clicks(size: int, clicks: int) -> None:
+    """Print how long it takes from a click to its mask on the canvas."""
+    stack = DriftingDiscs((4, size, size), clicks)
+    viewer, panel = opened(stack)
+    click(viewer, panel, stack.centre(0, 0))
+    wait(lambda: panel.coordinator.idle)
+    seconds = []
+    for index in range(1, clicks):
+        panel.prompts.next_object.click()
+        seconds.append(timed_click(viewer, panel, stack.centre(index, 0)))
+    milliseconds = 1000 * np.array(seconds)
+    median, high = np.percentile(milliseconds, (50, 90))
+    say(
+        f"click to mask, {size} x {size}, {clicks - 1} clicks: median {median:.0f} ms, "
+        f"90 % below {high:.0f} ms, longest {milliseconds.max():.0f} ms"
+    )
+    viewer.close()
+
+
+def report_pauses(frames: int, size: int, objects: int) -> None:
+    """Print how long the event loop was busy at a time while objects were carried along."""
+    stack = DriftingDiscs((frames, size, size), objects)
+    viewer, panel = opened(stack)
+    for index in range(objects):
+        panel.prompts.next_object.click()
+        click(viewer, panel, stack.centre(index, 0))
+    wait(lambda: panel.coordinator.idle)
+    panel.run.forward.click()
+    begun, pauses = time.perf_counter(), Pauses()
+    last = -1.0
+    while panel.coordinator.running:
+        QApplication.processEvents()
+        if time.perf_counter() - last > 1:  # the user scrolls along
+            last = time.perf_counter()
+            viewer.dims.set_current_step(0, max(0, panel.run.progress.value() - 1))
+        time.sleep(0.0005)
+    found = np.array(pauses.stop())
+    spent = time.perf_counter() - begun
+    say(
+        f"pauses of the event loop, {frames} frames of {size} x {size}, {objects} objects, "
+        f"{spent:.0f} s: longest {found.max():.0f} ms"
+    )
+    for share in (50, 90, 99, 99.9):
+        say(f"  {share:5} % below {np.percentile(found, share):6.1f} ms")
+    for limit in (10, 20, 50, 100):
+        say(f"  longer than {limit:3} ms: {np.count_nonzero(found > limit)}")
+    viewer.close()
+
+
+def opened(stack: DriftingDiscs) -> tuple[napari.Viewer, StackPanel]:
+    """Open the window on a stack and press Start."""
+    viewer = napari.Viewer()
+    viewer.window.resize(1600, 1000)
+    frames = np.stack([stack.frame(index) for index in range(stack.shape[0])])
+    viewer.add_image(frames, name="discs")
+    _, panel = viewer.window.add_plugin_dock_widget("napari-sam2", "SAM 2: segment stack")
+    wait(lambda: panel.model.devices.count() > 1)
+    viewer.dims.set_current_step(0, 0)
+    panel.start.click()
+    wait(lambda: panel.coordinator.idle)
+    return viewer, panel
+
+
+def click(viewer: napari.Viewer, panel: StackPanel, place: tuple[float, float]) -> None:
+    """Add a click as the tool does, and let the window take it in."""
+    workspace = panel.coordinator.workspace
+    if workspace is None:
+        raise RuntimeError(panel.hint.text())
+    workspace.points.add([viewer.dims.current_step[0], *place])
+    QApplication.processEvents()
+
+
+def timed_click(viewer: napari.Viewer, panel: StackPanel, place: tuple[float, float]) -> float:
+    """Return the seconds from a click until the canvas has drawn its mask."""
+    workspace = panel.coordinator.workspace
+    if workspace is None:
+        raise RuntimeError(panel.hint.text())
+    drawn: list[float] = []
+    number = panel.prompts.object_id.value()
+
+    def look(_event: object = None) -> None:
+        if (np.asarray(workspace.labels._slice.image.raw) == number).any():
+            drawn.append(time.perf_counter())
+
+    scene = viewer.window._qt_viewer.canvas._scene_canvas
+    scene.events.draw.connect(look, position="last")
+    begun = time.perf_counter()
+    click(viewer, panel, place)
+    wait(lambda: bool(drawn), nap=0.0005)
+    scene.events.draw.disconnect(look)
+    wait(lambda: panel.coordinator.idle)
+    return drawn[0] - begun
+
+
+def say(text: str) -> None:
+    """Print a line at once."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def wait(done: Callable[[], bool], nap: float = 0.005) -> None:
+    """Run the event loop until something is so."""
+    end = time.monotonic() + PATIENCE_S
+    while not done():
+        if time.monotonic() > end:
+            raise TimeoutError("The window took too long.")
+        QApplication.processEvents()
+        time.sleep(nap)
+
+
+if __name__ == "__main__":
+    main()

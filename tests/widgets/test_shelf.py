@@ -1,0 +1,58 @@
+"""Summaries of objects stay true however records come and go."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from napari_sam2.labels import FrameRecord
+from napari_sam2.prompts import FramePrompt
+from napari_sam2.widgets.object_rows import ObjectRow, object_rows
+from napari_sam2.widgets.shelf import Shelf, Summary
+from napari_sam2.widgets.spec import PlacedPrompt, Wanted
+
+PLACE = ((0, 2),)
+records = st.lists(
+    st.builds(
+        FrameRecord,
+        st.integers(1, 2),
+        st.integers(0, 4),
+        st.integers(0, 3),
+        score=st.none() | st.sampled_from([0.2, 0.5, 0.9]),
+    )
+)
+
+
+@given(records)
+def test_summaries_are_those_of_the_records_that_are_left(stream):
+    shelf, last = Shelf(), {}
+    for record in stream:
+        shelf.put(PLACE, [record])
+        last[record.object_id, record.frame] = record
+        shelf.summaries(PLACE)
+    for number in (1, 2):
+        present = [r for (owner, _), r in last.items() if owner == number and r.area]
+        scores = [r.score for r in present if r.score is not None]
+        expected = Summary(len(present), min(scores, default=None))
+        assert shelf.summaries(PLACE).get(number, Summary()) == expected
+        assert shelf.frames(PLACE, number) == tuple(sorted(r.frame for r in present))
+
+
+def test_places_are_kept_apart():
+    shelf = Shelf()
+    shelf.put(PLACE, [FrameRecord(1, 0, 5)])
+    assert shelf.objects(PLACE) == (1,)
+    assert shelf.objects(((0, 3),)) == ()
+    shelf.put(PLACE, [FrameRecord(1, 0)])
+    assert shelf.objects(PLACE) == ()
+
+
+def test_rows_list_objects_that_are_prompted_accepted_or_in_the_labels():
+    prompt = FramePrompt(points=((1, 1), (2, 2)), box=(0, 0, 5, 5))
+    wanted = Wanted((PlacedPrompt(3, 0, prompt),), frozenset({(5, 1), (5, 2)}))
+    rows = object_rows(wanted, {4: Summary(7, 0.25)}, {4: "axon"}, {3})
+    assert rows == (
+        ObjectRow(3, prompts=3, hidden=True),
+        ObjectRow(4, name="axon", frames=7, lowest=0.25),
+        ObjectRow(5, accepted=2),
+    )
