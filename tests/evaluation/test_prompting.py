@@ -77,6 +77,25 @@ def test_which_frame_gets_the_prompt():
     assert choose_frame(np.array([1, 0, 0, 0, 1]), PromptFrame.MIDDLE) == 4
 
 
+def test_the_best_frame_is_the_largest_that_is_not_cut_off():
+    areas, at_edge = np.array([0, 3, 8, 5, 9]), np.array([0, 1, 0, 0, 2])
+    assert choose_frame(areas, PromptFrame.BEST, at_edge) == 2
+    assert choose_frame(areas, PromptFrame.WHOLE, at_edge) == 2
+    always = np.array([0, 1, 1, 1, 1])
+    assert choose_frame(areas, PromptFrame.BEST, always) == 4
+    assert choose_frame(areas, PromptFrame.WHOLE, always) == 1
+    assert choose_frame(areas, PromptFrame.BEST) == 4
+
+
+def test_an_object_that_enters_is_prompted_when_it_is_whole():
+    truth = np.zeros((4, 10, 12), dtype=np.uint16)
+    for frame, plane in enumerate(truth):
+        plane[3:6, frame - 1 if frame else 0 : frame + 3] = 1
+    (first,) = choose_prompts(truth, EvaluationOptions(frame=PromptFrame.FIRST))
+    (whole,) = choose_prompts(truth, EvaluationOptions(frame=PromptFrame.WHOLE))
+    assert (first.frame, whole.frame) == (0, 2)
+
+
 def test_areas_are_counted_per_frame():
     truth = np.zeros((2, 3, 3), dtype=np.uint16)
     truth[0, 0] = 7
@@ -100,6 +119,11 @@ def test_nothing_in_the_labels_gives_no_prompts():
 def test_an_empty_mask_is_refused(place):
     with pytest.raises(EvaluationError, match="empty mask"):
         place(np.zeros((4, 4), dtype=bool))
+
+
+def test_less_than_no_rounds_is_refused():
+    with pytest.raises(EvaluationError, match="-1 rounds"):
+        EvaluationOptions(rounds=-1)
 
 
 def test_no_objects_at_most_is_refused():

@@ -17,8 +17,11 @@ from napari_sam2.evaluation import (
     PromptFrame,
     PromptKind,
     evaluate_folder,
+    evaluate_methods,
 )
-from napari_sam2.evaluation.protocol import EvaluationStep, give_prompt
+from napari_sam2.evaluation.interaction import RoundStep
+from napari_sam2.evaluation.methods import BASELINE, BaselineMethod, give_prompt
+from napari_sam2.evaluation.protocol import EvaluationStep
 
 
 @pytest.fixture(scope="module")
@@ -65,9 +68,39 @@ def test_every_set_of_a_folder_is_scored(folder, model, prompt):
         assert sequence.iou > 0.6
         assert 0 < sequence.j <= 1
         assert 0 < sequence.f <= 1
-    assert steps[0] == EvaluationStep(0, 2, "images/one", 0, 0)
+    assert steps[0] == EvaluationStep(0, 2, "images/one", "bundled", RoundStep(0, 0, 0, 0))
     last = steps[-1]
-    assert (last.sequence, last.step) == (1, last.steps)
+    assert (last.sequence, last.within.step) == (1, last.within.steps)
+
+
+def test_corrections_help_and_the_baseline_stands_beside_the_model(folder, model):
+    report = evaluate_folder(folder, model, EvaluationOptions(rounds=2, baseline=True))
+    assert [scores.method for scores in report.methods] == ["bundled", BASELINE]
+    for scores in report.methods:
+        assert [one.name for one in scores.sequences] == ["one", "three"]
+        for sequence in scores.sequences:
+            assert len(sequence.msa) == len(sequence.sa50) == 3
+            assert len(sequence.objects[0].curve) == 3
+        total = scores.total()
+        assert total is not None
+        assert total.objects.curve[-1] >= total.objects.curve[0] - 0.02
+        assert total.objects.iou > 0.7
+    assert report.methods[1].sequences[1].iou > 0.8
+
+
+def test_a_stop_keeps_what_each_method_has_finished(folder):
+    """The image asks five times; the stack after it is stopped at its third."""
+    asked: list[int] = []
+
+    def cancelled() -> bool:
+        asked.append(1)
+        return len(asked) > 7
+
+    scores, complete = evaluate_methods(
+        folder, [BaselineMethod()], EvaluationOptions(), cancelled=cancelled
+    )
+    assert not complete
+    assert [one.name for one in scores[0].sequences] == ["one"]
 
 
 def test_disjoint_and_overlapping_masks_of_apart_objects_score_alike(folder, model):

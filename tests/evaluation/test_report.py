@@ -1,4 +1,4 @@
-"""Means over objects, sequences and sets; the table and the JSON say the same."""
+"""Means over objects, sequences, sets and sizes; the table and the JSON say the same."""
 
 from __future__ import annotations
 
@@ -9,76 +9,150 @@ import pytest
 from napari_sam2.evaluation import (
     EvaluationOptions,
     EvaluationReport,
+    MethodScores,
     ObjectScore,
     SequenceScore,
     format_report,
     report_to_json,
 )
+from napari_sam2.evaluation.scores import SIZE_CLASSES, size_class
+from napari_sam2.evaluation.summary import count_clicks
 
 
-def sequence(name: str, group: str, *ious: float) -> SequenceScore:
+def scored(number: int, *curve: float, diameter: float = 20) -> ObjectScore:
+    iou = curve[-1]
+    return ObjectScore(number, 1, 3, diameter, iou, iou, iou / 2, iou / 4, curve)
+
+
+def sequence(name: str, group: str, *ious: float, rounds: int = 0) -> SequenceScore:
     objects = tuple(
-        ObjectScore(object_id=n, prompt_frame=1, frames=3, iou=iou, j=iou / 2, f=iou / 4)
+        scored(n, *(iou * (r + 1) / (rounds + 1) for r in range(rounds + 1)), diameter=6 * n)
         for n, iou in enumerate(ious, start=1)
     )
-    return SequenceScore(name, group, (3, 8, 8), objects, seconds=1.5)
+    accuracy = tuple(sum(ious) / len(ious) for _ in range(rounds + 1))
+    return SequenceScore(
+        name, group, (3, 8, 8), objects, accuracy, accuracy, (0.5, 1.0), (0.25, 0.5)
+    )
+
+
+def report_of(*methods: MethodScores, complete: bool = True, rounds: int = 0) -> EvaluationReport:
+    options = EvaluationOptions(rounds=rounds)
+    return EvaluationReport("bundled", "cpu", 256, options, methods, complete)
 
 
 @pytest.fixture
-def report() -> EvaluationReport:
-    sequences = (
-        sequence("one", "nuclei", 1.0, 0.5, 0.0),
-        sequence("two", "nuclei", 0.9),
-        sequence("one", "yeast", 0.6, 0.8),
+def scores() -> MethodScores:
+    return MethodScores(
+        "bundled",
+        (
+            sequence("one", "nuclei", 1.0, 0.5, 0.0),
+            sequence("two", "nuclei", 0.9),
+            sequence("one", "yeast", 0.6, 0.8),
+        ),
     )
-    return EvaluationReport("bundled", "cpu", 256, EvaluationOptions(), sequences)
 
 
-def test_means_over_objects_and_over_sequences_differ(report):
-    nuclei, yeast = report.sets()
-    assert (nuclei.name, nuclei.sequences, nuclei.objects) == ("nuclei", 2, 4)
-    assert nuclei.iou_per_object == pytest.approx(0.6)
+def test_means_over_objects_and_over_sequences_differ(scores):
+    nuclei, yeast = scores.sets()
+    assert (nuclei.name, nuclei.sequences, nuclei.objects.objects) == ("nuclei", 2, 4)
+    assert nuclei.objects.iou == pytest.approx(0.6)
     assert nuclei.iou_per_sequence == pytest.approx(0.7)
-    assert nuclei.j_per_object == pytest.approx(0.3)
-    assert nuclei.f_per_object == pytest.approx(0.15)
-    assert yeast.iou_per_object == pytest.approx(0.7)
-    total = report.total()
+    assert nuclei.objects.j == pytest.approx(0.3)
+    assert nuclei.objects.f == pytest.approx(0.15)
+    assert nuclei.msa == (pytest.approx(0.7),)
+    assert yeast.objects.iou == pytest.approx(0.7)
+    total = scores.total()
     assert total is not None
-    assert (total.objects, total.seconds) == (6, 4.5)
-    assert total.iou_per_sequence == pytest.approx(0.7)
+    assert (total.objects.objects, total.seconds) == (6, 4.5)
+    assert (total.seconds_per_interaction, total.seconds_per_response) == (0.75, 0.375)
 
 
-def test_json_holds_every_object_and_the_options(report):
-    content = json.loads(report_to_json(report))
+def test_objects_fall_into_octaves_of_diameter(scores):
+    assert [size_class(d) for d in (7.9, 8, 31, 32, 64, 500)] == [
+        SIZE_CLASSES[i] for i in (0, 1, 2, 3, 4, 4)
+    ]
+    sizes = scores.sizes()
+    assert [(one.name, one.objects) for one in sizes] == [
+        ("< 8 px", 3),
+        ("8-16 px", 2),
+        ("16-32 px", 1),
+    ]
+    assert sizes[0].iou == pytest.approx((1.0 + 0.9 + 0.6) / 3)
+
+
+def test_objects_that_never_get_there_count_as_one_more_than_there_were():
+    objects = [scored(1, 0.5, 0.85, 0.95), scored(2, 0.9, 0.95, 0.97), scored(3, 0.1, 0.2, 0.3)]
+    count = count_clicks(objects, 0.8)
+    assert count.clicks == pytest.approx((2 + 1 + 4) / 3)
+    assert count.reached == pytest.approx(2 / 3)
+    assert count_clicks(objects, 0.9).clicks == pytest.approx((3 + 1 + 4) / 3)
+
+
+def test_json_holds_every_object_and_the_options(scores):
+    content = json.loads(report_to_json(report_of(scores)))
     assert content["options"]["prompt"] == "point"
     assert content["complete"] is True
-    assert content["total"]["objects"] == 6
-    assert [one["name"] for one in content["sets"]] == ["nuclei", "yeast"]
-    assert content["sequences"][0]["objects"][1]["iou"] == 0.5
-    assert content["sequences"][0]["iou"] == pytest.approx(0.5)
+    (method,) = content["methods"]
+    assert method["method"] == "bundled"
+    assert method["total"]["objects"]["objects"] == 6
+    assert [one["name"] for one in method["sets"]] == ["nuclei", "yeast"]
+    assert [one["name"] for one in method["sizes"]] == ["< 8 px", "8-16 px", "16-32 px"]
+    first = method["sequences"][0]
+    assert first["objects"][1]["iou"] == 0.5
+    assert first["objects"][1]["size_class"] == "8-16 px"
+    assert first["objects"][0]["clicks_to_90"] == 1
+    assert first["objects"][2]["clicks_to_80"] is None
+    assert first["iou"] == pytest.approx(0.5)
 
 
-def test_the_table_lists_sequences_sets_and_on_request_objects(report):
+def test_the_table_lists_sequences_sets_and_on_request_objects(scores):
+    report = report_of(scores)
     table = format_report(report)
     assert "nuclei/two" in table
     assert "0.700" in table
     assert "prompt frame" not in table
+    assert "method" not in table
+    assert "IoU@1" not in table
     detailed = format_report(report, per_object=True)
     assert "prompt frame" in detailed
     assert "yeast/one 2" in detailed
     assert len(detailed.splitlines()) > len(table.splitlines()) + 6
 
 
-def test_columns_line_up(report):
-    lines = format_report(report).splitlines()[2:6]
+def test_methods_stand_beside_each_other(scores):
+    baseline = MethodScores(
+        "baseline", (sequence("one", "nuclei", 0.3), sequence("one", "yeast", 0.2))
+    )
+    lines = format_report(report_of(scores, baseline)).splitlines()
+    names = [tuple(line.split()[:2]) for line in lines if line]
+    at = names.index(("nuclei", "bundled"))
+    assert names[at : at + 6] == [
+        ("nuclei", "bundled"),
+        ("nuclei", "baseline"),
+        ("yeast", "bundled"),
+        ("yeast", "baseline"),
+        ("all", "bundled"),
+        ("all", "baseline"),
+    ]
+
+
+def test_with_corrections_the_first_figure_and_the_curve_are_shown():
+    scores = MethodScores("bundled", (sequence("one", "nuclei", 0.8, 0.4, rounds=1),))
+    table = format_report(report_of(scores, rounds=1))
+    assert "IoU@1" in table
+    last = table.splitlines()[-1].split()
+    assert last == ["nuclei", "0.300", "0.600"]
+
+
+def test_columns_line_up(scores):
+    lines = format_report(report_of(scores)).splitlines()[2:6]
     assert {len(line) for line in lines} == {len(lines[0])}
 
 
 def test_a_stopped_evaluation_says_so():
-    stopped = EvaluationReport("bundled", "cpu", 256, EvaluationOptions(), (), complete=False)
+    stopped = report_of(MethodScores("bundled", ()), complete=False)
     assert stopped.total() is None
     assert "No sequence was finished" in format_report(stopped)
-    assert json.loads(report_to_json(stopped))["total"] is None
-    one = sequence("a", "b", 0.5)
-    partial = EvaluationReport("bundled", "cpu", 256, EvaluationOptions(), (one,), complete=False)
-    assert "Stopped early" in format_report(partial)
+    assert json.loads(report_to_json(stopped))["methods"][0]["total"] is None
+    one = MethodScores("bundled", (sequence("a", "b", 0.5),))
+    assert "Stopped early" in format_report(report_of(one, complete=False))

@@ -20,6 +20,7 @@ from napari_sam2.evaluation.options import (
 
 if TYPE_CHECKING:
     from napari_sam2.evaluation import EvaluationReport
+    from napari_sam2.evaluation.protocol import EvaluationStep
 
 
 def evaluate(
@@ -47,6 +48,22 @@ def evaluate(
             "in single images, where each object counts alone, resolved in stacks."
         ),
     ] = OverlapRule.AUTO,
+    rounds: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="Rounds of corrections: one click per object in its most wrong frame, then all "
+            "objects are propagated again.",
+        ),
+    ] = 0,
+    baseline: Annotated[
+        bool,
+        typer.Option(
+            "--baseline",
+            help="Beside the model, segment from the same clicks with threshold and watershed, "
+            "tracked by overlap.",
+        ),
+    ] = False,
     limit: Annotated[
         int | None,
         typer.Option(min=1, help="At most this many stacks of each folder, evenly spread."),
@@ -62,23 +79,43 @@ def evaluate(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write the JSON into this file too.")
     ] = None,
+    curve: Annotated[
+        Path | None,
+        typer.Option("--curve", help="Draw the IoU over the clicks of each set into this PNG."),
+    ] = None,
 ) -> None:
-    """Prompt each object once, propagate both ways, compare with the labels.
+    """Prompt each object, propagate both ways, correct in rounds, compare with the labels.
 
-    IoU is of an object's pixels over all frames; J and F are means over frames.
+    IoU and Dice are of an object's pixels over all frames; J and F are means over frames. mSA and
+    SA50 match whole objects. Clicks to an IoU count the first prompt; objects that never reach it
+    count as one more than there were, and the share that reaches it is given.
     """
     from napari_sam2.evaluation import format_report, report_to_json
 
-    options = EvaluationOptions(prompt, frame, overlap, max_objects)
-    if output is not None:
-        check_output(output, EvaluationError)
+    options = EvaluationOptions(prompt, frame, overlap, max_objects, rounds, baseline)
+    _check_outputs(output, curve)
     report = _evaluate_with_bar(folder, (model, device, image_size), options, limit)
     text = report_to_json(report)
     if output is not None:
         output.write_text(text + "\n", encoding="utf-8")
+    if curve is not None:
+        from napari_sam2.cli.evaluate_curves import write_curves
+
+        write_curves(curve, report)
     typer.echo(text if json else format_report(report, per_object=per_object))
     if not report.complete:
         raise typer.Exit(INTERRUPTED_EXIT_CODE)
+
+
+def _check_outputs(output: Path | None, curve: Path | None) -> None:
+    """Tell of files that cannot be written before the work."""
+    for path in (output, curve):
+        if path is not None:
+            check_output(path, EvaluationError)
+    if curve is not None:
+        from napari_sam2.cli.pictures import check_picture
+
+        check_picture(curve)
 
 
 def _evaluate_with_bar(
@@ -90,7 +127,6 @@ def _evaluate_with_bar(
     from tqdm import tqdm
 
     from napari_sam2.evaluation import evaluate_folder, find_pairs
-    from napari_sam2.evaluation.protocol import EvaluationStep
     from napari_sam2.tracking import load_model
 
     find_pairs(folder, limit=limit)  # a wrong folder is told before a model is loaded
@@ -100,11 +136,20 @@ def _evaluate_with_bar(
         def show(step: EvaluationStep) -> None:
             bar.total = step.sequences
             bar.n = step.sequence
-            frames = f" frame {step.step}/{step.steps}" if step.steps > 1 else ""
-            bar.set_description(step.name + frames)
+            bar.set_description(_describe(step))
 
         report = evaluate_folder(
             folder, loaded, options, limit=limit, progress=show, cancelled=interrupt.asked
         )
         bar.update(len(report.sequences) - bar.n)
     return report
+
+
+def _describe(step: EvaluationStep) -> str:
+    within = step.within
+    parts = [step.name, step.method]
+    if within.rounds:
+        parts.append(f"round {within.round}/{within.rounds}")
+    if within.steps > 1:
+        parts.append(f"frame {within.step}/{within.steps}")
+    return " ".join(parts)

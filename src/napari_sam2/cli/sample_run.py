@@ -14,6 +14,7 @@ from napari_sam2.cli.pictures import write_sheet
 from napari_sam2.cli.runs import Range, run_session
 from napari_sam2.errors import LabelsError
 from napari_sam2.evaluation import EvaluationOptions, ObjectPrompt, PromptFrame, choose_prompts
+from napari_sam2.evaluation.masks import LabelMasks
 from napari_sam2.evaluation.scoreboard import Scoreboard
 from napari_sam2.labels import write_labels
 from napari_sam2.prompts import PromptBook, write_prompts
@@ -112,8 +113,8 @@ def run_sample(sample: SampleStack, model: Model, folder: Path) -> SampleRun:
         raise outcome.error
     write_sheet(picture, stack, session.labels)
     board = Scoreboard(sample.labels, prompts)
-    board.record_labels(session.labels)
-    ious = [score.iou for score in board.scores()]
+    board.measure(LabelMasks(session.labels, [prompt.object_id for prompt in prompts]))
+    ious = board.iou().tolist()
     return SampleRun(
         name=sample.name,
         prompt=f"click in its {_FRAME} {'slice' if sample.axes[0] == 'Z' else 'frame'}",

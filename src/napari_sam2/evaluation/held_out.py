@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_sam2.evaluation.methods import ModelMethod
 from napari_sam2.evaluation.options import (
     EvaluationOptions,
     OverlapRule,
@@ -107,8 +108,8 @@ class HeldOutMeasure:
         ious: list[float] = []
         for image, truth in clips:
             prompts = choose_prompts(truth, options)
-            scores = score_stack(FrameStack(image, 0), truth, prompts, model, options)
-            ious += [score.iou for score in scores or ()]
+            scores = score_stack(FrameStack(image, 0), truth, prompts, ModelMethod(model), options)
+            ious += [score.iou for score in scores.objects] if scores else []
         return ious
 
     def _fullest(self, stack: LabelledStack) -> _Clip:

@@ -57,7 +57,7 @@ def sample_presence(
         Their frames are left out: there the user has said that the object is present.
     model : Model
     """
-    from napari_sam2.evaluation.protocol import give_prompt
+    from napari_sam2.evaluation.methods import give_prompt
     from napari_sam2.tracking import TrackingSession, TrackingSettings
 
     session = TrackingSession(model, stack, settings=TrackingSettings(overlap=True))

@@ -7,19 +7,18 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from napari_sam2.errors import EvaluationError
 from napari_sam2.evaluation.metrics import bounding_window
 from napari_sam2.evaluation.options import EvaluationOptions, PromptFrame, PromptKind
+from napari_sam2.evaluation.planes import object_counts
+from napari_sam2.evaluation.regions import interior_pixel, regions_of
 from napari_sam2.evaluation.spread import spread
-
-_EIGHT_CONNECTED = np.ones((3, 3), dtype=bool)
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectPrompt:
-    """The one prompt of one object.
+    """The first prompt of one object.
 
     Attributes
     ----------
@@ -41,7 +40,7 @@ class ObjectPrompt:
 def choose_prompts(
     truth: NDArray[np.integer[Any]], options: EvaluationOptions
 ) -> tuple[ObjectPrompt, ...]:
-    """One prompt for each object of a labelled stack.
+    """One first prompt for each object of a labelled stack.
 
     Parameters
     ----------
@@ -56,24 +55,27 @@ def choose_prompts(
         Sorted by object id; empty if there is no object.
     """
     areas = object_areas(truth)
+    at_edge = _edge_areas(truth) if options.frame in (PromptFrame.BEST, PromptFrame.WHOLE) else {}
     ids = sorted(areas)
     if options.max_objects is not None:
         ids = list(spread(ids, options.max_objects))
-    return tuple(_prompt_object(truth, index, areas[index], options) for index in ids)
+    frames = {index: choose_frame(areas[index], options.frame, at_edge.get(index)) for index in ids}
+    return tuple(_prompt_object(truth, index, frames[index], options.prompt) for index in ids)
 
 
 def object_areas(truth: NDArray[np.integer[Any]]) -> dict[int, NDArray[np.int64]]:
     """Area of every object in every frame, in pixels: id -> array of shape (T,)."""
     areas: dict[int, NDArray[np.int64]] = {}
     for frame, plane in enumerate(truth):
-        ids, counts = np.unique(plane[plane > 0], return_counts=True)
-        for index, count in zip(ids.tolist(), counts.tolist(), strict=True):
+        for index, count in object_counts(plane).items():
             areas.setdefault(index, np.zeros(len(truth), dtype=np.int64))[frame] = count
     return areas
 
 
-def choose_frame(areas: NDArray[np.int64], which: PromptFrame) -> int:
-    """Choose the frame of an object's life that gets the prompt.
+def choose_frame(
+    areas: NDArray[np.int64], which: PromptFrame, at_edge: NDArray[np.int64] | None = None
+) -> int:
+    """Choose the frame of an object's life that gets the first prompt.
 
     Parameters
     ----------
@@ -82,11 +84,16 @@ def choose_frame(areas: NDArray[np.int64], which: PromptFrame) -> int:
     which : PromptFrame
         Middle: of the frames that hold the object, the one in the middle, so that it is
         never a frame without it.
+    at_edge : ndarray of int, shape (T,), optional
+        How many of the pixels lie at the frame's edge; None: none.
     """
+    if which in (PromptFrame.BEST, PromptFrame.WHOLE) and at_edge is not None:
+        whole = np.where(at_edge == 0, areas, 0)
+        areas = whole if whole.any() else areas
     frames = np.flatnonzero(areas)
-    if which is PromptFrame.FIRST:
+    if which in (PromptFrame.FIRST, PromptFrame.WHOLE):
         return int(frames[0])
-    if which is PromptFrame.LARGEST:
+    if which in (PromptFrame.LARGEST, PromptFrame.BEST):
         return int(np.argmax(areas))
     return int(frames[len(frames) // 2])
 
@@ -114,12 +121,9 @@ def interior_point(mask: NDArray[np.bool_]) -> tuple[float, float]:
     window = bounding_window(mask)
     if window is None:
         raise EvaluationError("An empty mask has no interior point.")
-    components, _ = ndimage.label(mask[window], structure=_EIGHT_CONNECTED)
-    sizes = np.bincount(components.ravel())
-    largest = components == 1 + int(np.argmax(sizes[1:]))
-    distance = ndimage.distance_transform_edt(np.pad(largest, 1))[1:-1, 1:-1]
-    y, x = np.unravel_index(int(np.argmax(distance)), largest.shape)
-    return float(y + window[0].start), float(x + window[1].start)
+    pixel = interior_pixel(regions_of(mask[window])[0].mask)
+    assert pixel is not None  # a region has pixels
+    return float(pixel[0] + window[0].start), float(pixel[1] + window[1].start)
 
 
 def bounding_box(mask: NDArray[np.bool_]) -> tuple[float, float, float, float]:
@@ -157,14 +161,17 @@ def _extent(inside: slice, size: int) -> tuple[float, float]:
     return float(low), float(high)
 
 
+def _edge_areas(truth: NDArray[np.integer[Any]]) -> dict[int, NDArray[np.int64]]:
+    """Count how many pixels of every object lie at the edge of each frame."""
+    inner = truth.copy()
+    inner[:, 1:-1, 1:-1] = 0
+    return object_areas(inner)
+
+
 def _prompt_object(
-    truth: NDArray[np.integer[Any]],
-    object_id: int,
-    areas: NDArray[np.int64],
-    options: EvaluationOptions,
+    truth: NDArray[np.integer[Any]], object_id: int, frame: int, kind: PromptKind
 ) -> ObjectPrompt:
-    frame = choose_frame(areas, options.frame)
     mask = truth[frame] == object_id
-    if options.prompt is PromptKind.BOX:
+    if kind is PromptKind.BOX:
         return ObjectPrompt(object_id, frame, box=bounding_box(mask))
     return ObjectPrompt(object_id, frame, point=interior_point(mask))

@@ -1,13 +1,8 @@
-"""One prompt per object, propagated both ways, compared with the truth.
-
-torch loads only when an evaluation runs: the tracking room is imported on the spot.
-"""
+"""A folder of labelled stacks: every stack by every method, compared with the truth."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,17 +10,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_sam2.errors import EvaluationError
+from napari_sam2.evaluation.interaction import Interaction, RoundStep, StackScores
+from napari_sam2.evaluation.methods import BaselineMethod, Method, ModelMethod
 from napari_sam2.evaluation.options import EvaluationOptions
 from napari_sam2.evaluation.pairs import LabelledPair, find_pairs, read_pair
 from napari_sam2.evaluation.prompting import ObjectPrompt, choose_prompts
-from napari_sam2.evaluation.report import EvaluationReport, ObjectScore, SequenceScore
-from napari_sam2.evaluation.scoreboard import Scoreboard
+from napari_sam2.evaluation.report import EvaluationReport, MethodScores
+from napari_sam2.evaluation.scores import SequenceScore
 from napari_sam2.stack import FrameStack
-from napari_sam2.types import FrameMasks
 
 if TYPE_CHECKING:
-    from napari_sam2.tracking import Model, TrackingSession
+    from napari_sam2.tracking import Model
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +33,17 @@ class EvaluationStep:
         Finished stacks, and all of them.
     name : str
         The stack in work.
-    step, steps : int
-        Frame results of this stack that are done, and all of them.
+    method : str
+        What is at work on it.
+    within : RoundStep
+        How far that is.
     """
 
     sequence: int
     sequences: int
     name: str
-    step: int
-    steps: int
+    method: str
+    within: RoundStep
 
 
 Progress = Callable[[EvaluationStep], None]
@@ -74,9 +71,9 @@ def evaluate_folder(
     limit : int, optional
         At most this many stacks of each folder, evenly spread.
     progress : callable, optional
-        Called with an `EvaluationStep` before and after each frame result.
+        Called with an `EvaluationStep` before each stack and after each frame result.
     cancelled : callable, optional
-        Asked after each frame result; True stops and keeps the finished stacks.
+        Asked after each prompt and frame result; True stops and keeps the finished stacks.
 
     Returns
     -------
@@ -90,41 +87,67 @@ def evaluate_folder(
         If a file cannot be read.
     """
     options = options or EvaluationOptions()
-    pairs = find_pairs(folder, limit=limit)
-    scores: list[SequenceScore] = []
-    complete = True
-    for number, pair in enumerate(pairs):
-        report_step = _step_reporter(progress, number, len(pairs), pair)
-        score = evaluate_sequence(pair, model, options, progress=report_step, cancelled=cancelled)
-        if cancelled is not None and cancelled():
-            complete = False
-            break
-        if score is not None:
-            scores.append(score)
-    return EvaluationReport(
-        model.name, str(model.device), model.image_size, options, tuple(scores), complete
+    methods: list[Method] = [ModelMethod(model)]
+    if options.baseline:
+        methods.append(BaselineMethod())
+    scores, complete = evaluate_methods(
+        folder, methods, options, limit=limit, progress=progress, cancelled=cancelled
     )
+    return EvaluationReport(
+        model.name, str(model.device), model.image_size, options, scores, complete
+    )
+
+
+def evaluate_methods(
+    folder: Path,
+    methods: Sequence[Method],
+    options: EvaluationOptions,
+    *,
+    limit: int | None = None,
+    progress: Progress | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> tuple[tuple[MethodScores, ...], bool]:
+    """Evaluate methods side by side; parameters and errors as of `evaluate_folder`.
+
+    Returns
+    -------
+    scores : tuple of MethodScores
+        One per method, each with the stacks that it finished.
+    complete : bool
+        False if it was stopped early.
+    """
+    pairs = find_pairs(folder, limit=limit)
+    finished: dict[str, list[SequenceScore]] = {method.name: [] for method in methods}
+    for number, pair in enumerate(pairs):
+        for method in methods:
+            report = _step_reporter(progress, number, len(pairs), pair, method.name)
+            score = evaluate_sequence(pair, method, options, progress=report, cancelled=cancelled)
+            if cancelled is not None and cancelled():
+                return _collected(finished), False
+            if score is not None:
+                finished[method.name].append(score)
+    return _collected(finished), True
 
 
 def evaluate_sequence(
     pair: LabelledPair,
-    model: Model,
+    method: Method,
     options: EvaluationOptions,
     *,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Callable[[RoundStep], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> SequenceScore | None:
-    """Evaluate a model on one labelled stack.
+    """Evaluate a method on one labelled stack.
 
     Parameters
     ----------
     pair : LabelledPair
-    model : Model
+    method : Method
     options : EvaluationOptions
     progress : callable, optional
-        Called with the frame results done and their number.
+        Called with a `RoundStep` after each frame result.
     cancelled : callable, optional
-        Asked after each frame result; True stops.
+        Asked after each prompt and frame result; True stops.
 
     Returns
     -------
@@ -142,89 +165,60 @@ def evaluate_sequence(
     prompts = choose_prompts(truth, options)
     if not prompts:
         return None
-    start = time.perf_counter()
-    scores = score_stack(
-        stack, truth, prompts, model, options, progress=progress, cancelled=cancelled
+    found = score_stack(
+        stack, truth, prompts, method, options, progress=progress, cancelled=cancelled
     )
-    if scores is None:
+    if found is None:
         return None
-    return SequenceScore(pair.name, pair.group, stack.shape, scores, time.perf_counter() - start)
+    return SequenceScore(
+        pair.name,
+        pair.group,
+        stack.shape,
+        found.objects,
+        found.msa,
+        found.sa50,
+        found.interactions,
+        found.responses,
+    )
 
 
 def score_stack(
     stack: FrameStack,
     truth: NDArray[np.integer[Any]],
     prompts: Sequence[ObjectPrompt],
-    model: Model,
+    method: Method,
     options: EvaluationOptions,
     *,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Callable[[RoundStep], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
-) -> tuple[ObjectScore, ...] | None:
-    """Prompt, propagate and score all objects of a stack in one session.
+) -> StackScores | None:
+    """Prompt, propagate, correct and score all objects of a stack.
 
     Returns
     -------
-    tuple of ObjectScore, or None
-        In the order of the prompts; None if it was stopped.
+    StackScores or None
+        Objects in the order of the prompts; None if it was stopped.
     """
-    from napari_sam2.tracking import TrackingSession, TrackingSettings
-
     overlap = options.overlap.keeps_overlaps(stack.n_frames)
-    session = TrackingSession(model, stack, settings=TrackingSettings(overlap=overlap))
-    board = Scoreboard(truth, prompts)
-    for prompt in prompts:
-        result = give_prompt(session, prompt)
-        if overlap:
-            board.record(result.frame, result.object_ids, list(result.masks))
-        if cancelled is not None and cancelled():
-            return None
-    prompted = {(prompt.object_id, prompt.frame) for prompt in prompts}
-    steps = session.planned_frames()
-    for step, result in enumerate(session.propagate()):
-        if cancelled is not None and cancelled():
-            return None
-        if overlap:
-            _record_tracked(board, result, prompted)
-        if progress is not None:
-            progress(step + 1, steps)
-    if not overlap:
-        board.record_labels(session.labels)
-    return board.scores()
+    segmenter = method.open(stack, [prompt.object_id for prompt in prompts], overlap)
+    interaction = Interaction(
+        segmenter, truth, prompts, options.rounds, progress=progress, cancelled=cancelled
+    )
+    return interaction.run()
 
 
-def give_prompt(session: TrackingSession, prompt: ObjectPrompt) -> FrameMasks:
-    """Give a session the prompt of one object.
-
-    Raises
-    ------
-    EvaluationError
-        If the prompt holds neither a point nor a box.
-    """
-    if prompt.point is not None:
-        return session.add_points(prompt.object_id, prompt.frame, [prompt.point])
-    if prompt.box is not None:
-        return session.add_box(prompt.object_id, prompt.frame, prompt.box)
-    raise EvaluationError(f"The prompt of object {prompt.object_id} is empty.")
-
-
-def _record_tracked(
-    board: Scoreboard, result: FrameMasks, prompted: AbstractSet[tuple[int, int]]
-) -> None:
-    """Score what was tracked: what was prompted came back as labels hold it, without overlaps."""
-    for object_id, mask in zip(result.object_ids, result.masks, strict=True):
-        if (object_id, result.frame) not in prompted:
-            board.record(result.frame, [object_id], [mask])
+def _collected(finished: dict[str, list[SequenceScore]]) -> tuple[MethodScores, ...]:
+    return tuple(MethodScores(name, tuple(sequences)) for name, sequences in finished.items())
 
 
 def _step_reporter(
-    progress: Progress | None, number: int, count: int, pair: LabelledPair
-) -> Callable[[int, int], None] | None:
+    progress: Progress | None, number: int, count: int, pair: LabelledPair, method: str
+) -> Callable[[RoundStep], None] | None:
     if progress is None:
         return None
 
-    def report(step: int, steps: int) -> None:
-        progress(EvaluationStep(number, count, f"{pair.group}/{pair.name}", step, steps))
+    def report(within: RoundStep) -> None:
+        progress(EvaluationStep(number, count, f"{pair.group}/{pair.name}", method, within))
 
-    report(0, 0)
+    report(RoundStep(0, 0, 0, 0))
     return report

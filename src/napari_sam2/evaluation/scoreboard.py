@@ -1,4 +1,4 @@
-"""Scores of the objects of one stack, added up frame by frame as masks arrive."""
+"""Scores of the objects of one stack, counted frame by frame."""
 
 from __future__ import annotations
 
@@ -7,18 +7,19 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
+from napari_sam2.evaluation.masks import MaskSource, Patch
+from napari_sam2.evaluation.matching import Overlaps
 from napari_sam2.evaluation.metrics import boundary_f, davis_tolerance
+from napari_sam2.evaluation.planes import hull, object_counts, object_windows
 from napari_sam2.evaluation.prompting import ObjectPrompt
-from napari_sam2.evaluation.report import ObjectScore
+from napari_sam2.evaluation.scores import ObjectScore, equal_area_diameter
 
 
 class Scoreboard:
     """Compares predicted masks with the truth and keeps counts, never masks.
 
-    An object without a recorded mask in a frame counts as predicted absent there; a mask
-    recorded again replaces the earlier one.
+    An object without a mask in a frame counts as predicted absent there.
 
     Parameters
     ----------
@@ -31,90 +32,119 @@ class Scoreboard:
     def __init__(self, truth: NDArray[np.integer[Any]], prompts: Sequence[ObjectPrompt]) -> None:
         self._truth = truth
         self._prompts = tuple(prompts)
-        self._tolerance = davis_tolerance(truth.shape[1:])
         self._rows = {prompt.object_id: row for row, prompt in enumerate(self._prompts)}
-        size = (len(self._prompts), len(truth))
-        self._common = np.zeros(size, dtype=np.int64)
-        self._predicted = np.zeros(size, dtype=np.int64)
-        self._boundary = np.zeros(size, dtype=np.float64)
-        self._expected = self._count_truth(size)
+        self._size = (len(self._prompts), len(truth))
+        self._expected = self._count_truth()
+        self._curves: list[NDArray[np.float64]] = []
+        self._clear()
 
-    def record(
-        self, frame: int, object_ids: Sequence[int], masks: Sequence[NDArray[np.bool_]]
-    ) -> None:
-        """Score masks of one frame.
+    def measure(self, masks: MaskSource) -> None:
+        """Count masks as they stand now, in place of what was counted before.
+
+        Each call adds a point to the curves of the objects.
+        """
+        self._clear()
+        for frame, plane in enumerate(self._truth):
+            for patch in masks.patches(frame):
+                row = self._rows.get(patch.object_id)
+                if row is not None:
+                    self._count(row, frame, patch, plane)
+        self._curves.append(self.iou())
+
+    def iou(self) -> NDArray[np.float64]:
+        """Give the IoU of every object over all frames, in the order of the prompts."""
+        common = self._common.sum(axis=1)
+        union = self._predicted.sum(axis=1) + self._expected.sum(axis=1) - common
+        values: NDArray[np.float64] = common / union
+        return values
+
+    def worst_frames(self) -> tuple[int | None, ...]:
+        """Find the frame with the most wrong pixels of every object; None where all is right."""
+        wrong = self._predicted + self._expected - 2 * self._common
+        frames = wrong.argmax(axis=1)
+        return tuple(
+            int(frame) if wrong[row, frame] > 0 else None for row, frame in enumerate(frames)
+        )
+
+    def overlaps(self) -> Overlaps:
+        """Give what true and predicted objects share over all frames."""
+        pairs = np.array(list(self._pairs), dtype=np.int64).reshape(-1, 2)
+        return Overlaps(
+            truth=pairs[:, 0],
+            prediction=pairs[:, 1],
+            common=np.array(list(self._pairs.values()), dtype=np.int64),
+            truth_sizes=self._expected.sum(axis=1),
+            prediction_sizes=self._predicted.sum(axis=1),
+        )
+
+    def scores(self, masks: MaskSource) -> tuple[ObjectScore, ...]:
+        """Give the scores of every object, in the order of the prompts.
 
         Parameters
         ----------
-        frame : int
-        object_ids : sequence of int
-            One per mask; ids that are not scored are passed over.
-        masks : sequence of ndarray of bool, shape (Y, X)
+        masks : MaskSource
+            Those that were measured last: their boundaries are compared now.
         """
-        plane = self._truth[frame]
-        for object_id, mask in zip(object_ids, masks, strict=True):
-            row = self._rows.get(object_id)
-            if row is not None:
-                self._record_one(row, frame, mask, plane == object_id)
+        boundary = self._boundaries(masks)
+        return tuple(
+            self._score(row, prompt, boundary[row]) for row, prompt in enumerate(self._prompts)
+        )
 
-    def record_labels(self, labels: NDArray[np.integer[Any]]) -> None:
-        """Score a whole label stack of shape (T, Y, X), which is read frame by frame."""
-        for frame, truth in enumerate(self._truth):
-            plane = np.asarray(labels[frame])
-            for object_id, window in _windows(plane, truth).items():
-                row = self._rows.get(object_id)
-                if row is not None:
-                    masks = (plane[window] == object_id, truth[window] == object_id)
-                    self._record_one(row, frame, *masks)
+    def _clear(self) -> None:
+        self._common = np.zeros(self._size, dtype=np.int64)
+        self._predicted = np.zeros(self._size, dtype=np.int64)
+        self._pairs: dict[tuple[int, int], int] = {}
 
-    def scores(self) -> tuple[ObjectScore, ...]:
-        """Give the scores of every object, in the order of the prompts."""
-        return tuple(self._score(row, prompt) for row, prompt in enumerate(self._prompts))
+    def _count(self, row: int, frame: int, patch: Patch, plane: NDArray[np.integer[Any]]) -> None:
+        inside = plane[patch.window][patch.mask]
+        self._predicted[row, frame] = inside.size
+        ids, counts = np.unique(inside, return_counts=True)
+        for object_id, count in zip(ids.tolist(), counts.tolist(), strict=True):
+            true_row = self._rows.get(object_id)
+            if true_row is None:
+                continue
+            self._pairs[true_row, row] = self._pairs.get((true_row, row), 0) + count
+            if true_row == row:
+                self._common[row, frame] = count
 
-    def _record_one(
-        self, row: int, frame: int, mask: NDArray[np.bool_], truth: NDArray[np.bool_]
-    ) -> None:
-        self._common[row, frame] = np.count_nonzero(mask & truth)
-        self._predicted[row, frame] = np.count_nonzero(mask)
-        self._boundary[row, frame] = boundary_f(mask, truth, tolerance=self._tolerance)
+    def _boundaries(self, masks: MaskSource) -> NDArray[np.float64]:
+        """Boundary F of every object in every frame; 0 where it is on one side only."""
+        tolerance = davis_tolerance(self._truth.shape[1:])
+        boundary = np.zeros(self._size, dtype=np.float64)
+        for frame, plane in enumerate(self._truth):
+            windows = object_windows(plane)
+            for patch in masks.patches(frame):
+                row = self._rows.get(patch.object_id)
+                true_window = windows.get(patch.object_id)
+                if row is None or true_window is None:
+                    continue
+                window = hull(patch.window, true_window)
+                true = plane[window] == patch.object_id
+                boundary[row, frame] = boundary_f(patch.within(window), true, tolerance=tolerance)
+        return boundary
 
-    def _score(self, row: int, prompt: ObjectPrompt) -> ObjectScore:
-        common = self._common[row]
-        union = self._predicted[row] + self._expected[row] - common
+    def _score(self, row: int, prompt: ObjectPrompt, boundary: NDArray[np.float64]) -> ObjectScore:
+        common, predicted, expected = (
+            counts[row] for counts in (self._common, self._predicted, self._expected)
+        )
+        union = predicted + expected - common
         seen = union > 0
         return ObjectScore(
             object_id=prompt.object_id,
             prompt_frame=prompt.frame,
-            frames=int(np.count_nonzero(self._expected[row])),
+            frames=int(np.count_nonzero(expected)),
+            diameter=equal_area_diameter(expected),
             iou=float(common.sum() / union.sum()),
+            dice=float(2 * common.sum() / (predicted.sum() + expected.sum())),
             j=float(np.mean(common[seen] / union[seen])),
-            f=float(np.mean(self._boundary[row, seen])),
+            f=float(np.mean(boundary[seen])),
+            curve=tuple(float(curve[row]) for curve in self._curves),
         )
 
-    def _count_truth(self, size: tuple[int, int]) -> NDArray[np.int64]:
-        expected = np.zeros(size, dtype=np.int64)
+    def _count_truth(self) -> NDArray[np.int64]:
+        expected = np.zeros(self._size, dtype=np.int64)
         for frame, plane in enumerate(self._truth):
-            ids, counts = np.unique(plane, return_counts=True)
-            for object_id, count in zip(ids.tolist(), counts.tolist(), strict=True):
+            for object_id, count in object_counts(plane).items():
                 if object_id in self._rows:
                     expected[self._rows[object_id], frame] = count
         return expected
-
-
-def _windows(
-    plane: NDArray[np.integer[Any]], truth: NDArray[np.integer[Any]]
-) -> dict[int, tuple[slice, slice]]:
-    """Find the smallest window that holds each id of two label planes, in both of them."""
-    windows: dict[int, tuple[slice, slice]] = {}
-    for labels in (plane, truth):
-        ids, dense = np.unique(labels, return_inverse=True)
-        # Numbered anew from 1: however large the ids, the list of windows stays short.
-        found = ndimage.find_objects(dense.reshape(labels.shape) + 1)
-        for object_id, window in zip(ids.tolist(), found, strict=True):
-            known = windows.get(object_id, window)
-            windows[object_id] = (_hull(known[0], window[0]), _hull(known[1], window[1]))
-    return windows
-
-
-def _hull(one: slice, other: slice) -> slice:
-    return slice(min(one.start, other.start), max(one.stop, other.stop))

@@ -1,0 +1,170 @@
+"""One method on one stack: prompt every object, propagate, then correct in rounds."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_sam2.evaluation.corrections import Click, corrective_click
+from napari_sam2.evaluation.matching import SegmentationAccuracy, segmentation_accuracy
+from napari_sam2.evaluation.methods import Segmenter
+from napari_sam2.evaluation.prompting import ObjectPrompt
+from napari_sam2.evaluation.regions import Pixel
+from napari_sam2.evaluation.scoreboard import Scoreboard
+from napari_sam2.evaluation.scores import ObjectScore
+
+
+@dataclass(frozen=True, slots=True)
+class RoundStep:
+    """How far a stack is.
+
+    Attributes
+    ----------
+    round, rounds : int
+        The round of corrections in work, 0 for the first prompts, and the last one.
+    step, steps : int
+        Frame results of this round that are done, and all of them.
+    """
+
+    round: int
+    rounds: int
+    step: int
+    steps: int
+
+
+@dataclass(frozen=True, slots=True)
+class StackScores:
+    """What became of the objects of one stack; see `SequenceScore`."""
+
+    objects: tuple[ObjectScore, ...]
+    msa: tuple[float, ...]
+    sa50: tuple[float, ...]
+    interactions: tuple[float, ...]
+    responses: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Correction:
+    object_id: int
+    frame: int
+    click: Click
+
+
+class Interaction:
+    """The simulated user at work on one stack.
+
+    All objects are prompted, or corrected, before one propagation brings them all up to date.
+
+    Parameters
+    ----------
+    segmenter : Segmenter
+    truth : ndarray of int, shape (T, Y, X)
+    prompts : sequence of ObjectPrompt
+    rounds : int
+        Rounds of corrections at most: one click per object and round, in the frame with the most
+        wrong pixels. Objects without a wrong pixel get none.
+    progress : callable, optional
+        Called with a `RoundStep` after each frame result.
+    cancelled : callable, optional
+        Asked after each prompt, click and frame result.
+    """
+
+    def __init__(
+        self,
+        segmenter: Segmenter,
+        truth: NDArray[np.integer[Any]],
+        prompts: Sequence[ObjectPrompt],
+        rounds: int = 0,
+        *,
+        progress: Callable[[RoundStep], None] | None = None,
+        cancelled: Callable[[], bool] | None = None,
+    ) -> None:
+        self._segmenter = segmenter
+        self._truth = truth
+        self._prompts = tuple(prompts)
+        self._rounds = rounds
+        self._progress = progress
+        self._cancelled = cancelled or (lambda: False)
+        self._board = Scoreboard(truth, prompts)
+        self._clicked: dict[tuple[int, int], list[Pixel]] = {}
+        self._accuracies: list[SegmentationAccuracy] = []
+        self._interactions: list[float] = []
+        self._responses: list[float] = []
+
+    def run(self) -> StackScores | None:
+        """Prompt, propagate, correct and score; None if it was stopped."""
+        prompting = [lambda p=prompt: self._segmenter.prompt(p) for prompt in self._prompts]
+        if not self._round(0, prompting):
+            return None
+        for number in range(1, self._rounds + 1):
+            correcting = [lambda c=each: self._correct(c) for each in self._corrections()]
+            if not self._round(number, correcting):
+                return None
+        return StackScores(
+            self._board.scores(self._segmenter.masks),
+            tuple(each.msa for each in self._accuracies),
+            tuple(each.sa50 for each in self._accuracies),
+            tuple(self._interactions),
+            tuple(self._responses),
+        )
+
+    def _round(self, number: int, actions: Sequence[Callable[[], None]]) -> bool:
+        """Do what the user does in one round and measure; False if it was stopped."""
+        responses = []
+        for action in actions:
+            start = time.perf_counter()
+            action()
+            responses.append(time.perf_counter() - start)
+            if self._cancelled():
+                return False
+        if actions:
+            seconds = self._propagate(number)
+            if seconds is None:
+                return False
+            self._interactions += [each + seconds / len(actions) for each in responses]
+            self._responses += responses
+        self._board.measure(self._segmenter.masks)
+        self._accuracies.append(segmentation_accuracy(self._board.overlaps()))
+        return True
+
+    def _propagate(self, number: int) -> float | None:
+        """Propagate and tell how many seconds it took; None if it was stopped."""
+        start = time.perf_counter()
+        steps = self._segmenter.planned()
+        for step, _ in enumerate(self._segmenter.propagate(), start=1):
+            if self._cancelled():
+                return None
+            if self._progress is not None:
+                self._progress(RoundStep(number, self._rounds, step, max(step, steps)))
+        return time.perf_counter() - start
+
+    def _corrections(self) -> list[_Correction]:
+        """Choose the next click for each object that needs one, all from the same masks."""
+        corrections = []
+        for prompt, frame in zip(self._prompts, self._board.worst_frames(), strict=True):
+            if frame is None:
+                continue
+            click = corrective_click(
+                self._segmenter.masks.mask(frame, prompt.object_id),
+                self._truth[frame] == prompt.object_id,
+                self._clicked_pixels(prompt, frame),
+            )
+            if click is not None:
+                corrections.append(_Correction(prompt.object_id, frame, click))
+        return corrections
+
+    def _correct(self, correction: _Correction) -> None:
+        pixel = (round(correction.click.point[0]), round(correction.click.point[1]))
+        self._clicked.setdefault((correction.object_id, correction.frame), []).append(pixel)
+        self._segmenter.correct(correction.object_id, correction.frame, correction.click)
+
+    def _clicked_pixels(self, prompt: ObjectPrompt, frame: int) -> list[Pixel]:
+        pixels = list(self._clicked.get((prompt.object_id, frame), []))
+        if prompt.point is not None and prompt.frame == frame:
+            pixels.append((round(prompt.point[0]), round(prompt.point[1])))
+        return pixels

@@ -1,0 +1,161 @@
+"""What is evaluated: a model, or the classical baseline, behind one small interface.
+
+torch loads only when a model is opened on a stack: the tracking room is imported on the spot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from napari_sam2.errors import EvaluationError
+from napari_sam2.evaluation.classical import ClassicalSegmenter
+from napari_sam2.evaluation.corrections import Click
+from napari_sam2.evaluation.masks import LabelMasks, MaskSource, StoredMasks
+from napari_sam2.evaluation.prompting import ObjectPrompt
+from napari_sam2.stack import FrameStack
+from napari_sam2.types import FrameMasks
+
+if TYPE_CHECKING:
+    from napari_sam2.tracking import Model, TrackingSession
+
+BASELINE = "baseline"
+"""Name of the classical method in reports."""
+
+
+class Segmenter(Protocol):
+    """Segments one stack from prompts and corrections."""
+
+    @property
+    def masks(self) -> MaskSource:
+        """The masks as they stand."""
+
+    def prompt(self, prompt: ObjectPrompt) -> None:
+        """Take the first prompt of an object."""
+
+    def correct(self, object_id: int, frame: int, click: Click) -> None:
+        """Take a corrective click on an object."""
+
+    def planned(self) -> int:
+        """Tell how many steps `propagate` will take."""
+
+    def propagate(self) -> Iterator[int]:
+        """Bring all frames up to date with the prompts; yields a frame number per step."""
+
+
+class Method(Protocol):
+    """A way to segment stacks."""
+
+    @property
+    def name(self) -> str:
+        """How reports call it."""
+
+    def open(self, stack: FrameStack, object_ids: Sequence[int], overlap: bool) -> Segmenter:
+        """Begin with a stack.
+
+        Parameters
+        ----------
+        stack : FrameStack
+        object_ids : sequence of int
+            The objects that will be prompted.
+        overlap : bool
+            Whether the masks may overlap.
+        """
+
+
+class ModelMethod:
+    """A model, in a tracking session.
+
+    Parameters
+    ----------
+    model : Model
+    """
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+
+    @property
+    def name(self) -> str:
+        """Name of the model."""
+        return self._model.name
+
+    def open(self, stack: FrameStack, object_ids: Sequence[int], overlap: bool) -> Segmenter:
+        """Begin a session on a stack."""
+        from napari_sam2.tracking import TrackingSession, TrackingSettings
+
+        session = TrackingSession(self._model, stack, settings=TrackingSettings(overlap=overlap))
+        return SessionSegmenter(session, object_ids)
+
+
+class BaselineMethod:
+    """Threshold and watershed; its masks never overlap."""
+
+    @property
+    def name(self) -> str:
+        """``baseline``."""
+        return BASELINE
+
+    def open(self, stack: FrameStack, object_ids: Sequence[int], overlap: bool) -> Segmenter:
+        """Begin with a stack."""
+        return ClassicalSegmenter(stack, object_ids)
+
+
+class SessionSegmenter:
+    """A tracking session as a segmenter.
+
+    Masks without overlaps are read from its labels; those that may overlap are kept as they come.
+
+    Parameters
+    ----------
+    session : TrackingSession
+    object_ids : sequence of int
+        The objects that will be prompted.
+    """
+
+    def __init__(self, session: TrackingSession, object_ids: Sequence[int]) -> None:
+        self._session = session
+        self._kept = StoredMasks(session.frame_shape) if session.settings.overlap else None
+        self._labels = LabelMasks(session.labels, object_ids)
+
+    @property
+    def masks(self) -> MaskSource:
+        """The masks as they stand."""
+        return self._labels if self._kept is None else self._kept
+
+    def prompt(self, prompt: ObjectPrompt) -> None:
+        """Take the first prompt of an object."""
+        self._keep(give_prompt(self._session, prompt))
+
+    def correct(self, object_id: int, frame: int, click: Click) -> None:
+        """Take a corrective click on an object."""
+        self._keep(self._session.add_points(object_id, frame, [click.point], [click.positive]))
+
+    def planned(self) -> int:
+        """Tell how many steps `propagate` will take."""
+        return self._session.planned_frames()
+
+    def propagate(self) -> Iterator[int]:
+        """Bring all frames up to date with the prompts; yields a frame number per step."""
+        for result in self._session.propagate():
+            self._keep(result)
+            yield result.frame
+
+    def _keep(self, result: FrameMasks) -> None:
+        if self._kept is not None:
+            for object_id, mask in zip(result.object_ids, result.masks, strict=True):
+                self._kept.record(result.frame, object_id, mask)
+
+
+def give_prompt(session: TrackingSession, prompt: ObjectPrompt) -> FrameMasks:
+    """Give a session the prompt of one object.
+
+    Raises
+    ------
+    EvaluationError
+        If the prompt holds neither a point nor a box.
+    """
+    if prompt.point is not None:
+        return session.add_points(prompt.object_id, prompt.frame, [prompt.point])
+    if prompt.box is not None:
+        return session.add_box(prompt.object_id, prompt.frame, prompt.box)
+    raise EvaluationError(f"The prompt of object {prompt.object_id} is empty.")
