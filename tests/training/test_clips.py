@@ -43,6 +43,17 @@ def test_synthetic_clips_come_in(stacks):
     assert sampler.draw(np.random.default_rng(0)).prompts.object_ids.tolist() == [77]
 
 
+def test_emphasised_groups_are_drawn_more_often(stacks):
+    plain = ClipSampler(stacks, replace(SETTINGS, moving=0.0))
+    more = ClipSampler(stacks, replace(SETTINGS, moving=0.0, emphasis=(("movies", 50.0),)))
+
+    def movies(sampler):
+        wide = [sampler.draw(np.random.default_rng(seed)).labels.max() for seed in range(30)]
+        return sum(highest <= 4 for highest in wide)
+
+    assert movies(more) > movies(plain)
+
+
 def test_objects_too_small_everywhere_are_an_error(stacks):
     sampler = ClipSampler(stacks, replace(SETTINGS, min_area=10_000))
     with pytest.raises(TrainingError, match="10000"):

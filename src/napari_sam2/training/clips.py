@@ -51,6 +51,8 @@ class ClipSettings:
         Share of warped stills that look elsewhere for some frames: there the object is absent.
     look : float
         Strength of the intensity changes.
+    emphasis : tuple of (str, float)
+        Groups of stacks that are drawn so many times as often as they would be.
     """
 
     size: int = 256
@@ -63,6 +65,7 @@ class ClipSettings:
     ends: float = 0.5
     away: float = 0.15
     look: float = 1.0
+    emphasis: tuple[tuple[str, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -106,7 +109,10 @@ class ClipSampler:
         self.stacks = tuple(stacks)
         self.settings = settings
         self.synthetic = synthetic
-        self._weights = sampling_weights(self.stacks)
+        factors = dict(settings.emphasis)
+        self._weights = sampling_weights(self.stacks) * np.array(
+            [factors.get(stack.group, 1.0) for stack in self.stacks]
+        )
         self._movies = np.array([bool(stack.video_axes) for stack in self.stacks])
         self._books: dict[int, CourseBook] = {}
 
