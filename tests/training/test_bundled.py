@@ -3,28 +3,40 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from napari_sam2.training import ClipBatches
-from napari_sam2.training.bundled import BUNDLED_RECIPE, synthetic_clip
+from napari_sam2.training.bundled import BUNDLED_RECIPE, FRAMES_RECIPE, synthetic_clip
+
+RECIPES = pytest.mark.parametrize("recipe", [FRAMES_RECIPE, BUNDLED_RECIPE], ids=["frames", "own"])
 
 
-def test_windows_fit_the_frame_and_the_network():
-    for main in BUNDLED_RECIPE.phases:
+@RECIPES
+def test_clips_fit_the_frame_and_the_network(recipe):
+    for main in recipe.phases:
         for phase in (main, main.also):
             if phase is not None:
                 assert phase.clips.size % 32 == 0
-                assert phase.clips.size <= phase.frame_size == 512
+                assert phase.clips.size <= phase.frame_size <= 512
                 assert phase.clips.diameter[1] < phase.clips.size
 
 
+def test_frames_are_cut_and_windows_are_whole():
+    for recipe, whole in ((FRAMES_RECIPE, False), (BUNDLED_RECIPE, True)):
+        for phase in recipe.phases:
+            assert (phase.clips.size == phase.frame_size) is whole
+
+
 def test_statistics_freeze_once():
-    freezes = [step for step in range(BUNDLED_RECIPE.steps) if BUNDLED_RECIPE.freezes_at(step)]
-    assert freezes == [BUNDLED_RECIPE.phases[0].steps]
+    freezes = [step for step in range(FRAMES_RECIPE.steps) if FRAMES_RECIPE.freezes_at(step)]
+    assert freezes == [FRAMES_RECIPE.phases[0].steps]
+    assert not any(BUNDLED_RECIPE.freezes_at(step) for step in range(BUNDLED_RECIPE.steps))
 
 
-def test_every_phase_draws_batches(stacks):
-    phases = tuple(replace(p, steps=2, batch=1) for p in BUNDLED_RECIPE.phases)
-    recipe = replace(BUNDLED_RECIPE, phases=phases)
+@RECIPES
+def test_every_phase_draws_batches(recipe, stacks):
+    phases = tuple(replace(p, steps=2, batch=1) for p in recipe.phases)
+    recipe = replace(recipe, phases=phases)
     for batch in ClipBatches(stacks, recipe, synthetic=synthetic_clip):
         phase, _ = recipe.at(batch.step)
         size = phase.clips.size

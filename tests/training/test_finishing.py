@@ -7,7 +7,7 @@ import torch
 
 from napari_sam2.errors import TrainingError
 from napari_sam2.network import ConvTrunkConfig, Sam2, Sam2Config
-from napari_sam2.training.finishing import keep_recent_memories, lower_object_score
+from napari_sam2.training.finishing import keep_recent_memories, lower_object_score, see_windows
 
 CONFIG = Sam2Config(
     trunk=ConvTrunkConfig(channels=(8, 8, 16, 16), depths=(1, 1, 1, 1)),
@@ -45,3 +45,16 @@ def test_every_object_score_falls_by_the_lean():
     before = score()
     lower_object_score(network, 3.0)
     assert score() == pytest.approx(before - 3.0, abs=1e-4)
+
+
+@torch.inference_mode()
+def test_clicks_act_as_far_in_windows_as_they_did_in_frames():
+    network = Sam2(CONFIG).eval()
+    size = CONFIG.image_size
+    windowed = see_windows(network, size // 2)
+    assert windowed.config.object_windows
+    assert windowed.config.image_size == size // 2
+    apart = torch.tensor([[[10.0, 10.0], [14.0, 7.0]]])
+    encoders = (network.sam_prompt_encoder, size), (windowed.sam_prompt_encoder, size // 2)
+    before, after = (encoder.pe_layer((apart + 0.5) / side)[0] for encoder, side in encoders)
+    torch.testing.assert_close(before[0] @ before[1], after[0] @ after[1], rtol=1e-4, atol=1e-4)

@@ -164,7 +164,8 @@ OFFICIAL_CONFIGS: Mapping[str, Sam2Config] = _official_configs()
 
 BUNDLED_CONFIG = Sam2Config(
     trunk=ConvTrunkConfig(),
-    image_size=512,
+    image_size=256,
+    object_windows=True,
     width=128,
     top_down_levels=(0, 1, 2, 3),
     decoder_mlp=512,

@@ -1,6 +1,8 @@
-"""The recipe of the bundled model, as it was run."""
+"""The two recipes of the bundled model, as they were run one after the other."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,8 +12,8 @@ from napari_sam2.training.clips import ClipSettings
 from napari_sam2.training.losses import LossWeights
 from napari_sam2.training.recipe import Phase, Recipe
 
-_DEPTH = 0.4
-_DEEP = ("solids", "solids", "nuclei", "spine", "torso")
+_SHARE_IN_DEPTH = 0.4
+_IN_DEPTH = ("solids", "solids", "nuclei", "spine", "torso")
 
 _START = LossWeights(focal=0.0, balanced=1.0, others=0.5, iou=0.5, object_score=0.1)
 _MIDDLE = LossWeights(focal=10.0, balanced=0.4, others=0.25, iou=0.5, object_score=0.2)
@@ -112,8 +114,102 @@ _FINISH = Phase(
     ),
 )
 
-BUNDLED_RECIPE = Recipe((_CLICKS, _FROZEN, _VIDEO, _FINISH), ema_decay=0.99, threads=1)
-"""Phases, steps and rates of the weights in the package."""
+FRAMES_RECIPE = Recipe((_CLICKS, _FROZEN, _VIDEO, _FINISH), ema_decay=0.99, threads=1)
+"""From scratch, on windows of whole frames of 512 pixels: where the weights come from."""
+
+
+_FOLLOWING = LossWeights(focal=20.0, balanced=0.1, others=0.05, iou=0.5, object_score=1.0)
+
+_BESIDE = Phase(
+    "stills beside them",
+    steps=0,
+    clips=ClipSettings(
+        size=192, n_objects=8, diameter=(15.0, 163.0), min_area=20, synthetic=0.1, look=0.7
+    ),
+    batch=6,
+    frame_size=192,
+    losses=_FOLLOWING,
+    dense=0.2,
+    boxes=0.4,
+    corrections=0.45,
+    rounds=2,
+)
+
+_WINDOWS = Phase(
+    "windows of 192",
+    steps=2400,
+    clips=ClipSettings(
+        size=192,
+        n_frames=7,
+        n_objects=3,
+        diameter=(19.0, 144.0),
+        min_area=20,
+        synthetic=0.35,
+        moving=0.6,
+        ends=0.6,
+        away=0.12,
+        look=0.6,
+    ),
+    batch=2,
+    frame_size=192,
+    rate=4e-4,
+    final_rate=2.5e-4,
+    warm_up=40,
+    losses=_FOLLOWING,
+    dense=0.2,
+    boxes=0.4,
+    masks=0.2,
+    corrections=0.25,
+    rounds=2,
+    also=_BESIDE,
+)
+
+_LARGER = replace(
+    _WINDOWS,
+    name="windows of 256",
+    steps=630,
+    clips=replace(_WINDOWS.clips, size=256, diameter=(26.0, 192.0)),
+    frame_size=256,
+    rate=2.5e-4,
+    final_rate=2e-4,
+    warm_up=0,
+    also=replace(
+        _BESIDE,
+        clips=replace(_BESIDE.clips, size=256, diameter=(20.0, 218.0)),
+        batch=5,
+        frame_size=256,
+    ),
+)
+
+_DEPTH = replace(
+    _WINDOWS,
+    name="depth",
+    steps=1660,
+    clips=replace(
+        _WINDOWS.clips,
+        n_objects=2,
+        synthetic=0.4,
+        moving=0.65,
+        ends=0.65,
+        emphasis=(
+            ("mouse_embryo_16cell", 2.5),
+            ("arabidopsis_nuclei_1135", 1.5),
+            ("fib25_neuropil", 0.5),
+            ("yeast_baby_C", 0.7),
+        ),
+    ),
+    batch=3,
+    rate=2.4e-4,
+    final_rate=1e-5,
+    warm_up=0,
+    also=_LARGER.also,
+)
+
+BUNDLED_RECIPE = Recipe(
+    (_WINDOWS, _LARGER, _DEPTH), seed=1, ema_decay=0.995, threads=1, bfloat16=False
+)
+"""What follows: windows that follow objects. It starts where `FRAMES_RECIPE` and
+`finishing.see_windows` end."""
 
 
 def synthetic_clip(
@@ -123,7 +219,7 @@ def synthetic_clip(
 
     Bodies that begin and end in depth are what little real data shows: they come more often.
     """
-    depth = n_frames > 1 and rng.random() < _DEPTH
-    clip = random_clip(rng, n_frames, size, str(rng.choice(_DEEP)) if depth else None)
+    depth = n_frames > 1 and rng.random() < _SHARE_IN_DEPTH
+    clip = random_clip(rng, n_frames, size, str(rng.choice(_IN_DEPTH)) if depth else None)
     largest = np.iinfo(clip.image.dtype).max
     return clip.image.astype(np.float32) / np.float32(largest), clip.labels.astype(np.int32)

@@ -1,4 +1,4 @@
-"""Last touches on a trained network before it ships: no gradient, two measured numbers."""
+"""Changes to a trained network without gradients: what it sees, remembers, and measured leans."""
 
 from __future__ import annotations
 
@@ -46,3 +46,25 @@ def lower_object_score(network: Sam2, by: float) -> None:
     assert isinstance(last, torch.nn.Linear)
     with torch.no_grad():
         last.bias.sub_(by)
+
+
+def see_windows(network: Sam2, image_size: int) -> Sam2:
+    """Return a copy that sees a window around each object where it saw a whole frame before.
+
+    Clicks are encoded by Fourier frequencies relative to the input. In a smaller input the same
+    frequencies would mean other distances in pixels: they are scaled so that they do not, and a
+    click acts as far as it did.
+
+    Parameters
+    ----------
+    network : Sam2
+        Trained on frames of its configuration's image size.
+    image_size : int
+        Side of the windows in pixels.
+    """
+    config = replace(network.config, image_size=image_size, object_windows=True)
+    windowed = Sam2(config)
+    windowed.load_state_dict(network.state_dict())
+    scale = image_size / network.config.image_size
+    windowed.sam_prompt_encoder.pe_layer.positional_encoding_gaussian_matrix.mul_(scale)
+    return windowed.eval()
