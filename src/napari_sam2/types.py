@@ -17,6 +17,19 @@ class Direction(StrEnum):
     BOTH = "both"
 
 
+class View(StrEnum):
+    """What the model sees of a frame when it looks for an object.
+
+    FRAME is all of it, squashed to the model input, as the reference does: one encoding serves
+    all objects. OBJECT is a window that follows the object: small objects are seen at their own
+    scale. AUTO is what the model was trained for.
+    """
+
+    AUTO = "auto"
+    FRAME = "frame"
+    OBJECT = "object"
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class FrameMasks:
     """The masks of some objects in one frame.

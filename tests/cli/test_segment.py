@@ -67,6 +67,15 @@ def test_the_command_gives_what_a_loaded_session_gives(small_stack, tmp_path):
     np.testing.assert_array_equal(tifffile.imread(out), loaded.labels)
 
 
+@pytest.mark.parametrize("view", ["frame", "object"])
+def test_the_view_is_the_session_s(small_stack, tmp_path, view):
+    out, file = tmp_path / "out.tif", tmp_path / "session.json"
+    given = (small_stack.image, "-p", small_stack.prompts, "-o", out, "--session", file)
+    assert segment(*given, "--view", view, "--start", 0, "--stop", 2) == 0
+    settings = TrackingSession.load(file, load_model(), tifffile.imread(small_stack.image)).settings
+    assert settings.view == view
+
+
 def test_only_the_asked_range_and_direction_is_segmented(small_stack, tmp_path, capsys):
     out = tmp_path / "out.tif"
     given = (small_stack.image, "-p", small_stack.prompts, "-o", out)

@@ -14,7 +14,7 @@ from napari_sam2.cli.interrupts import INTERRUPTED_EXIT_CODE
 from napari_sam2.cli.options import DeviceOption, ImageSizeOption, JsonOption, ModelOption
 from napari_sam2.cli.outputs import check_output
 from napari_sam2.errors import LabelsError, Sam2Error
-from napari_sam2.types import Direction
+from napari_sam2.types import Direction, View
 
 if TYPE_CHECKING:
     from napari_sam2.cli.frames import Frames
@@ -70,6 +70,13 @@ def segment(
     model: ModelOption = "bundled",
     device: DeviceOption = "auto",
     image_size: ImageSizeOption = None,
+    view: Annotated[
+        View,
+        typer.Option(
+            help="What the model sees: whole frames, or a window that follows each object at its "
+            "own scale; auto is what it was trained for."
+        ),
+    ] = View.AUTO,
     axis: Annotated[
         str, typer.Option(help="The video axis: auto, its number or its letter, such as Z.")
     ] = "auto",
@@ -108,10 +115,11 @@ def segment(
     frames = open_frames(stack, axis=axis, at=at or ())
     book = read_prompts(prompts, frames.stack.shape)
 
-    from napari_sam2.tracking import TrackingSession, load_model  # torch takes seconds
+    # torch takes seconds
+    from napari_sam2.tracking import TrackingSession, TrackingSettings, load_model
 
     loaded = load_model(model, device=device, image_size=image_size)
-    tracking = TrackingSession(loaded, frames.stack)
+    tracking = TrackingSession(loaded, frames.stack, settings=TrackingSettings(view=view))
     outcome = run_session(tracking, book, Range(direction, start, stop), title=stack.name)
     _write(tracking, frames, output, overlay, session)
     if outcome.error is not None:

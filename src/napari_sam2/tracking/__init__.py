@@ -3,7 +3,8 @@
 from napari_sam2.tracking.device import available_devices, resolve_device
 from napari_sam2.tracking.model import Model, load_model
 from napari_sam2.tracking.session import TrackingSession
-from napari_sam2.tracking.settings import TrackingSettings, View
+from napari_sam2.tracking.settings import TrackingSettings
+from napari_sam2.types import View
 
 __all__ = [
     "Model",

@@ -3,22 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 
 from napari_sam2.errors import SessionError
-
-
-class View(StrEnum):
-    """What the model sees of a frame when it looks for an object.
-
-    FRAME is all of it, squashed to the model input, as the reference does: one encoding serves
-    all objects. OBJECT is a window that follows the object: small objects are seen at their own
-    scale. AUTO is what the model was trained for.
-    """
-
-    AUTO = "auto"
-    FRAME = "frame"
-    OBJECT = "object"
+from napari_sam2.types import View
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,8 +26,8 @@ from napari_sam2.tracking.propagation import Propagator
 from napari_sam2.tracking.publishing import Publisher, merge
 from napari_sam2.tracking.rivals import find_strays
 from napari_sam2.tracking.schedule import Schedule
-from napari_sam2.tracking.settings import TrackingSettings, View
-from napari_sam2.types import FrameMasks
+from napari_sam2.tracking.settings import TrackingSettings
+from napari_sam2.types import FrameMasks, View
 
 _CANDIDATES = 3  # masks of the decoder for an ambiguous prompt
 _VIEWS = 4  # windows kept for each frame that would be kept whole
