@@ -9,11 +9,14 @@ from napari_sam2.network import BUNDLED_CONFIG, OFFICIAL_CONFIGS
 from napari_sam2.training import FineTuneSettings, Parts
 
 OFFICIAL = OFFICIAL_CONFIGS["sam2.1-tiny"]
+FRAMES = replace(BUNDLED_CONFIG, image_size=512, object_windows=False)
 
 
 def test_defaults_follow_the_model():
     ours, theirs = (FineTuneSettings().resolve(c) for c in (BUNDLED_CONFIG, OFFICIAL))
-    assert (ours.image_size, ours.crop, ours.batch) == (512, 256, 4)
+    assert (ours.image_size, ours.crop, ours.batch) == (256, 256, 4)
+    small = FineTuneSettings().resolve(FRAMES)
+    assert (small.image_size, small.crop) == (512, 256)
     assert (theirs.image_size, theirs.crop, theirs.batch) == (1024, 1024, 1)
     assert ours.rate == 1e-4
     assert FineTuneSettings(Parts.DECODER).resolve(OFFICIAL).rate == 3e-4
@@ -69,14 +72,12 @@ def test_objects_are_trained_at_the_size_of_use(stacks):
         recipe = FineTuneSettings(**settings).resolve(config).recipe([still], bfloat16=False)
         return recipe.phases[0].clips.diameter
 
-    low, high = diameters(BUNDLED_CONFIG, image_size=192)
+    low, high = diameters(FRAMES, image_size=192)
     assert low < 192 / 96 * still.diameter < high < 3 * still.diameter
-    assert diameters(BUNDLED_CONFIG, image_size=2048, crop=64)[1] <= 64
-    windows = replace(BUNDLED_CONFIG, object_windows=True)
-    low, high = diameters(windows, image_size=192)
+    assert diameters(FRAMES, image_size=2048, crop=64)[1] <= 64
+    low, high = diameters(BUNDLED_CONFIG, image_size=192)
     assert low < still.diameter < 192 / 3 < high
 
 
 def test_models_of_windows_are_trained_on_whole_windows():
-    windows = replace(BUNDLED_CONFIG, object_windows=True)
-    assert FineTuneSettings(image_size=320).resolve(windows).crop == 320
+    assert FineTuneSettings(image_size=320).resolve(BUNDLED_CONFIG).crop == 320
