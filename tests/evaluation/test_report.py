@@ -21,7 +21,7 @@ from napari_sam2.evaluation.summary import count_clicks
 
 def scored(number: int, *curve: float, diameter: float = 20) -> ObjectScore:
     iou = curve[-1]
-    return ObjectScore(number, 1, 3, diameter, iou, iou, iou / 2, iou / 4, curve)
+    return ObjectScore(number, 1, 3, diameter, iou, iou, iou / 2, iou / 4, iou / 2, curve)
 
 
 def sequence(name: str, group: str, *ious: float, rounds: int = 0) -> SequenceScore:

@@ -32,6 +32,8 @@ def test_counted_scores_equal_those_of_whole_stacks(truth, prediction):
         assert score.dice == pytest.approx(dice(predicted, true))
         assert score.j == pytest.approx(np.mean([iou(predicted[t], true[t]) for t in seen]))
         assert score.f == pytest.approx(np.mean([boundary_f(predicted[t], true[t]) for t in seen]))
+        alive = [t for t in range(len(truth)) if true[t].any()]
+        assert score.life == pytest.approx(np.mean([iou(predicted[t], true[t]) for t in alive]))
         assert score.frames == sum(true[t].any() for t in range(len(truth)))
         assert score.curve == (score.iou,)
 

@@ -121,6 +121,7 @@ def _sequence_content(one: SequenceScore) -> dict[str, Any]:
         "dice": one.dice,
         "j": one.j,
         "f": one.f,
+        "life": one.life,
         "msa": one.msa,
         "sa50": one.sa50,
         "seconds_per_interaction": median(one.interactions),

@@ -128,7 +128,7 @@ class Scoreboard:
             counts[row] for counts in (self._common, self._predicted, self._expected)
         )
         union = predicted + expected - common
-        seen = union > 0
+        seen, alive = union > 0, expected > 0
         return ObjectScore(
             object_id=prompt.object_id,
             prompt_frame=prompt.frame,
@@ -138,6 +138,7 @@ class Scoreboard:
             dice=float(2 * common.sum() / (predicted.sum() + expected.sum())),
             j=float(np.mean(common[seen] / union[seen])),
             f=float(np.mean(boundary[seen])),
+            life=float(np.mean(common[alive] / union[alive])),
             curve=tuple(float(curve[row]) for curve in self._curves),
         )
 

@@ -35,6 +35,9 @@ class ObjectScore:
     j, f : float
         Region similarity J and boundary accuracy F, mean over the frames where the
         object is in the truth or in the prediction.
+    life : float
+        J over the frames that truly hold the object alone: whether it was followed, not whether
+        its end was found. Labels made by a tracker often end before their objects do.
     curve : tuple of float
         `iou` after the first prompt and after each round of corrections.
     """
@@ -47,6 +50,7 @@ class ObjectScore:
     dice: float
     j: float
     f: float
+    life: float
     curve: tuple[float, ...]
 
     @property
@@ -104,6 +108,11 @@ class SequenceScore:
     def f(self) -> float:
         """Mean of the objects' F."""
         return fmean(score.f for score in self.objects)
+
+    @property
+    def life(self) -> float:
+        """Mean of the objects' J in their lives."""
+        return fmean(score.life for score in self.objects)
 
     @property
     def dice(self) -> float:

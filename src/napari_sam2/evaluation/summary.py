@@ -35,7 +35,7 @@ class ObjectSummary:
     ----------
     name : str
     objects : int
-    iou, dice, j, f : float
+    iou, dice, j, f, life : float
         After all corrections.
     curve : tuple of float
         IoU after the first prompt and after each round of corrections.
@@ -49,6 +49,7 @@ class ObjectSummary:
     dice: float
     j: float
     f: float
+    life: float
     curve: tuple[float, ...]
     to_80: ClickCount
     to_90: ClickCount
@@ -95,6 +96,7 @@ def summarise_objects(name: str, objects: Sequence[ObjectScore]) -> ObjectSummar
         dice=fmean(score.dice for score in objects),
         j=fmean(score.j for score in objects),
         f=fmean(score.f for score in objects),
+        life=fmean(score.life for score in objects),
         curve=_means([score.curve for score in objects]),
         to_80=count_clicks(objects, 0.8),
         to_90=count_clicks(objects, 0.9),

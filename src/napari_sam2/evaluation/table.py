@@ -79,6 +79,7 @@ def _sequence_columns(corrected: bool) -> _Columns:
         ("Dice", lambda one: f"{one.dice:.3f}"),
         ("J", lambda one: f"{one.j:.3f}"),
         ("F", lambda one: f"{one.f:.3f}"),
+        ("life", lambda one: f"{one.life:.3f}"),
         ("mSA", lambda one: f"{one.msa[-1]:.3f}"),
         ("SA50", lambda one: f"{one.sa50[-1]:.3f}"),
         ("seconds", lambda one: f"{one.seconds:.1f}"),
@@ -119,6 +120,7 @@ def _object_columns(corrected: bool) -> _Columns:
         ("Dice", lambda row: f"{row[1].dice:.3f}"),
         ("J", lambda row: f"{row[1].j:.3f}"),
         ("F", lambda row: f"{row[1].f:.3f}"),
+        ("life", lambda row: f"{row[1].life:.3f}"),
     )
 
 
@@ -135,6 +137,7 @@ def _object_means(of: Callable[[Any], ObjectSummary], corrected: bool) -> _Colum
         ("Dice", lambda row: f"{of(row).dice:.3f}"),
         ("J", lambda row: f"{of(row).j:.3f}"),
         ("F", lambda row: f"{of(row).f:.3f}"),
+        ("life", lambda row: f"{of(row).life:.3f}"),
         *counts,
     )
 
