@@ -159,6 +159,31 @@ def test_a_background_click_in_the_middle_ends_a_wrong_mask():
     assert not segmenter.masks.mask(4, 1).any()
 
 
+def test_a_click_on_a_dark_rim_does_not_flood_what_lies_behind_it():
+    image = picture(disks([(40, 30, 11)], [(40, 56, 11)]), 180, 40)
+    segmenter = ClassicalSegmenter(FrameStack(image), [1])
+    segmenter.prompt(ObjectPrompt(1, 0, point=(40.0, 30.0)))
+    list(segmenter.propagate())
+    segmenter.correct(1, 0, Click((40.0, 43.0), positive=True))
+    list(segmenter.propagate())
+    mask = segmenter.masks.mask(0, 1)
+    assert mask[40, 43]
+    assert not mask[40, 56]
+
+
+def test_what_a_background_click_leaves_is_followed_no_further_than_before():
+    truth = disks([(40, 30, 9)] * 7)
+    segmenter = ClassicalSegmenter(FrameStack(picture(truth, 180, 40)), [1])
+    segmenter.prompt(ObjectPrompt(1, 0, point=(40.0, 30.0)))
+    list(segmenter.propagate())
+    before = [np.count_nonzero(segmenter.masks.mask(frame, 1)) for frame in range(7)]
+    segmenter.correct(1, 6, Click((40.0, 37.0), positive=False))
+    list(segmenter.propagate())
+    after = [np.count_nonzero(segmenter.masks.mask(frame, 1)) for frame in range(7)]
+    assert after[:6] == before[:6]
+    assert after[6] < before[6]
+
+
 def test_steps_are_as_many_as_planned():
     _, _, segmenter = two_of_one()
     assert len(list(segmenter.propagate())) == segmenter.planned()

@@ -52,8 +52,8 @@ def evaluate(
         int,
         typer.Option(
             min=0,
-            help="Rounds of corrections: one click per object in its most wrong frame, then all "
-            "objects are propagated again.",
+            help="Rounds of corrections, such as 8: one click per object in its most wrong frame, "
+            "then all objects are propagated again.",
         ),
     ] = 0,
     baseline: Annotated[
@@ -151,5 +151,5 @@ def _describe(step: EvaluationStep) -> str:
     if within.rounds:
         parts.append(f"round {within.round}/{within.rounds}")
     if within.steps > 1:
-        parts.append(f"frame {within.step}/{within.steps}")
+        parts.append(f"{within.step}/{within.steps}")
     return " ".join(parts)

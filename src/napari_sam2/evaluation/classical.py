@@ -113,8 +113,12 @@ class ClassicalSegmenter:
         return patch.shared(before) if leaked else patch.mask
 
     def _sources(self, object_id: int) -> NDArray[np.intp]:
-        """Find the clicked frame nearest to each frame, the earlier of two."""
-        clicked = np.array(sorted(self._marks[object_id]))
+        """Find the nearest frame in which the object itself was clicked, the earlier of two.
+
+        Background clicks alone correct their frame, but what they leave is no better known.
+        """
+        marks = self._marks[object_id].items()
+        clicked = np.array(sorted(frame for frame, each in marks if each.box or each.positive))
         frames = np.arange(self._stack.n_frames)
         nearest: NDArray[np.intp] = clicked[np.abs(frames[:, None] - clicked).argmin(axis=1)]
         return nearest

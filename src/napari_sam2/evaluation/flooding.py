@@ -44,7 +44,7 @@ def flood(frame: GreyFrame, seeds: Sequence[Seed], taken: Mask) -> list[Patch]:
     list of Patch
         Those that are not empty; they do not overlap.
     """
-    markers = _markers(frame.shape, seeds)
+    markers = _markers(frame, seeds)
     markers[taken] = 0
     shares = np.zeros(frame.shape, dtype=np.int32)
     groups: dict[Cut, list[int]] = {}
@@ -64,9 +64,12 @@ def flood(frame: GreyFrame, seeds: Sequence[Seed], taken: Mask) -> list[Patch]:
     return patches
 
 
-def _markers(shape: tuple[int, int], seeds: Sequence[Seed]) -> Shares:
-    """Mark cores, then the surroundings of clicks, then the clicks, each over the former."""
-    markers = np.zeros(shape, dtype=np.int32)
+def _markers(frame: GreyFrame, seeds: Sequence[Seed]) -> Shares:
+    """Mark cores, then the surroundings of clicks, then the clicks, each over the former.
+
+    Clicks beside the foreground are none: from a rim they would flood what lies behind it.
+    """
+    markers = np.zeros(frame.shape, dtype=np.int32)
     numbered = list(enumerate(seeds, start=1))
     for number, seed in numbered:
         if seed.core is not None:
@@ -74,7 +77,8 @@ def _markers(shape: tuple[int, int], seeds: Sequence[Seed]) -> Shares:
     for margin in (_MARK, 0):
         for number, seed in numbered:
             for pixel in seed.positive:
-                markers[_around(pixel, margin, shape)] = number
+                if frame.foreground(seed.cut, _around(pixel, 0, frame.shape)).all():
+                    markers[_around(pixel, margin, frame.shape)] = number
     return markers
 
 

@@ -28,7 +28,7 @@ class RoundStep:
     round, rounds : int
         The round of corrections in work, 0 for the first prompts, and the last one.
     step, steps : int
-        Frame results of this round that are done, and all of them.
+        Clicks of this round that are done and all of them, then the same of its frame results.
     """
 
     round: int
@@ -69,7 +69,7 @@ class Interaction:
         Rounds of corrections at most: one click per object and round, in the frame with the most
         wrong pixels. Objects without a wrong pixel get none.
     progress : callable, optional
-        Called with a `RoundStep` after each frame result.
+        Called with a `RoundStep` after each prompt, click and frame result.
     cancelled : callable, optional
         Asked after each prompt, click and frame result.
     """
@@ -122,6 +122,7 @@ class Interaction:
             responses.append(time.perf_counter() - start)
             if self._cancelled():
                 return False
+            self._report(number, len(responses), len(actions))
         if actions:
             seconds = self._propagate(number)
             if seconds is None:
@@ -139,9 +140,12 @@ class Interaction:
         for step, _ in enumerate(self._segmenter.propagate(), start=1):
             if self._cancelled():
                 return None
-            if self._progress is not None:
-                self._progress(RoundStep(number, self._rounds, step, max(step, steps)))
+            self._report(number, step, max(step, steps))
         return time.perf_counter() - start
+
+    def _report(self, number: int, step: int, steps: int) -> None:
+        if self._progress is not None:
+            self._progress(RoundStep(number, self._rounds, step, steps))
 
     def _corrections(self) -> list[_Correction]:
         """Choose the next click for each object that needs one, all from the same masks."""

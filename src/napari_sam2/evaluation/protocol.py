@@ -71,7 +71,7 @@ def evaluate_folder(
     limit : int, optional
         At most this many stacks of each folder, evenly spread.
     progress : callable, optional
-        Called with an `EvaluationStep` before each stack and after each frame result.
+        Called with an `EvaluationStep` before each stack and after each click and frame result.
     cancelled : callable, optional
         Asked after each prompt and frame result; True stops and keeps the finished stacks.
 
@@ -145,7 +145,7 @@ def evaluate_sequence(
     method : Method
     options : EvaluationOptions
     progress : callable, optional
-        Called with a `RoundStep` after each frame result.
+        Called with a `RoundStep` after each prompt, click and frame result.
     cancelled : callable, optional
         Asked after each prompt and frame result; True stops.
 
