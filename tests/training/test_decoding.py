@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from napari_sam2.network import Sam2
-from napari_sam2.network.attention import RotaryTable
+from napari_sam2.network.rotary import RotaryTable
 from napari_sam2.training import Window, initialise_locality, mean_iou, one_prompt_ious
 from napari_sam2.training.auxiliary import DenseHeads, dense_targets
 from napari_sam2.training.decoding import decode

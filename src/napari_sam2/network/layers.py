@@ -27,6 +27,21 @@ class LayerNorm2d(nn.Module):
         return channels_last.permute(0, 3, 1, 2)
 
 
+def in_pieces(function: Callable[[Tensor], Tensor], x: Tensor, size: int) -> Tensor:
+    """Apply a function of single rows to x, shape (R, ...), `size` rows at a time.
+
+    What it needs in between stays small and in the processor's cache. Without gradients.
+    """
+    if len(x) <= size:
+        return function(x)
+    first = function(x[:size])
+    out = first.new_empty(len(x), *first.shape[1:])
+    out[:size] = first
+    for start in range(size, len(x), size):
+        out[start : start + size] = function(x[start : start + size])
+    return out
+
+
 class MLP(nn.Module):
     """Fully connected layers with an activation between them.
 

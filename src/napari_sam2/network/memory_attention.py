@@ -5,9 +5,12 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from napari_sam2.network.attention import RotaryAttention, RotaryTable
+from napari_sam2.network.inference import computes_in_place
+from napari_sam2.network.layers import in_pieces
+from napari_sam2.network.rotary import RotaryAttention, RotaryTable, rotary_table
 
 _POSITION_WEIGHT = 0.1
+_ROWS = 512
 
 
 class MemoryAttentionLayer(nn.Module):
@@ -30,6 +33,11 @@ class MemoryAttentionLayer(nn.Module):
         normed = self.norm1(x)
         x = x + self.self_attn(normed, normed, normed, turns)
         x = x + self.cross_attn_image(self.norm2(x), keys, values, turns, unrotated=pointers)
+        if computes_in_place(x, self.linear1.weight):
+            return in_pieces(self._feed_forward, x.flatten(0, 1), _ROWS).view_as(x)
+        return self._feed_forward(x)
+
+    def _feed_forward(self, x: Tensor) -> Tensor:
         return x + self.linear2(F.relu(self.linear1(self.norm3(x))))  # type: ignore[no-any-return]
 
 
@@ -62,7 +70,7 @@ class MemoryAttention(nn.Module):
             How many tokens at the end are object pointers.
         """
         height, width = features.shape[2:]
-        turns = RotaryTable(height, width, features.shape[1], features.device)
+        turns = rotary_table(height, width, features.shape[1], features.device)
         x = (features + _POSITION_WEIGHT * position).flatten(2).transpose(1, 2)
         keys = memory + memory_position
         for layer in self.layers:

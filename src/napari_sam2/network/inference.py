@@ -1,0 +1,17 @@
+"""When arithmetic may overwrite its inputs."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def computes_in_place(*tensors: Tensor) -> bool:
+    """Tell whether to take the CPU's float32 path, which works in place and in pieces.
+
+    It saves memory traffic where that is what costs. With gradients nothing may be overwritten;
+    GPUs hide the traffic, and have kernels of their own for half precision.
+    """
+    if torch.is_grad_enabled() or torch.is_autocast_enabled("cpu"):
+        return False
+    return all(t.device.type == "cpu" and t.dtype == torch.float32 for t in tensors)
