@@ -9,9 +9,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from napari_sam2.network.config import HieraConfig
-from napari_sam2.network.layers import MLP
+from napari_sam2.network.inference import computes_in_place
+from napari_sam2.network.layers import MLP, in_pieces
 
 _QUERY_STRIDE = 2
+_TOKENS = 4096  # so many at a time where memory traffic costs: what they need fits caches
 
 
 class PatchEmbed(nn.Module):
@@ -79,6 +81,13 @@ class HieraBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, H, W, dim) to (B, H', W', dim_out)."""
+        if self.window and computes_in_place(x, self.attn.qkv.weight):
+            # Windows know nothing of each other: a band of them is a whole frame to itself.
+            windows = max(1, _TOKENS // (self.window * x.shape[2]))
+            return in_pieces(self._whole, x, windows * self.window, dim=1)
+        return self._whole(x)
+
+    def _whole(self, x: Tensor) -> Tensor:
         normed = self.norm1(x)
         shortcut = x
         if self.proj is not None:
@@ -86,6 +95,11 @@ class HieraBlock(nn.Module):
             if self.pool:
                 shortcut = _pool(shortcut)
         x = shortcut + self._attend(normed, shortcut.shape[1], shortcut.shape[2])
+        if computes_in_place(x, self.attn.qkv.weight):
+            return in_pieces(self._feed_forward, x.flatten(0, 2), _TOKENS).view_as(x)
+        return self._feed_forward(x)
+
+    def _feed_forward(self, x: Tensor) -> Tensor:
         return x + self.mlp(self.norm2(x))  # type: ignore[no-any-return]
 
     def _attend(self, x: Tensor, height: int, width: int) -> Tensor:
@@ -118,7 +132,7 @@ class Hiera(nn.Module):
     def forward(self, images: Tensor) -> list[Tensor]:
         """Map (B, 3, S, S) to one (B, C, H, W) map per stage, finest first."""
         x = self.patch_embed(images)
-        x = x + self._position(x.shape[1], x.shape[2])
+        x = self._position(x.shape[1], x.shape[2]) + x
         maps = []
         for index, block in enumerate(self.blocks):
             x = block(x)
@@ -127,11 +141,22 @@ class Hiera(nn.Module):
         return maps
 
     def _position(self, height: int, width: int) -> Tensor:
-        background = F.interpolate(self.pos_embed, size=(height, width), mode="bicubic")
-        side = self.pos_embed_window.shape[-1]
-        repeats = (1, 1, -(-height // side), -(-width // side))
-        window = self.pos_embed_window.tile(repeats)[:, :, :height, :width]
-        return (background + window).permute(0, 2, 3, 1)
+        """Return the background, bicubically resized, plus the repeated window: (1, H, W, C)."""
+        background = self.pos_embed[0].permute(1, 2, 0)
+        rows = _resizing(background.shape[0], height, background)
+        columns = _resizing(background.shape[1], width, background)
+        # Resizing is linear in each axis: two small matrix products instead of 4 x 4 neighbours.
+        position = columns @ (rows @ background.flatten(1)).unflatten(1, background.shape[1:])
+        window = self.pos_embed_window[0].permute(1, 2, 0)
+        side = window.shape[0]
+        repeats = (-(-height // side), -(-width // side), 1)
+        return (position + window.tile(repeats)[:height, :width]).unsqueeze(0)
+
+
+def _resizing(length: int, wanted: int, like: Tensor) -> Tensor:
+    """Return the matrix (wanted, length) of torch's bicubic interpolation along one axis."""
+    unit = torch.eye(length, device=like.device, dtype=like.dtype)[None, None]
+    return F.interpolate(unit, size=(wanted, length), mode="bicubic")[0, 0]
 
 
 def _blocks(config: HieraConfig, ends: list[int]) -> list[HieraBlock]:

@@ -27,18 +27,24 @@ class LayerNorm2d(nn.Module):
         return channels_last.permute(0, 3, 1, 2)
 
 
-def in_pieces(function: Callable[[Tensor], Tensor], x: Tensor, size: int) -> Tensor:
-    """Apply a function of single rows to x, shape (R, ...), `size` rows at a time.
+def in_pieces(function: Callable[[Tensor], Tensor], x: Tensor, size: int, dim: int = 0) -> Tensor:
+    """Apply a function to slices of `size` rows of x along `dim`, and put the results together.
 
-    What it needs in between stays small and in the processor's cache. Without gradients.
+    What it needs in between stays small and in the processor's cache. Without gradients; the
+    function maps every row for itself, to the same number of rows or fewer.
     """
-    if len(x) <= size:
+    pieces = x.split(size, dim)
+    if len(pieces) == 1:
         return function(x)
-    first = function(x[:size])
-    out = first.new_empty(len(x), *first.shape[1:])
-    out[:size] = first
-    for start in range(size, len(x), size):
-        out[start : start + size] = function(x[start : start + size])
+    first = function(pieces[0])
+    shape = list(first.shape)
+    shape[dim] = x.shape[dim] * first.shape[dim] // pieces[0].shape[dim]
+    out = first.new_empty(shape)
+    start = 0
+    for piece in pieces:
+        done = function(piece) if start else first
+        out.narrow(dim, start, done.shape[dim]).copy_(done)
+        start += done.shape[dim]
     return out
 
 
