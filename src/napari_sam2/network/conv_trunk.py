@@ -34,7 +34,7 @@ class NormalisedConv(nn.Sequential):
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         self._folded = None  # weights that change their type or place do not change their version
-        return super()._apply(fn, recurse)  # type: ignore[no-any-return]
+        return super()._apply(fn, recurse)  # type: ignore[no-untyped-call, no-any-return]
 
 
 class _Folded:
@@ -109,7 +109,7 @@ class ConvTrunk(nn.Module):
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Map (B, 3, S, S) to one (B, C, H, W) map per stage, finest first."""
-        if computes_in_place(images, self.stem[0][0].weight):
+        if computes_in_place(images):
             images = images.contiguous(memory_format=torch.channels_last)
         x = F.relu(self.stem(images), inplace=True)
         maps = []
