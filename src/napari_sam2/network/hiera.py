@@ -146,7 +146,9 @@ class Hiera(nn.Module):
         rows = _resizing(background.shape[0], height, background)
         columns = _resizing(background.shape[1], width, background)
         # Resizing is linear in each axis: two small matrix products instead of 4 x 4 neighbours.
-        position: Tensor = columns @ (rows @ background.flatten(1)).unflatten(1, background.shape[1:])
+        position: Tensor = columns @ (rows @ background.flatten(1)).unflatten(
+            1, background.shape[1:]
+        )
         window = self.pos_embed_window[0].permute(1, 2, 0)
         side = window.shape[0]
         repeats = (-(-height // side), -(-width // side), 1)
