@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_sam2.tracking import TrackingSession, TrackingSettings
+from napari_sam2 import load_model
+from napari_sam2.tracking import TrackingSession
 from napari_sam2.tracking.prediction import ABSENT_LOGIT, ObjectPrediction
 from napari_sam2.tracking.rivals import find_strays
 from napari_sam2.tracking.window import Window
@@ -76,21 +76,45 @@ def test_strays_do_not_depend_on_the_order(rectangles, random):
     assert len(strays) < max(1, len(predictions))
 
 
-@pytest.mark.parametrize("exclusive", [True, False])
-def test_an_object_that_goes_on_as_its_neighbour_is_absent(model, stack, exclusive):
-    """Two masks drawn on the same place in different frames: they meet in between."""
-    settings = TrackingSettings(exclusive=exclusive, max_hole=0, min_island=0)
-    session = TrackingSession(model, stack, settings=settings)
+def bodies_in_depth() -> tuple[np.ndarray, np.ndarray]:
+    """Two bright balls above one another in 18 slices of 96 x 96, a gap between, and their labels."""
+    z, y, x = np.mgrid[:18, :96, :96]
+    truth = np.zeros(z.shape, np.uint16)
+    for label, depth in ((1, 4), (2, 13)):
+        ball = ((z - depth) / 3.5) ** 2 + ((y - 48) / 15) ** 2 + ((x - 47) / 15) ** 2 < 1
+        truth[ball] = label
+    noise = np.random.default_rng(0).normal(40, 6, truth.shape)
+    return np.clip(noise + 150 * (truth > 0), 0, 255).astype(np.uint8), truth
+
+
+def test_an_object_does_not_go_on_as_the_next_one_in_depth():
+    image, truth = bodies_in_depth()
+    session = TrackingSession(load_model("bundled", device="cpu"), image)
+    for object_id, depth in ((1, 4), (2, 13)):
+        session.add_points(object_id, depth, [(48, 47)])
+    list(session.propagate())
+    for object_id, depth in ((1, 13), (2, 4)):
+        assert not (session.labels[depth] == object_id).any()
+    for object_id in (1, 2):
+        found, true = session.labels == object_id, truth == object_id
+        assert (found & true).sum() / (found | true).sum() > 0.5
+
+
+def test_a_new_object_takes_back_what_another_has_run_on_into(model, stack):
+    """The labels of an earlier run yield where they coincide with what is decided nearer by."""
+    session = TrackingSession(model, stack)
     mask = np.zeros(stack.shape[1:], bool)
     mask[8:28, 8:30] = True
-    session.add_mask(1, 2, mask)
-    list(session.propagate())
-    alone = [(session.labels[t] == 1).sum() for t in range(len(stack))]
-    session.add_mask(2, 9, mask)
-    results = {result.frame: result for result in session.propagate(direction="backward")}
-    met = [t for t in range(6, 9) if alone[t] and 2 in results[t].object_ids]
-    assert met, "the first object reaches the second one's frames"
-    for t in met:
-        one, two = (session.labels[t] == 1).sum(), (session.labels[t] == 2).sum()
-        assert two > 0 or not exclusive or one == alone[t]
-        assert session.labels[t].max() <= 2
+    session.add_mask(1, 0, mask)
+    session.accept(0)
+    for frame in range(1, 8):
+        session.labels[frame][mask] = 1  # as though it had been tracked there
+    session.add_mask(2, 8, mask)
+    tracker = session._tracker
+    logits = torch.where(torch.from_numpy(mask), 8.0, -8.0)
+    whole = Window.whole(mask.shape)
+    meeting = {2: ObjectPrediction(logits, 1.0, 1.0, torch.zeros(4), whole)}
+    assert tracker._strays(7, meeting) == set()
+    assert not (session.labels[7] == 1).any()
+    assert tracker._strays(2, meeting) == {2}
+    assert (session.labels[2] == 1).any()
