@@ -151,6 +151,7 @@ class Dialogue(QObject):
         }
         if accepted is None:
             self._lift_acceptance(workspace, old, places)
+        prompted = tuple(sorted(places))
         changed = workspace.said.accepted ^ before.said.accepted
         places |= {place for place, _, _ in changed} | set(strokes or ())
         self._state = workspace.state()
@@ -159,7 +160,8 @@ class Dialogue(QObject):
             self.past.add(Step(parts, title, before, self._state))
             for place, number in parts:
                 self._send(place, number, (strokes or {}).get(place, ()))
-            self.prompted.emit(tuple(sorted(places)))
+        if prompted:
+            self.prompted.emit(prompted)
         self.changed.emit()
 
     def name(self, object_id: int, name: str) -> None:

@@ -13,7 +13,7 @@ from napari_sam2.widgets.object_rows import ObjectRow
 from napari_sam2.widgets.parts import Section, button, row
 
 _ROW_PIXELS = 22
-_ROWS_SHOWN = 5
+_ROWS_SHOWN = 4
 
 
 class ObjectBox(Section):
@@ -127,7 +127,9 @@ def _table(model: ObjectModel) -> QTableView:
     table.setHorizontalHeader(columns)
     rows.hide()
     rows.setDefaultSectionSize(_ROW_PIXELS)
-    columns.setMinimumSectionSize(30)
+    columns.setMinimumSectionSize(26)
+    table.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    table.setTextElideMode(Qt.TextElideMode.ElideRight)
     columns.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
     columns.setSectionResizeMode(NAME, QHeaderView.ResizeMode.Stretch)
     corner = table.findChild(QAbstractButton)

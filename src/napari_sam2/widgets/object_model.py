@@ -11,18 +11,19 @@ from qtpy.QtCore import (  # type: ignore[attr-defined]
     Qt,
     Signal,
 )
-from qtpy.QtGui import QColor
+from qtpy.QtGui import QColor, QIcon, QPixmap
 
 from napari_sam2.widgets.object_rows import ObjectRow
 
+_SWATCH_PIXELS = 14
 _Role = Qt.ItemDataRole
 _COLUMNS = (
     ("Id", "Label id of the object, and its colour. Untick it to hide the object."),
     ("Name", "Double-click or press F2 to name the object."),
-    ("Prompts", "Points, boxes and masks that you gave for it."),
+    ("●", "Prompts: points, boxes and masks that you gave for it."),
     ("Frames", "Frames that it is in."),
-    ("Lowest", "Lowest score of these frames, 0 to 1: object present times predicted IoU."),
-    ("Accepted", "Frames of it that you accepted."),
+    ("Score", "Lowest score of these frames, 0 to 1: object present times predicted IoU."),
+    ("■", "Accepted frames of it."),
 )
 ID, NAME, PROMPTS, FRAMES, LOWEST, ACCEPTED = range(len(_COLUMNS))
 
@@ -90,7 +91,7 @@ class ObjectModel(QAbstractTableModel):
         if role in (_Role.DisplayRole, _Role.EditRole):
             return _text(row, column)
         if role == _Role.DecorationRole and column == ID:
-            return self._colour(row.object_id)
+            return _swatch(self._colour(row.object_id))
         if role == _Role.CheckStateRole and column == ID:
             return Qt.CheckState.Unchecked if row.hidden else Qt.CheckState.Checked
         if role == _Role.TextAlignmentRole and column not in (ID, NAME):
@@ -120,6 +121,15 @@ class ObjectModel(QAbstractTableModel):
         return flags
 
 
+def _swatch(colour: QColor) -> QIcon:
+    """Make a square of a colour that is the same where the row is selected."""
+    square = QPixmap(_SWATCH_PIXELS, _SWATCH_PIXELS)
+    square.fill(colour)
+    icon = QIcon(square)
+    icon.addPixmap(square, QIcon.Mode.Selected)
+    return icon
+
+
 def _text(row: ObjectRow, column: int) -> str:
     match column:
         case 0:
@@ -134,4 +144,4 @@ def _text(row: ObjectRow, column: int) -> str:
             return "" if row.lowest is None else f"{row.lowest:.2f}"
         case _:
             done = row.frames and row.accepted >= row.frames
-            return "✓ all" if done else str(row.accepted or "")
+            return "all" if done else str(row.accepted or "")

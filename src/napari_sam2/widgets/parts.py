@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from qtpy.QtCore import QSignalBlocker, Qt
+from qtpy.QtCore import QEvent, QSignalBlocker, QSize, Qt
 from qtpy.QtWidgets import (
     QComboBox,
     QFrame,
     QHBoxLayout,
     QLabel,
     QPushButton,
+    QScrollArea,
     QSizePolicy,
     QToolButton,
     QVBoxLayout,
@@ -20,6 +21,7 @@ from qtpy.QtWidgets import (
 
 _SPACING = 6
 _CAPTION_CHARACTERS = 12
+_LEAST_WIDTH, _LEAST_HEIGHT = 300, 160
 
 
 class Section(QFrame):
@@ -79,10 +81,52 @@ class Fold(QFrame):
         """Add a caption with fields beside it."""
         self.body.addWidget(_captioned(caption, *fields, stretch=stretch))
 
+    def open(self, opened: bool) -> None:
+        """Show the content, or fold it away."""
+        self.title.setChecked(opened)
+
     def _open(self, opened: bool) -> None:
         self._content.setVisible(opened)
         arrow = Qt.ArrowType.DownArrow if opened else Qt.ArrowType.RightArrow
         self.title.setArrowType(arrow)
+
+
+class Column(QScrollArea):
+    """Parts one below the other, scrolled where they are too high, as wide as they need to be.
+
+    Parameters
+    ----------
+    *parts : QWidget
+    margin, gap : int
+        Around and between them, in pixels.
+    """
+
+    def __init__(self, *parts: QWidget, margin: int, gap: int) -> None:
+        super().__init__()
+        inner = QWidget()
+        layout = QVBoxLayout(inner)
+        layout.setContentsMargins(margin, margin, margin, margin)
+        layout.setSpacing(gap)
+        for part in parts:
+            layout.addWidget(part)
+        layout.addStretch(1)
+        self.setWidget(inner)
+        self.setWidgetResizable(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+
+    def minimumSizeHint(self) -> QSize:
+        """Be wide enough for all parts and the scroll bar."""
+        inner, bar = self.widget(), self.verticalScrollBar()
+        width = 0 if inner is None else inner.minimumSizeHint().width()
+        width += 0 if bar is None else bar.sizeHint().width()
+        return QSize(max(width, _LEAST_WIDTH), _LEAST_HEIGHT)
+
+    def event(self, event: Any) -> bool:
+        """Take another width when a part was shown or hidden."""
+        if event.type() == QEvent.Type.LayoutRequest:
+            self.updateGeometry()
+        return super().event(event)
 
 
 def _captioned(caption: str, *fields: QWidget, stretch: tuple[int, ...]) -> QWidget:

@@ -59,7 +59,7 @@ class PromptBox(Section):
             "The object that prompts are for; it is the value of its labels. "
             "Ctrl-click a mask to select its object."
         )
-        self.next_object = button("Next object (N)", "Begin a new object. Key: N")
+        self.next_object = button("Next (N)", "Begin a new object. Key: N")
         self.tool_buttons = {
             name: button(title, tooltip, checkable=True) for name, title, tooltip in _TOOLS
         }

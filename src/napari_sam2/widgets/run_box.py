@@ -105,13 +105,14 @@ class RunBox(Section):
         self.whole = button("All", "The range is the whole stack.")
         self.only_current = QCheckBox("Only the current object")
         self.only_current.setToolTip("Carry no other object; their masks stay as they are.")
-        self.recompute = QCheckBox("Compute frames anew that are up to date")
+        self.recompute = QCheckBox("Frames that are up to date, too")
         self.recompute.setToolTip(
             "Go over everything again. A backward run after a forward one shows where both "
             "disagree: those frames count as doubtful."
         )
         fold = Fold("Range and options")
-        fold.add_row("Frames", self.first, self.last, self.from_here, self.whole, stretch=(1, 1))
+        fold.add_row("Frames", self.first, self.last, stretch=(1, 1))
+        fold.add_row("", self.from_here, self.whole, stretch=(1, 1))
         fold.body.addWidget(self.only_current)
         fold.body.addWidget(self.recompute)
         self.whole.clicked.connect(lambda: self.show_range(0, self.last.maximum()))

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from qtpy.QtCore import Qt, Signal  # type: ignore[attr-defined]
+from qtpy.QtCore import Signal  # type: ignore[attr-defined]
 from qtpy.QtGui import QColor
-from qtpy.QtWidgets import QFrame, QLabel, QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from napari_sam2.labels import colour_of
 from napari_sam2.widgets.history_box import HistoryBox
 from napari_sam2.widgets.model_box import ModelBox
 from napari_sam2.widgets.object_box import ObjectBox
-from napari_sam2.widgets.parts import button
+from napari_sam2.widgets.parts import Column, Fold, button
 from napari_sam2.widgets.prompt_box import PromptBox
 from napari_sam2.widgets.review_box import ReviewBox
 from napari_sam2.widgets.run_box import RunBox
@@ -18,7 +18,6 @@ from napari_sam2.widgets.stack_box import StackBox
 
 _MARGIN = 10
 _GAP = 12
-_WIDTH = 320
 
 
 class Views(QWidget):
@@ -43,27 +42,20 @@ class Views(QWidget):
         self.hint.setWordWrap(True)
         self.hint.setToolTip("What to do next.")
         self.start.clicked.connect(lambda _checked: self.start_requested.emit())
-        self._started = (self.prompts, self.history, self.run, self.objects, self.review)
-        inner = QWidget()
-        column = QVBoxLayout(inner)
-        column.setContentsMargins(_MARGIN, _MARGIN, _MARGIN, _MARGIN)
-        column.setSpacing(_GAP)
-        for part in (self.stack, self.model, self.start, *self._started):
-            column.addWidget(part)
-        column.addStretch(1)
-        scroll = QScrollArea()
-        scroll.setWidget(inner)
-        scroll.setWidgetResizable(True)
-        scroll.setFrameShape(QFrame.Shape.NoFrame)
-        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self._started = (self.prompts, self.run, self.objects, self.review)
+        self.setup = Fold("Image and model")
+        for part in (self.stack, self.model, self.start):
+            self.setup.body.addWidget(part)
+        column = Column(self.setup, *self._started, margin=_MARGIN, gap=_GAP)
         foot = QVBoxLayout()
         foot.setContentsMargins(_MARGIN, 0, _MARGIN, _MARGIN)
+        foot.addWidget(self.history)
         foot.addWidget(self.hint)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(scroll, 1)
+        layout.addWidget(column, 1)
         layout.addLayout(foot)
-        self.setMinimumWidth(_WIDTH)
+        self.setup.open(True)
 
     def show_hint(self, text: str) -> None:
         """Say what to do next."""
@@ -78,7 +70,9 @@ class Views(QWidget):
             if started
             else "Add layers for points, shapes and labels over the image and load the model."
         )
-        for part in self._started:
+        if started == self._started[0].isHidden():
+            self.setup.open(not started)
+        for part in (*self._started, self.history):
             part.setEnabled(started)
             part.setVisible(started)
         self.run.setEnabled(started and possible)
