@@ -21,6 +21,7 @@ from qtpy.QtWidgets import (
 
 _SPACING = 6
 _CAPTION_CHARACTERS = 12
+_BUTTON_PADDING = 18
 _LEAST_WIDTH, _LEAST_HEIGHT = 300, 160
 
 
@@ -149,6 +150,8 @@ def row(*widgets: QWidget, stretch: tuple[int, ...] = ()) -> QWidget:
 def button(text: str, tooltip: str, *, checkable: bool = False) -> QPushButton:
     """Make a push button."""
     made = QPushButton(text)
+    # Styles would have every button as wide as a "Cancel": here three stand side by side.
+    made.setMinimumWidth(made.fontMetrics().horizontalAdvance(text) + _BUTTON_PADDING)
     made.setToolTip(tooltip)
     made.setCheckable(checkable)
     return made
