@@ -77,7 +77,7 @@ def test_strays_do_not_depend_on_the_order(rectangles, random):
 
 
 def bodies_in_depth() -> tuple[np.ndarray, np.ndarray]:
-    """Two bright balls above one another in 18 slices of 96 x 96, a gap between, and their labels."""
+    """Return two bright balls above one another in 18 slices, a gap between, and their labels."""
     z, y, x = np.mgrid[:18, :96, :96]
     truth = np.zeros(z.shape, np.uint16)
     for label, depth in ((1, 4), (2, 13)):
