@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from napari_sam2.prompts import FramePrompt
-from napari_sam2.widgets.geometry import full_resolution, spatial_shape
+from napari_sam2.widgets.geometry import spatial_shape
 from napari_sam2.widgets.places import Place, Spot
+from napari_sam2.widgets.underlay import Underlay
 
 if TYPE_CHECKING:
-    from napari.layers import Image, Labels
+    from napari.layers import Labels
 
     from napari_sam2.widgets.workspace import Workspace
 
@@ -40,41 +40,11 @@ def label_prompts(
         index[axis] = at
     if workspace.axis is not None:
         index[workspace.axis] = frame
-    plane = labels_under(workspace.image, layer, tuple(index))
+    plane = Underlay.of(workspace.image, layer).plane(index)
     ids = np.unique(plane[plane > 0]).tolist()
     free = max([*taken, *ids], default=0) + 1
     found: dict[Spot, FramePrompt] = {}
     for number in ids:
         new, free = (free, free + 1) if number in taken else (number, free)
         found[place, int(new), frame] = FramePrompt(mask=plane == number)
-    return found
-
-
-def labels_under(image: Image, layer: Labels, index: tuple[int, ...]) -> NDArray[Any]:
-    """Return the labels under the pixels of a frame of an image, (Y, X); 0 outside the layer.
-
-    Parameters
-    ----------
-    image : Image
-    layer : Labels
-    index : tuple of int
-        All axes of the image but the last two.
-    """
-    height, width = spatial_shape(image)[-2:]
-    corners = np.array([(0, 0), (1, 0), (0, 1)], float)
-    world = np.array([image.data_to_world((*index, y, x)) for y, x in corners])[:, -layer.ndim :]
-    origin, down, right = (np.asarray(layer.world_to_data(each), float) for each in world)
-    rows = np.arange(height)[:, None, None] * (down - origin)
-    columns = np.arange(width)[None, :, None] * (right - origin)
-    places = np.rint(origin + rows + columns).astype(int)
-    data = full_resolution(layer)
-    shape = np.asarray(data.shape)
-    inside = ((places >= 0) & (places < shape)).all(axis=-1)
-    leading = np.unique(places[inside][:, :-2], axis=0)
-    found = np.zeros((height, width), data.dtype)
-    for row in leading:
-        # One plane at a time: a lazy layer is not read as a whole.
-        plane = np.asarray(data[tuple(row)])
-        here = inside & (places[..., :-2] == row).all(axis=-1)
-        found[here] = plane[tuple(places[here][:, -2:].T)]
     return found

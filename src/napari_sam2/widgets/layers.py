@@ -46,8 +46,8 @@ def _find(viewer: Viewer, image: Image, role: str) -> Layer | None:
     return None
 
 
-def _placement(image: Image, role: str) -> dict[str, Any]:
-    """Arguments that lay a new layer exactly over the image."""
+def placement(image: Image, role: str) -> dict[str, Any]:
+    """Return the arguments that lay a new layer exactly over an image."""
     return {
         "name": f"{image.name} · {role}",
         "scale": image.scale,
@@ -57,8 +57,12 @@ def _placement(image: Image, role: str) -> dict[str, Any]:
         "affine": image.affine,
         "units": image.units,
         "axis_labels": image.axis_labels,
-        "metadata": {ROLE: (role, image.unique_id)},
     }
+
+
+def _placement(image: Image, role: str) -> dict[str, Any]:
+    """Also say which part the layer plays."""
+    return placement(image, role) | {"metadata": {ROLE: (role, image.unique_id)}}
 
 
 def _new_labels(image: Image) -> Labels:

@@ -1,0 +1,229 @@
+"""All that a script needs to know of layers to segment a stack, read once."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_sam2.errors import LabelsError, PromptError, StackError
+from napari_sam2.prompts import FramePrompt
+from napari_sam2.types import Direction
+from napari_sam2.widgets.geometry import full_resolution, spatial_shape, stack_view
+from napari_sam2.widgets.image_choice import guess_video_axis
+from napari_sam2.widgets.layers import placement
+from napari_sam2.widgets.loose_marks import LooseMarks, is_numbered
+from napari_sam2.widgets.places import OBJECT, POSITIVE, Place
+from napari_sam2.widgets.prompt_reading import StackPrompts, read_prompts
+from napari_sam2.widgets.spec import PlacedPrompt, Prompts, SessionSpec
+from napari_sam2.widgets.underlay import Underlay
+
+if TYPE_CHECKING:
+    from napari.layers import Image, Labels, Points, Shapes
+
+Spots = defaultdict[Place, dict[tuple[int, int], FramePrompt]]
+"""Prompts by place, then by object and frame."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ScriptJob:
+    """An image and prompts for it, free of layers: any thread may do the work.
+
+    Attributes
+    ----------
+    data : array-like
+        Pixels of the image.
+    shape : tuple of int
+        Of its labels.
+    axis : int or None
+        Video axis; None for a single (Y, X) image.
+    channel_axis : int or None
+        Colours of an RGB image.
+    contrast : (float, float) or None
+        Of the layer.
+    numbered, loose : StackPrompts
+        Prompts whose objects have ids, and prompts whose objects get new ones.
+    underlay : Underlay or None
+        Labels whose objects are prompts.
+    model, device : str
+    direction : Direction
+    placed : dict
+        Arguments that lay a Labels layer over the image.
+    """
+
+    data: Any
+    shape: tuple[int, ...]
+    axis: int | None
+    channel_axis: int | None
+    contrast: tuple[float, float] | None
+    numbered: StackPrompts
+    loose: StackPrompts
+    underlay: Underlay | None
+    model: str
+    device: str
+    direction: Direction
+    placed: dict[str, Any]
+
+    def prompts(self) -> dict[Place, Prompts]:
+        """Put all prompts together; reads the labels.
+
+        Raises
+        ------
+        PromptError
+            There is none.
+        """
+        spots: Spots = defaultdict(dict)
+        _add(spots, self.numbered, 0)
+        for place, frame, index in self._frames():
+            _add_labels(spots, place, frame, self.underlay, index)
+        highest = max((number for found in spots.values() for number, _ in found), default=0)
+        _add(spots, self.loose, highest)
+        if not any(spots.values()):
+            raise PromptError(
+                "There is no prompt in the image.",
+                remedy="Choose a layer with points, shapes or labels over the image.",
+            )
+        return {
+            place: tuple(PlacedPrompt(*key, found[key]) for key in sorted(found))
+            for place, found in spots.items()
+        }
+
+    def empty_labels(self, highest: int) -> NDArray[Any]:
+        """Return labels of background that can hold ids up to `highest`."""
+        dtype = np.uint16 if highest <= np.iinfo(np.uint16).max else np.uint32
+        try:
+            return np.zeros(self.shape, dtype)
+        except MemoryError as error:
+            raise LabelsError(
+                f"There is no memory for labels of {self.shape}.",
+                remedy="Segment a part of the image, such as fewer time points.",
+            ) from error
+
+    def spec(self, place: Place, labels: NDArray[Any]) -> SessionSpec:
+        """Describe the session of one stack of the image."""
+        return SessionSpec(
+            key=(self.axis, place),
+            data=self.data,
+            axis=self.axis,
+            at=place,
+            channel_axis=self.channel_axis,
+            contrast=self.contrast,
+            labels=stack_view(labels, self.axis, place),
+            model=self.model,
+            device=self.device,
+        )
+
+    def _frames(self) -> Iterator[tuple[Place, int, tuple[int, ...]]]:
+        """Walk over all frames that the labels can be under."""
+        if self.underlay is None:
+            return
+        flat = self.underlay.data.ndim == 2
+        for index in np.ndindex(self.shape[:-2]):
+            place = tuple((i, n) for i, n in enumerate(index) if i != self.axis)
+            frame = 0 if self.axis is None else index[self.axis]
+            if not flat or not any(index):  # labels of one frame belong to the first
+                yield place, frame, index
+
+
+def read_job(
+    image: Image,
+    points: Points | None,
+    shapes: Shapes | None,
+    labels: Labels | None,
+    *,
+    model: str,
+    device: str,
+    axis: int | None,
+    direction: Direction | str,
+) -> ScriptJob:
+    """Read layers; see `segment_stack` for what they mean. Main thread only.
+
+    Raises
+    ------
+    PromptError, StackError
+        Layers do not fit the image.
+    """
+    shape = spatial_shape(image)
+    axis = guess_video_axis(image) if axis is None else _checked_axis(axis, shape)
+    numbered, loose = _read_marks(image, axis, points, shapes)
+    low, high = (0.0, 1.0) if image.rgb else image.contrast_limits
+    return ScriptJob(
+        data=full_resolution(image),
+        shape=shape,
+        axis=axis,
+        channel_axis=image.ndim if image.rgb else None,
+        contrast=None if image.rgb else (float(low), float(high)),
+        numbered=numbered,
+        loose=loose,
+        underlay=None if labels is None else Underlay.of(image, labels),
+        model=model,
+        device=device,
+        direction=Direction(direction),
+        placed=placement(image, "SAM 2"),
+    )
+
+
+def _checked_axis(axis: int, shape: tuple[int, ...]) -> int:
+    if not 0 <= axis < len(shape) - 2:
+        raise StackError(
+            f"Axis {axis} of an image of shape {shape} cannot be the video.",
+            remedy=f"Choose one of 0 to {len(shape) - 3}: the last two are rows and columns."
+            if len(shape) > 2
+            else "Leave the axis out: a single image has none.",
+        )
+    return axis
+
+
+def _read_marks(
+    image: Image, axis: int | None, points: Points | None, shapes: Shapes | None
+) -> tuple[StackPrompts, StackPrompts]:
+    """Read the marks whose objects have ids, and the marks that are each an object."""
+    layers = [layer for layer in (points, shapes) if layer is not None and len(layer.data)]
+    found = []
+    for numbered in (True, False):
+        chosen: dict[bool, Any] = {}
+        first = 1
+        for layer in layers:
+            if is_numbered(layer) is numbered:
+                chosen[layer is points] = LooseMarks.of(image, layer, first)
+                first += len(layer.data)
+        nothing: Any = _Nothing()
+        found.append(
+            read_prompts(image, axis, chosen.get(True, nothing), chosen.get(False, nothing))
+        )
+    return found[0], found[1]
+
+
+@dataclass(frozen=True)
+class _Nothing:
+    """A layer without marks."""
+
+    data: tuple[()] = ()
+    shape_type: tuple[()] = ()
+
+    @property
+    def features(self) -> dict[str, tuple[()]]:
+        return {OBJECT: (), POSITIVE: ()}
+
+
+def _add(spots: Spots, prompts: StackPrompts, shift: int) -> None:
+    for place, found in prompts.by_place.items():
+        for each in found:
+            spots[place][each.object_id + shift, each.frame] = each.prompt
+
+
+def _add_labels(
+    spots: Spots, place: Place, frame: int, underlay: Underlay | None, index: tuple[int, ...]
+) -> None:
+    """Make a mask prompt of every object in a frame; marks of the same object refine it."""
+    if underlay is None:
+        return
+    plane = underlay.plane(index)
+    for number in np.unique(plane[plane > 0]).tolist():
+        marked = spots[place].get((int(number), frame), FramePrompt(mask=plane == number))
+        spots[place][int(number), frame] = replace(marked, mask=plane == number)
+

@@ -1,0 +1,82 @@
+"""Doing what a script asks for: in the thread of the caller, whichever that is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from numpy.typing import NDArray
+
+from napari_sam2.widgets.live_session import LiveSession
+from napari_sam2.widgets.script_job import ScriptJob
+from napari_sam2.widgets.session_protocol import Session, SessionOpener
+from napari_sam2.widgets.spec import Prompts, Wanted
+
+Tell = Callable[[int, int], None]
+"""Is told how many frames of how many are done."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ScriptResult:
+    """What came of a job.
+
+    Attributes
+    ----------
+    labels : ndarray, shape of the image
+    complete : bool
+        False if it was cancelled; the frames that were done are there.
+    refused : tuple of Exception
+        Why prompts were left out.
+    """
+
+    labels: NDArray[Any]
+    complete: bool
+    refused: tuple[Exception, ...] = ()
+
+
+def run_job(
+    job: ScriptJob, open_session: SessionOpener, tell: Tell, cancelled: Callable[[], bool]
+) -> ScriptResult:
+    """Follow the objects of a job through all its stacks that have prompts.
+
+    Parameters
+    ----------
+    job : ScriptJob
+    open_session : callable
+        See `SessionOpener`.
+    tell : callable
+    cancelled : callable
+        Asked after every frame.
+
+    Raises
+    ------
+    Sam2Error
+        Nothing could be segmented.
+    """
+    prompts = job.prompts()
+    highest = max(each.object_id for found in prompts.values() for each in found)
+    labels = job.empty_labels(highest)
+    refused: list[Exception] = []
+    before = 0
+    for left, (place, found) in zip(range(len(prompts), 0, -1), sorted(prompts.items()), strict=True):
+        if cancelled():
+            return ScriptResult(labels, complete=False, refused=tuple(refused))
+        session = open_session(job.spec(place, labels), lambda _text: None)
+        refused += _prompted(session, found)
+        planned = session.planned_frames(job.direction)
+        total = before + planned * left
+        for done, _result in enumerate(session.propagate(job.direction), 1):
+            tell(before + done, total)
+            if cancelled():
+                return ScriptResult(labels, complete=False, refused=tuple(refused))
+        before += planned
+    return ScriptResult(labels, complete=True, refused=tuple(refused))
+
+
+def _prompted(session: Session, prompts: Prompts) -> list[Exception]:
+    """Give a session its prompts; return why some were refused, or raise if all were."""
+    errors = LiveSession(session).bring_up_to(Wanted(prompts))
+    if errors and not session.object_ids:
+        raise errors[0]
+    return list(errors)

@@ -1,0 +1,190 @@
+"""The widget "SAM 2: segment from layers": `segment_stack` as a form, off the main thread."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from magicgui.widgets import FunctionGui, ProgressBar, PushButton
+from napari.layers import Labels
+from qtpy.QtCore import QCoreApplication, QEvent, QObject, Qt
+
+from napari_sam2.errors import Sam2Error
+from napari_sam2.types import Direction
+from napari_sam2.widgets.activity import Activity
+from napari_sam2.widgets.image_choice import video_axes
+from napari_sam2.widgets.model_choice import ModelChoice, Sources
+from napari_sam2.widgets.notices import show_problem
+from napari_sam2.widgets.opening import ModelEntry, RealSessions
+from napari_sam2.widgets.script_job import ScriptJob, read_job
+from napari_sam2.widgets.script_run import ScriptResult
+from napari_sam2.widgets.script_worker import ScriptWorker
+from napari_sam2.widgets.segment_stack import as_layer, segment_stack
+from napari_sam2.widgets.session_protocol import SessionOpener
+from napari_sam2.widgets.settings import read_defaults
+
+_DIRECTIONS = (
+    ("both ways", Direction.BOTH),
+    ("forward", Direction.FORWARD),
+    ("backward", Direction.BACKWARD),
+)
+
+
+@dataclass
+class _Offers:
+    """What the lists of the form hold besides layers."""
+
+    models: list[tuple[str, str]]
+    devices: list[str]
+    axes: list[tuple[str, int | None]] = field(default_factory=list)
+
+
+class SegmentForm(FunctionGui):
+    """Fields for the parameters of `segment_stack`, and a button that has it done meanwhile.
+
+    Calling the form does the same as its button: it returns None at once, and the layer comes
+    with the signal ``called``. Docked in a viewer, the form adds it there.
+
+    Parameters
+    ----------
+    open_session : callable, optional
+        See `SessionOpener`; real sessions by default.
+    sources : Sources, optional
+        Where it learns about models.
+    """
+
+    def __init__(
+        self, open_session: SessionOpener | None = None, sources: Sources | None = None
+    ) -> None:
+        defaults = read_defaults()
+        offers = _Offers([(defaults.model, defaults.model)], [defaults.device])
+        super().__init__(
+            segment_stack,
+            call_button="Segment",
+            param_options={
+                "model": {"choices": lambda _: offers.models, "value": defaults.model},
+                "device": {"choices": lambda _: offers.devices, "value": defaults.device},
+                "axis": {"label": "video axis", "choices": lambda _: offers.axes},
+                "direction": {"choices": _DIRECTIONS},
+            },
+        )
+        self._offers = offers
+        self._job: ScriptJob | None = None
+        self._activity = Activity()
+        self._bar = ProgressBar(name="progress", label="", visible=False, gui_only=True)
+        self.cancel_button = PushButton(name="cancel_button", text="Cancel", visible=False, gui_only=True)
+        self.cancel_button.tooltip = "Stop within one frame. The frames that are done are kept."
+        self.extend([self._bar, self.cancel_button])
+        self.cancel_button.changed.connect(lambda _: self.cancel())
+        self.axis.null_string = "guessed"
+        self.image.changed.connect(lambda _: self._offer_axes())
+        self._offer_axes()
+        self._worker = ScriptWorker(open_session or RealSessions())
+        self._worker.moved.connect(self._moved, Qt.ConnectionType.QueuedConnection)
+        self._worker.ended.connect(self._ended, Qt.ConnectionType.QueuedConnection)
+        self._choice = ModelChoice(sources)
+        self._choice.entries_found.connect(self._offer_models)
+        self._choice.devices_found.connect(self._offer_devices)
+        self._choice.failed.connect(show_problem)
+        self._choice.survey()
+        self._closed = False
+        self._watch = _Watch(self)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a job is under way."""
+        return self._job is not None
+
+    def __call__(self, *args: Any, **values: Any) -> None:
+        """Segment what is chosen, or what is given instead; returns at once."""
+        if self.busy:
+            return
+        bound = self.__signature__.bind(*args, **values)
+        bound.apply_defaults()
+        try:
+            self._job = read_job(**bound.arguments)
+        except Sam2Error as error:
+            show_problem(error)
+            return
+        self._show_running(True)
+        self._activity.start(0, "Segmenting")
+        self._worker.start(self._job)
+
+    def cancel(self) -> None:
+        """Stop within one frame; what is done becomes a layer all the same."""
+        self.cancel_button.enabled = False
+        self._worker.cancel()
+
+    def close_down(self) -> None:
+        """Stop for good: the form is leaving its window."""
+        self._closed = True
+        self._worker.close()
+        self._choice.close()
+        self._activity.end()
+
+    def _moved(self, done: int, total: int) -> None:
+        if not self._closed:
+            self._bar.max, self._bar.value = total, done
+
+    def _ended(self, outcome: ScriptResult | Exception) -> None:
+        job, self._job = self._job, None
+        if self._closed or job is None:
+            return
+        self._activity.end()
+        self._show_running(False)
+        if isinstance(outcome, Exception):
+            show_problem(outcome)
+            return
+        for error in outcome.refused[:1]:
+            show_problem(error)
+        if outcome.complete or outcome.labels.any():
+            self._hand_out(as_layer(job, outcome))
+
+    def _hand_out(self, layer: Labels) -> None:
+        """Do what magicgui does with the value of a function: napari adds the layer."""
+        for callback in self._type_map.type2callback(Labels):
+            callback(self, layer, Labels)
+        self.called.emit(layer)
+
+    def _show_running(self, running: bool) -> None:
+        self._bar.max, self._bar.value = 0, 0  # a bar that only says that something goes on
+        self._bar.visible = self.cancel_button.visible = running
+        self.cancel_button.enabled = True
+        self.call_button.visible = not running
+
+    def _offer_axes(self) -> None:
+        image = self.image.value
+        self._offers.axes = [] if image is None or image.ndim < 3 else video_axes(image)
+        self.axis.reset_choices()
+
+    def _offer_models(self, entries: tuple[ModelEntry, ...]) -> None:
+        if not self._closed:
+            self._offers.models = [(each.title, each.name) for each in entries if each.present]
+            self.model.reset_choices()
+
+    def _offer_devices(self, names: tuple[str, ...]) -> None:
+        if not self._closed:
+            self._offers.devices = ["auto", *names]
+            self.device.reset_choices()
+
+
+class _Watch(QObject):
+    """Ends the work of a form when its dock lets go of it, or napari quits."""
+
+    def __init__(self, form: SegmentForm) -> None:
+        super().__init__()
+        self._form, self._docked = form, False
+        form.native.installEventFilter(self)
+        form.native.destroyed.connect(form.close_down)
+        application = QCoreApplication.instance()
+        if application is not None:
+            application.aboutToQuit.connect(form.close_down)
+
+    def eventFilter(self, _watched: QObject, event: QEvent) -> bool:  # noqa: N802
+        """See the form come and go."""
+        if event.type() == QEvent.Type.ParentChange:
+            parent = self._form.native.parent()
+            if self._docked and parent is None:
+                self._form.close_down()
+            self._docked = parent is not None
+        return False

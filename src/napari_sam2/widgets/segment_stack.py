@@ -1,0 +1,84 @@
+"""`segment_stack`: from layers to a Labels layer, without the panel."""
+
+# No postponed annotations here: magicgui reads them as they are.
+import warnings
+
+from napari.layers import Image, Labels, Points, Shapes
+from tqdm.auto import tqdm
+
+from napari_sam2.types import Direction
+from napari_sam2.widgets.label_colours import label_colours
+from napari_sam2.widgets.opening import RealSessions
+from napari_sam2.widgets.script_job import ScriptJob, read_job
+from napari_sam2.widgets.script_run import ScriptResult, run_job
+
+_OPACITY = 0.5
+
+
+def segment_stack(
+    image: Image,
+    points: Points | None = None,
+    shapes: Shapes | None = None,
+    labels: Labels | None = None,
+    model: str = "bundled",
+    device: str = "auto",
+    axis: int | None = None,
+    direction: Direction = Direction.BOTH,
+) -> Labels:
+    """Segment objects in a frame and follow them through the stack.
+
+    The same as the panel does, in one call, for scripts, notebooks and napari's console. It waits
+    until all frames are done; a progress bar is shown where there is a terminal or a notebook.
+
+    Parameters
+    ----------
+    image : Image
+        The stack, in any number of dimensions; it is seen in the contrast of the layer.
+    points : Points, optional
+        Clicks. With a feature ``object`` they belong to the objects with these ids, and with a
+        feature ``positive`` those that are False lie on the background. Without ``object`` every
+        point is an object of its own.
+    shapes : Shapes, optional
+        Rectangles are boxes, polygons and ellipses masks, paths and lines scribbles; the features
+        are those of points.
+    labels : Labels, optional
+        Every object in every frame is a mask prompt and keeps its id; labels of one plane (Y, X)
+        belong to the first frame.
+    model : str
+        Name of a model, or the path of a checkpoint.
+    device : str
+        "auto", "cpu", "cuda" or "mps".
+    axis : int, optional
+        The video axis; it is guessed if left out. Other axes than this, Y and X are not crossed:
+        the stack at each of their positions with prompts is segmented for itself.
+    direction : Direction or str
+        "both", "forward" or "backward".
+
+    Returns
+    -------
+    Labels
+        A new layer that lies over the image; it is in no viewer yet.
+
+    Raises
+    ------
+    Sam2Error
+        The layers do not fit, there is no prompt in the image, or it cannot be segmented.
+    """
+    job = read_job(
+        image, points, shapes, labels, model=model, device=device, axis=axis, direction=direction
+    )
+    with tqdm(desc=image.name, unit="frame", disable=None) as bar:
+
+        def tell(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        result = run_job(job, RealSessions(), tell, lambda: False)
+    for error in result.refused:
+        warnings.warn(f"A prompt was left out: {error}", stacklevel=2)
+    return as_layer(job, result)
+
+
+def as_layer(job: ScriptJob, result: ScriptResult) -> Labels:
+    """Make a Labels layer of what came of a job. Main thread only."""
+    return Labels(result.labels, opacity=_OPACITY, colormap=label_colours(), **job.placed)
