@@ -15,26 +15,40 @@ pytestmark = pytest.mark.gl
 
 
 @pytest.fixture
-def form(make_napari_viewer, script, sources, blobs, qtbot, our_threads):
-    """A form beside the blobs and two points."""
+def viewer(make_napari_viewer, blobs):
+    """The blobs, and two points on them."""
     viewer = make_napari_viewer()
     viewer.add_image(blobs(), contrast_limits=(0, 1000), name="blobs")
     viewer.add_points([(0, 8, 8), (0, 25, 30)], name="clicks")
+    return viewer
+
+
+@pytest.fixture
+def form(viewer, script, sources, qtbot, our_threads):
+    """A form in the dock of that viewer."""
     form = SegmentForm(script.open, sources)
     viewer.window.add_dock_widget(form, name="SAM 2")
     form.points.value = viewer.layers["clicks"]
-    form.viewer_of_test = viewer
     qtbot.waitUntil(lambda: "cpu" in form.device.choices)
     notification_manager.records.clear()
     yield form
     script.gate.set()
     form.close_down()
     qtbot.waitUntil(lambda: not our_threads(), timeout=20_000)
-    del form.viewer_of_test
 
 
-def labels(form) -> list[Labels]:
-    return [layer for layer in form.viewer_of_test.layers if isinstance(layer, Labels)]
+@pytest.fixture
+def held(form, script, qtbot):
+    """The form in the middle of a run that is held after two frames."""
+    script.seconds = 0.05
+    form()
+    qtbot.waitUntil(lambda: ("frame", 1) in script.told, timeout=20_000)
+    script.gate.clear()
+    return form
+
+
+def labels(viewer) -> list[Labels]:
+    return [layer for layer in viewer.layers if isinstance(layer, Labels)]
 
 
 def test_the_fields_are_the_parameters(form):
@@ -47,48 +61,46 @@ def test_the_fields_are_the_parameters(form):
     assert form.direction.value is Direction.BOTH
 
 
-def test_the_button_segments_in_another_thread_and_adds_the_layer(form, script, qtbot):
+def test_the_button_segments_in_another_thread_and_adds_the_layer(form, viewer, script, qtbot):
     form.call_button.native.click()
     assert form.busy
     qtbot.waitUntil(lambda: not form.busy, timeout=20_000)
-    (layer,) = labels(form)
+    (layer,) = labels(viewer)
     assert layer.name == "blobs · SAM 2"
     assert set(np.unique(layer.data)) == {0, 1, 2}
     assert script.threads == {f"{THREAD_NAME}-script"}
-    assert form.call_button.visible
-    assert not form.cancel_button.visible
+    assert not form.call_button.native.isHidden()
+    assert form.cancel_button.native.isHidden()
 
 
-def test_the_layer_is_handed_out(form, qtbot):
+def test_the_layer_is_handed_out(form, viewer, qtbot):
     given = []
     form.called.connect(given.append)
     form(direction="forward")
     qtbot.waitUntil(lambda: bool(given), timeout=20_000)
-    assert given == labels(form)
+    assert given == labels(viewer)
 
 
-def test_cancel_keeps_the_frames_that_are_done(form, script, qtbot):
-    script.seconds = 0.1
-    form()
-    qtbot.waitUntil(lambda: ("frame", 1) in script.told, timeout=20_000)
-    assert form.cancel_button.visible
-    form.cancel_button.native.click()
-    qtbot.waitUntil(lambda: not form.busy, timeout=20_000)
-    (layer,) = labels(form)
+def test_cancel_keeps_the_frames_that_are_done(held, viewer, script, qtbot):
+    assert held.call_button.native.isHidden()
+    held.cancel_button.native.click()
+    script.gate.set()
+    qtbot.waitUntil(lambda: not held.busy, timeout=20_000)
+    (layer,) = labels(viewer)
     assert layer.data[0].any()
     assert not layer.data[-1].any()
 
 
-def test_errors_are_shown_and_the_form_can_be_used_again(form, script, qtbot):
+def test_errors_are_shown_and_the_form_can_be_used_again(form, viewer, script, qtbot):
     script.fault = lambda step: RuntimeError("device lost") if step == "frame" else None
     form()
     qtbot.waitUntil(lambda: not form.busy, timeout=20_000)
     assert "device lost" in notification_manager.records[-1].message
-    assert not labels(form)
+    assert not labels(viewer)
     script.fault = lambda _: None
     form()
     qtbot.waitUntil(lambda: not form.busy, timeout=20_000)
-    assert len(labels(form)) == 1
+    assert len(labels(viewer)) == 1
 
 
 def test_without_prompts_it_says_what_to_do(form, qtbot):
@@ -98,31 +110,30 @@ def test_without_prompts_it_says_what_to_do(form, qtbot):
     assert "no prompt" in notification_manager.records[-1].message
 
 
-def test_image_removed_mid_run(form, script, qtbot):
+def test_image_removed_mid_run(form, viewer, script, qtbot):
     script.gate.clear()
     form()
-    form.viewer_of_test.layers.remove("blobs")
+    viewer.layers.remove("blobs")
     script.gate.set()
     qtbot.waitUntil(lambda: not form.busy, timeout=20_000)
-    assert labels(form)[0].data.any()
+    assert labels(viewer)[0].data.any()
     assert notification_manager.records == []
 
 
-def test_window_closed_mid_run(form, script, qtbot, our_threads):
-    script.seconds = 0.1
-    form()
-    qtbot.waitUntil(lambda: ("frame", 1) in script.told, timeout=20_000)
-    form.viewer_of_test.close()
+def test_window_closed_mid_run(held, viewer, script, qtbot, our_threads):
+    viewer.close()
+    qtbot.waitUntil(lambda: held.closed, timeout=9_000)
+    script.gate.set()
     qtbot.waitUntil(lambda: not our_threads(), timeout=20_000)
     assert ("frame", 5) not in script.told
     assert notification_manager.records == []
 
 
-def test_dock_closed_mid_run(form, script, qtbot, our_threads):
-    script.seconds = 0.1
-    form()
-    qtbot.waitUntil(lambda: ("frame", 1) in script.told, timeout=20_000)
-    form.native.parent().destroyOnClose()
+def test_dock_closed_mid_run(held, viewer, script, qtbot, our_threads):
+    held.native.parent().destroyOnClose()
+    qtbot.waitUntil(lambda: held.closed, timeout=9_000)
+    script.gate.set()
     qtbot.waitUntil(lambda: not our_threads(), timeout=20_000)
     assert ("frame", 5) not in script.told
     assert notification_manager.records == []
+    assert not labels(viewer)

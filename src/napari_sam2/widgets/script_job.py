@@ -226,4 +226,3 @@ def _add_labels(
     for number in np.unique(plane[plane > 0]).tolist():
         marked = spots[place].get((int(number), frame), FramePrompt(mask=plane == number))
         spots[place][int(number), frame] = replace(marked, mask=plane == number)
-

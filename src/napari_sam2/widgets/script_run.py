@@ -59,7 +59,9 @@ def run_job(
     labels = job.empty_labels(highest)
     refused: list[Exception] = []
     before = 0
-    for left, (place, found) in zip(range(len(prompts), 0, -1), sorted(prompts.items()), strict=True):
+    for left, (place, found) in zip(
+        range(len(prompts), 0, -1), sorted(prompts.items()), strict=True
+    ):
         if cancelled():
             return ScriptResult(labels, complete=False, refused=tuple(refused))
         session = open_session(job.spec(place, labels), lambda _text: None)

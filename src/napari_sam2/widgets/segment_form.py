@@ -72,7 +72,9 @@ class SegmentForm(FunctionGui):
         self._job: ScriptJob | None = None
         self._activity = Activity()
         self._bar = ProgressBar(name="progress", label="", visible=False, gui_only=True)
-        self.cancel_button = PushButton(name="cancel_button", text="Cancel", visible=False, gui_only=True)
+        self.cancel_button = PushButton(
+            name="cancel_button", text="Cancel", visible=False, gui_only=True
+        )
         self.cancel_button.tooltip = "Stop within one frame. The frames that are done are kept."
         self.extend([self._bar, self.cancel_button])
         self.cancel_button.changed.connect(lambda _: self.cancel())
@@ -94,6 +96,11 @@ class SegmentForm(FunctionGui):
     def busy(self) -> bool:
         """Whether a job is under way."""
         return self._job is not None
+
+    @property
+    def closed(self) -> bool:
+        """Whether the form has left its window for good."""
+        return self._closed
 
     def __call__(self, *args: Any, **values: Any) -> None:
         """Segment what is chosen, or what is given instead; returns at once."""
@@ -150,7 +157,8 @@ class SegmentForm(FunctionGui):
         self._bar.max, self._bar.value = 0, 0  # a bar that only says that something goes on
         self._bar.visible = self.cancel_button.visible = running
         self.cancel_button.enabled = True
-        self.call_button.visible = not running
+        if self.call_button is not None:
+            self.call_button.visible = not running
 
     def _offer_axes(self) -> None:
         image = self.image.value
@@ -180,9 +188,9 @@ class _Watch(QObject):
         if application is not None:
             application.aboutToQuit.connect(form.close_down)
 
-    def eventFilter(self, _watched: QObject, event: QEvent) -> bool:  # noqa: N802
+    def eventFilter(self, _watched: QObject | None, event: QEvent | None) -> bool:
         """See the form come and go."""
-        if event.type() == QEvent.Type.ParentChange:
+        if event is not None and event.type() == QEvent.Type.ParentChange:
             parent = self._form.native.parent()
             if self._docked and parent is None:
                 self._form.close_down()
