@@ -29,7 +29,7 @@ def image(blobs):
 
 
 def test_it_gives_what_a_session_gives():
-    sample = nuclei_stack(shape=(3, 96, 96))
+    sample = nuclei_stack(shape=(4, 96, 96))
     image = Image(sample.image, scale=sample.scale, contrast_limits=(0, 4000))
     sizes = np.bincount(sample.labels[1].ravel())
     sizes[0] = 0
@@ -108,9 +108,7 @@ def test_every_stack_with_prompts_is_segmented_for_itself(doubled, blobs):
     points = Points([(0, 1, 8, 8), (2, 0, 8, 8)])
     layer = doubled(image, points, axis=1)
     assert layer.data.shape == (3, 4, 40, 50)
-    assert (layer.data[0] == 1).any(axis=(1, 2)).all() or (layer.data[0, 1:] == 1).any()
-    assert (layer.data[2] == 2).any()
-    assert not layer.data[1].any()
+    assert [set(np.unique(volume)) for volume in layer.data] == [{0, 1}, {0}, {0, 2}]
 
 
 def test_a_single_image_and_colours(doubled, blobs):
