@@ -79,7 +79,7 @@ class SegmentForm(FunctionGui):
         self.extend([self._bar, self.cancel_button])
         self.cancel_button.changed.connect(lambda _: self.cancel())
         self.axis.null_string = "guessed"
-        for layers in (self.points, self.shapes, self.labels):
+        for layers in (self["points"], self["shapes"], self["labels"]):
             layers.null_string = "none"
             layers.reset_choices()
         self.image.changed.connect(lambda _: self._offer_axes())
