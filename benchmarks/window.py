@@ -73,7 +73,7 @@ def main() -> None:
 
 def report_clicks(size: int, clicks: int) -> None:
     """Print how long it takes from a click to its mask on the canvas."""
-    stack = DriftingDiscs((4, size, size), clicks)
+    stack = DriftingDiscs(4, size, clicks)
     viewer, panel = opened(stack)
     click(viewer, panel, stack.centre(0, 0))
     wait(lambda: panel.coordinator.idle)
@@ -92,7 +92,7 @@ def report_clicks(size: int, clicks: int) -> None:
 
 def report_pauses(frames: int, size: int, objects: int) -> None:
     """Print how long the event loop was busy at a time while objects were carried along."""
-    stack = DriftingDiscs((frames, size, size), objects)
+    stack = DriftingDiscs(frames, size, objects)
     viewer, panel = opened(stack)
     for index in range(objects):
         panel.prompts.next_object.click()
