@@ -81,6 +81,14 @@ def test_masks_are_seen_around_their_place():
     assert FRAMING.of_mask(np.zeros(SHAPE, bool)) == Window.whole(SHAPE)
 
 
+def test_a_mask_of_a_known_object_keeps_its_scale():
+    known = Sighting(Place((60, 85), 30), FRAMING.around(Place((60, 85), 30)))
+    sliver = np.zeros(SHAPE, bool)
+    sliver[60:63, 84:88] = True
+    assert FRAMING.of_mask(sliver, known).height == known.window.height
+    assert FRAMING.of_mask(sliver).height < known.window.height
+
+
 @pytest.mark.parametrize("place", [Place((10, 10), 5), Place((100, 100), 300)])
 def test_without_following_every_window_is_the_frame(place):
     framing = Framing(SHAPE, 64, follows=False)

@@ -86,7 +86,7 @@ class Decider:
         before = track.conditioning.get(frame)
         corrects = before.corrects if before else bool(track.done[frame])
         if prompt.mask is not None and not prompt.points and prompt.box is None:
-            prediction = self._drawn(frame, prompt.mask)
+            prediction = self._drawn(frame, prompt.mask, track.expected(frame, without=frame))
             return Conditioning(frame, prediction, prompt.mask, corrects, drawn=True)
         context = track if corrects else None
         rounds, start = _rounds(prompt), None
@@ -107,13 +107,15 @@ class Decider:
         `seen`: where it was in the nearest frame.
         """
         if mask.any():
-            prediction = self._drawn(frame, mask)
+            prediction = self._drawn(frame, mask, seen)
         else:
             prediction = absent_prediction(self._model, self._framing.following(seen))
         return Conditioning(frame, prediction, mask, corrects=True, drawn=True)
 
-    def _drawn(self, frame: int, mask: NDArray[np.bool_]) -> ObjectPrediction:
-        window = self._framing.of_mask(mask)
+    def _drawn(
+        self, frame: int, mask: NDArray[np.bool_], seen: Sighting | None
+    ) -> ObjectPrediction:
+        window = self._framing.of_mask(mask, seen)
         return predict_drawn(self._model, self._cache.get(frame, [window]), mask, window)
 
     def _start(
@@ -126,7 +128,8 @@ class Decider:
         """Return what the first round refines: a mask given along, or the one that was tracked."""
         mask = prompt.mask if prompt.mask is not None else current
         if mask is not None and mask.any():
-            window, model = self._framing.of_mask(mask), self._model
+            known = track.expected(frame, without=frame)
+            window, model = self._framing.of_mask(mask, known), self._model
             drawn = mask_to_input(mask, window, model.image_size, model.device)
             return _Start(window, drawn_logits(drawn))
         seen = None if current is None else track.expected(frame)

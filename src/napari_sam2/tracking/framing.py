@@ -70,10 +70,17 @@ class Framing:
             side = max(side, decided.window.height)
         return self._square(seen.place.centre, side)
 
-    def of_mask(self, mask: NDArray[np.bool_]) -> Window:
-        """Return the window for an object whose mask (Y, X) is known."""
+    def of_mask(self, mask: NDArray[np.bool_], known: Sighting | None = None) -> Window:
+        """Return the window for an object whose mask (Y, X) is known.
+
+        `known`: how it was seen in the nearest decided frame; its scale is kept while it fits.
+        """
         place = Place.of_mask(mask, self.whole) if self.follows else None
-        return self.whole if place is None else self.around(place)
+        if place is None:
+            return self.whole
+        if known is None:
+            return self.around(place)
+        return self.following(Sighting(place, known.window), known)
 
     def fits(self, place: Place, window: Window) -> bool:
         """Tell whether an object is neither too small nor too large in a window."""

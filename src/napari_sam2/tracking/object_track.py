@@ -89,12 +89,17 @@ class ObjectTrack:
         """Return how many frames away the nearest conditioning frame is."""
         return min((abs(frame - decided) for decided in self.conditioning), default=len(self.done))
 
-    def expected(self, frame: int, recent: RecentMemory | None = None) -> Sighting | None:
-        """Return where the object was seen in the nearest frame that says so, if any does."""
+    def expected(
+        self, frame: int, recent: RecentMemory | None = None, without: int | None = None
+    ) -> Sighting | None:
+        """Return where the object was seen in the nearest frame that says so, if any does.
+
+        Of decided frames, one may be left out; `recent` is asked too.
+        """
         seen = [
             (abs(decided - frame), each.prediction.sighting)
             for decided, each in self.conditioning.items()
-            if each.prediction.sighting is not None
+            if each.prediction.sighting is not None and decided != without
         ]
         latest = recent.latest if recent is not None else None
         if latest is not None and latest.sighting is not None:
