@@ -11,7 +11,7 @@ import pytest
 import tifffile
 from skimage.io import imread
 
-from napari_sam2 import TrackingSession, load_model
+from napari_sam2 import TrackingSession, TrackingSettings, load_model
 from napari_sam2.cli import main
 from napari_sam2.errors import StackError
 from napari_sam2.evaluation import iou
@@ -74,6 +74,40 @@ def test_the_view_is_the_session_s(small_stack, tmp_path, view):
     assert segment(*given, "--view", view, "--start", 0, "--stop", 2) == 0
     settings = TrackingSession.load(file, load_model(), tifffile.imread(small_stack.image)).settings
     assert settings.view == view
+
+
+def test_a_session_replays_as_it_was_saved(small_stack, tmp_path):
+    """Contrast, settings, rounds of clicks and accepted masks come back, not only prompts."""
+    image = tifffile.imread(small_stack.image)
+    settings = TrackingSettings(max_hole=3, min_island=2, clicked_part=False)
+    session = TrackingSession(load_model(), image, settings=settings, contrast=(20, 230))
+    session.add_points(1, 1, [(20, 21)])
+    session.add_points(1, 1, [(40, 40)], [False])
+    drawn = np.zeros(image.shape[1:], bool)
+    drawn[40:50, 38:50] = True
+    session.add_mask(2, 0, drawn)
+    session.accept(0, 2)
+    list(session.propagate())
+    session.save(tmp_path / "saved.sam2.json")
+    out, again = tmp_path / "out.tif", tmp_path / "again.sam2.json"
+    given = (small_stack.image, "-p", tmp_path / "saved.sam2.json", "-o", out)
+    assert segment(*given, "--session", again) == 0
+    np.testing.assert_array_equal(tifffile.imread(out), session.labels)
+    loaded = TrackingSession.load(again, load_model(), image)
+    assert loaded.settings == settings
+    assert loaded.accepted == ((0, 2),)
+    assert [(c.low, c.high) for c in loaded.stack.contrast] == [(20, 230)]
+
+
+def test_a_session_s_prompts_serve_a_stack_of_another_size(small_stack, tmp_path):
+    session = TrackingSession(load_model(), tifffile.imread(small_stack.image))
+    session.add_points(1, 1, [(20, 21)])
+    session.save(tmp_path / "saved.sam2.json")
+    longer = np.concatenate([tifffile.imread(small_stack.image)] * 2)
+    tifffile.imwrite(tmp_path / "longer.tif", longer, metadata={"axes": "ZYX"})
+    out = tmp_path / "out.tif"
+    assert segment(tmp_path / "longer.tif", "-p", tmp_path / "saved.sam2.json", "-o", out) == 0
+    assert tifffile.imread(out).any(axis=(1, 2)).sum() > 3
 
 
 def test_only_the_asked_range_and_direction_is_segmented(small_stack, tmp_path, capsys):

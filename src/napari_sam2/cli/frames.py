@@ -28,7 +28,13 @@ class Frames:
     scale: tuple[float, ...]
 
 
-def open_frames(path: Path, *, axis: str = "auto", at: Sequence[str] = ()) -> Frames:
+def open_frames(
+    path: Path,
+    *,
+    axis: str = "auto",
+    at: Sequence[str] = (),
+    contrast: Sequence[tuple[float, float]] = (),
+) -> Frames:
     """Open an image file as frames.
 
     Parameters
@@ -39,6 +45,8 @@ def open_frames(path: Path, *, axis: str = "auto", at: Sequence[str] = ()) -> Fr
         The video axis: "auto", its number or its letter in the file's axes.
     at : sequence of str
         Where other axes are held, each as AXIS=INDEX; the first position by default.
+    contrast : sequence of (low, high)
+        Intensities of black and white, for each channel; percentiles of the stack by default.
 
     Raises
     ------
@@ -55,6 +63,7 @@ def open_frames(path: Path, *, axis: str = "auto", at: Sequence[str] = ()) -> Fr
         axis=video,
         channel_axis=None if video == guess.channel else guess.channel,
         at=positions,
+        contrast=contrast or None,
     )
     return Frames(stack, _label_axes(opened, video), _label_scale(opened, video, guess))
 

@@ -100,26 +100,39 @@ def segment(
 ) -> None:
     """Segment every frame of a stack from prompts, and write the labels.
 
+    A session file replays as it was saved: its clicks round by round, accepted masks, contrast and
+    settings. On a stack of another size only its prompts are taken.
+
     Ctrl-C writes the labels of the frames that are done; the exit code is then 130.
     """
     from napari_sam2.cli.frames import open_frames
     from napari_sam2.cli.pictures import check_picture
     from napari_sam2.cli.runs import Range, run_session
-    from napari_sam2.prompts import read_prompts
+    from napari_sam2.prompts import PromptBook, read_prompts, read_session
 
     for path in (output, overlay, session):
         if path is not None:
             check_output(path, LabelsError, inputs=(stack, prompts))
     if overlay is not None:
         check_picture(overlay)
-    frames = open_frames(stack, axis=axis, at=at or ())
-    book = read_prompts(prompts, frames.stack.shape)
+    saved = read_session(prompts) if prompts.suffix.lower() == ".json" else None
+    frames = open_frames(stack, axis=axis, at=at or (), contrast=saved.contrast if saved else ())
+    replays = saved is not None and saved.book.shape == frames.stack.shape
+    book = PromptBook(frames.stack.shape)
+    if not replays:
+        book = read_prompts(prompts, frames.stack.shape)
 
     # torch takes seconds
     from napari_sam2.tracking import TrackingSession, TrackingSettings, load_model
 
     loaded = load_model(model, device=device, image_size=image_size)
-    tracking = TrackingSession(loaded, frames.stack, settings=TrackingSettings(view=view))
+    settings = TrackingSettings(view=view)
+    if not replays:
+        tracking = TrackingSession(loaded, frames.stack, settings=settings)
+    elif view is View.AUTO:
+        tracking = TrackingSession.load(prompts, loaded, frames.stack)
+    else:
+        tracking = TrackingSession.load(prompts, loaded, frames.stack, settings=settings)
     outcome = run_session(tracking, book, Range(direction, start, stop), title=stack.name)
     _write(tracking, frames, output, overlay, session)
     if outcome.error is not None:
