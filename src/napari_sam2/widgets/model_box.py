@@ -62,6 +62,11 @@ class ModelBox(Section):
         self.cancel.clicked.connect(self.download_cancel_requested)
         self._show_rows()
 
+    @property
+    def downloading(self) -> bool:
+        """Whether a download is shown."""
+        return self._downloading is not None
+
     def show_models(self, entries: tuple[ModelEntry, ...], current: str) -> None:
         """Offer these models."""
         self._entries = {entry.name: entry for entry in entries}

@@ -56,6 +56,8 @@ class Views(QWidget):
         layout.addWidget(column, 1)
         layout.addLayout(foot)
         self.setup.open(True)
+        # A download can always be seen and cancelled.
+        self.model.download_requested.connect(lambda _name: self.setup.open(True))
 
     def show_hint(self, text: str) -> None:
         """Say what to do next."""
@@ -71,7 +73,7 @@ class Views(QWidget):
             else "Add layers for points, shapes and labels over the image and load the model."
         )
         if started == self._started[0].isHidden():
-            self.setup.open(not started)
+            self.setup.open(not started or self.model.downloading)
         for part in (*self._started, self.history):
             part.setEnabled(started)
             part.setVisible(started)
