@@ -154,7 +154,7 @@ def test_frames_before_the_prompt(
     track, propagator = session._tracker.track(1), session._tracker._propagator
     for _, frame in theirs:
         if frame != prompt.frame:
-            logits = propagator.track(frame, [track], step)[1].logits
+            logits = propagator.track(frame, [track], step, lambda _predictions: set())[1].logits
             ours = upsample_masks(logits[None, None], *SHAPE)[0, 0]
             agreement.check("video: towards the prompt", ours, theirs[1, frame], TOLERANCE)
     assert len(theirs) == len(frames)
