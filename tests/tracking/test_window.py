@@ -46,7 +46,7 @@ def test_points_are_held_up_to_the_border():
     window = Window(10, 20, 8, 8)
     assert window.holds([(10, 20), (17, 27)])
     assert not window.holds([(9, 22)])
-    assert not window.holds([(10, 20)], margin=0.1)
+    assert not window.holds([(10, 28)])
 
 
 @given(st.integers(0, 30), st.integers(0, 30), st.integers(2, 20), st.integers(2, 20))

@@ -69,13 +69,11 @@ class Window:
             slice(columns.start - self.left, columns.stop - self.left),
         )
 
-    def holds(self, points: Sequence[tuple[float, float]], margin: float = 0.0) -> bool:
-        """Tell whether points (y, x) lie inside, a margin (share of the side) off the border."""
-        y, x = margin * self.height, margin * self.width
+    def holds(self, points: Sequence[tuple[float, float]]) -> bool:
+        """Tell whether points (y, x) lie inside."""
         return all(
-            self.top + y <= py + 0.5 <= self.top + self.height - y
-            and self.left + x <= px + 0.5 <= self.left + self.width - x
-            for py, px in points
+            0 <= y + 0.5 - self.top <= self.height and 0 <= x + 0.5 - self.left <= self.width
+            for y, x in points
         )
 
 
