@@ -97,6 +97,9 @@ def test_a_session_replays_as_it_was_saved(small_stack, tmp_path):
     assert loaded.settings == settings
     assert loaded.accepted == ((0, 2),)
     assert [(c.low, c.high) for c in loaded.stack.contrast] == [(20, 230)]
+    assert segment(*given, "--session", again, "--view", "frame", "--stop", 1) == 0
+    seen = TrackingSession.load(again, load_model(), image).settings
+    assert (seen.view, seen.max_hole) == ("frame", 3)
 
 
 def test_a_session_s_prompts_serve_a_stack_of_another_size(small_stack, tmp_path):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json as json_text
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -101,7 +101,7 @@ def segment(
     """Segment every frame of a stack from prompts, and write the labels.
 
     A session file replays as it was saved: its clicks round by round, accepted masks, contrast and
-    settings. On a stack of another size only its prompts are taken.
+    settings. On a stack of another size only its prompts and settings are taken.
 
     Ctrl-C writes the labels of the frames that are done; the exit code is then 130.
     """
@@ -124,15 +124,16 @@ def segment(
 
     # torch takes seconds
     from napari_sam2.tracking import TrackingSession, TrackingSettings, load_model
+    from napari_sam2.tracking.session_file import saved_settings
 
     loaded = load_model(model, device=device, image_size=image_size)
-    settings = TrackingSettings(view=view)
-    if not replays:
-        tracking = TrackingSession(loaded, frames.stack, settings=settings)
-    elif view is View.AUTO:
-        tracking = TrackingSession.load(prompts, loaded, frames.stack)
-    else:
+    settings = TrackingSettings() if saved is None else saved_settings(saved)
+    if view is not View.AUTO:
+        settings = replace(settings, view=view)
+    if replays:
         tracking = TrackingSession.load(prompts, loaded, frames.stack, settings=settings)
+    else:
+        tracking = TrackingSession(loaded, frames.stack, settings=settings)
     outcome = run_session(tracking, book, Range(direction, start, stop), title=stack.name)
     _write(tracking, frames, output, overlay, session)
     if outcome.error is not None:
