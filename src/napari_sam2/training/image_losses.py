@@ -14,7 +14,8 @@ from napari_sam2.training.losses import LossWeights, mask_iou, prediction_losses
 from napari_sam2.training.prompts import correction_points
 from napari_sam2.training.recipe import Phase
 
-_MASK_STRIDE = 4
+MASK_STRIDE = 4
+"""Pixels of the window per pixel of the decoder's masks."""
 _LOGIT_LIMIT = 32.0
 
 
@@ -39,7 +40,7 @@ class StepLosses:
 
 def coarse_masks(masks: torch.Tensor) -> torch.Tensor:
     """Average bool masks (N, S, S) over the pixels of the decoder's output, (N, S / 4, S / 4)."""
-    return functional.avg_pool2d(masks.to(torch.float32)[:, None], _MASK_STRIDE)[:, 0]
+    return functional.avg_pool2d(masks.to(torch.float32)[:, None], MASK_STRIDE)[:, 0]
 
 
 def first_prompt(batch: ClipBatch, use_boxes: bool) -> tuple[torch.Tensor, torch.Tensor]:
@@ -100,10 +101,26 @@ class Prompted:
 def corrective_clicks(
     mask: torch.Tensor, target: torch.Tensor, generator: torch.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Click once where masks (N, h, w) are wrong: points (N, 1, 2) in the window, labels (N, 1)."""
+    """Click once where masks are wrong.
+
+    Parameters
+    ----------
+    mask : bool tensor, shape (N, h, w)
+    target : tensor, shape (N, h, w)
+        The truth, 0..1.
+    generator : torch.Generator
+        Decides which of the wrong pixels.
+
+    Returns
+    -------
+    points : float tensor, shape (N, 1, 2)
+        (x, y) in pixels of the window.
+    labels : int64 tensor, shape (N, 1)
+        1 on missed object, 0 on wrongly covered background.
+    """
     # The generator lives on the CPU, so that runs draw the same clicks on every device.
-    click, kind = correction_points((mask > 0).cpu(), (target > 0.5).cpu(), generator)
-    click = (click.to(mask.device) + 0.5) * _MASK_STRIDE - 0.5
+    click, kind = correction_points(mask.cpu(), (target > 0.5).cpu(), generator)
+    click = (click.to(mask.device) + 0.5) * MASK_STRIDE - 0.5
     return click[:, None], kind.to(mask.device)[:, None]
 
 
@@ -152,7 +169,7 @@ def prompted_losses(
     mask, choice = chosen_mask(prediction, multimask=not use_boxes)
     iou = float(mask_iou(mask.detach(), target).mean())
     for _ in range(rounds):
-        click, kind = corrective_clicks(mask.detach(), target, generator)
+        click, kind = corrective_clicks(mask.detach() > 0, target, generator)
         points, labels = torch.cat([points, click], dim=1), torch.cat([labels, kind], dim=1)
         prediction = decode(*arguments, points, labels, batch.window, as_mask_prompt(mask))
         total = total + four_mask_losses(prediction, target, phase.losses)

@@ -14,13 +14,12 @@ from torch.nn import functional
 from napari_sam2.network import ImageFeatures, MaskPrediction, Sam2
 from napari_sam2.network.position import sine_grid
 from napari_sam2.training.batches import ClipBatch
+from napari_sam2.training.correcting import correct
 from napari_sam2.training.decoding import Window, decode
 from napari_sam2.training.image_losses import (
     Prompted,
-    as_mask_prompt,
     chosen_mask,
     coarse_masks,
-    corrective_clicks,
     four_mask_losses,
 )
 from napari_sam2.training.losses import mask_iou
@@ -109,19 +108,13 @@ def tracked_losses(
         mask, choice = chosen_mask(prediction, multimask=True)
         ious.append(mask_iou(mask.detach(), target)[there])
         if frame == corrected:
-            click, kind = corrective_clicks(mask.detach(), target, generator)
-            prediction = decode(
-                network,
-                current,
-                conditioned,
-                batch.clip_index,
-                click,
-                kind,
-                batch.window,
-                as_mask_prompt(mask),
+            present = prediction.object_scores.detach()[:, :, None] > 0
+            known = _attend(network, current, batch, memory, (_PROMPTED,), reach, recent=False)
+            better = correct(
+                network, current, known, batch, (mask > 0) & present, target, phase, generator
             )
-            losses.append(four_mask_losses(prediction, target, phase.losses))
-            mask, choice = chosen_mask(prediction, multimask=True)
+            losses += better.losses
+            prediction, mask, choice = better.prediction, better.mask, better.choice
         if frame + 1 < n_frames:
             present = there if told else prediction.object_scores.detach()[:, 0] > 0
             shown = (mask.detach() > 0).float() if frame == corrected else mask.sigmoid()
@@ -194,15 +187,16 @@ def _attend(
     memory: list[Remembered],
     decided: tuple[int, ...],
     reach: float,
+    recent: bool = True,
 ) -> torch.Tensor:
     """Condition a frame's features, one copy per object, on decided and recent frames."""
     config = network.config
     frame = len(memory)
     split = config.pointer_tokens
     oldest = max(0, frame - config.memory_frames + 1)
-    recent = [f for f in range(oldest, frame) if f not in decided]
-    frames = [*decided, *recent]
-    slots = [*(config.memory_frames - 1 for _ in decided), *(frame - f - 1 for f in recent)]
+    passed = [f for f in range(oldest, frame) if recent and f not in decided]
+    frames = [*decided, *passed]
+    slots = [*(config.memory_frames - 1 for _ in decided), *(frame - f - 1 for f in passed)]
     positions = [_memory_position(network, batch.window, slot) for slot in slots]
     ages = [float(frame - f) for f in frames]
     distances = torch.tensor(ages, device=features.stride16.device) / reach

@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+
+from napari_sam2.tracking.prompting import drawn_logits
+from napari_sam2.training import ClipBatches, ClipSettings, Phase, Recipe
+from napari_sam2.training.correcting import correct, drawn_prompt
+from napari_sam2.training.image_losses import coarse_masks
+from napari_sam2.training.tracking_losses import frame_features
+
+CLIPS = ClipSettings(size=32, n_frames=2, n_objects=3, diameter=(10.0, 16.0), min_area=12)
+PHASE = Phase("clips", 1, CLIPS, batch=2, frame_size=32, rounds=3)
+
+
+def corrected(network, stacks, seed=0, tracked=None, **changes):
+    batch = ClipBatches(stacks, Recipe((PHASE,))).batch(0)
+    features = frame_features(network.encode_image(batch.network_input()), 1, 2)
+    target = coarse_masks(batch.masks(1))
+    conditioned = network.without_memory(features.stride16)[batch.clip_index]
+    generator = torch.Generator().manual_seed(seed)
+    tracked = torch.zeros_like(target, dtype=torch.bool) if tracked is None else target > 0.5
+    phase = replace(PHASE, **changes)
+    return correct(network, features, conditioned, batch, tracked, target, phase, generator)
+
+
+def test_a_drawn_prompt_is_what_inference_makes_of_a_mask():
+    masks = torch.rand(2, 8, 8, generator=torch.Generator().manual_seed(0)) > 0.5
+    full = masks.float().repeat_interleave(4, 1).repeat_interleave(4, 2)[:, None]
+    expected = torch.stack([drawn_logits(each[None]) for each in full])
+    torch.testing.assert_close(drawn_prompt(masks)[:, 0], expected)
+
+
+def test_rounds_differ_and_never_exceed_those_of_the_phase(tiny_network, stacks):
+    counts = {len(corrected(tiny_network, stacks, seed).losses) for seed in range(12)}
+    assert counts == {1, 2, 3}
+    assert len(corrected(tiny_network, stacks, rounds=1).losses) == 1
+
+
+def test_corrections_teach_clicks_and_mask_prompts(tiny_network, stacks):
+    sum(corrected(tiny_network, stacks, seed=1).losses).backward()
+    encoder = tiny_network.sam_prompt_encoder
+    for gradient in (
+        encoder.mask_downscaling[0].weight.grad,
+        torch.stack([e.weight.grad for e in encoder.point_embeddings[:2]]),
+    ):
+        assert gradient.abs().sum() > 0
+
+
+def test_what_was_tracked_matters(tiny_network, stacks):
+    from_nothing = corrected(tiny_network, stacks, rounds=1)
+    from_truth = corrected(tiny_network, stacks, rounds=1, tracked=True)
+    assert not torch.equal(from_nothing.mask, from_truth.mask)
+    assert from_nothing.mask.shape == from_nothing.prediction.masks[:, 0].shape
+    assert set(from_nothing.choice.tolist()) <= {1, 2, 3}
