@@ -30,6 +30,26 @@ class View(StrEnum):
     OBJECT = "object"
 
 
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A part of every frame: whole pixels, rows y0 to y1 - 1 and columns x0 to x1 - 1."""
+
+    y0: int
+    x0: int
+    y1: int
+    x1: int
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self.y1 - self.y0, self.x1 - self.x0
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """Rows and columns, to index a frame with."""
+        return slice(self.y0, self.y1), slice(self.x0, self.x1)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class FrameMasks:
     """The masks of some objects in one frame.

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from napari_sam2.cli.frames import axis_number, open_frames
+from napari_sam2.cli.frames import Seeing, axis_number, open_frames
 from napari_sam2.errors import StackError
 
 
@@ -29,7 +29,7 @@ def test_time_is_the_video_of_a_file_that_has_time(four_dimensional):
 
 @pytest.mark.parametrize("axis", ["Z", "z", "1", "-3"])
 def test_another_axis_can_be_the_video(four_dimensional, axis):
-    frames = open_frames(four_dimensional, axis=axis, at=["T=2"])
+    frames = open_frames(four_dimensional, Seeing(axis, ("T=2",)))
     assert frames.stack.shape == (4, 8, 9)
     assert frames.axes == "ZYX"
     assert dict(frames.stack.at) == {0: 2}
@@ -55,7 +55,7 @@ def test_colours_are_channels(tmp_path):
 def test_an_axis_taken_for_colours_can_be_the_video(tmp_path):
     path = tmp_path / "three.tif"
     tifffile.imwrite(path, np.zeros((3, 8, 9), dtype=np.uint8))
-    assert open_frames(path, axis="0").stack.shape == (3, 8, 9)
+    assert open_frames(path, Seeing("0")).stack.shape == (3, 8, 9)
 
 
 def test_axes_are_found_by_letter_and_number():
@@ -73,4 +73,4 @@ def test_an_axis_that_is_not_there_is_refused(axis):
 @pytest.mark.parametrize("at", ["T", "T=", "T=two", "2"])
 def test_a_position_must_name_axis_and_index(four_dimensional, at):
     with pytest.raises(StackError):
-        open_frames(four_dimensional, axis="Z", at=[at])
+        open_frames(four_dimensional, Seeing("Z", (at,)))

@@ -16,6 +16,7 @@ from napari_sam2.cli import main
 from napari_sam2.errors import StackError
 from napari_sam2.evaluation import iou
 from napari_sam2.prompts import read_prompts
+from napari_sam2.stack import FrameStack
 
 
 def segment(*arguments: object) -> int:
@@ -177,3 +178,70 @@ def test_a_click_outside_the_stack_is_one_clean_error(small_stack, tmp_path, cap
     assert segment(small_stack.image, "-p", wrong, "-o", tmp_path / "out.tif") == 1
     assert "wrong.csv" in capsys.readouterr().err
     assert not (tmp_path / "out.tif").exists()
+
+
+def test_a_region_is_seen_alone_and_written_in_place(small_stack, tmp_path, capsys):
+    out, file = tmp_path / "out.tif", tmp_path / "session.json"
+    one = tmp_path / "one.csv"
+    one.write_text("frame,object,kind,y,x\n1,1,point,20,21\n", encoding="utf-8")
+    given = (small_stack.image, "-p", one, "-o", out, "--session", file)
+    assert segment(*given, "--region", "4:68,6:72", "--json") == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert (summary["shape"], summary["region"]) == ([3, 192, 192], [4, 6, 68, 72])
+    labels = tifffile.imread(out)
+    assert labels.shape == small_stack.truth.shape
+    assert iou(labels == 1, small_stack.truth == 1) > 0.6
+    image = tifffile.imread(small_stack.image)
+    session = TrackingSession(load_model(), FrameStack(image, 0, region=(4, 6, 68, 72)))
+    session.add_points(1, 1, [(16, 15)])
+    list(session.propagate())
+    np.testing.assert_array_equal(labels[:, 4:68, 6:72], session.labels)
+    labels[:, 4:68, 6:72] = 0
+    assert not labels.any()
+    again = tmp_path / "again.tif"
+    assert segment(small_stack.image, "-p", file, "-o", again) == 0
+    np.testing.assert_array_equal(tifffile.imread(out), tifffile.imread(again))
+    loaded = TrackingSession.load(file, load_model(), image)
+    assert loaded.stack.region == session.stack.region
+    list(loaded.propagate())
+    np.testing.assert_array_equal(loaded.labels, session.labels)
+
+
+def test_prompts_outside_the_region_are_one_clean_error(small_stack, tmp_path, capsys):
+    given = (small_stack.image, "-p", small_stack.prompts, "-o", tmp_path / "out.tif")
+    assert segment(*given, "--region", "0:40,0:40") == 1
+    assert "object 2 in frame 1" in capsys.readouterr().err
+    assert segment(*given, "--region", "all") == 1
+    assert "Y0:Y1,X0:X1" in capsys.readouterr().err
+
+
+def test_channels_are_chosen_and_remembered(small_stack, tmp_path):
+    grey = tifffile.imread(small_stack.image)
+    many = np.stack([np.zeros_like(grey), grey, 255 - grey, grey // 2, np.zeros_like(grey)], axis=1)
+    image = tmp_path / "many.tif"
+    tifffile.imwrite(image, many, metadata={"axes": "ZCYX"}, imagej=True)
+    out, file = tmp_path / "out.tif", tmp_path / "session.json"
+    given = (image, "-p", small_stack.prompts, "-o", out, "--session", file)
+    assert segment(*given, "--channels", "3,1") == 0
+    assert iou(tifffile.imread(out) == 1, small_stack.truth == 1) > 0.6
+    loaded = TrackingSession.load(file, load_model(), many)
+    assert loaded.stack.channels == (3, 1)
+    again = tmp_path / "again.tif"
+    assert segment(image, "-p", file, "-o", again) == 0
+    np.testing.assert_array_equal(tifffile.imread(out), tifffile.imread(again))
+
+
+def test_a_session_of_one_time_point_replays_there(small_stack, tmp_path):
+    grey = tifffile.imread(small_stack.image)
+    image = tmp_path / "movie.tif"
+    tifffile.imwrite(
+        image, np.stack([np.zeros_like(grey), grey]), metadata={"axes": "TZYX"}, imagej=True
+    )
+    stack = FrameStack(tifffile.imread(image), 1, at={0: 1})
+    session = TrackingSession(load_model(), stack)
+    session.add_points(1, 1, [(20, 21)])
+    list(session.propagate())
+    session.save(tmp_path / "saved.json")
+    out = tmp_path / "out.tif"
+    assert segment(image, "-p", tmp_path / "saved.json", "-o", out) == 0
+    np.testing.assert_array_equal(tifffile.imread(out), session.labels)

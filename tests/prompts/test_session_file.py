@@ -22,6 +22,7 @@ from napari_sam2.prompts import (
 )
 from napari_sam2.prompts.session_reader import session_from_json
 from napari_sam2.prompts.session_writer import session_to_json
+from napari_sam2.types import Region
 
 SHAPE = (5, 8, 9)
 
@@ -40,6 +41,7 @@ def session():
         contrast=((0.0, 255.0),),
         axis=1,
         at={0: 7},
+        region=Region(10, 20, 18, 29),
     )
 
 
@@ -49,6 +51,7 @@ def assert_same(first, second):
     assert dict(first.settings) == dict(second.settings)
     assert first.contrast == second.contrast
     assert (first.axis, dict(first.at)) == (second.axis, dict(second.at))
+    assert first.region == second.region
     assert first.accepted_masks.keys() == second.accepted_masks.keys()
     for key, mask in first.accepted_masks.items():
         np.testing.assert_array_equal(mask, second.accepted_masks[key])
@@ -256,3 +259,16 @@ def test_a_link_stays_a_link(session, tmp_path):
     write_session(session, link)
     assert_same(read_session(real), session)
     assert link.is_symlink() == (link != real)
+
+
+def test_a_region_is_of_the_size_of_the_frames(session):
+    with pytest.raises(PromptError, match="region"):
+        session_from_json(changed(session, region=[0, 0, 8, 8]))
+    with pytest.raises(PromptError, match="y0, x0, y1, x1"):
+        session_from_json(changed(session, region=[0, 0, 8]))
+    assert session_from_json(changed(session, region=...)).region is None
+
+
+def test_prompts_for_another_stack_have_no_region(session):
+    read = session_from_json(session_to_json(session), (9, 8, 9))
+    assert (read.region, read.book.shape) == (None, (9, 8, 9))

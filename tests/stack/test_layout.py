@@ -122,5 +122,5 @@ def test_axes_that_do_not_fit_are_refused_with_a_remedy(shape, options):
 def test_too_many_channels_say_how_to_choose():
     with pytest.raises(StackError, match="three at most") as caught:
         FrameStack(np.zeros((5, 6, 12, 10)), channel_axis=1)
-    assert "at={1: 0}" in caught.value.remedy
+    assert "channels=(0, 2)" in caught.value.remedy
     assert FrameStack(np.zeros((5, 6, 12, 10)), channel_axis=None, at={1: 0}).shape == (5, 12, 10)

@@ -1,13 +1,16 @@
-"""A file on disk to frames: which axis is the video, where the others are held."""
+"""A file on disk to frames: which axis is the video, where the others are held, what is seen."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from napari_sam2.errors import StackError
+from napari_sam2.labels import LabelsVolume
+from napari_sam2.prompts import SessionFile
 from napari_sam2.stack import AxisGuess, FrameStack, OpenedStack, guess_axes, open_stack
+from napari_sam2.types import Region
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,45 +30,98 @@ class Frames:
     axes: str
     scale: tuple[float, ...]
 
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Frames, rows and columns of the image, of which the frames may be a part."""
+        return (self.stack.n_frames, *self.stack.image_shape)
 
-def open_frames(
-    path: Path,
-    *,
-    axis: str = "auto",
-    at: Sequence[str] = (),
-    contrast: Sequence[tuple[float, float]] = (),
-) -> Frames:
+    def empty_labels(self) -> Any:
+        """Return labels of background for the whole image, (T, Y, X)."""
+        return LabelsVolume(self.shape).array
+
+    def part(self, labels: Any) -> Any:
+        """Return the view of such labels that the frames are."""
+        region = self.stack.region
+        return labels if region is None else labels[:, *region.slices]
+
+
+@dataclass(frozen=True, slots=True)
+class Seeing:
+    """How an image is looked at; what is left out is found out from the file.
+
+    Attributes
+    ----------
+    axis : str
+        The video axis: "auto", its number or its letter in the file's axes.
+    at : tuple of str
+        Where other axes are held, each as AXIS=INDEX; the first position by default.
+    likely : SessionFile or None
+        Says both by numbers of axes, where they are left open and the file has such axes.
+    channels : str
+        Which channels are composed, such as "0,2"; by default those of an axis of up to three.
+    region : Region or None
+        The part of the frames that is looked at.
+    contrast : tuple of (low, high)
+        Intensities of black and white, for each channel; percentiles of the stack by default.
+    """
+
+    axis: str = "auto"
+    at: tuple[str, ...] = ()
+    likely: SessionFile | None = None
+    channels: str = ""
+    region: Region | None = None
+    contrast: tuple[tuple[float, float], ...] = ()
+
+
+def open_frames(path: Path, seeing: Seeing | None = None) -> Frames:
     """Open an image file as frames.
 
     Parameters
     ----------
     path : Path
         TIFF, OME-TIFF, zarr or npy.
-    axis : str
-        The video axis: "auto", its number or its letter in the file's axes.
-    at : sequence of str
-        Where other axes are held, each as AXIS=INDEX; the first position by default.
-    contrast : sequence of (low, high)
-        Intensities of black and white, for each channel; percentiles of the stack by default.
+    seeing : Seeing, optional
 
     Raises
     ------
     StackError
         If the file cannot be read or has no such axis.
     """
+    seeing = seeing or Seeing()
     opened = open_stack(path)
     shape = tuple(opened.data.shape)
     guess = guess_axes(shape, labels=tuple(opened.axes))
-    video = guess.video if axis == "auto" else axis_number(axis, opened.axes)
-    positions = dict(_position(text, opened.axes) for text in at)
+    likely = _likely(seeing, shape, guess)
+    video = likely[0] if seeing.axis == "auto" else axis_number(seeing.axis, opened.axes)
+    channel = guess.channel if not seeing.channels else _channel_axis(opened, guess)
     stack = FrameStack(
         opened.data,
         axis=video,
-        channel_axis=None if video == guess.channel else guess.channel,
-        at=positions,
-        contrast=contrast or None,
+        channel_axis=None if video == channel else channel,
+        at=likely[1] | dict(_position(text, opened.axes) for text in seeing.at),
+        contrast=seeing.contrast or None,
+        channels=_numbers(seeing.channels) if seeing.channels else None,
+        region=seeing.region,
     )
     return Frames(stack, _label_axes(opened, video), _label_scale(opened, video, guess))
+
+
+def read_region(text: str) -> Region:
+    """Read a region as Y0:Y1,X0:X1.
+
+    Raises
+    ------
+    StackError
+        It is written otherwise.
+    """
+    try:
+        (y0, y1), (x0, x1) = (map(int, part.split(":")) for part in text.split(","))
+    except ValueError as error:
+        raise StackError(
+            f"{text!r} does not say which part of the frames is meant.",
+            remedy="Write Y0:Y1,X0:X1 in pixels, such as 100:400,50:350.",
+        ) from error
+    return Region(y0, x0, y1, x1)
 
 
 def axis_number(axis: str, axes: str) -> int:
@@ -106,6 +162,43 @@ def _position(text: str, axes: str) -> tuple[int, int]:
             f"{text!r} does not say where an axis is held.",
             remedy="Write AXIS=INDEX, such as T=3.",
         ) from error
+
+
+def _likely(
+    seeing: Seeing, shape: tuple[int, ...], guess: AxisGuess
+) -> tuple[int | None, dict[int, int]]:
+    """Tell the video axis and where others are held, as a session says where that fits."""
+    saved = seeing.likely
+    if saved is None or saved.axis is None or seeing.axis != "auto":
+        return guess.video, {}
+    leading = {axis for axis in range(len(shape)) if axis not in (guess.y, guess.x, guess.channel)}
+    axes_fit = {saved.axis, *saved.at} == leading
+    fits = axes_fit and shape[saved.axis] == saved.book.shape[0]
+    fits = fits and all(index < shape[axis] for axis, index in saved.at.items())
+    return (saved.axis, dict(saved.at)) if fits else (guess.video, {})
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(number) for number in text.split(","))
+    except ValueError as error:
+        raise StackError(
+            f"{text!r} does not say which channels are composed.",
+            remedy="Write up to three of their numbers, such as 0,2.",
+        ) from error
+
+
+def _channel_axis(opened: OpenedStack, guess: AxisGuess) -> int:
+    """Find the axis whose channels are chosen, however many it has."""
+    if guess.channel is not None:
+        return guess.channel
+    found = opened.axes.upper().find("C")
+    if found < 0:
+        raise StackError(
+            f"The image has no channel axis: its axes are {opened.axes}.",
+            remedy="Leave the channels out, or save the image with its axes named.",
+        )
+    return found
 
 
 def _label_axes(opened: OpenedStack, video: int | None) -> str:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json as json_text
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, astuple, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import typer
@@ -38,6 +38,7 @@ class SegmentSummary:
 
     stack: str
     shape: tuple[int, int, int]
+    region: tuple[int, int, int, int] | None
     axes: str
     model: str
     device: str
@@ -84,6 +85,20 @@ def segment(
         list[str] | None,
         typer.Option(metavar="AXIS=INDEX", help="Where another axis is held; may repeat."),
     ] = None,
+    channels: Annotated[
+        str,
+        typer.Option(
+            metavar="N,N,N", help="The channels to look at, as red, green and blue: up to three."
+        ),
+    ] = "",
+    region: Annotated[
+        str,
+        typer.Option(
+            metavar="Y0:Y1,X0:X1",
+            help="Look at this part of every frame only, at its own resolution. The labels have "
+            "the size of the image.",
+        ),
+    ] = "",
     direction: Annotated[
         Direction, typer.Option(help="Which way masks travel from the prompted frames.")
     ] = Direction.BOTH,
@@ -100,15 +115,17 @@ def segment(
 ) -> None:
     """Segment every frame of a stack from prompts, and write the labels.
 
-    A session file replays as it was saved: its clicks round by round, accepted masks, contrast and
-    settings. On a stack of another size only its prompts and settings are taken.
+    A session file replays as it was saved: its clicks round by round, accepted masks, contrast,
+    channels, region and settings. On a stack of another size only its prompts and settings are
+    taken. Tables count from the corner of the image, whatever the region.
 
     Ctrl-C writes the labels of the frames that are done; the exit code is then 130.
     """
     from napari_sam2.cli.frames import open_frames
     from napari_sam2.cli.pictures import check_picture
+    from napari_sam2.cli.replay import given_prompts, replays_on, seeing_of
     from napari_sam2.cli.runs import Range, run_session
-    from napari_sam2.prompts import PromptBook, read_prompts, read_session
+    from napari_sam2.prompts import PromptBook, read_session
 
     for path in (output, overlay, session):
         if path is not None:
@@ -116,11 +133,10 @@ def segment(
     if overlay is not None:
         check_picture(overlay)
     saved = read_session(prompts) if prompts.suffix.lower() == ".json" else None
-    frames = open_frames(stack, axis=axis, at=at or (), contrast=saved.contrast if saved else ())
-    replays = saved is not None and saved.book.shape == frames.stack.shape
-    book = PromptBook(frames.stack.shape)
-    if not replays:
-        book = read_prompts(prompts, frames.stack.shape)
+    seeing = seeing_of(saved, axis=axis, at=at or (), channels=channels, region=region)
+    frames = open_frames(stack, seeing)
+    replays = replays_on(saved, frames)
+    book = PromptBook(frames.stack.shape) if replays else given_prompts(prompts, saved, frames)
 
     # torch takes seconds
     from napari_sam2.tracking import TrackingSession, TrackingSettings, load_model
@@ -130,17 +146,20 @@ def segment(
     settings = TrackingSettings() if saved is None else saved_settings(saved)
     if view is not View.AUTO:
         settings = replace(settings, view=view)
+    labels = frames.empty_labels()
+    options = {"settings": settings, "labels": frames.part(labels)}
     if replays:
-        tracking = TrackingSession.load(prompts, loaded, frames.stack, settings=settings)
+        tracking = TrackingSession.load(prompts, loaded, frames.stack, **options)
     else:
-        tracking = TrackingSession(loaded, frames.stack, settings=settings)
+        tracking = TrackingSession(loaded, frames.stack, **options)
     outcome = run_session(tracking, book, Range(direction, start, stop), title=stack.name)
-    _write(tracking, frames, output, overlay, session)
+    _write(tracking, frames, labels, output=output, overlay=overlay, session_file=session)
     if outcome.error is not None:
         raise _after_writing(outcome.error, output) from outcome.error
     summary = SegmentSummary(
         stack=str(stack),
-        shape=frames.stack.shape,
+        shape=frames.shape,
+        region=None if frames.stack.region is None else astuple(frames.stack.region),
         axes=frames.axes,
         model=loaded.name,
         device=str(loaded.device),
@@ -185,13 +204,15 @@ def _after_writing(error: Sam2Error, output: Path) -> Sam2Error:
 def _write(
     session: TrackingSession,
     frames: Frames,
+    labels: Any,
+    *,
     output: Path,
     overlay: Path | None,
     session_file: Path | None,
 ) -> None:
     from napari_sam2.labels import write_labels
 
-    write_labels(output, session.labels, axes=frames.axes, scale=frames.scale)
+    write_labels(output, labels, axes=frames.axes, scale=frames.scale)
     if overlay is not None:
         from napari_sam2.cli.pictures import write_sheet
 

@@ -3,6 +3,7 @@
 from napari_sam2.prompts.book import PromptBook
 from napari_sam2.prompts.files import read_prompts, read_session, write_prompts, write_session
 from napari_sam2.prompts.frame_prompt import FramePrompt
+from napari_sam2.prompts.moving import moved_book
 from napari_sam2.prompts.run_lengths import decode_run_lengths, encode_run_lengths
 from napari_sam2.prompts.session_file import JsonScalar, SessionFile
 from napari_sam2.prompts.session_writer import prompts_to_json
@@ -14,6 +15,7 @@ __all__ = [
     "SessionFile",
     "decode_run_lengths",
     "encode_run_lengths",
+    "moved_book",
     "prompts_to_json",
     "read_prompts",
     "read_session",

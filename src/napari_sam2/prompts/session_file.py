@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from napari_sam2.errors import PromptError
 from napari_sam2.prompts.book import PromptBook
 from napari_sam2.prompts.checks import check_finite, check_frame, check_object_id
+from napari_sam2.types import Region
 
 FORMAT = "napari-sam2 session"
 VERSION = 1
@@ -41,6 +42,8 @@ class SessionFile:
         The video axis of the image.
     at : mapping of int to int
         Where the image's other leading axes stood: axis to index.
+    region : Region, optional
+        The part of the image that its frames are: prompts and masks count from its corner.
     """
 
     book: PromptBook
@@ -50,9 +53,15 @@ class SessionFile:
     contrast: tuple[tuple[float, float], ...] = ()
     axis: int | None = None
     at: Mapping[int, int] = field(default_factory=dict)
+    region: Region | None = None
 
     def __post_init__(self) -> None:
         accepted = tuple(sorted({self._checked_pair(*pair) for pair in self.accepted}))
+        if self.region is not None and self.region.shape != self.book.shape[1:]:
+            raise PromptError(
+                f"The region is {self.region.shape} pixels, the frame {self.book.shape[1:]}.",
+                remedy="Correct one of them in the file.",
+            )
         contrast = tuple((float(low), float(high)) for low, high in self.contrast)
         for low, high in contrast:
             check_finite(low, "contrast limit")

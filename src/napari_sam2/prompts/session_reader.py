@@ -22,6 +22,7 @@ from napari_sam2.prompts.session_file import (
     JsonScalar,
     SessionFile,
 )
+from napari_sam2.types import Region
 
 _PROMPT_FIELDS = {"object", "frame", "points", "positive", "box", "mask", "rounds"}
 
@@ -57,6 +58,8 @@ def session_from_json(text: str, shape: Sequence[int] | None = None) -> SessionF
         contrast=_read_contrast(blocks.get("contrast")),
         axis=blocks["axis"].whole_number() if "axis" in blocks else None,
         at=_read_at(blocks.get("at")),
+        # Prompts for another stack are not where the region was.
+        region=_read_region(blocks.get("region")) if book.shape == made_for else None,
     )
 
 
@@ -178,6 +181,15 @@ def _read_contrast(node: JsonNode | None) -> tuple[tuple[float, float], ...]:
             raise entry.error("must be [low, high].", "Correct it in the file.")
         pairs.append((limits[0], limits[1]))
     return tuple(pairs)
+
+
+def _read_region(node: JsonNode | None) -> Region | None:
+    if node is None:
+        return None
+    corners = [corner.whole_number() for corner in node.items()]
+    if len(corners) != 4:
+        raise node.error("must be [y0, x0, y1, x1].", "Correct it in the file.")
+    return Region(*corners)
 
 
 def _read_at(node: JsonNode | None) -> dict[int, int]:

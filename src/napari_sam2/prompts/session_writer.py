@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from dataclasses import astuple
 
 from napari_sam2.prompts.book import PromptBook
 from napari_sam2.prompts.frame_prompt import FramePrompt
@@ -27,6 +28,8 @@ def session_to_json(session: SessionFile) -> str:
         blocks["axis"] = _text(session.axis)
     if session.at:
         blocks["at"] = _text({str(axis): where for axis, where in session.at.items()})
+    if session.region is not None:
+        blocks["region"] = _text(astuple(session.region))
     if session.contrast:
         blocks["contrast"] = _text(session.contrast)
     if session.settings:

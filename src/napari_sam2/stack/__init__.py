@@ -6,6 +6,7 @@ Imports numpy only; zarr and tifffile load when a file is opened.
 from __future__ import annotations
 
 from napari_sam2.stack.axes import AxisGuess, guess_axes
+from napari_sam2.stack.channel_stack import ChannelStack
 from napari_sam2.stack.contrast import Contrast
 from napari_sam2.stack.frames import FrameStack
 from napari_sam2.stack.opened import OpenedStack
@@ -13,6 +14,7 @@ from napari_sam2.stack.reading import open_stack
 
 __all__ = [
     "AxisGuess",
+    "ChannelStack",
     "Contrast",
     "FrameStack",
     "OpenedStack",

@@ -17,6 +17,7 @@ from napari_sam2.errors import StackError
 from napari_sam2.stack.arrays import ArrayLike, check_array
 from napari_sam2.stack.contrast import Contrast, as_contrasts, fixed_contrast, robust_contrast
 from napari_sam2.stack.layout import ChannelAxis, find_layout
+from napari_sam2.types import Region
 
 SAMPLED_FRAMES = 16
 """Frames that a robust contrast looks at, at most."""
@@ -41,7 +42,8 @@ class FrameStack:
         The video axis. None: a single frame. An image of just Y and X is a single frame anyway.
     channel_axis : int, "auto" or None
         The axis whose one to three channels are composed to a picture: one is grey, two are red
-        and green, three are RGB. A last axis of length 4 is RGBA; its alpha is dropped. "auto"
+        and green, three are RGB. A last axis of length 4 is RGBA; its alpha is dropped. Of a
+        longer axis, `channels` says which ones. "auto"
         takes the last axis of uint8, uint16 and float images if it has length 3 or 4 and the two
         axes before it are longer; None takes none.
     contrast : Contrast, (low, high) or a sequence of up to three of these, optional
@@ -51,6 +53,11 @@ class FrameStack:
         taken when first needed.
     at : mapping of int to int, optional
         Axes to hold at one position, and that position.
+    channels : sequence of int, optional
+        Which channels along `channel_axis` are composed, up to three, in this order; by default
+        the first three.
+    region : Region or (y0, x0, y1, x1), optional
+        The part of every frame that is read, end rows and columns excluded; frames have its size.
 
     Raises
     ------
@@ -67,11 +74,19 @@ class FrameStack:
         channel_axis: ChannelAxis = "auto",
         contrast: Contrast | Sequence[Any] | None = None,
         at: Mapping[int, int] | None = None,
+        channels: Sequence[int] | None = None,
+        region: Region | Sequence[int] | None = None,
     ) -> None:
         self._data = data
         self._dtype = check_array(data)
         self._layout = find_layout(
-            data.shape, self._dtype, axis=axis, channel_axis=channel_axis, at=at or {}
+            data.shape,
+            self._dtype,
+            axis=axis,
+            channel_axis=channel_axis,
+            at=at or {},
+            channels=channels,
+            region=region,
         )
         self._contrast: tuple[Contrast, ...] | None = None
         if contrast is not None:
@@ -118,6 +133,22 @@ class FrameStack:
     def at(self) -> Mapping[int, int]:
         """Axes that are held, and where: given ones and those held at 0."""
         return MappingProxyType(dict(self._layout.held))
+
+    @property
+    def channels(self) -> tuple[int, ...]:
+        """Channels of the data that are composed, in this order; (0,) where it has none."""
+        return self._layout.channels
+
+    @property
+    def image_shape(self) -> tuple[int, int]:
+        """Rows and columns of the data, of which a frame may be a part."""
+        return self._layout.image_shape
+
+    @property
+    def region(self) -> Region | None:
+        """The part of the image that is a frame; None where it is all of it."""
+        layout = self._layout
+        return None if layout.frame_shape == layout.image_shape else layout.region
 
     @property
     def n_channels(self) -> int:
@@ -197,7 +228,8 @@ class FrameStack:
             math.ceil(size / step) for size, step in zip(self.frame_shape, steps, strict=True)
         )
         layout = self._layout
-        sizes = {layout.y: rows, layout.x: columns, layout.channel: layout.n_channels}
+        span = max(layout.channels) - min(layout.channels) + 1
+        sizes = {layout.y: rows, layout.x: columns, layout.channel: span}
         expected = tuple(sizes[axis] for axis in layout.read_axes)
         if pixels.shape != expected or pixels.dtype.kind not in "biuf":
             raise StackError(
@@ -205,9 +237,7 @@ class FrameStack:
                 f"not as {self._dtype} of shape {expected}.",
                 remedy="Pass a numpy, dask or zarr array.",
             )
-        if layout.channel is None:
-            return pixels[..., np.newaxis]
-        return np.moveaxis(pixels, layout.read_axes.index(layout.channel), -1)
+        return layout.compose(pixels)
 
     def _blank_non_finite(
         self, pixels: NDArray[Any], picture: NDArray[np.float32], frame: int

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_sam2.errors import StackError
+from napari_sam2.stack.choices import MAX_CHANNELS, check_channels, check_region
 from napari_sam2.stack.shapes import (
     COLOUR_SIZES,
     check_shape,
     has_colour_axis,
     normalise_axis,
 )
+from napari_sam2.types import Region
 
 ChannelAxis = int | Literal["auto"] | None
 
@@ -34,8 +37,10 @@ class Layout:
         Rows and columns of a frame.
     channel : int or None
         The axis of the channels.
-    n_channels : int
-        Channels that are read, 1 to 3: all but the alpha of RGBA.
+    channels : tuple of int
+        Channels that are composed, one to three, in this order; (0,) without a channel axis.
+    region : Region
+        Rows and columns that make a frame.
     held : tuple of (int, int)
         The other axes and the position at which each is held.
     """
@@ -45,7 +50,8 @@ class Layout:
     y: int
     x: int
     channel: int | None
-    n_channels: int
+    channels: tuple[int, ...]
+    region: Region
     held: tuple[tuple[int, int], ...]
 
     @property
@@ -56,7 +62,17 @@ class Layout:
     @property
     def frame_shape(self) -> tuple[int, int]:
         """Rows and columns of a frame."""
+        return self.region.shape
+
+    @property
+    def image_shape(self) -> tuple[int, int]:
+        """Rows and columns of the array, of which a frame may be a part."""
         return self.shape[self.y], self.shape[self.x]
+
+    @property
+    def n_channels(self) -> int:
+        """Channels that are composed, 1 to 3."""
+        return len(self.channels)
 
     @property
     def is_colour(self) -> bool:
@@ -72,11 +88,19 @@ class Layout:
         if self.video is not None:
             where[self.video] = frame
         if self.channel is not None:
-            where[self.channel] = slice(0, self.n_channels)
-        for axis, step in zip((self.y, self.x), steps, strict=True):
-            if step > 1:
-                where[axis] = slice(None, None, step)
+            where[self.channel] = slice(min(self.channels), max(self.channels) + 1)
+        for axis, part, step in zip((self.y, self.x), self.region.slices, steps, strict=True):
+            where[axis] = slice(part.start, part.stop, step)
         return tuple(where)
+
+    def compose(self, pixels: NDArray[Any]) -> NDArray[Any]:
+        """Return the pixels (Y, X, channels) of what `index` has read."""
+        if self.channel is None:
+            return pixels[..., np.newaxis]
+        last = np.moveaxis(pixels, self.read_axes.index(self.channel), -1)
+        first, count = min(self.channels), last.shape[-1]
+        order = [channel - first for channel in self.channels]
+        return last if order == list(range(count)) else last[..., order]
 
     @property
     def read_axes(self) -> tuple[int, ...]:
@@ -92,6 +116,8 @@ def find_layout(
     axis: int | None,
     channel_axis: ChannelAxis,
     at: Mapping[int, int],
+    channels: Sequence[int] | None = None,
+    region: Region | Sequence[int] | None = None,
 ) -> Layout:
     """Give every axis of an array its role.
 
@@ -106,7 +132,9 @@ def find_layout(
     sizes = check_shape(shape)
     held = _held_axes(at, sizes)
     video = None if axis is None else normalise_axis(axis, len(sizes), what="video axis")
-    channel = _find_channel(sizes, dtype, channel_axis, taken={video, *held})
+    channel = _find_channel(
+        sizes, dtype, channel_axis, taken={video, *held}, chosen=channels is not None
+    )
     free = [a for a in range(len(sizes)) if a != channel and a not in held]
     if len(free) == 2 and axis == 0:
         video = None  # nobody means the default where there are just Y and X
@@ -121,7 +149,8 @@ def find_layout(
         y=y,
         x=x,
         channel=channel,
-        n_channels=_count_channels(sizes, channel),
+        channels=check_channels(channels, None if channel is None else sizes[channel]),
+        region=check_region(region, (sizes[y], sizes[x])),
         held=tuple(sorted(held.items())),
     )
 
@@ -151,6 +180,7 @@ def _find_channel(
     channel_axis: ChannelAxis,
     *,
     taken: set[int | None],
+    chosen: bool,
 ) -> int | None:
     if channel_axis is None:
         return None
@@ -160,11 +190,11 @@ def _find_channel(
         pictured = dtype in (np.uint8, np.uint16) or dtype.kind == "f"
         return last if pictured and last not in taken and has_colour_axis(sizes) else None
     channel = normalise_axis(channel_axis, len(sizes), what="channel axis")
-    if sizes[channel] > 3 and not (channel == last and sizes[channel] in COLOUR_SIZES):
+    colours = channel == last and sizes[channel] in COLOUR_SIZES
+    if sizes[channel] > MAX_CHANNELS and not (chosen or colours):
         raise StackError(
             f"Axis {channel} has {sizes[channel]} channels; a frame is composed of three at most.",
-            remedy="Pass an array of the one to three channels to look at, or hold the axis at one "
-            f"of them: channel_axis=None, at={{{channel}: 0}}.",
+            remedy="Choose the one to three channels to look at, such as channels=(0, 2).",
         )
     return channel
 
@@ -195,7 +225,3 @@ def _check_roles(
         f"{'the channel axis' if video == channel else use}.",
         remedy="Choose another axis, axis=None for a single frame, or another channel_axis.",
     )
-
-
-def _count_channels(sizes: tuple[int, ...], channel: int | None) -> int:
-    return 1 if channel is None else min(sizes[channel], 3)

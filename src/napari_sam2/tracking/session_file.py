@@ -15,6 +15,8 @@ from napari_sam2.stack import FrameStack
 from napari_sam2.tracking.object_track import ObjectTrack
 from napari_sam2.tracking.settings import TrackingSettings
 
+_CHANNELS = "channels"
+
 
 def write_session_file(
     path: str | PathLike[str],
@@ -34,18 +36,20 @@ def write_session_file(
             settings={
                 "model": model_name,
                 "channel_axis": stack.channel_axis,
+                **_chosen_channels(stack),
                 **asdict(settings),
             },
             contrast=contrast,
             axis=stack.axis,
             at=stack.at,
+            region=stack.region,
         ),
         path,
     )
 
 
 def restored_stack(saved: SessionFile, data: Any, axis: int, contrast: Any) -> FrameStack:
-    """Read `data` as the session's stack was read: its contrast, channels and held axes."""
+    """Read `data` as the session's stack was read: its contrast, channels, region, held axes."""
     channel_axis = saved.settings.get("channel_axis", "auto")
     return FrameStack(
         data,
@@ -53,7 +57,24 @@ def restored_stack(saved: SessionFile, data: Any, axis: int, contrast: Any) -> F
         channel_axis=channel_axis if isinstance(channel_axis, int) else "auto",
         contrast=contrast or saved.contrast or None,
         at=saved.at,
+        channels=saved_channels(saved),
+        region=saved.region,
     )
+
+
+def saved_channels(saved: SessionFile) -> tuple[int, ...] | None:
+    """Return which channels of the image a session was made for, where they were chosen."""
+    text = saved.settings.get(_CHANNELS)
+    numbers = str(text).split(",") if text is not None else []
+    return tuple(int(number) for number in numbers if number.strip().isdecimal()) or None
+
+
+def _chosen_channels(stack: FrameStack) -> dict[str, str]:
+    """Say which channels are composed, where these are not simply the first ones."""
+    chosen = stack.channels
+    if chosen == tuple(range(len(chosen))):
+        return {}
+    return {_CHANNELS: ",".join(map(str, chosen))}
 
 
 def with_corrections(prompts: PromptBook, tracks: Mapping[int, ObjectTrack]) -> PromptBook:
