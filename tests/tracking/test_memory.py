@@ -67,3 +67,19 @@ def test_recall_going_backward_leaves_out_pointers_of_lower_frames():
     recalled = recall(8, {0: memory(0), 10: memory(10)}, recent, memory_frames=7, max_pointers=16)
     assert recalled.distances == (2, 1)
     assert recalled.layout.slots == (6, 6, 0)
+
+
+def test_a_frame_where_the_object_was_corrected_away_is_recalled_like_one_passed():
+    recent = RecentMemory(1, spatial=3, pointers=5)
+    recent.append(memory(7))
+    recent.append(memory(9))
+    recalled = recall(
+        10, {0: memory(0)}, recent, memory_frames=4, max_pointers=6, dismissed=[memory(8)]
+    )
+    assert recalled.layout.slots == (3, 2, 1, 0)
+    assert [int(t[0, 0]) for t in recalled.spatial] == [0, 7, 8, 9]
+    assert recalled.distances == (10, 1, 2, 3)
+    assert recent.reaches(8, 10)
+    assert not recent.reaches(10, 10)
+    assert not recent.reaches(11, 10)
+    assert not recent.reaches(4, 10)

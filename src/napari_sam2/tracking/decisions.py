@@ -32,10 +32,10 @@ _LOOKS = 3  # at an object that was clicked for the first time, at most
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Start:
-    """What a round of clicks begins with: where to look, and logits to refine, if any."""
+    """What a round of clicks begins with: where to look, and logits to refine."""
 
     window: Window
-    logits: Tensor | None
+    logits: Tensor
 
 
 class Decider:
@@ -127,13 +127,17 @@ class Decider:
     ) -> _Start | None:
         """Return what the first round refines: a mask given along, or the one that was tracked."""
         mask = prompt.mask if prompt.mask is not None else current
-        if mask is not None and mask.any():
-            known = track.expected(frame, without=frame)
-            window, model = self._framing.of_mask(mask, known), self._model
-            drawn = mask_to_input(mask, window, model.image_size, model.device)
-            return _Start(window, drawn_logits(drawn))
-        seen = None if current is None else track.expected(frame)
-        return None if seen is None else _Start(self._framing.following(seen), None)
+        if mask is None:
+            return None
+        known = track.expected(frame, without=frame)
+        if mask.any():
+            window = self._framing.of_mask(mask, known)
+        elif known is not None:
+            window = self._framing.following(known)
+        else:
+            return None
+        drawn = mask_to_input(mask, window, self._model.image_size, self._model.device)
+        return _Start(window, drawn_logits(drawn))
 
     def _round(
         self,
@@ -147,9 +151,7 @@ class Decider:
             found = self._first_look(frame, prompt, context)
             return self._look(frame, prompt, found.window, None, context, rank) if rank else found
         window = self._framing.holding(start.window, prompt.points)
-        logits = start.logits
-        if logits is not None:
-            logits = seen_from(logits, start.window, window)
+        logits = seen_from(start.logits, start.window, window)
         return self._look(frame, prompt, window, logits, context, rank)
 
     def _first_look(
@@ -212,8 +214,7 @@ class Decider:
 
     def _recalling(self, track: ObjectTrack, frame: int, features: ImageFeatures) -> Tensor:
         """Condition a frame that is being corrected on the object's other decided frames."""
-        config = self._model.config
-        nothing = RecentMemory(1, spatial=config.memory_frames - 1, pointers=0)
+        nothing = RecentMemory(1, spatial=0, pointers=0)
         known = self._propagator.recall(frame, track, nothing, without=frame)
         if not known.spatial:
             return self._model.network.without_memory(features.stride16)

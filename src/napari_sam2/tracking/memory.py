@@ -61,9 +61,13 @@ class RecentMemory:
             if old.tokens is not None and self._age(old, following) > self._spatial:
                 self._frames[index] = replace(old, tokens=None)
 
-    def before(self, frame: int) -> list[tuple[int, FrameMemory]]:
-        """Return (distance, memory) of the frames passed before `frame`, farthest first."""
-        ages = ((self._age(memory, frame), memory) for memory in self._frames)
+    def before(self, frame: int, also: Iterable[FrameMemory] = ()) -> list[tuple[int, FrameMemory]]:
+        """Return (distance, memory) of the frames passed before `frame`, farthest first.
+
+        `also`: other frames, as though they had just been passed.
+        """
+        ages = [(self._age(memory, frame), memory) for memory in (*self._frames, *also)]
+        ages.sort(key=lambda each: -each[0])
         return [(age, memory) for age, memory in ages if 0 < age <= self._reach]
 
     @property
@@ -74,6 +78,10 @@ class RecentMemory:
     def leads_to(self, frame: int) -> bool:
         """Tell whether `frame` comes after the last frame remembered, and within reach."""
         return bool(self._frames) and 0 < self._age(self._frames[-1], frame) <= self._reach
+
+    def reaches(self, passed: int, frame: int) -> bool:
+        """Tell whether a frame lies behind `frame` and would still be remembered there."""
+        return 0 < (frame - passed) * self.step <= self._reach
 
     def _age(self, memory: FrameMemory, frame: int) -> int:
         return (frame - memory.frame) * self.step
@@ -134,11 +142,14 @@ def recall(
     recent: RecentMemory,
     memory_frames: int,
     max_pointers: int,
+    dismissed: Iterable[FrameMemory] = (),
 ) -> Recall:
     """Put together what one object attends to at `frame`.
 
     Conditioning frames take the last temporal slot and a recent frame at distance d slot d - 1.
-    Pointers of conditioning frames that lie ahead in the pass are left out.
+    Pointers of conditioning frames that lie ahead in the pass are left out. `dismissed`: frames
+    where the user corrected the object away; they tell that it is gone, not what it looks like,
+    and are recalled like frames just passed.
     """
     slots, spatial = [], []
     pointers: list[tuple[int, Tensor]] = []
@@ -149,7 +160,7 @@ def recall(
         distance = (frame - memory.frame) * recent.step
         if distance >= 0:
             pointers.append((distance, memory.pointer))
-    passed = recent.before(frame)
+    passed = recent.before(frame, dismissed)
     for distance, memory in passed:
         if distance < memory_frames and memory.tokens is not None:
             slots.append(distance - 1)

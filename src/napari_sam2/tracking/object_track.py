@@ -106,11 +106,22 @@ class ObjectTrack:
             seen.append((abs(latest.frame - frame), latest.sighting))
         return min(seen, key=lambda each: each[0])[1] if seen else None
 
-    def needed(self, direction: Direction, start: int, stop: int) -> NDArray[np.bool_]:
+    def sources(self) -> list[int]:
+        """Return the conditioning frames that show the object, sorted.
+
+        Where the user corrected it away says nothing of what it looks like; if that is all that
+        is known, all conditioning frames count.
+        """
+        showing = [frame for frame, each in self.conditioning.items() if not each.dismissed]
+        return sorted(showing or self.conditioning)
+
+    def needed(
+        self, direction: Direction, start: int, stop: int, nearest: bool = False
+    ) -> NDArray[np.bool_]:
         """Return which frames of start..stop - 1 are still to be tracked, shape (T,).
 
         Forward reaches from the first conditioning frame upwards, backward from the last one
-        downwards.
+        downwards. `nearest`: forward leaves out what is nearer to a source above.
         """
         needed = ~self.done
         needed[:start] = False
@@ -121,6 +132,17 @@ class ObjectTrack:
         needed[list(self.conditioning)] = False
         if direction is Direction.FORWARD:
             needed[: min(self.conditioning)] = False
+            if nearest:
+                needed &= ~self._nearer_above()
         elif direction is Direction.BACKWARD:
             needed[max(self.conditioning) :] = False
         return needed
+
+    def _nearer_above(self) -> NDArray[np.bool_]:
+        """Return which frames are nearer to the source above than to the one below, (T,)."""
+        frames, sources = np.arange(len(self.done)), np.array(self.sources())
+        above = np.searchsorted(sources, frames)
+        nearer = above < len(sources)
+        to_above = sources[np.minimum(above, len(sources) - 1)] - frames
+        to_below = frames - sources[np.maximum(above - 1, 0)]
+        return np.asarray(nearer & ((above == 0) | (to_above < to_below)))

@@ -75,3 +75,8 @@ class Conditioning:
     mask: NDArray[np.bool_]
     corrects: bool
     drawn: bool = False
+
+    @property
+    def dismissed(self) -> bool:
+        """Whether the user corrected the object away here."""
+        return self.corrects and not self.prediction.present

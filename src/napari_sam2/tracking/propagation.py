@@ -138,12 +138,15 @@ class Propagator:
     ) -> Recall:
         """Put together what an object attends to at `frame`, leaving one frame out if asked."""
         limit = self._settings.max_conditioning
-        candidates = (decided for decided in track.conditioning if decided != without)
-        chosen = nearest_conditioning(candidates, frame, limit)
+        sources = track.sources()
+        chosen = nearest_conditioning([f for f in sources if f != without], frame, limit)
         memories = {f: self._conditioning_memory(track, f) for f in chosen}
+        gone = [f for f in track.conditioning if f not in sources and recent.reaches(f, frame)]
+        dismissed = [self._conditioning_memory(track, f) for f in gone if f != without]
         while limit is not None and len(track.conditioning_memory) > limit:
             track.conditioning_memory.popitem(last=False)
-        return recall(frame, memories, recent, self._model.config.memory_frames, self._max_pointers)
+        reach = self._model.config.memory_frames
+        return recall(frame, memories, recent, reach, self._max_pointers, dismissed)
 
     def attend(self, features: ImageFeatures, recalls: Sequence[Recall]) -> Tensor:
         """Condition what is seen of N objects (a batch of N or one) on memories of one layout."""

@@ -89,10 +89,19 @@ class Schedule:
     scope : Scope
     shown : set of (frame, object id)
         Conditioning frames that were handed out already; filled as they are.
+    nearest : bool
+        A backward pass follows: forward leaves to it what is nearer to a decided frame ahead.
     """
 
-    def __init__(self, direction: Direction, scope: Scope, shown: set[tuple[int, int]]) -> None:
+    def __init__(
+        self,
+        direction: Direction,
+        scope: Scope,
+        shown: set[tuple[int, int]],
+        nearest: bool = False,
+    ) -> None:
         self.direction = direction
+        self.nearest = nearest
         self.step = 1 if direction is Direction.FORWARD else -1
         self.scope = scope
         self.shown = shown
@@ -117,23 +126,24 @@ class Schedule:
             if frame in track.conditioning:
                 if (frame, track.object_id) not in self.shown:
                     given.append(track)
-            elif track.needed(self.direction, self.scope.start, self.scope.stop)[frame]:
+            elif self._needed(track)[frame]:
                 tracked.append(track)
         return given, tracked
 
     def rest_of_run(self, track: ObjectTrack, frame: int) -> list[int]:
         """Return the frames still to be tracked from `frame` to the next conditioning frame."""
         first, last = track.neighbourhood(frame)
-        needed = track.needed(self.direction, self.scope.start, self.scope.stop)
+        needed = self._needed(track)
         ahead = range(frame + 1, last + 1) if self.step > 0 else range(first, frame)
         return [each for each in ahead if needed[each]]
+
+    def _needed(self, track: ObjectTrack) -> NDArray[np.bool_]:
+        return track.needed(self.direction, self.scope.start, self.scope.stop, self.nearest)
 
     def _wanted(self, tracks: Mapping[int, ObjectTrack]) -> NDArray[np.bool_]:
         wanted = np.zeros(self.scope.stop, dtype=bool)
         for track in self.scope.tracks(tracks):
-            wanted |= track.needed(self.direction, self.scope.start, self.scope.stop)[
-                : self.scope.stop
-            ]
+            wanted |= self._needed(track)[: self.scope.stop]
             for frame in track.conditioning:
                 in_range = self.scope.start <= frame < self.scope.stop
                 if in_range and (frame, track.object_id) not in self.shown:
@@ -170,7 +180,8 @@ def count_visits(tracks: Iterable[ObjectTrack], direction: Direction, scope: Sco
                 given[frame] = True
         left = np.ones(scope.stop, dtype=bool)
         for each, frames in planned.items():
-            needed = track.needed(each, scope.start, scope.stop)[: scope.stop] & left
+            nearest = direction is Direction.BOTH
+            needed = track.needed(each, scope.start, scope.stop, nearest)[: scope.stop] & left
             np.logical_or(frames, needed, out=frames)
             left &= ~needed
     planned[passes(direction)[0]] |= given

@@ -215,8 +215,9 @@ class TrackingSession(SessionEditing):
         """Follow objects through the stack, frame by frame.
 
         Forward reaches from an object's first prompted frame upwards, backward from its last one
-        downwards; both goes forward, then backward below the first. Frames that are up to date
-        are not computed again, so that after a correction only its surroundings are.
+        downwards. Both goes forward, then backward: every frame is reached from the nearest one
+        that the user decided. Frames that are up to date are not computed again, so that after a
+        correction only its surroundings are.
 
         Parameters
         ----------
@@ -324,7 +325,7 @@ class TrackingSession(SessionEditing):
     def _walk(self, direction: Direction, scope: Scope) -> Iterator[FrameMasks]:
         shown: set[tuple[int, int]] = set()
         for each in passes(direction):
-            schedule = Schedule(each, scope, shown)
+            schedule = Schedule(each, scope, shown, nearest=direction is Direction.BOTH)
             while not self._cancelled.is_set():
                 # The lock is not held across the yield: other threads may prompt meanwhile.
                 with self._lock:

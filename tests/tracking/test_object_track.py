@@ -1,0 +1,63 @@
+"""Which frames a pass tracks, and from where."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from napari_sam2.network import BUNDLED_CONFIG
+from napari_sam2.tracking.object_track import ObjectTrack
+from napari_sam2.tracking.prediction import Conditioning, ObjectPrediction
+from napari_sam2.tracking.window import Window
+from napari_sam2.types import Direction
+
+LENGTH = 30
+
+
+def decision(frame: int, present: bool = True, corrects: bool = True) -> Conditioning:
+    prediction = ObjectPrediction(
+        torch.zeros(2, 2), 1.0, float(present), torch.zeros(4), Window.whole((8, 8))
+    )
+    return Conditioning(frame, prediction, np.zeros((8, 8), bool), corrects)
+
+
+def track(*decisions: Conditioning) -> ObjectTrack:
+    result = ObjectTrack(1, LENGTH, BUNDLED_CONFIG)
+    for each in decisions:
+        result.condition(each)
+    return result
+
+
+def test_where_an_object_was_corrected_away_is_no_source():
+    assert track(decision(3), decision(9, present=False)).sources() == [3]
+    assert track(decision(9, present=False)).sources() == [9]
+    missed = decision(9, present=False, corrects=False)  # a first prompt that found nothing
+    assert track(decision(3), missed).sources() == [3, 9]
+
+
+@given(st.dictionaries(st.integers(0, LENGTH - 1), st.booleans(), min_size=1, max_size=6))
+@settings(max_examples=80, deadline=None)
+def test_both_passes_reach_every_frame_from_its_nearest_source(decided):
+    followed = track(*(decision(f, present) for f, present in decided.items()))
+    forward = followed.needed(Direction.FORWARD, 0, LENGTH, nearest=True)
+    backward = followed.needed(Direction.BACKWARD, 0, LENGTH) & ~forward
+    frames = np.flatnonzero(forward | backward)
+    outside = {f for f in range(LENGTH) if f not in decided} - set(frames.tolist())
+    assert not outside
+    sources = followed.sources()
+    for frame in np.flatnonzero(forward):
+        below = [frame - s for s in sources if s < frame]
+        above = [s - frame for s in sources if s > frame]
+        assert not above or min(below) <= min(above)
+    for frame in np.flatnonzero(backward):
+        below = [frame - s for s in sources if s < frame]
+        above = [s - frame for s in sources if s > frame]
+        assert not below or min(above) < min(below)
+
+
+def test_forward_alone_goes_all_the_way():
+    followed = track(decision(2), decision(20))
+    assert followed.needed(Direction.FORWARD, 0, LENGTH)[3:20].all()
+    assert followed.needed(Direction.FORWARD, 0, LENGTH, nearest=True)[3:20].sum() == 9
