@@ -8,6 +8,7 @@ import torch
 from napari_sam2.training.losses import (
     LossWeights,
     balanced_loss,
+    click_loss,
     dice_loss,
     focal_loss,
     mask_iou,
@@ -100,3 +101,14 @@ def test_absent_objects_teach_only_the_score():
     assert ious.grad is None or ious.grad.abs().max() == 0
     assert scores.grad is not None
     assert scores.grad.item() > 0
+
+
+def test_the_click_loss_looks_at_clicked_pixels_alone():
+    logits = torch.full((2, 1, 8, 8), -20.0)
+    logits[0, 0, 2, 5] = 20.0
+    points = torch.tensor([[[21.0, 9.0], [0.0, 0.0]], [[21.0, 9.0], [31.0, 31.0]]])
+    obeyed = click_loss(logits, points, torch.tensor([[1, 0], [0, 0]]), 4)
+    assert obeyed < 1e-6
+    ignored = click_loss(logits, points, torch.tensor([[0, -1], [-1, -1]]), 4)
+    assert ignored == pytest.approx(20.0, abs=1e-3)
+    assert click_loss(logits, points, torch.full((2, 2), 3), 4) == 0

@@ -84,3 +84,15 @@ def test_corrections_fall_on_errors():
         assert 10 <= y1 < 12
         assert 10 <= x1 < 12
         assert target[2, y2, x2]
+
+
+def test_corrective_clicks_prefer_the_middle_of_what_is_wrong():
+    target = torch.zeros(1, 40, 40, dtype=torch.bool)
+    target[:, :, :12] = True  # a wide miss
+    predicted = torch.zeros_like(target)
+    predicted[:, :, 39] = True  # a thin line too much
+    generator = torch.Generator().manual_seed(0)
+    clicks = [correction_points(predicted, target, generator)[0][0] for _ in range(200)]
+    columns = torch.stack(clicks)[:, 0]
+    assert (columns < 12).float().mean() > 0.95
+    assert ((columns >= 3) & (columns < 9)).sum() > (columns < 3).sum()

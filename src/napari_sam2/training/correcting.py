@@ -18,8 +18,8 @@ from napari_sam2.training.image_losses import (
     MASK_STRIDE,
     as_mask_prompt,
     chosen_mask,
+    clicked_losses,
     corrective_clicks,
-    four_mask_losses,
 )
 from napari_sam2.training.recipe import Phase
 
@@ -92,7 +92,7 @@ def correct(
         prediction = decode(
             network, features, conditioned, batch.clip_index, points, labels, batch.window, prompt
         )
-        losses.append(four_mask_losses(prediction, target, phase.losses))
+        losses.append(clicked_losses(prediction, target, phase.losses, points, labels))
         mask, choice = chosen_mask(prediction, multimask=number == 1)
         if number < rounds:
             present = prediction.object_scores.detach() > 0

@@ -10,7 +10,7 @@ from torch.nn import functional
 from napari_sam2.network import ImageFeatures, MaskPrediction, Sam2
 from napari_sam2.training.batches import ClipBatch
 from napari_sam2.training.decoding import decode
-from napari_sam2.training.losses import LossWeights, mask_iou, prediction_losses
+from napari_sam2.training.losses import LossWeights, click_loss, mask_iou, prediction_losses
 from napari_sam2.training.prompts import correction_points
 from napari_sam2.training.recipe import Phase
 
@@ -77,6 +77,21 @@ def four_mask_losses(
         replace(weights, object_score=0.0),
     )
     return single.total + several.total
+
+
+def clicked_losses(
+    prediction: MaskPrediction,
+    target: torch.Tensor,
+    weights: LossWeights,
+    points: torch.Tensor,
+    labels: torch.Tensor,
+) -> torch.Tensor:
+    """Teach all masks as `four_mask_losses` does, and that clicks (N, P, 2) are obeyed."""
+    total = four_mask_losses(prediction, target, weights)
+    if weights.clicks > 0:
+        clicks = click_loss(prediction.masks, points, labels, MASK_STRIDE)
+        total = total + weights.clicks * clicks
+    return total
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -165,13 +180,13 @@ def prompted_losses(
     target = coarse_masks(batch.masks(0))
     arguments = (network, features, conditioned, batch.clip_index)
     prediction = decode(*arguments, points, labels, batch.window)
-    total = four_mask_losses(prediction, target, phase.losses)
+    total = clicked_losses(prediction, target, phase.losses, points, labels)
     mask, choice = chosen_mask(prediction, multimask=not use_boxes)
     iou = float(mask_iou(mask.detach(), target).mean())
     for _ in range(rounds):
         click, kind = corrective_clicks(mask.detach() > 0, target, generator)
         points, labels = torch.cat([points, click], dim=1), torch.cat([labels, kind], dim=1)
         prediction = decode(*arguments, points, labels, batch.window, as_mask_prompt(mask))
-        total = total + four_mask_losses(prediction, target, phase.losses)
+        total = total + clicked_losses(prediction, target, phase.losses, points, labels)
         mask, choice = chosen_mask(prediction, multimask=False)
     return StepLosses(total / (1 + rounds), iou), Prompted(prediction, mask, choice)

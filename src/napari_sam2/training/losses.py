@@ -19,6 +19,8 @@ class LossWeights:
     balanced : float
         Weight of cross-entropy averaged over object and background apart. Focal loss alone first
         learns that small objects are nowhere and stays there for long; this one does not.
+    clicks : float
+        Weight of cross-entropy at the clicked pixels alone: a click is law.
     others : float
         Share of the mask loss given to all masks alike, not to the best of their object: early
         on it keeps all of them learning.
@@ -29,6 +31,7 @@ class LossWeights:
     iou: float = 1.0
     object_score: float = 1.0
     balanced: float = 0.0
+    clicks: float = 0.0
     others: float = 0.0
 
 
@@ -72,6 +75,38 @@ def dice_loss(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     overlap = (probability * target).sum(dim=(-2, -1))
     total = probability.sum(dim=(-2, -1)) + target.sum(dim=(-2, -1))
     return 1.0 - (2.0 * overlap + 1.0) / (total + 1.0)
+
+
+def click_loss(
+    logits: torch.Tensor, points: torch.Tensor, labels: torch.Tensor, stride: int
+) -> torch.Tensor:
+    """Cross-entropy of masks at the clicked pixels.
+
+    Parameters
+    ----------
+    logits : float tensor, shape (N, M, Y, X)
+    points : float tensor, shape (N, P, 2)
+        x, y in pixels of the window.
+    labels : int64 tensor, shape (N, P)
+        1 object, 0 background; any other is no click.
+    stride : int
+        Pixels of the window per pixel of the masks.
+
+    Returns
+    -------
+    scalar tensor
+        Mean over clicks and masks; 0 without any click.
+    """
+    n, m, height, width = logits.shape
+    limits = points.new_tensor([width - 1, height - 1])
+    x, y = ((points + 0.5) / stride).floor().clamp(min=0.0).minimum(limits).long().unbind(-1)
+    at_clicks = logits.flatten(2).gather(2, (y * width + x)[:, None].expand(n, m, -1)).float()
+    clicked = (labels == 0) | (labels == 1)
+    if not clicked.any():
+        return at_clicks.new_zeros(())
+    wanted = labels.clamp(0, 1).to(at_clicks.dtype)[:, None].expand_as(at_clicks)
+    loss = functional.binary_cross_entropy_with_logits(at_clicks, wanted, reduction="none")
+    return loss.mean(dim=1)[clicked].mean()
 
 
 def mask_iou(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:

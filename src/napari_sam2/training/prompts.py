@@ -8,6 +8,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy import ndimage
+from torch.nn import functional
+
+_AROUND = 7  # pixels of the decoder's masks
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -111,7 +114,10 @@ def first_prompts(
 def correction_points(
     predicted: torch.Tensor, target: torch.Tensor, generator: torch.Generator | None = None
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """One corrective click per object, drawn uniformly from the pixels that are wrong.
+    """One corrective click per object, on a pixel that is wrong.
+
+    People click into the middle of what is wrong, not on a border that is one pixel off: pixels
+    count by the square of how much is wrong around them.
 
     Parameters
     ----------
@@ -128,11 +134,13 @@ def correction_points(
     n, _, width = target.shape
     wrong = predicted ^ target
     flat_target = target.flatten(1)
-    weights = wrong.flatten(1).to(torch.float32)
+    around = functional.avg_pool2d(
+        wrong[:, None].to(torch.float32), _AROUND, stride=1, padding=_AROUND // 2
+    )[:, 0]
+    weights = (wrong * around**2).flatten(1)
     weights = torch.where(weights.sum(1, keepdim=True) > 0, weights, flat_target.to(torch.float32))
     weights = torch.where(weights.sum(1, keepdim=True) > 0, weights, torch.ones_like(weights))
-    keys = torch.rand(weights.shape, generator=generator, device=weights.device) * weights
-    chosen = keys.argmax(1)
+    chosen = torch.multinomial(weights, 1, generator=generator)[:, 0]
     labels = flat_target[torch.arange(n, device=chosen.device), chosen].to(torch.int64)
     points = torch.stack([chosen % width, chosen // width], dim=1).to(torch.float32)
     return points, labels
