@@ -13,7 +13,6 @@ from scipy import ndimage
 from napari_sam2.errors import PromptError
 from napari_sam2.labels import LabelsVolume
 from napari_sam2.prompts import PromptBook
-from napari_sam2.stack import FrameStack
 from napari_sam2.types import Direction, FrameMasks
 from napari_sam2.widgets.spec import SessionSpec
 
@@ -56,13 +55,7 @@ class BlobSession:
 
     def __init__(self, script: Script, spec: SessionSpec) -> None:
         self._script = script
-        self._stack = FrameStack(
-            spec.data,
-            spec.axis,
-            channel_axis=spec.channel_axis,
-            contrast=spec.contrast,
-            at=dict(spec.at),
-        )
+        self._stack = spec.stack()
         self._volume = LabelsVolume(self._stack.shape, array=spec.labels)
         self.prompts = PromptBook(self._stack.shape)
         self._accepted: set[tuple[int, int]] = set()

@@ -42,7 +42,7 @@ def test_start_makes_layers_over_the_image_and_opens_the_session(
     assert panel.viewer.layers.selection.active is points
     assert points.mode == "add"
     assert len(script.opened) == 1
-    assert script.opened[0].contrast == (0, 1000)
+    assert script.opened[0].sight.contrast == ((0, 1000),)
     assert "Click" in panel.hint.text()
 
 
@@ -286,10 +286,10 @@ def test_contrast_is_fixed_until_the_restart(started, settled, script, mouse):
     started.viewer.layers[0].contrast_limits = (0, 500)
     mouse(started.viewer, started.coordinator.workspace.points, [(0, 8, 8)])
     settled(started)
-    assert {spec.contrast for spec in script.opened} == {(0, 1000)}
+    assert {spec.sight.contrast for spec in script.opened} == {((0, 1000),)}
     started.start.click()
     settled(started)
-    assert script.opened[-1].contrast == (0, 500)
+    assert script.opened[-1].sight.contrast == ((0, 500),)
     assert len(started.viewer.layers) == 4, "the layers are taken up again"
     assert area(started, 1) == 100
 
@@ -371,7 +371,8 @@ def test_rgb_stack(make_panel, blobs, settled, script, mouse):
     mouse(viewer, panel.coordinator.workspace.points, [(0, 8, 8)])
     settled(panel)
     assert area(panel, 1) == 100
-    assert (script.opened[0].channel_axis, script.opened[0].contrast) == (3, None)
+    sight = script.opened[0].sight
+    assert (sight.channel_axis, sight.contrast) == (3, None)
 
 
 def test_another_axis_begins_again(started, settled, script, blobs):

@@ -22,6 +22,7 @@ from napari_sam2.widgets.messages import (
     RunRequest,
     RunStarted,
 )
+from napari_sam2.widgets.sight import Sight
 from napari_sam2.widgets.spec import PlacedPrompt, RunPlan, SessionSpec, Wanted
 from napari_sam2.widgets.worker import THREAD_NAME
 
@@ -31,7 +32,8 @@ def spec(blobs):
     def make(key="a") -> SessionSpec:
         image = blobs()
         labels = np.zeros(image.shape, np.uint16)
-        return SessionSpec(key, image, 0, (), None, (0.0, 1000.0), labels, "bundled", "cpu")
+        sight = Sight((image,), image, None, ((0.0, 1000.0),), None)
+        return SessionSpec(key, sight, 0, (), labels, "bundled", "cpu")
 
     return make
 

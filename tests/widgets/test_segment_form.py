@@ -73,6 +73,14 @@ def test_the_button_segments_in_another_thread_and_adds_the_layer(form, viewer, 
     assert form.cancel_button.native.isHidden()
 
 
+def test_a_call_may_name_a_part(form, viewer, qtbot):
+    form(region=(0, 0, 12, 50))
+    qtbot.waitUntil(lambda: not form.busy, timeout=20_000)
+    (layer,) = labels(viewer)
+    assert set(np.unique(layer.data)) == {0, 1}
+    assert not layer.data[:, 12:].any()
+
+
 def test_the_layer_is_handed_out(form, viewer, qtbot):
     given = []
     form.called.connect(given.append)

@@ -119,6 +119,35 @@ def test_a_single_image_and_colours(doubled, blobs):
     assert (layer.data == 1).sum() == 100
 
 
+def test_a_part_and_channels(doubled, blobs, script):
+    image = Image(blobs(), contrast_limits=(0, 1000), scale=(3, 2, 2), translate=(0, 5, 5))
+    other = Image(blobs(), contrast_limits=(0, 900), scale=(3, 2, 2), translate=(0, 5, 5))
+    points = Points([image.data_to_world((0, y, x)) for y, x in [(8, 12), (25, 30)]])
+    given = np.zeros((6, 40, 50), int)
+    given[1, 5:15, 6:16] = 7
+    labels = Labels(given, scale=(3, 2, 2), translate=(0, 5, 5))
+    layer = doubled(image, points, labels=labels, channels=[other], region=(3, 4, 20, 40))
+    assert layer.data.shape == (6, 40, 50)
+    assert [t[1:4] for t in script.told if t[0] == "points"] == [(8, 0, ((5.0, 8.0),))]
+    assert [t for t in script.told if t[0] == "mask"] == [("mask", 7, 1, 100)]
+    sight = script.opened[0].sight
+    assert sight.contrast == ((0, 1000), (0, 900))
+    assert script.opened[0].stack().shape == (6, 17, 36)
+    assert (layer.data[5] == 8).sum() == 100
+    assert not layer.data[:, 20:].any()
+
+
+@pytest.mark.parametrize("region", [(0, 0, 41, 50), (5, 5, 5, 9), "all"])
+def test_impossible_region(doubled, image, region):
+    with pytest.raises(StackError, match="region"):
+        doubled(image, Points([(0, 8, 8)]), region=region)
+
+
+def test_channels_that_lie_elsewhere_are_refused(doubled, image, blobs):
+    with pytest.raises(StackError, match="cannot be another channel"):
+        doubled(image, Points([(0, 8, 8)]), channels=[Image(blobs(), name="elsewhere")])
+
+
 def test_many_ids_get_a_wider_dtype(doubled, blobs):
     plane = np.zeros((40, 50), np.int64)
     plane[5:15, 5:15] = 70_000

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from napari_sam2.stack.axes import AxisGuess, guess_axes
 from napari_sam2.stack.channel_stack import ChannelStack
+from napari_sam2.stack.choices import check_region
 from napari_sam2.stack.contrast import Contrast
 from napari_sam2.stack.frames import FrameStack
 from napari_sam2.stack.opened import OpenedStack
@@ -18,6 +19,7 @@ __all__ = [
     "Contrast",
     "FrameStack",
     "OpenedStack",
+    "check_region",
     "guess_axes",
     "open_stack",
 ]

@@ -26,7 +26,8 @@ class Brush(QObject):
 
     The painted object, and one that lost pixels to the eraser, are from then on what is drawn:
     their points and shapes in that frame are used up. An object that is erased wholly is
-    accepted as absent from that frame.
+    accepted as absent from that frame. Strokes beyond the part that is worked in stay as they are,
+    and are no prompts.
 
     Parameters
     ----------
@@ -58,11 +59,13 @@ class Brush(QObject):
         masks: dict[Spot, FramePrompt | None] = {}
         erased: set[Spot] = set()
         followed = self._followed(workspace)
-        for row, change in stroke_changes(labels, event.value).items():
+        region = workspace.sight.region
+        for row, change in stroke_changes(labels, event.value, region).items():
             place, frame = workspace.placed(row)
+            plane = labels[row] if region is None else labels[row][region.slices]
             strokes[place].append(replace(change, frame=frame))
             for number in sorted(self._concerned(change, place)):
-                mask = np.asarray(labels[row] == number)
+                mask = np.asarray(plane == number)
                 spot = place, number, frame
                 masks[spot] = FramePrompt(mask=mask) if mask.any() else None
                 if masks[spot] is None and (place, number) in followed:

@@ -107,11 +107,12 @@ class Coordinator(QObject):
             return
         changed = self.dialogue.soon.start
         try:
-            workspace = Workspace(self._viewer, image, self._images.axis, changed)
+            sight = self._images.sights.sight()
+            workspace = Workspace(self._viewer, image, self._images.axis, changed, sight)
         except Sam2Error as error:
             show_problem(error)
             return
-        self._images.pinned = True
+        self._images.pin(workspace.sight)
         self.dialogue.open(workspace)
         self._desks.attach(workspace)
         self._views.run.show_frames(workspace.n_frames)
@@ -276,5 +277,5 @@ class Coordinator(QObject):
             workspace.release()
             self._engine.forget_session()
         self.dialogue.close()
-        self._images.pinned = False
+        self._images.unpin()
         self._runs.outcomes.clear()

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_sam2.types import Region
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -72,7 +74,10 @@ def slider_indices(image: Image, point: Sequence[float]) -> tuple[int, ...] | No
 
 
 def stack_view(
-    labels: NDArray[Any], axis: int | None, at: Sequence[tuple[int, int]]
+    labels: NDArray[Any],
+    axis: int | None,
+    at: Sequence[tuple[int, int]],
+    region: Region | None = None,
 ) -> NDArray[Any]:
     """View one (T, Y, X) stack of an nD label array.
 
@@ -84,9 +89,10 @@ def stack_view(
         Video axis; None for a single (Y, X) image.
     at : sequence of (int, int)
         Axis and index for every leading axis but the video axis.
+    region : Region, optional
+        Only these rows and columns.
     """
-    if axis is None:
-        return labels[np.newaxis]
     fixed = dict(at)
     index = tuple(fixed.get(i, slice(None)) for i in range(labels.ndim))
-    return labels[index]
+    stack = labels[np.newaxis] if axis is None else labels[index]
+    return stack if region is None else stack[:, *region.slices]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
 
 from napari_sam2.errors import Sam2Error
+from napari_sam2.widgets.geometry import slider_indices
 from napari_sam2.widgets.image_choice import (
     guess_video_axis,
     image_layers,
@@ -14,11 +15,15 @@ from napari_sam2.widgets.image_choice import (
     video_axes,
 )
 from napari_sam2.widgets.notices import show_problem
+from napari_sam2.widgets.places import placed
+from napari_sam2.widgets.preview import Glance, Preview
+from napari_sam2.widgets.sight_picker import SightPicker
 
 if TYPE_CHECKING:
     from napari import Viewer
     from napari.layers import Image
 
+    from napari_sam2.widgets.sight import Sight
     from napari_sam2.widgets.stack_box import StackBox
 
 
@@ -29,6 +34,17 @@ class ImagePicker(QObject):
     -------
     changed()
         Image or axis are others than before.
+
+    Attributes
+    ----------
+    image : Image or None
+    axis : int or None
+    pinned : bool
+        Work on the image has begun: another one is not chosen by itself.
+    seen : Sight or None
+        What is seen of it since then.
+    sights : SightPicker
+        What would be seen of it from now on.
     """
 
     changed = Signal()
@@ -39,6 +55,11 @@ class ImagePicker(QObject):
         self.image: Image | None = None
         self.axis: int | None = None
         self.pinned = False
+        self.seen: Sight | None = None
+        self.sights = SightPicker(viewer, box.sight)
+        self._preview = Preview(box.sight, self._glance)
+        self.sights.changed.connect(self._preview.soon)
+        viewer.dims.events.point.connect(self._preview.soon)
         box.image_requested.connect(self._choose)
         box.axis_requested.connect(self._choose_axis)
         events = viewer.layers.events
@@ -51,6 +72,18 @@ class ImagePicker(QObject):
         events = self._viewer.layers.events
         for emitter in (events.inserted, events.removed, events.reordered, events.renamed):
             emitter.disconnect(self._list_changed)
+        self._viewer.dims.events.point.disconnect(self._preview.soon)
+        self.sights.close()
+        self._preview.close()
+
+    def pin(self, sight: Sight) -> None:
+        """Note that work on the image has begun, and what is seen of it."""
+        self.pinned, self.seen = True, sight
+        self._preview.soon()
+
+    def unpin(self) -> None:
+        """Note that it is over."""
+        self.pinned, self.seen = False, None
 
     def _list_changed(self, event: object = None) -> None:
         current = self.image
@@ -66,14 +99,18 @@ class ImagePicker(QObject):
     def _choose_axis(self, axis: int) -> None:
         if axis != self.axis:
             self.axis = axis
+            self._preview.soon()
             self.changed.emit()
 
     def _show(self, image: Image | None) -> None:
         names = [(layer.name, layer) for layer in image_layers(self._viewer)]
         self._box.show_images(names, image)
         if image is self.image:
+            self.sights.show_image(image)
             return
         self.image, self.axis = image, None
+        self.sights.show_image(image)
+        self._preview.soon()
         if image is not None:
             try:
                 self.axis = guess_video_axis(image)
@@ -81,3 +118,12 @@ class ImagePicker(QObject):
                 show_problem(error)
         self._box.show_axes(video_axes(image) if image is not None else [], self.axis)
         self.changed.emit()
+
+    def _glance(self) -> Glance | None:
+        """Say what the preview shows: the frame in view, as it would be seen from now on."""
+        image, sight = self.image, self.sights.sight()
+        indices = None if image is None else slider_indices(image, self._viewer.dims.point)
+        if sight is None or indices is None:
+            return None
+        later = self.seen is not None and not self.seen.same_as(sight)
+        return Glance(sight, self.axis, *placed(indices, self.axis), later)

@@ -41,6 +41,8 @@ def label_prompts(
     if workspace.axis is not None:
         index[workspace.axis] = frame
     plane = Underlay.of(workspace.image, layer).plane(index)
+    if workspace.sight.region is not None:
+        plane = plane[workspace.sight.region.slices]
     ids = np.unique(plane[plane > 0]).tolist()
     free = max([*taken, *ids], default=0) + 1
     found: dict[Spot, FramePrompt] = {}

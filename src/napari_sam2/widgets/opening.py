@@ -90,18 +90,10 @@ class RealSessions:
         """Open the session of `spec`, loading its model if it is not the last one."""
         tell("Loading the model…")
         model = self._load(spec.model, spec.device)
-        from napari_sam2.stack import FrameStack
         from napari_sam2.tracking import TrackingSession
 
         tell("Reading the stack…")
-        stack = FrameStack(
-            spec.data,
-            spec.axis,
-            channel_axis=spec.channel_axis,
-            contrast=spec.contrast,
-            at=dict(spec.at),
-        )
-        return TrackingSession(model, stack, labels=spec.labels)
+        return TrackingSession(model, spec.stack(), labels=spec.labels)
 
     def _load(self, name: str, device: str) -> Model:
         try:

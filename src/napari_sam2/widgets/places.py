@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from napari_sam2.prompts import FramePrompt
 
 OBJECT = "object"
@@ -18,3 +20,17 @@ Spot = tuple[Place, int, int]
 
 Drawn = dict[Spot, FramePrompt]
 """Masks that were painted, or taken from another Labels layer."""
+
+
+def placed(indices: Iterable[int], axis: int | None) -> tuple[Place, int]:
+    """Tell stack and frame from the indices of all axes but the last two.
+
+    Parameters
+    ----------
+    indices : iterable of int
+    axis : int or None
+        The video axis; None where there is none.
+    """
+    where = [int(index) for index in indices]
+    others = tuple((i, index) for i, index in enumerate(where) if i != axis)
+    return others, 0 if axis is None else where[axis]

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_sam2.prompts import FramePrompt
+from napari_sam2.types import Region
 from napari_sam2.widgets.geometry import same_place, spatial_shape
-from napari_sam2.widgets.places import OBJECT, POSITIVE, Place, Spot
+from napari_sam2.widgets.places import OBJECT, POSITIVE, Place, Spot, placed
 from napari_sam2.widgets.shape_reading import AREAS, LINES, along, enclosed
 from napari_sam2.widgets.spec import PlacedPrompt, Prompts
 
@@ -78,8 +79,12 @@ class _Gathered:
 class _Collector:
     """Gathers prompts per place, frame and object."""
 
-    def __init__(self, image: Image, axis: int | None) -> None:
-        self._shape = spatial_shape(image)
+    def __init__(self, image: Image, axis: int | None, region: Region | None) -> None:
+        self._leading = spatial_shape(image)[:-2]
+        rows, columns = spatial_shape(image)[-2:]
+        region = region or Region(0, 0, rows, columns)
+        self._size = region.shape
+        self._corner = np.array([region.y0, region.x0], float)
         self._axis = axis
         self._found: defaultdict[Place, defaultdict[tuple[int, int], _Gathered]]
         self._found = defaultdict(lambda: defaultdict(_Gathered))
@@ -88,10 +93,9 @@ class _Collector:
     def where(self, position: NDArray[np.float64]) -> tuple[Place, int] | None:
         """Find the stack and the frame of a position in the image's data; None if outside."""
         indices = np.rint(position[:-2]).astype(int)
-        if np.any(indices < 0) or np.any(indices >= self._shape[:-2]):
+        if np.any(indices < 0) or np.any(indices >= self._leading):
             return None
-        others = tuple((i, int(n)) for i, n in enumerate(indices) if i != self._axis)
-        return others, 0 if self._axis is None else int(indices[self._axis])
+        return placed(indices, self._axis)
 
     def add_painted(self, spot: Spot, painted: FramePrompt) -> None:
         """Take a painted mask in."""
@@ -100,7 +104,7 @@ class _Collector:
 
     def add_point(self, position: NDArray[np.float64], object_id: int, positive: bool) -> None:
         """Take a click in, unless it lies outside the image."""
-        yx, size = position[-2:], np.asarray(self._shape[-2:])
+        yx, size = position[-2:] - self._corner, np.asarray(self._size)
         inside = np.all(yx >= -_HALF_PIXEL) and np.all(yx <= size - _HALF_PIXEL)
         where = self.where(position)
         if where is None or not inside or object_id < 1:
@@ -120,7 +124,7 @@ class _Collector:
             self.ignored += 1
             return
         key = object_id, where[1]
-        flat, size = vertices[:, -2:], (self._shape[-2], self._shape[-1])
+        flat, size = vertices[:, -2:] - self._corner, self._size
         if kind in AREAS:
             taken = self._add_area(self._found[where[0]], key, enclosed(kind, flat, size), positive)
         elif kind in LINES:
@@ -155,7 +159,7 @@ class _Collector:
         key: tuple[int, int],
         corners: NDArray[np.float64],
     ) -> bool:
-        last = np.asarray(self._shape[-2:]) - 1
+        last = np.asarray(self._size) - 1
         y0, x0 = np.clip(corners.min(axis=0), 0, last)
         y1, x1 = np.clip(corners.max(axis=0), 0, last)
         if y1 - y0 < 1 or x1 - x0 < 1:
@@ -171,9 +175,9 @@ class _Collector:
                 (object_id, frame, gathered.prompt())
                 for (object_id, frame), gathered in sorted(found.items(), key=lambda row: row[0])
             )
-            placed = tuple(PlacedPrompt(i, f, prompt) for i, f, prompt in prompts if prompt)
-            if placed:
-                by_place[place] = placed
+            known = tuple(PlacedPrompt(i, f, prompt) for i, f, prompt in prompts if prompt)
+            if known:
+                by_place[place] = known
         return StackPrompts(by_place, self.ignored)
 
 
@@ -183,6 +187,7 @@ def read_prompts(
     points: Points,
     shapes: Shapes,
     painted: Mapping[Spot, FramePrompt] | None = None,
+    region: Region | None = None,
 ) -> StackPrompts:
     """Read all prompts of an image.
 
@@ -198,9 +203,11 @@ def read_prompts(
         With the same columns. Rectangles are boxes, the last one of an object in a frame
         counts; polygons and ellipses are masks, or cut from masks; paths and lines are points.
     painted : mapping, optional
-        Masks by place, object and frame.
+        Masks by place, object and frame, in pixels of the region.
+    region : Region, optional
+        The part of the frames that counts: prompts are in its pixels, and none lie outside.
     """
-    collector = _Collector(image, axis)
+    collector = _Collector(image, axis, region)
     for spot, mask in (painted or {}).items():
         collector.add_painted(spot, mask)
     if len(points.data):

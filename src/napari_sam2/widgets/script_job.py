@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,13 +12,15 @@ from numpy.typing import NDArray
 
 from napari_sam2.errors import LabelsError, PromptError, StackError
 from napari_sam2.prompts import FramePrompt
-from napari_sam2.types import Direction
-from napari_sam2.widgets.geometry import full_resolution, spatial_shape, stack_view
+from napari_sam2.stack import check_region
+from napari_sam2.types import Direction, Region
+from napari_sam2.widgets.geometry import spatial_shape, stack_view
 from napari_sam2.widgets.image_choice import guess_video_axis
 from napari_sam2.widgets.layers import placement
 from napari_sam2.widgets.loose_marks import LooseMarks, is_numbered
 from napari_sam2.widgets.places import OBJECT, POSITIVE, Place
 from napari_sam2.widgets.prompt_reading import StackPrompts, read_prompts
+from napari_sam2.widgets.sight import Sight, look, may_join
 from napari_sam2.widgets.spec import PlacedPrompt, Prompts, SessionSpec
 from napari_sam2.widgets.underlay import Underlay
 
@@ -35,16 +37,12 @@ class ScriptJob:
 
     Attributes
     ----------
-    data : array-like
-        Pixels of the image.
+    sight : Sight
+        What is seen of the image.
     shape : tuple of int
         Of its labels.
     axis : int or None
         Video axis; None for a single (Y, X) image.
-    channel_axis : int or None
-        Colours of an RGB image.
-    contrast : (float, float) or None
-        Of the layer.
     numbered, loose : StackPrompts
         Prompts whose objects have ids, and prompts whose objects get new ones.
     underlay : Underlay or None
@@ -55,11 +53,9 @@ class ScriptJob:
         Arguments that lay a Labels layer over the image.
     """
 
-    data: Any
+    sight: Sight
     shape: tuple[int, ...]
     axis: int | None
-    channel_axis: int | None
-    contrast: tuple[float, float] | None
     numbered: StackPrompts
     loose: StackPrompts
     underlay: Underlay | None
@@ -79,7 +75,7 @@ class ScriptJob:
         spots: Spots = defaultdict(dict)
         _add(spots, self.numbered, 0)
         for place, frame, index in self._frames():
-            _add_labels(spots, place, frame, self.underlay, index)
+            _add_labels(spots, place, frame, self.underlay, index, self.sight.region)
         highest = max((number for found in spots.values() for number, _ in found), default=0)
         _add(spots, self.loose, highest)
         if not any(spots.values()):
@@ -107,12 +103,10 @@ class ScriptJob:
         """Describe the session of one stack of the image."""
         return SessionSpec(
             key=(self.axis, place),
-            data=self.data,
+            sight=self.sight,
             axis=self.axis,
             at=place,
-            channel_axis=self.channel_axis,
-            contrast=self.contrast,
-            labels=stack_view(labels, self.axis, place),
+            labels=stack_view(labels, self.axis, place, self.sight.region),
             model=self.model,
             device=self.device,
         )
@@ -139,6 +133,8 @@ def read_job(
     device: str,
     axis: int | None,
     direction: Direction | str,
+    channels: Sequence[Image] = (),
+    region: Sequence[int] | None = None,
 ) -> ScriptJob:
     """Read layers; see `segment_stack` for what they mean. Main thread only.
 
@@ -149,14 +145,12 @@ def read_job(
     """
     shape = spatial_shape(image)
     axis = guess_video_axis(image) if axis is None else _checked_axis(axis, shape)
-    numbered, loose = _read_marks(image, axis, points, shapes)
-    low, high = (0.0, 1.0) if image.rgb else image.contrast_limits
+    part = None if region is None else check_region(region, (shape[-2], shape[-1]))
+    numbered, loose = _read_marks(image, axis, points, shapes, part)
     return ScriptJob(
-        data=full_resolution(image),
+        sight=look(image, _checked_channels(image, channels), part),
         shape=shape,
         axis=axis,
-        channel_axis=image.ndim if image.rgb else None,
-        contrast=None if image.rgb else (float(low), float(high)),
         numbered=numbered,
         loose=loose,
         underlay=None if labels is None else Underlay.of(image, labels),
@@ -178,8 +172,22 @@ def _checked_axis(axis: int, shape: tuple[int, ...]) -> int:
     return axis
 
 
+def _checked_channels(image: Image, channels: Sequence[Image]) -> Sequence[Image]:
+    misfits = [layer.name for layer in channels if not may_join(image, layer)]
+    if misfits:
+        raise StackError(
+            f"{misfits[0]} cannot be another channel of {image.name}.",
+            remedy="Choose grey images of the same size, scale and position.",
+        )
+    return channels
+
+
 def _read_marks(
-    image: Image, axis: int | None, points: Points | None, shapes: Shapes | None
+    image: Image,
+    axis: int | None,
+    points: Points | None,
+    shapes: Shapes | None,
+    region: Region | None,
 ) -> tuple[StackPrompts, StackPrompts]:
     """Read the marks whose objects have ids, and the marks that are each an object."""
     layers = [layer for layer in (points, shapes) if layer is not None and len(layer.data)]
@@ -192,9 +200,8 @@ def _read_marks(
                 chosen[layer is points] = LooseMarks.of(image, layer, first)
                 first += len(layer.data)
         nothing: Any = _Nothing()
-        found.append(
-            read_prompts(image, axis, chosen.get(True, nothing), chosen.get(False, nothing))
-        )
+        marks = chosen.get(True, nothing), chosen.get(False, nothing)
+        found.append(read_prompts(image, axis, *marks, region=region))
     return found[0], found[1]
 
 
@@ -217,12 +224,18 @@ def _add(spots: Spots, prompts: StackPrompts, shift: int) -> None:
 
 
 def _add_labels(
-    spots: Spots, place: Place, frame: int, underlay: Underlay | None, index: tuple[int, ...]
+    spots: Spots,
+    place: Place,
+    frame: int,
+    underlay: Underlay | None,
+    index: tuple[int, ...],
+    region: Region | None,
 ) -> None:
     """Make a mask prompt of every object in a frame; marks of the same object refine it."""
     if underlay is None:
         return
     plane = underlay.plane(index)
+    plane = plane if region is None else plane[region.slices]
     for number in np.unique(plane[plane > 0]).tolist():
         marked = spots[place].get((int(number), frame), FramePrompt(mask=plane == number))
         spots[place][int(number), frame] = replace(marked, mask=plane == number)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from magicgui.widgets import FunctionGui, ProgressBar, PushButton
+from magicgui.widgets import FunctionGui, LiteralEvalLineEdit, ProgressBar, PushButton
 from napari.layers import Labels
 from qtpy.QtCore import QCoreApplication, QEvent, QObject, Qt
 
@@ -66,6 +66,9 @@ class SegmentForm(FunctionGui):
                 "device": {"choices": lambda _: offers.devices, "value": defaults.device},
                 "axis": {"label": "video axis", "choices": lambda _: offers.axes},
                 "direction": {"choices": _DIRECTIONS},
+                # For calls only: lists of layers and numbers make no calm fields.
+                "channels": {"widget_type": LiteralEvalLineEdit, "bind": (), "visible": False},
+                "region": {"widget_type": LiteralEvalLineEdit, "bind": None, "visible": False},
             },
         )
         self._offers = offers

@@ -2,6 +2,7 @@
 
 # No postponed annotations here: magicgui reads them as they are.
 import warnings
+from collections.abc import Sequence
 
 from napari.layers import Image, Labels, Points, Shapes
 from tqdm.auto import tqdm
@@ -24,6 +25,8 @@ def segment_stack(
     device: str = "auto",
     axis: int | None = None,
     direction: Direction = Direction.BOTH,
+    channels: Sequence[Image] = (),
+    region: tuple[int, int, int, int] | None = None,
 ) -> Labels:
     """Segment objects in a frame and follow them through the stack.
 
@@ -53,6 +56,11 @@ def segment_stack(
         the stack at each of their positions with prompts is segmented for itself.
     direction : Direction or str
         "both", "forward" or "backward".
+    channels : sequence of Image, optional
+        Up to two further channels, each in its own contrast: layers of the same size and place.
+    region : (y0, x0, y1, x1), optional
+        Look at these rows and columns only, ends excluded, at their own resolution; the labels
+        have the size of the image all the same.
 
     Returns
     -------
@@ -65,7 +73,16 @@ def segment_stack(
         The layers do not fit, there is no prompt in the image, or it cannot be segmented.
     """
     job = read_job(
-        image, points, shapes, labels, model=model, device=device, axis=axis, direction=direction
+        image,
+        points,
+        shapes,
+        labels,
+        model=model,
+        device=device,
+        axis=axis,
+        direction=direction,
+        channels=channels,
+        region=region,
     )
     with tqdm(desc=image.name, unit="frame", disable=None) as bar:
 

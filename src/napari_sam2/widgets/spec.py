@@ -9,7 +9,9 @@ from typing import Any
 from numpy.typing import NDArray
 
 from napari_sam2.prompts import FramePrompt
+from napari_sam2.stack import FrameStack
 from napari_sam2.types import Direction
+from napari_sam2.widgets.sight import Sight
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,18 +65,14 @@ class SessionSpec:
     ----------
     key : Hashable
         Two specs with the same key describe the same session.
-    data : array-like
-        Pixels of the image layer, as they lie: numpy, dask, zarr.
+    sight : Sight
+        What is seen of the image layer, constant over the session.
     axis : int or None
-        Video axis of `data`; None for a single frame.
+        Video axis of the image; None for a single frame.
     at : tuple of (int, int)
-        The other sliders: (axis of `data`, index) for each axis that stays fixed.
-    channel_axis : int or None
-        Axis of `data` with the colours of an RGB image.
-    contrast : (float, float) or None
-        Intensities shown as black and white, constant over the session.
+        The other sliders: (axis, index) for each axis that stays fixed.
     labels : ndarray, shape (T, Y, X)
-        View into the Labels layer that the session fills.
+        View into the Labels layer that the session fills: of the region that is seen.
     model, device : str
         What to load and where.
     survey : bool
@@ -82,15 +80,17 @@ class SessionSpec:
     """
 
     key: Hashable
-    data: Any
+    sight: Sight
     axis: int | None
     at: tuple[tuple[int, int], ...]
-    channel_axis: int | None
-    contrast: tuple[float, float] | None
     labels: NDArray[Any]
     model: str
     device: str
     survey: bool = False
+
+    def stack(self) -> FrameStack:
+        """Return the frames that the session is to work on."""
+        return self.sight.stack(self.axis, dict(self.at))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""View: which image, along which axis."""
+"""View: which image, along which axis, and what is seen of it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 from qtpy.QtCore import Signal  # type: ignore[attr-defined]
 
 from napari_sam2.widgets.parts import Choice, Section
+from napari_sam2.widgets.sight_box import SightBox
 
 
 class StackBox(Section):
@@ -32,6 +33,8 @@ class StackBox(Section):
         )
         self.add_row("Image", self.images)
         self.add_row("Video axis", self.axes)
+        self.sight = SightBox()
+        self.body.addWidget(self.sight)
         self.images.activated.connect(lambda _: self.image_requested.emit(self.images.value))
         self.axes.activated.connect(lambda _: self.axis_requested.emit(self.axes.value))
 

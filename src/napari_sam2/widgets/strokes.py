@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_sam2.labels import PlaneChange
+from napari_sam2.types import Region
 
 
 def before_stroke(labels: NDArray[Any], stroke: Sequence[Any]) -> dict[tuple[int, ...], Any]:
@@ -41,14 +42,16 @@ def before_stroke(labels: NDArray[Any], stroke: Sequence[Any]) -> dict[tuple[int
 
 
 def stroke_changes(
-    labels: NDArray[Any], stroke: Sequence[Any]
+    labels: NDArray[Any], stroke: Sequence[Any], region: Region | None = None
 ) -> dict[tuple[int, ...], PlaneChange]:
     """Return what a stroke has changed, by the indices of all axes but the last two.
 
-    The changes have the frame 0: which axis is the video is not known here.
+    The changes have the frame 0: which axis is the video is not known here. They are those in
+    `region`, and count from its corner.
     """
+    part = (slice(None), slice(None)) if region is None else region.slices
     changes = {
-        row: PlaneChange.between(0, before, labels[row])
+        row: PlaneChange.between(0, before[part], labels[row][part])
         for row, before in before_stroke(labels, stroke).items()
     }
     return {row: change for row, change in changes.items() if change is not None}

@@ -68,7 +68,7 @@ class Views(QWidget):
         self.start.setEnabled(possible)
         self.start.setText("Restart" if started else "Start")
         self.start.setToolTip(
-            "Begin again with the contrast of now. Labels and prompts stay."
+            "Begin again with the contrast, channels and part of now. Labels and prompts stay."
             if started
             else "Add layers for points, shapes and labels over the image and load the model."
         )

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_sam2.widgets.geometry import (
-    full_resolution,
     same_place,
     slider_indices,
     spatial_shape,
@@ -18,8 +17,9 @@ from napari_sam2.widgets.geometry import (
 )
 from napari_sam2.widgets.layers import find_or_add
 from napari_sam2.widgets.marks import Marks
-from napari_sam2.widgets.places import Place
+from napari_sam2.widgets.places import Place, placed
 from napari_sam2.widgets.prompt_reading import StackPrompts, read_prompts
+from napari_sam2.widgets.sight import Sight, look
 from napari_sam2.widgets.spec import SessionSpec
 from napari_sam2.widgets.window_state import Said, WindowState
 
@@ -44,21 +44,32 @@ class Workspace:
         Its video axis; None for a single (Y, X) image.
     on_prompts : callable
         Called after any change to points or shapes, perhaps several times for one change.
+    sight : Sight, optional
+        What the model is to see of it; all, in its contrast of now, by default.
 
     Attributes
     ----------
+    sight : Sight
+        Fixed for the session: what the model sees must not change while masks travel. Frames,
+        masks and prompts are those of its region.
     said : Said
         What the user said besides points and shapes.
     """
 
     def __init__(
-        self, viewer: Viewer, image: Image, axis: int | None, on_prompts: Callable[[], None]
+        self,
+        viewer: Viewer,
+        image: Image,
+        axis: int | None,
+        on_prompts: Callable[[], None],
+        sight: Sight | None = None,
     ) -> None:
         self._viewer = viewer
         self._number = next(_numbers)
         self._on_prompts = on_prompts
         self.image = image
         self.axis = axis
+        self.sight = look(image) if sight is None else sight
         before = len(viewer.layers)
         self.labels, self.shapes, self.points = find_or_add(viewer, image)
         self._may_hold_objects = len(viewer.layers) < before + 3
@@ -66,9 +77,6 @@ class Workspace:
         self.said = Said()
         # Labels that were here before belong to objects, even where their prompts are gone.
         self.first_ids = frozenset({int(self.labels.data.max())} - {0})
-        # Fixed for the session: what the model sees must not change while masks travel.
-        low, high = (0.0, 1.0) if image.rgb else image.contrast_limits
-        self._contrast = None if image.rgb else (float(low), float(high))
         for layer in (self.points, self.shapes):
             layer.events.data.connect(self._on_data)
             layer.events.features.connect(self._on_features)
@@ -88,8 +96,7 @@ class Workspace:
         indices = slider_indices(self.image, self._viewer.dims.point)
         if indices is None:
             return None
-        place = tuple((i, index) for i, index in enumerate(indices) if i != self.axis)
-        return place, 0 if self.axis is None else indices[self.axis]
+        return placed(indices, self.axis)
 
     def go_to(self, frame: int) -> None:
         """Move the slider of the video axis to a frame."""
@@ -127,12 +134,13 @@ class Workspace:
 
     def placed(self, indices: Sequence[int] | NDArray[np.int_]) -> tuple[Place, int]:
         """Tell stack and frame from the indices of all axes but the last two."""
-        others = tuple((i, int(n)) for i, n in enumerate(indices) if i != self.axis)
-        return others, 0 if self.axis is None else int(indices[self.axis])
+        return placed(indices, self.axis)
 
     def read_prompts(self) -> StackPrompts:
         """Read all prompts of all stacks of the image."""
-        return read_prompts(self.image, self.axis, self.points, self.shapes, self.said.painted)
+        return read_prompts(
+            self.image, self.axis, self.points, self.shapes, self.said.painted, self.sight.region
+        )
 
     def state(self) -> WindowState:
         """Return all that the user has said."""
@@ -146,19 +154,17 @@ class Workspace:
         self.marks.prepare()
 
     def labels_at(self, place: Place) -> Any:
-        """View the labels (T, Y, X) of one stack."""
-        return stack_view(self.labels.data, self.axis, place)
+        """View the labels (T, Y, X) of one stack, in the region that is seen."""
+        return stack_view(self.labels.data, self.axis, place, self.sight.region)
 
     def spec(self, place: Place, model: str, device: str) -> SessionSpec:
         """Describe the session of one stack of the image."""
         labels = self.labels.data
         return SessionSpec(
             key=(self._number, self.axis, place, model, device, id(labels)),
-            data=full_resolution(self.image),
+            sight=self.sight,
             axis=self.axis,
             at=place,
-            channel_axis=self.image.ndim if self.image.rgb else None,
-            contrast=self._contrast,
             labels=self.labels_at(place),
             model=model,
             device=device,

@@ -1,0 +1,108 @@
+"""Keeps what the model is to see in line with the layers and with what the user chooses."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
+
+from napari_sam2.widgets.image_choice import image_layers
+from napari_sam2.widgets.region_picker import RegionPicker
+from napari_sam2.widgets.sight import Sight, look, may_join
+
+if TYPE_CHECKING:
+    from napari import Viewer
+    from napari.layers import Image
+
+    from napari_sam2.widgets.sight_box import SightBox
+
+
+class SightPicker(QObject):
+    """Knows the further channels of an image and the part of it that are chosen.
+
+    Parameters
+    ----------
+    viewer : Viewer
+    box : SightBox
+
+    Signals
+    -------
+    changed()
+        Something else is to be seen.
+    """
+
+    changed = Signal()
+
+    def __init__(self, viewer: Viewer, box: SightBox) -> None:
+        super().__init__()
+        self._viewer, self._box = viewer, box
+        self._image: Image | None = None
+        self._channels: tuple[Image, ...] = ()
+        self._seen: tuple[Image, ...] = ()  # layers whose contrast is followed
+        self._regions = RegionPicker(viewer)
+        box.channels_requested.connect(self._choose)
+        box.part_requested.connect(self._choose_part)
+        self._regions.changed.connect(self._region_changed)
+        viewer.layers.events.removed.connect(self._layer_removed)
+
+    def sight(self) -> Sight | None:
+        """Say what is to be seen; None without an image."""
+        if self._image is None:
+            return None
+        return look(self._image, self._channels, self._regions.region)
+
+    def show_image(self, image: Image | None) -> None:
+        """Follow an image, and the layers that there are."""
+        if image is not self._image:
+            self._image, self._channels = image, ()
+        self._regions.show_image(image)
+        self._box.show_part(self._regions.part)
+        self._offer()
+
+    def close(self) -> None:
+        """Follow no layer any longer."""
+        self._viewer.layers.events.removed.disconnect(self._layer_removed)
+        self._regions.close()
+        self._follow(())
+
+    def _offer(self) -> None:
+        image = self._image
+        layers = image_layers(self._viewer)
+        fitting = [] if image is None else [x for x in layers if may_join(image, x)]
+        kept = tuple(x for x in self._channels if any(x is each for each in fitting))
+        first, second = (*kept, None, None)[:2]
+        self._box.show_channels([(x.name, x) for x in fitting], (first, second))
+        self._take(kept)
+
+    def _choose(self) -> None:
+        chosen = self._box.layers
+        self._take(chosen[:1] if len(chosen) == 2 and chosen[0] is chosen[1] else chosen)
+        self._offer()
+
+    def _take(self, channels: tuple[Image, ...]) -> None:
+        changed = channels != self._channels
+        self._channels = channels
+        self._follow(() if self._image is None else (self._image, *channels))
+        if changed:
+            self.changed.emit()
+
+    def _follow(self, layers: tuple[Image, ...]) -> None:
+        for layer in self._seen:
+            layer.events.contrast_limits.disconnect(self._contrast_changed)
+        for layer in layers:
+            layer.events.contrast_limits.connect(self._contrast_changed)
+        self._seen = layers
+
+    def _choose_part(self, part: str) -> None:
+        self._regions.choose(part)
+        self._box.show_part(self._regions.part)
+
+    def _region_changed(self) -> None:
+        self._box.show_part(self._regions.part)
+        self.changed.emit()
+
+    def _contrast_changed(self, _event: object = None) -> None:
+        self.changed.emit()
+
+    def _layer_removed(self, event: Any) -> None:
+        self._regions.layer_removed(event.value)
