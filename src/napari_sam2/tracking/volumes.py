@@ -1,0 +1,155 @@
+"""From one volume of a time series to the next: its objects become mask prompts there.
+
+Objects move between two volumes, so a mask is not simply copied: it is followed along the other
+axis in the one frame of the volume where most of the object is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_sam2.labels import measure
+from napari_sam2.types import Direction, FrameMasks
+
+Masks = Mapping[int, NDArray[np.bool_]]
+"""Masks (Y, X) by object id."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Seed:
+    """A mask prompt for the next volume.
+
+    Attributes
+    ----------
+    object_id, frame : int
+        The object and the frame of the volume.
+    mask : ndarray of bool, shape (Y, X)
+    """
+
+    object_id: int
+    frame: int
+    mask: NDArray[np.bool_]
+
+
+class Follower(Protocol):
+    """A session along the axis that leads from volume to volume; see `TrackingSession`."""
+
+    def add_mask(self, object_id: int, frame: int, mask: NDArray[Any]) -> FrameMasks:
+        """Take a mask in."""
+        ...
+
+    def propagate(self, direction: Direction, start: int, stop: int) -> Iterator[FrameMasks]:
+        """Follow it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """The way from a volume to the next one.
+
+    Attributes
+    ----------
+    here, there : int
+        Neighbouring positions along the axis that leads from volume to volume.
+    open_session : callable
+        Opens a fresh session along that axis, in a frame of the volumes: its number is given.
+    stopped : callable
+        Asked before every frame whether to give up.
+    """
+
+    here: int
+    there: int
+    open_session: Callable[[int], Follower]
+    stopped: Callable[[], bool] = lambda: False
+
+
+def hand_over(
+    volume: NDArray[Any], object_ids: Collection[int], passage: Passage
+) -> tuple[Seed, ...]:
+    """Find the objects of a volume in the next one.
+
+    An object that is not found where most of it was is looked for half-way to its ends; one that
+    is not found there either has ended.
+
+    Parameters
+    ----------
+    volume : ndarray of int, shape (Z, Y, X)
+        Labels of the volume.
+    object_ids : collection of int
+        Objects to hand over.
+    passage : Passage
+
+    Returns
+    -------
+    tuple of Seed
+        By object id, one for each object that was found; those that were by then if stopped.
+    """
+    wanted = key_frames(volume, object_ids)
+    seeds: dict[int, Seed] = {}
+    for attempt in range(max(map(len, wanted.values()), default=0)):
+        places: dict[int, list[int]] = {}
+        for number, frames in wanted.items():
+            if number not in seeds and attempt < len(frames):
+                places.setdefault(frames[attempt], []).append(number)
+        for frame, numbers in sorted(places.items()):
+            if passage.stopped():
+                break
+            plane = np.asarray(volume[frame])
+            masks = {number: plane == number for number in numbers}
+            for number, mask in _followed(passage, frame, masks).items():
+                seeds[number] = Seed(number, frame, mask)
+    return tuple(seeds[number] for number in sorted(seeds))
+
+
+def key_frames(volume: NDArray[Any], object_ids: Collection[int]) -> dict[int, tuple[int, ...]]:
+    """Return where to look for objects: the frame with most of each, then two towards its ends.
+
+    Parameters
+    ----------
+    volume : ndarray of int, shape (Z, Y, X)
+    object_ids : collection of int
+
+    Returns
+    -------
+    dict of int to tuple of int
+        One to three frames by object; objects that are nowhere are left out.
+    """
+    areas: dict[int, dict[int, int]] = {}
+    for frame, plane in enumerate(volume):
+        if plane.any():
+            for number, extent in measure(np.asarray(plane), object_ids).items():
+                areas.setdefault(number, {})[frame] = extent.area
+    return {number: _in_order(found) for number, found in sorted(areas.items())}
+
+
+def _in_order(areas: Mapping[int, int]) -> tuple[int, ...]:
+    frames = sorted(areas)
+    best = max(frames, key=lambda frame: areas[frame])
+    below, above = (best + frames[0]) // 2, (best + frames[-1] + 1) // 2
+    return tuple(dict.fromkeys(f for f in (best, below, above) if f in areas))
+
+
+def _followed(passage: Passage, frame: int, masks: Masks) -> Masks:
+    """Follow masks of a frame to the next volume; those that are empty there are left out."""
+    session = passage.open_session(frame)
+    for number, mask in masks.items():
+        session.add_mask(number, passage.here, mask)
+    forward = passage.there > passage.here
+    ends = sorted((passage.here, passage.there))
+    direction = Direction.FORWARD if forward else Direction.BACKWARD
+    return _there(session.propagate(direction, ends[0], ends[1] + 1), passage)
+
+
+def _there(results: Iterable[FrameMasks], passage: Passage) -> Masks:
+    for result in results:
+        if result.frame == passage.there:
+            pairs = zip(result.object_ids, result.masks, strict=True)
+            return {number: mask for number, mask in pairs if mask.any()}
+        if passage.stopped():
+            break
+    return {}
