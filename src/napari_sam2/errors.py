@@ -18,11 +18,28 @@ class Sam2Error(Exception):
         self.happened = happened
         self.safe = safe
         self.remedy = remedy
-        super().__init__(" ".join(part for part in (happened, safe, remedy) if part))
+        super().__init__(happened)
+
+    def __str__(self) -> str:
+        return " ".join(part for part in (self.happened, self.safe, self.remedy) if part)
 
 
 class StackError(Sam2Error):
     """The image cannot be read as a stack of frames."""
+
+
+class FrameError(StackError):
+    """One frame of a stack cannot be read; others may be.
+
+    Attributes
+    ----------
+    frame : int
+        Which one.
+    """
+
+    def __init__(self, happened: str, *, frame: int, safe: str = "", remedy: str = "") -> None:
+        super().__init__(happened, safe=safe, remedy=remedy)
+        self.frame = frame
 
 
 class PromptError(Sam2Error):

@@ -8,6 +8,8 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_sam2.errors import FrameError
+
 
 class Direction(StrEnum):
     """Which way masks travel along the video axis."""
@@ -28,6 +30,17 @@ class View(StrEnum):
     AUTO = "auto"
     FRAME = "frame"
     OBJECT = "object"
+
+
+class Unreadable(StrEnum):
+    """What becomes of a propagation where a frame cannot be read.
+
+    SKIP leaves the labels of that frame as they are, says so, and follows the objects beyond it;
+    STOP ends there, with an error.
+    """
+
+    SKIP = "skip"
+    STOP = "stop"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +81,8 @@ class FrameMasks:
         Probability in 0..1 that the object is in this frame (occlusion head).
     logits : ndarray of float32, shape (N, Y, X), optional
         Mask logits before the overlap rule; only where they were asked for.
+    skipped : FrameError, optional
+        Why no object was looked for here: the frame cannot be read.
     """
 
     frame: int
@@ -76,3 +91,4 @@ class FrameMasks:
     scores: NDArray[np.float32]
     presence: NDArray[np.float32]
     logits: NDArray[np.float32] | None = None
+    skipped: FrameError | None = None

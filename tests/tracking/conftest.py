@@ -82,7 +82,15 @@ def absent_model() -> Model:
     return Model(tiny_network(object_score=-4.0), "tiny absent", torch.device("cpu"), 64)
 
 
+@pytest.fixture(scope="session")
+def noise() -> np.ndarray:
+    """Twelve frames of smooth noise, 40 x 48; read-only."""
+    frames = smooth_noise(12, 40, 48)
+    frames.setflags(write=False)
+    return frames
+
+
 @pytest.fixture
-def stack() -> np.ndarray:
-    """Twelve frames of smooth noise, 40 x 48."""
-    return smooth_noise(12, 40, 48)
+def stack(noise) -> np.ndarray:
+    """The same frames, to do anything with."""
+    return noise.copy()

@@ -114,7 +114,9 @@ def test_a_new_object_takes_back_what_another_has_run_on_into(model, stack):
     logits = torch.where(torch.from_numpy(mask), 8.0, -8.0)
     whole = Window.whole(mask.shape)
     meeting = {2: ObjectPrediction(logits, 1.0, 1.0, torch.zeros(4), whole)}
-    assert tracker._strays(7, meeting) == set()
-    assert not (session.labels[7] == 1).any()
+    assert tracker._strays(7, meeting) == {1}
+    assert (session.labels[7] == 1).any(), "nothing goes before something comes"
+    tracker._publisher.tracked(7, meeting, {1})
+    assert set(np.unique(session.labels[7])) == {0, 2}
     assert tracker._strays(2, meeting) == {2}
     assert (session.labels[2] == 1).any()

@@ -14,7 +14,7 @@ from napari_sam2.evaluation.corrections import Click
 from napari_sam2.evaluation.masks import LabelMasks, MaskSource, StoredMasks
 from napari_sam2.evaluation.prompting import ObjectPrompt
 from napari_sam2.stack import FrameStack
-from napari_sam2.types import FrameMasks
+from napari_sam2.types import FrameMasks, Unreadable
 
 if TYPE_CHECKING:
     from napari_sam2.tracking import Model, TrackingSession
@@ -83,7 +83,9 @@ class ModelMethod:
         """Begin a session on a stack."""
         from napari_sam2.tracking import TrackingSession, TrackingSettings
 
-        session = TrackingSession(self._model, stack, settings=TrackingSettings(overlap=overlap))
+        # A figure must not be that of a stack with holes.
+        settings = TrackingSettings(overlap=overlap, unreadable=Unreadable.STOP)
+        session = TrackingSession(self._model, stack, settings=settings)
         return SessionSegmenter(session, object_ids)
 
 

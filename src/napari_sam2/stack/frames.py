@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_sam2.errors import StackError
+from napari_sam2.errors import FrameError, StackError
 from napari_sam2.stack.arrays import ArrayLike, check_array
 from napari_sam2.stack.contrast import Contrast, as_contrasts, fixed_contrast, robust_contrast
 from napari_sam2.stack.layout import ChannelAxis, find_layout
@@ -50,7 +50,7 @@ class FrameStack:
         Intensities that become 0 and 1, for all channels or for each. By default uint8 RGB keeps
         its values (v / 255), bool becomes 0 and 1, and of anything else the 0.1 and 99.9
         percentiles over up to 16 evenly spaced frames, of RGB together and else per channel, are
-        taken when first needed.
+        taken when first needed; frames that cannot be read are left out.
     at : mapping of int to int, optional
         Axes to hold at one position, and that position.
     channels : sequence of int, optional
@@ -161,8 +161,8 @@ class FrameStack:
 
         Raises
         ------
-        StackError
-            When a frame that is needed for measuring cannot be read.
+        FrameError
+            When none of the frames that are needed for measuring can be read.
         """
         with self._measuring:
             if self._contrast is None:
@@ -187,7 +187,11 @@ class FrameStack:
         Raises
         ------
         StackError
-            When there is no such frame or the data fails to give it.
+            When there is no such frame.
+        FrameError
+            When the data fails to give it, or gives no finite pixel.
+        MemoryError
+            When there is no memory for it.
         """
         number = self._check_frame(frame)
         contrasts = self.contrast
@@ -217,12 +221,14 @@ class FrameStack:
         try:
             with self._reading:
                 pixels = np.asarray(self._data[index])
+        except MemoryError:
+            raise  # there may be enough of it later, and nothing is wrong with the frame
         except Exception as error:  # whatever the array's own storage raises
-            raise StackError(
+            raise FrameError(
                 f"Frame {frame} cannot be read: {type(error).__name__}: {error}.",
+                frame=frame,
                 safe="Nothing that was done on other frames is lost.",
-                remedy="Check the file or its copy; with contrast limits given, frames that can "
-                "be read still work.",
+                remedy="Check the file or its copy; frames that can be read still work.",
             ) from error
         rows, columns = (
             math.ceil(size / step) for size, step in zip(self.frame_shape, steps, strict=True)
@@ -232,9 +238,10 @@ class FrameStack:
         sizes = {layout.y: rows, layout.x: columns, layout.channel: span}
         expected = tuple(sizes[axis] for axis in layout.read_axes)
         if pixels.shape != expected or pixels.dtype.kind not in "biuf":
-            raise StackError(
+            raise FrameError(
                 f"Frame {frame} came as {pixels.dtype} of shape {pixels.shape}, "
                 f"not as {self._dtype} of shape {expected}.",
+                frame=frame,
                 remedy="Pass a numpy, dask or zarr array.",
             )
         return layout.compose(pixels)
@@ -245,6 +252,13 @@ class FrameStack:
         finite = np.isfinite(pixels)
         if finite.all():
             return
+        if not finite.any():
+            raise FrameError(
+                f"Frame {frame} holds no finite pixel: all are NaN or infinite.",
+                frame=frame,
+                safe="Nothing that was done on other frames is lost.",
+                remedy="Look at the frame in the image; leave it out, or fill it.",
+            )
         picture[..., : pixels.shape[-1]][~finite] = 0.0
         with self._measuring:
             first, self._warned = not self._warned, True
@@ -264,7 +278,27 @@ class FrameStack:
         frames = np.linspace(0, self.n_frames - 1, count).round().astype(int)
         rows, columns = self.frame_shape
         steps = (math.ceil(rows / SAMPLED_SIDE), math.ceil(columns / SAMPLED_SIDE))
-        sample = np.stack([self._fetch(int(frame), steps) for frame in frames])
+        sample = self._sample(frames.tolist(), steps)
         if layout.is_colour:
             return (robust_contrast(sample),) * layout.n_channels
         return tuple(robust_contrast(sample[..., c]) for c in range(layout.n_channels))
+
+    def _sample(self, frames: Sequence[int], steps: tuple[int, int]) -> NDArray[Any]:
+        """Read pixels of those frames that can be read, shape (frames, Y, X, channels)."""
+        fetched = [self._fetch_or_error(frame, steps) for frame in frames]
+        found = [each for each in fetched if not isinstance(each, FrameError)]
+        failed = [each for each in fetched if isinstance(each, FrameError)]
+        if not found:
+            raise failed[0]
+        if failed:
+            warnings.warn(
+                f"{failed[0].happened} The contrast is measured on {len(found)} other frames.",
+                stacklevel=4,
+            )
+        return np.stack(found)
+
+    def _fetch_or_error(self, frame: int, steps: tuple[int, int]) -> NDArray[Any] | FrameError:
+        try:
+            return self._fetch(frame, steps)
+        except FrameError as error:
+            return error

@@ -4,12 +4,13 @@ from napari_sam2.tracking.device import available_devices, resolve_device
 from napari_sam2.tracking.model import Model, load_model
 from napari_sam2.tracking.session import TrackingSession
 from napari_sam2.tracking.settings import TrackingSettings
-from napari_sam2.types import View
+from napari_sam2.types import Unreadable, View
 
 __all__ = [
     "Model",
     "TrackingSession",
     "TrackingSettings",
+    "Unreadable",
     "View",
     "available_devices",
     "load_model",

@@ -63,9 +63,9 @@ def precision_context(device: torch.device, half: bool) -> AbstractContextManage
     return torch.autocast(device.type, dtype=torch.bfloat16) if half else nullcontext()
 
 
-def is_out_of_memory(error: RuntimeError) -> bool:
-    """Tell whether torch failed for want of device memory."""
-    if isinstance(error, torch.OutOfMemoryError):
+def is_out_of_memory(error: Exception) -> bool:
+    """Tell whether torch or numpy failed for want of memory."""
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True
     text = str(error).lower()
     # MPS and the CPU allocator raise plain RuntimeErrors.
@@ -80,9 +80,16 @@ def release_memory(device: torch.device) -> None:
         torch.mps.empty_cache()
 
 
-def device_error(error: RuntimeError, name: str) -> DeviceError:
-    """Turn a failure of torch while computing into an error that says what to do."""
+def device_error(error: Exception, name: str) -> DeviceError:
+    """Turn a failure while computing into an error that says what to do."""
     safe = "The labels computed so far are kept."
+    if isinstance(error, MemoryError):
+        return DeviceError(
+            f"This machine has too little memory for a frame with {name}: {error}.",
+            safe=safe,
+            remedy="Close other programs, work on a part of the image, or choose a smaller "
+            'model ("bundled").',
+        )
     if is_out_of_memory(error):
         return DeviceError(
             f"The device has too little memory for {name}.",

@@ -57,6 +57,19 @@ class SessionEditing:
             for pair in state.accepted - self._publisher.accepted:
                 self._publisher.accept(*pair)
 
+    def accept(self, frame: int, object_id: int | None = None) -> None:
+        """Fix an object (or all) in a frame as it is: never overwritten, and remembered.
+
+        Raises
+        ------
+        SessionError
+            There is no such object.
+        """
+        with self._lock:
+            ids = sorted(self._tracker.tracks) if object_id is None else [object_id]
+            for each in ids:
+                self._tracker.accept(each, self._checked_frame(frame))
+
     def unaccept(self, frame: int, object_id: int) -> None:
         """Lift the acceptance of an object in a frame: its mask stays until it is tracked anew.
 
@@ -166,6 +179,14 @@ class SessionEditing:
             self._tracker.fix(object_id, frame)
             if frame in accepted:
                 self._publisher.accept(frame, object_id)
+
+    def _checked_frame(self, frame: int) -> int:
+        if not 0 <= frame < self.stack.n_frames:
+            raise SessionError(
+                f"There is no frame {frame}.",
+                remedy=f"Frames go from 0 to {self.stack.n_frames - 1}.",
+            )
+        return frame
 
     def _prompt_at(self, object_id: int, frame: int) -> FramePrompt:
         prompt = self.prompts.get(object_id, frame)

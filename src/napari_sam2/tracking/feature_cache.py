@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 
 from napari_sam2.network import ImageFeatures
-from napari_sam2.stack import FrameStack
+from napari_sam2.tracking.frame_reader import FrameReader
 from napari_sam2.tracking.image_input import frame_to_input
 from napari_sam2.tracking.model import Model
 from napari_sam2.tracking.window import Window
@@ -22,14 +22,14 @@ class FeatureCache:
     Parameters
     ----------
     model : Model
-    stack : FrameStack
+    reader : FrameReader
     capacity : int
         Windows kept; the one unused for longest goes first.
     """
 
-    def __init__(self, model: Model, stack: FrameStack, capacity: int) -> None:
+    def __init__(self, model: Model, reader: FrameReader, capacity: int) -> None:
         self._model = model
-        self._stack = stack
+        self._reader = reader
         self._capacity = capacity
         self._kept: OrderedDict[tuple[int, Window], ImageFeatures] = OrderedDict()
         self.encoded = 0
@@ -56,8 +56,13 @@ class FeatureCache:
             return found[distinct[0]]
         return ImageFeatures.joined([found[window] for window in windows])
 
+    def shrink(self) -> None:
+        """Let go of all features, and keep half as many from now on."""
+        self._kept.clear()
+        self._capacity = max(1, self._capacity // 2)
+
     def _encode(self, frame: int, windows: Sequence[Window]) -> dict[Window, ImageFeatures]:
-        pixels = self._stack.read(frame)
+        pixels = self._reader.read(frame)
         size, device = self._model.image_size, self._model.device
         found = {}
         for start in range(0, len(windows), _BATCH):

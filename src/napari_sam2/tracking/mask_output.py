@@ -33,6 +33,17 @@ class FrameOutput:
     masks: NDArray[np.bool_]
     logits: NDArray[np.float32] | None
 
+    def clicked(self, index: int, points: Sequence[tuple[float, float]]) -> FrameOutput:
+        """Keep of one mask only the connected parts that hold one of these points (y, x)."""
+        mask = self.masks[index]
+        kept = clicked_parts(mask, points)
+        if kept is mask:
+            return self
+        disjoint, masks = self.disjoint.copy(), self.masks.copy()
+        disjoint[index] &= kept
+        masks[index] = kept
+        return FrameOutput(disjoint, masks, self.logits)
+
 
 def finish_masks(
     predictions: Sequence[ObjectPrediction],

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from napari_sam2.errors import FrameError
 from napari_sam2.network import ImageFeatures
-from napari_sam2.tracking.device import device_error, is_out_of_memory, release_memory
+from napari_sam2.tracking.device import is_out_of_memory, release_memory
 from napari_sam2.tracking.feature_cache import FeatureCache
 from napari_sam2.tracking.framing import Framing
 from napari_sam2.tracking.memory import (
@@ -28,6 +29,7 @@ from napari_sam2.tracking.prediction import ObjectPrediction
 from napari_sam2.tracking.prompting import absent_prediction, encode_memory, split_prediction
 from napari_sam2.tracking.settings import TrackingSettings
 from napari_sam2.tracking.window import Sighting, Window
+from napari_sam2.types import Unreadable
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,6 +53,29 @@ class Pursuit:
     recalled: Recall
     window: Window
     seen: Sighting | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Advance:
+    """The objects of a frame as predicted there, and what they are to remember of it.
+
+    Attributes
+    ----------
+    predictions : dict of int to ObjectPrediction
+        By object id.
+    displaced : set of int
+        Objects that are not among them, and follow one of them: their labels there must go.
+    memories : tuple of (RecentMemory, FrameMemory)
+    """
+
+    predictions: dict[int, ObjectPrediction]
+    displaced: Set[int]
+    memories: tuple[tuple[RecentMemory, FrameMemory], ...]
+
+    def remember(self) -> None:
+        """Take the frame into the memories of the objects, once its labels are written."""
+        for recent, memory in self.memories:
+            recent.append(memory)
 
 
 class Propagator:
@@ -80,6 +105,7 @@ class Propagator:
         self._framing = framing
         self._settings = settings
         self._max_pointers = min(n_frames, model.config.max_pointers)
+        self._chunk = settings.object_chunk  # less once memory has run out
 
     def track(
         self,
@@ -87,8 +113,8 @@ class Propagator:
         tracks: Sequence[ObjectTrack],
         step: int,
         strays: Callable[[Mapping[int, ObjectPrediction]], Set[int]],
-    ) -> dict[int, ObjectPrediction]:
-        """Predict every object in `frame` and remember it there.
+    ) -> Advance:
+        """Predict every object in `frame`; nothing changes before what is returned is used.
 
         Parameters
         ----------
@@ -100,20 +126,19 @@ class Propagator:
             Tells from all predictions of the frame which objects follow another one: these are
             absent.
 
-        Returns
-        -------
-        dict of int to ObjectPrediction
-            By object id.
-
         Raises
         ------
-        DeviceError
-            The device has not even the memory for one object.
+        FrameError
+            The frame cannot be read, or none of the frames that an object begins from.
+        RuntimeError, MemoryError
+            There is not even the memory for one object.
         """
         groups: dict[MemoryLayout, list[Pursuit]] = defaultdict(list)
         for track in tracks:
             recent = track.recent(frame, step)
             recalled = self.recall(frame, track, recent)
+            if not recalled.spatial:
+                raise _lost(track)
             seen = track.expected(frame, recent)
             window = self._framing.following(seen, track.expected(frame))
             groups[recalled.layout].append(Pursuit(track.object_id, recent, recalled, window, seen))
@@ -124,25 +149,33 @@ class Propagator:
                 for pursuit, prediction, tokens in zip(chunk, predictions, memories, strict=True):
                     found[pursuit.object_id] = prediction
                     remembered[pursuit.object_id] = tokens
-        for object_id in strays(found):
+        lost = strays(found)
+        for object_id in lost & found.keys():
             found[object_id] = absent_prediction(self._model, found[object_id].window)
             remembered[object_id] = self._remember(frame, found[object_id], decided=False)
+        kept: list[tuple[RecentMemory, FrameMemory]] = []
         for pursuit in itertools.chain.from_iterable(groups.values()):
             prediction, tokens = found[pursuit.object_id], remembered[pursuit.object_id]
             seen = prediction.sighting or pursuit.seen
-            pursuit.recent.append(FrameMemory(frame, tokens, prediction.pointer, seen))
-        return found
+            memory = FrameMemory(frame, tokens, prediction.pointer, seen)
+            kept.append((pursuit.recent, memory))
+        return Advance(found, lost - found.keys(), tuple(kept))
 
     def recall(
         self, frame: int, track: ObjectTrack, recent: RecentMemory, without: int | None = None
     ) -> Recall:
-        """Put together what an object attends to at `frame`, leaving one frame out if asked."""
+        """Put together what an object attends to at `frame`, leaving one frame out if asked.
+
+        Decided frames whose memory must be made anew and that cannot be read are left out.
+        """
         limit = self._settings.max_conditioning
         sources = track.sources()
         chosen = nearest_conditioning([f for f in sources if f != without], frame, limit)
-        memories = {f: self._conditioning_memory(track, f) for f in chosen}
+        found = {f: self._conditioning_memory(track, f) for f in chosen}
+        memories = {f: memory for f, memory in found.items() if memory is not None}
         gone = [f for f in track.conditioning if f not in sources and recent.reaches(f, frame)]
-        dismissed = [self._conditioning_memory(track, f) for f in gone if f != without]
+        known = [self._conditioning_memory(track, f) for f in gone if f != without]
+        dismissed = [memory for memory in known if memory is not None]
         while limit is not None and len(track.conditioning_memory) > limit:
             track.conditioning_memory.popitem(last=False)
         reach = self._model.config.memory_frames
@@ -178,11 +211,16 @@ class Propagator:
         tokens = pointers.repeat_interleave(self._model.config.pointer_tokens, dim=1)
         return torch.cat((position, tokens), dim=1)
 
-    def _conditioning_memory(self, track: ObjectTrack, frame: int) -> FrameMemory:
+    def _conditioning_memory(self, track: ObjectTrack, frame: int) -> FrameMemory | None:
         kept = track.conditioning_memory
         if frame not in kept:
             prediction = track.conditioning[frame].prediction
-            tokens = self._remember(frame, prediction, decided=True)
+            try:
+                tokens = self._remember(frame, prediction, decided=True)
+            except FrameError:
+                if self._settings.unreadable is Unreadable.STOP:
+                    raise
+                return None
             kept[frame] = FrameMemory(frame, tokens, prediction.pointer)
         kept.move_to_end(frame)
         return kept[frame]
@@ -194,22 +232,21 @@ class Propagator:
     def _chunks(
         self, frame: int, group: list[Pursuit]
     ) -> Iterator[tuple[list[Pursuit], list[ObjectPrediction], Tensor]]:
-        size = self._settings.object_chunk
         start = 0
         while start < len(group):
-            chunk = group[start : start + size]
+            chunk = group[start : start + self._chunk]
             try:
                 predictions, memories = self._predict(frame, chunk)
-            except RuntimeError as error:
-                if not is_out_of_memory(error):
+            except (RuntimeError, MemoryError) as error:
+                if len(chunk) == 1 or not is_out_of_memory(error):
                     raise
-                if size == 1:
-                    raise device_error(error, self._model.name) from error
-                size = max(1, size // 2)
-                release_memory(self._model.device)
+            else:
+                yield chunk, predictions, memories
+                start += len(chunk)
                 continue
-            yield chunk, predictions, memories
-            start += len(chunk)
+            # Only here the error has let go of the tensors of the attempt.
+            self._chunk = len(chunk) // 2
+            release_memory(self._model.device)
 
     def _predict(self, frame: int, chunk: list[Pursuit]) -> tuple[list[ObjectPrediction], Tensor]:
         model = self._model
@@ -221,3 +258,15 @@ class Propagator:
         )
         predictions = split_prediction(model, prediction.best(), windows, self._framing.follows)
         return predictions, encode_memory(model, features, predictions, decided=False)
+
+
+def _lost(track: ObjectTrack) -> FrameError:
+    """Say that all frames that an object could begin from cannot be read any more."""
+    frames = sorted(track.conditioning)
+    return FrameError(
+        f"Object {track.object_id} cannot be followed: frame {frames[0]}, which it begins from, "
+        "cannot be read any more.",
+        frame=frames[0],
+        safe="The labels computed so far are kept.",
+        remedy="Prompt it in another frame, or propagate the other objects only.",
+    )

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_sam2.errors import FrameError
 from napari_sam2.labels import LabelsVolume
-from napari_sam2.tracking.mask_output import clicked_parts, finish_masks
+from napari_sam2.tracking.mask_output import FrameOutput, finish_masks
 from napari_sam2.tracking.prediction import Conditioning, ObjectPrediction
 from napari_sam2.tracking.settings import TrackingSettings
 from napari_sam2.types import FrameMasks
+
+_NOBODY: frozenset[int] = frozenset()
 
 
 class Publisher:
@@ -64,21 +66,27 @@ class Publisher:
         self.accepted.add((frame, object_id))
         self.volume.protect(frame, object_id)
 
-    def unaccept(self, frame: int, object_id: int) -> None:
-        """Lift the protection again, if there is any."""
-        if (frame, object_id) in self.accepted:
+    def unaccept(self, frame: int, object_id: int) -> bool:
+        """Lift the protection again; return whether there was any."""
+        held = (frame, object_id) in self.accepted
+        if held:
             self.accepted.discard((frame, object_id))
             self.volume.unprotect(frame, object_id)
+        return held
 
-    def tracked(self, frame: int, predictions: Mapping[int, ObjectPrediction]) -> FrameMasks:
+    def tracked(
+        self, frame: int, predictions: Mapping[int, ObjectPrediction], displaced: Set[int] = _NOBODY
+    ) -> FrameMasks:
         """Write objects that were tracked into a frame, and hand them out.
 
-        Among them the highest logit wins a pixel; they take none from any other object.
+        Among them the highest logit wins a pixel; they take none from any other object, but for
+        those that are displaced: these are erased along with it.
         """
-        ids = tuple(sorted(predictions))
         labels = self.volume.frame(frame)
-        taken: NDArray[np.bool_] = (labels != 0) & ~np.isin(labels, ids)
-        return self._write(frame, {each: predictions[each] for each in ids}, taken)
+        gone = [*predictions, *displaced]
+        taken: NDArray[np.bool_] = (labels != 0) & ~np.isin(labels, gone)
+        output = self._finish(predictions, taken)
+        return self._write(frame, predictions, output, displaced)
 
     def decided(
         self,
@@ -106,34 +114,38 @@ class Publisher:
         taken: NDArray[np.bool_] = np.isin(labels, [i for i, o in others.items() if o.drawn])
         if decided.drawn:
             kept = decided.mask & ~taken
-            self.put(frame, object_id, kept)
             logits = self._logits(decided.prediction)
+            self.put(frame, object_id, kept)
             return _frame_masks(frame, (object_id,), kept[None], [decided.prediction], logits)
-        result = self._write(frame, {object_id: decided.prediction}, taken)
-        rivals = others.keys() & set(np.unique(labels[result.masks[0]]).tolist())
+        sharing = {object_id: decided.prediction}
+        output = self._finish(sharing, taken)
+        rivals = others.keys() & set(np.unique(labels[output.masks[0]]).tolist())
         if rivals:
-            sharing = {rival: others[rival].prediction for rival in rivals}
-            joint = self._write(frame, sharing | {object_id: decided.prediction}, taken)
-            result = only(joint, object_id)
-        return self._clicked(result, clicks)
+            sharing |= {rival: others[rival].prediction for rival in rivals}
+            output = self._finish(sharing, taken)
+        if clicks and self._settings.clicked_part:
+            output = output.clicked(sorted(sharing).index(object_id), clicks)
+        return only(self._write(frame, sharing, output), object_id)
 
-    def _clicked(self, result: FrameMasks, clicks: Sequence[tuple[float, float]]) -> FrameMasks:
-        if not clicks or not self._settings.clicked_part:
-            return result
-        kept = clicked_parts(result.masks[0], clicks)
-        if kept is result.masks[0]:
-            return result
-        (object_id,) = result.object_ids
-        self.put(result.frame, object_id, self.mask(result.frame, object_id) & kept)
-        return replace(result, masks=kept[None])
+    def _finish(
+        self, predictions: Mapping[int, ObjectPrediction], taken: NDArray[np.bool_]
+    ) -> FrameOutput:
+        ordered = [predictions[object_id] for object_id in sorted(predictions)]
+        return finish_masks(ordered, taken, self._settings, self._keep_logits)
 
     def _write(
-        self, frame: int, predictions: Mapping[int, ObjectPrediction], taken: NDArray[np.bool_]
+        self,
+        frame: int,
+        predictions: Mapping[int, ObjectPrediction],
+        output: FrameOutput,
+        erased: Set[int] = _NOBODY,
     ) -> FrameMasks:
+        """Write finished masks at once, so that the frame is never half of one thing."""
         ids = tuple(sorted(predictions))
+        nothing = np.zeros((len(erased), *output.disjoint.shape[1:]), dtype=bool)
+        disjoint = np.concatenate([output.disjoint, nothing]) if erased else output.disjoint
+        self.volume.write(frame, (*ids, *erased), disjoint)
         ordered = [predictions[object_id] for object_id in ids]
-        output = finish_masks(ordered, taken, self._settings, self._keep_logits)
-        self.volume.write(frame, ids, output.disjoint)
         return _frame_masks(frame, ids, output.masks, ordered, output.logits)
 
     def given(self, object_id: int, conditioning: Conditioning) -> FrameMasks:
@@ -165,7 +177,14 @@ def merge(frame: int, parts: Sequence[FrameMasks]) -> FrameMasks:
         np.concatenate([part.scores for part in parts])[order],
         np.concatenate([part.presence for part in parts])[order],
         np.concatenate(logits)[order] if logits else None,
+        next((part.skipped for part in parts if part.skipped is not None), None),
     )
+
+
+def nothing_in(frame: int, shape: tuple[int, int, int], error: FrameError) -> FrameMasks:
+    """Return a result without any object, for a frame that cannot be read."""
+    masks, scores = np.zeros((0, *shape[1:]), dtype=bool), np.zeros(0, dtype=np.float32)
+    return FrameMasks(frame, (), masks, scores, scores, skipped=error)
 
 
 def only(result: FrameMasks, object_id: int) -> FrameMasks:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_sam2.errors import SessionError
+from napari_sam2.errors import FrameError, SessionError
 from napari_sam2.tracking.object_track import ObjectTrack
 from napari_sam2.types import Direction
 
@@ -89,6 +89,8 @@ class Schedule:
     scope : Scope
     shown : set of (frame, object id)
         Conditioning frames that were handed out already; filled as they are.
+    skipped : mapping of int to FrameError
+        Frames that cannot be read; filled as they are met, and not visited again.
     nearest : bool
         A backward pass follows: forward leaves to it what is nearer to a decided frame ahead.
     """
@@ -98,6 +100,7 @@ class Schedule:
         direction: Direction,
         scope: Scope,
         shown: set[tuple[int, int]],
+        skipped: dict[int, FrameError],
         nearest: bool = False,
     ) -> None:
         self.direction = direction
@@ -105,6 +108,7 @@ class Schedule:
         self.step = 1 if direction is Direction.FORWARD else -1
         self.scope = scope
         self.shown = shown
+        self.skipped = skipped
         self._position: int | None = None
 
     def next_frame(self, tracks: Mapping[int, ObjectTrack]) -> int | None:
@@ -137,9 +141,6 @@ class Schedule:
         ahead = range(frame + 1, last + 1) if self.step > 0 else range(first, frame)
         return [each for each in ahead if needed[each]]
 
-    def _needed(self, track: ObjectTrack) -> NDArray[np.bool_]:
-        return track.needed(self.direction, self.scope.start, self.scope.stop, self.nearest)
-
     def _wanted(self, tracks: Mapping[int, ObjectTrack]) -> NDArray[np.bool_]:
         wanted = np.zeros(self.scope.stop, dtype=bool)
         for track in self.scope.tracks(tracks):
@@ -149,6 +150,11 @@ class Schedule:
                 if in_range and (frame, track.object_id) not in self.shown:
                     wanted[frame] = True
         return wanted
+
+    def _needed(self, track: ObjectTrack) -> NDArray[np.bool_]:
+        needed = track.needed(self.direction, self.scope.start, self.scope.stop, self.nearest)
+        needed[list(self.skipped)] = False
+        return needed
 
 
 def as_direction(direction: str | Direction) -> Direction:

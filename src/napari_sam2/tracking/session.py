@@ -9,7 +9,7 @@ from typing import Any
 
 from numpy.typing import ArrayLike, NDArray
 
-from napari_sam2.errors import PromptError, Sam2Error, SessionError
+from napari_sam2.errors import FrameError, PromptError, Sam2Error
 from napari_sam2.prompts import FramePrompt, PromptBook, read_session
 from napari_sam2.stack import FrameStack
 from napari_sam2.tracking.editing import SessionEditing
@@ -82,6 +82,7 @@ class TrackingSession(SessionEditing):
         self._tracker = Tracker(model, self.stack, self.settings, self._publisher)
         self._lock = threading.RLock()
         self._cancelled = threading.Event()
+        self._skipped: dict[int, FrameError] = {}
 
     @property
     def n_frames(self) -> int:
@@ -102,6 +103,11 @@ class TrackingSession(SessionEditing):
     def accepted(self) -> tuple[tuple[int, int], ...]:
         """Accepted (frame, object id), ascending."""
         return tuple(sorted(self._publisher.accepted))
+
+    @property
+    def skipped(self) -> tuple[FrameError, ...]:
+        """Why which frames were skipped since `propagate` was last called, by frame."""
+        return tuple(self._skipped[frame] for frame in sorted(self._skipped))
 
     @property
     def labels(self) -> Any:
@@ -191,19 +197,6 @@ class TrackingSession(SessionEditing):
                 self.prompts.remove(object_id)
             self._tracker.forget(object_id)
 
-    def accept(self, frame: int, object_id: int | None = None) -> None:
-        """Fix an object (or all) in a frame as it is: never overwritten, and remembered.
-
-        Raises
-        ------
-        SessionError
-            There is no such object.
-        """
-        with self._lock:
-            ids = self.object_ids if object_id is None else (object_id,)
-            for each in ids:
-                self._tracker.accept(each, self._checked_frame(frame))
-
     def propagate(
         self,
         direction: str | Direction = Direction.BOTH,
@@ -233,24 +226,29 @@ class TrackingSession(SessionEditing):
         ------
         FrameMasks
             One per frame and pass, already written to `labels`: what was computed there, and
-            the prompted or accepted frames on the way.
+            the prompted or accepted frames on the way. A frame that cannot be read is handed
+            out with the reason in `skipped`; its labels stay as they are, and it is tried
+            again when `propagate` is next called.
 
         Raises
         ------
         SessionError
             Nothing is prompted, or the range is impossible.
-        StackError
-            A frame cannot be read; the labels so far are kept.
+        FrameError
+            A frame cannot be read and `settings.unreadable` says to stop there, or none can that
+            an object begins from; the labels so far are kept.
         DeviceError
             The device fails or has too little memory; the labels so far are kept.
         """
         direction = as_direction(direction)
         scope = Scope.of(self._tracker.tracks, self.n_frames, start, stop, object_ids)
         self._cancelled.clear()
+        self._skipped = {}
+        self._tracker.forgive()
         if recompute:
             for track in scope.tracks(self._tracker.tracks):
                 track.forget_tracking()
-        return self._walk(direction, scope)
+        return self._walk(direction, scope, self._skipped)
 
     def planned_frames(
         self,
@@ -311,6 +309,7 @@ class TrackingSession(SessionEditing):
         with self._lock:
             before = self.prompts.get(object_id, frame)
             prompt = change()
+            self._tracker.forgive()
             try:
                 return self._tracker.decide(
                     object_id, frame, prompt, refines=refines and before is not None
@@ -322,10 +321,13 @@ class TrackingSession(SessionEditing):
                     self.prompts.put(object_id, frame, before)
                 raise
 
-    def _walk(self, direction: Direction, scope: Scope) -> Iterator[FrameMasks]:
+    def _walk(
+        self, direction: Direction, scope: Scope, skipped: dict[int, FrameError]
+    ) -> Iterator[FrameMasks]:
         shown: set[tuple[int, int]] = set()
         for each in passes(direction):
-            schedule = Schedule(each, scope, shown, nearest=direction is Direction.BOTH)
+            nearest = direction is Direction.BOTH
+            schedule = Schedule(each, scope, shown, skipped, nearest)
             while not self._cancelled.is_set():
                 # The lock is not held across the yield: other threads may prompt meanwhile.
                 with self._lock:
@@ -334,10 +336,3 @@ class TrackingSession(SessionEditing):
                 if result is None:
                     break
                 yield result
-
-    def _checked_frame(self, frame: int) -> int:
-        if not 0 <= frame < self.n_frames:
-            raise SessionError(
-                f"There is no frame {frame}.", remedy=f"Frames go from 0 to {self.n_frames - 1}."
-            )
-        return frame

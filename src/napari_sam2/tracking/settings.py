@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeVar
 
 from napari_sam2.errors import SessionError
-from napari_sam2.types import View
+from napari_sam2.types import Unreadable, View
+
+_Choice = TypeVar("_Choice", bound=StrEnum)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +43,11 @@ class TrackingSettings:
         Frames whose features are kept for the next click or pass.
     object_chunk : int
         Objects that go through the network together at most.
+    unreadable : Unreadable
+        Whether a propagation skips a frame that cannot be read or holds no finite pixel, or
+        stops there.
+    read_attempts : int
+        How often a frame is tried whose storage fails, with a growing pause between.
     """
 
     view: View = View.AUTO
@@ -51,22 +60,30 @@ class TrackingSettings:
     max_conditioning: int | None = 8
     cached_frames: int = 16
     object_chunk: int = 16
+    unreadable: Unreadable = Unreadable.SKIP
+    read_attempts: int = 2
 
     def __post_init__(self) -> None:
-        try:
-            object.__setattr__(self, "view", View(self.view))
-        except ValueError:
-            raise SessionError(
-                f"The view {self.view!r} is unknown.", remedy="Choose auto, frame or object."
-            ) from None
+        object.__setattr__(self, "view", _choice("view", self.view, View))
+        object.__setattr__(self, "unreadable", _choice("unreadable", self.unreadable, Unreadable))
         _require("max_hole", self.max_hole, 0)
         _require("min_island", self.min_island, 0)
         _require("cached_frames", self.cached_frames, 1)
         _require("object_chunk", self.object_chunk, 1)
+        _require("read_attempts", self.read_attempts, 1)
         if self.absent_limit is not None:
             _require("absent_limit", self.absent_limit, 1)
         if self.max_conditioning is not None:
             _require("max_conditioning", self.max_conditioning, 2)
+
+
+def _choice(name: str, value: str, choices: type[_Choice]) -> _Choice:
+    try:
+        return choices(value)
+    except ValueError:
+        raise SessionError(
+            f"The setting {name} is {value!r}.", remedy=f"Choose one of: {', '.join(choices)}."
+        ) from None
 
 
 def _require(name: str, value: int, least: int) -> None:

@@ -2,35 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
+from typing import TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from napari_sam2.errors import SessionError
+from napari_sam2.errors import FrameError, Sam2Error, SessionError
 from napari_sam2.prompts import FramePrompt
 from napari_sam2.stack import FrameStack
 from napari_sam2.tracking.decisions import Decider
-from napari_sam2.tracking.device import device_error
+from napari_sam2.tracking.device import device_error, is_out_of_memory, release_memory
 from napari_sam2.tracking.feature_cache import FeatureCache
+from napari_sam2.tracking.frame_reader import FrameReader
 from napari_sam2.tracking.framing import Framing
 from napari_sam2.tracking.model import Model
 from napari_sam2.tracking.object_track import ObjectTrack
 from napari_sam2.tracking.prediction import ObjectPrediction
 from napari_sam2.tracking.prompting import is_ambiguous
 from napari_sam2.tracking.propagation import Propagator
-from napari_sam2.tracking.publishing import Publisher, merge
+from napari_sam2.tracking.publishing import Publisher, merge, nothing_in
 from napari_sam2.tracking.rivals import find_strays
 from napari_sam2.tracking.schedule import Schedule
 from napari_sam2.tracking.settings import TrackingSettings
-from napari_sam2.types import FrameMasks, View
+from napari_sam2.types import FrameMasks, Unreadable, View
 
 _CANDIDATES = 3  # masks of the decoder for an ambiguous prompt
 _VIEWS = 2  # windows kept for each frame that would be kept whole
+
+_Result = TypeVar("_Result")
 
 
 class Tracker:
@@ -56,9 +59,11 @@ class Tracker:
         self._absent_limit = settings.absent_limit
         self._exclusive = settings.exclusive and not settings.overlap
         self._publisher = publisher
+        self._unreadable = settings.unreadable
+        self._reader = FrameReader(stack, settings.read_attempts)
         framing = Framing(stack.frame_shape, model.image_size, follows_objects(model, settings))
         self._cache = FeatureCache(
-            model, stack, settings.cached_frames * (_VIEWS if framing.follows else 1)
+            model, self._reader, settings.cached_frames * (_VIEWS if framing.follows else 1)
         )
         self._propagator = Propagator(model, self._cache, framing, settings, stack.n_frames)
         self._decider = Decider(model, self._cache, self._propagator, framing)
@@ -90,16 +95,24 @@ class Tracker:
         if track is None:
             track = ObjectTrack(object_id, self._n_frames, self._model.config)
         current = self._publisher.mask(frame, object_id)
-        with self._computing():
-            decided = self._decider.from_prompt(track, frame, prompt, current, refines, rank)
-        self._publisher.unaccept(frame, object_id)
+        decided = self._computed(
+            lambda: self._decider.from_prompt(track, frame, prompt, current, refines, rank)
+        )
         others = {
             other.object_id: other.conditioning[frame]
             for other in self.tracks.values()
             if frame in other.conditioning and other is not track
         }
         clicks = [p for p, on in zip(prompt.points, prompt.positive, strict=True) if on]
-        result = self._publisher.decided(object_id, decided, others, clicks)
+        accepted = self._publisher.unaccept(frame, object_id)
+        try:
+            result = self._computed(
+                lambda: self._publisher.decided(object_id, decided, others, clicks)
+            )
+        except Sam2Error:
+            if accepted:
+                self._publisher.accept(frame, object_id)
+            raise
         track.written[frame] = True
         track.condition(replace(decided, mask=result.masks[0]))
         self.tracks[object_id] = track
@@ -119,8 +132,8 @@ class Tracker:
         """Condition an object on what the labels show of it in a frame."""
         track = self.track(object_id)
         mask = self._publisher.mask(frame, object_id)
-        with self._computing():
-            conditioning = self._decider.from_mask(frame, mask, track.expected(frame))
+        seen = track.expected(frame)
+        conditioning = self._computed(lambda: self._decider.from_mask(frame, mask, seen))
         track.accept(conditioning)
         track.written[frame] = True
 
@@ -177,31 +190,43 @@ class Tracker:
         schedule.shown.update((frame, track.object_id) for track in given)
         parts = [self._publisher.given(t.object_id, t.conditioning[frame]) for t in given]
         if tracked:
-            with self._computing():
-                predictions = self._propagator.track(
-                    frame, tracked, schedule.step, partial(self._strays, frame)
-                )
-            parts.append(self._publisher.tracked(frame, predictions))
-            for track in tracked:
-                track.done[frame] = track.written[frame] = True
-                self._watch(track, frame, predictions[track.object_id].present, schedule)
+            try:
+                parts.append(self._follow(frame, tracked, schedule))
+            except FrameError as error:
+                if self._unreadable is Unreadable.STOP or error.frame != frame:
+                    raise
+                schedule.skipped[frame] = error
+                parts.append(nothing_in(frame, self._publisher.volume.shape, error))
         return merge(frame, parts)
+
+    def _follow(self, frame: int, tracks: list[ObjectTrack], schedule: Schedule) -> FrameMasks:
+        """Track objects into a frame: all of it is done, or nothing."""
+        strays = partial(self._strays, frame)
+        advance = self._computed(
+            lambda: self._propagator.track(frame, tracks, schedule.step, strays)
+        )
+        predictions = advance.predictions
+        result = self._computed(
+            lambda: self._publisher.tracked(frame, predictions, advance.displaced)
+        )
+        advance.remember()
+        for track in tracks:
+            track.done[frame] = track.written[frame] = True
+            self._watch(track, frame, predictions[track.object_id].present, schedule)
+        return result
 
     def _add(self, object_id: int) -> ObjectTrack:
         self.tracks[object_id] = ObjectTrack(object_id, self._n_frames, self._model.config)
         return self.tracks[object_id]
 
     def _strays(self, frame: int, predictions: Mapping[int, ObjectPrediction]) -> set[int]:
-        """Return which predicted objects follow another one; free what earlier strays hold."""
+        """Return which objects follow another one, predicted ones and others in the labels."""
         if not self._exclusive:
             return set()
         labels = self._publisher.volume.frame(frame)
         occupied = np.where(np.isin(labels, list(predictions)), 0, labels)
         distances = {i: track.distance_to_decision(frame) for i, track in self.tracks.items()}
-        strays = find_strays(predictions, occupied, distances)
-        for object_id in strays - predictions.keys():
-            self._publisher.erase(frame, object_id)
-        return strays & predictions.keys()
+        return find_strays(predictions, occupied, distances)
 
     def _watch(self, track: ObjectTrack, frame: int, present: bool, schedule: Schedule) -> None:
         """Stop following an object that has been absent for too long."""
@@ -214,14 +239,32 @@ class Tracker:
             if track.written[ahead]:
                 self._publisher.erase(ahead, track.object_id)
 
-    @contextmanager
-    def _computing(self) -> Iterator[None]:
-        """Run the network: no gradients, the model's precision, errors that say what to do."""
-        with torch.inference_mode(), self._model.precision():
-            try:
-                yield
-            except RuntimeError as error:
+    def forgive(self) -> None:
+        """Try frames again that could not be read."""
+        self._reader.forgive()
+
+    def _computed(self, step: Callable[[], _Result]) -> _Result:
+        """Run a step that changes nothing unless it succeeds.
+
+        Where memory runs out, all features that are kept for later are let go and the step is
+        run once more. Errors of torch become errors that say what to do.
+        """
+        try:
+            return self._attempt(step)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
                 raise device_error(error, self._model.name) from error
+        # Only here the error has let go of the tensors of the attempt.
+        self._cache.shrink()
+        release_memory(self._model.device)
+        try:
+            return self._attempt(step)
+        except (RuntimeError, MemoryError) as error:
+            raise device_error(error, self._model.name) from error
+
+    def _attempt(self, step: Callable[[], _Result]) -> _Result:
+        with torch.inference_mode(), self._model.precision():
+            return step()
 
 
 def follows_objects(model: Model, settings: TrackingSettings) -> bool:

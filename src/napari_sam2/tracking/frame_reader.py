@@ -1,0 +1,55 @@
+"""Frames for the engine, read again where storage fails."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_sam2.errors import FrameError
+from napari_sam2.stack import FrameStack
+
+_PAUSE_S = 0.1  # before the second attempt; twice as long before each further one
+
+
+class FrameReader:
+    """Reads frames of a stack, and remembers which cannot be read.
+
+    Parameters
+    ----------
+    stack : FrameStack
+    attempts : int
+        How often to try a frame whose storage fails, before it counts as unreadable.
+    """
+
+    def __init__(self, stack: FrameStack, attempts: int = 1) -> None:
+        self._stack = stack
+        self._attempts = attempts
+        self._failed: dict[int, FrameError] = {}
+
+    def read(self, frame: int) -> NDArray[np.float32]:
+        """Return a frame, (Y, X, C) in 0..1; see `FrameStack.read`.
+
+        Raises
+        ------
+        FrameError
+            It cannot be read, now or when it was last tried.
+        """
+        if frame in self._failed:
+            raise self._failed[frame]
+        attempt, pause = 1, _PAUSE_S
+        while True:
+            try:
+                return self._stack.read(frame)
+            except FrameError as error:
+                # Pixels that came and are no pixels will be none the next time either.
+                if attempt == self._attempts or error.__cause__ is None:
+                    self._failed[frame] = error
+                    raise
+            time.sleep(pause)
+            attempt, pause = attempt + 1, 2 * pause
+
+    def forgive(self) -> None:
+        """Try all frames anew from now on."""
+        self._failed.clear()
