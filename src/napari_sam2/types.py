@@ -8,8 +8,6 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_sam2.errors import FrameError
-
 
 class Direction(StrEnum):
     """Which way masks travel along the video axis."""
@@ -81,8 +79,8 @@ class FrameMasks:
         Probability in 0..1 that the object is in this frame (occlusion head).
     logits : ndarray of float32, shape (N, Y, X), optional
         Mask logits before the overlap rule; only where they were asked for.
-    skipped : FrameError, optional
-        Why no object was looked for here: the frame cannot be read.
+    skipped : str, optional
+        Why no object was looked for here: what is wrong with the frame.
     """
 
     frame: int
@@ -91,4 +89,4 @@ class FrameMasks:
     scores: NDArray[np.float32]
     presence: NDArray[np.float32]
     logits: NDArray[np.float32] | None = None
-    skipped: FrameError | None = None
+    skipped: str | None = None

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+import zarr
 from skimage.io import imread
 
 from napari_sam2 import TrackingSession, TrackingSettings, load_model
@@ -160,6 +161,68 @@ def test_an_error_on_the_way_keeps_what_is_done(small_stack, tmp_path, monkeypat
     assert "Frame 2 cannot be read." in shown
     assert f"done are in {out}" in shown
     assert tifffile.imread(out)[1].any()
+
+
+@pytest.fixture
+def damaged(small_stack) -> Path:
+    """The small stack as a zarr whose last frame is damaged."""
+    image = tifffile.imread(small_stack.image)
+    path = small_stack.image.with_name("damaged.zarr")
+    array = zarr.create_array(path, shape=image.shape, chunks=(1, 192, 192), dtype=image.dtype)
+    array[:] = image
+    (path / "c" / "2" / "0" / "0").write_bytes(b"not a chunk")
+    return path
+
+
+def test_a_frame_that_cannot_be_read_is_named_and_the_rest_is_done(
+    small_stack, damaged, tmp_path, capsys
+):
+    out, sheet, session = (tmp_path / name for name in ("out.tif", "sheet.png", "session.json"))
+    given = (damaged, "-p", small_stack.prompts, "-o", out, "--attempts", 1)
+    with pytest.warns(UserWarning, match="Frame 2 cannot be read"):
+        assert segment(*given, "--overlay", sheet, "--session", session, "--json") == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert summary["complete"] is True
+    assert [each["frame"] for each in summary["skipped"]] == [2]
+    assert "Frame 2 cannot be read" in summary["skipped"][0]["reason"]
+    labels = tifffile.imread(out)
+    assert [bool(plane.any()) for plane in labels] == [True, True, False]
+    assert imread(sheet).any()
+    assert json.loads(session.read_text())["settings"]["read_attempts"] == 1
+    with pytest.warns(UserWarning, match="Frame 2 cannot be read"):
+        assert segment(*given) == 0
+    shown = capsys.readouterr().out
+    assert "1 frame was skipped; the labels there are empty:\n  Frame 2 cannot be read" in shown
+
+
+def test_by_option_the_first_unreadable_frame_is_the_end(small_stack, damaged, tmp_path, capsys):
+    out = tmp_path / "out.tif"
+    given = (damaged, "-p", small_stack.prompts, "-o", out, "--attempts", 1)
+    with pytest.warns(UserWarning, match="Frame 2 cannot be read"):
+        assert segment(*given, "--unreadable", "stop") == 1
+    shown = capsys.readouterr().err
+    assert "Frame 2 cannot be read" in shown
+    assert f"done are in {out}" in shown
+    assert tifffile.imread(out)[1].any()
+
+
+def test_a_prompt_on_an_unreadable_frame_costs_only_that_prompt(
+    small_stack, damaged, tmp_path, capsys
+):
+    clicks = tmp_path / "clicks.csv"
+    clicks.write_text("frame,object,kind,y,x\n2,1,point,20,22\n1,2,point,44,45\n", encoding="utf-8")
+    out = tmp_path / "out.tif"
+    given = ("-o", out, "--attempts", 1, "--json")
+    with pytest.warns(UserWarning, match="Frame 2 cannot be read"):
+        assert segment(damaged, "-p", clicks, *given) == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert [each["frame"] for each in summary["skipped"]] == [2]
+    assert [each["object_id"] for each in summary["objects"]] == [2]
+    assert set(np.unique(tifffile.imread(out)).tolist()) == {0, 2}
+    clicks.write_text("frame,object,kind,y,x\n2,1,point,20,22\n", encoding="utf-8")
+    with pytest.warns(UserWarning, match="Frame 2 cannot be read"):
+        assert segment(damaged, "-p", clicks, *given) == 1
+    assert "Frame 2 cannot be read" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("option", ["-o", "--overlay", "--session"])

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import zarr
 
-from napari_sam2.errors import StackError
+from napari_sam2.errors import FrameError, StackError
 from napari_sam2.stack import FrameStack
 
 RNG = np.random.default_rng(7)
@@ -58,7 +58,7 @@ def test_a_dask_array_of_unknown_length_is_refused():
 def test_nan_and_infinite_pixels_are_black_with_one_warning():
     array = np.tile(np.linspace(0, 1, 100, dtype=np.float32), (4, 20, 1))
     array[1, 0, 5:8] = np.nan, np.inf, -np.inf
-    array[2] = np.nan
+    array[2, 1:] = np.nan
     stack = FrameStack(array)
     (contrast,) = stack.contrast
     assert 0 <= contrast.low < contrast.high <= 1
@@ -66,17 +66,18 @@ def test_nan_and_infinite_pixels_are_black_with_one_warning():
         first, second = stack.read(1), stack.read(2)
     assert len(caught) == 1
     assert (first[0, 5:8] == 0).all()
-    assert (second == 0).all()
+    assert (second[1:] == 0).all()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         np.testing.assert_array_equal(stack.read(1), first)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_a_stack_without_a_finite_pixel_is_black(value):
+def test_a_frame_without_a_finite_pixel_cannot_be_read(value):
     stack = FrameStack(np.full((2, 8, 8), value))
-    with pytest.warns(UserWarning, match="NaN or infinite"):
-        assert (stack.read(0) == 0).all()
+    with pytest.raises(FrameError, match="no finite pixel") as caught:
+        stack.read(1)
+    assert caught.value.frame == 1
 
 
 def test_non_finite_colours_blank_only_their_own_channel():
@@ -111,7 +112,7 @@ def test_a_damaged_zarr_chunk_names_the_frame_and_spares_the_others(tmp_path):
     assert stack.read(3).shape == (8, 8, 1)
 
 
-def test_a_failing_dask_chunk_names_the_frame_while_measuring_and_then_recovers():
+def test_a_failing_dask_chunk_is_left_out_of_the_contrast_and_then_recovers():
     broken = {2}
 
     def load(block_info=None):
@@ -121,11 +122,26 @@ def test_a_failing_dask_chunk_names_the_frame_while_measuring_and_then_recovers(
         return np.full((1, 8, 8), number, np.float32)
 
     stack = FrameStack(da.map_blocks(load, dtype="f4", chunks=((1,) * 4, (8,), (8,))))
-    with pytest.raises(StackError, match=r"Frame 2.*the share is gone") as caught:
-        stack.read(0)
+    with pytest.warns(UserWarning, match=r"Frame 2.*the share is gone.*on 3 other frames"):
+        assert (stack.read(0) == 0).all()
+    with pytest.raises(FrameError, match="Frame 2") as caught:
+        stack.read(2)
     assert isinstance(caught.value.__cause__, OSError)
     broken.clear()
     assert (stack.read(3) == 1).all()
+    assert 0 < stack.read(2).mean() < 1
+
+
+def test_a_frame_that_does_not_fit_into_memory_is_no_bad_frame():
+    class Huge:
+        shape, dtype = (4, 8, 8), np.dtype("f4")
+
+        def __getitem__(self, index: object) -> np.ndarray:
+            raise MemoryError("Unable to allocate 185. GiB")
+
+    with pytest.raises(StackError, match=r"too little memory for frame 2.*185") as caught:
+        FrameStack(Huge(), contrast=(0, 1)).read(2)
+    assert not isinstance(caught.value, FrameError)
 
 
 class _Lying:

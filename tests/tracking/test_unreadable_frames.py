@@ -58,8 +58,8 @@ def test_an_unreadable_frame_is_reported_and_the_rest_goes_on(model, stack):
     assert (skipped.object_ids, skipped.masks.shape) == ((), (0, 40, 48))
     assert skipped.scores.shape == skipped.presence.shape == (0,)
     assert [error.frame for error in session.skipped] == [7]
-    assert session.skipped[0] is skipped.skipped
-    assert "the share is gone" in str(skipped.skipped)
+    assert session.skipped[0].happened == skipped.skipped
+    assert "the share is gone" in skipped.skipped
     assert all(result.skipped is None for frame, result in results.items() if frame != 7)
     assert not session.labels[7].any()
     assert all(session.labels[frame].any() for frame in (6, 8, 11))
@@ -244,3 +244,30 @@ def test_settings_come_back_from_a_session_file(model, stack, tmp_path):
     settings = TrackingSession.load(tmp_path / "s.sam2.json", model, stack).settings
     assert settings.unreadable is Unreadable.STOP
     assert settings.read_attempts == 5
+
+
+def test_a_session_file_replays_but_for_what_cannot_be_read(model, stack, tmp_path):
+    session = opened(model, stack)
+    session.add_points(2, 7, [(30, 30)])
+    list(session.propagate())
+    session.accept(5, 1)
+    session.accept(7, 2)
+    assert (session.labels[5] == 1).any(), "an empty mask needs no pixels"
+    session.save(tmp_path / "s.sam2.json")
+    data = Flaky(stack, f5=99, f7=99)
+    again = TrackingSession.load(tmp_path / "s.sam2.json", model, data)
+    assert [error.frame for error in again.skipped] == [5, 7]
+    assert [key[:2] for key in again.prompts] == [(1, 4)]
+    assert again.object_ids == (1,)
+    kept = {frame: again.labels[frame].copy() for frame in (5, 7)}
+    np.testing.assert_array_equal(kept[7] == 2, session.labels[7] == 2)
+    np.testing.assert_array_equal(kept[5] == 1, session.labels[5] == 1)
+    data.failures.clear()
+    list(again.propagate())
+    np.testing.assert_array_equal(again.labels[5] == 1, kept[5] == 1)
+    np.testing.assert_array_equal(again.labels[7] == 2, kept[7] == 2)
+    stopping = TrackingSettings(unreadable="stop")
+    with pytest.raises(FrameError):
+        TrackingSession.load(
+            tmp_path / "s.sam2.json", model, Flaky(stack, f7=99), settings=stopping
+        )

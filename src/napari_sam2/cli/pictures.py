@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_sam2.errors import LabelsError
+from napari_sam2.errors import FrameError, LabelsError
 from napari_sam2.labels import contact_sheet
 from napari_sam2.stack import FrameStack
 
@@ -90,7 +90,7 @@ def draw_sheet(
     ndarray of uint8, shape (rows, columns, 3)
     """
     zoom = _zoom(max(stack.frame_shape))
-    images = {frame: stack.read(frame) for frame in frames}
+    images = {frame: _picture(stack, frame) for frame in frames}
     planes = {frame: np.asarray(labels[frame]) for frame in frames}
     nothing = {frame: np.zeros_like(plane) for frame, plane in planes.items()}
     width = min(columns, len(frames))
@@ -102,6 +102,14 @@ def draw_sheet(
     ]
     gap = np.full((_GAP, *strips[0].shape[1:]), _DARK, dtype=np.uint8)
     return np.concatenate([part for strip in strips for part in (strip, gap)][:-1])
+
+
+def _picture(stack: FrameStack, frame: int) -> NDArray[np.float32]:
+    """Read a frame; one that cannot be read is black."""
+    try:
+        return stack.read(frame)
+    except FrameError:
+        return np.zeros((*stack.frame_shape, stack.n_channels), np.float32)
 
 
 def evenly_spaced(count: int, wanted: int) -> list[int]:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from napari_sam2.cli.interrupts import soft_interrupt
-from napari_sam2.errors import Sam2Error
-from napari_sam2.types import Direction, FrameMasks
+from napari_sam2.errors import FrameError, Sam2Error
+from napari_sam2.types import Direction, FrameMasks, Unreadable
 
 if TYPE_CHECKING:
     from napari_sam2.prompts import FramePrompt, PromptBook
@@ -30,6 +30,8 @@ class RunOutcome:
         False if Ctrl-C or an error stopped it.
     error : Sam2Error, optional
         What stopped it; the session's labels hold the frames before.
+    skipped : tuple of FrameError
+        Why which frames were skipped, by frame; their labels are as they were before.
     mean_scores : dict of int to float
         Mean quality 0..1 of each object over the frames where it was found.
     """
@@ -39,6 +41,7 @@ class RunOutcome:
     complete: bool
     mean_scores: dict[int, float]
     error: Sam2Error | None = None
+    skipped: tuple[FrameError, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +58,8 @@ def run_session(
 ) -> RunOutcome:
     """Give a session its prompts and propagate them, with a bar.
 
-    Ctrl-C, and an error while propagating, keep what is done: both are told in the outcome.
+    Ctrl-C, and an error while propagating, keep what is done: both are told in the outcome. So are
+    frames that cannot be read, where the session's settings skip them.
 
     Parameters
     ----------
@@ -74,20 +78,35 @@ def run_session(
     start = time.perf_counter()
     scores = _MeanScores()
     stopped_by: Sam2Error | None = None
+    skipped = {error.frame: error for error in session.skipped}
     with soft_interrupt(session.cancel) as interrupt:
         for object_id, frame, prompt in book:
             if interrupt.happened:
                 break
-            add_prompt(session, object_id, frame, prompt)
+            try:
+                add_prompt(session, object_id, frame, prompt)
+            except FrameError as error:
+                if session.settings.unreadable is Unreadable.STOP:
+                    raise
+                skipped[frame] = error
         try:
+            if skipped and not session.object_ids:
+                raise next(iter(skipped.values()))
             if not interrupt.happened:
                 for result in _with_bar(session, over, title):
                     scores.add(result)
         except Sam2Error as error:
             stopped_by = error
         complete = not interrupt.happened and stopped_by is None
-    seconds = time.perf_counter() - start
-    return RunOutcome(scores.results, seconds, complete, scores.means(), stopped_by)
+    skipped |= {error.frame: error for error in session.skipped}
+    return RunOutcome(
+        scores.results,
+        time.perf_counter() - start,
+        complete,
+        scores.means(),
+        stopped_by,
+        tuple(skipped[frame] for frame in sorted(skipped)),
+    )
 
 
 def _with_bar(session: TrackingSession, over: Range, title: str) -> Iterable[FrameMasks]:

@@ -14,12 +14,14 @@ from napari_sam2.cli.interrupts import INTERRUPTED_EXIT_CODE
 from napari_sam2.cli.options import DeviceOption, ImageSizeOption, JsonOption, ModelOption
 from napari_sam2.cli.outputs import check_output
 from napari_sam2.errors import LabelsError, Sam2Error
-from napari_sam2.types import Direction, View
+from napari_sam2.types import Direction, Unreadable, View
 
 if TYPE_CHECKING:
     from napari_sam2.cli.frames import Frames
     from napari_sam2.cli.runs import RunOutcome
     from napari_sam2.tracking import TrackingSession
+
+_NAMED = 5  # skipped frames whose reason is told in full
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,14 @@ class ObjectSummary:
     frames: int
     pixels: int
     mean_score: float
+
+
+@dataclass(frozen=True, slots=True)
+class SkippedFrame:
+    """A frame that could not be read, and why."""
+
+    frame: int
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +55,7 @@ class SegmentSummary:
     image_size: int
     objects: tuple[ObjectSummary, ...]
     frame_results: int
+    skipped: tuple[SkippedFrame, ...]
     seconds: float
     complete: bool
     labels: str
@@ -104,6 +115,19 @@ def segment(
     ] = Direction.BOTH,
     start: Annotated[int | None, typer.Option(help="First frame to segment.")] = None,
     stop: Annotated[int | None, typer.Option(help="Frame to end before.")] = None,
+    unreadable: Annotated[
+        Unreadable | None,
+        typer.Option(
+            help="What to do at a frame that cannot be read: skip it and go on, or stop there; "
+            "skip, unless a session file says otherwise."
+        ),
+    ] = None,
+    attempts: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="How often to try a frame whose storage fails; 2, or as a session says."
+        ),
+    ] = None,
     overlay: Annotated[
         Path | None,
         typer.Option(metavar="PNG", help="Also draw a contact sheet of labels on the image."),
@@ -118,6 +142,8 @@ def segment(
     A session file replays as it was saved: its clicks round by round, accepted masks, contrast,
     channels, region and settings. On a stack of another size only its prompts and settings are
     taken. Tables count from the corner of the image, whatever the region.
+
+    Frames that cannot be read are named at the end, and their labels are empty.
 
     Ctrl-C writes the labels of the frames that are done; the exit code is then 130.
     """
@@ -144,8 +170,12 @@ def segment(
 
     loaded = load_model(model, device=device, image_size=image_size)
     settings = TrackingSettings() if saved is None else saved_settings(saved)
-    if view is not View.AUTO:
-        settings = replace(settings, view=view)
+    settings = replace(
+        settings,
+        view=settings.view if view is View.AUTO else view,
+        unreadable=unreadable or settings.unreadable,
+        read_attempts=attempts or settings.read_attempts,
+    )
     labels = frames.empty_labels()
     options = {"settings": settings, "labels": frames.part(labels)}
     if replays:
@@ -155,7 +185,7 @@ def segment(
     outcome = run_session(tracking, book, Range(direction, start, stop), title=stack.name)
     _write(tracking, frames, labels, output=output, overlay=overlay, session_file=session)
     if outcome.error is not None:
-        raise _after_writing(outcome.error, output) from outcome.error
+        raise _after_writing(outcome.error, output)
     summary = SegmentSummary(
         stack=str(stack),
         shape=frames.shape,
@@ -166,6 +196,7 @@ def segment(
         image_size=loaded.image_size,
         objects=summarise_objects(tracking, outcome),
         frame_results=outcome.results,
+        skipped=tuple(SkippedFrame(each.frame, each.happened) for each in outcome.skipped),
         seconds=outcome.seconds,
         complete=outcome.complete,
         labels=str(output),
@@ -197,8 +228,8 @@ def summarise_objects(session: TrackingSession, outcome: RunOutcome) -> tuple[Ob
 
 def _after_writing(error: Sam2Error, output: Path) -> Sam2Error:
     """Say of an error where the frames before it are."""
-    safe = f"The labels of the frames that were done are in {output}."
-    return type(error)(error.happened, safe=safe, remedy=error.remedy)
+    error.safe = f"The labels of the frames that were done are in {output}."
+    return error
 
 
 def _write(
@@ -233,6 +264,18 @@ def _describe(summary: SegmentSummary) -> str:
         lines.append(f"overlay: {summary.overlay}")
     if summary.session:
         lines.append(f"session: {summary.session}")
+    if summary.skipped:
+        lines += _describe_skipped(summary.skipped)
     if not summary.complete:
         lines.append("Stopped early: frames that were not reached are background.")
     return "\n".join(lines)
+
+
+def _describe_skipped(skipped: tuple[SkippedFrame, ...]) -> list[str]:
+    count = "1 frame was" if len(skipped) == 1 else f"{len(skipped)} frames were"
+    lines = [f"{count} skipped; the labels there are empty:"]
+    lines += [f"  {each.reason}" for each in skipped[:_NAMED]]
+    if len(skipped) > _NAMED:
+        numbers = ", ".join(str(each.frame) for each in skipped[_NAMED:])
+        lines.append(f"  Likewise frames {numbers}.")
+    return lines

@@ -187,11 +187,9 @@ class FrameStack:
         Raises
         ------
         StackError
-            When there is no such frame.
+            When there is no such frame, or no memory for it.
         FrameError
             When the data fails to give it, or gives no finite pixel.
-        MemoryError
-            When there is no memory for it.
         """
         number = self._check_frame(frame)
         contrasts = self.contrast
@@ -221,8 +219,12 @@ class FrameStack:
         try:
             with self._reading:
                 pixels = np.asarray(self._data[index])
-        except MemoryError:
-            raise  # there may be enough of it later, and nothing is wrong with the frame
+        except MemoryError as error:  # nothing is wrong with the frame
+            raise StackError(
+                f"There is too little memory for frame {frame}: {error}.",
+                safe="Nothing that was done on other frames is lost.",
+                remedy="Close other programs, or work on a part of the image.",
+            ) from error
         except Exception as error:  # whatever the array's own storage raises
             raise FrameError(
                 f"Frame {frame} cannot be read: {type(error).__name__}: {error}.",

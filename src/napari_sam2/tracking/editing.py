@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 
-from napari_sam2.errors import SessionError
+from napari_sam2.errors import FrameError, SessionError
 from napari_sam2.labels.compose import Labels
-from napari_sam2.prompts import FramePrompt, PromptBook
+from napari_sam2.prompts import FramePrompt, PromptBook, SessionFile
 from napari_sam2.stack import FrameStack
 from napari_sam2.tracking.model import Model
 from napari_sam2.tracking.publishing import Publisher
+from napari_sam2.tracking.settings import TrackingSettings
 from napari_sam2.tracking.snapshot import SessionState, TrackState
 from napari_sam2.tracking.tracker import Tracker
-from napari_sam2.types import FrameMasks
+from napari_sam2.types import FrameMasks, Unreadable
 
 
 class SessionEditing:
@@ -24,9 +26,11 @@ class SessionEditing:
     model: Model
     stack: FrameStack
     prompts: PromptBook
+    settings: TrackingSettings
     _publisher: Publisher
     _tracker: Tracker
     _lock: threading.RLock
+    _skipped: dict[int, FrameError]
 
     def watch_labels(self, seen: Callable[[int, Labels, Labels], None] | None) -> None:
         """Have every write told: frame, labels before and after, (Y, X) each; None: no more.
@@ -187,6 +191,26 @@ class SessionEditing:
                 remedy=f"Frames go from 0 to {self.stack.n_frames - 1}.",
             )
         return frame
+
+    def _replay(self, saved: SessionFile) -> None:
+        """Take in the prompts and the accepted frames of a session file."""
+        for object_id, frame, prompt in saved.book:
+            with self._skipping():
+                self._tracker.decide(object_id, frame, prompt)
+                self.prompts.put(object_id, frame, prompt)
+        for (frame, object_id), mask in saved.accepted_masks.items():
+            with self._skipping():
+                self._tracker.restore(object_id, frame, mask)
+
+    @contextmanager
+    def _skipping(self) -> Iterator[None]:
+        """Note a frame that cannot be read, unless the settings say to stop."""
+        try:
+            yield
+        except FrameError as error:
+            if self.settings.unreadable is Unreadable.STOP:
+                raise
+            self._skipped[error.frame] = error
 
     def _prompt_at(self, object_id: int, frame: int) -> FramePrompt:
         prompt = self.prompts.get(object_id, frame)

@@ -7,7 +7,7 @@ import time
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_sam2.errors import FrameError
+from napari_sam2.errors import FrameError, StackError
 from napari_sam2.stack import FrameStack
 
 _PAUSE_S = 0.1  # before the second attempt; twice as long before each further one
@@ -35,6 +35,8 @@ class FrameReader:
         ------
         FrameError
             It cannot be read, now or when it was last tried.
+        MemoryError
+            There is no memory for it; the engine may make room and try again.
         """
         if frame in self._failed:
             raise self._failed[frame]
@@ -47,6 +49,10 @@ class FrameReader:
                 if attempt == self._attempts or error.__cause__ is None:
                     self._failed[frame] = error
                     raise
+            except StackError as error:
+                if isinstance(error.__cause__, MemoryError):
+                    raise error.__cause__ from None
+                raise
             time.sleep(pause)
             attempt, pause = attempt + 1, 2 * pause
 

@@ -184,7 +184,7 @@ def merge(frame: int, parts: Sequence[FrameMasks]) -> FrameMasks:
 def nothing_in(frame: int, shape: tuple[int, int, int], error: FrameError) -> FrameMasks:
     """Return a result without any object, for a frame that cannot be read."""
     masks, scores = np.zeros((0, *shape[1:]), dtype=bool), np.zeros(0, dtype=np.float32)
-    return FrameMasks(frame, (), masks, scores, scores, skipped=error)
+    return FrameMasks(frame, (), masks, scores, scores, skipped=error.happened)
 
 
 def only(result: FrameMasks, object_id: int) -> FrameMasks:

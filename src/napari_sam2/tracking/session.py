@@ -106,7 +106,7 @@ class TrackingSession(SessionEditing):
 
     @property
     def skipped(self) -> tuple[FrameError, ...]:
-        """Why which frames were skipped since `propagate` was last called, by frame."""
+        """Why which frames were skipped since the session was loaded or `propagate` called."""
         return tuple(self._skipped[frame] for frame in sorted(self._skipped))
 
     @property
@@ -279,6 +279,9 @@ class TrackingSession(SessionEditing):
     ) -> TrackingSession:
         """Replay a session file on a stack; `options` are those of the constructor.
 
+        Where the settings skip frames that cannot be read, prompts in such frames are left out,
+        see `skipped`; what was accepted there is in the labels, and protected.
+
         Raises
         ------
         PromptError
@@ -295,11 +298,7 @@ class TrackingSession(SessionEditing):
             )
         options.setdefault("settings", saved_settings(saved))
         session = cls(model, stack, **options)
-        for object_id, frame, prompt in saved.book:
-            session.prompts.put(object_id, frame, prompt)
-            session._tracker.decide(object_id, frame, prompt)
-        for (frame, object_id), mask in saved.accepted_masks.items():
-            session._tracker.restore(object_id, frame, mask)
+        session._replay(saved)
         return session
 
     def _prompt(

@@ -162,11 +162,17 @@ class Tracker:
         track.forget_recent()
 
     def restore(self, object_id: int, frame: int, mask: NDArray[np.bool_]) -> None:
-        """Bring an accepted frame back from a file."""
+        """Bring an accepted frame back from a file; its labels even if it cannot be read."""
         if object_id not in self.tracks:
             self._add(object_id)
         self._publisher.put(frame, object_id, mask)
-        self.accept(object_id, frame)
+        self._publisher.accept(frame, object_id)
+        try:
+            self.fix(object_id, frame)
+        except FrameError:
+            if not self.tracks[object_id].conditioning:
+                del self.tracks[object_id]
+            raise
 
     def release(self, object_id: int, frame: int) -> None:
         """Undo the decision about a frame; an object without any decided frame is gone."""
