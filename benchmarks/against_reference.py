@@ -29,7 +29,12 @@ from napari_sam2.benchmarking import STAGES, DriftingDiscs, StageMeter, measured
 from napari_sam2.tracking import Model, TrackingSession, TrackingSettings
 
 EXACT = TrackingSettings(
-    overlap=True, max_hole=0, min_island=0, clicked_part=False, max_conditioning=None
+    overlap=True,
+    max_hole=0,
+    min_island=0,
+    clicked_part=False,
+    obey_clicks=False,
+    max_conditioning=None,
 )
 CLOCKS: dict[str, Callable[[], float]] = {"wall": time.perf_counter, "cpu": time.process_time}
 

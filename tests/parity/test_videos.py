@@ -26,7 +26,12 @@ pytestmark = pytest.mark.parity
 
 TOLERANCE = 0.02
 EXACT = TrackingSettings(
-    overlap=True, max_hole=0, min_island=0, clicked_part=False, max_conditioning=None
+    overlap=True,
+    max_hole=0,
+    min_island=0,
+    clicked_part=False,
+    obey_clicks=False,
+    max_conditioning=None,
 )
 SHAPE = (256, 256)
 

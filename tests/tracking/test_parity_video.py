@@ -22,7 +22,12 @@ SIZE = 256
 # From the 240 x 320 frames of the prompts to the square ones that were stored.
 Y_SCALE, X_SCALE = SIZE / 240, SIZE / 320
 EXACT = TrackingSettings(
-    overlap=True, max_hole=0, min_island=0, clicked_part=False, max_conditioning=None
+    overlap=True,
+    max_hole=0,
+    min_island=0,
+    clicked_part=False,
+    obey_clicks=False,
+    max_conditioning=None,
 )
 
 VIDEOS = [("2.1", name) for name in scenarios()] + [

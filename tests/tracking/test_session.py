@@ -238,7 +238,8 @@ def test_absent_objects_are_left_alone_after_a_while(absent_model, stack):
 
 
 def test_absent_objects_have_empty_masks_and_low_scores(absent_model, stack):
-    session = TrackingSession(absent_model, stack, keep_logits=True)
+    ignores = TrackingSettings(obey_clicks=False)
+    session = TrackingSession(absent_model, stack, settings=ignores, keep_logits=True)
     result = session.add_points(1, 2, [(20, 20)])
     assert not result.masks.any()
     assert result.presence[0] < 0.5

@@ -49,15 +49,23 @@ class Decider:
         Recalls what an object is known to look like, for corrections.
     framing : Framing
         Decides what the model sees of a frame.
+    obeys : bool
+        Clicks are law, whatever the network says.
     """
 
     def __init__(
-        self, model: Model, cache: FeatureCache, propagator: Propagator, framing: Framing
+        self,
+        model: Model,
+        cache: FeatureCache,
+        propagator: Propagator,
+        framing: Framing,
+        obeys: bool,
     ) -> None:
         self._model = model
         self._cache = cache
         self._propagator = propagator
         self._framing = framing
+        self._obeys = obeys
 
     def from_prompt(
         self,
@@ -210,6 +218,7 @@ class Decider:
             previous,
             self._framing.follows,
             rank,
+            self._obeys,
         )
 
     def _recalling(self, track: ObjectTrack, frame: int, features: ImageFeatures) -> Tensor:

@@ -20,12 +20,14 @@ from napari_sam2.network import (
     upsample_masks,
 )
 from napari_sam2.prompts import FramePrompt
+from napari_sam2.tracking.clicks import obey
 from napari_sam2.tracking.image_input import mask_to_input, points_to_input
 from napari_sam2.tracking.model import Model
 from napari_sam2.tracking.prediction import ABSENT_LOGIT, DRAWN_LOGIT, ObjectPrediction
 from napari_sam2.tracking.window import Place, Sighting, Window
 
 _LOGIT_LIMIT = 32.0  # previous logits are clamped so, as in training
+_STRIDE = 4  # of the decoder's masks
 _OUTSIDE = 10.0  # below zero: the logit of what was not seen
 
 
@@ -38,6 +40,7 @@ def predict_points(
     previous: Tensor | None,
     follows: bool,
     rank: int = 0,
+    obeys: bool = True,
 ) -> ObjectPrediction:
     """Segment one object from its points and box.
 
@@ -58,6 +61,8 @@ def predict_points(
         Say where the object is, for the next window.
     rank : int
         Of the masks that an ambiguous prompt could mean, which one by predicted IoU.
+    obeys : bool
+        Turn clicked pixels that the network leaves on the wrong side.
     """
     points, labels = _tokens(prompt, window, model)
     ambiguous = is_ambiguous(prompt, model)
@@ -73,7 +78,11 @@ def predict_points(
         mask_inputs=mask_inputs,
         multimask=ambiguous,
     )
-    return split_prediction(model, prediction.best(rank), [window], follows)[0]
+    chosen = prediction.best(rank)
+    if obeys and prompt.points:
+        clicked = (points[0, -len(prompt.points) :] + 0.5) / _STRIDE - 0.5
+        chosen = obey(chosen, clicked, prompt.positive)
+    return split_prediction(model, chosen, [window], follows)[0]
 
 
 def is_ambiguous(prompt: FramePrompt, model: Model) -> bool:

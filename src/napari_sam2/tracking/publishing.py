@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from napari_sam2.errors import FrameError
 from napari_sam2.labels import LabelsVolume
+from napari_sam2.prompts import FramePrompt
 from napari_sam2.tracking.mask_output import FrameOutput, finish_masks
 from napari_sam2.tracking.prediction import Conditioning, ObjectPrediction
 from napari_sam2.tracking.settings import TrackingSettings
@@ -93,7 +95,7 @@ class Publisher:
         object_id: int,
         decided: Conditioning,
         others: Mapping[int, Conditioning],
-        clicks: Sequence[tuple[float, float]] = (),
+        prompt: FramePrompt,
     ) -> FrameMasks:
         """Write an object that the user prompted in a frame, and hand it out.
 
@@ -106,8 +108,9 @@ class Publisher:
         decided : Conditioning
         others : mapping of int to Conditioning
             What the user decided about other objects in that frame.
-        clicks : sequence of (y, x)
-            Where the user clicked on the object.
+        prompt : FramePrompt
+            What the user gave: only clicked parts are kept, and holes stay open where background
+            was clicked.
         """
         frame = decided.frame
         labels = self.volume.frame(frame)
@@ -117,21 +120,28 @@ class Publisher:
             logits = self._logits(decided.prediction)
             self.put(frame, object_id, kept)
             return _frame_masks(frame, (object_id,), kept[None], [decided.prediction], logits)
+        clicks = [p for p, on in zip(prompt.points, prompt.positive, strict=True) if on]
+        closed = len(clicks) == len(prompt.points)
         sharing = {object_id: decided.prediction}
-        output = self._finish(sharing, taken)
+        output = self._finish(sharing, taken, closed)
         rivals = others.keys() & set(np.unique(labels[output.masks[0]]).tolist())
         if rivals:
             sharing |= {rival: others[rival].prediction for rival in rivals}
-            output = self._finish(sharing, taken)
+            output = self._finish(sharing, taken, closed)
         if clicks and self._settings.clicked_part:
             output = output.clicked(sorted(sharing).index(object_id), clicks)
         return only(self._write(frame, sharing, output), object_id)
 
     def _finish(
-        self, predictions: Mapping[int, ObjectPrediction], taken: NDArray[np.bool_]
+        self,
+        predictions: Mapping[int, ObjectPrediction],
+        taken: NDArray[np.bool_],
+        closed: bool = True,
     ) -> FrameOutput:
+        """Make masks of predictions; `closed`: their small holes are filled."""
         ordered = [predictions[object_id] for object_id in sorted(predictions)]
-        return finish_masks(ordered, taken, self._settings, self._keep_logits)
+        settings = self._settings if closed else replace(self._settings, max_hole=0)
+        return finish_masks(ordered, taken, settings, self._keep_logits)
 
     def _write(
         self,

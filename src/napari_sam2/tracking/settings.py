@@ -30,6 +30,9 @@ class TrackingSettings:
     clicked_part : bool
         In a clicked frame keep only the connected parts that were clicked; the rest is mostly
         look-alike neighbours. Logits and memories stay as the network gave them.
+    obey_clicks : bool
+        Masks hold every object click and no background click: pixels around a click that the
+        network ignores are turned. Off, it may ignore clicks, as the reference does.
     exclusive : bool
         Where two objects follow the same thing, the one whose decided frames lie farther away is
         absent, so that it cannot go on as its neighbour. Not where overlaps are allowed.
@@ -55,6 +58,7 @@ class TrackingSettings:
     max_hole: int = 64
     min_island: int = 16
     clicked_part: bool = True
+    obey_clicks: bool = True
     exclusive: bool = True
     absent_limit: int | None = None
     max_conditioning: int | None = 8

@@ -66,7 +66,7 @@ class Tracker:
             model, self._reader, settings.cached_frames * (_VIEWS if framing.follows else 1)
         )
         self._propagator = Propagator(model, self._cache, framing, settings, stack.n_frames)
-        self._decider = Decider(model, self._cache, self._propagator, framing)
+        self._decider = Decider(model, self._cache, self._propagator, framing, settings.obey_clicks)
 
     def track(self, object_id: int) -> ObjectTrack:
         """Return an object that has prompted or accepted frames."""
@@ -103,11 +103,10 @@ class Tracker:
             for other in self.tracks.values()
             if frame in other.conditioning and other is not track
         }
-        clicks = [p for p, on in zip(prompt.points, prompt.positive, strict=True) if on]
         accepted = self._publisher.unaccept(frame, object_id)
         try:
             result = self._computed(
-                lambda: self._publisher.decided(object_id, decided, others, clicks)
+                lambda: self._publisher.decided(object_id, decided, others, prompt)
             )
         except Sam2Error:
             if accepted:

@@ -1,0 +1,72 @@
+"""Clicks are law."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from napari_sam2.network import MaskPrediction
+from napari_sam2.tracking import TrackingSession, TrackingSettings
+from napari_sam2.tracking.clicks import obey
+
+SIDE = 32
+coordinates = st.tuples(st.integers(0, SIDE - 1), st.integers(0, SIDE - 1))
+
+
+def prediction(seed: int = 0, score: float = 3.0) -> MaskPrediction:
+    generator = torch.Generator().manual_seed(seed)
+    noise = torch.randn(1, 1, 6, 6, generator=generator) * 5
+    masks = torch.nn.functional.interpolate(noise, (SIDE, SIDE), mode="bicubic")
+    return MaskPrediction(masks, torch.ones(1, 1), torch.ones(1, 1, 4), torch.tensor([[score]]))
+
+
+@given(coordinates, st.booleans(), st.integers(0, 50))
+@settings(max_examples=60, deadline=None)
+def test_a_clicked_pixel_is_on_the_side_that_was_said(point, positive, seed):
+    before = prediction(seed)
+    after = obey(before, torch.tensor([point]), [positive])
+    x, y = point
+    assert (after.masks[0, 0, y, x] > 0) == positive
+    if before.masks[0, 0, y, x] * (1 if positive else -1) >= 1:
+        torch.testing.assert_close(after.masks, before.masks)
+    else:
+        changed = after.masks - before.masks
+        assert ((changed >= 0) if positive else (changed <= 0)).all()
+
+
+def test_pixels_that_the_network_was_sure_of_stay():
+    before = replace(prediction(), masks=torch.full((1, 1, SIDE, SIDE), 0.5))
+    before.masks[..., :16, :] = 12.0
+    after = obey(before, torch.tensor([[16, 20]]), [False]).masks[0, 0]
+    assert (after[:15] > 0).all()
+    assert not (after[18:23, 14:19] > 0).any()
+
+
+def test_an_object_click_says_that_the_object_is_there():
+    absent = prediction(score=-5.0)
+    assert obey(absent, torch.tensor([[3, 3]]), [True]).object_scores > 0
+    assert obey(absent, torch.tensor([[3, 3]]), [False]).object_scores == -5.0
+
+
+def test_masks_of_a_session_hold_their_clicks(absent_model, stack):
+    plain = {"max_hole": 0, "min_island": 0, "clicked_part": False}
+    clicks, kinds = [(20.0, 30.0), (36.0, 12.0), (8.0, 44.0)], [True, False, True]
+    for obeys in (True, False):
+        chosen = TrackingSettings(obey_clicks=obeys, **plain)
+        session = TrackingSession(absent_model, stack, settings=chosen)
+        mask = session.add_points(1, 0, clicks, kinds).masks[0]
+        assert mask.any() == obeys
+        if obeys:
+            assert [bool(mask[round(y), round(x)]) for y, x in clicks] == kinds
+
+
+def test_a_hole_where_background_was_clicked_stays_open(model, stack):
+    session = TrackingSession(model, stack, settings=TrackingSettings(max_hole=400))
+    whole = session.add_points(1, 0, [(20, 20)]).masks[0]
+    ys, xs = whole.nonzero()
+    inside = (float(ys.mean().round()), float(xs.mean().round()))
+    mask = session.add_points(1, 0, [inside], [False]).masks[0]
+    assert not mask[round(inside[0]), round(inside[1])]
