@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy import ndimage
 
-from napari_sam2.errors import PromptError
+from napari_sam2.errors import FrameError, PromptError
 from napari_sam2.labels import LabelsVolume
 from napari_sam2.prompts import PromptBook
 from napari_sam2.types import Direction, FrameMasks
@@ -167,7 +167,7 @@ class BlobSession:
                 prompt = self.prompts.get(object_id, near)
                 wanted = object_ids is None or object_id in object_ids
                 if wanted and prompt.points and (frame, object_id) not in self._accepted:
-                    result = self._write(object_id, frame, prompt.points[-1])
+                    result = self._write_or_skip(object_id, frame, prompt.points[-1])
                 else:
                     result = _result(object_id, frame, self._volume.mask(frame, object_id))
             yield result
@@ -196,6 +196,14 @@ class BlobSession:
         mask = self._blob(frame, point)
         self._volume.write(frame, (object_id,), mask[None])
         return _result(object_id, frame, mask)
+
+    def _write_or_skip(self, object_id, frame, point) -> FrameMasks:
+        try:
+            return self._write(object_id, frame, point)
+        except FrameError as error:
+            nothing = np.zeros((0, *self._stack.frame_shape), bool)
+            scores = np.zeros(0, np.float32)
+            return FrameMasks(frame, (), nothing, scores, scores, skipped=error.happened)
 
 
 def _result(object_id, frame, mask, score=0.9) -> FrameMasks:

@@ -38,3 +38,4 @@ def test_outcome_says_what_is_kept():
     assert "3 of 9" in hints.outcome(3, 9, cancelled=True)
     assert "kept" in hints.outcome(3, 9, cancelled=True)
     assert "9 frames" in hints.outcome(9, 9, cancelled=False)
+    assert "9 frames, 2 of them skipped" in hints.outcome(9, 9, cancelled=False, skipped=2)

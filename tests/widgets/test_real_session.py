@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from napari.utils.notifications import NotificationSeverity, notification_manager
 from scipy import ndimage
 from small_networks import SMALL_CONV, small_config
 
@@ -127,6 +128,26 @@ def test_4d_gives_what_the_api_gives_for_that_stack(real_panel, model_path, sett
     assert session.labels.any()
     assert np.array_equal(workspace.labels.data[2], session.labels)
     assert not workspace.labels.data[:2].any()
+
+
+def test_a_frame_that_cannot_be_read_is_named_and_the_rest_is_done(real_panel, settled, mouse):
+    image = noise(6, 48, 56)
+    image[4] = np.nan
+    panel = real_panel(image)
+    panel.start.click()
+    settled(panel)
+    workspace = panel.coordinator.workspace
+    mouse(panel.viewer, workspace.points, [workspace.image.data_to_world((0, 20, 24))])
+    notification_manager.records.clear()
+    panel.run.both.click()
+    settled(panel)
+    there = workspace.labels.data.any(axis=(1, 2)).tolist()
+    assert there == [True, True, True, True, False, True]
+    (note,) = notification_manager.records
+    assert note.severity == NotificationSeverity.WARNING
+    assert note.message.startswith("1 frame was skipped")
+    assert "Frame 4 holds no finite pixel" in note.message
+    assert panel.hint.text().startswith("Done: 6 frames, 1 of them skipped.")
 
 
 def test_models_of_this_machine_are_listed():

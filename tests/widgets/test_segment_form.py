@@ -118,6 +118,19 @@ def test_without_prompts_it_says_what_to_do(form, qtbot):
     assert "no prompt" in notification_manager.records[-1].message
 
 
+def test_frames_that_cannot_be_read_are_named(form, viewer, qtbot):
+    image = viewer.layers["blobs"]
+    image.data = image.data.astype(np.float32)
+    image.data[[1, 3, 4, 5]] = np.nan
+    form()
+    qtbot.waitUntil(lambda: not form.busy, timeout=20_000)
+    assert labels(viewer)[0].data.any(axis=(1, 2)).tolist() == [1, 0, 1, 0, 0, 0]
+    (note,) = notification_manager.records
+    assert note.message.startswith("4 frames were skipped")
+    assert "Frame 1 holds" in note.message
+    assert "And 1 more." in note.message
+
+
 def test_image_removed_mid_run(form, viewer, script, qtbot):
     script.gate.clear()
     form()

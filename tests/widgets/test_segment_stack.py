@@ -86,6 +86,14 @@ def test_boxes_get_ids_behind_those_of_points_and_labels(doubled, blobs, script)
     assert [step[1:3] for step in script.told if step[0] == "box"] == [(5, 0)]
 
 
+def test_frames_that_cannot_be_read_are_named(doubled, blobs):
+    data = blobs().astype(np.float32)
+    data[2] = np.inf
+    with pytest.warns(UserWarning, match="A frame was skipped: Frame 2 holds no finite pixel"):
+        layer = doubled(Image(data, contrast_limits=(0, 1000)), Points([(0, 8, 8)], ndim=3))
+    assert layer.data.any(axis=(1, 2)).tolist()[:4] == [True, True, False, True]
+
+
 def test_labels_of_one_plane_belong_to_the_first_frame(doubled, blobs, script):
     plane = np.zeros((40, 50), int)
     plane[5:15, 5:15] = 7

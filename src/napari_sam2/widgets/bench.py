@@ -31,10 +31,11 @@ MAX_BYTES = 512 * 2**20
 
 
 class RunControl:
-    """Stops or holds a run, from any thread, and counts its frames."""
+    """Stops or holds a run, from any thread, and knows what has come of its frames."""
 
     def __init__(self) -> None:
         self.done = 0  # frames
+        self.skipped: list[str] = []  # what was wrong with frames that could not be read
         self._stop, self._go = threading.Event(), threading.Event()
         self._go.set()
 
@@ -122,6 +123,8 @@ class Bench:
             for result in self._results(work, request, control):
                 forward = _goes_forward(request.plan.direction, last, result.frame, forward)
                 last, control.done = result.frame, control.done + 1
+                if result.skipped is not None:
+                    control.skipped.append(result.skipped)
                 records = work.frame_done(result, forward=forward)
                 self._tell(FrameDone(request.generation, last, control.done, records))
                 step = self._serve_between(request, step, control, between)

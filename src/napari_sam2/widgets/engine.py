@@ -110,7 +110,8 @@ class Engine:
             self._bench.run(request, control, lambda: self._next_of(request))
         except Exception as error:
             self._fail(request, error)
-        self._tell(RunEnded(request.generation, control.done, cancelled=control.stopped))
+        skipped = tuple(control.skipped)
+        self._tell(RunEnded(request.generation, control.done, control.stopped, skipped))
 
     def _next_of(self, run: RunRequest) -> Request | None:
         """Take the next request, if it is for the session that is propagating."""

@@ -78,8 +78,9 @@ def _ignored(count: int) -> str:
     return f"{marks} ignored: outside the image or its part, too small, or no rectangle."
 
 
-def outcome(done: int, total: int, *, cancelled: bool) -> str:
-    """Say how a run ended."""
+def outcome(done: int, total: int, *, cancelled: bool, skipped: int = 0) -> str:
+    """Say how a run ended; `skipped` of the frames that are done could not be read."""
     if cancelled:
         return f"Cancelled after {done} of {total} frames; these are kept."
-    return f"Done: {done} frames. Where a mask is wrong, click there and propagate again."
+    left_out = f", {skipped} of them skipped" if skipped else ""
+    return f"Done: {done} frames{left_out}. Where a mask is wrong, click there and propagate again."

@@ -129,11 +129,18 @@ class RunSplit:
 
 @dataclass(frozen=True, slots=True)
 class RunEnded:
-    """Propagation is over: finished, cancelled or failed."""
+    """Propagation is over: finished, cancelled or failed.
+
+    Attributes
+    ----------
+    skipped : tuple of str
+        What was wrong with each frame that could not be read.
+    """
 
     generation: int
     done: int
     cancelled: bool
+    skipped: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

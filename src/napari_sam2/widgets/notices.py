@@ -1,10 +1,19 @@
-"""Errors as napari notifications that say what to do."""
+"""Errors and warnings as napari notifications that say what to do."""
 
 from __future__ import annotations
 
-from napari.utils.notifications import ErrorNotification, notification_manager, show_error
+from collections.abc import Sequence
+
+from napari.utils.notifications import (
+    ErrorNotification,
+    notification_manager,
+    show_error,
+    show_warning,
+)
 
 from napari_sam2.errors import Sam2Error
+
+_NAMED = 3  # frames whose fault is told in full
 
 
 def show_problem(error: Exception) -> None:
@@ -13,3 +22,13 @@ def show_problem(error: Exception) -> None:
         show_error(str(error))
     else:
         notification_manager.dispatch(ErrorNotification(error))
+
+
+def show_skipped(reasons: Sequence[str]) -> None:
+    """Tell the user of frames that could not be read; all else is done."""
+    count = "1 frame was" if len(reasons) == 1 else f"{len(reasons)} frames were"
+    more = f" And {len(reasons) - _NAMED} more." if len(reasons) > _NAMED else ""
+    show_warning(
+        f"{count} skipped, with the labels there as they were. {' '.join(reasons[:_NAMED])}{more} "
+        "Run it again to try once more."
+    )

@@ -9,6 +9,7 @@ from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
 from napari_sam2.widgets.activity import Activity
 from napari_sam2.widgets.hints import outcome
 from napari_sam2.widgets.messages import FrameDone, RunEnded, RunSplit, RunStarted
+from napari_sam2.widgets.notices import show_skipped
 
 if TYPE_CHECKING:
     from napari_sam2.widgets.dialogue import Dialogue
@@ -97,8 +98,8 @@ class Runs(QObject):
                 self.frame_done.emit(place, frame)
             case RunSplit(step=step):
                 self._dialogue.run_split(place, step)
-            case RunEnded(done=done, cancelled=cancelled):
-                self._ended(place, done, cancelled)
+            case RunEnded():
+                self._ended(place, answer)
 
     def forget_outcomes(self, places: tuple[Place, ...]) -> None:
         """Say no longer how the last run of these stacks ended: it is out of date."""
@@ -116,9 +117,13 @@ class Runs(QObject):
             self._box.show_idle()
             self.ended.emit()
 
-    def _ended(self, place: Place, done: int, cancelled: bool) -> None:
-        if done:
-            self.outcomes[place] = outcome(done, self._total, cancelled=cancelled)
+    def _ended(self, place: Place, how: RunEnded) -> None:
+        if how.done:
+            self.outcomes[place] = outcome(
+                how.done, self._total, cancelled=how.cancelled, skipped=len(how.skipped)
+            )
+        if how.skipped:
+            show_skipped(how.skipped)
         self.end()
         if self._undo_then:
             self._undo_then = False

@@ -28,11 +28,14 @@ class ScriptResult:
         False if it was cancelled; the frames that were done are there.
     refused : tuple of Exception
         Why prompts were left out.
+    skipped : tuple of str
+        What was wrong with each frame that could not be read.
     """
 
     labels: NDArray[Any]
     complete: bool
     refused: tuple[Exception, ...] = ()
+    skipped: tuple[str, ...] = ()
 
 
 def run_job(
@@ -58,22 +61,29 @@ def run_job(
     highest = max(each.object_id for found in prompts.values() for each in found)
     labels = job.empty_labels(highest)
     refused: list[Exception] = []
+    skipped: list[str] = []
+
+    def result(complete: bool) -> ScriptResult:
+        return ScriptResult(labels, complete, tuple(refused), tuple(skipped))
+
     before = 0
     for left, (place, found) in zip(
         range(len(prompts), 0, -1), sorted(prompts.items()), strict=True
     ):
         if cancelled():
-            return ScriptResult(labels, complete=False, refused=tuple(refused))
+            return result(complete=False)
         session = open_session(job.spec(place, labels), lambda _text: None)
         refused += _prompted(session, found)
         planned = session.planned_frames(job.direction)
         total = before + planned * left
-        for done, _result in enumerate(session.propagate(job.direction), 1):
+        for done, masks in enumerate(session.propagate(job.direction), 1):
             tell(before + done, total)
+            if masks.skipped is not None:
+                skipped.append(masks.skipped)
             if cancelled():
-                return ScriptResult(labels, complete=False, refused=tuple(refused))
+                return result(complete=False)
         before += planned
-    return ScriptResult(labels, complete=True, refused=tuple(refused))
+    return result(complete=True)
 
 
 def _prompted(session: Session, prompts: Prompts) -> list[Exception]:

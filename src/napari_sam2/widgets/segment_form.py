@@ -14,7 +14,7 @@ from napari_sam2.types import Direction
 from napari_sam2.widgets.activity import Activity
 from napari_sam2.widgets.image_choice import video_axes
 from napari_sam2.widgets.model_choice import ModelChoice, Sources
-from napari_sam2.widgets.notices import show_problem
+from napari_sam2.widgets.notices import show_problem, show_skipped
 from napari_sam2.widgets.opening import ModelEntry, RealSessions
 from napari_sam2.widgets.script_job import ScriptJob, read_job
 from napari_sam2.widgets.script_run import ScriptResult
@@ -150,6 +150,8 @@ class SegmentForm(FunctionGui):
             return
         for error in outcome.refused[:1]:
             show_problem(error)
+        if outcome.skipped:
+            show_skipped(outcome.skipped)
         if outcome.complete or outcome.labels.any():
             self._hand_out(as_layer(job, outcome))
 

@@ -93,6 +93,8 @@ def segment_stack(
         result = run_job(job, RealSessions(), tell, lambda: False)
     for error in result.refused:
         warnings.warn(f"A prompt was left out: {error}", stacklevel=2)
+    for reason in result.skipped:
+        warnings.warn(f"A frame was skipped: {reason}", stacklevel=2)
     return as_layer(job, result)
 
 
