@@ -164,6 +164,13 @@ _WINDOWS = Phase(
     also=_BESIDE,
 )
 
+_LARGER_BESIDE = replace(
+    _BESIDE,
+    clips=replace(_BESIDE.clips, size=256, diameter=(20.0, 218.0)),
+    batch=5,
+    frame_size=256,
+)
+
 _LARGER = replace(
     _WINDOWS,
     name="windows of 256",
@@ -173,12 +180,7 @@ _LARGER = replace(
     rate=2.5e-4,
     final_rate=2e-4,
     warm_up=0,
-    also=replace(
-        _BESIDE,
-        clips=replace(_BESIDE.clips, size=256, diameter=(20.0, 218.0)),
-        batch=5,
-        frame_size=256,
-    ),
+    also=_LARGER_BESIDE,
 )
 
 _DEPTH = replace(
@@ -205,8 +207,45 @@ _DEPTH = replace(
     also=_LARGER.also,
 )
 
+_LAW = replace(_FOLLOWING, clicks=0.3)
+
+_LONGER = replace(
+    _DEPTH,
+    name="longer",
+    steps=2480,
+    clips=replace(
+        _DEPTH.clips,
+        emphasis=(
+            ("mouse_embryo_16cell", 2.0),
+            ("arabidopsis_nuclei_1135", 1.5),
+            ("usiigaci2d", 1.5),
+            ("fib25_neuropil", 0.5),
+            ("yeast_baby_C", 0.7),
+        ),
+    ),
+    rate=3e-4,
+    final_rate=1.5e-4,
+    warm_up=100,
+    losses=_LAW,
+    corrections=0.4,
+    rounds=3,
+    also=replace(_LARGER_BESIDE, losses=_LAW, corrections=0.5, rounds=3),
+)
+
+_LAST = replace(
+    _LONGER,
+    name="longer, windows of 256",
+    steps=1000,
+    clips=replace(_LONGER.clips, size=256, diameter=(30.0, 180.0)),
+    batch=2,
+    frame_size=256,
+    rate=1.5e-4,
+    final_rate=1e-5,
+    warm_up=0,
+)
+
 BUNDLED_RECIPE = Recipe(
-    (_WINDOWS, _LARGER, _DEPTH), seed=1, ema_decay=0.995, threads=1, bfloat16=False
+    (_WINDOWS, _LARGER, _DEPTH, _LONGER, _LAST), seed=1, ema_decay=0.995, threads=1, bfloat16=False
 )
 """What follows: windows that follow objects. It starts where `FRAMES_RECIPE` and
 `finishing.see_windows` end."""
