@@ -16,6 +16,7 @@ _HOME = Path(tempfile.mkdtemp(prefix="napari-sam2-tests-"))
 # whoever runs the tests.
 os.environ["NAPARI_CONFIG"] = str(_HOME / "napari-settings.yaml")
 os.environ["NAPARI_SAM2_CACHE"] = str(_HOME / "models")
+os.environ["NAPARI_SAM2_SESSIONS"] = str(_HOME / "sessions")
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 

@@ -291,3 +291,34 @@ def test_ids_beyond_32_bits_go_into_zarr(tmp_path):
     labels = some_labels(dtype=np.uint64) + np.uint64(2**40)
     write_labels(tmp_path / "a.zarr", labels)
     np.testing.assert_array_equal(read_back(tmp_path / "a.zarr"), labels)
+
+
+@pytest.mark.parametrize("name", ["a.tif", "a.ome.tif", "a.zarr"])
+def test_progress_is_told_plane_by_plane(tmp_path, name):
+    told = []
+    labels = some_labels((2, 3, 20, 30), np.uint32, largest=70_000)
+    write_labels(
+        tmp_path / name,
+        labels,
+        axes="TZYX",
+        progress=lambda done, total: told.append((done, total)),
+    )
+    assert told == [(done, 6) for done in range(1, 7)]
+
+
+class StoppedError(Exception):
+    pass
+
+
+@pytest.mark.parametrize("name", ["a.tif", "a.ome.tif", "a.zarr"])
+def test_stopped_from_outside_leaves_what_was_there(tmp_path, name):
+    write_labels(tmp_path / name, np.zeros((3, 20, 30), np.uint16))
+
+    def stop(done, total):
+        if done == 2:
+            raise StoppedError
+
+    with pytest.raises(StoppedError):
+        write_labels(tmp_path / name, some_labels(), progress=stop)
+    assert not read_back(tmp_path / name).any()
+    assert [path.name for path in tmp_path.iterdir()] == [name]

@@ -42,6 +42,7 @@ def session():
         axis=1,
         at={0: 7},
         region=Region(10, 20, 18, 29),
+        names={2: "nucleus µ", 1: "cell"},
     )
 
 
@@ -52,6 +53,7 @@ def assert_same(first, second):
     assert first.contrast == second.contrast
     assert (first.axis, dict(first.at)) == (second.axis, dict(second.at))
     assert first.region == second.region
+    assert dict(first.names) == dict(second.names)
     assert first.accepted_masks.keys() == second.accepted_masks.keys()
     for key, mask in first.accepted_masks.items():
         np.testing.assert_array_equal(mask, second.accepted_masks[key])
@@ -154,6 +156,8 @@ def test_blocks_of_later_releases_are_ignored(session):
         ({"prompts": [{"object": 1, "frame": 0, "box": [0, 0, 1, 1]}] * 2}, "given twice"),
         ({"accepted": [{"frame": 5, "object": 1}]}, "Frame 5"),
         ({"accepted": [{"frame": 1}]}, '"object" is missing'),
+        ({"names": {"a": "cell"}}, r"names\.a must be named by the number of an object"),
+        ({"names": {"1": 2}}, r"names\.1"),
         ({"settings": {"a": [1]}}, r"settings\.a must be a single value"),
         ({"contrast": [[1, 2, 3]]}, r"contrast\[0\] must be \[low, high\]"),
         ({"axis": "z"}, "axis must be a whole number"),

@@ -144,6 +144,26 @@ class BlobSession:
     def restore(self, state) -> None:
         self.prompts, self._accepted = state[0].copy(), set(state[1])
 
+    def prompts_to_replay(self) -> PromptBook:
+        return self.prompts.copy()
+
+    def replay(self, saved) -> Iterator[int]:
+        self._script.step("replay", len(saved.book), len(saved.accepted_masks))
+        left = len(saved.book) + len(saved.accepted_masks)
+        for object_id, frame, prompt in saved.book:
+            self.prompts.put(object_id, frame, prompt)
+            if prompt.mask is not None:
+                self._volume.write(frame, (object_id,), prompt.mask[None])
+            elif prompt.points:
+                self._write(object_id, frame, prompt.points[-1])
+            left -= 1
+            yield left
+        for (frame, object_id), mask in saved.accepted_masks.items():
+            self._volume.write(frame, (object_id,), mask[None])
+            self._accepted.add((frame, object_id))
+            left -= 1
+            yield left
+
     def planned_frames(self, direction, start=None, stop=None, object_ids=None) -> int:
         return len(self._order(direction, start, stop))
 

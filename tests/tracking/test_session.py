@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from napari_sam2.errors import LabelsError, PromptError, SessionError
+from napari_sam2.prompts import read_session
 from napari_sam2.tracking import TrackingSession, TrackingSettings
 
 PLAIN = TrackingSettings(max_hole=0, min_island=0, clicked_part=False, exclusive=False)
@@ -330,6 +331,25 @@ def test_rounds_of_clicks_replay_as_they_were_made(model, stack, tmp_path):
     again = TrackingSession.load(tmp_path / "clicks.json", model, stack)
     assert again.prompts.get(1, 2).rounds == (0, 1, 1)
     np.testing.assert_array_equal(again.labels, session.labels)
+
+
+def test_a_replay_says_how_much_is_left_and_may_be_left_early(model, stack, tmp_path):
+    session = TrackingSession(model, stack)
+    session.add_points(1, 5, [(20, 20)])
+    session.add_points(2, 3, [(30, 30)])
+    session.accept(5, 1)
+    session.save(tmp_path / "cells.sam2.json")
+    saved = read_session(tmp_path / "cells.sam2.json")
+    again = TrackingSession(model, stack)
+    steps = again.replay(saved)
+    assert (next(steps), again.object_ids) == (2, (1,))
+    steps.close()
+    whole = TrackingSession(model, stack)
+    assert list(whole.replay(saved)) == [2, 1, 0]
+    assert whole.accepted == ((5, 1),)
+    np.testing.assert_array_equal(whole.labels, session.labels)
+    with pytest.raises(PromptError, match="belongs to a stack"):
+        next(TrackingSession(model, stack[:5]).replay(saved))
 
 
 def test_corrections_of_tracked_frames_are_saved_with_their_mask(model, stack, tmp_path):

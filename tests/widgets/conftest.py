@@ -29,6 +29,14 @@ ENTRIES = (
 )
 
 
+@pytest.fixture(autouse=True)
+def sessions(monkeypatch, tmp_path):
+    """The folder for sessions of images that came from no file: of each test its own."""
+    folder = tmp_path / "sessions"
+    monkeypatch.setenv("NAPARI_SAM2_SESSIONS", str(folder))
+    return folder
+
+
 @pytest.fixture
 def script() -> Iterator[Script]:
     script = Script()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from napari.utils.notifications import notification_manager
 
+from napari_sam2.prompts import read_session
 from napari_sam2.widgets.stack_panel import StackPanel
 
 
@@ -99,3 +101,108 @@ def test_closing_twice_is_harmless(started):
     started.coordinator.close()
     started.coordinator.close()
     assert isinstance(started, StackPanel)
+
+
+def _say_things(panel, settled, mouse) -> None:
+    """Click, propagate, name, accept in frame 2."""
+    mouse(panel.viewer, panel.coordinator.workspace.points, [(0, 8, 8)])
+    settled(panel)
+    panel.run.forward.click()
+    settled(panel)
+    panel.coordinator.dialogue.name(1, "cell")
+    panel.viewer.dims.set_current_step(0, 2)
+    panel.review.accept_requested.emit("here")
+    settled(panel)
+
+
+def test_restart_keeps_names_acceptance_and_history(started, settled, mouse, qtbot):
+    _say_things(started, settled, mouse)
+    labels = started.coordinator.workspace.labels.data
+    before = labels.copy()
+    summary = "Frame 2, area 100 px, score 0.90, accepted"
+    qtbot.waitUntil(lambda: started.review.summary.text() == summary)
+    started.start.click()
+    settled(started)
+    said = started.coordinator.workspace.said
+    assert said.names == {1: "cell"}
+    assert said.accepted == {((), 1, 2)}
+    assert np.array_equal(labels, before)
+    started.prompts.object_id.setValue(1)
+    started.review.timeline.frame_requested.emit(2)
+    qtbot.waitUntil(lambda: started.review.summary.text() == summary)  # scores as before
+    started.history.undo.click()
+    settled(started)
+    assert started.coordinator.workspace.said.accepted == frozenset()
+    started.history.undo.click()
+    settled(started)
+    assert labels[0].any()
+    assert not labels[1:].any(), "the propagation is taken back"
+    started.history.redo.click()
+    settled(started)
+    assert np.array_equal(labels, before)
+
+
+def test_reopened_panel_keeps_names_and_acceptance(started, settled, mouse, make_panel, sessions):
+    _say_things(started, settled, mouse)
+    started.coordinator.close()
+    again = make_panel(viewer=started.viewer)
+    assert again.offer.isHidden(), "the layers hold it all"
+    again.start.click()
+    settled(again)
+    assert again.coordinator.workspace.said.names == {1: "cell"}
+    assert again.coordinator.workspace.said.accepted == {((), 1, 2)}
+    again.coordinator.dialogue.name(1, "neuron")
+    settled(again)
+    (path,) = sessions.iterdir()
+    assert read_session(path).names == {1: "neuron"}
+
+
+def test_another_axis_keeps_names_and_acceptance(make_panel, blobs, settled, mouse):
+    panel = make_panel(blobs((3, 4, 40, 50)))
+    panel.viewer.dims.set_current_step(1, 0)
+    panel.viewer.dims.set_current_step(0, 2)
+    panel.start.click()
+    settled(panel)
+    mouse(panel.viewer, panel.coordinator.workspace.points, [(2, 0, 8, 8)])
+    settled(panel)
+    panel.review.accept_requested.emit("here")
+    settled(panel)
+    assert panel.coordinator.workspace.said.accepted == {(((0, 2),), 1, 0)}
+    panel.stack.axes.choose(0)
+    panel.stack.axes.activated.emit(0)
+    settled(panel)
+    assert panel.coordinator.workspace.axis == 0
+    assert panel.coordinator.workspace.said.accepted == {(((1, 0),), 1, 2)}
+
+
+@pytest.mark.parametrize("name", ["blobs", "blobs · labels", "blobs · shapes", "blobs · points"])
+def test_layer_deleted_right_after_a_change_is_kept(started, mouse, settled, sessions, name):
+    mouse(started.viewer, started.coordinator.workspace.points, [(0, 8, 8)])
+    started.coordinator.dialogue.listen()
+    started.viewer.layers.remove(name)
+    settled(started)
+    (path,) = sessions.iterdir()
+    assert read_session(path).book.get(1, 0).points == ((8, 8),)
+
+
+def test_panel_closed_right_after_a_change_is_kept(started, mouse, sessions, qtbot, our_threads):
+    mouse(started.viewer, started.coordinator.workspace.points, [(0, 8, 8)])
+    started.coordinator.dialogue.listen()
+    started.coordinator.close()
+    qtbot.waitUntil(lambda: not our_threads(), timeout=10_000)
+    (path,) = sessions.iterdir()
+    assert read_session(path).book.get(1, 0).points == ((8, 8),)
+
+
+def test_panel_closed_while_it_resumes(started, mouse, settled, make_panel, blobs, script, qtbot):
+    mouse(started.viewer, started.coordinator.workspace.points, [(0, 8, 8)])
+    settled(started)
+    again = make_panel(blobs())
+    qtbot.waitUntil(lambda: not again.offer.isHidden())
+    notification_manager.records.clear()
+    script.gate.clear()
+    again.offer.resume.click()
+    again.coordinator.close()
+    script.gate.set()
+    qtbot.wait(100)
+    assert notification_manager.records == []

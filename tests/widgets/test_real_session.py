@@ -14,6 +14,7 @@ from small_networks import SMALL_CONV, small_config
 
 from napari_sam2.checkpoints import save_network
 from napari_sam2.network import Sam2
+from napari_sam2.prompts import read_session
 from napari_sam2.stack import FrameStack
 from napari_sam2.tracking import TrackingSession, load_model
 from napari_sam2.widgets.model_choice import Sources
@@ -148,6 +149,49 @@ def test_a_frame_that_cannot_be_read_is_named_and_the_rest_is_done(real_panel, s
     assert note.message.startswith("1 frame was skipped")
     assert "Frame 4 holds no finite pixel" in note.message
     assert panel.hint.text().startswith("Done: 6 frames, 1 of them skipped.")
+
+
+def test_what_is_kept_replays_click_by_click(
+    real_panel, model_path, settled, mouse, sessions, qtbot
+):
+    """In a script, in the command and in another window."""
+    image = noise(5, 48, 56)
+    panel = real_panel(image, scale=(4, 0.5, 0.5))
+    panel.viewer.dims.set_current_step(0, 2)
+    panel.start.click()
+    settled(panel)
+    workspace = panel.coordinator.workspace
+    for y, x in ((20, 24), (24, 20)):
+        at = workspace.image.data_to_world((2, y, x))
+        mouse(panel.viewer, workspace.points, [at])
+        settled(panel)
+    panel.run.both.click()
+    settled(panel)
+    panel.viewer.dims.set_current_step(0, 0)
+    panel.review.accept_requested.emit("here")
+    settled(panel)
+    shown = workspace.labels.data
+    decided = [0, 2]
+    assert shown[0].any()
+
+    (path,) = sessions.iterdir()
+    session = TrackingSession.load(path, load_model(model_path, "cpu"), image)
+    assert session.prompts.get(1, 2).rounds == (1, 1)
+    assert session.accepted == ((0, 1),)
+    assert np.array_equal(session.labels[decided], shown[decided])
+
+    again = real_panel(image, scale=(4, 0.5, 0.5))
+    qtbot.waitUntil(lambda: not again.offer.isHidden(), timeout=10_000)
+    again.offer.resume.click()
+    settled(again)
+    resumed = again.coordinator.workspace.labels.data
+    assert np.array_equal(resumed[decided], shown[decided])
+    for _ in session.propagate("both"):
+        pass
+    again.run.both.click()
+    settled(again)
+    assert np.array_equal(resumed, session.labels)
+    assert read_session(path).book.get(1, 2).rounds == (1, 1), "still click by click"
 
 
 def test_models_of_this_machine_are_listed():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ def write_labels(
     *,
     axes: str = "ZYX",
     scale: Sequence[float] | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> None:
     """Write labels as TIFF, OME-TIFF or OME-Zarr, by the suffix of the path.
 
@@ -44,6 +45,9 @@ def write_labels(
         One letter of T, C, Z, Y, X per axis, Y and X last.
     scale : sequence of float, optional
         Pixel size along each axis, micrometres for Z, Y, X and seconds for T.
+    progress : callable, optional
+        Told of each plane which of how many it is. What it raises ends the writing and reaches the
+        caller; what stood at `path` before is unchanged.
 
     Raises
     ------
@@ -53,7 +57,7 @@ def write_labels(
     """
     path = Path(path)
     sizes = _checked_scale(scale, _checked_axes(array, axes.upper()))
-    planes = LabelPlanes(array)
+    planes = LabelPlanes(array, progress)
     name = path.name.lower()
     if name.endswith((".tif", ".tiff")):
         ome = name.endswith((".ome.tif", ".ome.tiff"))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -18,9 +19,12 @@ class LabelPlanes:
     ----------
     array : array of int or bool, shape (..., Y, X)
         numpy, zarr or dask.
+    progress : callable, optional
+        Told of each plane that is handed on: which of how many it is.
     """
 
-    def __init__(self, array: Any) -> None:
+    def __init__(self, array: Any, progress: Callable[[int, int], None] | None = None) -> None:
+        self._progress = progress or (lambda _done, _total: None)
         self._array = array if hasattr(array, "dtype") else np.asarray(array)
         if np.dtype(self._array.dtype).kind not in "biu":
             raise LabelsError(
@@ -47,7 +51,8 @@ class LabelPlanes:
         """
         if self.dtype in (np.uint8, np.uint16):
             return self.dtype
-        extremes = [(int(plane.min()), int(plane.max())) for _, plane in self]
+        planes = map(self._read, np.ndindex(self.shape[:-2]))
+        extremes = [(int(plane.min()), int(plane.max())) for plane in planes]
         lowest, highest = min(low for low, _ in extremes), max(high for _, high in extremes)
         candidates = (np.uint16, np.uint32) if lowest >= 0 else (np.int32,)
         for candidate in candidates:
@@ -61,8 +66,11 @@ class LabelPlanes:
         )
 
     def __iter__(self) -> Iterator[tuple[tuple[int, ...], Labels]]:
-        for place in np.ndindex(self.shape[:-2]):
-            yield place, self._read(place)
+        total = math.prod(self.shape[:-2])
+        for done, place in enumerate(np.ndindex(self.shape[:-2]), start=1):
+            plane = self._read(place)
+            self._progress(done, total)
+            yield place, plane
 
     def _read(self, place: tuple[int, ...]) -> Labels:
         try:

@@ -50,13 +50,14 @@ def _moved(prompt: FramePrompt, origin: tuple[int, int], shape: tuple[int, int])
         prompt,
         points=tuple((row - y, column - x) for row, column in prompt.points),
         box=None if box is None else (box[0] - y, box[1] - x, box[2] - y, box[3] - x),
-        mask=None if prompt.mask is None else _cut(prompt.mask, origin, shape),
+        mask=None if prompt.mask is None else moved_mask(prompt.mask, origin, shape),
     )
 
 
-def _cut(
+def moved_mask(
     mask: NDArray[np.bool_], origin: tuple[int, int], shape: tuple[int, int]
 ) -> NDArray[np.bool_]:
+    """Return a mask as it is in other frames; see `moved_book`. What they do not hold is cut."""
     cut = np.zeros(shape, bool)
     sides = list(zip(origin, mask.shape, shape, strict=True))
     there = tuple(slice(max(0, o), max(0, min(size, o + n))) for o, size, n in sides)

@@ -44,6 +44,8 @@ class SessionFile:
         Where the image's other leading axes stood: axis to index.
     region : Region, optional
         The part of the image that its frames are: prompts and masks count from its corner.
+    names : mapping of int to str
+        What the user called the objects.
     """
 
     book: PromptBook
@@ -54,6 +56,7 @@ class SessionFile:
     axis: int | None = None
     at: Mapping[int, int] = field(default_factory=dict)
     region: Region | None = None
+    names: Mapping[int, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         accepted = tuple(sorted({self._checked_pair(*pair) for pair in self.accepted}))
@@ -73,6 +76,8 @@ class SessionFile:
         object.__setattr__(self, "settings", MappingProxyType(dict(self.settings)))
         object.__setattr__(self, "contrast", contrast)
         object.__setattr__(self, "at", MappingProxyType(dict(self.at)))
+        names = {check_object_id(number): str(name) for number, name in self.names.items()}
+        object.__setattr__(self, "names", MappingProxyType(names))
 
     def _checked_pair(self, frame: int, object_id: int) -> FrameObject:
         return check_frame(frame, self.book.shape[0]), check_object_id(object_id)

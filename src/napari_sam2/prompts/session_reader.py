@@ -60,6 +60,7 @@ def session_from_json(text: str, shape: Sequence[int] | None = None) -> SessionF
         at=_read_at(blocks.get("at")),
         # Prompts for another stack are not where the region was.
         region=_read_region(blocks.get("region")) if book.shape == made_for else None,
+        names=_read_names(blocks.get("names")),
     )
 
 
@@ -193,8 +194,16 @@ def _read_region(node: JsonNode | None) -> Region | None:
 
 
 def _read_at(node: JsonNode | None) -> dict[int, int]:
+    return {axis: field.whole_number() for axis, field in _numbered(node, "an axis").items()}
+
+
+def _read_names(node: JsonNode | None) -> dict[int, str]:
+    return {number: field.text() for number, field in _numbered(node, "an object").items()}
+
+
+def _numbered(node: JsonNode | None, of: str) -> dict[int, JsonNode]:
     fields = {} if node is None else node.fields()
     for name, field in fields.items():
         if not name.isdecimal():
-            raise field.error("must be named by the number of an axis.", "Correct it in the file.")
-    return {int(name): field.whole_number() for name, field in fields.items()}
+            raise field.error(f"must be named by the number of {of}.", "Correct it in the file.")
+    return {int(name): field for name, field in fields.items()}

@@ -34,6 +34,8 @@ def session_to_json(session: SessionFile) -> str:
         blocks["contrast"] = _text(session.contrast)
     if session.settings:
         blocks["settings"] = _text(dict(session.settings))
+    if session.names:
+        blocks["names"] = _text({str(number): name for number, name in session.names.items()})
     blocks["prompts"] = _lines(_prompt_text(*entry) for entry in session.book)
     if session.accepted:
         blocks["accepted"] = _lines(_accepted_text(pair, session) for pair in session.accepted)

@@ -8,12 +8,13 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from napari_sam2.errors import FrameError, SessionError
+from napari_sam2.errors import FrameError, PromptError, SessionError
 from napari_sam2.labels.compose import Labels
 from napari_sam2.prompts import FramePrompt, PromptBook, SessionFile
 from napari_sam2.stack import FrameStack
 from napari_sam2.tracking.model import Model
 from napari_sam2.tracking.publishing import Publisher
+from napari_sam2.tracking.session_file import with_corrections
 from napari_sam2.tracking.settings import TrackingSettings
 from napari_sam2.tracking.snapshot import SessionState, TrackState
 from napari_sam2.tracking.tracker import Tracker
@@ -73,6 +74,48 @@ class SessionEditing:
             ids = sorted(self._tracker.tracks) if object_id is None else [object_id]
             for each in ids:
                 self._tracker.accept(each, self._checked_frame(frame))
+
+    def prompts_to_replay(self) -> PromptBook:
+        """Return the prompts as a session file holds them: corrections with what came of them."""
+        with self._lock:
+            return with_corrections(self.prompts, self._tracker.tracks)
+
+    def replay(self, saved: SessionFile) -> Iterator[int]:
+        """Take the prompts and accepted masks of a session file in, one after the other.
+
+        Parameters
+        ----------
+        saved : SessionFile
+            Made for a stack of this shape.
+
+        Yields
+        ------
+        int
+            How many prompts and masks are still to come.
+
+        Raises
+        ------
+        PromptError
+            It was made for a stack of another shape; nothing is taken in.
+        """
+        if saved.book.shape != self.stack.shape:
+            raise PromptError(
+                f"The session belongs to a stack of shape {saved.book.shape}, "
+                f"and this one is {self.stack.shape}.",
+                remedy="Open the stack that the session was made for.",
+            )
+        left = len(saved.book) + len(saved.accepted_masks)
+        for object_id, frame, prompt in saved.book:
+            with self._lock, self._skipping():
+                self._tracker.decide(object_id, frame, prompt)
+                self.prompts.put(object_id, frame, prompt)
+            left -= 1
+            yield left
+        for (frame, object_id), mask in saved.accepted_masks.items():
+            with self._lock, self._skipping():
+                self._tracker.restore(object_id, frame, mask)
+            left -= 1
+            yield left
 
     def unaccept(self, frame: int, object_id: int) -> None:
         """Lift the acceptance of an object in a frame: its mask stays until it is tracked anew.
@@ -191,16 +234,6 @@ class SessionEditing:
                 remedy=f"Frames go from 0 to {self.stack.n_frames - 1}.",
             )
         return frame
-
-    def _replay(self, saved: SessionFile) -> None:
-        """Take in the prompts and the accepted frames of a session file."""
-        for object_id, frame, prompt in saved.book:
-            with self._skipping():
-                self._tracker.decide(object_id, frame, prompt)
-                self.prompts.put(object_id, frame, prompt)
-        for (frame, object_id), mask in saved.accepted_masks.items():
-            with self._skipping():
-                self._tracker.restore(object_id, frame, mask)
 
     @contextmanager
     def _skipping(self) -> Iterator[None]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from numpy.typing import ArrayLike, NDArray
 
-from napari_sam2.errors import FrameError, PromptError, Sam2Error
+from napari_sam2.errors import FrameError, Sam2Error
 from napari_sam2.prompts import FramePrompt, PromptBook, read_session
 from napari_sam2.stack import FrameStack
 from napari_sam2.tracking.editing import SessionEditing
@@ -19,7 +19,6 @@ from napari_sam2.tracking.schedule import Schedule, Scope, as_direction, count_v
 from napari_sam2.tracking.session_file import (
     restored_stack,
     saved_settings,
-    with_corrections,
     write_session_file,
 )
 from napari_sam2.tracking.settings import TrackingSettings
@@ -270,7 +269,7 @@ class TrackingSession(SessionEditing):
         """Write prompts, accepted frames and settings to a session file, atomically."""
         with self._lock:
             masks = {pair: self._publisher.mask(*pair) for pair in self.accepted}
-            prompts = with_corrections(self.prompts, self._tracker.tracks)
+            prompts = self.prompts_to_replay()
             write_session_file(path, prompts, masks, self.stack, self.settings, self.model.name)
 
     @classmethod
@@ -290,15 +289,10 @@ class TrackingSession(SessionEditing):
         saved = read_session(path)
         if not isinstance(stack, FrameStack):
             stack = restored_stack(saved, stack, axis, options.pop("contrast", None))
-        if saved.book.shape != stack.shape:
-            raise PromptError(
-                f"The session belongs to a stack of shape {saved.book.shape}, "
-                f"and this one is {stack.shape}.",
-                remedy="Open the stack that the session was made for.",
-            )
         options.setdefault("settings", saved_settings(saved))
         session = cls(model, stack, **options)
-        session._replay(saved)
+        for _ in session.replay(saved):
+            pass
         return session
 
     def _prompt(

@@ -17,6 +17,7 @@ from napari_sam2.widgets.messages import (
     FrameDone,
     Phase,
     PromptRequest,
+    ReplayRequest,
     Request,
     RunRequest,
     RunSplit,
@@ -24,6 +25,7 @@ from napari_sam2.widgets.messages import (
     UndoRequest,
 )
 from napari_sam2.widgets.session_protocol import Session, SessionOpener
+from napari_sam2.widgets.spec import Wanted
 from napari_sam2.widgets.work import Moment, Work
 
 MAX_EDITS = 200
@@ -76,6 +78,7 @@ class Bench:
         self._books: dict[Hashable, RecordBook] = {}
         self._work: Work | None = None
         self._key: Hashable = None
+        self._left = threading.Event()
 
     @property
     def session(self) -> Session | None:
@@ -94,12 +97,17 @@ class Bench:
                 work.begin()
                 changed = work.edit(request.edit)
                 self._keep(request, work.end(request.step))
-                self._tell(Done(request.generation, request.step, work.news(), changed))
+                self._done(work, request, changed)
+            case ReplayRequest():
+                work.begin()
+                self._replay(work, request)
+                self._keep(request, work.end(request.step))
+                self._done(work, request)
             case PromptRequest():
                 work.begin()
                 self._bring_up_to(work, request)
                 self._keep(request, work.end(request.step))
-                self._tell(Done(request.generation, request.step, work.news()))
+                self._done(work, request)
 
     def run(
         self, request: RunRequest, control: RunControl, between: Callable[[], Request | None]
@@ -131,9 +139,14 @@ class Bench:
         finally:
             self._keep(request, work.end(step))
 
+    def leave(self) -> None:
+        """Cut short what takes long and is of no interest any more; from any thread."""
+        self._left.set()
+
     def drop(self) -> None:
         """Let go of the session; the history of the labels stays."""
         self._work, self._key = None, None
+        self._left.clear()
 
     def forget(self) -> None:
         """Let go of the session and of all that was done."""
@@ -200,7 +213,18 @@ class Bench:
             self._keep(request, rest)
         elif rest.changes and request.again:
             self._keep(request, rest)
-        self._tell(Done(request.generation, request.step, work.news()))
+        self._done(work, request)
+
+    def _replay(self, work: Work, request: ReplayRequest) -> None:
+        for left in work.live.replay(request.saved, request.wanted):
+            self._tell(Phase(request.generation, f"Resuming: {left} prompts and masks to go…"))
+            if self._left.is_set():
+                return
+        self._bring_up_to(work, request)
+
+    def _done(self, work: Work, request: Request, changed: Wanted | None = None) -> None:
+        told = work.live.told()
+        self._tell(Done(request.generation, request.step, work.news(), changed, told))
 
     def _keep(self, request: Request, edit: Edit[Moment]) -> None:
         gone = self._history.add(edit) if edit.number else ()

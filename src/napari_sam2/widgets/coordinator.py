@@ -12,7 +12,9 @@ from napari_sam2.widgets.desks import Desks
 from napari_sam2.widgets.dialogue import Dialogue
 from napari_sam2.widgets.guide import Guide
 from napari_sam2.widgets.hints import CANCELLING
+from napari_sam2.widgets.keeping import Keeping
 from napari_sam2.widgets.key_list import key_list
+from napari_sam2.widgets.label_files import LabelFiles
 from napari_sam2.widgets.messages import (
     Answer,
     Done,
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from napari_sam2.widgets.engine import Engine
     from napari_sam2.widgets.image_picker import ImagePicker
     from napari_sam2.widgets.model_picker import ModelPicker
+    from napari_sam2.widgets.sight import Sight
     from napari_sam2.widgets.views import Views
 
 
@@ -78,6 +81,8 @@ class Coordinator(QObject):
             "help": self.help,
         }
         self._desks = Desks(viewer, views, self.dialogue, actions)
+        self._keeping = Keeping(viewer, views, images, models, self.dialogue, self.begin)
+        self._label_files = LabelFiles(self.dialogue, views.save)
         self._chosen = models.chosen
         self._closed = False
         self._refresher = LabelsRefresher()
@@ -97,24 +102,32 @@ class Coordinator(QObject):
     @property
     def idle(self) -> bool:
         """Whether all that was asked is answered."""
-        return not self.running and self.dialogue.settled and not self._engine.busy
+        busy = self._engine.busy or self._label_files.busy or not self._keeping.idle
+        return not self.running and self.dialogue.settled and not busy
 
     def start(self) -> None:
         """Begin to segment the chosen image, or begin again with its contrast of now."""
-        self._leave()
-        image = self._images.image
-        if image is None or not self._models.has_model:
+        self.begin(self._images.sights.sight())
+
+    def begin(self, sight: Sight | None) -> None:
+        """Begin to segment the chosen image as it is seen in `sight`, or begin again."""
+        image, former = self._images.image, self.workspace
+        goes_on = former is not None and former.is_of(image, self._images.axis, sight)
+        self._leave(history=not goes_on)
+        if image is None or sight is None or not self._models.has_model:
             return
         changed = self.dialogue.soon.start
         try:
-            sight = self._images.sights.sight()
             workspace = Workspace(self._viewer, image, self._images.axis, changed, sight)
         except Sam2Error as error:
             show_problem(error)
             return
         self._images.pin(workspace.sight)
+        if goes_on and former is not None and former.layers != workspace.layers:
+            self._forget()
         self.dialogue.open(workspace)
         self._desks.attach(workspace)
+        self._keeping.attach(workspace)
         self._views.run.show_frames(workspace.n_frames)
         self.dialogue.renew()
 
@@ -166,8 +179,10 @@ class Coordinator(QObject):
         self._closed = True
         self._guide.close()
         self._models.close()
-        self._engine.close()
+        self._label_files.close()
         self._leave_quietly()
+        self._engine.close()
+        self._keeping.close()
         self._viewer.layers.events.removed.disconnect(self._layer_removed)
         self._desks.close()
         self._viewer.dims.events.point.disconnect(self._slider_moved)
@@ -263,19 +278,29 @@ class Coordinator(QObject):
         if self.workspace is not None:
             self._refresher.now(self.workspace.labels)
 
-    def _leave(self) -> None:
-        """Stop segmenting the image; all its layers stay as they are."""
-        self._leave_quietly()
+    def _leave(self, *, history: bool = True) -> None:
+        """Stop segmenting the image; all its layers stay as they are.
+
+        What was done is forgotten, unless its history is to stay.
+        """
+        self._leave_quietly(history=history)
         self._guide.show()
 
-    def _leave_quietly(self) -> None:
+    def _forget(self) -> None:
+        self.dialogue.forget()
+        self._engine.forget_session()
+
+    def _leave_quietly(self, *, history: bool = True) -> None:
         workspace = self.workspace
         self._runs.end(views_alive=not self._closed)
         self._refresher.stop()
+        self._keeping.detach()
         self._desks.detach(workspace)
         if workspace is not None:
             workspace.release()
-            self._engine.forget_session()
+            self._engine.forget_session(history=history)
+        if history:
+            self.dialogue.forget()
         self.dialogue.close()
         self._images.unpin()
         self._runs.outcomes.clear()

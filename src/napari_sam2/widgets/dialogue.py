@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
 
 from napari_sam2.labels import PlaneChange
-from napari_sam2.prompts import FramePrompt
+from napari_sam2.prompts import FramePrompt, SessionFile
 from napari_sam2.widgets.adopting import adopt
 from napari_sam2.widgets.edits import ObjectEdit
 from napari_sam2.widgets.messages import (
     Done,
     EditRequest,
     PromptRequest,
+    ReplayRequest,
     RunRequest,
     UndoRequest,
 )
@@ -23,7 +24,7 @@ from napari_sam2.widgets.past import Past, Step
 from napari_sam2.widgets.places import Place, Spot
 from napari_sam2.widgets.prompt_reading import StackPrompts
 from napari_sam2.widgets.shelf import Shelf
-from napari_sam2.widgets.spec import RunPlan, SessionSpec, Wanted
+from napari_sam2.widgets.spec import RunPlan, SessionSpec, Told, Wanted
 from napari_sam2.widgets.timers import halt, single_shot
 from napari_sam2.widgets.window_state import WindowState
 
@@ -60,6 +61,8 @@ class Dialogue(QObject):
         What the layers say.
     past : Past
     shelf : Shelf
+    told : dict of Place to Told
+        What the worker has made of the prompts of each stack.
     """
 
     prompted = Signal(object)
@@ -72,6 +75,7 @@ class Dialogue(QObject):
         self.generation = 0
         self.prompts = StackPrompts()
         self.past, self.shelf = Past(), Shelf()
+        self.told: dict[Place, Told] = {}
         self._state: WindowState | None = None  # as of the last step
         self._places: dict[int, Place] = {}  # of what was sent, by step
         self._edits: dict[int, ObjectEdit] = {}  # that are under way, by step
@@ -89,14 +93,18 @@ class Dialogue(QObject):
         self.prompts = workspace.read_prompts()
 
     def close(self) -> None:
-        """Forget the workspace; what is under way is of no interest any more."""
+        """Leave the workspace; what is under way is of no interest any more."""
         halt(self.soon)
         self.generation += 1
         self.workspace = self._state = None
         self.prompts = StackPrompts()
+        self._edits.clear()
+
+    def forget(self) -> None:
+        """Forget all steps, and all that was known of the objects."""
         self.past.clear()
         self.shelf.clear()
-        self._edits.clear()
+        self.told.clear()
 
     def renew(self) -> None:
         """Have a new session opened, with all that is said of the stack in view."""
@@ -199,6 +207,34 @@ class Dialogue(QObject):
         self.past.add(Step(((place, number),), "propagation", state, state))
         self._engine.submit_run(RunRequest(self.generation, spec, self.wanted(place), number, plan))
 
+    def replay(self, files: Mapping[Place, SessionFile], state: WindowState) -> None:
+        """Put the prompts of session files in place of all there are, as one step.
+
+        Parameters
+        ----------
+        files : mapping of Place to SessionFile
+            One for each stack that is concerned.
+        state : WindowState
+            What the window is to hold: the same, and what is left of other stacks.
+        """
+        self.listen()
+        before = self._state
+        if self.workspace is None or before is None:
+            return
+        self._show(state)
+        parts = tuple((place, self.past.new_number()) for place in sorted(files))
+        self.past.add(Step(parts, "opened session", before, state))
+        for place, number in parts:
+            spec = self._spec(place)
+            if spec is not None:
+                self._places[number] = place
+                wanted = self.wanted(place)
+                self._engine.submit(
+                    ReplayRequest(self.generation, spec, wanted, number, files[place])
+                )
+        self.prompted.emit(tuple(sorted(files)))
+        self.changed.emit()
+
     def undo(self) -> None:
         """Take the last step back."""
         self.listen()
@@ -227,6 +263,8 @@ class Dialogue(QObject):
             place = here[0]
         if place is not None:
             self.shelf.put(place, answer.records)
+            if answer.told is not None:
+                self.told[place] = answer.told
         workspace, changed = self.workspace, answer.changed
         if workspace is not None and place is not None and edit is not None and changed is not None:
             adopt(workspace, place, edit, changed)

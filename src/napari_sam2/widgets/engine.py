@@ -77,17 +77,19 @@ class Engine:
         """Pause the current propagation after its frame, or let it go on."""
         self._control.hold(paused)
 
-    def forget_session(self) -> None:
-        """Let go of the session, its memory and its history."""
+    def forget_session(self, *, history: bool = True) -> None:
+        """Let go of the session and its memory; also of its history, unless that is to stay."""
         with self._lock:
             self._waiting.clear()
         self.cancel_run()
-        self._worker.submit(self._bench.forget)
+        self._bench.leave()
+        self._worker.submit(self._bench.forget if history else self._bench.drop)
 
     def close(self) -> None:
         """End the thread as soon as its current step is over; never waits for it."""
         self._worker.close()
         self.cancel_run()
+        self._bench.leave()
 
     def _tell(self, answer: Answer) -> None:
         if not self._worker.closed:

@@ -93,6 +93,6 @@ def stack_view(
         Only these rows and columns.
     """
     fixed = dict(at)
-    index = tuple(fixed.get(i, slice(None)) for i in range(labels.ndim))
-    stack = labels[np.newaxis] if axis is None else labels[index]
+    view = labels[tuple(fixed.get(i, slice(None)) for i in range(labels.ndim))]
+    stack = view[np.newaxis] if axis is None else view
     return stack if region is None else stack[:, *region.slices]

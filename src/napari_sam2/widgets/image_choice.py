@@ -35,7 +35,7 @@ def video_axes(image: Image) -> list[tuple[str, int | None]]:
     shape = spatial_shape(image)
     if len(shape) == 2:
         return [("none: a single image", None)]
-    names = _names(image)
+    names = axis_names(image)
     return [(_title(names[axis], axis, shape[axis]), axis) for axis in range(len(shape) - 2)]
 
 
@@ -44,12 +44,12 @@ def guess_video_axis(image: Image) -> int | None:
     shape = spatial_shape(image)
     if len(shape) == 2:
         return None
-    video = guess_axes(shape, labels=_names(image)).video
+    video = guess_axes(shape, labels=axis_names(image)).video
     # A frame is what napari shows: the last two axes, whatever they are called.
     return video if video is not None and video < len(shape) - 2 else 0
 
 
-def _names(image: Image) -> list[str]:
+def axis_names(image: Image) -> list[str]:
     """Return the user's axis labels; empty where napari only counts the axes."""
     labels: tuple[Any, ...] = image.axis_labels
     return ["" if str(label).lstrip("-").isdigit() else str(label) for label in labels]

@@ -85,6 +85,12 @@ class ImagePicker(QObject):
         """Note that it is over."""
         self.pinned, self.seen = False, None
 
+    def choose_axis(self, axis: int | None) -> None:
+        """Choose a video axis; tells nobody."""
+        if self.image is not None:
+            self.axis = axis
+            self._box.show_axes(video_axes(self.image), axis)
+
     def _list_changed(self, event: object = None) -> None:
         current = self.image
         new = getattr(event, "value", None)

@@ -37,6 +37,11 @@ def find_or_add(viewer: Viewer, image: Image) -> tuple[Labels, Shapes, Points]:
     return labels, shapes, points
 
 
+def has_layers(viewer: Viewer, image: Image) -> bool:
+    """Whether a panel has made layers for this image before."""
+    return any(_find(viewer, image, role) for role in ("labels", "shapes", "points"))
+
+
 def _find(viewer: Viewer, image: Image, role: str) -> Layer | None:
     for layer in viewer.layers:
         tag = layer.metadata.get(ROLE)

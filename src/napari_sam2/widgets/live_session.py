@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from napari_sam2.errors import DeviceError, Sam2Error
-from napari_sam2.prompts import FramePrompt
+from napari_sam2.prompts import FramePrompt, SessionFile
 from napari_sam2.types import FrameMasks
 from napari_sam2.widgets.session_protocol import Session
-from napari_sam2.widgets.spec import PlacedPrompt, Wanted
+from napari_sam2.widgets.spec import PlacedPrompt, Told, Wanted
 
 Place = tuple[int, int]
 """An object and a frame."""
@@ -98,6 +98,26 @@ class LiveSession:
         for place in sorted(self._known.keys() - prompts.keys()):
             self._remove(place)
         return errors
+
+    def replay(self, saved: SessionFile, wanted: Wanted) -> Iterator[int]:
+        """Take a session file in instead of all that was known; gives how many steps are left.
+
+        `wanted` says in the words of the window what the file holds, so that nothing of it is
+        told again.
+        """
+        self.bring_up_to(Wanted())
+        yield from self.session.replay(saved)
+        self._known = {
+            placed.place: placed.prompt
+            for placed in wanted.prompts
+            if self.session.prompts.get(*placed.place) is not None
+        }
+        self._accepted = {(number, frame) for frame, number in self.session.accepted}
+        self._refused.clear()
+
+    def told(self) -> Told:
+        """Return what the session has made of the prompts."""
+        return Told(self.session.prompts_to_replay(), dict(self._refused))
 
     def state(self) -> LiveState:
         """Return what is known now; for `restore`."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from napari_sam2.labels import FrameRecord, PlaneChange
+from napari_sam2.prompts import SessionFile
 from napari_sam2.widgets.edits import ObjectEdit
-from napari_sam2.widgets.spec import RunPlan, SessionSpec, Wanted
+from napari_sam2.widgets.spec import RunPlan, SessionSpec, Told, Wanted
 
 Records = tuple[FrameRecord, ...]
 
@@ -52,6 +53,13 @@ class EditRequest(Request):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class ReplayRequest(Request):
+    """Forget all prompts and take those of a session file in; `wanted` says the same."""
+
+    saved: SessionFile
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class RunRequest(Request):
     """Carry the prompted objects through the stack."""
 
@@ -93,12 +101,15 @@ class Done:
         All that are others than before.
     changed : Wanted or None
         After an edit of objects, the prompts and acceptance that it has left.
+    told : Told or None
+        What the session has made of the prompts.
     """
 
     generation: int
     step: int
     records: Records = ()
     changed: Wanted | None = None
+    told: Told | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,6 +69,14 @@ class ModelPicker(QObject):
         self._closed = True
         self._choice.close()
 
+    def choose(self, name: str) -> None:
+        """Take a model for now, if it is on this machine; the settings stay as they are."""
+        entry = self._entries.get(name)
+        if entry is not None and entry.present and name != self.model:
+            self.model = name
+            self._box.show_model(name)
+            self.changed.emit()
+
     def _choose_model(self, name: str) -> None:
         if name != self.model:
             self.model = name

@@ -8,12 +8,18 @@ from napari.utils.notifications import (
     ErrorNotification,
     notification_manager,
     show_error,
+    show_info,
     show_warning,
 )
 
 from napari_sam2.errors import Sam2Error
 
 _NAMED = 3  # frames whose fault is told in full
+
+
+def show_done(text: str) -> None:
+    """Tell the user that something is done."""
+    show_info(text)
 
 
 def show_problem(error: Exception) -> None:

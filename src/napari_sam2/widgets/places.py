@@ -34,3 +34,11 @@ def placed(indices: Iterable[int], axis: int | None) -> tuple[Place, int]:
     where = [int(index) for index in indices]
     others = tuple((i, index) for i, index in enumerate(where) if i != axis)
     return others, 0 if axis is None else where[axis]
+
+
+def index_of(axis: int | None, place: Place, frame: int) -> tuple[int, ...]:
+    """Return the indices of all axes but the last two, of a frame of a stack."""
+    fixed = dict(place)
+    if axis is not None:
+        fixed[axis] = frame
+    return tuple(fixed[i] for i in sorted(fixed))

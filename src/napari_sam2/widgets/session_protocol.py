@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
-from napari_sam2.prompts import PromptBook
+from napari_sam2.prompts import PromptBook, SessionFile
 from napari_sam2.types import Direction, FrameMasks
 from napari_sam2.widgets.spec import SessionSpec
 
@@ -120,6 +120,14 @@ class Session(Protocol):
 
     def restore(self, state: Any) -> None:
         """Come back to a snapshot."""
+        ...
+
+    def prompts_to_replay(self) -> PromptBook:
+        """Return the prompts as a session file holds them."""
+        ...
+
+    def replay(self, saved: SessionFile) -> Iterator[int]:
+        """Take a session file in, step by step; gives how many steps are left."""
         ...
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-from dataclasses import dataclass
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from numpy.typing import NDArray
 
-from napari_sam2.prompts import FramePrompt
+from napari_sam2.prompts import FramePrompt, PromptBook
 from napari_sam2.stack import FrameStack
 from napari_sam2.types import Direction
 from napari_sam2.widgets.sight import Sight
@@ -55,6 +55,22 @@ class Wanted:
 
     prompts: Prompts = ()
     accepted: frozenset[tuple[int, int]] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Told:
+    """What a session has made of the prompts that it was told.
+
+    Attributes
+    ----------
+    book : PromptBook or None
+        As they replay: round by round, corrections with the masks that came of them.
+    refused : mapping of (int, int) to FramePrompt
+        By object and frame, what it did not take in.
+    """
+
+    book: PromptBook | None = None
+    refused: Mapping[tuple[int, int], FramePrompt] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from qtpy.QtCore import Signal  # type: ignore[attr-defined]
 from qtpy.QtGui import QColor
-from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFileDialog, QLabel, QVBoxLayout, QWidget
 
 from napari_sam2.labels import colour_of
 from napari_sam2.widgets.history_box import HistoryBox
 from napari_sam2.widgets.model_box import ModelBox
 from napari_sam2.widgets.object_box import ObjectBox
-from napari_sam2.widgets.parts import Column, Fold, button
+from napari_sam2.widgets.offer_box import OfferBox
+from napari_sam2.widgets.parts import Column, Fold, button, row
 from napari_sam2.widgets.prompt_box import PromptBox
 from napari_sam2.widgets.review_box import ReviewBox
 from napari_sam2.widgets.run_box import RunBox
+from napari_sam2.widgets.save_box import SESSION_FILES, SaveBox
 from napari_sam2.widgets.stack_box import StackBox
 
 _MARGIN = 10
@@ -27,9 +31,15 @@ class Views(QWidget):
     -------
     start_requested()
         Begin to segment the chosen image.
+    resume_requested()
+        Go on with the earlier work that is offered.
+    open_requested(Path)
+        Go on with a session file.
     """
 
     start_requested = Signal()
+    resume_requested = Signal()
+    open_requested = Signal(object)
 
     def __init__(self) -> None:
         super().__init__()
@@ -38,13 +48,18 @@ class Views(QWidget):
         self.objects = ObjectBox(lambda number: QColor(*colour_of(number)))
         self.review, self.history = ReviewBox(), HistoryBox()
         self.start = button("Start", "")
+        self.save, self.offer = SaveBox(), OfferBox()
+        self.open = button("Open session…", "Go on with the prompts of a session file.")
         self.hint = QLabel()
         self.hint.setWordWrap(True)
         self.hint.setToolTip("What to do next.")
         self.start.clicked.connect(lambda _checked: self.start_requested.emit())
-        self._started = (self.prompts, self.run, self.objects, self.review)
+        self.open.clicked.connect(lambda _checked: self._ask_for_session())
+        self.offer.resume.clicked.connect(lambda _checked: self.resume_requested.emit())
+        self._started = (self.prompts, self.run, self.objects, self.review, self.save)
         self.setup = Fold("Image and model")
-        for part in (self.stack, self.model, self.start):
+        begin = row(self.start, self.open, stretch=(2, 1))
+        for part in (self.stack, self.model, self.offer, begin):
             self.setup.body.addWidget(part)
         column = Column(self.setup, *self._started, margin=_MARGIN, gap=_GAP)
         foot = QVBoxLayout()
@@ -59,6 +74,10 @@ class Views(QWidget):
         # A download can always be seen and cancelled.
         self.model.download_requested.connect(lambda _name: self.setup.open(True))
 
+    def show_offer(self, text: str) -> None:
+        """Offer earlier work on the image; empty: there is none."""
+        self.offer.show_work(text)
+
     def show_hint(self, text: str) -> None:
         """Say what to do next."""
         self.hint.setText(text)
@@ -66,6 +85,8 @@ class Views(QWidget):
     def show_started(self, started: bool, *, possible: bool) -> None:
         """Show whether an image is being segmented, and whether one could be."""
         self.start.setEnabled(possible)
+        self.open.setEnabled(possible)
+        self.offer.setEnabled(possible)
         self.start.setText("Restart" if started else "Start")
         self.start.setToolTip(
             "Begin again with the contrast, channels and part of now. Labels and prompts stay."
@@ -78,3 +99,8 @@ class Views(QWidget):
             part.setEnabled(started)
             part.setVisible(started)
         self.run.setEnabled(started and possible)
+
+    def _ask_for_session(self) -> None:
+        chosen, _ = QFileDialog.getOpenFileName(self, "Open session", "", SESSION_FILES)
+        if chosen:
+            self.open_requested.emit(Path(chosen))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_sam2.prompts import FramePrompt
+from napari_sam2.prompts import FramePrompt, moved_mask
 from napari_sam2.widgets.places import Place, Spot
 
 if TYPE_CHECKING:
@@ -37,6 +37,34 @@ class Said:
     def accepted_at(self, place: Place) -> frozenset[tuple[int, int]]:
         """Return accepted (object id, frame) of one stack."""
         return frozenset((i, f) for where, i, f in self.accepted if where == place)
+
+    def moved(self, to: Callable[[Place, int], tuple[Place, int]]) -> Said:
+        """Return the same, with every stack and frame given by other ones."""
+
+        def spot(place: Place, object_id: int, frame: int) -> Spot:
+            new_place, new_frame = to(place, frame)
+            return new_place, object_id, new_frame
+
+        painted = {spot(*each): mask for each, mask in self.painted.items()}
+        return Said(painted, frozenset(spot(*each) for each in self.accepted), self.names)
+
+    def seen_from(self, origin: tuple[int, int], shape: tuple[int, int]) -> Said:
+        """Return the same in frames of another part of the image; what is outside is left out.
+
+        Parameters
+        ----------
+        origin : (y, x)
+            Pixel of the former frames that is the first one of the new frames.
+        shape : (Y, X)
+            Of the new frames.
+        """
+        masks = {
+            spot: moved_mask(painted.mask, origin, shape)
+            for spot, painted in self.painted.items()
+            if painted.mask is not None
+        }
+        painted = {spot: FramePrompt(mask=mask) for spot, mask in masks.items() if mask.any()}
+        return replace(self, painted=painted)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

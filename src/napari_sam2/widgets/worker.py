@@ -35,7 +35,7 @@ class Worker:
     def __init__(self, name: str, on_exit: Job, on_end: Job) -> None:
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._on_exit, self._on_end = on_exit, on_end
-        self._closed = threading.Event()
+        self._closed, self._skips = threading.Event(), threading.Event()
         self._lock = threading.Lock()
         self._unfinished = 0
         self._thread = threading.Thread(
@@ -64,6 +64,12 @@ class Worker:
     def close(self) -> None:
         """End the thread after its current job, without the others; does not wait for it."""
         if not self.closed:
+            self._skips.set()
+            self.finish()
+
+    def finish(self) -> None:
+        """End the thread after all jobs that were submitted; does not wait for it."""
+        if not self.closed:
             self._closed.set()
             self._jobs.put(None)
 
@@ -75,7 +81,7 @@ class Worker:
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:
             try:
-                if not self.closed:
+                if not self._skips.is_set():
                     job()
             finally:
                 with self._lock:

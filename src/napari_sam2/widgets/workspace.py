@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_sam2.types import Region
 from napari_sam2.widgets.geometry import (
     same_place,
     slider_indices,
@@ -17,7 +18,7 @@ from napari_sam2.widgets.geometry import (
 )
 from napari_sam2.widgets.layers import find_or_add
 from napari_sam2.widgets.marks import Marks
-from napari_sam2.widgets.places import Place, placed
+from napari_sam2.widgets.places import Place, index_of, placed
 from napari_sam2.widgets.prompt_reading import StackPrompts, read_prompts
 from napari_sam2.widgets.sight import Sight, look
 from napari_sam2.widgets.spec import SessionSpec
@@ -26,6 +27,9 @@ from napari_sam2.widgets.window_state import Said, WindowState
 if TYPE_CHECKING:
     from napari import Viewer
     from napari.layers import Image, Layer
+
+SAID = "napari_sam2 said"
+"""Key in the metadata of the labels: what was said of them, along which axis, in which region."""
 
 _DONE = {"added", "removed", "changed"}
 _numbers = itertools.count(1)
@@ -52,8 +56,6 @@ class Workspace:
     sight : Sight
         Fixed for the session: what the model sees must not change while masks travel. Frames,
         masks and prompts are those of its region.
-    said : Said
-        What the user said besides points and shapes.
     """
 
     def __init__(
@@ -74,7 +76,7 @@ class Workspace:
         self.labels, self.shapes, self.points = find_or_add(viewer, image)
         self._may_hold_objects = len(viewer.layers) < before + 3
         self.marks = Marks(self.labels, self.shapes, self.points)
-        self.said = Said()
+        self.said = self._said_before()
         # Labels that were here before belong to objects, even where their prompts are gone.
         self.first_ids = frozenset({int(self.labels.data.max())} - {0})
         for layer in (self.points, self.shapes):
@@ -82,9 +84,24 @@ class Workspace:
             layer.events.features.connect(self._on_features)
 
     @property
+    def said(self) -> Said:
+        """What the user said besides points and shapes; it stays with the Labels layer."""
+        return self._said
+
+    @said.setter
+    def said(self, said: Said) -> None:
+        self._said = said
+        self.labels.metadata[SAID] = (self.axis, self.sight.region, said)
+
+    @property
     def layers(self) -> tuple[Layer, ...]:
         """The image and the three layers of ours."""
         return self.image, self.labels, self.shapes, self.points
+
+    def is_of(self, image: Image | None, axis: int | None, sight: Sight | None) -> bool:
+        """Whether this is work on the same frames: of this image, along this axis, in this part."""
+        same = image is self.image and axis == self.axis
+        return same and sight is not None and sight.region == self.sight.region
 
     @property
     def n_frames(self) -> int:
@@ -135,6 +152,10 @@ class Workspace:
     def placed(self, indices: Sequence[int] | NDArray[np.int_]) -> tuple[Place, int]:
         """Tell stack and frame from the indices of all axes but the last two."""
         return placed(indices, self.axis)
+
+    def index_of(self, place: Place, frame: int) -> tuple[int, ...]:
+        """Return the indices of all axes but the last two, of a frame of a stack."""
+        return index_of(self.axis, place, frame)
 
     def read_prompts(self) -> StackPrompts:
         """Read all prompts of all stacks of the image."""
@@ -194,6 +215,19 @@ class Workspace:
         for layer in (self.points, self.shapes):
             layer.events.data.disconnect(self._on_data)
             layer.events.features.disconnect(self._on_features)
+
+    def _said_before(self) -> Said:
+        """Return what was said when these labels were worked on before, in whatever view."""
+        region = self.sight.region
+        axis, before, said = self.labels.metadata.get(SAID, (self.axis, region, Said()))
+        if axis != self.axis:
+            said = said.moved(lambda place, frame: self.placed(index_of(axis, place, frame)))
+        if before == region:
+            return said
+        old, new = (
+            each or Region(0, 0, *spatial_shape(self.image)[-2:]) for each in (before, region)
+        )
+        return said.seen_from((new.y0 - old.y0, new.x0 - old.x0), new.shape)
 
     def _on_data(self, event: Any) -> None:
         # A rectangle that is still being drawn announces itself as "adding".

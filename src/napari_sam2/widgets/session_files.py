@@ -1,0 +1,115 @@
+"""Between what a panel knows of one stack and a session file. Any thread."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from napari_sam2.prompts import FramePrompt, JsonScalar, PromptBook, SessionFile
+from napari_sam2.types import Region
+from napari_sam2.widgets.places import Place
+from napari_sam2.widgets.spec import SessionSpec, Told, Wanted
+
+_SAME_PIXELS = 1e-6  # positions go through the world and back
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StackWork:
+    """All that is to be kept of the work on one stack of an image.
+
+    Attributes
+    ----------
+    spec : SessionSpec
+    wanted : Wanted
+        Prompts and acceptance as the window has them.
+    told : Told
+        What the session has made of the prompts.
+    names : mapping of int to str
+        Names of objects.
+    """
+
+    spec: SessionSpec
+    wanted: Wanted
+    told: Told = field(default_factory=Told)
+    names: Mapping[int, str] = field(default_factory=dict)
+
+    def says_the_same(self, other: StackWork | None) -> bool:
+        """Whether the files of both would be the same, as far as can be told without pixels."""
+        return (
+            other is not None
+            and self.told is other.told
+            and self.wanted == other.wanted
+            and self.names == other.names
+        )
+
+
+def session_file(work: StackWork) -> SessionFile:
+    """Make a session file; accepted masks are those of the labels now."""
+    spec, labels = work.spec, work.spec.labels
+    book = PromptBook(labels.shape)
+    for placed in work.wanted.prompts:
+        prompt = _as_told(placed.place, placed.prompt, work.told)
+        if prompt is not None:
+            book.put(*placed.place, prompt)
+    masks = {
+        (frame, object_id): labels[frame] == object_id for object_id, frame in work.wanted.accepted
+    }
+    settings: dict[str, JsonScalar] = {
+        "model": spec.model,
+        "device": spec.device,
+        "channel_axis": spec.sight.channel_axis,
+    }
+    return SessionFile(
+        book,
+        accepted=tuple(masks),
+        accepted_masks=masks,
+        settings=settings,
+        contrast=spec.sight.contrast or (),
+        axis=spec.axis,
+        at=dict(spec.at),
+        region=spec.sight.region,
+        names=work.names,
+    )
+
+
+def place_of(saved: SessionFile, shape: tuple[int, ...]) -> Place | None:
+    """Find the stack of an image of this shape that a session was made for; None if none is."""
+    leading = range(len(shape) - 2)
+    if saved.axis is not None and saved.axis not in leading:
+        return None
+    frames = 1 if saved.axis is None else shape[saved.axis]
+    others = [axis for axis in leading if axis != saved.axis]
+    region = saved.region or Region(0, 0, *shape[-2:])
+    inside = min(region.y0, region.x0) >= 0 and region.y1 <= shape[-2] and region.x1 <= shape[-1]
+    if saved.book.shape != (frames, *region.shape) or not inside:
+        return None
+    if any(not 0 <= saved.at.get(axis, -1) < shape[axis] for axis in others):
+        return None
+    return tuple((axis, saved.at[axis]) for axis in others)
+
+
+def _as_told(place: tuple[int, int], prompt: FramePrompt, told: Told) -> FramePrompt | None:
+    """Return a prompt as it replays: round by round, a correction with the mask that came of it.
+
+    None if the session refused it: it would refuse the replay.
+    """
+    if place in told.refused:
+        return None if told.refused[place] == prompt else prompt
+    known = None if told.book is None else told.book.get(*place)
+    if known is None or not _same(prompt, known):
+        return prompt
+    return known
+
+
+def _same(prompt: FramePrompt, known: FramePrompt) -> bool:
+    if prompt.positive != known.positive or (prompt.box is None) != (known.box is None):
+        return False
+    if prompt.mask is not None and prompt != replace(
+        known, points=prompt.points, box=prompt.box, rounds=prompt.rounds
+    ):
+        return False
+    ours = np.array([*np.ravel(prompt.points), *(prompt.box or ())])
+    theirs = np.array([*np.ravel(known.points), *(known.box or ())])
+    return bool(np.allclose(ours, theirs, rtol=0, atol=_SAME_PIXELS))

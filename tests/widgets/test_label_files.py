@@ -1,0 +1,173 @@
+"""Labels of the panel as files: every format, scale and axes, progress, cancel, faults."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+import tifffile
+import zarr
+from napari.layers import Image
+from napari.utils.notifications import notification_manager
+
+from napari_sam2.widgets import label_files
+from napari_sam2.widgets.pixel_sizes import file_axes, pixel_sizes
+
+
+@pytest.fixture
+def clicked(started, settled, mouse):
+    mouse(started.viewer, started.coordinator.workspace.points, [(0, 8, 8)])
+    settled(started)
+    notification_manager.records.clear()
+    return started
+
+
+@pytest.fixture
+def slow(monkeypatch):
+    """Hold the writing after its first plane until the gate is opened."""
+    gate, begun = threading.Event(), threading.Event()
+    write = label_files.write_labels
+
+    def held(path, labels, *, progress, **options):
+        def tell(done, total):
+            begun.set()
+            assert gate.wait(10)
+            progress(done, total)
+
+        write(path, labels, progress=tell, **options)
+
+    monkeypatch.setattr(label_files, "write_labels", held)
+    yield gate, begun
+    gate.set()
+
+
+def choose(monkeypatch, path, kind="TIFF (*.tif *.tiff)") -> None:
+    monkeypatch.setattr(
+        "napari_sam2.widgets.save_box.QFileDialog.getSaveFileName",
+        lambda *_: (str(path) if path else "", kind),
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "written"),
+    [
+        ("a.tif", "TIFF (*.tif *.tiff)", "a.tif"),
+        ("a", "OME-TIFF (*.ome.tif)", "a.ome.tif"),
+        ("a", "OME-Zarr (*.ome.zarr *.zarr)", "a.ome.zarr"),
+    ],
+)
+def test_button_writes_the_labels(clicked, settled, monkeypatch, tmp_path, name, kind, written):
+    choose(monkeypatch, tmp_path / name, kind)
+    clicked.save.labels.click()
+    settled(clicked)
+    path = tmp_path / written
+    found = zarr.open_group(path)["0"][:] if path.is_dir() else tifffile.imread(path)
+    assert np.array_equal(found, clicked.coordinator.workspace.labels.data)
+    assert found.any()
+    assert str(path) in notification_manager.records[-1].message
+    assert clicked.save.labels.isEnabled()
+
+
+def test_no_file_chosen_writes_nothing(clicked, settled, monkeypatch, tmp_path):
+    choose(monkeypatch, None)
+    clicked.save.labels.click()
+    settled(clicked)
+    assert list(tmp_path.glob("*.tif")) == []
+    assert notification_manager.records == []
+
+
+def test_file_carries_scale_and_axes(make_panel, blobs, settled, tmp_path):
+    panel = make_panel(
+        blobs((2, 3, 40, 50)),
+        axis_labels=("t", "z", "y", "x"),
+        scale=(30, 2, 0.5, 0.5),
+        units=("s", "µm", "µm", "µm"),
+    )
+    panel.start.click()
+    panel.save.labels_requested.emit(tmp_path / "a.tif")
+    settled(panel)
+    with tifffile.TiffFile(tmp_path / "a.tif") as file:
+        assert file.series[0].axes == "TZYX"
+        assert file.imagej_metadata["spacing"] == 2
+        assert file.imagej_metadata["finterval"] == 30
+
+
+def test_progress_and_cancel(clicked, settled, slow, tmp_path, qtbot):
+    gate, begun = slow
+    (tmp_path / "a.tif").write_text("from before")
+    clicked.save.labels_requested.emit(tmp_path / "a.tif")
+    qtbot.waitUntil(begun.is_set)
+    assert not clicked.save.cancel.isHidden()
+    assert not clicked.save.labels.isEnabled()
+    clicked.save.cancel.click()
+    gate.set()
+    settled(clicked)
+    qtbot.waitUntil(clicked.save.labels.isEnabled)
+    assert (tmp_path / "a.tif").read_text() == "from before"
+    assert [path.name for path in tmp_path.glob("*a.tif*")] == ["a.tif"]
+    assert notification_manager.records == []
+
+
+def test_work_goes_on_meanwhile(clicked, settled, slow, mouse, tmp_path, qtbot):
+    gate, begun = slow
+    clicked.save.labels_requested.emit(tmp_path / "a.tif")
+    qtbot.waitUntil(begun.is_set)
+    mouse(clicked.viewer, clicked.coordinator.workspace.points, [(0, 12, 12)])
+    qtbot.waitUntil(lambda: not clicked.coordinator._engine.busy)
+    gate.set()
+    settled(clicked)
+    assert tifffile.imread(tmp_path / "a.tif").any()
+
+
+def test_folder_that_is_missing_is_an_error_with_the_way_out(clicked, settled, tmp_path):
+    clicked.save.labels_requested.emit(tmp_path / "no folder" / "a.tif")
+    settled(clicked)
+    (note,) = notification_manager.records
+    assert "Choose a folder" in note.message
+
+
+@pytest.mark.parametrize("name", ["blobs", "blobs · labels"])
+def test_layer_deleted_meanwhile(clicked, settled, slow, tmp_path, qtbot, name):
+    gate, begun = slow
+    clicked.save.labels_requested.emit(tmp_path / "a.tif")
+    qtbot.waitUntil(begun.is_set)
+    clicked.viewer.layers.remove(name)
+    gate.set()
+    settled(clicked)
+    assert tifffile.imread(tmp_path / "a.tif")[0].any()
+
+
+def test_panel_closed_meanwhile(clicked, slow, tmp_path, qtbot, our_threads):
+    gate, begun = slow
+    clicked.save.labels_requested.emit(tmp_path / "a.tif")
+    qtbot.waitUntil(begun.is_set)
+    clicked.coordinator.close()
+    gate.set()
+    qtbot.waitUntil(lambda: not our_threads(), timeout=10_000)
+    assert list(tmp_path.glob("*a.tif*")) == []
+    assert notification_manager.records == []
+
+
+@pytest.mark.parametrize(
+    ("shape", "labels", "video", "axes"),
+    [
+        ((4, 5), None, None, "YX"),
+        ((3, 4, 5), None, 0, "ZYX"),
+        ((3, 4, 5), ("t", "y", "x"), 0, "TYX"),
+        ((2, 3, 4, 5), None, 1, "TZYX"),
+        ((2, 3, 4, 5), None, 0, "ZTYX"),
+        ((2, 3, 4, 5), ("c", "time", "y", "x"), 1, "CTYX"),
+        ((2, 3, 4, 5), ("t", "t", "y", "x"), 1, "TZYX"),
+        ((2, 2, 3, 4, 5), None, 2, "CTZYX"),
+    ],
+)
+def test_axes_of_files(shape, labels, video, axes):
+    assert file_axes(Image(np.zeros(shape), axis_labels=labels), video) == axes
+
+
+def test_pixel_sizes_are_micrometres_and_seconds():
+    image = Image(np.zeros((2, 3, 4, 5)), scale=(2, 500, 1, 1), units=("min", "nm", "um", "mm"))
+    assert pixel_sizes(image, "TZYX") == pytest.approx((120, 0.5, 1, 1000))
+    assert pixel_sizes(Image(np.zeros((3, 4, 5))), "ZYX") is None
+    assert pixel_sizes(Image(np.zeros((3, 4, 5)), scale=(3, 0.5, 0.5)), "ZYX") == (3, 0.5, 0.5)
