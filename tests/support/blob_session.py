@@ -12,7 +12,7 @@ from scipy import ndimage
 
 from napari_sam2.errors import FrameError, PromptError
 from napari_sam2.labels import LabelsVolume
-from napari_sam2.prompts import PromptBook
+from napari_sam2.prompts import FramePrompt, PromptBook
 from napari_sam2.types import Direction, FrameMasks
 from napari_sam2.widgets.spec import SessionSpec
 
@@ -186,6 +186,10 @@ class BlobSession:
                 near = min(self.prompts.frames(object_id), key=lambda f: abs(f - frame))
                 prompt = self.prompts.get(object_id, near)
                 wanted = object_ids is None or object_id in object_ids
+                if prompt.mask is not None and not prompt.points and frame != near:
+                    # A mask is followed like a click into its middle.
+                    middle = np.argwhere(prompt.mask).mean(axis=0)
+                    prompt = FramePrompt(points=(tuple(middle),))
                 if wanted and prompt.points and (frame, object_id) not in self._accepted:
                     result = self._write_or_skip(object_id, frame, prompt.points[-1])
                 else:

@@ -5,7 +5,7 @@ Imports numpy only; zarr and tifffile load when a file is opened.
 
 from __future__ import annotations
 
-from napari_sam2.stack.axes import AxisGuess, guess_axes
+from napari_sam2.stack.axes import AxisGuess, axis_letter, guess_axes
 from napari_sam2.stack.channel_stack import ChannelStack
 from napari_sam2.stack.choices import check_region
 from napari_sam2.stack.contrast import Contrast
@@ -19,6 +19,7 @@ __all__ = [
     "Contrast",
     "FrameStack",
     "OpenedStack",
+    "axis_letter",
     "check_region",
     "guess_axes",
     "open_stack",

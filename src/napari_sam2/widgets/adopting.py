@@ -40,7 +40,9 @@ def adopt(workspace: Workspace, place: Place, edit: ObjectEdit, changed: Wanted)
             painted[place, placed.object_id, placed.frame] = mask
     accepted = frozenset(a for a in said.accepted if a[0] != place or a[1] not in ours)
     accepted |= {(place, i, f) for i, f in changed.accepted if i in ours}
-    workspace.said = replace(said, painted=painted, accepted=accepted)
+    # What was merged, split or chosen is the user's own from now on.
+    handed = frozenset(h for h in said.handed if h[0] != place or h[1] not in ours)
+    workspace.said = replace(said, painted=painted, accepted=accepted, handed=handed)
     workspace.marks.repaint()
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Hashable, Iterator
 from napari_sam2.errors import DeviceError, Sam2Error, SessionError
 from napari_sam2.labels import Edit, History, RecordBook
 from napari_sam2.types import Direction, FrameMasks
+from napari_sam2.widgets.carrying import carry_on
 from napari_sam2.widgets.messages import (
     Answer,
     Done,
@@ -15,6 +16,8 @@ from napari_sam2.widgets.messages import (
     Failure,
     Forgotten,
     FrameDone,
+    HandedOver,
+    HandOverRequest,
     Phase,
     PromptRequest,
     ReplayRequest,
@@ -142,6 +145,18 @@ class Bench:
     def leave(self) -> None:
         """Cut short what takes long and is of no interest any more; from any thread."""
         self._left.set()
+
+    def hand_over(self, request: HandOverRequest, control: RunControl) -> HandedOver:
+        """Find objects of a volume in the next one."""
+        if self._open_session is None:
+            raise SessionError("The panel is closed.")
+        self._tell(Phase(request.generation, "Carrying the objects on…"))
+        ids, there, plan = request.object_ids, request.there, request.plan
+        frames = plan.start, plan.stop
+        prompts = carry_on(
+            request.spec, there, ids, self._open_session, lambda: control.stopped, frames
+        )
+        return HandedOver(request.generation, there, ids, prompts)
 
     def drop(self) -> None:
         """Let go of the session; the history of the labels stays."""

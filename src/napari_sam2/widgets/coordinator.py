@@ -12,6 +12,7 @@ from napari_sam2.widgets.desks import Desks
 from napari_sam2.widgets.dialogue import Dialogue
 from napari_sam2.widgets.guide import Guide
 from napari_sam2.widgets.hints import CANCELLING
+from napari_sam2.widgets.image_choice import other_axes
 from napari_sam2.widgets.keeping import Keeping
 from napari_sam2.widgets.key_list import key_list
 from napari_sam2.widgets.label_files import LabelFiles
@@ -21,6 +22,7 @@ from napari_sam2.widgets.messages import (
     Failure,
     Forgotten,
     FrameDone,
+    HandedOver,
     Phase,
     RunEnded,
     RunSplit,
@@ -129,6 +131,7 @@ class Coordinator(QObject):
         self._desks.attach(workspace)
         self._keeping.attach(workspace)
         self._views.run.show_frames(workspace.n_frames)
+        self._views.run.show_ways_on(other_axes(image, workspace.axis))
         self.dialogue.renew()
 
     def propagate(self, direction: Direction) -> None:
@@ -259,7 +262,7 @@ class Coordinator(QObject):
             case RunStarted():
                 self._guide.quiet()
                 self._runs.take(answer)
-            case FrameDone() | RunSplit() | RunEnded():
+            case FrameDone() | RunSplit() | RunEnded() | HandedOver():
                 self._runs.take(answer)
             case Forgotten(steps=steps):
                 self.dialogue.past.forget(steps)

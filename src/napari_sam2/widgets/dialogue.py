@@ -12,9 +12,11 @@ from napari_sam2.labels import PlaneChange
 from napari_sam2.prompts import FramePrompt, SessionFile
 from napari_sam2.widgets.adopting import adopt
 from napari_sam2.widgets.edits import ObjectEdit
+from napari_sam2.widgets.handing import going_on
 from napari_sam2.widgets.messages import (
     Done,
     EditRequest,
+    HandOverRequest,
     PromptRequest,
     ReplayRequest,
     RunRequest,
@@ -127,6 +129,7 @@ class Dialogue(QObject):
         painted: Mapping[Spot, FramePrompt | None] | None = None,
         accepted: frozenset[Spot] | None = None,
         strokes: Mapping[Place, tuple[PlaneChange, ...]] | None = None,
+        handed: frozenset[Spot] = frozenset(),
     ) -> None:
         """Make one step of all that is new in the layers, and of what is given.
 
@@ -139,6 +142,8 @@ class Dialogue(QObject):
             All that is accepted from now on.
         strokes : mapping, optional
             What was painted into the labels, by place.
+        handed : frozenset of Spot
+            Of the masks that are new, those that nobody drew.
         """
         workspace, before = self.workspace, self._state
         if workspace is None or before is None:
@@ -147,7 +152,8 @@ class Dialogue(QObject):
         if painted is not None:
             kept = {**workspace.said.painted, **painted}
             masks = {spot: mask for spot, mask in kept.items() if mask is not None}
-            workspace.said = replace(workspace.said, painted=masks)
+            others = workspace.said.handed - painted.keys()
+            workspace.said = replace(workspace.said, painted=masks, handed=others | handed)
         if accepted is not None:
             workspace.said = replace(workspace.said, accepted=accepted)
         workspace.marks.repaint()
@@ -182,18 +188,19 @@ class Dialogue(QObject):
             self._state = workspace.state()
             self.changed.emit()
 
-    def edit(self, edit: ObjectEdit, title: str) -> None:
-        """Change an object of the stack in view."""
+    def edit(self, edit: ObjectEdit, title: str, place: Place | None = None) -> None:
+        """Change an object of a stack; of the one in view by default."""
         self.listen()
         workspace, state = self.workspace, self._state
         here = None if workspace is None else workspace.here()
-        spec = None if here is None else self._spec(here[0])
-        if here is None or spec is None or state is None:
+        place = here[0] if place is None and here is not None else place
+        spec = None if place is None else self._spec(place)
+        if place is None or spec is None or state is None:
             return
         number = self.past.new_number()
-        self._places[number], self._edits[number] = here[0], edit
-        self.past.add(Step(((here[0], number),), title, state, state))
-        wanted = self.wanted(here[0])
+        self._places[number], self._edits[number] = place, edit
+        self.past.add(Step(((place, number),), title, state, state))
+        wanted = self.wanted(place)
         self._engine.submit(EditRequest(self.generation, spec, wanted, number, edit))
         self.changed.emit()
 
@@ -234,6 +241,14 @@ class Dialogue(QObject):
                 )
         self.prompted.emit(tuple(sorted(files)))
         self.changed.emit()
+
+    def hand_over(self, place: Place, there: Place, plan: RunPlan) -> None:
+        """Have the objects of a volume looked for in the next one."""
+        workspace, spec = self.workspace, self._spec(place)
+        if workspace is not None and spec is not None:
+            ids = going_on(self.prompts, workspace.said, place, there, plan)
+            known = self.generation, spec, self.wanted(place), 0
+            self._engine.submit_hand_over(HandOverRequest(*known, there, ids, plan))
 
     def undo(self) -> None:
         """Take the last step back."""

@@ -14,6 +14,7 @@ from napari_sam2.widgets.faults import readable
 from napari_sam2.widgets.messages import (
     Answer,
     Failure,
+    HandOverRequest,
     PromptRequest,
     Request,
     RunEnded,
@@ -66,6 +67,11 @@ class Engine:
         control = self._control = RunControl()
         self._worker.submit(lambda: self._run(request, control))
 
+    def submit_hand_over(self, request: HandOverRequest) -> None:
+        """Look for objects in the next volume, after all that was asked before."""
+        control = self._control = RunControl()
+        self._worker.submit(lambda: self._hand_over(request, control))
+
     def cancel_run(self) -> None:
         """End the current propagation within one frame; what is done stays."""
         self._control.stop()
@@ -108,12 +114,25 @@ class Engine:
             self._fail(request, error)
 
     def _run(self, request: RunRequest, control: RunControl) -> None:
+        failed = False
         try:
             self._bench.run(request, control, lambda: self._next_of(request))
         except Exception as error:
             self._fail(request, error)
+            failed = True
         skipped = tuple(control.skipped)
-        self._tell(RunEnded(request.generation, control.done, control.stopped, skipped))
+        ended = RunEnded(request.generation, control.done, control.stopped, skipped, failed)
+        self._tell(ended)
+
+    def _hand_over(self, request: HandOverRequest, control: RunControl) -> None:
+        try:
+            answer = self._bench.hand_over(request, control)
+        except Exception as error:
+            self._fail(request, error)
+            self._tell(RunEnded(request.generation, 0, control.stopped, failed=True))
+            return
+        stopped = RunEnded(request.generation, 0, cancelled=True)
+        self._tell(stopped if control.stopped else answer)
 
     def _next_of(self, run: RunRequest) -> Request | None:
         """Take the next request, if it is for the session that is propagating."""

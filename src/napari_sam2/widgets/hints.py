@@ -84,3 +84,13 @@ def outcome(done: int, total: int, *, cancelled: bool, skipped: int = 0) -> str:
         return f"Cancelled after {done} of {total} frames; these are kept."
     left_out = f", {skipped} of them skipped" if skipped else ""
     return f"Done: {done} frames{left_out}. Where a mask is wrong, click there and propagate again."
+
+
+def volumes_outcome(volumes: int, frames: int, *, cancelled: bool, skipped: int = 0) -> str:
+    """Say how a run through several volumes ended."""
+    if cancelled:
+        return f"Cancelled in volume {volumes} after {frames} frames; these are kept."
+    count = "1 volume" if volumes == 1 else f"{volumes} volumes"
+    left_out = f", {skipped} of them skipped" if skipped else ""
+    done = f"Done: {count}, {frames} frames{left_out}."
+    return f"{done} Where a mask is wrong, click there and go on again."

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image
 
-from napari_sam2.stack import guess_axes
+from napari_sam2.stack import axis_letter, guess_axes
 from napari_sam2.widgets.geometry import spatial_shape
 
 if TYPE_CHECKING:
@@ -35,8 +35,24 @@ def video_axes(image: Image) -> list[tuple[str, int | None]]:
     shape = spatial_shape(image)
     if len(shape) == 2:
         return [("none: a single image", None)]
-    names = axis_names(image)
-    return [(_title(names[axis], axis, shape[axis]), axis) for axis in range(len(shape) - 2)]
+    return [(_title(axis_name(image, axis), shape[axis]), axis) for axis in range(len(shape) - 2)]
+
+
+def other_axes(image: Image, axis: int | None) -> list[tuple[str, int]]:
+    """List the axes of an image that are neither the video nor rows and columns: name and number.
+
+    Those of length 1 lead nowhere, and channels are no volumes of one another.
+    """
+    shape = spatial_shape(image)
+    if axis is None:
+        return []
+    found = [i for i in range(len(shape) - 2) if i != axis and shape[i] > 1]
+    return [(axis_name(image, i), i) for i in found if axis_letter(axis_names(image)[i]) != "c"]
+
+
+def axis_name(image: Image, axis: int) -> str:
+    """Return the name of an axis: the user's, or which one it is."""
+    return axis_names(image)[axis] or f"axis {axis}"
 
 
 def guess_video_axis(image: Image) -> int | None:
@@ -55,6 +71,6 @@ def axis_names(image: Image) -> list[str]:
     return ["" if str(label).lstrip("-").isdigit() else str(label) for label in labels]
 
 
-def _title(name: str, axis: int, size: int) -> str:
-    unit = _UNITS.get(name[:1].lower(), "frames")
-    return f"{name or f'axis {axis}'} ({size} {unit})"
+def _title(name: str, size: int) -> str:
+    unit = _UNITS.get(axis_letter(name), "frames")
+    return f"{name} ({size} {unit})"

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from napari_sam2.labels import FrameRecord, PlaneChange
 from napari_sam2.prompts import SessionFile
 from napari_sam2.widgets.edits import ObjectEdit
-from napari_sam2.widgets.spec import RunPlan, SessionSpec, Told, Wanted
+from napari_sam2.widgets.places import Place
+from napari_sam2.widgets.spec import Prompts, RunPlan, SessionSpec, Told, Wanted
 
 Records = tuple[FrameRecord, ...]
 
@@ -63,6 +64,24 @@ class ReplayRequest(Request):
 class RunRequest(Request):
     """Carry the prompted objects through the stack."""
 
+    plan: RunPlan
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HandOverRequest(Request):
+    """Find objects of a volume in the next one.
+
+    Attributes
+    ----------
+    there : Place
+        The next volume.
+    object_ids : frozenset of int
+    plan : RunPlan
+        With the axis that leads there; only its frames count.
+    """
+
+    there: Place
+    object_ids: frozenset[int]
     plan: RunPlan
 
 
@@ -152,6 +171,27 @@ class RunEnded:
     done: int
     cancelled: bool
     skipped: tuple[str, ...] = ()
+    failed: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HandedOver:
+    """Objects of a volume were looked for in the next one.
+
+    Attributes
+    ----------
+    there : Place
+        The next volume.
+    object_ids : frozenset of int
+        All that were looked for.
+    prompts : tuple of PlacedPrompt
+        Masks of those that were found.
+    """
+
+    generation: int
+    there: Place
+    object_ids: frozenset[int]
+    prompts: Prompts
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,4 +217,7 @@ class Failure:
     step: int | None = None
 
 
-Answer = Phase | Done | RunStarted | FrameDone | RunSplit | RunEnded | Forgotten | Failure
+Running = RunStarted | FrameDone | RunSplit | RunEnded | HandedOver
+"""What is told of a run."""
+
+Answer = Phase | Done | Running | Forgotten | Failure

@@ -47,7 +47,7 @@ class Section(QFrame):
 
     def add_row(self, caption: str, *fields: QWidget, stretch: tuple[int, ...] = (1,)) -> None:
         """Add a caption with fields beside it; captions of all sections are equally wide."""
-        self.body.addWidget(_captioned(caption, *fields, stretch=stretch))
+        self.body.addWidget(captioned(caption, *fields, stretch=stretch))
 
 
 class Fold(QFrame):
@@ -80,7 +80,7 @@ class Fold(QFrame):
 
     def add_row(self, caption: str, *fields: QWidget, stretch: tuple[int, ...] = (1,)) -> None:
         """Add a caption with fields beside it."""
-        self.body.addWidget(_captioned(caption, *fields, stretch=stretch))
+        self.body.addWidget(captioned(caption, *fields, stretch=stretch))
 
     def open(self, opened: bool) -> None:
         """Show the content, or fold it away."""
@@ -130,7 +130,8 @@ class Column(QScrollArea):
         return super().event(event)
 
 
-def _captioned(caption: str, *fields: QWidget, stretch: tuple[int, ...]) -> QWidget:
+def captioned(caption: str, *fields: QWidget, stretch: tuple[int, ...] = (1,)) -> QWidget:
+    """Lay fields out beside a caption; captions of all sections are equally wide."""
     label = QLabel(caption)
     label.setFixedWidth(_CAPTION_CHARACTERS * label.fontMetrics().averageCharWidth())
     return row(label, *fields, stretch=(0, *stretch))

@@ -6,8 +6,8 @@ from qtpy.QtCore import Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import QCheckBox, QProgressBar, QSpinBox
 
 from napari_sam2.types import Direction
-from napari_sam2.widgets.parts import Fold, Section, button, row
-from napari_sam2.widgets.spec import RunPlan
+from napari_sam2.widgets.parts import Choice, Fold, Section, button, captioned, row
+from napari_sam2.widgets.spec import RunPlan, Through
 
 
 class RunBox(Section):
@@ -45,6 +45,14 @@ class RunBox(Section):
         self._ways = row(self.backward, self.both, self.forward, stretch=(1, 1, 1))
         self._running = row(self.progress, self.pause, self.cancel, stretch=(1,))
         self.body.addWidget(self._ways)
+        self.then = Choice(
+            "After this volume, go on to the next one: each object is followed there in the slice "
+            "with most of it, and its mask there is a prompt of that volume. Ids are kept. Objects "
+            "that you prompt or accept there yourself stay yours."
+        )
+        self._then = captioned("Then", self.then)
+        self.body.addWidget(self._then)
+        self.show_ways_on([])
         self.body.addWidget(self._options())
         self.body.addWidget(self._running)
         self._paused = False
@@ -59,7 +67,19 @@ class RunBox(Section):
         """Return what is to be run, with this object as the current one."""
         first, last = sorted((self.first.value(), self.last.value()))
         only = frozenset({object_id}) if self.only_current.isChecked() else None
-        return RunPlan(direction, first, last + 1, only, self.recompute.isChecked())
+        recompute, through = self.recompute.isChecked(), self.then.value
+        return RunPlan(direction, first, last + 1, only, recompute, through)
+
+    def show_ways_on(self, axes: list[tuple[str, int]]) -> None:
+        """Offer these axes, by name and number, to go on along from volume to volume."""
+        ways: list[tuple[str, Through | None]] = [("this one only", None)]
+        for name, axis in axes:
+            ways.append((f"on forward through {name}", Through(axis, 1)))
+            ways.append((f"on backward through {name}", Through(axis, -1)))
+        current = self.then.value
+        known = any(current == way for _, way in ways)
+        self.then.offer(ways, current if known else None)
+        self._then.setVisible(bool(axes))
 
     def show_frames(self, count: int) -> None:
         """Say how long the stack is; the range becomes the whole stack."""
@@ -78,15 +98,19 @@ class RunBox(Section):
         self._ways.setEnabled(True)
         self.show_paused(False)
 
-    def show_running(self, done: int, total: int) -> None:
-        """Show how many frames of how many are done; a total of 0 is not known yet."""
+    def show_running(self, done: int, total: int, where: str = "") -> None:
+        """Show how many frames of how many are done; a total of 0 is not known yet.
+
+        `where` says which of several volumes it is.
+        """
         if not done:
             self._ways.setEnabled(False)
             self._running.show()
             self.cancel.setEnabled(True)
         self.progress.setRange(0, total)
         self.progress.setValue(done)
-        self.progress.setFormat(f"{done} of {total} frames" if total else "")
+        frames = f"{done} of {total} frames" if total else ""
+        self.progress.setFormat(", ".join(part for part in (where, frames) if part))
 
     def show_paused(self, paused: bool) -> None:
         """Show whether the run is held."""

@@ -2,25 +2,40 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
 
+from napari_sam2.types import Direction
 from napari_sam2.widgets.activity import Activity
-from napari_sam2.widgets.hints import outcome
-from napari_sam2.widgets.messages import FrameDone, RunEnded, RunSplit, RunStarted
+from napari_sam2.widgets.edits import Delete
+from napari_sam2.widgets.handing import arrival
+from napari_sam2.widgets.hints import outcome, volumes_outcome
+from napari_sam2.widgets.image_choice import axis_name
+from napari_sam2.widgets.messages import (
+    FrameDone,
+    HandedOver,
+    RunEnded,
+    Running,
+    RunSplit,
+    RunStarted,
+)
 from napari_sam2.widgets.notices import show_skipped
+from napari_sam2.widgets.spec import RunPlan
 
 if TYPE_CHECKING:
     from napari_sam2.widgets.dialogue import Dialogue
     from napari_sam2.widgets.engine import Engine
     from napari_sam2.widgets.places import Place
     from napari_sam2.widgets.run_box import RunBox
-    from napari_sam2.widgets.spec import RunPlan
 
 
 class Runs(QObject):
     """Knows which stack is being propagated, and shows how far it is.
+
+    A run may go on from volume to volume: then each is propagated, its objects are looked for in
+    the next one, and what is found are prompts there. Each of these is a step of the history.
 
     Parameters
     ----------
@@ -45,6 +60,11 @@ class Runs(QObject):
         self._activity = Activity()
         self._total = 0
         self._undo_then = False
+        self._plan = RunPlan()
+        self._cancelled = False
+        self._volumes, self._done = 0, 0  # volumes and frames that are done
+        self._skipped: tuple[str, ...] = ()
+        self._began: Place = ()
         self.place: Place | None = None
         self.paused = False
         self.outcomes: dict[Place, str] = {}  # how the last run of each stack ended
@@ -55,11 +75,12 @@ class Runs(QObject):
         return self.place is not None
 
     def begin(self, place: Place, plan: RunPlan) -> None:
-        """Propagate the objects of a stack."""
+        """Propagate the objects of a stack, and then on from volume to volume if so planned."""
         self.outcomes.pop(place, None)
-        self.place, self._total, self.paused, self._undo_then = place, 0, False, False
-        self._dialogue.run(place, plan)
-        self._box.show_running(0, 0)
+        self.paused, self._undo_then, self._cancelled = False, False, False
+        self._plan, self._began = plan, place
+        self._volumes, self._done, self._skipped = 0, 0, ()
+        self._run(place)
 
     def pause(self, paused: bool) -> None:
         """Hold the run after its frame, or let it go on."""
@@ -71,6 +92,7 @@ class Runs(QObject):
     def cancel(self) -> None:
         """Stop the run within one frame; what is done stays."""
         if self.running:
+            self._cancelled = True
             self._engine.cancel_run()
             self._box.show_cancelling()
 
@@ -79,7 +101,7 @@ class Runs(QObject):
         self._undo_then = True
         self.cancel()
 
-    def take(self, answer: RunStarted | FrameDone | RunSplit | RunEnded) -> None:
+    def take(self, answer: Running) -> None:
         """Take in what the worker says about the run."""
         place = self.place
         if place is None:
@@ -88,18 +110,26 @@ class Runs(QObject):
             case RunStarted(total=total):
                 self._total = total
                 image = self._dialogue.workspace and self._dialogue.workspace.image.name
-                self._box.show_running(0, total)
-                self._activity.start(total, f"SAM 2: {image}")
+                self._box.show_running(0, total, self._where(place))
+                self._activity.start(total, f"SAM 2: {image} {self._where(place)}".strip())
             case FrameDone(frame=frame, done=done, records=records):
-                self._box.show_running(done, max(done, self._total))
+                self._box.show_running(done, max(done, self._total), self._where(place))
                 self._activity.done = done
                 self._dialogue.shelf.put(place, records)
                 self._dialogue.changed.emit()
                 self.frame_done.emit(place, frame)
             case RunSplit(step=step):
                 self._dialogue.run_split(place, step)
-            case RunEnded():
-                self._ended(place, answer)
+            case RunEnded(cancelled=cancelled, failed=failed):
+                self._done, self._skipped = self._done + answer.done, self._skipped + answer.skipped
+                self._volumes += bool(answer.done)
+                there = None if cancelled or failed or self._cancelled else self._next(place)
+                if there is None:
+                    self._ended(place, cancelled=cancelled or self._cancelled)
+                else:
+                    self._dialogue.hand_over(place, there, self._plan)
+            case HandedOver():
+                self._go_on(place, answer)
 
     def forget_outcomes(self, places: tuple[Place, ...]) -> None:
         """Say no longer how the last run of these stacks ended: it is out of date."""
@@ -117,15 +147,62 @@ class Runs(QObject):
             self._box.show_idle()
             self.ended.emit()
 
-    def _ended(self, place: Place, how: RunEnded) -> None:
-        if how.done:
-            self.outcomes[place] = outcome(
-                how.done, self._total, cancelled=how.cancelled, skipped=len(how.skipped)
-            )
-        if how.skipped:
-            show_skipped(how.skipped)
+    def _run(self, place: Place) -> None:
+        self.place, self._total = place, 0
+        self._dialogue.run(place, self._plan)
+        self._engine.hold_run(self.paused)
+        self._box.show_running(0, 0, self._where(place))
+
+    def _next(self, place: Place) -> Place | None:
+        """Return the volume after this one, if the plan leads there."""
+        through, workspace = self._plan.through, self._dialogue.workspace
+        if through is None or workspace is None:
+            return None
+        return through.after(place, workspace.labels.data.shape[through.axis])
+
+    def _go_on(self, place: Place, answer: HandedOver) -> None:
+        """Propagate in the next volume what was found there."""
+        there = answer.there
+        if not self._cancelled:
+            self._take_over(answer)
+        if self._cancelled or not self._dialogue.prompts.at(there):
+            self._ended(place, cancelled=self._cancelled)
+            return
+        # Objects come in where most of them is: from there they reach both ways.
+        self._plan = replace(self._plan, direction=Direction.BOTH)
+        self._run(there)
+
+    def _take_over(self, answer: HandedOver) -> None:
+        """Make prompts of the objects that were found in the next volume."""
+        dialogue = self._dialogue
+        dialogue.listen()
+        if dialogue.workspace is not None:
+            new = arrival(dialogue.prompts, dialogue.workspace.said, answer)
+            dialogue.say("objects handed over", painted=new.painted, handed=new.handed)
+            for number in new.ended:
+                dialogue.edit(Delete(number), f"end of object {number}", answer.there)
+
+    def _where(self, place: Place) -> str:
+        """Say which volume it is, where there are several."""
+        through, workspace = self._plan.through, self._dialogue.workspace
+        if through is None or workspace is None:
+            return ""
+        name = axis_name(workspace.image, through.axis)
+        return f"{name} {dict(place)[through.axis]}"
+
+    def _ended(self, place: Place, *, cancelled: bool) -> None:
+        count, skipped = self._done, len(self._skipped)
+        if count and self._volumes > 1:
+            text = volumes_outcome(self._volumes, count, cancelled=cancelled, skipped=skipped)
+            # Where it ended, and where the user is likely to be still.
+            self.outcomes |= dict.fromkeys((self._began, place), text)
+        elif count:
+            text = outcome(count, self._total, cancelled=cancelled, skipped=skipped)
+            self.outcomes[self._began] = text
+        if skipped:
+            show_skipped(self._skipped)
         self.end()
         if self._undo_then:
             self._undo_then = False
-            self.outcomes.pop(place, None)
+            self.forget_outcomes((place, self._began))
             self._dialogue.undo()

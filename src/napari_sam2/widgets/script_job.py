@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ from napari_sam2.widgets.loose_marks import LooseMarks, is_numbered
 from napari_sam2.widgets.places import OBJECT, POSITIVE, Place
 from napari_sam2.widgets.prompt_reading import StackPrompts, read_prompts
 from napari_sam2.widgets.sight import Sight, look, may_join
-from napari_sam2.widgets.spec import PlacedPrompt, Prompts, SessionSpec
+from napari_sam2.widgets.spec import PlacedPrompt, Prompts, SessionSpec, Through
 from napari_sam2.widgets.underlay import Underlay
 
 if TYPE_CHECKING:
@@ -49,6 +49,8 @@ class ScriptJob:
         Labels whose objects are prompts.
     model, device : str
     direction : Direction
+    through : int or None
+        Axis along which objects go on from volume to volume.
     placed : dict
         Arguments that lay a Labels layer over the image.
     """
@@ -62,6 +64,7 @@ class ScriptJob:
     model: str
     device: str
     direction: Direction
+    through: int | None
     placed: dict[str, Any]
 
     def prompts(self) -> dict[Place, Prompts]:
@@ -111,6 +114,25 @@ class ScriptJob:
             device=self.device,
         )
 
+    def stops(self, prompted: Collection[Place]) -> tuple[Place, ...]:
+        """Return the stacks to segment, in order; those with prompts if none leads to the next."""
+        through = self.through
+        if through is None:
+            return tuple(sorted(prompted))
+        found = {
+            tuple((axis, index if axis == through else at) for axis, at in place)
+            for place in prompted
+            for index in range(dict(place)[through], self.shape[through])
+        }
+        # From volume to volume, and that for each position of all other axes.
+        return tuple(sorted(found, key=lambda place: (_without(place, through), place)))
+
+    def next_stop(self, place: Place) -> Place | None:
+        """Return the stack after this one, if its objects go on there."""
+        if self.through is None:
+            return None
+        return Through(self.through, 1).after(place, self.shape[self.through])
+
     def _frames(self) -> Iterator[tuple[Place, int, tuple[int, ...]]]:
         """Walk over all frames that the labels can be under."""
         if self.underlay is None:
@@ -135,6 +157,7 @@ def read_job(
     direction: Direction | str,
     channels: Sequence[Image] = (),
     region: Sequence[int] | None = None,
+    through: int | None = None,
 ) -> ScriptJob:
     """Read layers; see `segment_stack` for what they mean. Main thread only.
 
@@ -157,6 +180,7 @@ def read_job(
         model=model,
         device=device,
         direction=Direction(direction),
+        through=None if through is None else _checked_through(through, axis, shape),
         placed=placement(image, "SAM 2"),
     )
 
@@ -170,6 +194,15 @@ def _checked_axis(axis: int, shape: tuple[int, ...]) -> int:
             else "Leave the axis out: a single image has none.",
         )
     return axis
+
+
+def _checked_through(through: int, axis: int | None, shape: tuple[int, ...]) -> int:
+    if axis is None or through == axis or not 0 <= through < len(shape) - 2:
+        raise StackError(
+            f"Axis {through} of an image of shape {shape} cannot lead from volume to volume.",
+            remedy="Choose an axis that is neither the video nor rows and columns.",
+        )
+    return through
 
 
 def _checked_channels(image: Image, channels: Sequence[Image]) -> Sequence[Image]:
@@ -215,6 +248,10 @@ class _Nothing:
     @property
     def features(self) -> dict[str, tuple[()]]:
         return {OBJECT: (), POSITIVE: ()}
+
+
+def _without(place: Place, axis: int) -> Place:
+    return tuple(each for each in place if each[0] != axis)
 
 
 def _add(spots: Spots, prompts: StackPrompts, shift: int) -> None:

@@ -8,6 +8,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from napari_sam2.types import Direction
+from napari_sam2.widgets.carrying import carry_on
 from napari_sam2.widgets.live_session import LiveSession
 from napari_sam2.widgets.script_job import ScriptJob
 from napari_sam2.widgets.session_protocol import Session, SessionOpener
@@ -61,28 +63,41 @@ def run_job(
     highest = max(each.object_id for found in prompts.values() for each in found)
     labels = job.empty_labels(highest)
     refused: list[Exception] = []
+    stops = job.stops(prompts.keys())
+    carried: Prompts = ()
     skipped: list[str] = []
 
     def result(complete: bool) -> ScriptResult:
         return ScriptResult(labels, complete, tuple(refused), tuple(skipped))
 
     before = 0
-    for left, (place, found) in zip(
-        range(len(prompts), 0, -1), sorted(prompts.items()), strict=True
-    ):
+    for left, place in zip(range(len(stops), 0, -1), stops, strict=True):
+        own = prompts.get(place, ())
+        found = (*own, *carried)
+        carried = ()
         if cancelled():
             return result(complete=False)
+        if not found:
+            continue
         session = open_session(job.spec(place, labels), lambda _text: None)
         refused += _prompted(session, found)
-        planned = session.planned_frames(job.direction)
+        # Objects that were handed over come in where most of them is.
+        direction = job.direction if own else Direction.BOTH
+        planned = session.planned_frames(direction)
         total = before + planned * left
-        for done, masks in enumerate(session.propagate(job.direction), 1):
+        for done, masks in enumerate(session.propagate(direction), 1):
             tell(before + done, total)
             if masks.skipped is not None:
                 skipped.append(masks.skipped)
             if cancelled():
                 return result(complete=False)
         before += planned
+        there = job.next_stop(place)
+        if there is not None:
+            decided = {each.object_id for each in prompts.get(there, ())}
+            ids = frozenset(session.object_ids) - decided
+            spec = job.spec(place, labels)
+            carried = carry_on(spec, there, ids, open_session, cancelled)
     return result(complete=True)
 
 

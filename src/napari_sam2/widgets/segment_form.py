@@ -12,7 +12,7 @@ from qtpy.QtCore import QCoreApplication, QEvent, QObject, Qt
 from napari_sam2.errors import Sam2Error
 from napari_sam2.types import Direction
 from napari_sam2.widgets.activity import Activity
-from napari_sam2.widgets.image_choice import video_axes
+from napari_sam2.widgets.image_choice import guess_video_axis, other_axes, video_axes
 from napari_sam2.widgets.model_choice import ModelChoice, Sources
 from napari_sam2.widgets.notices import show_problem, show_skipped
 from napari_sam2.widgets.opening import ModelEntry, RealSessions
@@ -37,6 +37,7 @@ class _Offers:
     models: list[tuple[str, str]]
     devices: list[str]
     axes: list[tuple[str, int | None]] = field(default_factory=list)
+    ways_on: list[tuple[str, int]] = field(default_factory=list)
 
 
 class SegmentForm(FunctionGui):
@@ -66,6 +67,7 @@ class SegmentForm(FunctionGui):
                 "device": {"choices": lambda _: offers.devices, "value": defaults.device},
                 "axis": {"label": "video axis", "choices": lambda _: offers.axes},
                 "direction": {"choices": _DIRECTIONS},
+                "through": {"label": "then through", "choices": lambda _: offers.ways_on},
                 # For calls only: lists of layers and numbers make no calm fields.
                 "channels": {"widget_type": LiteralEvalLineEdit, "bind": (), "visible": False},
                 "region": {"widget_type": LiteralEvalLineEdit, "bind": None, "visible": False},
@@ -85,7 +87,9 @@ class SegmentForm(FunctionGui):
         for layers in (self["points"], self["shapes"], self["labels"]):
             layers.null_string = "none"
             layers.reset_choices()
+        self.through.null_string = "no other axis"
         self.image.changed.connect(lambda _: self._offer_axes())
+        self.axis.changed.connect(lambda _: self._offer_ways_on())
         self._offer_axes()
         self._worker = ScriptWorker(open_session or RealSessions())
         self._worker.moved.connect(self._moved, Qt.ConnectionType.QueuedConnection)
@@ -172,6 +176,14 @@ class SegmentForm(FunctionGui):
         image = self.image.value
         self._offers.axes = [] if image is None or image.ndim < 3 else video_axes(image)
         self.axis.reset_choices()
+        self._offer_ways_on()
+
+    def _offer_ways_on(self) -> None:
+        image, axis = self.image.value, self.axis.value
+        if image is not None and axis is None:
+            axis = guess_video_axis(image)
+        self._offers.ways_on = [] if image is None else other_axes(image, axis)
+        self.through.reset_choices()
 
     def _offer_models(self, entries: tuple[ModelEntry, ...]) -> None:
         if not self._closed:

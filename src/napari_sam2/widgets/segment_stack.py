@@ -27,6 +27,7 @@ def segment_stack(
     direction: Direction = Direction.BOTH,
     channels: Sequence[Image] = (),
     region: tuple[int, int, int, int] | None = None,
+    through: int | None = None,
 ) -> Labels:
     """Segment objects in a frame and follow them through the stack.
 
@@ -61,6 +62,9 @@ def segment_stack(
     region : (y0, x0, y1, x1), optional
         Look at these rows and columns only, ends excluded, at their own resolution; the labels
         have the size of the image all the same.
+    through : int, optional
+        An axis to go on along from volume to volume, such as that of time: each object is followed
+        there in the frame with most of it, and its mask there is a prompt of the next volume.
 
     Returns
     -------
@@ -83,6 +87,7 @@ def segment_stack(
         direction=direction,
         channels=channels,
         region=region,
+        through=through,
     )
     with tqdm(desc=image.name, unit="frame", disable=None) as bar:
 

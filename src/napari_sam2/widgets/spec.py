@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from napari_sam2.prompts import FramePrompt, PromptBook
 from napari_sam2.stack import FrameStack
 from napari_sam2.types import Direction
+from napari_sam2.widgets.places import Place
 from napari_sam2.widgets.sight import Sight
 
 
@@ -108,6 +110,47 @@ class SessionSpec:
         """Return the frames that the session is to work on."""
         return self.sight.stack(self.axis, dict(self.at))
 
+    def across(self, axis: int, frame: int) -> SessionSpec:
+        """Describe a session along another axis, in one frame of this stack.
+
+        It has labels of its own.
+        """
+        at = {**dict(self.at), axis: 0}
+        if self.axis is not None:
+            at[self.axis] = frame
+        del at[axis]
+        crossing = replace(
+            self,
+            key=("across", self.key, axis, frame),
+            axis=axis,
+            at=tuple(sorted(at.items())),
+            survey=False,
+        )
+        return replace(crossing, labels=np.zeros(crossing.stack().shape, self.labels.dtype))
+
+
+@dataclass(frozen=True, slots=True)
+class Through:
+    """Going on from volume to volume.
+
+    Attributes
+    ----------
+    axis : int
+        Of the image; not its video axis.
+    step : int
+        1 forward, -1 backward.
+    """
+
+    axis: int
+    step: int
+
+    def after(self, place: Place, size: int) -> Place | None:
+        """Return the place of the next volume; None where the axis, of this length, ends."""
+        there = dict(place)[self.axis] + self.step
+        if not 0 <= there < size:
+            return None
+        return tuple((axis, there if axis == self.axis else at) for axis, at in place)
+
 
 @dataclass(frozen=True, slots=True)
 class RunPlan:
@@ -122,6 +165,8 @@ class RunPlan:
         Only these objects.
     recompute : bool
         Also frames that are up to date.
+    through : Through, optional
+        Then go on to the next volume, with the objects of this one.
     """
 
     direction: Direction = Direction.BOTH
@@ -129,3 +174,4 @@ class RunPlan:
     stop: int | None = None
     object_ids: frozenset[int] | None = None
     recompute: bool = False
+    through: Through | None = None

@@ -28,11 +28,14 @@ class Said:
         Accepted places, objects and frames.
     names : mapping of int to str
         Names that the user gave to objects.
+    handed : frozenset of Spot
+        Painted masks that were not drawn but handed over from the volume before.
     """
 
     painted: Mapping[Spot, FramePrompt] = field(default_factory=dict)
     accepted: frozenset[Spot] = frozenset()
     names: Mapping[int, str] = field(default_factory=dict)
+    handed: frozenset[Spot] = frozenset()
 
     def accepted_at(self, place: Place) -> frozenset[tuple[int, int]]:
         """Return accepted (object id, frame) of one stack."""
