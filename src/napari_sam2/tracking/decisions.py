@@ -95,7 +95,7 @@ class Decider:
         corrects = before.corrects if before else bool(track.done[frame])
         if prompt.mask is not None and not prompt.points and prompt.box is None:
             prediction = self._drawn(frame, prompt.mask, track.expected(frame, without=frame))
-            return Conditioning(frame, prediction, prompt.mask, corrects, drawn=True)
+            return Conditioning(frame, prediction, prompt.mask, corrects, drawn=True, prompt=prompt)
         context = track if corrects else None
         rounds, start = _rounds(prompt), None
         if before is not None and refines:
@@ -107,7 +107,7 @@ class Decider:
             prediction = self._round(frame, each, start, context)
             start = _Start(prediction.window, prediction.logits)
         prediction = self._round(frame, rounds[-1], start, context, rank)
-        return Conditioning(frame, prediction, current, corrects)
+        return Conditioning(frame, prediction, current, corrects, prompt=prompt)
 
     def from_mask(self, frame: int, mask: NDArray[np.bool_], seen: Sighting | None) -> Conditioning:
         """Decide that the object is just where `mask` is; nowhere, if it is empty.

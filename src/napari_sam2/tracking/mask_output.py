@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence, Set
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -50,6 +50,7 @@ def finish_masks(
     taken: NDArray[np.bool_],
     settings: TrackingSettings,
     keep_logits: bool,
+    pierced: Set[int] = frozenset(),
 ) -> FrameOutput:
     """Upsample, resolve overlaps by logits, and clean.
 
@@ -62,6 +63,8 @@ def finish_masks(
     settings : TrackingSettings
     keep_logits : bool
         Also return the upsampled logits.
+    pierced : set of int
+        Indices of masks whose holes stay open.
     """
     shape = (taken.shape[0], taken.shape[1])
     count = len(predictions)
@@ -84,9 +87,11 @@ def finish_masks(
             kept[(index, *inside)] = high.cpu().numpy()
     owners = owner.cpu().numpy()
     owners[taken] = -1
-    disjoint = _split(owners, count, taken, settings)
+    open_holes = replace(settings, max_hole=0)
+    cleaning = [open_holes if index in pierced else settings for index in range(count)]
+    disjoint = _split(owners, taken, cleaning)
     if whole is not None:
-        whole = np.stack([_clean(mask, settings) for mask in whole])
+        whole = np.stack([_clean(*each) for each in zip(whole, cleaning, strict=True)])
     return FrameOutput(disjoint, disjoint if whole is None else whole, kept)
 
 
@@ -109,11 +114,11 @@ def clicked_parts(
 
 
 def _split(
-    owners: NDArray[np.int32], count: int, taken: NDArray[np.bool_], settings: TrackingSettings
+    owners: NDArray[np.int32], taken: NDArray[np.bool_], cleaning: Sequence[TrackingSettings]
 ) -> NDArray[np.bool_]:
-    masks = np.zeros((count, *owners.shape), dtype=bool)
+    masks = np.zeros((len(cleaning), *owners.shape), dtype=bool)
     free = (owners < 0) & ~taken
-    for index in range(count):
+    for index, settings in enumerate(cleaning):
         mask = owners == index
         if not mask.any():
             continue

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from napari_sam2.prompts import FramePrompt
 from napari_sam2.tracking.window import Sighting, Window
 
 ABSENT_LOGIT = -1024.0
@@ -68,6 +69,8 @@ class Conditioning:
         The object had been tracked through this frame before: prompts refine that mask.
     drawn : bool
         The mask is the user's, drawn or accepted: no other object takes pixels of it.
+    prompt : FramePrompt, optional
+        What it was decided from.
     """
 
     frame: int
@@ -75,6 +78,18 @@ class Conditioning:
     mask: NDArray[np.bool_]
     corrects: bool
     drawn: bool = False
+    prompt: FramePrompt | None = None
+
+    @property
+    def clicks(self) -> tuple[tuple[float, float], ...]:
+        """Where the user clicked on the object, as (y, x)."""
+        prompt = self.prompt or FramePrompt()
+        return tuple(p for p, on in zip(prompt.points, prompt.positive, strict=True) if on)
+
+    @property
+    def closed(self) -> bool:
+        """Whether small holes may be filled: not where background was clicked."""
+        return self.prompt is None or all(self.prompt.positive)
 
     @property
     def dismissed(self) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,6 @@ from numpy.typing import NDArray
 
 from napari_sam2.errors import FrameError
 from napari_sam2.labels import LabelsVolume
-from napari_sam2.prompts import FramePrompt
 from napari_sam2.tracking.mask_output import FrameOutput, finish_masks
 from napari_sam2.tracking.prediction import Conditioning, ObjectPrediction
 from napari_sam2.tracking.settings import TrackingSettings
@@ -95,7 +93,6 @@ class Publisher:
         object_id: int,
         decided: Conditioning,
         others: Mapping[int, Conditioning],
-        prompt: FramePrompt,
     ) -> FrameMasks:
         """Write an object that the user prompted in a frame, and hand it out.
 
@@ -106,11 +103,9 @@ class Publisher:
         ----------
         object_id : int
         decided : Conditioning
+            Only clicked parts are kept, and holes stay open where background was clicked.
         others : mapping of int to Conditioning
             What the user decided about other objects in that frame.
-        prompt : FramePrompt
-            What the user gave: only clicked parts are kept, and holes stay open where background
-            was clicked.
         """
         frame = decided.frame
         labels = self.volume.frame(frame)
@@ -120,28 +115,38 @@ class Publisher:
             logits = self._logits(decided.prediction)
             self.put(frame, object_id, kept)
             return _frame_masks(frame, (object_id,), kept[None], [decided.prediction], logits)
-        clicks = [p for p, on in zip(prompt.points, prompt.positive, strict=True) if on]
-        closed = len(clicks) == len(prompt.points)
-        sharing = {object_id: decided.prediction}
-        output = self._finish(sharing, taken, closed)
-        rivals = others.keys() & set(np.unique(labels[output.masks[0]]).tolist())
-        if rivals:
-            sharing |= {rival: others[rival].prediction for rival in rivals}
-            output = self._finish(sharing, taken, closed)
-        if clicks and self._settings.clicked_part:
-            output = output.clicked(sorted(sharing).index(object_id), clicks)
-        return only(self._write(frame, sharing, output), object_id)
+        sharing = {object_id: decided}
+        free = {i for i, other in others.items() if not other.drawn}
+        output = self._shared(sharing, taken)
+        # Whoever meets one of them shares too: else the order of prompts would tell in the end.
+        while met := free & set(np.unique(labels[output.masks.any(axis=0)]).tolist()):
+            if met <= sharing.keys():
+                break
+            sharing |= {rival: others[rival] for rival in met}
+            output = self._shared(sharing, taken)
+        predictions = {each: sharing[each].prediction for each in sharing}
+        return only(self._write(frame, predictions, output), object_id)
+
+    def _shared(self, sharing: Mapping[int, Conditioning], taken: NDArray[np.bool_]) -> FrameOutput:
+        """Make masks of what the user prompted, each by its own clicks."""
+        ordered = [sharing[object_id] for object_id in sorted(sharing)]
+        output = finish_masks(
+            [each.prediction for each in ordered],
+            taken,
+            self._settings,
+            self._keep_logits,
+            pierced={index for index, each in enumerate(ordered) if not each.closed},
+        )
+        if self._settings.clicked_part:
+            for index, each in enumerate(ordered):
+                output = output.clicked(index, each.clicks) if each.clicks else output
+        return output
 
     def _finish(
-        self,
-        predictions: Mapping[int, ObjectPrediction],
-        taken: NDArray[np.bool_],
-        closed: bool = True,
+        self, predictions: Mapping[int, ObjectPrediction], taken: NDArray[np.bool_]
     ) -> FrameOutput:
-        """Make masks of predictions; `closed`: their small holes are filled."""
         ordered = [predictions[object_id] for object_id in sorted(predictions)]
-        settings = self._settings if closed else replace(self._settings, max_hole=0)
-        return finish_masks(ordered, taken, settings, self._keep_logits)
+        return finish_masks(ordered, taken, self._settings, self._keep_logits)
 
     def _write(
         self,

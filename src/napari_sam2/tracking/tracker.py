@@ -105,9 +105,7 @@ class Tracker:
         }
         accepted = self._publisher.unaccept(frame, object_id)
         try:
-            result = self._computed(
-                lambda: self._publisher.decided(object_id, decided, others, prompt)
-            )
+            result = self._computed(lambda: self._publisher.decided(object_id, decided, others))
         except Sam2Error:
             if accepted:
                 self._publisher.accept(frame, object_id)
