@@ -10,6 +10,7 @@ import tifffile
 
 from napari_sam2.cli.frames import Seeing, axis_number, open_frames
 from napari_sam2.errors import StackError
+from napari_sam2.types import Region
 
 
 @pytest.fixture
@@ -56,6 +57,28 @@ def test_an_axis_taken_for_colours_can_be_the_video(tmp_path):
     path = tmp_path / "three.tif"
     tifffile.imwrite(path, np.zeros((3, 8, 9), dtype=np.uint8))
     assert open_frames(path, Seeing("0")).stack.shape == (3, 8, 9)
+
+
+def test_volumes_are_one_after_the_other(four_dimensional):
+    frames = open_frames(
+        four_dimensional, Seeing("Z", ("T=1",), region=Region(2, 3, 6, 9), through="T")
+    )
+    assert (frames.axes, len(frames.scale)) == ("TZYX", 4)
+    assert (frames.labels_shape, frames.volume, frames.volumes) == ((3, 4, 8, 9), 1, 3)
+    labels = frames.empty_labels()
+    frames.part(labels)[:] = 1
+    frames.part(labels, 2)[:] = 2
+    assert [np.unique(volume).tolist() for volume in labels] == [[0], [0, 1], [0, 2]]
+    assert (labels[1:, :, 2:6, 3:9] > 0).all()
+    turned = frames.stack.turned(0, {1: 3})
+    assert (turned.shape, turned.contrast) == ((3, 4, 6), frames.stack.contrast)
+    np.testing.assert_array_equal(turned.read(1), frames.stack.read(3))
+
+
+@pytest.mark.parametrize(("axis", "through"), [("Z", "Z"), ("Z", "Y"), ("Z", "C"), ("T", "T")])
+def test_an_axis_that_leads_to_no_volume_is_refused(four_dimensional, axis, through):
+    with pytest.raises(StackError):
+        open_frames(four_dimensional, Seeing(axis, through=through))
 
 
 def test_axes_are_found_by_letter_and_number():

@@ -308,3 +308,54 @@ def test_a_session_of_one_time_point_replays_there(small_stack, tmp_path):
     out = tmp_path / "out.tif"
     assert segment(image, "-p", tmp_path / "saved.json", "-o", out) == 0
     np.testing.assert_array_equal(tifffile.imread(out), session.labels)
+
+
+@pytest.fixture
+def movie(small_stack, tmp_path):
+    """The disks in two volumes, in the second a little further; the first disk ends there."""
+    grey = tifffile.imread(small_stack.image)
+    later = np.roll(grey, (3, 2), axis=(1, 2))
+    later[:, :36, :36] = grey[:, 100:136, 100:136]
+    path = tmp_path / "movie.tif"
+    volumes = np.stack([grey, later, grey])
+    tifffile.imwrite(path, volumes, metadata={"axes": "TZYX"}, imagej=True)
+    return path
+
+
+def test_through_z_and_then_through_time(small_stack, movie, tmp_path, capsys):
+    out = tmp_path / "out.tif"
+    given = (movie, "-p", small_stack.prompts, "-o", out, "--axis", "Z", "--through", "T")
+    assert segment(*given, "--json") == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert (summary["shape"], summary["axes"]) == ([3, 3, 192, 192], "TZYX")
+    labels = tifffile.imread(out)
+    assert labels.shape == (3, 3, 192, 192)
+    second = np.roll(small_stack.truth == 2, (3, 2), axis=(1, 2))
+    assert iou(labels[0] == 1, small_stack.truth == 1) > 0.6
+    assert iou(labels[0] == 2, small_stack.truth == 2) > 0.6
+    assert iou(labels[1] == 2, second) > 0.6
+    assert iou(labels[2] == 2, small_stack.truth == 2) > 0.6
+    for found in summary["objects"]:
+        assert found["pixels"] == np.count_nonzero(labels == found["object_id"])
+
+
+def test_ctrl_c_in_a_later_volume_keeps_the_earlier_ones(
+    small_stack, movie, tmp_path, monkeypatch, capsys
+):
+    propagate = TrackingSession.propagate
+
+    def interrupted(self, *arguments, **options):
+        for result in propagate(self, *arguments, **options):
+            yield result
+            if dict(self.stack.at) == {0: 1}:
+                signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(TrackingSession, "propagate", interrupted)
+    out = tmp_path / "out.tif"
+    given = (movie, "-p", small_stack.prompts, "-o", out, "--axis", "Z", "--through", "T")
+    assert segment(*given, "--json") == 130
+    assert json.loads(capsys.readouterr().out)["complete"] is False
+    labels = tifffile.imread(out)
+    assert labels[0].any(axis=(1, 2)).all()
+    assert labels[1].any()
+    assert not labels[2].any()

@@ -21,26 +21,46 @@ class Frames:
     ----------
     stack : FrameStack
     axes : str
-        Of labels (T, Y, X), as a file names them: "ZYX" or "TYX".
+        Of labels, as a file names them: "ZYX" or "TYX"; "TZYX" of volumes over time.
     scale : tuple of float
         Of the same axes, as the file says, else 1.
+    through : int or None
+        Axis along which objects go on from one stack of frames, a volume, to the next.
+    volumes : int
+        How many there are along it.
     """
 
     stack: FrameStack
     axes: str
     scale: tuple[float, ...]
+    through: int | None = None
+    volumes: int = 1
 
     @property
     def shape(self) -> tuple[int, int, int]:
         """Frames, rows and columns of the image, of which the frames may be a part."""
         return (self.stack.n_frames, *self.stack.image_shape)
 
-    def empty_labels(self) -> Any:
-        """Return labels of background for the whole image, (T, Y, X)."""
-        return LabelsVolume(self.shape).array
+    @property
+    def labels_shape(self) -> tuple[int, ...]:
+        """Of labels of the whole image; of volumes, one after the other."""
+        return self.shape if self.through is None else (self.volumes, *self.shape)
 
-    def part(self, labels: Any) -> Any:
-        """Return the view of such labels that the frames are."""
+    @property
+    def volume(self) -> int:
+        """Which of the volumes the frames are."""
+        return 0 if self.through is None else self.stack.at[self.through]
+
+    def empty_labels(self) -> Any:
+        """Return labels of background of `labels_shape`."""
+        frames, rows, columns = self.shape
+        planes = LabelsVolume((self.volumes * frames, rows, columns)).array
+        return planes.reshape(self.labels_shape)
+
+    def part(self, labels: Any, volume: int | None = None) -> Any:
+        """Return the view (T, Y, X) of such labels that the frames are, or those of a volume."""
+        if self.through is not None:
+            labels = labels[self.volume if volume is None else volume]
         region = self.stack.region
         return labels if region is None else labels[:, *region.slices]
 
@@ -63,6 +83,8 @@ class Seeing:
         The part of the frames that is looked at.
     contrast : tuple of (low, high)
         Intensities of black and white, for each channel; percentiles of the stack by default.
+    through : str
+        Another axis, to go on along from volume to volume: its number or its letter.
     """
 
     axis: str = "auto"
@@ -71,6 +93,7 @@ class Seeing:
     channels: str = ""
     region: Region | None = None
     contrast: tuple[tuple[float, float], ...] = ()
+    through: str = ""
 
 
 def open_frames(path: Path, seeing: Seeing | None = None) -> Frames:
@@ -103,7 +126,19 @@ def open_frames(path: Path, seeing: Seeing | None = None) -> Frames:
         channels=_numbers(seeing.channels) if seeing.channels else None,
         region=seeing.region,
     )
-    return Frames(stack, _label_axes(opened, video), _label_scale(opened, video, guess))
+    axes, scale = _label_axes(opened, video), _label_scale(opened, video, guess)
+    if not seeing.through:
+        return Frames(stack, axes, scale)
+    through = axis_number(seeing.through, opened.axes)
+    if through not in stack.at or video is None:
+        raise StackError(
+            f"Axis {seeing.through} cannot lead from volume to volume.",
+            remedy=f"Choose one of {opened.axes} that is neither the video (--axis) nor Y, X or "
+            "channels.",
+        )
+    letter = "T" if axes[0] == "Z" else "Z"
+    whole = (opened.scale[through], *scale)
+    return Frames(stack, letter + axes, whole, through, shape[through])
 
 
 def read_region(text: str) -> Region:

@@ -11,12 +11,18 @@ from napari_sam2.types import Region
 
 
 def seeing_of(
-    saved: SessionFile | None, *, axis: str, at: Sequence[str], channels: str, region: str
+    saved: SessionFile | None,
+    *,
+    axis: str,
+    at: Sequence[str],
+    channels: str,
+    region: str,
+    through: str,
 ) -> Seeing:
     """Say how to look at an image: as asked for, else as a session was saved."""
     asked = read_region(region) if region else None
     if saved is None:
-        return Seeing(axis, tuple(at), None, channels, asked)
+        return Seeing(axis, tuple(at), None, channels, asked, through=through)
     known = str(saved.settings.get("channels", ""))
     same_channels = not channels or channels == known
     return Seeing(
@@ -26,6 +32,7 @@ def seeing_of(
         channels or known,
         asked or saved.region,
         saved.contrast if same_channels else (),
+        through,
     )
 
 

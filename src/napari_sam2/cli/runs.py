@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from napari_sam2.cli.interrupts import soft_interrupt
@@ -34,6 +34,8 @@ class RunOutcome:
         Why which frames were skipped, by frame; their labels are as they were before.
     mean_scores : dict of int to float
         Mean quality 0..1 of each object over the frames where it was found.
+    found : dict of int to int
+        How many results of each object these were.
     """
 
     results: int
@@ -42,6 +44,30 @@ class RunOutcome:
     mean_scores: dict[int, float]
     error: Sam2Error | None = None
     skipped: tuple[FrameError, ...] = ()
+    found: dict[int, int] = field(default_factory=dict)
+
+    def and_then(self, later: RunOutcome) -> RunOutcome:
+        """Return what this propagation and a later one did together."""
+        found = {
+            number: self.found.get(number, 0) + later.found.get(number, 0)
+            for number in self.found | later.found
+        }
+        sums = {
+            number: sum(
+                each.mean_scores.get(number, 0.0) * each.found.get(number, 0)
+                for each in (self, later)
+            )
+            for number in found
+        }
+        return RunOutcome(
+            self.results + later.results,
+            self.seconds + later.seconds,
+            self.complete and later.complete,
+            {number: sums[number] / found[number] for number in found},
+            self.error or later.error,
+            self.skipped + later.skipped,
+            found,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +132,7 @@ def run_session(
         scores.means(),
         stopped_by,
         tuple(skipped[frame] for frame in sorted(skipped)),
+        scores.found,
     )
 
 
@@ -136,8 +163,8 @@ class _MeanScores:
 
     def __init__(self) -> None:
         self.results = 0
+        self.found: dict[int, int] = {}
         self._sums: dict[int, float] = {}
-        self._counts: dict[int, int] = {}
 
     def add(self, result: FrameMasks) -> None:
         self.results += 1
@@ -146,7 +173,7 @@ class _MeanScores:
         ):
             if mask.any():
                 self._sums[object_id] = self._sums.get(object_id, 0.0) + score
-                self._counts[object_id] = self._counts.get(object_id, 0) + 1
+                self.found[object_id] = self.found.get(object_id, 0) + 1
 
     def means(self) -> dict[int, float]:
-        return {index: self._sums[index] / self._counts[index] for index in self._sums}
+        return {index: self._sums[index] / self.found[index] for index in self._sums}

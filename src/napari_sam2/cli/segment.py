@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_text
+from collections.abc import Sequence
 from dataclasses import asdict, astuple, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -47,7 +48,7 @@ class SegmentSummary:
     """What ``segment`` did, as ``--json`` prints it."""
 
     stack: str
-    shape: tuple[int, int, int]
+    shape: tuple[int, ...]
     region: tuple[int, int, int, int] | None
     axes: str
     model: str
@@ -110,6 +111,14 @@ def segment(
             "the size of the image.",
         ),
     ] = "",
+    through: Annotated[
+        str,
+        typer.Option(
+            metavar="AXIS",
+            help="Then go on along this axis, such as T, from volume to volume; begins where --at "
+            "holds it.",
+        ),
+    ] = "",
     direction: Annotated[
         Direction, typer.Option(help="Which way masks travel from the prompted frames.")
     ] = Direction.BOTH,
@@ -143,6 +152,9 @@ def segment(
     channels, region and settings. On a stack of another size only its prompts and settings are
     taken. Tables count from the corner of the image, whatever the region.
 
+    With --through T --axis Z, a stack of volumes over time is gone through: when a volume is done,
+    each object is followed to the next one where most of it is, and its mask is a prompt there.
+
     Frames that cannot be read are named at the end, and their labels are empty.
 
     Ctrl-C writes the labels of the frames that are done; the exit code is then 130.
@@ -151,6 +163,7 @@ def segment(
     from napari_sam2.cli.pictures import check_picture
     from napari_sam2.cli.replay import given_prompts, replays_on, seeing_of
     from napari_sam2.cli.runs import Range, run_session
+    from napari_sam2.cli.volumes import go_on
     from napari_sam2.prompts import PromptBook, read_session
 
     for path in (output, overlay, session):
@@ -159,7 +172,9 @@ def segment(
     if overlay is not None:
         check_picture(overlay)
     saved = read_session(prompts) if prompts.suffix.lower() == ".json" else None
-    seeing = seeing_of(saved, axis=axis, at=at or (), channels=channels, region=region)
+    seeing = seeing_of(
+        saved, axis=axis, at=at or (), channels=channels, region=region, through=through
+    )
     frames = open_frames(stack, seeing)
     replays = replays_on(saved, frames)
     book = PromptBook(frames.stack.shape) if replays else given_prompts(prompts, saved, frames)
@@ -183,18 +198,21 @@ def segment(
     else:
         tracking = TrackingSession(loaded, frames.stack, **options)
     outcome = run_session(tracking, book, Range(direction, start, stop), title=stack.name)
+    if frames.through is not None and outcome.complete:
+        over = Range(Direction.BOTH, start, stop)
+        outcome = outcome.and_then(go_on(tracking, frames, labels, over, title=stack.name))
     _write(tracking, frames, labels, output=output, overlay=overlay, session_file=session)
     if outcome.error is not None:
         raise _after_writing(outcome.error, output)
     summary = SegmentSummary(
         stack=str(stack),
-        shape=frames.shape,
+        shape=frames.labels_shape,
         region=None if frames.stack.region is None else astuple(frames.stack.region),
         axes=frames.axes,
         model=loaded.name,
         device=str(loaded.device),
         image_size=loaded.image_size,
-        objects=summarise_objects(tracking, outcome),
+        objects=summarise_objects(tracking.object_ids, labels, outcome),
         frame_results=outcome.results,
         skipped=tuple(SkippedFrame(each.frame, each.happened) for each in outcome.skipped),
         seconds=outcome.seconds,
@@ -208,11 +226,13 @@ def segment(
         raise typer.Exit(INTERRUPTED_EXIT_CODE)
 
 
-def summarise_objects(session: TrackingSession, outcome: RunOutcome) -> tuple[ObjectSummary, ...]:
-    """Count the pixels and frames of every object in a session's labels."""
-    pixels: dict[int, int] = dict.fromkeys(session.object_ids, 0)
-    frames: dict[int, int] = dict.fromkeys(session.object_ids, 0)
-    for plane in session.labels:
+def summarise_objects(
+    object_ids: Sequence[int], labels: Any, outcome: RunOutcome
+) -> tuple[ObjectSummary, ...]:
+    """Count the pixels and frames of every object in labels (..., Y, X)."""
+    pixels: dict[int, int] = dict.fromkeys(object_ids, 0)
+    frames: dict[int, int] = dict.fromkeys(object_ids, 0)
+    for plane in labels.reshape(-1, *labels.shape[-2:]):
         ids, counts = np.unique(plane, return_counts=True)
         for object_id, count in zip(ids.tolist(), counts.tolist(), strict=True):
             if object_id in pixels:
@@ -222,7 +242,7 @@ def summarise_objects(session: TrackingSession, outcome: RunOutcome) -> tuple[Ob
         ObjectSummary(
             object_id, frames[object_id], pixels[object_id], outcome.mean_scores.get(object_id, 0.0)
         )
-        for object_id in session.object_ids
+        for object_id in object_ids
     )
 
 
@@ -255,7 +275,7 @@ def _write(
 def _describe(summary: SegmentSummary) -> str:
     found = sum(1 for one in summary.objects if one.pixels)
     lines = [
-        f"{found} of {len(summary.objects)} objects in {summary.shape[0]} frames, "
+        f"{found} of {len(summary.objects)} objects in {_extent(summary)}, "
         f"{summary.seconds:.1f} s with {summary.model} at {summary.image_size} px "
         f"on {summary.device}",
         f"labels: {summary.labels}",
@@ -269,6 +289,11 @@ def _describe(summary: SegmentSummary) -> str:
     if not summary.complete:
         lines.append("Stopped early: frames that were not reached are background.")
     return "\n".join(lines)
+
+
+def _extent(summary: SegmentSummary) -> str:
+    *volumes, frames, _, _ = summary.shape
+    return f"{volumes[0]} volumes of {frames} frames" if volumes else f"{frames} frames"
 
 
 def _describe_skipped(skipped: tuple[SkippedFrame, ...]) -> list[str]:

@@ -169,6 +169,32 @@ class FrameStack:
                 self._contrast = self._measure_contrast()
             return self._contrast
 
+    def turned(self, axis: int | None, at: Mapping[int, int]) -> FrameStack:
+        """Return the frames along another axis or at other positions, seen in the same way.
+
+        Parameters
+        ----------
+        axis : int or None
+            The video axis.
+        at : mapping of int to int
+            Axes to hold, and where.
+
+        Raises
+        ------
+        StackError
+            The data has no such frames, or its contrast cannot be measured.
+        """
+        channel = self.channel_axis
+        return FrameStack(
+            self._data,
+            axis,
+            channel_axis=channel,
+            contrast=self.contrast,
+            at=at,
+            channels=None if channel is None else self.channels,
+            region=self._layout.region,
+        )
+
     def read(self, frame: int) -> NDArray[np.float32]:
         """Read one frame.
 
