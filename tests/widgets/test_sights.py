@@ -63,11 +63,14 @@ def test_only_layers_pixel_on_pixel_are_offered_as_channels(make_panel, blobs):
     choose(panel.stack.images, viewer.layers["blobs"])
     box = panel.stack.sight
     assert texts(box.second) == ["none", "fits"]
+    box.open(True)
+    assert not box._channels[0].isHidden()
     choose(box.second, fitting)
+    assert box._channels[1].isHidden(), "there is no third one to choose"
     viewer.layers.remove("fits")
     assert texts(box.second) == ["none"]
     assert box.layers == ()
-    assert not box.second.isEnabled()
+    assert box._channels[0].isHidden()
 
 
 def test_channels_are_composed_in_the_contrast_of_their_layers(make_panel, blobs, settled, script):
@@ -96,9 +99,11 @@ def test_channels_are_composed_in_the_contrast_of_their_layers(make_panel, blobs
 
 def test_the_same_layer_is_no_two_channels(make_panel, blobs):
     panel = make_panel(blobs())
-    other = panel.viewer.add_image(blobs(), name="other")
+    other, another = (panel.viewer.add_image(blobs(), name=n) for n in ("other", "another"))
     choose(panel.stack.images, panel.viewer.layers["blobs"])
     choose(panel.stack.sight.second, other)
+    choose(panel.stack.sight.third, another)
+    assert panel.stack.sight.layers == (other, another)
     choose(panel.stack.sight.third, other)
     assert panel.stack.sight.layers == (other,)
 

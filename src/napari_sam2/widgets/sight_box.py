@@ -10,7 +10,7 @@ from qtpy.QtCore import Qt, Signal  # type: ignore[attr-defined]
 from qtpy.QtGui import QImage, QPixmap
 from qtpy.QtWidgets import QLabel
 
-from napari_sam2.widgets.parts import Choice, Fold
+from napari_sam2.widgets.parts import Choice, Fold, captioned
 
 PARTS = (("whole image", "whole"), ("current view", "view"), ("rectangle…", "rectangle"))
 """What can be chosen as the part to work in: title and name."""
@@ -51,8 +51,9 @@ class SightBox(Fold):
         self.caption = QLabel()
         self.caption.setWordWrap(True)
         self.caption.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        self.add_row("Channel 2", self.second)
-        self.add_row("Channel 3", self.third)
+        self._channels = captioned("Channel 2", self.second), captioned("Channel 3", self.third)
+        for channel in self._channels:
+            self.body.addWidget(channel)
         self.add_row("Part", self.part)
         self.body.addWidget(self.picture)
         self.body.addWidget(self.caption)
@@ -68,10 +69,11 @@ class SightBox(Fold):
         return tuple(layer for layer in chosen if layer is not None)
 
     def show_channels(self, names: list[tuple[str, Any]], chosen: tuple[Any, Any]) -> None:
-        """Offer these layers as further channels."""
+        """Offer these layers as further channels; where there are none, nothing is shown."""
         for choice, current in zip((self.second, self.third), chosen, strict=True):
             choice.offer([("none", None), *names], current)
-            choice.setEnabled(bool(names))
+        self._channels[0].setVisible(bool(names))
+        self._channels[1].setVisible(chosen[0] is not None and len(names) > 1)
 
     def show_part(self, name: str) -> None:
         """Show which part is chosen."""
