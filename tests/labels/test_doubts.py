@@ -58,6 +58,21 @@ def test_leap_from_a_decided_frame_is_doubtful_in_the_other_one():
     assert Doubt.AREA in doubts(changed(6, area=2000), decided=(6,))[7]
 
 
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [({"area": 2000}, Doubt.AREA), ({"centre": (90.0, 60.0)}, Doubt.POSITION)],
+)
+def test_leap_to_a_decided_frame_is_doubtful_in_the_one_before(values, reason):
+    """As of a backward pass that lost the object right away."""
+    found = doubts(changed(6, **values), decided=(6,))
+    assert reason in found[5]
+    assert set(found) == {5, 7}
+
+
+def test_leap_between_two_decided_frames_is_not_doubtful():
+    assert doubts(changed(6, area=2000), decided=(5, 6, 7)) == {}
+
+
 def test_drawn_masks_without_scores_are_judged_by_their_pixels_only():
     records = [replace(record, score=None, presence=None) for record in steady()]
     assert doubts(records) == {}

@@ -76,15 +76,15 @@ def doubts(
         return {}
     frames = np.array([record.frame for record in series])
     areas = np.array([record.area for record in series], dtype=float)
+    open_to_doubt = ~np.isin(frames, list(decided))
     found = {
         Doubt.PRESENCE: _unsure(series, limits),
         Doubt.IOU: _below([record.iou for record in series], limits.iou) & (areas > 0),
         Doubt.MISSING: _missing(areas),
-        Doubt.AREA: _area_jumps(frames, areas, limits),
-        Doubt.POSITION: _moves(series, frames, areas, limits),
+        Doubt.AREA: _doubted(_area_jumps(frames, areas, limits), open_to_doubt),
+        Doubt.POSITION: _doubted(_moves(series, frames, areas, limits), open_to_doubt),
         Doubt.PASSES: _below([record.agreement for record in series], limits.agreement),
     }
-    open_to_doubt = ~np.isin(frames, list(decided))
     return {
         int(frame): tuple(doubt for doubt, where in found.items() if where[index])
         for index, frame in enumerate(frames)
@@ -115,6 +115,16 @@ def _missing(areas: NDArray[np.float64]) -> NDArray[np.bool_]:
     after = np.logical_or.accumulate(present[::-1])[::-1]
     missing: NDArray[np.bool_] = ~present & before & after
     return missing
+
+
+def _doubted(steps: NDArray[np.bool_], open_to_doubt: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Say which frame is to be looked at of each step, given at the later of its two frames.
+
+    It is the later one, unless the user decided that one: then the step is the earlier one's.
+    """
+    earlier = np.append(steps[1:] & ~open_to_doubt[1:], False)
+    doubted: NDArray[np.bool_] = steps | earlier
+    return doubted
 
 
 def _area_jumps(
