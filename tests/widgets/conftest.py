@@ -85,13 +85,15 @@ def make_panel(qtbot, script, sources):
     """A panel beside an image in a viewer without a window: ``make_panel(image, **settings)``."""
     panels = []
 
-    def make(image=None, viewer=None, wiring=None, keep_settings=False, **settings) -> StackPanel:
+    def make(
+        image=None, viewer=None, wiring=None, keep_settings=False, kind=StackPanel, **settings
+    ) -> StackPanel:
         if not keep_settings:
             store_defaults(Defaults())
         viewer = ViewerModel() if viewer is None else viewer
         if image is not None:
             viewer.add_image(image, contrast_limits=(0, 1000), name="blobs", **settings)
-        panel = StackPanel(viewer, wiring or Wiring(script.open, sources))
+        panel = kind(viewer, wiring or Wiring(script.open, sources))
         panel.viewer = viewer
         panels.append(panel)
         return panel

@@ -128,7 +128,7 @@ def panel(make_panel, blobs, script, shop, qtbot):
 
 
 def test_models_and_devices_are_found_off_the_main_thread(panel, shop):
-    assert texts(panel.model.models) == ["Bundled", "SAM 2.1 tiny · 156 MB"]
+    assert texts(panel.model.models) == ["Bundled", "SAM 2.1 tiny · 156 MB", "From file…"]
     assert texts(panel.model.devices) == ["automatic", "NVIDIA GPU (cuda)", "processor (cpu)"]
     assert all(name.startswith(THREAD_NAME) for name in shop.threads)
     assert panel.model.models.value == "bundled"
@@ -235,3 +235,75 @@ def test_stored_device_that_is_not_here_becomes_automatic(make_panel, qtbot):
     qtbot.waitUntil(lambda: panel.model.devices.count() == 2)
     assert panel.model.devices.value == "auto"
     assert panel.coordinator._models.device == "auto"
+
+
+def pick_file(monkeypatch, path) -> None:
+    monkeypatch.setattr(
+        "napari_sam2.widgets.model_box.QFileDialog.getOpenFileName", lambda *_: (str(path), "")
+    )
+
+
+def test_model_from_a_file_is_used_and_remembered(
+    panel, make_panel, settled, script, shop, monkeypatch, tmp_path, qtbot
+):
+    path = tmp_path / "tuned.safetensors"
+    pick_file(monkeypatch, path)
+    panel.start.click()
+    settled(panel)
+    panel.model.models.setCurrentIndex(2)
+    panel.model.models.activated.emit(2)
+    settled(panel)
+    assert panel.model.models.currentText() == "tuned.safetensors"
+    assert script.opened[-1].model == str(path)
+    assert read_defaults().model == str(path)
+    again = make_panel(wiring=Wiring(script.open, shop.sources()), keep_settings=True)
+    qtbot.waitUntil(lambda: again.model.devices.count() == 3)
+    assert again.model.models.value == str(path)
+    choose(again.model.models, "bundled")
+    assert read_defaults().model == "bundled"
+
+
+def test_no_file_chosen_leaves_the_model(panel, monkeypatch):
+    pick_file(monkeypatch, "")
+    panel.model.models.setCurrentIndex(2)
+    panel.model.models.activated.emit(2)
+    assert panel.model.models.value == "bundled"
+
+
+def test_large_models_say_so(make_panel, script, qtbot):
+    large = ModelEntry("sam2.1-large", "SAM 2.1 large", "Best.", "Apache-2.0", 898_083_611, True)
+    small = ModelEntry("bundled", "Bundled", "Small.", "BSD-3-Clause", None, True)
+    sources = Sources(lambda: (small, large), lambda: ("cpu",), None)
+    panel = make_panel(wiring=Wiring(script.open, sources))
+    qtbot.waitUntil(lambda: panel.model.models.count() == 3)
+    assert panel.model.note.isHidden()
+    choose(panel.model.models, "sam2.1-large")
+    assert "898 MB" in panel.model.note.text()
+    assert not panel.model.note.isHidden()
+
+
+def test_unloaded_model_comes_back_with_the_next_click(make_panel, blobs, script, sources, settled):
+    released = []
+
+    class Opener:
+        def __call__(self, spec, tell):
+            return script.open(spec, tell)
+
+        def release(self):
+            released.append(threading.current_thread().name)
+
+    panel = make_panel(blobs(), wiring=Wiring(Opener(), sources))
+    panel.viewer.dims.set_current_step(0, 0)
+    panel.start.click()
+    panel.coordinator.workspace.points.add([0, 8, 8])
+    settled(panel)
+    labels = panel.coordinator.workspace.labels.data.copy()
+    panel.model.unload.click()
+    settled(panel)
+    assert [name.startswith(THREAD_NAME) for name in released] == [True]
+    assert (panel.coordinator.workspace.labels.data == labels).all()
+    before = len(script.opened)
+    panel.coordinator.workspace.points.add([0, 12, 12])
+    settled(panel)
+    assert len(script.opened) == before + 1
+    assert (panel.coordinator.workspace.labels.data[0] == 1).sum() == 100

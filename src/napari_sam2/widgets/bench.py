@@ -27,7 +27,7 @@ from napari_sam2.widgets.messages import (
     RunStarted,
     UndoRequest,
 )
-from napari_sam2.widgets.session_protocol import Session, SessionOpener
+from napari_sam2.widgets.session_protocol import Releasing, Session, SessionOpener
 from napari_sam2.widgets.spec import Wanted
 from napari_sam2.widgets.work import Moment, Work
 
@@ -162,6 +162,12 @@ class Bench:
         """Let go of the session; the history of the labels stays."""
         self._work, self._key = None, None
         self._left.clear()
+
+    def unload(self) -> None:
+        """Let go of the session and of the model; the next request loads them again."""
+        self.drop()
+        if isinstance(self._open_session, Releasing):
+            self._open_session.release()
 
     def forget(self) -> None:
         """Let go of the session and of all that was done."""

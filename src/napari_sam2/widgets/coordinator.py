@@ -173,7 +173,7 @@ class Coordinator(QObject):
 
     def help(self) -> None:
         """List all keys."""
-        key_list(self._views).show()
+        key_list(self._views, propagates=self._views.propagates).show()
 
     def close(self) -> None:
         """Let go of the viewer and end the threads; the views may be gone already."""
@@ -201,6 +201,7 @@ class Coordinator(QObject):
         views.history.undo_requested.connect(self.undo)
         views.history.redo_requested.connect(self.redo)
         views.history.help_requested.connect(self.help)
+        views.model.unload_requested.connect(self._engine.unload)
         self.dialogue.prompted.connect(runs.forget_outcomes)
         self.dialogue.changed.connect(self._changed)
         runs.frame_done.connect(self._frame_done)

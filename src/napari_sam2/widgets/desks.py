@@ -48,7 +48,7 @@ class Desks:
         self.review = ReviewDesk(dialogue, self.prompting, views.review)
         self._brush = Brush(dialogue)
         self._sources = LabelSources(viewer, dialogue, self.prompting, views.prompts)
-        self._keys = Keys(viewer, actions | self._actions())
+        self._keys = Keys(viewer, actions | self._actions(), propagates=views.propagates)
         views.prompts.candidate_requested.connect(self.objects.next_candidate)
         dialogue.changed.connect(self.take_ids)
 

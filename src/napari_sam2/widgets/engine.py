@@ -91,6 +91,10 @@ class Engine:
         self._bench.leave()
         self._worker.submit(self._bench.forget if history else self._bench.drop)
 
+    def unload(self) -> None:
+        """Free the memory of session and model, after all that was asked before."""
+        self._worker.submit(self._bench.unload)
+
     def close(self) -> None:
         """End the thread as soon as its current step is over; never waits for it."""
         self._worker.close()

@@ -30,6 +30,13 @@ if TYPE_CHECKING:
 class ImagePicker(QObject):
     """Knows which image layer and which video axis are chosen.
 
+    Parameters
+    ----------
+    viewer : Viewer
+    box : StackBox
+    along : bool
+        Whether there is a video axis: if not, every frame is an image for itself.
+
     Signals
     -------
     changed()
@@ -49,9 +56,9 @@ class ImagePicker(QObject):
 
     changed = Signal()
 
-    def __init__(self, viewer: Viewer, box: StackBox) -> None:
+    def __init__(self, viewer: Viewer, box: StackBox, *, along: bool = True) -> None:
         super().__init__()
-        self._viewer, self._box = viewer, box
+        self._viewer, self._box, self._along = viewer, box, along
         self.image: Image | None = None
         self.axis: int | None = None
         self.pinned = False
@@ -117,12 +124,14 @@ class ImagePicker(QObject):
         self.image, self.axis = image, None
         self.sights.show_image(image)
         self._preview.soon()
-        if image is not None:
+        if image is not None and self._along:
             try:
                 self.axis = guess_video_axis(image)
             except Sam2Error as error:
                 show_problem(error)
-        self._box.show_axes(video_axes(image) if image is not None else [], self.axis)
+        self._box.show_axes(
+            video_axes(image) if image is not None and self._along else [], self.axis
+        )
         self.changed.emit()
 
     def _glance(self) -> Glance | None:

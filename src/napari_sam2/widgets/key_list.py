@@ -5,15 +5,15 @@ from __future__ import annotations
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QDialog, QDialogButtonBox, QLabel, QVBoxLayout, QWidget
 
-from napari_sam2.widgets.keymap import MOUSE, SHORTCUTS
+from napari_sam2.widgets.keymap import MOUSE, shortcuts
 
 
-def key_list(parent: QWidget) -> QDialog:
+def key_list(parent: QWidget, *, propagates: bool) -> QDialog:
     """Make the list; it is shown, closed and freed by Qt."""
     dialog = QDialog(parent)
     dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
     dialog.setWindowTitle("SAM 2: keys")
-    rows = [*MOUSE, *((_shown(each.key), each.meaning) for each in SHORTCUTS)]
+    rows = [*MOUSE, *((_shown(each.key), each.meaning) for each in shortcuts(propagates))]
     cells = "".join(
         f"<tr><td style='padding-right: 18px'><b>{key}</b></td><td>{meaning}</td></tr>"
         for key, meaning in rows

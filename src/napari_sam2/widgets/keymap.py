@@ -50,6 +50,14 @@ SHORTCUTS = (
 )
 """All keys, in the order in which they are listed."""
 
+_ALONG_THE_STACK = {"run", "cancel", "doubt", "doubt_back", "prompted", "prompted_back"}
+
+
+def shortcuts(propagates: bool) -> tuple[Shortcut, ...]:
+    """Return the keys of a panel; without propagation there are fewer."""
+    return tuple(each for each in SHORTCUTS if propagates or each.action not in _ALONG_THE_STACK)
+
+
 MOUSE = (
     ("Click", "Object here (tool Points)"),
     ("Shift-click", "Background here"),

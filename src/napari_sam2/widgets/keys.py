@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from napari_sam2.widgets.keymap import SHORTCUTS, Keymap
+from napari_sam2.widgets.keymap import Keymap, shortcuts
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -23,16 +23,21 @@ class Keys:
     viewer : Viewer
     actions : mapping of str to callable
         By the action names of `SHORTCUTS`.
+    propagates : bool
+        Whether the panel has a stack to go along.
     """
 
-    def __init__(self, viewer: Viewer, actions: Mapping[str, Callable[[], None]]) -> None:
+    def __init__(
+        self, viewer: Viewer, actions: Mapping[str, Callable[[], None]], *, propagates: bool
+    ) -> None:
         self._viewer, self._actions = viewer, actions
+        self._shortcuts = shortcuts(propagates)
         self._keymap = Keymap()
 
     def attach(self, workspace: Workspace) -> None:
         """Bind the keys."""
         for target in (self._viewer, *workspace.layers[1:]):
-            for shortcut in SHORTCUTS:
+            for shortcut in self._shortcuts:
                 self._keymap.bind(target, shortcut.key, self._actions[shortcut.action])
 
     def detach(self) -> None:

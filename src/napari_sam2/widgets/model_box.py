@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from qtpy.QtCore import Signal  # type: ignore[attr-defined]
-from qtpy.QtWidgets import QLabel, QProgressBar
+from pathlib import Path
 
-from napari_sam2.widgets.opening import ModelEntry
+from qtpy.QtCore import Signal  # type: ignore[attr-defined]
+from qtpy.QtWidgets import QFileDialog, QLabel, QProgressBar
+
+from napari_sam2.widgets.opening import CHECKPOINT_SUFFIXES, ModelEntry
 from napari_sam2.widgets.parts import Choice, Section, button, row
 
 _DEVICE_TITLES = {
@@ -15,6 +17,8 @@ _DEVICE_TITLES = {
     "mps": "Apple GPU (mps)",
 }
 _MEGA = 1_000_000
+_LARGE = 300 * _MEGA
+_FROM_FILE = "\0file"
 
 
 class ModelBox(Section):
@@ -24,6 +28,10 @@ class ModelBox(Section):
     -------
     model_requested(str), device_requested(str)
         The user chose another one.
+    file_requested(Path)
+        The user chose a checkpoint of their own.
+    unload_requested()
+        The user wants the memory of the model freed.
     download_requested(str)
         The user wants this model fetched.
     download_cancel_requested()
@@ -32,6 +40,8 @@ class ModelBox(Section):
 
     model_requested = Signal(str)
     device_requested = Signal(str)
+    file_requested = Signal(object)
+    unload_requested = Signal()
     download_requested = Signal(str)
     download_cancel_requested = Signal()
 
@@ -43,7 +53,13 @@ class ModelBox(Section):
         )
         self.devices = Choice("Where to compute: automatic takes the best of this computer.")
         self.add_row("Model", self.models)
-        self.add_row("Device", self.devices)
+        self.unload = button(
+            "Unload", "Free the memory of the model. The next prompt or run loads it again."
+        )
+        self.add_row("Device", self.devices, self.unload, stretch=(1,))
+        self.note = QLabel()
+        self.note.setWordWrap(True)
+        self.body.addWidget(self.note)
         self.missing = QLabel()
         self.missing.setWordWrap(True)
         self.download = button("Download", "Fetch the model from its publisher, once.")
@@ -55,8 +71,10 @@ class ModelBox(Section):
         self.body.addWidget(self._asking)
         self.body.addWidget(self._fetching)
         self._downloading: str | None = None
+        self._current = ""
         self._entries: dict[str, ModelEntry] = {}
-        self.models.activated.connect(lambda _: self.model_requested.emit(self.models.value))
+        self.models.activated.connect(lambda _: self._model_used())
+        self.unload.clicked.connect(lambda _checked: self.unload_requested.emit())
         self.devices.activated.connect(lambda _: self.device_requested.emit(self.devices.value))
         self.download.clicked.connect(lambda: self.download_requested.emit(self.models.value))
         self.cancel.clicked.connect(self.download_cancel_requested)
@@ -70,13 +88,16 @@ class ModelBox(Section):
     def show_models(self, entries: tuple[ModelEntry, ...], current: str) -> None:
         """Offer these models."""
         self._entries = {entry.name: entry for entry in entries}
-        self.models.offer([(_title(entry), entry.name) for entry in entries], current)
+        self._current = current
+        items = [(_title(entry), entry.name) for entry in entries]
+        self.models.offer([*items, ("From file…", _FROM_FILE)], current)
         for index, entry in enumerate(entries):
             self.models.setItemData(index, _tooltip(entry), 3)  # Qt.ToolTipRole
         self._show_rows()
 
     def show_model(self, name: str) -> None:
         """Show this model as the chosen one."""
+        self._current = name
         self.models.choose(name)
         self._show_rows()
 
@@ -93,8 +114,24 @@ class ModelBox(Section):
         self.progress.setFormat(f"%v of %m MB of {name}" if total else f"{done // _MEGA} MB")
         self._show_rows()
 
+    def _model_used(self) -> None:
+        if self.models.value != _FROM_FILE:
+            self.model_requested.emit(self.models.value)
+            return
+        self.models.choose(self._current)
+        kinds = " ".join(f"*{suffix}" for suffix in CHECKPOINT_SUFFIXES)
+        chosen, _ = QFileDialog.getOpenFileName(self, "Choose a model", "", f"Models ({kinds})")
+        if chosen:
+            self.file_requested.emit(Path(chosen))
+
     def _show_rows(self) -> None:
         entry = self._entries.get(self.models.value or "")
+        large = entry is not None and (entry.size_bytes or 0) >= _LARGE
+        self.note.setVisible(large)
+        if entry is not None and large:
+            self.note.setText(
+                f"Large: {_size(entry)} of memory for its weights alone, and slow without a GPU."
+            )
         absent = entry is not None and not entry.present
         if entry is not None and absent:
             self.missing.setText(f"Not on this computer ({_size(entry)}, {entry.licence}).")

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
 
 from napari_sam2.widgets.notices import show_problem
+from napari_sam2.widgets.opening import ModelEntry, file_entry, is_checkpoint
 from napari_sam2.widgets.settings import Defaults, read_defaults, store_defaults
 
 if TYPE_CHECKING:
     from napari_sam2.widgets.model_box import ModelBox
     from napari_sam2.widgets.model_choice import ModelChoice
-    from napari_sam2.widgets.opening import ModelEntry
 
 AUTO = "auto"
 
@@ -36,6 +37,7 @@ class ModelPicker(QObject):
         stored = read_defaults()
         self.model, self.device = stored.model, stored.device
         box.model_requested.connect(self._choose_model)
+        box.file_requested.connect(self._choose_file)
         box.device_requested.connect(self._choose_device)
         box.download_requested.connect(self._download)
         box.download_cancel_requested.connect(choice.cancel_download)
@@ -83,6 +85,12 @@ class ModelPicker(QObject):
             self._box.show_model(name)
             self._store()
 
+    def _choose_file(self, path: Path) -> None:
+        entries = tuple(self._entries.values())
+        self.model = str(path)
+        self._show_entries(entries)
+        self._store()
+
     def _choose_device(self, name: str) -> None:
         if name != self.device:
             self.device = name
@@ -104,8 +112,11 @@ class ModelPicker(QObject):
         had_model = self.has_model
         self._entries = {entry.name: entry for entry in entries}
         if self.model not in self._entries:
-            self.model = entries[0].name
-        self._box.show_models(entries, self.model)
+            if is_checkpoint(self.model):
+                self._entries[self.model] = file_entry(self.model)
+            else:
+                self.model = entries[0].name
+        self._box.show_models(tuple(self._entries.values()), self.model)
         if self.has_model != had_model:
             self.changed.emit()
 

@@ -6,8 +6,10 @@ thread.
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_sam2.errors import DeviceError
@@ -16,6 +18,9 @@ from napari_sam2.widgets.spec import SessionSpec
 
 if TYPE_CHECKING:
     from napari_sam2.tracking import Model
+
+CHECKPOINT_SUFFIXES = (".pt", ".pth", ".safetensors")
+"""What files of models are called."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +64,16 @@ def model_entries() -> tuple[ModelEntry, ...]:
     )
 
 
+def is_checkpoint(name: str) -> bool:
+    """Whether a model is given by the path of its file."""
+    return Path(name).suffix.lower() in CHECKPOINT_SUFFIXES
+
+
+def file_entry(path: str) -> ModelEntry:
+    """Show a checkpoint of the user's own; whether it can be loaded is found out by loading it."""
+    return ModelEntry(path, Path(path).name, f"Your file {path}.", "as you know", None, True)
+
+
 def fetch_model(
     name: str, progress: Callable[[int, int | None], None], cancelled: Callable[[], bool]
 ) -> bool:
@@ -94,6 +109,16 @@ class RealSessions:
 
         tell("Reading the stack…")
         return TrackingSession(model, spec.stack(), labels=spec.labels)
+
+    def release(self) -> None:
+        """Free the memory of the model."""
+        device = None if self._model is None else self._model.device
+        self._model, self._loaded = None, None
+        gc.collect()  # the parts of a session refer to each other
+        if device is not None:
+            from napari_sam2.tracking.device import release_memory
+
+            release_memory(device)
 
     def _load(self, name: str, device: str) -> Model:
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from numpy.typing import NDArray
 
@@ -128,6 +128,15 @@ class Session(Protocol):
 
     def replay(self, saved: SessionFile) -> Iterator[int]:
         """Take a session file in, step by step; gives how many steps are left."""
+        ...
+
+
+@runtime_checkable
+class Releasing(Protocol):
+    """Something that can free the memory it holds for next time."""
+
+    def release(self) -> None:
+        """Free it."""
         ...
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from napari_sam2.widgets.opening import is_checkpoint
+
 PLUGIN = "napari-sam2"
 
 
@@ -15,7 +17,7 @@ class Defaults:
     Attributes
     ----------
     model : str
-        Name of a model.
+        Name of a model, or the path of a checkpoint.
     device : str
         "auto", "cpu", "cuda" or "mps".
     """
@@ -29,14 +31,18 @@ def read_defaults() -> Defaults:
     stored = _stored()
     if stored is None:
         return Defaults()
-    return Defaults(model=stored.model, device=stored.device)
+    return Defaults(model=stored.model_file or stored.model, device=stored.device)
 
 
 def store_defaults(defaults: Defaults) -> None:
     """Keep the user's choice for the next session."""
     stored = _stored()
     if stored is not None:
-        stored.model = defaults.model
+        # The setting knows names only: a file has one of its own.
+        is_file = is_checkpoint(defaults.model)
+        stored.model_file = defaults.model if is_file else ""
+        if not is_file:
+            stored.model = defaults.model
         stored.device = defaults.device
 
 

@@ -13,6 +13,11 @@ from napari_sam2.widgets.sight_box import SightBox
 class StackBox(Section):
     """Chooses an image layer and its video axis.
 
+    Parameters
+    ----------
+    along : bool
+        Whether there is an axis to choose.
+
     Signals
     -------
     image_requested(Image)
@@ -24,15 +29,19 @@ class StackBox(Section):
     image_requested = Signal(object)
     axis_requested = Signal(object)
 
-    def __init__(self) -> None:
-        super().__init__("Stack")
+    def __init__(self, *, along: bool = True) -> None:
+        super().__init__("Stack" if along else "Image")
         self.images = Choice("The image layer to segment. The list follows napari's layers.")
         self.axes = Choice(
             "The axis along which objects are followed, like the time of a video: the slices of "
             "a z-stack or the frames of a time-lapse. Other sliders stay where they are."
         )
         self.add_row("Image", self.images)
-        self.add_row("Video axis", self.axes)
+        if along:
+            self.add_row("Video axis", self.axes)
+        else:
+            self.axes.setParent(self)
+            self.axes.hide()
         self.sight = SightBox()
         self.body.addWidget(self.sight)
         self.images.activated.connect(lambda _: self.image_requested.emit(self.images.value))

@@ -47,9 +47,12 @@ class StackPanel(Views):
         Real sessions and models by default.
     """
 
+    follows = True
+    """Whether objects are followed through a stack."""
+
     # napari looks for this very annotation to know what to pass.
     def __init__(self, viewer: napari.viewer.Viewer, wiring: Wiring | None = None) -> None:
-        super().__init__()
+        super().__init__(propagates=self.follows)
         # What napari passes is a proxy that wraps each layer anew at every access: the same layer
         # would never be the same object.
         viewer = getattr(viewer, "__wrapped__", viewer)
@@ -58,7 +61,7 @@ class StackPanel(Views):
         self.coordinator = Coordinator(
             viewer,
             self,
-            ImagePicker(viewer, self.stack),
+            ImagePicker(viewer, self.stack, along=self.follows),
             ModelPicker(self.model, ModelChoice(wiring.sources)),
             Engine(wiring.open_session or RealSessions()),
         )

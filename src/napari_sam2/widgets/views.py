@@ -27,6 +27,11 @@ _GAP = 12
 class Views(QWidget):
     """All that the user sees of a panel; knows nothing of layers or models.
 
+    Parameters
+    ----------
+    propagates : bool
+        Whether objects are followed through a stack; if not, that part is not there.
+
     Signals
     -------
     start_requested()
@@ -41,9 +46,10 @@ class Views(QWidget):
     resume_requested = Signal()
     open_requested = Signal(object)
 
-    def __init__(self) -> None:
+    def __init__(self, *, propagates: bool = True) -> None:
         super().__init__()
-        self.stack, self.model = StackBox(), ModelBox()
+        self.propagates = propagates
+        self.stack, self.model = StackBox(along=propagates), ModelBox()
         self.prompts, self.run = PromptBox(), RunBox()
         self.objects = ObjectBox(lambda number: QColor(*colour_of(number)))
         self.review, self.history = ReviewBox(), HistoryBox()
@@ -56,7 +62,12 @@ class Views(QWidget):
         self.start.clicked.connect(lambda _checked: self.start_requested.emit())
         self.open.clicked.connect(lambda _checked: self._ask_for_session())
         self.offer.resume.clicked.connect(lambda _checked: self.resume_requested.emit())
-        self._started = (self.prompts, self.run, self.objects, self.review, self.save)
+        stack_only = (self.run, self.review)
+        parts = (self.prompts, self.run, self.objects, self.review, self.save)
+        self._started = tuple(part for part in parts if propagates or part not in stack_only)
+        for part in set(stack_only) - set(self._started):
+            part.setParent(self)
+            part.hide()
         self.setup = Fold("Image and model")
         begin = row(self.start, self.open, stretch=(2, 1))
         for part in (self.stack, self.model, self.offer, begin):
