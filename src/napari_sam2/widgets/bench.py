@@ -166,8 +166,9 @@ class Bench:
     def unload(self) -> None:
         """Let go of the session and of the model; the next request loads them again."""
         self.drop()
-        if isinstance(self._open_session, Releasing):
-            self._open_session.release()
+        opener: object = self._open_session
+        if isinstance(opener, Releasing):
+            opener.release()
 
     def forget(self) -> None:
         """Let go of the session and of all that was done."""

@@ -65,9 +65,9 @@ class Views(QWidget):
         stack_only = (self.run, self.review)
         parts = (self.prompts, self.run, self.objects, self.review, self.save)
         self._started = tuple(part for part in parts if propagates or part not in stack_only)
-        for part in set(stack_only) - set(self._started):
-            part.setParent(self)
-            part.hide()
+        for unused in set(stack_only) - set(self._started):
+            unused.setParent(self)
+            unused.hide()
         self.setup = Fold("Image and model")
         begin = row(self.start, self.open, stretch=(2, 1))
         for part in (self.stack, self.model, self.offer, begin):
