@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from napari_sam2 import TrackingSession, load_model
 from napari_sam2.checkpoints import MODELS
 from napari_sam2.prompts import read_prompts, read_session
 
@@ -51,11 +52,22 @@ def test_python_example_of_the_readme_runs(tmp_path, monkeypatch):
 
 
 def test_python_example_of_the_documentation_is_that_of_the_readme():
-    (example,) = blocks(ROOT / "docs/api.md", "from napari_sam2")
+    (example,) = blocks(ROOT / "docs/api.md", "from napari_sam2 import")
     (shown,) = blocks(ROOT / "README.md", "from napari_sam2")
     for line in example.splitlines():
         if line.startswith(("session.", "for ", "    ")):
             assert line in shown
+
+
+def test_examples_of_stacks_run():
+    (example,) = blocks(ROOT / "docs/api.md", "from napari_sam2.stack import")
+    planes = np.zeros((9, 600, 600), dtype=np.uint16)
+    movie = np.broadcast_to(planes, (4, *planes.shape))
+    names = {"movie": movie, "membranes": planes, "nuclei": planes}
+    names |= {"model": load_model("bundled", "cpu"), "TrackingSession": TrackingSession}
+    exec(compile(example, "docs/api.md", "exec"), names)
+    assert names["session"].stack.n_channels == 3
+    assert names["session"].n_frames == 9
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/models.md"])
