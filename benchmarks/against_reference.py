@@ -1,10 +1,13 @@
 """Ours beside the reference: same random weights, same frames, taking turns frame by frame.
 
     python benchmarks/against_reference.py --model sam2.1-tiny --objects 1 3 10 --frames 10
+    python benchmarks/against_reference.py --speed exact balanced fastest --no-flops
     python benchmarks/against_reference.py --image-size 512 --threads 1 --clock cpu --json out.json
 
 Every frame is computed by one and then by the other, so that a busy machine slows both; ratios are
 medians over frames of theirs / ours. On a very busy machine take one thread and the CPU's clock.
+Several speeds run beside one reference; their IoU to it, on random weights, is no measure of
+quality. A frame costs more the more is remembered: from the eighth on all of them cost the same.
 """
 
 from __future__ import annotations
@@ -15,8 +18,9 @@ import logging
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import fmean, median
 from typing import Any
@@ -26,9 +30,10 @@ import torch
 from reference import STAGE_METHODS, JpegFrames, ReferencePredictor, ReferenceSession, our_network
 
 from napari_sam2.benchmarking import STAGES, DriftingDiscs, StageMeter, measured_peak, table
-from napari_sam2.tracking import Model, TrackingSession, TrackingSettings
+from napari_sam2.tracking import Model, Speed, TrackingSession, TrackingSettings
+from napari_sam2.tracking.economy import ECONOMIES
 
-EXACT = TrackingSettings(
+LIKE_REFERENCE = TrackingSettings(
     overlap=True,
     max_hole=0,
     min_island=0,
@@ -36,14 +41,18 @@ EXACT = TrackingSettings(
     obey_clicks=False,
     max_conditioning=None,
 )
+Click = tuple[int, int, tuple[float, float]]
+Clicks = list[Click]
 CLOCKS: dict[str, Callable[[], float]] = {"wall": time.perf_counter, "cpu": time.process_time}
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Seconds of both with one number of objects; stages are per frame."""
+    """Seconds of both with one number of objects at one speed; stages are per frame."""
 
     objects: int
+    speed: Speed
+    approximations: tuple[str, ...]
     first_mask: tuple[float, float]
     frames: tuple[tuple[float, float], ...]
     corrected: tuple[tuple[float, float], ...]
@@ -60,69 +69,130 @@ class Comparison:
             yield stage, ours, theirs, theirs / ours
 
 
+class Ours:
+    """Sessions at one speed, with their stopwatch and what they have taken so far.
+
+    Masks of random weights fill the frame, and so would all windows that follow them, and be one.
+    Where windows follow objects, each object therefore has a session of its own: what they cost
+    is not shared, as it would not be for real.
+    """
+
+    def __init__(self, contest: Contest, frames: JpegFrames, speed: Speed, clicks: Clicks) -> None:
+        self._frames, self._clicks = frames, clicks
+        self._model, self._timed = contest.model, contest.timed
+        self.settings = replace(LIKE_REFERENCE, speed=speed)
+        self.watch = StageMeter(self._model.device, clock=contest.clock)
+        self.seconds: list[float] = []
+        self.overlaps: list[float] = []
+        first, self.first_mask = self._timed(lambda: self._open(clicks[:1]))
+        apart = ECONOMIES[speed].follows
+        for object_id, frame, place in () if apart else clicks[1:]:
+            first.add_points(object_id, frame, [place])
+        self.sessions = [first, *(self._open([click]) for click in clicks[1:] if apart)]
+        self._walks: list[Iterator[Any]] = []
+
+    def correct(self, click: Click) -> None:
+        """Click in a frame that was tracked."""
+        object_id, frame, place = click
+        self.sessions[0].add_points(object_id, frame, [place])
+
+    def set_out(self, start: int) -> None:
+        """Begin to propagate, and pass the prompted frame."""
+        self.seconds, self.overlaps = [], []
+        self._walks = [session.propagate("forward", start=start) for session in self.sessions]
+        for walk in self._walks:
+            next(walk, None)
+
+    def step(self, theirs: np.ndarray, watched: bool) -> None:
+        """Compute a frame that the reference has just computed."""
+        meter = self.watch.metered(self._model.network) if watched else nullcontext()
+        with meter:
+            results, seconds = self._timed(lambda: [next(walk, None) for walk in self._walks])
+        self.seconds.append(seconds)
+        masks = [result.masks for result in results if result is not None]
+        found = np.concatenate(masks)
+        self.overlaps.append(_iou(found, theirs[: len(found)]))
+
+    def flops(self) -> dict[str, float]:
+        """Count the operations of every stage on a run of its own, in GFLOP per frame."""
+        counter = StageMeter(self._model.device, count_flops=True)
+        sessions = [
+            self._open(self._clicks if len(self.sessions) == 1 else [click])
+            for click in self._clicks[: len(self.sessions)]
+        ]
+        with counter.metered(self._model.network):
+            for session in sessions:
+                visited = sum(1 for _ in session.propagate("forward")) - 1
+        return {stage: counter.totals[stage].flops / visited / 1e9 for stage in STAGES}
+
+    def _open(self, clicks: Clicks) -> TrackingSession:
+        session = TrackingSession(
+            self._model, self._frames, settings=self.settings, contrast=(0, 255)
+        )
+        for object_id, frame, place in clicks:
+            session.add_points(object_id, frame, [place])
+        return session
+
+
 class Contest:
-    """Runs both with one number of objects."""
+    """Runs ours at several speeds, and the reference, with one number of objects."""
 
     def __init__(
-        self, model: Model, predictor: ReferencePredictor, clock: Callable[[], float]
+        self,
+        model: Model,
+        predictor: ReferencePredictor,
+        clock: Callable[[], float],
+        speeds: Sequence[Speed],
+        count_flops: bool,
     ) -> None:
         self.model = model
         self.predictor = predictor
         self.clock = clock
+        self.speeds = speeds
+        self.count_flops = count_flops
 
-    def compare(self, frames: int, objects: int) -> Comparison:
+    def compare(self, frames: int, objects: int) -> list[Comparison]:
         """Click every object in the first frame, follow, correct one and follow again."""
         discs = DriftingDiscs(frames + 1, self.model.image_size, objects)
         with tempfile.TemporaryDirectory() as folder:
             return self._compare(discs, JpegFrames(Path(folder), discs))
 
-    def _compare(self, discs: DriftingDiscs, frames: JpegFrames) -> Comparison:
+    def _compare(self, discs: DriftingDiscs, frames: JpegFrames) -> list[Comparison]:
         clicks = [(index + 1, 0, discs.centre(index, 0)) for index in range(discs.objects)]
-        ours, our_first = self.timed(lambda: self._open_ours(frames, clicks[0]))
+        ours = [Ours(self, frames, speed, clicks) for speed in self.speeds]
         theirs, their_first = self.timed(lambda: self._open_theirs(frames, clicks[0]))
         for object_id, frame, place in clicks[1:]:
-            ours.add_points(object_id, frame, [place])
             theirs.click(object_id, frame, place)
-        our_watch, their_watch = (StageMeter(self.model.device, clock=self.clock) for _ in range(2))
-        with (
-            our_watch.metered(self.model.network),
-            their_watch.metered(self.predictor.network, STAGE_METHODS),
-        ):
-            pairs, agreement = self._follow(ours, theirs, 0)
-        fixed = 2 * discs.shape[0] // 3
-        ours.add_points(1, fixed, [discs.centre(0, fixed)])
+        watch = StageMeter(self.model.device, clock=self.clock)
+        with watch.metered(self.predictor.network, STAGE_METHODS):
+            their_frames = self._follow(ours, theirs, 0, watched=True)
+        tracked = [(each.seconds, fmean(each.overlaps)) for each in ours]
+        fixed = min(2 * discs.shape[0] // 3, discs.shape[0] - 2)
         theirs.click(1, fixed, discs.centre(0, fixed))
-        corrected, _ = self._follow(ours, theirs, fixed)
-        count = len(pairs)
-        return Comparison(
-            objects=discs.objects,
-            first_mask=(our_first, their_first),
-            frames=tuple(pairs),
-            corrected=tuple(corrected),
-            stages={
-                stage: (
-                    our_watch.totals[stage].seconds / count,
-                    their_watch.totals[stage].seconds / count,
-                )
-                for stage in STAGES
-            },
-            gflop=self._count(frames, clicks),
-            agreement=agreement,
-        )
-
-    def _count(self, frames: JpegFrames, clicks: list[Any]) -> dict[str, float]:
-        counter = StageMeter(self.model.device, count_flops=True)
-        session = TrackingSession(self.model, frames, settings=EXACT, contrast=(0, 255))
-        for object_id, frame, place in clicks:
-            session.add_points(object_id, frame, [place])
-        with counter.metered(self.model.network):
-            visited = sum(1 for _ in session.propagate("forward")) - 1
-        return {stage: counter.totals[stage].flops / visited / 1e9 for stage in STAGES}
-
-    def _open_ours(self, frames: JpegFrames, click: Any) -> TrackingSession:
-        session = TrackingSession(self.model, frames, settings=EXACT, contrast=(0, 255))
-        session.add_points(click[0], click[1], [click[2]])
-        return session
+        for each in ours:
+            each.correct((1, fixed, discs.centre(0, fixed)))
+        their_corrected = self._follow(ours, theirs, fixed, watched=False)
+        count = len(their_frames)
+        return [
+            Comparison(
+                objects=discs.objects,
+                speed=each.settings.speed,
+                approximations=each.sessions[0].approximations,
+                first_mask=(each.first_mask, their_first),
+                frames=tuple(zip(seconds, their_frames, strict=True)),
+                corrected=tuple(zip(each.seconds, their_corrected, strict=True)),
+                stages={
+                    stage: (
+                        each.watch.totals[stage].seconds / count,
+                        watch.totals[stage].seconds / count,
+                    )
+                    for stage in STAGES
+                },
+                gflop=each.flops() if self.count_flops else {},
+                agreement=agreement,
+            )
+            for each, (seconds, agreement) in zip(ours, tracked, strict=True)
+        ]
 
     def _open_theirs(self, frames: JpegFrames, click: Any) -> ReferenceSession:
         session = ReferenceSession(self.predictor, frames)
@@ -130,19 +200,21 @@ class Contest:
         return session
 
     def _follow(
-        self, ours: TrackingSession, theirs: ReferenceSession, start: int
-    ) -> tuple[list[tuple[float, float]], float]:
-        """Take turns; return seconds per frame behind the prompted one, and the mean IoU."""
-        mine, other = ours.propagate("forward", start=start), theirs.propagate(start)
-        next(mine), next(other)
-        pairs, overlaps = [], []
+        self, ours: Sequence[Ours], theirs: ReferenceSession, start: int, watched: bool
+    ) -> list[float]:
+        """Take turns; return the reference's seconds per frame behind the prompted one."""
+        other = theirs.propagate(start)
+        next(other)
+        for each in ours:
+            each.set_out(start)
+        taken: list[float] = []
         while True:
-            result, our_time = self.timed(lambda: next(mine, None))
-            masks, their_time = self.timed(lambda: next(other, None))
-            if result is None or masks is None:
-                return pairs, fmean(overlaps)
-            pairs.append((our_time, their_time))
-            overlaps.append(_iou(result.masks, masks))
+            masks, seconds = self.timed(lambda: next(other, None))
+            if masks is None:
+                return taken
+            taken.append(seconds)
+            for each in ours:
+                each.step(masks, watched)
 
     def timed(self, call: Callable[[], Any]) -> tuple[Any, float]:
         """Return what a call returns, and how long it took."""
@@ -169,7 +241,12 @@ def format_comparison(comparison: Comparison, peak: float) -> str:
         share = "" if gflop is None else f"{1e9 * gflop / ours / peak:.0%}"
         work = "" if gflop is None else f"{gflop:.1f}"
         rows.append([name, f"{ours:.4f}", f"{theirs:.4f}", f"{ratio:.2f}", work, share])
-    title = f"{comparison.objects} objects, mean IoU of the masks {comparison.agreement:.5f}"
+    title = (
+        f"{comparison.objects} objects, {comparison.speed}, mean IoU of the masks "
+        f"{comparison.agreement:.5f}"
+    )
+    if comparison.approximations:
+        title += f"\n({', '.join(comparison.approximations)})"
     return "\n".join([title, *table(rows), ""])
 
 
@@ -180,6 +257,8 @@ def main() -> None:
     parser.add_argument("--image-size", type=int, default=1024)
     parser.add_argument("--frames", type=int, default=10)
     parser.add_argument("--objects", type=int, nargs="+", default=[1, 3, 10])
+    parser.add_argument("--speed", type=Speed, nargs="+", default=[Speed.EXACT])
+    parser.add_argument("--no-flops", action="store_true", help="do not count operations")
     parser.add_argument("--threads", type=int, default=None)
     parser.add_argument("--clock", choices=sorted(CLOCKS), default="wall")
     parser.add_argument("--json", type=Path, help="also write the figures here")
@@ -189,13 +268,21 @@ def main() -> None:
     logging.getLogger().setLevel(logging.WARNING)
     network, size = our_network(options.model), options.image_size
     model = Model(network, options.model, torch.device("cpu"), size)
-    contest = Contest(model, ReferencePredictor(options.model, size), CLOCKS[options.clock])
+    contest = Contest(
+        model,
+        ReferencePredictor(options.model, size),
+        CLOCKS[options.clock],
+        options.speed,
+        count_flops=not options.no_flops,
+    )
     found = []
     for objects in options.objects:
-        found.append(contest.compare(options.frames, objects))
+        compared = contest.compare(options.frames, objects)
         peak = measured_peak(model.device, clock=contest.clock)
-        sys.stdout.write(format_comparison(found[-1], peak) + "\n")
-        sys.stdout.flush()
+        for each in compared:
+            sys.stdout.write(format_comparison(each, peak) + "\n")
+            sys.stdout.flush()
+        found += compared
     if options.json:
         setup = {key: str(value) for key, value in vars(options).items()}
         content = {"setup": setup, "comparisons": [asdict(each) for each in found]}

@@ -41,6 +41,18 @@ class Unreadable(StrEnum):
     STOP = "stop"
 
 
+class Speed(StrEnum):
+    """How much exactness may be given for speed.
+
+    EXACT computes what the model was trained to. BALANCED makes the input smaller and remembers
+    fewer frames. FASTEST sees small windows that follow the objects, and remembers least.
+    """
+
+    EXACT = "exact"
+    BALANCED = "balanced"
+    FASTEST = "fastest"
+
+
 @dataclass(frozen=True, slots=True)
 class Region:
     """A part of every frame: whole pixels, rows y0 to y1 - 1 and columns x0 to x1 - 1."""

@@ -28,6 +28,11 @@ def test_a_table_is_printed_and_a_report_written(tmp_path, capsys):
     assert [speed["objects"] for speed in content["speeds"]] == [1, 2]
 
 
+def test_an_approximation_is_named(capsys):
+    assert benchmark(*SHORT, "-n", 1, "--speed", "fastest") == 0
+    assert "fastest, approximated with" in capsys.readouterr().out
+
+
 def test_json_replaces_the_table(capsys):
     assert benchmark(*SHORT, "-n", 1, "--json") == 0
     assert json.loads(capsys.readouterr().out)["frames"] == 2

@@ -49,6 +49,20 @@ def test_clicks_become_labels_in_every_frame(small_stack, tmp_path, capsys):
     assert again.object_ids() == (1, 2)
 
 
+def test_an_approximation_is_named_in_all_that_comes_of_it(small_stack, tmp_path, capsys):
+    out, session = tmp_path / "out.tif", tmp_path / "session.json"
+    given = (small_stack.image, "-p", small_stack.prompts, "-o", out, "--session", session)
+    assert segment(*given, "--speed", "fastest") == 0
+    assert "fastest, approximated with 1 of 3 recent memories" in capsys.readouterr().out
+    assert json.loads(session.read_text(encoding="utf-8"))["settings"]["speed"] == "fastest"
+    again = (small_stack.image, "-p", session, "-o", tmp_path / "again.tif", "--json")
+    assert segment(*again) == 0
+    assert json.loads(capsys.readouterr().out)["speed"] == "fastest"
+    assert segment(*again, "--speed", "exact") == 0
+    exact = json.loads(capsys.readouterr().out)
+    assert (exact["speed"], exact["approximations"]) == ("exact", [])
+
+
 def test_a_saved_session_replays_to_the_same_labels(small_stack, tmp_path):
     first, session, second = (tmp_path / name for name in ("a.tif", "s.json", "b.tif"))
     given = (small_stack.image, "-p", small_stack.prompts, "-o", first, "--session", session)

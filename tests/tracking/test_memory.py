@@ -50,6 +50,17 @@ def test_recent_memory_leads_only_onwards():
     assert not recent.leads_to(11)
 
 
+def test_fewer_recent_frames_are_the_nearest_ones_in_their_own_slots():
+    recent = RecentMemory(1, spatial=6, pointers=15)
+    for frame in range(1, 9):
+        recent.append(memory(frame))
+    everything = recall(9, {0: memory(0)}, recent, 7, 16)
+    fewer = recall(9, {0: memory(0)}, recent, 7, 16, recent_frames=2)
+    assert fewer.layout.slots == (6, 1, 0)
+    assert [int(t[0, 0]) for t in fewer.spatial] == [0, 7, 8]
+    assert fewer.distances == everything.distances
+
+
 def test_recall_places_slots_and_pointers():
     recent = RecentMemory(1, spatial=6, pointers=15)
     for frame in range(1, 9):

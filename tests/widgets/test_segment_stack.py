@@ -11,6 +11,7 @@ from napari_sam2 import TrackingSession, load_model
 from napari_sam2.errors import PromptError, StackError
 from napari_sam2.samples import nuclei_stack
 from napari_sam2.stack import FrameStack
+from napari_sam2.types import Speed
 from napari_sam2.widgets.segment_stack import segment_stack
 
 
@@ -61,6 +62,13 @@ def test_the_layer_lies_over_the_image(doubled, image):
     assert layer.name == "blobs · SAM 2"
     position = (3, 10, 20)
     assert np.array_equal(layer.data_to_world(position), image.data_to_world(position))
+
+
+def test_an_approximation_is_told_to_the_session_and_by_the_layer(doubled, image, script):
+    points = Points([(0, 8, 8)], scale=image.scale, translate=(1, 2, 3))
+    layer = doubled(image, points, speed="fastest")
+    assert layer.name == "blobs · SAM 2, fastest"
+    assert [spec.speed for spec in script.opened] == [Speed.FASTEST]
 
 
 def test_points_with_ids_belong_to_these_objects(doubled, image, script):

@@ -63,6 +63,10 @@ class BenchmarkReport:
     model, device : str
     image_size, frame_size : int
         Sides of the model input and of the frames, in pixels.
+    speed : str
+        Level of speed; the stages say what the smaller input costs.
+    approximations : tuple of str
+        What that level leaves out with this model.
     frames, threads : int
         Frames propagated, and threads of the CPU.
     peak : float
@@ -74,6 +78,8 @@ class BenchmarkReport:
     model: str
     device: str
     image_size: int
+    speed: str
+    approximations: tuple[str, ...]
     frame_size: int
     frames: int
     threads: int
@@ -92,6 +98,8 @@ def format_report(report: BenchmarkReport) -> str:
         f"{report.model} on {report.device} ({report.threads} threads), input {report.image_size}, "
         f"{report.frames} frames of {report.frame_size} x {report.frame_size}"
     )
+    if report.approximations:
+        title += f"\n{report.speed}, approximated with {', '.join(report.approximations)}"
     roof = f"matrix product: {report.peak / 1e9:.0f} GFLOP/s"
     speeds = [["objects", "first mask", "next click", "s/frame", "frames/s", "corrected s/frame"]]
     speeds += [

@@ -13,7 +13,8 @@ from napari_sam2.benchmarking.discs import DriftingDiscs
 from napari_sam2.benchmarking.meter import STAGES, StageMeter, synchronise
 from napari_sam2.benchmarking.report import BenchmarkReport, SpeedResult, StageCost
 from napari_sam2.benchmarking.roofline import measured_peak
-from napari_sam2.tracking import Model, TrackingSession
+from napari_sam2.tracking import Model, TrackingSession, TrackingSettings, approximations
+from napari_sam2.types import Speed
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +27,13 @@ class Workload:
         Frames that objects are followed through; at least 2.
     frame_size : int
         Side of a frame in pixels.
+    speed : Speed
+        What may be approximated.
     """
 
     frames: int
     frame_size: int
+    speed: Speed = Speed.EXACT
 
 
 def measure_model(
@@ -62,6 +66,8 @@ def measure_model(
         model=model.name,
         device=str(model.device),
         image_size=model.image_size,
+        speed=workload.speed,
+        approximations=approximations(model, TrackingSettings(speed=workload.speed)),
         frame_size=workload.frame_size,
         frames=workload.frames,
         threads=torch.get_num_threads(),
@@ -107,7 +113,9 @@ class _Run:
     def __init__(self, model: Model, workload: Workload, objects: int) -> None:
         self._model = model
         self._discs = DriftingDiscs(workload.frames + 1, workload.frame_size, objects)
-        self._session = TrackingSession(model, self._discs)
+        self._session = TrackingSession(
+            model, self._discs, settings=TrackingSettings(speed=workload.speed)
+        )
         self.first_mask = self._click(0)
         self.next_click = self._click(0)
         for index in range(1, objects):

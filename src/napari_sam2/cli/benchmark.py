@@ -7,15 +7,23 @@ from typing import Annotated
 
 import typer
 
-from napari_sam2.cli.options import DeviceOption, ImageSizeOption, JsonOption, ModelOption
+from napari_sam2.cli.options import (
+    DeviceOption,
+    ImageSizeOption,
+    JsonOption,
+    ModelOption,
+    SpeedOption,
+)
 from napari_sam2.cli.outputs import check_output
 from napari_sam2.errors import SessionError
+from napari_sam2.types import Speed
 
 
 def benchmark(
     model: ModelOption = "bundled",
     device: DeviceOption = "auto",
     image_size: ImageSizeOption = None,
+    speed: SpeedOption = None,
     frames: Annotated[int, typer.Option(min=2, help="Frames to follow the objects through.")] = 20,
     frame_size: Annotated[
         int, typer.Option(min=32, help="Side of a frame of the stack, in pixels.")
@@ -50,7 +58,8 @@ def benchmark(
         def show(count: int) -> None:
             bar.set_description(f"{count} object{'s' * (count > 1)}")
 
-        report = measure_model(loaded, Workload(frames, frame_size), counts, progress=show)
+        workload = Workload(frames, frame_size, speed or Speed.EXACT)
+        report = measure_model(loaded, workload, counts, progress=show)
         bar.update(len(counts))
     text = report_to_json(report)
     if output is not None:

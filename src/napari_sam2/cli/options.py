@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from napari_sam2.types import Speed
+
 ModelOption = Annotated[
     str,
     typer.Option(
@@ -14,6 +16,13 @@ ModelOption = Annotated[
 ]
 DeviceOption = Annotated[
     str, typer.Option("--device", "-d", help="auto, cpu, cuda, cuda:1, mps and the like.")
+]
+SpeedOption = Annotated[
+    Speed | None,
+    typer.Option(
+        help="exact computes what the model was trained to; balanced and fastest approximate it "
+        "with less, and the result says how. By default exact."
+    ),
 ]
 ImageSizeOption = Annotated[
     int | None,

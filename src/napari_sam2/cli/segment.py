@@ -12,10 +12,16 @@ import numpy as np
 import typer
 
 from napari_sam2.cli.interrupts import INTERRUPTED_EXIT_CODE
-from napari_sam2.cli.options import DeviceOption, ImageSizeOption, JsonOption, ModelOption
+from napari_sam2.cli.options import (
+    DeviceOption,
+    ImageSizeOption,
+    JsonOption,
+    ModelOption,
+    SpeedOption,
+)
 from napari_sam2.cli.outputs import check_output
 from napari_sam2.errors import LabelsError, Sam2Error
-from napari_sam2.types import Direction, Unreadable, View
+from napari_sam2.types import Direction, Speed, Unreadable, View
 
 if TYPE_CHECKING:
     from napari_sam2.cli.frames import Frames
@@ -54,6 +60,8 @@ class SegmentSummary:
     model: str
     device: str
     image_size: int
+    speed: Speed
+    approximations: tuple[str, ...]
     objects: tuple[ObjectSummary, ...]
     frame_results: int
     skipped: tuple[SkippedFrame, ...]
@@ -90,6 +98,7 @@ def segment(
             "own scale; auto is what it was trained for."
         ),
     ] = View.AUTO,
+    speed: SpeedOption = None,
     axis: Annotated[
         str, typer.Option(help="The video axis: auto, its number or its letter, such as Z.")
     ] = "auto",
@@ -188,6 +197,7 @@ def segment(
     settings = replace(
         settings,
         view=settings.view if view is View.AUTO else view,
+        speed=speed or settings.speed,
         unreadable=unreadable or settings.unreadable,
         read_attempts=attempts or settings.read_attempts,
     )
@@ -212,6 +222,8 @@ def segment(
         model=loaded.name,
         device=str(loaded.device),
         image_size=loaded.image_size,
+        speed=settings.speed,
+        approximations=tracking.approximations,
         objects=summarise_objects(tracking.object_ids, labels, outcome),
         frame_results=outcome.results,
         skipped=tuple(SkippedFrame(each.frame, each.happened) for each in outcome.skipped),
@@ -280,6 +292,8 @@ def _describe(summary: SegmentSummary) -> str:
         f"on {summary.device}",
         f"labels: {summary.labels}",
     ]
+    if summary.approximations:
+        lines.append(f"{summary.speed}, approximated with {', '.join(summary.approximations)}")
     if summary.overlay:
         lines.append(f"overlay: {summary.overlay}")
     if summary.session:

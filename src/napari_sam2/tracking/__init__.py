@@ -4,14 +4,17 @@ from napari_sam2.tracking.device import available_devices, resolve_device
 from napari_sam2.tracking.model import Model, load_model
 from napari_sam2.tracking.session import TrackingSession
 from napari_sam2.tracking.settings import TrackingSettings
-from napari_sam2.types import Unreadable, View
+from napari_sam2.tracking.tracker import approximations
+from napari_sam2.types import Speed, Unreadable, View
 
 __all__ = [
     "Model",
+    "Speed",
     "TrackingSession",
     "TrackingSettings",
     "Unreadable",
     "View",
+    "approximations",
     "available_devices",
     "load_model",
     "resolve_device",

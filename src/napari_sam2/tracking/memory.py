@@ -143,14 +143,17 @@ def recall(
     memory_frames: int,
     max_pointers: int,
     dismissed: Iterable[FrameMemory] = (),
+    recent_frames: int | None = None,
 ) -> Recall:
     """Put together what one object attends to at `frame`.
 
     Conditioning frames take the last temporal slot and a recent frame at distance d slot d - 1.
     Pointers of conditioning frames that lie ahead in the pass are left out. `dismissed`: frames
     where the user corrected the object away; they tell that it is gone, not what it looks like,
-    and are recalled like frames just passed.
+    and are recalled like frames just passed. `recent_frames`: of the recent frames, the nearest
+    that are attended to; all by default.
     """
+    reach = memory_frames - 1 if recent_frames is None else recent_frames
     slots, spatial = [], []
     pointers: list[tuple[int, Tensor]] = []
     for memory in conditioning.values():
@@ -162,7 +165,7 @@ def recall(
             pointers.append((distance, memory.pointer))
     passed = recent.before(frame, dismissed)
     for distance, memory in passed:
-        if distance < memory_frames and memory.tokens is not None:
+        if distance <= reach and memory.tokens is not None:
             slots.append(distance - 1)
             spatial.append(memory.tokens)
     pointers += [(d, memory.pointer) for d, memory in reversed(passed) if d < max_pointers]

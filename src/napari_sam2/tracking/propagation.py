@@ -13,6 +13,7 @@ from torch import Tensor
 from napari_sam2.errors import FrameError
 from napari_sam2.network import ImageFeatures
 from napari_sam2.tracking.device import is_out_of_memory, release_memory
+from napari_sam2.tracking.economy import ECONOMIES
 from napari_sam2.tracking.feature_cache import FeatureCache
 from napari_sam2.tracking.framing import Framing
 from napari_sam2.tracking.memory import (
@@ -104,6 +105,7 @@ class Propagator:
         self._cache = cache
         self._framing = framing
         self._settings = settings
+        self._economy = ECONOMIES[settings.speed]
         self._max_pointers = min(n_frames, model.config.max_pointers)
         self._chunk = settings.object_chunk  # less once memory has run out
 
@@ -168,7 +170,7 @@ class Propagator:
 
         Decided frames whose memory must be made anew and that cannot be read are left out.
         """
-        limit = self._settings.max_conditioning
+        limit = self._economy.conditioning_frames(self._settings.max_conditioning)
         sources = track.sources()
         chosen = nearest_conditioning([f for f in sources if f != without], frame, limit)
         found = {f: self._conditioning_memory(track, f) for f in chosen}
@@ -178,8 +180,16 @@ class Propagator:
         dismissed = [memory for memory in known if memory is not None]
         while limit is not None and len(track.conditioning_memory) > limit:
             track.conditioning_memory.popitem(last=False)
-        reach = self._model.config.memory_frames
-        return recall(frame, memories, recent, reach, self._max_pointers, dismissed)
+        config = self._model.config
+        return recall(
+            frame,
+            memories,
+            recent,
+            config.memory_frames,
+            self._max_pointers,
+            dismissed,
+            self._economy.recent_frames(config),
+        )
 
     def attend(self, features: ImageFeatures, recalls: Sequence[Recall]) -> Tensor:
         """Condition what is seen of N objects (a batch of N or one) on memories of one layout."""

@@ -22,7 +22,7 @@ from napari_sam2.tracking.session_file import (
     write_session_file,
 )
 from napari_sam2.tracking.settings import TrackingSettings
-from napari_sam2.tracking.tracker import Tracker
+from napari_sam2.tracking.tracker import Tracker, approximations
 from napari_sam2.types import Direction, FrameMasks
 
 
@@ -92,6 +92,11 @@ class TrackingSession(SessionEditing):
     def frame_shape(self) -> tuple[int, int]:
         """Rows and columns of a frame."""
         return self.stack.frame_shape
+
+    @property
+    def approximations(self) -> tuple[str, ...]:
+        """What the speed that was chosen leaves out with this model; nothing if it is exact."""
+        return approximations(self.model, self.settings)
 
     @property
     def object_ids(self) -> tuple[int, ...]:

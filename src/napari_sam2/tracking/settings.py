@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import TypeVar
 
 from napari_sam2.errors import SessionError
-from napari_sam2.types import Unreadable, View
+from napari_sam2.types import Speed, Unreadable, View
 
 _Choice = TypeVar("_Choice", bound=StrEnum)
 
@@ -20,6 +20,9 @@ class TrackingSettings:
     ----------
     view : View
         Whether the model sees whole frames or a window around each object.
+    speed : Speed
+        What may be approximated; what that means for a model, `TrackingSession.approximations`
+        says.
     overlap : bool
         Let masks of different objects share pixels in the results. The labels volume never
         shares pixels: there the highest logit wins in any case.
@@ -54,6 +57,7 @@ class TrackingSettings:
     """
 
     view: View = View.AUTO
+    speed: Speed = Speed.EXACT
     overlap: bool = False
     max_hole: int = 64
     min_island: int = 16
@@ -70,6 +74,7 @@ class TrackingSettings:
     def __post_init__(self) -> None:
         object.__setattr__(self, "view", _choice("view", self.view, View))
         object.__setattr__(self, "unreadable", _choice("unreadable", self.unreadable, Unreadable))
+        object.__setattr__(self, "speed", _choice("speed", self.speed, Speed))
         _require("max_hole", self.max_hole, 0)
         _require("min_island", self.min_island, 0)
         _require("cached_frames", self.cached_frames, 1)

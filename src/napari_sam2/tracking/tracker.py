@@ -16,6 +16,7 @@ from napari_sam2.prompts import FramePrompt
 from napari_sam2.stack import FrameStack
 from napari_sam2.tracking.decisions import Decider
 from napari_sam2.tracking.device import device_error, is_out_of_memory, release_memory
+from napari_sam2.tracking.economy import ECONOMIES
 from napari_sam2.tracking.feature_cache import FeatureCache
 from napari_sam2.tracking.frame_reader import FrameReader
 from napari_sam2.tracking.framing import Framing
@@ -54,6 +55,8 @@ class Tracker:
         self, model: Model, stack: FrameStack, settings: TrackingSettings, publisher: Publisher
     ) -> None:
         self.tracks: dict[int, ObjectTrack] = {}
+        follows = follows_objects(model, settings)
+        model = ECONOMIES[settings.speed].model(model)
         self._model = model
         self._n_frames = stack.n_frames
         self._absent_limit = settings.absent_limit
@@ -61,7 +64,7 @@ class Tracker:
         self._publisher = publisher
         self._unreadable = settings.unreadable
         self._reader = FrameReader(stack, settings.read_attempts)
-        framing = Framing(stack.frame_shape, model.image_size, follows_objects(model, settings))
+        framing = Framing(stack.frame_shape, model.image_size, follows)
         self._cache = FeatureCache(
             model, self._reader, settings.cached_frames * (_VIEWS if framing.follows else 1)
         )
@@ -273,5 +276,11 @@ class Tracker:
 def follows_objects(model: Model, settings: TrackingSettings) -> bool:
     """Tell whether the model sees windows that follow objects, not whole frames."""
     if settings.view is View.AUTO:
-        return model.config.object_windows
+        return model.config.object_windows or ECONOMIES[settings.speed].follows
     return settings.view is View.OBJECT
+
+
+def approximations(model: Model, settings: TrackingSettings) -> tuple[str, ...]:
+    """Say what the speed of the settings leaves out with a model; nothing if it is exact."""
+    follows = follows_objects(model, settings)
+    return ECONOMIES[settings.speed].describe(model, settings.max_conditioning, follows)

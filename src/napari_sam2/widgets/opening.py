@@ -105,10 +105,11 @@ class RealSessions:
         """Open the session of `spec`, loading its model if it is not the last one."""
         tell("Loading the model…")
         model = self._load(spec.model, spec.device)
-        from napari_sam2.tracking import TrackingSession
+        from napari_sam2.tracking import TrackingSession, TrackingSettings
 
         tell("Reading the stack…")
-        return TrackingSession(model, spec.stack(), labels=spec.labels)
+        settings = TrackingSettings(speed=spec.speed)
+        return TrackingSession(model, spec.stack(), labels=spec.labels, settings=settings)
 
     def release(self) -> None:
         """Free the memory of the model."""

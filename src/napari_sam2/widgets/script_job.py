@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from napari_sam2.errors import LabelsError, PromptError, StackError
 from napari_sam2.prompts import FramePrompt
 from napari_sam2.stack import check_region
-from napari_sam2.types import Direction, Region
+from napari_sam2.types import Direction, Region, Speed
 from napari_sam2.widgets.geometry import spatial_shape, stack_view
 from napari_sam2.widgets.image_choice import guess_video_axis
 from napari_sam2.widgets.layers import placement
@@ -51,6 +51,7 @@ class ScriptJob:
     direction : Direction
     through : int or None
         Axis along which objects go on from volume to volume.
+    speed : Speed
     placed : dict
         Arguments that lay a Labels layer over the image.
     """
@@ -65,6 +66,7 @@ class ScriptJob:
     device: str
     direction: Direction
     through: int | None
+    speed: Speed
     placed: dict[str, Any]
 
     def prompts(self) -> dict[Place, Prompts]:
@@ -112,6 +114,7 @@ class ScriptJob:
             labels=stack_view(labels, self.axis, place, self.sight.region),
             model=self.model,
             device=self.device,
+            speed=self.speed,
         )
 
     def stops(self, prompted: Collection[Place]) -> tuple[Place, ...]:
@@ -158,6 +161,7 @@ def read_job(
     channels: Sequence[Image] = (),
     region: Sequence[int] | None = None,
     through: int | None = None,
+    speed: Speed | str = Speed.EXACT,
 ) -> ScriptJob:
     """Read layers; see `segment_stack` for what they mean. Main thread only.
 
@@ -170,6 +174,8 @@ def read_job(
     axis = guess_video_axis(image) if axis is None else _checked_axis(axis, shape)
     part = None if region is None else check_region(region, (shape[-2], shape[-1]))
     numbered, loose = _read_marks(image, axis, points, shapes, part)
+    speed = Speed(speed)
+    by = "SAM 2" if speed is Speed.EXACT else f"SAM 2, {speed}"
     return ScriptJob(
         sight=look(image, _checked_channels(image, channels), part),
         shape=shape,
@@ -181,7 +187,8 @@ def read_job(
         device=device,
         direction=Direction(direction),
         through=None if through is None else _checked_through(through, axis, shape),
-        placed=placement(image, "SAM 2"),
+        speed=speed,
+        placed=placement(image, by),
     )
 
 

@@ -10,7 +10,7 @@ from napari.layers import Labels
 from qtpy.QtCore import QCoreApplication, QEvent, QObject, Qt
 
 from napari_sam2.errors import Sam2Error
-from napari_sam2.types import Direction
+from napari_sam2.types import Direction, Speed
 from napari_sam2.widgets.activity import Activity
 from napari_sam2.widgets.image_choice import guess_video_axis, other_axes, video_axes
 from napari_sam2.widgets.model_choice import ModelChoice, Sources
@@ -28,6 +28,7 @@ _DIRECTIONS = (
     ("forward", Direction.FORWARD),
     ("backward", Direction.BACKWARD),
 )
+_SPEEDS = tuple((speed.value, speed) for speed in Speed)
 
 
 @dataclass
@@ -68,6 +69,7 @@ class SegmentForm(FunctionGui):
                 "axis": {"label": "video axis", "choices": lambda _: offers.axes},
                 "direction": {"choices": _DIRECTIONS},
                 "through": {"label": "then through", "choices": lambda _: offers.ways_on},
+                "speed": {"choices": _SPEEDS},
                 # For calls only: lists of layers and numbers make no calm fields.
                 "channels": {"widget_type": LiteralEvalLineEdit, "bind": (), "visible": False},
                 "region": {"widget_type": LiteralEvalLineEdit, "bind": None, "visible": False},

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from napari.layers import Image, Labels, Points, Shapes
 from tqdm.auto import tqdm
 
-from napari_sam2.types import Direction
+from napari_sam2.types import Direction, Speed
 from napari_sam2.widgets.label_colours import label_colours
 from napari_sam2.widgets.opening import RealSessions
 from napari_sam2.widgets.script_job import ScriptJob, read_job
@@ -28,6 +28,7 @@ def segment_stack(
     channels: Sequence[Image] = (),
     region: tuple[int, int, int, int] | None = None,
     through: int | None = None,
+    speed: Speed = Speed.EXACT,
 ) -> Labels:
     """Segment objects in a frame and follow them through the stack.
 
@@ -65,6 +66,8 @@ def segment_stack(
     through : int, optional
         An axis to go on along from volume to volume, such as that of time: each object is followed
         there in the frame with most of it, and its mask there is a prompt of the next volume.
+    speed : Speed or str
+        "exact", or with approximations "balanced" or "fastest".
 
     Returns
     -------
@@ -88,6 +91,7 @@ def segment_stack(
         channels=channels,
         region=region,
         through=through,
+        speed=speed,
     )
     with tqdm(desc=image.name, unit="frame", disable=None) as bar:
 

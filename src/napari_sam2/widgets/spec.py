@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from napari_sam2.prompts import FramePrompt, PromptBook
 from napari_sam2.stack import FrameStack
-from napari_sam2.types import Direction
+from napari_sam2.types import Direction, Speed
 from napari_sam2.widgets.places import Place
 from napari_sam2.widgets.sight import Sight
 
@@ -93,6 +93,8 @@ class SessionSpec:
         View into the Labels layer that the session fills: of the region that is seen.
     model, device : str
         What to load and where.
+    speed : Speed
+        What may be approximated.
     survey : bool
         The labels may hold objects from before: have them measured.
     """
@@ -104,6 +106,7 @@ class SessionSpec:
     labels: NDArray[Any]
     model: str
     device: str
+    speed: Speed = Speed.EXACT
     survey: bool = False
 
     def stack(self) -> FrameStack:

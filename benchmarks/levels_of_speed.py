@@ -1,0 +1,164 @@
+"""How near the approximate levels of speed come to exact mode, and to the truth.
+
+    python benchmarks/levels_of_speed.py data/validation --json levels.json
+    python benchmarks/levels_of_speed.py data/validation/cord_t2 --level fastest --threads 1
+
+Every labelled stack (NAME_image.tif beside NAME_labels.tif) is segmented exactly and at each level,
+from the same prompts: one click in the middle frame of every object, or its box in the first frame
+that shows it whole. IoU is that of an object in a frame, averaged over the frames where either of
+two masks is there, then over the objects.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from napari_sam2 import TrackingSession, TrackingSettings, load_model
+from napari_sam2.benchmarking import table
+from napari_sam2.evaluation import (
+    EvaluationOptions,
+    ObjectPrompt,
+    PromptFrame,
+    PromptKind,
+    choose_prompts,
+    find_pairs,
+    read_pair,
+)
+from napari_sam2.evaluation.methods import give_prompt
+from napari_sam2.stack import FrameStack
+from napari_sam2.tracking import Model, Speed
+
+CLOCKS: dict[str, Callable[[], float]] = {"wall": time.perf_counter, "cpu": time.process_time}
+
+
+@dataclass(frozen=True)
+class LevelResult:
+    """One level on one stack; seconds are per frame of propagation."""
+
+    stack: str
+    objects: int
+    level: Speed
+    approximations: tuple[str, ...]
+    iou_to_exact: float
+    iou_to_truth: float
+    seconds: float
+
+
+def segment(
+    model: Model,
+    stack: FrameStack,
+    prompts: tuple[ObjectPrompt, ...],
+    level: Speed,
+    clock: Callable[[], float],
+) -> tuple[TrackingSession, float]:
+    """Follow all objects both ways; return the session, and seconds per frame."""
+    session = TrackingSession(model, stack, settings=TrackingSettings(speed=level))
+    for prompt in prompts:
+        give_prompt(session, prompt)
+    start = clock()
+    visited = sum(1 for _ in session.propagate())
+    return session, (clock() - start) / visited
+
+
+def mean_iou(labels: NDArray[Any], others: NDArray[Any], ids: list[int]) -> float:
+    """Average over objects the mean IoU over the frames where one of both has the object."""
+    scores = []
+    for object_id in ids:
+        a, b = (each.reshape(len(each), -1) == object_id for each in (labels, others))
+        union = (a | b).sum(axis=1)
+        there = union > 0
+        if there.any():
+            scores.append(float(((a & b).sum(axis=1)[there] / union[there]).mean()))
+    return fmean(scores)
+
+
+def measure(folder: Path, model: Model, options: argparse.Namespace) -> list[LevelResult]:
+    """Compare the levels on every stack of a folder."""
+    asked = EvaluationOptions(
+        prompt=PromptKind.BOX if options.box else PromptKind.POINT,
+        frame=PromptFrame.WHOLE if options.box else PromptFrame.MIDDLE,
+        max_objects=options.max_objects,
+    )
+    clock = CLOCKS[options.clock]
+    results = []
+    for pair in find_pairs(folder, limit=options.limit):
+        stack, truth = read_pair(pair)
+        if stack.n_frames == 1:
+            continue
+        prompts = choose_prompts(truth, asked)
+        ids = [prompt.object_id for prompt in prompts]
+        exact: NDArray[Any] | None = None
+        for level in dict.fromkeys((Speed.EXACT, *options.level)):
+            session, seconds = segment(model, stack, prompts, level, clock)
+            labels = np.asarray(session.labels)
+            exact = labels if exact is None else exact
+            results.append(
+                LevelResult(
+                    f"{pair.group}/{pair.name}",
+                    len(ids),
+                    level,
+                    session.approximations,
+                    mean_iou(labels, exact, ids),
+                    mean_iou(labels, truth, ids),
+                    seconds,
+                )
+            )
+            sys.stdout.write("\n".join(table([row(results[-1])])) + "\n")
+            sys.stdout.flush()
+    return results
+
+
+def row(result: LevelResult) -> list[str]:
+    """Return one line of the table."""
+    return [
+        result.stack,
+        str(result.objects),
+        str(result.level),
+        f"{result.iou_to_exact:.3f}",
+        f"{result.iou_to_truth:.3f}",
+        f"{result.seconds:.3f}",
+    ]
+
+
+def main() -> None:
+    """Measure, print and write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--model", default="bundled")
+    parser.add_argument("--image-size", type=int, help="side of the model input of exact mode")
+    parser.add_argument(
+        "--level", type=Speed, nargs="+", default=[Speed.BALANCED, Speed.FASTEST], choices=Speed
+    )
+    parser.add_argument("--box", action="store_true", help="boxes in the first whole frame")
+    parser.add_argument("--max-objects", type=int, help="of each stack, evenly spread")
+    parser.add_argument("--limit", type=int, help="stacks of each folder, evenly spread")
+    parser.add_argument("--threads", type=int)
+    parser.add_argument("--clock", choices=sorted(CLOCKS), default="wall")
+    parser.add_argument("--json", type=Path, help="also write the figures here")
+    options = parser.parse_args()
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    model = load_model(options.model, device="cpu", image_size=options.image_size)
+    results = measure(options.folder, model, options)
+    titles = ["stack", "objects", "level", "IoU to exact", "IoU to truth", "s/frame"]
+    sys.stdout.write("\n".join(["", *table([titles, *map(row, results)])]) + "\n")
+    if options.json:
+        setup = {key: str(value) for key, value in vars(options).items()}
+        content = {"setup": setup, "results": [asdict(each) for each in results]}
+        options.json.write_text(json.dumps(content, indent=2), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
