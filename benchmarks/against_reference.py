@@ -64,7 +64,8 @@ class Comparison:
         """Return what was timed, ours, theirs and the ratio."""
         yield "first mask", *self.first_mask, self.first_mask[1] / self.first_mask[0]
         yield "frame", *_paired(self.frames)
-        yield "corrected frame", *_paired(self.corrected)
+        if self.corrected:
+            yield "corrected frame", *_paired(self.corrected)
         for stage, (ours, theirs) in self.stages.items():
             yield stage, ours, theirs, theirs / ours
 
@@ -144,12 +145,14 @@ class Contest:
         clock: Callable[[], float],
         speeds: Sequence[Speed],
         count_flops: bool,
+        correct: bool,
     ) -> None:
         self.model = model
         self.predictor = predictor
         self.clock = clock
         self.speeds = speeds
         self.count_flops = count_flops
+        self.correct = correct
 
     def compare(self, frames: int, objects: int) -> list[Comparison]:
         """Click every object in the first frame, follow, correct one and follow again."""
@@ -168,10 +171,12 @@ class Contest:
             their_frames = self._follow(ours, theirs, 0, watched=True)
         tracked = [(each.seconds, fmean(each.overlaps)) for each in ours]
         fixed = min(2 * discs.shape[0] // 3, discs.shape[0] - 2)
-        theirs.click(1, fixed, discs.centre(0, fixed))
-        for each in ours:
+        their_corrected: list[float] = []
+        for each in ours if self.correct else ():
             each.correct((1, fixed, discs.centre(0, fixed)))
-        their_corrected = self._follow(ours, theirs, fixed, watched=False)
+        if self.correct:
+            theirs.click(1, fixed, discs.centre(0, fixed))
+            their_corrected = self._follow(ours, theirs, fixed, watched=False)
         count = len(their_frames)
         return [
             Comparison(
@@ -180,7 +185,7 @@ class Contest:
                 approximations=each.sessions[0].approximations,
                 first_mask=(each.first_mask, their_first),
                 frames=tuple(zip(seconds, their_frames, strict=True)),
-                corrected=tuple(zip(each.seconds, their_corrected, strict=True)),
+                corrected=tuple(zip(each.seconds, their_corrected, strict=False)),
                 stages={
                     stage: (
                         each.watch.totals[stage].seconds / count,
@@ -259,6 +264,7 @@ def main() -> None:
     parser.add_argument("--objects", type=int, nargs="+", default=[1, 3, 10])
     parser.add_argument("--speed", type=Speed, nargs="+", default=[Speed.EXACT])
     parser.add_argument("--no-flops", action="store_true", help="do not count operations")
+    parser.add_argument("--no-correction", action="store_true", help="only follow the objects")
     parser.add_argument("--threads", type=int, default=None)
     parser.add_argument("--clock", choices=sorted(CLOCKS), default="wall")
     parser.add_argument("--json", type=Path, help="also write the figures here")
@@ -274,6 +280,7 @@ def main() -> None:
         CLOCKS[options.clock],
         options.speed,
         count_flops=not options.no_flops,
+        correct=not options.no_correction,
     )
     found = []
     for objects in options.objects:

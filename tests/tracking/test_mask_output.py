@@ -5,7 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from napari_sam2.labels import clean_mask
 from napari_sam2.tracking import TrackingSettings
 from napari_sam2.tracking.mask_output import clicked_parts, finish_masks
 from napari_sam2.tracking.prediction import ObjectPrediction
@@ -40,10 +43,28 @@ def test_the_highest_logit_wins_and_losers_keep_the_rest():
 
 
 def test_overlaps_are_kept_whole_where_they_are_allowed():
-    settings = TrackingSettings(max_hole=0, min_island=0, overlap=True)
-    output = finish_masks(TWO_DISCS, NOTHING, settings, keep_logits=True)
+    chosen = TrackingSettings(max_hole=0, min_island=0, overlap=True)
+    output = finish_masks(TWO_DISCS, NOTHING, chosen, keep_logits=True)
     np.testing.assert_array_equal(output.masks, output.logits > 0)
     assert output.disjoint.sum(axis=0).max() == 1
+
+
+@given(st.integers(0, 2**31), st.integers(1, 6), st.integers(0, 40), st.integers(0, 40))
+@settings(max_examples=60, deadline=None)
+def test_each_mask_is_cleaned_as_it_would_be_alone_in_the_frame(seed, count, hole, island):
+    rng = np.random.default_rng(seed)
+    logits = torch.from_numpy(rng.normal(-0.3, 1, (count, 32, 32)).astype(np.float32))
+    taken = rng.random((32, 32)) < 0.1
+    chosen = TrackingSettings(max_hole=hole, min_island=island)
+    output = finish_masks([seen(each) for each in logits], taken, chosen, keep_logits=False)
+    winner = np.where(logits.amax(0) > 0, logits.argmax(0), -1)
+    winner[taken] = -1
+    free = (winner < 0) & ~taken
+    for index in range(count):
+        alone = winner == index
+        expected = clean_mask(alone, hole, island) & (alone | free)
+        np.testing.assert_array_equal(output.disjoint[index], expected)
+        free &= ~expected
 
 
 def test_windows_place_masks_in_the_frame():
@@ -69,8 +90,8 @@ def test_a_filled_hole_leaves_the_object_inside_it():
     ring[14:19, 14:19] = -1
     inner = torch.full((32, 32), -1.0)
     inner[16, 16] = 1
-    settings = TrackingSettings(max_hole=50, min_island=0)
-    output = finish_masks([seen(ring), seen(inner)], NOTHING, settings, keep_logits=False)
+    chosen = TrackingSettings(max_hole=50, min_island=0)
+    output = finish_masks([seen(ring), seen(inner)], NOTHING, chosen, keep_logits=False)
     assert output.disjoint[1, 16, 16]
     assert not output.disjoint[0, 16, 16]
     assert output.disjoint[0, 14, 14]

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from napari_sam2.network.attention import Attention
 from napari_sam2.network.inference import computes_in_place
-from napari_sam2.network.tiled_attention import Tiles, attend_tiles
+from napari_sam2.network.tiled_attention import LOG2_E, Tiles, attend_tiles
 
 _KEYS_PER_TILE = 1024
 
@@ -45,7 +45,7 @@ class RotaryAttention(Attention):
 
         Keys are projected and turned a tile at a time, so that they never exist as a whole.
         """
-        q = turns.rotate(self.q_proj(q)).mul_(q.shape[2] ** -0.5)
+        q = turns.rotate(self.q_proj(q)).mul_(LOG2_E * q.shape[2] ** -0.5)
         spans = list(turns.spans(k.shape[1] - unrotated, _KEYS_PER_TILE))
         ends = [(start, stop, True) for start, stop in spans]
         if unrotated:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import torch
@@ -9,6 +10,9 @@ from torch import Tensor
 
 Tiles = Iterator[tuple[Tensor, Tensor]]
 """Keys (K, C) and values (K, D) of one tile after another."""
+
+LOG2_E = math.log2(math.e)
+"""What turns scores to base e into scores to base 2."""
 
 _QUERIES_PER_TILE = 1024
 _NEVER_SEEN = -torch.finfo(torch.float32).max
@@ -23,7 +27,8 @@ def attend_tiles(q: Tensor, tiles: Tiles) -> Tensor:
     Parameters
     ----------
     q : Tensor of float32, shape (L, C)
-        Queries, already scaled.
+        Queries, scaled so that the softmax is one to base 2, whose powers torch computes more than
+        twice as fast as those of e on CPUs.
     tiles : iterator of (keys, values)
         Float32, shapes (K, C) and (K, D).
 
@@ -58,9 +63,9 @@ class _State:
             q, largest = self._q[part], self._largest[part]
             scores = torch.mm(q, keys.T, out=self._buffer(len(q), len(keys)))
             peak = torch.maximum(scores.amax(dim=1, keepdim=True), largest)
-            shrink = (largest - peak).exp_()
+            shrink = (largest - peak).exp2_()
             largest.copy_(peak)
-            scores.sub_(peak).exp_()
+            scores.sub_(peak).exp2_()
             self._weights[part].mul_(shrink).add_(scores.sum(dim=1, keepdim=True))
             self._sums[part].mul_(shrink).addmm_(scores, values)
 

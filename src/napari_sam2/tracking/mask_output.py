@@ -69,7 +69,7 @@ def finish_masks(
     shape = (taken.shape[0], taken.shape[1])
     count = len(predictions)
     best = torch.zeros(shape, device=predictions[0].logits.device)
-    owner = torch.full(shape, -1, dtype=torch.int32, device=best.device)
+    owner = torch.zeros(shape, dtype=torch.int32, device=best.device)  # 0: nobody
     whole = np.zeros((count, *shape), dtype=bool) if settings.overlap else None
     kept = np.full((count, *shape), ABSENT_LOGIT, dtype=np.float32) if keep_logits else None
     # One object at a time, and only where it can be: the peak does not grow with their number.
@@ -79,14 +79,14 @@ def finish_masks(
         high = upsample_masks(prediction.logits[None, None], window.height, window.width)[0, 0]
         high = high[window.part(shape)]
         wins = high > best[inside]
-        owner[inside][wins] = index
+        owner[inside][wins] = index + 1
         best[inside] = torch.maximum(best[inside], high)
         if whole is not None:
             whole[(index, *inside)] = (high > 0).cpu().numpy()
         if kept is not None:
             kept[(index, *inside)] = high.cpu().numpy()
     owners = owner.cpu().numpy()
-    owners[taken] = -1
+    owners[taken] = 0
     open_holes = replace(settings, max_hole=0)
     cleaning = [open_holes if index in pierced else settings for index in range(count)]
     disjoint = _split(owners, taken, cleaning)
@@ -117,15 +117,16 @@ def _split(
     owners: NDArray[np.int32], taken: NDArray[np.bool_], cleaning: Sequence[TrackingSettings]
 ) -> NDArray[np.bool_]:
     masks = np.zeros((len(cleaning), *owners.shape), dtype=bool)
-    free = (owners < 0) & ~taken
-    for index, settings in enumerate(cleaning):
-        mask = owners == index
-        if not mask.any():
+    free = (owners == 0) & ~taken
+    # One pass finds the boxes of all masks; the rest of a large frame is never looked at again.
+    boxes = ndimage.find_objects(owners, max_label=len(cleaning))
+    for index, (box, settings) in enumerate(zip(boxes, cleaning, strict=True)):
+        if box is None:
             continue
-        cleaned = _clean(mask, settings)
+        mask = owners[box] == index + 1
         # A filled hole may hold another object: that keeps its pixels.
-        masks[index] = cleaned & (mask | free)
-        free &= ~masks[index]
+        masks[index][box] = _clean(mask, settings) & (mask | free[box])
+        free[box] &= ~masks[index][box]
     return masks
 
 

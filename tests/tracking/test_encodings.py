@@ -1,0 +1,64 @@
+"""How often frames are encoded: once while they are kept, and only where there is work."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from napari_sam2 import TrackingSession, TrackingSettings
+
+DRAWN = np.pad(np.ones((10, 10), bool), ((5, 25), (5, 33)))
+
+
+@pytest.fixture
+def encoded(model, monkeypatch):
+    """Images in each call of the encoder."""
+    calls = []
+    real = type(model.network).encode_image
+
+    def encode(network, images):
+        calls.append(len(images))
+        return real(network, images)
+
+    monkeypatch.setattr(type(model.network), "encode_image", encode)
+    return calls
+
+
+def tracked(model, stack, kept: int) -> TrackingSession:
+    """Two objects prompted in the first frame and in the tenth, followed through all frames."""
+    session = TrackingSession(model, stack, settings=TrackingSettings(cached_frames=kept))
+    for object_id in (1, 2):
+        for frame in (0, 9):
+            session.add_points(object_id, frame, [(8 * object_id, 9 * object_id)])
+    for _ in session.propagate():
+        pass
+    return session
+
+
+def test_a_frame_is_encoded_once_for_all_objects_clicks_and_passes(model, stack, encoded):
+    session = tracked(model, stack, kept=12)
+    assert sum(encoded) == 12
+    session.add_points(1, 9, [(30, 30)], [False])
+    for _ in session.propagate(recompute=True):
+        pass
+    assert sum(encoded) == 12
+
+
+def test_a_correction_encodes_nothing_that_is_kept(model, stack, encoded):
+    session = tracked(model, stack, kept=12)
+    encoded.clear()
+    session.add_mask(1, 5, DRAWN)
+    recomputed = {result.frame for result in session.propagate()}
+    assert recomputed >= {1, 2, 3, 4, 5, 6, 7, 8}
+    assert not encoded
+
+
+def test_a_correction_encodes_no_frame_beyond_its_neighbours_and_none_twice(model, stack, encoded):
+    session = tracked(model, stack, kept=2)
+    encoded.clear()
+    session.add_mask(1, 5, DRAWN)
+    for _ in session.propagate():
+        pass
+    between = 8  # frames 1 to 8 are computed anew, the corrected one among them
+    prompted = 2  # their own memories are made from their features
+    assert 0 < sum(encoded) <= between + prompted + 1, "and the corrected frame for its memory"
