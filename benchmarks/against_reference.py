@@ -8,6 +8,8 @@ Every frame is computed by one and then by the other, so that a busy machine slo
 medians over frames of theirs / ours. On a very busy machine take one thread and the CPU's clock.
 Several speeds run beside one reference; their IoU to it, on random weights, is no measure of
 quality. A frame costs more the more is remembered: from the eighth on all of them cost the same.
+With --full-memory the second one costs that already: the memory of the first stands for those of
+five more.
 """
 
 from __future__ import annotations
@@ -41,6 +43,7 @@ LIKE_REFERENCE = TrackingSettings(
     obey_clicks=False,
     max_conditioning=None,
 )
+_FILLED = range(2, 7)  # frames that are not computed where memory is to be full at once
 Click = tuple[int, int, tuple[float, float]]
 Clicks = list[Click]
 CLOCKS: dict[str, Callable[[], float]] = {"wall": time.perf_counter, "cpu": time.process_time}
@@ -98,11 +101,21 @@ class Ours:
         self.sessions[0].add_points(object_id, frame, [place])
 
     def set_out(self, start: int) -> None:
-        """Begin to propagate, and pass the prompted frame."""
+        """Begin to propagate, and pass the frame if it is a prompted one."""
         self.seconds, self.overlaps = [], []
         self._walks = [session.propagate("forward", start=start) for session in self.sessions]
-        for walk in self._walks:
-            next(walk, None)
+        for session, walk in zip(self.sessions, self._walks, strict=True):
+            if any(start in track.conditioning for track in session._tracker.tracks.values()):
+                next(walk, None)
+
+    def fill_memory(self, frames: range) -> None:
+        """Have what is remembered of the last frame stand for these frames too."""
+        for session in self.sessions:
+            for track in session._tracker.tracks.values():
+                recent = track.recent(frames.start, 1)
+                assert recent.latest is not None
+                for frame in frames:
+                    recent.append(replace(recent.latest, frame=frame))
 
     def step(self, theirs: np.ndarray, watched: bool) -> None:
         """Compute a frame that the reference has just computed."""
@@ -118,8 +131,8 @@ class Ours:
         """Count the operations of every stage on a run of its own, in GFLOP per frame."""
         counter = StageMeter(self._model.device, count_flops=True)
         sessions = [
-            self._open(self._clicks if len(self.sessions) == 1 else [click])
-            for click in self._clicks[: len(self.sessions)]
+            self._open([click for click in self._clicks if click[0] in session.object_ids])
+            for session in self.sessions
         ]
         with counter.metered(self._model.network):
             for session in sessions:
@@ -146,6 +159,7 @@ class Contest:
         speeds: Sequence[Speed],
         count_flops: bool,
         correct: bool,
+        full_memory: bool,
     ) -> None:
         self.model = model
         self.predictor = predictor
@@ -153,10 +167,13 @@ class Contest:
         self.speeds = speeds
         self.count_flops = count_flops
         self.correct = correct
+        self.full_memory = full_memory
 
     def compare(self, frames: int, objects: int) -> list[Comparison]:
         """Click every object in the first frame, follow, correct one and follow again."""
-        discs = DriftingDiscs(frames + 1, self.model.image_size, objects)
+        discs = DriftingDiscs(
+            frames + 1 + (1 + len(_FILLED)) * self.full_memory, self.model.image_size, objects
+        )
         with tempfile.TemporaryDirectory() as folder:
             return self._compare(discs, JpegFrames(Path(folder), discs))
 
@@ -167,8 +184,14 @@ class Contest:
         for object_id, frame, place in clicks[1:]:
             theirs.click(object_id, frame, place)
         watch = StageMeter(self.model.device, clock=self.clock)
-        with watch.metered(self.predictor.network, STAGE_METHODS):
-            their_frames = self._follow(ours, theirs, 0, watched=True)
+        start = 0
+        if self.full_memory:
+            self._follow(ours, theirs, 0, stop=_FILLED.start)
+            theirs.fill_memory(_FILLED)
+            for each in ours:
+                each.fill_memory(_FILLED)
+            start = _FILLED.stop
+        their_frames = self._follow(ours, theirs, start, watch)
         tracked = [(each.seconds, fmean(each.overlaps)) for each in ours]
         fixed = min(2 * discs.shape[0] // 3, discs.shape[0] - 2)
         their_corrected: list[float] = []
@@ -176,7 +199,7 @@ class Contest:
             each.correct((1, fixed, discs.centre(0, fixed)))
         if self.correct:
             theirs.click(1, fixed, discs.centre(0, fixed))
-            their_corrected = self._follow(ours, theirs, fixed, watched=False)
+            their_corrected = self._follow(ours, theirs, fixed)
         count = len(their_frames)
         return [
             Comparison(
@@ -205,21 +228,35 @@ class Contest:
         return session
 
     def _follow(
-        self, ours: Sequence[Ours], theirs: ReferenceSession, start: int, watched: bool
+        self,
+        ours: Sequence[Ours],
+        theirs: ReferenceSession,
+        start: int,
+        watch: StageMeter | None = None,
+        stop: int | None = None,
     ) -> list[float]:
-        """Take turns; return the reference's seconds per frame behind the prompted one."""
+        """Take turns; return the reference's seconds per frame behind the prompted one.
+
+        `watch`: takes the reference's stages, and has ours take theirs.
+        """
         other = theirs.propagate(start)
-        next(other)
+        if start in theirs.prompted:
+            next(other)
         for each in ours:
             each.set_out(start)
         taken: list[float] = []
+        network = self.predictor.network
         while True:
-            masks, seconds = self.timed(lambda: next(other, None))
+            meter = watch.metered(network, STAGE_METHODS) if watch else nullcontext()
+            with meter:
+                masks, seconds = self.timed(lambda: next(other, None))
             if masks is None:
                 return taken
             taken.append(seconds)
             for each in ours:
-                each.step(masks, watched)
+                each.step(masks, watched=watch is not None)
+            if stop is not None and start + len(taken) + 1 == stop:
+                return taken
 
     def timed(self, call: Callable[[], Any]) -> tuple[Any, float]:
         """Return what a call returns, and how long it took."""
@@ -265,6 +302,7 @@ def main() -> None:
     parser.add_argument("--speed", type=Speed, nargs="+", default=[Speed.EXACT])
     parser.add_argument("--no-flops", action="store_true", help="do not count operations")
     parser.add_argument("--no-correction", action="store_true", help="only follow the objects")
+    parser.add_argument("--full-memory", action="store_true", help="from the second frame on")
     parser.add_argument("--threads", type=int, default=None)
     parser.add_argument("--clock", choices=sorted(CLOCKS), default="wall")
     parser.add_argument("--json", type=Path, help="also write the figures here")
@@ -281,6 +319,7 @@ def main() -> None:
         options.speed,
         count_flops=not options.no_flops,
         correct=not options.no_correction,
+        full_memory=options.full_memory,
     )
     found = []
     for objects in options.objects:

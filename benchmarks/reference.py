@@ -104,9 +104,11 @@ class ReferenceSession:
     def __init__(self, predictor: ReferencePredictor, frames: JpegFrames) -> None:
         self._network = predictor.network
         self._state = self._network.init_state(str(frames.folder))
+        self.prompted: set[int] = set()
 
     def click(self, object_id: int, frame: int, place: tuple[float, float]) -> None:
         """Click an object at (y, x)."""
+        self.prompted.add(frame)
         self._network.add_new_points_or_box(
             self._state,
             frame_idx=frame,
@@ -114,6 +116,13 @@ class ReferenceSession:
             points=np.array([place[::-1]], dtype=np.float32),
             labels=np.ones(1, dtype=np.int32),
         )
+
+    def fill_memory(self, frames: range) -> None:
+        """Have what is remembered of the frame before stand for these frames too."""
+        for outputs in self._state["output_dict_per_obj"].values():
+            tracked = outputs["non_cond_frame_outputs"]
+            for frame in frames:
+                tracked[frame] = tracked[frames.start - 1]
 
     def propagate(self, start: int) -> Iterator[NDArray[np.bool_]]:
         """Follow all objects forward; yield masks (N, Y, X)."""

@@ -32,6 +32,8 @@ from napari_sam2.tracking.settings import TrackingSettings
 from napari_sam2.tracking.window import Sighting, Window
 from napari_sam2.types import Unreadable
 
+_TOKENS = 4096  # of all objects of a batch on a CPU: what more of them need leaves its caches
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pursuit:
@@ -107,7 +109,7 @@ class Propagator:
         self._settings = settings
         self._economy = ECONOMIES[settings.speed]
         self._max_pointers = min(n_frames, model.config.max_pointers)
-        self._chunk = settings.object_chunk  # less once memory has run out
+        self._chunk = _chunk_size(model, settings)  # less once memory has run out
 
     def track(
         self,
@@ -268,6 +270,13 @@ class Propagator:
         )
         predictions = split_prediction(model, prediction.best(), windows, self._framing.follows)
         return predictions, encode_memory(model, features, predictions, decided=False)
+
+
+def _chunk_size(model: Model, settings: TrackingSettings) -> int:
+    if model.device.type != "cpu":
+        return settings.object_chunk
+    tokens = (model.image_size // 16) ** 2
+    return max(1, min(settings.object_chunk, _TOKENS // tokens))
 
 
 def _lost(track: ObjectTrack) -> FrameError:

@@ -48,7 +48,8 @@ class TrackingSettings:
     cached_frames : int
         Frames whose features are kept for the next click or pass.
     object_chunk : int
-        Objects that go through the network together at most.
+        Objects that go through the network together at most; on a CPU only as many as its caches
+        hold, down to one at 1024 pixels.
     unreadable : Unreadable
         Whether a propagation skips a frame that cannot be read or holds no finite pixel, or
         stops there.
