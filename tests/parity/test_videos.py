@@ -159,7 +159,9 @@ def test_frames_before_the_prompt(
     track, propagator = session._tracker.track(1), session._tracker._propagator
     for _, frame in theirs:
         if frame != prompt.frame:
-            logits = propagator.track(frame, [track], step, lambda _predictions: set())[1].logits
+            advance = propagator.track(frame, [track], step, lambda _predictions: set())
+            advance.remember()
+            logits = advance.predictions[1].logits
             ours = upsample_masks(logits[None, None], *SHAPE)[0, 0]
             agreement.check("video: towards the prompt", ours, theirs[1, frame], TOLERANCE)
     assert len(theirs) == len(frames)
