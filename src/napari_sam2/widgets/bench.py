@@ -277,10 +277,9 @@ class Bench:
         def accepting(done: int, total: int) -> None:
             self._tell(Phase(request.generation, f"Accepting: {done} of {total} masks…"))
 
-        first = spec.at not in self._books
         book = self._books.setdefault(spec.at, RecordBook())
         work = Work(session, spec.labels, book, accepting)
-        if first and spec.survey:
+        if spec.survey:  # what else may have been written there meanwhile
             work.survey()
         return work
 
