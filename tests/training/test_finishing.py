@@ -7,7 +7,12 @@ import torch
 
 from napari_sam2.errors import TrainingError
 from napari_sam2.network import ConvTrunkConfig, Sam2, Sam2Config
-from napari_sam2.training.finishing import keep_recent_memories, lower_object_score, see_windows
+from napari_sam2.training.finishing import (
+    keep_recent_memories,
+    lower_object_score,
+    mean_of,
+    see_windows,
+)
 
 CONFIG = Sam2Config(
     trunk=ConvTrunkConfig(channels=(8, 8, 16, 16), depths=(1, 1, 1, 1)),
@@ -58,3 +63,11 @@ def test_clicks_act_as_far_in_windows_as_they_did_in_frames():
     encoders = (network.sam_prompt_encoder, size), (windowed.sam_prompt_encoder, size // 2)
     before, after = (encoder.pe_layer((apart + 0.5) / side)[0] for encoder, side in encoders)
     torch.testing.assert_close(before[0] @ before[1], after[0] @ after[1], rtol=1e-4, atol=1e-4)
+
+
+def test_the_mean_lies_between_its_networks():
+    one, other = Sam2(CONFIG), Sam2(CONFIG)
+    mean = mean_of([one, other]).state_dict()
+    for name, value in one.state_dict().items():
+        expected = (value + other.state_dict()[name]) / 2 if value.is_floating_point() else value
+        torch.testing.assert_close(mean[name], expected)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import OrderedDict
 
 import numpy as np
@@ -133,16 +134,10 @@ class ObjectTrack:
         if direction is Direction.FORWARD:
             needed[: min(self.conditioning)] = False
             if nearest:
-                needed &= ~self._nearer_above()
+                sources = self.sources()
+                needed[: sources[0]] = False
+                for below, above in itertools.pairwise(sources):
+                    needed[(below + above) // 2 + 1 : above] = False
         elif direction is Direction.BACKWARD:
             needed[max(self.conditioning) :] = False
         return needed
-
-    def _nearer_above(self) -> NDArray[np.bool_]:
-        """Return which frames are nearer to the source above than to the one below, (T,)."""
-        frames, sources = np.arange(len(self.done)), np.array(self.sources())
-        above = np.searchsorted(sources, frames)
-        nearer = above < len(sources)
-        to_above = sources[np.minimum(above, len(sources) - 1)] - frames
-        to_below = frames - sources[np.maximum(above - 1, 0)]
-        return np.asarray(nearer & ((above == 0) | (to_above < to_below)))

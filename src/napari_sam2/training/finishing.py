@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
@@ -68,3 +69,27 @@ def see_windows(network: Sam2, image_size: int) -> Sam2:
     scale = image_size / network.config.image_size
     windowed.sam_prompt_encoder.pe_layer.positional_encoding_gaussian_matrix.mul_(scale)
     return windowed.eval()
+
+
+def mean_of(networks: Sequence[Sam2]) -> Sam2:
+    """Return the network whose weights are the mean of several of one configuration.
+
+    Ends of one training run lie close together, and their mean is often as good as the best of
+    each ("model soups", arXiv 2203.05482).
+
+    Parameters
+    ----------
+    networks : sequence of Sam2
+        At least one.
+    """
+    states = [network.state_dict() for network in networks]
+    mean = Sam2(networks[0].config)
+    mean.load_state_dict(
+        {
+            name: torch.stack([state[name] for state in states]).mean(dim=0)
+            if value.is_floating_point()
+            else value
+            for name, value in states[0].items()
+        }
+    )
+    return mean.eval()
