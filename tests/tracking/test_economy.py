@@ -84,7 +84,7 @@ def test_the_fastest_level_follows_objects_unless_whole_frames_are_asked_for(mod
     for view in (View.AUTO, View.FRAME):
         session = TrackingSession(model, stack, settings=at_speed(Speed.FASTEST, view))
         session.add_mask(1, 0, np.pad(np.ones((8, 8), bool), ((4, 28), (4, 36))))
-        places.append(session.snapshot().tracks[0].conditioning[0].prediction.window)
+        places.append(session.snapshot().tracks[0].conditioning[0].window)
     followed, whole = places
     assert (whole.height, whole.width) == (40, 48)
     assert followed.height < 40

@@ -7,6 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from napari_sam2.labels import PackedMask
 from napari_sam2.network import BUNDLED_CONFIG
 from napari_sam2.tracking.object_track import ObjectTrack
 from napari_sam2.tracking.prediction import Conditioning, ObjectPrediction
@@ -17,10 +18,10 @@ LENGTH = 30
 
 
 def decision(frame: int, present: bool = True, corrects: bool = True) -> Conditioning:
-    prediction = ObjectPrediction(
-        torch.zeros(2, 2), 1.0, float(present), torch.zeros(4), Window.whole((8, 8))
-    )
-    return Conditioning(frame, prediction, np.zeros((8, 8), bool), corrects)
+    window = Window.whole((8, 8))
+    prediction = ObjectPrediction(torch.zeros(2, 2), 1.0, float(present), torch.zeros(4), window)
+    nothing = PackedMask.of(np.zeros((8, 8), bool))
+    return Conditioning(frame, nothing, window, None, corrects, prediction)
 
 
 def track(*decisions: Conditioning) -> ObjectTrack:

@@ -166,7 +166,7 @@ def test_an_object_goes_on_without_a_decided_frame_that_is_gone(model, stack):
     forget_what_was_seen(session)
     data.failures[8] = 99
     results = {result.frame: result for result in session.propagate("both")}
-    assert session.skipped == ()
+    assert [error.frame for error in session.skipped] == [8]
     assert results[6].object_ids == results[8].object_ids == (1,)
     assert data.asked.count(8) == 3, "once for the click; two attempts, not two a frame"
 
@@ -252,13 +252,12 @@ def test_a_session_file_replays_but_for_what_cannot_be_read(model, stack, tmp_pa
     list(session.propagate())
     session.accept(5, 1)
     session.accept(7, 2)
-    assert (session.labels[5] == 1).any(), "an empty mask needs no pixels"
     session.save(tmp_path / "s.sam2.json")
     data = Flaky(stack, f5=99, f7=99)
     again = TrackingSession.load(tmp_path / "s.sam2.json", model, data)
-    assert [error.frame for error in again.skipped] == [5, 7]
+    assert [error.frame for error in again.skipped] == [7], "where there was a click"
     assert [key[:2] for key in again.prompts] == [(1, 4)]
-    assert again.object_ids == (1,)
+    assert again.accepted == ((5, 1), (7, 2))
     kept = {frame: again.labels[frame].copy() for frame in (5, 7)}
     np.testing.assert_array_equal(kept[7] == 2, session.labels[7] == 2)
     np.testing.assert_array_equal(kept[5] == 1, session.labels[5] == 1)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import torch
 
-from napari_sam2.tracking.prompting import drawn_logits
+from napari_sam2.tracking.drawn import drawn_logits
 from napari_sam2.training import ClipBatches, ClipSettings, Phase, Recipe
 from napari_sam2.training.correcting import correct, drawn_prompt
 from napari_sam2.training.image_losses import coarse_masks

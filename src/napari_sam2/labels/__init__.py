@@ -7,6 +7,7 @@ from napari_sam2.labels.doubts import Doubt, Limits, doubts
 from napari_sam2.labels.export import write_labels
 from napari_sam2.labels.history import Edit, History
 from napari_sam2.labels.overlay import overlay
+from napari_sam2.labels.packed_mask import PackedMask
 from napari_sam2.labels.plane_change import PlaneChange
 from napari_sam2.labels.record_book import RecordBook, is_known
 from napari_sam2.labels.records import FrameRecord, measure
@@ -19,6 +20,7 @@ __all__ = [
     "History",
     "LabelsVolume",
     "Limits",
+    "PackedMask",
     "PlaneChange",
     "RecordBook",
     "clean_mask",

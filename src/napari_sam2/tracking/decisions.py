@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from napari_sam2.labels import PackedMask
 from napari_sam2.network import ImageFeatures
 from napari_sam2.prompts import FramePrompt
+from napari_sam2.tracking.drawn import decided_logits, drawn_logits
 from napari_sam2.tracking.feature_cache import FeatureCache
 from napari_sam2.tracking.framing import Framing
 from napari_sam2.tracking.image_input import mask_to_input
@@ -17,13 +19,7 @@ from napari_sam2.tracking.memory import RecentMemory
 from napari_sam2.tracking.model import Model
 from napari_sam2.tracking.object_track import ObjectTrack
 from napari_sam2.tracking.prediction import Conditioning, ObjectPrediction
-from napari_sam2.tracking.prompting import (
-    absent_prediction,
-    drawn_logits,
-    predict_drawn,
-    predict_points,
-    seen_from,
-)
+from napari_sam2.tracking.prompting import predict_points, seen_from
 from napari_sam2.tracking.propagation import Propagator
 from napari_sam2.tracking.window import Place, Sighting, Window
 
@@ -94,12 +90,12 @@ class Decider:
         before = track.conditioning.get(frame)
         corrects = before.corrects if before else bool(track.done[frame])
         if prompt.mask is not None and not prompt.points and prompt.box is None:
-            prediction = self._drawn(frame, prompt.mask, track.expected(frame, without=frame))
-            return Conditioning(frame, prediction, prompt.mask, corrects, drawn=True, prompt=prompt)
+            seen = track.expected(frame, without=frame)
+            return replace(self.from_mask(frame, prompt.mask, seen, corrects), prompt=prompt)
         context = track if corrects else None
         rounds, start = _rounds(prompt), None
         if before is not None and refines:
-            start = _Start(before.prediction.window, before.prediction.logits)
+            start = _Start(before.window, decided_logits(self._model, before))
             rounds = rounds[-1:]
         else:
             start = self._start(track, frame, prompt, current if corrects else None)
@@ -107,24 +103,31 @@ class Decider:
             prediction = self._round(frame, each, start, context)
             start = _Start(prediction.window, prediction.logits)
         prediction = self._round(frame, rounds[-1], start, context, rank)
-        return Conditioning(frame, prediction, current, corrects, prompt=prompt)
+        return Conditioning(
+            frame,
+            PackedMask.of(current),
+            prediction.window,
+            prediction.sighting,
+            corrects,
+            prediction,
+            prompt,
+        )
 
-    def from_mask(self, frame: int, mask: NDArray[np.bool_], seen: Sighting | None) -> Conditioning:
+    def from_mask(
+        self, frame: int, mask: NDArray[np.bool_], seen: Sighting | None, corrects: bool = True
+    ) -> Conditioning:
         """Decide that the object is just where `mask` is; nowhere, if it is empty.
 
-        `seen`: where it was in the nearest frame.
+        The network is not asked before a frame attends to this one. `seen`: where the object was
+        in the nearest frame.
         """
-        if mask.any():
-            prediction = self._drawn(frame, mask, seen)
+        place = Place.of_mask(mask, self._framing.whole)
+        if place is None:
+            window, sighting = self._framing.following(seen), None
         else:
-            prediction = absent_prediction(self._model, self._framing.following(seen))
-        return Conditioning(frame, prediction, mask, corrects=True, drawn=True)
-
-    def _drawn(
-        self, frame: int, mask: NDArray[np.bool_], seen: Sighting | None
-    ) -> ObjectPrediction:
-        window = self._framing.of_mask(mask, seen)
-        return predict_drawn(self._model, self._cache.get(frame, [window]), mask, window)
+            window = self._framing.of_mask(mask, seen)
+            sighting = Sighting(place, window)
+        return Conditioning(frame, PackedMask.of(mask), window, sighting, corrects)
 
     def _start(
         self,

@@ -14,6 +14,7 @@ from napari_sam2.prompts import FramePrompt, PromptBook, SessionFile
 from napari_sam2.stack import FrameStack
 from napari_sam2.tracking.model import Model
 from napari_sam2.tracking.publishing import Publisher
+from napari_sam2.tracking.regrouping import Known, divided, joined
 from napari_sam2.tracking.session_file import with_corrections
 from napari_sam2.tracking.settings import TrackingSettings
 from napari_sam2.tracking.snapshot import SessionState, TrackState
@@ -112,7 +113,7 @@ class SessionEditing:
             left -= 1
             yield left
         for (frame, object_id), mask in saved.accepted_masks.items():
-            with self._lock, self._skipping():
+            with self._lock:
                 self._tracker.restore(object_id, frame, mask)
             left -= 1
             yield left
@@ -152,41 +153,35 @@ class SessionEditing:
     def merge(self, object_id: int, other: int) -> None:
         """Make one object of two; the frames decided for either are kept as they are drawn now.
 
+        Whatever fails on the way, the objects are as they were then.
+
         Raises
         ------
         SessionError
             There is no such object, or both are the same.
+        LabelsError
+            The labels cannot be written.
         """
         with self._lock:
             if object_id == other:
                 raise SessionError("An object cannot be merged with itself.")
             into, gone = self._tracker.track(object_id), self._tracker.track(other)
-            decided = sorted(into.conditioning.keys() | gone.conditioning.keys())
-            up_to_date = into.done | gone.done
-            held = {f for f, each in self._publisher.accepted if each in (object_id, other)}
-            for frame in held:
-                self._publisher.unaccept(frame, object_id)
-                self._publisher.unaccept(frame, other)
-            for frame in np.flatnonzero(gone.written).tolist():
-                self._publisher.rename(frame, other, object_id)
-            into.written |= gone.written
-            del self._tracker.tracks[other]
-            for each in (object_id, other):
-                if self.prompts.frames(each):
-                    self.prompts.remove(each)
-            self._fix(object_id, decided, held)
-            into.done = up_to_date
+            known = self._known()
+            self.prompts = self._tracker.regroup(lambda: joined(into, gone, known))
 
     def split(self, object_id: int, frame: int, new_id: int) -> None:
         """Make an object of its own of what an object is from `frame` on.
 
         The first frame of the new object is kept as it is drawn. So is the last frame of the
-        old one, if no other frame says where that is.
+        old one, if no other frame says where that is. Whatever fails on the way, the object is
+        as it was then.
 
         Raises
         ------
         SessionError
             There is no such object, the new id is taken, or nothing would be left of it.
+        LabelsError
+            The labels cannot be written.
         """
         with self._lock:
             track = self._tracker.track(object_id)
@@ -199,33 +194,12 @@ class SessionEditing:
                     f"Object {object_id} cannot be split at frame {frame}.",
                     remedy="Go to the frame where the new object begins, after the first one.",
                 )
-            self._tracker.split(object_id, frame, new_id)
-            for where in np.flatnonzero(self._tracker.tracks[new_id].written).tolist():
-                if (where, object_id) in self._publisher.accepted:
-                    self._publisher.unaccept(where, object_id)
-                    self._publisher.rename(where, object_id, new_id)
-                    self._publisher.accept(where, new_id)
-                else:
-                    self._publisher.rename(where, object_id, new_id)
-            for where in self.prompts.frames(object_id):
-                prompt = self.prompts.get(object_id, where)
-                if where >= frame and prompt is not None:
-                    self.prompts.remove(object_id, where)
-                    self.prompts.put(new_id, where, prompt)
-            if frame not in self._tracker.track(new_id).conditioning:
-                self._fix(new_id, [frame], set())
-            if not track.conditioning:
-                self._fix(object_id, [earlier[-1]], set())
+            known, last = self._known(), earlier[-1]
+            self.prompts = self._tracker.regroup(lambda: divided(track, frame, new_id, last, known))
 
-    def _fix(self, object_id: int, frames: list[int], accepted: set[int]) -> None:
-        """Condition an object on what the labels show in some frames, as if it were drawn."""
-        for frame in frames:
-            mask = self._publisher.mask(frame, object_id)
-            if frame not in accepted and mask.any():
-                self.prompts.add_mask(object_id, frame, mask)
-            self._tracker.fix(object_id, frame)
-            if frame in accepted:
-                self._publisher.accept(frame, object_id)
+    def _known(self) -> Known:
+        publisher = self._publisher
+        return Known(self.prompts, publisher.accepted, publisher.pixels, self._tracker.as_drawn)
 
     def _checked_frame(self, frame: int) -> int:
         if not 0 <= frame < self.stack.n_frames:

@@ -9,11 +9,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy import ndimage
+from torch import Tensor
 
 from napari_sam2.labels import clean_mask
 from napari_sam2.network import upsample_masks
 from napari_sam2.tracking.prediction import ABSENT_LOGIT, ObjectPrediction
 from napari_sam2.tracking.settings import TrackingSettings
+from napari_sam2.tracking.window import Window
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,10 +76,8 @@ def finish_masks(
     kept = np.full((count, *shape), ABSENT_LOGIT, dtype=np.float32) if keep_logits else None
     # One object at a time, and only where it can be: the peak does not grow with their number.
     for index, prediction in enumerate(predictions):
-        window = prediction.window
-        inside = window.inside(shape)
-        high = upsample_masks(prediction.logits[None, None], window.height, window.width)[0, 0]
-        high = high[window.part(shape)]
+        inside = prediction.window.inside(shape)
+        high = _in_frame(prediction.logits, prediction.window, shape)
         wins = high > best[inside]
         owner[inside][wins] = index + 1
         best[inside] = torch.maximum(best[inside], high)
@@ -93,6 +93,22 @@ def finish_masks(
     if whole is not None:
         whole = np.stack([_clean(*each) for each in zip(whole, cleaning, strict=True)])
     return FrameOutput(disjoint, disjoint if whole is None else whole, kept)
+
+
+def spread_logits(
+    logits: Tensor, window: Window, frame_shape: tuple[int, int]
+) -> NDArray[np.float32]:
+    """Return a window's mask logits (h, w) in the frame's own pixels; outside it the object is not.
+
+    Parameters
+    ----------
+    logits : Tensor
+    window : Window
+    frame_shape : (Y, X)
+    """
+    spread = np.full(frame_shape, ABSENT_LOGIT, dtype=np.float32)
+    spread[window.inside(frame_shape)] = _in_frame(logits, window, frame_shape).cpu().numpy()
+    return spread
 
 
 def clicked_parts(
@@ -111,6 +127,12 @@ def clicked_parts(
     clicked = np.unique(parts[rows, columns])
     clicked = clicked[clicked > 0]
     return np.isin(parts, clicked) if len(clicked) else mask
+
+
+def _in_frame(logits: Tensor, window: Window, shape: tuple[int, int]) -> Tensor:
+    """Upsample a window's logits to the pixels of the frame that it covers."""
+    high = upsample_masks(logits[None, None], window.height, window.width)[0, 0]
+    return high[window.part(shape)]
 
 
 def _split(

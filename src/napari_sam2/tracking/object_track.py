@@ -18,8 +18,8 @@ from napari_sam2.types import Direction
 class ObjectTrack:
     """One object through the stack.
 
-    Per frame it keeps two flags, computed and written; memories and predictions only for
-    conditioning frames and for the last few frames of a pass.
+    Per frame it keeps two flags, computed and written; masks of conditioning frames, packed; and
+    memories of the conditioning frames last attended to and of the last few frames of a pass.
 
     Parameters
     ----------
@@ -39,6 +39,20 @@ class ObjectTrack:
         self._config = config
         self._recent: dict[int, RecentMemory] = {}
 
+    def copy(self) -> ObjectTrack:
+        """Return the same object, to change it without changing this one."""
+        other = self.another(self.object_id)
+        other.conditioning = dict(self.conditioning)
+        other.done, other.written = self.done.copy(), self.written.copy()
+        other.absent_run = self.absent_run
+        other.conditioning_memory = self.conditioning_memory.copy()
+        other._recent = dict(self._recent)
+        return other
+
+    def another(self, object_id: int) -> ObjectTrack:
+        """Return an object of the same stack of which nothing is known."""
+        return ObjectTrack(object_id, len(self.done), self._config)
+
     def condition(self, conditioning: Conditioning) -> None:
         """Take a conditioning frame in; its neighbourhood must be tracked anew."""
         self.conditioning[conditioning.frame] = conditioning
@@ -48,6 +62,7 @@ class ObjectTrack:
         """Take a frame in as it was tracked: its neighbourhood stays as it is."""
         self.conditioning[conditioning.frame] = conditioning
         self.conditioning_memory.pop(conditioning.frame, None)
+        self.written[conditioning.frame] = True
 
     def release(self, frame: int) -> None:
         """Drop a conditioning frame; its neighbourhood must be tracked anew."""
@@ -98,9 +113,9 @@ class ObjectTrack:
         Of decided frames, one may be left out; `recent` is asked too.
         """
         seen = [
-            (abs(decided - frame), each.prediction.sighting)
+            (abs(decided - frame), each.sighting)
             for decided, each in self.conditioning.items()
-            if each.prediction.sighting is not None and decided != without
+            if each.sighting is not None and decided != without
         ]
         latest = recent.latest if recent is not None else None
         if latest is not None and latest.sighting is not None:

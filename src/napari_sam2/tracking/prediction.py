@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from napari_sam2.labels import PackedMask
 from napari_sam2.prompts import FramePrompt
 from napari_sam2.tracking.window import Sighting, Window
 
@@ -62,23 +63,61 @@ class Conditioning:
     Attributes
     ----------
     frame : int
-    prediction : ObjectPrediction
-    mask : ndarray of bool, shape (Y, X)
+    pixels : PackedMask
         The mask in the frame's own pixels: the user's, where one was drawn.
+    window : Window
+        What the model sees of the frame.
+    sighting : Sighting or None
+        Where the object is, if that is known.
     corrects : bool
         The object had been tracked through this frame before: prompts refine that mask.
-    drawn : bool
-        The mask is the user's, drawn or accepted: no other object takes pixels of it.
+    prediction : ObjectPrediction or None
+        What the network made of clicks or a box. None where the mask is the user's, drawn or
+        accepted: what that looks like to the memory is computed when a frame attends to it.
     prompt : FramePrompt, optional
         What it was decided from.
     """
 
     frame: int
-    prediction: ObjectPrediction
-    mask: NDArray[np.bool_]
+    pixels: PackedMask
+    window: Window
+    sighting: Sighting | None
     corrects: bool
-    drawn: bool = False
+    prediction: ObjectPrediction | None = None
     prompt: FramePrompt | None = None
+
+    @property
+    def mask(self) -> NDArray[np.bool_]:
+        """The mask in the frame's own pixels, shape (Y, X)."""
+        return self.pixels.unpack()
+
+    @property
+    def drawn(self) -> bool:
+        """Whether the mask is the user's: no other object takes pixels of it."""
+        return self.prediction is None
+
+    @property
+    def shown(self) -> NDArray[np.bool_]:
+        """The mask, shape (Y, X), that the memory is made of: as drawn, whoever has its pixels."""
+        drawn = None if self.prompt is None else self.prompt.mask
+        return self.mask if drawn is None else drawn
+
+    @property
+    def present(self) -> bool:
+        """Whether the object is in the frame."""
+        return self.presence > 0.5
+
+    @property
+    def presence(self) -> float:
+        """Probability in 0..1 that the object is in the frame."""
+        if self.prediction is None:
+            return float(self.sighting is not None)
+        return self.prediction.presence
+
+    @property
+    def score(self) -> float:
+        """Quality in 0..1: presence times predicted IoU, which is 1 for what the user drew."""
+        return self.presence if self.prediction is None else self.prediction.score
 
     @property
     def clicks(self) -> tuple[tuple[float, float], ...]:
@@ -94,4 +133,4 @@ class Conditioning:
     @property
     def dismissed(self) -> bool:
         """Whether the user corrected the object away here."""
-        return self.corrects and not self.prediction.present
+        return self.corrects and not self.present

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_sam2.network import (
@@ -21,9 +20,9 @@ from napari_sam2.network import (
 )
 from napari_sam2.prompts import FramePrompt
 from napari_sam2.tracking.clicks import obey
-from napari_sam2.tracking.image_input import mask_to_input, points_to_input
+from napari_sam2.tracking.image_input import points_to_input
 from napari_sam2.tracking.model import Model
-from napari_sam2.tracking.prediction import ABSENT_LOGIT, DRAWN_LOGIT, ObjectPrediction
+from napari_sam2.tracking.prediction import ABSENT_LOGIT, ObjectPrediction
 from napari_sam2.tracking.window import Place, Sighting, Window
 
 _LOGIT_LIMIT = 32.0  # previous logits are clamped so, as in training
@@ -91,31 +90,6 @@ def is_ambiguous(prompt: FramePrompt, model: Model) -> bool:
     return 0 < tokens <= model.config.multimask_max_points
 
 
-def predict_drawn(
-    model: Model, features: ImageFeatures, mask: NDArray[np.bool_], window: Window
-) -> ObjectPrediction:
-    """Take a drawn mask as the answer; the decoder only makes its object pointer."""
-    drawn = mask_to_input(mask, window, model.image_size, model.device)
-    network = model.network
-    decoded = network.predict_masks(
-        features.stride16,
-        features.stride8,
-        features.stride4,
-        mask_inputs=network.downsample_mask(drawn),
-    )
-    present = (decoded.object_scores > 0).float()
-    pointer = network.object_pointers(decoded.tokens[:, 0], present)[0].float()
-    place = Place.of_mask(mask, Window.whole((mask.shape[0], mask.shape[1])))
-    return ObjectPrediction(
-        drawn_logits(drawn),
-        iou=1.0,
-        presence=1.0,
-        pointer=pointer,
-        window=window,
-        sighting=None if place is None else Sighting(place, window),
-    )
-
-
 def seen_from(logits: Tensor, window: Window, other: Window) -> Tensor:
     """Return mask logits (h, w) of a window as another window sees them; none of it beyond."""
     if window == other:
@@ -128,21 +102,6 @@ def seen_from(logits: Tensor, window: Window, other: Window) -> Tensor:
     # Logits far below zero stand for what lies outside: shifted so that this is zero padding.
     shifted = logits.clamp(-_LOGIT_LIMIT, _LOGIT_LIMIT)[None, None] + _OUTSIDE
     return F.grid_sample(shifted, grid, align_corners=False)[0, 0] - _OUTSIDE
-
-
-def absent_prediction(model: Model, window: Window) -> ObjectPrediction:
-    """Say that an object is not there."""
-    quarter = model.image_size // 4
-    logits = torch.full((quarter, quarter), ABSENT_LOGIT, device=model.device)
-    pointer = model.network.no_obj_ptr[0].float()
-    return ObjectPrediction(logits, iou=1.0, presence=0.0, pointer=pointer, window=window)
-
-
-def drawn_logits(drawn: Tensor) -> Tensor:
-    """Turn a mask (1, 1, S, S) of 0 and 1 into logits (S / 4, S / 4)."""
-    quarter = drawn.shape[-1] // 4
-    logits = (2 * drawn - 1) * DRAWN_LOGIT
-    return F.interpolate(logits, size=(quarter, quarter), mode="bilinear", antialias=True)[0, 0]
 
 
 def split_prediction(

@@ -13,6 +13,7 @@ from torch import Tensor
 from napari_sam2.errors import FrameError
 from napari_sam2.network import ImageFeatures
 from napari_sam2.tracking.device import is_out_of_memory, release_memory
+from napari_sam2.tracking.drawn import absent_prediction, decided_prediction
 from napari_sam2.tracking.economy import ECONOMIES
 from napari_sam2.tracking.feature_cache import FeatureCache
 from napari_sam2.tracking.framing import Framing
@@ -27,7 +28,7 @@ from napari_sam2.tracking.memory import (
 from napari_sam2.tracking.model import Model
 from napari_sam2.tracking.object_track import ObjectTrack
 from napari_sam2.tracking.prediction import ObjectPrediction
-from napari_sam2.tracking.prompting import absent_prediction, encode_memory, split_prediction
+from napari_sam2.tracking.prompting import encode_memory, split_prediction
 from napari_sam2.tracking.settings import TrackingSettings
 from napari_sam2.tracking.window import Sighting, Window
 from napari_sam2.types import Unreadable
@@ -69,11 +70,14 @@ class Advance:
     displaced : set of int
         Objects that are not among them, and follow one of them: their labels there must go.
     memories : tuple of (RecentMemory, FrameMemory)
+    stranded : dict of int to FrameError
+        Objects that could not be followed: none of the frames that they begin from can be read.
     """
 
     predictions: dict[int, ObjectPrediction]
     displaced: Set[int]
     memories: tuple[tuple[RecentMemory, FrameMemory], ...]
+    stranded: dict[int, FrameError]
 
     def remember(self) -> None:
         """Take the frame into the memories of the objects, once its labels are written."""
@@ -93,6 +97,11 @@ class Propagator:
     settings : TrackingSettings
     n_frames : int
         Length of the stack: it bounds the pointers' reach, as in the reference.
+
+    Attributes
+    ----------
+    unread : dict of int to FrameError
+        Decided frames that could not be attended to, since they cannot be read.
     """
 
     def __init__(
@@ -110,6 +119,7 @@ class Propagator:
         self._economy = ECONOMIES[settings.speed]
         self._max_pointers = min(n_frames, model.config.max_pointers)
         self._chunk = _chunk_size(model, settings)  # less once memory has run out
+        self.unread: dict[int, FrameError] = {}
 
     def track(
         self,
@@ -133,16 +143,18 @@ class Propagator:
         Raises
         ------
         FrameError
-            The frame cannot be read, or none of the frames that an object begins from.
+            The frame cannot be read; by setting, also where a frame attended to cannot.
         RuntimeError, MemoryError
             There is not even the memory for one object.
         """
         groups: dict[MemoryLayout, list[Pursuit]] = defaultdict(list)
+        stranded: dict[int, FrameError] = {}
         for track in tracks:
             recent = track.recent(frame, step)
             recalled = self.recall(frame, track, recent)
             if not recalled.spatial:
-                raise _lost(track)
+                stranded[track.object_id] = _lost(track)
+                continue
             seen = track.expected(frame, recent)
             window = self._framing.following(seen, track.expected(frame))
             groups[recalled.layout].append(Pursuit(track.object_id, recent, recalled, window, seen))
@@ -163,14 +175,14 @@ class Propagator:
             seen = prediction.sighting or pursuit.seen
             memory = FrameMemory(frame, tokens, prediction.pointer, seen)
             kept.append((pursuit.recent, memory))
-        return Advance(found, lost - found.keys(), tuple(kept))
+        return Advance(found, lost - found.keys(), tuple(kept), stranded)
 
     def recall(
         self, frame: int, track: ObjectTrack, recent: RecentMemory, without: int | None = None
     ) -> Recall:
         """Put together what an object attends to at `frame`, leaving one frame out if asked.
 
-        Decided frames whose memory must be made anew and that cannot be read are left out.
+        Decided frames whose memory must still be made and that cannot be read are left out.
         """
         limit = self._economy.conditioning_frames(self._settings.max_conditioning)
         sources = track.sources()
@@ -226,12 +238,14 @@ class Propagator:
     def _conditioning_memory(self, track: ObjectTrack, frame: int) -> FrameMemory | None:
         kept = track.conditioning_memory
         if frame not in kept:
-            prediction = track.conditioning[frame].prediction
+            decided = track.conditioning[frame]
             try:
+                prediction = decided_prediction(self._model, self._cache, decided)
                 tokens = self._remember(frame, prediction, decided=True)
-            except FrameError:
+            except FrameError as error:
                 if self._settings.unreadable is Unreadable.STOP:
                     raise
+                self.unread[frame] = error
                 return None
             kept[frame] = FrameMemory(frame, tokens, prediction.pointer)
         kept.move_to_end(frame)

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
-from napari_sam2.errors import FrameError
-from napari_sam2.labels import LabelsVolume
-from napari_sam2.tracking.mask_output import FrameOutput, finish_masks
+from napari_sam2.errors import FrameError, LabelsError
+from napari_sam2.labels import LabelsVolume, PackedMask
+from napari_sam2.tracking.mask_output import FrameOutput, finish_masks, spread_logits
 from napari_sam2.tracking.prediction import Conditioning, ObjectPrediction
+from napari_sam2.tracking.regrouping import Regrouping
 from napari_sam2.tracking.settings import TrackingSettings
 from napari_sam2.types import FrameMasks
 
 _NOBODY: frozenset[int] = frozenset()
+
+LogitsOf = Callable[[Conditioning], Tensor]
+"""Gives the mask logits of a decided frame at the decoder's resolution."""
 
 
 class Publisher:
@@ -56,10 +61,54 @@ class Publisher:
         """Take an object out of a frame."""
         self.put(frame, object_id, np.zeros(self.volume.array.shape[1:], dtype=bool))
 
-    def rename(self, frame: int, object_id: int, new_id: int) -> None:
+    def pixels(self, frame: int, object_ids: Sequence[int]) -> NDArray[np.bool_]:
+        """Return the pixels, bool (Y, X), that some objects have in a frame."""
+        pixels: NDArray[np.bool_] = np.isin(self.volume.frame(frame), object_ids)
+        return pixels
+
+    def regroup(self, change: Regrouping) -> None:
+        """Give pixels of one object to another, and accept what is to be: all of it, or nothing.
+
+        Raises
+        ------
+        LabelsError
+            The labels cannot be written; the error names the frames, if there are any, where
+            they could not be put back either.
+        """
+        held = {pair for pair in self.accepted if pair[1] in (change.old, change.new)}
+        renamed: list[tuple[int, PackedMask]] = []
+        for pair in held:
+            self.unaccept(*pair)
+        try:
+            for frame in change.frames:
+                renamed.append((frame, PackedMask.of(self.mask(frame, change.old))))
+                self._rename(frame, change.old, change.new)
+        except BaseException as error:
+            failed = self._put_back(change, renamed)
+            for pair in held:
+                self.accept(*pair)
+            if failed:
+                raise _half_way(change, failed) from error
+            raise
+        for pair in change.accepted:
+            self.accept(*pair)
+
+    def _rename(self, frame: int, object_id: int, new_id: int) -> None:
         """Give an object's pixels in a frame to another one."""
-        pair = np.isin(self.volume.frame(frame), (object_id, new_id))
+        pair = self.pixels(frame, (object_id, new_id))
         self.volume.write(frame, (object_id, new_id), np.stack([np.zeros_like(pair), pair]))
+
+    def _put_back(self, change: Regrouping, renamed: Sequence[tuple[int, PackedMask]]) -> list[int]:
+        """Give an object its pixels back; return the frames where that fails."""
+        failed = []
+        for frame, pixels in renamed:
+            try:
+                mask = pixels.unpack()
+                others = self.mask(frame, change.new) & ~mask
+                self.volume.write(frame, (change.old, change.new), np.stack([mask, others]))
+            except (LabelsError, MemoryError):
+                failed.append(frame)
+        return failed
 
     def accept(self, frame: int, object_id: int) -> None:
         """Protect an object's pixels in a frame from all that is computed later."""
@@ -93,6 +142,7 @@ class Publisher:
         object_id: int,
         decided: Conditioning,
         others: Mapping[int, Conditioning],
+        logits_of: LogitsOf,
     ) -> FrameMasks:
         """Write an object that the user prompted in a frame, and hand it out.
 
@@ -106,15 +156,17 @@ class Publisher:
             Only clicked parts are kept, and holes stay open where background was clicked.
         others : mapping of int to Conditioning
             What the user decided about other objects in that frame.
+        logits_of : callable
+            Gives the logits of what was drawn, should they be handed out.
         """
         frame = decided.frame
         labels = self.volume.frame(frame)
         taken: NDArray[np.bool_] = np.isin(labels, [i for i, o in others.items() if o.drawn])
-        if decided.drawn:
+        if decided.prediction is None:
             kept = decided.mask & ~taken
-            logits = self._logits(decided.prediction)
+            logits = self._logits(decided, logits_of)
             self.put(frame, object_id, kept)
-            return _frame_masks(frame, (object_id,), kept[None], [decided.prediction], logits)
+            return _frame_masks(frame, (object_id,), kept[None], [decided], logits)
         sharing = {object_id: decided}
         free = {i for i, other in others.items() if not other.drawn}
         output = self._shared(sharing, taken)
@@ -124,14 +176,14 @@ class Publisher:
                 break
             sharing |= {rival: others[rival] for rival in met}
             output = self._shared(sharing, taken)
-        predictions = {each: sharing[each].prediction for each in sharing}
-        return only(self._write(frame, predictions, output), object_id)
+        return only(self._write(frame, _predictions(sharing), output), object_id)
 
     def _shared(self, sharing: Mapping[int, Conditioning], taken: NDArray[np.bool_]) -> FrameOutput:
         """Make masks of what the user prompted, each by its own clicks."""
         ordered = [sharing[object_id] for object_id in sorted(sharing)]
+        predictions = _predictions(sharing)
         output = finish_masks(
-            [each.prediction for each in ordered],
+            [predictions[object_id] for object_id in sorted(sharing)],
             taken,
             self._settings,
             self._keep_logits,
@@ -163,19 +215,19 @@ class Publisher:
         ordered = [predictions[object_id] for object_id in ids]
         return _frame_masks(frame, ids, output.masks, ordered, output.logits)
 
-    def given(self, object_id: int, conditioning: Conditioning) -> FrameMasks:
-        """Hand out a conditioning frame as it stands."""
-        frame, prediction = conditioning.frame, conditioning.prediction
+    def given(self, object_id: int, conditioning: Conditioning, logits_of: LogitsOf) -> FrameMasks:
+        """Hand out a conditioning frame as it stands; `logits_of` as for `decided`."""
+        frame = conditioning.frame
         # Another object may have been prompted there since: then the labels know who has what.
         mask = conditioning.mask if self._settings.overlap else self.mask(frame, object_id)
-        logits = self._logits(prediction)
-        return _frame_masks(frame, (object_id,), mask[None], [prediction], logits)
+        logits = self._logits(conditioning, logits_of)
+        return _frame_masks(frame, (object_id,), mask[None], [conditioning], logits)
 
-    def _logits(self, prediction: ObjectPrediction) -> NDArray[np.float32] | None:
+    def _logits(self, decided: Conditioning, logits_of: LogitsOf) -> NDArray[np.float32] | None:
         if not self._keep_logits:
             return None
-        nothing = np.zeros(self.volume.array.shape[1:], dtype=bool)
-        return finish_masks([prediction], nothing, self._settings, keep_logits=True).logits
+        shape = self.volume.shape[1:]
+        return spread_logits(logits_of(decided), decided.window, shape)[None]
 
 
 def merge(frame: int, parts: Sequence[FrameMasks]) -> FrameMasks:
@@ -221,9 +273,24 @@ def _frame_masks(
     frame: int,
     ids: tuple[int, ...],
     masks: NDArray[np.bool_],
-    predictions: Sequence[ObjectPrediction],
+    predictions: Sequence[ObjectPrediction | Conditioning],
     logits: NDArray[np.float32] | None,
 ) -> FrameMasks:
     scores = np.array([prediction.score for prediction in predictions], dtype=np.float32)
     presence = np.array([prediction.presence for prediction in predictions], dtype=np.float32)
     return FrameMasks(frame, ids, masks, scores, presence, logits)
+
+
+def _predictions(decided: Mapping[int, Conditioning]) -> dict[int, ObjectPrediction]:
+    """Return what the network made of what was not drawn."""
+    return {i: each.prediction for i, each in decided.items() if each.prediction is not None}
+
+
+def _half_way(change: Regrouping, frames: Sequence[int]) -> LabelsError:
+    listed = ", ".join(map(str, frames))
+    return LabelsError(
+        f"The labels cannot be written, and in frames {listed} not be put back either.",
+        safe="All other frames are as they were.",
+        remedy=f"Object {change.old} may carry the label {change.new} there: "
+        "save the labels elsewhere, or undo this step once they can be written.",
+    )

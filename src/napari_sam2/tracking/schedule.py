@@ -91,6 +91,9 @@ class Schedule:
         Conditioning frames that were handed out already; filled as they are.
     skipped : mapping of int to FrameError
         Frames that cannot be read; filled as they are met, and not visited again.
+    stranded : mapping of int to FrameError
+        Objects that cannot be followed, since no frame that they begin from can be read; filled
+        as they are met, and left alone from then on.
     nearest : bool
         A backward pass follows: forward leaves to it what is nearer to a decided frame ahead.
     """
@@ -101,6 +104,7 @@ class Schedule:
         scope: Scope,
         shown: set[tuple[int, int]],
         skipped: dict[int, FrameError],
+        stranded: dict[int, FrameError],
         nearest: bool = False,
     ) -> None:
         self.direction = direction
@@ -109,6 +113,7 @@ class Schedule:
         self.scope = scope
         self.shown = shown
         self.skipped = skipped
+        self.stranded = stranded
         self._position: int | None = None
 
     def next_frame(self, tracks: Mapping[int, ObjectTrack]) -> int | None:
@@ -154,6 +159,8 @@ class Schedule:
     def _needed(self, track: ObjectTrack) -> NDArray[np.bool_]:
         needed = track.needed(self.direction, self.scope.start, self.scope.stop, self.nearest)
         needed[list(self.skipped)] = False
+        if track.object_id in self.stranded:
+            needed[:] = False
         return needed
 
 

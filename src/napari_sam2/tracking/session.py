@@ -110,8 +110,12 @@ class TrackingSession(SessionEditing):
 
     @property
     def skipped(self) -> tuple[FrameError, ...]:
-        """Why which frames were skipped since the session was loaded or `propagate` called."""
-        return tuple(self._skipped[frame] for frame in sorted(self._skipped))
+        """Why which frames were skipped since the session was loaded or `propagate` called.
+
+        Decided frames that could not be attended to, since they cannot be read, are among them.
+        """
+        found = self._tracker.unread | self._skipped
+        return tuple(found[frame] for frame in sorted(found))
 
     @property
     def labels(self) -> Any:
@@ -239,8 +243,9 @@ class TrackingSession(SessionEditing):
         SessionError
             Nothing is prompted, or the range is impossible.
         FrameError
-            A frame cannot be read and `settings.unreadable` says to stop there, or none can that
-            an object begins from; the labels so far are kept.
+            A frame cannot be read and `settings.unreadable` says to stop there. Or none can that
+            an object begins from: this is raised once all others have been followed. The labels
+            so far are kept.
         DeviceError
             The device fails or has too little memory; the labels so far are kept.
         """
@@ -249,6 +254,7 @@ class TrackingSession(SessionEditing):
         self._cancelled.clear()
         self._skipped = {}
         self._tracker.forgive()
+        self._tracker.unread.clear()
         if recompute:
             for track in scope.tracks(self._tracker.tracks):
                 track.forget_tracking()
@@ -283,8 +289,8 @@ class TrackingSession(SessionEditing):
     ) -> TrackingSession:
         """Replay a session file on a stack; `options` are those of the constructor.
 
-        Where the settings skip frames that cannot be read, prompts in such frames are left out,
-        see `skipped`; what was accepted there is in the labels, and protected.
+        Where the settings skip frames that cannot be read, clicks and boxes in such frames are
+        left out, see `skipped`; what was drawn or accepted there is in the labels.
 
         Raises
         ------
@@ -323,9 +329,10 @@ class TrackingSession(SessionEditing):
         self, direction: Direction, scope: Scope, skipped: dict[int, FrameError]
     ) -> Iterator[FrameMasks]:
         shown: set[tuple[int, int]] = set()
+        stranded: dict[int, FrameError] = {}
         for each in passes(direction):
             nearest = direction is Direction.BOTH
-            schedule = Schedule(each, scope, shown, skipped, nearest)
+            schedule = Schedule(each, scope, shown, skipped, stranded, nearest)
             while not self._cancelled.is_set():
                 # The lock is not held across the yield: other threads may prompt meanwhile.
                 with self._lock:
@@ -334,3 +341,5 @@ class TrackingSession(SessionEditing):
                 if result is None:
                     break
                 yield result
+        if stranded and not self._cancelled.is_set():
+            raise stranded[min(stranded)]

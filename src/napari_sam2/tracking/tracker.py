@@ -10,22 +10,26 @@ from typing import TypeVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from napari_sam2.errors import FrameError, Sam2Error, SessionError
-from napari_sam2.prompts import FramePrompt
+from napari_sam2.labels import PackedMask
+from napari_sam2.prompts import FramePrompt, PromptBook
 from napari_sam2.stack import FrameStack
 from napari_sam2.tracking.decisions import Decider
 from napari_sam2.tracking.device import device_error, is_out_of_memory, release_memory
+from napari_sam2.tracking.drawn import decided_logits
 from napari_sam2.tracking.economy import ECONOMIES
 from napari_sam2.tracking.feature_cache import FeatureCache
 from napari_sam2.tracking.frame_reader import FrameReader
 from napari_sam2.tracking.framing import Framing
 from napari_sam2.tracking.model import Model
 from napari_sam2.tracking.object_track import ObjectTrack
-from napari_sam2.tracking.prediction import ObjectPrediction
+from napari_sam2.tracking.prediction import Conditioning, ObjectPrediction
 from napari_sam2.tracking.prompting import is_ambiguous
 from napari_sam2.tracking.propagation import Propagator
 from napari_sam2.tracking.publishing import Publisher, merge, nothing_in
+from napari_sam2.tracking.regrouping import Regrouping
 from napari_sam2.tracking.rivals import find_strays
 from napari_sam2.tracking.schedule import Schedule
 from napari_sam2.tracking.settings import TrackingSettings
@@ -96,7 +100,7 @@ class Tracker:
         """
         track = self.tracks.get(object_id)
         if track is None:
-            track = ObjectTrack(object_id, self._n_frames, self._model.config)
+            track = self._new(object_id)
         current = self._publisher.mask(frame, object_id)
         decided = self._computed(
             lambda: self._decider.from_prompt(track, frame, prompt, current, refines, rank)
@@ -108,34 +112,53 @@ class Tracker:
         }
         accepted = self._publisher.unaccept(frame, object_id)
         try:
-            result = self._computed(lambda: self._publisher.decided(object_id, decided, others))
+            result = self._computed(
+                lambda: self._publisher.decided(object_id, decided, others, self._logits_of)
+            )
         except Sam2Error:
             if accepted:
                 self._publisher.accept(frame, object_id)
             raise
         track.written[frame] = True
-        track.condition(replace(decided, mask=result.masks[0]))
+        track.condition(replace(decided, pixels=PackedMask.of(result.masks[0])))
         self.tracks[object_id] = track
         return result
 
     def accept(self, object_id: int, frame: int) -> None:
         """Fix an object in a frame as the labels show it, and condition the object on it.
 
-        An object that is only in the labels so far becomes one of the session.
+        An object that is only in the labels so far becomes one of the session. Nothing is
+        computed before a frame attends to this one.
         """
-        if object_id not in self.tracks and self._publisher.mask(frame, object_id).any():
-            self._add(object_id)
-        self.fix(object_id, frame)
-        self._publisher.accept(frame, object_id)
+        track = self.tracks.get(object_id)
+        if track is None and self._publisher.mask(frame, object_id).any():
+            track = self._new(object_id)
+        self._accept(track or self.track(object_id), frame)
 
-    def fix(self, object_id: int, frame: int) -> None:
-        """Condition an object on what the labels show of it in a frame."""
-        track = self.track(object_id)
-        mask = self._publisher.mask(frame, object_id)
-        seen = track.expected(frame)
-        conditioning = self._computed(lambda: self._decider.from_mask(frame, mask, seen))
-        track.accept(conditioning)
-        track.written[frame] = True
+    def restore(self, object_id: int, frame: int, mask: NDArray[np.bool_]) -> None:
+        """Bring an accepted frame back from a file, whether or not it can be read now."""
+        self._publisher.put(frame, object_id, mask)
+        self._accept(self.tracks.get(object_id) or self._new(object_id), frame)
+
+    def _accept(self, track: ObjectTrack, frame: int) -> None:
+        mask = self._publisher.mask(frame, track.object_id)
+        decided = self.as_drawn(track, frame, mask)
+        self._publisher.accept(frame, track.object_id)
+        track.accept(decided)
+        self.tracks[track.object_id] = track
+
+    def as_drawn(self, track: ObjectTrack, frame: int, mask: NDArray[np.bool_]) -> Conditioning:
+        """Return the decision that an object is in a frame just where a mask (Y, X) is."""
+        return self._computed(lambda: self._decider.from_mask(frame, mask, track.expected(frame)))
+
+    def regroup(self, plan: Callable[[], Regrouping]) -> PromptBook:
+        """Change which pixels belong to which object, all of it or nothing; return the prompts."""
+        change = self._computed(plan)
+        self._computed(lambda: self._publisher.regroup(change))
+        for object_id in (change.old, change.new):
+            self.tracks.pop(object_id, None)
+        self.tracks |= {track.object_id: track for track in change.tracks}
+        return change.prompts
 
     def reopen(self, object_id: int, frame: int) -> None:
         """Take a frame for tracked only that was decided before; its labels stay."""
@@ -148,31 +171,6 @@ class Tracker:
         """Return how many masks a prompt could mean."""
         ambiguous = prompt.mask is None and is_ambiguous(prompt, self._model)
         return _CANDIDATES if ambiguous else 1
-
-    def split(self, object_id: int, frame: int, new_id: int) -> None:
-        """Give all that an object is from a frame on to a new one; the labels are not touched."""
-        track = self.track(object_id)
-        new = self._add(new_id)
-        for where in [f for f in track.conditioning if f >= frame]:
-            new.conditioning[where] = track.conditioning.pop(where)
-        new.done[frame:], track.done[frame:] = track.done[frame:], True
-        new.written[frame:], track.written[frame:] = track.written[frame:], False
-        new.done[:frame] = True
-        track.conditioning_memory.clear()
-        track.forget_recent()
-
-    def restore(self, object_id: int, frame: int, mask: NDArray[np.bool_]) -> None:
-        """Bring an accepted frame back from a file; its labels even if it cannot be read."""
-        if object_id not in self.tracks:
-            self._add(object_id)
-        self._publisher.put(frame, object_id, mask)
-        self._publisher.accept(frame, object_id)
-        try:
-            self.fix(object_id, frame)
-        except FrameError:
-            if not self.tracks[object_id].conditioning:
-                del self.tracks[object_id]
-            raise
 
     def release(self, object_id: int, frame: int) -> None:
         """Undo the decision about a frame; an object without any decided frame is gone."""
@@ -194,7 +192,12 @@ class Tracker:
         """Do what a pass wants done in one frame, and hand it out."""
         given, tracked = schedule.split(frame, self.tracks)
         schedule.shown.update((frame, track.object_id) for track in given)
-        parts = [self._publisher.given(t.object_id, t.conditioning[frame]) for t in given]
+        parts = self._computed(
+            lambda: [
+                self._publisher.given(t.object_id, t.conditioning[frame], self._logits_of)
+                for t in given
+            ]
+        )
         if tracked:
             try:
                 parts.append(self._follow(frame, tracked, schedule))
@@ -211,19 +214,25 @@ class Tracker:
         advance = self._computed(
             lambda: self._propagator.track(frame, tracks, schedule.step, strays)
         )
+        schedule.stranded |= advance.stranded
         predictions = advance.predictions
+        if not predictions:
+            reason = next(iter(advance.stranded.values()))
+            return nothing_in(frame, self._publisher.volume.shape, reason)
         result = self._computed(
             lambda: self._publisher.tracked(frame, predictions, advance.displaced)
         )
         advance.remember()
-        for track in tracks:
+        for track in [each for each in tracks if each.object_id in predictions]:
             track.done[frame] = track.written[frame] = True
             self._watch(track, frame, predictions[track.object_id].present, schedule)
         return result
 
-    def _add(self, object_id: int) -> ObjectTrack:
-        self.tracks[object_id] = ObjectTrack(object_id, self._n_frames, self._model.config)
-        return self.tracks[object_id]
+    def _new(self, object_id: int) -> ObjectTrack:
+        return ObjectTrack(object_id, self._n_frames, self._model.config)
+
+    def _logits_of(self, decided: Conditioning) -> Tensor:
+        return decided_logits(self._model, decided)
 
     def _strays(self, frame: int, predictions: Mapping[int, ObjectPrediction]) -> set[int]:
         """Return which objects follow another one, predicted ones and others in the labels."""
@@ -244,6 +253,11 @@ class Tracker:
             track.done[ahead] = True
             if track.written[ahead]:
                 self._publisher.erase(ahead, track.object_id)
+
+    @property
+    def unread(self) -> dict[int, FrameError]:
+        """Decided frames that could not be attended to, and why; the caller may clear it."""
+        return self._propagator.unread
 
     def forgive(self) -> None:
         """Try frames again that could not be read."""

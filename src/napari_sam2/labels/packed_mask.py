@@ -1,0 +1,57 @@
+"""A mask that takes little memory, so that thousands of them can be kept."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+_FAST = 1  # level of compression: masks are flat, the higher ones gain little
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PackedMask:
+    """A mask (Y, X) within the box that holds it: one bit per pixel, compressed.
+
+    Attributes
+    ----------
+    shape : (int, int)
+        Rows and columns of the whole mask.
+    rows, columns : (int, int)
+        The box: first and one past the last; empty where the mask is.
+    bits : bytes
+    """
+
+    shape: tuple[int, int]
+    rows: tuple[int, int]
+    columns: tuple[int, int]
+    bits: bytes
+
+    @classmethod
+    def of(cls, mask: NDArray[np.bool_]) -> PackedMask:
+        """Pack a mask, bool (Y, X)."""
+        shape = (mask.shape[0], mask.shape[1])
+        filled = np.flatnonzero(mask.any(axis=1))
+        if not filled.size:
+            return cls(shape, (0, 0), (0, 0), b"")
+        y0, y1 = int(filled[0]), int(filled[-1]) + 1
+        filled = np.flatnonzero(mask[y0:y1].any(axis=0))
+        x0, x1 = int(filled[0]), int(filled[-1]) + 1
+        bits = zlib.compress(np.packbits(mask[y0:y1, x0:x1]).tobytes(), _FAST)
+        return cls(shape, (y0, y1), (x0, x1), bits)
+
+    def unpack(self) -> NDArray[np.bool_]:
+        """Return the mask, bool (Y, X)."""
+        mask = np.zeros(self.shape, dtype=bool)
+        if self.any():
+            height, width = self.rows[1] - self.rows[0], self.columns[1] - self.columns[0]
+            bits = np.frombuffer(zlib.decompress(self.bits), dtype=np.uint8)
+            part = np.unpackbits(bits, count=height * width).reshape(height, width)
+            mask[slice(*self.rows), slice(*self.columns)] = part
+        return mask
+
+    def any(self) -> bool:
+        """Tell whether any pixel is in the mask."""
+        return self.rows[0] < self.rows[1]
