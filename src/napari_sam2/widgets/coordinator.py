@@ -257,9 +257,10 @@ class Coordinator(QObject):
             case Phase(text=text):
                 self._guide.busy(text)
             case Done():
+                # The mask first: the panel is then painted along with it.
+                self._refresher.now(workspace.labels, self._viewer.dims.ndisplay)
                 self.dialogue.done(answer)
                 self._guide.quiet()
-                self._refresher.soon(workspace.labels, self._viewer.dims.ndisplay)
             case RunStarted():
                 self._guide.quiet()
                 self._runs.take(answer)
@@ -280,7 +281,7 @@ class Coordinator(QObject):
     def _run_ended(self) -> None:
         self._guide.quiet()
         if self.workspace is not None:
-            self._refresher.now(self.workspace.labels)
+            self._refresher.all(self.workspace.labels)
 
     def _leave(self, *, history: bool = True) -> None:
         """Stop segmenting the image; all its layers stay as they are.

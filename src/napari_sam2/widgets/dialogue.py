@@ -27,7 +27,7 @@ from napari_sam2.widgets.places import Place, Spot
 from napari_sam2.widgets.prompt_reading import StackPrompts
 from napari_sam2.widgets.shelf import Shelf
 from napari_sam2.widgets.spec import RunPlan, SessionSpec, Told, Wanted
-from napari_sam2.widgets.timers import halt, single_shot
+from napari_sam2.widgets.timers import Afterwards, halt
 from napari_sam2.widgets.window_state import WindowState
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class Dialogue(QObject):
         self._state: WindowState | None = None  # as of the last step
         self._places: dict[int, Place] = {}  # of what was sent, by step
         self._edits: dict[int, ObjectEdit] = {}  # that are under way, by step
-        self.soon = single_shot(self, self.listen, 0)
+        self.soon = Afterwards(self, self.listen)
 
     @property
     def settled(self) -> bool:

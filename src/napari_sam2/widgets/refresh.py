@@ -33,7 +33,15 @@ class LabelsRefresher(QObject):
         if not self._timer.isActive():
             self._timer.start(_PLANE_MS if ndisplay == 2 else _VOLUME_MS)
 
-    def now(self, layer: Labels) -> None:
+    def now(self, layer: Labels, ndisplay: int) -> None:
+        """Redraw a plane at once, a volume a little later."""
+        if ndisplay != 2:
+            self.soon(layer, ndisplay)
+            return
+        self._layer = layer
+        self._refresh()
+
+    def all(self, layer: Labels) -> None:
         """Redraw the layer and its thumbnail."""
         self.stop()
         layer.refresh(extent=False)
@@ -44,6 +52,7 @@ class LabelsRefresher(QObject):
         self._layer = None
 
     def _refresh(self) -> None:
+        halt(self._timer)
         layer, self._layer = self._layer, None
         if layer is not None:
             layer.refresh(thumbnail=False, highlight=False, extent=False)
