@@ -26,13 +26,13 @@ from reference_weights import fill_randomly, random_network
 
 STAGE_METHODS: Mapping[str, str] = MappingProxyType(
     {
-        "encode": "forward_image",
-        "attend": "_prepare_memory_conditioned_features",
-        "decode": "_forward_sam_heads",
-        "remember": "_encode_new_memory",
+        "forward_image": "encode",
+        "_prepare_memory_conditioned_features": "attend",
+        "_forward_sam_heads": "decode",
+        "_encode_new_memory": "remember",
     }
 )
-"""The reference's methods for the stages of a frame."""
+"""The reference's methods, and the stage of a frame that each belongs to."""
 
 _YAML = {"tiny": "t", "small": "s", "base+": "b+", "large": "l"}
 

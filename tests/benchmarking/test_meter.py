@@ -44,7 +44,7 @@ def test_operations_are_counted(inference):
             layer(torch.zeros(1, 3, 10, 10))
             torch.nn.functional.scaled_dot_product_attention(query, query, query)
 
-        attend_memory = predict_masks = encode_memory = encode_image
+        open_memory = attend_memory = predict_masks = encode_memory = encode_image
 
     network, meter = Stages(), StageMeter(CPU, count_flops=True)
     with torch.inference_mode(inference), meter.metered(network):

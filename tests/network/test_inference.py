@@ -8,7 +8,7 @@ from parity_data import Draws, largest_difference
 from small_networks import SMALL_HIERA
 from torch import Tensor
 
-from napari_sam2.network import Sam2, hiera, memory_attention
+from napari_sam2.network import Sam2, hiera, memory_attention, memory_encoder
 from napari_sam2.network.hiera import Hiera
 from napari_sam2.network.layers import in_pieces
 
@@ -31,6 +31,7 @@ def test_every_stage_is_the_same_with_and_without_gradients(
 ) -> None:
     monkeypatch.setattr(hiera, "_TOKENS", rows)
     monkeypatch.setattr(memory_attention, "_ROWS", rows)
+    monkeypatch.setattr(memory_encoder, "_ROWS", rows)
     without = stages(network)
     with torch.enable_grad():  # all the difference that the network sees
         ordinary = stages(network)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -10,6 +12,7 @@ from parity_data import Draws, largest_difference
 from reference_weights import fill_randomly
 
 from napari_sam2.network.rotary import RotaryAttention, RotaryTable, rotary_table
+from napari_sam2.network.tiled_attention import attend_tiles
 
 CPU = torch.device("cpu")
 
@@ -83,19 +86,37 @@ def test_spans_cover_every_token_once_and_turn_alike(
 
 @pytest.mark.parametrize(("side", "grids"), [(4, 1), (12, 3), (34, 2)])
 @pytest.mark.parametrize("pointers", [0, 5])
-def test_inference_in_tiles_equals_training(side: int, grids: int, pointers: int) -> None:
-    """With more than 1024 tokens a grid, tiles end within it."""
+@pytest.mark.parametrize(("sharpness", "error"), [(1, 1e-5), (5, 1e-5), (500, 1e-3)])
+def test_inference_in_tiles_equals_training(
+    side: int, grids: int, pointers: int, sharpness: float, error: float
+) -> None:
+    """With more than 512 tokens a grid, tiles end within it."""
     attention = RotaryAttention(16, key_width=8)
     fill_randomly(attention)
     draw = Draws(35)
     tokens = side * side
     q, k, v = draw(2, tokens, 16), *(draw(2, grids * tokens + pointers, 8) for _ in range(2))
-    q.mul_(5)  # sharp attention: the running maximum matters
+    q.mul_(sharpness)
     table = RotaryTable(side, side, 16, CPU)
     with torch.enable_grad():  # takes the path of training
         ordinary = attention(q, k, v, table, unrotated=pointers)
     tiled = attention(q, k, v, table, unrotated=pointers)
-    assert largest_difference(tiled, ordinary) < 1e-5
+    assert largest_difference(tiled, ordinary) < error
+
+
+@pytest.mark.parametrize("gap", [-1e4, -90, 0, 90, 1e4])
+def test_tiles_may_differ_in_their_scores(gap: float) -> None:
+    """Only where the first tile says nothing of the others there is no result."""
+    draw = Draws(39)
+    q, keys, values = torch.ones(5, 1), draw(20, 1), draw(20, 3)
+    keys[10:] += gap
+    tiled = attend_tiles(q, iter([(keys[:10], values[:10]), (keys[10:], values[10:])]))
+    if gap == 1e4:
+        assert tiled is None
+        return
+    assert tiled is not None
+    expected = (q @ keys.T * math.log(2)).softmax(dim=1) @ values
+    assert largest_difference(tiled, expected) < 1e-5
 
 
 def test_gradients_reach_every_weight() -> None:

@@ -48,6 +48,23 @@ def test_frames_of_a_batch_do_not_mix(network: Sam2) -> None:
             assert largest_difference(ours, getattr(alone, name)) < 1e-4
 
 
+def test_what_objects_of_a_frame_share_is_what_each_computes(network: Sam2) -> None:
+    draw = Draws(12)
+    features = network.encode_image(draw(1, 3, 64, 64))
+    memory, where = draw(3, 16 + 4, 16), draw(3, 16 + 4, 16)
+
+    def attend(which: slice, **shared: torch.Tensor) -> torch.Tensor:
+        return network.attend_memory(
+            features.stride16, features.position, memory[which], where[which], 4, **shared
+        )
+
+    opened = network.open_memory(features.stride16, features.position)
+    alone = torch.cat([attend(slice(index, index + 1)) for index in range(3)])
+    apart = [attend(slice(index, index + 1), opened=opened) for index in range(3)]
+    assert torch.equal(torch.cat(apart), alone)
+    assert largest_difference(attend(slice(3)), alone) < 1e-5
+
+
 def test_objects_of_a_batch_do_not_mix(small: Sam2) -> None:
     draw = Draws(4)
     features = small.encode_image(draw(1, 3, 64, 64))

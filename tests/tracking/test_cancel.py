@@ -27,6 +27,7 @@ class Moments:
         for place, name in (
             (FrameStack, "read"),
             (network, "encode_image"),
+            (network, "open_memory"),
             (network, "attend_memory"),
             (network, "predict_masks"),
             (network, "encode_memory"),

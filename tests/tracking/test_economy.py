@@ -28,10 +28,10 @@ def attended(model, monkeypatch):
     counts = []
     real = type(model.network).attend_memory
 
-    def attend(network, stride16, position, memory, where, pointer_tokens):
+    def attend(network, stride16, position, memory, where, pointer_tokens, opened):
         grid = stride16.shape[2] * stride16.shape[3]
         counts.append((memory.shape[1] - pointer_tokens) / grid)
-        return real(network, stride16, position, memory, where, pointer_tokens)
+        return real(network, stride16, position, memory, where, pointer_tokens, opened)
 
     monkeypatch.setattr(type(model.network), "attend_memory", attend)
     return counts

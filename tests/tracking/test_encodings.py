@@ -44,6 +44,23 @@ def test_a_frame_is_encoded_once_for_all_objects_clicks_and_passes(model, stack,
     assert sum(encoded) == 12
 
 
+@pytest.mark.parametrize("chunk", [1, 2, 16])
+def test_objects_share_what_needs_no_memory(model, stack, monkeypatch, chunk):
+    opened = []
+    real = type(model.network).open_memory
+
+    def count(network, stride16, position):
+        opened.append(len(stride16))
+        return real(network, stride16, position)
+
+    monkeypatch.setattr(type(model.network), "open_memory", count)
+    session = TrackingSession(model, stack, settings=TrackingSettings(object_chunk=chunk))
+    for object_id in (1, 2, 3):
+        session.add_points(object_id, 0, [(8 * object_id, 9 * object_id)])
+    assert len(list(session.propagate("forward"))) == 12
+    assert opened == [1] * 11
+
+
 def test_a_correction_encodes_nothing_that_is_kept(model, stack, encoded):
     session = tracked(model, stack, kept=12)
     encoded.clear()

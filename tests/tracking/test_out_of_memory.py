@@ -20,13 +20,14 @@ NUMPY = MemoryError("Unable to allocate 4.00 MiB for an array with shape (1024, 
 STAGES = {
     "read": (FrameStack, "read", NUMPY),
     "encode": ("network", "encode_image", CUDA),
+    "open": ("network", "open_memory", CUDA),
     "attend": ("network", "attend_memory", ALLOCATOR),
     "decode": ("network", "predict_masks", NUMPY),
     "remember": ("network", "encode_memory", CUDA),
     "publish": (publishing, "finish_masks", ALLOCATOR),
     "publish without RAM": (publishing, "finish_masks", NUMPY),
 }
-OF_A_CLICK = [stage for stage in STAGES if stage not in ("attend", "remember")]
+OF_A_CLICK = [stage for stage in STAGES if stage not in ("open", "attend", "remember")]
 
 
 class Shortage:
@@ -128,11 +129,11 @@ def limited(model, monkeypatch):
         sizes: list[int] = []
         real = type(model.network).attend_memory
 
-        def attend(network, stride16, *args, **kwargs):
-            sizes.append(len(stride16))
-            if len(stride16) > objects:
+        def attend(network, stride16, position, memory, *args, **kwargs):
+            sizes.append(len(memory))
+            if len(memory) > objects:
                 raise torch.OutOfMemoryError("CUDA out of memory")
-            return real(network, stride16, *args, **kwargs)
+            return real(network, stride16, position, memory, *args, **kwargs)
 
         monkeypatch.setattr(type(model.network), "attend_memory", attend)
         return sizes

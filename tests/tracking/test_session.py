@@ -366,9 +366,9 @@ def test_objects_prompted_in_different_frames_share_batches(model, stack, monkey
     sizes = []
     real = type(model.network).attend_memory
 
-    def attend(network, stride16, *args, **kwargs):
-        sizes.append(len(stride16))
-        return real(network, stride16, *args, **kwargs)
+    def attend(network, stride16, position, memory, *args, **kwargs):
+        sizes.append(len(memory))
+        return real(network, stride16, position, memory, *args, **kwargs)
 
     monkeypatch.setattr(type(model.network), "attend_memory", attend)
     stack = np.concatenate([stack, stack])

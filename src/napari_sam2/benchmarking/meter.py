@@ -13,15 +13,19 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-STAGES: Mapping[str, str] = MappingProxyType(
+STAGES = ("encode", "attend", "decode", "remember")
+"""The stages of a frame."""
+
+METHODS: Mapping[str, str] = MappingProxyType(
     {
-        "encode": "encode_image",
-        "attend": "attend_memory",
-        "decode": "predict_masks",
-        "remember": "encode_memory",
+        "encode_image": "encode",
+        "open_memory": "attend",
+        "attend_memory": "attend",
+        "predict_masks": "decode",
+        "encode_memory": "remember",
     }
 )
-"""The stages of a frame, and the method of the network that each one is."""
+"""The methods of the network that do the work, and the stage that each belongs to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,15 +77,15 @@ class StageMeter:
         self._clock = clock
 
     @contextmanager
-    def metered(self, network: nn.Module, methods: Mapping[str, str] = STAGES) -> Iterator[None]:
+    def metered(self, network: nn.Module, methods: Mapping[str, str] = METHODS) -> Iterator[None]:
         """Watch the methods of a network that are its stages."""
-        for stage, method in methods.items():
+        for method, stage in methods.items():
             # On the instance: it hides the class's method until it is deleted again.
             setattr(network, method, self._watched(stage, getattr(network, method)))
         try:
             yield
         finally:
-            for method in methods.values():
+            for method in methods:
                 delattr(network, method)
 
     def _watched(self, stage: str, method: Callable[..., Any]) -> Callable[..., Any]:

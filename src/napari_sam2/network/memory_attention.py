@@ -30,8 +30,17 @@ class MemoryAttentionLayer(nn.Module):
         self, x: Tensor, keys: Tensor, values: Tensor, turns: RotaryTable, pointers: int
     ) -> Tensor:
         """Update x (N, L, C) by keys and values (N, M, memory width)."""
+        return self.attend_memory(self.attend_frame(x, turns), keys, values, turns, pointers)
+
+    def attend_frame(self, x: Tensor, turns: RotaryTable) -> Tensor:
+        """Update x (B, L, C) by itself."""
         normed = self.norm1(x)
-        x = x + self.self_attn(normed, normed, normed, turns)
+        return x + self.self_attn(normed, normed, normed, turns)  # type: ignore[no-any-return]
+
+    def attend_memory(
+        self, x: Tensor, keys: Tensor, values: Tensor, turns: RotaryTable, pointers: int
+    ) -> Tensor:
+        """Update x (N, L, C), which has seen its own frame, by keys and values."""
         x = x + self.cross_attn_image(self.norm2(x), keys, values, turns, unrotated=pointers)
         if computes_in_place(x, self.linear1.weight):
             return in_pieces(self._feed_forward, x.flatten(0, 1), _ROWS).view_as(x)
@@ -51,6 +60,23 @@ class MemoryAttention(nn.Module):
         )
         self.norm = nn.LayerNorm(width)
 
+    def open(self, features: Tensor, position: Tensor) -> Tensor:
+        """Do what comes before the first look at a memory: the same for all objects of a frame.
+
+        Returns
+        -------
+        Tensor, shape (B, h w, C)
+        """
+        turns = rotary_table(*features.shape[2:], features.shape[1], features.device)
+        x = (features + _POSITION_WEIGHT * position).flatten(2).transpose(1, 2)
+        return self._first.attend_frame(x, turns)
+
+    @property
+    def _first(self) -> MemoryAttentionLayer:
+        first = self.layers[0]
+        assert isinstance(first, MemoryAttentionLayer)
+        return first
+
     def forward(
         self,
         features: Tensor,
@@ -58,21 +84,27 @@ class MemoryAttention(nn.Module):
         memory: Tensor,
         memory_position: Tensor,
         pointers: int,
+        opened: Tensor | None = None,
     ) -> Tensor:
-        """Condition features (N, C, h, w) on memory tokens.
+        """Condition features on memory tokens; returns (N, C, h, w).
 
         Parameters
         ----------
-        features, position : Tensor, shapes (N, C, h, w) and (1, C, h, w)
+        features, position : Tensor, shapes (N or 1, C, h, w) and (1, C, h, w)
         memory, memory_position : Tensor, shape (N, M, memory width)
             Whole frames of h x w tokens, then the object pointers.
         pointers : int
             How many tokens at the end are object pointers.
+        opened : Tensor, optional
+            What `open` makes of the features, where that is known already.
         """
         height, width = features.shape[2:]
         turns = rotary_table(height, width, features.shape[1], features.device)
-        x = (features + _POSITION_WEIGHT * position).flatten(2).transpose(1, 2)
+        if opened is None:
+            opened = self.open(features, position)
         keys = memory + memory_position
-        for layer in self.layers:
+        x = opened.expand(len(memory), -1, -1)
+        x = self._first.attend_memory(x, keys, memory, turns, pointers)
+        for layer in self.layers[1:]:
             x = layer(x, keys, memory, turns, pointers)
         return self.norm(x).transpose(1, 2).unflatten(2, (height, width))  # type: ignore[no-any-return]

@@ -6,9 +6,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from napari_sam2.network.layers import LayerNorm2d
+from napari_sam2.network.inference import computes_in_place
+from napari_sam2.network.layers import LayerNorm2d, in_pieces
 
 _STAGES = 4  # 2 x 2 each: masks come down from stride 1 to stride 16
+_ROWS = 512  # of the feed-forward parts at a time, so that they stay in caches
 
 
 class MaskDownsampler(nn.Module):
@@ -46,8 +48,14 @@ class ConvNextBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Keep the shape of (N, C, h, w)."""
         y = self.norm(self.dwconv(x)).permute(0, 2, 3, 1)
-        y = self.gamma * self.pwconv2(F.gelu(self.pwconv1(y)))
-        return x + y.permute(0, 3, 1, 2)  # type: ignore[no-any-return]
+        if computes_in_place(x, self.gamma):
+            y = in_pieces(self._feed_forward, y.flatten(0, 2), _ROWS).view_as(y)
+        else:
+            y = self._feed_forward(y)
+        return x + y.permute(0, 3, 1, 2)
+
+    def _feed_forward(self, y: Tensor) -> Tensor:
+        return self.gamma * self.pwconv2(F.gelu(self.pwconv1(y)))  # type: ignore[no-any-return]
 
 
 class Fuser(nn.Module):

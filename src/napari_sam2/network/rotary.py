@@ -12,7 +12,7 @@ from napari_sam2.network.attention import Attention
 from napari_sam2.network.inference import computes_in_place
 from napari_sam2.network.tiled_attention import LOG2_E, Tiles, attend_tiles
 
-_KEYS_PER_TILE = 1024
+_KEYS_PER_TILE = 512
 
 
 class RotaryAttention(Attention):
@@ -31,7 +31,9 @@ class RotaryAttention(Attention):
         """Attend; the last `unrotated` keys carry no position in the frame."""
         narrow = v.shape[2] < self.v_proj.out_features
         if narrow and computes_in_place(q, k, v, self.k_proj.weight):
-            return self._attend_narrow(q, k, v, turns, unrotated)
+            attended = self._attend_narrow(q, k, v, turns, unrotated)
+            if attended is not None:
+                return attended
         q = turns.rotate(self.q_proj(q))
         k = self.k_proj(k)
         rotated = turns.rotate(k[:, : k.shape[1] - unrotated])
@@ -40,10 +42,11 @@ class RotaryAttention(Attention):
 
     def _attend_narrow(
         self, q: Tensor, k: Tensor, v: Tensor, turns: RotaryTable, unrotated: int
-    ) -> Tensor:
+    ) -> Tensor | None:
         """Attend over values that are projected only afterwards: attention weights add up to 1.
 
-        Keys are projected and turned a tile at a time, so that they never exist as a whole.
+        Keys are projected and turned a tile at a time, so that they never exist as a whole. None
+        where scores are too far apart for that.
         """
         q = turns.rotate(self.q_proj(q)).mul_(LOG2_E * q.shape[2] ** -0.5)
         spans = list(turns.spans(k.shape[1] - unrotated, _KEYS_PER_TILE))
@@ -58,8 +61,13 @@ class RotaryAttention(Attention):
                     keys = turns.rotate(keys[None], start)[0]
                 yield keys, v[index, start:stop]
 
-        attended = torch.stack([attend_tiles(q[index], tiles(index)) for index in range(len(q))])
-        return self.out_proj(self.v_proj(attended))  # type: ignore[no-any-return]
+        attended = []
+        for index in range(len(q)):
+            one = attend_tiles(q[index], tiles(index))
+            if one is None:
+                return None
+            attended.append(one)
+        return self.out_proj(self.v_proj(torch.stack(attended)))  # type: ignore[no-any-return]
 
 
 class RotaryTable:

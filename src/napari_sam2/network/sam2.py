@@ -63,6 +63,10 @@ class Sam2(nn.Module):
         """Condition features on having no memory at all: the first frame of an object."""
         return stride16 + self.no_mem_embed[0][:, :, None, None]
 
+    def open_memory(self, stride16: Tensor, position: Tensor) -> Tensor:
+        """Do the part of `attend_memory` that is the same for all objects of a frame."""
+        return self.memory_attention.open(stride16, position)
+
     def attend_memory(
         self,
         stride16: Tensor,
@@ -70,13 +74,15 @@ class Sam2(nn.Module):
         memory: Tensor,
         memory_position: Tensor,
         pointer_tokens: int,
+        opened: Tensor | None = None,
     ) -> Tensor:
-        """Condition features (N, C, h, w) on memory tokens (N, M, memory width).
+        """Condition features (N or 1, C, h, w) on memory tokens (N, M, memory width).
 
-        The last `pointer_tokens` of M are object pointers; the rest are whole frames.
+        The last `pointer_tokens` of M are object pointers; the rest are whole frames. `opened`:
+        from `open_memory`, where several calls share it.
         """
         return self.memory_attention(  # type: ignore[no-any-return]
-            stride16, position, memory, memory_position, pointer_tokens
+            stride16, position, memory, memory_position, pointer_tokens, opened
         )
 
     def predict_masks(

@@ -14,15 +14,17 @@ Tiles = Iterator[tuple[Tensor, Tensor]]
 LOG2_E = math.log2(math.e)
 """What turns scores to base e into scores to base 2."""
 
-_QUERIES_PER_TILE = 1024
-_NEVER_SEEN = -torch.finfo(torch.float32).max
+_QUERIES_PER_TILE = 512
 
 
-def attend_tiles(q: Tensor, tiles: Tiles) -> Tensor:
-    """Softmax attention with running maxima (arXiv 1805.02867), a tile of scores at a time.
+def attend_tiles(q: Tensor, tiles: Tiles) -> Tensor | None:
+    """Softmax attention, a tile of scores at a time.
 
     torch's own kernels want values as wide as the keys, or write out all scores; here neither is
-    needed, and a tile of scores stays in the processor's cache. Without gradients.
+    needed, and a tile of scores stays in the processor's cache. Softmax does not change when a
+    constant is taken from all scores of a query. Usually that is their maximum, so that no power
+    overflows; here it is the maximum of the first tile, which needs no look at any other before
+    its powers are taken. Without gradients.
 
     Parameters
     ----------
@@ -34,7 +36,8 @@ def attend_tiles(q: Tensor, tiles: Tiles) -> Tensor:
 
     Returns
     -------
-    Tensor, shape (L, D)
+    Tensor, shape (L, D), or None
+        None where powers overflowed: a score lies more than 100 above those of the first tile.
     """
     state: _State | None = None
     for keys, values in tiles:
@@ -46,33 +49,37 @@ def attend_tiles(q: Tensor, tiles: Tiles) -> Tensor:
 
 
 class _State:
-    """Weighted sums of values so far, their weights, and the largest score, per query."""
+    """Weighted sums of values so far, and their weights, per query."""
 
     def __init__(self, q: Tensor, width: int) -> None:
         length = len(q)
-        size = min(length, _QUERIES_PER_TILE)
-        self._parts = [slice(start, start + size) for start in range(0, length, size)]
-        self._q = q
         self._sums = q.new_zeros(length, width)
         self._weights = q.new_zeros(length, 1)
-        self._largest = q.new_full((length, 1), _NEVER_SEEN)
+        self._first = True
         self._scores = q.new_empty(0)
+        rows = (q, self._sums, self._weights, q.new_empty(length, 1))
+        self._parts = list(zip(*(each.split(_QUERIES_PER_TILE) for each in rows), strict=True))
 
     def see(self, keys: Tensor, values: Tensor) -> None:
-        for part in self._parts:
-            q, largest = self._q[part], self._largest[part]
-            scores = torch.mm(q, keys.T, out=self._buffer(len(q), len(keys)))
-            peak = torch.maximum(scores.amax(dim=1, keepdim=True), largest)
-            shrink = (largest - peak).exp2_()
-            largest.copy_(peak)
-            scores.sub_(peak).exp2_()
-            self._weights[part].mul_(shrink).add_(scores.sum(dim=1, keepdim=True))
-            self._sums[part].mul_(shrink).addmm_(scores, values)
+        turned = keys.T
+        for q, sums, weights, offset in self._parts:
+            scores = self._buffer(len(q), len(keys))
+            if self._first:
+                torch.mm(q, turned, out=scores)
+                torch.neg(scores.amax(dim=1, keepdim=True), out=offset)
+                scores.add_(offset)
+            else:
+                torch.addmm(offset, q, turned, out=scores)
+            scores.exp2_()
+            weights.add_(scores.sum(dim=1, keepdim=True))
+            sums.addmm_(scores, values)
+        self._first = False
 
     def _buffer(self, rows: int, columns: int) -> Tensor:
         if self._scores.numel() < rows * columns:
-            self._scores = self._q.new_empty(rows * columns)
+            self._scores = self._sums.new_empty(rows * columns)
         return self._scores[: rows * columns].view(rows, columns)
 
-    def result(self) -> Tensor:
-        return self._sums.div_(self._weights)
+    def result(self) -> Tensor | None:
+        sound = self._weights.isfinite().all() and self._sums.isfinite().all()
+        return self._sums.div_(self._weights) if sound else None

@@ -160,8 +160,9 @@ class Propagator:
             groups[recalled.layout].append(Pursuit(track.object_id, recent, recalled, window, seen))
         found: dict[int, ObjectPrediction] = {}
         remembered: dict[int, Tensor] = {}
+        openings: dict[Window, Tensor] = {}
         for group in groups.values():
-            for chunk, predictions, memories in self._chunks(frame, group):
+            for chunk, predictions, memories in self._chunks(frame, group, openings):
                 for pursuit, prediction, tokens in zip(chunk, predictions, memories, strict=True):
                     found[pursuit.object_id] = prediction
                     remembered[pursuit.object_id] = tokens
@@ -205,7 +206,9 @@ class Propagator:
             self._economy.recent_frames(config),
         )
 
-    def attend(self, features: ImageFeatures, recalls: Sequence[Recall]) -> Tensor:
+    def attend(
+        self, features: ImageFeatures, recalls: Sequence[Recall], opened: Tensor | None = None
+    ) -> Tensor:
         """Condition what is seen of N objects (a batch of N or one) on memories of one layout."""
         model = self._model
         split = model.config.pointer_tokens
@@ -214,11 +217,12 @@ class Propagator:
             for r in recalls
         ]
         return model.network.attend_memory(
-            features.stride16.expand(len(recalls), -1, -1, -1),
+            features.stride16,
             features.position,
             torch.stack(memory).to(features.stride16.dtype),
             self._positions(features, recalls).to(features.stride16.dtype),
             pointer_tokens=split * recalls[0].layout.pointers,
+            opened=opened,
         )
 
     def _positions(self, features: ImageFeatures, recalls: Sequence[Recall]) -> Tensor:
@@ -256,13 +260,13 @@ class Propagator:
         return encode_memory(self._model, features, [prediction], decided)[0]
 
     def _chunks(
-        self, frame: int, group: list[Pursuit]
+        self, frame: int, group: list[Pursuit], openings: dict[Window, Tensor]
     ) -> Iterator[tuple[list[Pursuit], list[ObjectPrediction], Tensor]]:
         start = 0
         while start < len(group):
             chunk = group[start : start + self._chunk]
             try:
-                predictions, memories = self._predict(frame, chunk)
+                predictions, memories = self._predict(frame, chunk, openings)
             except (RuntimeError, MemoryError) as error:
                 if len(chunk) == 1 or not is_out_of_memory(error):
                     raise
@@ -274,11 +278,19 @@ class Propagator:
             self._chunk = len(chunk) // 2
             release_memory(self._model.device)
 
-    def _predict(self, frame: int, chunk: list[Pursuit]) -> tuple[list[ObjectPrediction], Tensor]:
+    def _predict(
+        self, frame: int, chunk: list[Pursuit], openings: dict[Window, Tensor]
+    ) -> tuple[list[ObjectPrediction], Tensor]:
+        """Predict and remember objects; `openings`: what those that see the same can share."""
         model = self._model
         windows = [pursuit.window for pursuit in chunk]
         features = self._cache.get(frame, windows)
-        conditioned = self.attend(features, [pursuit.recalled for pursuit in chunk])
+        if not self._framing.follows and windows[0] not in openings:
+            opened = model.network.open_memory(features.stride16, features.position)
+            openings[windows[0]] = opened
+        conditioned = self.attend(
+            features, [pursuit.recalled for pursuit in chunk], openings.get(windows[0])
+        )
         prediction = model.network.predict_masks(
             conditioned, features.stride8, features.stride4, multimask=True
         )
