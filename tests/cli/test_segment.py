@@ -16,7 +16,7 @@ from napari_sam2 import TrackingSession, TrackingSettings, load_model
 from napari_sam2.cli import main
 from napari_sam2.errors import StackError
 from napari_sam2.evaluation import iou
-from napari_sam2.prompts import read_prompts
+from napari_sam2.prompts import read_prompts, write_prompts
 from napari_sam2.stack import FrameStack
 
 
@@ -351,6 +351,31 @@ def test_through_z_and_then_through_time(small_stack, movie, tmp_path, capsys):
     assert iou(labels[2] == 2, small_stack.truth == 2) > 0.6
     for found in summary["objects"]:
         assert found["pixels"] == np.count_nonzero(labels == found["object_id"])
+
+
+def test_every_volume_has_its_session_file(small_stack, movie, tmp_path, capsys):
+    out, file = tmp_path / "out.tif", tmp_path / "cells.sam2.json"
+    given = (movie, "-p", small_stack.prompts, "-o", out, "--axis", "Z", "--through", "T")
+    assert segment(*given, "--session", file, "--json") == 0
+    paths = [tmp_path / f"cells.0={volume}.sam2.json" for volume in range(3)]
+    assert json.loads(capsys.readouterr().out)["sessions"] == list(map(str, paths))
+    assert not file.exists()
+    labels, image = tifffile.imread(out), tifffile.imread(movie)
+    for volume, path in enumerate(paths):
+        again = TrackingSession.load(path, load_model(), image, axis=1)
+        assert dict(again.stack.at) == {0: volume}
+        assert again.handed_over == ({(f, i) for i, f, _ in again.prompts} if volume else set())
+        list(again.propagate())
+        np.testing.assert_array_equal(again.labels, labels[volume])
+
+
+def test_no_session_of_a_volume_takes_the_place_of_the_prompts(small_stack, movie, tmp_path):
+    prompts = tmp_path / "cells.0=1.sam2.json"
+    write_prompts(read_prompts(small_stack.prompts, (3, 192, 192)), prompts)
+    before = prompts.read_text()
+    given = (movie, "-p", prompts, "-o", tmp_path / "out.tif", "--axis", "Z", "--through", "T")
+    assert segment(*given, "--session", tmp_path / "cells.json") == 1
+    assert prompts.read_text() == before
 
 
 def test_ctrl_c_in_a_later_volume_keeps_the_earlier_ones(

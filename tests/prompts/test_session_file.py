@@ -43,6 +43,8 @@ def session():
         at={0: 7},
         region=Region(10, 20, 18, 29),
         names={2: "nucleus µ", 1: "cell"},
+        results={(0, 1): np.zeros((8, 9), bool)},
+        handed_over=frozenset({(4, 2)}),
     )
 
 
@@ -57,6 +59,10 @@ def assert_same(first, second):
     assert first.accepted_masks.keys() == second.accepted_masks.keys()
     for key, mask in first.accepted_masks.items():
         np.testing.assert_array_equal(mask, second.accepted_masks[key])
+    assert first.handed_over == second.handed_over
+    assert first.results.keys() == second.results.keys()
+    for key, mask in first.results.items():
+        np.testing.assert_array_equal(mask, second.results[key])
 
 
 def changed(session, **blocks):
@@ -76,7 +82,7 @@ def test_the_file_says_what_it_is(session):
     text = session_to_json(session)
     document = json.loads(text)
     assert document["format"] == "napari-sam2 session"
-    assert document["version"] == 1
+    assert document["version"] == 2
     assert document["shape"] == [5, 8, 9]
     assert sum('"object": 1' in line for line in text.splitlines()) == 2  # one prompt per line
 
@@ -118,10 +124,42 @@ def test_round_trip_is_exact(entries, values):
 
 
 def test_a_later_version_is_refused_with_a_remedy(session):
-    with pytest.raises(PromptError, match="version 2") as caught:
-        session_from_json(changed(session, version=2))
+    with pytest.raises(PromptError, match="version 3") as caught:
+        session_from_json(changed(session, version=3))
     assert "pip install --upgrade" in caught.value.remedy
     assert "not been changed" in caught.value.safe
+
+
+def test_files_of_the_first_version_are_read(session):
+    first = session_from_json(changed(session, version=1))
+    assert first.book == session.book
+    assert first.accepted == session.accepted
+
+
+def test_what_corrects_this_stack_alone_is_left_out_elsewhere(session):
+    book = session.book.copy()
+    book.add_points(3, 2, [(1, 1)], [False])
+    book.add_points(4, 2, [(1, 1)], [False])
+    saved = SessionFile(book, results={(2, 3): np.ones((8, 9), bool)})
+    elsewhere = saved.elsewhere()
+    assert elsewhere.get(3, 2) is None, "one click on the background, upon what was tracked"
+    assert elsewhere.get(4, 2) is not None
+    assert elsewhere.get(1, 0) == session.book.get(1, 0)
+
+
+def test_results_of_frames_of_another_size_are_none(session):
+    book = PromptBook(SHAPE)
+    book.add_points(1, 0, [(3, 4)])
+    text = session_to_json(SessionFile(book, results={(0, 1): np.ones((8, 9), bool)}))
+    assert not session_from_json(text, (5, 9, 9)).results
+    assert session_from_json(text, (7, 8, 9)).results.keys() == {(0, 1)}
+
+
+def test_a_result_belongs_to_a_prompt(session):
+    with pytest.raises(PromptError, match="not prompted"):
+        SessionFile(session.book, results={(1, 1): np.ones((8, 9), bool)})
+    with pytest.raises(PromptError, match="pixels"):
+        SessionFile(session.book, results={(0, 1): np.ones((8, 8), bool)})
 
 
 def test_blocks_of_later_releases_are_ignored(session):

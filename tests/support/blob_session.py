@@ -144,8 +144,8 @@ class BlobSession:
     def restore(self, state) -> None:
         self.prompts, self._accepted = state[0].copy(), set(state[1])
 
-    def prompts_to_replay(self) -> PromptBook:
-        return self.prompts.copy()
+    def corrected_masks(self) -> dict:
+        return {}
 
     def replay(self, saved) -> Iterator[int]:
         self._script.step("replay", len(saved.book), len(saved.accepted_masks))

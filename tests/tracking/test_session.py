@@ -352,16 +352,6 @@ def test_a_replay_says_how_much_is_left_and_may_be_left_early(model, stack, tmp_
         next(TrackingSession(model, stack[:5]).replay(saved))
 
 
-def test_corrections_of_tracked_frames_are_saved_with_their_mask(model, stack, tmp_path):
-    session = TrackingSession(model, stack)
-    session.add_points(1, 2, [(20, 20)])
-    list(session.propagate())
-    corrected = session.add_points(1, 7, [(35, 5)], [False])
-    session.save(tmp_path / "clicks.json")
-    again = TrackingSession.load(tmp_path / "clicks.json", model, stack)
-    np.testing.assert_array_equal(again.prompts.get(1, 7).mask, corrected.masks[0])
-
-
 def test_objects_prompted_in_different_frames_share_batches(model, stack, monkeypatch):
     sizes = []
     real = type(model.network).attend_memory

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from napari_sam2.cli.frames import Frames, Seeing, read_region
-from napari_sam2.prompts import PromptBook, SessionFile, moved_book, read_prompts
+from napari_sam2.prompts import PromptBook, SessionFile, moved_book, read_prompts, read_session
 from napari_sam2.types import Region
 
 
@@ -59,9 +59,9 @@ def given_prompts(path: Path, saved: SessionFile | None, frames: Frames) -> Prom
         book = read_prompts(path, frames.shape)
         return book if stack.region is None else moved_book(book, _at(stack.region), stack.shape)
     if saved.region is None and stack.region is None:
-        return read_prompts(path, stack.shape)
+        return read_session(path, stack.shape).elsewhere()
     (y, x), (before_y, before_x) = _at(stack.region), _corner(saved)
-    return moved_book(saved.book, (y - before_y, x - before_x), stack.shape)
+    return moved_book(saved.elsewhere(), (y - before_y, x - before_x), stack.shape)
 
 
 def _corner(saved: SessionFile) -> tuple[int, int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json as json_text
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -26,6 +26,7 @@ from napari_sam2.types import Direction, Speed, Unreadable, View
 if TYPE_CHECKING:
     from napari_sam2.cli.frames import Frames
     from napari_sam2.cli.runs import RunOutcome
+    from napari_sam2.prompts import SessionFile
     from napari_sam2.tracking import TrackingSession
 
 _NAMED = 5  # skipped frames whose reason is told in full
@@ -69,7 +70,7 @@ class SegmentSummary:
     complete: bool
     labels: str
     overlay: str | None
-    session: str | None
+    sessions: tuple[str, ...]
 
 
 def segment(
@@ -172,7 +173,7 @@ def segment(
     from napari_sam2.cli.pictures import check_picture
     from napari_sam2.cli.replay import given_prompts, replays_on, seeing_of
     from napari_sam2.cli.runs import Range, run_session
-    from napari_sam2.cli.volumes import go_on
+    from napari_sam2.cli.volumes import go_on, session_paths
     from napari_sam2.prompts import PromptBook, read_session
 
     for path in (output, overlay, session):
@@ -185,6 +186,9 @@ def segment(
         saved, axis=axis, at=at or (), channels=channels, region=region, through=through
     )
     frames = open_frames(stack, seeing)
+    session_files = {} if session is None else session_paths(session, frames)
+    for path in session_files.values():
+        check_output(path, LabelsError, inputs=(stack, prompts))
     replays = replays_on(saved, frames)
     book = PromptBook(frames.stack.shape) if replays else given_prompts(prompts, saved, frames)
 
@@ -208,10 +212,19 @@ def segment(
     else:
         tracking = TrackingSession(loaded, frames.stack, **options)
     outcome = run_session(tracking, book, Range(direction, start, stop), title=stack.name)
+    saving: dict[Path, SessionFile] = {}
+
+    def keep(ended: TrackingSession) -> None:
+        volume = 0 if frames.through is None else ended.stack.at[frames.through]
+        if volume in session_files:
+            saving[session_files[volume]] = ended.to_file()
+
+    keep(tracking)
     if frames.through is not None and outcome.complete:
         over = Range(Direction.BOTH, start, stop)
-        outcome = outcome.and_then(go_on(tracking, frames, labels, over, title=stack.name))
-    _write(tracking, frames, labels, output=output, overlay=overlay, session_file=session)
+        later = go_on(tracking, frames, labels, over, title=stack.name, done=keep)
+        outcome = outcome.and_then(later)
+    _write(tracking, frames, labels, saving, output=output, overlay=overlay)
     if outcome.error is not None:
         raise _after_writing(outcome.error, output)
     summary = SegmentSummary(
@@ -231,7 +244,7 @@ def segment(
         complete=outcome.complete,
         labels=str(output),
         overlay=str(overlay) if overlay else None,
-        session=str(session) if session else None,
+        sessions=tuple(map(str, saving)),
     )
     typer.echo(json_text.dumps(asdict(summary), indent=2) if json else _describe(summary))
     if not outcome.complete:
@@ -268,20 +281,21 @@ def _write(
     session: TrackingSession,
     frames: Frames,
     labels: Any,
+    saving: Mapping[Path, SessionFile],
     *,
     output: Path,
     overlay: Path | None,
-    session_file: Path | None,
 ) -> None:
     from napari_sam2.labels import write_labels
+    from napari_sam2.prompts import write_session
 
     write_labels(output, labels, axes=frames.axes, scale=frames.scale)
     if overlay is not None:
         from napari_sam2.cli.pictures import write_sheet
 
         write_sheet(overlay, frames.stack, session.labels)
-    if session_file is not None:
-        session.save(session_file)
+    for path, saved in saving.items():
+        write_session(saved, path)
 
 
 def _describe(summary: SegmentSummary) -> str:
@@ -296,8 +310,7 @@ def _describe(summary: SegmentSummary) -> str:
         lines.append(f"{summary.speed}, approximated with {', '.join(summary.approximations)}")
     if summary.overlay:
         lines.append(f"overlay: {summary.overlay}")
-    if summary.session:
-        lines.append(f"session: {summary.session}")
+    lines += [f"session: {path}" for path in summary.sessions]
     if summary.skipped:
         lines += _describe_skipped(summary.skipped)
     if not summary.complete:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_sam2.cli.frames import Frames
@@ -16,7 +17,13 @@ if TYPE_CHECKING:
 
 
 def go_on(
-    session: TrackingSession, frames: Frames, labels: Any, over: Range, *, title: str
+    session: TrackingSession,
+    frames: Frames,
+    labels: Any,
+    over: Range,
+    *,
+    title: str,
+    done: Callable[[TrackingSession], None],
 ) -> RunOutcome:
     """Carry the objects of a volume that is done through all volumes after it.
 
@@ -34,6 +41,8 @@ def go_on(
         The frames of each volume.
     title : str
         Shown before the bar.
+    done : callable
+        Told of every later volume's session when its run has ended, early or not.
 
     Returns
     -------
@@ -54,9 +63,28 @@ def go_on(
             break
         of_all = f"{title} {there + 1}/{frames.volumes}"
         outcome = outcome.and_then(run_session(session, book, over, title=of_all))
+        session.handed_over = {(frame, object_id) for object_id, frame, _ in book}
+        done(session)
         if not outcome.complete:
             break
     return outcome
+
+
+def session_paths(path: Path, frames: Frames) -> dict[int, Path]:
+    """Return where the session of each volume is saved: at `path` if there is but one.
+
+    Of several, each has its place in its name. So the panel calls them, and finds them all beside
+    an image.
+    """
+    if frames.through is None:
+        return {frames.volume: path}
+    stem = path.name.removesuffix(".json").removesuffix(".sam2")
+    paths = {}
+    for volume in range(frames.volume, frames.volumes):
+        at = sorted({**frames.stack.at, frames.through: volume}.items())
+        where = "".join(f".{axis}={index}" for axis, index in at)
+        paths[volume] = path.with_name(f"{stem}{where}.sam2.json")
+    return paths
 
 
 def _next(

@@ -16,7 +16,7 @@ from napari_sam2.prompts.checks import check_finite, check_frame, check_object_i
 from napari_sam2.types import Region
 
 FORMAT = "napari-sam2 session"
-VERSION = 1
+VERSION = 2
 
 JsonScalar = str | int | float | bool | None
 FrameObject = tuple[int, int]
@@ -34,6 +34,11 @@ class SessionFile:
         What the user accepted: conditioning frames that are never overwritten.
     accepted_masks : mapping of (frame, object_id) to ndarray of bool, shape (Y, X)
         The pixels of accepted frames (all False: accepted as absent); each also in `accepted`.
+    results : mapping of (frame, object_id) to ndarray of bool, shape (Y, X)
+        What came of prompts that correct a tracked frame (all False: the object was corrected
+        away), and would not come of them alone; each belongs to a prompt.
+    handed_over : frozenset of (frame, object_id)
+        Mask prompts that nobody drew: they were handed over from the volume before.
     settings : mapping of str to str, int, float, bool or None
         Settings and other facts of the session, such as the model's name.
     contrast : tuple of (low, high)
@@ -57,6 +62,8 @@ class SessionFile:
     at: Mapping[int, int] = field(default_factory=dict)
     region: Region | None = None
     names: Mapping[int, str] = field(default_factory=dict)
+    results: Mapping[FrameObject, NDArray[np.bool_]] = field(default_factory=dict)
+    handed_over: frozenset[FrameObject] = frozenset()
 
     def __post_init__(self) -> None:
         accepted = tuple(sorted({self._checked_pair(*pair) for pair in self.accepted}))
@@ -72,7 +79,12 @@ class SessionFile:
         for name, value in self.settings.items():
             check_setting(name, value)
         object.__setattr__(self, "accepted", accepted)
-        object.__setattr__(self, "accepted_masks", self._checked_masks(frozenset(accepted)))
+        masks = self._checked_masks(self.accepted_masks, frozenset(accepted), "accepted")
+        object.__setattr__(self, "accepted_masks", masks)
+        prompted = frozenset((frame, number) for number, frame, _ in self.book)
+        results = self._checked_masks(self.results, prompted, "prompted")
+        object.__setattr__(self, "results", results)
+        object.__setattr__(self, "handed_over", frozenset(self.handed_over) & prompted)
         object.__setattr__(self, "settings", MappingProxyType(dict(self.settings)))
         object.__setattr__(self, "contrast", contrast)
         object.__setattr__(self, "at", MappingProxyType(dict(self.at)))
@@ -82,21 +94,36 @@ class SessionFile:
     def _checked_pair(self, frame: int, object_id: int) -> FrameObject:
         return check_frame(frame, self.book.shape[0]), check_object_id(object_id)
 
+    def elsewhere(self) -> PromptBook:
+        """Return the prompts that mean something on another stack.
+
+        Background clicks alone only correct what was tracked on this one.
+        """
+        book = self.book.copy()
+        for object_id, frame, prompt in self.book:
+            says_where = any(prompt.positive) or prompt.box is not None or prompt.mask is not None
+            if (frame, object_id) in self.results and not says_where:
+                book.remove(object_id, frame)
+        return book
+
     def _checked_masks(
-        self, accepted: frozenset[FrameObject]
+        self,
+        given: Mapping[FrameObject, NDArray[np.bool_]],
+        places: frozenset[FrameObject],
+        kind: str,
     ) -> Mapping[FrameObject, NDArray[np.bool_]]:
         masks: dict[FrameObject, NDArray[np.bool_]] = {}
-        for (frame, object_id), pixels in self.accepted_masks.items():
-            if (frame, object_id) not in accepted:
+        for (frame, object_id), pixels in given.items():
+            if (frame, object_id) not in places:
                 raise PromptError(
-                    f"Frame {frame} has a mask of object {object_id} but is not accepted.",
-                    remedy="Accept the frame, or leave its mask out.",
+                    f"Frame {frame} has a mask of object {object_id} but is not {kind}.",
+                    remedy="Leave the mask out.",
                 )
             mask = np.array(pixels, dtype=np.bool_)
             if mask.shape != self.book.shape[1:]:
                 raise PromptError(
-                    f"The accepted mask of object {object_id} in frame {frame} is {mask.shape} "
-                    f"pixels, the frame {self.book.shape[1:]}.",
+                    f"The mask of object {object_id} in frame {frame}, which is {kind}, is "
+                    f"{mask.shape} pixels, the frame {self.book.shape[1:]}.",
                     remedy="Use the session with an image of the size it was made for.",
                 )
             mask.setflags(write=False)

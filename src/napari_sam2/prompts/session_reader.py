@@ -24,7 +24,10 @@ from napari_sam2.prompts.session_file import (
 )
 from napari_sam2.types import Region
 
-_PROMPT_FIELDS = {"object", "frame", "points", "positive", "box", "mask", "rounds"}
+_PROMPT_FIELDS = {
+    *("object", "frame", "points", "positive", "box", "mask", "rounds"),
+    *("result", "handed_over"),
+}
 
 
 def session_from_json(text: str, shape: Sequence[int] | None = None) -> SessionFile:
@@ -47,8 +50,15 @@ def session_from_json(text: str, shape: Sequence[int] | None = None) -> SessionF
     _check_version(root, blocks)
     made_for = check_shape(tuple(n.whole_number() for n in _block(blocks, "shape").items()))
     book = PromptBook(made_for if shape is None else shape)
+    results: dict[FrameObject, NDArray[np.bool_]] = {}
+    handed_over: set[FrameObject] = set()
     for node in _block(blocks, "prompts").items():
-        _read_prompt(node, book, made_for)
+        fields, place = _read_prompt(node, book, made_for)
+        # What came of prompts in frames of another size is nothing that could come of them here.
+        if "result" in fields and book.shape[1:] == made_for[1:]:
+            results[place] = _read_mask(fields["result"], made_for)
+        if "handed_over" in fields and fields["handed_over"].truth():
+            handed_over.add(place)
     accepted, masks = _read_accepted(blocks.get("accepted"), made_for)
     return SessionFile(
         book=book,
@@ -61,6 +71,8 @@ def session_from_json(text: str, shape: Sequence[int] | None = None) -> SessionF
         # Prompts for another stack are not where the region was.
         region=_read_region(blocks.get("region")) if book.shape == made_for else None,
         names=_read_names(blocks.get("names")),
+        results=results,
+        handed_over=frozenset(handed_over),
     )
 
 
@@ -109,7 +121,10 @@ def _block(blocks: dict[str, JsonNode], name: str) -> JsonNode:
     return blocks[name]
 
 
-def _read_prompt(node: JsonNode, book: PromptBook, made_for: tuple[int, int, int]) -> None:
+def _read_prompt(
+    node: JsonNode, book: PromptBook, made_for: tuple[int, int, int]
+) -> tuple[dict[str, JsonNode], FrameObject]:
+    """Put a prompt in the book; return its fields and its place."""
     fields = node.fields()
     unknown = sorted(set(fields) - _PROMPT_FIELDS)
     if unknown:
@@ -129,6 +144,7 @@ def _read_prompt(node: JsonNode, book: PromptBook, made_for: tuple[int, int, int
         raise PromptError(
             f"{node.place}: {error.happened}", safe=error.safe, remedy=error.remedy
         ) from error
+    return fields, (frame, object_id)
 
 
 def _frame_prompt(fields: dict[str, JsonNode], made_for: tuple[int, int, int]) -> FramePrompt:

@@ -36,7 +36,7 @@ def session_to_json(session: SessionFile) -> str:
         blocks["settings"] = _text(dict(session.settings))
     if session.names:
         blocks["names"] = _text({str(number): name for number, name in session.names.items()})
-    blocks["prompts"] = _lines(_prompt_text(*entry) for entry in session.book)
+    blocks["prompts"] = _lines(_prompt_text(*entry, session) for entry in session.book)
     if session.accepted:
         blocks["accepted"] = _lines(_accepted_text(pair, session) for pair in session.accepted)
     body = ",\n".join(f" {_text(name)}: {text}" for name, text in blocks.items())
@@ -52,7 +52,7 @@ def _lines(entries: Iterable[str]) -> str:
     return f"[\n{body}\n ]" if body else "[]"
 
 
-def _prompt_text(object_id: int, frame: int, prompt: FramePrompt) -> str:
+def _prompt_text(object_id: int, frame: int, prompt: FramePrompt, session: SessionFile) -> str:
     entry: dict[str, object] = {"object": object_id, "frame": frame}
     if prompt.points:
         entry |= {"points": prompt.points, "positive": prompt.positive}
@@ -62,6 +62,10 @@ def _prompt_text(object_id: int, frame: int, prompt: FramePrompt) -> str:
         entry["box"] = prompt.box
     if prompt.mask is not None:
         entry["mask"] = encode_run_lengths(prompt.mask)
+    if (frame, object_id) in session.results:
+        entry["result"] = encode_run_lengths(session.results[frame, object_id])
+    if (frame, object_id) in session.handed_over:
+        entry["handed_over"] = True
     return _text(entry)
 
 

@@ -9,13 +9,14 @@ from contextlib import contextmanager
 import numpy as np
 
 from napari_sam2.errors import FrameError, PromptError, SessionError
+from napari_sam2.labels import PackedMask
 from napari_sam2.labels.compose import Labels
 from napari_sam2.prompts import FramePrompt, PromptBook, SessionFile
 from napari_sam2.stack import FrameStack
 from napari_sam2.tracking.model import Model
 from napari_sam2.tracking.publishing import Publisher
 from napari_sam2.tracking.regrouping import Known, divided, joined
-from napari_sam2.tracking.session_file import with_corrections
+from napari_sam2.tracking.session_file import corrected_masks
 from napari_sam2.tracking.settings import TrackingSettings
 from napari_sam2.tracking.snapshot import SessionState, TrackState
 from napari_sam2.tracking.tracker import Tracker
@@ -23,7 +24,14 @@ from napari_sam2.types import FrameMasks, Unreadable
 
 
 class SessionEditing:
-    """What can be done to objects once they are there; `TrackingSession` is one."""
+    """What can be done to objects once they are there; `TrackingSession` is one.
+
+    Attributes
+    ----------
+    handed_over : set of (int, int)
+        Frames and object ids of mask prompts that nobody drew: what was found of the objects of
+        the volume before. Whoever gives such a prompt says so here, and session files remember.
+    """
 
     model: Model
     stack: FrameStack
@@ -33,6 +41,7 @@ class SessionEditing:
     _tracker: Tracker
     _lock: threading.RLock
     _skipped: dict[int, FrameError]
+    handed_over: set[tuple[int, int]]
 
     def watch_labels(self, seen: Callable[[int, Labels, Labels], None] | None) -> None:
         """Have every write told: frame, labels before and after, (Y, X) each; None: no more.
@@ -49,6 +58,7 @@ class SessionEditing:
             return SessionState(
                 self.prompts.copy(),
                 frozenset(self._publisher.accepted),
+                frozenset(self.handed_over),
                 tuple(TrackState.of(tracks[object_id]) for object_id in sorted(tracks)),
             )
 
@@ -56,6 +66,7 @@ class SessionEditing:
         """Come back to a snapshot of this session. The labels are the caller's to put back."""
         with self._lock:
             self.prompts = state.prompts.copy()
+            self.handed_over = set(state.handed_over)
             tracks = [t.track(self.stack.n_frames, self.model.config) for t in state.tracks]
             self._tracker.tracks = {track.object_id: track for track in tracks}
             for pair in self._publisher.accepted - state.accepted:
@@ -76,10 +87,13 @@ class SessionEditing:
             for each in ids:
                 self._tracker.accept(each, self._checked_frame(frame))
 
-    def prompts_to_replay(self) -> PromptBook:
-        """Return the prompts as a session file holds them: corrections with what came of them."""
+    def corrected_masks(self) -> dict[tuple[int, int], PackedMask]:
+        """Return what came of prompts that correct tracked frames, by frame and object id.
+
+        A session file holds them: these prompts alone would not give the same again.
+        """
         with self._lock:
-            return with_corrections(self.prompts, self._tracker.tracks)
+            return corrected_masks(self.prompts, self._tracker.tracks)
 
     def replay(self, saved: SessionFile) -> Iterator[int]:
         """Take the prompts and accepted masks of a session file in, one after the other.
@@ -108,15 +122,26 @@ class SessionEditing:
         left = len(saved.book) + len(saved.accepted_masks)
         for object_id, frame, prompt in saved.book:
             with self._lock, self._skipping():
-                self._tracker.decide(object_id, frame, prompt)
+                self._replay(object_id, frame, prompt, saved)
                 self.prompts.put(object_id, frame, prompt)
+                self.handed_over |= saved.handed_over & {(frame, object_id)}
             left -= 1
             yield left
         for (frame, object_id), mask in saved.accepted_masks.items():
             with self._lock:
-                self._tracker.restore(object_id, frame, mask)
+                if (frame, object_id) not in self._publisher.accepted:
+                    self._tracker.restore(object_id, frame, mask)
             left -= 1
             yield left
+
+    def _replay(self, object_id: int, frame: int, prompt: FramePrompt, saved: SessionFile) -> None:
+        pair = frame, object_id
+        if pair in saved.accepted_masks:  # whatever the prompt would give
+            self._tracker.restore(object_id, frame, saved.accepted_masks[pair])
+        elif pair in saved.results:
+            self._tracker.recorrect(object_id, frame, prompt, saved.results[pair])
+        else:
+            self._tracker.decide(object_id, frame, prompt)
 
     def unaccept(self, frame: int, object_id: int) -> None:
         """Lift the acceptance of an object in a frame: its mask stays until it is tracked anew.
@@ -168,6 +193,7 @@ class SessionEditing:
             into, gone = self._tracker.track(object_id), self._tracker.track(other)
             known = self._known()
             self.prompts = self._tracker.regroup(lambda: joined(into, gone, known))
+            self._drawn_now(object_id, other)
 
     def split(self, object_id: int, frame: int, new_id: int) -> None:
         """Make an object of its own of what an object is from `frame` on.
@@ -196,6 +222,10 @@ class SessionEditing:
                 )
             known, last = self._known(), earlier[-1]
             self.prompts = self._tracker.regroup(lambda: divided(track, frame, new_id, last, known))
+
+    def _drawn_now(self, *object_ids: int) -> None:
+        """Take prompts of objects that were regrouped for the user's own."""
+        self.handed_over = {pair for pair in self.handed_over if pair[1] not in object_ids}
 
     def _known(self) -> Known:
         publisher = self._publisher

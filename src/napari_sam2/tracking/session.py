@@ -10,17 +10,13 @@ from typing import Any
 from numpy.typing import ArrayLike, NDArray
 
 from napari_sam2.errors import FrameError, Sam2Error
-from napari_sam2.prompts import FramePrompt, PromptBook, read_session
+from napari_sam2.prompts import FramePrompt, PromptBook, SessionFile, read_session, write_session
 from napari_sam2.stack import FrameStack
 from napari_sam2.tracking.editing import SessionEditing
 from napari_sam2.tracking.model import Model
 from napari_sam2.tracking.publishing import Publisher
 from napari_sam2.tracking.schedule import Schedule, Scope, as_direction, count_visits, passes
-from napari_sam2.tracking.session_file import (
-    restored_stack,
-    saved_settings,
-    write_session_file,
-)
+from napari_sam2.tracking.session_file import restored_stack, saved_settings, session_file
 from napari_sam2.tracking.settings import TrackingSettings
 from napari_sam2.tracking.tracker import Tracker, approximations
 from napari_sam2.types import Direction, FrameMasks
@@ -82,6 +78,7 @@ class TrackingSession(SessionEditing):
         self._lock = threading.RLock()
         self._cancelled = threading.Event()
         self._skipped: dict[int, FrameError] = {}
+        self.handed_over: set[tuple[int, int]] = set()
 
     @property
     def n_frames(self) -> int:
@@ -278,10 +275,20 @@ class TrackingSession(SessionEditing):
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write prompts, accepted frames and settings to a session file, atomically."""
+        write_session(self.to_file(), path)
+
+    def to_file(self) -> SessionFile:
+        """Return what `save` writes."""
         with self._lock:
-            masks = {pair: self._publisher.mask(*pair) for pair in self.accepted}
-            prompts = self.prompts_to_replay()
-            write_session_file(path, prompts, masks, self.stack, self.settings, self.model.name)
+            return session_file(
+                self.prompts,
+                {pair: self._publisher.mask(*pair) for pair in self.accepted},
+                {pair: mask.unpack() for pair, mask in self.corrected_masks().items()},
+                frozenset(self.handed_over),
+                self.stack,
+                self.settings,
+                self.model.name,
+            )
 
     @classmethod
     def load(
@@ -290,7 +297,7 @@ class TrackingSession(SessionEditing):
         """Replay a session file on a stack; `options` are those of the constructor.
 
         Where the settings skip frames that cannot be read, clicks and boxes in such frames are
-        left out, see `skipped`; what was drawn or accepted there is in the labels.
+        left out, see `skipped`; what was drawn, corrected or accepted there is in the labels.
 
         Raises
         ------
@@ -315,9 +322,10 @@ class TrackingSession(SessionEditing):
             prompt = change()
             self._tracker.forgive()
             try:
-                return self._tracker.decide(
-                    object_id, frame, prompt, refines=refines and before is not None
-                )
+                refines = refines and before is not None
+                result = self._tracker.decide(object_id, frame, prompt, refines=refines)
+                self.handed_over.discard((frame, object_id))
+                return result
             except Sam2Error:
                 if before is None:
                     self.prompts.remove(object_id, frame)

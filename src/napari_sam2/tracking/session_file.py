@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, fields, replace
-from os import PathLike
+from dataclasses import asdict, fields
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_sam2.prompts import PromptBook, SessionFile, write_session
+from napari_sam2.labels import PackedMask
+from napari_sam2.prompts import PromptBook, SessionFile
 from napari_sam2.stack import FrameStack
 from napari_sam2.tracking.object_track import ObjectTrack
 from napari_sam2.tracking.settings import TrackingSettings
@@ -18,33 +18,33 @@ from napari_sam2.tracking.settings import TrackingSettings
 _CHANNELS = "channels"
 
 
-def write_session_file(
-    path: str | PathLike[str],
+def session_file(
     prompts: PromptBook,
     accepted: Mapping[tuple[int, int], NDArray[np.bool_]],
+    results: Mapping[tuple[int, int], NDArray[np.bool_]],
+    handed_over: frozenset[tuple[int, int]],
     stack: FrameStack,
     settings: TrackingSettings,
     model_name: str,
-) -> None:
-    """Write everything that replays a session; see `SessionFile`."""
+) -> SessionFile:
+    """Put together everything that replays a session; masks are given by frame and object id."""
     contrast = tuple((channel.low, channel.high) for channel in stack.contrast)
-    write_session(
-        SessionFile(
-            prompts,
-            accepted=tuple(accepted),
-            accepted_masks=accepted,
-            settings={
-                "model": model_name,
-                "channel_axis": stack.channel_axis,
-                **_chosen_channels(stack),
-                **asdict(settings),
-            },
-            contrast=contrast,
-            axis=stack.axis,
-            at=stack.at,
-            region=stack.region,
-        ),
-        path,
+    return SessionFile(
+        prompts,
+        accepted=tuple(accepted),
+        accepted_masks=accepted,
+        results=results,
+        handed_over=handed_over,
+        settings={
+            "model": model_name,
+            "channel_axis": stack.channel_axis,
+            **_chosen_channels(stack),
+            **asdict(settings),
+        },
+        contrast=contrast,
+        axis=stack.axis,
+        at=stack.at,
+        region=stack.region,
     )
 
 
@@ -77,17 +77,19 @@ def _chosen_channels(stack: FrameStack) -> dict[str, str]:
     return {_CHANNELS: ",".join(map(str, chosen))}
 
 
-def with_corrections(prompts: PromptBook, tracks: Mapping[int, ObjectTrack]) -> PromptBook:
-    """Add to prompts that correct a tracked frame the mask that came of it.
+def corrected_masks(
+    prompts: PromptBook, tracks: Mapping[int, ObjectTrack]
+) -> dict[tuple[int, int], PackedMask]:
+    """Return what came of prompts that correct a tracked frame, by frame and object id.
 
     Such a prompt, often one click on the background, means nothing without what was tracked.
     """
-    book = prompts.copy()
+    found = {}
     for object_id, frame, prompt in prompts:
         decided = tracks[object_id].conditioning[frame]
-        if decided.corrects and prompt.mask is None and decided.mask.any():
-            book.put(object_id, frame, replace(prompt, mask=decided.mask))
-    return book
+        if decided.corrects and prompt.mask is None:
+            found[frame, object_id] = decided.pixels
+    return found
 
 
 def saved_settings(saved: SessionFile) -> TrackingSettings:

@@ -50,4 +50,5 @@ class SessionState:
 
     prompts: PromptBook
     accepted: frozenset[tuple[int, int]]
+    handed_over: frozenset[tuple[int, int]]
     tracks: tuple[TrackState, ...]

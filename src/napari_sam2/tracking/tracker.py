@@ -140,6 +140,16 @@ class Tracker:
         self._publisher.put(frame, object_id, mask)
         self._accept(self.tracks.get(object_id) or self._new(object_id), frame)
 
+    def recorrect(
+        self, object_id: int, frame: int, prompt: FramePrompt, mask: NDArray[np.bool_]
+    ) -> None:
+        """Bring a corrected frame back from a file, with the mask that came of it then."""
+        track = self.tracks.get(object_id) or self._new(object_id)
+        self._publisher.put(frame, object_id, mask)
+        track.condition(replace(self.as_drawn(track, frame, mask), prompt=prompt))
+        track.written[frame] = True
+        self.tracks[object_id] = track
+
     def _accept(self, track: ObjectTrack, frame: int) -> None:
         mask = self._publisher.mask(frame, track.object_id)
         decided = self.as_drawn(track, frame, mask)

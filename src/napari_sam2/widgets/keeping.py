@@ -142,6 +142,7 @@ class Keeping(QObject):
                 dialogue.wanted(place),
                 dialogue.told.get(place, Told()),
                 said.names,
+                said.handed_at(place),
             )
             for place in sorted(places)
         }

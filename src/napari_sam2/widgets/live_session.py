@@ -117,7 +117,8 @@ class LiveSession:
 
     def told(self) -> Told:
         """Return what the session has made of the prompts."""
-        return Told(self.session.prompts_to_replay(), dict(self._refused))
+        session = self.session
+        return Told(session.prompts.copy(), dict(self._refused), session.corrected_masks())
 
     def state(self) -> LiveState:
         """Return what is known now; for `restore`."""

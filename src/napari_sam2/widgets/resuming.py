@@ -32,10 +32,12 @@ def resumed_state(workspace: Workspace, files: Mapping[Place, SessionFile]) -> W
     shapes = _Rows(workspace, workspace.shapes, files)
     painted: dict[Spot, FramePrompt] = {s: m for s, m in said.painted.items() if s[0] not in files}
     accepted = {spot for spot in said.accepted if spot[0] not in files}
+    handed = {spot for spot in said.handed if spot[0] not in files}
     names = dict(said.names)
     for place, saved in files.items():
         names |= saved.names
         accepted |= {(place, object_id, frame) for frame, object_id in saved.accepted_masks}
+        handed |= {(place, object_id, frame) for frame, object_id in saved.handed_over}
         corner = (saved.region.y0, saved.region.x0) if saved.region else (0, 0)
         for object_id, frame, prompt in saved.book:
             index = workspace.index_of(place, frame)
@@ -51,7 +53,7 @@ def resumed_state(workspace: Workspace, files: Mapping[Place, SessionFile]) -> W
         points.features(),
         tuple(zip(shapes.data, shapes.kinds, strict=True)),
         shapes.features(),
-        Said(painted, frozenset(accepted), names),
+        Said(painted, frozenset(accepted), names, frozenset(handed)),
     )
 
 

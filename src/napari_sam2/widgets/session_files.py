@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_sam2.prompts import FramePrompt, JsonScalar, PromptBook, SessionFile
 from napari_sam2.types import Region
@@ -28,12 +29,15 @@ class StackWork:
         What the session has made of the prompts.
     names : mapping of int to str
         Names of objects.
+    handed_over : frozenset of (int, int)
+        Objects and frames of masks that nobody drew: they came from the volume before.
     """
 
     spec: SessionSpec
     wanted: Wanted
     told: Told = field(default_factory=Told)
     names: Mapping[int, str] = field(default_factory=dict)
+    handed_over: frozenset[tuple[int, int]] = frozenset()
 
     def says_the_same(self, other: StackWork | None) -> bool:
         """Whether the files of both would be the same, as far as can be told without pixels."""
@@ -42,6 +46,7 @@ class StackWork:
             and self.told is other.told
             and self.wanted == other.wanted
             and self.names == other.names
+            and self.handed_over == other.handed_over
         )
 
 
@@ -49,10 +54,14 @@ def session_file(work: StackWork) -> SessionFile:
     """Make a session file; accepted masks are those of the labels now."""
     spec, labels = work.spec, work.spec.labels
     book = PromptBook(labels.shape)
+    results: dict[tuple[int, int], NDArray[np.bool_]] = {}
     for placed in work.wanted.prompts:
         prompt = _as_told(placed.place, placed.prompt, work.told)
         if prompt is not None:
             book.put(*placed.place, prompt)
+            result = work.told.results.get((placed.frame, placed.object_id))
+            if result is not None and prompt is _known(placed.place, work.told):
+                results[placed.frame, placed.object_id] = result.unpack()
     masks = {
         (frame, object_id): labels[frame] == object_id for object_id, frame in work.wanted.accepted
     }
@@ -71,6 +80,8 @@ def session_file(work: StackWork) -> SessionFile:
         at=dict(spec.at),
         region=spec.sight.region,
         names=work.names,
+        results=results,
+        handed_over=frozenset((frame, object_id) for object_id, frame in work.handed_over),
     )
 
 
@@ -91,16 +102,20 @@ def place_of(saved: SessionFile, shape: tuple[int, ...]) -> Place | None:
 
 
 def _as_told(place: tuple[int, int], prompt: FramePrompt, told: Told) -> FramePrompt | None:
-    """Return a prompt as it replays: round by round, a correction with the mask that came of it.
+    """Return a prompt as it replays: round by round.
 
     None if the session refused it: it would refuse the replay.
     """
     if place in told.refused:
         return None if told.refused[place] == prompt else prompt
-    known = None if told.book is None else told.book.get(*place)
+    known = _known(place, told)
     if known is None or not _same(prompt, known):
         return prompt
     return known
+
+
+def _known(place: tuple[int, int], told: Told) -> FramePrompt | None:
+    return None if told.book is None else told.book.get(*place)
 
 
 def _same(prompt: FramePrompt, known: FramePrompt) -> bool:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Protocol, runtime_checkable
 
 from numpy.typing import NDArray
 
+from napari_sam2.labels import PackedMask
 from napari_sam2.prompts import PromptBook, SessionFile
 from napari_sam2.types import Direction, FrameMasks
 from napari_sam2.widgets.spec import SessionSpec
@@ -122,8 +123,8 @@ class Session(Protocol):
         """Come back to a snapshot."""
         ...
 
-    def prompts_to_replay(self) -> PromptBook:
-        """Return the prompts as a session file holds them."""
+    def corrected_masks(self) -> Mapping[tuple[int, int], PackedMask]:
+        """Return what came of prompts that correct tracked frames, by frame and object id."""
         ...
 
     def replay(self, saved: SessionFile) -> Iterator[int]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_sam2.labels import PackedMask
 from napari_sam2.prompts import FramePrompt, PromptBook
 from napari_sam2.stack import FrameStack
 from napari_sam2.types import Direction, Speed
@@ -66,13 +67,16 @@ class Told:
     Attributes
     ----------
     book : PromptBook or None
-        As they replay: round by round, corrections with the masks that came of them.
+        As they replay: round by round.
     refused : mapping of (int, int) to FramePrompt
         By object and frame, what it did not take in.
+    results : mapping of (int, int) to PackedMask
+        By frame and object, what came of prompts that correct tracked frames.
     """
 
     book: PromptBook | None = None
     refused: Mapping[tuple[int, int], FramePrompt] = field(default_factory=dict)
+    results: Mapping[tuple[int, int], PackedMask] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

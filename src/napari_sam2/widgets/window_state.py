@@ -41,6 +41,10 @@ class Said:
         """Return accepted (object id, frame) of one stack."""
         return frozenset((i, f) for where, i, f in self.accepted if where == place)
 
+    def handed_at(self, place: Place) -> frozenset[tuple[int, int]]:
+        """Return (object id, frame) of masks that were handed over to one stack."""
+        return frozenset((i, f) for where, i, f in self.handed if where == place)
+
     def moved(self, to: Callable[[Place, int], tuple[Place, int]]) -> Said:
         """Return the same, with every stack and frame given by other ones."""
 
@@ -49,7 +53,10 @@ class Said:
             return new_place, object_id, new_frame
 
         painted = {spot(*each): mask for each, mask in self.painted.items()}
-        return Said(painted, frozenset(spot(*each) for each in self.accepted), self.names)
+        accepted, handed = (
+            frozenset(spot(*each) for each in spots) for spots in (self.accepted, self.handed)
+        )
+        return Said(painted, accepted, self.names, handed)
 
     def seen_from(self, origin: tuple[int, int], shape: tuple[int, int]) -> Said:
         """Return the same in frames of another part of the image; what is outside is left out.

@@ -1,0 +1,127 @@
+"""Sessions to files and back: the same prompts, the same labels, and the same file again."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from napari_sam2.errors import FrameError
+from napari_sam2.tracking import TrackingSession, TrackingSettings
+
+SETTINGS = TrackingSettings(exclusive=False)
+DRAWN = np.pad(np.ones((8, 8), bool), ((4, 28), (4, 36)))
+EVERYWHERE = list(itertools.product(range(1, 40, 3), range(1, 48, 3)))
+
+
+@pytest.fixture
+def session(model, stack) -> TrackingSession:
+    """Two objects, clicked in one frame each and followed through all."""
+    session = TrackingSession(model, stack, settings=SETTINGS)
+    session.add_points(1, 3, [(10, 10)])
+    session.add_points(2, 5, [(30, 35)])
+    list(session.propagate())
+    return session
+
+
+def there_and_back(session: TrackingSession, stack: np.ndarray, path: Path) -> TrackingSession:
+    """Save a session and load it; saved once more it gives the same file."""
+    session.save(path)
+    again = TrackingSession.load(path, session.model, stack)
+    again.save(path.with_name("again.json"))
+    assert path.with_name("again.json").read_text() == path.read_text()
+    assert again.prompts == session.prompts
+    assert again.accepted == session.accepted
+    return again
+
+
+def test_a_correction_comes_back_as_it_was_seen(session, stack, tmp_path):
+    corrected = session.add_points(1, 7, [(35, 5)], [False])
+    session.add_points(2, 9, [(5, 40)])
+    again = there_and_back(session, stack, tmp_path / "s.json")
+    assert again.prompts.get(1, 7).mask is None, "nobody drew a mask"
+    np.testing.assert_array_equal(again.labels[7] == 1, corrected.masks[0])
+    np.testing.assert_array_equal(again.labels[9] == 2, session.labels[9] == 2)
+    assert again.planned_frames() > 4, "what is around it is to be tracked anew"
+
+
+def test_an_object_that_was_clicked_away_stays_away(session, stack, tmp_path):
+    gone = session.add_points(1, 7, EVERYWHERE, [False] * len(EVERYWHERE))
+    assert (session.labels[6] == 1).any(), "it had been there"
+    assert not gone.masks.any()
+    again = there_and_back(session, stack, tmp_path / "s.json")
+    assert not (again.labels[7] == 1).any()
+    (decided,) = [c for c in again.snapshot().tracks[0].conditioning if c.frame == 7]
+    assert decided.dismissed, "the frame tells that it is gone"
+    assert again._tracker.track(1).sources() == [3]
+
+
+def test_further_clicks_are_a_round_of_their_own_upon_what_came_back(session, stack, tmp_path):
+    session.add_points(1, 7, [(35, 5)], [False])
+    again = there_and_back(session, stack, tmp_path / "s.json")
+    again.add_points(1, 7, [(20, 20)])
+    assert again.prompts.get(1, 7).rounds == (1, 1)
+
+
+def test_prompts_that_were_accepted_come_back_with_what_was_accepted(session, stack, tmp_path):
+    session.add_points(1, 7, [(35, 5)], [False])
+    session.accept(7)
+    session.accept(3, 1)
+    again = there_and_back(session, stack, tmp_path / "s.json")
+    np.testing.assert_array_equal(again.labels[3] == 1, session.labels[3] == 1)
+    np.testing.assert_array_equal(again.labels[7], session.labels[7])
+    again.unaccept(7, 1)
+    np.testing.assert_array_equal(again.labels[7], session.labels[7])
+
+
+def test_masks_that_were_handed_over_are_known_as_such(session, stack, tmp_path):
+    session.add_mask(3, 0, DRAWN)
+    session.add_mask(4, 2, DRAWN)
+    session.handed_over |= {(0, 3), (2, 4)}
+    session.add_mask(4, 2, ~DRAWN)
+    again = there_and_back(session, stack, tmp_path / "s.json")
+    assert again.handed_over == {(0, 3)}, "the other one was drawn anew"
+    again.remove_prompts(3)
+    again.save(tmp_path / "b.json")
+    assert TrackingSession.load(tmp_path / "b.json", again.model, stack).handed_over == set()
+
+
+def test_what_is_merged_or_split_is_the_user_s_own_and_undo_gives_it_back(session):
+    session.add_mask(1, 8, DRAWN)
+    session.handed_over = {(8, 1)}
+    state = session.snapshot()
+    session.merge(1, 2)
+    assert session.handed_over == set()
+    session.restore(state)
+    assert session.handed_over == {(8, 1)}
+
+
+def test_files_of_the_first_version_still_load(session, stack, tmp_path):
+    """They hold what came of a correction as a mask that the clicks refine."""
+    corrected = session.add_points(1, 7, [(35, 5)], [False])
+    path = tmp_path / "s.json"
+    session.save(path)
+    document = json.loads(path.read_text())
+    document["version"] = 1
+    for prompt in document["prompts"]:
+        if "result" in prompt:
+            prompt["mask"] = prompt.pop("result")
+    path.write_text(json.dumps(document))
+    again = TrackingSession.load(path, session.model, stack)
+    np.testing.assert_array_equal(again.prompts.get(1, 7).mask, corrected.masks[0])
+    assert (again.labels[7] == 1).any()
+
+
+def test_a_correction_comes_back_even_where_the_frame_is_gone(model, stack, tmp_path, session):
+    session.add_points(1, 7, [(35, 5)], [False])
+    session.save(tmp_path / "s.json")
+    stack[7] = np.nan
+    again = TrackingSession.load(tmp_path / "s.json", model, stack)
+    np.testing.assert_array_equal(again.labels[7] == 1, session.labels[7] == 1)
+    stopping = TrackingSettings(unreadable="stop")
+    again = TrackingSession.load(tmp_path / "s.json", model, stack, settings=stopping)
+    with pytest.raises(FrameError, match="Frame 7"):
+        list(again.propagate())
