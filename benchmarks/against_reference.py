@@ -35,14 +35,7 @@ from napari_sam2.benchmarking import STAGES, DriftingDiscs, StageMeter, measured
 from napari_sam2.tracking import Model, Speed, TrackingSession, TrackingSettings
 from napari_sam2.tracking.economy import ECONOMIES
 
-LIKE_REFERENCE = TrackingSettings(
-    overlap=True,
-    max_hole=0,
-    min_island=0,
-    clicked_part=False,
-    obey_clicks=False,
-    max_conditioning=None,
-)
+LIKE_REFERENCE = TrackingSettings.like_reference()
 _FILLED = range(2, 7)  # frames that are not computed where memory is to be full at once
 Click = tuple[int, int, tuple[float, float]]
 Clicks = list[Click]

@@ -25,14 +25,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.parity
 
 TOLERANCE = 0.02
-EXACT = TrackingSettings(
-    overlap=True,
-    max_hole=0,
-    min_island=0,
-    clicked_part=False,
-    obey_clicks=False,
-    max_conditioning=None,
-)
+EXACT = TrackingSettings.like_reference()
 SHAPE = (256, 256)
 
 

@@ -21,14 +21,7 @@ TOLERANCE = 0.02
 SIZE = 256
 # From the 240 x 320 frames of the prompts to the square ones that were stored.
 Y_SCALE, X_SCALE = SIZE / 240, SIZE / 320
-EXACT = TrackingSettings(
-    overlap=True,
-    max_hole=0,
-    min_island=0,
-    clicked_part=False,
-    obey_clicks=False,
-    max_conditioning=None,
-)
+EXACT = TrackingSettings.like_reference()
 
 VIDEOS = [("2.1", name) for name in scenarios()] + [
     ("2.0", name) for name in ("middle_backward", "two_conditioning")

@@ -167,17 +167,22 @@ def test_what_is_kept_replays_click_by_click(
         settled(panel)
     panel.run.both.click()
     settled(panel)
+    panel.viewer.dims.set_current_step(0, 4)
+    at = workspace.image.data_to_world((4, 30, 30))
+    mouse(panel.viewer, workspace.points, [at], modifiers=["Shift"])
+    settled(panel)
     panel.viewer.dims.set_current_step(0, 0)
     panel.review.accept_requested.emit("here")
     settled(panel)
     shown = workspace.labels.data
-    decided = [0, 2]
+    decided = [0, 2, 4]
     assert shown[0].any()
 
     (path,) = sessions.iterdir()
     session = TrackingSession.load(path, load_model(model_path, "cpu"), image)
     assert session.prompts.get(1, 2).rounds == (1, 1)
     assert session.accepted == ((0, 1),)
+    assert session.corrected_masks().keys() == {(4, 1)}, "what came of the correction is kept"
     assert np.array_equal(session.labels[decided], shown[decided])
 
     again = real_panel(image, scale=(4, 0.5, 0.5))
@@ -186,6 +191,7 @@ def test_what_is_kept_replays_click_by_click(
     settled(again)
     resumed = again.coordinator.workspace.labels.data
     assert np.array_equal(resumed[decided], shown[decided])
+    assert not again.coordinator.workspace.said.painted, "nobody painted"
     for _ in session.propagate("both"):
         pass
     again.run.both.click()

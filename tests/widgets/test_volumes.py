@@ -8,8 +8,13 @@ from napari.layers import Image, Points
 from napari.utils.notifications import notification_manager
 
 from napari_sam2.errors import StackError
+from napari_sam2.prompts.session_reader import session_from_json
+from napari_sam2.prompts.session_writer import session_to_json
+from napari_sam2.widgets.handing import decided
 from napari_sam2.widgets.places import OBJECT
+from napari_sam2.widgets.resuming import resumed_state
 from napari_sam2.widgets.segment_stack import segment_stack
+from napari_sam2.widgets.session_files import session_file
 from napari_sam2.widgets.spec import Through
 
 
@@ -91,6 +96,20 @@ def test_masks_of_a_volume_are_prompts_of_the_next_one(panel, settled, mouse, sc
     }
     assert said.painted.keys() == said.handed
     assert "4 volumes" in panel.hint.text()
+
+
+def test_after_resuming_it_is_known_which_masks_nobody_drew(panel, settled, mouse):
+    click(panel, mouse, settled, 0, 2, 8, 8)
+    run(panel, settled)
+    workspace, keeping = panel.coordinator.workspace, panel.coordinator._keeping
+    works = keeping._works(workspace).items()
+    texts = {place: session_to_json(session_file(work)) for place, work in works}
+    files = {place: session_from_json(text) for place, text in texts.items()}
+    said = resumed_state(workspace, files).said
+    assert said.handed == workspace.said.handed
+    assert said.painted.keys() == said.handed
+    place = ((0, 3),)
+    assert not decided(panel.coordinator.dialogue.prompts, said, place), "free to be found anew"
 
 
 def test_an_object_that_ends_is_not_in_later_volumes(panel, settled, mouse):

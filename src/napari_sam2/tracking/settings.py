@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TypeVar
+from typing import Self, TypeVar
 
 from napari_sam2.errors import SessionError
 from napari_sam2.types import Speed, Unreadable, View
@@ -71,6 +71,23 @@ class TrackingSettings:
     object_chunk: int = 16
     unreadable: Unreadable = Unreadable.SKIP
     read_attempts: int = 2
+
+    @classmethod
+    def like_reference(cls) -> Self:
+        """Return the settings under which an official model gives what the reference gives.
+
+        Masks overlap and stay as the network gave them, clicks may be ignored, and all
+        conditioning frames are attended to. A forward pass from the first prompted frame is then
+        that of the reference's video predictor, but for rounding.
+        """
+        return cls(
+            overlap=True,
+            max_hole=0,
+            min_island=0,
+            clicked_part=False,
+            obey_clicks=False,
+            max_conditioning=None,
+        )
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "view", _choice("view", self.view, View))
