@@ -13,7 +13,7 @@ from scipy import ndimage
 from napari_sam2.errors import FrameError, PromptError
 from napari_sam2.labels import LabelsVolume
 from napari_sam2.prompts import FramePrompt, PromptBook
-from napari_sam2.types import Direction, FrameMasks
+from napari_sam2.types import Direction, FrameMasks, Speed
 from napari_sam2.widgets.spec import SessionSpec
 
 
@@ -57,6 +57,7 @@ class BlobSession:
         self._script = script
         self._stack = spec.stack()
         self._volume = LabelsVolume(self._stack.shape, array=spec.labels)
+        self.approximations = () if spec.use.speed is Speed.EXACT else ("squares for blobs",)
         self.prompts = PromptBook(self._stack.shape)
         self._accepted: set[tuple[int, int]] = set()
         self._cancelled = threading.Event()

@@ -18,8 +18,9 @@ from napari.utils.interactions import (
 from qtpy.compat import isalive
 
 from napari_sam2.widgets.model_choice import Sources
+from napari_sam2.widgets.model_use import ModelUse
 from napari_sam2.widgets.opening import ModelEntry
-from napari_sam2.widgets.settings import Defaults, store_defaults
+from napari_sam2.widgets.settings import store_defaults
 from napari_sam2.widgets.stack_panel import StackPanel, Wiring
 from napari_sam2.widgets.worker import THREAD_NAME
 
@@ -89,7 +90,7 @@ def make_panel(qtbot, script, sources):
         image=None, viewer=None, wiring=None, keep_settings=False, kind=StackPanel, **settings
     ) -> StackPanel:
         if not keep_settings:
-            store_defaults(Defaults())
+            store_defaults(ModelUse())
         viewer = ViewerModel() if viewer is None else viewer
         if image is not None:
             viewer.add_image(image, contrast_limits=(0, 1000), name="blobs", **settings)

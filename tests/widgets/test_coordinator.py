@@ -300,7 +300,7 @@ def test_another_device_has_the_prompts_told_again(started, settled, script, mou
     started.model.devices.choose("cpu")
     started.model.devices.activated.emit(1)
     settled(started)
-    assert script.opened[-1].device == "cpu"
+    assert script.opened[-1].use.device == "cpu"
     assert script.told[-1][:3] == ("points", 1, 0)
 
 

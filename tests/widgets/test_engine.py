@@ -33,7 +33,7 @@ def spec(blobs):
         image = blobs()
         labels = np.zeros(image.shape, np.uint16)
         sight = Sight((image,), image, None, ((0.0, 1000.0),), None)
-        return SessionSpec(key, sight, 0, (), labels, "bundled", "cpu")
+        return SessionSpec(key, sight, 0, (), labels)
 
     return make
 

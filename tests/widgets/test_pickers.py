@@ -10,8 +10,9 @@ from napari.utils.notifications import notification_manager
 
 from napari_sam2.errors import DownloadError
 from napari_sam2.widgets.model_choice import Sources
+from napari_sam2.widgets.model_use import ModelUse
 from napari_sam2.widgets.opening import ModelEntry
-from napari_sam2.widgets.settings import Defaults, read_defaults, store_defaults
+from napari_sam2.widgets.settings import read_defaults, store_defaults
 from napari_sam2.widgets.stack_panel import Wiring
 from napari_sam2.widgets.worker import THREAD_NAME
 
@@ -152,7 +153,7 @@ def test_absent_model_is_downloaded_only_when_asked_for(panel, shop, qtbot, scri
     assert panel.model.models.currentText() == "SAM 2.1 tiny"
     panel.start.click()
     settled(panel)
-    assert script.opened[-1].model == "sam2.1-tiny"
+    assert script.opened[-1].use.model == "sam2.1-tiny"
 
 
 def test_download_can_be_cancelled(panel, shop, qtbot):
@@ -201,7 +202,7 @@ def test_work_goes_on_while_a_model_arrives(panel, shop, qtbot, settled, mouse, 
     settled(panel)
     assert (panel.coordinator.workspace.labels.data[0] == 1).sum() == 100
     assert panel.model.cancel.isVisibleTo(panel)
-    assert {spec.model for spec in script.opened} == {"bundled"}
+    assert {spec.use.model for spec in script.opened} == {"bundled"}
 
 
 def test_end_of_a_download_disturbs_no_run(panel, shop, qtbot, settled, mouse, script):
@@ -226,15 +227,15 @@ def test_end_of_a_download_disturbs_no_run(panel, shop, qtbot, settled, mouse, s
 def test_choices_are_kept_for_the_next_panel(panel, shop, make_panel, qtbot):
     choose(panel.model.devices, "cuda")
     choose(panel.model.models, "sam2.1-tiny")
-    assert read_defaults() == Defaults(model="sam2.1-tiny", device="cuda")
+    assert read_defaults() == ModelUse(model="sam2.1-tiny", device="cuda")
 
 
 def test_stored_device_that_is_not_here_becomes_automatic(make_panel, qtbot):
-    store_defaults(Defaults(device="mps"))
+    store_defaults(ModelUse(device="mps"))
     panel = make_panel(keep_settings=True)
     qtbot.waitUntil(lambda: panel.model.devices.count() == 2)
     assert panel.model.devices.value == "auto"
-    assert panel.coordinator._models.device == "auto"
+    assert panel.coordinator._models.use.device == "auto"
 
 
 def pick_file(monkeypatch, path) -> None:
@@ -254,7 +255,7 @@ def test_model_from_a_file_is_used_and_remembered(
     panel.model.models.activated.emit(2)
     settled(panel)
     assert panel.model.models.currentText() == "tuned.safetensors"
-    assert script.opened[-1].model == str(path)
+    assert script.opened[-1].use.model == str(path)
     assert read_defaults().model == str(path)
     again = make_panel(wiring=Wiring(script.open, shop.sources()), keep_settings=True)
     qtbot.waitUntil(lambda: again.model.devices.count() == 3)

@@ -17,9 +17,10 @@ from napari_sam2.network import Sam2
 from napari_sam2.prompts import read_session
 from napari_sam2.stack import FrameStack
 from napari_sam2.tracking import TrackingSession, load_model
+from napari_sam2.types import Speed
 from napari_sam2.widgets.model_choice import Sources
+from napari_sam2.widgets.model_use import ModelUse
 from napari_sam2.widgets.opening import ModelEntry, device_names, model_entries
-from napari_sam2.widgets.settings import Defaults
 from napari_sam2.widgets.stack_panel import Wiring
 
 
@@ -53,7 +54,7 @@ def real_panel(make_panel, model_path, monkeypatch, qtbot):
     """A panel on a small network with random weights, all of it real."""
     entries = (ModelEntry(model_path, "Small", "Random.", "none", None, True),)
     monkeypatch.setattr(
-        "napari_sam2.widgets.model_picker.read_defaults", lambda: Defaults(model_path, "cpu")
+        "napari_sam2.widgets.model_picker.read_defaults", lambda: ModelUse(model_path, "cpu")
     )
     monkeypatch.setattr("napari_sam2.widgets.model_picker.store_defaults", lambda _: None)
 
@@ -206,3 +207,21 @@ def test_models_of_this_machine_are_listed():
     assert entries[0].present
     assert {entry.name for entry in entries[1:]} >= {"sam2.1-tiny", "sam2-large"}
     assert device_names()[-1] == "cpu"
+
+
+def test_speed_and_precision_reach_the_model(real_panel, model_path, settled, mouse):
+    panel = real_panel(noise(3, 48, 56))
+    panel.viewer.dims.set_current_step(0, 1)
+    panel.start.click()
+    pace = panel.model.pace
+    for combo, value in ((pace.speeds, Speed.FASTEST), (pace.precisions, "bfloat16")):
+        combo.choose(value)
+        combo.activated.emit(combo.currentIndex())
+    mouse(panel.viewer, panel.coordinator.workspace.points, [(1, 20, 24)])
+    settled(panel)
+    session = panel.coordinator._engine._bench.session
+    assert session.model.half
+    assert session.settings.speed is Speed.FASTEST
+    assert session.approximations, "there is something to say"
+    for said in session.approximations:
+        assert said in panel.model.approximate.text()

@@ -68,7 +68,7 @@ def test_an_approximation_is_told_to_the_session_and_by_the_layer(doubled, image
     points = Points([(0, 8, 8)], scale=image.scale, translate=(1, 2, 3))
     layer = doubled(image, points, speed="fastest")
     assert layer.name == "blobs · SAM 2, fastest"
-    assert [spec.speed for spec in script.opened] == [Speed.FASTEST]
+    assert [spec.use.speed for spec in script.opened] == [Speed.FASTEST]
 
 
 def test_points_with_ids_belong_to_these_objects(doubled, image, script):

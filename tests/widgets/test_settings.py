@@ -9,8 +9,10 @@ import yaml
 
 import napari_sam2
 from napari_sam2.checkpoints import model_names
+from napari_sam2.types import Speed
 from napari_sam2.widgets import settings
-from napari_sam2.widgets.settings import Defaults, read_defaults, store_defaults
+from napari_sam2.widgets.model_use import PRECISIONS, ModelUse
+from napari_sam2.widgets.settings import read_defaults, store_defaults
 
 PROPERTIES = yaml.safe_load(Path(napari_sam2.__file__).with_name("napari.yaml").read_text("utf-8"))[
     "contributions"
@@ -19,24 +21,29 @@ PROPERTIES = yaml.safe_load(Path(napari_sam2.__file__).with_name("napari.yaml").
 
 def test_manifest_offers_the_models_of_the_registry():
     assert tuple(PROPERTIES["model"]["enum"]) == model_names()
-    assert PROPERTIES["model"]["default"] == Defaults().model
-    assert PROPERTIES["device"]["default"] == Defaults().device
+    assert PROPERTIES["model"]["default"] == ModelUse().model
+    assert PROPERTIES["device"]["default"] == ModelUse().device
+    assert tuple(PROPERTIES["precision"]["enum"]) == PRECISIONS
+    assert PROPERTIES["precision"]["default"] == ModelUse().precision
+    assert PROPERTIES["speed"]["enum"] == [speed.value for speed in Speed]
+    assert PROPERTIES["speed"]["default"] == ModelUse().speed
 
 
 def test_choices_are_written_and_read_back():
     try:
-        store_defaults(Defaults(model="sam2-large", device="cpu"))
-        assert read_defaults() == Defaults(model="sam2-large", device="cpu")
+        use = ModelUse("sam2-large", "cpu", "bfloat16", Speed.BALANCED)
+        store_defaults(use)
+        assert read_defaults() == use
     finally:
-        store_defaults(Defaults())
+        store_defaults(ModelUse())
 
 
 def test_without_plugin_settings_the_built_in_ones_hold(monkeypatch):
     monkeypatch.setattr(settings, "PLUGIN", "not-installed")
-    store_defaults(Defaults(model="sam2-large"))
-    assert read_defaults() == Defaults()
+    store_defaults(ModelUse(model="sam2-large"))
+    assert read_defaults() == ModelUse()
 
 
 def test_unknown_model_is_no_setting():
     with pytest.raises(ValueError, match="model"):
-        store_defaults(Defaults(model="sam9"))
+        store_defaults(ModelUse(model="sam9"))

@@ -18,6 +18,7 @@ from napari_sam2.widgets.messages import (
     FrameDone,
     HandedOver,
     HandOverRequest,
+    Opened,
     Phase,
     PromptRequest,
     ReplayRequest,
@@ -268,6 +269,7 @@ class Bench:
             session = self._open_session(
                 spec, lambda text: self._tell(Phase(request.generation, text))
             )
+            self._tell(Opened(request.generation, session.approximations))
             self._work, self._key = self._new_work(session, request), spec.key
         return self._work
 

@@ -23,6 +23,7 @@ from napari_sam2.widgets.messages import (
     Forgotten,
     FrameDone,
     HandedOver,
+    Opened,
     Phase,
     RunEnded,
     RunSplit,
@@ -256,6 +257,8 @@ class Coordinator(QObject):
         match answer:
             case Phase(text=text):
                 self._guide.busy(text)
+            case Opened(approximations=approximations):
+                self._views.show_approximations(approximations)
             case Done():
                 # The mask first: the panel is then painted along with it.
                 self._refresher.now(workspace.labels, self._viewer.dims.ndisplay)

@@ -329,7 +329,7 @@ class Dialogue(QObject):
     def _spec(self, place: Place) -> SessionSpec | None:
         if self.workspace is None or not self._models.has_model:
             return None
-        return self.workspace.spec(place, self._models.model, self._models.device)
+        return self.workspace.spec(place, self._models.use)
 
     def _send(self, place: Place, number: int, strokes: tuple[PlaneChange, ...] = ()) -> None:
         spec = self._spec(place)

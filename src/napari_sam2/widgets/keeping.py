@@ -12,6 +12,7 @@ from qtpy.QtCore import QObject
 
 from napari_sam2.errors import PromptError
 from napari_sam2.prompts import SessionFile
+from napari_sam2.types import Speed
 from napari_sam2.widgets.keeper import Found, Keeper, KeepRequest, Kept, Ledger, summary
 from napari_sam2.widgets.layers import has_layers
 from napari_sam2.widgets.notices import show_problem
@@ -138,7 +139,7 @@ class Keeping(QObject):
         places = {*dialogue.prompts.by_place, *(spot[0] for spot in said.accepted), *self._last}
         return {
             place: StackWork(
-                workspace.spec(place, models.model, models.device),
+                workspace.spec(place, models.use),
                 dialogue.wanted(place),
                 dialogue.told.get(place, Told()),
                 said.names,
@@ -241,7 +242,9 @@ class Keeping(QObject):
         if not image.rgb and saved.contrast:
             image.contrast_limits = saved.contrast[0]
         self._images.choose_axis(saved.axis)
-        self._models.choose(str(saved.settings.get("model")))
+        self._models.choose(
+            str(saved.settings.get("model")), str(saved.settings.get("speed", Speed.EXACT))
+        )
         sight = self._images.sights.sight()
         self._begin(None if sight is None else replace(sight, region=saved.region))
         workspace = self._dialogue.workspace

@@ -108,6 +108,20 @@ class Phase:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A session is open.
+
+    Attributes
+    ----------
+    approximations : tuple of str
+        What its speed leaves out; nothing if it is exact.
+    """
+
+    generation: int
+    approximations: tuple[str, ...]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Done:
     """The session has done what a request asked for; the labels show it.
@@ -220,4 +234,4 @@ class Failure:
 Running = RunStarted | FrameDone | RunSplit | RunEnded | HandedOver
 """What is told of a run."""
 
-Answer = Phase | Done | Running | Forgotten | Failure
+Answer = Phase | Opened | Done | Running | Forgotten | Failure

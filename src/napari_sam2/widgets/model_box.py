@@ -7,8 +7,10 @@ from pathlib import Path
 from qtpy.QtCore import Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import QFileDialog, QLabel, QProgressBar
 
+from napari_sam2.widgets.model_use import ModelUse
 from napari_sam2.widgets.opening import CHECKPOINT_SUFFIXES, ModelEntry
 from napari_sam2.widgets.parts import Choice, Section, button, row
+from napari_sam2.widgets.speed_box import SpeedBox
 
 _DEVICE_TITLES = {
     "auto": "automatic",
@@ -22,11 +24,11 @@ _FROM_FILE = "\0file"
 
 
 class ModelBox(Section):
-    """Chooses model and device.
+    """Chooses a model and how it computes.
 
     Signals
     -------
-    model_requested(str), device_requested(str)
+    model_requested(str), device_requested(str), precision_requested(str), speed_requested(Speed)
         The user chose another one.
     file_requested(Path)
         The user chose a checkpoint of their own.
@@ -40,6 +42,8 @@ class ModelBox(Section):
 
     model_requested = Signal(str)
     device_requested = Signal(str)
+    precision_requested = Signal(str)
+    speed_requested = Signal(object)
     file_requested = Signal(object)
     unload_requested = Signal()
     download_requested = Signal(str)
@@ -57,9 +61,14 @@ class ModelBox(Section):
             "Unload", "Free the memory of the model. The next prompt or run loads it again."
         )
         self.add_row("Device", self.devices, self.unload, stretch=(1,))
+        self.pace = SpeedBox()
+        self.approximate = QLabel()
+        self.approximate.setWordWrap(True)
+        self.approximate.setToolTip("What is given for speed. Choose exact to leave nothing out.")
         self.note = QLabel()
         self.note.setWordWrap(True)
-        self.body.addWidget(self.note)
+        for part in (self.pace, self.approximate, self.note):
+            self.body.addWidget(part)
         self.missing = QLabel()
         self.missing.setWordWrap(True)
         self.download = button("Download", "Fetch the model from its publisher, once.")
@@ -76,6 +85,11 @@ class ModelBox(Section):
         self.models.activated.connect(lambda _: self._model_used())
         self.unload.clicked.connect(lambda _checked: self.unload_requested.emit())
         self.devices.activated.connect(lambda _: self.device_requested.emit(self.devices.value))
+        pace = self.pace
+        pace.speeds.activated.connect(lambda _: self.speed_requested.emit(pace.speeds.value))
+        pace.precisions.activated.connect(
+            lambda _: self.precision_requested.emit(pace.precisions.value)
+        )
         self.download.clicked.connect(lambda: self.download_requested.emit(self.models.value))
         self.cancel.clicked.connect(self.download_cancel_requested)
         self._show_rows()
@@ -95,11 +109,20 @@ class ModelBox(Section):
             self.models.setItemData(index, _tooltip(entry), 3)  # Qt.ToolTipRole
         self._show_rows()
 
-    def show_model(self, name: str) -> None:
-        """Show this model as the chosen one."""
-        self._current = name
-        self.models.choose(name)
+    def show_use(self, use: ModelUse) -> None:
+        """Show this as what is chosen."""
+        self._current = use.model
+        self.models.choose(use.model)
+        self.devices.choose(use.device)
+        self.pace.show_use(use)
+        self.show_approximations(None)
         self._show_rows()
+
+    def show_approximations(self, said: tuple[str, ...] | None) -> None:
+        """Say what the chosen speed leaves out; None: not known before a session is open."""
+        text = self.pace.what_is_left_out(said)
+        self.approximate.setText(text)
+        self.approximate.setVisible(bool(text))
 
     def show_devices(self, names: tuple[str, ...], current: str) -> None:
         """Offer these devices."""

@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
 
+from napari_sam2.types import Speed
+from napari_sam2.widgets.model_use import AUTO, ModelUse
 from napari_sam2.widgets.notices import show_problem
 from napari_sam2.widgets.opening import ModelEntry, file_entry, is_checkpoint
-from napari_sam2.widgets.settings import Defaults, read_defaults, store_defaults
+from napari_sam2.widgets.settings import read_defaults, store_defaults
 
 if TYPE_CHECKING:
     from napari_sam2.widgets.model_box import ModelBox
     from napari_sam2.widgets.model_choice import ModelChoice
 
-AUTO = "auto"
-
 
 class ModelPicker(QObject):
-    """Knows which model and device are chosen.
+    """Knows which model is chosen, and how it is to compute.
 
     Signals
     -------
     changed()
-        Model or device are others than before, or something happened to the model's file.
+        Something of `use` is another than before, or something happened to the model's file.
+
+    Attributes
+    ----------
+    use : ModelUse
     """
 
     changed = Signal()
@@ -34,11 +39,12 @@ class ModelPicker(QObject):
         self._box, self._choice = box, choice
         self._entries: dict[str, ModelEntry] = {}
         self._closed = False
-        stored = read_defaults()
-        self.model, self.device = stored.model, stored.device
-        box.model_requested.connect(self._choose_model)
+        self.use = read_defaults()
+        box.model_requested.connect(lambda name: self._choose(model=name))
         box.file_requested.connect(self._choose_file)
-        box.device_requested.connect(self._choose_device)
+        box.device_requested.connect(lambda name: self._choose(device=name))
+        box.precision_requested.connect(lambda name: self._choose(precision=name))
+        box.speed_requested.connect(lambda speed: self._choose(speed=speed))
         box.download_requested.connect(self._download)
         box.download_cancel_requested.connect(choice.cancel_download)
         choice.entries_found.connect(self._show_entries)
@@ -47,58 +53,56 @@ class ModelPicker(QObject):
         choice.download_ended.connect(self._show_download_end)
         choice.failed.connect(self._show_failure)
         box.show_devices((AUTO,), AUTO)
+        box.show_use(self.use)
         self._fetching: str | None = None
         choice.survey()
 
     @property
     def has_model(self) -> bool:
         """Whether the chosen model can be loaded, as far as is known by now."""
-        entry = self._entries.get(self.model)
+        entry = self._entries.get(self.use.model)
         return entry is None or entry.present
 
     @property
-    def chosen(self) -> tuple[str, str, bool]:
-        """Model and device, and whether the model can be loaded: what a session depends on."""
-        return self.model, self.device, self.has_model
+    def chosen(self) -> tuple[ModelUse, bool]:
+        """What a session depends on: the use, and whether the model can be loaded."""
+        return self.use, self.has_model
 
     @property
     def fetching(self) -> bool:
         """Whether the chosen model is being downloaded."""
-        return self._fetching == self.model
+        return self._fetching == self.use.model
 
     def close(self) -> None:
         """Listen no longer, and end the thread."""
         self._closed = True
         self._choice.close()
 
-    def choose(self, name: str) -> None:
-        """Take a model for now, if it is on this machine; the settings stay as they are."""
+    def choose(self, name: str, speed: str) -> None:
+        """Take a model, if it is on this machine, and a speed for now; no setting is changed."""
         entry = self._entries.get(name)
-        if entry is not None and entry.present and name != self.model:
-            self.model = name
-            self._box.show_model(name)
+        model = name if entry is not None and entry.present else self.use.model
+        known = Speed(speed) if speed in list(Speed) else self.use.speed
+        self._take(replace(self.use, model=model, speed=known))
+
+    def _choose(self, **choice: Any) -> None:
+        use = replace(self.use, **choice)
+        if use != self.use:
+            # What a session file has brought for now is no setting.
+            store_defaults(replace(read_defaults(), **choice))
+            self._take(use)
+
+    def _take(self, use: ModelUse) -> None:
+        if use != self.use:
+            self.use = use
+            self._box.show_use(use)
             self.changed.emit()
 
-    def _choose_model(self, name: str) -> None:
-        if name != self.model:
-            self.model = name
-            self._box.show_model(name)
-            self._store()
-
     def _choose_file(self, path: Path) -> None:
-        entries = tuple(self._entries.values())
-        self.model = str(path)
-        self._show_entries(entries)
-        self._store()
-
-    def _choose_device(self, name: str) -> None:
-        if name != self.device:
-            self.device = name
-            self._store()
-
-    def _store(self) -> None:
-        store_defaults(Defaults(model=self.model, device=self.device))
-        self.changed.emit()
+        entry = file_entry(str(path))
+        self._entries[entry.name] = entry
+        self._box.show_models(tuple(self._entries.values()), entry.name)
+        self._choose(model=entry.name)
 
     def _download(self, name: str) -> None:
         self._fetching = name
@@ -111,22 +115,23 @@ class ModelPicker(QObject):
             return
         had_model = self.has_model
         self._entries = {entry.name: entry for entry in entries}
-        if self.model not in self._entries:
-            if is_checkpoint(self.model):
-                self._entries[self.model] = file_entry(self.model)
+        model = self.use.model
+        if model not in self._entries:
+            if is_checkpoint(model):
+                self._entries[model] = file_entry(model)
             else:
-                self.model = entries[0].name
-        self._box.show_models(tuple(self._entries.values()), self.model)
+                self.use = replace(self.use, model=entries[0].name)
+        self._box.show_models(tuple(self._entries.values()), self.use.model)
         if self.has_model != had_model:
             self.changed.emit()
 
     def _show_devices(self, names: tuple[str, ...]) -> None:
         if self._closed:
             return
-        if self.device not in names:
+        if self.use.device not in names:
             # A stored choice from another machine; or automatic.
-            self.device = AUTO
-        self._box.show_devices((AUTO, *names), self.device)
+            self.use = replace(self.use, device=AUTO)
+        self._box.show_devices((AUTO, *names), self.use.device)
 
     def _show_progress(self, done: int, total: int) -> None:
         if not self._closed:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_sam2.errors import DeviceError
+from napari_sam2.types import Speed
+from napari_sam2.widgets.model_use import ModelUse
 from napari_sam2.widgets.session_protocol import Session
 from napari_sam2.widgets.spec import SessionSpec
 
@@ -99,16 +101,16 @@ class RealSessions:
 
     def __init__(self) -> None:
         self._model: Model | None = None
-        self._loaded: tuple[str, str] | None = None
+        self._loaded: ModelUse | None = None  # at whatever speed
 
     def __call__(self, spec: SessionSpec, tell: Callable[[str], None]) -> Session:
         """Open the session of `spec`, loading its model if it is not the last one."""
         tell("Loading the model…")
-        model = self._load(spec.model, spec.device)
+        model = self._load(spec.use)
         from napari_sam2.tracking import TrackingSession, TrackingSettings
 
         tell("Reading the stack…")
-        settings = TrackingSettings(speed=spec.speed)
+        settings = TrackingSettings(speed=spec.use.speed)
         return TrackingSession(model, spec.stack(), labels=spec.labels, settings=settings)
 
     def release(self) -> None:
@@ -121,7 +123,7 @@ class RealSessions:
 
             release_memory(device)
 
-    def _load(self, name: str, device: str) -> Model:
+    def _load(self, use: ModelUse) -> Model:
         try:
             from napari_sam2.tracking import load_model
         except OSError as error:
@@ -131,9 +133,10 @@ class RealSessions:
                 remedy="Start napari with `python -c 'import torch, napari; napari.Viewer(); "
                 "napari.run()'`, or install the Microsoft Visual C++ runtime.",
             ) from error
-        if self._model is None or self._loaded != (name, device):
+        wanted = replace(use, speed=Speed.EXACT)
+        if self._model is None or self._loaded != wanted:
             # Two models at once may not fit: let go of the old one first.
             self._model, self._loaded = None, None
-            self._model = load_model(name, device)
-            self._loaded = (name, device)
+            self._model = load_model(use.model, use.device, precision=use.precision)
+            self._loaded = wanted
         return self._model

@@ -19,6 +19,8 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+SHOW_OR_HIDE = "Show or hide these options."
+
 _SPACING = 6
 _CAPTION_CHARACTERS = 12
 _BUTTON_PADDING = 18
@@ -65,7 +67,7 @@ class Fold(QFrame):
         self.title.setCheckable(True)
         self.title.setAutoRaise(True)
         self.title.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-        self.title.setToolTip("Show or hide these options.")
+        self.title.setToolTip(SHOW_OR_HIDE)
         self._content = QWidget()
         self.body = QVBoxLayout(self._content)
         self.body.setContentsMargins(0, 0, 0, 0)

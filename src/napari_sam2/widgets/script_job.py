@@ -18,6 +18,7 @@ from napari_sam2.widgets.geometry import spatial_shape, stack_view
 from napari_sam2.widgets.image_choice import guess_video_axis
 from napari_sam2.widgets.layers import placement
 from napari_sam2.widgets.loose_marks import LooseMarks, is_numbered
+from napari_sam2.widgets.model_use import ModelUse
 from napari_sam2.widgets.places import OBJECT, POSITIVE, Place
 from napari_sam2.widgets.prompt_reading import StackPrompts, read_prompts
 from napari_sam2.widgets.sight import Sight, look, may_join
@@ -47,11 +48,10 @@ class ScriptJob:
         Prompts whose objects have ids, and prompts whose objects get new ones.
     underlay : Underlay or None
         Labels whose objects are prompts.
-    model, device : str
+    use : ModelUse
     direction : Direction
     through : int or None
         Axis along which objects go on from volume to volume.
-    speed : Speed
     placed : dict
         Arguments that lay a Labels layer over the image.
     """
@@ -62,11 +62,9 @@ class ScriptJob:
     numbered: StackPrompts
     loose: StackPrompts
     underlay: Underlay | None
-    model: str
-    device: str
+    use: ModelUse
     direction: Direction
     through: int | None
-    speed: Speed
     placed: dict[str, Any]
 
     def prompts(self) -> dict[Place, Prompts]:
@@ -112,9 +110,7 @@ class ScriptJob:
             axis=self.axis,
             at=place,
             labels=stack_view(labels, self.axis, place, self.sight.region),
-            model=self.model,
-            device=self.device,
-            speed=self.speed,
+            use=self.use,
         )
 
     def stops(self, prompted: Collection[Place]) -> tuple[Place, ...]:
@@ -183,11 +179,9 @@ def read_job(
         numbered=numbered,
         loose=loose,
         underlay=None if labels is None else Underlay.of(image, labels),
-        model=model,
-        device=device,
+        use=ModelUse(model, device, speed=speed),
         direction=Direction(direction),
         through=None if through is None else _checked_through(through, axis, shape),
-        speed=speed,
         placed=placement(image, by),
     )
 

@@ -66,8 +66,10 @@ def session_file(work: StackWork) -> SessionFile:
         (frame, object_id): labels[frame] == object_id for object_id, frame in work.wanted.accepted
     }
     settings: dict[str, JsonScalar] = {
-        "model": spec.model,
-        "device": spec.device,
+        "model": spec.use.model,
+        "device": spec.use.device,
+        "precision": spec.use.precision,
+        "speed": spec.use.speed.value,
         "channel_axis": spec.sight.channel_axis,
     }
     return SessionFile(

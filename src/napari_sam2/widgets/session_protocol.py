@@ -28,6 +28,11 @@ class Session(Protocol):
         """Accepted (frame, object id)."""
         ...
 
+    @property
+    def approximations(self) -> tuple[str, ...]:
+        """What the chosen speed leaves out."""
+        ...
+
     def add_points(
         self,
         object_id: int,

@@ -2,48 +2,39 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
+from napari_sam2.types import Speed
+from napari_sam2.widgets.model_use import ModelUse
 from napari_sam2.widgets.opening import is_checkpoint
 
 PLUGIN = "napari-sam2"
 
 
-@dataclass(frozen=True, slots=True)
-class Defaults:
-    """What the panel starts with.
-
-    Attributes
-    ----------
-    model : str
-        Name of a model, or the path of a checkpoint.
-    device : str
-        "auto", "cpu", "cuda" or "mps".
-    """
-
-    model: str = "bundled"
-    device: str = "auto"
-
-
-def read_defaults() -> Defaults:
-    """Return the stored settings; the built-in ones where napari keeps none for plugins."""
+def read_defaults() -> ModelUse:
+    """Return what the panel starts with; the built-in choice where napari keeps no settings."""
     stored = _stored()
     if stored is None:
-        return Defaults()
-    return Defaults(model=stored.model_file or stored.model, device=stored.device)
+        return ModelUse()
+    return ModelUse(
+        model=stored.model_file or stored.model,
+        device=stored.device,
+        precision=stored.precision,
+        speed=Speed(stored.speed),
+    )
 
 
-def store_defaults(defaults: Defaults) -> None:
+def store_defaults(use: ModelUse) -> None:
     """Keep the user's choice for the next session."""
     stored = _stored()
     if stored is not None:
         # The setting knows names only: a file has one of its own.
-        is_file = is_checkpoint(defaults.model)
-        stored.model_file = defaults.model if is_file else ""
+        is_file = is_checkpoint(use.model)
+        stored.model_file = use.model if is_file else ""
         if not is_file:
-            stored.model = defaults.model
-        stored.device = defaults.device
+            stored.model = use.model
+        stored.device, stored.precision = use.device, use.precision
+        stored.speed = use.speed.value
 
 
 def _stored() -> Any:

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from napari_sam2.labels import PackedMask
 from napari_sam2.prompts import FramePrompt, PromptBook
 from napari_sam2.stack import FrameStack
-from napari_sam2.types import Direction, Speed
+from napari_sam2.types import Direction
+from napari_sam2.widgets.model_use import ModelUse
 from napari_sam2.widgets.places import Place
 from napari_sam2.widgets.sight import Sight
 
@@ -95,10 +96,8 @@ class SessionSpec:
         The other sliders: (axis, index) for each axis that stays fixed.
     labels : ndarray, shape (T, Y, X)
         View into the Labels layer that the session fills: of the region that is seen.
-    model, device : str
-        What to load and where.
-    speed : Speed
-        What may be approximated.
+    use : ModelUse
+        What to load, and how it is to compute.
     survey : bool
         The labels may hold objects from before: have them measured.
     """
@@ -108,9 +107,7 @@ class SessionSpec:
     axis: int | None
     at: tuple[tuple[int, int], ...]
     labels: NDArray[Any]
-    model: str
-    device: str
-    speed: Speed = Speed.EXACT
+    use: ModelUse = field(default_factory=ModelUse)
     survey: bool = False
 
     def stack(self) -> FrameStack:

@@ -13,7 +13,7 @@ from napari_sam2.widgets.history_box import HistoryBox
 from napari_sam2.widgets.model_box import ModelBox
 from napari_sam2.widgets.object_box import ObjectBox
 from napari_sam2.widgets.offer_box import OfferBox
-from napari_sam2.widgets.parts import Column, Fold, button, row
+from napari_sam2.widgets.parts import SHOW_OR_HIDE, Column, Fold, button, row
 from napari_sam2.widgets.prompt_box import PromptBox
 from napari_sam2.widgets.review_box import ReviewBox
 from napari_sam2.widgets.run_box import RunBox
@@ -22,6 +22,7 @@ from napari_sam2.widgets.stack_box import StackBox
 
 _MARGIN = 10
 _GAP = 12
+_SETUP = "Image and model"
 
 
 class Views(QWidget):
@@ -68,7 +69,7 @@ class Views(QWidget):
         for unused in set(stack_only) - set(self._started):
             unused.setParent(self)
             unused.hide()
-        self.setup = Fold("Image and model")
+        self.setup = Fold(_SETUP)
         begin = row(self.start, self.open, stretch=(2, 1))
         for part in (self.stack, self.model, self.offer, begin):
             self.setup.body.addWidget(part)
@@ -88,6 +89,11 @@ class Views(QWidget):
     def show_offer(self, text: str) -> None:
         """Offer earlier work on the image; empty: there is none."""
         self.offer.show_work(text)
+
+    def show_approximations(self, said: tuple[str, ...]) -> None:
+        """Say what the chosen speed leaves out, also where the model's part is folded away."""
+        self.model.show_approximations(said)
+        self._name_setup()
 
     def show_hint(self, text: str) -> None:
         """Say what to do next."""
@@ -110,6 +116,14 @@ class Views(QWidget):
             part.setEnabled(started)
             part.setVisible(started)
         self.run.setEnabled(started and possible)
+        self._name_setup()
+
+    def _name_setup(self) -> None:
+        """Name a speed that approximates in the title, and what it leaves out in its tip."""
+        approximate = self.model.approximate.text()
+        title = f"{_SETUP} · {self.model.pace.speed}" if approximate else _SETUP
+        self.setup.title.setText(title)
+        self.setup.title.setToolTip(" ".join(filter(None, (SHOW_OR_HIDE, approximate))))
 
     def _ask_for_session(self) -> None:
         chosen, _ = QFileDialog.getOpenFileName(self, "Open session", "", SESSION_FILES)

@@ -18,6 +18,7 @@ from napari_sam2.widgets.geometry import (
 )
 from napari_sam2.widgets.layers import find_or_add
 from napari_sam2.widgets.marks import Marks
+from napari_sam2.widgets.model_use import ModelUse
 from napari_sam2.widgets.places import Place, index_of, placed
 from napari_sam2.widgets.prompt_reading import StackPrompts, read_prompts
 from napari_sam2.widgets.sight import Sight, look
@@ -178,17 +179,16 @@ class Workspace:
         """View the labels (T, Y, X) of one stack, in the region that is seen."""
         return stack_view(self.labels.data, self.axis, place, self.sight.region)
 
-    def spec(self, place: Place, model: str, device: str) -> SessionSpec:
+    def spec(self, place: Place, use: ModelUse) -> SessionSpec:
         """Describe the session of one stack of the image."""
         labels = self.labels.data
         return SessionSpec(
-            key=(self._number, self.axis, place, model, device, id(labels)),
+            key=(self._number, self.axis, place, use, id(labels)),
             sight=self.sight,
             axis=self.axis,
             at=place,
             labels=self.labels_at(place),
-            model=model,
-            device=device,
+            use=use,
             survey=self._may_hold_objects,
         )
 
