@@ -210,7 +210,7 @@ class BlobSession:
         return [frame for frame in order if (start or 0) <= frame < stop]
 
     def _blob(self, frame, point) -> np.ndarray:
-        blobs, _ = ndimage.label(self._stack.read(frame).mean(axis=-1) > 0.5)
+        blobs, _ = ndimage.label(self._stack.read(frame).max(axis=-1) > 0.5)
         here = blobs[tuple(np.clip(np.rint(point).astype(int), 0, np.array(blobs.shape) - 1))]
         return (blobs == here) & (here > 0)
 

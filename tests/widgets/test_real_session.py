@@ -225,3 +225,31 @@ def test_speed_and_precision_reach_the_model(real_panel, model_path, settled, mo
     assert session.approximations, "there is something to say"
     for said in session.approximations:
         assert said in panel.model.approximate.text()
+
+
+def test_a_session_of_composed_channels_replays_on_the_whole_array(
+    real_panel, model_path, settled, mouse, tmp_path
+):
+    image = noise(2, 3, 3, 48, 56)
+    image[:, 1] *= 100  # channels in contrasts of their own
+    panel = real_panel(image, axis_labels=("t", "c", "z", "y", "x"))
+    for combo, value in (
+        (panel.stack.axes, 2),
+        (panel.stack.sight.first, 1),
+        (panel.stack.sight.second, 0),
+    ):
+        combo.choose(value)
+        combo.activated.emit(combo.currentIndex())
+    panel.viewer.dims.set_current_step((0, 1, 2), (1, 2, 0))
+    panel.start.click()
+    settled(panel)
+    workspace = panel.coordinator.workspace
+    mouse(panel.viewer, workspace.points, [workspace.image.data_to_world((1, 2, 0, 20, 24))])
+    settled(panel)
+    path = tmp_path / "chosen.sam2.json"
+    panel.save.session_requested.emit(path)
+    settled(panel)
+    (written,) = tmp_path.glob("chosen*.json")
+    replayed = TrackingSession.load(written, load_model(model_path, "cpu"), image, axis=2)
+    assert np.array_equal(workspace.labels.data[1, 0], replayed.labels)
+    assert replayed.labels[0].any()

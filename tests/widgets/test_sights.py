@@ -69,7 +69,7 @@ def test_only_layers_pixel_on_pixel_are_offered_as_channels(make_panel, blobs):
     assert box._channels[1].isHidden(), "there is no third one to choose"
     viewer.layers.remove("fits")
     assert texts(box.second) == ["none"]
-    assert box.layers == ()
+    assert box.further == ()
     assert box._channels[0].isHidden()
 
 
@@ -103,9 +103,9 @@ def test_the_same_layer_is_no_two_channels(make_panel, blobs):
     choose(panel.stack.images, panel.viewer.layers["blobs"])
     choose(panel.stack.sight.second, other)
     choose(panel.stack.sight.third, another)
-    assert panel.stack.sight.layers == (other, another)
+    assert panel.stack.sight.further == (other, another)
     choose(panel.stack.sight.third, other)
-    assert panel.stack.sight.layers == (other,)
+    assert panel.stack.sight.further == (other,)
 
 
 def test_looks_are_compared_by_what_is_seen(blobs):

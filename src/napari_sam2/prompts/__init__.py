@@ -5,7 +5,7 @@ from napari_sam2.prompts.files import read_prompts, read_session, write_prompts,
 from napari_sam2.prompts.frame_prompt import FramePrompt
 from napari_sam2.prompts.moving import moved_book, moved_mask
 from napari_sam2.prompts.run_lengths import decode_run_lengths, encode_run_lengths
-from napari_sam2.prompts.session_file import JsonScalar, SessionFile
+from napari_sam2.prompts.session_file import JsonScalar, SessionFile, of_channels
 from napari_sam2.prompts.session_writer import prompts_to_json
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "encode_run_lengths",
     "moved_book",
     "moved_mask",
+    "of_channels",
     "prompts_to_json",
     "read_prompts",
     "read_session",

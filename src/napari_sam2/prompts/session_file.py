@@ -18,6 +18,8 @@ from napari_sam2.types import Region
 FORMAT = "napari-sam2 session"
 VERSION = 2
 
+_CHANNELS = "channels"
+
 JsonScalar = str | int | float | bool | None
 FrameObject = tuple[int, int]
 
@@ -91,6 +93,13 @@ class SessionFile:
         names = {check_object_id(number): str(name) for number, name in self.names.items()}
         object.__setattr__(self, "names", MappingProxyType(names))
 
+    @property
+    def channels(self) -> tuple[int, ...] | None:
+        """Which channels of the image are composed, where they were chosen; see `of_channels`."""
+        text = self.settings.get(_CHANNELS)
+        numbers = str(text).split(",") if text is not None else []
+        return tuple(int(number) for number in numbers if number.strip().isdecimal()) or None
+
     def _checked_pair(self, frame: int, object_id: int) -> FrameObject:
         return check_frame(frame, self.book.shape[0]), check_object_id(object_id)
 
@@ -129,6 +138,11 @@ class SessionFile:
             mask.setflags(write=False)
             masks[frame, object_id] = mask
         return MappingProxyType(masks)
+
+
+def of_channels(channels: tuple[int, ...]) -> dict[str, str]:
+    """Return the setting that says which channels are composed."""
+    return {_CHANNELS: ",".join(map(str, channels))}
 
 
 def check_setting(name: str, value: object) -> None:

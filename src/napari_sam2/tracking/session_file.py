@@ -10,12 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_sam2.labels import PackedMask
-from napari_sam2.prompts import PromptBook, SessionFile
+from napari_sam2.prompts import PromptBook, SessionFile, of_channels
 from napari_sam2.stack import FrameStack
 from napari_sam2.tracking.object_track import ObjectTrack
 from napari_sam2.tracking.settings import TrackingSettings
-
-_CHANNELS = "channels"
 
 
 def session_file(
@@ -57,24 +55,15 @@ def restored_stack(saved: SessionFile, data: Any, axis: int, contrast: Any) -> F
         channel_axis=channel_axis if isinstance(channel_axis, int) else "auto",
         contrast=contrast or saved.contrast or None,
         at=saved.at,
-        channels=saved_channels(saved),
+        channels=saved.channels,
         region=saved.region,
     )
-
-
-def saved_channels(saved: SessionFile) -> tuple[int, ...] | None:
-    """Return which channels of the image a session was made for, where they were chosen."""
-    text = saved.settings.get(_CHANNELS)
-    numbers = str(text).split(",") if text is not None else []
-    return tuple(int(number) for number in numbers if number.strip().isdecimal()) or None
 
 
 def _chosen_channels(stack: FrameStack) -> dict[str, str]:
     """Say which channels are composed, where these are not simply the first ones."""
     chosen = stack.channels
-    if chosen == tuple(range(len(chosen))):
-        return {}
-    return {_CHANNELS: ",".join(map(str, chosen))}
+    return {} if chosen == tuple(range(len(chosen))) else of_channels(chosen)
 
 
 def corrected_masks(

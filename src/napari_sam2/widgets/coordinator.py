@@ -132,7 +132,7 @@ class Coordinator(QObject):
         self._desks.attach(workspace)
         self._keeping.attach(workspace)
         self._views.run.show_frames(workspace.n_frames)
-        self._views.run.show_ways_on(other_axes(image, workspace.axis))
+        self._views.run.show_ways_on(other_axes(image, workspace.axis, workspace.composed))
         self.dialogue.renew()
 
     def propagate(self, direction: Direction) -> None:

@@ -12,6 +12,7 @@ from napari_sam2.widgets.geometry import spatial_shape
 if TYPE_CHECKING:
     from napari import Viewer
 
+_USUAL_CHANNELS = 6
 _UNITS = {"t": "frames", "z": "slices"}
 
 
@@ -30,15 +31,21 @@ def preferred_image(viewer: Viewer, current: Image | None) -> Image | None:
     return images[0] if images else None
 
 
-def video_axes(image: Image) -> list[tuple[str, int | None]]:
-    """List the axes of an image that can be the video, each with a title."""
+def video_axes(image: Image, composed: int | None = None) -> list[tuple[str, int | None]]:
+    """List the axes of an image that can be the video, each with a title.
+
+    The axis whose channels are composed is none of them.
+    """
     shape = spatial_shape(image)
-    if len(shape) == 2:
+    axes = [axis for axis in range(len(shape) - 2) if axis != composed]
+    if not axes:
         return [("none: a single image", None)]
-    return [(_title(axis_name(image, axis), shape[axis]), axis) for axis in range(len(shape) - 2)]
+    return [(_title(axis_name(image, axis), shape[axis]), axis) for axis in axes]
 
 
-def other_axes(image: Image, axis: int | None) -> list[tuple[str, int]]:
+def other_axes(
+    image: Image, axis: int | None, composed: int | None = None
+) -> list[tuple[str, int]]:
     """List the axes of an image that are neither the video nor rows and columns: name and number.
 
     Those of length 1 lead nowhere, and channels are no volumes of one another.
@@ -46,8 +53,17 @@ def other_axes(image: Image, axis: int | None) -> list[tuple[str, int]]:
     shape = spatial_shape(image)
     if axis is None:
         return []
-    found = [i for i in range(len(shape) - 2) if i != axis and shape[i] > 1]
+    found = [i for i in range(len(shape) - 2) if i not in (axis, composed) and shape[i] > 1]
     return [(axis_name(image, i), i) for i in found if axis_letter(axis_names(image)[i]) != "c"]
+
+
+def own_channels(image: Image, axis: int | None) -> list[tuple[str, int]]:
+    """List the channels along a slider of an image, each with a title."""
+    if axis is None:
+        return []
+    name = axis_name(image, axis)
+    name = "channel" if axis_letter(name) == "c" else f"{name},"
+    return [(f"{name} {channel}", channel) for channel in range(spatial_shape(image)[axis])]
 
 
 def axis_name(image: Image, axis: int) -> str:
@@ -55,14 +71,34 @@ def axis_name(image: Image, axis: int) -> str:
     return axis_names(image)[axis] or f"axis {axis}"
 
 
-def guess_video_axis(image: Image) -> int | None:
-    """Guess the video axis of an image from its axis labels and shape; None for a single image."""
+def guess_video_axis(image: Image, composed: int | None = None) -> int | None:
+    """Guess the video axis of an image from its axis labels and shape; None for a single image.
+
+    It is not the axis whose channels are composed.
+    """
     shape = spatial_shape(image)
-    if len(shape) == 2:
+    # A frame is what napari shows: the last two axes, whatever they are called.
+    leading = [axis for axis in range(len(shape) - 2) if axis != composed]
+    if not leading:
         return None
     video = guess_axes(shape, labels=axis_names(image)).video
-    # A frame is what napari shows: the last two axes, whatever they are called.
-    return video if video is not None and video < len(shape) - 2 else 0
+    return video if video in leading else leading[0]
+
+
+def channel_axis(image: Image) -> int | None:
+    """Guess which slider of an image holds channels; None if none does.
+
+    That is the axis that is called so. Where the user has named no axis, it is the shortest one
+    of a length that channels have, and the last of equals: channels are next to the image.
+    """
+    shape, names = spatial_shape(image), axis_names(image)
+    leading = [] if image.rgb else [i for i in range(len(shape) - 2) if shape[i] > 1]
+    letters = [axis_letter(name) for name in names]
+    named = [i for i in leading if letters[i] == "c"]
+    if named or any(names):
+        return named[-1] if named else None
+    short = [i for i in leading if shape[i] <= _USUAL_CHANNELS]
+    return min(short, key=lambda i: (shape[i], -i), default=None)
 
 
 def axis_names(image: Image) -> list[str]:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from napari import Viewer
     from napari.layers import Image
 
-    from napari_sam2.widgets.sight import Sight
+    from napari_sam2.widgets.sight import Picked, Sight
     from napari_sam2.widgets.stack_box import StackBox
 
 
@@ -64,8 +64,9 @@ class ImagePicker(QObject):
         self.pinned = False
         self.seen: Sight | None = None
         self.sights = SightPicker(viewer, box.sight)
+        self._composed: int | None = None  # as the axes that are offered know it
         self._preview = Preview(box.sight, self._glance)
-        self.sights.changed.connect(self._preview.soon)
+        self.sights.changed.connect(self._sight_changed)
         viewer.dims.events.point.connect(self._preview.soon)
         box.image_requested.connect(self._choose)
         box.axis_requested.connect(self._choose_axis)
@@ -92,11 +93,12 @@ class ImagePicker(QObject):
         """Note that it is over."""
         self.pinned, self.seen = False, None
 
-    def choose_axis(self, axis: int | None) -> None:
-        """Choose a video axis; tells nobody."""
+    def choose(self, axis: int | None, picked: Picked | None) -> None:
+        """Choose a video axis and the channels to compose; tells nobody."""
         if self.image is not None:
-            self.axis = axis
-            self._box.show_axes(video_axes(self.image), axis)
+            self.axis, self._composed = axis, None if picked is None else picked.axis
+            self.sights.pick(picked)
+            self._box.show_axes(video_axes(self.image, self._composed), axis)
 
     def _list_changed(self, event: object = None) -> None:
         current = self.image
@@ -109,11 +111,23 @@ class ImagePicker(QObject):
     def _choose(self, image: Image) -> None:
         self._show(image)
 
-    def _choose_axis(self, axis: int) -> None:
+    def _choose_axis(self, axis: int | None) -> None:
         if axis != self.axis:
             self.axis = axis
             self._preview.soon()
             self.changed.emit()
+
+    def _sight_changed(self) -> None:
+        """Take another video axis where channels are composed along that one, or give it back."""
+        self._preview.soon()
+        image, composed, axis = self.image, self.sights.composed, self.axis
+        if image is None or composed == self._composed or not self._along:
+            return
+        self._composed = composed
+        if axis is None or axis == composed:
+            axis = guess_video_axis(image, composed)
+        self._box.show_axes(video_axes(image, composed), axis)
+        self._choose_axis(axis)
 
     def _show(self, image: Image | None) -> None:
         names = [(layer.name, layer) for layer in image_layers(self._viewer)]
@@ -121,7 +135,7 @@ class ImagePicker(QObject):
         if image is self.image:
             self.sights.show_image(image)
             return
-        self.image, self.axis = image, None
+        self.image, self.axis, self._composed = image, None, None
         self.sights.show_image(image)
         self._preview.soon()
         if image is not None and self._along:
@@ -141,4 +155,5 @@ class ImagePicker(QObject):
         if sight is None or indices is None:
             return None
         later = self.seen is not None and not self.seen.same_as(sight)
-        return Glance(sight, self.axis, *placed(indices, self.axis), later)
+        where = placed(indices, self.axis, sight.composed)
+        return Glance(sight, self.axis, *where, later)

@@ -14,7 +14,7 @@ from napari_sam2.errors import PromptError, Sam2Error
 from napari_sam2.prompts import SessionFile, read_session, write_session
 from napari_sam2.widgets.faults import readable
 from napari_sam2.widgets.places import Place
-from napari_sam2.widgets.session_files import StackWork, place_of, session_file
+from napari_sam2.widgets.session_files import StackWork, picked_channels, place_of, session_file
 from napari_sam2.widgets.session_home import Home, ImageFacts, homes, works
 from napari_sam2.widgets.worker import Worker
 
@@ -183,7 +183,7 @@ class Keeper(QObject):
         home, ledger, path = _free_home(request, start), request.ledger, start.folder
         home.folder.mkdir(parents=True, exist_ok=True)
         for work in request.works:
-            path = home.file(work.spec.at)
+            path = home.file(work.spec.held)
             write_session(session_file(work), path)
             ledger.sign(path)
         ledger.home = home
@@ -230,7 +230,7 @@ def _free_home(request: KeepRequest, start: Home) -> Home:
     ledger, home = request.ledger, start
     while True:
         fresh = ledger.home is None and home.files()
-        ours = all(ledger.may_write(home.file(work.spec.at)) for work in request.works)
+        ours = all(ledger.may_write(home.file(work.spec.held)) for work in request.works)
         if ours and not fresh:
             return home
         home = home.next()
@@ -249,8 +249,9 @@ def _read(home: Home, shape: tuple[int, ...]) -> Found | None:
         if place is not None and (len(saved.book) or saved.accepted):
             files[place], modified = saved, max(modified, stamp)
             ledger.sign(path)
-    # Work along another axis or in another part is none that could be put together with it.
-    views = {(saved.axis, saved.region) for saved in files.values()}
+    # Work along another axis, in another part or of other channels is none that could be put
+    # together with it.
+    views = {(saved.axis, saved.region, picked_channels(saved, shape)) for saved in files.values()}
     return Found(ledger, files, modified) if len(views) == 1 else None
 
 

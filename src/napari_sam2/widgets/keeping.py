@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,8 +16,8 @@ from napari_sam2.widgets.keeper import Found, Keeper, KeepRequest, Kept, Ledger,
 from napari_sam2.widgets.layers import has_layers
 from napari_sam2.widgets.notices import show_problem
 from napari_sam2.widgets.places import Place
-from napari_sam2.widgets.resuming import resumed_state
-from napari_sam2.widgets.session_files import StackWork, place_of
+from napari_sam2.widgets.resuming import resumed_sight, resumed_state
+from napari_sam2.widgets.session_files import StackWork, picked_channels, place_of
 from napari_sam2.widgets.session_home import Home, ImageFacts, beside
 from napari_sam2.widgets.spec import Told
 from napari_sam2.widgets.timers import halt, single_shot
@@ -239,14 +238,15 @@ class Keeping(QObject):
         image = self._images.image
         if image is None:
             return
-        if not image.rgb and saved.contrast:
+        picked = picked_channels(saved, ImageFacts.of(image).shape)
+        if not image.rgb and saved.contrast and picked is None:
             image.contrast_limits = saved.contrast[0]
-        self._images.choose_axis(saved.axis)
+        self._images.choose(saved.axis, picked)
         self._models.choose(
             str(saved.settings.get("model")), str(saved.settings.get("speed", Speed.EXACT))
         )
         sight = self._images.sights.sight()
-        self._begin(None if sight is None else replace(sight, region=saved.region))
+        self._begin(None if sight is None else resumed_sight(sight, saved))
         workspace = self._dialogue.workspace
         if workspace is None:
             return

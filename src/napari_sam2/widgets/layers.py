@@ -17,36 +17,55 @@ if TYPE_CHECKING:
     from napari.layers import Image, Layer
 
 ROLE = "napari_sam2"
-"""Key in a layer's metadata: which part it plays, and for which image."""
+"""Key in a layer's metadata: which part it plays, for which image and which composed axis."""
 
+_ROLES = ("labels", "shapes", "points")
 _LABELS_DTYPE = np.uint16
 MAX_OBJECT_ID = int(np.iinfo(_LABELS_DTYPE).max)
 _POINT_PIXELS = 9.0
 _EDGE_PIXELS = 1.5
 
 
-def find_or_add(viewer: Viewer, image: Image) -> tuple[Labels, Shapes, Points]:
+def find_or_add(
+    viewer: Viewer, image: Image, composed: int | None = None
+) -> tuple[Labels, Shapes, Points]:
     """Return the labels, shapes and points of an image; add to the viewer what is missing.
 
     Layers that a panel made for this image before are taken up again. The points end on top.
+
+    Parameters
+    ----------
+    viewer : Viewer
+    image : Image
+    composed : int, optional
+        The axis whose channels are composed: the layers are the same in all of them.
     """
-    found = {role: _find(viewer, image, role) for role in ("labels", "shapes", "points")}
-    labels = found["labels"] or viewer.add_layer(_new_labels(image))
-    shapes = found["shapes"] or viewer.add_layer(_new_shapes(viewer, image))
-    points = found["points"] or viewer.add_layer(_new_points(viewer, image))
+    found = {role: _find(viewer, image, role, composed) for role in _ROLES}
+    placed = {role: _placement(image, role, composed) for role in _ROLES}
+    shape = labels_shape(image, composed)
+    labels = found["labels"] or viewer.add_layer(_new_labels(shape, placed["labels"]))
+    shapes = found["shapes"] or viewer.add_layer(_new_shapes(viewer, image, placed["shapes"]))
+    points = found["points"] or viewer.add_layer(_new_points(viewer, image, placed["points"]))
     return labels, shapes, points
 
 
 def has_layers(viewer: Viewer, image: Image) -> bool:
     """Whether a panel has made layers for this image before."""
-    return any(_find(viewer, image, role) for role in ("labels", "shapes", "points"))
+    tags = [layer.metadata.get(ROLE) for layer in viewer.layers]
+    ours = [tag for tag in tags if isinstance(tag, tuple) and tag[0] in _ROLES]
+    return any(tag[1] == image.unique_id for tag in ours)
 
 
-def _find(viewer: Viewer, image: Image, role: str) -> Layer | None:
+def labels_shape(image: Image, composed: int | None) -> tuple[int, ...]:
+    """Shape of the labels of an image: one pixel along an axis whose channels are composed."""
+    return tuple(1 if i == composed else n for i, n in enumerate(spatial_shape(image)))
+
+
+def _find(viewer: Viewer, image: Image, role: str, composed: int | None) -> Layer | None:
     for layer in viewer.layers:
         tag = layer.metadata.get(ROLE)
-        if isinstance(tag, tuple) and tag == (role, image.unique_id):
-            fits = role != "labels" or layer.data.shape == spatial_shape(image)
+        if isinstance(tag, tuple) and tag == (role, image.unique_id, composed):
+            fits = role != "labels" or layer.data.shape == labels_shape(image, composed)
             return layer if fits and layer.ndim == image.ndim else None
     return None
 
@@ -65,13 +84,25 @@ def placement(image: Image, role: str) -> dict[str, Any]:
     }
 
 
-def _placement(image: Image, role: str) -> dict[str, Any]:
-    """Also say which part the layer plays."""
-    return placement(image, role) | {"metadata": {ROLE: (role, image.unique_id)}}
+def _placement(image: Image, role: str, composed: int | None) -> dict[str, Any]:
+    """Also say which part the layer plays, and lay it over all channels that are composed."""
+    placed = placement(image, role) | {"metadata": {ROLE: (role, image.unique_id, composed)}}
+    if composed is None:
+        return placed
+    count = spatial_shape(image)[composed]
+    scale, middle = np.array(image.scale, float), np.zeros(image.ndim)
+    middle[composed] = scale[composed] * (count - 1) / 2
+    # Twice as long as the channels: wherever their slider is, it is near the one pixel there.
+    scale[composed] *= 2 * count
+    translate = np.asarray(image.translate) + np.asarray(image.rotate) @ middle
+    return placed | {
+        "name": f"{image.name} · channels · {role}",
+        "scale": scale,
+        "translate": translate,
+    }
 
 
-def _new_labels(image: Image) -> Labels:
-    shape = spatial_shape(image)
+def _new_labels(shape: tuple[int, ...], placed: dict[str, Any]) -> Labels:
     try:
         empty = np.zeros(shape, _LABELS_DTYPE)
     except MemoryError as error:
@@ -80,10 +111,10 @@ def _new_labels(image: Image) -> Labels:
             f"Labels for the whole image of shape {shape} need {size:.1f} GB, which is too much.",
             remedy="Open a part of the image, such as fewer time points, as a layer of its own.",
         ) from error
-    return Labels(empty, opacity=0.5, colormap=label_colours(), **_placement(image, "labels"))
+    return Labels(empty, opacity=0.5, colormap=label_colours(), **placed)
 
 
-def _new_shapes(viewer: Viewer, image: Image) -> Shapes:
+def _new_shapes(viewer: Viewer, image: Image, placed: dict[str, Any]) -> Shapes:
     pixel = _screen_pixel(viewer, image)
     shapes = Shapes(
         ndim=image.ndim,
@@ -92,13 +123,13 @@ def _new_shapes(viewer: Viewer, image: Image) -> Shapes:
         face_color="transparent",
         edge_color="white",
         edge_width=_EDGE_PIXELS * pixel,
-        **_placement(image, "shapes"),
+        **placed,
     )
     shapes.current_edge_width = _EDGE_PIXELS * pixel
     return shapes
 
 
-def _new_points(viewer: Viewer, image: Image) -> Points:
+def _new_points(viewer: Viewer, image: Image, placed: dict[str, Any]) -> Points:
     size = _POINT_PIXELS * _screen_pixel(viewer, image)
     points = Points(
         ndim=image.ndim,
@@ -107,7 +138,7 @@ def _new_points(viewer: Viewer, image: Image) -> Points:
         size=size,
         border_width=0.12,
         border_color="white",
-        **_placement(image, "points"),
+        **placed,
     )
     points.current_size = size
     return points

@@ -22,7 +22,9 @@ Drawn = dict[Spot, FramePrompt]
 """Masks that were painted, or taken from another Labels layer."""
 
 
-def placed(indices: Iterable[int], axis: int | None) -> tuple[Place, int]:
+def placed(
+    indices: Iterable[int], axis: int | None, composed: int | None = None
+) -> tuple[Place, int]:
     """Tell stack and frame from the indices of all axes but the last two.
 
     Parameters
@@ -30,8 +32,10 @@ def placed(indices: Iterable[int], axis: int | None) -> tuple[Place, int]:
     indices : iterable of int
     axis : int or None
         The video axis; None where there is none.
+    composed : int, optional
+        The axis whose channels are composed: wherever its slider is, it is the same place.
     """
-    where = [int(index) for index in indices]
+    where = [0 if i == composed else int(index) for i, index in enumerate(indices)]
     others = tuple((i, index) for i, index in enumerate(where) if i != axis)
     return others, 0 if axis is None else where[axis]
 

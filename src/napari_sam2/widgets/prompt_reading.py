@@ -79,13 +79,15 @@ class _Gathered:
 class _Collector:
     """Gathers prompts per place, frame and object."""
 
-    def __init__(self, image: Image, axis: int | None, region: Region | None) -> None:
+    def __init__(
+        self, image: Image, axis: int | None, region: Region | None, composed: int | None
+    ) -> None:
         self._leading = spatial_shape(image)[:-2]
         rows, columns = spatial_shape(image)[-2:]
         region = region or Region(0, 0, rows, columns)
         self._size = region.shape
         self._corner = np.array([region.y0, region.x0], float)
-        self._axis = axis
+        self._axis, self._composed = axis, composed
         self._found: defaultdict[Place, defaultdict[tuple[int, int], _Gathered]]
         self._found = defaultdict(lambda: defaultdict(_Gathered))
         self.ignored = 0
@@ -95,7 +97,7 @@ class _Collector:
         indices = np.rint(position[:-2]).astype(int)
         if np.any(indices < 0) or np.any(indices >= self._leading):
             return None
-        return placed(indices, self._axis)
+        return placed(indices, self._axis, self._composed)
 
     def add_painted(self, spot: Spot, painted: FramePrompt) -> None:
         """Take a painted mask in."""
@@ -188,6 +190,7 @@ def read_prompts(
     shapes: Shapes,
     painted: Mapping[Spot, FramePrompt] | None = None,
     region: Region | None = None,
+    composed: int | None = None,
 ) -> StackPrompts:
     """Read all prompts of an image.
 
@@ -206,8 +209,10 @@ def read_prompts(
         Masks by place, object and frame, in pixels of the region.
     region : Region, optional
         The part of the frames that counts: prompts are in its pixels, and none lie outside.
+    composed : int, optional
+        The axis whose channels are composed: marks in any of them are prompts.
     """
-    collector = _Collector(image, axis, region)
+    collector = _Collector(image, axis, region, composed)
     for spot, mask in (painted or {}).items():
         collector.add_painted(spot, mask)
     if len(points.data):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from napari_sam2.widgets.window_state import Said, WindowState
 if TYPE_CHECKING:
     from napari.layers import Points, Shapes
 
+    from napari_sam2.widgets.sight import Sight
     from napari_sam2.widgets.workspace import Workspace
 
 
@@ -55,6 +57,15 @@ def resumed_state(workspace: Workspace, files: Mapping[Place, SessionFile]) -> W
         shapes.features(),
         Said(painted, frozenset(accepted), names, frozenset(handed)),
     )
+
+
+def resumed_sight(sight: Sight, saved: SessionFile) -> Sight:
+    """Return what is seen of an image in the part, and with the channels, of a session file.
+
+    Layers are seen in the contrast that they have.
+    """
+    measured = None if sight.picked is None else saved.contrast or None
+    return replace(sight, region=saved.region, contrast=measured or sight.contrast)
 
 
 class _Rows:

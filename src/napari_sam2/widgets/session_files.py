@@ -8,9 +8,17 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_sam2.prompts import FramePrompt, JsonScalar, PromptBook, SessionFile
+from napari_sam2.prompts import (
+    FramePrompt,
+    JsonScalar,
+    PromptBook,
+    SessionFile,
+    of_channels,
+)
+from napari_sam2.stack import MAX_CHANNELS
 from napari_sam2.types import Region
 from napari_sam2.widgets.places import Place
+from napari_sam2.widgets.sight import Picked
 from napari_sam2.widgets.spec import SessionSpec, Told, Wanted
 
 _SAME_PIXELS = 1e-6  # positions go through the world and back
@@ -71,6 +79,7 @@ def session_file(work: StackWork) -> SessionFile:
         "precision": spec.use.precision,
         "speed": spec.use.speed.value,
         "channel_axis": spec.sight.channel_axis,
+        **({} if spec.sight.picked is None else of_channels(spec.sight.picked)),
     }
     return SessionFile(
         book,
@@ -79,7 +88,7 @@ def session_file(work: StackWork) -> SessionFile:
         settings=settings,
         contrast=spec.sight.contrast or (),
         axis=spec.axis,
-        at=dict(spec.at),
+        at=dict(spec.held),
         region=spec.sight.region,
         names=work.names,
         results=results,
@@ -93,14 +102,28 @@ def place_of(saved: SessionFile, shape: tuple[int, ...]) -> Place | None:
     if saved.axis is not None and saved.axis not in leading:
         return None
     frames = 1 if saved.axis is None else shape[saved.axis]
+    picked = picked_channels(saved, shape)
+    at = dict(saved.at) if picked is None else {**saved.at, picked.axis: 0}
     others = [axis for axis in leading if axis != saved.axis]
     region = saved.region or Region(0, 0, *shape[-2:])
     inside = min(region.y0, region.x0) >= 0 and region.y1 <= shape[-2] and region.x1 <= shape[-1]
     if saved.book.shape != (frames, *region.shape) or not inside:
         return None
-    if any(not 0 <= saved.at.get(axis, -1) < shape[axis] for axis in others):
+    if any(not 0 <= at.get(axis, -1) < shape[axis] for axis in others):
         return None
-    return tuple((axis, saved.at[axis]) for axis in others)
+    return tuple((axis, at[axis]) for axis in others)
+
+
+def picked_channels(saved: SessionFile, shape: tuple[int, ...]) -> Picked | None:
+    """Return which channels of one image of this shape a session composes; None if it does not.
+
+    Colours, and layers that are composed, have their axis elsewhere than the sliders.
+    """
+    axis = saved.settings.get("channel_axis")
+    if not isinstance(axis, int) or axis not in range(len(shape) - 2) or axis == saved.axis:
+        return None
+    channels = saved.channels or tuple(range(min(shape[axis], MAX_CHANNELS)))
+    return Picked(axis, channels) if all(each < shape[axis] for each in channels) else None
 
 
 def _as_told(place: tuple[int, int], prompt: FramePrompt, told: Told) -> FramePrompt | None:

@@ -30,8 +30,11 @@ class Sight:
         All of them as one array.
     channel_axis : int or None
         Of `data`; None for one grey channel.
+    picked : tuple of int, or None
+        Which channels along this axis are seen, of one layer that holds them all; None: all.
     contrast : tuple of (low, high), or None
-        Intensities shown as black and white, for each channel; None for RGB.
+        Intensities shown as black and white, for each channel. None for RGB, and for channels
+        of one layer, which has but one contrast: each has its own, measured over the stack.
     region : Region or None
         The part of the frames that is seen; None for all.
     """
@@ -41,6 +44,12 @@ class Sight:
     channel_axis: int | None
     contrast: Limits | None
     region: Region | None
+    picked: tuple[int, ...] | None = None
+
+    @property
+    def composed(self) -> int | None:
+        """The slider of the image whose channels are composed; None where none is."""
+        return None if self.picked is None else self.channel_axis
 
     def stack(self, axis: int | None, at: Mapping[int, int]) -> FrameStack:
         """Return the frames along an axis, with others held (see `FrameStack`)."""
@@ -49,7 +58,8 @@ class Sight:
             axis,
             channel_axis=self.channel_axis,
             contrast=self.contrast,
-            at=at,
+            at={axis: index for axis, index in at.items() if axis != self.composed},
+            channels=self.picked,
             region=self.region,
         )
 
@@ -57,10 +67,32 @@ class Sight:
         """Tell whether the same pixels are seen in the same way."""
         same = len(self.channels) == len(other.channels)
         same = same and all(a is b for a, b in zip(self.channels, other.channels, strict=True))
+        same = same and (self.composed, self.picked) == (other.composed, other.picked)
         return same and (self.contrast, self.region) == (other.contrast, other.region)
 
 
-def look(image: Image, others: Sequence[Image] = (), region: Region | None = None) -> Sight:
+@dataclass(frozen=True, slots=True)
+class Picked:
+    """Channels of one layer that are composed.
+
+    Attributes
+    ----------
+    axis : int
+        The slider that they are along.
+    channels : tuple of int
+        One to three: red, green and blue.
+    """
+
+    axis: int
+    channels: tuple[int, ...]
+
+
+def look(
+    image: Image,
+    others: Sequence[Image] = (),
+    region: Region | None = None,
+    picked: Picked | None = None,
+) -> Sight:
     """Say what is to be seen of image layers, in their contrast of now. Main thread only.
 
     Parameters
@@ -69,7 +101,12 @@ def look(image: Image, others: Sequence[Image] = (), region: Region | None = Non
     others : sequence of Image
         Up to two further channels; see `may_join`.
     region : Region, optional
+    picked : Picked, optional
+        Channels of `image` to compose instead of `others`.
     """
+    if picked is not None:
+        data = full_resolution(image)
+        return Sight((data,), data, picked.axis, None, region, picked.channels)
     layers = (image, *others)
     channels = tuple(full_resolution(layer) for layer in layers)
     if image.rgb:

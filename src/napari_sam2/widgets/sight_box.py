@@ -19,12 +19,12 @@ _PICTURE_SIDE = 220
 
 
 class SightBox(Fold):
-    """Chooses further channels and a part of the image; shows a small picture of the outcome.
+    """Chooses channels and a part of the image; shows a small picture of the outcome.
 
     Signals
     -------
     channels_requested()
-        The user chose other layers: see `layers`.
+        The user chose other channels: see `first` and `further`.
     part_requested(str)
         The user chose one of `PARTS`, perhaps the same again.
     """
@@ -34,9 +34,14 @@ class SightBox(Fold):
 
     def __init__(self) -> None:
         super().__init__("What the model sees")
+        self.first = Choice(
+            "This layer holds several channels. The one in view is a picture of its own; or choose "
+            "up to three that are seen together, in red, green and blue. Each has the contrast of "
+            "its own 0.1 and 99.9 percentiles over the stack, and the labels hold for all channels."
+        )
         self.second = Choice(
-            "A second channel: an image layer of the same size and place. Each channel is seen in "
-            "the contrast of its own layer."
+            "A second channel: of the same layer, or an image layer of the same size and place. "
+            "Layers are seen in the contrast that they have."
         )
         self.third = Choice("A third channel.")
         self.part = Choice(
@@ -51,25 +56,32 @@ class SightBox(Fold):
         self.caption = QLabel()
         self.caption.setWordWrap(True)
         self.caption.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self._own = captioned("Channel", self.first)
         self._channels = captioned("Channel 2", self.second), captioned("Channel 3", self.third)
-        for channel in self._channels:
+        for channel in (self._own, *self._channels):
             self.body.addWidget(channel)
         self.add_row("Part", self.part)
         self.body.addWidget(self.picture)
         self.body.addWidget(self.caption)
-        for choice in (self.second, self.third):
+        for choice in (self.first, self.second, self.third):
             choice.activated.connect(lambda _: self.channels_requested.emit())
         self.part.activated.connect(lambda _: self.part_requested.emit(self.part.value))
+        self.show_own([], None)
         self.show_channels([], (None, None))
 
     @property
-    def layers(self) -> tuple[Any, ...]:
-        """The layers that are chosen as further channels."""
+    def further(self) -> tuple[Any, ...]:
+        """The layers, or channels of the same layer, that are chosen besides the first one."""
         chosen = (self.second.value, self.third.value)
-        return tuple(layer for layer in chosen if layer is not None)
+        return tuple(each for each in chosen if each is not None)
+
+    def show_own(self, names: list[tuple[str, int]], chosen: int | None) -> None:
+        """Offer the channels of the layer itself; where there are none, nothing is shown."""
+        self.first.offer([("the one in view", None), *names], chosen)
+        self._own.setVisible(bool(names))
 
     def show_channels(self, names: list[tuple[str, Any]], chosen: tuple[Any, Any]) -> None:
-        """Offer these layers as further channels; where there are none, nothing is shown."""
+        """Offer these as further channels; where there are none, nothing is shown."""
         for choice, current in zip((self.second, self.third), chosen, strict=True):
             choice.offer([("none", None), *names], current)
         self._channels[0].setVisible(bool(names))

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
 
-from napari_sam2.widgets.image_choice import image_layers
+from napari_sam2.widgets.image_choice import channel_axis, image_layers, own_channels
 from napari_sam2.widgets.region_picker import RegionPicker
-from napari_sam2.widgets.sight import Sight, look, may_join
+from napari_sam2.widgets.sight import Picked, Sight, look, may_join
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 
 class SightPicker(QObject):
-    """Knows the further channels of an image and the part of it that are chosen.
+    """Knows the channels of an image and the part of it that are chosen.
+
+    Channels are other layers, or lie along a slider of the image itself.
 
     Parameters
     ----------
@@ -38,6 +40,7 @@ class SightPicker(QObject):
         self._viewer, self._box = viewer, box
         self._image: Image | None = None
         self._channels: tuple[Image, ...] = ()
+        self._picked: Picked | None = None
         self._seen: tuple[Image, ...] = ()  # layers whose contrast is followed
         self._regions = RegionPicker(viewer)
         box.channels_requested.connect(self._choose)
@@ -45,16 +48,28 @@ class SightPicker(QObject):
         self._regions.changed.connect(self._region_changed)
         viewer.layers.events.removed.connect(self._layer_removed)
 
+    @property
+    def composed(self) -> int | None:
+        """The slider whose channels are composed; None if none is."""
+        return None if self._picked is None else self._picked.axis
+
     def sight(self) -> Sight | None:
         """Say what is to be seen; None without an image."""
         if self._image is None:
             return None
-        return look(self._image, self._channels, self._regions.region)
+        return look(self._image, self._channels, self._regions.region, self._picked)
+
+    def pick(self, picked: Picked | None) -> None:
+        """Compose these channels of the image itself; None: see the one in view."""
+        if picked != self._picked:
+            self._picked = picked
+            self._offer()
+            self.changed.emit()
 
     def show_image(self, image: Image | None) -> None:
         """Follow an image, and the layers that there are."""
         if image is not self._image:
-            self._image, self._channels = image, ()
+            self._image, self._channels, self._picked = image, (), None
         self._regions.show_image(image)
         self._box.show_part(self._regions.part)
         self._offer()
@@ -66,7 +81,16 @@ class SightPicker(QObject):
         self._follow(())
 
     def _offer(self) -> None:
-        image = self._image
+        image, picked = self._image, self._picked
+        own = [] if image is None else own_channels(image, self._axis)
+        chosen = () if picked is None else picked.channels
+        self._box.show_own(own, chosen[0] if chosen else None)
+        if picked is not None:
+            rest = [(name, channel) for name, channel in own if channel != chosen[0]]
+            second, third = (*chosen[1:], None, None)[:2]
+            self._box.show_channels(rest, (second, third))
+            self._take(())
+            return
         layers = image_layers(self._viewer)
         fitting = [] if image is None else [x for x in layers if may_join(image, x)]
         kept = tuple(x for x in self._channels if any(x is each for each in fitting))
@@ -75,9 +99,23 @@ class SightPicker(QObject):
         self._take(kept)
 
     def _choose(self) -> None:
-        chosen = self._box.layers
-        self._take(chosen[:1] if len(chosen) == 2 and chosen[0] is chosen[1] else chosen)
-        self._offer()
+        box, axis = self._box, self._axis
+        chosen = tuple(dict.fromkeys(box.further))
+        if box.first.value is not None and axis is not None:
+            own = [each for each in chosen if isinstance(each, int) and each != box.first.value]
+            self.pick(Picked(axis, (box.first.value, *own)))
+        elif self._picked is not None:
+            self.pick(None)
+        else:
+            self._take(chosen)
+            self._offer()
+
+    @property
+    def _axis(self) -> int | None:
+        """The slider that holds channels, chosen or guessed."""
+        if self._picked is not None:
+            return self._picked.axis
+        return None if self._image is None else channel_axis(self._image)
 
     def _take(self, channels: tuple[Image, ...]) -> None:
         changed = channels != self._channels

@@ -110,6 +110,11 @@ class SessionSpec:
     use: ModelUse = field(default_factory=ModelUse)
     survey: bool = False
 
+    @property
+    def held(self) -> tuple[tuple[int, int], ...]:
+        """The sliders that matter: all of `at` but that of composed channels."""
+        return tuple(each for each in self.at if each[0] != self.sight.composed)
+
     def stack(self) -> FrameStack:
         """Return the frames that the session is to work on."""
         return self.sight.stack(self.axis, dict(self.at))

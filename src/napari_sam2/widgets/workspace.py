@@ -74,7 +74,7 @@ class Workspace:
         self.axis = axis
         self.sight = look(image) if sight is None else sight
         before = len(viewer.layers)
-        self.labels, self.shapes, self.points = find_or_add(viewer, image)
+        self.labels, self.shapes, self.points = find_or_add(viewer, image, self.composed)
         self._may_hold_objects = len(viewer.layers) < before + 3
         self.marks = Marks(self.labels, self.shapes, self.points)
         self.said = self._said_before()
@@ -83,6 +83,11 @@ class Workspace:
         for layer in (self.points, self.shapes):
             layer.events.data.connect(self._on_data)
             layer.events.features.connect(self._on_features)
+
+    @property
+    def composed(self) -> int | None:
+        """The axis of the image whose channels are composed: its slider makes no difference."""
+        return self.sight.composed
 
     @property
     def said(self) -> Said:
@@ -101,8 +106,9 @@ class Workspace:
 
     def is_of(self, image: Image | None, axis: int | None, sight: Sight | None) -> bool:
         """Whether this is work on the same frames: of this image, along this axis, in this part."""
-        same = image is self.image and axis == self.axis
-        return same and sight is not None and sight.region == self.sight.region
+        if image is not self.image or axis != self.axis or sight is None:
+            return False
+        return (sight.region, sight.composed) == (self.sight.region, self.composed)
 
     @property
     def n_frames(self) -> int:
@@ -114,7 +120,7 @@ class Workspace:
         indices = slider_indices(self.image, self._viewer.dims.point)
         if indices is None:
             return None
-        return placed(indices, self.axis)
+        return self.placed(indices)
 
     def go_to(self, frame: int) -> None:
         """Move the slider of the video axis to a frame."""
@@ -152,7 +158,7 @@ class Workspace:
 
     def placed(self, indices: Sequence[int] | NDArray[np.int_]) -> tuple[Place, int]:
         """Tell stack and frame from the indices of all axes but the last two."""
-        return placed(indices, self.axis)
+        return placed(indices, self.axis, self.composed)
 
     def index_of(self, place: Place, frame: int) -> tuple[int, ...]:
         """Return the indices of all axes but the last two, of a frame of a stack."""
@@ -161,7 +167,13 @@ class Workspace:
     def read_prompts(self) -> StackPrompts:
         """Read all prompts of all stacks of the image."""
         return read_prompts(
-            self.image, self.axis, self.points, self.shapes, self.said.painted, self.sight.region
+            self.image,
+            self.axis,
+            self.points,
+            self.shapes,
+            self.said.painted,
+            self.sight.region,
+            self.composed,
         )
 
     def state(self) -> WindowState:
