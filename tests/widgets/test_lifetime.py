@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from napari.layers._layer_actions import _duplicate_layer
 from napari.utils.notifications import notification_manager
 
 from napari_sam2.prompts import read_session
@@ -68,6 +69,91 @@ def test_layers_renamed_and_reordered_mid_run(running, settled):
     assert workspace.labels.data[3].any()
     assert running.stack.images.currentText() == "cells"
     assert running.coordinator.workspace is workspace
+
+
+def test_labels_hidden_mid_run_are_filled(running, settled):
+    workspace = running.coordinator.workspace
+    workspace.labels.visible = workspace.image.visible = False
+    settled(running)
+    assert workspace.labels.data[3].any()
+    assert not workspace.labels.visible
+    assert notification_manager.records == []
+
+
+def test_a_duplicate_made_mid_run_is_the_users_own(running, settled):
+    workspace, viewer = running.coordinator.workspace, running.viewer
+    viewer.layers.selection = {workspace.labels, workspace.points}
+    _duplicate_layer(viewer.layers)
+    copy = viewer.layers["blobs · labels copy"]
+    kept = copy.data.copy()
+    assert kept[0].any()
+    settled(running)
+    assert workspace.labels.data[3].any()
+    assert np.array_equal(copy.data, kept), "nothing more is written to it"
+    viewer.layers.move(viewer.layers.index(copy), 0)
+    running.start.click()
+    settled(running)
+    assert running.coordinator.workspace.labels is workspace.labels
+    viewer.layers.remove(workspace.labels)
+    running.start.click()
+    settled(running)
+    assert running.coordinator.workspace.labels is not copy
+    assert np.array_equal(copy.data, kept)
+    assert notification_manager.records == []
+
+
+def _said() -> list[str]:
+    return [note.message for note in notification_manager.records]
+
+
+@pytest.mark.parametrize("shape", [(6, 40, 50), (4, 30, 20), (2, 6, 40, 50), (40, 50)])
+def test_pixels_replaced_mid_run(running, settled, shape, blobs, mouse):
+    image, labels = running.coordinator.workspace.image, running.coordinator.workspace.labels.data
+    image.data = blobs(shape)
+    assert running.coordinator.workspace is None
+    assert not running.coordinator.running
+    settled(running)
+    kept = labels.copy()
+    assert kept[:2].any(axis=(1, 2)).all()
+    (said,) = _said()
+    assert "blobs has other data now" in said
+    running.viewer.dims.set_point(range(running.viewer.dims.ndim), [0] * running.viewer.dims.ndim)
+    running.start.click()
+    settled(running)
+    workspace = running.coordinator.workspace
+    assert workspace.labels.data.shape == shape
+    mouse(running.viewer, workspace.points, [(0,) * (len(shape) - 2) + (25, 15)])
+    settled(running)
+    assert len(_said()) == 1
+    if shape != kept.shape:
+        assert np.array_equal(labels, kept), "labels of before are as they were"
+
+
+def test_image_that_grows_while_it_is_acquired(make_panel, blobs, settled, script):
+    panel = make_panel(blobs((2, 40, 50)))
+    notification_manager.records.clear()
+    panel.viewer.layers[0].data = blobs((5, 40, 50))
+    assert panel.stack.axes.currentText() == "axis 0 (5 frames)"
+    assert notification_manager.records == []
+    panel.start.click()
+    settled(panel)
+    assert script.opened[-1].stack().n_frames == 5
+
+
+def test_labels_replaced_mid_run(running, settled):
+    workspace = running.coordinator.workspace
+    written = workspace.labels.data
+    mine = np.full_like(written, 7)
+    workspace.labels.data = mine
+    assert not running.coordinator.running
+    settled(running)
+    assert (mine == 7).all(), "nothing was written to it"
+    assert written[:2].any(axis=(1, 2)).all()
+    (said,) = _said()
+    assert "blobs · labels has other data now" in said
+    running.start.click()
+    settled(running)
+    assert running.coordinator.workspace.labels.data is mine
 
 
 def test_all_layers_cleared_mid_run(running, settled):

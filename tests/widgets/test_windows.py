@@ -87,6 +87,28 @@ def test_second_panel_takes_the_layers_up(docked, make_docked_panel, settled, mo
     assert again.coordinator.workspace.labels.data[3].any()
 
 
+def test_two_viewers_run_at_once_and_one_goes(
+    running, make_docked_panel, blobs, settled, mouse, script, qtbot
+):
+    one, two = running, make_docked_panel(blobs())
+    one.run.pause.click()
+    two.viewer.dims.set_current_step(0, 0)
+    two.start.click()
+    settled_labels = two.coordinator.workspace.labels.data
+    mouse(two.viewer, two.coordinator.workspace.points, [(0, 25, 30)])
+    two.run.forward.click()
+    one.run.pause.click()
+    qtbot.waitUntil(lambda: two.run.progress.value() >= 1, timeout=10_000)
+    assert one.coordinator.running or one.coordinator.workspace.labels.data[3].any()
+    labels = one.coordinator.workspace.labels.data
+    one.viewer.close()
+    settled(two)
+    assert labels[:2].any(axis=(1, 2)).all()
+    assert (settled_labels[:3] == 1).any(axis=(1, 2)).all()
+    assert not (settled_labels[:, :20] == 1).any(), "each has its own labels"
+    assert [note.message for note in notification_manager.records] == []
+
+
 def test_two_viewers_at_once(make_docked_panel, blobs, settled, mouse):
     one, two = make_docked_panel(blobs()), make_docked_panel(blobs())
     for panel in (one, two):

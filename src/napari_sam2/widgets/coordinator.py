@@ -29,13 +29,14 @@ from napari_sam2.widgets.messages import (
     RunSplit,
     RunStarted,
 )
-from napari_sam2.widgets.notices import show_problem
+from napari_sam2.widgets.notices import show_done, show_problem
 from napari_sam2.widgets.refresh import LabelsRefresher
 from napari_sam2.widgets.runs import Runs
 from napari_sam2.widgets.workspace import Workspace
 
 if TYPE_CHECKING:
     from napari import Viewer
+    from napari.layers import Layer
 
     from napari_sam2.widgets.engine import Engine
     from napari_sam2.widgets.image_picker import ImagePicker
@@ -131,6 +132,7 @@ class Coordinator(QObject):
         self.dialogue.open(workspace)
         self._desks.attach(workspace)
         self._keeping.attach(workspace)
+        workspace.labels.events.data.connect(self._labels_replaced)
         self._views.run.show_frames(workspace.n_frames)
         self._views.run.show_ways_on(other_axes(image, workspace.axis, workspace.composed))
         self.dialogue.renew()
@@ -208,6 +210,7 @@ class Coordinator(QObject):
         runs.frame_done.connect(self._frame_done)
         runs.ended.connect(self._run_ended)
         self._images.changed.connect(self._image_changed)
+        self._images.replaced.connect(self._data_replaced)
         self._models.changed.connect(self._model_changed)
         self._engine.answers.answered.connect(self._answered, Qt.ConnectionType.QueuedConnection)
         self._viewer.layers.events.removed.connect(self._layer_removed)
@@ -239,6 +242,19 @@ class Coordinator(QObject):
         self._leave()
         if started is not None and started.image is self._images.image:
             self.start()  # only the axis is another
+
+    def _labels_replaced(self, event: Any) -> None:
+        self._data_replaced(event.source)
+
+    def _data_replaced(self, layer: Layer) -> None:
+        """Leave a layer whose data is another array than the one that is worked on."""
+        if self.workspace is not None:
+            self._leave()
+            show_done(
+                f"{layer.name} has other data now, so work on it has ended. Labels and prompts are "
+                "as they were: press Start to go on with the new data."
+            )
+        self._guide.show()
 
     def _model_changed(self) -> None:
         chosen = self._models.chosen
@@ -305,6 +321,7 @@ class Coordinator(QObject):
         self._keeping.detach()
         self._desks.detach(workspace)
         if workspace is not None:
+            workspace.labels.events.data.disconnect(self._labels_replaced)
             workspace.release()
             self._engine.forget_session(history=history)
         if history:

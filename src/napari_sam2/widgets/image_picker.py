@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
 
 from napari_sam2.errors import Sam2Error
-from napari_sam2.widgets.geometry import slider_indices
+from napari_sam2.widgets.geometry import slider_indices, spatial_shape
 from napari_sam2.widgets.image_choice import (
     guess_video_axis,
     image_layers,
@@ -41,6 +41,8 @@ class ImagePicker(QObject):
     -------
     changed()
         Image or axis are others than before.
+    replaced(Image)
+        The image is the same layer with other pixels.
 
     Attributes
     ----------
@@ -55,12 +57,14 @@ class ImagePicker(QObject):
     """
 
     changed = Signal()
+    replaced = Signal(object)
 
     def __init__(self, viewer: Viewer, box: StackBox, *, along: bool = True) -> None:
         super().__init__()
         self._viewer, self._box, self._along = viewer, box, along
         self.image: Image | None = None
         self.axis: int | None = None
+        self._shape: tuple[int, ...] = ()  # of the image, as it was seen last
         self.pinned = False
         self.seen: Sight | None = None
         self.sights = SightPicker(viewer, box.sight)
@@ -81,6 +85,7 @@ class ImagePicker(QObject):
         for emitter in (events.inserted, events.removed, events.reordered, events.renamed):
             emitter.disconnect(self._list_changed)
         self._viewer.dims.events.point.disconnect(self._preview.soon)
+        self._follow(None)
         self.sights.close()
         self._preview.close()
 
@@ -135,7 +140,15 @@ class ImagePicker(QObject):
         if image is self.image:
             self.sights.show_image(image)
             return
-        self.image, self.axis, self._composed = image, None, None
+        self._follow(image)
+        self.image = image
+        self._guess()
+        self.changed.emit()
+
+    def _guess(self) -> None:
+        """Begin with the image as it is."""
+        image = self.image
+        self.axis = self._composed = None
         self.sights.show_image(image)
         self._preview.soon()
         if image is not None and self._along:
@@ -146,7 +159,25 @@ class ImagePicker(QObject):
         self._box.show_axes(
             video_axes(image) if image is not None and self._along else [], self.axis
         )
-        self.changed.emit()
+
+    def _follow(self, image: Image | None) -> None:
+        """Listen to new pixels of this image, and no longer to those of the one before."""
+        if self.image is not None:
+            self.image.events.data.disconnect(self._pixels_replaced)
+        if image is not None:
+            image.events.data.connect(self._pixels_replaced)
+            self._shape = spatial_shape(image)
+
+    def _pixels_replaced(self, _event: object = None) -> None:
+        image = self.image
+        if image is None:
+            return
+        before, self._shape = self._shape, spatial_shape(image)
+        if before != self._shape:
+            self.sights.show_image(None)  # no channel and no part of before fits
+            self._guess()
+        self._preview.soon()
+        self.replaced.emit(image)
 
     def _glance(self) -> Glance | None:
         """Say what the preview shows: the frame in view, as it would be seen from now on."""

@@ -15,7 +15,7 @@ from napari_sam2.prompts import SessionFile, read_session, write_session
 from napari_sam2.widgets.faults import readable
 from napari_sam2.widgets.places import Place
 from napari_sam2.widgets.session_files import StackWork, picked_channels, place_of, session_file
-from napari_sam2.widgets.session_home import Home, ImageFacts, homes, works
+from napari_sam2.widgets.session_home import Home, ImageFacts, homes, sessions_folder, works
 from napari_sam2.widgets.worker import Worker
 
 
@@ -31,11 +31,12 @@ class Ledger:
     ----------
     home : Home, optional
     replaces : bool
-        The user has chosen this home: what is there already is replaced.
+        The user has chosen this home: what is there already is replaced, but nothing elsewhere.
     """
 
     def __init__(self, home: Home | None = None, *, replaces: bool = False) -> None:
-        self.home, self._replaces = home, replaces
+        self.home = home
+        self._replaced = home.folder if replaces and home is not None else None
         self._marks: dict[Path, tuple[int, int] | None] = {}
 
     def sign(self, path: Path) -> None:
@@ -45,7 +46,7 @@ class Ledger:
     def may_write(self, path: Path) -> bool:
         """Whether a file is ours and as we left it, or not there."""
         found = _mark(path)
-        if self._replaces and path not in self._marks:
+        if path.parent == self._replaced and path not in self._marks:
             return True
         return found is None or self._marks.get(path) == found
 
@@ -81,11 +82,14 @@ class Kept:
         A file of it.
     written : float
         When, in seconds of `time.time`.
+    trouble : Sam2Error or None
+        Why it is not where it was before.
     """
 
     home: Home
     path: Path
     written: float
+    trouble: Sam2Error | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -169,25 +173,30 @@ class Keeper(QObject):
     def _keep(self) -> None:
         with self._lock:
             request = self._waiting.pop(0)
-        known = request.ledger.home
-        starts = homes(request.facts) if known is None else (known,)
-        for start in starts:
+        known, possible = request.ledger.home, homes(request.facts)
+        if known is not None:
+            # Rather kept elsewhere than nowhere: a folder may be gone, full or read-only by now.
+            possible = (known, *(home for home in possible if home.folder != known.folder))
+        trouble: Sam2Error | None = None
+        for start in possible:
             try:
-                self._write(request, start)
+                self._write(request, start, None if known is None else trouble)
                 return
-            except (OSError, PromptError):
-                if start is starts[-1]:
-                    raise
+            except (OSError, PromptError) as error:
+                trouble = trouble or _told(error)
+        if trouble is not None:
+            raise trouble
 
-    def _write(self, request: KeepRequest, start: Home) -> None:
+    def _write(self, request: KeepRequest, start: Home, trouble: Sam2Error | None) -> None:
         home, ledger, path = _free_home(request, start), request.ledger, start.folder
-        home.folder.mkdir(parents=True, exist_ok=True)
+        if home.folder == sessions_folder():
+            home.folder.mkdir(parents=True, exist_ok=True)
         for work in request.works:
             path = home.file(work.spec.held)
             write_session(session_file(work), path)
             ledger.sign(path)
         ledger.home = home
-        self._tell(self.kept, Kept(home, path, time.time()))
+        self._tell(self.kept, Kept(home, path, time.time(), trouble))
 
     def _look_for(self, facts: ImageFacts) -> None:
         newest: Found | None = None
@@ -201,21 +210,22 @@ class Keeper(QObject):
     def _guard(self, job: Callable[[], None]) -> None:
         try:
             job()
-        except OSError as error:
-            self._tell(
-                self.failed,
-                PromptError(
-                    f"The session cannot be kept: {error}.",
-                    safe="All labels and prompts in the window are kept.",
-                    remedy="Choose another file with Session as.",
-                ),
-            )
         except Exception as error:  # nothing may get lost: all errors reach the user
             self._tell(self.failed, readable(error))
 
     def _tell(self, signal: Signal, *values: object) -> None:
         if not self._silent:
             signal.emit(*values)  # type: ignore[attr-defined]
+
+
+def _told(error: OSError | PromptError) -> PromptError:
+    """Say that work could not be written, and the way out."""
+    reason = error.happened if isinstance(error, PromptError) else f"{error}."
+    return PromptError(
+        f"The session cannot be kept: {reason}",
+        safe="All labels and prompts in the window are as they were; every change tries again.",
+        remedy="Choose another file with “Session as…”.",
+    )
 
 
 def _joined(earlier: KeepRequest, request: KeepRequest) -> KeepRequest:

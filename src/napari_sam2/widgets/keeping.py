@@ -14,7 +14,7 @@ from napari_sam2.prompts import SessionFile
 from napari_sam2.types import Speed
 from napari_sam2.widgets.keeper import Found, Keeper, KeepRequest, Kept, Ledger, summary
 from napari_sam2.widgets.layers import has_layers
-from napari_sam2.widgets.notices import show_problem
+from napari_sam2.widgets.notices import show_moved, show_problem
 from napari_sam2.widgets.places import Place
 from napari_sam2.widgets.resuming import resumed_sight, resumed_state
 from napari_sam2.widgets.session_files import StackWork, picked_channels, place_of
@@ -69,6 +69,7 @@ class Keeping(QObject):
         self._home: Home | None = None  # as the keeper has said
         self._last: dict[Place, StackWork] = {}
         self._found: Found | None = None
+        self._trouble = ""  # that was reported last, and lasts
         self._closed = False
         self._soon = single_shot(self, self._keep_if_free, _EVERY_MS)
         dialogue.changed.connect(self._changed)
@@ -175,8 +176,12 @@ class Keeping(QObject):
     def _show_kept(self, kept: Kept) -> None:
         if self._closed or kept.home != self._ledger.home:
             return
+        self._trouble = ""
+        if kept.trouble is not None:
+            show_moved(kept.trouble, kept.path)
         if self._home not in (None, kept.home):
-            # Someone else has written to the files that were ours: all goes to new ones.
+            # Someone else has written to the files that were ours, or they cannot be written any
+            # more: all goes to new ones.
             self._last = {}
             self._changed()
         self._home = kept.home
@@ -186,7 +191,9 @@ class Keeping(QObject):
         if not self._closed:
             self._last = {}
             self._views.save.show_failure(str(error))
-            show_problem(error)
+            if str(error) != self._trouble:  # said once, not with every click
+                self._trouble = str(error)
+                show_problem(error)
 
     # Earlier work.
 

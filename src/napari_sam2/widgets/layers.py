@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from napari.layers import Image, Layer
 
 ROLE = "napari_sam2"
-"""Key in a layer's metadata: which part it plays, for which image and which composed axis."""
+"""Key in a layer's metadata: which part it plays for which image, and which layer says so.
+
+napari copies the metadata of a layer that is duplicated: a duplicate is the user's own.
+"""
 
 _ROLES = ("labels", "shapes", "points")
 _LABELS_DTYPE = np.uint16
@@ -46,14 +49,15 @@ def find_or_add(
     labels = found["labels"] or viewer.add_layer(_new_labels(shape, placed["labels"]))
     shapes = found["shapes"] or viewer.add_layer(_new_shapes(viewer, image, placed["shapes"]))
     points = found["points"] or viewer.add_layer(_new_points(viewer, image, placed["points"]))
+    for role, layer in zip(_ROLES, (labels, shapes, points), strict=True):
+        layer.metadata[ROLE] = (role, image.unique_id, composed, layer.unique_id)
     return labels, shapes, points
 
 
 def has_layers(viewer: Viewer, image: Image) -> bool:
     """Whether a panel has made layers for this image before."""
-    tags = [layer.metadata.get(ROLE) for layer in viewer.layers]
-    ours = [tag for tag in tags if isinstance(tag, tuple) and tag[0] in _ROLES]
-    return any(tag[1] == image.unique_id for tag in ours)
+    ours = [_tag(layer) for layer in viewer.layers]
+    return any(tag[0] in _ROLES and tag[1] == image.unique_id for tag in ours if tag)
 
 
 def labels_shape(image: Image, composed: int | None) -> tuple[int, ...]:
@@ -63,11 +67,16 @@ def labels_shape(image: Image, composed: int | None) -> tuple[int, ...]:
 
 def _find(viewer: Viewer, image: Image, role: str, composed: int | None) -> Layer | None:
     for layer in viewer.layers:
-        tag = layer.metadata.get(ROLE)
-        if isinstance(tag, tuple) and tag == (role, image.unique_id, composed):
+        if _tag(layer) == (role, image.unique_id, composed):
             fits = role != "labels" or layer.data.shape == labels_shape(image, composed)
             return layer if fits and layer.ndim == image.ndim else None
     return None
+
+
+def _tag(layer: Layer) -> tuple[Any, ...] | None:
+    """Return role, image and composed axis of a layer of ours; None of any other."""
+    tag = layer.metadata.get(ROLE)
+    return tag[:-1] if isinstance(tag, tuple) and tag[-1] == layer.unique_id else None
 
 
 def placement(image: Image, role: str) -> dict[str, Any]:
@@ -85,8 +94,8 @@ def placement(image: Image, role: str) -> dict[str, Any]:
 
 
 def _placement(image: Image, role: str, composed: int | None) -> dict[str, Any]:
-    """Also say which part the layer plays, and lay it over all channels that are composed."""
-    placed = placement(image, role) | {"metadata": {ROLE: (role, image.unique_id, composed)}}
+    """Lay a layer of ours also over all channels that are composed."""
+    placed = placement(image, role)
     if composed is None:
         return placed
     count = spatial_shape(image)[composed]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from napari.utils.notifications import (
     ErrorNotification,
@@ -28,6 +29,11 @@ def show_problem(error: Exception) -> None:
         show_error(str(error))
     else:
         notification_manager.dispatch(ErrorNotification(error))
+
+
+def show_moved(trouble: Sam2Error, path: Path) -> None:
+    """Tell the user that the session is kept elsewhere from now on, and why."""
+    show_warning(f"{trouble.happened} From now on it is kept in {path}. {trouble.remedy}")
 
 
 def show_skipped(reasons: Sequence[str]) -> None:

@@ -8,6 +8,8 @@ import threading
 import weakref
 from collections.abc import Callable
 
+from qtpy.QtCore import QObject, Qt, Signal  # type: ignore[attr-defined]
+
 THREAD_NAME = "napari-sam2"
 """Every thread of the window is named so."""
 
@@ -16,8 +18,37 @@ _EXIT_SECONDS = 20.0
 Job = Callable[[], None]
 
 
+class _Tally(QObject):
+    """Counts jobs that are not done yet.
+
+    That a job is over goes the way that its own signals have gone: queued behind them. It counts
+    as done when whoever it told has heard.
+    """
+
+    _over = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lock = threading.Lock()
+        self.count = 0
+        self._over.connect(self._take_off, Qt.ConnectionType.QueuedConnection)
+
+    def add(self) -> None:
+        """Note that there is one more; from any thread."""
+        with self._lock:
+            self.count += 1
+
+    def over(self) -> None:
+        """Note that one is over; from the thread of the jobs."""
+        self._over.emit()
+
+    def _take_off(self) -> None:
+        with self._lock:
+            self.count -= 1
+
+
 class Worker:
-    """Does jobs one after the other, in a thread of its own.
+    """Does jobs one after the other, in a thread of its own. Made on the main thread.
 
     A pool of the standard library would keep Python from ending until all its jobs are done,
     and gives no chance to stop them then.
@@ -36,8 +67,7 @@ class Worker:
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._on_exit, self._on_end = on_exit, on_end
         self._closed, self._skips = threading.Event(), threading.Event()
-        self._lock = threading.Lock()
-        self._unfinished = 0
+        self._tally = _Tally()
         self._thread = threading.Thread(
             target=self._work, name=f"{THREAD_NAME}-{name}", daemon=True
         )
@@ -46,8 +76,8 @@ class Worker:
 
     @property
     def busy(self) -> bool:
-        """Whether a job is not done yet."""
-        return self._unfinished > 0
+        """Whether a job is not done yet, or the main thread has not heard of all it told."""
+        return self._tally.count > 0
 
     @property
     def closed(self) -> bool:
@@ -57,8 +87,7 @@ class Worker:
     def submit(self, job: Job) -> None:
         """Have a job done after those submitted before; jobs must not raise."""
         if not self.closed:
-            with self._lock:
-                self._unfinished += 1
+            self._tally.add()
             self._jobs.put(job)
 
     def close(self) -> None:
@@ -84,8 +113,7 @@ class Worker:
                 if not self._skips.is_set():
                     job()
             finally:
-                with self._lock:
-                    self._unfinished -= 1
+                self._tally.over()
         self._on_end()
 
 

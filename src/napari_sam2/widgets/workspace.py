@@ -72,6 +72,7 @@ class Workspace:
         self._on_prompts = on_prompts
         self.image = image
         self.axis = axis
+        self._shape = spatial_shape(image)
         self.sight = look(image) if sight is None else sight
         before = len(viewer.layers)
         self.labels, self.shapes, self.points = find_or_add(viewer, image, self.composed)
@@ -113,10 +114,12 @@ class Workspace:
     @property
     def n_frames(self) -> int:
         """Number of frames along the video axis."""
-        return 1 if self.axis is None else spatial_shape(self.image)[self.axis]
+        return 1 if self.axis is None else self._shape[self.axis]
 
     def here(self) -> tuple[Place, int] | None:
         """Find the stack and the frame that the viewer's sliders point at; None if at neither."""
+        if spatial_shape(self.image) != self._shape:
+            return None  # it has been given other pixels: what we know is of those before
         indices = slider_indices(self.image, self._viewer.dims.point)
         if indices is None:
             return None
@@ -125,16 +128,15 @@ class Workspace:
     def go_to(self, frame: int) -> None:
         """Move the slider of the video axis to a frame."""
         if self.axis is not None:
-            shift = self._viewer.dims.ndim - len(spatial_shape(self.image))
-            world = self.image.data_to_world(
-                [frame if i == self.axis else 0 for i in range(len(spatial_shape(self.image)))]
-            )
+            ndim = len(self._shape)
+            shift = self._viewer.dims.ndim - ndim
+            world = self.image.data_to_world([frame if i == self.axis else 0 for i in range(ndim)])
             self._viewer.dims.set_point(self.axis + shift, float(world[self.axis]))
 
     def shows(self, place: Place, frame: int) -> bool:
         """Whether the canvas shows any pixel of this frame."""
         displayed = {axis - self._viewer.dims.ndim for axis in self._viewer.dims.displayed}
-        ndim = len(spatial_shape(self.image))
+        ndim = len(self._shape)
         here = self.here()
         if here is None:
             return False
@@ -152,7 +154,7 @@ class Workspace:
         if not marks:
             return []
         indices = np.rint(same_place(self.image, layer, np.concatenate(marks)))[:, :-2].astype(int)
-        shape = np.asarray(spatial_shape(self.image)[:-2])
+        shape = np.asarray(self._shape[:-2])
         inside = ((indices >= 0) & (indices < shape)).all(axis=1)
         return [self.placed(row) if ok else None for row, ok in zip(indices, inside, strict=True)]
 
@@ -236,9 +238,7 @@ class Workspace:
             said = said.moved(lambda place, frame: self.placed(index_of(axis, place, frame)))
         if before == region:
             return said
-        old, new = (
-            each or Region(0, 0, *spatial_shape(self.image)[-2:]) for each in (before, region)
-        )
+        old, new = (each or Region(0, 0, *self._shape[-2:]) for each in (before, region))
         return said.seen_from((new.y0 - old.y0, new.x0 - old.x0), new.shape)
 
     def _on_data(self, event: Any) -> None:
