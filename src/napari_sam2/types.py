@@ -102,3 +102,20 @@ class FrameMasks:
     presence: NDArray[np.float32]
     logits: NDArray[np.float32] | None = None
     skipped: str | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Replayed:
+    """One step of a session file has been taken in.
+
+    Attributes
+    ----------
+    left : int
+        Prompts and accepted masks that are still to come.
+    masks : FrameMasks or None
+        What the model made of a prompt; None for a mask that the file holds, accepted or
+        corrected, and where the frame could not be read.
+    """
+
+    left: int
+    masks: FrameMasks | None = None

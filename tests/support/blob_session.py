@@ -13,7 +13,7 @@ from scipy import ndimage
 from napari_sam2.errors import FrameError, PromptError
 from napari_sam2.labels import LabelsVolume
 from napari_sam2.prompts import FramePrompt, PromptBook
-from napari_sam2.types import Direction, FrameMasks, Speed
+from napari_sam2.types import Direction, FrameMasks, Replayed, Speed
 from napari_sam2.widgets.spec import SessionSpec
 
 
@@ -148,22 +148,24 @@ class BlobSession:
     def corrected_masks(self) -> dict:
         return {}
 
-    def replay(self, saved) -> Iterator[int]:
+    def replay(self, saved) -> Iterator[Replayed]:
         self._script.step("replay", len(saved.book), len(saved.accepted_masks))
         left = len(saved.book) + len(saved.accepted_masks)
         for object_id, frame, prompt in saved.book:
             self.prompts.put(object_id, frame, prompt)
+            masks = None
             if prompt.mask is not None:
                 self._volume.write(frame, (object_id,), prompt.mask[None])
+                masks = _result(object_id, frame, prompt.mask)
             elif prompt.points:
-                self._write(object_id, frame, prompt.points[-1])
+                masks = self._write(object_id, frame, prompt.points[-1])
             left -= 1
-            yield left
+            yield Replayed(left, masks)
         for (frame, object_id), mask in saved.accepted_masks.items():
             self._volume.write(frame, (object_id,), mask[None])
             self._accepted.add((frame, object_id))
             left -= 1
-            yield left
+            yield Replayed(left)
 
     def planned_frames(self, direction, start=None, stop=None, object_ids=None) -> int:
         return len(self._order(direction, start, stop))

@@ -342,10 +342,12 @@ def test_a_replay_says_how_much_is_left_and_may_be_left_early(model, stack, tmp_
     saved = read_session(tmp_path / "cells.sam2.json")
     again = TrackingSession(model, stack)
     steps = again.replay(saved)
-    assert (next(steps), again.object_ids) == (2, (1,))
+    assert (next(steps).left, again.object_ids) == (2, (1,))
     steps.close()
     whole = TrackingSession(model, stack)
-    assert list(whole.replay(saved)) == [2, 1, 0]
+    replayed = list(whole.replay(saved))
+    assert [step.left for step in replayed] == [2, 1, 0]
+    assert [step.masks is None for step in replayed] == [True, False, True]
     assert whole.accepted == ((5, 1),)
     np.testing.assert_array_equal(whole.labels, session.labels)
     with pytest.raises(PromptError, match="belongs to a stack"):

@@ -14,6 +14,7 @@ from napari_sam2.errors import PromptError
 from napari_sam2.prompts import FramePrompt, PromptBook, SessionFile, read_session, write_session
 from napari_sam2.types import Region
 from napari_sam2.widgets import keeper
+from napari_sam2.widgets.object_model import ACCEPTED, FRAMES, ID, LOWEST, PROMPTS
 
 
 @pytest.fixture
@@ -132,6 +133,20 @@ def test_after_a_crash_the_work_is_offered_and_goes_on(worked, open_panel, settl
     settled(again)
     assert len(workspace.points.data) == 0
     assert not workspace.labels.data.any()
+
+
+def test_after_resuming_the_table_says_what_is_there(worked, open_panel, settled, qtbot):
+    again = open_panel()
+    again.offer.resume.click()
+    settled(again)
+    again.coordinator._desks.objects.show()
+    model = again.objects.model
+    row = [model.data(model.index(0, column)) for column in (ID, PROMPTS, FRAMES, LOWEST, ACCEPTED)]
+    assert row == ["1", "3", "3", "0.90", "1"]
+    shelf = again.coordinator.dialogue.shelf
+    scores = {record.frame: record.score for record in shelf.records((), 1)}
+    assert scores.keys() == {0, 2, 3}
+    assert scores[3] is None, "no model was asked about what was accepted"
 
 
 def test_beginning_anew_leaves_earlier_work_in_its_file(worked, open_panel, start, settled, mouse):

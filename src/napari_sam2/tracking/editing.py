@@ -20,7 +20,7 @@ from napari_sam2.tracking.session_file import corrected_masks
 from napari_sam2.tracking.settings import TrackingSettings
 from napari_sam2.tracking.snapshot import SessionState, TrackState
 from napari_sam2.tracking.tracker import Tracker
-from napari_sam2.types import FrameMasks, Unreadable
+from napari_sam2.types import FrameMasks, Replayed, Unreadable
 
 
 class SessionEditing:
@@ -95,7 +95,7 @@ class SessionEditing:
         with self._lock:
             return corrected_masks(self.prompts, self._tracker.tracks)
 
-    def replay(self, saved: SessionFile) -> Iterator[int]:
+    def replay(self, saved: SessionFile) -> Iterator[Replayed]:
         """Take the prompts and accepted masks of a session file in, one after the other.
 
         Parameters
@@ -105,8 +105,8 @@ class SessionEditing:
 
         Yields
         ------
-        int
-            How many prompts and masks are still to come.
+        Replayed
+            What came of each, and how many are still to come.
 
         Raises
         ------
@@ -121,27 +121,32 @@ class SessionEditing:
             )
         left = len(saved.book) + len(saved.accepted_masks)
         for object_id, frame, prompt in saved.book:
+            masks = None
             with self._lock, self._skipping():
-                self._replay(object_id, frame, prompt, saved)
+                masks = self._replay(object_id, frame, prompt, saved)
                 self.prompts.put(object_id, frame, prompt)
                 self.handed_over |= saved.handed_over & {(frame, object_id)}
             left -= 1
-            yield left
+            yield Replayed(left, masks)
         for (frame, object_id), mask in saved.accepted_masks.items():
             with self._lock:
                 if (frame, object_id) not in self._publisher.accepted:
                     self._tracker.restore(object_id, frame, mask)
             left -= 1
-            yield left
+            yield Replayed(left)
 
-    def _replay(self, object_id: int, frame: int, prompt: FramePrompt, saved: SessionFile) -> None:
+    def _replay(
+        self, object_id: int, frame: int, prompt: FramePrompt, saved: SessionFile
+    ) -> FrameMasks | None:
+        """Take a prompt in as it is, or what came of it; return what the network says of it."""
         pair = frame, object_id
         if pair in saved.accepted_masks:  # whatever the prompt would give
             self._tracker.restore(object_id, frame, saved.accepted_masks[pair])
         elif pair in saved.results:
             self._tracker.recorrect(object_id, frame, prompt, saved.results[pair])
         else:
-            self._tracker.decide(object_id, frame, prompt)
+            return self._tracker.decide(object_id, frame, prompt)
+        return None
 
     def unaccept(self, frame: int, object_id: int) -> None:
         """Lift the acceptance of an object in a frame: its mask stays until it is tracked anew.

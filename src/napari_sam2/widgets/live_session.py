@@ -106,7 +106,10 @@ class LiveSession:
         told again.
         """
         self.bring_up_to(Wanted())
-        yield from self.session.replay(saved)
+        for step in self.session.replay(saved):
+            if step.masks is not None:
+                self._on_result(step.masks)
+            yield step.left
         self._known = {
             placed.place: placed.prompt
             for placed in wanted.prompts

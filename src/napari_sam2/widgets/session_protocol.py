@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from napari_sam2.labels import PackedMask
 from napari_sam2.prompts import PromptBook, SessionFile
-from napari_sam2.types import Direction, FrameMasks
+from napari_sam2.types import Direction, FrameMasks, Replayed
 from napari_sam2.widgets.spec import SessionSpec
 
 
@@ -132,8 +132,8 @@ class Session(Protocol):
         """Return what came of prompts that correct tracked frames, by frame and object id."""
         ...
 
-    def replay(self, saved: SessionFile) -> Iterator[int]:
-        """Take a session file in, step by step; gives how many steps are left."""
+    def replay(self, saved: SessionFile) -> Iterator[Replayed]:
+        """Take a session file in, step by step."""
         ...
 
 
