@@ -173,6 +173,7 @@ def test_volumes_over_time_go_on(composed, settled, mouse):
     ways = [composed.run.then.itemText(i) for i in range(composed.run.then.count())]
     assert [way for way in ways if "forward" in way] == ["on forward through t"]
     composed.run.then.setCurrentIndex(1)
+    notification_manager.records.clear()
     composed.run.forward.click()
     settled(composed)
     assert (composed.coordinator.workspace.labels.data[1, 0] == 1).any()
