@@ -1,6 +1,7 @@
 """Drive the real window for the pictures of the documentation.
 
-Scripts import this before napari: the pictures show the defaults, whatever is set on this machine.
+Scripts import this before napari: the pictures show the defaults, whatever is set on this machine
+and whatever work is kept there.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 os.environ["NAPARI_CONFIG"] = str(Path(tempfile.mkdtemp()) / "settings.yaml")
+os.environ["NAPARI_SAM2_SESSIONS"] = tempfile.mkdtemp()
 
 import napari
 import numpy as np
@@ -27,13 +29,15 @@ PATIENCE_S = 900.0
 SETTLE_S = 0.5
 
 
-def open_window(width: int, height: int, frame: int) -> tuple[napari.Viewer, StackPanel]:
-    """Open a viewer of some size on the sample z-stack, with the panel beside it."""
+def open_window(
+    width: int, height: int, frame: int, widget: str = "SAM 2: segment stack"
+) -> tuple[napari.Viewer, StackPanel]:
+    """Open a viewer of some size on the sample z-stack, with a panel beside it."""
     viewer = napari.Viewer()
     viewer.window.resize(width, height)
     ((data, settings, _kind),) = nuclei()
     viewer.add_image(data, **settings)
-    _, panel = viewer.window.add_plugin_dock_widget("napari-sam2", "SAM 2: segment stack")
+    _, panel = viewer.window.add_plugin_dock_widget("napari-sam2", widget)
     wait(lambda: panel.model.devices.count() > 1)
     viewer.dims.set_current_step(0, frame)
     pause()

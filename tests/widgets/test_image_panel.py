@@ -57,7 +57,7 @@ def test_nothing_of_a_stack_is_there(make_image_panel, blobs, settled):
     panel = make_image_panel(blobs())
     panel.start.click()
     settled(panel)
-    for part in (panel.run, panel.review, panel.stack.axes):
+    for part in (panel.run, panel.review, panel.stack.axes, panel.objects.split):
         assert part.isHidden()
     assert not panel.prompts.isHidden()
     keys = {str(key) for key in panel.viewer.keymap}

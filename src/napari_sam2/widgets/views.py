@@ -69,6 +69,7 @@ class Views(QWidget):
         for unused in set(stack_only) - set(self._started):
             unused.setParent(self)
             unused.hide()
+        self.objects.split.setVisible(propagates)  # it is about the frames from here on
         self.setup = Fold(_SETUP)
         begin = row(self.start, self.open, stretch=(2, 1))
         for part in (self.stack, self.model, self.offer, begin):
