@@ -124,3 +124,22 @@ def test_logits_are_seen_from_another_window():
     torch.testing.assert_close(moved[:12, :14], logits[4:, 2:])
     assert (moved[13:] == -10).all()
     assert seen_from(logits, window, window) is logits
+
+
+def test_a_box_gives_the_same_mask_in_a_mirror():
+    """Only what looks both ways does, with a network that has no such symmetry."""
+    rng = np.random.default_rng(1)
+    yy, xx = np.mgrid[:96, :128]
+    blob = (yy - 40) ** 2 / 2 + (xx - 70 + (yy - 40) / 3) ** 2 < 90
+    frame = (rng.normal(60, 25, blob.shape) + 60 * blob).clip(0, 255).astype(np.uint8)[None]
+    model = load_model("bundled", device="cpu")
+
+    def logits(image, box):
+        session = TrackingSession(model, image, contrast=(0, 255), keep_logits=True)
+        result = session.add_box(1, 0, box)
+        assert result.masks.any()
+        return result.logits[0].clip(-20, 20)
+
+    straight = logits(frame, (27, 58, 53, 82))
+    mirrored = logits(frame[:, :, ::-1].copy(), (27, 127 - 82, 53, 127 - 58))
+    np.testing.assert_allclose(mirrored[:, ::-1], straight, atol=0.02)

@@ -60,3 +60,19 @@ def test_no_drawn_object_vanishes(height, width):
     assert drawn.shape == (1, 1, 64, 64)
     assert set(drawn.unique().tolist()) <= {0.0, 1.0}
     assert drawn.any()
+
+
+@given(st.integers(-10, 30), st.integers(-10, 30), st.integers(8, 70))
+@settings(max_examples=25, deadline=None)
+def test_in_a_mirror_pixels_points_and_masks_are_mirrored(top, left, side):
+    rng = np.random.default_rng(0)
+    frame, mask = rng.random((40, 50, 1), dtype=np.float32), rng.random((40, 50)) > 0.4
+    window, mirror = Window(top, left, side, side), Window(top, left, side, side, mirrored=True)
+    seen, swapped = (frame_to_input(frame, each, 32, CPU) for each in (window, mirror))
+    torch.testing.assert_close(swapped, seen.flip(-1), atol=1e-5, rtol=0)
+    inside, outside = (mask_to_input(mask, each, 32, CPU) for each in (window, mirror))
+    assert torch.equal(outside, inside.flip(-1))
+    clicks = np.array([[3.0, 7.0], [20.5, 11.0]], np.float32)
+    points, mirrored = (points_to_input(clicks, each, 32, CPU)[0] for each in (window, mirror))
+    torch.testing.assert_close(mirrored[:, 1], points[:, 1])
+    torch.testing.assert_close(mirrored[:, 0], 31 - points[:, 0])

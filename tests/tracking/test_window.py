@@ -42,6 +42,12 @@ def test_a_window_beyond_the_frame_repeats_the_border():
     assert window.columns((3, 5)).tolist() == [1, 2]
 
 
+def test_a_mirror_swaps_left_and_right():
+    window = Window(-2, 1, 6, 3, mirrored=True)
+    assert window.rows((3, 5)).tolist() == [0, 0, 0, 1, 2, 2]
+    assert window.columns((3, 5)).tolist() == [3, 2, 1]
+
+
 def test_points_are_held_up_to_the_border():
     window = Window(10, 20, 8, 8)
     assert window.holds([(10, 20), (17, 27)])

@@ -177,6 +177,8 @@ class Decider:
             y0, x0, y1, x1 = prompt.box
             corners = [(y0, x0), (y1, x1), *prompt.points]
             window = self._framing.around(Place.spanning(corners))
+            if context is None and self._model.config.object_windows:
+                return self._look_twice(frame, prompt, window)
             return self._look(frame, prompt, window, None, context)
         window = self._framing.first_look(prompt.points)
         found = self._look(frame, prompt, window, None, context)
@@ -197,6 +199,21 @@ class Decider:
                 break
             found = nearer
         return found
+
+    def _look_twice(self, frame: int, prompt: FramePrompt, window: Window) -> ObjectPrediction:
+        """Look straight and in a mirror: what both see is nearer to the truth than either."""
+        mirror = replace(window, mirrored=True)
+        self._cache.get(frame, [window, mirror])  # encoded together
+        found = self._look(frame, prompt, window, None, None)
+        mirrored = self._look(frame, prompt, mirror, None, None)
+        if found.sighting is None or mirrored.sighting is None:
+            return found
+        logits = (found.logits + mirrored.logits.flip(-1)) / 2
+        place = Place.of_mask((logits > 0).cpu().numpy(), window)
+        if place is None:
+            return found
+        iou = (found.iou + mirrored.iou) / 2
+        return replace(found, logits=logits, iou=iou, sighting=Sighting(place, window))
 
     def _look(
         self,

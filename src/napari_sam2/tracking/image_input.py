@@ -56,6 +56,8 @@ def points_to_input(
     scale = size / np.array([window.height, window.width], dtype=np.float64)
     corner = np.array([window.top, window.left])
     mapped = (np.asarray(points, dtype=np.float64) - corner + 0.5) * scale - 0.5
+    if window.mirrored:
+        mapped[:, 1] = size - 1 - mapped[:, 1]
     return torch.from_numpy(mapped[:, ::-1].astype(np.float32)).to(device).unsqueeze(0)
 
 
@@ -82,4 +84,4 @@ def _cut(mask: NDArray[np.bool_], window: Window) -> NDArray[np.bool_]:
     shape = (mask.shape[0], mask.shape[1])
     cut = np.zeros((window.height, window.width), dtype=bool)
     cut[window.part(shape)] = mask[window.inside(shape)]
-    return cut
+    return cut[:, ::-1] if window.mirrored else cut

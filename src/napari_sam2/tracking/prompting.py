@@ -168,6 +168,8 @@ def _tokens(prompt: FramePrompt, window: Window, model: Model) -> tuple[Tensor, 
     labels = [OBJECT if positive else BACKGROUND for positive in prompt.positive]
     if prompt.box is not None:
         y0, x0, y1, x1 = prompt.box
+        if window.mirrored:
+            x0, x1 = x1, x0
         places = [(y0, x0), (y1, x1), *places]
         labels = [BOX_START, BOX_END, *labels]
     yx = np.asarray(places, dtype=np.float32)

@@ -23,12 +23,15 @@ class Window:
         First row and column.
     height, width : int
         At least 1.
+    mirrored : bool
+        Seen in a mirror: left and right are swapped.
     """
 
     top: int
     left: int
     height: int
     width: int
+    mirrored: bool = False
 
     @classmethod
     def whole(cls, frame_shape: tuple[int, int]) -> Window:
@@ -52,7 +55,8 @@ class Window:
 
     def columns(self, frame_shape: tuple[int, int]) -> NDArray[np.intp]:
         """Return the frame's column under each column of the window."""
-        return np.arange(self.left, self.left + self.width).clip(0, frame_shape[1] - 1)
+        columns = np.arange(self.left, self.left + self.width).clip(0, frame_shape[1] - 1)
+        return columns[::-1] if self.mirrored else columns
 
     def inside(self, frame_shape: tuple[int, int]) -> tuple[slice, slice]:
         """Return rows and columns of the frame that the window covers."""
