@@ -71,7 +71,8 @@ def test_in_a_mirror_pixels_points_and_masks_are_mirrored(top, left, side):
     seen, swapped = (frame_to_input(frame, each, 32, CPU) for each in (window, mirror))
     torch.testing.assert_close(swapped, seen.flip(-1), atol=1e-5, rtol=0)
     inside, outside = (mask_to_input(mask, each, 32, CPU) for each in (window, mirror))
-    assert torch.equal(outside, inside.flip(-1))
+    # A value of just a half may fall on either side of the cut.
+    assert (outside != inside.flip(-1)).float().mean() < 0.02
     clicks = np.array([[3.0, 7.0], [20.5, 11.0]], np.float32)
     points, mirrored = (points_to_input(clicks, each, 32, CPU)[0] for each in (window, mirror))
     torch.testing.assert_close(mirrored[:, 1], points[:, 1])
