@@ -8,6 +8,7 @@ from napari.layers import Image
 from napari.utils.notifications import notification_manager
 
 from napari_sam2.prompts import read_session
+from napari_sam2.stack import open_stack
 from napari_sam2.widgets.image_choice import channel_axis
 from napari_sam2.widgets.sight import Picked, look
 
@@ -232,6 +233,20 @@ def test_the_session_comes_back_with_its_channels(
     assert panel.stack.axes.value == 2
     assert script.opened[-1].stack().channels == (0, 2)
     assert (panel.coordinator.workspace.labels.data[0, 0, 0] == 1).sum() == 100
+
+
+@pytest.mark.parametrize("name", ["a.ome.tif", "a.tif", "a.ome.zarr"])
+def test_labels_are_saved_once_for_all_channels(composed, settled, mouse, tmp_path, name):
+    click(composed, settled, mouse, 0, 1, 0, 8, 8)
+    notification_manager.records.clear()
+    composed.save.labels_requested.emit(tmp_path / name)
+    settled(composed)
+    assert [note.severity.name for note in notification_manager.records] == ["INFO"]
+    opened = open_stack(tmp_path / name)
+    sizes = dict(zip(opened.axes, opened.data.shape, strict=True))
+    assert sizes | {"C": sizes.get("C", 1)} == {"T": 2, "C": 1, "Z": 4, "Y": 40, "X": 50}
+    assert (np.asarray(opened.data[:]) == 1).sum() == 100
+    assert opened.scale[-3:] == (4, 0.5, 0.5)
 
 
 def test_looks_are_told_apart_by_their_channels(cells):
