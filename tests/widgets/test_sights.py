@@ -97,6 +97,26 @@ def test_channels_are_composed_in_the_contrast_of_their_layers(make_panel, blobs
     assert script.opened[-1].stack().n_channels == 1
 
 
+def test_a_channel_with_other_pixels_is_seen_after_a_restart(make_panel, blobs, settled, script):
+    panel = make_panel(blobs())
+    dim = panel.viewer.add_image(blobs() // 10, name="dim", contrast_limits=(0, 100))
+    choose(panel.stack.images, panel.viewer.layers["blobs"])
+    choose(panel.stack.sight.second, dim)
+    panel.start.click()
+    settled(panel)
+    images = panel.coordinator._images
+    assert images.seen.same_as(images.sights.sight())
+    dim.data = np.full_like(dim.data, 50)
+    assert panel.coordinator.workspace is not None, "the session keeps what it sees"
+    assert not images.seen.same_as(images.sights.sight())
+    panel.start.click()
+    settled(panel)
+    np.testing.assert_allclose(script.opened[-1].stack().read(0)[..., 1], 0.5)
+    dim.data = blobs((3, 40, 50))
+    assert panel.stack.sight.further == (), "it fits no longer"
+    assert images.sights.sight().channel_axis is None
+
+
 def test_the_same_layer_is_no_two_channels(make_panel, blobs):
     panel = make_panel(blobs())
     other, another = (panel.viewer.add_image(blobs(), name=n) for n in ("other", "another"))

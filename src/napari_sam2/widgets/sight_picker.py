@@ -41,7 +41,7 @@ class SightPicker(QObject):
         self._image: Image | None = None
         self._channels: tuple[Image, ...] = ()
         self._picked: Picked | None = None
-        self._seen: tuple[Image, ...] = ()  # layers whose contrast is followed
+        self._seen: tuple[Image, ...] = ()  # layers whose contrast and pixels are followed
         self._regions = RegionPicker(viewer)
         box.channels_requested.connect(self._choose)
         box.part_requested.connect(self._choose_part)
@@ -127,8 +127,10 @@ class SightPicker(QObject):
     def _follow(self, layers: tuple[Image, ...]) -> None:
         for layer in self._seen:
             layer.events.contrast_limits.disconnect(self._contrast_changed)
+            layer.events.data.disconnect(self._pixels_replaced)
         for layer in layers:
             layer.events.contrast_limits.connect(self._contrast_changed)
+            layer.events.data.connect(self._pixels_replaced)
         self._seen = layers
 
     def _choose_part(self, part: str) -> None:
@@ -141,6 +143,11 @@ class SightPicker(QObject):
 
     def _contrast_changed(self, _event: object = None) -> None:
         self.changed.emit()
+
+    def _pixels_replaced(self, event: Any) -> None:
+        if event.source is not self._image:  # which is the business of the image picker
+            self._offer()
+            self.changed.emit()
 
     def _layer_removed(self, event: Any) -> None:
         self._regions.layer_removed(event.value)
