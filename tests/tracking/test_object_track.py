@@ -38,6 +38,16 @@ def test_where_an_object_was_corrected_away_is_no_source():
     assert track(decision(3), missed).sources() == [3, 9]
 
 
+def test_where_it_was_corrected_away_tells_of_the_frames_up_to_the_next_that_shows_it():
+    followed = track(decision(3), decision(5, present=False), decision(8), decision(12, False))
+    assert followed.dismissals(6, 1) == followed.dismissals(7, 1) == [5]
+    assert followed.dismissals(4, -1) == [5]
+    assert followed.dismissals(9, 1) == [], "frame 8 shows that it is back"
+    assert followed.dismissals(2, -1) == []
+    assert followed.dismissals(14, 1) == [12]
+    assert track(decision(4, present=False)).dismissals(6, 1) == [], "nothing else is known"
+
+
 @given(st.dictionaries(st.integers(0, LENGTH - 1), st.booleans(), min_size=1, max_size=6))
 @settings(max_examples=80, deadline=None)
 def test_both_passes_reach_every_frame_from_its_nearest_source(decided):

@@ -131,6 +131,18 @@ class ObjectTrack:
         showing = [frame for frame, each in self.conditioning.items() if not each.dismissed]
         return sorted(showing or self.conditioning)
 
+    def dismissals(self, frame: int, step: int) -> list[int]:
+        """Return where the user corrected the object away, of the frames that a pass leaves behind.
+
+        Only those after the last one that shows it: beyond that they say nothing of what comes.
+        `step`: 1 forward, -1 backward.
+        """
+        sources = self.sources()
+        passed = [(frame - source) * step for source in sources]
+        since = min((age for age in passed if age > 0), default=len(self.done))
+        gone = self.conditioning.keys() - set(sources)
+        return sorted(each for each in gone if 0 < (frame - each) * step < since)
+
     def needed(
         self, direction: Direction, start: int, stop: int, nearest: bool = False
     ) -> NDArray[np.bool_]:

@@ -190,7 +190,7 @@ class Propagator:
         chosen = nearest_conditioning([f for f in sources if f != without], frame, limit)
         found = {f: self._conditioning_memory(track, f) for f in chosen}
         memories = {f: memory for f, memory in found.items() if memory is not None}
-        gone = [f for f in track.conditioning if f not in sources and recent.reaches(f, frame)]
+        gone = [f for f in track.dismissals(frame, recent.step) if recent.reaches(f, frame)]
         known = [self._conditioning_memory(track, f) for f in gone if f != without]
         dismissed = [memory for memory in known if memory is not None]
         while limit is not None and len(track.conditioning_memory) > limit:
