@@ -10,6 +10,7 @@ from napari.layers import Image, Shapes
 from napari.utils.notifications import notification_manager
 from qtpy.QtGui import QImage
 
+from napari_sam2.prompts import read_session
 from napari_sam2.types import Region
 from napari_sam2.widgets.preview import small_picture
 from napari_sam2.widgets.sight import look, may_join
@@ -115,6 +116,51 @@ def test_a_channel_with_other_pixels_is_seen_after_a_restart(make_panel, blobs, 
     dim.data = blobs((3, 40, 50))
     assert panel.stack.sight.further == (), "it fits no longer"
     assert images.sights.sight().channel_axis is None
+
+
+@pytest.fixture
+def two_channels(make_panel, blobs, qtbot):
+    """``two_channels(name)``: a panel on an image, with another layer of this name over it."""
+
+    def make(name: str, **options):
+        panel = make_panel(blobs())
+        layer = panel.viewer.add_image(blobs() // 10, name=name, **options)
+        choose(panel.stack.images, panel.viewer.layers["blobs"])
+        qtbot.wait(20)  # what was found is told
+        return panel, layer
+
+    return make
+
+
+def test_a_session_comes_back_with_its_layers_in_their_contrasts(
+    two_channels, settled, mouse, sessions, script
+):
+    panel, dim = two_channels("dim", contrast_limits=(0, 100))
+    choose(panel.stack.sight.second, dim)
+    panel.start.click()
+    settled(panel)
+    mouse(panel.viewer, panel.coordinator.workspace.points, [(0, 8, 8)])
+    settled(panel)
+    seen = script.opened[-1].stack().read(0)
+    panel.coordinator.close()
+    (path,) = sessions.iterdir()
+    assert read_session(path).settings["layer_2"] == "dim"
+
+    again, dim = two_channels("dim", contrast_limits=(0, 50))
+    again.viewer.layers["blobs"].contrast_limits = (0, 5)
+    again.offer.resume.click()
+    settled(again)
+    assert again.stack.sight.second.value is dim
+    assert tuple(dim.contrast_limits) == (0, 100)
+    np.testing.assert_array_equal(script.opened[-1].stack().read(0), seen)
+
+    other, _ = two_channels("another")
+    notification_manager.records.clear()
+    other.offer.resume.click()
+    settled(other)
+    assert other.stack.sight.second.value is None
+    assert "the layer dim" in notification_manager.records[0].message
+    assert other.coordinator.dialogue.prompts.object_ids == {1}, "all else comes back"
 
 
 def test_the_same_layer_is_no_two_channels(make_panel, blobs):

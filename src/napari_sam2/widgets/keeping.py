@@ -14,10 +14,15 @@ from napari_sam2.prompts import SessionFile
 from napari_sam2.types import Speed
 from napari_sam2.widgets.keeper import Found, Keeper, KeepRequest, Kept, Ledger, summary
 from napari_sam2.widgets.layers import has_layers
-from napari_sam2.widgets.notices import show_moved, show_problem
+from napari_sam2.widgets.notices import show_missing, show_moved, show_problem
 from napari_sam2.widgets.places import Place
 from napari_sam2.widgets.resuming import resumed_sight, resumed_state
-from napari_sam2.widgets.session_files import StackWork, picked_channels, place_of
+from napari_sam2.widgets.session_files import (
+    StackWork,
+    further_layers,
+    picked_channels,
+    place_of,
+)
 from napari_sam2.widgets.session_home import Home, ImageFacts, beside
 from napari_sam2.widgets.spec import Told
 from napari_sam2.widgets.timers import halt, single_shot
@@ -252,6 +257,11 @@ class Keeping(QObject):
         self._models.choose(
             str(saved.settings.get("model")), str(saved.settings.get("speed", Speed.EXACT))
         )
+        layers = further_layers(saved)
+        if layers or len(saved.contrast) < 2:  # else it is not known which layers they were of
+            missing = self._images.sights.rejoin(layers, saved.contrast[1:])
+            if missing:
+                show_missing(missing)
         sight = self._images.sights.sight()
         self._begin(None if sight is None else resumed_sight(sight, saved))
         workspace = self._dialogue.workspace

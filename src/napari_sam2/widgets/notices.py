@@ -36,6 +36,15 @@ def show_moved(trouble: Sam2Error, path: Path) -> None:
     show_warning(f"{trouble.happened} From now on it is kept in {path}. {trouble.remedy}")
 
 
+def show_missing(names: Sequence[str]) -> None:
+    """Tell the user of channels that a session saw, and that are not there."""
+    listed = " and ".join(names)
+    show_warning(
+        f"The session also saw the layer {listed}, and no such layer lies over the image. "
+        "Clicks mean less without it: open it, restart, and choose it as a channel."
+    )
+
+
 def show_skipped(reasons: Sequence[str]) -> None:
     """Tell the user of frames that could not be read; all else is done."""
     count = "1 frame was" if len(reasons) == 1 else f"{len(reasons)} frames were"

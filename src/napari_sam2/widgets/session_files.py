@@ -21,6 +21,7 @@ from napari_sam2.widgets.places import Place
 from napari_sam2.widgets.sight import Picked
 from napari_sam2.widgets.spec import SessionSpec, Told, Wanted
 
+_LAYERS = ("layer_2", "layer_3")  # settings: names of the layers of further channels
 _SAME_PIXELS = 1e-6  # positions go through the world and back
 
 
@@ -80,6 +81,7 @@ def session_file(work: StackWork) -> SessionFile:
         "speed": spec.use.speed.value,
         "channel_axis": spec.sight.channel_axis,
         **({} if spec.sight.picked is None else of_channels(spec.sight.picked)),
+        **dict(zip(_LAYERS, spec.sight.further, strict=False)),
     }
     return SessionFile(
         book,
@@ -112,6 +114,11 @@ def place_of(saved: SessionFile, shape: tuple[int, ...]) -> Place | None:
     if any(not 0 <= at.get(axis, -1) < shape[axis] for axis in others):
         return None
     return tuple((axis, at[axis]) for axis in others)
+
+
+def further_layers(saved: SessionFile) -> tuple[str, ...]:
+    """Return the names of the layers that a session composed with its image."""
+    return tuple(str(saved.settings[key]) for key in _LAYERS if key in saved.settings)
 
 
 def picked_channels(saved: SessionFile, shape: tuple[int, ...]) -> Picked | None:

@@ -37,6 +37,8 @@ class Sight:
         of one layer, which has but one contrast: each has its own, measured over the stack.
     region : Region or None
         The part of the frames that is seen; None for all.
+    further : tuple of str
+        Names of the layers that the channels after the first are of.
     """
 
     channels: tuple[Any, ...]
@@ -45,6 +47,7 @@ class Sight:
     contrast: Limits | None
     region: Region | None
     picked: tuple[int, ...] | None = None
+    further: tuple[str, ...] = ()
 
     @property
     def composed(self) -> int | None:
@@ -115,7 +118,8 @@ def look(
     if len(channels) == 1:
         return Sight(channels, channels[0], None, limits, region)
     composed = ChannelStack(*channels)
-    return Sight(channels, composed, composed.channel_axis, limits, region)
+    further = tuple(layer.name for layer in others)
+    return Sight(channels, composed, composed.channel_axis, limits, region, further=further)
 
 
 def may_join(image: Image, other: Image) -> bool:

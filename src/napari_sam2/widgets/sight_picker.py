@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
 
 from napari_sam2.widgets.image_choice import channel_axis, image_layers, own_channels
 from napari_sam2.widgets.region_picker import RegionPicker
-from napari_sam2.widgets.sight import Picked, Sight, look, may_join
+from napari_sam2.widgets.sight import Limits, Picked, Sight, look, may_join
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -65,6 +66,24 @@ class SightPicker(QObject):
             self._picked = picked
             self._offer()
             self.changed.emit()
+
+    def rejoin(self, names: Sequence[str], contrast: Limits) -> tuple[str, ...]:
+        """Compose the layers of these names with the image, each in its contrast (low, high).
+
+        Returns
+        -------
+        tuple of str
+            Names of which there is no layer that lies pixel on pixel over the image.
+        """
+        image = self._image
+        fitting = [] if image is None else image_layers(self._viewer)
+        found = {x.name: x for x in fitting if image is not None and may_join(image, x)}
+        for name, limits in zip(names, contrast, strict=False):
+            if name in found:
+                found[name].contrast_limits = limits
+        self._take(tuple(found[name] for name in names if name in found))
+        self._offer()
+        return tuple(name for name in names if name not in found)
 
     def show_image(self, image: Image | None) -> None:
         """Follow an image, and the layers that there are."""
