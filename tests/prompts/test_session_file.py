@@ -12,6 +12,7 @@ from hypothesis.extra import numpy as hnp
 from napari_sam2.errors import PromptError
 from napari_sam2.prompts import (
     FramePrompt,
+    MaskStore,
     PromptBook,
     SessionFile,
     prompts_to_json,
@@ -27,6 +28,10 @@ from napari_sam2.types import Region
 SHAPE = (5, 8, 9)
 
 
+def stored(masks):
+    return MaskStore(masks.items())
+
+
 @pytest.fixture
 def session():
     book = PromptBook(SHAPE)
@@ -36,14 +41,14 @@ def session():
     return SessionFile(
         book=book,
         accepted=((3, 2), (0, 1), (0, 1)),
-        accepted_masks={(3, 2): np.tri(8, 9, dtype=bool), (0, 1): np.zeros((8, 9), bool)},
+        accepted_masks=stored({(3, 2): np.tri(8, 9, dtype=bool), (0, 1): np.zeros((8, 9), bool)}),
         settings={"model": "bundled", "overlap": False, "max_hole": 8, "none": None, "f": 0.1},
         contrast=((0.0, 255.0),),
         axis=1,
         at={0: 7},
         region=Region(10, 20, 18, 29),
         names={2: "nucleus µ", 1: "cell"},
-        results={(0, 1): np.zeros((8, 9), bool)},
+        results=stored({(0, 1): np.zeros((8, 9), bool)}),
         handed_over=frozenset({(4, 2)}),
     )
 
@@ -140,7 +145,7 @@ def test_what_corrects_this_stack_alone_is_left_out_elsewhere(session):
     book = session.book.copy()
     book.add_points(3, 2, [(1, 1)], [False])
     book.add_points(4, 2, [(1, 1)], [False])
-    saved = SessionFile(book, results={(2, 3): np.ones((8, 9), bool)})
+    saved = SessionFile(book, results=stored({(2, 3): np.ones((8, 9), bool)}))
     elsewhere = saved.elsewhere()
     assert elsewhere.get(3, 2) is None, "one click on the background, upon what was tracked"
     assert elsewhere.get(4, 2) is not None
@@ -150,16 +155,16 @@ def test_what_corrects_this_stack_alone_is_left_out_elsewhere(session):
 def test_results_of_frames_of_another_size_are_none(session):
     book = PromptBook(SHAPE)
     book.add_points(1, 0, [(3, 4)])
-    text = session_to_json(SessionFile(book, results={(0, 1): np.ones((8, 9), bool)}))
+    text = session_to_json(SessionFile(book, results=stored({(0, 1): np.ones((8, 9), bool)})))
     assert not session_from_json(text, (5, 9, 9)).results
     assert session_from_json(text, (7, 8, 9)).results.keys() == {(0, 1)}
 
 
 def test_a_result_belongs_to_a_prompt(session):
     with pytest.raises(PromptError, match="not prompted"):
-        SessionFile(session.book, results={(1, 1): np.ones((8, 9), bool)})
+        SessionFile(session.book, results=stored({(1, 1): np.ones((8, 9), bool)}))
     with pytest.raises(PromptError, match="pixels"):
-        SessionFile(session.book, results={(0, 1): np.ones((8, 8), bool)})
+        SessionFile(session.book, results=stored({(0, 1): np.ones((8, 8), bool)}))
 
 
 def test_blocks_of_later_releases_are_ignored(session):
@@ -244,8 +249,11 @@ def test_masks_need_the_same_frame_size(session):
         ({"contrast": ((0, np.inf),)}, "contrast limit"),
         ({"accepted": ((9, 1),)}, "Frame 9"),
         ({"accepted": ((0, 0),)}, "Object id 0"),
-        ({"accepted_masks": {(0, 1): np.zeros((8, 9), bool)}}, "not accepted"),
-        ({"accepted": ((0, 1),), "accepted_masks": {(0, 1): np.zeros((9, 8), bool)}}, "pixels"),
+        ({"accepted_masks": stored({(0, 1): np.zeros((8, 9), bool)})}, "not accepted"),
+        (
+            {"accepted": ((0, 1),), "accepted_masks": stored({(0, 1): np.zeros((9, 8), bool)})},
+            "pixels",
+        ),
     ],
 )
 def test_what_a_file_cannot_hold_is_refused_early(fields, says):

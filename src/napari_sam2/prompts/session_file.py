@@ -7,12 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-import numpy as np
-from numpy.typing import NDArray
-
 from napari_sam2.errors import PromptError
 from napari_sam2.prompts.book import PromptBook
 from napari_sam2.prompts.checks import check_finite, check_frame, check_object_id
+from napari_sam2.prompts.mask_store import FrameObject, MaskStore
 from napari_sam2.types import Region
 
 FORMAT = "napari-sam2 session"
@@ -21,7 +19,6 @@ VERSION = 2
 _CHANNELS = "channels"
 
 JsonScalar = str | int | float | bool | None
-FrameObject = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,9 +31,9 @@ class SessionFile:
         The prompts, with the shape of the stack they were made for.
     accepted : tuple of (frame, object_id)
         What the user accepted: conditioning frames that are never overwritten.
-    accepted_masks : mapping of (frame, object_id) to ndarray of bool, shape (Y, X)
+    accepted_masks : MaskStore, by (frame, object_id)
         The pixels of accepted frames (all False: accepted as absent); each also in `accepted`.
-    results : mapping of (frame, object_id) to ndarray of bool, shape (Y, X)
+    results : MaskStore, by (frame, object_id)
         What came of prompts that correct a tracked frame (all False: the object was corrected
         away), and would not come of them alone; each belongs to a prompt.
     handed_over : frozenset of (frame, object_id)
@@ -57,14 +54,14 @@ class SessionFile:
 
     book: PromptBook
     accepted: tuple[FrameObject, ...] = ()
-    accepted_masks: Mapping[FrameObject, NDArray[np.bool_]] = field(default_factory=dict)
+    accepted_masks: MaskStore = field(default_factory=MaskStore)
     settings: Mapping[str, JsonScalar] = field(default_factory=dict)
     contrast: tuple[tuple[float, float], ...] = ()
     axis: int | None = None
     at: Mapping[int, int] = field(default_factory=dict)
     region: Region | None = None
     names: Mapping[int, str] = field(default_factory=dict)
-    results: Mapping[FrameObject, NDArray[np.bool_]] = field(default_factory=dict)
+    results: MaskStore = field(default_factory=MaskStore)
     handed_over: frozenset[FrameObject] = frozenset()
 
     def __post_init__(self) -> None:
@@ -81,11 +78,9 @@ class SessionFile:
         for name, value in self.settings.items():
             check_setting(name, value)
         object.__setattr__(self, "accepted", accepted)
-        masks = self._checked_masks(self.accepted_masks, frozenset(accepted), "accepted")
-        object.__setattr__(self, "accepted_masks", masks)
+        self._check_masks(self.accepted_masks, frozenset(accepted), "accepted")
         prompted = frozenset((frame, number) for number, frame, _ in self.book)
-        results = self._checked_masks(self.results, prompted, "prompted")
-        object.__setattr__(self, "results", results)
+        self._check_masks(self.results, prompted, "prompted")
         object.__setattr__(self, "handed_over", frozenset(self.handed_over) & prompted)
         object.__setattr__(self, "settings", MappingProxyType(dict(self.settings)))
         object.__setattr__(self, "contrast", contrast)
@@ -115,29 +110,20 @@ class SessionFile:
                 book.remove(object_id, frame)
         return book
 
-    def _checked_masks(
-        self,
-        given: Mapping[FrameObject, NDArray[np.bool_]],
-        places: frozenset[FrameObject],
-        kind: str,
-    ) -> Mapping[FrameObject, NDArray[np.bool_]]:
-        masks: dict[FrameObject, NDArray[np.bool_]] = {}
-        for (frame, object_id), pixels in given.items():
+    def _check_masks(self, masks: MaskStore, places: frozenset[FrameObject], kind: str) -> None:
+        for frame, object_id in masks:
             if (frame, object_id) not in places:
                 raise PromptError(
                     f"Frame {frame} has a mask of object {object_id} but is not {kind}.",
                     remedy="Leave the mask out.",
                 )
-            mask = np.array(pixels, dtype=np.bool_)
-            if mask.shape != self.book.shape[1:]:
+            shape = masks.shape((frame, object_id))
+            if shape != self.book.shape[1:]:
                 raise PromptError(
                     f"The mask of object {object_id} in frame {frame}, which is {kind}, is "
-                    f"{mask.shape} pixels, the frame {self.book.shape[1:]}.",
+                    f"{shape} pixels, the frame {self.book.shape[1:]}.",
                     remedy="Use the session with an image of the size it was made for.",
                 )
-            mask.setflags(write=False)
-            masks[frame, object_id] = mask
-        return MappingProxyType(masks)
 
 
 def of_channels(channels: tuple[int, ...]) -> dict[str, str]:

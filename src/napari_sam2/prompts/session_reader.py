@@ -14,11 +14,11 @@ from napari_sam2.prompts.book import PromptBook
 from napari_sam2.prompts.checks import check_shape
 from napari_sam2.prompts.frame_prompt import FramePrompt
 from napari_sam2.prompts.json_node import JsonNode
+from napari_sam2.prompts.mask_store import FrameObject, MaskStore
 from napari_sam2.prompts.run_lengths import decode_run_lengths
 from napari_sam2.prompts.session_file import (
     FORMAT,
     VERSION,
-    FrameObject,
     JsonScalar,
     SessionFile,
 )
@@ -71,7 +71,7 @@ def session_from_json(text: str, shape: Sequence[int] | None = None) -> SessionF
         # Prompts for another stack are not where the region was.
         region=_read_region(blocks.get("region")) if book.shape == made_for else None,
         names=_read_names(blocks.get("names")),
-        results=results,
+        results=MaskStore(results.items()),
         handed_over=frozenset(handed_over),
     )
 
@@ -168,16 +168,16 @@ def _read_mask(node: JsonNode, made_for: tuple[int, int, int]) -> NDArray[np.boo
 
 def _read_accepted(
     node: JsonNode | None, made_for: tuple[int, int, int]
-) -> tuple[tuple[FrameObject, ...], dict[FrameObject, NDArray[np.bool_]]]:
-    accepted: list[FrameObject] = []
-    masks: dict[FrameObject, NDArray[np.bool_]] = {}
+) -> tuple[tuple[FrameObject, ...], MaskStore]:
+    entries: list[tuple[FrameObject, dict[str, JsonNode]]] = []
     for entry in [] if node is None else node.items():
         fields = entry.fields()
         pair = (_block(fields, "frame").whole_number(), _block(fields, "object").whole_number())
-        accepted.append(pair)
-        if "mask" in fields:
-            masks[pair] = _read_mask(fields["mask"], made_for)
-    return tuple(accepted), masks
+        entries.append((pair, fields))
+    masks = MaskStore(
+        (pair, _read_mask(fields["mask"], made_for)) for pair, fields in entries if "mask" in fields
+    )
+    return tuple(pair for pair, _ in entries), masks
 
 
 def _read_settings(node: JsonNode | None) -> dict[str, JsonScalar]:

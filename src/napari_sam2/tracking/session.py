@@ -10,7 +10,14 @@ from typing import Any
 from numpy.typing import ArrayLike, NDArray
 
 from napari_sam2.errors import FrameError, Sam2Error
-from napari_sam2.prompts import FramePrompt, PromptBook, SessionFile, read_session, write_session
+from napari_sam2.prompts import (
+    FramePrompt,
+    MaskStore,
+    PromptBook,
+    SessionFile,
+    read_session,
+    write_session,
+)
 from napari_sam2.stack import FrameStack
 from napari_sam2.tracking.editing import SessionEditing
 from napari_sam2.tracking.model import Model
@@ -282,8 +289,8 @@ class TrackingSession(SessionEditing):
         with self._lock:
             return session_file(
                 self.prompts,
-                {pair: self._publisher.mask(*pair) for pair in self.accepted},
-                {pair: mask.unpack() for pair, mask in self.corrected_masks().items()},
+                MaskStore((pair, self._publisher.mask(*pair)) for pair in self.accepted),
+                MaskStore((pair, mask.unpack()) for pair, mask in self.corrected_masks().items()),
                 frozenset(self.handed_over),
                 self.stack,
                 self.settings,

@@ -6,11 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, fields
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from napari_sam2.labels import PackedMask
-from napari_sam2.prompts import PromptBook, SessionFile, of_channels
+from napari_sam2.prompts import MaskStore, PromptBook, SessionFile, of_channels
 from napari_sam2.stack import FrameStack
 from napari_sam2.tracking.object_track import ObjectTrack
 from napari_sam2.tracking.settings import TrackingSettings
@@ -18,8 +15,8 @@ from napari_sam2.tracking.settings import TrackingSettings
 
 def session_file(
     prompts: PromptBook,
-    accepted: Mapping[tuple[int, int], NDArray[np.bool_]],
-    results: Mapping[tuple[int, int], NDArray[np.bool_]],
+    accepted: MaskStore,
+    results: MaskStore,
     handed_over: frozenset[tuple[int, int]],
     stack: FrameStack,
     settings: TrackingSettings,

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from napari_sam2.labels import PackedMask
 from napari_sam2.prompts import (
     FramePrompt,
     JsonScalar,
+    MaskStore,
     PromptBook,
     SessionFile,
     of_channels,
@@ -63,17 +64,18 @@ def session_file(work: StackWork) -> SessionFile:
     """Make a session file; accepted masks are those of the labels now."""
     spec, labels = work.spec, work.spec.labels
     book = PromptBook(labels.shape)
-    results: dict[tuple[int, int], NDArray[np.bool_]] = {}
+    results: dict[tuple[int, int], PackedMask] = {}
     for placed in work.wanted.prompts:
         prompt = _as_told(placed.place, placed.prompt, work.told)
         if prompt is not None:
             book.put(*placed.place, prompt)
             result = work.told.results.get((placed.frame, placed.object_id))
             if result is not None and prompt is _known(placed.place, work.told):
-                results[placed.frame, placed.object_id] = result.unpack()
-    masks = {
-        (frame, object_id): labels[frame] == object_id for object_id, frame in work.wanted.accepted
-    }
+                results[placed.frame, placed.object_id] = result
+    masks = MaskStore(
+        ((frame, object_id), labels[frame] == object_id)
+        for object_id, frame in sorted(work.wanted.accepted, key=lambda each: each[::-1])
+    )
     settings: dict[str, JsonScalar] = {
         "model": spec.use.model,
         "device": spec.use.device,
@@ -93,7 +95,7 @@ def session_file(work: StackWork) -> SessionFile:
         at=dict(spec.held),
         region=spec.sight.region,
         names=work.names,
-        results=results,
+        results=MaskStore((pair, packed.unpack()) for pair, packed in results.items()),
         handed_over=frozenset((frame, object_id) for object_id, frame in work.handed_over),
     )
 
