@@ -105,6 +105,23 @@ def test_disk_that_refuses(kept, folder, sessions, settled, mouse, said, monkeyp
     assert os.strerror(code) in message
 
 
+def test_file_that_is_held_for_a_moment(kept, folder, sessions, settled, mouse, said, monkeypatch):
+    original, held = atomic.Path.replace, []
+
+    def replaced(path, target):
+        if not held:
+            held.append(target)
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return original(path, target)
+
+    monkeypatch.setattr(atomic.Path, "replace", replaced)
+    second_click(kept, settled, mouse)
+    assert held
+    assert has_two_clicks(folder / "cells.sam2.json")
+    assert said() == []
+    assert not sessions.exists()
+
+
 def test_every_disk_is_full(kept, folder, settled, mouse, said, monkeypatch, tmp_path):
     labels = kept.coordinator.workspace.labels.data
     with monkeypatch.context() as patch:

@@ -18,6 +18,8 @@ from napari_sam2.widgets.session_files import StackWork, picked_channels, place_
 from napari_sam2.widgets.session_home import Home, ImageFacts, homes, sessions_folder, works
 from napari_sam2.widgets.worker import Worker
 
+_MOMENT_S = 0.3
+
 
 class Ledger:
     """Which files a piece of work has written or read: no other file is ever overwritten.
@@ -176,11 +178,15 @@ class Keeper(QObject):
         known, possible = request.ledger.home, homes(request.facts)
         if known is not None:
             # Rather kept elsewhere than nowhere: a folder may be gone, full or read-only by now.
-            possible = (known, *(home for home in possible if home.folder != known.folder))
+            # But a virus scanner or a cloud client may hold a file just for a moment.
+            others = (home for home in possible if home.folder != known.folder)
+            possible = (known, known, *others)
         trouble: Sam2Error | None = None
-        for start in possible:
+        for attempt, start in enumerate(possible):
+            if attempt and start is known:
+                time.sleep(_MOMENT_S)
             try:
-                self._write(request, start, None if known is None else trouble)
+                self._write(request, start, None if known in (None, start) else trouble)
                 return
             except (OSError, PromptError) as error:
                 trouble = trouble or _told(error)
