@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections import OrderedDict
 
 import numpy as np
@@ -160,11 +159,13 @@ class ObjectTrack:
         needed[list(self.conditioning)] = False
         if direction is Direction.FORWARD:
             needed[: min(self.conditioning)] = False
-            if nearest:
-                sources = self.sources()
+            if nearest and needed.any():
+                sources = np.array(self.sources())
                 needed[: sources[0]] = False
-                for below, above in itertools.pairwise(sources):
-                    needed[(below + above) // 2 + 1 : above] = False
+                frames = np.flatnonzero(needed[: sources[-1]])
+                above = np.searchsorted(sources, frames)
+                middle = (sources[above - 1] + sources[above]) // 2
+                needed[frames[frames > middle]] = False
         elif direction is Direction.BACKWARD:
             needed[max(self.conditioning) :] = False
         return needed

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,6 +76,8 @@ class Conditioning:
         accepted: what that looks like to the memory is computed when a frame attends to it.
     prompt : FramePrompt, optional
         What it was decided from.
+    dismissed : bool
+        Whether the user corrected the object away here.
     """
 
     frame: int
@@ -85,6 +87,11 @@ class Conditioning:
     corrects: bool
     prediction: ObjectPrediction | None = None
     prompt: FramePrompt | None = None
+    dismissed: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        # Asked of every decided frame in every step of a pass.
+        object.__setattr__(self, "dismissed", self.corrects and not self.present)
 
     @property
     def mask(self) -> NDArray[np.bool_]:
@@ -129,8 +136,3 @@ class Conditioning:
     def closed(self) -> bool:
         """Whether small holes may be filled: not where background was clicked."""
         return self.prompt is None or all(self.prompt.positive)
-
-    @property
-    def dismissed(self) -> bool:
-        """Whether the user corrected the object away here."""
-        return self.corrects and not self.present
