@@ -4,8 +4,9 @@
     python benchmarks/memory.py --model sam2.1-tiny --image-size 256 --size 256 --reference
 
 Official models get random weights. With --reference the PyPI package `sam2` is measured too. Each
-length runs in a process of its own, so that one peak does not hide the other. The labels grow with
-the stack and are reported apart; everything else should stay the same.
+length runs in a process of its own, so that one peak does not hide the other. What the process
+takes once Python, torch and numpy are loaded is in every peak, and reported apart, as are the
+labels, which grow with the stack; everything else should stay the same.
 """
 
 from __future__ import annotations
@@ -62,9 +63,17 @@ def measure(options: argparse.Namespace) -> dict[str, float]:
     """Propagate in this process and return its figures in MiB."""
     stack = DriftingDiscs(options.frames[0], options.size, options.objects)
     follow = follow_reference if options.reference else follow_ours
+    if options.reference:
+        import sam2.build_sam  # noqa: F401
+    loaded = peak_so_far()
     labels = follow(stack, options.model, options.image_size)
+    return {"peak": peak_so_far(), "loaded": loaded, "labels": labels}
+
+
+def peak_so_far() -> float:
+    """Return the most that this process has held at a time, in MiB."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return {"peak": peak / (1024 if sys.platform == "linux" else MIB), "labels": labels}
+    return peak / (1024 if sys.platform == "linux" else MIB)
 
 
 def compare_lengths(engine: str, arguments: list[str], lengths: list[int]) -> None:
@@ -77,9 +86,12 @@ def compare_lengths(engine: str, arguments: list[str], lengths: list[int]) -> No
         first = first or figures
         grown = figures["peak"] - first["peak"]
         beyond = grown - (figures["labels"] - first["labels"])
+        slope = beyond / max(1, frames - lengths[0])
+        own = figures["peak"] - figures["loaded"]
         sys.stdout.write(
-            f"{engine:>9} {frames:6d} frames: peak {figures['peak']:7.1f} MiB, labels "
-            f"{figures['labels']:6.1f} MiB, grown beyond the labels {beyond:+6.1f} MiB\n"
+            f"{engine:>9} {frames:6d} frames: peak {figures['peak']:7.1f} MiB, {own:7.1f} of them "
+            f"since all was loaded, labels {figures['labels']:6.1f}; grown beyond the labels "
+            f"{beyond:+6.1f} MiB, {slope:+.3f} a frame\n"
         )
         sys.stdout.flush()
 

@@ -161,3 +161,11 @@ def test_pixels_that_span_more_than_float64_are_refused_when_measured():
     image = np.array([[[-1.7e308, 1.7e308]] * 2])
     with pytest.raises(StackError, match="contrast limits"):
         FrameStack(image).read(0)
+
+
+@pytest.mark.parametrize("shape", [(1,), (0, 5), (3, 2), (400, 300), (2, 70_000), (70_000, 2)])
+@pytest.mark.parametrize("dtype", [np.uint16, np.int64, np.float32, bool])
+def test_planes_of_any_size_are_scaled_alike(shape, dtype):
+    plane = np.random.default_rng(5).integers(0, 5000, shape).astype(dtype)
+    expected = ((plane.astype(np.float64).clip(100, 4000) - 100) / 3900).astype(np.float32)
+    np.testing.assert_array_equal(_scaled(Contrast(100, 4000), plane), expected)

@@ -56,6 +56,11 @@ class FeatureCache:
             return found[distinct[0]]
         return ImageFeatures.joined([found[window] for window in windows])
 
+    def expect(self, frames: Sequence[int]) -> None:
+        """Have frames read in the background that come next, unless features of them are kept."""
+        kept = {frame for frame, _ in self._kept}
+        self._reader.expect([frame for frame in frames if frame not in kept])
+
     def shrink(self) -> None:
         """Let go of all features, and keep half as many from now on."""
         self._kept.clear()

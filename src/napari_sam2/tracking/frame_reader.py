@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_sam2.errors import FrameError, StackError
 from napari_sam2.stack import FrameStack
+from napari_sam2.tracking.read_ahead import ReadAhead
 
 _PAUSE_S = 0.1  # before the second attempt; twice as long before each further one
 
@@ -27,6 +29,17 @@ class FrameReader:
         self._stack = stack
         self._attempts = attempts
         self._failed: dict[int, FrameError] = {}
+        self._ahead = ReadAhead(stack.read)
+        self._following: list[int] = []
+
+    def expect(self, frames: Sequence[int]) -> None:
+        """Read these frames in the background, as soon as the next one has been read."""
+        self._following = [frame for frame in frames if frame not in self._failed]
+
+    def rest(self) -> None:
+        """Read nothing in the background any more."""
+        self._following = []
+        self._ahead.stop()
 
     def read(self, frame: int) -> NDArray[np.float32]:
         """Return a frame, (Y, X, C) in 0..1; see `FrameStack.read`.
@@ -43,7 +56,7 @@ class FrameReader:
         attempt, pause = 1, _PAUSE_S
         while True:
             try:
-                return self._stack.read(frame)
+                pixels = self._ahead.take(frame)
             except FrameError as error:
                 # Pixels that came and are no pixels will be none the next time either.
                 if attempt == self._attempts or error.__cause__ is None:
@@ -53,6 +66,9 @@ class FrameReader:
                 if isinstance(error.__cause__, MemoryError):
                     raise error.__cause__ from None
                 raise
+            else:
+                self._ahead.expect(self._following)
+                return pixels
             time.sleep(pause)
             attempt, pause = attempt + 1, 2 * pause
 

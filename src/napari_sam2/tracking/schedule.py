@@ -118,13 +118,18 @@ class Schedule:
 
     def next_frame(self, tracks: Mapping[int, ObjectTrack]) -> int | None:
         """Return the nearest frame ahead with anything to do, or None at the end of the pass."""
-        frames = np.flatnonzero(self._wanted(tracks))
-        if self._position is not None:
-            frames = frames[(frames - self._position) * self.step > 0]
+        frames = self.ahead(tracks)
         if not len(frames):
             return None
-        self._position = int(frames[0] if self.step > 0 else frames[-1])
+        self._position = int(frames[0])
         return self._position
+
+    def ahead(self, tracks: Mapping[int, ObjectTrack]) -> NDArray[np.intp]:
+        """Return the frames ahead with anything to do, the nearest first."""
+        frames = np.flatnonzero(self._wanted(tracks))[:: self.step]
+        if self._position is not None:
+            frames = frames[(frames - self._position) * self.step > 0]
+        return frames
 
     def split(
         self, frame: int, tracks: Mapping[int, ObjectTrack]

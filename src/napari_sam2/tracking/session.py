@@ -347,14 +347,20 @@ class TrackingSession(SessionEditing):
         stranded: dict[int, FrameError] = {}
         for each in passes(direction):
             nearest = direction is Direction.BOTH
-            schedule = Schedule(each, scope, shown, skipped, stranded, nearest)
-            while not self._cancelled.is_set():
-                # The lock is not held across the yield: other threads may prompt meanwhile.
-                with self._lock:
-                    frame = schedule.next_frame(self._tracker.tracks)
-                    result = None if frame is None else self._tracker.visit(frame, schedule)
-                if result is None:
-                    break
-                yield result
+            yield from self._pass(Schedule(each, scope, shown, skipped, stranded, nearest))
         if stranded and not self._cancelled.is_set():
             raise stranded[min(stranded)]
+
+    def _pass(self, schedule: Schedule) -> Iterator[FrameMasks]:
+        try:
+            while (result := self._visit_next(schedule)) is not None:
+                yield result
+        finally:
+            with self._lock:
+                self._tracker.rest()
+
+    def _visit_next(self, schedule: Schedule) -> FrameMasks | None:
+        # The lock is not held between two frames: other threads may prompt meanwhile.
+        with self._lock:
+            frame = None if self._cancelled.is_set() else schedule.next_frame(self._tracker.tracks)
+            return None if frame is None else self._tracker.visit(frame, schedule)

@@ -53,6 +53,9 @@ class TrackingSettings:
     unreadable : Unreadable
         Whether a propagation skips a frame that cannot be read or holds no finite pixel, or
         stops there.
+    read_ahead : int
+        Frames that are read in the background while the network works on the one before them; 0
+        reads each when it is needed.
     read_attempts : int
         How often a frame is tried whose storage fails, with a growing pause between.
     """
@@ -70,6 +73,7 @@ class TrackingSettings:
     cached_frames: int = 16
     object_chunk: int = 16
     unreadable: Unreadable = Unreadable.SKIP
+    read_ahead: int = 1
     read_attempts: int = 2
 
     @classmethod
@@ -97,6 +101,7 @@ class TrackingSettings:
         _require("min_island", self.min_island, 0)
         _require("cached_frames", self.cached_frames, 1)
         _require("object_chunk", self.object_chunk, 1)
+        _require("read_ahead", self.read_ahead, 0)
         _require("read_attempts", self.read_attempts, 1)
         if self.absent_limit is not None:
             _require("absent_limit", self.absent_limit, 1)

@@ -67,6 +67,7 @@ class Tracker:
         self._exclusive = settings.exclusive and not settings.overlap
         self._publisher = publisher
         self._unreadable = settings.unreadable
+        self._read_ahead = settings.read_ahead
         self._reader = FrameReader(stack, settings.read_attempts)
         framing = Framing(stack.frame_shape, model.image_size, follows)
         self._cache = FeatureCache(
@@ -201,6 +202,7 @@ class Tracker:
     def visit(self, frame: int, schedule: Schedule) -> FrameMasks:
         """Do what a pass wants done in one frame, and hand it out."""
         given, tracked = schedule.split(frame, self.tracks)
+        self._cache.expect(schedule.ahead(self.tracks)[: self._read_ahead].tolist())
         schedule.shown.update((frame, track.object_id) for track in given)
         parts = self._computed(
             lambda: [
@@ -273,6 +275,10 @@ class Tracker:
         """Try frames again that could not be read."""
         self._reader.forgive()
 
+    def rest(self) -> None:
+        """Do nothing in the background any more."""
+        self._reader.rest()
+
     def _computed(self, step: Callable[[], _Result]) -> _Result:
         """Run a step that changes nothing unless it succeeds.
 
@@ -286,6 +292,7 @@ class Tracker:
                 raise device_error(error, self._model.name) from error
         # Only here the error has let go of the tensors of the attempt.
         self._cache.shrink()
+        self._reader.rest()
         release_memory(self._model.device)
         try:
             return self._attempt(step)

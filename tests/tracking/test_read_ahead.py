@@ -1,0 +1,167 @@
+"""Frames read in the background: the same results, errors when they are due, no thread left."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from napari_sam2.errors import FrameError, SessionError
+from napari_sam2.tracking import TrackingSession, TrackingSettings
+from napari_sam2.tracking.read_ahead import ReadAhead
+
+FRAMES = 7
+
+
+class Storage:
+    """An array that notes which frames are read, and by which thread; some are damaged."""
+
+    def __init__(self, data: np.ndarray, damaged: frozenset[int] = frozenset()) -> None:
+        self.data, self.shape, self.dtype = data, data.shape, data.dtype
+        self.damaged = damaged
+        self.readers: list[tuple[int, str]] = []
+
+    def __getitem__(self, index):
+        frame = int(index[0])
+        self.readers.append((frame, threading.current_thread().name))
+        if frame in self.damaged:
+            raise OSError("a chunk is damaged")
+        return self.data[index]
+
+    def in_background(self) -> list[int]:
+        return [frame for frame, name in self.readers if name.startswith("napari-sam2-frames")]
+
+
+@pytest.fixture(autouse=True)
+def no_thread_left() -> Iterator[None]:
+    yield
+    assert background() == []
+
+
+def background() -> list[threading.Thread]:
+    return [each for each in threading.enumerate() if each.name.startswith("napari-sam2-frames")]
+
+
+@pytest.fixture
+def ahead() -> Iterator[ReadAhead]:
+    reader = ReadAhead(lambda frame: np.full((1, 1, 1), frame, dtype=np.float32))
+    yield reader
+    reader.stop()
+
+
+@given(st.lists(st.tuples(st.lists(st.integers(0, 5), unique=True), st.integers(0, 5))))
+def test_any_frame_can_be_taken_whatever_was_expected(steps):
+    reader = ReadAhead(lambda frame: np.full((1, 1, 1), frame, dtype=np.float32))
+    for expected, taken in steps:
+        reader.expect(expected)
+        assert reader.take(taken).item() == taken
+    reader.stop()
+
+
+def test_nothing_is_read_that_is_no_longer_expected():
+    going, read = threading.Event(), []
+
+    def slow(frame: int) -> np.ndarray:
+        going.wait(5)
+        read.append(frame)
+        return np.zeros((1, 1, 1), dtype=np.float32)
+
+    reader = ReadAhead(slow)
+    reader.expect([0, 1, 2])
+    reader.expect([2])
+    going.set()
+    reader.take(2)
+    reader.stop()
+    assert 1 not in read
+    assert read.count(2) == 1
+
+
+def test_an_error_is_raised_when_its_frame_is_taken():
+    def fail(frame: int) -> np.ndarray:
+        raise FrameError(f"Frame {frame} is gone.", frame=frame)
+
+    reader = ReadAhead(fail)
+    reader.expect([3])
+    with pytest.raises(FrameError, match="Frame 3"):
+        reader.take(3)
+    reader.stop()
+
+
+def test_it_may_go_on_after_it_was_stopped(ahead):
+    ahead.expect([1])
+    ahead.stop()
+    assert background() == []
+    ahead.expect([2])
+    assert ahead.take(2).item() == 2
+
+
+def opened(model, storage: Storage, depth: int, **options) -> TrackingSession:
+    chosen = TrackingSettings(read_ahead=depth, read_attempts=1, **options)
+    session = TrackingSession(model, storage, contrast=(-1, 1), settings=chosen, keep_logits=True)
+    session.add_points(1, 2, [(20, 20)])
+    session.add_points(2, 3, [(30, 9)])
+    return session
+
+
+@settings(max_examples=8, deadline=None)
+@given(
+    depth=st.integers(1, 4),
+    cached=st.integers(1, 5),
+    damaged=st.frozensets(st.sampled_from([0, 1, 4, 5, 6]), max_size=3),
+)
+def test_depth_changes_no_bit_of_any_result(model, noise, depth, cached, damaged):
+    found = []
+    for each in (0, depth):
+        storage = Storage(noise[:FRAMES], damaged)
+        session = opened(model, storage, each, cached_frames=cached)
+        found.append(list(session.propagate()))
+        assert {error.frame for error in session.skipped} == damaged
+        assert bool(storage.in_background()) == (each > 0)
+    for without, ahead in zip(*found, strict=True):
+        assert (without.frame, without.skipped) == (ahead.frame, ahead.skipped)
+        np.testing.assert_array_equal(without.logits, ahead.logits)
+        np.testing.assert_array_equal(without.masks, ahead.masks)
+
+
+def test_every_frame_is_read_once(model, noise):
+    storage = Storage(noise[:FRAMES])
+    session = opened(model, storage, 2)
+    storage.readers.clear()
+    list(session.propagate())
+    assert sorted(frame for frame, _ in storage.readers) == [0, 1, 4, 5, 6]
+
+
+@pytest.mark.parametrize("end", ["cancel", "close", "error"])
+def test_no_thread_is_left_however_a_propagation_ends(model, noise, end):
+    storage = Storage(noise[:FRAMES], frozenset({5}) if end == "error" else frozenset())
+    session = opened(model, storage, 2, unreadable="stop")
+    walk = session.propagate("forward")
+    next(result for result in walk if result.frame == 4)
+    assert background()
+    if end == "cancel":
+        session.cancel()
+        assert list(walk) == []
+    elif end == "close":
+        walk.close()
+    else:
+        with pytest.raises(FrameError):
+            list(walk)
+    assert background() == []
+
+
+def test_a_prompt_between_two_frames_is_served(model, noise):
+    session = opened(model, Storage(noise[:FRAMES]), 2)
+    walk = session.propagate("forward")
+    next(walk)
+    assert session.add_points(3, 6, [(12, 12)]).frame == 6
+    assert {result.frame for result in walk} >= {4, 5, 6}
+
+
+@pytest.mark.parametrize("depth", [-1, 1.5, True])
+def test_an_impossible_depth_is_refused(depth):
+    with pytest.raises(SessionError, match="read_ahead"):
+        TrackingSettings(read_ahead=depth)
