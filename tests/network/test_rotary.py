@@ -12,7 +12,7 @@ from parity_data import Draws, largest_difference
 from reference_weights import fill_randomly
 
 from napari_sam2.network.rotary import RotaryAttention, RotaryTable, rotary_table
-from napari_sam2.network.tiled_attention import attend_tiles
+from napari_sam2.network.tiled_attention import attend_spans
 
 CPU = torch.device("cpu")
 
@@ -90,7 +90,7 @@ def test_spans_cover_every_token_once_and_turn_alike(
 def test_inference_in_tiles_equals_training(
     side: int, grids: int, pointers: int, sharpness: float, error: float
 ) -> None:
-    """With more than 512 tokens a grid, tiles end within it."""
+    """With more than 512 tokens there are several tiles."""
     attention = RotaryAttention(16, key_width=8)
     fill_randomly(attention)
     draw = Draws(35)
@@ -110,7 +110,7 @@ def test_tiles_may_differ_in_their_scores(gap: float) -> None:
     draw = Draws(39)
     q, keys, values = torch.ones(5, 1), draw(20, 1), draw(20, 3)
     keys[10:] += gap
-    tiled = attend_tiles(q, iter([(keys[:10], values[:10]), (keys[10:], values[10:])]))
+    tiled = attend_spans(q, iter([(keys[:10], values[:10]), (keys[10:], values[10:])]))
     if gap == 1e4:
         assert tiled is None
         return

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from napari_sam2.network.attention import Attention
 from napari_sam2.network.inference import computes_in_place
-from napari_sam2.network.tiled_attention import LOG2_E, Tiles, attend_tiles
+from napari_sam2.network.tiled_attention import LOG2_E, Spans, attend_spans
 
-_KEYS_PER_TILE = 512
+_KEYS_AT_ONCE = 4096
 
 
 class RotaryAttention(Attention):
@@ -45,16 +45,16 @@ class RotaryAttention(Attention):
     ) -> Tensor | None:
         """Attend over values that are projected only afterwards: attention weights add up to 1.
 
-        Keys are projected and turned a tile at a time, so that they never exist as a whole. None
+        Keys are projected and turned a span at a time, so that they never exist as a whole. None
         where scores are too far apart for that.
         """
         q = turns.rotate(self.q_proj(q)).mul_(LOG2_E * q.shape[2] ** -0.5)
-        spans = list(turns.spans(k.shape[1] - unrotated, _KEYS_PER_TILE))
+        spans = list(turns.spans(k.shape[1] - unrotated, _KEYS_AT_ONCE))
         ends = [(start, stop, True) for start, stop in spans]
         if unrotated:
             ends.append((k.shape[1] - unrotated, k.shape[1], False))
 
-        def tiles(index: int) -> Tiles:
+        def keyed(index: int) -> Spans:
             for start, stop, turning in ends:
                 keys = self.k_proj(k[index, start:stop])
                 if turning:
@@ -63,7 +63,7 @@ class RotaryAttention(Attention):
 
         attended = []
         for index in range(len(q)):
-            one = attend_tiles(q[index], tiles(index))
+            one = attend_spans(q[index], keyed(index))
             if one is None:
                 return None
             attended.append(one)

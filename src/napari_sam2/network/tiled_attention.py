@@ -8,16 +8,16 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-Tiles = Iterator[tuple[Tensor, Tensor]]
-"""Keys (K, C) and values (K, D) of one tile after another."""
+Spans = Iterator[tuple[Tensor, Tensor]]
+"""Keys (K, C) and values (K, D) of one span of tokens after another."""
 
 LOG2_E = math.log2(math.e)
 """What turns scores to base e into scores to base 2."""
 
-_QUERIES_PER_TILE = 512
+_TILE = 512  # queries, and keys: so many scores stay in the caches next to a core
 
 
-def attend_tiles(q: Tensor, tiles: Tiles) -> Tensor | None:
+def attend_spans(q: Tensor, spans: Spans) -> Tensor | None:
     """Softmax attention, a tile of scores at a time.
 
     torch's own kernels want values as wide as the keys, or write out all scores; here neither is
@@ -31,55 +31,50 @@ def attend_tiles(q: Tensor, tiles: Tiles) -> Tensor | None:
     q : Tensor of float32, shape (L, C)
         Queries, scaled so that the softmax is one to base 2, whose powers torch computes more than
         twice as fast as those of e on CPUs.
-    tiles : iterator of (keys, values)
-        Float32, shapes (K, C) and (K, D).
+    spans : iterator of (keys, values)
+        Float32, shapes (K, C) and (K, D); of any length, in tiles they are cut here.
 
     Returns
     -------
     Tensor, shape (L, D), or None
         None where powers overflowed: a score lies more than 100 above those of the first tile.
     """
-    state: _State | None = None
-    for keys, values in tiles:
-        if state is None:
-            state = _State(q, values.shape[1])
-        state.see(keys, values)
-    assert state is not None
-    return state.result()
+    parts: list[_Part] = []
+    buffer = q.new_empty(_TILE * _TILE)
+    for keys, values in spans:
+        parts = parts or [_Part(some, values.shape[1]) for some in q.split(_TILE)]
+        for part in parts:
+            part.see(keys, values, buffer)
+    if not all(part.is_sound() for part in parts):
+        return None
+    return torch.cat([part.result() for part in parts])
 
 
-class _State:
-    """Weighted sums of values so far, and their weights, per query."""
+class _Part:
+    """Some queries: the weighted sums of the values that they have seen, and the weights."""
 
     def __init__(self, q: Tensor, width: int) -> None:
-        length = len(q)
-        self._sums = q.new_zeros(length, width)
-        self._weights = q.new_zeros(length, 1)
-        self._first = True
-        self._scores = q.new_empty(0)
-        rows = (q, self._sums, self._weights, q.new_empty(length, 1))
-        self._parts = list(zip(*(each.split(_QUERIES_PER_TILE) for each in rows), strict=True))
+        self._q = q
+        self._sums = q.new_zeros(len(q), width)
+        self._weights = q.new_zeros(len(q), 1)
+        self._offset: Tensor | None = None
 
-    def see(self, keys: Tensor, values: Tensor) -> None:
-        turned = keys.T
-        for q, sums, weights, offset in self._parts:
-            scores = self._buffer(len(q), len(keys))
-            if self._first:
-                torch.mm(q, turned, out=scores)
-                torch.neg(scores.amax(dim=1, keepdim=True), out=offset)
-                scores.add_(offset)
-            else:
-                torch.addmm(offset, q, turned, out=scores)
-            scores.exp2_()
-            weights.add_(scores.sum(dim=1, keepdim=True))
-            sums.addmm_(scores, values)
-        self._first = False
+    def see(self, keys: Tensor, values: Tensor, buffer: Tensor) -> None:
+        for some, theirs in zip(keys.split(_TILE), values.split(_TILE), strict=True):
+            scores = self._scores(some, buffer).exp2_()
+            self._weights.add_(scores.sum(dim=1, keepdim=True))
+            self._sums.addmm_(scores, theirs)
 
-    def _buffer(self, rows: int, columns: int) -> Tensor:
-        if self._scores.numel() < rows * columns:
-            self._scores = self._sums.new_empty(rows * columns)
-        return self._scores[: rows * columns].view(rows, columns)
+    def _scores(self, keys: Tensor, buffer: Tensor) -> Tensor:
+        scores = buffer[: len(self._q) * len(keys)].view(len(self._q), len(keys))
+        if self._offset is not None:
+            return torch.addmm(self._offset, self._q, keys.T, out=scores)
+        torch.mm(self._q, keys.T, out=scores)
+        self._offset = -scores.amax(dim=1, keepdim=True)
+        return scores.add_(self._offset)
 
-    def result(self) -> Tensor | None:
-        sound = self._weights.isfinite().all() and self._sums.isfinite().all()
-        return self._sums.div_(self._weights) if sound else None
+    def is_sound(self) -> bool:
+        return bool(self._weights.isfinite().all() and self._sums.isfinite().all())
+
+    def result(self) -> Tensor:
+        return self._sums.div_(self._weights)
