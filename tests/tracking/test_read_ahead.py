@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 
 import numpy as np
@@ -11,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_sam2.errors import FrameError, SessionError
-from napari_sam2.tracking import TrackingSession, TrackingSettings
+from napari_sam2.tracking import TrackingSession, TrackingSettings, frame_reader
 from napari_sam2.tracking.read_ahead import ReadAhead
 
 FRAMES = 7
@@ -24,10 +25,12 @@ class Storage:
         self.data, self.shape, self.dtype = data, data.shape, data.dtype
         self.damaged = damaged
         self.readers: list[tuple[int, str]] = []
+        self.seconds = 0.0
 
     def __getitem__(self, index):
         frame = int(index[0])
         self.readers.append((frame, threading.current_thread().name))
+        time.sleep(self.seconds)
         if frame in self.damaged:
             raise OSError("a chunk is damaged")
         return self.data[index]
@@ -40,6 +43,12 @@ class Storage:
 def no_thread_left() -> Iterator[None]:
     yield
     assert background() == []
+
+
+@pytest.fixture(autouse=True)
+def slow_storage(monkeypatch) -> None:
+    """Take any storage for one that reading waits for."""
+    monkeypatch.setattr(frame_reader, "_WAIT_S", -1.0)
 
 
 def background() -> list[threading.Thread]:
@@ -133,6 +142,16 @@ def test_every_frame_is_read_once(model, noise):
     storage.readers.clear()
     list(session.propagate())
     assert sorted(frame for frame, _ in storage.readers) == [0, 1, 4, 5, 6]
+
+
+def test_only_storage_that_makes_wait_is_read_ahead(model, noise, monkeypatch):
+    for wait, expected in ((3600.0, False), (0.005, True)):
+        monkeypatch.setattr(frame_reader, "_WAIT_S", wait)
+        storage = Storage(noise[:FRAMES])
+        storage.seconds = 0.02
+        session = opened(model, storage, 1)
+        list(session.propagate())
+        assert bool(storage.in_background()) == expected
 
 
 @pytest.mark.parametrize("end", ["cancel", "close", "error"])

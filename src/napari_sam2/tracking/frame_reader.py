@@ -12,6 +12,7 @@ from napari_sam2.errors import FrameError, StackError
 from napari_sam2.stack import FrameStack
 from napari_sam2.tracking.read_ahead import ReadAhead
 
+_WAIT_S = 0.005  # reading that waits longer than this for storage is worth doing ahead
 _PAUSE_S = 0.1  # before the second attempt; twice as long before each further one
 
 
@@ -29,11 +30,16 @@ class FrameReader:
         self._stack = stack
         self._attempts = attempts
         self._failed: dict[int, FrameError] = {}
-        self._ahead = ReadAhead(stack.read)
+        self._ahead = ReadAhead(self._read)
+        self._waits = False
         self._following: list[int] = []
 
     def expect(self, frames: Sequence[int]) -> None:
-        """Read these frames in the background, as soon as the next one has been read."""
+        """Read these frames in the background, as soon as the next one has been read.
+
+        Only where reading waits for storage: where it computes, it would take from the network
+        what it gives.
+        """
         self._following = [frame for frame in frames if frame not in self._failed]
 
     def rest(self) -> None:
@@ -67,10 +73,17 @@ class FrameReader:
                     raise error.__cause__ from None
                 raise
             else:
-                self._ahead.expect(self._following)
+                self._ahead.expect(self._following if self._waits else [])
                 return pixels
             time.sleep(pause)
             attempt, pause = attempt + 1, 2 * pause
+
+    def _read(self, frame: int) -> NDArray[np.float32]:
+        began, computed = time.perf_counter(), time.thread_time()
+        pixels = self._stack.read(frame)
+        waited = time.perf_counter() - began - (time.thread_time() - computed)
+        self._waits = waited > _WAIT_S
+        return pixels
 
     def forgive(self) -> None:
         """Try all frames anew from now on."""

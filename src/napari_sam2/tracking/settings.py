@@ -54,8 +54,8 @@ class TrackingSettings:
         Whether a propagation skips a frame that cannot be read or holds no finite pixel, or
         stops there.
     read_ahead : int
-        Frames that are read in the background while the network works on the one before them; 0
-        reads each when it is needed.
+        Frames that are read in the background while the network works on the one before them,
+        where reading waits for storage; 0 reads each when it is needed.
     read_attempts : int
         How often a frame is tried whose storage fails, with a growing pause between.
     """
