@@ -18,7 +18,7 @@ from napari_sam2.samples import nuclei_stack
 from napari_sam2.widgets.stack_panel import StackPanel
 
 CLICKS = 4
-COLOURS = 48
+COLOURS = 256
 WIDTH = 720  # of the animation, in pixels
 
 
@@ -38,13 +38,15 @@ class Recorder:
         """Add the window as it is to the animation."""
         shot = Image.fromarray(self._window())
         height = round(shot.height * WIDTH / shot.width)
-        small = shot.resize((WIDTH, height), Image.Resampling.LANCZOS)
-        self._frames.append(small.quantize(COLOURS, dither=Image.Dither.NONE))
+        self._frames.append(shot.resize((WIDTH, height), Image.Resampling.LANCZOS))
         self._times.append(milliseconds)
 
     def save(self) -> None:
         """Write the animation."""
-        first, *others = self._frames
+        palette = self._palette()
+        first, *others = (
+            frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in self._frames
+        )
         first.save(
             IMAGES / "tutorial.gif",
             save_all=True,
@@ -53,6 +55,15 @@ class Recorder:
             loop=0,
             optimize=True,
         )
+
+    def _palette(self) -> Image.Image:
+        """Return colours for all frames: frequent ones, and the objects' with their few pixels."""
+        strip = Image.fromarray(np.concatenate([np.asarray(frame) for frame in self._frames]))
+        palette = Image.new("P", (1, 1))
+        methods = Image.Quantize.MEDIANCUT, Image.Quantize.MAXCOVERAGE
+        parts = [strip.quantize(COLOURS // 2, method=method).getpalette() for method in methods]
+        palette.putpalette([value for part in parts for value in part or ()])
+        return palette
 
     def _window(self) -> NDArray[np.uint8]:
         return np.asarray(self._viewer.screenshot(canvas_only=False, flash=False)[..., :3])
