@@ -6,10 +6,13 @@ import io
 
 from napari.utils import progress
 from qtpy.QtCore import QObject, QTimer
+from qtpy.QtGui import QMovie
+from qtpy.QtWidgets import QApplication, QLabel, QMainWindow, QStatusBar
 
 from napari_sam2.widgets.timers import halt
 
 _EVERY_MS = 100
+_CALM, _USUAL = 10, 100  # per cent of the speed of napari's spinner
 
 
 class Activity(QObject):
@@ -46,6 +49,7 @@ class Activity(QObject):
         bar, self._bar = self._bar, None
         if bar is not None:
             bar.close()
+            _spin(_USUAL)
 
     def _move(self) -> None:
         if self._bar is None and self._wanted is not None:
@@ -56,5 +60,29 @@ class Activity(QObject):
                 bar.close()
                 return
             self._bar = bar
+            _spin(_CALM)
         if self._bar is not None and self.done > self._bar.n:
             self._bar.update(self.done - self._bar.n)
+
+
+def _spin(speed: int) -> None:
+    """Set how fast napari's spinners turn.
+
+    Each of their pictures has the whole window put together anew: thirty times a second that
+    takes most of a core where no graphics card helps, from those who compute.
+    """
+    for movie in spinners():
+        movie.setSpeed(speed)
+
+
+def spinners() -> list[QMovie]:
+    """Return the pictures in napari's status bars that turn while something is in progress."""
+    labels = [
+        label
+        for window in QApplication.topLevelWidgets()
+        if isinstance(window, QMainWindow)
+        for bar in window.findChildren(QStatusBar)
+        for label in bar.findChildren(QLabel)
+    ]
+    movies = [label.movie() for label in labels]
+    return [movie for movie in movies if movie is not None]

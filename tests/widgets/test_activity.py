@@ -1,0 +1,40 @@
+"""The progress in napari's activity dock: its spinner must not cost what the work needs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from napari.utils import progress
+
+from napari_sam2.widgets.activity import Activity, spinners
+
+
+def test_the_spinner_turns_slowly_while_something_is_in_progress(
+    make_napari_viewer: Any, qtbot: Any
+) -> None:
+    make_napari_viewer()
+    assert spinners(), "napari has another sign that something is in progress"
+    activity = Activity()
+
+    activity.start(5, "carrying")
+    qtbot.waitUntil(lambda: bool(progress._all_instances))
+
+    assert [bar.desc for bar in progress._all_instances] == ["carrying"]
+    assert all(0 < movie.speed() <= 10 for movie in spinners())
+    activity.end()
+    assert not progress._all_instances
+    assert all(movie.speed() == 100 for movie in spinners())
+
+
+def test_what_ends_before_its_bar_is_made_leaves_the_spinner_alone(
+    make_napari_viewer: Any, qtbot: Any
+) -> None:
+    make_napari_viewer()
+    activity = Activity()
+
+    activity.start(5, "carrying")
+    activity.end()
+    qtbot.wait(250)
+
+    assert not progress._all_instances
+    assert all(movie.speed() == 100 for movie in spinners())
