@@ -182,3 +182,12 @@ def started(make_panel, blobs, settled):
 def docked(make_docked_panel, blobs, settled):
     """The same in a real window."""
     return _start(make_docked_panel(blobs()), settled)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """The folder of an image on disk."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    (folder / "cells.ome.tif").touch()
+    return folder

@@ -18,15 +18,6 @@ from napari_sam2.widgets.object_model import ACCEPTED, FRAMES, ID, LOWEST, PROMP
 
 
 @pytest.fixture
-def folder(tmp_path):
-    """The folder of an image on disk."""
-    folder = tmp_path / "data"
-    folder.mkdir()
-    (folder / "cells.ome.tif").touch()
-    return folder
-
-
-@pytest.fixture
 def open_panel(make_panel, blobs, folder, settled, qtbot):
     """``open_panel()``: a panel in a viewer of its own, beside the image on disk."""
 

@@ -19,19 +19,10 @@ pytestmark = pytest.mark.gl
 
 
 @pytest.fixture
-def folder(tmp_path):
-    """The folder of an image on disk."""
-    folder = tmp_path / "data"
-    folder.mkdir()
-    (folder / "cells.tif").touch()
-    return folder
-
-
-@pytest.fixture
 def kept(make_napari_viewer, make_docked_panel, blobs, folder, settled, mouse, qtbot):
     """A panel in a real window, with a click that is kept beside the image."""
     viewer = make_napari_viewer()
-    with layer_source(path=str(folder / "cells.tif")):
+    with layer_source(path=str(folder / "cells.ome.tif")):
         viewer.add_image(blobs(), name="cells", contrast_limits=(0, 1000))
     panel = make_docked_panel(viewer=viewer)
     viewer.dims.set_current_step(0, 0)
