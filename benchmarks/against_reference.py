@@ -15,20 +15,19 @@ five more.
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean, median
 from typing import Any
 
 import numpy as np
 import torch
+from figures import CLOCKS, read_options, write_figures
 from reference import STAGE_METHODS, JpegFrames, ReferencePredictor, ReferenceSession, our_network
 
 from napari_sam2.benchmarking import STAGES, DriftingDiscs, StageMeter, measured_peak, table
@@ -39,7 +38,6 @@ LIKE_REFERENCE = TrackingSettings.like_reference()
 _FILLED = range(2, 7)  # frames that are not computed where memory is to be full at once
 Click = tuple[int, int, tuple[float, float]]
 Clicks = list[Click]
-CLOCKS: dict[str, Callable[[], float]] = {"wall": time.perf_counter, "cpu": time.process_time}
 
 
 @dataclass(frozen=True)
@@ -296,12 +294,7 @@ def main() -> None:
     parser.add_argument("--no-flops", action="store_true", help="do not count operations")
     parser.add_argument("--no-correction", action="store_true", help="only follow the objects")
     parser.add_argument("--full-memory", action="store_true", help="from the second frame on")
-    parser.add_argument("--threads", type=int, default=None)
-    parser.add_argument("--clock", choices=sorted(CLOCKS), default="wall")
-    parser.add_argument("--json", type=Path, help="also write the figures here")
-    options = parser.parse_args()
-    if options.threads:
-        torch.set_num_threads(options.threads)
+    options = read_options(parser)
     logging.getLogger().setLevel(logging.WARNING)
     network, size = our_network(options.model), options.image_size
     model = Model(network, options.model, torch.device("cpu"), size)
@@ -322,10 +315,7 @@ def main() -> None:
             sys.stdout.write(format_comparison(each, peak) + "\n")
             sys.stdout.flush()
         found += compared
-    if options.json:
-        setup = {key: str(value) for key, value in vars(options).items()}
-        content = {"setup": setup, "comparisons": [asdict(each) for each in found]}
-        options.json.write_text(json.dumps(content, indent=2), encoding="utf-8")
+    write_figures(options, found)
 
 
 if __name__ == "__main__":

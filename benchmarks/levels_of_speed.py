@@ -12,17 +12,15 @@ two masks is there, then over the objects.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 import numpy as np
-import torch
+from figures import CLOCKS, read_options, write_figures
 from numpy.typing import NDArray
 
 from napari_sam2 import TrackingSession, TrackingSettings, load_model
@@ -33,8 +31,6 @@ from napari_sam2.evaluation.pairs import find_pairs, read_pair
 from napari_sam2.evaluation.prompting import ObjectPrompt, choose_prompts
 from napari_sam2.stack import FrameStack
 from napari_sam2.tracking import Model, Speed
-
-CLOCKS: dict[str, Callable[[], float]] = {"wall": time.perf_counter, "cpu": time.process_time}
 
 
 @dataclass(frozen=True)
@@ -138,20 +134,12 @@ def main() -> None:
     parser.add_argument("--box", action="store_true", help="boxes in the first whole frame")
     parser.add_argument("--max-objects", type=int, help="of each stack, evenly spread")
     parser.add_argument("--limit", type=int, help="stacks of each folder, evenly spread")
-    parser.add_argument("--threads", type=int)
-    parser.add_argument("--clock", choices=sorted(CLOCKS), default="wall")
-    parser.add_argument("--json", type=Path, help="also write the figures here")
-    options = parser.parse_args()
-    if options.threads:
-        torch.set_num_threads(options.threads)
+    options = read_options(parser)
     model = load_model(options.model, device="cpu", image_size=options.image_size)
     results = measure(options.folder, model, options)
     titles = ["stack", "objects", "level", "IoU to exact", "IoU to truth", "s/frame"]
     sys.stdout.write("\n".join(["", *table([titles, *map(row, results)])]) + "\n")
-    if options.json:
-        setup = {key: str(value) for key, value in vars(options).items()}
-        content = {"setup": setup, "results": [asdict(each) for each in results]}
-        options.json.write_text(json.dumps(content, indent=2), encoding="utf-8")
+    write_figures(options, results)
 
 
 if __name__ == "__main__":
