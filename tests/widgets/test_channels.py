@@ -9,8 +9,10 @@ from napari.utils.notifications import notification_manager
 
 from napari_sam2.prompts import read_session
 from napari_sam2.stack import open_stack
-from napari_sam2.widgets.image_choice import channel_axis
+from napari_sam2.widgets.image_choice import channel_axis, nameless_sliders
+from napari_sam2.widgets.image_panel import ImagePanel
 from napari_sam2.widgets.sight import Picked, look
+from napari_sam2.widgets.stack_panel import StackPanel
 
 TCZYX = ("t", "c", "z", "y", "x")
 
@@ -65,15 +67,30 @@ def click(panel, settled, mouse, *pixel) -> None:
         ((3, 40, 50), ("c", "y", "x"), 0),
         ((9, 12, 40, 50), ("z", "channel", "y", "x"), 1),
         ((3, 9, 40, 50), ("t", "z", "y", "x"), None),
-        ((20, 2, 9, 40, 50), None, 1),
-        ((4, 4, 40, 50), None, 1),
-        ((20, 9, 40, 50), None, None),
+        ((20, 2, 9, 40, 50), None, None),
         ((1, 40, 50), ("c", "y", "x"), None),
         ((40, 50), None, None),
     ],
 )
-def test_the_slider_of_the_channels_is_guessed(shape, names, expected):
+def test_the_slider_of_the_channels_is_known_by_its_name(shape, names, expected):
     assert channel_axis(Image(np.zeros(shape, np.uint8), axis_labels=names)) == expected
+
+
+@pytest.mark.parametrize(
+    ("shape", "names", "expected"),
+    [
+        ((5, 40, 50), None, [0]),
+        ((20, 2, 9, 40, 50), None, [1]),
+        ((4, 3, 40, 50), None, [0, 1]),
+        ((5, 40, 50), ("z", "y", "x"), []),
+        ((7, 40, 50), None, []),
+        ((1, 3, 40, 50), None, [1]),
+        ((40, 50), None, []),
+    ],
+)
+def test_short_sliders_without_a_name_are_asked_about(shape, names, expected):
+    image = Image(np.zeros(shape, np.uint8), axis_labels=names)
+    assert [axis for _name, axis in nameless_sliders(image)] == expected
 
 
 def test_colours_are_no_channels_to_choose():
@@ -92,8 +109,56 @@ def test_the_channel_in_view_is_seen_unless_others_are_chosen(panel, settled, sc
 
 
 def test_a_layer_without_channels_offers_none(make_panel, blobs):
-    panel = make_panel(blobs((20, 40, 50)))
-    assert panel.stack.sight._own.isHidden()
+    box = make_panel(blobs((20, 40, 50))).stack.sight
+    assert box._own.isHidden()
+    assert box._sliders.isHidden()
+
+
+def test_a_short_stack_without_names_is_one_of_slices(make_panel, blobs, settled, mouse, script):
+    panel = make_panel(blobs((5, 40, 50)))
+    box = panel.stack.sight
+    assert panel.stack.axes.value == 0
+    assert box._own.isHidden(), "nobody said that these are channels"
+    assert all(channel.isHidden() for channel in box._channels)
+    assert (box.sliders.value, texts(box.sliders)) == (
+        None,
+        ["slices or frames", "axis 0: channels"],
+    )
+    panel.start.click()
+    settled(panel)
+    assert script.opened[-1].stack().shape == (5, 40, 50)
+
+
+@pytest.mark.parametrize("kind", [StackPanel, ImagePanel])
+def test_the_user_can_say_that_a_slider_holds_channels(
+    make_panel, blobs, settled, mouse, script, kind
+):
+    panel = make_panel(blobs((5, 40, 50)), kind=kind)
+    box = panel.stack.sight
+    choose(box.sliders, 0)
+    assert not box._own.isHidden()
+    assert texts(box.first)[1:] == [f"channel {i}" for i in range(5)]
+    assert (box.first.value, *box.further) == (0, 1, 2)
+    panel.start.click()
+    settled(panel)
+    assert script.opened[-1].stack().channels == (0, 1, 2)
+    click(panel, settled, mouse, 1, 8, 8)
+    assert panel.coordinator.workspace.labels.data.shape == (1, 40, 50)
+    choose(box.first, None)
+    assert not box._own.isHidden(), "they are channels still"
+    choose(box.sliders, None)
+    assert box._own.isHidden()
+    assert panel.coordinator._images.sights.sight().picked is None
+
+
+def test_two_channels_that_are_the_slower_slider(make_panel, blobs):
+    panel = make_panel(blobs((2, 4, 40, 50)))
+    choose(panel.stack.sight.sliders, 0)
+    assert panel.coordinator._images.sights.sight().picked == (0, 1)
+    assert panel.stack.axes.value == 1
+    choose(panel.stack.sight.sliders, 1)
+    assert panel.coordinator._images.sights.sight().composed == 1
+    assert panel.stack.axes.value == 0
 
 
 def test_up_to_three_are_composed_each_once(panel):

@@ -59,11 +59,8 @@ def other_axes(
 
 def own_channels(image: Image, axis: int | None) -> list[tuple[str, int]]:
     """List the channels along a slider of an image, each with a title."""
-    if axis is None:
-        return []
-    name = axis_name(image, axis)
-    name = "channel" if axis_letter(name) == "c" else f"{name},"
-    return [(f"{name} {channel}", channel) for channel in range(spatial_shape(image)[axis])]
+    count = 0 if axis is None else spatial_shape(image)[axis]
+    return [(f"channel {channel}", channel) for channel in range(count)]
 
 
 def axis_name(image: Image, axis: int) -> str:
@@ -86,25 +83,34 @@ def guess_video_axis(image: Image, composed: int | None = None) -> int | None:
 
 
 def channel_axis(image: Image) -> int | None:
-    """Guess which slider of an image holds channels; None if none does.
+    """Return which slider of an image is called channels; None if none is."""
+    names = axis_names(image)
+    called = [axis for axis in _sliders(image) if axis_letter(names[axis]) == "c"]
+    return called[-1] if called else None
 
-    That is the axis that is called so. Where the user has named no axis, it is the shortest one
-    of a length that channels have, and the last of equals: channels are next to the image.
+
+def nameless_sliders(image: Image) -> list[tuple[str, int]]:
+    """List the sliders of an image that may hold channels, as far as can be told: name and number.
+
+    Where the user has named any axis there is none: it would have been called so. A slider of
+    more positions than there are usually channels is none either.
     """
-    shape, names = spatial_shape(image), axis_names(image)
-    leading = [] if image.rgb else [i for i in range(len(shape) - 2) if shape[i] > 1]
-    letters = [axis_letter(name) for name in names]
-    named = [i for i in leading if letters[i] == "c"]
-    if named or any(names):
-        return named[-1] if named else None
-    short = [i for i in leading if shape[i] <= _USUAL_CHANNELS]
-    return min(short, key=lambda i: (shape[i], -i), default=None)
+    if any(axis_names(image)):
+        return []
+    shape = spatial_shape(image)
+    return [(axis_name(image, i), i) for i in _sliders(image) if shape[i] <= _USUAL_CHANNELS]
 
 
 def axis_names(image: Image) -> list[str]:
     """Return the user's axis labels; empty where napari only counts the axes."""
     labels: tuple[Any, ...] = image.axis_labels
     return ["" if str(label).lstrip("-").isdigit() else str(label) for label in labels]
+
+
+def _sliders(image: Image) -> list[int]:
+    """Return the axes of an image that have a slider; colours take the place of channels."""
+    shape = spatial_shape(image)
+    return [] if image.rgb else [axis for axis in range(len(shape) - 2) if shape[axis] > 1]
 
 
 def _title(name: str, size: int) -> str:

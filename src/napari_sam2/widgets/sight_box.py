@@ -23,17 +23,24 @@ class SightBox(Fold):
 
     Signals
     -------
+    sliders_requested(int or None)
+        The user says that this slider holds channels, or that none does.
     channels_requested()
         The user chose other channels: see `first` and `further`.
     part_requested(str)
         The user chose one of `PARTS`, perhaps the same again.
     """
 
+    sliders_requested = Signal(object)
     channels_requested = Signal()
     part_requested = Signal(str)
 
     def __init__(self) -> None:
         super().__init__("What the model sees")
+        self.sliders = Choice(
+            "The axes of this layer have no names. If one of them holds channels, say so here to "
+            "have up to three of them seen together."
+        )
         self.first = Choice(
             "This layer holds several channels. The one in view is a picture of its own; or choose "
             "up to three that are seen together, in red, green and blue. Each has the contrast of "
@@ -56,16 +63,19 @@ class SightBox(Fold):
         self.caption = QLabel()
         self.caption.setWordWrap(True)
         self.caption.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self._sliders = captioned("Sliders", self.sliders)
         self._own = captioned("Channel", self.first)
         self._channels = captioned("Channel 2", self.second), captioned("Channel 3", self.third)
-        for channel in (self._own, *self._channels):
-            self.body.addWidget(channel)
+        for line in (self._sliders, self._own, *self._channels):
+            self.body.addWidget(line)
         self.add_row("Part", self.part)
         self.body.addWidget(self.picture)
         self.body.addWidget(self.caption)
+        self.sliders.activated.connect(lambda _: self.sliders_requested.emit(self.sliders.value))
         for choice in (self.first, self.second, self.third):
             choice.activated.connect(lambda _: self.channels_requested.emit())
         self.part.activated.connect(lambda _: self.part_requested.emit(self.part.value))
+        self.show_sliders([], None)
         self.show_own([], None)
         self.show_channels([], (None, None))
 
@@ -74,6 +84,12 @@ class SightBox(Fold):
         """The layers, or channels of the same layer, that are chosen besides the first one."""
         chosen = (self.second.value, self.third.value)
         return tuple(each for each in chosen if each is not None)
+
+    def show_sliders(self, names: list[tuple[str, int]], chosen: int | None) -> None:
+        """Ask which of these sliders holds channels; where there are none, nothing is shown."""
+        channels = [(f"{name}: channels", axis) for name, axis in names]
+        self.sliders.offer([("slices or frames", None), *channels], chosen)
+        self._sliders.setVisible(bool(names))
 
     def show_own(self, names: list[tuple[str, int]], chosen: int | None) -> None:
         """Offer the channels of the layer itself; where there are none, nothing is shown."""

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
 
-from napari_sam2.widgets.image_choice import channel_axis, image_layers, own_channels
+from napari_sam2.stack import MAX_CHANNELS
+from napari_sam2.widgets.geometry import spatial_shape
+from napari_sam2.widgets.image_choice import (
+    channel_axis,
+    image_layers,
+    nameless_sliders,
+    own_channels,
+)
 from napari_sam2.widgets.region_picker import RegionPicker
 from napari_sam2.widgets.sight import Limits, Picked, Sight, look, may_join
 
@@ -41,9 +48,11 @@ class SightPicker(QObject):
         self._viewer, self._box = viewer, box
         self._image: Image | None = None
         self._channels: tuple[Image, ...] = ()
+        self._along: int | None = None  # the slider that holds channels
         self._picked: Picked | None = None
         self._seen: tuple[Image, ...] = ()  # layers whose contrast and pixels are followed
         self._regions = RegionPicker(viewer)
+        box.sliders_requested.connect(self._say_slider)
         box.channels_requested.connect(self._choose)
         box.part_requested.connect(self._choose_part)
         self._regions.changed.connect(self._region_changed)
@@ -64,6 +73,7 @@ class SightPicker(QObject):
         """Compose these channels of the image itself; None: see the one in view."""
         if picked != self._picked:
             self._picked = picked
+            self._along = self._along if picked is None else picked.axis
             self._offer()
             self.changed.emit()
 
@@ -89,6 +99,7 @@ class SightPicker(QObject):
         """Follow an image, and the layers that there are."""
         if image is not self._image:
             self._image, self._channels, self._picked = image, (), None
+            self._along = None if image is None else channel_axis(image)
         self._regions.show_image(image)
         self._box.show_part(self._regions.part)
         self._offer()
@@ -101,7 +112,9 @@ class SightPicker(QObject):
 
     def _offer(self) -> None:
         image, picked = self._image, self._picked
-        own = [] if image is None else own_channels(image, self._axis)
+        sliders = [] if image is None else nameless_sliders(image)
+        self._box.show_sliders(sliders, self._along)
+        own = [] if image is None else own_channels(image, self._along)
         chosen = () if picked is None else picked.channels
         self._box.show_own(own, chosen[0] if chosen else None)
         if picked is not None:
@@ -117,8 +130,18 @@ class SightPicker(QObject):
         self._box.show_channels([(x.name, x) for x in fitting], (first, second))
         self._take(kept)
 
+    def _say_slider(self, axis: int | None) -> None:
+        """Compose the first channels along a slider; None: no slider holds channels."""
+        self._along = axis
+        if axis is None or self._image is None:
+            self.pick(None)
+        else:
+            count = min(spatial_shape(self._image)[axis], MAX_CHANNELS)
+            self.pick(Picked(axis, tuple(range(count))))
+        self._offer()
+
     def _choose(self) -> None:
-        box, axis = self._box, self._axis
+        box, axis = self._box, self._along
         chosen = tuple(dict.fromkeys(box.further))
         if box.first.value is not None and axis is not None:
             own = [each for each in chosen if isinstance(each, int) and each != box.first.value]
@@ -128,13 +151,6 @@ class SightPicker(QObject):
         else:
             self._take(chosen)
             self._offer()
-
-    @property
-    def _axis(self) -> int | None:
-        """The slider that holds channels, chosen or guessed."""
-        if self._picked is not None:
-            return self._picked.axis
-        return None if self._image is None else channel_axis(self._image)
 
     def _take(self, channels: tuple[Image, ...]) -> None:
         changed = channels != self._channels
