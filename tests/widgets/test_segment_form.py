@@ -7,8 +7,11 @@ import pytest
 from napari.layers import Labels
 from napari.utils.notifications import notification_manager
 
-from napari_sam2.types import Direction
+from napari_sam2.types import Direction, Speed
+from napari_sam2.widgets.model_use import ModelUse
 from napari_sam2.widgets.segment_form import SegmentForm
+from napari_sam2.widgets.settings import store_defaults
+from napari_sam2.widgets.speed_box import SpeedBox
 from napari_sam2.widgets.worker import THREAD_NAME
 
 pytestmark = pytest.mark.gl
@@ -26,6 +29,7 @@ def viewer(make_napari_viewer, blobs):
 @pytest.fixture
 def form(viewer, script, sources, qtbot, our_threads):
     """A form in the dock of that viewer."""
+    store_defaults(ModelUse())
     form = SegmentForm(script.open, sources)
     viewer.window.add_dock_widget(form, name="SAM 2")
     form.points.value = viewer.layers["clicks"]
@@ -51,6 +55,10 @@ def labels(viewer) -> list[Labels]:
     return [layer for layer in viewer.layers if isinstance(layer, Labels)]
 
 
+def texts(combo) -> list[str]:
+    return [combo.itemText(i) for i in range(combo.count())]
+
+
 def test_the_fields_are_the_parameters(form):
     assert [widget.name for widget in form][:8] == [
         *("image", "points", "shapes", "labels", "model", "device", "axis", "direction")
@@ -59,6 +67,28 @@ def test_the_fields_are_the_parameters(form):
     assert form.axis.choices == (None, 0)
     assert form.model.choices == ("bundled",), "models that are not here are not offered"
     assert form.direction.value is Direction.BOTH
+
+
+def test_speed_and_precision_are_offered_in_the_words_of_the_panel(form, script, qtbot):
+    panel = SpeedBox()
+    qtbot.addWidget(panel)
+    for field, combo in ((form.speed, panel.speeds), (form.precision, panel.precisions)):
+        assert texts(field.native) == texts(combo)
+    form.precision.native.setCurrentIndex(2)
+    form()
+    qtbot.waitUntil(lambda: not form.busy, timeout=20_000)
+    assert script.opened[-1].use == ModelUse("bundled", "auto", "bfloat16", Speed.EXACT)
+
+
+def test_it_begins_with_what_the_panel_remembers(viewer, script, sources, qtbot):
+    use = ModelUse("/models/mine.safetensors", "cpu", "bfloat16", Speed.BALANCED)
+    store_defaults(use)
+    form = SegmentForm(script.open, sources)
+    qtbot.waitUntil(lambda: "auto" in form.device.choices and "bundled" in form.model.choices)
+    chosen = (form.model.value, form.device.value, form.precision.value, form.speed.value)
+    assert ModelUse(*chosen) == use
+    assert sorted(texts(form.model.native)) == ["Bundled", "mine.safetensors"]
+    form.close_down()
 
 
 def test_the_button_segments_in_another_thread_and_adds_the_layer(form, viewer, script, qtbot):

@@ -8,7 +8,7 @@ from napari.layers import Image, Labels, Points, Shapes
 from scipy import ndimage
 
 from napari_sam2 import TrackingSession, load_model
-from napari_sam2.errors import PromptError, StackError
+from napari_sam2.errors import PromptError, SessionError, StackError
 from napari_sam2.samples import nuclei_stack
 from napari_sam2.stack import FrameStack
 from napari_sam2.types import Speed
@@ -69,6 +69,19 @@ def test_an_approximation_is_told_to_the_session_and_by_the_layer(doubled, image
     layer = doubled(image, points, speed="fastest")
     assert layer.name == "blobs · SAM 2, fastest"
     assert [spec.use.speed for spec in script.opened] == [Speed.FASTEST]
+
+
+def test_the_precision_is_told_to_the_session(doubled, image, script):
+    points = Points([(0, 8, 8)], scale=image.scale, translate=(1, 2, 3))
+    doubled(image, points)
+    doubled(image, points, precision="bfloat16")
+    assert [spec.use.precision for spec in script.opened] == ["auto", "bfloat16"]
+
+
+def test_a_precision_that_there_is_not_is_refused(image):
+    points = Points([(0, 8, 8)], scale=image.scale, translate=(1, 2, 3))
+    with pytest.raises(SessionError, match="half"):
+        segment_stack(image, points, device="cpu", precision="half")
 
 
 def test_points_with_ids_belong_to_these_objects(doubled, image, script):

@@ -11,8 +11,9 @@ import napari_sam2
 from napari_sam2.checkpoints import model_names
 from napari_sam2.types import Speed
 from napari_sam2.widgets import settings
-from napari_sam2.widgets.model_use import PRECISIONS, ModelUse
+from napari_sam2.widgets.model_use import ModelUse
 from napari_sam2.widgets.settings import read_defaults, store_defaults
+from napari_sam2.widgets.speed_box import PRECISIONS
 
 PROPERTIES = yaml.safe_load(Path(napari_sam2.__file__).with_name("napari.yaml").read_text("utf-8"))[
     "contributions"
@@ -23,7 +24,7 @@ def test_manifest_offers_the_models_of_the_registry():
     assert tuple(PROPERTIES["model"]["enum"]) == model_names()
     assert PROPERTIES["model"]["default"] == ModelUse().model
     assert PROPERTIES["device"]["default"] == ModelUse().device
-    assert tuple(PROPERTIES["precision"]["enum"]) == PRECISIONS
+    assert PROPERTIES["precision"]["enum"] == [precision for _title, precision in PRECISIONS]
     assert PROPERTIES["precision"]["default"] == ModelUse().precision
     assert PROPERTIES["speed"]["enum"] == [speed.value for speed in Speed]
     assert PROPERTIES["speed"]["default"] == ModelUse().speed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from qtpy.QtCore import Signal  # type: ignore[attr-defined]
@@ -126,7 +127,7 @@ class ModelBox(Section):
 
     def show_devices(self, names: tuple[str, ...], current: str) -> None:
         """Offer these devices."""
-        self.devices.offer([(_DEVICE_TITLES.get(name, name), name) for name in names], current)
+        self.devices.offer(device_titles(names), current)
 
     def show_download(self, name: str | None, done: int = 0, total: int = 0) -> None:
         """Show how far the download of a model is; `name` None: there is none."""
@@ -160,6 +161,11 @@ class ModelBox(Section):
             self.missing.setText(f"Not on this computer ({_size(entry)}, {entry.licence}).")
         self._asking.setVisible(absent and self._downloading is None)
         self._fetching.setVisible(self._downloading is not None)
+
+
+def device_titles(names: Iterable[str]) -> list[tuple[str, str]]:
+    """Give each device a title."""
+    return [(_DEVICE_TITLES.get(name, name), name) for name in names]
 
 
 def _size(entry: ModelEntry) -> str:

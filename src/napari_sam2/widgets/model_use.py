@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from napari_sam2.types import Speed
 
 AUTO = "auto"
-PRECISIONS = (AUTO, "float32", "bfloat16")
-"""What `load_model` takes as its precision."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +20,7 @@ class ModelUse:
     device : str
         "auto", "cpu", "cuda" or "mps".
     precision : str
-        One of `PRECISIONS`.
+        "auto", "float32" or "bfloat16".
     speed : Speed
         What may be approximated.
     """

@@ -18,7 +18,7 @@ from napari_sam2.widgets.geometry import spatial_shape, stack_view
 from napari_sam2.widgets.image_choice import guess_video_axis
 from napari_sam2.widgets.layers import placement
 from napari_sam2.widgets.loose_marks import LooseMarks, is_numbered
-from napari_sam2.widgets.model_use import ModelUse
+from napari_sam2.widgets.model_use import AUTO, ModelUse
 from napari_sam2.widgets.places import OBJECT, POSITIVE, Place
 from napari_sam2.widgets.prompt_reading import StackPrompts, read_prompts
 from napari_sam2.widgets.sight import Sight, look, may_join
@@ -158,6 +158,7 @@ def read_job(
     region: Sequence[int] | None = None,
     through: int | None = None,
     speed: Speed | str = Speed.EXACT,
+    precision: str = AUTO,
 ) -> ScriptJob:
     """Read layers; see `segment_stack` for what they mean. Main thread only.
 
@@ -179,7 +180,7 @@ def read_job(
         numbered=numbered,
         loose=loose,
         underlay=None if labels is None else Underlay.of(image, labels),
-        use=ModelUse(model, device, speed=speed),
+        use=ModelUse(model, device, precision, speed),
         direction=Direction(direction),
         through=None if through is None else _checked_through(through, axis, shape),
         placed=placement(image, by),

@@ -10,25 +10,27 @@ from napari.layers import Labels
 from qtpy.QtCore import QCoreApplication, QEvent, QObject, Qt
 
 from napari_sam2.errors import Sam2Error
-from napari_sam2.types import Direction, Speed
+from napari_sam2.types import Direction
 from napari_sam2.widgets.activity import Activity
 from napari_sam2.widgets.image_choice import guess_video_axis, other_axes, video_axes
+from napari_sam2.widgets.model_box import device_titles
 from napari_sam2.widgets.model_choice import ModelChoice, Sources
+from napari_sam2.widgets.model_use import AUTO
 from napari_sam2.widgets.notices import show_problem, show_skipped
-from napari_sam2.widgets.opening import ModelEntry, RealSessions
+from napari_sam2.widgets.opening import ModelEntry, RealSessions, file_entry, is_checkpoint
 from napari_sam2.widgets.script_job import ScriptJob, read_job
 from napari_sam2.widgets.script_run import ScriptResult
 from napari_sam2.widgets.script_worker import ScriptWorker
 from napari_sam2.widgets.segment_stack import as_layer, segment_stack
 from napari_sam2.widgets.session_protocol import SessionOpener
 from napari_sam2.widgets.settings import read_defaults
+from napari_sam2.widgets.speed_box import PRECISIONS, SPEEDS
 
 _DIRECTIONS = (
     ("both ways", Direction.BOTH),
     ("forward", Direction.FORWARD),
     ("backward", Direction.BACKWARD),
 )
-_SPEEDS = tuple((speed.value, speed) for speed in Speed)
 
 
 @dataclass
@@ -36,7 +38,7 @@ class _Offers:
     """What the lists of the form hold besides layers."""
 
     models: list[tuple[str, str]]
-    devices: list[str]
+    devices: list[tuple[str, str]]
     axes: list[tuple[str, int | None]] = field(default_factory=list)
     ways_on: list[tuple[str, int]] = field(default_factory=list)
 
@@ -59,7 +61,7 @@ class SegmentForm(FunctionGui):
         self, open_session: SessionOpener | None = None, sources: Sources | None = None
     ) -> None:
         defaults = read_defaults()
-        offers = _Offers([(defaults.model, defaults.model)], [defaults.device])
+        offers = _Offers([_titled(defaults.model)], device_titles([defaults.device]))
         super().__init__(
             segment_stack,
             call_button="Segment",
@@ -69,7 +71,8 @@ class SegmentForm(FunctionGui):
                 "axis": {"label": "video axis", "choices": lambda _: offers.axes},
                 "direction": {"choices": _DIRECTIONS},
                 "through": {"label": "then through", "choices": lambda _: offers.ways_on},
-                "speed": {"choices": _SPEEDS},
+                "speed": {"choices": SPEEDS, "value": defaults.speed},
+                "precision": {"choices": PRECISIONS, "value": defaults.precision},
                 # For calls only: lists of layers and numbers make no calm fields.
                 "channels": {"widget_type": LiteralEvalLineEdit, "bind": (), "visible": False},
                 "region": {"widget_type": LiteralEvalLineEdit, "bind": None, "visible": False},
@@ -189,13 +192,19 @@ class SegmentForm(FunctionGui):
 
     def _offer_models(self, entries: tuple[ModelEntry, ...]) -> None:
         if not self._closed:
-            self._offers.models = [(each.title, each.name) for each in entries if each.present]
+            models = [(each.title, each.name) for each in entries if each.present]
+            chosen = self.model.value
+            self._offers.models = models + [_titled(chosen)] * is_checkpoint(chosen)
             self.model.reset_choices()
 
     def _offer_devices(self, names: tuple[str, ...]) -> None:
         if not self._closed:
-            self._offers.devices = ["auto", *names]
+            self._offers.devices = device_titles([AUTO, *names])
             self.device.reset_choices()
+
+
+def _titled(model: str) -> tuple[str, str]:
+    return (file_entry(model).title if is_checkpoint(model) else model), model
 
 
 class _Watch(QObject):

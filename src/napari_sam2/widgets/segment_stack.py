@@ -29,6 +29,7 @@ def segment_stack(
     region: tuple[int, int, int, int] | None = None,
     through: int | None = None,
     speed: Speed = Speed.EXACT,
+    precision: str = "auto",
 ) -> Labels:
     """Segment objects in a frame and follow them through the stack.
 
@@ -68,6 +69,9 @@ def segment_stack(
         there in the frame with most of it, and its mask there is a prompt of the next volume.
     speed : Speed or str
         "exact", or with approximations "balanced" or "fastest".
+    precision : str
+        "auto", "float32" or "bfloat16": automatic takes bfloat16 on graphics cards that compute it
+        natively, and float32 elsewhere.
 
     Returns
     -------
@@ -92,6 +96,7 @@ def segment_stack(
         region=region,
         through=through,
         speed=speed,
+        precision=precision,
     )
     with tqdm(desc=image.name, unit="frame", disable=None) as bar:
 

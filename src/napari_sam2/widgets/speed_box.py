@@ -6,16 +6,20 @@ from napari_sam2.types import Speed
 from napari_sam2.widgets.model_use import AUTO, ModelUse
 from napari_sam2.widgets.parts import Choice, Fold
 
-_SPEEDS = (
+SPEEDS = (
     ("exact", Speed.EXACT),
     ("balanced (approximate)", Speed.BALANCED),
     ("fastest (approximate)", Speed.FASTEST),
 )
-_PRECISIONS = (
+"""Levels of speed, each with a title."""
+
+PRECISIONS = (
     ("automatic", AUTO),
     ("float32 (full)", "float32"),
     ("bfloat16 (half)", "bfloat16"),
 )
+"""What a model computes in, each with a title."""
+
 _IN_GENERAL = {
     Speed.BALANCED: "a smaller input, where the model allows, and fewer memories",
     Speed.FASTEST: "a small input, windows around the objects and few memories",
@@ -36,8 +40,8 @@ class SpeedBox(Fold):
             "Automatic takes bfloat16 on graphics cards that compute it natively, and float32 "
             "elsewhere. Masks may differ by a few pixels between the two."
         )
-        self.speeds.offer(_SPEEDS, Speed.EXACT)
-        self.precisions.offer(_PRECISIONS, AUTO)
+        self.speeds.offer(SPEEDS, Speed.EXACT)
+        self.precisions.offer(PRECISIONS, AUTO)
         self.add_row("Speed", self.speeds)
         self.add_row("Precision", self.precisions)
 
