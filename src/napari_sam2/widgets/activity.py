@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 
 from napari.utils import progress
+from qtpy.compat import isalive
 from qtpy.QtCore import QObject, QTimer
 from qtpy.QtGui import QMovie
 from qtpy.QtWidgets import QApplication, QLabel, QMainWindow, QStatusBar
@@ -13,6 +14,7 @@ from napari_sam2.widgets.timers import halt
 
 _EVERY_MS = 100
 _CALM, _USUAL = 10, 100  # per cent of the speed of napari's spinner
+_RUNNING = "napari_sam2_running"  # property of a spinner: how many activities have it turn slowly
 
 
 class Activity(QObject):
@@ -32,6 +34,7 @@ class Activity(QObject):
         self.done = 0
         self._bar: progress | None = None
         self._wanted: tuple[int, str] | None = None
+        self._calmed: list[QMovie] = []
         self._timer = QTimer(self)
         self._timer.setInterval(_EVERY_MS)
         self._timer.timeout.connect(self._move)
@@ -49,7 +52,10 @@ class Activity(QObject):
         bar, self._bar = self._bar, None
         if bar is not None:
             bar.close()
-            _spin(_USUAL)
+        calmed, self._calmed = self._calmed, []
+        for movie in calmed:
+            if isalive(movie):
+                _turn(movie, -1)
 
     def _move(self) -> None:
         if self._bar is None and self._wanted is not None:
@@ -59,20 +65,22 @@ class Activity(QObject):
             if not self._timer.isActive():  # it ended while the bar was made
                 bar.close()
                 return
-            self._bar = bar
-            _spin(_CALM)
+            self._bar, self._calmed = bar, spinners()
+            for movie in self._calmed:
+                _turn(movie, 1)
         if self._bar is not None and self.done > self._bar.n:
             self._bar.update(self.done - self._bar.n)
 
 
-def _spin(speed: int) -> None:
-    """Set how fast napari's spinners turn.
+def _turn(movie: QMovie, more: int) -> None:
+    """Have a spinner of napari turn slowly for so many activities more, or fewer.
 
-    Each of their pictures has the whole window put together anew: thirty times a second that
-    takes most of a core where no graphics card helps, from those who compute.
+    Each of its pictures has the whole window put together anew: thirty times a second that takes
+    most of a core where no graphics card helps, from those who compute.
     """
-    for movie in spinners():
-        movie.setSpeed(speed)
+    running = int(movie.property(_RUNNING) or 0) + more
+    movie.setProperty(_RUNNING, running)
+    movie.setSpeed(_CALM if running else _USUAL)
 
 
 def spinners() -> list[QMovie]:
