@@ -5,7 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from napari_sam2.labels.compose import compose_frame
+from napari_sam2.labels.boxes import box_of
+from napari_sam2.labels.compose import compose_frame, pixels_of, without
 
 frames = hnp.arrays(np.uint8, (4, 5), elements=st.integers(0, 4))
 mask_stacks = hnp.arrays(bool, (3, 4, 5))
@@ -16,7 +17,8 @@ mask_stacks = hnp.arrays(bool, (3, 4, 5))
 def test_every_pixel_follows_the_rule(labels, masks, order, protected):
     ids = order[:3]
     before = labels.copy()
-    composed = compose_frame(labels, ids, masks, protected)
+    patch = compose_frame(labels, ids, masks, protected)
+    composed = labels if patch is None else patch.on(labels)
     np.testing.assert_array_equal(labels, before)
     for place in np.ndindex(labels.shape):
         claims = [
@@ -36,4 +38,21 @@ def test_every_pixel_follows_the_rule(labels, masks, order, protected):
 
 def test_no_objects_change_nothing():
     labels = np.arange(6, dtype=np.int32).reshape(2, 3)
-    np.testing.assert_array_equal(compose_frame(labels, (), np.zeros((0, 2, 3), bool)), labels)
+    assert compose_frame(labels, (), np.zeros((0, 2, 3), bool)) is None
+
+
+@settings(max_examples=50, deadline=None)
+@given(frames, mask_stacks)
+def test_a_patch_is_what_changes_and_no_more(labels, masks):
+    patch = compose_frame(labels, (1, 2, 3), masks)
+    if patch is not None:
+        changed = patch.on(labels) != labels
+        assert patch.box == box_of(changed)
+
+
+@settings(max_examples=50, deadline=None)
+@given(frames, st.sets(st.integers(1, 5)))
+def test_objects_are_told_apart_from_the_others(labels, ids):
+    theirs = np.isin(labels, list(ids))
+    np.testing.assert_array_equal(pixels_of(labels, ids), theirs)
+    np.testing.assert_array_equal(without(labels, ids), np.where(theirs, 0, labels))

@@ -220,6 +220,38 @@ def test_bad_input_is_an_error_and_changes_nothing(call, says):
     np.testing.assert_array_equal(volume.array, before)
 
 
+class Written(np.ndarray):
+    """An array that remembers where it was assigned to."""
+
+    def __array_finalize__(self, source):
+        self.places = []
+
+    def __setitem__(self, place, value):
+        self.places.append(place)
+        super().__setitem__(place, value)
+
+
+def test_memory_is_written_where_something_changes_and_nowhere_else():
+    array = np.zeros(SHAPE, np.uint16).view(Written)
+    volume = LabelsVolume(SHAPE, array=array)
+    volume.write(1, (1, 2), np.stack([rectangle(1, 1, 3, 3), rectangle(2, 2, 4, 5)]))
+    volume.write(1, (1, 2), np.stack([rectangle(1, 1, 3, 3), rectangle(2, 2, 4, 6)]))
+    volume.write(2, (1, 2), np.zeros((2, *SHAPE[1:]), bool))
+    assert array.places == [
+        (1, slice(1, 4), slice(1, 5)),
+        (1, slice(2, 4), slice(5, 6)),
+    ]
+
+
+def test_objects_are_told_apart_in_a_frame(volume):
+    one, two = rectangle(0, 0, 2, 2), rectangle(3, 3, 5, 6)
+    volume.write(0, (1, 2), np.stack([one, two]))
+    np.testing.assert_array_equal(volume.pixels(0, (1, 2)), one | two)
+    np.testing.assert_array_equal(volume.without(0, (1,)), np.where(two, 2, 0))
+    assert not volume.pixels(0, ()).any()
+    assert (volume.frame(0) == one + 2 * two).all()
+
+
 class FailingStore:
     """An array whose assignment writes some rows and then fails, `failures` times."""
 

@@ -7,10 +7,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import ndimage
 
 from napari_sam2.labels import clean_mask
 from napari_sam2.tracking import TrackingSettings
-from napari_sam2.tracking.mask_output import clicked_parts, finish_masks
+from napari_sam2.tracking.mask_output import clicked_parts, finish_masks, spread_logits
 from napari_sam2.tracking.prediction import ObjectPrediction
 from napari_sam2.tracking.window import Window
 
@@ -65,6 +66,44 @@ def test_each_mask_is_cleaned_as_it_would_be_alone_in_the_frame(seed, count, hol
         expected = clean_mask(alone, hole, island) & (alone | free)
         np.testing.assert_array_equal(output.disjoint[index], expected)
         free &= ~expected
+
+
+@given(
+    st.integers(0, 2**31),
+    st.lists(
+        st.tuples(st.integers(-9, 30), st.integers(-9, 40), st.integers(4, 60), st.integers(4, 60)),
+        min_size=1,
+        max_size=5,
+    ),
+    st.booleans(),
+)
+@settings(max_examples=60, deadline=None)
+def test_masks_in_any_windows_are_those_of_whole_frames(seed, places, overlap):
+    shape, rng = (33, 47), np.random.default_rng(seed)
+    windows = [Window(*place) for place in places]
+    windows = [w for w in windows if all(part.start < part.stop for part in w.inside(shape))]
+    if not windows:
+        return
+    logits = [ndimage.gaussian_filter(rng.normal(-0.1, 1, (16, 16)), 2) for _ in windows]
+    predictions = [
+        seen(torch.from_numpy(each.astype(np.float32)), window)
+        for each, window in zip(logits, windows, strict=True)
+    ]
+    taken = rng.random(shape) < 0.05
+    chosen = TrackingSettings(max_hole=5, min_island=3, overlap=overlap)
+    output = finish_masks(predictions, taken, chosen, keep_logits=True)
+    spread = np.stack([spread_logits(p.logits, p.window, shape) for p in predictions])
+    winner = np.where(spread.max(0) > 0, spread.argmax(0), -1)
+    winner[taken] = -1
+    free = (winner < 0) & ~taken
+    for index in range(len(predictions)):
+        alone = winner == index
+        expected = clean_mask(alone, 5, 3) & (alone | free)
+        np.testing.assert_array_equal(output.disjoint[index], expected)
+        free &= ~expected
+        whole = clean_mask(spread[index] > 0, 5, 3) if overlap else expected
+        np.testing.assert_array_equal(output.masks[index], whole)
+    np.testing.assert_array_equal(output.logits, spread)
 
 
 def test_windows_place_masks_in_the_frame():

@@ -76,6 +76,42 @@ def test_strays_do_not_depend_on_the_order(rectangles, random):
     assert len(strays) < max(1, len(predictions))
 
 
+def plainly(
+    claims: list[tuple[int, float, int, np.ndarray]],
+) -> set[int]:
+    """Find strays on whole frames, (distance, -score, id, mask) each, one after the other."""
+    held: dict[int, np.ndarray] = {}
+    strays = set()
+    for _, _, number, mask in sorted(claims, key=lambda claim: claim[:3]):
+        ious = [(mask & has).sum() / max(1, (mask | has).sum()) for has in held.values()]
+        if any(iou > 0.5 for iou in ious):
+            strays.add(number)
+        else:
+            held[number] = mask & ~np.any(list(held.values()) or [np.zeros(SHAPE, bool)], axis=0)
+    return strays
+
+
+rectangles_of_a_frame = st.dictionaries(
+    st.integers(1, 9), st.tuples(*[st.integers(0, 20)] * 2, *[st.integers(3, 12)] * 2), max_size=7
+)
+
+
+@given(rectangles_of_a_frame, rectangles_of_a_frame, st.lists(st.integers(0, 3), min_size=10))
+@settings(max_examples=60, deadline=None)
+def test_strays_are_those_of_masks_compared_in_whole_frames(predicted, labelled, distances):
+    occupied = NOTHING.copy()
+    for number, (y, x, h, w) in labelled.items():
+        if number not in predicted:
+            occupied[y : y + h, x : x + w] = number
+    predictions = {i: box(y, x, y + h, x + w, i / 10) for i, (y, x, h, w) in predicted.items()}
+    masks = {i: each.logits.numpy() > 0 for i, each in predictions.items()}
+    covered = np.any(list(masks.values()) or [NOTHING > 0], axis=0)
+    met = set(np.unique(occupied[covered]).tolist()) - {0}
+    claims = [(distances[i], -i / 10, i, mask) for i, mask in masks.items()]
+    claims += [(distances[i], -1.0, i, occupied == i) for i in met]
+    assert find_strays(predictions, occupied, dict(enumerate(distances))) == plainly(claims)
+
+
 def bodies_in_depth() -> tuple[np.ndarray, np.ndarray]:
     """Return two bright balls above one another in 18 slices, a gap between, and their labels."""
     z, y, x = np.mgrid[:18, :96, :96]

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from napari_sam2.errors import LabelsError
+from napari_sam2.labels.boxes import box_of
 
 _EIGHT_CONNECTED = np.ones((3, 3), dtype=np.bool_)
 _FOUR_CONNECTED = ndimage.generate_binary_structure(2, 1)
@@ -45,7 +46,7 @@ def clean_mask(mask: NDArray[np.bool_], max_hole: int, min_island: int) -> NDArr
             remedy="Use 0 to leave holes or islands as they are.",
         )
     cleaned = mask.copy()
-    window = _bounding_box(mask)
+    window = box_of(mask)
     if window is not None:
         # Both steps stay inside the bounding box: an object is small against its frame.
         inside = cleaned[window]
@@ -54,15 +55,6 @@ def clean_mask(mask: NDArray[np.bool_], max_hole: int, min_island: int) -> NDArr
         if min_island:
             _drop_islands(inside, min_island)
     return cleaned
-
-
-def _bounding_box(mask: NDArray[np.bool_]) -> tuple[slice, slice] | None:
-    rows = np.flatnonzero(mask.any(axis=1))
-    if not rows.size:
-        return None
-    band = slice(int(rows[0]), int(rows[-1]) + 1)
-    columns = np.flatnonzero(mask[band].any(axis=0))
-    return band, slice(int(columns[0]), int(columns[-1]) + 1)
 
 
 def _fill_holes(inside: NDArray[np.bool_], max_hole: int) -> None:

@@ -1,14 +1,38 @@
-"""New masks into the labels of one frame, as a pure function."""
+"""New masks into the labels of one frame, as pure functions."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_sam2.labels.boxes import Box, box_of, placed, spanning, within
+
 Labels = NDArray[np.integer[Any]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Patch:
+    """New labels for a part of a frame.
+
+    Attributes
+    ----------
+    box : Box
+        Rows and columns.
+    labels : ndarray of int, shape of the box
+    """
+
+    box: Box
+    labels: Labels
+
+    def on(self, frame: Labels) -> Labels:
+        """Return a copy of the labels of a frame, (Y, X), with this part as it is here."""
+        patched = frame.copy()
+        patched[self.box] = self.labels
+        return patched
 
 
 def compose_frame(
@@ -16,8 +40,11 @@ def compose_frame(
     object_ids: Sequence[int],
     masks: NDArray[np.bool_],
     protected: Collection[int] = (),
-) -> Labels:
-    """Return the labels of a frame with these objects set to these masks.
+) -> Patch | None:
+    """Set these objects to these masks in the labels of a frame.
+
+    Old pixels of the given objects become background unless a new mask covers them; pixels of
+    other objects stay theirs unless a new mask covers them.
 
     Parameters
     ----------
@@ -31,19 +58,44 @@ def compose_frame(
 
     Returns
     -------
-    ndarray of int, shape (Y, X)
-        Old pixels of the given objects are background unless a new mask covers them; pixels of
-        other objects are theirs unless a new mask covers them.
+    Patch or None
+        What changes, and no more than its box; None where nothing does.
     """
-    free = [(number, mask) for number, mask in zip(object_ids, masks, strict=True)]
-    free = [(number, mask) for number, mask in free if number not in protected]
-    composed = labels.copy()
-    composed[_belongs_to(labels, [number for number, _ in free])] = 0
-    for number, mask in free:
-        np.copyto(composed, labels.dtype.type(number), where=mask)
+    free = [i for i, number in enumerate(object_ids) if number not in protected]
+    boxes = [box_of(masks[i]) for i in free]
+    # What is neither labelled nor covered stays background: it is not looked at again.
+    part = spanning([box_of(labels), *boxes])
+    if part is None:
+        return None
+    old = labels[part]
+    new = np.where(_belongs_to(old, [object_ids[i] for i in free]), 0, old)
+    for i, box in zip(free, boxes, strict=True):
+        if box is not None:
+            np.copyto(new[within(box, part)], labels.dtype.type(object_ids[i]), where=masks[i][box])
     if protected:
-        np.copyto(composed, labels, where=_belongs_to(labels, protected))
-    return composed
+        np.copyto(new, old, where=_belongs_to(old, protected))
+    changed = box_of(new != old)
+    if changed is None:
+        return None
+    return Patch(placed(changed, part), new[changed])
+
+
+def without(labels: Labels, object_ids: Collection[int]) -> Labels:
+    """Return the labels of a frame, (Y, X), as if these objects were not in it."""
+    left = labels.copy()
+    part = box_of(labels)
+    if part is not None:
+        left[part][_belongs_to(labels[part], object_ids)] = 0
+    return left
+
+
+def pixels_of(labels: Labels, object_ids: Collection[int]) -> NDArray[np.bool_]:
+    """Return the pixels, bool (Y, X), that some objects have in the labels of a frame."""
+    pixels = np.zeros(labels.shape, dtype=bool)
+    part = box_of(labels)
+    if part is not None:
+        pixels[part] = _belongs_to(labels[part], object_ids)
+    return pixels
 
 
 def _belongs_to(labels: Labels, object_ids: Collection[int]) -> NDArray[np.bool_]:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_sam2.labels.boxes import box_of
+
 _FAST = 1  # level of compression: masks are flat, the higher ones gain little
 
 
@@ -33,14 +35,11 @@ class PackedMask:
     def of(cls, mask: NDArray[np.bool_]) -> PackedMask:
         """Pack a mask, bool (Y, X)."""
         shape = (mask.shape[0], mask.shape[1])
-        filled = np.flatnonzero(mask.any(axis=1))
-        if not filled.size:
+        box = box_of(mask)
+        if box is None:
             return cls(shape, (0, 0), (0, 0), b"")
-        y0, y1 = int(filled[0]), int(filled[-1]) + 1
-        filled = np.flatnonzero(mask[y0:y1].any(axis=0))
-        x0, x1 = int(filled[0]), int(filled[-1]) + 1
-        bits = zlib.compress(np.packbits(mask[y0:y1, x0:x1]).tobytes(), _FAST)
-        return cls(shape, (y0, y1), (x0, x1), bits)
+        rows, columns = ((side.start, side.stop) for side in box)
+        return cls(shape, rows, columns, zlib.compress(np.packbits(mask[box]).tobytes(), _FAST))
 
     def unpack(self) -> NDArray[np.bool_]:
         """Return the mask, bool (Y, X)."""

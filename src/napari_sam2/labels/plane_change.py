@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_sam2.labels.boxes import box_of
 from napari_sam2.labels.compose import Labels
 
 _FAST = 1  # level of compression: labels are flat, the higher ones gain little
@@ -39,15 +40,11 @@ class PlaneChange:
     @classmethod
     def between(cls, frame: int, old: Labels, new: Labels) -> PlaneChange | None:
         """Compare the labels of a frame, (Y, X), before and after; None if nothing changed."""
-        changed = old != new
-        rows = np.flatnonzero(changed.any(axis=1))
-        if not rows.size:
+        box = box_of(old != new)
+        if box is None:
             return None
-        y0, y1 = int(rows[0]), int(rows[-1]) + 1
-        columns = np.flatnonzero(changed[y0:y1].any(axis=0))
-        x0, x1 = int(columns[0]), int(columns[-1]) + 1
-        box = slice(y0, y1), slice(x0, x1)
-        return cls(frame, (y0, y1), (x0, x1), old.dtype.str, _packed(old[box]), _packed(new[box]))
+        rows, columns = ((side.start, side.stop) for side in box)
+        return cls(frame, rows, columns, old.dtype.str, _packed(old[box]), _packed(new[box]))
 
     @property
     def nbytes(self) -> int:

@@ -1,4 +1,4 @@
-"""What an array must be to hold labels, and writing one frame of it whole."""
+"""What an array must be to hold labels, and reading and writing one frame of it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from napari_sam2.errors import LabelsError
-from napari_sam2.labels.compose import Labels
+from napari_sam2.labels.compose import Labels, Patch
 
 
 def new_array(shape: tuple[int, int, int], dtype: np.dtype[Any]) -> Labels:
@@ -61,8 +61,13 @@ def _check_writable(array: Any) -> None:
 
 def read_frame(array: Any, frame: int) -> Labels:
     """Return a copy of one frame."""
+    return np.array(view_frame(array, frame))
+
+
+def view_frame(array: Any, frame: int) -> Labels:
+    """Return one frame to look at, (Y, X): the array's own memory where it has any."""
     try:
-        return np.array(array[frame])
+        return np.asarray(array[frame])
     except Exception as error:  # a store may fail with anything
         raise LabelsError(
             f"The labels of frame {frame} cannot be read: {error}.",
@@ -71,22 +76,34 @@ def read_frame(array: Any, frame: int) -> Labels:
         ) from error
 
 
-def store_frame(array: Any, frame: int, new: Labels, old: Labels) -> None:
-    """Assign one frame; if the store fails half-way, put the old frame back."""
+def store_patch(array: Any, frame: int, patch: Patch) -> None:
+    """Assign a part of one frame; if the store fails half-way, put back what was there.
+
+    Memory is written to in the patch's box alone: pages that were never written take none. A
+    store gets the frame whole: it would have to read chunks first that a box cuts through.
+    """
+    former = view_frame(array, frame)
+    if isinstance(array, np.ndarray):
+        _assign(array, (frame, *patch.box), patch.labels, former[patch.box].copy())
+    else:
+        _assign(array, (frame,), patch.on(former), former.copy())
+
+
+def _assign(array: Any, place: tuple[Any, ...], new: Labels, former: Labels) -> None:
     try:
-        array[frame] = new
+        array[place] = new
     except Exception as error:  # a store may fail with anything
         raise LabelsError(
-            f"The labels of frame {frame} cannot be written: {error}.",
-            safe=_put_back(array, frame, old),
+            f"The labels of frame {place[0]} cannot be written: {error}.",
+            safe=_put_back(array, place, former),
             remedy="Check that the labels may be written and that the disk has space left.",
         ) from error
 
 
-def _put_back(array: Any, frame: int, old: Labels) -> str:
+def _put_back(array: Any, place: tuple[Any, ...], former: Labels) -> str:
     try:
-        array[frame] = old
-        kept = np.array_equal(np.asarray(array[frame]), old)
+        array[place] = former
+        kept = np.array_equal(np.asarray(array[place]), former)
     except Exception:  # the store is out of order: all that is left is to say so
         kept = False
     if kept:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from operator import index
 from threading import RLock
 from typing import Any
@@ -11,14 +11,15 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from napari_sam2.errors import LabelsError
-from napari_sam2.labels.compose import Labels, compose_frame
+from napari_sam2.labels.compose import Labels, Patch, compose_frame, pixels_of, without
 from napari_sam2.labels.protection import Protection
 from napari_sam2.labels.storage import (
     check_array,
     check_dtype,
     new_array,
     read_frame,
-    store_frame,
+    store_patch,
+    view_frame,
 )
 
 
@@ -112,18 +113,34 @@ class LabelsVolume:
             if self._protection.covers_frame(frame):
                 return ()
             protected = self._protection.objects(frame)
-            old = read_frame(self._array, frame)
-            new = compose_frame(old, ids, masks, protected)
-            if not np.array_equal(old, new):
-                store_frame(self._array, frame, new, old)
-                if self.on_write is not None:
-                    self.on_write(frame, old, new)
+            patch = compose_frame(view_frame(self._array, frame), ids, masks, protected)
+            if patch is not None:
+                self._store(frame, patch)
         return tuple(number for number in ids if number not in protected)
+
+    def _store(self, frame: int, patch: Patch) -> None:
+        if self.on_write is None:
+            store_patch(self._array, frame, patch)
+            return
+        old = read_frame(self._array, frame)
+        store_patch(self._array, frame, patch)
+        self.on_write(frame, old, patch.on(old))
 
     def mask(self, frame: int, object_id: int) -> NDArray[np.bool_]:
         """Return where an object is in a frame, bool (Y, X)."""
-        mask: NDArray[np.bool_] = self.frame(frame) == self._checked_id(object_id)
-        return mask
+        return self.pixels(frame, (object_id,))
+
+    def pixels(self, frame: int, object_ids: Collection[int]) -> NDArray[np.bool_]:
+        """Return where some objects are in a frame, bool (Y, X)."""
+        ids = [self._checked_id(number) for number in object_ids]
+        with self._lock:
+            return pixels_of(view_frame(self._array, self._checked_frame(frame)), ids)
+
+    def without(self, frame: int, object_ids: Collection[int]) -> Labels:
+        """Return a copy of the labels of a frame, (Y, X), as if these objects were not in it."""
+        ids = [self._checked_id(number) for number in object_ids]
+        with self._lock:
+            return without(view_frame(self._array, self._checked_frame(frame)), ids)
 
     def frame(self, frame: int) -> Labels:
         """Return a copy of the labels of a frame, (Y, X)."""

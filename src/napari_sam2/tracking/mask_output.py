@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+import math
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,6 +13,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from napari_sam2.labels import clean_mask
+from napari_sam2.labels.boxes import Box, apart, placed, size_of, within
 from napari_sam2.network import upsample_masks
 from napari_sam2.tracking.prediction import ABSENT_LOGIT, ObjectPrediction
 from napari_sam2.tracking.settings import TrackingSettings
@@ -70,28 +72,30 @@ def finish_masks(
     """
     shape = (taken.shape[0], taken.shape[1])
     count = len(predictions)
-    best = torch.zeros(shape, device=predictions[0].logits.device)
-    owner = torch.zeros(shape, dtype=torch.int32, device=best.device)  # 0: nobody
-    whole = np.zeros((count, *shape), dtype=bool) if settings.overlap else None
-    kept = np.full((count, *shape), ABSENT_LOGIT, dtype=np.float32) if keep_logits else None
-    # One object at a time, and only where it can be: the peak does not grow with their number.
-    for index, prediction in enumerate(predictions):
-        inside = prediction.window.inside(shape)
-        high = _in_frame(prediction.logits, prediction.window, shape)
-        wins = high > best[inside]
-        owner[inside][wins] = index + 1
-        best[inside] = torch.maximum(best[inside], high)
-        if whole is not None:
-            whole[(index, *inside)] = (high > 0).cpu().numpy()
-        if kept is not None:
-            kept[(index, *inside)] = high.cpu().numpy()
-    owners = owner.cpu().numpy()
-    owners[taken] = 0
     open_holes = replace(settings, max_hole=0)
     cleaning = [open_holes if index in pierced else settings for index in range(count)]
-    disjoint = _split(owners, taken, cleaning)
-    if whole is not None:
-        whole = np.stack([_clean(*each) for each in zip(whole, cleaning, strict=True)])
+    disjoint = np.zeros((count, *shape), dtype=bool)
+    whole = np.zeros_like(disjoint) if settings.overlap else None
+    reaches = _reaches(predictions, shape)
+    # Only where masks can be is anything looked at, and those that cannot meet are looked at apart.
+    for box, members in apart(reaches):
+        best = torch.zeros(size_of(box), device=predictions[0].logits.device)
+        owner = torch.zeros(size_of(box), dtype=torch.int32, device=best.device)  # 0: nobody
+        # One object at a time: the peak does not grow with their number.
+        for number, index in enumerate(members, start=1):
+            reach = reaches[index]
+            assert reach is not None
+            high, here = _upsampled(predictions[index], shape, reach), within(reach, box)
+            owner[here][high > best[here]] = number
+            best[here] = torch.maximum(best[here], high)
+            if whole is not None:
+                whole[(index, *reach)] = _clean((high > 0).cpu().numpy(), cleaning[index])
+        chosen = [cleaning[index] for index in members]
+        for number, place, mask in _split(owner.cpu().numpy(), taken[box], chosen):
+            disjoint[(members[number - 1], *placed(place, box))] = mask
+    kept = None
+    if keep_logits:
+        kept = np.stack([spread_logits(each.logits, each.window, shape) for each in predictions])
     return FrameOutput(disjoint, disjoint if whole is None else whole, kept)
 
 
@@ -129,6 +133,40 @@ def clicked_parts(
     return np.isin(parts, clicked) if len(clicked) else mask
 
 
+def _reaches(predictions: Sequence[ObjectPrediction], shape: tuple[int, int]) -> list[Box | None]:
+    """Return boxes of the frame that masks cannot reach beyond; None for those without a pixel.
+
+    Told from the logits before they are upsampled: between two of them none is higher than both.
+    """
+    positive = torch.stack([each.logits for each in predictions]) > 0
+    sides = positive.any(dim=2).cpu().numpy(), positive.any(dim=1).cpu().numpy()
+    boxes: list[Box | None] = []
+    for prediction, rows, columns in zip(predictions, *sides, strict=True):
+        window = prediction.window
+        inside = window.inside(shape)
+        y = _reach(rows, window.top, window.height, inside[0])
+        x = _reach(columns, window.left, window.width, inside[1])
+        boxes.append((y, x) if y.start < y.stop and x.start < x.stop else None)
+    return boxes
+
+
+def _reach(positive: NDArray[np.bool_], first: int, length: int, inside: slice) -> slice:
+    """Return what logits along a window's side can make positive, of the pixels in the frame."""
+    at = np.flatnonzero(positive)
+    if not at.size:
+        return slice(0, 0)
+    scale = length / len(positive)
+    low = first + math.floor((at[0] - 0.5) * scale) - 1
+    high = first + math.ceil((at[-1] + 1.5) * scale) + 1
+    return slice(max(low, inside.start), min(high, inside.stop))
+
+
+def _upsampled(prediction: ObjectPrediction, shape: tuple[int, int], box: Box) -> Tensor:
+    """Upsample an object's logits, and return those in a box of the frame."""
+    window = prediction.window
+    return _in_frame(prediction.logits, window, shape)[within(box, window.inside(shape))]
+
+
 def _in_frame(logits: Tensor, window: Window, shape: tuple[int, int]) -> Tensor:
     """Upsample a window's logits to the pixels of the frame that it covers."""
     high = upsample_masks(logits[None, None], window.height, window.width)[0, 0]
@@ -137,19 +175,20 @@ def _in_frame(logits: Tensor, window: Window, shape: tuple[int, int]) -> Tensor:
 
 def _split(
     owners: NDArray[np.int32], taken: NDArray[np.bool_], cleaning: Sequence[TrackingSettings]
-) -> NDArray[np.bool_]:
-    masks = np.zeros((len(cleaning), *owners.shape), dtype=bool)
+) -> Iterator[tuple[int, Box, NDArray[np.bool_]]]:
+    """Give owners 1 and up that have pixels, with the box and the clean mask of each."""
+    owners[taken] = 0
     free = (owners == 0) & ~taken
-    # One pass finds the boxes of all masks; the rest of a large frame is never looked at again.
+    # One pass finds the boxes of all masks.
     boxes = ndimage.find_objects(owners, max_label=len(cleaning))
-    for index, (box, settings) in enumerate(zip(boxes, cleaning, strict=True)):
+    for number, (box, settings) in enumerate(zip(boxes, cleaning, strict=True), start=1):
         if box is None:
             continue
-        mask = owners[box] == index + 1
+        mask = owners[box] == number
         # A filled hole may hold another object: that keeps its pixels.
-        masks[index][box] = _clean(mask, settings) & (mask | free[box])
-        free[box] &= ~masks[index][box]
-    return masks
+        cleaned = _clean(mask, settings) & (mask | free[box])
+        free[box] &= ~cleaned
+        yield number, box, cleaned
 
 
 def _clean(mask: NDArray[np.bool_], settings: TrackingSettings) -> NDArray[np.bool_]:

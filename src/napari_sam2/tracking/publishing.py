@@ -63,8 +63,7 @@ class Publisher:
 
     def pixels(self, frame: int, object_ids: Sequence[int]) -> NDArray[np.bool_]:
         """Return the pixels, bool (Y, X), that some objects have in a frame."""
-        pixels: NDArray[np.bool_] = np.isin(self.volume.frame(frame), object_ids)
-        return pixels
+        return self.volume.pixels(frame, object_ids)
 
     def regroup(self, change: Regrouping) -> None:
         """Give pixels of one object to another, and accept what is to be: all of it, or nothing.
@@ -131,9 +130,7 @@ class Publisher:
         Among them the highest logit wins a pixel; they take none from any other object, but for
         those that are displaced: these are erased along with it.
         """
-        labels = self.volume.frame(frame)
-        gone = [*predictions, *displaced]
-        taken: NDArray[np.bool_] = (labels != 0) & ~np.isin(labels, gone)
+        taken: NDArray[np.bool_] = self.volume.without(frame, [*predictions, *displaced]) != 0
         output = self._finish(predictions, taken)
         return self._write(frame, predictions, output, displaced)
 
@@ -161,7 +158,7 @@ class Publisher:
         """
         frame = decided.frame
         labels = self.volume.frame(frame)
-        taken: NDArray[np.bool_] = np.isin(labels, [i for i, o in others.items() if o.drawn])
+        taken = self.pixels(frame, [i for i, other in others.items() if other.drawn])
         if decided.prediction is None:
             kept = decided.mask & ~taken
             logits = self._logits(decided, logits_of)

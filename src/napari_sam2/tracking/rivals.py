@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_sam2.labels.boxes import Box, apart, box_of, placed, size_of, within
 from napari_sam2.network import upsample_masks
 from napari_sam2.tracking.prediction import ObjectPrediction
 
@@ -28,7 +29,7 @@ class Claim:
     object_id : int
     distance : int
         Frames to the nearest one that the user decided; the nearer, the more the claim counts.
-    inside : (slice, slice)
+    inside : Box
         The part of the frame that holds the mask.
     mask : ndarray of bool, shape of that part
     score : float
@@ -37,7 +38,7 @@ class Claim:
 
     object_id: int
     distance: int
-    inside: tuple[slice, slice]
+    inside: Box
     mask: NDArray[np.bool_]
     score: float = 1.0
 
@@ -65,28 +66,33 @@ def find_strays(
         a half).
     """
     shape = (occupied.shape[0], occupied.shape[1])
-    claims = [
-        _predicted(object_id, prediction, distances.get(object_id, 0), shape)
-        for object_id, prediction in predictions.items()
-        if prediction.present
+    found = [
+        _claim(object_id, distances.get(object_id, 0), *_mask(each, shape), each.score)
+        for object_id, each in predictions.items()
+        if each.present
     ]
+    claims = [claim for claim in found if claim is not None]
     met = {owner for claim in claims for owner in np.unique(occupied[claim.inside][claim.mask])}
-    whole = (slice(0, shape[0]), slice(0, shape[1]))
-    claims += [
-        Claim(int(owner), distances.get(int(owner), 0), whole, occupied == owner)
-        for owner in met
-        if owner > 0
-    ]
+    for owner in met - {0}:
+        number = int(owner)
+        whole = (slice(0, shape[0]), slice(0, shape[1]))
+        other = _claim(number, distances.get(number, 0), whole, occupied == owner)
+        claims += [other] if other is not None else []
     claims.sort(key=lambda claim: (claim.distance, -claim.score, claim.object_id))
-    return _judged(claims, shape)
+    strays: set[int] = set()
+    for box, members in apart([claim.inside for claim in claims]):
+        if len(members) > 1:
+            strays |= _judged([claims[index] for index in members], box)
+    return strays
 
 
-def _judged(claims: list[Claim], shape: tuple[int, int]) -> set[int]:
-    claimed = np.zeros(shape, dtype=np.int64)
+def _judged(claims: list[Claim], box: Box) -> set[int]:
+    """Find the strays among claims that lie in a box of the frame, those that count most first."""
+    claimed = np.zeros(size_of(box), dtype=np.int64)
     areas: dict[int, int] = {}
     strays: set[int] = set()
     for claim in claims:
-        held = claimed[claim.inside]
+        held = claimed[within(claim.inside, box)]
         owners, shared = np.unique(held[claim.mask], return_counts=True)
         area = int(claim.mask.sum())
         if any(
@@ -101,10 +107,18 @@ def _judged(claims: list[Claim], shape: tuple[int, int]) -> set[int]:
     return strays
 
 
-def _predicted(
-    object_id: int, prediction: ObjectPrediction, distance: int, shape: tuple[int, int]
-) -> Claim:
+def _mask(prediction: ObjectPrediction, shape: tuple[int, int]) -> tuple[Box, NDArray[np.bool_]]:
+    """Return the part of the frame that a prediction covers, and its mask there."""
     window = prediction.window
     high = upsample_masks(prediction.logits[None, None], window.height, window.width)[0, 0]
-    mask = (high[window.part(shape)] > 0).cpu().numpy()
-    return Claim(object_id, distance, window.inside(shape), mask, prediction.score)
+    return window.inside(shape), (high[window.part(shape)] > 0).cpu().numpy()
+
+
+def _claim(
+    object_id: int, distance: int, inside: Box, mask: NDArray[np.bool_], score: float = 1.0
+) -> Claim | None:
+    """Return a claim to what a mask holds, and no more of the frame than that; None if nothing."""
+    box = box_of(mask)
+    if box is None:
+        return None
+    return Claim(object_id, distance, placed(box, inside), mask[box], score)

@@ -250,8 +250,7 @@ class Tracker:
         """Return which objects follow another one, predicted ones and others in the labels."""
         if not self._exclusive:
             return set()
-        labels = self._publisher.volume.frame(frame)
-        occupied = np.where(np.isin(labels, list(predictions)), 0, labels)
+        occupied = self._publisher.volume.without(frame, predictions.keys())
         distances = {i: track.distance_to_decision(frame) for i, track in self.tracks.items()}
         return find_strays(predictions, occupied, distances)
 
