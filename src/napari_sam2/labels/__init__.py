@@ -1,5 +1,6 @@
 """Masks to label ids: the labels volume, cleaning, export, pictures."""
 
+from napari_sam2.labels.blank import blank_labels
 from napari_sam2.labels.cleaning import clean_mask
 from napari_sam2.labels.colours import colour_of
 from napari_sam2.labels.contact_sheet import contact_sheet
@@ -23,6 +24,7 @@ __all__ = [
     "PackedMask",
     "PlaneChange",
     "RecordBook",
+    "blank_labels",
     "clean_mask",
     "colour_of",
     "contact_sheet",

@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 
 from napari_sam2.errors import LabelsError
+from napari_sam2.labels.blank import blank_labels
 from napari_sam2.labels.compose import Labels, Patch
 
 
 def new_array(shape: tuple[int, int, int], dtype: np.dtype[Any]) -> Labels:
-    """Return an array of background; pages are only taken from memory once written."""
+    """Return an array of background; see `blank_labels`."""
     try:
-        return np.zeros(shape, dtype=dtype)
+        return blank_labels(shape, dtype)
     except (MemoryError, ValueError) as error:
         raise LabelsError(
             f"There is no memory for labels of {shape} in {dtype}.",
@@ -77,32 +78,32 @@ def view_frame(array: Any, frame: int) -> Labels:
 
 
 def store_patch(array: Any, frame: int, patch: Patch) -> None:
-    """Assign a part of one frame; if the store fails half-way, put back what was there.
+    """Put new labels into one frame; if the store fails half-way, put back what was there.
 
-    Memory is written to in the patch's box alone: pages that were never written take none. A
-    store gets the frame whole: it would have to read chunks first that a box cuts through.
+    Memory is written to pixel by pixel, where it changes: pages that were never written take none.
+    A store gets the frame whole: it would have to read chunks first that a box cuts through.
     """
     former = view_frame(array, frame)
-    if isinstance(array, np.ndarray):
-        _assign(array, (frame, *patch.box), patch.labels, former[patch.box].copy())
-    else:
-        _assign(array, (frame,), patch.on(former), former.copy())
-
-
-def _assign(array: Any, place: tuple[Any, ...], new: Labels, former: Labels) -> None:
+    in_memory = isinstance(array, np.ndarray)
+    kept = former[patch.box].copy() if in_memory else former.copy()
     try:
-        array[place] = new
+        if in_memory:
+            np.copyto(former[patch.box], patch.labels, where=patch.labels != kept)
+        else:
+            array[frame] = patch.on(former)
     except Exception as error:  # a store may fail with anything
+        place = (frame, *patch.box) if in_memory else (frame,)
         raise LabelsError(
-            f"The labels of frame {place[0]} cannot be written: {error}.",
-            safe=_put_back(array, place, former),
+            f"The labels of frame {frame} cannot be written: {error}.",
+            safe=_put_back(array, place, kept),
             remedy="Check that the labels may be written and that the disk has space left.",
         ) from error
 
 
 def _put_back(array: Any, place: tuple[Any, ...], former: Labels) -> str:
     try:
-        array[place] = former
+        if not np.array_equal(np.asarray(array[place]), former):
+            array[place] = former
         kept = np.array_equal(np.asarray(array[place]), former)
     except Exception:  # the store is out of order: all that is left is to say so
         kept = False

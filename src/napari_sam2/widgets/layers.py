@@ -8,6 +8,7 @@ import numpy as np
 from napari.layers import Labels, Points, Shapes
 
 from napari_sam2.errors import LabelsError
+from napari_sam2.labels import blank_labels
 from napari_sam2.widgets.geometry import spatial_shape
 from napari_sam2.widgets.label_colours import label_colours
 from napari_sam2.widgets.places import OBJECT, POSITIVE
@@ -113,7 +114,7 @@ def _placement(image: Image, role: str, composed: int | None) -> dict[str, Any]:
 
 def _new_labels(shape: tuple[int, ...], placed: dict[str, Any]) -> Labels:
     try:
-        empty = np.zeros(shape, _LABELS_DTYPE)
+        empty = blank_labels(shape, _LABELS_DTYPE)
     except MemoryError as error:
         size = np.prod(shape, dtype=float) * _LABELS_DTYPE().itemsize / 1e9
         raise LabelsError(

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_sam2.errors import LabelsError, PromptError, StackError
+from napari_sam2.labels import blank_labels
 from napari_sam2.prompts import FramePrompt
 from napari_sam2.stack import check_region
 from napari_sam2.types import Direction, Region, Speed
@@ -95,7 +96,7 @@ class ScriptJob:
         """Return labels of background that can hold ids up to `highest`."""
         dtype = np.uint16 if highest <= np.iinfo(np.uint16).max else np.uint32
         try:
-            return np.zeros(self.shape, dtype)
+            return blank_labels(self.shape, dtype)
         except MemoryError as error:
             raise LabelsError(
                 f"There is no memory for labels of {self.shape}.",

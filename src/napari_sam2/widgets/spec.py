@@ -6,10 +6,9 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
-from napari_sam2.labels import PackedMask
+from napari_sam2.labels import PackedMask, blank_labels
 from napari_sam2.prompts import FramePrompt, PromptBook
 from napari_sam2.stack import FrameStack
 from napari_sam2.types import Direction
@@ -135,7 +134,7 @@ class SessionSpec:
             at=tuple(sorted(at.items())),
             survey=False,
         )
-        return replace(crossing, labels=np.zeros(crossing.stack().shape, self.labels.dtype))
+        return replace(crossing, labels=blank_labels(crossing.stack().shape, self.labels.dtype))
 
 
 @dataclass(frozen=True, slots=True)
