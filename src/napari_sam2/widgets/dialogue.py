@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -13,20 +13,13 @@ from napari_sam2.prompts import FramePrompt, SessionFile
 from napari_sam2.widgets.adopting import adopt
 from napari_sam2.widgets.edits import ObjectEdit
 from napari_sam2.widgets.handing import going_on
-from napari_sam2.widgets.messages import (
-    Done,
-    EditRequest,
-    HandOverRequest,
-    PromptRequest,
-    ReplayRequest,
-    RunRequest,
-    UndoRequest,
-)
+from napari_sam2.widgets.messages import Done
 from napari_sam2.widgets.past import Past, Step
 from napari_sam2.widgets.places import Place, Spot
+from napari_sam2.widgets.post import Post
 from napari_sam2.widgets.prompt_reading import StackPrompts
 from napari_sam2.widgets.shelf import Shelf
-from napari_sam2.widgets.spec import RunPlan, SessionSpec, Told, Wanted
+from napari_sam2.widgets.spec import RunPlan, Told, Wanted
 from napari_sam2.widgets.timers import Afterwards, halt
 from napari_sam2.widgets.window_state import WindowState
 
@@ -38,8 +31,6 @@ if TYPE_CHECKING:
 
 class Dialogue(QObject):
     """Keeps the worker in line with what the user says about a workspace. Main thread only.
-
-    Requests carry a generation; what is answered to an older one is of no interest.
 
     Parameters
     ----------
@@ -59,6 +50,7 @@ class Dialogue(QObject):
     ----------
     workspace : Workspace or None
     generation : int
+        Of the newest requests, see `Post`.
     prompts : StackPrompts
         What the layers say.
     past : Past
@@ -72,16 +64,22 @@ class Dialogue(QObject):
 
     def __init__(self, models: ModelPicker, engine: Engine) -> None:
         super().__init__()
-        self._models, self._engine = models, engine
-        self.workspace: Workspace | None = None
-        self.generation = 0
+        self._post = Post(models, engine)
         self.prompts = StackPrompts()
         self.past, self.shelf = Past(), Shelf()
         self.told: dict[Place, Told] = {}
         self._state: WindowState | None = None  # as of the last step
-        self._places: dict[int, Place] = {}  # of what was sent, by step
-        self._edits: dict[int, ObjectEdit] = {}  # that are under way, by step
         self.soon = Afterwards(self, self.listen)
+
+    @property
+    def workspace(self) -> Workspace | None:
+        """What is said something about."""
+        return self._post.workspace
+
+    @property
+    def generation(self) -> int:
+        """What is answered to an older one is of no interest."""
+        return self._post.generation
 
     @property
     def settled(self) -> bool:
@@ -90,17 +88,16 @@ class Dialogue(QObject):
 
     def open(self, workspace: Workspace) -> None:
         """Begin with the prompts that its layers hold."""
-        self.workspace = workspace
+        self._post.begin(workspace)
         self._state = workspace.state()
         self.prompts = workspace.read_prompts()
 
     def close(self) -> None:
         """Leave the workspace; what is under way is of no interest any more."""
         halt(self.soon)
-        self.generation += 1
-        self.workspace = self._state = None
+        self._post.begin(None)
+        self._state = None
         self.prompts = StackPrompts()
-        self._edits.clear()
 
     def forget(self) -> None:
         """Forget all steps, and all that was known of the objects."""
@@ -112,10 +109,9 @@ class Dialogue(QObject):
         """Have a new session opened, with all that is said of the stack in view."""
         workspace = self.workspace
         here = None if workspace is None else workspace.here()
-        self.generation += 1
-        self._edits.clear()
+        self._post.expire()
         if here is not None:
-            self._send(here[0], 0)
+            self._post.send_prompts(here[0], 0, self.wanted(here[0]))
         self.changed.emit()
 
     def listen(self) -> None:
@@ -149,42 +145,32 @@ class Dialogue(QObject):
         if workspace is None or before is None:
             return
         halt(self.soon)
-        if painted is not None:
-            kept = {**workspace.said.painted, **painted}
-            masks = {spot: mask for spot, mask in kept.items() if mask is not None}
-            others = workspace.said.handed - painted.keys()
-            workspace.said = replace(workspace.said, painted=masks, handed=others | handed)
-        if accepted is not None:
-            workspace.said = replace(workspace.said, accepted=accepted)
+        said = workspace.said.drawn(painted or {}, handed)
+        workspace.said = said if accepted is None else replace(said, accepted=accepted)
         workspace.marks.repaint()
         old, self.prompts = self.prompts, workspace.read_prompts()
-        places = {
-            p
-            for p in old.by_place.keys() | self.prompts.by_place.keys()
-            if old.at(p) != self.prompts.at(p)
-        }
         if accepted is None:
-            self._lift_acceptance(workspace, old, places)
-        prompted = tuple(sorted(places))
-        changed = workspace.said.accepted ^ before.said.accepted
-        places |= {place for place, _, _ in changed} | set(strokes or ())
+            # What is prompted anew is accepted no longer.
+            left = workspace.said.accepted - self.prompts.new_since(old)
+            workspace.said = replace(workspace.said, accepted=left)
         self._state = workspace.state()
+        prompted = self.prompts.places_unlike(old)
+        changed = workspace.said.accepted ^ before.said.accepted
+        places = sorted(prompted | {place for place, _, _ in changed} | set(strokes or ()))
         if places:
-            parts = tuple((place, self.past.new_number()) for place in sorted(places))
-            self.past.add(Step(parts, title, before, self._state))
-            for place, number in parts:
-                self._send(place, number, (strokes or {}).get(place, ()))
+            step = self._new_step(places, title, before, self._state)
+            for place, number in step.parts:
+                painting = (strokes or {}).get(place, ())
+                self._post.send_prompts(place, number, self.wanted(place), painting)
         if prompted:
-            self.prompted.emit(prompted)
+            self.prompted.emit(tuple(sorted(prompted)))
         self.changed.emit()
 
     def name(self, object_id: int, name: str) -> None:
         """Give an object a name; an empty one takes it away."""
         workspace = self.workspace
         if workspace is not None:
-            names = {**workspace.said.names, object_id: name}
-            names = {number: each for number, each in names.items() if each}
-            workspace.said = replace(workspace.said, names=names)
+            workspace.said = workspace.said.named(object_id, name)
             self._state = workspace.state()
             self.changed.emit()
 
@@ -194,25 +180,17 @@ class Dialogue(QObject):
         workspace, state = self.workspace, self._state
         here = None if workspace is None else workspace.here()
         place = here[0] if place is None and here is not None else place
-        spec = None if place is None else self._spec(place)
-        if place is None or spec is None or state is None:
-            return
-        number = self.past.new_number()
-        self._places[number], self._edits[number] = place, edit
-        self.past.add(Step(((place, number),), title, state, state))
-        wanted = self.wanted(place)
-        self._engine.submit(EditRequest(self.generation, spec, wanted, number, edit))
-        self.changed.emit()
+        if place is not None and state is not None and self._post.ready:
+            ((_, number),) = self._new_step([place], title, state, state).parts
+            self._post.send_edit(place, number, self.wanted(place), edit)
+            self.changed.emit()
 
     def run(self, place: Place, plan: RunPlan) -> None:
         """Carry the objects of a stack through it."""
-        state, spec = self._state, self._spec(place)
-        if spec is None or state is None:
-            return
-        number = self.past.new_number()
-        self._places[number] = place
-        self.past.add(Step(((place, number),), "propagation", state, state))
-        self._engine.submit_run(RunRequest(self.generation, spec, self.wanted(place), number, plan))
+        state = self._state
+        if state is not None and self._post.ready:
+            ((_, number),) = self._new_step([place], "propagation", state, state).parts
+            self._post.send_run(place, number, self.wanted(place), plan)
 
     def replay(self, files: Mapping[Place, SessionFile], state: WindowState) -> None:
         """Put the prompts of session files in place of all there are, as one step.
@@ -229,26 +207,18 @@ class Dialogue(QObject):
         if self.workspace is None or before is None:
             return
         self._show(state)
-        parts = tuple((place, self.past.new_number()) for place in sorted(files))
-        self.past.add(Step(parts, "opened session", before, state))
-        for place, number in parts:
-            spec = self._spec(place)
-            if spec is not None:
-                self._places[number] = place
-                wanted = self.wanted(place)
-                self._engine.submit(
-                    ReplayRequest(self.generation, spec, wanted, number, files[place])
-                )
+        step = self._new_step(sorted(files), "opened session", before, state)
+        for place, number in step.parts:
+            self._post.send_replay(place, number, self.wanted(place), files[place])
         self.prompted.emit(tuple(sorted(files)))
         self.changed.emit()
 
     def hand_over(self, place: Place, there: Place, plan: RunPlan) -> None:
         """Have the objects of a volume looked for in the next one."""
-        workspace, spec = self.workspace, self._spec(place)
-        if workspace is not None and spec is not None:
+        workspace = self.workspace
+        if workspace is not None:
             ids = going_on(self.prompts, workspace.said, place, there, plan)
-            known = self.generation, spec, self.wanted(place), 0
-            self._engine.submit_hand_over(HandOverRequest(*known, there, ids, plan))
+            self._post.send_hand_over(place, there, self.wanted(place), ids, plan)
 
     def undo(self) -> None:
         """Take the last step back."""
@@ -257,7 +227,8 @@ class Dialogue(QObject):
         if step is not None:
             self._show(step.before)
             for place, number in reversed(step.parts):
-                self._send_undo(place, number, again=False)
+                to = self.past.number_at(place)
+                self._post.send_undo(place, number, self.wanted(place), to)
         self.changed.emit()
 
     def redo(self) -> None:
@@ -267,12 +238,12 @@ class Dialogue(QObject):
         if step is not None:
             self._show(step.after)
             for place, number in step.parts:
-                self._send_undo(place, number, again=True)
+                self._post.send_undo(place, number, self.wanted(place), number, again=True)
         self.changed.emit()
 
     def done(self, answer: Done) -> None:
         """Take in what the worker says that has changed."""
-        place, edit = self._places.get(answer.step), self._edits.pop(answer.step, None)
+        place, edit = self._post.place_of(answer.step), self._post.edit_of(answer.step)
         here = None if self.workspace is None else self.workspace.here()
         if place is None and here is not None:
             place = here[0]
@@ -291,12 +262,12 @@ class Dialogue(QObject):
         """Make a step of what a run does after a prompt that came in between."""
         state = self._state
         if state is not None:
-            self._places[number] = place
+            self._post.note_split(place, number)
             self.past.insert(Step(((place, number),), "propagation", state, state))
 
     def failed(self, number: int | None) -> None:
         """Forget an edit that could not be made."""
-        if number is not None and self._edits.pop(number, None) is not None:
+        if number is not None and self._post.edit_of(number) is not None:
             self.past.cancel(number)
             self.changed.emit()
 
@@ -306,41 +277,16 @@ class Dialogue(QObject):
         accepted = frozenset() if workspace is None else workspace.said.accepted_at(place)
         return Wanted(self.prompts.at(place), accepted)
 
-    def _lift_acceptance(
-        self, workspace: Workspace, old: StackPrompts, places: Iterable[Place]
-    ) -> None:
-        """Accept no longer what is prompted anew."""
-        lifted = set()
-        for place in places:
-            before = {placed.place: placed.prompt for placed in old.at(place)}
-            for placed in self.prompts.at(place):
-                if before.get(placed.place) != placed.prompt:
-                    lifted.add((place, placed.object_id, placed.frame))
-        kept = workspace.said.accepted - lifted
-        if kept != workspace.said.accepted:
-            workspace.said = replace(workspace.said, accepted=kept)
+    def _new_step(
+        self, places: Collection[Place], title: str, before: WindowState, after: WindowState
+    ) -> Step:
+        parts = tuple((place, self.past.new_number()) for place in places)
+        step = Step(parts, title, before, after)
+        self.past.add(step)
+        return step
 
     def _show(self, state: WindowState) -> None:
         if self.workspace is not None:
             self.workspace.show_state(state)
             self.prompts, self._state = self.workspace.read_prompts(), self.workspace.state()
             halt(self.soon)
-
-    def _spec(self, place: Place) -> SessionSpec | None:
-        if self.workspace is None or not self._models.has_model:
-            return None
-        return self.workspace.spec(place, self._models.use)
-
-    def _send(self, place: Place, number: int, strokes: tuple[PlaneChange, ...] = ()) -> None:
-        spec = self._spec(place)
-        if spec is not None:
-            self._places[number] = place
-            wanted = self.wanted(place)
-            self._engine.submit(PromptRequest(self.generation, spec, wanted, number, strokes))
-
-    def _send_undo(self, place: Place, number: int, *, again: bool) -> None:
-        spec = self._spec(place)
-        if spec is not None:
-            to = number if again else self.past.number_at(place)
-            wanted = self.wanted(place)
-            self._engine.submit(UndoRequest(self.generation, spec, wanted, number, to, again))

@@ -48,6 +48,21 @@ class StackPrompts:
         """Every object that has a prompt anywhere."""
         return frozenset(p.object_id for prompts in self.by_place.values() for p in prompts)
 
+    def places_unlike(self, other: StackPrompts) -> set[Place]:
+        """Return the stacks whose prompts are others."""
+        places = self.by_place.keys() | other.by_place.keys()
+        return {place for place in places if self.at(place) != other.at(place)}
+
+    def new_since(self, earlier: StackPrompts) -> frozenset[Spot]:
+        """Return where there is a prompt that was not there, or was another."""
+        found = set()
+        for place in self.places_unlike(earlier):
+            before = {each.place: each.prompt for each in earlier.at(place)}
+            for each in self.at(place):
+                if before.get(each.place) != each.prompt:
+                    found.add((place, *each.place))
+        return frozenset(found)
+
 
 @dataclass
 class _Gathered:

@@ -45,6 +45,19 @@ class Said:
         """Return (object id, frame) of masks that were handed over to one stack."""
         return frozenset((i, f) for where, i, f in self.handed if where == place)
 
+    def drawn(
+        self, masks: Mapping[Spot, FramePrompt | None], handed: frozenset[Spot] = frozenset()
+    ) -> Said:
+        """Return the same with new masks; None takes one away. Nobody drew those of `handed`."""
+        kept = {**self.painted, **masks}
+        painted = {spot: mask for spot, mask in kept.items() if mask is not None}
+        return replace(self, painted=painted, handed=(self.handed - masks.keys()) | handed)
+
+    def named(self, object_id: int, name: str) -> Said:
+        """Return the same with another name of an object; an empty one takes it away."""
+        names = {**self.names, object_id: name}
+        return replace(self, names={number: each for number, each in names.items() if each})
+
     def moved(self, to: Callable[[Place, int], tuple[Place, int]]) -> Said:
         """Return the same, with every stack and frame given by other ones."""
 

@@ -1,0 +1,38 @@
+"""What is said besides points and shapes, as a value."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from napari_sam2.prompts import FramePrompt
+from napari_sam2.widgets.prompt_reading import StackPrompts
+from napari_sam2.widgets.spec import PlacedPrompt
+from napari_sam2.widgets.window_state import Said
+
+HERE, THERE = ((0, 0),), ((0, 1),)
+MASK = FramePrompt(mask=np.eye(3, dtype=bool))
+CLICK = FramePrompt(((1.0, 1.0),), (True,))
+
+
+def test_new_masks_are_added_and_none_takes_one_away():
+    said = Said(painted={(HERE, 1, 0): MASK}, handed=frozenset({(HERE, 1, 0), (HERE, 2, 0)}))
+    drawn = said.drawn({(HERE, 1, 0): None, (HERE, 3, 0): MASK}, frozenset({(HERE, 3, 0)}))
+    assert drawn.painted == {(HERE, 3, 0): MASK}
+    assert drawn.handed == {(HERE, 2, 0), (HERE, 3, 0)}
+    assert said.painted == {(HERE, 1, 0): MASK}, "what was said before stays as it was"
+
+
+def test_an_empty_name_takes_a_name_away():
+    assert Said(names={1: "a"}).named(2, "b").names == {1: "a", 2: "b"}
+    assert Said(names={1: "a", 2: "b"}).named(1, "").names == {2: "b"}
+
+
+def test_prompts_that_are_new_or_others_are_found():
+    one, two = PlacedPrompt(1, 0, CLICK), PlacedPrompt(2, 4, CLICK)
+    moved = PlacedPrompt(1, 0, MASK)
+    before = StackPrompts({HERE: (one,), THERE: (one,)})
+    after = StackPrompts({HERE: (moved, two)})
+    assert after.places_unlike(before) == {HERE, THERE}
+    assert after.new_since(before) == {(HERE, 1, 0), (HERE, 2, 4)}
+    assert after.new_since(after) == frozenset()
+    assert StackPrompts().new_since(before) == frozenset(), "what is gone is not new"
