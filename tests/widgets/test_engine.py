@@ -252,3 +252,17 @@ def test_readable_errors_say_what_to_do():
     assert isinstance(error, Sam2Error)
     assert "smaller model" in error.remedy
     assert "kept" in error.safe
+
+
+def test_prompt_behind_a_run_that_has_not_begun_is_not_lost(hearing, script, spec, qtbot):
+    asked = spec()
+    script.gate.clear()
+    hearing.engine.submit(prompts(1, spec("other"), ()))  # the worker is busy with this one
+    qtbot.waitUntil(lambda: bool(script.told))
+    hearing.engine.submit(prompts(1, asked, (at(8, 8),), step=1))
+    hearing.engine.submit_run(run(1, asked, (at(8, 8),), Direction.FORWARD, step=3))
+    hearing.engine.submit(prompts(1, asked, (at(8, 8), at(25, 30, 2)), step=5))
+    script.gate.set()
+    qtbot.waitUntil(lambda: not hearing.engine.busy)
+    assert [done.step for done in hearing.of(Done)] == [1, 1, 5], "in the order of the history"
+    assert (asked.labels[0] == 2).any(), "the run knew nothing of it, and must not take it away"

@@ -141,3 +141,16 @@ def test_broken_device_ends_it():
     with pytest.raises(DeviceError):
         LiveSession(recorder).bring_up_to(Wanted((click(A), click(B, object_id=2))))
     assert recorder.told == ["add"]
+
+
+def test_objects_the_window_is_not_sure_of_are_left_as_they_are():
+    session = Recorder()
+    live = LiveSession(session)
+    one, two = (PlacedPrompt(i, 0, FramePrompt(((3.0, 3.0),))) for i in (1, 2))
+    live.bring_up_to(Wanted((one, two)))
+    session.told.clear()
+    moved = PlacedPrompt(1, 4, FramePrompt(((9.0, 9.0),)))
+    live.bring_up_to(Wanted((moved,), frozenset({(1, 2)}), frozenset({1})))
+    assert session.told == ["remove"], "of the second, which the window knows is gone"
+    assert session.book.object_ids() == (1,)
+    assert session.book.get(1, 0) is not None

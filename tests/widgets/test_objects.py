@@ -116,6 +116,28 @@ def test_merged_objects_are_one(two, settled):
     assert {spot[1:] for spot in workspace.said.painted} == {(1, 0)}
 
 
+def test_several_are_deleted_at_once(two, settled):
+    select(two, 0, 1)
+    two.objects.delete.click()
+    settled(two)
+    two.coordinator._desks.objects.show()
+    assert not two.coordinator.workspace.labels.data.any()
+    assert texts(two, ID) == []
+
+
+def test_three_are_merged_at_once(two, settled, mouse):
+    two.prompts.next_object.click()
+    mouse(two.viewer, two.coordinator.workspace.points, [(0, 30, 30)])
+    settled(two)
+    select(two, 0, 1, 2)
+    two.objects.merge.click()
+    settled(two)
+    two.coordinator._desks.objects.show()
+    assert texts(two, ID) == ["1"]
+    assert set(np.unique(two.coordinator.workspace.labels.data)) == {0, 1}
+    assert two.coordinator.dialogue.prompts.object_ids == {1}
+
+
 def test_split_off_object_gets_an_id_of_its_own(two, settled):
     two.viewer.dims.set_current_step(0, 4)
     select(two, 0)

@@ -225,3 +225,64 @@ def test_edit_that_fails_is_no_step(started, settled, acts, script):
     acts["split"]()
     assert same(world(started), before)
     assert "prompt" in started.history.undo.toolTip()
+
+
+@pytest.mark.parametrize("name", ["delete", "merge", "split"])
+def test_an_edit_is_taken_back_before_it_is_answered(started, settled, acts, script, name, qtbot):
+    for act in ("click", "other", "run"):
+        acts[act]()
+    before = world(started)
+    edits = {"delete": Delete(1), "merge": Merge(1, 2), "split": Split(1, 3, 9)}
+    script.gate.clear()
+    started.coordinator.dialogue.edit(edits[name], name)
+    started.history.undo.click()
+    script.gate.set()
+    settled(started)
+    assert same(world(started), before)
+    started.history.redo.click()
+    settled(started)
+    after = world(started)
+    assert not same(after, before)
+    started.history.undo.click()
+    settled(started)
+    assert same(world(started), before)
+    acts["click"]()
+    assert {1, 2} <= set(np.unique(labels(started))), "window and session agree"
+
+
+def test_a_click_while_an_edit_is_under_way_brings_nothing_back(
+    started, settled, acts, script, mouse, qtbot
+):
+    for act in ("click", "other"):
+        acts[act]()
+    points = started.coordinator.workspace.points
+    started.prompts.next_object.click()
+    script.gate.clear()
+    started.coordinator.dialogue.edit(Delete(1), "deletion")
+    mouse(started.viewer, points, [(0, 30, 30)])
+    qtbot.waitUntil(lambda: started.coordinator.dialogue.settled)
+    script.gate.set()
+    settled(started)
+    assert set(np.unique(labels(started))) == {0, 3}, "3 took the place of 2"
+    assert points.features["object"].tolist() == [2, 3]
+    assert "points" not in [told[0] for told in script.told if told[1:2] == (1,)][1:]
+
+
+def test_a_click_on_an_object_that_is_being_merged_counts(
+    started, settled, acts, script, mouse, qtbot
+):
+    for act in ("click", "other"):
+        acts[act]()
+    workspace = started.coordinator.workspace
+    script.gate.clear()
+    started.coordinator.dialogue.edit(Merge(1, 2), "merging")
+    started.coordinator._desks.prompting.choose_object(1)
+    started.viewer.dims.set_current_step(0, 2)
+    mouse(started.viewer, workspace.points, [(2, 8, 12)])
+    qtbot.waitUntil(lambda: started.coordinator.dialogue.settled)
+    script.gate.set()
+    settled(started)
+    assert workspace.points.data.tolist() == [[2, 8, 12]], "those of before are in the mask"
+    assert (labels(started)[2] == 1).sum() == 100
+    assert (labels(started)[0] == 1).sum() == 100 + 12 * 13
+    assert not (labels(started) == 2).any()

@@ -9,7 +9,7 @@ import numpy as np
 
 from napari_sam2.prompts import FramePrompt
 from napari_sam2.widgets.edits import Choose, ObjectEdit, Split
-from napari_sam2.widgets.places import OBJECT, Place
+from napari_sam2.widgets.places import OBJECT, Place, Spot
 from napari_sam2.widgets.spec import Wanted
 from napari_sam2.widgets.window_state import set_points, set_shapes
 
@@ -17,11 +17,27 @@ if TYPE_CHECKING:
     from napari_sam2.widgets.workspace import Workspace
 
 
-def adopt(workspace: Workspace, place: Place, edit: ObjectEdit, changed: Wanted) -> None:
+def adopt(
+    workspace: Workspace,
+    place: Place,
+    edit: ObjectEdit,
+    changed: Wanted,
+    fresh: frozenset[Spot] = frozenset(),
+) -> None:
     """Show what an edit has left of the prompts and acceptance of its objects.
 
     Of marks that still hold, those of a part that was split off change their object; all others
     of these objects go. Masks come in their place.
+
+    Parameters
+    ----------
+    workspace : Workspace
+    place : Place
+    edit : ObjectEdit
+    changed : Wanted
+        What the session knows after it.
+    fresh : frozenset of Spot
+        What was prompted since the edit was asked for: it stays.
     """
     if isinstance(edit, Choose):
         return
@@ -29,15 +45,20 @@ def adopt(workspace: Workspace, place: Place, edit: ObjectEdit, changed: Wanted)
         _hand_over(workspace, place, edit)
     said = workspace.said
     ours = frozenset(edit.objects)
+    if isinstance(edit, Split):
+        fresh |= {(w, edit.new_id, f) for w, i, f in fresh if i == edit.object_id}
     kept = {p.place for p in changed.prompts if p.prompt.points or p.prompt.box is not None}
+    kept |= {spot[1:] for spot in fresh if spot[0] == place}
     drop_marks(workspace, place, {(i, f) for i in ours for f in range(workspace.n_frames)} - kept)
     painted = {
-        spot: m for spot, m in said.painted.items() if spot[0] != place or spot[1] not in ours
+        spot: mask
+        for spot, mask in said.painted.items()
+        if spot[0] != place or spot[1] not in ours or spot in fresh
     }
     for placed in changed.prompts:
         if placed.object_id in ours and placed.prompt.mask is not None:
             mask = FramePrompt(mask=placed.prompt.mask)
-            painted[place, placed.object_id, placed.frame] = mask
+            painted.setdefault((place, placed.object_id, placed.frame), mask)
     accepted = frozenset(a for a in said.accepted if a[0] != place or a[1] not in ours)
     accepted |= {(place, i, f) for i, f in changed.accepted if i in ours}
     # What was merged, split or chosen is the user's own from now on.

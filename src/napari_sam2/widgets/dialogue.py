@@ -69,6 +69,8 @@ class Dialogue(QObject):
         self.past, self.shelf = Past(), Shelf()
         self.told: dict[Place, Told] = {}
         self._state: WindowState | None = None  # as of the last step
+        self._fresh: frozenset[Spot] = frozenset()  # prompted while an edit is under way
+        self._undos = 0  # that wait until it is answered
         self.soon = Afterwards(self, self.listen)
 
     @property
@@ -96,6 +98,7 @@ class Dialogue(QObject):
         """Leave the workspace; what is under way is of no interest any more."""
         halt(self.soon)
         self._post.begin(None)
+        self._forget_edits()
         self._state = None
         self.prompts = StackPrompts()
 
@@ -110,6 +113,7 @@ class Dialogue(QObject):
         workspace = self.workspace
         here = None if workspace is None else workspace.here()
         self._post.expire()
+        self._forget_edits()
         if here is not None:
             self._post.send_prompts(here[0], 0, self.wanted(here[0]))
         self.changed.emit()
@@ -149,10 +153,12 @@ class Dialogue(QObject):
         workspace.said = said if accepted is None else replace(said, accepted=accepted)
         workspace.marks.repaint()
         old, self.prompts = self.prompts, workspace.read_prompts()
+        new = self.prompts.new_since(old)
         if accepted is None:
             # What is prompted anew is accepted no longer.
-            left = workspace.said.accepted - self.prompts.new_since(old)
-            workspace.said = replace(workspace.said, accepted=left)
+            workspace.said = replace(workspace.said, accepted=workspace.said.accepted - new)
+        if self._post.editing:
+            self._fresh |= new
         self._state = workspace.state()
         prompted = self.prompts.places_unlike(old)
         changed = workspace.said.accepted ^ before.said.accepted
@@ -221,8 +227,11 @@ class Dialogue(QObject):
             self._post.send_hand_over(place, there, self.wanted(place), ids, plan)
 
     def undo(self) -> None:
-        """Take the last step back."""
+        """Take the last step back; if an object is being edited, as soon as that is done."""
         self.listen()
+        if self._post.editing:
+            self._undos += 1
+            return
         step = self.past.undo()
         if step is not None:
             self._show(step.before)
@@ -243,7 +252,9 @@ class Dialogue(QObject):
 
     def done(self, answer: Done) -> None:
         """Take in what the worker says that has changed."""
-        place, edit = self._post.place_of(answer.step), self._post.edit_of(answer.step)
+        if self._post.is_edit(answer.step):
+            self.listen()  # marks of now must not be taken for a part of its outcome
+        place, edit = self._post.place_of(answer.step), self._post.take_edit(answer.step)
         here = None if self.workspace is None else self.workspace.here()
         if place is None and here is not None:
             place = here[0]
@@ -253,10 +264,13 @@ class Dialogue(QObject):
                 self.told[place] = answer.told
         workspace, changed = self.workspace, answer.changed
         if workspace is not None and place is not None and edit is not None and changed is not None:
-            adopt(workspace, place, edit, changed)
+            adopt(workspace, place, edit, changed, self._fresh)
             self.prompts, self._state = workspace.read_prompts(), workspace.state()
             self.past.complete(answer.step, self._state)
+            if any(spot[0] == place and spot[1] in edit.objects for spot in self._fresh):
+                self._post.send_prompts(place, self.past.number_at(place), self.wanted(place))
         self.changed.emit()
+        self._after_edit(edit)
 
     def run_split(self, place: Place, number: int) -> None:
         """Make a step of what a run does after a prompt that came in between."""
@@ -267,15 +281,29 @@ class Dialogue(QObject):
 
     def failed(self, number: int | None) -> None:
         """Forget an edit that could not be made."""
-        if number is not None and self._post.edit_of(number) is not None:
+        edit = None if number is None else self._post.take_edit(number)
+        if number is not None and edit is not None:
             self.past.cancel(number)
+            self._undos = max(0, self._undos - 1)  # the first of them was for this edit
             self.changed.emit()
+            self._after_edit(edit)
 
     def wanted(self, place: Place) -> Wanted:
         """Return all that a session of this stack is to know."""
         workspace = self.workspace
         accepted = frozenset() if workspace is None else workspace.said.accepted_at(place)
-        return Wanted(self.prompts.at(place), accepted)
+        return Wanted(self.prompts.at(place), accepted, self._post.edited(place))
+
+    def _after_edit(self, edit: ObjectEdit | None) -> None:
+        """Do what had to wait for an edit, once no other is under way."""
+        if edit is not None and not self._post.editing:
+            undos = self._undos
+            self._forget_edits()
+            for _ in range(undos):
+                self.undo()
+
+    def _forget_edits(self) -> None:
+        self._fresh, self._undos = frozenset(), 0
 
     def _new_step(
         self, places: Collection[Place], title: str, before: WindowState, after: WindowState

@@ -46,6 +46,7 @@ class Engine:
         self.answers = _Signals()
         self._lock = threading.Lock()
         self._waiting: deque[Request] = deque()
+        self._before_run: Request | None = None  # the newest that waits before the newest run
         self._control = RunControl()  # of the newest run; each has its own
         self._bench = Bench(open_session, self._tell)
         self._worker = Worker("engine", on_exit=self.close, on_end=self._bench.close)
@@ -58,13 +59,20 @@ class Engine:
     def submit(self, request: Request) -> None:
         """Have a request worked on."""
         with self._lock:
-            earlier = self._waiting.pop() if self._waiting else None
-            self._waiting += _joined(earlier, request)
+            last = self._waiting[-1] if self._waiting else None
+            # What waits before a run stays there: the run would not know of what joined it.
+            joined = None if last is self._before_run else _joined(last, request)
+            if joined is None:
+                self._waiting.append(request)
+            else:
+                self._waiting[-1] = joined
         self._worker.submit(self._serve_next)
 
     def submit_run(self, request: RunRequest) -> None:
         """Propagate, after all that was asked before."""
         control = self._control = RunControl()
+        with self._lock:
+            self._before_run = self._waiting[-1] if self._waiting else None
         self._worker.submit(lambda: self._run(request, control))
 
     def submit_hand_over(self, request: HandOverRequest) -> None:
@@ -153,14 +161,12 @@ class Engine:
         self._tell(Failure(request.generation, known, request.step))
 
 
-def _joined(earlier: Request | None, request: Request) -> list[Request]:
-    """Make one of two requests that wait, where the second says all that the first one said."""
-    if earlier is None:
-        return [request]
+def _joined(earlier: Request | None, request: Request) -> PromptRequest | None:
+    """Make one of two requests, if the second says all that the first one said."""
     if (
         isinstance(request, PromptRequest)
         and isinstance(earlier, PromptRequest)
         and request.spec.key == earlier.spec.key
     ):
-        return [replace(request, strokes=earlier.strokes + request.strokes)]
-    return [earlier, request]
+        return replace(request, strokes=earlier.strokes + request.strokes)
+    return None

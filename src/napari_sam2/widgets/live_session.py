@@ -12,7 +12,7 @@ from napari_sam2.types import FrameMasks
 from napari_sam2.widgets.session_protocol import Session
 from napari_sam2.widgets.spec import PlacedPrompt, Told, Wanted
 
-Place = tuple[int, int]
+ObjectFrame = tuple[int, int]
 """An object and a frame."""
 
 
@@ -22,9 +22,9 @@ class LiveState:
 
     owner: LiveSession
     session: Any
-    known: Mapping[Place, FramePrompt]
-    refused: Mapping[Place, FramePrompt]
-    accepted: frozenset[Place]
+    known: Mapping[ObjectFrame, FramePrompt]
+    refused: Mapping[ObjectFrame, FramePrompt]
+    accepted: frozenset[ObjectFrame]
 
 
 class LiveSession:
@@ -52,9 +52,9 @@ class LiveSession:
         self.session = session
         self._on_result = on_result or (lambda _result: None)
         self._on_progress = on_progress or (lambda _done, _total: None)
-        self._known: dict[Place, FramePrompt] = {}
-        self._refused: dict[Place, FramePrompt] = {}
-        self._accepted: set[Place] = set()
+        self._known: dict[ObjectFrame, FramePrompt] = {}
+        self._refused: dict[ObjectFrame, FramePrompt] = {}
+        self._accepted: set[ObjectFrame] = set()
 
     def bring_up_to(self, wanted: Wanted) -> list[Sam2Error]:
         """Make these prompts the session's prompts, and these frames its accepted ones.
@@ -77,6 +77,7 @@ class LiveSession:
         DeviceError
             Nothing more can be computed.
         """
+        wanted = self._sure(wanted)
         prompts = {placed.place: placed.prompt for placed in wanted.prompts}
         errors: list[Sam2Error] = []
         for place in sorted(self._accepted - wanted.accepted):
@@ -146,8 +147,24 @@ class LiveSession:
         """Take over what the session has made of prompts and acceptance by itself."""
         self._known = {(number, frame): prompt for number, frame, prompt in self.session.prompts}
         self._accepted = {(number, frame) for frame, number in self.session.accepted}
+        return self._as_it_is()
+
+    def _as_it_is(self) -> Wanted:
         prompts = tuple(PlacedPrompt(*place, prompt) for place, prompt in self._known.items())
         return Wanted(prompts, frozenset(self._accepted))
+
+    def _sure(self, wanted: Wanted) -> Wanted:
+        """Leave the objects as they are of which the window is not sure."""
+        unsure, now = wanted.unsure, self._as_it_is()
+        if not unsure:
+            return wanted
+        prompts = (
+            *(placed for placed in wanted.prompts if placed.object_id not in unsure),
+            *(placed for placed in now.prompts if placed.object_id in unsure),
+        )
+        accepted = {each for each in wanted.accepted if each[0] not in unsure}
+        accepted |= {each for each in now.accepted if each[0] in unsure}
+        return Wanted(prompts, frozenset(accepted))
 
     def _attempt(self, errors: list[Sam2Error], step: Callable[..., None], *values: object) -> bool:
         try:
@@ -159,23 +176,23 @@ class LiveSession:
             return False
         return True
 
-    def _accept(self, place: Place) -> None:
+    def _accept(self, place: ObjectFrame) -> None:
         self._accepted.add(place)  # even if it is refused: it is not offered again
         object_id, frame = place
         self.session.accept(frame, object_id)
 
-    def _unaccept(self, place: Place) -> None:
+    def _unaccept(self, place: ObjectFrame) -> None:
         self._accepted.discard(place)
         object_id, frame = place
         if (frame, object_id) in self.session.accepted:
             self.session.unaccept(frame, object_id)
 
-    def _remove(self, place: Place) -> None:
+    def _remove(self, place: ObjectFrame) -> None:
         if self.session.prompts.get(*place) is not None:
             self.session.remove_prompts(*place)
         del self._known[place]
 
-    def _tell(self, place: Place, prompt: FramePrompt) -> None:
+    def _tell(self, place: ObjectFrame, prompt: FramePrompt) -> None:
         """Have one prompt replaced by another, keeping what the session made of the old one."""
         known = self._known.get(place)
         if known is not None and _lacks_a_part(known, prompt):
@@ -188,7 +205,7 @@ class LiveSession:
         self._known[place] = prompt
 
     def _tell_mask(
-        self, place: Place, known: FramePrompt | None, prompt: FramePrompt
+        self, place: ObjectFrame, known: FramePrompt | None, prompt: FramePrompt
     ) -> FramePrompt | None:
         if prompt.mask is None:
             return known
@@ -200,7 +217,7 @@ class LiveSession:
         return mask_only
 
     def _tell_box(
-        self, place: Place, known: FramePrompt | None, prompt: FramePrompt
+        self, place: ObjectFrame, known: FramePrompt | None, prompt: FramePrompt
     ) -> FramePrompt | None:
         if prompt.box is None or (known is not None and known.box == prompt.box):
             return known
@@ -209,7 +226,9 @@ class LiveSession:
         self._known[place] = box_only if known is None else replace(known, box=prompt.box)
         return self._known[place]
 
-    def _tell_points(self, place: Place, known: FramePrompt | None, prompt: FramePrompt) -> None:
+    def _tell_points(
+        self, place: ObjectFrame, known: FramePrompt | None, prompt: FramePrompt
+    ) -> None:
         old = 0 if known is None else len(known.points)
         if known is not None and _clicks(prompt)[:old] != _clicks(known):
             self._on_result(self.session.set_points(*place, prompt.points, prompt.positive))

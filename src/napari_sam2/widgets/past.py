@@ -91,10 +91,15 @@ class Past:
         return self._done[-1]
 
     def complete(self, number: int, after: WindowState) -> None:
-        """Say what the window holds after a step whose outcome was not known at first."""
-        self._done = [
-            replace(step, after=after) if number in step.numbers else step for step in self._done
-        ]
+        """Say what the window holds after a step whose outcome was not known at first.
+
+        Steps that were made meanwhile knew nothing of it, and hold the same.
+        """
+        known = [number in step.numbers for step in self._done]
+        if any(known):
+            at = known.index(True)
+            later = [replace(step, before=after, after=after) for step in self._done[at + 1 :]]
+            self._done[at:] = [replace(self._done[at], after=after), *later]
 
     def cancel(self, number: int) -> None:
         """Drop a step that was not made after all."""

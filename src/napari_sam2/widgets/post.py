@@ -49,7 +49,7 @@ class Post:
         self.workspace: Workspace | None = None
         self.generation = 0
         self._places: dict[int, Place] = {}  # of what was sent, by step
-        self._edits: dict[int, ObjectEdit] = {}  # that are under way, by step
+        self._edits: dict[int, tuple[Place, ObjectEdit]] = {}  # that are under way, by step
 
     @property
     def ready(self) -> bool:
@@ -70,9 +70,24 @@ class Post:
         """Return the stack that a step concerned; None if it was not sent."""
         return self._places.get(step)
 
-    def edit_of(self, step: int) -> ObjectEdit | None:
+    @property
+    def editing(self) -> bool:
+        """Whether any edit is not answered yet."""
+        return bool(self._edits)
+
+    def edited(self, place: Place) -> frozenset[int]:
+        """Return the objects of a stack whose edits are not answered yet."""
+        edits = (edit for where, edit in self._edits.values() if where == place)
+        return frozenset(number for edit in edits for number in edit.objects)
+
+    def is_edit(self, step: int) -> bool:
+        """Whether a step is an edit that is not answered yet."""
+        return step in self._edits
+
+    def take_edit(self, step: int) -> ObjectEdit | None:
         """Return the edit that a step is, once: it is answered now."""
-        return self._edits.pop(step, None)
+        _, edit = self._edits.pop(step, (None, None))
+        return edit
 
     def send_prompts(
         self, place: Place, step: int, wanted: Wanted, strokes: tuple[PlaneChange, ...] = ()
@@ -86,7 +101,7 @@ class Post:
         """Have an object changed."""
         spec = self._spec(place, step)
         if spec is not None:
-            self._edits[step] = edit
+            self._edits[step] = place, edit
             self._engine.submit(EditRequest(self.generation, spec, wanted, step, edit))
 
     def send_replay(self, place: Place, step: int, wanted: Wanted, saved: SessionFile) -> None:

@@ -54,10 +54,14 @@ class Wanted:
         All of them: what is not here is to be forgotten.
     accepted : frozenset of (int, int)
         Every accepted object and frame.
+    unsure : frozenset of int
+        Objects of which the window does not know yet what has become of them: these are to be
+        left as they are.
     """
 
     prompts: Prompts = ()
     accepted: frozenset[tuple[int, int]] = frozenset()
+    unsure: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
