@@ -55,6 +55,17 @@ def test_labels_of_another_shape_are_left_alone(viewer):
     assert again.data.shape == (3, 20, 30)
 
 
+def test_labels_that_fit_are_found_behind_others(viewer):
+    image = viewer.add_image(np.zeros((3, 20, 30)))
+    former, *_ = find_or_add(viewer, image)
+    image.data = np.zeros((4, 20, 30))
+    fitting = find_or_add(viewer, image)
+    assert former not in fitting
+    assert find_or_add(viewer, image) == fitting
+    image.data = np.zeros((3, 20, 30))
+    assert find_or_add(viewer, image)[0] is former
+
+
 @pytest.mark.parametrize("object_id", [1, 2, 7, 14, 15, 100])
 def test_labels_have_the_colours_of_the_pictures(viewer, object_id):
     image = viewer.add_image(np.zeros((3, 20, 30)))

@@ -67,10 +67,12 @@ def labels_shape(image: Image, composed: int | None) -> tuple[int, ...]:
 
 
 def _find(viewer: Viewer, image: Image, role: str, composed: int | None) -> Layer | None:
+    """Return the layer of a part that fits the image as it is now."""
+    tag, shape = (role, image.unique_id, composed), labels_shape(image, composed)
     for layer in viewer.layers:
-        if _tag(layer) == (role, image.unique_id, composed):
-            fits = role != "labels" or layer.data.shape == labels_shape(image, composed)
-            return layer if fits and layer.ndim == image.ndim else None
+        ours = _tag(layer) == tag and layer.ndim == image.ndim
+        if ours and (role != "labels" or layer.data.shape == shape):
+            return layer
     return None
 
 
