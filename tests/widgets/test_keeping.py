@@ -275,6 +275,17 @@ def test_session_of_another_stack_is_refused(started, settled, tmp_path):
     assert "cannot be read" in notification_manager.records[-1].message
 
 
+def test_a_file_that_cannot_be_opened_is_no_trouble_with_keeping(worked, settled, folder):
+    (folder / "bad.json").write_text("{")
+    for _ in range(2):
+        notification_manager.records.clear()
+        worked.open_requested.emit(folder / "bad.json")
+        settled(worked)
+        assert "bad.json" in notification_manager.records[-1].message, "said every time"
+    assert "not kept" not in worked.save.title.text()
+    assert "cells.sam2.json" in worked.save.state.text()
+
+
 def test_opening_replaces_what_was_said_and_can_be_undone(worked, settled, tmp_path):
     book = PromptBook((6, 40, 50))
     book.put(7, 1, FramePrompt(((26, 30),)))

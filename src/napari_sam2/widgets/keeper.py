@@ -124,13 +124,16 @@ class Keeper(QObject):
     read(Path, SessionFile)
         A file that was asked for.
     failed(Exception)
-        What went wrong.
+        Why work could not be written.
+    unread(Exception)
+        Why a file could not be read.
     """
 
     kept = Signal(object)
     found = Signal(object, object)
     read = Signal(object, object)
     failed = Signal(object)
+    unread = Signal(object)
 
     def __init__(self) -> None:
         super().__init__()
@@ -153,17 +156,15 @@ class Keeper(QObject):
             else:
                 self._waiting.append(request)
         if not joins:
-            self._worker.submit(lambda: self._guard(self._keep))
+            self._worker.submit(lambda: self._guard(self._keep, self.failed))
 
     def look_for(self, facts: ImageFacts) -> None:
         """Look for earlier work on an image."""
-        self._worker.submit(lambda: self._guard(lambda: self._look_for(facts)))
+        self._worker.submit(lambda: self._guard(lambda: self._look_for(facts), self.unread))
 
     def open(self, path: Path) -> None:
         """Read a session file."""
-        self._worker.submit(
-            lambda: self._guard(lambda: self._tell(self.read, path, read_session(path)))
-        )
+        self._worker.submit(lambda: self._guard(lambda: self._open(path), self.unread))
 
     def close(self) -> None:
         """End the thread as soon as all is written; tells nothing any more."""
@@ -213,11 +214,14 @@ class Keeper(QObject):
         if newest is not None:
             self._tell(self.found, facts, newest)
 
-    def _guard(self, job: Callable[[], None]) -> None:
+    def _open(self, path: Path) -> None:
+        self._tell(self.read, path, read_session(path))
+
+    def _guard(self, job: Callable[[], None], trouble: Signal) -> None:
         try:
             job()
         except Exception as error:  # nothing may get lost: all errors reach the user
-            self._tell(self.failed, readable(error))
+            self._tell(trouble, readable(error))
 
     def _tell(self, signal: Signal, *values: object) -> None:
         if not self._silent:

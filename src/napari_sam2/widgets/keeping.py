@@ -87,6 +87,7 @@ class Keeping(QObject):
         self._keeper.found.connect(self._offer)
         self._keeper.read.connect(self._opened)
         self._keeper.failed.connect(self._failed)
+        self._keeper.unread.connect(self._unread)
         self.look()
 
     @property
@@ -201,6 +202,10 @@ class Keeping(QObject):
                 show_problem(error)
 
     # Earlier work.
+
+    def _unread(self, error: Exception) -> None:
+        if not self._closed:
+            show_problem(error)
 
     def _offer(self, facts: ImageFacts, found: Found) -> None:
         image = self._images.image
