@@ -83,13 +83,68 @@ def test_name_is_kept_and_an_empty_one_taken_back(two):
 
 def test_hidden_object_is_neither_seen_nor_gone(two):
     workspace, model = two.coordinator.workspace, two.objects.model
-    model.setData(model.index(0, ID), Qt.CheckState.Unchecked, Qt.ItemDataRole.CheckStateRole)
+    hide(two, 0)
     assert workspace.labels.get_color(1)[3] == 0
     assert workspace.labels.get_color(2)[3] == 1
     assert workspace.points.shown.tolist() == [False, True]
     assert (workspace.labels.data == 1).any()
     model.setData(model.index(0, ID), Qt.CheckState.Checked, Qt.ItemDataRole.CheckStateRole)
     assert workspace.labels.get_color(1)[3] == 1
+    assert workspace.points.shown.all()
+
+
+def hide(panel, row) -> None:
+    model = panel.objects.model
+    model.setData(model.index(row, ID), Qt.CheckState.Unchecked, Qt.ItemDataRole.CheckStateRole)
+
+
+def test_a_restart_shows_what_was_hidden(two, settled):
+    hide(two, 0)
+    two.start.click()
+    settled(two)
+    workspace, model = two.coordinator.workspace, two.objects.model
+    assert model.data(model.index(0, ID), Qt.ItemDataRole.CheckStateRole) == Qt.CheckState.Checked
+    assert workspace.labels.get_color(1)[3] == 1
+    assert workspace.points.shown.all()
+
+
+def test_hidden_marks_stay_hidden_when_others_change(two, settled, mouse):
+    workspace = two.coordinator.workspace
+    hide(two, 0)
+    mouse(two.viewer, workspace.points, [(0, 28, 30)])
+    settled(two)
+    assert workspace.points.shown.tolist() == [False, True, True]
+    two.history.undo.click()
+    settled(two)
+    assert workspace.points.shown.tolist() == [False, True]
+    workspace.points.selected_data = {0}
+    workspace.points.remove_selected()
+    settled(two)
+    assert workspace.points.shown.tolist() == [True]
+
+
+def test_shapes_of_a_hidden_object_are_not_seen(two, settled, mouse):
+    workspace = two.coordinator.workspace
+    workspace.edit("boxes")
+    mouse(two.viewer, workspace.shapes, [(0, 20, 20), (0, 30, 30), (0, 38, 44)])
+    settled(two)
+    hide(two, 1)
+    assert workspace.shapes.edge_color[0, 3] == 0
+    two.coordinator._desks.objects.hide(2, False)
+    assert workspace.shapes.edge_color[0, 3] == 1
+
+
+def test_a_new_object_is_seen_though_one_of_its_id_was_hidden(two, settled, mouse):
+    hide(two, 1)
+    select(two, 1)
+    two.objects.delete.click()
+    settled(two)
+    two.prompts.next_object.click()
+    workspace = two.coordinator.workspace
+    assert workspace.marks.object_id == 2
+    mouse(two.viewer, workspace.points, [(0, 25, 30)])
+    settled(two)
+    assert workspace.labels.get_color(2)[3] == 1
     assert workspace.points.shown.all()
 
 

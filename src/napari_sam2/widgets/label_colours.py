@@ -11,6 +11,7 @@ from napari.utils.colormaps import CyclicLabelColormap, DirectLabelColormap
 
 from napari_sam2.labels import colour_of
 
+_NAME = "napari-sam2"
 _N_COLOURS = 14
 _SPARE_IDS = 64  # coloured beyond the largest id while something is hidden
 _CLEAR = np.zeros(4)
@@ -31,12 +32,17 @@ def label_colours(
     if not hidden:
         # The first entry is the background's; napari goes round the others.
         colours = np.stack([_CLEAR, *(_solid(number) for number in range(1, _N_COLOURS + 1))])
-        return CyclicLabelColormap(colors=colours, name="napari-sam2")
+        return CyclicLabelColormap(colors=colours, name=_NAME)
     table: dict[int | None, Any] = defaultdict(lambda: _CLEAR)
     table |= {None: _CLEAR, 0: _CLEAR}
     for number in range(1, max(largest, *hidden) + _SPARE_IDS):
         table[number] = _CLEAR if number in hidden else _solid(number)
-    return DirectLabelColormap(color_dict=table, name="napari-sam2")
+    return DirectLabelColormap(color_dict=table, name=_NAME)
+
+
+def hides(colours: Any) -> bool:
+    """Tell whether these are colours of ours in which some objects are hidden."""
+    return isinstance(colours, DirectLabelColormap) and colours.name == _NAME
 
 
 def _solid(object_id: int) -> Any:

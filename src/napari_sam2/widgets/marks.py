@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_sam2.labels import colour_of
-from napari_sam2.widgets.label_colours import label_colours
+from napari_sam2.widgets.label_colours import hides, label_colours
 from napari_sam2.widgets.places import OBJECT, POSITIVE
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ class Marks:
         self._labels, self._shapes, self._points = labels, shapes, points
         self.object_id = 1
         self.background = False
+        self._hidden: frozenset[int] = frozenset()
         # Before the callbacks of the modes, so that the new mark is made with these values.
         points.mouse_drag_callbacks.insert(0, self._pressed)
         shapes.mouse_drag_callbacks.insert(0, self._pressed)
@@ -71,23 +72,31 @@ class Marks:
             symbols = [_SYMBOLS[bool(p)] for p in points.features[POSITIVE]]
             if [str(s) for s in points.symbol] != symbols:
                 points.symbol = symbols
+            shown = ~self._are_hidden(points.features[OBJECT].to_numpy())
+            if not np.array_equal(points.shown, shown):
+                points.shown = shown
         if len(shapes.data):
-            edges = np.stack([self.colour(int(i)) for i in shapes.features[OBJECT]])
+            owners = shapes.features[OBJECT].to_numpy()
+            edges = np.stack([self.colour(int(i)) for i in owners])
+            edges[self._are_hidden(owners), 3] = 0
             if not np.allclose(shapes.edge_color, edges, atol=1e-3):
                 shapes.edge_color = edges
 
     def hide(self, hidden: frozenset[int]) -> None:
         """Show all objects but these."""
-        self._labels.colormap = label_colours(hidden, int(self._labels.data.max()))
-        if len(self._points.data):
-            owners = self._points.features[OBJECT].to_numpy()
-            self._points.shown = ~np.isin(owners, list(hidden))
+        self._hidden = hidden
+        if hidden or hides(self._labels.colormap):
+            self._labels.colormap = label_colours(hidden, int(self._labels.data.max()))
+        self.repaint()
 
     def release(self) -> None:
         """Leave the layers as ordinary ones."""
         for layer in (self._points, self._shapes):
             if self._pressed in layer.mouse_drag_callbacks:
                 layer.mouse_drag_callbacks.remove(self._pressed)
+
+    def _are_hidden(self, owners: NDArray[Any]) -> NDArray[np.bool_]:
+        return np.isin(owners, list(self._hidden))
 
     def _pressed(self, _layer: Points | Shapes, event: Any) -> None:
         positive = not self.background

@@ -47,11 +47,12 @@ class ObjectDesk(QObject):
         box.split_requested.connect(self.split)
         prompting.object_changed.connect(box.show_current)
         dialogue.changed.connect(self.soon)
-        dialogue.prompted.connect(self._forget_rank)
+        dialogue.prompted.connect(self._prompted)
 
     def attach(self, workspace: Workspace) -> None:
         """Begin with all objects shown; a click with Ctrl on a mask selects its object."""
         self._hidden.clear()
+        workspace.marks.hide(frozenset())
         for layer in workspace.layers[1:]:
             layer.mouse_drag_callbacks.insert(0, self._pressed)
         workspace.labels.events.selected_label.connect(self._picked)
@@ -132,8 +133,11 @@ class ObjectDesk(QObject):
             self._rank = number, frame, rank
             self._dialogue.edit(Choose(number, frame, rank), f"mask {rank + 1} of a click")
 
-    def _forget_rank(self) -> None:
+    def _prompted(self) -> None:
+        """Show the object that was prompted: nobody clicks for a mask that is not to be seen."""
         self._rank = None
+        if self._prompting.object_id in self._hidden:
+            self.hide(self._prompting.object_id, False)
 
     def _pressed(self, layer: Any, event: Any) -> Iterator[None]:
         if "Control" not in event.modifiers:
