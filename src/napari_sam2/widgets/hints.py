@@ -75,7 +75,7 @@ def _ignored(count: int) -> str:
     if not count:
         return ""
     marks = "1 mark is" if count == 1 else f"{count} marks are"
-    return f"{marks} ignored: outside the image or its part, too small, or no rectangle."
+    return f"{marks} ignored: outside the image or its part, too small, or across several frames."
 
 
 def outcome(done: int, total: int, *, cancelled: bool, skipped: int = 0) -> str:

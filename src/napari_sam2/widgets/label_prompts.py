@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_sam2.prompts import FramePrompt
-from napari_sam2.widgets.geometry import spatial_shape
 from napari_sam2.widgets.places import Place, Spot
 from napari_sam2.widgets.underlay import Underlay
 
@@ -35,12 +34,7 @@ def label_prompts(
     taken : collection of int
         Ids of other objects.
     """
-    index = [0] * (len(spatial_shape(workspace.image)) - 2)
-    for axis, at in place:
-        index[axis] = at
-    if workspace.axis is not None:
-        index[workspace.axis] = frame
-    plane = Underlay.of(workspace.image, layer).plane(index)
+    plane = Underlay.of(workspace.image, layer).plane(workspace.index_of(place, frame))
     if workspace.sight.region is not None:
         plane = plane[workspace.sight.region.slices]
     ids = np.unique(plane[plane > 0]).tolist()

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from napari_sam2.prompts import FramePrompt
-
 OBJECT = "object"
 """Feature column with the label id of the object that a point or a shape belongs to."""
 
@@ -17,9 +15,6 @@ Place = tuple[tuple[int, int], ...]
 
 Spot = tuple[Place, int, int]
 """One object in one frame of one stack: place, object id, frame."""
-
-Drawn = dict[Spot, FramePrompt]
-"""Masks that were painted, or taken from another Labels layer."""
 
 
 def placed(

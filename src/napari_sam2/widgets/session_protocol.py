@@ -79,10 +79,6 @@ class Session(Protocol):
         """Take another mask that a click could mean."""
         ...
 
-    def candidates(self, object_id: int, frame: int) -> int:
-        """Return how many there are."""
-        ...
-
     def merge(self, object_id: int, other: int) -> None:
         """Make one object of two."""
         ...
