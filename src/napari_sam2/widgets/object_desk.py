@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from napari_sam2.widgets.prompting import Prompting
     from napari_sam2.widgets.workspace import Workspace
 
-_EVERY_MS = 100  # while frames stream in
+_EVERY_MS = 200  # while frames stream in, and until a click is answered
 _CANDIDATES = 3
 
 

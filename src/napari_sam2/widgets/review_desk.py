@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from napari_sam2.widgets.prompting import Prompting
     from napari_sam2.widgets.review_box import ReviewBox
 
-_EVERY_MS = 100  # while frames stream in
+_EVERY_MS = 200  # while frames stream in, and until a click is answered
 
 
 class ReviewDesk(QObject):
