@@ -13,7 +13,7 @@ from qtpy.QtWidgets import QApplication, QLabel, QMainWindow, QStatusBar
 from napari_sam2.widgets.timers import halt
 
 _EVERY_MS = 100
-_CALM, _USUAL = 10, 100  # per cent of the speed of napari's spinner
+_CALM, _USUAL = 3, 100  # per cent of the speed of napari's spinner
 _RUNNING = "napari_sam2_running"  # property of a spinner: how many activities have it turn slowly
 
 

@@ -8,6 +8,7 @@ from qtpy.QtCore import QObject, Qt
 
 from napari_sam2.errors import Sam2Error
 from napari_sam2.types import Direction
+from napari_sam2.widgets.beat import Beat
 from napari_sam2.widgets.desks import Desks
 from napari_sam2.widgets.dialogue import Dialogue
 from napari_sam2.widgets.guide import Guide
@@ -76,7 +77,8 @@ class Coordinator(QObject):
         self._viewer, self._views = viewer, views
         self._images, self._models, self._engine = images, models, engine
         self.dialogue = Dialogue(models, engine)
-        self._runs = Runs(self.dialogue, engine, views.run)
+        self._beat = Beat()
+        self._runs = Runs(self.dialogue, engine, views.run, self._beat)
         self._guide = Guide(views, images, models, self.dialogue, self._runs)
         actions = {
             "run": self.run_or_pause,
@@ -85,7 +87,7 @@ class Coordinator(QObject):
             "redo": self.redo,
             "help": self.help,
         }
-        self._desks = Desks(viewer, views, self.dialogue, actions)
+        self._desks = Desks(viewer, views, self.dialogue, actions, self._beat)
         self._keeping = Keeping(viewer, views, images, models, self.dialogue, self.begin)
         self._label_files = LabelFiles(self.dialogue, views.save)
         self._chosen = models.chosen
@@ -194,6 +196,7 @@ class Coordinator(QObject):
         self._keeping.close()
         self._viewer.layers.events.removed.disconnect(self._layer_removed)
         self._desks.close()
+        self._beat.stop()
         self._viewer.dims.events.point.disconnect(self._slider_moved)
         self._images.close()
 

@@ -16,6 +16,7 @@ from napari_sam2.widgets.sources import LabelSources
 if TYPE_CHECKING:
     from napari import Viewer
 
+    from napari_sam2.widgets.beat import Beat
     from napari_sam2.widgets.dialogue import Dialogue
     from napari_sam2.widgets.views import Views
     from napari_sam2.widgets.workspace import Workspace
@@ -33,6 +34,8 @@ class Desks:
     dialogue : Dialogue
     actions : dict of str to callable
         What the keys do that concern the panel as a whole.
+    beat : Beat
+        In time with which table and timeline change.
     """
 
     def __init__(
@@ -41,11 +44,12 @@ class Desks:
         views: Views,
         dialogue: Dialogue,
         actions: dict[str, Callable[[], None]],
+        beat: Beat,
     ) -> None:
         self._dialogue = dialogue
         self.prompting = Prompting(viewer, views.prompts)
-        self.objects = ObjectDesk(dialogue, self.prompting, views.objects)
-        self.review = ReviewDesk(dialogue, self.prompting, views.review)
+        self.objects = ObjectDesk(dialogue, self.prompting, views.objects, beat)
+        self.review = ReviewDesk(dialogue, self.prompting, views.review, beat)
         self._brush = Brush(dialogue)
         self._sources = LabelSources(viewer, dialogue, self.prompting, views.prompts)
         self._keys = Keys(viewer, actions | self._actions(), propagates=views.propagates)

@@ -65,6 +65,7 @@ class ObjectBox(Section):
         )
         self.split.clicked.connect(lambda: self.split_requested.emit(self.chosen[0]))
         self._quiet = False
+        self._lengths: tuple[int, ...] = ()
         self._show_possible()
 
     @property
@@ -78,6 +79,7 @@ class ObjectBox(Section):
         chosen = self.chosen
         self._quiet = True
         self.model.show(rows)
+        self._fit_columns()
         if not self.chosen:
             self._select(chosen if chosen else (current,))
         self._quiet = False
@@ -90,6 +92,19 @@ class ObjectBox(Section):
             self._select((object_id,))
             self._quiet = False
             self._show_possible()
+
+    def _fit_columns(self) -> None:
+        """Make the columns as wide as their texts, where these are longer or shorter than before.
+
+        A header that does so by itself does it a little later: the table is then painted twice.
+        """
+        lengths = self.model.lengths()
+        if lengths != self._lengths:
+            self._lengths = lengths
+            self.table.ensurePolished()
+            for column in range(len(lengths)):
+                if column != NAME:
+                    self.table.resizeColumnToContents(column)
 
     def _select(self, object_ids: tuple[int, ...]) -> None:
         self._selection.clear()
@@ -130,7 +145,7 @@ def _table(model: ObjectModel) -> QTableView:
     columns.setMinimumSectionSize(26)
     table.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
     table.setTextElideMode(Qt.TextElideMode.ElideRight)
-    columns.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+    columns.setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
     columns.setSectionResizeMode(NAME, QHeaderView.ResizeMode.Stretch)
     corner = table.findChild(QAbstractButton)
     if corner is not None:

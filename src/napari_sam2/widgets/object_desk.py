@@ -10,15 +10,14 @@ from qtpy.QtCore import QObject
 
 from napari_sam2.widgets.edits import Choose, Delete, Merge, Split
 from napari_sam2.widgets.object_rows import object_rows
-from napari_sam2.widgets.timers import halt, single_shot
 
 if TYPE_CHECKING:
+    from napari_sam2.widgets.beat import Beat
     from napari_sam2.widgets.dialogue import Dialogue
     from napari_sam2.widgets.object_box import ObjectBox
     from napari_sam2.widgets.prompting import Prompting
     from napari_sam2.widgets.workspace import Workspace
 
-_EVERY_MS = 200  # while frames stream in, and until a click is answered
 _CANDIDATES = 3
 
 
@@ -31,14 +30,18 @@ class ObjectDesk(QObject):
     prompting : Prompting
         Knows which object is the current one.
     box : ObjectBox
+    beat : Beat
+        In time with which the table changes.
     """
 
-    def __init__(self, dialogue: Dialogue, prompting: Prompting, box: ObjectBox) -> None:
+    def __init__(
+        self, dialogue: Dialogue, prompting: Prompting, box: ObjectBox, beat: Beat
+    ) -> None:
         super().__init__()
+        self._beat = beat
         self._dialogue, self._prompting, self._box = dialogue, prompting, box
         self._hidden: set[int] = set()
         self._rank: tuple[int, int, int] | None = None  # object, frame, shown candidate
-        self._soon = single_shot(self, self.show, _EVERY_MS)
         box.object_requested.connect(prompting.choose_object)
         box.rename_requested.connect(dialogue.name)
         box.hide_requested.connect(self.hide)
@@ -60,7 +63,7 @@ class ObjectDesk(QObject):
 
     def detach(self, workspace: Workspace) -> None:
         """Let go of the layers."""
-        halt(self._soon)
+        self._beat.drop(self.show)
         for layer in workspace.layers[1:]:
             if self._pressed in layer.mouse_drag_callbacks:
                 layer.mouse_drag_callbacks.remove(self._pressed)
@@ -68,8 +71,7 @@ class ObjectDesk(QObject):
 
     def soon(self) -> None:
         """Show the objects a little later, unless that is due already."""
-        if not self._soon.isActive():
-            self._soon.start()
+        self._beat.soon(self.show)
 
     def show(self) -> None:
         """Show the objects of the stack in view."""

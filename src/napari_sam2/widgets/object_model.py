@@ -59,6 +59,11 @@ class ObjectModel(QAbstractTableModel):
         self._rows = rows
         self.endResetModel()
 
+    def lengths(self) -> tuple[int, ...]:
+        """Return how many characters the longest text of each column has."""
+        columns = range(len(_COLUMNS))
+        return tuple(max((len(_text(row, c)) for row in self._rows), default=0) for c in columns)
+
     def object_at(self, row: int) -> int:
         """Return the id of the object in a row."""
         return self._rows[row].object_id

@@ -8,14 +8,12 @@ from qtpy.QtCore import QObject
 
 from napari_sam2.widgets.places import Spot
 from napari_sam2.widgets.series import Series, next_frame, series
-from napari_sam2.widgets.timers import halt, single_shot
 
 if TYPE_CHECKING:
+    from napari_sam2.widgets.beat import Beat
     from napari_sam2.widgets.dialogue import Dialogue
     from napari_sam2.widgets.prompting import Prompting
     from napari_sam2.widgets.review_box import ReviewBox
-
-_EVERY_MS = 200  # while frames stream in, and until a click is answered
 
 
 class ReviewDesk(QObject):
@@ -27,12 +25,16 @@ class ReviewDesk(QObject):
     prompting : Prompting
         Knows which object is the current one.
     box : ReviewBox
+    beat : Beat
+        In time with which the timeline changes.
     """
 
-    def __init__(self, dialogue: Dialogue, prompting: Prompting, box: ReviewBox) -> None:
+    def __init__(
+        self, dialogue: Dialogue, prompting: Prompting, box: ReviewBox, beat: Beat
+    ) -> None:
         super().__init__()
+        self._beat = beat
         self._dialogue, self._prompting, self._box = dialogue, prompting, box
-        self._soon = single_shot(self, self.show, _EVERY_MS)
         box.frame_requested.connect(self.go_to)
         box.doubt_requested.connect(self.next_doubtful)
         box.prompted_requested.connect(self.next_prompted)
@@ -42,12 +44,11 @@ class ReviewDesk(QObject):
 
     def soon(self, _object_id: int = 0) -> None:
         """Show the object a little later, unless that is due already."""
-        if not self._soon.isActive():
-            self._soon.start()
+        self._beat.soon(self.show)
 
     def stop(self) -> None:
         """Show nothing any more."""
-        halt(self._soon)
+        self._beat.drop(self.show)
 
     def show(self) -> None:
         """Show the current object along the stack in view."""

@@ -107,10 +107,13 @@ class RunBox(Section):
             self._ways.setEnabled(False)
             self._running.show()
             self.cancel.setEnabled(True)
+        frames = f"{done} of {total} frames" if total else ""
+        # Qt would paint each of these at once, and not together with the rest of the panel.
+        self.progress.setUpdatesEnabled(False)
         self.progress.setRange(0, total)
         self.progress.setValue(done)
-        frames = f"{done} of {total} frames" if total else ""
         self.progress.setFormat(", ".join(part for part in (where, frames) if part))
+        self.progress.setUpdatesEnabled(True)
 
     def show_paused(self, paused: bool) -> None:
         """Show whether the run is held."""

@@ -25,6 +25,7 @@ from napari_sam2.widgets.notices import show_skipped
 from napari_sam2.widgets.spec import RunPlan
 
 if TYPE_CHECKING:
+    from napari_sam2.widgets.beat import Beat
     from napari_sam2.widgets.dialogue import Dialogue
     from napari_sam2.widgets.engine import Engine
     from napari_sam2.widgets.places import Place
@@ -42,6 +43,8 @@ class Runs(QObject):
     dialogue : Dialogue
     engine : Engine
     box : RunBox
+    beat : Beat
+        In time with which its progress changes.
 
     Signals
     -------
@@ -54,8 +57,9 @@ class Runs(QObject):
     frame_done = Signal(object, int)
     ended = Signal()
 
-    def __init__(self, dialogue: Dialogue, engine: Engine, box: RunBox) -> None:
+    def __init__(self, dialogue: Dialogue, engine: Engine, box: RunBox, beat: Beat) -> None:
         super().__init__()
+        self._beat = beat
         self._dialogue, self._engine, self._box = dialogue, engine, box
         self._activity = Activity()
         self._total = 0
@@ -113,8 +117,8 @@ class Runs(QObject):
                 self._box.show_running(0, total, self._where(place))
                 self._activity.start(total, f"SAM 2: {image} {self._where(place)}".strip())
             case FrameDone(frame=frame, done=done, records=records):
-                self._box.show_running(done, max(done, self._total), self._where(place))
                 self._activity.done = done
+                self._beat.soon(self._show_progress)
                 self._dialogue.shelf.put(place, records)
                 self._dialogue.changed.emit()
                 self.frame_done.emit(place, frame)
@@ -143,6 +147,7 @@ class Runs(QObject):
         self._engine.cancel_run()
         self.place, self.paused = None, False
         self._activity.end()
+        self._beat.drop(self._show_progress)
         if views_alive:
             self._box.show_idle()
             self.ended.emit()
@@ -152,6 +157,11 @@ class Runs(QObject):
         self._dialogue.run(place, self._plan)
         self._engine.hold_run(self.paused)
         self._box.show_running(0, 0, self._where(place))
+
+    def _show_progress(self) -> None:
+        place, done = self.place, self._activity.done
+        if place is not None and done:
+            self._box.show_running(done, max(done, self._total), self._where(place))
 
     def _next(self, place: Place) -> Place | None:
         """Return the volume after this one, if the plan leads there."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import atexit
+import os
 import queue
+import sys
 import threading
 import weakref
 from collections.abc import Callable
@@ -14,6 +16,7 @@ THREAD_NAME = "napari-sam2"
 """Every thread of the window is named so."""
 
 _EXIT_SECONDS = 20.0
+_NICE = 10
 
 Job = Callable[[], None]
 
@@ -108,6 +111,7 @@ class Worker:
         self._thread.join(_EXIT_SECONDS)
 
     def _work(self) -> None:
+        _give_way()
         while (job := self._jobs.get()) is not None:
             try:
                 if not self._skips.is_set():
@@ -115,6 +119,16 @@ class Worker:
             finally:
                 self._tally.over()
         self._on_end()
+
+
+def _give_way() -> None:
+    """Let the window go first where both want a core; with cores to spare it changes nothing.
+
+    Only Linux has priorities for single threads. Those that torch starts from this one inherit it.
+    """
+    if sys.platform == "linux":
+        thread = threading.get_native_id()
+        os.setpriority(os.PRIO_PROCESS, thread, max(_NICE, os.getpriority(os.PRIO_PROCESS, thread)))
 
 
 def _end_with_python(reference: weakref.ref[Worker]) -> None:

@@ -21,6 +21,7 @@ from napari_sam2.widgets.marks import Marks
 from napari_sam2.widgets.model_use import ModelUse
 from napari_sam2.widgets.places import Place, index_of, placed
 from napari_sam2.widgets.prompt_reading import StackPrompts, read_prompts
+from napari_sam2.widgets.shapes_rest import ShapesRest
 from napari_sam2.widgets.sight import Sight, look
 from napari_sam2.widgets.spec import SessionSpec
 from napari_sam2.widgets.window_state import Said, WindowState
@@ -78,6 +79,7 @@ class Workspace:
         self.labels, self.shapes, self.points = find_or_add(viewer, image, self.composed)
         self._may_hold_objects = len(viewer.layers) < before + 3
         self.marks = Marks(self.labels, self.shapes, self.points)
+        self._rest = ShapesRest(viewer, self.shapes)
         self.said = self._said_before()
         # Labels that were here before belong to objects, even where their prompts are gone.
         self.first_ids = frozenset({int(self.labels.data.max())} - {0})
@@ -226,6 +228,7 @@ class Workspace:
     def release(self) -> None:
         """Leave the layers as ordinary ones; all that they hold stays."""
         self.marks.release()
+        self._rest.release()
         for layer in (self.points, self.shapes):
             layer.events.data.disconnect(self._on_data)
             layer.events.features.disconnect(self._on_features)
