@@ -5,9 +5,14 @@
     ... --clicks 30 --click-size 512               # click to mask
 
 A timer of the window is due every 2 ms; by how much it comes late is how long the loop was busy
-while objects were carried through a stack. A click is timed until the canvas has drawn a plane with
-its mask, and until the whole window has been put together with it, which takes its time where no
-graphics card does it. The frame's features are at hand, as they are after the first click in it.
+while objects were carried through a stack: first with one frame in view, then with a user who
+moves the slider every second. Beside that stands what the same moves of the slider take in napari
+alone, with the image and an empty layer of labels, while nothing else is computed.
+
+Clicks come half a second after the answer to the one before. A click is timed until the canvas has
+drawn a plane with its mask, and until the whole window has been put together with it, which takes
+its time where no graphics card does it. The frame's features are at hand, as they are after the
+first click in it.
 """
 
 from __future__ import annotations
@@ -32,6 +37,8 @@ from napari_sam2.benchmarking import DriftingDiscs
 from napari_sam2.widgets.stack_panel import StackPanel
 
 DUE_MS = 2.0
+SCROLL_S = 1.0
+CLICK_S = 0.5
 PATIENCE_S = 3600.0
 
 
@@ -69,7 +76,9 @@ def main() -> None:
     if options.clicks:
         report_clicks(options.click_size, options.clicks)
     if options.frames:
-        report_pauses(options.frames, options.size, options.objects)
+        report_pauses(options.frames, options.size, options.objects, scroll=False)
+        report_pauses(options.frames, options.size, options.objects, scroll=True)
+        report_napari(options.size)
 
 
 def report_clicks(size: int, clicks: int) -> None:
@@ -81,6 +90,7 @@ def report_clicks(size: int, clicks: int) -> None:
     seconds = []
     for index in range(1, clicks):
         panel.prompts.next_object.click()
+        rest(CLICK_S)
         seconds.append(timed_click(viewer, panel, stack.centre(index, 0)))
     for what, found in zip(("canvas", "window"), 1000 * np.array(seconds).T, strict=True):
         median, high = np.percentile(found, (50, 90))
@@ -91,7 +101,7 @@ def report_clicks(size: int, clicks: int) -> None:
     viewer.close()
 
 
-def report_pauses(frames: int, size: int, objects: int) -> None:
+def report_pauses(frames: int, size: int, objects: int, *, scroll: bool) -> None:
     """Print how long the event loop was busy at a time while objects were carried along."""
     stack = DriftingDiscs(frames, size, objects)
     viewer, panel = opened(stack)
@@ -99,40 +109,76 @@ def report_pauses(frames: int, size: int, objects: int) -> None:
         panel.prompts.next_object.click()
         click(viewer, panel, stack.centre(index, 0))
     wait(lambda: panel.coordinator.idle)
+    rest(CLICK_S)
     panel.run.forward.click()
     begun, pauses = time.perf_counter(), Pauses()
-    last = -1.0
+    last = begun
     while panel.coordinator.running:
         QApplication.processEvents()
-        if time.perf_counter() - last > 1:  # the user scrolls along
+        if scroll and time.perf_counter() - last > SCROLL_S:
             last = time.perf_counter()
             viewer.dims.set_current_step(0, max(0, panel.run.progress.value() - 1))
         time.sleep(0.0005)
     found = np.array(pauses.stop())
     spent = time.perf_counter() - begun
-    say(
-        f"pauses of the event loop, {frames} frames of {size} x {size}, {objects} objects, "
-        f"{spent:.0f} s: longest {found.max():.0f} ms"
+    how = f"slider moved every {SCROLL_S:.0f} s" if scroll else "one frame in view"
+    say_pauses(
+        f"{frames} frames of {size} x {size}, {objects} objects, {how}, {spent:.0f} s", found
     )
+    viewer.close()
+
+
+def report_napari(size: int, moves: int = 30) -> None:
+    """Print how long the event loop of napari alone is busy when a slider is moved."""
+    viewer = napari.Viewer()
+    viewer.window.resize(1600, 1000)
+    viewer.add_image(frames_of(DriftingDiscs(moves + 1, size, 1)), name="discs")
+    viewer.add_labels(np.zeros((moves + 1, size, size), np.uint16))
+    viewer.dims.set_current_step(0, 0)
+    rest(SCROLL_S)
+    pauses = Pauses()
+    for index in range(moves):
+        viewer.dims.set_current_step(0, index + 1)
+        rest(SCROLL_S / 4)
+    found = np.array(pauses.stop())
+    longest = np.sort(found)[-moves:]
+    say_pauses(
+        f"napari alone, slider moved {moves} times (median {np.median(longest):.0f} ms)", found
+    )
+    viewer.close()
+
+
+def say_pauses(what: str, found: np.ndarray) -> None:
+    """Print a distribution of pauses, in milliseconds."""
+    say(f"pauses of the event loop, {what}: longest {found.max():.0f} ms")
     for share in (50, 90, 99, 99.9):
         say(f"  {share:5} % below {np.percentile(found, share):6.1f} ms")
     for limit in (10, 20, 50, 100):
         say(f"  longer than {limit:3} ms: {np.count_nonzero(found > limit)}")
-    viewer.close()
 
 
 def opened(stack: DriftingDiscs) -> tuple[napari.Viewer, StackPanel]:
     """Open the window on a stack and press Start."""
     viewer = napari.Viewer()
     viewer.window.resize(1600, 1000)
-    frames = np.stack([stack.frame(index) for index in range(stack.shape[0])])
-    viewer.add_image(frames, name="discs")
+    viewer.add_image(frames_of(stack), name="discs")
     _, panel = viewer.window.add_plugin_dock_widget("napari-sam2", "SAM 2: segment stack")
     wait(lambda: panel.model.devices.count() > 1)
     viewer.dims.set_current_step(0, 0)
     panel.start.click()
     wait(lambda: panel.coordinator.idle)
     return viewer, panel
+
+
+def frames_of(stack: DriftingDiscs) -> np.ndarray:
+    """Return all frames of a stack, as an image in memory."""
+    return np.stack([stack.frame(index) for index in range(stack.shape[0])])
+
+
+def rest(seconds: float) -> None:
+    """Let the event loop run for a while."""
+    end = time.perf_counter() + seconds
+    wait(lambda: time.perf_counter() > end, nap=0.0005)
 
 
 def click(viewer: napari.Viewer, panel: StackPanel, place: tuple[float, float]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from napari.utils import progress
 
 from napari_sam2.widgets.activity import Activity, spinners
@@ -35,7 +36,7 @@ def test_it_turns_slowly_until_the_last_activity_ends(make_napari_viewer: Any, q
 
     carrying.end()
     carrying.end()
-    assert all(movie.speed() == 10 for movie in spinners())
+    assert all(0 < movie.speed() <= 10 for movie in spinners())
     saving.end()
     assert all(movie.speed() == 100 for movie in spinners())
 
@@ -68,3 +69,22 @@ def test_what_ends_before_its_bar_is_made_leaves_the_spinner_alone(
 
     assert not progress._all_instances
     assert all(movie.speed() == 100 for movie in spinners())
+
+
+@pytest.mark.gl
+def test_the_canvas_keeps_its_size_when_the_spinner_appears(
+    make_napari_viewer: Any, qtbot: Any
+) -> None:
+    viewer = make_napari_viewer(show=True)
+    bar = viewer.window._qt_window.statusBar()
+    qtbot.wait(200)  # until it is laid out
+    height = bar.height()
+    activity = Activity()
+
+    activity.start(5, "carrying")
+    qtbot.waitUntil(lambda: bool(progress._all_instances))
+    qtbot.waitUntil(lambda: all(movie.state() == movie.MovieState.Running for movie in spinners()))
+    qtbot.wait(50)
+
+    assert bar.height() == height
+    activity.end()

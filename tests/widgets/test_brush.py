@@ -91,7 +91,7 @@ def test_key_t_changes_brush_and_eraser(started):
 def test_stroke_in_a_frame_that_a_run_writes_is_not_lost(started, settled, mouse, script, qtbot):
     mouse(started.viewer, started.coordinator.workspace.points, [(0, 8, 12)])
     settled(started)
-    script.seconds = 0.05
+    script.seconds = 0.1
     started.run.forward.click()
     qtbot.waitUntil(lambda: started.run.progress.value() >= 1)
     started.prompts.next_object.click()

@@ -64,17 +64,17 @@ def test_only_the_current_object_is_carried(clicked, settled, mouse):
 def test_pause_holds_the_run_takes_prompts_in_and_lets_it_go_on(
     clicked, settled, script, qtbot, mouse
 ):
-    script.seconds = 0.05
+    script.seconds = 0.1
     press(clicked, "P")
     qtbot.waitUntil(lambda: clicked.run.progress.value() >= 1)
     press(clicked, "P")
     assert clicked.run.pause.text() == "Resume"
-    qtbot.wait(150)
+    qtbot.wait(300)
     held = clicked.run.progress.value()
     clicked.prompts.next_object.click()
     mouse(clicked.viewer, clicked.coordinator.workspace.points, [(2, 25, 30)])
     qtbot.waitUntil(lambda: 2 in frames(clicked, 2), timeout=5000)
-    qtbot.wait(150)
+    qtbot.wait(300)
     assert clicked.run.progress.value() == held
     assert clicked.coordinator.running
     clicked.run.pause.click()
@@ -84,7 +84,7 @@ def test_pause_holds_the_run_takes_prompts_in_and_lets_it_go_on(
 
 
 def test_run_that_is_held_can_be_cancelled(clicked, settled, script, qtbot):
-    script.seconds = 0.05
+    script.seconds = 0.1
     clicked.run.both.click()
     qtbot.waitUntil(lambda: clicked.run.progress.value() >= 1)
     clicked.run.pause.click()
@@ -98,7 +98,7 @@ def test_run_that_is_held_can_be_cancelled(clicked, settled, script, qtbot):
 
 
 def test_panel_closed_while_a_run_is_held_leaves_no_thread(clicked, script, qtbot, our_threads):
-    script.seconds = 0.02
+    script.seconds = 0.1
     clicked.run.both.click()
     qtbot.waitUntil(lambda: clicked.run.progress.value() >= 1)
     clicked.run.pause.click()

@@ -147,7 +147,7 @@ def test_undo_by_key(docked, settled, mouse, qtbot):
 def test_undo_while_it_runs_stops_the_run_and_takes_it_back(started, settled, acts, script, qtbot):
     acts["click"]()
     before = world(started)
-    script.seconds = 0.05
+    script.seconds = 0.1
     started.run.both.click()
     qtbot.waitUntil(lambda: started.run.progress.value() >= 2)
     started.history.undo.click()
@@ -157,7 +157,7 @@ def test_undo_while_it_runs_stops_the_run_and_takes_it_back(started, settled, ac
 
 def test_prompt_during_a_run_is_taken_back_alone(started, settled, acts, script, qtbot, mouse):
     acts["click"]()
-    script.seconds = 0.05
+    script.seconds = 0.1
     started.run.forward.click()
     qtbot.waitUntil(lambda: started.run.progress.value() >= 1)
     started.prompts.next_object.click()

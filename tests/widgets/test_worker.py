@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import sys
+import threading
+
+import pytest
 from qtpy.QtCore import QObject, Qt, Signal
 
 from napari_sam2.widgets.worker import Worker
@@ -33,3 +38,24 @@ def test_jobs_that_are_skipped_are_over_too(qtbot):
     worker._thread.join(10)
     qtbot.waitUntil(lambda: not worker.busy)
     assert done == ["end"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has priorities for threads")
+def test_the_window_goes_first_also_before_what_a_job_starts():
+    found = []
+
+    def look() -> None:
+        found.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+
+    def job() -> None:
+        look()
+        helper = threading.Thread(target=look)
+        helper.start()
+        helper.join()
+
+    worker = Worker("test", on_exit=lambda: None, on_end=lambda: None)
+    worker.submit(job)
+    worker.finish()
+    worker._thread.join(10)
+    own = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+    assert found == [max(10, own)] * 2

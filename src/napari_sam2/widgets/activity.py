@@ -60,6 +60,7 @@ class Activity(QObject):
     def _move(self) -> None:
         if self._bar is None and self._wanted is not None:
             (total, description), self._wanted = self._wanted, None
+            _fit_signs()
             # napari also writes the bar as text, which belongs to no terminal of ours.
             bar = progress(total=total, desc=description, file=io.StringIO())
             if not self._timer.isActive():  # it ended while the bar was made
@@ -85,6 +86,19 @@ def _turn(movie: QMovie, more: int) -> None:
 
 def spinners() -> list[QMovie]:
     """Return the pictures in napari's status bars that turn while something is in progress."""
+    return [movie for _, movie in _signs()]
+
+
+def _fit_signs() -> None:
+    """Have napari's spinners no taller than their pictures.
+
+    Else the status bar grows by a pixel when they are shown, and the canvas is drawn anew for it.
+    """
+    for label, movie in _signs():
+        label.setMaximumHeight(movie.scaledSize().height())
+
+
+def _signs() -> list[tuple[QLabel, QMovie]]:
     labels = [
         label
         for window in QApplication.topLevelWidgets()
@@ -92,5 +106,5 @@ def spinners() -> list[QMovie]:
         for bar in window.findChildren(QStatusBar)
         for label in bar.findChildren(QLabel)
     ]
-    movies = [label.movie() for label in labels]
-    return [movie for movie in movies if movie is not None]
+    movies = [(label, label.movie()) for label in labels]
+    return [(label, movie) for label, movie in movies if movie is not None]

@@ -1,0 +1,77 @@
+"""An empty Shapes layer is out of the way; one that is used, or the user's choice, is not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from napari.components import ViewerModel
+
+from napari_sam2.widgets.shapes_rest import ShapesRest
+
+BOX = np.array([[2, 2], [2, 6], [6, 6], [6, 2]])
+
+
+@pytest.fixture
+def viewer() -> ViewerModel:
+    viewer = ViewerModel()
+    viewer.add_shapes(name="shapes")
+    viewer.add_points(name="points")
+    return viewer
+
+
+def test_it_rests_until_it_is_taken_up(viewer) -> None:
+    shapes, points = viewer.layers
+    rest = ShapesRest(viewer, shapes)
+    assert not shapes.visible
+    viewer.layers.selection.active = shapes
+    assert shapes.visible
+    viewer.layers.selection.active = points
+    assert not shapes.visible
+    rest.release()
+
+
+def test_it_is_shown_while_there_are_shapes(viewer) -> None:
+    shapes = viewer.layers["shapes"]
+    rest = ShapesRest(viewer, shapes)
+    shapes.add_rectangles(BOX)
+    assert shapes.visible
+    shapes.selected_data = {0}
+    shapes.remove_selected()
+    assert not shapes.visible
+    rest.release()
+
+
+def test_shapes_that_the_user_hides_stay_hidden(viewer) -> None:
+    shapes, points = viewer.layers
+    shapes.add_rectangles(BOX)
+    rest = ShapesRest(viewer, shapes)
+    shapes.visible = False
+    viewer.layers.selection.active = shapes
+    viewer.layers.selection.active = points
+    shapes.add_rectangles(BOX + 5)
+    rest.release()
+    assert not shapes.visible
+
+
+def test_released_layers_are_ordinary_ones(viewer) -> None:
+    shapes, points = viewer.layers
+    ShapesRest(viewer, shapes).release()
+    assert shapes.visible
+    viewer.layers.selection.active = shapes
+    viewer.layers.selection.active = points
+    assert shapes.visible
+
+
+def test_a_box_can_be_drawn_with_the_tool_of_the_panel(started, settled, mouse) -> None:
+    workspace = started.coordinator.workspace
+    assert not workspace.shapes.visible
+    started.coordinator._desks.prompting.choose_tool("boxes")
+    assert workspace.shapes.visible
+    mouse(started.viewer, workspace.shapes, [(0, 4, 4), (0, 10, 10), (0, 16, 16)])
+    settled(started)
+    workspace.edit("points")
+    assert workspace.shapes.visible
+    assert len(workspace.shapes.data) == 1
+    started.coordinator.undo()
+    settled(started)
+    assert not workspace.shapes.visible
