@@ -17,6 +17,8 @@ READY = {"has_image": True, "started": True, "n_frames": 9}
         (Situation(has_image=True, has_model=False), hints.GET_THE_MODEL),
         (Situation(has_image=True, has_model=False, fetching=True), hints.FETCHING),
         (Situation(has_image=True), hints.PRESS_START),
+        (Situation(has_image=True, awaits_part=True), hints.DRAW_THE_PART),
+        (Situation(**READY, running=True, awaits_part=True), hints.RUNNING),
         (Situation(**READY), hints.CLICK),
         (Situation(**READY, n_prompted=1), hints.GO_ON),
         (Situation(has_image=True, started=True, n_prompted=1), hints.GO_ON_ALONE),
@@ -37,5 +39,6 @@ def test_ignored_marks_are_counted():
 def test_outcome_says_what_is_kept():
     assert "3 of 9" in hints.outcome(3, 9, cancelled=True)
     assert "kept" in hints.outcome(3, 9, cancelled=True)
+    assert "1 frame." in hints.outcome(1, 1, cancelled=False)
     assert "9 frames" in hints.outcome(9, 9, cancelled=False)
     assert "9 frames, 2 of them skipped" in hints.outcome(9, 9, cancelled=False, skipped=2)

@@ -7,6 +7,7 @@ import pytest
 from qtpy.QtWidgets import QApplication
 
 from napari_sam2.widgets.keymap import SHORTCUTS
+from napari_sam2.widgets.views import Views
 
 
 @pytest.fixture
@@ -39,6 +40,44 @@ def test_range_limits_the_run(clicked, settled):
     clicked.run.both.click()
     settled(clicked)
     assert frames(clicked) == set(range(6))
+
+
+def test_nothing_moves_when_a_run_begins_or_the_frame_has_more_to_say(qtbot):
+    views = Views()
+    qtbot.addWidget(views)
+    views.resize(400, 1200)
+    views.show_started(True, possible=True)
+    views.show()
+    qtbot.waitExposed(views)
+
+    def places() -> list[int]:
+        QApplication.processEvents()
+        parts = (views.objects.table, views.review.doubt, views.history.undo)
+        return [part.mapTo(views, part.rect().topLeft()).y() for part in parts]
+
+    before = places()
+    views.run.show_running(0, 9)
+    assert not views.run.progress.isHidden()
+    assert views.run.both.isVisible() is False
+    assert places() == before
+    views.run.show_idle()
+    assert views.run.both.isVisible()
+    views.review.summary.setText("Frame 25, area 86 px, score 0.40, prompted, low object score")
+    views.show_hint("Propagate to fill the other frames, or press N and click the next object.")
+    assert places() == before
+
+
+def test_a_single_frame_leads_nowhere(make_panel, blobs, settled):
+    panel = make_panel(blobs((40, 50)))
+    panel.start.click()
+    settled(panel)
+    assert not panel.run.both.isEnabled()
+    volumes = make_panel(blobs((2, 1, 40, 50)), axis_labels=("t", "z", "y", "x"))
+    volumes.stack.axes.choose(1)
+    volumes.stack.axes.activated.emit(1)
+    volumes.start.click()
+    settled(volumes)
+    assert volumes.run.both.isEnabled(), "it is one of several along t"
 
 
 def test_range_begins_at_the_frame_in_view(clicked, settled):

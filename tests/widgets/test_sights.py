@@ -12,6 +12,7 @@ from qtpy.QtGui import QImage
 
 from napari_sam2.prompts import read_session
 from napari_sam2.types import Region
+from napari_sam2.widgets import hints
 from napari_sam2.widgets.preview import small_picture
 from napari_sam2.widgets.sight import look, may_join
 from napari_sam2.widgets.worker import THREAD_NAME
@@ -296,6 +297,20 @@ def test_a_part_beside_the_image_is_refused(make_panel, blobs, settled, mouse, s
     panel.start.click()
     settled(panel)
     assert script.opened[-1].sight.region is None
+
+
+def test_it_says_that_a_rectangle_is_to_be_drawn(make_panel, blobs, settled, mouse, qtbot):
+    panel = make_panel(blobs())
+    choose(panel.stack.sight.part, "rectangle")
+    assert panel.hint.text() == hints.DRAW_THE_PART
+    draw_part(panel, mouse, settled, 2, 2, 20, 20)
+    qtbot.waitUntil(lambda: part(panel).mode == "pan_zoom")
+    assert panel.hint.text() == hints.PRESS_START
+    choose(panel.stack.sight.part, "whole")
+    choose(panel.stack.sight.part, "rectangle")
+    panel.start.click()
+    settled(panel)
+    assert panel.hint.text() == hints.CLICK, "nobody has to"
 
 
 def test_the_last_rectangle_counts_and_its_layer_can_go(make_panel, blobs, settled, mouse, script):

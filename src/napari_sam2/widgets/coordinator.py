@@ -216,6 +216,7 @@ class Coordinator(QObject):
         runs.frame_done.connect(self._frame_done)
         runs.ended.connect(self._run_ended)
         self._images.changed.connect(self._image_changed)
+        self._images.sights.changed.connect(self._changed)
         self._images.replaced.connect(self._data_replaced)
         self._models.changed.connect(self._model_changed)
         self._engine.answers.answered.connect(self._answered, Qt.ConnectionType.QueuedConnection)

@@ -88,6 +88,7 @@ class Guide(QObject):
             has_image=self._images.image is not None,
             has_model=self._models.has_model,
             fetching=self._models.fetching,
+            awaits_part=self._images.sights.awaits_part,
             started=workspace is not None,
             running=self._runs.running,
             outside=workspace is not None and here is None,

@@ -10,6 +10,7 @@ OPEN_AN_IMAGE = (
 GET_THE_MODEL = "Download the model, or choose the bundled one."
 FETCHING = "The model is on its way. With the bundled one you can begin at once."
 PRESS_START = "Press Start, then click an object in the image."
+DRAW_THE_PART = "Draw a rectangle in the image: the part to work in. Without one it is all of it."
 CLICK = "Click an object in the image. Shift-click marks what does not belong to it."
 GO_ON = "Propagate to fill the other frames, or press N and click the next object."
 GO_ON_ALONE = "Press N and click the next object."
@@ -24,7 +25,7 @@ class Situation:
 
     Attributes
     ----------
-    has_image, has_model, fetching, started, running, outside : bool
+    has_image, has_model, fetching, awaits_part, started, running, outside : bool
         Where the user is.
     n_prompted : int
         Objects with prompts in the stack in view.
@@ -39,6 +40,7 @@ class Situation:
     has_image: bool = False
     has_model: bool = True
     fetching: bool = False
+    awaits_part: bool = False
     started: bool = False
     running: bool = False
     outside: bool = False
@@ -54,10 +56,12 @@ def hint(now: Situation) -> str:
         return OPEN_AN_IMAGE
     if not now.has_model:
         return FETCHING if now.fetching else GET_THE_MODEL
-    if not now.started:
-        return PRESS_START
     if now.running:
         return RUNNING
+    if now.awaits_part:
+        return DRAW_THE_PART
+    if not now.started:
+        return PRESS_START
     if now.outside:
         return OUTSIDE
     return " ".join(part for part in (_ignored(now.ignored), _next_step(now)) if part)
@@ -83,7 +87,8 @@ def outcome(done: int, total: int, *, cancelled: bool, skipped: int = 0) -> str:
     if cancelled:
         return f"Cancelled after {done} of {total} frames; these are kept."
     left_out = f", {skipped} of them skipped" if skipped else ""
-    return f"Done: {done} frames{left_out}. Where a mask is wrong, click there and propagate again."
+    count = "1 frame" if done == 1 else f"{done} frames"
+    return f"Done: {count}{left_out}. Where a mask is wrong, click there and propagate again."
 
 
 def volumes_outcome(volumes: int, frames: int, *, cancelled: bool, skipped: int = 0) -> str:

@@ -150,6 +150,16 @@ def row(*widgets: QWidget, stretch: tuple[int, ...] = ()) -> QWidget:
     return holder
 
 
+def running_text(lines: int, tooltip: str = "") -> QLabel:
+    """Make a label with room for so many lines: what is below stays where it is as they change."""
+    label = QLabel()
+    label.setWordWrap(True)
+    label.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
+    label.setMinimumHeight(lines * label.fontMetrics().lineSpacing())
+    label.setToolTip(tooltip)
+    return label
+
+
 def button(text: str, tooltip: str, *, checkable: bool = False) -> QPushButton:
     """Make a push button."""
     made = QPushButton(text)

@@ -54,6 +54,13 @@ class RegionPicker(QObject):
         """Which of `PARTS` is chosen."""
         return "whole" if self._layer is None else "rectangle"
 
+    @property
+    def awaited(self) -> bool:
+        """Whether a rectangle is about to be drawn."""
+        layer = self._layer
+        active = layer is not None and layer is self._viewer.layers.selection.active
+        return active and self.region is None
+
     def show_image(self, image: Image | None) -> None:
         """Choose all of another image."""
         if image is self._image:

@@ -6,11 +6,14 @@ from qtpy.QtCore import Signal  # type: ignore[attr-defined]
 from qtpy.QtGui import QAction  # type: ignore[attr-defined]
 from qtpy.QtWidgets import QLabel, QMenu
 
-from napari_sam2.widgets.parts import Section, button, row
+from napari_sam2.widgets.parts import Section, button, row, running_text
 from napari_sam2.widgets.series import Series
-from napari_sam2.widgets.timeline import Timeline
+from napari_sam2.widgets.timeline import MARKS, Timeline
 
-_LEGEND = "● prompted   ■ accepted   ▲ doubtful"
+_LEGEND = "&nbsp;&nbsp; ".join(
+    f"<span style='color: {colour.name()}'>{sign}</span> {meaning}"
+    for sign, meaning, colour in MARKS
+)
 
 
 class ReviewBox(Section):
@@ -38,8 +41,7 @@ class ReviewBox(Section):
         self.legend.setToolTip(
             "Bars: score of each frame. Line: area of the object. Click to go to a frame."
         )
-        self.summary = QLabel()
-        self.summary.setWordWrap(True)
+        self.summary = running_text(2)
         self.doubt = button(
             "Next doubtful",
             "Go to the next frame that deserves a second look. Key: D; back: Shift-D",

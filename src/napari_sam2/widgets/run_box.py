@@ -45,6 +45,7 @@ class RunBox(Section):
         self._ways = row(self.backward, self.both, self.forward, stretch=(1, 1, 1))
         self._running = row(self.progress, self.pause, self.cancel, stretch=(1,))
         self.body.addWidget(self._ways)
+        self.body.addWidget(self._running)
         self.then = Choice(
             "After this volume, go on to the next one: each object is followed there in the slice "
             "with most of it, and its mask there is a prompt of that volume. Ids are kept. Objects "
@@ -52,9 +53,8 @@ class RunBox(Section):
         )
         self._then = captioned("Then", self.then)
         self.body.addWidget(self._then)
-        self.show_ways_on([])
         self.body.addWidget(self._options())
-        self.body.addWidget(self._running)
+        self.show_ways_on([])
         self._paused = False
         self.backward.clicked.connect(lambda: self.run_requested.emit(Direction.BACKWARD))
         self.both.clicked.connect(lambda: self.run_requested.emit(Direction.BOTH))
@@ -80,12 +80,14 @@ class RunBox(Section):
         known = any(current == way for _, way in ways)
         self.then.offer(ways, current if known else None)
         self._then.setVisible(bool(axes))
+        self._show_possible()
 
     def show_frames(self, count: int) -> None:
         """Say how long the stack is; the range becomes the whole stack."""
         for field, value in ((self.first, 0), (self.last, count - 1)):
             field.setRange(0, max(0, count - 1))
             field.setValue(value)
+        self._show_possible()
 
     def show_range(self, first: int, last: int) -> None:
         """Show which frames are chosen."""
@@ -95,7 +97,8 @@ class RunBox(Section):
     def show_idle(self) -> None:
         """Show that nothing runs."""
         self._running.hide()
-        self._ways.setEnabled(True)
+        self._show_possible()
+        self._ways.show()
         self.show_paused(False)
 
     def show_running(self, done: int, total: int, where: str = "") -> None:
@@ -104,7 +107,9 @@ class RunBox(Section):
         `where` says which of several volumes it is.
         """
         if not done:
+            # In the same place: nothing below moves.
             self._ways.setEnabled(False)
+            self._ways.hide()
             self._running.show()
             self.cancel.setEnabled(True)
         frames = f"{done} of {total} frames" if total else ""
@@ -124,6 +129,10 @@ class RunBox(Section):
         """Show that the run will stop as soon as it can."""
         self.cancel.setEnabled(False)
 
+    def _show_possible(self) -> None:
+        """Offer no way where there is but one frame, unless others follow along another axis."""
+        self._ways.setEnabled(self.last.maximum() > 0 or not self._then.isHidden())
+
     def _options(self) -> Fold:
         self.first, self.last = QSpinBox(), QSpinBox()
         self.first.setToolTip("First frame of the range.")
@@ -132,7 +141,7 @@ class RunBox(Section):
         self.whole = button("All", "The range is the whole stack.")
         self.only_current = QCheckBox("Only the current object")
         self.only_current.setToolTip("Carry no other object; their masks stay as they are.")
-        self.recompute = QCheckBox("Frames that are up to date, too")
+        self.recompute = QCheckBox("Recompute what is up to date")
         self.recompute.setToolTip(
             "Go over everything again. A backward run after a forward one shows where both "
             "disagree: those frames count as doubtful."

@@ -198,7 +198,7 @@ class Runs(QObject):
         if through is None or workspace is None:
             return ""
         name = axis_name(workspace.image, through.axis)
-        return f"{name} {dict(place)[through.axis]}"
+        return f"{name} = {dict(place)[through.axis]}"
 
     def _ended(self, place: Place, *, cancelled: bool) -> None:
         count, skipped = self._done, len(self._skipped)

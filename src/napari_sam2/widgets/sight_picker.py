@@ -63,6 +63,11 @@ class SightPicker(QObject):
         """The slider whose channels are composed; None if none is."""
         return None if self._picked is None else self._picked.axis
 
+    @property
+    def awaits_part(self) -> bool:
+        """Whether the part to work in is about to be drawn."""
+        return self._regions.awaited
+
     def sight(self) -> Sight | None:
         """Say what is to be seen; None without an image."""
         if self._image is None:
@@ -170,7 +175,7 @@ class SightPicker(QObject):
 
     def _choose_part(self, part: str) -> None:
         self._regions.choose(part)
-        self._box.show_part(self._regions.part)
+        self._region_changed()
 
     def _region_changed(self) -> None:
         self._box.show_part(self._regions.part)

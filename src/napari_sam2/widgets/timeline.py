@@ -21,6 +21,9 @@ _PROMPTED = QColor(0, 158, 115)
 _ACCEPTED = QColor(204, 121, 167)
 _DOUBTFUL = QColor(230, 159, 0)
 
+MARKS = (("●", "prompted", _PROMPTED), ("■", "accepted", _ACCEPTED), ("▲", "doubtful", _DOUBTFUL))
+"""What is marked in frames: sign, meaning and colour."""
+
 
 class Timeline(QWidget):
     """Draws a `Series`: bars for the score, a line for the area, marks below, the frame in view.

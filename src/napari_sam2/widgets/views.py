@@ -6,14 +6,14 @@ from pathlib import Path
 
 from qtpy.QtCore import Signal  # type: ignore[attr-defined]
 from qtpy.QtGui import QColor
-from qtpy.QtWidgets import QFileDialog, QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
 
 from napari_sam2.labels import colour_of
 from napari_sam2.widgets.history_box import HistoryBox
 from napari_sam2.widgets.model_box import ModelBox
 from napari_sam2.widgets.object_box import ObjectBox
 from napari_sam2.widgets.offer_box import OfferBox
-from napari_sam2.widgets.parts import SHOW_OR_HIDE, Column, Fold, button, row
+from napari_sam2.widgets.parts import SHOW_OR_HIDE, Column, Fold, button, row, running_text
 from napari_sam2.widgets.prompt_box import PromptBox
 from napari_sam2.widgets.review_box import ReviewBox
 from napari_sam2.widgets.run_box import RunBox
@@ -57,9 +57,7 @@ class Views(QWidget):
         self.start = button("Start", "")
         self.save, self.offer = SaveBox(), OfferBox()
         self.open = button("Open session…", "Go on with the prompts of a session file.")
-        self.hint = QLabel()
-        self.hint.setWordWrap(True)
-        self.hint.setToolTip("What to do next.")
+        self.hint = running_text(2, "What to do next.")
         self.start.clicked.connect(lambda _checked: self.start_requested.emit())
         self.open.clicked.connect(lambda _checked: self._ask_for_session())
         self.offer.resume.clicked.connect(lambda _checked: self.resume_requested.emit())
