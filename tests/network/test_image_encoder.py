@@ -83,12 +83,13 @@ def test_window_padding_takes_part_as_keys() -> None:
     assert largest_difference(out[:, 4:, 4:], by_hand) < 1e-5
 
 
-def test_position_embedding_repeats_its_windows() -> None:
+@pytest.mark.parametrize("frames", [1, 2])
+def test_position_embedding_repeats_its_windows(frames: int) -> None:
     trunk = Hiera(SMALL_HIERA)
     fill_randomly(trunk)
     trunk.pos_embed.zero_()
-    position = trunk._position(20, 24)
-    assert position.shape == (1, 20, 24, 16)
+    position = trunk._positioned(torch.zeros(frames, 20, 24, 16))
+    assert position.shape == (frames, 20, 24, 16)
     assert torch.equal(position[:, 8:16, 16:24], position[:, :8, :8])
     assert torch.equal(position[:, 16:20], position[:, :4])
 

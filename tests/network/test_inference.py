@@ -13,9 +13,9 @@ from napari_sam2.network.hiera import Hiera
 from napari_sam2.network.layers import in_pieces
 
 
-def stages(network: Sam2) -> list[Tensor]:
+def stages(network: Sam2, frames: int) -> list[Tensor]:
     draw = Draws(60)
-    features = network.encode_image(draw(2, 3, 64, 64))
+    features = network.encode_image(draw(frames, 3, 64, 64))
     stride16 = features.stride16
     memory, where = draw(2, 3 * 16 + 4, 16), draw(2, 3 * 16 + 4, 16)
     conditioned = network.attend_memory(stride16, features.position, memory, where, 4)
@@ -25,16 +25,18 @@ def stages(network: Sam2) -> list[Tensor]:
     return [features.stride4, features.stride8, stride16, conditioned, masks.masks, remembered]
 
 
+@pytest.mark.parametrize("frames", [1, 2])
 @pytest.mark.parametrize("rows", [16, 4096])
 def test_every_stage_is_the_same_with_and_without_gradients(
-    network: Sam2, rows: int, monkeypatch: pytest.MonkeyPatch
+    network: Sam2, rows: int, frames: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(hiera, "_TOKENS", rows)
+    monkeypatch.setattr(hiera, "_ROWS", rows)
     monkeypatch.setattr(memory_attention, "_ROWS", rows)
     monkeypatch.setattr(memory_encoder, "_ROWS", rows)
-    without = stages(network)
+    without = stages(network, frames)
     with torch.enable_grad():  # all the difference that the network sees
-        ordinary = stages(network)
+        ordinary = stages(network, frames)
     for ours, theirs in zip(without, ordinary, strict=True):
         assert largest_difference(ours, theirs) < 1e-4
 
@@ -53,10 +55,12 @@ def test_pieces_may_shrink() -> None:
     assert torch.equal(halved, x[:, ::2])
 
 
+@pytest.mark.parametrize("frames", [1, 2])
 @pytest.mark.parametrize("shape", [(16, 16), (24, 40), (7, 7), (5, 11)])
-def test_background_position_is_resized_as_torch_does(shape: tuple[int, int]) -> None:
+def test_background_position_is_resized_as_torch_does(shape: tuple[int, int], frames: int) -> None:
     trunk = Hiera(SMALL_HIERA)
     torch.nn.init.normal_(trunk.pos_embed)
     background = torch.nn.functional.interpolate(trunk.pos_embed, size=shape, mode="bicubic")
-    ours = trunk._position(*shape).permute(0, 3, 1, 2)
-    assert largest_difference(ours, background) < 1e-5
+    tokens = Draws(63)(frames, *shape, 16)
+    ours = (trunk._positioned(tokens.clone()) - tokens).permute(0, 3, 1, 2)
+    assert largest_difference(ours, background.expand_as(ours)) < 1e-5

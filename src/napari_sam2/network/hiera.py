@@ -13,7 +13,8 @@ from napari_sam2.network.inference import computes_in_place
 from napari_sam2.network.layers import MLP, in_pieces
 
 _QUERY_STRIDE = 2
-_TOKENS = 4096  # so many at a time where memory traffic costs: what they need fits caches
+_TOKENS = 4096  # in windows, so many at a time where memory traffic costs
+_ROWS = 1024  # of the feed-forward parts at a time: as quick as more, and less memory
 
 
 class PatchEmbed(nn.Module):
@@ -96,7 +97,7 @@ class HieraBlock(nn.Module):
                 shortcut = _pool(shortcut)
         x = shortcut + self._attend(normed, shortcut.shape[1], shortcut.shape[2])
         if computes_in_place(x, self.attn.qkv.weight):
-            return in_pieces(self._feed_forward, x.flatten(0, 2), _TOKENS).view_as(x)
+            return in_pieces(self._feed_forward, x.flatten(0, 2), _ROWS).view_as(x)
         return self._feed_forward(x)
 
     def _feed_forward(self, x: Tensor) -> Tensor:
@@ -132,7 +133,7 @@ class Hiera(nn.Module):
     def forward(self, images: Tensor) -> list[Tensor]:
         """Map (B, 3, S, S) to one (B, C, H, W) map per stage, finest first."""
         x = self.patch_embed(images)
-        x = self._position(x.shape[1], x.shape[2]) + x
+        x = self._positioned(x)
         maps = []
         for index, block in enumerate(self.blocks):
             x = block(x)
@@ -140,8 +141,9 @@ class Hiera(nn.Module):
                 maps.append(x.permute(0, 3, 1, 2))
         return maps
 
-    def _position(self, height: int, width: int) -> Tensor:
-        """Return the background, bicubically resized, plus the repeated window: (1, H, W, C)."""
+    def _positioned(self, x: Tensor) -> Tensor:
+        """Add to x (B, H, W, C) the background, bicubically resized, and the repeated window."""
+        height, width = x.shape[1:3]
         background = self.pos_embed[0].permute(1, 2, 0)
         rows = _resizing(background.shape[0], height, background)
         columns = _resizing(background.shape[1], width, background)
@@ -151,8 +153,12 @@ class Hiera(nn.Module):
         )
         window = self.pos_embed_window[0].permute(1, 2, 0)
         side = window.shape[0]
-        repeats = (-(-height // side), -(-width // side), 1)
-        return (position + window.tile(repeats)[:height, :width]).unsqueeze(0)
+        row = window.tile(1, -(-width // side), 1)[:, :width]
+        if len(x) > 1 or not computes_in_place(x, position):
+            return position + row.tile(-(-height // side), 1, 1)[:height] + x
+        for top in range(0, height, side):
+            position[top : top + side].add_(row[: height - top])
+        return position.unsqueeze(0).add_(x)
 
 
 def _resizing(length: int, wanted: int, like: Tensor) -> Tensor:

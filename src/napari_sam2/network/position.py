@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import torch
 from torch import Tensor, nn
@@ -10,13 +11,16 @@ from torch import Tensor, nn
 _TEMPERATURE = 10000.0
 
 
+@lru_cache(maxsize=4)
+@torch.inference_mode(False)
 def sine_grid(height: int, width: int, channels: int, device: torch.device) -> Tensor:
     """Encode the positions of a grid, normalised to 0..2 pi (as in DETR, arXiv 2005.12872).
 
     Returns
     -------
     Tensor of float32, shape (1, channels, height, width)
-        The first half of the channels encodes y, the second x.
+        The first half of the channels encodes y, the second x. The same tensor for the same grid:
+        it is not to be changed.
     """
     half = channels // 2
     powers = 2 * torch.div(torch.arange(half, device=device), 2, rounding_mode="floor") / half

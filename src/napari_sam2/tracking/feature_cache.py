@@ -46,12 +46,15 @@ class FeatureCache:
         found = {w: self._kept[frame, w] for w in distinct if (frame, w) in self._kept}
         missing = [window for window in distinct if window not in found]
         if missing:
+            # First what is kept makes room: the peak is one frame less.
+            for window in found:
+                self._kept.move_to_end((frame, window))
+            self._forget_down_to(self._capacity - len(missing))
             found |= self._encode(frame, missing)
         for window in distinct:
             self._kept[frame, window] = found[window]
             self._kept.move_to_end((frame, window))
-        while len(self._kept) > self._capacity:
-            self._kept.popitem(last=False)
+        self._forget_down_to(self._capacity)
         if len(distinct) == 1:
             return found[distinct[0]]
         return ImageFeatures.joined([found[window] for window in windows])
@@ -65,6 +68,10 @@ class FeatureCache:
         """Let go of all features, and keep half as many from now on."""
         self._kept.clear()
         self._capacity = max(1, self._capacity // 2)
+
+    def _forget_down_to(self, count: int) -> None:
+        while len(self._kept) > max(0, count):
+            self._kept.popitem(last=False)
 
     def _encode(self, frame: int, windows: Sequence[Window]) -> dict[Window, ImageFeatures]:
         pixels = self._reader.read(frame)
