@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from napari_sam2.network import Sam2, Sam2Config
+from napari_sam2.network import Sam2, Sam2Config, outline
 
 PRESENT_BIAS = 8.0
 """Object score bias of networks that always see the object; its negative: that never do."""
@@ -45,9 +45,7 @@ def fill_randomly(module: nn.Module, seed: int = 0) -> None:
 
 def random_network(config: Sam2Config, seed: int = 0) -> Sam2:
     """Build a network with random weights, ready for inference."""
-    # On the meta device: initialising 224 million parameters only to replace them takes seconds.
-    with torch.device("meta"):
-        network = Sam2(config)
+    network = outline(config)  # to initialise 224 million parameters first takes seconds
     fill_randomly(network, seed)
     return network.eval()
 

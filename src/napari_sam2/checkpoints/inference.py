@@ -7,15 +7,13 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-import torch
-
 from napari_sam2.errors import CheckpointError
 from napari_sam2.network import (
     BUNDLED_CONFIG,
     OFFICIAL_CONFIGS,
     HieraConfig,
-    Sam2,
     Sam2Config,
+    outline,
 )
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -67,8 +65,7 @@ def network_shapes(config: Sam2Config) -> dict[str, tuple[int, ...]]:
         If there is no such network.
     """
     try:
-        with torch.device("meta"):
-            state = Sam2(config).state_dict()
+        state = outline(config).state_dict()
     except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:
         raise CheckpointError(
             f"The configuration describes no SAM 2 network: {error}.",

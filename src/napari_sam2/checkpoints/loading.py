@@ -18,7 +18,7 @@ from napari_sam2.checkpoints.registry import get_model_info, model_names
 from napari_sam2.checkpoints.state_file import StateFile, read_state
 from napari_sam2.checkpoints.store import find_model_file, model_path
 from napari_sam2.errors import CheckpointError
-from napari_sam2.network import Sam2, Sam2Config
+from napari_sam2.network import Sam2, Sam2Config, outline
 
 CONFIG_KEY = "config"
 """Metadata key of a safetensors file under which the configuration lies, as JSON."""
@@ -72,9 +72,8 @@ def load_network(name_or_path: str | os.PathLike[str]) -> LoadedNetwork:
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error.happened}", remedy=error.remedy) from error
     # Every value comes from the file: first-time initialisation would only cost seconds.
-    with torch.device("meta"):
-        network = Sam2(config)
-    network.to_empty(device="cpu").load_state_dict(dict(state.tensors))
+    network = outline(config)
+    network.load_state_dict(_copied(state.tensors, network), assign=True)
     network.requires_grad_(False)
     metadata = {key: text for key, text in state.metadata.items() if key != CONFIG_KEY}
     return LoadedNetwork(network.eval(), name, path, MappingProxyType(metadata))
@@ -163,6 +162,14 @@ def _config_of(state: StateFile) -> Sam2Config:
             remedy="The file is damaged or was changed by hand; fetch it again.",
         )
     return config
+
+
+def _copied(tensors: Mapping[str, Tensor], network: Sam2) -> dict[str, Tensor]:
+    """Copy what may be mapped from a file, each in the type that the network has it in."""
+    types = {name: value.dtype for name, value in network.state_dict().items()}
+    return {
+        name: tensor.to(types[name], copy=True).contiguous() for name, tensor in tensors.items()
+    }
 
 
 def _stored(name: str, tensor: Tensor, half: bool) -> Tensor:

@@ -8,6 +8,7 @@ from napari_sam2.network.config import (
     Sam2Config,
 )
 from napari_sam2.network.features import ImageFeatures, MaskPrediction
+from napari_sam2.network.outline import outline
 from napari_sam2.network.prompt_encoder import BACKGROUND, BOX_END, BOX_START, OBJECT, PAD
 from napari_sam2.network.sam2 import Sam2, upsample_masks
 
@@ -25,5 +26,6 @@ __all__ = [
     "MaskPrediction",
     "Sam2",
     "Sam2Config",
+    "outline",
     "upsample_masks",
 ]

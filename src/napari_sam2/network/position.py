@@ -55,8 +55,9 @@ class RandomFourierEncoding(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.register_buffer("positional_encoding_gaussian_matrix", torch.randn(2, channels // 2))
+        self.register_buffer("positional_encoding_gaussian_matrix", torch.empty(2, channels // 2))
         self.positional_encoding_gaussian_matrix: Tensor
+        nn.init.normal_(self.positional_encoding_gaussian_matrix)
 
     def forward(self, xy: Tensor) -> Tensor:
         """Encode (..., 2) coordinates in 0..1, x first, as (..., channels)."""
