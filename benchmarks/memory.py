@@ -1,14 +1,17 @@
 """Peak memory of a propagation over short and long stacks of the same frame size.
 
-    python benchmarks/memory.py --frames 50 500 --size 512 --objects 2
+    python benchmarks/memory.py --frames 50 500 --size 1024 --objects 1
     python benchmarks/memory.py --model sam2.1-tiny --image-size 256 --size 256 --reference
-    python benchmarks/memory.py --model sam2.1-tiny --size 1024 --objects 1 --visited 8 --reference
+    python benchmarks/memory.py --model sam2.1-tiny --size 1024 --objects 1 --visited 24 --reference
 
-Official models get random weights. With --reference the PyPI package `sam2` is measured too. Each
-length runs in a process of its own, so that one peak does not hide the other. What the process
-takes once Python, torch and numpy are loaded is in every peak, and reported apart, as are the
-labels, which grow with the stack; everything else should stay the same. With --visited only so
-many frames of the stack are computed: a lower bound, of the reference's peak above all.
+Official models load random weights from a file, as the PyPI package `sam2` does, which is measured
+too with --reference. Each length runs in a process of its own, so that one peak does not hide the
+other. What the process takes once Python, torch and numpy are loaded is in every peak, and reported
+apart. So are the labels, of which only the pages that objects were written to are in memory; the
+reference keeps none. Everything else should stay the same whatever the length. With --visited only
+so many frames of the stack are computed: of the reference's peak a lower bound, and of ours as soon
+as the features of eight frames are kept all but the labels of the others. Masks of random weights
+fill the frame, and so do their labels: what those of objects take the bundled model shows.
 """
 
 from __future__ import annotations
@@ -19,62 +22,94 @@ import resource
 import subprocess
 import sys
 import tempfile
+from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from napari_sam2 import TrackingSession, load_model
 from napari_sam2.benchmarking import DriftingDiscs
-from napari_sam2.tracking import Model
 
 MIB = 2**20
 
 
-def follow_ours(
-    stack: DriftingDiscs, name: str, image_size: int | None, visited: int | None
-) -> float:
-    """Click in the middle, propagate both ways and return the size of the labels in MiB."""
-    if name == "bundled":
-        model = load_model(name, device="cpu", image_size=image_size)
-    else:
-        from reference import our_network
+@dataclass(frozen=True)
+class Figures:
+    """Memory of one process, in MiB.
 
-        model = Model(our_network(name), name, torch.device("cpu"), image_size or 1024)
+    Attributes
+    ----------
+    peak, loaded : float
+        The most it held at a time, and that before a model was loaded.
+    labels : float
+        Pages of the labels that something was written to.
+    labels_whole : float
+        All labels, written to or not.
+    """
+
+    peak: float
+    loaded: float
+    labels: float = 0.0
+    labels_whole: float = 0.0
+
+    @property
+    def engine(self) -> float:
+        """What is neither labels nor Python with its libraries."""
+        return self.peak - self.loaded - self.labels
+
+
+def follow_ours(options: argparse.Namespace, stack: DriftingDiscs) -> NDArray[np.uint16]:
+    """Click in the middle, propagate both ways, and return the labels."""
+    source = options.checkpoint or options.model
+    model = load_model(source, device="cpu", image_size=options.image_size)
     session = TrackingSession(model, stack)
     middle = stack.shape[0] // 2
     for index in range(stack.objects):
         session.add_points(index + 1, middle, [stack.centre(index, middle)])
-    written = sum(1 for _ in islice(session.propagate(), visited))
-    # Pages of labels that were never written take no memory.
-    return float(session.labels[0].nbytes * written / MIB)
+    for _ in islice(session.propagate(), options.visited):
+        pass
+    labels: NDArray[np.uint16] = session.labels
+    return labels
 
 
-def follow_reference(
-    stack: DriftingDiscs, name: str, image_size: int | None, visited: int | None
-) -> float:
+def follow_reference(options: argparse.Namespace, stack: DriftingDiscs) -> None:
     """Click in the first frame and propagate; labels are left to the user."""
     from reference import JpegFrames, ReferencePredictor, ReferenceSession
 
-    predictor = ReferencePredictor(name, image_size or 1024)
+    size = options.image_size or 1024
+    predictor = ReferencePredictor(options.model, size, checkpoint=options.checkpoint)
     with tempfile.TemporaryDirectory() as folder:
         session = ReferenceSession(predictor, JpegFrames(Path(folder), stack))
         for index in range(stack.objects):
             session.click(index + 1, 0, stack.centre(index, 0))
-        for _ in islice(session.propagate(0), visited):
+        for _ in islice(session.propagate(0), options.visited):
             pass
-    return 0.0
 
 
-def measure(options: argparse.Namespace) -> dict[str, float]:
-    """Propagate in this process and return its figures in MiB."""
+def measure(options: argparse.Namespace) -> Figures:
+    """Propagate in this process."""
     stack = DriftingDiscs(options.frames[0], options.size, options.objects)
-    follow = follow_reference if options.reference else follow_ours
     if options.reference:
         import sam2.build_sam  # noqa: F401
+
+        loaded = peak_so_far()
+        follow_reference(options, stack)
+        return Figures(peak_so_far(), loaded)
     loaded = peak_so_far()
-    labels = follow(stack, options.model, options.image_size, options.visited)
-    return {"peak": peak_so_far(), "loaded": loaded, "labels": labels}
+    labels = follow_ours(options, stack)
+    return Figures(peak_so_far(), loaded, written(labels), labels.nbytes / MIB)
+
+
+def written(labels: NDArray[np.uint16]) -> float:
+    """Return how much memory the pages take that hold a label, in MiB."""
+    values = resource.getpagesize() // labels.itemsize
+    flat = labels.reshape(-1)
+    whole = len(flat) // values * values
+    pages = np.count_nonzero(flat[:whole].reshape(-1, values).any(axis=1)) + flat[whole:].any()
+    return float(pages * resource.getpagesize() / MIB)
 
 
 def peak_so_far() -> float:
@@ -89,18 +124,24 @@ def compare_lengths(engine: str, arguments: list[str], lengths: list[int]) -> No
     for frames in lengths:
         command = [sys.executable, __file__, "--child", *arguments, "--frames", str(frames)]
         child = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-        figures = json.loads(child.stdout.splitlines()[-1])
+        figures = Figures(**json.loads(child.stdout.splitlines()[-1]))
         first = first or figures
-        grown = figures["peak"] - first["peak"]
-        beyond = grown - (figures["labels"] - first["labels"])
-        slope = beyond / max(1, frames - lengths[0])
-        own = figures["peak"] - figures["loaded"]
+        slope = (figures.engine - first.engine) / max(1, frames - lengths[0])
         sys.stdout.write(
-            f"{engine:>9} {frames:6d} frames: peak {figures['peak']:7.1f} MiB, {own:7.1f} of them "
-            f"since all was loaded, labels {figures['labels']:6.1f}; grown beyond the labels "
-            f"{beyond:+6.1f} MiB, {slope:+.3f} a frame\n"
+            f"{engine:>9} {frames:6d} frames: peak {figures.peak:7.1f} MiB = "
+            f"{figures.loaded:6.1f} loaded + {figures.engine:7.1f} + {figures.labels:6.1f} labels "
+            f"(of {figures.labels_whole:6.1f}); beyond the labels {slope:+.3f} a frame\n"
         )
         sys.stdout.flush()
+
+
+def write_random(name: str, folder: Path) -> Path:
+    """Write random weights as an official checkpoint holds its own."""
+    from reference import our_network
+
+    path = folder / f"{name}.pt"
+    torch.save({"model": our_network(name).state_dict()}, path)
+    return path
 
 
 def main() -> None:
@@ -113,10 +154,11 @@ def main() -> None:
     parser.add_argument("--objects", type=int, default=2)
     parser.add_argument("--reference", action="store_true", help="also measure the reference")
     parser.add_argument("--visited", type=int, help="frames to compute at most; all by default")
+    parser.add_argument("--checkpoint", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
-        sys.stdout.write("\n" + json.dumps(measure(options)))
+        sys.stdout.write("\n" + json.dumps(asdict(measure(options))))
         return
     arguments = ["--model", options.model, "--size", str(options.size)]
     arguments += ["--objects", str(options.objects)]
@@ -124,9 +166,13 @@ def main() -> None:
         arguments += ["--image-size", str(options.image_size)]
     if options.visited:
         arguments += ["--visited", str(options.visited)]
-    compare_lengths("ours", arguments, options.frames)
-    if options.reference:
-        compare_lengths("reference", [*arguments, "--reference"], options.frames)
+    with tempfile.TemporaryDirectory() as folder:
+        if options.model != "bundled":
+            checkpoint = write_random(options.model, Path(folder))
+            arguments += ["--checkpoint", str(checkpoint)]
+        compare_lengths("ours", arguments, options.frames)
+        if options.reference:
+            compare_lengths("reference", [*arguments, "--reference"], options.frames)
 
 
 if __name__ == "__main__":

@@ -82,19 +82,27 @@ class ReferencePredictor:
         As our registry calls the model, such as "sam2.1-tiny".
     image_size : int
         Side of the model input.
+    seed : int
+        Of the random weights, if they do not come from a file.
+    checkpoint : Path, optional
+        A file with its weights.
     """
 
-    def __init__(self, name: str, image_size: int, seed: int = 0) -> None:
+    def __init__(
+        self, name: str, image_size: int, seed: int = 0, checkpoint: Path | None = None
+    ) -> None:
         from sam2.build_sam import build_sam2_video_predictor
 
         release, _, size = name.partition("-")
         self.network: Any = build_sam2_video_predictor(
             f"configs/{release}/{release}_hiera_{_YAML[size]}.yaml",
+            None if checkpoint is None else str(checkpoint),
             device="cpu",
             hydra_overrides_extra=[f"++model.image_size={image_size}"],
         )
         assert isinstance(self.network, nn.Module)
-        fill_randomly(self.network, seed)
+        if checkpoint is None:
+            fill_randomly(self.network, seed)
         self.network.fill_hole_area = 0  # it needs a compiled extension for CUDA
 
 

@@ -46,7 +46,7 @@ class TrackingSettings:
         Conditioning frames that a frame attends to at most, the nearest; None attends to all,
         as the reference does.
     cached_frames : int
-        Frames whose features are kept for the next click or pass.
+        Frames whose features are kept for the next click or pass: 16 MiB each at 1024 pixels.
     object_chunk : int
         Objects that go through the network together at most; on a CPU only as many as its caches
         hold, down to one at 1024 pixels.
@@ -70,7 +70,7 @@ class TrackingSettings:
     exclusive: bool = True
     absent_limit: int | None = None
     max_conditioning: int | None = 8
-    cached_frames: int = 16
+    cached_frames: int = 8
     object_chunk: int = 16
     unreadable: Unreadable = Unreadable.SKIP
     read_ahead: int = 1

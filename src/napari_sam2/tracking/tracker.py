@@ -36,7 +36,7 @@ from napari_sam2.tracking.settings import TrackingSettings
 from napari_sam2.types import FrameMasks, Unreadable, View
 
 _CANDIDATES = 3  # masks of the decoder for an ambiguous prompt
-_VIEWS = 2  # windows kept for each frame that would be kept whole
+_VIEWS = 4  # windows kept for each frame that would be kept whole
 
 _Result = TypeVar("_Result")
 
