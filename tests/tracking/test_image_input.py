@@ -62,6 +62,13 @@ def test_no_drawn_object_vanishes(height, width):
     assert drawn.any()
 
 
+def test_a_mask_that_a_window_does_not_hold_is_nothing_there():
+    mask = np.zeros((40, 50), bool)
+    mask[:10, :10] = True
+    for window in (Window(20, 20, 16, 16), Window(-40, 0, 16, 16), Window(0, 60, 16, 16)):
+        assert not mask_to_input(mask, window, 32, CPU).any()
+
+
 @given(st.integers(-10, 30), st.integers(-10, 30), st.integers(8, 70))
 @settings(max_examples=25, deadline=None)
 def test_in_a_mirror_pixels_points_and_masks_are_mirrored(top, left, side):

@@ -36,6 +36,14 @@ def test_part_and_inside_are_the_same_pixels(height, width, side, y, x):
     np.testing.assert_array_equal(seen[window.part(shape)], frame[window.inside(shape)])
 
 
+@given(SIDES, SIDES, st.integers(-90, 90), st.integers(-90, 90), SIDES, SIDES)
+@settings(max_examples=100, deadline=None)
+def test_what_a_window_covers_is_as_large_on_both_sides(height, width, top, left, high, wide):
+    shape, window = (height, width), Window(top, left, high, wide)
+    frame, seen = np.zeros(shape), np.zeros((high, wide))
+    assert frame[window.inside(shape)].shape == seen[window.part(shape)].shape
+
+
 def test_a_window_beyond_the_frame_repeats_the_border():
     window = Window(-2, 1, 6, 2)
     assert window.rows((3, 5)).tolist() == [0, 0, 0, 1, 2, 2]

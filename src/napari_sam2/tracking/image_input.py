@@ -77,7 +77,7 @@ def mask_to_input(
     resized = F.interpolate(tensor, size=(size, size), mode="bilinear", antialias=True)
     cut = (resized >= 0.5).float()
     # An object thinner than an input pixel would vanish: keep where it is densest.
-    return cut if cut.any() else (resized >= resized.amax()).float()
+    return cut if cut.any() or not mask.any() else (resized >= resized.amax()).float()
 
 
 def _cut(mask: NDArray[np.bool_], window: Window) -> NDArray[np.bool_]:

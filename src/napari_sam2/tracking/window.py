@@ -41,12 +41,7 @@ class Window:
     @classmethod
     def square(cls, centre: tuple[float, float], side: int, frame_shape: tuple[int, int]) -> Window:
         """Return the square around a (y, x) that is moved into the frame as far as it fits."""
-        top, left = (
-            int(np.clip(round(c - (side - 1) / 2), 0, n - side))
-            if side <= n
-            else -((side - n) // 2)
-            for c, n in zip(centre, frame_shape, strict=True)
-        )
+        top, left = (_first(c, side, n) for c, n in zip(centre, frame_shape, strict=True))
         return cls(top, left, side, side)
 
     def rows(self, frame_shape: tuple[int, int]) -> NDArray[np.intp]:
@@ -59,10 +54,10 @@ class Window:
         return columns[::-1] if self.mirrored else columns
 
     def inside(self, frame_shape: tuple[int, int]) -> tuple[slice, slice]:
-        """Return rows and columns of the frame that the window covers."""
+        """Return rows and columns of the frame that the window covers, if any."""
         return (
-            slice(max(self.top, 0), min(self.top + self.height, frame_shape[0])),
-            slice(max(self.left, 0), min(self.left + self.width, frame_shape[1])),
+            _covered(self.top, self.height, frame_shape[0]),
+            _covered(self.left, self.width, frame_shape[1]),
         )
 
     def part(self, frame_shape: tuple[int, int]) -> tuple[slice, slice]:
@@ -126,6 +121,11 @@ class Sighting:
 
     place: Place
     window: Window
+
+
+def _covered(first: int, side: int, length: int) -> slice:
+    start = min(max(first, 0), length)
+    return slice(start, max(start, min(first + side, length)))
 
 
 def _first(middle: float, side: int, length: int) -> int:
