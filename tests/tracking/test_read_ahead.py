@@ -129,7 +129,9 @@ def test_depth_changes_no_bit_of_any_result(model, noise, depth, cached, damaged
         session = opened(model, storage, each, cached_frames=cached)
         found.append(list(session.propagate()))
         assert {error.frame for error in session.skipped} == damaged
-        assert bool(storage.in_background()) == (each > 0)
+        # Behind a frame that cannot be read the next one is not read ahead.
+        if each == 0 or not damaged:
+            assert bool(storage.in_background()) == (each > 0)
     for without, ahead in zip(*found, strict=True):
         assert (without.frame, without.skipped) == (ahead.frame, ahead.skipped)
         np.testing.assert_array_equal(without.logits, ahead.logits)
