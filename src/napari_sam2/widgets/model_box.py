@@ -83,16 +83,7 @@ class ModelBox(Section):
         self._downloading: str | None = None
         self._current = ""
         self._entries: dict[str, ModelEntry] = {}
-        self.models.activated.connect(lambda _: self._model_used())
-        self.unload.clicked.connect(lambda _checked: self.unload_requested.emit())
-        self.devices.activated.connect(lambda _: self.device_requested.emit(self.devices.value))
-        pace = self.pace
-        pace.speeds.activated.connect(lambda _: self.speed_requested.emit(pace.speeds.value))
-        pace.precisions.activated.connect(
-            lambda _: self.precision_requested.emit(pace.precisions.value)
-        )
-        self.download.clicked.connect(lambda: self.download_requested.emit(self.models.value))
-        self.cancel.clicked.connect(self.download_cancel_requested)
+        self._connect()
         self._show_rows()
 
     @property
@@ -137,6 +128,18 @@ class ModelBox(Section):
         self.progress.setValue(done // _MEGA)
         self.progress.setFormat(f"%v of %m MB of {name}" if total else f"{done // _MEGA} MB")
         self._show_rows()
+
+    def _connect(self) -> None:
+        self.models.activated.connect(lambda _: self._model_used())
+        self.unload.clicked.connect(lambda _checked: self.unload_requested.emit())
+        self.devices.activated.connect(lambda _: self.device_requested.emit(self.devices.value))
+        pace = self.pace
+        pace.speeds.activated.connect(lambda _: self.speed_requested.emit(pace.speeds.value))
+        pace.precisions.activated.connect(
+            lambda _: self.precision_requested.emit(pace.precisions.value)
+        )
+        self.download.clicked.connect(lambda: self.download_requested.emit(self.models.value))
+        self.cancel.clicked.connect(self.download_cancel_requested)
 
     def _model_used(self) -> None:
         if self.models.value != _FROM_FILE:

@@ -79,7 +79,8 @@ def run_job(
             return result(complete=False)
         if not found:
             continue
-        session = open_session(job.spec(place, labels), lambda _text: None)
+        spec = job.spec(place, labels)
+        session = open_session(spec, lambda _text: None)
         refused += _prompted(session, found)
         # Objects that were handed over come in where most of them is.
         direction = job.direction if own else Direction.BOTH
@@ -96,7 +97,6 @@ def run_job(
         if there is not None:
             decided = {each.object_id for each in prompts.get(there, ())}
             ids = frozenset(session.object_ids) - decided
-            spec = job.spec(place, labels)
             carried = carry_on(spec, there, ids, open_session, cancelled)
     return result(complete=True)
 

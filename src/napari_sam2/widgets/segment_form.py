@@ -15,7 +15,7 @@ from napari_sam2.widgets.activity import Activity
 from napari_sam2.widgets.image_choice import guess_video_axis, other_axes, video_axes
 from napari_sam2.widgets.model_box import device_titles
 from napari_sam2.widgets.model_choice import ModelChoice, Sources
-from napari_sam2.widgets.model_use import AUTO
+from napari_sam2.widgets.model_use import AUTO, ModelUse
 from napari_sam2.widgets.notices import show_problem, show_skipped
 from napari_sam2.widgets.opening import ModelEntry, RealSessions, file_entry, is_checkpoint
 from napari_sam2.widgets.script_job import ScriptJob, read_job
@@ -63,20 +63,7 @@ class SegmentForm(FunctionGui):
         defaults = read_defaults()
         offers = _Offers([_titled(defaults.model)], device_titles([defaults.device]))
         super().__init__(
-            segment_stack,
-            call_button="Segment",
-            param_options={
-                "model": {"choices": lambda _: offers.models, "value": defaults.model},
-                "device": {"choices": lambda _: offers.devices, "value": defaults.device},
-                "axis": {"label": "video axis", "choices": lambda _: offers.axes},
-                "direction": {"choices": _DIRECTIONS},
-                "through": {"label": "then through", "choices": lambda _: offers.ways_on},
-                "speed": {"choices": SPEEDS, "value": defaults.speed},
-                "precision": {"choices": PRECISIONS, "value": defaults.precision},
-                # For calls only: lists of layers and numbers make no calm fields.
-                "channels": {"widget_type": LiteralEvalLineEdit, "bind": (), "visible": False},
-                "region": {"widget_type": LiteralEvalLineEdit, "bind": None, "visible": False},
-            },
+            segment_stack, call_button="Segment", param_options=_fields(offers, defaults)
         )
         self._offers = offers
         self._job: ScriptJob | None = None
@@ -201,6 +188,22 @@ class SegmentForm(FunctionGui):
         if not self._closed:
             self._offers.devices = device_titles([AUTO, *names])
             self.device.reset_choices()
+
+
+def _fields(offers: _Offers, defaults: ModelUse) -> dict[str, dict[str, Any]]:
+    """Say how each parameter is shown; the lists are those of `offers` at the time."""
+    return {
+        "model": {"choices": lambda _: offers.models, "value": defaults.model},
+        "device": {"choices": lambda _: offers.devices, "value": defaults.device},
+        "axis": {"label": "video axis", "choices": lambda _: offers.axes},
+        "direction": {"choices": _DIRECTIONS},
+        "through": {"label": "then through", "choices": lambda _: offers.ways_on},
+        "speed": {"choices": SPEEDS, "value": defaults.speed},
+        "precision": {"choices": PRECISIONS, "value": defaults.precision},
+        # For calls only: lists of layers and numbers make no calm fields.
+        "channels": {"widget_type": LiteralEvalLineEdit, "bind": (), "visible": False},
+        "region": {"widget_type": LiteralEvalLineEdit, "bind": None, "visible": False},
+    }
 
 
 def _titled(model: str) -> tuple[str, str]:

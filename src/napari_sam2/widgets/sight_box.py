@@ -63,17 +63,10 @@ class SightBox(Fold):
         self.caption = QLabel()
         self.caption.setWordWrap(True)
         self.caption.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        self._sliders = captioned("Sliders", self.sliders)
-        self._own = captioned("Channel", self.first)
-        self._channels = captioned("Channel 2", self.second), captioned("Channel 3", self.third)
-        for line in (self._sliders, self._own, *self._channels):
-            self.body.addWidget(line)
-        self.add_row("Part", self.part)
-        self.body.addWidget(self.picture)
-        self.body.addWidget(self.caption)
-        self.sliders.activated.connect(lambda _: self.sliders_requested.emit(self.sliders.value))
+        self._lay_out()
         for choice in (self.first, self.second, self.third):
             choice.activated.connect(lambda _: self.channels_requested.emit())
+        self.sliders.activated.connect(lambda _: self.sliders_requested.emit(self.sliders.value))
         self.part.activated.connect(lambda _: self.part_requested.emit(self.part.value))
         self.show_sliders([], None)
         self.show_own([], None)
@@ -124,3 +117,13 @@ class SightBox(Fold):
                 Qt.TransformationMode.SmoothTransformation,
             )
         )
+
+    def _lay_out(self) -> None:
+        self._sliders = captioned("Sliders", self.sliders)
+        self._own = captioned("Channel", self.first)
+        self._channels = captioned("Channel 2", self.second), captioned("Channel 3", self.third)
+        for line in (self._sliders, self._own, *self._channels):
+            self.body.addWidget(line)
+        self.add_row("Part", self.part)
+        self.body.addWidget(self.picture)
+        self.body.addWidget(self.caption)
