@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from napari.utils.notifications import notification_manager
 from qtpy.QtCore import Qt
@@ -124,3 +125,17 @@ def test_both_are_within_reach_of_the_keyboard(clicked, settled, script, qtbot):
     qtbot.keyClick(pace.precisions, Qt.Key.Key_Down)
     settled(clicked)
     assert script.opened[-1].use == ModelUse(precision="float32", speed=Speed.BALANCED)
+
+
+def test_what_was_done_when_the_model_changed_is_known(clicked, settled, script, qtbot):
+    script.seconds = 0.05
+    clicked.run.both.click()
+    qtbot.waitUntil(lambda: ("frame", 2) in script.told, timeout=20_000)
+    script.gate.clear()
+    choose(clicked.model.pace.speeds, Speed.FASTEST)
+    script.gate.set()
+    settled(clicked)
+    workspace = clicked.coordinator.workspace
+    done = np.flatnonzero((workspace.labels.data == 1).any(axis=(1, 2))).tolist()
+    assert len(done) >= 3
+    assert list(clicked.coordinator.dialogue.shelf.frames((), 1)) == done

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -20,6 +20,9 @@ class RecordBook:
     def __init__(self) -> None:
         self._records: dict[Key, FrameRecord] = {}
         self._forward: dict[Key, bool] = {}  # which way the pass went that came through last
+
+    def __iter__(self) -> Iterator[FrameRecord]:
+        return iter(self._records.values())
 
     def get(self, object_id: int, frame: int) -> FrameRecord:
         """Return what is known; an empty record if that is nothing."""

@@ -82,6 +82,7 @@ class Bench:
         self._books: dict[Hashable, RecordBook] = {}
         self._work: Work | None = None
         self._key: Hashable = None
+        self._generations: dict[Hashable, int] = {}  # in which each stack was opened last
         self._left = threading.Event()
 
     @property
@@ -175,6 +176,7 @@ class Bench:
         """Let go of the session and of all that was done."""
         self.drop()
         self._books.clear()
+        self._generations.clear()
         self._history = History(MAX_EDITS, MAX_BYTES)
 
     def close(self) -> None:
@@ -283,6 +285,9 @@ class Bench:
         work = Work(session, spec.labels, book, accepting)
         if spec.survey:  # what else may have been written there meanwhile
             work.survey()
+        if self._generations.get(spec.at) != request.generation:
+            work.retell()  # what was answered last in another one was not heard
+        self._generations[spec.at] = request.generation
         return work
 
 

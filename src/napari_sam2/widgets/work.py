@@ -128,6 +128,10 @@ class Work:
             if plane.any():
                 self._keep(self._records.look(frame, plane))
 
+    def retell(self) -> None:
+        """Take all records for new: nobody may have heard of them."""
+        self._new |= {(record.object_id, record.frame): record for record in self._records}
+
     def news(self) -> tuple[FrameRecord, ...]:
         """Return all records that are others than when this was last asked."""
         self._settle()
