@@ -33,6 +33,7 @@ from reference import STAGE_METHODS, JpegFrames, ReferencePredictor, ReferenceSe
 from napari_sam2.benchmarking import STAGES, DriftingDiscs, StageMeter, measured_peak, table
 from napari_sam2.tracking import Model, Speed, TrackingSession, TrackingSettings
 from napari_sam2.tracking.economy import ECONOMIES
+from napari_sam2.types import FrameMasks
 
 LIKE_REFERENCE = TrackingSettings.like_reference()
 _FILLED = range(2, 7)  # frames that are not computed where memory is to be full at once
@@ -74,7 +75,7 @@ class Ours:
 
     def __init__(self, contest: Contest, frames: JpegFrames, speed: Speed, clicks: Clicks) -> None:
         self._frames, self._clicks = frames, clicks
-        self._model, self._timed = contest.model, contest.timed
+        self._contest, self._model, self._timed = contest, contest.model, contest.timed
         self.settings = replace(LIKE_REFERENCE, speed=speed)
         self.watch = StageMeter(self._model.device, clock=contest.clock)
         self.seconds: list[float] = []
@@ -112,23 +113,34 @@ class Ours:
         """Compute a frame that the reference has just computed."""
         meter = self.watch.metered(self._model.network) if watched else nullcontext()
         with meter:
-            results, seconds = self._timed(lambda: [next(walk, None) for walk in self._walks])
+            results, seconds = self._timed(self.go_on)
         self.seconds.append(seconds)
         masks = [result.masks for result in results if result is not None]
         found = np.concatenate(masks)
         self.overlaps.append(_iou(found, theirs[: len(found)]))
 
-    def flops(self) -> dict[str, float]:
-        """Count the operations of every stage on a run of its own, in GFLOP per frame."""
+    def flops(self, start: int) -> dict[str, float]:
+        """Count the operations of every stage, in GFLOP per frame that was timed.
+
+        That is done on a run of its own over the same frames, with as much remembered.
+        """
+        twin = Ours(self._contest, self._frames, self.settings.speed, self._clicks)
+        if self._contest.full_memory:
+            twin.set_out(0)
+            for _ in range(_FILLED.start - 1):
+                twin.go_on()
+            twin.fill_memory(_FILLED)
+        twin.set_out(start)
         counter = StageMeter(self._model.device, count_flops=True)
-        sessions = [
-            self._open([click for click in self._clicks if click[0] in session.object_ids])
-            for session in self.sessions
-        ]
+        visited = 0
         with counter.metered(self._model.network):
-            for session in sessions:
-                visited = sum(1 for _ in session.propagate("forward")) - 1
+            while any(result is not None for result in twin.go_on()):
+                visited += 1
         return {stage: counter.totals[stage].flops / visited / 1e9 for stage in STAGES}
+
+    def go_on(self) -> list[FrameMasks | None]:
+        """Compute a frame in every session; None where there is none left."""
+        return [next(walk, None) for walk in self._walks]
 
     def _open(self, clicks: Clicks) -> TrackingSession:
         session = TrackingSession(
@@ -207,7 +219,7 @@ class Contest:
                     )
                     for stage in STAGES
                 },
-                gflop=each.flops() if self.count_flops else {},
+                gflop=each.flops(start) if self.count_flops else {},
                 agreement=agreement,
             )
             for each, (seconds, agreement) in zip(ours, tracked, strict=True)

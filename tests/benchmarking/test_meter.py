@@ -43,6 +43,7 @@ def test_operations_are_counted(inference):
         def encode_image(self) -> None:
             layer(torch.zeros(1, 3, 10, 10))
             torch.nn.functional.scaled_dot_product_attention(query, query, query)
+            torch.zeros(5, 7).addmm_(torch.zeros(5, 6), torch.zeros(6, 7))
 
         open_memory = attend_memory = predict_masks = encode_memory = encode_image
 
@@ -51,7 +52,7 @@ def test_operations_are_counted(inference):
         network.encode_image()
     convolution = 2 * 8 * 8 * 8 * 3 * 9
     attention = 2 * 2 * (6 * 6 * 4 + 6 * 6 * 4)
-    assert meter.totals["encode"].flops == convolution + attention
+    assert meter.totals["encode"].flops == convolution + attention + 2 * 5 * 6 * 7
 
 
 def test_matrices_are_multiplied_at_a_plausible_rate():

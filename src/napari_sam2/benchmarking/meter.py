@@ -121,7 +121,12 @@ def _attention_flops(
     return 2 * batch * heads * length * key[2] * (width + value[3])
 
 
-# torch counts the attention kernels of GPUs but not the CPU's.
+def _addmm_flops(_sums: torch.Size, a: torch.Size, b: torch.Size, *_: Any, **__: Any) -> int:
+    return 2 * a[0] * a[1] * b[1]
+
+
+# torch counts the attention kernels of GPUs but not the CPU's, and no product added in place.
 _UNKNOWN_TO_TORCH = {
+    torch.ops.aten.addmm_: _addmm_flops,
     torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention_flops,
 }

@@ -14,7 +14,8 @@ Spans = Iterator[tuple[Tensor, Tensor]]
 LOG2_E = math.log2(math.e)
 """What turns scores to base e into scores to base 2."""
 
-_TILE = 512  # queries, and keys: so many scores stay in the caches next to a core
+_MODEST = 27.0  # a power of 2 that leaves a hundred more before overflow
+_QUERIES, _KEYS = 1024, 512  # of a tile: so many scores stay in the caches next to a core
 
 
 def attend_spans(q: Tensor, spans: Spans) -> Tensor | None:
@@ -24,7 +25,8 @@ def attend_spans(q: Tensor, spans: Spans) -> Tensor | None:
     needed, and a tile of scores stays in the processor's cache. Softmax does not change when a
     constant is taken from all scores of a query. Usually that is their maximum, so that no power
     overflows; here it is the maximum of the first tile, which needs no look at any other before
-    its powers are taken. Without gradients.
+    its powers are taken. Where that is a modest number nothing is taken from the scores at all, which
+    spares a pass over each tile. Without gradients.
 
     Parameters
     ----------
@@ -40,9 +42,9 @@ def attend_spans(q: Tensor, spans: Spans) -> Tensor | None:
         None where powers overflowed: a score lies more than 100 above those of the first tile.
     """
     parts: list[_Part] = []
-    buffer = q.new_empty(_TILE * _TILE)
+    buffer = q.new_empty(_QUERIES * _KEYS)
     for keys, values in spans:
-        parts = parts or [_Part(some, values.shape[1]) for some in q.split(_TILE)]
+        parts = parts or [_Part(some, values.shape[1]) for some in q.split(_QUERIES)]
         for part in parts:
             part.see(keys, values, buffer)
     if not all(part.is_sound() for part in parts):
@@ -57,10 +59,11 @@ class _Part:
         self._q = q
         self._sums = q.new_zeros(len(q), width)
         self._weights = q.new_zeros(len(q), 1)
-        self._offset: Tensor | None = None
+        self._offset: Tensor | None = None  # None: not known yet, or not needed
+        self._is_new = True
 
     def see(self, keys: Tensor, values: Tensor, buffer: Tensor) -> None:
-        for some, theirs in zip(keys.split(_TILE), values.split(_TILE), strict=True):
+        for some, theirs in zip(keys.split(_KEYS), values.split(_KEYS), strict=True):
             scores = self._scores(some, buffer).exp2_()
             self._weights.add_(scores.sum(dim=1, keepdim=True))
             self._sums.addmm_(scores, theirs)
@@ -70,8 +73,13 @@ class _Part:
         if self._offset is not None:
             return torch.addmm(self._offset, self._q, keys.T, out=scores)
         torch.mm(self._q, keys.T, out=scores)
-        self._offset = -scores.amax(dim=1, keepdim=True)
-        return scores.add_(self._offset)
+        if self._is_new:
+            self._is_new = False
+            highest = scores.amax(dim=1, keepdim=True)
+            if highest.abs().amax() > _MODEST:
+                self._offset = -highest
+                scores.add_(self._offset)
+        return scores
 
     def is_sound(self) -> bool:
         return bool(self._weights.isfinite().all() and self._sums.isfinite().all())
