@@ -25,8 +25,8 @@ def attend_spans(q: Tensor, spans: Spans) -> Tensor | None:
     needed, and a tile of scores stays in the processor's cache. Softmax does not change when a
     constant is taken from all scores of a query. Usually that is their maximum, so that no power
     overflows; here it is the maximum of the first tile, which needs no look at any other before
-    its powers are taken. Where that is a modest number nothing is taken from the scores at all, which
-    spares a pass over each tile. Without gradients.
+    its powers are taken. Where that is a modest number nothing is taken from the scores at all,
+    which spares a pass over each tile. Without gradients.
 
     Parameters
     ----------
