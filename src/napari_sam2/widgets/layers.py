@@ -9,6 +9,7 @@ from napari.layers import Labels, Points, Shapes
 
 from napari_sam2.errors import LabelsError
 from napari_sam2.labels import blank_labels
+from napari_sam2.types import Region
 from napari_sam2.widgets.geometry import spatial_shape
 from napari_sam2.widgets.label_colours import label_colours
 from napari_sam2.widgets.places import OBJECT, POSITIVE
@@ -31,7 +32,7 @@ _EDGE_PIXELS = 1.5
 
 
 def find_or_add(
-    viewer: Viewer, image: Image, composed: int | None = None
+    viewer: Viewer, image: Image, composed: int | None = None, region: Region | None = None
 ) -> tuple[Labels, Shapes, Points]:
     """Return the labels, shapes and points of an image; add to the viewer what is missing.
 
@@ -43,13 +44,16 @@ def find_or_add(
     image : Image
     composed : int, optional
         The axis whose channels are composed: the layers are the same in all of them.
+    region : Region, optional
+        The part that is worked in: new marks are as large as suits it.
     """
     found = {role: _find(viewer, image, role, composed) for role in _ROLES}
     placed = {role: _placement(image, role, composed) for role in _ROLES}
     shape = labels_shape(image, composed)
+    pixel = _screen_pixel(spatial_shape(image)[-2:] if region is None else region.shape)
     labels = found["labels"] or viewer.add_layer(_new_labels(shape, placed["labels"]))
-    shapes = found["shapes"] or viewer.add_layer(_new_shapes(viewer, image, placed["shapes"]))
-    points = found["points"] or viewer.add_layer(_new_points(viewer, image, placed["points"]))
+    shapes = found["shapes"] or viewer.add_layer(_new_shapes(image, pixel, placed["shapes"]))
+    points = found["points"] or viewer.add_layer(_new_points(image, pixel, placed["points"]))
     for role, layer in zip(_ROLES, (labels, shapes, points), strict=True):
         layer.metadata[ROLE] = (role, image.unique_id, composed, layer.unique_id)
     return labels, shapes, points
@@ -126,8 +130,7 @@ def _new_labels(shape: tuple[int, ...], placed: dict[str, Any]) -> Labels:
     return Labels(empty, opacity=0.5, colormap=label_colours(), **placed)
 
 
-def _new_shapes(viewer: Viewer, image: Image, placed: dict[str, Any]) -> Shapes:
-    pixel = _screen_pixel(viewer, image)
+def _new_shapes(image: Image, pixel: float, placed: dict[str, Any]) -> Shapes:
     shapes = Shapes(
         ndim=image.ndim,
         features={OBJECT: np.empty(0, int), POSITIVE: np.empty(0, bool)},
@@ -141,8 +144,8 @@ def _new_shapes(viewer: Viewer, image: Image, placed: dict[str, Any]) -> Shapes:
     return shapes
 
 
-def _new_points(viewer: Viewer, image: Image, placed: dict[str, Any]) -> Points:
-    size = _POINT_PIXELS * _screen_pixel(viewer, image)
+def _new_points(image: Image, pixel: float, placed: dict[str, Any]) -> Points:
+    size = _POINT_PIXELS * pixel
     points = Points(
         ndim=image.ndim,
         features={OBJECT: np.empty(0, int), POSITIVE: np.empty(0, bool)},
@@ -156,10 +159,9 @@ def _new_points(viewer: Viewer, image: Image, placed: dict[str, Any]) -> Points:
     return points
 
 
-def _screen_pixel(viewer: Viewer, image: Image) -> float:
+def _screen_pixel(seen: tuple[int, ...]) -> float:
     """Length of a screen pixel in pixels of the image, for marks that are neither dots nor blots.
 
-    As the view fits the image when it is opened, this is much the same for large and small ones.
+    As the view fits what is worked in, (Y, X), this is much the same for large and small ones.
     """
-    shape = spatial_shape(image)
-    return max(shape[-2:]) / 512
+    return max(seen) / 512

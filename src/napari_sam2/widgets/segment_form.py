@@ -197,7 +197,7 @@ def _fields(offers: _Offers, defaults: ModelUse) -> dict[str, dict[str, Any]]:
         "device": {"choices": lambda _: offers.devices, "value": defaults.device},
         "axis": {"label": "video axis", "choices": lambda _: offers.axes},
         "direction": {"choices": _DIRECTIONS},
-        "through": {"label": "then through", "choices": lambda _: offers.ways_on},
+        "through": {"choices": lambda _: offers.ways_on},
         "speed": {"choices": SPEEDS, "value": defaults.speed},
         "precision": {"choices": PRECISIONS, "value": defaults.precision},
         # For calls only: lists of layers and numbers make no calm fields.

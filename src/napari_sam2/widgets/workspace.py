@@ -76,7 +76,8 @@ class Workspace:
         self._shape = spatial_shape(image)
         self.sight = look(image) if sight is None else sight
         before = len(viewer.layers)
-        self.labels, self.shapes, self.points = find_or_add(viewer, image, self.composed)
+        layers = find_or_add(viewer, image, self.composed, self.sight.region)
+        self.labels, self.shapes, self.points = layers
         self._may_hold_objects = len(viewer.layers) < before + 3
         self.marks = Marks(self.labels, self.shapes, self.points)
         self._rest = ShapesRest(viewer, self.shapes)
