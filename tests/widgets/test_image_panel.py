@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 import numpy as np
 import pytest
 
@@ -72,3 +74,27 @@ def test_napari_opens_it(make_napari_viewer, qtbot, our_threads):
     assert isinstance(panel, ImagePanel)
     dock.destroyOnClose()
     qtbot.waitUntil(lambda: not our_threads(), timeout=60_000)
+
+
+def test_two_panels_on_one_image_take_turns(started, make_panel, settled, mouse, script):
+    other = make_panel(viewer=started.viewer, kind=ImagePanel)
+    labels = started.coordinator.workspace.labels
+    mouse(started.viewer, started.coordinator.workspace.points, [(0, 8, 8)])
+    settled(started)
+    other.start.click()
+    settled(other)
+    assert started.coordinator.workspace is None
+    assert other.coordinator.workspace.labels is labels
+    script.told.clear()
+    other.prompts.next_object.click()
+    mouse(other.viewer, other.coordinator.workspace.points, [(0, 25, 30)])
+    settled(started)
+    settled(other)
+    assert [told[:2] for told in script.told if told[0] == "points"].count(("points", 2)) == 1
+    assert set(np.unique(labels.data)) == {0, 1, 2}
+    started.start.click()
+    settled(started)
+    assert other.coordinator.workspace is None
+    assert started.coordinator.dialogue.prompts.object_ids == {1, 2}
+    duplicate = deepcopy(labels.metadata)
+    assert duplicate.keys() == labels.metadata.keys(), "napari copies layers"

@@ -33,6 +33,7 @@ from napari_sam2.widgets.messages import (
 from napari_sam2.widgets.notices import show_done, show_problem
 from napari_sam2.widgets.refresh import LabelsRefresher
 from napari_sam2.widgets.runs import Runs
+from napari_sam2.widgets.turns import take_turn
 from napari_sam2.widgets.window_hold import WindowHold
 from napari_sam2.widgets.workspace import Workspace
 
@@ -130,6 +131,7 @@ class Coordinator(QObject):
         except Sam2Error as error:
             show_problem(error)
             return
+        take_turn(workspace.labels, self._leave)
         self._images.pin(workspace.sight)
         if goes_on and former is not None and former.layers != workspace.layers:
             self._forget()
