@@ -108,7 +108,9 @@ def test_pause_holds_the_run_takes_prompts_in_and_lets_it_go_on(
     qtbot.waitUntil(lambda: clicked.run.progress.value() >= 1)
     press(clicked, "P")
     assert clicked.run.pause.text() == "Resume"
-    qtbot.wait(300)
+    qtbot.wait(300)  # for the frame that was begun before
+    begun = [told for told in script.told if told[0] == "frame"]
+    qtbot.waitUntil(lambda: clicked.run.progress.value() == len(begun))
     held = clicked.run.progress.value()
     clicked.prompts.next_object.click()
     mouse(clicked.viewer, clicked.coordinator.workspace.points, [(2, 25, 30)])

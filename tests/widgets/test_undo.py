@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from napari_sam2.labels import History
 from napari_sam2.widgets.edits import Delete, Merge, Split
 
 
@@ -286,3 +287,42 @@ def test_a_click_on_an_object_that_is_being_merged_counts(
     assert (labels(started)[2] == 1).sum() == 100
     assert (labels(started)[0] == 1).sum() == 100 + 12 * 13
     assert not (labels(started) == 2).any()
+
+
+def test_edit_that_fails_during_a_run_is_no_step_and_the_run_goes_on(
+    started, settled, acts, script, qtbot
+):
+    from napari_sam2.errors import SessionError
+
+    acts["click"]()
+    script.seconds = 0.05
+    script.fault = lambda step: SessionError("No.") if step == "split" else None
+    started.run.forward.click()
+    qtbot.waitUntil(lambda: started.run.progress.value() >= 1)
+    started.coordinator.dialogue.edit(Split(1, 3, 9), "splitting")
+    settled(started)
+    assert (labels(started) == 1).any(axis=(1, 2)).all()
+    assert not (labels(started) == 9).any()
+    titles = [step.title for step in started.coordinator.dialogue.past._done]
+    assert "splitting" not in titles
+    while started.coordinator.dialogue.past.next_undo is not None:
+        started.history.undo.click()
+        settled(started)
+    assert not labels(started).any()
+
+
+def test_steps_that_the_worker_has_forgotten_cannot_be_taken_back(started, settled, acts, qtbot):
+    for _ in range(3):
+        acts["click"]()
+    bench = started.coordinator._engine._bench
+    bench._history = History(1, 2**20)
+    acts["other"]()
+    acts["other"]()
+    before = labels(started).copy()
+    started.history.undo.click()
+    settled(started)
+    assert started.coordinator.dialogue.past.next_undo is None, "the worker keeps but one"
+    assert labels(started).any()
+    started.history.redo.click()
+    settled(started)
+    assert np.array_equal(labels(started), before)
