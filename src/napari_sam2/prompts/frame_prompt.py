@@ -68,8 +68,10 @@ class FramePrompt:
         ours = (self.points, self.positive, self.box, self.rounds)
         if ours != (other.points, other.positive, other.box, other.rounds):
             return False
+        if self.mask is other.mask:
+            return True  # most often, and pixels are many
         if self.mask is None or other.mask is None:
-            return self.mask is other.mask
+            return False
         return bool(np.array_equal(self.mask, other.mask))
 
     def __hash__(self) -> int:
