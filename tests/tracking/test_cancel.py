@@ -90,6 +90,15 @@ def test_cancelled_at_any_moment_every_frame_is_right_or_untouched(session, mome
             np.testing.assert_array_equal(session.labels, whole)
 
 
+def test_all_objects_of_a_frame_are_one_write(session):
+    session.add_points(3, 1, [(22, 10)])
+    told: list[int] = []
+    session.watch_labels(lambda frame, _old, _new: told.append(frame))
+    for _ in session.propagate():
+        assert len(told) <= 1
+        told.clear()
+
+
 def test_cancelling_takes_effect_within_the_frame(session, moments):
     before = {}
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from napari_sam2 import TrackingSession, TrackingSettings
+from napari_sam2.tracking.window import Window
 
 DRAWN = np.pad(np.ones((10, 10), bool), ((5, 25), (5, 33)))
 
@@ -33,6 +34,15 @@ def tracked(model, stack, kept: int) -> TrackingSession:
     for _ in session.propagate():
         pass
     return session
+
+
+def test_features_come_in_the_order_of_the_windows(model, stack):
+    cache = TrackingSession(model, stack)._tracker._cache
+    left, right = Window(0, 0, 20, 20), Window(8, 20, 20, 20)
+    one, other = (cache.get(0, [window]).stride16 for window in (left, right))
+    assert (one - other).abs().max() > 0.01
+    found = cache.get(0, [right, left, right]).stride16
+    np.testing.assert_array_equal(found, np.concatenate([other, one, other]))
 
 
 def test_a_frame_is_encoded_once_for_all_objects_clicks_and_passes(model, stack, encoded):

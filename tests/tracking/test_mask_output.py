@@ -136,6 +136,19 @@ def test_a_filled_hole_leaves_the_object_inside_it():
     assert output.disjoint[0, 14, 14]
 
 
+def test_a_hole_in_two_masks_is_filled_for_one_of_them():
+    rings = []
+    for radius in (9, 5):
+        ring = torch.full((32, 32), -1.0)
+        ring[16 - radius : 17 + radius, 16 - radius : 17 + radius] = 1
+        ring[18 - radius : 15 + radius, 18 - radius : 15 + radius] = -1
+        rings.append(seen(ring))
+    chosen = TrackingSettings(max_hole=1000, min_island=0)
+    output = finish_masks(rings, NOTHING, chosen, keep_logits=False)
+    assert output.disjoint.sum(axis=0).max() == 1
+    assert output.disjoint[0, 16, 16], "the first one gets it"
+
+
 @pytest.mark.parametrize("points", [[(4, 4)], [(4.4, 3.6)]])
 def test_only_clicked_parts_stay(points):
     mask = NOTHING.copy()

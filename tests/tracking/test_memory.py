@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -39,6 +41,17 @@ def test_recent_memory_is_bounded(step, length):
     assert [age for age, _ in passed] == list(range(min(15, length), 0, -1))
     assert [m.frame for _, m in passed] == frames[-15:]
     assert sum(m.tokens is not None for _, m in passed) == min(6, length)
+
+
+def test_what_is_out_of_reach_is_let_go():
+    recent = RecentMemory(1, spatial=2, pointers=3)
+    first = memory(0)
+    gone = weakref.ref(first.pointer)
+    recent.append(first)
+    del first
+    for frame in range(1, 5):
+        recent.append(memory(frame))
+    assert gone() is None
 
 
 def test_recent_memory_leads_only_onwards():

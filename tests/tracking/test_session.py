@@ -10,6 +10,8 @@ import pytest
 from napari_sam2.errors import LabelsError, PromptError, SessionError
 from napari_sam2.prompts import read_session
 from napari_sam2.tracking import TrackingSession, TrackingSettings
+from napari_sam2.tracking.schedule import Schedule, Scope
+from napari_sam2.types import Direction
 
 PLAIN = TrackingSettings(max_hole=0, min_island=0, clicked_part=False, exclusive=False)
 
@@ -236,6 +238,19 @@ def test_absent_objects_are_left_alone_after_a_while(absent_model, stack):
     assert frames_of(session) == [2, 3, 4, 5, 1, 0]
     assert not session.labels[3:].any()
     assert frames_of(session) == [2], "the frames behind count as done"
+
+
+def test_an_object_that_returns_in_between_is_not_left_alone(model, stack):
+    session = TrackingSession(model, stack, settings=TrackingSettings(absent_limit=2))
+    session.add_points(1, 0, [(20, 20)])
+    tracker = session._tracker
+    track, scope = tracker.track(1), Scope.of(tracker.tracks, len(stack), None, None, None)
+    schedule = Schedule(Direction.FORWARD, scope, set(), {}, {})
+    for frame, present in enumerate([False, True, False, True, False], start=1):
+        tracker._watch(track, frame, present, schedule)
+    assert not track.done[6:].any()
+    tracker._watch(track, 6, False, schedule)
+    assert track.done[7:].all(), "two in a row"
 
 
 def test_absent_objects_have_empty_masks_and_low_scores(absent_model, stack):
