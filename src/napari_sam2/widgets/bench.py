@@ -132,6 +132,7 @@ class Bench:
         work = self._work_on(request)
         self._bring_up_to(work, request)
         work.begin()
+        before = 0
         try:
             for result in self._results(work, request, control):
                 forward = _goes_forward(request.plan.direction, last, result.frame, forward)
@@ -139,8 +140,10 @@ class Bench:
                 if result.skipped is not None:
                     control.skipped.append(result.skipped)
                 records = work.frame_done(result, forward=forward)
-                self._tell(FrameDone(request.generation, last, control.done, records))
+                changed = work.n_changes > before
+                self._tell(FrameDone(request.generation, last, control.done, records, changed))
                 step = self._serve_between(request, step, control, between)
+                before = work.n_changes
         finally:
             self._keep(request, work.end(step))
 

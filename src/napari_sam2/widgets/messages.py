@@ -155,12 +155,22 @@ class RunStarted:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FrameDone:
-    """The masks of one frame are in the labels."""
+    """The masks of one frame are in the labels.
+
+    Attributes
+    ----------
+    generation, frame, done : int
+    records : Records
+        Those that are new.
+    changed : bool
+        Whether any pixel is another one than before.
+    """
 
     generation: int
     frame: int
     done: int
     records: Records = ()
+    changed: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -116,12 +116,13 @@ class Runs(QObject):
                 image = self._dialogue.workspace and self._dialogue.workspace.image.name
                 self._box.show_running(0, total, self._where(place))
                 self._activity.start(total, f"SAM 2: {image} {self._where(place)}".strip())
-            case FrameDone(frame=frame, done=done, records=records):
+            case FrameDone(frame=frame, done=done, records=records, changed=changed):
                 self._activity.done = done
                 self._beat.soon(self._show_progress)
                 self._dialogue.shelf.put(place, records)
                 self._dialogue.changed.emit()
-                self.frame_done.emit(place, frame)
+                if changed:
+                    self.frame_done.emit(place, frame)
             case RunSplit(step=step):
                 self._dialogue.run_split(place, step)
             case RunEnded(cancelled=cancelled, failed=failed):

@@ -58,6 +58,11 @@ class Work:
         self._start: LiveState | None = None
         session.watch_labels(self._written)
 
+    @property
+    def n_changes(self) -> int:
+        """How often a plane of labels has changed since `begin`."""
+        return len(self._changes)
+
     def begin(self) -> None:
         """Start to write down an edit."""
         self._changes, self._old = [], {}
