@@ -62,6 +62,17 @@ def test_released_layers_are_ordinary_ones(viewer) -> None:
     assert shapes.visible
 
 
+def test_a_layer_left_hidden_at_the_end_is_shown_when_it_is_taken_up_again(viewer) -> None:
+    shapes, points = viewer.layers
+    ShapesRest(viewer, shapes).release(views_alive=False)
+    assert not shapes.visible, "nothing is drawn while a window closes"
+    rest = ShapesRest(viewer, shapes)
+    viewer.layers.selection.active = points
+    shapes.add_rectangles(BOX)
+    assert shapes.visible
+    rest.release()
+
+
 def test_a_box_can_be_drawn_with_the_tool_of_the_panel(started, settled, mouse) -> None:
     workspace = started.coordinator.workspace
     assert not workspace.shapes.visible

@@ -340,7 +340,7 @@ class Coordinator(QObject):
         if workspace is not None:
             workspace.labels.events.data.disconnect(self._labels_replaced)
             workspace.points.events.data.disconnect(self._points_changed)
-            workspace.release()
+            workspace.release(views_alive=not self._closed)
             self._engine.forget_session(history=history)
         if history:
             self.dialogue.forget()

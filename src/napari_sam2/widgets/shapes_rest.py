@@ -29,17 +29,20 @@ class ShapesRest:
         shapes.events.data.connect(self._look)
         self._look()
 
-    def release(self) -> None:
-        """Leave the layer as an ordinary one."""
+    def release(self, *, views_alive: bool = True) -> None:
+        """Leave the layer as an ordinary one; where the canvas may be gone already, as it is."""
         self._viewer.layers.selection.events.active.disconnect(self._look)
         self._shapes.events.data.disconnect(self._look)
-        self._wake()
+        if views_alive:
+            self._wake()
 
     def _look(self, _event: object = None) -> None:
         if len(self._shapes.data) or self._viewer.layers.selection.active is self._shapes:
             self._wake()
-        elif self._shapes.visible:
-            self._resting, self._shapes.visible = True, False
+        else:
+            self._resting = True
+            if self._shapes.visible:
+                self._shapes.visible = False
 
     def _wake(self) -> None:
         """Show what was hidden here, not what the user has hidden."""

@@ -226,10 +226,10 @@ class Workspace:
                 return name
         return None
 
-    def release(self) -> None:
+    def release(self, *, views_alive: bool = True) -> None:
         """Leave the layers as ordinary ones; all that they hold stays."""
         self.marks.release()
-        self._rest.release()
+        self._rest.release(views_alive=views_alive)
         for layer in (self.points, self.shapes):
             layer.events.data.disconnect(self._on_data)
             layer.events.features.disconnect(self._on_features)
