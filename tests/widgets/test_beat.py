@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from napari_sam2.widgets.beat import Beat
 
 
+class Calls(list[str]):
+    """What was called, in order."""
+
+    def action(self, name: str) -> Callable[[], None]:
+        return lambda: self.append(name)
+
+
 def test_all_that_is_due_comes_together_and_once(qtbot) -> None:
-    beat, calls = Beat(), []
-
-    def one() -> None:
-        calls.append("one")
-
-    def two() -> None:
-        calls.append("two")
-
-    beat.soon(one)
-    beat.soon(two)
-    beat.soon(one)
+    beat, calls = Beat(), Calls()
+    one, two = calls.action("one"), calls.action("two")
+    for action in (one, two, one):
+        beat.soon(action)
     assert calls == [], "not within the event"
     qtbot.waitUntil(lambda: bool(calls))
     assert calls == ["one", "two"]
 
 
 def test_what_is_asked_for_by_an_action_comes_with_the_next_beat(qtbot) -> None:
-    beat, calls = Beat(), []
+    beat, calls = Beat(), Calls()
 
     def again() -> None:
         calls.append("again")
@@ -35,16 +37,10 @@ def test_what_is_asked_for_by_an_action_comes_with_the_next_beat(qtbot) -> None:
 
 
 def test_what_is_dropped_does_not_come(qtbot) -> None:
-    beat, calls = Beat(), []
-
-    def kept() -> None:
-        calls.append("kept")
-
-    def dropped() -> None:
-        calls.append("dropped")
-
+    beat, calls = Beat(), Calls()
+    dropped = calls.action("dropped")
     beat.soon(dropped)
-    beat.soon(kept)
+    beat.soon(calls.action("kept"))
     beat.drop(dropped)
     beat.drop(dropped)
     qtbot.waitUntil(lambda: bool(calls))
@@ -52,16 +48,9 @@ def test_what_is_dropped_does_not_come(qtbot) -> None:
 
 
 def test_a_stopped_beat_calls_nothing_until_it_is_asked_again(qtbot) -> None:
-    beat, calls = Beat(), []
-
-    def stale() -> None:
-        calls.append("stale")
-
-    def new() -> None:
-        calls.append("new")
-
-    beat.soon(stale)
+    beat, calls = Beat(), Calls()
+    beat.soon(calls.action("stale"))
     beat.stop()
-    beat.soon(new)
+    beat.soon(calls.action("new"))
     qtbot.waitUntil(lambda: bool(calls))
     assert calls == ["new"]

@@ -59,3 +59,16 @@ def test_the_window_goes_first_also_before_what_a_job_starts():
     worker._thread.join(10)
     own = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
     assert found == [max(10, own)] * 2
+
+
+def test_a_system_that_forbids_priorities_has_its_jobs_done_too(monkeypatch):
+    def forbid(*_: object) -> None:
+        raise PermissionError("not here")
+
+    monkeypatch.setattr(os, "setpriority", forbid, raising=False)
+    done = []
+    worker = Worker("test", on_exit=lambda: None, on_end=lambda: done.append("end"))
+    worker.submit(lambda: done.append("job"))
+    worker.finish()
+    worker._thread.join(10)
+    assert done == ["job", "end"]
