@@ -30,6 +30,26 @@ def test_nothing_is_doubtful_of_a_steady_object():
     assert doubts(steady(1)) == {}
 
 
+chances = st.none() | st.floats(0, 1)
+
+
+@given(st.lists(st.tuples(st.integers(0, 1), chances, chances, chances), max_size=6))
+def test_what_is_not_known_is_no_reason(values):
+    records = [
+        FrameRecord(1, frame, area, (5.0, 5.0), score, presence, agreement)
+        for frame, (area, score, presence, agreement) in enumerate(values)
+    ]
+    limits, found = Limits(), doubts(records)
+    for record in records:
+        reasons, presence, iou = found.get(record.frame, ()), record.presence, record.iou
+        low = presence is not None and presence < limits.presence
+        high = presence is not None and presence > 1 - limits.presence
+        assert (Doubt.PRESENCE in reasons) == (low if record.area else high)
+        assert (Doubt.IOU in reasons) == (record.area > 0 and iou is not None and iou < limits.iou)
+        agreement = record.agreement
+        assert (Doubt.PASSES in reasons) == (agreement is not None and agreement < limits.agreement)
+
+
 @pytest.mark.parametrize(
     ("values", "reason"),
     [

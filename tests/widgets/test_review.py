@@ -183,3 +183,21 @@ def test_timeline_paints_any_length(qtbot, n_frames):
     assert np.mean(np.array(blue) > np.array(red) + 60) > 0.5, "bars over the whole length"
     for each in {0, n_frames // 2, n_frames - 1}:
         assert abs(timeline.frame_at(timeline.x_of(each)) - each) <= 1
+
+
+def test_frames_that_share_a_pixel_show_the_lowest_score(qtbot):
+    timeline = Timeline()
+    qtbot.addWidget(timeline)
+    timeline.resize(280, 72)
+    scores = [0.05 if f == 2_500 else 0.95 for f in range(5_000)]
+    records = tuple(FrameRecord(1, f, 1, (5, 5), score, 0.9) for f, score in enumerate(scores))
+    timeline.show_series(Series(5_000, records))
+    pixels = timeline.grab().toImage()
+
+    def bar(frame: int) -> bool:
+        colour = pixels.pixelColor(int(timeline.x_of(frame)), 30)
+        return colour.blue() > colour.red() + 60
+
+    assert bar(1_000)
+    assert bar(4_000)
+    assert not bar(2_500)

@@ -35,7 +35,9 @@ def test_summaries_are_those_of_the_records_that_are_left(stream):
         scores = [r.score for r in present if r.score is not None]
         expected = Summary(len(present), min(scores, default=None))
         assert shelf.summaries(PLACE).get(number, Summary()) == expected
-        assert shelf.frames(PLACE, number) == tuple(sorted(r.frame for r in present))
+        frames = shelf.frames(PLACE, number)
+        assert frames == tuple(sorted(r.frame for r in present))
+        assert frames == tuple(f for f in range(5) if shelf.has(PLACE, number, f))
 
 
 def test_places_are_kept_apart():

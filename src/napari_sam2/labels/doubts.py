@@ -76,37 +76,38 @@ def doubts(
         return {}
     frames = np.array([record.frame for record in series])
     areas = np.array([record.area for record in series], dtype=float)
+    presence = _known([record.presence for record in series])
+    ious = _known([record.iou for record in series])
+    agreement = _known([record.agreement for record in series])
     open_to_doubt = ~np.isin(frames, list(decided))
     found = {
-        Doubt.PRESENCE: _unsure(series, limits),
-        Doubt.IOU: _below([record.iou for record in series], limits.iou) & (areas > 0),
+        Doubt.PRESENCE: _unsure(presence, areas, limits),
+        Doubt.IOU: (ious < limits.iou) & (areas > 0),
         Doubt.MISSING: _missing(areas),
         Doubt.AREA: _doubted(_area_jumps(frames, areas, limits), open_to_doubt),
         Doubt.POSITION: _doubted(_moves(series, frames, areas, limits), open_to_doubt),
-        Doubt.PASSES: _below([record.agreement for record in series], limits.agreement),
+        Doubt.PASSES: agreement < limits.agreement,
     }
+    doubtful = np.flatnonzero(np.any(list(found.values()), axis=0) & open_to_doubt)
     return {
-        int(frame): tuple(doubt for doubt, where in found.items() if where[index])
-        for index, frame in enumerate(frames)
-        if open_to_doubt[index] and any(where[index] for where in found.values())
+        int(frames[index]): tuple(doubt for doubt, where in found.items() if where[index])
+        for index in doubtful
     }
 
 
-def _below(values: list[float | None], limit: float) -> NDArray[np.bool_]:
-    return np.array([value is not None and value < limit for value in values], dtype=bool)
+def _known(values: list[float | None]) -> NDArray[np.float64]:
+    """Return values as an array; what is not known is NaN, which is neither low nor high."""
+    return np.array(values, dtype=np.float64)
 
 
-def _unsure(series: list[FrameRecord], limits: Limits) -> NDArray[np.bool_]:
+def _unsure(
+    presence: NDArray[np.float64], areas: NDArray[np.float64], limits: Limits
+) -> NDArray[np.bool_]:
     """Find masks that may not be there, and frames without one where there may be an object."""
-    unsure = []
-    for record in series:
-        sure = record.presence is None or (
-            record.presence >= limits.presence
-            if record.area
-            else record.presence <= 1 - limits.presence
-        )
-        unsure.append(not sure)
-    return np.array(unsure, dtype=bool)
+    unsure: NDArray[np.bool_] = np.where(
+        areas > 0, presence < limits.presence, presence > 1 - limits.presence
+    )
+    return unsure
 
 
 def _missing(areas: NDArray[np.float64]) -> NDArray[np.bool_]:

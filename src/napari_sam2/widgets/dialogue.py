@@ -10,6 +10,7 @@ from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
 
 from napari_sam2.labels import PlaneChange
 from napari_sam2.prompts import FramePrompt, SessionFile
+from napari_sam2.widgets.acceptance import Acceptance
 from napari_sam2.widgets.adopting import adopt
 from napari_sam2.widgets.edits import ObjectEdit
 from napari_sam2.widgets.handing import going_on
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from napari_sam2.widgets.engine import Engine
     from napari_sam2.widgets.model_picker import ModelPicker
     from napari_sam2.widgets.workspace import Workspace
+
+
+_NOWHERE: frozenset[Spot] = frozenset()
 
 
 class Dialogue(QObject):
@@ -71,6 +75,8 @@ class Dialogue(QObject):
         self._state: WindowState | None = None  # as of the last step
         self._fresh: frozenset[Spot] = frozenset()  # prompted while an edit is under way
         self._undos = 0  # that wait until it is answered
+        self._acceptance = Acceptance()
+        self._wanted: dict[Place, Wanted] = {}  # as it was last asked for
         self.soon = Afterwards(self, self.listen)
 
     @property
@@ -101,6 +107,7 @@ class Dialogue(QObject):
         self._forget_edits()
         self._state = None
         self.prompts = StackPrompts()
+        self._wanted.clear()
 
     def forget(self) -> None:
         """Forget all steps, and all that was known of the objects."""
@@ -154,15 +161,16 @@ class Dialogue(QObject):
         workspace.marks.repaint()
         old, self.prompts = self.prompts, workspace.read_prompts()
         new = self.prompts.new_since(old)
-        if accepted is None:
+        lifted = new & workspace.said.accepted
+        if accepted is None and lifted:
             # What is prompted anew is accepted no longer.
-            workspace.said = replace(workspace.said, accepted=workspace.said.accepted - new)
+            workspace.said = replace(workspace.said, accepted=workspace.said.accepted - lifted)
         if self._post.editing:
             self._fresh |= new
         self._state = workspace.state()
         prompted = self.prompts.places_unlike(old)
-        changed = workspace.said.accepted ^ before.said.accepted
-        places = sorted(prompted | {place for place, _, _ in changed} | set(strokes or ()))
+        accepted_elsewhere = workspace.said.places_accepted_unlike(before.said)
+        places = sorted(prompted | accepted_elsewhere | set(strokes or ()))
         if places:
             step = self._new_step(places, title, before, self._state)
             for place, number in step.parts:
@@ -290,9 +298,20 @@ class Dialogue(QObject):
 
     def wanted(self, place: Place) -> Wanted:
         """Return all that a session of this stack is to know."""
+        new = Wanted(self.prompts.at(place), self._sorted().at(place), self._post.edited(place))
+        # What views ask for over and over stays one value, which sorts itself out only once.
+        if not new.is_just(self._wanted.get(place)):
+            self._wanted[place] = new
+        return self._wanted[place]
+
+    def places(self) -> frozenset[Place]:
+        """Return the stacks of which anything is said."""
+        return self._sorted().places | self.prompts.by_place.keys()
+
+    def _sorted(self) -> Acceptance:
         workspace = self.workspace
-        accepted = frozenset() if workspace is None else workspace.said.accepted_at(place)
-        return Wanted(self.prompts.at(place), accepted, self._post.edited(place))
+        self._acceptance.sort(_NOWHERE if workspace is None else workspace.said.accepted)
+        return self._acceptance
 
     def _after_edit(self, edit: ObjectEdit | None) -> None:
         """Do what had to wait for an edit, once no other is under way."""

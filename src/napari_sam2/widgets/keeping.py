@@ -142,7 +142,7 @@ class Keeping(QObject):
 
     def _works(self, workspace: Workspace) -> dict[Place, StackWork]:
         dialogue, said, models = self._dialogue, workspace.said, self._models
-        places = {*dialogue.prompts.by_place, *(spot[0] for spot in said.accepted), *self._last}
+        places = dialogue.places() | self._last.keys()
         return {
             place: StackWork(
                 workspace.spec(place, models.use),

@@ -82,11 +82,11 @@ class Marks:
             if not np.allclose(shapes.edge_color, edges, atol=1e-3):
                 shapes.edge_color = edges
 
-    def hide(self, hidden: frozenset[int]) -> None:
-        """Show all objects but these."""
+    def hide(self, hidden: frozenset[int], largest: int = 0) -> None:
+        """Show all objects but these; `largest`: the largest id that there is."""
         self._hidden = hidden
         if hidden or hides(self._labels.colormap):
-            self._labels.colormap = label_colours(hidden, int(self._labels.data.max()))
+            self._labels.colormap = label_colours(hidden, largest)
         self.repaint()
 
     def release(self) -> None:

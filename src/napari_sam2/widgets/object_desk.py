@@ -94,7 +94,7 @@ class ObjectDesk(QObject):
         (self._hidden.add if hidden else self._hidden.discard)(object_id)
         workspace = self._dialogue.workspace
         if workspace is not None:
-            workspace.marks.hide(frozenset(self._hidden))
+            workspace.marks.hide(frozenset(self._hidden), self._prompting.free_id())
         self.show()
 
     def delete(self, object_ids: tuple[int, ...]) -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from napari_sam2.widgets.shelf import Summary
-from napari_sam2.widgets.spec import Wanted
+from napari_sam2.widgets.spec import Asked, Wanted
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,23 +55,17 @@ def object_rows(
     names : mapping of int to str
     hidden : collection of int
     """
-    prompts: Counter[int] = Counter()
-    for placed in wanted.prompts:
-        prompt = placed.prompt
-        pieces = len(prompt.points) + (prompt.box is not None) + (prompt.mask is not None)
-        prompts[placed.object_id] += pieces
-    accepted = Counter(object_id for object_id, _ in wanted.accepted)
     rows = []
-    for number in sorted(prompts.keys() | accepted.keys() | summaries.keys()):
-        known = summaries.get(number, Summary())
+    for number in sorted(wanted.by_object.keys() | summaries.keys()):
+        known, asked = summaries.get(number, Summary()), wanted.by_object.get(number, Asked())
         rows.append(
             ObjectRow(
                 number,
                 names.get(number, ""),
-                prompts[number],
+                asked.pieces,
                 known.frames,
                 known.lowest,
-                accepted[number],
+                len(asked.accepted),
                 number in hidden,
             )
         )

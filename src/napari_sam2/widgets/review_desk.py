@@ -81,15 +81,13 @@ class ReviewDesk(QObject):
         (place, frame), number = here, self._prompting.object_id
         shelf = self._dialogue.shelf
         objects = shelf.objects(place) if what in ("frame", "all") else (number,)
-        frames = None if what in ("object", "all") else frame
-        spots = frozenset(
-            (place, each, f)
-            for each in objects
-            for f in shelf.frames(place, each)
-            if frames is None or f == frames
-        )
+        everywhere = what in ("object", "all")
+        if everywhere:
+            spots = {(place, each, f) for each in objects for f in shelf.frames(place, each)}
+        else:
+            spots = {(place, each, frame) for each in objects if shelf.has(place, each, frame)}
         if spots:
-            self._accept(workspace.said.accepted, spots, lift=frames is not None)
+            self._accept(workspace.said.accepted, frozenset(spots), lift=not everywhere)
 
     def _accept(self, accepted: frozenset[Spot], spots: frozenset[Spot], *, lift: bool) -> None:
         if lift and spots <= accepted:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from napari_sam2.labels import Doubt, FrameRecord, doubts
-from napari_sam2.widgets.spec import Wanted
+from napari_sam2.widgets.spec import Asked, Wanted
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +47,8 @@ class Series:
 
 def series(object_id: int, n_frames: int, records: Iterable[FrameRecord], wanted: Wanted) -> Series:
     """Put together what is known of an object."""
-    records = tuple(records)
-    prompted = frozenset(p.frame for p in wanted.prompts if p.object_id == object_id)
-    accepted = frozenset(frame for number, frame in wanted.accepted if number == object_id)
+    records, asked = tuple(records), wanted.by_object.get(object_id, Asked())
+    prompted, accepted = asked.prompted, asked.accepted
     return Series(n_frames, records, prompted, accepted, doubts(records, prompted | accepted))
 
 

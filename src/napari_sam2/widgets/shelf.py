@@ -26,29 +26,36 @@ class Summary:
 
 
 class _Shelved:
-    """Records of one object by frame; its summary costs nothing while frames are added."""
+    """Records of one object by frame; its summary follows them at little cost."""
 
     def __init__(self) -> None:
         self.records: dict[int, FrameRecord] = {}
-        self._summary: Summary | None = Summary()
+        self._frames = 0
+        self._lowest: float | None = None
+        self._stale = False  # the lowest score is gone, and the next one not looked for yet
 
     def put(self, record: FrameRecord) -> None:
         old = self.records.pop(record.frame, None)
         if is_known(record):
             self.records[record.frame] = record
-        if old is not None or self._summary is None:
-            self._summary = None
-        elif record.area:
-            lowest = self._summary.lowest
-            scores = [each for each in (lowest, record.score) if each is not None]
-            self._summary = Summary(self._summary.frames + 1, min(scores, default=None))
+        gone, come = _score(old), _score(record)
+        self._frames += bool(record.area) - bool(old is not None and old.area)
+        if come is not None and (self._lowest is None or come <= self._lowest):
+            self._lowest, self._stale = come, False
+        elif gone is not None and gone == self._lowest:
+            self._stale = True
 
     def summary(self) -> Summary:
-        if self._summary is None:
-            present = [record for record in self.records.values() if record.area]
-            scores = [record.score for record in present if record.score is not None]
-            self._summary = Summary(len(present), min(scores, default=None))
-        return self._summary
+        if self._stale:
+            scores = map(_score, self.records.values())
+            self._lowest = min((each for each in scores if each is not None), default=None)
+            self._stale = False
+        return Summary(self._frames, self._lowest)
+
+
+def _score(record: FrameRecord | None) -> float | None:
+    """Return the score of a frame that the object is in."""
+    return record.score if record is not None and record.area else None
 
 
 class Shelf:
@@ -78,7 +85,13 @@ class Shelf:
         """Return the records of an object, by frame."""
         shelved = self._places.get(place, {}).get(object_id)
         found = {} if shelved is None else shelved.records
-        return tuple(found[frame] for frame in sorted(found))
+        return tuple(map(found.__getitem__, sorted(found)))
+
+    def has(self, place: Place, object_id: int, frame: int) -> bool:
+        """Whether an object is in a frame."""
+        shelved = self._places.get(place, {}).get(object_id)
+        record = None if shelved is None else shelved.records.get(frame)
+        return record is not None and record.area > 0
 
     def frames(self, place: Place, object_id: int) -> tuple[int, ...]:
         """Return the frames that an object is in, ascending."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from numpy.typing import NDArray
@@ -45,6 +47,23 @@ Prompts = tuple[PlacedPrompt, ...]
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """What the user asked for of one object.
+
+    Attributes
+    ----------
+    pieces : int
+        Points, boxes and masks.
+    prompted, accepted : frozenset of int
+        Frames.
+    """
+
+    pieces: int = 0
+    prompted: frozenset[int] = frozenset()
+    accepted: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True)
 class Wanted:
     """All that a session is to know of the user.
 
@@ -62,6 +81,29 @@ class Wanted:
     prompts: Prompts = ()
     accepted: frozenset[tuple[int, int]] = frozenset()
     unsure: frozenset[int] = frozenset()
+
+    def is_just(self, other: Wanted | None) -> bool:
+        """Whether another one has the same parts, as objects: told without looking into them."""
+        if other is None or self.unsure != other.unsure:
+            return False
+        return self.prompts is other.prompts and self.accepted is other.accepted
+
+    @cached_property
+    def by_object(self) -> Mapping[int, Asked]:
+        """Prompts and acceptance of every object that has any, sorted out once."""
+        pieces: Counter[int] = Counter()
+        prompted, accepted = defaultdict[int, set[int]](set), defaultdict[int, set[int]](set)
+        for placed in self.prompts:
+            prompt = placed.prompt
+            count = len(prompt.points) + (prompt.box is not None) + (prompt.mask is not None)
+            pieces[placed.object_id] += count
+            prompted[placed.object_id].add(placed.frame)
+        for number, frame in self.accepted:
+            accepted[number].add(frame)
+        return {
+            number: Asked(pieces[number], frozenset(prompted[number]), frozenset(accepted[number]))
+            for number in sorted(prompted.keys() | accepted.keys())
+        }
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from qtpy.QtCore import QEvent, QPointF, QRectF, Qt, Signal  # type: ignore[attr-defined]
 from qtpy.QtGui import QColor, QPainter, QPalette, QPen, QPolygonF
 from qtpy.QtWidgets import QSizePolicy, QToolTip, QWidget
@@ -126,41 +127,45 @@ class Timeline(QWidget):
     def _step(self) -> float:
         return max(1e-6, (self.width() - 2 * _PAD) / max(1, self._series.n_frames))
 
-    def _columns(self, values: list[tuple[int, float]], reduce: Any) -> dict[int, float]:
-        """Join frames that fall on the same pixel."""
-        columns: dict[int, list[float]] = {}
-        width = max(1.0, self._step())
-        for frame, value in values:
-            columns.setdefault(int((self.x_of(frame) - _PAD) / width), []).append(value)
-        return {column: reduce(found) for column, found in columns.items()}
+    def _columns(self, frames: list[int]) -> tuple[list[int], NDArray[np.intp]]:
+        """Join frames, ascending, that fall on the same pixel; where each column begins in them."""
+        step = self._step()
+        places = ((np.array(frames) + 0.5) * step / max(1.0, step)).astype(int)
+        columns, starts = np.unique(places, return_index=True)
+        return columns.tolist(), starts
 
     def _draw_scores(self, painter: QPainter, bottom: float) -> None:
         width = max(1.0, self._step())
-        scores = [
-            (r.frame, r.score) for r in self._series.records if r.area and r.score is not None
-        ]
-        for column, score in self._columns(scores, min).items():
+        scored = [(r.frame, r.score) for r in self._series.records if r.area]
+        known = [(frame, score) for frame, score in scored if score is not None]
+        if not known:
+            return
+        columns, starts = self._columns([frame for frame, _ in known])
+        lowest = np.minimum.reduceat([score for _, score in known], starts)
+        for column, score in zip(columns, lowest.tolist(), strict=True):
             height = max(1.0, score * (bottom - 4))
             painter.fillRect(
                 QRectF(_PAD + column * width, bottom - height, max(1.0, width - 1), height), _SCORE
             )
 
     def _draw_areas(self, painter: QPainter, bottom: float, colour: QColor) -> None:
-        areas = [(r.frame, float(r.area)) for r in self._series.records]
-        top = max((area for _, area in areas), default=0.0)
+        areas = np.array([record.area for record in self._series.records], dtype=float)
+        top = float(areas.max(initial=0.0))
         if not top:
             return
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setPen(QPen(colour, 1.2))
         width = max(1.0, self._step())
+        columns, starts = self._columns([record.frame for record in self._series.records])
+        means = np.add.reduceat(areas, starts) / np.diff([*starts, len(areas)])
         line: list[QPointF] = []
         previous: int | None = None
-        for column, area in sorted(self._columns(areas, np.mean).items()):
+        for column, area in zip(columns, means.tolist(), strict=True):
             if previous is not None and column != previous + 1:
                 painter.drawPolyline(QPolygonF(line))
                 line = []
             x = _PAD + (column + 0.5) * width
-            line.append(QPointF(x, bottom - 2 - float(area) / top * (bottom - 6)))
+            line.append(QPointF(x, bottom - 2 - area / top * (bottom - 6)))
             previous = column
         painter.drawPolyline(QPolygonF(line))
 
@@ -180,4 +185,6 @@ class Timeline(QWidget):
 
     def _places(self, frames: Iterable[int]) -> list[float]:
         """Return where to mark frames, once where several fall on the same pixel."""
-        return sorted({float(round(self.x_of(frame))) for frame in frames})
+        found = np.fromiter(frames, dtype=float)
+        places: list[float] = np.unique(np.rint(_PAD + (found + 0.5) * self._step())).tolist()
+        return places

@@ -41,6 +41,12 @@ class Said:
         """Return accepted (object id, frame) of one stack."""
         return frozenset((i, f) for where, i, f in self.accepted if where == place)
 
+    def places_accepted_unlike(self, other: Said) -> set[Place]:
+        """Return the stacks in which other objects and frames are accepted."""
+        if self.accepted is other.accepted:
+            return set()
+        return {place for place, _, _ in self.accepted ^ other.accepted}
+
     def handed_at(self, place: Place) -> frozenset[tuple[int, int]]:
         """Return (object id, frame) of masks that were handed over to one stack."""
         return frozenset((i, f) for where, i, f in self.handed if where == place)
@@ -49,6 +55,8 @@ class Said:
         self, masks: Mapping[Spot, FramePrompt | None], handed: frozenset[Spot] = frozenset()
     ) -> Said:
         """Return the same with new masks; None takes one away. Nobody drew those of `handed`."""
+        if not masks and handed <= self.handed:
+            return self
         kept = {**self.painted, **masks}
         painted = {spot: mask for spot, mask in kept.items() if mask is not None}
         return replace(self, painted=painted, handed=(self.handed - masks.keys()) | handed)

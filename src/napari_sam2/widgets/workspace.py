@@ -82,8 +82,10 @@ class Workspace:
         self.marks = Marks(self.labels, self.shapes, self.points)
         self._rest = ShapesRest(viewer, self.shapes)
         self.said = self._said_before()
-        # Labels that were here before belong to objects, even where their prompts are gone.
-        self.first_ids = frozenset({int(self.labels.data.max())} - {0})
+        # Labels that were here before belong to objects, even where their prompts are gone. New
+        # ones hold nothing: they need not be looked through.
+        largest = int(self.labels.data.max()) if self._may_hold_objects else 0
+        self.first_ids = frozenset({largest} - {0})
         for layer in (self.points, self.shapes):
             layer.events.data.connect(self._on_data)
             layer.events.features.connect(self._on_features)
