@@ -1,5 +1,10 @@
 """The errors that users see: what happened, what is safe, what to do."""
 
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
 
 class Sam2Error(Exception):
     """Base of every error that napari-sam2 raises on purpose.
@@ -40,6 +45,11 @@ class FrameError(StackError):
     def __init__(self, happened: str, *, frame: int, safe: str = "", remedy: str = "") -> None:
         super().__init__(happened, safe=safe, remedy=remedy)
         self.frame = frame
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Let errors of worker processes arrive: by default the frame would not be given."""
+        again = partial(type(self), frame=self.frame, safe=self.safe, remedy=self.remedy)
+        return again, (self.happened,)
 
 
 class PromptError(Sam2Error):

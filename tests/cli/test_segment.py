@@ -249,6 +249,82 @@ def test_an_input_is_never_overwritten(small_stack, tmp_path, option, capsys):
     assert small_stack.image.read_bytes() == before
 
 
+def _no_model(*arguments, **options):
+    raise AssertionError("nothing may be computed first")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (("-o", "labels.npy"), "Name the file .tif, .ome.tif or .zarr."),
+        (("-o", "other.zarr"), "is no label image"),
+        (("-o", "labels.tif", "--start", 2, "--stop", 1), "no range of this stack"),
+        (("-o", "labels.tif", "--stop", 4), "no range of this stack"),
+        (("-o", "labels.tif", "--session", "labels.tif"), "for two outputs"),
+        (("-o", "labels.tif", "--session", "session.csv"), "Name it .sam2.json"),
+        (("-o", "labels.tif", "--at", "here"), "Write AXIS=INDEX"),
+    ],
+)
+def test_what_cannot_come_out_is_said_before_the_work(
+    small_stack, tmp_path, monkeypatch, capsys, wrong, said
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("napari_sam2.tracking.load_model", _no_model)
+    zarr.create_array(tmp_path / "other.zarr", shape=(2, 2), dtype="u1")
+    before = tmp_path / "labels.tif"
+    before.write_bytes(b"labels of another day")
+    assert segment(small_stack.image, "-p", small_stack.prompts, *wrong) == 1
+    assert said in capsys.readouterr().err
+    assert before.read_bytes() == b"labels of another day"
+
+
+def test_an_error_before_the_first_frame_leaves_former_labels(
+    small_stack, tmp_path, monkeypatch, capsys
+):
+    def failing(self, *arguments, **options):
+        raise StackError("The disk is gone.")
+        yield
+
+    monkeypatch.setattr(TrackingSession, "propagate", failing)
+    out = tmp_path / "out.tif"
+    out.write_bytes(b"labels of another day")
+    assert segment(small_stack.image, "-p", small_stack.prompts, "-o", out) == 1
+    assert "done are in" not in capsys.readouterr().err
+    assert out.read_bytes() == b"labels of another day"
+
+
+def test_labels_hold_any_id(small_stack, tmp_path, capsys):
+    clicks, out, session = (tmp_path / name for name in ("clicks.csv", "out.tif", "s.sam2.json"))
+    clicks.write_text("frame,object,kind,y,x\n1,70000,point,20,21\n", encoding="utf-8")
+    given = ("-o", out, "--stop", 2)
+    assert segment(small_stack.image, "-p", clicks, *given, "--session", session) == 0
+    assert "1 of 1 objects in 2 of 3 frames" in capsys.readouterr().out
+    labels = tifffile.imread(out)
+    assert set(np.unique(labels).tolist()) == {0, 70000}
+    assert segment(small_stack.image, "-p", session, *given) == 0
+    np.testing.assert_array_equal(tifffile.imread(out), labels)
+
+
+def test_labels_that_their_place_does_not_take_are_kept_elsewhere(
+    small_stack, tmp_path, monkeypatch, capsys
+):
+    folder, refuge = tmp_path / "full", tmp_path / "refuge"
+    folder.mkdir()
+    refuge.mkdir()
+    propagate = TrackingSession.propagate
+
+    def and_then_the_folder_is_gone(self, *arguments, **options):
+        yield from propagate(self, *arguments, **options)
+        folder.rmdir()
+
+    monkeypatch.setattr(TrackingSession, "propagate", and_then_the_folder_is_gone)
+    monkeypatch.setattr("tempfile.tempdir", str(refuge))
+    assert segment(small_stack.image, "-p", small_stack.prompts, "-o", folder / "out.tif") == 1
+    (kept,) = refuge.glob("*/out.tif")
+    assert f"the labels are in {kept}" in capsys.readouterr().err
+    assert set(np.unique(tifffile.imread(kept)).tolist()) == {0, 1, 2}
+
+
 def test_a_click_outside_the_stack_is_one_clean_error(small_stack, tmp_path, capsys):
     wrong: Path = tmp_path / "wrong.csv"
     wrong.write_text("frame,object,kind,y,x\n7,1,point,3,3\n", encoding="utf-8")

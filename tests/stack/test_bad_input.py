@@ -37,7 +37,7 @@ def test_single_frames_and_single_pixels(shape, dtype):
         (np.float32(1), "Y and an X"),
         ([np.zeros((3, 8, 8)), np.zeros((3, 4, 4))], "list"),
         ([[1, 2], [3, 4]], "list"),
-        ("stack.tif", "list"),
+        ("stack.tif", "name of a file"),
         ({"a": 1}, "no array"),
         (None, "no array"),
         (zarr.group(), "no array"),

@@ -14,7 +14,7 @@ from napari_sam2.cli.options import (
     ModelOption,
     SpeedOption,
 )
-from napari_sam2.cli.outputs import check_output
+from napari_sam2.cli.outputs import check_output, write_report
 from napari_sam2.errors import SessionError
 from napari_sam2.types import Speed
 
@@ -62,6 +62,6 @@ def benchmark(
         report = measure_model(loaded, workload, counts, progress=show)
         bar.update(len(counts))
     text = report_to_json(report)
-    if output is not None:
-        output.write_text(text + "\n", encoding="utf-8")
     typer.echo(text if json else format_report(report))
+    if output is not None:
+        write_report(output, text, SessionError)

@@ -9,7 +9,7 @@ import typer
 
 from napari_sam2.cli.interrupts import INTERRUPTED_EXIT_CODE, soft_interrupt
 from napari_sam2.cli.options import DeviceOption, ImageSizeOption, JsonOption, ModelOption
-from napari_sam2.cli.outputs import check_output
+from napari_sam2.cli.outputs import check_outputs, write_report
 from napari_sam2.errors import EvaluationError
 from napari_sam2.evaluation.options import (
     EvaluationOptions,
@@ -96,22 +96,20 @@ def evaluate(
     _check_outputs(output, curve)
     report = _evaluate_with_bar(folder, (model, device, image_size), options, limit)
     text = report_to_json(report)
+    typer.echo(text if json else format_report(report, per_object=per_object))
     if output is not None:
-        output.write_text(text + "\n", encoding="utf-8")
+        write_report(output, text, EvaluationError)
     if curve is not None:
         from napari_sam2.cli.evaluate_curves import write_curves
 
         write_curves(curve, report)
-    typer.echo(text if json else format_report(report, per_object=per_object))
     if not report.complete:
         raise typer.Exit(INTERRUPTED_EXIT_CODE)
 
 
 def _check_outputs(output: Path | None, curve: Path | None) -> None:
     """Tell of files that cannot be written before the work."""
-    for path in (output, curve):
-        if path is not None:
-            check_output(path, EvaluationError)
+    check_outputs((output, curve), EvaluationError)
     if curve is not None:
         from napari_sam2.cli.pictures import check_picture
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from napari_sam2.errors import StackError
 from napari_sam2.labels import LabelsVolume
 from napari_sam2.prompts import SessionFile
@@ -51,10 +53,11 @@ class Frames:
         """Which of the volumes the frames are."""
         return 0 if self.through is None else self.stack.at[self.through]
 
-    def empty_labels(self) -> Any:
-        """Return labels of background of `labels_shape`."""
+    def empty_labels(self, largest_id: int = 0) -> Any:
+        """Return labels of background of `labels_shape`, of a type that holds the ids."""
         frames, rows, columns = self.shape
-        planes = LabelsVolume((self.volumes * frames, rows, columns)).array
+        dtype = np.promote_types(np.uint16, np.min_scalar_type(largest_id))
+        planes = LabelsVolume((self.volumes * frames, rows, columns), dtype=dtype).array
         return planes.reshape(self.labels_shape)
 
     def part(self, labels: Any, volume: int | None = None) -> Any:
@@ -191,12 +194,13 @@ def axis_number(axis: str, axes: str) -> int:
 def _position(text: str, axes: str) -> tuple[int, int]:
     axis, _, index = text.partition("=")
     try:
-        return axis_number(axis.strip(), axes), int(index)
+        where = int(index)
     except ValueError as error:
         raise StackError(
             f"{text!r} does not say where an axis is held.",
             remedy="Write AXIS=INDEX, such as T=3.",
         ) from error
+    return axis_number(axis.strip(), axes), where
 
 
 def _likely(

@@ -2,11 +2,31 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable
+import tempfile
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from napari_sam2.errors import Sam2Error
+
+
+def check_outputs(
+    paths: Iterable[Path | None], error: type[Sam2Error], *, inputs: Sequence[Path] = ()
+) -> None:
+    """Check that files can be meant as the outputs of a run; None is an output not asked for.
+
+    Raises
+    ------
+    Sam2Error
+        Of the given type, if two are the same file, or one cannot be meant; see `check_output`.
+    """
+    seen: set[Path] = set()
+    for path in paths:
+        if path is None:
+            continue
+        check_output(path, error, inputs=inputs)
+        if path.resolve() in seen:
+            raise error(f"{path} is given for two outputs.", remedy="Give each a path of its own.")
+        seen.add(path.resolve())
 
 
 def check_output(path: Path, error: type[Sam2Error], *, inputs: Iterable[Path] = ()) -> None:
@@ -24,11 +44,18 @@ def check_output(path: Path, error: type[Sam2Error], *, inputs: Iterable[Path] =
     Raises
     ------
     Sam2Error
-        Of the given type, if the path is an input, or its folder is missing or read-only.
+        Of the given type, if the path is an input or a folder, or its own folder is missing or
+        takes no files.
     """
     if any(path.resolve() == given.resolve() for given in inputs):
         raise error(
             f"{path} is an input of this run.",
+            safe="It was not touched.",
+            remedy="Give another path for the output.",
+        )
+    if path.is_dir() and path.suffix.lower() != ".zarr":
+        raise error(
+            f"{path} is a folder.",
             safe="It was not touched.",
             remedy="Give another path for the output.",
         )
@@ -38,8 +65,30 @@ def check_output(path: Path, error: type[Sam2Error], *, inputs: Iterable[Path] =
             f"There is no folder {folder}.",
             remedy="Make it first, or give another path for the output.",
         )
-    if not os.access(folder, os.W_OK):
+    try:
+        # Asking the system for permissions says nothing about shares, full disks and Windows.
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as reason:
         raise error(
-            f"The folder {folder} may not be written to.",
+            f"The folder {folder} cannot be written to: {reason.strerror or reason}.",
             remedy="Give another path for the output.",
-        )
+        ) from reason
+
+
+def write_report(path: Path, text: str, error: type[Sam2Error]) -> None:
+    """Write the text of a report that has been shown already.
+
+    Raises
+    ------
+    Sam2Error
+        Of the given type, if it cannot be written.
+    """
+    try:
+        path.write_text(text + "\n", encoding="utf-8")
+    except OSError as reason:
+        raise error(
+            f"{path} cannot be written: {reason.strerror or reason}.",
+            safe="The figures are those above.",
+            remedy="With --json they can be sent to a file.",
+        ) from reason

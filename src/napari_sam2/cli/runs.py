@@ -36,6 +36,8 @@ class RunOutcome:
         Mean quality 0..1 of each object over the frames where it was found.
     found : dict of int to int
         How many results of each object these were.
+    frames : int
+        Frames that have a result.
     """
 
     results: int
@@ -45,6 +47,7 @@ class RunOutcome:
     error: Sam2Error | None = None
     skipped: tuple[FrameError, ...] = ()
     found: dict[int, int] = field(default_factory=dict)
+    frames: int = 0
 
     def and_then(self, later: RunOutcome) -> RunOutcome:
         """Return what this propagation and a later one did together."""
@@ -67,6 +70,7 @@ class RunOutcome:
             self.error or later.error,
             self.skipped + later.skipped,
             found,
+            self.frames + later.frames,
         )
 
 
@@ -133,6 +137,7 @@ def run_session(
         stopped_by,
         tuple(skipped[frame] for frame in sorted(skipped)),
         scores.found,
+        len(scores.frames),
     )
 
 
@@ -164,10 +169,12 @@ class _MeanScores:
     def __init__(self) -> None:
         self.results = 0
         self.found: dict[int, int] = {}
+        self.frames: set[int] = set()
         self._sums: dict[int, float] = {}
 
     def add(self, result: FrameMasks) -> None:
         self.results += 1
+        self.frames.add(result.frame)
         for object_id, score, mask in zip(
             result.object_ids, result.scores.tolist(), result.masks, strict=True
         ):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json as json_text
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, astuple, dataclass, replace
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, astuple, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
 import typer
 
 from napari_sam2.cli.interrupts import INTERRUPTED_EXIT_CODE
@@ -19,58 +19,14 @@ from napari_sam2.cli.options import (
     ModelOption,
     SpeedOption,
 )
-from napari_sam2.cli.outputs import check_output
+from napari_sam2.cli.outputs import check_output, check_outputs
 from napari_sam2.errors import LabelsError, Sam2Error
-from napari_sam2.types import Direction, Speed, Unreadable, View
+from napari_sam2.types import Direction, Unreadable, View
 
 if TYPE_CHECKING:
     from napari_sam2.cli.frames import Frames
-    from napari_sam2.cli.runs import RunOutcome
-    from napari_sam2.prompts import SessionFile
+    from napari_sam2.prompts import PromptBook, SessionFile
     from napari_sam2.tracking import TrackingSession
-
-_NAMED = 5  # skipped frames whose reason is told in full
-
-
-@dataclass(frozen=True, slots=True)
-class ObjectSummary:
-    """One object of a finished run: its size, and how sure the model was."""
-
-    object_id: int
-    frames: int
-    pixels: int
-    mean_score: float
-
-
-@dataclass(frozen=True, slots=True)
-class SkippedFrame:
-    """A frame that could not be read, and why."""
-
-    frame: int
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class SegmentSummary:
-    """What ``segment`` did, as ``--json`` prints it."""
-
-    stack: str
-    shape: tuple[int, ...]
-    region: tuple[int, int, int, int] | None
-    axes: str
-    model: str
-    device: str
-    image_size: int
-    speed: Speed
-    approximations: tuple[str, ...]
-    objects: tuple[ObjectSummary, ...]
-    frame_results: int
-    skipped: tuple[SkippedFrame, ...]
-    seconds: float
-    complete: bool
-    labels: str
-    overlay: str | None
-    sessions: tuple[str, ...]
 
 
 def segment(
@@ -170,17 +126,18 @@ def segment(
     Ctrl-C writes the labels of the frames that are done; the exit code is then 130.
     """
     from napari_sam2.cli.frames import open_frames
-    from napari_sam2.cli.pictures import check_picture
     from napari_sam2.cli.replay import given_prompts, replays_on, seeing_of
     from napari_sam2.cli.runs import Range, run_session
+    from napari_sam2.cli.segment_summary import (
+        SegmentSummary,
+        SkippedFrame,
+        describe,
+        summarise_objects,
+    )
     from napari_sam2.cli.volumes import go_on, session_paths
     from napari_sam2.prompts import PromptBook, read_session
 
-    for path in (output, overlay, session):
-        if path is not None:
-            check_output(path, LabelsError, inputs=(stack, prompts))
-    if overlay is not None:
-        check_picture(overlay)
+    _check_outputs(output, overlay, session, inputs=(stack, prompts))
     saved = read_session(prompts) if prompts.suffix.lower() == ".json" else None
     seeing = seeing_of(
         saved, axis=axis, at=at or (), channels=channels, region=region, through=through
@@ -194,8 +151,10 @@ def segment(
 
     # torch takes seconds
     from napari_sam2.tracking import TrackingSession, TrackingSettings, load_model
+    from napari_sam2.tracking.schedule import frame_range
     from napari_sam2.tracking.session_file import saved_settings
 
+    frame_range(start, stop, frames.stack.n_frames)
     loaded = load_model(model, device=device, image_size=image_size)
     settings = TrackingSettings() if saved is None else saved_settings(saved)
     settings = replace(
@@ -205,7 +164,7 @@ def segment(
         unreadable=unreadable or settings.unreadable,
         read_attempts=attempts or settings.read_attempts,
     )
-    labels = frames.empty_labels()
+    labels = frames.empty_labels(_largest_id(saved, book))
     options = {"settings": settings, "labels": frames.part(labels)}
     if replays:
         tracking = TrackingSession.load(prompts, loaded, frames.stack, **options)
@@ -224,6 +183,8 @@ def segment(
         over = Range(Direction.BOTH, start, stop)
         later = go_on(tracking, frames, labels, over, title=stack.name, done=keep)
         outcome = outcome.and_then(later)
+    if outcome.error is not None and not outcome.results:
+        raise outcome.error
     _write(tracking, frames, labels, saving, output=output, overlay=overlay)
     if outcome.error is not None:
         raise _after_writing(outcome.error, output)
@@ -238,6 +199,7 @@ def segment(
         speed=settings.speed,
         approximations=tracking.approximations,
         objects=summarise_objects(tracking.object_ids, labels, outcome),
+        frames_done=outcome.frames,
         frame_results=outcome.results,
         skipped=tuple(SkippedFrame(each.frame, each.happened) for each in outcome.skipped),
         seconds=outcome.seconds,
@@ -246,29 +208,32 @@ def segment(
         overlay=str(overlay) if overlay else None,
         sessions=tuple(map(str, saving)),
     )
-    typer.echo(json_text.dumps(asdict(summary), indent=2) if json else _describe(summary))
+    typer.echo(json_text.dumps(asdict(summary), indent=2) if json else describe(summary))
     if not outcome.complete:
         raise typer.Exit(INTERRUPTED_EXIT_CODE)
 
 
-def summarise_objects(
-    object_ids: Sequence[int], labels: Any, outcome: RunOutcome
-) -> tuple[ObjectSummary, ...]:
-    """Count the pixels and frames of every object in labels (..., Y, X)."""
-    pixels: dict[int, int] = dict.fromkeys(object_ids, 0)
-    frames: dict[int, int] = dict.fromkeys(object_ids, 0)
-    for plane in labels.reshape(-1, *labels.shape[-2:]):
-        ids, counts = np.unique(plane, return_counts=True)
-        for object_id, count in zip(ids.tolist(), counts.tolist(), strict=True):
-            if object_id in pixels:
-                pixels[object_id] += count
-                frames[object_id] += 1
-    return tuple(
-        ObjectSummary(
-            object_id, frames[object_id], pixels[object_id], outcome.mean_scores.get(object_id, 0.0)
+def _check_outputs(
+    output: Path, overlay: Path | None, session: Path | None, inputs: tuple[Path, Path]
+) -> None:
+    """Tell of files that cannot be written before the work."""
+    from napari_sam2.cli.pictures import check_picture
+    from napari_sam2.labels import check_labels_path
+
+    check_outputs((output, overlay, session), LabelsError, inputs=inputs)
+    check_labels_path(output)
+    if overlay is not None:
+        check_picture(overlay)
+    if session is not None and session.suffix.lower() != ".json":
+        raise LabelsError(
+            f"A session is written as JSON, not as {session.name}.",
+            remedy="Name it .sam2.json: by that --prompts knows it.",
         )
-        for object_id in object_ids
-    )
+
+
+def _largest_id(saved: SessionFile | None, book: PromptBook) -> int:
+    books = (book,) if saved is None else (book, saved.book)
+    return max((number for each in books for number in each.object_ids()), default=0)
 
 
 def _after_writing(error: Sam2Error, output: Path) -> Sam2Error:
@@ -286,48 +251,31 @@ def _write(
     output: Path,
     overlay: Path | None,
 ) -> None:
-    from napari_sam2.labels import write_labels
     from napari_sam2.prompts import write_session
 
-    write_labels(output, labels, axes=frames.axes, scale=frames.scale)
+    _write_labels(output, frames, labels)
+    for path, saved in saving.items():
+        write_session(saved, path)
     if overlay is not None:
         from napari_sam2.cli.pictures import write_sheet
 
         write_sheet(overlay, frames.stack, session.labels)
-    for path, saved in saving.items():
-        write_session(saved, path)
 
 
-def _describe(summary: SegmentSummary) -> str:
-    found = sum(1 for one in summary.objects if one.pixels)
-    lines = [
-        f"{found} of {len(summary.objects)} objects in {_extent(summary)}, "
-        f"{summary.seconds:.1f} s with {summary.model} at {summary.image_size} px "
-        f"on {summary.device}",
-        f"labels: {summary.labels}",
-    ]
-    if summary.approximations:
-        lines.append(f"{summary.speed}, approximated with {', '.join(summary.approximations)}")
-    if summary.overlay:
-        lines.append(f"overlay: {summary.overlay}")
-    lines += [f"session: {path}" for path in summary.sessions]
-    if summary.skipped:
-        lines += _describe_skipped(summary.skipped)
-    if not summary.complete:
-        lines.append("Stopped early: frames that were not reached are background.")
-    return "\n".join(lines)
+def _write_labels(output: Path, frames: Frames, labels: Any) -> None:
+    """Write labels; where their place does not take them, elsewhere, since nobody else has them.
 
+    Raises
+    ------
+    LabelsError
+        They could not be written where they should be; it says where they are.
+    """
+    from napari_sam2.labels import write_labels
 
-def _extent(summary: SegmentSummary) -> str:
-    *volumes, frames, _, _ = summary.shape
-    return f"{volumes[0]} volumes of {frames} frames" if volumes else f"{frames} frames"
-
-
-def _describe_skipped(skipped: tuple[SkippedFrame, ...]) -> list[str]:
-    count = "1 frame was" if len(skipped) == 1 else f"{len(skipped)} frames were"
-    lines = [f"{count} skipped; the labels there are empty:"]
-    lines += [f"  {each.reason}" for each in skipped[:_NAMED]]
-    if len(skipped) > _NAMED:
-        numbers = ", ".join(str(each.frame) for each in skipped[_NAMED:])
-        lines.append(f"  Likewise frames {numbers}.")
-    return lines
+    try:
+        write_labels(output, labels, axes=frames.axes, scale=frames.scale)
+    except LabelsError as error:
+        refuge = Path(tempfile.mkdtemp(prefix="napari-sam2-")) / output.name
+        write_labels(refuge, labels, axes=frames.axes, scale=frames.scale)
+        error.safe = f"What stood there before is unchanged, and the labels are in {refuge}."
+        raise

@@ -5,7 +5,7 @@ from napari_sam2.labels.cleaning import clean_mask
 from napari_sam2.labels.colours import colour_of
 from napari_sam2.labels.contact_sheet import contact_sheet
 from napari_sam2.labels.doubts import Doubt, Limits, doubts
-from napari_sam2.labels.export import write_labels
+from napari_sam2.labels.export import check_labels_path, write_labels
 from napari_sam2.labels.history import Edit, History
 from napari_sam2.labels.overlay import overlay
 from napari_sam2.labels.packed_mask import PackedMask
@@ -25,6 +25,7 @@ __all__ = [
     "PlaneChange",
     "RecordBook",
     "blank_labels",
+    "check_labels_path",
     "clean_mask",
     "colour_of",
     "contact_sheet",

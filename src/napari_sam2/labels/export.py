@@ -56,6 +56,7 @@ def write_labels(
         that is full; what stood at `path` before is unchanged.
     """
     path = Path(path)
+    check_labels_path(path)
     sizes = _checked_scale(scale, _checked_axes(array, axes.upper()))
     planes = LabelPlanes(array, progress)
     name = path.name.lower()
@@ -63,11 +64,23 @@ def write_labels(
         ome = name.endswith((".ome.tif", ".ome.tiff"))
         with staged(path) as temporary:
             write_tiff(temporary, planes, axes.upper(), sizes, ome=ome)
-    elif name.endswith(".zarr"):
-        _check_replaceable(path)
+    else:
         with staged(path) as temporary:
             write_zarr(temporary, planes, axes.upper(), sizes)
-    else:
+
+
+def check_labels_path(path: Path) -> None:
+    """Check that labels can be meant to go to a path, before there are any.
+
+    Raises
+    ------
+    LabelsError
+        Unknown suffix, or other data stands there, which is never replaced.
+    """
+    name = path.name.lower()
+    if name.endswith(".zarr"):
+        _check_replaceable(path)
+    elif not name.endswith((".tif", ".tiff")):
         raise LabelsError(
             f"Labels cannot be written as {path.name}.",
             remedy="Name the file .tif, .ome.tif or .zarr.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from os import PathLike
 from typing import Any, Protocol
 
 import numpy as np
@@ -34,6 +35,11 @@ def check_array(data: Any) -> np.dtype[Any]:
         For lists (of resolution levels), things without shape, dtype or indexing, and dtypes that
         are not bool, integer or float.
     """
+    if isinstance(data, str | PathLike):
+        raise StackError(
+            f"{str(data)!r} is the name of a file, not its pixels.",
+            remedy="Pass open_stack(path).data, with open_stack from napari_sam2.stack.",
+        )
     if isinstance(data, Sequence):
         raise StackError(
             "The image is a list, not one array: several resolution levels, or plain numbers.",
@@ -42,7 +48,7 @@ def check_array(data: Any) -> np.dtype[Any]:
     if not all(hasattr(data, name) for name in ("shape", "dtype", "__getitem__")):
         raise StackError(
             f"A {type(data).__name__} is no array: it lacks shape, dtype or indexing.",
-            remedy="Pass a numpy, dask or zarr array; open_stack(path).data for a file.",
+            remedy="Pass a numpy, dask or zarr array.",
         )
     try:
         dtype: np.dtype[Any] = np.dtype(data.dtype)

@@ -12,6 +12,7 @@ from napari_sam2.errors import FrameError, PromptError, SessionError
 from napari_sam2.labels import PackedMask
 from napari_sam2.labels.compose import Labels
 from napari_sam2.prompts import FramePrompt, PromptBook, SessionFile
+from napari_sam2.prompts.checks import as_whole_number, check_object_id
 from napari_sam2.stack import FrameStack
 from napari_sam2.tracking.model import Model
 from napari_sam2.tracking.publishing import Publisher
@@ -83,9 +84,11 @@ class SessionEditing:
             There is no such object.
         """
         with self._lock:
-            ids = sorted(self._tracker.tracks) if object_id is None else [object_id]
+            tracks = self._tracker.tracks
+            ids = sorted(tracks) if object_id is None else [check_object_id(object_id)]
+            frame = self._checked_frame(frame)
             for each in ids:
-                self._tracker.accept(each, self._checked_frame(frame))
+                self._tracker.accept(each, frame)
 
     def corrected_masks(self) -> dict[tuple[int, int], PackedMask]:
         """Return what came of prompts that correct tracked frames, by frame and object id.
@@ -174,11 +177,17 @@ class SessionEditing:
         Raises
         ------
         SessionError
-            Nothing is prompted there.
+            Nothing is prompted there, or it could not mean so many.
         """
         with self._lock:
             prompt = self._prompt_at(object_id, frame)
-            return self._tracker.decide(object_id, frame, prompt, rank=rank)
+            candidates = self._tracker.candidates(prompt)
+            if rank not in range(candidates):
+                raise SessionError(
+                    f"The prompt of object {object_id} in frame {frame} could mean no mask {rank}.",
+                    remedy=f"Choose one from 0 to {candidates - 1}; see `candidates`.",
+                )
+            return self._tracker.decide(int(object_id), int(frame), prompt, rank=int(rank))
 
     def merge(self, object_id: int, other: int) -> None:
         """Make one object of two; the frames decided for either are kept as they are drawn now.
@@ -216,8 +225,10 @@ class SessionEditing:
         """
         with self._lock:
             track = self._tracker.track(object_id)
+            frame, new_id = self._checked_frame(frame), check_object_id(new_id)
             if new_id in self._tracker.tracks:
                 raise SessionError(f"There is an object {new_id} already.")
+            self._publisher.mask(frame, new_id)  # before anything changes: the labels hold this id
             written = np.flatnonzero(track.written[:frame]).tolist()
             earlier = [f for f in written if self._publisher.mask(f, object_id).any()]
             if not earlier or not self._publisher.mask(frame, object_id).any():
@@ -237,6 +248,7 @@ class SessionEditing:
         return Known(self.prompts, publisher.accepted, publisher.pixels, self._tracker.as_drawn)
 
     def _checked_frame(self, frame: int) -> int:
+        frame = as_whole_number(frame, "frame")
         if not 0 <= frame < self.stack.n_frames:
             raise SessionError(
                 f"There is no frame {frame}.",

@@ -8,9 +8,35 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_sam2.errors import FrameError, SessionError
+from napari_sam2.errors import FrameError, PromptError, SessionError
+from napari_sam2.prompts.checks import as_whole_number
 from napari_sam2.tracking.object_track import ObjectTrack
 from napari_sam2.types import Direction
+
+
+def frame_range(start: int | None, stop: int | None, n_frames: int) -> tuple[int, int]:
+    """Return the frames start to stop - 1 that a user asks for; what is left out means all.
+
+    Raises
+    ------
+    SessionError
+        There is no such range.
+    """
+    first = 0 if start is None else _whole(start, "start")
+    last = n_frames if stop is None else _whole(stop, "stop")
+    if not 0 <= first < last <= n_frames:
+        raise SessionError(
+            f"Frames {first} to {last} (end excluded) are no range of this stack.",
+            remedy=f"Choose 0 <= start < stop <= {n_frames}.",
+        )
+    return first, last
+
+
+def _whole(value: object, name: str) -> int:
+    try:
+        return as_whole_number(value, name)
+    except PromptError as error:
+        raise SessionError(error.happened, remedy=error.remedy) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +71,7 @@ class Scope:
         SessionError
             There is nothing to follow, no such object, or no such range.
         """
-        first = 0 if start is None else start
-        last = n_frames if stop is None else stop
-        if not 0 <= first < last <= n_frames:
-            raise SessionError(
-                f"Frames {first} to {last} (end excluded) are no range of this stack.",
-                remedy=f"Choose 0 <= start < stop <= {n_frames}.",
-            )
+        first, last = frame_range(start, stop, n_frames)
         if not tracks:
             raise SessionError(
                 "There is no object to follow yet.",
@@ -59,6 +79,11 @@ class Scope:
             )
         if object_ids is None:
             return cls(first, last, None)
+        if not isinstance(object_ids, Iterable):
+            raise SessionError(
+                f"object_ids is {object_ids!r}.",
+                remedy="Give several ids, or one as [id]; None means all objects.",
+            )
         chosen = frozenset(object_ids)
         unknown = sorted(chosen - tracks.keys())
         if unknown:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from os import PathLike
-from typing import Any
+from typing import Any, NoReturn
 
 from numpy.typing import ArrayLike, NDArray
 
-from napari_sam2.errors import FrameError, Sam2Error
+from napari_sam2.errors import FrameError, Sam2Error, SessionError
 from napari_sam2.prompts import (
     FramePrompt,
     MaskStore,
@@ -18,6 +18,7 @@ from napari_sam2.prompts import (
     read_session,
     write_session,
 )
+from napari_sam2.prompts.checks import check_frame, check_object_id
 from napari_sam2.stack import FrameStack
 from napari_sam2.tracking.following import SessionFollowing
 from napari_sam2.tracking.model import Model
@@ -58,6 +59,8 @@ class TrackingSession(SessionFollowing):
         The stack has no frames that can be read as pixels.
     LabelsError
         The labels do not fit the stack, or cannot be written.
+    SessionError
+        The model or the settings are something else.
     """
 
     def __init__(
@@ -71,6 +74,7 @@ class TrackingSession(SessionFollowing):
         settings: TrackingSettings | None = None,
         contrast: tuple[float, float] | None = None,
     ) -> None:
+        _check_given(model, settings)
         self.model = model
         self.stack = (
             stack
@@ -85,6 +89,14 @@ class TrackingSession(SessionFollowing):
         self._cancelled = threading.Event()
         self._skipped: dict[int, FrameError] = {}
         self.handed_over: set[tuple[int, int]] = set()
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse to be copied or pickled: a copy would share memories, labels and the lock."""
+        raise SessionError(
+            "A session cannot be copied or sent to another process.",
+            safe="It is unchanged.",
+            remedy="Save it, and load the file there: session.save(path), TrackingSession.load.",
+        )
 
     @property
     def frame_shape(self) -> tuple[int, int]:
@@ -247,6 +259,7 @@ class TrackingSession(SessionFollowing):
         self, object_id: int, frame: int, change: Callable[[], FramePrompt], refines: bool = False
     ) -> FrameMasks:
         """Change the prompts and decide the frame; if that fails, no prompt has changed."""
+        object_id, frame = check_object_id(object_id), check_frame(frame, self.n_frames)
         with self._lock:
             before = self.prompts.get(object_id, frame)
             prompt = change()
@@ -262,3 +275,21 @@ class TrackingSession(SessionFollowing):
                 else:
                     self.prompts.put(object_id, frame, before)
                 raise
+
+
+def _check_given(model: object, settings: object) -> None:
+    """Tell what is mixed up easily: a model and its name, settings and a dictionary of them."""
+    if not isinstance(model, Model):
+        raise SessionError(
+            f"The model of a session is what load_model returns, not {_short(model)}.",
+            remedy="Pass load_model(name).",
+        )
+    if not isinstance(settings, TrackingSettings | None):
+        raise SessionError(
+            f"The settings of a session are TrackingSettings, not {_short(settings)}.",
+            remedy="Pass TrackingSettings(...).",
+        )
+
+
+def _short(value: object) -> str:
+    return repr(value) if isinstance(value, str | None) else f"a {type(value).__name__}"

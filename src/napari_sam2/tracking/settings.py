@@ -97,6 +97,8 @@ class TrackingSettings:
         object.__setattr__(self, "view", _choice("view", self.view, View))
         object.__setattr__(self, "unreadable", _choice("unreadable", self.unreadable, Unreadable))
         object.__setattr__(self, "speed", _choice("speed", self.speed, Speed))
+        for name in ("overlap", "clicked_part", "obey_clicks", "exclusive"):
+            _require_truth(name, getattr(self, name))
         _require("max_hole", self.max_hole, 0)
         _require("min_island", self.min_island, 0)
         _require("cached_frames", self.cached_frames, 1)
@@ -116,6 +118,11 @@ def _choice(name: str, value: str, choices: type[_Choice]) -> _Choice:
         raise SessionError(
             f"The setting {name} is {value!r}.", remedy=f"Choose one of: {', '.join(choices)}."
         ) from None
+
+
+def _require_truth(name: str, value: object) -> None:
+    if not isinstance(value, bool):
+        raise SessionError(f"The setting {name} is {value!r}.", remedy="Give True or False.")
 
 
 def _require(name: str, value: int, least: int) -> None:
