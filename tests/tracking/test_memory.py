@@ -18,7 +18,7 @@ def memory(frame: int) -> FrameMemory:
 @given(st.sets(st.integers(0, 60)), st.integers(0, 60), st.integers(2, 9))
 @settings(max_examples=60, deadline=None)
 def test_nearest_conditioning_frames(frames, frame, limit):
-    chosen = nearest_conditioning(frames, frame, limit)
+    chosen = nearest_conditioning(sorted(frames), frame, limit)
     assert set(chosen) <= frames
     assert list(chosen) == sorted(chosen)
     assert len(chosen) == min(limit, len(frames))
@@ -26,7 +26,11 @@ def test_nearest_conditioning_frames(frames, frame, limit):
     after = [f for f in frames if f >= frame]
     assert not before or max(before) in chosen
     assert not after or min(after) in chosen
-    assert nearest_conditioning(frames, frame, None) == tuple(sorted(frames))
+    assert nearest_conditioning(sorted(frames), frame, None) == tuple(sorted(frames))
+    for left_out in frames:
+        others = sorted(frames - {left_out})
+        without = nearest_conditioning(sorted(frames), frame, limit, left_out)
+        assert without == nearest_conditioning(others, frame, limit)
 
 
 @given(st.sampled_from([1, -1]), st.integers(1, 80))

@@ -11,6 +11,7 @@ from napari_sam2.labels import PackedMask
 from napari_sam2.network import BUNDLED_CONFIG
 from napari_sam2.tracking.object_track import ObjectTrack
 from napari_sam2.tracking.prediction import Conditioning, ObjectPrediction
+from napari_sam2.tracking.schedule import Schedule, Scope
 from napari_sam2.tracking.window import Window
 from napari_sam2.types import Direction
 
@@ -66,6 +67,50 @@ def test_both_passes_reach_every_frame_from_its_nearest_source(decided):
         below = [frame - s for s in sources if s < frame]
         above = [s - frame for s in sources if s > frame]
         assert not below or min(above) < min(below)
+
+
+frames = st.integers(0, LENGTH - 1)
+decisions = st.dictionaries(frames, st.booleans(), min_size=1, max_size=6)
+DIRECTIONS = (Direction.FORWARD, Direction.BACKWARD)
+
+
+@given(decisions, st.sets(frames), frames, frames, st.sampled_from(DIRECTIONS), st.booleans())
+@settings(max_examples=150, deadline=None)
+def test_what_is_needed_in_a_part_is_that_part_of_what_is_needed(
+    decided, done, start, stop, direction, nearest
+):
+    followed = track(*(decision(f, present) for f, present in decided.items()))
+    followed.done[list(done)] = True
+    whole = followed.needed(direction, 0, LENGTH, nearest)
+    stop = max(start, stop)
+    assert np.array_equal(followed.needed(direction, start, stop, nearest), whole[start:stop])
+
+
+@given(st.lists(decisions, min_size=1, max_size=3), st.sets(st.integers(0, 300)), st.data())
+@settings(max_examples=80, deadline=None)
+def test_the_frames_ahead_are_all_that_any_object_needs_in_the_order_of_the_pass(each, done, data):
+    length = 301
+    tracks = {}
+    for number, decided in enumerate(each, start=1):
+        tracks[number] = ObjectTrack(number, length, BUNDLED_CONFIG)
+        for frame, present in decided.items():
+            tracks[number].condition(decision(10 * frame, present))
+        tracks[number].done[list(done)] = True
+    direction, nearest = data.draw(st.sampled_from(DIRECTIONS)), data.draw(st.booleans())
+    start = data.draw(st.integers(0, length - 1))
+    stop = data.draw(st.integers(start + 1, length))
+    skipped = data.draw(st.sets(st.integers(0, 300), max_size=80))
+    scope = Scope(start, stop, None)
+    schedule = Schedule(direction, scope, set(), dict.fromkeys(skipped), {}, nearest)
+    needed = set()
+    for followed in tracks.values():
+        found = np.flatnonzero(followed.needed(direction, 0, length, nearest)).tolist()
+        needed |= (set(found) - skipped) | set(followed.conditioning)
+    expected = sorted((f for f in needed if start <= f < stop), reverse=schedule.step < 0)
+    assert schedule.ahead(tracks, length) == expected
+    assert schedule.ahead(tracks, 2) == expected[:2]
+    assert schedule.next_frame(tracks) == (expected[0] if expected else None)
+    assert schedule.ahead(tracks, length) == expected[1:]
 
 
 def test_forward_alone_goes_all_the_way():

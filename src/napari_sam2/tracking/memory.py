@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from torch import Tensor
@@ -122,12 +123,18 @@ class Recall:
     distances: tuple[int, ...]
 
 
-def nearest_conditioning(frames: Iterable[int], frame: int, limit: int | None) -> tuple[int, ...]:
-    """Choose the conditioning frames that a frame attends to.
+def nearest_conditioning(
+    frames: Sequence[int], frame: int, limit: int | None, without: int | None = None
+) -> tuple[int, ...]:
+    """Choose the conditioning frames, of ascending ones, that a frame attends to.
 
-    The nearest before, the nearest after, then the nearest of the rest, up to `limit`.
+    The nearest before, the nearest after, then the nearest of the rest, up to `limit`; never
+    `without`.
     """
-    candidates = sorted(frames)
+    if limit is not None:
+        at = bisect_left(frames, frame)
+        frames = frames[max(0, at - limit - 1) : at + limit + 1]
+    candidates = [each for each in frames if each != without]
     if limit is None or len(candidates) <= limit:
         return tuple(candidates)
     before = [f for f in candidates if f < frame][-1:]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import OrderedDict
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_sam2.network import Sam2Config
+from napari_sam2.tracking.decided_frames import DecidedFrames
 from napari_sam2.tracking.memory import FrameMemory, RecentMemory
 from napari_sam2.tracking.prediction import Conditioning
 from napari_sam2.tracking.window import Sighting
@@ -30,7 +33,7 @@ class ObjectTrack:
 
     def __init__(self, object_id: int, n_frames: int, config: Sam2Config) -> None:
         self.object_id = object_id
-        self.conditioning: dict[int, Conditioning] = {}
+        self.conditioning = DecidedFrames()
         self.done: NDArray[np.bool_] = np.zeros(n_frames, dtype=bool)
         self.written: NDArray[np.bool_] = np.zeros(n_frames, dtype=bool)
         self.absent_run = 0
@@ -41,7 +44,7 @@ class ObjectTrack:
     def copy(self) -> ObjectTrack:
         """Return the same object, to change it without changing this one."""
         other = self.another(self.object_id)
-        other.conditioning = dict(self.conditioning)
+        other.conditioning = self.conditioning.copy()
         other.done, other.written = self.done.copy(), self.written.copy()
         other.absent_run = self.absent_run
         other.conditioning_memory = self.conditioning_memory.copy()
@@ -76,8 +79,10 @@ class ObjectTrack:
 
     def neighbourhood(self, frame: int) -> tuple[int, int]:
         """Return the first and last frame between the neighbouring conditioning frames."""
-        before = max((f for f in self.conditioning if f < frame), default=-1)
-        after = min((f for f in self.conditioning if f > frame), default=len(self.done))
+        frames = self.conditioning.frames
+        below, above = bisect_left(frames, frame), bisect_left(frames, frame + 1)
+        before = frames[below - 1] if below else -1
+        after = frames[above] if above < len(frames) else len(self.done)
         return before + 1, after - 1
 
     def forget_tracking(self) -> None:
@@ -102,7 +107,8 @@ class ObjectTrack:
 
     def distance_to_decision(self, frame: int) -> int:
         """Return how many frames away the nearest conditioning frame is."""
-        return min((abs(frame - decided) for decided in self.conditioning), default=len(self.done))
+        distance = self.conditioning.distance(frame)
+        return len(self.done) if distance is None else distance
 
     def expected(
         self, frame: int, recent: RecentMemory | None = None, without: int | None = None
@@ -111,24 +117,21 @@ class ObjectTrack:
 
         Of decided frames, one may be left out; `recent` is asked too.
         """
-        seen = [
-            (abs(decided - frame), each.sighting)
-            for decided, each in self.conditioning.items()
-            if each.sighting is not None and decided != without
-        ]
+        decided = self.conditioning.sighted(frame, without)
         latest = recent.latest if recent is not None else None
-        if latest is not None and latest.sighting is not None:
-            seen.append((abs(latest.frame - frame), latest.sighting))
-        return min(seen, key=lambda each: each[0])[1] if seen else None
+        if latest is None or latest.sighting is None:
+            return None if decided is None else decided.sighting
+        if decided is None or abs(latest.frame - frame) < abs(decided.frame - frame):
+            return latest.sighting
+        return decided.sighting
 
-    def sources(self) -> list[int]:
-        """Return the conditioning frames that show the object, sorted.
+    def sources(self) -> Sequence[int]:
+        """Return the conditioning frames that show the object, ascending; not to be changed.
 
         Where the user corrected it away says nothing of what it looks like; if that is all that
         is known, all conditioning frames count.
         """
-        showing = [frame for frame, each in self.conditioning.items() if not each.dismissed]
-        return sorted(showing or self.conditioning)
+        return self.conditioning.sources
 
     def dismissals(self, frame: int, step: int) -> list[int]:
         """Return where the user corrected the object away, of the frames that a pass leaves behind.
@@ -137,35 +140,45 @@ class ObjectTrack:
         `step`: 1 forward, -1 backward.
         """
         sources = self.sources()
-        passed = [(frame - source) * step for source in sources]
-        since = min((age for age in passed if age > 0), default=len(self.done))
-        gone = self.conditioning.keys() - set(sources)
-        return sorted(each for each in gone if 0 < (frame - each) * step < since)
+        if step > 0:
+            at = bisect_left(sources, frame)
+            first = sources[at - 1] + 1 if at else 0
+            return list(self.conditioning.between(first, frame))
+        at = bisect_left(sources, frame + 1)
+        last = sources[at] if at < len(sources) else len(self.done)
+        return list(self.conditioning.between(frame + 1, last))
 
     def needed(
         self, direction: Direction, start: int, stop: int, nearest: bool = False
     ) -> NDArray[np.bool_]:
-        """Return which frames of start..stop - 1 are still to be tracked, shape (T,).
+        """Return which frames of start..stop - 1 are still to be tracked, shape (stop - start,).
 
         Forward reaches from the first conditioning frame upwards, backward from the last one
-        downwards. `nearest`: forward leaves out what is nearer to a source above.
+        downwards. `nearest`: forward leaves out what is nearer to a source above. No more is
+        looked at than these frames.
         """
-        needed = ~self.done
-        needed[:start] = False
-        needed[stop:] = False
-        if not self.conditioning:
+        needed = ~self.done[start:stop]
+        decided = self.conditioning
+        if not decided or not needed.any():
             needed[:] = False
             return needed
-        needed[list(self.conditioning)] = False
+        needed[[frame - start for frame in decided.between(start, stop)]] = False
         if direction is Direction.FORWARD:
-            needed[: min(self.conditioning)] = False
-            if nearest and needed.any():
-                sources = np.array(self.sources())
-                needed[: sources[0]] = False
-                frames = np.flatnonzero(needed[: sources[-1]])
-                above = np.searchsorted(sources, frames)
-                middle = (sources[above - 1] + sources[above]) // 2
-                needed[frames[frames > middle]] = False
+            needed[: max(0, decided.frames[0] - start)] = False
+            if nearest:
+                self._leave_to_sources_above(needed, start)
         elif direction is Direction.BACKWARD:
-            needed[max(self.conditioning) :] = False
+            needed[max(0, decided.frames[-1] - start) :] = False
         return needed
+
+    def _leave_to_sources_above(self, needed: NDArray[np.bool_], start: int) -> None:
+        """Take out of what is needed, from `start` on, what is nearer to a source above."""
+        sources, stop = self.sources(), start + len(needed)
+        needed[: max(0, sources[0] - start)] = False
+        below, above = bisect_left(sources, start), bisect_left(sources, stop)
+        known = np.array(sources[max(0, below - 1) : above + 1])
+        frames = np.flatnonzero(needed) + start
+        frames = frames[frames < known[-1]]
+        upper = np.searchsorted(known, frames)
+        middle = (known[upper - 1] + known[upper]) // 2
+        needed[frames[frames > middle] - start] = False

@@ -186,8 +186,7 @@ class Propagator:
         Decided frames whose memory must still be made and that cannot be read are left out.
         """
         limit = self._economy.conditioning_frames(self._settings.max_conditioning)
-        sources = track.sources()
-        chosen = nearest_conditioning([f for f in sources if f != without], frame, limit)
+        chosen = nearest_conditioning(track.sources(), frame, limit, without)
         found = {f: self._conditioning_memory(track, f) for f in chosen}
         memories = {f: memory for f, memory in found.items() if memory is not None}
         gone = [f for f in track.dismissals(frame, recent.step) if recent.reaches(f, frame)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +12,8 @@ from napari_sam2.errors import FrameError, PromptError, SessionError
 from napari_sam2.prompts.checks import as_whole_number
 from napari_sam2.tracking.object_track import ObjectTrack
 from napari_sam2.types import Direction
+
+_STRETCH = 32  # frames that are looked at first
 
 
 def frame_range(start: int | None, stop: int | None, n_frames: int) -> tuple[int, int]:
@@ -143,18 +145,36 @@ class Schedule:
 
     def next_frame(self, tracks: Mapping[int, ObjectTrack]) -> int | None:
         """Return the nearest frame ahead with anything to do, or None at the end of the pass."""
-        frames = self.ahead(tracks)
-        if not len(frames):
-            return None
-        self._position = int(frames[0])
-        return self._position
+        for frame in self.ahead(tracks, 1):
+            self._position = frame
+            return frame
+        return None
 
-    def ahead(self, tracks: Mapping[int, ObjectTrack]) -> NDArray[np.intp]:
-        """Return the frames ahead with anything to do, the nearest first."""
-        frames = np.flatnonzero(self._wanted(tracks))[:: self.step]
-        if self._position is not None:
-            frames = frames[(frames - self._position) * self.step > 0]
-        return frames
+    def ahead(self, tracks: Mapping[int, ObjectTrack], count: int) -> list[int]:
+        """Return the nearest frames ahead with anything to do, so many at most, in their order."""
+        found: list[int] = []
+        for start, stop in self._stretches():
+            if len(found) >= count:
+                break
+            frames = np.flatnonzero(self._wanted(tracks, start, stop)) + start
+            found += frames[:: self.step].tolist()
+        return found[:count]
+
+    def _stretches(self) -> Iterator[tuple[int, int]]:
+        """Divide what lies ahead: mostly the next frame is wanted, and the rest not looked at."""
+        start, stop, length = self.scope.start, self.scope.stop, _STRETCH
+        if self.step > 0:
+            start = start if self._position is None else max(start, self._position + 1)
+        else:
+            stop = stop if self._position is None else min(stop, self._position)
+        while start < stop:
+            if self.step > 0:
+                yield start, min(start + length, stop)
+                start += length
+            else:
+                yield max(stop - length, start), stop
+                stop -= length
+            length *= 2
 
     def split(
         self, frame: int, tracks: Mapping[int, ObjectTrack]
@@ -165,33 +185,44 @@ class Schedule:
             if frame in track.conditioning:
                 if (frame, track.object_id) not in self.shown:
                     given.append(track)
-            elif self._needed(track)[frame]:
+            elif self._needed(track, frame, frame + 1)[0]:
                 tracked.append(track)
         return given, tracked
 
     def rest_of_run(self, track: ObjectTrack, frame: int) -> list[int]:
         """Return the frames still to be tracked from `frame` to the next conditioning frame."""
         first, last = track.neighbourhood(frame)
-        needed = self._needed(track)
-        ahead = range(frame + 1, last + 1) if self.step > 0 else range(first, frame)
-        return [each for each in ahead if needed[each]]
+        start, stop = (frame + 1, last + 1) if self.step > 0 else (first, frame)
+        start, stop = max(start, self.scope.start), min(stop, self.scope.stop)
+        if start >= stop:
+            return []
+        ahead: list[int] = (np.flatnonzero(self._needed(track, start, stop)) + start).tolist()
+        return ahead
 
-    def _wanted(self, tracks: Mapping[int, ObjectTrack]) -> NDArray[np.bool_]:
-        wanted = np.zeros(self.scope.stop, dtype=bool)
+    def _wanted(
+        self, tracks: Mapping[int, ObjectTrack], start: int, stop: int
+    ) -> NDArray[np.bool_]:
+        """Return in which frames of start..stop - 1 there is anything to do."""
+        wanted = np.zeros(stop - start, dtype=bool)
         for track in self.scope.tracks(tracks):
-            wanted |= self._needed(track)[: self.scope.stop]
-            for frame in track.conditioning:
-                in_range = self.scope.start <= frame < self.scope.stop
-                if in_range and (frame, track.object_id) not in self.shown:
-                    wanted[frame] = True
+            wanted |= self._needed(track, start, stop)
+            for frame in track.conditioning.between(start, stop):
+                if (frame, track.object_id) not in self.shown:
+                    wanted[frame - start] = True
         return wanted
 
-    def _needed(self, track: ObjectTrack) -> NDArray[np.bool_]:
-        needed = track.needed(self.direction, self.scope.start, self.scope.stop, self.nearest)
-        needed[list(self.skipped)] = False
+    def _needed(self, track: ObjectTrack, start: int, stop: int) -> NDArray[np.bool_]:
+        """Return in which frames of start..stop - 1, all in scope, an object is to be tracked."""
+        needed = track.needed(self.direction, start, stop, self.nearest)
         if track.object_id in self.stranded:
             needed[:] = False
+        needed[[frame - start for frame in self._skipped_in(start, stop)]] = False
         return needed
+
+    def _skipped_in(self, start: int, stop: int) -> list[int]:
+        if stop - start < len(self.skipped):
+            return [frame for frame in range(start, stop) if frame in self.skipped]
+        return [frame for frame in self.skipped if start <= frame < stop]
 
 
 def as_direction(direction: str | Direction) -> Direction:
@@ -215,16 +246,15 @@ def passes(direction: Direction) -> tuple[Direction, ...]:
 def count_visits(tracks: Iterable[ObjectTrack], direction: Direction, scope: Scope) -> int:
     """Return how many frames a propagation will hand out, as things stand."""
     tracks = list(tracks)
-    given = np.zeros(scope.stop, dtype=bool)
-    planned = {each: np.zeros(scope.stop, dtype=bool) for each in passes(direction)}
+    start, stop = scope.start, scope.stop
+    given = np.zeros(stop - start, dtype=bool)
+    planned = {each: np.zeros_like(given) for each in passes(direction)}
     for track in tracks:
-        for frame in track.conditioning:
-            if scope.start <= frame < scope.stop:
-                given[frame] = True
-        left = np.ones(scope.stop, dtype=bool)
+        given[[frame - start for frame in track.conditioning.between(start, stop)]] = True
+        left = np.ones_like(given)
         for each, frames in planned.items():
             nearest = direction is Direction.BOTH
-            needed = track.needed(each, scope.start, scope.stop, nearest)[: scope.stop] & left
+            needed = track.needed(each, start, stop, nearest) & left
             np.logical_or(frames, needed, out=frames)
             left &= ~needed
     planned[passes(direction)[0]] |= given

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from napari_sam2.network import Sam2Config
 from napari_sam2.prompts import PromptBook
+from napari_sam2.tracking.decided_frames import DecidedFrames
 from napari_sam2.tracking.object_track import ObjectTrack
 from napari_sam2.tracking.prediction import Conditioning
 
@@ -35,7 +36,7 @@ class TrackState:
     def track(self, n_frames: int, config: Sam2Config) -> ObjectTrack:
         """Make the object again; what it remembers of frames is encoded anew when needed."""
         track = ObjectTrack(self.object_id, n_frames, config)
-        track.conditioning = {each.frame: each for each in self.conditioning}
+        track.conditioning = DecidedFrames(self.conditioning)
         track.done = np.unpackbits(self.done, count=n_frames).astype(bool)
         track.written = np.unpackbits(self.written, count=n_frames).astype(bool)
         return track

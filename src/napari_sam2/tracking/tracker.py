@@ -202,7 +202,7 @@ class Tracker:
     def visit(self, frame: int, schedule: Schedule) -> FrameMasks:
         """Do what a pass wants done in one frame, and hand it out."""
         given, tracked = schedule.split(frame, self.tracks)
-        self._cache.expect(schedule.ahead(self.tracks)[: self._read_ahead].tolist())
+        self._cache.expect(schedule.ahead(self.tracks, self._read_ahead))
         schedule.shown.update((frame, track.object_id) for track in given)
         parts = self._computed(
             lambda: [
