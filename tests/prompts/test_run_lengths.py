@@ -10,7 +10,7 @@ from napari_sam2.prompts import decode_run_lengths, encode_run_lengths
 
 
 @settings(max_examples=50, deadline=None)
-@given(hnp.arrays(bool, hnp.array_shapes(min_dims=2, max_dims=2, max_side=9)))
+@given(hnp.arrays(bool, hnp.array_shapes(min_dims=1, max_dims=3, max_side=9)))
 def test_round_trip_is_exact(mask):
     lengths = encode_run_lengths(mask)
     np.testing.assert_array_equal(decode_run_lengths(lengths, mask.shape), mask)

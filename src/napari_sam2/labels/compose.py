@@ -91,6 +91,8 @@ def without(labels: Labels, object_ids: Collection[int]) -> Labels:
 
 def pixels_of(labels: Labels, object_ids: Collection[int]) -> NDArray[np.bool_]:
     """Return the pixels, bool (Y, X), that some objects have in the labels of a frame."""
+    if len(object_ids) == 1:
+        return _belongs_to(labels, object_ids)
     pixels = np.zeros(labels.shape, dtype=bool)
     part = box_of(labels)
     if part is not None:
@@ -99,4 +101,8 @@ def pixels_of(labels: Labels, object_ids: Collection[int]) -> NDArray[np.bool_]:
 
 
 def _belongs_to(labels: Labels, object_ids: Collection[int]) -> NDArray[np.bool_]:
-    return np.isin(labels, np.fromiter(object_ids, dtype=labels.dtype, count=len(object_ids)))
+    numbers = np.fromiter(object_ids, dtype=labels.dtype, count=len(object_ids))
+    if len(numbers) == 1:
+        one: NDArray[np.bool_] = labels == numbers[0]
+        return one
+    return np.isin(labels, numbers)

@@ -59,6 +59,7 @@ class LabelsVolume:
         else:
             check_array(array, self._shape)
         self._array = array
+        self._largest = int(np.iinfo(self.dtype).max)
         self.on_write: Callable[[int, Labels, Labels], None] | None = None
         self._protection = Protection()
         self._lock = RLock()
@@ -184,16 +185,17 @@ class LabelsVolume:
 
     def _checked_id(self, object_id: int) -> int:
         number = _whole_number(object_id, "object id")
-        largest = np.iinfo(self.dtype).max
         if number < 1:
             raise LabelsError(
                 f"Object id {number} cannot be a label.", remedy="Number objects from 1."
             )
-        if number > largest:
+        if number > self._largest:
             raise LabelsError(
-                f"Object id {number} does not fit labels of {self.dtype}, which end at {largest}.",
+                f"Object id {number} does not fit labels of {self.dtype}, which end at "
+                f"{self._largest}.",
                 safe="The labels are unchanged.",
-                remedy=f"Use an id up to {largest}, or labels of a wider type such as uint32.",
+                remedy=f"Use an id up to {self._largest}, or labels of a wider type such as "
+                "uint32.",
             )
         return number
 

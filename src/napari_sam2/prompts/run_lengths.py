@@ -21,11 +21,20 @@ def encode_run_lengths(mask: NDArray[np.bool_]) -> list[int]:
     mask : ndarray of bool
         Any shape; the shape is not part of the result.
     """
-    pixels = np.ascontiguousarray(mask, dtype=np.bool_).ravel()
-    changes = np.flatnonzero(pixels[1:] != pixels[:-1]) + 1
-    edges = np.concatenate(([0], changes, [pixels.size]))
-    lengths: list[int] = np.diff(edges).tolist()
-    return [0, *lengths] if pixels.size and pixels[0] else lengths
+    pixels = np.ascontiguousarray(mask, dtype=np.bool_)
+    if not pixels.size:
+        return [0]
+    rows = pixels.reshape(-1, pixels.shape[-1] if pixels.ndim else 1)
+    held = np.flatnonzero(rows.any(axis=1))
+    if not held.size:
+        return [pixels.size]
+    # Only rows that hold a pixel are looked through: a mask is small against its frame.
+    band = slice(held[0], held[-1] + 1)
+    padded = np.concatenate(([False], rows[band].ravel(), [False]))
+    changes = np.flatnonzero(padded[1:] != padded[:-1]) + held[0] * rows.shape[1]
+    ends = [] if changes[-1] == pixels.size else [pixels.size]
+    lengths: list[int] = np.diff(np.concatenate(([0], changes, ends)).astype(np.int64)).tolist()
+    return lengths
 
 
 def decode_run_lengths(lengths: Sequence[int], shape: tuple[int, ...]) -> NDArray[np.bool_]:

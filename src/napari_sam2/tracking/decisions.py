@@ -125,7 +125,7 @@ class Decider:
         if place is None:
             window, sighting = self._framing.following(seen), None
         else:
-            window = self._framing.of_mask(mask, seen)
+            window = self._framing.of_place(place, seen)
             sighting = Sighting(place, window)
         return Conditioning(frame, PackedMask.of(mask), window, sighting, corrects)
 

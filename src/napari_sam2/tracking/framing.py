@@ -76,8 +76,10 @@ class Framing:
         `known`: how it was seen in the nearest decided frame; its scale is kept while it fits.
         """
         place = Place.of_mask(mask, self.whole) if self.follows else None
-        if place is None:
-            return self.whole
+        return self.whole if place is None else self.of_place(place, known)
+
+    def of_place(self, place: Place, known: Sighting | None = None) -> Window:
+        """Return the window for an object that is known to be at a place; see `of_mask`."""
         if known is None:
             return self.around(place)
         return self.following(Sighting(place, known.window), known)

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_sam2.labels.boxes import box_of
+
 _TAIL = 0.02  # share of a mask's pixels beyond its extent on each side: stray pixels do not count
 
 
@@ -101,14 +103,17 @@ class Place:
     @classmethod
     def of_mask(cls, mask: NDArray[np.bool_], window: Window) -> Place | None:
         """Return the place of a mask (n, m) that covers a window; None for an empty mask."""
-        sides = []
+        box = box_of(mask)
+        if box is None:
+            return None
+        # Only in its box is a mask counted: it is small against its frame.
+        inside, sides = mask[box], []
         for axis, first, length in ((1, window.top, window.height), (0, window.left, window.width)):
-            share = mask.sum(axis=axis, dtype=np.float64).cumsum()
-            if share[-1] == 0:
-                return None
+            share = inside.sum(axis=axis, dtype=np.float64).cumsum()
             share /= share[-1]
-            low = int(np.searchsorted(share, _TAIL, side="right"))
-            high = int(np.searchsorted(share, 1.0 - _TAIL, side="left"))
+            before = box[1 - axis].start
+            low = before + int(np.searchsorted(share, _TAIL, side="right"))
+            high = before + int(np.searchsorted(share, 1.0 - _TAIL, side="left"))
             scale = length / mask.shape[1 - axis]
             sides.append((first + low * scale - 0.5, first + (high + 1) * scale - 0.5))
         (y0, y1), (x0, x1) = sides
@@ -132,4 +137,4 @@ def _first(middle: float, side: int, length: int) -> int:
     """Return where a side around `middle` begins; one longer than the frame is centred on it."""
     if side > length:
         return -((side - length) // 2)
-    return int(np.clip(round(middle - (side - 1) / 2), 0, length - side))
+    return min(max(round(middle - (side - 1) / 2), 0), length - side)
