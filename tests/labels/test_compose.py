@@ -51,6 +51,19 @@ def test_a_patch_is_what_changes_and_no_more(labels, masks):
 
 
 @settings(max_examples=50, deadline=None)
+@given(frames, mask_stacks, st.lists(st.booleans(), min_size=3, max_size=3))
+def test_boxes_that_are_known_change_nothing(labels, masks, whole):
+    everything = slice(0, 4), slice(0, 5)
+    boxes = [everything if wide else box_of(m) for wide, m in zip(whole, masks, strict=True)]
+    told = compose_frame(labels, (1, 2, 3), masks, boxes=boxes)
+    found = compose_frame(labels, (1, 2, 3), masks)
+    assert (told is None) == (found is None)
+    if told is not None and found is not None:
+        assert told.box == found.box
+        np.testing.assert_array_equal(told.labels, found.labels)
+
+
+@settings(max_examples=50, deadline=None)
 @given(frames, st.sets(st.integers(1, 5)))
 def test_objects_are_told_apart_from_the_others(labels, ids):
     theirs = np.isin(labels, list(ids))

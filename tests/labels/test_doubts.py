@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 
 from napari_sam2.labels import Doubt, FrameRecord, Limits, doubts, measure
 
@@ -181,6 +182,17 @@ def test_measure_finds_area_and_centre():
     assert (found[9].area, found[9].centre) == (1, (5.0, 7.0))
     assert list(measure(labels, (9, 11))) == [9]
     assert measure(np.zeros((3, 3), np.uint16)) == {}
+
+
+@given(hnp.arrays(np.int32, (5, 6), elements=st.sampled_from([0, 0, 1, 7, -3, 2**20])))
+def test_measure_takes_any_ids(labels):
+    found = measure(labels)
+    assert list(found) == [int(number) for number in np.unique(labels) if number]
+    for number, extent in found.items():
+        at = np.argwhere(labels == number)
+        assert extent.area == len(at)
+        assert extent.centre == pytest.approx(tuple(at.mean(axis=0)))
+    assert measure(labels, (1, 9)) == {n: extent for n, extent in found.items() if n == 1}
 
 
 def test_predicted_iou_is_score_without_presence():

@@ -43,6 +43,19 @@ def test_the_highest_logit_wins_and_losers_keep_the_rest():
     np.testing.assert_array_equal(first | second, whole)
 
 
+@pytest.mark.parametrize("overlap", [False, True])
+def test_boxes_hold_all_of_their_masks(overlap):
+    nowhere = seen(torch.full((32, 32), -4.0))
+    chosen = TrackingSettings(overlap=overlap)
+    output = finish_masks([*TWO_DISCS, nowhere], NOTHING, chosen, keep_logits=False)
+    assert [box is None for box in output.boxes] == [False, False, True]
+    for mask, box in zip(output.disjoint, output.boxes, strict=True):
+        inside = np.zeros_like(mask)
+        if box is not None:
+            inside[box] = mask[box]
+        np.testing.assert_array_equal(inside, mask)
+
+
 def test_overlaps_are_kept_whole_where_they_are_allowed():
     chosen = TrackingSettings(max_hole=0, min_island=0, overlap=True)
     output = finish_masks(TWO_DISCS, NOTHING, chosen, keep_logits=True)

@@ -40,6 +40,7 @@ def compose_frame(
     object_ids: Sequence[int],
     masks: NDArray[np.bool_],
     protected: Collection[int] = (),
+    boxes: Sequence[Box | None] | None = None,
 ) -> Patch | None:
     """Set these objects to these masks in the labels of a frame.
 
@@ -55,6 +56,8 @@ def compose_frame(
         One per id. Where masks overlap, the later one gets the pixel.
     protected : collection of int
         Ids whose pixels stay exactly as they are, even where a mask covers them.
+    boxes : sequence of N Box or None, optional
+        A box of each mask that holds all of it; None where it is empty. Found here by default.
 
     Returns
     -------
@@ -62,14 +65,14 @@ def compose_frame(
         What changes, and no more than its box; None where nothing does.
     """
     free = [i for i, number in enumerate(object_ids) if number not in protected]
-    boxes = [box_of(masks[i]) for i in free]
+    held = [box_of(masks[i]) if boxes is None else boxes[i] for i in free]
     # What is neither labelled nor covered stays background: it is not looked at again.
-    part = spanning([box_of(labels), *boxes])
+    part = spanning([box_of(labels), *held])
     if part is None:
         return None
     old = labels[part]
     new = np.where(_belongs_to(old, [object_ids[i] for i in free]), 0, old)
-    for i, box in zip(free, boxes, strict=True):
+    for i, box in zip(free, held, strict=True):
         if box is not None:
             np.copyto(new[within(box, part)], labels.dtype.type(object_ids[i]), where=masks[i][box])
     if protected:

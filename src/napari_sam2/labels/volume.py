@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from napari_sam2.errors import LabelsError
+from napari_sam2.labels.boxes import Box
 from napari_sam2.labels.compose import Labels, Patch, compose_frame, pixels_of, without
 from napari_sam2.labels.protection import Protection
 from napari_sam2.labels.storage import (
@@ -81,7 +82,11 @@ class LabelsVolume:
         return dtype
 
     def write(
-        self, frame: int, object_ids: Sequence[int], masks: NDArray[np.bool_]
+        self,
+        frame: int,
+        object_ids: Sequence[int],
+        masks: NDArray[np.bool_],
+        boxes: Sequence[Box | None] | None = None,
     ) -> tuple[int, ...]:
         """Set exactly these objects in a frame.
 
@@ -95,6 +100,8 @@ class LabelsVolume:
         object_ids : sequence of int
             N different ids of 1 or more.
         masks : ndarray of bool, shape (N, Y, X)
+        boxes : sequence of N Box or None, optional
+            Where it is known that nothing of a mask is outside: it is not looked for there.
 
         Returns
         -------
@@ -114,7 +121,7 @@ class LabelsVolume:
             if self._protection.covers_frame(frame):
                 return ()
             protected = self._protection.objects(frame)
-            patch = compose_frame(view_frame(self._array, frame), ids, masks, protected)
+            patch = compose_frame(view_frame(self._array, frame), ids, masks, protected, boxes)
             if patch is not None:
                 self._store(frame, patch)
         return tuple(number for number in ids if number not in protected)

@@ -31,11 +31,14 @@ class FrameOutput:
     masks : ndarray of bool, shape (N, Y, X)
         What users get: `disjoint`, or each mask whole where overlaps are allowed.
     logits : ndarray of float32, shape (N, Y, X), or None
+    boxes : sequence of N Box or None
+        Outside its box, a mask of `disjoint` is empty; without one, everywhere.
     """
 
     disjoint: NDArray[np.bool_]
     masks: NDArray[np.bool_]
     logits: NDArray[np.float32] | None
+    boxes: Sequence[Box | None]
 
     def clicked(self, index: int, points: Sequence[tuple[float, float]]) -> FrameOutput:
         """Keep of one mask only the connected parts that hold one of these points (y, x)."""
@@ -46,7 +49,7 @@ class FrameOutput:
         disjoint, masks = self.disjoint.copy(), self.masks.copy()
         disjoint[index] &= kept
         masks[index] = kept
-        return FrameOutput(disjoint, masks, self.logits)
+        return FrameOutput(disjoint, masks, self.logits, self.boxes)
 
 
 def finish_masks(
@@ -76,6 +79,7 @@ def finish_masks(
     cleaning = [open_holes if index in pierced else settings for index in range(count)]
     disjoint = np.zeros((count, *shape), dtype=bool)
     whole = np.zeros_like(disjoint) if settings.overlap else None
+    boxes: list[Box | None] = [None] * count
     reaches = _reaches(predictions, shape)
     # Only where masks can be is anything looked at, and those that cannot meet are looked at apart.
     for box, members in apart(reaches):
@@ -86,17 +90,18 @@ def finish_masks(
             reach = reaches[index]
             assert reach is not None
             high, here = _upsampled(predictions[index], shape, reach), within(reach, box)
-            owner[here][high > best[here]] = number
+            owner[here].masked_fill_(high > best[here], number)
             best[here] = torch.maximum(best[here], high)
             if whole is not None:
                 whole[(index, *reach)] = _clean((high > 0).cpu().numpy(), cleaning[index])
         chosen = [cleaning[index] for index in members]
         for number, place, mask in _split(owner.cpu().numpy(), taken[box], chosen):
-            disjoint[(members[number - 1], *placed(place, box))] = mask
+            held, index = placed(place, box), members[number - 1]
+            disjoint[(index, *held)], boxes[index] = mask, held
     kept = None
     if keep_logits:
         kept = np.stack([spread_logits(each.logits, each.window, shape) for each in predictions])
-    return FrameOutput(disjoint, disjoint if whole is None else whole, kept)
+    return FrameOutput(disjoint, disjoint if whole is None else whole, kept, boxes)
 
 
 def spread_logits(

@@ -208,7 +208,8 @@ class Publisher:
         ids = tuple(sorted(predictions))
         nothing = np.zeros((len(erased), *output.disjoint.shape[1:]), dtype=bool)
         disjoint = np.concatenate([output.disjoint, nothing]) if erased else output.disjoint
-        self.volume.write(frame, (*ids, *erased), disjoint)
+        boxes = (*output.boxes, *(None for _ in erased))
+        self.volume.write(frame, (*ids, *erased), disjoint, boxes)
         ordered = [predictions[object_id] for object_id in ids]
         return _frame_masks(frame, ids, output.masks, ordered, output.logits)
 
@@ -231,12 +232,14 @@ def merge(frame: int, parts: Sequence[FrameMasks]) -> FrameMasks:
     """Put results of one frame together, in the order of their object ids."""
     if len(parts) == 1:
         return parts[0]
+    parts = sorted(parts, key=lambda part: part.object_ids[:1])
     ids = [object_id for part in parts for object_id in part.object_ids]
-    order = np.argsort(ids, kind="stable")
+    # Masks are many: they are copied once more only where the objects of two parts alternate.
+    order = slice(None) if ids == sorted(ids) else np.argsort(ids, kind="stable")
     logits = [part.logits for part in parts if part.logits is not None]
     return FrameMasks(
         frame,
-        tuple(ids[i] for i in order),
+        tuple(sorted(ids)),
         np.concatenate([part.masks for part in parts])[order],
         np.concatenate([part.scores for part in parts])[order],
         np.concatenate([part.presence for part in parts])[order],
