@@ -12,7 +12,6 @@ from napari_sam2.network.config import HieraConfig
 from napari_sam2.network.inference import computes_in_place
 from napari_sam2.network.layers import MLP, in_pieces
 
-_QUERY_STRIDE = 2
 _TOKENS = 4096  # in windows, so many at a time where memory traffic costs
 _ROWS = 1024  # of the feed-forward parts at a time: as quick as more, and less memory
 
@@ -26,6 +25,9 @@ class PatchEmbed(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Map (B, 3, S, S) to (B, S / 4, S / 4, C)."""
+        if computes_in_place(images, self.proj.weight):
+            # What comes out is channels last already, and the convolution twice as fast.
+            images = images.contiguous(memory_format=torch.channels_last)
         return self.proj(images).permute(0, 2, 3, 1)  # type: ignore[no-any-return]
 
 
@@ -97,11 +99,17 @@ class HieraBlock(nn.Module):
                 shortcut = _pool(shortcut)
         x = shortcut + self._attend(normed, shortcut.shape[1], shortcut.shape[2])
         if computes_in_place(x, self.attn.qkv.weight):
-            return in_pieces(self._feed_forward, x.flatten(0, 2), _ROWS).view_as(x)
-        return self._feed_forward(x)
-
-    def _feed_forward(self, x: Tensor) -> Tensor:
+            x = x.contiguous()
+            self._feed_forward_in_place(x.view(-1, x.shape[3]))
+            return x
         return x + self.mlp(self.norm2(x))  # type: ignore[no-any-return]
+
+    def _feed_forward_in_place(self, x: Tensor) -> None:
+        """Add the feed-forward part to x (rows, channels): the last product adds to what is there."""
+        last = self.mlp.layers[-1]
+        for rows in x.split(_ROWS):
+            hidden = self.mlp.hidden(self.norm2(rows))
+            rows.add_(last.bias).addmm_(hidden, last.weight.T)
 
     def _attend(self, x: Tensor, height: int, width: int) -> Tensor:
         if not self.window:
@@ -111,7 +119,8 @@ class HieraBlock(nn.Module):
         x = F.pad(x, (0, 0, 0, -x_width % self.window, 0, -x_height % self.window))
         rows, columns = x.shape[1] // self.window, x.shape[2] // self.window
         x = x.unflatten(1, (rows, self.window)).unflatten(3, (columns, self.window))
-        x = x.transpose(2, 3).flatten(0, 2)
+        # Contiguous also where windows are side by side only: products of a view are slow.
+        x = x.transpose(2, 3).flatten(0, 2).contiguous()
         x = self.attn(x).unflatten(0, (batch, rows, columns))
         return x.transpose(2, 3).flatten(3, 4).flatten(1, 2)[:, :height, :width]
 
@@ -184,5 +193,7 @@ def _blocks(config: HieraConfig, ends: list[int]) -> list[HieraBlock]:
 
 
 def _pool(x: Tensor) -> Tensor:
-    pooled = F.max_pool2d(x.permute(0, 3, 1, 2), _QUERY_STRIDE, _QUERY_STRIDE)
-    return pooled.permute(0, 2, 3, 1)
+    """Take the largest of 2 x 2 tokens of (B, H, W, C); an odd row or column is left out."""
+    height, width = x.shape[1] // 2 * 2, x.shape[2] // 2 * 2
+    rows = torch.maximum(x[:, 0:height:2, :width], x[:, 1:height:2, :width])
+    return torch.maximum(rows[:, :, 0::2], rows[:, :, 1::2])
