@@ -105,7 +105,7 @@ class HieraBlock(nn.Module):
         return x + self.mlp(self.norm2(x))  # type: ignore[no-any-return]
 
     def _feed_forward_in_place(self, x: Tensor) -> None:
-        """Add the feed-forward part to x (rows, channels): the last product adds to what is there."""
+        """Add the feed-forward part to x (rows, channels): the last product adds to it."""
         last = self.mlp.layers[-1]
         for rows in x.split(_ROWS):
             hidden = self.mlp.hidden(self.norm2(rows))
