@@ -29,6 +29,30 @@ def test_turning_keeps_lengths_and_repeats_per_memory(
     assert torch.equal(turned, table.rotate(one).repeat(1, repeats, 1))
 
 
+@pytest.mark.parametrize("first", [0, 7])
+def test_real_and_complex_turns_are_the_same(first: int) -> None:
+    table = RotaryTable(4, 5, 16, CPU)
+    x = Draws(36)(2, 13 if first else 40, 16)
+    with torch.inference_mode():
+        by_complex_product = table.rotate(x, first)
+        in_half = table.rotate(x.bfloat16(), first)
+    with torch.inference_mode(False), torch.enable_grad():
+        by_pairs = table.rotate(x, first)
+    assert largest_difference(by_pairs, by_complex_product) < 1e-6
+    assert largest_difference(in_half.float(), by_complex_product) < 0.05
+
+
+def test_a_table_first_used_without_gradients_serves_with_them_too() -> None:
+    table = RotaryTable(3, 3, 8, CPU)
+    x = Draws(37)(1, 9, 8)
+    with torch.inference_mode():
+        table.rotate(x.transpose(1, 2).contiguous().transpose(1, 2))  # no contiguous pairs
+    with torch.inference_mode(False), torch.enable_grad():
+        x = x.clone().requires_grad_(True)
+        table.rotate(x).square().sum().backward()
+    assert largest_difference(x.grad, 2 * x.detach()) < 1e-5  # lengths are kept
+
+
 def test_products_depend_on_relative_position_only() -> None:
     side, channels = 6, 16
     table = RotaryTable(side, side, channels, CPU)

@@ -138,9 +138,10 @@ def test_depth_changes_no_bit_of_any_result(model, noise, depth, cached, damaged
         np.testing.assert_array_equal(without.masks, ahead.masks)
 
 
-def test_every_frame_is_read_once(model, noise):
+@pytest.mark.parametrize("together", [1, 2, 4])
+def test_every_frame_is_read_once(model, noise, together):
     storage = Storage(noise[:FRAMES])
-    session = opened(model, storage, 2)
+    session = opened(model, storage, 2, encode_ahead=together)
     storage.readers.clear()
     list(session.propagate())
     assert sorted(frame for frame, _ in storage.readers) == [0, 1, 4, 5, 6]

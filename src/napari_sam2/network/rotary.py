@@ -93,6 +93,7 @@ class RotaryTable:
         self.cos = angles.cos()
         self.sin = angles.sin()
         self._turns = torch.complex(self.cos, self.sin)
+        self._pairs: dict[torch.dtype, tuple[Tensor, Tensor]] = {}
 
     def rotate(self, x: Tensor, first: int = 0) -> Tensor:
         """Turn consecutive channel pairs of x (B, L, C).
@@ -105,10 +106,19 @@ class RotaryTable:
             # Complex products are several times faster than strided pairs.
             turned = torch.view_as_complex(grids) * self._turns[rows]
             return torch.view_as_real(turned).view_as(x)
-        even, odd = grids.unbind(dim=4)
-        cos, sin = self.cos[rows].to(x.dtype), self.sin[rows].to(x.dtype)
-        turned = torch.stack((even * cos - odd * sin, even * sin + odd * cos), dim=4)
+        cos, sin = (table[rows] for table in self._for(x.dtype))
+        turned = torch.addcmul(grids * cos, grids.flip(4), sin)
         return turned.flatten(3).flatten(1, 2)
+
+    @torch.inference_mode(False)
+    @torch.no_grad()
+    def _for(self, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        """Return what each channel of a pair, and the other one, is multiplied with."""
+        if dtype not in self._pairs:
+            cos = torch.stack((self.cos, self.cos), dim=2)
+            sin = torch.stack((-self.sin, self.sin), dim=2)
+            self._pairs[dtype] = cos.to(dtype), sin.to(dtype)
+        return self._pairs[dtype]
 
     def spans(self, length: int, size: int) -> Iterator[tuple[int, int]]:
         """Cut whole grids into (start, stop) that `rotate` takes, of at most `size` tokens."""

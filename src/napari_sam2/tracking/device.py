@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
+from typing import TypeVar
 
 import torch
+from torch import nn
 
 from napari_sam2.errors import DeviceError
 
+_PRODUCTS = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
 _BF16_CAPABILITY = 8  # Ampere; older GPUs only emulate bfloat16, slowly
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 def available_devices() -> tuple[str, ...]:
@@ -61,6 +66,18 @@ def half_precision_pays(device: torch.device) -> bool:
 def precision_context(device: torch.device, half: bool) -> AbstractContextManager[object]:
     """Run the network in bfloat16 where `half` asks for it."""
     return torch.autocast(device.type, dtype=torch.bfloat16) if half else nullcontext()
+
+
+def halved(network: Network) -> Network:
+    """Round the weights of products to bfloat16, where they are.
+
+    In `precision_context` the same happens to them, but anew in every call: a third of all that a
+    GPU is told to do for a frame. All other parameters stay float32, as there.
+    """
+    for module in network.modules():
+        if isinstance(module, _PRODUCTS):
+            module.to(torch.bfloat16)
+    return network
 
 
 def is_out_of_memory(error: Exception) -> bool:

@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
+from napari_sam2.errors import Sam2Error
 from napari_sam2.network import ImageFeatures
 from napari_sam2.tracking.frame_reader import FrameReader
 from napari_sam2.tracking.image_input import frame_to_input
@@ -25,12 +29,26 @@ class FeatureCache:
     reader : FrameReader
     capacity : int
         Windows kept; the one unused for longest goes first.
+    whole : Window, optional
+        What is seen of every frame, if that is known beforehand.
+    together : int
+        Frames encoded at once at most: that which is needed, and those that come next.
     """
 
-    def __init__(self, model: Model, reader: FrameReader, capacity: int) -> None:
+    def __init__(
+        self,
+        model: Model,
+        reader: FrameReader,
+        capacity: int,
+        whole: Window | None = None,
+        together: int = 1,
+    ) -> None:
         self._model = model
         self._reader = reader
         self._capacity = capacity
+        self._whole = whole
+        self._together = together
+        self._run: tuple[int, ...] = ()  # the frame that a pass is in, and those to come
         self._kept: OrderedDict[tuple[int, Window], ImageFeatures] = OrderedDict()
         self.encoded = 0
 
@@ -50,7 +68,8 @@ class FeatureCache:
             for window in found:
                 self._kept.move_to_end((frame, window))
             self._forget_down_to(self._capacity - len(missing))
-            found |= self._encode(frame, missing)
+            run = self._run_from(frame) if missing == [self._whole] else []
+            found |= self._encode_run([frame, *run]) if run else self._encode(frame, missing)
         for window in distinct:
             self._kept[frame, window] = found[window]
             self._kept.move_to_end((frame, window))
@@ -59,34 +78,74 @@ class FeatureCache:
             return found[distinct[0]]
         return ImageFeatures.joined([found[window] for window in windows])
 
-    def expect(self, frames: Sequence[int]) -> None:
-        """Have frames read in the background that come next, unless features of them are kept."""
-        kept = {frame for frame, _ in self._kept}
-        self._reader.expect([frame for frame in frames if frame not in kept])
+    def expect(self, frame: int, coming: Sequence[int], reads: bool) -> None:
+        """Prepare for the frames that come after `frame`, unless features of them are kept.
+
+        They are encoded together with `frame` as far as that is meant; `reads`: and read in the
+        background.
+        """
+        kept = {each for each, _ in self._kept}
+        missing = [each for each in coming if each not in kept]
+        self._run = (frame, *missing)
+        self._reader.expect(missing if reads else (), now=frame in kept)
+
+    def rest(self) -> None:
+        """Expect nothing any more."""
+        self._run = ()
+        self._reader.rest()
 
     def shrink(self) -> None:
-        """Let go of all features, and keep half as many from now on."""
+        """Let go of all features; keep half as many and encode frames singly from now on."""
         self._kept.clear()
         self._capacity = max(1, self._capacity // 2)
+        self._together = 1
+        self.rest()
 
     def _forget_down_to(self, count: int) -> None:
         while len(self._kept) > max(0, count):
             self._kept.popitem(last=False)
 
+    def _run_from(self, frame: int) -> Sequence[int]:
+        """Return which frames are to be encoded with this one: those a pass comes to next."""
+        if self._run[:1] != (frame,):
+            return ()
+        return self._run[1 : min(self._together, self._capacity)]
+
+    def _encode_run(self, frames: Sequence[int]) -> dict[Window, ImageFeatures]:
+        """Encode frames that are seen whole; keep all of them, and return the first."""
+        assert self._whole is not None
+        images = [self._image(self._reader.read(frames[0]), self._whole)]
+        for frame in frames[1:]:
+            try:
+                images.append(self._image(self._reader.read(frame), self._whole))
+            except Sam2Error:
+                break  # it is raised again when its turn comes
+        self._forget_down_to(self._capacity - len(images))
+        encoded = self._features(images)
+        for frame, features in zip(frames, encoded, strict=False):
+            self._kept[frame, self._whole] = features
+        return {self._whole: encoded[0]}
+
     def _encode(self, frame: int, windows: Sequence[Window]) -> dict[Window, ImageFeatures]:
         pixels = self._reader.read(frame)
-        size, device = self._model.image_size, self._model.device
-        found = {}
+        found: dict[Window, ImageFeatures] = {}
         for start in range(0, len(windows), _BATCH):
             batch = windows[start : start + _BATCH]
-            images = torch.cat([frame_to_input(pixels, window, size, device) for window in batch])
-            with torch.inference_mode(), self._model.precision():
-                features = self._model.network.encode_image(images)
-            for index, window in enumerate(batch):
-                # A copy, or one window that is kept would keep the whole batch alive.
-                found[window] = features if len(batch) == 1 else features.frame(index).copied()
-        self.encoded += len(windows)
+            encoded = self._features([self._image(pixels, window) for window in batch])
+            found |= zip(batch, encoded, strict=True)
         return found
+
+    def _image(self, pixels: NDArray[np.float32], window: Window) -> Tensor:
+        return frame_to_input(pixels, window, self._model.image_size, self._model.device)
+
+    def _features(self, images: Sequence[Tensor]) -> list[ImageFeatures]:
+        with torch.inference_mode(), self._model.precision():
+            features = self._model.network.encode_image(torch.cat(list(images)))
+        self.encoded += len(images)
+        if len(images) == 1:
+            return [features]
+        # Copies, or one that is kept would keep the whole batch alive.
+        return [features.frame(index).copied() for index in range(len(images))]
 
     def __len__(self) -> int:
         return len(self._kept)

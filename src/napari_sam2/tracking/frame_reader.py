@@ -24,23 +24,29 @@ class FrameReader:
     stack : FrameStack
     attempts : int
         How often to try a frame whose storage fails, before it counts as unreadable.
+    always_ahead : bool
+        Read in the background also where reading computes instead of waiting for storage: what
+        computes does not compute on the processor.
     """
 
-    def __init__(self, stack: FrameStack, attempts: int = 1) -> None:
+    def __init__(self, stack: FrameStack, attempts: int = 1, always_ahead: bool = False) -> None:
         self._stack = stack
         self._attempts = attempts
         self._failed: dict[int, FrameError] = {}
         self._ahead = ReadAhead(self._read)
-        self._waits = False
+        self._always_ahead = always_ahead
+        self._waits = always_ahead
         self._following: list[int] = []
 
-    def expect(self, frames: Sequence[int]) -> None:
-        """Read these frames in the background, as soon as the next one has been read.
+    def expect(self, frames: Sequence[int], now: bool) -> None:
+        """Read these frames in the background: now, or as soon as the next one has been read.
 
         Only where reading waits for storage: where it computes, it would take from the network
         what it gives.
         """
         self._following = [frame for frame in frames if frame not in self._failed]
+        if now and self._waits:
+            self._ahead.expect(self._following)
 
     def rest(self) -> None:
         """Read nothing in the background any more."""
@@ -73,6 +79,7 @@ class FrameReader:
                     raise error.__cause__ from None
                 raise
             else:
+                self._following = [each for each in self._following if each != frame]
                 self._ahead.expect(self._following if self._waits else [])
                 return pixels
             time.sleep(pause)
@@ -82,7 +89,7 @@ class FrameReader:
         began, computed = time.perf_counter(), time.thread_time()
         pixels = self._stack.read(frame)
         waited = time.perf_counter() - began - (time.thread_time() - computed)
-        self._waits = waited > _WAIT_S
+        self._waits = self._always_ahead or waited > _WAIT_S
         return pixels
 
     def forgive(self) -> None:

@@ -11,7 +11,12 @@ import torch
 from napari_sam2.checkpoints import load_network
 from napari_sam2.errors import DeviceError, SessionError
 from napari_sam2.network import Sam2, Sam2Config
-from napari_sam2.tracking.device import half_precision_pays, precision_context, resolve_device
+from napari_sam2.tracking.device import (
+    half_precision_pays,
+    halved,
+    precision_context,
+    resolve_device,
+)
 
 _STRIDE = 32
 
@@ -98,7 +103,7 @@ def load_model(
     loaded = load_network(name_or_path)
     half = half_precision_pays(resolved) if precision == "auto" else precision == "bfloat16"
     return Model(
-        network=_to_device(loaded.network, resolved),
+        network=_to_device(loaded.network, resolved, half),
         name=loaded.name,
         device=resolved,
         image_size=image_size or loaded.network.config.image_size,
@@ -106,9 +111,10 @@ def load_model(
     )
 
 
-def _to_device(network: Sam2, device: torch.device) -> Sam2:
+def _to_device(network: Sam2, device: torch.device, half: bool) -> Sam2:
     try:
-        return network.to(device).eval().requires_grad_(False)
+        network = network.to(device).eval().requires_grad_(False)
+        return halved(network) if half else network
     except RuntimeError as error:
         raise DeviceError(
             f"The model does not fit on {device}: {error}.",

@@ -116,12 +116,12 @@ def split_prediction(
     pointers = model.network.object_pointers(prediction.tokens[:, 0], present).float()
     absent = torch.full((), ABSENT_LOGIT, device=scores.device)
     logits = torch.where(present[:, :, None] > 0, prediction.masks[:, 0].float(), absent)
-    presence = scores.sigmoid()[:, 0].tolist()
-    ious = prediction.ious.float()[:, 0].tolist()
-    sightings = _sightings(logits, windows) if follows else [None] * len(ious)
+    # Together: a GPU is waited for once.
+    numbers = torch.cat((scores.sigmoid(), prediction.ious.float()), dim=1).tolist()
+    sightings = _sightings(logits, windows) if follows else [None] * len(windows)
     return [
-        ObjectPrediction(logits[i], ious[i], presence[i], pointers[i], windows[i], sightings[i])
-        for i in range(len(ious))
+        ObjectPrediction(logits[i], iou, presence, pointers[i], windows[i], sightings[i])
+        for i, (presence, iou) in enumerate(numbers)
     ]
 
 

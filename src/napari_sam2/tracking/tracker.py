@@ -36,6 +36,7 @@ from napari_sam2.tracking.settings import TrackingSettings
 from napari_sam2.types import FrameMasks, Unreadable, View
 
 _CANDIDATES = 3  # masks of the decoder for an ambiguous prompt
+_FRAMES_TOGETHER = 4  # encoded at once on a GPU
 _VIEWS = 4  # windows kept for each frame that would be kept whole
 
 _Result = TypeVar("_Result")
@@ -67,11 +68,18 @@ class Tracker:
         self._exclusive = settings.exclusive and not settings.overlap
         self._publisher = publisher
         self._unreadable = settings.unreadable
-        self._read_ahead = settings.read_ahead
-        self._reader = FrameReader(stack, settings.read_attempts)
         framing = Framing(stack.frame_shape, model.image_size, follows)
+        on_cpu = model.device.type == "cpu"
+        together = 1 if follows else settings.encode_ahead or (1 if on_cpu else _FRAMES_TOGETHER)
+        self._foresight = together - 1 + settings.read_ahead
+        self._reads_ahead = settings.read_ahead > 0
+        self._reader = FrameReader(stack, settings.read_attempts, always_ahead=not on_cpu)
         self._cache = FeatureCache(
-            model, self._reader, settings.cached_frames * (_VIEWS if framing.follows else 1)
+            model,
+            self._reader,
+            settings.cached_frames * (_VIEWS if framing.follows else 1),
+            None if framing.follows else framing.whole,
+            together,
         )
         self._propagator = Propagator(model, self._cache, framing, settings, stack.n_frames)
         self._decider = Decider(model, self._cache, self._propagator, framing, settings.obey_clicks)
@@ -202,7 +210,8 @@ class Tracker:
     def visit(self, frame: int, schedule: Schedule) -> FrameMasks:
         """Do what a pass wants done in one frame, and hand it out."""
         given, tracked = schedule.split(frame, self.tracks)
-        self._cache.expect(schedule.ahead(self.tracks, self._read_ahead))
+        coming = schedule.ahead(self.tracks, self._foresight)
+        self._cache.expect(frame, coming, self._reads_ahead)
         schedule.shown.update((frame, track.object_id) for track in given)
         parts = self._computed(
             lambda: [
@@ -276,7 +285,7 @@ class Tracker:
 
     def rest(self) -> None:
         """Do nothing in the background any more."""
-        self._reader.rest()
+        self._cache.rest()
 
     def _computed(self, step: Callable[[], _Result]) -> _Result:
         """Run a step that changes nothing unless it succeeds.
@@ -291,7 +300,6 @@ class Tracker:
                 raise device_error(error, self._model.name) from error
         # Only here the error has let go of the tensors of the attempt.
         self._cache.shrink()
-        self._reader.rest()
         release_memory(self._model.device)
         try:
             return self._attempt(step)
