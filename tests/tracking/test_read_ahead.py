@@ -12,7 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_sam2.errors import FrameError, SessionError
+from napari_sam2.stack import FrameStack
 from napari_sam2.tracking import TrackingSession, TrackingSettings, frame_reader
+from napari_sam2.tracking.frame_reader import FrameReader
 from napari_sam2.tracking.read_ahead import ReadAhead
 
 FRAMES = 7
@@ -155,6 +157,18 @@ def test_only_storage_that_makes_wait_is_read_ahead(model, noise, monkeypatch):
         session = opened(model, storage, 1)
         list(session.propagate())
         assert bool(storage.in_background()) == expected
+
+
+def test_where_the_network_leaves_the_processor_free_all_storage_is_read_ahead(noise, monkeypatch):
+    monkeypatch.setattr(frame_reader, "_WAIT_S", 3600.0)
+    storage = Storage(noise[:FRAMES])
+    reader = FrameReader(FrameStack(storage, contrast=(-1, 1)), always_ahead=True)
+    reader.expect([1, 2], now=True)
+    for frame in (1, 2, 4):
+        reader.read(frame)
+    reader.rest()
+    assert storage.in_background() == [1, 2]
+    assert sorted(frame for frame, _ in storage.readers) == [1, 2, 4]
 
 
 @pytest.mark.parametrize("end", ["cancel", "close", "error"])
