@@ -117,12 +117,16 @@ class Sam2(nn.Module):
             points = conditioned.new_zeros(objects, 1, 2)
             point_labels = torch.full((objects, 1), PAD, device=conditioned.device)
         encoder, decoder = self.sam_prompt_encoder, self.sam_mask_decoder
-        sparse = encoder.encode_points(points, point_labels, height * 16)
-        dense = encoder.no_mask() if mask_inputs is None else encoder.encode_mask(mask_inputs)
-        position = encoder.pe_layer.grid(height, width).to(conditioned.dtype)
-        prediction = decoder(
-            conditioned + dense, position, sparse.to(conditioned.dtype), stride8, stride4
-        )
+        # Never in half precision: there it shifts the borders of masks more than all the rest does.
+        dtype = self.no_mem_embed.dtype
+        with torch.autocast(conditioned.device.type, enabled=False):
+            sparse = encoder.encode_points(points, point_labels, height * 16)
+            dense = encoder.no_mask() if mask_inputs is None else encoder.encode_mask(mask_inputs)
+            position = encoder.pe_layer.grid(height, width).to(dtype)
+            image = conditioned.to(dtype) + dense
+            prediction = decoder(
+                image, position, sparse.to(dtype), stride8.to(dtype), stride4.to(dtype)
+            )
         return decoder.several(prediction) if multimask else decoder.single(prediction)
 
     def object_pointers(self, tokens: Tensor, present: Tensor) -> Tensor:
