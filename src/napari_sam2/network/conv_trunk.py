@@ -107,11 +107,18 @@ class ConvTrunk(nn.Module):
             self.stages.append(nn.Sequential(*blocks))
             previous = channels
 
+    @property
+    def first(self) -> nn.Module:
+        """What sees the pixels; never in half precision."""
+        return self.stem[0]
+
     def forward(self, images: Tensor) -> list[Tensor]:
         """Map (B, 3, S, S) to one (B, C, H, W) map per stage, finest first."""
         if computes_in_place(images):
             images = images.contiguous(memory_format=torch.channels_last)
-        x = F.relu(self.stem(images), inplace=True)
+        with torch.autocast(images.device.type, enabled=False):
+            x = self.first(images)
+        x = F.relu(self.stem[1:](x), inplace=True)
         maps = []
         for stage in self.stages:
             x = stage(x)

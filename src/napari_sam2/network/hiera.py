@@ -17,7 +17,7 @@ _ROWS = 1024  # of the feed-forward parts at a time: as quick as more, and less 
 
 
 class PatchEmbed(nn.Module):
-    """Overlapping 7 x 7 patches with stride 4, channels last."""
+    """Overlapping 7 x 7 patches with stride 4, channels last; never in half precision."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -28,7 +28,8 @@ class PatchEmbed(nn.Module):
         if computes_in_place(images, self.proj.weight):
             # What comes out is channels last already, and the convolution twice as fast.
             images = images.contiguous(memory_format=torch.channels_last)
-        return self.proj(images).permute(0, 2, 3, 1)  # type: ignore[no-any-return]
+        with torch.autocast(images.device.type, enabled=False):
+            return self.proj(images).permute(0, 2, 3, 1)  # type: ignore[no-any-return]
 
 
 class WindowAttention(nn.Module):
@@ -138,6 +139,11 @@ class Hiera(nn.Module):
             torch.zeros(1, config.embed_dim, config.windows[0], config.windows[0])
         )
         self.blocks = nn.ModuleList(_blocks(config, ends))
+
+    @property
+    def first(self) -> nn.Module:
+        """What sees the pixels."""
+        return self.patch_embed
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Map (B, 3, S, S) to one (B, C, H, W) map per stage, finest first."""

@@ -79,5 +79,5 @@ class ImageEncoder(nn.Module):
         return maps[:-1]
 
 
-def _trunk(config: TrunkConfig) -> nn.Module:
+def _trunk(config: TrunkConfig) -> Hiera | ConvTrunk:
     return Hiera(config) if isinstance(config, HieraConfig) else ConvTrunk(config)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -15,6 +17,8 @@ from napari_sam2.network.memory_attention import MemoryAttention
 from napari_sam2.network.memory_encoder import MemoryEncoder
 from napari_sam2.network.position import sine_grid, sine_time
 from napari_sam2.network.prompt_encoder import PAD, PromptEncoder
+
+_PRODUCTS = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
 
 
 class Sam2(nn.Module):
@@ -50,6 +54,18 @@ class Sam2(nn.Module):
             self.obj_ptr_tpos_proj = nn.Linear(width, memory)
         if config.absent_memory:
             self.no_obj_embed_spatial = nn.Parameter(torch.zeros(1, memory))
+
+    def products_in_half(self) -> Iterator[nn.Module]:
+        """Give the layers that half precision is enough for.
+
+        Not those that see pixels, of which it would round faint contrasts away, and not those that
+        draw masks, whose borders it would shift.
+        """
+        kept = set(self.image_encoder.trunk.first.modules())
+        for part in (self.image_encoder, self.memory_attention, self.memory_encoder):
+            for module in part.modules():
+                if isinstance(module, _PRODUCTS) and module not in kept:
+                    yield module
 
     def encode_image(self, images: Tensor) -> ImageFeatures:
         """Encode normalised frames (B, 3, S, S); S is a multiple of 32."""
@@ -96,7 +112,7 @@ class Sam2(nn.Module):
         mask_inputs: Tensor | None = None,
         multimask: bool = False,
     ) -> MaskPrediction:
-        """Predict masks of N objects from conditioned features and prompts.
+        """Predict masks of N objects from conditioned features and prompts, in full precision.
 
         Parameters
         ----------
@@ -117,7 +133,6 @@ class Sam2(nn.Module):
             points = conditioned.new_zeros(objects, 1, 2)
             point_labels = torch.full((objects, 1), PAD, device=conditioned.device)
         encoder, decoder = self.sam_prompt_encoder, self.sam_mask_decoder
-        # Never in half precision: there it shifts the borders of masks more than all the rest does.
         dtype = self.no_mem_embed.dtype
         with torch.autocast(conditioned.device.type, enabled=False):
             sparse = encoder.encode_points(points, point_labels, height * 16)

@@ -5,12 +5,10 @@ from __future__ import annotations
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
-from torch import nn
 
 from napari_sam2.errors import DeviceError
 from napari_sam2.network import Sam2
 
-_PRODUCTS = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
 _BF16_CAPABILITY = 8  # Ampere; older GPUs only emulate bfloat16, slowly
 
 
@@ -67,15 +65,13 @@ def precision_context(device: torch.device, half: bool) -> AbstractContextManage
 
 
 def halved(network: Sam2) -> Sam2:
-    """Round the weights of products to bfloat16, where they are computed in it.
+    """Round the weights to bfloat16 of what is computed in it.
 
     In `precision_context` the same happens to them, but anew in every call: a third of all that a
     GPU is told to do for a frame. All other parameters stay float32, as there.
     """
-    for part in (network.image_encoder, network.memory_attention, network.memory_encoder):
-        for module in part.modules():
-            if isinstance(module, _PRODUCTS):
-                module.to(torch.bfloat16)
+    for layer in network.products_in_half():
+        layer.to(torch.bfloat16)
     return network
 
 
