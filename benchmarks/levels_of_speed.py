@@ -2,6 +2,9 @@
 
     python benchmarks/levels_of_speed.py data/validation --json levels.json
     python benchmarks/levels_of_speed.py data/validation/cord_t2 --level fastest --threads 1
+    python benchmarks/levels_of_speed.py data/validation --level exact --half
+
+With --half the levels are computed in bfloat16, as on GPUs, and compared to exact mode in float32.
 
 Every labelled stack (NAME_image.tif beside NAME_labels.tif) is segmented exactly and at each level,
 from the same prompts: one click in the middle frame of every object, or its box in the first frame
@@ -13,7 +16,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -40,6 +43,7 @@ class LevelResult:
     stack: str
     objects: int
     level: Speed
+    precision: str
     approximations: tuple[str, ...]
     iou_to_exact: float
     iou_to_truth: float
@@ -74,7 +78,9 @@ def mean_iou(labels: NDArray[Any], others: NDArray[Any], ids: list[int]) -> floa
     return fmean(scores)
 
 
-def measure(folder: Path, model: Model, options: argparse.Namespace) -> list[LevelResult]:
+def measure(
+    folder: Path, models: Sequence[Model], options: argparse.Namespace
+) -> list[LevelResult]:
     """Compare the levels on every stack of a folder."""
     asked = EvaluationOptions(
         prompt=PromptKind.BOX if options.box else PromptKind.POINT,
@@ -90,7 +96,8 @@ def measure(folder: Path, model: Model, options: argparse.Namespace) -> list[Lev
         prompts = choose_prompts(truth, asked)
         ids = [prompt.object_id for prompt in prompts]
         exact: NDArray[Any] | None = None
-        for level in dict.fromkeys((Speed.EXACT, *options.level)):
+        runs = ((models[0], Speed.EXACT), *((models[-1], level) for level in options.level))
+        for model, level in dict.fromkeys(runs):
             session, seconds = segment(model, stack, prompts, level, clock)
             labels = np.asarray(session.labels)
             exact = labels if exact is None else exact
@@ -99,6 +106,7 @@ def measure(folder: Path, model: Model, options: argparse.Namespace) -> list[Lev
                     f"{pair.group}/{pair.name}",
                     len(ids),
                     level,
+                    "bfloat16" if model.half else "float32",
                     session.approximations,
                     mean_iou(labels, exact, ids),
                     mean_iou(labels, truth, ids),
@@ -116,6 +124,7 @@ def row(result: LevelResult) -> list[str]:
         result.stack,
         str(result.objects),
         str(result.level),
+        result.precision,
         f"{result.iou_to_exact:.3f}",
         f"{result.iou_to_truth:.3f}",
         f"{result.seconds:.3f}",
@@ -131,13 +140,18 @@ def main() -> None:
     parser.add_argument(
         "--level", type=Speed, nargs="+", default=[Speed.BALANCED, Speed.FASTEST], choices=Speed
     )
+    parser.add_argument("--half", action="store_true", help="compute the levels in bfloat16")
     parser.add_argument("--box", action="store_true", help="boxes in the first whole frame")
     parser.add_argument("--max-objects", type=int, help="of each stack, evenly spread")
     parser.add_argument("--limit", type=int, help="stacks of each folder, evenly spread")
     options = read_options(parser)
-    model = load_model(options.model, device="cpu", image_size=options.image_size)
-    results = measure(options.folder, model, options)
-    titles = ["stack", "objects", "level", "IoU to exact", "IoU to truth", "s/frame"]
+    precisions = ["float32", "bfloat16"] if options.half else ["float32"]
+    models = [
+        load_model(options.model, device="cpu", image_size=options.image_size, precision=each)
+        for each in precisions
+    ]
+    results = measure(options.folder, models, options)
+    titles = ["stack", "objects", "level", "precision", "IoU to exact", "IoU to truth", "s/frame"]
     sys.stdout.write("\n".join(["", *table([titles, *map(row, results)])]) + "\n")
     write_figures(options, results)
 

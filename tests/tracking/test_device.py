@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from scipy.ndimage import gaussian_filter
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from napari_sam2.errors import DeviceError, SessionError
@@ -63,11 +64,46 @@ def test_weights_rounded_once_give_what_weights_rounded_in_every_call_give(model
     assert casts[1] < 0.5 * casts[0]
 
 
+def test_masks_in_half_precision_are_those_in_single():
+    discs = 0.1 + 0.6 * smooth_discs()
+    image = discs + 0.02 * np.random.default_rng(0).normal(size=discs.shape)
+    found = []
+    for precision in ("float32", "bfloat16"):
+        model = load_model("bundled", device="cpu", precision=precision)
+        session = TrackingSession(model, image.astype(np.float32), contrast=(0.0, 1.0))
+        session.add_points(1, 0, [(70, 70)])
+        list(session.propagate("forward"))
+        found.append(session.labels == 1)
+    single, half = found
+    assert (single.sum(axis=(1, 2)) > 500).all()
+    assert (single & half).sum() >= 0.99 * (single | half).sum()
+
+
+def smooth_discs() -> np.ndarray:
+    """A blurred disc that moves a pixel a frame, (3, 160, 160) in 0..1."""
+    yy, xx = np.mgrid[:160, :160]
+    discs = [(yy - 70) ** 2 + (xx - 70 - frame) ** 2 < 14**2 for frame in range(3)]
+    return np.stack([gaussian_filter(each.astype(np.float32), 2.0) for each in discs])
+
+
+def test_pixels_and_masks_are_never_in_half_precision(model):
+    network, image, seen = model.network, torch.rand(1, 3, 64, 64), []
+    first = network.image_encoder.trunk.first
+    watching = first.register_forward_hook(lambda module, given, result: seen.append(result.dtype))
+    with watching, torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
+        features = network.encode_image(image)
+        drawn = network.predict_masks(features.stride16, features.stride8, features.stride4)
+    assert features.stride16.dtype == torch.bfloat16
+    assert {each.dtype for each in (drawn.masks, drawn.ious, drawn.tokens)} == {torch.float32}
+    assert seen == [torch.float32]
+
+
 def test_a_model_loaded_in_half_precision_keeps_its_norms_in_single():
     network = load_model("bundled", device="cpu", precision="bfloat16").network
     attention = network.memory_attention.layers[0]
     assert attention.linear1.weight.dtype == torch.bfloat16
     assert attention.norm1.weight.dtype == torch.float32
+    assert network.sam_mask_decoder.iou_prediction_head.layers[0].weight.dtype == torch.float32
     assert network.maskmem_tpos_enc.dtype == torch.float32
 
 
