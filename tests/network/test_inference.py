@@ -10,6 +10,7 @@ from torch import Tensor
 
 from napari_sam2.network import Sam2, hiera, memory_attention, memory_encoder
 from napari_sam2.network.hiera import Hiera
+from napari_sam2.network.inference import full_precision
 from napari_sam2.network.layers import in_pieces
 
 
@@ -64,3 +65,13 @@ def test_background_position_is_resized_as_torch_does(shape: tuple[int, int], fr
     tokens = Draws(63)(frames, *shape, 16)
     ours = (trunk._positioned(tokens.clone()) - tokens).permute(0, 3, 1, 2)
     assert largest_difference(ours, background.expand_as(ours)) < 1e-5
+
+
+def test_half_precision_is_switched_off_where_there_is_any() -> None:
+    a = torch.ones(2, 2)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert (a @ a).dtype == torch.bfloat16
+        with full_precision(a.device):
+            assert (a @ a).dtype == torch.float32
+    with full_precision(torch.device("meta")):  # a device that knows no half precision
+        assert torch.ones(2, 2, device="meta").dtype == torch.float32

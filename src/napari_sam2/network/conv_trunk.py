@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from napari_sam2.network.config import ConvTrunkConfig
-from napari_sam2.network.inference import computes_in_place
+from napari_sam2.network.inference import computes_in_place, full_precision
 
 
 class NormalisedConv(nn.Sequential):
@@ -116,7 +116,7 @@ class ConvTrunk(nn.Module):
         """Map (B, 3, S, S) to one (B, C, H, W) map per stage, finest first."""
         if computes_in_place(images):
             images = images.contiguous(memory_format=torch.channels_last)
-        with torch.autocast(images.device.type, enabled=False):
+        with full_precision(images.device):
             x = self.first(images)
         x = F.relu(self.stem[1:](x), inplace=True)
         maps = []

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from napari_sam2.network.config import HieraConfig
-from napari_sam2.network.inference import computes_in_place
+from napari_sam2.network.inference import computes_in_place, full_precision
 from napari_sam2.network.layers import MLP, in_pieces
 
 _TOKENS = 4096  # in windows, so many at a time where memory traffic costs
@@ -28,7 +28,7 @@ class PatchEmbed(nn.Module):
         if computes_in_place(images, self.proj.weight):
             # What comes out is channels last already, and the convolution twice as fast.
             images = images.contiguous(memory_format=torch.channels_last)
-        with torch.autocast(images.device.type, enabled=False):
+        with full_precision(images.device):
             return self.proj(images).permute(0, 2, 3, 1)  # type: ignore[no-any-return]
 
 

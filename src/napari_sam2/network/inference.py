@@ -1,6 +1,8 @@
-"""When arithmetic may overwrite its inputs."""
+"""When arithmetic may overwrite its inputs, and where it must not be rounded."""
 
 from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor
@@ -15,3 +17,13 @@ def computes_in_place(*tensors: Tensor) -> bool:
     if torch.is_grad_enabled() or torch.is_autocast_enabled("cpu"):
         return False
     return all(t.device.type == "cpu" and t.dtype == torch.float32 for t in tensors)
+
+
+def full_precision(device: torch.device) -> AbstractContextManager[object]:
+    """Return a context in which nothing is computed in half precision, whatever is asked for.
+
+    Where torch knows no half precision for a device there is nothing to switch off.
+    """
+    if not torch.amp.is_autocast_available(device.type):
+        return nullcontext()
+    return torch.autocast(device.type, enabled=False)

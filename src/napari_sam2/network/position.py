@@ -8,6 +8,8 @@ from functools import lru_cache
 import torch
 from torch import Tensor, nn
 
+from napari_sam2.network.inference import full_precision
+
 _TEMPERATURE = 10000.0
 
 
@@ -63,7 +65,7 @@ class RandomFourierEncoding(nn.Module):
         """Encode (..., 2) coordinates in 0..1, x first, as (..., channels)."""
         # Angles reach tens of radians: in half precision they would lose their fraction.
         matrix = self.positional_encoding_gaussian_matrix.float()
-        with torch.autocast(xy.device.type, enabled=False):
+        with full_precision(xy.device):
             angles = 2 * math.pi * ((2 * xy.float() - 1) @ matrix)
         return torch.cat((angles.sin(), angles.cos()), dim=-1)
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from napari_sam2.network.config import Sam2Config
 from napari_sam2.network.features import ImageFeatures, MaskPrediction
 from napari_sam2.network.image_encoder import ImageEncoder
+from napari_sam2.network.inference import full_precision
 from napari_sam2.network.layers import MLP
 from napari_sam2.network.mask_decoder import MaskDecoder
 from napari_sam2.network.memory_attention import MemoryAttention
@@ -134,7 +135,7 @@ class Sam2(nn.Module):
             point_labels = torch.full((objects, 1), PAD, device=conditioned.device)
         encoder, decoder = self.sam_prompt_encoder, self.sam_mask_decoder
         dtype = self.no_mem_embed.dtype
-        with torch.autocast(conditioned.device.type, enabled=False):
+        with full_precision(conditioned.device):
             sparse = encoder.encode_points(points, point_labels, height * 16)
             dense = encoder.no_mask() if mask_inputs is None else encoder.encode_mask(mask_inputs)
             position = encoder.pe_layer.grid(height, width).to(dtype)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -41,9 +43,16 @@ def frame_to_input(
     if image.shape[2:] != (size, size):
         image = F.interpolate(image, size=(size, size), mode="bicubic", antialias=True).clamp(0, 1)
     image = image.expand(-1, 3, -1, -1)
-    mean = torch.tensor(_MEAN, device=device).view(1, 3, 1, 1)
-    std = torch.tensor(_STD, device=device).view(1, 3, 1, 1)
+    mean, std = _statistics(device)
     return (image - mean) / std
+
+
+@lru_cache(maxsize=4)
+@torch.inference_mode(False)
+def _statistics(device: torch.device) -> tuple[Tensor, Tensor]:
+    """Return mean and standard deviation; once, since a GPU would be waited for each time."""
+    mean, std = (torch.tensor(each, device=device).view(1, 3, 1, 1) for each in (_MEAN, _STD))
+    return mean, std
 
 
 def points_to_input(
