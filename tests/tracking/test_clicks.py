@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_sam2.network import MaskPrediction
 from napari_sam2.tracking import TrackingSession, TrackingSettings
-from napari_sam2.tracking.clicks import obey
+from napari_sam2.tracking.clicks import click_inside, obey
 
 SIDE = 32
 coordinates = st.tuples(st.integers(0, SIDE - 1), st.integers(0, SIDE - 1))
@@ -70,3 +71,34 @@ def test_a_hole_where_background_was_clicked_stays_open(model, stack):
     inside = (float(ys.mean().round()), float(xs.mean().round()))
     mask = session.add_points(1, 0, [inside], [False]).masks[0]
     assert not mask[round(inside[0]), round(inside[1])]
+
+
+@given(
+    st.integers(0, 500),
+    st.lists(st.tuples(st.floats(-0.5, 31.4), st.floats(-0.5, 31.4)), min_size=1, max_size=3),
+)
+@settings(max_examples=60, deadline=None)
+def test_a_click_inside_a_drawing_is_on_it_and_on_no_other_click(seed, background):
+    mask = np.random.default_rng(seed).random((SIDE, SIDE)) < 0.02
+    mask[5:9, 20:27] = True
+    y, x = click_inside(mask, background)
+    assert mask[int(y), int(x)]
+    assert (y, x) not in {(round(at[0]), round(at[1])) for at in background}
+
+
+def test_there_is_no_click_inside_where_all_was_clicked():
+    mask = np.zeros((SIDE, SIDE), bool)
+    assert click_inside(mask, [(3.0, 3.0)]) is None
+    mask[3, 3] = True
+    assert click_inside(mask, [(3.2, 2.9)]) is None
+    assert click_inside(mask, [(9.0, 9.0)]) == (3.0, 3.0)
+
+
+def test_a_background_click_does_not_wipe_out_what_was_drawn(absent_model, stack):
+    drawn = np.zeros(stack.shape[1:], bool)
+    drawn[10:26, 12:30] = True
+    session = TrackingSession(absent_model, stack)
+    session.add_mask(1, 2, drawn)
+    first = session.add_points(1, 2, [(18.0, 44.0)], [False])
+    assert first.masks[0][drawn].any()
+    assert not first.masks[0, 18, 44]

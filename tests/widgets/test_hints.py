@@ -22,6 +22,12 @@ READY = {"has_image": True, "started": True, "n_frames": 9}
         (Situation(**READY), hints.CLICK),
         (Situation(**READY, n_prompted=1), hints.GO_ON),
         (Situation(has_image=True, started=True, n_prompted=1), hints.GO_ON_ALONE),
+        (Situation(**READY, n_prompted=1, fresh=True), hints.CLICK_THE_NEXT),
+        (Situation(**READY, fresh=True), hints.CLICK),
+        (
+            Situation(has_image=True, started=True, n_prompted=1, fresh=True),
+            hints.CLICK_THE_NEXT_ALONE,
+        ),
         (Situation(**READY, n_prompted=1, running=True), hints.RUNNING),
         (Situation(**READY, outside=True), hints.OUTSIDE),
         (Situation(**READY, n_prompted=2, outcome="Done."), "Done."),
@@ -42,3 +48,14 @@ def test_outcome_says_what_is_kept():
     assert "1 frame." in hints.outcome(1, 1, cancelled=False)
     assert "9 frames" in hints.outcome(9, 9, cancelled=False)
     assert "9 frames, 2 of them skipped" in hints.outcome(9, 9, cancelled=False, skipped=2)
+
+
+def test_after_n_the_next_object_is_to_be_clicked(started, settled, mouse):
+    workspace = started.coordinator.workspace
+    mouse(started.viewer, workspace.points, [(0, 8, 12)])
+    settled(started)
+    assert started.hint.text() == hints.GO_ON
+    started.prompts.next_object.click()
+    assert started.hint.text() == hints.CLICK_THE_NEXT
+    started.prompts.object_id.setValue(1)
+    assert started.hint.text() == hints.GO_ON

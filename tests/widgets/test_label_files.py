@@ -9,6 +9,7 @@ import pytest
 import tifffile
 import zarr
 from napari.layers import Image
+from napari.layers._source import layer_source
 from napari.utils.notifications import notification_manager
 
 from napari_sam2.widgets import label_files
@@ -171,3 +172,24 @@ def test_pixel_sizes_are_micrometres_and_seconds():
     assert pixel_sizes(image, "TZYX") == pytest.approx((120, 0.5, 1, 1000))
     assert pixel_sizes(Image(np.zeros((3, 4, 5))), "ZYX") is None
     assert pixel_sizes(Image(np.zeros((3, 4, 5)), scale=(3, 0.5, 0.5)), "ZYX") == (3, 0.5, 0.5)
+
+
+def test_labels_never_take_the_place_of_the_image(
+    make_panel, blobs, settled, mouse, monkeypatch, tmp_path
+):
+    path = tmp_path / "cells.tif"
+    tifffile.imwrite(path, blobs())
+    before = path.read_bytes()
+    with layer_source(path=str(path)):
+        panel = make_panel(blobs())
+    panel.viewer.dims.set_current_step(0, 0)
+    panel.start.click()
+    settled(panel)
+    mouse(panel.viewer, panel.coordinator.workspace.points, [(0, 8, 8)])
+    settled(panel)
+    choose(monkeypatch, tmp_path / "sub" / ".." / "cells.tif")
+    (tmp_path / "sub").mkdir()
+    panel.save.labels.click()
+    settled(panel)
+    assert path.read_bytes() == before
+    assert "is the image itself" in notification_manager.records[-1].message

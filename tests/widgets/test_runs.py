@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from blob_session import BlobSession
 from qtpy.QtWidgets import QApplication
 
 from napari_sam2.widgets.keymap import SHORTCUTS
@@ -103,7 +104,7 @@ def test_only_the_current_object_is_carried(clicked, settled, mouse):
 def test_pause_holds_the_run_takes_prompts_in_and_lets_it_go_on(
     clicked, settled, script, qtbot, mouse
 ):
-    script.seconds = 0.1
+    script.seconds = 0.3
     press(clicked, "P")
     qtbot.waitUntil(lambda: clicked.run.progress.value() >= 1)
     press(clicked, "P")
@@ -215,3 +216,10 @@ def test_scaled_4d_layer_takes_strokes_lassos_and_undo_at_the_other_sliders(
     panel.history.undo.click()
     settled(panel)
     assert not workspace.labels.data.any()
+
+
+def test_frames_that_are_passed_in_both_directions_count_once(clicked, settled, monkeypatch):
+    monkeypatch.setattr(BlobSession, "_order", lambda *_: [2, 3, 4, 5, 4, 3, 2, 1, 0])
+    clicked.run.both.click()
+    settled(clicked)
+    assert "Done: 6 frames." in clicked.hint.text()

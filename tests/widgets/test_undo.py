@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from napari_sam2.labels import History
+from napari_sam2.widgets import hints
 from napari_sam2.widgets.edits import Delete, Merge, Split
 
 
@@ -117,6 +118,28 @@ def test_what_was_taken_back_is_computed_again(started, settled, acts, script):
     assert not labels(started)[1:].any()
     acts["run"]()
     assert all((labels(started)[f] == 1).sum() == 100 for f in range(6))
+
+
+def test_a_run_that_was_taken_back_is_not_said_to_be_done(started, settled, acts):
+    acts["click"]()
+    acts["run"]()
+    assert started.hint.text().startswith("Done")
+    started.history.undo.click()
+    settled(started)
+    assert started.hint.text() == hints.GO_ON
+    started.history.redo.click()
+    settled(started)
+    assert not started.hint.text().startswith("Done")
+
+
+def test_the_masks_of_a_click_begin_anew_when_one_was_taken_back(started, settled, acts, script):
+    acts["click"]()
+    for _ in range(2):
+        started.prompts.candidate_requested.emit()
+        settled(started)
+        assert script.told[-1] == ("choose", 1, 0, 1)
+        started.history.undo.click()
+        settled(started)
 
 
 def test_new_step_ends_what_could_be_made_again(started, settled, acts):

@@ -10,9 +10,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from scipy import ndimage
 from torch import Tensor
 
+from napari_sam2.labels.boxes import box_of
 from napari_sam2.network import MaskPrediction
 
 _MARGIN = 1.0  # logit of a clicked pixel at least: enough to hold when the mask is upsampled
@@ -53,6 +57,30 @@ def obey(prediction: MaskPrediction, points: Tensor, positive: Sequence[bool]) -
     if any(positive):
         scores = scores.clamp(min=_PRESENT)
     return replace(prediction, masks=logits[None, None], object_scores=scores)
+
+
+def click_inside(
+    mask: NDArray[np.bool_], background: Sequence[tuple[float, float]]
+) -> tuple[float, float] | None:
+    """Return the pixel (y, x) of a mask (Y, X) that is farthest from its edge and from clicks.
+
+    None if there is no pixel but those that were clicked.
+    """
+    box = box_of(mask)
+    if box is None:
+        return None
+    rows, columns = box
+    depth = ndimage.distance_transform_edt(np.pad(mask[box], 1))[1:-1, 1:-1]
+    for y, x in background:
+        away = np.hypot(
+            np.arange(rows.start, rows.stop)[:, None] - round(y),
+            np.arange(columns.start, columns.stop)[None, :] - round(x),
+        )
+        depth = np.minimum(depth, away)
+    row, column = np.unravel_index(int(np.argmax(depth)), depth.shape)
+    if not depth[row, column]:
+        return None
+    return float(rows.start + row), float(columns.start + column)
 
 
 def _limited(spread: float, points: Tensor, signs: Sequence[float], index: int) -> float:

@@ -11,6 +11,7 @@ from torch import Tensor
 from napari_sam2.labels import PackedMask
 from napari_sam2.network import ImageFeatures
 from napari_sam2.prompts import FramePrompt
+from napari_sam2.tracking.clicks import click_inside
 from napari_sam2.tracking.drawn import decided_logits, drawn_logits
 from napari_sam2.tracking.feature_cache import FeatureCache
 from napari_sam2.tracking.framing import Framing
@@ -93,7 +94,7 @@ class Decider:
             seen = track.expected(frame, without=frame)
             return replace(self.from_mask(frame, prompt.mask, seen, corrects), prompt=prompt)
         context = track if corrects else None
-        rounds, start = _rounds(prompt), None
+        rounds, start = _rounds(prompt, self._obeys), None
         if before is not None and refines:
             start = _Start(before.window, decided_logits(self._model, before))
             rounds = rounds[-1:]
@@ -250,13 +251,20 @@ class Decider:
         return self._propagator.attend(features, [known])
 
 
-def _rounds(prompt: FramePrompt) -> list[FramePrompt]:
-    """Return the prompt as it stood after each round of clicking."""
+def _rounds(prompt: FramePrompt, obeys: bool) -> list[FramePrompt]:
+    """Return the prompt as it stood after each round of clicking.
+
+    Told of background alone, the network takes the whole drawing for a mistake. What is drawn is
+    law like a click, so it is shown a click on it.
+    """
     stages, points = [], 0
     for count in prompt.rounds:
         points += count
+        clicks, kinds = prompt.points[:points], prompt.positive[:points]
+        if obeys and clicks and prompt.mask is not None and prompt.box is None and not any(kinds):
+            inside = click_inside(prompt.mask, clicks)
+            if inside is not None:
+                clicks, kinds = (inside, *clicks), (True, *kinds)
         if points or prompt.box is not None:
-            stages.append(
-                FramePrompt(prompt.points[:points], prompt.positive[:points], box=prompt.box)
-            )
+            stages.append(FramePrompt(clicks, kinds, box=prompt.box))
     return stages

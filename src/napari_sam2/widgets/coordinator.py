@@ -213,7 +213,7 @@ class Coordinator(QObject):
         views.history.redo_requested.connect(self.redo)
         views.history.help_requested.connect(self.help)
         views.model.unload_requested.connect(self._engine.unload)
-        self.dialogue.prompted.connect(runs.forget_outcomes)
+        self._desks.prompting.object_changed.connect(self._changed)
         self.dialogue.changed.connect(self._changed)
         runs.frame_done.connect(self._frame_done)
         runs.ended.connect(self._run_ended)

@@ -47,6 +47,8 @@ class Dialogue(QObject):
     -------
     prompted(tuple)
         Prompts of these places are others than before; they have been sent.
+    rewound(tuple)
+        Steps of these places were taken back, or made again.
     changed()
         Prompts, acceptance, records or steps are others than before.
 
@@ -64,6 +66,7 @@ class Dialogue(QObject):
     """
 
     prompted = Signal(object)
+    rewound = Signal(object)
     changed = Signal()
 
     def __init__(self, models: ModelPicker, engine: Engine) -> None:
@@ -246,6 +249,7 @@ class Dialogue(QObject):
             for place, number in reversed(step.parts):
                 to = self.past.number_at(place)
                 self._post.send_undo(place, number, self.wanted(place), to)
+            self.rewound.emit(tuple(place for place, _ in step.parts))
         self.changed.emit()
 
     def redo(self) -> None:
@@ -256,6 +260,7 @@ class Dialogue(QObject):
             self._show(step.after)
             for place, number in step.parts:
                 self._post.send_undo(place, number, self.wanted(place), number, again=True)
+            self.rewound.emit(tuple(place for place, _ in step.parts))
         self.changed.emit()
 
     def done(self, answer: Done) -> None:

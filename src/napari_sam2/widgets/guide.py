@@ -84,6 +84,7 @@ class Guide(QObject):
         workspace, prompts = self._dialogue.workspace, self._dialogue.prompts
         here = None if workspace is None else workspace.here()
         placed = prompts.at(here[0]) if here is not None else ()
+        prompted = {each.object_id for each in placed}
         return Situation(
             has_image=self._images.image is not None,
             has_model=self._models.has_model,
@@ -92,7 +93,8 @@ class Guide(QObject):
             started=workspace is not None,
             running=self._runs.running,
             outside=workspace is not None and here is None,
-            n_prompted=len({each.object_id for each in placed}),
+            n_prompted=len(prompted),
+            fresh=workspace is not None and workspace.marks.object_id not in prompted,
             n_frames=1 if workspace is None else workspace.n_frames,
             ignored=prompts.ignored,
             outcome=self._runs.outcomes.get(here[0], "") if here is not None else "",

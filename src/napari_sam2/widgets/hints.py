@@ -13,6 +13,8 @@ PRESS_START = "Press Start, then click an object in the image."
 DRAW_THE_PART = "Draw a rectangle in the image: the part to work in. Without one it is all of it."
 CLICK = "Click an object in the image. Shift-click marks what does not belong to it."
 GO_ON = "Propagate to fill the other frames, or press N and click the next object."
+CLICK_THE_NEXT = "Click the next object, or propagate to fill the other frames."
+CLICK_THE_NEXT_ALONE = "Click the next object."
 GO_ON_ALONE = "Press N and click the next object."
 RUNNING = "Carrying the objects through the stack. You may scroll meanwhile."
 CANCELLING = "Stopping after this frame…"
@@ -29,6 +31,8 @@ class Situation:
         Where the user is.
     n_prompted : int
         Objects with prompts in the stack in view.
+    fresh : bool
+        The object that the next prompts are for is none of these.
     n_frames : int
         Length of the stack.
     ignored : int
@@ -45,6 +49,7 @@ class Situation:
     running: bool = False
     outside: bool = False
     n_prompted: int = 0
+    fresh: bool = False
     n_frames: int = 1
     ignored: int = 0
     outcome: str = ""
@@ -72,7 +77,10 @@ def _next_step(now: Situation) -> str:
         return now.outcome
     if not now.n_prompted:
         return CLICK
-    return GO_ON if now.n_frames > 1 else GO_ON_ALONE
+    alone = now.n_frames == 1
+    if now.fresh:
+        return CLICK_THE_NEXT_ALONE if alone else CLICK_THE_NEXT
+    return GO_ON_ALONE if alone else GO_ON
 
 
 def _ignored(count: int) -> str:

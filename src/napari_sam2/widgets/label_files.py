@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
 
+from napari_sam2.errors import LabelsError
 from napari_sam2.labels import write_labels
 from napari_sam2.widgets.activity import Activity
 from napari_sam2.widgets.faults import readable
@@ -17,6 +18,8 @@ from napari_sam2.widgets.pixel_sizes import file_axes, pixel_sizes
 from napari_sam2.widgets.worker import Worker
 
 if TYPE_CHECKING:
+    from napari.layers import Image
+
     from napari_sam2.widgets.dialogue import Dialogue
     from napari_sam2.widgets.save_box import SaveBox
 
@@ -38,6 +41,12 @@ class _CancelledError(Exception):
 class _Signals(QObject):
     moved = Signal(int, int)
     ended = Signal(object, object)
+
+
+def _is_file_of(path: Path, image: Image) -> bool:
+    """Tell whether an image was opened from this very file, which it may still be read from."""
+    source = image.source.path
+    return source is not None and Path(source).resolve() == path.resolve()
 
 
 class LabelFiles(QObject):
@@ -76,6 +85,15 @@ class LabelFiles(QObject):
         if workspace is None or self.busy:
             return
         image, labels = workspace.image, workspace.labels.data
+        if _is_file_of(path, image):
+            show_problem(
+                LabelsError(
+                    f"{path.name} is the image itself.",
+                    safe="It was not touched.",
+                    remedy="Give the labels a name of their own.",
+                )
+            )
+            return
         axes = file_axes(image, workspace.axis)
         file = LabelFile(path, labels, axes, pixel_sizes(image, axes))
         if self._worker is None:

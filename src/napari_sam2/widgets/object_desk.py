@@ -51,6 +51,7 @@ class ObjectDesk(QObject):
         prompting.object_changed.connect(box.show_current)
         dialogue.changed.connect(self.soon)
         dialogue.prompted.connect(self._prompted)
+        dialogue.rewound.connect(self._rewound)
 
     def attach(self, workspace: Workspace) -> None:
         """Begin with all objects shown; a click with Ctrl on a mask selects its object."""
@@ -140,6 +141,10 @@ class ObjectDesk(QObject):
         self._rank = None
         if self._prompting.object_id in self._hidden:
             self.hide(self._prompting.object_id, False)
+
+    def _rewound(self) -> None:
+        """Begin with the best mask again: which one is shown now is not known."""
+        self._rank = None
 
     def _pressed(self, layer: Any, event: Any) -> Iterator[None]:
         if "Control" not in event.modifiers:

@@ -67,11 +67,14 @@ class Runs(QObject):
         self._plan = RunPlan()
         self._cancelled = False
         self._volumes, self._done = 0, 0  # volumes and frames that are done
+        self._frames: set[int] = set()  # of the volume; those of both directions count once
         self._skipped: tuple[str, ...] = ()
         self._began: Place = ()
         self.place: Place | None = None
         self.paused = False
         self.outcomes: dict[Place, str] = {}  # how the last run of each stack ended
+        dialogue.prompted.connect(self.forget_outcomes)
+        dialogue.rewound.connect(self.forget_outcomes)
 
     @property
     def running(self) -> bool:
@@ -117,6 +120,7 @@ class Runs(QObject):
                 self._box.show_running(0, total, self._where(place))
                 self._activity.start(total, f"SAM 2: {image} {self._where(place)}".strip())
             case FrameDone(frame=frame, done=done, records=records, changed=changed):
+                self._frames.add(frame)
                 self._activity.done = done
                 self._beat.soon(self._show_progress)
                 self._dialogue.shelf.put(place, records)
@@ -126,7 +130,10 @@ class Runs(QObject):
             case RunSplit(step=step):
                 self._dialogue.run_split(place, step)
             case RunEnded(cancelled=cancelled, failed=failed):
-                self._done, self._skipped = self._done + answer.done, self._skipped + answer.skipped
+                self._done, self._skipped = (
+                    self._done + len(self._frames),
+                    self._skipped + answer.skipped,
+                )
                 self._volumes += bool(answer.done)
                 there = None if cancelled or failed or self._cancelled else self._next(place)
                 if there is None:
@@ -154,7 +161,7 @@ class Runs(QObject):
             self.ended.emit()
 
     def _run(self, place: Place) -> None:
-        self.place, self._total = place, 0
+        self.place, self._total, self._frames = place, 0, set()
         self._dialogue.run(place, self._plan)
         self._engine.hold_run(self.paused)
         self._box.show_running(0, 0, self._where(place))
@@ -208,7 +215,10 @@ class Runs(QObject):
             # Where it ended, and where the user is likely to be still.
             self.outcomes |= dict.fromkeys((self._began, place), text)
         elif count:
-            text = outcome(count, self._total, cancelled=cancelled, skipped=skipped)
+            workspace = self._dialogue.workspace
+            longest = self._total if workspace is None else workspace.n_frames
+            total = max(count, min(self._total, longest))
+            text = outcome(count, total, cancelled=cancelled, skipped=skipped)
             self.outcomes[self._began] = text
         if skipped:
             show_skipped(self._skipped)
