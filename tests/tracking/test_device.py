@@ -11,7 +11,7 @@ import torch
 from scipy.ndimage import gaussian_filter
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from napari_sam2.errors import DeviceError, SessionError
+from napari_sam2.errors import CheckpointError, DeviceError, SessionError
 from napari_sam2.tracking import TrackingSession, available_devices, load_model, resolve_device
 from napari_sam2.tracking.device import half_precision_pays, halved, is_out_of_memory
 
@@ -98,6 +98,19 @@ def test_pixels_and_masks_are_never_in_half_precision(model):
     assert seen == [torch.float32]
 
 
+@pytest.mark.parametrize("name", [None, 3, ""])
+def test_what_is_no_model_is_said_with_the_models_there_are(name):
+    with pytest.raises(CheckpointError, match="bundled"):
+        load_model(name, device="cpu")
+
+
+def test_a_model_is_shown_in_a_line():
+    model = load_model("bundled", device="cpu", image_size=np.int64(128))
+    assert model.image_size == 128
+    assert "\n" not in repr(model)
+    assert "bundled" in repr(model)
+
+
 def test_a_model_loaded_in_half_precision_keeps_its_norms_in_single():
     network = load_model("bundled", device="cpu", precision="bfloat16").network
     attention = network.memory_attention.layers[0]
@@ -114,7 +127,15 @@ def test_out_of_memory_is_told_from_other_failures():
 
 
 @pytest.mark.parametrize(
-    "options", [{"image_size": 100}, {"image_size": 0}, {"precision": "float8"}]
+    "options",
+    [
+        {"image_size": 100},
+        {"image_size": 0},
+        {"image_size": "64"},
+        {"image_size": 64.0},
+        {"image_size": True},
+        {"precision": "float8"},
+    ],
 )
 def test_impossible_models_are_refused_before_anything_is_read(options):
     with pytest.raises(SessionError):

@@ -149,6 +149,24 @@ def test_every_frame_is_read_once(model, noise, together):
     assert sorted(frame for frame, _ in storage.readers) == [0, 1, 4, 5, 6]
 
 
+def test_a_frame_is_read_once_for_all_batches_of_windows(model, noise):
+    storage = Storage(noise[:FRAMES])
+    session = opened(model, storage, 0, view="object", object_chunk=1, exclusive=False)
+    storage.readers.clear()
+    list(session.propagate("forward", start=4))
+    assert [frame for frame, _ in storage.readers] == [4, 5, 6]
+
+
+def test_no_frame_is_kept_after_a_pass(model, noise):
+    session = opened(model, noise[:FRAMES].copy(), 0)
+    list(session.propagate())
+    reader = session._tracker._reader
+    before = reader.read(5)
+    assert reader.read(5) is before
+    reader.rest()
+    assert reader.read(5) is not before
+
+
 def test_only_storage_that_makes_wait_is_read_ahead(model, noise, monkeypatch):
     for wait, expected in ((3600.0, False), (0.005, True)):
         monkeypatch.setattr(frame_reader, "_WAIT_S", wait)

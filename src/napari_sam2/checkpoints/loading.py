@@ -124,6 +124,12 @@ def save_network(
 
 def _locate(name_or_path: str | os.PathLike[str]) -> tuple[str, Path]:
     """Return the name and the file of a model."""
+    # Any caller may hand over anything; an empty path would be this folder.
+    if not isinstance(name_or_path, str | os.PathLike) or not os.fspath(name_or_path):
+        raise CheckpointError(
+            f"{name_or_path!r} is neither the name of a model nor a path.",
+            remedy=f"Choose one of: {', '.join(model_names())}, or give a file.",
+        )
     path = Path(name_or_path)
     if isinstance(name_or_path, str) and name_or_path in model_names():
         return name_or_path, _named_file(name_or_path)

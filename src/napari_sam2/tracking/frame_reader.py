@@ -17,7 +17,7 @@ _PAUSE_S = 0.1  # before the second attempt; twice as long before each further o
 
 
 class FrameReader:
-    """Reads frames of a stack, and remembers which cannot be read.
+    """Reads frames of a stack; remembers the latest, and which cannot be read.
 
     Parameters
     ----------
@@ -37,6 +37,8 @@ class FrameReader:
         self._always_ahead = always_ahead
         self._waits = always_ahead
         self._following: list[int] = []
+        # Objects are seen in windows of their own, batch after batch: one reading serves them all.
+        self._latest: tuple[int, NDArray[np.float32]] | None = None
 
     def expect(self, frames: Sequence[int], now: bool) -> None:
         """Read these frames in the background: now, or as soon as the next one has been read.
@@ -49,8 +51,9 @@ class FrameReader:
             self._ahead.expect(self._following)
 
     def rest(self) -> None:
-        """Read nothing in the background any more."""
+        """Read nothing in the background any more, and keep no frame."""
         self._following = []
+        self._latest = None
         self._ahead.stop()
 
     def read(self, frame: int) -> NDArray[np.float32]:
@@ -63,6 +66,9 @@ class FrameReader:
         MemoryError
             There is no memory for it; the engine may make room and try again.
         """
+        if self._latest is not None and self._latest[0] == frame:
+            return self._latest[1]
+        self._latest = None
         if frame in self._failed:
             raise self._failed[frame]
         attempt, pause = 1, _PAUSE_S
@@ -81,6 +87,7 @@ class FrameReader:
             else:
                 self._following = [each for each in self._following if each != frame]
                 self._ahead.expect(self._following if self._waits else [])
+                self._latest = frame, pixels
                 return pixels
             time.sleep(pause)
             attempt, pause = attempt + 1, 2 * pause
@@ -95,3 +102,4 @@ class FrameReader:
     def forgive(self) -> None:
         """Try all frames anew from now on."""
         self._failed.clear()
+        self._latest = None

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from numbers import Integral
 from os import PathLike
 
 import torch
@@ -39,7 +40,7 @@ class Model:
         Compute in bfloat16 where that is safe.
     """
 
-    network: Sam2
+    network: Sam2 = field(repr=False)
     name: str
     device: torch.device
     image_size: int
@@ -94,9 +95,9 @@ def load_model(
             f"The precision {precision!r} is unknown.",
             remedy="Choose auto, float32 or bfloat16.",
         )
-    if image_size is not None and (image_size < _STRIDE or image_size % _STRIDE):
+    if image_size is not None and not _fits(image_size):
         raise SessionError(
-            f"An image size of {image_size} does not fit the network.",
+            f"An image size of {image_size!r} does not fit the network.",
             remedy=f"Choose a multiple of {_STRIDE}, such as 512 or 1024.",
         )
     resolved = resolve_device(device)
@@ -106,9 +107,15 @@ def load_model(
         network=_to_device(loaded.network, resolved, half),
         name=loaded.name,
         device=resolved,
-        image_size=image_size or loaded.network.config.image_size,
+        image_size=int(image_size or loaded.network.config.image_size),
         half=half,
     )
+
+
+def _fits(image_size: object) -> bool:
+    if isinstance(image_size, bool) or not isinstance(image_size, Integral):
+        return False
+    return int(image_size) >= _STRIDE and int(image_size) % _STRIDE == 0
 
 
 def _to_device(network: Sam2, device: torch.device, half: bool) -> Sam2:
