@@ -182,6 +182,9 @@ def test_where_the_network_leaves_the_processor_free_all_storage_is_read_ahead(n
     storage = Storage(noise[:FRAMES])
     reader = FrameReader(FrameStack(storage, contrast=(-1, 1)), always_ahead=True)
     reader.expect([1, 2], now=True)
+    ends = time.monotonic() + 10
+    while len(storage.readers) < 2 and time.monotonic() < ends:
+        time.sleep(0.001)
     for frame in (1, 2, 4):
         reader.read(frame)
     reader.rest()
