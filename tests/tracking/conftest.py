@@ -94,3 +94,17 @@ def noise() -> np.ndarray:
 def stack(noise) -> np.ndarray:
     """The same frames, to do anything with."""
     return noise.copy()
+
+
+@pytest.fixture
+def encoded(model, monkeypatch):
+    """Images in each call of the encoder."""
+    calls = []
+    real = type(model.network).encode_image
+
+    def encode(network, images):
+        calls.append(len(images))
+        return real(network, images)
+
+    monkeypatch.setattr(type(model.network), "encode_image", encode)
+    return calls

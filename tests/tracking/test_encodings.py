@@ -11,20 +11,6 @@ from napari_sam2.tracking.window import Window
 DRAWN = np.pad(np.ones((10, 10), bool), ((5, 25), (5, 33)))
 
 
-@pytest.fixture
-def encoded(model, monkeypatch):
-    """Images in each call of the encoder."""
-    calls = []
-    real = type(model.network).encode_image
-
-    def encode(network, images):
-        calls.append(len(images))
-        return real(network, images)
-
-    monkeypatch.setattr(type(model.network), "encode_image", encode)
-    return calls
-
-
 def tracked(model, stack, kept: int) -> TrackingSession:
     """Two objects prompted in the first frame and in the tenth, followed through all frames."""
     session = TrackingSession(model, stack, settings=TrackingSettings(cached_frames=kept))
