@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from napari_sam2.network import ConvTrunkConfig, HieraConfig, Sam2Config
+from dataclasses import replace
+
+from napari_sam2.network import (
+    ConvTrunkConfig,
+    HieraConfig,
+    InvertedResidualConfig,
+    Sam2Config,
+)
 from napari_sam2.network.config import TrunkConfig
 
 SMALL_HIERA = HieraConfig(
@@ -37,3 +44,22 @@ def small_config(
         temporal_pointers=version == "2.1",
         absent_memory=version == "2.1",
     )
+
+
+SMALL_INVERTED = InvertedResidualConfig(
+    stem=8,
+    channels=(8, 8, 12, 16, 24),
+    depths=(1, 1, 1, 2, 1),
+    kernels=(3, 3, 5, 3, 5),
+    strides=(1, 2, 2, 2, 2),
+    expansion=2,
+)
+SMALL_FINE = replace(
+    small_config(SMALL_INVERTED),
+    fine_channels=(16, 16, 8, 8),
+    own_contrast=True,
+    carried_masks=True,
+    dense_heads=True,
+    object_windows=True,
+)
+"""Everything that the bundled network has, small."""

@@ -8,11 +8,18 @@ from dataclasses import asdict, fields
 from typing import Any, get_origin, get_type_hints
 
 from napari_sam2.errors import CheckpointError
-from napari_sam2.network.config import ConvTrunkConfig, HieraConfig, Sam2Config
+from napari_sam2.network.config import (
+    ConvTrunkConfig,
+    HieraConfig,
+    InvertedResidualConfig,
+    Sam2Config,
+    TrunkConfig,
+)
 
-_TRUNKS: Mapping[str, type[HieraConfig] | type[ConvTrunkConfig]] = {
+_TRUNKS: Mapping[str, type[TrunkConfig]] = {
     "hiera": HieraConfig,
     "conv": ConvTrunkConfig,
+    "inverted": InvertedResidualConfig,
 }
 
 

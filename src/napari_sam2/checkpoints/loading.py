@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -23,6 +23,7 @@ from napari_sam2.network import Sam2, Sam2Config, outline
 CONFIG_KEY = "config"
 """Metadata key of a safetensors file under which the configuration lies, as JSON."""
 
+_DENSE_HEADS = "dense_heads."
 _SUFFIXES = {".pt", ".pth", ".ckpt", ".bin", ".safetensors"}
 
 
@@ -161,6 +162,8 @@ def _config_of(state: StateFile) -> Sam2Config:
     if text is None:
         return infer_config(state.shapes())
     config = config_from_json(text)
+    if config.dense_heads and not any(name.startswith(_DENSE_HEADS) for name in state.tensors):
+        config = replace(config, dense_heads=False)  # a file may leave them out
     differences = compare_shapes(network_shapes(config), state.shapes())
     if differences:
         raise CheckpointError(

@@ -2,11 +2,14 @@
 
 from napari_sam2.network.config import (
     BUNDLED_CONFIG,
+    FINE_CONFIG,
     OFFICIAL_CONFIGS,
     ConvTrunkConfig,
     HieraConfig,
+    InvertedResidualConfig,
     Sam2Config,
 )
+from napari_sam2.network.dense_heads import DenseHeads, DenseMaps
 from napari_sam2.network.features import ImageFeatures, MaskPrediction
 from napari_sam2.network.outline import outline
 from napari_sam2.network.prompt_encoder import BACKGROUND, BOX_END, BOX_START, OBJECT, PAD
@@ -17,12 +20,16 @@ __all__ = [
     "BOX_END",
     "BOX_START",
     "BUNDLED_CONFIG",
+    "FINE_CONFIG",
     "OBJECT",
     "OFFICIAL_CONFIGS",
     "PAD",
     "ConvTrunkConfig",
+    "DenseHeads",
+    "DenseMaps",
     "HieraConfig",
     "ImageFeatures",
+    "InvertedResidualConfig",
     "MaskPrediction",
     "Sam2",
     "Sam2Config",

@@ -56,7 +56,42 @@ class ConvTrunkConfig:
     depths: tuple[int, ...] = (1, 2, 4, 2)
 
 
-TrunkConfig = HieraConfig | ConvTrunkConfig
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InvertedResidualConfig:
+    """Trunk of inverted residuals; the defaults are EfficientNet-Lite0's (arXiv 1905.11946).
+
+    One entry per stage: its output channels, blocks, kernel, and the stride of its first block.
+
+    Attributes
+    ----------
+    stem : int
+        Channels of the first convolution, at stride 2.
+    channels, depths, kernels, strides : tuple of int
+        Of each stage.
+    expansion : int
+        Channels inside a block over those that enter it; 1 in the first stage.
+    """
+
+    stem: int = 32
+    channels: tuple[int, ...] = (16, 24, 40, 80, 112, 192, 320)
+    depths: tuple[int, ...] = (1, 2, 2, 3, 3, 4, 1)
+    kernels: tuple[int, ...] = (3, 3, 5, 3, 5, 5, 3)
+    strides: tuple[int, ...] = (1, 2, 2, 2, 1, 2, 1)
+    expansion: int = 6
+
+    @property
+    def last_stages(self) -> tuple[int, ...]:
+        """The last stage at each of the strides 2, 4, 8, 16 and 32."""
+        ends = [index - 1 for index, stride in enumerate(self.strides) if stride == 2]
+        return (*ends, len(self.strides) - 1)
+
+    @property
+    def map_channels(self) -> tuple[int, ...]:
+        """Channels of the maps at strides 2, 4, 8, 16 and 32."""
+        return tuple(self.channels[stage] for stage in self.last_stages)
+
+
+TrunkConfig = HieraConfig | ConvTrunkConfig | InvertedResidualConfig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +100,7 @@ class Sam2Config:
 
     Attributes
     ----------
-    trunk : HieraConfig or ConvTrunkConfig
+    trunk : HieraConfig, ConvTrunkConfig or InvertedResidualConfig
         The image encoder's trunk.
     image_size : int
         Side of the square model input, in pixels, unless another is asked for; a multiple of 32.
@@ -99,6 +134,16 @@ class Sam2Config:
         A single mask whose stability is lower gives way to the best of the multiple masks.
     multimask_max_points : int
         Up to so many points the best of three masks is taken, beyond it the single mask.
+    fine_channels : tuple of int
+        Channels at strides 8, 4, 2 and 1 of a pyramid and a mask decoder that go up to the input's
+        own resolution by convolutions, with prompts as maps beside the tokens. Empty: SAM 2's
+        decoder, whose masks have stride 4.
+    own_contrast : bool
+        Every input is normalised by its own mean and standard deviation.
+    carried_masks : bool
+        Tracked frames are decoded with the mask of the frame before as a map.
+    dense_heads : bool
+        The image features tell objects, borders and offsets to centres of every pixel.
     """
 
     trunk: TrunkConfig
@@ -123,6 +168,15 @@ class Sam2Config:
     stability_delta: float = 0.05
     stability_threshold: float = 0.98
     multimask_max_points: int = 1
+    fine_channels: tuple[int, ...] = ()
+    own_contrast: bool = False
+    carried_masks: bool = False
+    dense_heads: bool = False
+
+    @property
+    def mask_stride(self) -> int:
+        """Pixels of the input per pixel of the decoder's masks."""
+        return 1 if self.fine_channels else 4
 
     @property
     def pointer_tokens(self) -> int:
@@ -174,3 +228,19 @@ BUNDLED_CONFIG = Sam2Config(
     memory_frames=4,
 )
 """The small model that the package ships and trains."""
+
+FINE_CONFIG = Sam2Config(
+    trunk=InvertedResidualConfig(),
+    image_size=128,
+    object_windows=True,
+    width=128,
+    decoder_mlp=512,
+    memory_layers=2,
+    memory_mlp=512,
+    memory_frames=4,
+    fine_channels=(64, 48, 32, 16),
+    own_contrast=True,
+    carried_masks=True,
+    dense_heads=True,
+)
+"""A small network whose masks have the resolution of its input."""

@@ -20,12 +20,16 @@ class ImageFeatures:
     stride16 : Tensor, shape (B, C, S / 16, S / 16)
     position : Tensor, shape (1, C, S / 16, S / 16)
         Sine encoding of the positions of `stride16`.
+    finer : tuple of Tensor
+        Maps at strides 1 (one channel) and 2 for networks whose decoder goes up to there; there
+        the channels of all maps are the configuration's `fine_channels`.
     """
 
     stride4: Tensor
     stride8: Tensor
     stride16: Tensor
     position: Tensor
+    finer: tuple[Tensor, ...] = ()
 
     @classmethod
     def joined(cls, parts: Sequence[ImageFeatures]) -> ImageFeatures:
@@ -35,19 +39,58 @@ class ImageFeatures:
             torch.cat([part.stride8 for part in parts]),
             torch.cat([part.stride16 for part in parts]),
             parts[0].position,
+            tuple(torch.cat(maps) for maps in zip(*(part.finer for part in parts), strict=True)),
         )
 
     def copied(self) -> ImageFeatures:
         """Return a copy that shares no memory with the batch it was taken from."""
         return ImageFeatures(
-            self.stride4.clone(), self.stride8.clone(), self.stride16.clone(), self.position
+            self.stride4.clone(),
+            self.stride8.clone(),
+            self.stride16.clone(),
+            self.position,
+            tuple(level.clone() for level in self.finer),
         )
 
     def frame(self, index: int) -> ImageFeatures:
         """Return the features of one frame of the batch, still with a batch axis of one."""
-        one = slice(index, index + 1)
+        return self.frames(slice(index, index + 1))
+
+    def part(self, row: int, column: int, cells: int, position: Tensor) -> ImageFeatures:
+        """Return a copy of a square of the frame, for networks with finer maps.
+
+        Parameters
+        ----------
+        row, column : int
+            Of its first corner, in cells of `stride16`.
+        cells : int
+            Its side.
+        position : Tensor, shape (1, C, cells, cells)
+            Sine encoding of its own positions.
+        """
+
+        def cut(level: Tensor, stride: int) -> Tensor:
+            scale = 16 // stride
+            y, x, side = row * scale, column * scale, cells * scale
+            return level[:, :, y : y + side, x : x + side].clone()
+
+        finer = zip(self.finer, (1, 2), strict=True)
         return ImageFeatures(
-            self.stride4[one], self.stride8[one], self.stride16[one], self.position
+            cut(self.stride4, 4),
+            cut(self.stride8, 8),
+            cut(self.stride16, 16),
+            position,
+            tuple(cut(level, stride) for level, stride in finer),
+        )
+
+    def frames(self, index: slice | Tensor) -> ImageFeatures:
+        """Return the features of some frames of the batch, given by a slice or by indices."""
+        return ImageFeatures(
+            self.stride4[index],
+            self.stride8[index],
+            self.stride16[index],
+            self.position,
+            tuple(level[index] for level in self.finer),
         )
 
 
@@ -57,8 +100,8 @@ class MaskPrediction:
 
     Attributes
     ----------
-    masks : Tensor, shape (N, M, S / 4, S / 4)
-        Mask logits.
+    masks : Tensor, shape (N, M, S / k, S / k)
+        Mask logits; k is the configuration's `mask_stride`.
     ious : Tensor, shape (N, M)
         Predicted IoU of each mask, in 0..1.
     tokens : Tensor, shape (N, M, C)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from napari_sam2.network.config import HieraConfig, Sam2Config, TrunkConfig
+from napari_sam2.network.config import ConvTrunkConfig, HieraConfig, Sam2Config, TrunkConfig
 from napari_sam2.network.conv_trunk import ConvTrunk
 from napari_sam2.network.hiera import Hiera
 
@@ -80,4 +80,8 @@ class ImageEncoder(nn.Module):
 
 
 def _trunk(config: TrunkConfig) -> Hiera | ConvTrunk:
-    return Hiera(config) if isinstance(config, HieraConfig) else ConvTrunk(config)
+    if isinstance(config, HieraConfig):
+        return Hiera(config)
+    if isinstance(config, ConvTrunkConfig):
+        return ConvTrunk(config)
+    raise TypeError("an inverted residual trunk needs fine_channels")

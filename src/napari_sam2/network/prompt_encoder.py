@@ -21,7 +21,7 @@ class PromptEncoder(nn.Module):
     width : int
         Channels of the tokens.
     mask_channels : int
-        Channels inside the mask's downscaling.
+        Channels inside the mask's downscaling; 0 where masks are maps of their own.
     """
 
     def __init__(self, width: int, mask_channels: int) -> None:
@@ -29,6 +29,8 @@ class PromptEncoder(nn.Module):
         self.pe_layer = RandomFourierEncoding(width)
         self.point_embeddings = nn.ModuleList(nn.Embedding(1, width) for _ in range(4))
         self.not_a_point_embed = nn.Embedding(1, width)
+        if not mask_channels:
+            return
         self.no_mask_embed = nn.Embedding(1, width)
         quarter = mask_channels // 4
         self.mask_downscaling = nn.Sequential(

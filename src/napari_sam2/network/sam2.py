@@ -9,7 +9,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from napari_sam2.network.config import Sam2Config
+from napari_sam2.network.dense_heads import DenseHeads
 from napari_sam2.network.features import ImageFeatures, MaskPrediction
+from napari_sam2.network.fine_decoder import FineMaskDecoder
+from napari_sam2.network.fine_pyramid import FineEncoder
 from napari_sam2.network.image_encoder import ImageEncoder
 from napari_sam2.network.inference import full_precision
 from napari_sam2.network.layers import MLP
@@ -18,8 +21,11 @@ from napari_sam2.network.memory_attention import MemoryAttention
 from napari_sam2.network.memory_encoder import MemoryEncoder
 from napari_sam2.network.position import sine_grid, sine_time
 from napari_sam2.network.prompt_encoder import PAD, PromptEncoder
+from napari_sam2.network.prompt_maps import draw_prompts
 
 _PRODUCTS = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
+_DRAWN_LOGIT = 10.0
+_LEAST_SPREAD = 1e-3  # of an input in its own contrast: a constant one stays constant
 
 
 class Sam2(nn.Module):
@@ -37,15 +43,17 @@ class Sam2(nn.Module):
         super().__init__()
         self.config = config
         width, memory = config.width, config.memory_width
-        self.image_encoder = ImageEncoder(config)
+        fine = bool(config.fine_channels)
+        self.image_encoder = FineEncoder(config) if fine else ImageEncoder(config)
         self.memory_attention = MemoryAttention(
             width, memory, config.memory_layers, config.memory_mlp
         )
         self.memory_encoder = MemoryEncoder(width, memory, config.fuser_layers)
-        self.sam_prompt_encoder = PromptEncoder(width, config.mask_input_channels)
-        self.sam_mask_decoder = MaskDecoder(config)
+        self.sam_prompt_encoder = PromptEncoder(width, 0 if fine else config.mask_input_channels)
+        self.sam_mask_decoder = FineMaskDecoder(config) if fine else MaskDecoder(config)
         self.obj_ptr_proj = MLP(width, width, width, layers=3)
-        self.mask_downsample = nn.Conv2d(1, 1, kernel_size=4, stride=4)
+        if not fine:
+            self.mask_downsample = nn.Conv2d(1, 1, kernel_size=4, stride=4)
         self.maskmem_tpos_enc = nn.Parameter(torch.zeros(config.memory_frames, 1, 1, memory))
         self.no_mem_embed = nn.Parameter(torch.zeros(1, 1, width))
         # Never read (features without memory skip the attention) but present in every checkpoint.
@@ -55,6 +63,8 @@ class Sam2(nn.Module):
             self.obj_ptr_tpos_proj = nn.Linear(width, memory)
         if config.absent_memory:
             self.no_obj_embed_spatial = nn.Parameter(torch.zeros(1, memory))
+        if config.dense_heads:
+            self.dense_heads = DenseHeads(config)
 
     def products_in_half(self) -> Iterator[nn.Module]:
         """Give the layers that half precision is enough for.
@@ -70,11 +80,26 @@ class Sam2(nn.Module):
 
     def encode_image(self, images: Tensor) -> ImageFeatures:
         """Encode normalised frames (B, 3, S, S); S is a multiple of 32."""
+        if self.config.own_contrast:
+            images = _own_contrast(images)
+        if isinstance(self.image_encoder, FineEncoder):
+            return self._encode_fine(images)
+        assert isinstance(self.sam_mask_decoder, MaskDecoder)
         heads = {0: self.sam_mask_decoder.conv_s0, 1: self.sam_mask_decoder.conv_s1}
         stride4, stride8, stride16 = self.image_encoder(images, heads)
-        height, width = stride16.shape[2:]
-        position = sine_grid(height, width, stride16.shape[1], images.device)
-        return ImageFeatures(stride4, stride8, stride16, position.to(stride16.dtype))
+        position = self.image_position(stride16)
+        return ImageFeatures(stride4, stride8, stride16, position)
+
+    def image_position(self, features: Tensor) -> Tensor:
+        """Encode the positions of features (B, C, h, w) at stride 16, as (1, C, h, w)."""
+        channels, height, width = features.shape[1:]
+        return sine_grid(height, width, channels, features.device).to(features.dtype)
+
+    def _encode_fine(self, images: Tensor) -> ImageFeatures:
+        stride2, stride4, stride8, stride16 = self.image_encoder(images)
+        position = self.image_position(stride16)
+        grey = images.mean(dim=1, keepdim=True).to(stride2.dtype)
+        return ImageFeatures(stride4, stride8, stride16, position, (grey, stride2))
 
     def without_memory(self, stride16: Tensor) -> Tensor:
         """Condition features on having no memory at all: the first frame of an object."""
@@ -107,10 +132,12 @@ class Sam2(nn.Module):
         conditioned: Tensor,
         stride8: Tensor,
         stride4: Tensor,
+        finer: tuple[Tensor, ...] = (),
         *,
         points: Tensor | None = None,
         point_labels: Tensor | None = None,
         mask_inputs: Tensor | None = None,
+        carried: Tensor | None = None,
         multimask: bool = False,
     ) -> MaskPrediction:
         """Predict masks of N objects from conditioned features and prompts, in full precision.
@@ -120,30 +147,64 @@ class Sam2(nn.Module):
         conditioned : Tensor, shape (N, C, h, w)
         stride8, stride4 : Tensor
             High-resolution features, batch N or 1.
+        finer : tuple of Tensor
+            Features at strides 1 and 2 of networks that have them.
         points : Tensor, shape (N, P, 2), optional
             x, y in pixels of the model input.
         point_labels : Tensor of int, shape (N, P), optional
             1 object, 0 background, 2 and 3 box corners, -1 no point.
-        mask_inputs : Tensor, shape (N, 1, 4 h, 4 w), optional
-            Mask logits.
+        mask_inputs : Tensor, shape (N, 1, S / k, S / k), optional
+            Mask logits that the prompts refine; k is the configuration's `mask_stride`.
+        carried : Tensor, shape (N, 1, S / k, S / k), optional
+            Mask logits of the frame before, for networks with `carried_masks`.
         multimask : bool
             Three masks for an ambiguous prompt instead of one.
         """
-        objects, _, height, width = conditioned.shape
+        objects = len(conditioned)
         if points is None or point_labels is None:
             points = conditioned.new_zeros(objects, 1, 2)
             point_labels = torch.full((objects, 1), PAD, device=conditioned.device)
-        encoder, decoder = self.sam_prompt_encoder, self.sam_mask_decoder
         dtype = self.no_mem_embed.dtype
         with full_precision(conditioned.device):
-            sparse = encoder.encode_points(points, point_labels, height * 16)
-            dense = encoder.no_mask() if mask_inputs is None else encoder.encode_mask(mask_inputs)
-            position = encoder.pe_layer.grid(height, width).to(dtype)
-            image = conditioned.to(dtype) + dense
-            prediction = decoder(
-                image, position, sparse.to(dtype), stride8.to(dtype), stride4.to(dtype)
+            prediction = self.decode(
+                conditioned.to(dtype),
+                (stride8.to(dtype), stride4.to(dtype), *(level.to(dtype) for level in finer)),
+                points,
+                point_labels,
+                mask_inputs,
+                carried,
             )
+        decoder = self.sam_mask_decoder
         return decoder.several(prediction) if multimask else decoder.single(prediction)
+
+    def decode(
+        self,
+        conditioned: Tensor,
+        levels: tuple[Tensor, ...],
+        points: Tensor,
+        point_labels: Tensor,
+        mask_inputs: Tensor | None = None,
+        carried: Tensor | None = None,
+    ) -> MaskPrediction:
+        """Decode all four masks of N objects; see `predict_masks`.
+
+        `levels`: the features at strides 8 and 4, and at 1 and 2 where there are finer ones.
+        """
+        encoder, decoder = self.sam_prompt_encoder, self.sam_mask_decoder
+        height, width = conditioned.shape[2:]
+        dtype = conditioned.dtype
+        sparse = encoder.encode_points(points, point_labels, height * 16).to(dtype)
+        position = encoder.pe_layer.grid(height, width).to(dtype)
+        if isinstance(decoder, MaskDecoder):
+            dense = encoder.no_mask() if mask_inputs is None else encoder.encode_mask(mask_inputs)
+            prediction = decoder(conditioned + dense, position, sparse, *levels)
+        else:
+            stride8, stride4, stride1, stride2 = levels
+            maps = draw_prompts(points, point_labels, height * 16, mask_inputs, carried).to(dtype)
+            prediction = decoder(
+                conditioned, position, sparse, (stride1, stride2, stride4, stride8), maps
+            )
+        return prediction  # type: ignore[no-any-return]
 
     def object_pointers(self, tokens: Tensor, present: Tensor) -> Tensor:
         """Turn decoder tokens (N, C) into pointers; `present` (N, 1) is 1 or 0 per object."""
@@ -152,6 +213,8 @@ class Sam2(nn.Module):
 
     def downsample_mask(self, masks: Tensor) -> Tensor:
         """Turn a mask prompt (N, 1, S, S) of 0 and 1 into the decoder's mask input."""
+        if self.config.fine_channels:
+            return (2 * masks - 1) * _DRAWN_LOGIT
         return self.mask_downsample(masks)  # type: ignore[no-any-return]
 
     def encode_memory(self, stride16: Tensor, mask_probability: Tensor, present: Tensor) -> Tensor:
@@ -181,6 +244,13 @@ class Sam2(nn.Module):
             return distances.new_zeros(len(distances), self.config.memory_width)
         encoded = sine_time(distances, self.config.width)
         return self.obj_ptr_tpos_proj(encoded)  # type: ignore[no-any-return]
+
+
+def _own_contrast(images: Tensor) -> Tensor:
+    """Give every image (3, S, S) of a batch a mean of 0 and a standard deviation of 1."""
+    mean = images.mean(dim=(1, 2, 3), keepdim=True)
+    spread = images.std(dim=(1, 2, 3), keepdim=True)
+    return (images - mean) / (spread + _LEAST_SPREAD)
 
 
 def upsample_masks(masks: Tensor, height: int, width: int) -> Tensor:

@@ -1,0 +1,163 @@
+"""A mask decoder that goes up to the input's own resolution, with prompts as maps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from napari_sam2.network.config import Sam2Config
+from napari_sam2.network.features import MaskPrediction
+from napari_sam2.network.fine_pyramid import ConvBlock
+from napari_sam2.network.layers import MLP
+from napari_sam2.network.mask_decoder import MASK_TOKENS, MaskChoice
+from napari_sam2.network.prompt_maps import PROMPT_MAPS
+from napari_sam2.network.two_way import TwoWayTransformer
+
+_STATISTICS = 3  # of a mask, beside its pooled features
+
+
+class PromptPyramid(nn.Module):
+    """Prompt maps at every stride of the decoder, by strided convolutions."""
+
+    def __init__(self, widths: Sequence[int]) -> None:
+        super().__init__()
+        self.steps = nn.ModuleList()
+        channels = PROMPT_MAPS
+        for width in widths:
+            self.steps.append(
+                nn.Sequential(
+                    nn.Conv2d(channels, width, 3, stride=2, padding=1),
+                    nn.ReLU(inplace=True),
+                    nn.Conv2d(width, width, 1),
+                )
+            )
+            channels = width
+
+    def forward(self, maps: Tensor) -> list[Tensor]:
+        """Map (N, PROMPT_MAPS, S, S) to one map per stride: 2, 4, 8 and 16."""
+        out = []
+        for step in self.steps:
+            maps = step(maps)
+            out.append(maps)
+        return out
+
+
+class FineMaskDecoder(MaskChoice):
+    """Tokens and stride-16 features through SAM's transformer, then up by convolutions.
+
+    Every level adds the image's features and the prompts' maps, so that borders are drawn where
+    the pixels say and prompts reach the mask directly. Quality and object score are judged from
+    the tokens together with what lies under the masks.
+    """
+
+    def __init__(self, config: Sam2Config) -> None:
+        super().__init__(config)
+        width = config.width
+        c8, c4, c2, c1 = config.fine_channels
+        self.transformer = TwoWayTransformer(
+            width, config.decoder_layers, config.decoder_heads, config.decoder_mlp
+        )
+        self.iou_token = nn.Embedding(1, width)
+        self.mask_tokens = nn.Embedding(MASK_TOKENS, width)
+        self.obj_score_token = nn.Embedding(1, width)
+        self.prompts = PromptPyramid((c2, c4, c8, width))
+        self.narrowing = nn.ModuleList(
+            nn.Conv2d(above, here, 1)
+            for above, here in zip((width, c8, c4, c2), (c8, c4, c2, c1), strict=True)
+        )
+        self.blocks = nn.ModuleList(ConvBlock(channels, depth=2) for channels in (c8, c4, c2))
+        # Into the first convolution at full resolution go features, pixels and prompts.
+        self.full_features = nn.Conv2d(c1, c1, 3, padding=1)
+        self.full_image = nn.Conv2d(1, c1, 3, padding=1, bias=False)
+        self.full_prompts = nn.Conv2d(PROMPT_MAPS, c1, 3, padding=1, bias=False)
+        self.full = nn.Conv2d(c1, c1, 3, padding=1)
+        # One weight per channel and an offset.
+        self.output_hypernetworks_mlps = nn.ModuleList(
+            MLP(width, width, c1 + 1, layers=3) for _ in range(MASK_TOKENS)
+        )
+        self.iou_prediction_head = MLP(2 * width + c2 + _STATISTICS, width, 1, layers=3)
+        self.pred_obj_score_head = MLP(width + c2 + _STATISTICS, width, 1, layers=3)
+
+    def forward(
+        self,
+        image: Tensor,
+        position: Tensor,
+        sparse: Tensor,
+        levels: Sequence[Tensor],
+        maps: Tensor,
+    ) -> MaskPrediction:
+        """Predict all four masks: the single one first, then the three of an ambiguous prompt.
+
+        Parameters
+        ----------
+        image : Tensor, shape (N, C, h, w)
+            Conditioned features.
+        position : Tensor, shape (1, C, h, w)
+        sparse : Tensor, shape (N, P, C)
+        levels : sequence of Tensor
+            The image at strides 1 (one channel), 2, 4 and 8; a batch of one serves all N objects.
+        maps : Tensor, shape (N, PROMPT_MAPS, S, S)
+            From `draw_prompts`.
+        """
+        special = torch.cat(
+            (self.obj_score_token.weight, self.iou_token.weight, self.mask_tokens.weight)
+        )
+        count = len(sparse)
+        tokens = torch.cat((special.expand(count, -1, -1).to(sparse.dtype), sparse), dim=1)
+        maps = maps.contiguous(memory_format=torch.channels_last)
+        prompted = self.prompts(maps)
+        tokens, features = self.transformer(image + prompted[3], position, tokens)
+        x = features.transpose(1, 2).unflatten(2, prompted[3].shape[2:])
+        for step, block in enumerate(self.blocks):
+            level = 3 - step
+            x = F.interpolate(self.narrowing[step](x), scale_factor=2.0, mode="nearest")
+            x = block(x + levels[level] + prompted[level - 1])
+        stride2 = x
+        x = self.full_features(
+            F.interpolate(self.narrowing[3](x), scale_factor=2.0, mode="nearest")
+        )
+        x = F.relu(x + self.full_image(levels[0]) + self.full_prompts(maps), inplace=True)
+        x = F.relu(self.full(x), inplace=True)
+        mask_tokens = tokens[:, 2 : 2 + MASK_TOKENS]
+        masks = self._masks(x, mask_tokens)
+        under = self._under(masks.detach(), stride2)
+        judged = torch.cat((mask_tokens, tokens[:, 1:2].expand(-1, MASK_TOKENS, -1), under), dim=2)
+        seen = torch.cat((tokens[:, 0], under[:, 0]), dim=1)
+        return MaskPrediction(
+            masks=masks,
+            ious=self.iou_prediction_head(judged)[:, :, 0].sigmoid(),
+            tokens=mask_tokens,
+            object_scores=self.pred_obj_score_head(seen),
+        )
+
+    def _masks(self, x: Tensor, tokens: Tensor) -> Tensor:
+        weights = torch.stack(
+            [mlp(tokens[:, i]) for i, mlp in enumerate(self.output_hypernetworks_mlps)], dim=1
+        )
+        masks: Tensor = weights[:, :, :-1] @ x.flatten(2) + weights[:, :, -1:]
+        return masks.reshape(*masks.shape[:2], *x.shape[2:])
+
+    def _under(self, masks: Tensor, stride2: Tensor) -> Tensor:
+        """Describe what is under each mask: mean features, area, certainty, share on the edge.
+
+        Returns
+        -------
+        Tensor, shape (N, M, C + 3)
+        """
+        inside: Tensor = F.avg_pool2d(masks.float().sigmoid(), 2).to(stride2.dtype)
+        weights = inside.flatten(2)
+        area = weights.sum(dim=2, keepdim=True)
+        pooled = weights @ stride2.flatten(2).transpose(1, 2) / (area + 1.0)
+        certain = (2 * weights - 1).abs() * weights
+        edge = torch.cat(
+            (inside[:, :, 0], inside[:, :, -1], inside[:, :, :, 0], inside[:, :, :, -1]), dim=2
+        )
+        statistics = (
+            area / weights.shape[2],
+            certain.sum(dim=2, keepdim=True) / (area + 1.0),
+            edge.mean(dim=2, keepdim=True),
+        )
+        return torch.cat((pooled, *statistics), dim=2)
