@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 import torch
 
 from napari_sam2.tracking.drawn import drawn_logits
@@ -17,7 +18,7 @@ PHASE = Phase("clips", 1, CLIPS, batch=2, frame_size=32, rounds=3)
 def corrected(network, stacks, seed=0, tracked=None, **changes):
     batch = ClipBatches(stacks, Recipe((PHASE,))).batch(0)
     features = frame_features(network.encode_image(batch.network_input()), 1, 2)
-    target = coarse_masks(batch.masks(1))
+    target = coarse_masks(batch.masks(1), network.config.mask_stride)
     conditioned = network.without_memory(features.stride16)[batch.clip_index]
     generator = torch.Generator().manual_seed(seed)
     tracked = torch.zeros_like(target, dtype=torch.bool) if tracked is None else target > 0.5
@@ -25,11 +26,12 @@ def corrected(network, stacks, seed=0, tracked=None, **changes):
     return correct(network, features, conditioned, batch, tracked, target, phase, generator)
 
 
-def test_a_drawn_prompt_is_what_inference_makes_of_a_mask():
+@pytest.mark.parametrize("stride", [1, 4])
+def test_a_drawn_prompt_is_what_inference_makes_of_a_mask(stride):
     masks = torch.rand(2, 8, 8, generator=torch.Generator().manual_seed(0)) > 0.5
-    full = masks.float().repeat_interleave(4, 1).repeat_interleave(4, 2)[:, None]
-    expected = torch.stack([drawn_logits(each[None]) for each in full])
-    torch.testing.assert_close(drawn_prompt(masks)[:, 0], expected)
+    full = masks.float().repeat_interleave(stride, 1).repeat_interleave(stride, 2)[:, None]
+    expected = torch.stack([drawn_logits(each[None], stride) for each in full])
+    torch.testing.assert_close(drawn_prompt(masks, stride)[:, 0], expected)
 
 
 def test_rounds_differ_and_never_exceed_those_of_the_phase(tiny_network, stacks):

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from napari_sam2.network import Sam2
+from napari_sam2.network import DenseHeads, Sam2
 from napari_sam2.network.rotary import RotaryTable
 from napari_sam2.training import Window, initialise_locality, mean_iou, one_prompt_ious
-from napari_sam2.training.auxiliary import DenseHeads, dense_targets
+from napari_sam2.training.auxiliary import dense_loss, dense_targets
 from napari_sam2.training.decoding import decode
 from napari_sam2.training.initialisation import LocalityPrior
 from napari_sam2.training.validation import interior_point
@@ -86,7 +86,8 @@ def test_dense_loss_reaches_the_trunk(tiny_network, tiny_config):
     labels = torch.zeros(1, 64, 64, dtype=torch.int64)
     labels[0, 10:40, 10:40] = 1
     features = tiny_network.encode_image(torch.randn(1, 3, 64, 64))
-    DenseHeads(tiny_config).loss(features, dense_targets(labels)).backward()
+    known = torch.tensor([True])
+    dense_loss(DenseHeads(tiny_config), features, dense_targets(labels), known).backward()
     gradient = tiny_network.image_encoder.trunk.stem[0][0].weight.grad
     assert gradient.abs().sum() > 0
 

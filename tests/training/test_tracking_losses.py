@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import torch
 
+from napari_sam2.network import DenseHeads
 from napari_sam2.training import ClipBatches, ClipSettings, Phase, Recipe
-from napari_sam2.training.auxiliary import DenseHeads
 from napari_sam2.training.clip_losses import clip_losses
 
 CLIPS = ClipSettings(size=32, n_frames=3, n_objects=3, diameter=(10.0, 16.0), min_area=12)

@@ -1,17 +1,14 @@
-"""Dense supervision of the image features: every pixel teaches. Thrown away after training."""
+"""Dense supervision of the image features: every pixel teaches."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import torch
-from torch import nn
 from torch.nn import functional
 
-from napari_sam2.network import ImageFeatures, Sam2Config
-
-_OFFSET_UNIT = 32.0
-_CHANNELS = 4  # object, border, offset to the object's centre (y, x)
+from napari_sam2.network import DenseHeads, ImageFeatures
+from napari_sam2.network.dense_heads import OFFSET_UNIT
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,7 +43,7 @@ def dense_targets(labels: torch.Tensor) -> DenseTargets:
         spread = coordinate.expand(batch, -1, -1)
         total = torch.bincount(flat, weights=spread.flatten(), minlength=batch * largest)
         centre = (total / count)[flat].reshape(labels.shape)
-        offsets.append((centre - spread) / _OFFSET_UNIT)
+        offsets.append((centre - spread) / OFFSET_UNIT)
     border = torch.zeros_like(labels, dtype=torch.bool)
     vertical = labels[:, 1:] != labels[:, :-1]
     horizontal = labels[:, :, 1:] != labels[:, :, :-1]
@@ -61,29 +58,32 @@ def dense_targets(labels: torch.Tensor) -> DenseTargets:
     )
 
 
-class DenseHeads(nn.Module):
-    """1 x 1 heads on the three feature levels; they teach the trunk and the neck."""
+def dense_loss(
+    heads: DenseHeads, features: ImageFeatures, targets: DenseTargets, known: torch.Tensor
+) -> torch.Tensor:
+    """Cross-entropy of objects and borders plus smooth L1 of offsets, mean over levels.
 
-    def __init__(self, config: Sam2Config) -> None:
-        super().__init__()
-        width = config.width
-        self.heads = nn.ModuleList(
-            nn.Conv2d(channels, _CHANNELS, 1) for channels in (width // 8, width // 4, width)
-        )
-
-    def loss(self, features: ImageFeatures, targets: DenseTargets) -> torch.Tensor:
-        """Cross-entropy of objects and borders plus smooth L1 of offsets, mean over levels."""
-        levels = (features.stride4, features.stride8, features.stride16)
-        total = targets.objects.new_zeros(())
-        for stride, level, head in zip((4, 8, 16), levels, self.heads, strict=True):
-            objects = functional.avg_pool2d(targets.objects, stride)
-            borders = functional.avg_pool2d(targets.borders, stride)
-            # Offsets of mixed pixels are averaged over the objects' share only.
-            offsets = functional.avg_pool2d(targets.offsets * targets.objects, stride)
-            offsets = offsets / objects.clamp(min=1e-3)
-            out = head(level.float())
-            total = total + functional.binary_cross_entropy_with_logits(out[:, :1], objects)
-            total = total + functional.binary_cross_entropy_with_logits(out[:, 1:2], borders)
-            error = functional.smooth_l1_loss(out[:, 2:], offsets, reduction="none", beta=0.25)
-            total = total + (error * objects).sum() / objects.sum().clamp(min=1.0)
-        return total / len(self.heads)
+    Parameters
+    ----------
+    heads : DenseHeads
+    features : ImageFeatures
+        Of B images.
+    targets : DenseTargets
+    known : bool tensor, shape (B,)
+        Images whose every object is labelled; the others teach nothing here.
+    """
+    total = targets.objects.new_zeros(())
+    if not known.any():
+        return total
+    levels = heads(features)
+    for stride, maps in zip(heads.strides, levels, strict=True):
+        objects = functional.avg_pool2d(targets.objects[known], stride)
+        borders = functional.avg_pool2d(targets.borders[known], stride)
+        # Offsets of mixed pixels are averaged over the objects' share only.
+        offsets = functional.avg_pool2d((targets.offsets * targets.objects)[known], stride)
+        offsets = offsets / objects.clamp(min=1e-3)
+        for logits, wanted in ((maps.objects, objects), (maps.borders, borders)):
+            total = total + functional.binary_cross_entropy_with_logits(logits[known], wanted)
+        error = functional.smooth_l1_loss(maps.offsets[known], offsets, reduction="none", beta=0.25)
+        total = total + (error * objects).sum() / objects.sum().clamp(min=1.0)
+    return total / len(levels)

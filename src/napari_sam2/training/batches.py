@@ -36,6 +36,12 @@ class ClipBatch:
         A click (x, y) in frame 0.
     boxes : float tensor, shape (N, 4)
         x0, y0, x1, y1 in frame 0.
+    areas : float tensor, shape (N,)
+        Pixels of each object in frame 0, those outside of the window included.
+    moves : float tensor, shape (B, T, 3)
+        How each frame's window lies over that of the frame before; see `TrainingClip`.
+    complete : bool tensor, shape (B,)
+        Whether every object of the clip is labelled.
     window : Window
         Where the clips lie in the frame.
     """
@@ -47,6 +53,9 @@ class ClipBatch:
     object_ids: torch.Tensor
     points: torch.Tensor
     boxes: torch.Tensor
+    areas: torch.Tensor
+    moves: torch.Tensor
+    complete: torch.Tensor
     window: Window
 
     def to(self, device: torch.device) -> ClipBatch:
@@ -59,6 +68,9 @@ class ClipBatch:
             object_ids=self.object_ids.to(device),
             points=self.points.to(device),
             boxes=self.boxes.to(device),
+            areas=self.areas.to(device),
+            moves=self.moves.to(device),
+            complete=self.complete.to(device),
         )
 
     def network_input(self) -> torch.Tensor:
@@ -86,6 +98,9 @@ def collate(clips: list[TrainingClip], window: Window, step: int) -> ClipBatch:
         object_ids=torch.from_numpy(ids.astype(np.int64)),
         points=torch.from_numpy(np.concatenate([clip.prompts.points for clip in clips])),
         boxes=torch.from_numpy(np.concatenate([clip.prompts.boxes for clip in clips])),
+        areas=torch.from_numpy(np.concatenate([clip.prompts.areas for clip in clips])),
+        moves=torch.from_numpy(np.stack([clip.moves for clip in clips])),
+        complete=torch.tensor([clip.complete for clip in clips]),
         window=window,
     )
 

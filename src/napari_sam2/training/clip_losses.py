@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from napari_sam2.network import Sam2
-from napari_sam2.training.auxiliary import DenseHeads, dense_targets
+from napari_sam2.network import DenseHeads, Sam2
+from napari_sam2.training.auxiliary import dense_loss, dense_targets
 from napari_sam2.training.batches import ClipBatch
 from napari_sam2.training.image_losses import StepLosses, prompted_losses
 from napari_sam2.training.recipe import Phase
@@ -27,7 +27,7 @@ def clip_losses(
     network : Sam2
         In training mode.
     dense : DenseHeads
-        The throw-away heads.
+        The network's own, or heads that are thrown away after training.
     batch : ClipBatch
         Clips, labels, prompts.
     phase : Phase
@@ -53,5 +53,6 @@ def clip_losses(
             total, tracked_iou = total + tracked.total, tracked.iou
     if phase.dense > 0:
         targets = dense_targets(batch.labels.flatten(0, 1))
-        total = total + phase.dense * dense.loss(features, targets)
+        known = batch.complete.repeat_interleave(n_frames)
+        total = total + phase.dense * dense_loss(dense, features, targets, known)
     return StepLosses(total, prompted.prompted_iou, tracked_iou)

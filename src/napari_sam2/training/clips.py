@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +14,7 @@ from napari_sam2.errors import TrainingError
 from napari_sam2.training.augmentation import random_look
 from napari_sam2.training.courses import Course, CourseBook
 from napari_sam2.training.prompts import FirstPrompts, choose_objects, first_prompts
+from napari_sam2.training.regions import random_regions
 from napari_sam2.training.sources import LabelledStack, sampling_weights
 from napari_sam2.training.warps import Warp, drifted, random_bend, random_matrix
 
@@ -20,8 +23,38 @@ RandomClip = Callable[
 ]
 """Makes synthetic frames: (rng, n_frames, size) -> image (T, S, S) in 0..1 and labels (T, S, S)."""
 
-_Frames = tuple[NDArray[np.float32], NDArray[np.int32], int]
 _TRIES = 20
+_FINEST = 1 / 6  # source pixels per pixel of a clip: enlarging more shows nothing more
+_REGION_SIDE = 192  # pixels that an image is divided into regions in
+_REGION_STEP = (0.4, 4.0)  # source pixels per pixel there
+
+
+class _Frames(NamedTuple):
+    """Frames of one clip before their look is changed, and what is known of them.
+
+    `main` is the object that the clip is about, 0 for none; `source` the labels that the first
+    frame was cut from, with `share`, source pixels per pixel of the clip.
+    """
+
+    image: NDArray[np.float32]
+    labels: NDArray[np.int32]
+    moves: NDArray[np.float32]
+    main: int = 0
+    complete: bool = True
+    source: NDArray[np.int32] | None = None
+    share: float = 1.0
+
+    def areas(self, prompts: FirstPrompts) -> NDArray[np.float32]:
+        """Return the objects' areas in pixels of the clip, what lies beyond the frame included."""
+        areas = prompts.areas.copy()
+        if self.source is None:
+            return areas
+        first = self.labels[0]
+        rim = np.concatenate((first[0], first[-1], first[:, 0], first[:, -1]))
+        for row in np.flatnonzero(np.isin(prompts.object_ids, rim)):
+            whole = np.count_nonzero(self.source == prompts.object_ids[row]) / self.share
+            areas[row] = max(areas[row], whole)
+        return areas
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +86,10 @@ class ClipSettings:
         Strength of the intensity changes.
     emphasis : tuple of (str, float)
         Groups of stacks that are drawn so many times as often as they would be.
+    regions : float
+        Share of clips whose objects are regions of an image, whatever is labelled there.
+    partial : tuple of str
+        Groups of stacks of which not every object is labelled.
     """
 
     size: int = 256
@@ -66,6 +103,8 @@ class ClipSettings:
     away: float = 0.15
     look: float = 1.0
     emphasis: tuple[tuple[str, float], ...] = ()
+    regions: float = 0.0
+    partial: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,11 +119,18 @@ class TrainingClip:
         Ids kept through the clip; 0 is background.
     prompts : FirstPrompts
         For frame 0.
+    moves : ndarray of float32, shape (T, 3)
+        (y, x, zoom): the pixel p from the middle of frame t's window was at zoom p + (y, x) from
+        the middle of the window before, had nothing moved.
+    complete : bool
+        Whether every object is labelled.
     """
 
     image: NDArray[np.float32]
     labels: NDArray[np.int32]
     prompts: FirstPrompts
+    moves: NDArray[np.float32]
+    complete: bool = True
 
 
 class ClipSampler:
@@ -126,9 +172,10 @@ class ClipSampler:
         """
         settings = self.settings
         for _ in range(_TRIES):
-            image, labels, main = self._frames(rng)
+            frames = self._frames(rng)
+            first = frames.labels[0]
             ids = choose_objects(
-                labels[0], rng, most=settings.n_objects, min_area=settings.min_area, first=main
+                first, rng, most=settings.n_objects, min_area=settings.min_area, first=frames.main
             )
             if ids.size:
                 break
@@ -138,31 +185,79 @@ class ClipSampler:
                 remedy="Label more objects, or allow smaller ones.",
             )
         look = random_look(rng, settings.look)
-        image = np.stack([look.apply(frame, rng) for frame in image])
-        return TrainingClip(image, labels, first_prompts(labels[0], ids, rng))
+        image = np.stack([look.apply(frame, rng) for frame in frames.image])
+        prompts = first_prompts(first, ids, rng)
+        prompts = replace(prompts, areas=frames.areas(prompts))
+        return TrainingClip(image, frames.labels, prompts, frames.moves, frames.complete)
 
     def _frames(self, rng: np.random.Generator) -> _Frames:
-        """Draw frames, labels and the object that the clip is about (0: none in particular)."""
         settings = self.settings
-        if self.synthetic is not None and rng.random() < settings.synthetic:
-            return (*self.synthetic(rng, settings.n_frames, settings.size), 0)
+        kind = rng.random()
+        if self.synthetic is not None and kind < settings.synthetic:
+            made = self.synthetic(rng, settings.n_frames, settings.size)
+            return _Frames(*made, _resting(settings.n_frames))
+        if settings.synthetic <= kind < settings.synthetic + settings.regions:
+            return self._regions(rng)
         use_movie = settings.n_frames > 1 and self._movies.any() and rng.random() < settings.moving
         weights = self._weights * self._movies if use_movie else self._weights
         index = int(rng.choice(len(self.stacks), p=weights / weights.sum()))
         stack, book = self.stacks[index], self._book(index)
         axis = int(rng.choice(stack.video_axes)) if stack.video_axes else 0
+        image, labels = stack.along(axis)
         if use_movie:
             course = book.draw(rng, axis, settings.n_frames, settings.ends)
-            warps = self._following(course, stack.along(axis)[1].shape[1:], rng)
+            warps = self._following(course, labels.shape[1:], rng)
+            moves = _moves(warps)
         else:
             course = book.draw(rng, axis, 1, 0.0)
-            warps = self._drifting(course, stack.along(axis)[1].shape[1:], rng)
-        image, labels = stack.along(axis)
+            warps = self._drifting(course, labels.shape[1:], rng)
+            moves = _resting(len(warps))
         frames = np.broadcast_to(course.frames, len(warps))
-        return (
+        return _Frames(
             np.stack([w.sample_image(image[t]) for w, t in zip(warps, frames, strict=True)]),
             np.stack([w.sample_labels(labels[t]) for w, t in zip(warps, frames, strict=True)]),
+            moves,
             course.object_id,
+            stack.group not in settings.partial,
+            labels[frames[0]],
+            warps[0].step ** 2,
+        )
+
+    def _regions(self, rng: np.random.Generator) -> _Frames:
+        """Cut a piece out of any image, divide it into regions, and follow one of them."""
+        index = int(rng.choice(len(self.stacks), p=self._weights / self._weights.sum()))
+        stack = self.stacks[index]
+        axis = int(rng.choice(stack.video_axes)) if stack.video_axes else 0
+        image, _ = stack.along(axis)
+        frame = image[rng.integers(len(image))]
+        low, high = np.log(_REGION_STEP)
+        step = min(float(np.exp(rng.uniform(low, high))), max(frame.shape) / _REGION_SIDE)
+        centre = tuple(float(each) for each in rng.uniform(0, 1, 2) * frame.shape)
+        piece = Warp((0.0, 0.0), np.eye(2) * step, _REGION_SIDE)
+        piece = _placed(piece, np.array(centre), frame.shape, rng, 0.0)
+        pixels = piece.sample_image(frame)
+        labels = random_regions(pixels, rng)
+        if not labels.any():
+            labels = np.ones_like(labels)
+        mosaic = LabelledStack(
+            name=stack.name,
+            group=stack.group,
+            image=np.rint(255.0 * pixels).astype(np.uint8)[None],
+            labels=labels[None],
+            video_axes=(),
+            diameter=0.0,
+            n_objects=int(labels.max()),
+        )
+        course = CourseBook(mosaic).draw(rng, 0, 1, 0.0)
+        warps = self._drifting(course, labels.shape, rng)
+        return _Frames(
+            np.stack([warp.sample_image(mosaic.image[0]) for warp in warps]),
+            np.stack([warp.sample_labels(labels) for warp in warps]),
+            _resting(len(warps)),
+            course.object_id,
+            complete=False,
+            source=labels,
+            share=warps[0].step ** 2,
         )
 
     def _book(self, index: int) -> CourseBook:
@@ -209,6 +304,7 @@ class ClipSampler:
         low, high = np.log(settings.diameter)
         wanted = float(np.exp(rng.triangular(low, 0.5 * (low + high), high)))
         step = min(course.extent / wanted, 1.05 * max(shape) / settings.size)
+        step = max(step, _FINEST)
         bend = random_bend(rng, settings.size, 0.012) if rng.random() < 0.3 else None
         warp = Warp((0.0, 0.0), random_matrix(rng, step), settings.size, bend)
         wide = rng.random() < 0.3
@@ -230,3 +326,17 @@ def _placed(
         for c, n in zip(centre + rng.normal(0.0, spread, 2), shape, strict=True)
     )
     return replace(warp, centre=(y, x))
+
+
+def _resting(n_frames: int) -> NDArray[np.float32]:
+    """Return the moves of a window that stays where it is."""
+    return np.tile(np.array([0.0, 0.0, 1.0], np.float32), (n_frames, 1))
+
+
+def _moves(warps: Sequence[Warp]) -> NDArray[np.float32]:
+    """Return how each window lies over the one before, in pixels of the clip."""
+    moves = _resting(len(warps))
+    for row, (before, warp) in enumerate(pairwise(warps), start=1):
+        shift = np.linalg.solve(before.matrix, np.subtract(warp.centre, before.centre))
+        moves[row] = (*shift, warp.step / before.step)
+    return moves

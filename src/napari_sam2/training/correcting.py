@@ -15,7 +15,6 @@ from napari_sam2.network import ImageFeatures, MaskPrediction, Sam2
 from napari_sam2.training.batches import ClipBatch
 from napari_sam2.training.decoding import decode
 from napari_sam2.training.image_losses import (
-    MASK_STRIDE,
     as_mask_prompt,
     chosen_mask,
     clicked_losses,
@@ -85,28 +84,32 @@ def correct(
     Corrected
     """
     rounds = 1 + int(torch.rand(1, generator=generator) * phase.rounds)
-    points, labels = corrective_clicks(tracked, target, generator)
-    prompt = drawn_prompt(tracked)
+    stride = network.config.mask_stride
+    points, labels = corrective_clicks(tracked, target, stride, generator)
+    prompt = drawn_prompt(tracked, stride)
     losses = []
     for number in range(1, rounds + 1):
         prediction = decode(
             network, features, conditioned, batch.clip_index, points, labels, batch.window, prompt
         )
-        losses.append(clicked_losses(prediction, target, phase.losses, points, labels))
+        losses.append(clicked_losses(prediction, target, phase.losses, points, labels, stride))
         mask, choice = chosen_mask(prediction, multimask=number == 1)
         if number < rounds:
             present = prediction.object_scores.detach() > 0
             shown = torch.where(present[:, :, None], mask.detach(), _NOWHERE_LOGIT)
-            click, kind = corrective_clicks(shown > 0, target, generator)
+            click, kind = corrective_clicks(shown > 0, target, stride, generator)
             points, labels = torch.cat([points, click], dim=1), torch.cat([labels, kind], dim=1)
             prompt = as_mask_prompt(shown)
     return Corrected(tuple(losses), prediction, mask, choice)
 
 
-def drawn_prompt(masks: torch.Tensor) -> torch.Tensor:
-    """Return bool masks (N, h, w) as inference prompts with a drawn mask: logits (N, 1, h, w)."""
+def drawn_prompt(masks: torch.Tensor, stride: int) -> torch.Tensor:
+    """Return bool masks (N, h, w) as inference prompts with a drawn mask: logits (N, 1, h, w).
+
+    `stride`: pixels of the window per pixel of the masks.
+    """
     h, w = masks.shape[1:]
-    full = (h * MASK_STRIDE, w * MASK_STRIDE)
+    full = (h * stride, w * stride)
     drawn = functional.interpolate(masks[:, None].float(), size=full, mode="nearest")
     logits = (2 * drawn - 1) * _DRAWN_LOGIT
     return functional.interpolate(logits, size=(h, w), mode="bilinear", antialias=True)

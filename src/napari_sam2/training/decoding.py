@@ -62,6 +62,7 @@ def decode(
     point_labels: torch.Tensor,
     window: Window,
     mask_inputs: torch.Tensor | None = None,
+    carried: torch.Tensor | None = None,
 ) -> MaskPrediction:
     """Decode N objects spread over B images: all four masks of each.
 
@@ -81,14 +82,21 @@ def decode(
         1 object, 0 background, 2 and 3 box corners, -1 none.
     window : Window
         Where the images lie in the frame.
-    mask_inputs : tensor, shape (N, 1, 4h, 4w), optional
-        Mask logits; none of them: the embedding of no mask.
+    mask_inputs : tensor, shape (N, 1, S / k, S / k), optional
+        Mask logits that the prompts refine; k is the configuration's `mask_stride`.
+    carried : tensor, shape (N, 1, S / k, S / k), optional
+        Mask logits of the frame before, for networks with `carried_masks`.
 
     Returns
     -------
     MaskPrediction
         M = 4: the single mask, then the three of an ambiguous prompt.
     """
+    here = features.frames(image_index)
+    levels = (here.stride8, here.stride4, *here.finer)
+    if network.config.fine_channels:
+        # Such networks see nothing but windows: what they see is the whole of it.
+        return network.decode(conditioned, levels, points, point_labels, mask_inputs, carried)
     encoder = network.sam_prompt_encoder
     corner = points.new_tensor([window.x, window.y])
     sparse = encoder.encode_points(points + corner, point_labels, window.frame)
@@ -99,7 +107,6 @@ def decode(
         conditioned + dense,
         position.to(conditioned.dtype),
         sparse.to(conditioned.dtype),
-        features.stride8[image_index],
-        features.stride4[image_index],
+        *levels,
     )
     return prediction

@@ -14,8 +14,6 @@ from napari_sam2.training.losses import LossWeights, click_loss, mask_iou, predi
 from napari_sam2.training.prompts import correction_points
 from napari_sam2.training.recipe import Phase
 
-MASK_STRIDE = 4
-"""Pixels of the window per pixel of the decoder's masks."""
 _LOGIT_LIMIT = 32.0
 
 
@@ -38,9 +36,9 @@ class StepLosses:
     tracked_iou: float = float("nan")
 
 
-def coarse_masks(masks: torch.Tensor) -> torch.Tensor:
-    """Average bool masks (N, S, S) over the pixels of the decoder's output, (N, S / 4, S / 4)."""
-    return functional.avg_pool2d(masks.to(torch.float32)[:, None], MASK_STRIDE)[:, 0]
+def coarse_masks(masks: torch.Tensor, stride: int) -> torch.Tensor:
+    """Average bool masks (N, S, S) over the pixels of the decoder's output, (N, S / k, S / k)."""
+    return functional.avg_pool2d(masks.to(torch.float32)[:, None], stride)[:, 0]
 
 
 def first_prompt(batch: ClipBatch, use_boxes: bool) -> tuple[torch.Tensor, torch.Tensor]:
@@ -63,11 +61,22 @@ def chosen_mask(prediction: MaskPrediction, multimask: bool) -> tuple[torch.Tens
 
 
 def four_mask_losses(
-    prediction: MaskPrediction, target: torch.Tensor, weights: LossWeights
+    prediction: MaskPrediction,
+    target: torch.Tensor,
+    weights: LossWeights,
+    beyond: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """Teach the single mask and, best of three, the ambiguous ones; the object score once."""
+    """Teach the single mask and, best of three, the ambiguous ones; the object score once.
+
+    `beyond`: see `prediction_losses`.
+    """
     single = prediction_losses(
-        prediction.masks[:, :1], prediction.ious[:, :1], prediction.object_scores, target, weights
+        prediction.masks[:, :1],
+        prediction.ious[:, :1],
+        prediction.object_scores,
+        target,
+        weights,
+        beyond,
     )
     several = prediction_losses(
         prediction.masks[:, 1:],
@@ -75,6 +84,7 @@ def four_mask_losses(
         prediction.object_scores,
         target,
         replace(weights, object_score=0.0),
+        beyond,
     )
     return single.total + several.total
 
@@ -85,11 +95,13 @@ def clicked_losses(
     weights: LossWeights,
     points: torch.Tensor,
     labels: torch.Tensor,
+    stride: int,
+    beyond: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Teach all masks as `four_mask_losses` does, and that clicks (N, P, 2) are obeyed."""
-    total = four_mask_losses(prediction, target, weights)
+    total = four_mask_losses(prediction, target, weights, beyond)
     if weights.clicks > 0:
-        clicks = click_loss(prediction.masks, points, labels, MASK_STRIDE)
+        clicks = click_loss(prediction.masks, points, labels, stride)
         total = total + weights.clicks * clicks
     return total
 
@@ -114,7 +126,7 @@ class Prompted:
 
 
 def corrective_clicks(
-    mask: torch.Tensor, target: torch.Tensor, generator: torch.Generator
+    mask: torch.Tensor, target: torch.Tensor, stride: int, generator: torch.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Click once where masks are wrong.
 
@@ -123,6 +135,8 @@ def corrective_clicks(
     mask : bool tensor, shape (N, h, w)
     target : tensor, shape (N, h, w)
         The truth, 0..1.
+    stride : int
+        Pixels of the window per pixel of the masks.
     generator : torch.Generator
         Decides which of the wrong pixels.
 
@@ -135,7 +149,7 @@ def corrective_clicks(
     """
     # The generator lives on the CPU, so that runs draw the same clicks on every device.
     click, kind = correction_points(mask.cpu(), (target > 0.5).cpu(), generator)
-    click = (click.to(mask.device) + 0.5) * MASK_STRIDE - 0.5
+    click = (click.to(mask.device) + 0.5) * stride - 0.5
     return click[:, None], kind.to(mask.device)[:, None]
 
 
@@ -177,16 +191,20 @@ def prompted_losses(
     rounds = 1 + int(draws[2] * phase.rounds) if draws[1] < phase.corrections else 0
     points, labels = first_prompt(batch, use_boxes)
     conditioned = network.without_memory(features.stride16)[batch.clip_index]
-    target = coarse_masks(batch.masks(0))
+    stride = network.config.mask_stride
+    target = coarse_masks(batch.masks(0), stride)
+    beyond = (batch.areas / stride**2 - target.sum(dim=(1, 2))).clamp(min=0.0)
     arguments = (network, features, conditioned, batch.clip_index)
     prediction = decode(*arguments, points, labels, batch.window)
-    total = clicked_losses(prediction, target, phase.losses, points, labels)
+    total = clicked_losses(prediction, target, phase.losses, points, labels, stride, beyond)
     mask, choice = chosen_mask(prediction, multimask=not use_boxes)
     iou = float(mask_iou(mask.detach(), target).mean())
     for _ in range(rounds):
-        click, kind = corrective_clicks(mask.detach() > 0, target, generator)
+        click, kind = corrective_clicks(mask.detach() > 0, target, stride, generator)
         points, labels = torch.cat([points, click], dim=1), torch.cat([labels, kind], dim=1)
         prediction = decode(*arguments, points, labels, batch.window, as_mask_prompt(mask))
-        total = total + clicked_losses(prediction, target, phase.losses, points, labels)
+        total = total + clicked_losses(
+            prediction, target, phase.losses, points, labels, stride, beyond
+        )
         mask, choice = chosen_mask(prediction, multimask=False)
     return StepLosses(total / (1 + rounds), iou), Prompted(prediction, mask, choice)

@@ -114,7 +114,9 @@ def _cross_attentions(network: Sam2) -> Iterator[Attention]:
 def _embeddings(network: Sam2) -> Iterator[nn.Embedding]:
     encoder, decoder = network.sam_prompt_encoder, network.sam_mask_decoder
     yield from (kind for kind in encoder.point_embeddings if isinstance(kind, nn.Embedding))
-    yield from (encoder.not_a_point_embed, encoder.no_mask_embed)
+    yield encoder.not_a_point_embed
+    if not network.config.fine_channels:
+        yield encoder.no_mask_embed
     yield from (decoder.iou_token, decoder.mask_tokens, decoder.obj_score_token)
 
 

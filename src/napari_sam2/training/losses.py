@@ -16,6 +16,8 @@ class LossWeights:
     ----------
     focal, dice, iou, object_score : float
         Weights of SAM 2's four losses.
+    plain : float
+        Weight of cross-entropy, mean over pixels.
     balanced : float
         Weight of cross-entropy averaged over object and background apart. Focal loss alone first
         learns that small objects are nowhere and stays there for long; this one does not.
@@ -30,6 +32,7 @@ class LossWeights:
     dice: float = 1.0
     iou: float = 1.0
     object_score: float = 1.0
+    plain: float = 0.0
     balanced: float = 0.0
     clicks: float = 0.0
     others: float = 0.0
@@ -109,11 +112,16 @@ def click_loss(
     return loss.mean(dim=1)[clicked].mean()
 
 
-def mask_iou(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """IoU of the masks cut at logit 0 and target 0.5; 1 where both are empty."""
+def mask_iou(
+    logits: torch.Tensor, target: torch.Tensor, beyond: torch.Tensor | float = 0.0
+) -> torch.Tensor:
+    """IoU of the masks cut at logit 0 and target 0.5; 1 where both are empty.
+
+    `beyond`: pixels of the target that lie outside, and are missed.
+    """
     predicted, wanted = logits > 0, target > 0.5
     overlap = (predicted & wanted).sum(dim=(-2, -1)).to(torch.float32)
-    union = (predicted | wanted).sum(dim=(-2, -1)).to(torch.float32)
+    union = (predicted | wanted).sum(dim=(-2, -1)).to(torch.float32) + beyond
     return torch.where(union > 0, overlap / union.clamp(min=1.0), torch.ones_like(union))
 
 
@@ -133,6 +141,7 @@ def prediction_losses(
     object_scores: torch.Tensor,
     target: torch.Tensor,
     weights: LossWeights,
+    beyond: torch.Tensor | None = None,
 ) -> MaskLosses:
     """Losses of N objects with M candidate masks each; the best candidate is taught.
 
@@ -149,6 +158,9 @@ def prediction_losses(
         object score is taught.
     weights : LossWeights
         How much each counts.
+    beyond : float tensor, shape (N,), optional
+        Pixels of each object outside of the window: the IoU that is to be predicted counts them
+        as missed, so that a window that cuts its object off is not taken for a good one.
 
     Returns
     -------
@@ -160,12 +172,15 @@ def prediction_losses(
     each = weights.dice * dice_loss(masks, wanted)
     if weights.focal > 0:
         each = each + weights.focal * focal_loss(masks, wanted)
+    if weights.plain > 0:
+        cross_entropy = functional.binary_cross_entropy_with_logits(masks, wanted, reduction="none")
+        each = each + weights.plain * cross_entropy.mean(dim=(-2, -1))
     if weights.balanced > 0:
         each = each + weights.balanced * balanced_loss(masks, wanted)
     best = each.min(dim=1).values
     mask_loss = (1.0 - weights.others) * best + weights.others * each.mean(dim=1)
     with torch.no_grad():
-        actual = mask_iou(masks, wanted)
+        actual = mask_iou(masks, wanted, 0.0 if beyond is None else beyond[:, None])
     iou_loss = (ious.float() - actual).abs().mean(dim=1)
     count = present.sum().clamp(min=1.0)
     mask_mean = (mask_loss * present).sum() / count

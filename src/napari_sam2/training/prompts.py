@@ -25,11 +25,14 @@ class FirstPrompts:
         A pixel inside each object.
     boxes : ndarray of float32, shape (K, 4)
         x0, y0, x1, y1 with jitter, kept inside the frame.
+    areas : ndarray of float32, shape (K,)
+        Pixels of each object, those outside of the frame included as far as they are known.
     """
 
     object_ids: NDArray[np.int32]
     points: NDArray[np.float32]
     boxes: NDArray[np.float32]
+    areas: NDArray[np.float32]
 
 
 def border_distance(labels: NDArray[np.integer]) -> NDArray[np.float32]:
@@ -92,9 +95,11 @@ def first_prompts(
     slices = ndimage.find_objects(labels.astype(np.int32))
     points = np.zeros((len(object_ids), 2), np.float32)
     boxes = np.zeros((len(object_ids), 4), np.float32)
+    areas = np.zeros(len(object_ids), np.float32)
     for row, object_id in enumerate(object_ids):
         window = slices[int(object_id) - 1]
         inside = labels[window] == object_id
+        areas[row] = inside.sum()
         depth = np.where(inside, distance[window], 0.0).ravel().astype(np.float64)
         if rng.random() < central:
             flat = int(depth.argmax())
@@ -108,7 +113,7 @@ def first_prompts(
         care = jitter * rng.random()
         box += np.clip(rng.normal(0.0, 1.0, 4) * care * sides, -12.0, 12.0)
         boxes[row] = np.clip(box, 0.0, [width - 1, height - 1] * 2)
-    return FirstPrompts(np.asarray(object_ids, np.int32), points, boxes)
+    return FirstPrompts(np.asarray(object_ids, np.int32), points, boxes, areas)
 
 
 def correction_points(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,8 +11,7 @@ import torch
 from torch import nn
 
 from napari_sam2.errors import TrainingError
-from napari_sam2.network import Sam2
-from napari_sam2.training.auxiliary import DenseHeads
+from napari_sam2.network import DenseHeads, Sam2
 from napari_sam2.training.recipe import Recipe
 
 _TRUNK = "image_encoder.trunk."
@@ -27,7 +26,7 @@ class TrainingState:
     network : Sam2
         The weights that are trained.
     dense : DenseHeads
-        The throw-away heads.
+        The network's own dense heads, or some that are thrown away after training.
     average : Sam2
         Exponential moving average of the network, in evaluation mode: what is exported.
     optimiser : torch.optim.AdamW
@@ -54,16 +53,21 @@ class TrainingState:
             Learning rate of the image encoder's trunk, relative to that of the rest.
         """
         torch.manual_seed(recipe.seed)
-        dense = DenseHeads(network.config).to(next(network.parameters()).device)
+        if network.config.dense_heads:
+            dense = network.dense_heads
+        else:
+            dense = DenseHeads(network.config).to(next(network.parameters()).device)
         _to_channels_last(network)
         average = copy.deepcopy(network).eval().requires_grad_(False)
-        groups = _groups((network, dense), recipe.weight_decay, trunk_rate)
+        trained = (network,) if network.config.dense_heads else (network, dense)
+        groups = _groups(trained, recipe.weight_decay, trunk_rate)
         return cls(network, dense, average, torch.optim.AdamW(groups, lr=0.0, betas=(0.9, 0.98)))
 
     def parameters(self) -> Iterator[nn.Parameter]:
         """All trained parameters."""
         yield from self.network.parameters()
-        yield from self.dense.parameters()
+        if not self.network.config.dense_heads:
+            yield from self.dense.parameters()
 
     @torch.no_grad()
     def update_average(self, decay: float) -> None:
@@ -133,7 +137,7 @@ def _to_channels_last(network: nn.Module) -> None:
 
 
 def _groups(
-    modules: tuple[nn.Module, ...], weight_decay: float, trunk_rate: float
+    modules: Sequence[nn.Module], weight_decay: float, trunk_rate: float
 ) -> list[dict[str, object]]:
     """Group trained parameters by weight decay, and the trunk's apart if its rate differs."""
     groups: dict[tuple[float, float], list[nn.Parameter]] = {

@@ -26,6 +26,9 @@ from napari_sam2.training.losses import mask_iou
 from napari_sam2.training.recipe import Phase
 
 _PROMPTED = 0
+_ABSENT_LOGIT = -1024.0
+_DRAWN_LOGIT = 10.0
+_OUTSIDE_LOGIT = 10.0  # below zero: what the window before did not show
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,12 +55,7 @@ class TrackedLosses:
 
 def frame_features(features: ImageFeatures, frame: int, n_frames: int) -> ImageFeatures:
     """Return the features of one frame of every clip, from those of all frames."""
-    return ImageFeatures(
-        features.stride4[frame::n_frames],
-        features.stride8[frame::n_frames],
-        features.stride16[frame::n_frames],
-        features.position,
-    )
+    return features.frames(slice(frame, None, n_frames))
 
 
 def tracked_losses(
@@ -96,13 +94,22 @@ def tracked_losses(
     longest = network.config.max_pointers - 1
     reach = max(1, n_frames - 1) + float(draws[1]) * max(0, longest - n_frames + 1)
     losses, ious = [], []
+    before = prompted.mask.detach() if given is None else (2.0 * given.float() - 1.0) * _DRAWN_LOGIT
     for frame in range(1, n_frames):
         current = frame_features(features, frame, n_frames)
         decided = (_PROMPTED, corrected) if corrected < frame else (_PROMPTED,)
         conditioned = _attend(network, current, batch, memory, decided, reach)
         nowhere = _no_points(batch)
-        prediction = decode(network, current, conditioned, batch.clip_index, *nowhere, batch.window)
-        target = coarse_masks(batch.masks(frame))
+        prediction = decode(
+            network,
+            current,
+            conditioned,
+            batch.clip_index,
+            *nowhere,
+            batch.window,
+            carried=_moved(before, batch, frame) if network.config.carried_masks else None,
+        )
+        target = coarse_masks(batch.masks(frame), network.config.mask_stride)
         losses.append(four_mask_losses(prediction, target, phase.losses))
         there = (target > 0.5).flatten(1).any(dim=1)
         mask, choice = chosen_mask(prediction, multimask=True)
@@ -117,6 +124,7 @@ def tracked_losses(
             prediction, mask, choice = better.prediction, better.mask, better.choice
         if frame + 1 < n_frames:
             present = there if told else prediction.object_scores.detach()[:, 0] > 0
+            before = torch.where(present[:, None, None], mask.detach(), _ABSENT_LOGIT)
             shown = (mask.detach() > 0).float() if frame == corrected else mask.sigmoid()
             probability = shown * present[:, None, None]
             memory.append(
@@ -125,6 +133,18 @@ def tracked_losses(
     every = torch.cat(ious)
     mean = float(every.mean()) if len(every) else float("nan")
     return TrackedLosses(torch.stack(losses).mean(), mean)
+
+
+def _moved(logits: torch.Tensor, batch: ClipBatch, frame: int) -> torch.Tensor:
+    """Return mask logits (N, h, w) of the frame before as this frame's windows see them."""
+    moves = batch.moves[batch.clip_index, frame]
+    side = batch.window.size
+    affine = moves.new_zeros(len(moves), 2, 3)
+    affine[:, 0, 0] = affine[:, 1, 1] = moves[:, 2]
+    affine[:, 0, 2], affine[:, 1, 2] = 2 * moves[:, 1] / side, 2 * moves[:, 0] / side
+    grid = functional.affine_grid(affine, [len(moves), 1, *logits.shape[1:]], align_corners=False)
+    shifted = logits.float().clamp(-32.0, 32.0)[:, None] + _OUTSIDE_LOGIT
+    return functional.grid_sample(shifted, grid, align_corners=False) - _OUTSIDE_LOGIT
 
 
 def _no_points(batch: ClipBatch) -> tuple[torch.Tensor, torch.Tensor]:
