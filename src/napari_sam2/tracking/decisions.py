@@ -149,7 +149,7 @@ class Decider:
         else:
             return None
         drawn = mask_to_input(mask, window, self._model.image_size, self._model.device)
-        return _Start(window, drawn_logits(drawn))
+        return _Start(window, drawn_logits(drawn, self._model.config.mask_stride))
 
     def _round(
         self,
@@ -181,6 +181,8 @@ class Decider:
             if context is None and self._model.config.object_windows:
                 return self._look_twice(frame, prompt, window)
             return self._look(frame, prompt, window, None, context)
+        if self._model.config.fine_channels:
+            return self._look_at_scales(frame, prompt, context)
         window = self._framing.first_look(prompt.points)
         found = self._look(frame, prompt, window, None, context)
         for _ in range(_LOOKS - 1):
@@ -200,6 +202,24 @@ class Decider:
                 break
             found = nearer
         return found
+
+    def _look_at_scales(
+        self, frame: int, prompt: FramePrompt, context: ObjectTrack | None
+    ) -> ObjectPrediction:
+        """Look at a click at several scales, and once more where the best answer lies.
+
+        The model's own judgement decides: it was taught to count what a window cuts off.
+        """
+        windows = self._framing.scales(prompt.points)
+        self._cache.get(frame, windows)  # encoded together
+        looks = [self._look(frame, prompt, window, None, context) for window in windows]
+        best = max(looks, key=lambda look: look.score)
+        if best.sighting is None or self._framing.fits(best.sighting.place, best.window):
+            return best
+        window = self._framing.around(best.sighting.place)
+        window = self._framing.holding(window, prompt.points)
+        nearer = self._look(frame, prompt, window, None, context)
+        return best if nearer.sighting is None else nearer
 
     def _look_twice(self, frame: int, prompt: FramePrompt, window: Window) -> ObjectPrediction:
         """Look straight and in a mirror: what both see is nearer to the truth than either."""

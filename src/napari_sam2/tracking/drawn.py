@@ -40,13 +40,14 @@ def decided_prediction(
 
 
 def decided_logits(model: Model, decided: Conditioning) -> Tensor:
-    """Return the mask logits (S / 4, S / 4) of a decided frame, without the network."""
+    """Return the mask logits (h, w) of a decided frame, without the network."""
     if decided.prediction is not None:
         return decided.prediction.logits
     if not decided.present:
         return absent_prediction(model, decided.window).logits
     size, device = model.image_size, model.device
-    return drawn_logits(mask_to_input(decided.shown, decided.window, size, device))
+    drawn = mask_to_input(decided.shown, decided.window, size, device)
+    return drawn_logits(drawn, model.config.mask_stride)
 
 
 def predict_drawn(
@@ -59,25 +60,30 @@ def predict_drawn(
         features.stride16,
         features.stride8,
         features.stride4,
+        features.finer,
         mask_inputs=network.downsample_mask(drawn),
     )
     present = (decoded.object_scores > 0).float()
     pointer = network.object_pointers(decoded.tokens[:, 0], present)[0].float()
     return ObjectPrediction(
-        drawn_logits(drawn), iou=1.0, presence=1.0, pointer=pointer, window=window
+        drawn_logits(drawn, model.config.mask_stride),
+        iou=1.0,
+        presence=1.0,
+        pointer=pointer,
+        window=window,
     )
 
 
 def absent_prediction(model: Model, window: Window) -> ObjectPrediction:
     """Say that an object is not there."""
-    quarter = model.image_size // 4
-    logits = torch.full((quarter, quarter), ABSENT_LOGIT, device=model.device)
+    side = model.image_size // model.config.mask_stride
+    logits = torch.full((side, side), ABSENT_LOGIT, device=model.device)
     pointer = model.network.no_obj_ptr[0].float()
     return ObjectPrediction(logits, iou=1.0, presence=0.0, pointer=pointer, window=window)
 
 
-def drawn_logits(drawn: Tensor) -> Tensor:
-    """Turn a mask (1, 1, S, S) of 0 and 1 into logits (S / 4, S / 4)."""
-    quarter = drawn.shape[-1] // 4
+def drawn_logits(drawn: Tensor, stride: int) -> Tensor:
+    """Turn a mask (1, 1, S, S) of 0 and 1 into logits (S / stride, S / stride)."""
+    side = drawn.shape[-1] // stride
     logits = (2 * drawn - 1) * DRAWN_LOGIT
-    return F.interpolate(logits, size=(quarter, quarter), mode="bilinear", antialias=True)[0, 0]
+    return F.interpolate(logits, size=(side, side), mode="bilinear", antialias=True)[0, 0]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from collections.abc import Sequence
 
 import numpy as np
@@ -18,6 +18,8 @@ from napari_sam2.tracking.model import Model
 from napari_sam2.tracking.window import Window
 
 _BATCH = 4  # windows that are encoded together
+_TILE = 2  # windows along the side of a tile that several share
+_CROWD = 5  # windows in a tile from which on it is less to encode than they are
 
 
 class FeatureCache:
@@ -33,6 +35,9 @@ class FeatureCache:
         What is seen of every frame, if that is known beforehand.
     together : int
         Frames encoded at once at most: that which is needed, and those that come next.
+    cells : int, optional
+        Windows lie on grids of so many cells per side: those that crowd are cut out of what is
+        encoded of a tile twice as wide.
     """
 
     def __init__(
@@ -42,12 +47,14 @@ class FeatureCache:
         capacity: int,
         whole: Window | None = None,
         together: int = 1,
+        cells: int | None = None,
     ) -> None:
         self._model = model
         self._reader = reader
         self._capacity = capacity
         self._whole = whole
         self._together = together
+        self._cells = cells
         self._run: tuple[int, ...] = ()  # the frame that a pass is in, and those to come
         self._kept: OrderedDict[tuple[int, Window], ImageFeatures] = OrderedDict()
         self.encoded = 0
@@ -129,14 +136,34 @@ class FeatureCache:
     def _encode(self, frame: int, windows: Sequence[Window]) -> dict[Window, ImageFeatures]:
         pixels = self._reader.read(frame)
         found: dict[Window, ImageFeatures] = {}
+        for tile, members in _crowded(windows, self._cells).items():
+            found |= self._cut_out(pixels, tile, members)
+        windows = [window for window in windows if window not in found]
         for start in range(0, len(windows), _BATCH):
             batch = windows[start : start + _BATCH]
             encoded = self._features([self._image(pixels, window) for window in batch])
             found |= zip(batch, encoded, strict=True)
         return found
 
-    def _image(self, pixels: NDArray[np.float32], window: Window) -> Tensor:
-        return frame_to_input(pixels, window, self._model.image_size, self._model.device)
+    def _cut_out(
+        self, pixels: NDArray[np.float32], tile: Window, windows: Sequence[Window]
+    ) -> dict[Window, ImageFeatures]:
+        """Encode a tile once, and cut the features of the windows in it out of that."""
+        assert self._cells is not None
+        image = self._image(pixels, tile, _TILE)
+        features = self._features([image])[0]
+        cell = tile.height // _TILE // self._cells
+        corner = features.stride16[:, :, : self._cells, : self._cells]
+        position = self._model.network.image_position(corner)
+        found = {}
+        for window in windows:
+            row, column = (window.top - tile.top) // cell, (window.left - tile.left) // cell
+            found[window] = features.part(row, column, self._cells, position)
+        return found
+
+    def _image(self, pixels: NDArray[np.float32], window: Window, across: int = 1) -> Tensor:
+        size = across * self._model.image_size
+        return frame_to_input(pixels, window, size, self._model.device)
 
     def _features(self, images: Sequence[Tensor]) -> list[ImageFeatures]:
         with torch.inference_mode(), self._model.precision():
@@ -149,3 +176,19 @@ class FeatureCache:
 
     def __len__(self) -> int:
         return len(self._kept)
+
+
+def _crowded(windows: Sequence[Window], cells: int | None) -> dict[Window, list[Window]]:
+    """Find the tiles that hold so many windows of one side that sharing pays, and what they hold.
+
+    Tiles are two windows wide and begin at every whole window, so that every window lies in one.
+    """
+    if cells is None or len(windows) < _CROWD:
+        return {}
+    tiles: dict[Window, list[Window]] = defaultdict(list)
+    for window in windows:
+        if not window.mirrored:
+            side = window.height
+            top, left = (first // side * side for first in (window.top, window.left))
+            tiles[Window(top, left, _TILE * side, _TILE * side)].append(window)
+    return {tile: members for tile, members in tiles.items() if len(members) >= _CROWD}

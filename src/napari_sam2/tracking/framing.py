@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from napari_sam2.tracking.window import Place, Sighting, Window
 _RATIO = 3.0  # side of a window over the extent of its object: room to move, and surroundings
 _LEAST, _MOST = 2.2, 4.5  # a window is kept while the ratio stays between these
 _GROWTH = 1.3  # of a window's side from frame to frame, at most
+_CLOSEST = 40.0  # pixels: the closest of several looks at a click
 _SMALLEST = 24  # pixels: enlarging fewer shows nothing more
 _MARGIN = 0.05
 
@@ -32,13 +34,23 @@ class Framing:
         Side of the model input.
     follows : bool
         Windows follow objects; otherwise every window is the whole frame.
+    cells : int, optional
+        Windows lie on a grid of so many cells per side, and have one of few sides, so that
+        objects of like scale near one another can share what is encoded.
     """
 
-    def __init__(self, frame_shape: tuple[int, int], image_size: int, follows: bool) -> None:
+    def __init__(
+        self,
+        frame_shape: tuple[int, int],
+        image_size: int,
+        follows: bool,
+        cells: int | None = None,
+    ) -> None:
         self.frame_shape = frame_shape
         self.follows = follows
         self.whole = Window.whole(frame_shape)
         self._image_size = image_size
+        self._cells = cells
 
     def first_look(self, points: Sequence[tuple[float, float]]) -> Window:
         """Return where to look first for an object clicked at (y, x): at the frame's own scale."""
@@ -46,6 +58,23 @@ class Framing:
             return self.whole
         place = Place.spanning(points)
         return self._square(place.centre, max(float(self._image_size), 2.0 * place.extent))
+
+    def scales(self, points: Sequence[tuple[float, float]]) -> list[Window]:
+        """Return windows around points (y, x), from the smallest to the whole frame's side.
+
+        Each is twice as wide as the one before, so that an object of any size fits one of them.
+        """
+        if not self.follows:
+            return [self.whole]
+        place, side, windows = Place.spanning(points), _CLOSEST, []
+        largest = float(max(self.frame_shape))
+        while True:
+            window = self._square(place.centre, min(side, largest))
+            if window.holds(points):
+                windows.append(window)
+            if side >= largest:
+                return windows or [self.holding(window, points)]
+            side *= 2.0
 
     def around(self, place: Place, before: Window | None = None) -> Window:
         """Return the window for an object at `place`; of the side that it had, while that fits."""
@@ -100,14 +129,30 @@ class Framing:
             (window.top + window.height - 1, window.left + window.width - 1),
         ]
         place = Place.spanning([*inner, *points])
-        return self._square(place.centre, (1 + 2 * _MARGIN) * place.extent)
+        side = (1 + 2 * _MARGIN) * place.extent
+        while True:
+            wider = self._square(place.centre, side)
+            if wider.holds(points) or side > 2 * max(self.frame_shape):
+                return wider
+            side *= _GROWTH  # on a grid it may lie off its middle
 
     def closer(self, window: Window, towards: tuple[float, float]) -> Window:
         """Return a window half as wide around a (y, x); the same where there is no smaller one."""
         return self._square(towards, window.height / 2) if self.follows else window
 
     def _square(self, centre: tuple[float, float], side: float) -> Window:
-        return Window.square(centre, self._limited(side), self.frame_shape)
+        window = Window.square(centre, self._limited(side), self.frame_shape)
+        if self._cells is None:
+            return window
+        cell = window.height // self._cells
+        top, left = (round(first / cell) * cell for first in (window.top, window.left))
+        return replace(window, top=top, left=left)
 
     def _limited(self, side: float) -> int:
-        return min(max(math.ceil(side), _SMALLEST), max(self.frame_shape))
+        limited = min(max(math.ceil(side), _SMALLEST), max(self.frame_shape))
+        if self._cells is None:
+            return limited
+        # Whole pixels per cell, and four sides to the octave.
+        octave = 1 << int(math.log2(limited))
+        step = max(self._cells, octave // 4 // self._cells * self._cells)
+        return math.ceil(limited / step) * step

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
+from napari_sam2.tracking.prediction import SeenMask
 from napari_sam2.tracking.window import Sighting
 
 
@@ -25,12 +26,15 @@ class FrameMemory:
         Object pointer.
     sighting : Sighting or None
         Where the object was last seen, if windows follow it.
+    mask : SeenMask or None
+        Its mask, for networks that carry it into the next frame; only of the latest frame.
     """
 
     frame: int
     tokens: Tensor | None
     pointer: Tensor
     sighting: Sighting | None = None
+    mask: SeenMask | None = None
 
 
 class RecentMemory:
@@ -54,6 +58,8 @@ class RecentMemory:
 
     def append(self, memory: FrameMemory) -> None:
         """Remember the frame just tracked, and forget what is out of reach of the next one."""
+        if self._frames and self._frames[-1].mask is not None:
+            self._frames[-1] = replace(self._frames[-1], mask=None)
         self._frames.append(memory)
         following = memory.frame + self.step
         while self._frames and self._age(self._frames[0], following) > self._reach:

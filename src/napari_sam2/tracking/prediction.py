@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,13 +20,21 @@ DRAWN_LOGIT = 10.0
 """Mask logit, up to its sign, of a mask that the user drew."""
 
 
+class SeenMask(NamedTuple):
+    """Mask logits (h, w) and the window of a frame that they cover."""
+
+    logits: Tensor
+    window: Window
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class ObjectPrediction:
     """One object's mask in one frame.
 
     Attributes
     ----------
-    logits : Tensor of float32, shape (S / 4, S / 4)
+    logits : Tensor of float32, shape (S / k, S / k)
+        k is the configuration's `mask_stride`.
     iou : float
         Predicted IoU, in 0..1.
     presence : float

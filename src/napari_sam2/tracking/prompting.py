@@ -26,7 +26,6 @@ from napari_sam2.tracking.prediction import ABSENT_LOGIT, ObjectPrediction
 from napari_sam2.tracking.window import Place, Sighting, Window
 
 _LOGIT_LIMIT = 32.0  # previous logits are clamped so, as in training
-_STRIDE = 4  # of the decoder's masks
 _OUTSIDE = 10.0  # below zero: the logit of what was not seen
 
 
@@ -54,7 +53,7 @@ def predict_points(
         With at least one point or a box.
     window : Window
         What the model sees of the frame.
-    previous : Tensor, shape (4 h, 4 w), optional
+    previous : Tensor, shape (S / k, S / k), optional
         Mask logits of the same window that the prompt refines.
     follows : bool
         Say where the object is, for the next window.
@@ -72,6 +71,7 @@ def predict_points(
         conditioned,
         features.stride8,
         features.stride4,
+        features.finer,
         points=points,
         point_labels=labels,
         mask_inputs=mask_inputs,
@@ -79,7 +79,8 @@ def predict_points(
     )
     chosen = prediction.best(rank)
     if obeys and prompt.points:
-        clicked = (points[0, -len(prompt.points) :] + 0.5) / _STRIDE - 0.5
+        stride = model.config.mask_stride
+        clicked = (points[0, -len(prompt.points) :] + 0.5) / stride - 0.5
         chosen = obey(chosen, clicked, prompt.positive)
     return split_prediction(model, chosen, [window], follows)[0]
 
@@ -163,6 +164,17 @@ def encode_memory(
     return memory.flatten(2).transpose(1, 2).to(torch.bfloat16)
 
 
+def _rims(window: Window, model: Model) -> Tensor:
+    """Return how far a box's corners move outwards, (2, 2), from a pixel of the frame to its rim.
+
+    Corners are the middles of the outermost pixels, of the frame as of the input: where a pixel of
+    the frame covers several of the input, its rim lies farther out than its middle.
+    """
+    across = model.image_size / np.array([window.width, window.height])
+    out = torch.from_numpy(((across - 1) / 2).astype(np.float32)).to(model.device)
+    return torch.stack((-out, out))
+
+
 def _tokens(prompt: FramePrompt, window: Window, model: Model) -> tuple[Tensor, Tensor]:
     places = list(prompt.points)
     labels = [OBJECT if positive else BACKGROUND for positive in prompt.positive]
@@ -174,4 +186,6 @@ def _tokens(prompt: FramePrompt, window: Window, model: Model) -> tuple[Tensor, 
         labels = [BOX_START, BOX_END, *labels]
     yx = np.asarray(places, dtype=np.float32)
     points = points_to_input(yx, window, model.image_size, model.device)
+    if prompt.box is not None and model.config.fine_channels:
+        points[0, :2] += _rims(window, model)
     return points, torch.tensor([labels], device=model.device)

@@ -13,7 +13,11 @@ from torch import Tensor
 from napari_sam2.errors import FrameError
 from napari_sam2.network import ImageFeatures
 from napari_sam2.tracking.device import is_out_of_memory, release_memory
-from napari_sam2.tracking.drawn import absent_prediction, decided_prediction
+from napari_sam2.tracking.drawn import (
+    absent_prediction,
+    decided_logits,
+    decided_prediction,
+)
 from napari_sam2.tracking.economy import ECONOMIES
 from napari_sam2.tracking.feature_cache import FeatureCache
 from napari_sam2.tracking.framing import Framing
@@ -27,8 +31,8 @@ from napari_sam2.tracking.memory import (
 )
 from napari_sam2.tracking.model import Model
 from napari_sam2.tracking.object_track import ObjectTrack
-from napari_sam2.tracking.prediction import ObjectPrediction
-from napari_sam2.tracking.prompting import encode_memory, split_prediction
+from napari_sam2.tracking.prediction import ABSENT_LOGIT, ObjectPrediction, SeenMask
+from napari_sam2.tracking.prompting import encode_memory, seen_from, split_prediction
 from napari_sam2.tracking.settings import TrackingSettings
 from napari_sam2.tracking.window import Sighting, Window
 from napari_sam2.types import Unreadable
@@ -50,6 +54,8 @@ class Pursuit:
         What the model sees of the frame.
     seen : Sighting or None
         Where the object was seen last.
+    carried : SeenMask or None
+        Its mask there, for networks that carry it along.
     """
 
     object_id: int
@@ -57,6 +63,7 @@ class Pursuit:
     recalled: Recall
     window: Window
     seen: Sighting | None
+    carried: SeenMask | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -119,6 +126,7 @@ class Propagator:
         self._economy = ECONOMIES[settings.speed]
         self._max_pointers = min(n_frames, model.config.max_pointers)
         self._chunk = _chunk_size(model, settings)  # less once memory has run out
+        self._carries = model.config.carried_masks and framing.follows
         self.unread: dict[int, FrameError] = {}
 
     def track(
@@ -157,15 +165,19 @@ class Propagator:
                 continue
             seen = track.expected(frame, recent)
             window = self._framing.following(seen, track.expected(frame))
-            groups[recalled.layout].append(Pursuit(track.object_id, recent, recalled, window, seen))
+            carried = self._carried(track, frame, recent)
+            pursuit = Pursuit(track.object_id, recent, recalled, window, seen, carried)
+            groups[recalled.layout].append(pursuit)
         found: dict[int, ObjectPrediction] = {}
         remembered: dict[int, Tensor] = {}
         openings: dict[Window, Tensor] = {}
         for group in groups.values():
+            group.sort(key=_neighbourhood)
             for chunk, predictions, memories in self._chunks(frame, group, openings):
                 for pursuit, prediction, tokens in zip(chunk, predictions, memories, strict=True):
                     found[pursuit.object_id] = prediction
                     remembered[pursuit.object_id] = tokens
+        found = {t.object_id: found[t.object_id] for t in tracks if t.object_id in found}
         lost = strays(found)
         for object_id in lost & found.keys():
             found[object_id] = absent_prediction(self._model, found[object_id].window)
@@ -174,7 +186,8 @@ class Propagator:
         for pursuit in itertools.chain.from_iterable(groups.values()):
             prediction, tokens = found[pursuit.object_id], remembered[pursuit.object_id]
             seen = prediction.sighting or pursuit.seen
-            memory = FrameMemory(frame, tokens, prediction.pointer, seen)
+            mask = SeenMask(prediction.logits, prediction.window) if self._carries else None
+            memory = FrameMemory(frame, tokens, prediction.pointer, seen, mask)
             kept.append((pursuit.recent, memory))
         return Advance(found, lost - found.keys(), tuple(kept), stranded)
 
@@ -238,6 +251,20 @@ class Propagator:
         tokens = pointers.repeat_interleave(self._model.config.pointer_tokens, dim=1)
         return torch.cat((position, tokens), dim=1)
 
+    def _carried(self, track: ObjectTrack, frame: int, recent: RecentMemory) -> SeenMask | None:
+        """Return the object's mask in the nearest frame that shows it, passed or decided."""
+        if not self._carries:
+            return None
+        latest, decided = recent.latest, track.conditioning.sighted(frame)
+        passed = None if latest is None else latest.mask
+        if latest is not None and passed is not None:
+            nearer = decided is None or abs(latest.frame - frame) < abs(decided.frame - frame)
+            if nearer:
+                return passed
+        if decided is None:
+            return None
+        return SeenMask(decided_logits(self._model, decided), decided.window)
+
     def _conditioning_memory(self, track: ObjectTrack, frame: int) -> FrameMemory | None:
         kept = track.conditioning_memory
         if frame not in kept:
@@ -291,7 +318,12 @@ class Propagator:
             features, [pursuit.recalled for pursuit in chunk], openings.get(windows[0])
         )
         prediction = model.network.predict_masks(
-            conditioned, features.stride8, features.stride4, multimask=True
+            conditioned,
+            features.stride8,
+            features.stride4,
+            features.finer,
+            carried=_as_seen_now(chunk) if self._carries else None,
+            multimask=True,
         )
         predictions = split_prediction(model, prediction.best(), windows, self._framing.follows)
         return predictions, encode_memory(model, features, predictions, decided=False)
@@ -302,6 +334,24 @@ def _chunk_size(model: Model, settings: TrackingSettings) -> int:
         return settings.object_chunk
     tokens = (model.image_size // 16) ** 2
     return max(1, min(settings.object_chunk, _TOKENS // tokens))
+
+
+def _neighbourhood(pursuit: Pursuit) -> tuple[int, int, int]:
+    """Order objects so that those whose windows share a tile come one after another."""
+    window = pursuit.window
+    return window.height, window.top // window.height, window.left // window.height
+
+
+def _as_seen_now(chunk: Sequence[Pursuit]) -> Tensor | None:
+    """Return the masks that objects carry along as their windows see them, (N, 1, h, w)."""
+    masks = [
+        None if each.carried is None else seen_from(*each.carried, each.window) for each in chunk
+    ]
+    known = next((mask for mask in masks if mask is not None), None)
+    if known is None:
+        return None
+    nothing = torch.full_like(known, ABSENT_LOGIT)
+    return torch.stack([nothing if mask is None else mask for mask in masks])[:, None]
 
 
 def _lost(track: ObjectTrack) -> FrameError:

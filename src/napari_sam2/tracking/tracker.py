@@ -68,7 +68,8 @@ class Tracker:
         self._exclusive = settings.exclusive and not settings.overlap
         self._publisher = publisher
         self._unreadable = settings.unreadable
-        framing = Framing(stack.frame_shape, model.image_size, follows)
+        cells = model.image_size // 16 if follows and model.config.fine_channels else None
+        framing = Framing(stack.frame_shape, model.image_size, follows, cells)
         on_cpu = model.device.type == "cpu"
         together = 1 if follows else settings.encode_ahead or (1 if on_cpu else _FRAMES_TOGETHER)
         self._foresight = together - 1 + settings.read_ahead
@@ -80,6 +81,7 @@ class Tracker:
             settings.cached_frames * (_VIEWS if framing.follows else 1),
             None if framing.follows else framing.whole,
             together,
+            cells,
         )
         self._propagator = Propagator(model, self._cache, framing, settings, stack.n_frames)
         self._decider = Decider(model, self._cache, self._propagator, framing, settings.obey_clicks)
