@@ -1,0 +1,1 @@
+"""How the bundled model is made: start, data, recipe, export. Not part of the package."""

@@ -1,0 +1,121 @@
+"""What the bundled model is trained on, phase by phase."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bundled_model.shapes import random_shapes
+from napari_sam2.network import FINE_CONFIG, Sam2
+from napari_sam2.samples import random_clip
+from napari_sam2.training import (
+    ClipSettings,
+    LossWeights,
+    Phase,
+    Recipe,
+    initialise_locality,
+)
+
+PARTIAL = ("neuron_brightfield", "root_membrane_3d", "arabidopsis_nuclei_1135")
+"""Sets of which not every object is labelled."""
+LEFT_OUT = ("bacteria_dapi", "ct_organs", "root_membrane_3d")
+"""Sets that development runs never see: everything is decided on them and on validation."""
+
+_DRAWN_SHARE = 0.35  # of the synthetic clips: painted scenes; the others are random shapes
+_SIZE = FINE_CONFIG.image_size
+
+_LOSSES = LossWeights(
+    focal=0.0, plain=1.0, dice=1.0, iou=1.0, object_score=0.2, clicks=0.05, others=0.1
+)
+
+_STILLS = Phase(
+    "stills",
+    steps=1500,
+    clips=ClipSettings(
+        size=_SIZE,
+        n_objects=2,
+        diameter=(9.0, 200.0),
+        min_area=20,
+        synthetic=0.25,
+        regions=0.2,
+        look=1.5,
+        partial=PARTIAL,
+    ),
+    batch=10,
+    frame_size=_SIZE,
+    rate=1e-3,
+    final_rate=8e-4,
+    warm_up=60,
+    losses=_LOSSES,
+    dense=0.2,
+    boxes=0.35,
+    corrections=0.4,
+    rounds=2,
+)
+
+_CLIPS = Phase(
+    "clips beside them",
+    steps=0,
+    clips=ClipSettings(
+        size=_SIZE,
+        n_frames=5,
+        n_objects=2,
+        diameter=(20.0, 80.0),
+        min_area=20,
+        synthetic=0.3,
+        regions=0.1,
+        moving=0.6,
+        ends=0.6,
+        away=0.15,
+        partial=PARTIAL,
+    ),
+    batch=3,
+    frame_size=_SIZE,
+    losses=replace(_LOSSES, object_score=1.0, clicks=0.0),
+    dense=0.1,
+    boxes=0.4,
+    masks=0.3,
+    corrections=0.25,
+    rounds=2,
+)
+
+_BOTH = replace(
+    _STILLS,
+    name="stills and clips",
+    steps=38_500,
+    rate=8e-4,
+    final_rate=1e-5,
+    warm_up=0,
+    also=_CLIPS,
+)
+
+RECIPE = Recipe(
+    (_STILLS, _BOTH), seed=2, weight_decay=0.01, ema_decay=0.999, threads=1, bfloat16=False
+)
+"""About twelve hours on one core; any part of it gives a network that can be used."""
+
+
+def fresh_network() -> Sam2:
+    """Return the network that the recipe starts from."""
+    import torch
+
+    from bundled_model.imagenet import start_from_imagenet
+
+    torch.manual_seed(RECIPE.seed)
+    network = Sam2(FINE_CONFIG)
+    initialise_locality(network)
+    start_from_imagenet(network)
+    return network
+
+
+def synthetic_clip(
+    rng: np.random.Generator, n_frames: int, size: int
+) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    """Make one synthetic clip: random shapes, or a scene painted after life."""
+    if rng.random() >= _DRAWN_SHARE:
+        return random_shapes(rng, n_frames, size)
+    clip = random_clip(rng, n_frames, size)
+    largest = np.iinfo(clip.image.dtype).max
+    return clip.image.astype(np.float32) / np.float32(largest), clip.labels.astype(np.int32)

@@ -1,0 +1,57 @@
+"""Train the bundled model, in parts: ``python -m bundled_model.train DATA RUN --minutes 10``.
+
+Every call goes on from the state in RUN. DATA holds one folder per set of labelled stacks.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from bundled_model.recipe import LEFT_OUT, RECIPE, fresh_network, synthetic_clip
+from napari_sam2.checkpoints import load_network, save_network
+from napari_sam2.training import read_sources, train
+
+_TRUNK_RATE = 0.4  # the trunk has seen far more images than the rest
+_WEIGHTS = "weights.safetensors"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Train one part."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("data", type=Path, help="folder of sets of labelled stacks")
+    parser.add_argument("run", type=Path, help="folder of the run's state; created")
+    parser.add_argument("--minutes", type=float, default=10.0)
+    parser.add_argument("--leave-out", nargs="*", default=list(LEFT_OUT), metavar="SET")
+    parser.add_argument("--start", type=Path, help="model to start from instead of ImageNet's")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--bfloat16", action="store_true")
+    parser.add_argument("--threads", type=int, default=1)
+    options = parser.parse_args(arguments)
+    folders = [
+        folder
+        for folder in sorted(options.data.iterdir())
+        if folder.is_dir() and folder.name not in options.leave_out
+    ]
+    if options.start is None:
+        network = fresh_network()
+    else:
+        network = load_network(options.start).network.requires_grad_(True)
+    recipe = replace(RECIPE, threads=options.threads, bfloat16=options.bfloat16)
+    state = train(
+        network.to(options.device),
+        read_sources(folders),
+        recipe,
+        options.run,
+        synthetic=synthetic_clip,
+        workers=1,
+        minutes=options.minutes,
+        trunk_rate=_TRUNK_RATE,
+    )
+    save_network(state.average, options.run / _WEIGHTS, {"steps": str(state.step)}, half=True)
+
+
+if __name__ == "__main__":
+    main()
