@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from napari_sam2.network import MaskPrediction
 from napari_sam2.tracking import TrackingSession, TrackingSettings
-from napari_sam2.tracking.clicks import click_inside, obey
+from napari_sam2.tracking.clicks import click_inside, hold, obey
 
 SIDE = 32
 coordinates = st.tuples(st.integers(0, SIDE - 1), st.integers(0, SIDE - 1))
@@ -50,6 +50,37 @@ def test_an_object_click_says_that_the_object_is_there():
     absent = prediction(score=-5.0)
     assert obey(absent, torch.tensor([[3, 3]]), [True]).object_scores > 0
     assert obey(absent, torch.tensor([[3, 3]]), [False]).object_scores == -5.0
+
+
+def disc(radius: float = 8.0) -> torch.Tensor:
+    line = torch.arange(SIDE) - SIDE / 2
+    return radius - (line[:, None] ** 2 + line[None, :] ** 2).sqrt()
+
+
+@given(st.floats(0, 2 * np.pi), st.floats(0.7, 1.4), st.booleans())
+@settings(max_examples=60, deadline=None)
+def test_a_background_click_at_the_border_never_makes_an_object_vanish(angle, share, absent):
+    vanished = prediction(score=-5.0 if absent else 5.0)
+    if not absent:
+        vanished = replace(vanished, masks=torch.full((1, 1, SIDE, SIDE), -3.0))
+    x, y = (SIDE / 2 + 8.0 * share * turn for turn in (np.cos(angle), np.sin(angle)))
+    clicks = torch.tensor([[x, y]], dtype=torch.float32)
+    after = obey(hold(vanished, disc(), clicks, [False]), clicks, [False])
+    assert after.object_scores > 0
+    assert (after.masks > 0).any()
+    assert after.masks[0, 0, round(y), round(x)] < 0
+
+
+def test_a_background_click_into_the_middle_may_say_that_there_is_nothing():
+    vanished = prediction(score=-5.0)
+    middle = torch.tensor([[SIDE / 2, SIDE / 2 + 1]])
+    assert hold(vanished, disc(), middle, [False]) is vanished
+
+
+def test_what_was_nothing_is_not_brought_back():
+    vanished = prediction(score=-5.0)
+    clicks = torch.tensor([[1.0, 1.0]])
+    assert hold(vanished, torch.full((SIDE, SIDE), -4.0), clicks, [False]) is vanished
 
 
 def test_masks_of_a_session_hold_their_clicks(absent_model, stack):

@@ -24,6 +24,7 @@ _SPREAD = 0.25  # standard deviation, of the root of the mask's area; measured o
 _LEAST = 1.5  # pixels of the decoder's mask: an upsampled mask still turns
 _SWEEPS = 4
 _PRESENT = 0.01  # object score: enough to be there
+_MIDDLE = 0.5  # of the depth of a mask: a background click that deep may say that it is nothing
 
 
 def obey(prediction: MaskPrediction, points: Tensor, positive: Sequence[bool]) -> MaskPrediction:
@@ -57,6 +58,48 @@ def obey(prediction: MaskPrediction, points: Tensor, positive: Sequence[bool]) -
     if any(positive):
         scores = scores.clamp(min=_PRESENT)
     return replace(prediction, masks=logits[None, None], object_scores=scores)
+
+
+def hold(
+    prediction: MaskPrediction, previous: Tensor, points: Tensor, positive: Sequence[bool]
+) -> MaskPrediction:
+    """Keep an object that background clicks near its border would make vanish.
+
+    Whoever clicks near the border corrects the border. Only a click into the middle of the object,
+    at least half as deep as its deepest pixel, can mean that there is none.
+
+    Parameters
+    ----------
+    prediction : MaskPrediction
+        One mask of one object, clicks not yet obeyed.
+    previous : Tensor, shape (h, w)
+        Mask logits that were refined.
+    points : Tensor, shape (P, 2)
+        x, y in pixels of the decoder's mask.
+    positive : sequence of P bools
+        True on the object, False on background.
+
+    Returns
+    -------
+    MaskPrediction
+        The prediction, or the mask from before where that would be nothing.
+    """
+    there = bool(prediction.object_scores.item() > 0)
+    if (there and bool((prediction.masks > 0).any())) or not bool((previous > 0).any()):
+        return prediction
+    before = (previous > 0).cpu().numpy()
+    depth = ndimage.distance_transform_edt(np.pad(before, 1))[1:-1, 1:-1]
+    height, width = before.shape
+    for (x, y), on_object in zip(points.tolist(), positive, strict=True):
+        row, column = round(y), round(x)
+        inside = 0 <= row < height and 0 <= column < width
+        if inside and not on_object and depth[row, column] >= _MIDDLE * depth.max():
+            return prediction
+    return replace(
+        prediction,
+        masks=previous.float()[None, None],
+        object_scores=prediction.object_scores.clamp(min=_PRESENT),
+    )
 
 
 def click_inside(

@@ -19,7 +19,7 @@ from napari_sam2.network import (
     upsample_masks,
 )
 from napari_sam2.prompts import FramePrompt
-from napari_sam2.tracking.clicks import obey
+from napari_sam2.tracking.clicks import hold, obey
 from napari_sam2.tracking.image_input import points_to_input
 from napari_sam2.tracking.model import Model
 from napari_sam2.tracking.prediction import ABSENT_LOGIT, ObjectPrediction
@@ -81,6 +81,8 @@ def predict_points(
     if obeys and prompt.points:
         stride = model.config.mask_stride
         clicked = (points[0, -len(prompt.points) :] + 0.5) / stride - 0.5
+        if previous is not None:
+            chosen = hold(chosen, previous, clicked, prompt.positive)
         chosen = obey(chosen, clicked, prompt.positive)
     return split_prediction(model, chosen, [window], follows)[0]
 
