@@ -266,7 +266,7 @@ class _Paint:
         border = np.zeros(labels.shape, np.uint8)
         border[1:] |= labels[1:] != labels[:-1]
         border[:, 1:] |= labels[:, 1:] != labels[:, :-1]
-        depth = cv2.distanceTransform(1 - border, cv2.DIST_L2, 3)
+        depth = np.minimum(cv2.distanceTransform(1 - border, cv2.DIST_L2, 3), 1e3)
         if self.shade:
             out = out + np.where(inside, self.shade * np.exp(-depth / self.shade_depth), 0.0)
         if self.rim:
