@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -97,3 +99,49 @@ def test_without_following_every_window_is_the_frame(place):
     assert framing.following(Sighting(place, whole)) == framing.holding(whole, [(5, 5)]) == whole
     assert framing.closer(whole, (3, 3)) == framing.of_mask(np.ones(SHAPE, bool)) == whole
     assert framing.fits(place, whole)
+
+
+CELLS = 8
+ON_GRID = Framing(SHAPE, 128, follows=True, cells=CELLS)
+
+
+@given(PLACES)
+@settings(max_examples=100, deadline=None)
+def test_on_a_grid_windows_are_made_of_whole_cells(place):
+    window = ON_GRID.around(place)
+    cell, rest = divmod(window.height, CELLS)
+    assert rest == 0
+    assert window.top % cell == window.left % cell == 0
+    assert window.holds([place.centre])
+    assert window.height >= min(2.5 * place.extent, max(SHAPE))
+
+
+@given(PLACES, PLACES)
+@settings(max_examples=100, deadline=None)
+def test_on_a_grid_objects_of_like_size_have_windows_of_one_size(one, other):
+    sides = [ON_GRID.around(each).height for each in (one, other)]
+    ratio = max(one.extent, other.extent) / min(one.extent, other.extent)
+    assert max(sides) / min(sides) <= 1.34 * ratio
+    assert len({ON_GRID.around(Place((90, 90), extent)).height for extent in range(30, 61)}) <= 6
+
+
+@given(PLACES, st.lists(st.tuples(st.floats(0, 199), st.floats(0, 299)), min_size=1, max_size=4))
+@settings(max_examples=100, deadline=None)
+def test_on_a_grid_windows_hold_all_clicks(place, points):
+    assert ON_GRID.holding(ON_GRID.around(place), points).holds(points)
+
+
+def test_a_click_is_looked_at_from_close_by_to_the_whole_frame():
+    windows = ON_GRID.scales([(150.0, 20.0)])
+    sides = [window.height for window in windows]
+    assert sides[0] <= 48
+    assert sides[-1] >= max(SHAPE)
+    assert all(1.5 < b / a < 2.7 for a, b in pairwise(sides))
+    assert all(window.holds([(150.0, 20.0)]) for window in windows)
+
+
+def test_clicks_far_from_each_other_are_looked_at_together_only():
+    points = [(10.0, 10.0), (190.0, 280.0)]
+    windows = ON_GRID.scales(points)
+    assert windows
+    assert all(window.holds(points) for window in windows)

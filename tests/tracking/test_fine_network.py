@@ -1,0 +1,138 @@
+"""A session with the network whose masks have the resolution of its input."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from reference_weights import random_network
+from small_networks import SMALL_FINE
+
+from napari_sam2.network import Sam2
+from napari_sam2.stack import FrameStack
+from napari_sam2.tracking import Model, TrackingSession, TrackingSettings
+from napari_sam2.tracking.feature_cache import FeatureCache
+from napari_sam2.tracking.frame_reader import FrameReader
+from napari_sam2.tracking.window import Window
+
+SIDE = 64
+CELLS = SIDE // 16
+
+
+@pytest.fixture(scope="module")
+def fine() -> Model:
+    """Random weights that take every object for present."""
+    with torch.inference_mode(False), torch.no_grad():
+        network = random_network(SMALL_FINE)
+        last = network.sam_mask_decoder.pred_obj_score_head.layers[-1]
+        last.weight.zero_()
+        last.bias.fill_(4.0)
+    return Model(network, "small", torch.device("cpu"), SIDE)
+
+
+@pytest.fixture
+def movie() -> np.ndarray:
+    return np.random.default_rng(2).integers(0, 255, (5, 150, 160), dtype=np.uint8)
+
+
+@pytest.fixture
+def carried(monkeypatch) -> list[torch.Tensor | None]:
+    """What is carried along in each call of the decoder."""
+    calls: list[torch.Tensor | None] = []
+    real = Sam2.predict_masks
+
+    def predict(network, *maps, carried=None, **prompts):
+        calls.append(carried)
+        return real(network, *maps, carried=carried, **prompts)
+
+    monkeypatch.setattr(Sam2, "predict_masks", predict)
+    return calls
+
+
+def test_a_session_goes_through_the_stack_and_back(fine, movie):
+    session = TrackingSession(fine, movie)
+    session.add_points(1, 2, [(70.0, 80.0)], [True])
+    session.add_box(2, 2, (20, 20, 50, 60))
+    frames = [result.frame for result in session.propagate(direction="both")]
+    assert sorted(set(frames)) == list(range(5))
+    corrected = session.add_points(1, 4, [(75.0, 80.0)], [True])
+    assert corrected.masks[0][75, 80]
+    assert session.labels.shape == movie.shape
+
+
+def test_one_run_is_like_another(fine, movie):
+    volumes = []
+    for _ in range(2):
+        session = TrackingSession(fine, movie)
+        session.add_box(1, 0, (30, 30, 90, 90))
+        list(session.propagate())
+        volumes.append(np.array(session.labels))
+    assert np.array_equal(*volumes)
+
+
+def test_the_mask_of_the_frame_before_is_carried_into_the_next(fine, movie, carried):
+    session = TrackingSession(fine, movie)
+    drawn = np.zeros(movie.shape[1:], bool)
+    drawn[60:90, 60:100] = True
+    session.add_mask(1, 1, drawn)
+    list(session.propagate(direction="both"))
+    moved = [each for each in carried if each is not None]
+    assert len(moved) == len(movie) - 1
+    assert all(each.shape == (1, 1, SIDE, SIDE) for each in moved)
+    covered = float((moved[0] > 0).float().mean())
+    window = session.snapshot().tracks[0].conditioning[0].window
+    assert covered == pytest.approx(drawn.sum() / (window.height * window.width), rel=0.15)
+
+
+def test_prompted_frames_are_decoded_without_a_mask_of_another_frame(fine, movie, carried):
+    session = TrackingSession(fine, movie)
+    session.add_box(1, 0, (30, 30, 90, 90))
+    assert carried
+    assert all(each is None for each in carried)
+
+
+CROWD = [Window(8 * row, 8 * column, 32, 32) for row in range(3) for column in range(3)]
+
+
+def cache(model: Model, movie: np.ndarray, cells: int | None) -> FeatureCache:
+    return FeatureCache(model, FrameReader(FrameStack(movie), 1), 64, cells=cells)
+
+
+def test_windows_that_crowd_share_what_is_encoded(fine, movie):
+    shared, apart = cache(fine, movie, CELLS), cache(fine, movie, None)
+    for each in (shared, apart):
+        each.get(0, CROWD)
+    assert shared.encoded == 1
+    assert apart.encoded == len(CROWD)
+
+
+def test_few_windows_are_encoded_each_for_itself(fine, movie):
+    few = cache(fine, movie, CELLS)
+    few.get(0, CROWD[:4])
+    assert few.encoded == 4
+
+
+def test_what_is_cut_out_of_a_tile_has_the_shapes_of_a_window(fine, movie):
+    together = cache(fine, movie, CELLS).get(0, CROWD)
+    alone = cache(fine, movie, None).get(0, CROWD)
+    assert together.stride16.shape == alone.stride16.shape
+    assert together.stride4.shape == alone.stride4.shape
+    assert [level.shape for level in together.finer] == [level.shape for level in alone.finer]
+    assert torch.equal(together.position, alone.position)
+
+
+def test_pixels_cut_out_of_a_tile_are_those_of_the_window(fine, movie):
+    # At the frame's own scale nothing is resized: only the contrast is that of the tile.
+    windows = [Window(16 * r, 16 * c, SIDE, SIDE) for r in range(3) for c in range(3)]
+    together = cache(fine, movie, CELLS).get(0, windows).finer[0]
+    for row, window in enumerate(windows):
+        seen = movie[0][window.inside(movie.shape[1:])].astype(np.float32)
+        assert np.corrcoef(together[row, 0].numpy().ravel(), seen.ravel())[0, 1] > 0.999
+
+
+def test_objects_keep_their_order_when_neighbours_are_put_together(fine, movie):
+    session = TrackingSession(fine, movie, settings=TrackingSettings(overlap=True))
+    for object_id, (y, x) in {5: (90, 100), 2: (10, 10), 9: (80, 95), 1: (15, 12)}.items():
+        session.add_box(object_id, 0, (y, x, y + 20, x + 20))
+    for result in session.propagate():
+        assert result.object_ids == (1, 2, 5, 9)
