@@ -118,7 +118,7 @@ def test_bfloat16_step_is_finite(tiny_config, stacks, tmp_path):
 
 
 def test_export_loads_and_predicts_alike(tiny_config, stacks, tmp_path):
-    state = train(fresh(tiny_config), stacks, RECIPE, tmp_path / "run")
+    state = train(fresh(tiny_config), stacks, RECIPE, tmp_path / "run", trunk_rate=0.5)
     path = tmp_path / "model.safetensors"
     export_run(tmp_path / "run", tiny_config, path, {"title": "tiny"})
     loaded = load_network(path)

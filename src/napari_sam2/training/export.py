@@ -9,8 +9,7 @@ from napari_sam2.checkpoints import save_network
 from napari_sam2.errors import TrainingError
 from napari_sam2.network import Sam2, Sam2Config
 from napari_sam2.training.loop import STATE_FILE
-from napari_sam2.training.recipe import Recipe
-from napari_sam2.training.state import TrainingState
+from napari_sam2.training.state import load_average
 
 
 def export_run(
@@ -20,7 +19,7 @@ def export_run(
     metadata: Mapping[str, str] | None = None,
     *,
     half: bool = True,
-) -> TrainingState:
+) -> int:
     """Write the averaged network of a run as safetensors; atomic.
 
     Parameters
@@ -38,8 +37,8 @@ def export_run(
 
     Returns
     -------
-    TrainingState
-        The state that was exported.
+    int
+        Steps that the run had done.
 
     Raises
     ------
@@ -49,8 +48,8 @@ def export_run(
     source = folder / STATE_FILE
     if not source.exists():
         raise TrainingError(f"No run in {folder}.", remedy="Train first, or name another folder.")
-    state = TrainingState.create(Sam2(config), Recipe(phases=()))
-    state.load(source)
+    network = Sam2(config).eval()
+    step = load_average(source, network)
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_network(state.average, path, {**(metadata or {}), "steps": str(state.step)}, half=half)
-    return state
+    save_network(network, path, {**(metadata or {}), "steps": str(step)}, half=half)
+    return step

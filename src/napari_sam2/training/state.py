@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -115,18 +116,39 @@ class TrainingState:
         TrainingError
             The file cannot be read or belongs to another network.
         """
-        try:
+        with _readable(path):
             content = torch.load(path, map_location="cpu", weights_only=True)
             self.network.load_state_dict(content["network"])
             self.dense.load_state_dict(content["dense"])
             self.average.load_state_dict(content["average"])
             self.optimiser.load_state_dict(content["optimiser"])
             self.step = int(content["step"])
-        except (OSError, RuntimeError, KeyError, ValueError, EOFError) as error:
-            raise TrainingError(
-                f"The run cannot go on from {path}: {error}",
-                remedy="Start a new run in an empty folder, or use the same model and recipe.",
-            ) from error
+
+
+def load_average(path: Path, network: Sam2) -> int:
+    """Load the averaged weights of a saved state into a network, and return the steps done.
+
+    Raises
+    ------
+    TrainingError
+        The file cannot be read or belongs to another network.
+    """
+    with _readable(path):
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        network.load_state_dict(content["average"])
+        return int(content["step"])
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Turn what can go wrong with a state file into an error that says what to do."""
+    try:
+        yield
+    except (OSError, RuntimeError, KeyError, ValueError, EOFError) as error:
+        raise TrainingError(
+            f"The run cannot go on from {path}: {error}",
+            remedy="Start a new run in an empty folder, or use the same model and recipe.",
+        ) from error
 
 
 def _to_channels_last(network: nn.Module) -> None:
