@@ -6,6 +6,7 @@ import json
 import signal
 
 import pytest
+import tifffile
 from PIL import Image
 
 from napari_sam2.cli import main
@@ -32,6 +33,57 @@ def test_a_report_is_printed_and_written(small_stack, tmp_path, capsys):
     (model,) = content["methods"]
     assert model["total"]["objects"]["objects"] == 2
     assert model["total"]["objects"]["iou"] > 0.6
+
+
+def test_one_call_measures_clicks_and_boxes_in_one_frame_and_through_the_stack(
+    small_stack, tmp_path, capsys
+):
+    report, curve = tmp_path / "report.json", tmp_path / "curve.png"
+    assert evaluate(small_stack.image.parent, "-o", report, "--curve", curve) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert [line[1] for line in lines if line[:1] == ["data"]][:3] == ["click", "box", "three"]
+    assert any(line[:1] == ["corrections"] for line in lines)
+    content = json.loads(report.read_text(encoding="utf-8"))
+    assert [one["protocol"]["clicks"] for one in content["methods"]] == [0, 0, 2]
+    for one in content["methods"]:
+        (data,) = one["sets"]
+        assert data["objects"]["in_frame"]["iou"] > 0.6
+        assert data["stack"]["iou"] > 0.6
+    assert len(content["methods"][2]["sets"][0]["objects"]["in_frame"]["curve"]) == 3
+    assert curve.is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        (["--prompt", "point"], "click"),
+        (["--prompt", "box", "--clicks", 1], "box, 1 more"),
+        (["--rounds", 0], "click"),
+    ],
+)
+def test_what_is_asked_for_alone_is_measured_alone(small_stack, capsys, arguments, name):
+    assert evaluate(small_stack.image.parent, "--json", *arguments) == 0
+    (one,) = json.loads(capsys.readouterr().out)["methods"]
+    assert one["protocol"]["name"] == name
+
+
+def test_limits_hold_for_each_of_several_sets(small_stack, tmp_path, capsys):
+    for name in ("one", "two"):
+        folder = tmp_path / "sets" / name
+        folder.mkdir(parents=True)
+        for number in range(2):
+            for source in (small_stack.image, small_stack.labels):
+                kind = source.stem.split("_")[1]
+                plane = tifffile.imread(source)[number]
+                tifffile.imwrite(folder / f"{number}_{kind}.tif", plane)
+    assert evaluate(tmp_path / "sets", "--json", "--limit", 1, "--max-objects", 1) == 0
+    content = json.loads(capsys.readouterr().out)
+    for scores in content["methods"]:
+        names = [(one["group"], one["name"]) for one in scores["sequences"]]
+        assert names == [("one", "0"), ("two", "0")]
+        assert [one["objects"]["objects"] for one in scores["sets"]] == [1, 1]
+        assert scores["mean_over_sets"]["sets"] == 2
+        assert scores["mean_over_sets"]["stack"] is None
 
 
 def test_corrections_and_the_baseline_come_with_a_curve(small_stack, tmp_path, capsys):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import numpy as np
 import pytest
@@ -14,6 +14,8 @@ from napari_sam2.evaluation.masks import LabelMasks
 
 class Painter:
     """Knows the truth, but paints only the frames that it was prompted or corrected in."""
+
+    immediate = False
 
     def __init__(self, truth: np.ndarray) -> None:
         self.truth = truth
@@ -32,6 +34,9 @@ class Painter:
         assert (self.labels[frame, y, x] == object_id) != click.positive
         self.corrections.append((object_id, frame, click))
         self._todo.append((object_id, frame))
+
+    def show(self, frames: Collection[int]) -> None:
+        pass
 
     def planned(self) -> int:
         return len(self._todo)

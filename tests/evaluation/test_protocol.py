@@ -68,7 +68,7 @@ def test_every_set_of_a_folder_is_scored(folder, model, prompt):
         assert sequence.iou > 0.6
         assert 0 < sequence.j <= 1
         assert 0 < sequence.f <= 1
-    assert steps[0] == EvaluationStep(0, 2, "images/one", "bundled", RoundStep(0, 0, 0, 0))
+    assert steps[0] == EvaluationStep(0, 2, "images/one", "bundled", "", RoundStep(0, 0, 0, 0))
     last = steps[-1]
     assert (last.sequence, last.within.step) == (1, last.within.steps)
 

@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from napari_sam2.evaluation import (
+    STANDARD_PROTOCOLS,
     EvaluationOptions,
     EvaluationReport,
     MethodScores,
     ObjectScore,
+    PromptKind,
+    PromptProtocol,
     SequenceScore,
     format_report,
     report_to_json,
 )
-from napari_sam2.evaluation.scores import SIZE_CLASSES, size_class
+from napari_sam2.evaluation.scores import SIZE_CLASSES, ClickEffect, FrameScore, size_class
 from napari_sam2.evaluation.summary import count_clicks
+
+CLICK, BOX, THREE = STANDARD_PROTOCOLS
 
 
 def scored(number: int, *curve: float, diameter: float = 20) -> ObjectScore:
     iou = curve[-1]
-    return ObjectScore(number, 1, 3, diameter, iou, iou, iou / 2, iou / 4, iou / 2, curve)
+    in_frame = FrameScore((iou,), iou / 4, ())
+    return ObjectScore(number, 1, 3, diameter, iou, iou, iou / 2, iou / 4, iou / 2, curve, in_frame)
 
 
 def sequence(name: str, group: str, *ious: float, rounds: int = 0) -> SequenceScore:
@@ -37,13 +44,14 @@ def sequence(name: str, group: str, *ious: float, rounds: int = 0) -> SequenceSc
 
 def report_of(*methods: MethodScores, complete: bool = True, rounds: int = 0) -> EvaluationReport:
     options = EvaluationOptions(rounds=rounds)
-    return EvaluationReport("bundled", "cpu", 256, options, methods, complete)
+    return EvaluationReport("bundled", "cpu", 256, options, methods, 75.0, complete)
 
 
 @pytest.fixture
 def scores() -> MethodScores:
     return MethodScores(
         "bundled",
+        CLICK,
         (
             sequence("one", "nuclei", 1.0, 0.5, 0.0),
             sequence("two", "nuclei", 0.9),
@@ -88,6 +96,105 @@ def test_objects_that_never_get_there_count_as_one_more_than_there_were():
     assert count_clicks(objects, 0.9).clicks == pytest.approx((3 + 1 + 4) / 3)
 
 
+def test_sets_count_alike_however_many_objects_they_have(scores):
+    mean = scores.mean()
+    assert mean is not None
+    assert (mean.sets, mean.objects) == (2, 6)
+    assert mean.iou == pytest.approx((0.6 + 0.7) / 2)
+    assert mean.stack is not None
+    assert (mean.stack.sets, mean.stack.iou) == (2, pytest.approx(0.65))
+    assert mean.stack.f == pytest.approx((0.15 + 0.175) / 2)
+
+
+def test_single_images_have_no_figures_through_a_stack():
+    image = replace(sequence("one", "images", 0.8), shape=(1, 8, 8))
+    mixed = MethodScores(
+        "bundled", CLICK, (image, sequence("one", "mixed", 0.6), replace(image, group="mixed"))
+    )
+    images, both = mixed.sets()
+    assert images.stack is None
+    assert both.stack is not None
+    assert both.stack.iou == pytest.approx(0.6)
+    assert both.objects.in_frame.iou == pytest.approx(0.7)
+    mean = mixed.mean()
+    assert mean is not None
+    assert mean.stack is not None
+    assert (mean.stack.sets, mean.stack.iou, mean.iou) == (1, pytest.approx(0.6), 0.75)
+    lines = [line.split() for line in format_report(report_of(mixed)).splitlines()]
+    titles = next(line for line in lines if line[:1] == ["set"])
+    row = next(line for line in lines if line[:1] == ["images"])
+    assert row.count("-") == 3
+    assert titles.index("stack") > titles.index("frame")
+
+
+def corrected(curve: tuple[float, ...], *clicks: ClickEffect) -> MethodScores:
+    one = sequence("one", "nuclei", 0.5)
+    score = replace(one.objects[0], in_frame=FrameScore(curve, 0.5, clicks))
+    return MethodScores("bundled", THREE, (replace(one, objects=(score, score)),))
+
+
+def test_clicks_are_counted_by_what_they_did():
+    clicks = (
+        ClickEffect(True, 0.5, 0.8, False),
+        ClickEffect(False, 0.8, 0.797, False),
+        ClickEffect(False, 0.8, 0.7, False),
+        ClickEffect(False, 0.8, 0.0, True),
+    )
+    scores = corrected((0.5, 0.8, 0.7), *clicks)
+    (nuclei,) = scores.sets()
+    found = nuclei.objects.in_frame.corrections
+    assert found is not None
+    assert (found.clicks, found.background, found.vanished) == (8, 6, 2)
+    assert (found.helped, found.harmless) == (0.25, 0.5)
+    assert nuclei.objects.in_frame.curve == pytest.approx((0.5, 0.8, 0.7))
+    table = format_report(report_of(scores))
+    line = next(line for line in table.splitlines() if line.split()[-1:] == ["2"])
+    assert line.split() == ["nuclei", "0.500", "0.800", "0.700", "8", "25.0%", "50.0%", "6", "2"]
+    content = json.loads(report_to_json(report_of(scores)))
+    assert content["methods"][0]["sets"][0]["objects"]["in_frame"]["corrections"] == {
+        "clicks": 8,
+        "helped": 0.25,
+        "harmless": 0.5,
+        "background": 6,
+        "vanished": 2,
+    }
+
+
+def test_without_corrective_clicks_nothing_is_told_of_them(scores):
+    assert "no harm" not in format_report(report_of(scores))
+    content = json.loads(report_to_json(report_of(scores)))
+    assert content["methods"][0]["sets"][0]["objects"]["in_frame"]["corrections"] is None
+
+
+def test_protocols_stand_beside_each_other_by_set(scores):
+    side_by_side = [replace(scores, protocol=each) for each in STANDARD_PROTOCOLS]
+    report = report_of(*side_by_side)
+    lines = format_report(report).splitlines()
+    start = next(n for n, line in enumerate(lines) if line.startswith("set "))
+    assert [tuple(line.split()[:2]) for line in lines[start + 1 : start + 7]] == [
+        ("nuclei", "click"),
+        ("nuclei", "box"),
+        ("nuclei", "three"),
+        ("yeast", "click"),
+        ("yeast", "box"),
+        ("yeast", "three"),
+    ]
+    assert "nuclei/two" not in "\n".join(lines)
+    assert "nuclei/two" in format_report(report, per_object=True)
+    means = [line.split()[:5] for line in lines if line.startswith("mean over 2 sets")]
+    assert means[-3:] == [["mean", "over", "2", "sets", name] for name in ("click", "box", "three")]
+    assert "It took 1 min 15 s." in lines
+    content = json.loads(report_to_json(report))
+    assert [one["protocol"]["name"] for one in content["methods"]] == [
+        "click",
+        "box",
+        "three clicks",
+    ]
+    assert "prompt" not in content["options"]
+    assert content["methods"][0]["mean_over_sets"]["stack"]["sets"] == 2
+    assert content["seconds"] == 75
+
+
 def test_json_holds_every_object_and_the_options(scores):
     content = json.loads(report_to_json(report_of(scores)))
     assert content["options"]["prompt"] == "point"
@@ -121,7 +228,7 @@ def test_the_table_lists_sequences_sets_and_on_request_objects(scores):
 
 def test_methods_stand_beside_each_other(scores):
     baseline = MethodScores(
-        "baseline", (sequence("one", "nuclei", 0.3), sequence("one", "yeast", 0.2))
+        "baseline", CLICK, (sequence("one", "nuclei", 0.3), sequence("one", "yeast", 0.2))
     )
     lines = format_report(report_of(scores, baseline)).splitlines()
     names = [tuple(line.split()[:2]) for line in lines if line]
@@ -137,22 +244,25 @@ def test_methods_stand_beside_each_other(scores):
 
 
 def test_with_corrections_the_first_figure_and_the_curve_are_shown():
-    scores = MethodScores("bundled", (sequence("one", "nuclei", 0.8, 0.4, rounds=1),))
+    scores = MethodScores(
+        "bundled",
+        PromptProtocol("click, 1 rounds", PromptKind.POINT, rounds=1),
+        (sequence("one", "nuclei", 0.8, 0.4, rounds=1),),
+    )
     table = format_report(report_of(scores, rounds=1))
     assert "IoU@1" in table
-    last = table.splitlines()[-1].split()
-    assert last == ["nuclei", "0.300", "0.600"]
+    assert ["nuclei", "0.300", "0.600"] in [line.split() for line in table.splitlines()]
 
 
 def test_columns_line_up(scores):
-    lines = format_report(report_of(scores)).splitlines()[2:6]
+    lines = format_report(report_of(scores)).splitlines()[3:7]
     assert {len(line) for line in lines} == {len(lines[0])}
 
 
 def test_a_stopped_evaluation_says_so():
-    stopped = report_of(MethodScores("bundled", ()), complete=False)
+    stopped = report_of(MethodScores("bundled", CLICK, ()), complete=False)
     assert stopped.total() is None
     assert "No sequence was finished" in format_report(stopped)
     assert json.loads(report_to_json(stopped))["methods"][0]["total"] is None
-    one = MethodScores("bundled", (sequence("a", "b", 0.5),))
+    one = MethodScores("bundled", CLICK, (sequence("a", "b", 0.5),))
     assert "Stopped early" in format_report(report_of(one, complete=False))

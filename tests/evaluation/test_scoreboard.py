@@ -11,9 +11,12 @@ from hypothesis.extra import numpy as arrays
 from napari_sam2.evaluation import EvaluationOptions, boundary_f, choose_prompts, dice, iou
 from napari_sam2.evaluation.masks import LabelMasks, StoredMasks
 from napari_sam2.evaluation.scoreboard import Scoreboard
+from napari_sam2.evaluation.scores import FrameScore
 
 shape = (3, 6, 7)
 labels = arrays.arrays(np.uint16, shape, elements=st.integers(0, 3))
+
+ALONE = FrameScore((0.5,), 0.25, ())
 
 
 def board_of(truth: np.ndarray) -> Scoreboard:
@@ -25,7 +28,7 @@ def board_of(truth: np.ndarray) -> Scoreboard:
 def test_counted_scores_equal_those_of_whole_stacks(truth, prediction):
     board, masks = board_of(truth), LabelMasks(prediction, [1, 2, 3])
     board.measure(masks)
-    for score in board.scores(masks):
+    for score in board.scores(masks, [ALONE] * 3):
         true, predicted = truth == score.object_id, prediction == score.object_id
         seen = [t for t in range(len(truth)) if true[t].any() or predicted[t].any()]
         assert score.iou == pytest.approx(iou(predicted, true))
@@ -36,6 +39,7 @@ def test_counted_scores_equal_those_of_whole_stacks(truth, prediction):
         assert score.life == pytest.approx(np.mean([iou(predicted[t], true[t]) for t in alive]))
         assert score.frames == sum(true[t].any() for t in range(len(truth)))
         assert score.curve == (score.iou,)
+        assert score.in_frame is ALONE
 
 
 @settings(max_examples=25, deadline=None)
@@ -71,7 +75,7 @@ def test_the_truth_scores_one():
     truth[1:, 2:4] = 5
     board, masks = board_of(truth), LabelMasks(truth, [5])
     board.measure(masks)
-    (score,) = board.scores(masks)
+    (score,) = board.scores(masks, [ALONE] * 3)
     assert (score.object_id, score.prompt_frame, score.frames) == (5, 2, 2)
     assert (score.iou, score.dice, score.j, score.f) == (1.0, 1.0, 1.0, 1.0)
     assert score.diameter == pytest.approx(2 * np.sqrt(14 / np.pi))
@@ -86,7 +90,7 @@ def test_frames_without_a_mask_count_as_absent_and_overshoot_counts_against():
     masks.record(2, 1, truth[0] == 1)
     masks.record(2, 9, truth[0] == 1)
     board.measure(masks)
-    (score,) = board.scores(masks)
+    (score,) = board.scores(masks, [ALONE] * 3)
     assert score.iou == pytest.approx(1 / 3)
     assert score.j == pytest.approx(1 / 3)
 
@@ -99,4 +103,4 @@ def test_measuring_again_replaces_the_counts_and_extends_the_curve():
     board.measure(masks)
     masks.record(0, 1, truth[0] == 1)
     board.measure(masks)
-    assert board.scores(masks)[0].curve == (0.25, 1.0)
+    assert board.scores(masks, [ALONE] * 3)[0].curve == (0.25, 1.0)

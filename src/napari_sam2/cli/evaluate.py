@@ -12,10 +12,12 @@ from napari_sam2.cli.options import DeviceOption, ImageSizeOption, JsonOption, M
 from napari_sam2.cli.outputs import check_outputs, write_report
 from napari_sam2.errors import EvaluationError
 from napari_sam2.evaluation.options import (
+    STANDARD_PROTOCOLS,
     EvaluationOptions,
     OverlapRule,
     PromptFrame,
     PromptKind,
+    PromptProtocol,
 )
 
 if TYPE_CHECKING:
@@ -35,9 +37,14 @@ def evaluate(
     device: DeviceOption = "auto",
     image_size: ImageSizeOption = None,
     prompt: Annotated[
-        PromptKind,
-        typer.Option(help="One click on the most interior pixel, or the bounding box."),
-    ] = PromptKind.POINT,
+        PromptKind | None,
+        typer.Option(
+            help="Measure this first prompt only: one click on the most interior pixel, or the "
+            "bounding box. Without this, --clicks and --rounds: one click, a box and three clicks, "
+            "side by side.",
+            show_default=False,
+        ),
+    ] = None,
     frame: Annotated[
         PromptFrame, typer.Option(help="The frame of each object that gets its prompt.")
     ] = PromptFrame.MIDDLE,
@@ -48,14 +55,23 @@ def evaluate(
             "in single images, where each object counts alone, resolved in stacks."
         ),
     ] = OverlapRule.AUTO,
+    clicks: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="Corrective clicks per object in its prompted frame, before it is propagated.",
+            show_default=False,
+        ),
+    ] = None,
     rounds: Annotated[
-        int,
+        int | None,
         typer.Option(
             min=0,
             help="Rounds of corrections, such as 8: one click per object in its most wrong frame, "
             "then all objects are propagated again.",
+            show_default=False,
         ),
-    ] = 0,
+    ] = None,
     baseline: Annotated[
         bool,
         typer.Option(
@@ -86,15 +102,21 @@ def evaluate(
 ) -> None:
     """Prompt each object, propagate both ways, correct in rounds, compare with the labels.
 
-    IoU and Dice are of an object's pixels over all frames; J and F are means over frames. mSA and
-    SA50 match whole objects. Clicks to an IoU count the first prompt; objects that never reach it
-    count as one more than there were, and the share that reaches it is given.
+    "One frame" is the IoU in the prompted frame before anything is propagated, each object alone;
+    "stack" is that of all pixels of an object through its stack. IoU and Dice are of an object's
+    pixels over all frames; J and F are means over frames. mSA and SA50 match whole objects. Clicks
+    to an IoU count the first prompt; objects that never reach it count as one more than there
+    were, and the share that reaches it is given.
     """
     from napari_sam2.evaluation import format_report, report_to_json
 
-    options = EvaluationOptions(prompt, frame, overlap, max_objects, rounds, baseline)
+    options = EvaluationOptions(
+        prompt or PromptKind.POINT, frame, overlap, max_objects, rounds or 0, baseline, clicks or 0
+    )
+    asked = any(each is not None for each in (prompt, clicks, rounds))
+    protocols = (PromptProtocol.of(options),) if asked else STANDARD_PROTOCOLS
     _check_outputs(output, curve)
-    report = _evaluate_with_bar(folder, (model, device, image_size), options, limit)
+    report = _evaluate_with_bar(folder, (model, device, image_size), options, protocols, limit)
     text = report_to_json(report)
     typer.echo(text if json else format_report(report, per_object=per_object))
     if output is not None:
@@ -120,6 +142,7 @@ def _evaluate_with_bar(
     folder: Path,
     model: tuple[str, str, int | None],
     options: EvaluationOptions,
+    protocols: tuple[PromptProtocol, ...],
     limit: int | None,
 ) -> EvaluationReport:
     from tqdm import tqdm
@@ -137,7 +160,13 @@ def _evaluate_with_bar(
             bar.set_description(_describe(step))
 
         report = evaluate_folder(
-            folder, loaded, options, limit=limit, progress=show, cancelled=interrupt.asked
+            folder,
+            loaded,
+            options,
+            protocols=protocols,
+            limit=limit,
+            progress=show,
+            cancelled=interrupt.asked,
         )
         bar.update(len(report.sequences) - bar.n)
     return report
@@ -145,7 +174,7 @@ def _evaluate_with_bar(
 
 def _describe(step: EvaluationStep) -> str:
     within = step.within
-    parts = [step.name, step.method]
+    parts = [step.name, step.method, *filter(None, [step.protocol])]
     if within.rounds:
         parts.append(f"round {within.round}/{within.rounds}")
     if within.steps > 1:

@@ -2,33 +2,50 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from napari_sam2.cli.charts import Axes, Curve, write_chart
 from napari_sam2.errors import EvaluationError
-from napari_sam2.evaluation import EvaluationReport
+from napari_sam2.evaluation import EvaluationReport, MethodScores
+from napari_sam2.evaluation.summary import SetSummary
 
 
 def write_curves(path: Path, report: EvaluationReport) -> None:
     """Draw the mean IoU of each set over the clicks, the baseline's dashed, into a PNG file.
+
+    With corrections in rounds these are the curves over the rounds, else those of the protocol
+    with the most clicks in the prompted frame.
 
     Raises
     ------
     EvaluationError
         If the file cannot be written.
     """
-    groups = list(dict.fromkeys(one.name for scores in report.methods for one in scores.sets()))
+    protocol = max(report.protocols, key=lambda each: (each.rounds, each.clicks))
+    shown = [scores for scores in report.methods if scores.protocol == protocol]
+    groups = list(dict.fromkeys(one.name for scores in shown for one in scores.sets()))
     curves = [
         Curve(
-            name=f"{one.name}, {scores.method}" if len(report.methods) > 1 else one.name,
-            points=list(enumerate(one.objects.curve, start=1)),
+            name=_name(one, scores, shown),
+            points=list(enumerate(_points(one, protocol.rounds > 0), start=1)),
             colour=1 + groups.index(one.name),
             dashed=number > 0,
         )
-        for number, scores in enumerate(report.methods)
+        for number, scores in enumerate(shown)
         for one in scores.sets()
     ]
-    options = report.options
-    title = f"first a {options.prompt} in the {options.frame} frame, then corrective clicks"
+    frame = f"the {report.options.frame} frame"
+    title = f"first a {protocol.prompt} in {frame}, then corrective clicks"
+    if not protocol.rounds:
+        title = f"in {frame} alone: first a {protocol.prompt}, then corrective clicks"
     axes = Axes(title, "interactions", "mean IoU", y_range=(0, 1), whole_x=True)
     write_chart(path, sorted(curves, key=lambda one: one.colour), axes, EvaluationError)
+
+
+def _name(one: SetSummary, scores: MethodScores, shown: Sequence[MethodScores]) -> str:
+    return f"{one.name}, {scores.method}" if len(shown) > 1 else one.name
+
+
+def _points(one: SetSummary, rounds: bool) -> tuple[float, ...]:
+    return one.objects.curve if rounds else one.objects.in_frame.curve

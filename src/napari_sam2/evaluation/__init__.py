@@ -9,10 +9,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from napari_sam2.evaluation.options import (
+    STANDARD_PROTOCOLS,
     EvaluationOptions,
     OverlapRule,
     PromptFrame,
     PromptKind,
+    PromptProtocol,
 )
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from napari_sam2.evaluation.table import format_report
 
 __all__ = [
+    "STANDARD_PROTOCOLS",
     "BaselineMethod",
     "Click",
     "EvaluationOptions",
@@ -45,6 +48,7 @@ __all__ = [
     "OverlapRule",
     "PromptFrame",
     "PromptKind",
+    "PromptProtocol",
     "SequenceScore",
     "boundary_f",
     "choose_prompts",

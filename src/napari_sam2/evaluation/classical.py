@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -68,6 +68,17 @@ class ClassicalSegmenter:
             marks = Marks(self._patch(object_id, frame), radius=self._radii.get(object_id))
             self._marks[object_id][frame] = marks
         (marks.positive if click.positive else marks.negative).append(_pixel(click.point))
+
+    @property
+    def immediate(self) -> bool:
+        """False: the clicks of all objects share a frame out among them."""
+        return False
+
+    def show(self, frames: Collection[int]) -> None:
+        """Segment the objects that are clicked in some frames, in these frames alone."""
+        for frame in sorted(frames):
+            self._labels[frame] = 0
+            self._segment(frame, [i for i, marks in self._marks.items() if frame in marks], 0)
 
     def planned(self) -> int:
         """Tell how many steps `propagate` will take."""

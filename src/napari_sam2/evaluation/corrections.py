@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from napari_sam2.errors import EvaluationError
 from napari_sam2.evaluation.metrics import Mask, bounding_window
+from napari_sam2.evaluation.prompting import ObjectPrompt
 from napari_sam2.evaluation.regions import Pixel, interior_pixel, regions_of
 
 
@@ -24,6 +25,31 @@ class Click:
 
     point: tuple[float, float]
     positive: bool
+
+
+class ClickedPixels:
+    """Which pixels the user has clicked already, by object and frame.
+
+    Parameters
+    ----------
+    prompts : iterable of ObjectPrompt
+        Their points are the first.
+    """
+
+    def __init__(self, prompts: Iterable[ObjectPrompt]) -> None:
+        self._pixels: dict[tuple[int, int], list[Pixel]] = {}
+        for prompt in prompts:
+            if prompt.point is not None:
+                self.add(prompt.object_id, prompt.frame, prompt.point)
+
+    def add(self, object_id: int, frame: int, point: tuple[float, float]) -> None:
+        """Note a click at (y, x)."""
+        pixel = (round(point[0]), round(point[1]))
+        self._pixels.setdefault((object_id, frame), []).append(pixel)
+
+    def of(self, object_id: int, frame: int) -> tuple[Pixel, ...]:
+        """Give the pixels (y, x) that were clicked for an object in a frame."""
+        return tuple(self._pixels.get((object_id, frame), ()))
 
 
 def corrective_click(

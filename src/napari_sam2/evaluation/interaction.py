@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from napari_sam2.evaluation.corrections import Click, corrective_click
 from napari_sam2.evaluation.matching import SegmentationAccuracy, segmentation_accuracy
 from napari_sam2.evaluation.methods import Segmenter
+from napari_sam2.evaluation.prompted_frames import PromptedFrames
 from napari_sam2.evaluation.prompting import ObjectPrompt
-from napari_sam2.evaluation.regions import Pixel
 from napari_sam2.evaluation.scoreboard import Scoreboard
 from napari_sam2.evaluation.scores import ObjectScore
 
@@ -58,7 +58,8 @@ class _Correction:
 class Interaction:
     """The simulated user at work on one stack.
 
-    All objects are prompted, or corrected, before one propagation brings them all up to date.
+    All objects are prompted and corrected in their prompted frames before one propagation brings
+    them all up to date; then they are corrected in rounds, each with a propagation of its own.
 
     Parameters
     ----------
@@ -68,6 +69,8 @@ class Interaction:
     rounds : int
         Rounds of corrections at most: one click per object and round, in the frame with the most
         wrong pixels. Objects without a wrong pixel get none.
+    clicks : int
+        Corrective clicks per object in its prompted frame before the first propagation.
     progress : callable, optional
         Called with a `RoundStep` after each prompt, click and frame result.
     cancelled : callable, optional
@@ -80,6 +83,7 @@ class Interaction:
         truth: NDArray[np.integer[Any]],
         prompts: Sequence[ObjectPrompt],
         rounds: int = 0,
+        clicks: int = 0,
         *,
         progress: Callable[[RoundStep], None] | None = None,
         cancelled: Callable[[], bool] | None = None,
@@ -91,22 +95,33 @@ class Interaction:
         self._progress = progress
         self._cancelled = cancelled or (lambda: False)
         self._board = Scoreboard(truth, prompts)
-        self._clicked: dict[tuple[int, int], list[Pixel]] = {}
+        self._start = PromptedFrames(
+            segmenter,
+            truth,
+            prompts,
+            clicks,
+            progress=lambda done, steps: self._report(0, done, steps),
+            cancelled=self._cancelled,
+        )
         self._accuracies: list[SegmentationAccuracy] = []
         self._interactions: list[float] = []
         self._responses: list[float] = []
 
     def run(self) -> StackScores | None:
         """Prompt, propagate, correct and score; None if it was stopped."""
-        prompting = [lambda p=prompt: self._segmenter.prompt(p) for prompt in self._prompts]
-        if not self._round(0, prompting):
+        stages = self._start.run()
+        if stages is None:
+            return None
+        responses = [seconds for stage in stages for seconds in stage.responses]
+        shown = sum(stage.shown for stage in stages)
+        if not self._catch_up(0, responses, shown):
             return None
         for number in range(1, self._rounds + 1):
             correcting = [lambda c=each: self._correct(c) for each in self._corrections()]
             if not self._round(number, correcting):
                 return None
         return StackScores(
-            self._board.scores(self._segmenter.masks),
+            self._board.scores(self._segmenter.masks, stages[-1].scores),
             tuple(each.msa for each in self._accuracies),
             tuple(each.sa50 for each in self._accuracies),
             tuple(self._interactions),
@@ -114,7 +129,7 @@ class Interaction:
         )
 
     def _round(self, number: int, actions: Sequence[Callable[[], None]]) -> bool:
-        """Do what the user does in one round and measure; False if it was stopped."""
+        """Correct in one round and measure; False if it was stopped."""
         responses = []
         for action in actions:
             start = time.perf_counter()
@@ -123,11 +138,16 @@ class Interaction:
             if self._cancelled():
                 return False
             self._report(number, len(responses), len(actions))
-        if actions:
+        return self._catch_up(number, responses)
+
+    def _catch_up(self, number: int, responses: Sequence[float], shown: float = 0) -> bool:
+        """Propagate after the clicks of a round, if there were any, and measure."""
+        if responses:
             seconds = self._propagate(number)
             if seconds is None:
                 return False
-            self._interactions += [each + seconds / len(actions) for each in responses]
+            share = (shown + seconds) / len(responses)
+            self._interactions += [each + share for each in responses]
             self._responses += responses
         self._board.measure(self._segmenter.masks)
         self._accuracies.append(segmentation_accuracy(self._board.overlaps()))
@@ -156,19 +176,12 @@ class Interaction:
             click = corrective_click(
                 self._segmenter.masks.mask(frame, prompt.object_id),
                 self._truth[frame] == prompt.object_id,
-                self._clicked_pixels(prompt, frame),
+                self._start.clicked.of(prompt.object_id, frame),
             )
             if click is not None:
                 corrections.append(_Correction(prompt.object_id, frame, click))
         return corrections
 
     def _correct(self, correction: _Correction) -> None:
-        pixel = (round(correction.click.point[0]), round(correction.click.point[1]))
-        self._clicked.setdefault((correction.object_id, correction.frame), []).append(pixel)
+        self._start.clicked.add(correction.object_id, correction.frame, correction.click.point)
         self._segmenter.correct(correction.object_id, correction.frame, correction.click)
-
-    def _clicked_pixels(self, prompt: ObjectPrompt, frame: int) -> list[Pixel]:
-        pixels = list(self._clicked.get((prompt.object_id, frame), []))
-        if prompt.point is not None and prompt.frame == frame:
-            pixels.append((round(prompt.point[0]), round(prompt.point[1])))
-        return pixels

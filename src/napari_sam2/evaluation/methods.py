@@ -5,7 +5,7 @@ torch loads only when a model is opened on a stack: the tracking room is importe
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from napari_sam2.errors import EvaluationError
@@ -29,6 +29,16 @@ class Segmenter(Protocol):
     @property
     def masks(self) -> MaskSource:
         """The masks as they stand."""
+
+    @property
+    def immediate(self) -> bool:
+        """Whether each prompt and click shows at once, whatever the others are.
+
+        If not, `show` brings the clicked frames up to date with the clicks of all objects.
+        """
+
+    def show(self, frames: Collection[int]) -> None:
+        """Bring clicked frames up to date without propagating."""
 
     def prompt(self, prompt: ObjectPrompt) -> None:
         """Take the first prompt of an object."""
@@ -123,6 +133,14 @@ class SessionSegmenter:
     def masks(self) -> MaskSource:
         """The masks as they stand."""
         return self._labels if self._kept is None else self._kept
+
+    @property
+    def immediate(self) -> bool:
+        """True: sessions answer each prompt and click."""
+        return True
+
+    def show(self, frames: Collection[int]) -> None:
+        """Do nothing: the frames are up to date."""
 
     def prompt(self, prompt: ObjectPrompt) -> None:
         """Take the first prompt of an object."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from napari_sam2.errors import EvaluationError
@@ -66,11 +66,14 @@ class EvaluationOptions:
         Rounds of one corrective click per object after the first prompts.
     baseline : bool
         Whether the classical baseline is evaluated beside the model.
+    clicks : int
+        Corrective clicks that each object gets in its prompted frame before anything is
+        propagated.
 
     Raises
     ------
     EvaluationError
-        If `max_objects` is below 1 or `rounds` below 0.
+        If `max_objects` is below 1, or `rounds` or `clicks` below 0.
     """
 
     prompt: PromptKind = PromptKind.POINT
@@ -79,6 +82,7 @@ class EvaluationOptions:
     max_objects: int | None = None
     rounds: int = 0
     baseline: bool = False
+    clicks: int = 0
 
     def __post_init__(self) -> None:
         if self.max_objects is not None and self.max_objects < 1:
@@ -91,3 +95,51 @@ class EvaluationOptions:
                 f"{self.rounds} rounds of corrections are impossible.",
                 remedy="Give a number of 0 or more; 0 scores the first prompts.",
             )
+        if self.clicks < 0:
+            raise EvaluationError(
+                f"{self.clicks} corrective clicks are impossible.",
+                remedy="Give a number of 0 or more; 0 leaves the first prompts as they are.",
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class PromptProtocol:
+    """What the simulated user gives an object, from the first prompt to the last correction.
+
+    Attributes
+    ----------
+    name : str
+        How reports call it.
+    prompt : PromptKind
+        The first prompt.
+    clicks, rounds : int
+        Corrections in the prompted frame before the propagation, and rounds of them after it; see
+        `EvaluationOptions`.
+    """
+
+    name: str
+    prompt: PromptKind
+    clicks: int = 0
+    rounds: int = 0
+
+    @classmethod
+    def of(cls, options: EvaluationOptions) -> PromptProtocol:
+        """Name what options ask for."""
+        parts = ["click" if options.prompt is PromptKind.POINT else str(options.prompt)]
+        if options.clicks:
+            parts.append(f"{options.clicks} more")
+        if options.rounds:
+            parts.append(f"{options.rounds} rounds")
+        return cls(", ".join(parts), options.prompt, options.clicks, options.rounds)
+
+    def applied(self, options: EvaluationOptions) -> EvaluationOptions:
+        """Give options in which this protocol takes the place of theirs."""
+        return replace(options, prompt=self.prompt, clicks=self.clicks, rounds=self.rounds)
+
+
+STANDARD_PROTOCOLS = (
+    PromptProtocol("click", PromptKind.POINT),
+    PromptProtocol("box", PromptKind.BOX),
+    PromptProtocol("three clicks", PromptKind.POINT, clicks=2),
+)
+"""One click; one box; one click and two corrective ones in the same frame."""

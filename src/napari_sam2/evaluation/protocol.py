@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_sam2.evaluation.interaction import Interaction, RoundStep, StackScores
+from napari_sam2.evaluation.measurement import Measurement, ProtocolStep
 from napari_sam2.evaluation.methods import BaselineMethod, Method, ModelMethod
-from napari_sam2.evaluation.options import EvaluationOptions
+from napari_sam2.evaluation.options import EvaluationOptions, PromptProtocol
 from napari_sam2.evaluation.pairs import LabelledPair, find_pairs, read_pair
-from napari_sam2.evaluation.prompting import ObjectPrompt, choose_prompts
+from napari_sam2.evaluation.prompting import ObjectPrompt
 from napari_sam2.evaluation.report import EvaluationReport, MethodScores
 from napari_sam2.evaluation.scores import SequenceScore
 from napari_sam2.stack import FrameStack
@@ -33,8 +35,8 @@ class EvaluationStep:
         Finished stacks, and all of them.
     name : str
         The stack in work.
-    method : str
-        What is at work on it.
+    method, protocol : str
+        What is at work on it, and by which protocol.
     within : RoundStep
         How far that is.
     """
@@ -43,6 +45,7 @@ class EvaluationStep:
     sequences: int
     name: str
     method: str
+    protocol: str
     within: RoundStep
 
 
@@ -54,6 +57,7 @@ def evaluate_folder(
     model: Model,
     options: EvaluationOptions | None = None,
     *,
+    protocols: Sequence[PromptProtocol] | None = None,
     limit: int | None = None,
     progress: Progress | None = None,
     cancelled: Callable[[], bool] | None = None,
@@ -68,6 +72,9 @@ def evaluate_folder(
         Holds NAME_image.tif and NAME_labels.tif pairs, or folders that do.
     model : Model
     options : EvaluationOptions, optional
+    protocols : sequence of PromptProtocol, optional
+        Measured side by side, such as `STANDARD_PROTOCOLS`, each in place of what `options` say
+        of prompt, clicks and rounds; by default just these.
     limit : int, optional
         At most this many stacks of each folder, evenly spread.
     progress : callable, optional
@@ -90,11 +97,19 @@ def evaluate_folder(
     methods: list[Method] = [ModelMethod(model)]
     if options.baseline:
         methods.append(BaselineMethod())
+    start = time.perf_counter()
     scores, complete = evaluate_methods(
-        folder, methods, options, limit=limit, progress=progress, cancelled=cancelled
+        folder,
+        methods,
+        options,
+        protocols=protocols,
+        limit=limit,
+        progress=progress,
+        cancelled=cancelled,
     )
+    seconds = time.perf_counter() - start
     return EvaluationReport(
-        model.name, str(model.device), model.image_size, options, scores, complete
+        model.name, str(model.device), model.image_size, options, scores, seconds, complete
     )
 
 
@@ -103,6 +118,7 @@ def evaluate_methods(
     methods: Sequence[Method],
     options: EvaluationOptions,
     *,
+    protocols: Sequence[PromptProtocol] | None = None,
     limit: int | None = None,
     progress: Progress | None = None,
     cancelled: Callable[[], bool] | None = None,
@@ -112,20 +128,25 @@ def evaluate_methods(
     Returns
     -------
     scores : tuple of MethodScores
-        One per method, each with the stacks that it finished.
+        One per method and protocol, each with the stacks that it finished.
     complete : bool
         False if it was stopped early.
     """
     pairs = find_pairs(folder, limit=limit)
-    finished: dict[str, list[SequenceScore]] = {method.name: [] for method in methods}
+    protocols = tuple(protocols or (PromptProtocol.of(options),))
+    finished: dict[tuple[str, PromptProtocol], list[SequenceScore]] = {
+        (method.name, protocol): [] for method in methods for protocol in protocols
+    }
     for number, pair in enumerate(pairs):
         for method in methods:
             report = _step_reporter(progress, number, len(pairs), pair, method.name)
-            score = evaluate_sequence(pair, method, options, progress=report, cancelled=cancelled)
-            if cancelled is not None and cancelled():
+            scores = evaluate_sequence(
+                pair, method, options, protocols, progress=report, cancelled=cancelled
+            )
+            if scores is None or (cancelled is not None and cancelled()):
                 return _collected(finished), False
-            if score is not None:
-                finished[method.name].append(score)
+            for protocol, score in zip(protocols, scores, strict=False):
+                finished[method.name, protocol].append(score)
     return _collected(finished), True
 
 
@@ -133,10 +154,11 @@ def evaluate_sequence(
     pair: LabelledPair,
     method: Method,
     options: EvaluationOptions,
+    protocols: Sequence[PromptProtocol],
     *,
-    progress: Callable[[RoundStep], None] | None = None,
+    progress: ProtocolStep | None = None,
     cancelled: Callable[[], bool] | None = None,
-) -> SequenceScore | None:
+) -> tuple[SequenceScore, ...] | None:
     """Evaluate a method on one labelled stack.
 
     Parameters
@@ -144,15 +166,17 @@ def evaluate_sequence(
     pair : LabelledPair
     method : Method
     options : EvaluationOptions
+    protocols : sequence of PromptProtocol
+        Each in place of what `options` say of prompt, clicks and rounds.
     progress : callable, optional
-        Called with a `RoundStep` after each prompt, click and frame result.
+        Called with a protocol's name and a `RoundStep` after each prompt, click and frame result.
     cancelled : callable, optional
         Asked after each prompt and frame result; True stops.
 
     Returns
     -------
-    SequenceScore or None
-        None if the labels hold no object or the evaluation was stopped.
+    tuple of SequenceScore or None
+        One per protocol, none if the labels hold no object; None if the evaluation was stopped.
 
     Raises
     ------
@@ -162,23 +186,21 @@ def evaluate_sequence(
         If a file cannot be read.
     """
     stack, truth = read_pair(pair)
-    prompts = choose_prompts(truth, options)
-    if not prompts:
-        return None
-    found = score_stack(
-        stack, truth, prompts, method, options, progress=progress, cancelled=cancelled
-    )
+    found = Measurement(stack, truth, method, options, progress, cancelled).run(protocols)
     if found is None:
         return None
-    return SequenceScore(
-        pair.name,
-        pair.group,
-        stack.shape,
-        found.objects,
-        found.msa,
-        found.sa50,
-        found.interactions,
-        found.responses,
+    return tuple(
+        SequenceScore(
+            pair.name,
+            pair.group,
+            stack.shape,
+            one.objects,
+            one.msa,
+            one.sa50,
+            one.interactions,
+            one.responses,
+        )
+        for one in found
     )
 
 
@@ -202,23 +224,35 @@ def score_stack(
     overlap = options.overlap.keeps_overlaps(stack.n_frames)
     segmenter = method.open(stack, [prompt.object_id for prompt in prompts], overlap)
     interaction = Interaction(
-        segmenter, truth, prompts, options.rounds, progress=progress, cancelled=cancelled
+        segmenter,
+        truth,
+        prompts,
+        options.rounds,
+        options.clicks,
+        progress=progress,
+        cancelled=cancelled,
     )
     return interaction.run()
 
 
-def _collected(finished: dict[str, list[SequenceScore]]) -> tuple[MethodScores, ...]:
-    return tuple(MethodScores(name, tuple(sequences)) for name, sequences in finished.items())
+def _collected(
+    finished: dict[tuple[str, PromptProtocol], list[SequenceScore]],
+) -> tuple[MethodScores, ...]:
+    return tuple(
+        MethodScores(name, protocol, tuple(sequences))
+        for (name, protocol), sequences in finished.items()
+    )
 
 
 def _step_reporter(
     progress: Progress | None, number: int, count: int, pair: LabelledPair, method: str
-) -> Callable[[RoundStep], None] | None:
+) -> ProtocolStep | None:
     if progress is None:
         return None
 
-    def report(within: RoundStep) -> None:
-        progress(EvaluationStep(number, count, f"{pair.group}/{pair.name}", method, within))
+    def report(protocol: str, within: RoundStep) -> None:
+        name = f"{pair.group}/{pair.name}"
+        progress(EvaluationStep(number, count, name, method, protocol, within))
 
-    report(RoundStep(0, 0, 0, 0))
+    report("", RoundStep(0, 0, 0, 0))
     return report

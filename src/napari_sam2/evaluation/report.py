@@ -7,11 +7,13 @@ from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any
 
-from napari_sam2.evaluation.options import EvaluationOptions
+from napari_sam2.evaluation.options import EvaluationOptions, PromptProtocol
 from napari_sam2.evaluation.scores import ObjectScore, SequenceScore
 from napari_sam2.evaluation.summary import (
     ObjectSummary,
+    SetMeans,
     SetSummary,
+    average_sets,
     summarise_sequences,
     summarise_sizes,
 )
@@ -27,11 +29,13 @@ class MethodScores:
     ----------
     method : str
         Name of the model, or ``baseline``.
+    protocol : PromptProtocol
     sequences : tuple of SequenceScore
         Those that were finished and hold at least one object.
     """
 
     method: str
+    protocol: PromptProtocol
     sequences: tuple[SequenceScore, ...]
 
     def sets(self) -> tuple[SetSummary, ...]:
@@ -45,6 +49,11 @@ class MethodScores:
     def total(self) -> SetSummary | None:
         """Summarise all sequences; None if there is none."""
         return summarise_sequences("all", self.sequences) if self.sequences else None
+
+    def mean(self) -> SetMeans | None:
+        """Average over the sets, each counting alike; None if there is none."""
+        sets = self.sets()
+        return average_sets(sets) if sets else None
 
     def sizes(self) -> tuple[ObjectSummary, ...]:
         """One summary per size class of objects, the smallest first."""
@@ -61,8 +70,11 @@ class EvaluationReport:
     image_size : int
         Side of the square model input, in pixels.
     options : EvaluationOptions
+        All but prompt, clicks and rounds, which each of the scores has in its protocol.
     methods : tuple of MethodScores
-        The model's scores, then those of the baseline if it was asked for.
+        The model's scores by each protocol, then those of the baseline if it was asked for.
+    seconds : float
+        Wall time of everything, reading and scoring included.
     complete : bool
         False if it was stopped early.
     """
@@ -72,29 +84,43 @@ class EvaluationReport:
     image_size: int
     options: EvaluationOptions
     methods: tuple[MethodScores, ...]
+    seconds: float
     complete: bool = True
 
     @property
+    def protocols(self) -> tuple[PromptProtocol, ...]:
+        """What the simulated user gave, side by side."""
+        return tuple(dict.fromkeys(scores.protocol for scores in self.methods))
+
+    @property
     def sequences(self) -> tuple[SequenceScore, ...]:
-        """The model's scores."""
+        """The model's scores by the first protocol."""
         return self.methods[0].sequences
 
     def sets(self) -> tuple[SetSummary, ...]:
-        """One summary of the model's scores per folder, in order of appearance."""
+        """One summary of these per folder, in order of appearance."""
         return self.methods[0].sets()
 
     def total(self) -> SetSummary | None:
-        """Summarise all of the model's scores; None if there is none."""
+        """Summarise all of them; None if there is none."""
         return self.methods[0].total()
 
 
 def report_to_json(report: EvaluationReport) -> str:
-    """Give the report as JSON text: per method the total, sets, size classes and sequences."""
+    """Give the report as JSON text.
+
+    Per method and protocol it has the mean over sets, the total, sets, size classes, sequences.
+    """
+    options = asdict(report.options)
+    for name in ("prompt", "clicks", "rounds"):
+        if len(report.protocols) > 1:
+            del options[name]  # the protocols have their own
     content = {
         "model": report.model,
         "device": report.device,
         "image_size": report.image_size,
-        "options": asdict(report.options),
+        "options": options,
+        "seconds": report.seconds,
         "complete": report.complete,
         "methods": [_method_content(scores) for scores in report.methods],
     }
@@ -102,9 +128,11 @@ def report_to_json(report: EvaluationReport) -> str:
 
 
 def _method_content(scores: MethodScores) -> dict[str, Any]:
-    total = scores.total()
+    total, mean = scores.total(), scores.mean()
     return {
         "method": scores.method,
+        "protocol": asdict(scores.protocol),
+        "mean_over_sets": asdict(mean) if mean else None,
         "total": asdict(total) if total else None,
         "sets": [asdict(summary) for summary in scores.sets()],
         "sizes": [asdict(summary) for summary in scores.sizes()],
@@ -117,6 +145,7 @@ def _sequence_content(one: SequenceScore) -> dict[str, Any]:
         "name": one.name,
         "group": one.group,
         "shape": one.shape,
+        "frame_iou": one.frame_iou,
         "iou": one.iou,
         "dice": one.dice,
         "j": one.j,

@@ -13,7 +13,7 @@ from napari_sam2.evaluation.matching import Overlaps
 from napari_sam2.evaluation.metrics import boundary_f, davis_tolerance
 from napari_sam2.evaluation.planes import hull, object_counts, object_windows
 from napari_sam2.evaluation.prompting import ObjectPrompt
-from napari_sam2.evaluation.scores import ObjectScore, equal_area_diameter
+from napari_sam2.evaluation.scores import FrameScore, ObjectScore, equal_area_diameter
 
 
 class Scoreboard:
@@ -77,17 +77,20 @@ class Scoreboard:
             prediction_sizes=self._predicted.sum(axis=1),
         )
 
-    def scores(self, masks: MaskSource) -> tuple[ObjectScore, ...]:
+    def scores(self, masks: MaskSource, in_frame: Sequence[FrameScore]) -> tuple[ObjectScore, ...]:
         """Give the scores of every object, in the order of the prompts.
 
         Parameters
         ----------
         masks : MaskSource
             Those that were measured last: their boundaries are compared now.
+        in_frame : sequence of FrameScore
+            What the prompted frames were before the propagation, in the same order.
         """
         boundary = self._boundaries(masks)
         return tuple(
-            self._score(row, prompt, boundary[row]) for row, prompt in enumerate(self._prompts)
+            self._score(row, prompt, boundary[row], in_frame[row])
+            for row, prompt in enumerate(self._prompts)
         )
 
     def _clear(self) -> None:
@@ -123,7 +126,9 @@ class Scoreboard:
                 boundary[row, frame] = boundary_f(patch.within(window), true, tolerance=tolerance)
         return boundary
 
-    def _score(self, row: int, prompt: ObjectPrompt, boundary: NDArray[np.float64]) -> ObjectScore:
+    def _score(
+        self, row: int, prompt: ObjectPrompt, boundary: NDArray[np.float64], in_frame: FrameScore
+    ) -> ObjectScore:
         common, predicted, expected = (
             counts[row] for counts in (self._common, self._predicted, self._expected)
         )
@@ -140,6 +145,7 @@ class Scoreboard:
             f=float(np.mean(boundary[seen])),
             life=float(np.mean(common[alive] / union[alive])),
             curve=tuple(float(curve[row]) for curve in self._curves),
+            in_frame=in_frame,
         )
 
     def _count_truth(self) -> NDArray[np.int64]:

@@ -15,6 +15,64 @@ SIZE_EDGES = (8, 16, 32, 64)
 """Diameters, in pixels, that divide objects into size classes."""
 
 
+HARM = 0.005
+"""A corrective click does harm if it lowers the IoU of its frame by more than this."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClickEffect:
+    """What one corrective click did to the mask of its object in its frame.
+
+    Attributes
+    ----------
+    positive : bool
+        True on what was missing, False on what was too much.
+    before, after : float
+        IoU of the object's mask in that frame.
+    vanished : bool
+        The mask held a part of the object before the click and holds none after it.
+    """
+
+    positive: bool
+    before: float
+    after: float
+    vanished: bool
+
+    @property
+    def helps(self) -> bool:
+        """Whether the IoU is higher."""
+        return self.after > self.before
+
+    @property
+    def harms(self) -> bool:
+        """Whether the IoU is lower by more than `HARM`."""
+        return self.after < self.before - HARM
+
+
+@dataclass(frozen=True, slots=True)
+class FrameScore:
+    """How well one object was segmented in the frame that was prompted, by that frame alone.
+
+    Attributes
+    ----------
+    curve : tuple of float
+        IoU in that frame after the first prompt and after each corrective click there.
+    f : float
+        Boundary accuracy F after the last of them.
+    clicks : tuple of ClickEffect
+        The corrective clicks; fewer than asked for where nothing was wrong any more.
+    """
+
+    curve: tuple[float, ...]
+    f: float
+    clicks: tuple[ClickEffect, ...]
+
+    @property
+    def iou(self) -> float:
+        """IoU after the last click."""
+        return self.curve[-1]
+
+
 @dataclass(frozen=True, slots=True)
 class ObjectScore:
     """How well one object was segmented, after all its corrections.
@@ -39,7 +97,9 @@ class ObjectScore:
         J over the frames that truly hold the object alone: whether it was followed, not whether
         its end was found. Labels made by a tracker often end before their objects do.
     curve : tuple of float
-        `iou` after the first prompt and after each round of corrections.
+        `iou` after the first propagation and after each round of corrections.
+    in_frame : FrameScore
+        The prompted frame before the first propagation.
     """
 
     object_id: int
@@ -52,6 +112,7 @@ class ObjectScore:
     f: float
     life: float
     curve: tuple[float, ...]
+    in_frame: FrameScore
 
     @property
     def size_class(self) -> str:
@@ -95,9 +156,19 @@ class SequenceScore:
     responses: tuple[float, ...]
 
     @property
+    def single(self) -> bool:
+        """Whether it is a single image."""
+        return self.shape[0] == 1
+
+    @property
     def iou(self) -> float:
         """Mean of the objects' IoU."""
         return fmean(score.iou for score in self.objects)
+
+    @property
+    def frame_iou(self) -> float:
+        """Mean of the objects' IoU in their prompted frames alone."""
+        return fmean(score.in_frame.iou for score in self.objects)
 
     @property
     def j(self) -> float:
