@@ -27,7 +27,7 @@ _DRAWN_SHARE = 0.35  # of the synthetic clips: painted scenes; the others are ra
 _SIZE = FINE_CONFIG.image_size
 
 _LOSSES = LossWeights(
-    focal=0.0, plain=1.0, dice=1.0, iou=1.0, object_score=0.2, clicks=0.05, others=0.1
+    focal=0.0, plain=1.0, dice=1.0, iou=2.0, object_score=0.2, clicks=0.05, others=0.1
 )
 
 _STILLS = Phase(
@@ -42,6 +42,7 @@ _STILLS = Phase(
         regions=0.2,
         look=1.5,
         partial=PARTIAL,
+        searches=0.3,
     ),
     batch=10,
     frame_size=_SIZE,

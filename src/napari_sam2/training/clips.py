@@ -24,6 +24,7 @@ RandomClip = Callable[
 """Makes synthetic frames: (rng, n_frames, size) -> image (T, S, S) in 0..1 and labels (T, S, S)."""
 
 _TRIES = 20
+_SEARCHED = (5.0, 500.0)  # longer sides, in pixels of the clip, of objects that are searched
 _FINEST = 1 / 6  # source pixels per pixel of a clip: enlarging more shows nothing more
 _REGION_SIDE = 192  # pixels that an image is divided into regions in
 _REGION_STEP = (0.4, 4.0)  # source pixels per pixel there
@@ -90,6 +91,9 @@ class ClipSettings:
         Share of clips whose objects are regions of an image, whatever is labelled there.
     partial : tuple of str
         Groups of stacks of which not every object is labelled.
+    searches : float
+        Share of clips that show their object at any scale, from a few pixels to several windows:
+        so a first look at a click sees it, and so the predicted IoU learns to choose a scale.
     """
 
     size: int = 256
@@ -105,6 +109,7 @@ class ClipSettings:
     emphasis: tuple[tuple[str, float], ...] = ()
     regions: float = 0.0
     partial: tuple[str, ...] = ()
+    searches: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -301,8 +306,11 @@ class ClipSampler:
     def _warp(self, course: Course, shape: tuple[int, ...], rng: np.random.Generator) -> Warp:
         """Zoom so that the object gets a drawn size, and place the window over it."""
         settings = self.settings
-        low, high = np.log(settings.diameter)
-        wanted = float(np.exp(rng.triangular(low, 0.5 * (low + high), high)))
+        if rng.random() < settings.searches:
+            wanted = float(np.exp(rng.uniform(*np.log(_SEARCHED))))
+        else:
+            low, high = np.log(settings.diameter)
+            wanted = float(np.exp(rng.triangular(low, 0.5 * (low + high), high)))
         step = min(course.extent / wanted, 1.05 * max(shape) / settings.size)
         step = max(step, _FINEST)
         bend = random_bend(rng, settings.size, 0.012) if rng.random() < 0.3 else None
