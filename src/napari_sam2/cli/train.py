@@ -66,7 +66,10 @@ def train(
     ] = 5,
     rate: Annotated[
         float | None,
-        typer.Option(help="Learning rate; by default 1e-4 for all parts, 3e-4 for the decoder."),
+        typer.Option(
+            help="Learning rate; by default 5e-4 for the bundled model, 1e-4 for all parts of "
+            "others, 3e-4 for their decoder."
+        ),
     ] = None,
     batch: Annotated[
         int | None, typer.Option(min=1, help="Images per step; fewer need less memory.")

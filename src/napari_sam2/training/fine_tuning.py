@@ -20,6 +20,13 @@ TRUNK_RATE = 0.1
 """Learning rate of the trunk relative to the rest: what it sees, it learnt from far more data."""
 
 _RATES = {Parts.ALL: 1e-4, Parts.DECODER: 3e-4}
+_FINE_RATES = {Parts.ALL: 5e-4, Parts.DECODER: 5e-4}  # for small networks with masks as fine
+_FINE_SIZES = (0.07, 1.2)  # longer side of objects over that of their window there
+_SEARCHES = 0.25
+_LOSSES = LossWeights(focal=20.0, dice=1.0, iou=1.0, object_score=0.0)
+_FINE_LOSSES = LossWeights(
+    focal=0.0, plain=1.0, dice=1.0, iou=1.0, object_score=0.0, clicks=0.05, others=0.1
+)
 _STRIDE = 32
 _CONV_CROP = 256
 _PIXELS_PER_STEP = 4 * 256**2
@@ -53,7 +60,7 @@ class FineTuneSettings:
         Frames of the clips that every second step tracks through; 1 trains single frames only.
     rate : float, optional
         Learning rate at the beginning; 1e-4 for all parts, the trunk a tenth of it, and 3e-4
-        for the decoder.
+        for the decoder; 5e-4 for either in networks whose masks are as fine as their input.
     validate_every : int
         Steps between validations.
     patience : int
@@ -84,7 +91,9 @@ class FineTuneSettings:
         size = config.image_size if self.image_size is None else self.image_size
         whole = config.object_windows or not isinstance(config.trunk, ConvTrunkConfig)
         crop = (size if whole else min(size, _CONV_CROP)) if self.crop is None else self.crop
-        rate = _RATES[self.parts] if self.rate is None else self.rate
+        fine = bool(config.fine_channels)
+        usual = (_FINE_RATES if fine else _RATES)[self.parts]
+        rate = usual if self.rate is None else self.rate
         for what, side in (("image size", size), ("crop", crop)):
             if side < _STRIDE or side % _STRIDE:
                 raise _impossible(f"{what} of {side}", "Choose a multiple of 32, such as 256.")
@@ -114,6 +123,7 @@ class FineTuneSettings:
             self.seed,
             self.steps,
             config.object_windows,
+            fine,
         )
 
 
@@ -130,6 +140,7 @@ class ResolvedSettings:
     seed: int
     steps: int
     object_windows: bool
+    fine: bool = False
 
     def recipe(self, stacks: Sequence[LabelledStack], *, bfloat16: bool) -> Recipe:
         """Write the recipe for some labelled data.
@@ -142,19 +153,21 @@ class ResolvedSettings:
             steps=self.steps,
             clips=ClipSettings(
                 size=self.crop,
-                n_objects=16,
+                n_objects=2 if self.fine else 16,
                 diameter=self._diameters(stacks),
                 min_area=12,
                 synthetic=0.0,
                 moving=0.8,
                 look=0.5,
+                # Its own judgement chooses among several scales: it sees objects at all of them.
+                searches=_SEARCHES if self.fine else 0.0,
             ),
             batch=self.batch,
             frame_size=self.image_size,
             rate=self.rate,
             final_rate=0.05 * self.rate,
             warm_up=20,
-            losses=LossWeights(focal=20.0, dice=1.0, iou=1.0, object_score=0.0),
+            losses=_FINE_LOSSES if self.fine else _LOSSES,
             dense=0.0,
             boxes=0.4,
             masks=0.3,
@@ -165,7 +178,13 @@ class ResolvedSettings:
             clips = replace(
                 stills,
                 name="clips",
-                clips=replace(stills.clips, n_frames=self.frames, n_objects=4),
+                clips=replace(
+                    stills.clips,
+                    n_frames=self.frames,
+                    n_objects=2 if self.fine else 4,
+                    diameter=self._followed(stills.clips.diameter),
+                    searches=0.0,
+                ),
                 batch=max(1, self.batch // 2),
                 losses=replace(stills.losses, object_score=0.2),
                 corrections=0.2,
@@ -180,7 +199,17 @@ class ResolvedSettings:
             bfloat16=bfloat16,
         )
 
+    def _followed(self, diameters: tuple[float, float]) -> tuple[float, float]:
+        """Return how large objects are in windows that follow them."""
+        if not self.fine:
+            return diameters
+        low, high = (self.image_size / ratio for ratio in _WINDOW_RATIOS)
+        return low, high
+
     def _diameters(self, stacks: Sequence[LabelledStack]) -> tuple[float, float]:
+        if self.fine:
+            low, high = (share * self.crop for share in _FINE_SIZES)
+            return low, high
         in_use = diameters_in_windows if self.object_windows else diameters_in_frames
         largest = _MOST_OF_CROP * self.crop
         low, high = in_use(stacks, self.image_size)
