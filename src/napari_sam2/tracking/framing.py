@@ -35,8 +35,8 @@ class Framing:
     follows : bool
         Windows follow objects; otherwise every window is the whole frame.
     cells : int, optional
-        Windows lie on a grid of so many cells per side, and have one of few sides, so that
-        objects of like scale near one another can share what is encoded.
+        Windows that follow objects lie on a grid of so many cells per side, and have one of few
+        sides, so that objects of like scale near one another can share what is encoded.
     """
 
     def __init__(
@@ -93,11 +93,11 @@ class Framing:
         if not self.follows or seen is None:
             return self.whole
         if self.fits(seen.place, seen.window):
-            return self.around(seen.place, seen.window)
+            return self._on_grid(seen.place.centre, seen.window.height)
         side = min(_RATIO * seen.place.extent, _GROWTH * seen.window.height)
         if decided is not None:
             side = max(side, decided.window.height)
-        return self._square(seen.place.centre, side)
+        return self._on_grid(seen.place.centre, side)
 
     def of_mask(self, mask: NDArray[np.bool_], known: Sighting | None = None) -> Window:
         """Return the window for an object whose mask (Y, X) is known.
@@ -129,30 +129,26 @@ class Framing:
             (window.top + window.height - 1, window.left + window.width - 1),
         ]
         place = Place.spanning([*inner, *points])
-        side = (1 + 2 * _MARGIN) * place.extent
-        while True:
-            wider = self._square(place.centre, side)
-            if wider.holds(points) or side > 2 * max(self.frame_shape):
-                return wider
-            side *= _GROWTH  # on a grid it may lie off its middle
+        return self._square(place.centre, (1 + 2 * _MARGIN) * place.extent)
 
     def closer(self, window: Window, towards: tuple[float, float]) -> Window:
         """Return a window half as wide around a (y, x); the same where there is no smaller one."""
         return self._square(towards, window.height / 2) if self.follows else window
 
     def _square(self, centre: tuple[float, float], side: float) -> Window:
-        window = Window.square(centre, self._limited(side), self.frame_shape)
+        return Window.square(centre, self._limited(side), self.frame_shape)
+
+    def _limited(self, side: float) -> int:
+        return min(max(math.ceil(side), _SMALLEST), max(self.frame_shape))
+
+    def _on_grid(self, centre: tuple[float, float], side: float) -> Window:
         if self._cells is None:
-            return window
+            return self._square(centre, side)
+        # Whole pixels per cell, and four sides to the octave.
+        limited = self._limited(side)
+        octave = 1 << int(math.log2(limited))
+        step = max(self._cells, octave // 4 // self._cells * self._cells)
+        window = Window.square(centre, math.ceil(limited / step) * step, self.frame_shape)
         cell = window.height // self._cells
         top, left = (round(first / cell) * cell for first in (window.top, window.left))
         return replace(window, top=top, left=left)
-
-    def _limited(self, side: float) -> int:
-        limited = min(max(math.ceil(side), _SMALLEST), max(self.frame_shape))
-        if self._cells is None:
-            return limited
-        # Whole pixels per cell, and four sides to the octave.
-        octave = 1 << int(math.log2(limited))
-        step = max(self._cells, octave // 4 // self._cells * self._cells)
-        return math.ceil(limited / step) * step
