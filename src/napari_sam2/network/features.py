@@ -115,6 +115,26 @@ class MaskPrediction:
     tokens: Tensor
     object_scores: Tensor
 
+    @classmethod
+    def joined(cls, parts: Sequence[MaskPrediction]) -> MaskPrediction:
+        """Put predictions of as many masks each together as a batch."""
+        return cls(
+            torch.cat([part.masks for part in parts]),
+            torch.cat([part.ious for part in parts]),
+            torch.cat([part.tokens for part in parts]),
+            torch.cat([part.object_scores for part in parts]),
+        )
+
+    def only(self, row: int, mask: int) -> MaskPrediction:
+        """Keep one mask of one object: N and M become 1."""
+        token = mask if self.tokens.shape[1] > 1 else 0
+        return MaskPrediction(
+            self.masks[row : row + 1, mask : mask + 1],
+            self.ious[row : row + 1, mask : mask + 1],
+            self.tokens[row : row + 1, token : token + 1],
+            self.object_scores[row : row + 1],
+        )
+
     def best(self, rank: int = 0) -> MaskPrediction:
         """Keep the mask with the highest predicted IoU: M becomes 1.
 

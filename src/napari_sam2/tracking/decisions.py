@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_sam2.labels import PackedMask
-from napari_sam2.network import ImageFeatures
+from napari_sam2.network import ImageFeatures, MaskPrediction
 from napari_sam2.prompts import FramePrompt
 from napari_sam2.tracking.clicks import click_inside
 from napari_sam2.tracking.drawn import decided_logits, drawn_logits
@@ -20,8 +21,14 @@ from napari_sam2.tracking.memory import RecentMemory
 from napari_sam2.tracking.model import Model
 from napari_sam2.tracking.object_track import ObjectTrack
 from napari_sam2.tracking.prediction import Conditioning, ObjectPrediction
-from napari_sam2.tracking.prompting import predict_points, seen_from
+from napari_sam2.tracking.prompting import (
+    as_clicked,
+    predict_points,
+    predict_windows,
+    seen_from,
+)
 from napari_sam2.tracking.propagation import Propagator
+from napari_sam2.tracking.scale_choice import Look, choose_look
 from napari_sam2.tracking.window import Place, Sighting, Window
 
 _LOOKS = 3  # at an object that was clicked for the first time, at most
@@ -206,20 +213,44 @@ class Decider:
     def _look_at_scales(
         self, frame: int, prompt: FramePrompt, context: ObjectTrack | None
     ) -> ObjectPrediction:
-        """Look at a click at several scales, and once more where the best answer lies.
+        """Look at a click at several scales, and once more where the object fits its window.
 
         The model's own judgement decides: it was taught to count what a window cuts off.
         """
-        windows = self._framing.scales(prompt.points)
-        self._cache.get(frame, windows)  # encoded together
-        looks = [self._look(frame, prompt, window, None, context) for window in windows]
-        best = max(looks, key=lambda look: look.score)
-        if best.sighting is None or self._framing.fits(best.sighting.place, best.window):
-            return best
-        window = self._framing.around(best.sighting.place)
-        window = self._framing.holding(window, prompt.points)
-        nearer = self._look(frame, prompt, window, None, context)
-        return best if nearer.sighting is None else nearer
+        windows, click = self._framing.scales(prompt.points), prompt.points[0]
+        looks = self._predict(frame, prompt, windows, context)
+        chosen = choose_look(looks, windows, click)
+        found = self._chosen(looks, chosen, prompt, windows)
+        if found.sighting is None or self._framing.fits(found.sighting.place, found.window):
+            return found
+        fitting = self._framing.around(found.sighting.place)
+        windows = [*windows, self._framing.holding(fitting, prompt.points)]
+        last = self._predict(frame, prompt, windows[-1:], context)
+        looks = MaskPrediction.joined((looks, last))
+        nearer = self._chosen(looks, choose_look(looks, windows, click, last=True), prompt, windows)
+        return found if nearer.sighting is None else nearer
+
+    def _predict(
+        self,
+        frame: int,
+        prompt: FramePrompt,
+        windows: Sequence[Window],
+        context: ObjectTrack | None,
+    ) -> MaskPrediction:
+        features = self._cache.get(frame, windows)  # encoded together
+        conditioned = self._conditioned(features, frame, context)
+        return predict_windows(self._model, features, conditioned, prompt, windows)
+
+    def _chosen(
+        self,
+        looks: MaskPrediction,
+        chosen: Look,
+        prompt: FramePrompt,
+        windows: Sequence[Window],
+    ) -> ObjectPrediction:
+        mask = looks.only(*chosen)
+        window, follows = windows[chosen.window], self._framing.follows
+        return as_clicked(self._model, mask, prompt, window, None, follows, self._obeys)
 
     def _look_twice(self, frame: int, prompt: FramePrompt, window: Window) -> ObjectPrediction:
         """Look straight and in a mirror: what both see is nearer to the truth than either."""
@@ -247,9 +278,7 @@ class Decider:
     ) -> ObjectPrediction:
         """Predict from prompts in a window; `context` lends its memory of other frames."""
         features = self._cache.get(frame, [window])
-        conditioned = self._model.network.without_memory(features.stride16)
-        if context is not None:
-            conditioned = self._recalling(context, frame, features)
+        conditioned = self._conditioned(features, frame, context)
         return predict_points(
             self._model,
             features,
@@ -262,13 +291,20 @@ class Decider:
             self._obeys,
         )
 
+    def _conditioned(
+        self, features: ImageFeatures, frame: int, context: ObjectTrack | None
+    ) -> Tensor:
+        if context is None:
+            return self._model.network.without_memory(features.stride16)
+        return self._recalling(context, frame, features)
+
     def _recalling(self, track: ObjectTrack, frame: int, features: ImageFeatures) -> Tensor:
         """Condition a frame that is being corrected on the object's other decided frames."""
         nothing = RecentMemory(1, spatial=0, pointers=0)
         known = self._propagator.recall(frame, track, nothing, without=frame)
         if not known.spatial:
             return self._model.network.without_memory(features.stride16)
-        return self._propagator.attend(features, [known])
+        return self._propagator.attend(features, [known] * len(features.stride16))
 
 
 def _rounds(prompt: FramePrompt, obeys: bool) -> list[FramePrompt]:

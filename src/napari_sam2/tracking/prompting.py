@@ -62,23 +62,54 @@ def predict_points(
     obeys : bool
         Turn clicked pixels that the network leaves on the wrong side.
     """
-    points, labels = _tokens(prompt, window, model)
-    ambiguous = is_ambiguous(prompt, model)
+    prediction = predict_windows(model, features, conditioned, prompt, [window], previous)
+    chosen = prediction.best(rank)
+    return as_clicked(model, chosen, prompt, window, previous, follows, obeys)
+
+
+def predict_windows(
+    model: Model,
+    features: ImageFeatures,
+    conditioned: Tensor,
+    prompt: FramePrompt,
+    windows: Sequence[Window],
+    previous: Tensor | None = None,
+) -> MaskPrediction:
+    """Segment one object in several windows of a frame; see `predict_points`.
+
+    Returns
+    -------
+    MaskPrediction
+        Of W windows: three masks each where the prompt is ambiguous, else one.
+    """
+    tokens = [_tokens(prompt, window, model) for window in windows]
     mask_inputs = None
     if previous is not None:
         mask_inputs = previous.clamp(-_LOGIT_LIMIT, _LOGIT_LIMIT)[None, None]
-    prediction = model.network.predict_masks(
+    return model.network.predict_masks(
         conditioned,
         features.stride8,
         features.stride4,
         features.finer,
-        points=points,
-        point_labels=labels,
+        points=torch.cat([points for points, _ in tokens]),
+        point_labels=torch.cat([labels for _, labels in tokens]),
         mask_inputs=mask_inputs,
-        multimask=ambiguous,
+        multimask=is_ambiguous(prompt, model),
     )
-    chosen = prediction.best(rank)
+
+
+def as_clicked(
+    model: Model,
+    chosen: MaskPrediction,
+    prompt: FramePrompt,
+    window: Window,
+    previous: Tensor | None,
+    follows: bool,
+    obeys: bool,
+) -> ObjectPrediction:
+    """Make one mask of one object obey its clicks; see `predict_points`."""
     if obeys and prompt.points:
+        points, _ = _tokens(prompt, window, model)
         stride = model.config.mask_stride
         clicked = (points[0, -len(prompt.points) :] + 0.5) / stride - 0.5
         if previous is not None:
