@@ -25,6 +25,7 @@ RandomClip = Callable[
 
 _TRIES = 20
 _SEARCHED = (5.0, 500.0)  # longer sides, in pixels of the clip, of objects that are searched
+_SPREAD = (0.04, 0.4)  # how far windows lie off their object in a clip, of its extent: it moves
 _FINEST = 1 / 6  # source pixels per pixel of a clip: enlarging more shows nothing more
 _REGION_SIDE = 192  # pixels that an image is divided into regions in
 _REGION_STEP = (0.4, 4.0)  # source pixels per pixel there
@@ -275,11 +276,11 @@ class ClipSampler:
     ) -> list[Warp]:
         """Return one window per frame, where the object was in the frame before."""
         first = self._warp(course, shape, rng)
-        warps = [first]
+        warps, spread = [first], rng.uniform(*_SPREAD) * course.extent
         for centre in course.centres[:-1]:
             zoom = np.exp(rng.normal(0.0, 0.03))
             moved = replace(first, matrix=first.matrix * zoom)
-            warps.append(_placed(moved, centre, shape, rng, 0.12 * course.extent))
+            warps.append(_placed(moved, centre, shape, rng, spread))
         return warps
 
     def _drifting(
@@ -288,7 +289,7 @@ class ClipSampler:
         """Return windows of a still that drift, turn, zoom and bend; some look away for a while."""
         first = self._warp(course, shape, rng)
         warps = [first]
-        strength = float(rng.uniform(0.2, 1.4))
+        strength, spread = float(rng.uniform(0.2, 1.4)), rng.uniform(*_SPREAD) * course.extent
         n_frames = self.settings.n_frames
         away = range(0)
         if n_frames > 2 and rng.random() < self.settings.away:
@@ -300,7 +301,7 @@ class ClipSampler:
             centre = course.centres[0]
             if len(warps) in away:
                 centre = rng.uniform(0, 1, 2) * shape
-            warps.append(_placed(drift, centre, shape, rng, 0.12 * course.extent))
+            warps.append(_placed(drift, centre, shape, rng, spread))
         return warps
 
     def _warp(self, course: Course, shape: tuple[int, ...], rng: np.random.Generator) -> Warp:

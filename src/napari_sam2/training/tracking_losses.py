@@ -26,6 +26,7 @@ from napari_sam2.training.losses import mask_iou
 from napari_sam2.training.recipe import Phase
 
 _PROMPTED = 0
+_MEMORY_ALONE = 0.3
 _ABSENT_LOGIT = -1024.0
 _DRAWN_LOGIT = 10.0
 _OUTSIDE_LOGIT = 10.0  # below zero: what the window before did not show
@@ -89,6 +90,9 @@ def tracked_losses(
     given = batch.masks(_PROMPTED) if draws[0] < phase.masks else None
     corrected = 1 + int(draws[2] * (n_frames - 1)) if draws[3] < phase.corrections else n_frames
     told = bool(torch.rand(1, generator=generator) < 0.5)
+    # Now and then without: the memory is to find objects that the mask before no longer overlaps.
+    alone = bool(torch.rand(1, generator=generator) < _MEMORY_ALONE)
+    carries = network.config.carried_masks and not alone
     first = frame_features(features, _PROMPTED, n_frames)
     memory = [_remember_prompted(network, first, batch, prompted, given)]
     longest = network.config.max_pointers - 1
@@ -107,7 +111,7 @@ def tracked_losses(
             batch.clip_index,
             *nowhere,
             batch.window,
-            carried=_moved(before, batch, frame) if network.config.carried_masks else None,
+            carried=_moved(before, batch, frame) if carries else None,
         )
         target = coarse_masks(batch.masks(frame), network.config.mask_stride)
         losses.append(four_mask_losses(prediction, target, phase.losses))
