@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import tifffile
 
-_QUALITY = 90
+_QUALITY = 75
 _LARGEST = 1024  # pixels along a side of a piece; larger images travel in pieces
 
 

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from bundled_model.recipe import LEFT_OUT, RECIPE, fresh_network, synthetic_clip
 from napari_sam2.checkpoints import load_network, save_network
-from napari_sam2.training import read_sources, train
+from napari_sam2.training import TrainingState, read_sources, train
+from napari_sam2.training.loop import STATE_FILE
 
 _TRUNK_RATE = 0.4  # the trunk has seen far more images than the rest
 _WEIGHTS = "weights.safetensors"
@@ -26,6 +27,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--leave-out", nargs="*", default=list(LEFT_OUT), metavar="SET")
     parser.add_argument("--start", type=Path, help="model to start from instead of ImageNet's")
+    parser.add_argument(
+        "--first-step", type=int, default=0, help="of the recipe, for a run that starts anew"
+    )
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--bfloat16", action="store_true")
     parser.add_argument("--threads", type=int, default=1)
@@ -40,8 +44,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     else:
         network = load_network(options.start).network.requires_grad_(True)
     recipe = replace(RECIPE, threads=options.threads, bfloat16=options.bfloat16)
+    network.to(options.device)
+    if options.first_step and not (options.run / STATE_FILE).exists():
+        options.run.mkdir(parents=True, exist_ok=True)
+        state = TrainingState.create(network, recipe, trunk_rate=_TRUNK_RATE)
+        state.step = options.first_step
+        state.save(options.run / STATE_FILE)
     state = train(
-        network.to(options.device),
+        network,
         read_sources(folders),
         recipe,
         options.run,
