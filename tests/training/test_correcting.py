@@ -8,7 +8,7 @@ import torch
 from napari_sam2.tracking.drawn import drawn_logits
 from napari_sam2.training import ClipBatches, ClipSettings, Phase, Recipe
 from napari_sam2.training.correcting import correct, drawn_prompt
-from napari_sam2.training.image_losses import coarse_masks
+from napari_sam2.training.image_losses import coarse_targets
 from napari_sam2.training.tracking_losses import frame_features
 
 CLIPS = ClipSettings(size=32, n_frames=2, n_objects=3, diameter=(10.0, 16.0), min_area=12)
@@ -18,7 +18,7 @@ PHASE = Phase("clips", 1, CLIPS, batch=2, frame_size=32, rounds=3)
 def corrected(network, stacks, seed=0, tracked=None, **changes):
     batch = ClipBatches(stacks, Recipe((PHASE,))).batch(0)
     features = frame_features(network.encode_image(batch.network_input()), 1, 2)
-    target = coarse_masks(batch.masks(1), network.config.mask_stride)
+    target = coarse_targets(batch, 1, network.config.mask_stride)
     conditioned = network.without_memory(features.stride16)[batch.clip_index]
     generator = torch.Generator().manual_seed(seed)
     tracked = torch.zeros_like(target, dtype=torch.bool) if tracked is None else target > 0.5

@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from numbers import Integral
 from os import PathLike
+from pathlib import Path
 
 import torch
 
@@ -38,6 +39,8 @@ class Model:
         Side of the square that frames are resized to.
     half : bool
         Compute in bfloat16 where that is safe.
+    path : Path, optional
+        The file that the weights come from, where they come from one.
     """
 
     network: Sam2 = field(repr=False)
@@ -45,6 +48,7 @@ class Model:
     device: torch.device
     image_size: int
     half: bool = False
+    path: Path | None = field(default=None, repr=False)
 
     @property
     def config(self) -> Sam2Config:
@@ -109,6 +113,7 @@ def load_model(
         device=resolved,
         image_size=int(image_size or loaded.network.config.image_size),
         half=half,
+        path=loaded.path,
     )
 
 

@@ -25,7 +25,8 @@ from napari_sam2.tracking.model import Model
 from napari_sam2.tracking.publishing import Publisher
 from napari_sam2.tracking.session_file import restored_stack, saved_settings, session_file
 from napari_sam2.tracking.settings import TrackingSettings
-from napari_sam2.tracking.tracker import Tracker, approximations
+from napari_sam2.tracking.template import SessionTemplate
+from napari_sam2.tracking.tracker import Tracker, approximations, follows_objects
 from napari_sam2.types import FrameMasks
 
 
@@ -96,6 +97,19 @@ class TrackingSession(SessionFollowing):
             "A session cannot be copied or sent to another process.",
             safe="It is unchanged.",
             remedy="Save it, and load the file there: session.save(path), TrackingSession.load.",
+        )
+
+    @property
+    def template(self) -> SessionTemplate:
+        """How it computes: opens sessions on other stacks that compute alike."""
+        return SessionTemplate(
+            type(self),
+            self.model.name,
+            str(self.model.device),
+            self.model.image_size,
+            self.model.half,
+            follows_objects(self.model, self.settings),
+            self.settings,
         )
 
     @property

@@ -2,6 +2,20 @@
 
 from __future__ import annotations
 
+from napari_sam2.training.adapt import (
+    ADAPTED_SUFFIX,
+    fine_tune_on,
+    free_path,
+    prepare_adaptation,
+    run_adaptation,
+)
+from napari_sam2.training.adaptation import (
+    Adaptation,
+    AdaptationCancelledError,
+    AdaptationProgress,
+    AdaptationTask,
+    Stage,
+)
 from napari_sam2.training.batches import ClipBatch, ClipBatches
 from napari_sam2.training.clips import ClipSampler, ClipSettings, TrainingClip
 from napari_sam2.training.decoding import Window
@@ -29,6 +43,11 @@ from napari_sam2.training.state import TrainingState
 from napari_sam2.training.validation import mean_iou, one_prompt_ious
 
 __all__ = [
+    "ADAPTED_SUFFIX",
+    "Adaptation",
+    "AdaptationCancelledError",
+    "AdaptationProgress",
+    "AdaptationTask",
     "ClipBatch",
     "ClipBatches",
     "ClipSampler",
@@ -47,6 +66,7 @@ __all__ = [
     "ResolvedSettings",
     "RunIdentity",
     "Split",
+    "Stage",
     "StepLosses",
     "TrainingClip",
     "TrainingState",
@@ -56,13 +76,17 @@ __all__ = [
     "claim_folder",
     "export_run",
     "fine_tune",
+    "fine_tune_on",
+    "free_path",
     "initialise_locality",
     "labelled_instances",
     "make_stack",
     "mean_iou",
     "one_prompt_ious",
+    "prepare_adaptation",
     "read_records",
     "read_sources",
+    "run_adaptation",
     "split_stacks",
     "train",
     "validations",

@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from napari_sam2.training.clips import ClipSampler, RandomClip, TrainingClip
 from napari_sam2.training.decoding import Window
+from napari_sam2.training.known_labels import UNKNOWN
 from napari_sam2.training.recipe import Recipe
 from napari_sam2.training.sources import LabelledStack
 
@@ -29,7 +30,7 @@ class ClipBatch:
     images : float tensor, shape (B, T, S, S)
         Grey values in 0..1.
     labels : int64 tensor, shape (B, T, S, S)
-        Ids kept through each clip.
+        Ids kept through each clip; 0 is background, `UNKNOWN` is not known.
     clip_index, object_ids : int64 tensor, shape (N,)
         Clip and id of each object.
     points : float tensor, shape (N, 2)
@@ -84,6 +85,10 @@ class ClipBatch:
         """Return the objects' masks in one frame, bool (N, S, S)."""
         labels = self.labels[:, frame][self.clip_index]
         return labels == self.object_ids[:, None, None]
+
+    def known(self, frame: int) -> torch.Tensor:
+        """Return, for each object, where in one frame it is known what is there, bool (N, S, S)."""
+        return (self.labels[:, frame] != UNKNOWN)[self.clip_index]
 
 
 def collate(clips: list[TrainingClip], window: Window, step: int) -> ClipBatch:

@@ -36,9 +36,27 @@ class StepLosses:
     tracked_iou: float = float("nan")
 
 
-def coarse_masks(masks: torch.Tensor, stride: int) -> torch.Tensor:
-    """Average bool masks (N, S, S) over the pixels of the decoder's output, (N, S / k, S / k)."""
-    return functional.avg_pool2d(masks.to(torch.float32)[:, None], stride)[:, 0]
+def coarse_targets(batch: ClipBatch, frame: int, stride: int) -> torch.Tensor:
+    """Return what the decoder is to say of every object in one frame.
+
+    Parameters
+    ----------
+    batch : ClipBatch
+    frame : int
+    stride : int
+        Pixels of the window per pixel of the masks.
+
+    Returns
+    -------
+    float tensor, shape (N, S / stride, S / stride)
+        Share of each of the decoder's pixels that is object; -1 where most of it is not known and
+        none of it is object.
+    """
+    share, known = (
+        functional.avg_pool2d(each.to(torch.float32)[:, None], stride)[:, 0]
+        for each in (batch.masks(frame), batch.known(frame))
+    )
+    return torch.where((share > 0) | (known > 0.5), share, -1.0)
 
 
 def first_prompt(batch: ClipBatch, use_boxes: bool) -> tuple[torch.Tensor, torch.Tensor]:
@@ -134,7 +152,7 @@ def corrective_clicks(
     ----------
     mask : bool tensor, shape (N, h, w)
     target : tensor, shape (N, h, w)
-        The truth, 0..1.
+        The truth, 0..1, or below 0 where it is not known.
     stride : int
         Pixels of the window per pixel of the masks.
     generator : torch.Generator
@@ -148,7 +166,8 @@ def corrective_clicks(
         1 on missed object, 0 on wrongly covered background.
     """
     # The generator lives on the CPU, so that runs draw the same clicks on every device.
-    click, kind = correction_points(mask.cpu(), (target > 0.5).cpu(), generator)
+    told = mask & (target >= 0)
+    click, kind = correction_points(told.cpu(), (target > 0.5).cpu(), generator)
     click = (click.to(mask.device) + 0.5) * stride - 0.5
     return click[:, None], kind.to(mask.device)[:, None]
 
@@ -192,8 +211,9 @@ def prompted_losses(
     points, labels = first_prompt(batch, use_boxes)
     conditioned = network.without_memory(features.stride16)[batch.clip_index]
     stride = network.config.mask_stride
-    target = coarse_masks(batch.masks(0), stride)
-    beyond = (batch.areas / stride**2 - target.sum(dim=(1, 2))).clamp(min=0.0)
+    target = coarse_targets(batch, 0, stride)
+    inside = target.clamp(min=0.0).sum(dim=(1, 2))
+    beyond = (batch.areas / stride**2 - inside).clamp(min=0.0)
     arguments = (network, features, conditioned, batch.clip_index)
     prediction = decode(*arguments, points, labels, batch.window)
     total = clicked_losses(prediction, target, phase.losses, points, labels, stride, beyond)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional
 
+_CERTAIN_LOGIT = -32.0  # its cross-entropy against background is 0 in float32
+
 
 @dataclass(frozen=True, slots=True)
 class LossWeights:
@@ -115,14 +117,36 @@ def click_loss(
 def mask_iou(
     logits: torch.Tensor, target: torch.Tensor, beyond: torch.Tensor | float = 0.0
 ) -> torch.Tensor:
-    """IoU of the masks cut at logit 0 and target 0.5; 1 where both are empty.
+    """IoU of the masks cut at logit 0 and target 0.5, of known pixels; 1 where both are empty.
 
     `beyond`: pixels of the target that lie outside, and are missed.
     """
-    predicted, wanted = logits > 0, target > 0.5
+    predicted, wanted = (logits > 0) & (target >= 0), target > 0.5
     overlap = (predicted & wanted).sum(dim=(-2, -1)).to(torch.float32)
     union = (predicted | wanted).sum(dim=(-2, -1)).to(torch.float32) + beyond
     return torch.where(union > 0, overlap / union.clamp(min=1.0), torch.ones_like(union))
+
+
+def silenced(masks: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Take pixels of which nothing is known out of the losses.
+
+    Parameters
+    ----------
+    masks : float tensor, shape (N, M, Y, X)
+        Mask logits.
+    target : float tensor, shape (N, Y, X)
+        Below 0 where it is not known what a pixel is.
+
+    Returns
+    -------
+    masks, target : float tensor
+        Where nothing is known, both say background: no loss of masks has a gradient there, and the
+        weight of every other pixel stays what it is.
+    """
+    unknown = target < 0
+    if not unknown.any():
+        return masks, target
+    return masks.masked_fill(unknown[:, None], _CERTAIN_LOGIT), target.clamp(min=0.0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -155,7 +179,8 @@ def prediction_losses(
         Logits of the object being in the frame.
     target : float tensor, shape (N, Y, X)
         Share of each pixel that is object; all zero where the object is absent: then only the
-        object score is taught.
+        object score is taught. Below 0 where it is not known what a pixel is: nothing is taught
+        there.
     weights : LossWeights
         How much each counts.
     beyond : float tensor, shape (N,), optional
@@ -166,7 +191,7 @@ def prediction_losses(
     -------
     MaskLosses
     """
-    masks = masks.float()
+    masks, target = silenced(masks.float(), target)
     present = (target > 0.5).flatten(1).any(dim=1).to(masks.dtype)
     wanted = target[:, None].expand_as(masks)
     each = weights.dice * dice_loss(masks, wanted)

@@ -62,7 +62,7 @@ def choose_objects(
     first: int = 0,
 ) -> NDArray[np.int32]:
     """Up to `most` ids of at least `min_area` pixels in random order, `first` before all."""
-    counts = np.bincount(labels.ravel())
+    counts = np.bincount(np.maximum(labels, 0).ravel())  # what is not known is below 0
     counts[0] = 0
     ids = rng.permutation(np.flatnonzero(counts >= min_area))
     return ids[np.argsort(ids != first, kind="stable")][:most].astype(np.int32)

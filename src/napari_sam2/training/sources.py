@@ -35,7 +35,7 @@ class LabelledStack:
     image : ndarray of uint8, shape (T, Y, X)
         Contrast stretched over the whole stack (0.1 / 99.9 percentiles).
     labels : ndarray of int32, shape (T, Y, X)
-        0 is background; ids are kept through the stack.
+        0 is background, `UNKNOWN` is not known; ids are kept through the stack.
     video_axes : tuple of int
         Axes that may serve as the video axis; empty for a still.
     diameter : float
@@ -70,7 +70,7 @@ def median_diameter(labels: NDArray[np.integer]) -> float:
     """Median over frames and objects of the equal-area disc's diameter, in pixels."""
     areas: list[NDArray[np.int64]] = []
     for frame in labels[:: max(1, len(labels) // 16)]:
-        counts = np.bincount(frame.ravel())[1:]
+        counts = np.bincount(np.maximum(frame, 0).ravel())[1:]
         areas.append(counts[counts > 0])
     every = np.concatenate(areas) if areas else np.zeros(0, np.int64)
     return float(2.0 * np.sqrt(np.median(every) / np.pi)) if every.size else 0.0

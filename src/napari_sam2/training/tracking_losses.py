@@ -19,7 +19,7 @@ from napari_sam2.training.decoding import Window, decode
 from napari_sam2.training.image_losses import (
     Prompted,
     chosen_mask,
-    coarse_masks,
+    coarse_targets,
     four_mask_losses,
 )
 from napari_sam2.training.losses import mask_iou
@@ -113,7 +113,7 @@ def tracked_losses(
             batch.window,
             carried=_moved(before, batch, frame) if carries else None,
         )
-        target = coarse_masks(batch.masks(frame), network.config.mask_stride)
+        target = coarse_targets(batch, frame, network.config.mask_stride)
         losses.append(four_mask_losses(prediction, target, phase.losses))
         there = (target > 0.5).flatten(1).any(dim=1)
         mask, choice = chosen_mask(prediction, multimask=True)

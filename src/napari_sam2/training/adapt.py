@@ -1,0 +1,304 @@
+"""`fine_tune_on`: a model learns from the masks of a session."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Set
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_sam2.checkpoints import cache_folder, save_network
+from napari_sam2.errors import CheckpointError, TrainingError
+from napari_sam2.network import HieraConfig, Sam2, Sam2Config
+from napari_sam2.training.adaptation import (
+    Adaptation,
+    AdaptationCancelledError,
+    AdaptationProgress,
+    AdaptationTask,
+    MeasuredFrame,
+    SessionTemplate,
+    TrainingFrame,
+)
+from napari_sam2.training.adapting import adapt
+from napari_sam2.training.child import run_in_child
+from napari_sam2.training.known_labels import known_labels
+from napari_sam2.training.mask_split import split_masks
+from napari_sam2.training.parts import Parts
+from napari_sam2.training.session_masks import (
+    FrameObject,
+    MaskedFrame,
+    MaskedSession,
+    read_session_masks,
+)
+
+ADAPTED_SUFFIX = ".adapted.safetensors"
+"""What files of adapted models end with."""
+
+_STEPS = 150
+_RIM = 0.25
+_MEASURED_FRAMES, _MEASURED_MASKS = 6, 12
+_WIDEST = 4.5  # a window is at most so many times as wide as its object
+_FOLDER = "adapted"
+
+
+class AdaptableModel(Protocol):
+    """The model of a session; `napari_sam2.Model` is one."""
+
+    @property
+    def network(self) -> Sam2:
+        """With its weights."""
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+
+    @property
+    def path(self) -> Path | None:
+        """The file that the weights come from, if they come from one."""
+
+
+class AdaptableSession(MaskedSession, Protocol):
+    """A session that a model can be adapted to; `napari_sam2.TrackingSession` is one."""
+
+    @property
+    def model(self) -> AdaptableModel:
+        """What it segments with."""
+
+    @property
+    def template(self) -> SessionTemplate:
+        """How it computes."""
+
+
+def fine_tune_on(
+    session: AdaptableSession,
+    minutes: float = 2.0,
+    path: str | os.PathLike[str] | None = None,
+    *,
+    seed: int = 0,
+    progress: Callable[[AdaptationProgress], None] | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> Adaptation:
+    """Have the session's model learn from the masks that were accepted and prompted in it.
+
+    About a fifth of the masks, at least two, are held out. One click and one box on each of them
+    are measured before and after, in the session's own way of seeing, and the adapted model is
+    kept only if it is better there. The training is done in a process of its own, of low
+    priority and with at most two CPU threads; the session and its model do not change.
+
+    Learnt from are single frames. What a pixel is, is known where somebody has said so: of the
+    pixels of masks, of a rim around each of them, since a mask says where its object ends, and of
+    clicks on the background. The loss does not look at any other pixel: there may be objects that
+    nobody has labelled. Of models with a Hiera trunk, such as the official ones, the mask decoder
+    alone is trained; of others everything, the trunk at a tenth of the rate.
+
+    Parameters
+    ----------
+    session : TrackingSession
+        With at least four masks that are not empty.
+    minutes : float
+        How long it may take, measuring included.
+    path : str or path, optional
+        The model file to write; it must not be there yet. By default a new file in the folder
+        ``adapted`` of the model cache.
+    seed : int
+        Of everything random.
+    progress : callable, optional
+        Called with an `AdaptationProgress` many times.
+    cancelled : callable, optional
+        Asked many times a second; true stops at once.
+
+    Returns
+    -------
+    Adaptation
+        Figures before and after, whether the adapted model was taken, and its file, which
+        `load_model` takes.
+
+    Raises
+    ------
+    TrainingError
+        There are too few masks, or the training process ended.
+    AdaptationCancelledError
+        It was cancelled.
+    CheckpointError
+        The model file cannot be written; no part of it is left.
+    """
+    task = prepare_adaptation(session, minutes, path, seed=seed)
+    return run_adaptation(task, progress, cancelled)
+
+
+def prepare_adaptation(
+    session: AdaptableSession,
+    minutes: float = 2.0,
+    path: str | os.PathLike[str] | None = None,
+    *,
+    seed: int = 0,
+) -> AdaptationTask:
+    """Read all that `fine_tune_on` needs from a session, which is free for other work then.
+
+    Parameters and errors are those of `fine_tune_on`.
+    """
+    if not 0.0 < minutes < float("inf"):
+        raise TrainingError(
+            f"A model cannot be adapted in {minutes:g} minutes.", remedy="Give some, such as 2."
+        )
+    target = _default_path(session.model.name) if path is None else Path(path).absolute()
+    if target.exists():
+        raise CheckpointError(
+            f"There is a file {target} already.",
+            safe="It was not touched.",
+            remedy="Give the adapted model another name.",
+        )
+    found = read_session_masks(session)
+    split = split_masks(found.pairs, found.decided, seed)
+    config = session.model.network.config
+    template = session.template
+    whole = not template.follows
+    train = tuple(
+        _training_frame(frame, split.train, None if whole else template.image_size)
+        for frame in found.frames
+        if _ids(frame, split.train)
+    )
+    held_out = tuple(_measured_frames(found.frames, split.held_out))
+    weights, temporary = _weights_of(session.model)
+    return AdaptationTask(
+        weights=weights,
+        temporary=temporary,
+        target=target,
+        template=template,
+        parts=parts_to_adapt(config),
+        train=train,
+        held_out=held_out,
+        trained_masks=len(split.train),
+        minutes=float(minutes),
+        steps=_STEPS,
+        seed=seed,
+        title=target.name.removesuffix(ADAPTED_SUFFIX),
+        base=session.model.name,
+        skipped=found.skipped,
+    )
+
+
+def run_adaptation(
+    task: AdaptationTask,
+    progress: Callable[[AdaptationProgress], None] | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> Adaptation:
+    """Do what was prepared, in a process of its own, and wait for it; any thread.
+
+    Parameters and errors are those of `fine_tune_on`.
+    """
+    fresh = task.target.with_name(task.target.name + ".new")
+    try:
+        _make_folder(task.target.parent)
+        result = run_in_child(
+            adapt, task, progress or (lambda _progress: None), cancelled or (lambda: False)
+        )
+    finally:
+        fresh.unlink(missing_ok=True)  # of a process that was ended while it wrote
+        if task.temporary:
+            task.weights.unlink(missing_ok=True)
+    if result is None:
+        raise AdaptationCancelledError(
+            "The adaptation was cancelled.", safe="The model is as it was."
+        )
+    return result
+
+
+def parts_to_adapt(config: Sam2Config) -> Parts:
+    """Return what is trained of a model: of large ones, which have seen far more, the decoder."""
+    return Parts.DECODER if isinstance(config.trunk, HieraConfig) else Parts.ALL
+
+
+def free_path(folder: Path, stem: str) -> Path:
+    """Return where an adapted model can be written without replacing another one."""
+    number, path = 1, folder / f"{stem}{ADAPTED_SUFFIX}"
+    while path.exists():
+        number += 1
+        path = folder / f"{stem}-{number}{ADAPTED_SUFFIX}"
+    return path
+
+
+def _default_path(name: str) -> Path:
+    return free_path(cache_folder() / _FOLDER, name.removesuffix(".adapted"))
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CheckpointError(
+            f"The folder {folder} cannot be made: {error.strerror or error}.",
+            safe="The model is as it was.",
+            remedy="Give a path in a folder that may be written to.",
+        ) from error
+
+
+def _weights_of(model: AdaptableModel) -> tuple[Path, bool]:
+    """Return a file with the weights of a model, and whether it was written just for this."""
+    if model.path is not None and model.path.is_file():
+        return model.path, False
+    handle, name = tempfile.mkstemp(prefix="napari-sam2-", suffix=".safetensors")
+    os.close(handle)
+    save_network(model.network, Path(name))
+    return Path(name), True
+
+
+def _ids(frame: MaskedFrame, pairs: Set[FrameObject]) -> tuple[int, ...]:
+    return tuple(number for number in frame.object_ids if (frame.frame, number) in pairs)
+
+
+def _training_frame(
+    frame: MaskedFrame, train: Set[FrameObject], input_side: int | None
+) -> TrainingFrame:
+    """Cut out what windows around the masks can show; all of it, if they show whole frames."""
+    trained = np.isin(frame.masks, _ids(frame, train))
+    others = (frame.masks != 0) & ~trained  # held out, or too much like those
+    masks = np.where(trained, frame.masks, 0)
+    labels = known_labels(_numbered(masks), _RIM, frame.background, hidden=others)
+    grey = frame.image.mean(axis=-1).round().astype(np.uint8)
+    part = _part(trained, input_side)
+    return TrainingFrame(grey[part].copy(), labels[part].copy())
+
+
+def _part(trained: NDArray[np.bool_], input_side: int | None) -> tuple[slice, slice]:
+    height, width = trained.shape
+    if input_side is None:
+        return slice(0, height), slice(0, width)
+    rows, columns = (np.flatnonzero(trained.any(axis=axis)) for axis in (1, 0))
+    longest = max(rows[-1] - rows[0], columns[-1] - columns[0]) + 1
+    # No object is longer than all of them together; windows are turned as well.
+    margin = int(max(1.5 * input_side, min(_WIDEST * longest, max(height, width))))
+    return (
+        slice(max(0, int(rows[0]) - margin), int(rows[-1]) + margin + 1),
+        slice(max(0, int(columns[0]) - margin), int(columns[-1]) + margin + 1),
+    )
+
+
+def _numbered(masks: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Give objects numbers from 1 on, since ids may be huge."""
+    ids = np.unique(masks)
+    ids = ids[ids > 0]
+    numbers = np.searchsorted(ids, masks, side="right").astype(np.int32)
+    return np.where(masks > 0, numbers, np.int32(0))
+
+
+def _measured_frames(
+    frames: tuple[MaskedFrame, ...], held_out: Set[FrameObject]
+) -> Iterator[MeasuredFrame]:
+    """Choose frames and masks to measure on: as many as take a moment, evenly spread."""
+    able = [frame for frame in frames if _ids(frame, held_out)]
+    chosen = _spread(able, _MEASURED_FRAMES)
+    for place, frame in enumerate(chosen):
+        count = (_MEASURED_MASKS + place) // len(chosen)
+        ids = tuple(_spread(list(_ids(frame, held_out)), count))
+        yield MeasuredFrame(frame.image, np.where(np.isin(frame.masks, ids), frame.masks, 0), ids)
+
+
+def _spread(values: list[Any], most: int) -> list[Any]:
+    if len(values) <= most:
+        return values
+    return [values[i] for i in np.linspace(0, len(values) - 1, most).round().astype(int)]

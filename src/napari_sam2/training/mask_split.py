@@ -1,0 +1,117 @@
+"""Which masks of a session are learnt from, and which are held out to measure what is learnt."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Set
+from dataclasses import dataclass
+
+import numpy as np
+
+from napari_sam2.errors import TrainingError
+from napari_sam2.training.session_masks import FrameObject
+
+FEWEST_MASKS = 4
+"""With fewer masks nothing can be learnt and measured."""
+
+_SHARE = 0.2
+_LEAST = 2  # masks on either side
+_OBJECTS = 3  # from so many on, whole objects are held out
+
+
+@dataclass(frozen=True, slots=True)
+class MaskSplit:
+    """Frames and objects of masks in two.
+
+    Attributes
+    ----------
+    train, held_out : frozenset of (int, int)
+        Masks that lie between both belong to neither.
+    """
+
+    train: frozenset[FrameObject]
+    held_out: frozenset[FrameObject]
+
+
+def split_masks(
+    pairs: Collection[FrameObject], decided: Set[FrameObject], seed: int = 0
+) -> MaskSplit:
+    """Hold out about a fifth of the masks, at least two, so that none is much like one trained on.
+
+    An object looks much the same in all its frames. Of three or more objects, whole ones are
+    held out. Of fewer, a run of frames at an end of those that have masks is, and the frame that
+    lies beside it is left unused.
+
+    Parameters
+    ----------
+    pairs : collection of (int, int)
+        Frame and object of every mask.
+    decided : set of (int, int)
+        Masks that are the user's. The others, which the model made by itself, are held out only
+        where there is no choice: on them the model that made them can hardly be beaten.
+    seed : int
+
+    Raises
+    ------
+    TrainingError
+        There are too few masks, or too much alike.
+    """
+    if len(pairs) < FEWEST_MASKS:
+        raise TrainingError(
+            f"Only {len(pairs)} accepted or prompted masks are there to learn from.",
+            remedy=f"Accept at least {FEWEST_MASKS}; a dozen is a good start.",
+        )
+    wanted = max(_LEAST, math.ceil(_SHARE * len(pairs)))
+    objects = {number for _, number in pairs}
+    if len(objects) >= _OBJECTS:
+        return _by_object(pairs, decided, wanted, np.random.default_rng(seed))
+    return _by_frame(pairs, wanted)
+
+
+def _by_object(
+    pairs: Collection[FrameObject],
+    decided: Set[FrameObject],
+    wanted: int,
+    rng: np.random.Generator,
+) -> MaskSplit:
+    masks: dict[int, set[FrameObject]] = {}
+    for pair in sorted(pairs):
+        masks.setdefault(pair[1], set()).add(pair)
+    order = rng.permutation(sorted(masks)).tolist()
+    # Stable: at random among the objects that serve equally well.
+    order.sort(key=lambda number: (not masks[number] & decided, len(masks[number]) > 2 * wanted))
+    held_out: set[FrameObject] = set()
+    for number in order:
+        rest = len(pairs) - len(held_out) - len(masks[number])
+        if len(held_out) < wanted and rest >= _LEAST:
+            held_out |= masks[number]
+    if len(held_out) < _LEAST:  # one object has all masks but a few
+        return _by_frame(pairs, wanted)
+    return MaskSplit(frozenset(pairs) - held_out, _measurable(held_out, decided))
+
+
+def _by_frame(pairs: Collection[FrameObject], wanted: int) -> MaskSplit:
+    frames = sorted({frame for frame, _ in pairs})
+    counts = {frame: sum(where == frame for where, _ in pairs) for frame in frames}
+    held, at = 0, len(frames)
+    while at > 0 and held < wanted:
+        at -= 1
+        held += counts[frames[at]]
+    first = frames[at]
+    split = MaskSplit(
+        frozenset(pair for pair in pairs if pair[0] < first - 1),
+        frozenset(pair for pair in pairs if pair[0] >= first),
+    )
+    if len(split.train) < _LEAST:
+        raise TrainingError(
+            "The masks are too much alike to learn from some and to measure on others: they "
+            "belong to one or two objects in a few frames beside each other.",
+            remedy="Accept masks of more objects, or in frames farther away.",
+        )
+    return split
+
+
+def _measurable(held_out: Set[FrameObject], decided: Set[FrameObject]) -> frozenset[FrameObject]:
+    """Leave the masks out that the model made by itself, if enough others are left."""
+    own = held_out & decided
+    return frozenset(own if len(own) >= _LEAST else held_out)

@@ -1,0 +1,147 @@
+"""The masks of a session that a model can learn from, read frame by frame."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Set
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_sam2.errors import FrameError
+from napari_sam2.prompts import FramePrompt, PromptBook
+from napari_sam2.stack import FrameStack
+
+_MOST_FRAMES = 32
+
+FrameObject = tuple[int, int]
+"""A frame and an object id."""
+
+
+class MaskedSession(Protocol):
+    """What is read of a session; `napari_sam2.TrackingSession` is one."""
+
+    prompts: PromptBook
+    handed_over: set[FrameObject]
+
+    @property
+    def stack(self) -> FrameStack:
+        """The frames."""
+
+    @property
+    def accepted(self) -> tuple[FrameObject, ...]:
+        """Accepted frames and objects."""
+
+    @property
+    def labels(self) -> Any:
+        """The labels (T, Y, X)."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MaskedFrame:
+    """One frame with the masks in it.
+
+    Attributes
+    ----------
+    frame : int
+        Its number in the stack.
+    image : ndarray of uint8, shape (Y, X, C)
+        In the contrast of the session; C is 1 or 3.
+    masks : ndarray of int32, shape (Y, X)
+        Ids of the objects whose masks count here; 0 elsewhere.
+    object_ids : tuple of int
+        The same ids, ascending.
+    background : tuple of (float, float)
+        Clicks (y, x) on the background.
+    """
+
+    frame: int
+    image: NDArray[np.uint8]
+    masks: NDArray[np.int32]
+    object_ids: tuple[int, ...]
+    background: tuple[tuple[float, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SessionMasks:
+    """All that is learnt from.
+
+    Attributes
+    ----------
+    frames : tuple of MaskedFrame
+        By number.
+    decided : frozenset of (int, int)
+        Frames and objects whose masks are the user's: accepted, drawn, or corrected. The others
+        are what the model made of one prompt, and nobody has objected.
+    skipped : tuple of str
+        What was wrong with frames that could not be read.
+    """
+
+    frames: tuple[MaskedFrame, ...]
+    decided: frozenset[FrameObject]
+    skipped: tuple[str, ...] = ()
+
+    @property
+    def pairs(self) -> tuple[FrameObject, ...]:
+        """Frame and object of every mask."""
+        return tuple((each.frame, number) for each in self.frames for number in each.object_ids)
+
+
+def read_session_masks(session: MaskedSession, most_frames: int = _MOST_FRAMES) -> SessionMasks:
+    """Read the accepted and the prompted masks of a session.
+
+    Masks that were handed over from another volume count only where they were accepted. Masks
+    without a pixel do not count.
+
+    Parameters
+    ----------
+    session : MaskedSession
+    most_frames : int
+        So many frames at most, evenly spread over those that have masks.
+    """
+    prompts = {(frame, object_id): prompt for object_id, frame, prompt in session.prompts}
+    accepted = frozenset(session.accepted)
+    given = accepted | (prompts.keys() - session.handed_over)
+    frames, skipped = [], []
+    for frame in _spread(sorted({frame for frame, _ in given}), most_frames):
+        ids = {object_id for where, object_id in given if where == frame}
+        try:
+            found = _read(session, frame, ids, prompts)
+        except FrameError as error:
+            skipped.append(error.happened)
+        else:
+            if found is not None:
+                frames.append(found)
+    decided = accepted | {pair for pair in given - accepted if _is_decided(prompts[pair])}
+    return SessionMasks(tuple(frames), frozenset(decided), tuple(skipped))
+
+
+def _read(
+    session: MaskedSession, frame: int, ids: Set[int], prompts: Mapping[FrameObject, FramePrompt]
+) -> MaskedFrame | None:
+    """Read a frame; None if none of the objects has a pixel there."""
+    plane = np.asarray(session.labels[frame])
+    masks = np.where(np.isin(plane, sorted(ids)), plane, 0).astype(np.int32)
+    found = tuple(int(number) for number in np.unique(masks) if number)
+    if not found:
+        return None
+    here = (prompt for (where, _), prompt in prompts.items() if where == frame)
+    background = tuple(
+        point
+        for prompt in here
+        for point, positive in zip(prompt.points, prompt.positive, strict=True)
+        if not positive
+    )
+    picture = np.rint(session.stack.read(frame) * 255.0).astype(np.uint8)
+    return MaskedFrame(frame, picture, masks, found, background)
+
+
+def _is_decided(prompt: FramePrompt) -> bool:
+    return prompt.mask is not None or len(prompt.points) + (prompt.box is not None) > 1
+
+
+def _spread(values: list[int], most: int) -> list[int]:
+    if len(values) <= most:
+        return values
+    return [values[i] for i in np.linspace(0, len(values) - 1, most).round().astype(int)]
