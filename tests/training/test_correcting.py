@@ -2,13 +2,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
 from napari_sam2.tracking.drawn import drawn_logits
 from napari_sam2.training import ClipBatches, ClipSettings, Phase, Recipe
 from napari_sam2.training.correcting import correct, drawn_prompt
-from napari_sam2.training.image_losses import coarse_targets
+from napari_sam2.training.image_losses import coarse_targets, corrective_clicks
+from napari_sam2.training.known_labels import UNKNOWN
 from napari_sam2.training.tracking_losses import frame_features
 
 CLIPS = ClipSettings(size=32, n_frames=2, n_objects=3, diameter=(10.0, 16.0), min_area=12)
@@ -56,3 +58,19 @@ def test_what_was_tracked_matters(tiny_network, stacks):
     assert not torch.equal(from_nothing.mask, from_truth.mask)
     assert from_nothing.mask.shape == from_nothing.prediction.masks[:, 0].shape
     assert set(from_nothing.choice.tolist()) <= {1, 2, 3}
+
+
+def test_what_is_not_known_is_neither_taught_nor_corrected(stacks):
+    still = stacks[0]
+    labels = np.where(still.labels == 0, UNKNOWN, still.labels).astype(np.int32)
+    batch = ClipBatches((replace(still, labels=labels),), Recipe((PHASE,))).batch(0)
+    assert (batch.labels == UNKNOWN).any()
+    target = coarse_targets(batch, 0, 4)
+    known = target >= 0
+    assert not known.all()
+    generator = torch.Generator().manual_seed(0)
+    everywhere = torch.ones_like(target, dtype=torch.bool)
+    points, kinds = corrective_clicks(everywhere, target, 4, generator)
+    x, y = ((points[:, 0] + 0.5) / 4).long().unbind(-1)
+    assert known[torch.arange(len(x)), y, x].all()
+    assert ((kinds[:, 0] == 0) == (target[torch.arange(len(x)), y, x] <= 0.5)).all()

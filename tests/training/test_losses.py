@@ -13,6 +13,7 @@ from napari_sam2.training.losses import (
     focal_loss,
     mask_iou,
     prediction_losses,
+    silenced,
 )
 
 LOGITS = torch.tensor([[[0.0, math.log(3.0)]]])  # probabilities 0.5 and 0.75
@@ -112,3 +113,32 @@ def test_the_click_loss_looks_at_clicked_pixels_alone():
     ignored = click_loss(logits, points, torch.tensor([[0, -1], [-1, -1]]), 4)
     assert ignored == pytest.approx(20.0, abs=1e-3)
     assert click_loss(logits, points, torch.full((2, 2), 3), 4) == 0
+
+
+def test_nothing_is_taught_where_nothing_is_known():
+    generator = torch.Generator().manual_seed(0)
+    masks = torch.randn(2, 3, 8, 8, generator=generator).requires_grad_()
+    target = (torch.rand(2, 8, 8, generator=generator) > 0.6).float()
+    target[:, :4] = -1.0
+    weights = LossWeights(focal=20.0, dice=1.0, iou=0.0, object_score=0.0, balanced=1.0, others=0.5)
+    losses = prediction_losses(masks, torch.zeros(2, 3), torch.zeros(2, 1), target, weights)
+    losses.total.backward()
+    assert (masks.grad[:, :, :4] == 0).all()
+    assert (masks.grad[:, :, 4:] != 0).all()
+
+
+def test_the_iou_is_that_of_what_is_known():
+    target = torch.tensor([[[1.0, 1.0], [0.0, -1.0]]])
+    assert float(mask_iou(torch.tensor([[[1.0, 1.0], [-1.0, 1.0]]]), target)) == 1.0
+    assert float(mask_iou(torch.tensor([[[1.0, 1.0], [1.0, -1.0]]]), target)) == pytest.approx(
+        2 / 3
+    )
+
+
+def test_what_is_known_wholly_is_as_it_was():
+    generator = torch.Generator().manual_seed(0)
+    masks = torch.randn(2, 3, 8, 8, generator=generator)
+    target = (torch.rand(2, 8, 8, generator=generator) > 0.6).float()
+    same_masks, same_target = silenced(masks, target)
+    assert same_masks is masks
+    assert same_target is target

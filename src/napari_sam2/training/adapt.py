@@ -10,7 +10,9 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
+from napari_sam2._child import run_in_child
 from napari_sam2.checkpoints import cache_folder, save_network
 from napari_sam2.errors import CheckpointError, TrainingError
 from napari_sam2.network import HieraConfig, Sam2, Sam2Config
@@ -24,7 +26,6 @@ from napari_sam2.training.adaptation import (
     TrainingFrame,
 )
 from napari_sam2.training.adapting import adapt
-from napari_sam2.training.child import run_in_child
 from napari_sam2.training.known_labels import known_labels
 from napari_sam2.training.mask_split import split_masks
 from napari_sam2.training.parts import Parts
@@ -194,11 +195,13 @@ def run_adaptation(
     fresh = task.target.with_name(task.target.name + ".new")
     try:
         _make_folder(task.target.parent)
-        result = run_in_child(
-            adapt, task, progress or (lambda _progress: None), cancelled or (lambda: False)
-        )
+        try:
+            result = run_in_child(
+                adapt, task, progress or (lambda _progress: None), cancelled or (lambda: False)
+            )
+        finally:
+            fresh.unlink(missing_ok=True)  # of a process that was ended while it wrote
     finally:
-        fresh.unlink(missing_ok=True)  # of a process that was ended while it wrote
         if task.temporary:
             task.weights.unlink(missing_ok=True)
     if result is None:
@@ -257,25 +260,26 @@ def _training_frame(
     """Cut out what windows around the masks can show; all of it, if they show whole frames."""
     trained = np.isin(frame.masks, _ids(frame, train))
     others = (frame.masks != 0) & ~trained  # held out, or too much like those
-    masks = np.where(trained, frame.masks, 0)
-    labels = known_labels(_numbered(masks), _RIM, frame.background, hidden=others)
+    masks = _numbered(np.where(trained, frame.masks, 0))
+    labels = known_labels(masks, _RIM, frame.background, hidden=others)
     grey = frame.image.mean(axis=-1).round().astype(np.uint8)
-    part = _part(trained, input_side)
+    part = (slice(None), slice(None)) if input_side is None else _part(masks, input_side)
     return TrainingFrame(grey[part].copy(), labels[part].copy())
 
 
-def _part(trained: NDArray[np.bool_], input_side: int | None) -> tuple[slice, slice]:
-    height, width = trained.shape
-    if input_side is None:
-        return slice(0, height), slice(0, width)
-    rows, columns = (np.flatnonzero(trained.any(axis=axis)) for axis in (1, 0))
-    longest = max(rows[-1] - rows[0], columns[-1] - columns[0]) + 1
-    # No object is longer than all of them together; windows are turned as well.
-    margin = int(max(1.5 * input_side, min(_WIDEST * longest, max(height, width))))
-    return (
-        slice(max(0, int(rows[0]) - margin), int(rows[-1]) + margin + 1),
-        slice(max(0, int(columns[0]) - margin), int(columns[-1]) + margin + 1),
+def _part(masks: NDArray[np.int32], input_side: int) -> tuple[slice, slice]:
+    """Return rows and columns that windows of the model input can show of numbered masks."""
+    boxes = ndimage.find_objects(masks)
+    longest = max(side.stop - side.start for box in boxes for side in box)
+    margin = int(max(1.5 * input_side, _WIDEST * longest))  # windows are turned as well
+    rows, columns = (
+        slice(
+            max(0, min(box[axis].start for box in boxes) - margin),
+            max(box[axis].stop for box in boxes) + margin,
+        )
+        for axis in (0, 1)
     )
+    return rows, columns
 
 
 def _numbered(masks: NDArray[np.int32]) -> NDArray[np.int32]:

@@ -2,7 +2,7 @@
 
 `multiprocessing` would import the main module again in the process: a script that opens napari
 would open it twice. So Python is started anew, gets its job through a pipe, and ends when that
-pipe ends: with whoever started it, however that ended.
+pipe ends: with whoever started it, however that ended. Needs nothing but the standard library.
 """
 
 from __future__ import annotations
@@ -23,11 +23,12 @@ from napari_sam2.errors import Sam2Error, TrainingError
 MOST_THREADS = 2
 """CPU threads of such a process: the window and its own work need cores as well."""
 
+_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 _NICE = 10
 _EVERY_S = 0.05
 _PATIENCE_S = 10.0
 _ABANDONED = 3  # exit code when the pipe has ended
-_START = "from napari_sam2.training.child import main; main()"
+_START = "from napari_sam2._child import main; main()"
 _TOLD = 2000  # characters of what a process said that died
 
 _Argument = TypeVar("_Argument")
@@ -106,7 +107,7 @@ def run_in_child(
 def _start(said: IO[bytes]) -> subprocess.Popen[bytes]:
     threads = str(min(MOST_THREADS, os.cpu_count() or 1))
     paths = os.pathsep.join(path for path in sys.path if path)
-    environment = os.environ | {"PYTHONPATH": paths, "OMP_NUM_THREADS": threads}
+    environment = {**os.environ, "PYTHONPATH": paths, **dict.fromkeys(_THREADS, threads)}
     # Only Windows knows these; a console would flash up there.
     flags = getattr(subprocess, "CREATE_NO_WINDOW", 0)
     flags |= getattr(subprocess, "BELOW_NORMAL_PRIORITY_CLASS", 0)
@@ -181,9 +182,6 @@ def main() -> None:
         pickle.dump((kind, value), answers, protocol=pickle.HIGHEST_PROTOCOL)
         answers.flush()
 
-    import torch
-
-    torch.set_num_threads(min(MOST_THREADS, os.cpu_count() or 1))
     try:
         result = job(argument, lambda value: send("told", value))
     except Sam2Error as error:
