@@ -12,7 +12,7 @@ import pytest
 import torch
 from small_networks import SMALL_HIERA, small_config
 
-from napari_sam2.checkpoints import cache_folder, load_network, save_network
+from napari_sam2.checkpoints import cache_folder, free_adapted_path, load_network, save_network
 from napari_sam2.errors import CheckpointError, TrainingError
 from napari_sam2.network import Sam2
 from napari_sam2.tracking import Model, TrackingSession, load_model
@@ -23,7 +23,6 @@ from napari_sam2.training import (
     Stage,
     adapting,
     fine_tune_on,
-    free_path,
     prepare_adaptation,
     run_adaptation,
 )
@@ -182,7 +181,7 @@ def test_a_file_that_is_there_is_not_touched(session, target):
     with pytest.raises(CheckpointError, match="already"):
         fine_tune_on(session, path=target)
     assert target.read_bytes() == b"mine"
-    assert free_path(target.parent, "image").name == "image-2.adapted.safetensors"
+    assert free_adapted_path(target.parent, "image").name == "image-2.adapted.safetensors"
 
 
 def test_files_go_to_the_cache_by_default(session):

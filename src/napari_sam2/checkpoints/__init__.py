@@ -16,7 +16,13 @@ from napari_sam2.checkpoints.registry import (
     get_model_info,
     model_names,
 )
-from napari_sam2.checkpoints.store import cache_folder, find_model_file, model_path
+from napari_sam2.checkpoints.store import (
+    ADAPTED_SUFFIX,
+    cache_folder,
+    find_model_file,
+    free_adapted_path,
+    model_path,
+)
 from napari_sam2.checkpoints.trust import TrustRecord, Voucher, read_record
 
 if TYPE_CHECKING:
@@ -27,6 +33,7 @@ if TYPE_CHECKING:
     from napari_sam2.checkpoints.transfer import TransferPolicy
 
 __all__ = [
+    "ADAPTED_SUFFIX",
     "BUNDLED",
     "MODELS",
     "DownloadCancelledError",
@@ -40,6 +47,7 @@ __all__ = [
     "config_to_json",
     "download_model",
     "find_model_file",
+    "free_adapted_path",
     "get_model_info",
     "infer_config",
     "load_network",

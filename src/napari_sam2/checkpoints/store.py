@@ -12,6 +12,9 @@ from napari_sam2.checkpoints.registry import ModelInfo, get_model_info
 CACHE_VARIABLE = "NAPARI_SAM2_CACHE"
 """Environment variable that overrides the cache folder."""
 
+ADAPTED_SUFFIX = ".adapted.safetensors"
+"""What the files of models end with that have learnt from one image."""
+
 _BUNDLED_FOLDER = Path(__file__).parent / "weights"
 
 
@@ -61,3 +64,12 @@ def find_model_file(name: str) -> Path | None:
     """
     path = model_path(get_model_info(name))
     return path if path.is_file() else None
+
+
+def free_adapted_path(folder: Path, stem: str) -> Path:
+    """Return where an adapted model can be written without replacing another one."""
+    number, path = 1, folder / f"{stem}{ADAPTED_SUFFIX}"
+    while path.exists():
+        number += 1
+        path = folder / f"{stem}-{number}{ADAPTED_SUFFIX}"
+    return path

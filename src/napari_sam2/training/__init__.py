@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from napari_sam2.training.adapt import (
-    ADAPTED_SUFFIX,
     fine_tune_on,
-    free_path,
     prepare_adaptation,
     run_adaptation,
 )
@@ -43,7 +41,6 @@ from napari_sam2.training.state import TrainingState
 from napari_sam2.training.validation import mean_iou, one_prompt_ious
 
 __all__ = [
-    "ADAPTED_SUFFIX",
     "Adaptation",
     "AdaptationCancelledError",
     "AdaptationProgress",
@@ -77,7 +74,6 @@ __all__ = [
     "export_run",
     "fine_tune",
     "fine_tune_on",
-    "free_path",
     "initialise_locality",
     "labelled_instances",
     "make_stack",

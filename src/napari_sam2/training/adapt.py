@@ -13,7 +13,12 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from napari_sam2._child import run_in_child
-from napari_sam2.checkpoints import cache_folder, save_network
+from napari_sam2.checkpoints import (
+    ADAPTED_SUFFIX,
+    cache_folder,
+    free_adapted_path,
+    save_network,
+)
 from napari_sam2.errors import CheckpointError, TrainingError
 from napari_sam2.network import HieraConfig, Sam2, Sam2Config
 from napari_sam2.training.adaptation import (
@@ -35,9 +40,6 @@ from napari_sam2.training.session_masks import (
     MaskedSession,
     read_session_masks,
 )
-
-ADAPTED_SUFFIX = ".adapted.safetensors"
-"""What files of adapted models end with."""
 
 _STEPS = 150
 _RIM = 0.25
@@ -216,17 +218,8 @@ def parts_to_adapt(config: Sam2Config) -> Parts:
     return Parts.DECODER if isinstance(config.trunk, HieraConfig) else Parts.ALL
 
 
-def free_path(folder: Path, stem: str) -> Path:
-    """Return where an adapted model can be written without replacing another one."""
-    number, path = 1, folder / f"{stem}{ADAPTED_SUFFIX}"
-    while path.exists():
-        number += 1
-        path = folder / f"{stem}-{number}{ADAPTED_SUFFIX}"
-    return path
-
-
 def _default_path(name: str) -> Path:
-    return free_path(cache_folder() / _FOLDER, name.removesuffix(".adapted"))
+    return free_adapted_path(cache_folder() / _FOLDER, name.removesuffix(".adapted"))
 
 
 def _make_folder(folder: Path) -> None:

@@ -8,8 +8,10 @@ from collections.abc import Callable, Hashable, Iterator
 from napari_sam2.errors import DeviceError, Sam2Error, SessionError
 from napari_sam2.labels import Edit, History, RecordBook
 from napari_sam2.types import Direction, FrameMasks
+from napari_sam2.widgets.adapter import Prepare
 from napari_sam2.widgets.carrying import carry_on
 from napari_sam2.widgets.messages import (
+    AdaptRequest,
     Answer,
     Done,
     EditRequest,
@@ -20,6 +22,7 @@ from napari_sam2.widgets.messages import (
     HandOverRequest,
     Opened,
     Phase,
+    Prepared,
     PromptRequest,
     ReplayRequest,
     Request,
@@ -71,12 +74,17 @@ class Bench:
     ----------
     open_session : callable
         See `SessionOpener`.
+    prepare : callable
+        See `Prepare`.
     tell : callable
         Takes the answers.
     """
 
-    def __init__(self, open_session: SessionOpener, tell: Callable[[Answer], None]) -> None:
+    def __init__(
+        self, open_session: SessionOpener, prepare: Prepare, tell: Callable[[Answer], None]
+    ) -> None:
         self._open_session: SessionOpener | None = open_session
+        self._prepare = prepare
         self._tell = tell
         self._history: History[Moment] = History(MAX_EDITS, MAX_BYTES)
         self._books: dict[Hashable, RecordBook] = {}
@@ -97,6 +105,9 @@ class Bench:
         match request:
             case UndoRequest():
                 self._undo(work, request)
+            case AdaptRequest():
+                self._bring_up_to(work, request)
+                self._tell(self._prepared(work, request))
             case EditRequest():
                 self._bring_up_to(work, request)
                 work.begin()
@@ -214,6 +225,9 @@ class Bench:
                     break
                 continue
             work = self._work_on(request)
+            if isinstance(request, AdaptRequest):
+                self.serve(request)
+                continue
             self._keep(run, work.end(step))
             try:
                 self.serve(request)
@@ -242,6 +256,14 @@ class Bench:
         elif rest.changes and request.again:
             self._keep(request, rest)
         self._done(work, request)
+
+    def _prepared(self, work: Work, request: AdaptRequest) -> Prepared:
+        """Read what can be learnt from; the session is as it was."""
+        self._tell(Phase(request.generation, "Reading the masks to learn from…"))
+        try:
+            return Prepared(request.generation, self._prepare(work.session, request.plan))
+        except Sam2Error as error:
+            return Prepared(request.generation, None, error)
 
     def _replay(self, work: Work, request: ReplayRequest) -> None:
         for left in work.live.replay(request.saved, request.wanted):

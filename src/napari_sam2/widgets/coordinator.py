@@ -8,6 +8,7 @@ from qtpy.QtCore import QObject, Qt
 
 from napari_sam2.errors import Sam2Error
 from napari_sam2.types import Direction
+from napari_sam2.widgets.adapting import Adapting
 from napari_sam2.widgets.beat import Beat
 from napari_sam2.widgets.desks import Desks
 from napari_sam2.widgets.dialogue import Dialogue
@@ -26,6 +27,7 @@ from napari_sam2.widgets.messages import (
     HandedOver,
     Opened,
     Phase,
+    Prepared,
     RunEnded,
     RunSplit,
     RunStarted,
@@ -38,6 +40,8 @@ from napari_sam2.widgets.window_hold import WindowHold
 from napari_sam2.widgets.workspace import Workspace
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from napari import Viewer
     from napari.layers import Layer
 
@@ -80,7 +84,10 @@ class Coordinator(QObject):
         self.dialogue = Dialogue(models, engine)
         self._beat = Beat()
         self._runs = Runs(self.dialogue, engine, views.run, self._beat)
-        self._guide = Guide(views, images, models, self.dialogue, self._runs)
+        self._adapting = Adapting(
+            self.dialogue, models, views.adapt, self._near_the_work, lambda: self._runs.running
+        )
+        self._guide = Guide(views, images, models, self.dialogue, self._runs, self._adapting)
         actions = {
             "run": self.run_or_pause,
             "cancel": self.cancel,
@@ -191,6 +198,7 @@ class Coordinator(QObject):
             return
         self._closed = True
         self._guide.close()
+        self._adapting.close()
         self._models.close()
         self._label_files.close()
         self._leave_quietly()
@@ -217,6 +225,7 @@ class Coordinator(QObject):
         self.dialogue.changed.connect(self._changed)
         runs.frame_done.connect(self._frame_done)
         runs.ended.connect(self._run_ended)
+        runs.ended.connect(self._adapting.run_ended)
         self._images.changed.connect(self._image_changed)
         self._images.sights.changed.connect(self._changed)
         self._images.replaced.connect(self._data_replaced)
@@ -224,6 +233,9 @@ class Coordinator(QObject):
         self._engine.answers.answered.connect(self._answered, Qt.ConnectionType.QueuedConnection)
         self._viewer.layers.events.removed.connect(self._layer_removed)
         self._viewer.dims.events.point.connect(self._slider_moved)
+
+    def _near_the_work(self) -> tuple[str, tuple[Path, ...]]:
+        return self._keeping.place()
 
     def _range_from_here(self) -> None:
         here = None if self.workspace is None else self.workspace.here()
@@ -282,6 +294,11 @@ class Coordinator(QObject):
 
     def _answered(self, answer: Answer) -> None:
         workspace = self.workspace
+        if isinstance(answer, Prepared) and not self._closed:
+            # Whatever has been said since: it was read before.
+            self._guide.quiet()
+            self._adapting.take(answer)
+            return
         if self._closed or answer.generation != self.dialogue.generation or workspace is None:
             return
         match answer:
@@ -333,6 +350,8 @@ class Coordinator(QObject):
     def _leave_quietly(self, *, history: bool = True) -> None:
         workspace = self.workspace
         self._runs.end(views_alive=not self._closed)
+        if not self._closed:
+            self._adapting.left()
         self._refresher.stop()
         self._hold.end()
         self._keeping.detach()

@@ -25,8 +25,10 @@ from napari_sam2.widgets.timers import Afterwards, halt
 from napari_sam2.widgets.window_state import WindowState
 
 if TYPE_CHECKING:
+    from napari_sam2.widgets.adapter import AdaptPlan
     from napari_sam2.widgets.engine import Engine
     from napari_sam2.widgets.model_picker import ModelPicker
+    from napari_sam2.widgets.model_use import ModelUse
     from napari_sam2.widgets.workspace import Workspace
 
 
@@ -49,6 +51,8 @@ class Dialogue(QObject):
         Prompts of these places are others than before; they have been sent.
     rewound(tuple)
         Steps of these places were taken back, or made again.
+    model_wanted(ModelUse)
+        A step was taken back, or made again, that had changed the model: this one is wanted now.
     changed()
         Prompts, acceptance, records or steps are others than before.
 
@@ -67,6 +71,7 @@ class Dialogue(QObject):
 
     prompted = Signal(object)
     rewound = Signal(object)
+    model_wanted = Signal(object)
     changed = Signal()
 
     def __init__(self, models: ModelPicker, engine: Engine) -> None:
@@ -237,6 +242,19 @@ class Dialogue(QObject):
             ids = going_on(self.prompts, workspace.said, place, there, plan)
             self._post.send_hand_over(place, there, self.wanted(place), ids, plan)
 
+    def adapt(self, place: Place, plan: AdaptPlan) -> bool:
+        """Have it read what the model can learn from a stack; return whether that is possible."""
+        self.listen()
+        return self._post.send_adapt(place, self.wanted(place), plan)
+
+    def note_model(self, before: ModelUse, after: ModelUse) -> None:
+        """Make one step of a model that was taken into use."""
+        state = self._state
+        if state is not None:
+            number = self.past.new_number()
+            self.past.add(Step((), "adapted model", state, state, (before, after), number))
+        self.changed.emit()
+
     def undo(self) -> None:
         """Take the last step back; if an object is being edited, as soon as that is done."""
         self.listen()
@@ -249,6 +267,8 @@ class Dialogue(QObject):
             for place, number in reversed(step.parts):
                 to = self.past.number_at(place)
                 self._post.send_undo(place, number, self.wanted(place), to)
+            if step.models is not None:
+                self.model_wanted.emit(step.models[0])
             self.rewound.emit(tuple(place for place, _ in step.parts))
         self.changed.emit()
 
@@ -260,6 +280,8 @@ class Dialogue(QObject):
             self._show(step.after)
             for place, number in step.parts:
                 self._post.send_undo(place, number, self.wanted(place), number, again=True)
+            if step.models is not None:
+                self.model_wanted.emit(step.models[1])
             self.rewound.emit(tuple(place for place, _ in step.parts))
         self.changed.emit()
 

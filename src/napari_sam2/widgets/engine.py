@@ -9,12 +9,15 @@ from dataclasses import replace
 from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
 
 from napari_sam2.errors import DeviceError
+from napari_sam2.widgets.adapter import Prepare, prepare_real
 from napari_sam2.widgets.bench import Bench, RunControl
 from napari_sam2.widgets.faults import readable
 from napari_sam2.widgets.messages import (
+    AdaptRequest,
     Answer,
     Failure,
     HandOverRequest,
+    Prepared,
     PromptRequest,
     Request,
     RunEnded,
@@ -40,15 +43,17 @@ class Engine:
     ----------
     open_session : callable
         See `SessionOpener`; called in the worker thread.
+    prepare : callable
+        See `Prepare`; called in the worker thread.
     """
 
-    def __init__(self, open_session: SessionOpener) -> None:
+    def __init__(self, open_session: SessionOpener, prepare: Prepare = prepare_real) -> None:
         self.answers = _Signals()
         self._lock = threading.Lock()
         self._waiting: deque[Request] = deque()
         self._before_run: Request | None = None  # the newest that waits before the newest run
         self._control = RunControl()  # of the newest run; each has its own
-        self._bench = Bench(open_session, self._tell)
+        self._bench = Bench(open_session, prepare, self._tell)
         self._worker = Worker("engine", on_exit=self.close, on_end=self._bench.close)
 
     @property
@@ -158,6 +163,9 @@ class Engine:
         if isinstance(known, DeviceError):
             # What is on the device is in doubt: the next request opens a new session.
             self._bench.drop()
+        if isinstance(request, AdaptRequest):
+            self._tell(Prepared(request.generation, None, known))
+            return
         self._tell(Failure(request.generation, known, request.step))
 
 

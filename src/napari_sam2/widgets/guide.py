@@ -10,6 +10,7 @@ from napari_sam2.widgets.hints import Situation, hint
 from napari_sam2.widgets.timers import halt, single_shot
 
 if TYPE_CHECKING:
+    from napari_sam2.widgets.adapting import Adapting
     from napari_sam2.widgets.dialogue import Dialogue
     from napari_sam2.widgets.image_picker import ImagePicker
     from napari_sam2.widgets.model_picker import ModelPicker
@@ -28,6 +29,7 @@ class Guide(QObject):
     images, models : pickers
     dialogue : Dialogue
     runs : Runs
+    adapting : Adapting
         These tell where the user is.
     """
 
@@ -38,10 +40,11 @@ class Guide(QObject):
         models: ModelPicker,
         dialogue: Dialogue,
         runs: Runs,
+        adapting: Adapting,
     ) -> None:
         super().__init__()
         self._views, self._images, self._models = views, images, models
-        self._dialogue, self._runs = dialogue, runs
+        self._dialogue, self._runs, self._adapting = dialogue, runs, adapting
         self._closed = False
         self._phase = ""
         self._patience = single_shot(self, self._show_phase, _PATIENCE_MS)
@@ -57,6 +60,7 @@ class Guide(QObject):
         )
         past = self._dialogue.past
         undo, redo = past.next_undo, past.next_redo
+        self._adapting.show()
         self._views.history.show_steps(undo.title if undo else "", redo.title if redo else "")
 
     def busy(self, text: str) -> None:
@@ -97,5 +101,6 @@ class Guide(QObject):
             fresh=workspace is not None and workspace.marks.object_id not in prompted,
             n_frames=1 if workspace is None else workspace.n_frames,
             ignored=prompts.ignored,
+            teaches=self._adapting.offered,
             outcome=self._runs.outcomes.get(here[0], "") if here is not None else "",
         )

@@ -18,6 +18,14 @@ CLICK_THE_NEXT_ALONE = "Click the next object."
 GO_ON_ALONE = "Press N and click the next object."
 RUNNING = "Carrying the objects through the stack. You may scroll meanwhile."
 CANCELLING = "Stopping after this frame…"
+ADAPT = (
+    "Scores are low. With Adapt the model learns from the masks that you have accepted, and undo "
+    "brings the former one back."
+)
+READING_MASKS = "Reading the masks to learn from"
+ADAPT_WAITS = "Adapted: taken into use after the propagation"
+ADAPT_CANCELLED = "Cancelled; the model is as it was."
+ADAPT_NO_MODEL = "Start first, with a model that is on this computer."
 OUTSIDE = "The sliders are outside this image: move them to one of its frames."
 
 
@@ -39,6 +47,8 @@ class Situation:
         Marks that are no prompts.
     outcome : str
         How the last run ended; empty if there was none since the last prompt.
+    teaches : bool
+        The model would do better if it learnt from what is accepted.
     """
 
     has_image: bool = False
@@ -53,6 +63,7 @@ class Situation:
     n_frames: int = 1
     ignored: int = 0
     outcome: str = ""
+    teaches: bool = False
 
 
 def hint(now: Situation) -> str:
@@ -73,6 +84,8 @@ def hint(now: Situation) -> str:
 
 
 def _next_step(now: Situation) -> str:
+    if now.teaches:
+        return ADAPT
     if now.outcome:
         return now.outcome
     if not now.n_prompted:
@@ -107,3 +120,42 @@ def volumes_outcome(volumes: int, frames: int, *, cancelled: bool, skipped: int 
     left_out = f", {skipped} of them skipped" if skipped else ""
     done = f"Done: {count}, {frames} frames{left_out}."
     return f"{done} Where a mask is wrong, click there and go on again."
+
+
+def adapt_too_few(count: int, fewest: int) -> str:
+    """Say why the model cannot learn yet."""
+    there = "there is 1" if count == 1 else f"there are {count}"
+    return f"Needs {fewest} accepted or prompted masks; {there}."
+
+
+def adapt_question(masks: int, model: str, *, partly: bool) -> str:
+    """Say what adapting would do; `partly`: of an official model only the decoder learns."""
+    text = (
+        f"{model} learns from the {masks} masks of this stack; about a fifth are held out to "
+        "measure whether it is better. Only then is it used. Work can go on meanwhile."
+    )
+    if not partly:
+        return text
+    return (
+        f"{text} Of this model the mask decoder alone learns. That is slow without a graphics card: "
+        "give it ten minutes or more, or choose the bundled model."
+    )
+
+
+def adapt_result(
+    click: tuple[float, float], box: tuple[float, float], masks: int, *, taken: bool, used: bool
+) -> str:
+    """Say what came of an adaptation: figures before and after on masks that were held out."""
+    figures = (
+        f"one click: {_short(click[0])} → {_short(click[1])}, "
+        f"box: {_short(box[0])} → {_short(box[1])} on {masks} held-out masks"
+    )
+    if not taken:
+        return f"Not better, so the model was kept as it is ({figures})."
+    if used:
+        return f"Better: {figures}. The adapted model is in use."
+    return f"Better: {figures}. The adapted model is in the list of models."
+
+
+def _short(value: float) -> str:
+    return f"{value:.2f}".lstrip("0") if value < 1 else f"{value:.2f}"

@@ -23,7 +23,7 @@ from napari_sam2.widgets.session_files import (
     picked_channels,
     place_of,
 )
-from napari_sam2.widgets.session_home import Home, ImageFacts, beside
+from napari_sam2.widgets.session_home import Home, ImageFacts, beside, image_stem
 from napari_sam2.widgets.spec import Told
 from napari_sam2.widgets.timers import halt, single_shot
 
@@ -94,6 +94,20 @@ class Keeping(QObject):
     def idle(self) -> bool:
         """Whether all that was said is on disk."""
         return not self._soon.isActive() and not self._keeper.busy
+
+    def place(self) -> tuple[str, tuple[Path, ...]]:
+        """Return the name of the image for files about it, and their folders, the best one first.
+
+        That is where the session is kept, and else beside the image.
+        """
+        workspace = self._dialogue.workspace
+        if workspace is None:
+            return "image", ()
+        facts, home = ImageFacts.of(workspace.image), self._ledger.home
+        folders = [] if home is None else [home.folder]
+        if facts.path is not None:
+            folders.append(beside(facts.path).folder)
+        return image_stem(facts), tuple(dict.fromkeys(folders))
 
     def attach(self, workspace: Workspace) -> None:
         """Keep what is said of a workspace; go on in its files, if there are any of this viewer."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from napari_sam2.labels import FrameRecord, PlaneChange
 from napari_sam2.prompts import SessionFile
+from napari_sam2.widgets.adapter import AdaptJob, AdaptPlan
 from napari_sam2.widgets.edits import ObjectEdit
 from napari_sam2.widgets.places import Place
 from napari_sam2.widgets.spec import Prompts, RunPlan, SessionSpec, Told, Wanted
@@ -98,6 +99,18 @@ class UndoRequest(Request):
 
     to: int
     again: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AdaptRequest(Request):
+    """Read what the model can learn from the session, which is no step.
+
+    Attributes
+    ----------
+    plan : AdaptPlan
+    """
+
+    plan: AdaptPlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +231,22 @@ class HandedOver:
     prompts: Prompts
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Prepared:
+    """What the model can learn from has been read, or why it could not be.
+
+    Attributes
+    ----------
+    job : AdaptJob or None
+    error : Exception or None
+        Just one of both is there.
+    """
+
+    generation: int
+    job: AdaptJob | None
+    error: Exception | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Forgotten:
     """These steps cannot be undone any more: they took too much memory."""
@@ -244,4 +273,4 @@ class Failure:
 Running = RunStarted | FrameDone | RunSplit | RunEnded | HandedOver
 """What is told of a run."""
 
-Answer = Phase | Opened | Done | Running | Forgotten | Failure
+Answer = Phase | Opened | Done | Running | Prepared | Forgotten | Failure

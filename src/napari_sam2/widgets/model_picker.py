@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
 
+from napari_sam2.checkpoints import BUNDLED
 from napari_sam2.types import Speed
 from napari_sam2.widgets.model_use import AUTO, ModelUse
 from napari_sam2.widgets.notices import show_problem
@@ -85,6 +86,27 @@ class ModelPicker(QObject):
         known = Speed(speed) if speed in list(Speed) else self.use.speed
         self._take(replace(self.use, model=model, speed=known))
 
+    @property
+    def title(self) -> str:
+        """What the chosen model is called."""
+        entry = self._entries.get(self.use.model)
+        return self.use.model if entry is None else entry.title
+
+    @property
+    def is_official(self) -> bool:
+        """Whether it is one of the published models, as far as its name tells."""
+        return self.use.model != BUNDLED and not is_checkpoint(self.use.model)
+
+    def add_file(self, path: Path) -> None:
+        """Offer a checkpoint of the user's own."""
+        entry = file_entry(str(path))
+        self._entries[entry.name] = entry
+        self._box.show_models(tuple(self._entries.values()), self.use.model)
+
+    def take(self, model: str) -> None:
+        """Choose a model as the user would: the next stack begins with it too."""
+        self._choose(model=model)
+
     def _choose(self, **choice: Any) -> None:
         use = replace(self.use, **choice)
         if use != self.use:
@@ -99,10 +121,8 @@ class ModelPicker(QObject):
             self.changed.emit()
 
     def _choose_file(self, path: Path) -> None:
-        entry = file_entry(str(path))
-        self._entries[entry.name] = entry
-        self._box.show_models(tuple(self._entries.values()), entry.name)
-        self._choose(model=entry.name)
+        self.add_file(path)
+        self._choose(model=str(path))
 
     def _download(self, name: str) -> None:
         self._fetching = name

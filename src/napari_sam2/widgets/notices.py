@@ -45,6 +45,11 @@ def show_missing(names: Sequence[str]) -> None:
     )
 
 
+def show_skipped_masks(reasons: Sequence[str]) -> None:
+    """Tell the user of frames whose masks the model did not learn from."""
+    show_warning(f"The masks of some frames were left out. {' '.join(reasons[:_NAMED])}")
+
+
 def show_skipped(reasons: Sequence[str]) -> None:
     """Tell the user of frames that could not be read; all else is done."""
     count = "1 frame was" if len(reasons) == 1 else f"{len(reasons)} frames were"

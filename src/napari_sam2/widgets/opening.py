@@ -73,7 +73,13 @@ def is_checkpoint(name: str) -> bool:
 
 def file_entry(path: str) -> ModelEntry:
     """Show a checkpoint of the user's own; whether it can be loaded is found out by loading it."""
-    return ModelEntry(path, Path(path).name, f"Your file {path}.", "as you know", None, True)
+    from napari_sam2.checkpoints import ADAPTED_SUFFIX
+
+    name = Path(path).name
+    if name.endswith(ADAPTED_SUFFIX):
+        title = f"{name.removesuffix(ADAPTED_SUFFIX)} (adapted)"
+        return ModelEntry(path, title, f"Learnt from your masks: {path}.", "as before", None, True)
+    return ModelEntry(path, name, f"Your file {path}.", "as you know", None, True)
 
 
 def fetch_model(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
+from napari_sam2.widgets.model_use import ModelUse
 from napari_sam2.widgets.places import Place
 from napari_sam2.widgets.window_state import WindowState
 
@@ -21,17 +22,23 @@ class Step:
         What it was, for the buttons.
     before, after : WindowState
         What the window held.
+    models : (ModelUse, ModelUse), optional
+        The model before and after, where that is what was changed.
+    number : int
+        Of a step that concerned no stack: where it belongs among the others.
     """
 
     parts: tuple[tuple[Place, int], ...]
     title: str
     before: WindowState
     after: WindowState
+    models: tuple[ModelUse, ModelUse] | None = None
+    number: int = 0
 
     @property
     def numbers(self) -> frozenset[int]:
-        """Its numbers in the worker's history."""
-        return frozenset(number for _, number in self.parts)
+        """Its numbers in the worker's history, or where it belongs among them."""
+        return frozenset(number for _, number in self.parts) or frozenset({self.number})
 
 
 class Past:

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 from napari_sam2.labels import PlaneChange
 from napari_sam2.prompts import SessionFile
+from napari_sam2.widgets.adapter import AdaptPlan
 from napari_sam2.widgets.edits import ObjectEdit
 from napari_sam2.widgets.messages import (
+    AdaptRequest,
     EditRequest,
     HandOverRequest,
     PromptRequest,
@@ -128,6 +130,13 @@ class Post:
         if spec is not None:
             known = self.generation, spec, wanted, 0
             self._engine.submit_hand_over(HandOverRequest(*known, there, ids, plan))
+
+    def send_adapt(self, place: Place, wanted: Wanted, plan: AdaptPlan) -> bool:
+        """Have it read what the model can learn from, which is no step; return whether it is."""
+        spec = self._spec(place)
+        if spec is not None:
+            self._engine.submit(AdaptRequest(self.generation, spec, wanted, 0, plan))
+        return spec is not None
 
     def send_undo(
         self, place: Place, step: int, wanted: Wanted, to: int, *, again: bool = False

@@ -145,7 +145,13 @@ def _without_suffix(name: str) -> str:
     return stem if dot and stem and len(suffix) <= _LONGEST_SUFFIX else name
 
 
+def image_stem(facts: ImageFacts) -> str:
+    """Return what files are called that are named after an image alone."""
+    if facts.path is not None:
+        return beside(facts.path).stem
+    return re.sub(r"[^\w. -]", "_", facts.name).strip(". ") or "image"
+
+
 def _own_stem(facts: ImageFacts) -> str:
     """Name work by layer and shape: images of one name are told apart as far as can be."""
-    name = re.sub(r"[^\w. -]", "_", facts.name).strip(". ") or "image"
-    return f"{name} {'x'.join(map(str, facts.shape))}"
+    return f"{image_stem(replace(facts, path=None))} {'x'.join(map(str, facts.shape))}"

@@ -31,6 +31,7 @@ class _Shelved:
     def __init__(self) -> None:
         self.records: dict[int, FrameRecord] = {}
         self._frames = 0
+        self.scores, self.total = 0, 0.0  # how many there are, and their sum
         self._lowest: float | None = None
         self._stale = False  # the lowest score is gone, and the next one not looked for yet
 
@@ -39,6 +40,8 @@ class _Shelved:
         if is_known(record):
             self.records[record.frame] = record
         gone, come = _score(old), _score(record)
+        self.scores += (come is not None) - (gone is not None)
+        self.total += (come or 0.0) - (gone or 0.0)
         self._frames += bool(record.area) - bool(old is not None and old.area)
         if come is not None and (self._lowest is None or come <= self._lowest):
             self._lowest, self._stale = come, False
@@ -80,6 +83,12 @@ class Shelf:
     def summaries(self, place: Place) -> dict[int, Summary]:
         """Return all objects of a stack in short."""
         return {number: each.summary() for number, each in self._places.get(place, {}).items()}
+
+    def mean_score(self, place: Place) -> float | None:
+        """Return the mean score of all objects in all frames that they are in; None: no score."""
+        objects = self._places.get(place, {}).values()
+        count = sum(each.scores for each in objects)
+        return sum(each.total for each in objects) / count if count else None
 
     def records(self, place: Place, object_id: int) -> tuple[FrameRecord, ...]:
         """Return the records of an object, by frame."""

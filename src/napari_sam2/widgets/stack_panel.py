@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QCoreApplication, QEvent
 
+from napari_sam2.widgets.adapter import Prepare, prepare_real
 from napari_sam2.widgets.coordinator import Coordinator
 from napari_sam2.widgets.engine import Engine
 from napari_sam2.widgets.image_picker import ImagePicker
@@ -30,10 +31,13 @@ class Wiring:
         See `SessionOpener`.
     sources : Sources, optional
         Where it learns about models.
+    prepare : callable, optional
+        See `Prepare`.
     """
 
     open_session: SessionOpener | None = None
     sources: Sources | None = None
+    prepare: Prepare | None = None
 
 
 class StackPanel(Views):
@@ -63,7 +67,7 @@ class StackPanel(Views):
             self,
             ImagePicker(viewer, self.stack, along=self.follows),
             ModelPicker(self.model, ModelChoice(wiring.sources)),
-            Engine(wiring.open_session or RealSessions()),
+            Engine(wiring.open_session or RealSessions(), wiring.prepare or prepare_real),
         )
         # Whichever comes first: the dock is closed, the window is gone, napari quits.
         self.destroyed.connect(self.coordinator.close)

@@ -9,6 +9,7 @@ from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
 
 from napari_sam2.labels import colour_of
+from napari_sam2.widgets.adapt_box import AdaptBox
 from napari_sam2.widgets.history_box import HistoryBox
 from napari_sam2.widgets.model_box import ModelBox
 from napari_sam2.widgets.object_box import ObjectBox
@@ -55,14 +56,14 @@ class Views(QWidget):
         self.objects = ObjectBox(lambda number: QColor(*colour_of(number)))
         self.review, self.history = ReviewBox(), HistoryBox()
         self.start = button("Start", "")
-        self.save, self.offer = SaveBox(), OfferBox()
+        self.adapt, self.save, self.offer = AdaptBox(), SaveBox(), OfferBox()
         self.open = button("Open session…", "Go on with the prompts of a session file.")
         self.hint = running_text(2, "What to do next.")
         self.start.clicked.connect(lambda _checked: self.start_requested.emit())
         self.open.clicked.connect(lambda _checked: self._ask_for_session())
         self.offer.resume.clicked.connect(lambda _checked: self.resume_requested.emit())
         stack_only = (self.run, self.review)
-        parts = (self.prompts, self.run, self.objects, self.review, self.save)
+        parts = (self.prompts, self.run, self.objects, self.review, self.adapt, self.save)
         self._started = tuple(part for part in parts if propagates or part not in stack_only)
         for unused in set(stack_only) - set(self._started):
             unused.setParent(self)
