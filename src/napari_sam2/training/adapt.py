@@ -44,7 +44,7 @@ from napari_sam2.training.session_masks import (
 _STEPS = 150
 _RIM = 0.25
 _MEASURED_FRAMES, _MEASURED_MASKS = 6, 12
-_WIDEST = 4.5  # a window is at most so many times as wide as its object
+_WIDEST = 8.0  # windows that are so many times as wide as their object show enough around it
 _FOLDER = "adapted"
 
 

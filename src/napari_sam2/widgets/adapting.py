@@ -81,7 +81,14 @@ class Adapting(QObject):
         Gives the name and the folders for the file of an adapted model.
     running : callable
         Tells whether anything runs that another model would cancel.
+
+    Signals
+    -------
+    changed()
+        An adaptation has begun, or is over.
     """
+
+    changed = Signal()
 
     def __init__(
         self,
@@ -148,6 +155,7 @@ class Adapting(QObject):
             self._stage = _Stage.PREPARING
             self._offered_at = len(self._dialogue.wanted(here).accepted)
             self._box.show_running(hints.READING_MASKS, 0.0)
+            self.changed.emit()
 
     def take(self, answer: Prepared) -> None:
         """Have learnt what was read."""
@@ -252,6 +260,7 @@ class Adapting(QObject):
         self._stage, self._order = _Stage.IDLE, None
         self._box.show_result(text)
         self.show()
+        self.changed.emit()
 
     # Below: worker thread only.
 

@@ -226,6 +226,7 @@ class Coordinator(QObject):
         runs.frame_done.connect(self._frame_done)
         runs.ended.connect(self._run_ended)
         runs.ended.connect(self._adapting.run_ended)
+        self._adapting.changed.connect(self._changed)
         self._images.changed.connect(self._image_changed)
         self._images.sights.changed.connect(self._changed)
         self._images.replaced.connect(self._data_replaced)

@@ -137,7 +137,7 @@ def adapt_question(masks: int, model: str, *, partly: bool) -> str:
     if not partly:
         return text
     return (
-        f"{text} Of this model the mask decoder alone learns. That is slow without a graphics card: "
+        f"{text} Of this model the mask decoder alone learns, which is slow without a GPU: "
         "give it ten minutes or more, or choose the bundled model."
     )
 
