@@ -308,3 +308,18 @@ def test_unloaded_model_comes_back_with_the_next_click(make_panel, blobs, script
     settled(panel)
     assert len(script.opened) == before + 1
     assert (panel.coordinator.workspace.labels.data[0] == 1).sum() == 100
+
+
+def test_a_checkpoint_of_a_session_is_taken_if_it_is_there(make_panel, blobs, tmp_path, qtbot):
+    path = tmp_path / "cells.adapted.safetensors"
+    panel = make_panel(blobs())
+    models = panel.coordinator._models
+    qtbot.waitUntil(lambda: panel.model.models.count() > 2)
+    models.choose(str(path), "exact")
+    models.choose(str(tmp_path / "gone.safetensors"), "exact")
+    path.touch()
+    models.choose(str(path), "exact")
+    qtbot.waitUntil(lambda: models.use.model == str(path))
+    assert panel.model.models.currentText() == "cells (adapted)"
+    assert read_defaults().model == "bundled", "no setting is changed"
+    assert not any("gone" in text for text in texts(panel.model.models))

@@ -11,6 +11,7 @@ _TIP = (
     "The model learns from the accepted and prompted masks of this image, and is used from then on "
     "if it is better on masks that it did not learn from. Undo brings the former model back."
 )
+_SPIN_BUTTONS = 60  # pixels
 _PARTS = 1000  # of the progress bar
 
 
@@ -44,6 +45,9 @@ class AdaptBox(QFrame):
         self.minutes.setDecimals(1)
         self.minutes.setValue(2.0)
         self.minutes.setSuffix(" min")
+        self.minutes.setMinimumWidth(
+            self.minutes.fontMetrics().horizontalAdvance("120.0 min") + _SPIN_BUTTONS
+        )
         self.minutes.setToolTip("How long it may take, measuring included. Work can go on.")
         self.begin = button("Adapt", _TIP)
         self.leave = button("Not now", "Leave the model as it is.")

@@ -131,8 +131,8 @@ def adapt_too_few(count: int, fewest: int) -> str:
 def adapt_question(masks: int, model: str, *, partly: bool) -> str:
     """Say what adapting would do; `partly`: of an official model only the decoder learns."""
     text = (
-        f"{model} learns from the {masks} masks of this stack; about a fifth are held out to "
-        "measure whether it is better. Only then is it used. Work can go on meanwhile."
+        f"The model {model} learns from the {masks} masks of this stack; about a fifth are held "
+        "out to measure whether it is better. Only then is it used. Work can go on meanwhile."
     )
     if not partly:
         return text

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
@@ -51,6 +52,8 @@ class ModelChoice(QObject):
         Devices that can be chosen here.
     download_moved(int, int)
         Bytes so far and in all (0 where unknown).
+    file_found(str)
+        Path of a checkpoint that was asked for, and is there.
     download_ended(str)
         Name of the model, whether fetched, cancelled or failed.
     failed(Exception)
@@ -60,6 +63,7 @@ class ModelChoice(QObject):
     entries_found = Signal(object)
     devices_found = Signal(object)
     download_moved = Signal(object, object)
+    file_found = Signal(str)
     download_ended = Signal(str)
     failed = Signal(object)
 
@@ -72,6 +76,10 @@ class ModelChoice(QObject):
     def survey(self) -> None:
         """Find out what there is."""
         self._worker.submit(lambda: self._guard(self._survey))
+
+    def look_for(self, path: str) -> None:
+        """Find out whether a checkpoint is there."""
+        self._worker.submit(lambda: self._guard(lambda: self._look_for(path)))
 
     def download(self, name: str) -> None:
         """Fetch a model, then survey again."""
@@ -92,6 +100,10 @@ class ModelChoice(QObject):
     def _survey(self) -> None:
         self._tell(self.entries_found, self._sources.entries())
         self._tell(self.devices_found, self._sources.devices())
+
+    def _look_for(self, path: str) -> None:
+        if Path(path).is_file():
+            self._tell(self.file_found, path)
 
     def _download(self, name: str) -> None:
         last = 0.0

@@ -52,6 +52,7 @@ class ModelPicker(QObject):
         choice.devices_found.connect(self._show_devices)
         choice.download_moved.connect(self._show_progress)
         choice.download_ended.connect(self._show_download_end)
+        choice.file_found.connect(self._take_file)
         choice.failed.connect(self._show_failure)
         box.show_devices((AUTO,), AUTO)
         box.show_use(self.use)
@@ -80,8 +81,13 @@ class ModelPicker(QObject):
         self._choice.close()
 
     def choose(self, name: str, speed: str) -> None:
-        """Take a model, if it is on this machine, and a speed for now; no setting is changed."""
+        """Take a model, if it is on this machine, and a speed for now; no setting is changed.
+
+        A checkpoint that is not known yet is taken as soon as it is found.
+        """
         entry = self._entries.get(name)
+        if entry is None and is_checkpoint(name):
+            self._choice.look_for(name)
         model = name if entry is not None and entry.present else self.use.model
         known = Speed(speed) if speed in list(Speed) else self.use.speed
         self._take(replace(self.use, model=model, speed=known))
@@ -123,6 +129,11 @@ class ModelPicker(QObject):
     def _choose_file(self, path: Path) -> None:
         self.add_file(path)
         self._choose(model=str(path))
+
+    def _take_file(self, path: str) -> None:
+        if not self._closed:
+            self.add_file(Path(path))
+            self._take(replace(self.use, model=path))
 
     def _download(self, name: str) -> None:
         self._fetching = name
