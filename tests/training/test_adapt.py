@@ -21,12 +21,12 @@ from napari_sam2.training import (
     HeldOutIou,
     Parts,
     Stage,
-    adapting,
+    adaptation_run,
     fine_tune_on,
     prepare_adaptation,
     run_adaptation,
 )
-from napari_sam2.training.adapting import adapt, is_better
+from napari_sam2.training.adaptation_run import adapt, is_better
 from napari_sam2.training.known_labels import UNKNOWN
 
 CENTRES = [(y, x) for y in (30, 80, 130) for x in (30, 80, 130)]
@@ -139,7 +139,7 @@ def test_of_large_models_the_decoder_alone_is_trained(target):
 def adapted_weights(task) -> dict[str, torch.Tensor]:
     """What is written where whatever comes is taken."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(adapting, "is_better", lambda _before, _after: True)
+        patch.setattr(adaptation_run, "is_better", lambda _before, _after: True)
         assert adapt(task).taken
     return load_network(task.target).network.state_dict()
 
@@ -261,7 +261,7 @@ def test_frames_that_cannot_be_read_are_left_out_and_named(tiny_model, target):
 
 def test_a_disk_that_is_full_leaves_nothing_behind(session, target, monkeypatch):
     resource = pytest.importorskip("resource", reason="limits of files are those of POSIX")
-    monkeypatch.setattr(adapting, "is_better", lambda _before, _after: True)
+    monkeypatch.setattr(adaptation_run, "is_better", lambda _before, _after: True)
     task = replace(prepare_adaptation(session, path=target), steps=1)
     before = left_in(target.parent)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)

@@ -30,7 +30,7 @@ from napari_sam2.training.adaptation import (
     SessionTemplate,
     TrainingFrame,
 )
-from napari_sam2.training.adapting import adapt
+from napari_sam2.training.adaptation_run import adapt
 from napari_sam2.training.known_labels import known_labels
 from napari_sam2.training.mask_split import split_masks
 from napari_sam2.training.parts import Parts
