@@ -22,9 +22,8 @@ from napari_sam2.training.batches import ClipBatches
 from napari_sam2.training.fine_tuning import TRUNK_RATE, FineTuneSettings
 from napari_sam2.training.held_out import HeldOutIou
 from napari_sam2.training.loop import train_step
-from napari_sam2.training.losses import LossWeights
 from napari_sam2.training.mask_measure import measure_masks
-from napari_sam2.training.parts import Parts, choose_parts
+from napari_sam2.training.parts import choose_parts
 from napari_sam2.training.recipe import Phase, Recipe
 from napari_sam2.training.sources import LabelledStack, median_diameter, sampling_weights
 from napari_sam2.training.state import TrainingState
@@ -32,11 +31,6 @@ from napari_sam2.training.state import TrainingState
 _TIMED_STEPS = 3  # after which it is known how many more there is time for
 _WARM_UP = 10
 _PROMPTED = 2  # objects in one window, at most
-_RATES = {Parts.ALL: 5e-4, Parts.DECODER: 3e-4}
-_SCALES = (0.07, 1.5)  # longer side of objects over that of the window, from small to large
-_FINE_LOSSES = LossWeights(
-    focal=0.0, plain=1.0, dice=1.0, iou=1.0, object_score=0.0, clicks=0.05, others=0.1
-)
 _LEAST_GAIN = 0.005  # of the mean of click and box: less is noise
 _MOST_LOSS = 0.02  # of either of them
 
@@ -179,18 +173,13 @@ def _recipe(task: AdaptationTask, stacks: tuple[LabelledStack, ...], config: Sam
         steps=task.steps,
         image_size=task.template.image_size,
         frames=1,
-        rate=task.rate or _RATES[task.parts],
+        rate=task.rate,
         seed=task.seed,
     )
     resolved = replace(settings.resolve(config), object_windows=task.template.follows)
     recipe = resolved.recipe(stacks, bfloat16=task.template.half)
     phase = recipe.phases[0]
     clips = replace(phase.clips, look=1.0, n_objects=_PROMPTED, emphasis=_emphasis(stacks))
-    if config.fine_channels:
-        # Its own judgement chooses among several scales: it sees objects at all of them.
-        low, high = (share * clips.size for share in _SCALES)
-        clips = replace(clips, diameter=(low, high))
-        phase = replace(phase, losses=_FINE_LOSSES)
     return replace(recipe, phases=(_of_length(replace(phase, clips=clips), phase.steps),))
 
 
