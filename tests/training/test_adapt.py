@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import torch
 from small_networks import SMALL_HIERA, small_config
@@ -324,13 +325,25 @@ def test_cancelling_leaves_nothing_behind(session, target):
     assert not any(path.is_file() for path in target.rglob("*"))
 
 
-def test_a_process_that_dies_is_an_error_and_leaves_nothing_behind(session, target, monkeypatch):
-    """As where the system ends it for want of memory."""
-    monkeypatch.setattr(sys, "executable", "/bin/false" if sys.platform != "win32" else "where")
-    before = left_in(target.parent)
-    with pytest.raises(TrainingError, match="ended before it was done"):
-        fine_tune_on(session, 1.0, target)
+def test_a_process_that_is_killed_is_an_error_and_leaves_nothing_behind(session, target):
+    """As the system does it for want of memory."""
+    before, others = left_in(target.parent), set(psutil.Process().children())
+
+    def kill_when_it_trains(now):
+        if now.stage is Stage.TRAINING:
+            for process in set(psutil.Process().children()) - others:
+                process.kill()
+
+    with pytest.raises(TrainingError, match="ended before it was done") as caught:
+        fine_tune_on(session, 5.0, target, progress=kill_when_it_trains)
+    assert caught.value.safe == "The model is as it was."
     assert left_in(target.parent) == before
+
+
+def test_a_python_that_cannot_be_started_is_an_error(session, target, monkeypatch):
+    monkeypatch.setattr(sys, "executable", str(target.parent / "no-python"))
+    with pytest.raises(TrainingError, match="No process"):
+        fine_tune_on(session, 1.0, target)
 
 
 def test_a_folder_that_cannot_be_made_is_an_error(session, tmp_path):

@@ -17,6 +17,7 @@ from napari_sam2.checkpoints import save_network
 from napari_sam2.errors import TrainingError
 from napari_sam2.network import Sam2
 from napari_sam2.prompts import FramePrompt
+from napari_sam2.training.mask_split import FEWEST_MASKS
 from napari_sam2.widgets import adapting, hints
 from napari_sam2.widgets.adapter import AdaptOutcome, AdaptState, prepare_real
 from napari_sam2.widgets.model_choice import Sources
@@ -132,6 +133,10 @@ def test_it_takes_four_masks(prompted, settled):
     prompted.history.undo.click()
     settled(prompted)
     assert not box.adapt.isEnabled()
+
+
+def test_so_many_are_the_fewest_that_training_takes():
+    assert adapting.FEWEST_MASKS == FEWEST_MASKS
 
 
 def test_it_is_not_there_before_the_start(make_panel, blobs):

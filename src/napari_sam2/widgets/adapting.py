@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from napari_sam2.widgets.messages import Prepared
     from napari_sam2.widgets.model_picker import ModelPicker
     from napari_sam2.widgets.places import Place
-    from napari_sam2.widgets.workspace import Workspace
 
 FEWEST_MASKS = 4
 """With fewer masks nothing can be learnt and measured."""
@@ -51,14 +50,11 @@ class _Order:
 
     Attributes
     ----------
-    workspace : Workspace
-        Of the image that is learnt from.
     use : ModelUse
         The model that it starts from.
     cancelled : threading.Event
     """
 
-    workspace: Workspace
     use: ModelUse
     cancelled: threading.Event
 
@@ -146,12 +142,12 @@ class Adapting(QObject):
 
     def begin(self, minutes: float) -> None:
         """Have it read what the model can learn from, and then have it learnt."""
-        here, workspace = self._here(), self._dialogue.workspace
-        if here is None or workspace is None or self.busy:
+        here = self._here()
+        if here is None or self.busy:
             return
         stem, folders = self._place()
         if self._dialogue.adapt(here, AdaptPlan(minutes, stem, folders)):
-            self._order = _Order(workspace, self._models.use, threading.Event())
+            self._order = _Order(self._models.use, threading.Event())
             self._stage = _Stage.PREPARING
             self._offered_at = len(self._dialogue.wanted(here).accepted)
             self._box.show_running(hints.READING_MASKS, 0.0)
