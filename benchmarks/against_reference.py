@@ -27,6 +27,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from busy import BUSY, busy
 from figures import CLOCKS, read_options, write_figures
 from reference import STAGE_METHODS, JpegFrames, ReferencePredictor, ReferenceSession, our_network
 
@@ -306,6 +307,8 @@ def main() -> None:
     parser.add_argument("--no-flops", action="store_true", help="do not count operations")
     parser.add_argument("--no-correction", action="store_true", help="only follow the objects")
     parser.add_argument("--full-memory", action="store_true", help="from the second frame on")
+    parser.add_argument("--busy", choices=sorted(BUSY), help="what other processes do meanwhile")
+    parser.add_argument("--processes", type=int, default=3, help="how many of them")
     options = read_options(parser)
     logging.getLogger().setLevel(logging.WARNING)
     network, size = our_network(options.model), options.image_size
@@ -321,7 +324,8 @@ def main() -> None:
     )
     found = []
     for objects in options.objects:
-        compared = contest.compare(options.frames, objects)
+        with busy(options.busy, options.processes):
+            compared = contest.compare(options.frames, objects)
         peak = measured_peak(model.device, clock=contest.clock)
         for each in compared:
             sys.stdout.write(format_comparison(each, peak) + "\n")

@@ -94,7 +94,8 @@ class StageMeter:
             flops = 0
             start = self._clock()
             if self._count_flops:
-                with FlopCounterMode(display=False, custom_mapping=_UNKNOWN_TO_TORCH) as counter:
+                counter = FlopCounterMode(display=False, custom_mapping=_UNKNOWN_TO_TORCH)
+                with _one_thread(), counter:
                     result = method(*args, **kwargs)
                 flops = counter.get_total_flops()
             else:
@@ -104,6 +105,17 @@ class StageMeter:
             return result
 
         return run
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Have everything computed by the calling thread: others are not counted."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def synchronise(device: torch.device) -> None:

@@ -11,9 +11,12 @@ from torch import Tensor, nn
 from napari_sam2.network.config import HieraConfig
 from napari_sam2.network.inference import computes_in_place, full_precision
 from napari_sam2.network.layers import MLP, in_pieces
+from napari_sam2.network.tasks import run_tasks, tasks_wanted
 
 _TOKENS = 4096  # in windows, so many at a time where memory traffic costs
 _ROWS = 1024  # of the feed-forward parts at a time: as quick as more, and less memory
+_ROWS_OF_A_TASK = 512  # fewer would be slow, as weights have to be read for each
+_LITTLE = 2**19  # numbers: where there are fewer, threads are not worth their start
 
 
 class PatchEmbed(nn.Module):
@@ -87,9 +90,28 @@ class HieraBlock(nn.Module):
         """Map (B, H, W, dim) to (B, H', W', dim_out)."""
         if self.window and computes_in_place(x, self.attn.qkv.weight):
             # Windows know nothing of each other: a band of them is a whole frame to itself.
+            rows = self._rows_of_a_task(x)
+            if rows:
+                return in_pieces(self._whole, x, rows, dim=1, as_tasks=True)
             windows = max(1, _TOKENS // (self.window * x.shape[2]))
             return in_pieces(self._whole, x, windows * self.window, dim=1)
         return self._whole(x)
+
+    def _rows_of_a_task(self, x: Tensor) -> int:
+        """Return the height of a band that one thread computes; 0 where bands would be too small.
+
+        All threads together compute what is small: one alone has to read all weights for few rows.
+        """
+        height, width = x.shape[1:3]
+        wanted = tasks_wanted()
+        if not wanted or x.numel() < _LITTLE:
+            return 0
+        bands = -(-height // self.window)
+        most = max(1, _TOKENS // (self.window * width))
+        rows = self.window * max(1, min(most, bands // wanted))
+        last = height % rows or rows
+        tokens = last * width // (4 if self.pool else 1)
+        return rows if rows < height and tokens >= _ROWS_OF_A_TASK else 0
 
     def _whole(self, x: Tensor) -> Tensor:
         normed = self.norm1(x)
@@ -108,9 +130,17 @@ class HieraBlock(nn.Module):
     def _feed_forward_in_place(self, x: Tensor) -> None:
         """Add the feed-forward part to x (rows, channels): the last product adds to it."""
         last = self.mlp.layers[-1]
-        for rows in x.split(_ROWS):
+        assert isinstance(last, nn.Linear)
+
+        def feed(rows: Tensor) -> None:
             hidden = self.mlp.hidden(self.norm2(rows))
             rows.add_(last.bias).addmm_(hidden, last.weight.T)
+
+        if tasks_wanted() and len(x) >= 2 * _ROWS and len(x) % _ROWS_OF_A_TASK == 0:
+            run_tasks(feed, x.split(_ROWS_OF_A_TASK))
+        else:
+            for rows in x.split(_ROWS):
+                feed(rows)
 
     def _attend(self, x: Tensor, height: int, width: int) -> Tensor:
         if not self.window:
@@ -171,8 +201,9 @@ class Hiera(nn.Module):
         row = window.tile(1, -(-width // side), 1)[:, :width]
         if len(x) > 1 or not computes_in_place(x, position):
             return position + row.tile(-(-height // side), 1, 1)[:height] + x
-        for top in range(0, height, side):
-            position[top : top + side].add_(row[: height - top])
+        whole = height // side * side  # at once, which is one operation instead of many
+        position[:whole].unflatten(0, (-1, side)).add_(row)
+        position[whole:].add_(row[: height - whole])
         return position.unsqueeze(0).add_(x)
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from napari_sam2.network.tasks import run_tasks
 
 
 class LayerNorm2d(nn.Module):
@@ -27,25 +30,73 @@ class LayerNorm2d(nn.Module):
         return channels_last.permute(0, 3, 1, 2)
 
 
-def in_pieces(function: Callable[[Tensor], Tensor], x: Tensor, size: int, dim: int = 0) -> Tensor:
+def in_pieces(
+    function: Callable[[Tensor], Tensor],
+    x: Tensor,
+    size: int,
+    dim: int = 0,
+    as_tasks: bool = False,
+) -> Tensor:
     """Apply a function to slices of `size` rows of x along `dim`, and put the results together.
 
     What it needs in between stays small and in the processor's cache. Without gradients; the
     function maps every row for itself, to the same number of rows or fewer.
+
+    Parameters
+    ----------
+    function : callable
+        Maps one slice.
+    x : Tensor
+    size, dim : int
+    as_tasks : bool
+        Have each slice computed by one thread alone (see `run_tasks`).
     """
     pieces = x.split(size, dim)
     if len(pieces) == 1:
         return function(x)
-    first = function(pieces[0])
-    shape = list(first.shape)
-    shape[dim] = x.shape[dim] * first.shape[dim] // pieces[0].shape[dim]
-    out = first.new_empty(shape)
-    start = 0
-    for piece in pieces:
-        done = function(piece) if start else first
-        out.narrow(dim, start, done.shape[dim]).copy_(done)
-        start += done.shape[dim]
-    return out
+    out = _Slices(len(pieces), size, x.shape[dim], dim)
+
+    def compute(index: int) -> None:
+        out.put(index, function(pieces[index]))
+
+    if as_tasks:
+        run_tasks(compute, range(len(pieces)))
+    else:
+        for index in range(len(pieces)):
+            compute(index)
+    return out.whole()
+
+
+class _Slices:
+    """A tensor that comes slice by slice, from several threads; the first tells its shape."""
+
+    def __init__(self, count: int, size: int, length: int, dim: int) -> None:
+        self._count, self._size, self._length, self._dim = count, size, length, dim
+        self._lock = threading.Lock()
+        self._out: Tensor | None = None
+        self._step = size
+        self._last: Tensor | None = None
+
+    def put(self, index: int, part: Tensor) -> None:
+        """Take what came of a slice."""
+        with self._lock:
+            if self._out is None:
+                if index == self._count - 1:
+                    self._last = part  # shorter than the others, it does not tell the shape
+                    return
+                shape = list(part.shape)
+                self._step = shape[self._dim]
+                shape[self._dim] = self._length * self._step // self._size
+                self._out = part.new_empty(shape)
+            out = self._out
+        out.narrow(self._dim, index * self._step, part.shape[self._dim]).copy_(part)
+
+    def whole(self) -> Tensor:
+        """Return the tensor, once all slices are there."""
+        if self._last is not None:
+            self.put(self._count - 1, self._last)
+        assert self._out is not None
+        return self._out
 
 
 class MLP(nn.Module):

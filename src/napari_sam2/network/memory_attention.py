@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from napari_sam2.network.inference import computes_in_place
 from napari_sam2.network.layers import in_pieces
 from napari_sam2.network.rotary import RotaryAttention, RotaryTable, rotary_table
+from napari_sam2.network.tasks import run_tasks, tasks_wanted
 
 _POSITION_WEIGHT = 0.1
 _ROWS = 512
@@ -43,8 +45,26 @@ class MemoryAttentionLayer(nn.Module):
         """Update x (N, L, C), which has seen its own frame, by keys and values."""
         x = x + self.cross_attn_image(self.norm2(x), keys, values, turns, unrotated=pointers)
         if computes_in_place(x, self.linear1.weight):
-            return in_pieces(self._feed_forward, x.flatten(0, 1), _ROWS).view_as(x)
+            rows = x.flatten(0, 1)
+            if tasks_wanted() and len(rows) > _ROWS:
+                return self._feed_forward_in_tasks(rows).view_as(x)
+            return in_pieces(self._feed_forward, rows, _ROWS).view_as(x)
         return self._feed_forward(x)
+
+    def _feed_forward_in_tasks(self, x: Tensor) -> Tensor:
+        """Feed x (rows, C) forward, all but the last product in tasks.
+
+        That one adds up so many terms that torch's threads share even those of one sum: done by
+        one thread it would be rounded in another way.
+        """
+        hidden = x.new_empty(len(x), self.linear1.out_features)
+        first, last = self.linear1, self.linear2
+
+        def fill(rows: slice) -> None:
+            torch.addmm(first.bias, self.norm3(x[rows]), first.weight.T, out=hidden[rows]).relu_()
+
+        run_tasks(fill, [slice(start, start + _ROWS) for start in range(0, len(x), _ROWS)])
+        return in_pieces(last, hidden, _ROWS).add_(x)
 
     def _feed_forward(self, x: Tensor) -> Tensor:
         return x + self.linear2(F.relu(self.linear1(self.norm3(x))))  # type: ignore[no-any-return]

@@ -49,7 +49,7 @@ class ConvNextBlock(nn.Module):
         """Keep the shape of (N, C, h, w)."""
         y = self.norm(self.dwconv(x)).permute(0, 2, 3, 1)
         if computes_in_place(x, self.gamma):
-            y = in_pieces(self._feed_forward, y.flatten(0, 2), _ROWS).view_as(y)
+            y = in_pieces(self._feed_forward, y.flatten(0, 2), _ROWS, as_tasks=True).view_as(y)
         else:
             y = self._feed_forward(y)
         return x + y.permute(0, 3, 1, 2)
