@@ -1,14 +1,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
 from napari_sam2.errors import TrainingError
 from napari_sam2.training import ClipBatches, ClipSampler, ClipSettings, Phase, Recipe
 from napari_sam2.training.augmentation import random_look
-from napari_sam2.training.warps import Warp, drifted
+from napari_sam2.training.clips import _moves
+from napari_sam2.training.decoding import Window
+from napari_sam2.training.tracking_losses import _moved
+from napari_sam2.training.warps import Warp, drifted, random_matrix
 
 SETTINGS = ClipSettings(size=32, n_frames=3, n_objects=3, diameter=(10.0, 16.0), min_area=12)
 
@@ -119,3 +124,51 @@ def test_batches_are_a_function_of_the_step(stacks):
     assert late.window == every[3].window
     rows = late.clip_index, late.points[:, 1].long(), late.points[:, 0].long()
     assert late.labels[:, 0][rows].tolist() == late.object_ids.tolist()
+
+
+def test_a_part_of_the_clips_is_about_regions_of_an_image(stacks):
+    regions = ClipSampler(stacks, replace(SETTINGS, regions=1.0, diameter=(10.0, 28.0)))
+    clips = [regions.draw(np.random.default_rng(seed)) for seed in range(6)]
+    assert not any(clip.complete for clip in clips), "what is labelled there is not all there is"
+    assert all(len(clip.prompts.object_ids) for clip in clips)
+
+
+def test_groups_that_are_labelled_in_part_say_so(stacks):
+    partly = ClipSampler(stacks, replace(SETTINGS, partial=("stills", "movies")))
+    assert not partly.draw(np.random.default_rng(0)).complete
+    assert ClipSampler(stacks, SETTINGS).draw(np.random.default_rng(0)).complete
+
+
+def test_searched_objects_have_any_size_and_known_areas(stacks):
+    settings = replace(SETTINGS, n_frames=1, n_objects=1, searches=1.0)
+    sampler = ClipSampler(stacks, settings)
+    clips = [sampler.draw(np.random.default_rng(seed)) for seed in range(40)]
+    seen = [
+        np.count_nonzero(clip.labels[0] == clip.prompts.object_ids[0]) / clip.labels[0].size
+        for clip in clips
+    ]
+    assert min(seen) < 0.1
+    assert max(seen) > 0.9
+    beyond = [
+        clip.prompts.areas[0] / np.count_nonzero(clip.labels[0] == clip.prompts.object_ids[0])
+        for clip in clips
+    ]
+    assert min(beyond) == pytest.approx(1.0), "whole objects have the area that is seen"
+    assert max(beyond) > 2, "what a window cuts off counts"
+
+
+def test_a_mask_is_carried_to_where_it_is_in_the_next_window(stacks):
+    labels = np.zeros((200, 200), np.int32)
+    labels[80:120, 90:125] = 1
+    turned = random_matrix(np.random.default_rng(1), 1.5)
+    first = Warp((100.0, 105.0), turned, 64)
+    second = Warp((112.0, 98.0), turned * 1.1, 64)
+    one, other = (torch.from_numpy(warp.sample_labels(labels) > 0) for warp in (first, second))
+    batch = SimpleNamespace(
+        moves=torch.from_numpy(_moves([first, second]))[None],
+        clip_index=torch.zeros(1, dtype=torch.long),
+        window=Window.whole(64),
+    )
+    moved = _moved((2.0 * one.float() - 1.0)[None] * 10.0, batch, 1)[0, 0] > 0
+    assert (moved & other).sum() / (moved | other).sum() > 0.9
+    assert (one & other).sum() / (one | other).sum() < 0.7, "unmoved it would lie elsewhere"

@@ -199,10 +199,11 @@ class ClipSampler:
     def _frames(self, rng: np.random.Generator) -> _Frames:
         settings = self.settings
         kind = rng.random()
-        if self.synthetic is not None and kind < settings.synthetic:
+        synthetic = 0.0 if self.synthetic is None else settings.synthetic
+        if self.synthetic is not None and kind < synthetic:
             made = self.synthetic(rng, settings.n_frames, settings.size)
             return _Frames(*made, _resting(settings.n_frames))
-        if settings.synthetic <= kind < settings.synthetic + settings.regions:
+        if synthetic <= kind < synthetic + settings.regions:
             return self._regions(rng)
         use_movie = settings.n_frames > 1 and self._movies.any() and rng.random() < settings.moving
         weights = self._weights * self._movies if use_movie else self._weights

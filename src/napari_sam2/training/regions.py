@@ -108,10 +108,11 @@ def _distinct(regions: NDArray[np.int32], image: NDArray[np.float32]) -> NDArray
         )
         inside, pixels = regions[wider] == index, image[wider]
         rim = ndimage.binary_dilation(inside, iterations=_RIM) & ~inside
-        if not rim.any():
-            continue
         spread = pixels[inside | rim].std() + 1e-6
-        if abs(pixels[inside].mean() - pixels[rim].mean()) < _LEAST_CONTRAST * spread:
+        enclosed = rim.any() and (
+            abs(pixels[inside].mean() - pixels[rim].mean()) >= _LEAST_CONTRAST * spread
+        )
+        if not enclosed:
             out[wider][inside] = 0
     return out
 
