@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 _HOME = Path(tempfile.mkdtemp(prefix="napari-sam2-tests-"))
 
@@ -19,6 +20,10 @@ os.environ["NAPARI_SAM2_CACHE"] = str(_HOME / "models")
 os.environ["NAPARI_SAM2_SESSIONS"] = str(_HOME / "sessions")
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# A busy machine is no failure.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "patient"))
 
 _SCREENLESS = {"offscreen", "minimal", "minimalegl"}
 
