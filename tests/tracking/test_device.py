@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from half_precision import needs_half_precision
 from scipy.ndimage import gaussian_filter
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -64,6 +65,7 @@ def test_weights_rounded_once_give_what_weights_rounded_in_every_call_give(model
     assert casts[1] < 0.5 * casts[0]
 
 
+@needs_half_precision
 def test_masks_in_half_precision_are_those_in_single():
     discs = 0.1 + 0.6 * smooth_discs()
     image = discs + 0.02 * np.random.default_rng(0).normal(size=discs.shape)

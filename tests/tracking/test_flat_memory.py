@@ -14,7 +14,7 @@ SCRIPT = """
 import json, sys, resource
 import numpy as np, torch
 sys.path.insert(0, {folder!r})
-from conftest import tiny_network
+from known_masks import known_masks
 from napari_sam2.tracking import Model, TrackingSession
 
 class Frames:
@@ -26,7 +26,7 @@ class Frames:
         return image[tuple(window)]
 
 torch.set_num_threads(1)
-session = TrackingSession(Model(tiny_network(), "tiny", torch.device("cpu"), 64), Frames())
+session = TrackingSession(Model(known_masks(), "tiny", torch.device("cpu"), 64), Frames())
 session.add_points(1, 10, [(50, 60)])
 visited = sum(1 for _ in session.propagate())
 labels = session.labels
@@ -41,7 +41,7 @@ print(json.dumps([visited, peak, labels.nbytes / 2**20]))
 def test_fifty_and_five_hundred_frames_peak_alike():
     figures = []
     for frames in (50, 500):
-        script = SCRIPT.format(folder=str(Path(__file__).parent), frames=frames)
+        script = SCRIPT.format(folder=str(Path(__file__).parents[1] / "support"), frames=frames)
         child = subprocess.run(
             [sys.executable, "-c", script], check=True, capture_output=True, text=True, timeout=300
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from reference_weights import random_network
+from known_masks import known_masks
 from small_networks import SMALL_CONV, small_config
 
 from napari_sam2.tracking import Model, TrackingSession
@@ -21,9 +21,10 @@ def results(session: TrackingSession, **options) -> dict[int, np.ndarray]:
 
 @pytest.fixture(scope="module")
 def model() -> Model:
-    """A network whose masks depend on its memories strongly enough to be seen."""
-    network = random_network(small_config(SMALL_CONV))
-    return Model(network, "small", torch.device("cpu"), image_size=64)
+    """A network whose logits depend on its memories strongly enough to be seen."""
+    return Model(
+        known_masks(config=small_config(SMALL_CONV)), "small", torch.device("cpu"), image_size=64
+    )
 
 
 @pytest.fixture

@@ -1,19 +1,15 @@
-"""The whole way: clicks in real layers, the real session on real weights, labels in the layer.
+"""The whole way: clicks in real layers, real sessions of the bundled model, labels in the layer.
 
-With random weights masks look like nothing, but they are the same as those of the Python API.
+Masks are those of the Python API, and there are some: bright discs are segmented for certain.
 """
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
+from half_precision import needs_half_precision
 from napari.utils.notifications import NotificationSeverity, notification_manager
-from scipy import ndimage
-from small_networks import SMALL_CONV, small_config
 
-from napari_sam2.checkpoints import save_network
-from napari_sam2.network import Sam2
 from napari_sam2.prompts import read_session
 from napari_sam2.stack import FrameStack
 from napari_sam2.tracking import TrackingSession, load_model
@@ -23,38 +19,28 @@ from napari_sam2.widgets.model_use import ModelUse
 from napari_sam2.widgets.opening import ModelEntry, device_names, model_entries
 from napari_sam2.widgets.stack_panel import Wiring
 
-
-def noise(*shape: int) -> np.ndarray:
-    rough = np.random.default_rng(0).normal(size=shape)
-    smooth = ndimage.gaussian_filter(rough, (0,) * (len(shape) - 2) + (3, 3))
-    return (500 + 1000 * smooth / np.abs(smooth).max()).astype(np.float32)
+MODEL = "bundled"
 
 
-def api_session(model_path, image, axis=0, at=None) -> TrackingSession:
+def discs(*shape: int) -> np.ndarray:
+    """Two bright discs in noise, in every frame: around (20, 24) and around (38, 44)."""
+    y, x = np.mgrid[: shape[-2], : shape[-1]]
+    bright = (np.hypot(y - 20, x - 24) < 9) | (np.hypot(y - 38, x - 44) < 7)
+    noise = np.random.default_rng(0).normal(0, 20, shape)
+    return (150 + 600 * bright + noise).clip(0, 1000).astype(np.float32)
+
+
+def api_session(image, axis=0, at=None) -> TrackingSession:
     stack = FrameStack(image, axis, channel_axis=None, contrast=(0, 1000), at=at or {})
-    return TrackingSession(load_model(model_path, "cpu"), stack)
-
-
-@pytest.fixture(scope="module")
-def model_path(tmp_path_factory):
-    """A network with random weights whose masks are neither empty nor everything."""
-    path = tmp_path_factory.mktemp("model") / "small.safetensors"
-    for seed in range(50):
-        torch.manual_seed(seed)
-        network = Sam2(small_config(SMALL_CONV, top_down_levels=(0, 1, 2, 3))).eval()
-        save_network(network, path)
-        masks = api_session(path, noise(1, 48, 56)).add_points(1, 0, [(20, 24)]).masks
-        if 0.1 < masks.mean() < 0.9:
-            return str(path)
-    raise AssertionError("no seed gives a mask")
+    return TrackingSession(load_model(MODEL, "cpu"), stack)
 
 
 @pytest.fixture
-def real_panel(make_panel, model_path, monkeypatch, qtbot):
-    """A panel on a small network with random weights, all of it real."""
-    entries = (ModelEntry(model_path, "Small", "Random.", "none", None, True),)
+def real_panel(make_panel, monkeypatch, qtbot):
+    """A panel on the bundled model, all of it real."""
+    entries = (ModelEntry(MODEL, "Bundled", "Small.", "BSD-3-Clause", None, True),)
     monkeypatch.setattr(
-        "napari_sam2.widgets.model_picker.read_defaults", lambda: ModelUse(model_path, "cpu")
+        "napari_sam2.widgets.model_picker.read_defaults", lambda: ModelUse(MODEL, "cpu")
     )
     monkeypatch.setattr("napari_sam2.widgets.model_picker.store_defaults", lambda _: None)
 
@@ -67,8 +53,8 @@ def real_panel(make_panel, model_path, monkeypatch, qtbot):
     return make
 
 
-def test_the_window_gives_what_the_api_gives(real_panel, model_path, settled, mouse):
-    image = noise(5, 48, 56)
+def test_the_window_gives_what_the_api_gives(real_panel, settled, mouse):
+    image = discs(5, 48, 56)
     panel = real_panel(image, scale=(4, 0.5, 0.5), translate=(-3, 10, 20))
     viewer = panel.viewer
     viewer.dims.set_current_step(0, 2)
@@ -85,13 +71,13 @@ def test_the_window_gives_what_the_api_gives(real_panel, model_path, settled, mo
     settled(panel)
     panel.prompts.next_object.click()
     panel.prompts.tool_buttons["boxes"].click()
-    mouse(viewer, workspace.shapes, [world(2, 4, 6), world(2, 20, 20), world(2, 30, 40)])
+    mouse(viewer, workspace.shapes, [world(2, 29, 35), world(2, 38, 44), world(2, 47, 53)])
     settled(panel)
 
-    session = api_session(model_path, image)
+    session = api_session(image)
     session.add_points(1, 2, [(20, 24)])
     session.add_points(1, 2, [(40, 50)], [False])
-    session.add_box(2, 2, (4, 6, 30, 40))
+    session.add_box(2, 2, (29, 35, 47, 53))
     assert np.array_equal(workspace.labels.data[2], session.labels[2])
     assert workspace.labels.data[2].any(), "there is something to compare"
 
@@ -109,8 +95,8 @@ def test_the_window_gives_what_the_api_gives(real_panel, model_path, settled, mo
     assert np.array_equal(workspace.labels.data, session.labels)
 
 
-def test_4d_gives_what_the_api_gives_for_that_stack(real_panel, model_path, settled, mouse):
-    image = noise(3, 4, 48, 56)
+def test_4d_gives_what_the_api_gives_for_that_stack(real_panel, settled, mouse):
+    image = discs(3, 4, 48, 56)
     panel = real_panel(image, axis_labels=("t", "z", "y", "x"), scale=(1, 2, 0.3, 0.3))
     viewer = panel.viewer
     panel.stack.axes.choose(1)
@@ -123,7 +109,7 @@ def test_4d_gives_what_the_api_gives_for_that_stack(real_panel, model_path, sett
     mouse(viewer, workspace.points, [workspace.image.data_to_world((2, 1, 20, 24))])
     panel.run.both.click()
     settled(panel)
-    session = api_session(model_path, image, axis=1, at={0: 2})
+    session = api_session(image, axis=1, at={0: 2})
     session.add_points(1, 1, [(20, 24)])
     for _ in session.propagate("both"):
         pass
@@ -133,7 +119,7 @@ def test_4d_gives_what_the_api_gives_for_that_stack(real_panel, model_path, sett
 
 
 def test_a_frame_that_cannot_be_read_is_named_and_the_rest_is_done(real_panel, settled, mouse):
-    image = noise(6, 48, 56)
+    image = discs(6, 48, 56)
     image[4] = np.nan
     panel = real_panel(image)
     panel.start.click()
@@ -152,11 +138,9 @@ def test_a_frame_that_cannot_be_read_is_named_and_the_rest_is_done(real_panel, s
     assert panel.hint.text().startswith("Done: 6 frames, 1 of them skipped.")
 
 
-def test_what_is_kept_replays_click_by_click(
-    real_panel, model_path, settled, mouse, sessions, qtbot
-):
+def test_what_is_kept_replays_click_by_click(real_panel, settled, mouse, sessions, qtbot):
     """In a script, in the command and in another window."""
-    image = noise(5, 48, 56)
+    image = discs(5, 48, 56)
     panel = real_panel(image, scale=(4, 0.5, 0.5))
     panel.viewer.dims.set_current_step(0, 2)
     panel.start.click()
@@ -180,7 +164,7 @@ def test_what_is_kept_replays_click_by_click(
     assert shown[0].any()
 
     (path,) = sessions.iterdir()
-    session = TrackingSession.load(path, load_model(model_path, "cpu"), image)
+    session = TrackingSession.load(path, load_model(MODEL, "cpu"), image)
     assert session.prompts.get(1, 2).rounds == (1, 1)
     assert session.accepted == ((0, 1),)
     assert session.corrected_masks().keys() == {(4, 1)}, "what came of the correction is kept"
@@ -209,8 +193,9 @@ def test_models_of_this_machine_are_listed():
     assert device_names()[-1] == "cpu"
 
 
-def test_speed_and_precision_reach_the_model(real_panel, model_path, settled, mouse):
-    panel = real_panel(noise(3, 48, 56))
+@needs_half_precision
+def test_speed_and_precision_reach_the_model(real_panel, settled, mouse):
+    panel = real_panel(discs(3, 48, 56))
     panel.viewer.dims.set_current_step(0, 1)
     panel.start.click()
     pace = panel.model.pace
@@ -228,9 +213,9 @@ def test_speed_and_precision_reach_the_model(real_panel, model_path, settled, mo
 
 
 def test_a_session_of_composed_channels_replays_on_the_whole_array(
-    real_panel, model_path, settled, mouse, tmp_path
+    real_panel, settled, mouse, tmp_path
 ):
-    image = noise(2, 3, 3, 48, 56)
+    image = discs(2, 3, 3, 48, 56)
     image[:, 1] *= 100  # channels in contrasts of their own
     panel = real_panel(image, axis_labels=("t", "c", "z", "y", "x"))
     for combo, value in (
@@ -250,6 +235,6 @@ def test_a_session_of_composed_channels_replays_on_the_whole_array(
     panel.save.session_requested.emit(path)
     settled(panel)
     (written,) = tmp_path.glob("chosen*.json")
-    replayed = TrackingSession.load(written, load_model(model_path, "cpu"), image, axis=2)
+    replayed = TrackingSession.load(written, load_model(MODEL, "cpu"), image, axis=2)
     assert np.array_equal(workspace.labels.data[1, 0], replayed.labels)
     assert replayed.labels[0].any()
