@@ -215,7 +215,8 @@ class Sam2(nn.Module):
         """Turn a mask prompt (N, 1, S, S) of 0 and 1 into the decoder's mask input."""
         if self.config.fine_channels:
             return (2 * masks - 1) * _DRAWN_LOGIT
-        return self.mask_downsample(masks)  # type: ignore[no-any-return]
+        with full_precision(masks.device):  # like all that has to do with masks
+            return self.mask_downsample(masks)  # type: ignore[no-any-return]
 
     def encode_memory(self, stride16: Tensor, mask_probability: Tensor, present: Tensor) -> Tensor:
         """Remember masks (N, 1, S, S, probabilities) over features (N or 1, C, h, w).
