@@ -6,10 +6,15 @@ import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    import torch
 
 _HOME = Path(tempfile.mkdtemp(prefix="napari-sam2-tests-"))
 
@@ -45,10 +50,47 @@ def pytest_unconfigure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip, with the reason, the tests that need OpenGL where Qt has no screen."""
-    if os.environ.get("QT_QPA_PLATFORM") not in _SCREENLESS:
-        return
-    reason = "needs OpenGL: no screen here and no Xvfb (on Debian: apt-get install xvfb)"
+    """Skip, with the reason, the tests that need what this machine has not."""
+    if os.environ.get("QT_QPA_PLATFORM") in _SCREENLESS:
+        reason = "needs OpenGL: no screen here and no Xvfb (on Debian: apt-get install xvfb)"
+        _skip(items, "gl", reason)
+    if any(item.get_closest_marker("gpu") for item in items):
+        from gpus import NO_GPU, real_gpu  # loads torch
+
+        if real_gpu() is None:
+            _skip(items, "gpu", NO_GPU)
+
+
+def _skip(items: list[pytest.Item], marker: str, reason: str) -> None:
     for item in items:
-        if item.get_closest_marker("gl") is not None:
+        if item.get_closest_marker(marker) is not None:
             item.add_marker(pytest.mark.skip(reason=reason))
+
+
+_PLACES = ["pretended", pytest.param("real", marks=pytest.mark.gpu)]
+
+
+@pytest.fixture(params=_PLACES)
+def gpu(request: pytest.FixtureRequest) -> Iterator[torch.device]:
+    """A GPU: one that is pretended, then the one of this machine, in full float32."""
+    yield from _gpu(request.param, learns=False)
+
+
+@pytest.fixture(params=_PLACES)
+def learning_gpu(request: pytest.FixtureRequest) -> Iterator[torch.device]:
+    """The same for tests that take gradients."""
+    yield from _gpu(request.param, learns=True)
+
+
+def _gpu(place: str, learns: bool) -> Iterator[torch.device]:
+    from gpus import full_float32, real_gpu
+    from pretended_gpu import pretended_gpu
+
+    if place == "pretended":
+        with pretended_gpu(learns) as device:
+            yield device
+        return
+    found = real_gpu()
+    assert found is not None
+    with full_float32():
+        yield found

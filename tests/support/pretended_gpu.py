@@ -1,0 +1,242 @@
+"""A GPU that is not there: tensors claim to live on it, and torch's rules about devices hold.
+
+A tensor of the pretended device holds an ordinary tensor, in which everything is really computed,
+so that whole sessions run: values can be read back, and are those of the CPU. Where an operation
+gets tensors of both devices it fails as on a GPU. Torch's own fake tensors have no values to read
+back, and a meta device none at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
+from functools import cache
+from typing import Any
+from unittest import mock
+
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+from torch.utils._mode_utils import no_dispatch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+PRETENDED = torch.device("cuda:7")
+"""A device of this number is nowhere, not even on machines that have GPUs."""
+
+_CPU = torch.device("cpu")
+_NOWHERE = torch.device("meta")
+_CLAIMED: ContextVar[torch.device] = ContextVar("claimed", default=PRETENDED)
+_ATEN = torch.ops.aten
+_COMPOSITE = torch._C.DispatchKey.CompositeImplicitAutograd
+_DEVICE = torch.ops.prim.device.default
+_COPIES = (_ATEN.copy_.default, _ATEN._to_copy.default)
+# Positions among several tensors may come from the CPU: torch takes them to the GPU by itself.
+_INDEXING = (
+    _ATEN.index.Tensor,
+    _ATEN.index_put.default,
+    _ATEN.index_put_.default,
+    _ATEN._index_put_impl_.default,
+)
+# What asks the device to be the current one before it does anything.
+_GUARDED = (
+    Tensor.__getitem__,
+    Tensor.__setitem__,
+    Tensor.__bool__,
+    Tensor.__int__,
+    Tensor.__index__,
+    Tensor.__float__,
+    Tensor.item,
+    Tensor.contiguous,
+)
+_MATH_ATTENTION = 0  # of torch's choices for attention: the one made of ordinary operations
+
+
+class MixedDevicesError(RuntimeError):
+    """An operation was given tensors of the CPU and of the pretended device."""
+
+
+class PretendedTensor(Tensor):
+    """A tensor that claims to live on the pretended device."""
+
+    held: Tensor
+    device = PRETENDED
+    __torch_function__ = torch._C._disabled_torch_function_impl
+
+    @staticmethod
+    def __new__(cls, held: Tensor) -> PretendedTensor:
+        """Wrap an ordinary tensor."""
+        with no_dispatch():
+            shell = torch.empty_strided(held.shape, held.stride(), dtype=held.dtype, device="meta")
+            made = Tensor._make_subclass(
+                cls, shell, False, dispatch_device=True, device_for_backend_keys=PRETENDED
+            )
+        made.held = held
+        return made
+
+    def __repr__(self, *, tensor_contents: Any = None) -> str:
+        return f"PretendedTensor({self.held!r})"
+
+    def tolist(self) -> Any:
+        """Read all values back, as a GPU's tensors do."""
+        return self.cpu().tolist()
+
+    @classmethod
+    def __torch_dispatch__(
+        cls,
+        operation: Any,
+        types: Sequence[type],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        return _run(operation, args, dict(kwargs or {}))
+
+
+class _Operations(TorchDispatchMode):
+    """Sees the operations that get no pretended tensor, but may be asked to make one."""
+
+    def __torch_dispatch__(
+        self, operation: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        kwargs = dict(kwargs or {})
+        ours = any(
+            isinstance(each, PretendedTensor) for each in _tensors((*args, *kwargs.values()))
+        )
+        if ours and operation is not _DEVICE and _is_composite(operation):
+            # In inference mode operations come as a whole that are made of others.
+            with self:
+                return operation._op_dk(_COMPOSITE, *args, **kwargs)
+        return _run(operation, args, kwargs)
+
+
+class _Shortcuts(TorchFunctionMode):
+    """Leads around what looks for the device itself before any operation is told."""
+
+    def __torch_function__(
+        self, function: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        kwargs = dict(kwargs or {})
+        if function is torch.tensor and _is_pretended(torch.device(kwargs.get("device") or _CPU)):
+            return function(*args, **{**kwargs, "device": _CPU}).to(PRETENDED)
+        if function is Tensor.new_tensor and isinstance(args[0], PretendedTensor):
+            return torch.tensor(*args[1:], dtype=args[0].dtype, **kwargs).to(PRETENDED)
+        if function in _GUARDED:
+            with _claiming(_NOWHERE):
+                return function(*args, **kwargs)
+        return function(*args, **kwargs)
+
+
+@contextmanager
+def pretended_gpu(learns: bool = False) -> Iterator[torch.device]:
+    """Make tensors on the pretended device possible in this thread, and give that device.
+
+    `learns`: gradients can be taken. They are computed by torch's own engine, which looks for the
+    device itself: it is told of one that is nowhere. No half precision then.
+    """
+    with ExitStack() as stack:
+        for name, replaced in (
+            ("torch.cuda._lazy_init", lambda: None),
+            ("torch.cuda.amp.common.amp_definitely_not_available", lambda: False),
+            ("torch.cuda.is_bf16_supported", lambda *_, **__: True),
+            # A module that moves gets new parameters: old ones cannot take the data over.
+            ("torch.__future__.get_overwrite_module_params_on_conversion", lambda: True),
+        ):
+            stack.enter_context(mock.patch(name, replaced))
+        stack.enter_context(_claiming(_NOWHERE if learns else PRETENDED))
+        stack.enter_context(_Shortcuts())
+        stack.enter_context(_Operations())
+        yield PRETENDED
+
+
+@contextmanager
+def _claiming(device: torch.device) -> Iterator[None]:
+    """Tell torch's own code that tensors are on this device."""
+    token = _CLAIMED.set(device)
+    try:
+        yield
+    finally:
+        _CLAIMED.reset(token)
+
+
+def _run(operation: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+    if operation is _DEVICE:
+        return _CLAIMED.get()
+    tensors = list(_tensors((*args, *kwargs.values())))
+    ours = [each for each in tensors if isinstance(each, PretendedTensor)]
+    if ours:
+        _refuse_mixed(operation, args, tensors)
+    if ours and operation is _ATEN._fused_sdp_choice.default:
+        return _MATH_ATTENTION  # the CPU's own choices have no kernels on a GPU
+    wanted = kwargs.get("device")
+    held = [each.held for each in ours]
+    found = operation(
+        *_mapped(_opened, args), **{name: _mapped(_opened, each) for name, each in kwargs.items()}
+    )
+    stays = _is_pretended(wanted) if wanted is not None else bool(ours)
+    if operation is _ATEN.copy_.default and not isinstance(args[0], PretendedTensor):
+        return args[0]
+
+    def closed(value: Any) -> Any:
+        if not isinstance(value, Tensor):
+            return value
+        for wrapped, inner in zip(ours, held, strict=True):
+            if value is inner:
+                return wrapped  # what was changed in place is the tensor that was given
+        return PretendedTensor(value) if stays else value
+
+    if ours and _is_view(operation):
+        # A view of what was made outside of inference mode is no tensor of that mode either.
+        with torch.inference_mode(ours[0].is_inference()):
+            return _mapped(closed, found)
+    return _mapped(closed, found)
+
+
+def _tensors(values: Iterable[Any]) -> Iterator[Tensor]:
+    """Give the tensors among values, and in the lists among them."""
+    for value in values:
+        if isinstance(value, Tensor):
+            yield value
+        elif isinstance(value, (list, tuple)):
+            yield from _tensors(value)
+
+
+def _mapped(function: Callable[[Any], Any], value: Any) -> Any:
+    """Apply a function to a value, or to all values of a list."""
+    if isinstance(value, (list, tuple)):
+        return type(value)(_mapped(function, each) for each in value)
+    return function(value)
+
+
+@cache
+def _is_composite(operation: Any) -> bool:
+    return torch._C._dispatch_has_kernel_for_dispatch_key(operation.name(), _COMPOSITE)
+
+
+@cache
+def _is_view(operation: Any) -> bool:
+    return any(
+        result.alias_info is not None and not result.alias_info.is_write
+        for result in operation._schema.returns
+    )
+
+
+def _refuse_mixed(operation: Any, args: Sequence[Any], tensors: Sequence[Tensor]) -> None:
+    if operation in _COPIES:
+        return
+    if operation in _INDEXING:
+        tensors = list(_tensors((args[0], *args[2:3])))
+    # A single number of the CPU may stand beside any tensor.
+    strangers = [t for t in tensors if not isinstance(t, PretendedTensor) and t.ndim]
+    if strangers:
+        shapes = ", ".join(str(tuple(each.shape)) for each in strangers)
+        raise MixedDevicesError(f"{operation} got tensors of the CPU beside others: {shapes}")
+
+
+def _opened(value: Any) -> Any:
+    if isinstance(value, PretendedTensor):
+        return value.held
+    return _CPU if _is_pretended(value) else value
+
+
+def _is_pretended(device: Any) -> bool:
+    return isinstance(device, torch.device) and device.type in (PRETENDED.type, "meta")
