@@ -15,12 +15,14 @@ import torch
 CLOCKS: dict[str, Callable[[], float]] = {"wall": time.perf_counter, "cpu": time.process_time}
 
 
-def read_options(parser: argparse.ArgumentParser) -> argparse.Namespace:
+def read_options(
+    parser: argparse.ArgumentParser, arguments: Sequence[str] | None = None
+) -> argparse.Namespace:
     """Add the options of all such scripts, read the command line, and set the threads."""
     parser.add_argument("--threads", type=int, help="of torch; its own choice by default")
     parser.add_argument("--clock", choices=sorted(CLOCKS), default="wall")
     parser.add_argument("--json", type=Path, help="also write the figures here")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     if options.threads:
         torch.set_num_threads(options.threads)
     return options

@@ -1,6 +1,14 @@
 """How fast a model runs on this machine, and how far that is from what the machine can do."""
 
 from napari_sam2.benchmarking.discs import DriftingDiscs
+from napari_sam2.benchmarking.end_to_end import (
+    EndToEnd,
+    Journey,
+    agreement,
+    measure_end_to_end,
+    uint16_stack,
+)
+from napari_sam2.benchmarking.machine import PeakMemory, device_name
 from napari_sam2.benchmarking.meter import STAGES, StageMeter, StageTotal
 from napari_sam2.benchmarking.report import (
     BenchmarkReport,
@@ -17,15 +25,22 @@ __all__ = [
     "STAGES",
     "BenchmarkReport",
     "DriftingDiscs",
+    "EndToEnd",
+    "Journey",
+    "PeakMemory",
     "SpeedResult",
     "StageCost",
     "StageMeter",
     "StageTotal",
     "Workload",
+    "agreement",
+    "device_name",
     "format_report",
+    "measure_end_to_end",
     "measure_model",
     "measure_speed",
     "measured_peak",
     "report_to_json",
     "table",
+    "uint16_stack",
 ]
