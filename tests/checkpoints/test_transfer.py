@@ -240,6 +240,7 @@ def test_disk_that_fills_on_the_way_keeps_what_fits(
         patched.setattr(Path, "open", lambda path, mode: _FullDisk(str(path), mode))
         with pytest.raises(DownloadError, match="no space for Test model"):
             Transfer(order, policy).run()
-    assert 90_000 < order.part.stat().st_size <= 100_000
+    # What comes at once is as large as the connection makes it, 64 KiB at most.
+    assert 100_000 - 2**16 <= order.part.stat().st_size <= 100_000
     Transfer(order, policy).run()
     assert order.part.read_bytes() == server.content
