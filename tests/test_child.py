@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import signal
 import time
@@ -101,9 +100,7 @@ def test_the_process_ends_with_whoever_started_it():
     assert not is_alive(pid)
 
 
-def test_functions_of_libraries_are_jobs_too():
-    assert run(partial(lambda_free), 4.0) == 2.0
+def test_a_function_with_some_arguments_given_is_a_job():
+    from child_jobs import scaled
 
-
-def lambda_free(value, _tell):
-    return math.sqrt(value)
+    assert run(partial(scaled, 2.0), 4.0) == 8.0
