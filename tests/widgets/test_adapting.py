@@ -22,7 +22,8 @@ from napari_sam2.widgets import adapting, hints
 from napari_sam2.widgets.adapter import AdaptOutcome, AdaptState, prepare_real
 from napari_sam2.widgets.model_choice import Sources
 from napari_sam2.widgets.model_use import ModelUse
-from napari_sam2.widgets.opening import ModelEntry, RealSessions
+from napari_sam2.widgets.opening import ModelEntry
+from napari_sam2.widgets.real_sessions import RealSessions
 from napari_sam2.widgets.settings import read_defaults
 from napari_sam2.widgets.stack_panel import Wiring
 from napari_sam2.widgets.worker import THREAD_NAME

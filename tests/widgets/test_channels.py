@@ -11,7 +11,8 @@ from napari_sam2.prompts import read_session
 from napari_sam2.stack import open_stack
 from napari_sam2.widgets.image_choice import channel_axis, nameless_sliders
 from napari_sam2.widgets.image_panel import ImagePanel
-from napari_sam2.widgets.sight import Picked, look
+from napari_sam2.widgets.looking import look
+from napari_sam2.widgets.sight import Picked
 from napari_sam2.widgets.stack_panel import StackPanel
 
 TCZYX = ("t", "c", "z", "y", "x")

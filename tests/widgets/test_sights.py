@@ -13,8 +13,8 @@ from qtpy.QtGui import QImage
 from napari_sam2.prompts import read_session
 from napari_sam2.types import Region
 from napari_sam2.widgets import hints
+from napari_sam2.widgets.looking import look, may_join
 from napari_sam2.widgets.preview import small_picture
-from napari_sam2.widgets.sight import look, may_join
 from napari_sam2.widgets.worker import THREAD_NAME
 
 

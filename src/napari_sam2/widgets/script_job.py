@@ -18,11 +18,12 @@ from napari_sam2.types import Direction, Region, Speed
 from napari_sam2.widgets.geometry import spatial_shape, stack_view
 from napari_sam2.widgets.image_choice import guess_video_axis
 from napari_sam2.widgets.layers import placement
+from napari_sam2.widgets.looking import look, may_join
 from napari_sam2.widgets.loose_marks import LooseMarks, is_numbered
 from napari_sam2.widgets.model_use import AUTO, ModelUse
 from napari_sam2.widgets.places import OBJECT, POSITIVE, Place
 from napari_sam2.widgets.prompt_reading import StackPrompts, read_prompts
-from napari_sam2.widgets.sight import Sight, look, may_join
+from napari_sam2.widgets.sight import Sight
 from napari_sam2.widgets.spec import PlacedPrompt, Prompts, SessionSpec, Through
 from napari_sam2.widgets.underlay import Underlay
 

@@ -17,7 +17,8 @@ from napari_sam2.widgets.model_box import device_titles
 from napari_sam2.widgets.model_choice import ModelChoice, Sources
 from napari_sam2.widgets.model_use import AUTO, ModelUse
 from napari_sam2.widgets.notices import show_problem, show_skipped
-from napari_sam2.widgets.opening import ModelEntry, RealSessions, file_entry, is_checkpoint
+from napari_sam2.widgets.opening import ModelEntry, file_entry, is_checkpoint
+from napari_sam2.widgets.real_sessions import RealSessions
 from napari_sam2.widgets.script_job import ScriptJob, read_job
 from napari_sam2.widgets.script_run import ScriptResult
 from napari_sam2.widgets.script_worker import ScriptWorker

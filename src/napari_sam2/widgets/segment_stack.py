@@ -9,7 +9,7 @@ from tqdm.auto import tqdm
 
 from napari_sam2.types import Direction, Speed
 from napari_sam2.widgets.label_colours import label_colours
-from napari_sam2.widgets.opening import RealSessions
+from napari_sam2.widgets.real_sessions import RealSessions
 from napari_sam2.widgets.script_job import ScriptJob, read_job
 from napari_sam2.widgets.script_run import ScriptResult, run_job
 

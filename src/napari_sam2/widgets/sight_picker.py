@@ -15,8 +15,9 @@ from napari_sam2.widgets.image_choice import (
     nameless_sliders,
     own_channels,
 )
+from napari_sam2.widgets.looking import look, may_join
 from napari_sam2.widgets.region_picker import RegionPicker
-from napari_sam2.widgets.sight import Limits, Picked, Sight, look, may_join
+from napari_sam2.widgets.sight import Limits, Picked, Sight
 
 if TYPE_CHECKING:
     from napari import Viewer

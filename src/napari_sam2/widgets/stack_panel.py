@@ -13,7 +13,7 @@ from napari_sam2.widgets.engine import Engine
 from napari_sam2.widgets.image_picker import ImagePicker
 from napari_sam2.widgets.model_choice import ModelChoice, Sources
 from napari_sam2.widgets.model_picker import ModelPicker
-from napari_sam2.widgets.opening import RealSessions
+from napari_sam2.widgets.real_sessions import RealSessions
 from napari_sam2.widgets.session_protocol import SessionOpener
 from napari_sam2.widgets.views import Views
 

@@ -17,12 +17,13 @@ from napari_sam2.widgets.geometry import (
     stack_view,
 )
 from napari_sam2.widgets.layers import find_or_add
+from napari_sam2.widgets.looking import look
 from napari_sam2.widgets.marks import Marks
 from napari_sam2.widgets.model_use import ModelUse
 from napari_sam2.widgets.places import Place, index_of, placed
 from napari_sam2.widgets.prompt_reading import StackPrompts, read_prompts
 from napari_sam2.widgets.shapes_rest import ShapesRest
-from napari_sam2.widgets.sight import Sight, look
+from napari_sam2.widgets.sight import Sight
 from napari_sam2.widgets.spec import SessionSpec
 from napari_sam2.widgets.window_state import Said, WindowState
 
