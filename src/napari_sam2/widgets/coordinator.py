@@ -36,7 +36,6 @@ from napari_sam2.widgets.notices import show_done, show_problem
 from napari_sam2.widgets.refresh import LabelsRefresher
 from napari_sam2.widgets.runs import Runs
 from napari_sam2.widgets.turns import take_turn
-from napari_sam2.widgets.window_hold import WindowHold
 from napari_sam2.widgets.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -101,7 +100,6 @@ class Coordinator(QObject):
         self._chosen = models.chosen
         self._closed = False
         self._refresher = LabelsRefresher()
-        self._hold = WindowHold(views)
         self._connect()
         self._guide.show()
 
@@ -146,7 +144,6 @@ class Coordinator(QObject):
         self._desks.attach(workspace)
         self._keeping.attach(workspace)
         workspace.labels.events.data.connect(self._labels_replaced)
-        workspace.points.events.data.connect(self._points_changed)
         self._views.run.show_frames(workspace.n_frames)
         self._views.run.show_ways_on(other_axes(image, workspace.axis, workspace.composed))
         self.dialogue.renew()
@@ -268,11 +265,6 @@ class Coordinator(QObject):
     def _labels_replaced(self, event: Any) -> None:
         self._data_replaced(event.source)
 
-    def _points_changed(self, event: Any) -> None:
-        # Nothing of the click has been drawn yet when it announces itself.
-        if str(event.action) == "adding" and not self.running and self._viewer.dims.ndisplay == 2:
-            self._hold.begin()
-
     def _data_replaced(self, layer: Layer) -> None:
         """Leave a layer whose data is another array than the one that is worked on."""
         if self.workspace is not None:
@@ -310,7 +302,6 @@ class Coordinator(QObject):
             case Done():
                 # The mask first: the panel is then painted along with it.
                 self._refresher.now(workspace.labels, self._viewer.dims.ndisplay)
-                self._hold.end()
                 self.dialogue.done(answer)
                 self._guide.quiet()
             case RunStarted():
@@ -321,7 +312,6 @@ class Coordinator(QObject):
             case Forgotten(steps=steps):
                 self.dialogue.past.forget(steps)
             case Failure(error=error, step=step):
-                self._hold.end()
                 self.dialogue.failed(step)
                 self._guide.quiet()
                 show_problem(error)
@@ -354,12 +344,10 @@ class Coordinator(QObject):
         if not self._closed:
             self._adapting.left()
         self._refresher.stop()
-        self._hold.end()
         self._keeping.detach()
         self._desks.detach(workspace)
         if workspace is not None:
             workspace.labels.events.data.disconnect(self._labels_replaced)
-            workspace.points.events.data.disconnect(self._points_changed)
             workspace.release(views_alive=not self._closed)
             self._engine.forget_session(history=history)
         if history:

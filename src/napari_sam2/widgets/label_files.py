@@ -11,7 +11,6 @@ from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
 
 from napari_sam2.errors import LabelsError
 from napari_sam2.labels import write_labels
-from napari_sam2.widgets.activity import Activity
 from napari_sam2.widgets.faults import readable
 from napari_sam2.widgets.notices import show_done, show_problem
 from napari_sam2.widgets.pixel_sizes import file_axes, pixel_sizes
@@ -65,7 +64,7 @@ class LabelFiles(QObject):
     def __init__(self, dialogue: Dialogue, box: SaveBox) -> None:
         super().__init__()
         self._dialogue, self._box = dialogue, box
-        self._signals, self._activity = _Signals(), Activity()
+        self._signals = _Signals()
         self._cancelled = threading.Event()
         self._closed = False
         self._worker: Worker | None = None  # from the first file on
@@ -100,26 +99,22 @@ class LabelFiles(QObject):
             self._worker = Worker("labels", on_exit=self.close, on_end=lambda: None)
         self._cancelled.clear()
         self._box.show_writing(0, 0)
-        self._activity.start(max(1, labels[..., 0, 0].size), f"SAM 2: {path.name}")
         self._worker.submit(lambda: self._write(file))
 
     def close(self) -> None:
         """Stop writing; a file that is not whole is taken away again."""
         self._closed = True
         self._cancelled.set()
-        self._activity.end()
         if self._worker is not None:
             self._worker.close()
 
     def _show_progress(self, done: int, total: int) -> None:
         if not self._closed and self.busy:
             self._box.show_writing(done, total)
-            self._activity.done = done
 
     def _show_end(self, path: Path, error: Exception | None) -> None:
         if self._closed:
             return
-        self._activity.end()
         self._box.show_written()
         if error is None:
             show_done(f"The labels are in {path}.")

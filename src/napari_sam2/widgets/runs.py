@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
 
 from napari_sam2.types import Direction
-from napari_sam2.widgets.activity import Activity
 from napari_sam2.widgets.edits import Delete
 from napari_sam2.widgets.handing import arrival
 from napari_sam2.widgets.hints import outcome, volumes_outcome
@@ -61,8 +60,7 @@ class Runs(QObject):
         super().__init__()
         self._beat = beat
         self._dialogue, self._engine, self._box = dialogue, engine, box
-        self._activity = Activity()
-        self._total = 0
+        self._total = self._done_here = 0  # frames of this volume
         self._undo_then = False
         self._plan = RunPlan()
         self._cancelled = False
@@ -116,12 +114,10 @@ class Runs(QObject):
         match answer:
             case RunStarted(total=total):
                 self._total = total
-                image = self._dialogue.workspace and self._dialogue.workspace.image.name
                 self._box.show_running(0, total, self._where(place))
-                self._activity.start(total, f"SAM 2: {image} {self._where(place)}".strip())
             case FrameDone(frame=frame, done=done, records=records, changed=changed):
                 self._frames.add(frame)
-                self._activity.done = done
+                self._done_here = done
                 self._beat.soon(self._show_progress)
                 self._dialogue.shelf.put(place, records)
                 self._dialogue.changed.emit()
@@ -154,20 +150,20 @@ class Runs(QObject):
             return
         self._engine.cancel_run()
         self.place, self.paused = None, False
-        self._activity.end()
         self._beat.drop(self._show_progress)
         if views_alive:
             self._box.show_idle()
             self.ended.emit()
 
     def _run(self, place: Place) -> None:
-        self.place, self._total, self._frames = place, 0, set()
+        self.place, self._frames = place, set()
+        self._total = self._done_here = 0
         self._dialogue.run(place, self._plan)
         self._engine.hold_run(self.paused)
         self._box.show_running(0, 0, self._where(place))
 
     def _show_progress(self) -> None:
-        place, done = self.place, self._activity.done
+        place, done = self.place, self._done_here
         if place is not None and done:
             self._box.show_running(done, max(done, self._total), self._where(place))
 

@@ -11,7 +11,6 @@ from qtpy.QtCore import QCoreApplication, QEvent, QObject, Qt
 
 from napari_sam2.errors import Sam2Error
 from napari_sam2.types import Direction
-from napari_sam2.widgets.activity import Activity
 from napari_sam2.widgets.image_choice import guess_video_axis, other_axes, video_axes
 from napari_sam2.widgets.model_box import device_titles
 from napari_sam2.widgets.model_choice import ModelChoice, Sources
@@ -68,7 +67,6 @@ class SegmentForm(FunctionGui):
         )
         self._offers = offers
         self._job: ScriptJob | None = None
-        self._activity = Activity()
         self._bar = ProgressBar(name="progress", label="", visible=False, gui_only=True)
         self.cancel_button = PushButton(
             name="cancel_button", text="Cancel", visible=False, gui_only=True
@@ -117,7 +115,6 @@ class SegmentForm(FunctionGui):
             show_problem(error)
             return
         self._show_running(True)
-        self._activity.start(0, "Segmenting")
         self._worker.start(self._job)
 
     def cancel(self) -> None:
@@ -130,7 +127,6 @@ class SegmentForm(FunctionGui):
         self._closed = True
         self._worker.close()
         self._choice.close()
-        self._activity.end()
 
     def _moved(self, done: int, total: int) -> None:
         if not self._closed:
@@ -140,7 +136,6 @@ class SegmentForm(FunctionGui):
         job, self._job = self._job, None
         if self._closed or job is None:
             return
-        self._activity.end()
         self._show_running(False)
         if isinstance(outcome, Exception):
             show_problem(outcome)

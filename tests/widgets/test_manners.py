@@ -1,0 +1,92 @@
+"""Nothing of napari is changed but the panel's dock and the panel's layers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from napari.utils import progress
+from qtpy.QtGui import QMovie
+from qtpy.QtWidgets import QApplication, QDockWidget, QLabel, QPushButton, QWidget
+
+State = dict[int, tuple[Any, ...]]
+
+
+def foreign_state(panel: QWidget) -> State:
+    """Return what could be held, slowed or resized of every widget outside the panel's dock."""
+    found = {}
+    dock = panel
+    while dock is not None and not isinstance(dock, QDockWidget):
+        dock = dock.parentWidget()
+    assert dock is not None
+    for widget in QApplication.allWidgets():
+        if widget is dock or dock.isAncestorOf(widget) or widget.window() is not dock.window():
+            continue
+        movie = widget.movie() if isinstance(widget, QLabel) else None
+        found[id(widget)] = (
+            widget.updatesEnabled(),
+            widget.maximumSize(),
+            widget.minimumSize(),
+            None if movie is None else movie.speed(),
+        )
+    return found
+
+
+def changes(before: State, after: State) -> list[tuple[Any, Any]]:
+    """Return the states that differ, of widgets that are in both."""
+    return [(before[i], after[i]) for i in before.keys() & after.keys() if before[i] != after[i]]
+
+
+@pytest.fixture
+def docked(make_napari_viewer, make_docked_panel, blobs, settled):
+    viewer = make_napari_viewer()
+    viewer.window.add_dock_widget(QPushButton("of another plugin"), name="other")
+    panel = make_docked_panel(blobs(), viewer=viewer)
+    viewer.dims.set_current_step(0, 0)
+    panel.start.click()
+    settled(panel)
+    return panel
+
+
+def test_a_foreign_change_would_be_noticed(docked):
+    before = foreign_state(docked)
+    assert any(speed == 100 for *_, speed in before.values()), "napari shows its activity otherwise"
+    assert changes(before, foreign_state(docked)) == []
+    bar = docked.viewer.window._qt_window.statusBar()
+    for label in bar.findChildren(QLabel):
+        if isinstance(label.movie(), QMovie):
+            label.movie().setSpeed(50)
+    docked.viewer.window._qt_window.centralWidget().setUpdatesEnabled(False)
+    assert len(changes(before, foreign_state(docked))) >= 2
+    docked.viewer.window._qt_window.centralWidget().setUpdatesEnabled(True)
+
+
+def test_clicks_runs_and_files_leave_the_window_as_it_is(
+    docked, settled, script, mouse, qtbot, tmp_path
+):
+    before, found = foreign_state(docked), []
+    points, labels = (docked.viewer.layers[name] for name in ("blobs · points", "blobs · labels"))
+
+    def look(_event: object = None) -> None:
+        found.append(changes(before, foreign_state(docked)))
+        assert not progress._all_instances, "progress is shown in the panel"
+
+    points.events.data.connect(look)
+    labels.events.set_data.connect(look)
+    mouse(docked.viewer, points, [(0, 8, 8)])
+    look()
+    settled(docked)
+    script.seconds = 0.05
+    docked.run.forward.click()
+    qtbot.waitUntil(lambda: docked.run.progress.value() >= 2)
+    look()
+    settled(docked)
+    docked.save.labels_requested.emit(tmp_path / "labels.tif")
+    qtbot.waitUntil((tmp_path / "labels.tif").exists)
+    look()
+    settled(docked)
+    look()
+    assert np.unique(labels.data).tolist() == [0, 1]
+    assert len(found) > 6
+    assert not any(found)
