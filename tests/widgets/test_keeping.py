@@ -14,7 +14,9 @@ from napari_sam2.errors import PromptError
 from napari_sam2.prompts import FramePrompt, PromptBook, SessionFile, read_session, write_session
 from napari_sam2.types import Region
 from napari_sam2.widgets import keeper
-from napari_sam2.widgets.object_model import ACCEPTED, FRAMES, ID, LOWEST, PROMPTS
+from napari_sam2.widgets.object_model import COLUMNS
+
+ID, NAME, PROMPTS, FRAMES, LOWEST, ACCEPTED = range(len(COLUMNS))
 
 
 @pytest.fixture

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from qtpy.QtCore import Qt
 
-from napari_sam2.widgets.object_model import ACCEPTED, FRAMES, ID, LOWEST, NAME, PROMPTS
+from napari_sam2.widgets.object_model import COLUMNS
 from napari_sam2.widgets.places import OBJECT
+
+ID, NAME, PROMPTS, FRAMES, LOWEST, ACCEPTED = range(len(COLUMNS))
 
 
 @pytest.fixture

@@ -53,7 +53,7 @@ def check_output(path: Path, error: type[Sam2Error], *, inputs: Iterable[Path] =
             safe="It was not touched.",
             remedy="Give another path for the output.",
         )
-    if path.is_dir() and path.suffix.lower() != ".zarr":
+    if path.is_dir() and not _is_kept_in_folders(path):
         raise error(
             f"{path} is a folder.",
             safe="It was not touched.",
@@ -74,6 +74,14 @@ def check_output(path: Path, error: type[Sam2Error], *, inputs: Iterable[Path] =
             f"The folder {folder} cannot be written to: {reason.strerror or reason}.",
             remedy="Give another path for the output.",
         ) from reason
+
+
+def _is_kept_in_folders(path: Path) -> bool:
+    """Tell whether labels of this name are a folder of files."""
+    from napari_sam2.labels import FORMATS
+
+    suffixes = tuple(s for each in FORMATS if each.folder for s in each.suffixes)
+    return path.name.lower().endswith(suffixes)
 
 
 def write_report(path: Path, text: str, error: type[Sam2Error]) -> None:

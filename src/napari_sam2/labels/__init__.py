@@ -5,7 +5,7 @@ from napari_sam2.labels.cleaning import clean_mask
 from napari_sam2.labels.colours import colour_of
 from napari_sam2.labels.contact_sheet import contact_sheet
 from napari_sam2.labels.doubts import Doubt, Limits, doubts
-from napari_sam2.labels.export import check_labels_path, write_labels
+from napari_sam2.labels.export import FORMATS, check_labels_path, format_of, write_labels
 from napari_sam2.labels.history import Edit, History
 from napari_sam2.labels.overlay import overlay
 from napari_sam2.labels.packed_mask import PackedMask
@@ -15,6 +15,7 @@ from napari_sam2.labels.records import FrameRecord, measure
 from napari_sam2.labels.volume import LabelsVolume
 
 __all__ = [
+    "FORMATS",
     "Doubt",
     "Edit",
     "FrameRecord",
@@ -30,6 +31,7 @@ __all__ = [
     "colour_of",
     "contact_sheet",
     "doubts",
+    "format_of",
     "is_known",
     "measure",
     "overlay",

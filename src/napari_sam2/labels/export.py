@@ -11,10 +11,14 @@ from typing import Any
 import numpy as np
 
 from napari_sam2.errors import LabelsError
-from napari_sam2.labels.export_tiff import write_tiff
-from napari_sam2.labels.export_zarr import write_zarr
+from napari_sam2.labels.export_tiff import OME_TIFF, TIFF
+from napari_sam2.labels.export_zarr import OME_ZARR
+from napari_sam2.labels.label_format import LabelFormat
 from napari_sam2.labels.planes import LabelPlanes
 from napari_sam2.labels.staging import staged
+
+FORMATS: tuple[LabelFormat, ...] = (TIFF, OME_TIFF, OME_ZARR)
+"""All formats, in the order of file dialogs. A further one is a module of its own and an entry."""
 
 _KNOWN_AXES = "TCZYX"
 
@@ -56,17 +60,12 @@ def write_labels(
         that is full; what stood at `path` before is unchanged.
     """
     path = Path(path)
-    check_labels_path(path)
+    chosen = format_of(path)
+    chosen.check(path)
     sizes = _checked_scale(scale, _checked_axes(array, axes.upper()))
     planes = LabelPlanes(array, progress)
-    name = path.name.lower()
-    if name.endswith((".tif", ".tiff")):
-        ome = name.endswith((".ome.tif", ".ome.tiff"))
-        with staged(path) as temporary:
-            write_tiff(temporary, planes, axes.upper(), sizes, ome=ome)
-    else:
-        with staged(path) as temporary:
-            write_zarr(temporary, planes, axes.upper(), sizes)
+    with staged(path) as temporary:
+        chosen.write(temporary, planes, axes.upper(), sizes)
 
 
 def check_labels_path(path: Path) -> None:
@@ -77,14 +76,26 @@ def check_labels_path(path: Path) -> None:
     LabelsError
         Unknown suffix, or other data stands there, which is never replaced.
     """
+    format_of(path).check(path)
+
+
+def format_of(path: Path) -> LabelFormat:
+    """Return the format of a path, by its suffix; of several that fit, the one of the longest.
+
+    Raises
+    ------
+    LabelsError
+        No format has this suffix.
+    """
     name = path.name.lower()
-    if name.endswith(".zarr"):
-        _check_replaceable(path)
-    elif not name.endswith((".tif", ".tiff")):
+    fitting = [(s, each) for each in FORMATS for s in each.suffixes if name.endswith(s)]
+    if not fitting:
+        usual = [each.suffixes[0] for each in FORMATS]
         raise LabelsError(
             f"Labels cannot be written as {path.name}.",
-            remedy="Name the file .tif, .ome.tif or .zarr.",
+            remedy=f"Name the file {', '.join(usual[:-1])} or {usual[-1]}.",
         )
+    return max(fitting, key=lambda found: len(found[0]))[1]
 
 
 def _checked_axes(array: Any, axes: str) -> str:
@@ -112,17 +123,3 @@ def _checked_scale(scale: Sequence[float] | None, axes: str) -> dict[str, float]
             remedy="Give one positive pixel size per axis.",
         )
     return dict(zip(axes, sizes, strict=True))
-
-
-def _check_replaceable(path: Path) -> None:
-    metadata = path / "zarr.json"
-    empty = path.is_dir() and not any(path.iterdir())
-    if not path.exists() or empty:
-        return
-    described = metadata.read_text("utf-8", errors="replace") if metadata.is_file() else ""
-    if '"image-label"' not in described:
-        raise LabelsError(
-            f"{path} exists and is no label image.",
-            safe="It is unchanged.",
-            remedy="Choose another name, or delete it first if it is not needed.",
-        )

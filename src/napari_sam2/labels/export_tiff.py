@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tifffile
 
+from napari_sam2.labels.label_format import LabelFormat
 from napari_sam2.labels.planes import LabelPlanes
 
 # Offsets in a classic TIFF have 32 bits; this leaves room for its tables.
@@ -77,3 +79,8 @@ def _ome_options(axes: str, scale: dict[str, float]) -> dict[str, Any]:
         metadata["TimeIncrement"] = scale["T"]
         metadata["TimeIncrementUnit"] = "s"
     return {"ome": True, "metadata": metadata}
+
+
+TIFF = LabelFormat("TIFF", (".tif", ".tiff"), partial(write_tiff, ome=False))
+"""An ImageJ hyperstack where ImageJ can hold ids and size, otherwise OME-TIFF."""
+OME_TIFF = LabelFormat("OME-TIFF", (".ome.tif", ".ome.tiff"), partial(write_tiff, ome=True))

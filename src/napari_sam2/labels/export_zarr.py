@@ -7,6 +7,8 @@ from typing import Any
 
 import zarr
 
+from napari_sam2.errors import LabelsError
+from napari_sam2.labels.label_format import LabelFormat
 from napari_sam2.labels.planes import LabelPlanes
 
 _OME_VERSION = "0.5"
@@ -61,3 +63,23 @@ def _axis(letter: str, *, known: bool) -> dict[str, str]:
     if known and kind in _UNITS:
         axis["unit"] = _UNITS[kind]
     return axis
+
+
+def _check_replaceable(path: Path) -> None:
+    metadata = path / "zarr.json"
+    empty = path.is_dir() and not any(path.iterdir())
+    if not path.exists() or empty:
+        return
+    described = metadata.read_text("utf-8", errors="replace") if metadata.is_file() else ""
+    if '"image-label"' not in described:
+        raise LabelsError(
+            f"{path} exists and is no label image.",
+            safe="It is unchanged.",
+            remedy="Choose another name, or delete it first if it is not needed.",
+        )
+
+
+OME_ZARR = LabelFormat(
+    "OME-Zarr", (".ome.zarr", ".zarr"), write_zarr, check=_check_replaceable, folder=True
+)
+"""An OME-Zarr 0.5 label image; replaces only another label image."""

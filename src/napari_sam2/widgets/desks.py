@@ -12,6 +12,7 @@ from napari_sam2.widgets.object_desk import ObjectDesk
 from napari_sam2.widgets.prompting import Prompting
 from napari_sam2.widgets.review_desk import ReviewDesk
 from napari_sam2.widgets.sources import LabelSources
+from napari_sam2.widgets.tools import TOOLS
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from napari_sam2.widgets.dialogue import Dialogue
     from napari_sam2.widgets.views import Views
     from napari_sam2.widgets.workspace import Workspace
-
-_TOOL_KEYS = ("points", "boxes", "lasso", "scribble", "brush")
 
 
 class Desks:
@@ -104,4 +103,6 @@ class Desks:
             "prompted_back": lambda: review.next_prompted(-1),
             "accept": lambda: review.accept("here"),
         }
-        return actions | {tool: partial(prompting.choose_tool, tool) for tool in _TOOL_KEYS}
+        return actions | {
+            tool.name: partial(prompting.choose_tool, tool.name) for tool in TOOLS if tool.key
+        }

@@ -8,6 +8,8 @@ from typing import Any
 
 from napari.utils.key_bindings import coerce_keybinding
 
+from napari_sam2.widgets.tools import TOOLS
+
 
 @dataclass(frozen=True, slots=True)
 class Shortcut:
@@ -32,11 +34,7 @@ SHORTCUTS = (
     Shortcut("next_object", "N", "Begin a new object"),
     Shortcut("background", "T", "Clicks mark object or background; brush or eraser"),
     Shortcut("candidate", "M", "Next of the three masks that a click could mean"),
-    Shortcut("points", "C", "Click points"),
-    Shortcut("boxes", "B", "Draw a box"),
-    Shortcut("lasso", "L", "Draw around an object"),
-    Shortcut("scribble", "S", "Scribble over an object"),
-    Shortcut("brush", "R", "Paint a mask"),
+    *(Shortcut(tool.name, tool.key, tool.shortcut) for tool in TOOLS if tool.key),
     Shortcut("run", "P", "Propagate both ways; while it runs: pause or go on"),
     Shortcut("cancel", "Escape", "Cancel the propagation"),
     Shortcut("doubt", "D", "Go to the next doubtful frame"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from qtpy.QtCore import (  # type: ignore[attr-defined]
     QAbstractTableModel,
@@ -17,15 +17,46 @@ from napari_sam2.widgets.object_rows import ObjectRow
 
 _SWATCH_PIXELS = 14
 _Role = Qt.ItemDataRole
-_COLUMNS = (
-    ("Id", "Label id of the object, and its colour. Untick it to hide the object."),
-    ("Name", "Double-click or press F2 to name the object."),
-    ("●", "Prompts: points, boxes and masks that you gave for it."),
-    ("Frames", "Frames that it is in."),
-    ("Score", "Lowest score of these frames, 0 to 1: object present times predicted IoU."),
-    ("■", "Accepted frames of it."),
+
+
+class Column(NamedTuple):
+    """A column of the table: its title, its tooltip, and the text of an object in it."""
+
+    title: str
+    tooltip: str
+    text: Callable[[ObjectRow], str]
+
+
+def _lowest(row: ObjectRow) -> str:
+    return "" if row.lowest is None else f"{row.lowest:.2f}"
+
+
+def _accepted(row: ObjectRow) -> str:
+    return "all" if row.frames and row.accepted >= row.frames else str(row.accepted or "")
+
+
+COLUMNS = (
+    Column(
+        "Id",
+        "Label id of the object, and its colour. Untick it to hide the object.",
+        lambda row: str(row.object_id),
+    ),
+    Column("Name", "Double-click or press F2 to name the object.", lambda row: row.name),
+    Column(
+        "●",
+        "Prompts: points, boxes and masks that you gave for it.",
+        lambda row: str(row.prompts),
+    ),
+    Column("Frames", "Frames that it is in.", lambda row: str(row.frames)),
+    Column(
+        "Score",
+        "Lowest score of these frames, 0 to 1: object present times predicted IoU.",
+        _lowest,
+    ),
+    Column("■", "Accepted frames of it.", _accepted),
 )
-ID, NAME, PROMPTS, FRAMES, LOWEST, ACCEPTED = range(len(_COLUMNS))
+"""All columns, from left to right; the first two can be ticked and edited."""
+ID, NAME = 0, 1
 
 
 class ObjectModel(QAbstractTableModel):
@@ -53,7 +84,7 @@ class ObjectModel(QAbstractTableModel):
             changed = [i for i, row in enumerate(rows) if row != self._rows[i]]
             self._rows = rows
             for i in changed:
-                self.dataChanged.emit(self.index(i, 0), self.index(i, len(_COLUMNS) - 1))
+                self.dataChanged.emit(self.index(i, 0), self.index(i, len(COLUMNS) - 1))
             return
         self.beginResetModel()
         self._rows = rows
@@ -61,8 +92,9 @@ class ObjectModel(QAbstractTableModel):
 
     def lengths(self) -> tuple[int, ...]:
         """Return how many characters the longest text of each column has."""
-        columns = range(len(_COLUMNS))
-        return tuple(max((len(_text(row, c)) for row in self._rows), default=0) for c in columns)
+        return tuple(
+            max((len(column.text(row)) for row in self._rows), default=0) for column in COLUMNS
+        )
 
     def object_at(self, row: int) -> int:
         """Return the id of the object in a row."""
@@ -79,22 +111,22 @@ class ObjectModel(QAbstractTableModel):
 
     def columnCount(self, parent: QModelIndex | None = None) -> int:
         """Return the number of columns."""
-        return 0 if parent is not None and parent.isValid() else len(_COLUMNS)
+        return 0 if parent is not None and parent.isValid() else len(COLUMNS)
 
     def headerData(self, section: int, orientation: Any, role: int = _Role.DisplayRole) -> Any:
         """Return titles and tooltips of the columns."""
         if orientation == Qt.Orientation.Horizontal:
             if role == _Role.DisplayRole:
-                return _COLUMNS[section][0]
+                return COLUMNS[section].title
             if role == _Role.ToolTipRole:
-                return _COLUMNS[section][1]
+                return COLUMNS[section].tooltip
         return None
 
     def data(self, index: QModelIndex, role: int = _Role.DisplayRole) -> Any:
         """Return what a cell shows."""
         row, column = self._rows[index.row()], index.column()
         if role in (_Role.DisplayRole, _Role.EditRole):
-            return _text(row, column)
+            return COLUMNS[column].text(row)
         if role == _Role.DecorationRole and column == ID:
             return _swatch(self._colour(row.object_id))
         if role == _Role.CheckStateRole and column == ID:
@@ -102,7 +134,7 @@ class ObjectModel(QAbstractTableModel):
         if role == _Role.TextAlignmentRole and column not in (ID, NAME):
             return int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         if role == _Role.ToolTipRole:
-            return _COLUMNS[column][1]
+            return COLUMNS[column].tooltip
         return None
 
     def setData(self, index: QModelIndex, value: Any, role: int = _Role.EditRole) -> bool:
@@ -133,20 +165,3 @@ def _swatch(colour: QColor) -> QIcon:
     icon = QIcon(square)
     icon.addPixmap(square, QIcon.Mode.Selected)
     return icon
-
-
-def _text(row: ObjectRow, column: int) -> str:
-    match column:
-        case 0:
-            return str(row.object_id)
-        case 1:
-            return row.name
-        case 2:
-            return str(row.prompts)
-        case 3:
-            return str(row.frames)
-        case 4:
-            return "" if row.lowest is None else f"{row.lowest:.2f}"
-        case _:
-            done = row.frames and row.accepted >= row.frames
-            return "all" if done else str(row.accepted or "")

@@ -10,16 +10,10 @@ from qtpy.QtWidgets import QButtonGroup, QLabel, QPushButton, QSpinBox
 
 from napari_sam2.widgets.layers import MAX_OBJECT_ID
 from napari_sam2.widgets.parts import Choice, Fold, Section, button, row
+from napari_sam2.widgets.tools import TOOLS
 
 _SWATCH_PIXELS = 16
-_TOOLS = (
-    ("points", "Points", "Click objects. Drag a point to move it. Key: C"),
-    ("boxes", "Box", "Draw a rectangle around an object. Key: B"),
-    ("lasso", "Lasso", "Draw around an object: what is inside is its mask. Key: L"),
-    ("scribble", "Scribble", "Draw a line over an object: points along it. Key: S"),
-    ("brush", "Brush", "Paint the mask of an object in this frame. Key: R"),
-    ("eraser", "Eraser", "Erase from the masks of this frame. Key: T while painting"),
-)
+_TOOLS_PER_ROW = 3
 
 
 class PromptBox(Section):
@@ -61,7 +55,7 @@ class PromptBox(Section):
         )
         self.next_object = button("Next (N)", "Begin a new object. Key: N")
         self.tool_buttons = {
-            name: button(title, tooltip, checkable=True) for name, title, tooltip in _TOOLS
+            tool.name: button(tool.title, tool.help, checkable=True) for tool in TOOLS
         }
         self.tools = _exclusive(*self.tool_buttons.values())
         self.positive = button("Object", "Clicks mark the object. Key: T changes", checkable=True)
@@ -76,8 +70,9 @@ class PromptBox(Section):
         self.positive.setChecked(True)
         self.add_row("Object", self.swatch, self.object_id, self.next_object, stretch=(0, 1))
         tools = list(self.tool_buttons.values())
-        self.add_row("Draw", *tools[:3], stretch=(1, 1, 1))
-        self.add_row("", *tools[3:], stretch=(1, 1, 1))
+        for first in range(0, len(tools), _TOOLS_PER_ROW):
+            some = tools[first : first + _TOOLS_PER_ROW]
+            self.add_row("" if first else "Draw", *some, stretch=(1,) * len(some))
         self.add_row("Click is", self.positive, self.negative, stretch=(1, 1))
         self.body.addWidget(self._more())
         self.object_id.valueChanged.connect(self.object_requested)

@@ -8,13 +8,17 @@ from pathlib import Path
 from qtpy.QtCore import Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import QCheckBox, QFileDialog, QLabel, QProgressBar
 
+from napari_sam2.labels import FORMATS
 from napari_sam2.widgets.parts import Fold, button, row
 
-_LABEL_FILES = "TIFF (*.tif *.tiff);;OME-TIFF (*.ome.tif);;OME-Zarr (*.ome.zarr *.zarr)"
-_LABEL_SUFFIXES = {"TIFF": ".tif", "OME-TIFF": ".ome.tif", "OME-Zarr": ".ome.zarr"}
+_LABEL_FILES = ";;".join(
+    f"{each.title} ({' '.join('*' + suffix for suffix in each.suffixes)})" for each in FORMATS
+)
+_LABEL_SUFFIXES = {each.title: each.suffixes[0] for each in FORMATS}
 SESSION_FILES = "Session (*.sam2.json *.json)"
 """What file dialogs offer as sessions."""
 
+_TITLES = ", ".join(each.title for each in FORMATS)
 _TITLE = "Save"
 
 
@@ -41,9 +45,7 @@ class SaveBox(Fold):
         self._name = "labels"
         self.state = QLabel()
         self.state.setWordWrap(True)
-        self.labels = button(
-            "Labels as…", "Write the labels as TIFF, OME-TIFF or OME-Zarr, with scale and axes."
-        )
+        self.labels = button("Labels as…", f"Write the labels as {_TITLES}, with scale and axes.")
         self.session = button(
             "Session as…",
             "Keep prompts, accepted masks and settings in a file of your choice from now on. "

@@ -25,6 +25,7 @@ from napari_sam2.widgets.prompt_reading import StackPrompts, read_prompts
 from napari_sam2.widgets.shapes_rest import ShapesRest
 from napari_sam2.widgets.sight import Sight
 from napari_sam2.widgets.spec import SessionSpec
+from napari_sam2.widgets.tools import TOOLS, Tool, tool_named
 from napari_sam2.widgets.window_state import Said, WindowState
 
 if TYPE_CHECKING:
@@ -214,20 +215,22 @@ class Workspace:
 
     def edit(self, tool: str) -> None:
         """Make a layer active and ready for a tool of `TOOLS`."""
-        role, mode = TOOLS[tool]
-        layer: Any = {"points": self.points, "shapes": self.shapes, "labels": self.labels}[role]
+        chosen = tool_named(tool)
+        layer = self._drawn_in(chosen)
         self._viewer.layers.selection.active = layer
         layer.visible = True
-        layer.mode = mode
+        layer.mode = chosen.mode
 
     def tool(self) -> str | None:
         """Return the tool that the active layer is ready for; None if it is none of `TOOLS`."""
         active = self._viewer.layers.selection.active
-        roles = {"points": self.points, "shapes": self.shapes, "labels": self.labels}
-        for name, (role, mode) in TOOLS.items():
-            if active is roles[role] and str(active.mode) == mode:
-                return name
+        for tool in TOOLS:
+            if active is self._drawn_in(tool) and str(active.mode) == tool.mode:
+                return tool.name
         return None
+
+    def _drawn_in(self, tool: Tool) -> Any:
+        return {"points": self.points, "shapes": self.shapes, "labels": self.labels}[tool.layer]
 
     def release(self, *, views_alive: bool = True) -> None:
         """Leave the layers as ordinary ones; all that they hold stays."""
@@ -255,14 +258,3 @@ class Workspace:
 
     def _on_features(self, _event: object = None) -> None:
         self._on_prompts()
-
-
-TOOLS = {
-    "points": ("points", "add"),
-    "boxes": ("shapes", "add_rectangle"),
-    "lasso": ("shapes", "add_polygon_lasso"),
-    "scribble": ("shapes", "add_path"),
-    "brush": ("labels", "paint"),
-    "eraser": ("labels", "erase"),
-}
-"""Tools by name: the layer and its mode."""
