@@ -105,7 +105,7 @@ def test_a_restart_shows_what_was_hidden(two, settled):
     two.start.click()
     settled(two)
     workspace, model = two.coordinator.workspace, two.objects.model
-    assert model.data(model.index(0, ID), Qt.ItemDataRole.CheckStateRole) == Qt.CheckState.Checked
+    assert model.item(0, ID).checkState() == Qt.CheckState.Checked
     assert workspace.labels.get_color(1)[3] == 1
     assert workspace.points.shown.all()
 

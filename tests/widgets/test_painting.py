@@ -8,9 +8,11 @@ from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QApplication, QWidget
 
 from napari_sam2.widgets.object_box import ObjectBox
-from napari_sam2.widgets.object_model import FRAMES
+from napari_sam2.widgets.object_model import COLUMNS
 from napari_sam2.widgets.object_rows import ObjectRow
 from napari_sam2.widgets.run_box import RunBox
+
+FRAMES = [column.title for column in COLUMNS].index("Frames")
 
 
 class Pictures(QObject):

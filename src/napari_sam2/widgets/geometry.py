@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 def spatial_shape(image: Image) -> tuple[int, ...]:
     """Shape of an image layer at full resolution, without the colours of an RGB image."""
-    data = full_resolution(image)
-    return tuple(int(n) for n in (data.shape[:-1] if image.rgb else data.shape))
+    shape = full_resolution(image).shape
+    return tuple(map(int, shape[:-1] if image.rgb else shape))
 
 
 def full_resolution(image: Image) -> Any:
@@ -66,11 +66,10 @@ def slider_indices(image: Image, point: Sequence[float]) -> tuple[int, ...] | No
     shape = spatial_shape(image)
     position = np.asarray(image.world_to_data(point), float)[-len(shape) :]
     # Only sliders count: the displayed axes' points lie anywhere.
-    found = np.rint(position).astype(int)
-    for axis, size in enumerate(shape[:-2]):
-        if not 0 <= found[axis] < size:
-            return None
-    return tuple(int(index) for index in found[:-2])
+    found = np.rint(position)[:-2].astype(int)
+    if (found < 0).any() or (found >= shape[:-2]).any():
+        return None
+    return tuple(found.tolist())
 
 
 def stack_view(
@@ -92,7 +91,9 @@ def stack_view(
     region : Region, optional
         Only these rows and columns.
     """
-    fixed = dict(at)
-    view = labels[tuple(fixed.get(i, slice(None)) for i in range(labels.ndim))]
+    index: list[Any] = [slice(None)] * labels.ndim
+    for fixed, where in at:
+        index[fixed] = where
+    view = labels[tuple(index)]
     stack = view[np.newaxis] if axis is None else view
     return stack if region is None else stack[:, *region.slices]

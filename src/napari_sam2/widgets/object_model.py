@@ -5,17 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from qtpy.QtCore import (  # type: ignore[attr-defined]
-    QAbstractTableModel,
-    QModelIndex,
-    Qt,
-    Signal,
-)
-from qtpy.QtGui import QColor, QIcon, QPixmap
+from qtpy.QtCore import QModelIndex, Qt, Signal  # type: ignore[attr-defined]
+from qtpy.QtGui import QColor, QIcon, QPixmap, QStandardItem, QStandardItemModel
 
 from napari_sam2.widgets.object_rows import ObjectRow
 
 _SWATCH_PIXELS = 14
+_NUMBERS = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
 _Role = Qt.ItemDataRole
 
 
@@ -59,8 +55,10 @@ COLUMNS = (
 ID, NAME = 0, 1
 
 
-class ObjectModel(QAbstractTableModel):
+class ObjectModel(QStandardItemModel):
     """One row per object.
+
+    The cells are items of Qt's: painting the table calls nothing of Python.
 
     Signals
     -------
@@ -74,27 +72,35 @@ class ObjectModel(QAbstractTableModel):
     hide_requested = Signal(int, bool)
 
     def __init__(self, colour: Callable[[int], QColor]) -> None:
-        super().__init__()
+        super().__init__(0, len(COLUMNS))
         self._colour = colour
         self._rows: tuple[ObjectRow, ...] = ()
+        self._items: list[list[QStandardItem]] = []
+        for number, column in enumerate(COLUMNS):
+            header = QStandardItem(column.title)
+            header.setToolTip(column.tooltip)
+            self.setHorizontalHeaderItem(number, header)
 
     def show(self, rows: tuple[ObjectRow, ...]) -> None:
         """Show these objects; the selection stays where the objects are the same."""
-        if [row.object_id for row in rows] == [row.object_id for row in self._rows]:
-            changed = [i for i, row in enumerate(rows) if row != self._rows[i]]
-            self._rows = rows
-            for i in changed:
-                self.dataChanged.emit(self.index(i, 0), self.index(i, len(COLUMNS) - 1))
+        before, self._rows = self._rows, rows
+        if [row.object_id for row in rows] != [row.object_id for row in before]:
+            self.setRowCount(0)
+            self._items = [self._new_items(row) for row in rows]
+            for items in self._items:
+                self.appendRow(items)
             return
-        self.beginResetModel()
-        self._rows = rows
-        self.endResetModel()
+        for number, (old, row) in enumerate(zip(before, rows, strict=True)):
+            if row != old:
+                self._show_row(number, row)
 
     def lengths(self) -> tuple[int, ...]:
         """Return how many characters the longest text of each column has."""
-        return tuple(
-            max((len(column.text(row)) for row in self._rows), default=0) for column in COLUMNS
-        )
+        longest = [0] * len(COLUMNS)
+        for items in self._items:
+            for column, item in enumerate(items):
+                longest[column] = max(longest[column], len(item.text()))
+        return tuple(longest)
 
     def object_at(self, row: int) -> int:
         """Return the id of the object in a row."""
@@ -104,38 +110,6 @@ class ObjectModel(QAbstractTableModel):
         """Return the row of an object; None if it is not there."""
         ids = [row.object_id for row in self._rows]
         return ids.index(object_id) if object_id in ids else None
-
-    def rowCount(self, parent: QModelIndex | None = None) -> int:
-        """Return the number of objects."""
-        return 0 if parent is not None and parent.isValid() else len(self._rows)
-
-    def columnCount(self, parent: QModelIndex | None = None) -> int:
-        """Return the number of columns."""
-        return 0 if parent is not None and parent.isValid() else len(COLUMNS)
-
-    def headerData(self, section: int, orientation: Any, role: int = _Role.DisplayRole) -> Any:
-        """Return titles and tooltips of the columns."""
-        if orientation == Qt.Orientation.Horizontal:
-            if role == _Role.DisplayRole:
-                return COLUMNS[section].title
-            if role == _Role.ToolTipRole:
-                return COLUMNS[section].tooltip
-        return None
-
-    def data(self, index: QModelIndex, role: int = _Role.DisplayRole) -> Any:
-        """Return what a cell shows."""
-        row, column = self._rows[index.row()], index.column()
-        if role in (_Role.DisplayRole, _Role.EditRole):
-            return COLUMNS[column].text(row)
-        if role == _Role.DecorationRole and column == ID:
-            return _swatch(self._colour(row.object_id))
-        if role == _Role.CheckStateRole and column == ID:
-            return Qt.CheckState.Unchecked if row.hidden else Qt.CheckState.Checked
-        if role == _Role.TextAlignmentRole and column not in (ID, NAME):
-            return int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-        if role == _Role.ToolTipRole:
-            return COLUMNS[column].tooltip
-        return None
 
     def setData(self, index: QModelIndex, value: Any, role: int = _Role.EditRole) -> bool:
         """Ask for another name, or for an object to be hidden or shown."""
@@ -148,14 +122,31 @@ class ObjectModel(QAbstractTableModel):
             return True
         return False
 
-    def flags(self, index: QModelIndex) -> Any:
-        """Names can be edited, objects ticked."""
-        flags = super().flags(index)
-        if index.column() == NAME:
-            flags |= Qt.ItemFlag.ItemIsEditable
-        if index.column() == ID:
-            flags |= Qt.ItemFlag.ItemIsUserCheckable
-        return flags
+    def _new_items(self, row: ObjectRow) -> list[QStandardItem]:
+        items = []
+        for number, column in enumerate(COLUMNS):
+            item = QStandardItem(column.text(row))
+            item.setToolTip(column.tooltip)
+            item.setEditable(number == NAME)
+            if number not in (ID, NAME):
+                item.setTextAlignment(_NUMBERS)
+            items.append(item)
+        items[ID].setIcon(_swatch(self._colour(row.object_id)))
+        items[ID].setCheckable(True)
+        items[ID].setCheckState(_ticked(row))
+        return items
+
+    def _show_row(self, number: int, row: ObjectRow) -> None:
+        items = self._items[number]
+        for item, column in zip(items, COLUMNS, strict=True):
+            text = column.text(row)
+            if item.text() != text:
+                item.setText(text)
+        items[ID].setCheckState(_ticked(row))
+
+
+def _ticked(row: ObjectRow) -> Qt.CheckState:
+    return Qt.CheckState.Unchecked if row.hidden else Qt.CheckState.Checked
 
 
 def _swatch(colour: QColor) -> QIcon:

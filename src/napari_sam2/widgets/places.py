@@ -30,9 +30,13 @@ def placed(
     composed : int, optional
         The axis whose channels are composed: wherever its slider is, it is the same place.
     """
-    where = [0 if i == composed else int(index) for i, index in enumerate(indices)]
-    others = tuple((i, index) for i, index in enumerate(where) if i != axis)
-    return others, 0 if axis is None else where[axis]
+    others, frame = [], 0
+    for i, index in enumerate(indices):
+        if i == axis:
+            frame = int(index)
+        else:
+            others.append((i, 0 if i == composed else int(index)))
+    return tuple(others), frame
 
 
 def index_of(axis: int | None, place: Place, frame: int) -> tuple[int, ...]:
