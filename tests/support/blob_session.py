@@ -27,6 +27,7 @@ class Script:
     opened: list[SessionSpec] = field(default_factory=list)
     threads: set[str] = field(default_factory=set)
     gate: threading.Event = field(default_factory=threading.Event)
+    order: list[int] | None = None  # of frames, in every run
 
     def __post_init__(self) -> None:
         self.gate.set()
@@ -200,6 +201,8 @@ class BlobSession:
             yield result
 
     def _order(self, direction, start, stop) -> list[int]:
+        if self._script.order is not None:
+            return self._script.order
         starts = [frame for each in self.object_ids for frame in self.prompts.frames(each)]
         forward = list(range(min(starts), self._stack.n_frames))
         backward = list(range(max(starts), -1, -1))

@@ -9,12 +9,7 @@ import numpy as np
 import pytest
 from blob_session import Script
 from napari.components import ViewerModel
-from napari.utils._test_utils import read_only_mouse_event
-from napari.utils.interactions import (
-    mouse_move_callbacks,
-    mouse_press_callbacks,
-    mouse_release_callbacks,
-)
+from panel_page import PanelPage
 from qtpy.compat import isalive
 
 from napari_sam2.widgets.model_choice import Sources
@@ -84,29 +79,28 @@ def our_threads():
 @pytest.fixture
 def make_panel(qtbot, script, sources):
     """A panel beside an image in a viewer without a window: ``make_panel(image, **settings)``."""
-    panels = []
+    pages = []
 
     def make(
         image=None, viewer=None, wiring=None, keep_settings=False, kind=StackPanel, **settings
-    ) -> StackPanel:
+    ) -> PanelPage:
         if not keep_settings:
             store_defaults(ModelUse())
         viewer = ViewerModel() if viewer is None else viewer
         if image is not None:
             viewer.add_image(image, contrast_limits=(0, 1000), name="blobs", **settings)
-        panel = kind(viewer, wiring or Wiring(script.open, sources))
-        panel.viewer = viewer
-        panels.append(panel)
-        return panel
+        widget = kind(viewer, wiring or Wiring(script.open, sources))
+        pages.append(PanelPage(widget, viewer, qtbot.waitUntil, lambda: len(script.told)))
+        return pages[-1]
 
     yield make
     script.gate.set()
-    for panel in panels:
-        panel.coordinator.close()
-        panel.viewer = None
-        if isalive(panel):
-            panel.deleteLater()
-    panels.clear()
+    for page in pages:
+        page.close()
+        page.viewer = None
+        if isalive(page.widget):
+            page.widget.deleteLater()
+    pages.clear()
     qtbot.waitUntil(lambda: not _threads(), timeout=60_000)
 
 
@@ -114,74 +108,32 @@ def make_panel(qtbot, script, sources):
 def make_docked_panel(make_napari_viewer, make_panel):
     """The same in the dock of a real window, which needs a screen."""
 
-    def make(image=None, viewer=None, **settings) -> StackPanel:
+    def make(image=None, viewer=None, **settings) -> PanelPage:
         viewer = viewer or make_napari_viewer()
         panel = make_panel(image, viewer=viewer, **settings)
-        viewer.window.add_dock_widget(panel, name="SAM 2")
+        viewer.window.add_dock_widget(panel.widget, name="SAM 2")
         return panel
 
     return make
 
 
-@pytest.fixture
-def settled(qtbot, script):
-    """Wait until nothing is under way any more."""
-
-    def wait(panel: StackPanel) -> None:
-        state = {"told": -1}
-
-        def quiet() -> bool:
-            before, state["told"] = state["told"], len(script.told)
-            return before == state["told"] and panel.coordinator.idle
-
-        qtbot.waitUntil(quiet, timeout=120_000)
-
-    return wait
-
-
-def _mouse(viewer, layer, path, modifiers=()) -> None:
-    """Press, drag and release at world positions, as napari's canvas hands it to a layer."""
-    kinds = ["mouse_press", *["mouse_move"] * (len(path) - 1), "mouse_release"]
-    for kind, position in zip(kinds, [*path, path[-1]], strict=True):
-        event = read_only_mouse_event(
-            type=kind,
-            is_dragging=kind == "mouse_move",
-            modifiers=list(modifiers),
-            position=position,
-            pos=np.asarray(position[-2:], float) * 10,
-            view_direction=None,
-            dims_displayed=list(viewer.dims.displayed),
-        )
-        {
-            "mouse_press": mouse_press_callbacks,
-            "mouse_move": mouse_move_callbacks,
-            "mouse_release": mouse_release_callbacks,
-        }[kind](layer, event)
-
-
-@pytest.fixture
-def mouse():
-    """``mouse(viewer, layer, path, modifiers)``: press, drag and release at world positions."""
-    return _mouse
-
-
-def _start(panel, settled) -> StackPanel:
+def _start(panel: PanelPage) -> PanelPage:
     panel.viewer.dims.set_current_step(0, 0)
-    panel.start.click()
-    settled(panel)
+    panel.start()
+    panel.wait_idle()
     return panel
 
 
 @pytest.fixture
-def started(make_panel, blobs, settled):
+def started(make_panel, blobs):
     """A panel that has been started on two blobs that drift through six frames."""
-    return _start(make_panel(blobs()), settled)
+    return _start(make_panel(blobs()))
 
 
 @pytest.fixture
-def docked(make_docked_panel, blobs, settled):
+def docked(make_docked_panel, blobs):
     """The same in a real window."""
-    return _start(make_docked_panel(blobs()), settled)
+    return _start(make_docked_panel(blobs()))
 
 
 @pytest.fixture

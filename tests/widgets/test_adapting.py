@@ -16,7 +16,6 @@ from small_networks import SMALL_CONV, small_config
 from napari_sam2.checkpoints import save_network
 from napari_sam2.errors import TrainingError
 from napari_sam2.network import Sam2
-from napari_sam2.prompts import FramePrompt
 from napari_sam2.training.mask_split import FEWEST_MASKS
 from napari_sam2.widgets import adapting, hints
 from napari_sam2.widgets.adapter import AdaptOutcome, AdaptState, prepare_real
@@ -69,26 +68,26 @@ def job():
 
 
 @pytest.fixture
-def prompted(make_panel, blobs, settled, mouse, script, sources, job):
+def prompted(make_panel, blobs, script, sources, job):
     """A panel with two objects that were clicked and carried through six frames."""
     panel = make_panel(blobs(), wiring=Wiring(script.open, sources, job.prepare))
     panel.viewer.dims.set_current_step(0, 0)
-    panel.start.click()
-    settled(panel)
+    panel.start()
+    panel.wait_idle()
     for y, x in ((8, 8), (25, 30)):
-        mouse(panel.viewer, panel.coordinator.workspace.points, [(0, y, x)])
-        settled(panel)
-        panel.prompts.next_object.click()
-    panel.run.both.click()
-    settled(panel)
+        panel.click(0, y, x)
+        panel.wait_idle()
+        panel.next_object()
+    panel.propagate("both")
+    panel.wait_idle()
     return panel
 
 
 @pytest.fixture
-def accepted(prompted, settled):
+def accepted(prompted):
     """The same with everything accepted: ten masks."""
-    prompted.review.accept_requested.emit("all")
-    settled(prompted)
+    prompted.accept("all")
+    prompted.wait_idle()
     notification_manager.records.clear()
     return prompted
 
@@ -96,9 +95,8 @@ def accepted(prompted, settled):
 @pytest.fixture
 def learning(accepted, qtbot):
     """The same in the middle of an adaptation."""
-    accepted.adapt.adapt.click()
-    accepted.adapt.begin.click()
-    wait_for(qtbot, lambda: accepted.adapt.progress.format() == "Learning: step 3 of 9")
+    accepted.begin_adaptation()
+    wait_for(qtbot, lambda: accepted.adaptation_progress == "Learning: step 3 of 9")
     return accepted
 
 
@@ -106,34 +104,33 @@ def wait_for(qtbot, condition) -> None:
     qtbot.waitUntil(condition, timeout=60_000)
 
 
-def finish(panel, job, qtbot, settled, outcome=BETTER) -> None:
+def finish(panel, job, qtbot, outcome=BETTER) -> None:
     job.outcome = outcome
     job.gate.set()
-    wait_for(qtbot, lambda: not panel.coordinator._adapting.busy)
-    settled(panel)
+    wait_for(qtbot, lambda: not panel.adapting)
+    panel.wait_idle()
 
 
 def use(panel) -> ModelUse:
-    return panel.coordinator._models.use
+    return panel.model_use
 
 
 def messages() -> str:
     return " ".join(record.message for record in notification_manager.records)
 
 
-def test_it_takes_four_masks(prompted, settled):
-    box = prompted.adapt
-    assert not box.adapt.isEnabled()
-    assert box.state.text() == "Needs 4 accepted or prompted masks; there are 2."
-    assert box.state.text() in box.adapt.toolTip()
+def test_it_takes_four_masks(prompted):
+    assert not prompted.can_adapt
+    assert prompted.adaptation_text == "Needs 4 accepted or prompted masks; there are 2."
+    assert prompted.adaptation_text in prompted.adaptation_tooltip
     prompted.viewer.dims.set_current_step(0, 3)
-    prompted.review.accept_requested.emit("frame")
-    settled(prompted)
-    assert box.adapt.isEnabled()
-    assert box.state.text() == ""
-    prompted.history.undo.click()
-    settled(prompted)
-    assert not box.adapt.isEnabled()
+    prompted.accept("frame")
+    prompted.wait_idle()
+    assert prompted.can_adapt
+    assert prompted.adaptation_text == ""
+    prompted.undo()
+    prompted.wait_idle()
+    assert not prompted.can_adapt
 
 
 def test_so_many_are_the_fewest_that_training_takes():
@@ -142,27 +139,25 @@ def test_so_many_are_the_fewest_that_training_takes():
 
 def test_it_is_not_there_before_the_start(make_panel, blobs):
     panel = make_panel(blobs())
-    assert panel.adapt.isHidden()
+    assert panel.adaptation_section.isHidden()
 
 
 def test_it_says_what_it_would_do_and_asks(accepted, job):
-    box = accepted.adapt
-    box.adapt.click()
-    assert "from the 10 masks" in box.question.text()
-    assert "decoder" not in box.question.text()
-    assert box.minutes.value() == 2.0
-    assert not box.question.isHidden()
-    assert box._offer.isHidden()
-    box.leave.click()
-    assert not box._offer.isHidden()
-    assert box.question.isHidden()
+    accepted.ask_for_adaptation()
+    assert "from the 10 masks" in accepted.adaptation_question
+    assert "decoder" not in accepted.adaptation_question
+    assert accepted.adaptation_minutes == 2.0
+    assert not accepted.offers_adaptation
+    accepted.refuse_adaptation()
+    assert accepted.offers_adaptation
+    assert accepted.adaptation_question == ""
     assert job.plans == []
 
 
 def test_of_official_models_it_says_what_learns(accepted, monkeypatch):
-    monkeypatch.setattr(type(accepted.coordinator._models), "is_official", True)
-    accepted.adapt.adapt.click()
-    assert "decoder alone learns" in accepted.adapt.question.text()
+    accepted.pretend_official_model(monkeypatch)
+    accepted.ask_for_adaptation()
+    assert "decoder alone learns" in accepted.adaptation_question
 
 
 def test_masks_are_read_by_the_worker_and_learnt_in_another_thread(learning, job, script):
@@ -170,10 +165,10 @@ def test_masks_are_read_by_the_worker_and_learnt_in_another_thread(learning, job
     assert (plan.minutes, plan.stem) == (2.0, "blobs")
     assert len(job.sessions[0].accepted) == 10
     assert job.threads == [f"{THREAD_NAME}-engine", f"{THREAD_NAME}-adapting"]
-    assert learning.adapt.progress.value() == 400
+    assert learning.adaptation_parts_done == 400
 
 
-def test_files_go_where_the_session_is_kept(make_panel, blobs, settled, mouse, job, folder):
+def test_files_go_where_the_session_is_kept(make_panel, blobs, job, folder):
     from napari.layers import Image
     from napari.layers._source import layer_source
 
@@ -181,99 +176,92 @@ def test_files_go_where_the_session_is_kept(make_panel, blobs, settled, mouse, j
         image = Image(blobs(), contrast_limits=(0, 1000), name="other")
     panel = make_panel(wiring=Wiring(None, None, job.prepare))
     panel.viewer.add_layer(image)
-    panel.start.click()
-    settled(panel)
-    assert panel.coordinator._keeping.place() == ("cells", (folder,))
+    panel.start()
+    panel.wait_idle()
+    assert panel.session_place == ("cells", (folder,))
 
 
-def test_work_goes_on_meanwhile(learning, job, qtbot, settled, mouse, script):
+def test_work_goes_on_meanwhile(learning, job, qtbot, script):
     before = len(script.told)
     learning.viewer.dims.set_current_step(0, 2)
-    mouse(learning.viewer, learning.coordinator.workspace.points, [(2, 8, 10)])
-    settled(learning)
+    learning.click(2, 8, 10)
+    learning.wait_idle()
     assert len(script.told) > before
-    finish(learning, job, qtbot, settled)
+    finish(learning, job, qtbot)
     assert use(learning).model == str(BETTER.path)
 
 
-def test_a_better_model_is_in_use_for_this_and_the_next_stack(
-    learning, job, qtbot, settled, script
-):
+def test_a_better_model_is_in_use_for_this_and_the_next_stack(learning, job, qtbot, script):
     before = use(learning)
-    finish(learning, job, qtbot, settled)
+    finish(learning, job, qtbot)
     path = str(BETTER.path)
     assert use(learning) == ModelUse(path, before.device, before.precision, before.speed)
     assert script.opened[-1].use.model == path
     assert read_defaults().model == path
-    models = learning.model.models
-    assert models.currentText() == "blobs (adapted)"
-    assert "one click: .61 → .72, box: .80 → .81 on 4 held-out masks" in learning.adapt.state.text()
+    assert learning.chosen_model_title == "blobs (adapted)"
+    assert "one click: .61 → .72, box: .80 → .81 on 4 held-out masks" in learning.adaptation_text
     assert "in use" in messages()
-    assert not learning.adapt._offer.isHidden()
-    assert learning.adapt.adapt.isEnabled()
+    assert learning.offers_adaptation
+    assert learning.can_adapt
 
 
-def test_undo_brings_the_former_model_back(learning, job, qtbot, settled, script):
-    before, labels = use(learning), np.array(learning.coordinator.workspace.labels.data)
-    accepted = learning.coordinator.workspace.said.accepted
-    finish(learning, job, qtbot, settled)
-    assert "adapted model" in learning.history.undo.toolTip()
-    learning.history.undo.click()
-    settled(learning)
+def test_undo_brings_the_former_model_back(learning, job, qtbot, script):
+    before, labels = use(learning), np.array(learning.labels)
+    accepted = learning.accepted
+    finish(learning, job, qtbot)
+    assert "adapted model" in learning.undo_text
+    learning.undo()
+    learning.wait_idle()
     assert use(learning) == before
     assert script.opened[-1].use == before
     assert read_defaults().model == before.model
-    assert learning.model.models.currentText() == "Bundled"
-    assert np.array_equal(learning.coordinator.workspace.labels.data, labels)
-    assert learning.coordinator.workspace.said.accepted == accepted
-    learning.history.redo.click()
-    settled(learning)
+    assert learning.chosen_model_title == "Bundled"
+    assert np.array_equal(learning.labels, labels)
+    assert learning.accepted == accepted
+    learning.redo()
+    learning.wait_idle()
     assert use(learning).model == str(BETTER.path)
-    learning.history.undo.click()
-    learning.history.undo.click()
-    settled(learning)
-    assert learning.coordinator.workspace.said.accepted == frozenset()
+    learning.undo()
+    learning.undo()
+    learning.wait_idle()
+    assert learning.accepted == frozenset()
 
 
-def test_undo_takes_steps_back_that_were_made_before_and_after(
-    learning, job, qtbot, settled, mouse
-):
-    finish(learning, job, qtbot, settled)
-    workspace = learning.coordinator.workspace
-    mouse(learning.viewer, workspace.points, [(0, 38, 45)])
-    settled(learning)
-    assert len(workspace.points.data) == 3
-    learning.history.undo.click()
-    settled(learning)
-    assert (len(workspace.points.data), use(learning).model) == (2, str(BETTER.path))
-    learning.history.undo.click()
-    settled(learning)
+def test_undo_takes_steps_back_that_were_made_before_and_after(learning, job, qtbot):
+    finish(learning, job, qtbot)
+    learning.click(0, 38, 45)
+    learning.wait_idle()
+    assert len(learning.points) == 3
+    learning.undo()
+    learning.wait_idle()
+    assert (len(learning.points), use(learning).model) == (2, str(BETTER.path))
+    learning.undo()
+    learning.wait_idle()
     assert use(learning).model == "bundled"
 
 
-def test_what_is_not_better_is_not_used(learning, job, qtbot, settled, script):
+def test_what_is_not_better_is_not_used(learning, job, qtbot, script):
     before, opened = use(learning), len(script.opened)
-    finish(learning, job, qtbot, settled, NO_BETTER)
+    finish(learning, job, qtbot, NO_BETTER)
     assert use(learning) == before
     assert len(script.opened) == opened
-    assert learning.adapt.state.text().startswith("Not better, so the model was kept")
-    assert ".61 → .58" in learning.adapt.state.text()
-    assert "adapted" not in learning.history.undo.toolTip()
+    assert learning.adaptation_text.startswith("Not better, so the model was kept")
+    assert ".61 → .58" in learning.adaptation_text
+    assert "adapted" not in learning.undo_text
 
 
-def test_cancelling(learning, job, qtbot, settled):
-    learning.adapt.cancel.click()
-    assert not learning.adapt.cancel.isEnabled()
-    wait_for(qtbot, lambda: not learning.coordinator._adapting.busy)
+def test_cancelling(learning, job, qtbot):
+    learning.cancel_adaptation()
+    assert not learning.can_cancel_adaptation
+    wait_for(qtbot, lambda: not learning.adapting)
     assert job.cancelled.is_set()
-    assert learning.adapt.state.text() == hints.ADAPT_CANCELLED
+    assert learning.adaptation_text == hints.ADAPT_CANCELLED
     assert use(learning).model == "bundled"
-    learning.adapt.adapt.click()
-    learning.adapt.begin.click()
+    learning.begin_adaptation()
     wait_for(qtbot, lambda: len(job.plans) == 2)
     job.gate.set()
-    wait_for(qtbot, lambda: not learning.coordinator._adapting.busy)
-    settled(learning)
+    wait_for(qtbot, lambda: not learning.adapting)
+    learning.wait_idle()
     assert use(learning).model == str(BETTER.path)
 
 
@@ -283,115 +271,109 @@ def test_cancelling(learning, job, qtbot, settled):
 def test_faults_reach_the_user(learning, job, qtbot, error):
     job.outcome = error
     job.gate.set()
-    wait_for(qtbot, lambda: not learning.coordinator._adapting.busy)
+    wait_for(qtbot, lambda: not learning.adapting)
     assert str(error) in messages()
-    assert learning.adapt.adapt.isEnabled()
+    assert learning.can_adapt
     assert use(learning).model == "bundled"
 
 
 def test_masks_that_are_of_no_use_are_named(accepted, job, qtbot):
     job.refusal = TrainingError("The masks are too much alike.", remedy="Accept others.")
-    accepted.adapt.adapt_requested.emit(1.0)
+    accepted.begin_adaptation(1.0)
     wait_for(qtbot, lambda: "too much alike" in messages())
-    assert not accepted.coordinator._adapting.busy
-    assert not accepted.adapt._offer.isHidden()
+    assert not accepted.adapting
+    assert accepted.offers_adaptation
 
 
 def test_a_bug_while_reading_does_not_leave_it_waiting(accepted, job, qtbot):
     job.refusal = ZeroDivisionError("oops")
-    accepted.adapt.adapt_requested.emit(1.0)
+    accepted.begin_adaptation(1.0)
     wait_for(qtbot, lambda: "oops" in messages())
-    assert not accepted.coordinator._adapting.busy
+    assert not accepted.adapting
 
 
-def test_frames_that_were_left_out_are_named(learning, job, qtbot, settled):
+def test_frames_that_were_left_out_are_named(learning, job, qtbot):
     skipped = AdaptOutcome((0.5, 0.6), (0.5, 0.6), 2, None, ("Frame 3 cannot be read.",))
-    finish(learning, job, qtbot, settled, skipped)
+    finish(learning, job, qtbot, skipped)
     assert "Frame 3 cannot be read." in messages()
 
 
-def test_it_can_begin_during_a_run_and_waits_for_its_end(accepted, job, qtbot, settled, script):
+def test_it_can_begin_during_a_run_and_waits_for_its_end(accepted, job, qtbot, script):
     script.seconds = 0.05
-    accepted.run.recompute.setChecked(True)
-    accepted.run.both.click()
-    wait_for(qtbot, lambda: accepted.run.progress.value() >= 1)
-    accepted.run.pause.click()
-    accepted.adapt.adapt.click()
-    accepted.adapt.begin.click()
+    accepted.tick_recompute()
+    accepted.propagate("both")
+    wait_for(qtbot, lambda: accepted.frames_done >= 1)
+    accepted.pause()
+    accepted.begin_adaptation()
     job.gate.set()
-    wait_for(qtbot, lambda: accepted.adapt.progress.format() == hints.ADAPT_WAITS)
-    assert accepted.coordinator.running
+    wait_for(qtbot, lambda: accepted.adaptation_progress == hints.ADAPT_WAITS)
+    assert accepted.running
     assert use(accepted).model == "bundled"
-    accepted.run.pause.click()
-    wait_for(qtbot, lambda: not accepted.coordinator.running)
-    settled(accepted)
+    accepted.pause()
+    wait_for(qtbot, lambda: not accepted.running)
+    accepted.wait_idle()
     assert use(accepted).model == str(BETTER.path)
-    assert accepted.run.progress.maximum() > 0
+    assert accepted.frames_to_do > 0
 
 
-def test_another_model_that_was_chosen_meanwhile_stays(learning, job, qtbot, settled):
-    learning.coordinator._models.take("sam2.1-tiny")
-    finish(learning, job, qtbot, settled)
+def test_another_model_that_was_chosen_meanwhile_stays(learning, job, qtbot):
+    learning.choose_model("sam2.1-tiny")
+    finish(learning, job, qtbot)
     assert use(learning).model == "sam2.1-tiny"
-    names = [learning.model.models.itemText(i) for i in range(learning.model.models.count())]
+    names = learning.models_offered
     assert "blobs (adapted)" in names
-    assert "in the list of models" in learning.adapt.state.text()
+    assert "in the list of models" in learning.adaptation_text
 
 
-def test_it_goes_on_when_the_image_is_left(learning, job, qtbot, settled):
+def test_it_goes_on_when_the_image_is_left(learning, job, qtbot):
     learning.viewer.layers.remove("blobs · labels")
-    settled(learning)
-    finish(learning, job, qtbot, settled)
+    learning.wait_idle()
+    finish(learning, job, qtbot)
     assert use(learning).model == str(BETTER.path)
     assert "in use" in messages()
 
 
-def test_leaving_the_image_before_its_masks_were_read_ends_it(
-    accepted, job, settled, script, mouse
-):
+def test_leaving_the_image_before_its_masks_were_read_ends_it(accepted, job, script):
     script.gate.clear()
-    mouse(accepted.viewer, accepted.coordinator.workspace.points, [(0, 9, 9)])
-    accepted.adapt.adapt_requested.emit(1.0)
+    accepted.click(0, 9, 9)
+    accepted.begin_adaptation(1.0)
     accepted.viewer.layers.remove("blobs · labels")
     script.gate.set()
-    settled(accepted)
-    assert not accepted.coordinator._adapting.busy
+    accepted.wait_idle()
+    assert not accepted.adapting
     assert job.plans == []
 
 
 def test_closing_the_panel_ends_it(learning, job, qtbot, our_threads):
-    learning.coordinator.close()
+    learning.close()
     wait_for(qtbot, lambda: not our_threads())
     assert job.cancelled.is_set()
 
 
-def test_it_is_offered_where_scores_are_low_and_much_is_accepted(
-    accepted, job, qtbot, settled, monkeypatch
-):
-    assert accepted.hint.text() != hints.ADAPT
-    monkeypatch.setattr(adapting, "_LOW_SCORE", 0.95)
-    accepted.coordinator._guide.show()
-    assert accepted.hint.text() == hints.ADAPT
-    accepted.adapt.adapt.click()
-    accepted.adapt.begin.click()
-    assert accepted.hint.text() != hints.ADAPT
-    finish(accepted, job, qtbot, settled, NO_BETTER)
-    assert accepted.hint.text() != hints.ADAPT, "not again from the same masks"
+def test_it_is_offered_where_scores_are_low_and_much_is_accepted(accepted, job, qtbot, monkeypatch):
+    assert accepted.hint != hints.ADAPT
+    accepted.take_scores_for_low_below(0.95, monkeypatch)
+    accepted.refresh_hint()
+    assert accepted.hint == hints.ADAPT
+    accepted.begin_adaptation()
+    assert accepted.hint != hints.ADAPT
+    finish(accepted, job, qtbot, NO_BETTER)
+    assert accepted.hint != hints.ADAPT, "not again from the same masks"
 
 
-def test_it_is_not_offered_before_eight_masks_are_accepted(prompted, settled, monkeypatch):
-    monkeypatch.setattr(adapting, "_LOW_SCORE", 0.95)
+def test_it_is_not_offered_before_eight_masks_are_accepted(prompted, monkeypatch):
+    prompted.take_scores_for_low_below(0.95, monkeypatch)
     prompted.viewer.dims.set_current_step(0, 3)
-    prompted.review.accept_requested.emit("frame")
-    settled(prompted)
-    assert prompted.hint.text() != hints.ADAPT
+    prompted.accept("frame")
+    prompted.wait_idle()
+    assert prompted.hint != hints.ADAPT
 
 
 # All of it real: session, process, file.
 
 
 @pytest.fixture
-def real(make_panel, tmp_path, qtbot, settled, monkeypatch, folder):
+def real(make_panel, tmp_path, qtbot, monkeypatch, folder):
     """A panel on a small network with random weights, with nine masks drawn and accepted."""
     from napari.layers import Image
     from napari.layers._source import layer_source
@@ -413,23 +395,22 @@ def real(make_panel, tmp_path, qtbot, settled, monkeypatch, folder):
         image = Image(np.stack([frame] * 2).astype(np.float32), name="cells")
     panel.viewer.add_layer(image)
     panel.viewer.dims.set_current_step(0, 0)
-    panel.start.click()
-    settled(panel)
-    painted = {((), i, 0): FramePrompt(mask=mask) for i, mask in enumerate(masks, 1)}
-    panel.coordinator.dialogue.say("masks", painted=painted)
-    settled(panel)
-    panel.review.accept_requested.emit("frame")
-    settled(panel)
+    panel.start()
+    panel.wait_idle()
+    panel.give_masks(dict(enumerate(masks, 1)))
+    panel.wait_idle()
+    panel.accept("frame")
+    panel.wait_idle()
     notification_manager.records.clear()
     return panel
 
 
-def test_a_real_adaptation_says_what_came_of_it(real, qtbot, settled, folder):
+def test_a_real_adaptation_says_what_came_of_it(real, qtbot, folder):
     before = use(real)
-    real.adapt.adapt_requested.emit(0.02)
-    qtbot.waitUntil(lambda: not real.coordinator._adapting.busy, timeout=300_000)
-    settled(real)
-    text = real.adapt.state.text()
+    real.begin_adaptation(0.02)
+    qtbot.waitUntil(lambda: not real.adapting, timeout=300_000)
+    real.wait_idle()
+    text = real.adaptation_text
     assert "on 2 held-out masks" in text, messages()
     file = folder / "cells.adapted.safetensors"
     assert file.exists() == text.startswith("Better") == (use(real) != before)
@@ -439,10 +420,10 @@ def test_a_real_adaptation_says_what_came_of_it(real, qtbot, settled, folder):
 def test_closing_the_panel_ends_the_process(real, qtbot, our_threads, folder):
     me = psutil.Process()
     before = set(me.children())
-    real.adapt.adapt_requested.emit(60.0)
-    qtbot.waitUntil(lambda: real.adapt.progress.format().startswith("Learning"), timeout=300_000)
+    real.begin_adaptation(60.0)
+    qtbot.waitUntil(lambda: real.adaptation_progress.startswith("Learning"), timeout=300_000)
     (process,) = set(me.children()) - before
-    real.coordinator.close()
+    real.close()
     deadline = time.monotonic() + 60
     while process.is_running() and time.monotonic() < deadline:
         time.sleep(0.02)

@@ -14,137 +14,124 @@ def told(script, kind) -> list[tuple]:
     return [each for each in script.told if each[0] == kind]
 
 
-def stroke(panel, mouse, tool, y, x, size=5, frame=0) -> None:
-    workspace = panel.coordinator.workspace
-    workspace.edit(tool)
-    workspace.labels.brush_size = size
-    mouse(panel.viewer, workspace.labels, [(frame, y, x), (frame, y, x + 2)])
-
-
-def test_painted_pixels_are_a_mask_prompt_of_the_current_object(started, settled, mouse, script):
-    stroke(started, mouse, "brush", 30, 5)
-    settled(started)
-    labels = started.coordinator.workspace.labels.data
+def test_painted_pixels_are_a_mask_prompt_of_the_current_object(started, script):
+    started.paint((0, 30, 5), (0, 30, 7))
+    started.wait_idle()
+    labels = started.labels_layer.data
     area = int((labels[0] == 1).sum())
     assert area > 10
     assert told(script, "mask") == [("mask", 1, 0, area)]
-    assert [spot[1:] for spot in started.coordinator.workspace.said.painted] == [(1, 0)]
+    assert [spot[1:] for spot in started.painted] == [(1, 0)]
 
 
-def test_painting_uses_the_clicks_of_the_frame_up(started, settled, mouse, script):
-    points = started.coordinator.workspace.points
-    mouse(started.viewer, points, [(0, 8, 8)])
-    settled(started)
-    stroke(started, mouse, "brush", 30, 5)
-    settled(started)
-    labels = started.coordinator.workspace.labels.data
-    assert len(points.data) == 0
+def test_painting_uses_the_clicks_of_the_frame_up(started, script):
+    started.click(0, 8, 8)
+    started.wait_idle()
+    started.paint((0, 30, 5), (0, 30, 7))
+    started.wait_idle()
+    labels = started.labels_layer.data
+    assert len(started.points) == 0
     assert told(script, "mask")[-1] == ("mask", 1, 0, int((labels[0] == 1).sum()))
     assert (labels[0] == 1).sum() > 100, "the clicked mask and the stroke"
-    started.prompts.tool_buttons["points"].click()
-    mouse(started.viewer, points, [(0, 9, 9)])
-    settled(started)
+    started.choose_tool("points")
+    started.click(0, 9, 9)
+    started.wait_idle()
     assert told(script, "points")[-1][1:] == (1, 0, ((9.0, 9.0),), (True,))
 
 
-def test_erased_pixels_are_a_mask_prompt_of_the_object_that_lost_them(
-    started, settled, mouse, script
-):
-    mouse(started.viewer, started.coordinator.workspace.points, [(0, 8, 8)])
-    settled(started)
-    started.prompts.next_object.click()
-    stroke(started, mouse, "eraser", 8, 8, size=3)
-    settled(started)
-    labels = started.coordinator.workspace.labels.data
+def test_erased_pixels_are_a_mask_prompt_of_the_object_that_lost_them(started, script):
+    started.click(0, 8, 8)
+    started.wait_idle()
+    started.next_object()
+    started.erase((0, 8, 8), (0, 8, 10), size=3)
+    started.wait_idle()
+    labels = started.labels_layer.data
     left = int((labels[0] == 1).sum())
     assert 0 < left < 100
     assert told(script, "mask") == [("mask", 1, 0, left)]
 
 
-def test_wholly_erased_object_is_absent_from_the_frame(started, settled, mouse, script):
-    mouse(started.viewer, started.coordinator.workspace.points, [(0, 8, 12)])
-    settled(started)
-    started.run.both.click()
-    settled(started)
-    stroke(started, mouse, "eraser", 8, 12, size=30, frame=3)
-    settled(started)
-    workspace = started.coordinator.workspace
-    assert not workspace.labels.data[3].any()
-    assert {spot[1:] for spot in workspace.said.accepted} == {(1, 3)}
-    started.run.recompute.setChecked(True)
-    started.run.both.click()
-    settled(started)
-    assert not workspace.labels.data[3].any()
+def test_wholly_erased_object_is_absent_from_the_frame(started, script):
+    started.click(0, 8, 12)
+    started.wait_idle()
+    started.propagate("both")
+    started.wait_idle()
+    started.erase((3, 8, 12), (3, 8, 14), size=30)
+    started.wait_idle()
+    assert not started.labels[3].any()
+    assert {spot[1:] for spot in started.accepted} == {(1, 3)}
+    started.tick_recompute()
+    started.propagate("both")
+    started.wait_idle()
+    assert not started.labels[3].any()
 
 
 def test_key_t_changes_brush_and_eraser(started):
-    workspace = started.coordinator.workspace
-    workspace.edit("brush")
-    key = next(k for k in workspace.labels.keymap if str(k) == "T")
-    workspace.labels.keymap[key](workspace.labels)
-    assert workspace.labels.mode == "erase"
-    assert started.prompts.tool_buttons["eraser"].isChecked()
-    workspace.labels.keymap[key](workspace.labels)
-    assert workspace.labels.mode == "paint"
+    started.choose_tool("brush")
+    started.press("T")
+    assert started.labels_layer.mode == "erase"
+    assert started.tool == "eraser"
+    started.press("T")
+    assert started.labels_layer.mode == "paint"
 
 
-def test_stroke_in_a_frame_that_a_run_writes_is_not_lost(started, settled, mouse, script, qtbot):
-    mouse(started.viewer, started.coordinator.workspace.points, [(0, 8, 12)])
-    settled(started)
+def test_stroke_in_a_frame_that_a_run_writes_is_not_lost(started, script, qtbot):
+    started.click(0, 8, 12)
+    started.wait_idle()
     script.seconds = 0.1
-    started.run.forward.click()
-    qtbot.waitUntil(lambda: started.run.progress.value() >= 1)
-    started.prompts.next_object.click()
+    started.propagate("forward")
+    qtbot.waitUntil(lambda: started.frames_done >= 1)
+    started.next_object()
     started.viewer.dims.set_current_step(0, 4)
-    stroke(started, mouse, "brush", 35, 5, frame=4)
-    settled(started)
-    labels = started.coordinator.workspace.labels.data
+    started.paint((4, 35, 5), (4, 35, 7))
+    started.wait_idle()
+    labels = started.labels_layer.data
     assert (labels[4] == 2).sum() > 10
     assert (labels[4] == 1).sum() == 100
 
 
-def test_other_labels_are_prompts_for_all_their_objects(make_panel, blobs, settled, script):
+def test_other_labels_are_prompts_for_all_their_objects(make_panel, blobs, script):
     panel = make_panel(blobs(), scale=(3, 0.5, 0.5), translate=(1, 2, 3))
     found = np.zeros((6, 40, 50), np.int32)
     found[2, 5:15, 7:17], found[2, 22:34, 23:36] = 4, 9
     panel.viewer.add_labels(found, scale=(3, 0.5, 0.5), translate=(1, 2, 3), name="cellpose")
     panel.viewer.dims.set_current_step(0, 2)
-    panel.start.click()
-    settled(panel)
-    assert panel.prompts.layers.value is panel.viewer.layers["cellpose"]
-    panel.prompts.take.click()
-    settled(panel)
+    panel.start()
+    panel.wait_idle()
+    assert panel.labels_to_take is panel.viewer.layers["cellpose"]
+    panel.take_labels()
+    panel.wait_idle()
     assert told(script, "mask") == [("mask", 4, 2, 100), ("mask", 9, 2, 156)]
-    np.testing.assert_array_equal(panel.coordinator.workspace.labels.data, found)
-    assert panel.prompts.object_id.value() == 10
-    panel.history.undo.click()
-    settled(panel)
-    assert not panel.coordinator.workspace.labels.data.any()
+    np.testing.assert_array_equal(panel.labels, found)
+    assert panel.current_object == 10
+    panel.undo()
+    panel.wait_idle()
+    assert not panel.labels.any()
 
 
-def test_labels_of_another_grid_and_taken_ids(make_panel, blobs, settled, mouse, script):
+def test_labels_of_another_grid_and_taken_ids(make_panel, blobs, script):
     panel = make_panel(blobs())
     coarse = np.zeros((20, 25), np.uint8)
     coarse[11:17, 12:19] = 1  # half the resolution, one plane
     panel.viewer.add_labels(coarse, scale=(2, 2), translate=(0.5, 0.5), name="coarse")
     panel.viewer.dims.set_current_step(0, 0)
-    panel.start.click()
-    settled(panel)
-    mouse(panel.viewer, panel.coordinator.workspace.points, [(0, 8, 8)])
-    settled(panel)
-    panel.prompts.take.click()
-    settled(panel)
+    panel.start()
+    panel.wait_idle()
+    panel.click(0, 8, 8)
+    panel.wait_idle()
+    panel.take_labels()
+    panel.wait_idle()
     assert told(script, "mask") == [("mask", 2, 0, 12 * 14)], "id 1 is taken"
-    assert (panel.coordinator.workspace.labels.data[0, 22:34, 24:38] == 2).all()
+    assert (panel.labels[0, 22:34, 24:38] == 2).all()
 
 
-def test_frame_without_objects_is_said(make_panel, blobs, settled):
+def test_frame_without_objects_is_said(make_panel, blobs):
     panel = make_panel(blobs())
     panel.viewer.add_labels(np.zeros((6, 40, 50), np.uint8), name="empty")
-    panel.start.click()
-    settled(panel)
-    panel.prompts.take.click()
-    settled(panel)
+    panel.start()
+    panel.wait_idle()
+    panel.take_labels()
+    panel.wait_idle()
     assert "no object of empty" in notification_manager.records[-1].message
 
 

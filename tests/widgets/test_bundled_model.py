@@ -15,14 +15,13 @@ def overlap(found: np.ndarray, truth: np.ndarray) -> float:
     return (found & truth).sum() / (found | truth).sum()
 
 
-def test_clicked_nuclei_are_segmented_and_followed(make_panel, settled, mouse):
+def test_clicked_nuclei_are_segmented_and_followed(make_panel):
     sample = nuclei_stack(shape=(4, 256, 256))
     panel = make_panel(wiring=Wiring())
-    image = panel.viewer.add_image(sample.image, scale=sample.scale)
+    panel.viewer.add_image(sample.image, scale=sample.scale)
     panel.viewer.dims.set_current_step(0, FRAME)
-    panel.start.click()
-    settled(panel)
-    workspace = panel.coordinator.workspace
+    panel.start()
+    panel.wait_idle()
     truth = sample.labels
     sizes = np.bincount(truth[FRAME].ravel())
     sizes[0] = 0
@@ -30,12 +29,12 @@ def test_clicked_nuclei_are_segmented_and_followed(make_panel, settled, mouse):
     for nucleus in nuclei:
         depth = ndimage.distance_transform_edt(truth[FRAME] == nucleus)
         middle = np.unravel_index(depth.argmax(), depth.shape)
-        panel.prompts.next_object.click()
-        mouse(panel.viewer, workspace.points, [image.data_to_world((FRAME, *middle))])
-        settled(panel)
-    panel.run.forward.click()
-    settled(panel)
-    found = workspace.labels.data
+        panel.next_object()
+        panel.click(FRAME, *middle)
+        panel.wait_idle()
+    panel.propagate("forward")
+    panel.wait_idle()
+    found = panel.labels_layer.data
     for frame, least in ((FRAME, 0.5), (FRAME + 1, 0.4), (FRAME + 2, 0.4)):
         overlaps = [
             overlap(found[frame] == object_id, truth[frame] == nucleus)

@@ -10,12 +10,12 @@ pytestmark = pytest.mark.gl
 
 
 @pytest.fixture
-def shown(make_napari_viewer, make_docked_panel, blobs, settled, qtbot):
+def shown(make_napari_viewer, make_docked_panel, blobs, qtbot):
     viewer = make_napari_viewer(show=True)
     panel = make_docked_panel(blobs(), viewer=viewer)
     viewer.dims.set_current_step(0, 0)
-    panel.start.click()
-    settled(panel)
+    panel.start()
+    panel.wait_idle()
     viewer.window.resize(1300, 800)
     qtbot.wait(100)
     viewer.reset_view()
@@ -41,28 +41,28 @@ def spread(picture, native, where) -> int:
     return int(colour.max() - colour.min())
 
 
-def test_real_click_puts_a_coloured_mask_on_the_canvas(shown, settled, qtbot):
-    viewer, workspace = shown.viewer, shown.coordinator.workspace
+def test_real_click_puts_a_coloured_mask_on_the_canvas(shown, qtbot):
+    viewer = shown.viewer
     before = viewer.screenshot(canvas_only=True, flash=False)
     native = viewer.window._qt_viewer.canvas.native
-    where = canvas_position(viewer, workspace.image, (0, 8, 8))
+    where = canvas_position(viewer, shown.image_layer, (0, 8, 8))
     qtbot.mouseMove(native, where)
     qtbot.mouseClick(native, Qt.MouseButton.LeftButton, pos=where)
-    settled(shown)
-    assert np.allclose(workspace.points.data, [[0, 8, 8]], atol=1)
-    workspace.points.visible = False
+    shown.wait_idle()
+    assert np.allclose(shown.points, [[0, 8, 8]], atol=1)
+    shown.points_layer.visible = False
     assert spread(before, native, where) == 0, "the image is grey"
     qtbot.waitUntil(
         lambda: spread(viewer.screenshot(canvas_only=True, flash=False), native, where) > 30
     )
 
 
-def test_keys_of_the_canvas(shown, settled, qtbot):
-    viewer, workspace = shown.viewer, shown.coordinator.workspace
+def test_keys_of_the_canvas(shown, qtbot):
+    viewer = shown.viewer
     native = viewer.window._qt_viewer.canvas.native
-    workspace.points.add([0, 8, 8])
-    settled(shown)
+    shown.add_point(0, 8, 8)
+    shown.wait_idle()
     qtbot.keyClick(native, Qt.Key.Key_N)
-    assert shown.prompts.object_id.value() == 2
+    assert shown.current_object == 2
     qtbot.keyClick(native, Qt.Key.Key_T)
-    assert shown.prompts.negative.isChecked()
+    assert shown.clicks_mark_background

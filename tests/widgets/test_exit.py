@@ -18,6 +18,7 @@ import numpy as np
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QApplication
 from blob_session import BlobSession, Script
+from panel_page import PanelPage
 from napari_sam2.types import FrameMasks
 from napari_sam2.widgets.model_choice import Sources
 from napari_sam2.widgets.opening import ModelEntry
@@ -40,17 +41,18 @@ class Endless(BlobSession):
 viewer = napari.Viewer()
 viewer.add_image(np.zeros((5, 9, 9), np.uint8))
 sources = Sources(lambda: MODELS, lambda: ("cpu",), None)
-panel = StackPanel(viewer, Wiring(lambda spec, tell: Endless(Script(), spec), sources))
-viewer.window.add_dock_widget(panel)
-panel.start.click()
-panel.coordinator.workspace.points.add([2, 3, 3])
-panel.coordinator.dialogue.listen()
-panel.run.both.click()
+widget = StackPanel(viewer, Wiring(lambda spec, tell: Endless(Script(), spec), sources))
+viewer.window.add_dock_widget(widget)
+panel = PanelPage(widget, viewer)
+panel.start()
+panel.add_point(2, 3, 3)
+panel.send_prompts()
+panel.propagate("both")
 end = time.monotonic() + 20
-while panel.run.progress.value() < 3 and time.monotonic() < end:
+while panel.frames_done < 3 and time.monotonic() < end:
     QApplication.processEvents()
     time.sleep(0.01)
-assert panel.coordinator.running
+assert panel.running
 """
 
 ENDINGS = {

@@ -50,12 +50,11 @@ def test_outcome_says_what_is_kept():
     assert "9 frames, 2 of them skipped" in hints.outcome(9, 9, cancelled=False, skipped=2)
 
 
-def test_after_n_the_next_object_is_to_be_clicked(started, settled, mouse):
-    workspace = started.coordinator.workspace
-    mouse(started.viewer, workspace.points, [(0, 8, 12)])
-    settled(started)
-    assert started.hint.text() == hints.GO_ON
-    started.prompts.next_object.click()
-    assert started.hint.text() == hints.CLICK_THE_NEXT
-    started.prompts.object_id.setValue(1)
-    assert started.hint.text() == hints.GO_ON
+def test_after_n_the_next_object_is_to_be_clicked(started):
+    started.click(0, 8, 12)
+    started.wait_idle()
+    assert started.hint == hints.GO_ON
+    started.next_object()
+    assert started.hint == hints.CLICK_THE_NEXT
+    started.select_object(1)
+    assert started.hint == hints.GO_ON

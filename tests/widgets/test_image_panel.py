@@ -21,23 +21,22 @@ def make_image_panel(make_panel):
     return make
 
 
-def test_clicks_in_two_frames_are_two_images(make_image_panel, blobs, settled, mouse, sessions):
+def test_clicks_in_two_frames_are_two_images(make_image_panel, blobs, sessions):
     panel = make_image_panel(blobs())
-    assert isinstance(panel, ImagePanel)
+    assert isinstance(panel.widget, ImagePanel)
     panel.viewer.dims.set_current_step(0, 1)
-    panel.start.click()
-    settled(panel)
-    workspace = panel.coordinator.workspace
-    mouse(panel.viewer, workspace.points, [(1, 8, 8)])
-    settled(panel)
+    panel.start()
+    panel.wait_idle()
+    panel.click(1, 8, 8)
+    panel.wait_idle()
     panel.viewer.dims.set_current_step(0, 4)
-    panel.prompts.next_object.click()
-    mouse(panel.viewer, workspace.points, [(4, 25, 30)])
-    settled(panel)
-    labels = workspace.labels.data
+    panel.next_object()
+    panel.click(4, 25, 30)
+    panel.wait_idle()
+    labels = panel.labels_layer.data
     assert [np.unique(plane[plane > 0]).tolist() for plane in labels] == [[], [1], [], [], [2], []]
-    panel.history.undo.click()
-    settled(panel)
+    panel.undo()
+    panel.wait_idle()
     assert not labels[4].any()
     assert labels[1].any()
     names = sorted(path.name for path in sessions.iterdir())
@@ -45,23 +44,28 @@ def test_clicks_in_two_frames_are_two_images(make_image_panel, blobs, settled, m
     assert read_session(sessions / names[0]).axis is None
 
 
-def test_single_image(make_image_panel, blobs, settled, mouse):
+def test_single_image(make_image_panel, blobs):
     panel = make_image_panel(blobs()[0])
-    panel.start.click()
-    settled(panel)
-    mouse(panel.viewer, panel.coordinator.workspace.points, [(8, 8)])
-    settled(panel)
-    assert (panel.coordinator.workspace.labels.data == 1).sum() == 100
-    assert "Propagate" not in panel.hint.text()
+    panel.start()
+    panel.wait_idle()
+    panel.click(8, 8)
+    panel.wait_idle()
+    assert (panel.labels == 1).sum() == 100
+    assert "Propagate" not in panel.hint
 
 
-def test_nothing_of_a_stack_is_there(make_image_panel, blobs, settled):
+def test_nothing_of_a_stack_is_there(make_image_panel, blobs):
     panel = make_image_panel(blobs())
-    panel.start.click()
-    settled(panel)
-    for part in (panel.run, panel.review, panel.stack.axes, panel.objects.split):
+    panel.start()
+    panel.wait_idle()
+    for part in (
+        panel.propagation_section,
+        panel.review_section,
+        panel.image_section.axes,
+        panel.object_section.split,
+    ):
         assert part.isHidden()
-    assert not panel.prompts.isHidden()
+    assert not panel.prompt_section.isHidden()
     keys = {str(key) for key in panel.viewer.keymap}
     assert "N" in keys
     assert not keys & {"P", "D", "E", "Shift+D"}
@@ -76,25 +80,25 @@ def test_napari_opens_it(make_napari_viewer, qtbot, our_threads):
     qtbot.waitUntil(lambda: not our_threads(), timeout=60_000)
 
 
-def test_two_panels_on_one_image_take_turns(started, make_panel, settled, mouse, script):
+def test_two_panels_on_one_image_take_turns(started, make_panel, script):
     other = make_panel(viewer=started.viewer, kind=ImagePanel)
-    labels = started.coordinator.workspace.labels
-    mouse(started.viewer, started.coordinator.workspace.points, [(0, 8, 8)])
-    settled(started)
-    other.start.click()
-    settled(other)
-    assert started.coordinator.workspace is None
-    assert other.coordinator.workspace.labels is labels
+    labels = started.labels_layer
+    started.click(0, 8, 8)
+    started.wait_idle()
+    other.start()
+    other.wait_idle()
+    assert not started.started
+    assert other.labels_layer is labels
     script.told.clear()
-    other.prompts.next_object.click()
-    mouse(other.viewer, other.coordinator.workspace.points, [(0, 25, 30)])
-    settled(started)
-    settled(other)
+    other.next_object()
+    other.click(0, 25, 30)
+    started.wait_idle()
+    other.wait_idle()
     assert [told[:2] for told in script.told if told[0] == "points"].count(("points", 2)) == 1
     assert set(np.unique(labels.data)) == {0, 1, 2}
-    started.start.click()
-    settled(started)
-    assert other.coordinator.workspace is None
-    assert started.coordinator.dialogue.prompts.object_ids == {1, 2}
+    started.start()
+    started.wait_idle()
+    assert not other.started
+    assert started.prompted_objects == {1, 2}
     duplicate = deepcopy(labels.metadata)
     assert duplicate.keys() == labels.metadata.keys(), "napari copies layers"

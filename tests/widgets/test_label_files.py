@@ -17,9 +17,9 @@ from napari_sam2.widgets.pixel_sizes import file_axes, pixel_sizes
 
 
 @pytest.fixture
-def clicked(started, settled, mouse):
-    mouse(started.viewer, started.coordinator.workspace.points, [(0, 8, 8)])
-    settled(started)
+def clicked(started):
+    started.click(0, 8, 8)
+    started.wait_idle()
     notification_manager.records.clear()
     return started
 
@@ -58,92 +58,92 @@ def choose(monkeypatch, path, kind="TIFF (*.tif *.tiff)") -> None:
         ("a", "OME-Zarr (*.ome.zarr *.zarr)", "a.ome.zarr"),
     ],
 )
-def test_button_writes_the_labels(clicked, settled, monkeypatch, tmp_path, name, kind, written):
+def test_button_writes_the_labels(clicked, monkeypatch, tmp_path, name, kind, written):
     choose(monkeypatch, tmp_path / name, kind)
-    clicked.save.labels.click()
-    settled(clicked)
+    clicked.press_save_labels()
+    clicked.wait_idle()
     path = tmp_path / written
     found = zarr.open_group(path)["0"][:] if path.is_dir() else tifffile.imread(path)
-    assert np.array_equal(found, clicked.coordinator.workspace.labels.data)
+    assert np.array_equal(found, clicked.labels)
     assert found.any()
     assert str(path) in notification_manager.records[-1].message
-    assert clicked.save.labels.isEnabled()
+    assert clicked.can_save_labels
 
 
-def test_no_file_chosen_writes_nothing(clicked, settled, monkeypatch, tmp_path):
+def test_no_file_chosen_writes_nothing(clicked, monkeypatch, tmp_path):
     choose(monkeypatch, None)
-    clicked.save.labels.click()
-    settled(clicked)
+    clicked.press_save_labels()
+    clicked.wait_idle()
     assert list(tmp_path.glob("*.tif")) == []
     assert notification_manager.records == []
 
 
-def test_file_carries_scale_and_axes(make_panel, blobs, settled, tmp_path):
+def test_file_carries_scale_and_axes(make_panel, blobs, tmp_path):
     panel = make_panel(
         blobs((2, 3, 40, 50)),
         axis_labels=("t", "z", "y", "x"),
         scale=(30, 2, 0.5, 0.5),
         units=("s", "µm", "µm", "µm"),
     )
-    panel.start.click()
-    panel.save.labels_requested.emit(tmp_path / "a.tif")
-    settled(panel)
+    panel.start()
+    panel.save_labels(tmp_path / "a.tif")
+    panel.wait_idle()
     with tifffile.TiffFile(tmp_path / "a.tif") as file:
         assert file.series[0].axes == "TZYX"
         assert file.imagej_metadata["spacing"] == 2
         assert file.imagej_metadata["finterval"] == 30
 
 
-def test_progress_and_cancel(clicked, settled, slow, tmp_path, qtbot):
+def test_progress_and_cancel(clicked, slow, tmp_path, qtbot):
     gate, begun = slow
     (tmp_path / "a.tif").write_text("from before")
-    clicked.save.labels_requested.emit(tmp_path / "a.tif")
+    clicked.save_labels(tmp_path / "a.tif")
     qtbot.waitUntil(begun.is_set)
-    assert not clicked.save.cancel.isHidden()
-    assert not clicked.save.labels.isEnabled()
-    clicked.save.cancel.click()
+    assert clicked.saving_labels
+    assert not clicked.can_save_labels
+    clicked.cancel_saving()
     gate.set()
-    settled(clicked)
-    qtbot.waitUntil(clicked.save.labels.isEnabled)
+    clicked.wait_idle()
+    qtbot.waitUntil(lambda: clicked.can_save_labels)
     assert (tmp_path / "a.tif").read_text() == "from before"
     assert [path.name for path in tmp_path.glob("*a.tif*")] == ["a.tif"]
     assert notification_manager.records == []
 
 
-def test_work_goes_on_meanwhile(clicked, settled, slow, mouse, tmp_path, qtbot):
+def test_work_goes_on_meanwhile(clicked, slow, tmp_path, qtbot):
     gate, begun = slow
-    clicked.save.labels_requested.emit(tmp_path / "a.tif")
+    clicked.save_labels(tmp_path / "a.tif")
     qtbot.waitUntil(begun.is_set)
-    mouse(clicked.viewer, clicked.coordinator.workspace.points, [(0, 12, 12)])
-    qtbot.waitUntil(lambda: not clicked.coordinator._engine.busy)
+    clicked.click(0, 12, 12)
+    qtbot.waitUntil(lambda: not clicked.worker_busy)
     gate.set()
-    settled(clicked)
+    clicked.wait_idle()
     assert tifffile.imread(tmp_path / "a.tif").any()
 
 
-def test_folder_that_is_missing_is_an_error_with_the_way_out(clicked, settled, tmp_path):
-    clicked.save.labels_requested.emit(tmp_path / "no folder" / "a.tif")
-    settled(clicked)
+def test_folder_that_is_missing_is_an_error_with_the_way_out(clicked, tmp_path):
+    clicked.save_labels(tmp_path / "no folder" / "a.tif")
+    clicked.wait_idle()
     (note,) = notification_manager.records
     assert "Choose a folder" in note.message
 
 
 @pytest.mark.parametrize("name", ["blobs", "blobs · labels"])
-def test_layer_deleted_meanwhile(clicked, settled, slow, tmp_path, qtbot, name):
+def test_layer_deleted_meanwhile(clicked, slow, tmp_path, qtbot, name):
     gate, begun = slow
-    clicked.save.labels_requested.emit(tmp_path / "a.tif")
+    clicked.save_labels(tmp_path / "a.tif")
     qtbot.waitUntil(begun.is_set)
     clicked.viewer.layers.remove(name)
     gate.set()
-    settled(clicked)
+    clicked.wait_idle()
     assert tifffile.imread(tmp_path / "a.tif")[0].any()
 
 
 def test_panel_closed_meanwhile(clicked, slow, tmp_path, qtbot, our_threads):
     gate, begun = slow
-    clicked.save.labels_requested.emit(tmp_path / "a.tif")
+    clicked.save_labels(tmp_path / "a.tif")
     qtbot.waitUntil(begun.is_set)
-    clicked.coordinator.close()
+    clicked.close()
     gate.set()
     qtbot.waitUntil(lambda: not our_threads(), timeout=10_000)
     assert list(tmp_path.glob("*a.tif*")) == []
@@ -174,22 +174,20 @@ def test_pixel_sizes_are_micrometres_and_seconds():
     assert pixel_sizes(Image(np.zeros((3, 4, 5)), scale=(3, 0.5, 0.5)), "ZYX") == (3, 0.5, 0.5)
 
 
-def test_labels_never_take_the_place_of_the_image(
-    make_panel, blobs, settled, mouse, monkeypatch, tmp_path
-):
+def test_labels_never_take_the_place_of_the_image(make_panel, blobs, monkeypatch, tmp_path):
     path = tmp_path / "cells.tif"
     tifffile.imwrite(path, blobs())
     before = path.read_bytes()
     with layer_source(path=str(path)):
         panel = make_panel(blobs())
     panel.viewer.dims.set_current_step(0, 0)
-    panel.start.click()
-    settled(panel)
-    mouse(panel.viewer, panel.coordinator.workspace.points, [(0, 8, 8)])
-    settled(panel)
+    panel.start()
+    panel.wait_idle()
+    panel.click(0, 8, 8)
+    panel.wait_idle()
     choose(monkeypatch, tmp_path / "sub" / ".." / "cells.tif")
     (tmp_path / "sub").mkdir()
-    panel.save.labels.click()
-    settled(panel)
+    panel.press_save_labels()
+    panel.wait_idle()
     assert path.read_bytes() == before
     assert "is the image itself" in notification_manager.records[-1].message

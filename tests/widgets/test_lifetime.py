@@ -12,92 +12,91 @@ from napari_sam2.widgets.stack_panel import StackPanel
 
 
 @pytest.fixture
-def running(started, settled, script, mouse, qtbot):
+def running(started, script, qtbot):
     """A panel in the middle of a run, two frames done."""
-    mouse(started.viewer, started.coordinator.workspace.points, [(0, 8, 8)])
-    settled(started)
+    started.click(0, 8, 8)
+    started.wait_idle()
     notification_manager.records.clear()
     script.seconds = 0.1
-    started.run.forward.click()
-    qtbot.waitUntil(lambda: started.run.progress.value() >= 2)
+    started.propagate("forward")
+    qtbot.waitUntil(lambda: started.frames_done >= 2)
     return started
 
 
 @pytest.mark.parametrize("name", ["blobs", "blobs · labels", "blobs · shapes", "blobs · points"])
-def test_layer_deleted_mid_run(running, settled, name, qtbot):
-    labels = running.coordinator.workspace.labels.data
+def test_layer_deleted_mid_run(running, name, qtbot):
+    labels = running.labels_layer.data
     running.viewer.layers.remove(name)
-    assert running.coordinator.workspace is None
-    assert not running.coordinator.running
-    settled(running)
+    assert not running.started
+    assert not running.running
+    running.wait_idle()
     assert labels[:2].any(axis=(1, 2)).all()
     assert notification_manager.records == []
-    assert running.run.isEnabled() is False
+    assert running.propagation_section.isEnabled() is False
 
 
 @pytest.mark.parametrize("name", ["blobs · labels", "blobs · shapes", "blobs · points"])
-def test_after_a_deleted_layer_the_work_can_go_on(running, settled, script, mouse, name):
+def test_after_a_deleted_layer_the_work_can_go_on(running, script, name):
     running.viewer.layers.remove(name)
-    settled(running)
-    running.start.click()
-    settled(running)
+    running.wait_idle()
+    running.start()
+    running.wait_idle()
     assert len(running.viewer.layers) == 4
-    mouse(running.viewer, running.coordinator.workspace.points, [(0, 25, 30)])
-    settled(running)
-    assert (running.coordinator.workspace.labels.data[0] > 0).sum() >= 12 * 13
+    running.click(0, 25, 30)
+    running.wait_idle()
+    assert (running.labels[0] > 0).sum() >= 12 * 13
 
 
-def test_labels_without_prompts_keep_their_ids(running, settled, mouse):
+def test_labels_without_prompts_keep_their_ids(running):
     """The points were deleted, their labels were not: a new object must not take their id."""
     running.viewer.layers.remove("blobs · points")
-    settled(running)
-    running.start.click()
-    settled(running)
-    assert running.prompts.object_id.value() == 2
-    mouse(running.viewer, running.coordinator.workspace.points, [(0, 25, 30)])
-    settled(running)
-    plane = running.coordinator.workspace.labels.data[0]
+    running.wait_idle()
+    running.start()
+    running.wait_idle()
+    assert running.current_object == 2
+    running.click(0, 25, 30)
+    running.wait_idle()
+    plane = running.labels[0]
     assert ((plane == 1).sum(), (plane == 2).sum()) == (100, 12 * 13)
 
 
-def test_layers_renamed_and_reordered_mid_run(running, settled):
-    workspace = running.coordinator.workspace
-    workspace.labels.name = "mine"
-    workspace.image.name = "cells"
+def test_layers_renamed_and_reordered_mid_run(running):
+    number = running.start_number
+    running.labels_layer.name = "mine"
+    running.image_layer.name = "cells"
     running.viewer.layers.move(3, 0)
-    settled(running)
-    assert workspace.labels.data[3].any()
-    assert running.stack.images.currentText() == "cells"
-    assert running.coordinator.workspace is workspace
+    running.wait_idle()
+    assert running.labels[3].any()
+    assert running.chosen_image_name == "cells"
+    assert running.start_number == number, "nothing was begun anew"
 
 
-def test_labels_hidden_mid_run_are_filled(running, settled):
-    workspace = running.coordinator.workspace
-    workspace.labels.visible = workspace.image.visible = False
-    settled(running)
-    assert workspace.labels.data[3].any()
-    assert not workspace.labels.visible
+def test_labels_hidden_mid_run_are_filled(running):
+    running.labels_layer.visible = running.image_layer.visible = False
+    running.wait_idle()
+    assert running.labels[3].any()
+    assert not running.labels_layer.visible
     assert notification_manager.records == []
 
 
-def test_a_duplicate_made_mid_run_is_the_users_own(running, settled):
-    workspace, viewer = running.coordinator.workspace, running.viewer
-    viewer.layers.selection = {workspace.labels, workspace.points}
+def test_a_duplicate_made_mid_run_is_the_users_own(running):
+    viewer, layer = running.viewer, running.labels_layer
+    viewer.layers.selection = {layer, running.points_layer}
     _duplicate_layer(viewer.layers)
     copy = viewer.layers["blobs · labels copy"]
     kept = copy.data.copy()
     assert kept[0].any()
-    settled(running)
-    assert workspace.labels.data[3].any()
+    running.wait_idle()
+    assert layer.data[3].any()
     assert np.array_equal(copy.data, kept), "nothing more is written to it"
     viewer.layers.move(viewer.layers.index(copy), 0)
-    running.start.click()
-    settled(running)
-    assert running.coordinator.workspace.labels is workspace.labels
-    viewer.layers.remove(workspace.labels)
-    running.start.click()
-    settled(running)
-    assert running.coordinator.workspace.labels is not copy
+    running.start()
+    running.wait_idle()
+    assert running.labels_layer is layer
+    viewer.layers.remove(layer)
+    running.start()
+    running.wait_idle()
+    assert running.labels_layer is not copy
     assert np.array_equal(copy.data, kept)
     assert notification_manager.records == []
 
@@ -107,63 +106,61 @@ def _said() -> list[str]:
 
 
 @pytest.mark.parametrize("shape", [(6, 40, 50), (4, 30, 20), (2, 6, 40, 50), (40, 50)])
-def test_pixels_replaced_mid_run(running, settled, shape, blobs, mouse):
-    image, labels = running.coordinator.workspace.image, running.coordinator.workspace.labels.data
+def test_pixels_replaced_mid_run(running, shape, blobs):
+    image, labels = running.image_layer, running.labels_layer.data
     image.data = blobs(shape)
-    assert running.coordinator.workspace is None
-    assert not running.coordinator.running
-    settled(running)
+    assert not running.started
+    assert not running.running
+    running.wait_idle()
     kept = labels.copy()
     assert kept[:2].any(axis=(1, 2)).all()
     (said,) = _said()
     assert "blobs has other data now" in said
     running.viewer.dims.set_point(range(running.viewer.dims.ndim), [0] * running.viewer.dims.ndim)
-    running.start.click()
-    settled(running)
-    workspace = running.coordinator.workspace
-    assert workspace.labels.data.shape == shape
-    mouse(running.viewer, workspace.points, [(0,) * (len(shape) - 2) + (25, 15)])
-    settled(running)
+    running.start()
+    running.wait_idle()
+    assert running.labels.shape == shape
+    running.click(*(0,) * (len(shape) - 2), 25, 15)
+    running.wait_idle()
     assert len(_said()) == 1
     if shape != kept.shape:
         assert np.array_equal(labels, kept), "labels of before are as they were"
 
 
-def test_image_that_grows_while_it_is_acquired(make_panel, blobs, settled, script):
+def test_image_that_grows_while_it_is_acquired(make_panel, blobs, script):
     panel = make_panel(blobs((2, 40, 50)))
     notification_manager.records.clear()
     panel.viewer.layers[0].data = blobs((5, 40, 50))
-    assert panel.stack.axes.currentText() == "axis 0 (5 frames)"
+    assert panel.axes_offered == ["axis 0 (5 frames)"]
     assert notification_manager.records == []
-    panel.start.click()
-    settled(panel)
+    panel.start()
+    panel.wait_idle()
     assert script.opened[-1].stack().n_frames == 5
 
 
-def test_labels_replaced_mid_run(running, settled):
-    workspace = running.coordinator.workspace
-    written = workspace.labels.data
+def test_labels_replaced_mid_run(running):
+    written = running.labels_layer.data
     mine = np.full_like(written, 7)
-    workspace.labels.data = mine
-    assert not running.coordinator.running
-    settled(running)
+    running.labels_layer.data = mine
+    assert not running.running
+    running.wait_idle()
     assert (mine == 7).all(), "nothing was written to it"
     assert written[:2].any(axis=(1, 2)).all()
     (said,) = _said()
     assert "blobs · labels has other data now" in said
-    running.start.click()
-    settled(running)
-    assert running.coordinator.workspace.labels.data is mine
+    running.start()
+    running.wait_idle()
+    assert running.labels_layer.data is mine
 
 
-def test_all_layers_cleared_mid_run(running, settled):
+def test_all_layers_cleared_mid_run(running):
     running.viewer.layers.clear()
-    settled(running)
-    assert "Open" in running.hint.text()
+    running.wait_idle()
+    assert "Open" in running.hint
     assert notification_manager.records == []
 
 
-def test_keys_and_callbacks_are_given_back(make_panel, blobs, settled):
+def test_keys_and_callbacks_are_given_back(make_panel, blobs):
     panel = make_panel()
 
     def mine(_viewer):
@@ -171,124 +168,122 @@ def test_keys_and_callbacks_are_given_back(make_panel, blobs, settled):
 
     panel.viewer.bind_key("N", mine)
     panel.viewer.add_image(blobs())
-    panel.start.click()
-    settled(panel)
-    points = panel.coordinator.workspace.points
-    before = list(points.mouse_drag_callbacks)
+    panel.start()
+    panel.wait_idle()
+    before = list(panel.points_layer.mouse_drag_callbacks)
     assert mine not in panel.viewer.keymap.values()
-    panel.coordinator.close()
+    panel.close()
     assert list(panel.viewer.keymap.values()) == [mine]
-    assert points.keymap == {}
-    assert len(points.mouse_drag_callbacks) == len(before) - 2
-    points.add([0, 8, 8])  # an ordinary layer again
+    assert panel.points_layer.keymap == {}
+    assert len(panel.points_layer.mouse_drag_callbacks) == len(before) - 2
+    panel.add_point(0, 8, 8)  # an ordinary layer again
 
 
 def test_closing_twice_is_harmless(started):
-    started.coordinator.close()
-    started.coordinator.close()
+    started.close()
+    started.close()
     assert isinstance(started, StackPanel)
 
 
-def _say_things(panel, settled, mouse) -> None:
+def _say_things(panel) -> None:
     """Click, propagate, name, accept in frame 2."""
-    mouse(panel.viewer, panel.coordinator.workspace.points, [(0, 8, 8)])
-    settled(panel)
-    panel.run.forward.click()
-    settled(panel)
-    panel.coordinator.dialogue.name(1, "cell")
+    panel.click(0, 8, 8)
+    panel.wait_idle()
+    panel.propagate("forward")
+    panel.wait_idle()
+    panel.rename(1, "cell")
     panel.viewer.dims.set_current_step(0, 2)
-    panel.review.accept_requested.emit("here")
-    settled(panel)
+    panel.accept("here")
+    panel.wait_idle()
 
 
-def test_restart_keeps_names_acceptance_and_history(started, settled, mouse, qtbot):
-    _say_things(started, settled, mouse)
-    labels = started.coordinator.workspace.labels.data
+def test_restart_keeps_names_acceptance_and_history(started, qtbot):
+    _say_things(started)
+    labels = started.labels_layer.data
     before = labels.copy()
     summary = "Frame 2, area 100 px, score 0.90, accepted"
-    qtbot.waitUntil(lambda: started.review.summary.text() == summary)
-    started.start.click()
-    settled(started)
-    said = started.coordinator.workspace.said
+    qtbot.waitUntil(lambda: started.summary == summary)
+    started.start()
+    started.wait_idle()
+    said = started.annotations
     assert said.names == {1: "cell"}
     assert said.accepted == {((), 1, 2)}
     assert np.array_equal(labels, before)
-    started.prompts.object_id.setValue(1)
-    started.review.timeline.frame_requested.emit(2)
-    qtbot.waitUntil(lambda: started.review.summary.text() == summary)  # scores as before
-    started.history.undo.click()
-    settled(started)
-    assert started.coordinator.workspace.said.accepted == frozenset()
-    started.history.undo.click()
-    settled(started)
+    started.select_object(1)
+    started.go_to(2)
+    qtbot.waitUntil(lambda: started.summary == summary)  # scores as before
+    started.undo()
+    started.wait_idle()
+    assert started.accepted == frozenset()
+    started.undo()
+    started.wait_idle()
     assert labels[0].any()
     assert not labels[1:].any(), "the propagation is taken back"
-    started.history.redo.click()
-    settled(started)
+    started.redo()
+    started.wait_idle()
     assert np.array_equal(labels, before)
 
 
-def test_reopened_panel_keeps_names_and_acceptance(started, settled, mouse, make_panel, sessions):
-    _say_things(started, settled, mouse)
-    started.coordinator.close()
+def test_reopened_panel_keeps_names_and_acceptance(started, make_panel, sessions):
+    _say_things(started)
+    started.close()
     again = make_panel(viewer=started.viewer)
-    assert again.offer.isHidden(), "the layers hold it all"
-    again.start.click()
-    settled(again)
-    assert again.coordinator.workspace.said.names == {1: "cell"}
-    assert again.coordinator.workspace.said.accepted == {((), 1, 2)}
-    again.coordinator.dialogue.name(1, "neuron")
-    settled(again)
+    assert not again.offers_to_resume, "the layers hold it all"
+    again.start()
+    again.wait_idle()
+    assert again.names == {1: "cell"}
+    assert again.accepted == {((), 1, 2)}
+    again.rename(1, "neuron")
+    again.wait_idle()
     (path,) = sessions.iterdir()
     assert read_session(path).names == {1: "neuron"}
 
 
-def test_another_axis_keeps_names_and_acceptance(make_panel, blobs, settled, mouse):
+def test_another_axis_keeps_names_and_acceptance(make_panel, blobs):
     panel = make_panel(blobs((3, 4, 40, 50)))
     panel.viewer.dims.set_current_step(1, 0)
     panel.viewer.dims.set_current_step(0, 2)
-    panel.start.click()
-    settled(panel)
-    mouse(panel.viewer, panel.coordinator.workspace.points, [(2, 0, 8, 8)])
-    settled(panel)
-    panel.review.accept_requested.emit("here")
-    settled(panel)
-    assert panel.coordinator.workspace.said.accepted == {(((0, 2),), 1, 0)}
-    panel.stack.axes.choose(0)
-    panel.stack.axes.activated.emit(0)
-    settled(panel)
-    assert panel.coordinator.workspace.axis == 0
-    assert panel.coordinator.workspace.said.accepted == {(((1, 0),), 1, 2)}
+    panel.start()
+    panel.wait_idle()
+    panel.click(2, 0, 8, 8)
+    panel.wait_idle()
+    panel.accept("here")
+    panel.wait_idle()
+    assert panel.accepted == {(((0, 2),), 1, 0)}
+    panel.choose_axis(0)
+    panel.wait_idle()
+    assert panel.axis == 0
+    assert panel.accepted == {(((1, 0),), 1, 2)}
 
 
 @pytest.mark.parametrize("name", ["blobs", "blobs · labels", "blobs · shapes", "blobs · points"])
-def test_layer_deleted_right_after_a_change_is_kept(started, mouse, settled, sessions, name):
-    mouse(started.viewer, started.coordinator.workspace.points, [(0, 8, 8)])
-    started.coordinator.dialogue.listen()
+def test_layer_deleted_right_after_a_change_is_kept(started, sessions, name):
+    started.click(0, 8, 8)
+    started.send_prompts()
     started.viewer.layers.remove(name)
-    settled(started)
+    started.wait_idle()
     (path,) = sessions.iterdir()
     assert read_session(path).book.get(1, 0).points == ((8, 8),)
 
 
-def test_panel_closed_right_after_a_change_is_kept(started, mouse, sessions, qtbot, our_threads):
-    mouse(started.viewer, started.coordinator.workspace.points, [(0, 8, 8)])
-    started.coordinator.dialogue.listen()
-    started.coordinator.close()
+def test_panel_closed_right_after_a_change_is_kept(started, sessions, qtbot, our_threads):
+    started.click(0, 8, 8)
+    started.send_prompts()
+    started.close()
     qtbot.waitUntil(lambda: not our_threads(), timeout=10_000)
     (path,) = sessions.iterdir()
     assert read_session(path).book.get(1, 0).points == ((8, 8),)
 
 
-def test_panel_closed_while_it_resumes(started, mouse, settled, make_panel, blobs, script, qtbot):
-    mouse(started.viewer, started.coordinator.workspace.points, [(0, 8, 8)])
-    settled(started)
+def test_panel_closed_while_it_resumes(started, make_panel, blobs, script, qtbot):
+    started.click(0, 8, 8)
+    started.wait_idle()
     again = make_panel(blobs())
-    qtbot.waitUntil(lambda: not again.offer.isHidden())
+    qtbot.waitUntil(lambda: again.offers_to_resume)
     notification_manager.records.clear()
     script.gate.clear()
-    again.offer.resume.click()
-    again.coordinator.close()
+    again.resume()
+    again.close()
     script.gate.set()
     qtbot.wait(100)
     assert notification_manager.records == []

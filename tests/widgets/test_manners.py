@@ -39,53 +39,51 @@ def changes(before: State, after: State) -> list[tuple[Any, Any]]:
 
 
 @pytest.fixture
-def docked(make_napari_viewer, make_docked_panel, blobs, settled):
+def docked(make_napari_viewer, make_docked_panel, blobs):
     viewer = make_napari_viewer()
     viewer.window.add_dock_widget(QPushButton("of another plugin"), name="other")
     panel = make_docked_panel(blobs(), viewer=viewer)
     viewer.dims.set_current_step(0, 0)
-    panel.start.click()
-    settled(panel)
+    panel.start()
+    panel.wait_idle()
     return panel
 
 
 def test_a_foreign_change_would_be_noticed(docked):
-    before = foreign_state(docked)
+    before = foreign_state(docked.widget)
     assert any(speed == 100 for *_, speed in before.values()), "napari shows its activity otherwise"
-    assert changes(before, foreign_state(docked)) == []
+    assert changes(before, foreign_state(docked.widget)) == []
     bar = docked.viewer.window._qt_window.statusBar()
     for label in bar.findChildren(QLabel):
         if isinstance(label.movie(), QMovie):
             label.movie().setSpeed(50)
     docked.viewer.window._qt_window.centralWidget().setUpdatesEnabled(False)
-    assert len(changes(before, foreign_state(docked))) >= 2
+    assert len(changes(before, foreign_state(docked.widget))) >= 2
     docked.viewer.window._qt_window.centralWidget().setUpdatesEnabled(True)
 
 
-def test_clicks_runs_and_files_leave_the_window_as_it_is(
-    docked, settled, script, mouse, qtbot, tmp_path
-):
-    before, found = foreign_state(docked), []
-    points, labels = (docked.viewer.layers[name] for name in ("blobs · points", "blobs · labels"))
+def test_clicks_runs_and_files_leave_the_window_as_it_is(docked, script, qtbot, tmp_path):
+    before, found = foreign_state(docked.widget), []
+    labels = docked.labels_layer
 
     def look(_event: object = None) -> None:
-        found.append(changes(before, foreign_state(docked)))
+        found.append(changes(before, foreign_state(docked.widget)))
         assert not progress._all_instances, "progress is shown in the panel"
 
-    points.events.data.connect(look)
+    docked.points_layer.events.data.connect(look)
     labels.events.set_data.connect(look)
-    mouse(docked.viewer, points, [(0, 8, 8)])
+    docked.click(0, 8, 8)
     look()
-    settled(docked)
+    docked.wait_idle()
     script.seconds = 0.05
-    docked.run.forward.click()
-    qtbot.waitUntil(lambda: docked.run.progress.value() >= 2)
+    docked.propagate("forward")
+    qtbot.waitUntil(lambda: docked.frames_done >= 2)
     look()
-    settled(docked)
-    docked.save.labels_requested.emit(tmp_path / "labels.tif")
+    docked.wait_idle()
+    docked.save_labels(tmp_path / "labels.tif")
     qtbot.waitUntil((tmp_path / "labels.tif").exists)
     look()
-    settled(docked)
+    docked.wait_idle()
     look()
     assert np.unique(labels.data).tolist() == [0, 1]
     assert len(found) > 6

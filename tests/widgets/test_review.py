@@ -14,12 +14,12 @@ from napari_sam2.widgets.timeline import Timeline
 
 
 @pytest.fixture
-def run(started, settled, mouse):
+def run(started):
     """A panel with one object, propagated."""
-    mouse(started.viewer, started.coordinator.workspace.points, [(0, 8, 12)])
-    settled(started)
-    started.run.both.click()
-    settled(started)
+    started.click(0, 8, 12)
+    started.wait_idle()
+    started.propagate("both")
+    started.wait_idle()
     return started
 
 
@@ -27,29 +27,17 @@ def frame(panel) -> int:
     return panel.viewer.dims.current_step[0]
 
 
-def shown(panel) -> Series:
-    panel.coordinator._desks.review.show()
-    return panel.review.timeline.series
-
-
-def press(panel, key) -> None:
-    points = panel.coordinator.workspace.points
-    found = next(k for k in points.keymap if str(k) == key)
-    points.keymap[found](points)
-
-
 def test_timeline_shows_scores_areas_and_prompts(run):
-    seen = shown(run)
+    seen = run.timeline
     assert [record.frame for record in seen.records] == list(range(6))
     assert {record.area for record in seen.records} == {100}
     assert seen.prompted == {0}
     assert seen.n_frames == 6
-    assert "score 0.90" in run.review.summary.text()
+    assert "score 0.90" in run.summary
 
 
 def test_click_on_the_timeline_goes_to_the_frame(run, qtbot):
-    timeline = run.review.timeline
-    shown(run)
+    timeline = run.timeline_widget
     timeline.resize(300, 72)
     for wanted in (4, 0, 5):
         at = QPoint(round(timeline.x_of(wanted)), 20)
@@ -58,8 +46,6 @@ def test_click_on_the_timeline_goes_to_the_frame(run, qtbot):
 
 
 def test_arrow_keys_go_along_the_timeline(run, qtbot):
-    timeline = run.review.timeline
-    shown(run)
     for key, wanted in (
         (Qt.Key.Key_Right, 1),
         (Qt.Key.Key_End, 5),
@@ -67,79 +53,75 @@ def test_arrow_keys_go_along_the_timeline(run, qtbot):
         (Qt.Key.Key_Home, 0),
         (Qt.Key.Key_Left, 0),
     ):
-        qtbot.keyClick(timeline, key)
-        shown(run)
+        qtbot.keyClick(run.timeline_widget, key)
         assert frame(run) == wanted
 
 
-def test_keys_go_to_doubtful_and_prompted_frames(run, settled):
-    place = run.coordinator.workspace.here()[0]
-    shelf = run.coordinator.dialogue.shelf
-    shelf.put(place, [FrameRecord(1, f, 100, (8, 8), 0.2, 0.9) for f in (2, 4)])
-    assert set(shown(run).doubtful) == {2, 4}
+def test_keys_go_to_doubtful_and_prompted_frames(run):
+    run.put_records(*(FrameRecord(1, f, 100, (8, 8), 0.2, 0.9) for f in (2, 4)))
+    assert set(run.timeline.doubtful) == {2, 4}
     visited = []
     for key in ("D", "D", "D", "Shift+D", "E"):
-        press(run, key)
+        run.press(key)
         visited.append(frame(run))
     assert visited == [2, 4, 2, 4, 0]
-    assert Doubt.IOU.value in shown(run).describe(2)
+    assert Doubt.IOU.value in run.timeline.describe(2)
 
 
-def test_accepted_frame_is_marked_protected_and_let_go_again(run, settled, script):
+def test_accepted_frame_is_marked_protected_and_let_go_again(run, script):
     run.viewer.dims.set_current_step(0, 3)
-    press(run, "A")
-    settled(run)
+    run.press("A")
+    run.wait_idle()
     assert ("accept", 1, 3) in script.told
-    assert shown(run).accepted == {3}
-    press(run, "A")
-    settled(run)
+    assert run.timeline.accepted == {3}
+    run.press("A")
+    run.wait_idle()
     assert script.told[-1] == ("unaccept", 1, 3)
-    assert shown(run).accepted == frozenset()
+    assert run.timeline.accepted == frozenset()
 
 
 @pytest.mark.parametrize(
     ("what", "frames"),
     [("here", {2}), ("frame", {2}), ("object", set(range(6))), ("all", set(range(6)))],
 )
-def test_acceptance_of_more(run, settled, what, frames):
+def test_acceptance_of_more(run, what, frames):
     run.viewer.dims.set_current_step(0, 2)
-    run.review.accept_requested.emit(what)
-    settled(run)
-    assert shown(run).accepted == frames
-    assert set(shown(run).doubtful) & frames == set()
+    run.accept(what)
+    run.wait_idle()
+    assert run.timeline.accepted == frames
+    assert set(run.timeline.doubtful) & frames == set()
 
 
-def test_prompt_in_an_accepted_frame_lifts_acceptance(run, settled, mouse):
-    run.review.accept_requested.emit("all")
-    settled(run)
+def test_prompt_in_an_accepted_frame_lifts_acceptance(run):
+    run.accept("all")
+    run.wait_idle()
     run.viewer.dims.set_current_step(0, 2)
-    mouse(run.viewer, run.coordinator.workspace.points, [(2, 9, 12)])
-    settled(run)
-    assert shown(run).accepted == {0, 1, 3, 4, 5}
+    run.click(2, 9, 12)
+    run.wait_idle()
+    assert run.timeline.accepted == {0, 1, 3, 4, 5}
 
 
-def test_acceptance_outlives_another_model(run, settled, script):
+def test_acceptance_outlives_another_model(run, script):
     run.viewer.dims.set_current_step(0, 3)
-    press(run, "A")
-    settled(run)
+    run.press("A")
+    run.wait_idle()
     script.told.clear()
-    run.model.devices.choose("cpu")
-    run.model.devices.activated.emit(1)
-    settled(run)
+    run.choose_device("cpu")
+    run.wait_idle()
     assert ("accept", 1, 3) in script.told
 
 
-def test_backward_run_after_a_forward_one_compares_both(run, settled, mouse, script):
+def test_backward_run_after_a_forward_one_compares_both(run, script):
     run.viewer.dims.set_current_step(0, 5)
-    mouse(run.viewer, run.coordinator.workspace.points, [(5, 25, 28)])  # another blob
-    settled(run)
-    run.run.recompute.setChecked(True)
-    run.run.backward.click()
-    settled(run)
-    agreed = {record.frame: record.agreement for record in shown(run).records}
+    run.click(5, 25, 28)  # another blob
+    run.wait_idle()
+    run.tick_recompute()
+    run.propagate("backward")
+    run.wait_idle()
+    agreed = {record.frame: record.agreement for record in run.timeline.records}
     assert agreed[1] == 1
     assert agreed[4] == 0
-    assert Doubt.PASSES in shown(run).doubtful[4]
+    assert Doubt.PASSES in run.timeline.doubtful[4]
 
 
 def test_series_puts_together_what_is_known():

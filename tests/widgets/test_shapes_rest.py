@@ -73,16 +73,15 @@ def test_a_layer_left_hidden_at_the_end_is_shown_when_it_is_taken_up_again(viewe
     rest.release()
 
 
-def test_a_box_can_be_drawn_with_the_tool_of_the_panel(started, settled, mouse) -> None:
-    workspace = started.coordinator.workspace
-    assert not workspace.shapes.visible
-    started.coordinator._desks.prompting.choose_tool("boxes")
-    assert workspace.shapes.visible
-    mouse(started.viewer, workspace.shapes, [(0, 4, 4), (0, 10, 10), (0, 16, 16)])
-    settled(started)
-    workspace.edit("points")
-    assert workspace.shapes.visible
-    assert len(workspace.shapes.data) == 1
-    started.coordinator.undo()
-    settled(started)
-    assert not workspace.shapes.visible
+def test_a_box_can_be_drawn_with_the_tool_of_the_panel(started) -> None:
+    assert not started.shapes_layer.visible
+    started.choose_tool("boxes")
+    assert started.shapes_layer.visible
+    started.draw_box((0, 4, 4), (0, 16, 16))
+    started.wait_idle()
+    started.take_up_tool("points")
+    assert started.shapes_layer.visible
+    assert len(started.shapes_layer.data) == 1
+    started.undo()
+    started.wait_idle()
+    assert not started.shapes_layer.visible

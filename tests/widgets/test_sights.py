@@ -6,9 +6,8 @@ import threading
 
 import numpy as np
 import pytest
-from napari.layers import Image, Shapes
+from napari.layers import Image
 from napari.utils.notifications import notification_manager
-from qtpy.QtGui import QImage
 
 from napari_sam2.prompts import read_session
 from napari_sam2.types import Region
@@ -18,38 +17,12 @@ from napari_sam2.widgets.preview import small_picture
 from napari_sam2.widgets.worker import THREAD_NAME
 
 
-def choose(combo, value) -> None:
-    """Choose an item as the user does."""
-    combo.choose(value)
-    combo.activated.emit(combo.currentIndex())
-
-
-def texts(combo) -> list[str]:
-    return [combo.itemText(i) for i in range(combo.count())]
-
-
-def part(panel) -> Shapes | None:
-    found = [layer for layer in panel.viewer.layers if layer.name.endswith("· part")]
-    return found[0] if found else None
-
-
-def draw_part(panel, mouse, settled, y0, x0, y1, x1, lead=1) -> None:
+def draw_part(panel, y0, x0, y1, x1, lead=1) -> None:
     """Choose a rectangle by dragging one over pixels of an image that is placed anywhere."""
-    choose(panel.stack.sight.part, "rectangle")
-    image = panel.viewer.layers[0]
+    panel.choose_part("rectangle")
     zero = (0,) * lead
-    corners = [image.data_to_world((*zero, y, x)) for y, x in ((y0, x0), (y1, x1))]
-    mouse(panel.viewer, part(panel), [corner[-2:] for corner in corners])
-    settled(panel)
-
-
-def picture(panel) -> np.ndarray:
-    image = panel.stack.sight.picture.pixmap().toImage().convertToFormat(QImage.Format_RGB888)
-    bits = image.constBits()
-    if hasattr(bits, "setsize"):
-        bits.setsize(image.sizeInBytes())
-    rows = np.frombuffer(bits, np.uint8).reshape(image.height(), image.bytesPerLine())
-    return rows[:, : 3 * image.width()].reshape(image.height(), image.width(), 3)
+    panel.draw_part((*zero, y0, x0), (*zero, y1, x1))
+    panel.wait_idle()
 
 
 # Channels.
@@ -62,61 +35,58 @@ def test_only_layers_pixel_on_pixel_are_offered_as_channels(make_panel, blobs):
     viewer.add_image(blobs((5, 40, 50)), name="other size", scale=(2, 0.5, 0.5))
     viewer.add_image(np.zeros((6, 40, 50, 3), np.uint8), name="colours", scale=(2, 0.5, 0.5))
     fitting = viewer.add_image(blobs(), name="fits", scale=(2, 0.5, 0.5))
-    choose(panel.stack.images, viewer.layers["blobs"])
-    box = panel.stack.sight
-    assert texts(box.second) == ["none", "fits"]
-    box.open(True)
-    assert not box._channels[0].isHidden()
-    choose(box.second, fitting)
-    assert box._channels[1].isHidden(), "there is no third one to choose"
+    panel.choose_image(viewer.layers["blobs"])
+    assert panel.channels_offered(2) == ["none", "fits"]
+    panel.unfold_preview()
+    assert panel.shows_channel_box(2)
+    panel.choose_channel(2, fitting)
+    assert not panel.shows_channel_box(3), "there is no third one to choose"
     viewer.layers.remove("fits")
-    assert texts(box.second) == ["none"]
-    assert box.further == ()
-    assert box._channels[0].isHidden()
+    assert panel.channels_offered(2) == ["none"]
+    assert panel.further_channels == ()
+    assert not panel.shows_channel_box(2)
 
 
-def test_channels_are_composed_in_the_contrast_of_their_layers(make_panel, blobs, settled, script):
+def test_channels_are_composed_in_the_contrast_of_their_layers(make_panel, blobs, script):
     panel = make_panel(blobs())
     dim = panel.viewer.add_image(blobs() // 10, name="dim", contrast_limits=(0, 100))
     grey = panel.viewer.layers["blobs"]
-    choose(panel.stack.images, grey)
-    choose(panel.stack.sight.second, dim)
-    panel.start.click()
-    settled(panel)
+    panel.choose_image(grey)
+    panel.choose_channel(2, dim)
+    panel.start()
+    panel.wait_idle()
     frame = script.opened[-1].stack().read(0)
     expected = np.stack([blobs()[0] / 1000, (blobs()[0] // 10) / 100, np.zeros((40, 50))], axis=-1)
     np.testing.assert_allclose(frame, expected, atol=1e-6)
     dim.contrast_limits = (0, 50)
     np.testing.assert_allclose(script.opened[-1].stack().read(0), expected, atol=1e-6)
     panel.viewer.layers.remove(dim)
-    workspace = panel.coordinator.workspace
-    assert workspace is not None
-    workspace.points.add([0, 8, 8])
-    settled(panel)
-    assert (workspace.labels.data[0] == 1).sum() == 100, "the session keeps what it sees"
-    panel.start.click()
-    settled(panel)
+    assert panel.started
+    panel.add_point(0, 8, 8)
+    panel.wait_idle()
+    assert (panel.labels[0] == 1).sum() == 100, "the session keeps what it sees"
+    panel.start()
+    panel.wait_idle()
     assert script.opened[-1].stack().n_channels == 1
 
 
-def test_a_channel_with_other_pixels_is_seen_after_a_restart(make_panel, blobs, settled, script):
+def test_a_channel_with_other_pixels_is_seen_after_a_restart(make_panel, blobs, script):
     panel = make_panel(blobs())
     dim = panel.viewer.add_image(blobs() // 10, name="dim", contrast_limits=(0, 100))
-    choose(panel.stack.images, panel.viewer.layers["blobs"])
-    choose(panel.stack.sight.second, dim)
-    panel.start.click()
-    settled(panel)
-    images = panel.coordinator._images
-    assert images.seen.same_as(images.sights.sight())
+    panel.choose_image(panel.viewer.layers["blobs"])
+    panel.choose_channel(2, dim)
+    panel.start()
+    panel.wait_idle()
+    assert panel.source.same_as(panel.chosen_source)
     dim.data = np.full_like(dim.data, 50)
-    assert panel.coordinator.workspace is not None, "the session keeps what it sees"
-    assert not images.seen.same_as(images.sights.sight())
-    panel.start.click()
-    settled(panel)
+    assert panel.started, "the session keeps what it sees"
+    assert not panel.source.same_as(panel.chosen_source)
+    panel.start()
+    panel.wait_idle()
     np.testing.assert_allclose(script.opened[-1].stack().read(0)[..., 1], 0.5)
     dim.data = blobs((3, 40, 50))
-    assert panel.stack.sight.further == (), "it fits no longer"
-    assert images.sights.sight().channel_axis is None
+    assert panel.further_channels == (), "it fits no longer"
+    assert panel.chosen_source.channel_axis is None
 
 
 @pytest.fixture
@@ -126,53 +96,51 @@ def two_channels(make_panel, blobs, qtbot):
     def make(name: str, **options):
         panel = make_panel(blobs())
         layer = panel.viewer.add_image(blobs() // 10, name=name, **options)
-        choose(panel.stack.images, panel.viewer.layers["blobs"])
+        panel.choose_image(panel.viewer.layers["blobs"])
         qtbot.wait(20)  # what was found is told
         return panel, layer
 
     return make
 
 
-def test_a_session_comes_back_with_its_layers_in_their_contrasts(
-    two_channels, settled, mouse, sessions, script
-):
+def test_a_session_comes_back_with_its_layers_in_their_contrasts(two_channels, sessions, script):
     panel, dim = two_channels("dim", contrast_limits=(0, 100))
-    choose(panel.stack.sight.second, dim)
-    panel.start.click()
-    settled(panel)
-    mouse(panel.viewer, panel.coordinator.workspace.points, [(0, 8, 8)])
-    settled(panel)
+    panel.choose_channel(2, dim)
+    panel.start()
+    panel.wait_idle()
+    panel.click(0, 8, 8)
+    panel.wait_idle()
     seen = script.opened[-1].stack().read(0)
-    panel.coordinator.close()
+    panel.close()
     (path,) = sessions.iterdir()
     assert read_session(path).settings["layer_2"] == "dim"
 
     again, dim = two_channels("dim", contrast_limits=(0, 50))
     again.viewer.layers["blobs"].contrast_limits = (0, 5)
-    again.offer.resume.click()
-    settled(again)
-    assert again.stack.sight.second.value is dim
+    again.resume()
+    again.wait_idle()
+    assert again.chosen_channel(2) is dim
     assert tuple(dim.contrast_limits) == (0, 100)
     np.testing.assert_array_equal(script.opened[-1].stack().read(0), seen)
 
     other, _ = two_channels("another")
     notification_manager.records.clear()
-    other.offer.resume.click()
-    settled(other)
-    assert other.stack.sight.second.value is None
+    other.resume()
+    other.wait_idle()
+    assert other.chosen_channel(2) is None
     assert "the layer dim" in notification_manager.records[0].message
-    assert other.coordinator.dialogue.prompts.object_ids == {1}, "all else comes back"
+    assert other.prompted_objects == {1}, "all else comes back"
 
 
 def test_the_same_layer_is_no_two_channels(make_panel, blobs):
     panel = make_panel(blobs())
     other, another = (panel.viewer.add_image(blobs(), name=n) for n in ("other", "another"))
-    choose(panel.stack.images, panel.viewer.layers["blobs"])
-    choose(panel.stack.sight.second, other)
-    choose(panel.stack.sight.third, another)
-    assert panel.stack.sight.further == (other, another)
-    choose(panel.stack.sight.third, other)
-    assert panel.stack.sight.further == (other,)
+    panel.choose_image(panel.viewer.layers["blobs"])
+    panel.choose_channel(2, other)
+    panel.choose_channel(3, another)
+    assert panel.further_channels == (other, another)
+    panel.choose_channel(3, other)
+    assert panel.further_channels == (other,)
 
 
 def test_looks_are_compared_by_what_is_seen(blobs):
@@ -198,150 +166,145 @@ def test_looks_are_compared_by_what_is_seen(blobs):
     ],
 )
 def test_in_a_part_masks_land_in_place_and_prompts_are_where_they_were_clicked(
-    make_panel, blobs, settled, script, mouse, shape, placed
+    make_panel, blobs, script, shape, placed
 ):
     panel = make_panel(blobs(shape), **placed)
     lead = len(shape) - 2
-    draw_part(panel, mouse, settled, 2.2, 3.4, 20.4, 30, lead)
-    choose(panel.stack.axes, lead - 1)
+    draw_part(panel, 2.2, 3.4, 20.4, 30, lead)
+    panel.choose_axis(lead - 1)
     panel.viewer.dims.set_current_step(0, 0)
-    panel.start.click()
-    settled(panel)
+    panel.start()
+    panel.wait_idle()
     spec = script.opened[-1]
     assert spec.sight.region == Region(3, 4, 21, 31)
     assert spec.labels.shape == (6, 18, 27)
     np.testing.assert_allclose(
         spec.stack().read(2)[..., 0], blobs()[2, 3:21, 4:31] / 1000, atol=1e-6
     )
-    workspace = panel.coordinator.workspace
     zero = (0,) * lead
-    mouse(panel.viewer, workspace.points, [workspace.image.data_to_world((*zero, 8, 12))])
-    settled(panel)
+    panel.click(*zero, 8, 12)
+    panel.wait_idle()
     assert [t[1:4] for t in script.told if t[0] == "points"] == [(1, 0, ((5.0, 8.0),))]
-    panel.run.both.click()
-    settled(panel)
-    labels = workspace.labels.data
+    panel.propagate("both")
+    panel.wait_idle()
+    labels = panel.labels_layer.data
     assert labels.shape == shape
     stack = labels.reshape(-1, 6, 40, 50)[0]
     assert np.array_equal(stack == 1, blobs() == 1000)
 
 
-def test_prompts_beyond_the_part_are_ignored_and_said_to_be(make_panel, blobs, settled, mouse):
+def test_prompts_beyond_the_part_are_ignored_and_said_to_be(make_panel, blobs):
     panel = make_panel(blobs())
-    draw_part(panel, mouse, settled, 0, 0, 20, 49)
-    panel.start.click()
-    settled(panel)
+    draw_part(panel, 0, 0, 20, 49)
+    panel.start()
+    panel.wait_idle()
     panel.viewer.dims.set_current_step(0, 0)
-    mouse(panel.viewer, panel.coordinator.workspace.points, [(0, 30, 30)])
-    settled(panel)
-    assert "1 mark is ignored" in panel.hint.text()
-    assert not panel.coordinator.workspace.labels.data.any()
+    panel.click(0, 30, 30)
+    panel.wait_idle()
+    assert "1 mark is ignored" in panel.hint
+    assert not panel.labels.any()
 
 
-def test_brush_undo_and_other_labels_work_in_a_part(make_panel, blobs, settled, script, mouse):
+def test_brush_undo_and_other_labels_work_in_a_part(make_panel, blobs, script):
     panel = make_panel(blobs())
-    draw_part(panel, mouse, settled, 4, 3, 20, 40)
-    panel.start.click()
-    settled(panel)
+    draw_part(panel, 4, 3, 20, 40)
+    panel.start()
+    panel.wait_idle()
     panel.viewer.dims.set_current_step(0, 0)
-    workspace = panel.coordinator.workspace
-    workspace.edit("brush")
-    workspace.labels.brush_size = 5
-    mouse(panel.viewer, workspace.labels, [(0, 10, 10), (0, 10, 12)])
-    settled(panel)
-    painted = workspace.labels.data.copy()
+    panel.paint((0, 10, 10), (0, 10, 12), size=5)
+    panel.wait_idle()
+    painted = panel.labels
     rows, columns = np.nonzero(painted[0] == 1)
-    ((_, prompt),) = workspace.said.painted.items()
+    ((_, prompt),) = panel.painted.items()
     assert np.array_equal(np.argwhere(prompt.mask), np.stack([rows - 4, columns - 3], axis=1))
-    panel.history.undo.click()
-    settled(panel)
-    assert not workspace.labels.data.any()
-    panel.history.redo.click()
-    settled(panel)
-    assert np.array_equal(workspace.labels.data, painted)
+    panel.undo()
+    panel.wait_idle()
+    assert not panel.labels.any()
+    panel.redo()
+    panel.wait_idle()
+    assert np.array_equal(panel.labels, painted)
     given = np.zeros((6, 40, 50), int)
     given[0, 14:18, 30:36] = 5
     given[0, 30:36, 30:36] = 6
     panel.viewer.add_labels(given, name="cells")
-    panel.prompts.layers.choose(panel.viewer.layers["cells"])
-    panel.prompts.take.click()
-    settled(panel)
+    panel.take_labels(panel.viewer.layers["cells"])
+    panel.wait_idle()
     assert ("mask", 5, 0, 24) in script.told
     assert 6 not in {t[1] for t in script.told if t[0] == "mask"}
 
 
-def test_the_current_view_is_a_part(make_panel, blobs, settled, script):
+def test_the_current_view_is_a_part(make_panel, blobs, script):
     panel = make_panel(blobs(), scale=(1, 2, 2))
     image = panel.viewer.layers["blobs"]
     image.corner_pixels = np.array([(0, 5, 10), (0, 24, 39)])
-    choose(panel.stack.sight.part, "view")
-    panel.start.click()
-    settled(panel)
+    panel.choose_part("view")
+    panel.start()
+    panel.wait_idle()
     assert script.opened[-1].sight.region == Region(5, 10, 25, 40)
-    assert np.allclose(part(panel).data[0].min(axis=0), (4.5, 9.5))
-    assert np.allclose(part(panel).data_to_world((4.5, 9.5)), (9, 19))
+    assert np.allclose(panel.part_layer.data[0].min(axis=0), (4.5, 9.5))
+    assert np.allclose(panel.part_layer.data_to_world((4.5, 9.5)), (9, 19))
 
 
 def test_the_view_along_another_axis_is_no_part(make_panel, blobs):
     panel = make_panel(blobs())
     panel.viewer.dims.order = (1, 0, 2)
-    choose(panel.stack.sight.part, "view")
+    panel.choose_part("view")
     assert "no part of the frames" in notification_manager.records[-1].message
-    assert panel.stack.sight.part.value == "whole"
+    assert panel.chosen_part == "whole"
 
 
-def test_a_part_beside_the_image_is_refused(make_panel, blobs, settled, mouse, script):
+def test_a_part_beside_the_image_is_refused(make_panel, blobs, script):
     panel = make_panel(blobs())
-    draw_part(panel, mouse, settled, 60, 60, 80, 90)
+    draw_part(panel, 60, 60, 80, 90)
     assert "nothing of the image" in notification_manager.records[-1].message
-    panel.start.click()
-    settled(panel)
+    panel.start()
+    panel.wait_idle()
     assert script.opened[-1].sight.region is None
 
 
-def test_it_says_that_a_rectangle_is_to_be_drawn(make_panel, blobs, settled, mouse, qtbot):
+def test_it_says_that_a_rectangle_is_to_be_drawn(make_panel, blobs, qtbot):
     panel = make_panel(blobs())
-    choose(panel.stack.sight.part, "rectangle")
-    assert panel.hint.text() == hints.DRAW_THE_PART
-    draw_part(panel, mouse, settled, 2, 2, 20, 20)
-    qtbot.waitUntil(lambda: part(panel).mode == "pan_zoom")
-    assert panel.hint.text() == hints.PRESS_START
-    choose(panel.stack.sight.part, "whole")
-    choose(panel.stack.sight.part, "rectangle")
-    panel.start.click()
-    settled(panel)
-    assert panel.hint.text() == hints.CLICK, "nobody has to"
+    panel.choose_part("rectangle")
+    assert panel.hint == hints.DRAW_THE_PART
+    draw_part(panel, 2, 2, 20, 20)
+    qtbot.waitUntil(lambda: panel.part_layer.mode == "pan_zoom")
+    assert panel.hint == hints.PRESS_START
+    panel.choose_part("whole")
+    panel.choose_part("rectangle")
+    panel.start()
+    panel.wait_idle()
+    assert panel.hint == hints.CLICK, "nobody has to"
 
 
-def test_the_last_rectangle_counts_and_its_layer_can_go(make_panel, blobs, settled, mouse, script):
+def test_the_last_rectangle_counts_and_its_layer_can_go(make_panel, blobs, script):
     panel = make_panel(blobs())
-    draw_part(panel, mouse, settled, 1, 1, 9, 9)
-    outline = part(panel)
+    draw_part(panel, 1, 1, 9, 9)
+    outline = panel.part_layer
     outline.add(
         np.array([(2.0, 2.0), (2.0, 30.0), (22.0, 30.0), (22.0, 2.0)]), shape_type="rectangle"
     )
-    settled(panel)
+    panel.wait_idle()
     assert len(outline.data) == 1
-    panel.start.click()
-    settled(panel)
+    panel.start()
+    panel.wait_idle()
     assert script.opened[-1].sight.region == Region(2, 2, 23, 31)
     panel.viewer.layers.remove(outline)
-    assert panel.stack.sight.part.value == "whole"
-    panel.start.click()
-    settled(panel)
+    assert panel.chosen_part == "whole"
+    panel.start()
+    panel.wait_idle()
     assert script.opened[-1].sight.region is None
-    choose(panel.stack.sight.part, "rectangle")
-    choose(panel.stack.sight.part, "whole")
-    assert part(panel) is None
+    panel.choose_part("rectangle")
+    panel.choose_part("whole")
+    assert panel.part_layer is None
 
 
-def test_another_image_is_seen_whole(make_panel, blobs, settled, mouse):
+def test_another_image_is_seen_whole(make_panel, blobs):
     panel = make_panel(blobs())
-    draw_part(panel, mouse, settled, 1, 1, 9, 9)
+    draw_part(panel, 1, 1, 9, 9)
     panel.viewer.add_image(blobs(), name="other")
-    assert panel.stack.images.currentText() == "other"
-    assert part(panel) is None
-    assert panel.stack.sight.part.value == "whole"
+    assert panel.chosen_image_name == "other"
+    assert panel.part_layer is None
+    assert panel.chosen_part == "whole"
 
 
 # The preview.
@@ -350,8 +313,8 @@ def test_another_image_is_seen_whole(make_panel, blobs, settled, mouse):
 @pytest.fixture
 def previewed(make_panel, blobs, qtbot):
     panel = make_panel(blobs())
-    panel.stack.sight.open(True)
-    qtbot.waitUntil(lambda: not panel.stack.sight.picture.pixmap().isNull())
+    panel.unfold_preview()
+    qtbot.waitUntil(lambda: panel.preview is not None)
     return panel
 
 
@@ -360,33 +323,31 @@ def test_nothing_is_read_while_the_preview_is_folded_away(make_panel, blobs, our
     panel.viewer.dims.set_current_step(0, 3)
     qtbot.wait(150)
     assert f"{THREAD_NAME}-preview" not in our_threads()
-    assert panel.stack.sight.picture.pixmap().isNull()
+    assert panel.preview is None
 
 
-def test_the_preview_shows_the_frame_as_the_model_sees_it(previewed, settled, mouse, qtbot):
-    sight = previewed.stack.sight
-    assert sight.caption.text() == "50 by 40 pixels"
-    assert picture(previewed)[60, 110].tolist() == [0, 0, 0]
-    assert picture(previewed)[44, 44].tolist() == [255] * 3
+def test_the_preview_shows_the_frame_as_the_model_sees_it(previewed, qtbot):
+    assert previewed.preview_caption == "50 by 40 pixels"
+    assert previewed.preview[60, 110].tolist() == [0, 0, 0]
+    assert previewed.preview[44, 44].tolist() == [255] * 3
     previewed.viewer.layers["blobs"].contrast_limits = (0, 2000)
-    qtbot.waitUntil(lambda: 120 < picture(previewed)[44, 44, 0] < 135)
-    draw_part(previewed, mouse, settled, 5, 5, 14, 14)
-    qtbot.waitUntil(lambda: sight.caption.text() == "10 by 10 pixels")
+    qtbot.waitUntil(lambda: 120 < previewed.preview[44, 44, 0] < 135)
+    draw_part(previewed, 5, 5, 14, 14)
+    qtbot.waitUntil(lambda: previewed.preview_caption == "10 by 10 pixels")
     previewed.viewer.dims.set_current_step(0, 5)
-    qtbot.waitUntil(lambda: picture(previewed)[100, 20, 0] == 0)
+    qtbot.waitUntil(lambda: previewed.preview[100, 20, 0] == 0)
 
 
-def test_the_preview_says_when_the_session_sees_something_else(previewed, settled, qtbot):
-    previewed.start.click()
-    settled(previewed)
-    previewed.setup.open(True)
-    assert not previewed.stack.sight.caption.text().startswith("After")
+def test_the_preview_says_when_the_session_sees_something_else(previewed, qtbot):
+    previewed.start()
+    previewed.wait_idle()
+    previewed.unfold_setup()
+    assert not previewed.preview_caption.startswith("After")
     previewed.viewer.layers["blobs"].contrast_limits = (0, 500)
-    caption = previewed.stack.sight.caption
-    qtbot.waitUntil(lambda: caption.text().startswith("After Restart"))
-    previewed.start.click()
-    settled(previewed)
-    qtbot.waitUntil(lambda: not caption.text().startswith("After Restart"))
+    qtbot.waitUntil(lambda: previewed.preview_caption.startswith("After Restart"))
+    previewed.start()
+    previewed.wait_idle()
+    qtbot.waitUntil(lambda: not previewed.preview_caption.startswith("After Restart"))
 
 
 class Slow:
@@ -408,14 +369,14 @@ def test_pixels_are_read_off_the_main_thread_and_only_the_newest(make_panel, blo
     gate = threading.Event()
     slow = Slow(blobs((30, 40, 50)), gate)
     panel = make_panel(slow)
-    panel.stack.sight.open(True)
+    panel.unfold_preview()
     qtbot.waitUntil(lambda: len(slow.threads) == 1)
     for step in range(1, 20):
         panel.viewer.dims.set_current_step(0, step)
         qtbot.wait(10)
-    assert panel.stack.sight.picture.pixmap().isNull(), "the window did not wait"
+    assert panel.preview is None, "the window did not wait"
     gate.set()
-    qtbot.waitUntil(lambda: not panel.stack.sight.picture.pixmap().isNull())
+    qtbot.waitUntil(lambda: panel.preview is not None)
     qtbot.wait(200)
     assert {name for name, _ in slow.threads} == {f"{THREAD_NAME}-preview"}
     assert slow.threads[-1][1][0] == 19
@@ -430,9 +391,9 @@ def test_a_frame_that_cannot_be_read_is_said_below(make_panel, blobs, qtbot):
             return self.array[index]
 
     panel = make_panel(Broken(blobs(), threading.Event()))
-    panel.stack.sight.open(True)
-    qtbot.waitUntil(lambda: "the disk is gone" in panel.stack.sight.caption.text())
-    assert panel.stack.sight.picture.pixmap().isNull()
+    panel.unfold_preview()
+    qtbot.waitUntil(lambda: "the disk is gone" in panel.preview_caption)
+    assert panel.preview is None
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 1), (3000, 20, 3), (441, 440, 1)])

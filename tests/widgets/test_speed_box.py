@@ -15,127 +15,119 @@ from napari_sam2.widgets.settings import read_defaults, store_defaults
 SETUP = "Image and model"
 
 
-def choose(combo, value) -> None:
-    """Choose an item as the user does."""
-    combo.choose(value)
-    combo.activated.emit(combo.currentIndex())
-
-
 @pytest.fixture
-def clicked(started, settled, mouse):
+def clicked(started):
     """A panel with an object in frame 0."""
-    mouse(started.viewer, started.coordinator.workspace.points, [(0, 8, 8)])
-    settled(started)
+    started.click(0, 8, 8)
+    started.wait_idle()
     return started
 
 
 def test_nothing_is_approximated_unasked(clicked, script):
     assert script.opened[-1].use == ModelUse()
-    assert clicked.model.approximate.isHidden()
-    assert clicked.setup.title.text() == SETUP
+    assert clicked.approximation_text == ""
+    assert clicked.setup_title == SETUP
 
 
 @pytest.mark.parametrize(
-    ("combo", "value", "use"),
+    ("choice", "value", "use"),
     [
-        ("speeds", Speed.FASTEST, ModelUse(speed=Speed.FASTEST)),
-        ("precisions", "bfloat16", ModelUse(precision="bfloat16")),
+        ("speed", Speed.FASTEST, ModelUse(speed=Speed.FASTEST)),
+        ("precision", "bfloat16", ModelUse(precision="bfloat16")),
     ],
 )
-def test_another_choice_has_the_prompts_told_again(clicked, settled, script, combo, value, use):
-    labels = clicked.coordinator.workspace.labels.data
+def test_another_choice_has_the_prompts_told_again(clicked, script, choice, value, use):
+    labels = clicked.labels_layer.data
     before = labels.copy()
-    choose(getattr(clicked.model.pace, combo), value)
-    settled(clicked)
+    getattr(clicked, f"choose_{choice}")(value)
+    clicked.wait_idle()
     assert script.opened[-1].use == use
     assert script.told[-1][:3] == ("points", 1, 0)
     assert (labels == before).all()
     assert read_defaults() == use
-    clicked.history.undo.click()
-    settled(clicked)
+    clicked.undo()
+    clicked.wait_idle()
     assert not labels.any(), "the click is still a step that can be taken back"
 
 
-def test_what_is_left_out_is_said_while_it_is(clicked, settled):
-    choose(clicked.model.pace.speeds, Speed.BALANCED)
-    assert "smaller input" in clicked.model.approximate.text(), "at once, before a session is open"
-    settled(clicked)
+def test_what_is_left_out_is_said_while_it_is(clicked):
+    clicked.choose_speed(Speed.BALANCED)
+    assert "smaller input" in clicked.approximation_text, "at once, before a session is open"
+    clicked.wait_idle()
     said = "Balanced: approximated with squares for blobs."
-    assert clicked.model.approximate.text() == said
-    assert not clicked.model.approximate.isHidden()
-    assert clicked.setup.title.text() == f"{SETUP} · balanced", "also where it is folded away"
-    assert said in clicked.setup.title.toolTip()
-    choose(clicked.model.pace.speeds, Speed.EXACT)
-    settled(clicked)
-    assert clicked.model.approximate.isHidden()
-    assert clicked.setup.title.text() == SETUP
-    assert "approximated" not in clicked.setup.title.toolTip()
+    assert clicked.approximation_text == said
+    assert clicked.setup_title == f"{SETUP} · balanced", "also where it is folded away"
+    assert said in clicked.setup_tooltip
+    clicked.choose_speed(Speed.EXACT)
+    clicked.wait_idle()
+    assert clicked.approximation_text == ""
+    assert clicked.setup_title == SETUP
+    assert "approximated" not in clicked.setup_tooltip
 
 
-def test_a_change_ends_a_run_and_keeps_its_labels(clicked, settled, script, qtbot):
-    labels = clicked.coordinator.workspace.labels.data
+def test_a_change_ends_a_run_and_keeps_its_labels(clicked, script, qtbot):
+    labels = clicked.labels_layer.data
     script.seconds = 0.1
-    clicked.run.forward.click()
-    qtbot.waitUntil(lambda: clicked.run.progress.value() >= 2)
+    clicked.propagate("forward")
+    qtbot.waitUntil(lambda: clicked.frames_done >= 2)
     notification_manager.records.clear()
-    choose(clicked.model.pace.speeds, Speed.BALANCED)
-    assert not clicked.coordinator.running
-    settled(clicked)
+    clicked.choose_speed(Speed.BALANCED)
+    assert not clicked.running
+    clicked.wait_idle()
     assert labels[:2].any(axis=(1, 2)).all()
     assert notification_manager.records == []
     script.seconds = 0
-    clicked.run.forward.click()
-    settled(clicked)
+    clicked.propagate("forward")
+    clicked.wait_idle()
     assert labels[:4].any(axis=(1, 2)).all()
 
 
 def test_a_stored_speed_is_said_before_the_start(make_panel, blobs):
     store_defaults(ModelUse(speed=Speed.FASTEST, precision="float32"))
     panel = make_panel(blobs(), keep_settings=True)
-    assert panel.model.pace.speed is Speed.FASTEST
-    assert panel.model.pace.precisions.value == "float32"
-    assert "windows" in panel.model.approximate.text()
-    assert panel.setup.title.text() == f"{SETUP} · fastest"
+    assert panel.chosen_speed is Speed.FASTEST
+    assert panel.chosen_precision == "float32"
+    assert "windows" in panel.approximation_text
+    assert panel.setup_title == f"{SETUP} · fastest"
 
 
-def test_a_session_goes_on_at_its_speed(clicked, make_panel, settled, sessions, script, qtbot):
-    choose(clicked.model.pace.speeds, Speed.BALANCED)
-    settled(clicked)
+def test_a_session_goes_on_at_its_speed(clicked, make_panel, sessions, script, qtbot):
+    clicked.choose_speed(Speed.BALANCED)
+    clicked.wait_idle()
     (path,) = sessions.iterdir()
     assert read_session(path).settings["speed"] == "balanced"
-    clicked.coordinator.close()
-    image = clicked.coordinator._images.image
+    clicked.close()
+    image = clicked.chosen_image
     panel = make_panel(image.data)  # with the defaults
-    qtbot.waitUntil(lambda: not panel.offer.isHidden())
-    panel.offer.resume.click()
-    settled(panel)
+    qtbot.waitUntil(lambda: panel.offers_to_resume)
+    panel.resume()
+    panel.wait_idle()
     assert script.opened[-1].use.speed is Speed.BALANCED
-    assert panel.model.pace.speed is Speed.BALANCED
+    assert panel.chosen_speed is Speed.BALANCED
     assert read_defaults() == ModelUse(), "for now only"
 
 
-def test_both_are_within_reach_of_the_keyboard(clicked, settled, script, qtbot):
-    pace = clicked.model.pace
+def test_both_are_within_reach_of_the_keyboard(clicked, script, qtbot):
+    pace = clicked.model_section.pace
     clicked.show()
-    clicked.setup.open(True)
+    clicked.unfold_setup()
     assert pace.title.focusPolicy() & Qt.FocusPolicy.TabFocus
     qtbot.keyClick(pace.title, Qt.Key.Key_Space)
     assert pace.speeds.isVisibleTo(clicked)
     qtbot.keyClick(pace.speeds, Qt.Key.Key_Down)
     qtbot.keyClick(pace.precisions, Qt.Key.Key_Down)
-    settled(clicked)
+    clicked.wait_idle()
     assert script.opened[-1].use == ModelUse(precision="float32", speed=Speed.BALANCED)
 
 
-def test_what_was_done_when_the_model_changed_is_known(clicked, settled, script, qtbot):
+def test_what_was_done_when_the_model_changed_is_known(clicked, script, qtbot):
     script.seconds = 0.05
-    clicked.run.both.click()
+    clicked.propagate("both")
     qtbot.waitUntil(lambda: ("frame", 2) in script.told, timeout=20_000)
     script.gate.clear()
-    choose(clicked.model.pace.speeds, Speed.FASTEST)
+    clicked.choose_speed(Speed.FASTEST)
     script.gate.set()
-    settled(clicked)
-    workspace = clicked.coordinator.workspace
-    done = np.flatnonzero((workspace.labels.data == 1).any(axis=(1, 2))).tolist()
+    clicked.wait_idle()
+    done = np.flatnonzero((clicked.labels == 1).any(axis=(1, 2))).tolist()
     assert len(done) >= 3
-    assert list(clicked.coordinator.dialogue.shelf.frames((), 1)) == done
+    assert list(clicked.frames_of(1)) == done

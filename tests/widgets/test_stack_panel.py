@@ -15,8 +15,8 @@ def test_napari_opens_the_panel_on_the_real_layers(make_napari_viewer, qtbot, ou
     dock, panel = viewer.window.add_plugin_dock_widget("napari-sam2", "SAM 2: segment stack")
     assert isinstance(panel, StackPanel)
     image = viewer.add_image(np.zeros((3, 20, 30), np.uint8), name="stack")
-    assert panel.stack.images.currentText() == "stack"
-    assert panel.stack.images.value is image
+    assert panel.chosen_image_name == "stack"
+    assert panel.image_section.images.value is image
     dock.destroyOnClose()
     qtbot.waitUntil(lambda: not our_threads(), timeout=60_000)
 
@@ -36,7 +36,7 @@ def test_every_control_has_a_tooltip(started):
     controls = [
         control
         for kind in (QAbstractButton, QAbstractSpinBox, QComboBox, QProgressBar)
-        for control in started.findChildren(kind)
+        for control in started.widget.findChildren(kind)
         if control.objectName() != "qt_spinbox_lineedit"
     ]
     assert len(controls) >= 15
@@ -44,5 +44,5 @@ def test_every_control_has_a_tooltip(started):
 
 
 def test_panel_fits_a_small_screen(started):
-    assert started.minimumSizeHint().height() < 620
-    assert started.minimumSizeHint().width() <= 340
+    assert started.widget.minimumSizeHint().height() < 620
+    assert started.widget.minimumSizeHint().width() <= 340

@@ -5,25 +5,18 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_sam2.labels import History
 from napari_sam2.widgets import hints
-from napari_sam2.widgets.edits import Delete, Merge, Split
-
-
-def labels(panel) -> np.ndarray:
-    return panel.coordinator.workspace.labels.data
 
 
 def world(panel) -> tuple:
     """All that the user sees: labels, marks, acceptance."""
-    workspace = panel.coordinator.workspace
     return (
-        labels(panel).copy(),
-        np.array(workspace.points.data),
-        workspace.points.features.to_numpy().tolist(),
-        [np.array(each) for each in workspace.shapes.data],
-        workspace.said.accepted,
-        sorted(workspace.said.painted),
+        panel.labels,
+        panel.points,
+        panel.points_layer.features.to_numpy().tolist(),
+        panel.shapes,
+        panel.accepted,
+        sorted(panel.painted),
     )
 
 
@@ -39,45 +32,36 @@ def same(one, other) -> bool:
 
 
 @pytest.fixture
-def acts(started, settled, mouse):
+def acts(started):
     """Things that a user does, each a step."""
-    coordinator = started.coordinator
-    workspace = coordinator.workspace
-
-    def click(y, x):
-        mouse(started.viewer, workspace.points, [(workspace.here()[1], y, x)])
-
-    def paint():
-        workspace.edit("brush")
-        workspace.labels.brush_size = 4
-        mouse(started.viewer, workspace.labels, [(workspace.here()[1], 30, 5)])
 
     def move_point():
-        workspace.points.selected_data = {0}
-        workspace.points._drag_start = None
-        workspace.points._move({0}, workspace.points.data[0])
-        workspace.points._move({0}, workspace.points.data[0] + (0, 1, 1))
+        started.move_point(0, *(started.points[0] + (0, 1, 1)))
 
-    def box():
-        workspace.edit("boxes")
-        mouse(started.viewer, workspace.shapes, [(0, 4, 4), (0, 10, 10), (0, 16, 16)])
-
-    def done(act):
-        act()
-        settled(started)
+    def done(act, *arguments):
+        act(*arguments)
+        started.wait_idle()
 
     return {
-        "click": lambda: done(lambda: click(8, 12)),
-        "other": lambda: (started.prompts.next_object.click(), done(lambda: click(25, 30))),
-        "box": lambda: done(box),
+        "click": lambda: done(started.click, started.frame, 8, 12),
+        "other": lambda: (started.next_object(), done(started.click, started.frame, 25, 30)),
+        "box": lambda: done(started.draw_box, (0, 4, 4), (0, 16, 16)),
         "move": lambda: done(move_point),
-        "run": lambda: done(started.run.both.click),
-        "paint": lambda: done(paint),
-        "accept": lambda: done(lambda: started.review.accept_requested.emit("frame")),
-        "delete": lambda: done(lambda: coordinator.dialogue.edit(Delete(1), "deletion")),
-        "merge": lambda: done(lambda: coordinator.dialogue.edit(Merge(1, 2), "merging")),
-        "split": lambda: done(lambda: coordinator.dialogue.edit(Split(1, 3, 9), "splitting")),
+        "run": lambda: done(started.propagate),
+        "paint": lambda: done(lambda: started.paint((started.frame, 30, 5), size=4)),
+        "accept": lambda: done(started.accept, "frame"),
+        "delete": lambda: done(started.delete, 1),
+        "merge": lambda: done(started.merge, 1, 2),
+        "split": lambda: done(split, started),
     }
+
+
+def split(panel) -> None:
+    """Split object 1 off from frame 3 on, and go back to the frame in view before."""
+    before = panel.frame
+    panel.viewer.dims.set_current_step(0, 3)
+    panel.split(1)
+    panel.viewer.dims.set_current_step(0, before)
 
 
 @pytest.mark.parametrize(
@@ -92,155 +76,151 @@ def acts(started, settled, mouse):
     ],
     ids="-".join,
 )
-def test_story_undone_and_done_again(started, settled, acts, story):
+def test_story_undone_and_done_again(started, acts, story):
     seen = [world(started)]
     for act in story:
         acts[act]()
         seen.append(world(started))
     for before in reversed(seen[:-1]):
-        assert started.history.undo.isEnabled()
-        started.history.undo.click()
-        settled(started)
+        assert started.can_undo
+        started.undo()
+        started.wait_idle()
         assert same(world(started), before)
-    assert not started.history.undo.isEnabled()
+    assert not started.can_undo
     for after in seen[1:]:
-        started.history.redo.click()
-        settled(started)
+        started.redo()
+        started.wait_idle()
         assert same(world(started), after)
-    assert not started.history.redo.isEnabled()
+    assert not started.can_redo
 
 
-def test_what_was_taken_back_is_computed_again(started, settled, acts, script):
+def test_what_was_taken_back_is_computed_again(started, acts, script):
     acts["click"]()
     acts["run"]()
-    started.history.undo.click()
-    settled(started)
-    assert not labels(started)[1:].any()
+    started.undo()
+    started.wait_idle()
+    assert not started.labels[1:].any()
     acts["run"]()
-    assert all((labels(started)[f] == 1).sum() == 100 for f in range(6))
+    assert all((started.labels[f] == 1).sum() == 100 for f in range(6))
 
 
-def test_a_run_that_was_taken_back_is_not_said_to_be_done(started, settled, acts):
+def test_a_run_that_was_taken_back_is_not_said_to_be_done(started, acts):
     acts["click"]()
     acts["run"]()
-    assert started.hint.text().startswith("Done")
-    started.history.undo.click()
-    settled(started)
-    assert started.hint.text() == hints.GO_ON
-    started.history.redo.click()
-    settled(started)
-    assert not started.hint.text().startswith("Done")
+    assert started.hint.startswith("Done")
+    started.undo()
+    started.wait_idle()
+    assert started.hint == hints.GO_ON
+    started.redo()
+    started.wait_idle()
+    assert not started.hint.startswith("Done")
 
 
-def test_the_masks_of_a_click_begin_anew_when_one_was_taken_back(started, settled, acts, script):
+def test_the_masks_of_a_click_begin_anew_when_one_was_taken_back(started, acts, script):
     acts["click"]()
     for _ in range(2):
-        started.prompts.candidate_requested.emit()
-        settled(started)
+        started.next_candidate()
+        started.wait_idle()
         assert script.told[-1] == ("choose", 1, 0, 1)
-        started.history.undo.click()
-        settled(started)
+        started.undo()
+        started.wait_idle()
 
 
-def test_new_step_ends_what_could_be_made_again(started, settled, acts):
+def test_new_step_ends_what_could_be_made_again(started, acts):
     acts["click"]()
     acts["run"]()
-    started.history.undo.click()
-    settled(started)
+    started.undo()
+    started.wait_idle()
     acts["other"]()
-    assert not started.history.redo.isEnabled()
-    assert "prompt" in started.history.undo.toolTip()
+    assert not started.can_redo
+    assert "prompt" in started.undo_text
 
 
-def test_undo_by_key(docked, settled, mouse, qtbot):
+def test_undo_by_key(docked, qtbot):
     from qtpy.QtCore import Qt
 
     viewer = docked.viewer
-    mouse(viewer, docked.coordinator.workspace.points, [(0, 8, 8)])
-    settled(docked)
+    docked.click(0, 8, 8)
+    docked.wait_idle()
     canvas = viewer.window._qt_viewer.canvas.native
     qtbot.keyClick(canvas, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
-    settled(docked)
-    assert not labels(docked).any()
+    docked.wait_idle()
+    assert not docked.labels.any()
     both = Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier
     qtbot.keyClick(canvas, Qt.Key.Key_Z, both)
-    settled(docked)
-    assert (labels(docked)[0] == 1).sum() == 100
+    docked.wait_idle()
+    assert (docked.labels[0] == 1).sum() == 100
 
 
-def test_undo_while_it_runs_stops_the_run_and_takes_it_back(started, settled, acts, script, qtbot):
+def test_undo_while_it_runs_stops_the_run_and_takes_it_back(started, acts, script, qtbot):
     acts["click"]()
     before = world(started)
     script.seconds = 0.1
-    started.run.both.click()
-    qtbot.waitUntil(lambda: started.run.progress.value() >= 2)
-    started.history.undo.click()
-    settled(started)
+    started.propagate("both")
+    qtbot.waitUntil(lambda: started.frames_done >= 2)
+    started.undo()
+    started.wait_idle()
     qtbot.waitUntil(lambda: same(world(started), before))
 
 
-def test_prompt_during_a_run_is_taken_back_alone(started, settled, acts, script, qtbot, mouse):
+def test_prompt_during_a_run_is_taken_back_alone(started, acts, script, qtbot):
     acts["click"]()
     script.seconds = 0.1
-    started.run.forward.click()
-    qtbot.waitUntil(lambda: started.run.progress.value() >= 1)
-    started.prompts.next_object.click()
-    mouse(started.viewer, started.coordinator.workspace.points, [(0, 25, 30)])
-    settled(started)
+    started.propagate("forward")
+    qtbot.waitUntil(lambda: started.frames_done >= 1)
+    started.next_object()
+    started.click(0, 25, 30)
+    started.wait_idle()
     script.seconds = 0
-    assert {1, 2} <= set(np.unique(labels(started)[5]).tolist())
-    started.history.undo.click()
-    settled(started)
-    assert not (labels(started)[5] == 2).any(), "what the run did after the click"
-    assert (labels(started)[0] == 2).any()
-    started.history.undo.click()
-    settled(started)
-    assert not (labels(started) == 2).any()
-    assert (labels(started)[0] == 1).any()
-    started.history.undo.click()
-    settled(started)
-    assert not labels(started)[1:].any()
+    assert {1, 2} <= set(np.unique(started.labels[5]).tolist())
+    started.undo()
+    started.wait_idle()
+    assert not (started.labels[5] == 2).any(), "what the run did after the click"
+    assert (started.labels[0] == 2).any()
+    started.undo()
+    started.wait_idle()
+    assert not (started.labels == 2).any()
+    assert (started.labels[0] == 1).any()
+    started.undo()
+    started.wait_idle()
+    assert not started.labels[1:].any()
 
 
-def test_clicks_that_were_taken_in_together_are_taken_back_one_by_one(
-    started, settled, script, mouse
-):
-    points = started.coordinator.workspace.points
+def test_clicks_that_were_taken_in_together_are_taken_back_one_by_one(started, script):
     script.gate.clear()
     for y, x in ((8, 8), (8, 9), (25, 30)):
-        mouse(started.viewer, points, [(0, y, x)])
-        started.coordinator.dialogue.listen()
+        started.click(0, y, x)
+        started.send_prompts()
     script.gate.set()
-    settled(started)
-    assert (labels(started)[0] == 1).sum() == 12 * 13
-    started.history.undo.click()
-    settled(started)
-    assert len(points.data) == 2
-    assert (labels(started)[0] == 1).sum() == 100
-    started.history.undo.click()
-    settled(started)
-    started.history.undo.click()
-    settled(started)
-    assert not labels(started).any()
+    started.wait_idle()
+    assert (started.labels[0] == 1).sum() == 12 * 13
+    started.undo()
+    started.wait_idle()
+    assert len(started.points) == 2
+    assert (started.labels[0] == 1).sum() == 100
+    started.undo()
+    started.wait_idle()
+    started.undo()
+    started.wait_idle()
+    assert not started.labels.any()
     for area in (100, 100, 12 * 13):
-        started.history.redo.click()
-        settled(started)
-        assert (labels(started)[0] == 1).sum() == area
+        started.redo()
+        started.wait_idle()
+        assert (started.labels[0] == 1).sum() == area
 
 
-def test_undo_after_another_model_brings_the_labels_back(started, settled, acts):
+def test_undo_after_another_model_brings_the_labels_back(started, acts):
     acts["click"]()
     before = world(started)
     acts["run"]()
-    started.model.devices.choose("cpu")
-    started.model.devices.activated.emit(1)
-    settled(started)
-    started.history.undo.click()
-    settled(started)
+    started.choose_device("cpu")
+    started.wait_idle()
+    started.undo()
+    started.wait_idle()
     assert same(world(started), before)
 
 
-def test_edit_that_fails_is_no_step(started, settled, acts, script):
+def test_edit_that_fails_is_no_step(started, acts, script):
     from napari_sam2.errors import SessionError
 
     acts["click"]()
@@ -248,104 +228,99 @@ def test_edit_that_fails_is_no_step(started, settled, acts, script):
     before = world(started)
     acts["split"]()
     assert same(world(started), before)
-    assert "prompt" in started.history.undo.toolTip()
+    assert "prompt" in started.undo_text
 
 
 @pytest.mark.parametrize("name", ["delete", "merge", "split"])
-def test_an_edit_is_taken_back_before_it_is_answered(started, settled, acts, script, name, qtbot):
+def test_an_edit_is_taken_back_before_it_is_answered(started, acts, script, name, qtbot):
     for act in ("click", "other", "run"):
         acts[act]()
     before = world(started)
-    edits = {"delete": Delete(1), "merge": Merge(1, 2), "split": Split(1, 3, 9)}
+    edits = {
+        "delete": lambda: started.delete(1),
+        "merge": lambda: started.merge(1, 2),
+        "split": lambda: split(started),
+    }
     script.gate.clear()
-    started.coordinator.dialogue.edit(edits[name], name)
-    started.history.undo.click()
+    edits[name]()
+    started.undo()
     script.gate.set()
-    settled(started)
+    started.wait_idle()
     assert same(world(started), before)
-    started.history.redo.click()
-    settled(started)
+    started.redo()
+    started.wait_idle()
     after = world(started)
     assert not same(after, before)
-    started.history.undo.click()
-    settled(started)
+    started.undo()
+    started.wait_idle()
     assert same(world(started), before)
     acts["click"]()
-    assert {1, 2} <= set(np.unique(labels(started))), "window and session agree"
+    assert {1, 2} <= set(np.unique(started.labels)), "window and session agree"
 
 
-def test_a_click_while_an_edit_is_under_way_brings_nothing_back(
-    started, settled, acts, script, mouse, qtbot
-):
+def test_a_click_while_an_edit_is_under_way_brings_nothing_back(started, acts, script, qtbot):
     for act in ("click", "other"):
         acts[act]()
-    points = started.coordinator.workspace.points
-    started.prompts.next_object.click()
+    started.next_object()
     script.gate.clear()
-    started.coordinator.dialogue.edit(Delete(1), "deletion")
-    mouse(started.viewer, points, [(0, 30, 30)])
-    qtbot.waitUntil(lambda: started.coordinator.dialogue.settled)
+    started.delete(1)
+    started.click(0, 30, 30)
+    qtbot.waitUntil(lambda: started.prompts_sent)
     script.gate.set()
-    settled(started)
-    assert set(np.unique(labels(started))) == {0, 3}, "3 took the place of 2"
-    assert points.features["object"].tolist() == [2, 3]
+    started.wait_idle()
+    assert set(np.unique(started.labels)) == {0, 3}, "3 took the place of 2"
+    assert started.points_layer.features["object"].tolist() == [2, 3]
     assert "points" not in [told[0] for told in script.told if told[1:2] == (1,)][1:]
 
 
-def test_a_click_on_an_object_that_is_being_merged_counts(
-    started, settled, acts, script, mouse, qtbot
-):
+def test_a_click_on_an_object_that_is_being_merged_counts(started, acts, script, qtbot):
     for act in ("click", "other"):
         acts[act]()
-    workspace = started.coordinator.workspace
     script.gate.clear()
-    started.coordinator.dialogue.edit(Merge(1, 2), "merging")
-    started.coordinator._desks.prompting.choose_object(1)
+    started.merge(1, 2)
+    started.select_object(1)
     started.viewer.dims.set_current_step(0, 2)
-    mouse(started.viewer, workspace.points, [(2, 8, 12)])
-    qtbot.waitUntil(lambda: started.coordinator.dialogue.settled)
+    started.click(2, 8, 12)
+    qtbot.waitUntil(lambda: started.prompts_sent)
     script.gate.set()
-    settled(started)
-    assert workspace.points.data.tolist() == [[2, 8, 12]], "those of before are in the mask"
-    assert (labels(started)[2] == 1).sum() == 100
-    assert (labels(started)[0] == 1).sum() == 100 + 12 * 13
-    assert not (labels(started) == 2).any()
+    started.wait_idle()
+    assert started.points.tolist() == [[2, 8, 12]], "those of before are in the mask"
+    assert (started.labels[2] == 1).sum() == 100
+    assert (started.labels[0] == 1).sum() == 100 + 12 * 13
+    assert not (started.labels == 2).any()
 
 
-def test_edit_that_fails_during_a_run_is_no_step_and_the_run_goes_on(
-    started, settled, acts, script, qtbot
-):
+def test_edit_that_fails_during_a_run_is_no_step_and_the_run_goes_on(started, acts, script, qtbot):
     from napari_sam2.errors import SessionError
 
     acts["click"]()
     script.seconds = 0.05
     script.fault = lambda step: SessionError("No.") if step == "split" else None
-    started.run.forward.click()
-    qtbot.waitUntil(lambda: started.run.progress.value() >= 1)
-    started.coordinator.dialogue.edit(Split(1, 3, 9), "splitting")
-    settled(started)
-    assert (labels(started) == 1).any(axis=(1, 2)).all()
-    assert not (labels(started) == 9).any()
-    titles = [step.title for step in started.coordinator.dialogue.past._done]
-    assert "splitting" not in titles
-    while started.coordinator.dialogue.past.next_undo is not None:
-        started.history.undo.click()
-        settled(started)
-    assert not labels(started).any()
+    started.propagate("forward")
+    qtbot.waitUntil(lambda: started.frames_done >= 1)
+    split(started)
+    started.wait_idle()
+    assert (started.labels == 1).any(axis=(1, 2)).all()
+    assert not (started.labels > 1).any()
+    assert not any("splitting" in title for title in started.undo_texts)
+    assert "propagation" in started.undo_texts
+    while started.can_undo:
+        started.undo()
+        started.wait_idle()
+    assert not started.labels.any()
 
 
-def test_steps_that_the_worker_has_forgotten_cannot_be_taken_back(started, settled, acts, qtbot):
+def test_steps_that_the_worker_has_forgotten_cannot_be_taken_back(started, acts, qtbot):
     for _ in range(3):
         acts["click"]()
-    bench = started.coordinator._engine._bench
-    bench._history = History(1, 2**20)
+    started.limit_undo_of_worker(1)
     acts["other"]()
     acts["other"]()
-    before = labels(started).copy()
-    started.history.undo.click()
-    settled(started)
-    assert started.coordinator.dialogue.past.next_undo is None, "the worker keeps but one"
-    assert labels(started).any()
-    started.history.redo.click()
-    settled(started)
-    assert np.array_equal(labels(started), before)
+    before = started.labels
+    started.undo()
+    started.wait_idle()
+    assert not started.can_undo, "the worker keeps but one"
+    assert started.labels.any()
+    started.redo()
+    started.wait_idle()
+    assert np.array_equal(started.labels, before)

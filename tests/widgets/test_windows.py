@@ -10,14 +10,14 @@ pytestmark = pytest.mark.gl
 
 
 @pytest.fixture
-def running(docked, settled, script, mouse, qtbot):
+def running(docked, script, qtbot):
     """A panel in the middle of a run, two frames done."""
-    mouse(docked.viewer, docked.coordinator.workspace.points, [(0, 8, 8)])
-    settled(docked)
+    docked.click(0, 8, 8)
+    docked.wait_idle()
     notification_manager.records.clear()
     script.seconds = 0.1
-    docked.run.forward.click()
-    qtbot.waitUntil(lambda: docked.run.progress.value() >= 2)
+    docked.propagate("forward")
+    qtbot.waitUntil(lambda: docked.frames_done >= 2)
     return docked
 
 
@@ -34,24 +34,24 @@ def undisturbed(qtbot, our_threads):
 
 
 def test_dock_closed_mid_run(running, undisturbed):
-    labels = running.coordinator.workspace.labels
-    dock = running.parent()
+    labels = running.labels_layer
+    dock = running.dock
     dock.destroyOnClose()
-    assert not running.coordinator.running
+    assert not running.running
     undisturbed()
     assert [bool(frame.any()) for frame in labels.data[:2]] == [True, True]
     assert labels in running.viewer.layers
 
 
-def test_dock_hidden_mid_run_goes_on(running, settled):
-    labels = running.coordinator.workspace.labels
-    running.parent().hide()
-    settled(running)
+def test_dock_hidden_mid_run_goes_on(running):
+    labels = running.labels_layer
+    running.dock.hide()
+    running.wait_idle()
     assert labels.data[3].any()
 
 
 def test_viewer_closed_mid_run(running, undisturbed):
-    labels = running.coordinator.workspace.labels.data
+    labels = running.labels_layer.data
     running.viewer.close()
     undisturbed()
     assert labels[:2].any(axis=(1, 2)).all()
@@ -67,59 +67,57 @@ def test_window_closed_mid_run(running, undisturbed, qtbot):
 
 
 def test_panel_deleted_mid_run(running, undisturbed, qtbot):
-    with qtbot.waitSignal(running.destroyed, timeout=5000):
-        running.deleteLater()
+    with qtbot.waitSignal(running.widget.destroyed, timeout=5000):
+        running.widget.deleteLater()
     undisturbed()
 
 
-def test_second_panel_takes_the_layers_up(docked, make_docked_panel, settled, mouse):
+def test_second_panel_takes_the_layers_up(docked, make_docked_panel):
     viewer = docked.viewer
-    mouse(viewer, docked.coordinator.workspace.points, [(0, 8, 8)])
-    settled(docked)
-    docked.parent().destroyOnClose()
+    docked.click(0, 8, 8)
+    docked.wait_idle()
+    docked.dock.destroyOnClose()
     again = make_docked_panel(viewer=viewer)
-    again.start.click()
-    settled(again)
+    again.start()
+    again.wait_idle()
     assert len(viewer.layers) == 4
-    assert again.prompts.object_id.value() == 2
-    again.run.both.click()
-    settled(again)
-    assert again.coordinator.workspace.labels.data[3].any()
+    assert again.current_object == 2
+    again.propagate("both")
+    again.wait_idle()
+    assert again.labels[3].any()
 
 
-def test_two_viewers_run_at_once_and_one_goes(
-    running, make_docked_panel, blobs, settled, mouse, script, qtbot
-):
+def test_two_viewers_run_at_once_and_one_goes(running, make_docked_panel, blobs, script, qtbot):
     one, two = running, make_docked_panel(blobs())
-    one.run.pause.click()
+    one.pause()
     two.viewer.dims.set_current_step(0, 0)
-    two.start.click()
-    settled_labels = two.coordinator.workspace.labels.data
-    mouse(two.viewer, two.coordinator.workspace.points, [(0, 25, 30)])
-    two.run.forward.click()
-    one.run.pause.click()
-    qtbot.waitUntil(lambda: two.run.progress.value() >= 1, timeout=10_000)
-    assert one.coordinator.running or one.coordinator.workspace.labels.data[3].any()
-    labels = one.coordinator.workspace.labels.data
+    two.start()
+    settled_labels = two.labels_layer.data
+    two.click(0, 25, 30)
+    two.propagate("forward")
+    one.pause()
+    qtbot.waitUntil(lambda: two.frames_done >= 1, timeout=10_000)
+    assert one.running or one.labels[3].any()
+    labels = one.labels_layer.data
     one.viewer.close()
-    settled(two)
+    two.wait_idle()
     assert labels[:2].any(axis=(1, 2)).all()
     assert (settled_labels[:3] == 1).any(axis=(1, 2)).all()
     assert not (settled_labels[:, :20] == 1).any(), "each has its own labels"
     assert [note.message for note in notification_manager.records] == []
 
 
-def test_two_viewers_at_once(make_docked_panel, blobs, settled, mouse):
+def test_two_viewers_at_once(make_docked_panel, blobs):
     one, two = make_docked_panel(blobs()), make_docked_panel(blobs())
     for panel in (one, two):
         panel.viewer.dims.set_current_step(0, 0)
-        panel.start.click()
-    mouse(one.viewer, one.coordinator.workspace.points, [(0, 8, 8)])
-    mouse(two.viewer, two.coordinator.workspace.points, [(0, 25, 30)])
-    one.run.forward.click()
-    two.run.forward.click()
-    settled(one)
-    settled(two)
-    assert np.unique(one.coordinator.workspace.labels.data[0]).tolist() == [0, 1]
-    assert (one.coordinator.workspace.labels.data[0] == 1).sum() == 100
-    assert (two.coordinator.workspace.labels.data[0] == 1).sum() == 12 * 13
+        panel.start()
+    one.click(0, 8, 8)
+    two.click(0, 25, 30)
+    one.propagate("forward")
+    two.propagate("forward")
+    one.wait_idle()
+    two.wait_idle()
+    assert np.unique(one.labels[0]).tolist() == [0, 1]
+    assert (one.labels[0] == 1).sum() == 100
+    assert (two.labels[0] == 1).sum() == 12 * 13

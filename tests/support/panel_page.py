@@ -1,0 +1,1170 @@
+"""A panel as its user sees it: what can be clicked, drawn, chosen and read, in words that stay.
+
+Tests drive a panel through a `PanelPage` alone. Classes, attributes and signals behind the panel
+are named in `_Internals` and in `PanelPage.__init__`, and nowhere else in the tests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.utils._test_utils import read_only_mouse_event
+from napari.utils.interactions import (
+    mouse_move_callbacks,
+    mouse_press_callbacks,
+    mouse_release_callbacks,
+)
+from qtpy.QtCore import QItemSelectionModel, Qt
+from qtpy.QtGui import QImage
+
+from napari_sam2.labels import FrameRecord, History
+from napari_sam2.types import Region, Speed
+from napari_sam2.widgets.object_model import ACCEPTED, FRAMES, ID, LOWEST, NAME, PROMPTS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from napari import Viewer
+    from napari.layers import Image, Labels, Layer, Points, Shapes
+    from qtpy.QtWidgets import QDockWidget
+
+    from napari_sam2.widgets.model_use import ModelUse
+    from napari_sam2.widgets.series import Series
+    from napari_sam2.widgets.stack_panel import StackPanel
+    from napari_sam2.widgets.timeline import Timeline
+
+
+class _Internals:
+    """What a panel consists of: the one place that reaches behind its widgets."""
+
+    def __init__(self, widget: StackPanel) -> None:
+        self.coordinator = widget.coordinator
+        self.dialogue = widget.coordinator.dialogue
+        self.images = widget.coordinator._images
+        self.models = widget.coordinator._models
+        self.runs = widget.coordinator._runs
+        self.adapting = widget.coordinator._adapting
+        self.keeping = widget.coordinator._keeping
+        self.engine = widget.coordinator._engine
+        self._desks = widget.coordinator._desks
+
+    @property
+    def work(self) -> Any:
+        """The layers that are worked on, and what is known of them."""
+        work = self.coordinator.workspace
+        assert work is not None, "nothing is being segmented"
+        return work
+
+    @property
+    def bench(self) -> Any:
+        return self.engine._bench
+
+    def show_objects(self) -> None:
+        """Have the table of objects show at once what it would show a little later."""
+        self._desks.objects.show()
+
+    def show_review(self) -> None:
+        """The same for the timeline."""
+        self._desks.review.show()
+
+    def show_hint(self) -> None:
+        """The same for the hint."""
+        self.coordinator._guide.show()
+
+
+class PanelPage:
+    """Drives a panel and reads it, beside its viewer.
+
+    Positions are in pixels of the image: (frame, y, x), with more sliders in front where it has
+    some, (y, x) of a single image.
+
+    Parameters
+    ----------
+    widget : StackPanel
+        The panel itself.
+    viewer : Viewer
+        Its viewer.
+    wait : callable, optional
+        Takes a condition and returns once it holds; pytest-qt's ``qtbot.waitUntil``.
+    count_steps : callable, optional
+        Returns how many steps the sessions of the test have taken.
+
+    Attributes
+    ----------
+    image_section, model_section, prompt_section, propagation_section : QWidget
+    object_section, review_section, adaptation_section, save_section : QWidget
+        Parts of the panel, for what this page has no word of its own for.
+    """
+
+    def __init__(
+        self,
+        widget: StackPanel,
+        viewer: Viewer,
+        wait: Callable[..., None] | None = None,
+        count_steps: Callable[[], int] = lambda: 0,
+    ) -> None:
+        self.widget, self.viewer = widget, viewer
+        self._wait, self._count_steps = wait, count_steps
+        self._inside = _Internals(widget)
+        self.image_section, self.model_section = widget.stack, widget.model
+        self.prompt_section, self.propagation_section = widget.prompts, widget.run
+        self.object_section, self.review_section = widget.objects, widget.review
+        self.adaptation_section, self.save_section = widget.adapt, widget.save
+        self._offer, self._history = widget.offer, widget.history
+        self._sight, self._pace = widget.stack.sight, widget.model.pace
+
+    # Beginning and ending.
+
+    def start(self) -> None:
+        """Press Start, or Restart."""
+        self.widget.start.click()
+
+    def start_in(self, region: Region) -> None:
+        """Start in this part of the image, as if it had been drawn as a rectangle."""
+        from dataclasses import replace
+
+        self._inside.coordinator.begin(replace(self.chosen_source, region=region))
+
+    @property
+    def can_start(self) -> bool:
+        """Whether Start can be pressed."""
+        return self.widget.start.isEnabled()
+
+    @property
+    def started(self) -> bool:
+        """Whether an image is being segmented."""
+        return self._inside.coordinator.workspace is not None
+
+    @property
+    def start_number(self) -> int:
+        """Number of the start: another one each time that work begins, in any panel."""
+        return self._inside.work._number
+
+    def close(self) -> None:
+        """End the panel, as closing its dock does."""
+        self._inside.coordinator.close()
+
+    def leave(self) -> None:
+        """Stop segmenting the image, as removing one of its layers does."""
+        self._inside.coordinator._leave()
+
+    @property
+    def dock(self) -> QDockWidget:
+        """The dock that holds the panel."""
+        return self.widget.parent()
+
+    def wait_idle(self, timeout: int = 120_000) -> None:
+        """Wait until all that was asked is answered and nothing is under way any more."""
+        assert self._wait is not None
+        last = -1
+
+        def quiet() -> bool:
+            nonlocal last
+            before, last = last, self._count_steps()
+            return before == last and self.idle
+
+        self._wait(quiet, timeout=timeout)
+
+    @property
+    def idle(self) -> bool:
+        """Whether all that was asked is answered."""
+        return self._inside.coordinator.idle
+
+    @property
+    def worker_busy(self) -> bool:
+        """Whether the session has something to do; files that are written do not count."""
+        return self._inside.engine.busy
+
+    @property
+    def hint(self) -> str:
+        """What the panel says is to be done next."""
+        return self.widget.hint.text()
+
+    def refresh_hint(self) -> None:
+        """Have the hint and the buttons brought up to date, as after any change."""
+        self._inside.show_hint()
+
+    @property
+    def setup_title(self) -> str:
+        """Title of the part with image and model."""
+        return self.widget.setup.title.text()
+
+    @property
+    def setup_tooltip(self) -> str:
+        """Tooltip of that title."""
+        return self.widget.setup.title.toolTip()
+
+    def unfold_setup(self) -> None:
+        """Show the part with image and model."""
+        self.widget.setup.open(True)
+
+    # Layers.
+
+    @property
+    def image_layer(self) -> Image:
+        """The image that is being segmented."""
+        return self._inside.work.image
+
+    @property
+    def labels_layer(self) -> Labels:
+        """The layer that the masks are written to."""
+        return self._inside.work.labels
+
+    @property
+    def points_layer(self) -> Points:
+        """The layer of the clicks."""
+        return self._inside.work.points
+
+    @property
+    def shapes_layer(self) -> Shapes:
+        """The layer of boxes, lassos and scribbles."""
+        return self._inside.work.shapes
+
+    @property
+    def labels(self) -> np.ndarray:
+        """A copy of the labels as they are now; of the layer's array, see `labels_layer`."""
+        return np.array(self.labels_layer.data)
+
+    @property
+    def points(self) -> np.ndarray:
+        """A copy of the positions of all clicks."""
+        return np.array(self.points_layer.data)
+
+    @property
+    def shapes(self) -> list[np.ndarray]:
+        """Copies of all shapes."""
+        return [np.array(each) for each in self.shapes_layer.data]
+
+    # Image and what the model sees of it.
+
+    def choose_image(self, layer: Image) -> None:
+        """Choose another image."""
+        _choose(self.image_section.images, layer)
+
+    @property
+    def chosen_image(self) -> Image | None:
+        """The image that is chosen."""
+        return self._inside.images.image
+
+    @property
+    def chosen_image_name(self) -> str:
+        """Its name in the box."""
+        return self.image_section.images.currentText()
+
+    @property
+    def images_offered(self) -> list[str]:
+        """Names of the images that can be chosen."""
+        return _texts(self.image_section.images)
+
+    def choose_axis(self, axis: int | None) -> None:
+        """Choose another video axis."""
+        _choose(self.image_section.axes, axis)
+
+    @property
+    def chosen_axis(self) -> int | None:
+        """The video axis that is chosen."""
+        return self.image_section.axes.value
+
+    @property
+    def axes_offered(self) -> list[str]:
+        """Names of the video axes that can be chosen."""
+        return _texts(self.image_section.axes)
+
+    @property
+    def can_choose_axis(self) -> bool:
+        """Whether there is more than one."""
+        return self.image_section.axes.isEnabled()
+
+    @property
+    def axis(self) -> int | None:
+        """The video axis of the image that is being segmented."""
+        return self._inside.work.axis
+
+    def choose_channel_axis(self, axis: int | None) -> None:
+        """Say that a slider without a name holds channels, or that none does."""
+        _choose(self._sight.sliders, axis)
+
+    @property
+    def chosen_channel_axis(self) -> int | None:
+        """The slider that is said to hold channels."""
+        return self._sight.sliders.value
+
+    @property
+    def channel_axes_offered(self) -> list[str]:
+        """What can be said of the sliders."""
+        return _texts(self._sight.sliders)
+
+    def choose_channel(self, place: int, channel: Any) -> None:
+        """Choose the first, second or third channel: a number, or another layer."""
+        _choose(self._channel_box(place), channel)
+
+    def chosen_channel(self, place: int) -> Any:
+        """Return the first, second or third channel that is chosen."""
+        return self._channel_box(place).value
+
+    @property
+    def further_channels(self) -> tuple[Any, ...]:
+        """What is chosen besides the first channel."""
+        return self._sight.further
+
+    def channels_offered(self, place: int) -> list[str]:
+        """Return the titles of the channels that can be chosen there."""
+        return _texts(self._channel_box(place))
+
+    def shows_channel_box(self, place: int) -> bool:
+        """Whether there is a first, second or third channel to choose."""
+        return not (self._sight._own, *self._sight._channels)[place - 1].isHidden()
+
+    @property
+    def shows_channel_axis_box(self) -> bool:
+        """Whether it is asked which slider holds channels."""
+        return not self._sight._sliders.isHidden()
+
+    def choose_part(self, name: str) -> None:
+        """Choose "whole", "view" or "rectangle"."""
+        _choose(self._sight.part, name)
+
+    @property
+    def chosen_part(self) -> str:
+        """Which part of the image is chosen."""
+        return self._sight.part.value
+
+    def draw_part(self, corner: tuple[float, ...], opposite: tuple[float, ...]) -> None:
+        """Draw the rectangle to work in from corner to corner."""
+        layer = self.part_layer
+        assert layer is not None
+        path = [self._world(each)[-2:] for each in (corner, opposite)]
+        self.drag(layer, *path)
+
+    @property
+    def part_layer(self) -> Shapes | None:
+        """The layer that outlines the part to work in."""
+        found = [layer for layer in self.viewer.layers if layer.name.endswith("· part")]
+        return found[0] if found else None
+
+    def unfold_preview(self) -> None:
+        """Show the picture of what the model sees."""
+        self._sight.open(True)
+
+    @property
+    def preview(self) -> np.ndarray | None:
+        """The picture (Y, X, 3) of what the model sees, as it is shown."""
+        pixmap = self._sight.picture.pixmap()
+        if pixmap.isNull():
+            return None
+        image = pixmap.toImage().convertToFormat(QImage.Format.Format_RGB888)
+        bits = image.constBits()
+        if hasattr(bits, "setsize"):
+            bits.setsize(image.sizeInBytes())
+        rows = np.frombuffer(bits, np.uint8).reshape(image.height(), image.bytesPerLine())
+        return rows[:, : 3 * image.width()].reshape(image.height(), image.width(), 3)
+
+    @property
+    def preview_caption(self) -> str:
+        """What is said below it."""
+        return self._sight.caption.text()
+
+    @property
+    def chosen_source(self) -> Any:
+        """What the model would see from the next start on: channels, contrast, part."""
+        return self._inside.images.sights.sight()
+
+    @property
+    def source(self) -> Any:
+        """What the model sees since the last start."""
+        return self._inside.images.seen
+
+    @property
+    def region(self) -> Region | None:
+        """The part of the image that is being segmented; None: all of it."""
+        return self._inside.work.sight.region
+
+    # Model.
+
+    def choose_model(self, name: str) -> None:
+        """Choose another model."""
+        _choose(self.model_section.models, name)
+
+    def choose_model_from_file(self) -> None:
+        """Choose the last item of the list, which asks for a file."""
+        box = self.model_section.models
+        box.setCurrentIndex(box.count() - 1)
+        box.activated.emit(box.count() - 1)
+
+    def use_model_of_session(self, model: str, speed: str) -> None:
+        """Use what a session names, without making it a setting."""
+        self._inside.models.choose(model, speed)
+
+    def choose_device(self, name: str) -> None:
+        """Choose another device."""
+        _choose(self.model_section.devices, name)
+
+    def choose_speed(self, speed: Speed) -> None:
+        """Choose another level of speed."""
+        _choose(self._pace.speeds, speed)
+
+    def choose_precision(self, precision: str) -> None:
+        """Choose another precision."""
+        _choose(self._pace.precisions, precision)
+
+    @property
+    def chosen_model(self) -> str:
+        """Name of the model that is chosen."""
+        return self.model_section.models.value
+
+    @property
+    def chosen_model_title(self) -> str:
+        """Its title in the list."""
+        return self.model_section.models.currentText()
+
+    @property
+    def chosen_device(self) -> str:
+        """The device that is chosen."""
+        return self.model_section.devices.value
+
+    @property
+    def chosen_speed(self) -> Speed:
+        """The level of speed that is shown."""
+        return self._pace.speed
+
+    @property
+    def chosen_precision(self) -> str:
+        """The precision that is shown."""
+        return self._pace.precisions.value
+
+    @property
+    def models_offered(self) -> list[str]:
+        """Titles of the models that can be chosen."""
+        return _texts(self.model_section.models)
+
+    @property
+    def devices_offered(self) -> list[str]:
+        """Titles of the devices that can be chosen."""
+        return _texts(self.model_section.devices)
+
+    @property
+    def model_use(self) -> ModelUse:
+        """Model, device, precision and speed in use."""
+        return self._inside.models.use
+
+    def download_model(self) -> None:
+        """Press Download."""
+        self.model_section.download.click()
+
+    def cancel_download(self) -> None:
+        """Press Cancel beside it."""
+        self.model_section.cancel.click()
+
+    def unload_model(self) -> None:
+        """Press Unload."""
+        self.model_section.unload.click()
+
+    @property
+    def approximation_text(self) -> str:
+        """What the panel says is left out for speed; empty where it says nothing."""
+        label = self.model_section.approximate
+        return "" if label.isHidden() else label.text()
+
+    @property
+    def download_text(self) -> str:
+        """What is said of a model that is not on this computer."""
+        return self.model_section.missing.text()
+
+    @property
+    def offers_download(self) -> bool:
+        """Whether the button Download is there."""
+        return self.model_section.download.isVisibleTo(self.widget)
+
+    @property
+    def shows_download(self) -> bool:
+        """Whether the progress of a download, and Cancel, are there."""
+        return self.model_section.cancel.isVisibleTo(self.widget)
+
+    @property
+    def download_progress(self) -> tuple[int, int]:
+        """Megabytes that have arrived, and of how many."""
+        bar = self.model_section.progress
+        return bar.value(), bar.maximum()
+
+    @property
+    def model_note(self) -> str:
+        """What is said of a large model; empty where nothing is said."""
+        label = self.model_section.note
+        return "" if label.isHidden() else label.text()
+
+    # Prompts.
+
+    def click(
+        self,
+        *position: float,
+        positive: bool | None = None,
+        shift: bool = False,
+        ctrl: bool = False,
+        object_id: int | None = None,
+    ) -> None:
+        """Click with the tool Points.
+
+        Parameters
+        ----------
+        *position : float
+            Where, in pixels of the image.
+        positive : bool, optional
+            Whether the click marks the object, with Shift held where that takes it; as the panel
+            is set by default.
+        shift, ctrl : bool
+            Whether this key is held.
+        object_id : int, optional
+            The object to select before; the current one by default.
+        """
+        if object_id is not None:
+            self.select_object(object_id)
+        if positive is not None:
+            shift = positive == self.clicks_mark_background
+        held = [name for name, is_held in (("Shift", shift), ("Control", ctrl)) if is_held]
+        self.drag(self.points_layer, self._world(position), modifiers=held)
+
+    def add_point(self, *position: float) -> None:
+        """Add a point to the layer, as a script or napari's own tools do."""
+        self.points_layer.add(list(position))
+
+    def move_point(self, index: int, *position: float) -> None:
+        """Drag a point elsewhere with napari's tool for selecting, then take up the tool before."""
+        layer = self.points_layer
+        tool, layer.mode = layer.mode, "select"
+        self.drag(layer, layer.data_to_world(layer.data[index]), self._world(position))
+        layer.mode = tool
+
+    def delete_point(self, index: int) -> None:
+        """Select a point and delete it."""
+        self.points_layer.selected_data = {index}
+        self.points_layer.remove_selected()
+
+    def draw_box(self, corner: tuple[float, ...], opposite: tuple[float, ...]) -> None:
+        """Draw a box from corner to corner."""
+        self.choose_tool("boxes")
+        middle = tuple((np.asarray(corner) + opposite) / 2)
+        self.drag(self.shapes_layer, *map(self._world, (corner, middle, opposite)))
+
+    def paint(self, *path: tuple[float, ...], size: int = 5) -> None:
+        """Paint the mask of the current object along a path."""
+        self._stroke("brush", path, size)
+
+    def erase(self, *path: tuple[float, ...], size: int = 5) -> None:
+        """Erase masks along a path."""
+        self._stroke("eraser", path, size)
+
+    def choose_tool(self, name: str) -> None:
+        """Choose "points", "boxes", "lasso", "scribble", "brush" or "eraser"."""
+        self.prompt_section.tool_buttons[name].click()
+
+    def take_up_tool(self, name: str) -> None:
+        """Make the layer of a tool active and ready for it, without its button."""
+        self._inside.work.edit(name)
+
+    @property
+    def tool(self) -> str | None:
+        """The tool whose button is down."""
+        buttons = self.prompt_section.tool_buttons.items()
+        return next((name for name, button in buttons if button.isChecked()), None)
+
+    @property
+    def clicks_mark_background(self) -> bool:
+        """Whether clicks mark what does not belong to the object."""
+        return self.prompt_section.negative.isChecked()
+
+    def next_object(self) -> None:
+        """Begin a new object."""
+        self.prompt_section.next_object.click()
+
+    def select_object(self, object_id: int) -> None:
+        """Make the next prompts for this object."""
+        self.prompt_section.object_id.setValue(object_id)
+
+    @property
+    def current_object(self) -> int:
+        """The object that the next prompts are for."""
+        return self.prompt_section.object_id.value()
+
+    def next_candidate(self) -> None:
+        """Show the next of the masks that a click could mean."""
+        self.prompt_section.candidate_requested.emit()
+
+    def take_labels(self, layer: Labels | None = None) -> None:
+        """Make the objects of another Labels layer prompts; of the one that is offered first."""
+        if layer is not None:
+            self.prompt_section.layers.choose(layer)
+        self.prompt_section.take.click()
+
+    @property
+    def labels_to_take(self) -> Labels | None:
+        """The Labels layer that is chosen for that."""
+        return self.prompt_section.layers.value
+
+    def give_masks(self, masks: Mapping[int, np.ndarray], frame: int = 0) -> None:
+        """Make these masks prompts in a frame, as painting them one by one would."""
+        from napari_sam2.prompts import FramePrompt
+
+        place, _ = self._inside.work.here()
+        painted = {(place, i, frame): FramePrompt(mask=mask) for i, mask in masks.items()}
+        self._inside.dialogue.say("masks", painted=painted)
+
+    def send_prompts(self) -> None:
+        """Have new marks sent to the session now, not at the end of the current event."""
+        self._inside.dialogue.listen()
+
+    @property
+    def prompts_sent(self) -> bool:
+        """Whether all marks that are there have been sent."""
+        return self._inside.dialogue.settled
+
+    @property
+    def prompts(self) -> Any:
+        """All prompts that the layers hold, by stack."""
+        return self._inside.dialogue.prompts
+
+    @property
+    def prompted_objects(self) -> frozenset[int]:
+        """Ids of the objects that have prompts."""
+        return frozenset(self.prompts.object_ids)
+
+    @property
+    def painted(self) -> Mapping[Any, Any]:
+        """Masks that are prompts, by (stack, object, frame)."""
+        return self._inside.work.said.painted
+
+    @property
+    def handed_over(self) -> frozenset[Any]:
+        """Those of them that come from the volume before, as (stack, object, frame)."""
+        return self._inside.work.said.handed
+
+    # Keys and mouse.
+
+    def press(self, key: str, target: Any = None) -> None:
+        """Press a key over the canvas: as bound to the active layer, or to `target`."""
+        if target is None:
+            target = self.viewer.layers.selection.active
+        found = next(each for each in target.keymap if str(each) == key)
+        target.keymap[found](target)
+
+    def drag(self, layer: Layer, *path: tuple[float, ...], modifiers: list[str] = ()) -> None:
+        """Press, drag and release at world positions, as napari's canvas hands it to a layer."""
+        kinds = ["mouse_press", *["mouse_move"] * (len(path) - 1), "mouse_release"]
+        for kind, position in zip(kinds, [*path, path[-1]], strict=True):
+            event = read_only_mouse_event(
+                type=kind,
+                is_dragging=kind == "mouse_move",
+                modifiers=list(modifiers),
+                position=position,
+                pos=np.asarray(position[-2:], float) * 10,
+                view_direction=None,
+                dims_displayed=list(self.viewer.dims.displayed),
+            )
+            _MOUSE[kind](layer, event)
+
+    # Objects.
+
+    @property
+    def object_rows(self) -> list[tuple[str, ...]]:
+        """Texts of the table: id, name, prompts, frames, lowest score, accepted frames."""
+        self._inside.show_objects()
+        model = self.object_section.model
+        columns = (ID, NAME, PROMPTS, FRAMES, LOWEST, ACCEPTED)
+        return [
+            tuple(model.data(model.index(row, column)) for column in columns)
+            for row in range(model.rowCount())
+        ]
+
+    def select_rows(self, *rows: int) -> None:
+        """Select these rows of the table, and no other."""
+        self._inside.show_objects()
+        table, flags = self.object_section.table, QItemSelectionModel.SelectionFlag
+        table.clearSelection()
+        for row in rows:
+            table.selectionModel().select(table.model().index(row, 0), flags.Select | flags.Rows)
+
+    @property
+    def selected_objects(self) -> tuple[int, ...]:
+        """Objects whose rows are selected."""
+        return self.object_section.chosen
+
+    def rename(self, object_id: int, name: str) -> None:
+        """Name an object in the table."""
+        self.object_section.rename_requested.emit(object_id, name)
+
+    def edit_name(self, row: int, text: str) -> None:
+        """Type a name into the table."""
+        model = self.object_section.model
+        model.setData(model.index(row, NAME), text)
+
+    def hide(self, row: int, hidden: bool = True) -> None:
+        """Untick a row of the table, or tick it."""
+        model = self.object_section.model
+        state = Qt.CheckState.Unchecked if hidden else Qt.CheckState.Checked
+        model.setData(model.index(row, ID), state, Qt.ItemDataRole.CheckStateRole)
+
+    def is_hidden(self, row: int) -> bool:
+        """Whether the row is not ticked."""
+        model = self.object_section.model
+        state = model.data(model.index(row, ID), Qt.ItemDataRole.CheckStateRole)
+        return state == Qt.CheckState.Unchecked
+
+    def delete(self, *object_ids: int) -> None:
+        """Delete objects; those that are selected by default."""
+        if object_ids:
+            self.object_section.delete_requested.emit(object_ids)
+        else:
+            self.object_section.delete.click()
+
+    def merge(self, *object_ids: int) -> None:
+        """Merge objects into the first one; those that are selected by default."""
+        if object_ids:
+            self.object_section.merge_requested.emit(object_ids[0], object_ids[1:])
+        else:
+            self.object_section.merge.click()
+
+    def split(self, object_id: int | None = None) -> None:
+        """Split an object off from the frame in view on; the selected one by default."""
+        if object_id is None:
+            self.object_section.split.click()
+        else:
+            self.object_section.split_requested.emit(object_id)
+
+    @property
+    def object_actions(self) -> tuple[bool, bool, bool]:
+        """Whether Delete, Merge and Split off can be pressed."""
+        section = self.object_section
+        return tuple(each.isEnabled() for each in (section.delete, section.merge, section.split))
+
+    @property
+    def names(self) -> dict[int, str]:
+        """Names that were given to objects."""
+        return dict(self._inside.work.said.names)
+
+    # Propagation.
+
+    def propagate(self, direction: str = "both") -> None:
+        """Press the button "forward", "backward" or "both"."""
+        buttons = {
+            "forward": self.propagation_section.forward,
+            "backward": self.propagation_section.backward,
+            "both": self.propagation_section.both,
+        }
+        buttons[direction].click()
+
+    @property
+    def can_propagate(self) -> bool:
+        """Whether these buttons can be pressed."""
+        return self.propagation_section.both.isEnabled()
+
+    @property
+    def running(self) -> bool:
+        """Whether a propagation is under way, held or not."""
+        return self._inside.coordinator.running
+
+    def cancel(self) -> None:
+        """Press Cancel: the propagation stops within a frame."""
+        self.propagation_section.cancel.click()
+
+    def pause(self) -> None:
+        """Press Pause, or Resume."""
+        self.propagation_section.pause.click()
+
+    @property
+    def pause_text(self) -> str:
+        """What that button says."""
+        return self.propagation_section.pause.text()
+
+    @property
+    def frames_done(self) -> int:
+        """How far the progress bar is."""
+        return self.propagation_section.progress.value()
+
+    @property
+    def frames_to_do(self) -> int:
+        """Where it ends."""
+        return self.propagation_section.progress.maximum()
+
+    @property
+    def progress_text(self) -> str:
+        """What it says."""
+        return self.propagation_section.progress.format()
+
+    @property
+    def shows_progress(self) -> bool:
+        """Whether the progress bar is there."""
+        return self.propagation_section.progress.isVisibleTo(self.widget)
+
+    def choose_range(self, first: int, last: int) -> None:
+        """Choose first and last frame."""
+        self.propagation_section.first.setValue(first)
+        self.propagation_section.last.setValue(last)
+
+    def choose_range_from_here(self) -> None:
+        """Press From here."""
+        self.propagation_section.from_here.click()
+
+    def choose_whole_range(self) -> None:
+        """Press All."""
+        self.propagation_section.whole.click()
+
+    @property
+    def range(self) -> tuple[int, int]:
+        """First and last frame that are chosen."""
+        return self.propagation_section.first.value(), self.propagation_section.last.value()
+
+    def tick_only_current_object(self) -> None:
+        """Carry no other object than the current one."""
+        self.propagation_section.only_current.setChecked(True)
+
+    def tick_recompute(self) -> None:
+        """Compute also what is up to date."""
+        self.propagation_section.recompute.setChecked(True)
+
+    def choose_next_volume(self, way: Any) -> None:
+        """Choose how to go on after a volume: a `Through`, or None."""
+        _choose(self.propagation_section.then, way)
+
+    @property
+    def next_volumes_offered(self) -> list[str]:
+        """How one can go on after a volume; empty where that is not asked."""
+        box = self.propagation_section.then
+        return _texts(box) if box.isVisibleTo(self.propagation_section) else []
+
+    @property
+    def chosen_next_volume(self) -> Any:
+        """Which of them is chosen."""
+        return self.propagation_section.then.value
+
+    @contextmanager
+    def cancelling_between_volumes(self) -> Iterator[None]:
+        """Cancel each run right after a volume has been handed over to the next one."""
+        dialogue, original = self._inside.dialogue, self._inside.dialogue.hand_over
+
+        def hand_over(*arguments: Any) -> None:
+            original(*arguments)
+            self._inside.runs.cancel()
+
+        dialogue.hand_over = hand_over
+        try:
+            yield
+        finally:
+            del dialogue.hand_over
+
+    # Review.
+
+    def accept(self, what: str = "here") -> None:
+        """Accept "here", "frame", "object" or "all", by the menu of the button."""
+        titles = {
+            "here": "This object in this frame",
+            "frame": "All objects in this frame",
+            "object": "This object in all frames",
+            "all": "Everything",
+        }
+        (action,) = [a for a in self.review_section.menu.actions() if a.text() == titles[what]]
+        action.trigger()
+
+    def unaccept(self, what: str = "here") -> None:
+        """Take back what is accepted in the frame in view: "here" or "frame"."""
+        self.accept(what)
+
+    @property
+    def accepted(self) -> frozenset[Any]:
+        """All that is accepted, as (stack, object, frame)."""
+        return self._inside.work.said.accepted
+
+    @property
+    def timeline(self) -> Series:
+        """Scores, areas and marks of the current object, by frame."""
+        self._inside.show_review()
+        return self.review_section.timeline.series
+
+    @property
+    def timeline_widget(self) -> Timeline:
+        """The widget that draws it, brought up to date."""
+        self._inside.show_review()
+        return self.review_section.timeline
+
+    @property
+    def summary(self) -> str:
+        """What the panel says of the frame in view."""
+        return self.review_section.summary.text()
+
+    def go_to(self, frame: int) -> None:
+        """Click a frame of the timeline."""
+        self.review_section.timeline.frame_requested.emit(frame)
+
+    @property
+    def frame(self) -> int:
+        """Frame of the stack that is in view."""
+        return self._inside.work.here()[1]
+
+    @property
+    def stack_in_view(self) -> Any:
+        """The stack that is in view, as pairs of axis and index of all other sliders."""
+        return self._inside.work.here()[0]
+
+    def records_of(self, object_id: int) -> dict[int, FrameRecord]:
+        """Return what is known of an object in the stack in view, by frame."""
+        records = self._inside.dialogue.shelf.records(self.stack_in_view, object_id)
+        return {record.frame: record for record in records}
+
+    def frames_of(self, object_id: int) -> list[int]:
+        """Return the frames of the stack in view that an object is known to be in."""
+        return list(self._inside.dialogue.shelf.frames(self.stack_in_view, object_id))
+
+    def put_records(self, *records: FrameRecord) -> None:
+        """Have the panel know this of the stack in view, as if a session had found it."""
+        self._inside.dialogue.shelf.put(self.stack_in_view, records)
+
+    # Undo and redo.
+
+    def undo(self) -> None:
+        """Press Undo."""
+        self._history.undo.click()
+
+    def redo(self) -> None:
+        """Press Redo."""
+        self._history.redo.click()
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether there is a step that can be undone."""
+        return self._history.undo.isEnabled()
+
+    @property
+    def can_redo(self) -> bool:
+        """Whether there is a step that can be redone."""
+        return self._history.redo.isEnabled()
+
+    @property
+    def undo_text(self) -> str:
+        """Tooltip of Undo: the step that it takes back."""
+        return self._history.undo.toolTip()
+
+    @property
+    def undo_texts(self) -> list[str]:
+        """Titles of all steps that can be undone, oldest first."""
+        return [step.title for step in self._inside.dialogue.past._done]
+
+    def limit_undo_of_worker(self, steps: int) -> None:
+        """Have the worker remember no more than so many steps from now on."""
+        self._inside.bench._history = History(steps, 2**20)
+
+    # Adaptation of the model.
+
+    def ask_for_adaptation(self) -> None:
+        """Press Adapt…, which asks before it begins."""
+        self.adaptation_section.adapt.click()
+
+    def begin_adaptation(self, minutes: float | None = None) -> None:
+        """Press Adapt…, then Adapt; or adapt for so many minutes, also fewer than can be chosen."""
+        if minutes is None:
+            self.ask_for_adaptation()
+            self.adaptation_section.begin.click()
+        else:
+            self.adaptation_section.adapt_requested.emit(minutes)
+
+    def cancel_adaptation(self) -> None:
+        """Press Cancel."""
+        self.adaptation_section.cancel.click()
+
+    @property
+    def adapting(self) -> bool:
+        """Whether the model is learning, or about to."""
+        return self._inside.adapting.busy
+
+    @property
+    def offers_adaptation(self) -> bool:
+        """Whether the button Adapt… is there."""
+        return self.adaptation_section.adapt.isVisibleTo(self.adaptation_section)
+
+    @property
+    def adaptation_text(self) -> str:
+        """What is said beside that button."""
+        return self.adaptation_section.state.text()
+
+    @property
+    def adaptation_progress(self) -> str:
+        """What its progress bar says."""
+        return self.adaptation_section.progress.format()
+
+    @property
+    def can_adapt(self) -> bool:
+        """Whether that button can be pressed."""
+        return self.adaptation_section.adapt.isEnabled()
+
+    @property
+    def adaptation_tooltip(self) -> str:
+        """Tooltip of that button."""
+        return self.adaptation_section.adapt.toolTip()
+
+    @property
+    def adaptation_question(self) -> str:
+        """What is asked before it begins; empty where nothing is asked."""
+        label = self.adaptation_section.question
+        return "" if label.isHidden() else label.text()
+
+    @property
+    def adaptation_minutes(self) -> float:
+        """How long it may take."""
+        return self.adaptation_section.minutes.value()
+
+    def refuse_adaptation(self) -> None:
+        """Press Not now."""
+        self.adaptation_section.leave.click()
+
+    @property
+    def adaptation_parts_done(self) -> int:
+        """How far it is, in thousandths."""
+        return self.adaptation_section.progress.value()
+
+    @property
+    def can_cancel_adaptation(self) -> bool:
+        """Whether its Cancel can be pressed."""
+        return self.adaptation_section.cancel.isEnabled()
+
+    def pretend_official_model(self, monkeypatch: Any) -> None:
+        """Have the chosen model taken for one of the official ones, which are not here."""
+        monkeypatch.setattr(type(self._inside.models), "is_official", True)
+
+    def take_scores_for_low_below(self, score: float, monkeypatch: Any) -> None:
+        """Have scores below this count as low, so that adapting is proposed in the hint."""
+        monkeypatch.setattr("napari_sam2.widgets.adapting._LOW_SCORE", score)
+
+    # Sessions and files.
+
+    def resume(self) -> None:
+        """Go on with the earlier work that is offered."""
+        self._offer.resume.click()
+
+    @property
+    def offers_to_resume(self) -> bool:
+        """Whether earlier work is offered."""
+        return not self._offer.isHidden()
+
+    @property
+    def offer_text(self) -> str:
+        """What is said of it."""
+        return self._offer.text.text()
+
+    def open_session(self, path: Path) -> None:
+        """Open a session file."""
+        self.widget.open_requested.emit(path)
+
+    def keep_session_in(self, path: Path) -> None:
+        """Keep the session in this file from now on."""
+        self.save_section.session_requested.emit(path)
+
+    def tick_autosave(self, ticked: bool) -> None:
+        """Have the session kept at every change, or not."""
+        self.save_section.autosave.setChecked(ticked)
+
+    def save_labels(self, path: Path) -> None:
+        """Write the labels to this file."""
+        self.save_section.labels_requested.emit(path)
+
+    def press_save_labels(self) -> None:
+        """Press Labels as…, which asks for a file."""
+        self.save_section.labels.click()
+
+    @property
+    def can_save_labels(self) -> bool:
+        """Whether that button can be pressed."""
+        return self.save_section.labels.isEnabled()
+
+    @property
+    def saving_labels(self) -> bool:
+        """Whether it is shown how far the labels are written."""
+        return self.save_section.cancel.isVisibleTo(self.save_section)
+
+    def cancel_saving(self) -> None:
+        """Press Cancel: write the labels no further."""
+        self.save_section.cancel.click()
+
+    @property
+    def session_text(self) -> str:
+        """What is said of the file that the session is kept in."""
+        return self.save_section.state.text()
+
+    @property
+    def session_path(self) -> str:
+        """Path of that file, as its tooltip says."""
+        return self.save_section.state.toolTip()
+
+    @property
+    def save_title(self) -> str:
+        """Title of the part about files."""
+        return self.save_section.title.text()
+
+    @property
+    def session_place(self) -> tuple[str, tuple[Path, ...]]:
+        """Name of the image for its files, and the folders to try for them."""
+        return self._inside.keeping.place()
+
+    def saved_sessions(self) -> dict[Any, Any]:
+        """Return what would be written of each stack now, as session files."""
+        from napari_sam2.widgets.session_files import session_file
+
+        works = self._inside.keeping._works(self._inside.work)
+        return {place: session_file(work) for place, work in works.items()}
+
+    def resumed_state(self, sessions: Mapping[Any, Any]) -> Any:
+        """Return what the window would hold after resuming from these session files."""
+        from napari_sam2.widgets.resuming import resumed_state
+
+        return resumed_state(self._inside.work, sessions)
+
+    @property
+    def annotations(self) -> Any:
+        """What was decided besides points and shapes: masks, acceptance, names."""
+        return self._inside.work.said
+
+    @property
+    def state(self) -> Any:
+        """Points, shapes and annotations as one value."""
+        return self._inside.work.state()
+
+    @property
+    def session(self) -> Any:
+        """The session that the worker has open."""
+        return self._inside.bench.session
+
+    # Details.
+
+    def _channel_box(self, place: int) -> Any:
+        return (self._sight.first, self._sight.second, self._sight.third)[place - 1]
+
+    def _world(self, position: tuple[float, ...]) -> tuple[float, ...]:
+        return tuple(self._image_for_positions.data_to_world(position))
+
+    @property
+    def _image_for_positions(self) -> Image:
+        image = self.image_layer if self.started else self.chosen_image
+        assert image is not None, "there is no image"
+        return image
+
+    def _stroke(self, tool: str, path: tuple[tuple[float, ...], ...], size: int) -> None:
+        self.choose_tool(tool)
+        self.labels_layer.brush_size = size
+        self.drag(self.labels_layer, *map(self._world, path))
+
+
+_MOUSE = {
+    "mouse_press": mouse_press_callbacks,
+    "mouse_move": mouse_move_callbacks,
+    "mouse_release": mouse_release_callbacks,
+}
+
+
+def _choose(box: Any, value: Any) -> None:
+    """Choose an item of a combo box as the user does."""
+    box.choose(value)
+    box.activated.emit(box.currentIndex())
+
+
+def _texts(box: Any) -> list[str]:
+    """Return the texts of a combo box."""
+    return [box.itemText(i) for i in range(box.count())]
