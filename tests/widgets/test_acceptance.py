@@ -12,7 +12,7 @@ spots = st.frozensets(st.tuples(st.sampled_from(PLACES), st.integers(1, 3), st.i
 
 
 @given(st.lists(spots))
-def test_each_stack_has_its_own_whatever_was_sorted_before(stream):
+def test_acceptance_is_sorted_by_stack_whatever_was_sorted_before(stream):
     acceptance = Acceptance()
     for each in stream:
         acceptance.sort(each)
@@ -22,7 +22,7 @@ def test_each_stack_has_its_own_whatever_was_sorted_before(stream):
             assert acceptance.at(place) == wanted
 
 
-def test_what_has_not_changed_stays_the_same_object():
+def test_unchanged_acceptance_is_the_same_object():
     acceptance, spots = Acceptance(), frozenset({(PLACES[1], 2, 3)})
     acceptance.sort(spots)
     before = acceptance.at(PLACES[1])

@@ -119,7 +119,7 @@ def messages() -> str:
     return " ".join(record.message for record in notification_manager.records)
 
 
-def test_it_takes_four_masks(prompted):
+def test_adaptation_needs_four_masks(prompted):
     assert not prompted.can_adapt
     assert prompted.adaptation_text == "Needs 4 accepted or prompted masks; there are 2."
     assert prompted.adaptation_text in prompted.adaptation_tooltip
@@ -133,16 +133,16 @@ def test_it_takes_four_masks(prompted):
     assert not prompted.can_adapt
 
 
-def test_so_many_are_the_fewest_that_training_takes():
+def test_panel_and_training_need_equally_many_masks():
     assert adapting.FEWEST_MASKS == FEWEST_MASKS
 
 
-def test_it_is_not_there_before_the_start(make_panel, blobs):
+def test_adaptation_is_hidden_before_the_start(make_panel, blobs):
     panel = make_panel(blobs())
     assert panel.adaptation_section.isHidden()
 
 
-def test_it_says_what_it_would_do_and_asks(accepted, job):
+def test_adaptation_asks_before_it_begins(accepted, job):
     accepted.ask_for_adaptation()
     assert "from the 10 masks" in accepted.adaptation_question
     assert "decoder" not in accepted.adaptation_question
@@ -154,13 +154,13 @@ def test_it_says_what_it_would_do_and_asks(accepted, job):
     assert job.plans == []
 
 
-def test_of_official_models_it_says_what_learns(accepted, monkeypatch):
+def test_question_says_that_only_the_decoder_of_official_models_learns(accepted, monkeypatch):
     accepted.pretend_official_model(monkeypatch)
     accepted.ask_for_adaptation()
     assert "decoder alone learns" in accepted.adaptation_question
 
 
-def test_masks_are_read_by_the_worker_and_learnt_in_another_thread(learning, job, script):
+def test_worker_reads_masks_and_another_thread_trains(learning, job, script):
     (plan,) = job.plans
     assert (plan.minutes, plan.stem) == (2.0, "blobs")
     assert len(job.sessions[0].accepted) == 10
@@ -168,7 +168,7 @@ def test_masks_are_read_by_the_worker_and_learnt_in_another_thread(learning, job
     assert learning.adaptation_parts_done == 400
 
 
-def test_files_go_where_the_session_is_kept(make_panel, blobs, job, folder):
+def test_adapted_model_is_written_beside_the_session(make_panel, blobs, job, folder):
     from napari.layers import Image
     from napari.layers._source import layer_source
 
@@ -181,7 +181,7 @@ def test_files_go_where_the_session_is_kept(make_panel, blobs, job, folder):
     assert panel.session_place == ("cells", (folder,))
 
 
-def test_work_goes_on_meanwhile(learning, job, qtbot, script):
+def test_clicks_are_answered_during_adaptation(learning, job, qtbot, script):
     before = len(script.told)
     learning.viewer.dims.set_current_step(0, 2)
     learning.click(2, 8, 10)
@@ -191,7 +191,7 @@ def test_work_goes_on_meanwhile(learning, job, qtbot, script):
     assert use(learning).model == str(BETTER.path)
 
 
-def test_a_better_model_is_in_use_for_this_and_the_next_stack(learning, job, qtbot, script):
+def test_better_model_is_used_for_this_and_the_next_stack(learning, job, qtbot, script):
     before = use(learning)
     finish(learning, job, qtbot)
     path = str(BETTER.path)
@@ -205,7 +205,7 @@ def test_a_better_model_is_in_use_for_this_and_the_next_stack(learning, job, qtb
     assert learning.can_adapt
 
 
-def test_undo_brings_the_former_model_back(learning, job, qtbot, script):
+def test_undo_restores_the_former_model(learning, job, qtbot, script):
     before, labels = use(learning), np.array(learning.labels)
     accepted = learning.accepted
     finish(learning, job, qtbot)
@@ -227,7 +227,7 @@ def test_undo_brings_the_former_model_back(learning, job, qtbot, script):
     assert learning.accepted == frozenset()
 
 
-def test_undo_takes_steps_back_that_were_made_before_and_after(learning, job, qtbot):
+def test_undo_reverts_steps_before_and_after_the_adaptation(learning, job, qtbot):
     finish(learning, job, qtbot)
     learning.click(0, 38, 45)
     learning.wait_idle()
@@ -240,7 +240,7 @@ def test_undo_takes_steps_back_that_were_made_before_and_after(learning, job, qt
     assert use(learning).model == "bundled"
 
 
-def test_what_is_not_better_is_not_used(learning, job, qtbot, script):
+def test_model_that_is_not_better_is_not_used(learning, job, qtbot, script):
     before, opened = use(learning), len(script.opened)
     finish(learning, job, qtbot, NO_BETTER)
     assert use(learning) == before
@@ -250,7 +250,7 @@ def test_what_is_not_better_is_not_used(learning, job, qtbot, script):
     assert "adapted" not in learning.undo_text
 
 
-def test_cancelling(learning, job, qtbot):
+def test_cancel_stops_the_adaptation_and_it_can_begin_again(learning, job, qtbot):
     learning.cancel_adaptation()
     assert not learning.can_cancel_adaptation
     wait_for(qtbot, lambda: not learning.adapting)
@@ -268,7 +268,7 @@ def test_cancelling(learning, job, qtbot):
 @pytest.mark.parametrize(
     "error", [TrainingError("The process died.", remedy="Again."), OSError("x")]
 )
-def test_faults_reach_the_user(learning, job, qtbot, error):
+def test_training_errors_are_shown(learning, job, qtbot, error):
     job.outcome = error
     job.gate.set()
     wait_for(qtbot, lambda: not learning.adapting)
@@ -277,7 +277,7 @@ def test_faults_reach_the_user(learning, job, qtbot, error):
     assert use(learning).model == "bundled"
 
 
-def test_masks_that_are_of_no_use_are_named(accepted, job, qtbot):
+def test_refused_masks_are_reported(accepted, job, qtbot):
     job.refusal = TrainingError("The masks are too much alike.", remedy="Accept others.")
     accepted.begin_adaptation(1.0)
     wait_for(qtbot, lambda: "too much alike" in messages())
@@ -285,20 +285,20 @@ def test_masks_that_are_of_no_use_are_named(accepted, job, qtbot):
     assert accepted.offers_adaptation
 
 
-def test_a_bug_while_reading_does_not_leave_it_waiting(accepted, job, qtbot):
+def test_bug_while_reading_masks_ends_the_adaptation(accepted, job, qtbot):
     job.refusal = ZeroDivisionError("oops")
     accepted.begin_adaptation(1.0)
     wait_for(qtbot, lambda: "oops" in messages())
     assert not accepted.adapting
 
 
-def test_frames_that_were_left_out_are_named(learning, job, qtbot):
+def test_skipped_frames_are_reported(learning, job, qtbot):
     skipped = AdaptOutcome((0.5, 0.6), (0.5, 0.6), 2, None, ("Frame 3 cannot be read.",))
     finish(learning, job, qtbot, skipped)
     assert "Frame 3 cannot be read." in messages()
 
 
-def test_it_can_begin_during_a_run_and_waits_for_its_end(accepted, job, qtbot, script):
+def test_adapted_model_waits_for_the_end_of_a_propagation(accepted, job, qtbot, script):
     script.seconds = 0.05
     accepted.tick_recompute()
     accepted.propagate("both")
@@ -316,7 +316,7 @@ def test_it_can_begin_during_a_run_and_waits_for_its_end(accepted, job, qtbot, s
     assert accepted.frames_to_do > 0
 
 
-def test_another_model_that_was_chosen_meanwhile_stays(learning, job, qtbot):
+def test_model_chosen_during_adaptation_stays_chosen(learning, job, qtbot):
     learning.choose_model("sam2.1-tiny")
     finish(learning, job, qtbot)
     assert use(learning).model == "sam2.1-tiny"
@@ -325,7 +325,7 @@ def test_another_model_that_was_chosen_meanwhile_stays(learning, job, qtbot):
     assert "in the list of models" in learning.adaptation_text
 
 
-def test_it_goes_on_when_the_image_is_left(learning, job, qtbot):
+def test_adaptation_continues_when_the_image_is_left(learning, job, qtbot):
     learning.viewer.layers.remove("blobs · labels")
     learning.wait_idle()
     finish(learning, job, qtbot)
@@ -333,7 +333,7 @@ def test_it_goes_on_when_the_image_is_left(learning, job, qtbot):
     assert "in use" in messages()
 
 
-def test_leaving_the_image_before_its_masks_were_read_ends_it(accepted, job, script):
+def test_leaving_the_image_before_masks_are_read_ends_the_adaptation(accepted, job, script):
     script.gate.clear()
     accepted.click(0, 9, 9)
     accepted.begin_adaptation(1.0)
@@ -344,13 +344,15 @@ def test_leaving_the_image_before_its_masks_were_read_ends_it(accepted, job, scr
     assert job.plans == []
 
 
-def test_closing_the_panel_ends_it(learning, job, qtbot, our_threads):
+def test_closing_the_panel_ends_the_adaptation(learning, job, qtbot, our_threads):
     learning.close()
     wait_for(qtbot, lambda: not our_threads())
     assert job.cancelled.is_set()
 
 
-def test_it_is_offered_where_scores_are_low_and_much_is_accepted(accepted, job, qtbot, monkeypatch):
+def test_adaptation_is_proposed_for_low_scores_and_many_accepted_masks(
+    accepted, job, qtbot, monkeypatch
+):
     assert accepted.hint != hints.ADAPT
     accepted.take_scores_for_low_below(0.95, monkeypatch)
     accepted.refresh_hint()
@@ -361,7 +363,7 @@ def test_it_is_offered_where_scores_are_low_and_much_is_accepted(accepted, job, 
     assert accepted.hint != hints.ADAPT, "not again from the same masks"
 
 
-def test_it_is_not_offered_before_eight_masks_are_accepted(prompted, monkeypatch):
+def test_adaptation_is_not_proposed_before_eight_accepted_masks(prompted, monkeypatch):
     prompted.take_scores_for_low_below(0.95, monkeypatch)
     prompted.viewer.dims.set_current_step(0, 3)
     prompted.accept("frame")
@@ -405,7 +407,7 @@ def real(make_panel, tmp_path, qtbot, monkeypatch, folder):
     return panel
 
 
-def test_a_real_adaptation_says_what_came_of_it(real, qtbot, folder):
+def test_real_adaptation_reports_its_outcome(real, qtbot, folder):
     before = use(real)
     real.begin_adaptation(0.02)
     qtbot.waitUntil(lambda: not real.adapting, timeout=300_000)
@@ -417,7 +419,7 @@ def test_a_real_adaptation_says_what_came_of_it(real, qtbot, folder):
     assert not list(folder.glob("*.new"))
 
 
-def test_closing_the_panel_ends_the_process(real, qtbot, our_threads, folder):
+def test_closing_the_panel_ends_the_training_process(real, qtbot, our_threads, folder):
     me = psutil.Process()
     before = set(me.children())
     real.begin_adaptation(60.0)

@@ -14,7 +14,7 @@ class Calls(list[str]):
         return lambda: self.append(name)
 
 
-def test_all_that_is_due_comes_together_and_once(qtbot) -> None:
+def test_scheduled_actions_run_together_and_once(qtbot) -> None:
     beat, calls = Beat(), Calls()
     one, two = calls.action("one"), calls.action("two")
     for action in (one, two, one):
@@ -24,7 +24,7 @@ def test_all_that_is_due_comes_together_and_once(qtbot) -> None:
     assert calls == ["one", "two"]
 
 
-def test_what_is_asked_for_by_an_action_comes_with_the_next_beat(qtbot) -> None:
+def test_action_scheduled_by_an_action_runs_later(qtbot) -> None:
     beat, calls = Beat(), Calls()
 
     def again() -> None:
@@ -36,7 +36,7 @@ def test_what_is_asked_for_by_an_action_comes_with_the_next_beat(qtbot) -> None:
     qtbot.waitUntil(lambda: len(calls) == 3)
 
 
-def test_what_is_dropped_does_not_come(qtbot) -> None:
+def test_dropped_action_does_not_run(qtbot) -> None:
     beat, calls = Beat(), Calls()
     dropped = calls.action("dropped")
     beat.soon(dropped)
@@ -47,7 +47,7 @@ def test_what_is_dropped_does_not_come(qtbot) -> None:
     assert calls == ["kept"]
 
 
-def test_a_stopped_beat_calls_nothing_until_it_is_asked_again(qtbot) -> None:
+def test_nothing_runs_after_stop_until_scheduled_again(qtbot) -> None:
     beat, calls = Beat(), Calls()
     beat.soon(calls.action("stale"))
     beat.stop()

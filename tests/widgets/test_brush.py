@@ -24,7 +24,7 @@ def test_painted_pixels_are_a_mask_prompt_of_the_current_object(started, script)
     assert [spot[1:] for spot in started.painted] == [(1, 0)]
 
 
-def test_painting_uses_the_clicks_of_the_frame_up(started, script):
+def test_painting_replaces_the_clicks_of_the_frame(started, script):
     started.click(0, 8, 8)
     started.wait_idle()
     started.paint((0, 30, 5), (0, 30, 7))
@@ -109,7 +109,7 @@ def test_other_labels_are_prompts_for_all_their_objects(make_panel, blobs, scrip
     assert not panel.labels.any()
 
 
-def test_labels_of_another_grid_and_taken_ids(make_panel, blobs, script):
+def test_labels_of_another_grid_are_resampled_and_taken_ids_avoided(make_panel, blobs, script):
     panel = make_panel(blobs())
     coarse = np.zeros((20, 25), np.uint8)
     coarse[11:17, 12:19] = 1  # half the resolution, one plane
@@ -125,7 +125,7 @@ def test_labels_of_another_grid_and_taken_ids(make_panel, blobs, script):
     assert (panel.labels[0, 22:34, 24:38] == 2).all()
 
 
-def test_frame_without_objects_is_said(make_panel, blobs):
+def test_labels_without_objects_in_the_frame_are_reported(make_panel, blobs):
     panel = make_panel(blobs())
     panel.viewer.add_labels(np.zeros((6, 40, 50), np.uint8), name="empty")
     panel.start()
@@ -136,7 +136,7 @@ def test_frame_without_objects_is_said(make_panel, blobs):
 
 
 @pytest.mark.parametrize("tool", ["paint", "fill", "polygon", "setitem"])
-def test_stroke_of_any_kind_is_known_to_the_pixel(tool):
+def test_every_kind_of_stroke_is_recorded_to_the_pixel(tool):
     labels = Labels(np.random.default_rng(1).integers(0, 4, (3, 20, 25)).astype(np.uint16))
     before, strokes = labels.data.copy(), []
     labels.events.paint.connect(lambda event: strokes.append(event.value))
@@ -161,7 +161,7 @@ def test_stroke_of_any_kind_is_known_to_the_pixel(tool):
     assert set(stroke_changes(labels.data, value)) == changed
 
 
-def test_stroke_of_a_single_image():
+def test_stroke_in_a_single_image_can_be_undone():
     labels = Labels(np.zeros((20, 25), np.uint16))
     strokes = []
     labels.events.paint.connect(lambda event: strokes.append(event.value))

@@ -63,7 +63,7 @@ def click(panel, *pixel) -> None:
         ((40, 50), None, None),
     ],
 )
-def test_the_slider_of_the_channels_is_known_by_its_name(shape, names, expected):
+def test_channel_axis_is_recognized_by_its_name(shape, names, expected):
     assert channel_axis(Image(np.zeros(shape, np.uint8), axis_labels=names)) == expected
 
 
@@ -79,16 +79,16 @@ def test_the_slider_of_the_channels_is_known_by_its_name(shape, names, expected)
         ((40, 50), None, []),
     ],
 )
-def test_short_sliders_without_a_name_are_asked_about(shape, names, expected):
+def test_short_unnamed_axes_may_be_channels(shape, names, expected):
     image = Image(np.zeros(shape, np.uint8), axis_labels=names)
     assert [axis for _name, axis in nameless_sliders(image)] == expected
 
 
-def test_colours_are_no_channels_to_choose():
+def test_rgb_image_has_no_channel_axis():
     assert channel_axis(Image(np.zeros((5, 40, 50, 3), np.uint8), rgb=True)) is None
 
 
-def test_the_channel_in_view_is_seen_unless_others_are_chosen(panel, script):
+def test_model_sees_the_channel_in_view_by_default(panel, script):
     assert panel.channels_offered(1) == ["the one in view", "channel 0", "channel 1", "channel 2"]
     assert not panel.shows_channel_box(2)
     panel.viewer.dims.set_current_step((0, 1, 2), (0, 2, 0))
@@ -98,13 +98,13 @@ def test_the_channel_in_view_is_seen_unless_others_are_chosen(panel, script):
     assert dict(script.opened[-1].stack().at) == {0: 0, 1: 2}
 
 
-def test_a_layer_without_channels_offers_none(make_panel, blobs):
+def test_layer_without_channels_offers_no_channels(make_panel, blobs):
     panel = make_panel(blobs((20, 40, 50)))
     assert not panel.shows_channel_box(1)
     assert not panel.shows_channel_axis_box
 
 
-def test_a_short_stack_without_names_is_one_of_slices(make_panel, blobs, script):
+def test_short_unnamed_stack_is_taken_as_slices(make_panel, blobs, script):
     panel = make_panel(blobs((5, 40, 50)))
     assert panel.chosen_axis == 0
     assert not panel.shows_channel_box(1), "nobody said that these are channels"
@@ -117,7 +117,7 @@ def test_a_short_stack_without_names_is_one_of_slices(make_panel, blobs, script)
 
 
 @pytest.mark.parametrize("kind", [StackPanel, ImagePanel])
-def test_the_user_can_say_that_a_slider_holds_channels(make_panel, blobs, script, kind):
+def test_user_can_declare_a_channel_axis(make_panel, blobs, script, kind):
     panel = make_panel(blobs((5, 40, 50)), kind=kind)
     panel.choose_channel_axis(0)
     assert panel.shows_channel_box(1)
@@ -135,7 +135,7 @@ def test_the_user_can_say_that_a_slider_holds_channels(make_panel, blobs, script
     assert panel.chosen_source.picked is None
 
 
-def test_two_channels_that_are_the_slower_slider(make_panel, blobs):
+def test_first_axis_can_be_the_channel_axis(make_panel, blobs):
     panel = make_panel(blobs((2, 4, 40, 50)))
     panel.choose_channel_axis(0)
     assert panel.chosen_source.picked == (0, 1)
@@ -145,7 +145,7 @@ def test_two_channels_that_are_the_slower_slider(make_panel, blobs):
     assert panel.chosen_axis == 0
 
 
-def test_up_to_three_are_composed_each_once(panel):
+def test_up_to_three_channels_are_composed_each_once(panel):
     panel.choose_channel(1, 2)
     assert panel.channels_offered(2) == ["none", "channel 0", "channel 1"]
     panel.choose_channel(2, 1)
@@ -160,7 +160,7 @@ def test_up_to_three_are_composed_each_once(panel):
     assert panel.chosen_source.picked is None
 
 
-def test_each_has_its_own_contrast(composed, script):
+def test_each_channel_has_its_own_contrast(composed, script):
     frame = script.opened[-1].stack().read(0)
     assert frame.shape == (40, 50, 3)
     np.testing.assert_allclose(frame[5:15, 5:15, 0], 1)
@@ -168,7 +168,7 @@ def test_each_has_its_own_contrast(composed, script):
     assert not frame[..., 2].any()
 
 
-def test_labels_and_points_are_seen_in_every_channel(composed, cells):
+def test_labels_and_points_are_visible_in_every_channel(composed, cells):
     viewer = composed.viewer
     steps = viewer.dims.nsteps
     click(composed, 0, 1, 0, 8, 8)
@@ -194,7 +194,7 @@ def test_clicks_in_any_channel_are_prompts_of_one_stack(composed):
     assert prompts.ignored == 0
 
 
-def test_boxes_and_strokes_go_the_same_way(composed, script):
+def test_boxes_and_strokes_in_any_channel_are_prompts(composed, script):
     composed.viewer.dims.set_current_step(1, 2)
     composed.draw_box((0, 2, 0, 4, 4), (0, 2, 0, 16, 16))
     composed.wait_idle()
@@ -209,7 +209,7 @@ def test_boxes_and_strokes_go_the_same_way(composed, script):
     assert not (composed.labels == 2).any()
 
 
-def test_volumes_over_time_go_on(composed):
+def test_propagation_continues_through_time_with_channels(composed):
     click(composed, 0, 1, 0, 8, 8)
     ways = composed.next_volumes_offered
     assert [way for way in ways if "forward" in way] == ["on forward through t"]
@@ -221,7 +221,7 @@ def test_volumes_over_time_go_on(composed):
     assert notification_manager.records == []
 
 
-def test_the_video_gives_way_to_the_channels(make_panel, blobs):
+def test_channel_axis_is_not_offered_as_video_axis(make_panel, blobs):
     panel = make_panel(blobs((3, 40, 50)), axis_labels=("c", "y", "x"))
     assert panel.chosen_axis == 0
     panel.choose_channel(1, 0)
@@ -237,7 +237,7 @@ def test_the_video_gives_way_to_the_channels(make_panel, blobs):
     assert panel.labels.shape == (3, 40, 50)
 
 
-def test_back_to_one_channel_leaves_the_labels_of_all(composed):
+def test_labels_of_composed_channels_stay_when_one_channel_is_chosen(composed):
     click(composed, 0, 1, 0, 8, 8)
     before = composed.labels_layer
     composed.choose_channel(1, None)
@@ -253,9 +253,7 @@ def test_back_to_one_channel_leaves_the_labels_of_all(composed):
     assert composed.prompted_objects == {1}
 
 
-def test_the_session_comes_back_with_its_channels(
-    composed, sessions, make_panel, cells, qtbot, script
-):
+def test_resumed_session_has_its_channels(composed, sessions, make_panel, cells, qtbot, script):
     click(composed, 0, 1, 0, 8, 8)
     composed.close()
     (path,) = sessions.iterdir()
@@ -288,7 +286,7 @@ def test_labels_are_saved_once_for_all_channels(composed, tmp_path, name):
     assert opened.scale[-3:] == (4, 0.5, 0.5)
 
 
-def test_looks_are_told_apart_by_their_channels(cells):
+def test_sources_with_other_channels_differ(cells):
     image = Image(cells)
     sight = look(image, picked=Picked(1, (0, 2)))
     assert sight.same_as(look(image, picked=Picked(1, (0, 2))))

@@ -18,7 +18,7 @@ def area(panel, object_id, frame=0) -> int:
     return int((panel.labels[frame] == object_id).sum())
 
 
-def test_empty_state_says_what_to_do(make_panel):
+def test_hint_without_an_image_says_what_to_do(make_panel):
     panel = make_panel()
     assert "Open" in panel.hint
     assert not panel.can_start
@@ -43,7 +43,7 @@ def test_start_makes_layers_over_the_image_and_opens_the_session(make_panel, blo
     assert "Click" in panel.hint
 
 
-def test_click_gives_the_mask_of_the_frame_at_once(started, qtbot):
+def test_click_shows_the_mask_of_its_frame_at_once(started, qtbot):
     redrawn = []
     started.labels_layer.events.set_data.connect(lambda _: redrawn.append(area(started, 1)))
     started.click(0, 8, 8)
@@ -100,7 +100,7 @@ def test_object_can_be_chosen_again(started):
     assert list(started.points_layer.features[OBJECT]) == [1, 1]
 
 
-def test_deleted_point_takes_its_mask_along(started):
+def test_deleting_a_point_deletes_its_mask(started):
     started.click(0, 8, 8)
     started.wait_idle()
     started.delete_point(0)
@@ -109,7 +109,7 @@ def test_deleted_point_takes_its_mask_along(started):
     assert "Click" in started.hint
 
 
-def test_moved_point_takes_its_mask_along(started, script):
+def test_moving_a_point_moves_its_mask(started, script):
     started.click(0, 8, 8)
     started.wait_idle()
     started.move_point(0, 0, 25, 30)
@@ -131,14 +131,14 @@ def test_drawn_rectangle_is_a_box(started, script):
     )
 
 
-def test_mark_outside_is_said_to_be_ignored(started, script):
+def test_hint_says_that_a_mark_outside_is_ignored(started, script):
     started.click(0, -8, 8)
     started.wait_idle()
     assert "ignored" in started.hint
     assert [told for told in script.told if told[0] == "points"] == []
 
 
-def test_rapid_clicks_are_worked_on_together(started, script):
+def test_rapid_clicks_are_processed_together(started, script):
     script.gate.clear()
     for x in range(5, 13):
         started.click(0, 8, x)
@@ -233,7 +233,7 @@ def test_click_during_a_run_is_answered_before_its_end(started, script, qtbot):
     started.wait_idle()
 
 
-def test_error_is_a_notification_with_the_way_out(started, script):
+def test_error_notification_says_what_to_do(started, script):
     script.fault = lambda step: (
         DeviceError("The GPU is gone.", safe="Labels are kept.", remedy="Choose cpu.")
         if step == "points"
@@ -270,7 +270,7 @@ def test_contrast_is_fixed_until_the_restart(started, script):
     assert area(started, 1) == 100
 
 
-def test_another_device_has_the_prompts_told_again(started, script):
+def test_another_device_gets_all_prompts_again(started, script):
     started.click(0, 8, 8)
     started.wait_idle()
     started.choose_device("cpu")
@@ -279,7 +279,7 @@ def test_another_device_has_the_prompts_told_again(started, script):
     assert script.told[-1][:3] == ("points", 1, 0)
 
 
-def test_answers_of_a_session_that_is_over_are_dropped(started, script, qtbot):
+def test_answers_of_a_closed_session_are_dropped(started, script, qtbot):
     started.click(0, 8, 8)
     started.wait_idle()
     script.seconds = 0.1
@@ -320,7 +320,7 @@ def test_4d_labels_land_at_the_other_sliders(make_panel, blobs, script):
     assert (panel.labels[2] == 1).sum(axis=(1, 2)).tolist() == [100] * 6
 
 
-def test_single_image(make_panel, blobs):
+def test_click_segments_a_single_image(make_panel, blobs):
     panel = make_panel(blobs((40, 50)))
     assert not panel.can_choose_axis
     panel.start()
@@ -330,7 +330,7 @@ def test_single_image(make_panel, blobs):
     assert (panel.labels == 1).sum() == 100
 
 
-def test_rgb_stack(make_panel, blobs, script):
+def test_click_segments_an_rgb_stack(make_panel, blobs, script):
     grey = (blobs() > 0).astype(np.uint8) * 255
     panel = make_panel()
     viewer = panel.viewer
@@ -345,7 +345,7 @@ def test_rgb_stack(make_panel, blobs, script):
     assert (sight.channel_axis, sight.contrast) == (3, None)
 
 
-def test_another_axis_begins_again(started, script, blobs):
+def test_another_axis_starts_again(started, script, blobs):
     viewer = started.viewer
     viewer.add_image(blobs((2, 6, 40, 50)), name="4d", contrast_limits=(0, 1000))
     assert started.image_layer.name == "blobs", "work goes on undisturbed"

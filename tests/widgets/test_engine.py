@@ -88,7 +88,7 @@ def test_prompt_is_answered_and_the_labels_hold_the_mask(hearing, script, spec, 
     assert hearing.threads == {threading.main_thread()}
 
 
-def test_of_rapid_clicks_only_the_newest_state_is_worked_on(hearing, script, spec, qtbot):
+def test_only_the_newest_state_of_rapid_clicks_is_processed(hearing, script, spec, qtbot):
     asked = spec()
     script.gate.clear()
     for n in range(1, 8):
@@ -162,7 +162,7 @@ def test_cancelled_run_does_not_cancel_the_next(hearing, script, spec, qtbot):
     assert hearing.of(RunEnded)[1] == RunEnded(2, 6, cancelled=False)
 
 
-def test_prompt_during_a_run_is_taken_in_between_frames(hearing, script, spec, qtbot):
+def test_prompt_during_a_run_is_answered_between_frames(hearing, script, spec, qtbot):
     asked = spec()
     script.seconds = 0.05
     hearing.engine.submit_run(run(1, asked, (at(8, 8),), Direction.FORWARD))
@@ -230,9 +230,7 @@ def test_session_that_cannot_be_opened_is_tried_again(hearing, script, spec, qtb
     qtbot.waitUntil(lambda: bool(hearing.of(Done)))
 
 
-def test_close_mid_run_ends_the_thread_and_says_nothing_more(
-    hearing, script, spec, qtbot, our_threads
-):
+def test_closing_mid_run_ends_the_thread_and_all_answers(hearing, script, spec, qtbot, our_threads):
     script.seconds = 0.05
     hearing.engine.submit_run(run(1, spec(), (at(8, 8),), Direction.BOTH))
     qtbot.waitUntil(lambda: bool(hearing.of(FrameDone)))
@@ -247,7 +245,7 @@ def test_close_mid_run_ends_the_thread_and_says_nothing_more(
     assert not our_threads()
 
 
-def test_readable_errors_say_what_to_do():
+def test_out_of_memory_error_says_what_to_do():
     error = readable(RuntimeError("CUDA out of memory"))
     assert isinstance(error, Sam2Error)
     assert "smaller model" in error.remedy

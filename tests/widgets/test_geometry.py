@@ -30,7 +30,7 @@ shifts = st.floats(-500, 500)
     angle=st.floats(-90, 90),
     marks=st.lists(st.tuples(shifts, shifts, shifts), min_size=1, max_size=4),
 )
-def test_same_place_is_the_same_place_in_the_world(scale, translate, other, angle, marks):
+def test_same_place_keeps_the_world_position(scale, translate, other, angle, marks):
     image = Image(np.zeros((3, 4, 5)), scale=scale, translate=translate, rotate=(angle, 0, 0))
     layer = Points(np.asarray(marks), scale=other, translate=(1, -2, 3))
     placed = same_place(image, layer, layer.data)
@@ -53,7 +53,7 @@ def test_slider_of_a_scaled_translated_4d_layer():
 
 
 @pytest.mark.parametrize(("point", "expected"), [(-0.6, None), (-0.4, 0), (2.4, 2), (2.6, None)])
-def test_slider_outside_the_image_is_nowhere(point, expected):
+def test_slider_outside_the_image_has_no_index(point, expected):
     image = Image(np.zeros((3, 4, 5)))
     found = slider_indices(image, (point, 999.0, -999.0))
     assert found == (None if expected is None else (expected,))

@@ -50,7 +50,7 @@ def test_outcome_says_what_is_kept():
     assert "9 frames, 2 of them skipped" in hints.outcome(9, 9, cancelled=False, skipped=2)
 
 
-def test_after_n_the_next_object_is_to_be_clicked(started):
+def test_hint_after_next_object_asks_for_its_click(started):
     started.click(0, 8, 12)
     started.wait_idle()
     assert started.hint == hints.GO_ON

@@ -21,7 +21,7 @@ def make_image_panel(make_panel):
     return make
 
 
-def test_clicks_in_two_frames_are_two_images(make_image_panel, blobs, sessions):
+def test_each_frame_is_an_image_of_its_own(make_image_panel, blobs, sessions):
     panel = make_image_panel(blobs())
     assert isinstance(panel.widget, ImagePanel)
     panel.viewer.dims.set_current_step(0, 1)
@@ -44,7 +44,7 @@ def test_clicks_in_two_frames_are_two_images(make_image_panel, blobs, sessions):
     assert read_session(sessions / names[0]).axis is None
 
 
-def test_single_image(make_image_panel, blobs):
+def test_click_segments_a_single_image(make_image_panel, blobs):
     panel = make_image_panel(blobs()[0])
     panel.start()
     panel.wait_idle()
@@ -54,7 +54,7 @@ def test_single_image(make_image_panel, blobs):
     assert "Propagate" not in panel.hint
 
 
-def test_nothing_of_a_stack_is_there(make_image_panel, blobs):
+def test_image_panel_has_no_stack_controls(make_image_panel, blobs):
     panel = make_image_panel(blobs())
     panel.start()
     panel.wait_idle()
@@ -72,7 +72,7 @@ def test_nothing_of_a_stack_is_there(make_image_panel, blobs):
 
 
 @pytest.mark.gl
-def test_napari_opens_it(make_napari_viewer, qtbot, our_threads):
+def test_napari_opens_the_image_panel(make_napari_viewer, qtbot, our_threads):
     viewer = make_napari_viewer()
     dock, panel = viewer.window.add_plugin_dock_widget("napari-sam2", "SAM 2: current image")
     assert isinstance(panel, ImagePanel)

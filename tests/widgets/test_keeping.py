@@ -66,7 +66,7 @@ def worked(open_panel, start):
     return panel
 
 
-def test_every_change_is_kept_beside_the_image(worked, folder):
+def test_every_change_is_saved_beside_the_image(worked, folder):
     assert [p.name for p in sorted(folder.iterdir())] == ["cells.ome.tif", "cells.sam2.json"]
     saved = read_session(folder / "cells.sam2.json")
     kept = {(i, f): prompt for i, f, prompt in saved.book}
@@ -83,13 +83,13 @@ def test_every_change_is_kept_beside_the_image(worked, folder):
     assert "cells.sam2.json" in worked.session_text
 
 
-def test_undo_is_kept_too(worked, folder):
+def test_undo_is_saved_too(worked, folder):
     worked.undo()  # the acceptance; names are no step
     worked.wait_idle()
     assert read_session(folder / "cells.sam2.json").accepted == ()
 
 
-def test_after_a_crash_the_work_is_offered_and_goes_on(worked, open_panel, script, folder):
+def test_work_can_be_resumed_after_a_crash(worked, open_panel, script, folder):
     labels, state = worked.labels, worked.state
     again = open_panel()
     assert again.offers_to_resume
@@ -119,7 +119,7 @@ def test_after_a_crash_the_work_is_offered_and_goes_on(worked, open_panel, scrip
     assert not again.labels.any()
 
 
-def test_after_resuming_the_table_says_what_is_there(worked, open_panel, qtbot):
+def test_table_is_filled_after_resuming(worked, open_panel, qtbot):
     again = open_panel()
     again.resume()
     again.wait_idle()
@@ -129,7 +129,7 @@ def test_after_resuming_the_table_says_what_is_there(worked, open_panel, qtbot):
     assert scores[3] is None, "no model was asked about what was accepted"
 
 
-def test_beginning_anew_leaves_earlier_work_in_its_file(worked, open_panel, start, folder):
+def test_new_start_leaves_the_earlier_session_file(worked, open_panel, start, folder):
     text = (folder / "cells.sam2.json").read_text()
     again = start(open_panel())
     assert not again.offers_to_resume
@@ -140,7 +140,7 @@ def test_beginning_anew_leaves_earlier_work_in_its_file(worked, open_panel, star
     assert "1 object, 1 prompt" in open_panel().offer_text, "the newest is offered"
 
 
-def test_two_windows_on_one_image_keep_two_files(open_panel, start, folder):
+def test_two_windows_on_one_image_write_two_files(open_panel, start, folder):
     one, two = start(open_panel()), start(open_panel())
     for panel, point in ((one, (0, 8, 8)), (two, (0, 25, 30)), (one, (0, 12, 12))):
         panel.click(*point)
@@ -149,7 +149,7 @@ def test_two_windows_on_one_image_keep_two_files(open_panel, start, folder):
     assert len(read_session(folder / "cells-2.sam2.json").book.get(1, 0).points) == 1
 
 
-def test_a_file_that_another_has_written_meanwhile_is_not_touched(worked, folder):
+def test_file_written_by_another_program_is_not_overwritten(worked, folder):
     path = folder / "cells.sam2.json"
     write_session(SessionFile(PromptBook((6, 40, 50))), path)
     text = path.read_text()
@@ -159,7 +159,7 @@ def test_a_file_that_another_has_written_meanwhile_is_not_touched(worked, folder
     assert len(read_session(folder / "cells-2.sam2.json").book) == 3
 
 
-def test_image_without_a_file_has_a_place_of_its_own(started, sessions, make_panel):
+def test_session_of_an_image_without_a_file_has_its_own_folder(started, sessions, make_panel):
     started.click(0, 8, 8)
     started.wait_idle()
     (path,) = sessions.iterdir()
@@ -168,7 +168,9 @@ def test_image_without_a_file_has_a_place_of_its_own(started, sessions, make_pan
 
 
 @pytest.mark.parametrize("fault", [PromptError("Read-only."), PermissionError("Read-only.")])
-def test_folder_that_cannot_be_written_to(open_panel, start, sessions, folder, monkeypatch, fault):
+def test_session_goes_elsewhere_if_the_folder_is_read_only(
+    open_panel, start, sessions, folder, monkeypatch, fault
+):
     def write(session, path):
         if path.parent == folder:
             raise fault
@@ -183,7 +185,7 @@ def test_folder_that_cannot_be_written_to(open_panel, start, sessions, folder, m
     assert len(read_session(path).book) == 1
 
 
-def test_disk_that_fails_is_reported_and_tried_again(worked, folder, monkeypatch):
+def test_failed_write_is_reported_and_tried_again(worked, folder, monkeypatch):
     def full(session, path):
         raise PromptError("No space left.", safe="All is kept.")
 
@@ -215,7 +217,7 @@ def test_work_on_an_image_of_another_shape_is_not_offered(worked, open_panel, bl
     assert open_panel(blobs((5, 40, 50))).offer.isHidden()
 
 
-def test_nothing_is_kept_if_that_is_not_wanted(open_panel, start, folder):
+def test_nothing_is_saved_without_autosave(open_panel, start, folder):
     panel = start(open_panel())
     panel.tick_autosave(False)
     panel.click(0, 8, 8)
@@ -226,7 +228,9 @@ def test_nothing_is_kept_if_that_is_not_wanted(open_panel, start, folder):
     assert len(read_session(folder / "cells.sam2.json").book) == 1
 
 
-def test_kept_in_a_chosen_file_and_opened_from_it(worked, open_panel, tmp_path, script, folder):
+def test_session_is_saved_to_and_opened_from_a_chosen_file(
+    worked, open_panel, tmp_path, script, folder
+):
     chosen = tmp_path / "mine.json"
     chosen.write_text("from before")
     worked.keep_session_in(tmp_path / "mine.sam2.json")
@@ -259,7 +263,7 @@ def test_session_of_another_stack_is_refused(started, tmp_path):
     assert "cannot be read" in notification_manager.records[-1].message
 
 
-def test_a_file_that_cannot_be_opened_is_no_trouble_with_keeping(worked, folder):
+def test_failing_to_open_a_file_does_not_stop_autosave(worked, folder):
     (folder / "bad.json").write_text("{")
     for _ in range(2):
         notification_manager.records.clear()
@@ -270,7 +274,7 @@ def test_a_file_that_cannot_be_opened_is_no_trouble_with_keeping(worked, folder)
     assert "cells.sam2.json" in worked.session_text
 
 
-def test_opening_replaces_what_was_said_and_can_be_undone(worked, tmp_path):
+def test_opened_session_replaces_prompts_and_can_be_undone(worked, tmp_path):
     book = PromptBook((6, 40, 50))
     book.put(7, 1, FramePrompt(((26, 30),)))
     write_session(SessionFile(book, axis=0), tmp_path / "other.sam2.json")
@@ -317,7 +321,7 @@ def test_4d_work_has_a_file_for_each_stack(make_panel, blobs, sessions):
     ]
 
 
-def test_work_on_a_part_comes_back_in_that_part(open_panel, folder):
+def test_resumed_session_has_its_region(open_panel, folder):
     region = Region(2, 4, 30, 45)
     panel = open_panel()
     panel.viewer.dims.set_current_step(0, 0)

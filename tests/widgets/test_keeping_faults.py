@@ -55,7 +55,7 @@ def has_two_clicks(path) -> bool:
     return len(read_session(path).book.get(1, 0).points) == 2
 
 
-def test_folder_that_is_gone(kept, folder, sessions, said):
+def test_session_moves_if_its_folder_is_gone(kept, folder, sessions, said):
     shutil.rmtree(folder)
     second_click(kept)
     (path,) = sessions.iterdir()
@@ -84,7 +84,7 @@ def refuse(monkeypatch, code, only=None) -> None:
 
 
 @pytest.mark.parametrize("code", [errno.EACCES, errno.EROFS, errno.ENOSPC, errno.EIO])
-def test_disk_that_refuses(kept, folder, sessions, said, monkeypatch, code):
+def test_session_moves_if_the_disk_refuses_writes(kept, folder, sessions, said, monkeypatch, code):
     before = (folder / "cells.sam2.json").read_text()
     refuse(monkeypatch, code, only=folder)
     second_click(kept)
@@ -95,7 +95,7 @@ def test_disk_that_refuses(kept, folder, sessions, said, monkeypatch, code):
     assert os.strerror(code) in message
 
 
-def test_file_that_is_held_for_a_moment(kept, folder, sessions, said, monkeypatch):
+def test_briefly_locked_file_is_written_later(kept, folder, sessions, said, monkeypatch):
     original, held = atomic.Path.replace, []
 
     def replaced(path, target):
@@ -112,7 +112,7 @@ def test_file_that_is_held_for_a_moment(kept, folder, sessions, said, monkeypatc
     assert not sessions.exists()
 
 
-def test_every_disk_is_full(kept, folder, said, monkeypatch, tmp_path):
+def test_work_continues_when_every_disk_is_full(kept, folder, said, monkeypatch, tmp_path):
     labels = kept.labels_layer.data
     with monkeypatch.context() as patch:
         refuse(patch, errno.ENOSPC)
@@ -133,7 +133,7 @@ def test_every_disk_is_full(kept, folder, said, monkeypatch, tmp_path):
     assert "not kept" not in kept.save_title
 
 
-def test_the_way_out_is_one(kept, folder, said, monkeypatch, tmp_path):
+def test_session_can_be_moved_to_a_chosen_file(kept, folder, said, monkeypatch, tmp_path):
     refuse(monkeypatch, errno.EROFS, only=folder)
     second_click(kept)
     other = tmp_path / "stick"
@@ -144,7 +144,7 @@ def test_the_way_out_is_one(kept, folder, said, monkeypatch, tmp_path):
     assert len(said()) == 1
 
 
-def test_a_chosen_file_that_fails_costs_no_other_file(kept, folder, said, monkeypatch, tmp_path):
+def test_failing_chosen_file_overwrites_no_other_file(kept, folder, said, monkeypatch, tmp_path):
     other = tmp_path / "stick"
     other.mkdir()
     kept.keep_session_in(other / "mine.sam2.json")
@@ -158,7 +158,9 @@ def test_a_chosen_file_that_fails_costs_no_other_file(kept, folder, said, monkey
 
 
 @pytest.mark.parametrize("name", ["cells · labels", "cells", "viewer"])
-def test_layer_gone_while_it_is_written(kept, folder, said, monkeypatch, name, our_threads, qtbot):
+def test_session_is_complete_if_a_layer_goes_while_it_is_written(
+    kept, folder, said, monkeypatch, name, our_threads, qtbot
+):
     kept.viewer.dims.set_current_step(0, 0)
     kept.accept("here")
     kept.wait_idle()

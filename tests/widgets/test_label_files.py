@@ -94,7 +94,7 @@ def test_file_carries_scale_and_axes(make_panel, blobs, tmp_path):
         assert file.imagej_metadata["finterval"] == 30
 
 
-def test_progress_and_cancel(clicked, slow, tmp_path, qtbot):
+def test_cancel_keeps_the_file_that_was_there(clicked, slow, tmp_path, qtbot):
     gate, begun = slow
     (tmp_path / "a.tif").write_text("from before")
     clicked.save_labels(tmp_path / "a.tif")
@@ -110,7 +110,7 @@ def test_progress_and_cancel(clicked, slow, tmp_path, qtbot):
     assert notification_manager.records == []
 
 
-def test_work_goes_on_meanwhile(clicked, slow, tmp_path, qtbot):
+def test_clicks_are_answered_while_labels_are_written(clicked, slow, tmp_path, qtbot):
     gate, begun = slow
     clicked.save_labels(tmp_path / "a.tif")
     qtbot.waitUntil(begun.is_set)
@@ -121,7 +121,7 @@ def test_work_goes_on_meanwhile(clicked, slow, tmp_path, qtbot):
     assert tifffile.imread(tmp_path / "a.tif").any()
 
 
-def test_folder_that_is_missing_is_an_error_with_the_way_out(clicked, tmp_path):
+def test_missing_folder_error_says_what_to_do(clicked, tmp_path):
     clicked.save_labels(tmp_path / "no folder" / "a.tif")
     clicked.wait_idle()
     (note,) = notification_manager.records
@@ -129,7 +129,7 @@ def test_folder_that_is_missing_is_an_error_with_the_way_out(clicked, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["blobs", "blobs · labels"])
-def test_layer_deleted_meanwhile(clicked, slow, tmp_path, qtbot, name):
+def test_labels_are_written_after_a_layer_is_deleted(clicked, slow, tmp_path, qtbot, name):
     gate, begun = slow
     clicked.save_labels(tmp_path / "a.tif")
     qtbot.waitUntil(begun.is_set)
@@ -139,7 +139,7 @@ def test_layer_deleted_meanwhile(clicked, slow, tmp_path, qtbot, name):
     assert tifffile.imread(tmp_path / "a.tif")[0].any()
 
 
-def test_panel_closed_meanwhile(clicked, slow, tmp_path, qtbot, our_threads):
+def test_closing_the_panel_cancels_writing(clicked, slow, tmp_path, qtbot, our_threads):
     gate, begun = slow
     clicked.save_labels(tmp_path / "a.tif")
     qtbot.waitUntil(begun.is_set)
@@ -163,7 +163,7 @@ def test_panel_closed_meanwhile(clicked, slow, tmp_path, qtbot, our_threads):
         ((2, 2, 3, 4, 5), None, 2, "CTZYX"),
     ],
 )
-def test_axes_of_files(shape, labels, video, axes):
+def test_file_axes_follow_names_and_video_axis(shape, labels, video, axes):
     assert file_axes(Image(np.zeros(shape), axis_labels=labels), video) == axes
 
 

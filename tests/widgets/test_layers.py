@@ -37,7 +37,7 @@ def test_layers_lie_over_the_image(viewer):
     assert list(viewer.layers) == [image, labels, boxes, points]
 
 
-def test_layers_are_taken_up_again_even_when_renamed(viewer):
+def test_layers_are_reused_even_when_renamed(viewer):
     image = viewer.add_image(np.zeros((3, 20, 30)))
     first = find_or_add(viewer, image)
     first[0].name = "my labels"
@@ -47,7 +47,7 @@ def test_layers_are_taken_up_again_even_when_renamed(viewer):
     assert not set(find_or_add(viewer, other)) & set(first)
 
 
-def test_marks_are_as_large_as_suits_the_part_that_is_worked_in(viewer):
+def test_mark_size_suits_the_region(viewer):
     image = viewer.add_image(np.zeros((2, 1024, 1024), np.uint8))
     *_, whole = find_or_add(viewer, image)
     small = viewer.add_image(np.zeros((2, 1024, 1024), np.uint8))
@@ -56,7 +56,7 @@ def test_marks_are_as_large_as_suits_the_part_that_is_worked_in(viewer):
     assert shapes.current_edge_width == pytest.approx(0.75)
 
 
-def test_labels_of_another_shape_are_left_alone(viewer):
+def test_labels_of_another_shape_are_not_reused(viewer):
     image = viewer.add_image(np.zeros((3, 20, 30)))
     labels, *_ = find_or_add(viewer, image)
     labels.data = np.zeros((5, 20, 30), np.uint8)
@@ -65,7 +65,7 @@ def test_labels_of_another_shape_are_left_alone(viewer):
     assert again.data.shape == (3, 20, 30)
 
 
-def test_labels_that_fit_are_found_behind_others(viewer):
+def test_fitting_labels_are_found_behind_others(viewer):
     image = viewer.add_image(np.zeros((3, 20, 30)))
     former, *_ = find_or_add(viewer, image)
     image.data = np.zeros((4, 20, 30))
@@ -77,14 +77,14 @@ def test_labels_that_fit_are_found_behind_others(viewer):
 
 
 @pytest.mark.parametrize("object_id", [1, 2, 7, 14, 15, 100])
-def test_labels_have_the_colours_of_the_pictures(viewer, object_id):
+def test_labels_have_the_colours_of_overlays(viewer, object_id):
     image = viewer.add_image(np.zeros((3, 20, 30)))
     labels, *_ = find_or_add(viewer, image)
     colour = labels.get_color(object_id)
     assert np.allclose(colour[:3] * 255, colour_of(object_id), atol=1)
 
 
-def test_rgb_pyramid(viewer):
+def test_layers_fit_an_rgb_pyramid(viewer):
     levels = [np.zeros((3, 40, 60, 3), np.uint8), np.zeros((3, 20, 30, 3), np.uint8)]
     image = viewer.add_image(levels, multiscale=True, rgb=True)
     labels, boxes, points = find_or_add(viewer, image)
@@ -92,7 +92,7 @@ def test_rgb_pyramid(viewer):
     assert (boxes.ndim, points.ndim) == (3, 3)
 
 
-def test_labels_that_do_not_fit_the_memory_are_refused_with_their_size(viewer, monkeypatch):
+def test_labels_too_large_for_memory_are_refused_with_their_size(viewer, monkeypatch):
     image = viewer.add_image(np.zeros((3, 20, 30)))
 
     def full(*_):

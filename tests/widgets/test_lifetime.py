@@ -24,7 +24,7 @@ def running(started, script, qtbot):
 
 
 @pytest.mark.parametrize("name", ["blobs", "blobs · labels", "blobs · shapes", "blobs · points"])
-def test_layer_deleted_mid_run(running, name, qtbot):
+def test_deleting_a_layer_mid_run_ends_the_run_and_keeps_labels(running, name, qtbot):
     labels = running.labels_layer.data
     running.viewer.layers.remove(name)
     assert not running.started
@@ -36,7 +36,7 @@ def test_layer_deleted_mid_run(running, name, qtbot):
 
 
 @pytest.mark.parametrize("name", ["blobs · labels", "blobs · shapes", "blobs · points"])
-def test_after_a_deleted_layer_the_work_can_go_on(running, script, name):
+def test_work_can_continue_after_a_layer_is_deleted(running, script, name):
     running.viewer.layers.remove(name)
     running.wait_idle()
     running.start()
@@ -47,7 +47,7 @@ def test_after_a_deleted_layer_the_work_can_go_on(running, script, name):
     assert (running.labels[0] > 0).sum() >= 12 * 13
 
 
-def test_labels_without_prompts_keep_their_ids(running):
+def test_new_object_avoids_ids_of_labels_without_prompts(running):
     """The points were deleted, their labels were not: a new object must not take their id."""
     running.viewer.layers.remove("blobs · points")
     running.wait_idle()
@@ -60,7 +60,7 @@ def test_labels_without_prompts_keep_their_ids(running):
     assert ((plane == 1).sum(), (plane == 2).sum()) == (100, 12 * 13)
 
 
-def test_layers_renamed_and_reordered_mid_run(running):
+def test_run_continues_when_layers_are_renamed_and_reordered(running):
     number = running.start_number
     running.labels_layer.name = "mine"
     running.image_layer.name = "cells"
@@ -79,7 +79,7 @@ def test_labels_hidden_mid_run_are_filled(running):
     assert notification_manager.records == []
 
 
-def test_a_duplicate_made_mid_run_is_the_users_own(running):
+def test_duplicated_labels_are_not_written_to(running):
     viewer, layer = running.viewer, running.labels_layer
     viewer.layers.selection = {layer, running.points_layer}
     _duplicate_layer(viewer.layers)
@@ -106,7 +106,7 @@ def _said() -> list[str]:
 
 
 @pytest.mark.parametrize("shape", [(6, 40, 50), (4, 30, 20), (2, 6, 40, 50), (40, 50)])
-def test_pixels_replaced_mid_run(running, shape, blobs):
+def test_replacing_the_image_mid_run_ends_the_run_and_keeps_labels(running, shape, blobs):
     image, labels = running.image_layer, running.labels_layer.data
     image.data = blobs(shape)
     assert not running.started
@@ -127,7 +127,7 @@ def test_pixels_replaced_mid_run(running, shape, blobs):
         assert np.array_equal(labels, kept), "labels of before are as they were"
 
 
-def test_image_that_grows_while_it_is_acquired(make_panel, blobs, script):
+def test_growing_image_updates_the_axis_choice(make_panel, blobs, script):
     panel = make_panel(blobs((2, 40, 50)))
     notification_manager.records.clear()
     panel.viewer.layers[0].data = blobs((5, 40, 50))
@@ -138,7 +138,7 @@ def test_image_that_grows_while_it_is_acquired(make_panel, blobs, script):
     assert script.opened[-1].stack().n_frames == 5
 
 
-def test_labels_replaced_mid_run(running):
+def test_replacing_the_labels_mid_run_ends_the_run(running):
     written = running.labels_layer.data
     mine = np.full_like(written, 7)
     running.labels_layer.data = mine
@@ -153,14 +153,14 @@ def test_labels_replaced_mid_run(running):
     assert running.labels_layer.data is mine
 
 
-def test_all_layers_cleared_mid_run(running):
+def test_clearing_all_layers_mid_run_is_no_error(running):
     running.viewer.layers.clear()
     running.wait_idle()
     assert "Open" in running.hint
     assert notification_manager.records == []
 
 
-def test_keys_and_callbacks_are_given_back(make_panel, blobs):
+def test_closing_restores_keys_and_callbacks(make_panel, blobs):
     panel = make_panel()
 
     def mine(_viewer):
@@ -257,7 +257,7 @@ def test_another_axis_keeps_names_and_acceptance(make_panel, blobs):
 
 
 @pytest.mark.parametrize("name", ["blobs", "blobs · labels", "blobs · shapes", "blobs · points"])
-def test_layer_deleted_right_after_a_change_is_kept(started, sessions, name):
+def test_change_is_saved_if_a_layer_is_deleted_right_after(started, sessions, name):
     started.click(0, 8, 8)
     started.send_prompts()
     started.viewer.layers.remove(name)
@@ -266,7 +266,7 @@ def test_layer_deleted_right_after_a_change_is_kept(started, sessions, name):
     assert read_session(path).book.get(1, 0).points == ((8, 8),)
 
 
-def test_panel_closed_right_after_a_change_is_kept(started, sessions, qtbot, our_threads):
+def test_change_is_saved_if_the_panel_is_closed_right_after(started, sessions, qtbot, our_threads):
     started.click(0, 8, 8)
     started.send_prompts()
     started.close()
@@ -275,7 +275,7 @@ def test_panel_closed_right_after_a_change_is_kept(started, sessions, qtbot, our
     assert read_session(path).book.get(1, 0).points == ((8, 8),)
 
 
-def test_panel_closed_while_it_resumes(started, make_panel, blobs, script, qtbot):
+def test_closing_the_panel_while_it_resumes_is_no_error(started, make_panel, blobs, script, qtbot):
     started.click(0, 8, 8)
     started.wait_idle()
     again = make_panel(blobs())

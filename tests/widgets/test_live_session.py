@@ -71,7 +71,7 @@ BOX, OTHER_BOX = (1.0, 1.0, 9.0, 9.0), (2.0, 2.0, 9.0, 9.0)
         ((click(A),), (click(A), click(B, object_id=2)), ["add"]),
     ],
 )
-def test_only_the_difference_is_told(before, after, told):
+def test_session_is_given_only_the_difference(before, after, told):
     recorder = Recorder()
     live = LiveSession(recorder)
     live.bring_up_to(Wanted(before))
@@ -80,7 +80,7 @@ def test_only_the_difference_is_told(before, after, told):
     assert recorder.told == told
 
 
-def test_added_click_is_told_alone():
+def test_session_is_given_an_added_click_alone():
     recorder = Recorder()
     live = LiveSession(recorder)
     live.bring_up_to(Wanted((click(A),)))
@@ -113,7 +113,7 @@ def test_any_history_ends_with_the_prompts_of_the_window(history):
         assert kept == {at: (p.points, p.positive, p.box) for at, p in snapshot.items()}
 
 
-def test_refused_prompt_is_not_offered_again_and_stops_no_other():
+def test_refused_prompt_is_not_repeated_and_stops_no_other():
     recorder = Recorder()
     live = LiveSession(recorder)
     outside = click((99.0, 99.0))
@@ -127,7 +127,7 @@ def test_refused_prompt_is_not_offered_again_and_stops_no_other():
     assert recorder.book.object_ids() == (2,)
 
 
-def test_refused_prompt_that_was_moved_is_offered_again():
+def test_refused_prompt_is_tried_again_after_it_moved():
     recorder = Recorder()
     live = LiveSession(recorder)
     live.bring_up_to(Wanted((click((99.0, 99.0)),)))
@@ -135,7 +135,7 @@ def test_refused_prompt_that_was_moved_is_offered_again():
     assert recorder.book.get(1, 2).points == (A,)
 
 
-def test_broken_device_ends_it():
+def test_device_error_ends_the_update():
     recorder = Recorder()
     recorder.error = DeviceError("Gone.")
     with pytest.raises(DeviceError):
@@ -143,7 +143,7 @@ def test_broken_device_ends_it():
     assert recorder.told == ["add"]
 
 
-def test_objects_the_window_is_not_sure_of_are_left_as_they_are():
+def test_objects_being_edited_are_left_unchanged():
     session = Recorder()
     live = LiveSession(session)
     one, two = (PlacedPrompt(i, 0, FramePrompt(((3.0, 3.0),))) for i in (1, 2))

@@ -28,7 +28,7 @@ def texts(panel, column) -> list[str]:
     return [row[column] for row in panel.object_rows]
 
 
-def test_table_says_what_is_known(two):
+def test_table_lists_objects_prompts_frames_and_scores(two):
     assert texts(two, ID) == ["1", "2"]
     assert texts(two, PROMPTS) == ["1", "1"]
     assert texts(two, FRAMES) == ["6", "6"]
@@ -53,19 +53,19 @@ def test_ctrl_click_on_a_mask_selects_its_object_and_is_no_prompt(two):
     assert len(two.points) == 2
 
 
-def test_label_that_was_picked_is_the_current_object(two):
+def test_picked_label_selects_its_object(two):
     two.labels_layer.selected_label = 1
     assert two.current_object == 1
 
 
-def test_name_is_kept_and_an_empty_one_taken_back(two):
+def test_object_can_be_named_and_its_name_removed(two):
     two.edit_name(0, " nucleus ")
     assert texts(two, NAME) == ["nucleus", ""]
     two.edit_name(0, "")
     assert texts(two, NAME) == ["", ""]
 
 
-def test_hidden_object_is_neither_seen_nor_gone(two):
+def test_hidden_object_is_invisible_but_kept(two):
     two.hide(0)
     assert two.labels_layer.get_color(1)[3] == 0
     assert two.labels_layer.get_color(2)[3] == 1
@@ -76,7 +76,7 @@ def test_hidden_object_is_neither_seen_nor_gone(two):
     assert two.points_layer.shown.all()
 
 
-def test_a_restart_shows_what_was_hidden(two):
+def test_restart_shows_hidden_objects(two):
     two.hide(0)
     two.start()
     two.wait_idle()
@@ -98,7 +98,7 @@ def test_hidden_marks_stay_hidden_when_others_change(two):
     assert two.points_layer.shown.tolist() == [True]
 
 
-def test_shapes_of_a_hidden_object_are_not_seen(two):
+def test_shapes_of_a_hidden_object_are_invisible(two):
     two.choose_tool("boxes")
     two.draw_box((0, 20, 20), (0, 38, 44))
     two.wait_idle()
@@ -108,7 +108,7 @@ def test_shapes_of_a_hidden_object_are_not_seen(two):
     assert two.shapes_layer.edge_color[0, 3] == 1
 
 
-def test_a_new_object_is_seen_though_one_of_its_id_was_hidden(two):
+def test_new_object_is_visible_after_one_of_its_id_was_hidden(two):
     two.hide(1)
     two.select_rows(1)
     two.delete()
@@ -121,7 +121,7 @@ def test_a_new_object_is_seen_though_one_of_its_id_was_hidden(two):
     assert two.points_layer.shown.all()
 
 
-def test_deleted_object_takes_prompts_and_masks_along(two):
+def test_deleting_an_object_deletes_its_prompts_and_masks(two):
     two.select_rows(0)
     two.delete()
     two.wait_idle()
@@ -130,7 +130,7 @@ def test_deleted_object_takes_prompts_and_masks_along(two):
     assert texts(two, ID) == ["2"]
 
 
-def test_merged_objects_are_one(two):
+def test_merging_makes_one_object_with_a_mask_prompt(two):
     two.select_rows(0, 1)
     two.merge()
     two.wait_idle()
@@ -140,7 +140,7 @@ def test_merged_objects_are_one(two):
     assert {spot[1:] for spot in two.painted} == {(1, 0)}
 
 
-def test_several_are_deleted_at_once(two):
+def test_several_objects_are_deleted_at_once(two):
     two.select_rows(0, 1)
     two.delete()
     two.wait_idle()
@@ -148,7 +148,7 @@ def test_several_are_deleted_at_once(two):
     assert texts(two, ID) == []
 
 
-def test_three_are_merged_at_once(two):
+def test_three_objects_are_merged_at_once(two):
     two.next_object()
     two.click(0, 30, 30)
     two.wait_idle()
@@ -170,7 +170,7 @@ def test_split_off_object_gets_an_id_of_its_own(two):
     assert areas[3].tolist() == [False] * 4 + [True] * 2
 
 
-def test_buttons_know_what_is_possible(two):
+def test_buttons_are_enabled_by_the_selection(two):
     for rows, possible in (
         ((), (False, False, False)),
         ((0,), (True, False, True)),
@@ -180,7 +180,7 @@ def test_buttons_know_what_is_possible(two):
         assert two.object_actions == possible
 
 
-def test_key_m_goes_through_what_a_click_could_mean(started, script):
+def test_key_m_cycles_through_the_candidate_masks_of_a_click(started, script):
     started.click(0, 8, 8)
     started.wait_idle()
     areas = []

@@ -43,7 +43,7 @@ def rows(frames: int) -> tuple[ObjectRow, ...]:
     return tuple(ObjectRow(number, prompts=1, frames=frames, lowest=0.9) for number in (1, 2, 3))
 
 
-def test_table_is_painted_once_for_a_frame_more(shown, qtbot) -> None:
+def test_table_is_painted_once_per_new_frame(shown, qtbot) -> None:
     box = ObjectBox(lambda _: QColor("red"))
     box.show_objects(rows(9), 1)
     shown(box)
@@ -65,7 +65,7 @@ def test_columns_are_as_wide_as_their_texts(shown) -> None:
     assert box.table.columnWidth(FRAMES) == narrow
 
 
-def test_progress_is_painted_with_the_rest(shown, qtbot) -> None:
+def test_progress_is_painted_once_with_the_panel(shown, qtbot) -> None:
     box = RunBox()
     box.show_running(0, 200)
     shown(box)

@@ -30,31 +30,31 @@ def numbers(past: Past) -> list[int]:
     return found
 
 
-def test_of_too_many_steps_the_oldest_go(past):
+def test_oldest_steps_are_dropped_beyond_the_limit(past):
     for number in (7, 9):
         past.add(step((THERE, number)))
     assert numbers(past) == [9, 7, 5, 3]
 
 
-def test_what_is_forgotten_takes_all_before_it_along(past):
+def test_forgetting_a_step_forgets_all_earlier_steps(past):
     past.forget([3])
     past.forget([99])
     assert numbers(past) == [5]
 
 
-def test_a_step_that_was_made_a_while_ago_goes_to_its_place(past):
+def test_inserted_step_is_sorted_by_its_number(past):
     past.insert(step((HERE, 4)))
     assert numbers(past) == [5, 4, 3, 1]
 
 
-def test_the_last_step_of_each_stack_is_known(past):
+def test_number_at_returns_the_last_step_of_each_stack(past):
     past.add(step((HERE, 7), (THERE, 9)))
     assert (past.number_at(HERE), past.number_at(THERE)) == (7, 9)
     past.undo()
     assert (past.number_at(HERE), past.number_at(THERE)) == (5, 0)
 
 
-def test_steps_that_were_made_before_an_outcome_was_known_hold_it_too(past):
+def test_completing_a_step_updates_later_steps(past):
     past.complete(3, "outcome")
     past.complete(99, "nothing")
     last, middle, first = past.undo(), past.undo(), past.undo()
@@ -63,7 +63,7 @@ def test_steps_that_were_made_before_an_outcome_was_known_hold_it_too(past):
     assert (first.before, first.after) == ("before", "after")
 
 
-def test_a_new_step_ends_what_could_be_made_again(past):
+def test_new_step_clears_the_redo_stack(past):
     past.undo()
     assert past.next_redo is not None
     past.add(step((HERE, 7)))

@@ -35,7 +35,7 @@ def test_image_box_follows_the_layer_list(make_panel, blobs):
     assert not panel.can_start
 
 
-def test_images_of_one_name_are_told_apart(make_panel, blobs):
+def test_images_with_equal_names_are_distinguished(make_panel, blobs):
     panel = make_panel()
     first, second = (panel.viewer.add_image(blobs(), name=n) for n in ("same", "other"))
     second.name = "same"
@@ -182,7 +182,7 @@ def test_closing_mid_download_ends_it(panel, shop, qtbot, our_threads):
     assert not shop.present
 
 
-def test_work_goes_on_while_a_model_arrives(panel, shop, qtbot, script):
+def test_clicks_are_answered_during_a_download(panel, shop, qtbot, script):
     panel.viewer.dims.set_current_step(0, 0)
     panel.start()
     panel.choose_model("sam2.1-tiny")
@@ -195,7 +195,7 @@ def test_work_goes_on_while_a_model_arrives(panel, shop, qtbot, script):
     assert {spec.use.model for spec in script.opened} == {"bundled"}
 
 
-def test_end_of_a_download_disturbs_no_run(panel, shop, qtbot, script):
+def test_finished_download_does_not_disturb_a_run(panel, shop, qtbot, script):
     panel.viewer.dims.set_current_step(0, 0)
     panel.start()
     panel.choose_model("sam2.1-tiny")
@@ -214,7 +214,7 @@ def test_end_of_a_download_disturbs_no_run(panel, shop, qtbot, script):
     assert panel.labels[3].any()
 
 
-def test_choices_are_kept_for_the_next_panel(panel, shop, make_panel, qtbot):
+def test_choices_are_stored_for_the_next_panel(panel, shop, make_panel, qtbot):
     panel.choose_device("cuda")
     panel.choose_model("sam2.1-tiny")
     assert read_defaults() == ModelUse(model="sam2.1-tiny", device="cuda")
@@ -259,7 +259,7 @@ def test_no_file_chosen_leaves_the_model(panel, monkeypatch):
     assert panel.chosen_model == "bundled"
 
 
-def test_large_models_say_so(make_panel, script, qtbot):
+def test_large_model_shows_its_size(make_panel, script, qtbot):
     large = ModelEntry("sam2.1-large", "SAM 2.1 large", "Best.", "Apache-2.0", 898_083_611, True)
     small = ModelEntry("bundled", "Bundled", "Small.", "BSD-3-Clause", None, True)
     sources = Sources(lambda: (small, large), lambda: ("cpu",), None)
@@ -270,7 +270,7 @@ def test_large_models_say_so(make_panel, script, qtbot):
     assert "898 MB" in panel.model_note
 
 
-def test_unloaded_model_comes_back_with_the_next_click(make_panel, blobs, script, sources):
+def test_unloaded_model_is_loaded_by_the_next_click(make_panel, blobs, script, sources):
     released = []
 
     class Opener:
@@ -297,7 +297,7 @@ def test_unloaded_model_comes_back_with_the_next_click(make_panel, blobs, script
     assert (panel.labels[0] == 1).sum() == 100
 
 
-def test_a_checkpoint_of_a_session_is_taken_if_it_is_there(make_panel, blobs, tmp_path, qtbot):
+def test_checkpoint_of_a_session_is_used_if_it_exists(make_panel, blobs, tmp_path, qtbot):
     path = tmp_path / "cells.adapted.safetensors"
     panel = make_panel(blobs())
     qtbot.waitUntil(lambda: len(panel.models_offered) > 2)

@@ -40,7 +40,7 @@ def image():
     return Image(np.zeros(SHAPE))
 
 
-def test_points_are_gathered_by_object_and_frame(image):
+def test_points_are_grouped_by_object_and_frame(image):
     points = points_at(
         [(1, 5, 6), (1, 7.5, 8), (2, 0, 0), (1, 3, 3)], [1, 1, 1, 2], [True, False, True, True]
     )
@@ -74,7 +74,7 @@ def test_points_outside_the_image_are_ignored_and_counted(image, position):
     assert len(found.at(())) == 1
 
 
-def test_points_on_the_rim_count(image):
+def test_points_on_the_border_count(image):
     found = read_prompts(image, 0, points_at([(0, -0.5, 29.5)]), boxes_at([]))
     assert (found.ignored, len(found.at(()))) == (0, 1)
 
@@ -167,7 +167,7 @@ def test_4d_prompts_belong_to_the_stack_of_their_other_slider():
     assert along_z.object_ids == {1, 2}
 
 
-def test_single_image_has_one_frame():
+def test_prompts_of_a_single_image_are_in_frame_0():
     image = Image(np.zeros((20, 30)))
     (placed,) = read_prompts(image, None, points_at([(3, 4)], ndim=2), boxes_at([], ndim=2)).at(())
     assert (placed.frame, placed.prompt.points) == (0, ((3, 4),))

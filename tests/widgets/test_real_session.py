@@ -53,7 +53,7 @@ def real_panel(make_panel, monkeypatch, qtbot):
     return make
 
 
-def test_the_window_gives_what_the_api_gives(real_panel):
+def test_panel_and_api_give_the_same_labels(real_panel):
     image = discs(5, 48, 56)
     panel = real_panel(image, scale=(4, 0.5, 0.5), translate=(-3, 10, 20))
     viewer = panel.viewer
@@ -93,7 +93,7 @@ def test_the_window_gives_what_the_api_gives(real_panel):
     assert np.array_equal(panel.labels, session.labels)
 
 
-def test_4d_gives_what_the_api_gives_for_that_stack(real_panel):
+def test_panel_and_api_give_the_same_labels_for_a_4d_stack(real_panel):
     image = discs(3, 4, 48, 56)
     panel = real_panel(image, axis_labels=("t", "z", "y", "x"), scale=(1, 2, 0.3, 0.3))
     viewer = panel.viewer
@@ -114,7 +114,7 @@ def test_4d_gives_what_the_api_gives_for_that_stack(real_panel):
     assert not panel.labels[:2].any()
 
 
-def test_a_frame_that_cannot_be_read_is_named_and_the_rest_is_done(real_panel):
+def test_unreadable_frame_is_reported_and_skipped(real_panel):
     image = discs(6, 48, 56)
     image[4] = np.nan
     panel = real_panel(image)
@@ -133,7 +133,7 @@ def test_a_frame_that_cannot_be_read_is_named_and_the_rest_is_done(real_panel):
     assert panel.hint.startswith("Done: 6 frames, 1 of them skipped.")
 
 
-def test_what_is_kept_replays_click_by_click(real_panel, sessions, qtbot):
+def test_saved_session_replays_click_by_click(real_panel, sessions, qtbot):
     """In a script, in the command and in another window."""
     image = discs(5, 48, 56)
     panel = real_panel(image, scale=(4, 0.5, 0.5))

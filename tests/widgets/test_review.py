@@ -68,7 +68,7 @@ def test_keys_go_to_doubtful_and_prompted_frames(run):
     assert Doubt.IOU.value in run.timeline.describe(2)
 
 
-def test_accepted_frame_is_marked_protected_and_let_go_again(run, script):
+def test_key_a_accepts_and_unaccepts_the_frame(run, script):
     run.viewer.dims.set_current_step(0, 3)
     run.press("A")
     run.wait_idle()
@@ -84,7 +84,7 @@ def test_accepted_frame_is_marked_protected_and_let_go_again(run, script):
     ("what", "frames"),
     [("here", {2}), ("frame", {2}), ("object", set(range(6))), ("all", set(range(6)))],
 )
-def test_acceptance_of_more(run, what, frames):
+def test_accept_menu_accepts_frame_object_or_everything(run, what, frames):
     run.viewer.dims.set_current_step(0, 2)
     run.accept(what)
     run.wait_idle()
@@ -92,7 +92,7 @@ def test_acceptance_of_more(run, what, frames):
     assert set(run.timeline.doubtful) & frames == set()
 
 
-def test_prompt_in_an_accepted_frame_lifts_acceptance(run):
+def test_prompt_in_an_accepted_frame_unaccepts_it(run):
     run.accept("all")
     run.wait_idle()
     run.viewer.dims.set_current_step(0, 2)
@@ -101,7 +101,7 @@ def test_prompt_in_an_accepted_frame_lifts_acceptance(run):
     assert run.timeline.accepted == {0, 1, 3, 4, 5}
 
 
-def test_acceptance_outlives_another_model(run, script):
+def test_acceptance_stays_with_another_model(run, script):
     run.viewer.dims.set_current_step(0, 3)
     run.press("A")
     run.wait_idle()
@@ -124,7 +124,7 @@ def test_backward_run_after_a_forward_one_compares_both(run, script):
     assert Doubt.PASSES in run.timeline.doubtful[4]
 
 
-def test_series_puts_together_what_is_known():
+def test_series_joins_records_prompts_and_acceptance():
     prompt = FramePrompt(points=((1, 1),))
     wanted = Wanted((PlacedPrompt(1, 2, prompt), PlacedPrompt(2, 3, prompt)), frozenset({(1, 4)}))
     records = [FrameRecord(1, f, 50, (5, 5), 0.1, 0.9) for f in range(6)]
@@ -145,7 +145,7 @@ def test_series_puts_together_what_is_known():
         ([1, 5], 1, -1, 5),
     ],
 )
-def test_next_frame_goes_round(frames, at, step, wanted):
+def test_next_frame_wraps_around(frames, at, step, wanted):
     assert next_frame(frames, at, step) == wanted
 
 

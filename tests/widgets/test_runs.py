@@ -35,7 +35,7 @@ def test_range_limits_the_run(clicked):
     assert frames(clicked) == set(range(6))
 
 
-def test_nothing_moves_when_a_run_begins_or_the_frame_has_more_to_say(qtbot):
+def test_layout_stays_when_a_run_begins_or_texts_grow(qtbot):
     views = Views()
     qtbot.addWidget(views)
     views.resize(400, 1200)
@@ -60,7 +60,7 @@ def test_nothing_moves_when_a_run_begins_or_the_frame_has_more_to_say(qtbot):
     assert places() == before
 
 
-def test_a_single_frame_leads_nowhere(make_panel, blobs):
+def test_single_frame_cannot_be_propagated(make_panel, blobs):
     panel = make_panel(blobs((40, 50)))
     panel.start()
     panel.wait_idle()
@@ -81,7 +81,7 @@ def test_range_begins_at_the_frame_in_view(clicked):
     assert frames(clicked) == {2, 3, 4, 5}
 
 
-def test_only_the_current_object_is_carried(clicked):
+def test_only_the_current_object_is_propagated(clicked):
     clicked.next_object()
     clicked.click(2, 25, 30)
     clicked.wait_idle()
@@ -92,7 +92,7 @@ def test_only_the_current_object_is_carried(clicked):
     assert frames(clicked, 2) == set(range(6))
 
 
-def test_pause_holds_the_run_takes_prompts_in_and_lets_it_go_on(clicked, script, qtbot):
+def test_paused_run_answers_prompts_and_can_resume(clicked, script, qtbot):
     script.seconds = 0.3
     clicked.press("P")
     qtbot.waitUntil(lambda: clicked.frames_done >= 1)
@@ -114,7 +114,7 @@ def test_pause_holds_the_run_takes_prompts_in_and_lets_it_go_on(clicked, script,
     assert 5 in frames(clicked, 2)
 
 
-def test_run_that_is_held_can_be_cancelled(clicked, script, qtbot):
+def test_paused_run_can_be_cancelled(clicked, script, qtbot):
     script.seconds = 0.1
     clicked.propagate("both")
     qtbot.waitUntil(lambda: clicked.frames_done >= 1)
@@ -128,7 +128,7 @@ def test_run_that_is_held_can_be_cancelled(clicked, script, qtbot):
     assert frames(clicked) == set(range(6)), "the next run is not held"
 
 
-def test_panel_closed_while_a_run_is_held_leaves_no_thread(clicked, script, qtbot, our_threads):
+def test_closing_the_panel_during_a_pause_leaves_no_thread(clicked, script, qtbot, our_threads):
     script.seconds = 0.1
     clicked.propagate("both")
     qtbot.waitUntil(lambda: clicked.frames_done >= 1)
@@ -137,7 +137,7 @@ def test_panel_closed_while_a_run_is_held_leaves_no_thread(clicked, script, qtbo
     qtbot.waitUntil(lambda: not our_threads(), timeout=10_000)
 
 
-def test_every_key_is_bound_and_in_the_list(clicked, qtbot):
+def test_every_key_is_bound_and_listed(clicked, qtbot):
     assert len(clicked.points_layer.keymap) == len(SHORTCUTS)
     clicked.press("F1")
     (window,) = [w for w in QApplication.topLevelWidgets() if w.windowTitle() == "SAM 2: keys"]
@@ -146,7 +146,7 @@ def test_every_key_is_bound_and_in_the_list(clicked, qtbot):
     window.close()
 
 
-def test_tools_by_key(clicked):
+def test_keys_choose_tools(clicked):
     for key, layer, mode in (
         ("B", "shapes", "add_rectangle"),
         ("L", "shapes", "add_polygon_lasso"),
@@ -200,7 +200,7 @@ def test_scaled_4d_layer_takes_strokes_lassos_and_undo_at_the_other_sliders(
     assert not panel.labels.any()
 
 
-def test_frames_that_are_passed_in_both_directions_count_once(clicked, script):
+def test_frames_passed_in_both_directions_count_once(clicked, script):
     script.order = [2, 3, 4, 5, 4, 3, 2, 1, 0]
     clicked.propagate("both")
     clicked.wait_idle()

@@ -59,7 +59,7 @@ def texts(combo) -> list[str]:
     return [combo.itemText(i) for i in range(combo.count())]
 
 
-def test_the_fields_are_the_parameters(form):
+def test_fields_match_the_parameters(form):
     assert [widget.name for widget in form][:8] == [
         *("image", "points", "shapes", "labels", "model", "device", "axis", "direction")
     ]
@@ -69,7 +69,7 @@ def test_the_fields_are_the_parameters(form):
     assert form.direction.value is Direction.BOTH
 
 
-def test_speed_and_precision_are_offered_in_the_words_of_the_panel(form, script, qtbot):
+def test_speed_and_precision_have_the_titles_of_the_panel(form, script, qtbot):
     panel = SpeedBox()
     qtbot.addWidget(panel)
     for field, combo in ((form.speed, panel.speeds), (form.precision, panel.precisions)):
@@ -80,7 +80,7 @@ def test_speed_and_precision_are_offered_in_the_words_of_the_panel(form, script,
     assert script.opened[-1].use == ModelUse("bundled", "auto", "bfloat16", Speed.EXACT)
 
 
-def test_it_begins_with_what_the_panel_remembers(viewer, script, sources, qtbot):
+def test_form_starts_with_the_stored_settings(viewer, script, sources, qtbot):
     use = ModelUse("/models/mine.safetensors", "cpu", "bfloat16", Speed.BALANCED)
     store_defaults(use)
     form = SegmentForm(script.open, sources)
@@ -91,7 +91,7 @@ def test_it_begins_with_what_the_panel_remembers(viewer, script, sources, qtbot)
     form.close_down()
 
 
-def test_the_button_segments_in_another_thread_and_adds_the_layer(form, viewer, script, qtbot):
+def test_button_segments_in_another_thread_and_adds_the_layer(form, viewer, script, qtbot):
     form.call_button.native.click()
     assert form.busy
     qtbot.waitUntil(lambda: not form.busy, timeout=20_000)
@@ -103,7 +103,7 @@ def test_the_button_segments_in_another_thread_and_adds_the_layer(form, viewer, 
     assert form.cancel_button.native.isHidden()
 
 
-def test_a_call_may_name_a_part(form, viewer, qtbot):
+def test_call_accepts_a_region(form, viewer, qtbot):
     form(region=(0, 0, 12, 50))
     qtbot.waitUntil(lambda: not form.busy, timeout=20_000)
     (layer,) = labels(viewer)
@@ -111,7 +111,7 @@ def test_a_call_may_name_a_part(form, viewer, qtbot):
     assert not layer.data[:, 12:].any()
 
 
-def test_the_layer_is_handed_out(form, viewer, qtbot):
+def test_call_returns_the_layer(form, viewer, qtbot):
     given = []
     form.called.connect(given.append)
     form(direction="forward")
@@ -141,14 +141,14 @@ def test_errors_are_shown_and_the_form_can_be_used_again(form, viewer, script, q
     assert len(labels(viewer)) == 1
 
 
-def test_without_prompts_it_says_what_to_do(form, qtbot):
+def test_form_without_prompts_says_what_to_do(form, qtbot):
     form.points.value = None
     form()
     qtbot.waitUntil(lambda: not form.busy, timeout=20_000)
     assert "no prompt" in notification_manager.records[-1].message
 
 
-def test_frames_that_cannot_be_read_are_named(form, viewer, qtbot):
+def test_unreadable_frames_are_reported(form, viewer, qtbot):
     image = viewer.layers["blobs"]
     image.data = image.data.astype(np.float32)
     image.data[[1, 3, 4, 5]] = np.nan
@@ -161,7 +161,7 @@ def test_frames_that_cannot_be_read_are_named(form, viewer, qtbot):
     assert "And 1 more." in note.message
 
 
-def test_image_removed_mid_run(form, viewer, script, qtbot):
+def test_removing_the_image_mid_run_is_no_error(form, viewer, script, qtbot):
     script.gate.clear()
     form()
     viewer.layers.remove("blobs")
@@ -171,7 +171,7 @@ def test_image_removed_mid_run(form, viewer, script, qtbot):
     assert notification_manager.records == []
 
 
-def test_window_closed_mid_run(held, viewer, script, qtbot, our_threads):
+def test_closing_the_window_mid_run_leaves_no_thread(held, viewer, script, qtbot, our_threads):
     viewer.close()
     qtbot.waitUntil(lambda: held.closed, timeout=9_000)
     script.gate.set()
@@ -180,7 +180,7 @@ def test_window_closed_mid_run(held, viewer, script, qtbot, our_threads):
     assert notification_manager.records == []
 
 
-def test_dock_closed_mid_run(held, viewer, script, qtbot, our_threads):
+def test_closing_the_dock_mid_run_leaves_no_thread(held, viewer, script, qtbot, our_threads):
     held.native.parent().destroyOnClose()
     qtbot.waitUntil(lambda: held.closed, timeout=9_000)
     script.gate.set()

@@ -29,7 +29,7 @@ def image(blobs):
     )
 
 
-def test_it_gives_what_a_session_gives():
+def test_segment_stack_and_session_give_the_same_labels():
     sample = nuclei_stack(shape=(4, 96, 96))
     image = Image(sample.image, scale=sample.scale, contrast_limits=(0, 4000))
     sizes = np.bincount(sample.labels[1].ravel())
@@ -57,28 +57,28 @@ def test_points_without_ids_are_objects_of_their_own(doubled, image):
     assert (layer.data > 0).any(axis=(1, 2)).all(), "they are followed to the last frame"
 
 
-def test_the_layer_lies_over_the_image(doubled, image):
+def test_layer_lies_over_the_image(doubled, image):
     layer = doubled(image, Points([(0, 8, 8)], scale=image.scale, translate=(1, 2, 3)))
     assert layer.name == "blobs · SAM 2"
     position = (3, 10, 20)
     assert np.array_equal(layer.data_to_world(position), image.data_to_world(position))
 
 
-def test_an_approximation_is_told_to_the_session_and_by_the_layer(doubled, image, script):
+def test_speed_reaches_the_session_and_the_layer_metadata(doubled, image, script):
     points = Points([(0, 8, 8)], scale=image.scale, translate=(1, 2, 3))
     layer = doubled(image, points, speed="fastest")
     assert layer.name == "blobs · SAM 2, fastest"
     assert [spec.use.speed for spec in script.opened] == [Speed.FASTEST]
 
 
-def test_the_precision_is_told_to_the_session(doubled, image, script):
+def test_precision_reaches_the_session(doubled, image, script):
     points = Points([(0, 8, 8)], scale=image.scale, translate=(1, 2, 3))
     doubled(image, points)
     doubled(image, points, precision="bfloat16")
     assert [spec.use.precision for spec in script.opened] == ["auto", "bfloat16"]
 
 
-def test_a_precision_that_there_is_not_is_refused(image):
+def test_unknown_precision_is_refused(image):
     points = Points([(0, 8, 8)], scale=image.scale, translate=(1, 2, 3))
     with pytest.raises(SessionError, match="half"):
         segment_stack(image, points, device="cpu", precision="half")
@@ -107,7 +107,7 @@ def test_boxes_get_ids_behind_those_of_points_and_labels(doubled, blobs, script)
     assert [step[1:3] for step in script.told if step[0] == "box"] == [(5, 0)]
 
 
-def test_frames_that_cannot_be_read_are_named(doubled, blobs):
+def test_unreadable_frames_are_reported(doubled, blobs):
     data = blobs().astype(np.float32)
     data[2] = np.inf
     with pytest.warns(UserWarning, match="A frame was skipped: Frame 2 holds no finite pixel"):
@@ -123,7 +123,7 @@ def test_labels_of_one_plane_belong_to_the_first_frame(doubled, blobs, script):
     assert (layer.data[0] == 7).sum() == 100
 
 
-def test_labels_of_another_scale_are_found_under_the_image(doubled, blobs, script):
+def test_labels_of_another_scale_are_resampled_to_the_image(doubled, blobs, script):
     coarse = np.zeros((20, 25), int)
     coarse[4, 3] = 2
     image = Image(blobs(), contrast_limits=(0, 1000), scale=(1, 0.5, 0.5))
@@ -132,7 +132,7 @@ def test_labels_of_another_scale_are_found_under_the_image(doubled, blobs, scrip
     assert [step for step in script.told if step[0] == "mask"] == [("mask", 2, 0, 4)]
 
 
-def test_every_stack_with_prompts_is_segmented_for_itself(doubled, blobs):
+def test_every_stack_with_prompts_is_segmented_separately(doubled, blobs):
     image = Image(blobs((3, 4, 40, 50)), contrast_limits=(0, 1000), axis_labels="tzyx")
     points = Points([(0, 1, 8, 8), (2, 0, 8, 8)])
     layer = doubled(image, points, axis=1)
@@ -140,7 +140,7 @@ def test_every_stack_with_prompts_is_segmented_for_itself(doubled, blobs):
     assert [set(np.unique(volume)) for volume in layer.data] == [{0, 1}, {0}, {0, 2}]
 
 
-def test_a_single_image_and_colours(doubled, blobs):
+def test_single_rgb_image_is_segmented(doubled, blobs):
     grey = blobs((40, 50))
     colours = np.repeat((grey[..., None] / 4).astype(np.uint8), 3, axis=-1)
     layer = doubled(Image(colours, rgb=True), Points([(8, 8)]))
@@ -148,7 +148,7 @@ def test_a_single_image_and_colours(doubled, blobs):
     assert (layer.data == 1).sum() == 100
 
 
-def test_a_part_and_channels(doubled, blobs, script):
+def test_region_and_channels_reach_the_session(doubled, blobs, script):
     image = Image(blobs(), contrast_limits=(0, 1000), scale=(3, 2, 2), translate=(0, 5, 5))
     other = Image(blobs(), contrast_limits=(0, 900), scale=(3, 2, 2), translate=(0, 5, 5))
     points = Points([image.data_to_world((0, y, x)) for y, x in [(8, 12), (25, 30)]])
@@ -167,12 +167,12 @@ def test_a_part_and_channels(doubled, blobs, script):
 
 
 @pytest.mark.parametrize("region", [(0, 0, 41, 50), (5, 5, 5, 9), "all"])
-def test_impossible_region(doubled, image, region):
+def test_impossible_region_is_refused(doubled, image, region):
     with pytest.raises(StackError, match="region"):
         doubled(image, Points([(0, 8, 8)]), region=region)
 
 
-def test_channels_that_lie_elsewhere_are_refused(doubled, image, blobs):
+def test_channels_at_another_place_are_refused(doubled, image, blobs):
     with pytest.raises(StackError, match="cannot be another channel"):
         doubled(image, Points([(0, 8, 8)]), channels=[Image(blobs(), name="elsewhere")])
 
@@ -185,7 +185,7 @@ def test_many_ids_get_a_wider_dtype(doubled, blobs):
 
 
 @pytest.mark.parametrize("axis", [-1, 1, 7])
-def test_impossible_axis(doubled, image, axis):
+def test_impossible_axis_is_refused(doubled, image, axis):
     with pytest.raises(StackError, match="cannot be the video"):
         doubled(image, Points([(0, 8, 8)]), axis=axis)
 
@@ -196,12 +196,12 @@ def test_points_of_other_dimensions_are_refused(doubled, image):
 
 
 @pytest.mark.parametrize("points", [None, Points(ndim=3), Points([(99, 8, 8)])])
-def test_without_a_prompt_in_the_image_there_is_nothing_to_do(doubled, image, points):
+def test_missing_prompts_are_an_error(doubled, image, points):
     with pytest.raises(PromptError, match="no prompt"):
         doubled(image, points)
 
 
-def test_refused_prompts_are_told_and_the_others_followed(doubled, blobs):
+def test_refused_prompts_are_reported_and_others_propagated(doubled, blobs):
     image = Image(blobs(), contrast_limits=(0, 1000))
     with pytest.warns(UserWarning, match="Unlucky"):
         layer = doubled(image, Points([(0, 8, 8), (0, 13, 13)]))

@@ -39,12 +39,12 @@ def test_choices_are_written_and_read_back():
         store_defaults(ModelUse())
 
 
-def test_without_plugin_settings_the_built_in_ones_hold(monkeypatch):
+def test_built_in_defaults_hold_without_plugin_settings(monkeypatch):
     monkeypatch.setattr(settings, "PLUGIN", "not-installed")
     store_defaults(ModelUse(model="sam2-large"))
     assert read_defaults() == ModelUse()
 
 
-def test_unknown_model_is_no_setting():
+def test_unknown_model_is_refused():
     with pytest.raises(ValueError, match="model"):
         store_defaults(ModelUse(model="sam9"))

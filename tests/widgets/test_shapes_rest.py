@@ -19,7 +19,7 @@ def viewer() -> ViewerModel:
     return viewer
 
 
-def test_it_rests_until_it_is_taken_up(viewer) -> None:
+def test_empty_shapes_layer_is_hidden_until_it_is_selected(viewer) -> None:
     shapes, points = viewer.layers
     rest = ShapesRest(viewer, shapes)
     assert not shapes.visible
@@ -30,7 +30,7 @@ def test_it_rests_until_it_is_taken_up(viewer) -> None:
     rest.release()
 
 
-def test_it_is_shown_while_there_are_shapes(viewer) -> None:
+def test_shapes_layer_is_visible_while_it_has_shapes(viewer) -> None:
     shapes = viewer.layers["shapes"]
     rest = ShapesRest(viewer, shapes)
     shapes.add_rectangles(BOX)
@@ -41,7 +41,7 @@ def test_it_is_shown_while_there_are_shapes(viewer) -> None:
     rest.release()
 
 
-def test_shapes_that_the_user_hides_stay_hidden(viewer) -> None:
+def test_shapes_hidden_by_the_user_stay_hidden(viewer) -> None:
     shapes, points = viewer.layers
     shapes.add_rectangles(BOX)
     rest = ShapesRest(viewer, shapes)
@@ -62,7 +62,7 @@ def test_released_layers_are_ordinary_ones(viewer) -> None:
     assert shapes.visible
 
 
-def test_a_layer_left_hidden_at_the_end_is_shown_when_it_is_taken_up_again(viewer) -> None:
+def test_reused_hidden_layer_is_shown_with_its_first_shape(viewer) -> None:
     shapes, points = viewer.layers
     ShapesRest(viewer, shapes).release(views_alive=False)
     assert not shapes.visible, "nothing is drawn while a window closes"

@@ -24,7 +24,7 @@ records = st.lists(
 
 
 @given(records)
-def test_summaries_are_those_of_the_records_that_are_left(stream):
+def test_summaries_match_the_latest_records(stream):
     shelf, last = Shelf(), {}
     for record in stream:
         shelf.put(PLACE, [record])
@@ -40,7 +40,7 @@ def test_summaries_are_those_of_the_records_that_are_left(stream):
         assert frames == tuple(f for f in range(5) if shelf.has(PLACE, number, f))
 
 
-def test_places_are_kept_apart():
+def test_stacks_have_separate_records():
     shelf = Shelf()
     shelf.put(PLACE, [FrameRecord(1, 0, 5)])
     assert shelf.objects(PLACE) == (1,)

@@ -28,7 +28,7 @@ def draw_part(panel, y0, x0, y1, x1, lead=1) -> None:
 # Channels.
 
 
-def test_only_layers_pixel_on_pixel_are_offered_as_channels(make_panel, blobs):
+def test_only_aligned_layers_are_offered_as_channels(make_panel, blobs):
     panel = make_panel(blobs(), scale=(2, 0.5, 0.5))
     viewer = panel.viewer
     viewer.add_image(blobs(), name="other place")
@@ -47,7 +47,7 @@ def test_only_layers_pixel_on_pixel_are_offered_as_channels(make_panel, blobs):
     assert not panel.shows_channel_box(2)
 
 
-def test_channels_are_composed_in_the_contrast_of_their_layers(make_panel, blobs, script):
+def test_layer_channels_have_the_contrast_of_their_layers(make_panel, blobs, script):
     panel = make_panel(blobs())
     dim = panel.viewer.add_image(blobs() // 10, name="dim", contrast_limits=(0, 100))
     grey = panel.viewer.layers["blobs"]
@@ -70,7 +70,7 @@ def test_channels_are_composed_in_the_contrast_of_their_layers(make_panel, blobs
     assert script.opened[-1].stack().n_channels == 1
 
 
-def test_a_channel_with_other_pixels_is_seen_after_a_restart(make_panel, blobs, script):
+def test_replaced_channel_data_is_used_after_a_restart(make_panel, blobs, script):
     panel = make_panel(blobs())
     dim = panel.viewer.add_image(blobs() // 10, name="dim", contrast_limits=(0, 100))
     panel.choose_image(panel.viewer.layers["blobs"])
@@ -103,7 +103,7 @@ def two_channels(make_panel, blobs, qtbot):
     return make
 
 
-def test_a_session_comes_back_with_its_layers_in_their_contrasts(two_channels, sessions, script):
+def test_resumed_session_has_its_channel_layers_and_contrasts(two_channels, sessions, script):
     panel, dim = two_channels("dim", contrast_limits=(0, 100))
     panel.choose_channel(2, dim)
     panel.start()
@@ -132,7 +132,7 @@ def test_a_session_comes_back_with_its_layers_in_their_contrasts(two_channels, s
     assert other.prompted_objects == {1}, "all else comes back"
 
 
-def test_the_same_layer_is_no_two_channels(make_panel, blobs):
+def test_same_layer_cannot_be_two_channels(make_panel, blobs):
     panel = make_panel(blobs())
     other, another = (panel.viewer.add_image(blobs(), name=n) for n in ("other", "another"))
     panel.choose_image(panel.viewer.layers["blobs"])
@@ -143,7 +143,7 @@ def test_the_same_layer_is_no_two_channels(make_panel, blobs):
     assert panel.further_channels == (other,)
 
 
-def test_looks_are_compared_by_what_is_seen(blobs):
+def test_sources_are_compared_by_layers_contrast_and_region(blobs):
     image, other = (Image(blobs(), contrast_limits=(0, 1000)) for _ in range(2))
     assert may_join(image, other)
     sight = look(image, [other], Region(0, 0, 9, 9))
@@ -165,9 +165,7 @@ def test_looks_are_compared_by_what_is_seen(blobs):
         ((2, 6, 40, 50), {"scale": (7, 3, 0.5, 0.5), "translate": (0, 1, 2, 3)}),
     ],
 )
-def test_in_a_part_masks_land_in_place_and_prompts_are_where_they_were_clicked(
-    make_panel, blobs, script, shape, placed
-):
+def test_masks_and_prompts_in_a_region_are_in_place(make_panel, blobs, script, shape, placed):
     panel = make_panel(blobs(shape), **placed)
     lead = len(shape) - 2
     draw_part(panel, 2.2, 3.4, 20.4, 30, lead)
@@ -193,7 +191,7 @@ def test_in_a_part_masks_land_in_place_and_prompts_are_where_they_were_clicked(
     assert np.array_equal(stack == 1, blobs() == 1000)
 
 
-def test_prompts_beyond_the_part_are_ignored_and_said_to_be(make_panel, blobs):
+def test_hint_says_that_prompts_outside_the_region_are_ignored(make_panel, blobs):
     panel = make_panel(blobs())
     draw_part(panel, 0, 0, 20, 49)
     panel.start()
@@ -205,7 +203,7 @@ def test_prompts_beyond_the_part_are_ignored_and_said_to_be(make_panel, blobs):
     assert not panel.labels.any()
 
 
-def test_brush_undo_and_other_labels_work_in_a_part(make_panel, blobs, script):
+def test_brush_undo_and_other_labels_work_in_a_region(make_panel, blobs, script):
     panel = make_panel(blobs())
     draw_part(panel, 4, 3, 20, 40)
     panel.start()
@@ -233,7 +231,7 @@ def test_brush_undo_and_other_labels_work_in_a_part(make_panel, blobs, script):
     assert 6 not in {t[1] for t in script.told if t[0] == "mask"}
 
 
-def test_the_current_view_is_a_part(make_panel, blobs, script):
+def test_current_view_can_be_the_region(make_panel, blobs, script):
     panel = make_panel(blobs(), scale=(1, 2, 2))
     image = panel.viewer.layers["blobs"]
     image.corner_pixels = np.array([(0, 5, 10), (0, 24, 39)])
@@ -245,7 +243,7 @@ def test_the_current_view_is_a_part(make_panel, blobs, script):
     assert np.allclose(panel.part_layer.data_to_world((4.5, 9.5)), (9, 19))
 
 
-def test_the_view_along_another_axis_is_no_part(make_panel, blobs):
+def test_view_along_another_axis_is_refused_as_region(make_panel, blobs):
     panel = make_panel(blobs())
     panel.viewer.dims.order = (1, 0, 2)
     panel.choose_part("view")
@@ -253,7 +251,7 @@ def test_the_view_along_another_axis_is_no_part(make_panel, blobs):
     assert panel.chosen_part == "whole"
 
 
-def test_a_part_beside_the_image_is_refused(make_panel, blobs, script):
+def test_region_beside_the_image_is_refused(make_panel, blobs, script):
     panel = make_panel(blobs())
     draw_part(panel, 60, 60, 80, 90)
     assert "nothing of the image" in notification_manager.records[-1].message
@@ -262,7 +260,7 @@ def test_a_part_beside_the_image_is_refused(make_panel, blobs, script):
     assert script.opened[-1].sight.region is None
 
 
-def test_it_says_that_a_rectangle_is_to_be_drawn(make_panel, blobs, qtbot):
+def test_hint_asks_for_the_region_to_be_drawn(make_panel, blobs, qtbot):
     panel = make_panel(blobs())
     panel.choose_part("rectangle")
     assert panel.hint == hints.DRAW_THE_PART
@@ -276,7 +274,7 @@ def test_it_says_that_a_rectangle_is_to_be_drawn(make_panel, blobs, qtbot):
     assert panel.hint == hints.CLICK, "nobody has to"
 
 
-def test_the_last_rectangle_counts_and_its_layer_can_go(make_panel, blobs, script):
+def test_last_rectangle_counts_and_its_layer_can_be_removed(make_panel, blobs, script):
     panel = make_panel(blobs())
     draw_part(panel, 1, 1, 9, 9)
     outline = panel.part_layer
@@ -298,7 +296,7 @@ def test_the_last_rectangle_counts_and_its_layer_can_go(make_panel, blobs, scrip
     assert panel.part_layer is None
 
 
-def test_another_image_is_seen_whole(make_panel, blobs):
+def test_another_image_has_no_region(make_panel, blobs):
     panel = make_panel(blobs())
     draw_part(panel, 1, 1, 9, 9)
     panel.viewer.add_image(blobs(), name="other")
@@ -318,7 +316,7 @@ def previewed(make_panel, blobs, qtbot):
     return panel
 
 
-def test_nothing_is_read_while_the_preview_is_folded_away(make_panel, blobs, our_threads, qtbot):
+def test_folded_preview_reads_nothing(make_panel, blobs, our_threads, qtbot):
     panel = make_panel(blobs())
     panel.viewer.dims.set_current_step(0, 3)
     qtbot.wait(150)
@@ -326,7 +324,7 @@ def test_nothing_is_read_while_the_preview_is_folded_away(make_panel, blobs, our
     assert panel.preview is None
 
 
-def test_the_preview_shows_the_frame_as_the_model_sees_it(previewed, qtbot):
+def test_preview_shows_the_frame_as_the_model_sees_it(previewed, qtbot):
     assert previewed.preview_caption == "50 by 40 pixels"
     assert previewed.preview[60, 110].tolist() == [0, 0, 0]
     assert previewed.preview[44, 44].tolist() == [255] * 3
@@ -338,7 +336,7 @@ def test_the_preview_shows_the_frame_as_the_model_sees_it(previewed, qtbot):
     qtbot.waitUntil(lambda: previewed.preview[100, 20, 0] == 0)
 
 
-def test_the_preview_says_when_the_session_sees_something_else(previewed, qtbot):
+def test_preview_says_when_the_session_uses_another_source(previewed, qtbot):
     previewed.start()
     previewed.wait_idle()
     previewed.unfold_setup()
@@ -383,7 +381,7 @@ def test_pixels_are_read_off_the_main_thread_and_only_the_newest(make_panel, blo
     assert len(slow.threads) < 10, "frames that nobody waits for are not read"
 
 
-def test_a_frame_that_cannot_be_read_is_said_below(make_panel, blobs, qtbot):
+def test_preview_reports_an_unreadable_frame(make_panel, blobs, qtbot):
     class Broken(Slow):
         def __getitem__(self, index: object) -> np.ndarray:
             if threading.current_thread().name.startswith(THREAD_NAME):

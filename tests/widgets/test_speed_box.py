@@ -23,7 +23,7 @@ def clicked(started):
     return started
 
 
-def test_nothing_is_approximated_unasked(clicked, script):
+def test_nothing_is_approximated_by_default(clicked, script):
     assert script.opened[-1].use == ModelUse()
     assert clicked.approximation_text == ""
     assert clicked.setup_title == SETUP
@@ -36,7 +36,7 @@ def test_nothing_is_approximated_unasked(clicked, script):
         ("precision", "bfloat16", ModelUse(precision="bfloat16")),
     ],
 )
-def test_another_choice_has_the_prompts_told_again(clicked, script, choice, value, use):
+def test_another_speed_or_precision_gets_all_prompts_again(clicked, script, choice, value, use):
     labels = clicked.labels_layer.data
     before = labels.copy()
     getattr(clicked, f"choose_{choice}")(value)
@@ -50,7 +50,7 @@ def test_another_choice_has_the_prompts_told_again(clicked, script, choice, valu
     assert not labels.any(), "the click is still a step that can be taken back"
 
 
-def test_what_is_left_out_is_said_while_it_is(clicked):
+def test_panel_says_what_an_approximate_speed_leaves_out(clicked):
     clicked.choose_speed(Speed.BALANCED)
     assert "smaller input" in clicked.approximation_text, "at once, before a session is open"
     clicked.wait_idle()
@@ -65,7 +65,7 @@ def test_what_is_left_out_is_said_while_it_is(clicked):
     assert "approximated" not in clicked.setup_tooltip
 
 
-def test_a_change_ends_a_run_and_keeps_its_labels(clicked, script, qtbot):
+def test_changed_speed_ends_a_run_and_keeps_its_labels(clicked, script, qtbot):
     labels = clicked.labels_layer.data
     script.seconds = 0.1
     clicked.propagate("forward")
@@ -82,7 +82,7 @@ def test_a_change_ends_a_run_and_keeps_its_labels(clicked, script, qtbot):
     assert labels[:4].any(axis=(1, 2)).all()
 
 
-def test_a_stored_speed_is_said_before_the_start(make_panel, blobs):
+def test_stored_speed_is_shown_before_the_start(make_panel, blobs):
     store_defaults(ModelUse(speed=Speed.FASTEST, precision="float32"))
     panel = make_panel(blobs(), keep_settings=True)
     assert panel.chosen_speed is Speed.FASTEST
@@ -91,7 +91,7 @@ def test_a_stored_speed_is_said_before_the_start(make_panel, blobs):
     assert panel.setup_title == f"{SETUP} · fastest"
 
 
-def test_a_session_goes_on_at_its_speed(clicked, make_panel, sessions, script, qtbot):
+def test_resumed_session_has_its_speed(clicked, make_panel, sessions, script, qtbot):
     clicked.choose_speed(Speed.BALANCED)
     clicked.wait_idle()
     (path,) = sessions.iterdir()
@@ -107,7 +107,7 @@ def test_a_session_goes_on_at_its_speed(clicked, make_panel, sessions, script, q
     assert read_defaults() == ModelUse(), "for now only"
 
 
-def test_both_are_within_reach_of_the_keyboard(clicked, script, qtbot):
+def test_keyboard_reaches_speed_and_precision(clicked, script, qtbot):
     pace = clicked.model_section.pace
     clicked.show()
     clicked.unfold_setup()
@@ -120,7 +120,7 @@ def test_both_are_within_reach_of_the_keyboard(clicked, script, qtbot):
     assert script.opened[-1].use == ModelUse(precision="float32", speed=Speed.BALANCED)
 
 
-def test_what_was_done_when_the_model_changed_is_known(clicked, script, qtbot):
+def test_frames_done_before_a_speed_change_stay_listed(clicked, script, qtbot):
     script.seconds = 0.05
     clicked.propagate("both")
     qtbot.waitUntil(lambda: ("frame", 2) in script.told, timeout=20_000)

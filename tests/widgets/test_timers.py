@@ -21,7 +21,7 @@ class Painted(QWidget):
         self._log.append("painted")
 
 
-def test_afterwards_comes_once_and_not_within_the_event(qapp: QApplication) -> None:
+def test_afterwards_acts_once_after_the_event(qapp: QApplication) -> None:
     parent, calls = QObject(), []
     soon = Afterwards(parent, lambda: calls.append("acted"))
 
@@ -54,7 +54,7 @@ def test_afterwards_can_be_halted(qapp: QApplication) -> None:
     assert calls == ["acted"]
 
 
-def test_afterwards_comes_before_the_painting(qtbot: Any) -> None:
+def test_afterwards_acts_before_painting(qtbot: Any) -> None:
     log: list[str] = []
     widget = Painted(log)
     qtbot.addWidget(widget)

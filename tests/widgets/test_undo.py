@@ -76,7 +76,7 @@ def split(panel) -> None:
     ],
     ids="-".join,
 )
-def test_story_undone_and_done_again(started, acts, story):
+def test_undo_and_redo_restore_every_state_of_a_story(started, acts, story):
     seen = [world(started)]
     for act in story:
         acts[act]()
@@ -94,7 +94,7 @@ def test_story_undone_and_done_again(started, acts, story):
     assert not started.can_redo
 
 
-def test_what_was_taken_back_is_computed_again(started, acts, script):
+def test_propagation_after_undo_computes_again(started, acts, script):
     acts["click"]()
     acts["run"]()
     started.undo()
@@ -104,7 +104,7 @@ def test_what_was_taken_back_is_computed_again(started, acts, script):
     assert all((started.labels[f] == 1).sum() == 100 for f in range(6))
 
 
-def test_a_run_that_was_taken_back_is_not_said_to_be_done(started, acts):
+def test_hint_after_undo_does_not_call_the_run_done(started, acts):
     acts["click"]()
     acts["run"]()
     assert started.hint.startswith("Done")
@@ -116,7 +116,7 @@ def test_a_run_that_was_taken_back_is_not_said_to_be_done(started, acts):
     assert not started.hint.startswith("Done")
 
 
-def test_the_masks_of_a_click_begin_anew_when_one_was_taken_back(started, acts, script):
+def test_undo_resets_the_candidates_of_a_click(started, acts, script):
     acts["click"]()
     for _ in range(2):
         started.next_candidate()
@@ -126,7 +126,7 @@ def test_the_masks_of_a_click_begin_anew_when_one_was_taken_back(started, acts, 
         started.wait_idle()
 
 
-def test_new_step_ends_what_could_be_made_again(started, acts):
+def test_new_step_disables_redo(started, acts):
     acts["click"]()
     acts["run"]()
     started.undo()
@@ -136,7 +136,7 @@ def test_new_step_ends_what_could_be_made_again(started, acts):
     assert "prompt" in started.undo_text
 
 
-def test_undo_by_key(docked, qtbot):
+def test_ctrl_z_undoes_and_ctrl_shift_z_redoes(docked, qtbot):
     from qtpy.QtCore import Qt
 
     viewer = docked.viewer
@@ -152,7 +152,7 @@ def test_undo_by_key(docked, qtbot):
     assert (docked.labels[0] == 1).sum() == 100
 
 
-def test_undo_while_it_runs_stops_the_run_and_takes_it_back(started, acts, script, qtbot):
+def test_undo_during_a_run_stops_and_undoes_it(started, acts, script, qtbot):
     acts["click"]()
     before = world(started)
     script.seconds = 0.1
@@ -163,7 +163,7 @@ def test_undo_while_it_runs_stops_the_run_and_takes_it_back(started, acts, scrip
     qtbot.waitUntil(lambda: same(world(started), before))
 
 
-def test_prompt_during_a_run_is_taken_back_alone(started, acts, script, qtbot):
+def test_prompt_during_a_run_is_undone_separately(started, acts, script, qtbot):
     acts["click"]()
     script.seconds = 0.1
     started.propagate("forward")
@@ -186,7 +186,7 @@ def test_prompt_during_a_run_is_taken_back_alone(started, acts, script, qtbot):
     assert not started.labels[1:].any()
 
 
-def test_clicks_that_were_taken_in_together_are_taken_back_one_by_one(started, script):
+def test_clicks_processed_together_are_undone_one_by_one(started, script):
     script.gate.clear()
     for y, x in ((8, 8), (8, 9), (25, 30)):
         started.click(0, y, x)
@@ -209,7 +209,7 @@ def test_clicks_that_were_taken_in_together_are_taken_back_one_by_one(started, s
         assert (started.labels[0] == 1).sum() == area
 
 
-def test_undo_after_another_model_brings_the_labels_back(started, acts):
+def test_undo_after_another_model_restores_the_labels(started, acts):
     acts["click"]()
     before = world(started)
     acts["run"]()
@@ -220,7 +220,7 @@ def test_undo_after_another_model_brings_the_labels_back(started, acts):
     assert same(world(started), before)
 
 
-def test_edit_that_fails_is_no_step(started, acts, script):
+def test_failed_edit_is_no_undo_step(started, acts, script):
     from napari_sam2.errors import SessionError
 
     acts["click"]()
@@ -232,7 +232,7 @@ def test_edit_that_fails_is_no_step(started, acts, script):
 
 
 @pytest.mark.parametrize("name", ["delete", "merge", "split"])
-def test_an_edit_is_taken_back_before_it_is_answered(started, acts, script, name, qtbot):
+def test_edit_can_be_undone_before_it_is_answered(started, acts, script, name, qtbot):
     for act in ("click", "other", "run"):
         acts[act]()
     before = world(started)
@@ -258,7 +258,7 @@ def test_an_edit_is_taken_back_before_it_is_answered(started, acts, script, name
     assert {1, 2} <= set(np.unique(started.labels)), "window and session agree"
 
 
-def test_a_click_while_an_edit_is_under_way_brings_nothing_back(started, acts, script, qtbot):
+def test_click_during_a_deletion_does_not_restore_the_object(started, acts, script, qtbot):
     for act in ("click", "other"):
         acts[act]()
     started.next_object()
@@ -273,7 +273,7 @@ def test_a_click_while_an_edit_is_under_way_brings_nothing_back(started, acts, s
     assert "points" not in [told[0] for told in script.told if told[1:2] == (1,)][1:]
 
 
-def test_a_click_on_an_object_that_is_being_merged_counts(started, acts, script, qtbot):
+def test_click_on_an_object_being_merged_counts(started, acts, script, qtbot):
     for act in ("click", "other"):
         acts[act]()
     script.gate.clear()
@@ -290,7 +290,9 @@ def test_a_click_on_an_object_that_is_being_merged_counts(started, acts, script,
     assert not (started.labels == 2).any()
 
 
-def test_edit_that_fails_during_a_run_is_no_step_and_the_run_goes_on(started, acts, script, qtbot):
+def test_failed_edit_during_a_run_is_no_undo_step_and_the_run_continues(
+    started, acts, script, qtbot
+):
     from napari_sam2.errors import SessionError
 
     acts["click"]()
@@ -310,7 +312,7 @@ def test_edit_that_fails_during_a_run_is_no_step_and_the_run_goes_on(started, ac
     assert not started.labels.any()
 
 
-def test_steps_that_the_worker_has_forgotten_cannot_be_taken_back(started, acts, qtbot):
+def test_steps_dropped_by_the_worker_cannot_be_undone(started, acts, qtbot):
     for _ in range(3):
         acts["click"]()
     started.limit_undo_of_worker(1)

@@ -55,7 +55,7 @@ def opened(script) -> list[tuple]:
     return [(spec.axis, spec.at) for spec in script.opened]
 
 
-def test_axes_to_go_on_along_are_offered_where_there_are_some(make_panel):
+def test_axes_to_continue_along_are_offered_where_there_are_some(make_panel):
     panel = make_panel(moving(channels=2), axis_labels="tczyx")
     assert not panel.next_volumes_offered
     panel.choose_axis(2)
@@ -89,7 +89,7 @@ def test_masks_of_a_volume_are_prompts_of_the_next_one(panel, script):
     assert "4 volumes" in panel.hint
 
 
-def test_after_resuming_it_is_known_which_masks_nobody_drew(panel):
+def test_resumed_session_knows_which_masks_were_handed_over(panel):
     click(panel, 0, 2, 8, 8)
     run(panel)
     saved = panel.saved_sessions().items()
@@ -102,7 +102,7 @@ def test_after_resuming_it_is_known_which_masks_nobody_drew(panel):
     assert not decided(panel.prompts, said, place), "free to be found anew"
 
 
-def test_an_object_that_ends_is_not_in_later_volumes(panel):
+def test_ended_object_is_absent_from_later_volumes(panel):
     click(panel, 0, 2, 8, 8)
     panel.next_object()
     click(panel, 0, 2, 30, 35)
@@ -110,7 +110,7 @@ def test_an_object_that_ends_is_not_in_later_volumes(panel):
     assert [np.unique(volume).tolist() for volume in labels] == [[0, 1, 2]] * 2 + [[0, 1]] * 2
 
 
-def test_when_all_objects_have_ended_so_does_the_run(panel, script):
+def test_run_ends_when_all_objects_have_ended(panel, script):
     click(panel, 0, 2, 30, 35)
     labels = run(panel)
     assert [bool(volume.any()) for volume in labels] == [True, True, False, False]
@@ -121,7 +121,7 @@ def test_when_all_objects_have_ended_so_does_the_run(panel, script):
     assert "Done: 2 volumes" in panel.hint
 
 
-def test_backwards_in_time(panel):
+def test_propagation_continues_backwards_in_time(panel):
     panel.viewer.dims.set_current_step(0, 3)
     panel.choose_next_volume(Through(0, -1))
     click(panel, 3, 2, 10, 8)
@@ -129,7 +129,7 @@ def test_backwards_in_time(panel):
     assert np.array_equal(labels == 1, moving() == 1000)
 
 
-def test_in_a_part_with_channels_held(make_panel):
+def test_propagation_through_time_stays_in_region_and_channel(make_panel):
     panel = make_panel(moving(channels=2), axis_labels="tczyx")
     panel.choose_part("rectangle")
     panel.draw_part((0, 0, 0, 2, 2), (0, 0, 0, 30, 30))
@@ -146,7 +146,7 @@ def test_in_a_part_with_channels_held(make_panel):
     assert np.array_equal(labels[:, 1] == 1, moving() == 1000)
 
 
-def test_what_the_user_decided_in_a_later_volume_stays(panel, script):
+def test_prompts_in_a_later_volume_are_kept(panel, script):
     panel.viewer.dims.set_current_step(0, 2)
     panel.select_object(1)
     click(panel, 2, 2, 11, 8)
@@ -158,7 +158,7 @@ def test_what_the_user_decided_in_a_later_volume_stays(panel, script):
     assert {place[0][1] for place, _, _ in handed} == {1, 3}
 
 
-def test_after_a_correction_masks_are_handed_over_anew(panel):
+def test_corrected_masks_are_handed_over_again(panel):
     click(panel, 0, 2, 8, 8)
     run(panel)
     panel.delete_point(0)
@@ -188,7 +188,7 @@ def test_each_volume_is_undone_by_itself(panel):
     assert np.array_equal(labels, done)
 
 
-def test_cancel_ends_it_within_a_frame_and_keeps_what_is_done(panel, script, qtbot):
+def test_cancel_ends_the_run_within_a_frame_and_keeps_labels(panel, script, qtbot):
     click(panel, 0, 2, 8, 8)
     script.seconds = 0.03
     panel.propagate("both")
@@ -203,7 +203,7 @@ def test_cancel_ends_it_within_a_frame_and_keeps_what_is_done(panel, script, qtb
     assert (1, ((0, 2),)) not in opened(script)
 
 
-def test_cancelled_between_two_volumes_nothing_goes_on(panel):
+def test_cancelling_between_volumes_ends_the_run(panel):
     click(panel, 0, 2, 8, 8)
     with panel.cancelling_between_volumes():
         panel.propagate("both")
@@ -215,7 +215,7 @@ def test_cancelled_between_two_volumes_nothing_goes_on(panel):
     assert "Cancelled" in panel.hint
 
 
-def test_a_fault_on_the_way_is_told_and_ends_the_run(panel, script):
+def test_error_in_a_later_volume_is_reported_and_ends_the_run(panel, script):
     click(panel, 0, 2, 8, 8)
     count = []
 
@@ -232,7 +232,7 @@ def test_a_fault_on_the_way_is_told_and_ends_the_run(panel, script):
     assert not labels[2:].any()
 
 
-def test_closing_while_objects_are_carried_on(panel, script, qtbot, our_threads):
+def test_closing_the_panel_during_a_handover_leaves_no_thread(panel, script, qtbot, our_threads):
     click(panel, 0, 2, 8, 8)
     script.seconds = 0.02
     panel.propagate("both")
@@ -250,7 +250,7 @@ def doubled(monkeypatch, script):
     return segment_stack
 
 
-def test_a_script_goes_through_z_and_then_through_time(doubled):
+def test_script_propagates_through_z_and_then_through_time(doubled):
     image = Image(moving(), contrast_limits=(0, 1000), axis_labels="tzyx", scale=(9, 3, 1, 1))
     points = Points([(0, 6, 8, 8), (0, 6, 30, 35), (18, 6, 11, 8)], features={OBJECT: [1, 2, 3]})
     layer = doubled(image, points, axis=1, through=0)
@@ -260,14 +260,14 @@ def test_a_script_goes_through_z_and_then_through_time(doubled):
     assert np.array_equal(layer.data > 0, (moving() > 0))
 
 
-def test_without_it_only_prompted_volumes_are_segmented(doubled):
+def test_script_without_through_segments_only_prompted_volumes(doubled):
     image = Image(moving(), contrast_limits=(0, 1000), axis_labels="tzyx")
     layer = doubled(image, Points([(1, 2, 8, 8)]), axis=1)
     assert [bool(volume.any()) for volume in layer.data] == [False, True, False, False]
 
 
 @pytest.mark.parametrize("through", [1, 2, -1, 4])
-def test_impossible_axis_to_go_through(doubled, through):
+def test_impossible_axis_to_continue_along_is_refused(doubled, through):
     image = Image(moving(), contrast_limits=(0, 1000), axis_labels="tzyx")
     with pytest.raises(StackError, match="cannot lead from volume to volume"):
         doubled(image, Points([(1, 2, 8, 8)]), axis=1, through=through)

@@ -14,7 +14,7 @@ MASK = FramePrompt(mask=np.eye(3, dtype=bool))
 CLICK = FramePrompt(((1.0, 1.0),), (True,))
 
 
-def test_new_masks_are_added_and_none_takes_one_away():
+def test_drawn_adds_masks_and_none_removes_one():
     said = Said(painted={(HERE, 1, 0): MASK}, handed=frozenset({(HERE, 1, 0), (HERE, 2, 0)}))
     drawn = said.drawn({(HERE, 1, 0): None, (HERE, 3, 0): MASK}, frozenset({(HERE, 3, 0)}))
     assert drawn.painted == {(HERE, 3, 0): MASK}
@@ -22,12 +22,12 @@ def test_new_masks_are_added_and_none_takes_one_away():
     assert said.painted == {(HERE, 1, 0): MASK}, "what was said before stays as it was"
 
 
-def test_an_empty_name_takes_a_name_away():
+def test_empty_name_removes_a_name():
     assert Said(names={1: "a"}).named(2, "b").names == {1: "a", 2: "b"}
     assert Said(names={1: "a", 2: "b"}).named(1, "").names == {2: "b"}
 
 
-def test_prompts_that_are_new_or_others_are_found():
+def test_new_and_changed_prompts_are_found():
     one, two = PlacedPrompt(1, 0, CLICK), PlacedPrompt(2, 4, CLICK)
     moved = PlacedPrompt(1, 0, MASK)
     before = StackPrompts({HERE: (one,), THERE: (one,)})

@@ -33,7 +33,7 @@ def undisturbed(qtbot, our_threads):
     return check
 
 
-def test_dock_closed_mid_run(running, undisturbed):
+def test_closing_the_dock_mid_run_ends_the_run_and_keeps_labels(running, undisturbed):
     labels = running.labels_layer
     dock = running.dock
     dock.destroyOnClose()
@@ -43,21 +43,21 @@ def test_dock_closed_mid_run(running, undisturbed):
     assert labels in running.viewer.layers
 
 
-def test_dock_hidden_mid_run_goes_on(running):
+def test_hiding_the_dock_does_not_stop_the_run(running):
     labels = running.labels_layer
     running.dock.hide()
     running.wait_idle()
     assert labels.data[3].any()
 
 
-def test_viewer_closed_mid_run(running, undisturbed):
+def test_closing_the_viewer_mid_run_keeps_labels(running, undisturbed):
     labels = running.labels_layer.data
     running.viewer.close()
     undisturbed()
     assert labels[:2].any(axis=(1, 2)).all()
 
 
-def test_window_closed_mid_run(running, undisturbed, qtbot):
+def test_closing_the_window_mid_run_is_no_error(running, undisturbed, qtbot):
     """By the window's own button: napari removes no layer then and closes no dock."""
     window = running.viewer.window
     with qtbot.waitSignal(window._qt_window.destroyed, timeout=5000):
@@ -66,13 +66,13 @@ def test_window_closed_mid_run(running, undisturbed, qtbot):
     undisturbed()
 
 
-def test_panel_deleted_mid_run(running, undisturbed, qtbot):
+def test_deleting_the_panel_mid_run_is_no_error(running, undisturbed, qtbot):
     with qtbot.waitSignal(running.widget.destroyed, timeout=5000):
         running.widget.deleteLater()
     undisturbed()
 
 
-def test_second_panel_takes_the_layers_up(docked, make_docked_panel):
+def test_second_panel_reuses_the_layers(docked, make_docked_panel):
     viewer = docked.viewer
     docked.click(0, 8, 8)
     docked.wait_idle()
@@ -87,7 +87,9 @@ def test_second_panel_takes_the_layers_up(docked, make_docked_panel):
     assert again.labels[3].any()
 
 
-def test_two_viewers_run_at_once_and_one_goes(running, make_docked_panel, blobs, script, qtbot):
+def test_closing_one_of_two_running_viewers_leaves_the_other(
+    running, make_docked_panel, blobs, script, qtbot
+):
     one, two = running, make_docked_panel(blobs())
     one.pause()
     two.viewer.dims.set_current_step(0, 0)
@@ -107,7 +109,7 @@ def test_two_viewers_run_at_once_and_one_goes(running, make_docked_panel, blobs,
     assert [note.message for note in notification_manager.records] == []
 
 
-def test_two_viewers_at_once(make_docked_panel, blobs):
+def test_two_viewers_segment_independently(make_docked_panel, blobs):
     one, two = make_docked_panel(blobs()), make_docked_panel(blobs())
     for panel in (one, two):
         panel.viewer.dims.set_current_step(0, 0)

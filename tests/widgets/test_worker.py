@@ -16,7 +16,7 @@ class Voice(QObject):
     said = Signal(str)
 
 
-def test_a_job_is_done_when_all_that_it_told_was_heard(qtbot):
+def test_worker_is_busy_until_all_signals_are_delivered(qtbot):
     voice, heard = Voice(), []
     voice.said.connect(heard.append, Qt.ConnectionType.QueuedConnection)
     worker = Worker("test", on_exit=lambda: None, on_end=lambda: None)
@@ -30,7 +30,7 @@ def test_a_job_is_done_when_all_that_it_told_was_heard(qtbot):
     assert heard == ["one", "two"]
 
 
-def test_jobs_that_are_skipped_are_over_too(qtbot):
+def test_skipped_jobs_count_as_done(qtbot):
     done = []
     worker = Worker("test", on_exit=lambda: None, on_end=lambda: done.append("end"))
     worker.submit(worker.close)
@@ -41,7 +41,7 @@ def test_jobs_that_are_skipped_are_over_too(qtbot):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has priorities for threads")
-def test_the_window_goes_first_also_before_what_a_job_starts():
+def test_worker_threads_and_their_children_have_low_priority():
     found = []
 
     def look() -> None:
@@ -61,7 +61,7 @@ def test_the_window_goes_first_also_before_what_a_job_starts():
     assert found == [max(10, own)] * 2
 
 
-def test_a_system_that_forbids_priorities_has_its_jobs_done_too(monkeypatch):
+def test_jobs_run_where_priorities_cannot_be_set(monkeypatch):
     def forbid(*_: object) -> None:
         raise PermissionError("not here")
 
