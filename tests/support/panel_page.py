@@ -6,8 +6,9 @@ are named in `_Internals` and in `PanelPage.__init__`, and nowhere else in the t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,8 +22,11 @@ from qtpy.QtCore import QItemSelectionModel, Qt
 from qtpy.QtGui import QImage
 
 from napari_sam2.labels import FrameRecord, History
+from napari_sam2.prompts import FramePrompt
 from napari_sam2.types import Region, Speed
 from napari_sam2.widgets.object_model import ACCEPTED, FRAMES, ID, LOWEST, NAME, PROMPTS
+from napari_sam2.widgets.resuming import resumed_state
+from napari_sam2.widgets.session_files import session_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -124,8 +128,6 @@ class PanelPage:
 
     def start_in(self, region: Region) -> None:
         """Start in this part of the image, as if it had been drawn as a rectangle."""
-        from dataclasses import replace
-
         self._inside.coordinator.begin(replace(self.chosen_source, region=region))
 
     @property
@@ -548,6 +550,11 @@ class PanelPage:
         middle = tuple((np.asarray(corner) + opposite) / 2)
         self.drag(self.shapes_layer, *map(self._world, (corner, middle, opposite)))
 
+    def scribble(self, *path: tuple[float, ...]) -> None:
+        """Draw a line over an object: points along it."""
+        self.choose_tool("scribble")
+        self.drag(self.shapes_layer, *map(self._world, path))
+
     def paint(self, *path: tuple[float, ...], size: int = 5) -> None:
         """Paint the mask of the current object along a path."""
         self._stroke("brush", path, size)
@@ -605,8 +612,6 @@ class PanelPage:
 
     def give_masks(self, masks: Mapping[int, np.ndarray], frame: int = 0) -> None:
         """Make these masks prompts in a frame, as painting them one by one would."""
-        from napari_sam2.prompts import FramePrompt
-
         place, _ = self._inside.work.here()
         painted = {(place, i, frame): FramePrompt(mask=mask) for i, mask in masks.items()}
         self._inside.dialogue.say("masks", painted=painted)
@@ -649,7 +654,7 @@ class PanelPage:
         found = next(each for each in target.keymap if str(each) == key)
         target.keymap[found](target)
 
-    def drag(self, layer: Layer, *path: tuple[float, ...], modifiers: list[str] = ()) -> None:
+    def drag(self, layer: Layer, *path: tuple[float, ...], modifiers: Sequence[str] = ()) -> None:
         """Press, drag and release at world positions, as napari's canvas hands it to a layer."""
         kinds = ["mouse_press", *["mouse_move"] * (len(path) - 1), "mouse_release"]
         for kind, position in zip(kinds, [*path, path[-1]], strict=True):
@@ -736,7 +741,7 @@ class PanelPage:
     def object_actions(self) -> tuple[bool, bool, bool]:
         """Whether Delete, Merge and Split off can be pressed."""
         section = self.object_section
-        return tuple(each.isEnabled() for each in (section.delete, section.merge, section.split))
+        return section.delete.isEnabled(), section.merge.isEnabled(), section.split.isEnabled()
 
     @property
     def names(self) -> dict[int, str]:
@@ -865,10 +870,6 @@ class PanelPage:
         }
         (action,) = [a for a in self.review_section.menu.actions() if a.text() == titles[what]]
         action.trigger()
-
-    def unaccept(self, what: str = "here") -> None:
-        """Take back what is accepted in the frame in view: "here" or "frame"."""
-        self.accept(what)
 
     @property
     def accepted(self) -> frozenset[Any]:
@@ -1106,15 +1107,11 @@ class PanelPage:
 
     def saved_sessions(self) -> dict[Any, Any]:
         """Return what would be written of each stack now, as session files."""
-        from napari_sam2.widgets.session_files import session_file
-
         works = self._inside.keeping._works(self._inside.work)
         return {place: session_file(work) for place, work in works.items()}
 
     def resumed_state(self, sessions: Mapping[Any, Any]) -> Any:
         """Return what the window would hold after resuming from these session files."""
-        from napari_sam2.widgets.resuming import resumed_state
-
         return resumed_state(self._inside.work, sessions)
 
     @property

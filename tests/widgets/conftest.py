@@ -1,4 +1,7 @@
-"""Panels in real viewers, on real sessions or on a double that can be slow or broken."""
+"""Panels in real viewers, on real sessions or on a double that can be slow or broken.
+
+The fixtures hand out pages (`PanelPage`): tests click and read, and know no class behind a panel.
+"""
 
 from __future__ import annotations
 

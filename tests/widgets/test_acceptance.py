@@ -1,4 +1,4 @@
-"""Accepted spots, sorted out by stack."""
+"""Accepted masks, sorted by stack."""
 
 from __future__ import annotations
 

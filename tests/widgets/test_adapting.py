@@ -1,4 +1,4 @@
-"""The model learns from the image: asked for, shown, cancelled, taken into use, taken back."""
+"""Adapting the model to the image: asking, progress, cancelling, using the outcome, undo."""
 
 from __future__ import annotations
 

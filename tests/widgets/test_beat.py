@@ -1,4 +1,4 @@
-"""What is new is shown at one moment, and not again and again."""
+"""Scheduled updates run together, and once each."""
 
 from __future__ import annotations
 

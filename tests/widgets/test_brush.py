@@ -1,4 +1,4 @@
-"""Painting and erasing in the Labels layer are mask prompts, and any labels can be prompts."""
+"""Painting, erasing and other labels are mask prompts."""
 
 from __future__ import annotations
 

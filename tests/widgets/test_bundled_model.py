@@ -1,4 +1,4 @@
-"""The first minute of a user: the sample, the bundled model, a click, and it is followed."""
+"""The bundled model segments and propagates clicked nuclei of the sample."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is really drawn: needs a screen."""
+"""A real click in a real window; needs a screen."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Channels along a slider of one layer, composed to what the model sees."""
+"""Channels along an axis of one layer, composed for the model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The flow of the panel in a viewer with real layers; the session is the slow or broken double."""
+"""Start, clicks, boxes and propagation in a viewer with real layers; the session is a double."""
 
 from __future__ import annotations
 
@@ -129,6 +129,13 @@ def test_drawn_rectangle_is_a_box(started, script):
     assert np.allclose(
         started.shapes_layer.edge_color[0], started.labels_layer.get_color(1), atol=0.01
     )
+
+
+def test_scribble_gives_points_along_it(started, script):
+    started.scribble((0, 10, 7), (0, 10, 9), (0, 10, 11), (0, 10, 14))
+    started.wait_idle()
+    assert script.told[-1] == ("points", 1, 0, ((10.0, 8.75), (10.0, 12.25)), (True, True))
+    assert area(started, 1) == 100
 
 
 def test_hint_says_that_a_mark_outside_is_ignored(started, script):

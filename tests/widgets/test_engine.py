@@ -1,4 +1,4 @@
-"""The worker: one thread, the newest request, cancel, faults that reach the user."""
+"""The worker thread: newest request first, cancelling, errors that reach the user."""
 
 from __future__ import annotations
 

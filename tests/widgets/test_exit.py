@@ -1,4 +1,4 @@
-"""Python may end at any moment: no traceback, no crash, no thread that keeps it from ending."""
+"""Python may exit mid-run: no traceback, no crash, no thread that prevents the exit."""
 
 from __future__ import annotations
 

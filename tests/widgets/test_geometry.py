@@ -1,4 +1,4 @@
-"""World, data and frames: where a mark or a slider is in the pixels of the image."""
+"""Positions of marks and sliders in pixels of the image."""
 
 from __future__ import annotations
 

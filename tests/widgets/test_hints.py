@@ -1,4 +1,4 @@
-"""One sentence that says what to do next."""
+"""The hint says what to do next."""
 
 from __future__ import annotations
 

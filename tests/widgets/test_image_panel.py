@@ -1,4 +1,4 @@
-"""The small panel for single images: the same flow, every frame for itself, nothing propagated."""
+"""The panel for single images: every frame is an image of its own."""
 
 from __future__ import annotations
 

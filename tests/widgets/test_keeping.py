@@ -1,4 +1,4 @@
-"""What was said outlives the window: kept at every change, offered again, never overwritten."""
+"""Autosave: every change is written, work can be resumed, no other file is overwritten."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Disks that fail while a window keeps its session: said once, with the way out; nothing lost."""
+"""Disks that fail during autosave: one report that says what to do, and nothing is lost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Labels of the panel as files: every format, scale and axes, progress, cancel, faults."""
+"""Writing labels to files: formats, scale and axes, progress, cancelling, errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The layers that a panel adds: over the image, in the project's colours, taken up again."""
+"""The layers that a panel adds lie over the image, have fixed colours and are reused."""
 
 from __future__ import annotations
 

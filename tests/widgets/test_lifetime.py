@@ -1,4 +1,4 @@
-"""Docks, layers and viewers may go at any moment: no error, no thread left, no label lost."""
+"""Docks, layers and viewers may close at any moment: no error, no thread left, no label lost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The session is told no more than what has changed, and ends with the prompts of the window."""
+"""The session receives only what has changed, and ends with the prompts of the layers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The table of objects and what can be done there."""
+"""The table of objects and its buttons."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Views that change with each frame are painted once for it: each time costs a whole picture."""
+"""Views that change with each frame are painted once per frame."""
 
 from __future__ import annotations
 

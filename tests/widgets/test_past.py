@@ -1,4 +1,4 @@
-"""The steps that can be taken back, in the order in which labels were written."""
+"""The undo stack, in the order in which labels were written."""
 
 from __future__ import annotations
 

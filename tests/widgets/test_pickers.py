@@ -1,4 +1,4 @@
-"""The boxes follow the layers, the models and the settings there are."""
+"""Choices of image, axis, model and device follow layers, files and settings."""
 
 from __future__ import annotations
 

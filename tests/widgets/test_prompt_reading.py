@@ -1,4 +1,4 @@
-"""Points and rectangles become prompts in pixels of the frame they lie in."""
+"""Points and shapes become prompts in pixels of the frame they lie in."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The whole way: clicks in real layers, real sessions of the bundled model, labels in the layer.
+"""The panel with real sessions of the bundled model gives the labels that the Python API gives.
 
-Masks are those of the Python API, and there are some: bright discs are segmented for certain.
+Bright discs in noise are segmented for certain, so that there are masks to compare.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Timeline, doubtful frames, acceptance, and how a correction stays local."""
+"""Timeline, doubtful frames and acceptance."""
 
 from __future__ import annotations
 

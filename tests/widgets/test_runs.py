@@ -1,4 +1,4 @@
-"""Ranges, single objects, pauses; and the keys that do it."""
+"""Propagation: ranges, single objects, pauses, and the keys."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Defaults live in napari's plugin settings, and agree with the models there are."""
+"""Defaults are stored in napari's plugin settings and match the models there are."""
 
 from __future__ import annotations
 

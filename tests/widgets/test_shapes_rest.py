@@ -1,4 +1,4 @@
-"""An empty Shapes layer is out of the way; one that is used, or the user's choice, is not."""
+"""An empty Shapes layer is hidden, unless it is used or the user shows it."""
 
 from __future__ import annotations
 

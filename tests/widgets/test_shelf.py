@@ -1,4 +1,4 @@
-"""Summaries of objects stay true however records come and go."""
+"""Summaries of objects match their records."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Channels, a part of the image, and the preview of what the model sees, in the panel."""
+"""Channels, regions, and the preview of what the model sees."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Speed and precision: chosen, remembered, and never silent about what is left out."""
+"""Speed and precision are chosen and stored, and approximations are shown."""
 
 from __future__ import annotations
 

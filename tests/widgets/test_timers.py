@@ -1,4 +1,4 @@
-"""What is done a little later: once, unless it is halted, and before anything is painted."""
+"""Deferred actions run once, can be halted, and run before painting."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Everything that was done is taken back and made again, in order, to the pixel."""
+"""Undo and redo restore labels, prompts and acceptance to the pixel."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Through z, then through time: objects go on from volume to volume."""
+"""Propagation through z, then through time, from volume to volume."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is said besides points and shapes, as a value."""
+"""Annotations besides points and shapes, as a value."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A background thread: busy until all that its jobs told was heard."""
+"""A background thread is busy until all its signals are delivered."""
 
 from __future__ import annotations
 
