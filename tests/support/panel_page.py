@@ -647,6 +647,11 @@ class PanelPage:
 
     # Keys and mouse.
 
+    @property
+    def canvas(self) -> Any:
+        """The canvas of the viewer's window, which napari keeps private."""
+        return self.viewer.window._qt_viewer.canvas
+
     def press(self, key: str, target: Any = None) -> None:
         """Press a key over the canvas: as bound to the active layer, or to `target`."""
         if target is None:

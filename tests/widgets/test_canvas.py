@@ -23,10 +23,10 @@ def shown(make_napari_viewer, make_docked_panel, blobs, qtbot):
     return panel
 
 
-def canvas_position(viewer, layer, position) -> QPoint:
+def canvas_position(panel, layer, position) -> QPoint:
     """Where a position in a layer's data is on the canvas, in Qt's pixels."""
-    canvas = viewer.window._qt_viewer.canvas
-    height, width = canvas.size
+    height, width = panel.canvas.size
+    viewer = panel.viewer
     centre = np.asarray(viewer.camera.center[-2:])
     offset = (np.asarray(layer.data_to_world(position))[-2:] - centre) * viewer.camera.zoom
     return QPoint(round(offset[1] + width / 2), round(offset[0] + height / 2))
@@ -44,8 +44,8 @@ def spread(picture, native, where) -> int:
 def test_real_click_puts_a_coloured_mask_on_the_canvas(shown, qtbot):
     viewer = shown.viewer
     before = viewer.screenshot(canvas_only=True, flash=False)
-    native = viewer.window._qt_viewer.canvas.native
-    where = canvas_position(viewer, shown.image_layer, (0, 8, 8))
+    native = shown.canvas.native
+    where = canvas_position(shown, shown.image_layer, (0, 8, 8))
     qtbot.mouseMove(native, where)
     qtbot.mouseClick(native, Qt.MouseButton.LeftButton, pos=where)
     shown.wait_idle()
@@ -58,8 +58,7 @@ def test_real_click_puts_a_coloured_mask_on_the_canvas(shown, qtbot):
 
 
 def test_keys_of_the_canvas(shown, qtbot):
-    viewer = shown.viewer
-    native = viewer.window._qt_viewer.canvas.native
+    native = shown.canvas.native
     shown.add_point(0, 8, 8)
     shown.wait_idle()
     qtbot.keyClick(native, Qt.Key.Key_N)

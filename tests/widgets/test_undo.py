@@ -139,10 +139,9 @@ def test_new_step_disables_redo(started, acts):
 def test_ctrl_z_undoes_and_ctrl_shift_z_redoes(docked, qtbot):
     from qtpy.QtCore import Qt
 
-    viewer = docked.viewer
     docked.click(0, 8, 8)
     docked.wait_idle()
-    canvas = viewer.window._qt_viewer.canvas.native
+    canvas = docked.canvas.native
     qtbot.keyClick(canvas, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
     docked.wait_idle()
     assert not docked.labels.any()

@@ -9,22 +9,22 @@ import threading
 import pytest
 from qtpy.QtCore import QObject, Qt, Signal
 
-from napari_sam2.widgets.worker import Worker
+from napari_sam2.widgets.worker import THREAD_NAME, Worker
 
 
 class Voice(QObject):
     said = Signal(str)
 
 
-def test_worker_is_busy_until_all_signals_are_delivered(qtbot):
+def test_worker_is_busy_until_all_signals_are_delivered(qtbot, our_threads):
     voice, heard = Voice(), []
     voice.said.connect(heard.append, Qt.ConnectionType.QueuedConnection)
     worker = Worker("test", on_exit=lambda: None, on_end=lambda: None)
     worker.submit(lambda: voice.said.emit("one"))
     worker.submit(lambda: voice.said.emit("two"))
     worker.finish()
-    worker._thread.join(10)
-    assert not worker._thread.is_alive()
+    worker.stop_with_python()
+    assert f"{THREAD_NAME}-test" not in our_threads()
     assert (worker.busy, heard) == (True, []), "this thread has heard of nothing yet"
     qtbot.waitUntil(lambda: not worker.busy)
     assert heard == ["one", "two"]
@@ -35,7 +35,7 @@ def test_skipped_jobs_count_as_done(qtbot):
     worker = Worker("test", on_exit=lambda: None, on_end=lambda: done.append("end"))
     worker.submit(worker.close)
     worker.submit(lambda: done.append("job"))
-    worker._thread.join(10)
+    worker.stop_with_python()
     qtbot.waitUntil(lambda: not worker.busy)
     assert done == ["end"]
 
@@ -56,7 +56,7 @@ def test_worker_threads_and_their_children_have_low_priority():
     worker = Worker("test", on_exit=lambda: None, on_end=lambda: None)
     worker.submit(job)
     worker.finish()
-    worker._thread.join(10)
+    worker.stop_with_python()
     own = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
     assert found == [max(10, own)] * 2
 
@@ -70,5 +70,5 @@ def test_jobs_run_where_priorities_cannot_be_set(monkeypatch):
     worker = Worker("test", on_exit=lambda: None, on_end=lambda: done.append("end"))
     worker.submit(lambda: done.append("job"))
     worker.finish()
-    worker._thread.join(10)
+    worker.stop_with_python()
     assert done == ["job", "end"]
