@@ -99,7 +99,7 @@ class PanelPage:
     Attributes
     ----------
     image_section, model_section, prompt_section, propagation_section : QWidget
-    object_section, review_section, adaptation_section, save_section : QWidget
+    object_section, review_section, adaptation_section, save_section, speed_section : QWidget
         Parts of the panel, for what this page has no word of its own for.
     """
 
@@ -118,7 +118,7 @@ class PanelPage:
         self.object_section, self.review_section = widget.objects, widget.review
         self.adaptation_section, self.save_section = widget.adapt, widget.save
         self._offer, self._history = widget.offer, widget.history
-        self._sight, self._pace = widget.stack.sight, widget.model.pace
+        self._sight, self.speed_section = widget.stack.sight, widget.model.pace
 
     # Beginning and ending.
 
@@ -406,11 +406,11 @@ class PanelPage:
 
     def choose_speed(self, speed: Speed) -> None:
         """Choose another level of speed."""
-        _choose(self._pace.speeds, speed)
+        _choose(self.speed_section.speeds, speed)
 
     def choose_precision(self, precision: str) -> None:
         """Choose another precision."""
-        _choose(self._pace.precisions, precision)
+        _choose(self.speed_section.precisions, precision)
 
     @property
     def chosen_model(self) -> str:
@@ -430,12 +430,12 @@ class PanelPage:
     @property
     def chosen_speed(self) -> Speed:
         """The level of speed that is shown."""
-        return self._pace.speed
+        return self.speed_section.speed
 
     @property
     def chosen_precision(self) -> str:
         """The precision that is shown."""
-        return self._pace.precisions.value
+        return self.speed_section.precisions.value
 
     @property
     def models_offered(self) -> list[str]:

@@ -170,22 +170,23 @@ def test_closing_restores_keys_and_callbacks(make_panel, blobs):
     panel.viewer.add_image(blobs())
     panel.start()
     panel.wait_idle()
-    before = list(panel.points_layer.mouse_drag_callbacks)
+    points = panel.points_layer
+    before = list(points.mouse_drag_callbacks)
     assert mine not in panel.viewer.keymap.values()
     panel.close()
     assert list(panel.viewer.keymap.values()) == [mine]
-    assert panel.points_layer.keymap == {}
-    assert len(panel.points_layer.mouse_drag_callbacks) == len(before) - 2
-    panel.add_point(0, 8, 8)  # an ordinary layer again
+    assert points.keymap == {}
+    assert len(points.mouse_drag_callbacks) == len(before) - 2
+    points.add([0, 8, 8])  # an ordinary layer again
 
 
 def test_closing_twice_is_harmless(started):
     started.close()
     started.close()
-    assert isinstance(started, StackPanel)
+    assert isinstance(started.widget, StackPanel)
 
 
-def _say_things(panel) -> None:
+def _click_run_name_accept(panel) -> None:
     """Click, propagate, name, accept in frame 2."""
     panel.click(0, 8, 8)
     panel.wait_idle()
@@ -198,16 +199,15 @@ def _say_things(panel) -> None:
 
 
 def test_restart_keeps_names_acceptance_and_history(started, qtbot):
-    _say_things(started)
+    _click_run_name_accept(started)
     labels = started.labels_layer.data
     before = labels.copy()
     summary = "Frame 2, area 100 px, score 0.90, accepted"
     qtbot.waitUntil(lambda: started.summary == summary)
     started.start()
     started.wait_idle()
-    said = started.annotations
-    assert said.names == {1: "cell"}
-    assert said.accepted == {((), 1, 2)}
+    assert started.names == {1: "cell"}
+    assert started.accepted == {((), 1, 2)}
     assert np.array_equal(labels, before)
     started.select_object(1)
     started.go_to(2)
@@ -225,7 +225,7 @@ def test_restart_keeps_names_acceptance_and_history(started, qtbot):
 
 
 def test_reopened_panel_keeps_names_and_acceptance(started, make_panel, sessions):
-    _say_things(started)
+    _click_run_name_accept(started)
     started.close()
     again = make_panel(viewer=started.viewer)
     assert not again.offers_to_resume, "the layers hold it all"

@@ -108,14 +108,14 @@ def test_resumed_session_has_its_speed(clicked, make_panel, sessions, script, qt
 
 
 def test_keyboard_reaches_speed_and_precision(clicked, script, qtbot):
-    pace = clicked.model_section.pace
-    clicked.show()
+    section = clicked.speed_section
+    clicked.widget.show()
     clicked.unfold_setup()
-    assert pace.title.focusPolicy() & Qt.FocusPolicy.TabFocus
-    qtbot.keyClick(pace.title, Qt.Key.Key_Space)
-    assert pace.speeds.isVisibleTo(clicked)
-    qtbot.keyClick(pace.speeds, Qt.Key.Key_Down)
-    qtbot.keyClick(pace.precisions, Qt.Key.Key_Down)
+    assert section.title.focusPolicy() & Qt.FocusPolicy.TabFocus
+    qtbot.keyClick(section.title, Qt.Key.Key_Space)
+    assert section.speeds.isVisibleTo(clicked.widget)
+    qtbot.keyClick(section.speeds, Qt.Key.Key_Down)
+    qtbot.keyClick(section.precisions, Qt.Key.Key_Down)
     clicked.wait_idle()
     assert script.opened[-1].use == ModelUse(precision="float32", speed=Speed.BALANCED)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from napari.layers import Image
+from panel_page import PanelPage
 
 from napari_sam2.widgets.stack_panel import StackPanel
 
@@ -12,11 +13,13 @@ from napari_sam2.widgets.stack_panel import StackPanel
 @pytest.mark.gl
 def test_napari_opens_the_panel_on_the_real_layers(make_napari_viewer, qtbot, our_threads):
     viewer = make_napari_viewer()
-    dock, panel = viewer.window.add_plugin_dock_widget("napari-sam2", "SAM 2: segment stack")
-    assert isinstance(panel, StackPanel)
+    dock, widget = viewer.window.add_plugin_dock_widget("napari-sam2", "SAM 2: segment stack")
+    assert isinstance(widget, StackPanel)
+    panel = PanelPage(widget, viewer)
     image = viewer.add_image(np.zeros((3, 20, 30), np.uint8), name="stack")
     assert panel.chosen_image_name == "stack"
     assert panel.image_section.images.value is image
+    assert panel.chosen_image is image
     dock.destroyOnClose()
     qtbot.waitUntil(lambda: not our_threads(), timeout=60_000)
 
