@@ -1084,7 +1084,8 @@ class PanelPage:
     @property
     def saving_labels(self) -> bool:
         """Whether it is shown how far the labels are written."""
-        return self.save_section.cancel.isVisibleTo(self.save_section)
+        inside = self.save_section.body.parentWidget()  # also where it is folded away
+        return self.save_section.cancel.isVisibleTo(inside)
 
     def cancel_saving(self) -> None:
         """Press Cancel: write the labels no further."""
