@@ -24,7 +24,7 @@ from qtpy.QtGui import QImage
 from napari_sam2.labels import FrameRecord, History
 from napari_sam2.prompts import FramePrompt
 from napari_sam2.types import Region, Speed
-from napari_sam2.widgets.object_model import ACCEPTED, FRAMES, ID, LOWEST, NAME, PROMPTS
+from napari_sam2.widgets.object_model import COLUMNS, ID, NAME
 from napari_sam2.widgets.resuming import resumed_state
 from napari_sam2.widgets.session_files import session_file
 
@@ -681,7 +681,7 @@ class PanelPage:
         """Texts of the table: id, name, prompts, frames, lowest score, accepted frames."""
         self._inside.show_objects()
         model = self.object_section.model
-        columns = (ID, NAME, PROMPTS, FRAMES, LOWEST, ACCEPTED)
+        columns = range(len(COLUMNS))
         return [
             tuple(model.data(model.index(row, column)) for column in columns)
             for row in range(model.rowCount())
@@ -717,9 +717,7 @@ class PanelPage:
 
     def is_hidden(self, row: int) -> bool:
         """Whether the row is not ticked."""
-        model = self.object_section.model
-        state = model.data(model.index(row, ID), Qt.ItemDataRole.CheckStateRole)
-        return state == Qt.CheckState.Unchecked
+        return self.object_section.model.item(row, ID).checkState() == Qt.CheckState.Unchecked
 
     def delete(self, *object_ids: int) -> None:
         """Delete objects; those that are selected by default."""

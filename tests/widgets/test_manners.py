@@ -10,7 +10,7 @@ from napari.utils import progress
 from qtpy.QtGui import QMovie
 from qtpy.QtWidgets import QApplication, QDockWidget, QLabel, QPushButton, QWidget
 
-State = dict[int, tuple[Any, ...]]
+State = dict[QWidget, tuple[Any, ...]]
 
 
 def foreign_state(panel: QWidget) -> State:
@@ -24,7 +24,7 @@ def foreign_state(panel: QWidget) -> State:
         if widget is dock or dock.isAncestorOf(widget) or widget.window() is not dock.window():
             continue
         movie = widget.movie() if isinstance(widget, QLabel) else None
-        found[id(widget)] = (
+        found[widget] = (
             widget.updatesEnabled(),
             widget.maximumSize(),
             widget.minimumSize(),
@@ -35,7 +35,8 @@ def foreign_state(panel: QWidget) -> State:
 
 def changes(before: State, after: State) -> list[tuple[Any, Any]]:
     """Return the states that differ, of widgets that are in both."""
-    return [(before[i], after[i]) for i in before.keys() & after.keys() if before[i] != after[i]]
+    both = before.keys() & after.keys()
+    return [(before[each], after[each]) for each in both if before[each] != after[each]]
 
 
 @pytest.fixture
@@ -59,6 +60,7 @@ def test_a_foreign_change_would_be_noticed(docked):
             label.movie().setSpeed(50)
     docked.viewer.window._qt_window.centralWidget().setUpdatesEnabled(False)
     assert len(changes(before, foreign_state(docked.widget))) >= 2
+    before.clear()
     docked.viewer.window._qt_window.centralWidget().setUpdatesEnabled(True)
 
 
@@ -88,3 +90,6 @@ def test_clicks_runs_and_files_leave_the_window_as_it_is(docked, script, qtbot, 
     assert np.unique(labels.data).tolist() == [0, 1]
     assert len(found) > 6
     assert not any(found)
+    for event in (docked.points_layer.events.data, labels.events.set_data):
+        event.disconnect(look)
+    before.clear()  # or the window would outlive the test
