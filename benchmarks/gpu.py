@@ -1,4 +1,4 @@
-"""The figures of a GPU for README and docs/speed.md, as a table with the card's name.
+"""The figures of a GPU for README and docs/measurements/speed.md, as a table with the card's name.
 
     python benchmarks/gpu.py --output gpu.md
     python benchmarks/gpu.py --minutes 3 --models bundled sam2.1-tiny
