@@ -11,6 +11,7 @@ import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from napari_sam2.errors import FrameError
 from napari_sam2.stack import FrameStack
 
 RNG = np.random.default_rng(7)
@@ -137,7 +138,11 @@ def test_any_real_array_reads_as_pictures(data):
     for frame in range(stack.n_frames):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            read = stack.read(frame)
+            try:
+                read = stack.read(frame)
+            except FrameError:  # a frame without any finite pixel
+                assert not np.isfinite(array).all()
+                continue
         assert read.shape == (*stack.frame_shape, 1)
         assert read.dtype == np.float32
         assert read.min() >= 0
