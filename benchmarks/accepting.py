@@ -50,14 +50,14 @@ def main() -> None:
     session = TrackingSession(load_model("bundled", device="cpu"), stack, labels=labels)
     numbers = range(1, options.objects + 1)
     for number in numbers:  # what is only needed once is there before memory is measured
-        session.accept(0, number)
+        session.accept(number, 0)
     before, start = resident(), time.perf_counter()
     for frame in range(1, options.frames):
         for number in numbers:
-            session.accept(frame, number)
+            session.accept(number, frame)
     seconds, grown = time.perf_counter() - start, resident() - before
     count = (options.frames - 1) * options.objects
-    session.unaccept(options.frames // 2, 1)
+    session.unaccept(1, options.frames // 2)
     session.labels[options.frames // 2][labels[options.frames // 2] == 1] = 0
     start = time.perf_counter()
     results = session.propagate(object_ids=[1], recompute=True)

@@ -113,7 +113,7 @@ def adapt_to(folder: Path, options: argparse.Namespace, scratch: Path) -> Adapte
         share = (options.masks - given) // (len(taught) - place)
         for number in rng.permutation(objects_in(labels[frame]))[:share].tolist():
             session.add_mask(number, frame, labels[frame] == number)
-            session.accept(frame, number)
+            session.accept(number, frame)
             given += 1
     others = [f for f in range(len(labels)) if min(abs(f - t) for t in taught) > 1]
     others = others or [f for f in range(len(labels)) if f not in taught]

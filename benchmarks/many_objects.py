@@ -77,7 +77,7 @@ def measured(options: argparse.Namespace) -> Figures:
         session.labels[frame] = plane
     begun = time.process_time()
     for frame, number in itertools.product(accepted, numbers):
-        session.accept(frame, number)
+        session.accept(number, frame)
     spent = time.process_time() - begun
     meter = StageMeter(torch.device("cpu"), clock=time.process_time)
     marks = []

@@ -38,7 +38,7 @@ def test_session_file_is_read(tmp_path):
     path.write_text(session, "utf-8")
     read = read_session(path)
     assert read.book.shape == (51, 120, 122)
-    assert read.accepted == ((25, 1),)
+    assert read.accepted == ((1, 25),)
 
 
 def test_python_example_of_the_readme_runs(tmp_path, monkeypatch):

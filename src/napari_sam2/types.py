@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,6 +52,25 @@ class Speed(StrEnum):
     EXACT = "exact"
     BALANCED = "balanced"
     FASTEST = "fastest"
+
+
+class ObjectFrame(NamedTuple):
+    """One object in one frame, in the order in which all methods take the two.
+
+    Attributes
+    ----------
+    object_id : int
+        Label id, from 1.
+    frame : int
+        Index along the video axis.
+    """
+
+    object_id: int
+    frame: int
+
+    def by_frame(self) -> tuple[int, int]:
+        """Return frame and object id: a key that sorts pairs frame by frame."""
+        return self.frame, self.object_id
 
 
 @dataclass(frozen=True, slots=True)

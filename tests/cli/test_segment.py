@@ -102,7 +102,7 @@ def test_a_session_replays_as_it_was_saved(small_stack, tmp_path):
     drawn = np.zeros(image.shape[1:], bool)
     drawn[40:50, 38:50] = True
     session.add_mask(2, 0, drawn)
-    session.accept(0, 2)
+    session.accept(2, 0)
     list(session.propagate())
     session.save(tmp_path / "saved.sam2.json")
     out, again = tmp_path / "out.tif", tmp_path / "again.sam2.json"
@@ -111,7 +111,7 @@ def test_a_session_replays_as_it_was_saved(small_stack, tmp_path):
     np.testing.assert_array_equal(tifffile.imread(out), session.labels)
     loaded = TrackingSession.load(again, load_model(), image)
     assert loaded.settings == settings
-    assert loaded.accepted == ((0, 2),)
+    assert loaded.accepted == ((2, 0),)
     assert [(c.low, c.high) for c in loaded.stack.contrast] == [(20, 230)]
     assert segment(*given, "--session", again, "--view", "frame", "--stop", 1) == 0
     seen = TrackingSession.load(again, load_model(), image).settings
@@ -440,7 +440,7 @@ def test_every_volume_has_its_session_file(small_stack, movie, tmp_path, capsys)
     for volume, path in enumerate(paths):
         again = TrackingSession.load(path, load_model(), image, axis=1)
         assert dict(again.stack.at) == {0: volume}
-        assert again.handed_over == ({(f, i) for i, f, _ in again.prompts} if volume else set())
+        assert again.handed_over == ({(i, f) for i, f, _ in again.prompts} if volume else set())
         list(again.propagate())
         np.testing.assert_array_equal(again.labels, labels[volume])
 

@@ -89,7 +89,7 @@ def test_a_box_holds_its_mask():
     segmenter = ClassicalSegmenter(stack, [1])
     segmenter.prompt(prompt)
     list(segmenter.propagate())
-    mask = segmenter.masks.mask(0, 1)
+    mask = segmenter.masks.mask(1, 0)
     y0, x0, y1, x1 = (int(side) for side in prompt.box)
     assert mask.any()
     outside = np.ones_like(mask)
@@ -109,10 +109,10 @@ def two_of_one() -> tuple[FrameStack, np.ndarray, ClassicalSegmenter]:
 
 def test_a_background_click_gives_a_part_back():
     _, truth, segmenter = two_of_one()
-    before = iou(segmenter.masks.mask(0, 1), truth)
+    before = iou(segmenter.masks.mask(1, 0), truth)
     segmenter.correct(1, 0, Click((40.0, 52.0), positive=False))
     list(segmenter.propagate())
-    mask = segmenter.masks.mask(0, 1)
+    mask = segmenter.masks.mask(1, 0)
     assert not mask[40, 52]
     assert mask[40, 30]
     assert iou(mask, truth) > before + 0.1
@@ -126,11 +126,11 @@ def test_a_click_on_what_is_missing_adds_it():
     segmenter = ClassicalSegmenter(stack, [1])
     segmenter.prompt(ObjectPrompt(1, 0, point=(40.0, 25.0)))
     list(segmenter.propagate())
-    before = segmenter.masks.mask(0, 1)
+    before = segmenter.masks.mask(1, 0)
     assert not before[40, 37]
     segmenter.correct(1, 0, Click((40.0, 37.0), positive=True))
     list(segmenter.propagate())
-    after = segmenter.masks.mask(0, 1)
+    after = segmenter.masks.mask(1, 0)
     assert after[40, 37]
     assert iou(after, truth[0] == 1) > iou(before, truth[0] == 1)
 
@@ -141,11 +141,11 @@ def test_a_correction_in_another_frame_is_carried_on():
     segmenter = ClassicalSegmenter(stack, [1])
     segmenter.prompt(ObjectPrompt(1, 0, point=(40.0, 30.0)))
     list(segmenter.propagate())
-    assert not segmenter.masks.mask(4, 1).any()
+    assert not segmenter.masks.mask(1, 4).any()
     segmenter.correct(1, 4, Click((40.0, 62.0), positive=True))
     list(segmenter.propagate())
     for frame in range(len(truth)):
-        assert iou(segmenter.masks.mask(frame, 1), truth[frame] == 1) > 0.8
+        assert iou(segmenter.masks.mask(1, frame), truth[frame] == 1) > 0.8
 
 
 def test_a_background_click_in_the_middle_ends_a_wrong_mask():
@@ -156,7 +156,7 @@ def test_a_background_click_in_the_middle_ends_a_wrong_mask():
     segmenter.correct(1, 4, Click((40.0, 30.0), positive=False))
     list(segmenter.propagate())
     assert segmenter.masks.mask(1, 1).any()
-    assert not segmenter.masks.mask(4, 1).any()
+    assert not segmenter.masks.mask(1, 4).any()
 
 
 def test_a_click_on_a_dark_rim_does_not_flood_what_lies_behind_it():
@@ -166,7 +166,7 @@ def test_a_click_on_a_dark_rim_does_not_flood_what_lies_behind_it():
     list(segmenter.propagate())
     segmenter.correct(1, 0, Click((40.0, 43.0), positive=True))
     list(segmenter.propagate())
-    mask = segmenter.masks.mask(0, 1)
+    mask = segmenter.masks.mask(1, 0)
     assert mask[40, 43]
     assert not mask[40, 56]
 
@@ -176,10 +176,10 @@ def test_what_a_background_click_leaves_is_followed_no_further_than_before():
     segmenter = ClassicalSegmenter(FrameStack(picture(truth, 180, 40)), [1])
     segmenter.prompt(ObjectPrompt(1, 0, point=(40.0, 30.0)))
     list(segmenter.propagate())
-    before = [np.count_nonzero(segmenter.masks.mask(frame, 1)) for frame in range(7)]
+    before = [np.count_nonzero(segmenter.masks.mask(1, frame)) for frame in range(7)]
     segmenter.correct(1, 6, Click((40.0, 37.0), positive=False))
     list(segmenter.propagate())
-    after = [np.count_nonzero(segmenter.masks.mask(frame, 1)) for frame in range(7)]
+    after = [np.count_nonzero(segmenter.masks.mask(1, frame)) for frame in range(7)]
     assert after[:6] == before[:6]
     assert after[6] < before[6]
 

@@ -37,11 +37,11 @@ def test_objects_are_counted_and_found_however_large_their_ids(plane):
 def test_stored_masks_come_back(masks):
     store = StoredMasks((6, 7))
     for object_id, mask in enumerate(masks, start=1):
-        store.record(4, object_id, ~mask)
-        store.record(4, object_id, mask)
+        store.record(object_id, 4, ~mask)
+        store.record(object_id, 4, mask)
     for object_id, mask in enumerate(masks, start=1):
-        assert np.array_equal(store.mask(4, object_id), mask)
-        assert not store.mask(3, object_id).any()
+        assert np.array_equal(store.mask(object_id, 4), mask)
+        assert not store.mask(object_id, 3).any()
     patches = {patch.object_id: patch for patch in store.patches(4)}
     assert patches.keys() == {n for n, mask in enumerate(masks, start=1) if mask.any()}
     for object_id, patch in patches.items():
@@ -55,7 +55,7 @@ def test_labels_give_the_masks_of_the_objects_that_count():
     masks = LabelMasks(labels, [3, 4])
     (patch,) = masks.patches(1)
     assert (patch.object_id, patch.window) == (3, (slice(1, 3), slice(2, 4)))
-    assert np.array_equal(masks.mask(1, 3), labels[1] == 3)
+    assert np.array_equal(masks.mask(3, 1), labels[1] == 3)
     assert list(masks.patches(0)) == []
 
 
@@ -64,7 +64,7 @@ def test_labels_give_the_masks_of_the_objects_that_count():
 def test_what_two_patches_share(pair):
     store = StoredMasks((6, 7))
     for object_id, mask in enumerate(pair):
-        store.record(0, object_id, mask)
+        store.record(object_id, 0, mask)
     first, second = store.patches(0)
     shared = Patch(1, first.window, first.shared(second))
     whole = (slice(0, 6), slice(0, 7))

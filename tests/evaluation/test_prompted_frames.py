@@ -34,13 +34,13 @@ class Scripted:
     def show(self, frames: Collection[int]) -> None:
         self.log.append(("show", len(frames)))
         for object_id, (frame, mask) in self._hidden.items():
-            self.masks.record(frame, object_id, mask)
+            self.masks.record(object_id, frame, mask)
 
     def _take(self, what: str, object_id: int, frame: int) -> None:
         self.log.append((what, object_id))
         mask = next(self._script[object_id])
         if self.immediate:
-            self.masks.record(frame, object_id, mask)
+            self.masks.record(object_id, frame, mask)
         else:
             self._hidden[object_id] = (frame, mask)
 
@@ -83,7 +83,7 @@ def test_every_stage_keeps_its_masks_curves_and_clicks(truth):
         ClickEffect(False, 4 / 6, 0.0, True),
     )
     assert stages[0].scores[0].clicks == ()
-    assert (stages[1].masks.mask(2, 1) == block(0, 6)).all()
+    assert (stages[1].masks.mask(1, 2) == block(0, 6)).all()
     assert [click.positive for click in segmenter.clicks] == [True, False]
 
 

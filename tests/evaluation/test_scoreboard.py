@@ -87,8 +87,8 @@ def test_frames_without_a_mask_count_as_absent_and_overshoot_counts_against():
     truth[:2, :2] = 1
     board, masks = board_of(truth), StoredMasks(shape[1:])
     masks.record(1, 1, truth[1] == 1)
-    masks.record(2, 1, truth[0] == 1)
-    masks.record(2, 9, truth[0] == 1)
+    masks.record(1, 2, truth[0] == 1)
+    masks.record(9, 2, truth[0] == 1)
     board.measure(masks)
     (score,) = board.scores(masks, [ALONE] * 3)
     assert score.iou == pytest.approx(1 / 3)
@@ -99,8 +99,8 @@ def test_measuring_again_replaces_the_counts_and_extends_the_curve():
     truth = np.zeros((1, 4, 4), dtype=np.uint16)
     truth[0, 1] = 1
     board, masks = board_of(truth), StoredMasks((4, 4))
-    masks.record(0, 1, np.ones((4, 4), dtype=bool))
+    masks.record(1, 0, np.ones((4, 4), dtype=bool))
     board.measure(masks)
-    masks.record(0, 1, truth[0] == 1)
+    masks.record(1, 0, truth[0] == 1)
     board.measure(masks)
     assert board.scores(masks, [ALONE] * 3)[0].curve == (0.25, 1.0)

@@ -43,8 +43,8 @@ def test_a_new_volume_is_background():
 def test_write_sets_exactly_these_objects_in_one_frame(volume):
     first, second = rectangle(0, 0, 3, 3), rectangle(3, 3, 6, 7)
     assert volume.write(1, (5, 9), np.stack([first, second])) == (5, 9)
-    np.testing.assert_array_equal(volume.mask(1, 5), first)
-    np.testing.assert_array_equal(volume.mask(1, 9), second)
+    np.testing.assert_array_equal(volume.mask(5, 1), first)
+    np.testing.assert_array_equal(volume.mask(9, 1), second)
     assert volume.object_ids(1) == (5, 9)
     for other in (0, 2, 3):
         assert not volume.frame(other).any()
@@ -53,8 +53,8 @@ def test_write_sets_exactly_these_objects_in_one_frame(volume):
 def test_write_erases_old_pixels_of_these_objects_only(volume):
     volume.write(0, (1, 2), np.stack([rectangle(0, 0, 2, 7), rectangle(2, 0, 4, 7)]))
     volume.write(0, (1,), rectangle(1, 0, 3, 3)[None])
-    np.testing.assert_array_equal(volume.mask(0, 1), rectangle(1, 0, 3, 3))
-    np.testing.assert_array_equal(volume.mask(0, 2), rectangle(2, 0, 4, 7) & ~rectangle(1, 0, 3, 3))
+    np.testing.assert_array_equal(volume.mask(1, 0), rectangle(1, 0, 3, 3))
+    np.testing.assert_array_equal(volume.mask(2, 0), rectangle(2, 0, 4, 7) & ~rectangle(1, 0, 3, 3))
 
 
 def test_an_empty_mask_erases_the_object(volume):
@@ -66,43 +66,43 @@ def test_an_empty_mask_erases_the_object(volume):
 def test_a_protected_object_keeps_its_pixels(volume):
     painted = rectangle(0, 0, 3, 3)
     volume.write(0, (1,), painted[None])
-    volume.protect(0, 1)
-    assert volume.is_protected(0, 1)
-    assert not volume.is_protected(0, 2)
+    volume.protect(1, 0)
+    assert volume.is_protected(1, 0)
+    assert not volume.is_protected(2, 0)
     assert not volume.is_protected(1, 1)
     cover = rectangle(1, 1, 5, 5)
     assert volume.write(0, (1, 2), np.stack([rectangle(4, 4, 6, 6), cover])) == (2,)
-    np.testing.assert_array_equal(volume.mask(0, 1), painted)
-    np.testing.assert_array_equal(volume.mask(0, 2), cover & ~painted)
-    volume.unprotect(0, 1)
+    np.testing.assert_array_equal(volume.mask(1, 0), painted)
+    np.testing.assert_array_equal(volume.mask(2, 0), cover & ~painted)
+    volume.unprotect(1, 0)
     assert volume.write(0, (1,), cover[None]) == (1,)
-    np.testing.assert_array_equal(volume.mask(0, 1), cover)
+    np.testing.assert_array_equal(volume.mask(1, 0), cover)
 
 
 def test_a_protected_frame_stays_as_it_is(volume):
     volume.write(2, (1,), rectangle(0, 0, 3, 3)[None])
-    volume.protect(2)
+    volume.protect_frame(2)
     before = volume.frame(2)
-    assert volume.is_protected(2, 99)
+    assert volume.is_protected(99, 2)
     assert volume.write(2, (1, 2), np.ones((2, *SHAPE[1:]), bool)) == ()
     np.testing.assert_array_equal(volume.frame(2), before)
-    volume.unprotect(2)
+    volume.unprotect_frame(2)
     assert volume.write(2, (2,), np.ones((1, *SHAPE[1:]), bool)) == (2,)
 
 
 def test_releasing_one_object_of_a_protected_frame_keeps_the_others(volume):
     volume.write(0, (1, 2), np.stack([rectangle(0, 0, 2, 7), rectangle(2, 0, 4, 7)]))
-    volume.protect(0)
-    volume.unprotect(0, 1)
+    volume.protect_frame(0)
+    volume.unprotect(1, 0)
     assert volume.write(0, (1, 2), np.ones((2, *SHAPE[1:]), bool)) == (1,)
-    np.testing.assert_array_equal(volume.mask(0, 2), rectangle(2, 0, 4, 7))
-    assert volume.mask(0, 1).sum() == 42 - 14
+    np.testing.assert_array_equal(volume.mask(2, 0), rectangle(2, 0, 4, 7))
+    assert volume.mask(1, 0).sum() == 42 - 14
 
 
 def test_releasing_what_was_not_protected_is_harmless(volume):
-    volume.unprotect(0, 1)
-    volume.unprotect(0)
-    assert not volume.is_protected(0, 1)
+    volume.unprotect(1, 0)
+    volume.unprotect_frame(0)
+    assert not volume.is_protected(1, 0)
 
 
 @settings(max_examples=25, deadline=None)
@@ -122,11 +122,11 @@ def test_protected_pixels_survive_any_writes(steps):
     kept: dict[tuple[int, int], np.ndarray] = {}
     for frame, object_id, corners, protect in steps:
         volume.write(frame, (object_id,), rectangle(*corners)[None])
-        if protect and (frame, object_id) not in kept:
-            volume.protect(frame, object_id)
-            kept[frame, object_id] = volume.mask(frame, object_id)
-        for (where, number), mask in kept.items():
-            np.testing.assert_array_equal(volume.mask(where, number), mask)
+        if protect and (object_id, frame) not in kept:
+            volume.protect(object_id, frame)
+            kept[object_id, frame] = volume.mask(object_id, frame)
+        for (number, where), mask in kept.items():
+            np.testing.assert_array_equal(volume.mask(number, where), mask)
 
 
 def test_an_existing_array_is_filled_in_place():
@@ -205,8 +205,8 @@ ONE = np.ones((1, *SHAPE[1:]), bool)
         (lambda v: v.write(0, (1, 2), ONE), r"shape \(2, 6, 7\)"),
         (lambda v: v.write(0, (1,), ONE.astype(float)), "float64"),
         (lambda v: v.write(0, (3, 3), np.repeat(ONE, 2, axis=0)), "given twice"),
-        (lambda v: v.protect(9), "Frame 9"),
-        (lambda v: v.protect(0, 300), "300 does not fit"),
+        (lambda v: v.protect_frame(9), "Frame 9"),
+        (lambda v: v.protect(300, 0), "300 does not fit"),
         (lambda v: v.mask(0, 0), "Object id 0"),
         (lambda v: v.frame(4), "Frame 4"),
     ],
@@ -313,4 +313,4 @@ def test_threads_do_not_lose_each_others_objects():
     for thread in threads:
         thread.join()
     for number in range(1, 5):
-        assert volume.mask(0, number).sum() == 64
+        assert volume.mask(number, 0).sum() == 64

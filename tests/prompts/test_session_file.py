@@ -23,7 +23,7 @@ from napari_sam2.prompts import (
 )
 from napari_sam2.prompts.session_reader import session_from_json
 from napari_sam2.prompts.session_writer import session_to_json
-from napari_sam2.types import Region
+from napari_sam2.types import ObjectFrame, Region
 
 SHAPE = (5, 8, 9)
 
@@ -40,16 +40,16 @@ def session():
     book.add_mask(2, 4, np.eye(8, 9, dtype=bool))
     return SessionFile(
         book=book,
-        accepted=((3, 2), (0, 1), (0, 1)),
-        accepted_masks=stored({(3, 2): np.tri(8, 9, dtype=bool), (0, 1): np.zeros((8, 9), bool)}),
+        accepted=((2, 3), (1, 0), (1, 0)),
+        accepted_masks=stored({(2, 3): np.tri(8, 9, dtype=bool), (1, 0): np.zeros((8, 9), bool)}),
         settings={"model": "bundled", "overlap": False, "max_hole": 8, "none": None, "f": 0.1},
         contrast=((0.0, 255.0),),
         axis=1,
         at={0: 7},
         region=Region(10, 20, 18, 29),
         names={2: "nucleus µ", 1: "cell"},
-        results=stored({(0, 1): np.zeros((8, 9), bool)}),
-        handed_over=frozenset({(4, 2)}),
+        results=stored({(1, 0): np.zeros((8, 9), bool)}),
+        handed_over=frozenset({(2, 4)}),
     )
 
 
@@ -80,7 +80,7 @@ def test_round_trip_through_a_file(session, tmp_path):
     write_session(session, path)
     assert_same(read_session(path), session)
     assert read_prompts(path, SHAPE) == session.book
-    assert session.accepted == ((0, 1), (3, 2))
+    assert session.accepted == ((1, 0), (2, 3))
 
 
 def test_the_file_says_what_it_is(session):
@@ -145,7 +145,7 @@ def test_what_corrects_this_stack_alone_is_left_out_elsewhere(session):
     book = session.book.copy()
     book.add_points(3, 2, [(1, 1)], [False])
     book.add_points(4, 2, [(1, 1)], [False])
-    saved = SessionFile(book, results=stored({(2, 3): np.ones((8, 9), bool)}))
+    saved = SessionFile(book, results=stored({(3, 2): np.ones((8, 9), bool)}))
     elsewhere = saved.elsewhere()
     assert elsewhere.get(3, 2) is None, "one click on the background, upon what was tracked"
     assert elsewhere.get(4, 2) is not None
@@ -155,16 +155,16 @@ def test_what_corrects_this_stack_alone_is_left_out_elsewhere(session):
 def test_results_of_frames_of_another_size_are_none(session):
     book = PromptBook(SHAPE)
     book.add_points(1, 0, [(3, 4)])
-    text = session_to_json(SessionFile(book, results=stored({(0, 1): np.ones((8, 9), bool)})))
+    text = session_to_json(SessionFile(book, results=stored({(1, 0): np.ones((8, 9), bool)})))
     assert not session_from_json(text, (5, 9, 9)).results
-    assert session_from_json(text, (7, 8, 9)).results.keys() == {(0, 1)}
+    assert session_from_json(text, (7, 8, 9)).results.keys() == {(1, 0)}
 
 
 def test_a_result_belongs_to_a_prompt(session):
     with pytest.raises(PromptError, match="not prompted"):
         SessionFile(session.book, results=stored({(1, 1): np.ones((8, 9), bool)}))
     with pytest.raises(PromptError, match="pixels"):
-        SessionFile(session.book, results=stored({(0, 1): np.ones((8, 8), bool)}))
+        SessionFile(session.book, results=stored({(1, 0): np.ones((8, 8), bool)}))
 
 
 def test_blocks_of_later_releases_are_ignored(session):
@@ -249,9 +249,9 @@ def test_masks_need_the_same_frame_size(session):
         ({"contrast": ((0, np.inf),)}, "contrast limit"),
         ({"accepted": ((9, 1),)}, "Frame 9"),
         ({"accepted": ((0, 0),)}, "Object id 0"),
-        ({"accepted_masks": stored({(0, 1): np.zeros((8, 9), bool)})}, "not accepted"),
+        ({"accepted_masks": stored({(1, 0): np.zeros((8, 9), bool)})}, "not accepted"),
         (
-            {"accepted": ((0, 1),), "accepted_masks": stored({(0, 1): np.zeros((9, 8), bool)})},
+            {"accepted": ((1, 0),), "accepted_masks": stored({(1, 0): np.zeros((9, 8), bool)})},
             "pixels",
         ),
     ],
@@ -322,3 +322,33 @@ def test_a_region_is_of_the_size_of_the_frames(session):
 def test_prompts_for_another_stack_have_no_region(session):
     read = session_from_json(session_to_json(session), (9, 8, 9))
     assert (read.region, read.book.shape) == (None, (9, 8, 9))
+
+
+WRITTEN_BEFORE = """{
+ "format": "napari-sam2 session",
+ "version": 2,
+ "shape": [5, 2, 3],
+ "prompts": [
+  {"object": 1, "frame": 4, "points": [[1.0, 2.0], [0.0, 0.0]], "positive": [true, false]},
+  {"object": 2, "frame": 3, "points": [[0.0, 1.0]], "positive": [false], "result": [6]},
+  {"object": 3, "frame": 0, "mask": [0, 1, 3, 1, 1], "handed_over": true}
+ ],
+ "accepted": [
+  {"frame": 0, "object": 3},
+  {"frame": 2, "object": 1, "mask": [0, 2, 4]},
+  {"frame": 2, "object": 3, "mask": [4, 2]},
+  {"frame": 4, "object": 1, "mask": [5, 1]}
+ ]
+}
+"""
+"""Written when sessions still gave frame and object in this order."""
+
+
+def test_files_from_before_object_and_frame_changed_places_are_read_and_written_alike():
+    session = session_from_json(WRITTEN_BEFORE)
+    assert session.accepted == ((3, 0), (1, 2), (3, 2), (1, 4))
+    assert session.accepted[1] == ObjectFrame(object_id=1, frame=2)
+    assert session.accepted_masks.keys() == {(1, 2), (3, 2), (1, 4)}
+    assert session.results.keys() == {ObjectFrame(object_id=2, frame=3)}
+    assert session.handed_over == {ObjectFrame(object_id=3, frame=0)}
+    assert session_to_json(session) == WRITTEN_BEFORE

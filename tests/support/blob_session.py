@@ -13,7 +13,7 @@ from scipy import ndimage
 from napari_sam2.errors import FrameError, PromptError
 from napari_sam2.labels import LabelsVolume
 from napari_sam2.prompts import FramePrompt, PromptBook
-from napari_sam2.types import Direction, FrameMasks, Replayed, Speed
+from napari_sam2.types import Direction, FrameMasks, ObjectFrame, Replayed, Speed
 from napari_sam2.widgets.spec import SessionSpec
 
 
@@ -60,15 +60,15 @@ class BlobSession:
         self._volume = LabelsVolume(self._stack.shape, array=spec.labels)
         self.approximations = () if spec.use.speed is Speed.EXACT else ("squares for blobs",)
         self.prompts = PromptBook(self._stack.shape)
-        self._accepted: set[tuple[int, int]] = set()
+        self._accepted: set[ObjectFrame] = set()
         self._cancelled = threading.Event()
 
     @property
     def object_ids(self) -> tuple[int, ...]:
-        return tuple(sorted({*self.prompts.object_ids(), *(i for _, i in self._accepted)}))
+        return tuple(sorted({*self.prompts.object_ids(), *(i for i, _ in self._accepted)}))
 
     @property
-    def accepted(self) -> tuple[tuple[int, int], ...]:
+    def accepted(self) -> tuple[ObjectFrame, ...]:
         return tuple(sorted(self._accepted))
 
     def add_points(self, object_id, frame, points, positive=None) -> FrameMasks:
@@ -99,16 +99,16 @@ class BlobSession:
         self.prompts.remove(object_id, frame)
         gone = object_id not in self.object_ids
         for each in range(self._stack.n_frames) if gone else (frame,):
-            if (each, object_id) not in self._accepted:
+            if (object_id, each) not in self._accepted:
                 self._erase(object_id, each)
 
-    def accept(self, frame, object_id=None) -> None:
+    def accept(self, object_id, frame) -> None:
         self._script.step("accept", object_id, frame)
-        self._accepted.add((frame, object_id))
+        self._accepted.add(ObjectFrame(object_id, frame))
 
-    def unaccept(self, frame, object_id) -> None:
+    def unaccept(self, object_id, frame) -> None:
         self._script.step("unaccept", object_id, frame)
-        self._accepted.discard((frame, object_id))
+        self._accepted.discard(ObjectFrame(object_id, frame))
 
     def candidates(self, object_id, frame) -> int:
         return 3
@@ -135,7 +135,7 @@ class BlobSession:
                 self.prompts.put(new_id, where, self.prompts.get(object_id, where))
                 self.prompts.remove(object_id, where)
         if self.prompts.get(new_id, frame) is None:
-            self.prompts.add_mask(new_id, frame, self._volume.mask(frame, object_id))
+            self.prompts.add_mask(new_id, frame, self._volume.mask(object_id, frame))
 
     def watch_labels(self, seen) -> None:
         self._volume.on_write = seen
@@ -162,9 +162,9 @@ class BlobSession:
                 masks = self._write(object_id, frame, prompt.points[-1])
             left -= 1
             yield Replayed(left, masks)
-        for (frame, object_id), mask in saved.accepted_masks.items():
-            self._volume.write(frame, (object_id,), mask[None])
-            self._accepted.add((frame, object_id))
+        for pair, mask in saved.accepted_masks.items():
+            self._volume.write(pair.frame, (pair.object_id,), mask[None])
+            self._accepted.add(pair)
             left -= 1
             yield Replayed(left)
 
@@ -194,10 +194,10 @@ class BlobSession:
                     # A mask is followed like a click into its middle.
                     middle = np.argwhere(prompt.mask).mean(axis=0)
                     prompt = FramePrompt(points=(tuple(middle),))
-                if wanted and prompt.points and (frame, object_id) not in self._accepted:
+                if wanted and prompt.points and (object_id, frame) not in self._accepted:
                     result = self._write_or_skip(object_id, frame, prompt.points[-1])
                 else:
-                    result = _result(object_id, frame, self._volume.mask(frame, object_id))
+                    result = _result(object_id, frame, self._volume.mask(object_id, frame))
             yield result
 
     def _order(self, direction, start, stop) -> list[int]:

@@ -43,7 +43,7 @@ def corrections(session: TrackingSession) -> list[FrameMasks]:
     found = list(session.propagate())
     found.append(session.add_points(1, 3, [(20, 20)]))
     found.append(session.add_points(2, 4, [(28, 36), (24, 30)], [False, False]))
-    session.accept(2)
+    session.accept_all(2)
     found += list(session.propagate())
     session.split(1, 2, 7)
     session.merge(1, 2)

@@ -26,7 +26,7 @@ def tracked(model, stack, **options) -> TrackingSession:
 
 def accept_everything(session: TrackingSession) -> None:
     for frame in range(session.n_frames):
-        session.accept(frame)
+        session.accept_all(frame)
 
 
 def make_at_once(session: TrackingSession) -> None:
@@ -72,7 +72,7 @@ def test_what_is_computed_when_needed_is_what_would_have_been_at_once(model, sta
     for at_once in (False, True):
         session = tracked(model, stack, view=view, max_conditioning=most, cached_frames=1)
         for frame in (0, 2, 4, 8, 9, 11):
-            session.accept(frame)
+            session.accept_all(frame)
         session.add_mask(1, 6, DRAWN)
         if at_once:
             make_at_once(session)
@@ -116,7 +116,7 @@ def test_masks_of_accepted_frames_are_kept_small(model):
 
 def accept_everything_of(session: TrackingSession, object_id: int) -> None:
     for frame in range(session.n_frames):
-        session.accept(frame, object_id)
+        session.accept(object_id, frame)
 
 
 class Failing:
@@ -146,7 +146,7 @@ def from_storage_that_fails(model, stack, **options) -> tuple[TrackingSession, F
 def test_an_accepted_frame_that_is_gone_is_reported_and_not_attended_to(model, stack):
     session, data = from_storage_that_fails(model, stack)
     data.gone.add(8)
-    session.accept(8, 1)
+    session.accept(1, 8)
     kept = session.labels[8] == 1
     list(session.propagate(recompute=True))
     assert [error.frame for error in session.skipped] == [8]
@@ -160,14 +160,14 @@ def test_an_accepted_frame_that_is_gone_is_reported_and_not_attended_to(model, s
 def test_by_setting_an_accepted_frame_that_is_gone_is_the_end(model, stack):
     session, data = from_storage_that_fails(model, stack, unreadable="stop")
     data.gone.add(8)
-    session.accept(8, 1)
+    session.accept(1, 8)
     with pytest.raises(FrameError, match="Frame 8"):
         list(session.propagate(recompute=True))
 
 
 def test_an_object_that_begins_from_a_frame_that_is_gone_leaves_the_others_alone(model, stack):
     session, data = from_storage_that_fails(model, stack)
-    session.accept(8, 1)
+    session.accept(1, 8)
     session.remove_prompts(1, 3)
     data.gone.add(8)
     session._tracker._cache.shrink()
@@ -189,7 +189,7 @@ def test_memory_that_runs_out_while_a_memory_is_made_costs_no_labels(
     model, stack, monkeypatch, stage
 ):
     session = tracked(model, stack)
-    session.accept(7)
+    session.accept_all(7)
     session._tracker._cache.shrink()
     before = session.labels.copy()
     with monkeypatch.context() as patch:
@@ -201,5 +201,5 @@ def test_memory_that_runs_out_while_a_memory_is_made_costs_no_labels(
         with pytest.raises(DeviceError, match="too little memory"):
             list(session.propagate(recompute=True))
     np.testing.assert_array_equal(session.labels, before)
-    assert session.accepted == ((7, 1), (7, 2))
+    assert session.accepted == ((1, 7), (2, 7))
     list(session.propagate())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import json
 import pickle
 
@@ -21,11 +22,38 @@ def test_numpy_scalars_become_plain_numbers(model, stack, tmp_path):
     session.choose(one, np.int64(5), np.int64(1))
     list(session.propagate(start=np.int64(3), stop=np.uint8(8), object_ids=[one]))
     for frame in np.flatnonzero([0, 0, 0, 0, 1]):
-        session.accept(frame, one)
+        session.accept(one, frame)
     json.dumps([first.object_ids, first.frame, session.object_ids, session.accepted])
     session.save(tmp_path / "saved.sam2.json")
     again = TrackingSession.load(tmp_path / "saved.sam2.json", model, stack)
-    assert again.accepted == session.accepted == ((4, 1),)
+    assert again.accepted == session.accepted == ((1, 4),)
+
+
+METHODS = {
+    name: tuple(inspect.signature(method).parameters)
+    for name, method in inspect.getmembers(TrackingSession, inspect.isfunction)
+    if not name.startswith("_")
+}
+OF_BOTH = {name for name, arguments in METHODS.items() if {"object_id", "frame"} <= {*arguments}}
+
+
+@pytest.mark.parametrize("name", sorted(OF_BOTH))
+def test_the_object_comes_before_the_frame(name):
+    assert METHODS[name][1:3] == ("object_id", "frame")
+
+
+def test_all_methods_of_an_object_in_a_frame_are_among_them():
+    assert {"accept", "unaccept", "add_points", "choose", "split", "remove_prompts"} <= OF_BOTH
+
+
+def test_accepted_objects_and_frames_come_in_the_order_of_the_arguments(model, stack):
+    session = TrackingSession(model, stack)
+    session.add_points(1, 5, [(20, 20)])
+    session.accept(object_id=1, frame=5)
+    (pair,) = session.accepted
+    assert (pair.object_id, pair.frame) == pair == (1, 5)
+    session.unaccept(*pair)
+    assert session.accepted == ()
 
 
 @pytest.mark.parametrize("model_given", ["bundled", None, 3])

@@ -46,7 +46,7 @@ def test_snapshot_brings_prompts_acceptance_and_progress_back(session):
 def test_snapshot_is_not_changed_by_what_follows(session):
     state = session.snapshot()
     session.add_points(3, 1, [(20, 20)])
-    session.accept(4)
+    session.accept_all(4)
     session.restore(state)
     session.add_points(5, 2, [(20, 20)])
     session.restore(state)
@@ -55,9 +55,9 @@ def test_snapshot_is_not_changed_by_what_follows(session):
 
 
 def test_acceptance_comes_back_with_its_protection(session):
-    session.accept(4, 1)
+    session.accept(1, 4)
     state, before = session.snapshot(), session.labels[4].copy()
-    session.unaccept(4, 1)
+    session.unaccept(1, 4)
     session.restore(state)
     run(session, recompute=True)
     np.testing.assert_array_equal(session.labels[4] == 1, before == 1)
@@ -67,27 +67,27 @@ def test_accept_takes_an_object_of_the_labels_up(model, stack):
     labels = np.zeros(stack.shape, np.uint16)
     labels[2, 5:15, 5:15] = 9
     session = TrackingSession(model, stack, labels=labels)
-    session.accept(2, 9)
+    session.accept(9, 2)
     assert session.object_ids == (9,)
     assert len(run(session)) == len(stack)
     assert (labels[2] == 9).sum() == 100
     with pytest.raises(SessionError, match="no object"):
-        session.accept(2, 10)
+        session.accept(10, 2)
 
 
 def test_lifted_acceptance_lets_the_frame_be_tracked_again(session):
-    session.accept(6, 1)
-    session.unaccept(6, 1)
+    session.accept(1, 6)
+    session.unaccept(1, 6)
     assert session.accepted == ()
     assert 6 in run(session, recompute=True, object_ids=[1])
     with pytest.raises(SessionError, match="not accepted"):
-        session.unaccept(6, 1)
+        session.unaccept(1, 6)
 
 
 def test_lifted_acceptance_of_a_clicked_frame_keeps_its_mask(session):
     clicked = session.labels[3] == 1
-    session.accept(3, 1)
-    session.unaccept(3, 1)
+    session.accept(1, 3)
+    session.unaccept(1, 3)
     np.testing.assert_array_equal(session.labels[3] == 1, clicked)
 
 
@@ -104,10 +104,10 @@ def test_merged_objects_are_one_everywhere(session):
 
 
 def test_merge_keeps_accepted_frames_accepted(session):
-    session.accept(6, 2)
+    session.accept(2, 6)
     both = session.labels[6] > 0
     session.merge(1, 2)
-    assert session.accepted == ((6, 1),)
+    assert session.accepted == ((1, 6),)
     run(session, recompute=True)
     np.testing.assert_array_equal(session.labels[6] == 1, both)
 
@@ -138,11 +138,11 @@ def test_split_gives_the_rest_of_the_stack_to_a_new_object(whole):
 
 def test_split_before_the_click_leaves_something_to_follow(whole):
     before = areas(whole, 1)
-    whole.accept(8, 1)
+    whole.accept(1, 8)
     whole.split(1, 2, 7)
     assert whole.prompts.frames(7) == (2, 3)
     assert whole.prompts.frames(1) == (1,)
-    assert whole.accepted == ((8, 7),)
+    assert whole.accepted == ((7, 8),)
     assert areas(whole, 1) == before[:2] + [0] * (len(before) - 2)
 
 

@@ -86,7 +86,7 @@ def test_corrections_and_accepted_absence_go_with_windows(absent_model, stack):
     session.add_mask(1, 2, np.pad(np.ones((8, 8), bool), ((10, 22), (10, 30))))
     list(session.propagate())
     assert not session.labels[3].any()
-    session.accept(3)
+    session.accept_all(3)
     result = session.add_points(1, 6, [(12, 14)])
     assert result.frame == 6
     list(session.propagate())

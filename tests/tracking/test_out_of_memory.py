@@ -106,7 +106,7 @@ def test_a_shortage_that_stays_is_a_clear_error_and_can_be_mended(model, noise, 
 @pytest.mark.parametrize("shortage", OF_A_CLICK, indirect=True)
 def test_a_click_without_memory_leaves_no_trace(model, noise, shortage):
     session = clicked(model, noise)
-    session.accept(0, 2)
+    session.accept(2, 0)
     before, prompts = session.labels.copy(), session.prompts.copy()
     session._tracker._cache._kept.clear()
     shortage.begin(lambda _: True)
@@ -114,7 +114,7 @@ def test_a_click_without_memory_leaves_no_trace(model, noise, shortage):
         with pytest.raises(DeviceError, match="too little memory"):
             session.add_points(object_id, frame, [(20, 20)], [positive])
     assert session.object_ids == (1, 2, 3)
-    assert session.accepted == ((0, 2),)
+    assert session.accepted == ((2, 0),)
     assert session.prompts == prompts
     np.testing.assert_array_equal(session.labels, before)
     shortage.end()

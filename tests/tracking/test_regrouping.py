@@ -67,8 +67,8 @@ def session(model, noise, disk) -> TrackingSession:
     session.add_points(2, 5, [(30, 35)])
     list(session.propagate())
     session.add_mask(2, 9, np.pad(np.ones((8, 8), bool), ((4, 28), (4, 36))))
-    session.accept(8)
-    session.accept(4, 1)
+    session.accept_all(8)
+    session.accept(1, 4)
     list(session.propagate())
     disk.data[6, 20:24, 20:24] = 1  # something to begin from, whatever the noise gave
     disk.data[2, 20:24, 20:24] = disk.data[1, 20:24, 20:24] = 1
@@ -85,7 +85,7 @@ def all_that_is_known(session: TrackingSession, disk: Disk) -> tuple:
             (t.object_id, t.done.tobytes(), t.written.tobytes(), t.conditioning)
             for t in state.tracks
         ],
-        [session._publisher.volume.is_protected(f, i) for f in range(12) for i in (1, 2, 7)],
+        [session._publisher.volume.is_protected(i, f) for f in range(12) for i in (1, 2, 7)],
     )
 
 

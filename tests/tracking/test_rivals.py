@@ -142,7 +142,7 @@ def test_a_new_object_takes_back_what_another_has_run_on_into(model, stack):
     mask = np.zeros(stack.shape[1:], bool)
     mask[8:28, 8:30] = True
     session.add_mask(1, 0, mask)
-    session.accept(0)
+    session.accept_all(0)
     for frame in range(1, 8):
         session.labels[frame][mask] = 1  # as though it had been tracked there
     session.add_mask(2, 8, mask)

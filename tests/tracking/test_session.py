@@ -152,13 +152,13 @@ def test_accepted_frames_are_never_overwritten(model, stack):
     session = TrackingSession(model, stack)
     session.add_points(1, 0, [(20, 20)])
     masks_of(session)
-    session.accept(6)
+    session.accept_all(6)
     fixed = session.labels[6].copy()
     session.add_points(1, 3, [(30, 40)])
     assert {f for f, _ in masks_of(session)} == {0, 1, 2, 3, 4, 5, 6}
     masks_of(session, recompute=True)
     np.testing.assert_array_equal(session.labels[6], fixed)
-    assert session.accepted == ((6, 1),)
+    assert session.accepted == ((1, 6),)
 
 
 def test_a_drawn_mask_comes_back_as_drawn(model, stack):
@@ -294,7 +294,7 @@ def test_given_labels_are_filled_and_their_other_objects_kept(model, stack):
         (lambda s: s.add_mask(1, 0, np.ones((4, 4), bool)), PromptError),
         (lambda s: s.add_points(70000, 0, [(1, 1)]), LabelsError),
         (lambda s: s.propagate(), SessionError),
-        (lambda s: s.accept(0, 4), SessionError),
+        (lambda s: s.accept(4, 0), SessionError),
         (lambda s: TrackingSettings(object_chunk=0), SessionError),
         (lambda s: TrackingSettings(max_conditioning=1), SessionError),
     ],
@@ -324,13 +324,13 @@ def test_a_session_file_replays(model, stack, tmp_path):
     session.add_box(2, 3, (10, 10, 30, 30))
     session.add_mask(3, 4, np.pad(np.ones((8, 8), bool), ((4, 28), (4, 36))))
     list(session.propagate())
-    session.accept(7, 2)
+    session.accept(2, 7)
     session.save(tmp_path / "cells.sam2.json")
     expected = session.labels[7] == 2
     again = TrackingSession.load(tmp_path / "cells.sam2.json", model, stack)
     assert again.prompts == session.prompts
     assert again.settings == session.settings
-    assert again.accepted == ((7, 2),)
+    assert again.accepted == ((2, 7),)
     np.testing.assert_array_equal(again.labels[7] == 2, expected)
     np.testing.assert_array_equal(again.labels[4] == 3, session.labels[4] == 3)
     with pytest.raises(PromptError, match="shape"):
@@ -352,7 +352,7 @@ def test_a_replay_says_how_much_is_left_and_may_be_left_early(model, stack, tmp_
     session = TrackingSession(model, stack)
     session.add_points(1, 5, [(20, 20)])
     session.add_points(2, 3, [(30, 30)])
-    session.accept(5, 1)
+    session.accept(1, 5)
     session.save(tmp_path / "cells.sam2.json")
     saved = read_session(tmp_path / "cells.sam2.json")
     again = TrackingSession(model, stack)
@@ -363,7 +363,7 @@ def test_a_replay_says_how_much_is_left_and_may_be_left_early(model, stack, tmp_
     replayed = list(whole.replay(saved))
     assert [step.left for step in replayed] == [2, 1, 0]
     assert [step.masks is None for step in replayed] == [True, False, True]
-    assert whole.accepted == ((5, 1),)
+    assert whole.accepted == ((1, 5),)
     np.testing.assert_array_equal(whole.labels, session.labels)
     with pytest.raises(PromptError, match="belongs to a stack"):
         next(TrackingSession(model, stack[:5]).replay(saved))

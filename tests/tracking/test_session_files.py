@@ -11,6 +11,7 @@ import pytest
 
 from napari_sam2.errors import FrameError
 from napari_sam2.tracking import TrackingSession, TrackingSettings
+from napari_sam2.types import ObjectFrame
 
 SETTINGS = TrackingSettings(exclusive=False)
 DRAWN = np.pad(np.ones((8, 8), bool), ((4, 28), (4, 36)))
@@ -68,22 +69,22 @@ def test_further_clicks_are_a_round_of_their_own_upon_what_came_back(session, st
 
 def test_prompts_that_were_accepted_come_back_with_what_was_accepted(session, stack, tmp_path):
     session.add_points(1, 7, [(35, 5)], [False])
-    session.accept(7)
-    session.accept(3, 1)
+    session.accept_all(7)
+    session.accept(1, 3)
     again = there_and_back(session, stack, tmp_path / "s.json")
     np.testing.assert_array_equal(again.labels[3] == 1, session.labels[3] == 1)
     np.testing.assert_array_equal(again.labels[7], session.labels[7])
-    again.unaccept(7, 1)
+    again.unaccept(1, 7)
     np.testing.assert_array_equal(again.labels[7], session.labels[7])
 
 
 def test_masks_that_were_handed_over_are_known_as_such(session, stack, tmp_path):
     session.add_mask(3, 0, DRAWN)
     session.add_mask(4, 2, DRAWN)
-    session.handed_over |= {(0, 3), (2, 4)}
+    session.handed_over |= {ObjectFrame(3, 0), ObjectFrame(4, 2)}
     session.add_mask(4, 2, ~DRAWN)
     again = there_and_back(session, stack, tmp_path / "s.json")
-    assert again.handed_over == {(0, 3)}, "the other one was drawn anew"
+    assert again.handed_over == {(3, 0)}, "the other one was drawn anew"
     again.remove_prompts(3)
     again.save(tmp_path / "b.json")
     assert TrackingSession.load(tmp_path / "b.json", again.model, stack).handed_over == set()
@@ -91,12 +92,12 @@ def test_masks_that_were_handed_over_are_known_as_such(session, stack, tmp_path)
 
 def test_what_is_merged_or_split_is_the_user_s_own_and_undo_gives_it_back(session):
     session.add_mask(1, 8, DRAWN)
-    session.handed_over = {(8, 1)}
+    session.handed_over = {ObjectFrame(1, 8)}
     state = session.snapshot()
     session.merge(1, 2)
     assert session.handed_over == set()
     session.restore(state)
-    assert session.handed_over == {(8, 1)}
+    assert session.handed_over == {(1, 8)}
 
 
 def test_files_of_the_first_version_still_load(session, stack, tmp_path):

@@ -250,14 +250,14 @@ def test_a_session_file_replays_but_for_what_cannot_be_read(model, stack, tmp_pa
     session = opened(model, stack)
     session.add_points(2, 7, [(30, 30)])
     list(session.propagate())
-    session.accept(5, 1)
-    session.accept(7, 2)
+    session.accept(1, 5)
+    session.accept(2, 7)
     session.save(tmp_path / "s.sam2.json")
     data = Flaky(stack, f5=99, f7=99)
     again = TrackingSession.load(tmp_path / "s.sam2.json", model, data)
     assert again.skipped == (), "what was accepted there needs no pixels"
     assert [key[:2] for key in again.prompts] == [(1, 4), (2, 7)]
-    assert again.accepted == ((5, 1), (7, 2))
+    assert again.accepted == ((1, 5), (2, 7))
     kept = {frame: again.labels[frame].copy() for frame in (5, 7)}
     np.testing.assert_array_equal(kept[7] == 2, session.labels[7] == 2)
     np.testing.assert_array_equal(kept[5] == 1, session.labels[5] == 1)

@@ -54,7 +54,7 @@ def masked_session(model: Model, halo: float = 0.0, frames: int = 1, **options) 
     for frame, (_, labels) in enumerate(pairs):
         for number in range(1, 10):
             session.add_mask(number, frame, labels == number)
-            session.accept(frame, number)
+            session.accept(number, frame)
     return session
 
 

@@ -6,12 +6,14 @@ from hypothesis import strategies as st
 
 from napari_sam2.errors import TrainingError
 from napari_sam2.training.mask_split import split_masks
+from napari_sam2.types import ObjectFrame
 
-PAIRS = st.sets(st.tuples(st.integers(0, 30), st.integers(1, 9)), min_size=1, max_size=60)
+OBJECT_FRAMES = st.builds(ObjectFrame, st.integers(1, 9), st.integers(0, 30))
+PAIRS = st.sets(OBJECT_FRAMES, min_size=1, max_size=60)
 
 
 def every(frames, objects):
-    return {(frame, number) for frame in frames for number in objects}
+    return {ObjectFrame(number, frame) for frame in frames for number in objects}
 
 
 @given(PAIRS, st.integers(0, 3), st.randoms(use_true_random=False))
@@ -21,17 +23,17 @@ def test_no_held_out_mask_is_much_like_one_that_is_trained_on(pairs, seed, rando
         split = split_masks(pairs, decided, seed)
     except TrainingError:
         few = len(pairs) < 4
-        objects = {number for _, number in pairs}
-        counts = sorted(sum(n == number for _, n in pairs) for number in objects)
+        objects = {pair.object_id for pair in pairs}
+        counts = sorted(sum(n == number for n, _ in pairs) for number in objects)
         assert few or len(objects) < 3 or counts[-1] > len(pairs) - 4
         return
     assert not split.train & split.held_out
     assert split.train | split.held_out <= pairs
     assert min(len(split.train), len(split.held_out)) >= 2
-    shared = {n for _, n in split.train} & {n for _, n in split.held_out}
+    shared = {n for n, _ in split.train} & {n for n, _ in split.held_out}
     if shared:
-        last = max(frame for frame, _ in split.train)
-        first = min(frame for frame, _ in split.held_out)
+        last = max(frame for _, frame in split.train)
+        first = min(frame for _, frame in split.held_out)
         assert first - last > 1
     assert split_masks(pairs, decided, seed) == split
 
@@ -48,7 +50,7 @@ def test_an_object_is_held_out_with_all_its_masks():
     pairs = every([0, 9], range(1, 7))
     split = split_masks(pairs, pairs)
     assert len(split.held_out) == 4
-    assert not {n for _, n in split.train} & {n for _, n in split.held_out}
+    assert not {n for n, _ in split.train} & {n for n, _ in split.held_out}
 
 
 def test_an_object_with_most_of_the_masks_is_trained_on():

@@ -76,7 +76,7 @@ def test_every_change_is_saved_beside_the_image(worked, folder):
     assert kept[2, 0].box == (20, 22, 36, 40)
     labels = worked.labels_layer.data
     assert np.array_equal(kept[1, 2].mask, labels[2] == 1)
-    assert np.array_equal(saved.accepted_masks[3, 1], labels[3] == 1)
+    assert np.array_equal(saved.accepted_masks[1, 3], labels[3] == 1)
     assert saved.contrast == ((0, 1000),)
     assert (saved.axis, dict(saved.names)) == (0, {2: "nucleus"})
     assert saved.settings["model"] == "bundled"

@@ -187,5 +187,5 @@ def test_session_is_complete_if_a_layer_goes_while_it_is_written(
         kept.wait_idle()
     saved = read_session(folder / "cells.sam2.json")
     assert dict(saved.names) == {1: "cell"}
-    assert np.array_equal(saved.accepted_masks[0, 1], mask)
+    assert np.array_equal(saved.accepted_masks[1, 0], mask)
     assert said() == []

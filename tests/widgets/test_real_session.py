@@ -158,8 +158,8 @@ def test_saved_session_replays_click_by_click(real_panel, sessions, qtbot):
     (path,) = sessions.iterdir()
     session = TrackingSession.load(path, load_model(MODEL, "cpu"), image)
     assert session.prompts.get(1, 2).rounds == (1, 1)
-    assert session.accepted == ((0, 1),)
-    assert session.corrected_masks().keys() == {(4, 1)}, "what came of the correction is kept"
+    assert session.accepted == ((1, 0),)
+    assert session.corrected_masks().keys() == {(1, 4)}, "what came of the correction is kept"
     assert np.array_equal(session.labels[decided], shown[decided])
 
     again = real_panel(image, scale=(4, 0.5, 0.5))

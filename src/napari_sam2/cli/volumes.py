@@ -11,6 +11,7 @@ from napari_sam2.cli.interrupts import soft_interrupt
 from napari_sam2.cli.runs import Range, RunOutcome, run_session
 from napari_sam2.errors import Sam2Error
 from napari_sam2.prompts import FramePrompt, PromptBook
+from napari_sam2.types import ObjectFrame
 
 if TYPE_CHECKING:
     from napari_sam2.tracking import TrackingSession
@@ -63,7 +64,7 @@ def go_on(
             break
         of_all = f"{title} {there + 1}/{frames.volumes}"
         outcome = outcome.and_then(run_session(session, book, over, title=of_all))
-        session.handed_over = {(frame, object_id) for object_id, frame, _ in book}
+        session.handed_over = {ObjectFrame(number, frame) for number, frame, _ in book}
         done(session)
         if not outcome.complete:
             break

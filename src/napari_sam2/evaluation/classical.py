@@ -135,7 +135,7 @@ class ClassicalSegmenter:
         return nearest
 
     def _patch(self, object_id: int, frame: int) -> Patch | None:
-        mask = self.masks.mask(frame, object_id)
+        mask = self.masks.mask(object_id, frame)
         window = bounding_window(mask)
         return None if window is None else Patch(object_id, window, mask[window])
 

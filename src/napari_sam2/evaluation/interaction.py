@@ -174,7 +174,7 @@ class Interaction:
             if frame is None:
                 continue
             click = corrective_click(
-                self._segmenter.masks.mask(frame, prompt.object_id),
+                self._segmenter.masks.mask(prompt.object_id, frame),
                 self._truth[frame] == prompt.object_id,
                 self._start.clicked.of(prompt.object_id, frame),
             )

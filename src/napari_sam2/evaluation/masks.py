@@ -54,7 +54,7 @@ class MaskSource(Protocol):
     def patches(self, frame: int) -> Iterator[Patch]:
         """Give the masks in a frame that are not empty."""
 
-    def mask(self, frame: int, object_id: int) -> Mask:
+    def mask(self, object_id: int, frame: int) -> Mask:
         """Give one mask, shape (Y, X)."""
 
 
@@ -80,7 +80,7 @@ class LabelMasks:
             if object_id in self._ids:
                 yield Patch(object_id, window, plane[window] == object_id)
 
-    def mask(self, frame: int, object_id: int) -> Mask:
+    def mask(self, object_id: int, frame: int) -> Mask:
         """Give one mask, shape (Y, X)."""
         mask: Mask = np.asarray(self._labels[frame]) == object_id
         return mask
@@ -99,7 +99,7 @@ class StoredMasks:
         self._frame_shape = frame_shape
         self._frames: dict[int, dict[int, Patch]] = {}
 
-    def record(self, frame: int, object_id: int, mask: NDArray[np.bool_]) -> None:
+    def record(self, object_id: int, frame: int, mask: NDArray[np.bool_]) -> None:
         """Keep a mask of shape (Y, X); one recorded before is replaced."""
         patches = self._frames.setdefault(frame, {})
         window = bounding_window(mask)
@@ -112,7 +112,7 @@ class StoredMasks:
         """Give the masks in a frame that are not empty."""
         yield from self._frames.get(frame, {}).values()
 
-    def mask(self, frame: int, object_id: int) -> Mask:
+    def mask(self, object_id: int, frame: int) -> Mask:
         """Give one mask, shape (Y, X)."""
         mask = np.zeros(self._frame_shape, dtype=bool)
         patch = self._frames.get(frame, {}).get(object_id)

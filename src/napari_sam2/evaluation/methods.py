@@ -163,7 +163,7 @@ class SessionSegmenter:
     def _keep(self, result: FrameMasks) -> None:
         if self._kept is not None:
             for object_id, mask in zip(result.object_ids, result.masks, strict=True):
-                self._kept.record(result.frame, object_id, mask)
+                self._kept.record(object_id, result.frame, mask)
 
 
 def give_prompt(session: TrackingSession, prompt: ObjectPrompt) -> FrameMasks:

@@ -135,7 +135,7 @@ class PromptedFrames:
         return True
 
     def _next_click(self, prompt: ObjectPrompt) -> Click | None:
-        mask = self._segmenter.masks.mask(prompt.frame, prompt.object_id)
+        mask = self._segmenter.masks.mask(prompt.object_id, prompt.frame)
         clicked = self.clicked.of(prompt.object_id, prompt.frame)
         return corrective_click(mask, self._true(prompt), clicked)
 
@@ -150,8 +150,8 @@ class PromptedFrames:
         """Add what an object is after a stage to its scores."""
         prompt = self._prompts[row]
         true = self._true(prompt)
-        mask = self._segmenter.masks.mask(prompt.frame, prompt.object_id)
-        self._masks[stage].record(prompt.frame, prompt.object_id, mask)
+        mask = self._segmenter.masks.mask(prompt.object_id, prompt.frame)
+        self._masks[stage].record(prompt.object_id, prompt.frame, mask)
         value = iou(mask, true)
         curve: tuple[float, ...] = ()
         effects: tuple[ClickEffect, ...] = ()
@@ -159,7 +159,7 @@ class PromptedFrames:
             before = self._scores[row][-1]
             curve, effects = before.curve, before.clicks
         if click is not None:
-            former = self._masks[stage - 1].mask(prompt.frame, prompt.object_id)
+            former = self._masks[stage - 1].mask(prompt.object_id, prompt.frame)
             vanished = bool((former & true).any()) and not (mask & true).any()
             effects = (*effects, ClickEffect(click.positive, curve[-1], value, vanished))
         self._scores[row].append(FrameScore((*curve, value), boundary_f(mask, true), effects))

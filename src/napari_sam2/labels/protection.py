@@ -15,22 +15,24 @@ class Protection:
         self._frames: set[int] = set()
         self._objects: dict[int, set[int]] = {}
 
-    def protect(self, frame: int, object_id: int | None = None) -> None:
-        """Protect an object in a frame, or with None the whole frame."""
-        if object_id is None:
-            self._frames.add(frame)
-        else:
-            self._objects.setdefault(frame, set()).add(object_id)
+    def protect(self, object_id: int, frame: int) -> None:
+        """Protect an object in a frame."""
+        self._objects.setdefault(frame, set()).add(object_id)
 
-    def unprotect(self, frame: int, object_id: int | None, present: Collection[int]) -> None:
-        """Release an object in a frame, or with None all of the frame.
+    def protect_frame(self, frame: int) -> None:
+        """Protect a whole frame, background included."""
+        self._frames.add(frame)
+
+    def unprotect_frame(self, frame: int) -> None:
+        """Release all of a frame."""
+        self._frames.discard(frame)
+        self._objects.pop(frame, None)
+
+    def unprotect(self, object_id: int, frame: int, present: Collection[int]) -> None:
+        """Release an object in a frame.
 
         Releasing one object of a wholly protected frame keeps the others that are `present`.
         """
-        if object_id is None:
-            self._frames.discard(frame)
-            self._objects.pop(frame, None)
-            return
         objects = self._objects.setdefault(frame, set())
         if frame in self._frames:
             self._frames.discard(frame)
@@ -43,7 +45,7 @@ class Protection:
         """Return whether the whole frame is protected."""
         return frame in self._frames
 
-    def covers(self, frame: int, object_id: int) -> bool:
+    def covers(self, object_id: int, frame: int) -> bool:
         """Return whether an object is protected in a frame."""
         return frame in self._frames or object_id in self._objects.get(frame, ())
 

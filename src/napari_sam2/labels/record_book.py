@@ -9,32 +9,30 @@ import numpy as np
 
 from napari_sam2.labels.compose import Labels
 from napari_sam2.labels.records import FrameRecord, measure
-from napari_sam2.types import FrameMasks
-
-Key = tuple[int, int]
+from napari_sam2.types import FrameMasks, ObjectFrame
 
 
 class RecordBook:
     """What is known of every object in every frame: object and frame to `FrameRecord`."""
 
     def __init__(self) -> None:
-        self._records: dict[Key, FrameRecord] = {}
-        self._forward: dict[Key, bool] = {}  # which way the pass went that came through last
+        self._records: dict[ObjectFrame, FrameRecord] = {}
+        self._forward: dict[ObjectFrame, bool] = {}  # direction of the pass that came last
 
     def __iter__(self) -> Iterator[FrameRecord]:
         return iter(self._records.values())
 
     def get(self, object_id: int, frame: int) -> FrameRecord:
         """Return what is known; an empty record if that is nothing."""
-        return self._records.get((object_id, frame), FrameRecord(object_id, frame))
+        return self._records.get(ObjectFrame(object_id, frame), FrameRecord(object_id, frame))
 
     def put(self, records: Iterable[FrameRecord]) -> None:
         """Take records in place of those of the same objects and frames."""
         for record in records:
             if is_known(record):
-                self._records[record.object_id, record.frame] = record
+                self._records[record.key] = record
             else:
-                self._records.pop((record.object_id, record.frame), None)
+                self._records.pop(record.key, None)
 
     def look(self, frame: int, labels: Labels, before: Labels | None = None) -> list[FrameRecord]:
         """Return records of the objects of a frame whose place in its labels is another now.
@@ -81,7 +79,7 @@ class RecordBook:
         for number, score, presence in zip(
             result.object_ids, result.scores, result.presence, strict=True
         ):
-            key = number, result.frame
+            key = ObjectFrame(number, result.frame)
             agreement = None
             if forward is not None and self._forward.get(key, forward) != forward:
                 agreement = _iou(labels == number, before == number)

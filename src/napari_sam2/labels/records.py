@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_sam2.labels.compose import Labels
+from napari_sam2.types import ObjectFrame
 
 _SMALL = 2**16  # ids below are counted without being sorted
 
@@ -40,6 +41,11 @@ class FrameRecord:
     score: float | None = None
     presence: float | None = None
     agreement: float | None = None
+
+    @property
+    def key(self) -> ObjectFrame:
+        """Object and frame."""
+        return ObjectFrame(self.object_id, self.frame)
 
     @property
     def iou(self) -> float | None:

@@ -134,7 +134,7 @@ class LabelsVolume:
         store_patch(self._array, frame, patch)
         self.on_write(frame, old, patch.on(old))
 
-    def mask(self, frame: int, object_id: int) -> NDArray[np.bool_]:
+    def mask(self, object_id: int, frame: int) -> NDArray[np.bool_]:
         """Return where an object is in a frame, bool (Y, X)."""
         return self.pixels(frame, (object_id,))
 
@@ -159,27 +159,37 @@ class LabelsVolume:
         """Return the ids in a frame, ascending, without the background."""
         return tuple(int(number) for number in np.unique(self.frame(frame)) if number > 0)
 
-    def protect(self, frame: int, object_id: int | None = None) -> None:
-        """Keep an object in a frame, or with None the whole frame, from being overwritten."""
-        checked = None if object_id is None else self._checked_id(object_id)
+    def protect(self, object_id: int, frame: int) -> None:
+        """Keep an object in a frame from being overwritten."""
+        object_id = self._checked_id(object_id)
         with self._lock:
-            self._protection.protect(self._checked_frame(frame), checked)
+            self._protection.protect(object_id, self._checked_frame(frame))
 
-    def unprotect(self, frame: int, object_id: int | None = None) -> None:
-        """Release an object in a frame, or with None all of the frame.
+    def protect_frame(self, frame: int) -> None:
+        """Keep a whole frame, background included, from being overwritten."""
+        with self._lock:
+            self._protection.protect_frame(self._checked_frame(frame))
 
-        If the whole frame was protected, releasing one object keeps the other objects in it.
+    def unprotect(self, object_id: int, frame: int) -> None:
+        """Release an object in a frame.
+
+        If the whole frame was protected, the other objects in it stay protected.
         """
-        checked = None if object_id is None else self._checked_id(object_id)
+        object_id = self._checked_id(object_id)
         with self._lock:
             frame = self._checked_frame(frame)
             present = self.object_ids(frame) if self._protection.covers_frame(frame) else ()
-            self._protection.unprotect(frame, checked, present)
+            self._protection.unprotect(object_id, frame, present)
 
-    def is_protected(self, frame: int, object_id: int) -> bool:
+    def unprotect_frame(self, frame: int) -> None:
+        """Release all of a frame."""
+        with self._lock:
+            self._protection.unprotect_frame(self._checked_frame(frame))
+
+    def is_protected(self, object_id: int, frame: int) -> bool:
         """Return whether an object is protected in a frame, by itself or with the frame."""
         with self._lock:
-            return self._protection.covers(self._checked_frame(frame), self._checked_id(object_id))
+            return self._protection.covers(self._checked_id(object_id), self._checked_frame(frame))
 
     def _checked_frame(self, frame: int) -> int:
         number = _whole_number(frame, "frame")

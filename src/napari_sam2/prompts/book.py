@@ -17,6 +17,7 @@ from napari_sam2.prompts.checks import (
     check_shape,
 )
 from napari_sam2.prompts.frame_prompt import Box, FramePrompt
+from napari_sam2.types import ObjectFrame
 
 PointsLike = Sequence[tuple[float, float]] | ArrayLike
 
@@ -37,7 +38,7 @@ class PromptBook:
 
     def __init__(self, shape: Sequence[int]) -> None:
         self._shape = check_shape(shape)
-        self._prompts: dict[tuple[int, int], FramePrompt] = {}
+        self._prompts: dict[ObjectFrame, FramePrompt] = {}
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -112,7 +113,7 @@ class PromptBook:
     def remove(self, object_id: int, frame: int | None = None) -> None:
         """Forget the prompts of an object in one frame, or in all frames."""
         frames = self.frames(object_id) if frame is None else (frame,)
-        keys = [(object_id, where) for where in frames]
+        keys = [ObjectFrame(object_id, where) for where in frames]
         if not keys or any(key not in self._prompts for key in keys):
             where = "" if frame is None else f" in frame {frame}"
             raise PromptError(
@@ -124,7 +125,7 @@ class PromptBook:
 
     def get(self, object_id: int, frame: int) -> FramePrompt | None:
         """Return what an object holds in a frame, or None."""
-        return self._prompts.get((object_id, frame))
+        return self._prompts.get(ObjectFrame(object_id, frame))
 
     def object_ids(self) -> tuple[int, ...]:
         """Return the ids of all objects with prompts, ascending."""
@@ -156,10 +157,10 @@ class PromptBook:
     def __repr__(self) -> str:
         return f"PromptBook(shape={self._shape}, objects={self.object_ids()}, prompts={len(self)})"
 
-    def _key(self, object_id: object, frame: object) -> tuple[int, int]:
-        return check_object_id(object_id), check_frame(frame, self._shape[0])
+    def _key(self, object_id: object, frame: object) -> ObjectFrame:
+        return ObjectFrame(check_object_id(object_id), check_frame(frame, self._shape[0]))
 
-    def _store(self, key: tuple[int, int], prompt: FramePrompt) -> FramePrompt:
+    def _store(self, key: ObjectFrame, prompt: FramePrompt) -> FramePrompt:
         _, height, width = self._shape
         for y, x in prompt.points:
             check_coordinate(y, height, "y")
@@ -191,5 +192,5 @@ def clip_box(box: Box, height: int, width: int) -> Box:
     return y0, x0, y1, x1
 
 
-def _by_key(item: tuple[tuple[int, int], Any]) -> tuple[int, int]:
+def _by_key(item: tuple[ObjectFrame, Any]) -> ObjectFrame:
     return item[0]

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from napari_sam2.errors import PromptError
 from napari_sam2.prompts.book import PromptBook
 from napari_sam2.prompts.checks import check_coordinate, check_finite, check_frame, check_object_id
+from napari_sam2.types import ObjectFrame
 
 COLUMNS = ("frame", "object", "kind", "y", "x", "y2", "x2", "positive")
 
@@ -33,7 +34,7 @@ def prompts_from_csv(text: str, shape: Sequence[int]) -> PromptBook:
         The error names the line and the column.
     """
     book = PromptBook(shape)
-    box_lines: dict[tuple[int, int], int] = {}
+    box_lines: dict[ObjectFrame, int] = {}
     for row in _rows(text):
         object_id = row.object_id()
         frame = row.frame(book)
@@ -41,7 +42,7 @@ def prompts_from_csv(text: str, shape: Sequence[int]) -> PromptBook:
             point = row.coordinate("y", book.shape[1]), row.coordinate("x", book.shape[2])
             book.add_points(object_id, frame, [point], [row.positive()])
             continue
-        first = box_lines.setdefault((object_id, frame), row.line)
+        first = box_lines.setdefault(ObjectFrame(object_id, frame), row.line)
         if first != row.line:
             raise row.error(
                 "object",

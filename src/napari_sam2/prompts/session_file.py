@@ -10,8 +10,8 @@ from types import MappingProxyType
 from napari_sam2.errors import PromptError
 from napari_sam2.prompts.book import PromptBook
 from napari_sam2.prompts.checks import check_finite, check_frame, check_object_id
-from napari_sam2.prompts.mask_store import FrameObject, MaskStore
-from napari_sam2.types import Region
+from napari_sam2.prompts.mask_store import MaskStore
+from napari_sam2.types import ObjectFrame, Region
 
 FORMAT = "napari-sam2 session"
 VERSION = 2
@@ -29,14 +29,14 @@ class SessionFile:
     ----------
     book : PromptBook
         The prompts, with the shape of the stack they were made for.
-    accepted : tuple of (frame, object_id)
-        What the user accepted: conditioning frames that are never overwritten.
-    accepted_masks : MaskStore, by (frame, object_id)
+    accepted : tuple of ObjectFrame
+        What the user accepted: conditioning frames that are never overwritten; frame by frame.
+    accepted_masks : MaskStore
         The pixels of accepted frames (all False: accepted as absent); each also in `accepted`.
-    results : MaskStore, by (frame, object_id)
+    results : MaskStore
         What came of prompts that correct a tracked frame (all False: the object was corrected
         away), and would not come of them alone; each belongs to a prompt.
-    handed_over : frozenset of (frame, object_id)
+    handed_over : frozenset of ObjectFrame
         Mask prompts that nobody drew: they were handed over from the volume before.
     settings : mapping of str to str, int, float, bool or None
         Settings and other facts of the session, such as the model's name.
@@ -53,7 +53,7 @@ class SessionFile:
     """
 
     book: PromptBook
-    accepted: tuple[FrameObject, ...] = ()
+    accepted: tuple[ObjectFrame, ...] = ()
     accepted_masks: MaskStore = field(default_factory=MaskStore)
     settings: Mapping[str, JsonScalar] = field(default_factory=dict)
     contrast: tuple[tuple[float, float], ...] = ()
@@ -62,10 +62,11 @@ class SessionFile:
     region: Region | None = None
     names: Mapping[int, str] = field(default_factory=dict)
     results: MaskStore = field(default_factory=MaskStore)
-    handed_over: frozenset[FrameObject] = frozenset()
+    handed_over: frozenset[ObjectFrame] = frozenset()
 
     def __post_init__(self) -> None:
-        accepted = tuple(sorted({self._checked_pair(*pair) for pair in self.accepted}))
+        pairs = {self._checked_pair(*pair) for pair in self.accepted}
+        accepted = tuple(sorted(pairs, key=ObjectFrame.by_frame))
         if self.region is not None and self.region.shape != self.book.shape[1:]:
             raise PromptError(
                 f"The region is {self.region.shape} pixels, the frame {self.book.shape[1:]}.",
@@ -79,7 +80,7 @@ class SessionFile:
             check_setting(name, value)
         object.__setattr__(self, "accepted", accepted)
         self._check_masks(self.accepted_masks, frozenset(accepted), "accepted")
-        prompted = frozenset((frame, number) for number, frame, _ in self.book)
+        prompted = frozenset(ObjectFrame(number, frame) for number, frame, _ in self.book)
         self._check_masks(self.results, prompted, "prompted")
         object.__setattr__(self, "handed_over", frozenset(self.handed_over) & prompted)
         object.__setattr__(self, "settings", MappingProxyType(dict(self.settings)))
@@ -95,8 +96,9 @@ class SessionFile:
         numbers = str(text).split(",") if text is not None else []
         return tuple(int(number) for number in numbers if number.strip().isdecimal()) or None
 
-    def _checked_pair(self, frame: int, object_id: int) -> FrameObject:
-        return check_frame(frame, self.book.shape[0]), check_object_id(object_id)
+    def _checked_pair(self, object_id: int, frame: int) -> ObjectFrame:
+        frame = check_frame(frame, self.book.shape[0])
+        return ObjectFrame(check_object_id(object_id), frame)
 
     def elsewhere(self) -> PromptBook:
         """Return the prompts that mean something on another stack.
@@ -106,18 +108,19 @@ class SessionFile:
         book = self.book.copy()
         for object_id, frame, prompt in self.book:
             says_where = any(prompt.positive) or prompt.box is not None or prompt.mask is not None
-            if (frame, object_id) in self.results and not says_where:
+            if ObjectFrame(object_id, frame) in self.results and not says_where:
                 book.remove(object_id, frame)
         return book
 
-    def _check_masks(self, masks: MaskStore, places: frozenset[FrameObject], kind: str) -> None:
-        for frame, object_id in masks:
-            if (frame, object_id) not in places:
+    def _check_masks(self, masks: MaskStore, places: frozenset[ObjectFrame], kind: str) -> None:
+        for pair in masks:
+            object_id, frame = pair
+            if pair not in places:
                 raise PromptError(
                     f"Frame {frame} has a mask of object {object_id} but is not {kind}.",
                     remedy="Leave the mask out.",
                 )
-            shape = masks.shape((frame, object_id))
+            shape = masks.shape(pair)
             if shape != self.book.shape[1:]:
                 raise PromptError(
                     f"The mask of object {object_id} in frame {frame}, which is {kind}, is "

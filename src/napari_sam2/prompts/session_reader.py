@@ -14,7 +14,7 @@ from napari_sam2.prompts.book import PromptBook
 from napari_sam2.prompts.checks import check_shape
 from napari_sam2.prompts.frame_prompt import FramePrompt
 from napari_sam2.prompts.json_node import JsonNode
-from napari_sam2.prompts.mask_store import FrameObject, MaskStore
+from napari_sam2.prompts.mask_store import MaskStore
 from napari_sam2.prompts.run_lengths import decode_run_lengths
 from napari_sam2.prompts.session_file import (
     FORMAT,
@@ -22,7 +22,7 @@ from napari_sam2.prompts.session_file import (
     JsonScalar,
     SessionFile,
 )
-from napari_sam2.types import Region
+from napari_sam2.types import ObjectFrame, Region
 
 _PROMPT_FIELDS = {
     *("object", "frame", "points", "positive", "box", "mask", "rounds"),
@@ -50,8 +50,8 @@ def session_from_json(text: str, shape: Sequence[int] | None = None) -> SessionF
     _check_version(root, blocks)
     made_for = check_shape(tuple(n.whole_number() for n in _block(blocks, "shape").items()))
     book = PromptBook(made_for if shape is None else shape)
-    results: dict[FrameObject, NDArray[np.bool_]] = {}
-    handed_over: set[FrameObject] = set()
+    results: dict[ObjectFrame, NDArray[np.bool_]] = {}
+    handed_over: set[ObjectFrame] = set()
     for node in _block(blocks, "prompts").items():
         fields, place = _read_prompt(node, book, made_for)
         # What came of prompts in frames of another size is nothing that could come of them here.
@@ -123,7 +123,7 @@ def _block(blocks: dict[str, JsonNode], name: str) -> JsonNode:
 
 def _read_prompt(
     node: JsonNode, book: PromptBook, made_for: tuple[int, int, int]
-) -> tuple[dict[str, JsonNode], FrameObject]:
+) -> tuple[dict[str, JsonNode], ObjectFrame]:
     """Put a prompt in the book; return its fields and its place."""
     fields = node.fields()
     unknown = sorted(set(fields) - _PROMPT_FIELDS)
@@ -144,7 +144,7 @@ def _read_prompt(
         raise PromptError(
             f"{node.place}: {error.happened}", safe=error.safe, remedy=error.remedy
         ) from error
-    return fields, (frame, object_id)
+    return fields, ObjectFrame(object_id, frame)
 
 
 def _frame_prompt(fields: dict[str, JsonNode], made_for: tuple[int, int, int]) -> FramePrompt:
@@ -168,11 +168,12 @@ def _read_mask(node: JsonNode, made_for: tuple[int, int, int]) -> NDArray[np.boo
 
 def _read_accepted(
     node: JsonNode | None, made_for: tuple[int, int, int]
-) -> tuple[tuple[FrameObject, ...], MaskStore]:
-    entries: list[tuple[FrameObject, dict[str, JsonNode]]] = []
+) -> tuple[tuple[ObjectFrame, ...], MaskStore]:
+    entries: list[tuple[ObjectFrame, dict[str, JsonNode]]] = []
     for entry in [] if node is None else node.items():
         fields = entry.fields()
-        pair = (_block(fields, "frame").whole_number(), _block(fields, "object").whole_number())
+        frame = _block(fields, "frame").whole_number()
+        pair = ObjectFrame(_block(fields, "object").whole_number(), frame)
         entries.append((pair, fields))
     masks = MaskStore(
         (pair, _read_mask(fields["mask"], made_for)) for pair, fields in entries if "mask" in fields

@@ -8,9 +8,9 @@ from dataclasses import astuple
 
 from napari_sam2.prompts.book import PromptBook
 from napari_sam2.prompts.frame_prompt import FramePrompt
-from napari_sam2.prompts.mask_store import FrameObject
 from napari_sam2.prompts.run_lengths import encode_run_lengths
 from napari_sam2.prompts.session_file import FORMAT, VERSION, SessionFile
+from napari_sam2.types import ObjectFrame
 
 
 def prompts_to_json(book: PromptBook) -> str:
@@ -63,15 +63,16 @@ def _prompt_text(object_id: int, frame: int, prompt: FramePrompt, session: Sessi
         entry["box"] = prompt.box
     if prompt.mask is not None:
         entry["mask"] = encode_run_lengths(prompt.mask)
-    if (frame, object_id) in session.results:
-        entry["result"] = session.results.lengths((frame, object_id))
-    if (frame, object_id) in session.handed_over:
+    pair = ObjectFrame(object_id, frame)
+    if pair in session.results:
+        entry["result"] = session.results.lengths(pair)
+    if pair in session.handed_over:
         entry["handed_over"] = True
     return _text(entry)
 
 
-def _accepted_text(pair: FrameObject, session: SessionFile) -> str:
-    entry: dict[str, object] = {"frame": pair[0], "object": pair[1]}
+def _accepted_text(pair: ObjectFrame, session: SessionFile) -> str:
+    entry: dict[str, object] = {"frame": pair.frame, "object": pair.object_id}
     if pair in session.accepted_masks:
         entry["mask"] = session.accepted_masks.lengths(pair)
     return _text(entry)

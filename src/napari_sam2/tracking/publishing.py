@@ -15,7 +15,7 @@ from napari_sam2.tracking.mask_output import FrameOutput, finish_masks, spread_l
 from napari_sam2.tracking.prediction import Conditioning, ObjectPrediction
 from napari_sam2.tracking.regrouping import Regrouping
 from napari_sam2.tracking.settings import TrackingSettings
-from napari_sam2.types import FrameMasks
+from napari_sam2.types import FrameMasks, ObjectFrame
 
 _NOBODY: frozenset[int] = frozenset()
 
@@ -45,21 +45,21 @@ class Publisher:
         keep_logits: bool,
     ) -> None:
         self.volume = LabelsVolume(shape, array=labels)
-        self.accepted: set[tuple[int, int]] = set()
+        self.accepted: set[ObjectFrame] = set()
         self._settings = settings
         self._keep_logits = keep_logits
 
-    def mask(self, frame: int, object_id: int) -> NDArray[np.bool_]:
+    def mask(self, object_id: int, frame: int) -> NDArray[np.bool_]:
         """Return what the labels hold of an object in a frame, shape (Y, X)."""
-        return self.volume.mask(frame, object_id)
+        return self.volume.mask(object_id, frame)
 
-    def put(self, frame: int, object_id: int, mask: NDArray[np.bool_]) -> None:
+    def put(self, object_id: int, frame: int, mask: NDArray[np.bool_]) -> None:
         """Write one mask as it is."""
         self.volume.write(frame, (object_id,), mask[None])
 
-    def erase(self, frame: int, object_id: int) -> None:
+    def erase(self, object_id: int, frame: int) -> None:
         """Take an object out of a frame."""
-        self.put(frame, object_id, np.zeros(self.volume.array.shape[1:], dtype=bool))
+        self.put(object_id, frame, np.zeros(self.volume.array.shape[1:], dtype=bool))
 
     def pixels(self, frame: int, object_ids: Sequence[int]) -> NDArray[np.bool_]:
         """Return the pixels, bool (Y, X), that some objects have in a frame."""
@@ -74,14 +74,14 @@ class Publisher:
             The labels cannot be written; the error names the frames, if there are any, where
             they could not be put back either.
         """
-        held = {pair for pair in self.accepted if pair[1] in (change.old, change.new)}
+        held = {pair for pair in self.accepted if pair.object_id in (change.old, change.new)}
         renamed: list[tuple[int, PackedMask]] = []
         for pair in held:
             self.unaccept(*pair)
         try:
             for frame in change.frames:
-                renamed.append((frame, PackedMask.of(self.mask(frame, change.old))))
-                self._rename(frame, change.old, change.new)
+                renamed.append((frame, PackedMask.of(self.mask(change.old, frame))))
+                self._rename(change.old, frame, change.new)
         except BaseException as error:
             failed = self._put_back(change, renamed)
             for pair in held:
@@ -92,7 +92,7 @@ class Publisher:
         for pair in change.accepted:
             self.accept(*pair)
 
-    def _rename(self, frame: int, object_id: int, new_id: int) -> None:
+    def _rename(self, object_id: int, frame: int, new_id: int) -> None:
         """Give an object's pixels in a frame to another one."""
         pair = self.pixels(frame, (object_id, new_id))
         self.volume.write(frame, (object_id, new_id), np.stack([np.zeros_like(pair), pair]))
@@ -103,23 +103,24 @@ class Publisher:
         for frame, pixels in renamed:
             try:
                 mask = pixels.unpack()
-                others = self.mask(frame, change.new) & ~mask
+                others = self.mask(change.new, frame) & ~mask
                 self.volume.write(frame, (change.old, change.new), np.stack([mask, others]))
             except (LabelsError, MemoryError):
                 failed.append(frame)
         return failed
 
-    def accept(self, frame: int, object_id: int) -> None:
+    def accept(self, object_id: int, frame: int) -> None:
         """Protect an object's pixels in a frame from all that is computed later."""
-        self.accepted.add((frame, object_id))
-        self.volume.protect(frame, object_id)
+        self.accepted.add(ObjectFrame(object_id, frame))
+        self.volume.protect(object_id, frame)
 
-    def unaccept(self, frame: int, object_id: int) -> bool:
+    def unaccept(self, object_id: int, frame: int) -> bool:
         """Lift the protection again; return whether there was any."""
-        held = (frame, object_id) in self.accepted
+        pair = ObjectFrame(object_id, frame)
+        held = pair in self.accepted
         if held:
-            self.accepted.discard((frame, object_id))
-            self.volume.unprotect(frame, object_id)
+            self.accepted.discard(pair)
+            self.volume.unprotect(object_id, frame)
         return held
 
     def tracked(
@@ -162,7 +163,7 @@ class Publisher:
         if decided.prediction is None:
             kept = decided.mask & ~taken
             logits = self._logits(decided, logits_of)
-            self.put(frame, object_id, kept)
+            self.put(object_id, frame, kept)
             return _frame_masks(frame, (object_id,), kept[None], [decided], logits)
         sharing = {object_id: decided}
         free = {i for i, other in others.items() if not other.drawn}
@@ -217,7 +218,7 @@ class Publisher:
         """Hand out a conditioning frame as it stands; `logits_of` as for `decided`."""
         frame = conditioning.frame
         # Another object may have been prompted there since: then the labels know who has what.
-        mask = conditioning.mask if self._settings.overlap else self.mask(frame, object_id)
+        mask = conditioning.mask if self._settings.overlap else self.mask(object_id, frame)
         logits = self._logits(conditioning, logits_of)
         return _frame_masks(frame, (object_id,), mask[None], [conditioning], logits)
 

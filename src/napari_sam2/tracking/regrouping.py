@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from napari_sam2.prompts import PromptBook
 from napari_sam2.tracking.object_track import ObjectTrack
 from napari_sam2.tracking.prediction import Conditioning
+from napari_sam2.types import ObjectFrame
 
 DrawnAs = Callable[[ObjectTrack, int, NDArray[np.bool_]], Conditioning]
 """Decides that an object is in a frame just where a mask (Y, X) is."""
@@ -26,14 +27,13 @@ class Known:
     Attributes
     ----------
     prompts : PromptBook
-    accepted : set of (int, int)
-        Frame and object.
+    accepted : set of ObjectFrame
     mask_of : callable
     drawn_as : callable
     """
 
     prompts: PromptBook
-    accepted: Set[tuple[int, int]]
+    accepted: Set[ObjectFrame]
     mask_of: MaskOf
     drawn_as: DrawnAs
 
@@ -48,8 +48,8 @@ class Regrouping:
         One or both of them; what is not among them is gone.
     prompts : PromptBook
         Of all objects.
-    accepted : frozenset of (int, int)
-        Frame and object, of these two.
+    accepted : frozenset of ObjectFrame
+        Of these two.
     old, new : int
         The object whose pixels the other one gets.
     frames : tuple of int
@@ -58,7 +58,7 @@ class Regrouping:
 
     tracks: tuple[ObjectTrack, ...]
     prompts: PromptBook
-    accepted: frozenset[tuple[int, int]]
+    accepted: frozenset[ObjectFrame]
     old: int
     new: int
     frames: tuple[int, ...]
@@ -67,7 +67,7 @@ class Regrouping:
 def joined(into: ObjectTrack, gone: ObjectTrack, known: Known) -> Regrouping:
     """Make one object of two; the frames decided for either are kept as they are drawn now."""
     both = (into.object_id, gone.object_id)
-    held = {frame for frame, each in known.accepted if each in both}
+    held = {pair.frame for pair in known.accepted if pair.object_id in both}
     book, track = known.prompts.copy(), into.copy()
     for each in both:
         if book.frames(each):
@@ -82,7 +82,7 @@ def joined(into: ObjectTrack, gone: ObjectTrack, known: Known) -> Regrouping:
     return Regrouping(
         (track,),
         book,
-        frozenset((frame, into.object_id) for frame in held),
+        frozenset(ObjectFrame(into.object_id, frame) for frame in held),
         old=gone.object_id,
         new=into.object_id,
         frames=tuple(np.flatnonzero(gone.written).tolist()),
@@ -127,8 +127,8 @@ def divided(track: ObjectTrack, frame: int, new_id: int, last: int, known: Known
         (old, new),
         book,
         frozenset(
-            (where, new_id if where in moved else each)
-            for where, each in known.accepted
+            ObjectFrame(new_id if where in moved else each, where)
+            for each, where in known.accepted
             if each == track.object_id
         ),
         old=track.object_id,

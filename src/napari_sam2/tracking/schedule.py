@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from napari_sam2.errors import FrameError, PromptError, SessionError
 from napari_sam2.prompts.checks import as_whole_number
 from napari_sam2.tracking.object_track import ObjectTrack
-from napari_sam2.types import Direction
+from napari_sam2.types import Direction, ObjectFrame
 
 _STRETCH = 32  # frames that are looked at first
 
@@ -114,7 +114,7 @@ class Schedule:
     direction : Direction
         FORWARD or BACKWARD.
     scope : Scope
-    shown : set of (frame, object id)
+    shown : set of ObjectFrame
         Conditioning frames that were handed out already; filled as they are.
     skipped : mapping of int to FrameError
         Frames that cannot be read; filled as they are met, and not visited again.
@@ -129,7 +129,7 @@ class Schedule:
         self,
         direction: Direction,
         scope: Scope,
-        shown: set[tuple[int, int]],
+        shown: set[ObjectFrame],
         skipped: dict[int, FrameError],
         stranded: dict[int, FrameError],
         nearest: bool = False,
@@ -183,7 +183,7 @@ class Schedule:
         given, tracked = [], []
         for track in self.scope.tracks(tracks):
             if frame in track.conditioning:
-                if (frame, track.object_id) not in self.shown:
+                if ObjectFrame(track.object_id, frame) not in self.shown:
                     given.append(track)
             elif self._needed(track, frame, frame + 1)[0]:
                 tracked.append(track)
@@ -207,7 +207,7 @@ class Schedule:
         for track in self.scope.tracks(tracks):
             wanted |= self._needed(track, start, stop)
             for frame in track.conditioning.between(start, stop):
-                if (frame, track.object_id) not in self.shown:
+                if ObjectFrame(track.object_id, frame) not in self.shown:
                     wanted[frame - start] = True
         return wanted
 

@@ -41,7 +41,7 @@ from napari_sam2.tracking.settings import TrackingSettings
 from napari_sam2.tracking.snapshot import SessionState, TrackState
 from napari_sam2.tracking.template import SessionTemplate
 from napari_sam2.tracking.tracker import Tracker, approximations, follows_objects
-from napari_sam2.types import Direction, FrameMasks, Replayed, Unreadable
+from napari_sam2.types import Direction, FrameMasks, ObjectFrame, Replayed, Unreadable
 
 
 class TrackingSession:
@@ -75,9 +75,9 @@ class TrackingSession:
     settings : TrackingSettings
     prompts : PromptBook
         All prompts; change them with the methods of the session only.
-    handed_over : set of (int, int)
-        Frames and object ids of mask prompts that nobody drew: what was found of the objects of
-        the volume before. Whoever gives such a prompt says so here, and session files remember.
+    handed_over : set of ObjectFrame
+        Mask prompts that nobody drew: what was found of the objects of the volume before.
+        Whoever gives such a prompt adds it here; session files keep it.
 
     Raises
     ------
@@ -114,7 +114,7 @@ class TrackingSession:
         self._lock = threading.RLock()
         self._cancelled = threading.Event()
         self._skipped: dict[int, FrameError] = {}
-        self.handed_over: set[tuple[int, int]] = set()
+        self.handed_over: set[ObjectFrame] = set()
 
     def __reduce__(self) -> NoReturn:
         """Refuse to be copied or pickled: a copy would share memories, labels and the lock."""
@@ -158,8 +158,8 @@ class TrackingSession:
         return tuple(sorted(self._tracker.tracks))
 
     @property
-    def accepted(self) -> tuple[tuple[int, int], ...]:
-        """Accepted (frame, object id), ascending."""
+    def accepted(self) -> tuple[ObjectFrame, ...]:
+        """Accepted objects and frames, ascending by object, then by frame."""
         return tuple(sorted(self._publisher.accepted))
 
     @property
@@ -353,22 +353,30 @@ class TrackingSession:
         """Stop the running propagation before its next result; may come from any thread."""
         self._cancelled.set()
 
-    def accept(self, frame: int, object_id: int | None = None) -> None:
-        """Fix an object (or all) in a frame as it is: never overwritten, and remembered.
+    def accept(self, object_id: int, frame: int) -> None:
+        """Fix an object in a frame as it is: never overwritten, and remembered.
+
+        Parameters
+        ----------
+        object_id, frame : int
 
         Raises
         ------
         SessionError
-            There is no such object.
+            There is no such object, or no such frame.
         """
         with self._lock:
-            tracks = self._tracker.tracks
-            ids = sorted(tracks) if object_id is None else [check_object_id(object_id)]
-            frame = self._checked_frame(frame)
-            for each in ids:
-                self._tracker.accept(each, frame)
+            object_id = check_object_id(object_id)
+            self._tracker.accept(object_id, self._checked_frame(frame))
 
-    def unaccept(self, frame: int, object_id: int) -> None:
+    def accept_all(self, frame: int) -> None:
+        """Fix all objects with prompts in a frame as they are; see `accept`."""
+        with self._lock:
+            frame = self._checked_frame(frame)
+            for object_id in self.object_ids:
+                self._tracker.accept(object_id, frame)
+
+    def unaccept(self, object_id: int, frame: int) -> None:
         """Lift the acceptance of an object in a frame: its mask stays until it is tracked anew.
 
         Raises
@@ -377,9 +385,9 @@ class TrackingSession:
             It is not accepted there.
         """
         with self._lock:
-            if (frame, object_id) not in self._publisher.accepted:
+            if ObjectFrame(object_id, frame) not in self._publisher.accepted:
                 raise SessionError(f"Object {object_id} is not accepted in frame {frame}.")
-            self._publisher.unaccept(frame, object_id)
+            self._publisher.unaccept(object_id, frame)
             if self.prompts.get(object_id, frame) is None:
                 self._tracker.reopen(object_id, frame)
 
@@ -422,10 +430,10 @@ class TrackingSession:
             frame, new_id = self._checked_frame(frame), check_object_id(new_id)
             if new_id in self._tracker.tracks:
                 raise SessionError(f"There is an object {new_id} already.")
-            self._publisher.mask(frame, new_id)  # before anything changes: the labels hold this id
+            self._publisher.mask(new_id, frame)  # before anything changes: the labels hold this id
             written = np.flatnonzero(track.written[:frame]).tolist()
-            earlier = [f for f in written if self._publisher.mask(f, object_id).any()]
-            if not earlier or not self._publisher.mask(frame, object_id).any():
+            earlier = [f for f in written if self._publisher.mask(object_id, f).any()]
+            if not earlier or not self._publisher.mask(object_id, frame).any():
                 raise SessionError(
                     f"Object {object_id} cannot be split at frame {frame}.",
                     remedy="Go to the frame where the new object begins, after the first one.",
@@ -473,7 +481,10 @@ class TrackingSession:
         with self._lock:
             return session_file(
                 self.prompts,
-                MaskStore((pair, self._publisher.mask(*pair)) for pair in self.accepted),
+                MaskStore(
+                    (pair, self._publisher.mask(*pair))
+                    for pair in sorted(self.accepted, key=ObjectFrame.by_frame)
+                ),
                 MaskStore((pair, mask.unpack()) for pair, mask in self.corrected_masks().items()),
                 frozenset(self.handed_over),
                 self.stack,
@@ -534,18 +545,18 @@ class TrackingSession:
             with self._lock, self._skipping():
                 masks = self._replay(object_id, frame, prompt, saved)
                 self.prompts.put(object_id, frame, prompt)
-                self.handed_over |= saved.handed_over & {(frame, object_id)}
+                self.handed_over |= saved.handed_over & {ObjectFrame(object_id, frame)}
             left -= 1
             yield Replayed(left, masks)
-        for (frame, object_id), mask in saved.accepted_masks.items():
+        for pair, mask in saved.accepted_masks.items():
             with self._lock:
-                if (frame, object_id) not in self._publisher.accepted:
-                    self._tracker.restore(object_id, frame, mask)
+                if pair not in self._publisher.accepted:
+                    self._tracker.restore(*pair, mask)
             left -= 1
             yield Replayed(left)
 
-    def corrected_masks(self) -> dict[tuple[int, int], PackedMask]:
-        """Return what came of prompts that correct tracked frames, by frame and object id.
+    def corrected_masks(self) -> dict[ObjectFrame, PackedMask]:
+        """Return what came of prompts that correct tracked frames, by object and frame.
 
         A session file holds them: these prompts alone would not give the same again.
         """
@@ -564,7 +575,7 @@ class TrackingSession:
             try:
                 refines = refines and before is not None
                 result = self._tracker.decide(object_id, frame, prompt, refines=refines)
-                self.handed_over.discard((frame, object_id))
+                self.handed_over.discard(ObjectFrame(object_id, frame))
                 return result
             except Sam2Error:
                 if before is None:
@@ -601,7 +612,7 @@ class TrackingSession:
     def _walk(
         self, direction: Direction, scope: Scope, skipped: dict[int, FrameError]
     ) -> Iterator[FrameMasks]:
-        shown: set[tuple[int, int]] = set()
+        shown: set[ObjectFrame] = set()
         stranded: dict[int, FrameError] = {}
         for each in passes(direction):
             nearest = direction is Direction.BOTH
@@ -629,13 +640,13 @@ class TrackingSession:
 
     def _drawn_now(self, *object_ids: int) -> None:
         """Take prompts of objects that were regrouped for the user's own."""
-        self.handed_over = {pair for pair in self.handed_over if pair[1] not in object_ids}
+        self.handed_over = {each for each in self.handed_over if each.object_id not in object_ids}
 
     def _replay(
         self, object_id: int, frame: int, prompt: FramePrompt, saved: SessionFile
     ) -> FrameMasks | None:
         """Take a prompt in as it is, or what came of it; return what the network says of it."""
-        pair = frame, object_id
+        pair = ObjectFrame(object_id, frame)
         if pair in saved.accepted_masks:  # whatever the prompt would give
             self._tracker.restore(object_id, frame, saved.accepted_masks[pair])
         elif pair in saved.results:

@@ -11,18 +11,19 @@ from napari_sam2.prompts import MaskStore, PromptBook, SessionFile, of_channels
 from napari_sam2.stack import FrameStack
 from napari_sam2.tracking.object_track import ObjectTrack
 from napari_sam2.tracking.settings import TrackingSettings
+from napari_sam2.types import ObjectFrame
 
 
 def session_file(
     prompts: PromptBook,
     accepted: MaskStore,
     results: MaskStore,
-    handed_over: frozenset[tuple[int, int]],
+    handed_over: frozenset[ObjectFrame],
     stack: FrameStack,
     settings: TrackingSettings,
     model_name: str,
 ) -> SessionFile:
-    """Put together everything that replays a session; masks are given by frame and object id."""
+    """Put together everything that replays a session; masks are given by object and frame."""
     contrast = tuple((channel.low, channel.high) for channel in stack.contrast)
     return SessionFile(
         prompts,
@@ -65,8 +66,8 @@ def _chosen_channels(stack: FrameStack) -> dict[str, str]:
 
 def corrected_masks(
     prompts: PromptBook, tracks: Mapping[int, ObjectTrack]
-) -> dict[tuple[int, int], PackedMask]:
-    """Return what came of prompts that correct a tracked frame, by frame and object id.
+) -> dict[ObjectFrame, PackedMask]:
+    """Return what came of prompts that correct a tracked frame, by object and frame.
 
     Such a prompt, often one click on the background, means nothing without what was tracked.
     """
@@ -74,7 +75,7 @@ def corrected_masks(
     for object_id, frame, prompt in prompts:
         decided = tracks[object_id].conditioning[frame]
         if decided.corrects and prompt.mask is None:
-            found[frame, object_id] = decided.pixels
+            found[ObjectFrame(object_id, frame)] = decided.pixels
     return found
 
 

@@ -12,6 +12,7 @@ from napari_sam2.prompts import PromptBook
 from napari_sam2.tracking.decided_frames import DecidedFrames
 from napari_sam2.tracking.object_track import ObjectTrack
 from napari_sam2.tracking.prediction import Conditioning
+from napari_sam2.types import ObjectFrame
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,6 +51,6 @@ class SessionState:
     """
 
     prompts: PromptBook
-    accepted: frozenset[tuple[int, int]]
-    handed_over: frozenset[tuple[int, int]]
+    accepted: frozenset[ObjectFrame]
+    handed_over: frozenset[ObjectFrame]
     tracks: tuple[TrackState, ...]

@@ -33,7 +33,7 @@ from napari_sam2.tracking.regrouping import Regrouping
 from napari_sam2.tracking.rivals import find_strays
 from napari_sam2.tracking.schedule import Schedule
 from napari_sam2.tracking.settings import TrackingSettings
-from napari_sam2.types import FrameMasks, Unreadable, View
+from napari_sam2.types import FrameMasks, ObjectFrame, Unreadable, View
 
 _CANDIDATES = 3  # masks of the decoder for an ambiguous prompt
 _FRAMES_TOGETHER = 4  # encoded at once on a GPU
@@ -112,7 +112,7 @@ class Tracker:
         track = self.tracks.get(object_id)
         if track is None:
             track = self._new(object_id)
-        current = self._publisher.mask(frame, object_id)
+        current = self._publisher.mask(object_id, frame)
         decided = self._computed(
             lambda: self._decider.from_prompt(track, frame, prompt, current, refines, rank)
         )
@@ -121,14 +121,14 @@ class Tracker:
             for other in self.tracks.values()
             if frame in other.conditioning and other is not track
         }
-        accepted = self._publisher.unaccept(frame, object_id)
+        accepted = self._publisher.unaccept(object_id, frame)
         try:
             result = self._computed(
                 lambda: self._publisher.decided(object_id, decided, others, self._logits_of)
             )
         except Sam2Error:
             if accepted:
-                self._publisher.accept(frame, object_id)
+                self._publisher.accept(object_id, frame)
             raise
         track.written[frame] = True
         track.condition(replace(decided, pixels=PackedMask.of(result.masks[0])))
@@ -142,13 +142,13 @@ class Tracker:
         computed before a frame attends to this one.
         """
         track = self.tracks.get(object_id)
-        if track is None and self._publisher.mask(frame, object_id).any():
+        if track is None and self._publisher.mask(object_id, frame).any():
             track = self._new(object_id)
         self._accept(track or self.track(object_id), frame)
 
     def restore(self, object_id: int, frame: int, mask: NDArray[np.bool_]) -> None:
         """Bring an accepted frame back from a file, whether or not it can be read now."""
-        self._publisher.put(frame, object_id, mask)
+        self._publisher.put(object_id, frame, mask)
         self._accept(self.tracks.get(object_id) or self._new(object_id), frame)
 
     def recorrect(
@@ -156,15 +156,15 @@ class Tracker:
     ) -> None:
         """Bring a corrected frame back from a file, with the mask that came of it then."""
         track = self.tracks.get(object_id) or self._new(object_id)
-        self._publisher.put(frame, object_id, mask)
+        self._publisher.put(object_id, frame, mask)
         track.condition(replace(self.as_drawn(track, frame, mask), prompt=prompt))
         track.written[frame] = True
         self.tracks[object_id] = track
 
     def _accept(self, track: ObjectTrack, frame: int) -> None:
-        mask = self._publisher.mask(frame, track.object_id)
+        mask = self._publisher.mask(track.object_id, frame)
         decided = self.as_drawn(track, frame, mask)
-        self._publisher.accept(frame, track.object_id)
+        self._publisher.accept(track.object_id, frame)
         track.accept(decided)
         self.tracks[track.object_id] = track
 
@@ -196,9 +196,9 @@ class Tracker:
     def release(self, object_id: int, frame: int) -> None:
         """Undo the decision about a frame; an object without any decided frame is gone."""
         track = self.track(object_id)
-        if (frame, object_id) not in self._publisher.accepted:
+        if ObjectFrame(object_id, frame) not in self._publisher.accepted:
             track.release(frame)
-            self._publisher.erase(frame, object_id)
+            self._publisher.erase(object_id, frame)
         if not track.conditioning:
             self.forget(object_id)
 
@@ -206,15 +206,15 @@ class Tracker:
         """Remove an object, its labels included."""
         track = self.tracks.pop(object_id)
         for frame in np.flatnonzero(track.written):
-            self._publisher.unaccept(int(frame), object_id)
-            self._publisher.erase(int(frame), object_id)
+            self._publisher.unaccept(object_id, int(frame))
+            self._publisher.erase(object_id, int(frame))
 
     def visit(self, frame: int, schedule: Schedule) -> FrameMasks:
         """Do what a pass wants done in one frame, and hand it out."""
         given, tracked = schedule.split(frame, self.tracks)
         coming = schedule.ahead(self.tracks, self._foresight)
         self._cache.expect(frame, coming, self._reads_ahead)
-        schedule.shown.update((frame, track.object_id) for track in given)
+        schedule.shown.update(ObjectFrame(track.object_id, frame) for track in given)
         parts = self._computed(
             lambda: [
                 self._publisher.given(t.object_id, t.conditioning[frame], self._logits_of)
@@ -274,7 +274,7 @@ class Tracker:
         for ahead in schedule.rest_of_run(track, frame):
             track.done[ahead] = True
             if track.written[ahead]:
-                self._publisher.erase(ahead, track.object_id)
+                self._publisher.erase(track.object_id, ahead)
 
     @property
     def unread(self) -> dict[int, FrameError]:

@@ -35,11 +35,11 @@ from napari_sam2.training.known_labels import known_labels
 from napari_sam2.training.mask_split import split_masks
 from napari_sam2.training.parts import Parts
 from napari_sam2.training.session_masks import (
-    FrameObject,
     MaskedFrame,
     MaskedSession,
     read_session_masks,
 )
+from napari_sam2.types import ObjectFrame
 
 _STEPS = 150
 _RIM = 0.25
@@ -243,12 +243,12 @@ def _weights_of(model: AdaptableModel) -> tuple[Path, bool]:
     return Path(name), True
 
 
-def _ids(frame: MaskedFrame, pairs: Set[FrameObject]) -> tuple[int, ...]:
-    return tuple(number for number in frame.object_ids if (frame.frame, number) in pairs)
+def _ids(frame: MaskedFrame, pairs: Set[ObjectFrame]) -> tuple[int, ...]:
+    return tuple(number for number in frame.object_ids if ObjectFrame(number, frame.frame) in pairs)
 
 
 def _training_frame(
-    frame: MaskedFrame, train: Set[FrameObject], input_side: int | None
+    frame: MaskedFrame, train: Set[ObjectFrame], input_side: int | None
 ) -> TrainingFrame:
     """Cut out what windows around the masks can show; all of it, if they show whole frames."""
     trained = np.isin(frame.masks, _ids(frame, train))
@@ -284,7 +284,7 @@ def _numbered(masks: NDArray[np.int32]) -> NDArray[np.int32]:
 
 
 def _measured_frames(
-    frames: tuple[MaskedFrame, ...], held_out: Set[FrameObject]
+    frames: tuple[MaskedFrame, ...], held_out: Set[ObjectFrame]
 ) -> Iterator[MeasuredFrame]:
     """Choose frames and masks to measure on: as many as take a moment, evenly spread."""
     able = [frame for frame in frames if _ids(frame, held_out)]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from napari_sam2.errors import TrainingError
-from napari_sam2.training.session_masks import FrameObject
+from napari_sam2.types import ObjectFrame
 
 FEWEST_MASKS = 4
 """With fewer masks nothing can be learnt and measured."""
@@ -21,20 +21,20 @@ _OBJECTS = 3  # from so many on, whole objects are held out
 
 @dataclass(frozen=True, slots=True)
 class MaskSplit:
-    """Frames and objects of masks in two.
+    """Objects and frames of masks in two.
 
     Attributes
     ----------
-    train, held_out : frozenset of (int, int)
+    train, held_out : frozenset of ObjectFrame
         Masks that lie between both belong to neither.
     """
 
-    train: frozenset[FrameObject]
-    held_out: frozenset[FrameObject]
+    train: frozenset[ObjectFrame]
+    held_out: frozenset[ObjectFrame]
 
 
 def split_masks(
-    pairs: Collection[FrameObject], decided: Set[FrameObject], seed: int = 0
+    pairs: Collection[ObjectFrame], decided: Set[ObjectFrame], seed: int = 0
 ) -> MaskSplit:
     """Hold out about a fifth of the masks, at least two, so that none is much like one trained on.
 
@@ -44,9 +44,9 @@ def split_masks(
 
     Parameters
     ----------
-    pairs : collection of (int, int)
-        Frame and object of every mask.
-    decided : set of (int, int)
+    pairs : collection of ObjectFrame
+        Every mask.
+    decided : set of ObjectFrame
         Masks that are the user's. The others, which the model made by itself, are held out only
         where there is no choice: on them the model that made them can hardly be beaten.
     seed : int
@@ -62,25 +62,25 @@ def split_masks(
             remedy=f"Accept at least {FEWEST_MASKS}; a dozen is a good start.",
         )
     wanted = max(_LEAST, math.ceil(_SHARE * len(pairs)))
-    objects = {number for _, number in pairs}
+    objects = {pair.object_id for pair in pairs}
     if len(objects) >= _OBJECTS:
         return _by_object(pairs, decided, wanted, np.random.default_rng(seed))
     return _by_frame(pairs, wanted)
 
 
 def _by_object(
-    pairs: Collection[FrameObject],
-    decided: Set[FrameObject],
+    pairs: Collection[ObjectFrame],
+    decided: Set[ObjectFrame],
     wanted: int,
     rng: np.random.Generator,
 ) -> MaskSplit:
-    masks: dict[int, set[FrameObject]] = {}
+    masks: dict[int, set[ObjectFrame]] = {}
     for pair in sorted(pairs):
-        masks.setdefault(pair[1], set()).add(pair)
+        masks.setdefault(pair.object_id, set()).add(pair)
     order = rng.permutation(sorted(masks)).tolist()
     # Stable: at random among the objects that serve equally well.
     order.sort(key=lambda number: (not masks[number] & decided, len(masks[number]) > 2 * wanted))
-    held_out: set[FrameObject] = set()
+    held_out: set[ObjectFrame] = set()
     for number in order:
         rest = len(pairs) - len(held_out) - len(masks[number])
         if len(held_out) < wanted and rest >= _LEAST:
@@ -90,17 +90,17 @@ def _by_object(
     return MaskSplit(frozenset(pairs) - held_out, _measurable(held_out, decided))
 
 
-def _by_frame(pairs: Collection[FrameObject], wanted: int) -> MaskSplit:
-    frames = sorted({frame for frame, _ in pairs})
-    counts = {frame: sum(where == frame for where, _ in pairs) for frame in frames}
+def _by_frame(pairs: Collection[ObjectFrame], wanted: int) -> MaskSplit:
+    frames = sorted({pair.frame for pair in pairs})
+    counts = {frame: sum(pair.frame == frame for pair in pairs) for frame in frames}
     held, at = 0, len(frames)
     while at > 0 and held < wanted:
         at -= 1
         held += counts[frames[at]]
     first = frames[at]
     split = MaskSplit(
-        frozenset(pair for pair in pairs if pair[0] < first - 1),
-        frozenset(pair for pair in pairs if pair[0] >= first),
+        frozenset(pair for pair in pairs if pair.frame < first - 1),
+        frozenset(pair for pair in pairs if pair.frame >= first),
     )
     if len(split.train) < _LEAST:
         raise TrainingError(
@@ -111,7 +111,7 @@ def _by_frame(pairs: Collection[FrameObject], wanted: int) -> MaskSplit:
     return split
 
 
-def _measurable(held_out: Set[FrameObject], decided: Set[FrameObject]) -> frozenset[FrameObject]:
+def _measurable(held_out: Set[ObjectFrame], decided: Set[ObjectFrame]) -> frozenset[ObjectFrame]:
     """Leave the masks out that the model made by itself, if enough others are left."""
     own = held_out & decided
     return frozenset(own if len(own) >= _LEAST else held_out)

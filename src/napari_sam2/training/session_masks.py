@@ -12,26 +12,24 @@ from numpy.typing import NDArray
 from napari_sam2.errors import FrameError
 from napari_sam2.prompts import FramePrompt, PromptBook
 from napari_sam2.stack import FrameStack
+from napari_sam2.types import ObjectFrame
 
 _MOST_FRAMES = 32
-
-FrameObject = tuple[int, int]
-"""A frame and an object id."""
 
 
 class MaskedSession(Protocol):
     """What is read of a session; `napari_sam2.TrackingSession` is one."""
 
     prompts: PromptBook
-    handed_over: set[FrameObject]
+    handed_over: set[ObjectFrame]
 
     @property
     def stack(self) -> FrameStack:
         """The frames."""
 
     @property
-    def accepted(self) -> tuple[FrameObject, ...]:
-        """Accepted frames and objects."""
+    def accepted(self) -> tuple[ObjectFrame, ...]:
+        """Accepted objects and frames."""
 
     @property
     def labels(self) -> Any:
@@ -71,21 +69,23 @@ class SessionMasks:
     ----------
     frames : tuple of MaskedFrame
         By number.
-    decided : frozenset of (int, int)
-        Frames and objects whose masks are the user's: accepted, drawn, or corrected. The others
+    decided : frozenset of ObjectFrame
+        Objects and frames whose masks are the user's: accepted, drawn, or corrected. The others
         are what the model made of one prompt, and nobody has objected.
     skipped : tuple of str
         What was wrong with frames that could not be read.
     """
 
     frames: tuple[MaskedFrame, ...]
-    decided: frozenset[FrameObject]
+    decided: frozenset[ObjectFrame]
     skipped: tuple[str, ...] = ()
 
     @property
-    def pairs(self) -> tuple[FrameObject, ...]:
-        """Frame and object of every mask."""
-        return tuple((each.frame, number) for each in self.frames for number in each.object_ids)
+    def pairs(self) -> tuple[ObjectFrame, ...]:
+        """Object and frame of every mask, frame by frame."""
+        return tuple(
+            ObjectFrame(number, each.frame) for each in self.frames for number in each.object_ids
+        )
 
 
 def read_session_masks(session: MaskedSession, most_frames: int = _MOST_FRAMES) -> SessionMasks:
@@ -100,12 +100,12 @@ def read_session_masks(session: MaskedSession, most_frames: int = _MOST_FRAMES) 
     most_frames : int
         So many frames at most, evenly spread over those that have masks.
     """
-    prompts = {(frame, object_id): prompt for object_id, frame, prompt in session.prompts}
+    prompts = {ObjectFrame(number, frame): prompt for number, frame, prompt in session.prompts}
     accepted = frozenset(session.accepted)
     given = accepted | (prompts.keys() - session.handed_over)
     frames, skipped = [], []
-    for frame in _spread(sorted({frame for frame, _ in given}), most_frames):
-        ids = {object_id for where, object_id in given if where == frame}
+    for frame in _spread(sorted({pair.frame for pair in given}), most_frames):
+        ids = {pair.object_id for pair in given if pair.frame == frame}
         try:
             found = _read(session, frame, ids, prompts)
         except FrameError as error:
@@ -118,7 +118,7 @@ def read_session_masks(session: MaskedSession, most_frames: int = _MOST_FRAMES) 
 
 
 def _read(
-    session: MaskedSession, frame: int, ids: Set[int], prompts: Mapping[FrameObject, FramePrompt]
+    session: MaskedSession, frame: int, ids: Set[int], prompts: Mapping[ObjectFrame, FramePrompt]
 ) -> MaskedFrame | None:
     """Read a frame; None if none of the objects has a pixel there."""
     plane = np.asarray(session.labels[frame])
@@ -126,7 +126,7 @@ def _read(
     found = tuple(int(number) for number in np.unique(masks) if number)
     if not found:
         return None
-    here = (prompt for (where, _), prompt in prompts.items() if where == frame)
+    here = (prompt for pair, prompt in prompts.items() if pair.frame == frame)
     background = tuple(
         point
         for prompt in here

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 
+from napari_sam2.types import ObjectFrame
 from napari_sam2.widgets.places import Place, Spot
-
-Accepted = frozenset[tuple[int, int]]
-"""Object and frame of all that is accepted in one stack."""
 
 
 class Acceptance:
@@ -19,15 +17,15 @@ class Acceptance:
 
     def __init__(self) -> None:
         self._spots: frozenset[Spot] = frozenset()
-        self._by_place: dict[Place, Accepted] = {}
+        self._by_place: dict[Place, frozenset[ObjectFrame]] = {}
 
     def sort(self, spots: frozenset[Spot]) -> None:
         """Take another set of spots in; nothing is done where it is the same one."""
         if spots is self._spots:
             return
-        found: defaultdict[Place, list[tuple[int, int]]] = defaultdict(list)
+        found: defaultdict[Place, list[ObjectFrame]] = defaultdict(list)
         for place, object_id, frame in spots:
-            found[place].append((object_id, frame))
+            found[place].append(ObjectFrame(object_id, frame))
         self._spots = spots
         self._by_place = {place: frozenset(pairs) for place, pairs in found.items()}
 
@@ -36,9 +34,9 @@ class Acceptance:
         """Stacks in which anything is accepted."""
         return frozenset(self._by_place)
 
-    def at(self, place: Place) -> Accepted:
+    def at(self, place: Place) -> frozenset[ObjectFrame]:
         """Return what is accepted in one stack: the same object as long as the spots are."""
         return self._by_place.get(place, _NOTHING)
 
 
-_NOTHING: Accepted = frozenset()
+_NOTHING: frozenset[ObjectFrame] = frozenset()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_sam2.prompts import FramePrompt
+from napari_sam2.types import ObjectFrame
 from napari_sam2.widgets.edits import Choose, ObjectEdit, Split
 from napari_sam2.widgets.places import OBJECT, Place, Spot
 from napari_sam2.widgets.spec import Wanted
@@ -48,8 +49,9 @@ def adopt(
     if isinstance(edit, Split):
         fresh |= {(w, edit.new_id, f) for w, i, f in fresh if i == edit.object_id}
     kept = {p.place for p in changed.prompts if p.prompt.points or p.prompt.box is not None}
-    kept |= {spot[1:] for spot in fresh if spot[0] == place}
-    drop_marks(workspace, place, {(i, f) for i in ours for f in range(workspace.n_frames)} - kept)
+    kept |= {ObjectFrame(i, f) for where, i, f in fresh if where == place}
+    all_pairs = {ObjectFrame(i, f) for i in ours for f in range(workspace.n_frames)}
+    drop_marks(workspace, place, all_pairs - kept)
     painted = {
         spot: mask
         for spot, mask in said.painted.items()
@@ -67,7 +69,7 @@ def adopt(
     workspace.marks.repaint()
 
 
-def drop_marks(workspace: Workspace, place: Place, spots: set[tuple[int, int]]) -> None:
+def drop_marks(workspace: Workspace, place: Place, spots: set[ObjectFrame]) -> None:
     """Take away the points and shapes of some objects and frames of a stack."""
     points, shapes = workspace.points, workspace.shapes
     keep = [

@@ -12,6 +12,7 @@ from qtpy.QtCore import QObject
 
 from napari_sam2.labels import PlaneChange
 from napari_sam2.prompts import FramePrompt
+from napari_sam2.types import ObjectFrame
 from napari_sam2.widgets.adopting import drop_marks
 from napari_sam2.widgets.places import Place, Spot
 from napari_sam2.widgets.strokes import stroke_changes
@@ -72,7 +73,8 @@ class Brush(QObject):
                     erased.add(spot)
         accepted = (workspace.said.accepted - masks.keys()) | erased
         for place in strokes:
-            drop_marks(workspace, place, {(i, f) for where, i, f in masks if where == place})
+            drawn = {ObjectFrame(i, f) for where, i, f in masks if where == place}
+            drop_marks(workspace, place, drawn)
         title = "eraser" if erased or workspace.labels.mode == "erase" else "brush"
         self._dialogue.say(
             title,

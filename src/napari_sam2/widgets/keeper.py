@@ -287,7 +287,7 @@ def summary(files: Iterable[SessionFile]) -> str:
     """Say how much work there is in session files."""
     files = list(files)
     objects = {i for saved in files for i in saved.book.object_ids()}
-    objects |= {i for saved in files for _, i in saved.accepted}
+    objects |= {pair.object_id for saved in files for pair in saved.accepted}
     prompts = sum(len(saved.book) for saved in files)
     accepted = sum(len(saved.accepted) for saved in files)
     parts = [(len(objects), "object"), (prompts, "prompt"), (accepted, "accepted mask")]

@@ -8,12 +8,9 @@ from typing import Any
 
 from napari_sam2.errors import DeviceError, Sam2Error
 from napari_sam2.prompts import FramePrompt, SessionFile
-from napari_sam2.types import FrameMasks
+from napari_sam2.types import FrameMasks, ObjectFrame
 from napari_sam2.widgets.session_protocol import Session
 from napari_sam2.widgets.spec import PlacedPrompt, Told, Wanted
-
-ObjectFrame = tuple[int, int]
-"""An object and a frame."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,7 +89,7 @@ class LiveSession:
             elif not self._attempt(errors, self._tell, place, prompt):
                 self._refused[place] = prompt
         # Frame by frame, so that each is encoded once for all its objects.
-        new = sorted(wanted.accepted - self._accepted, key=lambda place: place[::-1])
+        new = sorted(wanted.accepted - self._accepted, key=ObjectFrame.by_frame)
         for done, place in enumerate(new):
             self._on_progress(done, len(new))
             self._attempt(errors, self._accept, place)
@@ -116,7 +113,7 @@ class LiveSession:
             for placed in wanted.prompts
             if self.session.prompts.get(*placed.place) is not None
         }
-        self._accepted = {(number, frame) for frame, number in self.session.accepted}
+        self._accepted = set(self.session.accepted)
         self._refused.clear()
 
     def told(self) -> Told:
@@ -145,8 +142,8 @@ class LiveSession:
 
     def learn(self) -> Wanted:
         """Take over what the session has made of prompts and acceptance by itself."""
-        self._known = {(number, frame): prompt for number, frame, prompt in self.session.prompts}
-        self._accepted = {(number, frame) for frame, number in self.session.accepted}
+        self._known = {ObjectFrame(i, frame): prompt for i, frame, prompt in self.session.prompts}
+        self._accepted = set(self.session.accepted)
         return self._as_it_is()
 
     def _as_it_is(self) -> Wanted:
@@ -162,8 +159,8 @@ class LiveSession:
             *(placed for placed in wanted.prompts if placed.object_id not in unsure),
             *(placed for placed in now.prompts if placed.object_id in unsure),
         )
-        accepted = {each for each in wanted.accepted if each[0] not in unsure}
-        accepted |= {each for each in now.accepted if each[0] in unsure}
+        accepted = {each for each in wanted.accepted if each.object_id not in unsure}
+        accepted |= {each for each in now.accepted if each.object_id in unsure}
         return Wanted(prompts, frozenset(accepted))
 
     def _attempt(self, errors: list[Sam2Error], step: Callable[..., None], *values: object) -> bool:
@@ -178,14 +175,12 @@ class LiveSession:
 
     def _accept(self, place: ObjectFrame) -> None:
         self._accepted.add(place)  # even if it is refused: it is not offered again
-        object_id, frame = place
-        self.session.accept(frame, object_id)
+        self.session.accept(*place)
 
     def _unaccept(self, place: ObjectFrame) -> None:
         self._accepted.discard(place)
-        object_id, frame = place
-        if (frame, object_id) in self.session.accepted:
-            self.session.unaccept(frame, object_id)
+        if place in self.session.accepted:
+            self.session.unaccept(*place)
 
     def _remove(self, place: ObjectFrame) -> None:
         if self.session.prompts.get(*place) is not None:

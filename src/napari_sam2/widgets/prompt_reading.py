@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_sam2.prompts import FramePrompt
-from napari_sam2.types import Region
+from napari_sam2.types import ObjectFrame, Region
 from napari_sam2.widgets.geometry import same_place, spatial_shape
 from napari_sam2.widgets.places import OBJECT, POSITIVE, Place, Spot, placed
 from napari_sam2.widgets.shape_reading import AREAS, LINES, along, enclosed
@@ -103,7 +103,7 @@ class _Collector:
         self._size = region.shape
         self._corner = np.array([region.y0, region.x0], float)
         self._axis, self._composed = axis, composed
-        self._found: defaultdict[Place, defaultdict[tuple[int, int], _Gathered]]
+        self._found: defaultdict[Place, defaultdict[ObjectFrame, _Gathered]]
         self._found = defaultdict(lambda: defaultdict(_Gathered))
         self.ignored = 0
 
@@ -117,7 +117,7 @@ class _Collector:
     def add_painted(self, spot: Spot, painted: FramePrompt) -> None:
         """Take a painted mask in."""
         place, object_id, frame = spot
-        self._found[place][object_id, frame].painted = painted
+        self._found[place][ObjectFrame(object_id, frame)].painted = painted
 
     def add_point(self, position: NDArray[np.float64], object_id: int, positive: bool) -> None:
         """Take a click in, unless it lies outside the image."""
@@ -127,7 +127,7 @@ class _Collector:
         if where is None or not inside or object_id < 1:
             self.ignored += 1
             return
-        gathered = self._found[where[0]][object_id, where[1]]
+        gathered = self._found[where[0]][ObjectFrame(object_id, where[1])]
         gathered.points.append((float(yx[0]), float(yx[1])))
         gathered.positive.append(positive)
 
@@ -140,7 +140,7 @@ class _Collector:
         if places or where is None or object_id < 1:
             self.ignored += 1
             return
-        key = object_id, where[1]
+        key = ObjectFrame(object_id, where[1])
         flat, size = vertices[:, -2:] - self._corner, self._size
         if kind in AREAS:
             taken = self._add_area(self._found[where[0]], key, enclosed(kind, flat, size), positive)
@@ -156,8 +156,8 @@ class _Collector:
 
     def _add_area(
         self,
-        found: defaultdict[tuple[int, int], _Gathered],
-        key: tuple[int, int],
+        found: defaultdict[ObjectFrame, _Gathered],
+        key: ObjectFrame,
         mask: NDArray[np.bool_],
         positive: bool,
     ) -> bool:
@@ -172,8 +172,8 @@ class _Collector:
 
     def _add_box(
         self,
-        found: defaultdict[tuple[int, int], _Gathered],
-        key: tuple[int, int],
+        found: defaultdict[ObjectFrame, _Gathered],
+        key: ObjectFrame,
         corners: NDArray[np.float64],
     ) -> bool:
         last = np.asarray(self._size) - 1

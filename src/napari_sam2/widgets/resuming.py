@@ -38,8 +38,8 @@ def resumed_state(workspace: Workspace, files: Mapping[Place, SessionFile]) -> W
     names = dict(said.names)
     for place, saved in files.items():
         names |= saved.names
-        accepted |= {(place, object_id, frame) for frame, object_id in saved.accepted_masks}
-        handed |= {(place, object_id, frame) for frame, object_id in saved.handed_over}
+        accepted |= {(place, *pair) for pair in saved.accepted_masks}
+        handed |= {(place, *pair) for pair in saved.handed_over}
         corner = (saved.region.y0, saved.region.x0) if saved.region else (0, 0)
         for object_id, frame, prompt in saved.book:
             index = workspace.index_of(place, frame)

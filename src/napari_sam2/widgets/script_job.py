@@ -14,7 +14,7 @@ from napari_sam2.errors import LabelsError, PromptError, StackError
 from napari_sam2.labels import blank_labels
 from napari_sam2.prompts import FramePrompt
 from napari_sam2.stack import check_region
-from napari_sam2.types import Direction, Region, Speed
+from napari_sam2.types import Direction, ObjectFrame, Region, Speed
 from napari_sam2.widgets.geometry import spatial_shape, stack_view
 from napari_sam2.widgets.image_choice import guess_video_axis
 from napari_sam2.widgets.layers import placement
@@ -30,7 +30,7 @@ from napari_sam2.widgets.underlay import Underlay
 if TYPE_CHECKING:
     from napari.layers import Image, Labels, Points, Shapes
 
-Spots = defaultdict[Place, dict[tuple[int, int], FramePrompt]]
+Spots = defaultdict[Place, dict[ObjectFrame, FramePrompt]]
 """Prompts by place, then by object and frame."""
 
 
@@ -261,7 +261,7 @@ def _without(place: Place, axis: int) -> Place:
 def _add(spots: Spots, prompts: StackPrompts, shift: int) -> None:
     for place, found in prompts.by_place.items():
         for each in found:
-            spots[place][each.object_id + shift, each.frame] = each.prompt
+            spots[place][ObjectFrame(each.object_id + shift, each.frame)] = each.prompt
 
 
 def _add_labels(
@@ -278,5 +278,5 @@ def _add_labels(
     plane = underlay.plane(index)
     plane = plane if region is None else plane[region.slices]
     for number in np.unique(plane[plane > 0]).tolist():
-        marked = spots[place].get((int(number), frame), FramePrompt(mask=plane == number))
-        spots[place][int(number), frame] = replace(marked, mask=plane == number)
+        pair, mask = ObjectFrame(number, frame), FramePrompt(mask=plane == number)
+        spots[place][pair] = replace(spots[place].get(pair, mask), mask=mask.mask)

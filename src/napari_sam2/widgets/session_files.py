@@ -17,7 +17,7 @@ from napari_sam2.prompts import (
     of_channels,
 )
 from napari_sam2.stack import MAX_CHANNELS
-from napari_sam2.types import Region
+from napari_sam2.types import ObjectFrame, Region
 from napari_sam2.widgets.places import Place
 from napari_sam2.widgets.sight import Picked
 from napari_sam2.widgets.spec import SessionSpec, Told, Wanted
@@ -39,15 +39,15 @@ class StackWork:
         What the session has made of the prompts.
     names : mapping of int to str
         Names of objects.
-    handed_over : frozenset of (int, int)
-        Objects and frames of masks that nobody drew: they came from the volume before.
+    handed_over : frozenset of ObjectFrame
+        Masks that nobody drew: they came from the volume before.
     """
 
     spec: SessionSpec
     wanted: Wanted
     told: Told = field(default_factory=Told)
     names: Mapping[int, str] = field(default_factory=dict)
-    handed_over: frozenset[tuple[int, int]] = frozenset()
+    handed_over: frozenset[ObjectFrame] = frozenset()
 
     def says_the_same(self, other: StackWork | None) -> bool:
         """Whether the files of both would be the same, as far as can be told without pixels."""
@@ -64,17 +64,17 @@ def session_file(work: StackWork) -> SessionFile:
     """Make a session file; accepted masks are those of the labels now."""
     spec, labels = work.spec, work.spec.labels
     book = PromptBook(labels.shape)
-    results: dict[tuple[int, int], PackedMask] = {}
+    results: dict[ObjectFrame, PackedMask] = {}
     for placed in work.wanted.prompts:
         prompt = _as_told(placed.place, placed.prompt, work.told)
         if prompt is not None:
             book.put(*placed.place, prompt)
-            result = work.told.results.get((placed.frame, placed.object_id))
+            result = work.told.results.get(placed.place)
             if result is not None and prompt is _known(placed.place, work.told):
-                results[placed.frame, placed.object_id] = result
+                results[placed.place] = result
     masks = MaskStore(
-        ((frame, object_id), labels[frame] == object_id)
-        for object_id, frame in sorted(work.wanted.accepted, key=lambda each: each[::-1])
+        (pair, labels[pair.frame] == pair.object_id)
+        for pair in sorted(work.wanted.accepted, key=ObjectFrame.by_frame)
     )
     settings: dict[str, JsonScalar] = {
         "model": spec.use.model,
@@ -96,7 +96,7 @@ def session_file(work: StackWork) -> SessionFile:
         region=spec.sight.region,
         names=work.names,
         results=MaskStore((pair, packed.unpack()) for pair, packed in results.items()),
-        handed_over=frozenset((frame, object_id) for object_id, frame in work.handed_over),
+        handed_over=work.handed_over,
     )
 
 
@@ -135,7 +135,7 @@ def picked_channels(saved: SessionFile, shape: tuple[int, ...]) -> Picked | None
     return Picked(axis, channels) if all(each < shape[axis] for each in channels) else None
 
 
-def _as_told(place: tuple[int, int], prompt: FramePrompt, told: Told) -> FramePrompt | None:
+def _as_told(place: ObjectFrame, prompt: FramePrompt, told: Told) -> FramePrompt | None:
     """Return a prompt as it replays: round by round.
 
     None if the session refused it: it would refuse the replay.
@@ -148,7 +148,7 @@ def _as_told(place: tuple[int, int], prompt: FramePrompt, told: Told) -> FramePr
     return known
 
 
-def _known(place: tuple[int, int], told: Told) -> FramePrompt | None:
+def _known(place: ObjectFrame, told: Told) -> FramePrompt | None:
     return None if told.book is None else told.book.get(*place)
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from napari_sam2.labels import PackedMask
 from napari_sam2.prompts import PromptBook, SessionFile
-from napari_sam2.types import Direction, FrameMasks, Replayed
+from napari_sam2.types import Direction, FrameMasks, ObjectFrame, Replayed
 from napari_sam2.widgets.spec import SessionSpec
 
 
@@ -24,8 +24,8 @@ class Session(Protocol):
         ...
 
     @property
-    def accepted(self) -> tuple[tuple[int, int], ...]:
-        """Accepted (frame, object id)."""
+    def accepted(self) -> tuple[ObjectFrame, ...]:
+        """Accepted objects and frames."""
         ...
 
     @property
@@ -67,11 +67,11 @@ class Session(Protocol):
         """Forget the prompts of an object in a frame, or the object."""
         ...
 
-    def accept(self, frame: int, object_id: int | None = None) -> None:
+    def accept(self, object_id: int, frame: int) -> None:
         """Fix an object in a frame."""
         ...
 
-    def unaccept(self, frame: int, object_id: int) -> None:
+    def unaccept(self, object_id: int, frame: int) -> None:
         """Lift that again."""
         ...
 
@@ -124,8 +124,8 @@ class Session(Protocol):
         """Come back to a snapshot."""
         ...
 
-    def corrected_masks(self) -> Mapping[tuple[int, int], PackedMask]:
-        """Return what came of prompts that correct tracked frames, by frame and object id."""
+    def corrected_masks(self) -> Mapping[ObjectFrame, PackedMask]:
+        """Return what came of prompts that correct tracked frames, by object and frame."""
         ...
 
     def replay(self, saved: SessionFile) -> Iterator[Replayed]:

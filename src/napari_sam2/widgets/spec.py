@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from napari_sam2.labels import PackedMask, blank_labels
 from napari_sam2.prompts import FramePrompt, PromptBook
 from napari_sam2.stack import FrameStack
-from napari_sam2.types import Direction
+from napari_sam2.types import Direction, ObjectFrame
 from napari_sam2.widgets.model_use import ModelUse
 from napari_sam2.widgets.places import Place
 from napari_sam2.widgets.sight import Sight
@@ -38,9 +38,9 @@ class PlacedPrompt:
     prompt: FramePrompt
 
     @property
-    def place(self) -> tuple[int, int]:
+    def place(self) -> ObjectFrame:
         """The object and the frame it belongs to."""
-        return self.object_id, self.frame
+        return ObjectFrame(self.object_id, self.frame)
 
 
 Prompts = tuple[PlacedPrompt, ...]
@@ -71,7 +71,7 @@ class Wanted:
     ----------
     prompts : tuple of PlacedPrompt
         All of them: what is not here is to be forgotten.
-    accepted : frozenset of (int, int)
+    accepted : frozenset of ObjectFrame
         Every accepted object and frame.
     unsure : frozenset of int
         Objects of which the window does not know yet what has become of them: these are to be
@@ -79,7 +79,7 @@ class Wanted:
     """
 
     prompts: Prompts = ()
-    accepted: frozenset[tuple[int, int]] = frozenset()
+    accepted: frozenset[ObjectFrame] = frozenset()
     unsure: frozenset[int] = frozenset()
 
     def is_just(self, other: Wanted | None) -> bool:
@@ -114,15 +114,15 @@ class Told:
     ----------
     book : PromptBook or None
         As they replay: round by round.
-    refused : mapping of (int, int) to FramePrompt
-        By object and frame, what it did not take in.
-    results : mapping of (int, int) to PackedMask
-        By frame and object, what came of prompts that correct tracked frames.
+    refused : mapping of ObjectFrame to FramePrompt
+        What it did not take in.
+    results : mapping of ObjectFrame to PackedMask
+        What came of prompts that correct tracked frames.
     """
 
     book: PromptBook | None = None
-    refused: Mapping[tuple[int, int], FramePrompt] = field(default_factory=dict)
-    results: Mapping[tuple[int, int], PackedMask] = field(default_factory=dict)
+    refused: Mapping[ObjectFrame, FramePrompt] = field(default_factory=dict)
+    results: Mapping[ObjectFrame, PackedMask] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

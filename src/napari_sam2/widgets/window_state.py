@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_sam2.prompts import FramePrompt, moved_mask
+from napari_sam2.types import ObjectFrame
 from napari_sam2.widgets.places import Place, Spot
 
 if TYPE_CHECKING:
@@ -37,9 +38,9 @@ class Said:
     names: Mapping[int, str] = field(default_factory=dict)
     handed: frozenset[Spot] = frozenset()
 
-    def accepted_at(self, place: Place) -> frozenset[tuple[int, int]]:
-        """Return accepted (object id, frame) of one stack."""
-        return frozenset((i, f) for where, i, f in self.accepted if where == place)
+    def accepted_at(self, place: Place) -> frozenset[ObjectFrame]:
+        """Return what is accepted in one stack."""
+        return frozenset(ObjectFrame(i, f) for where, i, f in self.accepted if where == place)
 
     def places_accepted_unlike(self, other: Said) -> set[Place]:
         """Return the stacks in which other objects and frames are accepted."""
@@ -47,9 +48,9 @@ class Said:
             return set()
         return {place for place, _, _ in self.accepted ^ other.accepted}
 
-    def handed_at(self, place: Place) -> frozenset[tuple[int, int]]:
-        """Return (object id, frame) of masks that were handed over to one stack."""
-        return frozenset((i, f) for where, i, f in self.handed if where == place)
+    def handed_at(self, place: Place) -> frozenset[ObjectFrame]:
+        """Return the masks that were handed over to one stack."""
+        return frozenset(ObjectFrame(i, f) for where, i, f in self.handed if where == place)
 
     def drawn(
         self, masks: Mapping[Spot, FramePrompt | None], handed: frozenset[Spot] = frozenset()

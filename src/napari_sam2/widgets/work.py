@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from napari_sam2.errors import Sam2Error
 from napari_sam2.labels import Edit, FrameRecord, PlaneChange, RecordBook
-from napari_sam2.types import FrameMasks
+from napari_sam2.types import FrameMasks, ObjectFrame
 from napari_sam2.widgets.edits import Choose, Delete, Merge, ObjectEdit, Split
 from napari_sam2.widgets.live_session import LiveSession, LiveState
 from napari_sam2.widgets.session_protocol import Session
@@ -53,8 +53,8 @@ class Work:
         self._labels, self._records = labels, records
         self._changes: list[PlaneChange] = []
         self._before: dict[int, NDArray[Any]] = {}  # planes that were written, as they were
-        self._old: dict[tuple[int, int], FrameRecord] = {}
-        self._new: dict[tuple[int, int], FrameRecord] = {}
+        self._old: dict[ObjectFrame, FrameRecord] = {}
+        self._new: dict[ObjectFrame, FrameRecord] = {}
         self._start: LiveState | None = None
         session.watch_labels(self._written)
 
@@ -119,7 +119,7 @@ class Work:
         (edit.redo if again else edit.undo)(self._labels)
         if moment is not None:
             self._records.put(moment.records)
-            self._new |= {(each.object_id, each.frame): each for each in moment.records}
+            self._new |= {each.key: each for each in moment.records}
         return came_along
 
     def frame_done(self, result: FrameMasks, *, forward: bool) -> tuple[FrameRecord, ...]:
@@ -135,7 +135,7 @@ class Work:
 
     def retell(self) -> None:
         """Take all records for new: nobody may have heard of them."""
-        self._new |= {(record.object_id, record.frame): record for record in self._records}
+        self._new |= {record.key: record for record in self._records}
 
     def news(self) -> tuple[FrameRecord, ...]:
         """Return all records that are others than when this was last asked."""
@@ -162,7 +162,7 @@ class Work:
 
     def _keep(self, records: Iterable[FrameRecord]) -> None:
         for record in records:
-            key = record.object_id, record.frame
+            key = record.key
             self._old.setdefault(key, self._records.get(*key))
             self._records.put([record])
             self._new[key] = record
