@@ -94,6 +94,26 @@ class BlobSession:
         self._volume.write(frame, (object_id,), mask[None])
         return _result(object_id, frame, mask)
 
+    def set_prompt(self, object_id, frame, prompt) -> FrameMasks:
+        before = self.prompts.get(object_id, frame)
+        if before is not None and prompt.refines(before):
+            count = len(before.points)
+            new = prompt.points[count:], prompt.positive[count:]
+            return self.add_points(object_id, frame, *new)
+        moved = before is not None and prompt.points and before.box == prompt.box
+        if moved and before.mask is None and prompt.mask is None:
+            return self.set_points(object_id, frame, prompt.points, prompt.positive)
+        if before is not None:
+            self.prompts.remove(object_id, frame)
+        if prompt.mask is not None:
+            result = self.add_mask(object_id, frame, prompt.mask)
+        if prompt.box is not None:
+            result = self.add_box(object_id, frame, prompt.box)
+        if prompt.points:
+            result = self.add_points(object_id, frame, prompt.points, prompt.positive)
+        self.prompts.put(object_id, frame, prompt)
+        return result
+
     def remove_prompts(self, object_id, frame=None) -> None:
         self._script.step("remove", object_id, frame)
         self.prompts.remove(object_id, frame)

@@ -22,8 +22,8 @@ class Shifting:
         self.masks: dict[int, np.ndarray] = {}
         self.asked: tuple | None = None
 
-    def add_mask(self, object_id, frame, mask) -> None:
-        self.masks[object_id] = mask
+    def set_prompt(self, object_id, frame, prompt) -> None:
+        self.masks[object_id] = prompt.mask
 
     def propagate(self, direction, start, stop):
         self.asked = direction, start, stop

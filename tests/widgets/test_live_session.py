@@ -21,17 +21,10 @@ class Recorder:
         self.told: list[str] = []
         self.error: Exception | None = None
 
-    def add_points(self, object_id, frame, points, positive):
-        self._note("add")
-        self.book.add_points(object_id, frame, points, positive)
-
-    def set_points(self, object_id, frame, points, positive):
-        self._note("set")
-        self.book.add_points(object_id, frame, points, positive, replace=True)
-
-    def add_box(self, object_id, frame, box):
-        self._note("box")
-        self.book.add_box(object_id, frame, box)
+    def set_prompt(self, object_id, frame, prompt):
+        before = self.book.get(object_id, frame)
+        self._note("add" if before is not None and prompt.refines(before) else "set")
+        self.book.put(object_id, frame, prompt)
 
     def remove_prompts(self, object_id, frame=None):
         self._note("remove")
@@ -55,20 +48,20 @@ BOX, OTHER_BOX = (1.0, 1.0, 9.0, 9.0), (2.0, 2.0, 9.0, 9.0)
 @pytest.mark.parametrize(
     ("before", "after", "told"),
     [
-        ((), (click(A),), ["add"]),
+        ((), (click(A),), ["set"]),
         ((click(A),), (click(A),), []),
         ((click(A),), (click(A, B),), ["add"]),
         ((click(A),), (click(B),), ["set"]),
         ((click(A, B),), (click(A),), ["set"]),
         ((click(A, B),), (click(A, B, positive=(True, False)),), ["set"]),
         ((click(A),), (), ["remove"]),
-        ((click(A),), (click(A, box=BOX),), ["box"]),
-        ((click(A, box=BOX),), (click(A, box=OTHER_BOX),), ["box"]),
+        ((click(A),), (click(A, box=BOX),), ["set"]),
+        ((click(A, box=BOX),), (click(A, box=OTHER_BOX),), ["set"]),
         ((click(box=BOX),), (click(A, box=BOX),), ["add"]),
-        ((click(A, box=BOX),), (click(A),), ["remove", "add"]),
-        ((click(A, box=BOX),), (click(box=BOX),), ["remove", "box"]),
-        ((click(A),), (click(A, frame=3),), ["add", "remove"]),
-        ((click(A),), (click(A), click(B, object_id=2)), ["add"]),
+        ((click(A, box=BOX),), (click(A),), ["set"]),
+        ((click(A, box=BOX),), (click(box=BOX),), ["set"]),
+        ((click(A),), (click(A, frame=3),), ["set", "remove"]),
+        ((click(A),), (click(A), click(B, object_id=2)), ["set"]),
     ],
 )
 def test_session_is_given_only_the_difference(before, after, told):
@@ -84,10 +77,8 @@ def test_session_is_given_an_added_click_alone():
     recorder = Recorder()
     live = LiveSession(recorder)
     live.bring_up_to(Wanted((click(A),)))
-    calls = []
-    recorder.add_points = lambda *values: calls.append(values)
     live.bring_up_to(Wanted((click(A, B, positive=(True, False)),)))
-    assert calls == [(1, 2, (B,), (False,))]
+    assert recorder.book.get(1, 2) == FramePrompt((A, B), (True, False), rounds=(1, 1))
 
 
 coordinates = st.sampled_from([A, B, C])
@@ -140,7 +131,7 @@ def test_device_error_ends_the_update():
     recorder.error = DeviceError("Gone.")
     with pytest.raises(DeviceError):
         LiveSession(recorder).bring_up_to(Wanted((click(A), click(B, object_id=2))))
-    assert recorder.told == ["add"]
+    assert recorder.told == ["set"]
 
 
 def test_objects_being_edited_are_left_unchanged():

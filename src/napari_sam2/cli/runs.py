@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from napari_sam2.cli.interrupts import soft_interrupt
@@ -12,7 +12,7 @@ from napari_sam2.errors import FrameError, Sam2Error
 from napari_sam2.types import Direction, FrameMasks, Unreadable
 
 if TYPE_CHECKING:
-    from napari_sam2.prompts import FramePrompt, PromptBook
+    from napari_sam2.prompts import PromptBook
     from napari_sam2.tracking import TrackingSession
 
 
@@ -114,7 +114,8 @@ def run_session(
             if interrupt.happened:
                 break
             try:
-                add_prompt(session, object_id, frame, prompt)
+                # Rounds of clicking refined what the network gave where they were made.
+                session.set_prompt(object_id, frame, replace(prompt, rounds=()))
             except FrameError as error:
                 if session.settings.unreadable is Unreadable.STOP:
                     raise
@@ -148,19 +149,6 @@ def _with_bar(session: TrackingSession, over: Range, title: str) -> Iterable[Fra
     masks = session.propagate(over.direction, start=over.start, stop=over.stop)
     bar: Iterable[FrameMasks] = tqdm(masks, desc=title, total=steps, unit="frame", disable=None)
     return bar
-
-
-def add_prompt(session: TrackingSession, object_id: int, frame: int, prompt: FramePrompt) -> None:
-    """Give a session everything a prompt holds.
-
-    The last thing given is decided with all that came before, as when a session is loaded.
-    """
-    if prompt.mask is not None:
-        session.add_mask(object_id, frame, prompt.mask)
-    if prompt.points:
-        session.set_points(object_id, frame, prompt.points, prompt.positive)
-    if prompt.box is not None:
-        session.add_box(object_id, frame, prompt.box)
 
 
 class _MeanScores:

@@ -135,8 +135,5 @@ def run_sample(sample: SampleStack, model: Model, folder: Path) -> SampleRun:
 def _book_of(prompts: Sequence[ObjectPrompt], shape: tuple[int, int, int]) -> PromptBook:
     book = PromptBook(shape)
     for prompt in prompts:
-        if prompt.point is not None:
-            book.add_points(prompt.object_id, prompt.frame, [prompt.point])
-        if prompt.box is not None:
-            book.add_box(prompt.object_id, prompt.frame, prompt.box)
+        book.put(prompt.object_id, prompt.frame, prompt.frame_prompt())
     return book

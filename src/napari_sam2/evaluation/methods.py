@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from napari_sam2.errors import EvaluationError
 from napari_sam2.evaluation.classical import ClassicalSegmenter
 from napari_sam2.evaluation.corrections import Click
 from napari_sam2.evaluation.masks import LabelMasks, MaskSource, StoredMasks
@@ -174,8 +173,4 @@ def give_prompt(session: TrackingSession, prompt: ObjectPrompt) -> FrameMasks:
     EvaluationError
         If the prompt holds neither a point nor a box.
     """
-    if prompt.point is not None:
-        return session.add_points(prompt.object_id, prompt.frame, [prompt.point])
-    if prompt.box is not None:
-        return session.add_box(prompt.object_id, prompt.frame, prompt.box)
-    raise EvaluationError(f"The prompt of object {prompt.object_id} is empty.")
+    return session.set_prompt(prompt.object_id, prompt.frame, prompt.frame_prompt())

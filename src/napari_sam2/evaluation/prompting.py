@@ -14,6 +14,7 @@ from napari_sam2.evaluation.options import EvaluationOptions, PromptFrame, Promp
 from napari_sam2.evaluation.planes import object_counts
 from napari_sam2.evaluation.regions import interior_pixel, regions_of
 from napari_sam2.evaluation.spread import spread
+from napari_sam2.prompts import FramePrompt
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,20 @@ class ObjectPrompt:
     frame: int
     point: tuple[float, float] | None = None
     box: tuple[float, float, float, float] | None = None
+
+    def frame_prompt(self) -> FramePrompt:
+        """Return what sessions take.
+
+        Raises
+        ------
+        EvaluationError
+            If there is neither a point nor a box.
+        """
+        if self.point is not None:
+            return FramePrompt(points=(self.point,))
+        if self.box is not None:
+            return FramePrompt(box=self.box)
+        raise EvaluationError(f"The prompt of object {self.object_id} is empty.")
 
 
 def choose_prompts(

@@ -80,15 +80,7 @@ class PromptBook:
                 key,
                 with_changes(before, points=new.points, positive=new.positive, rounds=()),
             )
-        return self._store(
-            key,
-            with_changes(
-                before,
-                points=before.points + new.points,
-                positive=before.positive + new.positive,
-                rounds=before.rounds + new.rounds if new.points else before.rounds,
-            ),
-        )
+        return self._store(key, before.with_clicks(new.points, new.positive))
 
     def add_box(self, object_id: int, frame: int, box: Sequence[float] | ArrayLike) -> FramePrompt:
         """Set the box of an object in a frame; points and mask there stay.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,21 +63,62 @@ class FramePrompt:
         object.__setattr__(self, "box", None if self.box is None else _checked_box(self.box))
         object.__setattr__(self, "mask", None if self.mask is None else as_mask(self.mask))
 
+    def with_clicks(self, points: Sequence[Point], positive: Sequence[bool] = ()) -> FramePrompt:
+        """Return the prompt with one more round of clicks.
+
+        Parameters
+        ----------
+        points : sequence of (y, x)
+        positive : sequence of bool, optional
+            One per point; all True if left out.
+
+        Raises
+        ------
+        PromptError
+            There is no point, or a value is wrong.
+        """
+        new = FramePrompt(points, positive)  # type: ignore[arg-type]
+        return replace(
+            self,
+            points=self.points + new.points,
+            positive=self.positive + new.positive,
+            rounds=self.rounds + new.rounds,
+        )
+
+    def adds_clicks_to(self, before: FramePrompt) -> bool:
+        """Tell whether this is another prompt and more clicks, in whatever rounds they came."""
+        count = len(before.points)
+        return (
+            len(self.points) > count
+            and self.points[:count] == before.points
+            and self.positive[:count] == before.positive
+            and self.box == before.box
+            and _same_mask(self.mask, before.mask)
+        )
+
+    def refines(self, before: FramePrompt) -> bool:
+        """Tell whether this is another prompt and one more round of clicks."""
+        return self.rounds[:-1] == before.rounds and self.adds_clicks_to(before)
+
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, FramePrompt):
             return NotImplemented
         ours = (self.points, self.positive, self.box, self.rounds)
         if ours != (other.points, other.positive, other.box, other.rounds):
             return False
-        if self.mask is other.mask:
-            return True  # most often, and pixels are many
-        if self.mask is None or other.mask is None:
-            return False
-        return bool(np.array_equal(self.mask, other.mask))
+        return _same_mask(self.mask, other.mask)
 
     def __hash__(self) -> int:
         pixels = None if self.mask is None else self.mask.tobytes()
         return hash((self.points, self.positive, self.box, self.rounds, pixels))
+
+
+def _same_mask(one: NDArray[np.bool_] | None, other: NDArray[np.bool_] | None) -> bool:
+    if one is other:
+        return True  # most often, and pixels are many
+    if one is None or other is None:
+        return False
+    return bool(np.array_equal(one, other))
 
 
 def _checked_points(points: object) -> tuple[Point, ...]:

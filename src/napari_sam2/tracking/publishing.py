@@ -255,6 +255,12 @@ def nothing_in(frame: int, shape: tuple[int, int, int], error: FrameError) -> Fr
     return FrameMasks(frame, (), masks, scores, scores, skipped=error.happened)
 
 
+def undecided(object_id: int, frame: int, mask: NDArray[np.bool_]) -> FrameMasks:
+    """Return a result with a mask (Y, X) of which no network has said anything."""
+    scores = np.zeros(1, dtype=np.float32)
+    return FrameMasks(frame, (object_id,), mask[None], scores, scores)
+
+
 def only(result: FrameMasks, object_id: int) -> FrameMasks:
     """Return one object of a result."""
     at = result.object_ids.index(object_id)

@@ -28,7 +28,7 @@ from napari_sam2.prompts import (
 from napari_sam2.prompts.checks import as_whole_number, check_frame, check_object_id
 from napari_sam2.stack import FrameStack
 from napari_sam2.tracking.model import Model
-from napari_sam2.tracking.publishing import Publisher
+from napari_sam2.tracking.publishing import Publisher, undecided
 from napari_sam2.tracking.regrouping import Known, divided, joined
 from napari_sam2.tracking.schedule import Schedule, Scope, as_direction, count_visits, passes
 from napari_sam2.tracking.session_file import (
@@ -210,10 +210,7 @@ class TrackingSession:
             The prompt is outside the stack, or no prompt at all.
         """
         return self._prompt(
-            object_id,
-            frame,
-            lambda: self.prompts.add_points(object_id, frame, points, positive),
-            refines=True,
+            object_id, frame, lambda: self.prompts.add_points(object_id, frame, points, positive)
         )
 
     def add_box(self, object_id: int, frame: int, box: Sequence[float]) -> FrameMasks:
@@ -237,6 +234,40 @@ class TrackingSession:
             frame,
             lambda: self.prompts.add_points(object_id, frame, points, positive, replace=True),
         )
+
+    def set_prompt(self, object_id: int, frame: int, prompt: FramePrompt | None) -> FrameMasks:
+        """Make a prompt all that an object holds in a frame; its mask comes back at once.
+
+        Points, box and mask are decided together, once. A prompt that is the former one with
+        another round of clicks refines what that gave, as `add_points` does.
+
+        Parameters
+        ----------
+        object_id : int
+            Label id, from 1.
+        frame : int
+        prompt : FramePrompt or None
+            None takes the former prompt away, as `remove_prompts` does.
+
+        Returns
+        -------
+        FrameMasks
+            This object in this frame.
+
+        Raises
+        ------
+        PromptError
+            The prompt is outside the stack.
+        """
+        if prompt is not None:
+            return self._prompt(
+                object_id, frame, lambda: self.prompts.put(object_id, frame, prompt)
+            )
+        object_id, frame = check_object_id(object_id), check_frame(frame, self.n_frames)
+        with self._lock:
+            if self.prompts.get(object_id, frame) is not None:
+                self.remove_prompts(object_id, frame)
+            return undecided(object_id, frame, self._publisher.mask(object_id, frame))
 
     def remove_prompts(self, object_id: int, frame: int | None = None) -> None:
         """Take prompts back: those of one frame, or the whole object with its labels.
@@ -544,7 +575,6 @@ class TrackingSession:
             masks = None
             with self._lock, self._skipping():
                 masks = self._replay(object_id, frame, prompt, saved)
-                self.prompts.put(object_id, frame, prompt)
                 self.handed_over |= saved.handed_over & {ObjectFrame(object_id, frame)}
             left -= 1
             yield Replayed(left, masks)
@@ -563,26 +593,28 @@ class TrackingSession:
         with self._lock:
             return corrected_masks(self.prompts, self._tracker.tracks)
 
-    def _prompt(
-        self, object_id: int, frame: int, change: Callable[[], FramePrompt], refines: bool = False
-    ) -> FrameMasks:
-        """Change the prompts and decide the frame; if that fails, no prompt has changed."""
+    def _prompt(self, object_id: int, frame: int, change: Callable[[], FramePrompt]) -> FrameMasks:
+        """Change the prompts and decide the frame; frames that could not be read are tried."""
         object_id, frame = check_object_id(object_id), check_frame(frame, self.n_frames)
         with self._lock:
-            before = self.prompts.get(object_id, frame)
-            prompt = change()
             self._tracker.forgive()
-            try:
-                refines = refines and before is not None
-                result = self._tracker.decide(object_id, frame, prompt, refines=refines)
-                self.handed_over.discard(ObjectFrame(object_id, frame))
-                return result
-            except Sam2Error:
-                if before is None:
-                    self.prompts.remove(object_id, frame)
-                else:
-                    self.prompts.put(object_id, frame, before)
-                raise
+            return self._decide(object_id, frame, change)
+
+    def _decide(self, object_id: int, frame: int, change: Callable[[], FramePrompt]) -> FrameMasks:
+        """Change the prompts and decide the frame; if that fails, no prompt has changed."""
+        before = self.prompts.get(object_id, frame)
+        prompt = change()
+        try:
+            refines = before is not None and prompt.refines(before)
+            result = self._tracker.decide(object_id, frame, prompt, refines=refines)
+        except Sam2Error:
+            if before is None:
+                self.prompts.remove(object_id, frame)
+            else:
+                self.prompts.put(object_id, frame, before)
+            raise
+        self.handed_over.discard(ObjectFrame(object_id, frame))
+        return result
 
     def _prompt_at(self, object_id: int, frame: int) -> FramePrompt:
         prompt = self.prompts.get(object_id, frame)
@@ -652,7 +684,10 @@ class TrackingSession:
         elif pair in saved.results:
             self._tracker.recorrect(object_id, frame, prompt, saved.results[pair])
         else:
-            return self._tracker.decide(object_id, frame, prompt)
+            return self._decide(
+                object_id, frame, lambda: self.prompts.put(object_id, frame, prompt)
+            )
+        self.prompts.put(object_id, frame, prompt)
         return None
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_sam2.labels import measure
+from napari_sam2.prompts import FramePrompt
 from napari_sam2.types import Direction, FrameMasks
 
 Masks = Mapping[int, NDArray[np.bool_]]
@@ -39,8 +40,8 @@ class Seed:
 class Follower(Protocol):
     """A session along the axis that leads from volume to volume; see `TrackingSession`."""
 
-    def add_mask(self, object_id: int, frame: int, mask: NDArray[Any]) -> FrameMasks:
-        """Take a mask in."""
+    def set_prompt(self, object_id: int, frame: int, prompt: FramePrompt) -> FrameMasks:
+        """Take a prompt in."""
         ...
 
     def propagate(self, direction: Direction, start: int, stop: int) -> Iterator[FrameMasks]:
@@ -138,7 +139,7 @@ def _followed(passage: Passage, frame: int, masks: Masks) -> Masks:
     """Follow masks of a frame to the next volume; those that are empty there are left out."""
     session = passage.open_session(frame)
     for number, mask in masks.items():
-        session.add_mask(number, passage.here, mask)
+        session.set_prompt(number, passage.here, FramePrompt(mask=mask))
     forward = passage.there > passage.here
     ends = sorted((passage.here, passage.there))
     direction = Direction.FORWARD if forward else Direction.BACKWARD

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from napari_sam2.errors import DeviceError, Sam2Error
@@ -86,7 +86,7 @@ class LiveSession:
             if place in wanted.accepted:
                 # The mask that came of it is accepted: it must not be computed anew.
                 self._known[place] = prompt
-            elif not self._attempt(errors, self._tell, place, prompt):
+            elif not self._attempt(errors, self._set, place, prompt):
                 self._refused[place] = prompt
         # Frame by frame, so that each is encoded once for all its objects.
         new = sorted(wanted.accepted - self._accepted, key=ObjectFrame.by_frame)
@@ -187,62 +187,15 @@ class LiveSession:
             self.session.remove_prompts(*place)
         del self._known[place]
 
-    def _tell(self, place: ObjectFrame, prompt: FramePrompt) -> None:
-        """Have one prompt replaced by another, keeping what the session made of the old one."""
-        known = self._known.get(place)
-        if known is not None and _lacks_a_part(known, prompt):
-            self._remove(place)
-            known = None
+    def _set(self, place: ObjectFrame, prompt: FramePrompt) -> None:
+        """Have one prompt replaced by another; clicks that were only added refine the old one."""
+        known, own = self._known.get(place), self.session.prompts.get(*place)
+        new = prompt
+        if known is not None and prompt.adds_clicks_to(known):
+            # Positions of the session's own prompt may differ by what rounding has left.
+            count = len(known.points)
+            clicks = prompt.points[count:], prompt.positive[count:]
+            new = FramePrompt(*clicks) if own is None else own.with_clicks(*clicks)
         self._accepted.discard(place)  # a prompt lifts acceptance
-        known = self._tell_mask(place, known, prompt)
-        known = self._tell_box(place, known, prompt)
-        self._tell_points(place, known, prompt)
+        self._on_result(self.session.set_prompt(*place, new))
         self._known[place] = prompt
-
-    def _tell_mask(
-        self, place: ObjectFrame, known: FramePrompt | None, prompt: FramePrompt
-    ) -> FramePrompt | None:
-        if prompt.mask is None:
-            return known
-        mask_only = FramePrompt(mask=prompt.mask)
-        if known is not None and _mask_of(known) == mask_only:
-            return known
-        self._on_result(self.session.add_mask(*place, prompt.mask))
-        self._known[place] = mask_only
-        return mask_only
-
-    def _tell_box(
-        self, place: ObjectFrame, known: FramePrompt | None, prompt: FramePrompt
-    ) -> FramePrompt | None:
-        if prompt.box is None or (known is not None and known.box == prompt.box):
-            return known
-        self._on_result(self.session.add_box(*place, prompt.box))
-        box_only = FramePrompt(box=prompt.box)
-        self._known[place] = box_only if known is None else replace(known, box=prompt.box)
-        return self._known[place]
-
-    def _tell_points(
-        self, place: ObjectFrame, known: FramePrompt | None, prompt: FramePrompt
-    ) -> None:
-        old = 0 if known is None else len(known.points)
-        if known is not None and _clicks(prompt)[:old] != _clicks(known):
-            self._on_result(self.session.set_points(*place, prompt.points, prompt.positive))
-        elif old < len(prompt.points):
-            # Clicks that refine a mask start from that mask: only the new ones are told.
-            new = prompt.points[old:], prompt.positive[old:]
-            self._on_result(self.session.add_points(*place, *new))
-
-
-def _clicks(prompt: FramePrompt) -> list[tuple[tuple[float, float], bool]]:
-    return list(zip(prompt.points, prompt.positive, strict=True))
-
-
-def _mask_of(prompt: FramePrompt) -> FramePrompt | None:
-    return None if prompt.mask is None else FramePrompt(mask=prompt.mask)
-
-
-def _lacks_a_part(known: FramePrompt, prompt: FramePrompt) -> bool:
-    """Whether box, mask or all the points are gone, which the session cannot be told apart."""
-    no_box = known.box is not None and prompt.box is None
-    no_mask = known.mask is not None and prompt.mask is None
-    return no_box or no_mask or bool(known.points and not prompt.points)

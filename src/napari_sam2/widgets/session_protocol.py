@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Protocol, runtime_checkable
 
-from numpy.typing import NDArray
-
 from napari_sam2.labels import PackedMask
-from napari_sam2.prompts import PromptBook, SessionFile
+from napari_sam2.prompts import FramePrompt, PromptBook, SessionFile
 from napari_sam2.types import Direction, FrameMasks, ObjectFrame, Replayed
 from napari_sam2.widgets.spec import SessionSpec
 
@@ -33,34 +31,8 @@ class Session(Protocol):
         """What the chosen speed leaves out."""
         ...
 
-    def add_points(
-        self,
-        object_id: int,
-        frame: int,
-        points: tuple[tuple[float, float], ...],
-        positive: tuple[bool, ...],
-    ) -> FrameMasks:
-        """Take clicks in."""
-        ...
-
-    def set_points(
-        self,
-        object_id: int,
-        frame: int,
-        points: tuple[tuple[float, float], ...],
-        positive: tuple[bool, ...],
-    ) -> FrameMasks:
-        """Replace the clicks of a frame."""
-        ...
-
-    def add_box(
-        self, object_id: int, frame: int, box: tuple[float, float, float, float]
-    ) -> FrameMasks:
-        """Take a box in."""
-        ...
-
-    def add_mask(self, object_id: int, frame: int, mask: NDArray[Any]) -> FrameMasks:
-        """Take a mask in."""
+    def set_prompt(self, object_id: int, frame: int, prompt: FramePrompt) -> FrameMasks:
+        """Make a prompt all that an object holds in a frame."""
         ...
 
     def remove_prompts(self, object_id: int, frame: int | None = None) -> None:
