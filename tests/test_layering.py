@@ -20,6 +20,7 @@ SOURCE = Path(napari_sam2.__file__).parent
 FLOORS: Mapping[str, int] = {
     "types": 0,
     "errors": 0,
+    "_atomic": 1,
     "_child": 1,
     "network": 1,
     "checkpoints": 2,

@@ -247,7 +247,7 @@ def test_masks_need_the_same_frame_size(session):
         ({"settings": {"a": float("nan")}}, "setting 'a'"),
         ({"settings": {"a": (1, 2)}}, "setting 'a'"),
         ({"contrast": ((0, np.inf),)}, "contrast limit"),
-        ({"accepted": ((9, 1),)}, "Frame 9"),
+        ({"accepted": ((1, 9),)}, "Frame 9"),
         ({"accepted": ((0, 0),)}, "Object id 0"),
         ({"accepted_masks": stored({(1, 0): np.zeros((8, 9), bool)})}, "not accepted"),
         (

@@ -6,13 +6,14 @@ import errno
 import os
 import shutil
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
 from napari.layers._source import layer_source
 from napari.utils.notifications import notification_manager
 
-from napari_sam2.prompts import atomic, read_session
+from napari_sam2.prompts import read_session
 from napari_sam2.widgets import keeper
 
 pytestmark = pytest.mark.gl
@@ -73,14 +74,14 @@ def test_session_moves_if_its_folder_is_gone(kept, folder, sessions, said):
 
 def refuse(monkeypatch, code, only=None) -> None:
     """Have every file that is opened for writing refused, or those in one folder."""
-    original = atomic.Path.open
+    original = Path.open
 
     def opened(path, mode="r", *args, **settings):
         if "x" in mode and (only is None or path.parent == only):
             raise OSError(code, os.strerror(code))
         return original(path, mode, *args, **settings)
 
-    monkeypatch.setattr(atomic.Path, "open", opened)
+    monkeypatch.setattr(Path, "open", opened)
 
 
 @pytest.mark.parametrize("code", [errno.EACCES, errno.EROFS, errno.ENOSPC, errno.EIO])
@@ -96,7 +97,7 @@ def test_session_moves_if_the_disk_refuses_writes(kept, folder, sessions, said, 
 
 
 def test_briefly_locked_file_is_written_later(kept, folder, sessions, said, monkeypatch):
-    original, held = atomic.Path.replace, []
+    original, held = Path.replace, []
 
     def replaced(path, target):
         if not held:
@@ -104,7 +105,7 @@ def test_briefly_locked_file_is_written_later(kept, folder, sessions, said, monk
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
         return original(path, target)
 
-    monkeypatch.setattr(atomic.Path, "replace", replaced)
+    monkeypatch.setattr(Path, "replace", replaced)
     second_click(kept)
     assert held
     assert has_two_clicks(folder / "cells.sam2.json")

@@ -12,6 +12,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from napari_sam2._atomic import replacing
 from napari_sam2.checkpoints.config_json import config_from_json, config_to_json
 from napari_sam2.checkpoints.inference import compare_shapes, infer_config, network_shapes
 from napari_sam2.checkpoints.registry import get_model_info, model_names
@@ -107,16 +108,14 @@ def save_network(
     """
     tensors = {name: _stored(name, tensor, half) for name, tensor in network.state_dict().items()}
     texts = {**(metadata or {}), CONFIG_KEY: config_to_json(network.config)}
-    fresh = path.with_name(path.name + ".new")
     try:
-        # safetensors makes files that only their owner may read: the user's umask decides instead.
-        fresh.touch()
-        mode = fresh.stat().st_mode
-        safetensors.torch.save_file(tensors, fresh, metadata=texts)
-        fresh.chmod(mode)
-        fresh.replace(path)
+        with replacing(path) as fresh:
+            # safetensors makes files that only their owner may read: the user's umask decides.
+            fresh.touch()
+            mode = fresh.stat().st_mode
+            safetensors.torch.save_file(tensors, fresh, metadata=texts)
+            fresh.chmod(mode)
     except (OSError, safetensors.SafetensorError) as error:
-        fresh.unlink(missing_ok=True)
         raise CheckpointError(
             f"The model cannot be written to {path}: {error}.",
             remedy="Check that the folder exists, is writable and has space.",

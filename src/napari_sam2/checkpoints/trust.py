@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 
+from napari_sam2._atomic import write_text
+
 
 class Voucher(StrEnum):
     """Who says that a file is the right one."""
@@ -59,10 +61,7 @@ def record_path(model_file: Path) -> Path:
 
 def write_record(model_file: Path, record: TrustRecord) -> None:
     """Write the record of a model file beside it, atomically."""
-    path = record_path(model_file)
-    fresh = path.with_name(path.name + ".new")
-    fresh.write_text(json.dumps(asdict(record), indent=2) + "\n", encoding="utf-8")
-    fresh.replace(path)
+    write_text(record_path(model_file), json.dumps(asdict(record), indent=2) + "\n")
 
 
 def read_record(model_file: Path) -> TrustRecord | None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
+from napari_sam2._atomic import replacing
 from napari_sam2.cli.charts import Axes, Curve, Picture, draw_chart
 from napari_sam2.errors import TrainingError
 
@@ -57,12 +58,10 @@ def write_curves(
     TrainingError
         The file cannot be written.
     """
-    fresh = path.with_name(path.name + ".new")
     try:
-        Image.fromarray(draw_curves(losses, history)).save(fresh, format="PNG")
-        fresh.replace(path)
+        with replacing(path) as temporary:
+            Image.fromarray(draw_curves(losses, history)).save(temporary, format="PNG")
     except OSError as error:
-        fresh.unlink(missing_ok=True)
         raise TrainingError(
             f"The picture {path} cannot be written: {error.strerror or error}.",
             safe="The model and the run are not affected; the same command goes on.",

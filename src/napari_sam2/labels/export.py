@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from napari_sam2._atomic import replacing
 from napari_sam2.errors import LabelsError
 from napari_sam2.labels.export_tiff import OME_TIFF, TIFF
 from napari_sam2.labels.export_zarr import OME_ZARR
 from napari_sam2.labels.label_format import LabelFormat
 from napari_sam2.labels.planes import LabelPlanes
-from napari_sam2.labels.staging import staged
 
 FORMATS: tuple[LabelFormat, ...] = (TIFF, OME_TIFF, OME_ZARR)
 """All formats, in the order of file dialogs. A further one is a module of its own and an entry."""
@@ -64,8 +64,15 @@ def write_labels(
     chosen.check(path)
     sizes = _checked_scale(scale, _checked_axes(array, axes.upper()))
     planes = LabelPlanes(array, progress)
-    with staged(path) as temporary:
-        chosen.write(temporary, planes, axes.upper(), sizes)
+    try:
+        with replacing(path) as temporary:
+            chosen.write(temporary, planes, axes.upper(), sizes)
+    except OSError as error:
+        raise LabelsError(
+            f"The labels cannot be written to {path}: {error.strerror or error}.",
+            safe="The labels in memory and what stood there before are unchanged.",
+            remedy="Choose a folder that exists, may be written and has space left.",
+        ) from error
 
 
 def check_labels_path(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Reading and writing prompts and sessions, by the suffix of the file."""
+"""Files of prompts and sessions, read and written by their suffix. Any thread."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
 
+from napari_sam2 import _atomic
 from napari_sam2.errors import PromptError
-from napari_sam2.prompts.atomic import read_text, write_text
 from napari_sam2.prompts.book import PromptBook
 from napari_sam2.prompts.csv_format import prompts_from_csv, prompts_to_csv
 from napari_sam2.prompts.session_file import SessionFile
@@ -36,7 +36,7 @@ def read_prompts(path: str | PathLike[str], shape: Sequence[int]) -> PromptBook:
     path = Path(path)
     if _is_table(path):
         with _naming(path):
-            return prompts_from_csv(read_text(path), shape)
+            return prompts_from_csv(_read_text(path), shape)
     return read_session(path, shape).book
 
 
@@ -44,9 +44,9 @@ def write_prompts(book: PromptBook, path: str | PathLike[str]) -> None:
     """Write prompts as a session file (.json) or, without masks, as a table (.csv), atomically."""
     path = Path(path)
     if _is_table(path):
-        write_text(path, prompts_to_csv(book, _DELIMITERS[path.suffix.lower()]))
+        _write_text(path, prompts_to_csv(book, _DELIMITERS[path.suffix.lower()]))
     else:
-        write_text(path, prompts_to_json(book))
+        _write_text(path, prompts_to_json(book))
 
 
 def read_session(path: str | PathLike[str], shape: Sequence[int] | None = None) -> SessionFile:
@@ -59,12 +59,12 @@ def read_session(path: str | PathLike[str], shape: Sequence[int] | None = None) 
     """
     path = Path(path)
     with _naming(path):
-        return session_from_json(read_text(path), shape)
+        return session_from_json(_read_text(path), shape)
 
 
 def write_session(session: SessionFile, path: str | PathLike[str]) -> None:
     """Write a session file, atomically: a failure leaves the former file whole."""
-    write_text(Path(path), session_to_json(session))
+    _write_text(Path(path), session_to_json(session))
 
 
 def _is_table(path: Path) -> bool:
@@ -75,6 +75,33 @@ def _is_table(path: Path) -> bool:
         f"{path.name} is neither .json nor .csv.",
         remedy="Name a session file .json and a table of prompts .csv.",
     )
+
+
+def _write_text(path: Path, text: str) -> None:
+    try:
+        _atomic.write_text(path, text)
+    except OSError as error:
+        raise PromptError(
+            f"{path} cannot be written: {error.strerror or error}.",
+            safe="What was there before is unchanged.",
+            remedy="Choose a folder that exists, may be written and has space left.",
+        ) from error
+
+
+def _read_text(path: Path) -> str:
+    """Return the UTF-8 text of a file, without a byte-order mark."""
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise PromptError(
+            f"{path} cannot be read: {error.strerror or error}.",
+            remedy="Check the path and that the file may be read.",
+        ) from error
+    except UnicodeDecodeError as error:
+        raise PromptError(
+            f"{path} is not a text file (byte {error.start} is not UTF-8).",
+            remedy="Choose a session file (.json) or a table of prompts (.csv), saved as UTF-8.",
+        ) from error
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 
+from napari_sam2._atomic import write_text
 from napari_sam2.errors import TrainingError
 
 Record = dict[str, float | int | str]
@@ -51,10 +52,8 @@ def rewind(path: Path, step: int) -> None:
     kept = "".join(line for line in _whole_lines(path) if json.loads(line)["step"] <= step)
     if kept == text:
         return
-    fresh = path.with_suffix(".new")
     try:
-        fresh.write_text(kept, encoding="utf-8")
-        fresh.replace(path)
+        write_text(path, kept)
     except OSError as error:
         raise _unwritable(path, error) from error
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
+from napari_sam2._atomic import write_text
 from napari_sam2.errors import TrainingError
 from napari_sam2.training.fine_tuning import ResolvedSettings
 from napari_sam2.training.sources import LabelledStack
@@ -83,9 +84,7 @@ def claim_folder(folder: Path, identity: RunIdentity) -> bool:
                 remedy="Give a new or empty folder with -o.",
             )
         folder.mkdir(parents=True, exist_ok=True)
-        fresh = path.with_suffix(".new")
-        fresh.write_text(json.dumps(asdict(identity), indent=2) + "\n", encoding="utf-8")
-        fresh.replace(path)
+        write_text(path, json.dumps(asdict(identity), indent=2) + "\n")
     except OSError as error:
         raise TrainingError(
             f"The folder {folder} cannot be used: {error.strerror or error}.",

@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from napari_sam2._atomic import replacing
 from napari_sam2.errors import TrainingError
 from napari_sam2.network import DenseHeads, Sam2
 from napari_sam2.training.recipe import Recipe
@@ -96,12 +97,10 @@ class TrainingState:
             "average": self.average.state_dict(),
             "optimiser": self.optimiser.state_dict(),
         }
-        partial = path.with_suffix(".partial")
         try:
-            torch.save(content, partial)
-            partial.replace(path)
+            with replacing(path) as temporary:
+                torch.save(content, temporary)
         except (OSError, RuntimeError) as error:  # torch's writer raises either on a full disk
-            partial.unlink(missing_ok=True)
             raise TrainingError(
                 f"The run's state cannot be written to {path}: {error}.",
                 safe="The state that was saved before is whole; the run goes on from there.",

@@ -1,4 +1,8 @@
-"""Files and folders that take their name only when they are whole."""
+"""Files and folders that take their name only when they are whole.
+
+This module owns nothing; any thread may use it. Errors are those of the system: callers say what
+they mean for their files.
+"""
 
 from __future__ import annotations
 
@@ -9,36 +13,37 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from napari_sam2.errors import LabelsError
-
 
 @contextmanager
-def staged(path: Path) -> Iterator[Path]:
+def replacing(path: Path) -> Iterator[Path]:
     """Give a temporary path beside `path` that takes its place if the body succeeds.
+
+    The body writes a file or a folder there. A file is flushed to the disk before it takes the
+    name, so that a crash or a full disk leaves what stood at `path` whole.
 
     Raises
     ------
-    LabelsError
+    OSError
         Something cannot be written; what stood at `path` is unchanged.
     """
     target = path.resolve()
+    # The body opens it by name, so that the user's umask decides who may read it.
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
     try:
-        try:
-            yield temporary
-            if temporary.is_dir():
-                _swap_folder(temporary, target)
-            else:
-                _flush(temporary)
-                temporary.replace(target)
-        finally:
-            _delete(temporary)
-    except OSError as error:
-        raise LabelsError(
-            f"The labels cannot be written to {path}: {error.strerror or error}.",
-            safe="The labels in memory and what stood there before are unchanged.",
-            remedy="Choose a folder that exists, may be written and has space left.",
-        ) from error
+        yield temporary
+        if temporary.is_dir():
+            _swap_folder(temporary, target)
+        else:
+            _flush(temporary)
+            temporary.replace(target)
+    finally:
+        _delete(temporary)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 text to a file in one step; see `replacing`."""
+    with replacing(path) as temporary, temporary.open("x", encoding="utf-8", newline="\n") as file:
+        file.write(text)
 
 
 def _flush(file: Path) -> None:
