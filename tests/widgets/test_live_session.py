@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from napari_sam2.errors import DeviceError, PromptError
 from napari_sam2.prompts import FramePrompt, PromptBook
+from napari_sam2.types import ObjectFrame
 from napari_sam2.widgets.live_session import LiveSession
 from napari_sam2.widgets.spec import PlacedPrompt, Wanted
 
@@ -141,7 +142,7 @@ def test_objects_being_edited_are_left_unchanged():
     live.bring_up_to(Wanted((one, two)))
     session.told.clear()
     moved = PlacedPrompt(1, 4, FramePrompt(((9.0, 9.0),)))
-    live.bring_up_to(Wanted((moved,), frozenset({(1, 2)}), frozenset({1})))
+    live.bring_up_to(Wanted((moved,), frozenset({ObjectFrame(1, 2)}), frozenset({1})))
     assert session.told == ["remove"], "of the second, which the window knows is gone"
     assert session.book.object_ids() == (1,)
     assert session.book.get(1, 0) is not None

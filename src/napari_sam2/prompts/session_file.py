@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
 
 from napari_sam2.errors import PromptError
 from napari_sam2.prompts.book import PromptBook
@@ -88,6 +91,50 @@ class SessionFile:
         object.__setattr__(self, "at", MappingProxyType(dict(self.at)))
         names = {check_object_id(number): str(name) for number, name in self.names.items()}
         object.__setattr__(self, "names", MappingProxyType(names))
+
+    @classmethod
+    def of_masks(
+        cls,
+        book: PromptBook,
+        accepted: Iterable[ObjectFrame],
+        mask_of: Callable[[int, int], NDArray[np.bool_]],
+        results: Iterable[tuple[ObjectFrame, NDArray[np.bool_]]],
+        *,
+        handed_over: frozenset[ObjectFrame],
+        settings: Mapping[str, JsonScalar],
+        contrast: tuple[tuple[float, float], ...],
+        axis: int | None,
+        at: Mapping[int, int],
+        region: Region | None,
+        names: Mapping[int, str] | None = None,
+    ) -> SessionFile:
+        """Put together what replays a session; masks are asked for one at a time.
+
+        Parameters
+        ----------
+        book : PromptBook
+        accepted : iterable of ObjectFrame
+        mask_of : callable
+            Gives the mask (Y, X) of an accepted object id and frame.
+        results : iterable of (ObjectFrame, ndarray of bool)
+        handed_over, settings, contrast, axis, at, region, names
+            As the attributes.
+        """
+        pairs = sorted(accepted, key=ObjectFrame.by_frame)
+        masks = MaskStore((pair, mask_of(*pair)) for pair in pairs)
+        return cls(
+            book,
+            accepted=tuple(masks),
+            accepted_masks=masks,
+            settings=settings,
+            contrast=contrast,
+            axis=axis,
+            at=at,
+            region=region,
+            names=names or {},
+            results=MaskStore(results),
+            handed_over=handed_over,
+        )
 
     @property
     def channels(self) -> tuple[int, ...] | None:

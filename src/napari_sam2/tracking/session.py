@@ -19,7 +19,6 @@ from napari_sam2.labels import PackedMask
 from napari_sam2.labels.compose import Labels
 from napari_sam2.prompts import (
     FramePrompt,
-    MaskStore,
     PromptBook,
     SessionFile,
     read_session,
@@ -35,7 +34,7 @@ from napari_sam2.tracking.session_file import (
     corrected_masks,
     restored_stack,
     saved_settings,
-    session_file,
+    settings_to_save,
 )
 from napari_sam2.tracking.settings import TrackingSettings
 from napari_sam2.tracking.snapshot import SessionState, TrackState
@@ -510,17 +509,17 @@ class TrackingSession:
     def to_file(self) -> SessionFile:
         """Return what `save` writes."""
         with self._lock:
-            return session_file(
+            return SessionFile.of_masks(
                 self.prompts,
-                MaskStore(
-                    (pair, self._publisher.mask(*pair))
-                    for pair in sorted(self.accepted, key=ObjectFrame.by_frame)
-                ),
-                MaskStore((pair, mask.unpack()) for pair, mask in self.corrected_masks().items()),
-                frozenset(self.handed_over),
-                self.stack,
-                self.settings,
-                self.model.name,
+                self.accepted,
+                self._publisher.mask,
+                ((pair, mask.unpack()) for pair, mask in self.corrected_masks().items()),
+                handed_over=frozenset(self.handed_over),
+                settings=settings_to_save(self.model.name, self.stack, self.settings),
+                contrast=tuple((each.low, each.high) for each in self.stack.contrast),
+                axis=self.stack.axis,
+                at=self.stack.at,
+                region=self.stack.region,
             )
 
     @classmethod

@@ -7,41 +7,23 @@ from dataclasses import asdict, fields
 from typing import Any
 
 from napari_sam2.labels import PackedMask
-from napari_sam2.prompts import MaskStore, PromptBook, SessionFile, of_channels
+from napari_sam2.prompts import JsonScalar, PromptBook, SessionFile, of_channels
 from napari_sam2.stack import FrameStack
 from napari_sam2.tracking.object_track import ObjectTrack
 from napari_sam2.tracking.settings import TrackingSettings
 from napari_sam2.types import ObjectFrame
 
 
-def session_file(
-    prompts: PromptBook,
-    accepted: MaskStore,
-    results: MaskStore,
-    handed_over: frozenset[ObjectFrame],
-    stack: FrameStack,
-    settings: TrackingSettings,
-    model_name: str,
-) -> SessionFile:
-    """Put together everything that replays a session; masks are given by object and frame."""
-    contrast = tuple((channel.low, channel.high) for channel in stack.contrast)
-    return SessionFile(
-        prompts,
-        accepted=tuple(accepted),
-        accepted_masks=accepted,
-        results=results,
-        handed_over=handed_over,
-        settings={
-            "model": model_name,
-            "channel_axis": stack.channel_axis,
-            **_chosen_channels(stack),
-            **asdict(settings),
-        },
-        contrast=contrast,
-        axis=stack.axis,
-        at=stack.at,
-        region=stack.region,
-    )
+def settings_to_save(
+    model_name: str, stack: FrameStack, settings: TrackingSettings
+) -> dict[str, JsonScalar]:
+    """Return the settings of a session file: model, channels, and how masks are computed."""
+    return {
+        "model": model_name,
+        "channel_axis": stack.channel_axis,
+        **_chosen_channels(stack),
+        **asdict(settings),
+    }
 
 
 def restored_stack(saved: SessionFile, data: Any, axis: int, contrast: Any) -> FrameStack:

@@ -11,7 +11,6 @@ from napari_sam2.labels import PackedMask
 from napari_sam2.prompts import (
     FramePrompt,
     JsonScalar,
-    MaskStore,
     PromptBook,
     SessionFile,
     of_channels,
@@ -72,10 +71,6 @@ def session_file(work: StackWork) -> SessionFile:
             result = work.told.results.get(placed.place)
             if result is not None and prompt is _known(placed.place, work.told):
                 results[placed.place] = result
-    masks = MaskStore(
-        (pair, labels[pair.frame] == pair.object_id)
-        for pair in sorted(work.wanted.accepted, key=ObjectFrame.by_frame)
-    )
     settings: dict[str, JsonScalar] = {
         "model": spec.use.model,
         "device": spec.use.device,
@@ -85,18 +80,18 @@ def session_file(work: StackWork) -> SessionFile:
         **({} if spec.sight.picked is None else of_channels(spec.sight.picked)),
         **dict(zip(_LAYERS, spec.sight.further, strict=False)),
     }
-    return SessionFile(
+    return SessionFile.of_masks(
         book,
-        accepted=tuple(masks),
-        accepted_masks=masks,
+        work.wanted.accepted,
+        lambda object_id, frame: labels[frame] == object_id,
+        ((pair, packed.unpack()) for pair, packed in results.items()),
+        handed_over=work.handed_over,
         settings=settings,
         contrast=spec.sight.contrast or (),
         axis=spec.axis,
         at=dict(spec.held),
         region=spec.sight.region,
         names=work.names,
-        results=MaskStore((pair, packed.unpack()) for pair, packed in results.items()),
-        handed_over=work.handed_over,
     )
 
 
