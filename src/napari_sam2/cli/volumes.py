@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from napari_sam2.types import ObjectFrame
 
 if TYPE_CHECKING:
     from napari_sam2.tracking import TrackingSession
+    from napari_sam2.tracking.volume_series import Seed
 
 
 def go_on(
@@ -50,25 +52,21 @@ def go_on(
     RunOutcome
         Of all later volumes together.
     """
+    from napari_sam2.tracking.volume_series import follow_series
+
+    run = _Run(frames, labels, over, title)
+    volumes = [_Volume(run, number) for number in range(frames.volume, frames.volumes)]
+    volumes[0].session = session
     outcome = RunOutcome(0, 0.0, True, {})
-    for there in range(frames.volume + 1, frames.volumes):
-        try:
-            with soft_interrupt() as interrupt:
-                later = _next(session, frames, labels, there, interrupt.asked)
-        except Sam2Error as error:
-            return outcome.and_then(RunOutcome(0, 0.0, False, {}, error))
-        if interrupt.happened:
-            return outcome.and_then(RunOutcome(0, 0.0, False, {}))
-        session, book = later
-        if not len(book):
-            break
-        of_all = f"{title} {there + 1}/{frames.volumes}"
-        outcome = outcome.and_then(run_session(session, book, over, title=of_all))
-        session.handed_over = {ObjectFrame(number, frame) for number, frame, _ in book}
-        done(session)
+    for volume, result in follow_series(
+        volumes, _Volume.follow, _Volume.pass_on, lambda: run.failure is not None
+    ):
+        outcome = outcome.and_then(result)
+        if volume.session is not None:
+            done(volume.session)
         if not outcome.complete:
-            break
-    return outcome
+            return outcome
+    return outcome if run.failure is None else outcome.and_then(run.failure)
 
 
 def session_paths(path: Path, frames: Frames) -> dict[int, Path]:
@@ -88,31 +86,81 @@ def session_paths(path: Path, frames: Frames) -> dict[int, Path]:
     return paths
 
 
-def _next(
-    session: TrackingSession,
-    frames: Frames,
-    labels: Any,
-    there: int,
-    stopped: Callable[[], bool],
-) -> tuple[TrackingSession, PromptBook]:
-    """Open a session on the next volume; return it with the prompts of the objects found there."""
-    from napari_sam2.tracking import TrackingSession
-    from napari_sam2.tracking.volumes import Passage, hand_over
+@dataclass(slots=True, eq=False)
+class _Run:
+    """What all volumes share, and what has stopped the way from one to the next."""
 
-    stack, axis = frames.stack, frames.through
-    if axis is None or stack.axis is None:
-        raise ValueError("These frames are no volume among others.")
-    model, settings, video = session.model, session.settings, stack.axis
-    held = {number: at for number, at in stack.at.items() if number != axis}
+    frames: Frames
+    labels: Any
+    over: Range
+    title: str
+    failure: RunOutcome | None = None
 
-    def follow(frame: int) -> TrackingSession:
-        return TrackingSession(model, stack.turned(axis, {**held, video: frame}), settings=settings)
 
-    passage = Passage(there - 1, there, follow, stopped)
-    seeds = hand_over(frames.part(labels, there - 1), session.object_ids, passage)
-    volume = stack.turned(video, {**held, axis: there})
-    book = PromptBook(volume.shape)
-    for seed in seeds:
-        book.put(seed.object_id, seed.frame, FramePrompt(mask=seed.mask))
-    part = frames.part(labels, there)
-    return TrackingSession(model, volume, settings=settings, labels=part), book
+@dataclass(slots=True, eq=False)
+class _Volume:
+    """One volume of a run; its session is opened when objects are handed over to it."""
+
+    run: _Run
+    number: int
+    session: TrackingSession | None = None
+
+    def follow(self, handed: tuple[Seed, ...]) -> Iterator[RunOutcome]:
+        """Propagate what was handed over; the first volume is done already."""
+        if self.session is None or not handed:
+            return
+        run = self.run
+        book = PromptBook(self.session.stack.shape)
+        for seed in handed:
+            book.put(seed.object_id, seed.frame, FramePrompt(mask=seed.mask))
+        title = f"{run.title} {self.number + 1}/{run.frames.volumes}"
+        outcome = run_session(self.session, book, run.over, title=title)
+        self.session.handed_over = {ObjectFrame(seed.object_id, seed.frame) for seed in handed}
+        yield outcome
+
+    def pass_on(self, there: _Volume) -> tuple[Seed, ...]:
+        """Find the objects in the next volume and open a session there, if there are any."""
+        if self.session is None:
+            return ()
+        try:
+            with soft_interrupt() as interrupt:
+                seeds = self._found_in(there.number, self.session, interrupt.asked)
+                there.session = self._session_on(there.number, self.session) if seeds else None
+        except Sam2Error as error:
+            self.run.failure = RunOutcome(0, 0.0, False, {}, error)
+            return ()
+        if interrupt.happened:
+            self.run.failure = RunOutcome(0, 0.0, False, {})
+            return ()
+        return seeds
+
+    def _found_in(
+        self, there: int, session: TrackingSession, stopped: Callable[[], bool]
+    ) -> tuple[Seed, ...]:
+        from napari_sam2.tracking import TrackingSession
+        from napari_sam2.tracking.volume_series import Passage, hand_over
+
+        frames, (axis, video, held) = self.run.frames, self._axes()
+
+        def follow(frame: int) -> TrackingSession:
+            turned = frames.stack.turned(axis, {**held, video: frame})
+            return TrackingSession(session.model, turned, settings=session.settings)
+
+        passage = Passage(self.number, there, follow, stopped)
+        volume = frames.part(self.run.labels, self.number)
+        return hand_over(volume, session.object_ids, passage)
+
+    def _session_on(self, there: int, session: TrackingSession) -> TrackingSession:
+        from napari_sam2.tracking import TrackingSession
+
+        frames, (axis, video, held) = self.run.frames, self._axes()
+        volume = frames.stack.turned(video, {**held, axis: there})
+        part = frames.part(self.run.labels, there)
+        return TrackingSession(session.model, volume, settings=session.settings, labels=part)
+
+    def _axes(self) -> tuple[int, int, dict[int, int]]:
+        """Return the axis from volume to volume, the video axis, and where the others are held."""
+        stack, axis = self.run.frames.stack, self.run.frames.through
+        if axis is None or stack.axis is None:
+            raise ValueError("These frames are no volume among others.")
+        return axis, stack.axis, {n: at for n, at in stack.at.items() if n != axis}

@@ -18,7 +18,7 @@ def carry_on(
     stopped: Callable[[], bool],
     frames: tuple[int | None, int | None] = (None, None),
 ) -> Prompts:
-    """Find objects of a volume in the next one; see `napari_sam2.tracking.volumes.hand_over`.
+    """Find objects of a volume in the next one; see `napari_sam2.tracking.volume_series.hand_over`.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ def carry_on(
     tuple of PlacedPrompt
         A mask for every object that was found.
     """
-    from napari_sam2.tracking.volumes import Passage, hand_over
+    from napari_sam2.tracking.volume_series import Passage, hand_over
 
     ((axis, here, to),) = [
         (axis, before, after)

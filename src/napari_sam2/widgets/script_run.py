@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from numpy.typing import NDArray
 
-from napari_sam2.types import Direction
+from napari_sam2.types import Direction, FrameMasks
 from napari_sam2.widgets.carrying import carry_on
 from napari_sam2.widgets.live_session import LiveSession
+from napari_sam2.widgets.places import Place
 from napari_sam2.widgets.script_job import ScriptJob
 from napari_sam2.widgets.session_protocol import Session, SessionOpener
 from napari_sam2.widgets.spec import Prompts, Wanted
@@ -59,46 +60,70 @@ def run_job(
     Sam2Error
         Nothing could be segmented.
     """
+    from napari_sam2.tracking.volume_series import follow_series
+
     prompts = job.prompts()
     highest = max(each.object_id for found in prompts.values() for each in found)
-    labels = job.empty_labels(highest)
-    refused: list[Exception] = []
-    stops = job.stops(prompts.keys())
-    carried: Prompts = ()
+    run = _Run(job, prompts, job.empty_labels(highest), open_session, cancelled)
+    stops = [_Stop(run, place) for place in job.stops(prompts.keys())]
     skipped: list[str] = []
-
-    def result(complete: bool) -> ScriptResult:
-        return ScriptResult(labels, complete, tuple(refused), tuple(skipped))
-
-    before = 0
-    for left, place in zip(range(len(stops), 0, -1), stops, strict=True):
-        own = prompts.get(place, ())
-        found = (*own, *carried)
-        carried = ()
+    current, before, done = stops[0], 0, 0
+    for stop, masks in follow_series(stops, _Stop.follow, _Stop.pass_on, cancelled):
+        if stop is not current:
+            current, before, done = stop, before + current.planned, 0
+        done += 1
+        left = len(stops) - stops.index(stop)
+        tell(before + done, before + stop.planned * left)
+        if masks.skipped is not None:
+            skipped.append(masks.skipped)
         if cancelled():
-            return result(complete=False)
-        if not found:
-            continue
-        spec = job.spec(place, labels)
-        session = open_session(spec, lambda _text: None)
-        refused += _prompted(session, found)
+            break
+    return ScriptResult(run.labels, not cancelled(), tuple(run.refused), tuple(skipped))
+
+
+@dataclass(slots=True, eq=False)
+class _Run:
+    """What all stacks of a job share."""
+
+    job: ScriptJob
+    prompts: Mapping[Place, Prompts]
+    labels: NDArray[Any]
+    open_session: SessionOpener
+    cancelled: Callable[[], bool]
+    refused: list[Exception] = field(default_factory=list)
+
+
+@dataclass(slots=True, eq=False)
+class _Stop:
+    """One stack of a job; its session is opened when its turn comes, if there are prompts."""
+
+    run: _Run
+    place: Place
+    session: Session | None = None
+    planned: int = 0
+
+    def follow(self, handed: Prompts) -> Iterator[FrameMasks]:
+        """Propagate the objects that are prompted here and those that were handed over."""
+        run, own = self.run, self.run.prompts.get(self.place, ())
+        if not own and not handed:
+            return
+        spec = run.job.spec(self.place, run.labels)
+        self.session = run.open_session(spec, lambda _text: None)
+        run.refused += _prompted(self.session, (*own, *handed))
         # Objects that were handed over come in where most of them is.
-        direction = job.direction if own else Direction.BOTH
-        planned = session.planned_frames(direction)
-        total = before + planned * left
-        for done, masks in enumerate(session.propagate(direction), 1):
-            tell(before + done, total)
-            if masks.skipped is not None:
-                skipped.append(masks.skipped)
-            if cancelled():
-                return result(complete=False)
-        before += planned
-        there = job.next_stop(place)
-        if there is not None:
-            decided = {each.object_id for each in prompts.get(there, ())}
-            ids = frozenset(session.object_ids) - decided
-            carried = carry_on(spec, there, ids, open_session, cancelled)
-    return result(complete=True)
+        direction = run.job.direction if own else Direction.BOTH
+        self.planned = self.session.planned_frames(direction)
+        yield from self.session.propagate(direction)
+
+    def pass_on(self, there: _Stop) -> Prompts:
+        """Find the objects in the next stack, if that is where they go on."""
+        run = self.run
+        if self.session is None or run.job.next_stop(self.place) != there.place:
+            return ()
+        decided = {each.object_id for each in run.prompts.get(there.place, ())}
+        ids = frozenset(self.session.object_ids) - decided
+        spec = run.job.spec(self.place, run.labels)
+        return carry_on(spec, there.place, ids, run.open_session, run.cancelled)
 
 
 def _prompted(session: Session, prompts: Prompts) -> list[Exception]:

@@ -1,14 +1,16 @@
-"""From one volume of a time series to the next: its objects become mask prompts there.
+"""From one volume of a series to the next: propagate, hand the masks over, and go on.
 
-Objects move between two volumes, so a mask is not simply copied: it is followed along the other
-axis in the one frame of the volume where most of the object is.
+This module owns the loop over the volumes and the search for objects in the next volume. Objects
+move between two volumes, so a mask is not simply copied: it is followed along the other axis in the
+one frame of the volume where most of the object is. All of it runs on the caller's thread.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from itertools import zip_longest
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +19,45 @@ from napari_sam2.labels import measure
 from napari_sam2.prompts import FramePrompt
 from napari_sam2.types import Direction, FrameMasks
 
+_Volume = TypeVar("_Volume")
+_Handed = TypeVar("_Handed")
+_Result = TypeVar("_Result")
+
 Masks = Mapping[int, NDArray[np.bool_]]
 """Masks (Y, X) by object id."""
+
+
+def follow_series(
+    volumes: Sequence[_Volume],
+    follow: Callable[[_Volume, tuple[_Handed, ...]], Iterable[_Result]],
+    pass_on: Callable[[_Volume, _Volume], tuple[_Handed, ...]],
+    stopped: Callable[[], bool],
+) -> Iterator[tuple[_Volume, _Result]]:
+    """Propagate in one volume after the other; the objects of each go on to the next one.
+
+    Parameters
+    ----------
+    volumes : sequence
+        In the order in which objects go through them.
+    follow : callable
+        Propagates the objects of a volume and those that were handed over to it.
+    pass_on : callable
+        Finds the objects of a volume, which is done, in the next one; see `hand_over`.
+    stopped : callable
+        Is asked before and after every volume whether to end there.
+
+    Yields
+    ------
+    (volume, result)
+        All results of a volume before those of the next one.
+    """
+    handed: tuple[_Handed, ...] = ()
+    for here, there in zip_longest(volumes, volumes[1:]):
+        if stopped():
+            return
+        for result in follow(here, handed):
+            yield here, result
+        handed = () if there is None or stopped() else pass_on(here, there)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as hnp
 
 from napari_sam2.stack import FrameStack
 from napari_sam2.tracking import TrackingSession, load_model
-from napari_sam2.tracking.volumes import Passage, hand_over, key_frames
+from napari_sam2.tracking.volume_series import Passage, follow_series, hand_over, key_frames
 from napari_sam2.types import Direction, FrameMasks
 
 
@@ -97,6 +97,35 @@ def test_it_can_be_stopped(volume, passage):
     way, opened = passage(stopped=lambda: len(asked) > 0 or asked.append(1))
     assert hand_over(volume, {1, 2}, way) == ()
     assert len(opened) == 1
+
+
+def series(found: dict[int, list[str]], **ends) -> tuple[list, list]:
+    """Follow volumes 0 to 3 that give these results; return all results and what was handed on."""
+    given = []
+
+    def follow(volume, handed):
+        given.append((volume, handed))
+        return iter(found.get(volume, ()))
+
+    def pass_on(here, there):
+        assert there == here + 1
+        return (f"of {here}",) if found.get(here) else ()
+
+    stopped = ends.get("stopped", lambda: False)
+    return list(follow_series(range(4), follow, pass_on, stopped)), given
+
+
+def test_what_is_found_in_a_volume_is_given_to_the_next_one():
+    results, given = series({0: ["a", "b"], 1: ["c"], 3: ["d"]})
+    assert results == [(0, "a"), (0, "b"), (1, "c"), (3, "d")]
+    assert given == [(0, ()), (1, ("of 0",)), (2, ("of 1",)), (3, ())]
+
+
+def test_a_series_ends_before_the_volume_where_it_is_stopped():
+    asked = iter([False, False, False, True])
+    results, given = series({n: ["x"] for n in range(4)}, stopped=lambda: next(asked))
+    assert [volume for volume, _ in given] == [0, 1]
+    assert results == [(0, "x"), (1, "x")]
 
 
 @given(
