@@ -9,7 +9,7 @@ import pytest
 
 from napari_sam2.errors import DeviceError, FrameError
 from napari_sam2.tracking import TrackingSession, TrackingSettings, drawn
-from napari_sam2.tracking.drawn import decided_prediction
+from napari_sam2.tracking.prediction import decided_prediction
 
 DRAWN = np.pad(np.ones((10, 10), bool), ((5, 25), (5, 33)))
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from napari_sam2.tracking.drawn import drawn_logits
+from napari_sam2.tracking.prediction import drawn_logits
 from napari_sam2.training import ClipBatches, ClipSettings, Phase, Recipe
 from napari_sam2.training.correcting import correct, drawn_prompt
 from napari_sam2.training.image_losses import coarse_targets, corrective_clicks

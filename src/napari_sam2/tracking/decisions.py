@@ -13,14 +13,18 @@ from napari_sam2.labels import PackedMask
 from napari_sam2.network import ImageFeatures, MaskPrediction
 from napari_sam2.prompts import FramePrompt
 from napari_sam2.tracking.clicks import click_inside
-from napari_sam2.tracking.drawn import decided_logits, drawn_logits
 from napari_sam2.tracking.feature_cache import FeatureCache
 from napari_sam2.tracking.framing import Framing
 from napari_sam2.tracking.image_input import mask_to_input
 from napari_sam2.tracking.memory import RecentMemory
 from napari_sam2.tracking.model import Model
 from napari_sam2.tracking.object_track import ObjectTrack
-from napari_sam2.tracking.prediction import Conditioning, ObjectPrediction
+from napari_sam2.tracking.prediction import (
+    Conditioning,
+    ObjectPrediction,
+    decided_logits,
+    drawn_logits,
+)
 from napari_sam2.tracking.prompting import (
     as_clicked,
     predict_points,

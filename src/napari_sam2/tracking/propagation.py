@@ -13,11 +13,6 @@ from torch import Tensor
 from napari_sam2.errors import FrameError
 from napari_sam2.network import ImageFeatures
 from napari_sam2.tracking.device import is_out_of_memory, release_memory
-from napari_sam2.tracking.drawn import (
-    absent_prediction,
-    decided_logits,
-    decided_prediction,
-)
 from napari_sam2.tracking.economy import ECONOMIES
 from napari_sam2.tracking.feature_cache import FeatureCache
 from napari_sam2.tracking.framing import Framing
@@ -31,7 +26,14 @@ from napari_sam2.tracking.memory import (
 )
 from napari_sam2.tracking.model import Model
 from napari_sam2.tracking.object_track import ObjectTrack
-from napari_sam2.tracking.prediction import ABSENT_LOGIT, ObjectPrediction, SeenMask
+from napari_sam2.tracking.prediction import (
+    ABSENT_LOGIT,
+    ObjectPrediction,
+    SeenMask,
+    absent_prediction,
+    decided_logits,
+    decided_prediction,
+)
 from napari_sam2.tracking.prompting import encode_memory, seen_from, split_prediction
 from napari_sam2.tracking.settings import TrackingSettings
 from napari_sam2.tracking.window import Sighting, Window

@@ -18,14 +18,17 @@ from napari_sam2.prompts import FramePrompt, PromptBook
 from napari_sam2.stack import FrameStack
 from napari_sam2.tracking.decisions import Decider
 from napari_sam2.tracking.device import device_error, is_out_of_memory, release_memory
-from napari_sam2.tracking.drawn import decided_logits
 from napari_sam2.tracking.economy import ECONOMIES
 from napari_sam2.tracking.feature_cache import FeatureCache
 from napari_sam2.tracking.frame_reader import FrameReader
 from napari_sam2.tracking.framing import Framing
 from napari_sam2.tracking.model import Model
 from napari_sam2.tracking.object_track import ObjectTrack
-from napari_sam2.tracking.prediction import Conditioning, ObjectPrediction
+from napari_sam2.tracking.prediction import (
+    Conditioning,
+    ObjectPrediction,
+    decided_logits,
+)
 from napari_sam2.tracking.prompting import is_ambiguous
 from napari_sam2.tracking.propagation import Propagator
 from napari_sam2.tracking.publishing import Publisher, merge, nothing_in
