@@ -81,3 +81,36 @@ def test_bad_input_is_an_error_with_a_remedy(fields, says):
     with pytest.raises(PromptError, match=says) as caught:
         FramePrompt(**fields)
     assert caught.value.remedy
+
+
+ONE, TWO, THREE = (1.0, 2.0), (3.0, 4.0), (5.0, 6.0)
+MASK = np.eye(4, 5, dtype=bool)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "clicks", "refines"),
+    [
+        (FramePrompt((ONE,)), FramePrompt((ONE, TWO), rounds=(1, 1)), 1, True),
+        (FramePrompt((ONE,)), FramePrompt((ONE, TWO)), 1, False),
+        (FramePrompt((ONE,)), FramePrompt((ONE, TWO, THREE), rounds=(1, 2)), 2, True),
+        (FramePrompt((ONE,)), FramePrompt((ONE, TWO, THREE), rounds=(1, 1, 1)), 2, False),
+        (FramePrompt((ONE, TWO)), FramePrompt((ONE, TWO), rounds=(1, 1)), 0, False),
+        (FramePrompt((ONE, TWO)), FramePrompt((ONE,)), None, False),
+        (FramePrompt((ONE,)), FramePrompt((ONE, TWO), (False, True), rounds=(1, 1)), None, False),
+        (FramePrompt((ONE,)), FramePrompt((ONE, TWO), box=(0, 0, 3, 3)), None, False),
+        (FramePrompt(mask=MASK), FramePrompt((ONE,), mask=MASK, rounds=(0, 1)), 1, True),
+        (FramePrompt(mask=MASK), FramePrompt((ONE,), mask=~MASK, rounds=(0, 1)), None, False),
+    ],
+)
+def test_what_was_added_to_a_prompt(before, after, clicks, refines):
+    assert after.clicks_since(before) == clicks
+    assert after.refines(before) == refines
+
+
+def test_clicks_are_added_as_a_round():
+    both = FramePrompt(box=(0, 0, 3, 3)).with_clicks([ONE, TWO], [True, False]).with_clicks([THREE])
+    assert both == FramePrompt(
+        (ONE, TWO, THREE), (True, False, True), (0, 0, 3, 3), rounds=(0, 2, 1)
+    )
+    with pytest.raises(PromptError):
+        both.with_clicks([])

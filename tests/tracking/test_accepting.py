@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from napari_sam2.errors import DeviceError, FrameError
-from napari_sam2.tracking import TrackingSession, TrackingSettings, drawn
+from napari_sam2.tracking import TrackingSession, TrackingSettings, prediction
 from napari_sam2.tracking.prediction import decided_prediction
 
 DRAWN = np.pad(np.ones((10, 10), bool), ((5, 25), (5, 33)))
@@ -91,8 +91,8 @@ def test_no_more_than_the_nearest_are_ever_computed_and_kept(model, stack, monke
     accept_everything(session)
     session.unaccept(1, 1)
     made = []
-    real = drawn.predict_drawn
-    monkeypatch.setattr(drawn, "predict_drawn", lambda *a: made.append(a) or real(*a))
+    real = prediction.predict_drawn
+    monkeypatch.setattr(prediction, "predict_drawn", lambda *a: made.append(a) or real(*a))
     for _ in session.propagate(object_ids=[1], recompute=True):
         pass
     assert len(made) == 2, "frames 0 and 2, for frame 1"

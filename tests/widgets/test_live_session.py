@@ -82,6 +82,18 @@ def test_session_is_given_an_added_click_alone():
     assert recorder.book.get(1, 2) == FramePrompt((A, B), (True, False), rounds=(1, 1))
 
 
+def test_what_a_session_knows_in_rounds_is_not_given_again_without():
+    recorder = Recorder()
+    live = LiveSession(recorder)
+    live.bring_up_to(Wanted((click(A),)))
+    live.bring_up_to(Wanted((click(A, B),)))
+    live.learn()
+    recorder.told.clear()
+    live.bring_up_to(Wanted((click(A, B),)))
+    assert recorder.told == []
+    assert recorder.book.get(1, 2).rounds == (1, 1)
+
+
 coordinates = st.sampled_from([A, B, C])
 prompts = st.builds(
     lambda points, box, signs: FramePrompt(

@@ -1,4 +1,4 @@
-"""Volumes over time in a terminal: the objects of each go on to the next one."""
+"""Volumes over time in a terminal: the objects of each go on to the next. Main thread."""
 
 from __future__ import annotations
 

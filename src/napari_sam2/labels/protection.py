@@ -1,4 +1,4 @@
-"""Which objects of which frames must not be overwritten."""
+"""`Protection`: the objects of each frame that must not be overwritten."""
 
 from __future__ import annotations
 

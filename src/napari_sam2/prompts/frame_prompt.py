@@ -85,20 +85,23 @@ class FramePrompt:
             rounds=self.rounds + new.rounds,
         )
 
-    def adds_clicks_to(self, before: FramePrompt) -> bool:
-        """Tell whether this is another prompt and more clicks, in whatever rounds they came."""
+    def clicks_since(self, before: FramePrompt) -> int | None:
+        """Return how many clicks were added to another prompt; None if more has changed.
+
+        The rounds in which they came do not count.
+        """
         count = len(before.points)
-        return (
-            len(self.points) > count
-            and self.points[:count] == before.points
+        begins_alike = (
+            self.points[:count] == before.points
             and self.positive[:count] == before.positive
             and self.box == before.box
             and _same_mask(self.mask, before.mask)
         )
+        return len(self.points) - count if begins_alike else None
 
     def refines(self, before: FramePrompt) -> bool:
         """Tell whether this is another prompt and one more round of clicks."""
-        return self.rounds[:-1] == before.rounds and self.adds_clicks_to(before)
+        return self.rounds[:-1] == before.rounds and bool(self.clicks_since(before))
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, FramePrompt):

@@ -1,4 +1,4 @@
-"""What a session file holds, as an immutable value."""
+"""`SessionFile`: what a session file holds, as an immutable value. Any thread."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sessions to files and back."""
+"""Settings, stack and masks between a `TrackingSession` and a session file. Any thread."""
 
 from __future__ import annotations
 

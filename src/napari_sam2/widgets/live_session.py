@@ -1,4 +1,4 @@
-"""A session together with what it has been told: lives in the worker thread only."""
+"""A session that is kept in line with the prompts of the window. Worker thread only."""
 
 from __future__ import annotations
 
@@ -190,12 +190,13 @@ class LiveSession:
     def _set(self, place: ObjectFrame, prompt: FramePrompt) -> None:
         """Have one prompt replaced by another; clicks that were only added refine the old one."""
         known, own = self._known.get(place), self.session.prompts.get(*place)
+        added = None if known is None else prompt.clicks_since(known)
         new = prompt
-        if known is not None and prompt.adds_clicks_to(known):
+        if added:
             # Positions of the session's own prompt may differ by what rounding has left.
-            count = len(known.points)
-            clicks = prompt.points[count:], prompt.positive[count:]
+            clicks = prompt.points[-added:], prompt.positive[-added:]
             new = FramePrompt(*clicks) if own is None else own.with_clicks(*clicks)
         self._accepted.discard(place)  # a prompt lifts acceptance
-        self._on_result(self.session.set_prompt(*place, new))
+        if added != 0:  # else the window only knows of no rounds
+            self._on_result(self.session.set_prompt(*place, new))
         self._known[place] = prompt

@@ -1,4 +1,4 @@
-"""Doing what a script asks for: in the thread of the caller, whichever that is."""
+"""The run of a job: all its stacks with prompts are segmented, on the thread of the caller."""
 
 from __future__ import annotations
 
