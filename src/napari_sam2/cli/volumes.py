@@ -120,12 +120,13 @@ class _Volume:
 
     def pass_on(self, there: _Volume) -> tuple[Seed, ...]:
         """Find the objects in the next volume and open a session there, if there are any."""
-        if self.session is None:
+        session, self.session = self.session, None  # one session at a time is kept in memory
+        if session is None:
             return ()
         try:
             with soft_interrupt() as interrupt:
-                seeds = self._found_in(there.number, self.session, interrupt.asked)
-                there.session = self._session_on(there.number, self.session) if seeds else None
+                seeds = self._found_in(there.number, session, interrupt.asked)
+                there.session = self._session_on(there.number, session) if seeds else None
         except Sam2Error as error:
             self.run.failure = RunOutcome(0, 0.0, False, {}, error)
             return ()

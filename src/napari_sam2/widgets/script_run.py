@@ -117,11 +117,12 @@ class _Stop:
 
     def pass_on(self, there: _Stop) -> Prompts:
         """Find the objects in the next stack, if that is where they go on."""
-        run = self.run
-        if self.session is None or run.job.next_stop(self.place) != there.place:
+        run, session = self.run, self.session
+        self.session = None  # one session at a time is kept in memory
+        if session is None or run.job.next_stop(self.place) != there.place:
             return ()
         decided = {each.object_id for each in run.prompts.get(there.place, ())}
-        ids = frozenset(self.session.object_ids) - decided
+        ids = frozenset(session.object_ids) - decided
         spec = run.job.spec(self.place, run.labels)
         return carry_on(spec, there.place, ids, run.open_session, run.cancelled)
 
