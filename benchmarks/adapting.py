@@ -28,8 +28,8 @@ from napari_sam2 import TrackingSession, load_model
 from napari_sam2.benchmarking import table
 from napari_sam2.stack import FrameStack, open_stack
 from napari_sam2.training import HeldOutIou, fine_tune_on
-from napari_sam2.training.adaptation import MeasuredFrame
-from napari_sam2.training.mask_measure import measure_masks
+from napari_sam2.training.adapt.mask_measure import measure_masks
+from napari_sam2.training.adapt.task import MeasuredFrame
 
 _LEAST_AREA = 30
 _LEAST_SIDE = 96

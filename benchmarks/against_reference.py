@@ -33,7 +33,7 @@ from reference import STAGE_METHODS, JpegFrames, ReferencePredictor, ReferenceSe
 
 from napari_sam2.benchmarking import STAGES, DriftingDiscs, StageMeter, measured_peak, table
 from napari_sam2.tracking import Model, Speed, TrackingSession, TrackingSettings
-from napari_sam2.tracking.economy import ECONOMIES
+from napari_sam2.tracking.speed_presets import ECONOMIES
 from napari_sam2.types import FrameMasks
 
 LIKE_REFERENCE = TrackingSettings.like_reference()

@@ -20,18 +20,11 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from bundled_model.first_recipe import FRAMES_RECIPE
+from bundled_model.initialisation import initialise_locality
 from napari_sam2.network import BUNDLED_CONFIG, ConvTrunkConfig, HieraConfig, Sam2, Sam2Config
-from napari_sam2.training import (
-    ClipBatches,
-    LabelledStack,
-    Phase,
-    Recipe,
-    initialise_locality,
-    read_sources,
-    train,
-)
-from napari_sam2.training.bundled import FRAMES_RECIPE
-from napari_sam2.training.image_losses import prompted_losses
+from napari_sam2.training import ClipBatches, LabelledStack, Phase, Recipe, read_sources, train
+from napari_sam2.training.losses.image import prompted_losses
 
 SIZE = 256
 CANDIDATES: dict[str, Sam2Config] = {

@@ -14,15 +14,15 @@ from pathlib import Path
 
 import torch
 
+from bundled_model.finishing import keep_recent_memories, lower_object_score
+from bundled_model.presence import best_threshold, sample_presence
 from napari_sam2.checkpoints import load_network, save_network
 from napari_sam2.evaluation import EvaluationOptions, find_pairs
 from napari_sam2.evaluation.pairs import read_pair
-from napari_sam2.evaluation.presence import best_threshold, sample_presence
-from napari_sam2.evaluation.prompting import choose_prompts
+from napari_sam2.evaluation.simulated_user import choose_prompts
 from napari_sam2.samples import dividing_cells, nuclei_stack
 from napari_sam2.stack import FrameStack
 from napari_sam2.tracking import Model
-from napari_sam2.training.finishing import keep_recent_memories, lower_object_score
 
 METADATA = {
     "title": "napari-sam2 bundled",

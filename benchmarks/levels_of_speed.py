@@ -31,7 +31,7 @@ from napari_sam2.benchmarking import table
 from napari_sam2.evaluation import EvaluationOptions, PromptFrame, PromptKind
 from napari_sam2.evaluation.methods import give_prompt
 from napari_sam2.evaluation.pairs import find_pairs, read_pair
-from napari_sam2.evaluation.prompting import ObjectPrompt, choose_prompts
+from napari_sam2.evaluation.simulated_user import ObjectPrompt, choose_prompts
 from napari_sam2.stack import FrameStack
 from napari_sam2.tracking import Model, Speed
 

@@ -11,7 +11,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from napari_sam2.samples import KINDS, dividing_cells, nuclei_stack, random_clip
+from napari_sam2.samples import dividing_cells, nuclei_stack
+from synthetic import KINDS, random_clip
 
 
 def report(name: str, make: Callable[[int], object], repeats: int) -> None:

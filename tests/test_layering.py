@@ -238,7 +238,7 @@ def test_good_house_passes(tree):
         ("stack/frames.py", "from napari_sam2 import load_model"),
         ("stack/frames.py", "import importlib\nimportlib.import_module('napari_sam2.cli')"),
         ("stack/frames.py", "if TYPE_CHECKING:\n    from napari_sam2.tracking import Model"),
-        ("training/loop.py", "from napari_sam2.tracking import session"),
+        ("training/run/loop.py", "from napari_sam2.tracking import session"),
         ("widgets/panel.py", "from napari_sam2.cli import main"),
         ("cli/main.py", "from napari_sam2.widgets import panel"),
         ("errors.py", "from napari_sam2.types import FrameMasks"),
@@ -257,7 +257,10 @@ def test_arrow_up_or_sideways_is_caught(tree, name, source):
         ("cli/main.py", "try:\n    import napari\nexcept ImportError:\n    pass"),
         ("tracking/session.py", "from qtpy.QtCore import QObject"),
         ("tracking/session.py", "if TYPE_CHECKING:\n    pass\nelse:\n    import superqt"),
-        ("labels/colours.py", "from importlib import import_module\nimport_module('PyQt6.QtGui')"),
+        (
+            "labels/rendering/colours.py",
+            "from importlib import import_module\nimport_module('PyQt6.QtGui')",
+        ),
     ],
 )
 def test_misplaced_package_is_caught(tree, name, source):

@@ -19,26 +19,26 @@ import torch
 from torch import Tensor, nn
 
 from bundled_model.imagenet import start_from_imagenet
+from bundled_model.initialisation import initialise_locality
 from bundled_model.recipe import LEFT_OUT, PARTIAL, synthetic_clip
+from bundled_model.validation import interior_point
 from napari_sam2.network import FINE_CONFIG, MaskPrediction, Sam2
 from napari_sam2.network.prompt_maps import PROMPT_MAPS, draw_prompts
-from napari_sam2.tracking.image_input import frame_to_input
-from napari_sam2.tracking.window import Window as FrameWindow
+from napari_sam2.tracking.images.image_input import frame_to_input
+from napari_sam2.tracking.images.object_window import Window as FrameWindow
 from napari_sam2.training import (
     ClipBatch,
     ClipSampler,
     ClipSettings,
     LossWeights,
     Window,
-    initialise_locality,
     read_sources,
 )
-from napari_sam2.training.batches import collate
-from napari_sam2.training.image_losses import chosen_mask, corrective_clicks, four_mask_losses
-from napari_sam2.training.losses import mask_iou
-from napari_sam2.training.statistics import freeze_statistics
-from napari_sam2.training.validation import interior_point
-from napari_sam2.training.warps import Warp
+from napari_sam2.training.data.batches import collate
+from napari_sam2.training.data.warps import Warp
+from napari_sam2.training.losses.image import chosen_mask, corrective_clicks, four_mask_losses
+from napari_sam2.training.losses.primitives import mask_iou
+from napari_sam2.training.run.statistics import freeze_statistics
 
 _SIZE = FINE_CONFIG.image_size
 _BATCH = 16

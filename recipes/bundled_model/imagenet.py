@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from napari_sam2.network import Sam2
-from napari_sam2.network.inverted_trunk import InvertedTrunk
+from napari_sam2.network.trunks.inverted_trunk import InvertedTrunk
 
 _LAYERS = {
     "_expand_conv": "expand.0",

@@ -7,16 +7,11 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from bundled_model.initialisation import initialise_locality
 from bundled_model.shapes import random_shapes
 from napari_sam2.network import FINE_CONFIG, Sam2
-from napari_sam2.samples import random_clip
-from napari_sam2.training import (
-    ClipSettings,
-    LossWeights,
-    Phase,
-    Recipe,
-    initialise_locality,
-)
+from napari_sam2.training import ClipSettings, LossWeights, Phase, Recipe
+from synthetic import random_clip
 
 PARTIAL = ("neuron_brightfield", "root_membrane_3d", "arabidopsis_nuclei_1135")
 """Sets of which not every object is labelled."""

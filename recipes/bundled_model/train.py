@@ -13,7 +13,7 @@ from pathlib import Path
 from bundled_model.recipe import LEFT_OUT, RECIPE, fresh_network, synthetic_clip
 from napari_sam2.checkpoints import load_network, save_network
 from napari_sam2.training import TrainingState, read_sources, train
-from napari_sam2.training.loop import STATE_FILE
+from napari_sam2.training.run.loop import STATE_FILE
 
 _TRUNK_RATE = 0.4  # the trunk has seen far more images than the rest
 _WEIGHTS = "weights.safetensors"

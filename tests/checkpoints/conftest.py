@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from napari_sam2.checkpoints.http_transfer import TransferPolicy
 from napari_sam2.checkpoints.registry import ModelInfo
-from napari_sam2.checkpoints.transfer import TransferPolicy
 
 
 @dataclass

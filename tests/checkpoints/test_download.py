@@ -21,7 +21,7 @@ from napari_sam2.checkpoints import (
     registry,
 )
 from napari_sam2.checkpoints.download import fetch_model
-from napari_sam2.checkpoints.trust import Voucher, read_record
+from napari_sam2.checkpoints.provenance import Voucher, read_record
 from napari_sam2.errors import CheckpointError, DownloadError
 
 OTHER_HASH = "0" * 64

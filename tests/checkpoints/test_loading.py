@@ -9,7 +9,7 @@ import safetensors.torch
 import torch
 
 from napari_sam2.checkpoints import config_to_json, find_model_file, load_network, save_network
-from napari_sam2.checkpoints.inference import network_shapes
+from napari_sam2.checkpoints.config_inference import network_shapes
 from napari_sam2.errors import CheckpointError
 from napari_sam2.network import (
     BUNDLED_CONFIG,

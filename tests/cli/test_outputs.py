@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from napari_sam2.cli.outputs import check_output, check_outputs, write_report
+from napari_sam2.cli.common import check_output, check_outputs, write_report
 from napari_sam2.errors import EvaluationError, LabelsError
 
 

@@ -66,7 +66,7 @@ def test_the_model_is_used_by_its_path(order, small_stack, model, tmp_path, caps
 
 
 def test_ctrl_c_keeps_the_run_and_the_same_command_goes_on(order, capsys, monkeypatch):
-    from napari_sam2.training import loop
+    from napari_sam2.training.run import loop
 
     step = loop.train_step
 

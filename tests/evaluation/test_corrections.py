@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as arrays
 
 from napari_sam2.errors import EvaluationError
 from napari_sam2.evaluation import Click, corrective_click
-from napari_sam2.evaluation.regions import regions_of
+from napari_sam2.evaluation.simulated_user import regions_of
 
 FEW = settings(max_examples=50, deadline=None)
 pairs = st.tuples(st.integers(1, 12), st.integers(1, 12)).flatmap(

@@ -6,7 +6,7 @@ import torch
 from known_masks import known_masks
 
 from napari_sam2.evaluation.held_out import HeldOutLimits, HeldOutMeasure
-from napari_sam2.evaluation.prompting import interior_point
+from napari_sam2.evaluation.simulated_user import interior_point
 from napari_sam2.network import Sam2
 from napari_sam2.tracking import Model, TrackingSession
 from napari_sam2.training import make_stack

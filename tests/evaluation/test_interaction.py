@@ -9,7 +9,7 @@ import pytest
 
 from napari_sam2.evaluation import Click, EvaluationOptions, ObjectPrompt, choose_prompts
 from napari_sam2.evaluation.interaction import Interaction, RoundStep
-from napari_sam2.evaluation.masks import LabelMasks
+from napari_sam2.evaluation.label_masks import LabelMasks
 
 
 class Painter:

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 
 from napari_sam2.errors import EvaluationError
 from napari_sam2.evaluation import find_pairs
-from napari_sam2.evaluation.pairs import read_pair
-from napari_sam2.evaluation.spread import spread
+from napari_sam2.evaluation.pairs import read_pair, spread
 
 
 def write_pair(

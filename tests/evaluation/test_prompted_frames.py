@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from napari_sam2.evaluation import Click, EvaluationOptions, ObjectPrompt, choose_prompts
-from napari_sam2.evaluation.masks import StoredMasks
+from napari_sam2.evaluation.label_masks import StoredMasks
 from napari_sam2.evaluation.prompted_frames import PromptedFrames
 from napari_sam2.evaluation.scores import ClickEffect
 

@@ -19,8 +19,13 @@ from napari_sam2.evaluation import (
     format_report,
     report_to_json,
 )
-from napari_sam2.evaluation.scores import SIZE_CLASSES, ClickEffect, FrameScore, size_class
-from napari_sam2.evaluation.summary import count_clicks
+from napari_sam2.evaluation.scores import (
+    SIZE_CLASSES,
+    ClickEffect,
+    FrameScore,
+    count_clicks,
+    size_class,
+)
 
 CLICK, BOX, THREE = STANDARD_PROTOCOLS
 

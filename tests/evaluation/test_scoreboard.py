@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from napari_sam2.evaluation import EvaluationOptions, boundary_f, choose_prompts, dice, iou
-from napari_sam2.evaluation.masks import LabelMasks, StoredMasks
+from napari_sam2.evaluation.label_masks import LabelMasks, StoredMasks
 from napari_sam2.evaluation.scoreboard import Scoreboard
 from napari_sam2.evaluation.scores import FrameScore
 

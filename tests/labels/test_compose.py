@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from napari_sam2.labels.boxes import box_of
+from napari_sam2.labels.bounding_boxes import box_of
 from napari_sam2.labels.compose import compose_frame, pixels_of, without
 
 frames = hnp.arrays(np.uint8, (4, 5), elements=st.integers(0, 4))

@@ -11,7 +11,7 @@ from reference_weights import random_network
 from small_networks import SMALL_FINE
 
 from napari_sam2.network import FINE_CONFIG, ImageFeatures, InvertedResidualConfig, Sam2, outline
-from napari_sam2.network.normalised_conv import NormalisedConv
+from napari_sam2.network.trunks.normalised_conv import NormalisedConv
 
 SIDE = 64
 CLICK = {"points": torch.tensor([[[30.0, 20.0]]]), "point_labels": torch.tensor([[1]])}

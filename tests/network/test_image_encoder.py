@@ -10,9 +10,9 @@ from reference_weights import fill_randomly, random_network
 from small_networks import SMALL_CONV, SMALL_HIERA, small_config
 from torch import Tensor, nn
 
-from napari_sam2.network.conv_trunk import ConvTrunk
-from napari_sam2.network.hiera import Hiera, HieraBlock
 from napari_sam2.network.image_encoder import FpnNeck
+from napari_sam2.network.trunks.conv_trunk import ConvTrunk
+from napari_sam2.network.trunks.hiera import Hiera, HieraBlock
 
 LEVELS = [(), (2, 3), (0, 1, 2, 3), (1, 2)]
 

@@ -15,7 +15,7 @@ from bundled_model.imagenet import load_trunk
 from bundled_model.train import main
 from napari_sam2.checkpoints import load_network, save_network
 from napari_sam2.network import FINE_CONFIG, Sam2, outline
-from napari_sam2.network.inverted_trunk import InvertedTrunk
+from napari_sam2.network.trunks.inverted_trunk import InvertedTrunk
 from napari_sam2.training import read_records
 
 

@@ -14,7 +14,7 @@ from napari_sam2.errors import FrameError, PromptError
 from napari_sam2.labels import LabelsVolume
 from napari_sam2.prompts import FramePrompt, PromptBook
 from napari_sam2.types import Direction, FrameMasks, ObjectFrame, Replayed, Speed
-from napari_sam2.widgets.spec import SessionSpec
+from napari_sam2.widgets.state.session_spec import SessionSpec
 
 
 @dataclass

@@ -24,9 +24,9 @@ from qtpy.QtGui import QImage
 from napari_sam2.labels import FrameRecord, History
 from napari_sam2.prompts import FramePrompt
 from napari_sam2.types import Region, Speed
-from napari_sam2.widgets.object_model import COLUMNS, ID, NAME
-from napari_sam2.widgets.resuming import resumed_state
-from napari_sam2.widgets.session_files import session_file
+from napari_sam2.widgets.autosave.serialize import session_file
+from napari_sam2.widgets.layers.prompt_writer import resumed_state
+from napari_sam2.widgets.views.object_table_model import COLUMNS, ID, NAME
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,10 +35,10 @@ if TYPE_CHECKING:
     from napari.layers import Image, Labels, Layer, Points, Shapes
     from qtpy.QtWidgets import QDockWidget
 
-    from napari_sam2.widgets.model_use import ModelUse
-    from napari_sam2.widgets.series import Series
     from napari_sam2.widgets.stack_panel import StackPanel
-    from napari_sam2.widgets.timeline import Timeline
+    from napari_sam2.widgets.state.object_records import Series
+    from napari_sam2.widgets.state.settings import ModelUse
+    from napari_sam2.widgets.views.timeline import Timeline
 
 
 class _Internals:
@@ -1036,7 +1036,7 @@ class PanelPage:
 
     def take_scores_for_low_below(self, score: float, monkeypatch: Any) -> None:
         """Have scores below this count as low, so that adapting is proposed in the hint."""
-        monkeypatch.setattr("napari_sam2.widgets.adapting._LOW_SCORE", score)
+        monkeypatch.setattr("napari_sam2.widgets.controllers.adapting._LOW_SCORE", score)
 
     # Sessions and files.
 

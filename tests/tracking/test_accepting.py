@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from napari_sam2.errors import DeviceError, FrameError
-from napari_sam2.tracking import TrackingSession, TrackingSettings, prediction
-from napari_sam2.tracking.prediction import decided_prediction
+from napari_sam2.tracking import TrackingSession, TrackingSettings
+from napari_sam2.tracking.decoding import prediction
+from napari_sam2.tracking.decoding.prediction import decided_prediction
 
 DRAWN = np.pad(np.ones((10, 10), bool), ((5, 25), (5, 33)))
 

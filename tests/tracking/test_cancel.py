@@ -11,7 +11,7 @@ import pytest
 
 from napari_sam2.labels import LabelsVolume
 from napari_sam2.stack import FrameStack
-from napari_sam2.tracking import TrackingSession, TrackingSettings, publishing
+from napari_sam2.tracking import TrackingSession, TrackingSettings, label_writer
 
 MOMENTS = 200
 FRAMES = 4
@@ -31,7 +31,7 @@ class Moments:
             (network, "attend_memory"),
             (network, "predict_masks"),
             (network, "encode_memory"),
-            (publishing, "finish_masks"),
+            (label_writer, "finish_masks"),
             (LabelsVolume, "write"),
         ):
             monkeypatch.setattr(place, name, self._watched(getattr(place, name)))

@@ -12,18 +12,12 @@ from small_networks import SMALL_FINE
 
 from napari_sam2.errors import DeviceError
 from napari_sam2.stack import FrameStack
-from napari_sam2.tracking import (
-    Model,
-    TrackingSession,
-    decisions,
-    drawn,
-    image_input,
-    prompting,
-    propagation,
-)
-from napari_sam2.tracking.feature_cache import FeatureCache
-from napari_sam2.tracking.frame_reader import FrameReader
-from napari_sam2.tracking.window import Window
+from napari_sam2.tracking import Model, TrackingSession, drawn, propagation
+from napari_sam2.tracking.decoding import prompt_decoding, prompted_frames
+from napari_sam2.tracking.images import image_input
+from napari_sam2.tracking.images.feature_cache import FeatureCache
+from napari_sam2.tracking.images.frame_reader import FrameReader
+from napari_sam2.tracking.images.object_window import Window
 
 
 @pytest.fixture(scope="module")
@@ -116,11 +110,11 @@ def test_a_gpu_that_runs_out_of_memory_goes_on_with_less(model, gpu, noise, monk
 
 
 FAULTS = {
-    "clicks": (prompting, "points_to_input", clicks),
+    "clicks": (prompt_decoding, "points_to_input", clicks),
     "drawn masks": (drawn, "mask_to_input", boxes_and_masks),
     "statistics": (image_input, "_statistics", clicks),
     "memories": (propagation, "encode_memory", clicks),
-    "logits": (decisions, "seen_from", corrections),
+    "logits": (prompted_frames, "seen_from", corrections),
 }
 
 

@@ -11,9 +11,9 @@ from small_networks import SMALL_FINE
 from napari_sam2.network import Sam2
 from napari_sam2.stack import FrameStack
 from napari_sam2.tracking import Model, TrackingSession, TrackingSettings
-from napari_sam2.tracking.feature_cache import FeatureCache
-from napari_sam2.tracking.frame_reader import FrameReader
-from napari_sam2.tracking.window import Window
+from napari_sam2.tracking.images.feature_cache import FeatureCache
+from napari_sam2.tracking.images.frame_reader import FrameReader
+from napari_sam2.tracking.images.object_window import Window
 
 SIDE = 64
 CELLS = SIDE // 16

@@ -12,9 +12,9 @@ from napari_sam2 import load_model
 from napari_sam2.errors import SessionError
 from napari_sam2.stack import FrameStack
 from napari_sam2.tracking import Model, TrackingSession, TrackingSettings, View
-from napari_sam2.tracking.feature_cache import FeatureCache
-from napari_sam2.tracking.prompting import seen_from
-from napari_sam2.tracking.window import Window
+from napari_sam2.tracking.decoding.prompt_decoding import seen_from
+from napari_sam2.tracking.images.feature_cache import FeatureCache
+from napari_sam2.tracking.images.object_window import Window
 
 FOLLOWING = TrackingSettings(view=View.OBJECT, max_hole=0, min_island=0, clicked_part=False)
 

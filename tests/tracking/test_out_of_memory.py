@@ -10,7 +10,7 @@ import torch
 
 from napari_sam2.errors import DeviceError
 from napari_sam2.stack import FrameStack
-from napari_sam2.tracking import Model, TrackingSession, TrackingSettings, publishing
+from napari_sam2.tracking import Model, TrackingSession, TrackingSettings, label_writer
 
 CUDA = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
 ALLOCATOR = RuntimeError("[enforce fail at alloc_cpu.cpp:117] can't allocate memory")
@@ -24,8 +24,8 @@ STAGES = {
     "attend": ("network", "attend_memory", ALLOCATOR),
     "decode": ("network", "predict_masks", NUMPY),
     "remember": ("network", "encode_memory", CUDA),
-    "publish": (publishing, "finish_masks", ALLOCATOR),
-    "publish without RAM": (publishing, "finish_masks", NUMPY),
+    "publish": (label_writer, "finish_masks", ALLOCATOR),
+    "publish without RAM": (label_writer, "finish_masks", NUMPY),
 }
 OF_A_CLICK = [stage for stage in STAGES if stage not in ("open", "attend", "remember")]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_sam2.cli.runs import Range, run_session
+from napari_sam2.cli.session_runner import Range, run_session
 from napari_sam2.errors import PromptError
 from napari_sam2.prompts import FramePrompt
 from napari_sam2.prompts.csv_format import prompts_from_csv

@@ -6,8 +6,9 @@ import pytest
 import torch
 from labelled_discs import disc_stacks
 
+from bundled_model.initialisation import initialise_locality
 from napari_sam2.network import ConvTrunkConfig, Sam2, Sam2Config
-from napari_sam2.training import LabelledStack, initialise_locality
+from napari_sam2.training import LabelledStack
 
 
 @pytest.fixture(autouse=True)

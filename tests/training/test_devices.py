@@ -8,11 +8,13 @@ import pytest
 import torch
 from pretended_gpu import MixedDevicesError, pretended_gpu
 
+from bundled_model.validation import mean_iou
 from napari_sam2.network import Sam2
-from napari_sam2.training import ClipBatches, ClipSettings, Phase, Recipe, mean_iou, tracking_losses
-from napari_sam2.training.clip_losses import clip_losses
-from napari_sam2.training.loop import recalibrate, train_step
-from napari_sam2.training.state import TrainingState
+from napari_sam2.training import ClipBatches, ClipSettings, Phase, Recipe
+from napari_sam2.training.losses import tracking
+from napari_sam2.training.losses.clip import clip_losses
+from napari_sam2.training.run.loop import recalibrate, train_step
+from napari_sam2.training.run.state import TrainingState
 
 CLIPS = ClipSettings(size=32, n_frames=3, n_objects=3, diameter=(10.0, 16.0), min_area=12)
 GIVEN = Phase("drawn", 1, CLIPS, batch=2, frame_size=64, masks=1.0, corrections=1.0, dense=1.0)
@@ -52,7 +54,7 @@ def test_losses_in_half_precision_stay_on_the_gpu(tiny_network, stacks, gpu):
 
 
 def test_what_is_left_on_the_cpu_is_found(tiny_network, stacks, monkeypatch):
-    real = tracking_losses.sine_grid
-    monkeypatch.setattr(tracking_losses, "sine_grid", lambda *args: real(*args).cpu())
+    real = tracking.sine_grid
+    monkeypatch.setattr(tracking, "sine_grid", lambda *args: real(*args).cpu())
     with pretended_gpu(learns=True) as device, pytest.raises(MixedDevicesError):
         trained(copy.deepcopy(tiny_network).to(device), stacks)

@@ -18,7 +18,7 @@ from napari_sam2.training import (
     validations,
 )
 from napari_sam2.training.fine_tune import MODEL_FILE
-from napari_sam2.training.loop import JOURNAL_FILE
+from napari_sam2.training.run.loop import JOURNAL_FILE
 
 SETTINGS = FineTuneSettings(
     steps=4, crop=32, batch=1, frames=2, rate=1e-3, validate_every=2, patience=2

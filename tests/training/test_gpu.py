@@ -9,8 +9,8 @@ from gpus import real_gpu
 from napari_sam2.checkpoints import load_network
 from napari_sam2.evaluation.held_out import HeldOutMeasure
 from napari_sam2.training import FineTuneSettings, fine_tune
-from napari_sam2.training.journal import read_records
-from napari_sam2.training.loop import JOURNAL_FILE
+from napari_sam2.training.run.journal import read_records
+from napari_sam2.training.run.loop import JOURNAL_FILE
 
 pytestmark = pytest.mark.gpu
 

@@ -15,12 +15,11 @@ from napari.components import ViewerModel
 from panel_page import PanelPage
 from qtpy.compat import isalive
 
-from napari_sam2.widgets.model_choice import Sources
-from napari_sam2.widgets.model_use import ModelUse
-from napari_sam2.widgets.opening import ModelEntry
-from napari_sam2.widgets.settings import store_defaults
+from napari_sam2.widgets.controllers.model import Sources
 from napari_sam2.widgets.stack_panel import StackPanel, Wiring
-from napari_sam2.widgets.worker import THREAD_NAME
+from napari_sam2.widgets.state.model_catalog import ModelEntry
+from napari_sam2.widgets.state.settings import ModelUse, store_defaults
+from napari_sam2.widgets.worker.thread import THREAD_NAME
 
 ENTRIES = (
     ModelEntry("bundled", "Bundled", "Small.", "BSD-3-Clause", None, True),

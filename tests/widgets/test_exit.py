@@ -20,8 +20,8 @@ from qtpy.QtWidgets import QApplication
 from blob_session import BlobSession, Script
 from panel_page import PanelPage
 from napari_sam2.types import FrameMasks
-from napari_sam2.widgets.model_choice import Sources
-from napari_sam2.widgets.opening import ModelEntry
+from napari_sam2.widgets.controllers.model import Sources
+from napari_sam2.widgets.state.model_catalog import ModelEntry
 from napari_sam2.widgets.stack_panel import StackPanel, Wiring
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from napari_sam2.prompts import read_session
-from napari_sam2.widgets.image_panel import ImagePanel
+from napari_sam2.widgets.stack_panel import ImagePanel
 
 
 @pytest.fixture

@@ -14,10 +14,10 @@ from napari_sam2.prompts import read_session
 from napari_sam2.stack import FrameStack
 from napari_sam2.tracking import TrackingSession, load_model
 from napari_sam2.types import Speed
-from napari_sam2.widgets.model_choice import Sources
-from napari_sam2.widgets.model_use import ModelUse
-from napari_sam2.widgets.opening import ModelEntry, device_names, model_entries
+from napari_sam2.widgets.controllers.model import Sources
 from napari_sam2.widgets.stack_panel import Wiring
+from napari_sam2.widgets.state.model_catalog import ModelEntry, device_names, model_entries
+from napari_sam2.widgets.state.settings import ModelUse
 
 MODEL = "bundled"
 
@@ -40,9 +40,9 @@ def real_panel(make_panel, monkeypatch, qtbot):
     """A panel on the bundled model, all of it real."""
     entries = (ModelEntry(MODEL, "Bundled", "Small.", "BSD-3-Clause", None, True),)
     monkeypatch.setattr(
-        "napari_sam2.widgets.model_picker.read_defaults", lambda: ModelUse(MODEL, "cpu")
+        "napari_sam2.widgets.controllers.model.read_defaults", lambda: ModelUse(MODEL, "cpu")
     )
-    monkeypatch.setattr("napari_sam2.widgets.model_picker.store_defaults", lambda _: None)
+    monkeypatch.setattr("napari_sam2.widgets.controllers.model.store_defaults", lambda _: None)
 
     def make(image, **settings):
         wiring = Wiring(sources=Sources(lambda: entries, device_names))

@@ -8,7 +8,7 @@ from napari.layers import Image
 
 from napari_sam2.samples import dividing_cells, nuclei_stack
 from napari_sam2.widgets import sample_data
-from napari_sam2.widgets.image_choice import guess_video_axis, video_axes
+from napari_sam2.widgets.layers.image_axes import guess_video_axis, video_axes
 
 SMALL = {
     "nuclei_stack": nuclei_stack(shape=(6, 64, 64)),

@@ -8,11 +8,10 @@ from napari.layers import Labels
 from napari.utils.notifications import notification_manager
 
 from napari_sam2.types import Direction, Speed
-from napari_sam2.widgets.model_use import ModelUse
 from napari_sam2.widgets.segment_form import SegmentForm
-from napari_sam2.widgets.settings import store_defaults
-from napari_sam2.widgets.speed_box import SpeedBox
-from napari_sam2.widgets.worker import THREAD_NAME
+from napari_sam2.widgets.state.settings import ModelUse, store_defaults
+from napari_sam2.widgets.views.model_section import SpeedBox
+from napari_sam2.widgets.worker.thread import THREAD_NAME
 
 pytestmark = pytest.mark.gl
 

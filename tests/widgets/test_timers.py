@@ -7,7 +7,7 @@ from typing import Any
 from qtpy.QtCore import QObject
 from qtpy.QtWidgets import QApplication, QWidget
 
-from napari_sam2.widgets.timers import Afterwards, halt
+from napari_sam2.widgets.throttle import Afterwards, halt
 
 
 class Painted(QWidget):

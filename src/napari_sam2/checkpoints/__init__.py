@@ -8,7 +8,15 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from napari_sam2.checkpoints.order import DownloadCancelledError
+from napari_sam2.checkpoints.cache import (
+    ADAPTED_SUFFIX,
+    cache_folder,
+    find_model_file,
+    free_adapted_path,
+    model_path,
+)
+from napari_sam2.checkpoints.download_target import DownloadCancelledError
+from napari_sam2.checkpoints.provenance import TrustRecord, Voucher, read_record
 from napari_sam2.checkpoints.registry import (
     BUNDLED,
     MODELS,
@@ -16,21 +24,13 @@ from napari_sam2.checkpoints.registry import (
     get_model_info,
     model_names,
 )
-from napari_sam2.checkpoints.store import (
-    ADAPTED_SUFFIX,
-    cache_folder,
-    find_model_file,
-    free_adapted_path,
-    model_path,
-)
-from napari_sam2.checkpoints.trust import TrustRecord, Voucher, read_record
 
 if TYPE_CHECKING:
+    from napari_sam2.checkpoints.config_inference import infer_config
     from napari_sam2.checkpoints.config_json import config_from_json, config_to_json
     from napari_sam2.checkpoints.download import download_model
-    from napari_sam2.checkpoints.inference import infer_config
+    from napari_sam2.checkpoints.http_transfer import TransferPolicy
     from napari_sam2.checkpoints.loading import LoadedNetwork, load_network, save_network
-    from napari_sam2.checkpoints.transfer import TransferPolicy
 
 __all__ = [
     "ADAPTED_SUFFIX",
@@ -59,11 +59,11 @@ __all__ = [
 
 _LAZY = {
     "LoadedNetwork": "loading",
-    "TransferPolicy": "transfer",
+    "TransferPolicy": "http_transfer",
     "config_from_json": "config_json",
     "config_to_json": "config_json",
     "download_model": "download",
-    "infer_config": "inference",
+    "infer_config": "config_inference",
     "load_network": "loading",
     "save_network": "loading",
 }

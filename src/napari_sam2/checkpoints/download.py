@@ -9,11 +9,11 @@ from pathlib import Path
 
 import filelock
 
-from napari_sam2.checkpoints.order import Order
+from napari_sam2.checkpoints.cache import model_path
+from napari_sam2.checkpoints.download_target import Order
+from napari_sam2.checkpoints.http_transfer import Cancelled, Progress, Transfer, TransferPolicy
+from napari_sam2.checkpoints.provenance import TrustRecord, Voucher, now, read_record, write_record
 from napari_sam2.checkpoints.registry import ModelInfo, get_model_info
-from napari_sam2.checkpoints.store import model_path
-from napari_sam2.checkpoints.transfer import Cancelled, Progress, Transfer, TransferPolicy
-from napari_sam2.checkpoints.trust import TrustRecord, Voucher, now, read_record, write_record
 from napari_sam2.errors import CheckpointError, DownloadError
 
 _LOCK_POLL = 0.2

@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 
 from napari_sam2._atomic import replacing
+from napari_sam2.checkpoints.cache import find_model_file, model_path
+from napari_sam2.checkpoints.config_inference import compare_shapes, infer_config, network_shapes
 from napari_sam2.checkpoints.config_json import config_from_json, config_to_json
-from napari_sam2.checkpoints.inference import compare_shapes, infer_config, network_shapes
 from napari_sam2.checkpoints.registry import get_model_info, model_names
-from napari_sam2.checkpoints.state_file import StateFile, read_state
-from napari_sam2.checkpoints.store import find_model_file, model_path
+from napari_sam2.checkpoints.state_dict import StateFile, read_state
 from napari_sam2.errors import CheckpointError
 from napari_sam2.network import Sam2, Sam2Config, outline
 

@@ -7,14 +7,15 @@ from typing import Annotated
 
 import typer
 
-from napari_sam2.cli.options import (
+from napari_sam2.cli.common import (
     DeviceOption,
     ImageSizeOption,
     JsonOption,
     ModelOption,
     SpeedOption,
+    check_output,
+    write_report,
 )
-from napari_sam2.cli.outputs import check_output, write_report
 from napari_sam2.errors import SessionError
 from napari_sam2.types import Speed
 

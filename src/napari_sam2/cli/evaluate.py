@@ -7,9 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from napari_sam2.cli.interrupts import INTERRUPTED_EXIT_CODE, soft_interrupt
-from napari_sam2.cli.options import DeviceOption, ImageSizeOption, JsonOption, ModelOption
-from napari_sam2.cli.outputs import check_outputs, write_report
+from napari_sam2.cli.common import (
+    DeviceOption,
+    ImageSizeOption,
+    JsonOption,
+    ModelOption,
+    check_outputs,
+    write_report,
+)
+from napari_sam2.cli.session_runner import INTERRUPTED_EXIT_CODE, soft_interrupt
 from napari_sam2.errors import EvaluationError
 from napari_sam2.evaluation.options import (
     STANDARD_PROTOCOLS,
@@ -122,7 +128,7 @@ def evaluate(
     if output is not None:
         write_report(output, text, EvaluationError)
     if curve is not None:
-        from napari_sam2.cli.evaluate_curves import write_curves
+        from napari_sam2.cli.plots.evaluate_curves import write_curves
 
         write_curves(curve, report)
     if not report.complete:
@@ -133,7 +139,7 @@ def _check_outputs(output: Path | None, curve: Path | None) -> None:
     """Tell of files that cannot be written before the work."""
     check_outputs((output, curve), EvaluationError)
     if curve is not None:
-        from napari_sam2.cli.pictures import check_picture
+        from napari_sam2.cli.plots.pictures import check_picture
 
         check_picture(curve)
 

@@ -18,7 +18,7 @@ from napari_sam2.cli.demo import demo
 from napari_sam2.cli.evaluate import evaluate
 from napari_sam2.cli.models import app as models_app
 from napari_sam2.cli.segment import segment
-from napari_sam2.cli.train import train
+from napari_sam2.cli.train.command import train
 from napari_sam2.errors import Sam2Error
 
 app = typer.Typer(

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from napari_sam2.cli.interrupts import INTERRUPTED_EXIT_CODE
-from napari_sam2.cli.options import JsonOption
+from napari_sam2.cli.common import JsonOption
+from napari_sam2.cli.session_runner import INTERRUPTED_EXIT_CODE
 
 if TYPE_CHECKING:
     from napari_sam2.checkpoints import ModelInfo

@@ -10,11 +10,11 @@ from statistics import fmean
 
 import tifffile
 
-from napari_sam2.cli.pictures import write_sheet
-from napari_sam2.cli.runs import Range, run_session
+from napari_sam2.cli.plots.pictures import write_sheet
+from napari_sam2.cli.session_runner import Range, run_session
 from napari_sam2.errors import LabelsError
 from napari_sam2.evaluation import EvaluationOptions, ObjectPrompt, PromptFrame, choose_prompts
-from napari_sam2.evaluation.masks import LabelMasks
+from napari_sam2.evaluation.label_masks import LabelMasks
 from napari_sam2.evaluation.scoreboard import Scoreboard
 from napari_sam2.labels import write_labels
 from napari_sam2.prompts import PromptBook, write_prompts

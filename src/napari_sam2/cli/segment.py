@@ -1,30 +1,33 @@
-"""``napari-sam2 segment``: prompts and a stack on disk to labels on disk."""
+"""The command ``napari-sam2 segment``."""
 
 from __future__ import annotations
 
 import json as json_text
 import tempfile
-from collections.abc import Mapping
-from dataclasses import asdict, astuple, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, astuple, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import numpy as np
 import typer
 
-from napari_sam2.cli.interrupts import INTERRUPTED_EXIT_CODE
-from napari_sam2.cli.options import (
+from napari_sam2.cli.common import (
     DeviceOption,
     ImageSizeOption,
     JsonOption,
     ModelOption,
     SpeedOption,
+    check_output,
+    check_outputs,
 )
-from napari_sam2.cli.outputs import check_output, check_outputs
+from napari_sam2.cli.session_runner import INTERRUPTED_EXIT_CODE
 from napari_sam2.errors import LabelsError, Sam2Error
-from napari_sam2.types import Direction, Unreadable, View
+from napari_sam2.types import Direction, Speed, Unreadable, View
 
 if TYPE_CHECKING:
-    from napari_sam2.cli.frames import Frames
+    from napari_sam2.cli.image_source import Frames
+    from napari_sam2.cli.session_runner import RunOutcome
     from napari_sam2.prompts import PromptBook, SessionFile
     from napari_sam2.tracking import TrackingSession
 
@@ -125,15 +128,8 @@ def segment(
 
     Ctrl-C writes the labels of the frames that are done; the exit code is then 130.
     """
-    from napari_sam2.cli.frames import open_frames
-    from napari_sam2.cli.replay import given_prompts, replays_on, seeing_of
-    from napari_sam2.cli.runs import Range, run_session
-    from napari_sam2.cli.segment_summary import (
-        SegmentSummary,
-        SkippedFrame,
-        describe,
-        summarise_objects,
-    )
+    from napari_sam2.cli.image_source import given_prompts, open_frames, replays_on, seeing_of
+    from napari_sam2.cli.session_runner import Range, run_session
     from napari_sam2.cli.volumes import go_on, session_paths
     from napari_sam2.prompts import PromptBook, read_session
 
@@ -152,7 +148,7 @@ def segment(
     # torch takes seconds
     from napari_sam2.tracking import TrackingSession, TrackingSettings, load_model
     from napari_sam2.tracking.schedule import frame_range
-    from napari_sam2.tracking.session_file import saved_settings
+    from napari_sam2.tracking.session_io import saved_settings
 
     frame_range(start, stop, frames.stack.n_frames)
     loaded = load_model(model, device=device, image_size=image_size)
@@ -217,7 +213,7 @@ def _check_outputs(
     output: Path, overlay: Path | None, session: Path | None, inputs: tuple[Path, Path]
 ) -> None:
     """Tell of files that cannot be written before the work."""
-    from napari_sam2.cli.pictures import check_picture
+    from napari_sam2.cli.plots.pictures import check_picture
     from napari_sam2.labels import check_labels_path
 
     check_outputs((output, overlay, session), LabelsError, inputs=inputs)
@@ -257,7 +253,7 @@ def _write(
     for path, saved in saving.items():
         write_session(saved, path)
     if overlay is not None:
-        from napari_sam2.cli.pictures import write_sheet
+        from napari_sam2.cli.plots.pictures import write_sheet
 
         write_sheet(overlay, frames.stack, session.labels)
 
@@ -279,3 +275,114 @@ def _write_labels(output: Path, frames: Frames, labels: Any) -> None:
         write_labels(refuge, labels, axes=frames.axes, scale=frames.scale)
         error.safe = f"What stood there before is unchanged, and the labels are in {refuge}."
         raise
+
+
+_NAMED = 5  # skipped frames whose reason is told in full
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectSummary:
+    """One object of a finished run: its size, and how sure the model was."""
+
+    object_id: int
+    frames: int
+    pixels: int
+    mean_score: float
+
+
+@dataclass(frozen=True, slots=True)
+class SkippedFrame:
+    """A frame that could not be read, and why."""
+
+    frame: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentSummary:
+    """What ``segment`` did, as ``--json`` prints it.
+
+    ``frames_done`` counts the frames with a result, of all volumes together; ``frame_results``
+    counts those twice that are passed in both directions.
+    """
+
+    stack: str
+    shape: tuple[int, ...]
+    region: tuple[int, int, int, int] | None
+    axes: str
+    model: str
+    device: str
+    image_size: int
+    speed: Speed
+    approximations: tuple[str, ...]
+    objects: tuple[ObjectSummary, ...]
+    frames_done: int
+    frame_results: int
+    skipped: tuple[SkippedFrame, ...]
+    seconds: float
+    complete: bool
+    labels: str
+    overlay: str | None
+    sessions: tuple[str, ...]
+
+
+def summarise_objects(
+    object_ids: Sequence[int], labels: Any, outcome: RunOutcome
+) -> tuple[ObjectSummary, ...]:
+    """Count the pixels and frames of every object in labels (..., Y, X)."""
+    pixels: dict[int, int] = dict.fromkeys(object_ids, 0)
+    frames: dict[int, int] = dict.fromkeys(object_ids, 0)
+    for plane in labels.reshape(-1, *labels.shape[-2:]):
+        ids, counts = np.unique(plane, return_counts=True)
+        for object_id, count in zip(ids.tolist(), counts.tolist(), strict=True):
+            if object_id in pixels:
+                pixels[object_id] += count
+                frames[object_id] += 1
+    return tuple(
+        ObjectSummary(
+            object_id, frames[object_id], pixels[object_id], outcome.mean_scores.get(object_id, 0.0)
+        )
+        for object_id in object_ids
+    )
+
+
+def describe(summary: SegmentSummary) -> str:
+    """Say it in a few lines."""
+    found = sum(1 for one in summary.objects if one.pixels)
+    lines = [
+        f"{found} of {len(summary.objects)} objects in {_extent(summary)}, "
+        f"{summary.seconds:.1f} s with {summary.model} at {summary.image_size} px "
+        f"on {summary.device}",
+        f"labels: {summary.labels}",
+    ]
+    if summary.approximations:
+        lines.append(f"{summary.speed}, approximated with {', '.join(summary.approximations)}")
+    if summary.overlay:
+        lines.append(f"overlay: {summary.overlay}")
+    lines += [f"session: {path}" for path in summary.sessions]
+    if summary.skipped:
+        lines += _describe_skipped(summary.skipped)
+    if not summary.complete:
+        lines.append(
+            "Stopped early: frames that were not reached are background. The same command begins "
+            "anew."
+        )
+    return "\n".join(lines)
+
+
+def _extent(summary: SegmentSummary) -> str:
+    *volumes, frames, _, _ = summary.shape
+    everything = f"{volumes[0]} volumes of {frames} frames" if volumes else f"{frames} frames"
+    if summary.frames_done == frames * (volumes[0] if volumes else 1):
+        return everything
+    return f"{summary.frames_done} of {everything}"
+
+
+def _describe_skipped(skipped: tuple[SkippedFrame, ...]) -> list[str]:
+    count = "1 frame was" if len(skipped) == 1 else f"{len(skipped)} frames were"
+    lines = [f"{count} skipped; the labels there are empty:"]
+    lines += [f"  {each.reason}" for each in skipped[:_NAMED]]
+    if len(skipped) > _NAMED:
+        numbers = ", ".join(str(each.frame) for each in skipped[_NAMED:])
+        lines.append(f"  Likewise frames {numbers}.")
+    return lines

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_sam2.cli.frames import Frames
-from napari_sam2.cli.interrupts import soft_interrupt
-from napari_sam2.cli.runs import Range, RunOutcome, run_session
+from napari_sam2.cli.image_source import Frames
+from napari_sam2.cli.session_runner import Range, RunOutcome, run_session, soft_interrupt
 from napari_sam2.errors import Sam2Error
 from napari_sam2.prompts import FramePrompt, PromptBook
 from napari_sam2.types import ObjectFrame

@@ -18,20 +18,29 @@ from napari_sam2.evaluation.options import (
 )
 
 if TYPE_CHECKING:
-    from napari_sam2.evaluation.corrections import Click, corrective_click
     from napari_sam2.evaluation.matching import segmentation_accuracy
     from napari_sam2.evaluation.methods import BaselineMethod, Method, ModelMethod
     from napari_sam2.evaluation.metrics import boundary_f, dice, iou
     from napari_sam2.evaluation.pairs import LabelledPair, find_pairs
-    from napari_sam2.evaluation.prompting import ObjectPrompt, choose_prompts, interior_point
     from napari_sam2.evaluation.protocol import (
         evaluate_folder,
         evaluate_methods,
         evaluate_sequence,
     )
-    from napari_sam2.evaluation.report import EvaluationReport, MethodScores, report_to_json
+    from napari_sam2.evaluation.report import (
+        EvaluationReport,
+        MethodScores,
+        format_report,
+        report_to_json,
+    )
     from napari_sam2.evaluation.scores import ObjectScore, SequenceScore
-    from napari_sam2.evaluation.table import format_report
+    from napari_sam2.evaluation.simulated_user import (
+        Click,
+        ObjectPrompt,
+        choose_prompts,
+        corrective_click,
+        interior_point,
+    )
 
 __all__ = [
     "STANDARD_PROTOCOLS",
@@ -66,16 +75,20 @@ __all__ = [
 ]
 
 _HOMES = {
-    "corrections": {"Click", "corrective_click"},
     "matching": {"segmentation_accuracy"},
     "methods": {"BaselineMethod", "Method", "ModelMethod"},
     "metrics": {"boundary_f", "dice", "iou"},
     "pairs": {"LabelledPair", "find_pairs"},
-    "prompting": {"ObjectPrompt", "choose_prompts", "interior_point"},
+    "simulated_user": {
+        "Click",
+        "ObjectPrompt",
+        "choose_prompts",
+        "corrective_click",
+        "interior_point",
+    },
     "protocol": {"evaluate_folder", "evaluate_methods", "evaluate_sequence"},
-    "report": {"EvaluationReport", "MethodScores", "report_to_json"},
+    "report": {"EvaluationReport", "MethodScores", "format_report", "report_to_json"},
     "scores": {"ObjectScore", "SequenceScore"},
-    "table": {"format_report"},
 }
 
 

@@ -17,9 +17,9 @@ from napari_sam2.evaluation.options import (
     PromptFrame,
     PromptKind,
 )
-from napari_sam2.evaluation.prompting import choose_prompts
+from napari_sam2.evaluation.pairs import spread
 from napari_sam2.evaluation.protocol import score_stack
-from napari_sam2.evaluation.spread import spread
+from napari_sam2.evaluation.simulated_user import choose_prompts
 from napari_sam2.stack import FrameStack
 
 if TYPE_CHECKING:

@@ -10,13 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_sam2.evaluation.corrections import Click, corrective_click
 from napari_sam2.evaluation.matching import SegmentationAccuracy, segmentation_accuracy
 from napari_sam2.evaluation.methods import Segmenter
 from napari_sam2.evaluation.prompted_frames import PromptedFrames
-from napari_sam2.evaluation.prompting import ObjectPrompt
 from napari_sam2.evaluation.scoreboard import Scoreboard
 from napari_sam2.evaluation.scores import ObjectScore
+from napari_sam2.evaluation.simulated_user import Click, ObjectPrompt, corrective_click
 
 
 @dataclass(frozen=True, slots=True)

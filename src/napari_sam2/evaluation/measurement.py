@@ -15,8 +15,8 @@ from napari_sam2.evaluation.matching import segmentation_accuracy
 from napari_sam2.evaluation.methods import Method
 from napari_sam2.evaluation.options import EvaluationOptions, PromptKind, PromptProtocol
 from napari_sam2.evaluation.prompted_frames import FrameStage, PromptedFrames
-from napari_sam2.evaluation.prompting import ObjectPrompt, choose_prompts
 from napari_sam2.evaluation.scoreboard import Scoreboard
+from napari_sam2.evaluation.simulated_user import ObjectPrompt, choose_prompts
 from napari_sam2.stack import FrameStack
 
 ProtocolStep = Callable[[str, RoundStep], None]

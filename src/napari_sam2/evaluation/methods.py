@@ -8,10 +8,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from napari_sam2.evaluation.classical import ClassicalSegmenter
-from napari_sam2.evaluation.corrections import Click
-from napari_sam2.evaluation.masks import LabelMasks, MaskSource, StoredMasks
-from napari_sam2.evaluation.prompting import ObjectPrompt
+from napari_sam2.evaluation.baseline.classical import ClassicalSegmenter
+from napari_sam2.evaluation.label_masks import LabelMasks, MaskSource, StoredMasks
+from napari_sam2.evaluation.simulated_user import Click, ObjectPrompt
 from napari_sam2.stack import FrameStack
 from napari_sam2.types import FrameMasks, Unreadable
 

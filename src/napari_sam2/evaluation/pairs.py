@@ -1,17 +1,31 @@
-"""Labelled stacks on disk: NAME_image.tif beside NAME_labels.tif."""
+"""Taking a few of many so that all kinds are among them.
+
+Labelled stacks on disk: NAME_image.tif beside NAME_labels.tif.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_sam2.errors import EvaluationError
-from napari_sam2.evaluation.spread import spread
 from napari_sam2.stack import FrameStack, guess_axes, open_stack
+
+T = TypeVar("T")
+
+
+def spread(items: Sequence[T], count: int) -> tuple[T, ...]:
+    """Take at most `count` of the items, evenly spread, the first always among them."""
+    if len(items) <= count:
+        return tuple(items)
+    return tuple(items[(index * len(items)) // count] for index in range(count))
+
 
 _SUFFIXES = (".tif", ".tiff")
 _IMAGE_ENDING = "_image"

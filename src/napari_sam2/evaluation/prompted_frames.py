@@ -10,12 +10,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_sam2.evaluation.corrections import Click, ClickedPixels, corrective_click
-from napari_sam2.evaluation.masks import StoredMasks
+from napari_sam2.evaluation.label_masks import StoredMasks
 from napari_sam2.evaluation.methods import Segmenter
 from napari_sam2.evaluation.metrics import Mask, boundary_f, iou
-from napari_sam2.evaluation.prompting import ObjectPrompt
 from napari_sam2.evaluation.scores import ClickEffect, FrameScore
+from napari_sam2.evaluation.simulated_user import (
+    Click,
+    ClickedPixels,
+    ObjectPrompt,
+    corrective_click,
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -16,9 +16,9 @@ from napari_sam2.evaluation.measurement import Measurement, ProtocolStep
 from napari_sam2.evaluation.methods import BaselineMethod, Method, ModelMethod
 from napari_sam2.evaluation.options import EvaluationOptions, PromptProtocol
 from napari_sam2.evaluation.pairs import LabelledPair, find_pairs, read_pair
-from napari_sam2.evaluation.prompting import ObjectPrompt
 from napari_sam2.evaluation.report import EvaluationReport, MethodScores
 from napari_sam2.evaluation.scores import SequenceScore
+from napari_sam2.evaluation.simulated_user import ObjectPrompt
 from napari_sam2.stack import FrameStack
 
 if TYPE_CHECKING:

@@ -8,12 +8,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_sam2.evaluation.masks import MaskSource, Patch
+from napari_sam2.evaluation.label_masks import (
+    MaskSource,
+    Patch,
+    hull,
+    object_counts,
+    object_windows,
+)
 from napari_sam2.evaluation.matching import Overlaps
 from napari_sam2.evaluation.metrics import boundary_f, davis_tolerance
-from napari_sam2.evaluation.planes import hull, object_counts, object_windows
-from napari_sam2.evaluation.prompting import ObjectPrompt
 from napari_sam2.evaluation.scores import FrameScore, ObjectScore, equal_area_diameter
+from napari_sam2.evaluation.simulated_user import ObjectPrompt
 
 
 class Scoreboard:

@@ -1,4 +1,4 @@
-"""How well objects and stacks were segmented: the frozen values that an evaluation collects."""
+"""Scores of objects, frames and sequences, and their summary."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from statistics import fmean
+from statistics import fmean, median
 
 import numpy as np
 from numpy.typing import NDArray
@@ -220,3 +220,290 @@ def equal_area_diameter(areas: NDArray[np.int64]) -> float:
         Pixels in each frame; at least one is above 0.
     """
     return 2 * math.sqrt(float(np.median(areas[areas > 0])) / math.pi)
+
+
+@dataclass(frozen=True, slots=True)
+class ClickCount:
+    """How many interactions objects took to reach an IoU.
+
+    Attributes
+    ----------
+    iou : float
+    clicks : float
+        Mean over objects; one that never reaches it counts as one more than there were.
+    reached : float
+        Share of the objects that reach it.
+    """
+
+    iou: float
+    clicks: float
+    reached: float
+
+
+@dataclass(frozen=True, slots=True)
+class ClickSummary:
+    """What corrective clicks did in the frames that they were given in.
+
+    Attributes
+    ----------
+    clicks : int
+    helped, harmless : float
+        Shares of them after which the IoU is higher, and not lower by more than `HARM`.
+    background : int
+        How many were background clicks.
+    vanished : int
+        How many of these left nothing of the object.
+    """
+
+    clicks: int
+    helped: float
+    harmless: float
+    background: int
+    vanished: int
+
+
+@dataclass(frozen=True, slots=True)
+class FrameSummary:
+    """Means over objects, each in its prompted frame alone.
+
+    Attributes
+    ----------
+    iou, f : float
+        After the last click there.
+    curve : tuple of float
+        IoU after the first prompt and after each corrective click there.
+    corrections : ClickSummary or None
+        None if there were none.
+    """
+
+    iou: float
+    f: float
+    curve: tuple[float, ...]
+    corrections: ClickSummary | None
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectSummary:
+    """Means over some objects.
+
+    Attributes
+    ----------
+    name : str
+    objects : int
+    in_frame : FrameSummary
+        The prompted frames alone.
+    iou, dice, j, f, life : float
+        After all corrections.
+    curve : tuple of float
+        IoU after the first propagation and after each round of corrections.
+    to_80, to_90 : ClickCount
+        Interactions to an IoU of .8 and .9.
+    """
+
+    name: str
+    objects: int
+    in_frame: FrameSummary
+    iou: float
+    dice: float
+    j: float
+    f: float
+    life: float
+    curve: tuple[float, ...]
+    to_80: ClickCount
+    to_90: ClickCount
+
+
+@dataclass(frozen=True, slots=True)
+class SetSummary:
+    """The scores of all sequences of one folder, or of all folders.
+
+    Attributes
+    ----------
+    name : str
+    sequences : int
+    objects : ObjectSummary
+        Means over objects.
+    stack : ObjectSummary or None
+        Means over the objects of stacks alone, without single images; None if there is none.
+    iou_per_sequence : float
+        Mean over sequences of the mean over their objects.
+    msa, sa50 : tuple of float
+        Segmentation accuracies, mean over sequences, after the first prompts and after each
+        round of corrections.
+    seconds_per_interaction, seconds_per_response : float
+        Medians; see `SequenceScore`.
+    seconds : float
+        Wall time of prompting, correcting and propagating.
+    """
+
+    name: str
+    sequences: int
+    objects: ObjectSummary
+    stack: ObjectSummary | None
+    iou_per_sequence: float
+    msa: tuple[float, ...]
+    sa50: tuple[float, ...]
+    seconds_per_interaction: float
+    seconds_per_response: float
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class StackMeans:
+    """Means over the sets that hold stacks; the figures are those of `ObjectSummary`."""
+
+    sets: int
+    iou: float
+    dice: float
+    j: float
+    f: float
+    life: float
+
+
+@dataclass(frozen=True, slots=True)
+class SetMeans:
+    """Means over sets, each counting alike however many objects it has.
+
+    Attributes
+    ----------
+    sets, objects : int
+    iou, f : float
+        In the prompted frames alone; see `FrameSummary`.
+    curve : tuple of float
+        IoU there, after the first prompt and after each corrective click.
+    corrections : ClickSummary or None
+        Shares as means over the sets with corrective clicks, counts as sums; None if there are
+        none.
+    stack : StackMeans or None
+        Through the stacks; None if there are none.
+    """
+
+    sets: int
+    objects: int
+    iou: float
+    f: float
+    curve: tuple[float, ...]
+    corrections: ClickSummary | None
+    stack: StackMeans | None
+
+
+def summarise_clicks(effects: Sequence[ClickEffect]) -> ClickSummary | None:
+    """Count what corrective clicks did; None if there are none."""
+    if not effects:
+        return None
+    background = [each for each in effects if not each.positive]
+    return ClickSummary(
+        clicks=len(effects),
+        helped=fmean(each.helps for each in effects),
+        harmless=fmean(not each.harms for each in effects),
+        background=len(background),
+        vanished=sum(each.vanished for each in background),
+    )
+
+
+def summarise_frames(scores: Sequence[FrameScore]) -> FrameSummary:
+    """Average over prompted frames, of which there is at least one."""
+    return FrameSummary(
+        iou=fmean(score.iou for score in scores),
+        f=fmean(score.f for score in scores),
+        curve=_means([score.curve for score in scores]),
+        corrections=summarise_clicks([each for score in scores for each in score.clicks]),
+    )
+
+
+def summarise_objects(name: str, objects: Sequence[ObjectScore]) -> ObjectSummary:
+    """Average over objects, of which there is at least one."""
+    return ObjectSummary(
+        name=name,
+        objects=len(objects),
+        in_frame=summarise_frames([score.in_frame for score in objects]),
+        iou=fmean(score.iou for score in objects),
+        dice=fmean(score.dice for score in objects),
+        j=fmean(score.j for score in objects),
+        f=fmean(score.f for score in objects),
+        life=fmean(score.life for score in objects),
+        curve=_means([score.curve for score in objects]),
+        to_80=count_clicks(objects, 0.8),
+        to_90=count_clicks(objects, 0.9),
+    )
+
+
+def summarise_sequences(name: str, sequences: Sequence[SequenceScore]) -> SetSummary:
+    """Average over sequences, of which there is at least one."""
+    stacks = [score for one in sequences if not one.single for score in one.objects]
+    return SetSummary(
+        name=name,
+        sequences=len(sequences),
+        objects=summarise_objects(name, [score for one in sequences for score in one.objects]),
+        stack=summarise_objects(name, stacks) if stacks else None,
+        iou_per_sequence=fmean(one.iou for one in sequences),
+        msa=_means([one.msa for one in sequences]),
+        sa50=_means([one.sa50 for one in sequences]),
+        seconds_per_interaction=median(s for one in sequences for s in one.interactions),
+        seconds_per_response=median(s for one in sequences for s in one.responses),
+        seconds=sum(one.seconds for one in sequences),
+    )
+
+
+def average_sets(sets: Sequence[SetSummary]) -> SetMeans:
+    """Average over sets, of which there is at least one."""
+    frames = [one.objects.in_frame for one in sets]
+    return SetMeans(
+        sets=len(sets),
+        objects=sum(one.objects.objects for one in sets),
+        iou=fmean(one.iou for one in frames),
+        f=fmean(one.f for one in frames),
+        curve=_means([one.curve for one in frames]),
+        corrections=_average_clicks([one.corrections for one in frames if one.corrections]),
+        stack=_average_stacks([one.stack for one in sets if one.stack]),
+    )
+
+
+def _average_clicks(corrections: Sequence[ClickSummary]) -> ClickSummary | None:
+    if not corrections:
+        return None
+    return ClickSummary(
+        clicks=sum(one.clicks for one in corrections),
+        helped=fmean(one.helped for one in corrections),
+        harmless=fmean(one.harmless for one in corrections),
+        background=sum(one.background for one in corrections),
+        vanished=sum(one.vanished for one in corrections),
+    )
+
+
+def _average_stacks(stacks: Sequence[ObjectSummary]) -> StackMeans | None:
+    if not stacks:
+        return None
+    return StackMeans(
+        sets=len(stacks),
+        iou=fmean(one.iou for one in stacks),
+        dice=fmean(one.dice for one in stacks),
+        j=fmean(one.j for one in stacks),
+        f=fmean(one.f for one in stacks),
+        life=fmean(one.life for one in stacks),
+    )
+
+
+def summarise_sizes(objects: Sequence[ObjectScore]) -> tuple[ObjectSummary, ...]:
+    """Average over the objects of each size class that has any, the smallest class first."""
+    classes = [
+        (name, [score for score in objects if score.size_class == name]) for name in SIZE_CLASSES
+    ]
+    return tuple(summarise_objects(name, members) for name, members in classes if members)
+
+
+def count_clicks(objects: Sequence[ObjectScore], iou: float) -> ClickCount:
+    """Count the interactions to an IoU; objects that never reach it count as one more."""
+    counts = [score.clicks_to(iou) for score in objects]
+    return ClickCount(
+        iou,
+        clicks=fmean(
+            len(score.curve) + 1 if count is None else count
+            for score, count in zip(objects, counts, strict=True)
+        ),
+        reached=fmean(count is not None for count in counts),
+    )
+
+
+def _means(rows: Sequence[tuple[float, ...]]) -> tuple[float, ...]:
+    return tuple(fmean(column) for column in zip(*rows, strict=True))

@@ -1,17 +1,15 @@
 """Masks to label ids: the labels volume, cleaning, export, pictures."""
 
-from napari_sam2.labels.blank import blank_labels
+from napari_sam2.labels.array_storage import blank_labels
 from napari_sam2.labels.cleaning import clean_mask
-from napari_sam2.labels.colours import colour_of
-from napari_sam2.labels.contact_sheet import contact_sheet
-from napari_sam2.labels.doubts import Doubt, Limits, doubts
-from napari_sam2.labels.export import FORMATS, check_labels_path, format_of, write_labels
-from napari_sam2.labels.history import Edit, History
-from napari_sam2.labels.overlay import overlay
+from napari_sam2.labels.doubtful_frames import Doubt, Limits, doubts
+from napari_sam2.labels.edit_history import Edit, History, PlaneChange
+from napari_sam2.labels.export.formats import FORMATS, check_labels_path, format_of, write_labels
+from napari_sam2.labels.frame_records import FrameRecord, RecordBook, is_known, measure
 from napari_sam2.labels.packed_mask import PackedMask
-from napari_sam2.labels.plane_change import PlaneChange
-from napari_sam2.labels.record_book import RecordBook, is_known
-from napari_sam2.labels.records import FrameRecord, measure
+from napari_sam2.labels.rendering.colours import colour_of
+from napari_sam2.labels.rendering.contact_sheet import contact_sheet
+from napari_sam2.labels.rendering.overlay import overlay
 from napari_sam2.labels.volume import LabelsVolume
 
 __all__ = [

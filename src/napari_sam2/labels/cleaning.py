@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from napari_sam2.errors import LabelsError
-from napari_sam2.labels.boxes import box_of
+from napari_sam2.labels.bounding_boxes import box_of
 
 _EIGHT_CONNECTED = np.ones((3, 3), dtype=np.bool_)
 _FOUR_CONNECTED = ndimage.generate_binary_structure(2, 1)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_sam2.labels.boxes import box_of
+from napari_sam2.labels.bounding_boxes import box_of
 
 _FAST = 1  # level of compression: masks are flat, the higher ones gain little
 

@@ -11,10 +11,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from napari_sam2.errors import LabelsError
-from napari_sam2.labels.boxes import Box
-from napari_sam2.labels.compose import Labels, Patch, compose_frame, pixels_of, without
-from napari_sam2.labels.protection import Protection
-from napari_sam2.labels.storage import (
+from napari_sam2.labels.array_storage import (
     check_array,
     check_dtype,
     new_array,
@@ -22,6 +19,9 @@ from napari_sam2.labels.storage import (
     store_patch,
     view_frame,
 )
+from napari_sam2.labels.bounding_boxes import Box
+from napari_sam2.labels.compose import Labels, Patch, compose_frame, pixels_of, without
+from napari_sam2.labels.protection import Protection
 
 
 class LabelsVolume:

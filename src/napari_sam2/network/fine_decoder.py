@@ -8,13 +8,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from napari_sam2.network.attention.two_way import TwoWayTransformer
 from napari_sam2.network.config import Sam2Config
 from napari_sam2.network.features import MaskPrediction
 from napari_sam2.network.fine_pyramid import ConvBlock
 from napari_sam2.network.layers import MLP
 from napari_sam2.network.mask_decoder import MASK_TOKENS, MaskChoice
 from napari_sam2.network.prompt_maps import PROMPT_MAPS
-from napari_sam2.network.two_way import TwoWayTransformer
 
 _STATISTICS = 3  # of a mask, beside its pooled features
 

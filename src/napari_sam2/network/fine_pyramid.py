@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from napari_sam2.network.config import InvertedResidualConfig, Sam2Config
-from napari_sam2.network.inverted_trunk import InvertedTrunk
+from napari_sam2.network.trunks.inverted_trunk import InvertedTrunk
 
 _GROUPS = 8
 

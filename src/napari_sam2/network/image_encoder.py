@@ -6,8 +6,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from napari_sam2.network.config import ConvTrunkConfig, HieraConfig, Sam2Config, TrunkConfig
-from napari_sam2.network.conv_trunk import ConvTrunk
-from napari_sam2.network.hiera import Hiera
+from napari_sam2.network.trunks.conv_trunk import ConvTrunk
+from napari_sam2.network.trunks.hiera import Hiera
 
 
 class Lateral(nn.Module):

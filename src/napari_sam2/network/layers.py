@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from napari_sam2.network.tasks import run_tasks
+from napari_sam2.network.parallel_tasks import run_tasks
 
 
 class LayerNorm2d(nn.Module):

@@ -8,7 +8,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor, nn
 
-from napari_sam2.network.inference import full_precision
+from napari_sam2.network.precision import full_precision
 
 _TEMPERATURE = 10000.0
 

@@ -14,12 +14,12 @@ from napari_sam2.network.features import ImageFeatures, MaskPrediction
 from napari_sam2.network.fine_decoder import FineMaskDecoder
 from napari_sam2.network.fine_pyramid import FineEncoder
 from napari_sam2.network.image_encoder import ImageEncoder
-from napari_sam2.network.inference import full_precision
 from napari_sam2.network.layers import MLP
 from napari_sam2.network.mask_decoder import MaskDecoder
 from napari_sam2.network.memory_attention import MemoryAttention
 from napari_sam2.network.memory_encoder import MemoryEncoder
 from napari_sam2.network.position import sine_grid, sine_time
+from napari_sam2.network.precision import full_precision
 from napari_sam2.network.prompt_encoder import PAD, PromptEncoder
 from napari_sam2.network.prompt_maps import draw_prompts
 

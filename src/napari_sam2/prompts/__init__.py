@@ -3,11 +3,10 @@
 from napari_sam2.prompts.book import PromptBook
 from napari_sam2.prompts.files import read_prompts, read_session, write_prompts, write_session
 from napari_sam2.prompts.frame_prompt import FramePrompt
-from napari_sam2.prompts.mask_store import MaskStore
-from napari_sam2.prompts.moving import moved_book, moved_mask
-from napari_sam2.prompts.run_lengths import decode_run_lengths, encode_run_lengths
+from napari_sam2.prompts.run_length_masks import MaskStore, decode_run_lengths, encode_run_lengths
 from napari_sam2.prompts.session_file import JsonScalar, SessionFile, of_channels
 from napari_sam2.prompts.session_writer import prompts_to_json
+from napari_sam2.prompts.translate import moved_book, moved_mask
 
 __all__ = [
     "FramePrompt",

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from napari_sam2.errors import PromptError
 from napari_sam2.prompts.book import PromptBook
 from napari_sam2.prompts.checks import check_finite, check_frame, check_object_id
-from napari_sam2.prompts.mask_store import MaskStore
+from napari_sam2.prompts.run_length_masks import MaskStore
 from napari_sam2.types import ObjectFrame, Region
 
 FORMAT = "napari-sam2 session"

@@ -8,7 +8,7 @@ from dataclasses import astuple
 
 from napari_sam2.prompts.book import PromptBook
 from napari_sam2.prompts.frame_prompt import FramePrompt
-from napari_sam2.prompts.run_lengths import encode_run_lengths
+from napari_sam2.prompts.run_length_masks import encode_run_lengths
 from napari_sam2.prompts.session_file import FORMAT, VERSION, SessionFile
 from napari_sam2.types import ObjectFrame
 

@@ -1,4 +1,4 @@
-"""Synthetic stacks with exact labels: sample data, the demo's input and training clips.
+"""Synthetic stacks with exact labels: sample data and the demo's input.
 
 Everything is deterministic by seed or generator; numpy and scipy only.
 """
@@ -6,9 +6,7 @@ Everything is deterministic by seed or generator; numpy and scipy only.
 from __future__ import annotations
 
 from napari_sam2.samples.cells import dividing_cells
-from napari_sam2.samples.clips import random_clip
-from napari_sam2.samples.kinds import KINDS
 from napari_sam2.samples.nuclei import nuclei_stack
 from napari_sam2.samples.stack import SampleStack
 
-__all__ = ["KINDS", "SampleStack", "dividing_cells", "nuclei_stack", "random_clip"]
+__all__ = ["SampleStack", "dividing_cells", "nuclei_stack"]

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from napari_sam2.stack.axes import AxisGuess, axis_letter, guess_axes
 from napari_sam2.stack.channel_stack import ChannelStack
-from napari_sam2.stack.choices import MAX_CHANNELS, check_region
 from napari_sam2.stack.contrast import Contrast
 from napari_sam2.stack.frames import FrameStack
-from napari_sam2.stack.opened import OpenedStack
+from napari_sam2.stack.opened_stack import OpenedStack
 from napari_sam2.stack.reading import open_stack
+from napari_sam2.stack.validation import MAX_CHANNELS, check_region
 
 __all__ = [
     "MAX_CHANNELS",

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from napari_sam2.errors import StackError
-from napari_sam2.stack.shapes import COLOUR_SIZES, check_shape
+from napari_sam2.stack.validation import COLOUR_SIZES, check_shape
 
 # What people and file formats call the axes, to the letter that tifffile and OME use.
 _LETTERS = {

@@ -9,9 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_sam2.errors import StackError
-from napari_sam2.stack.arrays import ArrayLike, check_array
-from napari_sam2.stack.choices import MAX_CHANNELS
-from napari_sam2.stack.shapes import check_shape
+from napari_sam2.stack.validation import MAX_CHANNELS, ArrayLike, check_array, check_shape
 
 
 class ChannelStack:

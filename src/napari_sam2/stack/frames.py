@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_sam2.errors import FrameError, StackError
-from napari_sam2.stack.arrays import ArrayLike, check_array
 from napari_sam2.stack.contrast import Contrast, as_contrasts, fixed_contrast, robust_contrast
 from napari_sam2.stack.layout import ChannelAxis, find_layout
+from napari_sam2.stack.validation import ArrayLike, check_array
 from napari_sam2.types import Region
 
 SAMPLED_FRAMES = 16

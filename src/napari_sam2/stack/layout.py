@@ -11,9 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_sam2.errors import StackError
-from napari_sam2.stack.choices import MAX_CHANNELS, check_channels, check_region
-from napari_sam2.stack.shapes import (
+from napari_sam2.stack.validation import (
     COLOUR_SIZES,
+    MAX_CHANNELS,
+    check_channels,
+    check_region,
     check_shape,
     has_colour_axis,
     normalise_axis,

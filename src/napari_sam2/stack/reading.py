@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from napari_sam2.errors import StackError
-from napari_sam2.stack.opened import OpenedStack, axes_of_shape, check_choice
+from napari_sam2.stack.opened_stack import OpenedStack, axes_of_shape, check_choice
 
 _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _NUMPY_START = b"\x93NUMPY"
@@ -39,7 +39,7 @@ def open_stack(path: str | os.PathLike[str], *, series: int = 0, level: int = 0)
     place = Path(path)
     try:
         if place.is_dir():
-            from napari_sam2.stack.zarrs import open_zarr
+            from napari_sam2.stack.ome_zarr import open_zarr
 
             return open_zarr(place, series=series, level=level)
         with place.open("rb") as file:
@@ -54,7 +54,7 @@ def open_stack(path: str | os.PathLike[str], *, series: int = 0, level: int = 0)
             remedy="Check that you may read it.",
         ) from error
     if start.startswith(_TIFF_STARTS):
-        from napari_sam2.stack.tiffs import open_tiff
+        from napari_sam2.stack.tiff import open_tiff
 
         return open_tiff(place, series=series, level=level)
     if start.startswith(_NUMPY_START):

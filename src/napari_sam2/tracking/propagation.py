@@ -12,21 +12,7 @@ from torch import Tensor
 
 from napari_sam2.errors import FrameError
 from napari_sam2.network import ImageFeatures
-from napari_sam2.tracking.device import is_out_of_memory, release_memory
-from napari_sam2.tracking.economy import ECONOMIES
-from napari_sam2.tracking.feature_cache import FeatureCache
-from napari_sam2.tracking.framing import Framing
-from napari_sam2.tracking.memory import (
-    FrameMemory,
-    MemoryLayout,
-    Recall,
-    RecentMemory,
-    nearest_conditioning,
-    recall,
-)
-from napari_sam2.tracking.model import Model
-from napari_sam2.tracking.object_track import ObjectTrack
-from napari_sam2.tracking.prediction import (
+from napari_sam2.tracking.decoding.prediction import (
     ABSENT_LOGIT,
     ObjectPrediction,
     SeenMask,
@@ -34,9 +20,22 @@ from napari_sam2.tracking.prediction import (
     decided_logits,
     decided_prediction,
 )
-from napari_sam2.tracking.prompting import encode_memory, seen_from, split_prediction
+from napari_sam2.tracking.decoding.prompt_decoding import encode_memory, seen_from, split_prediction
+from napari_sam2.tracking.device import is_out_of_memory, release_memory
+from napari_sam2.tracking.images.feature_cache import FeatureCache
+from napari_sam2.tracking.images.object_window import Framing, Sighting, Window
+from napari_sam2.tracking.memory.memory_bank import (
+    FrameMemory,
+    MemoryLayout,
+    Recall,
+    RecentMemory,
+    nearest_conditioning,
+    recall,
+)
+from napari_sam2.tracking.memory.object_track import ObjectTrack
+from napari_sam2.tracking.model import Model
 from napari_sam2.tracking.settings import TrackingSettings
-from napari_sam2.tracking.window import Sighting, Window
+from napari_sam2.tracking.speed_presets import ECONOMIES
 from napari_sam2.types import Unreadable
 
 _TOKENS = 4096  # of all objects of a batch on a CPU: what more of them need leaves its caches

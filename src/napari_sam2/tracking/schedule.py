@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from napari_sam2.errors import FrameError, PromptError, SessionError
 from napari_sam2.prompts.checks import as_whole_number
-from napari_sam2.tracking.object_track import ObjectTrack
+from napari_sam2.tracking.memory.object_track import ObjectTrack
 from napari_sam2.types import Direction, ObjectFrame
 
 _STRETCH = 32  # frames that are looked at first

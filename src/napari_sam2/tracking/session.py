@@ -26,19 +26,19 @@ from napari_sam2.prompts import (
 )
 from napari_sam2.prompts.checks import as_whole_number, check_frame, check_object_id
 from napari_sam2.stack import FrameStack
+from napari_sam2.tracking.images.appearance_template import SessionTemplate
+from napari_sam2.tracking.label_writer import Publisher, undecided
+from napari_sam2.tracking.merge_split import Known, divided, joined
 from napari_sam2.tracking.model import Model
-from napari_sam2.tracking.publishing import Publisher, undecided
-from napari_sam2.tracking.regrouping import Known, divided, joined
 from napari_sam2.tracking.schedule import Schedule, Scope, as_direction, count_visits, passes
-from napari_sam2.tracking.session_file import (
+from napari_sam2.tracking.session_io import (
     corrected_masks,
     restored_stack,
     saved_settings,
     settings_to_save,
 )
+from napari_sam2.tracking.session_state import SessionState, TrackState
 from napari_sam2.tracking.settings import TrackingSettings
-from napari_sam2.tracking.snapshot import SessionState, TrackState
-from napari_sam2.tracking.template import SessionTemplate
 from napari_sam2.tracking.tracker import Tracker, approximations, follows_objects
 from napari_sam2.types import Direction, FrameMasks, ObjectFrame, Replayed, Unreadable
 

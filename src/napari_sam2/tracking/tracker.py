@@ -16,26 +16,26 @@ from napari_sam2.errors import FrameError, Sam2Error, SessionError
 from napari_sam2.labels import PackedMask
 from napari_sam2.prompts import FramePrompt, PromptBook
 from napari_sam2.stack import FrameStack
-from napari_sam2.tracking.decisions import Decider
-from napari_sam2.tracking.device import device_error, is_out_of_memory, release_memory
-from napari_sam2.tracking.economy import ECONOMIES
-from napari_sam2.tracking.feature_cache import FeatureCache
-from napari_sam2.tracking.frame_reader import FrameReader
-from napari_sam2.tracking.framing import Framing
-from napari_sam2.tracking.model import Model
-from napari_sam2.tracking.object_track import ObjectTrack
-from napari_sam2.tracking.prediction import (
+from napari_sam2.tracking.decoding.prediction import (
     Conditioning,
     ObjectPrediction,
     decided_logits,
 )
-from napari_sam2.tracking.prompting import is_ambiguous
+from napari_sam2.tracking.decoding.prompt_decoding import is_ambiguous
+from napari_sam2.tracking.decoding.prompted_frames import Decider
+from napari_sam2.tracking.device import device_error, is_out_of_memory, release_memory
+from napari_sam2.tracking.identity_switches import find_strays
+from napari_sam2.tracking.images.feature_cache import FeatureCache
+from napari_sam2.tracking.images.frame_reader import FrameReader
+from napari_sam2.tracking.images.object_window import Framing
+from napari_sam2.tracking.label_writer import Publisher, merge, nothing_in
+from napari_sam2.tracking.memory.object_track import ObjectTrack
+from napari_sam2.tracking.merge_split import Regrouping
+from napari_sam2.tracking.model import Model
 from napari_sam2.tracking.propagation import Propagator
-from napari_sam2.tracking.publishing import Publisher, merge, nothing_in
-from napari_sam2.tracking.regrouping import Regrouping
-from napari_sam2.tracking.rivals import find_strays
 from napari_sam2.tracking.schedule import Schedule
 from napari_sam2.tracking.settings import TrackingSettings
+from napari_sam2.tracking.speed_presets import ECONOMIES
 from napari_sam2.types import FrameMasks, ObjectFrame, Unreadable, View
 
 _CANDIDATES = 3  # masks of the decoder for an ambiguous prompt

@@ -1,23 +1,30 @@
-"""Training SAM 2 networks on labelled stacks: the bundled model, and users' own."""
+"""Training SAM 2 networks on users' labels: whole data sets, or the masks of one session."""
 
 from __future__ import annotations
 
-from napari_sam2.training.adapt import (
+from napari_sam2.training.adapt.fine_tune_on import (
     fine_tune_on,
     prepare_adaptation,
     run_adaptation,
 )
-from napari_sam2.training.adaptation import (
+from napari_sam2.training.adapt.task import (
     Adaptation,
     AdaptationCancelledError,
     AdaptationProgress,
     AdaptationTask,
     Stage,
 )
-from napari_sam2.training.batches import ClipBatch, ClipBatches
-from napari_sam2.training.clips import ClipSampler, ClipSettings, TrainingClip
-from napari_sam2.training.decoding import Window
-from napari_sam2.training.export import export_run
+from napari_sam2.training.data.batches import ClipBatch, ClipBatches
+from napari_sam2.training.data.clips import ClipSampler, ClipSettings, TrainingClip
+from napari_sam2.training.data.sources import LabelledStack, make_stack, read_sources
+from napari_sam2.training.data.splitting import (
+    HeldOutIou,
+    Measure,
+    Split,
+    check_enough,
+    labelled_instances,
+    split_stacks,
+)
 from napari_sam2.training.fine_tune import (
     Ending,
     FineTuneResult,
@@ -25,20 +32,17 @@ from napari_sam2.training.fine_tune import (
     fine_tune,
     validations,
 )
-from napari_sam2.training.fine_tuning import FineTuneSettings, ResolvedSettings
-from napari_sam2.training.held_out import HeldOutIou, Measure
-from napari_sam2.training.image_losses import StepLosses
-from napari_sam2.training.initialisation import LocalityPrior, initialise_locality
-from napari_sam2.training.journal import read_records
-from napari_sam2.training.loop import train
-from napari_sam2.training.losses import LossWeights
+from napari_sam2.training.fine_tune_recipe import FineTuneSettings, ResolvedSettings
+from napari_sam2.training.losses.decoding import Window
+from napari_sam2.training.losses.image import StepLosses
+from napari_sam2.training.losses.primitives import LossWeights
 from napari_sam2.training.parts import Parts
-from napari_sam2.training.recipe import Phase, Recipe
-from napari_sam2.training.run_identity import RunIdentity, claim_folder
-from napari_sam2.training.sources import LabelledStack, make_stack, read_sources
-from napari_sam2.training.splitting import Split, check_enough, labelled_instances, split_stacks
-from napari_sam2.training.state import TrainingState
-from napari_sam2.training.validation import mean_iou, one_prompt_ious
+from napari_sam2.training.run.export import export_run
+from napari_sam2.training.run.identity import RunIdentity, claim_folder
+from napari_sam2.training.run.journal import read_records
+from napari_sam2.training.run.loop import train
+from napari_sam2.training.run.recipe import Phase, Recipe
+from napari_sam2.training.run.state import TrainingState
 
 __all__ = [
     "Adaptation",
@@ -54,7 +58,6 @@ __all__ = [
     "FineTuneSettings",
     "HeldOutIou",
     "LabelledStack",
-    "LocalityPrior",
     "LossWeights",
     "Measure",
     "Parts",
@@ -74,11 +77,8 @@ __all__ = [
     "export_run",
     "fine_tune",
     "fine_tune_on",
-    "initialise_locality",
     "labelled_instances",
     "make_stack",
-    "mean_iou",
-    "one_prompt_ious",
     "prepare_adaptation",
     "read_records",
     "read_sources",

@@ -10,15 +10,14 @@ from pathlib import Path
 
 from napari_sam2.checkpoints import save_network
 from napari_sam2.network import Sam2
-from napari_sam2.training.fine_tuning import TRUNK_RATE, FineTuneSettings
-from napari_sam2.training.held_out import HeldOutIou, Measure
-from napari_sam2.training.image_losses import StepLosses
-from napari_sam2.training.journal import Record, append_record, read_records
-from napari_sam2.training.loop import JOURNAL_FILE, train
+from napari_sam2.training.data.sources import LabelledStack
+from napari_sam2.training.data.splitting import HeldOutIou, Measure, check_enough
+from napari_sam2.training.fine_tune_recipe import TRUNK_RATE, FineTuneSettings
+from napari_sam2.training.losses.image import StepLosses
 from napari_sam2.training.parts import choose_parts
-from napari_sam2.training.sources import LabelledStack
-from napari_sam2.training.splitting import check_enough
-from napari_sam2.training.state import TrainingState
+from napari_sam2.training.run.journal import Record, append_record, read_records
+from napari_sam2.training.run.loop import JOURNAL_FILE, train
+from napari_sam2.training.run.state import TrainingState
 
 MODEL_FILE = "model.safetensors"
 _PREFIX = "held_out_"

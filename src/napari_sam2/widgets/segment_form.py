@@ -1,30 +1,95 @@
-"""The widget "SAM 2: segment from layers": `segment_stack` as a form, off the main thread."""
+"""The dock widget `SegmentForm`, magicgui's form of `segment_stack`, and its worker thread."""
 
 from __future__ import annotations
 
+import threading
+import time
 from dataclasses import dataclass, field
 from typing import Any
 
 from magicgui.widgets import FunctionGui, LiteralEvalLineEdit, ProgressBar, PushButton
 from napari.layers import Labels
-from qtpy.QtCore import QCoreApplication, QEvent, QObject, Qt
+from qtpy.QtCore import QCoreApplication, QEvent, QObject, Qt, Signal  # type: ignore[attr-defined]
 
 from napari_sam2.errors import Sam2Error
 from napari_sam2.types import Direction
-from napari_sam2.widgets.image_choice import guess_video_axis, other_axes, video_axes
-from napari_sam2.widgets.model_box import device_titles
-from napari_sam2.widgets.model_choice import ModelChoice, Sources
-from napari_sam2.widgets.model_use import AUTO, ModelUse
-from napari_sam2.widgets.notices import show_problem, show_skipped
-from napari_sam2.widgets.opening import ModelEntry, file_entry, is_checkpoint
-from napari_sam2.widgets.real_sessions import RealSessions
-from napari_sam2.widgets.script_job import ScriptJob, read_job
-from napari_sam2.widgets.script_run import ScriptResult
-from napari_sam2.widgets.script_worker import ScriptWorker
+from napari_sam2.widgets.controllers.model import ModelChoice, Sources
+from napari_sam2.widgets.layers.image_axes import guess_video_axis, other_axes, video_axes
+from napari_sam2.widgets.scripting.job import ScriptJob, read_job
+from napari_sam2.widgets.scripting.run import ScriptResult, run_job
 from napari_sam2.widgets.segment_stack import as_layer, segment_stack
-from napari_sam2.widgets.session_protocol import SessionOpener
-from napari_sam2.widgets.settings import read_defaults
-from napari_sam2.widgets.speed_box import PRECISIONS, SPEEDS
+from napari_sam2.widgets.state.model_catalog import ModelEntry, file_entry, is_checkpoint
+from napari_sam2.widgets.state.settings import AUTO, ModelUse, read_defaults
+from napari_sam2.widgets.views.model_section import PRECISIONS, SPEEDS, device_titles
+from napari_sam2.widgets.views.notifications import show_problem, show_skipped
+from napari_sam2.widgets.worker.session_factory import RealSessions
+from napari_sam2.widgets.worker.session_protocol import SessionOpener
+from napari_sam2.widgets.worker.thread import Worker, readable
+
+_REPORT_EVERY_S = 0.1
+
+
+class ScriptWorker(QObject):
+    """Does one job at a time, off the main thread.
+
+    Parameters
+    ----------
+    open_session : callable
+        See `SessionOpener`.
+
+    Signals
+    -------
+    moved(int, int)
+        So many frames of so many are done.
+    ended(ScriptResult or Exception)
+        The job is over.
+    """
+
+    moved = Signal(int, int)
+    ended = Signal(object)
+
+    def __init__(self, open_session: SessionOpener) -> None:
+        super().__init__()
+        self._open_session = open_session
+        self._cancelled = threading.Event()
+        self._closed = False
+
+    def start(self, job: ScriptJob) -> None:
+        """Begin with a job."""
+        self._cancelled.clear()
+        worker = Worker("script", on_exit=self.cancel, on_end=lambda: None)
+        worker.submit(lambda: self._work(job, worker))
+
+    def cancel(self) -> None:
+        """Stop within one frame."""
+        self._cancelled.set()
+
+    def close(self) -> None:
+        """Stop, and tell nothing any more."""
+        self._closed = True
+        self.cancel()
+
+    # Below: worker thread only.
+
+    def _work(self, job: ScriptJob, worker: Worker) -> None:
+        last = 0.0
+
+        def tell(done: int, total: int) -> None:
+            nonlocal last
+            now = time.monotonic()
+            if not self._closed and now - last > _REPORT_EVERY_S:
+                last = now
+                self.moved.emit(done, total)
+
+        outcome: object
+        try:
+            outcome = run_job(job, self._open_session, tell, self._cancelled.is_set)
+        except Exception as error:  # nothing may get lost: all errors reach the user
+            outcome = readable(error)
+        worker.close()
+        if not self._closed:
+            self.ended.emit(outcome)
+
 
 _DIRECTIONS = (
     ("both ways", Direction.BOTH),

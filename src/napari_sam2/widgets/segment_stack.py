@@ -8,10 +8,10 @@ from napari.layers import Image, Labels, Points, Shapes
 from tqdm.auto import tqdm
 
 from napari_sam2.types import Direction, Speed
-from napari_sam2.widgets.label_colours import label_colours
-from napari_sam2.widgets.real_sessions import RealSessions
-from napari_sam2.widgets.script_job import ScriptJob, read_job
-from napari_sam2.widgets.script_run import ScriptResult, run_job
+from napari_sam2.widgets.layers.appearance import label_colours
+from napari_sam2.widgets.scripting.job import ScriptJob, read_job
+from napari_sam2.widgets.scripting.run import ScriptResult, run_job
+from napari_sam2.widgets.worker.session_factory import RealSessions
 
 _OPACITY = 0.5
 

@@ -1,4 +1,7 @@
-"""The dock widget "SAM 2: segment stack"."""
+"""The dock widgets: `StackPanel` for stacks and `ImagePanel` for single images.
+
+Main thread only.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QCoreApplication, QEvent
 
-from napari_sam2.widgets.adapter import Prepare, prepare_real
-from napari_sam2.widgets.coordinator import Coordinator
-from napari_sam2.widgets.engine import Engine
-from napari_sam2.widgets.image_picker import ImagePicker
-from napari_sam2.widgets.model_choice import ModelChoice, Sources
-from napari_sam2.widgets.model_picker import ModelPicker
-from napari_sam2.widgets.real_sessions import RealSessions
-from napari_sam2.widgets.session_protocol import SessionOpener
-from napari_sam2.widgets.views import Views
+from napari_sam2.widgets.controllers.image import ImagePicker
+from napari_sam2.widgets.controllers.model import ModelChoice, ModelPicker, Sources
+from napari_sam2.widgets.controllers.panel import Coordinator
+from napari_sam2.widgets.views.panel_view import Views
+from napari_sam2.widgets.worker.adaptation import Prepare, prepare_real
+from napari_sam2.widgets.worker.session_factory import RealSessions
+from napari_sam2.widgets.worker.session_protocol import SessionOpener
+from napari_sam2.widgets.worker.session_worker import Engine
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -82,3 +84,13 @@ class StackPanel(Views):
                 self.coordinator.close()
             self._docked = self.parent() is not None
         return super().event(event)
+
+
+class ImagePanel(StackPanel):
+    """Segments single images from a few clicks: the frame in view, and no other.
+
+    The same as `StackPanel` without propagation and review. Every frame of a stack is an image
+    for itself; go to another one and click there.
+    """
+
+    follows = False

@@ -1,0 +1,313 @@
+"""Opens the image that a command was given, or that a session file names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from napari_sam2.errors import StackError
+from napari_sam2.labels import LabelsVolume
+from napari_sam2.prompts import PromptBook, SessionFile, moved_book, read_prompts, read_session
+from napari_sam2.stack import AxisGuess, FrameStack, OpenedStack, guess_axes, open_stack
+from napari_sam2.types import Region
+
+
+@dataclass(frozen=True, slots=True)
+class Frames:
+    """The frames of a file, and how to describe labels of them.
+
+    Attributes
+    ----------
+    stack : FrameStack
+    axes : str
+        Of labels, as a file names them: "ZYX" or "TYX"; "TZYX" of volumes over time.
+    scale : tuple of float
+        Of the same axes, as the file says, else 1.
+    through : int or None
+        Axis along which objects go on from one stack of frames, a volume, to the next.
+    volumes : int
+        How many there are along it.
+    """
+
+    stack: FrameStack
+    axes: str
+    scale: tuple[float, ...]
+    through: int | None = None
+    volumes: int = 1
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Frames, rows and columns of the image, of which the frames may be a part."""
+        return (self.stack.n_frames, *self.stack.image_shape)
+
+    @property
+    def labels_shape(self) -> tuple[int, ...]:
+        """Of labels of the whole image; of volumes, one after the other."""
+        return self.shape if self.through is None else (self.volumes, *self.shape)
+
+    @property
+    def volume(self) -> int:
+        """Which of the volumes the frames are."""
+        return 0 if self.through is None else self.stack.at[self.through]
+
+    def empty_labels(self, largest_id: int = 0) -> Any:
+        """Return labels of background of `labels_shape`, of a type that holds the ids."""
+        frames, rows, columns = self.shape
+        dtype = np.promote_types(np.uint16, np.min_scalar_type(largest_id))
+        planes = LabelsVolume((self.volumes * frames, rows, columns), dtype=dtype).array
+        return planes.reshape(self.labels_shape)
+
+    def part(self, labels: Any, volume: int | None = None) -> Any:
+        """Return the view (T, Y, X) of such labels that the frames are, or those of a volume."""
+        if self.through is not None:
+            labels = labels[self.volume if volume is None else volume]
+        region = self.stack.region
+        return labels if region is None else labels[:, *region.slices]
+
+
+@dataclass(frozen=True, slots=True)
+class Seeing:
+    """How an image is looked at; what is left out is found out from the file.
+
+    Attributes
+    ----------
+    axis : str
+        The video axis: "auto", its number or its letter in the file's axes.
+    at : tuple of str
+        Where other axes are held, each as AXIS=INDEX; the first position by default.
+    likely : SessionFile or None
+        Says both by numbers of axes, where they are left open and the file has such axes.
+    channels : str
+        Which channels are composed, such as "0,2"; by default those of an axis of up to three.
+    region : Region or None
+        The part of the frames that is looked at.
+    contrast : tuple of (low, high)
+        Intensities of black and white, for each channel; percentiles of the stack by default.
+    through : str
+        Another axis, to go on along from volume to volume: its number or its letter.
+    """
+
+    axis: str = "auto"
+    at: tuple[str, ...] = ()
+    likely: SessionFile | None = None
+    channels: str = ""
+    region: Region | None = None
+    contrast: tuple[tuple[float, float], ...] = ()
+    through: str = ""
+
+
+def open_frames(path: Path, seeing: Seeing | None = None) -> Frames:
+    """Open an image file as frames.
+
+    Parameters
+    ----------
+    path : Path
+        TIFF, OME-TIFF, zarr or npy.
+    seeing : Seeing, optional
+
+    Raises
+    ------
+    StackError
+        If the file cannot be read or has no such axis.
+    """
+    seeing = seeing or Seeing()
+    opened = open_stack(path)
+    shape = tuple(opened.data.shape)
+    guess = guess_axes(shape, labels=tuple(opened.axes))
+    likely = _likely(seeing, shape, guess)
+    video = likely[0] if seeing.axis == "auto" else axis_number(seeing.axis, opened.axes)
+    channel = guess.channel if not seeing.channels else _channel_axis(opened, guess)
+    stack = FrameStack(
+        opened.data,
+        axis=video,
+        channel_axis=None if video == channel else channel,
+        at=likely[1] | dict(_position(text, opened.axes) for text in seeing.at),
+        contrast=seeing.contrast or None,
+        channels=_numbers(seeing.channels) if seeing.channels else None,
+        region=seeing.region,
+    )
+    axes, scale = _label_axes(opened, video), _label_scale(opened, video, guess)
+    if not seeing.through:
+        return Frames(stack, axes, scale)
+    through = axis_number(seeing.through, opened.axes)
+    if through not in stack.at or video is None:
+        raise StackError(
+            f"Axis {seeing.through} cannot lead from volume to volume.",
+            remedy=f"Choose one of {opened.axes} that is neither the video (--axis) nor Y, X or "
+            "channels.",
+        )
+    letter = "T" if axes[0] == "Z" else "Z"
+    whole = (opened.scale[through], *scale)
+    return Frames(stack, letter + axes, whole, through, shape[through])
+
+
+def read_region(text: str) -> Region:
+    """Read a region as Y0:Y1,X0:X1.
+
+    Raises
+    ------
+    StackError
+        It is written otherwise.
+    """
+    try:
+        (y0, y1), (x0, x1) = (map(int, part.split(":")) for part in text.split(","))
+    except ValueError as error:
+        raise StackError(
+            f"{text!r} does not say which part of the frames is meant.",
+            remedy="Write Y0:Y1,X0:X1 in pixels, such as 100:400,50:350.",
+        ) from error
+    return Region(y0, x0, y1, x1)
+
+
+def axis_number(axis: str, axes: str) -> int:
+    """Find the number of an axis given by number or letter.
+
+    Parameters
+    ----------
+    axis : str
+        "0", "-3", "Z" or "z".
+    axes : str
+        One letter per axis, such as "TZYX".
+
+    Raises
+    ------
+    StackError
+        If there is no such axis.
+    """
+    if len(axis) == 1 and axis.upper() in axes.upper() and axis.isalpha():
+        return axes.upper().index(axis.upper())
+    try:
+        number = int(axis)
+    except ValueError:
+        number = len(axes)
+    if not -len(axes) <= number < len(axes):
+        raise StackError(
+            f"The image has the axes {axes}, not {axis!r}.",
+            remedy="Give one of these letters, or the axis's number from 0.",
+        )
+    return number % len(axes)
+
+
+def _position(text: str, axes: str) -> tuple[int, int]:
+    axis, _, index = text.partition("=")
+    try:
+        where = int(index)
+    except ValueError as error:
+        raise StackError(
+            f"{text!r} does not say where an axis is held.",
+            remedy="Write AXIS=INDEX, such as T=3.",
+        ) from error
+    return axis_number(axis.strip(), axes), where
+
+
+def _likely(
+    seeing: Seeing, shape: tuple[int, ...], guess: AxisGuess
+) -> tuple[int | None, dict[int, int]]:
+    """Tell the video axis and where others are held, as a session says where that fits."""
+    saved = seeing.likely
+    if saved is None or saved.axis is None or seeing.axis != "auto":
+        return guess.video, {}
+    leading = {axis for axis in range(len(shape)) if axis not in (guess.y, guess.x, guess.channel)}
+    axes_fit = {saved.axis, *saved.at} == leading
+    fits = axes_fit and shape[saved.axis] == saved.book.shape[0]
+    fits = fits and all(index < shape[axis] for axis, index in saved.at.items())
+    return (saved.axis, dict(saved.at)) if fits else (guess.video, {})
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(number) for number in text.split(","))
+    except ValueError as error:
+        raise StackError(
+            f"{text!r} does not say which channels are composed.",
+            remedy="Write up to three of their numbers, such as 0,2.",
+        ) from error
+
+
+def _channel_axis(opened: OpenedStack, guess: AxisGuess) -> int:
+    """Find the axis whose channels are chosen, however many it has."""
+    if guess.channel is not None:
+        return guess.channel
+    found = opened.axes.upper().find("C")
+    if found < 0:
+        raise StackError(
+            f"The image has no channel axis: its axes are {opened.axes}.",
+            remedy="Leave the channels out, or save the image with its axes named.",
+        )
+    return found
+
+
+def _label_axes(opened: OpenedStack, video: int | None) -> str:
+    letter = opened.axes[video].upper() if video is not None else "Z"
+    return f"{letter if letter in 'ZT' else 'Z'}YX"
+
+
+def _label_scale(opened: OpenedStack, video: int | None, guess: AxisGuess) -> tuple[float, ...]:
+    first = 1.0 if video is None else opened.scale[video]
+    return first, opened.scale[guess.y], opened.scale[guess.x]
+
+
+def seeing_of(
+    saved: SessionFile | None,
+    *,
+    axis: str,
+    at: Sequence[str],
+    channels: str,
+    region: str,
+    through: str,
+) -> Seeing:
+    """Say how to look at an image: as asked for, else as a session was saved."""
+    asked = read_region(region) if region else None
+    if saved is None:
+        return Seeing(axis, tuple(at), None, channels, asked, through=through)
+    known = str(saved.settings.get("channels", ""))
+    same_channels = not channels or channels == known
+    return Seeing(
+        axis,
+        tuple(at),
+        saved,
+        channels or known,
+        asked or saved.region,
+        saved.contrast if same_channels else (),
+        through,
+    )
+
+
+def replays_on(saved: SessionFile | None, frames: Frames) -> bool:
+    """Tell whether a session was made for these very frames."""
+    stack = frames.stack
+    return (
+        saved is not None
+        and saved.book.shape == stack.shape
+        and _corner(saved) == _at(stack.region)
+    )
+
+
+def given_prompts(path: Path, saved: SessionFile | None, frames: Frames) -> PromptBook:
+    """Read prompts for frames that may be a part of the image.
+
+    Raises
+    ------
+    PromptError
+        The file cannot be read, or a prompt is not inside the frames.
+    """
+    stack = frames.stack
+    if saved is None:
+        book = read_prompts(path, frames.shape)
+        return book if stack.region is None else moved_book(book, _at(stack.region), stack.shape)
+    if saved.region is None and stack.region is None:
+        return read_session(path, stack.shape).elsewhere()
+    (y, x), (before_y, before_x) = _at(stack.region), _corner(saved)
+    return moved_book(saved.elsewhere(), (y - before_y, x - before_x), stack.shape)
+
+
+def _corner(saved: SessionFile) -> tuple[int, int]:
+    return _at(saved.region)
+
+
+def _at(region: Region | None) -> tuple[int, int]:
+    return (0, 0) if region is None else (region.y0, region.x0)

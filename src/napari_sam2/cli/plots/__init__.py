@@ -1,0 +1,1 @@
+"""Charts and contact sheets that the commands write."""

@@ -1,0 +1,245 @@
+"""Runs a session for a command, with progress and Ctrl-C."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from types import FrameType
+from typing import TYPE_CHECKING
+
+import typer
+
+from napari_sam2.errors import FrameError, Sam2Error
+from napari_sam2.types import Direction, FrameMasks, Unreadable
+
+if TYPE_CHECKING:
+    from napari_sam2.prompts import PromptBook
+    from napari_sam2.tracking import TrackingSession
+
+
+INTERRUPTED_EXIT_CODE = 130
+"""128 + SIGINT: what a shell expects of a command that Ctrl-C stopped."""
+
+_MESSAGE = "Stopping after this frame; Ctrl-C again drops everything."
+
+
+class Interrupt:
+    """Whether Ctrl-C was pressed, and what to do at once when it is.
+
+    Parameters
+    ----------
+    stop : callable, optional
+        Called in the signal handler: sets a flag that the work looks at.
+    message : str
+        What the user is told.
+    """
+
+    def __init__(self, stop: Callable[[], None] | None = None, message: str = _MESSAGE) -> None:
+        self.happened = False
+        self._stop = stop
+        self._message = message
+
+    def asked(self) -> bool:
+        """Whether the work should stop."""
+        return self.happened
+
+    def handle(self, number: int, frame: FrameType | None) -> None:
+        """Stop softly the first time, at once the second time."""
+        if self.happened:
+            raise KeyboardInterrupt
+        self.happened = True
+        if self._stop is not None:
+            self._stop()
+        typer.echo(f"\n{self._message}", err=True)
+
+
+@contextmanager
+def soft_interrupt(
+    stop: Callable[[], None] | None = None, *, message: str = _MESSAGE
+) -> Iterator[Interrupt]:
+    """Turn the first Ctrl-C into a request; the second is a KeyboardInterrupt.
+
+    Outside the main thread signals cannot be handled: Ctrl-C then stays as it is.
+
+    Parameters
+    ----------
+    stop : callable, optional
+        Called when Ctrl-C is pressed.
+    message : str
+        What the user is told then.
+
+    Yields
+    ------
+    Interrupt
+    """
+    interrupt = Interrupt(stop, message)
+    if threading.current_thread() is not threading.main_thread():
+        yield interrupt
+        return
+    before = signal.signal(signal.SIGINT, interrupt.handle)
+    try:
+        yield interrupt
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@dataclass(frozen=True, slots=True)
+class RunOutcome:
+    """What a propagation did.
+
+    Attributes
+    ----------
+    results : int
+        Frame results that arrived.
+    seconds : float
+        Wall time of prompting and propagating.
+    complete : bool
+        False if Ctrl-C or an error stopped it.
+    error : Sam2Error, optional
+        What stopped it; the session's labels hold the frames before.
+    skipped : tuple of FrameError
+        Why which frames were skipped, by frame; their labels are as they were before.
+    mean_scores : dict of int to float
+        Mean quality 0..1 of each object over the frames where it was found.
+    found : dict of int to int
+        How many results of each object these were.
+    frames : int
+        Frames that have a result.
+    """
+
+    results: int
+    seconds: float
+    complete: bool
+    mean_scores: dict[int, float]
+    error: Sam2Error | None = None
+    skipped: tuple[FrameError, ...] = ()
+    found: dict[int, int] = field(default_factory=dict)
+    frames: int = 0
+
+    def and_then(self, later: RunOutcome) -> RunOutcome:
+        """Return what this propagation and a later one did together."""
+        found = {
+            number: self.found.get(number, 0) + later.found.get(number, 0)
+            for number in self.found | later.found
+        }
+        sums = {
+            number: sum(
+                each.mean_scores.get(number, 0.0) * each.found.get(number, 0)
+                for each in (self, later)
+            )
+            for number in found
+        }
+        return RunOutcome(
+            self.results + later.results,
+            self.seconds + later.seconds,
+            self.complete and later.complete,
+            {number: sums[number] / found[number] for number in found},
+            self.error or later.error,
+            self.skipped + later.skipped,
+            found,
+            self.frames + later.frames,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """The frames to propagate over: start inclusive, stop exclusive."""
+
+    direction: Direction = Direction.BOTH
+    start: int | None = None
+    stop: int | None = None
+
+
+def run_session(
+    session: TrackingSession, book: PromptBook, over: Range, *, title: str
+) -> RunOutcome:
+    """Give a session its prompts and propagate them, with a bar.
+
+    Ctrl-C, and an error while propagating, keep what is done: both are told in the outcome. So are
+    frames that cannot be read, where the session's settings skip them.
+
+    Parameters
+    ----------
+    session : TrackingSession
+    book : PromptBook
+        The prompts of all objects.
+    over : Range
+        Where the masks travel.
+    title : str
+        Shown before the bar.
+
+    Returns
+    -------
+    RunOutcome
+    """
+    start = time.perf_counter()
+    scores = _MeanScores()
+    stopped_by: Sam2Error | None = None
+    skipped = {error.frame: error for error in session.skipped}
+    with soft_interrupt(session.cancel) as interrupt:
+        for object_id, frame, prompt in book:
+            if interrupt.happened:
+                break
+            try:
+                # Rounds of clicking refined what the network gave where they were made.
+                session.set_prompt(object_id, frame, replace(prompt, rounds=()))
+            except FrameError as error:
+                if session.settings.unreadable is Unreadable.STOP:
+                    raise
+                skipped[frame] = error
+        try:
+            if skipped and not session.object_ids:
+                raise next(iter(skipped.values()))
+            if not interrupt.happened:
+                for result in _with_bar(session, over, title):
+                    scores.add(result)
+        except Sam2Error as error:
+            stopped_by = error
+        complete = not interrupt.happened and stopped_by is None
+    skipped |= {error.frame: error for error in session.skipped}
+    return RunOutcome(
+        scores.results,
+        time.perf_counter() - start,
+        complete,
+        scores.means(),
+        stopped_by,
+        tuple(skipped[frame] for frame in sorted(skipped)),
+        scores.found,
+        len(scores.frames),
+    )
+
+
+def _with_bar(session: TrackingSession, over: Range, title: str) -> Iterable[FrameMasks]:
+    from tqdm import tqdm
+
+    steps = session.planned_frames(over.direction, over.start, over.stop)
+    masks = session.propagate(over.direction, start=over.start, stop=over.stop)
+    bar: Iterable[FrameMasks] = tqdm(masks, desc=title, total=steps, unit="frame", disable=None)
+    return bar
+
+
+class _MeanScores:
+    """Running means of the scores of each object where it has a mask."""
+
+    def __init__(self) -> None:
+        self.results = 0
+        self.found: dict[int, int] = {}
+        self.frames: set[int] = set()
+        self._sums: dict[int, float] = {}
+
+    def add(self, result: FrameMasks) -> None:
+        self.results += 1
+        self.frames.add(result.frame)
+        for object_id, score, mask in zip(
+            result.object_ids, result.scores.tolist(), result.masks, strict=True
+        ):
+            if mask.any():
+                self._sums[object_id] = self._sums.get(object_id, 0.0) + score
+                self.found[object_id] = self.found.get(object_id, 0) + 1
+
+    def means(self) -> dict[int, float]:
+        return {index: self._sums[index] / self.found[index] for index in self._sums}

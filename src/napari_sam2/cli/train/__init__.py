@@ -1,0 +1,1 @@
+"""The command ``napari-sam2 train``."""

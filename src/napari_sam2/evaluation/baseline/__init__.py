@@ -1,0 +1,1 @@
+"""The classical baseline that the models are compared with: seeded watershed."""

@@ -1,0 +1,180 @@
+"""Masks of objects, read from label planes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from napari_sam2.evaluation.metrics import Mask, bounding_window
+
+Plane = NDArray[np.integer[Any]]
+Window = tuple[slice, slice]
+
+_DENSE_IDS = 1 << 17
+"""Ids up to here are counted in an array of that length; larger ones are numbered anew."""
+
+
+def object_counts(plane: Plane) -> dict[int, int]:
+    """Count the pixels of every object of a label plane (Y, X): id -> pixels, without 0."""
+    ids, dense = _numbered(plane)
+    counts = np.bincount(dense.ravel(), minlength=len(ids) + 1)[1:]
+    found = np.flatnonzero(counts)
+    return dict(zip(ids[found].tolist(), counts[found].tolist(), strict=True))
+
+
+def object_windows(plane: Plane) -> dict[int, Window]:
+    """Find the smallest window that holds each object of a label plane (Y, X), without 0."""
+    ids, dense = _numbered(plane)
+    windows = ndimage.find_objects(dense)
+    return {
+        object_id: window
+        for object_id, window in zip(ids.tolist(), windows, strict=False)
+        if window is not None
+    }
+
+
+def hull(one: Window, other: Window) -> Window:
+    """Find the smallest window that holds two."""
+    rows, columns = (
+        slice(min(a.start, b.start), max(a.stop, b.stop)) for a, b in zip(one, other, strict=True)
+    )
+    return rows, columns
+
+
+def relative(window: Window, outer: Window) -> Window:
+    """Give a window in the coordinates of one that holds it."""
+    rows, columns = (
+        slice(side.start - origin.start, side.stop - origin.start)
+        for side, origin in zip(window, outer, strict=True)
+    )
+    return rows, columns
+
+
+def window_shape(window: Window) -> tuple[int, int]:
+    """Tell how many rows and columns a window has."""
+    rows, columns = window
+    return rows.stop - rows.start, columns.stop - columns.start
+
+
+def _numbered(plane: Plane) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Give ids and a plane that holds 1 + the index of each pixel's id, or 0."""
+    largest = int(plane.max(initial=0))
+    if int(plane.min(initial=0)) >= 0 and largest < _DENSE_IDS:
+        return np.arange(1, largest + 1), plane.astype(np.int64)
+    ids, index = np.unique(plane, return_inverse=True)
+    above = ids > 0
+    places = np.where(above, np.cumsum(above), 0)
+    return ids[above].astype(np.int64), places[index].reshape(plane.shape)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Patch:
+    """The mask of one object in one frame, without the empty rest of the frame.
+
+    Attributes
+    ----------
+    object_id : int
+    window : (slice, slice)
+        Where it lies in the frame.
+    mask : ndarray of bool
+        Of the window's shape.
+    """
+
+    object_id: int
+    window: Window
+    mask: Mask
+
+    @property
+    def radius(self) -> float:
+        """Radius of the disc with the mask's area, in pixels."""
+        return math.sqrt(int(np.count_nonzero(self.mask)) / math.pi)
+
+    def within(self, window: Window) -> Mask:
+        """Give the mask in a window that holds its own."""
+        mask = np.zeros(window_shape(window), dtype=bool)
+        mask[relative(self.window, window)] = self.mask
+        return mask
+
+    def shared(self, other: Patch) -> Mask:
+        """Give the part of the mask that another holds too, in this one's window."""
+        whole = hull(self.window, other.window)
+        return self.mask & other.within(whole)[relative(self.window, whole)]
+
+
+class MaskSource(Protocol):
+    """Masks of objects in frames."""
+
+    def patches(self, frame: int) -> Iterator[Patch]:
+        """Give the masks in a frame that are not empty."""
+
+    def mask(self, object_id: int, frame: int) -> Mask:
+        """Give one mask, shape (Y, X)."""
+
+
+class LabelMasks:
+    """The masks that a label stack holds.
+
+    Parameters
+    ----------
+    labels : array of int, shape (T, Y, X)
+        Read frame by frame.
+    object_ids : collection of int
+        The objects that count.
+    """
+
+    def __init__(self, labels: Any, object_ids: Collection[int]) -> None:
+        self._labels = labels
+        self._ids = frozenset(object_ids)
+
+    def patches(self, frame: int) -> Iterator[Patch]:
+        """Give the masks in a frame that are not empty."""
+        plane = np.asarray(self._labels[frame])
+        for object_id, window in object_windows(plane).items():
+            if object_id in self._ids:
+                yield Patch(object_id, window, plane[window] == object_id)
+
+    def mask(self, object_id: int, frame: int) -> Mask:
+        """Give one mask, shape (Y, X)."""
+        mask: Mask = np.asarray(self._labels[frame]) == object_id
+        return mask
+
+
+class StoredMasks:
+    """Masks that may overlap, kept without the empty rest of their frames.
+
+    Parameters
+    ----------
+    frame_shape : (int, int)
+        (Y, X).
+    """
+
+    def __init__(self, frame_shape: tuple[int, int]) -> None:
+        self._frame_shape = frame_shape
+        self._frames: dict[int, dict[int, Patch]] = {}
+
+    def record(self, object_id: int, frame: int, mask: NDArray[np.bool_]) -> None:
+        """Keep a mask of shape (Y, X); one recorded before is replaced."""
+        patches = self._frames.setdefault(frame, {})
+        window = bounding_window(mask)
+        if window is None:
+            patches.pop(object_id, None)
+        else:
+            patches[object_id] = Patch(object_id, window, mask[window].copy())
+
+    def patches(self, frame: int) -> Iterator[Patch]:
+        """Give the masks in a frame that are not empty."""
+        yield from self._frames.get(frame, {}).values()
+
+    def mask(self, object_id: int, frame: int) -> Mask:
+        """Give one mask, shape (Y, X)."""
+        mask = np.zeros(self._frame_shape, dtype=bool)
+        patch = self._frames.get(frame, {}).get(object_id)
+        if patch is not None:
+            mask[patch.window] = patch.mask
+        return mask

@@ -1,0 +1,1 @@
+"""Labels as files: TIFF, OME-Zarr."""

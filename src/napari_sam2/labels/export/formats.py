@@ -1,0 +1,132 @@
+"""Writing labels to files that other programs open."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from napari_sam2._atomic import replacing
+from napari_sam2.errors import LabelsError
+from napari_sam2.labels.export.label_format import LabelFormat
+from napari_sam2.labels.export.ome_zarr import OME_ZARR
+from napari_sam2.labels.export.planes import LabelPlanes
+from napari_sam2.labels.export.tiff import OME_TIFF, TIFF
+
+FORMATS: tuple[LabelFormat, ...] = (TIFF, OME_TIFF, OME_ZARR)
+"""All formats, in the order of file dialogs. A further one is a module of its own and an entry."""
+
+_KNOWN_AXES = "TCZYX"
+
+
+def write_labels(
+    path: str | PathLike[str],
+    array: Any,
+    *,
+    axes: str = "ZYX",
+    scale: Sequence[float] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> None:
+    """Write labels as TIFF, OME-TIFF or OME-Zarr, by the suffix of the path.
+
+    ``.tif`` is an ImageJ hyperstack wherever ImageJ can hold the ids (up to 65535) and the size
+    (4 GB), otherwise OME-TIFF; ``.ome.tif`` is OME-TIFF; ``.zarr`` is an OME-Zarr 0.5 label image.
+    All are compressed without loss, keep the ids, and are written plane by plane to a temporary
+    place beside `path` that takes its name at the end.
+
+    Parameters
+    ----------
+    path : path
+        An existing file is replaced. An existing zarr folder is replaced only if it is an
+        OME-Zarr label image: other data is never deleted.
+    array : array of int or bool, shape as `axes`
+        numpy, zarr or dask; only one plane at a time is read.
+    axes : str
+        One letter of T, C, Z, Y, X per axis, Y and X last.
+    scale : sequence of float, optional
+        Pixel size along each axis, micrometres for Z, Y, X and seconds for T.
+    progress : callable, optional
+        Told of each plane which of how many it is. What it raises ends the writing and reaches the
+        caller; what stood at `path` before is unchanged.
+
+    Raises
+    ------
+    LabelsError
+        Unknown suffix, axes or scale that do not fit, ids too large for the format, or a disk
+        that is full; what stood at `path` before is unchanged.
+    """
+    path = Path(path)
+    chosen = format_of(path)
+    chosen.check(path)
+    sizes = _checked_scale(scale, _checked_axes(array, axes.upper()))
+    planes = LabelPlanes(array, progress)
+    try:
+        with replacing(path) as temporary:
+            chosen.write(temporary, planes, axes.upper(), sizes)
+    except OSError as error:
+        raise LabelsError(
+            f"The labels cannot be written to {path}: {error.strerror or error}.",
+            safe="The labels in memory and what stood there before are unchanged.",
+            remedy="Choose a folder that exists, may be written and has space left.",
+        ) from error
+
+
+def check_labels_path(path: Path) -> None:
+    """Check that labels can be meant to go to a path, before there are any.
+
+    Raises
+    ------
+    LabelsError
+        Unknown suffix, or other data stands there, which is never replaced.
+    """
+    format_of(path).check(path)
+
+
+def format_of(path: Path) -> LabelFormat:
+    """Return the format of a path, by its suffix; of several that fit, the one of the longest.
+
+    Raises
+    ------
+    LabelsError
+        No format has this suffix.
+    """
+    name = path.name.lower()
+    fitting = [(s, each) for each in FORMATS for s in each.suffixes if name.endswith(s)]
+    if not fitting:
+        usual = [each.suffixes[0] for each in FORMATS]
+        raise LabelsError(
+            f"Labels cannot be written as {path.name}.",
+            remedy=f"Name the file {', '.join(usual[:-1])} or {usual[-1]}.",
+        )
+    return max(fitting, key=lambda found: len(found[0]))[1]
+
+
+def _checked_axes(array: Any, axes: str) -> str:
+    shape = tuple(np.shape(array))
+    known = set(axes) <= set(_KNOWN_AXES) and len(set(axes)) == len(axes)
+    if len(axes) != len(shape) or not known or not axes.endswith("YX"):
+        raise LabelsError(
+            f"The axes {axes!r} do not describe labels of shape {shape}.",
+            remedy="Give one letter of T, C, Z, Y, X per axis, Y and X last.",
+        )
+    if 0 in shape:
+        raise LabelsError(
+            f"The labels of shape {shape} hold no pixels.", remedy="Write labels of a real stack."
+        )
+    return axes
+
+
+def _checked_scale(scale: Sequence[float] | None, axes: str) -> dict[str, float]:
+    if scale is None:
+        return {}
+    sizes = [float(size) for size in scale]
+    if len(sizes) != len(axes) or not all(math.isfinite(size) and size > 0 for size in sizes):
+        raise LabelsError(
+            f"The scale {tuple(sizes)} does not fit the axes {axes}.",
+            remedy="Give one positive pixel size per axis.",
+        )
+    return dict(zip(axes, sizes, strict=True))

@@ -1,0 +1,1 @@
+"""Pictures of labels: overlays, contact sheets, colours."""

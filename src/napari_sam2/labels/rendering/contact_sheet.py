@@ -1,0 +1,116 @@
+"""Several labelled frames side by side in one picture."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from napari_sam2.errors import LabelsError
+from napari_sam2.labels.rendering.overlay import overlay
+
+_BACKGROUND = 20
+_GAP = 6
+_FRAMES_BY_DEFAULT = 12
+
+
+def contact_sheet(
+    images: Any,
+    labels: Any,
+    frames: Sequence[int] | None = None,
+    columns: int | None = None,
+    *,
+    alpha: float = 0.3,
+    outline: float = 1.5,
+    zoom: float = 1,
+    caption: str = "{frame}",
+) -> NDArray[np.uint8]:
+    """Draw chosen frames with their labels in a grid.
+
+    Parameters
+    ----------
+    images : indexed by frame
+        ``images[frame]`` is a frame as `overlay` takes it: an array (T, Y, X[, C]), or a mapping
+        of frame to image when only some are at hand.
+    labels : indexed by frame
+        ``labels[frame]`` is an array of int, shape (Y, X).
+    frames : sequence of int, optional
+        Which frames, in this order; by default up to 12, evenly spaced over the labels.
+    columns : int, optional
+        Frames per row; by default such that the sheet is about 16:9 and full.
+    alpha, outline, zoom
+        As in `overlay`.
+    caption : str
+        Written into each frame, with ``{frame}`` replaced by its number; empty for none.
+
+    Returns
+    -------
+    ndarray of uint8, shape (height, width, 3)
+        RGB.
+    """
+    chosen = _evenly_spaced(len(labels)) if frames is None else list(frames)
+    if not chosen or (columns is not None and columns < 1):
+        raise LabelsError(
+            f"There is nothing to draw: {len(chosen)} frame(s) in {columns} column(s).",
+            remedy="Choose at least one frame and one column.",
+        )
+    tiles = [
+        _captioned(
+            overlay(images[frame], np.asarray(labels[frame]), alpha, outline, zoom=zoom),
+            caption.format(frame=frame),
+        )
+        for frame in chosen
+    ]
+    if len({tile.shape for tile in tiles}) > 1:
+        raise LabelsError(
+            "The frames differ in size.", remedy="Draw frames of one stack at a time."
+        )
+    return _grid(tiles, columns or _columns(len(tiles), *tiles[0].shape[:2]))
+
+
+def _evenly_spaced(n_frames: int) -> list[int]:
+    count = min(n_frames, _FRAMES_BY_DEFAULT)
+    return [round(at) for at in np.linspace(0, n_frames - 1, count)]
+
+
+def _columns(n_tiles: int, height: int, width: int) -> int:
+    def cost(columns: int) -> float:
+        rows = math.ceil(n_tiles / columns)
+        shape = math.log(columns * width / (rows * height) * 9 / 16)
+        return abs(shape) + (rows * columns - n_tiles) / n_tiles
+
+    return min(range(1, n_tiles + 1), key=cost)
+
+
+def _captioned(tile: NDArray[np.uint8], text: str) -> NDArray[np.uint8]:
+    if not text:
+        return tile
+    picture = Image.fromarray(tile)
+    size = max(9, round(min(tile.shape[:2]) / 16))
+    ImageDraw.Draw(picture).text(
+        (size / 2, size / 3),
+        text,
+        fill="white",
+        font=ImageFont.load_default(size),
+        stroke_width=max(1, size // 10),
+        stroke_fill="black",
+    )
+    return np.array(picture)
+
+
+def _grid(tiles: list[NDArray[np.uint8]], columns: int) -> NDArray[np.uint8]:
+    height, width = tiles[0].shape[:2]
+    rows = math.ceil(len(tiles) / columns)
+    sheet = np.full(
+        (rows * (height + _GAP) - _GAP, columns * (width + _GAP) - _GAP, 3),
+        _BACKGROUND,
+        dtype=np.uint8,
+    )
+    for at, tile in enumerate(tiles):
+        top, left = (at // columns) * (height + _GAP), (at % columns) * (width + _GAP)
+        sheet[top : top + height, left : left + width] = tile
+    return sheet

@@ -1,0 +1,1 @@
+"""Attention: scaled dot product, in tiles, with rotary positions, two-way."""

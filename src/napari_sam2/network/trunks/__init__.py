@@ -1,0 +1,1 @@
+"""The image encoders' trunks: Hiera and two convolutional ones."""

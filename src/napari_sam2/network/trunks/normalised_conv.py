@@ -1,0 +1,99 @@
+"""A convolution with batch normalisation that is one convolution at inference."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Self
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from napari_sam2.network.precision import computes_in_place
+
+
+class NormalisedConv(nn.Sequential):
+    """A convolution without bias and batch normalisation; one convolution while nothing learns.
+
+    Parameters
+    ----------
+    channels_in, channels_out : int
+    stride : int
+    kernel : int
+        Side of the kernel, odd; the input is padded by half of it.
+    groups : int
+        Groups of channels that are convolved apart; `channels_in` for a depthwise convolution.
+    eps : float
+        Of the normalisation.
+    """
+
+    def __init__(
+        self,
+        channels_in: int,
+        channels_out: int,
+        stride: int = 1,
+        kernel: int = 3,
+        groups: int = 1,
+        eps: float = 1e-5,
+    ) -> None:
+        conv = nn.Conv2d(
+            channels_in,
+            channels_out,
+            kernel,
+            stride=stride,
+            padding=kernel // 2,
+            groups=groups,
+            bias=False,
+        )
+        super().__init__(conv, nn.BatchNorm2d(channels_out, eps=eps))
+        self._folded: _Folded | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, C, H, W) to (B, C', H / stride, W / stride)."""
+        conv, norm = self
+        assert isinstance(conv, nn.Conv2d)
+        assert isinstance(norm, nn.BatchNorm2d)
+        if norm.training or not computes_in_place(x, conv.weight):
+            return norm(conv(x))  # type: ignore[no-any-return]
+        if self._folded is None or not self._folded.is_of(conv, norm):
+            self._folded = _Folded(conv, norm)
+        folded = self._folded
+        return F.conv2d(
+            x, folded.weight, folded.bias, conv.stride, conv.padding, groups=conv.groups
+        )
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        self._folded = None  # weights that change their type or place do not change their version
+        return super()._apply(fn, recurse)  # type: ignore[no-untyped-call, no-any-return]
+
+
+class _Folded:
+    """Batch normalisation multiplied into the convolution before it, channels last."""
+
+    @torch.inference_mode(False)
+    @torch.no_grad()
+    def __init__(self, conv: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
+        self._sources = _sources(conv, norm)
+        weight, gain, offset, mean, variance = self._sources
+        scale = gain * (variance + norm.eps).rsqrt()
+        scaled = weight * scale[:, None, None, None]
+        self.weight = scaled.contiguous(memory_format=torch.channels_last)
+        self.bias = offset - mean * scale
+        self._versions = _versions(self._sources)
+
+    def is_of(self, conv: nn.Conv2d, norm: nn.BatchNorm2d) -> bool:
+        """Tell whether the layers still hold the values that were folded."""
+        sources = _sources(conv, norm)
+        same = all(now is then for now, then in zip(sources, self._sources, strict=True))
+        return same and _versions(sources) == self._versions
+
+
+def _sources(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> tuple[Tensor, ...]:
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    return conv.weight, norm.weight, norm.bias, norm.running_mean, norm.running_var
+
+
+def _versions(tensors: tuple[Tensor, ...]) -> list[int]:
+    # Tensors made in inference mode have no version and cannot change outside of it.
+    return [0 if tensor.is_inference() else tensor._version for tensor in tensors]

@@ -1,0 +1,141 @@
+"""Zarr arrays and OME-Zarr images (metadata 0.1 to 0.5) as lazy arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import zarr
+
+from napari_sam2.errors import StackError
+from napari_sam2.stack.axes import axis_letter
+from napari_sam2.stack.opened_stack import (
+    OpenedStack,
+    axes_of_shape,
+    check_choice,
+    in_base_units,
+    usable_step,
+)
+
+_TYPES = {"time": "T", "channel": "C"}
+
+
+def open_zarr(path: Path, *, series: int, level: int) -> OpenedStack:
+    """Open a zarr array, or one resolution of an OME-Zarr image.
+
+    Zarr formats 2 and 3; OME-Zarr as in https://ngff.openmicroscopy.org/0.5/ and before it.
+
+    Parameters
+    ----------
+    path : Path
+        Of the folder.
+    series, level : int
+        Which multiscale image of an OME-Zarr group and which resolution of it.
+
+    Raises
+    ------
+    StackError
+        For a folder that is no zarr, groups without an image, damaged metadata, or a series or
+        level that it does not have.
+    """
+    node = _open_node(path)
+    if isinstance(node, zarr.Array):
+        check_choice(series, 1, what="series", path=path)
+        check_choice(level, 1, what="level", path=path)
+        return OpenedStack(node, _array_axes(node), (1.0,) * node.ndim, path)
+    try:
+        return _open_group(node, path, series=series, level=level)
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        raise StackError(
+            f"The OME-Zarr metadata of {path} is damaged: {type(error).__name__}: {error}.",
+            remedy="Pass the folder of the array itself, usually the one named 0.",
+        ) from error
+
+
+def _open_node(path: Path) -> Any:
+    try:
+        return zarr.open(path, mode="r")
+    except Exception as error:  # zarr and its codecs raise errors of many kinds
+        raise StackError(
+            f"{path} cannot be opened as zarr: {type(error).__name__}: {error}.",
+            remedy="Pass the folder of a zarr array or OME-Zarr image (it holds zarr.json, .zarray "
+            "or .zgroup).",
+        ) from error
+
+
+def _open_group(group: Any, path: Path, *, series: int, level: int) -> OpenedStack:
+    attributes = dict(group.attrs)
+    metadata: Mapping[str, Any] = attributes.get("ome", attributes)
+    if "multiscales" in metadata:
+        images = metadata["multiscales"]
+        check_choice(series, len(images), what="series", path=path)
+        return _open_multiscale(group, images[series], path, level=level)
+    if "bioformats2raw.layout" in metadata:
+        names = sorted((name for name in group.group_keys() if name.isdigit()), key=int)
+        check_choice(series, len(names), what="series", path=path)
+        return open_zarr(path / names[series], series=0, level=level)
+    arrays = sorted(group.array_keys())
+    if len(arrays) == 1:
+        return open_zarr(path / arrays[0], series=series, level=level)
+    inside = ", ".join((*arrays, *sorted(group.group_keys()))) or "nothing"
+    raise StackError(
+        f"{path} is a zarr group without an image of its own; it holds {inside}.",
+        remedy="Pass the folder of one of the arrays or images in it.",
+    )
+
+
+def _open_multiscale(
+    group: Any, image: Mapping[str, Any], path: Path, *, level: int
+) -> OpenedStack:
+    datasets = image["datasets"]
+    check_choice(level, len(datasets), what="level", path=path)
+    name = str(datasets[level]["path"])
+    array = group.get(name)
+    if not isinstance(array, zarr.Array):
+        raise StackError(
+            f"{path} names {name!r} as its level {level}, but there is no such array.",
+            remedy="If the folder was copied or downloaded, do that again.",
+        )
+    # Before metadata 0.4 there were no scales, before 0.3 no axes: always TCZYX.
+    described = image.get("axes", ["t", "c", "z", "y", "x"][-array.ndim :])
+    axes = [axis if isinstance(axis, Mapping) else {"name": axis} for axis in described]
+    if len(axes) != array.ndim:
+        raise StackError(
+            f"{path} describes {len(axes)} axes, but its level {level} has shape {array.shape}.",
+            remedy="Pass the folder of the array itself.",
+        )
+    steps = [
+        usable_step(a * b)
+        for a, b in zip(
+            _scale_of(datasets[level], array.ndim), _scale_of(image, array.ndim), strict=True
+        )
+    ]
+    scale = tuple(
+        in_base_units(step, axis.get("unit")) for step, axis in zip(steps, axes, strict=True)
+    )
+    return OpenedStack(array, "".join(_letter(axis) for axis in axes), scale, path)
+
+
+def _scale_of(described: Mapping[str, Any], ndim: int) -> list[float]:
+    """Multiply the scale transformations of a level or of a whole image."""
+    scale = [1.0] * ndim
+    for transformation in described.get("coordinateTransformations") or ():
+        if transformation["type"] == "scale":
+            factors = transformation["scale"]
+            scale = [a * float(b) for a, b in zip(scale, factors, strict=True)]
+    return scale
+
+
+def _letter(axis: Mapping[str, Any]) -> str:
+    return axis_letter(axis["name"]).upper() or _TYPES.get(str(axis.get("type")), "Q")
+
+
+def _array_axes(array: Any) -> str:
+    """Axis letters of a bare array, from its dimension names if all of them are known."""
+    names: Sequence[Any] | None = getattr(array.metadata, "dimension_names", None)
+    names = names or array.attrs.get("_ARRAY_DIMENSIONS")
+    if names is None or len(names) != array.ndim:
+        return axes_of_shape(array.shape)
+    letters = "".join(_letter({"name": name}) for name in names)
+    return letters if {"Y", "X"} <= set(letters) else axes_of_shape(array.shape)

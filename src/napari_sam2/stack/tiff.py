@@ -1,0 +1,194 @@
+"""TIFF, OME-TIFF and ImageJ TIFF as lazy arrays."""
+
+from __future__ import annotations
+
+import struct
+import warnings
+import weakref
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+import zarr
+from tifffile import TIFF, TiffFile, TiffPageSeries
+
+from napari_sam2.errors import StackError
+from napari_sam2.stack.opened_stack import OpenedStack, check_choice, in_base_units, usable_step
+
+_DAMAGED = "If it was copied or downloaded, do that again; else save it anew from its source."
+_DESCRIPTION = 270  # the tag ImageDescription
+
+
+def open_tiff(path: Path, *, series: int, level: int) -> OpenedStack:
+    """Open one series of a TIFF file.
+
+    Uncompressed contiguous pixels are memory-mapped; others are decoded page by page (tile by
+    tile in tiled files) when they are indexed.
+
+    Parameters
+    ----------
+    path : Path
+        Of the file.
+    series, level : int
+        Which image of the file and which resolution of it.
+
+    Raises
+    ------
+    StackError
+        For a damaged or truncated file, or a series or level that it does not have.
+    """
+    file: Any = None
+    try:
+        file = TiffFile(path)
+        if not (_chain_is_whole(file) and _description_is_whole(file)):
+            raise _truncated(path)
+        check_choice(series, len(file.series), what="series", path=path)
+        finest = file.series[series]
+        check_choice(level, len(finest.levels), what="level", path=path)
+        chosen = finest.levels[level]
+        _check_pixels(chosen, path)
+        _check_compression(chosen, path)
+        axes, scale = chosen.axes, _scale(file, series, finest, chosen)
+        if chosen.dataoffset is not None:
+            dtype = np.dtype(file.byteorder + chosen.dtype.char)
+            data = np.memmap(path, dtype, "r", chosen.dataoffset, chosen.shape)
+            return OpenedStack(data, axes, scale, path)
+        store = finest.aszarr(level=level, chunkmode=0 if chosen.keyframe.is_tiled else "page")
+        array = zarr.open_array(store, mode="r")
+        closing = weakref.finalize(array, file.close)
+        file = None
+        return OpenedStack(array, axes, scale, path, closing)
+    except StackError:
+        raise
+    except Exception as error:  # damaged files make tifffile raise errors of many kinds
+        raise StackError(
+            f"{path} cannot be opened as TIFF: {type(error).__name__}: {error}.",
+            remedy=_DAMAGED,
+        ) from error
+    finally:
+        if file is not None:
+            file.close()
+
+
+def _truncated(path: Path) -> StackError:
+    return StackError(f"{path} is truncated: it ends before its last page.", remedy=_DAMAGED)
+
+
+def _chain_is_whole(file: TiffFile) -> bool:
+    """Say whether the list of pages ends as it should.
+
+    tifffile only logs a list that is broken off, and takes the pages before the break for all.
+    """
+    position = file.pages.next_page_offset
+    if position is None:
+        return False
+    file.filehandle.seek(position)
+    pointer = file.filehandle.read(file.tiff.offsetsize)
+    return len(pointer) == file.tiff.offsetsize and not any(pointer)
+
+
+def _description_is_whole(file: TiffFile) -> bool:
+    """Say whether the text that gives the axes is in the file; OME-TIFF keeps it at the end.
+
+    tifffile leaves out a tag whose value is beyond the end of the file, so it is looked for in
+    the page's own list.
+    """
+    page, tiff = file.pages.first, file.tiff
+    file.filehandle.seek(page.offset)
+    (count,) = struct.unpack(tiff.tagnoformat, file.filehandle.read(tiff.tagnosize))
+    entries = file.filehandle.read(count * tiff.tagsize)
+    codes = struct.iter_unpack(f"{tiff.byteorder}H{tiff.tagsize - 2}x", entries)
+    return _DESCRIPTION in page.tags or (_DESCRIPTION,) not in codes
+
+
+def _check_pixels(series: TiffPageSeries, path: Path) -> None:
+    """Check that the file holds the pixels that its list of pages promises."""
+    if series.dataoffset is not None:
+        if series.dataoffset + series.nbytes > series.keyframe.parent.filehandle.size:
+            raise _truncated(path)
+        return
+    pages = [page for page in series.pages if page is not None]
+    missing = len(series.pages) - len(pages)
+    if missing:
+        # Acquisitions that were stopped leave such files; what there is can be used.
+        warnings.warn(
+            f"{path}: {missing} of {len(series.pages)} planes are not in the file and read as 0.",
+            stacklevel=4,
+        )
+    for page in pages:
+        size = page.parent.filehandle.size
+        chunks = zip(page.dataoffsets, page.databytecounts, strict=True)
+        if any(offset + count > size for offset, count in chunks):
+            raise _truncated(path)
+
+
+def _check_compression(series: TiffPageSeries, path: Path) -> None:
+    page = series.keyframe
+    try:
+        TIFF.DECOMPRESSORS[page.compression]
+        TIFF.UNPREDICTORS[page.predictor]
+    except KeyError as error:
+        raise StackError(
+            f"{path} cannot be decoded: {error.args[0]}.",
+            remedy="Install more codecs (python -m pip install imagecodecs), or save the image "
+            "without compression or with Deflate (zlib).",
+        ) from error
+
+
+def _scale(
+    file: TiffFile, series: int, finest: TiffPageSeries, chosen: TiffPageSeries
+) -> tuple[float, ...]:
+    steps: dict[str, float] = {}
+    if file.is_ome and file.ome_metadata:
+        steps = _ome_steps(file.ome_metadata, series)
+    elif file.is_imagej and file.imagej_metadata:
+        steps = _imagej_steps(finest, file.imagej_metadata)
+    coarser = dict(
+        zip(
+            finest.axes,
+            (a / b for a, b in zip(finest.shape, chosen.shape, strict=True)),
+            strict=True,
+        )
+    )
+    return tuple(steps.get(axis, 1.0) * coarser[axis] for axis in chosen.axes)
+
+
+def _ome_steps(xml: str, series: int) -> dict[str, float]:
+    """Physical sizes of OME-XML, http://www.openmicroscopy.org/Schemas/OME/2016-06."""
+    try:
+        images = ElementTree.fromstring(xml).findall("{*}Image/{*}Pixels")
+    except ElementTree.ParseError:
+        # Pixels and shape come from the pages then; only the scale is unknown.
+        warnings.warn("The OME metadata is damaged; the scale is unknown.", stacklevel=5)
+        return {}
+    if series >= len(images):
+        return {}
+    steps = {}
+    for axis, name, default in (
+        ("X", "PhysicalSizeX", "µm"),
+        ("Y", "PhysicalSizeY", "µm"),
+        ("Z", "PhysicalSizeZ", "µm"),
+        ("T", "TimeIncrement", "s"),
+    ):
+        size = images[series].get(name)
+        if size is not None:
+            unit = images[series].get(f"{name}Unit", default)
+            steps[axis] = in_base_units(usable_step(size), unit)
+    return steps
+
+
+def _imagej_steps(series: TiffPageSeries, metadata: dict[str, Any]) -> dict[str, float]:
+    """Pixel sizes as ImageJ keeps them: X and Y in resolution tags, the rest as text."""
+    unit = str(metadata.get("unit", "")).replace("\\u00B5", "µ")
+    steps = {}
+    for axis, name in (("X", "XResolution"), ("Y", "YResolution")):
+        tag = series.keyframe.tags.get(name)
+        if tag is not None and tag.value[0] > 0:
+            steps[axis] = in_base_units(usable_step(tag.value[1] / tag.value[0]), unit)
+    if "spacing" in metadata:
+        # ImageJ writes a negative spacing for stacks that were taken upside down.
+        steps["Z"] = in_base_units(usable_step(str(metadata["spacing"]).lstrip("-")), unit)
+    if "finterval" in metadata:
+        steps["T"] = usable_step(metadata["finterval"])
+    return steps

@@ -1,0 +1,1 @@
+"""From prompts and features to masks of one frame."""

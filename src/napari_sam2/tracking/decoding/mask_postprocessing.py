@@ -1,0 +1,200 @@
+"""From mask logits to clean masks in frame pixels."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence, Set
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import ndimage
+from torch import Tensor
+
+from napari_sam2.labels import clean_mask
+from napari_sam2.labels.bounding_boxes import Box, apart, placed, size_of, within
+from napari_sam2.network import upsample_masks
+from napari_sam2.tracking.decoding.prediction import ABSENT_LOGIT, ObjectPrediction
+from napari_sam2.tracking.images.object_window import Window
+from napari_sam2.tracking.settings import TrackingSettings
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FrameOutput:
+    """Masks of N objects in one frame.
+
+    Attributes
+    ----------
+    disjoint : ndarray of bool, shape (N, Y, X)
+        Every pixel belongs to one object at most.
+    masks : ndarray of bool, shape (N, Y, X)
+        What users get: `disjoint`, or each mask whole where overlaps are allowed.
+    logits : ndarray of float32, shape (N, Y, X), or None
+    boxes : sequence of N Box or None
+        Outside its box, a mask of `disjoint` is empty; without one, everywhere.
+    """
+
+    disjoint: NDArray[np.bool_]
+    masks: NDArray[np.bool_]
+    logits: NDArray[np.float32] | None
+    boxes: Sequence[Box | None]
+
+    def clicked(self, index: int, points: Sequence[tuple[float, float]]) -> FrameOutput:
+        """Keep of one mask only the connected parts that hold one of these points (y, x)."""
+        mask = self.masks[index]
+        kept = clicked_parts(mask, points)
+        if kept is mask:
+            return self
+        disjoint, masks = self.disjoint.copy(), self.masks.copy()
+        disjoint[index] &= kept
+        masks[index] = kept
+        return FrameOutput(disjoint, masks, self.logits, self.boxes)
+
+
+def finish_masks(
+    predictions: Sequence[ObjectPrediction],
+    taken: NDArray[np.bool_],
+    settings: TrackingSettings,
+    keep_logits: bool,
+    pierced: Set[int] = frozenset(),
+) -> FrameOutput:
+    """Upsample, resolve overlaps by logits, and clean.
+
+    Parameters
+    ----------
+    predictions : sequence of ObjectPrediction
+        Of N objects. Outside their windows they are not.
+    taken : ndarray of bool, shape (Y, X)
+        Pixels of other objects: these masks do not get them.
+    settings : TrackingSettings
+    keep_logits : bool
+        Also return the upsampled logits.
+    pierced : set of int
+        Indices of masks whose holes stay open.
+    """
+    shape = (taken.shape[0], taken.shape[1])
+    count = len(predictions)
+    open_holes = replace(settings, max_hole=0)
+    cleaning = [open_holes if index in pierced else settings for index in range(count)]
+    disjoint = np.zeros((count, *shape), dtype=bool)
+    whole = np.zeros_like(disjoint) if settings.overlap else None
+    boxes: list[Box | None] = [None] * count
+    reaches = _reaches(predictions, shape)
+    # Only where masks can be is anything looked at, and those that cannot meet are looked at apart.
+    for box, members in apart(reaches):
+        best = torch.zeros(size_of(box), device=predictions[0].logits.device)
+        owner = torch.zeros(size_of(box), dtype=torch.int32, device=best.device)  # 0: nobody
+        # One object at a time: the peak does not grow with their number.
+        for number, index in enumerate(members, start=1):
+            reach = reaches[index]
+            assert reach is not None
+            high, here = _upsampled(predictions[index], shape, reach), within(reach, box)
+            owner[here].masked_fill_(high > best[here], number)
+            best[here] = torch.maximum(best[here], high)
+            if whole is not None:
+                whole[(index, *reach)] = _clean((high > 0).cpu().numpy(), cleaning[index])
+        chosen = [cleaning[index] for index in members]
+        for number, place, mask in _split(owner.cpu().numpy(), taken[box], chosen):
+            held, index = placed(place, box), members[number - 1]
+            disjoint[(index, *held)], boxes[index] = mask, held
+    kept = None
+    if keep_logits:
+        kept = np.stack([spread_logits(each.logits, each.window, shape) for each in predictions])
+    return FrameOutput(disjoint, disjoint if whole is None else whole, kept, boxes)
+
+
+def spread_logits(
+    logits: Tensor, window: Window, frame_shape: tuple[int, int]
+) -> NDArray[np.float32]:
+    """Return a window's mask logits (h, w) in the frame's own pixels; outside it the object is not.
+
+    Parameters
+    ----------
+    logits : Tensor
+    window : Window
+    frame_shape : (Y, X)
+    """
+    spread = np.full(frame_shape, ABSENT_LOGIT, dtype=np.float32)
+    spread[window.inside(frame_shape)] = _in_frame(logits, window, frame_shape).cpu().numpy()
+    return spread
+
+
+def clicked_parts(
+    mask: NDArray[np.bool_], points: Sequence[tuple[float, float]]
+) -> NDArray[np.bool_]:
+    """Keep the connected parts (8-connected) of a mask that hold one of these points (y, x).
+
+    A mask that holds none of them stays whole: then the clicks say nothing about its parts.
+    """
+    parts, count = ndimage.label(mask, structure=np.ones((3, 3)))
+    if count < 2:
+        return mask
+    rows, columns = np.rint(np.asarray(points, dtype=np.float64)).astype(int).T
+    rows = rows.clip(0, mask.shape[0] - 1)
+    columns = columns.clip(0, mask.shape[1] - 1)
+    clicked = np.unique(parts[rows, columns])
+    clicked = clicked[clicked > 0]
+    return np.isin(parts, clicked) if len(clicked) else mask
+
+
+def _reaches(predictions: Sequence[ObjectPrediction], shape: tuple[int, int]) -> list[Box | None]:
+    """Return boxes of the frame that masks cannot reach beyond; None for those without a pixel.
+
+    Told from the logits before they are upsampled: between two of them none is higher than both.
+    """
+    positive = torch.stack([each.logits for each in predictions]) > 0
+    sides = positive.any(dim=2).cpu().numpy(), positive.any(dim=1).cpu().numpy()
+    boxes: list[Box | None] = []
+    for prediction, rows, columns in zip(predictions, *sides, strict=True):
+        window = prediction.window
+        inside = window.inside(shape)
+        y = _reach(rows, window.top, window.height, inside[0])
+        x = _reach(columns, window.left, window.width, inside[1])
+        boxes.append((y, x) if y.start < y.stop and x.start < x.stop else None)
+    return boxes
+
+
+def _reach(positive: NDArray[np.bool_], first: int, length: int, inside: slice) -> slice:
+    """Return what logits along a window's side can make positive, of the pixels in the frame."""
+    at = np.flatnonzero(positive)
+    if not at.size:
+        return slice(0, 0)
+    scale = length / len(positive)
+    low = first + math.floor((at[0] - 0.5) * scale) - 1
+    high = first + math.ceil((at[-1] + 1.5) * scale) + 1
+    return slice(max(low, inside.start), min(high, inside.stop))
+
+
+def _upsampled(prediction: ObjectPrediction, shape: tuple[int, int], box: Box) -> Tensor:
+    """Upsample an object's logits, and return those in a box of the frame."""
+    window = prediction.window
+    return _in_frame(prediction.logits, window, shape)[within(box, window.inside(shape))]
+
+
+def _in_frame(logits: Tensor, window: Window, shape: tuple[int, int]) -> Tensor:
+    """Upsample a window's logits to the pixels of the frame that it covers."""
+    high = upsample_masks(logits[None, None], window.height, window.width)[0, 0]
+    return high[window.part(shape)]
+
+
+def _split(
+    owners: NDArray[np.int32], taken: NDArray[np.bool_], cleaning: Sequence[TrackingSettings]
+) -> Iterator[tuple[int, Box, NDArray[np.bool_]]]:
+    """Give owners 1 and up that have pixels, with the box and the clean mask of each."""
+    owners[taken] = 0
+    free = (owners == 0) & ~taken
+    # One pass finds the boxes of all masks.
+    boxes = ndimage.find_objects(owners, max_label=len(cleaning))
+    for number, (box, settings) in enumerate(zip(boxes, cleaning, strict=True), start=1):
+        if box is None:
+            continue
+        mask = owners[box] == number
+        # A filled hole may hold another object: that keeps its pixels.
+        cleaned = _clean(mask, settings) & (mask | free[box])
+        free[box] &= ~cleaned
+        yield number, box, cleaned
+
+
+def _clean(mask: NDArray[np.bool_], settings: TrackingSettings) -> NDArray[np.bool_]:
+    return clean_mask(mask, settings.max_hole, settings.min_island)

@@ -1,0 +1,225 @@
+"""What is known of one object in one frame: the network's prediction, and the user's decision.
+
+A mask that the user drew or accepted becomes a prediction here too: logits at the decoder's
+resolution, and an object pointer. The module owns no state; it runs on the session's thread.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from napari_sam2.labels import PackedMask
+from napari_sam2.network import ImageFeatures
+from napari_sam2.prompts import FramePrompt
+from napari_sam2.tracking.images.feature_cache import FeatureCache
+from napari_sam2.tracking.images.image_input import mask_to_input
+from napari_sam2.tracking.images.object_window import Sighting, Window
+from napari_sam2.tracking.model import Model
+
+ABSENT_LOGIT = -1024.0
+"""Mask logit of every pixel where the object score says that the object is absent."""
+
+DRAWN_LOGIT = 10.0
+"""Mask logit, up to its sign, of a mask that the user drew."""
+
+
+class SeenMask(NamedTuple):
+    """Mask logits (h, w) and the window of a frame that they cover."""
+
+    logits: Tensor
+    window: Window
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ObjectPrediction:
+    """One object's mask in one frame.
+
+    Attributes
+    ----------
+    logits : Tensor of float32, shape (S / k, S / k)
+        k is the configuration's `mask_stride`.
+    iou : float
+        Predicted IoU, in 0..1.
+    presence : float
+        Probability that the object is in the frame, in 0..1.
+    pointer : Tensor of float32, shape (C,)
+        Object pointer.
+    window : Window
+        The part of the frame that the logits cover.
+    sighting : Sighting or None
+        Where the object is; None where it is absent, or where windows do not follow objects.
+    """
+
+    logits: Tensor
+    iou: float
+    presence: float
+    pointer: Tensor
+    window: Window
+    sighting: Sighting | None = None
+
+    @property
+    def present(self) -> bool:
+        """Whether the object is in the frame."""
+        return self.presence > 0.5
+
+    @property
+    def score(self) -> float:
+        """Quality in 0..1: presence times predicted IoU."""
+        return self.presence * self.iou
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Conditioning:
+    """A frame that the user decided about one object.
+
+    Attributes
+    ----------
+    frame : int
+    pixels : PackedMask
+        The mask in the frame's own pixels: the user's, where one was drawn.
+    window : Window
+        What the model sees of the frame.
+    sighting : Sighting or None
+        Where the object is, if that is known.
+    corrects : bool
+        The object had been tracked through this frame before: prompts refine that mask.
+    prediction : ObjectPrediction or None
+        What the network made of clicks or a box. None where the mask is the user's, drawn or
+        accepted: what that looks like to the memory is computed when a frame attends to it.
+    prompt : FramePrompt, optional
+        What it was decided from.
+    dismissed : bool
+        Whether the user corrected the object away here.
+    """
+
+    frame: int
+    pixels: PackedMask
+    window: Window
+    sighting: Sighting | None
+    corrects: bool
+    prediction: ObjectPrediction | None = None
+    prompt: FramePrompt | None = None
+    dismissed: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        # Asked of every decided frame in every step of a pass.
+        object.__setattr__(self, "dismissed", self.corrects and not self.present)
+
+    @property
+    def mask(self) -> NDArray[np.bool_]:
+        """The mask in the frame's own pixels, shape (Y, X)."""
+        return self.pixels.unpack()
+
+    @property
+    def drawn(self) -> bool:
+        """Whether the mask is the user's: no other object takes pixels of it."""
+        return self.prediction is None
+
+    @property
+    def shown(self) -> NDArray[np.bool_]:
+        """The mask, shape (Y, X), that the memory is made of: as drawn, whoever has its pixels."""
+        drawn = None if self.prompt is None else self.prompt.mask
+        return self.mask if drawn is None else drawn
+
+    @property
+    def present(self) -> bool:
+        """Whether the object is in the frame."""
+        return self.presence > 0.5
+
+    @property
+    def presence(self) -> float:
+        """Probability in 0..1 that the object is in the frame."""
+        if self.prediction is None:
+            return float(self.sighting is not None)
+        return self.prediction.presence
+
+    @property
+    def score(self) -> float:
+        """Quality in 0..1: presence times predicted IoU, which is 1 for what the user drew."""
+        return self.presence if self.prediction is None else self.prediction.score
+
+    @property
+    def clicks(self) -> tuple[tuple[float, float], ...]:
+        """Where the user clicked on the object, as (y, x)."""
+        prompt = self.prompt or FramePrompt()
+        return tuple(p for p, on in zip(prompt.points, prompt.positive, strict=True) if on)
+
+    @property
+    def closed(self) -> bool:
+        """Whether small holes may be filled: not where background was clicked."""
+        return self.prompt is None or all(self.prompt.positive)
+
+
+def decided_prediction(
+    model: Model, cache: FeatureCache, decided: Conditioning
+) -> ObjectPrediction:
+    """Return what the network made of a decided frame, or makes of it only now.
+
+    Raises
+    ------
+    FrameError
+        The frame cannot be read.
+    """
+    if decided.prediction is not None:
+        return decided.prediction
+    if not decided.present:
+        return absent_prediction(model, decided.window)
+    features = cache.get(decided.frame, [decided.window])
+    return predict_drawn(model, features, decided.shown, decided.window)
+
+
+def decided_logits(model: Model, decided: Conditioning) -> Tensor:
+    """Return the mask logits (h, w) of a decided frame, without the network."""
+    if decided.prediction is not None:
+        return decided.prediction.logits
+    if not decided.present:
+        return absent_prediction(model, decided.window).logits
+    size, device = model.image_size, model.device
+    drawn = mask_to_input(decided.shown, decided.window, size, device)
+    return drawn_logits(drawn, model.config.mask_stride)
+
+
+def predict_drawn(
+    model: Model, features: ImageFeatures, mask: NDArray[np.bool_], window: Window
+) -> ObjectPrediction:
+    """Take a drawn mask as the answer; the decoder only makes its object pointer."""
+    drawn = mask_to_input(mask, window, model.image_size, model.device)
+    network = model.network
+    decoded = network.predict_masks(
+        features.stride16,
+        features.stride8,
+        features.stride4,
+        features.finer,
+        mask_inputs=network.downsample_mask(drawn),
+    )
+    present = (decoded.object_scores > 0).float()
+    pointer = network.object_pointers(decoded.tokens[:, 0], present)[0].float()
+    return ObjectPrediction(
+        drawn_logits(drawn, model.config.mask_stride),
+        iou=1.0,
+        presence=1.0,
+        pointer=pointer,
+        window=window,
+    )
+
+
+def absent_prediction(model: Model, window: Window) -> ObjectPrediction:
+    """Say that an object is not there."""
+    side = model.image_size // model.config.mask_stride
+    logits = torch.full((side, side), ABSENT_LOGIT, device=model.device)
+    pointer = model.network.no_obj_ptr[0].float()
+    return ObjectPrediction(logits, iou=1.0, presence=0.0, pointer=pointer, window=window)
+
+
+def drawn_logits(drawn: Tensor, stride: int) -> Tensor:
+    """Turn a mask (1, 1, S, S) of 0 and 1 into logits (S / stride, S / stride)."""
+    side = drawn.shape[-1] // stride
+    logits = (2 * drawn - 1) * DRAWN_LOGIT
+    return F.interpolate(logits, size=(side, side), mode="bilinear", antialias=True)[0, 0]

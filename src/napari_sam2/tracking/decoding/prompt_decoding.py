@@ -1,0 +1,224 @@
+"""Decodes points and boxes to masks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from napari_sam2.network import (
+    BACKGROUND,
+    BOX_END,
+    BOX_START,
+    OBJECT,
+    ImageFeatures,
+    MaskPrediction,
+    upsample_masks,
+)
+from napari_sam2.prompts import FramePrompt
+from napari_sam2.tracking.decoding.click_constraints import hold, obey
+from napari_sam2.tracking.decoding.prediction import ABSENT_LOGIT, ObjectPrediction
+from napari_sam2.tracking.images.image_input import points_to_input
+from napari_sam2.tracking.images.object_window import Place, Sighting, Window
+from napari_sam2.tracking.model import Model
+
+_LOGIT_LIMIT = 32.0  # previous logits are clamped so, as in training
+_OUTSIDE = 10.0  # below zero: the logit of what was not seen
+
+
+def predict_points(
+    model: Model,
+    features: ImageFeatures,
+    conditioned: Tensor,
+    prompt: FramePrompt,
+    window: Window,
+    previous: Tensor | None,
+    follows: bool,
+    rank: int = 0,
+    obeys: bool = True,
+) -> ObjectPrediction:
+    """Segment one object from its points and box.
+
+    Parameters
+    ----------
+    model : Model
+    features : ImageFeatures
+        Of the window.
+    conditioned : Tensor, shape (1, C, h, w)
+        Its stride-16 features after memory, or after its absence.
+    prompt : FramePrompt
+        With at least one point or a box.
+    window : Window
+        What the model sees of the frame.
+    previous : Tensor, shape (S / k, S / k), optional
+        Mask logits of the same window that the prompt refines.
+    follows : bool
+        Say where the object is, for the next window.
+    rank : int
+        Of the masks that an ambiguous prompt could mean, which one by predicted IoU.
+    obeys : bool
+        Turn clicked pixels that the network leaves on the wrong side.
+    """
+    prediction = predict_windows(model, features, conditioned, prompt, [window], previous)
+    chosen = prediction.best(rank)
+    return as_clicked(model, chosen, prompt, window, previous, follows, obeys)
+
+
+def predict_windows(
+    model: Model,
+    features: ImageFeatures,
+    conditioned: Tensor,
+    prompt: FramePrompt,
+    windows: Sequence[Window],
+    previous: Tensor | None = None,
+) -> MaskPrediction:
+    """Segment one object in several windows of a frame; see `predict_points`.
+
+    Returns
+    -------
+    MaskPrediction
+        Of W windows: three masks each where the prompt is ambiguous, else one.
+    """
+    tokens = [_tokens(prompt, window, model) for window in windows]
+    mask_inputs = None
+    if previous is not None:
+        mask_inputs = previous.clamp(-_LOGIT_LIMIT, _LOGIT_LIMIT)[None, None]
+    return model.network.predict_masks(
+        conditioned,
+        features.stride8,
+        features.stride4,
+        features.finer,
+        points=torch.cat([points for points, _ in tokens]),
+        point_labels=torch.cat([labels for _, labels in tokens]),
+        mask_inputs=mask_inputs,
+        multimask=is_ambiguous(prompt, model),
+    )
+
+
+def as_clicked(
+    model: Model,
+    chosen: MaskPrediction,
+    prompt: FramePrompt,
+    window: Window,
+    previous: Tensor | None,
+    follows: bool,
+    obeys: bool,
+) -> ObjectPrediction:
+    """Make one mask of one object obey its clicks; see `predict_points`."""
+    if obeys and prompt.points:
+        points, _ = _tokens(prompt, window, model)
+        stride = model.config.mask_stride
+        clicked = (points[0, -len(prompt.points) :] + 0.5) / stride - 0.5
+        if previous is not None:
+            chosen = hold(chosen, previous, clicked, prompt.positive)
+        chosen = obey(chosen, clicked, prompt.positive)
+    return split_prediction(model, chosen, [window], follows)[0]
+
+
+def is_ambiguous(prompt: FramePrompt, model: Model) -> bool:
+    """Whether points and box could mean several masks: so few are they."""
+    tokens = len(prompt.points) + (0 if prompt.box is None else 2)
+    return 0 < tokens <= model.config.multimask_max_points
+
+
+def seen_from(logits: Tensor, window: Window, other: Window) -> Tensor:
+    """Return mask logits (h, w) of a window as another window sees them; none of it beyond."""
+    if window == other:
+        return logits
+    side = logits.shape[-1]
+    steps = (torch.arange(side, device=logits.device) + 0.5) / side
+    y = (other.top + steps * other.height - window.top) / window.height
+    x = (other.left + steps * other.width - window.left) / window.width
+    grid = torch.stack(torch.meshgrid(2 * x - 1, 2 * y - 1, indexing="xy"), dim=-1)[None]
+    # Logits far below zero stand for what lies outside: shifted so that this is zero padding.
+    shifted = logits.clamp(-_LOGIT_LIMIT, _LOGIT_LIMIT)[None, None] + _OUTSIDE
+    return F.grid_sample(shifted, grid, align_corners=False)[0, 0] - _OUTSIDE
+
+
+def split_prediction(
+    model: Model, prediction: MaskPrediction, windows: Sequence[Window], follows: bool
+) -> list[ObjectPrediction]:
+    """Split a batched prediction of one mask per object; absent objects get absent logits.
+
+    `follows`: also say where each object is, for the next window.
+    """
+    scores = prediction.object_scores.float()
+    present = (scores > 0).float()
+    pointers = model.network.object_pointers(prediction.tokens[:, 0], present).float()
+    absent = torch.full((), ABSENT_LOGIT, device=scores.device)
+    logits = torch.where(present[:, :, None] > 0, prediction.masks[:, 0].float(), absent)
+    # Together: a GPU is waited for once.
+    numbers = torch.cat((scores.sigmoid(), prediction.ious.float()), dim=1).tolist()
+    sightings = _sightings(logits, windows) if follows else [None] * len(windows)
+    return [
+        ObjectPrediction(logits[i], iou, presence, pointers[i], windows[i], sightings[i])
+        for i, (presence, iou) in enumerate(numbers)
+    ]
+
+
+def _sightings(logits: Tensor, windows: Sequence[Window]) -> list[Sighting | None]:
+    masks = (logits > 0).cpu().numpy()
+    places = [Place.of_mask(*each) for each in zip(masks, windows, strict=True)]
+    return [
+        None if place is None else Sighting(place, window)
+        for place, window in zip(places, windows, strict=True)
+    ]
+
+
+def encode_memory(
+    model: Model, features: ImageFeatures, predictions: list[ObjectPrediction], decided: bool
+) -> Tensor:
+    """Make the spatial memories of objects in one frame.
+
+    Parameters
+    ----------
+    model : Model
+    features : ImageFeatures
+        Of the windows that the predictions cover.
+    predictions : list of ObjectPrediction
+        N of them.
+    decided : bool
+        The user decided on these masks: they are remembered as cut, not as probabilities.
+
+    Returns
+    -------
+    Tensor of bfloat16, shape (N, h w, memory width)
+        Rounded as the reference stores them.
+    """
+    size = model.image_size
+    logits = upsample_masks(torch.stack([p.logits for p in predictions])[:, None], size, size)
+    probability = (logits > 0).float() if decided else logits.sigmoid()
+    flags = [[float(p.present)] for p in predictions]
+    present = torch.tensor(flags, device=model.device)
+    memory = model.network.encode_memory(features.stride16, probability, present)
+    return memory.flatten(2).transpose(1, 2).to(torch.bfloat16)
+
+
+def _rims(window: Window, model: Model) -> Tensor:
+    """Return how far a box's corners move outwards, (2, 2), from a pixel of the frame to its rim.
+
+    Corners are the middles of the outermost pixels, of the frame as of the input: where a pixel of
+    the frame covers several of the input, its rim lies farther out than its middle.
+    """
+    across = model.image_size / np.array([window.width, window.height])
+    out = torch.from_numpy(((across - 1) / 2).astype(np.float32)).to(model.device)
+    return torch.stack((-out, out))
+
+
+def _tokens(prompt: FramePrompt, window: Window, model: Model) -> tuple[Tensor, Tensor]:
+    places = list(prompt.points)
+    labels = [OBJECT if positive else BACKGROUND for positive in prompt.positive]
+    if prompt.box is not None:
+        y0, x0, y1, x1 = prompt.box
+        if window.mirrored:
+            x0, x1 = x1, x0
+        places = [(y0, x0), (y1, x1), *places]
+        labels = [BOX_START, BOX_END, *labels]
+    yx = np.asarray(places, dtype=np.float32)
+    points = points_to_input(yx, window, model.image_size, model.device)
+    if prompt.box is not None and model.config.fine_channels:
+        points[0, :2] += _rims(window, model)
+    return points, torch.tensor([labels], device=model.device)

@@ -1,0 +1,329 @@
+"""Predictions of prompted, painted and accepted frames."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from napari_sam2.labels import PackedMask
+from napari_sam2.network import ImageFeatures, MaskPrediction
+from napari_sam2.prompts import FramePrompt
+from napari_sam2.tracking.decoding.click_constraints import click_inside
+from napari_sam2.tracking.decoding.prediction import (
+    Conditioning,
+    ObjectPrediction,
+    decided_logits,
+    drawn_logits,
+)
+from napari_sam2.tracking.decoding.prompt_decoding import (
+    as_clicked,
+    predict_points,
+    predict_windows,
+    seen_from,
+)
+from napari_sam2.tracking.decoding.scale_choice import Look, choose_look
+from napari_sam2.tracking.images.feature_cache import FeatureCache
+from napari_sam2.tracking.images.image_input import mask_to_input
+from napari_sam2.tracking.images.object_window import Framing, Place, Sighting, Window
+from napari_sam2.tracking.memory.memory_bank import RecentMemory
+from napari_sam2.tracking.memory.object_track import ObjectTrack
+from napari_sam2.tracking.model import Model
+from napari_sam2.tracking.propagation import Propagator
+
+_LOOKS = 3  # at an object that was clicked for the first time, at most
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Start:
+    """What a round of clicks begins with: where to look, and logits to refine."""
+
+    window: Window
+    logits: Tensor
+
+
+class Decider:
+    """Predicts the frames that the user gives prompts for.
+
+    Parameters
+    ----------
+    model : Model
+    cache : FeatureCache
+    propagator : Propagator
+        Recalls what an object is known to look like, for corrections.
+    framing : Framing
+        Decides what the model sees of a frame.
+    obeys : bool
+        Clicks are law, whatever the network says.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        cache: FeatureCache,
+        propagator: Propagator,
+        framing: Framing,
+        obeys: bool,
+    ) -> None:
+        self._model = model
+        self._cache = cache
+        self._propagator = propagator
+        self._framing = framing
+        self._obeys = obeys
+
+    def from_prompt(
+        self,
+        track: ObjectTrack,
+        frame: int,
+        prompt: FramePrompt,
+        current: NDArray[np.bool_],
+        refines: bool,
+        rank: int = 0,
+    ) -> Conditioning:
+        """Decide a frame from its prompts.
+
+        Parameters
+        ----------
+        track : ObjectTrack
+        frame : int
+        prompt : FramePrompt
+            All that the user gave there for this object.
+        current : ndarray of bool, shape (Y, X)
+            The object's mask in that frame so far.
+        refines : bool
+            The last round only adds to the prompt that the frame was decided from before.
+        rank : int
+            Which of the masks that an ambiguous last round could mean; 0 is the best.
+        """
+        before = track.conditioning.get(frame)
+        corrects = before.corrects if before else bool(track.done[frame])
+        if prompt.mask is not None and not prompt.points and prompt.box is None:
+            seen = track.expected(frame, without=frame)
+            return replace(self.from_mask(frame, prompt.mask, seen, corrects), prompt=prompt)
+        context = track if corrects else None
+        rounds, start = _rounds(prompt, self._obeys), None
+        if before is not None and refines:
+            start = _Start(before.window, decided_logits(self._model, before))
+            rounds = rounds[-1:]
+        else:
+            start = self._start(track, frame, prompt, current if corrects else None)
+        for each in rounds[:-1]:
+            prediction = self._round(frame, each, start, context)
+            start = _Start(prediction.window, prediction.logits)
+        prediction = self._round(frame, rounds[-1], start, context, rank)
+        return Conditioning(
+            frame,
+            PackedMask.of(current),
+            prediction.window,
+            prediction.sighting,
+            corrects,
+            prediction,
+            prompt,
+        )
+
+    def from_mask(
+        self, frame: int, mask: NDArray[np.bool_], seen: Sighting | None, corrects: bool = True
+    ) -> Conditioning:
+        """Decide that the object is just where `mask` is; nowhere, if it is empty.
+
+        The network is not asked before a frame attends to this one. `seen`: where the object was
+        in the nearest frame.
+        """
+        place = Place.of_mask(mask, self._framing.whole)
+        if place is None:
+            window, sighting = self._framing.following(seen), None
+        else:
+            window = self._framing.of_place(place, seen)
+            sighting = Sighting(place, window)
+        return Conditioning(frame, PackedMask.of(mask), window, sighting, corrects)
+
+    def _start(
+        self,
+        track: ObjectTrack,
+        frame: int,
+        prompt: FramePrompt,
+        current: NDArray[np.bool_] | None,
+    ) -> _Start | None:
+        """Return what the first round refines: a mask given along, or the one that was tracked."""
+        mask = prompt.mask if prompt.mask is not None else current
+        if mask is None:
+            return None
+        known = track.expected(frame, without=frame)
+        if mask.any():
+            window = self._framing.of_mask(mask, known)
+        elif known is not None:
+            window = self._framing.following(known)
+        else:
+            return None
+        drawn = mask_to_input(mask, window, self._model.image_size, self._model.device)
+        return _Start(window, drawn_logits(drawn, self._model.config.mask_stride))
+
+    def _round(
+        self,
+        frame: int,
+        prompt: FramePrompt,
+        start: _Start | None,
+        context: ObjectTrack | None,
+        rank: int = 0,
+    ) -> ObjectPrediction:
+        if start is None:
+            found = self._first_look(frame, prompt, context)
+            return self._look(frame, prompt, found.window, None, context, rank) if rank else found
+        window = self._framing.holding(start.window, prompt.points)
+        logits = seen_from(start.logits, start.window, window)
+        return self._look(frame, prompt, window, logits, context, rank)
+
+    def _first_look(
+        self, frame: int, prompt: FramePrompt, context: ObjectTrack | None
+    ) -> ObjectPrediction:
+        """Look for an object that was only just prompted, at the scale that suits it.
+
+        A box tells the scale. A click does not: the model looks at the frame's own scale, then
+        closer or from farther away, until the object that it finds fits the window.
+        """
+        if prompt.box is not None:
+            y0, x0, y1, x1 = prompt.box
+            corners = [(y0, x0), (y1, x1), *prompt.points]
+            window = self._framing.around(Place.spanning(corners))
+            if context is None and self._model.config.object_windows:
+                return self._look_twice(frame, prompt, window)
+            return self._look(frame, prompt, window, None, context)
+        if self._model.config.fine_channels:
+            return self._look_at_scales(frame, prompt, context)
+        window = self._framing.first_look(prompt.points)
+        found = self._look(frame, prompt, window, None, context)
+        for _ in range(_LOOKS - 1):
+            seen = found.sighting
+            if seen is None:
+                following = self._framing.closer(window, prompt.points[0])
+            elif self._framing.fits(seen.place, window):
+                break
+            else:
+                following = self._framing.around(seen.place)
+            following = self._framing.holding(following, prompt.points)
+            if following == window:
+                break
+            window = following
+            nearer = self._look(frame, prompt, window, None, context)
+            if nearer.sighting is None and seen is not None:
+                break
+            found = nearer
+        return found
+
+    def _look_at_scales(
+        self, frame: int, prompt: FramePrompt, context: ObjectTrack | None
+    ) -> ObjectPrediction:
+        """Look at a click at several scales, and once more where the object fits its window.
+
+        The model's own judgement decides: it was taught to count what a window cuts off.
+        """
+        windows, click = self._framing.scales(prompt.points), prompt.points[0]
+        looks = self._predict(frame, prompt, windows, context)
+        chosen = choose_look(looks, windows, click)
+        found = self._chosen(looks, chosen, prompt, windows)
+        if found.sighting is None or self._framing.fits(found.sighting.place, found.window):
+            return found
+        fitting = self._framing.around(found.sighting.place)
+        windows = [*windows, self._framing.holding(fitting, prompt.points)]
+        last = self._predict(frame, prompt, windows[-1:], context)
+        looks = MaskPrediction.joined((looks, last))
+        nearer = self._chosen(looks, choose_look(looks, windows, click, last=True), prompt, windows)
+        return found if nearer.sighting is None else nearer
+
+    def _predict(
+        self,
+        frame: int,
+        prompt: FramePrompt,
+        windows: Sequence[Window],
+        context: ObjectTrack | None,
+    ) -> MaskPrediction:
+        features = self._cache.get(frame, windows)  # encoded together
+        conditioned = self._conditioned(features, frame, context)
+        return predict_windows(self._model, features, conditioned, prompt, windows)
+
+    def _chosen(
+        self,
+        looks: MaskPrediction,
+        chosen: Look,
+        prompt: FramePrompt,
+        windows: Sequence[Window],
+    ) -> ObjectPrediction:
+        mask = looks.only(*chosen)
+        window, follows = windows[chosen.window], self._framing.follows
+        return as_clicked(self._model, mask, prompt, window, None, follows, self._obeys)
+
+    def _look_twice(self, frame: int, prompt: FramePrompt, window: Window) -> ObjectPrediction:
+        """Look straight and in a mirror: what both see is nearer to the truth than either."""
+        mirror = replace(window, mirrored=True)
+        self._cache.get(frame, [window, mirror])  # encoded together
+        found = self._look(frame, prompt, window, None, None)
+        mirrored = self._look(frame, prompt, mirror, None, None)
+        if found.sighting is None or mirrored.sighting is None:
+            return found
+        logits = (found.logits + mirrored.logits.flip(-1)) / 2
+        place = Place.of_mask((logits > 0).cpu().numpy(), window)
+        if place is None:
+            return found
+        iou = (found.iou + mirrored.iou) / 2
+        return replace(found, logits=logits, iou=iou, sighting=Sighting(place, window))
+
+    def _look(
+        self,
+        frame: int,
+        prompt: FramePrompt,
+        window: Window,
+        previous: Tensor | None,
+        context: ObjectTrack | None,
+        rank: int = 0,
+    ) -> ObjectPrediction:
+        """Predict from prompts in a window; `context` lends its memory of other frames."""
+        features = self._cache.get(frame, [window])
+        conditioned = self._conditioned(features, frame, context)
+        return predict_points(
+            self._model,
+            features,
+            conditioned,
+            prompt,
+            window,
+            previous,
+            self._framing.follows,
+            rank,
+            self._obeys,
+        )
+
+    def _conditioned(
+        self, features: ImageFeatures, frame: int, context: ObjectTrack | None
+    ) -> Tensor:
+        if context is None:
+            return self._model.network.without_memory(features.stride16)
+        return self._recalling(context, frame, features)
+
+    def _recalling(self, track: ObjectTrack, frame: int, features: ImageFeatures) -> Tensor:
+        """Condition a frame that is being corrected on the object's other decided frames."""
+        nothing = RecentMemory(1, spatial=0, pointers=0)
+        known = self._propagator.recall(frame, track, nothing, without=frame)
+        if not known.spatial:
+            return self._model.network.without_memory(features.stride16)
+        return self._propagator.attend(features, [known] * len(features.stride16))
+
+
+def _rounds(prompt: FramePrompt, obeys: bool) -> list[FramePrompt]:
+    """Return the prompt as it stood after each round of clicking.
+
+    Told of background alone, the network takes the whole drawing for a mistake. What is drawn is
+    law like a click, so it is shown a click on it.
+    """
+    stages, points = [], 0
+    for count in prompt.rounds:
+        points += count
+        clicks, kinds = prompt.points[:points], prompt.positive[:points]
+        if obeys and clicks and prompt.mask is not None and prompt.box is None and not any(kinds):
+            inside = click_inside(prompt.mask, clicks)
+            if inside is not None:
+                clicks, kinds = (inside, *clicks), (True, *kinds)
+        if points or prompt.box is not None:
+            stages.append(FramePrompt(clicks, kinds, box=prompt.box))
+    return stages

@@ -1,0 +1,105 @@
+"""Which of several looks at a click shows the object that is meant."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from napari_sam2.network import MaskPrediction
+from napari_sam2.tracking.images.object_window import Window
+
+_RADII, _ANGLES = 64, 48
+_NEAREST = 0.5  # pixels of the frame: the smallest circle around the click that is looked at
+
+
+class Look(NamedTuple):
+    """Which of the windows, and which of its masks."""
+
+    window: int
+    mask: int
+
+
+def choose_look(
+    prediction: MaskPrediction,
+    windows: Sequence[Window],
+    click: tuple[float, float],
+    last: bool = False,
+) -> Look:
+    """Choose the mask that most of the others agree with, each heard as far as it trusts itself.
+
+    A mask scores the sum of the predicted quality of all masks of all windows, each times its IoU
+    with this one: what the model sees at several scales, and believes in, is what is there.
+
+    Parameters
+    ----------
+    prediction : MaskPrediction
+        M masks of the clicked object in each of W windows.
+    windows : sequence of W Window
+    click : (float, float)
+        (y, x) in pixels of the frame.
+    last : bool
+        Choose among the masks of the last window only; all are heard.
+
+    Returns
+    -------
+    Look
+    """
+    quality = (prediction.ious * prediction.object_scores.sigmoid()).float()
+    agreement = agreements(prediction.masks, windows, click)
+    votes = (agreement @ quality.flatten()).view_as(quality)
+    if last:
+        votes[:-1] = -1.0
+    return Look(*divmod(int(votes.argmax()), quality.shape[1]))
+
+
+def agreements(masks: Tensor, windows: Sequence[Window], click: tuple[float, float]) -> Tensor:
+    """Return the IoU of every mask with every other, as far as the windows reach.
+
+    Windows differ in scale by far more than a common raster could resolve. So masks are compared at
+    points on circles around the click, whose radii grow in equal ratios, and points count by the
+    area that they stand for.
+
+    Parameters
+    ----------
+    masks : Tensor, shape (W, M, h, w)
+        Logits.
+    windows : sequence of W Window
+    click : (float, float)
+
+    Returns
+    -------
+    Tensor, shape (W M, W M)
+    """
+    largest = max(max(window.height, window.width) for window in windows)
+    device = masks.device
+    radii = torch.logspace(
+        math.log10(_NEAREST), math.log10(max(largest, 2 * _NEAREST)), _RADII, device=device
+    )
+    angles = torch.arange(_ANGLES, device=device) * (2 * math.pi / _ANGLES)
+    y = (click[0] + radii[:, None] * angles.sin()).flatten()
+    x = (click[1] + radii[:, None] * angles.cos()).flatten()
+    grid = torch.stack(
+        [
+            torch.stack(
+                (
+                    2 * (x + 0.5 - window.left) / window.width - 1,
+                    2 * (y + 0.5 - window.top) / window.height - 1,
+                ),
+                dim=-1,
+            )
+            for window in windows
+        ]
+    )[:, None]
+    # Beyond its window a mask says no: zeros outside stand for logits far below zero.
+    covers = (masks > 0).float()
+    inside = F.grid_sample(covers, grid, align_corners=False)[:, :, 0] > 0.5
+    inside = inside.flatten(0, 1).float()
+    area = radii.square().repeat_interleave(_ANGLES)
+    shared = (inside * area) @ inside.T
+    own = shared.diagonal()
+    return shared / (own[:, None] + own[None, :] - shared).clamp(min=1e-6)

@@ -1,0 +1,1 @@
+"""Frames on their way into the network: read, resized, encoded, cached; windows around objects."""

@@ -1,0 +1,194 @@
+"""Features of what was seen last, so that a click or a second pass need not encode again."""
+
+from __future__ import annotations
+
+from collections import OrderedDict, defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from napari_sam2.errors import Sam2Error
+from napari_sam2.network import ImageFeatures
+from napari_sam2.tracking.images.frame_reader import FrameReader
+from napari_sam2.tracking.images.image_input import frame_to_input
+from napari_sam2.tracking.images.object_window import Window
+from napari_sam2.tracking.model import Model
+
+_BATCH = 4  # windows that are encoded together
+_TILE = 2  # windows along the side of a tile that several share
+_CROWD = 5  # windows in a tile from which on it is less to encode than they are
+
+
+class FeatureCache:
+    """Encodes windows of one stack's frames and keeps a bounded number of them.
+
+    Parameters
+    ----------
+    model : Model
+    reader : FrameReader
+    capacity : int
+        Windows kept; the one unused for longest goes first.
+    whole : Window, optional
+        What is seen of every frame, if that is known beforehand.
+    together : int
+        Frames encoded at once at most: that which is needed, and those that come next.
+    cells : int, optional
+        Windows lie on grids of so many cells per side: those that crowd are cut out of what is
+        encoded of a tile twice as wide.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        reader: FrameReader,
+        capacity: int,
+        whole: Window | None = None,
+        together: int = 1,
+        cells: int | None = None,
+    ) -> None:
+        self._model = model
+        self._reader = reader
+        self._capacity = capacity
+        self._whole = whole
+        self._together = together
+        self._cells = cells
+        self._run: tuple[int, ...] = ()  # the frame that a pass is in, and those to come
+        self._kept: OrderedDict[tuple[int, Window], ImageFeatures] = OrderedDict()
+        self.encoded = 0
+
+    def get(self, frame: int, windows: Sequence[Window]) -> ImageFeatures:
+        """Return the features of windows of a frame, encoding those that are not kept.
+
+        Returns
+        -------
+        ImageFeatures
+            A batch in the order of the windows; a batch of one where all are the same.
+        """
+        distinct = list(dict.fromkeys(windows))
+        found = {w: self._kept[frame, w] for w in distinct if (frame, w) in self._kept}
+        missing = [window for window in distinct if window not in found]
+        if missing:
+            # First what is kept makes room: the peak is one frame less.
+            for window in found:
+                self._kept.move_to_end((frame, window))
+            self._forget_down_to(self._capacity - len(missing))
+            run = self._run_from(frame) if missing == [self._whole] else []
+            found |= self._encode_run([frame, *run]) if run else self._encode(frame, missing)
+        for window in distinct:
+            self._kept[frame, window] = found[window]
+            self._kept.move_to_end((frame, window))
+        self._forget_down_to(self._capacity)
+        if len(distinct) == 1:
+            return found[distinct[0]]
+        return ImageFeatures.joined([found[window] for window in windows])
+
+    def expect(self, frame: int, coming: Sequence[int], reads: bool) -> None:
+        """Prepare for the frames that come after `frame`, unless features of them are kept.
+
+        They are encoded together with `frame` as far as that is meant; `reads`: and read in the
+        background.
+        """
+        kept = {each for each, _ in self._kept}
+        missing = [each for each in coming if each not in kept]
+        self._run = (frame, *missing)
+        self._reader.expect(missing if reads else (), now=frame in kept)
+
+    def rest(self) -> None:
+        """Expect nothing any more."""
+        self._run = ()
+        self._reader.rest()
+
+    def shrink(self) -> None:
+        """Let go of all features; keep half as many and encode frames singly from now on."""
+        self._kept.clear()
+        self._capacity = max(1, self._capacity // 2)
+        self._together = 1
+        self.rest()
+
+    def _forget_down_to(self, count: int) -> None:
+        while len(self._kept) > max(0, count):
+            self._kept.popitem(last=False)
+
+    def _run_from(self, frame: int) -> Sequence[int]:
+        """Return which frames are to be encoded with this one: those a pass comes to next."""
+        if self._run[:1] != (frame,):
+            return ()
+        return self._run[1 : min(self._together, self._capacity)]
+
+    def _encode_run(self, frames: Sequence[int]) -> dict[Window, ImageFeatures]:
+        """Encode frames that are seen whole; keep all of them, and return the first."""
+        assert self._whole is not None
+        images = [self._image(self._reader.read(frames[0]), self._whole)]
+        for frame in frames[1:]:
+            try:
+                images.append(self._image(self._reader.read(frame), self._whole))
+            except Sam2Error:
+                break  # it is raised again when its turn comes
+        self._forget_down_to(self._capacity - len(images))
+        encoded = self._features(images)
+        for frame, features in zip(frames, encoded, strict=False):
+            self._kept[frame, self._whole] = features
+        return {self._whole: encoded[0]}
+
+    def _encode(self, frame: int, windows: Sequence[Window]) -> dict[Window, ImageFeatures]:
+        pixels = self._reader.read(frame)
+        found: dict[Window, ImageFeatures] = {}
+        for tile, members in _crowded(windows, self._cells).items():
+            found |= self._cut_out(pixels, tile, members)
+        windows = [window for window in windows if window not in found]
+        for start in range(0, len(windows), _BATCH):
+            batch = windows[start : start + _BATCH]
+            encoded = self._features([self._image(pixels, window) for window in batch])
+            found |= zip(batch, encoded, strict=True)
+        return found
+
+    def _cut_out(
+        self, pixels: NDArray[np.float32], tile: Window, windows: Sequence[Window]
+    ) -> dict[Window, ImageFeatures]:
+        """Encode a tile once, and cut the features of the windows in it out of that."""
+        assert self._cells is not None
+        image = self._image(pixels, tile, _TILE)
+        features = self._features([image])[0]
+        cell = tile.height // _TILE // self._cells
+        corner = features.stride16[:, :, : self._cells, : self._cells]
+        position = self._model.network.image_position(corner)
+        found = {}
+        for window in windows:
+            row, column = (window.top - tile.top) // cell, (window.left - tile.left) // cell
+            found[window] = features.part(row, column, self._cells, position)
+        return found
+
+    def _image(self, pixels: NDArray[np.float32], window: Window, across: int = 1) -> Tensor:
+        size = across * self._model.image_size
+        return frame_to_input(pixels, window, size, self._model.device)
+
+    def _features(self, images: Sequence[Tensor]) -> list[ImageFeatures]:
+        with torch.inference_mode(), self._model.precision():
+            features = self._model.network.encode_image(torch.cat(list(images)))
+        self.encoded += len(images)
+        if len(images) == 1:
+            return [features]
+        # Copies, or one that is kept would keep the whole batch alive.
+        return [features.frame(index).copied() for index in range(len(images))]
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+
+def _crowded(windows: Sequence[Window], cells: int | None) -> dict[Window, list[Window]]:
+    """Find the tiles that hold so many windows of one side that sharing pays, and what they hold.
+
+    Tiles are two windows wide and begin at every whole window, so that every window lies in one.
+    """
+    if cells is None or len(windows) < _CROWD:
+        return {}
+    tiles: dict[Window, list[Window]] = defaultdict(list)
+    for window in windows:
+        if not window.mirrored:
+            side = window.height
+            top, left = (first // side * side for first in (window.top, window.left))
+            tiles[Window(top, left, _TILE * side, _TILE * side)].append(window)
+    return {tile: members for tile, members in tiles.items() if len(members) >= _CROWD}

@@ -1,0 +1,280 @@
+"""Square windows around objects, and which one shows an object."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_sam2.labels.bounding_boxes import box_of
+
+_TAIL = 0.02  # share of a mask's pixels beyond its extent on each side: stray pixels do not count
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A rectangle of whole pixels that becomes the model's square input.
+
+    It may reach beyond the frame: the frame's border pixels are repeated there.
+
+    Attributes
+    ----------
+    top, left : int
+        First row and column.
+    height, width : int
+        At least 1.
+    mirrored : bool
+        Seen in a mirror: left and right are swapped.
+    """
+
+    top: int
+    left: int
+    height: int
+    width: int
+    mirrored: bool = False
+
+    @classmethod
+    def whole(cls, frame_shape: tuple[int, int]) -> Window:
+        """Return the window that is the frame."""
+        return cls(0, 0, *frame_shape)
+
+    @classmethod
+    def square(cls, centre: tuple[float, float], side: int, frame_shape: tuple[int, int]) -> Window:
+        """Return the square around a (y, x) that is moved into the frame as far as it fits."""
+        top, left = (_first(c, side, n) for c, n in zip(centre, frame_shape, strict=True))
+        return cls(top, left, side, side)
+
+    def rows(self, frame_shape: tuple[int, int]) -> NDArray[np.intp]:
+        """Return the frame's row under each row of the window."""
+        return np.arange(self.top, self.top + self.height).clip(0, frame_shape[0] - 1)
+
+    def columns(self, frame_shape: tuple[int, int]) -> NDArray[np.intp]:
+        """Return the frame's column under each column of the window."""
+        columns = np.arange(self.left, self.left + self.width).clip(0, frame_shape[1] - 1)
+        return columns[::-1] if self.mirrored else columns
+
+    def inside(self, frame_shape: tuple[int, int]) -> tuple[slice, slice]:
+        """Return rows and columns of the frame that the window covers, if any."""
+        return (
+            _covered(self.top, self.height, frame_shape[0]),
+            _covered(self.left, self.width, frame_shape[1]),
+        )
+
+    def part(self, frame_shape: tuple[int, int]) -> tuple[slice, slice]:
+        """Return rows and columns of the window that lie in the frame."""
+        rows, columns = self.inside(frame_shape)
+        return (
+            slice(rows.start - self.top, rows.stop - self.top),
+            slice(columns.start - self.left, columns.stop - self.left),
+        )
+
+    def holds(self, points: Sequence[tuple[float, float]]) -> bool:
+        """Tell whether points (y, x) lie inside."""
+        return all(
+            0 <= y + 0.5 - self.top <= self.height and 0 <= x + 0.5 - self.left <= self.width
+            for y, x in points
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an object is.
+
+    Attributes
+    ----------
+    centre : (float, float)
+        (y, x) of the middle of its extent.
+    extent : float
+        Its longer side, in pixels.
+    """
+
+    centre: tuple[float, float]
+    extent: float
+
+    @classmethod
+    def spanning(cls, points: Sequence[tuple[float, float]]) -> Place:
+        """Return the place of a box around points (y, x)."""
+        low, high = np.min(points, axis=0), np.max(points, axis=0)
+        centre = (low + high) / 2
+        return cls((float(centre[0]), float(centre[1])), float((high - low).max()) + 1.0)
+
+    @classmethod
+    def of_mask(cls, mask: NDArray[np.bool_], window: Window) -> Place | None:
+        """Return the place of a mask (n, m) that covers a window; None for an empty mask."""
+        box = box_of(mask)
+        if box is None:
+            return None
+        # Only in its box is a mask counted: it is small against its frame.
+        inside, sides = mask[box], []
+        for axis, first, length in ((1, window.top, window.height), (0, window.left, window.width)):
+            share = inside.sum(axis=axis, dtype=np.float64).cumsum()
+            share /= share[-1]
+            before = box[1 - axis].start
+            low = before + int(np.searchsorted(share, _TAIL, side="right"))
+            high = before + int(np.searchsorted(share, 1.0 - _TAIL, side="left"))
+            scale = length / mask.shape[1 - axis]
+            sides.append((first + low * scale - 0.5, first + (high + 1) * scale - 0.5))
+        (y0, y1), (x0, x1) = sides
+        return cls(((y0 + y1) / 2, (x0 + x1) / 2), max(y1 - y0, x1 - x0))
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """An object seen at a place, in a window."""
+
+    place: Place
+    window: Window
+
+
+def _covered(first: int, side: int, length: int) -> slice:
+    start = min(max(first, 0), length)
+    return slice(start, max(start, min(first + side, length)))
+
+
+def _first(middle: float, side: int, length: int) -> int:
+    """Return where a side around `middle` begins; one longer than the frame is centred on it."""
+    if side > length:
+        return -((side - length) // 2)
+    return min(max(round(middle - (side - 1) / 2), 0), length - side)
+
+
+_RATIO = 3.0  # side of a window over the extent of its object: room to move, and surroundings
+_LEAST, _MOST = 2.2, 4.5  # a window is kept while the ratio stays between these
+_GROWTH = 1.3  # of a window's side from frame to frame, at most
+_CLOSEST = 40.0  # pixels: the closest of several looks at a click
+_SMALLEST = 24  # pixels: enlarging fewer shows nothing more
+_MARGIN = 0.05
+
+
+class Framing:
+    """Chooses windows for one stack.
+
+    Parameters
+    ----------
+    frame_shape : tuple of int
+        (Y, X) of the frames.
+    image_size : int
+        Side of the model input.
+    follows : bool
+        Windows follow objects; otherwise every window is the whole frame.
+    cells : int, optional
+        Windows that follow objects lie on a grid of so many cells per side, and have one of few
+        sides, so that objects of like scale near one another can share what is encoded.
+    """
+
+    def __init__(
+        self,
+        frame_shape: tuple[int, int],
+        image_size: int,
+        follows: bool,
+        cells: int | None = None,
+    ) -> None:
+        self.frame_shape = frame_shape
+        self.follows = follows
+        self.whole = Window.whole(frame_shape)
+        self._image_size = image_size
+        self._cells = cells
+
+    def first_look(self, points: Sequence[tuple[float, float]]) -> Window:
+        """Return where to look first for an object clicked at (y, x): at the frame's own scale."""
+        if not self.follows:
+            return self.whole
+        place = Place.spanning(points)
+        return self._square(place.centre, max(float(self._image_size), 2.0 * place.extent))
+
+    def scales(self, points: Sequence[tuple[float, float]]) -> list[Window]:
+        """Return windows around points (y, x), from the smallest to the whole frame's side.
+
+        Each is twice as wide as the one before, so that an object of any size fits one of them.
+        """
+        if not self.follows:
+            return [self.whole]
+        place, side, windows = Place.spanning(points), _CLOSEST, []
+        largest = float(max(self.frame_shape))
+        while True:
+            window = self._square(place.centre, min(side, largest))
+            if window.holds(points):
+                windows.append(window)
+            if side >= largest:
+                return windows or [self.holding(window, points)]
+            side *= 2.0
+
+    def around(self, place: Place, before: Window | None = None) -> Window:
+        """Return the window for an object at `place`; of the side that it had, while that fits."""
+        if not self.follows:
+            return self.whole
+        if before is not None and self.fits(place, before):
+            return self._square(place.centre, before.height)
+        return self._square(place.centre, _RATIO * place.extent)
+
+    def following(self, seen: Sighting | None, decided: Sighting | None = None) -> Window:
+        """Return the window for an object that was seen so in the frame before.
+
+        It comes no closer than where the user decided about the object: a mask that shrinks by
+        mistake would otherwise draw the window after it. It grows a little at a time.
+        """
+        if not self.follows or seen is None:
+            return self.whole
+        if self.fits(seen.place, seen.window):
+            return self._on_grid(seen.place.centre, seen.window.height)
+        side = min(_RATIO * seen.place.extent, _GROWTH * seen.window.height)
+        if decided is not None:
+            side = max(side, decided.window.height)
+        return self._on_grid(seen.place.centre, side)
+
+    def of_mask(self, mask: NDArray[np.bool_], known: Sighting | None = None) -> Window:
+        """Return the window for an object whose mask (Y, X) is known.
+
+        `known`: how it was seen in the nearest decided frame; its scale is kept while it fits.
+        """
+        place = Place.of_mask(mask, self.whole) if self.follows else None
+        return self.whole if place is None else self.of_place(place, known)
+
+    def of_place(self, place: Place, known: Sighting | None = None) -> Window:
+        """Return the window for an object that is known to be at a place; see `of_mask`."""
+        if known is None:
+            return self.around(place)
+        return self.following(Sighting(place, known.window), known)
+
+    def fits(self, place: Place, window: Window) -> bool:
+        """Tell whether an object is neither too small nor too large in a window."""
+        if not self.follows:
+            return True
+        side = self._limited(_RATIO * place.extent)
+        return _LEAST / _RATIO <= window.height / side <= _MOST / _RATIO
+
+    def holding(self, window: Window, points: Sequence[tuple[float, float]]) -> Window:
+        """Return the window, enlarged and moved as far as needed to hold points (y, x)."""
+        if not self.follows or window.holds(points):
+            return window
+        inner = [
+            (window.top, window.left),
+            (window.top + window.height - 1, window.left + window.width - 1),
+        ]
+        place = Place.spanning([*inner, *points])
+        return self._square(place.centre, (1 + 2 * _MARGIN) * place.extent)
+
+    def closer(self, window: Window, towards: tuple[float, float]) -> Window:
+        """Return a window half as wide around a (y, x); the same where there is no smaller one."""
+        return self._square(towards, window.height / 2) if self.follows else window
+
+    def _square(self, centre: tuple[float, float], side: float) -> Window:
+        return Window.square(centre, self._limited(side), self.frame_shape)
+
+    def _limited(self, side: float) -> int:
+        return min(max(math.ceil(side), _SMALLEST), max(self.frame_shape))
+
+    def _on_grid(self, centre: tuple[float, float], side: float) -> Window:
+        if self._cells is None:
+            return self._square(centre, side)
+        # Whole pixels per cell, and four sides to the octave.
+        limited = self._limited(side)
+        octave = 1 << int(math.log2(limited))
+        step = max(self._cells, octave // 4 // self._cells * self._cells)
+        window = Window.square(centre, math.ceil(limited / step) * step, self.frame_shape)
+        cell = window.height // self._cells
+        top, left = (round(first / cell) * cell for first in (window.top, window.left))
+        return replace(window, top=top, left=left)

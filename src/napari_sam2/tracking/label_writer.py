@@ -1,0 +1,307 @@
+"""Writes masks of finished frames to the labels and reports them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence, Set
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from napari_sam2.errors import FrameError, LabelsError
+from napari_sam2.labels import LabelsVolume, PackedMask
+from napari_sam2.tracking.decoding.mask_postprocessing import (
+    FrameOutput,
+    finish_masks,
+    spread_logits,
+)
+from napari_sam2.tracking.decoding.prediction import Conditioning, ObjectPrediction
+from napari_sam2.tracking.merge_split import Regrouping
+from napari_sam2.tracking.settings import TrackingSettings
+from napari_sam2.types import FrameMasks, ObjectFrame
+
+_NOBODY: frozenset[int] = frozenset()
+
+LogitsOf = Callable[[Conditioning], Tensor]
+"""Gives the mask logits of a decided frame at the decoder's resolution."""
+
+
+class Publisher:
+    """Writes masks to the labels and hands them out.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        (T, Y, X).
+    labels : array-like, optional
+        The array to fill; a new one by default.
+    settings : TrackingSettings
+    keep_logits : bool
+        Hand out logits at full resolution too.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, int, int],
+        labels: Any,
+        settings: TrackingSettings,
+        keep_logits: bool,
+    ) -> None:
+        self.volume = LabelsVolume(shape, array=labels)
+        self.accepted: set[ObjectFrame] = set()
+        self._settings = settings
+        self._keep_logits = keep_logits
+
+    def mask(self, object_id: int, frame: int) -> NDArray[np.bool_]:
+        """Return what the labels hold of an object in a frame, shape (Y, X)."""
+        return self.volume.mask(object_id, frame)
+
+    def put(self, object_id: int, frame: int, mask: NDArray[np.bool_]) -> None:
+        """Write one mask as it is."""
+        self.volume.write(frame, (object_id,), mask[None])
+
+    def erase(self, object_id: int, frame: int) -> None:
+        """Take an object out of a frame."""
+        self.put(object_id, frame, np.zeros(self.volume.array.shape[1:], dtype=bool))
+
+    def pixels(self, frame: int, object_ids: Sequence[int]) -> NDArray[np.bool_]:
+        """Return the pixels, bool (Y, X), that some objects have in a frame."""
+        return self.volume.pixels(frame, object_ids)
+
+    def regroup(self, change: Regrouping) -> None:
+        """Give pixels of one object to another, and accept what is to be: all of it, or nothing.
+
+        Raises
+        ------
+        LabelsError
+            The labels cannot be written; the error names the frames, if there are any, where
+            they could not be put back either.
+        """
+        held = {pair for pair in self.accepted if pair.object_id in (change.old, change.new)}
+        renamed: list[tuple[int, PackedMask]] = []
+        for pair in held:
+            self.unaccept(*pair)
+        try:
+            for frame in change.frames:
+                renamed.append((frame, PackedMask.of(self.mask(change.old, frame))))
+                self._rename(change.old, frame, change.new)
+        except BaseException as error:
+            failed = self._put_back(change, renamed)
+            for pair in held:
+                self.accept(*pair)
+            if failed:
+                raise _half_way(change, failed) from error
+            raise
+        for pair in change.accepted:
+            self.accept(*pair)
+
+    def _rename(self, object_id: int, frame: int, new_id: int) -> None:
+        """Give an object's pixels in a frame to another one."""
+        pair = self.pixels(frame, (object_id, new_id))
+        self.volume.write(frame, (object_id, new_id), np.stack([np.zeros_like(pair), pair]))
+
+    def _put_back(self, change: Regrouping, renamed: Sequence[tuple[int, PackedMask]]) -> list[int]:
+        """Give an object its pixels back; return the frames where that fails."""
+        failed = []
+        for frame, pixels in renamed:
+            try:
+                mask = pixels.unpack()
+                others = self.mask(change.new, frame) & ~mask
+                self.volume.write(frame, (change.old, change.new), np.stack([mask, others]))
+            except (LabelsError, MemoryError):
+                failed.append(frame)
+        return failed
+
+    def accept(self, object_id: int, frame: int) -> None:
+        """Protect an object's pixels in a frame from all that is computed later."""
+        self.accepted.add(ObjectFrame(object_id, frame))
+        self.volume.protect(object_id, frame)
+
+    def unaccept(self, object_id: int, frame: int) -> bool:
+        """Lift the protection again; return whether there was any."""
+        pair = ObjectFrame(object_id, frame)
+        held = pair in self.accepted
+        if held:
+            self.accepted.discard(pair)
+            self.volume.unprotect(object_id, frame)
+        return held
+
+    def tracked(
+        self, frame: int, predictions: Mapping[int, ObjectPrediction], displaced: Set[int] = _NOBODY
+    ) -> FrameMasks:
+        """Write objects that were tracked into a frame, and hand them out.
+
+        Among them the highest logit wins a pixel; they take none from any other object, but for
+        those that are displaced: these are erased along with it.
+        """
+        taken: NDArray[np.bool_] = self.volume.without(frame, [*predictions, *displaced]) != 0
+        output = self._finish(predictions, taken)
+        return self._write(frame, predictions, output, displaced)
+
+    def decided(
+        self,
+        object_id: int,
+        decided: Conditioning,
+        others: Mapping[int, Conditioning],
+        logits_of: LogitsOf,
+    ) -> FrameMasks:
+        """Write an object that the user prompted in a frame, and hand it out.
+
+        It takes pixels from what was only tracked there, shares by the highest logit with the
+        objects that were prompted there too, and yields to what was drawn or accepted.
+
+        Parameters
+        ----------
+        object_id : int
+        decided : Conditioning
+            Only clicked parts are kept, and holes stay open where background was clicked.
+        others : mapping of int to Conditioning
+            What the user decided about other objects in that frame.
+        logits_of : callable
+            Gives the logits of what was drawn, should they be handed out.
+        """
+        frame = decided.frame
+        labels = self.volume.frame(frame)
+        taken = self.pixels(frame, [i for i, other in others.items() if other.drawn])
+        if decided.prediction is None:
+            kept = decided.mask & ~taken
+            logits = self._logits(decided, logits_of)
+            self.put(object_id, frame, kept)
+            return _frame_masks(frame, (object_id,), kept[None], [decided], logits)
+        sharing = {object_id: decided}
+        free = {i for i, other in others.items() if not other.drawn}
+        output = self._shared(sharing, taken)
+        # Whoever meets one of them shares too: else the order of prompts would tell in the end.
+        while met := free & set(np.unique(labels[output.masks.any(axis=0)]).tolist()):
+            if met <= sharing.keys():
+                break
+            sharing |= {rival: others[rival] for rival in met}
+            output = self._shared(sharing, taken)
+        return only(self._write(frame, _predictions(sharing), output), object_id)
+
+    def _shared(self, sharing: Mapping[int, Conditioning], taken: NDArray[np.bool_]) -> FrameOutput:
+        """Make masks of what the user prompted, each by its own clicks."""
+        ordered = [sharing[object_id] for object_id in sorted(sharing)]
+        predictions = _predictions(sharing)
+        output = finish_masks(
+            [predictions[object_id] for object_id in sorted(sharing)],
+            taken,
+            self._settings,
+            self._keep_logits,
+            pierced={index for index, each in enumerate(ordered) if not each.closed},
+        )
+        if self._settings.clicked_part:
+            for index, each in enumerate(ordered):
+                output = output.clicked(index, each.clicks) if each.clicks else output
+        return output
+
+    def _finish(
+        self, predictions: Mapping[int, ObjectPrediction], taken: NDArray[np.bool_]
+    ) -> FrameOutput:
+        ordered = [predictions[object_id] for object_id in sorted(predictions)]
+        return finish_masks(ordered, taken, self._settings, self._keep_logits)
+
+    def _write(
+        self,
+        frame: int,
+        predictions: Mapping[int, ObjectPrediction],
+        output: FrameOutput,
+        erased: Set[int] = _NOBODY,
+    ) -> FrameMasks:
+        """Write finished masks at once, so that the frame is never half of one thing."""
+        ids = tuple(sorted(predictions))
+        nothing = np.zeros((len(erased), *output.disjoint.shape[1:]), dtype=bool)
+        disjoint = np.concatenate([output.disjoint, nothing]) if erased else output.disjoint
+        boxes = (*output.boxes, *(None for _ in erased))
+        self.volume.write(frame, (*ids, *erased), disjoint, boxes)
+        ordered = [predictions[object_id] for object_id in ids]
+        return _frame_masks(frame, ids, output.masks, ordered, output.logits)
+
+    def given(self, object_id: int, conditioning: Conditioning, logits_of: LogitsOf) -> FrameMasks:
+        """Hand out a conditioning frame as it stands; `logits_of` as for `decided`."""
+        frame = conditioning.frame
+        # Another object may have been prompted there since: then the labels know who has what.
+        mask = conditioning.mask if self._settings.overlap else self.mask(object_id, frame)
+        logits = self._logits(conditioning, logits_of)
+        return _frame_masks(frame, (object_id,), mask[None], [conditioning], logits)
+
+    def _logits(self, decided: Conditioning, logits_of: LogitsOf) -> NDArray[np.float32] | None:
+        if not self._keep_logits:
+            return None
+        shape = self.volume.shape[1:]
+        return spread_logits(logits_of(decided), decided.window, shape)[None]
+
+
+def merge(frame: int, parts: Sequence[FrameMasks]) -> FrameMasks:
+    """Put results of one frame together, in the order of their object ids."""
+    if len(parts) == 1:
+        return parts[0]
+    parts = sorted(parts, key=lambda part: part.object_ids[:1])
+    ids = [object_id for part in parts for object_id in part.object_ids]
+    # Masks are many: they are copied once more only where the objects of two parts alternate.
+    order = slice(None) if ids == sorted(ids) else np.argsort(ids, kind="stable")
+    logits = [part.logits for part in parts if part.logits is not None]
+    return FrameMasks(
+        frame,
+        tuple(sorted(ids)),
+        np.concatenate([part.masks for part in parts])[order],
+        np.concatenate([part.scores for part in parts])[order],
+        np.concatenate([part.presence for part in parts])[order],
+        np.concatenate(logits)[order] if logits else None,
+        next((part.skipped for part in parts if part.skipped is not None), None),
+    )
+
+
+def nothing_in(frame: int, shape: tuple[int, int, int], error: FrameError) -> FrameMasks:
+    """Return a result without any object, for a frame that cannot be read."""
+    masks, scores = np.zeros((0, *shape[1:]), dtype=bool), np.zeros(0, dtype=np.float32)
+    return FrameMasks(frame, (), masks, scores, scores, skipped=error.happened)
+
+
+def undecided(object_id: int, frame: int, mask: NDArray[np.bool_]) -> FrameMasks:
+    """Return a result with a mask (Y, X) of which no network has said anything."""
+    scores = np.zeros(1, dtype=np.float32)
+    return FrameMasks(frame, (object_id,), mask[None], scores, scores)
+
+
+def only(result: FrameMasks, object_id: int) -> FrameMasks:
+    """Return one object of a result."""
+    at = result.object_ids.index(object_id)
+    one = slice(at, at + 1)
+    logits = None if result.logits is None else result.logits[one]
+    return FrameMasks(
+        result.frame,
+        (object_id,),
+        result.masks[one],
+        result.scores[one],
+        result.presence[one],
+        logits,
+    )
+
+
+def _frame_masks(
+    frame: int,
+    ids: tuple[int, ...],
+    masks: NDArray[np.bool_],
+    predictions: Sequence[ObjectPrediction | Conditioning],
+    logits: NDArray[np.float32] | None,
+) -> FrameMasks:
+    scores = np.array([prediction.score for prediction in predictions], dtype=np.float32)
+    presence = np.array([prediction.presence for prediction in predictions], dtype=np.float32)
+    return FrameMasks(frame, ids, masks, scores, presence, logits)
+
+
+def _predictions(decided: Mapping[int, Conditioning]) -> dict[int, ObjectPrediction]:
+    """Return what the network made of what was not drawn."""
+    return {i: each.prediction for i, each in decided.items() if each.prediction is not None}
+
+
+def _half_way(change: Regrouping, frames: Sequence[int]) -> LabelsError:
+    listed = ", ".join(map(str, frames))
+    return LabelsError(
+        f"The labels cannot be written, and in frames {listed} not be put back either.",
+        safe="All other frames are as they were.",
+        remedy=f"Object {change.old} may carry the label {change.new} there: "
+        "save the labels elsewhere, or undo this step once they can be written.",
+    )

@@ -1,0 +1,1 @@
+"""What an object's earlier frames tell about the next one."""

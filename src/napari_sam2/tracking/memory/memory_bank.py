@@ -1,0 +1,190 @@
+"""The memory bank of one object: memories of conditioning frames and of recent frames."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from torch import Tensor
+
+from napari_sam2.tracking.decoding.prediction import SeenMask
+from napari_sam2.tracking.images.object_window import Sighting
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FrameMemory:
+    """The memory of one object in one frame.
+
+    Attributes
+    ----------
+    frame : int
+    tokens : Tensor of bfloat16, shape (h w, memory width), or None
+        Spatial memory; dropped once the frame is too old to be attended to.
+    pointer : Tensor of float32, shape (C,)
+        Object pointer.
+    sighting : Sighting or None
+        Where the object was last seen, if windows follow it.
+    mask : SeenMask or None
+        Its mask, for networks that carry it into the next frame; only of the latest frame.
+    """
+
+    frame: int
+    tokens: Tensor | None
+    pointer: Tensor
+    sighting: Sighting | None = None
+    mask: SeenMask | None = None
+
+
+class RecentMemory:
+    """The last frames of one object in one direction: a bounded window.
+
+    Parameters
+    ----------
+    step : int
+        1 forward, -1 backward.
+    spatial : int
+        Frames whose spatial memory is kept.
+    pointers : int
+        Frames whose pointer is kept.
+    """
+
+    def __init__(self, step: int, spatial: int, pointers: int) -> None:
+        self.step = step
+        self._spatial = spatial
+        self._reach = max(spatial, pointers)
+        self._frames: deque[FrameMemory] = deque()
+
+    def append(self, memory: FrameMemory) -> None:
+        """Remember the frame just tracked, and forget what is out of reach of the next one."""
+        if self._frames and self._frames[-1].mask is not None:
+            self._frames[-1] = replace(self._frames[-1], mask=None)
+        self._frames.append(memory)
+        following = memory.frame + self.step
+        while self._frames and self._age(self._frames[0], following) > self._reach:
+            self._frames.popleft()
+        for index, old in enumerate(self._frames):
+            if old.tokens is not None and self._age(old, following) > self._spatial:
+                self._frames[index] = replace(old, tokens=None)
+
+    def before(self, frame: int, also: Iterable[FrameMemory] = ()) -> list[tuple[int, FrameMemory]]:
+        """Return (distance, memory) of the frames passed before `frame`, farthest first.
+
+        `also`: other frames, as though they had just been passed.
+        """
+        ages = [(self._age(memory, frame), memory) for memory in (*self._frames, *also)]
+        ages.sort(key=lambda each: -each[0])
+        return [(age, memory) for age, memory in ages if 0 < age <= self._reach]
+
+    @property
+    def latest(self) -> FrameMemory | None:
+        """The frame remembered last."""
+        return self._frames[-1] if self._frames else None
+
+    def leads_to(self, frame: int) -> bool:
+        """Tell whether `frame` comes after the last frame remembered, and within reach."""
+        return bool(self._frames) and 0 < self._age(self._frames[-1], frame) <= self._reach
+
+    def reaches(self, passed: int, frame: int) -> bool:
+        """Tell whether a frame lies behind `frame` and would still be remembered there."""
+        return 0 < (frame - passed) * self.step <= self._reach
+
+    def _age(self, memory: FrameMemory, frame: int) -> int:
+        return (frame - memory.frame) * self.step
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryLayout:
+    """How an object's memory is laid out in tokens; objects of one layout form a batch.
+
+    Attributes
+    ----------
+    slots : tuple of int
+        Temporal slot of each spatial memory.
+    pointers : int
+        Number of object pointers.
+    """
+
+    slots: tuple[int, ...]
+    pointers: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Recall:
+    """What an object recalls at one frame.
+
+    Attributes
+    ----------
+    layout : MemoryLayout
+    spatial : tuple of Tensor, each (h w, memory width)
+    pointers : tuple of Tensor, each (C,)
+    distances : tuple of int
+        From each pointer's frame, along the pass.
+    """
+
+    layout: MemoryLayout
+    spatial: tuple[Tensor, ...]
+    pointers: tuple[Tensor, ...]
+    distances: tuple[int, ...]
+
+
+def nearest_conditioning(
+    frames: Sequence[int], frame: int, limit: int | None, without: int | None = None
+) -> tuple[int, ...]:
+    """Choose the conditioning frames, of ascending ones, that a frame attends to.
+
+    The nearest before, the nearest after, then the nearest of the rest, up to `limit`; never
+    `without`.
+    """
+    if limit is not None:
+        at = bisect_left(frames, frame)
+        frames = frames[max(0, at - limit - 1) : at + limit + 1]
+    candidates = [each for each in frames if each != without]
+    if limit is None or len(candidates) <= limit:
+        return tuple(candidates)
+    before = [f for f in candidates if f < frame][-1:]
+    after = [f for f in candidates if f >= frame][:1]
+    rest = sorted(set(candidates) - {*before, *after}, key=lambda f: (abs(f - frame), f))
+    return tuple(sorted([*before, *after, *rest][:limit]))
+
+
+def recall(
+    frame: int,
+    conditioning: dict[int, FrameMemory],
+    recent: RecentMemory,
+    memory_frames: int,
+    max_pointers: int,
+    dismissed: Iterable[FrameMemory] = (),
+    recent_frames: int | None = None,
+) -> Recall:
+    """Put together what one object attends to at `frame`.
+
+    Conditioning frames take the last temporal slot and a recent frame at distance d slot d - 1.
+    Pointers of conditioning frames that lie ahead in the pass are left out. `dismissed`: frames
+    where the user corrected the object away; they tell that it is gone, not what it looks like,
+    and are recalled like frames just passed. `recent_frames`: of the recent frames, the nearest
+    that are attended to; all by default.
+    """
+    reach = memory_frames - 1 if recent_frames is None else recent_frames
+    slots, spatial = [], []
+    pointers: list[tuple[int, Tensor]] = []
+    for memory in conditioning.values():
+        if memory.tokens is not None:
+            slots.append(memory_frames - 1)
+            spatial.append(memory.tokens)
+        distance = (frame - memory.frame) * recent.step
+        if distance >= 0:
+            pointers.append((distance, memory.pointer))
+    passed = recent.before(frame, dismissed)
+    for distance, memory in passed:
+        if distance <= reach and memory.tokens is not None:
+            slots.append(distance - 1)
+            spatial.append(memory.tokens)
+    pointers += [(d, memory.pointer) for d, memory in reversed(passed) if d < max_pointers]
+    return Recall(
+        MemoryLayout(tuple(slots), len(pointers)),
+        tuple(spatial),
+        tuple(pointer for _, pointer in pointers),
+        tuple(distance for distance, _ in pointers),
+    )

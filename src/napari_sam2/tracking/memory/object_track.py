@@ -1,0 +1,184 @@
+"""The state of one object: its conditioning frames, what is computed, what it remembers."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import OrderedDict
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_sam2.network import Sam2Config
+from napari_sam2.tracking.decoding.prediction import Conditioning
+from napari_sam2.tracking.images.object_window import Sighting
+from napari_sam2.tracking.memory.conditioning_frames import DecidedFrames
+from napari_sam2.tracking.memory.memory_bank import FrameMemory, RecentMemory
+from napari_sam2.types import Direction
+
+
+class ObjectTrack:
+    """One object through the stack.
+
+    Per frame it keeps two flags, computed and written; masks of conditioning frames, packed; and
+    memories of the conditioning frames last attended to and of the last few frames of a pass.
+
+    Parameters
+    ----------
+    object_id : int
+    n_frames : int
+    config : Sam2Config
+        Tells how many recent frames are remembered.
+    """
+
+    def __init__(self, object_id: int, n_frames: int, config: Sam2Config) -> None:
+        self.object_id = object_id
+        self.conditioning = DecidedFrames()
+        self.done: NDArray[np.bool_] = np.zeros(n_frames, dtype=bool)
+        self.written: NDArray[np.bool_] = np.zeros(n_frames, dtype=bool)
+        self.absent_run = 0
+        self.conditioning_memory: OrderedDict[int, FrameMemory] = OrderedDict()
+        self._config = config
+        self._recent: dict[int, RecentMemory] = {}
+
+    def copy(self) -> ObjectTrack:
+        """Return the same object, to change it without changing this one."""
+        other = self.another(self.object_id)
+        other.conditioning = self.conditioning.copy()
+        other.done, other.written = self.done.copy(), self.written.copy()
+        other.absent_run = self.absent_run
+        other.conditioning_memory = self.conditioning_memory.copy()
+        other._recent = dict(self._recent)
+        return other
+
+    def another(self, object_id: int) -> ObjectTrack:
+        """Return an object of the same stack of which nothing is known."""
+        return ObjectTrack(object_id, len(self.done), self._config)
+
+    def condition(self, conditioning: Conditioning) -> None:
+        """Take a conditioning frame in; its neighbourhood must be tracked anew."""
+        self.conditioning[conditioning.frame] = conditioning
+        self._invalidate(conditioning.frame)
+
+    def accept(self, conditioning: Conditioning) -> None:
+        """Take a frame in as it was tracked: its neighbourhood stays as it is."""
+        self.conditioning[conditioning.frame] = conditioning
+        self.conditioning_memory.pop(conditioning.frame, None)
+        self.written[conditioning.frame] = True
+
+    def release(self, frame: int) -> None:
+        """Drop a conditioning frame; its neighbourhood must be tracked anew."""
+        self.conditioning.pop(frame, None)
+        self._invalidate(frame)
+
+    def _invalidate(self, frame: int) -> None:
+        first, last = self.neighbourhood(frame)
+        self.done[first : last + 1] = False
+        self.conditioning_memory.pop(frame, None)
+        self._recent.clear()
+
+    def neighbourhood(self, frame: int) -> tuple[int, int]:
+        """Return the first and last frame between the neighbouring conditioning frames."""
+        frames = self.conditioning.frames
+        below, above = bisect_left(frames, frame), bisect_left(frames, frame + 1)
+        before = frames[below - 1] if below else -1
+        after = frames[above] if above < len(frames) else len(self.done)
+        return before + 1, after - 1
+
+    def forget_tracking(self) -> None:
+        """Mark every frame as not tracked; conditioning frames stay."""
+        self.done[:] = False
+        self.forget_recent()
+
+    def forget_recent(self) -> None:
+        """Drop what is remembered of the last few frames."""
+        self._recent.clear()
+
+    def recent(self, frame: int, step: int) -> RecentMemory:
+        """Return the memory of the frames before `frame` in this direction; empty where none."""
+        recent = self._recent.get(step)
+        if recent is None or not recent.leads_to(frame):
+            recent = RecentMemory(
+                step, spatial=self._config.memory_frames - 1, pointers=self._config.max_pointers - 1
+            )
+            self._recent[step] = recent
+            self.absent_run = 0
+        return recent
+
+    def distance_to_decision(self, frame: int) -> int:
+        """Return how many frames away the nearest conditioning frame is."""
+        distance = self.conditioning.distance(frame)
+        return len(self.done) if distance is None else distance
+
+    def expected(
+        self, frame: int, recent: RecentMemory | None = None, without: int | None = None
+    ) -> Sighting | None:
+        """Return where the object was seen in the nearest frame that says so, if any does.
+
+        Of decided frames, one may be left out; `recent` is asked too.
+        """
+        decided = self.conditioning.sighted(frame, without)
+        latest = recent.latest if recent is not None else None
+        if latest is None or latest.sighting is None:
+            return None if decided is None else decided.sighting
+        if decided is None or abs(latest.frame - frame) < abs(decided.frame - frame):
+            return latest.sighting
+        return decided.sighting
+
+    def sources(self) -> Sequence[int]:
+        """Return the conditioning frames that show the object, ascending; not to be changed.
+
+        Where the user corrected it away says nothing of what it looks like; if that is all that
+        is known, all conditioning frames count.
+        """
+        return self.conditioning.sources
+
+    def dismissals(self, frame: int, step: int) -> list[int]:
+        """Return where the user corrected the object away, of the frames that a pass leaves behind.
+
+        Only those after the last one that shows it: beyond that they say nothing of what comes.
+        `step`: 1 forward, -1 backward.
+        """
+        sources = self.sources()
+        if step > 0:
+            at = bisect_left(sources, frame)
+            first = sources[at - 1] + 1 if at else 0
+            return list(self.conditioning.between(first, frame))
+        at = bisect_left(sources, frame + 1)
+        last = sources[at] if at < len(sources) else len(self.done)
+        return list(self.conditioning.between(frame + 1, last))
+
+    def needed(
+        self, direction: Direction, start: int, stop: int, nearest: bool = False
+    ) -> NDArray[np.bool_]:
+        """Return which frames of start..stop - 1 are still to be tracked, shape (stop - start,).
+
+        Forward reaches from the first conditioning frame upwards, backward from the last one
+        downwards. `nearest`: forward leaves out what is nearer to a source above. No more is
+        looked at than these frames.
+        """
+        needed = ~self.done[start:stop]
+        decided = self.conditioning
+        if not decided or not needed.any():
+            needed[:] = False
+            return needed
+        needed[[frame - start for frame in decided.between(start, stop)]] = False
+        if direction is Direction.FORWARD:
+            needed[: max(0, decided.frames[0] - start)] = False
+            if nearest:
+                self._leave_to_sources_above(needed, start)
+        elif direction is Direction.BACKWARD:
+            needed[max(0, decided.frames[-1] - start) :] = False
+        return needed
+
+    def _leave_to_sources_above(self, needed: NDArray[np.bool_], start: int) -> None:
+        """Take out of what is needed, from `start` on, what is nearer to a source above."""
+        sources, stop = self.sources(), start + len(needed)
+        needed[: max(0, sources[0] - start)] = False
+        below, above = bisect_left(sources, start), bisect_left(sources, stop)
+        known = np.array(sources[max(0, below - 1) : above + 1])
+        frames = np.flatnonzero(needed) + start
+        frames = frames[frames < known[-1]]
+        upper = np.searchsorted(known, frames)
+        middle = (known[upper - 1] + known[upper]) // 2
+        needed[frames[frames > middle] - start] = False

@@ -1,0 +1,137 @@
+"""Merging and splitting of objects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence, Set
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_sam2.prompts import PromptBook
+from napari_sam2.tracking.decoding.prediction import Conditioning
+from napari_sam2.tracking.memory.object_track import ObjectTrack
+from napari_sam2.types import ObjectFrame
+
+DrawnAs = Callable[[ObjectTrack, int, NDArray[np.bool_]], Conditioning]
+"""Decides that an object is in a frame just where a mask (Y, X) is."""
+
+MaskOf = Callable[[int, Sequence[int]], NDArray[np.bool_]]
+"""Gives the pixels, bool (Y, X), that some objects have in a frame."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Known:
+    """What a session knows of all its objects.
+
+    Attributes
+    ----------
+    prompts : PromptBook
+    accepted : set of ObjectFrame
+    mask_of : callable
+    drawn_as : callable
+    """
+
+    prompts: PromptBook
+    accepted: Set[ObjectFrame]
+    mask_of: MaskOf
+    drawn_as: DrawnAs
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Regrouping:
+    """What is to be of two objects.
+
+    Attributes
+    ----------
+    tracks : tuple of ObjectTrack
+        One or both of them; what is not among them is gone.
+    prompts : PromptBook
+        Of all objects.
+    accepted : frozenset of ObjectFrame
+        Of these two.
+    old, new : int
+        The object whose pixels the other one gets.
+    frames : tuple of int
+        In these frames.
+    """
+
+    tracks: tuple[ObjectTrack, ...]
+    prompts: PromptBook
+    accepted: frozenset[ObjectFrame]
+    old: int
+    new: int
+    frames: tuple[int, ...]
+
+
+def joined(into: ObjectTrack, gone: ObjectTrack, known: Known) -> Regrouping:
+    """Make one object of two; the frames decided for either are kept as they are drawn now."""
+    both = (into.object_id, gone.object_id)
+    held = {pair.frame for pair in known.accepted if pair.object_id in both}
+    book, track = known.prompts.copy(), into.copy()
+    for each in both:
+        if book.frames(each):
+            book.remove(each)
+    track.written |= gone.written
+    for frame in sorted(into.conditioning.keys() | gone.conditioning.keys()):
+        mask = known.mask_of(frame, both if gone.written[frame] else (into.object_id,))
+        if frame not in held and mask.any():
+            book.add_mask(into.object_id, frame, mask)
+        track.accept(known.drawn_as(track, frame, mask))
+    track.done = into.done | gone.done
+    return Regrouping(
+        (track,),
+        book,
+        frozenset(ObjectFrame(into.object_id, frame) for frame in held),
+        old=gone.object_id,
+        new=into.object_id,
+        frames=tuple(np.flatnonzero(gone.written).tolist()),
+    )
+
+
+def divided(track: ObjectTrack, frame: int, new_id: int, last: int, known: Known) -> Regrouping:
+    """Give all that an object is from a frame on to a new one.
+
+    The first frame of the new object is kept as it is drawn. So is the last frame of the old one,
+    if no other frame says where that is.
+
+    Parameters
+    ----------
+    track : ObjectTrack
+    frame, new_id : int
+    last : int
+        The last frame before `frame` that shows the object.
+    known : Known
+    """
+    old, new = track.copy(), track.another(new_id)
+    book = known.prompts.copy()
+    for where in [f for f in track.conditioning if f >= frame]:
+        new.conditioning[where] = old.conditioning.pop(where)
+    new.done[frame:], old.done[frame:] = track.done[frame:], True
+    new.written[frame:], old.written[frame:] = track.written[frame:], False
+    new.done[:frame] = True
+    old.conditioning_memory.clear()
+    old.forget_recent()
+    for where in known.prompts.frames(track.object_id):
+        prompt = known.prompts.get(track.object_id, where)
+        if where >= frame and prompt is not None:
+            book.remove(track.object_id, where)
+            book.put(new_id, where, prompt)
+    for each, where in ((new, frame), (old, last)):
+        if where not in each.conditioning and (each is new or not each.conditioning):
+            mask = known.mask_of(where, (track.object_id,))
+            book.add_mask(each.object_id, where, mask)
+            each.accept(known.drawn_as(each, where, mask))
+    moved = np.flatnonzero(new.written).tolist()
+    return Regrouping(
+        (old, new),
+        book,
+        frozenset(
+            ObjectFrame(new_id if where in moved else each, where)
+            for each, where in known.accepted
+            if each == track.object_id
+        ),
+        old=track.object_id,
+        new=new_id,
+        frames=tuple(moved),
+    )

@@ -1,0 +1,69 @@
+"""Converts sessions to and from `SessionFile`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from typing import Any
+
+from napari_sam2.labels import PackedMask
+from napari_sam2.prompts import JsonScalar, PromptBook, SessionFile, of_channels
+from napari_sam2.stack import FrameStack
+from napari_sam2.tracking.memory.object_track import ObjectTrack
+from napari_sam2.tracking.settings import TrackingSettings
+from napari_sam2.types import ObjectFrame
+
+
+def settings_to_save(
+    model_name: str, stack: FrameStack, settings: TrackingSettings
+) -> dict[str, JsonScalar]:
+    """Return the settings of a session file: model, channels, and how masks are computed."""
+    return {
+        "model": model_name,
+        "channel_axis": stack.channel_axis,
+        **_chosen_channels(stack),
+        **asdict(settings),
+    }
+
+
+def restored_stack(saved: SessionFile, data: Any, axis: int, contrast: Any) -> FrameStack:
+    """Read `data` as the session's stack was read: its contrast, channels, region, held axes."""
+    channel_axis = saved.settings.get("channel_axis", "auto")
+    return FrameStack(
+        data,
+        axis=axis,
+        channel_axis=channel_axis if isinstance(channel_axis, int) else "auto",
+        contrast=contrast or saved.contrast or None,
+        at=saved.at,
+        channels=saved.channels,
+        region=saved.region,
+    )
+
+
+def _chosen_channels(stack: FrameStack) -> dict[str, str]:
+    """Say which channels are composed, where these are not simply the first ones."""
+    chosen = stack.channels
+    return {} if chosen == tuple(range(len(chosen))) else of_channels(chosen)
+
+
+def corrected_masks(
+    prompts: PromptBook, tracks: Mapping[int, ObjectTrack]
+) -> dict[ObjectFrame, PackedMask]:
+    """Return what came of prompts that correct a tracked frame, by object and frame.
+
+    Such a prompt, often one click on the background, means nothing without what was tracked.
+    """
+    found = {}
+    for object_id, frame, prompt in prompts:
+        decided = tracks[object_id].conditioning[frame]
+        if decided.corrects and prompt.mask is None:
+            found[ObjectFrame(object_id, frame)] = decided.pixels
+    return found
+
+
+def saved_settings(saved: SessionFile) -> TrackingSettings:
+    """Return the tracking settings of a session file; unknown names are a later version's."""
+    known = {field.name for field in fields(TrackingSettings)}
+    return TrackingSettings(
+        **{name: value for name, value in saved.settings.items() if name in known}  # type: ignore[arg-type]
+    )

@@ -1,0 +1,1 @@
+"""Adapt: a model learns from the accepted masks of one session."""

@@ -1,0 +1,301 @@
+"""`fine_tune_on`: a model learns from the masks of a session."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Set
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from napari_sam2._child import run_in_child
+from napari_sam2.checkpoints import (
+    ADAPTED_SUFFIX,
+    cache_folder,
+    free_adapted_path,
+    save_network,
+)
+from napari_sam2.errors import CheckpointError, TrainingError
+from napari_sam2.network import HieraConfig, Sam2, Sam2Config
+from napari_sam2.training.adapt.mask_split import split_masks
+from napari_sam2.training.adapt.process import adapt
+from napari_sam2.training.adapt.task import (
+    Adaptation,
+    AdaptationCancelledError,
+    AdaptationProgress,
+    AdaptationTask,
+    MeasuredFrame,
+    SessionTemplate,
+    TrainingFrame,
+)
+from napari_sam2.training.data.session_masks import (
+    MaskedFrame,
+    MaskedSession,
+    known_labels,
+    read_session_masks,
+)
+from napari_sam2.training.parts import Parts
+from napari_sam2.types import ObjectFrame
+
+_STEPS = 150
+_RIM = 0.25
+_MEASURED_FRAMES, _MEASURED_MASKS = 6, 12
+_WIDEST = 8.0  # windows that are so many times as wide as their object show enough around it
+_FOLDER = "adapted"
+
+
+class AdaptableModel(Protocol):
+    """The model of a session; `napari_sam2.Model` is one."""
+
+    @property
+    def network(self) -> Sam2:
+        """With its weights."""
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+
+    @property
+    def path(self) -> Path | None:
+        """The file that the weights come from, if they come from one."""
+
+
+class AdaptableSession(MaskedSession, Protocol):
+    """A session that a model can be adapted to; `napari_sam2.TrackingSession` is one."""
+
+    @property
+    def model(self) -> AdaptableModel:
+        """What it segments with."""
+
+    @property
+    def template(self) -> SessionTemplate:
+        """How it computes."""
+
+
+def fine_tune_on(
+    session: AdaptableSession,
+    minutes: float = 2.0,
+    path: str | os.PathLike[str] | None = None,
+    *,
+    seed: int = 0,
+    progress: Callable[[AdaptationProgress], None] | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> Adaptation:
+    """Have the session's model learn from the masks that were accepted and prompted in it.
+
+    About a fifth of the masks, at least two, are held out. One click and one box on each of them
+    are measured before and after, in the session's own way of seeing, and the adapted model is
+    kept only if it is better there. The training is done in a process of its own, of low
+    priority and with at most two CPU threads; the session and its model do not change.
+
+    Learnt from are single frames. What a pixel is, is known where somebody has said so: of the
+    pixels of masks, of a rim around each of them, since a mask says where its object ends, and of
+    clicks on the background. The loss does not look at any other pixel: there may be objects that
+    nobody has labelled. Of models with a Hiera trunk, such as the official ones, the mask decoder
+    alone is trained; of others everything, the trunk at a tenth of the rate.
+
+    Parameters
+    ----------
+    session : TrackingSession
+        With at least four masks that are not empty.
+    minutes : float
+        How long it may take, measuring included.
+    path : str or path, optional
+        The model file to write; it must not be there yet. By default a new file in the folder
+        ``adapted`` of the model cache.
+    seed : int
+        Of everything random.
+    progress : callable, optional
+        Called with an `AdaptationProgress` many times.
+    cancelled : callable, optional
+        Asked many times a second; true stops at once.
+
+    Returns
+    -------
+    Adaptation
+        Figures before and after, whether the adapted model was taken, and its file, which
+        `load_model` takes.
+
+    Raises
+    ------
+    TrainingError
+        There are too few masks, or the training process ended.
+    AdaptationCancelledError
+        It was cancelled.
+    CheckpointError
+        The model file cannot be written; no part of it is left.
+    """
+    task = prepare_adaptation(session, minutes, path, seed=seed)
+    return run_adaptation(task, progress, cancelled)
+
+
+def prepare_adaptation(
+    session: AdaptableSession,
+    minutes: float = 2.0,
+    path: str | os.PathLike[str] | None = None,
+    *,
+    seed: int = 0,
+) -> AdaptationTask:
+    """Read all that `fine_tune_on` needs from a session, which is free for other work then.
+
+    Parameters and errors are those of `fine_tune_on`.
+    """
+    if not 0.0 < minutes < float("inf"):
+        raise TrainingError(
+            f"A model cannot be adapted in {minutes:g} minutes.", remedy="Give some, such as 2."
+        )
+    target = _default_path(session.model.name) if path is None else Path(path).absolute()
+    if target.exists():
+        raise CheckpointError(
+            f"There is a file {target} already.",
+            safe="It was not touched.",
+            remedy="Give the adapted model another name.",
+        )
+    found = read_session_masks(session)
+    split = split_masks(found.pairs, found.decided, seed)
+    config = session.model.network.config
+    template = session.template
+    whole = not template.follows
+    train = tuple(
+        _training_frame(frame, split.train, None if whole else template.image_size)
+        for frame in found.frames
+        if _ids(frame, split.train)
+    )
+    held_out = tuple(_measured_frames(found.frames, split.held_out))
+    weights, temporary = _weights_of(session.model)
+    return AdaptationTask(
+        weights=weights,
+        temporary=temporary,
+        target=target,
+        template=template,
+        parts=parts_to_adapt(config),
+        train=train,
+        held_out=held_out,
+        trained_masks=len(split.train),
+        minutes=float(minutes),
+        steps=_STEPS,
+        seed=seed,
+        title=target.name.removesuffix(ADAPTED_SUFFIX),
+        base=session.model.name,
+        skipped=found.skipped,
+    )
+
+
+def run_adaptation(
+    task: AdaptationTask,
+    progress: Callable[[AdaptationProgress], None] | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> Adaptation:
+    """Do what was prepared, in a process of its own, and wait for it; any thread.
+
+    Parameters and errors are those of `fine_tune_on`.
+    """
+    fresh = task.target.with_name(task.target.name + ".new")
+    try:
+        _make_folder(task.target.parent)
+        try:
+            result = run_in_child(
+                adapt, task, progress or (lambda _progress: None), cancelled or (lambda: False)
+            )
+        finally:
+            fresh.unlink(missing_ok=True)  # of a process that was ended while it wrote
+    finally:
+        if task.temporary:
+            task.weights.unlink(missing_ok=True)
+    if result is None:
+        raise AdaptationCancelledError(
+            "The adaptation was cancelled.", safe="The model is as it was."
+        )
+    return result
+
+
+def parts_to_adapt(config: Sam2Config) -> Parts:
+    """Return what is trained of a model: of large ones, which have seen far more, the decoder."""
+    return Parts.DECODER if isinstance(config.trunk, HieraConfig) else Parts.ALL
+
+
+def _default_path(name: str) -> Path:
+    return free_adapted_path(cache_folder() / _FOLDER, name.removesuffix(".adapted"))
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CheckpointError(
+            f"The folder {folder} cannot be made: {error.strerror or error}.",
+            safe="The model is as it was.",
+            remedy="Give a path in a folder that may be written to.",
+        ) from error
+
+
+def _weights_of(model: AdaptableModel) -> tuple[Path, bool]:
+    """Return a file with the weights of a model, and whether it was written just for this."""
+    if model.path is not None and model.path.is_file():
+        return model.path, False
+    handle, name = tempfile.mkstemp(prefix="napari-sam2-", suffix=".safetensors")
+    os.close(handle)
+    save_network(model.network, Path(name))
+    return Path(name), True
+
+
+def _ids(frame: MaskedFrame, pairs: Set[ObjectFrame]) -> tuple[int, ...]:
+    return tuple(number for number in frame.object_ids if ObjectFrame(number, frame.frame) in pairs)
+
+
+def _training_frame(
+    frame: MaskedFrame, train: Set[ObjectFrame], input_side: int | None
+) -> TrainingFrame:
+    """Cut out what windows around the masks can show; all of it, if they show whole frames."""
+    trained = np.isin(frame.masks, _ids(frame, train))
+    others = (frame.masks != 0) & ~trained  # held out, or too much like those
+    masks = _numbered(np.where(trained, frame.masks, 0))
+    labels = known_labels(masks, _RIM, frame.background, hidden=others)
+    grey = frame.image.mean(axis=-1).round().astype(np.uint8)
+    part = (slice(None), slice(None)) if input_side is None else _part(masks, input_side)
+    return TrainingFrame(grey[part].copy(), labels[part].copy())
+
+
+def _part(masks: NDArray[np.int32], input_side: int) -> tuple[slice, slice]:
+    """Return rows and columns that windows of the model input can show of numbered masks."""
+    boxes = ndimage.find_objects(masks)
+    longest = max(side.stop - side.start for box in boxes for side in box)
+    margin = int(max(1.5 * input_side, _WIDEST * longest))  # windows are turned as well
+    rows, columns = (
+        slice(
+            max(0, min(box[axis].start for box in boxes) - margin),
+            max(box[axis].stop for box in boxes) + margin,
+        )
+        for axis in (0, 1)
+    )
+    return rows, columns
+
+
+def _numbered(masks: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Give objects numbers from 1 on, since ids may be huge."""
+    ids = np.unique(masks)
+    ids = ids[ids > 0]
+    numbers = np.searchsorted(ids, masks, side="right").astype(np.int32)
+    return np.where(masks > 0, numbers, np.int32(0))
+
+
+def _measured_frames(
+    frames: tuple[MaskedFrame, ...], held_out: Set[ObjectFrame]
+) -> Iterator[MeasuredFrame]:
+    """Choose frames and masks to measure on: as many as take a moment, evenly spread."""
+    able = [frame for frame in frames if _ids(frame, held_out)]
+    chosen = _spread(able, _MEASURED_FRAMES)
+    for place, frame in enumerate(chosen):
+        count = (_MEASURED_MASKS + place) // len(chosen)
+        ids = tuple(_spread(list(_ids(frame, held_out)), count))
+        yield MeasuredFrame(frame.image, np.where(np.isin(frame.masks, ids), frame.masks, 0), ids)
+
+
+def _spread(values: list[Any], most: int) -> list[Any]:
+    if len(values) <= most:
+        return values
+    return [values[i] for i in np.linspace(0, len(values) - 1, most).round().astype(int)]

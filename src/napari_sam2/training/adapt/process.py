@@ -1,0 +1,230 @@
+"""Adapts a model to the masks of a session; runs in a process of its own."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+
+import numpy as np
+import torch
+
+from napari_sam2.checkpoints import load_network, save_network
+from napari_sam2.network import Sam2Config
+from napari_sam2.training.adapt.mask_measure import measure_masks
+from napari_sam2.training.adapt.task import (
+    Adaptation,
+    AdaptationProgress,
+    AdaptationTask,
+    Stage,
+    TrainingFrame,
+)
+from napari_sam2.training.data.batches import ClipBatches
+from napari_sam2.training.data.sources import LabelledStack, median_diameter, sampling_weights
+from napari_sam2.training.data.splitting import HeldOutIou
+from napari_sam2.training.fine_tune_recipe import TRUNK_RATE, FineTuneSettings
+from napari_sam2.training.parts import choose_parts
+from napari_sam2.training.run.loop import train_step
+from napari_sam2.training.run.recipe import Phase, Recipe
+from napari_sam2.training.run.state import TrainingState
+
+_TIMED_STEPS = 3  # after which it is known how many more there is time for
+_WARM_UP = 10
+_PROMPTED = 2  # objects in one window, at most
+_LEAST_GAIN = 0.005  # of the mean of click and box: less is noise
+_MOST_LOSS = 0.02  # of either of them
+
+Tell = Callable[[AdaptationProgress], None]
+
+
+def adapt(task: AdaptationTask, tell: Tell = lambda _progress: None) -> Adaptation:
+    """Measure, train, measure again, and keep the model only if it has become better.
+
+    Trained are single frames, cut out around objects, turned, bent and changed in brightness, noise
+    and blur, as `fine_tune` does; batch statistics stay as they are. What counts is the moving
+    average of the weights after the last step: nothing is chosen by what is measured but whether
+    it is kept.
+
+    Parameters
+    ----------
+    task : AdaptationTask
+    tell : callable, optional
+        Told how far it is.
+
+    Returns
+    -------
+    Adaptation
+
+    Raises
+    ------
+    CheckpointError
+        The model cannot be read or written.
+    TrainingError
+        Nothing of the masks can be trained on.
+    """
+    clock = _Clock(60.0 * task.minutes)
+    told = _Teller(tell, task, clock)
+    told.stage(Stage.LOADING)
+    loaded = load_network(task.weights)
+    network = loaded.network.to(torch.device(task.template.device))
+    told.stage(Stage.BEFORE)
+    since = clock.seconds
+    before = measure_masks(network, task.held_out, task.template)
+    measuring = clock.seconds - since
+    choose_parts(network, task.parts)
+    stacks = tuple(_as_stack(frame, number) for number, frame in enumerate(task.train))
+    recipe = _recipe(task, stacks, network.config)
+    state = TrainingState.create(network, recipe, trunk_rate=TRUNK_RATE)
+    _train(state, stacks, recipe, clock, measuring, told)
+    told.stage(Stage.AFTER, state.step)
+    after = measure_masks(state.average, task.held_out, task.template)
+    taken = is_better(before, after)
+    if taken:
+        metadata = {**loaded.metadata, **_facts(task, before, after, state.step)}
+        save_network(state.average, task.target, metadata)
+    return Adaptation(
+        before,
+        after,
+        taken,
+        task.target if taken else None,
+        state.step,
+        clock.seconds,
+        task.trained_masks,
+        task.measured_masks,
+        task.skipped,
+    )
+
+
+def is_better(before: HeldOutIou, after: HeldOutIou) -> bool:
+    """Whether an adapted model is to be taken: better on the whole, and neither prompt suffers."""
+    harmless = min(after.click - before.click, after.box - before.box) >= -_MOST_LOSS
+    return harmless and after.score - before.score >= _LEAST_GAIN
+
+
+class _Clock:
+    """Seconds since it was made, and how many there are."""
+
+    def __init__(self, budget: float) -> None:
+        self.budget = budget
+        self._started = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self._started
+
+
+@dataclass(slots=True)
+class _Teller:
+    """Tells progress, by the clock."""
+
+    tell: Tell
+    task: AdaptationTask
+    clock: _Clock
+    fraction: float = 0.0
+
+    def stage(self, stage: Stage, step: int = 0) -> None:
+        self._report(stage, step, step)
+
+    def step(self, step: int, steps: int, until: float) -> None:
+        """Tell of a training step; `until`: what fraction it is when all are done."""
+        self.fraction = max(self.fraction, until * step / steps)
+        self._report(Stage.TRAINING, step, steps)
+
+    def _report(self, stage: Stage, step: int, steps: int) -> None:
+        passed = min(0.99, self.clock.seconds / max(self.clock.budget, 1e-3))
+        self.fraction = max(self.fraction, passed)
+        self.tell(AdaptationProgress(stage, self.fraction, step, steps))
+
+
+def _train(
+    state: TrainingState,
+    stacks: tuple[LabelledStack, ...],
+    recipe: Recipe,
+    clock: _Clock,
+    reserved: float,
+    told: _Teller,
+) -> None:
+    """Train until all steps are done or the time is up, `reserved` seconds before the end."""
+    deadline = clock.budget - reserved
+    batches, began = ClipBatches(stacks, recipe), clock.seconds
+    until = max(0.0, deadline / clock.budget)
+    while state.step < recipe.steps:
+        if state.step == _TIMED_STEPS:
+            each = (clock.seconds - began) / _TIMED_STEPS
+            recipe = _shortened(recipe, int((deadline - clock.seconds) / max(each, 1e-6)))
+            batches = ClipBatches(stacks, recipe)
+        if state.step and clock.seconds >= deadline:
+            break
+        train_step(state, batches.batch(state.step), recipe)
+        told.step(state.step, recipe.steps, until)
+
+
+def _shortened(recipe: Recipe, more: int) -> Recipe:
+    """Return the recipe with only so many more steps after the timed ones."""
+    phase = recipe.phases[0]
+    steps = min(phase.steps, _TIMED_STEPS + max(more, 1))
+    return replace(recipe, phases=(_of_length(phase, steps),))
+
+
+def _recipe(task: AdaptationTask, stacks: tuple[LabelledStack, ...], config: Sam2Config) -> Recipe:
+    """Write the recipe: that of fine-tuning, but of single frames only, and changed more."""
+    settings = FineTuneSettings(
+        parts=task.parts,
+        steps=task.steps,
+        image_size=task.template.image_size,
+        frames=1,
+        rate=task.rate,
+        seed=task.seed,
+    )
+    resolved = replace(settings.resolve(config), object_windows=task.template.follows)
+    recipe = resolved.recipe(stacks, bfloat16=task.template.half)
+    phase = recipe.phases[0]
+    clips = replace(phase.clips, look=1.0, n_objects=_PROMPTED, emphasis=_emphasis(stacks))
+    return replace(recipe, phases=(_of_length(replace(phase, clips=clips), phase.steps),))
+
+
+def _of_length(phase: Phase, steps: int) -> Phase:
+    return replace(phase, steps=steps, warm_up=min(_WARM_UP, steps // 5))
+
+
+def _emphasis(stacks: tuple[LabelledStack, ...]) -> tuple[tuple[str, float], ...]:
+    """Have every mask drawn as often as any other, whatever frame it is in."""
+    usual = sampling_weights(stacks).tolist()
+    return tuple(
+        (stack.group, stack.n_objects / weight) for stack, weight in zip(stacks, usual, strict=True)
+    )
+
+
+def _as_stack(frame: TrainingFrame, number: int) -> LabelledStack:
+    """Make a still of a frame, in a group of its own."""
+    labels = frame.labels[None]
+    return LabelledStack(
+        name=f"frame {number}",
+        group=f"frame {number}",
+        image=frame.image[None],
+        labels=labels,
+        video_axes=(),
+        diameter=median_diameter(labels),
+        n_objects=int(np.count_nonzero(np.unique(labels) > 0)),
+    )
+
+
+def _facts(
+    task: AdaptationTask, before: HeldOutIou, after: HeldOutIou, steps: int
+) -> dict[str, str]:
+    """Say what the file is to say about itself."""
+    figures = {
+        f"{key}_{when}": f"{value:.4f}"
+        for when, iou in (("before", before), ("after", after))
+        for key, value in asdict(iou).items()
+        if value is not None
+    }
+    return {
+        "base": task.base,
+        "adapted_to": task.title,
+        "parts": task.parts.value,
+        "steps": str(steps),
+        "masks": str(task.trained_masks),
+        "held_out_masks": str(task.measured_masks),
+        **figures,
+    }

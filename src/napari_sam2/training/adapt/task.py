@@ -1,0 +1,227 @@
+"""What is to be learnt from a session, and what came of it: values that cross processes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_sam2.errors import TrainingError
+from napari_sam2.network import Sam2
+from napari_sam2.stack import FrameStack
+from napari_sam2.training.data.splitting import HeldOutIou
+from napari_sam2.training.parts import Parts
+from napari_sam2.types import FrameMasks
+
+
+class AdaptationCancelledError(TrainingError):
+    """The user stopped an adaptation; the model is as it was."""
+
+
+class PromptableSession(Protocol):
+    """A session that gives the mask of a prompt; `napari_sam2.TrackingSession` is one."""
+
+    def add_points(
+        self, object_id: int, frame: int, points: list[tuple[float, float]]
+    ) -> FrameMasks:
+        """Click an object."""
+
+    def add_box(
+        self, object_id: int, frame: int, box: tuple[float, float, float, float]
+    ) -> FrameMasks:
+        """Draw a box around an object."""
+
+    def remove_prompts(self, object_id: int) -> None:
+        """Forget an object."""
+
+
+class SessionTemplate(Protocol):
+    """How a session computes; opens others that compute alike. Can be sent to a process.
+
+    Attributes
+    ----------
+    device : str
+    image_size : int
+        Side of the model input.
+    half : bool
+        Whether it computes in bfloat16.
+    follows : bool
+        Whether the model sees windows that follow objects.
+    """
+
+    @property
+    def device(self) -> str:
+        """Where it computes."""
+
+    @property
+    def image_size(self) -> int:
+        """Side of the model input."""
+
+    @property
+    def half(self) -> bool:
+        """Whether it computes in bfloat16."""
+
+    @property
+    def follows(self) -> bool:
+        """Whether the model sees windows that follow objects."""
+
+    def open(self, network: Sam2, stack: FrameStack) -> Any:
+        """Open a `PromptableSession` on a stack, with a network in evaluation mode."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrainingFrame:
+    """A part of a frame that is trained on.
+
+    Attributes
+    ----------
+    image : ndarray of uint8, shape (Y, X)
+        Mean of the channels.
+    labels : ndarray of int32, shape (Y, X)
+        See `known_labels`.
+    """
+
+    image: NDArray[np.uint8]
+    labels: NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MeasuredFrame:
+    """A frame with masks that are held out.
+
+    Attributes
+    ----------
+    image : ndarray of uint8, shape (Y, X, C)
+    masks : ndarray of int32, shape (Y, X)
+        Ids of the held-out objects, 0 elsewhere.
+    object_ids : tuple of int
+        Those that are measured.
+    """
+
+    image: NDArray[np.uint8]
+    masks: NDArray[np.int32]
+    object_ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AdaptationTask:
+    """All that a process needs to adapt a model.
+
+    Attributes
+    ----------
+    weights : Path
+        The model file that it starts from; it is not changed.
+    temporary : bool
+        That file is to be removed afterwards.
+    target : Path
+        The model file to write; it is not there yet.
+    template : SessionTemplate
+        Opens sessions to measure with.
+    parts : Parts
+        What is trained.
+    train : tuple of TrainingFrame
+    held_out : tuple of MeasuredFrame
+    trained_masks : int
+        Masks that are trained on.
+    minutes : float
+        Of the whole adaptation, measuring included.
+    steps : int
+        Training steps at most.
+    seed : int
+        Of everything random.
+    title : str
+        Says what the model was adapted to.
+    base : str
+        Name of the model that it starts from.
+    skipped : tuple of str
+        What was wrong with frames that could not be read.
+    rate : float, optional
+        Learning rate at the beginning; that of `FineTuneSettings` by default.
+    """
+
+    weights: Path
+    temporary: bool
+    target: Path
+    template: SessionTemplate
+    parts: Parts
+    train: tuple[TrainingFrame, ...]
+    held_out: tuple[MeasuredFrame, ...]
+    trained_masks: int
+    minutes: float
+    steps: int
+    seed: int
+    title: str
+    base: str
+    skipped: tuple[str, ...] = ()
+    rate: float | None = None
+
+    @property
+    def measured_masks(self) -> int:
+        """Masks that are measured on."""
+        return sum(len(frame.object_ids) for frame in self.held_out)
+
+
+class Stage(StrEnum):
+    """What an adaptation is busy with; the value is what the user reads."""
+
+    LOADING = "Loading the model"
+    BEFORE = "Measuring the model as it is"
+    TRAINING = "Learning"
+    AFTER = "Measuring the adapted model"
+
+
+@dataclass(frozen=True, slots=True)
+class AdaptationProgress:
+    """How far an adaptation is.
+
+    Attributes
+    ----------
+    stage : Stage
+    fraction : float
+        Of all of it, in 0..1, as far as can be told.
+    step, steps : int
+        Training steps done, and to be done; 0 where that is not known.
+    """
+
+    stage: Stage
+    fraction: float
+    step: int = 0
+    steps: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Adaptation:
+    """What came of adapting a model to a session.
+
+    Attributes
+    ----------
+    before, after : HeldOutIou
+        Mean IoU of one click and of the box on the masks that were held out, of the model that it
+        started from and of the adapted one.
+    taken : bool
+        Whether the adapted model is better, and so was kept.
+    model : Path or None
+        Its file; None if it was not kept.
+    steps : int
+        Training steps.
+    seconds : float
+        All of it took so long.
+    trained_masks, measured_masks : int
+        Masks that were trained on, and that were measured on.
+    skipped : tuple of str
+        What was wrong with frames that could not be read.
+    """
+
+    before: HeldOutIou
+    after: HeldOutIou
+    taken: bool
+    model: Path | None
+    steps: int
+    seconds: float
+    trained_masks: int
+    measured_masks: int
+    skipped: tuple[str, ...] = ()

@@ -1,0 +1,1 @@
+"""Training data: labelled stacks, clips cut from them, simulated prompts."""

@@ -1,0 +1,1 @@
+"""Losses of prompted frames, of tracked frames and of dense features."""

@@ -1,0 +1,115 @@
+"""The losses of correcting a tracked frame: clicks upon a mask that is known as cut.
+
+Semantics are those of inference: of a tracked frame only the cut mask is kept, and the correction
+recalls the object's decided frames, not the recent ones.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch.nn import functional
+
+from napari_sam2.network import ImageFeatures, MaskPrediction, Sam2
+from napari_sam2.training.data.batches import ClipBatch
+from napari_sam2.training.losses.decoding import decode
+from napari_sam2.training.losses.image import (
+    as_mask_prompt,
+    chosen_mask,
+    clicked_losses,
+    corrective_clicks,
+)
+from napari_sam2.training.run.recipe import Phase
+
+_DRAWN_LOGIT = 10.0
+_NOWHERE_LOGIT = -32.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Corrected:
+    """What became of a frame that was corrected.
+
+    Attributes
+    ----------
+    losses : tuple of scalar tensors
+        One per round.
+    prediction : MaskPrediction
+        Of the last round.
+    mask : tensor, shape (N, h, w)
+        Logits of the mask that inference would take.
+    choice : int64 tensor, shape (N,)
+        Which of the four that is.
+    """
+
+    losses: tuple[torch.Tensor, ...]
+    prediction: MaskPrediction
+    mask: torch.Tensor
+    choice: torch.Tensor
+
+
+def correct(
+    network: Sam2,
+    features: ImageFeatures,
+    conditioned: torch.Tensor,
+    batch: ClipBatch,
+    tracked: torch.Tensor,
+    target: torch.Tensor,
+    phase: Phase,
+    generator: torch.Generator,
+) -> Corrected:
+    """Click where tracked masks are wrong, round after round.
+
+    Parameters
+    ----------
+    network : Sam2
+        In training mode.
+    features : ImageFeatures
+        Of the frame, in B clips.
+    conditioned : tensor, shape (N, C, h, w)
+        Its features conditioned on the decided frames.
+    batch : ClipBatch
+        The clips.
+    tracked : bool tensor, shape (N, h, w)
+        The masks as they were tracked; nothing where the object was taken for absent.
+    target : tensor, shape (N, h, w)
+        The truth, 0..1.
+    phase : Phase
+        Weights, and rounds at most.
+    generator : torch.Generator
+        Decides rounds and clicks.
+
+    Returns
+    -------
+    Corrected
+    """
+    rounds = 1 + int(torch.rand(1, generator=generator) * phase.rounds)
+    stride = network.config.mask_stride
+    points, labels = corrective_clicks(tracked, target, stride, generator)
+    prompt = drawn_prompt(tracked, stride)
+    losses = []
+    for number in range(1, rounds + 1):
+        prediction = decode(
+            network, features, conditioned, batch.clip_index, points, labels, batch.window, prompt
+        )
+        losses.append(clicked_losses(prediction, target, phase.losses, points, labels, stride))
+        mask, choice = chosen_mask(prediction, multimask=number == 1)
+        if number < rounds:
+            present = prediction.object_scores.detach() > 0
+            shown = torch.where(present[:, :, None], mask.detach(), _NOWHERE_LOGIT)
+            click, kind = corrective_clicks(shown > 0, target, stride, generator)
+            points, labels = torch.cat([points, click], dim=1), torch.cat([labels, kind], dim=1)
+            prompt = as_mask_prompt(shown)
+    return Corrected(tuple(losses), prediction, mask, choice)
+
+
+def drawn_prompt(masks: torch.Tensor, stride: int) -> torch.Tensor:
+    """Return bool masks (N, h, w) as inference prompts with a drawn mask: logits (N, 1, h, w).
+
+    `stride`: pixels of the window per pixel of the masks.
+    """
+    h, w = masks.shape[1:]
+    full = (h * stride, w * stride)
+    drawn = functional.interpolate(masks[:, None].float(), size=full, mode="nearest")
+    logits = (2 * drawn - 1) * _DRAWN_LOGIT
+    return functional.interpolate(logits, size=(h, w), mode="bilinear", antialias=True)

@@ -1,0 +1,1 @@
+"""A training run: its recipe, loop, state and journal."""

@@ -1,0 +1,128 @@
+"""What a training run was started with, so that only the same run goes on in its folder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from napari_sam2._atomic import write_text
+from napari_sam2.errors import TrainingError
+from napari_sam2.training.data.sources import LabelledStack
+from napari_sam2.training.fine_tune_recipe import ResolvedSettings
+
+RUN_FILE = "run.json"
+
+
+@dataclass(frozen=True, slots=True)
+class RunIdentity:
+    """What must be the same for a run to go on.
+
+    Steps, minutes, patience and the device may change.
+
+    Attributes
+    ----------
+    model, weights : str
+        Name of the model that it starts from, and the hash of its file.
+    data : str
+        Hash of images and labels that are trained on, and of those held out.
+    parts, image_size, crop, batch, frames, rate, seed
+        Of `ResolvedSettings`.
+    """
+
+    model: str
+    weights: str
+    data: str
+    parts: str
+    image_size: int
+    crop: int
+    batch: int
+    frames: int
+    rate: float
+    seed: int
+
+    @classmethod
+    def of(
+        cls,
+        model: str,
+        weights: Path,
+        stacks: Sequence[LabelledStack],
+        settings: ResolvedSettings,
+    ) -> RunIdentity:
+        """Describe a run that is about to start."""
+        with weights.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        known = {field.name for field in fields(cls)}
+        chosen = {key: value for key, value in asdict(settings).items() if key in known}
+        return cls(model, digest, _hash_of(stacks), **{**chosen, "parts": str(settings.parts)})
+
+
+def claim_folder(folder: Path, identity: RunIdentity) -> bool:
+    """Make a folder the run's own, or recognise it.
+
+    Returns
+    -------
+    bool
+        Whether the run had been started there before.
+
+    Raises
+    ------
+    TrainingError
+        The folder holds another run or other files, or cannot be written.
+    """
+    path = folder / RUN_FILE
+    try:
+        if path.exists():
+            _compare(folder, path, identity)
+            return True
+        if folder.exists() and any(folder.iterdir()):
+            raise TrainingError(
+                f"The folder {folder} holds files, but no training run.",
+                safe="Nothing in it was touched.",
+                remedy="Give a new or empty folder with -o.",
+            )
+        folder.mkdir(parents=True, exist_ok=True)
+        write_text(path, json.dumps(asdict(identity), indent=2) + "\n")
+    except OSError as error:
+        raise TrainingError(
+            f"The folder {folder} cannot be used: {error.strerror or error}.",
+            remedy="Give a folder that may be written, with space, with -o.",
+        ) from error
+    return False
+
+
+def _compare(folder: Path, path: Path, identity: RunIdentity) -> None:
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise TrainingError(
+            f"{path} is damaged: {error}.", remedy="Give another folder with -o."
+        ) from error
+    wanted = asdict(identity)
+    differing = [key for key, value in wanted.items() if stored.get(key) != value]
+    if differing:
+        shown = ", ".join(_shown(key, stored.get(key), wanted[key]) for key in differing)
+        raise TrainingError(
+            f"The run in {folder} was started otherwise: {shown}.",
+            safe="It was not touched.",
+            remedy="Give another folder with -o, or the data and options of that run to go on. "
+            "To train its model further, start a new run with --model and its model file.",
+        )
+
+
+def _shown(key: str, before: object, now: object) -> str:
+    if key in ("weights", "data"):
+        return "other data" if key == "data" else "other weights"
+    return f"{key} {before}, not {now}"
+
+
+def _hash_of(stacks: Sequence[LabelledStack]) -> str:
+    digest = hashlib.sha256()
+    for stack in stacks:
+        digest.update(f"{stack.name} {stack.image.shape}".encode())
+        for frame, labels in zip(stack.image, stack.labels, strict=True):
+            digest.update(frame.tobytes())
+            digest.update(labels.tobytes())
+    return digest.hexdigest()

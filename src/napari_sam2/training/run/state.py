@@ -1,0 +1,178 @@
+"""The state of a run on disk: weights, their average, the optimiser, the step."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from napari_sam2._atomic import replacing
+from napari_sam2.errors import TrainingError
+from napari_sam2.network import DenseHeads, Sam2
+from napari_sam2.training.run.recipe import Recipe
+
+_TRUNK = "image_encoder.trunk."
+
+
+@dataclass(slots=True, eq=False)
+class TrainingState:
+    """Everything that changes while training.
+
+    Attributes
+    ----------
+    network : Sam2
+        The weights that are trained.
+    dense : DenseHeads
+        The network's own dense heads, or some that are thrown away after training.
+    average : Sam2
+        Exponential moving average of the network, in evaluation mode: what is exported.
+    optimiser : torch.optim.AdamW
+    step : int
+        Steps done.
+    """
+
+    network: Sam2
+    dense: DenseHeads
+    average: Sam2
+    optimiser: torch.optim.AdamW
+    step: int = 0
+
+    @classmethod
+    def create(cls, network: Sam2, recipe: Recipe, *, trunk_rate: float = 1.0) -> TrainingState:
+        """Start from a network, whose parameters that require gradients are trained in place.
+
+        Parameters
+        ----------
+        network : Sam2
+        recipe : Recipe
+            Seed and weight decay.
+        trunk_rate : float
+            Learning rate of the image encoder's trunk, relative to that of the rest.
+        """
+        torch.manual_seed(recipe.seed)
+        if network.config.dense_heads:
+            dense = network.dense_heads
+        else:
+            dense = DenseHeads(network.config).to(next(network.parameters()).device)
+        _to_channels_last(network)
+        average = copy.deepcopy(network).eval().requires_grad_(False)
+        trained = (network,) if network.config.dense_heads else (network, dense)
+        groups = _groups(trained, recipe.weight_decay, trunk_rate)
+        return cls(network, dense, average, torch.optim.AdamW(groups, lr=0.0, betas=(0.9, 0.98)))
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """All trained parameters."""
+        yield from self.network.parameters()
+        if not self.network.config.dense_heads:
+            yield from self.dense.parameters()
+
+    @torch.no_grad()
+    def update_average(self, decay: float) -> None:
+        """Move the average towards the weights; faster in the first steps."""
+        decay = min(decay, (1 + self.step) / (10 + self.step))
+        mine, theirs = self.average.state_dict(), self.network.state_dict()
+        for name, value in mine.items():
+            if value.is_floating_point():
+                value.lerp_(theirs[name], 1.0 - decay)
+            else:
+                value.copy_(theirs[name])
+
+    def save(self, path: Path) -> None:
+        """Write atomically: an interrupted run finds the previous or the new state, whole.
+
+        Raises
+        ------
+        TrainingError
+            The file cannot be written; the previous state is still there.
+        """
+        content = {
+            "step": self.step,
+            "network": self.network.state_dict(),
+            "dense": self.dense.state_dict(),
+            "average": self.average.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+        }
+        try:
+            with replacing(path) as temporary:
+                torch.save(content, temporary)
+        except (OSError, RuntimeError) as error:  # torch's writer raises either on a full disk
+            raise TrainingError(
+                f"The run's state cannot be written to {path}: {error}.",
+                safe="The state that was saved before is whole; the run goes on from there.",
+                remedy="Make space, check that the folder may be written, and train again.",
+            ) from error
+
+    def load(self, path: Path) -> None:
+        """Go on from a saved state.
+
+        Raises
+        ------
+        TrainingError
+            The file cannot be read or belongs to another network.
+        """
+        with _readable(path):
+            content = torch.load(path, map_location="cpu", weights_only=True)
+            self.network.load_state_dict(content["network"])
+            self.dense.load_state_dict(content["dense"])
+            self.average.load_state_dict(content["average"])
+            self.optimiser.load_state_dict(content["optimiser"])
+            self.step = int(content["step"])
+
+
+def load_average(path: Path, network: Sam2) -> int:
+    """Load the averaged weights of a saved state into a network, and return the steps done.
+
+    Raises
+    ------
+    TrainingError
+        The file cannot be read or belongs to another network.
+    """
+    with _readable(path):
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        network.load_state_dict(content["average"])
+        return int(content["step"])
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Turn what can go wrong with a state file into an error that says what to do."""
+    try:
+        yield
+    except (OSError, RuntimeError, KeyError, ValueError, EOFError) as error:
+        raise TrainingError(
+            f"The run cannot go on from {path}: {error}",
+            remedy="Start a new run in an empty folder, or use the same model and recipe.",
+        ) from error
+
+
+def _to_channels_last(network: nn.Module) -> None:
+    """Lay out kernels as channels last, in place: the faster convolutions on CPU and GPU alike."""
+    for parameter in network.parameters():
+        if parameter.ndim == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+
+
+def _groups(
+    modules: Sequence[nn.Module], weight_decay: float, trunk_rate: float
+) -> list[dict[str, object]]:
+    """Group trained parameters by weight decay, and the trunk's apart if its rate differs."""
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {
+        (scale, decay): []
+        for scale in dict.fromkeys((1.0, trunk_rate))
+        for decay in (weight_decay, 0.0)
+    }
+    for module in modules:
+        for name, parameter in module.named_parameters():
+            if parameter.requires_grad:
+                scale = trunk_rate if name.startswith(_TRUNK) else 1.0
+                groups[scale, weight_decay if parameter.ndim > 1 else 0.0].append(parameter)
+    return [
+        {"params": members, "weight_decay": decay, "scale": scale}
+        for (scale, decay), members in groups.items()
+        if members
+    ]

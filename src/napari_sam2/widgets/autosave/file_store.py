@@ -1,0 +1,298 @@
+"""Writes and finds session files, in a thread of its own."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
+
+from napari_sam2.errors import PromptError, Sam2Error
+from napari_sam2.prompts import SessionFile, read_session, write_session
+from napari_sam2.widgets.autosave.locations import Home, ImageFacts, homes, sessions_folder, works
+from napari_sam2.widgets.autosave.serialize import (
+    StackWork,
+    picked_channels,
+    place_of,
+    session_file,
+)
+from napari_sam2.widgets.state.positions import Place
+from napari_sam2.widgets.worker.thread import Worker, readable
+
+_MOMENT_S = 0.3
+
+
+class Ledger:
+    """Which files a piece of work has written or read: no other file is ever overwritten.
+
+    Attributes
+    ----------
+    home : Home or None
+        Where the work is kept; None: nowhere yet.
+
+    Parameters
+    ----------
+    home : Home, optional
+    replaces : bool
+        The user has chosen this home: what is there already is replaced, but nothing elsewhere.
+    """
+
+    def __init__(self, home: Home | None = None, *, replaces: bool = False) -> None:
+        self.home = home
+        self._replaced = home.folder if replaces and home is not None else None
+        self._marks: dict[Path, tuple[int, int] | None] = {}
+
+    def sign(self, path: Path) -> None:
+        """Say that a file is ours as it is now."""
+        self._marks[path] = _mark(path)
+
+    def may_write(self, path: Path) -> bool:
+        """Whether a file is ours and as we left it, or not there."""
+        found = _mark(path)
+        if path.parent == self._replaced and path not in self._marks:
+            return True
+        return found is None or self._marks.get(path) == found
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Found:
+    """Earlier work on an image.
+
+    Attributes
+    ----------
+    ledger : Ledger
+        Goes on with it.
+    files : dict of Place to SessionFile
+        One per stack.
+    modified : float
+        When the newest file was written, in seconds of `time.time`.
+    """
+
+    ledger: Ledger
+    files: dict[Place, SessionFile]
+    modified: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Kept:
+    """Work that has been written.
+
+    Attributes
+    ----------
+    home : Home
+        Where it is now.
+    path : Path
+        A file of it.
+    written : float
+        When, in seconds of `time.time`.
+    trouble : Sam2Error or None
+        Why it is not where it was before.
+    """
+
+    home: Home
+    path: Path
+    written: float
+    trouble: Sam2Error | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class KeepRequest:
+    """Write work to its files.
+
+    Attributes
+    ----------
+    facts : ImageFacts
+    ledger : Ledger
+        Says where it is kept; if nowhere yet, a place is found where nothing else is.
+    works : tuple of StackWork
+        Of all stacks that have changed.
+    """
+
+    facts: ImageFacts
+    ledger: Ledger
+    works: tuple[StackWork, ...]
+
+
+class Keeper(QObject):
+    """Keeps work on disk. Its methods are called on the main thread and return at once.
+
+    Signals
+    -------
+    kept(Kept)
+        Work has been written.
+    found(ImageFacts, Found)
+        There is earlier work on this image.
+    read(Path, SessionFile)
+        A file that was asked for.
+    failed(Exception)
+        Why work could not be written.
+    unread(Exception)
+        Why a file could not be read.
+    """
+
+    kept = Signal(object)
+    found = Signal(object, object)
+    read = Signal(object, object)
+    failed = Signal(object)
+    unread = Signal(object)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lock = threading.Lock()
+        self._waiting: list[KeepRequest] = []
+        self._silent = False
+        self._worker = Worker("sessions", on_exit=self.close, on_end=lambda: None)
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything that was asked is not done yet."""
+        return self._worker.busy
+
+    def keep(self, request: KeepRequest) -> None:
+        """Write work; if the work before it still waits, only the newer one is written."""
+        with self._lock:
+            joins = bool(self._waiting) and self._waiting[-1].ledger is request.ledger
+            if joins:
+                self._waiting[-1] = _joined(self._waiting[-1], request)
+            else:
+                self._waiting.append(request)
+        if not joins:
+            self._worker.submit(lambda: self._guard(self._keep, self.failed))
+
+    def look_for(self, facts: ImageFacts) -> None:
+        """Look for earlier work on an image."""
+        self._worker.submit(lambda: self._guard(lambda: self._look_for(facts), self.unread))
+
+    def open(self, path: Path) -> None:
+        """Read a session file."""
+        self._worker.submit(lambda: self._guard(lambda: self._open(path), self.unread))
+
+    def close(self) -> None:
+        """End the thread as soon as all is written; tells nothing any more."""
+        self._silent = True
+        self._worker.finish()
+
+    # Below: worker thread only.
+
+    def _keep(self) -> None:
+        with self._lock:
+            request = self._waiting.pop(0)
+        known, possible = request.ledger.home, homes(request.facts)
+        if known is not None:
+            # Rather kept elsewhere than nowhere: a folder may be gone, full or read-only by now.
+            # But a virus scanner or a cloud client may hold a file just for a moment.
+            others = (home for home in possible if home.folder != known.folder)
+            possible = (known, known, *others)
+        trouble: Sam2Error | None = None
+        for attempt, start in enumerate(possible):
+            if attempt and start is known:
+                time.sleep(_MOMENT_S)
+            try:
+                self._write(request, start, None if known in (None, start) else trouble)
+                return
+            except (OSError, PromptError) as error:
+                trouble = trouble or _told(error)
+        if trouble is not None:
+            raise trouble
+
+    def _write(self, request: KeepRequest, start: Home, trouble: Sam2Error | None) -> None:
+        home, ledger, path = _free_home(request, start), request.ledger, start.folder
+        if home.folder == sessions_folder():
+            home.folder.mkdir(parents=True, exist_ok=True)
+        for work in request.works:
+            path = home.file(work.spec.held)
+            write_session(session_file(work), path)
+            ledger.sign(path)
+        ledger.home = home
+        self._tell(self.kept, Kept(home, path, time.time(), trouble))
+
+    def _look_for(self, facts: ImageFacts) -> None:
+        newest: Found | None = None
+        for home in (work for each in homes(facts) for work in works(each)):
+            found = _read(home, facts.shape)
+            if found is not None and (newest is None or found.modified > newest.modified):
+                newest = found
+        if newest is not None:
+            self._tell(self.found, facts, newest)
+
+    def _open(self, path: Path) -> None:
+        self._tell(self.read, path, read_session(path))
+
+    def _guard(self, job: Callable[[], None], trouble: Signal) -> None:
+        try:
+            job()
+        except Exception as error:  # nothing may get lost: all errors reach the user
+            self._tell(trouble, readable(error))
+
+    def _tell(self, signal: Signal, *values: object) -> None:
+        if not self._silent:
+            signal.emit(*values)  # type: ignore[attr-defined]
+
+
+def _told(error: OSError | PromptError) -> PromptError:
+    """Say that work could not be written, and the way out."""
+    reason = error.happened if isinstance(error, PromptError) else f"{error}."
+    return PromptError(
+        f"The session cannot be kept: {reason}",
+        safe="All labels and prompts in the window are as they were; every change tries again.",
+        remedy="Choose another file with “Session as…”.",
+    )
+
+
+def _joined(earlier: KeepRequest, request: KeepRequest) -> KeepRequest:
+    """Add to newer work the stacks of which only the earlier one speaks."""
+    said = {work.spec.at for work in request.works}
+    rest = tuple(work for work in earlier.works if work.spec.at not in said)
+    return replace(request, works=rest + request.works)
+
+
+def _free_home(request: KeepRequest, start: Home) -> Home:
+    """Find the first home from `start` on that holds no work but ours."""
+    ledger, home = request.ledger, start
+    while True:
+        fresh = ledger.home is None and home.files()
+        ours = all(ledger.may_write(home.file(work.spec.held)) for work in request.works)
+        if ours and not fresh:
+            return home
+        home = home.next()
+
+
+def _read(home: Home, shape: tuple[int, ...]) -> Found | None:
+    files: dict[Place, SessionFile] = {}
+    ledger, modified = Ledger(home), 0.0
+    for path in home.files():
+        try:
+            saved = read_session(path)
+            stamp = path.stat().st_mtime
+        except (OSError, Sam2Error):
+            continue  # no work that could be resumed; it stays where it is
+        place = place_of(saved, shape)
+        if place is not None and (len(saved.book) or saved.accepted):
+            files[place], modified = saved, max(modified, stamp)
+            ledger.sign(path)
+    # Work along another axis, in another part or of other channels is none that could be put
+    # together with it.
+    views = {(saved.axis, saved.region, picked_channels(saved, shape)) for saved in files.values()}
+    return Found(ledger, files, modified) if len(views) == 1 else None
+
+
+def _mark(path: Path) -> tuple[int, int] | None:
+    try:
+        state = path.stat()
+    except OSError:  # it is not there
+        return None
+    return state.st_mtime_ns, state.st_size
+
+
+def summary(files: Iterable[SessionFile]) -> str:
+    """Say how much work there is in session files."""
+    files = list(files)
+    objects = {i for saved in files for i in saved.book.object_ids()}
+    objects |= {pair.object_id for saved in files for pair in saved.accepted}
+    prompts = sum(len(saved.book) for saved in files)
+    accepted = sum(len(saved.accepted) for saved in files)
+    parts = [(len(objects), "object"), (prompts, "prompt"), (accepted, "accepted mask")]
+    return ", ".join(f"{n} {what}{'' if n == 1 else 's'}" for n, what in parts if n)

@@ -1,0 +1,157 @@
+"""Folders and names of session files. Any thread."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import platformdirs
+
+from napari_sam2.widgets.layers.geometry import spatial_shape
+from napari_sam2.widgets.state.positions import Place
+
+if TYPE_CHECKING:
+    from napari.layers import Image
+
+SUFFIX = ".sam2.json"
+SESSIONS_VARIABLE = "NAPARI_SAM2_SESSIONS"
+"""Environment variable that overrides the folder for work on images that came from no file."""
+
+_IMAGE_SUFFIXES = (".ome.tiff", ".ome.tif", ".ome.zarr", ".nii.gz")
+_LONGEST_SUFFIX = 6
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFacts:
+    """What of an image layer says where its session files belong.
+
+    Attributes
+    ----------
+    path : str or None
+        The file or folder that it was opened from.
+    name : str
+        Of the layer.
+    shape : tuple of int
+        Without colours.
+    """
+
+    path: str | None
+    name: str
+    shape: tuple[int, ...]
+
+    @classmethod
+    def of(cls, image: Image) -> ImageFacts:
+        """Ask a layer. Main thread only."""
+        path = image.source.path
+        return cls(None if path is None else str(path), image.name, spatial_shape(image))
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """A folder and the name that all session files of one piece of work share there.
+
+    Attributes
+    ----------
+    folder : Path
+    stem : str
+    number : int
+        Of several pieces of work on one image, from 1.
+    """
+
+    folder: Path
+    stem: str
+    number: int = 1
+
+    @classmethod
+    def chosen(cls, path: Path) -> Home:
+        """Return the home whose file of a single stack is `path`."""
+        name = path.name.removesuffix(".json").removesuffix(".sam2")
+        return cls(path.parent, name)
+
+    def file(self, place: Place) -> Path:
+        """Return the file of one stack of the image; the sliders are in its name."""
+        number = f"-{self.number}" if self.number > 1 else ""
+        at = "".join(f".{axis}={index}" for axis, index in place)
+        return self.folder / f"{self.stem}{number}{at}{SUFFIX}"
+
+    def next(self) -> Home:
+        """Return the home of the next piece of work."""
+        return replace(self, number=self.number + 1)
+
+    def files(self) -> list[Path]:
+        """List the session files of this piece of work that there are."""
+        return [path for path, number in _numbered(self.folder, self.stem) if number == self.number]
+
+
+def homes(facts: ImageFacts) -> tuple[Home, ...]:
+    """Return where work on an image may be kept, the best place first; reads no file.
+
+    That is beside the image; the user's data folder where it came from no file, or where its
+    folder may not be written to.
+    """
+    own = Home(sessions_folder(), _own_stem(facts))
+    if facts.path is None or not Path(facts.path).exists():
+        return (own,)
+    near = beside(facts.path)
+    return (near, own) if os.access(near.folder, os.W_OK) else (own, near)
+
+
+def beside(path: str) -> Home:
+    """Return the home beside an image; never inside a zarr, whose folders are its own."""
+    image = Path(path).absolute()
+    zarrs = [each for each in (image, *image.parents) if each.suffix.lower() == ".zarr"]
+    image = zarrs[-1] if zarrs else image
+    return Home(image.parent, _without_suffix(image.name))
+
+
+def works(home: Home) -> list[Home]:
+    """List the pieces of work on an image for which there are session files, by number."""
+    numbers = {number for _, number in _numbered(home.folder, home.stem)}
+    return [replace(home, number=number) for number in sorted(numbers)]
+
+
+def sessions_folder() -> Path:
+    """Return the folder for work on images that came from no file; it need not exist.
+
+    The environment variable ``NAPARI_SAM2_SESSIONS`` overrides the data folder of the user.
+    """
+    chosen = os.environ.get(SESSIONS_VARIABLE, "").strip()
+    if chosen:
+        return Path(chosen).expanduser().absolute()
+    return platformdirs.user_data_path("napari-sam2", appauthor=False) / "sessions"
+
+
+def _numbered(folder: Path, stem: str) -> Iterable[tuple[Path, int]]:
+    pattern = re.compile(re.escape(stem) + r"(?:-(\d+))?(?:\.\d+=\d+)*" + re.escape(SUFFIX))
+    try:
+        paths = sorted(folder.iterdir())
+    except OSError:  # there is no such folder yet, or it may not be read: no files for us
+        return
+    for path in paths:
+        match = pattern.fullmatch(path.name)
+        if match is not None:
+            yield path, int(match[1] or 1)
+
+
+def _without_suffix(name: str) -> str:
+    for suffix in _IMAGE_SUFFIXES:
+        if name.lower().endswith(suffix):
+            return name[: -len(suffix)]
+    stem, dot, suffix = name.rpartition(".")
+    return stem if dot and stem and len(suffix) <= _LONGEST_SUFFIX else name
+
+
+def image_stem(facts: ImageFacts) -> str:
+    """Return what files are called that are named after an image alone."""
+    if facts.path is not None:
+        return beside(facts.path).stem
+    return re.sub(r"[^\w. -]", "_", facts.name).strip(". ") or "image"
+
+
+def _own_stem(facts: ImageFacts) -> str:
+    """Name work by layer and shape: images of one name are told apart as far as can be."""
+    return f"{image_stem(replace(facts, path=None))} {'x'.join(map(str, facts.shape))}"

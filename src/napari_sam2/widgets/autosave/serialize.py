@@ -1,0 +1,159 @@
+"""Converts a stack's annotations to a `SessionFile` and back. Any thread."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from napari_sam2.labels import PackedMask
+from napari_sam2.prompts import (
+    FramePrompt,
+    JsonScalar,
+    PromptBook,
+    SessionFile,
+    of_channels,
+)
+from napari_sam2.stack import MAX_CHANNELS
+from napari_sam2.types import ObjectFrame, Region
+from napari_sam2.widgets.state.image_source import Picked
+from napari_sam2.widgets.state.positions import Place
+from napari_sam2.widgets.state.session_spec import SessionSpec, Told, Wanted
+
+_LAYERS = ("layer_2", "layer_3")  # settings: names of the layers of further channels
+_SAME_PIXELS = 1e-6  # positions go through the world and back
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StackWork:
+    """All that is to be kept of the work on one stack of an image.
+
+    Attributes
+    ----------
+    spec : SessionSpec
+    wanted : Wanted
+        Prompts and acceptance as the window has them.
+    told : Told
+        What the session has made of the prompts.
+    names : mapping of int to str
+        Names of objects.
+    handed_over : frozenset of ObjectFrame
+        Masks that nobody drew: they came from the volume before.
+    """
+
+    spec: SessionSpec
+    wanted: Wanted
+    told: Told = field(default_factory=Told)
+    names: Mapping[int, str] = field(default_factory=dict)
+    handed_over: frozenset[ObjectFrame] = frozenset()
+
+    def says_the_same(self, other: StackWork | None) -> bool:
+        """Whether the files of both would be the same, as far as can be told without pixels."""
+        return (
+            other is not None
+            and self.told is other.told
+            and self.wanted == other.wanted
+            and self.names == other.names
+            and self.handed_over == other.handed_over
+        )
+
+
+def session_file(work: StackWork) -> SessionFile:
+    """Make a session file; accepted masks are those of the labels now."""
+    spec, labels = work.spec, work.spec.labels
+    book = PromptBook(labels.shape)
+    results: dict[ObjectFrame, PackedMask] = {}
+    for placed in work.wanted.prompts:
+        prompt = _as_told(placed.place, placed.prompt, work.told)
+        if prompt is not None:
+            book.put(*placed.place, prompt)
+            result = work.told.results.get(placed.place)
+            if result is not None and prompt is _known(placed.place, work.told):
+                results[placed.place] = result
+    settings: dict[str, JsonScalar] = {
+        "model": spec.use.model,
+        "device": spec.use.device,
+        "precision": spec.use.precision,
+        "speed": spec.use.speed.value,
+        "channel_axis": spec.sight.channel_axis,
+        **({} if spec.sight.picked is None else of_channels(spec.sight.picked)),
+        **dict(zip(_LAYERS, spec.sight.further, strict=False)),
+    }
+    return SessionFile.of_masks(
+        book,
+        work.wanted.accepted,
+        lambda object_id, frame: labels[frame] == object_id,
+        ((pair, packed.unpack()) for pair, packed in results.items()),
+        handed_over=work.handed_over,
+        settings=settings,
+        contrast=spec.sight.contrast or (),
+        axis=spec.axis,
+        at=dict(spec.held),
+        region=spec.sight.region,
+        names=work.names,
+    )
+
+
+def place_of(saved: SessionFile, shape: tuple[int, ...]) -> Place | None:
+    """Find the stack of an image of this shape that a session was made for; None if none is."""
+    leading = range(len(shape) - 2)
+    if saved.axis is not None and saved.axis not in leading:
+        return None
+    frames = 1 if saved.axis is None else shape[saved.axis]
+    picked = picked_channels(saved, shape)
+    at = dict(saved.at) if picked is None else {**saved.at, picked.axis: 0}
+    others = [axis for axis in leading if axis != saved.axis]
+    region = saved.region or Region(0, 0, *shape[-2:])
+    inside = min(region.y0, region.x0) >= 0 and region.y1 <= shape[-2] and region.x1 <= shape[-1]
+    if saved.book.shape != (frames, *region.shape) or not inside:
+        return None
+    if any(not 0 <= at.get(axis, -1) < shape[axis] for axis in others):
+        return None
+    return tuple((axis, at[axis]) for axis in others)
+
+
+def further_layers(saved: SessionFile) -> tuple[str, ...]:
+    """Return the names of the layers that a session composed with its image."""
+    return tuple(str(saved.settings[key]) for key in _LAYERS if key in saved.settings)
+
+
+def picked_channels(saved: SessionFile, shape: tuple[int, ...]) -> Picked | None:
+    """Return which channels of one image of this shape a session composes; None if it does not.
+
+    Colours, and layers that are composed, have their axis elsewhere than the sliders.
+    """
+    axis = saved.settings.get("channel_axis")
+    if not isinstance(axis, int) or axis not in range(len(shape) - 2) or axis == saved.axis:
+        return None
+    channels = saved.channels or tuple(range(min(shape[axis], MAX_CHANNELS)))
+    return Picked(axis, channels) if all(each < shape[axis] for each in channels) else None
+
+
+def _as_told(place: ObjectFrame, prompt: FramePrompt, told: Told) -> FramePrompt | None:
+    """Return a prompt as it replays: round by round.
+
+    None if the session refused it: it would refuse the replay.
+    """
+    if place in told.refused:
+        return None if told.refused[place] == prompt else prompt
+    known = _known(place, told)
+    if known is None or not _same(prompt, known):
+        return prompt
+    return known
+
+
+def _known(place: ObjectFrame, told: Told) -> FramePrompt | None:
+    return None if told.book is None else told.book.get(*place)
+
+
+def _same(prompt: FramePrompt, known: FramePrompt) -> bool:
+    if prompt.positive != known.positive or (prompt.box is None) != (known.box is None):
+        return False
+    if prompt.mask is not None and prompt != replace(
+        known, points=prompt.points, box=prompt.box, rounds=prompt.rounds
+    ):
+        return False
+    ours = np.array([*np.ravel(prompt.points), *(prompt.box or ())])
+    theirs = np.array([*np.ravel(known.points), *(known.box or ())])
+    return bool(np.allclose(ours, theirs, rtol=0, atol=_SAME_PIXELS))

@@ -1,0 +1,1 @@
+"""Connect views, layers and the session worker. Main thread only."""

@@ -1,0 +1,274 @@
+"""The Adapt controller: starts an adaptation, shows it, takes its model into use.
+
+Main thread only.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
+
+from napari_sam2.widgets.state import hints
+from napari_sam2.widgets.state.settings import ModelUse
+from napari_sam2.widgets.views.notifications import show_done, show_problem, show_skipped_masks
+from napari_sam2.widgets.worker.adaptation import AdaptJob, AdaptOutcome, AdaptPlan, AdaptState
+from napari_sam2.widgets.worker.thread import Worker, readable
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from napari_sam2.widgets.controllers.annotation import Dialogue
+    from napari_sam2.widgets.controllers.model import ModelPicker
+    from napari_sam2.widgets.state.positions import Place
+    from napari_sam2.widgets.views.adapt_section import AdaptBox
+    from napari_sam2.widgets.worker.messages import Prepared
+
+FEWEST_MASKS = 4
+"""With fewer masks nothing can be learnt and measured."""
+
+_OFFERED_FROM = 8  # accepted masks
+_LOW_SCORE = 0.7  # mean over all frames of all objects
+
+
+class _Signals(QObject):
+    moved = Signal(object, object)
+    ended = Signal(object, object, object)
+
+
+class _Stage(Enum):
+    IDLE = auto()
+    PREPARING = auto()
+    RUNNING = auto()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Order:
+    """One adaptation.
+
+    Attributes
+    ----------
+    use : ModelUse
+        The model that it starts from.
+    cancelled : threading.Event
+    """
+
+    use: ModelUse
+    cancelled: threading.Event
+
+
+class Adapting(QObject):
+    """Has the model learn from the masks of the stack in view. Main thread only.
+
+    What it learns from is read by the engine; then it goes on in a process of its own, whatever
+    becomes of the session. A model that is better is taken into use as one step that can be undone,
+    but not while anything runs that would be cancelled by that.
+
+    Parameters
+    ----------
+    dialogue : Dialogue
+        Knows the workspace and the masks.
+    models : ModelPicker
+        Knows the model, and takes the adapted one.
+    box : AdaptBox
+    place : callable
+        Gives the name and the folders for the file of an adapted model.
+    running : callable
+        Tells whether anything runs that another model would cancel.
+
+    Signals
+    -------
+    changed()
+        An adaptation has begun, or is over.
+    """
+
+    changed = Signal()
+
+    def __init__(
+        self,
+        dialogue: Dialogue,
+        models: ModelPicker,
+        box: AdaptBox,
+        place: Callable[[], tuple[str, tuple[Path, ...]]],
+        running: Callable[[], bool],
+    ) -> None:
+        super().__init__()
+        self._dialogue, self._models, self._box = dialogue, models, box
+        self._place, self._running = place, running
+        self._signals = _Signals()
+        self._worker: Worker | None = None  # from the first adaptation on
+        self._stage = _Stage.IDLE
+        self._order: _Order | None = None
+        self._waiting: tuple[_Order, AdaptOutcome] | None = None
+        self._offered_at = 0  # accepted masks at the last adaptation
+        self._closed = False
+        box.asked.connect(self.ask)
+        box.adapt_requested.connect(self.begin)
+        box.cancel_requested.connect(self.cancel)
+        dialogue.model_wanted.connect(lambda use: models.take(model=use.model))
+        self._signals.moved.connect(self._show_progress)
+        self._signals.ended.connect(self._ended)
+
+    @property
+    def busy(self) -> bool:
+        """Whether an adaptation is under way, or waits to be taken into use."""
+        return self._stage is not _Stage.IDLE or self._waiting is not None
+
+    @property
+    def offered(self) -> bool:
+        """Whether it is worthwhile: scores are low, and there is much to learn from."""
+        here = self._here()
+        if here is None or self.busy or not self._models.has_model:
+            return False
+        accepted = len(self._dialogue.wanted(here).accepted)
+        if accepted < _OFFERED_FROM or accepted < 2 * self._offered_at:
+            return False
+        score = self._dialogue.shelf.mean_score(here)
+        return score is not None and score < _LOW_SCORE
+
+    def show(self) -> None:
+        """Show whether it is possible, and why not."""
+        if not self._closed and not self.busy:
+            self._box.show_possible(self._reason())
+
+    def ask(self) -> None:
+        """Say what would be done, and ask whether to."""
+        count = self._masks()
+        if not self._reason():
+            title, partly = self._models.title, self._models.is_official
+            self._box.show_question(hints.adapt_question(count, title, partly=partly))
+
+    def begin(self, minutes: float) -> None:
+        """Have it read what the model can learn from, and then have it learnt."""
+        here = self._here()
+        if here is None or self.busy:
+            return
+        stem, folders = self._place()
+        if self._dialogue.adapt(here, AdaptPlan(minutes, stem, folders)):
+            self._order = _Order(self._models.use, threading.Event())
+            self._stage = _Stage.PREPARING
+            self._offered_at = len(self._dialogue.wanted(here).accepted)
+            self._box.show_running(hints.READING_MASKS, 0.0)
+            self.changed.emit()
+
+    def take(self, answer: Prepared) -> None:
+        """Have learnt what was read."""
+        order = self._order
+        if self._stage is not _Stage.PREPARING or order is None:
+            return
+        if order.cancelled.is_set():
+            self._end(hints.ADAPT_CANCELLED)
+        elif answer.job is None:
+            self._fail(answer.error)
+        else:
+            job = answer.job
+            self._stage = _Stage.RUNNING
+            if self._worker is None:
+                self._worker = Worker("adapting", on_exit=self.close, on_end=lambda: None)
+            self._worker.submit(lambda: self._run(order, job))
+
+    def left(self) -> None:
+        """Do without what was to be read: it will not be any more."""
+        if self._stage is _Stage.PREPARING:
+            self._end(hints.ADAPT_CANCELLED)
+
+    def cancel(self) -> None:
+        """Stop the adaptation; the model stays as it is."""
+        if self._order is not None:
+            self._order.cancelled.set()
+            self._box.show_cancelling()
+
+    def run_ended(self) -> None:
+        """Take a model into use that had to wait for a run."""
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            self._use(*waiting)
+
+    def close(self) -> None:
+        """End the process and the thread; touches no view."""
+        self._closed = True
+        if self._order is not None:
+            self._order.cancelled.set()
+        if self._worker is not None:
+            self._worker.close()
+
+    def _here(self) -> Place | None:
+        workspace = self._dialogue.workspace
+        here = None if workspace is None else workspace.here()
+        return None if here is None else here[0]
+
+    def _masks(self) -> int:
+        here = self._here()
+        objects = {} if here is None else self._dialogue.wanted(here).by_object
+        return sum(
+            len(each.accepted) + len(each.prompted - each.accepted) for each in objects.values()
+        )
+
+    def _reason(self) -> str:
+        if self._here() is None or not self._models.has_model:
+            return hints.ADAPT_NO_MODEL
+        count = self._masks()
+        return hints.adapt_too_few(count, FEWEST_MASKS) if count < FEWEST_MASKS else ""
+
+    def _show_progress(self, order: _Order, state: AdaptState) -> None:
+        if not self._closed and order is self._order:
+            self._box.show_running(state.text, state.fraction)
+
+    def _ended(self, order: _Order, outcome: AdaptOutcome | None, error: Exception | None) -> None:
+        if self._closed or order is not self._order:
+            return
+        if error is not None:
+            self._fail(error)
+        elif outcome is None:
+            self._end(hints.ADAPT_CANCELLED)
+        elif outcome.path is not None and self._running():
+            self._waiting = order, outcome
+            self._stage = _Stage.IDLE
+            self._box.show_running(hints.ADAPT_WAITS, 1.0)
+            self._box.show_cancelling()
+        else:
+            self._use(order, outcome)
+
+    def _use(self, order: _Order, outcome: AdaptOutcome) -> None:
+        """Take a model into use if it is better, and say what came of it."""
+        path, same = outcome.path, self._models.use == order.use
+        text = hints.adapt_result(
+            outcome.click, outcome.box, outcome.measured, taken=path is not None, used=same
+        )
+        self._end(text)
+        if outcome.skipped:
+            show_skipped_masks(outcome.skipped)
+        show_done(text)
+        if path is not None:
+            self._models.add_file(path)
+            if same:
+                self._models.take(model=str(path))
+                self._dialogue.note_model(order.use, self._models.use)
+
+    def _fail(self, error: Exception | None) -> None:
+        self._end("")
+        if error is not None:
+            show_problem(error)
+
+    def _end(self, text: str) -> None:
+        self._stage, self._order = _Stage.IDLE, None
+        self._box.show_result(text)
+        self.show()
+        self.changed.emit()
+
+    # Below: worker thread only.
+
+    def _run(self, order: _Order, job: AdaptJob) -> None:
+        outcome, error = None, None
+        try:
+            outcome = job.run(
+                lambda state: self._signals.moved.emit(order, state), order.cancelled.is_set
+            )
+        except Exception as found:  # nothing may get lost: all errors reach the user
+            error = readable(found)
+        if self._worker is not None and not self._worker.closed:
+            self._signals.ended.emit(order, outcome, error)

@@ -1,0 +1,368 @@
+"""The annotation controller: sends prompts and edits to the session worker, undoes and redoes.
+
+Main thread only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
+
+from napari_sam2.labels import PlaneChange
+from napari_sam2.prompts import FramePrompt, SessionFile
+from napari_sam2.widgets.controllers.requests import Post
+from napari_sam2.widgets.controllers.undo_stack import Past, Step
+from napari_sam2.widgets.controllers.volume_handover import going_on
+from napari_sam2.widgets.layers.prompt_reader import StackPrompts
+from napari_sam2.widgets.layers.prompt_writer import adopt
+from napari_sam2.widgets.layers.snapshot import WindowState
+from napari_sam2.widgets.state.object_edits import ObjectEdit
+from napari_sam2.widgets.state.object_records import Shelf
+from napari_sam2.widgets.state.positions import Acceptance, Place, Spot
+from napari_sam2.widgets.state.session_spec import RunPlan, Told, Wanted
+from napari_sam2.widgets.throttle import Afterwards, halt
+from napari_sam2.widgets.worker.messages import Done
+
+if TYPE_CHECKING:
+    from napari_sam2.widgets.controllers.model import ModelPicker
+    from napari_sam2.widgets.layers.workspace import Workspace
+    from napari_sam2.widgets.state.settings import ModelUse
+    from napari_sam2.widgets.worker.adaptation import AdaptPlan
+    from napari_sam2.widgets.worker.session_worker import Engine
+
+
+_NOWHERE: frozenset[Spot] = frozenset()
+
+
+class Dialogue(QObject):
+    """Keeps the worker in line with what the user says about a workspace. Main thread only.
+
+    Parameters
+    ----------
+    models : ModelPicker
+        What is chosen.
+    engine : Engine
+        Does the work.
+
+    Signals
+    -------
+    prompted(tuple)
+        Prompts of these places are others than before; they have been sent.
+    rewound(tuple)
+        Steps of these places were taken back, or made again.
+    model_wanted(ModelUse)
+        A step was taken back, or made again, that had changed the model: this one is wanted now.
+    changed()
+        Prompts, acceptance, records or steps are others than before.
+
+    Attributes
+    ----------
+    workspace : Workspace or None
+    generation : int
+        Of the newest requests, see `Post`.
+    prompts : StackPrompts
+        What the layers say.
+    past : Past
+    shelf : Shelf
+    told : dict of Place to Told
+        What the worker has made of the prompts of each stack.
+    """
+
+    prompted = Signal(object)
+    rewound = Signal(object)
+    model_wanted = Signal(object)
+    changed = Signal()
+
+    def __init__(self, models: ModelPicker, engine: Engine) -> None:
+        super().__init__()
+        self._post = Post(models, engine)
+        self.prompts = StackPrompts()
+        self.past, self.shelf = Past(), Shelf()
+        self.told: dict[Place, Told] = {}
+        self._state: WindowState | None = None  # as of the last step
+        self._fresh: frozenset[Spot] = frozenset()  # prompted while an edit is under way
+        self._undos = 0  # that wait until it is answered
+        self._acceptance = Acceptance()
+        self._wanted: dict[Place, Wanted] = {}  # as it was last asked for
+        self.soon = Afterwards(self, self.listen)
+
+    @property
+    def workspace(self) -> Workspace | None:
+        """What is said something about."""
+        return self._post.workspace
+
+    @property
+    def generation(self) -> int:
+        """What is answered to an older one is of no interest."""
+        return self._post.generation
+
+    @property
+    def settled(self) -> bool:
+        """Whether all that the layers say has been sent."""
+        return not self.soon.isActive()
+
+    def open(self, workspace: Workspace) -> None:
+        """Begin with the prompts that its layers hold."""
+        self._post.begin(workspace)
+        self._state = workspace.state()
+        self.prompts = workspace.read_prompts()
+
+    def close(self) -> None:
+        """Leave the workspace; what is under way is of no interest any more."""
+        halt(self.soon)
+        self._post.begin(None)
+        self._forget_edits()
+        self._state = None
+        self.prompts = StackPrompts()
+        self._wanted.clear()
+
+    def forget(self) -> None:
+        """Forget all steps, and all that was known of the objects."""
+        self.past.clear()
+        self.shelf.clear()
+        self.told.clear()
+
+    def renew(self) -> None:
+        """Have a new session opened, with all that is said of the stack in view."""
+        workspace = self.workspace
+        here = None if workspace is None else workspace.here()
+        self._post.expire()
+        self._forget_edits()
+        if here is not None:
+            self._post.send_prompts(here[0], 0, self.wanted(here[0]))
+        self.changed.emit()
+
+    def listen(self) -> None:
+        """Find out what the layers say, and tell the worker what is new."""
+        self.say("prompt")
+
+    def say(
+        self,
+        title: str,
+        *,
+        painted: Mapping[Spot, FramePrompt | None] | None = None,
+        accepted: frozenset[Spot] | None = None,
+        strokes: Mapping[Place, tuple[PlaneChange, ...]] | None = None,
+        handed: frozenset[Spot] = frozenset(),
+    ) -> None:
+        """Make one step of all that is new in the layers, and of what is given.
+
+        Parameters
+        ----------
+        title : str
+        painted : mapping, optional
+            Masks that are new; None takes one away.
+        accepted : frozenset of Spot, optional
+            All that is accepted from now on.
+        strokes : mapping, optional
+            What was painted into the labels, by place.
+        handed : frozenset of Spot
+            Of the masks that are new, those that nobody drew.
+        """
+        workspace, before = self.workspace, self._state
+        if workspace is None or before is None:
+            return
+        halt(self.soon)
+        said = workspace.said.drawn(painted or {}, handed)
+        workspace.said = said if accepted is None else replace(said, accepted=accepted)
+        workspace.marks.repaint()
+        old, self.prompts = self.prompts, workspace.read_prompts()
+        new = self.prompts.new_since(old)
+        lifted = new & workspace.said.accepted
+        if accepted is None and lifted:
+            # What is prompted anew is accepted no longer.
+            workspace.said = replace(workspace.said, accepted=workspace.said.accepted - lifted)
+        if self._post.editing:
+            self._fresh |= new
+        self._state = workspace.state()
+        prompted = self.prompts.places_unlike(old)
+        accepted_elsewhere = workspace.said.places_accepted_unlike(before.said)
+        places = sorted(prompted | accepted_elsewhere | set(strokes or ()))
+        if places:
+            step = self._new_step(places, title, before, self._state)
+            for place, number in step.parts:
+                painting = (strokes or {}).get(place, ())
+                self._post.send_prompts(place, number, self.wanted(place), painting)
+        if prompted:
+            self.prompted.emit(tuple(sorted(prompted)))
+        self.changed.emit()
+
+    def name(self, object_id: int, name: str) -> None:
+        """Give an object a name; an empty one takes it away."""
+        workspace = self.workspace
+        if workspace is not None:
+            workspace.said = workspace.said.named(object_id, name)
+            self._state = workspace.state()
+            self.changed.emit()
+
+    def edit(self, edit: ObjectEdit, title: str, place: Place | None = None) -> None:
+        """Change an object of a stack; of the one in view by default."""
+        self.listen()
+        workspace, state = self.workspace, self._state
+        here = None if workspace is None else workspace.here()
+        place = here[0] if place is None and here is not None else place
+        if place is not None and state is not None and self._post.ready:
+            ((_, number),) = self._new_step([place], title, state, state).parts
+            self._post.send_edit(place, number, self.wanted(place), edit)
+            self.changed.emit()
+
+    def run(self, place: Place, plan: RunPlan) -> None:
+        """Carry the objects of a stack through it."""
+        state = self._state
+        if state is not None and self._post.ready:
+            ((_, number),) = self._new_step([place], "propagation", state, state).parts
+            self._post.send_run(place, number, self.wanted(place), plan)
+
+    def replay(self, files: Mapping[Place, SessionFile], state: WindowState) -> None:
+        """Put the prompts of session files in place of all there are, as one step.
+
+        Parameters
+        ----------
+        files : mapping of Place to SessionFile
+            One for each stack that is concerned.
+        state : WindowState
+            What the window is to hold: the same, and what is left of other stacks.
+        """
+        self.listen()
+        before = self._state
+        if self.workspace is None or before is None:
+            return
+        self._show(state)
+        step = self._new_step(sorted(files), "opened session", before, state)
+        for place, number in step.parts:
+            self._post.send_replay(place, number, self.wanted(place), files[place])
+        self.prompted.emit(tuple(sorted(files)))
+        self.changed.emit()
+
+    def hand_over(self, place: Place, there: Place, plan: RunPlan) -> None:
+        """Have the objects of a volume looked for in the next one."""
+        workspace = self.workspace
+        if workspace is not None:
+            ids = going_on(self.prompts, workspace.said, place, there, plan)
+            self._post.send_hand_over(place, there, self.wanted(place), ids, plan)
+
+    def adapt(self, place: Place, plan: AdaptPlan) -> bool:
+        """Have it read what the model can learn from a stack; return whether that is possible."""
+        self.listen()
+        return self._post.send_adapt(place, self.wanted(place), plan)
+
+    def note_model(self, before: ModelUse, after: ModelUse) -> None:
+        """Make one step of a model that was taken into use."""
+        state = self._state
+        if state is not None:
+            number = self.past.new_number()
+            self.past.add(Step((), "adapted model", state, state, (before, after), number))
+        self.changed.emit()
+
+    def undo(self) -> None:
+        """Take the last step back; if an object is being edited, as soon as that is done."""
+        self.listen()
+        if self._post.editing:
+            self._undos += 1
+            return
+        step = self.past.undo()
+        if step is not None:
+            self._show(step.before)
+            for place, number in reversed(step.parts):
+                to = self.past.number_at(place)
+                self._post.send_undo(place, number, self.wanted(place), to)
+            if step.models is not None:
+                self.model_wanted.emit(step.models[0])
+            self.rewound.emit(tuple(place for place, _ in step.parts))
+        self.changed.emit()
+
+    def redo(self) -> None:
+        """Make the last step again that was taken back."""
+        self.listen()
+        step = self.past.redo()
+        if step is not None:
+            self._show(step.after)
+            for place, number in step.parts:
+                self._post.send_undo(place, number, self.wanted(place), number, again=True)
+            if step.models is not None:
+                self.model_wanted.emit(step.models[1])
+            self.rewound.emit(tuple(place for place, _ in step.parts))
+        self.changed.emit()
+
+    def done(self, answer: Done) -> None:
+        """Take in what the worker says that has changed."""
+        if self._post.is_edit(answer.step):
+            self.listen()  # marks of now must not be taken for a part of its outcome
+        place, edit = self._post.place_of(answer.step), self._post.take_edit(answer.step)
+        here = None if self.workspace is None else self.workspace.here()
+        if place is None and here is not None:
+            place = here[0]
+        if place is not None:
+            self.shelf.put(place, answer.records)
+            if answer.told is not None:
+                self.told[place] = answer.told
+        workspace, changed = self.workspace, answer.changed
+        if workspace is not None and place is not None and edit is not None and changed is not None:
+            adopt(workspace, place, edit, changed, self._fresh)
+            self.prompts, self._state = workspace.read_prompts(), workspace.state()
+            self.past.complete(answer.step, self._state)
+            if any(spot[0] == place and spot[1] in edit.objects for spot in self._fresh):
+                self._post.send_prompts(place, self.past.number_at(place), self.wanted(place))
+        self.changed.emit()
+        self._after_edit(edit)
+
+    def run_split(self, place: Place, number: int) -> None:
+        """Make a step of what a run does after a prompt that came in between."""
+        state = self._state
+        if state is not None:
+            self._post.note_split(place, number)
+            self.past.insert(Step(((place, number),), "propagation", state, state))
+
+    def failed(self, number: int | None) -> None:
+        """Forget an edit that could not be made."""
+        edit = None if number is None else self._post.take_edit(number)
+        if number is not None and edit is not None:
+            self.past.cancel(number)
+            self._undos = max(0, self._undos - 1)  # the first of them was for this edit
+            self.changed.emit()
+            self._after_edit(edit)
+
+    def wanted(self, place: Place) -> Wanted:
+        """Return all that a session of this stack is to know."""
+        new = Wanted(self.prompts.at(place), self._sorted().at(place), self._post.edited(place))
+        # What views ask for over and over stays one value, which sorts itself out only once.
+        if not new.is_just(self._wanted.get(place)):
+            self._wanted[place] = new
+        return self._wanted[place]
+
+    def places(self) -> frozenset[Place]:
+        """Return the stacks of which anything is said."""
+        return self._sorted().places | self.prompts.by_place.keys()
+
+    def _sorted(self) -> Acceptance:
+        workspace = self.workspace
+        self._acceptance.sort(_NOWHERE if workspace is None else workspace.said.accepted)
+        return self._acceptance
+
+    def _after_edit(self, edit: ObjectEdit | None) -> None:
+        """Do what had to wait for an edit, once no other is under way."""
+        if edit is not None and not self._post.editing:
+            undos = self._undos
+            self._forget_edits()
+            for _ in range(undos):
+                self.undo()
+
+    def _forget_edits(self) -> None:
+        self._fresh, self._undos = frozenset(), 0
+
+    def _new_step(
+        self, places: Collection[Place], title: str, before: WindowState, after: WindowState
+    ) -> Step:
+        parts = tuple((place, self.past.new_number()) for place in places)
+        step = Step(parts, title, before, after)
+        self.past.add(step)
+        return step
+
+    def _show(self, state: WindowState) -> None:
+        if self.workspace is not None:
+            self.workspace.show_state(state)
+            self.prompts, self._state = self.workspace.read_prompts(), self.workspace.state()
+            halt(self.soon)

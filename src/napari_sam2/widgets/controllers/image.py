@@ -1,0 +1,193 @@
+"""The image controller: keeps the choice of images and axes in line with the layer list.
+
+Main thread only.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
+
+from napari_sam2.errors import Sam2Error
+from napari_sam2.widgets.controllers.channels import SightPicker
+from napari_sam2.widgets.controllers.preview import Glance, Preview
+from napari_sam2.widgets.layers.geometry import slider_indices, spatial_shape
+from napari_sam2.widgets.layers.image_axes import (
+    guess_video_axis,
+    image_layers,
+    preferred_image,
+    video_axes,
+)
+from napari_sam2.widgets.state.positions import placed
+from napari_sam2.widgets.views.notifications import show_problem
+
+if TYPE_CHECKING:
+    from napari import Viewer
+    from napari.layers import Image
+
+    from napari_sam2.widgets.state.image_source import Picked, Sight
+    from napari_sam2.widgets.views.image_section import StackBox
+
+
+class ImagePicker(QObject):
+    """Knows which image layer and which video axis are chosen.
+
+    Parameters
+    ----------
+    viewer : Viewer
+    box : StackBox
+    along : bool
+        Whether there is a video axis: if not, every frame is an image for itself.
+
+    Signals
+    -------
+    changed()
+        Image or axis are others than before.
+    replaced(Image)
+        The image is the same layer with other pixels.
+
+    Attributes
+    ----------
+    image : Image or None
+    axis : int or None
+    pinned : bool
+        Work on the image has begun: another one is not chosen by itself.
+    seen : Sight or None
+        What is seen of it since then.
+    sights : SightPicker
+        What would be seen of it from now on.
+    """
+
+    changed = Signal()
+    replaced = Signal(object)
+
+    def __init__(self, viewer: Viewer, box: StackBox, *, along: bool = True) -> None:
+        super().__init__()
+        self._viewer, self._box, self._along = viewer, box, along
+        self.image: Image | None = None
+        self.axis: int | None = None
+        self._shape: tuple[int, ...] = ()  # of the image, as it was seen last
+        self.pinned = False
+        self.seen: Sight | None = None
+        self.sights = SightPicker(viewer, box.sight)
+        self._composed: int | None = None  # as the axes that are offered know it
+        self._preview = Preview(box.sight, self._glance)
+        self.sights.changed.connect(self._sight_changed)
+        viewer.dims.events.point.connect(self._preview.soon)
+        box.image_requested.connect(self._choose)
+        box.axis_requested.connect(self._choose_axis)
+        events = viewer.layers.events
+        for emitter in (events.inserted, events.removed, events.reordered, events.renamed):
+            emitter.connect(self._list_changed)
+        self._list_changed()
+
+    def close(self) -> None:
+        """Follow the layer list no longer."""
+        events = self._viewer.layers.events
+        for emitter in (events.inserted, events.removed, events.reordered, events.renamed):
+            emitter.disconnect(self._list_changed)
+        self._viewer.dims.events.point.disconnect(self._preview.soon)
+        self._follow(None)
+        self.sights.close()
+        self._preview.close()
+
+    def pin(self, sight: Sight) -> None:
+        """Note that work on the image has begun, and what is seen of it."""
+        self.pinned, self.seen = True, sight
+        self._preview.soon()
+
+    def unpin(self) -> None:
+        """Note that it is over."""
+        self.pinned, self.seen = False, None
+
+    def choose(self, axis: int | None, picked: Picked | None) -> None:
+        """Choose a video axis and the channels to compose; tells nobody."""
+        if self.image is not None:
+            self.axis, self._composed = axis, None if picked is None else picked.axis
+            self.sights.pick(picked)
+            self._box.show_axes(video_axes(self.image, self._composed), axis)
+
+    def _list_changed(self, event: object = None) -> None:
+        current = self.image
+        new = getattr(event, "value", None)
+        if not self.pinned and getattr(event, "type", "") == "inserted":
+            # Nothing has begun yet: the image that was just opened is the one that is meant.
+            current = new if any(new is image for image in image_layers(self._viewer)) else current
+        self._show(preferred_image(self._viewer, current))
+
+    def _choose(self, image: Image) -> None:
+        self._show(image)
+
+    def _choose_axis(self, axis: int | None) -> None:
+        if axis != self.axis:
+            self.axis = axis
+            self._preview.soon()
+            self.changed.emit()
+
+    def _sight_changed(self) -> None:
+        """Take another video axis where channels are composed along that one, or give it back."""
+        self._preview.soon()
+        image, composed, axis = self.image, self.sights.composed, self.axis
+        if image is None or composed == self._composed or not self._along:
+            return
+        self._composed = composed
+        if axis is None or axis == composed:
+            axis = guess_video_axis(image, composed)
+        self._box.show_axes(video_axes(image, composed), axis)
+        self._choose_axis(axis)
+
+    def _show(self, image: Image | None) -> None:
+        names = [(layer.name, layer) for layer in image_layers(self._viewer)]
+        self._box.show_images(names, image)
+        if image is self.image:
+            self.sights.show_image(image)
+            return
+        self._follow(image)
+        self.image = image
+        self._guess()
+        self.changed.emit()
+
+    def _guess(self) -> None:
+        """Begin with the image as it is."""
+        image = self.image
+        self.axis = self._composed = None
+        self.sights.show_image(image)
+        self._preview.soon()
+        if image is not None and self._along:
+            try:
+                self.axis = guess_video_axis(image)
+            except Sam2Error as error:
+                show_problem(error)
+        self._box.show_axes(
+            video_axes(image) if image is not None and self._along else [], self.axis
+        )
+
+    def _follow(self, image: Image | None) -> None:
+        """Listen to new pixels of this image, and no longer to those of the one before."""
+        if self.image is not None:
+            self.image.events.data.disconnect(self._pixels_replaced)
+        if image is not None:
+            image.events.data.connect(self._pixels_replaced)
+            self._shape = spatial_shape(image)
+
+    def _pixels_replaced(self, _event: object = None) -> None:
+        image = self.image
+        if image is None:
+            return
+        before, self._shape = self._shape, spatial_shape(image)
+        if before != self._shape:
+            self.sights.show_image(None)  # no channel and no part of before fits
+            self._guess()
+        self._preview.soon()
+        self.replaced.emit(image)
+
+    def _glance(self) -> Glance | None:
+        """Say what the preview shows: the frame in view, as it would be seen from now on."""
+        image, sight = self.image, self.sights.sight()
+        indices = None if image is None else slider_indices(image, self._viewer.dims.point)
+        if sight is None or indices is None:
+            return None
+        later = self.seen is not None and not self.seen.same_as(sight)
+        where = placed(indices, self.axis, sight.composed)
+        return Glance(sight, self.axis, *where, later)

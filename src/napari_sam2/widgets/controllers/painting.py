@@ -1,0 +1,110 @@
+"""The painting controller: strokes in the Labels layer become mask prompts.
+
+Main thread only.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from qtpy.QtCore import QObject
+
+from napari_sam2.labels import PlaneChange
+from napari_sam2.prompts import FramePrompt
+from napari_sam2.types import ObjectFrame
+from napari_sam2.widgets.layers.prompt_writer import drop_marks
+from napari_sam2.widgets.layers.strokes import stroke_changes
+from napari_sam2.widgets.state.positions import Place, Spot
+
+if TYPE_CHECKING:
+    from napari_sam2.widgets.controllers.annotation import Dialogue
+    from napari_sam2.widgets.layers.workspace import Workspace
+
+
+class Brush(QObject):
+    """Takes what is painted into the labels of a workspace for prompts. Main thread only.
+
+    The painted object, and one that lost pixels to the eraser, are from then on what is drawn:
+    their points and shapes in that frame are used up. An object that is erased wholly is
+    accepted as absent from that frame. Strokes beyond the part that is worked in stay as they are,
+    and are no prompts.
+
+    Parameters
+    ----------
+    dialogue : Dialogue
+    """
+
+    def __init__(self, dialogue: Dialogue) -> None:
+        super().__init__()
+        self._dialogue = dialogue
+        self._workspace: Workspace | None = None
+
+    def attach(self, workspace: Workspace) -> None:
+        """Listen to the labels of a workspace."""
+        self._workspace = workspace
+        workspace.labels.events.paint.connect(self._painted)
+
+    def detach(self) -> None:
+        """Listen no longer."""
+        if self._workspace is not None:
+            self._workspace.labels.events.paint.disconnect(self._painted)
+        self._workspace = None
+
+    def _painted(self, event: Any) -> None:
+        workspace = self._workspace
+        if workspace is None:
+            return
+        labels = workspace.labels.data
+        strokes: defaultdict[Place, list[PlaneChange]] = defaultdict(list)
+        masks: dict[Spot, FramePrompt | None] = {}
+        erased: set[Spot] = set()
+        followed = self._followed(workspace)
+        region = workspace.sight.region
+        for row, change in stroke_changes(labels, event.value, region).items():
+            place, frame = workspace.placed(row)
+            plane = labels[row] if region is None else labels[row][region.slices]
+            strokes[place].append(replace(change, frame=frame))
+            for number in sorted(self._concerned(change, place)):
+                mask = np.asarray(plane == number)
+                spot = place, number, frame
+                masks[spot] = FramePrompt(mask=mask) if mask.any() else None
+                if masks[spot] is None and (place, number) in followed:
+                    erased.add(spot)
+        accepted = (workspace.said.accepted - masks.keys()) | erased
+        for place in strokes:
+            drawn = {ObjectFrame(i, f) for where, i, f in masks if where == place}
+            drop_marks(workspace, place, drawn)
+        title = "eraser" if erased or workspace.labels.mode == "erase" else "brush"
+        self._dialogue.say(
+            title,
+            painted=masks,
+            accepted=accepted,
+            strokes={place: tuple(changes) for place, changes in strokes.items()},
+        )
+
+    def _followed(self, workspace: Workspace) -> set[tuple[Place, int]]:
+        """Return the objects that a session knows, by place."""
+        by_place = self._dialogue.prompts.by_place
+        prompted = {(place, p.object_id) for place, placed in by_place.items() for p in placed}
+        return prompted | {(place, number) for place, number, _ in workspace.said.accepted}
+
+    def _concerned(self, change: PlaneChange, place: Place) -> set[int]:
+        """Return the objects that were painted, and those that lost pixels to the background."""
+        before, after = _boxes(change)
+        painted = set(np.unique(after[after != before]).tolist()) - {0}
+        lost = set(np.unique(before[(after == 0) & (before != 0)]).tolist())
+        prompted = {placed.object_id for placed in self._dialogue.prompts.at(place)}
+        known = set(self._dialogue.shelf.objects(place)) | prompted
+        return painted | (lost & known)
+
+
+def _boxes(change: PlaneChange) -> tuple[NDArray[Any], NDArray[Any]]:
+    shape = change.rows[1], change.columns[1]
+    before, after = np.zeros(shape, change.dtype), np.zeros(shape, change.dtype)
+    change.undo(before)
+    change.redo(after)
+    return before, after

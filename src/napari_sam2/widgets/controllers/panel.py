@@ -1,0 +1,450 @@
+"""The panel's controller: starts and ends work on an image and connects all others.
+
+Main thread only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QObject, Qt
+
+from napari_sam2.errors import Sam2Error
+from napari_sam2.types import Direction
+from napari_sam2.widgets.controllers.adapting import Adapting
+from napari_sam2.widgets.controllers.annotation import Dialogue
+from napari_sam2.widgets.controllers.autosave import Keeping
+from napari_sam2.widgets.controllers.label_export import LabelFiles
+from napari_sam2.widgets.controllers.objects import ObjectDesk
+from napari_sam2.widgets.controllers.painting import Brush
+from napari_sam2.widgets.controllers.prompting import LabelSources, Prompting
+from napari_sam2.widgets.controllers.propagation import Runs
+from napari_sam2.widgets.controllers.review import ReviewDesk
+from napari_sam2.widgets.controllers.status import Guide
+from napari_sam2.widgets.layers.image_axes import other_axes
+from napari_sam2.widgets.layers.refresh import LabelsRefresher
+from napari_sam2.widgets.layers.workspace import Workspace, take_turn
+from napari_sam2.widgets.state.hints import CANCELLING
+from napari_sam2.widgets.state.tools import TOOLS
+from napari_sam2.widgets.throttle import Beat
+from napari_sam2.widgets.views.keybindings import Keys, key_list
+from napari_sam2.widgets.views.notifications import show_done, show_problem
+from napari_sam2.widgets.worker.messages import (
+    Answer,
+    Done,
+    Failure,
+    Forgotten,
+    FrameDone,
+    HandedOver,
+    Opened,
+    Phase,
+    Prepared,
+    RunEnded,
+    RunSplit,
+    RunStarted,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from napari import Viewer
+    from napari.layers import Layer
+
+    from napari_sam2.widgets.controllers.image import ImagePicker
+    from napari_sam2.widgets.controllers.model import ModelPicker
+    from napari_sam2.widgets.state.image_source import Sight
+    from napari_sam2.widgets.views.panel_view import Views
+    from napari_sam2.widgets.worker.session_worker import Engine
+
+
+class Desks:
+    """Prompting, objects, review, brush and keys of one panel.
+
+    Parameters
+    ----------
+    viewer : Viewer
+    views : Views
+    dialogue : Dialogue
+    actions : dict of str to callable
+        What the keys do that concern the panel as a whole.
+    beat : Beat
+        In time with which table and timeline change.
+    """
+
+    def __init__(
+        self,
+        viewer: Viewer,
+        views: Views,
+        dialogue: Dialogue,
+        actions: dict[str, Callable[[], None]],
+        beat: Beat,
+    ) -> None:
+        self._dialogue = dialogue
+        self.prompting = Prompting(viewer, views.prompts)
+        self.objects = ObjectDesk(dialogue, self.prompting, views.objects, beat)
+        self.review = ReviewDesk(dialogue, self.prompting, views.review, beat)
+        self._brush = Brush(dialogue)
+        self._sources = LabelSources(viewer, dialogue, self.prompting, views.prompts)
+        self._keys = Keys(viewer, actions | self._actions(), propagates=views.propagates)
+        views.prompts.candidate_requested.connect(self.objects.next_candidate)
+        dialogue.changed.connect(self.take_ids)
+
+    def attach(self, workspace: Workspace) -> None:
+        """Begin to work on a workspace."""
+        self.take_ids()
+        self._keys.attach(workspace)
+        self.prompting.attach(workspace)
+        self.objects.attach(workspace)
+        self._brush.attach(workspace)
+        self._sources.attach(workspace)
+
+    def detach(self, workspace: Workspace | None) -> None:
+        """Leave it; touches no view."""
+        self.prompting.detach()
+        self._keys.detach()
+        self._brush.detach()
+        self._sources.detach()
+        self.review.stop()
+        if workspace is not None:
+            self.objects.detach(workspace)
+
+    def close(self) -> None:
+        """Listen to the viewer no longer."""
+        self.prompting.close()
+        self._sources.close()
+
+    def slider_moved(self) -> None:
+        """Show what belongs to the frame in view."""
+        self.objects.soon()
+        self.review.show()
+
+    def take_ids(self) -> None:
+        """Learn which objects there are."""
+        workspace = self._dialogue.workspace
+        here = None if workspace is None else workspace.here()
+        known = () if here is None else self._dialogue.shelf.objects(here[0])
+        self.prompting.taken = self._dialogue.prompts.object_ids | frozenset(known)
+
+    def _actions(self) -> dict[str, Callable[[], None]]:
+        prompting, review = self.prompting, self.review
+        actions: dict[str, Callable[[], None]] = {
+            "next_object": prompting.next_object,
+            "background": prompting.toggle_background,
+            "candidate": self.objects.next_candidate,
+            "doubt": review.next_doubtful,
+            "doubt_back": lambda: review.next_doubtful(-1),
+            "prompted": review.next_prompted,
+            "prompted_back": lambda: review.next_prompted(-1),
+            "accept": lambda: review.accept("here"),
+        }
+        return actions | {
+            tool.name: partial(prompting.choose_tool, tool.name) for tool in TOOLS if tool.key
+        }
+
+
+class Coordinator(QObject):
+    """Owns what a panel works on. Main thread only.
+
+    Everything heavy is asked of the engine; its answers carry the generation they belong to, and
+    those of a generation that is over are dropped.
+
+    Parameters
+    ----------
+    viewer : Viewer
+        Where the layers are.
+    views : Views
+        What the user sees of it.
+    images, models : pickers
+        What is chosen.
+    engine : Engine
+        Does the work; the coordinator ends it.
+    """
+
+    def __init__(
+        self,
+        viewer: Viewer,
+        views: Views,
+        images: ImagePicker,
+        models: ModelPicker,
+        engine: Engine,
+    ) -> None:
+        super().__init__()
+        self._viewer, self._views = viewer, views
+        self._images, self._models, self._engine = images, models, engine
+        self.dialogue = Dialogue(models, engine)
+        self._beat = Beat()
+        self._runs = Runs(self.dialogue, engine, views.run, self._beat)
+        self._adapting = Adapting(
+            self.dialogue, models, views.adapt, self._near_the_work, lambda: self._runs.running
+        )
+        self._guide = Guide(views, images, models, self.dialogue, self._runs, self._adapting)
+        actions = {
+            "run": self.run_or_pause,
+            "cancel": self.cancel,
+            "undo": self.undo,
+            "redo": self.redo,
+            "help": self.help,
+        }
+        self._desks = Desks(viewer, views, self.dialogue, actions, self._beat)
+        self._keeping = Keeping(viewer, views, images, models, self.dialogue, self.begin)
+        self._label_files = LabelFiles(self.dialogue, views.save)
+        self._chosen = models.chosen
+        self._closed = False
+        self._refresher = LabelsRefresher()
+        self._connect()
+        self._guide.show()
+
+    @property
+    def workspace(self) -> Workspace | None:
+        """What is being segmented; None before the start."""
+        return self.dialogue.workspace
+
+    @property
+    def running(self) -> bool:
+        """Whether a propagation is under way."""
+        return self._runs.running
+
+    @property
+    def idle(self) -> bool:
+        """Whether all that was asked is answered."""
+        busy = self._engine.busy or self._label_files.busy or not self._keeping.idle
+        return not self.running and self.dialogue.settled and not busy
+
+    def start(self) -> None:
+        """Begin to segment the chosen image, or begin again with its contrast of now."""
+        self.begin(self._images.sights.sight())
+
+    def begin(self, sight: Sight | None) -> None:
+        """Begin to segment the chosen image as it is seen in `sight`, or begin again."""
+        image, former = self._images.image, self.workspace
+        goes_on = former is not None and former.is_of(image, self._images.axis, sight)
+        self._leave(history=not goes_on)
+        if image is None or sight is None or not self._models.has_model:
+            return
+        changed = self.dialogue.soon.start
+        try:
+            workspace = Workspace(self._viewer, image, self._images.axis, changed, sight)
+        except Sam2Error as error:
+            show_problem(error)
+            return
+        take_turn(workspace.labels, self._leave)
+        self._images.pin(workspace.sight)
+        if goes_on and former is not None and former.layers != workspace.layers:
+            self._forget()
+        self.dialogue.open(workspace)
+        self._desks.attach(workspace)
+        self._keeping.attach(workspace)
+        workspace.labels.events.data.connect(self._labels_replaced)
+        self._views.run.show_frames(workspace.n_frames)
+        self._views.run.show_ways_on(other_axes(image, workspace.axis, workspace.composed))
+        self.dialogue.renew()
+
+    def propagate(self, direction: Direction) -> None:
+        """Carry the objects of the stack in view through it."""
+        workspace = self.workspace
+        if workspace is None or self.running or not self._models.has_model:
+            return
+        self.dialogue.listen()
+        here = workspace.here()
+        if here is not None and self.dialogue.prompts.at(here[0]):
+            current = self._desks.prompting.object_id
+            self._runs.begin(here[0], self._views.run.plan(direction, current))
+        self._guide.show()
+
+    def run_or_pause(self) -> None:
+        """Propagate both ways; hold what runs, or let it go on."""
+        if self.running:
+            self._runs.pause(not self._runs.paused)
+        else:
+            self.propagate(Direction.BOTH)
+
+    def cancel(self) -> None:
+        """Stop the propagation within one frame; what is done stays."""
+        if self.running:
+            self._runs.cancel()
+            self._views.show_hint(CANCELLING)
+
+    def undo(self) -> None:
+        """Take the last step back; a propagation that runs is stopped first."""
+        if self.running:
+            self._runs.cancel_and_undo()
+        else:
+            self.dialogue.undo()
+
+    def redo(self) -> None:
+        """Make the last step again that was taken back."""
+        if not self.running:
+            self.dialogue.redo()
+
+    def help(self) -> None:
+        """List all keys."""
+        key_list(self._views, propagates=self._views.propagates).show()
+
+    def close(self) -> None:
+        """Let go of the viewer and end the threads; the views may be gone already."""
+        if self._closed:
+            return
+        self._closed = True
+        self._guide.close()
+        self._adapting.close()
+        self._models.close()
+        self._label_files.close()
+        self._leave_quietly()
+        self._engine.close()
+        self._keeping.close()
+        self._viewer.layers.events.removed.disconnect(self._layer_removed)
+        self._desks.close()
+        self._beat.stop()
+        self._viewer.dims.events.point.disconnect(self._slider_moved)
+        self._images.close()
+
+    def _connect(self) -> None:
+        views, runs = self._views, self._runs
+        views.start_requested.connect(self.start)
+        views.run.run_requested.connect(self.propagate)
+        views.run.pause_requested.connect(runs.pause)
+        views.run.cancel_requested.connect(self.cancel)
+        views.run.from_here.clicked.connect(self._range_from_here)
+        views.history.undo_requested.connect(self.undo)
+        views.history.redo_requested.connect(self.redo)
+        views.history.help_requested.connect(self.help)
+        views.model.unload_requested.connect(self._engine.unload)
+        self._desks.prompting.object_changed.connect(self._changed)
+        self.dialogue.changed.connect(self._changed)
+        runs.frame_done.connect(self._frame_done)
+        runs.ended.connect(self._run_ended)
+        runs.ended.connect(self._adapting.run_ended)
+        self._adapting.changed.connect(self._changed)
+        self._images.changed.connect(self._image_changed)
+        self._images.sights.changed.connect(self._changed)
+        self._images.replaced.connect(self._data_replaced)
+        self._models.changed.connect(self._model_changed)
+        self._engine.answers.answered.connect(self._answered, Qt.ConnectionType.QueuedConnection)
+        self._viewer.layers.events.removed.connect(self._layer_removed)
+        self._viewer.dims.events.point.connect(self._slider_moved)
+
+    def _near_the_work(self) -> tuple[str, tuple[Path, ...]]:
+        return self._keeping.place()
+
+    def _range_from_here(self) -> None:
+        here = None if self.workspace is None else self.workspace.here()
+        if here is not None:
+            self._views.run.show_range(here[1], self._views.run.last.maximum())
+
+    # What has changed.
+
+    def _changed(self) -> None:
+        if not self.running:
+            self._guide.show()
+
+    def _layer_removed(self, event: Any) -> None:
+        workspace = self.workspace
+        if workspace is not None and any(event.value is layer for layer in workspace.layers):
+            self._leave()
+
+    def _slider_moved(self, _event: object = None) -> None:
+        if self.workspace is not None:
+            self._desks.slider_moved()
+            self._changed()
+
+    def _image_changed(self) -> None:
+        started = self.workspace
+        self._leave()
+        if started is not None and started.image is self._images.image:
+            self.start()  # only the axis is another
+
+    def _labels_replaced(self, event: Any) -> None:
+        self._data_replaced(event.source)
+
+    def _data_replaced(self, layer: Layer) -> None:
+        """Leave a layer whose data is another array than the one that is worked on."""
+        if self.workspace is not None:
+            self._leave()
+            show_done(
+                f"{layer.name} has other data now, so work on it has ended. Labels and prompts are "
+                "as they were: press Start to go on with the new data."
+            )
+        self._guide.show()
+
+    def _model_changed(self) -> None:
+        chosen = self._models.chosen
+        if self.workspace is not None and chosen != self._chosen:
+            self._runs.end()
+            self.dialogue.renew()
+        self._chosen = chosen
+        self._guide.show()
+
+    # What the worker says.
+
+    def _answered(self, answer: Answer) -> None:
+        workspace = self.workspace
+        if isinstance(answer, Prepared) and not self._closed:
+            # Whatever has been said since: it was read before.
+            self._guide.quiet()
+            self._adapting.take(answer)
+            return
+        if self._closed or answer.generation != self.dialogue.generation or workspace is None:
+            return
+        match answer:
+            case Phase(text=text):
+                self._guide.busy(text)
+            case Opened(approximations=approximations):
+                self._views.show_approximations(approximations)
+            case Done():
+                # The mask first: the panel is then painted along with it.
+                self._refresher.now(workspace.labels, self._viewer.dims.ndisplay)
+                self.dialogue.done(answer)
+                self._guide.quiet()
+            case RunStarted():
+                self._guide.quiet()
+                self._runs.take(answer)
+            case FrameDone() | RunSplit() | RunEnded() | HandedOver():
+                self._runs.take(answer)
+            case Forgotten(steps=steps):
+                self.dialogue.past.forget(steps)
+            case Failure(error=error, step=step):
+                self.dialogue.failed(step)
+                self._guide.quiet()
+                show_problem(error)
+
+    def _frame_done(self, place: Any, frame: int) -> None:
+        workspace = self.workspace
+        if workspace is not None and workspace.shows(place, frame):
+            self._refresher.soon(workspace.labels, self._viewer.dims.ndisplay)
+
+    def _run_ended(self) -> None:
+        self._guide.quiet()
+        if self.workspace is not None:
+            self._refresher.all(self.workspace.labels)
+
+    def _leave(self, *, history: bool = True) -> None:
+        """Stop segmenting the image; all its layers stay as they are.
+
+        What was done is forgotten, unless its history is to stay.
+        """
+        self._leave_quietly(history=history)
+        self._guide.show()
+
+    def _forget(self) -> None:
+        self.dialogue.forget()
+        self._engine.forget_session()
+
+    def _leave_quietly(self, *, history: bool = True) -> None:
+        workspace = self.workspace
+        self._runs.end(views_alive=not self._closed)
+        if not self._closed:
+            self._adapting.left()
+        self._refresher.stop()
+        self._keeping.detach()
+        self._desks.detach(workspace)
+        if workspace is not None:
+            workspace.labels.events.data.disconnect(self._labels_replaced)
+            workspace.release(views_alive=not self._closed)
+            self._engine.forget_session(history=history)
+        if history:
+            self.dialogue.forget()
+        self.dialogue.close()
+        self._images.unpin()
+        self._runs.outcomes.clear()

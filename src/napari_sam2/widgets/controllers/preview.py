@@ -1,0 +1,153 @@
+"""The preview controller: a thumbnail of the image source, drawn in a worker thread."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from qtpy.QtCore import QObject, Qt, Signal  # type: ignore[attr-defined]
+
+from napari_sam2.errors import Sam2Error
+from napari_sam2.stack import FrameStack
+from napari_sam2.widgets.state.image_source import Sight
+from napari_sam2.widgets.state.positions import Place
+from napari_sam2.widgets.throttle import halt, single_shot
+from napari_sam2.widgets.worker.thread import Worker
+
+if TYPE_CHECKING:
+    from napari_sam2.widgets.views.image_section import SightBox
+
+_SOON_MS = 60
+_SIDE = 440  # pixels that are shown at half the size: sharp on any screen
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Glance:
+    """One frame to be drawn.
+
+    Attributes
+    ----------
+    sight : Sight
+    axis : int or None
+        Video axis.
+    place : Place
+        Of the other sliders.
+    frame : int
+    later : bool
+        It is not what the session sees, but what it will see after a restart.
+    """
+
+    sight: Sight
+    axis: int | None
+    place: Place
+    frame: int
+    later: bool
+
+    def looks_like(self, other: Glance) -> bool:
+        """Tell whether another frame of the same stack is to be drawn."""
+        where = (self.axis, self.place) == (other.axis, other.place)
+        return where and self.sight.same_as(other.sight)
+
+
+class Preview(QObject):
+    """Draws the newest glance while its box is open.
+
+    Parameters
+    ----------
+    box : SightBox
+    glance : callable
+        Says what is to be drawn; None if there is nothing.
+    """
+
+    _drawn = Signal(object, object, str)
+
+    def __init__(self, box: SightBox, glance: Callable[[], Glance | None]) -> None:
+        super().__init__()
+        self._box, self._glance = box, glance
+        self._lock = threading.Lock()
+        self._newest: Glance | None = None
+        self._waiting: Glance | None = None
+        self._worker: Worker | None = None
+        self._stack: tuple[Glance, FrameStack] | None = None  # that was drawn last
+        self._closed = False
+        self._soon = single_shot(self, self._ask, _SOON_MS)
+        self._drawn.connect(self._show, Qt.ConnectionType.QueuedConnection)
+        box.title.toggled.connect(lambda _: self.soon())
+
+    def soon(self, _event: object = None) -> None:
+        """Draw anew a little later, if anyone sees it."""
+        if not self._closed and self._box.title.isChecked() and not self._soon.isActive():
+            self._soon.start()
+
+    def close(self) -> None:
+        """End the thread; draw nothing any more."""
+        self._closed = True
+        halt(self._soon)
+        if self._worker is not None:
+            self._worker.close()
+
+    def _ask(self) -> None:
+        glance = self._glance()
+        with self._lock:
+            self._newest = self._waiting = glance
+        if glance is None:
+            self._box.show_picture(None, "")
+            return
+        if self._worker is None:
+            self._worker = Worker("preview", on_exit=self.close, on_end=lambda: None)
+        self._worker.submit(self._draw)
+
+    def _show(self, glance: Glance, picture: NDArray[np.uint8] | None, caption: str) -> None:
+        with self._lock:
+            newest = self._newest is glance
+        if newest and not self._closed:
+            self._box.show_picture(picture, caption)
+
+    # Below: worker thread only.
+
+    def _draw(self) -> None:
+        with self._lock:
+            glance, self._waiting = self._waiting, None
+        if glance is None or self._closed:
+            return
+        picture: Any = None
+        try:
+            frame = self._frames(glance).read(glance.frame)
+            rows, columns = frame.shape[:2]
+            picture = small_picture(frame)
+            caption = f"{columns} by {rows} pixels"
+            caption = f"After Restart: {caption}" if glance.later else caption
+        except Sam2Error as error:
+            caption = str(error)
+        if not self._closed:
+            self._drawn.emit(glance, picture, caption)
+
+    def _frames(self, glance: Glance) -> FrameStack:
+        """Return the stack of a glance; one whose contrast was measured is kept for the next."""
+        known = self._stack
+        if known is None or not known[0].looks_like(glance):
+            known = self._stack = glance, glance.sight.stack(glance.axis, dict(glance.place))
+        return known[1]
+
+
+def small_picture(frame: NDArray[np.float32], side: int = _SIDE) -> NDArray[np.uint8]:
+    """Return a frame as a picture to look at, no longer than `side` pixels.
+
+    Parameters
+    ----------
+    frame : ndarray of float32, shape (Y, X, C)
+        Values 0..1; one channel or three.
+    side : int
+
+    Returns
+    -------
+    ndarray of uint8, shape (y, x, 3)
+    """
+    step = math.ceil(max(frame.shape[:2]) / side)
+    picture = np.rint(frame[::step, ::step] * 255).astype(np.uint8)
+    return np.repeat(picture, 3, axis=-1) if picture.shape[-1] == 1 else picture

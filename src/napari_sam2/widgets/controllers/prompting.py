@@ -1,0 +1,202 @@
+"""The prompting controller: current object, tool, prompts from other Labels layers.
+
+Main thread only.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from napari.layers import Labels
+from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
+
+from napari_sam2.errors import PromptError
+from napari_sam2.widgets.layers.foreign_layers import label_prompts
+from napari_sam2.widgets.layers.geometry import spatial_shape
+from napari_sam2.widgets.views.notifications import show_problem
+
+if TYPE_CHECKING:
+    from napari import Viewer
+
+    from napari_sam2.widgets.controllers.annotation import Dialogue
+    from napari_sam2.widgets.layers.workspace import Workspace
+    from napari_sam2.widgets.views.prompt_section import PromptBox
+
+
+class Prompting(QObject):
+    """Keeps prompt box and the marks of a workspace in line with each other.
+
+    Parameters
+    ----------
+    viewer : Viewer
+        Its active layer tells the tool.
+    box : PromptBox
+        What the user sees of it.
+
+    Signals
+    -------
+    object_changed(int)
+        The next prompts are for this object.
+
+    Attributes
+    ----------
+    taken : frozenset of int
+        Objects that have prompts or labels; kept up to date by the user of the class.
+    """
+
+    object_changed = Signal(int)
+
+    def __init__(self, viewer: Viewer, box: PromptBox) -> None:
+        super().__init__()
+        self._viewer, self._box = viewer, box
+        self._workspace: Workspace | None = None
+        self.taken: frozenset[int] = frozenset()
+        box.object_requested.connect(self.choose_object)
+        box.next_object_requested.connect(self.next_object)
+        box.background_requested.connect(self.mark_background)
+        box.tool_requested.connect(self.choose_tool)
+        viewer.layers.selection.events.active.connect(self._tool_changed)
+
+    @property
+    def object_id(self) -> int:
+        """The object that prompts are for; 0 before the start."""
+        return 0 if self._workspace is None else self._workspace.marks.object_id
+
+    def attach(self, workspace: Workspace) -> None:
+        """Begin with a new object in this workspace, ready to click."""
+        self._workspace = workspace
+        for layer in workspace.layers[1:]:
+            layer.events.mode.connect(self._tool_changed)
+        workspace.edit("points")
+        self.next_object()
+
+    def detach(self) -> None:
+        """Let go of the workspace; touches no view."""
+        if self._workspace is not None:
+            for layer in self._workspace.layers[1:]:
+                layer.events.mode.disconnect(self._tool_changed)
+        self._workspace = None
+        self.taken = frozenset()
+
+    def close(self) -> None:
+        """Listen to the viewer no longer."""
+        self._viewer.layers.selection.events.active.disconnect(self._tool_changed)
+
+    def choose_object(self, object_id: int) -> None:
+        """Make the next prompts for this object."""
+        if self._workspace is not None:
+            marks = self._workspace.marks
+            marks.object_id = object_id
+            marks.prepare()
+            self._box.show_object(object_id, marks.colour(object_id))
+            self.object_changed.emit(object_id)
+
+    def free_id(self) -> int:
+        """Return an id that no object has."""
+        first = frozenset() if self._workspace is None else self._workspace.first_ids
+        return max(self.taken | first, default=0) + 1
+
+    def next_object(self) -> None:
+        """Make the next prompts for an object that has none yet."""
+        if self._workspace is not None:
+            self.choose_object(self.free_id())
+            self.mark_background(False)
+
+    def mark_background(self, background: bool) -> None:
+        """Make the next clicks mark the background, or the object."""
+        if self._workspace is not None:
+            self._workspace.marks.background = background
+            self._workspace.marks.prepare()
+            self._box.show_background(background)
+
+    def toggle_background(self) -> None:
+        """Change what the next clicks mark; with the brush, change to the eraser or back."""
+        workspace = self._workspace
+        if workspace is None:
+            return
+        other = {"brush": "eraser", "eraser": "brush"}.get(workspace.tool() or "")
+        if other is not None:
+            workspace.edit(other)
+        else:
+            self.mark_background(not workspace.marks.background)
+
+    def choose_tool(self, tool: str) -> None:
+        """Take up a tool of `TOOLS`."""
+        if self._workspace is not None:
+            self._workspace.edit(tool)
+
+    def _tool_changed(self, _event: Any = None) -> None:
+        if self._workspace is not None:
+            self._box.show_tool(self._workspace.tool())
+
+
+class LabelSources(QObject):
+    """Offers the Labels layers that fit, and takes their objects.
+
+    Parameters
+    ----------
+    viewer : Viewer
+    dialogue : Dialogue
+    prompting : Prompting
+        Knows which ids are taken.
+    box : PromptBox
+    """
+
+    def __init__(
+        self, viewer: Viewer, dialogue: Dialogue, prompting: Prompting, box: PromptBox
+    ) -> None:
+        super().__init__()
+        self._viewer, self._dialogue = viewer, dialogue
+        self._prompting, self._box = prompting, box
+        self._workspace: Workspace | None = None
+        box.labels_requested.connect(self.take)
+        for emitter in self._emitters():
+            emitter.connect(self._offer)
+
+    def attach(self, workspace: Workspace) -> None:
+        """Offer the layers that fit this image."""
+        self._workspace = workspace
+        self._offer()
+
+    def detach(self) -> None:
+        """Offer nothing any more; touches no view."""
+        self._workspace = None
+
+    def close(self) -> None:
+        """Follow the layer list no longer."""
+        for emitter in self._emitters():
+            emitter.disconnect(self._offer)
+
+    def take(self, layer: Labels | None) -> None:
+        """Make all objects of a layer in the frame in view objects to follow."""
+        workspace = self._workspace
+        here = None if workspace is None else workspace.here()
+        if workspace is None or here is None or layer is None:
+            return
+        painted = label_prompts(workspace, layer, *here, self._prompting.taken)
+        if painted:
+            self._dialogue.say(f"objects of {layer.name}", painted=painted)
+            self._prompting.next_object()
+        else:
+            show_problem(
+                PromptError(
+                    f"There is no object of {layer.name} in this frame.",
+                    remedy="Go to a frame where it has objects, and take them there.",
+                )
+            )
+
+    def _emitters(self) -> tuple[Any, ...]:
+        events = self._viewer.layers.events
+        return events.inserted, events.removed, events.renamed
+
+    def _offer(self, _event: object = None) -> None:
+        workspace = self._workspace
+        if workspace is None:
+            return
+        fitting = (2, len(spatial_shape(workspace.image)))
+        layers = [
+            (layer.name, layer)
+            for layer in self._viewer.layers
+            if isinstance(layer, Labels) and layer is not workspace.labels and layer.ndim in fitting
+        ]
+        self._box.show_labels(layers)

@@ -1,0 +1,228 @@
+"""The propagation controller: starts, pauses, cancels and shows a propagation.
+
+Main thread only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
+
+from napari_sam2.types import Direction
+from napari_sam2.widgets.controllers.volume_handover import arrival
+from napari_sam2.widgets.layers.image_axes import axis_name
+from napari_sam2.widgets.state.hints import outcome, volumes_outcome
+from napari_sam2.widgets.state.object_edits import Delete
+from napari_sam2.widgets.state.session_spec import RunPlan
+from napari_sam2.widgets.views.notifications import show_skipped
+from napari_sam2.widgets.worker.messages import (
+    FrameDone,
+    HandedOver,
+    RunEnded,
+    Running,
+    RunSplit,
+    RunStarted,
+)
+
+if TYPE_CHECKING:
+    from napari_sam2.widgets.controllers.annotation import Dialogue
+    from napari_sam2.widgets.state.positions import Place
+    from napari_sam2.widgets.throttle import Beat
+    from napari_sam2.widgets.views.propagation_section import RunBox
+    from napari_sam2.widgets.worker.session_worker import Engine
+
+
+class Runs(QObject):
+    """Knows which stack is being propagated, and shows how far it is.
+
+    A run may go on from volume to volume: then each is propagated, its objects are looked for in
+    the next one, and what is found are prompts there. Each of these is a step of the history.
+
+    Parameters
+    ----------
+    dialogue : Dialogue
+    engine : Engine
+    box : RunBox
+    beat : Beat
+        In time with which its progress changes.
+
+    Signals
+    -------
+    frame_done(object, int)
+        The labels of this frame of this stack are others than before.
+    ended()
+        Nothing runs any more.
+    """
+
+    frame_done = Signal(object, int)
+    ended = Signal()
+
+    def __init__(self, dialogue: Dialogue, engine: Engine, box: RunBox, beat: Beat) -> None:
+        super().__init__()
+        self._beat = beat
+        self._dialogue, self._engine, self._box = dialogue, engine, box
+        self._total = self._done_here = 0  # frames of this volume
+        self._undo_then = False
+        self._plan = RunPlan()
+        self._cancelled = False
+        self._volumes, self._done = 0, 0  # volumes and frames that are done
+        self._frames: set[int] = set()  # of the volume; those of both directions count once
+        self._skipped: tuple[str, ...] = ()
+        self._began: Place = ()
+        self.place: Place | None = None
+        self.paused = False
+        self.outcomes: dict[Place, str] = {}  # how the last run of each stack ended
+        dialogue.prompted.connect(self.forget_outcomes)
+        dialogue.rewound.connect(self.forget_outcomes)
+
+    @property
+    def running(self) -> bool:
+        """Whether a run is under way."""
+        return self.place is not None
+
+    def begin(self, place: Place, plan: RunPlan) -> None:
+        """Propagate the objects of a stack, and then on from volume to volume if so planned."""
+        self.outcomes.pop(place, None)
+        self.paused, self._undo_then, self._cancelled = False, False, False
+        self._plan, self._began = plan, place
+        self._volumes, self._done, self._skipped = 0, 0, ()
+        self._run(place)
+
+    def pause(self, paused: bool) -> None:
+        """Hold the run after its frame, or let it go on."""
+        if self.running:
+            self.paused = paused
+            self._engine.hold_run(paused)
+            self._box.show_paused(paused)
+
+    def cancel(self) -> None:
+        """Stop the run within one frame; what is done stays."""
+        if self.running:
+            self._cancelled = True
+            self._engine.cancel_run()
+            self._box.show_cancelling()
+
+    def cancel_and_undo(self) -> None:
+        """Stop the run, and then take back what it has done."""
+        self._undo_then = True
+        self.cancel()
+
+    def take(self, answer: Running) -> None:
+        """Take in what the worker says about the run."""
+        place = self.place
+        if place is None:
+            return
+        match answer:
+            case RunStarted(total=total):
+                self._total = total
+                self._box.show_running(0, total, self._where(place))
+            case FrameDone(frame=frame, done=done, records=records, changed=changed):
+                self._frames.add(frame)
+                self._done_here = done
+                self._beat.soon(self._show_progress)
+                self._dialogue.shelf.put(place, records)
+                self._dialogue.changed.emit()
+                if changed:
+                    self.frame_done.emit(place, frame)
+            case RunSplit(step=step):
+                self._dialogue.run_split(place, step)
+            case RunEnded(cancelled=cancelled, failed=failed):
+                self._done, self._skipped = (
+                    self._done + len(self._frames),
+                    self._skipped + answer.skipped,
+                )
+                self._volumes += bool(answer.done)
+                there = None if cancelled or failed or self._cancelled else self._next(place)
+                if there is None:
+                    self._ended(place, cancelled=cancelled or self._cancelled)
+                else:
+                    self._dialogue.hand_over(place, there, self._plan)
+            case HandedOver():
+                self._go_on(place, answer)
+
+    def forget_outcomes(self, places: tuple[Place, ...]) -> None:
+        """Say no longer how the last run of these stacks ended: it is out of date."""
+        for place in places:
+            self.outcomes.pop(place, None)
+
+    def end(self, *, views_alive: bool = True) -> None:
+        """Show that nothing runs any more, and make sure of it."""
+        if not self.running:
+            return
+        self._engine.cancel_run()
+        self.place, self.paused = None, False
+        self._beat.drop(self._show_progress)
+        if views_alive:
+            self._box.show_idle()
+            self.ended.emit()
+
+    def _run(self, place: Place) -> None:
+        self.place, self._frames = place, set()
+        self._total = self._done_here = 0
+        self._dialogue.run(place, self._plan)
+        self._engine.hold_run(self.paused)
+        self._box.show_running(0, 0, self._where(place))
+
+    def _show_progress(self) -> None:
+        place, done = self.place, self._done_here
+        if place is not None and done:
+            self._box.show_running(done, max(done, self._total), self._where(place))
+
+    def _next(self, place: Place) -> Place | None:
+        """Return the volume after this one, if the plan leads there."""
+        through, workspace = self._plan.through, self._dialogue.workspace
+        if through is None or workspace is None:
+            return None
+        return through.after(place, workspace.labels.data.shape[through.axis])
+
+    def _go_on(self, place: Place, answer: HandedOver) -> None:
+        """Propagate in the next volume what was found there."""
+        there = answer.there
+        if not self._cancelled:
+            self._take_over(answer)
+        if self._cancelled or not self._dialogue.prompts.at(there):
+            self._ended(place, cancelled=self._cancelled)
+            return
+        # Objects come in where most of them is: from there they reach both ways.
+        self._plan = replace(self._plan, direction=Direction.BOTH)
+        self._run(there)
+
+    def _take_over(self, answer: HandedOver) -> None:
+        """Make prompts of the objects that were found in the next volume."""
+        dialogue = self._dialogue
+        dialogue.listen()
+        if dialogue.workspace is not None:
+            new = arrival(dialogue.prompts, dialogue.workspace.said, answer)
+            dialogue.say("objects handed over", painted=new.painted, handed=new.handed)
+            for number in new.ended:
+                dialogue.edit(Delete(number), f"end of object {number}", answer.there)
+
+    def _where(self, place: Place) -> str:
+        """Say which volume it is, where there are several."""
+        through, workspace = self._plan.through, self._dialogue.workspace
+        if through is None or workspace is None:
+            return ""
+        name = axis_name(workspace.image, through.axis)
+        return f"{name} = {dict(place)[through.axis]}"
+
+    def _ended(self, place: Place, *, cancelled: bool) -> None:
+        count, skipped = self._done, len(self._skipped)
+        if count and self._volumes > 1:
+            text = volumes_outcome(self._volumes, count, cancelled=cancelled, skipped=skipped)
+            # Where it ended, and where the user is likely to be still.
+            self.outcomes |= dict.fromkeys((self._began, place), text)
+        elif count:
+            workspace = self._dialogue.workspace
+            longest = self._total if workspace is None else workspace.n_frames
+            total = max(count, min(self._total, longest))
+            text = outcome(count, total, cancelled=cancelled, skipped=skipped)
+            self.outcomes[self._began] = text
+        if skipped:
+            show_skipped(self._skipped)
+        self.end()
+        if self._undo_then:
+            self._undo_then = False
+            self.forget_outcomes((place, self._began))
+            self._dialogue.undo()

@@ -1,0 +1,217 @@
+"""The region controller: works in a part of the image.
+
+Main thread only.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.layers import Shapes
+from numpy.typing import NDArray
+from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
+
+from napari_sam2.errors import StackError
+from napari_sam2.types import Region
+from napari_sam2.widgets.layers.factory import ROLE
+from napari_sam2.widgets.layers.geometry import spatial_shape
+from napari_sam2.widgets.throttle import halt, single_shot
+from napari_sam2.widgets.views.notifications import show_problem
+
+if TYPE_CHECKING:
+    from napari import Viewer
+    from napari.layers import Image
+
+_DRAWN = {"added", "changed", "removed"}
+_EDGE_PIXELS = 1.5
+
+
+class RegionPicker(QObject):
+    """Keeps the rectangle of the part that is chosen, in a Shapes layer that is seen in all frames.
+
+    Parameters
+    ----------
+    viewer : Viewer
+
+    Signals
+    -------
+    changed()
+        The region is another one.
+    """
+
+    changed = Signal()
+
+    def __init__(self, viewer: Viewer) -> None:
+        super().__init__()
+        self._viewer = viewer
+        self._image: Image | None = None
+        self._layer: Shapes | None = None
+        self._before: Any = None  # the layer that was active before one was drawn in
+        self.region: Region | None = None
+        self._soon = single_shot(self, self._take, 0)
+
+    @property
+    def part(self) -> str:
+        """Which of `PARTS` is chosen."""
+        return "whole" if self._layer is None else "rectangle"
+
+    @property
+    def awaited(self) -> bool:
+        """Whether a rectangle is about to be drawn."""
+        layer = self._layer
+        active = layer is not None and layer is self._viewer.layers.selection.active
+        return active and self.region is None
+
+    def show_image(self, image: Image | None) -> None:
+        """Choose all of another image."""
+        if image is self._image:
+            return
+        if self._image in self._viewer.layers:
+            self._drop()
+        self._let_go()
+        self._image = image
+        self._set(None)
+
+    def choose(self, part: str) -> None:
+        """Take one of `PARTS`."""
+        image = self._image
+        if part == "whole" or image is None:
+            self._drop()
+            self._set(None)
+            return
+        active = self._viewer.layers.selection.active
+        if active is not self._layer:
+            self._before = active
+        if part == "view":
+            seen = self._in_view(image)
+            if seen is not None:
+                self._outline(image).data = [_corners(seen)]
+                self._set(seen)
+                self._give_back()
+        else:
+            layer = self._outline(image)
+            layer.visible = True
+            self._viewer.layers.selection.active = layer
+            layer.mode = "add_rectangle" if not layer.data else "select"
+
+    def layer_removed(self, layer: Any) -> None:
+        """Take all of the image when the rectangle's layer is deleted."""
+        if layer is self._layer:
+            self._let_go()
+            self._set(None)
+
+    def close(self) -> None:
+        """Listen no longer; the layer stays."""
+        self._let_go()
+
+    def _in_view(self, image: Image) -> Region | None:
+        ndim = len(spatial_shape(image))
+        displayed = [axis - self._viewer.dims.ndim + ndim for axis in self._viewer.dims.displayed]
+        if displayed != [ndim - 2, ndim - 1]:
+            show_problem(
+                StackError(
+                    "What is in view is no part of the frames.",
+                    remedy="Show the last two axes of the image in 2D, then choose it again.",
+                )
+            )
+            return None
+        corners = np.asarray(image.corner_pixels, float)[:, :ndim]
+        if image.multiscale:
+            corners = corners * image.downsample_factors[image.data_level][:ndim]
+        return _inside(image, corners[0, -2:] - 0.5, corners[1, -2:] + 0.5)
+
+    def _outline(self, image: Image) -> Shapes:
+        if self._layer is None:
+            self._layer = _new_outline(image)
+            self._layer.events.data.connect(self._edited)
+            self._viewer.add_layer(self._layer)
+        return self._layer
+
+    def _edited(self, event: Any) -> None:
+        # A rectangle that is still being drawn announces itself as "adding".
+        if str(event.action) in _DRAWN:
+            self._soon.start()
+
+    def _take(self) -> None:
+        """Take the rectangle that was drawn last, or changed."""
+        layer, image = self._layer, self._image
+        if layer is None or image is None or not len(layer.data):
+            self._set(None)
+            return
+        if len(layer.data) > 1:
+            layer.data = [layer.data[-1]]
+        corners = np.asarray(layer.data[0], float)
+        region = _inside(image, corners.min(axis=0), corners.max(axis=0))
+        if layer.mode == "add_rectangle":
+            layer.mode = "pan_zoom"
+            self._give_back()
+        self._set(region)
+
+    def _give_back(self) -> None:
+        """Make the layer active again that was so before."""
+        if self._before in self._viewer.layers:
+            self._viewer.layers.selection.active = self._before
+
+    def _set(self, region: Region | None) -> None:
+        if region != self.region:
+            self.region = region
+            self.changed.emit()
+
+    def _drop(self) -> None:
+        layer = self._layer
+        self._let_go()
+        if layer is not None and layer in self._viewer.layers:
+            self._viewer.layers.remove(layer)
+
+    def _let_go(self) -> None:
+        halt(self._soon)
+        if self._layer is not None:
+            self._layer.events.data.disconnect(self._edited)
+        self._layer = None
+
+
+def _new_outline(image: Image) -> Shapes:
+    """Make a layer of the last two dimensions only, pixel on pixel over an image."""
+    ndim = len(spatial_shape(image))
+    units = np.eye(ndim)[-2:]
+    origin = np.asarray(image.data_to_world(np.zeros(ndim)), float)
+    steps = [np.asarray(image.data_to_world(unit), float)[-2:] - origin[-2:] for unit in units]
+    affine = np.eye(3)
+    affine[:2, :2] = np.stack(steps, axis=1)
+    affine[:2, 2] = origin[-2:]
+    return Shapes(
+        ndim=2,
+        name=f"{image.name} · part",
+        metadata={ROLE: ("part", image.unique_id)},
+        affine=affine,
+        units=image.units[-2:],
+        axis_labels=image.axis_labels[-2:],
+        face_color="transparent",
+        edge_color="white",
+        edge_width=_EDGE_PIXELS * max(spatial_shape(image)[-2:]) / 512,
+    )
+
+
+def _inside(image: Image, low: NDArray[Any], high: NDArray[Any]) -> Region | None:
+    """Return the pixels of an image whose centres lie in a rectangle; None if there are none."""
+    rows, columns = spatial_shape(image)[-2:]
+    y0, x0 = max(0, math.ceil(low[0])), max(0, math.ceil(low[1]))
+    y1, x1 = min(rows, math.floor(high[0]) + 1), min(columns, math.floor(high[1]) + 1)
+    if y0 >= y1 or x0 >= x1:
+        show_problem(
+            StackError(
+                "There is nothing of the image in this part.",
+                safe="The whole image is taken.",
+                remedy="Choose a part that lies on the image.",
+            )
+        )
+        return None
+    return Region(y0, x0, y1, x1)
+
+
+def _corners(region: Region) -> NDArray[np.float64]:
+    """Return the outline of a region; pixel centres lie at integers."""
+    y0, x0, y1, x1 = region.y0 - 0.5, region.x0 - 0.5, region.y1 - 0.5, region.x1 - 0.5
+    return np.array([(y0, x0), (y0, x1), (y1, x1), (y1, x0)])

@@ -1,0 +1,109 @@
+"""The status controller: shows the next hint or the current activity.
+
+Main thread only.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QObject
+
+from napari_sam2.widgets.state.hints import Situation, hint
+from napari_sam2.widgets.throttle import halt, single_shot
+
+if TYPE_CHECKING:
+    from napari_sam2.widgets.controllers.adapting import Adapting
+    from napari_sam2.widgets.controllers.annotation import Dialogue
+    from napari_sam2.widgets.controllers.image import ImagePicker
+    from napari_sam2.widgets.controllers.model import ModelPicker
+    from napari_sam2.widgets.controllers.propagation import Runs
+    from napari_sam2.widgets.views.panel_view import Views
+
+_PATIENCE_MS = 300
+
+
+class Guide(QObject):
+    """Shows the hint, and which parts of the panel can be used.
+
+    Parameters
+    ----------
+    views : Views
+    images, models : pickers
+    dialogue : Dialogue
+    runs : Runs
+    adapting : Adapting
+        These tell where the user is.
+    """
+
+    def __init__(
+        self,
+        views: Views,
+        images: ImagePicker,
+        models: ModelPicker,
+        dialogue: Dialogue,
+        runs: Runs,
+        adapting: Adapting,
+    ) -> None:
+        super().__init__()
+        self._views, self._images, self._models = views, images, models
+        self._dialogue, self._runs, self._adapting = dialogue, runs, adapting
+        self._closed = False
+        self._phase = ""
+        self._patience = single_shot(self, self._show_phase, _PATIENCE_MS)
+
+    def show(self) -> None:
+        """Say what to do next."""
+        if self._closed:
+            return
+        self._views.show_hint(hint(self._situation()))
+        self._views.show_started(
+            self._dialogue.workspace is not None,
+            possible=self._images.image is not None and self._models.has_model,
+        )
+        past = self._dialogue.past
+        undo, redo = past.next_undo, past.next_redo
+        self._adapting.show()
+        self._views.history.show_steps(undo.title if undo else "", redo.title if redo else "")
+
+    def busy(self, text: str) -> None:
+        """Say what the worker is busy with, if it is so for long."""
+        self._phase = text
+        if not self._patience.isActive():
+            self._patience.start()
+
+    def quiet(self) -> None:
+        """Take back what the worker was said to be busy with."""
+        self._phase = ""
+        halt(self._patience)
+        self.show()
+
+    def close(self) -> None:
+        """Touch no view any more."""
+        self._closed = True
+        halt(self._patience)
+
+    def _show_phase(self) -> None:
+        if self._phase and not self._closed:
+            self._views.show_hint(self._phase)
+
+    def _situation(self) -> Situation:
+        workspace, prompts = self._dialogue.workspace, self._dialogue.prompts
+        here = None if workspace is None else workspace.here()
+        placed = prompts.at(here[0]) if here is not None else ()
+        prompted = {each.object_id for each in placed}
+        return Situation(
+            has_image=self._images.image is not None,
+            has_model=self._models.has_model,
+            fetching=self._models.fetching,
+            awaits_part=self._images.sights.awaits_part,
+            started=workspace is not None,
+            running=self._runs.running,
+            outside=workspace is not None and here is None,
+            n_prompted=len(prompted),
+            fresh=workspace is not None and workspace.marks.object_id not in prompted,
+            n_frames=1 if workspace is None else workspace.n_frames,
+            ignored=prompts.ignored,
+            teaches=self._adapting.offered,
+            outcome=self._runs.outcomes.get(here[0], "") if here is not None else "",
+        )

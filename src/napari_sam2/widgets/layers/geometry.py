@@ -1,0 +1,102 @@
+"""Coordinates: world, data of a layer, frames of a stack.
+
+Main thread only.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_sam2.types import Region
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from napari.layers import Image, Layer
+
+
+def spatial_shape(image: Image) -> tuple[int, ...]:
+    """Shape of an image layer at full resolution, without the colours of an RGB image."""
+    shape = full_resolution(image).shape
+    return tuple(map(int, shape[:-1] if image.rgb else shape))
+
+
+def full_resolution(image: Image) -> Any:
+    """Return the pixels of an image layer; of a pyramid, its finest level."""
+    return image.data[0] if image.multiscale else image.data
+
+
+def same_place(image: Image, layer: Layer, coordinates: NDArray[np.floating]) -> NDArray[Any]:
+    """Turn data coordinates of a layer into those of the image at the same world position.
+
+    Parameters
+    ----------
+    image, layer : Layer
+        Both as wide in dimensions.
+    coordinates : ndarray, shape (N, D)
+        Positions in the data of `layer`.
+
+    Returns
+    -------
+    ndarray of float64, shape (N, D)
+        Positions in the data of `image`.
+    """
+
+    def convert(position: NDArray[Any]) -> NDArray[Any]:
+        return np.asarray(image.world_to_data(layer.data_to_world(position)), float)
+
+    # Both transforms are affine: the images of the origin and of each axis give the whole map,
+    # however many points there are.
+    width = coordinates.shape[1]
+    origin = convert(np.zeros(width))
+    axes = np.stack([convert(unit) - origin for unit in np.eye(width)])
+    return coordinates @ axes + origin
+
+
+def slider_indices(image: Image, point: Sequence[float]) -> tuple[int, ...] | None:
+    """Find the indices into the image's data at the viewer's sliders; None if outside.
+
+    Parameters
+    ----------
+    image : Image
+        The layer.
+    point : sequence of float
+        `viewer.dims.point`: world coordinates, one per dimension of the viewer.
+    """
+    shape = spatial_shape(image)
+    position = np.asarray(image.world_to_data(point), float)[-len(shape) :]
+    # Only sliders count: the displayed axes' points lie anywhere.
+    found = np.rint(position)[:-2].astype(int)
+    if (found < 0).any() or (found >= shape[:-2]).any():
+        return None
+    return tuple(found.tolist())
+
+
+def stack_view(
+    labels: NDArray[Any],
+    axis: int | None,
+    at: Sequence[tuple[int, int]],
+    region: Region | None = None,
+) -> NDArray[Any]:
+    """View one (T, Y, X) stack of an nD label array.
+
+    Parameters
+    ----------
+    labels : ndarray, shape (..., Y, X)
+        The whole array.
+    axis : int or None
+        Video axis; None for a single (Y, X) image.
+    at : sequence of (int, int)
+        Axis and index for every leading axis but the video axis.
+    region : Region, optional
+        Only these rows and columns.
+    """
+    index: list[Any] = [slice(None)] * labels.ndim
+    for fixed, where in at:
+        index[fixed] = where
+    view = labels[tuple(index)]
+    stack = view[np.newaxis] if axis is None else view
+    return stack if region is None else stack[:, *region.slices]

@@ -1,0 +1,294 @@
+"""Reads points, shapes and painted masks of layers as prompts.
+
+Main thread only.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from skimage.draw import polygon
+
+from napari_sam2.prompts import FramePrompt
+from napari_sam2.types import ObjectFrame, Region
+from napari_sam2.widgets.layers.geometry import same_place, spatial_shape
+from napari_sam2.widgets.state.positions import OBJECT, POSITIVE, Place, Spot, placed
+from napari_sam2.widgets.state.session_spec import PlacedPrompt, Prompts
+
+if TYPE_CHECKING:
+    from napari.layers import Image, Points, Shapes
+
+
+AREAS = frozenset({"polygon", "ellipse"})
+"""Kinds of shape that are masks."""
+
+LINES = frozenset({"path", "line"})
+"""Kinds of shape that are scribbles."""
+
+_SCRIBBLE_POINTS = 8
+_ELLIPSE_CORNERS = 64
+
+
+def enclosed(kind: str, vertices: NDArray[np.float64], shape: tuple[int, int]) -> NDArray[np.bool_]:
+    """Return the pixels whose centres lie in a polygon or an ellipse.
+
+    Parameters
+    ----------
+    kind : {"polygon", "ellipse"}
+    vertices : ndarray, shape (N, 2)
+        (y, x); of an ellipse, the four corners of the rectangle around it.
+    shape : (Y, X)
+    """
+    outline = _ellipse(vertices) if kind == "ellipse" else vertices
+    mask = np.zeros(shape, dtype=bool)
+    rows, columns = outline.T
+    mask[polygon(rows, columns, shape)] = True
+    return mask
+
+
+def along(vertices: NDArray[np.float64], shape: tuple[int, int]) -> list[tuple[float, float]]:
+    """Return up to eight points (y, x) at equal distances along a line, those in the image."""
+    lengths = np.linalg.norm(np.diff(vertices, axis=0), axis=1)
+    reached = np.concatenate([[0.0], np.cumsum(lengths)])
+    count = int(np.clip(np.ceil(reached[-1] / 4), 1, _SCRIBBLE_POINTS))
+    wanted = (np.arange(count) + 0.5) / count * reached[-1]
+    points = np.stack([np.interp(wanted, reached, column) for column in vertices.T], axis=1)
+    inside = ((points >= -0.5) & (points <= np.asarray(shape) - 0.5)).all(axis=1)
+    return [(float(y), float(x)) for y, x in points[inside]]
+
+
+def _ellipse(corners: NDArray[np.float64]) -> NDArray[np.float64]:
+    # A rotated ellipse has a rotated rectangle: half its sides are the axes.
+    centre = corners.mean(axis=0)
+    one, other = (corners[1] - corners[0]) / 2, (corners[3] - corners[0]) / 2
+    angles = np.linspace(0, 2 * np.pi, _ELLIPSE_CORNERS, endpoint=False)
+    return centre + np.cos(angles)[:, None] * one + np.sin(angles)[:, None] * other
+
+
+# Pixel centres lie at integers, so the outermost pixels reach half a pixel further.
+_HALF_PIXEL = 0.5
+
+
+@dataclass(frozen=True)
+class StackPrompts:
+    """The prompts of every stack of an image.
+
+    Attributes
+    ----------
+    by_place : dict
+        Prompts per position of the other sliders.
+    ignored : int
+        Points and shapes that cannot be prompts: outside the image, of no size, out of plane.
+    """
+
+    by_place: dict[Place, Prompts] = field(default_factory=dict)
+    ignored: int = 0
+
+    def at(self, place: Place) -> Prompts:
+        """Return the prompts of one stack, in order of object and frame."""
+        return self.by_place.get(place, ())
+
+    @property
+    def object_ids(self) -> frozenset[int]:
+        """Every object that has a prompt anywhere."""
+        return frozenset(p.object_id for prompts in self.by_place.values() for p in prompts)
+
+    def places_unlike(self, other: StackPrompts) -> set[Place]:
+        """Return the stacks whose prompts are others."""
+        places = self.by_place.keys() | other.by_place.keys()
+        return {place for place in places if self.at(place) != other.at(place)}
+
+    def new_since(self, earlier: StackPrompts) -> frozenset[Spot]:
+        """Return where there is a prompt that was not there, or was another."""
+        found = set()
+        for place in self.places_unlike(earlier):
+            before = {each.place: each.prompt for each in earlier.at(place)}
+            for each in self.at(place):
+                if before.get(each.place) != each.prompt:
+                    found.add((place, *each.place))
+        return frozenset(found)
+
+
+@dataclass
+class _Gathered:
+    """What was found so far of one object in one frame."""
+
+    points: list[tuple[float, float]] = field(default_factory=list)
+    positive: list[bool] = field(default_factory=list)
+    box: tuple[float, float, float, float] | None = None
+    painted: FramePrompt | None = None
+    mask: NDArray[np.bool_] | None = None
+    cut: NDArray[np.bool_] | None = None
+
+    def prompt(self) -> FramePrompt | None:
+        mask = None if self.painted is None else self.painted.mask
+        if self.mask is not None:
+            mask = self.mask if mask is None else self.mask | mask
+        if mask is not None and self.cut is not None:
+            mask = mask & ~self.cut
+        if mask is not None and not mask.any():
+            mask = None
+        if mask is None and self.box is None and not self.points:
+            return None
+        alone = self.box is None and not self.points
+        if alone and self.painted is not None and mask is self.painted.mask:
+            return self.painted
+        return FramePrompt(tuple(self.points), tuple(self.positive), self.box, mask)
+
+
+class _Collector:
+    """Gathers prompts per place, frame and object."""
+
+    def __init__(
+        self, image: Image, axis: int | None, region: Region | None, composed: int | None
+    ) -> None:
+        self._leading = spatial_shape(image)[:-2]
+        rows, columns = spatial_shape(image)[-2:]
+        region = region or Region(0, 0, rows, columns)
+        self._size = region.shape
+        self._corner = np.array([region.y0, region.x0], float)
+        self._axis, self._composed = axis, composed
+        self._found: defaultdict[Place, defaultdict[ObjectFrame, _Gathered]]
+        self._found = defaultdict(lambda: defaultdict(_Gathered))
+        self.ignored = 0
+
+    def where(self, position: NDArray[np.float64]) -> tuple[Place, int] | None:
+        """Find the stack and the frame of a position in the image's data; None if outside."""
+        indices = np.rint(position[:-2]).astype(int)
+        if np.any(indices < 0) or np.any(indices >= self._leading):
+            return None
+        return placed(indices, self._axis, self._composed)
+
+    def add_painted(self, spot: Spot, painted: FramePrompt) -> None:
+        """Take a painted mask in."""
+        place, object_id, frame = spot
+        self._found[place][ObjectFrame(object_id, frame)].painted = painted
+
+    def add_point(self, position: NDArray[np.float64], object_id: int, positive: bool) -> None:
+        """Take a click in, unless it lies outside the image."""
+        yx, size = position[-2:] - self._corner, np.asarray(self._size)
+        inside = np.all(yx >= -_HALF_PIXEL) and np.all(yx <= size - _HALF_PIXEL)
+        where = self.where(position)
+        if where is None or not inside or object_id < 1:
+            self.ignored += 1
+            return
+        gathered = self._found[where[0]][ObjectFrame(object_id, where[1])]
+        gathered.points.append((float(yx[0]), float(yx[1])))
+        gathered.positive.append(positive)
+
+    def add_shape(
+        self, kind: str, vertices: NDArray[np.float64], object_id: int, positive: bool
+    ) -> None:
+        """Take a shape in, unless it leaves the frame or nothing of it is in the image."""
+        places = {self.where(vertex) for vertex in vertices}
+        where = places.pop()
+        if places or where is None or object_id < 1:
+            self.ignored += 1
+            return
+        key = ObjectFrame(object_id, where[1])
+        flat, size = vertices[:, -2:] - self._corner, self._size
+        if kind in AREAS:
+            taken = self._add_area(self._found[where[0]], key, enclosed(kind, flat, size), positive)
+        elif kind in LINES:
+            points = along(flat, size)
+            taken = bool(points)
+            if taken:
+                self._found[where[0]][key].points += points
+                self._found[where[0]][key].positive += [positive] * len(points)
+        else:
+            taken = self._add_box(self._found[where[0]], key, flat)
+        self.ignored += not taken
+
+    def _add_area(
+        self,
+        found: defaultdict[ObjectFrame, _Gathered],
+        key: ObjectFrame,
+        mask: NDArray[np.bool_],
+        positive: bool,
+    ) -> bool:
+        if not mask.any():
+            return False
+        gathered = found[key]
+        if positive:
+            gathered.mask = mask if gathered.mask is None else gathered.mask | mask
+        else:
+            gathered.cut = mask if gathered.cut is None else gathered.cut | mask
+        return True
+
+    def _add_box(
+        self,
+        found: defaultdict[ObjectFrame, _Gathered],
+        key: ObjectFrame,
+        corners: NDArray[np.float64],
+    ) -> bool:
+        last = np.asarray(self._size) - 1
+        y0, x0 = np.clip(corners.min(axis=0), 0, last)
+        y1, x1 = np.clip(corners.max(axis=0), 0, last)
+        if y1 - y0 < 1 or x1 - x0 < 1:
+            return False
+        found[key].box = (float(y0), float(x0), float(y1), float(x1))
+        return True
+
+    def result(self) -> StackPrompts:
+        """Return all that was found."""
+        by_place = {}
+        for place, found in self._found.items():
+            prompts = (
+                (object_id, frame, gathered.prompt())
+                for (object_id, frame), gathered in sorted(found.items(), key=lambda row: row[0])
+            )
+            known = tuple(PlacedPrompt(i, f, prompt) for i, f, prompt in prompts if prompt)
+            if known:
+                by_place[place] = known
+        return StackPrompts(by_place, self.ignored)
+
+
+def read_prompts(
+    image: Image,
+    axis: int | None,
+    points: Points,
+    shapes: Shapes,
+    painted: Mapping[Spot, FramePrompt] | None = None,
+    region: Region | None = None,
+    composed: int | None = None,
+) -> StackPrompts:
+    """Read all prompts of an image.
+
+    Parameters
+    ----------
+    image : Image
+        The stack; its data coordinates are those of the prompts.
+    axis : int or None
+        Video axis of the image; None for a single (Y, X) image.
+    points : Points
+        With the feature columns `OBJECT` and `POSITIVE`.
+    shapes : Shapes
+        With the same columns. Rectangles are boxes, the last one of an object in a frame
+        counts; polygons and ellipses are masks, or cut from masks; paths and lines are points.
+    painted : mapping, optional
+        Masks by place, object and frame, in pixels of the region.
+    region : Region, optional
+        The part of the frames that counts: prompts are in its pixels, and none lie outside.
+    composed : int, optional
+        The axis whose channels are composed: marks in any of them are prompts.
+    """
+    collector = _Collector(image, axis, region, composed)
+    for spot, mask in (painted or {}).items():
+        collector.add_painted(spot, mask)
+    if len(points.data):
+        positions = same_place(image, points, np.asarray(points.data, float))
+        rows = zip(positions, points.features[OBJECT], points.features[POSITIVE], strict=True)
+        for position, object_id, positive in rows:
+            collector.add_point(position, int(object_id), bool(positive))
+    objects = shapes.features.get(OBJECT, ())
+    signs = shapes.features.get(POSITIVE, [True] * len(shapes.data))
+    outlines = zip(shapes.data, shapes.shape_type, objects, signs, strict=False)
+    for vertices, kind, object_id, positive in outlines:
+        corners = same_place(image, shapes, np.asarray(vertices, float))
+        collector.add_shape(str(kind), corners, int(object_id), bool(positive))
+    return collector.result()

@@ -1,0 +1,194 @@
+"""Writes prompts of a session or of a session file into layers.
+
+Main thread only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_sam2.prompts import FramePrompt, SessionFile
+from napari_sam2.types import ObjectFrame
+from napari_sam2.widgets.layers.snapshot import Said, WindowState, set_points, set_shapes
+from napari_sam2.widgets.state.object_edits import Choose, ObjectEdit, Split
+from napari_sam2.widgets.state.positions import OBJECT, POSITIVE, Place, Spot
+from napari_sam2.widgets.state.session_spec import Wanted
+
+if TYPE_CHECKING:
+    from napari.layers import Points, Shapes
+
+    from napari_sam2.widgets.layers.workspace import Workspace
+    from napari_sam2.widgets.state.image_source import Sight
+
+
+def adopt(
+    workspace: Workspace,
+    place: Place,
+    edit: ObjectEdit,
+    changed: Wanted,
+    fresh: frozenset[Spot] = frozenset(),
+) -> None:
+    """Show what an edit has left of the prompts and acceptance of its objects.
+
+    Of marks that still hold, those of a part that was split off change their object; all others
+    of these objects go. Masks come in their place.
+
+    Parameters
+    ----------
+    workspace : Workspace
+    place : Place
+    edit : ObjectEdit
+    changed : Wanted
+        What the session knows after it.
+    fresh : frozenset of Spot
+        What was prompted since the edit was asked for: it stays.
+    """
+    if isinstance(edit, Choose):
+        return
+    if isinstance(edit, Split):
+        _hand_over(workspace, place, edit)
+    said = workspace.said
+    ours = frozenset(edit.objects)
+    if isinstance(edit, Split):
+        fresh |= {(w, edit.new_id, f) for w, i, f in fresh if i == edit.object_id}
+    kept = {p.place for p in changed.prompts if p.prompt.points or p.prompt.box is not None}
+    kept |= {ObjectFrame(i, f) for where, i, f in fresh if where == place}
+    all_pairs = {ObjectFrame(i, f) for i in ours for f in range(workspace.n_frames)}
+    drop_marks(workspace, place, all_pairs - kept)
+    painted = {
+        spot: mask
+        for spot, mask in said.painted.items()
+        if spot[0] != place or spot[1] not in ours or spot in fresh
+    }
+    for placed in changed.prompts:
+        if placed.object_id in ours and placed.prompt.mask is not None:
+            mask = FramePrompt(mask=placed.prompt.mask)
+            painted.setdefault((place, placed.object_id, placed.frame), mask)
+    accepted = frozenset(a for a in said.accepted if a[0] != place or a[1] not in ours)
+    accepted |= {(place, i, f) for i, f in changed.accepted if i in ours}
+    # What was merged, split or chosen is the user's own from now on.
+    handed = frozenset(h for h in said.handed if h[0] != place or h[1] not in ours)
+    workspace.said = replace(said, painted=painted, accepted=accepted, handed=handed)
+    workspace.marks.repaint()
+
+
+def drop_marks(workspace: Workspace, place: Place, spots: set[ObjectFrame]) -> None:
+    """Take away the points and shapes of some objects and frames of a stack."""
+    points, shapes = workspace.points, workspace.shapes
+    keep = [
+        where is None or where[0] != place or (int(number), where[1]) not in spots
+        for where, number in zip(workspace.where(points), points.features[OBJECT], strict=True)
+    ]
+    if not all(keep):
+        set_points(points, points.data[keep], points.features[keep])
+    keep = [
+        where is None or where[0] != place or (int(number), where[1]) not in spots
+        for where, number in zip(workspace.where(shapes), shapes.features[OBJECT], strict=True)
+    ]
+    if not all(keep):
+        outlines = tuple(
+            (np.array(vertices), str(kind))
+            for vertices, kind, kept in zip(shapes.data, shapes.shape_type, keep, strict=True)
+            if kept
+        )
+        set_shapes(shapes, outlines, shapes.features[keep])
+
+
+def _hand_over(workspace: Workspace, place: Place, edit: Split) -> None:
+    for layer in (workspace.points, workspace.shapes):
+        features = layer.features.copy()
+        for row, where in enumerate(workspace.where(layer)):
+            ours = where is not None and where[0] == place and where[1] >= edit.frame
+            if ours and features[OBJECT].iloc[row] == edit.object_id:
+                features.loc[features.index[row], OBJECT] = edit.new_id
+        layer.features = features
+
+
+def resumed_state(workspace: Workspace, files: Mapping[Place, SessionFile]) -> WindowState:
+    """Return what a workspace is to hold when session files take the place of what it says.
+
+    Parameters
+    ----------
+    workspace : Workspace
+    files : mapping of Place to SessionFile
+        By stack; what is said of other stacks stays.
+    """
+    said = workspace.said
+    points = _Rows(workspace, workspace.points, files)
+    shapes = _Rows(workspace, workspace.shapes, files)
+    painted: dict[Spot, FramePrompt] = {s: m for s, m in said.painted.items() if s[0] not in files}
+    accepted = {spot for spot in said.accepted if spot[0] not in files}
+    handed = {spot for spot in said.handed if spot[0] not in files}
+    names = dict(said.names)
+    for place, saved in files.items():
+        names |= saved.names
+        accepted |= {(place, *pair) for pair in saved.accepted_masks}
+        handed |= {(place, *pair) for pair in saved.handed_over}
+        corner = (saved.region.y0, saved.region.x0) if saved.region else (0, 0)
+        for object_id, frame, prompt in saved.book:
+            index = workspace.index_of(place, frame)
+            for (y, x), positive in zip(prompt.points, prompt.positive, strict=True):
+                at = np.array([*index, y + corner[0], x + corner[1]])
+                points.add(at, "", object_id, positive)
+            if prompt.box is not None:
+                shapes.add(_corners(index, prompt.box, corner), "rectangle", object_id, True)
+            if prompt.mask is not None:
+                painted[place, object_id, frame] = FramePrompt(mask=prompt.mask)
+    return WindowState(
+        np.array(points.data, float).reshape(-1, workspace.points.ndim),
+        points.features(),
+        tuple(zip(shapes.data, shapes.kinds, strict=True)),
+        shapes.features(),
+        Said(painted, frozenset(accepted), names, frozenset(handed)),
+    )
+
+
+def resumed_sight(sight: Sight, saved: SessionFile) -> Sight:
+    """Return what is seen of an image in the part, and with the channels, of a session file.
+
+    Layers are seen in the contrast that they have.
+    """
+    measured = None if sight.picked is None else saved.contrast or None
+    return replace(sight, region=saved.region, contrast=measured or sight.contrast)
+
+
+class _Rows:
+    """Marks of a layer with their features: at first those of other stacks than these."""
+
+    def __init__(
+        self, workspace: Workspace, layer: Points | Shapes, files: Mapping[Place, SessionFile]
+    ) -> None:
+        self.data: list[NDArray[Any]] = []
+        self.kinds: list[str] = []
+        self._ids: list[int] = []
+        self._signs: list[bool] = []
+        self._frame = type(layer.features)
+        kinds = getattr(layer, "shape_type", [""] * len(layer.data))
+        features = layer.features[OBJECT], layer.features[POSITIVE]
+        rows = zip(workspace.where(layer), layer.data, kinds, *features, strict=True)
+        for where, mark, kind, object_id, positive in rows:
+            if where is not None and where[0] not in files:
+                self.add(np.array(mark, float), str(kind), int(object_id), bool(positive))
+
+    def add(self, mark: NDArray[Any], kind: str, object_id: int, positive: bool) -> None:
+        self.data.append(mark)
+        self.kinds.append(kind)
+        self._ids.append(object_id)
+        self._signs.append(positive)
+
+    def features(self) -> Any:
+        return self._frame(
+            {OBJECT: np.array(self._ids, int), POSITIVE: np.array(self._signs, bool)}
+        )
+
+
+def _corners(
+    index: tuple[int, ...], box: tuple[float, float, float, float], corner: tuple[int, int]
+) -> NDArray[Any]:
+    y0, x0, y1, x1 = np.add(box, (*corner, *corner))
+    return np.array([[*index, y, x] for y, x in ((y0, x0), (y0, x1), (y1, x1), (y1, x0))], float)

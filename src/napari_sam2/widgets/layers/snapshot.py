@@ -1,0 +1,148 @@
+"""The user's annotations as a frozen value that undo returns to.
+
+Main thread only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_sam2.prompts import FramePrompt, moved_mask
+from napari_sam2.types import ObjectFrame
+from napari_sam2.widgets.state.positions import Place, Spot
+
+if TYPE_CHECKING:
+    from napari.layers import Points, Shapes
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Said:
+    """What is said besides points and shapes.
+
+    Attributes
+    ----------
+    painted : mapping of Spot to FramePrompt
+        Masks that were painted, or taken from another layer.
+    accepted : frozenset of Spot
+        Accepted places, objects and frames.
+    names : mapping of int to str
+        Names that the user gave to objects.
+    handed : frozenset of Spot
+        Painted masks that were not drawn but handed over from the volume before.
+    """
+
+    painted: Mapping[Spot, FramePrompt] = field(default_factory=dict)
+    accepted: frozenset[Spot] = frozenset()
+    names: Mapping[int, str] = field(default_factory=dict)
+    handed: frozenset[Spot] = frozenset()
+
+    def accepted_at(self, place: Place) -> frozenset[ObjectFrame]:
+        """Return what is accepted in one stack."""
+        return frozenset(ObjectFrame(i, f) for where, i, f in self.accepted if where == place)
+
+    def places_accepted_unlike(self, other: Said) -> set[Place]:
+        """Return the stacks in which other objects and frames are accepted."""
+        if self.accepted is other.accepted:
+            return set()
+        return {place for place, _, _ in self.accepted ^ other.accepted}
+
+    def handed_at(self, place: Place) -> frozenset[ObjectFrame]:
+        """Return the masks that were handed over to one stack."""
+        return frozenset(ObjectFrame(i, f) for where, i, f in self.handed if where == place)
+
+    def drawn(
+        self, masks: Mapping[Spot, FramePrompt | None], handed: frozenset[Spot] = frozenset()
+    ) -> Said:
+        """Return the same with new masks; None takes one away. Nobody drew those of `handed`."""
+        if not masks and handed <= self.handed:
+            return self
+        kept = {**self.painted, **masks}
+        painted = {spot: mask for spot, mask in kept.items() if mask is not None}
+        return replace(self, painted=painted, handed=(self.handed - masks.keys()) | handed)
+
+    def named(self, object_id: int, name: str) -> Said:
+        """Return the same with another name of an object; an empty one takes it away."""
+        names = {**self.names, object_id: name}
+        return replace(self, names={number: each for number, each in names.items() if each})
+
+    def moved(self, to: Callable[[Place, int], tuple[Place, int]]) -> Said:
+        """Return the same, with every stack and frame given by other ones."""
+
+        def spot(place: Place, object_id: int, frame: int) -> Spot:
+            new_place, new_frame = to(place, frame)
+            return new_place, object_id, new_frame
+
+        painted = {spot(*each): mask for each, mask in self.painted.items()}
+        accepted, handed = (
+            frozenset(spot(*each) for each in spots) for spots in (self.accepted, self.handed)
+        )
+        return Said(painted, accepted, self.names, handed)
+
+    def seen_from(self, origin: tuple[int, int], shape: tuple[int, int]) -> Said:
+        """Return the same in frames of another part of the image; what is outside is left out.
+
+        Parameters
+        ----------
+        origin : (y, x)
+            Pixel of the former frames that is the first one of the new frames.
+        shape : (Y, X)
+            Of the new frames.
+        """
+        masks = {
+            spot: moved_mask(painted.mask, origin, shape)
+            for spot, painted in self.painted.items()
+            if painted.mask is not None
+        }
+        painted = {spot: FramePrompt(mask=mask) for spot, mask in masks.items() if mask.any()}
+        return replace(self, painted=painted)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WindowState:
+    """Points, shapes and all else that is said, at one moment."""
+
+    points: NDArray[Any]
+    point_features: Any
+    shapes: tuple[tuple[NDArray[Any], str], ...]
+    shape_features: Any
+    said: Said
+
+    @classmethod
+    def of(cls, points: Points, shapes: Shapes, said: Said) -> WindowState:
+        """Keep what there is now."""
+        kinds = [str(kind) for kind in shapes.shape_type]
+        outlines = [np.array(vertices) for vertices in shapes.data]
+        return cls(
+            np.array(points.data),
+            points.features.copy(),
+            tuple(zip(outlines, kinds, strict=True)),
+            shapes.features.copy(),
+            said,
+        )
+
+    def show(self, points: Points, shapes: Shapes) -> None:
+        """Put points and shapes back as they were."""
+        set_points(points, self.points, self.point_features)
+        set_shapes(shapes, self.shapes, self.shape_features)
+
+
+def set_points(points: Points, data: NDArray[Any], features: Any) -> None:
+    """Replace all points of a layer."""
+    points.selected_data = set()
+    points.data = np.array(data).reshape(-1, points.ndim)
+    points.features = features.reset_index(drop=True)
+
+
+def set_shapes(shapes: Shapes, data: tuple[tuple[NDArray[Any], str], ...], features: Any) -> None:
+    """Replace all shapes of a layer."""
+    shapes.selected_data = set(range(len(shapes.data)))
+    shapes.remove_selected()
+    for vertices, kind in data:
+        shapes.add(np.array(vertices), shape_type=kind)
+    shapes.features = features.reset_index(drop=True)
+    shapes.selected_data = set()

@@ -1,0 +1,303 @@
+"""The layers of one image under work, and which panel owns them.
+
+Main thread only.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+from weakref import WeakMethod
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_sam2.types import Region
+from napari_sam2.widgets.layers.appearance import Marks
+from napari_sam2.widgets.layers.factory import find_or_add
+from napari_sam2.widgets.layers.geometry import (
+    same_place,
+    slider_indices,
+    spatial_shape,
+    stack_view,
+)
+from napari_sam2.widgets.layers.image_axes import look
+from napari_sam2.widgets.layers.prompt_reader import StackPrompts, read_prompts
+from napari_sam2.widgets.layers.shapes_rest import ShapesRest
+from napari_sam2.widgets.layers.snapshot import Said, WindowState
+from napari_sam2.widgets.state.image_source import Sight
+from napari_sam2.widgets.state.positions import Place, index_of, placed
+from napari_sam2.widgets.state.session_spec import SessionSpec
+from napari_sam2.widgets.state.settings import ModelUse
+from napari_sam2.widgets.state.tools import TOOLS, Tool, tool_named
+
+if TYPE_CHECKING:
+    from napari import Viewer
+    from napari.layers import Image, Labels, Layer
+
+
+SAID = "napari_sam2 said"
+"""Key in the metadata of the labels: what was said of them, along which axis, in which region."""
+
+_DONE = {"added", "removed", "changed"}
+_numbers = itertools.count(1)
+
+
+class Workspace:
+    """What belongs to one image while it is segmented. Main thread only.
+
+    Parameters
+    ----------
+    viewer : Viewer
+        The layers are added to it.
+    image : Image
+        The stack.
+    axis : int or None
+        Its video axis; None for a single (Y, X) image.
+    on_prompts : callable
+        Called after any change to points or shapes, perhaps several times for one change.
+    sight : Sight, optional
+        What the model is to see of it; all, in its contrast of now, by default.
+
+    Attributes
+    ----------
+    sight : Sight
+        Fixed for the session: what the model sees must not change while masks travel. Frames,
+        masks and prompts are those of its region.
+    """
+
+    def __init__(
+        self,
+        viewer: Viewer,
+        image: Image,
+        axis: int | None,
+        on_prompts: Callable[[], None],
+        sight: Sight | None = None,
+    ) -> None:
+        self._viewer = viewer
+        self._number = next(_numbers)
+        self._on_prompts = on_prompts
+        self.image = image
+        self.axis = axis
+        self._shape = spatial_shape(image)
+        self.sight = look(image) if sight is None else sight
+        before = len(viewer.layers)
+        layers = find_or_add(viewer, image, self.composed, self.sight.region)
+        self.labels, self.shapes, self.points = layers
+        self._may_hold_objects = len(viewer.layers) < before + 3
+        self.marks = Marks(self.labels, self.shapes, self.points)
+        self._rest = ShapesRest(viewer, self.shapes)
+        self.said = self._said_before()
+        # Labels that were here before belong to objects, even where their prompts are gone. New
+        # ones hold nothing: they need not be looked through.
+        largest = int(self.labels.data.max()) if self._may_hold_objects else 0
+        self.first_ids = frozenset({largest} - {0})
+        for layer in (self.points, self.shapes):
+            layer.events.data.connect(self._on_data)
+            layer.events.features.connect(self._on_features)
+
+    @property
+    def composed(self) -> int | None:
+        """The axis of the image whose channels are composed: its slider makes no difference."""
+        return self.sight.composed
+
+    @property
+    def said(self) -> Said:
+        """What the user said besides points and shapes; it stays with the Labels layer."""
+        return self._said
+
+    @said.setter
+    def said(self, said: Said) -> None:
+        self._said = said
+        self.labels.metadata[SAID] = (self.axis, self.sight.region, said)
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """The image and the three layers of ours."""
+        return self.image, self.labels, self.shapes, self.points
+
+    def is_of(self, image: Image | None, axis: int | None, sight: Sight | None) -> bool:
+        """Whether this is work on the same frames: of this image, along this axis, in this part."""
+        if image is not self.image or axis != self.axis or sight is None:
+            return False
+        return (sight.region, sight.composed) == (self.sight.region, self.composed)
+
+    @property
+    def n_frames(self) -> int:
+        """Number of frames along the video axis."""
+        return 1 if self.axis is None else self._shape[self.axis]
+
+    def here(self) -> tuple[Place, int] | None:
+        """Find the stack and the frame that the viewer's sliders point at; None if at neither."""
+        if spatial_shape(self.image) != self._shape:
+            return None  # it has been given other pixels: what we know is of those before
+        indices = slider_indices(self.image, self._viewer.dims.point)
+        if indices is None:
+            return None
+        return self.placed(indices)
+
+    def go_to(self, frame: int) -> None:
+        """Move the slider of the video axis to a frame."""
+        if self.axis is not None:
+            ndim = len(self._shape)
+            shift = self._viewer.dims.ndim - ndim
+            world = self.image.data_to_world([frame if i == self.axis else 0 for i in range(ndim)])
+            self._viewer.dims.set_point(self.axis + shift, float(world[self.axis]))
+
+    def shows(self, place: Place, frame: int) -> bool:
+        """Whether the canvas shows any pixel of this frame."""
+        displayed = {axis - self._viewer.dims.ndim for axis in self._viewer.dims.displayed}
+        ndim = len(self._shape)
+        here = self.here()
+        if here is None:
+            return False
+        shown = dict(here[0])
+        if self.axis is not None:
+            shown[self.axis] = here[1]
+        wanted = dict(place)
+        if self.axis is not None:
+            wanted[self.axis] = frame
+        return all(shown[i] == wanted[i] for i in wanted if i - ndim not in displayed)
+
+    def where(self, layer: Layer) -> list[tuple[Place, int] | None]:
+        """Find the stack and frame of every point or shape of a layer; None if outside."""
+        marks = [np.atleast_2d(np.asarray(mark, float))[:1] for mark in layer.data]
+        if not marks:
+            return []
+        indices = np.rint(same_place(self.image, layer, np.concatenate(marks)))[:, :-2].astype(int)
+        shape = np.asarray(self._shape[:-2])
+        inside = ((indices >= 0) & (indices < shape)).all(axis=1)
+        return [self.placed(row) if ok else None for row, ok in zip(indices, inside, strict=True)]
+
+    def placed(self, indices: Sequence[int] | NDArray[np.int_]) -> tuple[Place, int]:
+        """Tell stack and frame from the indices of all axes but the last two."""
+        return placed(indices, self.axis, self.composed)
+
+    def index_of(self, place: Place, frame: int) -> tuple[int, ...]:
+        """Return the indices of all axes but the last two, of a frame of a stack."""
+        return index_of(self.axis, place, frame)
+
+    def read_prompts(self) -> StackPrompts:
+        """Read all prompts of all stacks of the image."""
+        return read_prompts(
+            self.image,
+            self.axis,
+            self.points,
+            self.shapes,
+            self.said.painted,
+            self.sight.region,
+            self.composed,
+        )
+
+    def state(self) -> WindowState:
+        """Return all that the user has said."""
+        return WindowState.of(self.points, self.shapes, self.said)
+
+    def show_state(self, state: WindowState) -> None:
+        """Come back to an earlier state."""
+        state.show(self.points, self.shapes)
+        self.said = state.said
+        self.marks.repaint()
+        self.marks.prepare()
+
+    def labels_at(self, place: Place) -> Any:
+        """View the labels (T, Y, X) of one stack, in the region that is seen."""
+        return stack_view(self.labels.data, self.axis, place, self.sight.region)
+
+    def spec(self, place: Place, use: ModelUse) -> SessionSpec:
+        """Describe the session of one stack of the image."""
+        labels = self.labels.data
+        return SessionSpec(
+            key=(self._number, self.axis, place, use, id(labels)),
+            sight=self.sight,
+            axis=self.axis,
+            at=place,
+            labels=self.labels_at(place),
+            use=use,
+            survey=self._may_hold_objects,
+        )
+
+    def edit(self, tool: str) -> None:
+        """Make a layer active and ready for a tool of `TOOLS`."""
+        chosen = tool_named(tool)
+        layer = self._drawn_in(chosen)
+        self._viewer.layers.selection.active = layer
+        layer.visible = True
+        layer.mode = chosen.mode
+
+    def tool(self) -> str | None:
+        """Return the tool that the active layer is ready for; None if it is none of `TOOLS`."""
+        active = self._viewer.layers.selection.active
+        for tool in TOOLS:
+            if active is self._drawn_in(tool) and str(active.mode) == tool.mode:
+                return tool.name
+        return None
+
+    def _drawn_in(self, tool: Tool) -> Any:
+        return {"points": self.points, "shapes": self.shapes, "labels": self.labels}[tool.layer]
+
+    def release(self, *, views_alive: bool = True) -> None:
+        """Leave the layers as ordinary ones; all that they hold stays."""
+        self.marks.release()
+        self._rest.release(views_alive=views_alive)
+        for layer in (self.points, self.shapes):
+            layer.events.data.disconnect(self._on_data)
+            layer.events.features.disconnect(self._on_features)
+
+    def _said_before(self) -> Said:
+        """Return what was said when these labels were worked on before, in whatever view."""
+        region = self.sight.region
+        axis, before, said = self.labels.metadata.get(SAID, (self.axis, region, Said()))
+        if axis != self.axis:
+            said = said.moved(lambda place, frame: self.placed(index_of(axis, place, frame)))
+        if before == region:
+            return said
+        old, new = (each or Region(0, 0, *self._shape[-2:]) for each in (before, region))
+        return said.seen_from((new.y0 - old.y0, new.x0 - old.x0), new.shape)
+
+    def _on_data(self, event: Any) -> None:
+        # A rectangle that is still being drawn announces itself as "adding".
+        if str(event.action) in _DONE:
+            self._on_prompts()
+
+    def _on_features(self, _event: object = None) -> None:
+        self._on_prompts()
+
+
+TURN = "napari_sam2 turn"
+"""Key in the metadata of the labels: the `Turn` of the panel that took them up last."""
+
+
+class Turn:
+    """Lets the panel that works on some layers be asked to leave them; keeps no panel alive.
+
+    Parameters
+    ----------
+    leave : bound method
+        Leaves the layers, if they are worked on.
+    """
+
+    def __init__(self, leave: Callable[[], None]) -> None:
+        self._leave = WeakMethod(leave)
+
+    def is_of_the_same_panel(self, other: Turn) -> bool:
+        """Whether both turns would end in the same way."""
+        return self._leave == other._leave
+
+    def end(self) -> None:
+        """Have the panel leave, if it is still there."""
+        leave = self._leave()
+        if leave is not None:
+            leave()
+
+    def __deepcopy__(self, _memo: dict[int, Any]) -> Turn:
+        return self  # a copy of the layer says the same
+
+
+def take_turn(labels: Labels, leave: Callable[[], None]) -> None:
+    """Work on these labels from now on; another panel that does so leaves them."""
+    turn, former = Turn(leave), labels.metadata.get(TURN)
+    labels.metadata[TURN] = turn
+    if isinstance(former, Turn) and not former.is_of_the_same_panel(turn):
+        former.end()

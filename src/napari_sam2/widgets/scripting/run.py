@@ -1,0 +1,135 @@
+"""Runs a described segmentation in the calling thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from numpy.typing import NDArray
+
+from napari_sam2.types import Direction, FrameMasks
+from napari_sam2.widgets.scripting.job import ScriptJob
+from napari_sam2.widgets.state.positions import Place
+from napari_sam2.widgets.state.session_spec import Prompts, Wanted
+from napari_sam2.widgets.worker.session_adapter import LiveSession
+from napari_sam2.widgets.worker.session_factory import carry_on
+from napari_sam2.widgets.worker.session_protocol import Session, SessionOpener
+
+Tell = Callable[[int, int], None]
+"""Is told how many frames of how many are done."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ScriptResult:
+    """What came of a job.
+
+    Attributes
+    ----------
+    labels : ndarray, shape of the image
+    complete : bool
+        False if it was cancelled; the frames that were done are there.
+    refused : tuple of Exception
+        Why prompts were left out.
+    skipped : tuple of str
+        What was wrong with each frame that could not be read.
+    """
+
+    labels: NDArray[Any]
+    complete: bool
+    refused: tuple[Exception, ...] = ()
+    skipped: tuple[str, ...] = ()
+
+
+def run_job(
+    job: ScriptJob, open_session: SessionOpener, tell: Tell, cancelled: Callable[[], bool]
+) -> ScriptResult:
+    """Follow the objects of a job through all its stacks that have prompts.
+
+    Parameters
+    ----------
+    job : ScriptJob
+    open_session : callable
+        See `SessionOpener`.
+    tell : callable
+    cancelled : callable
+        Asked after every frame.
+
+    Raises
+    ------
+    Sam2Error
+        Nothing could be segmented.
+    """
+    from napari_sam2.tracking.volume_series import follow_series
+
+    prompts = job.prompts()
+    highest = max(each.object_id for found in prompts.values() for each in found)
+    run = _Run(job, prompts, job.empty_labels(highest), open_session, cancelled)
+    stops = [_Stop(run, place) for place in job.stops(prompts.keys())]
+    skipped: list[str] = []
+    current, before, done = stops[0], 0, 0
+    for stop, masks in follow_series(stops, _Stop.follow, _Stop.pass_on, cancelled):
+        if stop is not current:
+            current, before, done = stop, before + current.planned, 0
+        done += 1
+        left = len(stops) - stops.index(stop)
+        tell(before + done, before + stop.planned * left)
+        if masks.skipped is not None:
+            skipped.append(masks.skipped)
+        if cancelled():
+            break
+    return ScriptResult(run.labels, not cancelled(), tuple(run.refused), tuple(skipped))
+
+
+@dataclass(slots=True, eq=False)
+class _Run:
+    """What all stacks of a job share."""
+
+    job: ScriptJob
+    prompts: Mapping[Place, Prompts]
+    labels: NDArray[Any]
+    open_session: SessionOpener
+    cancelled: Callable[[], bool]
+    refused: list[Exception] = field(default_factory=list)
+
+
+@dataclass(slots=True, eq=False)
+class _Stop:
+    """One stack of a job; its session is opened when its turn comes, if there are prompts."""
+
+    run: _Run
+    place: Place
+    session: Session | None = None
+    planned: int = 0
+
+    def follow(self, handed: Prompts) -> Iterator[FrameMasks]:
+        """Propagate the objects that are prompted here and those that were handed over."""
+        run, own = self.run, self.run.prompts.get(self.place, ())
+        if not own and not handed:
+            return
+        spec = run.job.spec(self.place, run.labels)
+        self.session = run.open_session(spec, lambda _text: None)
+        run.refused += _prompted(self.session, (*own, *handed))
+        # Objects that were handed over come in where most of them is.
+        direction = run.job.direction if own else Direction.BOTH
+        self.planned = self.session.planned_frames(direction)
+        yield from self.session.propagate(direction)
+
+    def pass_on(self, there: _Stop) -> Prompts:
+        """Find the objects in the next stack, if that is where they go on."""
+        run, session = self.run, self.session
+        self.session = None  # one session at a time is kept in memory
+        if session is None or run.job.next_stop(self.place) != there.place:
+            return ()
+        decided = {each.object_id for each in run.prompts.get(there.place, ())}
+        ids = frozenset(session.object_ids) - decided
+        spec = run.job.spec(self.place, run.labels)
+        return carry_on(spec, there.place, ids, run.open_session, run.cancelled)
+
+
+def _prompted(session: Session, prompts: Prompts) -> list[Exception]:
+    """Give a session its prompts; return why some were refused, or raise if all were."""
+    errors = LiveSession(session).bring_up_to(Wanted(prompts))
+    if errors and not session.object_ids:
+        raise errors[0]
+    return list(errors)

@@ -1,0 +1,61 @@
+"""Edits of objects: delete, merge, split, choose a mask. Frozen values, any thread."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Take an object out of all frames."""
+
+    object_id: int
+
+    @property
+    def objects(self) -> tuple[int, ...]:
+        """Ids of the objects that it changes."""
+        return (self.object_id,)
+
+
+@dataclass(frozen=True, slots=True)
+class Merge:
+    """Make `other` a part of `object_id`."""
+
+    object_id: int
+    other: int
+
+    @property
+    def objects(self) -> tuple[int, ...]:
+        """Ids of the objects that it changes."""
+        return self.object_id, self.other
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Make what an object is from `frame` on an object of its own."""
+
+    object_id: int
+    frame: int
+    new_id: int
+
+    @property
+    def objects(self) -> tuple[int, ...]:
+        """Ids of the objects that it changes."""
+        return self.object_id, self.new_id
+
+
+@dataclass(frozen=True, slots=True)
+class Choose:
+    """Show the next of the masks that a click could mean."""
+
+    object_id: int
+    frame: int
+    rank: int
+
+    @property
+    def objects(self) -> tuple[int, ...]:
+        """Ids of the objects that it changes."""
+        return (self.object_id,)
+
+
+ObjectEdit = Delete | Merge | Split | Choose

@@ -1,0 +1,235 @@
+"""Records of all objects: summaries, rows of the table, series of the timeline.
+
+Main thread only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from napari_sam2.labels import Doubt, FrameRecord, doubts, is_known
+from napari_sam2.widgets.state.positions import Place
+from napari_sam2.widgets.state.session_spec import Asked, Wanted
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """An object in short.
+
+    Attributes
+    ----------
+    frames : int
+        Frames that it is in.
+    lowest : float or None
+        Lowest score of these frames; None if none has a score.
+    """
+
+    frames: int = 0
+    lowest: float | None = None
+
+
+class _Shelved:
+    """Records of one object by frame; its summary follows them at little cost."""
+
+    def __init__(self) -> None:
+        self.records: dict[int, FrameRecord] = {}
+        self._frames = 0
+        self.scores, self.total = 0, 0.0  # how many there are, and their sum
+        self._lowest: float | None = None
+        self._stale = False  # the lowest score is gone, and the next one not looked for yet
+
+    def put(self, record: FrameRecord) -> None:
+        old = self.records.pop(record.frame, None)
+        if is_known(record):
+            self.records[record.frame] = record
+        gone, come = _score(old), _score(record)
+        self.scores += (come is not None) - (gone is not None)
+        self.total += (come or 0.0) - (gone or 0.0)
+        self._frames += bool(record.area) - bool(old is not None and old.area)
+        if come is not None and (self._lowest is None or come <= self._lowest):
+            self._lowest, self._stale = come, False
+        elif gone is not None and gone == self._lowest:
+            self._stale = True
+
+    def summary(self) -> Summary:
+        if self._stale:
+            scores = map(_score, self.records.values())
+            self._lowest = min((each for each in scores if each is not None), default=None)
+            self._stale = False
+        return Summary(self._frames, self._lowest)
+
+
+def _score(record: FrameRecord | None) -> float | None:
+    """Return the score of a frame that the object is in."""
+    return record.score if record is not None and record.area else None
+
+
+class Shelf:
+    """Records by place, object and frame."""
+
+    def __init__(self) -> None:
+        self._places: dict[Place, dict[int, _Shelved]] = {}
+
+    def put(self, place: Place, records: Iterable[FrameRecord]) -> None:
+        """Take new records of a stack in."""
+        objects = self._places.setdefault(place, {})
+        for record in records:
+            shelved = objects.setdefault(record.object_id, _Shelved())
+            shelved.put(record)
+            if not shelved.records:
+                del objects[record.object_id]
+
+    def objects(self, place: Place) -> tuple[int, ...]:
+        """Return the objects of which there are records, ascending."""
+        return tuple(sorted(self._places.get(place, {})))
+
+    def summaries(self, place: Place) -> dict[int, Summary]:
+        """Return all objects of a stack in short."""
+        return {number: each.summary() for number, each in self._places.get(place, {}).items()}
+
+    def mean_score(self, place: Place) -> float | None:
+        """Return the mean score of all objects in all frames that they are in; None: no score."""
+        objects = self._places.get(place, {}).values()
+        count = sum(each.scores for each in objects)
+        return sum(each.total for each in objects) / count if count else None
+
+    def records(self, place: Place, object_id: int) -> tuple[FrameRecord, ...]:
+        """Return the records of an object, by frame."""
+        shelved = self._places.get(place, {}).get(object_id)
+        found = {} if shelved is None else shelved.records
+        return tuple(map(found.__getitem__, sorted(found)))
+
+    def has(self, place: Place, object_id: int, frame: int) -> bool:
+        """Whether an object is in a frame."""
+        shelved = self._places.get(place, {}).get(object_id)
+        record = None if shelved is None else shelved.records.get(frame)
+        return record is not None and record.area > 0
+
+    def frames(self, place: Place, object_id: int) -> tuple[int, ...]:
+        """Return the frames that an object is in, ascending."""
+        return tuple(r.frame for r in self.records(place, object_id) if r.area)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._places.clear()
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectRow:
+    """One object of the stack in view.
+
+    Attributes
+    ----------
+    object_id : int
+    name : str
+        As the user named it; empty if that was not done.
+    prompts : int
+        Points, boxes and masks.
+    frames : int
+        Frames that it is in.
+    lowest : float or None
+        Lowest score of these frames; None if none has a score.
+    accepted : int
+        Accepted frames.
+    hidden : bool
+    """
+
+    object_id: int
+    name: str = ""
+    prompts: int = 0
+    frames: int = 0
+    lowest: float | None = None
+    accepted: int = 0
+    hidden: bool = False
+
+
+def object_rows(
+    wanted: Wanted,
+    summaries: Mapping[int, Summary],
+    names: Mapping[int, str],
+    hidden: Collection[int],
+) -> tuple[ObjectRow, ...]:
+    """List all objects of a stack that are prompted, accepted or in the labels, by id.
+
+    Parameters
+    ----------
+    wanted : Wanted
+        Prompts and acceptance of the stack.
+    summaries : mapping of int to Summary
+        What is known, by object.
+    names : mapping of int to str
+    hidden : collection of int
+    """
+    rows = []
+    for number in sorted(wanted.by_object.keys() | summaries.keys()):
+        known, asked = summaries.get(number, Summary()), wanted.by_object.get(number, Asked())
+        rows.append(
+            ObjectRow(
+                number,
+                names.get(number, ""),
+                asked.pieces,
+                known.frames,
+                known.lowest,
+                len(asked.accepted),
+                number in hidden,
+            )
+        )
+    return tuple(rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """Scores, areas and marks of one object.
+
+    Attributes
+    ----------
+    n_frames : int
+        Length of the stack.
+    records : tuple of FrameRecord
+        By frame.
+    prompted, accepted : frozenset of int
+        Frames.
+    doubtful : mapping of int to tuple of Doubt
+        Frames and reasons.
+    """
+
+    n_frames: int = 1
+    records: tuple[FrameRecord, ...] = ()
+    prompted: frozenset[int] = frozenset()
+    accepted: frozenset[int] = frozenset()
+    doubtful: Mapping[int, tuple[Doubt, ...]] = field(default_factory=dict)
+
+    def describe(self, frame: int) -> str:
+        """Say what is known of a frame."""
+        found = {record.frame: record for record in self.records}.get(frame)
+        parts = [f"Frame {frame}"]
+        if found is not None:
+            parts.append(f"area {found.area} px" if found.area else "not there")
+            if found.score is not None:
+                parts.append(f"score {found.score:.2f}")
+        parts += ["prompted"] if frame in self.prompted else []
+        parts += ["accepted"] if frame in self.accepted else []
+        parts += [str(doubt) for doubt in self.doubtful.get(frame, ())]
+        return ", ".join(parts)
+
+
+def series(object_id: int, n_frames: int, records: Iterable[FrameRecord], wanted: Wanted) -> Series:
+    """Put together what is known of an object."""
+    records, asked = tuple(records), wanted.by_object.get(object_id, Asked())
+    prompted, accepted = asked.prompted, asked.accepted
+    return Series(n_frames, records, prompted, accepted, doubts(records, prompted | accepted))
+
+
+def next_frame(frames: Iterable[int], frame: int, step: int) -> int | None:
+    """Return the next of some frames, forwards (1) or backwards (-1), round the end of the stack.
+
+    None if there is none; the current frame only if it is the only one.
+    """
+    ordered = sorted(frames)
+    if not ordered:
+        return None
+    ahead = [each for each in ordered if (each - frame) * step > 0]
+    if ahead:
+        return ahead[0] if step > 0 else ahead[-1]
+    return ordered[0] if step > 0 else ordered[-1]

@@ -1,0 +1,231 @@
+"""What a session is asked to do: prompts, edits, frames, model. Frozen values, any thread."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+from numpy.typing import NDArray
+
+from napari_sam2.labels import PackedMask, blank_labels
+from napari_sam2.prompts import FramePrompt, PromptBook
+from napari_sam2.stack import FrameStack
+from napari_sam2.types import Direction, ObjectFrame
+from napari_sam2.widgets.state.image_source import Sight
+from napari_sam2.widgets.state.positions import Place
+from napari_sam2.widgets.state.settings import ModelUse
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedPrompt:
+    """What the user asked for of one object in one frame.
+
+    Attributes
+    ----------
+    object_id : int
+        Label id, from 1.
+    frame : int
+        Index along the video axis.
+    prompt : FramePrompt
+        Points and box in (y, x) pixels of the frame.
+    """
+
+    object_id: int
+    frame: int
+    prompt: FramePrompt
+
+    @property
+    def place(self) -> ObjectFrame:
+        """The object and the frame it belongs to."""
+        return ObjectFrame(self.object_id, self.frame)
+
+
+Prompts = tuple[PlacedPrompt, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the user asked for of one object.
+
+    Attributes
+    ----------
+    pieces : int
+        Points, boxes and masks.
+    prompted, accepted : frozenset of int
+        Frames.
+    """
+
+    pieces: int = 0
+    prompted: frozenset[int] = frozenset()
+    accepted: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """All that a session is to know of the user.
+
+    Attributes
+    ----------
+    prompts : tuple of PlacedPrompt
+        All of them: what is not here is to be forgotten.
+    accepted : frozenset of ObjectFrame
+        Every accepted object and frame.
+    unsure : frozenset of int
+        Objects of which the window does not know yet what has become of them: these are to be
+        left as they are.
+    """
+
+    prompts: Prompts = ()
+    accepted: frozenset[ObjectFrame] = frozenset()
+    unsure: frozenset[int] = frozenset()
+
+    def is_just(self, other: Wanted | None) -> bool:
+        """Whether another one has the same parts, as objects: told without looking into them."""
+        if other is None or self.unsure != other.unsure:
+            return False
+        return self.prompts is other.prompts and self.accepted is other.accepted
+
+    @cached_property
+    def by_object(self) -> Mapping[int, Asked]:
+        """Prompts and acceptance of every object that has any, sorted out once."""
+        pieces: Counter[int] = Counter()
+        prompted, accepted = defaultdict[int, set[int]](set), defaultdict[int, set[int]](set)
+        for placed in self.prompts:
+            prompt = placed.prompt
+            count = len(prompt.points) + (prompt.box is not None) + (prompt.mask is not None)
+            pieces[placed.object_id] += count
+            prompted[placed.object_id].add(placed.frame)
+        for number, frame in self.accepted:
+            accepted[number].add(frame)
+        return {
+            number: Asked(pieces[number], frozenset(prompted[number]), frozenset(accepted[number]))
+            for number in sorted(prompted.keys() | accepted.keys())
+        }
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Told:
+    """What a session has made of the prompts that it was told.
+
+    Attributes
+    ----------
+    book : PromptBook or None
+        As they replay: round by round.
+    refused : mapping of ObjectFrame to FramePrompt
+        What it did not take in.
+    results : mapping of ObjectFrame to PackedMask
+        What came of prompts that correct tracked frames.
+    """
+
+    book: PromptBook | None = None
+    refused: Mapping[ObjectFrame, FramePrompt] = field(default_factory=dict)
+    results: Mapping[ObjectFrame, PackedMask] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SessionSpec:
+    """All that the worker needs to open a session on one stack of an image layer.
+
+    Attributes
+    ----------
+    key : Hashable
+        Two specs with the same key describe the same session.
+    sight : Sight
+        What is seen of the image layer, constant over the session.
+    axis : int or None
+        Video axis of the image; None for a single frame.
+    at : tuple of (int, int)
+        The other sliders: (axis, index) for each axis that stays fixed.
+    labels : ndarray, shape (T, Y, X)
+        View into the Labels layer that the session fills: of the region that is seen.
+    use : ModelUse
+        What to load, and how it is to compute.
+    survey : bool
+        The labels may hold objects from before: have them measured.
+    """
+
+    key: Hashable
+    sight: Sight
+    axis: int | None
+    at: tuple[tuple[int, int], ...]
+    labels: NDArray[Any]
+    use: ModelUse = field(default_factory=ModelUse)
+    survey: bool = False
+
+    @property
+    def held(self) -> tuple[tuple[int, int], ...]:
+        """The sliders that matter: all of `at` but that of composed channels."""
+        return tuple(each for each in self.at if each[0] != self.sight.composed)
+
+    def stack(self) -> FrameStack:
+        """Return the frames that the session is to work on."""
+        return self.sight.stack(self.axis, dict(self.at))
+
+    def across(self, axis: int, frame: int) -> SessionSpec:
+        """Describe a session along another axis, in one frame of this stack.
+
+        It has labels of its own.
+        """
+        at = {**dict(self.at), axis: 0}
+        if self.axis is not None:
+            at[self.axis] = frame
+        del at[axis]
+        crossing = replace(
+            self,
+            key=("across", self.key, axis, frame),
+            axis=axis,
+            at=tuple(sorted(at.items())),
+            survey=False,
+        )
+        return replace(crossing, labels=blank_labels(crossing.stack().shape, self.labels.dtype))
+
+
+@dataclass(frozen=True, slots=True)
+class Through:
+    """Going on from volume to volume.
+
+    Attributes
+    ----------
+    axis : int
+        Of the image; not its video axis.
+    step : int
+        1 forward, -1 backward.
+    """
+
+    axis: int
+    step: int
+
+    def after(self, place: Place, size: int) -> Place | None:
+        """Return the place of the next volume; None where the axis, of this length, ends."""
+        there = dict(place)[self.axis] + self.step
+        if not 0 <= there < size:
+            return None
+        return tuple((axis, there if axis == self.axis else at) for axis, at in place)
+
+
+@dataclass(frozen=True, slots=True)
+class RunPlan:
+    """Which objects are carried where.
+
+    Attributes
+    ----------
+    direction : Direction
+    start, stop : int or None
+        Only frames start to stop - 1.
+    object_ids : frozenset of int, or None
+        Only these objects.
+    recompute : bool
+        Also frames that are up to date.
+    through : Through, optional
+        Then go on to the next volume, with the objects of this one.
+    """
+
+    direction: Direction = Direction.BOTH
+    start: int | None = None
+    stop: int | None = None
+    object_ids: frozenset[int] | None = None
+    recompute: bool = False
+    through: Through | None = None

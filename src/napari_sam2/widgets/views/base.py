@@ -1,0 +1,214 @@
+"""Base widgets of the panel: sections, rows, choices, buttons.
+
+Main thread only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from qtpy.QtCore import QEvent, QSignalBlocker, QSize, Qt
+from qtpy.QtWidgets import (
+    QComboBox,
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QScrollArea,
+    QSizePolicy,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+SHOW_OR_HIDE = "Show or hide these options."
+
+_SPACING = 6
+_CAPTION_CHARACTERS = 12
+_BUTTON_PADDING = 18
+_LEAST_WIDTH, _LEAST_HEIGHT = 300, 160
+
+
+class Section(QFrame):
+    """A titled part of the panel.
+
+    Parameters
+    ----------
+    title : str
+        Shown above, in small bold letters.
+    """
+
+    def __init__(self, title: str) -> None:
+        super().__init__()
+        heading = QLabel(title)
+        font = heading.font()
+        font.setBold(True)
+        heading.setFont(font)
+        self.body = QVBoxLayout(self)
+        self.body.setContentsMargins(0, 0, 0, 0)
+        self.body.setSpacing(_SPACING)
+        self.body.addWidget(heading)
+
+    def add_row(self, caption: str, *fields: QWidget, stretch: tuple[int, ...] = (1,)) -> None:
+        """Add a caption with fields beside it; captions of all sections are equally wide."""
+        self.body.addWidget(captioned(caption, *fields, stretch=stretch))
+
+
+class Fold(QFrame):
+    """A part that is folded away until its title is clicked.
+
+    Parameters
+    ----------
+    title : str
+    """
+
+    def __init__(self, title: str) -> None:
+        super().__init__()
+        self.title = QToolButton()
+        self.title.setText(title)
+        self.title.setCheckable(True)
+        self.title.setAutoRaise(True)
+        self.title.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        self.title.setToolTip(SHOW_OR_HIDE)
+        self._content = QWidget()
+        self.body = QVBoxLayout(self._content)
+        self.body.setContentsMargins(0, 0, 0, 0)
+        self.body.setSpacing(_SPACING)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(_SPACING)
+        layout.addWidget(self.title)
+        layout.addWidget(self._content)
+        self.title.toggled.connect(self._open)
+        self._open(False)
+
+    def add_row(self, caption: str, *fields: QWidget, stretch: tuple[int, ...] = (1,)) -> None:
+        """Add a caption with fields beside it."""
+        self.body.addWidget(captioned(caption, *fields, stretch=stretch))
+
+    def open(self, opened: bool) -> None:
+        """Show the content, or fold it away."""
+        self.title.setChecked(opened)
+
+    def _open(self, opened: bool) -> None:
+        self._content.setVisible(opened)
+        arrow = Qt.ArrowType.DownArrow if opened else Qt.ArrowType.RightArrow
+        self.title.setArrowType(arrow)
+
+
+class Column(QScrollArea):
+    """Parts one below the other, scrolled where they are too high, as wide as they need to be.
+
+    Parameters
+    ----------
+    *parts : QWidget
+    margin, gap : int
+        Around and between them, in pixels.
+    """
+
+    def __init__(self, *parts: QWidget, margin: int, gap: int) -> None:
+        super().__init__()
+        inner = QWidget()
+        layout = QVBoxLayout(inner)
+        layout.setContentsMargins(margin, margin, margin, margin)
+        layout.setSpacing(gap)
+        for part in parts:
+            layout.addWidget(part)
+        layout.addStretch(1)
+        self.setWidget(inner)
+        self.setWidgetResizable(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+
+    def minimumSizeHint(self) -> QSize:
+        """Be wide enough for all parts and the scroll bar."""
+        inner, bar = self.widget(), self.verticalScrollBar()
+        width = 0 if inner is None else inner.minimumSizeHint().width()
+        width += 0 if bar is None else bar.sizeHint().width()
+        return QSize(max(width, _LEAST_WIDTH), _LEAST_HEIGHT)
+
+    def event(self, event: Any) -> bool:
+        """Take another width when a part was shown or hidden."""
+        if event.type() == QEvent.Type.LayoutRequest:
+            self.updateGeometry()
+        return super().event(event)
+
+
+def captioned(caption: str, *fields: QWidget, stretch: tuple[int, ...] = (1,)) -> QWidget:
+    """Lay fields out beside a caption; captions of all sections are equally wide."""
+    label = QLabel(caption)
+    label.setFixedWidth(_CAPTION_CHARACTERS * label.fontMetrics().averageCharWidth())
+    return row(label, *fields, stretch=(0, *stretch))
+
+
+def row(*widgets: QWidget, stretch: tuple[int, ...] = ()) -> QWidget:
+    """Lay widgets out side by side."""
+    holder = QWidget()
+    layout = QHBoxLayout(holder)
+    layout.setContentsMargins(0, 0, 0, 0)
+    layout.setSpacing(_SPACING)
+    for index, widget in enumerate(widgets):
+        layout.addWidget(widget, stretch[index] if index < len(stretch) else 0)
+    return holder
+
+
+def running_text(lines: int, tooltip: str = "") -> QLabel:
+    """Make a label with room for so many lines: what is below stays where it is as they change."""
+    label = QLabel()
+    label.setWordWrap(True)
+    label.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
+    label.setMinimumHeight(lines * label.fontMetrics().lineSpacing())
+    label.setToolTip(tooltip)
+    return label
+
+
+def button(text: str, tooltip: str, *, checkable: bool = False) -> QPushButton:
+    """Make a push button."""
+    made = QPushButton(text)
+    # Styles would have every button as wide as a "Cancel": here three stand side by side.
+    made.setMinimumWidth(made.fontMetrics().horizontalAdvance(text) + _BUTTON_PADDING)
+    made.setToolTip(tooltip)
+    made.setCheckable(checkable)
+    return made
+
+
+class Choice(QComboBox):
+    """A combo box whose items carry values, and that is narrow however long their names are.
+
+    Parameters
+    ----------
+    tooltip : str
+        Shown over the box.
+    """
+
+    def __init__(self, tooltip: str) -> None:
+        super().__init__()
+        self._values: list[Any] = []
+        self.setToolTip(tooltip)
+        self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.setMinimumContentsLength(10)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+
+    @property
+    def value(self) -> Any:
+        """Value of the current item; None if there is none."""
+        index = self.currentIndex()
+        return self._values[index] if 0 <= index < len(self._values) else None
+
+    def offer(self, items: Iterable[tuple[str, Any]], current: Any) -> None:
+        """Replace all items, choosing the one with the value `current`; emits nothing."""
+        pairs = list(items)
+        blocker = QSignalBlocker(self)
+        self._values = [value for _, value in pairs]
+        self.clear()
+        self.addItems([text for text, _ in pairs])
+        self.choose(current)
+        blocker.unblock()
+
+    def choose(self, current: Any) -> None:
+        """Choose the item with this value; emits nothing."""
+        blocker = QSignalBlocker(self)
+        chosen = [i for i, value in enumerate(self._values) if value is current or value == current]
+        self.setCurrentIndex(chosen[0] if chosen else -1)
+        blocker.unblock()

@@ -1,0 +1,161 @@
+"""The Qt model of the object table.
+
+Main thread only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from qtpy.QtCore import QModelIndex, Qt, Signal  # type: ignore[attr-defined]
+from qtpy.QtGui import QColor, QIcon, QPixmap, QStandardItem, QStandardItemModel
+
+from napari_sam2.widgets.state.object_records import ObjectRow
+
+_SWATCH_PIXELS = 14
+_NUMBERS = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
+_Role = Qt.ItemDataRole
+
+
+class Column(NamedTuple):
+    """A column of the table: its title, its tooltip, and the text of an object in it."""
+
+    title: str
+    tooltip: str
+    text: Callable[[ObjectRow], str]
+
+
+def _lowest(row: ObjectRow) -> str:
+    return "" if row.lowest is None else f"{row.lowest:.2f}"
+
+
+def _accepted(row: ObjectRow) -> str:
+    return "all" if row.frames and row.accepted >= row.frames else str(row.accepted or "")
+
+
+COLUMNS = (
+    Column(
+        "Id",
+        "Label id of the object, and its colour. Untick it to hide the object.",
+        lambda row: str(row.object_id),
+    ),
+    Column("Name", "Double-click or press F2 to name the object.", lambda row: row.name),
+    Column(
+        "●",
+        "Prompts: points, boxes and masks that you gave for it.",
+        lambda row: str(row.prompts),
+    ),
+    Column("Frames", "Frames that it is in.", lambda row: str(row.frames)),
+    Column(
+        "Score",
+        "Lowest score of these frames, 0 to 1: object present times predicted IoU.",
+        _lowest,
+    ),
+    Column("■", "Accepted frames of it.", _accepted),
+)
+"""All columns, from left to right; the first two can be ticked and edited."""
+ID, NAME = 0, 1
+
+
+class ObjectModel(QStandardItemModel):
+    """One row per object.
+
+    The cells are items of Qt's: painting the table calls nothing of Python.
+
+    Signals
+    -------
+    rename_requested(int, str)
+        The user gave an object another name.
+    hide_requested(int, bool)
+        The user wants an object hidden, or shown.
+    """
+
+    rename_requested = Signal(int, str)
+    hide_requested = Signal(int, bool)
+
+    def __init__(self, colour: Callable[[int], QColor]) -> None:
+        super().__init__(0, len(COLUMNS))
+        self._colour = colour
+        self._rows: tuple[ObjectRow, ...] = ()
+        self._items: list[list[QStandardItem]] = []
+        for number, column in enumerate(COLUMNS):
+            header = QStandardItem(column.title)
+            header.setToolTip(column.tooltip)
+            self.setHorizontalHeaderItem(number, header)
+
+    def show(self, rows: tuple[ObjectRow, ...]) -> None:
+        """Show these objects; the selection stays where the objects are the same."""
+        before, self._rows = self._rows, rows
+        if [row.object_id for row in rows] != [row.object_id for row in before]:
+            self.setRowCount(0)
+            self._items = [self._new_items(row) for row in rows]
+            for items in self._items:
+                self.appendRow(items)
+            return
+        for number, (old, row) in enumerate(zip(before, rows, strict=True)):
+            if row != old:
+                self._show_row(number, row)
+
+    def lengths(self) -> tuple[int, ...]:
+        """Return how many characters the longest text of each column has."""
+        longest = [0] * len(COLUMNS)
+        for items in self._items:
+            for column, item in enumerate(items):
+                longest[column] = max(longest[column], len(item.text()))
+        return tuple(longest)
+
+    def object_at(self, row: int) -> int:
+        """Return the id of the object in a row."""
+        return self._rows[row].object_id
+
+    def row_of(self, object_id: int) -> int | None:
+        """Return the row of an object; None if it is not there."""
+        ids = [row.object_id for row in self._rows]
+        return ids.index(object_id) if object_id in ids else None
+
+    def setData(self, index: QModelIndex, value: Any, role: int = _Role.EditRole) -> bool:
+        """Ask for another name, or for an object to be hidden or shown."""
+        number = self.object_at(index.row())
+        if index.column() == NAME and role == _Role.EditRole:
+            self.rename_requested.emit(number, str(value).strip())
+            return True
+        if index.column() == ID and role == _Role.CheckStateRole:
+            self.hide_requested.emit(number, Qt.CheckState(value) != Qt.CheckState.Checked)
+            return True
+        return False
+
+    def _new_items(self, row: ObjectRow) -> list[QStandardItem]:
+        items = []
+        for number, column in enumerate(COLUMNS):
+            item = QStandardItem(column.text(row))
+            item.setToolTip(column.tooltip)
+            item.setEditable(number == NAME)
+            if number not in (ID, NAME):
+                item.setTextAlignment(_NUMBERS)
+            items.append(item)
+        items[ID].setIcon(_swatch(self._colour(row.object_id)))
+        items[ID].setCheckable(True)
+        items[ID].setCheckState(_ticked(row))
+        return items
+
+    def _show_row(self, number: int, row: ObjectRow) -> None:
+        items = self._items[number]
+        for item, column in zip(items, COLUMNS, strict=True):
+            text = column.text(row)
+            if item.text() != text:
+                item.setText(text)
+        items[ID].setCheckState(_ticked(row))
+
+
+def _ticked(row: ObjectRow) -> Qt.CheckState:
+    return Qt.CheckState.Unchecked if row.hidden else Qt.CheckState.Checked
+
+
+def _swatch(colour: QColor) -> QIcon:
+    """Make a square of a colour that is the same where the row is selected."""
+    square = QPixmap(_SWATCH_PIXELS, _SWATCH_PIXELS)
+    square.fill(colour)
+    icon = QIcon(square)
+    icon.addPixmap(square, QIcon.Mode.Selected)
+    return icon

@@ -1,0 +1,168 @@
+"""The panel's layout: all sections and the undo buttons.
+
+Main thread only.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from qtpy.QtCore import Signal  # type: ignore[attr-defined]
+from qtpy.QtGui import QColor
+from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QVBoxLayout, QWidget
+
+from napari_sam2.labels import colour_of
+from napari_sam2.widgets.views.adapt_section import AdaptBox
+from napari_sam2.widgets.views.base import SHOW_OR_HIDE, Column, Fold, button, row, running_text
+from napari_sam2.widgets.views.image_section import StackBox
+from napari_sam2.widgets.views.model_section import ModelBox
+from napari_sam2.widgets.views.object_section import ObjectBox
+from napari_sam2.widgets.views.prompt_section import PromptBox
+from napari_sam2.widgets.views.propagation_section import RunBox
+from napari_sam2.widgets.views.review_section import ReviewBox
+from napari_sam2.widgets.views.save_section import SESSION_FILES, OfferBox, SaveBox
+
+
+class HistoryBox(QWidget):
+    """Undo, redo and help.
+
+    Signals
+    -------
+    undo_requested(), redo_requested(), help_requested()
+    """
+
+    undo_requested = Signal()
+    redo_requested = Signal()
+    help_requested = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.undo, self.redo = button("↶ Undo", ""), button("↷ Redo", "")
+        self.help = button("? Keys", "List all keys. Key: F1")
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        for each in (self.undo, self.redo, self.help):
+            layout.addWidget(each, 1)
+        self.undo.clicked.connect(lambda _checked: self.undo_requested.emit())
+        self.redo.clicked.connect(lambda _checked: self.redo_requested.emit())
+        self.help.clicked.connect(lambda _checked: self.help_requested.emit())
+        self.show_steps("", "")
+
+    def show_steps(self, undo: str, redo: str) -> None:
+        """Show what can be taken back and made again; empty: nothing."""
+        self.undo.setEnabled(bool(undo))
+        self.redo.setEnabled(bool(redo))
+        self.undo.setToolTip(f"Take back: {undo}. Key: Ctrl-Z" if undo else "Nothing to take back.")
+        self.redo.setToolTip(
+            f"Make again: {redo}. Key: Ctrl-Shift-Z" if redo else "Nothing to make again."
+        )
+
+
+_MARGIN = 10
+_GAP = 12
+_SETUP = "Image and model"
+
+
+class Views(QWidget):
+    """All that the user sees of a panel; knows nothing of layers or models.
+
+    Parameters
+    ----------
+    propagates : bool
+        Whether objects are followed through a stack; if not, that part is not there.
+
+    Signals
+    -------
+    start_requested()
+        Begin to segment the chosen image.
+    resume_requested()
+        Go on with the earlier work that is offered.
+    open_requested(Path)
+        Go on with a session file.
+    """
+
+    start_requested = Signal()
+    resume_requested = Signal()
+    open_requested = Signal(object)
+
+    def __init__(self, *, propagates: bool = True) -> None:
+        super().__init__()
+        self.propagates = propagates
+        self.stack, self.model = StackBox(along=propagates), ModelBox()
+        self.prompts, self.run = PromptBox(), RunBox()
+        self.objects = ObjectBox(lambda number: QColor(*colour_of(number)))
+        self.review, self.history = ReviewBox(), HistoryBox()
+        self.start = button("Start", "")
+        self.adapt, self.save, self.offer = AdaptBox(), SaveBox(), OfferBox()
+        self.open = button("Open session…", "Go on with the prompts of a session file.")
+        self.hint = running_text(2, "What to do next.")
+        self.start.clicked.connect(lambda _checked: self.start_requested.emit())
+        self.open.clicked.connect(lambda _checked: self._ask_for_session())
+        self.offer.resume.clicked.connect(lambda _checked: self.resume_requested.emit())
+        stack_only = (self.run, self.review)
+        parts = (self.prompts, self.run, self.objects, self.review, self.adapt, self.save)
+        self._started = tuple(part for part in parts if propagates or part not in stack_only)
+        for unused in set(stack_only) - set(self._started):
+            unused.setParent(self)
+            unused.hide()
+        self.objects.split.setVisible(propagates)  # it is about the frames from here on
+        self.setup = Fold(_SETUP)
+        begin = row(self.start, self.open, stretch=(2, 1))
+        for part in (self.stack, self.model, self.offer, begin):
+            self.setup.body.addWidget(part)
+        column = Column(self.setup, *self._started, margin=_MARGIN, gap=_GAP)
+        foot = QVBoxLayout()
+        foot.setContentsMargins(_MARGIN, 0, _MARGIN, _MARGIN)
+        foot.addWidget(self.history)
+        foot.addWidget(self.hint)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(column, 1)
+        layout.addLayout(foot)
+        self.setup.open(True)
+        # A download can always be seen and cancelled.
+        self.model.download_requested.connect(lambda _name: self.setup.open(True))
+
+    def show_offer(self, text: str) -> None:
+        """Offer earlier work on the image; empty: there is none."""
+        self.offer.show_work(text)
+
+    def show_approximations(self, said: tuple[str, ...]) -> None:
+        """Say what the chosen speed leaves out, also where the model's part is folded away."""
+        self.model.show_approximations(said)
+        self._name_setup()
+
+    def show_hint(self, text: str) -> None:
+        """Say what to do next."""
+        self.hint.setText(text)
+
+    def show_started(self, started: bool, *, possible: bool) -> None:
+        """Show whether an image is being segmented, and whether one could be."""
+        self.start.setEnabled(possible)
+        self.open.setEnabled(possible)
+        self.offer.setEnabled(possible)
+        self.start.setText("Restart" if started else "Start")
+        self.start.setToolTip(
+            "Begin again with the contrast, channels and part of now. Labels and prompts stay."
+            if started
+            else "Add layers for points, shapes and labels over the image and load the model."
+        )
+        if started == self._started[0].isHidden():
+            self.setup.open(not started or self.model.downloading)
+        for part in (*self._started, self.history):
+            part.setEnabled(started)
+            part.setVisible(started)
+        self.run.setEnabled(started and possible)
+        self._name_setup()
+
+    def _name_setup(self) -> None:
+        """Name a speed that approximates in the title, and what it leaves out in its tip."""
+        approximate = self.model.approximate.text()
+        title = f"{_SETUP} · {self.model.pace.speed}" if approximate else _SETUP
+        self.setup.title.setText(title)
+        self.setup.title.setToolTip(" ".join(filter(None, (SHOW_OR_HIDE, approximate))))
+
+    def _ask_for_session(self) -> None:
+        chosen, _ = QFileDialog.getOpenFileName(self, "Open session", "", SESSION_FILES)
+        if chosen:
+            self.open_requested.emit(Path(chosen))

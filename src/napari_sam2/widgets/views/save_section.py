@@ -1,0 +1,153 @@
+"""The section of files, and the offer to resume a session.
+
+Main thread only.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from qtpy.QtCore import Signal  # type: ignore[attr-defined]
+from qtpy.QtWidgets import QCheckBox, QFileDialog, QHBoxLayout, QLabel, QProgressBar, QWidget
+
+from napari_sam2.labels import FORMATS
+from napari_sam2.widgets.views.base import Fold, button, row
+
+_LABEL_FILES = ";;".join(
+    f"{each.title} ({' '.join('*' + suffix for suffix in each.suffixes)})" for each in FORMATS
+)
+_LABEL_SUFFIXES = {each.title: each.suffixes[0] for each in FORMATS}
+SESSION_FILES = "Session (*.sam2.json *.json)"
+"""What file dialogs offer as sessions."""
+
+_TITLES = ", ".join(each.title for each in FORMATS)
+_TITLE = "Save"
+
+
+class SaveBox(Fold):
+    """Shows where the session is kept, and asks for files.
+
+    Signals
+    -------
+    labels_requested(Path)
+        Write the labels there.
+    labels_cancel_requested()
+        Write them no further.
+    session_requested(Path)
+        Keep the session there from now on.
+    """
+
+    labels_requested = Signal(object)
+    labels_cancel_requested = Signal()
+    session_requested = Signal(object)
+
+    def __init__(self) -> None:
+        super().__init__(_TITLE)
+        self._folder: Path | None = None
+        self._name = "labels"
+        self.state = QLabel()
+        self.state.setWordWrap(True)
+        self.labels = button("Labels as…", f"Write the labels as {_TITLES}, with scale and axes.")
+        self.session = button(
+            "Session as…",
+            "Keep prompts, accepted masks and settings in a file of your choice from now on. "
+            "`napari-sam2 segment` replays it.",
+        )
+        self.autosave = QCheckBox("Keep the session at every change")
+        self.autosave.setChecked(True)
+        self.autosave.setToolTip(
+            "Prompts, accepted masks and settings are written to a file beside the image, so that "
+            "the work can go on after a crash, or another day."
+        )
+        self.progress = QProgressBar()
+        self.progress.setToolTip("How much of the labels is written.")
+        self.cancel = button("Cancel", "Write no further; the file that was there before stays.")
+        self._writing = row(self.progress, self.cancel, stretch=(1,))
+        self.body.addWidget(self.state)
+        self.body.addWidget(row(self.labels, self.session, stretch=(1, 1)))
+        self.body.addWidget(self._writing)
+        self.body.addWidget(self.autosave)
+        self.labels.clicked.connect(lambda _checked: self._ask_for_labels())
+        self.session.clicked.connect(lambda _checked: self._ask_for_session())
+        self.cancel.clicked.connect(lambda _checked: self.labels_cancel_requested.emit())
+        self.show_home(None)
+        self.show_written()
+
+    def show_image(self, folder: Path | None, name: str) -> None:
+        """Say where files would go best."""
+        self._folder, self._name = folder, name
+
+    def show_home(self, path: Path | None, written: float | None = None) -> None:
+        """Show where the session is kept (None: nowhere yet), and when it was written."""
+        if path is None:
+            self._show("The session is kept from the first prompt on.", "", "")
+        elif written is None:
+            self._show(f"Session: {path.name}", f"{path}", "")
+        else:
+            when = time.strftime("%H:%M", time.localtime(written))
+            self._show(f"Session kept at {when}: {path.name}", f"{path}", f" · kept {when}")
+
+    def show_failure(self, text: str) -> None:
+        """Show that the session could not be written."""
+        self._show(f"The session is not kept. {text}", text, " · session not kept")
+
+    def show_writing(self, done: int, total: int) -> None:
+        """Show how many planes of the labels are written."""
+        self._writing.show()
+        self.labels.setEnabled(False)
+        self.progress.setRange(0, total)
+        self.progress.setValue(done)
+        self.progress.setFormat("%v of %m planes")
+
+    def show_written(self) -> None:
+        """Show that no labels are being written."""
+        self._writing.hide()
+        self.labels.setEnabled(True)
+
+    def _show(self, text: str, tooltip: str, title: str) -> None:
+        self.state.setText(text)
+        self.state.setToolTip(tooltip)
+        self.title.setText(_TITLE + title)
+
+    def _ask_for_labels(self) -> None:
+        folder = self._folder or Path.home()
+        chosen, kind = QFileDialog.getSaveFileName(
+            self, "Save labels", str(folder / f"{self._name}_labels.tif"), _LABEL_FILES
+        )
+        if chosen:
+            suffix = _LABEL_SUFFIXES.get(kind.split(" (")[0], ".tif")
+            path = Path(chosen)
+            self.labels_requested.emit(path if path.suffix else path.with_name(path.name + suffix))
+
+    def _ask_for_session(self) -> None:
+        folder = self._folder or Path.home()
+        chosen, _ = QFileDialog.getSaveFileName(
+            self, "Keep the session", str(folder / f"{self._name}.sam2.json"), SESSION_FILES
+        )
+        if chosen:
+            self.session_requested.emit(Path(chosen))
+
+
+class OfferBox(QWidget):
+    """One sentence and a button; not there while there is nothing to offer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.text = QLabel()
+        self.text.setWordWrap(True)
+        self.resume = button(
+            "Resume",
+            "Bring its prompts, accepted masks and names back. Start begins anew; the earlier work "
+            "stays in its file.",
+        )
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.text, 1)
+        layout.addWidget(self.resume)
+        self.hide()
+
+    def show_work(self, text: str) -> None:
+        """Offer work; empty: there is none."""
+        self.text.setText(text)
+        self.setVisible(bool(text))

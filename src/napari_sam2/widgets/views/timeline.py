@@ -1,0 +1,193 @@
+"""The timeline of one object: a bar per frame, with prompts, doubts and acceptance.
+
+Main thread only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from qtpy.QtCore import QEvent, QPointF, QRectF, Qt, Signal  # type: ignore[attr-defined]
+from qtpy.QtGui import QColor, QPainter, QPalette, QPen, QPolygonF
+from qtpy.QtWidgets import QSizePolicy, QToolTip, QWidget
+
+from napari_sam2.widgets.state.object_records import Series
+
+_HEIGHT = 72
+_MARK_ROW = 14.0
+_PAD = 4.0
+# Okabe and Ito: told apart by colour-blind users, and by form besides.
+_SCORE = QColor(86, 180, 233)
+_PROMPTED = QColor(0, 158, 115)
+_ACCEPTED = QColor(204, 121, 167)
+_DOUBTFUL = QColor(230, 159, 0)
+
+MARKS = (("●", "prompted", _PROMPTED), ("■", "accepted", _ACCEPTED), ("▲", "doubtful", _DOUBTFUL))
+"""What is marked in frames: sign, meaning and colour."""
+
+
+class Timeline(QWidget):
+    """Draws a `Series`: bars for the score, a line for the area, marks below, the frame in view.
+
+    Signals
+    -------
+    frame_requested(int)
+        The user clicked a frame, or went there by an arrow key.
+    """
+
+    frame_requested = Signal(int)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._series, self._frame = Series(), 0
+        self.setFixedHeight(_HEIGHT)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setMouseTracking(True)
+        self.setAccessibleName("Timeline of the object")
+
+    @property
+    def series(self) -> Series:
+        """What is shown."""
+        return self._series
+
+    def show_series(self, series: Series) -> None:
+        """Show an object."""
+        if series != self._series:
+            self._series = series
+            self.update()
+
+    def show_frame(self, frame: int) -> None:
+        """Show which frame is in view."""
+        if frame != self._frame:
+            self._frame = frame
+            self.update()
+
+    def frame_at(self, x: float) -> int:
+        """Return the frame under a horizontal position, in pixels of the widget."""
+        frame = int((x - _PAD) / self._step())
+        return min(max(frame, 0), self._series.n_frames - 1)
+
+    def x_of(self, frame: int) -> float:
+        """Return the horizontal middle of a frame, in pixels of the widget."""
+        return _PAD + (frame + 0.5) * self._step()
+
+    def event(self, event: Any) -> bool:
+        """Say what is known of the frame under the mouse."""
+        if event.type() == QEvent.Type.ToolTip:
+            text = self._series.describe(self.frame_at(event.pos().x()))
+            QToolTip.showText(event.globalPos(), text, self)
+            return True
+        return super().event(event)
+
+    def mousePressEvent(self, event: Any) -> None:
+        """Go to the frame that was clicked."""
+        self.frame_requested.emit(self.frame_at(event.position().x()))
+
+    def mouseMoveEvent(self, event: Any) -> None:
+        """Go along while the button is held."""
+        if event.buttons() & Qt.MouseButton.LeftButton:
+            frame = self.frame_at(event.position().x())
+            if frame != self._frame:
+                self.frame_requested.emit(frame)
+
+    def keyPressEvent(self, event: Any) -> None:
+        """Go one frame on with an arrow key, or to an end of the stack."""
+        last = self._series.n_frames - 1
+        target = {
+            Qt.Key.Key_Left: self._frame - 1,
+            Qt.Key.Key_Right: self._frame + 1,
+            Qt.Key.Key_Home: 0,
+            Qt.Key.Key_End: last,
+        }.get(event.key())
+        if target is None:
+            super().keyPressEvent(event)
+        elif 0 <= target <= last:
+            self.frame_requested.emit(target)
+
+    def paintEvent(self, _event: Any) -> None:
+        """Draw it all: a few hundred rectangles at most, however long the stack is."""
+        painter = QPainter(self)
+        palette = self.palette()
+        text = palette.color(QPalette.ColorRole.WindowText)
+        bottom = self.height() - _MARK_ROW
+        back = QColor(text)
+        back.setAlpha(18)
+        painter.fillRect(QRectF(0, 0, self.width(), bottom), back)
+        self._draw_scores(painter, bottom)
+        self._draw_areas(painter, bottom, text)
+        self._draw_marks(painter, bottom)
+        painter.setPen(QPen(text, 1.5))
+        x = self.x_of(self._frame)
+        painter.drawLine(QPointF(x, 0), QPointF(x, self.height()))
+        if self.hasFocus():
+            painter.setPen(QPen(text, 1, Qt.PenStyle.DotLine))
+            painter.drawRect(self.rect().adjusted(0, 0, -1, -1))
+
+    def _step(self) -> float:
+        return max(1e-6, (self.width() - 2 * _PAD) / max(1, self._series.n_frames))
+
+    def _columns(self, frames: list[int]) -> tuple[list[int], NDArray[np.intp]]:
+        """Join frames, ascending, that fall on the same pixel; where each column begins in them."""
+        step = self._step()
+        places = ((np.array(frames) + 0.5) * step / max(1.0, step)).astype(int)
+        columns, starts = np.unique(places, return_index=True)
+        return columns.tolist(), starts
+
+    def _draw_scores(self, painter: QPainter, bottom: float) -> None:
+        width = max(1.0, self._step())
+        scored = [(r.frame, r.score) for r in self._series.records if r.area]
+        known = [(frame, score) for frame, score in scored if score is not None]
+        if not known:
+            return
+        columns, starts = self._columns([frame for frame, _ in known])
+        lowest = np.minimum.reduceat([score for _, score in known], starts)
+        for column, score in zip(columns, lowest.tolist(), strict=True):
+            height = max(1.0, score * (bottom - 4))
+            painter.fillRect(
+                QRectF(_PAD + column * width, bottom - height, max(1.0, width - 1), height), _SCORE
+            )
+
+    def _draw_areas(self, painter: QPainter, bottom: float, colour: QColor) -> None:
+        areas = np.array([record.area for record in self._series.records], dtype=float)
+        top = float(areas.max(initial=0.0))
+        if not top:
+            return
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setPen(QPen(colour, 1.2))
+        width = max(1.0, self._step())
+        columns, starts = self._columns([record.frame for record in self._series.records])
+        means = np.add.reduceat(areas, starts) / np.diff([*starts, len(areas)])
+        line: list[QPointF] = []
+        previous: int | None = None
+        for column, area in zip(columns, means.tolist(), strict=True):
+            if previous is not None and column != previous + 1:
+                painter.drawPolyline(QPolygonF(line))
+                line = []
+            x = _PAD + (column + 0.5) * width
+            line.append(QPointF(x, bottom - 2 - area / top * (bottom - 6)))
+            previous = column
+        painter.drawPolyline(QPolygonF(line))
+
+    def _draw_marks(self, painter: QPainter, bottom: float) -> None:
+        painter.setPen(Qt.PenStyle.NoPen)
+        y, half = bottom + _MARK_ROW / 2, min(4.0, max(2.0, self._step() / 2))
+        painter.setBrush(_ACCEPTED)
+        for x in self._places(self._series.accepted):
+            painter.drawRect(QRectF(x - half, y - half, 2 * half, 2 * half))
+        painter.setBrush(_DOUBTFUL)
+        for x in self._places(self._series.doubtful):
+            triangle = [QPointF(x - half, y + half), QPointF(x + half, y + half)]
+            painter.drawPolygon(QPolygonF([*triangle, QPointF(x, y - half - 1)]))
+        painter.setBrush(_PROMPTED)
+        for x in self._places(self._series.prompted):
+            painter.drawEllipse(QPointF(x, y), half, half)
+
+    def _places(self, frames: Iterable[int]) -> list[float]:
+        """Return where to mark frames, once where several fall on the same pixel."""
+        found = np.fromiter(frames, dtype=float)
+        places: list[float] = np.unique(np.rint(_PAD + (found + 0.5) * self._step())).tolist()
+        return places

@@ -1,0 +1,1 @@
+"""The session worker: its thread, its requests and answers, and the sessions that it opens."""

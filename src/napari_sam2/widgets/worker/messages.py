@@ -1,0 +1,276 @@
+"""Requests and answers between main thread and session worker. Frozen values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from napari_sam2.labels import FrameRecord, PlaneChange
+from napari_sam2.prompts import SessionFile
+from napari_sam2.widgets.state.object_edits import ObjectEdit
+from napari_sam2.widgets.state.positions import Place
+from napari_sam2.widgets.state.session_spec import Prompts, RunPlan, SessionSpec, Told, Wanted
+from napari_sam2.widgets.worker.adaptation import AdaptJob, AdaptPlan
+
+Records = tuple[FrameRecord, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Request:
+    """Bring a session in line with what is wanted.
+
+    Attributes
+    ----------
+    generation : int
+        Comes back with the answers.
+    spec : SessionSpec
+    wanted : Wanted
+    step : int
+        Number of the step of the user's history that this is, from 1; 0: none.
+    """
+
+    generation: int
+    spec: SessionSpec
+    wanted: Wanted
+    step: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PromptRequest(Request):
+    """Take changed prompts and acceptance in.
+
+    Attributes
+    ----------
+    strokes : tuple of PlaneChange
+        What the user has painted into the labels; it is there already.
+    """
+
+    strokes: tuple[PlaneChange, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EditRequest(Request):
+    """Change an object. `wanted` says what was so before."""
+
+    edit: ObjectEdit
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ReplayRequest(Request):
+    """Forget all prompts and take those of a session file in; `wanted` says the same."""
+
+    saved: SessionFile
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RunRequest(Request):
+    """Carry the prompted objects through the stack."""
+
+    plan: RunPlan
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HandOverRequest(Request):
+    """Find objects of a volume in the next one.
+
+    Attributes
+    ----------
+    there : Place
+        The next volume.
+    object_ids : frozenset of int
+    plan : RunPlan
+        With the axis that leads there; only its frames count.
+    """
+
+    there: Place
+    object_ids: frozenset[int]
+    plan: RunPlan
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class UndoRequest(Request):
+    """Take a step back, or with `again` make it again.
+
+    Attributes
+    ----------
+    to : int
+        Step that is the last one afterwards; `wanted` is what was wanted then.
+    again : bool
+    """
+
+    to: int
+    again: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AdaptRequest(Request):
+    """Read what the model can learn from the session, which is no step.
+
+    Attributes
+    ----------
+    plan : AdaptPlan
+    """
+
+    plan: AdaptPlan
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """What the worker is busy with now."""
+
+    generation: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A session is open.
+
+    Attributes
+    ----------
+    approximations : tuple of str
+        What its speed leaves out; nothing if it is exact.
+    """
+
+    generation: int
+    approximations: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Done:
+    """The session has done what a request asked for; the labels show it.
+
+    Attributes
+    ----------
+    step : int
+        Of the request.
+    records : tuple of FrameRecord
+        All that are others than before.
+    changed : Wanted or None
+        After an edit of objects, the prompts and acceptance that it has left.
+    told : Told or None
+        What the session has made of the prompts.
+    """
+
+    generation: int
+    step: int
+    records: Records = ()
+    changed: Wanted | None = None
+    told: Told | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunStarted:
+    """Propagation begins and will give this many results."""
+
+    generation: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FrameDone:
+    """The masks of one frame are in the labels.
+
+    Attributes
+    ----------
+    generation, frame, done : int
+    records : Records
+        Those that are new.
+    changed : bool
+        Whether any pixel is another one than before.
+    """
+
+    generation: int
+    frame: int
+    done: int
+    records: Records = ()
+    changed: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class RunSplit:
+    """A prompt came in between; what the run does from now on is a step of its own."""
+
+    generation: int
+    step: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunEnded:
+    """Propagation is over: finished, cancelled or failed.
+
+    Attributes
+    ----------
+    skipped : tuple of str
+        What was wrong with each frame that could not be read.
+    """
+
+    generation: int
+    done: int
+    cancelled: bool
+    skipped: tuple[str, ...] = ()
+    failed: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HandedOver:
+    """Objects of a volume were looked for in the next one.
+
+    Attributes
+    ----------
+    there : Place
+        The next volume.
+    object_ids : frozenset of int
+        All that were looked for.
+    prompts : tuple of PlacedPrompt
+        Masks of those that were found.
+    """
+
+    generation: int
+    there: Place
+    object_ids: frozenset[int]
+    prompts: Prompts
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prepared:
+    """What the model can learn from has been read, or why it could not be.
+
+    Attributes
+    ----------
+    job : AdaptJob or None
+    error : Exception or None
+        Just one of both is there.
+    """
+
+    generation: int
+    job: AdaptJob | None
+    error: Exception | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """These steps cannot be undone any more: they took too much memory."""
+
+    generation: int
+    steps: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Failure:
+    """Something went wrong in the worker.
+
+    Attributes
+    ----------
+    step : int or None
+        Step that was not made.
+    """
+
+    generation: int
+    error: Exception
+    step: int | None = None
+
+
+Running = RunStarted | FrameDone | RunSplit | RunEnded | HandedOver
+"""What is told of a run."""
+
+Answer = Phase | Opened | Done | Running | Prepared | Forgotten | Failure

@@ -1,0 +1,370 @@
+"""Applies annotations to a `TrackingSession` and collects what changed.
+
+Worker thread only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_sam2.errors import DeviceError, Sam2Error
+from napari_sam2.labels import Edit, FrameRecord, PlaneChange, RecordBook
+from napari_sam2.prompts import FramePrompt, SessionFile
+from napari_sam2.types import FrameMasks, ObjectFrame
+from napari_sam2.widgets.state.object_edits import Choose, Delete, Merge, ObjectEdit, Split
+from napari_sam2.widgets.state.session_spec import PlacedPrompt, Told, Wanted
+from napari_sam2.widgets.worker.session_protocol import Session
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LiveState:
+    """What a `LiveSession` knew at one moment."""
+
+    owner: LiveSession
+    session: Any
+    known: Mapping[ObjectFrame, FramePrompt]
+    refused: Mapping[ObjectFrame, FramePrompt]
+    accepted: frozenset[ObjectFrame]
+
+
+class LiveSession:
+    """Keeps a session in line with the prompts of the window.
+
+    The window states what there is, not what has changed; this class finds the difference and
+    asks the session for no more than that.
+
+    Parameters
+    ----------
+    session : Session
+        A fresh session.
+    on_result : callable, optional
+        Told the masks that each prompt gives.
+    on_progress : callable, optional
+        Told how many of how many frames have been accepted.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        on_result: Callable[[FrameMasks], None] | None = None,
+        on_progress: Callable[[int, int], None] | None = None,
+    ) -> None:
+        self.session = session
+        self._on_result = on_result or (lambda _result: None)
+        self._on_progress = on_progress or (lambda _done, _total: None)
+        self._known: dict[ObjectFrame, FramePrompt] = {}
+        self._refused: dict[ObjectFrame, FramePrompt] = {}
+        self._accepted: set[ObjectFrame] = set()
+
+    def bring_up_to(self, wanted: Wanted) -> list[Sam2Error]:
+        """Make these prompts the session's prompts, and these frames its accepted ones.
+
+        A prompt that the session refuses is not offered again with every later click; all
+        others are taken in.
+
+        Parameters
+        ----------
+        wanted : Wanted
+            All prompts and acceptance that there are to be.
+
+        Returns
+        -------
+        list of Sam2Error
+            Why prompts were refused.
+
+        Raises
+        ------
+        DeviceError
+            Nothing more can be computed.
+        """
+        wanted = self._sure(wanted)
+        prompts = {placed.place: placed.prompt for placed in wanted.prompts}
+        errors: list[Sam2Error] = []
+        for place in sorted(self._accepted - wanted.accepted):
+            self._attempt(errors, self._unaccept, place)
+        # New prompts first: an object whose only click moves to another frame is not lost.
+        for place, prompt in prompts.items():
+            if prompt in (self._known.get(place), self._refused.get(place)):
+                continue
+            if place in wanted.accepted:
+                # The mask that came of it is accepted: it must not be computed anew.
+                self._known[place] = prompt
+            elif not self._attempt(errors, self._set, place, prompt):
+                self._refused[place] = prompt
+        # Frame by frame, so that each is encoded once for all its objects.
+        new = sorted(wanted.accepted - self._accepted, key=ObjectFrame.by_frame)
+        for done, place in enumerate(new):
+            self._on_progress(done, len(new))
+            self._attempt(errors, self._accept, place)
+        for place in sorted(self._known.keys() - prompts.keys()):
+            self._remove(place)
+        return errors
+
+    def replay(self, saved: SessionFile, wanted: Wanted) -> Iterator[int]:
+        """Take a session file in instead of all that was known; gives how many steps are left.
+
+        `wanted` says in the words of the window what the file holds, so that nothing of it is
+        told again.
+        """
+        self.bring_up_to(Wanted())
+        for step in self.session.replay(saved):
+            if step.masks is not None:
+                self._on_result(step.masks)
+            yield step.left
+        self._known = {
+            placed.place: placed.prompt
+            for placed in wanted.prompts
+            if self.session.prompts.get(*placed.place) is not None
+        }
+        self._accepted = set(self.session.accepted)
+        self._refused.clear()
+
+    def told(self) -> Told:
+        """Return what the session has made of the prompts."""
+        session = self.session
+        return Told(session.prompts.copy(), dict(self._refused), session.corrected_masks())
+
+    def state(self) -> LiveState:
+        """Return what is known now; for `restore`."""
+        return LiveState(
+            self,
+            self.session.snapshot(),
+            dict(self._known),
+            dict(self._refused),
+            frozenset(self._accepted),
+        )
+
+    def restore(self, state: LiveState) -> bool:
+        """Come back to a state, unless it is that of another session: then return False."""
+        if state.owner is not self:
+            return False
+        self.session.restore(state.session)
+        self._known, self._refused = dict(state.known), dict(state.refused)
+        self._accepted = set(state.accepted)
+        return True
+
+    def learn(self) -> Wanted:
+        """Take over what the session has made of prompts and acceptance by itself."""
+        self._known = {ObjectFrame(i, frame): prompt for i, frame, prompt in self.session.prompts}
+        self._accepted = set(self.session.accepted)
+        return self._as_it_is()
+
+    def _as_it_is(self) -> Wanted:
+        prompts = tuple(PlacedPrompt(*place, prompt) for place, prompt in self._known.items())
+        return Wanted(prompts, frozenset(self._accepted))
+
+    def _sure(self, wanted: Wanted) -> Wanted:
+        """Leave the objects as they are of which the window is not sure."""
+        unsure, now = wanted.unsure, self._as_it_is()
+        if not unsure:
+            return wanted
+        prompts = (
+            *(placed for placed in wanted.prompts if placed.object_id not in unsure),
+            *(placed for placed in now.prompts if placed.object_id in unsure),
+        )
+        accepted = {each for each in wanted.accepted if each.object_id not in unsure}
+        accepted |= {each for each in now.accepted if each.object_id in unsure}
+        return Wanted(prompts, frozenset(accepted))
+
+    def _attempt(self, errors: list[Sam2Error], step: Callable[..., None], *values: object) -> bool:
+        try:
+            step(*values)
+        except DeviceError:
+            raise
+        except Sam2Error as error:
+            errors.append(error)
+            return False
+        return True
+
+    def _accept(self, place: ObjectFrame) -> None:
+        self._accepted.add(place)  # even if it is refused: it is not offered again
+        self.session.accept(*place)
+
+    def _unaccept(self, place: ObjectFrame) -> None:
+        self._accepted.discard(place)
+        if place in self.session.accepted:
+            self.session.unaccept(*place)
+
+    def _remove(self, place: ObjectFrame) -> None:
+        if self.session.prompts.get(*place) is not None:
+            self.session.remove_prompts(*place)
+        del self._known[place]
+
+    def _set(self, place: ObjectFrame, prompt: FramePrompt) -> None:
+        """Have one prompt replaced by another; clicks that were only added refine the old one."""
+        known, own = self._known.get(place), self.session.prompts.get(*place)
+        added = None if known is None else prompt.clicks_since(known)
+        new = prompt
+        if added:
+            # Positions of the session's own prompt may differ by what rounding has left.
+            clicks = prompt.points[-added:], prompt.positive[-added:]
+            new = FramePrompt(*clicks) if own is None else own.with_clicks(*clicks)
+        self._accepted.discard(place)  # a prompt lifts acceptance
+        if added != 0:  # else the window only knows of no rounds
+            self._on_result(self.session.set_prompt(*place, new))
+        self._known[place] = prompt
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Moment:
+    """What was so before or after an edit, besides the labels."""
+
+    state: LiveState
+    records: tuple[FrameRecord, ...]
+
+
+class Work:
+    """Does things to a session, and writes down what they change. Worker thread only.
+
+    Parameters
+    ----------
+    session : Session
+        A fresh session.
+    labels : ndarray, shape (T, Y, X)
+        What it fills.
+    records : RecordBook
+        What is known of the objects in these labels.
+    on_progress : callable, optional
+        See `LiveSession`.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        labels: NDArray[Any],
+        records: RecordBook,
+        on_progress: Callable[[int, int], None] | None = None,
+    ) -> None:
+        self.session = session
+        self.live = LiveSession(session, self._judge, on_progress)
+        self._labels, self._records = labels, records
+        self._changes: list[PlaneChange] = []
+        self._before: dict[int, NDArray[Any]] = {}  # planes that were written, as they were
+        self._old: dict[ObjectFrame, FrameRecord] = {}
+        self._new: dict[ObjectFrame, FrameRecord] = {}
+        self._start: LiveState | None = None
+        session.watch_labels(self._written)
+
+    @property
+    def n_changes(self) -> int:
+        """How often a plane of labels has changed since `begin`."""
+        return len(self._changes)
+
+    def begin(self) -> None:
+        """Start to write down an edit."""
+        self._changes, self._old = [], {}
+        self._start = self.live.state()
+
+    def end(self, number: int) -> Edit[Moment]:
+        """Return the edit that was made since `begin`."""
+        self._settle()
+        start = self._start or self.live.state()
+        after = tuple(self._records.get(*key) for key in self._old)
+        edit = Edit(
+            number,
+            Moment(start, tuple(self._old.values())),
+            Moment(self.live.state(), after),
+            tuple(self._changes),
+        )
+        self.begin()
+        return edit
+
+    def bring_up_to(self, wanted: Wanted, strokes: Iterable[PlaneChange] = ()) -> list[Sam2Error]:
+        """Take strokes, prompts and acceptance in; see `LiveSession.bring_up_to`."""
+        for stroke in strokes:
+            # It is in the labels, unless a frame was written while the user was painting.
+            before = self._labels[stroke.frame].copy()
+            stroke.undo(before)
+            stroke.redo(self._labels[stroke.frame])
+            self._written(stroke.frame, before, self._labels[stroke.frame].copy())
+        return self.live.bring_up_to(wanted)
+
+    def edit(self, edit: ObjectEdit) -> Wanted:
+        """Change objects; return what is left of prompts and acceptance."""
+        known = self.session.object_ids
+        match edit:
+            case Delete(object_id):
+                if object_id in known:
+                    self.session.remove_prompts(object_id)
+                self._relabel(object_id, 0)
+            case Merge(object_id, other):
+                if object_id in known and other in known:
+                    self.session.merge(object_id, other)
+                self._relabel(other, object_id)
+            case Split(object_id, frame, new_id):
+                if object_id in known:
+                    self.session.split(object_id, frame, new_id)
+                self._relabel(object_id, new_id, first=frame)
+            case Choose(object_id, frame, rank):
+                self._judge(self.session.choose(object_id, frame, rank))
+        return self.live.learn()
+
+    def take_back(self, edit: Edit[Moment], *, again: bool) -> bool:
+        """Undo an edit, or make it again; return whether session and prompts came along."""
+        moment = edit.after if again else edit.before
+        came_along = moment is not None and self.live.restore(moment.state)
+        (edit.redo if again else edit.undo)(self._labels)
+        if moment is not None:
+            self._records.put(moment.records)
+            self._new |= {each.key: each for each in moment.records}
+        return came_along
+
+    def frame_done(self, result: FrameMasks, *, forward: bool) -> tuple[FrameRecord, ...]:
+        """Write down the scores of a tracked frame; return the records that are new."""
+        self._judge(result, forward)
+        return self.news()
+
+    def survey(self) -> None:
+        """Measure all objects of the labels."""
+        for frame, plane in enumerate(self._labels):
+            if plane.any():
+                self._keep(self._records.look(frame, plane))
+
+    def retell(self) -> None:
+        """Take all records for new: nobody may have heard of them."""
+        self._new |= {record.key: record for record in self._records}
+
+    def news(self) -> tuple[FrameRecord, ...]:
+        """Return all records that are others than when this was last asked."""
+        self._settle()
+        news, self._new = tuple(self._new.values()), {}
+        return news
+
+    def _settle(self) -> None:
+        """Measure what has been written."""
+        for frame, before in self._before.items():
+            self._keep(self._records.look(frame, self._labels[frame], before))
+        self._before.clear()
+
+    def _written(self, frame: int, old: NDArray[Any], new: NDArray[Any]) -> None:
+        change = PlaneChange.between(frame, old, new)
+        if change is not None:
+            self._changes.append(change)
+            self._before.setdefault(frame, old)
+
+    def _judge(self, result: FrameMasks, forward: bool | None = None) -> None:
+        now = self._labels[result.frame]
+        before = self._before.get(result.frame, now)
+        self._keep(self._records.judge(result, now, before, forward))
+
+    def _keep(self, records: Iterable[FrameRecord]) -> None:
+        for record in records:
+            key = record.key
+            self._old.setdefault(key, self._records.get(*key))
+            self._records.put([record])
+            self._new[key] = record
+
+    def _relabel(self, object_id: int, new_id: int, first: int = 0) -> None:
+        """Change the id of pixels that the session knows nothing of."""
+        for frame in range(first, len(self._labels)):
+            plane = self._labels[frame]
+            mask = plane == object_id
+            if mask.any():
+                before = plane.copy()
+                np.copyto(plane, plane.dtype.type(new_id), where=mask)
+                self._written(frame, before, plane.copy())

@@ -1,0 +1,115 @@
+"""Opens sessions on a model that is kept loaded, and hands objects to the next volume.
+
+Worker thread only.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Collection
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from napari_sam2.errors import DeviceError
+from napari_sam2.prompts import FramePrompt
+from napari_sam2.types import Speed
+from napari_sam2.widgets.state.positions import Place
+from napari_sam2.widgets.state.session_spec import PlacedPrompt, Prompts, SessionSpec
+from napari_sam2.widgets.state.settings import ModelUse
+from napari_sam2.widgets.worker.session_protocol import Session, SessionOpener
+
+if TYPE_CHECKING:
+    from napari_sam2.tracking import Model
+
+
+def carry_on(
+    spec: SessionSpec,
+    there: Place,
+    object_ids: Collection[int],
+    open_session: SessionOpener,
+    stopped: Callable[[], bool],
+    frames: tuple[int | None, int | None] = (None, None),
+) -> Prompts:
+    """Find objects of a volume in the next one; see `napari_sam2.tracking.volume_series.hand_over`.
+
+    Parameters
+    ----------
+    spec : SessionSpec
+        The volume, with its labels.
+    there : Place
+        The next volume: the neighbour along one axis.
+    object_ids : collection of int
+    open_session : callable
+    stopped : callable
+        Asked before every frame whether to give up.
+    frames : (start, stop)
+        Only these frames of the volume.
+
+    Returns
+    -------
+    tuple of PlacedPrompt
+        A mask for every object that was found.
+    """
+    from napari_sam2.tracking.volume_series import Passage, hand_over
+
+    ((axis, here, to),) = [
+        (axis, before, after)
+        for (axis, before), (_, after) in zip(spec.at, there, strict=True)
+        if before != after
+    ]
+    first = frames[0] or 0
+
+    def follow(frame: int) -> Session:
+        return open_session(spec.across(axis, first + frame), lambda _text: None)
+
+    passage = Passage(here, to, follow, stopped)
+    return tuple(
+        PlacedPrompt(seed.object_id, first + seed.frame, FramePrompt(mask=seed.mask))
+        for seed in hand_over(spec.labels[first : frames[1]], object_ids, passage)
+    )
+
+
+class RealSessions:
+    """Opens tracking sessions; keeps the last model loaded for the next one."""
+
+    def __init__(self) -> None:
+        self._model: Model | None = None
+        self._loaded: ModelUse | None = None  # at whatever speed
+
+    def __call__(self, spec: SessionSpec, tell: Callable[[str], None]) -> Session:
+        """Open the session of `spec`, loading its model if it is not the last one."""
+        tell("Loading the model…")
+        model = self._load(spec.use)
+        from napari_sam2.tracking import TrackingSession, TrackingSettings
+
+        tell("Reading the stack…")
+        settings = TrackingSettings(speed=spec.use.speed)
+        return TrackingSession(model, spec.stack(), labels=spec.labels, settings=settings)
+
+    def release(self) -> None:
+        """Free the memory of the model."""
+        device = None if self._model is None else self._model.device
+        self._model, self._loaded = None, None
+        gc.collect()  # the parts of a session refer to each other
+        if device is not None:
+            from napari_sam2.tracking.device import release_memory
+
+            release_memory(device)
+
+    def _load(self, use: ModelUse) -> Model:
+        try:
+            from napari_sam2.tracking import load_model
+        except OSError as error:
+            # Windows can fail to load torch's libraries after Qt's (pytorch issue 166628).
+            raise DeviceError(
+                f"PyTorch could not be loaded: {error}",
+                remedy="Start napari with `python -c 'import torch, napari; napari.Viewer(); "
+                "napari.run()'`, or install the Microsoft Visual C++ runtime.",
+            ) from error
+        wanted = replace(use, speed=Speed.EXACT)
+        if self._model is None or self._loaded != wanted:
+            # Two models at once may not fit: let go of the old one first.
+            self._model, self._loaded = None, None
+            self._model = load_model(use.model, use.device, precision=use.precision)
+            self._loaded = wanted
+        return self._model

@@ -1,0 +1,118 @@
+"""The session as the worker uses it: a protocol that tests implement too."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Protocol, runtime_checkable
+
+from napari_sam2.labels import PackedMask
+from napari_sam2.prompts import FramePrompt, PromptBook, SessionFile
+from napari_sam2.types import Direction, FrameMasks, ObjectFrame, Replayed
+from napari_sam2.widgets.state.session_spec import SessionSpec
+
+
+class Session(Protocol):
+    """Objects of one stack; see `napari_sam2.TrackingSession` for what each method does."""
+
+    prompts: PromptBook
+
+    @property
+    def object_ids(self) -> tuple[int, ...]:
+        """Objects that it follows."""
+        ...
+
+    @property
+    def accepted(self) -> tuple[ObjectFrame, ...]:
+        """Accepted objects and frames."""
+        ...
+
+    @property
+    def approximations(self) -> tuple[str, ...]:
+        """What the chosen speed leaves out."""
+        ...
+
+    def set_prompt(self, object_id: int, frame: int, prompt: FramePrompt) -> FrameMasks:
+        """Make a prompt all that an object holds in a frame."""
+        ...
+
+    def remove_prompts(self, object_id: int, frame: int | None = None) -> None:
+        """Forget the prompts of an object in a frame, or the object."""
+        ...
+
+    def accept(self, object_id: int, frame: int) -> None:
+        """Fix an object in a frame."""
+        ...
+
+    def unaccept(self, object_id: int, frame: int) -> None:
+        """Lift that again."""
+        ...
+
+    def choose(self, object_id: int, frame: int, rank: int) -> FrameMasks:
+        """Take another mask that a click could mean."""
+        ...
+
+    def merge(self, object_id: int, other: int) -> None:
+        """Make one object of two."""
+        ...
+
+    def split(self, object_id: int, frame: int, new_id: int) -> None:
+        """Make an object of its own of what an object is from a frame on."""
+        ...
+
+    def propagate(
+        self,
+        direction: Direction,
+        start: int | None = None,
+        stop: int | None = None,
+        object_ids: Iterable[int] | None = None,
+        recompute: bool = False,
+    ) -> Iterator[FrameMasks]:
+        """Follow objects; fill the labels frame by frame."""
+        ...
+
+    def planned_frames(
+        self,
+        direction: Direction,
+        start: int | None = None,
+        stop: int | None = None,
+        object_ids: Iterable[int] | None = None,
+    ) -> int:
+        """Return how many results `propagate` will give."""
+        ...
+
+    def cancel(self) -> None:
+        """Stop propagating within one frame; from any thread."""
+        ...
+
+    def watch_labels(self, seen: Callable[[int, Any, Any], None] | None) -> None:
+        """Have every write to the labels told."""
+        ...
+
+    def snapshot(self) -> Any:
+        """Return what the session knows, without the labels."""
+        ...
+
+    def restore(self, state: Any) -> None:
+        """Come back to a snapshot."""
+        ...
+
+    def corrected_masks(self) -> Mapping[ObjectFrame, PackedMask]:
+        """Return what came of prompts that correct tracked frames, by object and frame."""
+        ...
+
+    def replay(self, saved: SessionFile) -> Iterator[Replayed]:
+        """Take a session file in, step by step."""
+        ...
+
+
+@runtime_checkable
+class Releasing(Protocol):
+    """Something that can free the memory it holds for next time."""
+
+    def release(self) -> None:
+        """Free it."""
+        ...
+
+
+SessionOpener = Callable[[SessionSpec, Callable[[str], None]], Session]
+"""Opens the session of a spec; is given a function that tells the user what it is busy with."""

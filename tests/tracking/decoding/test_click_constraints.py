@@ -1,0 +1,135 @@
+"""Clicks are law."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from napari_sam2.network import MaskPrediction
+from napari_sam2.tracking import TrackingSession, TrackingSettings
+from napari_sam2.tracking.decoding.click_constraints import click_inside, hold, obey
+
+SIDE = 32
+coordinates = st.tuples(st.integers(0, SIDE - 1), st.integers(0, SIDE - 1))
+
+
+def prediction(seed: int = 0, score: float = 3.0) -> MaskPrediction:
+    generator = torch.Generator().manual_seed(seed)
+    noise = torch.randn(1, 1, 6, 6, generator=generator) * 5
+    masks = torch.nn.functional.interpolate(noise, (SIDE, SIDE), mode="bicubic")
+    return MaskPrediction(masks, torch.ones(1, 1), torch.ones(1, 1, 4), torch.tensor([[score]]))
+
+
+@given(coordinates, st.booleans(), st.integers(0, 50))
+@settings(max_examples=60, deadline=None)
+def test_a_clicked_pixel_is_on_the_side_that_was_said(point, positive, seed):
+    before = prediction(seed)
+    after = obey(before, torch.tensor([point]), [positive])
+    x, y = point
+    assert (after.masks[0, 0, y, x] > 0) == positive
+    if before.masks[0, 0, y, x] * (1 if positive else -1) >= 1:
+        torch.testing.assert_close(after.masks, before.masks)
+    else:
+        changed = after.masks - before.masks
+        assert ((changed >= 0) if positive else (changed <= 0)).all()
+
+
+def test_pixels_that_the_network_was_sure_of_stay():
+    before = replace(prediction(), masks=torch.full((1, 1, SIDE, SIDE), 0.5))
+    before.masks[..., :16, :] = 12.0
+    after = obey(before, torch.tensor([[16, 20]]), [False]).masks[0, 0]
+    assert (after[:15] > 0).all()
+    assert not (after[18:23, 14:19] > 0).any()
+
+
+def test_an_object_click_says_that_the_object_is_there():
+    absent = prediction(score=-5.0)
+    assert obey(absent, torch.tensor([[3, 3]]), [True]).object_scores > 0
+    assert obey(absent, torch.tensor([[3, 3]]), [False]).object_scores == -5.0
+
+
+def disc(radius: float = 8.0) -> torch.Tensor:
+    line = torch.arange(SIDE) - SIDE / 2
+    return radius - (line[:, None] ** 2 + line[None, :] ** 2).sqrt()
+
+
+@given(st.floats(0, 2 * np.pi), st.floats(0.7, 1.4), st.booleans())
+@settings(max_examples=60, deadline=None)
+def test_a_background_click_at_the_border_never_makes_an_object_vanish(angle, share, absent):
+    vanished = prediction(score=-5.0 if absent else 5.0)
+    if not absent:
+        vanished = replace(vanished, masks=torch.full((1, 1, SIDE, SIDE), -3.0))
+    x, y = (SIDE / 2 + 8.0 * share * turn for turn in (np.cos(angle), np.sin(angle)))
+    clicks = torch.tensor([[x, y]], dtype=torch.float32)
+    after = obey(hold(vanished, disc(), clicks, [False]), clicks, [False])
+    assert after.object_scores > 0
+    assert (after.masks > 0).any()
+    assert after.masks[0, 0, round(y), round(x)] < 0
+
+
+def test_a_background_click_into_the_middle_may_say_that_there_is_nothing():
+    vanished = prediction(score=-5.0)
+    middle = torch.tensor([[SIDE / 2, SIDE / 2 + 1]])
+    assert hold(vanished, disc(), middle, [False]) is vanished
+
+
+def test_what_was_nothing_is_not_brought_back():
+    vanished = prediction(score=-5.0)
+    clicks = torch.tensor([[1.0, 1.0]])
+    assert hold(vanished, torch.full((SIDE, SIDE), -4.0), clicks, [False]) is vanished
+
+
+def test_masks_of_a_session_hold_their_clicks(absent_model, stack):
+    plain = {"max_hole": 0, "min_island": 0, "clicked_part": False}
+    clicks, kinds = [(20.0, 30.0), (36.0, 12.0), (8.0, 44.0)], [True, False, True]
+    for obeys in (True, False):
+        chosen = TrackingSettings(obey_clicks=obeys, **plain)
+        session = TrackingSession(absent_model, stack, settings=chosen)
+        mask = session.add_points(1, 0, clicks, kinds).masks[0]
+        assert mask.any() == obeys
+        if obeys:
+            assert [bool(mask[round(y), round(x)]) for y, x in clicks] == kinds
+
+
+def test_a_hole_where_background_was_clicked_stays_open(model, stack):
+    session = TrackingSession(model, stack, settings=TrackingSettings(max_hole=400))
+    whole = session.add_points(1, 0, [(20, 20)]).masks[0]
+    ys, xs = whole.nonzero()
+    inside = (float(ys.mean().round()), float(xs.mean().round()))
+    mask = session.add_points(1, 0, [inside], [False]).masks[0]
+    assert not mask[round(inside[0]), round(inside[1])]
+
+
+@given(
+    st.integers(0, 500),
+    st.lists(st.tuples(st.floats(-0.5, 31.4), st.floats(-0.5, 31.4)), min_size=1, max_size=3),
+)
+@settings(max_examples=60, deadline=None)
+def test_a_click_inside_a_drawing_is_on_it_and_on_no_other_click(seed, background):
+    mask = np.random.default_rng(seed).random((SIDE, SIDE)) < 0.02
+    mask[5:9, 20:27] = True
+    y, x = click_inside(mask, background)
+    assert mask[int(y), int(x)]
+    assert (y, x) not in {(round(at[0]), round(at[1])) for at in background}
+
+
+def test_there_is_no_click_inside_where_all_was_clicked():
+    mask = np.zeros((SIDE, SIDE), bool)
+    assert click_inside(mask, [(3.0, 3.0)]) is None
+    mask[3, 3] = True
+    assert click_inside(mask, [(3.2, 2.9)]) is None
+    assert click_inside(mask, [(9.0, 9.0)]) == (3.0, 3.0)
+
+
+def test_a_background_click_does_not_wipe_out_what_was_drawn(absent_model, stack):
+    drawn = np.zeros(stack.shape[1:], bool)
+    drawn[10:26, 12:30] = True
+    session = TrackingSession(absent_model, stack)
+    session.add_mask(1, 2, drawn)
+    first = session.add_points(1, 2, [(18.0, 44.0)], [False])
+    assert first.masks[0][drawn].any()
+    assert not first.masks[0, 18, 44]

@@ -1,0 +1,82 @@
+"""Which of several looks at a click shows the object that is meant."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from napari_sam2.network import MaskPrediction
+from napari_sam2.tracking.decoding.scale_choice import agreements, choose_look
+from napari_sam2.tracking.images.object_window import Window
+
+SIDE = 64
+CLICK = (100.0, 120.0)
+
+
+def windows(*sides: int) -> list[Window]:
+    return [Window(100 - side // 2, 120 - side // 2, side, side) for side in sides]
+
+
+def disc(window: Window, radius: float, centre: tuple[float, float] = CLICK) -> torch.Tensor:
+    """A disc of some pixels of the frame as a window sees it, as logits."""
+    steps = (torch.arange(SIDE) + 0.5) / SIDE
+    y = window.top + steps * window.height - 0.5 - centre[0]
+    x = window.left + steps * window.width - 0.5 - centre[1]
+    return radius - (y[:, None] ** 2 + x[None, :] ** 2).sqrt()
+
+
+def looks(masks: list[list[torch.Tensor]], ious: list[list[float]]) -> MaskPrediction:
+    count, each = len(masks), len(masks[0])
+    return MaskPrediction(
+        torch.stack([torch.stack(row) for row in masks]),
+        torch.tensor(ious),
+        torch.zeros(count, each, 4),
+        torch.full((count, 1), 5.0),
+    )
+
+
+@given(st.floats(12, 20), st.floats(12, 20))
+@settings(max_examples=30, deadline=None)
+def test_agreement_is_the_iou_of_discs_seen_at_any_scale(one, other):
+    places = windows(48, 400)
+    masks = torch.stack([disc(places[0], one)[None], disc(places[1], other)[None]])
+    expected = (min(one, other) / max(one, other)) ** 2
+    assert float(agreements(masks, places, CLICK)[0, 1]) == pytest.approx(expected, abs=0.2)
+
+
+def test_a_mask_agrees_with_itself_and_not_with_what_lies_elsewhere():
+    places = windows(100, 100)
+    masks = torch.stack([disc(places[0], 10)[None], disc(places[0], 10, (70.0, 120.0))[None]])
+    found = agreements(masks, places, CLICK)
+    assert found.diagonal().tolist() == pytest.approx([1, 1])
+    assert float(found[0, 1]) == 0
+
+
+def test_an_empty_mask_agrees_with_none():
+    places = windows(100, 100)
+    masks = torch.stack([disc(places[0], 10)[None], torch.full((1, SIDE, SIDE), -5.0)])
+    assert agreements(masks, places, CLICK)[1].tolist() == [0, 0]
+
+
+def test_what_several_scales_see_wins_over_one_that_trusts_itself_more():
+    places = windows(60, 120, 240)
+    seen = [[disc(places[0], 20)], [disc(places[1], 21)], [disc(places[2], 90)]]
+    assert choose_look(looks(seen, [[0.6], [0.65], [0.8]]), places, CLICK).window == 1
+
+
+def test_quality_decides_between_looks_that_do_not_agree():
+    places = windows(60, 400)
+    seen = [[disc(places[0], 8)], [disc(places[1], 120)]]
+    for better in (0, 1):
+        ious = [[0.3], [0.3]]
+        ious[better] = [0.9]
+        assert choose_look(looks(seen, ious), places, CLICK).window == better
+
+
+def test_the_last_window_can_be_chosen_alone():
+    places = windows(60, 120)
+    seen = [[disc(places[0], 20), disc(places[0], 5)], [disc(places[1], 50), disc(places[1], 19)]]
+    chosen = choose_look(looks(seen, [[0.9, 0.2], [0.5, 0.5]]), places, CLICK, last=True)
+    assert chosen == (1, 1), "of its masks the one that the other window supports"

@@ -1,0 +1,158 @@
+"""Who follows whom by mistake."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from napari_sam2 import load_model
+from napari_sam2.tracking import TrackingSession
+from napari_sam2.tracking.decoding.prediction import ABSENT_LOGIT, ObjectPrediction
+from napari_sam2.tracking.identity_switches import find_strays
+from napari_sam2.tracking.images.object_window import Window
+
+SHAPE = (32, 32)
+NOTHING = np.zeros(SHAPE, np.uint16)
+
+
+def box(y0: int, x0: int, y1: int, x1: int, score: float = 1.0) -> ObjectPrediction:
+    """A mask that fills a rectangle, seen in the whole frame at its own resolution."""
+    logits = torch.full(SHAPE, -8.0)
+    logits[y0:y1, x0:x1] = 8.0
+    return ObjectPrediction(logits, score, 1.0, torch.zeros(4), Window.whole(SHAPE))
+
+
+def test_of_two_that_coincide_the_one_decided_farther_away_is_astray():
+    twins = {1: box(4, 4, 20, 20), 2: box(5, 4, 21, 20)}
+    assert find_strays(twins, NOTHING, {1: 3, 2: 9}) == {2}
+    assert find_strays(twins, NOTHING, {1: 9, 2: 3}) == {1}
+
+
+def test_at_equal_distance_the_better_score_stays():
+    twins = {1: box(4, 4, 20, 20, score=0.4), 2: box(5, 4, 21, 20, score=0.9)}
+    assert find_strays(twins, NOTHING, {1: 5, 2: 5}) == {1}
+
+
+def test_neighbours_and_nested_objects_keep_to_themselves():
+    predictions = {1: box(0, 0, 20, 20), 2: box(0, 16, 20, 31), 3: box(4, 4, 10, 10)}
+    assert find_strays(predictions, NOTHING, {1: 1, 2: 2, 3: 3}) == set()
+
+
+def test_labels_of_others_count_by_their_own_distance():
+    occupied = NOTHING.copy()
+    occupied[4:20, 4:20] = 7
+    mine = {1: box(4, 4, 20, 20)}
+    assert find_strays(mine, occupied, {1: 5, 7: 2}) == {1}
+    assert find_strays(mine, occupied, {1: 5, 7: 20}) == {7}
+    assert find_strays(mine, occupied, {1: 5}) == {1}, "what no session knows is the user's"
+
+
+def test_absent_objects_are_never_astray():
+    gone = ObjectPrediction(
+        torch.full(SHAPE, ABSENT_LOGIT), 1.0, 0.0, torch.zeros(4), Window.whole(SHAPE)
+    )
+    occupied = np.ones(SHAPE, np.uint16)
+    assert find_strays({5: gone}, occupied, {5: 1}) == set()
+
+
+@given(
+    st.dictionaries(
+        st.integers(1, 9),
+        st.tuples(*[st.integers(0, 15)] * 2, *[st.integers(1, 16)] * 2),
+        max_size=6,
+    ),
+    st.randoms(),
+)
+@settings(max_examples=60, deadline=None)
+def test_strays_do_not_depend_on_the_order(rectangles, random):
+    predictions = {i: box(y, x, y + h, x + w) for i, (y, x, h, w) in rectangles.items()}
+    distances = {i: i % 3 for i in predictions}
+    shuffled = list(predictions.items())
+    random.shuffle(shuffled)
+    strays = find_strays(predictions, NOTHING, distances)
+    assert find_strays(dict(shuffled), NOTHING, distances) == strays
+    assert len(strays) < max(1, len(predictions))
+
+
+def plainly(
+    claims: list[tuple[int, float, int, np.ndarray]],
+) -> set[int]:
+    """Find strays on whole frames, (distance, -score, id, mask) each, one after the other."""
+    held: dict[int, np.ndarray] = {}
+    strays = set()
+    for _, _, number, mask in sorted(claims, key=lambda claim: claim[:3]):
+        ious = [(mask & has).sum() / max(1, (mask | has).sum()) for has in held.values()]
+        if any(iou > 0.5 for iou in ious):
+            strays.add(number)
+        else:
+            held[number] = mask & ~np.any(list(held.values()) or [np.zeros(SHAPE, bool)], axis=0)
+    return strays
+
+
+rectangles_of_a_frame = st.dictionaries(
+    st.integers(1, 9), st.tuples(*[st.integers(0, 20)] * 2, *[st.integers(3, 12)] * 2), max_size=7
+)
+
+
+@given(rectangles_of_a_frame, rectangles_of_a_frame, st.lists(st.integers(0, 3), min_size=10))
+@settings(max_examples=60, deadline=None)
+def test_strays_are_those_of_masks_compared_in_whole_frames(predicted, labelled, distances):
+    occupied = NOTHING.copy()
+    for number, (y, x, h, w) in labelled.items():
+        if number not in predicted:
+            occupied[y : y + h, x : x + w] = number
+    predictions = {i: box(y, x, y + h, x + w, i / 10) for i, (y, x, h, w) in predicted.items()}
+    masks = {i: each.logits.numpy() > 0 for i, each in predictions.items()}
+    covered = np.any(list(masks.values()) or [NOTHING > 0], axis=0)
+    met = set(np.unique(occupied[covered]).tolist()) - {0}
+    claims = [(distances[i], -i / 10, i, mask) for i, mask in masks.items()]
+    claims += [(distances[i], -1.0, i, occupied == i) for i in met]
+    assert find_strays(predictions, occupied, dict(enumerate(distances))) == plainly(claims)
+
+
+def bodies_in_depth() -> tuple[np.ndarray, np.ndarray]:
+    """Return two bright balls above one another in 18 slices, a gap between, and their labels."""
+    z, y, x = np.mgrid[:18, :96, :96]
+    truth = np.zeros(z.shape, np.uint16)
+    for label, depth in ((1, 4), (2, 13)):
+        ball = ((z - depth) / 3.5) ** 2 + ((y - 48) / 15) ** 2 + ((x - 47) / 15) ** 2 < 1
+        truth[ball] = label
+    noise = np.random.default_rng(0).normal(40, 6, truth.shape)
+    return np.clip(noise + 150 * (truth > 0), 0, 255).astype(np.uint8), truth
+
+
+def test_an_object_does_not_go_on_as_the_next_one_in_depth():
+    image, truth = bodies_in_depth()
+    session = TrackingSession(load_model("bundled", device="cpu"), image)
+    for object_id, depth in ((1, 4), (2, 13)):
+        session.add_points(object_id, depth, [(48, 47)])
+    list(session.propagate())
+    for object_id, depth in ((1, 13), (2, 4)):
+        assert not (session.labels[depth] == object_id).any()
+    for object_id in (1, 2):
+        found, true = session.labels == object_id, truth == object_id
+        assert (found & true).sum() / (found | true).sum() > 0.5
+
+
+def test_a_new_object_takes_back_what_another_has_run_on_into(model, stack):
+    """The labels of an earlier run yield where they coincide with what is decided nearer by."""
+    session = TrackingSession(model, stack)
+    mask = np.zeros(stack.shape[1:], bool)
+    mask[8:28, 8:30] = True
+    session.add_mask(1, 0, mask)
+    session.accept_all(0)
+    for frame in range(1, 8):
+        session.labels[frame][mask] = 1  # as though it had been tracked there
+    session.add_mask(2, 8, mask)
+    tracker = session._tracker
+    logits = torch.where(torch.from_numpy(mask), 8.0, -8.0)
+    whole = Window.whole(mask.shape)
+    meeting = {2: ObjectPrediction(logits, 1.0, 1.0, torch.zeros(4), whole)}
+    assert tracker._strays(7, meeting) == {1}
+    assert (session.labels[7] == 1).any(), "nothing goes before something comes"
+    tracker._publisher.tracked(7, meeting, {1})
+    assert set(np.unique(session.labels[7])) == {0, 2}
+    assert tracker._strays(2, meeting) == {2}
+    assert (session.labels[2] == 1).any()

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+
+from napari_sam2.network import DenseHeads
+from napari_sam2.training import ClipBatches, ClipSettings, Phase, Recipe
+from napari_sam2.training.losses.clip import clip_losses
+
+CLIPS = ClipSettings(size=32, n_frames=3, n_objects=3, diameter=(10.0, 16.0), min_area=12)
+PHASE = Phase("clips", 1, CLIPS, batch=2, frame_size=64)
+
+
+def one_batch(stacks):
+    return ClipBatches(stacks, Recipe((PHASE,))).batch(0)
+
+
+def losses_of(network, batch, **changes):
+    dense = DenseHeads(network.config)
+    generator = torch.Generator().manual_seed(0)
+    return clip_losses(network, dense, batch, replace(PHASE, **changes), generator, False)
+
+
+def test_memory_and_pointers_learn_from_later_frames(tiny_network, stacks):
+    losses_of(tiny_network, one_batch(stacks), masks=0.0).total.backward()
+    for parameter in (
+        tiny_network.memory_encoder.out_proj.weight,
+        tiny_network.memory_attention.layers[0].cross_attn_image.v_proj.weight,
+        tiny_network.maskmem_tpos_enc,
+        tiny_network.obj_ptr_proj.layers[0].weight,
+        tiny_network.obj_ptr_tpos_proj.weight,
+    ):
+        assert parameter.grad is not None
+        assert parameter.grad.abs().sum() > 0
+
+
+def test_drawn_masks_go_through_the_mask_prompt(tiny_network, stacks):
+    losses_of(tiny_network, one_batch(stacks), masks=1.0).total.backward()
+    assert tiny_network.mask_downsample.weight.grad.abs().sum() > 0
+
+
+def test_vanished_objects_teach_the_absent_embedding(tiny_network, stacks):
+    batch = one_batch(stacks)
+    batch.labels[:, 1:] = 0
+    with torch.no_grad():  # whether memories know the truth or what is predicted: it is not there
+        tiny_network.sam_mask_decoder.pred_obj_score_head.layers[-1].bias.fill_(-20.0)
+    losses = losses_of(tiny_network, batch, masks=0.0)
+    losses.total.backward()
+    assert tiny_network.no_obj_ptr.grad.abs().sum() > 0
+    assert tiny_network.no_obj_embed_spatial.grad.abs().sum() > 0
+    assert losses.tracked_iou != losses.tracked_iou  # no object is there to be measured

@@ -1,0 +1,349 @@
+"""Autosave: every change is written, work can be resumed, no other file is overwritten."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from napari.components import ViewerModel
+from napari.layers._source import layer_source
+from napari.utils.notifications import notification_manager
+
+from napari_sam2.errors import PromptError
+from napari_sam2.prompts import FramePrompt, PromptBook, SessionFile, read_session, write_session
+from napari_sam2.types import Region
+from napari_sam2.widgets.autosave import file_store
+
+
+@pytest.fixture
+def open_panel(make_panel, blobs, folder, qtbot):
+    """``open_panel()``: a panel in a viewer of its own, beside the image on disk."""
+
+    def make(image=None):
+        viewer = ViewerModel()
+        with layer_source(path=str(folder / "cells.ome.tif")):
+            layer = viewer.add_image(blobs() if image is None else image, name="cells")
+        layer.contrast_limits = (0, 1000)
+        panel = make_panel(viewer=viewer)
+        panel.wait_idle()
+        qtbot.wait(20)  # what was found is told
+        return panel
+
+    return make
+
+
+@pytest.fixture
+def start():
+    def start(panel):
+        panel.viewer.dims.set_current_step(0, 0)
+        panel.start()
+        panel.wait_idle()
+        return panel
+
+    return start
+
+
+@pytest.fixture
+def worked(open_panel, start):
+    """A panel with two objects: clicked, boxed, painted, propagated, accepted and named."""
+    panel = start(open_panel())
+    panel.click(0, 8, 8)
+    panel.click(0, 9, 13, shift=True)
+    panel.wait_idle()
+    panel.next_object()
+    panel.choose_tool("boxes")
+    panel.draw_box((0, 20, 22), (0, 36, 40))
+    panel.wait_idle()
+    panel.propagate("forward")
+    panel.wait_idle()
+    panel.select_object(1)
+    panel.viewer.dims.set_current_step(0, 2)
+    panel.paint((2, 17, 20), (2, 17, 22), size=5)
+    panel.wait_idle()
+    panel.viewer.dims.set_current_step(0, 3)
+    panel.accept("here")
+    panel.rename(2, "nucleus")
+    panel.wait_idle()
+    return panel
+
+
+def test_every_change_is_saved_beside_the_image(worked, folder):
+    assert [p.name for p in sorted(folder.iterdir())] == ["cells.ome.tif", "cells.sam2.json"]
+    saved = read_session(folder / "cells.sam2.json")
+    kept = {(i, f): prompt for i, f, prompt in saved.book}
+    assert kept.keys() == {(1, 0), (2, 0), (1, 2)}
+    assert kept[1, 0].points == ((8, 8), (9, 13))
+    assert kept[1, 0].positive == (True, False)
+    assert kept[2, 0].box == (20, 22, 36, 40)
+    labels = worked.labels_layer.data
+    assert np.array_equal(kept[1, 2].mask, labels[2] == 1)
+    assert np.array_equal(saved.accepted_masks[1, 3], labels[3] == 1)
+    assert saved.contrast == ((0, 1000),)
+    assert (saved.axis, dict(saved.names)) == (0, {2: "nucleus"})
+    assert saved.settings["model"] == "bundled"
+    assert "cells.sam2.json" in worked.session_text
+
+
+def test_undo_is_saved_too(worked, folder):
+    worked.undo()  # the acceptance; names are no step
+    worked.wait_idle()
+    assert read_session(folder / "cells.sam2.json").accepted == ()
+
+
+def test_work_can_be_resumed_after_a_crash(worked, open_panel, script, folder):
+    labels, state = worked.labels, worked.state
+    again = open_panel()
+    assert again.offers_to_resume
+    assert "2 objects, 3 prompts, 1 accepted mask" in again.offer_text
+    script.told.clear()
+    again.viewer.layers["cells"].contrast_limits = (5, 10)
+    again.resume()
+    again.wait_idle()
+    assert not again.offers_to_resume
+    now = again.state
+    assert np.allclose(now.points, state.points)
+    assert now.point_features.equals(state.point_features)
+    assert np.allclose(now.shapes[0][0], state.shapes[0][0])
+    assert now.said.painted == state.said.painted
+    assert (now.said.accepted, now.said.names) == (state.said.accepted, state.said.names)
+    assert [told[0] for told in script.told] == ["open", "replay"], "nothing is told again"
+    assert script.opened[-1].sight.contrast == ((0, 1000),)
+    assert np.array_equal(again.labels[2] == 1, labels[2] == 1)
+    assert np.array_equal(again.labels[3] == 1, labels[3] == 1)
+    assert again.viewer.dims.current_step[0] in (0, 2), "a frame with prompts is in view"
+    again.rename(1, "cell")
+    again.wait_idle()
+    assert read_session(folder / "cells.sam2.json").names[1] == "cell"
+    again.undo()
+    again.wait_idle()
+    assert len(again.points) == 0
+    assert not again.labels.any()
+
+
+def test_table_is_filled_after_resuming(worked, open_panel, qtbot):
+    again = open_panel()
+    again.resume()
+    again.wait_idle()
+    assert again.object_rows[0] == ("1", "", "3", "3", "0.90", "1")
+    scores = {frame: record.score for frame, record in again.records_of(1).items()}
+    assert scores.keys() == {0, 2, 3}
+    assert scores[3] is None, "no model was asked about what was accepted"
+
+
+def test_new_start_leaves_the_earlier_session_file(worked, open_panel, start, folder):
+    text = (folder / "cells.sam2.json").read_text()
+    again = start(open_panel())
+    assert not again.offers_to_resume
+    again.click(0, 25, 30)
+    again.wait_idle()
+    assert (folder / "cells.sam2.json").read_text() == text
+    assert len(read_session(folder / "cells-2.sam2.json").book) == 1
+    assert "1 object, 1 prompt" in open_panel().offer_text, "the newest is offered"
+
+
+def test_two_windows_on_one_image_write_two_files(open_panel, start, folder):
+    one, two = start(open_panel()), start(open_panel())
+    for panel, point in ((one, (0, 8, 8)), (two, (0, 25, 30)), (one, (0, 12, 12))):
+        panel.click(*point)
+        panel.wait_idle()
+    assert len(read_session(folder / "cells.sam2.json").book.get(1, 0).points) == 2
+    assert len(read_session(folder / "cells-2.sam2.json").book.get(1, 0).points) == 1
+
+
+def test_file_written_by_another_program_is_not_overwritten(worked, folder):
+    path = folder / "cells.sam2.json"
+    write_session(SessionFile(PromptBook((6, 40, 50))), path)
+    text = path.read_text()
+    worked.rename(1, "cell")
+    worked.wait_idle()
+    assert path.read_text() == text
+    assert len(read_session(folder / "cells-2.sam2.json").book) == 3
+
+
+def test_session_of_an_image_without_a_file_has_its_own_folder(started, sessions, make_panel):
+    started.click(0, 8, 8)
+    started.wait_idle()
+    (path,) = sessions.iterdir()
+    assert path.name == "blobs 6x40x50.sam2.json"
+    assert started.session_path == str(path)
+
+
+@pytest.mark.parametrize("fault", [PromptError("Read-only."), PermissionError("Read-only.")])
+def test_session_goes_elsewhere_if_the_folder_is_read_only(
+    open_panel, start, sessions, folder, monkeypatch, fault
+):
+    def write(session, path):
+        if path.parent == folder:
+            raise fault
+        write_session(session, path)
+
+    monkeypatch.setattr(file_store, "write_session", write)
+    panel = start(open_panel())
+    panel.click(0, 8, 8)
+    panel.wait_idle()
+    (path,) = sessions.iterdir()
+    assert panel.session_path == str(path)
+    assert len(read_session(path).book) == 1
+
+
+def test_failed_write_is_reported_and_tried_again(worked, folder, monkeypatch):
+    def full(session, path):
+        raise PromptError("No space left.", safe="All is kept.")
+
+    notification_manager.records.clear()
+    with monkeypatch.context() as patch:
+        patch.setattr(file_store, "write_session", full)
+        worked.rename(1, "cell")
+        worked.wait_idle()
+    assert "not kept" in worked.save_title
+    assert "No space left." in notification_manager.records[-1].message
+    worked.rename(1, "neuron")
+    worked.wait_idle()
+    assert read_session(folder / "cells.sam2.json").names[1] == "neuron"
+    assert "not kept" not in worked.save_title
+
+
+def test_damaged_file_is_neither_offered_nor_overwritten(open_panel, start, folder):
+    (folder / "cells.sam2.json").write_text('{"format": "napari-sam2 session", "ver')
+    panel = open_panel()
+    assert not panel.offers_to_resume
+    start(panel)
+    panel.click(0, 8, 8)
+    panel.wait_idle()
+    assert (folder / "cells.sam2.json").read_text().endswith('"ver')
+    assert len(read_session(folder / "cells-2.sam2.json").book) == 1
+
+
+def test_work_on_an_image_of_another_shape_is_not_offered(worked, open_panel, blobs):
+    assert not open_panel(blobs((5, 40, 50))).offers_to_resume
+
+
+def test_nothing_is_saved_without_autosave(open_panel, start, folder):
+    panel = start(open_panel())
+    panel.tick_autosave(False)
+    panel.click(0, 8, 8)
+    panel.wait_idle()
+    assert [p.name for p in folder.iterdir()] == ["cells.ome.tif"]
+    panel.tick_autosave(True)
+    panel.wait_idle()
+    assert len(read_session(folder / "cells.sam2.json").book) == 1
+
+
+def test_session_is_saved_to_and_opened_from_a_chosen_file(
+    worked, open_panel, tmp_path, script, folder
+):
+    chosen = tmp_path / "mine.json"
+    chosen.write_text("from before")
+    worked.keep_session_in(tmp_path / "mine.sam2.json")
+    worked.wait_idle()
+    assert len(read_session(tmp_path / "mine.sam2.json").book) == 3
+    before = read_session(folder / "cells.sam2.json").names
+    worked.rename(1, "cell")
+    worked.wait_idle()
+    assert read_session(folder / "cells.sam2.json").names == before
+    assert read_session(tmp_path / "mine.sam2.json").names[1] == "cell"
+    again = open_panel()
+    again.open_session(tmp_path / "mine.sam2.json")
+    again.wait_idle()
+    assert len(again.points) == 2
+    assert again.names == {1: "cell", 2: "nucleus"}
+
+
+def test_session_of_another_stack_is_refused(started, tmp_path):
+    book = PromptBook((9, 40, 50))
+    book.put(1, 8, FramePrompt(((3, 3),)))
+    write_session(SessionFile(book, axis=0), tmp_path / "other.sam2.json")
+    notification_manager.records.clear()
+    number = started.start_number
+    started.open_session(tmp_path / "other.sam2.json")
+    started.wait_idle()
+    assert "was made for 9 frames" in notification_manager.records[-1].message
+    assert started.start_number == number, "nothing was begun anew"
+    started.open_session(tmp_path / "missing.json")
+    started.wait_idle()
+    assert "cannot be read" in notification_manager.records[-1].message
+
+
+def test_failing_to_open_a_file_does_not_stop_autosave(worked, folder):
+    (folder / "bad.json").write_text("{")
+    for _ in range(2):
+        notification_manager.records.clear()
+        worked.open_session(folder / "bad.json")
+        worked.wait_idle()
+        assert "bad.json" in notification_manager.records[-1].message, "said every time"
+    assert "not kept" not in worked.save_title
+    assert "cells.sam2.json" in worked.session_text
+
+
+def test_opened_session_replaces_prompts_and_can_be_undone(worked, tmp_path):
+    book = PromptBook((6, 40, 50))
+    book.put(7, 1, FramePrompt(((26, 30),)))
+    write_session(SessionFile(book, axis=0), tmp_path / "other.sam2.json")
+    labels = worked.labels
+    worked.open_session(tmp_path / "other.sam2.json")
+    worked.wait_idle()
+    assert worked.points_layer.features["object"].tolist() == [7]
+    assert (worked.labels[1] == 7).any()
+    worked.undo()
+    worked.wait_idle()
+    assert worked.points_layer.features["object"].tolist() == [1, 1]
+    assert np.array_equal(worked.labels, labels)
+
+
+def test_4d_work_has_a_file_for_each_stack(make_panel, blobs, sessions):
+    def panel():
+        panel = make_panel(blobs((3, 4, 40, 50)), axis_labels=("t", "z", "y", "x"))
+        panel.choose_axis(1)
+        panel.wait_idle()
+        return panel
+
+    one = panel()
+    one.viewer.dims.set_current_step(1, 0)
+    one.start()
+    for t in (0, 2):
+        one.viewer.dims.set_current_step(0, t)
+        one.click(t, 0, 8, 8)
+        one.wait_idle()
+    names = [path.name for path in sorted(sessions.iterdir())]
+    assert names == ["blobs 3x4x40x50.0=0.sam2.json", "blobs 3x4x40x50.0=2.sam2.json"]
+    assert dict(read_session(sessions / names[1]).at) == {0: 2}
+    two = panel()
+    two.choose_axis(0)
+    two.wait_idle()
+    two.resume()
+    two.wait_idle()
+    assert two.axis == 1
+    assert two.chosen_axis == 1
+    assert np.array_equal(two.points, one.points)
+    assert [two.labels[t, 0].any() for t in range(3)] == [
+        True,
+        False,
+        True,
+    ]
+
+
+def test_resumed_session_has_its_region(open_panel, folder):
+    region = Region(2, 4, 30, 45)
+    panel = open_panel()
+    panel.viewer.dims.set_current_step(0, 0)
+    panel.start_in(region)
+    panel.wait_idle()
+    panel.click(0, 8, 8)
+    panel.viewer.dims.set_current_step(0, 2)
+    panel.paint((2, 20, 20), (2, 20, 22), size=5)
+    panel.wait_idle()
+    saved = read_session(folder / "cells.sam2.json")
+    assert saved.region == region
+    assert saved.book.get(1, 0).points == ((6, 4),)
+    painted = panel.labels[2] == 1
+
+    again = open_panel()
+    again.resume()
+    again.wait_idle()
+    assert again.region == region
+    assert np.allclose(again.points, [[0, 8, 8]])
+    assert np.array_equal(again.labels[2] == 1, painted)
+
+    again.start()  # the whole image again
+    again.wait_idle()
+    assert again.region is None
+    assert np.array_equal(again.painted[(), 1, 2].mask, painted)

@@ -1,0 +1,185 @@
+"""Timeline, doubtful frames and acceptance."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from qtpy.QtCore import QPoint, Qt
+
+from napari_sam2.labels import Doubt, FrameRecord
+from napari_sam2.prompts import FramePrompt
+from napari_sam2.widgets.state.object_records import Series, next_frame, series
+from napari_sam2.widgets.state.session_spec import PlacedPrompt, Wanted
+from napari_sam2.widgets.views.timeline import Timeline
+
+
+@pytest.fixture
+def run(started):
+    """A panel with one object, propagated."""
+    started.click(0, 8, 12)
+    started.wait_idle()
+    started.propagate("both")
+    started.wait_idle()
+    return started
+
+
+def frame(panel) -> int:
+    return panel.viewer.dims.current_step[0]
+
+
+def test_timeline_shows_scores_areas_and_prompts(run):
+    seen = run.timeline
+    assert [record.frame for record in seen.records] == list(range(6))
+    assert {record.area for record in seen.records} == {100}
+    assert seen.prompted == {0}
+    assert seen.n_frames == 6
+    assert "score 0.90" in run.summary
+
+
+def test_click_on_the_timeline_goes_to_the_frame(run, qtbot):
+    timeline = run.timeline_widget
+    timeline.resize(300, 72)
+    for wanted in (4, 0, 5):
+        at = QPoint(round(timeline.x_of(wanted)), 20)
+        qtbot.mouseClick(timeline, Qt.MouseButton.LeftButton, pos=at)
+        assert frame(run) == wanted
+
+
+def test_arrow_keys_go_along_the_timeline(run, qtbot):
+    for key, wanted in (
+        (Qt.Key.Key_Right, 1),
+        (Qt.Key.Key_End, 5),
+        (Qt.Key.Key_Left, 4),
+        (Qt.Key.Key_Home, 0),
+        (Qt.Key.Key_Left, 0),
+    ):
+        qtbot.keyClick(run.timeline_widget, key)
+        assert frame(run) == wanted
+
+
+def test_keys_go_to_doubtful_and_prompted_frames(run):
+    run.put_records(*(FrameRecord(1, f, 100, (8, 8), 0.2, 0.9) for f in (2, 4)))
+    assert set(run.timeline.doubtful) == {2, 4}
+    visited = []
+    for key in ("D", "D", "D", "Shift+D", "E"):
+        run.press(key)
+        visited.append(frame(run))
+    assert visited == [2, 4, 2, 4, 0]
+    assert Doubt.IOU.value in run.timeline.describe(2)
+
+
+def test_key_a_accepts_and_unaccepts_the_frame(run, script):
+    run.viewer.dims.set_current_step(0, 3)
+    run.press("A")
+    run.wait_idle()
+    assert ("accept", 1, 3) in script.told
+    assert run.timeline.accepted == {3}
+    run.press("A")
+    run.wait_idle()
+    assert script.told[-1] == ("unaccept", 1, 3)
+    assert run.timeline.accepted == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("what", "frames"),
+    [("here", {2}), ("frame", {2}), ("object", set(range(6))), ("all", set(range(6)))],
+)
+def test_accept_menu_accepts_frame_object_or_everything(run, what, frames):
+    run.viewer.dims.set_current_step(0, 2)
+    run.accept(what)
+    run.wait_idle()
+    assert run.timeline.accepted == frames
+    assert set(run.timeline.doubtful) & frames == set()
+
+
+def test_prompt_in_an_accepted_frame_unaccepts_it(run):
+    run.accept("all")
+    run.wait_idle()
+    run.viewer.dims.set_current_step(0, 2)
+    run.click(2, 9, 12)
+    run.wait_idle()
+    assert run.timeline.accepted == {0, 1, 3, 4, 5}
+
+
+def test_acceptance_stays_with_another_model(run, script):
+    run.viewer.dims.set_current_step(0, 3)
+    run.press("A")
+    run.wait_idle()
+    script.told.clear()
+    run.choose_device("cpu")
+    run.wait_idle()
+    assert ("accept", 1, 3) in script.told
+
+
+def test_backward_run_after_a_forward_one_compares_both(run, script):
+    run.viewer.dims.set_current_step(0, 5)
+    run.click(5, 25, 28)  # another blob
+    run.wait_idle()
+    run.tick_recompute()
+    run.propagate("backward")
+    run.wait_idle()
+    agreed = {record.frame: record.agreement for record in run.timeline.records}
+    assert agreed[1] == 1
+    assert agreed[4] == 0
+    assert Doubt.PASSES in run.timeline.doubtful[4]
+
+
+def test_series_joins_records_prompts_and_acceptance():
+    prompt = FramePrompt(points=((1, 1),))
+    wanted = Wanted((PlacedPrompt(1, 2, prompt), PlacedPrompt(2, 3, prompt)), frozenset({(1, 4)}))
+    records = [FrameRecord(1, f, 50, (5, 5), 0.1, 0.9) for f in range(6)]
+    seen = series(1, 9, records, wanted)
+    assert (seen.prompted, seen.accepted, set(seen.doubtful)) == ({2}, {4}, {0, 1, 3, 5})
+    assert "low predicted IoU" in seen.describe(1)
+    assert seen.describe(8) == "Frame 8"
+
+
+@pytest.mark.parametrize(
+    ("frames", "at", "step", "wanted"),
+    [
+        ([], 3, 1, None),
+        ([3], 3, 1, 3),
+        ([1, 5], 3, 1, 5),
+        ([1, 5], 3, -1, 1),
+        ([1, 5], 5, 1, 1),
+        ([1, 5], 1, -1, 5),
+    ],
+)
+def test_next_frame_wraps_around(frames, at, step, wanted):
+    assert next_frame(frames, at, step) == wanted
+
+
+@pytest.mark.parametrize("n_frames", [1, 7, 300, 20_000])
+def test_timeline_paints_any_length(qtbot, n_frames):
+    timeline = Timeline()
+    qtbot.addWidget(timeline)
+    timeline.resize(280, 72)
+    records = tuple(FrameRecord(1, f, 50 + f % 9, (5, 5), 0.8, 0.9) for f in range(n_frames))
+    timeline.show_series(
+        Series(n_frames, records, frozenset({0}), frozenset(range(0, n_frames, 2)))
+    )
+    timeline.show_frame(n_frames - 1)
+    pixels = timeline.grab().toImage()
+    blue = [pixels.pixelColor(x, 50).blue() for x in range(6, 274, 8)]
+    red = [pixels.pixelColor(x, 50).red() for x in range(6, 274, 8)]
+    assert np.mean(np.array(blue) > np.array(red) + 60) > 0.5, "bars over the whole length"
+    for each in {0, n_frames // 2, n_frames - 1}:
+        assert abs(timeline.frame_at(timeline.x_of(each)) - each) <= 1
+
+
+def test_frames_that_share_a_pixel_show_the_lowest_score(qtbot):
+    timeline = Timeline()
+    qtbot.addWidget(timeline)
+    timeline.resize(280, 72)
+    scores = [0.05 if f == 2_500 else 0.95 for f in range(5_000)]
+    records = tuple(FrameRecord(1, f, 1, (5, 5), score, 0.9) for f, score in enumerate(scores))
+    timeline.show_series(Series(5_000, records))
+    pixels = timeline.grab().toImage()
+
+    def bar(frame: int) -> bool:
+        colour = pixels.pixelColor(int(timeline.x_of(frame)), 30)
+        return colour.blue() > colour.red() + 60
+
+    assert bar(1_000)
+    assert bar(4_000)
+    assert not bar(2_500)

@@ -1,0 +1,327 @@
+"""Undo and redo restore labels, prompts and acceptance to the pixel."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from napari_sam2.widgets.state import hints
+
+
+def world(panel) -> tuple:
+    """All that the user sees: labels, marks, acceptance."""
+    return (
+        panel.labels,
+        panel.points,
+        panel.points_layer.features.to_numpy().tolist(),
+        panel.shapes,
+        panel.accepted,
+        sorted(panel.painted),
+    )
+
+
+def same(one, other) -> bool:
+    return (
+        np.array_equal(one[0], other[0])
+        and np.array_equal(one[1], other[1])
+        and one[2] == other[2]
+        and len(one[3]) == len(other[3])
+        and all(np.allclose(a, b) for a, b in zip(one[3], other[3], strict=True))
+        and one[4:] == other[4:]
+    )
+
+
+@pytest.fixture
+def acts(started):
+    """Things that a user does, each a step."""
+
+    def move_point():
+        started.move_point(0, *(started.points[0] + (0, 1, 1)))
+
+    def done(act, *arguments):
+        act(*arguments)
+        started.wait_idle()
+
+    return {
+        "click": lambda: done(started.click, started.frame, 8, 12),
+        "other": lambda: (started.next_object(), done(started.click, started.frame, 25, 30)),
+        "box": lambda: done(started.draw_box, (0, 4, 4), (0, 16, 16)),
+        "move": lambda: done(move_point),
+        "run": lambda: done(started.propagate),
+        "paint": lambda: done(lambda: started.paint((started.frame, 30, 5), size=4)),
+        "accept": lambda: done(started.accept, "frame"),
+        "delete": lambda: done(started.delete, 1),
+        "merge": lambda: done(started.merge, 1, 2),
+        "split": lambda: done(split, started),
+    }
+
+
+def split(panel) -> None:
+    """Split object 1 off from frame 3 on, and go back to the frame in view before."""
+    before = panel.frame
+    panel.viewer.dims.set_current_step(0, 3)
+    panel.split(1)
+    panel.viewer.dims.set_current_step(0, before)
+
+
+@pytest.mark.parametrize(
+    "story",
+    [
+        ["click", "click", "run"],
+        ["click", "other", "run", "merge", "accept"],
+        ["click", "box", "move", "run", "paint"],
+        ["click", "run", "split", "run"],
+        ["click", "run", "accept", "click", "run"],
+        ["click", "other", "run", "delete"],
+    ],
+    ids="-".join,
+)
+def test_undo_and_redo_restore_every_state_of_a_story(started, acts, story):
+    seen = [world(started)]
+    for act in story:
+        acts[act]()
+        seen.append(world(started))
+    for before in reversed(seen[:-1]):
+        assert started.can_undo
+        started.undo()
+        started.wait_idle()
+        assert same(world(started), before)
+    assert not started.can_undo
+    for after in seen[1:]:
+        started.redo()
+        started.wait_idle()
+        assert same(world(started), after)
+    assert not started.can_redo
+
+
+def test_propagation_after_undo_computes_again(started, acts, script):
+    acts["click"]()
+    acts["run"]()
+    started.undo()
+    started.wait_idle()
+    assert not started.labels[1:].any()
+    acts["run"]()
+    assert all((started.labels[f] == 1).sum() == 100 for f in range(6))
+
+
+def test_hint_after_undo_does_not_call_the_run_done(started, acts):
+    acts["click"]()
+    acts["run"]()
+    assert started.hint.startswith("Done")
+    started.undo()
+    started.wait_idle()
+    assert started.hint == hints.GO_ON
+    started.redo()
+    started.wait_idle()
+    assert not started.hint.startswith("Done")
+
+
+def test_undo_resets_the_candidates_of_a_click(started, acts, script):
+    acts["click"]()
+    for _ in range(2):
+        started.next_candidate()
+        started.wait_idle()
+        assert script.told[-1] == ("choose", 1, 0, 1)
+        started.undo()
+        started.wait_idle()
+
+
+def test_new_step_disables_redo(started, acts):
+    acts["click"]()
+    acts["run"]()
+    started.undo()
+    started.wait_idle()
+    acts["other"]()
+    assert not started.can_redo
+    assert "prompt" in started.undo_text
+
+
+def test_ctrl_z_undoes_and_ctrl_shift_z_redoes(docked, qtbot):
+    from qtpy.QtCore import Qt
+
+    docked.click(0, 8, 8)
+    docked.wait_idle()
+    canvas = docked.canvas.native
+    qtbot.keyClick(canvas, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    docked.wait_idle()
+    assert not docked.labels.any()
+    both = Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier
+    qtbot.keyClick(canvas, Qt.Key.Key_Z, both)
+    docked.wait_idle()
+    assert (docked.labels[0] == 1).sum() == 100
+
+
+def test_undo_during_a_run_stops_and_undoes_it(started, acts, script, qtbot):
+    acts["click"]()
+    before = world(started)
+    script.seconds = 0.1
+    started.propagate("both")
+    qtbot.waitUntil(lambda: started.frames_done >= 2)
+    started.undo()
+    started.wait_idle()
+    qtbot.waitUntil(lambda: same(world(started), before))
+
+
+def test_prompt_during_a_run_is_undone_separately(started, acts, script, qtbot):
+    acts["click"]()
+    script.seconds = 0.1
+    started.propagate("forward")
+    qtbot.waitUntil(lambda: started.frames_done >= 1)
+    started.next_object()
+    started.click(0, 25, 30)
+    started.wait_idle()
+    script.seconds = 0
+    assert {1, 2} <= set(np.unique(started.labels[5]).tolist())
+    started.undo()
+    started.wait_idle()
+    assert not (started.labels[5] == 2).any(), "what the run did after the click"
+    assert (started.labels[0] == 2).any()
+    started.undo()
+    started.wait_idle()
+    assert not (started.labels == 2).any()
+    assert (started.labels[0] == 1).any()
+    started.undo()
+    started.wait_idle()
+    assert not started.labels[1:].any()
+
+
+def test_clicks_processed_together_are_undone_one_by_one(started, script):
+    script.gate.clear()
+    for y, x in ((8, 8), (8, 9), (25, 30)):
+        started.click(0, y, x)
+        started.send_prompts()
+    script.gate.set()
+    started.wait_idle()
+    assert (started.labels[0] == 1).sum() == 12 * 13
+    started.undo()
+    started.wait_idle()
+    assert len(started.points) == 2
+    assert (started.labels[0] == 1).sum() == 100
+    started.undo()
+    started.wait_idle()
+    started.undo()
+    started.wait_idle()
+    assert not started.labels.any()
+    for area in (100, 100, 12 * 13):
+        started.redo()
+        started.wait_idle()
+        assert (started.labels[0] == 1).sum() == area
+
+
+def test_undo_after_another_model_restores_the_labels(started, acts):
+    acts["click"]()
+    before = world(started)
+    acts["run"]()
+    started.choose_device("cpu")
+    started.wait_idle()
+    started.undo()
+    started.wait_idle()
+    assert same(world(started), before)
+
+
+def test_failed_edit_is_no_undo_step(started, acts, script):
+    from napari_sam2.errors import SessionError
+
+    acts["click"]()
+    script.fault = lambda step: SessionError("No.") if step == "split" else None
+    before = world(started)
+    acts["split"]()
+    assert same(world(started), before)
+    assert "prompt" in started.undo_text
+
+
+@pytest.mark.parametrize("name", ["delete", "merge", "split"])
+def test_edit_can_be_undone_before_it_is_answered(started, acts, script, name, qtbot):
+    for act in ("click", "other", "run"):
+        acts[act]()
+    before = world(started)
+    edits = {
+        "delete": lambda: started.delete(1),
+        "merge": lambda: started.merge(1, 2),
+        "split": lambda: split(started),
+    }
+    script.gate.clear()
+    edits[name]()
+    started.undo()
+    script.gate.set()
+    started.wait_idle()
+    assert same(world(started), before)
+    started.redo()
+    started.wait_idle()
+    after = world(started)
+    assert not same(after, before)
+    started.undo()
+    started.wait_idle()
+    assert same(world(started), before)
+    acts["click"]()
+    assert {1, 2} <= set(np.unique(started.labels)), "window and session agree"
+
+
+def test_click_during_a_deletion_does_not_restore_the_object(started, acts, script, qtbot):
+    for act in ("click", "other"):
+        acts[act]()
+    started.next_object()
+    script.gate.clear()
+    started.delete(1)
+    started.click(0, 30, 30)
+    qtbot.waitUntil(lambda: started.prompts_sent)
+    script.gate.set()
+    started.wait_idle()
+    assert set(np.unique(started.labels)) == {0, 3}, "3 took the place of 2"
+    assert started.points_layer.features["object"].tolist() == [2, 3]
+    assert "points" not in [told[0] for told in script.told if told[1:2] == (1,)][1:]
+
+
+def test_click_on_an_object_being_merged_counts(started, acts, script, qtbot):
+    for act in ("click", "other"):
+        acts[act]()
+    script.gate.clear()
+    started.merge(1, 2)
+    started.select_object(1)
+    started.viewer.dims.set_current_step(0, 2)
+    started.click(2, 8, 12)
+    qtbot.waitUntil(lambda: started.prompts_sent)
+    script.gate.set()
+    started.wait_idle()
+    assert started.points.tolist() == [[2, 8, 12]], "those of before are in the mask"
+    assert (started.labels[2] == 1).sum() == 100
+    assert (started.labels[0] == 1).sum() == 100 + 12 * 13
+    assert not (started.labels == 2).any()
+
+
+def test_failed_edit_during_a_run_is_no_undo_step_and_the_run_continues(
+    started, acts, script, qtbot
+):
+    from napari_sam2.errors import SessionError
+
+    acts["click"]()
+    script.seconds = 0.05
+    script.fault = lambda step: SessionError("No.") if step == "split" else None
+    started.propagate("forward")
+    qtbot.waitUntil(lambda: started.frames_done >= 1)
+    split(started)
+    started.wait_idle()
+    assert (started.labels == 1).any(axis=(1, 2)).all()
+    assert not (started.labels > 1).any()
+    assert not any("splitting" in title for title in started.undo_texts)
+    assert "propagation" in started.undo_texts
+    while started.can_undo:
+        started.undo()
+        started.wait_idle()
+    assert not started.labels.any()
+
+
+def test_steps_dropped_by_the_worker_cannot_be_undone(started, acts, qtbot):
+    for _ in range(3):
+        acts["click"]()
+    started.limit_undo_of_worker(1)
+    acts["other"]()
+    acts["other"]()
+    before = started.labels
+    started.undo()
+    started.wait_idle()
+    assert not started.can_undo, "the worker keeps but one"
+    assert started.labels.any()
+    started.redo()
+    started.wait_idle()
+    assert np.array_equal(started.labels, before)

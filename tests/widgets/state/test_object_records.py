@@ -1,0 +1,59 @@
+"""Summaries of objects match their records."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from napari_sam2.labels import FrameRecord
+from napari_sam2.prompts import FramePrompt
+from napari_sam2.widgets.state.object_records import ObjectRow, Shelf, Summary, object_rows
+from napari_sam2.widgets.state.session_spec import PlacedPrompt, Wanted
+
+PLACE = ((0, 2),)
+records = st.lists(
+    st.builds(
+        FrameRecord,
+        st.integers(1, 2),
+        st.integers(0, 4),
+        st.integers(0, 3),
+        score=st.none() | st.sampled_from([0.2, 0.5, 0.9]),
+    )
+)
+
+
+@given(records)
+def test_summaries_match_the_latest_records(stream):
+    shelf, last = Shelf(), {}
+    for record in stream:
+        shelf.put(PLACE, [record])
+        last[record.object_id, record.frame] = record
+        shelf.summaries(PLACE)
+    for number in (1, 2):
+        present = [r for (owner, _), r in last.items() if owner == number and r.area]
+        scores = [r.score for r in present if r.score is not None]
+        expected = Summary(len(present), min(scores, default=None))
+        assert shelf.summaries(PLACE).get(number, Summary()) == expected
+        frames = shelf.frames(PLACE, number)
+        assert frames == tuple(sorted(r.frame for r in present))
+        assert frames == tuple(f for f in range(5) if shelf.has(PLACE, number, f))
+
+
+def test_stacks_have_separate_records():
+    shelf = Shelf()
+    shelf.put(PLACE, [FrameRecord(1, 0, 5)])
+    assert shelf.objects(PLACE) == (1,)
+    assert shelf.objects(((0, 3),)) == ()
+    shelf.put(PLACE, [FrameRecord(1, 0)])
+    assert shelf.objects(PLACE) == ()
+
+
+def test_rows_list_objects_that_are_prompted_accepted_or_in_the_labels():
+    prompt = FramePrompt(points=((1, 1), (2, 2)), box=(0, 0, 5, 5))
+    wanted = Wanted((PlacedPrompt(3, 0, prompt),), frozenset({(5, 1), (5, 2)}))
+    rows = object_rows(wanted, {4: Summary(7, 0.25)}, {4: "axon"}, {3})
+    assert rows == (
+        ObjectRow(3, prompts=3, hidden=True),
+        ObjectRow(4, name="axon", frames=7, lowest=0.25),
+        ObjectRow(5, accepted=2),
+    )

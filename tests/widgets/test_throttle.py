@@ -1,0 +1,56 @@
+"""Scheduled updates run together, and once each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from napari_sam2.widgets.throttle import Beat
+
+
+class Calls(list[str]):
+    """What was called, in order."""
+
+    def action(self, name: str) -> Callable[[], None]:
+        return lambda: self.append(name)
+
+
+def test_scheduled_actions_run_together_and_once(qtbot) -> None:
+    beat, calls = Beat(), Calls()
+    one, two = calls.action("one"), calls.action("two")
+    for action in (one, two, one):
+        beat.soon(action)
+    assert calls == [], "not within the event"
+    qtbot.waitUntil(lambda: bool(calls))
+    assert calls == ["one", "two"]
+
+
+def test_action_scheduled_by_an_action_runs_later(qtbot) -> None:
+    beat, calls = Beat(), Calls()
+
+    def again() -> None:
+        calls.append("again")
+        if len(calls) < 3:
+            beat.soon(again)
+
+    beat.soon(again)
+    qtbot.waitUntil(lambda: len(calls) == 3)
+
+
+def test_dropped_action_does_not_run(qtbot) -> None:
+    beat, calls = Beat(), Calls()
+    dropped = calls.action("dropped")
+    beat.soon(dropped)
+    beat.soon(calls.action("kept"))
+    beat.drop(dropped)
+    beat.drop(dropped)
+    qtbot.waitUntil(lambda: bool(calls))
+    assert calls == ["kept"]
+
+
+def test_nothing_runs_after_stop_until_scheduled_again(qtbot) -> None:
+    beat, calls = Beat(), Calls()
+    beat.soon(calls.action("stale"))
+    beat.stop()
+    beat.soon(calls.action("new"))
+    qtbot.waitUntil(lambda: bool(calls))
+    assert calls == ["new"]
