@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from napari_sam2 import load_model
 from napari_sam2.tracking import TrackingSession
 from napari_sam2.tracking.decoding.prediction import ABSENT_LOGIT, ObjectPrediction
-from napari_sam2.tracking.identity_switches import find_strays
+from napari_sam2.tracking.identity_switches import find_identity_switches
 from napari_sam2.tracking.images.object_window import Window
 
 SHAPE = (32, 32)
@@ -26,27 +26,29 @@ def box(y0: int, x0: int, y1: int, x1: int, score: float = 1.0) -> ObjectPredict
 
 def test_of_two_that_coincide_the_one_decided_farther_away_is_astray():
     twins = {1: box(4, 4, 20, 20), 2: box(5, 4, 21, 20)}
-    assert find_strays(twins, NOTHING, {1: 3, 2: 9}) == {2}
-    assert find_strays(twins, NOTHING, {1: 9, 2: 3}) == {1}
+    assert find_identity_switches(twins, NOTHING, {1: 3, 2: 9}) == {2}
+    assert find_identity_switches(twins, NOTHING, {1: 9, 2: 3}) == {1}
 
 
 def test_at_equal_distance_the_better_score_stays():
     twins = {1: box(4, 4, 20, 20, score=0.4), 2: box(5, 4, 21, 20, score=0.9)}
-    assert find_strays(twins, NOTHING, {1: 5, 2: 5}) == {1}
+    assert find_identity_switches(twins, NOTHING, {1: 5, 2: 5}) == {1}
 
 
 def test_neighbours_and_nested_objects_keep_to_themselves():
     predictions = {1: box(0, 0, 20, 20), 2: box(0, 16, 20, 31), 3: box(4, 4, 10, 10)}
-    assert find_strays(predictions, NOTHING, {1: 1, 2: 2, 3: 3}) == set()
+    assert find_identity_switches(predictions, NOTHING, {1: 1, 2: 2, 3: 3}) == set()
 
 
 def test_labels_of_others_count_by_their_own_distance():
     occupied = NOTHING.copy()
     occupied[4:20, 4:20] = 7
     mine = {1: box(4, 4, 20, 20)}
-    assert find_strays(mine, occupied, {1: 5, 7: 2}) == {1}
-    assert find_strays(mine, occupied, {1: 5, 7: 20}) == {7}
-    assert find_strays(mine, occupied, {1: 5}) == {1}, "what no session knows is the user's"
+    assert find_identity_switches(mine, occupied, {1: 5, 7: 2}) == {1}
+    assert find_identity_switches(mine, occupied, {1: 5, 7: 20}) == {7}
+    assert find_identity_switches(mine, occupied, {1: 5}) == {1}, (
+        "what no session knows is the user's"
+    )
 
 
 def test_absent_objects_are_never_astray():
@@ -54,7 +56,7 @@ def test_absent_objects_are_never_astray():
         torch.full(SHAPE, ABSENT_LOGIT), 1.0, 0.0, torch.zeros(4), Window.whole(SHAPE)
     )
     occupied = np.ones(SHAPE, np.uint16)
-    assert find_strays({5: gone}, occupied, {5: 1}) == set()
+    assert find_identity_switches({5: gone}, occupied, {5: 1}) == set()
 
 
 @given(
@@ -71,8 +73,8 @@ def test_strays_do_not_depend_on_the_order(rectangles, random):
     distances = {i: i % 3 for i in predictions}
     shuffled = list(predictions.items())
     random.shuffle(shuffled)
-    strays = find_strays(predictions, NOTHING, distances)
-    assert find_strays(dict(shuffled), NOTHING, distances) == strays
+    strays = find_identity_switches(predictions, NOTHING, distances)
+    assert find_identity_switches(dict(shuffled), NOTHING, distances) == strays
     assert len(strays) < max(1, len(predictions))
 
 
@@ -109,7 +111,9 @@ def test_strays_are_those_of_masks_compared_in_whole_frames(predicted, labelled,
     met = set(np.unique(occupied[covered]).tolist()) - {0}
     claims = [(distances[i], -i / 10, i, mask) for i, mask in masks.items()]
     claims += [(distances[i], -1.0, i, occupied == i) for i in met]
-    assert find_strays(predictions, occupied, dict(enumerate(distances))) == plainly(claims)
+    assert find_identity_switches(predictions, occupied, dict(enumerate(distances))) == plainly(
+        claims
+    )
 
 
 def bodies_in_depth() -> tuple[np.ndarray, np.ndarray]:

@@ -12,8 +12,8 @@ from napari_sam2.labels import PackedMask
 from napari_sam2.prompts import PromptBook
 from napari_sam2.stack import FrameStack
 from napari_sam2.tracking import TrackingSession, TrackingSettings
-from napari_sam2.tracking.decoding.prompted_frames import Decider
-from napari_sam2.tracking.label_writer import Publisher
+from napari_sam2.tracking.decoding.prompted_frames import PromptedFrames
+from napari_sam2.tracking.label_writer import LabelWriter
 
 
 class Disk:
@@ -100,9 +100,9 @@ def run_out(fault: Fault, step: str, real: Callable) -> Callable:
 
 STEPS = {
     "pack": (PackedMask, "of"),
-    "decide": (Decider, "from_mask"),
+    "decide": (PromptedFrames, "from_mask"),
     "book": (PromptBook, "add_mask"),
-    "pixels": (Publisher, "pixels"),
+    "pixels": (LabelWriter, "pixels"),
     "stack": (FrameStack, "read"),
 }
 

@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as hnp
 
 from napari_sam2.stack import FrameStack
 from napari_sam2.tracking import TrackingSession, load_model
-from napari_sam2.tracking.volume_series import Passage, follow_series, hand_over, key_frames
+from napari_sam2.tracking.volume_series import VolumeHandover, follow_series, hand_over, key_frames
 from napari_sam2.types import Direction, FrameMasks
 
 
@@ -59,7 +59,7 @@ def passage():
             opened.append(Shifting(frame, set(gone)))
             return opened[-1]
 
-        return Passage(here, there, open_session, stopped), opened
+        return VolumeHandover(here, there, open_session, stopped), opened
 
     return make
 
@@ -156,7 +156,7 @@ def test_a_real_session_finds_an_object_that_has_moved():
     def open_session(frame: int) -> TrackingSession:
         return TrackingSession(model, FrameStack(image, 0, at={1: frame}, contrast=(0, 255)))
 
-    (seed,) = hand_over(truth[0] * np.uint16(3), {3}, Passage(0, 1, open_session))
+    (seed,) = hand_over(truth[0] * np.uint16(3), {3}, VolumeHandover(0, 1, open_session))
     assert (seed.object_id, seed.frame) == (3, 4)
     there = truth[1, 4]
     assert (seed.mask & there).sum() / (seed.mask | there).sum() > 0.8

@@ -18,7 +18,7 @@ from napari_sam2.widgets.segment_stack import segment_stack
 @pytest.fixture
 def doubled(monkeypatch, script):
     """`segment_stack` on the double of a session."""
-    monkeypatch.setattr("napari_sam2.widgets.segment_stack.RealSessions", lambda: script.open)
+    monkeypatch.setattr("napari_sam2.widgets.segment_stack.SessionFactory", lambda: script.open)
     return segment_stack
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from napari_sam2.widgets.throttle import Beat
+from napari_sam2.widgets.throttle import Throttle
 
 
 class Calls(list[str]):
@@ -15,7 +15,7 @@ class Calls(list[str]):
 
 
 def test_scheduled_actions_run_together_and_once(qtbot) -> None:
-    beat, calls = Beat(), Calls()
+    beat, calls = Throttle(), Calls()
     one, two = calls.action("one"), calls.action("two")
     for action in (one, two, one):
         beat.soon(action)
@@ -25,7 +25,7 @@ def test_scheduled_actions_run_together_and_once(qtbot) -> None:
 
 
 def test_action_scheduled_by_an_action_runs_later(qtbot) -> None:
-    beat, calls = Beat(), Calls()
+    beat, calls = Throttle(), Calls()
 
     def again() -> None:
         calls.append("again")
@@ -37,7 +37,7 @@ def test_action_scheduled_by_an_action_runs_later(qtbot) -> None:
 
 
 def test_dropped_action_does_not_run(qtbot) -> None:
-    beat, calls = Beat(), Calls()
+    beat, calls = Throttle(), Calls()
     dropped = calls.action("dropped")
     beat.soon(dropped)
     beat.soon(calls.action("kept"))
@@ -48,7 +48,7 @@ def test_dropped_action_does_not_run(qtbot) -> None:
 
 
 def test_nothing_runs_after_stop_until_scheduled_again(qtbot) -> None:
-    beat, calls = Beat(), Calls()
+    beat, calls = Throttle(), Calls()
     beat.soon(calls.action("stale"))
     beat.stop()
     beat.soon(calls.action("new"))

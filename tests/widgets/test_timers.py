@@ -7,7 +7,7 @@ from typing import Any
 from qtpy.QtCore import QObject
 from qtpy.QtWidgets import QApplication, QWidget
 
-from napari_sam2.widgets.throttle import Afterwards, halt
+from napari_sam2.widgets.throttle import DelayedCall, halt
 
 
 class Painted(QWidget):
@@ -23,7 +23,7 @@ class Painted(QWidget):
 
 def test_afterwards_acts_once_after_the_event(qapp: QApplication) -> None:
     parent, calls = QObject(), []
-    soon = Afterwards(parent, lambda: calls.append("acted"))
+    soon = DelayedCall(parent, lambda: calls.append("acted"))
 
     soon.start()
     soon.start()
@@ -40,7 +40,7 @@ def test_afterwards_acts_once_after_the_event(qapp: QApplication) -> None:
 
 def test_afterwards_can_be_halted(qapp: QApplication) -> None:
     parent, calls = QObject(), []
-    soon = Afterwards(parent, lambda: calls.append("acted"))
+    soon = DelayedCall(parent, lambda: calls.append("acted"))
 
     soon.start()
     halt(soon)
@@ -62,7 +62,7 @@ def test_afterwards_acts_before_painting(qtbot: Any) -> None:
         widget.show()
     qtbot.waitUntil(lambda: "painted" in log)
     log.clear()
-    soon = Afterwards(widget, lambda: log.append("acted"))
+    soon = DelayedCall(widget, lambda: log.append("acted"))
 
     widget.update()
     soon.start()

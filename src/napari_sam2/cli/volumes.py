@@ -138,7 +138,7 @@ class _Volume:
         self, there: int, session: TrackingSession, stopped: Callable[[], bool]
     ) -> tuple[Seed, ...]:
         from napari_sam2.tracking import TrackingSession
-        from napari_sam2.tracking.volume_series import Passage, hand_over
+        from napari_sam2.tracking.volume_series import VolumeHandover, hand_over
 
         frames, (axis, video, held) = self.run.frames, self._axes()
 
@@ -146,7 +146,7 @@ class _Volume:
             turned = frames.stack.turned(axis, {**held, video: frame})
             return TrackingSession(session.model, turned, settings=session.settings)
 
-        passage = Passage(self.number, there, follow, stopped)
+        passage = VolumeHandover(self.number, there, follow, stopped)
         volume = frames.part(self.run.labels, self.number)
         return hand_over(volume, session.object_ids, passage)
 

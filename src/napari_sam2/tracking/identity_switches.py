@@ -38,7 +38,7 @@ class Claim:
     score: float = 1.0
 
 
-def find_strays(
+def find_identity_switches(
     predictions: Mapping[int, ObjectPrediction],
     occupied: NDArray[np.integer],
     distances: Mapping[int, int],

@@ -17,7 +17,7 @@ from napari_sam2.tracking.decoding.mask_postprocessing import (
     spread_logits,
 )
 from napari_sam2.tracking.decoding.prediction import Conditioning, ObjectPrediction
-from napari_sam2.tracking.merge_split import Regrouping
+from napari_sam2.tracking.merge_split import MergeSplit
 from napari_sam2.tracking.settings import TrackingSettings
 from napari_sam2.types import FrameMasks, ObjectFrame
 
@@ -27,7 +27,7 @@ LogitsOf = Callable[[Conditioning], Tensor]
 """Gives the mask logits of a decided frame at the decoder's resolution."""
 
 
-class Publisher:
+class LabelWriter:
     """Writes masks to the labels and hands them out.
 
     Parameters
@@ -69,7 +69,7 @@ class Publisher:
         """Return the pixels, bool (Y, X), that some objects have in a frame."""
         return self.volume.pixels(frame, object_ids)
 
-    def regroup(self, change: Regrouping) -> None:
+    def regroup(self, change: MergeSplit) -> None:
         """Give pixels of one object to another, and accept what is to be: all of it, or nothing.
 
         Raises
@@ -101,7 +101,7 @@ class Publisher:
         pair = self.pixels(frame, (object_id, new_id))
         self.volume.write(frame, (object_id, new_id), np.stack([np.zeros_like(pair), pair]))
 
-    def _put_back(self, change: Regrouping, renamed: Sequence[tuple[int, PackedMask]]) -> list[int]:
+    def _put_back(self, change: MergeSplit, renamed: Sequence[tuple[int, PackedMask]]) -> list[int]:
         """Give an object its pixels back; return the frames where that fails."""
         failed = []
         for frame, pixels in renamed:
@@ -297,7 +297,7 @@ def _predictions(decided: Mapping[int, Conditioning]) -> dict[int, ObjectPredict
     return {i: each.prediction for i, each in decided.items() if each.prediction is not None}
 
 
-def _half_way(change: Regrouping, frames: Sequence[int]) -> LabelsError:
+def _half_way(change: MergeSplit, frames: Sequence[int]) -> LabelsError:
     listed = ", ".join(map(str, frames))
     return LabelsError(
         f"The labels cannot be written, and in frames {listed} not be put back either.",

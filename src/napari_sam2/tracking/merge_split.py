@@ -39,7 +39,7 @@ class Known:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Regrouping:
+class MergeSplit:
     """What is to be of two objects.
 
     Attributes
@@ -64,7 +64,7 @@ class Regrouping:
     frames: tuple[int, ...]
 
 
-def joined(into: ObjectTrack, gone: ObjectTrack, known: Known) -> Regrouping:
+def joined(into: ObjectTrack, gone: ObjectTrack, known: Known) -> MergeSplit:
     """Make one object of two; the frames decided for either are kept as they are drawn now."""
     both = (into.object_id, gone.object_id)
     held = {pair.frame for pair in known.accepted if pair.object_id in both}
@@ -79,7 +79,7 @@ def joined(into: ObjectTrack, gone: ObjectTrack, known: Known) -> Regrouping:
             book.add_mask(into.object_id, frame, mask)
         track.accept(known.drawn_as(track, frame, mask))
     track.done = into.done | gone.done
-    return Regrouping(
+    return MergeSplit(
         (track,),
         book,
         frozenset(ObjectFrame(into.object_id, frame) for frame in held),
@@ -89,7 +89,7 @@ def joined(into: ObjectTrack, gone: ObjectTrack, known: Known) -> Regrouping:
     )
 
 
-def divided(track: ObjectTrack, frame: int, new_id: int, last: int, known: Known) -> Regrouping:
+def divided(track: ObjectTrack, frame: int, new_id: int, last: int, known: Known) -> MergeSplit:
     """Give all that an object is from a frame on to a new one.
 
     The first frame of the new object is kept as it is drawn. So is the last frame of the old one,
@@ -123,7 +123,7 @@ def divided(track: ObjectTrack, frame: int, new_id: int, last: int, known: Known
             book.add_mask(each.object_id, where, mask)
             each.accept(known.drawn_as(each, where, mask))
     moved = np.flatnonzero(new.written).tolist()
-    return Regrouping(
+    return MergeSplit(
         (old, new),
         book,
         frozenset(

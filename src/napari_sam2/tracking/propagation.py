@@ -23,11 +23,11 @@ from napari_sam2.tracking.decoding.prediction import (
 from napari_sam2.tracking.decoding.prompt_decoding import encode_memory, seen_from, split_prediction
 from napari_sam2.tracking.device import is_out_of_memory, release_memory
 from napari_sam2.tracking.images.feature_cache import FeatureCache
-from napari_sam2.tracking.images.object_window import Framing, Sighting, Window
+from napari_sam2.tracking.images.object_window import Framing, Window, WindowedObject
 from napari_sam2.tracking.memory.memory_bank import (
     FrameMemory,
     MemoryLayout,
-    Recall,
+    MemorySelection,
     RecentMemory,
     nearest_conditioning,
     recall,
@@ -42,7 +42,7 @@ _TOKENS = 4096  # of all objects of a batch on a CPU: what more of them need lea
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Pursuit:
+class TrackingTask:
     """One object on its way into a frame.
 
     Attributes
@@ -50,10 +50,10 @@ class Pursuit:
     object_id : int
     recent : RecentMemory
         Where the new memory goes.
-    recalled : Recall
+    recalled : MemorySelection
     window : Window
         What the model sees of the frame.
-    seen : Sighting or None
+    seen : WindowedObject or None
         Where the object was seen last.
     carried : SeenMask or None
         Its mask there, for networks that carry it along.
@@ -61,14 +61,14 @@ class Pursuit:
 
     object_id: int
     recent: RecentMemory
-    recalled: Recall
+    recalled: MemorySelection
     window: Window
-    seen: Sighting | None
+    seen: WindowedObject | None
     carried: SeenMask | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Advance:
+class FrameUpdate:
     """The objects of a frame as predicted there, and what they are to remember of it.
 
     Attributes
@@ -136,7 +136,7 @@ class Propagator:
         tracks: Sequence[ObjectTrack],
         step: int,
         strays: Callable[[Mapping[int, ObjectPrediction]], Set[int]],
-    ) -> Advance:
+    ) -> FrameUpdate:
         """Predict every object in `frame`; nothing changes before what is returned is used.
 
         Parameters
@@ -156,7 +156,7 @@ class Propagator:
         RuntimeError, MemoryError
             There is not even the memory for one object.
         """
-        groups: dict[MemoryLayout, list[Pursuit]] = defaultdict(list)
+        groups: dict[MemoryLayout, list[TrackingTask]] = defaultdict(list)
         stranded: dict[int, FrameError] = {}
         for track in tracks:
             recent = track.recent(frame, step)
@@ -167,7 +167,7 @@ class Propagator:
             seen = track.expected(frame, recent)
             window = self._framing.following(seen, track.expected(frame))
             carried = self._carried(track, frame, recent)
-            pursuit = Pursuit(track.object_id, recent, recalled, window, seen, carried)
+            pursuit = TrackingTask(track.object_id, recent, recalled, window, seen, carried)
             groups[recalled.layout].append(pursuit)
         found: dict[int, ObjectPrediction] = {}
         remembered: dict[int, Tensor] = {}
@@ -190,11 +190,11 @@ class Propagator:
             mask = SeenMask(prediction.logits, prediction.window) if self._carries else None
             memory = FrameMemory(frame, tokens, prediction.pointer, seen, mask)
             kept.append((pursuit.recent, memory))
-        return Advance(found, lost - found.keys(), tuple(kept), stranded)
+        return FrameUpdate(found, lost - found.keys(), tuple(kept), stranded)
 
     def recall(
         self, frame: int, track: ObjectTrack, recent: RecentMemory, without: int | None = None
-    ) -> Recall:
+    ) -> MemorySelection:
         """Put together what an object attends to at `frame`, leaving one frame out if asked.
 
         Decided frames whose memory must still be made and that cannot be read are left out.
@@ -220,7 +220,10 @@ class Propagator:
         )
 
     def attend(
-        self, features: ImageFeatures, recalls: Sequence[Recall], opened: Tensor | None = None
+        self,
+        features: ImageFeatures,
+        recalls: Sequence[MemorySelection],
+        opened: Tensor | None = None,
     ) -> Tensor:
         """Condition what is seen of N objects (a batch of N or one) on memories of one layout."""
         model = self._model
@@ -238,7 +241,7 @@ class Propagator:
             opened=opened,
         )
 
-    def _positions(self, features: ImageFeatures, recalls: Sequence[Recall]) -> Tensor:
+    def _positions(self, features: ImageFeatures, recalls: Sequence[MemorySelection]) -> Tensor:
         """Encode where and when the memories of N objects were, (N, M, memory width)."""
         network, layout = self._model.network, recalls[0].layout
         height, width = features.stride16.shape[2:]
@@ -287,8 +290,8 @@ class Propagator:
         return encode_memory(self._model, features, [prediction], decided)[0]
 
     def _chunks(
-        self, frame: int, group: list[Pursuit], openings: dict[Window, Tensor]
-    ) -> Iterator[tuple[list[Pursuit], list[ObjectPrediction], Tensor]]:
+        self, frame: int, group: list[TrackingTask], openings: dict[Window, Tensor]
+    ) -> Iterator[tuple[list[TrackingTask], list[ObjectPrediction], Tensor]]:
         start = 0
         while start < len(group):
             chunk = group[start : start + self._chunk]
@@ -306,7 +309,7 @@ class Propagator:
             release_memory(self._model.device)
 
     def _predict(
-        self, frame: int, chunk: list[Pursuit], openings: dict[Window, Tensor]
+        self, frame: int, chunk: list[TrackingTask], openings: dict[Window, Tensor]
     ) -> tuple[list[ObjectPrediction], Tensor]:
         """Predict and remember objects; `openings`: what those that see the same can share."""
         model = self._model
@@ -337,13 +340,13 @@ def _chunk_size(model: Model, settings: TrackingSettings) -> int:
     return max(1, min(settings.object_chunk, _TOKENS // tokens))
 
 
-def _neighbourhood(pursuit: Pursuit) -> tuple[int, int, int]:
+def _neighbourhood(pursuit: TrackingTask) -> tuple[int, int, int]:
     """Order objects so that those whose windows share a tile come one after another."""
     window = pursuit.window
     return window.height, window.top // window.height, window.left // window.height
 
 
-def _as_seen_now(chunk: Sequence[Pursuit]) -> Tensor | None:
+def _as_seen_now(chunk: Sequence[TrackingTask]) -> Tensor | None:
     """Return the masks that objects carry along as their windows see them, (N, 1, h, w)."""
     masks = [
         None if each.carried is None else seen_from(*each.carried, each.window) for each in chunk

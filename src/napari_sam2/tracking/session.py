@@ -27,7 +27,7 @@ from napari_sam2.prompts import (
 from napari_sam2.prompts.checks import as_whole_number, check_frame, check_object_id
 from napari_sam2.stack import FrameStack
 from napari_sam2.tracking.images.appearance_template import SessionTemplate
-from napari_sam2.tracking.label_writer import Publisher, undecided
+from napari_sam2.tracking.label_writer import LabelWriter, undecided
 from napari_sam2.tracking.merge_split import Known, divided, joined
 from napari_sam2.tracking.model import Model
 from napari_sam2.tracking.schedule import Schedule, Scope, as_direction, count_visits, passes
@@ -108,7 +108,7 @@ class TrackingSession:
         )
         self.settings = settings or TrackingSettings()
         self.prompts = PromptBook(self.stack.shape)
-        self._publisher = Publisher(self.stack.shape, labels, self.settings, keep_logits)
+        self._publisher = LabelWriter(self.stack.shape, labels, self.settings, keep_logits)
         self._tracker = Tracker(model, self.stack, self.settings, self._publisher)
         self._lock = threading.RLock()
         self._cancelled = threading.Event()

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from napari_sam2.network import Sam2Config
 from napari_sam2.prompts import PromptBook
 from napari_sam2.tracking.decoding.prediction import Conditioning
-from napari_sam2.tracking.memory.conditioning_frames import DecidedFrames
+from napari_sam2.tracking.memory.conditioning_frames import ConditioningFrames
 from napari_sam2.tracking.memory.object_track import ObjectTrack
 from napari_sam2.types import ObjectFrame
 
@@ -37,7 +37,7 @@ class TrackState:
     def track(self, n_frames: int, config: Sam2Config) -> ObjectTrack:
         """Make the object again; what it remembers of frames is encoded anew when needed."""
         track = ObjectTrack(self.object_id, n_frames, config)
-        track.conditioning = DecidedFrames(self.conditioning)
+        track.conditioning = ConditioningFrames(self.conditioning)
         track.done = np.unpackbits(self.done, count=n_frames).astype(bool)
         track.written = np.unpackbits(self.written, count=n_frames).astype(bool)
         return track

@@ -16,7 +16,7 @@ _LEAST_INPUT = 256  # pixels: the official networks were made for 1024, small on
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Economy:
+class SpeedPreset:
     """What is done with less.
 
     Attributes
@@ -79,11 +79,13 @@ class Economy:
         return tuple(said)
 
 
-ECONOMIES: Mapping[Speed, Economy] = MappingProxyType(
+ECONOMIES: Mapping[Speed, SpeedPreset] = MappingProxyType(
     {
-        Speed.EXACT: Economy(),
-        Speed.BALANCED: Economy(input_share=1 / 2, recent_share=1 / 2, conditioning=4),
-        Speed.FASTEST: Economy(input_share=1 / 4, recent_share=1 / 6, conditioning=2, follows=True),
+        Speed.EXACT: SpeedPreset(),
+        Speed.BALANCED: SpeedPreset(input_share=1 / 2, recent_share=1 / 2, conditioning=4),
+        Speed.FASTEST: SpeedPreset(
+            input_share=1 / 4, recent_share=1 / 6, conditioning=2, follows=True
+        ),
     }
 )
 """The levels: half the input and half the memories, or windows and as little as will do."""

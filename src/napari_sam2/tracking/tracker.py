@@ -22,15 +22,15 @@ from napari_sam2.tracking.decoding.prediction import (
     decided_logits,
 )
 from napari_sam2.tracking.decoding.prompt_decoding import is_ambiguous
-from napari_sam2.tracking.decoding.prompted_frames import Decider
+from napari_sam2.tracking.decoding.prompted_frames import PromptedFrames
 from napari_sam2.tracking.device import device_error, is_out_of_memory, release_memory
-from napari_sam2.tracking.identity_switches import find_strays
+from napari_sam2.tracking.identity_switches import find_identity_switches
 from napari_sam2.tracking.images.feature_cache import FeatureCache
 from napari_sam2.tracking.images.frame_reader import FrameReader
 from napari_sam2.tracking.images.object_window import Framing
-from napari_sam2.tracking.label_writer import Publisher, merge, nothing_in
+from napari_sam2.tracking.label_writer import LabelWriter, merge, nothing_in
 from napari_sam2.tracking.memory.object_track import ObjectTrack
-from napari_sam2.tracking.merge_split import Regrouping
+from napari_sam2.tracking.merge_split import MergeSplit
 from napari_sam2.tracking.model import Model
 from napari_sam2.tracking.propagation import Propagator
 from napari_sam2.tracking.schedule import Schedule
@@ -55,12 +55,12 @@ class Tracker:
     model : Model
     stack : FrameStack
     settings : TrackingSettings
-    publisher : Publisher
+    publisher : LabelWriter
         Where masks go.
     """
 
     def __init__(
-        self, model: Model, stack: FrameStack, settings: TrackingSettings, publisher: Publisher
+        self, model: Model, stack: FrameStack, settings: TrackingSettings, publisher: LabelWriter
     ) -> None:
         self.tracks: dict[int, ObjectTrack] = {}
         follows = follows_objects(model, settings)
@@ -87,7 +87,9 @@ class Tracker:
             cells,
         )
         self._propagator = Propagator(model, self._cache, framing, settings, stack.n_frames)
-        self._decider = Decider(model, self._cache, self._propagator, framing, settings.obey_clicks)
+        self._decider = PromptedFrames(
+            model, self._cache, self._propagator, framing, settings.obey_clicks
+        )
 
     def track(self, object_id: int) -> ObjectTrack:
         """Return an object that has prompted or accepted frames."""
@@ -175,7 +177,7 @@ class Tracker:
         """Return the decision that an object is in a frame just where a mask (Y, X) is."""
         return self._computed(lambda: self._decider.from_mask(frame, mask, track.expected(frame)))
 
-    def regroup(self, plan: Callable[[], Regrouping]) -> PromptBook:
+    def regroup(self, plan: Callable[[], MergeSplit]) -> PromptBook:
         """Change which pixels belong to which object, all of it or nothing; return the prompts."""
         change = self._computed(plan)
         self._computed(lambda: self._publisher.regroup(change))
@@ -266,7 +268,7 @@ class Tracker:
             return set()
         occupied = self._publisher.volume.without(frame, predictions.keys())
         distances = {i: track.distance_to_decision(frame) for i, track in self.tracks.items()}
-        return find_strays(predictions, occupied, distances)
+        return find_identity_switches(predictions, occupied, distances)
 
     def _watch(self, track: ObjectTrack, frame: int, present: bool, schedule: Schedule) -> None:
         """Stop following an object that has been absent for too long."""

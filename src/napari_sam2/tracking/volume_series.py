@@ -89,7 +89,7 @@ class Follower(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Passage:
+class VolumeHandover:
     """The way from a volume to the next one.
 
     Attributes
@@ -109,7 +109,7 @@ class Passage:
 
 
 def hand_over(
-    volume: NDArray[Any], object_ids: Collection[int], passage: Passage
+    volume: NDArray[Any], object_ids: Collection[int], passage: VolumeHandover
 ) -> tuple[Seed, ...]:
     """Find the objects of a volume in the next one.
 
@@ -122,7 +122,7 @@ def hand_over(
         Labels of the volume.
     object_ids : collection of int
         Objects to hand over.
-    passage : Passage
+    passage : VolumeHandover
 
     Returns
     -------
@@ -174,7 +174,7 @@ def _in_order(areas: Mapping[int, int]) -> tuple[int, ...]:
     return tuple(dict.fromkeys(f for f in (best, below, above) if f in areas))
 
 
-def _followed(passage: Passage, frame: int, masks: Masks) -> Masks:
+def _followed(passage: VolumeHandover, frame: int, masks: Masks) -> Masks:
     """Follow masks of a frame to the next volume; those that are empty there are left out."""
     session = passage.open_session(frame)
     for number, mask in masks.items():
@@ -185,7 +185,7 @@ def _followed(passage: Passage, frame: int, masks: Masks) -> Masks:
     return _there(session.propagate(direction, ends[0], ends[1] + 1), passage)
 
 
-def _there(results: Iterable[FrameMasks], passage: Passage) -> Masks:
+def _there(results: Iterable[FrameMasks], passage: VolumeHandover) -> Masks:
     for result in results:
         if result.frame == passage.there:
             pairs = zip(result.object_ids, result.masks, strict=True)

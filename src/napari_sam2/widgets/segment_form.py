@@ -13,7 +13,7 @@ from qtpy.QtCore import QCoreApplication, QEvent, QObject, Qt, Signal  # type: i
 
 from napari_sam2.errors import Sam2Error
 from napari_sam2.types import Direction
-from napari_sam2.widgets.controllers.model import ModelChoice, Sources
+from napari_sam2.widgets.controllers.model import ModelFetcher, Sources
 from napari_sam2.widgets.layers.image_axes import guess_video_axis, other_axes, video_axes
 from napari_sam2.widgets.scripting.job import ScriptJob, read_job
 from napari_sam2.widgets.scripting.run import ScriptResult, run_job
@@ -22,7 +22,7 @@ from napari_sam2.widgets.state.model_catalog import ModelEntry, file_entry, is_c
 from napari_sam2.widgets.state.settings import AUTO, ModelUse, read_defaults
 from napari_sam2.widgets.views.model_section import PRECISIONS, SPEEDS, device_titles
 from napari_sam2.widgets.views.notifications import show_problem, show_skipped
-from napari_sam2.widgets.worker.session_factory import RealSessions
+from napari_sam2.widgets.worker.session_factory import SessionFactory
 from napari_sam2.widgets.worker.session_protocol import SessionOpener
 from napari_sam2.widgets.worker.thread import Worker, readable
 
@@ -147,10 +147,10 @@ class SegmentForm(FunctionGui):
         self.image.changed.connect(lambda _: self._offer_axes())
         self.axis.changed.connect(lambda _: self._offer_ways_on())
         self._offer_axes()
-        self._worker = ScriptWorker(open_session or RealSessions())
+        self._worker = ScriptWorker(open_session or SessionFactory())
         self._worker.moved.connect(self._moved, Qt.ConnectionType.QueuedConnection)
         self._worker.ended.connect(self._ended, Qt.ConnectionType.QueuedConnection)
-        self._choice = ModelChoice(sources)
+        self._choice = ModelFetcher(sources)
         self._choice.entries_found.connect(self._offer_models)
         self._choice.devices_found.connect(self._offer_devices)
         self._choice.failed.connect(show_problem)

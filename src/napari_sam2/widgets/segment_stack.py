@@ -11,7 +11,7 @@ from napari_sam2.types import Direction, Speed
 from napari_sam2.widgets.layers.appearance import label_colours
 from napari_sam2.widgets.scripting.job import ScriptJob, read_job
 from napari_sam2.widgets.scripting.run import ScriptResult, run_job
-from napari_sam2.widgets.worker.session_factory import RealSessions
+from napari_sam2.widgets.worker.session_factory import SessionFactory
 
 _OPACITY = 0.5
 
@@ -104,7 +104,7 @@ def segment_stack(
             bar.total = total
             bar.update(done - bar.n)
 
-        result = run_job(job, RealSessions(), tell, lambda: False)
+        result = run_job(job, SessionFactory(), tell, lambda: False)
     for error in result.refused:
         warnings.warn(f"A prompt was left out: {error}", stacklevel=2)
     for reason in result.skipped:

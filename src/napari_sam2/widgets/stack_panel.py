@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QCoreApplication, QEvent
 
-from napari_sam2.widgets.controllers.image import ImagePicker
-from napari_sam2.widgets.controllers.model import ModelChoice, ModelPicker, Sources
-from napari_sam2.widgets.controllers.panel import Coordinator
-from napari_sam2.widgets.views.panel_view import Views
+from napari_sam2.widgets.controllers.image import ImageController
+from napari_sam2.widgets.controllers.model import ModelController, ModelFetcher, Sources
+from napari_sam2.widgets.controllers.panel import PanelController
+from napari_sam2.widgets.views.panel_view import PanelView
 from napari_sam2.widgets.worker.adaptation import Prepare, prepare_real
-from napari_sam2.widgets.worker.session_factory import RealSessions
+from napari_sam2.widgets.worker.session_factory import SessionFactory
 from napari_sam2.widgets.worker.session_protocol import SessionOpener
-from napari_sam2.widgets.worker.session_worker import Engine
+from napari_sam2.widgets.worker.session_worker import SessionWorker
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -42,7 +42,7 @@ class Wiring:
     prepare: Prepare | None = None
 
 
-class StackPanel(Views):
+class StackPanel(PanelView):
     """Segments a z-stack or a time-lapse from a few clicks.
 
     Parameters
@@ -64,12 +64,12 @@ class StackPanel(Views):
         viewer = getattr(viewer, "__wrapped__", viewer)
         wiring = wiring or Wiring()
         self._docked = False
-        self.coordinator = Coordinator(
+        self.coordinator = PanelController(
             viewer,
             self,
-            ImagePicker(viewer, self.stack, along=self.follows),
-            ModelPicker(self.model, ModelChoice(wiring.sources)),
-            Engine(wiring.open_session or RealSessions(), wiring.prepare or prepare_real),
+            ImageController(viewer, self.stack, along=self.follows),
+            ModelController(self.model, ModelFetcher(wiring.sources)),
+            SessionWorker(wiring.open_session or SessionFactory(), wiring.prepare or prepare_real),
         )
         # Whichever comes first: the dock is closed, the window is gone, napari quits.
         self.destroyed.connect(self.coordinator.close)

@@ -11,7 +11,7 @@ from qtpy.compat import isalive
 from qtpy.QtCore import QObject, Qt, QTimer, Signal  # type: ignore[attr-defined]
 
 
-class Afterwards(QObject):
+class DelayedCall(QObject):
     """Calls `action` once after the event under way, and before anything is painted.
 
     A timer of no time at all would only come after the painting, which can take longer than the
@@ -54,7 +54,7 @@ def single_shot(parent: QObject, action: Callable[[], None], milliseconds: int) 
     return timer
 
 
-def halt(*timers: QTimer | Afterwards) -> None:
+def halt(*timers: QTimer | DelayedCall) -> None:
     """Stop timers; at the end of a program some may be gone before those who use them."""
     for timer in timers:
         if isalive(timer):
@@ -64,7 +64,7 @@ def halt(*timers: QTimer | Afterwards) -> None:
 EVERY_MS = 200
 
 
-class Beat(QObject):
+class Throttle(QObject):
     """Calls everything that is due together, at most every `EVERY_MS`.
 
     Any change to the window has all of it put together anew, which is slow without a graphics

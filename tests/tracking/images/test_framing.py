@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_sam2.tracking.images.object_window import Framing, Place, Sighting, Window
+from napari_sam2.tracking.images.object_window import Framing, Place, Window, WindowedObject
 
 SHAPE = (200, 300)
 FRAMING = Framing(SHAPE, 64, follows=True)
@@ -33,7 +33,7 @@ def test_windows_show_the_object_with_its_surroundings(place):
 def test_the_scale_is_kept_while_an_object_changes_little(place, growth):
     before = FRAMING.around(place)
     later = Place((place.centre[0] + 3, place.centre[1]), place.extent * growth)
-    assert FRAMING.following(Sighting(later, before)).height == before.height
+    assert FRAMING.following(WindowedObject(later, before)).height == before.height
 
 
 def test_the_scale_changes_with_the_object():
@@ -43,18 +43,18 @@ def test_the_scale_changes_with_the_object():
 
 
 def test_a_shrinking_mask_draws_no_window_after_it():
-    decided = Sighting(Place((100, 100), 30), FRAMING.around(Place((100, 100), 30)))
-    shrunk = Sighting(Place((104, 100), 4), decided.window)
+    decided = WindowedObject(Place((100, 100), 30), FRAMING.around(Place((100, 100), 30)))
+    shrunk = WindowedObject(Place((104, 100), 4), decided.window)
     window = FRAMING.following(shrunk, decided)
     assert window.height == decided.window.height
     assert window.holds([(104, 100)])
 
 
 def test_windows_grow_a_little_at_a_time_and_come_back():
-    decided = Sighting(Place((100, 100), 20), FRAMING.around(Place((100, 100), 20)))
-    leaked = FRAMING.following(Sighting(Place((100, 100), 90), decided.window), decided)
+    decided = WindowedObject(Place((100, 100), 20), FRAMING.around(Place((100, 100), 20)))
+    leaked = FRAMING.following(WindowedObject(Place((100, 100), 90), decided.window), decided)
     assert decided.window.height < leaked.height < 1.4 * decided.window.height
-    back = FRAMING.following(Sighting(Place((100, 100), 12), leaked), decided)
+    back = FRAMING.following(WindowedObject(Place((100, 100), 12), leaked), decided)
     assert back.height == decided.window.height
 
 
@@ -83,7 +83,7 @@ def test_masks_are_seen_around_their_place():
 
 
 def test_a_mask_of_a_known_object_keeps_its_scale():
-    known = Sighting(Place((60, 85), 30), FRAMING.around(Place((60, 85), 30)))
+    known = WindowedObject(Place((60, 85), 30), FRAMING.around(Place((60, 85), 30)))
     sliver = np.zeros(SHAPE, bool)
     sliver[60:63, 84:88] = True
     assert FRAMING.of_mask(sliver, known).height == known.window.height
@@ -95,7 +95,9 @@ def test_without_following_every_window_is_the_frame(place):
     framing = Framing(SHAPE, 64, follows=False)
     whole = Window.whole(SHAPE)
     assert framing.around(place) == framing.first_look([(1, 1)]) == whole
-    assert framing.following(Sighting(place, whole)) == framing.holding(whole, [(5, 5)]) == whole
+    assert (
+        framing.following(WindowedObject(place, whole)) == framing.holding(whole, [(5, 5)]) == whole
+    )
     assert framing.closer(whole, (3, 3)) == framing.of_mask(np.ones(SHAPE, bool)) == whole
     assert framing.fits(place, whole)
 
@@ -105,7 +107,7 @@ ON_GRID = Framing(SHAPE, 128, follows=True, cells=CELLS)
 
 
 def followed(place):
-    return ON_GRID.following(Sighting(place, ON_GRID.around(place)))
+    return ON_GRID.following(WindowedObject(place, ON_GRID.around(place)))
 
 
 @given(PLACES)
@@ -134,7 +136,7 @@ def test_on_a_grid_the_scale_is_kept_while_an_object_changes_little(place, growt
     before = followed(place)
     later = Place((place.centre[0] + 3, place.centre[1]), place.extent * growth)
     if ON_GRID.fits(later, before):
-        assert ON_GRID.following(Sighting(later, before)).height == before.height
+        assert ON_GRID.following(WindowedObject(later, before)).height == before.height
 
 
 @given(PLACES)

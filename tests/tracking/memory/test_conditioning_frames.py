@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from napari_sam2.labels import PackedMask
 from napari_sam2.tracking.decoding.prediction import Conditioning
-from napari_sam2.tracking.images.object_window import Place, Sighting, Window
-from napari_sam2.tracking.memory.conditioning_frames import DecidedFrames
+from napari_sam2.tracking.images.object_window import Place, Window, WindowedObject
+from napari_sam2.tracking.memory.conditioning_frames import ConditioningFrames
 
 LENGTH = 12
 NOTHING = PackedMask.of(np.zeros((4, 4), bool))
@@ -18,7 +18,7 @@ NOTHING = PackedMask.of(np.zeros((4, 4), bool))
 def decision(frame: int, seen: bool, corrects: bool) -> Conditioning:
     """A drawn mask: seen or not; not seen where it corrects, the object was dismissed."""
     window = Window.whole((4, 4))
-    sighting = Sighting(Place((1.0, 1.0), 2.0), window) if seen else None
+    sighting = WindowedObject(Place((1.0, 1.0), 2.0), window) if seen else None
     return Conditioning(frame, NOTHING, window, sighting, corrects)
 
 
@@ -26,9 +26,9 @@ frames = st.integers(0, LENGTH - 1)
 steps = st.lists(st.tuples(frames, st.booleans(), st.booleans(), st.booleans()), max_size=20)
 
 
-def after(taken: list) -> tuple[DecidedFrames, dict[int, Conditioning]]:
+def after(taken: list) -> tuple[ConditioningFrames, dict[int, Conditioning]]:
     """Decide frames and release them again, in a mapping of ours and in a plain one."""
-    decided, plain = DecidedFrames(), {}
+    decided, plain = ConditioningFrames(), {}
     for frame, seen, corrects, gone in taken:
         for each in (decided, plain):
             if gone:

@@ -7,7 +7,7 @@ import pytest
 from qtpy.QtWidgets import QApplication, QLabel
 
 from napari_sam2.widgets.views.keybindings import SHORTCUTS
-from napari_sam2.widgets.views.panel_view import Views
+from napari_sam2.widgets.views.panel_view import PanelView
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def test_range_limits_the_run(clicked):
 
 
 def test_layout_stays_when_a_run_begins_or_texts_grow(qtbot):
-    views = Views()
+    views = PanelView()
     qtbot.addWidget(views)
     views.resize(400, 1200)
     views.show_started(True, possible=True)

@@ -8,8 +8,8 @@ from qtpy.QtCore import QPoint, Qt
 
 from napari_sam2.labels import Doubt, FrameRecord
 from napari_sam2.prompts import FramePrompt
-from napari_sam2.widgets.state.object_records import Series, next_frame, series
-from napari_sam2.widgets.state.session_spec import PlacedPrompt, Wanted
+from napari_sam2.widgets.state.object_records import ObjectSeries, next_frame, series
+from napari_sam2.widgets.state.session_spec import Annotations, PlacedPrompt
 from napari_sam2.widgets.views.timeline import Timeline
 
 
@@ -126,7 +126,9 @@ def test_backward_run_after_a_forward_one_compares_both(run, script):
 
 def test_series_joins_records_prompts_and_acceptance():
     prompt = FramePrompt(points=((1, 1),))
-    wanted = Wanted((PlacedPrompt(1, 2, prompt), PlacedPrompt(2, 3, prompt)), frozenset({(1, 4)}))
+    wanted = Annotations(
+        (PlacedPrompt(1, 2, prompt), PlacedPrompt(2, 3, prompt)), frozenset({(1, 4)})
+    )
     records = [FrameRecord(1, f, 50, (5, 5), 0.1, 0.9) for f in range(6)]
     seen = series(1, 9, records, wanted)
     assert (seen.prompted, seen.accepted, set(seen.doubtful)) == ({2}, {4}, {0, 1, 3, 5})
@@ -156,7 +158,7 @@ def test_timeline_paints_any_length(qtbot, n_frames):
     timeline.resize(280, 72)
     records = tuple(FrameRecord(1, f, 50 + f % 9, (5, 5), 0.8, 0.9) for f in range(n_frames))
     timeline.show_series(
-        Series(n_frames, records, frozenset({0}), frozenset(range(0, n_frames, 2)))
+        ObjectSeries(n_frames, records, frozenset({0}), frozenset(range(0, n_frames, 2)))
     )
     timeline.show_frame(n_frames - 1)
     pixels = timeline.grab().toImage()
@@ -173,7 +175,7 @@ def test_frames_that_share_a_pixel_show_the_lowest_score(qtbot):
     timeline.resize(280, 72)
     scores = [0.05 if f == 2_500 else 0.95 for f in range(5_000)]
     records = tuple(FrameRecord(1, f, 1, (5, 5), score, 0.9) for f, score in enumerate(scores))
-    timeline.show_series(Series(5_000, records))
+    timeline.show_series(ObjectSeries(5_000, records))
     pixels = timeline.grab().toImage()
 
     def bar(frame: int) -> bool:

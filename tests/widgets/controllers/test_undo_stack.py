@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from napari_sam2.widgets.controllers.undo_stack import Past, Step
+from napari_sam2.widgets.controllers.undo_stack import Step, UndoStack
 
 HERE, THERE = ((0, 0),), ((0, 1),)
 
@@ -16,14 +16,14 @@ def step(*parts: tuple[Any, int], before: Any = "before", after: Any = "after") 
 
 
 @pytest.fixture
-def past() -> Past:
-    past = Past(limit=4)
+def past() -> UndoStack:
+    past = UndoStack(limit=4)
     for number in (1, 3, 5):
         past.add(step((HERE, number)))
     return past
 
 
-def numbers(past: Past) -> list[int]:
+def numbers(past: UndoStack) -> list[int]:
     found = []
     while (last := past.undo()) is not None:
         found.append(min(last.numbers))

@@ -246,7 +246,7 @@ def test_closing_the_panel_during_a_handover_leaves_no_thread(panel, script, qtb
 
 @pytest.fixture
 def doubled(monkeypatch, script):
-    monkeypatch.setattr("napari_sam2.widgets.segment_stack.RealSessions", lambda: script.open)
+    monkeypatch.setattr("napari_sam2.widgets.segment_stack.SessionFactory", lambda: script.open)
     return segment_stack
 
 

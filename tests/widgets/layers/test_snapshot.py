@@ -6,7 +6,7 @@ import numpy as np
 
 from napari_sam2.prompts import FramePrompt
 from napari_sam2.widgets.layers.prompt_reader import StackPrompts
-from napari_sam2.widgets.layers.snapshot import Said
+from napari_sam2.widgets.layers.snapshot import UserState
 from napari_sam2.widgets.state.session_spec import PlacedPrompt
 
 HERE, THERE = ((0, 0),), ((0, 1),)
@@ -15,7 +15,7 @@ CLICK = FramePrompt(((1.0, 1.0),), (True,))
 
 
 def test_drawn_adds_masks_and_none_removes_one():
-    said = Said(painted={(HERE, 1, 0): MASK}, handed=frozenset({(HERE, 1, 0), (HERE, 2, 0)}))
+    said = UserState(painted={(HERE, 1, 0): MASK}, handed=frozenset({(HERE, 1, 0), (HERE, 2, 0)}))
     drawn = said.drawn({(HERE, 1, 0): None, (HERE, 3, 0): MASK}, frozenset({(HERE, 3, 0)}))
     assert drawn.painted == {(HERE, 3, 0): MASK}
     assert drawn.handed == {(HERE, 2, 0), (HERE, 3, 0)}
@@ -23,8 +23,8 @@ def test_drawn_adds_masks_and_none_removes_one():
 
 
 def test_empty_name_removes_a_name():
-    assert Said(names={1: "a"}).named(2, "b").names == {1: "a", 2: "b"}
-    assert Said(names={1: "a", 2: "b"}).named(1, "").names == {2: "b"}
+    assert UserState(names={1: "a"}).named(2, "b").names == {1: "a", 2: "b"}
+    assert UserState(names={1: "a", 2: "b"}).named(1, "").names == {2: "b"}
 
 
 def test_new_and_changed_prompts_are_found():

@@ -7,8 +7,13 @@ from hypothesis import strategies as st
 
 from napari_sam2.labels import FrameRecord
 from napari_sam2.prompts import FramePrompt
-from napari_sam2.widgets.state.object_records import ObjectRow, Shelf, Summary, object_rows
-from napari_sam2.widgets.state.session_spec import PlacedPrompt, Wanted
+from napari_sam2.widgets.state.object_records import (
+    ObjectRecords,
+    ObjectRow,
+    RecordSummary,
+    object_rows,
+)
+from napari_sam2.widgets.state.session_spec import Annotations, PlacedPrompt
 
 PLACE = ((0, 2),)
 records = st.lists(
@@ -24,7 +29,7 @@ records = st.lists(
 
 @given(records)
 def test_summaries_match_the_latest_records(stream):
-    shelf, last = Shelf(), {}
+    shelf, last = ObjectRecords(), {}
     for record in stream:
         shelf.put(PLACE, [record])
         last[record.object_id, record.frame] = record
@@ -32,15 +37,15 @@ def test_summaries_match_the_latest_records(stream):
     for number in (1, 2):
         present = [r for (owner, _), r in last.items() if owner == number and r.area]
         scores = [r.score for r in present if r.score is not None]
-        expected = Summary(len(present), min(scores, default=None))
-        assert shelf.summaries(PLACE).get(number, Summary()) == expected
+        expected = RecordSummary(len(present), min(scores, default=None))
+        assert shelf.summaries(PLACE).get(number, RecordSummary()) == expected
         frames = shelf.frames(PLACE, number)
         assert frames == tuple(sorted(r.frame for r in present))
         assert frames == tuple(f for f in range(5) if shelf.has(PLACE, number, f))
 
 
 def test_stacks_have_separate_records():
-    shelf = Shelf()
+    shelf = ObjectRecords()
     shelf.put(PLACE, [FrameRecord(1, 0, 5)])
     assert shelf.objects(PLACE) == (1,)
     assert shelf.objects(((0, 3),)) == ()
@@ -50,8 +55,8 @@ def test_stacks_have_separate_records():
 
 def test_rows_list_objects_that_are_prompted_accepted_or_in_the_labels():
     prompt = FramePrompt(points=((1, 1), (2, 2)), box=(0, 0, 5, 5))
-    wanted = Wanted((PlacedPrompt(3, 0, prompt),), frozenset({(5, 1), (5, 2)}))
-    rows = object_rows(wanted, {4: Summary(7, 0.25)}, {4: "axon"}, {3})
+    wanted = Annotations((PlacedPrompt(3, 0, prompt),), frozenset({(5, 1), (5, 2)}))
+    rows = object_rows(wanted, {4: RecordSummary(7, 0.25)}, {4: "axon"}, {3})
     assert rows == (
         ObjectRow(3, prompts=3, hidden=True),
         ObjectRow(4, name="axon", frames=7, lowest=0.25),

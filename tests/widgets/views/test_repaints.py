@@ -8,9 +8,9 @@ from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QApplication, QWidget
 
 from napari_sam2.widgets.state.object_records import ObjectRow
-from napari_sam2.widgets.views.object_section import ObjectBox
+from napari_sam2.widgets.views.object_section import ObjectSection
 from napari_sam2.widgets.views.object_table_model import COLUMNS
-from napari_sam2.widgets.views.propagation_section import RunBox
+from napari_sam2.widgets.views.propagation_section import PropagationSection
 
 FRAMES = [column.title for column in COLUMNS].index("Frames")
 
@@ -44,7 +44,7 @@ def rows(frames: int) -> tuple[ObjectRow, ...]:
 
 
 def test_table_is_painted_once_per_new_frame(shown, qtbot) -> None:
-    box = ObjectBox(lambda _: QColor("red"))
+    box = ObjectSection(lambda _: QColor("red"))
     box.show_objects(rows(9), 1)
     shown(box)
     pictures = Pictures(box.table.viewport())
@@ -55,7 +55,7 @@ def test_table_is_painted_once_per_new_frame(shown, qtbot) -> None:
 
 
 def test_columns_are_as_wide_as_their_texts(shown) -> None:
-    box = ObjectBox(lambda _: QColor("red"))
+    box = ObjectSection(lambda _: QColor("red"))
     shown(box)
     box.show_objects(rows(1), 1)
     narrow = box.table.columnWidth(FRAMES)
@@ -66,7 +66,7 @@ def test_columns_are_as_wide_as_their_texts(shown) -> None:
 
 
 def test_progress_is_painted_once_with_the_panel(shown, qtbot) -> None:
-    box = RunBox()
+    box = PropagationSection()
     box.show_running(0, 200)
     shown(box)
     pictures = Pictures(box.progress)

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from napari_sam2.errors import DeviceError, PromptError
 from napari_sam2.prompts import FramePrompt, PromptBook
 from napari_sam2.types import ObjectFrame
-from napari_sam2.widgets.state.session_spec import PlacedPrompt, Wanted
-from napari_sam2.widgets.worker.session_adapter import LiveSession
+from napari_sam2.widgets.state.session_spec import Annotations, PlacedPrompt
+from napari_sam2.widgets.worker.session_adapter import SessionAdapter
 
 
 class Recorder:
@@ -67,29 +67,29 @@ BOX, OTHER_BOX = (1.0, 1.0, 9.0, 9.0), (2.0, 2.0, 9.0, 9.0)
 )
 def test_session_is_given_only_the_difference(before, after, told):
     recorder = Recorder()
-    live = LiveSession(recorder)
-    live.bring_up_to(Wanted(before))
+    live = SessionAdapter(recorder)
+    live.bring_up_to(Annotations(before))
     recorder.told.clear()
-    assert live.bring_up_to(Wanted(after)) == []
+    assert live.bring_up_to(Annotations(after)) == []
     assert recorder.told == told
 
 
 def test_session_is_given_an_added_click_alone():
     recorder = Recorder()
-    live = LiveSession(recorder)
-    live.bring_up_to(Wanted((click(A),)))
-    live.bring_up_to(Wanted((click(A, B, positive=(True, False)),)))
+    live = SessionAdapter(recorder)
+    live.bring_up_to(Annotations((click(A),)))
+    live.bring_up_to(Annotations((click(A, B, positive=(True, False)),)))
     assert recorder.book.get(1, 2) == FramePrompt((A, B), (True, False), rounds=(1, 1))
 
 
 def test_what_a_session_knows_in_rounds_is_not_given_again_without():
     recorder = Recorder()
-    live = LiveSession(recorder)
-    live.bring_up_to(Wanted((click(A),)))
-    live.bring_up_to(Wanted((click(A, B),)))
+    live = SessionAdapter(recorder)
+    live.bring_up_to(Annotations((click(A),)))
+    live.bring_up_to(Annotations((click(A, B),)))
     live.learn()
     recorder.told.clear()
-    live.bring_up_to(Wanted((click(A, B),)))
+    live.bring_up_to(Annotations((click(A, B),)))
     assert recorder.told == []
     assert recorder.book.get(1, 2).rounds == (1, 1)
 
@@ -110,32 +110,32 @@ snapshots = st.dictionaries(st.tuples(st.integers(1, 2), st.integers(0, 2)), pro
 @given(st.lists(snapshots, min_size=1, max_size=5))
 def test_any_history_ends_with_the_prompts_of_the_window(history):
     recorder = Recorder()
-    live = LiveSession(recorder)
+    live = SessionAdapter(recorder)
     for snapshot in history:
-        live.bring_up_to(Wanted(tuple(PlacedPrompt(*at, p) for at, p in snapshot.items())))
+        live.bring_up_to(Annotations(tuple(PlacedPrompt(*at, p) for at, p in snapshot.items())))
         kept = {(o, f): (p.points, p.positive, p.box) for o, f, p in recorder.book}
         assert kept == {at: (p.points, p.positive, p.box) for at, p in snapshot.items()}
 
 
 def test_refused_prompt_is_not_repeated_and_stops_no_other():
     recorder = Recorder()
-    live = LiveSession(recorder)
+    live = SessionAdapter(recorder)
     outside = click((99.0, 99.0))
     good = click(A, object_id=2)
-    (error,) = live.bring_up_to(Wanted((outside, good)))
+    (error,) = live.bring_up_to(Annotations((outside, good)))
     assert isinstance(error, PromptError)
     recorder.told.clear()
-    assert live.bring_up_to(Wanted((outside, good))) == []
-    assert live.bring_up_to(Wanted((good,))) == []
+    assert live.bring_up_to(Annotations((outside, good))) == []
+    assert live.bring_up_to(Annotations((good,))) == []
     assert recorder.told == []
     assert recorder.book.object_ids() == (2,)
 
 
 def test_refused_prompt_is_tried_again_after_it_moved():
     recorder = Recorder()
-    live = LiveSession(recorder)
-    live.bring_up_to(Wanted((click((99.0, 99.0)),)))
-    assert live.bring_up_to(Wanted((click(A),))) == []
+    live = SessionAdapter(recorder)
+    live.bring_up_to(Annotations((click((99.0, 99.0)),)))
+    assert live.bring_up_to(Annotations((click(A),))) == []
     assert recorder.book.get(1, 2).points == (A,)
 
 
@@ -143,18 +143,18 @@ def test_device_error_ends_the_update():
     recorder = Recorder()
     recorder.error = DeviceError("Gone.")
     with pytest.raises(DeviceError):
-        LiveSession(recorder).bring_up_to(Wanted((click(A), click(B, object_id=2))))
+        SessionAdapter(recorder).bring_up_to(Annotations((click(A), click(B, object_id=2))))
     assert recorder.told == ["set"]
 
 
 def test_objects_being_edited_are_left_unchanged():
     session = Recorder()
-    live = LiveSession(session)
+    live = SessionAdapter(session)
     one, two = (PlacedPrompt(i, 0, FramePrompt(((3.0, 3.0),))) for i in (1, 2))
-    live.bring_up_to(Wanted((one, two)))
+    live.bring_up_to(Annotations((one, two)))
     session.told.clear()
     moved = PlacedPrompt(1, 4, FramePrompt(((9.0, 9.0),)))
-    live.bring_up_to(Wanted((moved,), frozenset({ObjectFrame(1, 2)}), frozenset({1})))
+    live.bring_up_to(Annotations((moved,), frozenset({ObjectFrame(1, 2)}), frozenset({1})))
     assert session.told == ["remove"], "of the second, which the window knows is gone"
     assert session.book.object_ids() == (1,)
     assert session.book.get(1, 0) is not None

@@ -11,8 +11,8 @@ from qtpy.QtCore import Qt
 from napari_sam2.errors import DeviceError, PromptError, Sam2Error, SessionError
 from napari_sam2.prompts import FramePrompt
 from napari_sam2.types import Direction
-from napari_sam2.widgets.state.image_source import Sight
-from napari_sam2.widgets.state.session_spec import PlacedPrompt, RunPlan, SessionSpec, Wanted
+from napari_sam2.widgets.state.image_source import ImageSource
+from napari_sam2.widgets.state.session_spec import Annotations, PlacedPrompt, RunPlan, SessionSpec
 from napari_sam2.widgets.worker.messages import (
     Done,
     Failure,
@@ -22,7 +22,7 @@ from napari_sam2.widgets.worker.messages import (
     RunRequest,
     RunStarted,
 )
-from napari_sam2.widgets.worker.session_worker import Engine
+from napari_sam2.widgets.worker.session_worker import SessionWorker
 from napari_sam2.widgets.worker.thread import THREAD_NAME, readable
 
 
@@ -31,7 +31,7 @@ def spec(blobs):
     def make(key="a") -> SessionSpec:
         image = blobs()
         labels = np.zeros(image.shape, np.uint16)
-        sight = Sight((image,), image, None, ((0.0, 1000.0),), None)
+        sight = ImageSource((image,), image, None, ((0.0, 1000.0),), None)
         return SessionSpec(key, sight, 0, (), labels)
 
     return make
@@ -41,7 +41,7 @@ class Hearing:
     """An engine, and all that it answered in this thread."""
 
     def __init__(self, script) -> None:
-        self.engine = Engine(script.open)
+        self.engine = SessionWorker(script.open)
         self.answers = []
         self.threads = set()
         self.engine.answers.answered.connect(self._hear, Qt.ConnectionType.QueuedConnection)
@@ -68,11 +68,11 @@ def at(y, x, object_id=1, frame=0) -> PlacedPrompt:
 
 
 def prompts(generation, spec, placed, step=1) -> PromptRequest:
-    return PromptRequest(generation, spec, Wanted(placed), step)
+    return PromptRequest(generation, spec, Annotations(placed), step)
 
 
 def run(generation, spec, placed, direction, step=1) -> RunRequest:
-    return RunRequest(generation, spec, Wanted(placed), step, RunPlan(direction))
+    return RunRequest(generation, spec, Annotations(placed), step, RunPlan(direction))
 
 
 def test_prompt_is_answered_and_the_labels_hold_the_mask(hearing, script, spec, qtbot):

@@ -20,7 +20,7 @@ from napari_sam2.network import ImageFeatures
 from napari_sam2.prompts import FramePrompt
 from napari_sam2.tracking.images.feature_cache import FeatureCache
 from napari_sam2.tracking.images.image_input import mask_to_input
-from napari_sam2.tracking.images.object_window import Sighting, Window
+from napari_sam2.tracking.images.object_window import Window, WindowedObject
 from napari_sam2.tracking.model import Model
 
 ABSENT_LOGIT = -1024.0
@@ -53,7 +53,7 @@ class ObjectPrediction:
         Object pointer.
     window : Window
         The part of the frame that the logits cover.
-    sighting : Sighting or None
+    sighting : WindowedObject or None
         Where the object is; None where it is absent, or where windows do not follow objects.
     """
 
@@ -62,7 +62,7 @@ class ObjectPrediction:
     presence: float
     pointer: Tensor
     window: Window
-    sighting: Sighting | None = None
+    sighting: WindowedObject | None = None
 
     @property
     def present(self) -> bool:
@@ -86,7 +86,7 @@ class Conditioning:
         The mask in the frame's own pixels: the user's, where one was drawn.
     window : Window
         What the model sees of the frame.
-    sighting : Sighting or None
+    sighting : WindowedObject or None
         Where the object is, if that is known.
     corrects : bool
         The object had been tracked through this frame before: prompts refine that mask.
@@ -102,7 +102,7 @@ class Conditioning:
     frame: int
     pixels: PackedMask
     window: Window
-    sighting: Sighting | None
+    sighting: WindowedObject | None
     corrects: bool
     prediction: ObjectPrediction | None = None
     prompt: FramePrompt | None = None

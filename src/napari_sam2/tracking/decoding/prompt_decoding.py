@@ -22,7 +22,7 @@ from napari_sam2.prompts import FramePrompt
 from napari_sam2.tracking.decoding.click_constraints import hold, obey
 from napari_sam2.tracking.decoding.prediction import ABSENT_LOGIT, ObjectPrediction
 from napari_sam2.tracking.images.image_input import points_to_input
-from napari_sam2.tracking.images.object_window import Place, Sighting, Window
+from napari_sam2.tracking.images.object_window import Place, Window, WindowedObject
 from napari_sam2.tracking.model import Model
 
 _LOGIT_LIMIT = 32.0  # previous logits are clamped so, as in training
@@ -159,11 +159,11 @@ def split_prediction(
     ]
 
 
-def _sightings(logits: Tensor, windows: Sequence[Window]) -> list[Sighting | None]:
+def _sightings(logits: Tensor, windows: Sequence[Window]) -> list[WindowedObject | None]:
     masks = (logits > 0).cpu().numpy()
     places = [Place.of_mask(*each) for each in zip(masks, windows, strict=True)]
     return [
-        None if place is None else Sighting(place, window)
+        None if place is None else WindowedObject(place, window)
         for place, window in zip(places, windows, strict=True)
     ]
 

@@ -28,7 +28,7 @@ from napari_sam2.tracking.decoding.prompt_decoding import (
 from napari_sam2.tracking.decoding.scale_choice import Look, choose_look
 from napari_sam2.tracking.images.feature_cache import FeatureCache
 from napari_sam2.tracking.images.image_input import mask_to_input
-from napari_sam2.tracking.images.object_window import Framing, Place, Sighting, Window
+from napari_sam2.tracking.images.object_window import Framing, Place, Window, WindowedObject
 from napari_sam2.tracking.memory.memory_bank import RecentMemory
 from napari_sam2.tracking.memory.object_track import ObjectTrack
 from napari_sam2.tracking.model import Model
@@ -45,7 +45,7 @@ class _Start:
     logits: Tensor
 
 
-class Decider:
+class PromptedFrames:
     """Predicts the frames that the user gives prompts for.
 
     Parameters
@@ -125,7 +125,11 @@ class Decider:
         )
 
     def from_mask(
-        self, frame: int, mask: NDArray[np.bool_], seen: Sighting | None, corrects: bool = True
+        self,
+        frame: int,
+        mask: NDArray[np.bool_],
+        seen: WindowedObject | None,
+        corrects: bool = True,
     ) -> Conditioning:
         """Decide that the object is just where `mask` is; nowhere, if it is empty.
 
@@ -137,7 +141,7 @@ class Decider:
             window, sighting = self._framing.following(seen), None
         else:
             window = self._framing.of_place(place, seen)
-            sighting = Sighting(place, window)
+            sighting = WindowedObject(place, window)
         return Conditioning(frame, PackedMask.of(mask), window, sighting, corrects)
 
     def _start(
@@ -268,7 +272,7 @@ class Decider:
         if place is None:
             return found
         iou = (found.iou + mirrored.iou) / 2
-        return replace(found, logits=logits, iou=iou, sighting=Sighting(place, window))
+        return replace(found, logits=logits, iou=iou, sighting=WindowedObject(place, window))
 
     def _look(
         self,

@@ -122,7 +122,7 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Sighting:
+class WindowedObject:
     """An object seen at a place, in a window."""
 
     place: Place
@@ -210,7 +210,9 @@ class Framing:
             return self._square(place.centre, before.height)
         return self._square(place.centre, _RATIO * place.extent)
 
-    def following(self, seen: Sighting | None, decided: Sighting | None = None) -> Window:
+    def following(
+        self, seen: WindowedObject | None, decided: WindowedObject | None = None
+    ) -> Window:
         """Return the window for an object that was seen so in the frame before.
 
         It comes no closer than where the user decided about the object: a mask that shrinks by
@@ -225,7 +227,7 @@ class Framing:
             side = max(side, decided.window.height)
         return self._on_grid(seen.place.centre, side)
 
-    def of_mask(self, mask: NDArray[np.bool_], known: Sighting | None = None) -> Window:
+    def of_mask(self, mask: NDArray[np.bool_], known: WindowedObject | None = None) -> Window:
         """Return the window for an object whose mask (Y, X) is known.
 
         `known`: how it was seen in the nearest decided frame; its scale is kept while it fits.
@@ -233,11 +235,11 @@ class Framing:
         place = Place.of_mask(mask, self.whole) if self.follows else None
         return self.whole if place is None else self.of_place(place, known)
 
-    def of_place(self, place: Place, known: Sighting | None = None) -> Window:
+    def of_place(self, place: Place, known: WindowedObject | None = None) -> Window:
         """Return the window for an object that is known to be at a place; see `of_mask`."""
         if known is None:
             return self.around(place)
-        return self.following(Sighting(place, known.window), known)
+        return self.following(WindowedObject(place, known.window), known)
 
     def fits(self, place: Place, window: Window) -> bool:
         """Tell whether an object is neither too small nor too large in a window."""

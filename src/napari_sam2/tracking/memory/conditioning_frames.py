@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, MutableMapping, Sequence, Values
 from napari_sam2.tracking.decoding.prediction import Conditioning
 
 
-class DecidedFrames(MutableMapping[int, Conditioning]):
+class ConditioningFrames(MutableMapping[int, Conditioning]):
     """Conditioning frames of one object, by frame.
 
     Besides the mapping, which keeps the order in which frames were decided, it keeps them sorted:
@@ -29,9 +29,9 @@ class DecidedFrames(MutableMapping[int, Conditioning]):
         for each in decided:
             self[each.frame] = each
 
-    def copy(self) -> DecidedFrames:
+    def copy(self) -> ConditioningFrames:
         """Return the same frames, in the same order, that change on their own."""
-        return DecidedFrames(self.values())
+        return ConditioningFrames(self.values())
 
     @property
     def frames(self) -> Sequence[int]:

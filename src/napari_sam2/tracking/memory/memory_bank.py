@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from torch import Tensor
 
 from napari_sam2.tracking.decoding.prediction import SeenMask
-from napari_sam2.tracking.images.object_window import Sighting
+from napari_sam2.tracking.images.object_window import WindowedObject
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -24,7 +24,7 @@ class FrameMemory:
         Spatial memory; dropped once the frame is too old to be attended to.
     pointer : Tensor of float32, shape (C,)
         Object pointer.
-    sighting : Sighting or None
+    sighting : WindowedObject or None
         Where the object was last seen, if windows follow it.
     mask : SeenMask or None
         Its mask, for networks that carry it into the next frame; only of the latest frame.
@@ -33,7 +33,7 @@ class FrameMemory:
     frame: int
     tokens: Tensor | None
     pointer: Tensor
-    sighting: Sighting | None = None
+    sighting: WindowedObject | None = None
     mask: SeenMask | None = None
 
 
@@ -111,7 +111,7 @@ class MemoryLayout:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Recall:
+class MemorySelection:
     """What an object recalls at one frame.
 
     Attributes
@@ -157,7 +157,7 @@ def recall(
     max_pointers: int,
     dismissed: Iterable[FrameMemory] = (),
     recent_frames: int | None = None,
-) -> Recall:
+) -> MemorySelection:
     """Put together what one object attends to at `frame`.
 
     Conditioning frames take the last temporal slot and a recent frame at distance d slot d - 1.
@@ -182,7 +182,7 @@ def recall(
             slots.append(distance - 1)
             spatial.append(memory.tokens)
     pointers += [(d, memory.pointer) for d, memory in reversed(passed) if d < max_pointers]
-    return Recall(
+    return MemorySelection(
         MemoryLayout(tuple(slots), len(pointers)),
         tuple(spatial),
         tuple(pointer for _, pointer in pointers),

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from napari_sam2.network import Sam2Config
 from napari_sam2.tracking.decoding.prediction import Conditioning
-from napari_sam2.tracking.images.object_window import Sighting
-from napari_sam2.tracking.memory.conditioning_frames import DecidedFrames
+from napari_sam2.tracking.images.object_window import WindowedObject
+from napari_sam2.tracking.memory.conditioning_frames import ConditioningFrames
 from napari_sam2.tracking.memory.memory_bank import FrameMemory, RecentMemory
 from napari_sam2.types import Direction
 
@@ -33,7 +33,7 @@ class ObjectTrack:
 
     def __init__(self, object_id: int, n_frames: int, config: Sam2Config) -> None:
         self.object_id = object_id
-        self.conditioning = DecidedFrames()
+        self.conditioning = ConditioningFrames()
         self.done: NDArray[np.bool_] = np.zeros(n_frames, dtype=bool)
         self.written: NDArray[np.bool_] = np.zeros(n_frames, dtype=bool)
         self.absent_run = 0
@@ -112,7 +112,7 @@ class ObjectTrack:
 
     def expected(
         self, frame: int, recent: RecentMemory | None = None, without: int | None = None
-    ) -> Sighting | None:
+    ) -> WindowedObject | None:
         """Return where the object was seen in the nearest frame that says so, if any does.
 
         Of decided frames, one may be left out; `recent` is asked too.

@@ -12,9 +12,15 @@ from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
 
 from napari_sam2.errors import PromptError, Sam2Error
 from napari_sam2.prompts import SessionFile, read_session, write_session
-from napari_sam2.widgets.autosave.locations import Home, ImageFacts, homes, sessions_folder, works
+from napari_sam2.widgets.autosave.locations import (
+    ImageFacts,
+    SessionLocation,
+    session_locations,
+    sessions_folder,
+    works,
+)
 from napari_sam2.widgets.autosave.serialize import (
-    StackWork,
+    StackSession,
     picked_channels,
     place_of,
     session_file,
@@ -25,22 +31,22 @@ from napari_sam2.widgets.worker.thread import Worker, readable
 _MOMENT_S = 0.3
 
 
-class Ledger:
+class FileOwnership:
     """Which files a piece of work has written or read: no other file is ever overwritten.
 
     Attributes
     ----------
-    home : Home or None
+    home : SessionLocation or None
         Where the work is kept; None: nowhere yet.
 
     Parameters
     ----------
-    home : Home, optional
+    home : SessionLocation, optional
     replaces : bool
         The user has chosen this home: what is there already is replaced, but nothing elsewhere.
     """
 
-    def __init__(self, home: Home | None = None, *, replaces: bool = False) -> None:
+    def __init__(self, home: SessionLocation | None = None, *, replaces: bool = False) -> None:
         self.home = home
         self._replaced = home.folder if replaces and home is not None else None
         self._marks: dict[Path, tuple[int, int] | None] = {}
@@ -63,7 +69,7 @@ class Found:
 
     Attributes
     ----------
-    ledger : Ledger
+    ledger : FileOwnership
         Goes on with it.
     files : dict of Place to SessionFile
         One per stack.
@@ -71,18 +77,18 @@ class Found:
         When the newest file was written, in seconds of `time.time`.
     """
 
-    ledger: Ledger
+    ledger: FileOwnership
     files: dict[Place, SessionFile]
     modified: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Kept:
+class SaveResult:
     """Work that has been written.
 
     Attributes
     ----------
-    home : Home
+    home : SessionLocation
         Where it is now.
     path : Path
         A file of it.
@@ -92,31 +98,31 @@ class Kept:
         Why it is not where it was before.
     """
 
-    home: Home
+    home: SessionLocation
     path: Path
     written: float
     trouble: Sam2Error | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class KeepRequest:
+class SaveRequest:
     """Write work to its files.
 
     Attributes
     ----------
     facts : ImageFacts
-    ledger : Ledger
+    ledger : FileOwnership
         Says where it is kept; if nowhere yet, a place is found where nothing else is.
-    works : tuple of StackWork
+    works : tuple of StackSession
         Of all stacks that have changed.
     """
 
     facts: ImageFacts
-    ledger: Ledger
-    works: tuple[StackWork, ...]
+    ledger: FileOwnership
+    works: tuple[StackSession, ...]
 
 
-class Keeper(QObject):
+class SessionStore(QObject):
     """Keeps work on disk. Its methods are called on the main thread and return at once.
 
     Signals
@@ -142,7 +148,7 @@ class Keeper(QObject):
     def __init__(self) -> None:
         super().__init__()
         self._lock = threading.Lock()
-        self._waiting: list[KeepRequest] = []
+        self._waiting: list[SaveRequest] = []
         self._silent = False
         self._worker = Worker("sessions", on_exit=self.close, on_end=lambda: None)
 
@@ -151,7 +157,7 @@ class Keeper(QObject):
         """Whether anything that was asked is not done yet."""
         return self._worker.busy
 
-    def keep(self, request: KeepRequest) -> None:
+    def keep(self, request: SaveRequest) -> None:
         """Write work; if the work before it still waits, only the newer one is written."""
         with self._lock:
             joins = bool(self._waiting) and self._waiting[-1].ledger is request.ledger
@@ -180,7 +186,7 @@ class Keeper(QObject):
     def _keep(self) -> None:
         with self._lock:
             request = self._waiting.pop(0)
-        known, possible = request.ledger.home, homes(request.facts)
+        known, possible = request.ledger.home, session_locations(request.facts)
         if known is not None:
             # Rather kept elsewhere than nowhere: a folder may be gone, full or read-only by now.
             # But a virus scanner or a cloud client may hold a file just for a moment.
@@ -198,7 +204,9 @@ class Keeper(QObject):
         if trouble is not None:
             raise trouble
 
-    def _write(self, request: KeepRequest, start: Home, trouble: Sam2Error | None) -> None:
+    def _write(
+        self, request: SaveRequest, start: SessionLocation, trouble: Sam2Error | None
+    ) -> None:
         home, ledger, path = _free_home(request, start), request.ledger, start.folder
         if home.folder == sessions_folder():
             home.folder.mkdir(parents=True, exist_ok=True)
@@ -207,11 +215,11 @@ class Keeper(QObject):
             write_session(session_file(work), path)
             ledger.sign(path)
         ledger.home = home
-        self._tell(self.kept, Kept(home, path, time.time(), trouble))
+        self._tell(self.kept, SaveResult(home, path, time.time(), trouble))
 
     def _look_for(self, facts: ImageFacts) -> None:
         newest: Found | None = None
-        for home in (work for each in homes(facts) for work in works(each)):
+        for home in (work for each in session_locations(facts) for work in works(each)):
             found = _read(home, facts.shape)
             if found is not None and (newest is None or found.modified > newest.modified):
                 newest = found
@@ -242,14 +250,14 @@ def _told(error: OSError | PromptError) -> PromptError:
     )
 
 
-def _joined(earlier: KeepRequest, request: KeepRequest) -> KeepRequest:
+def _joined(earlier: SaveRequest, request: SaveRequest) -> SaveRequest:
     """Add to newer work the stacks of which only the earlier one speaks."""
     said = {work.spec.at for work in request.works}
     rest = tuple(work for work in earlier.works if work.spec.at not in said)
     return replace(request, works=rest + request.works)
 
 
-def _free_home(request: KeepRequest, start: Home) -> Home:
+def _free_home(request: SaveRequest, start: SessionLocation) -> SessionLocation:
     """Find the first home from `start` on that holds no work but ours."""
     ledger, home = request.ledger, start
     while True:
@@ -260,9 +268,9 @@ def _free_home(request: KeepRequest, start: Home) -> Home:
         home = home.next()
 
 
-def _read(home: Home, shape: tuple[int, ...]) -> Found | None:
+def _read(home: SessionLocation, shape: tuple[int, ...]) -> Found | None:
     files: dict[Place, SessionFile] = {}
-    ledger, modified = Ledger(home), 0.0
+    ledger, modified = FileOwnership(home), 0.0
     for path in home.files():
         try:
             saved = read_session(path)

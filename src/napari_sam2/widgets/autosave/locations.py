@@ -51,7 +51,7 @@ class ImageFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class Home:
+class SessionLocation:
     """A folder and the name that all session files of one piece of work share there.
 
     Attributes
@@ -67,7 +67,7 @@ class Home:
     number: int = 1
 
     @classmethod
-    def chosen(cls, path: Path) -> Home:
+    def chosen(cls, path: Path) -> SessionLocation:
         """Return the home whose file of a single stack is `path`."""
         name = path.name.removesuffix(".json").removesuffix(".sam2")
         return cls(path.parent, name)
@@ -78,7 +78,7 @@ class Home:
         at = "".join(f".{axis}={index}" for axis, index in place)
         return self.folder / f"{self.stem}{number}{at}{SUFFIX}"
 
-    def next(self) -> Home:
+    def next(self) -> SessionLocation:
         """Return the home of the next piece of work."""
         return replace(self, number=self.number + 1)
 
@@ -87,28 +87,28 @@ class Home:
         return [path for path, number in _numbered(self.folder, self.stem) if number == self.number]
 
 
-def homes(facts: ImageFacts) -> tuple[Home, ...]:
+def session_locations(facts: ImageFacts) -> tuple[SessionLocation, ...]:
     """Return where work on an image may be kept, the best place first; reads no file.
 
     That is beside the image; the user's data folder where it came from no file, or where its
     folder may not be written to.
     """
-    own = Home(sessions_folder(), _own_stem(facts))
+    own = SessionLocation(sessions_folder(), _own_stem(facts))
     if facts.path is None or not Path(facts.path).exists():
         return (own,)
     near = beside(facts.path)
     return (near, own) if os.access(near.folder, os.W_OK) else (own, near)
 
 
-def beside(path: str) -> Home:
+def beside(path: str) -> SessionLocation:
     """Return the home beside an image; never inside a zarr, whose folders are its own."""
     image = Path(path).absolute()
     zarrs = [each for each in (image, *image.parents) if each.suffix.lower() == ".zarr"]
     image = zarrs[-1] if zarrs else image
-    return Home(image.parent, _without_suffix(image.name))
+    return SessionLocation(image.parent, _without_suffix(image.name))
 
 
-def works(home: Home) -> list[Home]:
+def works(home: SessionLocation) -> list[SessionLocation]:
     """List the pieces of work on an image for which there are session files, by number."""
     numbers = {number for _, number in _numbered(home.folder, home.stem)}
     return [replace(home, number=number) for number in sorted(numbers)]

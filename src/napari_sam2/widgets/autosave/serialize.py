@@ -17,24 +17,24 @@ from napari_sam2.prompts import (
 )
 from napari_sam2.stack import MAX_CHANNELS
 from napari_sam2.types import ObjectFrame, Region
-from napari_sam2.widgets.state.image_source import Picked
+from napari_sam2.widgets.state.image_source import ChannelChoice
 from napari_sam2.widgets.state.positions import Place
-from napari_sam2.widgets.state.session_spec import SessionSpec, Told, Wanted
+from napari_sam2.widgets.state.session_spec import Annotations, SessionFeedback, SessionSpec
 
 _LAYERS = ("layer_2", "layer_3")  # settings: names of the layers of further channels
 _SAME_PIXELS = 1e-6  # positions go through the world and back
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class StackWork:
+class StackSession:
     """All that is to be kept of the work on one stack of an image.
 
     Attributes
     ----------
     spec : SessionSpec
-    wanted : Wanted
+    wanted : Annotations
         Prompts and acceptance as the window has them.
-    told : Told
+    told : SessionFeedback
         What the session has made of the prompts.
     names : mapping of int to str
         Names of objects.
@@ -43,12 +43,12 @@ class StackWork:
     """
 
     spec: SessionSpec
-    wanted: Wanted
-    told: Told = field(default_factory=Told)
+    wanted: Annotations
+    told: SessionFeedback = field(default_factory=SessionFeedback)
     names: Mapping[int, str] = field(default_factory=dict)
     handed_over: frozenset[ObjectFrame] = frozenset()
 
-    def says_the_same(self, other: StackWork | None) -> bool:
+    def says_the_same(self, other: StackSession | None) -> bool:
         """Whether the files of both would be the same, as far as can be told without pixels."""
         return (
             other is not None
@@ -59,7 +59,7 @@ class StackWork:
         )
 
 
-def session_file(work: StackWork) -> SessionFile:
+def session_file(work: StackSession) -> SessionFile:
     """Make a session file; accepted masks are those of the labels now."""
     spec, labels = work.spec, work.spec.labels
     book = PromptBook(labels.shape)
@@ -118,7 +118,7 @@ def further_layers(saved: SessionFile) -> tuple[str, ...]:
     return tuple(str(saved.settings[key]) for key in _LAYERS if key in saved.settings)
 
 
-def picked_channels(saved: SessionFile, shape: tuple[int, ...]) -> Picked | None:
+def picked_channels(saved: SessionFile, shape: tuple[int, ...]) -> ChannelChoice | None:
     """Return which channels of one image of this shape a session composes; None if it does not.
 
     Colours, and layers that are composed, have their axis elsewhere than the sliders.
@@ -127,10 +127,10 @@ def picked_channels(saved: SessionFile, shape: tuple[int, ...]) -> Picked | None
     if not isinstance(axis, int) or axis not in range(len(shape) - 2) or axis == saved.axis:
         return None
     channels = saved.channels or tuple(range(min(shape[axis], MAX_CHANNELS)))
-    return Picked(axis, channels) if all(each < shape[axis] for each in channels) else None
+    return ChannelChoice(axis, channels) if all(each < shape[axis] for each in channels) else None
 
 
-def _as_told(place: ObjectFrame, prompt: FramePrompt, told: Told) -> FramePrompt | None:
+def _as_told(place: ObjectFrame, prompt: FramePrompt, told: SessionFeedback) -> FramePrompt | None:
     """Return a prompt as it replays: round by round.
 
     None if the session refused it: it would refuse the replay.
@@ -143,7 +143,7 @@ def _as_told(place: ObjectFrame, prompt: FramePrompt, told: Told) -> FramePrompt
     return known
 
 
-def _known(place: ObjectFrame, told: Told) -> FramePrompt | None:
+def _known(place: ObjectFrame, told: SessionFeedback) -> FramePrompt | None:
     return None if told.book is None else told.book.get(*place)
 
 

@@ -22,10 +22,10 @@ from napari_sam2.widgets.worker.thread import Worker, readable
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from napari_sam2.widgets.controllers.annotation import Dialogue
-    from napari_sam2.widgets.controllers.model import ModelPicker
+    from napari_sam2.widgets.controllers.annotation import AnnotationController
+    from napari_sam2.widgets.controllers.model import ModelController
     from napari_sam2.widgets.state.positions import Place
-    from napari_sam2.widgets.views.adapt_section import AdaptBox
+    from napari_sam2.widgets.views.adapt_section import AdaptSection
     from napari_sam2.widgets.worker.messages import Prepared
 
 FEWEST_MASKS = 4
@@ -61,7 +61,7 @@ class _Order:
     cancelled: threading.Event
 
 
-class Adapting(QObject):
+class AdaptController(QObject):
     """Has the model learn from the masks of the stack in view. Main thread only.
 
     What it learns from is read by the engine; then it goes on in a process of its own, whatever
@@ -70,11 +70,11 @@ class Adapting(QObject):
 
     Parameters
     ----------
-    dialogue : Dialogue
+    dialogue : AnnotationController
         Knows the workspace and the masks.
-    models : ModelPicker
+    models : ModelController
         Knows the model, and takes the adapted one.
-    box : AdaptBox
+    box : AdaptSection
     place : callable
         Gives the name and the folders for the file of an adapted model.
     running : callable
@@ -90,9 +90,9 @@ class Adapting(QObject):
 
     def __init__(
         self,
-        dialogue: Dialogue,
-        models: ModelPicker,
-        box: AdaptBox,
+        dialogue: AnnotationController,
+        models: ModelController,
+        box: AdaptSection,
         place: Callable[[], tuple[str, tuple[Path, ...]]],
         running: Callable[[], bool],
     ) -> None:

@@ -13,38 +13,38 @@ from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
 
 from napari_sam2.labels import PlaneChange
 from napari_sam2.prompts import FramePrompt, SessionFile
-from napari_sam2.widgets.controllers.requests import Post
-from napari_sam2.widgets.controllers.undo_stack import Past, Step
+from napari_sam2.widgets.controllers.requests import RequestSender
+from napari_sam2.widgets.controllers.undo_stack import Step, UndoStack
 from napari_sam2.widgets.controllers.volume_handover import going_on
 from napari_sam2.widgets.layers.prompt_reader import StackPrompts
 from napari_sam2.widgets.layers.prompt_writer import adopt
-from napari_sam2.widgets.layers.snapshot import WindowState
+from napari_sam2.widgets.layers.snapshot import WindowSnapshot
 from napari_sam2.widgets.state.object_edits import ObjectEdit
-from napari_sam2.widgets.state.object_records import Shelf
-from napari_sam2.widgets.state.positions import Acceptance, Place, Spot
-from napari_sam2.widgets.state.session_spec import RunPlan, Told, Wanted
-from napari_sam2.widgets.throttle import Afterwards, halt
+from napari_sam2.widgets.state.object_records import ObjectRecords
+from napari_sam2.widgets.state.positions import Acceptance, MaskKey, Place
+from napari_sam2.widgets.state.session_spec import Annotations, RunPlan, SessionFeedback
+from napari_sam2.widgets.throttle import DelayedCall, halt
 from napari_sam2.widgets.worker.messages import Done
 
 if TYPE_CHECKING:
-    from napari_sam2.widgets.controllers.model import ModelPicker
+    from napari_sam2.widgets.controllers.model import ModelController
     from napari_sam2.widgets.layers.workspace import Workspace
     from napari_sam2.widgets.state.settings import ModelUse
     from napari_sam2.widgets.worker.adaptation import AdaptPlan
-    from napari_sam2.widgets.worker.session_worker import Engine
+    from napari_sam2.widgets.worker.session_worker import SessionWorker
 
 
-_NOWHERE: frozenset[Spot] = frozenset()
+_NOWHERE: frozenset[MaskKey] = frozenset()
 
 
-class Dialogue(QObject):
+class AnnotationController(QObject):
     """Keeps the worker in line with what the user says about a workspace. Main thread only.
 
     Parameters
     ----------
-    models : ModelPicker
+    models : ModelController
         What is chosen.
-    engine : Engine
+    engine : SessionWorker
         Does the work.
 
     Signals
@@ -62,12 +62,12 @@ class Dialogue(QObject):
     ----------
     workspace : Workspace or None
     generation : int
-        Of the newest requests, see `Post`.
+        Of the newest requests, see `RequestSender`.
     prompts : StackPrompts
         What the layers say.
-    past : Past
-    shelf : Shelf
-    told : dict of Place to Told
+    past : UndoStack
+    shelf : ObjectRecords
+    told : dict of Place to SessionFeedback
         What the worker has made of the prompts of each stack.
     """
 
@@ -76,18 +76,18 @@ class Dialogue(QObject):
     model_wanted = Signal(object)
     changed = Signal()
 
-    def __init__(self, models: ModelPicker, engine: Engine) -> None:
+    def __init__(self, models: ModelController, engine: SessionWorker) -> None:
         super().__init__()
-        self._post = Post(models, engine)
+        self._post = RequestSender(models, engine)
         self.prompts = StackPrompts()
-        self.past, self.shelf = Past(), Shelf()
-        self.told: dict[Place, Told] = {}
-        self._state: WindowState | None = None  # as of the last step
-        self._fresh: frozenset[Spot] = frozenset()  # prompted while an edit is under way
+        self.past, self.shelf = UndoStack(), ObjectRecords()
+        self.told: dict[Place, SessionFeedback] = {}
+        self._state: WindowSnapshot | None = None  # as of the last step
+        self._fresh: frozenset[MaskKey] = frozenset()  # prompted while an edit is under way
         self._undos = 0  # that wait until it is answered
         self._acceptance = Acceptance()
-        self._wanted: dict[Place, Wanted] = {}  # as it was last asked for
-        self.soon = Afterwards(self, self.listen)
+        self._wanted: dict[Place, Annotations] = {}  # as it was last asked for
+        self.soon = DelayedCall(self, self.listen)
 
     @property
     def workspace(self) -> Workspace | None:
@@ -143,10 +143,10 @@ class Dialogue(QObject):
         self,
         title: str,
         *,
-        painted: Mapping[Spot, FramePrompt | None] | None = None,
-        accepted: frozenset[Spot] | None = None,
+        painted: Mapping[MaskKey, FramePrompt | None] | None = None,
+        accepted: frozenset[MaskKey] | None = None,
         strokes: Mapping[Place, tuple[PlaneChange, ...]] | None = None,
-        handed: frozenset[Spot] = frozenset(),
+        handed: frozenset[MaskKey] = frozenset(),
     ) -> None:
         """Make one step of all that is new in the layers, and of what is given.
 
@@ -155,11 +155,11 @@ class Dialogue(QObject):
         title : str
         painted : mapping, optional
             Masks that are new; None takes one away.
-        accepted : frozenset of Spot, optional
+        accepted : frozenset of MaskKey, optional
             All that is accepted from now on.
         strokes : mapping, optional
             What was painted into the labels, by place.
-        handed : frozenset of Spot
+        handed : frozenset of MaskKey
             Of the masks that are new, those that nobody drew.
         """
         workspace, before = self.workspace, self._state
@@ -216,14 +216,14 @@ class Dialogue(QObject):
             ((_, number),) = self._new_step([place], "propagation", state, state).parts
             self._post.send_run(place, number, self.wanted(place), plan)
 
-    def replay(self, files: Mapping[Place, SessionFile], state: WindowState) -> None:
+    def replay(self, files: Mapping[Place, SessionFile], state: WindowSnapshot) -> None:
         """Put the prompts of session files in place of all there are, as one step.
 
         Parameters
         ----------
         files : mapping of Place to SessionFile
             One for each stack that is concerned.
-        state : WindowState
+        state : WindowSnapshot
             What the window is to hold: the same, and what is left of other stacks.
         """
         self.listen()
@@ -325,9 +325,11 @@ class Dialogue(QObject):
             self.changed.emit()
             self._after_edit(edit)
 
-    def wanted(self, place: Place) -> Wanted:
+    def wanted(self, place: Place) -> Annotations:
         """Return all that a session of this stack is to know."""
-        new = Wanted(self.prompts.at(place), self._sorted().at(place), self._post.edited(place))
+        new = Annotations(
+            self.prompts.at(place), self._sorted().at(place), self._post.edited(place)
+        )
         # What views ask for over and over stays one value, which sorts itself out only once.
         if not new.is_just(self._wanted.get(place)):
             self._wanted[place] = new
@@ -354,14 +356,14 @@ class Dialogue(QObject):
         self._fresh, self._undos = frozenset(), 0
 
     def _new_step(
-        self, places: Collection[Place], title: str, before: WindowState, after: WindowState
+        self, places: Collection[Place], title: str, before: WindowSnapshot, after: WindowSnapshot
     ) -> Step:
         parts = tuple((place, self.past.new_number()) for place in places)
         step = Step(parts, title, before, after)
         self.past.add(step)
         return step
 
-    def _show(self, state: WindowState) -> None:
+    def _show(self, state: WindowSnapshot) -> None:
         if self.workspace is not None:
             self.workspace.show_state(state)
             self.prompts, self._state = self.workspace.read_prompts(), self.workspace.state()

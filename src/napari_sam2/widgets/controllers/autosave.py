@@ -16,16 +16,16 @@ from napari_sam2.errors import PromptError
 from napari_sam2.prompts import SessionFile
 from napari_sam2.types import Speed
 from napari_sam2.widgets.autosave.file_store import (
+    FileOwnership,
     Found,
-    Keeper,
-    KeepRequest,
-    Kept,
-    Ledger,
+    SaveRequest,
+    SaveResult,
+    SessionStore,
     summary,
 )
-from napari_sam2.widgets.autosave.locations import Home, ImageFacts, beside, image_stem
+from napari_sam2.widgets.autosave.locations import ImageFacts, SessionLocation, beside, image_stem
 from napari_sam2.widgets.autosave.serialize import (
-    StackWork,
+    StackSession,
     further_layers,
     picked_channels,
     place_of,
@@ -33,7 +33,7 @@ from napari_sam2.widgets.autosave.serialize import (
 from napari_sam2.widgets.layers.factory import has_layers
 from napari_sam2.widgets.layers.prompt_writer import resumed_sight, resumed_state
 from napari_sam2.widgets.state.positions import Place
-from napari_sam2.widgets.state.session_spec import Told
+from napari_sam2.widgets.state.session_spec import SessionFeedback
 from napari_sam2.widgets.throttle import halt, single_shot
 from napari_sam2.widgets.views.notifications import show_missing, show_moved, show_problem
 
@@ -41,28 +41,28 @@ if TYPE_CHECKING:
     from napari import Viewer
     from napari.layers import Image
 
-    from napari_sam2.widgets.controllers.annotation import Dialogue
-    from napari_sam2.widgets.controllers.image import ImagePicker
-    from napari_sam2.widgets.controllers.model import ModelPicker
+    from napari_sam2.widgets.controllers.annotation import AnnotationController
+    from napari_sam2.widgets.controllers.image import ImageController
+    from napari_sam2.widgets.controllers.model import ModelController
     from napari_sam2.widgets.layers.workspace import Workspace
-    from napari_sam2.widgets.state.image_source import Sight
-    from napari_sam2.widgets.views.panel_view import Views
+    from napari_sam2.widgets.state.image_source import ImageSource
+    from napari_sam2.widgets.views.panel_view import PanelView
 
 LEDGER = "napari_sam2 session"
-"""Key in the metadata of the labels: video axis and region of the work, and its `Ledger`."""
+"""Key in the metadata of the labels: video axis and region of the work, and its `FileOwnership`."""
 
 _EVERY_MS = 300
 
 
-class Keeping(QObject):
+class AutosaveController(QObject):
     """Keeps what is said of a workspace in session files, and brings it back. Main thread only.
 
     Parameters
     ----------
     viewer : Viewer
-    views : Views
+    views : PanelView
     images, models : pickers
-    dialogue : Dialogue
+    dialogue : AnnotationController
     begin : callable
         Begins to segment the chosen image, seen in a way.
     """
@@ -70,19 +70,19 @@ class Keeping(QObject):
     def __init__(
         self,
         viewer: Viewer,
-        views: Views,
-        images: ImagePicker,
-        models: ModelPicker,
-        dialogue: Dialogue,
-        begin: Callable[[Sight | None], None],
+        views: PanelView,
+        images: ImageController,
+        models: ModelController,
+        dialogue: AnnotationController,
+        begin: Callable[[ImageSource | None], None],
     ) -> None:
         super().__init__()
         self._viewer, self._views, self._dialogue = viewer, views, dialogue
         self._images, self._models, self._begin = images, models, begin
-        self._keeper = Keeper()
-        self._ledger = Ledger()
-        self._home: Home | None = None  # as the keeper has said
-        self._last: dict[Place, StackWork] = {}
+        self._keeper = SessionStore()
+        self._ledger = FileOwnership()
+        self._home: SessionLocation | None = None  # as the keeper has said
+        self._last: dict[Place, StackSession] = {}
         self._found: Found | None = None
         self._trouble = ""  # that was reported last, and lasts
         self._closed = False
@@ -123,8 +123,8 @@ class Keeping(QObject):
         """Keep what is said of a workspace; go on in its files, if there are any of this viewer."""
         metadata = workspace.labels.metadata
         view = workspace.axis, workspace.sight.region
-        before, ledger = metadata.get(LEDGER, (view, Ledger()))
-        self._go_on(workspace, ledger if before == view else Ledger())
+        before, ledger = metadata.get(LEDGER, (view, FileOwnership()))
+        self._go_on(workspace, ledger if before == view else FileOwnership())
         self._views.show_offer("")
         self._views.save.show_image(*_best_place(workspace.image))
 
@@ -152,7 +152,7 @@ class Keeping(QObject):
         if changed and (self._last or any(w.wanted.prompts or w.wanted.accepted for w in changed)):
             self._last = works
             facts = ImageFacts.of(workspace.image)
-            self._keeper.keep(KeepRequest(facts, self._ledger, changed))
+            self._keeper.keep(SaveRequest(facts, self._ledger, changed))
 
     def look(self) -> None:
         """Find out whether there is earlier work on the chosen image."""
@@ -164,21 +164,21 @@ class Keeping(QObject):
         if image is not None and not has_layers(self._viewer, image):
             self._keeper.look_for(ImageFacts.of(image))
 
-    def _works(self, workspace: Workspace) -> dict[Place, StackWork]:
+    def _works(self, workspace: Workspace) -> dict[Place, StackSession]:
         dialogue, said, models = self._dialogue, workspace.said, self._models
         places = dialogue.places() | self._last.keys()
         return {
-            place: StackWork(
+            place: StackSession(
                 workspace.spec(place, models.use),
                 dialogue.wanted(place),
-                dialogue.told.get(place, Told()),
+                dialogue.told.get(place, SessionFeedback()),
                 said.names,
                 said.handed_at(place),
             )
             for place in sorted(places)
         }
 
-    def _go_on(self, workspace: Workspace, ledger: Ledger) -> None:
+    def _go_on(self, workspace: Workspace, ledger: FileOwnership) -> None:
         self._ledger, self._home, self._last = ledger, ledger.home, {}
         self._views.save.show_home(None if ledger.home is None else ledger.home.file(()))
         view = workspace.axis, workspace.sight.region
@@ -200,10 +200,10 @@ class Keeping(QObject):
         workspace = self._dialogue.workspace
         if workspace is not None:
             self._views.save.autosave.setChecked(True)
-            self._go_on(workspace, Ledger(Home.chosen(path), replaces=True))
+            self._go_on(workspace, FileOwnership(SessionLocation.chosen(path), replaces=True))
             self.keep()
 
-    def _show_kept(self, kept: Kept) -> None:
+    def _show_kept(self, kept: SaveResult) -> None:
         if self._closed or kept.home != self._ledger.home:
             return
         self._trouble = ""
@@ -266,13 +266,13 @@ class Keeping(QObject):
         else:
             self.resume({place: saved}, None)
 
-    def resume(self, files: dict[Place, SessionFile], ledger: Ledger | None) -> None:
+    def resume(self, files: dict[Place, SessionFile], ledger: FileOwnership | None) -> None:
         """Begin to segment the chosen image with what session files say.
 
         Parameters
         ----------
         files : dict of Place to SessionFile
-        ledger : Ledger or None
+        ledger : FileOwnership or None
             Goes on in these files; None: leaves them as they are.
         """
         saved = next(iter(files.values()))

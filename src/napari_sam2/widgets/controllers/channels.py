@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
 
 from napari_sam2.stack import MAX_CHANNELS
-from napari_sam2.widgets.controllers.region import RegionPicker
+from napari_sam2.widgets.controllers.region import RegionController
 from napari_sam2.widgets.layers.geometry import spatial_shape
 from napari_sam2.widgets.layers.image_axes import (
     channel_axis,
@@ -21,16 +21,16 @@ from napari_sam2.widgets.layers.image_axes import (
     nameless_sliders,
     own_channels,
 )
-from napari_sam2.widgets.state.image_source import Limits, Picked, Sight
+from napari_sam2.widgets.state.image_source import ChannelChoice, ImageSource, Limits
 
 if TYPE_CHECKING:
     from napari import Viewer
     from napari.layers import Image
 
-    from napari_sam2.widgets.views.image_section import SightBox
+    from napari_sam2.widgets.views.image_section import SourceSection
 
 
-class SightPicker(QObject):
+class ChannelController(QObject):
     """Knows the channels of an image and the part of it that are chosen.
 
     Channels are other layers, or lie along a slider of the image itself.
@@ -38,7 +38,7 @@ class SightPicker(QObject):
     Parameters
     ----------
     viewer : Viewer
-    box : SightBox
+    box : SourceSection
 
     Signals
     -------
@@ -48,15 +48,15 @@ class SightPicker(QObject):
 
     changed = Signal()
 
-    def __init__(self, viewer: Viewer, box: SightBox) -> None:
+    def __init__(self, viewer: Viewer, box: SourceSection) -> None:
         super().__init__()
         self._viewer, self._box = viewer, box
         self._image: Image | None = None
         self._channels: tuple[Image, ...] = ()
         self._along: int | None = None  # the slider that holds channels
-        self._picked: Picked | None = None
+        self._picked: ChannelChoice | None = None
         self._seen: tuple[Image, ...] = ()  # layers whose contrast and pixels are followed
-        self._regions = RegionPicker(viewer)
+        self._regions = RegionController(viewer)
         box.sliders_requested.connect(self._say_slider)
         box.channels_requested.connect(self._choose)
         box.part_requested.connect(self._choose_part)
@@ -73,13 +73,13 @@ class SightPicker(QObject):
         """Whether the part to work in is about to be drawn."""
         return self._regions.awaited
 
-    def sight(self) -> Sight | None:
+    def sight(self) -> ImageSource | None:
         """Say what is to be seen; None without an image."""
         if self._image is None:
             return None
         return look(self._image, self._channels, self._regions.region, self._picked)
 
-    def pick(self, picked: Picked | None) -> None:
+    def pick(self, picked: ChannelChoice | None) -> None:
         """Compose these channels of the image itself; None: see the one in view."""
         if picked != self._picked:
             self._picked = picked
@@ -147,7 +147,7 @@ class SightPicker(QObject):
             self.pick(None)
         else:
             count = min(spatial_shape(self._image)[axis], MAX_CHANNELS)
-            self.pick(Picked(axis, tuple(range(count))))
+            self.pick(ChannelChoice(axis, tuple(range(count))))
         self._offer()
 
     def _choose(self) -> None:
@@ -155,7 +155,7 @@ class SightPicker(QObject):
         chosen = tuple(dict.fromkeys(box.further))
         if box.first.value is not None and axis is not None:
             own = [each for each in chosen if isinstance(each, int) and each != box.first.value]
-            self.pick(Picked(axis, (box.first.value, *own)))
+            self.pick(ChannelChoice(axis, (box.first.value, *own)))
         elif self._picked is not None:
             self.pick(None)
         else:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
 
 from napari_sam2.errors import Sam2Error
-from napari_sam2.widgets.controllers.channels import SightPicker
-from napari_sam2.widgets.controllers.preview import Glance, Preview
+from napari_sam2.widgets.controllers.channels import ChannelController
+from napari_sam2.widgets.controllers.preview import PreviewController, PreviewRequest
 from napari_sam2.widgets.layers.geometry import slider_indices, spatial_shape
 from napari_sam2.widgets.layers.image_axes import (
     guess_video_axis,
@@ -26,17 +26,17 @@ if TYPE_CHECKING:
     from napari import Viewer
     from napari.layers import Image
 
-    from napari_sam2.widgets.state.image_source import Picked, Sight
-    from napari_sam2.widgets.views.image_section import StackBox
+    from napari_sam2.widgets.state.image_source import ChannelChoice, ImageSource
+    from napari_sam2.widgets.views.image_section import StackSection
 
 
-class ImagePicker(QObject):
+class ImageController(QObject):
     """Knows which image layer and which video axis are chosen.
 
     Parameters
     ----------
     viewer : Viewer
-    box : StackBox
+    box : StackSection
     along : bool
         Whether there is a video axis: if not, every frame is an image for itself.
 
@@ -53,26 +53,26 @@ class ImagePicker(QObject):
     axis : int or None
     pinned : bool
         Work on the image has begun: another one is not chosen by itself.
-    seen : Sight or None
+    seen : ImageSource or None
         What is seen of it since then.
-    sights : SightPicker
+    sights : ChannelController
         What would be seen of it from now on.
     """
 
     changed = Signal()
     replaced = Signal(object)
 
-    def __init__(self, viewer: Viewer, box: StackBox, *, along: bool = True) -> None:
+    def __init__(self, viewer: Viewer, box: StackSection, *, along: bool = True) -> None:
         super().__init__()
         self._viewer, self._box, self._along = viewer, box, along
         self.image: Image | None = None
         self.axis: int | None = None
         self._shape: tuple[int, ...] = ()  # of the image, as it was seen last
         self.pinned = False
-        self.seen: Sight | None = None
-        self.sights = SightPicker(viewer, box.sight)
+        self.seen: ImageSource | None = None
+        self.sights = ChannelController(viewer, box.sight)
         self._composed: int | None = None  # as the axes that are offered know it
-        self._preview = Preview(box.sight, self._glance)
+        self._preview = PreviewController(box.sight, self._glance)
         self.sights.changed.connect(self._sight_changed)
         viewer.dims.events.point.connect(self._preview.soon)
         box.image_requested.connect(self._choose)
@@ -92,7 +92,7 @@ class ImagePicker(QObject):
         self.sights.close()
         self._preview.close()
 
-    def pin(self, sight: Sight) -> None:
+    def pin(self, sight: ImageSource) -> None:
         """Note that work on the image has begun, and what is seen of it."""
         self.pinned, self.seen = True, sight
         self._preview.soon()
@@ -101,7 +101,7 @@ class ImagePicker(QObject):
         """Note that it is over."""
         self.pinned, self.seen = False, None
 
-    def choose(self, axis: int | None, picked: Picked | None) -> None:
+    def choose(self, axis: int | None, picked: ChannelChoice | None) -> None:
         """Choose a video axis and the channels to compose; tells nobody."""
         if self.image is not None:
             self.axis, self._composed = axis, None if picked is None else picked.axis
@@ -182,7 +182,7 @@ class ImagePicker(QObject):
         self._preview.soon()
         self.replaced.emit(image)
 
-    def _glance(self) -> Glance | None:
+    def _glance(self) -> PreviewRequest | None:
         """Say what the preview shows: the frame in view, as it would be seen from now on."""
         image, sight = self.image, self.sights.sight()
         indices = None if image is None else slider_indices(image, self._viewer.dims.point)
@@ -190,4 +190,4 @@ class ImagePicker(QObject):
             return None
         later = self.seen is not None and not self.seen.same_as(sight)
         where = placed(indices, self.axis, sight.composed)
-        return Glance(sight, self.axis, *where, later)
+        return PreviewRequest(sight, self.axis, *where, later)

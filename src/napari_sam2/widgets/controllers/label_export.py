@@ -18,8 +18,8 @@ from napari_sam2.widgets.worker.thread import Worker, readable
 if TYPE_CHECKING:
     from napari.layers import Image
 
-    from napari_sam2.widgets.controllers.annotation import Dialogue
-    from napari_sam2.widgets.views.save_section import SaveBox
+    from napari_sam2.widgets.controllers.annotation import AnnotationController
+    from napari_sam2.widgets.views.save_section import SaveSection
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,20 +47,20 @@ def _is_file_of(path: Path, image: Image) -> bool:
     return source is not None and Path(source).resolve() == path.resolve()
 
 
-class LabelFiles(QObject):
+class LabelExportController(QObject):
     """Writes labels, shows how far that is, and stops when asked. Main thread only.
 
     The labels are read plane by plane as they are then: work may go on meanwhile.
 
     Parameters
     ----------
-    dialogue : Dialogue
+    dialogue : AnnotationController
         Knows the workspace.
-    box : SaveBox
+    box : SaveSection
         Asks for files.
     """
 
-    def __init__(self, dialogue: Dialogue, box: SaveBox) -> None:
+    def __init__(self, dialogue: AnnotationController, box: SaveSection) -> None:
         super().__init__()
         self._dialogue, self._box = dialogue, box
         self._signals = _Signals()

@@ -26,10 +26,10 @@ from napari_sam2.widgets.views.notifications import show_problem
 from napari_sam2.widgets.worker.thread import Worker, readable
 
 if TYPE_CHECKING:
-    from napari_sam2.widgets.views.model_section import ModelBox
+    from napari_sam2.widgets.views.model_section import ModelSection
 
 
-class ModelPicker(QObject):
+class ModelController(QObject):
     """Knows which model is chosen, and how it is to compute.
 
     Signals
@@ -44,7 +44,7 @@ class ModelPicker(QObject):
 
     changed = Signal()
 
-    def __init__(self, box: ModelBox, choice: ModelChoice) -> None:
+    def __init__(self, box: ModelSection, choice: ModelFetcher) -> None:
         super().__init__()
         self._box, self._choice = box, choice
         self._entries: dict[str, ModelEntry] = {}
@@ -212,7 +212,7 @@ class Sources:
     )
 
 
-class ModelChoice(QObject):
+class ModelFetcher(QObject):
     """Surveys models and devices and downloads models, in a thread of its own.
 
     It has no parent: a download that cannot stop at once may outlive the window.

@@ -15,30 +15,34 @@ from napari_sam2.widgets.state.object_edits import Choose, Delete, Merge, Split
 from napari_sam2.widgets.state.object_records import object_rows
 
 if TYPE_CHECKING:
-    from napari_sam2.widgets.controllers.annotation import Dialogue
-    from napari_sam2.widgets.controllers.prompting import Prompting
+    from napari_sam2.widgets.controllers.annotation import AnnotationController
+    from napari_sam2.widgets.controllers.prompting import PromptingController
     from napari_sam2.widgets.layers.workspace import Workspace
-    from napari_sam2.widgets.throttle import Beat
-    from napari_sam2.widgets.views.object_section import ObjectBox
+    from napari_sam2.widgets.throttle import Throttle
+    from napari_sam2.widgets.views.object_section import ObjectSection
 
 _CANDIDATES = 3
 
 
-class ObjectDesk(QObject):
+class ObjectController(QObject):
     """Keeps the table in line with what is known, and does what is asked there.
 
     Parameters
     ----------
-    dialogue : Dialogue
-    prompting : Prompting
+    dialogue : AnnotationController
+    prompting : PromptingController
         Knows which object is the current one.
-    box : ObjectBox
-    beat : Beat
+    box : ObjectSection
+    beat : Throttle
         In time with which the table changes.
     """
 
     def __init__(
-        self, dialogue: Dialogue, prompting: Prompting, box: ObjectBox, beat: Beat
+        self,
+        dialogue: AnnotationController,
+        prompting: PromptingController,
+        box: ObjectSection,
+        beat: Throttle,
     ) -> None:
         super().__init__()
         self._beat = beat

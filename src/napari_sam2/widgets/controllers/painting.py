@@ -18,14 +18,14 @@ from napari_sam2.prompts import FramePrompt
 from napari_sam2.types import ObjectFrame
 from napari_sam2.widgets.layers.prompt_writer import drop_marks
 from napari_sam2.widgets.layers.strokes import stroke_changes
-from napari_sam2.widgets.state.positions import Place, Spot
+from napari_sam2.widgets.state.positions import MaskKey, Place
 
 if TYPE_CHECKING:
-    from napari_sam2.widgets.controllers.annotation import Dialogue
+    from napari_sam2.widgets.controllers.annotation import AnnotationController
     from napari_sam2.widgets.layers.workspace import Workspace
 
 
-class Brush(QObject):
+class PaintingController(QObject):
     """Takes what is painted into the labels of a workspace for prompts. Main thread only.
 
     The painted object, and one that lost pixels to the eraser, are from then on what is drawn:
@@ -35,10 +35,10 @@ class Brush(QObject):
 
     Parameters
     ----------
-    dialogue : Dialogue
+    dialogue : AnnotationController
     """
 
-    def __init__(self, dialogue: Dialogue) -> None:
+    def __init__(self, dialogue: AnnotationController) -> None:
         super().__init__()
         self._dialogue = dialogue
         self._workspace: Workspace | None = None
@@ -60,8 +60,8 @@ class Brush(QObject):
             return
         labels = workspace.labels.data
         strokes: defaultdict[Place, list[PlaneChange]] = defaultdict(list)
-        masks: dict[Spot, FramePrompt | None] = {}
-        erased: set[Spot] = set()
+        masks: dict[MaskKey, FramePrompt | None] = {}
+        erased: set[MaskKey] = set()
         followed = self._followed(workspace)
         region = workspace.sight.region
         for row, change in stroke_changes(labels, event.value, region).items():

@@ -13,22 +13,22 @@ from qtpy.QtCore import QObject, Qt
 
 from napari_sam2.errors import Sam2Error
 from napari_sam2.types import Direction
-from napari_sam2.widgets.controllers.adapting import Adapting
-from napari_sam2.widgets.controllers.annotation import Dialogue
-from napari_sam2.widgets.controllers.autosave import Keeping
-from napari_sam2.widgets.controllers.label_export import LabelFiles
-from napari_sam2.widgets.controllers.objects import ObjectDesk
-from napari_sam2.widgets.controllers.painting import Brush
-from napari_sam2.widgets.controllers.prompting import LabelSources, Prompting
-from napari_sam2.widgets.controllers.propagation import Runs
-from napari_sam2.widgets.controllers.review import ReviewDesk
-from napari_sam2.widgets.controllers.status import Guide
+from napari_sam2.widgets.controllers.adapting import AdaptController
+from napari_sam2.widgets.controllers.annotation import AnnotationController
+from napari_sam2.widgets.controllers.autosave import AutosaveController
+from napari_sam2.widgets.controllers.label_export import LabelExportController
+from napari_sam2.widgets.controllers.objects import ObjectController
+from napari_sam2.widgets.controllers.painting import PaintingController
+from napari_sam2.widgets.controllers.prompting import LabelPromptController, PromptingController
+from napari_sam2.widgets.controllers.propagation import PropagationController
+from napari_sam2.widgets.controllers.review import ReviewController
+from napari_sam2.widgets.controllers.status import StatusController
 from napari_sam2.widgets.layers.image_axes import other_axes
 from napari_sam2.widgets.layers.refresh import LabelsRefresher
-from napari_sam2.widgets.layers.workspace import Workspace, take_turn
+from napari_sam2.widgets.layers.workspace import Workspace, claim_layers
 from napari_sam2.widgets.state.hints import CANCELLING
 from napari_sam2.widgets.state.tools import TOOLS
-from napari_sam2.widgets.throttle import Beat
+from napari_sam2.widgets.throttle import Throttle
 from napari_sam2.widgets.views.keybindings import Keys, key_list
 from napari_sam2.widgets.views.notifications import show_done, show_problem
 from napari_sam2.widgets.worker.messages import (
@@ -52,41 +52,41 @@ if TYPE_CHECKING:
     from napari import Viewer
     from napari.layers import Layer
 
-    from napari_sam2.widgets.controllers.image import ImagePicker
-    from napari_sam2.widgets.controllers.model import ModelPicker
-    from napari_sam2.widgets.state.image_source import Sight
-    from napari_sam2.widgets.views.panel_view import Views
-    from napari_sam2.widgets.worker.session_worker import Engine
+    from napari_sam2.widgets.controllers.image import ImageController
+    from napari_sam2.widgets.controllers.model import ModelController
+    from napari_sam2.widgets.state.image_source import ImageSource
+    from napari_sam2.widgets.views.panel_view import PanelView
+    from napari_sam2.widgets.worker.session_worker import SessionWorker
 
 
-class Desks:
+class WorkspaceControllers:
     """Prompting, objects, review, brush and keys of one panel.
 
     Parameters
     ----------
     viewer : Viewer
-    views : Views
-    dialogue : Dialogue
+    views : PanelView
+    dialogue : AnnotationController
     actions : dict of str to callable
         What the keys do that concern the panel as a whole.
-    beat : Beat
+    beat : Throttle
         In time with which table and timeline change.
     """
 
     def __init__(
         self,
         viewer: Viewer,
-        views: Views,
-        dialogue: Dialogue,
+        views: PanelView,
+        dialogue: AnnotationController,
         actions: dict[str, Callable[[], None]],
-        beat: Beat,
+        beat: Throttle,
     ) -> None:
         self._dialogue = dialogue
-        self.prompting = Prompting(viewer, views.prompts)
-        self.objects = ObjectDesk(dialogue, self.prompting, views.objects, beat)
-        self.review = ReviewDesk(dialogue, self.prompting, views.review, beat)
-        self._brush = Brush(dialogue)
-        self._sources = LabelSources(viewer, dialogue, self.prompting, views.prompts)
+        self.prompting = PromptingController(viewer, views.prompts)
+        self.objects = ObjectController(dialogue, self.prompting, views.objects, beat)
+        self.review = ReviewController(dialogue, self.prompting, views.review, beat)
+        self._brush = PaintingController(dialogue)
+        self._sources = LabelPromptController(viewer, dialogue, self.prompting, views.prompts)
         self._keys = Keys(viewer, actions | self._actions(), propagates=views.propagates)
         views.prompts.candidate_requested.connect(self.objects.next_candidate)
         dialogue.changed.connect(self.take_ids)
@@ -144,7 +144,7 @@ class Desks:
         }
 
 
-class Coordinator(QObject):
+class PanelController(QObject):
     """Owns what a panel works on. Main thread only.
 
     Everything heavy is asked of the engine; its answers carry the generation they belong to, and
@@ -154,32 +154,34 @@ class Coordinator(QObject):
     ----------
     viewer : Viewer
         Where the layers are.
-    views : Views
+    views : PanelView
         What the user sees of it.
     images, models : pickers
         What is chosen.
-    engine : Engine
+    engine : SessionWorker
         Does the work; the coordinator ends it.
     """
 
     def __init__(
         self,
         viewer: Viewer,
-        views: Views,
-        images: ImagePicker,
-        models: ModelPicker,
-        engine: Engine,
+        views: PanelView,
+        images: ImageController,
+        models: ModelController,
+        engine: SessionWorker,
     ) -> None:
         super().__init__()
         self._viewer, self._views = viewer, views
         self._images, self._models, self._engine = images, models, engine
-        self.dialogue = Dialogue(models, engine)
-        self._beat = Beat()
-        self._runs = Runs(self.dialogue, engine, views.run, self._beat)
-        self._adapting = Adapting(
+        self.dialogue = AnnotationController(models, engine)
+        self._beat = Throttle()
+        self._runs = PropagationController(self.dialogue, engine, views.run, self._beat)
+        self._adapting = AdaptController(
             self.dialogue, models, views.adapt, self._near_the_work, lambda: self._runs.running
         )
-        self._guide = Guide(views, images, models, self.dialogue, self._runs, self._adapting)
+        self._guide = StatusController(
+            views, images, models, self.dialogue, self._runs, self._adapting
+        )
         actions = {
             "run": self.run_or_pause,
             "cancel": self.cancel,
@@ -187,9 +189,9 @@ class Coordinator(QObject):
             "redo": self.redo,
             "help": self.help,
         }
-        self._desks = Desks(viewer, views, self.dialogue, actions, self._beat)
-        self._keeping = Keeping(viewer, views, images, models, self.dialogue, self.begin)
-        self._label_files = LabelFiles(self.dialogue, views.save)
+        self._desks = WorkspaceControllers(viewer, views, self.dialogue, actions, self._beat)
+        self._keeping = AutosaveController(viewer, views, images, models, self.dialogue, self.begin)
+        self._label_files = LabelExportController(self.dialogue, views.save)
         self._chosen = models.chosen
         self._closed = False
         self._refresher = LabelsRefresher()
@@ -216,7 +218,7 @@ class Coordinator(QObject):
         """Begin to segment the chosen image, or begin again with its contrast of now."""
         self.begin(self._images.sights.sight())
 
-    def begin(self, sight: Sight | None) -> None:
+    def begin(self, sight: ImageSource | None) -> None:
         """Begin to segment the chosen image as it is seen in `sight`, or begin again."""
         image, former = self._images.image, self.workspace
         goes_on = former is not None and former.is_of(image, self._images.axis, sight)
@@ -229,7 +231,7 @@ class Coordinator(QObject):
         except Sam2Error as error:
             show_problem(error)
             return
-        take_turn(workspace.labels, self._leave)
+        claim_layers(workspace.labels, self._leave)
         self._images.pin(workspace.sight)
         if goes_on and former is not None and former.layers != workspace.layers:
             self._forget()

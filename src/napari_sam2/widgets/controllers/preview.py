@@ -14,25 +14,25 @@ from qtpy.QtCore import QObject, Qt, Signal  # type: ignore[attr-defined]
 
 from napari_sam2.errors import Sam2Error
 from napari_sam2.stack import FrameStack
-from napari_sam2.widgets.state.image_source import Sight
+from napari_sam2.widgets.state.image_source import ImageSource
 from napari_sam2.widgets.state.positions import Place
 from napari_sam2.widgets.throttle import halt, single_shot
 from napari_sam2.widgets.worker.thread import Worker
 
 if TYPE_CHECKING:
-    from napari_sam2.widgets.views.image_section import SightBox
+    from napari_sam2.widgets.views.image_section import SourceSection
 
 _SOON_MS = 60
 _SIDE = 440  # pixels that are shown at half the size: sharp on any screen
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Glance:
+class PreviewRequest:
     """One frame to be drawn.
 
     Attributes
     ----------
-    sight : Sight
+    sight : ImageSource
     axis : int or None
         Video axis.
     place : Place
@@ -42,38 +42,38 @@ class Glance:
         It is not what the session sees, but what it will see after a restart.
     """
 
-    sight: Sight
+    sight: ImageSource
     axis: int | None
     place: Place
     frame: int
     later: bool
 
-    def looks_like(self, other: Glance) -> bool:
+    def looks_like(self, other: PreviewRequest) -> bool:
         """Tell whether another frame of the same stack is to be drawn."""
         where = (self.axis, self.place) == (other.axis, other.place)
         return where and self.sight.same_as(other.sight)
 
 
-class Preview(QObject):
+class PreviewController(QObject):
     """Draws the newest glance while its box is open.
 
     Parameters
     ----------
-    box : SightBox
+    box : SourceSection
     glance : callable
         Says what is to be drawn; None if there is nothing.
     """
 
     _drawn = Signal(object, object, str)
 
-    def __init__(self, box: SightBox, glance: Callable[[], Glance | None]) -> None:
+    def __init__(self, box: SourceSection, glance: Callable[[], PreviewRequest | None]) -> None:
         super().__init__()
         self._box, self._glance = box, glance
         self._lock = threading.Lock()
-        self._newest: Glance | None = None
-        self._waiting: Glance | None = None
+        self._newest: PreviewRequest | None = None
+        self._waiting: PreviewRequest | None = None
         self._worker: Worker | None = None
-        self._stack: tuple[Glance, FrameStack] | None = None  # that was drawn last
+        self._stack: tuple[PreviewRequest, FrameStack] | None = None  # that was drawn last
         self._closed = False
         self._soon = single_shot(self, self._ask, _SOON_MS)
         self._drawn.connect(self._show, Qt.ConnectionType.QueuedConnection)
@@ -102,7 +102,9 @@ class Preview(QObject):
             self._worker = Worker("preview", on_exit=self.close, on_end=lambda: None)
         self._worker.submit(self._draw)
 
-    def _show(self, glance: Glance, picture: NDArray[np.uint8] | None, caption: str) -> None:
+    def _show(
+        self, glance: PreviewRequest, picture: NDArray[np.uint8] | None, caption: str
+    ) -> None:
         with self._lock:
             newest = self._newest is glance
         if newest and not self._closed:
@@ -127,7 +129,7 @@ class Preview(QObject):
         if not self._closed:
             self._drawn.emit(glance, picture, caption)
 
-    def _frames(self, glance: Glance) -> FrameStack:
+    def _frames(self, glance: PreviewRequest) -> FrameStack:
         """Return the stack of a glance; one whose contrast was measured is kept for the next."""
         known = self._stack
         if known is None or not known[0].looks_like(glance):

@@ -18,19 +18,19 @@ from napari_sam2.widgets.views.notifications import show_problem
 if TYPE_CHECKING:
     from napari import Viewer
 
-    from napari_sam2.widgets.controllers.annotation import Dialogue
+    from napari_sam2.widgets.controllers.annotation import AnnotationController
     from napari_sam2.widgets.layers.workspace import Workspace
-    from napari_sam2.widgets.views.prompt_section import PromptBox
+    from napari_sam2.widgets.views.prompt_section import PromptSection
 
 
-class Prompting(QObject):
+class PromptingController(QObject):
     """Keeps prompt box and the marks of a workspace in line with each other.
 
     Parameters
     ----------
     viewer : Viewer
         Its active layer tells the tool.
-    box : PromptBox
+    box : PromptSection
         What the user sees of it.
 
     Signals
@@ -46,7 +46,7 @@ class Prompting(QObject):
 
     object_changed = Signal(int)
 
-    def __init__(self, viewer: Viewer, box: PromptBox) -> None:
+    def __init__(self, viewer: Viewer, box: PromptSection) -> None:
         super().__init__()
         self._viewer, self._box = viewer, box
         self._workspace: Workspace | None = None
@@ -130,20 +130,24 @@ class Prompting(QObject):
             self._box.show_tool(self._workspace.tool())
 
 
-class LabelSources(QObject):
+class LabelPromptController(QObject):
     """Offers the Labels layers that fit, and takes their objects.
 
     Parameters
     ----------
     viewer : Viewer
-    dialogue : Dialogue
-    prompting : Prompting
+    dialogue : AnnotationController
+    prompting : PromptingController
         Knows which ids are taken.
-    box : PromptBox
+    box : PromptSection
     """
 
     def __init__(
-        self, viewer: Viewer, dialogue: Dialogue, prompting: Prompting, box: PromptBox
+        self,
+        viewer: Viewer,
+        dialogue: AnnotationController,
+        prompting: PromptingController,
+        box: PromptSection,
     ) -> None:
         super().__init__()
         self._viewer, self._dialogue = viewer, dialogue

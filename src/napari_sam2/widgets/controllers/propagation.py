@@ -27,14 +27,14 @@ from napari_sam2.widgets.worker.messages import (
 )
 
 if TYPE_CHECKING:
-    from napari_sam2.widgets.controllers.annotation import Dialogue
+    from napari_sam2.widgets.controllers.annotation import AnnotationController
     from napari_sam2.widgets.state.positions import Place
-    from napari_sam2.widgets.throttle import Beat
-    from napari_sam2.widgets.views.propagation_section import RunBox
-    from napari_sam2.widgets.worker.session_worker import Engine
+    from napari_sam2.widgets.throttle import Throttle
+    from napari_sam2.widgets.views.propagation_section import PropagationSection
+    from napari_sam2.widgets.worker.session_worker import SessionWorker
 
 
-class Runs(QObject):
+class PropagationController(QObject):
     """Knows which stack is being propagated, and shows how far it is.
 
     A run may go on from volume to volume: then each is propagated, its objects are looked for in
@@ -42,10 +42,10 @@ class Runs(QObject):
 
     Parameters
     ----------
-    dialogue : Dialogue
-    engine : Engine
-    box : RunBox
-    beat : Beat
+    dialogue : AnnotationController
+    engine : SessionWorker
+    box : PropagationSection
+    beat : Throttle
         In time with which its progress changes.
 
     Signals
@@ -59,7 +59,13 @@ class Runs(QObject):
     frame_done = Signal(object, int)
     ended = Signal()
 
-    def __init__(self, dialogue: Dialogue, engine: Engine, box: RunBox, beat: Beat) -> None:
+    def __init__(
+        self,
+        dialogue: AnnotationController,
+        engine: SessionWorker,
+        box: PropagationSection,
+        beat: Throttle,
+    ) -> None:
         super().__init__()
         self._beat = beat
         self._dialogue, self._engine, self._box = dialogue, engine, box

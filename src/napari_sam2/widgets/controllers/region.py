@@ -28,7 +28,7 @@ _DRAWN = {"added", "changed", "removed"}
 _EDGE_PIXELS = 1.5
 
 
-class RegionPicker(QObject):
+class RegionController(QObject):
     """Keeps the rectangle of the part that is chosen, in a Shapes layer that is seen in all frames.
 
     Parameters

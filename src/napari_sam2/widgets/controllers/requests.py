@@ -11,7 +11,7 @@ from napari_sam2.labels import PlaneChange
 from napari_sam2.prompts import SessionFile
 from napari_sam2.widgets.state.object_edits import ObjectEdit
 from napari_sam2.widgets.state.positions import Place
-from napari_sam2.widgets.state.session_spec import RunPlan, SessionSpec, Wanted
+from napari_sam2.widgets.state.session_spec import Annotations, RunPlan, SessionSpec
 from napari_sam2.widgets.worker.adaptation import AdaptPlan
 from napari_sam2.widgets.worker.messages import (
     AdaptRequest,
@@ -24,21 +24,21 @@ from napari_sam2.widgets.worker.messages import (
 )
 
 if TYPE_CHECKING:
-    from napari_sam2.widgets.controllers.model import ModelPicker
+    from napari_sam2.widgets.controllers.model import ModelController
     from napari_sam2.widgets.layers.workspace import Workspace
-    from napari_sam2.widgets.worker.session_worker import Engine
+    from napari_sam2.widgets.worker.session_worker import SessionWorker
 
 
-class Post:
+class RequestSender:
     """Sends requests about the stacks of a workspace, if there is a model. Main thread only.
 
     Every request is a step of the history, by its number, and concerns one stack.
 
     Parameters
     ----------
-    models : ModelPicker
+    models : ModelController
         What is chosen.
-    engine : Engine
+    engine : SessionWorker
         Does the work.
 
     Attributes
@@ -49,7 +49,7 @@ class Post:
         Requests carry it; what is answered to an older one is of no interest.
     """
 
-    def __init__(self, models: ModelPicker, engine: Engine) -> None:
+    def __init__(self, models: ModelController, engine: SessionWorker) -> None:
         self._models, self._engine = models, engine
         self.workspace: Workspace | None = None
         self.generation = 0
@@ -95,27 +95,27 @@ class Post:
         return edit
 
     def send_prompts(
-        self, place: Place, step: int, wanted: Wanted, strokes: tuple[PlaneChange, ...] = ()
+        self, place: Place, step: int, wanted: Annotations, strokes: tuple[PlaneChange, ...] = ()
     ) -> None:
         """Have a session know all that is wanted."""
         spec = self._spec(place, step)
         if spec is not None:
             self._engine.submit(PromptRequest(self.generation, spec, wanted, step, strokes))
 
-    def send_edit(self, place: Place, step: int, wanted: Wanted, edit: ObjectEdit) -> None:
+    def send_edit(self, place: Place, step: int, wanted: Annotations, edit: ObjectEdit) -> None:
         """Have an object changed."""
         spec = self._spec(place, step)
         if spec is not None:
             self._edits[step] = place, edit
             self._engine.submit(EditRequest(self.generation, spec, wanted, step, edit))
 
-    def send_replay(self, place: Place, step: int, wanted: Wanted, saved: SessionFile) -> None:
+    def send_replay(self, place: Place, step: int, wanted: Annotations, saved: SessionFile) -> None:
         """Have a session file taken in; `wanted` says the same."""
         spec = self._spec(place, step)
         if spec is not None:
             self._engine.submit(ReplayRequest(self.generation, spec, wanted, step, saved))
 
-    def send_run(self, place: Place, step: int, wanted: Wanted, plan: RunPlan) -> None:
+    def send_run(self, place: Place, step: int, wanted: Annotations, plan: RunPlan) -> None:
         """Have objects carried through a stack."""
         spec = self._spec(place, step)
         if spec is not None:
@@ -126,7 +126,7 @@ class Post:
         self._places[step] = place
 
     def send_hand_over(
-        self, place: Place, there: Place, wanted: Wanted, ids: frozenset[int], plan: RunPlan
+        self, place: Place, there: Place, wanted: Annotations, ids: frozenset[int], plan: RunPlan
     ) -> None:
         """Have objects looked for in the next volume, which is no step."""
         spec = self._spec(place)
@@ -134,7 +134,7 @@ class Post:
             known = self.generation, spec, wanted, 0
             self._engine.submit_hand_over(HandOverRequest(*known, there, ids, plan))
 
-    def send_adapt(self, place: Place, wanted: Wanted, plan: AdaptPlan) -> bool:
+    def send_adapt(self, place: Place, wanted: Annotations, plan: AdaptPlan) -> bool:
         """Have it read what the model can learn from, which is no step; return whether it is."""
         spec = self._spec(place)
         if spec is not None:
@@ -142,7 +142,7 @@ class Post:
         return spec is not None
 
     def send_undo(
-        self, place: Place, step: int, wanted: Wanted, to: int, *, again: bool = False
+        self, place: Place, step: int, wanted: Annotations, to: int, *, again: bool = False
     ) -> None:
         """Have a step taken back, or made again; `to` is the last one afterwards."""
         spec = self._spec(place)

@@ -9,31 +9,35 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject
 
-from napari_sam2.widgets.state.object_records import Series, next_frame, series
-from napari_sam2.widgets.state.positions import Spot
+from napari_sam2.widgets.state.object_records import ObjectSeries, next_frame, series
+from napari_sam2.widgets.state.positions import MaskKey
 
 if TYPE_CHECKING:
-    from napari_sam2.widgets.controllers.annotation import Dialogue
-    from napari_sam2.widgets.controllers.prompting import Prompting
-    from napari_sam2.widgets.throttle import Beat
-    from napari_sam2.widgets.views.review_section import ReviewBox
+    from napari_sam2.widgets.controllers.annotation import AnnotationController
+    from napari_sam2.widgets.controllers.prompting import PromptingController
+    from napari_sam2.widgets.throttle import Throttle
+    from napari_sam2.widgets.views.review_section import ReviewSection
 
 
-class ReviewDesk(QObject):
+class ReviewController(QObject):
     """Keeps the timeline in line with what is known, goes to frames and accepts them.
 
     Parameters
     ----------
-    dialogue : Dialogue
-    prompting : Prompting
+    dialogue : AnnotationController
+    prompting : PromptingController
         Knows which object is the current one.
-    box : ReviewBox
-    beat : Beat
+    box : ReviewSection
+    beat : Throttle
         In time with which the timeline changes.
     """
 
     def __init__(
-        self, dialogue: Dialogue, prompting: Prompting, box: ReviewBox, beat: Beat
+        self,
+        dialogue: AnnotationController,
+        prompting: PromptingController,
+        box: ReviewSection,
+        beat: Throttle,
     ) -> None:
         super().__init__()
         self._beat = beat
@@ -58,7 +62,7 @@ class ReviewDesk(QObject):
         workspace = self._dialogue.workspace
         here = None if workspace is None else workspace.here()
         if here is None:
-            self._box.show_series(Series(), 0)
+            self._box.show_series(ObjectSeries(), 0)
         else:
             self._box.show_series(self._series(self._prompting.object_id), here[1])
 
@@ -92,7 +96,9 @@ class ReviewDesk(QObject):
         if spots:
             self._accept(workspace.said.accepted, frozenset(spots), lift=not everywhere)
 
-    def _accept(self, accepted: frozenset[Spot], spots: frozenset[Spot], *, lift: bool) -> None:
+    def _accept(
+        self, accepted: frozenset[MaskKey], spots: frozenset[MaskKey], *, lift: bool
+    ) -> None:
         if lift and spots <= accepted:
             self._dialogue.say("lifting of acceptance", accepted=accepted - spots)
         elif spots - accepted:
@@ -106,11 +112,11 @@ class ReviewDesk(QObject):
             if target is not None:
                 self.go_to(target)
 
-    def _series(self, object_id: int) -> Series:
+    def _series(self, object_id: int) -> ObjectSeries:
         workspace = self._dialogue.workspace
         here = None if workspace is None else workspace.here()
         if workspace is None or here is None:
-            return Series()
+            return ObjectSeries()
         place = here[0]
         records = self._dialogue.shelf.records(place, object_id)
         return series(object_id, workspace.n_frames, records, self._dialogue.wanted(place))

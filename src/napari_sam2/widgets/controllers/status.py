@@ -13,37 +13,37 @@ from napari_sam2.widgets.state.hints import Situation, hint
 from napari_sam2.widgets.throttle import halt, single_shot
 
 if TYPE_CHECKING:
-    from napari_sam2.widgets.controllers.adapting import Adapting
-    from napari_sam2.widgets.controllers.annotation import Dialogue
-    from napari_sam2.widgets.controllers.image import ImagePicker
-    from napari_sam2.widgets.controllers.model import ModelPicker
-    from napari_sam2.widgets.controllers.propagation import Runs
-    from napari_sam2.widgets.views.panel_view import Views
+    from napari_sam2.widgets.controllers.adapting import AdaptController
+    from napari_sam2.widgets.controllers.annotation import AnnotationController
+    from napari_sam2.widgets.controllers.image import ImageController
+    from napari_sam2.widgets.controllers.model import ModelController
+    from napari_sam2.widgets.controllers.propagation import PropagationController
+    from napari_sam2.widgets.views.panel_view import PanelView
 
 _PATIENCE_MS = 300
 
 
-class Guide(QObject):
+class StatusController(QObject):
     """Shows the hint, and which parts of the panel can be used.
 
     Parameters
     ----------
-    views : Views
+    views : PanelView
     images, models : pickers
-    dialogue : Dialogue
-    runs : Runs
-    adapting : Adapting
+    dialogue : AnnotationController
+    runs : PropagationController
+    adapting : AdaptController
         These tell where the user is.
     """
 
     def __init__(
         self,
-        views: Views,
-        images: ImagePicker,
-        models: ModelPicker,
-        dialogue: Dialogue,
-        runs: Runs,
-        adapting: Adapting,
+        views: PanelView,
+        images: ImageController,
+        models: ModelController,
+        dialogue: AnnotationController,
+        runs: PropagationController,
+        adapting: AdaptController,
     ) -> None:
         super().__init__()
         self._views, self._images, self._models = views, images, models

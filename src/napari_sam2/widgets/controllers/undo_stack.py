@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
-from napari_sam2.widgets.layers.snapshot import WindowState
+from napari_sam2.widgets.layers.snapshot import WindowSnapshot
 from napari_sam2.widgets.state.positions import Place
 from napari_sam2.widgets.state.settings import ModelUse
 
@@ -23,7 +23,7 @@ class Step:
         The stacks that it concerned, and its number in the worker's history of each.
     title : str
         What it was, for the buttons.
-    before, after : WindowState
+    before, after : WindowSnapshot
         What the window held.
     models : (ModelUse, ModelUse), optional
         The model before and after, where that is what was changed.
@@ -33,8 +33,8 @@ class Step:
 
     parts: tuple[tuple[Place, int], ...]
     title: str
-    before: WindowState
-    after: WindowState
+    before: WindowSnapshot
+    after: WindowSnapshot
     models: tuple[ModelUse, ModelUse] | None = None
     number: int = 0
 
@@ -44,7 +44,7 @@ class Step:
         return frozenset(number for _, number in self.parts) or frozenset({self.number})
 
 
-class Past:
+class UndoStack:
     """What was done, and what of it was taken back; the newest steps only.
 
     Parameters
@@ -100,7 +100,7 @@ class Past:
         self._done.append(self._undone.pop())
         return self._done[-1]
 
-    def complete(self, number: int, after: WindowState) -> None:
+    def complete(self, number: int, after: WindowSnapshot) -> None:
         """Say what the window holds after a step whose outcome was not known at first.
 
         Steps that were made meanwhile knew nothing of it, and hold the same.

@@ -9,33 +9,33 @@ from dataclasses import dataclass
 
 from napari_sam2.prompts import FramePrompt
 from napari_sam2.widgets.layers.prompt_reader import StackPrompts
-from napari_sam2.widgets.layers.snapshot import Said
-from napari_sam2.widgets.state.positions import Place, Spot
+from napari_sam2.widgets.layers.snapshot import UserState
+from napari_sam2.widgets.state.positions import MaskKey, Place
 from napari_sam2.widgets.state.session_spec import RunPlan
 from napari_sam2.widgets.worker.messages import HandedOver
 
 
 @dataclass(frozen=True, slots=True)
-class Arrival:
+class VolumeArrival:
     """What the objects that were looked for are in their next volume.
 
     Attributes
     ----------
-    painted : dict of Spot to FramePrompt or None
+    painted : dict of MaskKey to FramePrompt or None
         Masks that are new, and None for those whose place they take.
-    handed : frozenset of Spot
+    handed : frozenset of MaskKey
         The new ones.
     ended : tuple of int
         Objects that were there after an earlier run, and are no longer.
     """
 
-    painted: dict[Spot, FramePrompt | None]
-    handed: frozenset[Spot]
+    painted: dict[MaskKey, FramePrompt | None]
+    handed: frozenset[MaskKey]
     ended: tuple[int, ...]
 
 
 def going_on(
-    prompts: StackPrompts, said: Said, place: Place, there: Place, plan: RunPlan
+    prompts: StackPrompts, said: UserState, place: Place, there: Place, plan: RunPlan
 ) -> frozenset[int]:
     """Return the objects of a volume that go on: all but those decided in the next one."""
     known = frozenset(placed.object_id for placed in prompts.at(place))
@@ -43,7 +43,7 @@ def going_on(
     return ids - decided(prompts, said, there)
 
 
-def arrival(prompts: StackPrompts, said: Said, answer: HandedOver) -> Arrival:
+def arrival(prompts: StackPrompts, said: UserState, answer: HandedOver) -> VolumeArrival:
     """Work out what has become of the objects that were looked for.
 
     What the user has decided meanwhile is left alone.
@@ -53,10 +53,10 @@ def arrival(prompts: StackPrompts, said: Said, answer: HandedOver) -> Arrival:
     old = [spot for spot in said.handed if spot[0] == there and spot[1] in free]
     new = {(there, p.object_id, p.frame): p.prompt for p in answer.prompts if p.object_id in free}
     ended = {spot[1] for spot in old} - {spot[1] for spot in new}
-    return Arrival({**dict.fromkeys(old), **new}, frozenset(new), tuple(sorted(ended)))
+    return VolumeArrival({**dict.fromkeys(old), **new}, frozenset(new), tuple(sorted(ended)))
 
 
-def decided(prompts: StackPrompts, said: Said, place: Place) -> frozenset[int]:
+def decided(prompts: StackPrompts, said: UserState, place: Place) -> frozenset[int]:
     """Return the objects of a stack that the user has prompted or accepted there."""
     own = {
         placed.object_id

@@ -61,7 +61,7 @@ def _solid(object_id: int) -> Any:
 _SYMBOLS = {True: "disc", False: "x"}
 
 
-class Marks:
+class PromptAppearance:
     """Gives the points and shapes of a workspace their object, kind and colour.
 
     A mark has the colour of its object's label; a point on the background is a cross.

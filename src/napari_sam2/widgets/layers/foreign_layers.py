@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from napari_sam2.errors import PromptError
 from napari_sam2.prompts import FramePrompt
 from napari_sam2.widgets.layers.geometry import full_resolution, spatial_shape
-from napari_sam2.widgets.state.positions import OBJECT, POSITIVE, Place, Spot
+from napari_sam2.widgets.state.positions import OBJECT, POSITIVE, MaskKey, Place
 
 if TYPE_CHECKING:
     from napari.layers import Image, Labels, Points, Shapes
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Underlay:
+class ForeignLabels:
     """Labels and how to find them under an image; free of layers, so that any thread may read.
 
     Attributes
@@ -45,7 +45,7 @@ class Underlay:
     shape: tuple[int, ...]
 
     @classmethod
-    def of(cls, image: Image, layer: Labels) -> Underlay:
+    def of(cls, image: Image, layer: Labels) -> ForeignLabels:
         """Find out how a layer lies under an image. Main thread only."""
         shape = spatial_shape(image)
 
@@ -82,7 +82,7 @@ class Underlay:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class LooseMarks:
+class ForeignPrompts:
     """Points or shapes with the features that prompts need; stands in for their layer.
 
     A layer with the feature ``object`` says which object each mark belongs to. Without it every
@@ -99,7 +99,7 @@ class LooseMarks:
     features: Mapping[str, Sequence[Any]]
 
     @classmethod
-    def of(cls, image: Image, layer: Points | Shapes, first_id: int = 1) -> LooseMarks:
+    def of(cls, image: Image, layer: Points | Shapes, first_id: int = 1) -> ForeignPrompts:
         """Take the marks of a layer; number those of no object from `first_id` on.
 
         Raises
@@ -140,7 +140,7 @@ def is_numbered(layer: Points | Shapes) -> bool:
 
 def label_prompts(
     workspace: Workspace, layer: Labels, place: Place, frame: int, taken: Collection[int]
-) -> dict[Spot, FramePrompt]:
+) -> dict[MaskKey, FramePrompt]:
     """Make a mask prompt of every object of a Labels layer in one frame of the image.
 
     Objects keep their ids, but those whose id is taken get new ones.
@@ -155,12 +155,12 @@ def label_prompts(
     taken : collection of int
         Ids of other objects.
     """
-    plane = Underlay.of(workspace.image, layer).plane(workspace.index_of(place, frame))
+    plane = ForeignLabels.of(workspace.image, layer).plane(workspace.index_of(place, frame))
     if workspace.sight.region is not None:
         plane = plane[workspace.sight.region.slices]
     ids = np.unique(plane[plane > 0]).tolist()
     free = max([*taken, *ids], default=0) + 1
-    found: dict[Spot, FramePrompt] = {}
+    found: dict[MaskKey, FramePrompt] = {}
     for number in ids:
         new, free = (free, free + 1) if number in taken else (number, free)
         found[place, int(new), frame] = FramePrompt(mask=plane == number)

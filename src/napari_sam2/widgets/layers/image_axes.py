@@ -14,7 +14,7 @@ from napari.layers import Image
 from napari_sam2.stack import ChannelStack, axis_letter, guess_axes
 from napari_sam2.types import Region
 from napari_sam2.widgets.layers.geometry import full_resolution, spatial_shape
-from napari_sam2.widgets.state.image_source import Picked, Sight
+from napari_sam2.widgets.state.image_source import ChannelChoice, ImageSource
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -185,8 +185,8 @@ def look(
     image: Image,
     others: Sequence[Image] = (),
     region: Region | None = None,
-    picked: Picked | None = None,
-) -> Sight:
+    picked: ChannelChoice | None = None,
+) -> ImageSource:
     """Say what is to be seen of image layers, in their contrast of now. Main thread only.
 
     Parameters
@@ -195,22 +195,22 @@ def look(
     others : sequence of Image
         Up to two further channels; see `may_join`.
     region : Region, optional
-    picked : Picked, optional
+    picked : ChannelChoice, optional
         Channels of `image` to compose instead of `others`.
     """
     if picked is not None:
         data = full_resolution(image)
-        return Sight((data,), data, picked.axis, None, region, picked.channels)
+        return ImageSource((data,), data, picked.axis, None, region, picked.channels)
     layers = (image, *others)
     channels = tuple(full_resolution(layer) for layer in layers)
     if image.rgb:
-        return Sight(channels, channels[0], image.ndim, None, region)
+        return ImageSource(channels, channels[0], image.ndim, None, region)
     limits = tuple((float(low), float(high)) for low, high in (x.contrast_limits for x in layers))
     if len(channels) == 1:
-        return Sight(channels, channels[0], None, limits, region)
+        return ImageSource(channels, channels[0], None, limits, region)
     composed = ChannelStack(*channels)
     further = tuple(layer.name for layer in others)
-    return Sight(channels, composed, composed.channel_axis, limits, region, further=further)
+    return ImageSource(channels, composed, composed.channel_axis, limits, region, further=further)
 
 
 def may_join(image: Image, other: Image) -> bool:

@@ -17,7 +17,7 @@ from skimage.draw import polygon
 from napari_sam2.prompts import FramePrompt
 from napari_sam2.types import ObjectFrame, Region
 from napari_sam2.widgets.layers.geometry import same_place, spatial_shape
-from napari_sam2.widgets.state.positions import OBJECT, POSITIVE, Place, Spot, placed
+from napari_sam2.widgets.state.positions import OBJECT, POSITIVE, MaskKey, Place, placed
 from napari_sam2.widgets.state.session_spec import PlacedPrompt, Prompts
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ class StackPrompts:
         places = self.by_place.keys() | other.by_place.keys()
         return {place for place in places if self.at(place) != other.at(place)}
 
-    def new_since(self, earlier: StackPrompts) -> frozenset[Spot]:
+    def new_since(self, earlier: StackPrompts) -> frozenset[MaskKey]:
         """Return where there is a prompt that was not there, or was another."""
         found = set()
         for place in self.places_unlike(earlier):
@@ -164,7 +164,7 @@ class _Collector:
             return None
         return placed(indices, self._axis, self._composed)
 
-    def add_painted(self, spot: Spot, painted: FramePrompt) -> None:
+    def add_painted(self, spot: MaskKey, painted: FramePrompt) -> None:
         """Take a painted mask in."""
         place, object_id, frame = spot
         self._found[place][ObjectFrame(object_id, frame)].painted = painted
@@ -253,7 +253,7 @@ def read_prompts(
     axis: int | None,
     points: Points,
     shapes: Shapes,
-    painted: Mapping[Spot, FramePrompt] | None = None,
+    painted: Mapping[MaskKey, FramePrompt] | None = None,
     region: Region | None = None,
     composed: int | None = None,
 ) -> StackPrompts:

@@ -14,24 +14,24 @@ from numpy.typing import NDArray
 
 from napari_sam2.prompts import FramePrompt, SessionFile
 from napari_sam2.types import ObjectFrame
-from napari_sam2.widgets.layers.snapshot import Said, WindowState, set_points, set_shapes
+from napari_sam2.widgets.layers.snapshot import UserState, WindowSnapshot, set_points, set_shapes
 from napari_sam2.widgets.state.object_edits import Choose, ObjectEdit, Split
-from napari_sam2.widgets.state.positions import OBJECT, POSITIVE, Place, Spot
-from napari_sam2.widgets.state.session_spec import Wanted
+from napari_sam2.widgets.state.positions import OBJECT, POSITIVE, MaskKey, Place
+from napari_sam2.widgets.state.session_spec import Annotations
 
 if TYPE_CHECKING:
     from napari.layers import Points, Shapes
 
     from napari_sam2.widgets.layers.workspace import Workspace
-    from napari_sam2.widgets.state.image_source import Sight
+    from napari_sam2.widgets.state.image_source import ImageSource
 
 
 def adopt(
     workspace: Workspace,
     place: Place,
     edit: ObjectEdit,
-    changed: Wanted,
-    fresh: frozenset[Spot] = frozenset(),
+    changed: Annotations,
+    fresh: frozenset[MaskKey] = frozenset(),
 ) -> None:
     """Show what an edit has left of the prompts and acceptance of its objects.
 
@@ -43,9 +43,9 @@ def adopt(
     workspace : Workspace
     place : Place
     edit : ObjectEdit
-    changed : Wanted
+    changed : Annotations
         What the session knows after it.
-    fresh : frozenset of Spot
+    fresh : frozenset of MaskKey
         What was prompted since the edit was asked for: it stays.
     """
     if isinstance(edit, Choose):
@@ -109,7 +109,7 @@ def _hand_over(workspace: Workspace, place: Place, edit: Split) -> None:
         layer.features = features
 
 
-def resumed_state(workspace: Workspace, files: Mapping[Place, SessionFile]) -> WindowState:
+def resumed_state(workspace: Workspace, files: Mapping[Place, SessionFile]) -> WindowSnapshot:
     """Return what a workspace is to hold when session files take the place of what it says.
 
     Parameters
@@ -121,7 +121,9 @@ def resumed_state(workspace: Workspace, files: Mapping[Place, SessionFile]) -> W
     said = workspace.said
     points = _Rows(workspace, workspace.points, files)
     shapes = _Rows(workspace, workspace.shapes, files)
-    painted: dict[Spot, FramePrompt] = {s: m for s, m in said.painted.items() if s[0] not in files}
+    painted: dict[MaskKey, FramePrompt] = {
+        s: m for s, m in said.painted.items() if s[0] not in files
+    }
     accepted = {spot for spot in said.accepted if spot[0] not in files}
     handed = {spot for spot in said.handed if spot[0] not in files}
     names = dict(said.names)
@@ -139,16 +141,16 @@ def resumed_state(workspace: Workspace, files: Mapping[Place, SessionFile]) -> W
                 shapes.add(_corners(index, prompt.box, corner), "rectangle", object_id, True)
             if prompt.mask is not None:
                 painted[place, object_id, frame] = FramePrompt(mask=prompt.mask)
-    return WindowState(
+    return WindowSnapshot(
         np.array(points.data, float).reshape(-1, workspace.points.ndim),
         points.features(),
         tuple(zip(shapes.data, shapes.kinds, strict=True)),
         shapes.features(),
-        Said(painted, frozenset(accepted), names, frozenset(handed)),
+        UserState(painted, frozenset(accepted), names, frozenset(handed)),
     )
 
 
-def resumed_sight(sight: Sight, saved: SessionFile) -> Sight:
+def resumed_sight(sight: ImageSource, saved: SessionFile) -> ImageSource:
     """Return what is seen of an image in the part, and with the channels, of a session file.
 
     Layers are seen in the contrast that they have.

@@ -14,38 +14,38 @@ from numpy.typing import NDArray
 
 from napari_sam2.prompts import FramePrompt, moved_mask
 from napari_sam2.types import ObjectFrame
-from napari_sam2.widgets.state.positions import Place, Spot
+from napari_sam2.widgets.state.positions import MaskKey, Place
 
 if TYPE_CHECKING:
     from napari.layers import Points, Shapes
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Said:
+class UserState:
     """What is said besides points and shapes.
 
     Attributes
     ----------
-    painted : mapping of Spot to FramePrompt
+    painted : mapping of MaskKey to FramePrompt
         Masks that were painted, or taken from another layer.
-    accepted : frozenset of Spot
+    accepted : frozenset of MaskKey
         Accepted places, objects and frames.
     names : mapping of int to str
         Names that the user gave to objects.
-    handed : frozenset of Spot
+    handed : frozenset of MaskKey
         Painted masks that were not drawn but handed over from the volume before.
     """
 
-    painted: Mapping[Spot, FramePrompt] = field(default_factory=dict)
-    accepted: frozenset[Spot] = frozenset()
+    painted: Mapping[MaskKey, FramePrompt] = field(default_factory=dict)
+    accepted: frozenset[MaskKey] = frozenset()
     names: Mapping[int, str] = field(default_factory=dict)
-    handed: frozenset[Spot] = frozenset()
+    handed: frozenset[MaskKey] = frozenset()
 
     def accepted_at(self, place: Place) -> frozenset[ObjectFrame]:
         """Return what is accepted in one stack."""
         return frozenset(ObjectFrame(i, f) for where, i, f in self.accepted if where == place)
 
-    def places_accepted_unlike(self, other: Said) -> set[Place]:
+    def places_accepted_unlike(self, other: UserState) -> set[Place]:
         """Return the stacks in which other objects and frames are accepted."""
         if self.accepted is other.accepted:
             return set()
@@ -56,8 +56,8 @@ class Said:
         return frozenset(ObjectFrame(i, f) for where, i, f in self.handed if where == place)
 
     def drawn(
-        self, masks: Mapping[Spot, FramePrompt | None], handed: frozenset[Spot] = frozenset()
-    ) -> Said:
+        self, masks: Mapping[MaskKey, FramePrompt | None], handed: frozenset[MaskKey] = frozenset()
+    ) -> UserState:
         """Return the same with new masks; None takes one away. Nobody drew those of `handed`."""
         if not masks and handed <= self.handed:
             return self
@@ -65,15 +65,15 @@ class Said:
         painted = {spot: mask for spot, mask in kept.items() if mask is not None}
         return replace(self, painted=painted, handed=(self.handed - masks.keys()) | handed)
 
-    def named(self, object_id: int, name: str) -> Said:
+    def named(self, object_id: int, name: str) -> UserState:
         """Return the same with another name of an object; an empty one takes it away."""
         names = {**self.names, object_id: name}
         return replace(self, names={number: each for number, each in names.items() if each})
 
-    def moved(self, to: Callable[[Place, int], tuple[Place, int]]) -> Said:
+    def moved(self, to: Callable[[Place, int], tuple[Place, int]]) -> UserState:
         """Return the same, with every stack and frame given by other ones."""
 
-        def spot(place: Place, object_id: int, frame: int) -> Spot:
+        def spot(place: Place, object_id: int, frame: int) -> MaskKey:
             new_place, new_frame = to(place, frame)
             return new_place, object_id, new_frame
 
@@ -81,9 +81,9 @@ class Said:
         accepted, handed = (
             frozenset(spot(*each) for each in spots) for spots in (self.accepted, self.handed)
         )
-        return Said(painted, accepted, self.names, handed)
+        return UserState(painted, accepted, self.names, handed)
 
-    def seen_from(self, origin: tuple[int, int], shape: tuple[int, int]) -> Said:
+    def seen_from(self, origin: tuple[int, int], shape: tuple[int, int]) -> UserState:
         """Return the same in frames of another part of the image; what is outside is left out.
 
         Parameters
@@ -103,17 +103,17 @@ class Said:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class WindowState:
+class WindowSnapshot:
     """Points, shapes and all else that is said, at one moment."""
 
     points: NDArray[Any]
     point_features: Any
     shapes: tuple[tuple[NDArray[Any], str], ...]
     shape_features: Any
-    said: Said
+    said: UserState
 
     @classmethod
-    def of(cls, points: Points, shapes: Shapes, said: Said) -> WindowState:
+    def of(cls, points: Points, shapes: Shapes, said: UserState) -> WindowSnapshot:
         """Keep what there is now."""
         kinds = [str(kind) for kind in shapes.shape_type]
         outlines = [np.array(vertices) for vertices in shapes.data]

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_sam2.types import Region
-from napari_sam2.widgets.layers.appearance import Marks
+from napari_sam2.widgets.layers.appearance import PromptAppearance
 from napari_sam2.widgets.layers.factory import find_or_add
 from napari_sam2.widgets.layers.geometry import (
     same_place,
@@ -25,8 +25,8 @@ from napari_sam2.widgets.layers.geometry import (
 from napari_sam2.widgets.layers.image_axes import look
 from napari_sam2.widgets.layers.prompt_reader import StackPrompts, read_prompts
 from napari_sam2.widgets.layers.shapes_rest import ShapesRest
-from napari_sam2.widgets.layers.snapshot import Said, WindowState
-from napari_sam2.widgets.state.image_source import Sight
+from napari_sam2.widgets.layers.snapshot import UserState, WindowSnapshot
+from napari_sam2.widgets.state.image_source import ImageSource
 from napari_sam2.widgets.state.positions import Place, index_of, placed
 from napari_sam2.widgets.state.session_spec import SessionSpec
 from napari_sam2.widgets.state.settings import ModelUse
@@ -57,12 +57,12 @@ class Workspace:
         Its video axis; None for a single (Y, X) image.
     on_prompts : callable
         Called after any change to points or shapes, perhaps several times for one change.
-    sight : Sight, optional
+    sight : ImageSource, optional
         What the model is to see of it; all, in its contrast of now, by default.
 
     Attributes
     ----------
-    sight : Sight
+    sight : ImageSource
         Fixed for the session: what the model sees must not change while masks travel. Frames,
         masks and prompts are those of its region.
     """
@@ -73,7 +73,7 @@ class Workspace:
         image: Image,
         axis: int | None,
         on_prompts: Callable[[], None],
-        sight: Sight | None = None,
+        sight: ImageSource | None = None,
     ) -> None:
         self._viewer = viewer
         self._number = next(_numbers)
@@ -86,7 +86,7 @@ class Workspace:
         layers = find_or_add(viewer, image, self.composed, self.sight.region)
         self.labels, self.shapes, self.points = layers
         self._may_hold_objects = len(viewer.layers) < before + 3
-        self.marks = Marks(self.labels, self.shapes, self.points)
+        self.marks = PromptAppearance(self.labels, self.shapes, self.points)
         self._rest = ShapesRest(viewer, self.shapes)
         self.said = self._said_before()
         # Labels that were here before belong to objects, even where their prompts are gone. New
@@ -103,12 +103,12 @@ class Workspace:
         return self.sight.composed
 
     @property
-    def said(self) -> Said:
+    def said(self) -> UserState:
         """What the user said besides points and shapes; it stays with the Labels layer."""
         return self._said
 
     @said.setter
-    def said(self, said: Said) -> None:
+    def said(self, said: UserState) -> None:
         self._said = said
         self.labels.metadata[SAID] = (self.axis, self.sight.region, said)
 
@@ -117,7 +117,7 @@ class Workspace:
         """The image and the three layers of ours."""
         return self.image, self.labels, self.shapes, self.points
 
-    def is_of(self, image: Image | None, axis: int | None, sight: Sight | None) -> bool:
+    def is_of(self, image: Image | None, axis: int | None, sight: ImageSource | None) -> bool:
         """Whether this is work on the same frames: of this image, along this axis, in this part."""
         if image is not self.image or axis != self.axis or sight is None:
             return False
@@ -190,11 +190,11 @@ class Workspace:
             self.composed,
         )
 
-    def state(self) -> WindowState:
+    def state(self) -> WindowSnapshot:
         """Return all that the user has said."""
-        return WindowState.of(self.points, self.shapes, self.said)
+        return WindowSnapshot.of(self.points, self.shapes, self.said)
 
-    def show_state(self, state: WindowState) -> None:
+    def show_state(self, state: WindowSnapshot) -> None:
         """Come back to an earlier state."""
         state.show(self.points, self.shapes)
         self.said = state.said
@@ -245,10 +245,10 @@ class Workspace:
             layer.events.data.disconnect(self._on_data)
             layer.events.features.disconnect(self._on_features)
 
-    def _said_before(self) -> Said:
+    def _said_before(self) -> UserState:
         """Return what was said when these labels were worked on before, in whatever view."""
         region = self.sight.region
-        axis, before, said = self.labels.metadata.get(SAID, (self.axis, region, Said()))
+        axis, before, said = self.labels.metadata.get(SAID, (self.axis, region, UserState()))
         if axis != self.axis:
             said = said.moved(lambda place, frame: self.placed(index_of(axis, place, frame)))
         if before == region:
@@ -266,10 +266,10 @@ class Workspace:
 
 
 TURN = "napari_sam2 turn"
-"""Key in the metadata of the labels: the `Turn` of the panel that took them up last."""
+"""Key in the metadata of the labels: the `LayerOwnership` of the panel that took them up last."""
 
 
-class Turn:
+class LayerOwnership:
     """Lets the panel that works on some layers be asked to leave them; keeps no panel alive.
 
     Parameters
@@ -281,7 +281,7 @@ class Turn:
     def __init__(self, leave: Callable[[], None]) -> None:
         self._leave = WeakMethod(leave)
 
-    def is_of_the_same_panel(self, other: Turn) -> bool:
+    def is_of_the_same_panel(self, other: LayerOwnership) -> bool:
         """Whether both turns would end in the same way."""
         return self._leave == other._leave
 
@@ -291,13 +291,13 @@ class Turn:
         if leave is not None:
             leave()
 
-    def __deepcopy__(self, _memo: dict[int, Any]) -> Turn:
+    def __deepcopy__(self, _memo: dict[int, Any]) -> LayerOwnership:
         return self  # a copy of the layer says the same
 
 
-def take_turn(labels: Labels, leave: Callable[[], None]) -> None:
+def claim_layers(labels: Labels, leave: Callable[[], None]) -> None:
     """Work on these labels from now on; another panel that does so leaves them."""
-    turn, former = Turn(leave), labels.metadata.get(TURN)
+    turn, former = LayerOwnership(leave), labels.metadata.get(TURN)
     labels.metadata[TURN] = turn
-    if isinstance(former, Turn) and not former.is_of_the_same_panel(turn):
+    if isinstance(former, LayerOwnership) and not former.is_of_the_same_panel(turn):
         former.end()

@@ -16,11 +16,11 @@ from napari_sam2.prompts import FramePrompt
 from napari_sam2.stack import check_region
 from napari_sam2.types import Direction, ObjectFrame, Region, Speed
 from napari_sam2.widgets.layers.factory import placement
-from napari_sam2.widgets.layers.foreign_layers import LooseMarks, Underlay, is_numbered
+from napari_sam2.widgets.layers.foreign_layers import ForeignLabels, ForeignPrompts, is_numbered
 from napari_sam2.widgets.layers.geometry import spatial_shape, stack_view
 from napari_sam2.widgets.layers.image_axes import guess_video_axis, look, may_join
 from napari_sam2.widgets.layers.prompt_reader import StackPrompts, read_prompts
-from napari_sam2.widgets.state.image_source import Sight
+from napari_sam2.widgets.state.image_source import ImageSource
 from napari_sam2.widgets.state.positions import OBJECT, POSITIVE, Place
 from napari_sam2.widgets.state.session_spec import PlacedPrompt, Prompts, SessionSpec, Through
 from napari_sam2.widgets.state.settings import AUTO, ModelUse
@@ -38,7 +38,7 @@ class ScriptJob:
 
     Attributes
     ----------
-    sight : Sight
+    sight : ImageSource
         What is seen of the image.
     shape : tuple of int
         Of its labels.
@@ -46,7 +46,7 @@ class ScriptJob:
         Video axis; None for a single (Y, X) image.
     numbered, loose : StackPrompts
         Prompts whose objects have ids, and prompts whose objects get new ones.
-    underlay : Underlay or None
+    underlay : ForeignLabels or None
         Labels whose objects are prompts.
     use : ModelUse
     direction : Direction
@@ -56,12 +56,12 @@ class ScriptJob:
         Arguments that lay a Labels layer over the image.
     """
 
-    sight: Sight
+    sight: ImageSource
     shape: tuple[int, ...]
     axis: int | None
     numbered: StackPrompts
     loose: StackPrompts
-    underlay: Underlay | None
+    underlay: ForeignLabels | None
     use: ModelUse
     direction: Direction
     through: int | None
@@ -179,7 +179,7 @@ def read_job(
         axis=axis,
         numbered=numbered,
         loose=loose,
-        underlay=None if labels is None else Underlay.of(image, labels),
+        underlay=None if labels is None else ForeignLabels.of(image, labels),
         use=ModelUse(model, device, precision, speed),
         direction=Direction(direction),
         through=None if through is None else _checked_through(through, axis, shape),
@@ -232,7 +232,7 @@ def _read_marks(
         first = 1
         for layer in layers:
             if is_numbered(layer) is numbered:
-                chosen[layer is points] = LooseMarks.of(image, layer, first)
+                chosen[layer is points] = ForeignPrompts.of(image, layer, first)
                 first += len(layer.data)
         nothing: Any = _Nothing()
         marks = chosen.get(True, nothing), chosen.get(False, nothing)
@@ -266,7 +266,7 @@ def _add_labels(
     spots: Spots,
     place: Place,
     frame: int,
-    underlay: Underlay | None,
+    underlay: ForeignLabels | None,
     index: tuple[int, ...],
     region: Region | None,
 ) -> None:

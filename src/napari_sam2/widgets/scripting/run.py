@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from napari_sam2.types import Direction, FrameMasks
 from napari_sam2.widgets.scripting.job import ScriptJob
 from napari_sam2.widgets.state.positions import Place
-from napari_sam2.widgets.state.session_spec import Prompts, Wanted
-from napari_sam2.widgets.worker.session_adapter import LiveSession
+from napari_sam2.widgets.state.session_spec import Annotations, Prompts
+from napari_sam2.widgets.worker.session_adapter import SessionAdapter
 from napari_sam2.widgets.worker.session_factory import carry_on
 from napari_sam2.widgets.worker.session_protocol import Session, SessionOpener
 
@@ -129,7 +129,7 @@ class _Stop:
 
 def _prompted(session: Session, prompts: Prompts) -> list[Exception]:
     """Give a session its prompts; return why some were refused, or raise if all were."""
-    errors = LiveSession(session).bring_up_to(Wanted(prompts))
+    errors = SessionAdapter(session).bring_up_to(Annotations(prompts))
     if errors and not session.object_ids:
         raise errors[0]
     return list(errors)

@@ -13,7 +13,7 @@ Limits = tuple[tuple[float, float], ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Sight:
+class ImageSource:
     """Pixels and how they are looked at; free of layers, so that any thread may look.
 
     Attributes
@@ -60,7 +60,7 @@ class Sight:
             region=self.region,
         )
 
-    def same_as(self, other: Sight) -> bool:
+    def same_as(self, other: ImageSource) -> bool:
         """Tell whether the same pixels are seen in the same way."""
         same = len(self.channels) == len(other.channels)
         same = same and all(a is b for a, b in zip(self.channels, other.channels, strict=True))
@@ -69,7 +69,7 @@ class Sight:
 
 
 @dataclass(frozen=True, slots=True)
-class Picked:
+class ChannelChoice:
     """Channels of one layer that are composed.
 
     Attributes

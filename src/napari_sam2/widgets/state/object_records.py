@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 
 from napari_sam2.labels import Doubt, FrameRecord, doubts, is_known
 from napari_sam2.widgets.state.positions import Place
-from napari_sam2.widgets.state.session_spec import Asked, Wanted
+from napari_sam2.widgets.state.session_spec import Annotations, ObjectAnnotations
 
 
 @dataclass(frozen=True, slots=True)
-class Summary:
+class RecordSummary:
     """An object in short.
 
     Attributes
@@ -29,7 +29,7 @@ class Summary:
     lowest: float | None = None
 
 
-class _Shelved:
+class _StackRecords:
     """Records of one object by frame; its summary follows them at little cost."""
 
     def __init__(self) -> None:
@@ -52,12 +52,12 @@ class _Shelved:
         elif gone is not None and gone == self._lowest:
             self._stale = True
 
-    def summary(self) -> Summary:
+    def summary(self) -> RecordSummary:
         if self._stale:
             scores = map(_score, self.records.values())
             self._lowest = min((each for each in scores if each is not None), default=None)
             self._stale = False
-        return Summary(self._frames, self._lowest)
+        return RecordSummary(self._frames, self._lowest)
 
 
 def _score(record: FrameRecord | None) -> float | None:
@@ -65,17 +65,17 @@ def _score(record: FrameRecord | None) -> float | None:
     return record.score if record is not None and record.area else None
 
 
-class Shelf:
+class ObjectRecords:
     """Records by place, object and frame."""
 
     def __init__(self) -> None:
-        self._places: dict[Place, dict[int, _Shelved]] = {}
+        self._places: dict[Place, dict[int, _StackRecords]] = {}
 
     def put(self, place: Place, records: Iterable[FrameRecord]) -> None:
         """Take new records of a stack in."""
         objects = self._places.setdefault(place, {})
         for record in records:
-            shelved = objects.setdefault(record.object_id, _Shelved())
+            shelved = objects.setdefault(record.object_id, _StackRecords())
             shelved.put(record)
             if not shelved.records:
                 del objects[record.object_id]
@@ -84,7 +84,7 @@ class Shelf:
         """Return the objects of which there are records, ascending."""
         return tuple(sorted(self._places.get(place, {})))
 
-    def summaries(self, place: Place) -> dict[int, Summary]:
+    def summaries(self, place: Place) -> dict[int, RecordSummary]:
         """Return all objects of a stack in short."""
         return {number: each.summary() for number, each in self._places.get(place, {}).items()}
 
@@ -145,8 +145,8 @@ class ObjectRow:
 
 
 def object_rows(
-    wanted: Wanted,
-    summaries: Mapping[int, Summary],
+    wanted: Annotations,
+    summaries: Mapping[int, RecordSummary],
     names: Mapping[int, str],
     hidden: Collection[int],
 ) -> tuple[ObjectRow, ...]:
@@ -154,16 +154,19 @@ def object_rows(
 
     Parameters
     ----------
-    wanted : Wanted
+    wanted : Annotations
         Prompts and acceptance of the stack.
-    summaries : mapping of int to Summary
+    summaries : mapping of int to RecordSummary
         What is known, by object.
     names : mapping of int to str
     hidden : collection of int
     """
     rows = []
     for number in sorted(wanted.by_object.keys() | summaries.keys()):
-        known, asked = summaries.get(number, Summary()), wanted.by_object.get(number, Asked())
+        known, asked = (
+            summaries.get(number, RecordSummary()),
+            wanted.by_object.get(number, ObjectAnnotations()),
+        )
         rows.append(
             ObjectRow(
                 number,
@@ -179,7 +182,7 @@ def object_rows(
 
 
 @dataclass(frozen=True, slots=True)
-class Series:
+class ObjectSeries:
     """Scores, areas and marks of one object.
 
     Attributes
@@ -214,11 +217,13 @@ class Series:
         return ", ".join(parts)
 
 
-def series(object_id: int, n_frames: int, records: Iterable[FrameRecord], wanted: Wanted) -> Series:
+def series(
+    object_id: int, n_frames: int, records: Iterable[FrameRecord], wanted: Annotations
+) -> ObjectSeries:
     """Put together what is known of an object."""
-    records, asked = tuple(records), wanted.by_object.get(object_id, Asked())
+    records, asked = tuple(records), wanted.by_object.get(object_id, ObjectAnnotations())
     prompted, accepted = asked.prompted, asked.accepted
-    return Series(n_frames, records, prompted, accepted, doubts(records, prompted | accepted))
+    return ObjectSeries(n_frames, records, prompted, accepted, doubts(records, prompted | accepted))
 
 
 def next_frame(frames: Iterable[int], frame: int, step: int) -> int | None:

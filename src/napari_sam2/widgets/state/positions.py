@@ -16,7 +16,7 @@ POSITIVE = "positive"
 Place = tuple[tuple[int, int], ...]
 """Position of the sliders that are not the video: (axis, index) of each."""
 
-Spot = tuple[Place, int, int]
+MaskKey = tuple[Place, int, int]
 """One object in one frame of one stack: place, object id, frame."""
 
 
@@ -58,10 +58,10 @@ class Acceptance:
     """
 
     def __init__(self) -> None:
-        self._spots: frozenset[Spot] = frozenset()
+        self._spots: frozenset[MaskKey] = frozenset()
         self._by_place: dict[Place, frozenset[ObjectFrame]] = {}
 
-    def sort(self, spots: frozenset[Spot]) -> None:
+    def sort(self, spots: frozenset[MaskKey]) -> None:
         """Take another set of spots in; nothing is done where it is the same one."""
         if spots is self._spots:
             return

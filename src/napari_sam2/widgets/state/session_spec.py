@@ -14,7 +14,7 @@ from napari_sam2.labels import PackedMask, blank_labels
 from napari_sam2.prompts import FramePrompt, PromptBook
 from napari_sam2.stack import FrameStack
 from napari_sam2.types import Direction, ObjectFrame
-from napari_sam2.widgets.state.image_source import Sight
+from napari_sam2.widgets.state.image_source import ImageSource
 from napari_sam2.widgets.state.positions import Place
 from napari_sam2.widgets.state.settings import ModelUse
 
@@ -47,7 +47,7 @@ Prompts = tuple[PlacedPrompt, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ObjectAnnotations:
     """What the user asked for of one object.
 
     Attributes
@@ -64,7 +64,7 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class Annotations:
     """All that a session is to know of the user.
 
     Attributes
@@ -82,14 +82,14 @@ class Wanted:
     accepted: frozenset[ObjectFrame] = frozenset()
     unsure: frozenset[int] = frozenset()
 
-    def is_just(self, other: Wanted | None) -> bool:
+    def is_just(self, other: Annotations | None) -> bool:
         """Whether another one has the same parts, as objects: told without looking into them."""
         if other is None or self.unsure != other.unsure:
             return False
         return self.prompts is other.prompts and self.accepted is other.accepted
 
     @cached_property
-    def by_object(self) -> Mapping[int, Asked]:
+    def by_object(self) -> Mapping[int, ObjectAnnotations]:
         """Prompts and acceptance of every object that has any, sorted out once."""
         pieces: Counter[int] = Counter()
         prompted, accepted = defaultdict[int, set[int]](set), defaultdict[int, set[int]](set)
@@ -101,13 +101,15 @@ class Wanted:
         for number, frame in self.accepted:
             accepted[number].add(frame)
         return {
-            number: Asked(pieces[number], frozenset(prompted[number]), frozenset(accepted[number]))
+            number: ObjectAnnotations(
+                pieces[number], frozenset(prompted[number]), frozenset(accepted[number])
+            )
             for number in sorted(prompted.keys() | accepted.keys())
         }
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Told:
+class SessionFeedback:
     """What a session has made of the prompts that it was told.
 
     Attributes
@@ -133,7 +135,7 @@ class SessionSpec:
     ----------
     key : Hashable
         Two specs with the same key describe the same session.
-    sight : Sight
+    sight : ImageSource
         What is seen of the image layer, constant over the session.
     axis : int or None
         Video axis of the image; None for a single frame.
@@ -148,7 +150,7 @@ class SessionSpec:
     """
 
     key: Hashable
-    sight: Sight
+    sight: ImageSource
     axis: int | None
     at: tuple[tuple[int, int], ...]
     labels: NDArray[Any]

@@ -18,7 +18,7 @@ _SPIN_BUTTONS = 60  # pixels
 _PARTS = 1000  # of the progress bar
 
 
-class AdaptBox(QFrame):
+class AdaptSection(QFrame):
     """A button, what it is about to do, how far that is, and what came of it.
 
     Signals

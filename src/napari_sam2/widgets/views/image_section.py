@@ -21,7 +21,7 @@ PARTS = (("whole image", "whole"), ("current view", "view"), ("rectangle…", "r
 _PICTURE_SIDE = 220
 
 
-class SightBox(Fold):
+class SourceSection(Fold):
     """Chooses channels and a part of the image; shows a small picture of the outcome.
 
     Signals
@@ -132,7 +132,7 @@ class SightBox(Fold):
         self.body.addWidget(self.caption)
 
 
-class StackBox(Section):
+class StackSection(Section):
     """Chooses an image layer and its video axis.
 
     Parameters
@@ -164,7 +164,7 @@ class StackBox(Section):
         else:
             self.axes.setParent(self)
             self.axes.hide()
-        self.sight = SightBox()
+        self.sight = SourceSection()
         self.body.addWidget(self.sight)
         self.images.activated.connect(lambda _: self.image_requested.emit(self.images.value))
         self.axes.activated.connect(lambda _: self.axis_requested.emit(self.axes.value))

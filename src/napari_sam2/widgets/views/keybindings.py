@@ -74,7 +74,7 @@ MOUSE = (
 """What the mouse does, for the list."""
 
 
-class Keymap:
+class KeyBindings:
     """Binds keys to viewers and layers, and gives back what was bound to them before."""
 
     def __init__(self) -> None:
@@ -122,7 +122,7 @@ class Keys:
     ) -> None:
         self._viewer, self._actions = viewer, actions
         self._shortcuts = shortcuts(propagates)
-        self._keymap = Keymap()
+        self._keymap = KeyBindings()
 
     def attach(self, workspace: Workspace) -> None:
         """Bind the keys."""

@@ -36,7 +36,7 @@ _IN_GENERAL = {
 }
 
 
-class SpeedBox(Fold):
+class SpeedSection(Fold):
     """Chooses a level of speed and a precision."""
 
     def __init__(self) -> None:
@@ -88,7 +88,7 @@ _LARGE = 300 * _MEGA
 _FROM_FILE = "\0file"
 
 
-class ModelBox(Section):
+class ModelSection(Section):
     """Chooses a model and how it computes.
 
     Signals
@@ -126,7 +126,7 @@ class ModelBox(Section):
             "Unload", "Free the memory of the model. The next prompt or run loads it again."
         )
         self.add_row("Device", self.devices, self.unload, stretch=(1,))
-        self.pace = SpeedBox()
+        self.pace = SpeedSection()
         self.approximate = QLabel()
         self.approximate.setWordWrap(True)
         self.approximate.setToolTip("What is given for speed. Choose exact to leave nothing out.")

@@ -13,13 +13,13 @@ from qtpy.QtWidgets import QAbstractButton, QAbstractItemView, QHeaderView, QTab
 
 from napari_sam2.widgets.state.object_records import ObjectRow
 from napari_sam2.widgets.views.base import Section, button, row
-from napari_sam2.widgets.views.object_table_model import NAME, ObjectModel
+from napari_sam2.widgets.views.object_table_model import NAME, ObjectTableModel
 
 _ROW_PIXELS = 22
 _ROWS_SHOWN = 4
 
 
-class ObjectBox(Section):
+class ObjectSection(Section):
     """A table of objects, and what can be done to them.
 
     Signals
@@ -45,7 +45,7 @@ class ObjectBox(Section):
 
     def __init__(self, colour: Callable[[int], QColor]) -> None:
         super().__init__("Objects")
-        self.model = ObjectModel(colour)
+        self.model = ObjectTableModel(colour)
         self.table = _table(self.model)
         self.delete = button("Delete", "Take the selected objects out of all frames, with prompts.")
         self.merge = button(
@@ -132,7 +132,7 @@ class ObjectBox(Section):
         self.split.setEnabled(count == 1)
 
 
-def _table(model: ObjectModel) -> QTableView:
+def _table(model: ObjectTableModel) -> QTableView:
     table = QTableView()
     table.setModel(model)
     table.setAccessibleName("Objects")

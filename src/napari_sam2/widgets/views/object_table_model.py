@@ -58,7 +58,7 @@ COLUMNS = (
 ID, NAME = 0, 1
 
 
-class ObjectModel(QStandardItemModel):
+class ObjectTableModel(QStandardItemModel):
     """One row per object.
 
     The cells are items of Qt's: painting the table calls nothing of Python.

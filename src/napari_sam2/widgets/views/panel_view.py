@@ -12,18 +12,18 @@ from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QVBoxLayout, QWidget
 
 from napari_sam2.labels import colour_of
-from napari_sam2.widgets.views.adapt_section import AdaptBox
+from napari_sam2.widgets.views.adapt_section import AdaptSection
 from napari_sam2.widgets.views.base import SHOW_OR_HIDE, Column, Fold, button, row, running_text
-from napari_sam2.widgets.views.image_section import StackBox
-from napari_sam2.widgets.views.model_section import ModelBox
-from napari_sam2.widgets.views.object_section import ObjectBox
-from napari_sam2.widgets.views.prompt_section import PromptBox
-from napari_sam2.widgets.views.propagation_section import RunBox
-from napari_sam2.widgets.views.review_section import ReviewBox
-from napari_sam2.widgets.views.save_section import SESSION_FILES, OfferBox, SaveBox
+from napari_sam2.widgets.views.image_section import StackSection
+from napari_sam2.widgets.views.model_section import ModelSection
+from napari_sam2.widgets.views.object_section import ObjectSection
+from napari_sam2.widgets.views.prompt_section import PromptSection
+from napari_sam2.widgets.views.propagation_section import PropagationSection
+from napari_sam2.widgets.views.review_section import ReviewSection
+from napari_sam2.widgets.views.save_section import SESSION_FILES, ResumeSection, SaveSection
 
 
-class HistoryBox(QWidget):
+class UndoSection(QWidget):
     """Undo, redo and help.
 
     Signals
@@ -63,7 +63,7 @@ _GAP = 12
 _SETUP = "Image and model"
 
 
-class Views(QWidget):
+class PanelView(QWidget):
     """All that the user sees of a panel; knows nothing of layers or models.
 
     Parameters
@@ -88,12 +88,12 @@ class Views(QWidget):
     def __init__(self, *, propagates: bool = True) -> None:
         super().__init__()
         self.propagates = propagates
-        self.stack, self.model = StackBox(along=propagates), ModelBox()
-        self.prompts, self.run = PromptBox(), RunBox()
-        self.objects = ObjectBox(lambda number: QColor(*colour_of(number)))
-        self.review, self.history = ReviewBox(), HistoryBox()
+        self.stack, self.model = StackSection(along=propagates), ModelSection()
+        self.prompts, self.run = PromptSection(), PropagationSection()
+        self.objects = ObjectSection(lambda number: QColor(*colour_of(number)))
+        self.review, self.history = ReviewSection(), UndoSection()
         self.start = button("Start", "")
-        self.adapt, self.save, self.offer = AdaptBox(), SaveBox(), OfferBox()
+        self.adapt, self.save, self.offer = AdaptSection(), SaveSection(), ResumeSection()
         self.open = button("Open session…", "Go on with the prompts of a session file.")
         self.hint = running_text(2, "What to do next.")
         self.start.clicked.connect(lambda _checked: self.start_requested.emit())

@@ -19,7 +19,7 @@ _SWATCH_PIXELS = 16
 _TOOLS_PER_ROW = 3
 
 
-class PromptBox(Section):
+class PromptSection(Section):
     """Chooses object, kind of click and tool.
 
     Signals

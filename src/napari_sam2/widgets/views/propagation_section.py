@@ -13,7 +13,7 @@ from napari_sam2.widgets.state.session_spec import RunPlan, Through
 from napari_sam2.widgets.views.base import Choice, Fold, Section, button, captioned, row
 
 
-class RunBox(Section):
+class PropagationSection(Section):
     """Starts, shows, holds and cancels propagation.
 
     Signals

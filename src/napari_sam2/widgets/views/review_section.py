@@ -9,7 +9,7 @@ from qtpy.QtCore import Signal  # type: ignore[attr-defined]
 from qtpy.QtGui import QAction  # type: ignore[attr-defined]
 from qtpy.QtWidgets import QLabel, QMenu
 
-from napari_sam2.widgets.state.object_records import Series
+from napari_sam2.widgets.state.object_records import ObjectSeries
 from napari_sam2.widgets.views.base import Section, button, row, running_text
 from napari_sam2.widgets.views.timeline import MARKS, Timeline
 
@@ -19,7 +19,7 @@ _LEGEND = "&nbsp;&nbsp; ".join(
 )
 
 
-class ReviewBox(Section):
+class ReviewSection(Section):
     """A timeline, and buttons to go from doubt to doubt and to accept.
 
     Signals
@@ -67,7 +67,7 @@ class ReviewBox(Section):
         self.doubt.clicked.connect(lambda: self.doubt_requested.emit(1))
         self.prompted.clicked.connect(lambda: self.prompted_requested.emit(1))
 
-    def show_series(self, series: Series, frame: int) -> None:
+    def show_series(self, series: ObjectSeries, frame: int) -> None:
         """Show an object and the frame in view."""
         self.timeline.show_series(series)
         self.timeline.show_frame(frame)

@@ -25,7 +25,7 @@ _TITLES = ", ".join(each.title for each in FORMATS)
 _TITLE = "Save"
 
 
-class SaveBox(Fold):
+class SaveSection(Fold):
     """Shows where the session is kept, and asks for files.
 
     Signals
@@ -129,7 +129,7 @@ class SaveBox(Fold):
             self.session_requested.emit(Path(chosen))
 
 
-class OfferBox(QWidget):
+class ResumeSection(QWidget):
     """One sentence and a button; not there while there is nothing to offer."""
 
     def __init__(self) -> None:

@@ -14,7 +14,7 @@ from qtpy.QtCore import QEvent, QPointF, QRectF, Qt, Signal  # type: ignore[attr
 from qtpy.QtGui import QColor, QPainter, QPalette, QPen, QPolygonF
 from qtpy.QtWidgets import QSizePolicy, QToolTip, QWidget
 
-from napari_sam2.widgets.state.object_records import Series
+from napari_sam2.widgets.state.object_records import ObjectSeries
 
 _HEIGHT = 72
 _MARK_ROW = 14.0
@@ -30,7 +30,7 @@ MARKS = (("●", "prompted", _PROMPTED), ("■", "accepted", _ACCEPTED), ("▲",
 
 
 class Timeline(QWidget):
-    """Draws a `Series`: bars for the score, a line for the area, marks below, the frame in view.
+    """Draws a `ObjectSeries`: bars for the score, a line for the area, marks below, the frame in view.
 
     Signals
     -------
@@ -42,7 +42,7 @@ class Timeline(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self._series, self._frame = Series(), 0
+        self._series, self._frame = ObjectSeries(), 0
         self.setFixedHeight(_HEIGHT)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
@@ -50,11 +50,11 @@ class Timeline(QWidget):
         self.setAccessibleName("Timeline of the object")
 
     @property
-    def series(self) -> Series:
+    def series(self) -> ObjectSeries:
         """What is shown."""
         return self._series
 
-    def show_series(self, series: Series) -> None:
+    def show_series(self, series: ObjectSeries) -> None:
         """Show an object."""
         if series != self._series:
             self._series = series

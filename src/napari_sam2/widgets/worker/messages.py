@@ -8,7 +8,13 @@ from napari_sam2.labels import FrameRecord, PlaneChange
 from napari_sam2.prompts import SessionFile
 from napari_sam2.widgets.state.object_edits import ObjectEdit
 from napari_sam2.widgets.state.positions import Place
-from napari_sam2.widgets.state.session_spec import Prompts, RunPlan, SessionSpec, Told, Wanted
+from napari_sam2.widgets.state.session_spec import (
+    Annotations,
+    Prompts,
+    RunPlan,
+    SessionFeedback,
+    SessionSpec,
+)
 from napari_sam2.widgets.worker.adaptation import AdaptJob, AdaptPlan
 
 Records = tuple[FrameRecord, ...]
@@ -23,14 +29,14 @@ class Request:
     generation : int
         Comes back with the answers.
     spec : SessionSpec
-    wanted : Wanted
+    wanted : Annotations
     step : int
         Number of the step of the user's history that this is, from 1; 0: none.
     """
 
     generation: int
     spec: SessionSpec
-    wanted: Wanted
+    wanted: Annotations
     step: int
 
 
@@ -145,17 +151,17 @@ class Done:
         Of the request.
     records : tuple of FrameRecord
         All that are others than before.
-    changed : Wanted or None
+    changed : Annotations or None
         After an edit of objects, the prompts and acceptance that it has left.
-    told : Told or None
+    told : SessionFeedback or None
         What the session has made of the prompts.
     """
 
     generation: int
     step: int
     records: Records = ()
-    changed: Wanted | None = None
-    told: Told | None = None
+    changed: Annotations | None = None
+    told: SessionFeedback | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Hashable, Iterator
 from napari_sam2.errors import DeviceError, Sam2Error, SessionError
 from napari_sam2.labels import Edit, History, RecordBook
 from napari_sam2.types import Direction, FrameMasks
-from napari_sam2.widgets.state.session_spec import Wanted
+from napari_sam2.widgets.state.session_spec import Annotations
 from napari_sam2.widgets.worker.adaptation import Prepare
 from napari_sam2.widgets.worker.messages import (
     AdaptRequest,
@@ -34,7 +34,7 @@ from napari_sam2.widgets.worker.messages import (
     RunStarted,
     UndoRequest,
 )
-from napari_sam2.widgets.worker.session_adapter import Moment, Work
+from napari_sam2.widgets.worker.session_adapter import StackWork, WorkSnapshot
 from napari_sam2.widgets.worker.session_factory import carry_on
 from napari_sam2.widgets.worker.session_protocol import Releasing, Session, SessionOpener
 
@@ -70,7 +70,7 @@ class RunControl:
         return self._go.wait(seconds)
 
 
-class Bench:
+class RequestHandler:
     """Opens sessions and does with them what is asked. Worker thread only.
 
     Parameters
@@ -89,9 +89,9 @@ class Bench:
         self._open_session: SessionOpener | None = open_session
         self._prepare = prepare
         self._tell = tell
-        self._history: History[Moment] = History(MAX_EDITS, MAX_BYTES)
+        self._history: History[WorkSnapshot] = History(MAX_EDITS, MAX_BYTES)
         self._books: dict[Hashable, RecordBook] = {}
-        self._work: Work | None = None
+        self._work: StackWork | None = None
         self._key: Hashable = None
         self._generations: dict[Hashable, int] = {}  # in which each stack was opened last
         self._left = threading.Event()
@@ -202,7 +202,7 @@ class Bench:
         self._open_session = None
 
     def _results(
-        self, work: Work, request: RunRequest, control: RunControl
+        self, work: StackWork, request: RunRequest, control: RunControl
     ) -> Iterator[FrameMasks]:
         plan, session = request.plan, work.session
         scope = plan.direction, plan.start, plan.stop, plan.object_ids
@@ -243,7 +243,7 @@ class Bench:
             work.begin()
         return step
 
-    def _undo(self, work: Work, request: UndoRequest) -> None:
+    def _undo(self, work: StackWork, request: UndoRequest) -> None:
         edit = self._history.get(request.step)
         same_session = edit is not None and work.take_back(edit, again=request.again)
         work.begin()
@@ -260,7 +260,7 @@ class Bench:
             self._keep(request, rest)
         self._done(work, request)
 
-    def _prepared(self, work: Work, request: AdaptRequest) -> Prepared:
+    def _prepared(self, work: StackWork, request: AdaptRequest) -> Prepared:
         """Read what can be learnt from; the session is as it was."""
         self._tell(Phase(request.generation, "Reading the masks to learn from…"))
         try:
@@ -268,29 +268,29 @@ class Bench:
         except Sam2Error as error:
             return Prepared(request.generation, None, error)
 
-    def _replay(self, work: Work, request: ReplayRequest) -> None:
+    def _replay(self, work: StackWork, request: ReplayRequest) -> None:
         for left in work.live.replay(request.saved, request.wanted):
             self._tell(Phase(request.generation, f"Resuming: {left} prompts and masks to go…"))
             if self._left.is_set():
                 return
         self._bring_up_to(work, request)
 
-    def _done(self, work: Work, request: Request, changed: Wanted | None = None) -> None:
+    def _done(self, work: StackWork, request: Request, changed: Annotations | None = None) -> None:
         told = work.live.told()
         self._tell(Done(request.generation, request.step, work.news(), changed, told))
 
-    def _keep(self, request: Request, edit: Edit[Moment]) -> None:
+    def _keep(self, request: Request, edit: Edit[WorkSnapshot]) -> None:
         gone = self._history.add(edit) if edit.number else ()
         if gone:
             self._tell(Forgotten(request.generation, gone))
 
-    def _bring_up_to(self, work: Work, request: Request) -> None:
+    def _bring_up_to(self, work: StackWork, request: Request) -> None:
         self._tell(Phase(request.generation, "Segmenting…"))
         strokes = request.strokes if isinstance(request, PromptRequest) else ()
         for error in work.bring_up_to(request.wanted, strokes):
             self._tell(Failure(request.generation, error))
 
-    def _work_on(self, request: Request) -> Work:
+    def _work_on(self, request: Request) -> StackWork:
         spec = request.spec
         if self._work is None or self._key != spec.key:
             self.drop()
@@ -303,14 +303,14 @@ class Bench:
             self._work, self._key = self._new_work(session, request), spec.key
         return self._work
 
-    def _new_work(self, session: Session, request: Request) -> Work:
+    def _new_work(self, session: Session, request: Request) -> StackWork:
         spec = request.spec
 
         def accepting(done: int, total: int) -> None:
             self._tell(Phase(request.generation, f"Accepting: {done} of {total} masks…"))
 
         book = self._books.setdefault(spec.at, RecordBook())
-        work = Work(session, spec.labels, book, accepting)
+        work = StackWork(session, spec.labels, book, accepting)
         if spec.survey:  # what else may have been written there meanwhile
             work.survey()
         if self._generations.get(spec.at) != request.generation:

@@ -17,22 +17,22 @@ from napari_sam2.labels import Edit, FrameRecord, PlaneChange, RecordBook
 from napari_sam2.prompts import FramePrompt, SessionFile
 from napari_sam2.types import FrameMasks, ObjectFrame
 from napari_sam2.widgets.state.object_edits import Choose, Delete, Merge, ObjectEdit, Split
-from napari_sam2.widgets.state.session_spec import PlacedPrompt, Told, Wanted
+from napari_sam2.widgets.state.session_spec import Annotations, PlacedPrompt, SessionFeedback
 from napari_sam2.widgets.worker.session_protocol import Session
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class LiveState:
-    """What a `LiveSession` knew at one moment."""
+class AdapterState:
+    """What a `SessionAdapter` knew at one moment."""
 
-    owner: LiveSession
+    owner: SessionAdapter
     session: Any
     known: Mapping[ObjectFrame, FramePrompt]
     refused: Mapping[ObjectFrame, FramePrompt]
     accepted: frozenset[ObjectFrame]
 
 
-class LiveSession:
+class SessionAdapter:
     """Keeps a session in line with the prompts of the window.
 
     The window states what there is, not what has changed; this class finds the difference and
@@ -61,7 +61,7 @@ class LiveSession:
         self._refused: dict[ObjectFrame, FramePrompt] = {}
         self._accepted: set[ObjectFrame] = set()
 
-    def bring_up_to(self, wanted: Wanted) -> list[Sam2Error]:
+    def bring_up_to(self, wanted: Annotations) -> list[Sam2Error]:
         """Make these prompts the session's prompts, and these frames its accepted ones.
 
         A prompt that the session refuses is not offered again with every later click; all
@@ -69,7 +69,7 @@ class LiveSession:
 
         Parameters
         ----------
-        wanted : Wanted
+        wanted : Annotations
             All prompts and acceptance that there are to be.
 
         Returns
@@ -105,13 +105,13 @@ class LiveSession:
             self._remove(place)
         return errors
 
-    def replay(self, saved: SessionFile, wanted: Wanted) -> Iterator[int]:
+    def replay(self, saved: SessionFile, wanted: Annotations) -> Iterator[int]:
         """Take a session file in instead of all that was known; gives how many steps are left.
 
         `wanted` says in the words of the window what the file holds, so that nothing of it is
         told again.
         """
-        self.bring_up_to(Wanted())
+        self.bring_up_to(Annotations())
         for step in self.session.replay(saved):
             if step.masks is not None:
                 self._on_result(step.masks)
@@ -124,14 +124,16 @@ class LiveSession:
         self._accepted = set(self.session.accepted)
         self._refused.clear()
 
-    def told(self) -> Told:
+    def told(self) -> SessionFeedback:
         """Return what the session has made of the prompts."""
         session = self.session
-        return Told(session.prompts.copy(), dict(self._refused), session.corrected_masks())
+        return SessionFeedback(
+            session.prompts.copy(), dict(self._refused), session.corrected_masks()
+        )
 
-    def state(self) -> LiveState:
+    def state(self) -> AdapterState:
         """Return what is known now; for `restore`."""
-        return LiveState(
+        return AdapterState(
             self,
             self.session.snapshot(),
             dict(self._known),
@@ -139,7 +141,7 @@ class LiveSession:
             frozenset(self._accepted),
         )
 
-    def restore(self, state: LiveState) -> bool:
+    def restore(self, state: AdapterState) -> bool:
         """Come back to a state, unless it is that of another session: then return False."""
         if state.owner is not self:
             return False
@@ -148,17 +150,17 @@ class LiveSession:
         self._accepted = set(state.accepted)
         return True
 
-    def learn(self) -> Wanted:
+    def learn(self) -> Annotations:
         """Take over what the session has made of prompts and acceptance by itself."""
         self._known = {ObjectFrame(i, frame): prompt for i, frame, prompt in self.session.prompts}
         self._accepted = set(self.session.accepted)
         return self._as_it_is()
 
-    def _as_it_is(self) -> Wanted:
+    def _as_it_is(self) -> Annotations:
         prompts = tuple(PlacedPrompt(*place, prompt) for place, prompt in self._known.items())
-        return Wanted(prompts, frozenset(self._accepted))
+        return Annotations(prompts, frozenset(self._accepted))
 
-    def _sure(self, wanted: Wanted) -> Wanted:
+    def _sure(self, wanted: Annotations) -> Annotations:
         """Leave the objects as they are of which the window is not sure."""
         unsure, now = wanted.unsure, self._as_it_is()
         if not unsure:
@@ -169,7 +171,7 @@ class LiveSession:
         )
         accepted = {each for each in wanted.accepted if each.object_id not in unsure}
         accepted |= {each for each in now.accepted if each.object_id in unsure}
-        return Wanted(prompts, frozenset(accepted))
+        return Annotations(prompts, frozenset(accepted))
 
     def _attempt(self, errors: list[Sam2Error], step: Callable[..., None], *values: object) -> bool:
         try:
@@ -211,14 +213,14 @@ class LiveSession:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Moment:
+class WorkSnapshot:
     """What was so before or after an edit, besides the labels."""
 
-    state: LiveState
+    state: AdapterState
     records: tuple[FrameRecord, ...]
 
 
-class Work:
+class StackWork:
     """Does things to a session, and writes down what they change. Worker thread only.
 
     Parameters
@@ -230,7 +232,7 @@ class Work:
     records : RecordBook
         What is known of the objects in these labels.
     on_progress : callable, optional
-        See `LiveSession`.
+        See `SessionAdapter`.
     """
 
     def __init__(
@@ -241,13 +243,13 @@ class Work:
         on_progress: Callable[[int, int], None] | None = None,
     ) -> None:
         self.session = session
-        self.live = LiveSession(session, self._judge, on_progress)
+        self.live = SessionAdapter(session, self._judge, on_progress)
         self._labels, self._records = labels, records
         self._changes: list[PlaneChange] = []
         self._before: dict[int, NDArray[Any]] = {}  # planes that were written, as they were
         self._old: dict[ObjectFrame, FrameRecord] = {}
         self._new: dict[ObjectFrame, FrameRecord] = {}
-        self._start: LiveState | None = None
+        self._start: AdapterState | None = None
         session.watch_labels(self._written)
 
     @property
@@ -260,22 +262,24 @@ class Work:
         self._changes, self._old = [], {}
         self._start = self.live.state()
 
-    def end(self, number: int) -> Edit[Moment]:
+    def end(self, number: int) -> Edit[WorkSnapshot]:
         """Return the edit that was made since `begin`."""
         self._settle()
         start = self._start or self.live.state()
         after = tuple(self._records.get(*key) for key in self._old)
         edit = Edit(
             number,
-            Moment(start, tuple(self._old.values())),
-            Moment(self.live.state(), after),
+            WorkSnapshot(start, tuple(self._old.values())),
+            WorkSnapshot(self.live.state(), after),
             tuple(self._changes),
         )
         self.begin()
         return edit
 
-    def bring_up_to(self, wanted: Wanted, strokes: Iterable[PlaneChange] = ()) -> list[Sam2Error]:
-        """Take strokes, prompts and acceptance in; see `LiveSession.bring_up_to`."""
+    def bring_up_to(
+        self, wanted: Annotations, strokes: Iterable[PlaneChange] = ()
+    ) -> list[Sam2Error]:
+        """Take strokes, prompts and acceptance in; see `SessionAdapter.bring_up_to`."""
         for stroke in strokes:
             # It is in the labels, unless a frame was written while the user was painting.
             before = self._labels[stroke.frame].copy()
@@ -284,7 +288,7 @@ class Work:
             self._written(stroke.frame, before, self._labels[stroke.frame].copy())
         return self.live.bring_up_to(wanted)
 
-    def edit(self, edit: ObjectEdit) -> Wanted:
+    def edit(self, edit: ObjectEdit) -> Annotations:
         """Change objects; return what is left of prompts and acceptance."""
         known = self.session.object_ids
         match edit:
@@ -304,7 +308,7 @@ class Work:
                 self._judge(self.session.choose(object_id, frame, rank))
         return self.live.learn()
 
-    def take_back(self, edit: Edit[Moment], *, again: bool) -> bool:
+    def take_back(self, edit: Edit[WorkSnapshot], *, again: bool) -> bool:
         """Undo an edit, or make it again; return whether session and prompts came along."""
         moment = edit.after if again else edit.before
         came_along = moment is not None and self.live.restore(moment.state)

@@ -50,7 +50,7 @@ def carry_on(
     tuple of PlacedPrompt
         A mask for every object that was found.
     """
-    from napari_sam2.tracking.volume_series import Passage, hand_over
+    from napari_sam2.tracking.volume_series import VolumeHandover, hand_over
 
     ((axis, here, to),) = [
         (axis, before, after)
@@ -62,14 +62,14 @@ def carry_on(
     def follow(frame: int) -> Session:
         return open_session(spec.across(axis, first + frame), lambda _text: None)
 
-    passage = Passage(here, to, follow, stopped)
+    passage = VolumeHandover(here, to, follow, stopped)
     return tuple(
         PlacedPrompt(seed.object_id, first + seed.frame, FramePrompt(mask=seed.mask))
         for seed in hand_over(spec.labels[first : frames[1]], object_ids, passage)
     )
 
 
-class RealSessions:
+class SessionFactory:
     """Opens tracking sessions; keeps the last model loaded for the next one."""
 
     def __init__(self) -> None:

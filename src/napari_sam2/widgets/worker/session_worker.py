@@ -24,7 +24,7 @@ from napari_sam2.widgets.worker.messages import (
     RunEnded,
     RunRequest,
 )
-from napari_sam2.widgets.worker.request_handler import Bench, RunControl
+from napari_sam2.widgets.worker.request_handler import RequestHandler, RunControl
 from napari_sam2.widgets.worker.session_protocol import SessionOpener
 from napari_sam2.widgets.worker.thread import Worker, readable
 
@@ -33,7 +33,7 @@ class _Signals(QObject):
     answered = Signal(object)
 
 
-class Engine:
+class SessionWorker:
     """Does all heavy work of one panel, one thing after the other, in one thread.
 
     Requests are frozen values; answers arrive as `Answer` values through the signal
@@ -55,7 +55,7 @@ class Engine:
         self._waiting: deque[Request] = deque()
         self._before_run: Request | None = None  # the newest that waits before the newest run
         self._control = RunControl()  # of the newest run; each has its own
-        self._bench = Bench(open_session, prepare, self._tell)
+        self._bench = RequestHandler(open_session, prepare, self._tell)
         self._worker = Worker("engine", on_exit=self.close, on_end=self._bench.close)
 
     @property
