@@ -1,4 +1,4 @@
-"""The rooms of the house and the arrows between them, read from the syntax tree of every file."""
+"""Packages and layers: every import of every module, read from its syntax tree."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ import napari_sam2
 PACKAGE = "napari_sam2"
 SOURCE = Path(napari_sam2.__file__).parent
 
-# A room imports only from lower floors. The values and errors that cross rooms lie under all of
-# them; the package's own front door, which hands out the public names, stands above the engine.
-FLOORS: Mapping[str, int] = {
+# A package imports only from lower layers. Values and errors that cross packages lie below all of
+# them; the top-level package, which exports the public names, stands above the engine.
+LAYERS: Mapping[str, int] = {
     "types": 0,
     "errors": 0,
     "_atomic": 1,
@@ -37,9 +37,24 @@ FLOORS: Mapping[str, int] = {
     "cli": 5,
     "__main__": 6,
 }
-TORCH_ROOMS = {"network", "checkpoints", "tracking", "training", "benchmarking"}
-WINDOW_ROOMS = {"widgets"}
-WINDOW_PACKAGES = {
+# The same inside `widgets`: its sub-packages, and the modules beside them.
+WIDGET_LAYERS: Mapping[str, int] = {
+    "throttle": 0,
+    "state": 1,
+    "layers": 2,
+    "worker": 2,
+    "views": 3,
+    "autosave": 3,
+    "scripting": 3,
+    "controllers": 4,
+    "sample_data": 5,
+    "segment_stack": 5,
+    "segment_form": 6,
+    "stack_panel": 6,
+}
+TORCH_PACKAGES = {"network", "checkpoints", "tracking", "training", "benchmarking"}
+QT_PACKAGES = {"widgets"}
+QT_LIBRARIES = {
     "PyQt5",
     "PyQt6",
     "PySide2",
@@ -53,7 +68,7 @@ WINDOW_PACKAGES = {
 
 
 @dataclass(frozen=True)
-class Arrow:
+class ImportOf:
     """One import: where it stands, what it names, whether only a type checker follows it."""
 
     module: str
@@ -115,7 +130,7 @@ def _imported_names(node: ast.AST, package: str, known: Mapping[str, Path]) -> I
             yield str(first.value)
 
 
-def arrows(root: Path) -> list[Arrow]:
+def imports(root: Path) -> list[ImportOf]:
     """Every import of every module below `root`, lazy and typing-only ones included."""
     known = module_names(root)
     found = []
@@ -124,12 +139,12 @@ def arrows(root: Path) -> list[Arrow]:
         for node, types_only in _statements(ast.parse(path.read_text("utf-8"), str(path))):
             targets = dict.fromkeys(_imported_names(node, package, known))
             line = getattr(node, "lineno", 0)
-            found.extend(Arrow(module, line, target, types_only) for target in targets)
+            found.extend(ImportOf(module, line, target, types_only) for target in targets)
     return found
 
 
-def room_of(module: str) -> str:
-    """Room of a module of ours: the part after the package's name, or the package itself."""
+def package_of(module: str) -> str:
+    """Return the package of a module: the part after `napari_sam2`, or `napari_sam2` itself."""
     parts = module.split(".")
     return parts[1] if len(parts) > 1 else PACKAGE
 
@@ -138,45 +153,45 @@ def _is_ours(module: str) -> bool:
     return module.partition(".")[0] == PACKAGE
 
 
-def unknown_rooms(root: Path) -> list[str]:
-    """Rooms that stand on no floor."""
-    return sorted({room_of(name) for name in module_names(root)} - set(FLOORS))
+def unknown_packages(root: Path) -> list[str]:
+    """Packages without a layer."""
+    return sorted({package_of(name) for name in module_names(root)} - set(LAYERS))
 
 
-def wrong_arrows(root: Path) -> list[str]:
-    """Imports that run up, or sideways between two rooms of one floor."""
+def wrong_imports(root: Path) -> list[str]:
+    """Imports from a higher layer, or from another package of the same layer."""
     wrong = []
-    for arrow in arrows(root):
-        if not _is_ours(arrow.target):
+    for each in imports(root):
+        if not _is_ours(each.target):
             continue
-        here, there = room_of(arrow.module), room_of(arrow.target)
-        if here != there and FLOORS.get(there, 99) >= FLOORS.get(here, -1):
-            wrong.append(str(arrow))
+        here, there = package_of(each.module), package_of(each.target)
+        if here != there and LAYERS.get(there, 99) >= LAYERS.get(here, -1):
+            wrong.append(str(each))
     return wrong
 
 
 def misplaced_packages(root: Path) -> list[str]:
-    """Imports of torch outside its rooms, or of napari and Qt outside the widgets."""
+    """Imports of torch outside its packages, or of napari and Qt outside the widgets."""
     wrong = []
-    for arrow in arrows(root):
-        package, room = arrow.target.partition(".")[0], room_of(arrow.module)
-        torch_here = package in {"torch", "torchvision"} and room not in TORCH_ROOMS
-        window_here = package in WINDOW_PACKAGES and room not in WINDOW_ROOMS
-        if torch_here or (window_here and not arrow.types_only):
-            wrong.append(str(arrow))
+    for each in imports(root):
+        package, place = each.target.partition(".")[0], package_of(each.module)
+        torch_here = package in {"torch", "torchvision"} and place not in TORCH_PACKAGES
+        window_here = package in QT_LIBRARIES and place not in QT_PACKAGES
+        if torch_here or (window_here and not each.types_only):
+            wrong.append(str(each))
     return wrong
 
 
-def circles(root: Path) -> list[str]:
-    """One circle of imports between the files of each room that has any."""
-    rooms: dict[str, dict[str, set[str]]] = {}
-    for arrow in arrows(root):
-        room = room_of(arrow.module)
-        if _is_ours(arrow.target) and room_of(arrow.target) == room:
-            files = rooms.setdefault(room, {})
-            files.setdefault(arrow.module, set()).add(arrow.target)
+def import_cycles(root: Path) -> list[str]:
+    """One cycle of imports between the modules of each package that has any."""
+    packages: dict[str, dict[str, set[str]]] = {}
+    for each in imports(root):
+        room = package_of(each.module)
+        if _is_ours(each.target) and package_of(each.target) == room:
+            files = packages.setdefault(room, {})
+            files.setdefault(each.module, set()).add(each.target)
     found = []
-    for files in rooms.values():
+    for files in packages.values():
         try:
             TopologicalSorter(files).prepare()
         except CycleError as error:
@@ -184,8 +199,34 @@ def circles(root: Path) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("check", [unknown_rooms, wrong_arrows, misplaced_packages, circles])
-def test_house_is_in_order(check):
+def _part_of_widgets(module: str) -> str | None:
+    parts = module.split(".")
+    return parts[2] if parts[:2] == [PACKAGE, "widgets"] and len(parts) > 2 else None
+
+
+def wrong_widget_imports(root: Path) -> list[str]:
+    """The same as `wrong_imports`, between the parts of `widgets`."""
+    wrong = []
+    for each in imports(root):
+        here, there = _part_of_widgets(each.module), _part_of_widgets(each.target)
+        if here is None or there is None or here == there:
+            continue
+        if WIDGET_LAYERS.get(there, 99) >= WIDGET_LAYERS.get(here, -1):
+            wrong.append(str(each))
+    return wrong
+
+
+CHECKS = (
+    unknown_packages,
+    wrong_imports,
+    wrong_widget_imports,
+    misplaced_packages,
+    import_cycles,
+)
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_every_import_keeps_the_layers(check):
     assert len(module_names(SOURCE)) > 3
     assert check(SOURCE) == []
 
@@ -195,7 +236,7 @@ def test_house_is_in_order(check):
 
 @pytest.fixture
 def tree(tmp_path):
-    """A house of the given files, `{path: source}`."""
+    """A package of the given files, `{path: source}`."""
 
     def build(files: Mapping[str, str]) -> Path:
         for name, source in files.items():
@@ -207,7 +248,7 @@ def tree(tmp_path):
     return build
 
 
-def test_good_house_passes(tree):
+def test_good_package_passes(tree):
     root = tree(
         {
             "__init__.py": "from napari_sam2.errors import E\n"
@@ -223,7 +264,7 @@ def test_good_house_passes(tree):
             "widgets/__init__.py": "from qtpy.QtWidgets import QWidget",
         }
     )
-    for check in (unknown_rooms, wrong_arrows, misplaced_packages, circles):
+    for check in CHECKS:
         assert check(root) == []
 
 
@@ -244,9 +285,9 @@ def test_good_house_passes(tree):
         ("errors.py", "from napari_sam2.types import FrameMasks"),
     ],
 )
-def test_arrow_up_or_sideways_is_caught(tree, name, source):
+def test_import_from_a_higher_or_equal_layer_is_found(tree, name, source):
     root = tree({"labels/volume.py": "", "labels/__init__.py": "", name: source})
-    assert len(wrong_arrows(root)) == 1
+    assert len(wrong_imports(root)) == 1
 
 
 @pytest.mark.parametrize(
@@ -263,11 +304,30 @@ def test_arrow_up_or_sideways_is_caught(tree, name, source):
         ),
     ],
 )
-def test_misplaced_package_is_caught(tree, name, source):
+def test_misplaced_import_is_found(tree, name, source):
     assert len(misplaced_packages(tree({name: source}))) == 1
 
 
-def test_circle_in_a_room_is_caught(tree):
+@pytest.mark.parametrize(
+    ("name", "source"),
+    [
+        ("widgets/state/a.py", "from napari_sam2.widgets.layers.b import c"),
+        ("widgets/layers/b.py", "from napari_sam2.widgets.worker import d"),
+        ("widgets/views/b.py", "from napari_sam2.widgets.controllers.panel import d"),
+        (
+            "widgets/controllers/b.py",
+            "if TYPE_CHECKING:\n    from napari_sam2.widgets.stack_panel import d",
+        ),
+        ("widgets/attic.py", "from napari_sam2.widgets.state import d"),
+    ],
+)
+def test_import_from_a_higher_part_of_the_widgets_is_found(tree, name, source):
+    files = ("layers/b", "worker/__init__", "controllers/panel", "stack_panel", "state/__init__")
+    root = tree({**{f"widgets/{file}.py": "" for file in files}, name: source})
+    assert len(wrong_widget_imports(root)) == 1
+
+
+def test_import_cycle_is_found(tree):
     root = tree(
         {
             "labels/__init__.py": "from napari_sam2.labels.a import x",
@@ -275,10 +335,10 @@ def test_circle_in_a_room_is_caught(tree):
             "labels/b.py": "def f():\n    from napari_sam2.labels import a",
         }
     )
-    assert len(circles(root)) == 1
+    assert len(import_cycles(root)) == 1
     (root / "labels/b.py").write_text("from napari_sam2.labels import x", "utf-8")
-    assert len(circles(root)) == 1
+    assert len(import_cycles(root)) == 1
 
 
-def test_room_without_a_floor_is_caught(tree):
-    assert unknown_rooms(tree({"attic/__init__.py": ""})) == ["attic"]
+def test_package_without_a_layer_is_found(tree):
+    assert unknown_packages(tree({"attic/__init__.py": ""})) == ["attic"]

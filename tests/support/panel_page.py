@@ -46,14 +46,14 @@ class _Internals:
 
     def __init__(self, widget: StackPanel) -> None:
         self.coordinator = widget.coordinator
-        self.dialogue = widget.coordinator.dialogue
+        self.annotation = widget.coordinator.annotation
         self.images = widget.coordinator._images
         self.models = widget.coordinator._models
-        self.runs = widget.coordinator._runs
+        self.propagation = widget.coordinator._propagation
         self.adapting = widget.coordinator._adapting
-        self.keeping = widget.coordinator._keeping
+        self.keeping = widget.coordinator._autosave
         self.engine = widget.coordinator._engine
-        self._desks = widget.coordinator._desks
+        self._controllers = widget.coordinator._controllers
 
     @property
     def work(self) -> Any:
@@ -64,19 +64,19 @@ class _Internals:
 
     @property
     def bench(self) -> Any:
-        return self.engine._bench
+        return self.engine._handler
 
     def show_objects(self) -> None:
         """Have the table of objects show at once what it would show a little later."""
-        self._desks.objects.show()
+        self._controllers.objects.show()
 
     def show_review(self) -> None:
         """The same for the timeline."""
-        self._desks.review.show()
+        self._controllers.review.show()
 
     def show_hint(self) -> None:
         """The same for the hint."""
-        self.coordinator._guide.show()
+        self.coordinator._status.show()
 
 
 class PanelPage:
@@ -118,7 +118,7 @@ class PanelPage:
         self.object_section, self.review_section = widget.objects, widget.review
         self.adaptation_section, self.save_section = widget.adapt, widget.save
         self._offer, self._history = widget.offer, widget.history
-        self._sight, self.speed_section = widget.stack.sight, widget.model.pace
+        self._source, self.speed_section = widget.stack.source, widget.model.pace
 
     # Beginning and ending.
 
@@ -287,17 +287,17 @@ class PanelPage:
 
     def choose_channel_axis(self, axis: int | None) -> None:
         """Say that a slider without a name holds channels, or that none does."""
-        _choose(self._sight.sliders, axis)
+        _choose(self._source.sliders, axis)
 
     @property
     def chosen_channel_axis(self) -> int | None:
         """The slider that is said to hold channels."""
-        return self._sight.sliders.value
+        return self._source.sliders.value
 
     @property
     def channel_axes_offered(self) -> list[str]:
         """What can be said of the sliders."""
-        return _texts(self._sight.sliders)
+        return _texts(self._source.sliders)
 
     def choose_channel(self, place: int, channel: Any) -> None:
         """Choose the first, second or third channel: a number, or another layer."""
@@ -310,7 +310,7 @@ class PanelPage:
     @property
     def further_channels(self) -> tuple[Any, ...]:
         """What is chosen besides the first channel."""
-        return self._sight.further
+        return self._source.further
 
     def channels_offered(self, place: int) -> list[str]:
         """Return the titles of the channels that can be chosen there."""
@@ -318,21 +318,21 @@ class PanelPage:
 
     def shows_channel_box(self, place: int) -> bool:
         """Whether there is a first, second or third channel to choose."""
-        return not (self._sight._own, *self._sight._channels)[place - 1].isHidden()
+        return not (self._source._own, *self._source._channels)[place - 1].isHidden()
 
     @property
     def shows_channel_axis_box(self) -> bool:
         """Whether it is asked which slider holds channels."""
-        return not self._sight._sliders.isHidden()
+        return not self._source._sliders.isHidden()
 
     def choose_part(self, name: str) -> None:
         """Choose "whole", "view" or "rectangle"."""
-        _choose(self._sight.part, name)
+        _choose(self._source.part, name)
 
     @property
     def chosen_part(self) -> str:
         """Which part of the image is chosen."""
-        return self._sight.part.value
+        return self._source.part.value
 
     def draw_part(self, corner: tuple[float, ...], opposite: tuple[float, ...]) -> None:
         """Draw the rectangle to work in from corner to corner."""
@@ -349,12 +349,12 @@ class PanelPage:
 
     def unfold_preview(self) -> None:
         """Show the picture of what the model sees."""
-        self._sight.open(True)
+        self._source.open(True)
 
     @property
     def preview(self) -> np.ndarray | None:
         """The picture (Y, X, 3) of what the model sees, as it is shown."""
-        pixmap = self._sight.picture.pixmap()
+        pixmap = self._source.picture.pixmap()
         if pixmap.isNull():
             return None
         image = pixmap.toImage().convertToFormat(QImage.Format.Format_RGB888)
@@ -367,12 +367,12 @@ class PanelPage:
     @property
     def preview_caption(self) -> str:
         """What is said below it."""
-        return self._sight.caption.text()
+        return self._source.caption.text()
 
     @property
     def chosen_source(self) -> Any:
         """What the model would see from the next start on: channels, contrast, part."""
-        return self._inside.images.sights.sight()
+        return self._inside.images.channels.source()
 
     @property
     def source(self) -> Any:
@@ -382,7 +382,7 @@ class PanelPage:
     @property
     def region(self) -> Region | None:
         """The part of the image that is being segmented; None: all of it."""
-        return self._inside.work.sight.region
+        return self._inside.work.source.region
 
     # Model.
 
@@ -614,21 +614,21 @@ class PanelPage:
         """Make these masks prompts in a frame, as painting them one by one would."""
         place, _ = self._inside.work.here()
         painted = {(place, i, frame): FramePrompt(mask=mask) for i, mask in masks.items()}
-        self._inside.dialogue.say("masks", painted=painted)
+        self._inside.annotation.record_change("masks", painted=painted)
 
     def send_prompts(self) -> None:
         """Have new marks sent to the session now, not at the end of the current event."""
-        self._inside.dialogue.listen()
+        self._inside.annotation.read_layers()
 
     @property
     def prompts_sent(self) -> bool:
         """Whether all marks that are there have been sent."""
-        return self._inside.dialogue.settled
+        return self._inside.annotation.settled
 
     @property
     def prompts(self) -> Any:
         """All prompts that the layers hold, by stack."""
-        return self._inside.dialogue.prompts
+        return self._inside.annotation.prompts
 
     @property
     def prompted_objects(self) -> frozenset[int]:
@@ -638,12 +638,12 @@ class PanelPage:
     @property
     def painted(self) -> Mapping[Any, Any]:
         """Masks that are prompts, by (stack, object, frame)."""
-        return self._inside.work.said.painted
+        return self._inside.work.user_state.painted
 
     @property
     def handed_over(self) -> frozenset[Any]:
         """Those of them that come from the volume before, as (stack, object, frame)."""
-        return self._inside.work.said.handed
+        return self._inside.work.user_state.handed
 
     # Keys and mouse.
 
@@ -749,7 +749,7 @@ class PanelPage:
     @property
     def names(self) -> dict[int, str]:
         """Names that were given to objects."""
-        return dict(self._inside.work.said.names)
+        return dict(self._inside.work.user_state.names)
 
     # Propagation.
 
@@ -849,11 +849,11 @@ class PanelPage:
     @contextmanager
     def cancelling_between_volumes(self) -> Iterator[None]:
         """Cancel each run right after a volume has been handed over to the next one."""
-        dialogue, original = self._inside.dialogue, self._inside.dialogue.hand_over
+        dialogue, original = self._inside.annotation, self._inside.annotation.hand_over
 
         def hand_over(*arguments: Any) -> None:
             original(*arguments)
-            self._inside.runs.cancel()
+            self._inside.propagation.cancel()
 
         dialogue.hand_over = hand_over
         try:
@@ -877,7 +877,7 @@ class PanelPage:
     @property
     def accepted(self) -> frozenset[Any]:
         """All that is accepted, as (stack, object, frame)."""
-        return self._inside.work.said.accepted
+        return self._inside.work.user_state.accepted
 
     @property
     def timeline(self) -> Series:
@@ -912,16 +912,16 @@ class PanelPage:
 
     def records_of(self, object_id: int) -> dict[int, FrameRecord]:
         """Return what is known of an object in the stack in view, by frame."""
-        records = self._inside.dialogue.shelf.records(self.stack_in_view, object_id)
+        records = self._inside.annotation.object_records.records(self.stack_in_view, object_id)
         return {record.frame: record for record in records}
 
     def frames_of(self, object_id: int) -> list[int]:
         """Return the frames of the stack in view that an object is known to be in."""
-        return list(self._inside.dialogue.shelf.frames(self.stack_in_view, object_id))
+        return list(self._inside.annotation.object_records.frames(self.stack_in_view, object_id))
 
     def put_records(self, *records: FrameRecord) -> None:
         """Have the panel know this of the stack in view, as if a session had found it."""
-        self._inside.dialogue.shelf.put(self.stack_in_view, records)
+        self._inside.annotation.object_records.put(self.stack_in_view, records)
 
     # Undo and redo.
 
@@ -951,11 +951,11 @@ class PanelPage:
     @property
     def undo_texts(self) -> list[str]:
         """Titles of all steps that can be undone, oldest first."""
-        return [step.title for step in self._inside.dialogue.past._done]
+        return [step.title for step in self._inside.annotation.undo_stack._done]
 
     def limit_undo_of_worker(self, steps: int) -> None:
         """Have the worker remember no more than so many steps from now on."""
-        self._inside.bench._history = History(steps, 2**20)
+        self._inside.handler._history = History(steps, 2**20)
 
     # Adaptation of the model.
 
@@ -1107,7 +1107,7 @@ class PanelPage:
     @property
     def session_place(self) -> tuple[str, tuple[Path, ...]]:
         """Name of the image for its files, and the folders to try for them."""
-        return self._inside.keeping.place()
+        return self._inside.keeping.position()
 
     def saved_sessions(self) -> dict[Any, Any]:
         """Return what would be written of each stack now, as session files."""
@@ -1121,7 +1121,7 @@ class PanelPage:
     @property
     def annotations(self) -> Any:
         """What was decided besides points and shapes: masks, acceptance, names."""
-        return self._inside.work.said
+        return self._inside.work.user_state
 
     @property
     def state(self) -> Any:
@@ -1131,12 +1131,12 @@ class PanelPage:
     @property
     def session(self) -> Any:
         """The session that the worker has open."""
-        return self._inside.bench.session
+        return self._inside.handler.session
 
     # Details.
 
     def _channel_box(self, place: int) -> Any:
-        return (self._sight.first, self._sight.second, self._sight.third)[place - 1]
+        return (self._source.first, self._source.second, self._source.third)[place - 1]
 
     def _world(self, position: tuple[float, ...]) -> tuple[float, ...]:
         return tuple(self._image_for_positions.data_to_world(position))

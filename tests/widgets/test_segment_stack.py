@@ -159,7 +159,7 @@ def test_region_and_channels_reach_the_session(doubled, blobs, script):
     assert layer.data.shape == (6, 40, 50)
     assert [t[1:4] for t in script.told if t[0] == "points"] == [(8, 0, ((5.0, 8.0),))]
     assert [t for t in script.told if t[0] == "mask"] == [("mask", 7, 1, 100)]
-    sight = script.opened[0].sight
+    sight = script.opened[0].source
     assert sight.contrast == ((0, 1000), (0, 900))
     assert script.opened[0].stack().shape == (6, 17, 36)
     assert (layer.data[5] == 8).sum() == 100

@@ -103,10 +103,13 @@ def test_work_can_be_resumed_after_a_crash(worked, open_panel, script, folder):
     assert np.allclose(now.points, state.points)
     assert now.point_features.equals(state.point_features)
     assert np.allclose(now.shapes[0][0], state.shapes[0][0])
-    assert now.said.painted == state.said.painted
-    assert (now.said.accepted, now.said.names) == (state.said.accepted, state.said.names)
+    assert now.user_state.painted == state.user_state.painted
+    assert (now.user_state.accepted, now.user_state.names) == (
+        state.user_state.accepted,
+        state.user_state.names,
+    )
     assert [told[0] for told in script.told] == ["open", "replay"], "nothing is told again"
-    assert script.opened[-1].sight.contrast == ((0, 1000),)
+    assert script.opened[-1].source.contrast == ((0, 1000),)
     assert np.array_equal(again.labels[2] == 1, labels[2] == 1)
     assert np.array_equal(again.labels[3] == 1, labels[3] == 1)
     assert again.viewer.dims.current_step[0] in (0, 2), "a frame with prompts is in view"

@@ -174,7 +174,7 @@ def test_masks_and_prompts_in_a_region_are_in_place(make_panel, blobs, script, s
     panel.start()
     panel.wait_idle()
     spec = script.opened[-1]
-    assert spec.sight.region == Region(3, 4, 21, 31)
+    assert spec.source.region == Region(3, 4, 21, 31)
     assert spec.labels.shape == (6, 18, 27)
     np.testing.assert_allclose(
         spec.stack().read(2)[..., 0], blobs()[2, 3:21, 4:31] / 1000, atol=1e-6
@@ -238,7 +238,7 @@ def test_current_view_can_be_the_region(make_panel, blobs, script):
     panel.choose_part("view")
     panel.start()
     panel.wait_idle()
-    assert script.opened[-1].sight.region == Region(5, 10, 25, 40)
+    assert script.opened[-1].source.region == Region(5, 10, 25, 40)
     assert np.allclose(panel.part_layer.data[0].min(axis=0), (4.5, 9.5))
     assert np.allclose(panel.part_layer.data_to_world((4.5, 9.5)), (9, 19))
 
@@ -257,7 +257,7 @@ def test_region_beside_the_image_is_refused(make_panel, blobs, script):
     assert "nothing of the image" in notification_manager.records[-1].message
     panel.start()
     panel.wait_idle()
-    assert script.opened[-1].sight.region is None
+    assert script.opened[-1].source.region is None
 
 
 def test_hint_asks_for_the_region_to_be_drawn(make_panel, blobs, qtbot):
@@ -285,12 +285,12 @@ def test_last_rectangle_counts_and_its_layer_can_be_removed(make_panel, blobs, s
     assert len(outline.data) == 1
     panel.start()
     panel.wait_idle()
-    assert script.opened[-1].sight.region == Region(2, 2, 23, 31)
+    assert script.opened[-1].source.region == Region(2, 2, 23, 31)
     panel.viewer.layers.remove(outline)
     assert panel.chosen_part == "whole"
     panel.start()
     panel.wait_idle()
-    assert script.opened[-1].sight.region is None
+    assert script.opened[-1].source.region is None
     panel.choose_part("rectangle")
     panel.choose_part("whole")
     assert panel.part_layer is None

@@ -39,7 +39,7 @@ def test_start_makes_layers_over_the_image_and_opens_the_session(make_panel, blo
     assert panel.viewer.layers.selection.active is points
     assert points.mode == "add"
     assert len(script.opened) == 1
-    assert script.opened[0].sight.contrast == ((0, 1000),)
+    assert script.opened[0].source.contrast == ((0, 1000),)
     assert "Click" in panel.hint
 
 
@@ -269,10 +269,10 @@ def test_contrast_is_fixed_until_the_restart(started, script):
     started.viewer.layers[0].contrast_limits = (0, 500)
     started.click(0, 8, 8)
     started.wait_idle()
-    assert {spec.sight.contrast for spec in script.opened} == {((0, 1000),)}
+    assert {spec.source.contrast for spec in script.opened} == {((0, 1000),)}
     started.start()
     started.wait_idle()
-    assert script.opened[-1].sight.contrast == ((0, 500),)
+    assert script.opened[-1].source.contrast == ((0, 500),)
     assert len(started.viewer.layers) == 4, "the layers are taken up again"
     assert area(started, 1) == 100
 
@@ -348,7 +348,7 @@ def test_click_segments_an_rgb_stack(make_panel, blobs, script):
     panel.click(0, 8, 8)
     panel.wait_idle()
     assert area(panel, 1) == 100
-    sight = script.opened[0].sight
+    sight = script.opened[0].source
     assert (sight.channel_axis, sight.contrast) == (3, None)
 
 

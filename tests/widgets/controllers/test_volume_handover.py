@@ -40,8 +40,8 @@ def panel(make_panel):
     return panel
 
 
-def click(panel, *position: int) -> None:
-    panel.click(*position)
+def click(panel, *index: int) -> None:
+    panel.click(*index)
     panel.wait_idle()
 
 
@@ -95,7 +95,7 @@ def test_resumed_session_knows_which_masks_were_handed_over(panel):
     saved = panel.saved_sessions().items()
     texts = {place: session_to_json(session) for place, session in saved}
     files = {place: session_from_json(text) for place, text in texts.items()}
-    said = panel.resumed_state(files).said
+    said = panel.resumed_state(files).user_state
     assert said.handed == panel.handed_over
     assert said.painted.keys() == said.handed
     place = ((0, 3),)

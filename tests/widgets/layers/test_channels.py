@@ -186,8 +186,8 @@ def test_clicks_in_any_channel_are_prompts_of_one_stack(composed):
         composed.viewer.dims.set_current_step(1, channel)
         click(composed, 0, channel, 0, 8, 8 + channel)
     prompts = composed.prompts
-    assert list(prompts.by_place) == [((0, 0), (1, 0))]
-    ((prompt,),) = prompts.by_place.values()
+    assert list(prompts.by_position) == [((0, 0), (1, 0))]
+    ((prompt,),) = prompts.by_position.values()
     np.testing.assert_allclose(prompt.prompt.points, [(8, 8), (8, 10)])
     assert prompts.ignored == 0
 

@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose
 
 from napari_sam2.widgets.layers.geometry import (
     full_resolution,
-    same_place,
+    same_position,
     slider_indices,
     spatial_shape,
     stack_view,
@@ -33,7 +33,7 @@ shifts = st.floats(-500, 500)
 def test_same_place_keeps_the_world_position(scale, translate, other, angle, marks):
     image = Image(np.zeros((3, 4, 5)), scale=scale, translate=translate, rotate=(angle, 0, 0))
     layer = Points(np.asarray(marks), scale=other, translate=(1, -2, 3))
-    placed = same_place(image, layer, layer.data)
+    placed = same_position(image, layer, layer.data)
     for mark, position in zip(layer.data, placed, strict=True):
         world = np.asarray(layer.data_to_world(mark))
         assert_allclose(image.data_to_world(position), world, rtol=1e-5, atol=1e-4 * max(scale))
@@ -42,7 +42,7 @@ def test_same_place_keeps_the_world_position(scale, translate, other, angle, mar
 def test_layers_with_one_transform_have_one_set_of_coordinates():
     image = Image(np.zeros((3, 4, 5)), scale=(2, 0.5, 0.5), translate=(10, 0, -7))
     points = Points([[1, 2.5, 3]], scale=image.scale, translate=image.translate)
-    assert_allclose(same_place(image, points, points.data), [[1, 2.5, 3]])
+    assert_allclose(same_position(image, points, points.data), [[1, 2.5, 3]])
 
 
 def test_slider_of_a_scaled_translated_4d_layer():

@@ -45,7 +45,7 @@ def test_points_are_grouped_by_object_and_frame(image):
         [(1, 5, 6), (1, 7.5, 8), (2, 0, 0), (1, 3, 3)], [1, 1, 1, 2], [True, False, True, True]
     )
     found = read_prompts(image, 0, points, boxes_at([])).at(())
-    assert [placed.place for placed in found] == [(1, 1), (1, 2), (2, 1)]
+    assert [placed.position for placed in found] == [(1, 1), (1, 2), (2, 1)]
     assert found[0].prompt.points == ((5, 6), (7.5, 8))
     assert found[0].prompt.positive == (True, False)
 
@@ -68,8 +68,8 @@ def test_slightly_off_slices_belong_to_the_nearest_frame(image):
 @pytest.mark.parametrize(
     "position", [(-1, 5, 5), (4, 5, 5), (0, -0.6, 5), (0, 19.6, 5), (0, 5, 29.6), (0, 5, -3)]
 )
-def test_points_outside_the_image_are_ignored_and_counted(image, position):
-    found = read_prompts(image, 0, points_at([position, (0, 5, 5)]), boxes_at([]))
+def test_points_outside_the_image_are_ignored_and_counted(image, coordinates):
+    found = read_prompts(image, 0, points_at([coordinates, (0, 5, 5)]), boxes_at([]))
     assert found.ignored == 1
     assert len(found.at(())) == 1
 
@@ -103,7 +103,7 @@ def test_point_and_box_of_one_object_are_one_prompt(image):
 )
 def test_useless_boxes_are_ignored_and_counted(image, corners):
     found = read_prompts(image, 0, no_points(), boxes_at([corners]))
-    assert (found.by_place, found.ignored) == ({}, 1)
+    assert (found.by_position, found.ignored) == ({}, 1)
 
 
 def test_ellipse_is_a_mask(image):
@@ -130,7 +130,7 @@ def test_scribbles_are_points_along_them(image, kind):
     lines = boxes_at([[(2, 10, 2), (2, 10, 22)]], kind=kind)
     lines.features = {OBJECT: [3], POSITIVE: [False]}
     (placed,) = read_prompts(image, 0, no_points(), lines).at(())
-    assert placed.place == (3, 2)
+    assert placed.position == (3, 2)
     assert placed.prompt.points == ((10, 4), (10, 8), (10, 12), (10, 16), (10, 20))
     assert not any(placed.prompt.positive)
 
@@ -138,7 +138,7 @@ def test_scribbles_are_points_along_them(image, kind):
 @pytest.mark.parametrize("kind", ["polygon", "ellipse", "path"])
 def test_shapes_outside_the_image_are_ignored_and_counted(image, kind):
     found = read_prompts(image, 0, no_points(), boxes_at([rectangle(1, 40, 40, 60, 60)], kind=kind))
-    assert (found.by_place, found.ignored) == ({}, 1)
+    assert (found.by_position, found.ignored) == ({}, 1)
 
 
 def test_painted_masks_are_prompts_too(image):
@@ -155,12 +155,12 @@ def test_4d_prompts_belong_to_the_stack_of_their_other_slider():
     image = Image(np.zeros((5, *SHAPE)))
     points = points_at([(4, 2, 1, 1), (0, 2, 1, 1), (4, 3, 1, 1)], [1, 1, 2], ndim=4)
     along_z = read_prompts(image, 1, points, boxes_at([], ndim=4))
-    assert {k: [p.place for p in v] for k, v in along_z.by_place.items()} == {
+    assert {k: [p.position for p in v] for k, v in along_z.by_position.items()} == {
         ((0, 4),): [(1, 2), (2, 3)],
         ((0, 0),): [(1, 2)],
     }
     along_t = read_prompts(image, 0, points, boxes_at([], ndim=4))
-    assert {k: [p.place for p in v] for k, v in along_t.by_place.items()} == {
+    assert {k: [p.position for p in v] for k, v in along_t.by_position.items()} == {
         ((1, 2),): [(1, 0), (1, 4)],
         ((1, 3),): [(2, 4)],
     }

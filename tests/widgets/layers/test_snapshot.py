@@ -32,7 +32,7 @@ def test_new_and_changed_prompts_are_found():
     moved = PlacedPrompt(1, 0, MASK)
     before = StackPrompts({HERE: (one,), THERE: (one,)})
     after = StackPrompts({HERE: (moved, two)})
-    assert after.places_unlike(before) == {HERE, THERE}
+    assert after.positions_unlike(before) == {HERE, THERE}
     assert after.new_since(before) == {(HERE, 1, 0), (HERE, 2, 4)}
     assert after.new_since(after) == frozenset()
     assert StackPrompts().new_since(before) == frozenset(), "what is gone is not new"

@@ -16,7 +16,7 @@ def test_acceptance_is_sorted_by_stack_whatever_was_sorted_before(stream):
     acceptance = Acceptance()
     for each in stream:
         acceptance.sort(each)
-        assert acceptance.places == {place for place, _, _ in each}
+        assert acceptance.positions == {place for place, _, _ in each}
         for place in PLACES:
             wanted = {(number, frame) for where, number, frame in each if where == place}
             assert acceptance.at(place) == wanted

@@ -22,10 +22,10 @@ from napari_sam2.widgets.autosave.locations import (
 from napari_sam2.widgets.autosave.serialize import (
     StackSession,
     picked_channels,
-    place_of,
+    position_of,
     session_file,
 )
-from napari_sam2.widgets.state.positions import Place
+from napari_sam2.widgets.state.positions import StackPosition
 from napari_sam2.widgets.worker.thread import Worker, readable
 
 _MOMENT_S = 0.3
@@ -36,19 +36,19 @@ class FileOwnership:
 
     Attributes
     ----------
-    home : SessionLocation or None
+    location : SessionLocation or None
         Where the work is kept; None: nowhere yet.
 
     Parameters
     ----------
-    home : SessionLocation, optional
+    location : SessionLocation, optional
     replaces : bool
         The user has chosen this home: what is there already is replaced, but nothing elsewhere.
     """
 
-    def __init__(self, home: SessionLocation | None = None, *, replaces: bool = False) -> None:
-        self.home = home
-        self._replaced = home.folder if replaces and home is not None else None
+    def __init__(self, location: SessionLocation | None = None, *, replaces: bool = False) -> None:
+        self.location = location
+        self._replaced = location.folder if replaces and location is not None else None
         self._marks: dict[Path, tuple[int, int] | None] = {}
 
     def sign(self, path: Path) -> None:
@@ -69,7 +69,7 @@ class Found:
 
     Attributes
     ----------
-    ledger : FileOwnership
+    ownership : FileOwnership
         Goes on with it.
     files : dict of Place to SessionFile
         One per stack.
@@ -77,8 +77,8 @@ class Found:
         When the newest file was written, in seconds of `time.time`.
     """
 
-    ledger: FileOwnership
-    files: dict[Place, SessionFile]
+    ownership: FileOwnership
+    files: dict[StackPosition, SessionFile]
     modified: float
 
 
@@ -88,7 +88,7 @@ class SaveResult:
 
     Attributes
     ----------
-    home : SessionLocation
+    location : SessionLocation
         Where it is now.
     path : Path
         A file of it.
@@ -98,7 +98,7 @@ class SaveResult:
         Why it is not where it was before.
     """
 
-    home: SessionLocation
+    location: SessionLocation
     path: Path
     written: float
     trouble: Sam2Error | None = None
@@ -111,14 +111,14 @@ class SaveRequest:
     Attributes
     ----------
     facts : ImageFacts
-    ledger : FileOwnership
+    ownership : FileOwnership
         Says where it is kept; if nowhere yet, a place is found where nothing else is.
     works : tuple of StackSession
         Of all stacks that have changed.
     """
 
     facts: ImageFacts
-    ledger: FileOwnership
+    ownership: FileOwnership
     works: tuple[StackSession, ...]
 
 
@@ -160,7 +160,7 @@ class SessionStore(QObject):
     def keep(self, request: SaveRequest) -> None:
         """Write work; if the work before it still waits, only the newer one is written."""
         with self._lock:
-            joins = bool(self._waiting) and self._waiting[-1].ledger is request.ledger
+            joins = bool(self._waiting) and self._waiting[-1].ownership is request.ownership
             if joins:
                 self._waiting[-1] = _joined(self._waiting[-1], request)
             else:
@@ -186,11 +186,11 @@ class SessionStore(QObject):
     def _keep(self) -> None:
         with self._lock:
             request = self._waiting.pop(0)
-        known, possible = request.ledger.home, session_locations(request.facts)
+        known, possible = request.ownership.location, session_locations(request.facts)
         if known is not None:
             # Rather kept elsewhere than nowhere: a folder may be gone, full or read-only by now.
             # But a virus scanner or a cloud client may hold a file just for a moment.
-            others = (home for home in possible if home.folder != known.folder)
+            others = (location for location in possible if location.folder != known.folder)
             possible = (known, known, *others)
         trouble: Sam2Error | None = None
         for attempt, start in enumerate(possible):
@@ -200,27 +200,27 @@ class SessionStore(QObject):
                 self._write(request, start, None if known in (None, start) else trouble)
                 return
             except (OSError, PromptError) as error:
-                trouble = trouble or _told(error)
+                trouble = trouble or _feedback(error)
         if trouble is not None:
             raise trouble
 
     def _write(
         self, request: SaveRequest, start: SessionLocation, trouble: Sam2Error | None
     ) -> None:
-        home, ledger, path = _free_home(request, start), request.ledger, start.folder
-        if home.folder == sessions_folder():
-            home.folder.mkdir(parents=True, exist_ok=True)
+        location, ownership, path = _free_location(request, start), request.ownership, start.folder
+        if location.folder == sessions_folder():
+            location.folder.mkdir(parents=True, exist_ok=True)
         for work in request.works:
-            path = home.file(work.spec.held)
+            path = location.file(work.spec.held)
             write_session(session_file(work), path)
-            ledger.sign(path)
-        ledger.home = home
-        self._tell(self.kept, SaveResult(home, path, time.time(), trouble))
+            ownership.sign(path)
+        ownership.location = location
+        self._tell(self.kept, SaveResult(location, path, time.time(), trouble))
 
     def _look_for(self, facts: ImageFacts) -> None:
         newest: Found | None = None
-        for home in (work for each in session_locations(facts) for work in works(each)):
-            found = _read(home, facts.shape)
+        for location in (work for each in session_locations(facts) for work in works(each)):
+            found = _read(location, facts.shape)
             if found is not None and (newest is None or found.modified > newest.modified):
                 newest = found
         if newest is not None:
@@ -240,7 +240,7 @@ class SessionStore(QObject):
             signal.emit(*values)  # type: ignore[attr-defined]
 
 
-def _told(error: OSError | PromptError) -> PromptError:
+def _feedback(error: OSError | PromptError) -> PromptError:
     """Say that work could not be written, and the way out."""
     reason = error.happened if isinstance(error, PromptError) else f"{error}."
     return PromptError(
@@ -252,39 +252,39 @@ def _told(error: OSError | PromptError) -> PromptError:
 
 def _joined(earlier: SaveRequest, request: SaveRequest) -> SaveRequest:
     """Add to newer work the stacks of which only the earlier one speaks."""
-    said = {work.spec.at for work in request.works}
-    rest = tuple(work for work in earlier.works if work.spec.at not in said)
+    user_state = {work.spec.at for work in request.works}
+    rest = tuple(work for work in earlier.works if work.spec.at not in user_state)
     return replace(request, works=rest + request.works)
 
 
-def _free_home(request: SaveRequest, start: SessionLocation) -> SessionLocation:
+def _free_location(request: SaveRequest, start: SessionLocation) -> SessionLocation:
     """Find the first home from `start` on that holds no work but ours."""
-    ledger, home = request.ledger, start
+    ownership, location = request.ownership, start
     while True:
-        fresh = ledger.home is None and home.files()
-        ours = all(ledger.may_write(home.file(work.spec.held)) for work in request.works)
+        fresh = ownership.location is None and location.files()
+        ours = all(ownership.may_write(location.file(work.spec.held)) for work in request.works)
         if ours and not fresh:
-            return home
-        home = home.next()
+            return location
+        location = location.next()
 
 
-def _read(home: SessionLocation, shape: tuple[int, ...]) -> Found | None:
-    files: dict[Place, SessionFile] = {}
-    ledger, modified = FileOwnership(home), 0.0
-    for path in home.files():
+def _read(location: SessionLocation, shape: tuple[int, ...]) -> Found | None:
+    files: dict[StackPosition, SessionFile] = {}
+    ownership, modified = FileOwnership(location), 0.0
+    for path in location.files():
         try:
             saved = read_session(path)
             stamp = path.stat().st_mtime
         except (OSError, Sam2Error):
             continue  # no work that could be resumed; it stays where it is
-        place = place_of(saved, shape)
-        if place is not None and (len(saved.book) or saved.accepted):
-            files[place], modified = saved, max(modified, stamp)
-            ledger.sign(path)
+        position = position_of(saved, shape)
+        if position is not None and (len(saved.book) or saved.accepted):
+            files[position], modified = saved, max(modified, stamp)
+            ownership.sign(path)
     # Work along another axis, in another part or of other channels is none that could be put
     # together with it.
     views = {(saved.axis, saved.region, picked_channels(saved, shape)) for saved in files.values()}
-    return Found(ledger, files, modified) if len(views) == 1 else None
+    return Found(ownership, files, modified) if len(views) == 1 else None
 
 
 def _mark(path: Path) -> tuple[int, int] | None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import platformdirs
 
 from napari_sam2.widgets.layers.geometry import spatial_shape
-from napari_sam2.widgets.state.positions import Place
+from napari_sam2.widgets.state.positions import StackPosition
 
 if TYPE_CHECKING:
     from napari.layers import Image
@@ -72,10 +72,10 @@ class SessionLocation:
         name = path.name.removesuffix(".json").removesuffix(".sam2")
         return cls(path.parent, name)
 
-    def file(self, place: Place) -> Path:
+    def file(self, position: StackPosition) -> Path:
         """Return the file of one stack of the image; the sliders are in its name."""
         number = f"-{self.number}" if self.number > 1 else ""
-        at = "".join(f".{axis}={index}" for axis, index in place)
+        at = "".join(f".{axis}={index}" for axis, index in position)
         return self.folder / f"{self.stem}{number}{at}{SUFFIX}"
 
     def next(self) -> SessionLocation:
@@ -108,10 +108,10 @@ def beside(path: str) -> SessionLocation:
     return SessionLocation(image.parent, _without_suffix(image.name))
 
 
-def works(home: SessionLocation) -> list[SessionLocation]:
+def works(location: SessionLocation) -> list[SessionLocation]:
     """List the pieces of work on an image for which there are session files, by number."""
-    numbers = {number for _, number in _numbered(home.folder, home.stem)}
-    return [replace(home, number=number) for number in sorted(numbers)]
+    numbers = {number for _, number in _numbered(location.folder, location.stem)}
+    return [replace(location, number=number) for number in sorted(numbers)]
 
 
 def sessions_folder() -> Path:

@@ -18,7 +18,7 @@ from napari_sam2.prompts import (
 from napari_sam2.stack import MAX_CHANNELS
 from napari_sam2.types import ObjectFrame, Region
 from napari_sam2.widgets.state.image_source import ChannelChoice
-from napari_sam2.widgets.state.positions import Place
+from napari_sam2.widgets.state.positions import StackPosition
 from napari_sam2.widgets.state.session_spec import Annotations, SessionFeedback, SessionSpec
 
 _LAYERS = ("layer_2", "layer_3")  # settings: names of the layers of further channels
@@ -32,9 +32,9 @@ class StackSession:
     Attributes
     ----------
     spec : SessionSpec
-    wanted : Annotations
+    annotations : Annotations
         Prompts and acceptance as the window has them.
-    told : SessionFeedback
+    feedback : SessionFeedback
         What the session has made of the prompts.
     names : mapping of int to str
         Names of objects.
@@ -43,8 +43,8 @@ class StackSession:
     """
 
     spec: SessionSpec
-    wanted: Annotations
-    told: SessionFeedback = field(default_factory=SessionFeedback)
+    annotations: Annotations
+    feedback: SessionFeedback = field(default_factory=SessionFeedback)
     names: Mapping[int, str] = field(default_factory=dict)
     handed_over: frozenset[ObjectFrame] = frozenset()
 
@@ -52,8 +52,8 @@ class StackSession:
         """Whether the files of both would be the same, as far as can be told without pixels."""
         return (
             other is not None
-            and self.told is other.told
-            and self.wanted == other.wanted
+            and self.feedback is other.feedback
+            and self.annotations == other.annotations
             and self.names == other.names
             and self.handed_over == other.handed_over
         )
@@ -64,38 +64,38 @@ def session_file(work: StackSession) -> SessionFile:
     spec, labels = work.spec, work.spec.labels
     book = PromptBook(labels.shape)
     results: dict[ObjectFrame, PackedMask] = {}
-    for placed in work.wanted.prompts:
-        prompt = _as_told(placed.place, placed.prompt, work.told)
+    for placed in work.annotations.prompts:
+        prompt = _as_fed_back(placed.position, placed.prompt, work.feedback)
         if prompt is not None:
-            book.put(*placed.place, prompt)
-            result = work.told.results.get(placed.place)
-            if result is not None and prompt is _known(placed.place, work.told):
-                results[placed.place] = result
+            book.put(*placed.position, prompt)
+            result = work.feedback.results.get(placed.position)
+            if result is not None and prompt is _known(placed.position, work.feedback):
+                results[placed.position] = result
     settings: dict[str, JsonScalar] = {
         "model": spec.use.model,
         "device": spec.use.device,
         "precision": spec.use.precision,
         "speed": spec.use.speed.value,
-        "channel_axis": spec.sight.channel_axis,
-        **({} if spec.sight.picked is None else of_channels(spec.sight.picked)),
-        **dict(zip(_LAYERS, spec.sight.further, strict=False)),
+        "channel_axis": spec.source.channel_axis,
+        **({} if spec.source.picked is None else of_channels(spec.source.picked)),
+        **dict(zip(_LAYERS, spec.source.further, strict=False)),
     }
     return SessionFile.of_masks(
         book,
-        work.wanted.accepted,
+        work.annotations.accepted,
         lambda object_id, frame: labels[frame] == object_id,
         ((pair, packed.unpack()) for pair, packed in results.items()),
         handed_over=work.handed_over,
         settings=settings,
-        contrast=spec.sight.contrast or (),
+        contrast=spec.source.contrast or (),
         axis=spec.axis,
         at=dict(spec.held),
-        region=spec.sight.region,
+        region=spec.source.region,
         names=work.names,
     )
 
 
-def place_of(saved: SessionFile, shape: tuple[int, ...]) -> Place | None:
+def position_of(saved: SessionFile, shape: tuple[int, ...]) -> StackPosition | None:
     """Find the stack of an image of this shape that a session was made for; None if none is."""
     leading = range(len(shape) - 2)
     if saved.axis is not None and saved.axis not in leading:
@@ -130,21 +130,23 @@ def picked_channels(saved: SessionFile, shape: tuple[int, ...]) -> ChannelChoice
     return ChannelChoice(axis, channels) if all(each < shape[axis] for each in channels) else None
 
 
-def _as_told(place: ObjectFrame, prompt: FramePrompt, told: SessionFeedback) -> FramePrompt | None:
+def _as_fed_back(
+    position: ObjectFrame, prompt: FramePrompt, feedback: SessionFeedback
+) -> FramePrompt | None:
     """Return a prompt as it replays: round by round.
 
     None if the session refused it: it would refuse the replay.
     """
-    if place in told.refused:
-        return None if told.refused[place] == prompt else prompt
-    known = _known(place, told)
+    if position in feedback.refused:
+        return None if feedback.refused[position] == prompt else prompt
+    known = _known(position, feedback)
     if known is None or not _same(prompt, known):
         return prompt
     return known
 
 
-def _known(place: ObjectFrame, told: SessionFeedback) -> FramePrompt | None:
-    return None if told.book is None else told.book.get(*place)
+def _known(position: ObjectFrame, feedback: SessionFeedback) -> FramePrompt | None:
+    return None if feedback.book is None else feedback.book.get(*position)
 
 
 def _same(prompt: FramePrompt, known: FramePrompt) -> bool:

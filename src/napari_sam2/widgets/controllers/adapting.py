@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from napari_sam2.widgets.controllers.annotation import AnnotationController
     from napari_sam2.widgets.controllers.model import ModelController
-    from napari_sam2.widgets.state.positions import Place
+    from napari_sam2.widgets.state.positions import StackPosition
     from napari_sam2.widgets.views.adapt_section import AdaptSection
     from napari_sam2.widgets.worker.messages import Prepared
 
@@ -70,12 +70,12 @@ class AdaptController(QObject):
 
     Parameters
     ----------
-    dialogue : AnnotationController
+    annotation : AnnotationController
         Knows the workspace and the masks.
     models : ModelController
         Knows the model, and takes the adapted one.
     box : AdaptSection
-    place : callable
+    position : callable
         Gives the name and the folders for the file of an adapted model.
     running : callable
         Tells whether anything runs that another model would cancel.
@@ -90,15 +90,15 @@ class AdaptController(QObject):
 
     def __init__(
         self,
-        dialogue: AnnotationController,
+        annotation: AnnotationController,
         models: ModelController,
         box: AdaptSection,
-        place: Callable[[], tuple[str, tuple[Path, ...]]],
+        position: Callable[[], tuple[str, tuple[Path, ...]]],
         running: Callable[[], bool],
     ) -> None:
         super().__init__()
-        self._dialogue, self._models, self._box = dialogue, models, box
-        self._place, self._running = place, running
+        self._annotation, self._models, self._box = annotation, models, box
+        self._position, self._running = position, running
         self._signals = _Signals()
         self._worker: Worker | None = None  # from the first adaptation on
         self._stage = _Stage.IDLE
@@ -109,7 +109,7 @@ class AdaptController(QObject):
         box.asked.connect(self.ask)
         box.adapt_requested.connect(self.begin)
         box.cancel_requested.connect(self.cancel)
-        dialogue.model_wanted.connect(lambda use: models.take(model=use.model))
+        annotation.model_needed.connect(lambda use: models.take(model=use.model))
         self._signals.moved.connect(self._show_progress)
         self._signals.ended.connect(self._ended)
 
@@ -124,10 +124,10 @@ class AdaptController(QObject):
         here = self._here()
         if here is None or self.busy or not self._models.has_model:
             return False
-        accepted = len(self._dialogue.wanted(here).accepted)
+        accepted = len(self._annotation.annotations(here).accepted)
         if accepted < _OFFERED_FROM or accepted < 2 * self._offered_at:
             return False
-        score = self._dialogue.shelf.mean_score(here)
+        score = self._annotation.object_records.mean_score(here)
         return score is not None and score < _LOW_SCORE
 
     def show(self) -> None:
@@ -147,11 +147,11 @@ class AdaptController(QObject):
         here = self._here()
         if here is None or self.busy:
             return
-        stem, folders = self._place()
-        if self._dialogue.adapt(here, AdaptPlan(minutes, stem, folders)):
+        stem, folders = self._position()
+        if self._annotation.adapt(here, AdaptPlan(minutes, stem, folders)):
             self._order = _Order(self._models.use, threading.Event())
             self._stage = _Stage.PREPARING
-            self._offered_at = len(self._dialogue.wanted(here).accepted)
+            self._offered_at = len(self._annotation.annotations(here).accepted)
             self._box.show_running(hints.READING_MASKS, 0.0)
             self.changed.emit()
 
@@ -196,14 +196,14 @@ class AdaptController(QObject):
         if self._worker is not None:
             self._worker.close()
 
-    def _here(self) -> Place | None:
-        workspace = self._dialogue.workspace
+    def _here(self) -> StackPosition | None:
+        workspace = self._annotation.workspace
         here = None if workspace is None else workspace.here()
         return None if here is None else here[0]
 
     def _masks(self) -> int:
         here = self._here()
-        objects = {} if here is None else self._dialogue.wanted(here).by_object
+        objects = {} if here is None else self._annotation.annotations(here).by_object
         return sum(
             len(each.accepted) + len(each.prompted - each.accepted) for each in objects.values()
         )
@@ -247,7 +247,7 @@ class AdaptController(QObject):
             self._models.add_file(path)
             if same:
                 self._models.take(model=str(path))
-                self._dialogue.note_model(order.use, self._models.use)
+                self._annotation.note_model(order.use, self._models.use)
 
     def _fail(self, error: Exception | None) -> None:
         self._end("")

@@ -21,7 +21,7 @@ from napari_sam2.widgets.layers.prompt_writer import adopt
 from napari_sam2.widgets.layers.snapshot import WindowSnapshot
 from napari_sam2.widgets.state.object_edits import ObjectEdit
 from napari_sam2.widgets.state.object_records import ObjectRecords
-from napari_sam2.widgets.state.positions import Acceptance, MaskKey, Place
+from napari_sam2.widgets.state.positions import Acceptance, MaskKey, StackPosition
 from napari_sam2.widgets.state.session_spec import Annotations, RunPlan, SessionFeedback
 from napari_sam2.widgets.throttle import DelayedCall, halt
 from napari_sam2.widgets.worker.messages import Done
@@ -65,39 +65,39 @@ class AnnotationController(QObject):
         Of the newest requests, see `RequestSender`.
     prompts : StackPrompts
         What the layers say.
-    past : UndoStack
-    shelf : ObjectRecords
-    told : dict of Place to SessionFeedback
+    undo_stack : UndoStack
+    object_records : ObjectRecords
+    feedback : dict of Place to SessionFeedback
         What the worker has made of the prompts of each stack.
     """
 
     prompted = Signal(object)
     rewound = Signal(object)
-    model_wanted = Signal(object)
+    model_needed = Signal(object)
     changed = Signal()
 
     def __init__(self, models: ModelController, engine: SessionWorker) -> None:
         super().__init__()
-        self._post = RequestSender(models, engine)
+        self._requests = RequestSender(models, engine)
         self.prompts = StackPrompts()
-        self.past, self.shelf = UndoStack(), ObjectRecords()
-        self.told: dict[Place, SessionFeedback] = {}
+        self.undo_stack, self.object_records = UndoStack(), ObjectRecords()
+        self.feedback: dict[StackPosition, SessionFeedback] = {}
         self._state: WindowSnapshot | None = None  # as of the last step
         self._fresh: frozenset[MaskKey] = frozenset()  # prompted while an edit is under way
         self._undos = 0  # that wait until it is answered
         self._acceptance = Acceptance()
-        self._wanted: dict[Place, Annotations] = {}  # as it was last asked for
-        self.soon = DelayedCall(self, self.listen)
+        self._annotations: dict[StackPosition, Annotations] = {}  # as it was last asked for
+        self.soon = DelayedCall(self, self.read_layers)
 
     @property
     def workspace(self) -> Workspace | None:
         """What is said something about."""
-        return self._post.workspace
+        return self._requests.workspace
 
     @property
     def generation(self) -> int:
         """What is answered to an older one is of no interest."""
-        return self._post.generation
+        return self._requests.generation
 
     @property
     def settled(self) -> bool:
@@ -106,46 +106,46 @@ class AnnotationController(QObject):
 
     def open(self, workspace: Workspace) -> None:
         """Begin with the prompts that its layers hold."""
-        self._post.begin(workspace)
+        self._requests.begin(workspace)
         self._state = workspace.state()
         self.prompts = workspace.read_prompts()
 
     def close(self) -> None:
         """Leave the workspace; what is under way is of no interest any more."""
         halt(self.soon)
-        self._post.begin(None)
+        self._requests.begin(None)
         self._forget_edits()
         self._state = None
         self.prompts = StackPrompts()
-        self._wanted.clear()
+        self._annotations.clear()
 
     def forget(self) -> None:
         """Forget all steps, and all that was known of the objects."""
-        self.past.clear()
-        self.shelf.clear()
-        self.told.clear()
+        self.undo_stack.clear()
+        self.object_records.clear()
+        self.feedback.clear()
 
     def renew(self) -> None:
         """Have a new session opened, with all that is said of the stack in view."""
         workspace = self.workspace
         here = None if workspace is None else workspace.here()
-        self._post.expire()
+        self._requests.expire()
         self._forget_edits()
         if here is not None:
-            self._post.send_prompts(here[0], 0, self.wanted(here[0]))
+            self._requests.send_prompts(here[0], 0, self.annotations(here[0]))
         self.changed.emit()
 
-    def listen(self) -> None:
+    def read_layers(self) -> None:
         """Find out what the layers say, and tell the worker what is new."""
-        self.say("prompt")
+        self.record_change("prompt")
 
-    def say(
+    def record_change(
         self,
         title: str,
         *,
         painted: Mapping[MaskKey, FramePrompt | None] | None = None,
         accepted: frozenset[MaskKey] | None = None,
-        strokes: Mapping[Place, tuple[PlaneChange, ...]] | None = None,
+        strokes: Mapping[StackPosition, tuple[PlaneChange, ...]] | None = None,
         handed: frozenset[MaskKey] = frozenset(),
     ) -> None:
         """Make one step of all that is new in the layers, and of what is given.
@@ -166,26 +166,30 @@ class AnnotationController(QObject):
         if workspace is None or before is None:
             return
         halt(self.soon)
-        said = workspace.said.drawn(painted or {}, handed)
-        workspace.said = said if accepted is None else replace(said, accepted=accepted)
+        user_state = workspace.user_state.drawn(painted or {}, handed)
+        workspace.user_state = (
+            user_state if accepted is None else replace(user_state, accepted=accepted)
+        )
         workspace.marks.repaint()
         old, self.prompts = self.prompts, workspace.read_prompts()
         new = self.prompts.new_since(old)
-        lifted = new & workspace.said.accepted
+        lifted = new & workspace.user_state.accepted
         if accepted is None and lifted:
             # What is prompted anew is accepted no longer.
-            workspace.said = replace(workspace.said, accepted=workspace.said.accepted - lifted)
-        if self._post.editing:
+            workspace.user_state = replace(
+                workspace.user_state, accepted=workspace.user_state.accepted - lifted
+            )
+        if self._requests.editing:
             self._fresh |= new
         self._state = workspace.state()
-        prompted = self.prompts.places_unlike(old)
-        accepted_elsewhere = workspace.said.places_accepted_unlike(before.said)
-        places = sorted(prompted | accepted_elsewhere | set(strokes or ()))
-        if places:
-            step = self._new_step(places, title, before, self._state)
-            for place, number in step.parts:
-                painting = (strokes or {}).get(place, ())
-                self._post.send_prompts(place, number, self.wanted(place), painting)
+        prompted = self.prompts.positions_unlike(old)
+        accepted_elsewhere = workspace.user_state.positions_accepted_unlike(before.user_state)
+        positions = sorted(prompted | accepted_elsewhere | set(strokes or ()))
+        if positions:
+            step = self._new_step(positions, title, before, self._state)
+            for position, number in step.parts:
+                painting = (strokes or {}).get(position, ())
+                self._requests.send_prompts(position, number, self.annotations(position), painting)
         if prompted:
             self.prompted.emit(tuple(sorted(prompted)))
         self.changed.emit()
@@ -194,29 +198,29 @@ class AnnotationController(QObject):
         """Give an object a name; an empty one takes it away."""
         workspace = self.workspace
         if workspace is not None:
-            workspace.said = workspace.said.named(object_id, name)
+            workspace.user_state = workspace.user_state.named(object_id, name)
             self._state = workspace.state()
             self.changed.emit()
 
-    def edit(self, edit: ObjectEdit, title: str, place: Place | None = None) -> None:
+    def edit(self, edit: ObjectEdit, title: str, position: StackPosition | None = None) -> None:
         """Change an object of a stack; of the one in view by default."""
-        self.listen()
+        self.read_layers()
         workspace, state = self.workspace, self._state
         here = None if workspace is None else workspace.here()
-        place = here[0] if place is None and here is not None else place
-        if place is not None and state is not None and self._post.ready:
-            ((_, number),) = self._new_step([place], title, state, state).parts
-            self._post.send_edit(place, number, self.wanted(place), edit)
+        position = here[0] if position is None and here is not None else position
+        if position is not None and state is not None and self._requests.ready:
+            ((_, number),) = self._new_step([position], title, state, state).parts
+            self._requests.send_edit(position, number, self.annotations(position), edit)
             self.changed.emit()
 
-    def run(self, place: Place, plan: RunPlan) -> None:
+    def run(self, position: StackPosition, plan: RunPlan) -> None:
         """Carry the objects of a stack through it."""
         state = self._state
-        if state is not None and self._post.ready:
-            ((_, number),) = self._new_step([place], "propagation", state, state).parts
-            self._post.send_run(place, number, self.wanted(place), plan)
+        if state is not None and self._requests.ready:
+            ((_, number),) = self._new_step([position], "propagation", state, state).parts
+            self._requests.send_run(position, number, self.annotations(position), plan)
 
-    def replay(self, files: Mapping[Place, SessionFile], state: WindowSnapshot) -> None:
+    def replay(self, files: Mapping[StackPosition, SessionFile], state: WindowSnapshot) -> None:
         """Put the prompts of session files in place of all there are, as one step.
 
         Parameters
@@ -226,127 +230,143 @@ class AnnotationController(QObject):
         state : WindowSnapshot
             What the window is to hold: the same, and what is left of other stacks.
         """
-        self.listen()
+        self.read_layers()
         before = self._state
         if self.workspace is None or before is None:
             return
         self._show(state)
         step = self._new_step(sorted(files), "opened session", before, state)
-        for place, number in step.parts:
-            self._post.send_replay(place, number, self.wanted(place), files[place])
+        for position, number in step.parts:
+            self._requests.send_replay(
+                position, number, self.annotations(position), files[position]
+            )
         self.prompted.emit(tuple(sorted(files)))
         self.changed.emit()
 
-    def hand_over(self, place: Place, there: Place, plan: RunPlan) -> None:
+    def hand_over(self, position: StackPosition, there: StackPosition, plan: RunPlan) -> None:
         """Have the objects of a volume looked for in the next one."""
         workspace = self.workspace
         if workspace is not None:
-            ids = going_on(self.prompts, workspace.said, place, there, plan)
-            self._post.send_hand_over(place, there, self.wanted(place), ids, plan)
+            ids = going_on(self.prompts, workspace.user_state, position, there, plan)
+            self._requests.send_hand_over(position, there, self.annotations(position), ids, plan)
 
-    def adapt(self, place: Place, plan: AdaptPlan) -> bool:
+    def adapt(self, position: StackPosition, plan: AdaptPlan) -> bool:
         """Have it read what the model can learn from a stack; return whether that is possible."""
-        self.listen()
-        return self._post.send_adapt(place, self.wanted(place), plan)
+        self.read_layers()
+        return self._requests.send_adapt(position, self.annotations(position), plan)
 
     def note_model(self, before: ModelUse, after: ModelUse) -> None:
         """Make one step of a model that was taken into use."""
         state = self._state
         if state is not None:
-            number = self.past.new_number()
-            self.past.add(Step((), "adapted model", state, state, (before, after), number))
+            number = self.undo_stack.new_number()
+            self.undo_stack.add(Step((), "adapted model", state, state, (before, after), number))
         self.changed.emit()
 
     def undo(self) -> None:
         """Take the last step back; if an object is being edited, as soon as that is done."""
-        self.listen()
-        if self._post.editing:
+        self.read_layers()
+        if self._requests.editing:
             self._undos += 1
             return
-        step = self.past.undo()
+        step = self.undo_stack.undo()
         if step is not None:
             self._show(step.before)
-            for place, number in reversed(step.parts):
-                to = self.past.number_at(place)
-                self._post.send_undo(place, number, self.wanted(place), to)
+            for position, number in reversed(step.parts):
+                to = self.undo_stack.number_at(position)
+                self._requests.send_undo(position, number, self.annotations(position), to)
             if step.models is not None:
-                self.model_wanted.emit(step.models[0])
-            self.rewound.emit(tuple(place for place, _ in step.parts))
+                self.model_needed.emit(step.models[0])
+            self.rewound.emit(tuple(position for position, _ in step.parts))
         self.changed.emit()
 
     def redo(self) -> None:
         """Make the last step again that was taken back."""
-        self.listen()
-        step = self.past.redo()
+        self.read_layers()
+        step = self.undo_stack.redo()
         if step is not None:
             self._show(step.after)
-            for place, number in step.parts:
-                self._post.send_undo(place, number, self.wanted(place), number, again=True)
+            for position, number in step.parts:
+                self._requests.send_undo(
+                    position, number, self.annotations(position), number, again=True
+                )
             if step.models is not None:
-                self.model_wanted.emit(step.models[1])
-            self.rewound.emit(tuple(place for place, _ in step.parts))
+                self.model_needed.emit(step.models[1])
+            self.rewound.emit(tuple(position for position, _ in step.parts))
         self.changed.emit()
 
     def done(self, answer: Done) -> None:
         """Take in what the worker says that has changed."""
-        if self._post.is_edit(answer.step):
-            self.listen()  # marks of now must not be taken for a part of its outcome
-        place, edit = self._post.place_of(answer.step), self._post.take_edit(answer.step)
+        if self._requests.is_edit(answer.step):
+            self.read_layers()  # marks of now must not be taken for a part of its outcome
+        position, edit = (
+            self._requests.position_of(answer.step),
+            self._requests.take_edit(answer.step),
+        )
         here = None if self.workspace is None else self.workspace.here()
-        if place is None and here is not None:
-            place = here[0]
-        if place is not None:
-            self.shelf.put(place, answer.records)
-            if answer.told is not None:
-                self.told[place] = answer.told
+        if position is None and here is not None:
+            position = here[0]
+        if position is not None:
+            self.object_records.put(position, answer.records)
+            if answer.feedback is not None:
+                self.feedback[position] = answer.feedback
         workspace, changed = self.workspace, answer.changed
-        if workspace is not None and place is not None and edit is not None and changed is not None:
-            adopt(workspace, place, edit, changed, self._fresh)
+        if (
+            workspace is not None
+            and position is not None
+            and edit is not None
+            and changed is not None
+        ):
+            adopt(workspace, position, edit, changed, self._fresh)
             self.prompts, self._state = workspace.read_prompts(), workspace.state()
-            self.past.complete(answer.step, self._state)
-            if any(spot[0] == place and spot[1] in edit.objects for spot in self._fresh):
-                self._post.send_prompts(place, self.past.number_at(place), self.wanted(place))
+            self.undo_stack.complete(answer.step, self._state)
+            if any(
+                mask_key[0] == position and mask_key[1] in edit.objects for mask_key in self._fresh
+            ):
+                self._requests.send_prompts(
+                    position, self.undo_stack.number_at(position), self.annotations(position)
+                )
         self.changed.emit()
         self._after_edit(edit)
 
-    def run_split(self, place: Place, number: int) -> None:
+    def run_split(self, position: StackPosition, number: int) -> None:
         """Make a step of what a run does after a prompt that came in between."""
         state = self._state
         if state is not None:
-            self._post.note_split(place, number)
-            self.past.insert(Step(((place, number),), "propagation", state, state))
+            self._requests.note_split(position, number)
+            self.undo_stack.insert(Step(((position, number),), "propagation", state, state))
 
     def failed(self, number: int | None) -> None:
         """Forget an edit that could not be made."""
-        edit = None if number is None else self._post.take_edit(number)
+        edit = None if number is None else self._requests.take_edit(number)
         if number is not None and edit is not None:
-            self.past.cancel(number)
+            self.undo_stack.cancel(number)
             self._undos = max(0, self._undos - 1)  # the first of them was for this edit
             self.changed.emit()
             self._after_edit(edit)
 
-    def wanted(self, place: Place) -> Annotations:
+    def annotations(self, position: StackPosition) -> Annotations:
         """Return all that a session of this stack is to know."""
         new = Annotations(
-            self.prompts.at(place), self._sorted().at(place), self._post.edited(place)
+            self.prompts.at(position), self._sorted().at(position), self._requests.edited(position)
         )
         # What views ask for over and over stays one value, which sorts itself out only once.
-        if not new.is_just(self._wanted.get(place)):
-            self._wanted[place] = new
-        return self._wanted[place]
+        if not new.is_just(self._annotations.get(position)):
+            self._annotations[position] = new
+        return self._annotations[position]
 
-    def places(self) -> frozenset[Place]:
+    def positions(self) -> frozenset[StackPosition]:
         """Return the stacks of which anything is said."""
-        return self._sorted().places | self.prompts.by_place.keys()
+        return self._sorted().positions | self.prompts.by_position.keys()
 
     def _sorted(self) -> Acceptance:
         workspace = self.workspace
-        self._acceptance.sort(_NOWHERE if workspace is None else workspace.said.accepted)
+        self._acceptance.sort(_NOWHERE if workspace is None else workspace.user_state.accepted)
         return self._acceptance
 
     def _after_edit(self, edit: ObjectEdit | None) -> None:
         """Do what had to wait for an edit, once no other is under way."""
-        if edit is not None and not self._post.editing:
+        if edit is not None and not self._requests.editing:
             undos = self._undos
             self._forget_edits()
             for _ in range(undos):
@@ -356,11 +376,15 @@ class AnnotationController(QObject):
         self._fresh, self._undos = frozenset(), 0
 
     def _new_step(
-        self, places: Collection[Place], title: str, before: WindowSnapshot, after: WindowSnapshot
+        self,
+        positions: Collection[StackPosition],
+        title: str,
+        before: WindowSnapshot,
+        after: WindowSnapshot,
     ) -> Step:
-        parts = tuple((place, self.past.new_number()) for place in places)
+        parts = tuple((position, self.undo_stack.new_number()) for position in positions)
         step = Step(parts, title, before, after)
-        self.past.add(step)
+        self.undo_stack.add(step)
         return step
 
     def _show(self, state: WindowSnapshot) -> None:

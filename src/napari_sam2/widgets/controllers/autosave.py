@@ -28,11 +28,11 @@ from napari_sam2.widgets.autosave.serialize import (
     StackSession,
     further_layers,
     picked_channels,
-    place_of,
+    position_of,
 )
 from napari_sam2.widgets.layers.factory import has_layers
-from napari_sam2.widgets.layers.prompt_writer import resumed_sight, resumed_state
-from napari_sam2.widgets.state.positions import Place
+from napari_sam2.widgets.layers.prompt_writer import resumed_source, resumed_state
+from napari_sam2.widgets.state.positions import StackPosition
 from napari_sam2.widgets.state.session_spec import SessionFeedback
 from napari_sam2.widgets.throttle import halt, single_shot
 from napari_sam2.widgets.views.notifications import show_missing, show_moved, show_problem
@@ -62,7 +62,7 @@ class AutosaveController(QObject):
     viewer : Viewer
     views : PanelView
     images, models : pickers
-    dialogue : AnnotationController
+    annotation : AnnotationController
     begin : callable
         Begins to segment the chosen image, seen in a way.
     """
@@ -73,48 +73,48 @@ class AutosaveController(QObject):
         views: PanelView,
         images: ImageController,
         models: ModelController,
-        dialogue: AnnotationController,
+        annotation: AnnotationController,
         begin: Callable[[ImageSource | None], None],
     ) -> None:
         super().__init__()
-        self._viewer, self._views, self._dialogue = viewer, views, dialogue
+        self._viewer, self._views, self._annotation = viewer, views, annotation
         self._images, self._models, self._begin = images, models, begin
-        self._keeper = SessionStore()
-        self._ledger = FileOwnership()
-        self._home: SessionLocation | None = None  # as the keeper has said
-        self._last: dict[Place, StackSession] = {}
+        self._store = SessionStore()
+        self._ownership = FileOwnership()
+        self._location: SessionLocation | None = None  # as the keeper has said
+        self._last: dict[StackPosition, StackSession] = {}
         self._found: Found | None = None
         self._trouble = ""  # that was reported last, and lasts
         self._closed = False
         self._soon = single_shot(self, self._keep_if_free, _EVERY_MS)
-        dialogue.changed.connect(self._changed)
+        annotation.changed.connect(self._changed)
         images.changed.connect(self.look)
         views.resume_requested.connect(self._resume_found)
-        views.open_requested.connect(self._keeper.open)
+        views.open_requested.connect(self._store.open)
         views.save.session_requested.connect(self._choose)
         views.save.autosave.toggled.connect(self._changed)
-        self._keeper.kept.connect(self._show_kept)
-        self._keeper.found.connect(self._offer)
-        self._keeper.read.connect(self._opened)
-        self._keeper.failed.connect(self._failed)
-        self._keeper.unread.connect(self._unread)
+        self._store.kept.connect(self._show_kept)
+        self._store.found.connect(self._offer)
+        self._store.read.connect(self._opened)
+        self._store.failed.connect(self._failed)
+        self._store.unread.connect(self._unread)
         self.look()
 
     @property
     def idle(self) -> bool:
         """Whether all that was said is on disk."""
-        return not self._soon.isActive() and not self._keeper.busy
+        return not self._soon.isActive() and not self._store.busy
 
-    def place(self) -> tuple[str, tuple[Path, ...]]:
+    def position(self) -> tuple[str, tuple[Path, ...]]:
         """Return the name of the image for files about it, and their folders, the best one first.
 
         That is where the session is kept, and else beside the image.
         """
-        workspace = self._dialogue.workspace
+        workspace = self._annotation.workspace
         if workspace is None:
             return "image", ()
-        facts, home = ImageFacts.of(workspace.image), self._ledger.home
-        folders = [] if home is None else [home.folder]
+        facts, location = ImageFacts.of(workspace.image), self._ownership.location
+        folders = [] if location is None else [location.folder]
         if facts.path is not None:
             folders.append(beside(facts.path).folder)
         return image_stem(facts), tuple(dict.fromkeys(folders))
@@ -122,11 +122,11 @@ class AutosaveController(QObject):
     def attach(self, workspace: Workspace) -> None:
         """Keep what is said of a workspace; go on in its files, if there are any of this viewer."""
         metadata = workspace.labels.metadata
-        view = workspace.axis, workspace.sight.region
-        before, ledger = metadata.get(LEDGER, (view, FileOwnership()))
-        self._go_on(workspace, ledger if before == view else FileOwnership())
+        view = workspace.axis, workspace.source.region
+        before, ownership = metadata.get(LEDGER, (view, FileOwnership()))
+        self._go_on(workspace, ownership if before == view else FileOwnership())
         self._views.show_offer("")
-        self._views.save.show_image(*_best_place(workspace.image))
+        self._views.save.show_image(*_best_position(workspace.image))
 
     def detach(self) -> None:
         """Keep the last changes, and no more; touches no view."""
@@ -137,22 +137,26 @@ class AutosaveController(QObject):
         """End the thread as soon as all is written."""
         self._closed = True
         halt(self._soon)
-        self._keeper.close()
+        self._store.close()
 
     def keep(self) -> None:
         """Have all written that is not on disk yet."""
-        workspace = self._dialogue.workspace
+        workspace = self._annotation.workspace
         if workspace is None or not self._views.save.autosave.isChecked():
             return
         works = self._works(workspace)
         changed = tuple(
-            work for place, work in works.items() if not work.says_the_same(self._last.get(place))
+            work
+            for position, work in works.items()
+            if not work.says_the_same(self._last.get(position))
         )
         # Nothing is written before anything is said.
-        if changed and (self._last or any(w.wanted.prompts or w.wanted.accepted for w in changed)):
+        if changed and (
+            self._last or any(w.annotations.prompts or w.annotations.accepted for w in changed)
+        ):
             self._last = works
             facts = ImageFacts.of(workspace.image)
-            self._keeper.keep(SaveRequest(facts, self._ledger, changed))
+            self._store.keep(SaveRequest(facts, self._ownership, changed))
 
     def look(self) -> None:
         """Find out whether there is earlier work on the chosen image."""
@@ -162,60 +166,62 @@ class AutosaveController(QObject):
         self._views.show_offer("")
         image = self._images.image
         if image is not None and not has_layers(self._viewer, image):
-            self._keeper.look_for(ImageFacts.of(image))
+            self._store.look_for(ImageFacts.of(image))
 
-    def _works(self, workspace: Workspace) -> dict[Place, StackSession]:
-        dialogue, said, models = self._dialogue, workspace.said, self._models
-        places = dialogue.places() | self._last.keys()
+    def _works(self, workspace: Workspace) -> dict[StackPosition, StackSession]:
+        annotation, user_state, models = self._annotation, workspace.user_state, self._models
+        positions = annotation.positions() | self._last.keys()
         return {
-            place: StackSession(
-                workspace.spec(place, models.use),
-                dialogue.wanted(place),
-                dialogue.told.get(place, SessionFeedback()),
-                said.names,
-                said.handed_at(place),
+            position: StackSession(
+                workspace.spec(position, models.use),
+                annotation.annotations(position),
+                annotation.feedback.get(position, SessionFeedback()),
+                user_state.names,
+                user_state.handed_at(position),
             )
-            for place in sorted(places)
+            for position in sorted(positions)
         }
 
-    def _go_on(self, workspace: Workspace, ledger: FileOwnership) -> None:
-        self._ledger, self._home, self._last = ledger, ledger.home, {}
-        self._views.save.show_home(None if ledger.home is None else ledger.home.file(()))
-        view = workspace.axis, workspace.sight.region
-        workspace.labels.metadata[LEDGER] = (view, ledger)
+    def _go_on(self, workspace: Workspace, ownership: FileOwnership) -> None:
+        self._ownership, self._location, self._last = ownership, ownership.location, {}
+        self._views.save.show_location(
+            None if ownership.location is None else ownership.location.file(())
+        )
+        view = workspace.axis, workspace.source.region
+        workspace.labels.metadata[LEDGER] = (view, ownership)
 
     def _changed(self) -> None:
-        if self._dialogue.workspace is not None and not self._soon.isActive():
+        if self._annotation.workspace is not None and not self._soon.isActive():
             self._soon.start()
 
     def _keep_if_free(self) -> None:
         # As long as writing takes, so long it rests: that is never behind by more than one step.
-        if self._keeper.busy:
+        if self._store.busy:
             self._soon.start()
         else:
             self.keep()
 
     def _choose(self, path: Path) -> None:
         """Keep the work in another file from now on."""
-        workspace = self._dialogue.workspace
+        workspace = self._annotation.workspace
         if workspace is not None:
             self._views.save.autosave.setChecked(True)
             self._go_on(workspace, FileOwnership(SessionLocation.chosen(path), replaces=True))
             self.keep()
 
     def _show_kept(self, kept: SaveResult) -> None:
-        if self._closed or kept.home != self._ledger.home:
+        if self._closed or kept.location != self._ownership.location:
             return
         self._trouble = ""
         if kept.trouble is not None:
             show_moved(kept.trouble, kept.path)
-        if self._home not in (None, kept.home):
+        if self._location not in (None, kept.location):
             # Someone else has written to the files that were ours, or they cannot be written any
             # more: all goes to new ones.
             self._last = {}
             self._changed()
-        self._home = kept.home
-        self._views.save.show_home(kept.path, kept.written)
+        self._location = kept.location
+        self._views.save.show_location(kept.path, kept.written)
 
     def _failed(self, error: Exception) -> None:
         if not self._closed:
@@ -233,7 +239,7 @@ class AutosaveController(QObject):
 
     def _offer(self, facts: ImageFacts, found: Found) -> None:
         image = self._images.image
-        if self._closed or self._dialogue.workspace is not None or image is None:
+        if self._closed or self._annotation.workspace is not None or image is None:
             return
         if ImageFacts.of(image) == facts:
             self._found = found
@@ -245,15 +251,15 @@ class AutosaveController(QObject):
     def _resume_found(self) -> None:
         found = self._found
         if found is not None:
-            self.resume(found.files, found.ledger)
+            self.resume(found.files, found.ownership)
 
     def _opened(self, path: Path, saved: SessionFile) -> None:
         image = self._images.image
         if self._closed or image is None:
             return
         shape = ImageFacts.of(image).shape
-        place = place_of(saved, shape)
-        if place is None:
+        position = position_of(saved, shape)
+        if position is None:
             frames, rows, columns = saved.book.shape
             show_problem(
                 PromptError(
@@ -264,9 +270,11 @@ class AutosaveController(QObject):
                 )
             )
         else:
-            self.resume({place: saved}, None)
+            self.resume({position: saved}, None)
 
-    def resume(self, files: dict[Place, SessionFile], ledger: FileOwnership | None) -> None:
+    def resume(
+        self, files: dict[StackPosition, SessionFile], ownership: FileOwnership | None
+    ) -> None:
         """Begin to segment the chosen image with what session files say.
 
         Parameters
@@ -288,27 +296,27 @@ class AutosaveController(QObject):
         )
         layers = further_layers(saved)
         if layers or len(saved.contrast) < 2:  # else it is not known which layers they were of
-            missing = self._images.sights.rejoin(layers, saved.contrast[1:])
+            missing = self._images.channels.rejoin(layers, saved.contrast[1:])
             if missing:
                 show_missing(missing)
-        sight = self._images.sights.sight()
-        self._begin(None if sight is None else resumed_sight(sight, saved))
-        workspace = self._dialogue.workspace
+        source = self._images.channels.source()
+        self._begin(None if source is None else resumed_source(source, saved))
+        workspace = self._annotation.workspace
         if workspace is None:
             return
-        if ledger is not None:
-            self._go_on(workspace, ledger)
-        self._dialogue.replay(files, resumed_state(workspace, files))
+        if ownership is not None:
+            self._go_on(workspace, ownership)
+        self._annotation.replay(files, resumed_state(workspace, files))
         frames = sorted({frame for _, frame, _ in saved.book})
         here = workspace.here()
         if frames and here is not None and here[1] not in frames:
             workspace.go_to(frames[0])
 
 
-def _best_place(image: Image) -> tuple[Path | None, str]:
+def _best_position(image: Image) -> tuple[Path | None, str]:
     """Return folder and name for files of an image; no folder if it came from no file."""
     facts = ImageFacts.of(image)
     if facts.path is None:
         return None, facts.name
-    home = beside(facts.path)
-    return home.folder, home.stem
+    location = beside(facts.path)
+    return location.folder, location.stem

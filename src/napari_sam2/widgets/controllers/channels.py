@@ -57,7 +57,7 @@ class ChannelController(QObject):
         self._picked: ChannelChoice | None = None
         self._seen: tuple[Image, ...] = ()  # layers whose contrast and pixels are followed
         self._regions = RegionController(viewer)
-        box.sliders_requested.connect(self._say_slider)
+        box.sliders_requested.connect(self._slider_sentence)
         box.channels_requested.connect(self._choose)
         box.part_requested.connect(self._choose_part)
         self._regions.changed.connect(self._region_changed)
@@ -73,7 +73,7 @@ class ChannelController(QObject):
         """Whether the part to work in is about to be drawn."""
         return self._regions.awaited
 
-    def sight(self) -> ImageSource | None:
+    def source(self) -> ImageSource | None:
         """Say what is to be seen; None without an image."""
         if self._image is None:
             return None
@@ -140,7 +140,7 @@ class ChannelController(QObject):
         self._box.show_channels([(x.name, x) for x in fitting], (first, second))
         self._take(kept)
 
-    def _say_slider(self, axis: int | None) -> None:
+    def _slider_sentence(self, axis: int | None) -> None:
         """Compose the first channels along a slider; None: no slider holds channels."""
         self._along = axis
         if axis is None or self._image is None:

@@ -55,7 +55,7 @@ class ImageController(QObject):
         Work on the image has begun: another one is not chosen by itself.
     seen : ImageSource or None
         What is seen of it since then.
-    sights : ChannelController
+    channels : ChannelController
         What would be seen of it from now on.
     """
 
@@ -70,10 +70,10 @@ class ImageController(QObject):
         self._shape: tuple[int, ...] = ()  # of the image, as it was seen last
         self.pinned = False
         self.seen: ImageSource | None = None
-        self.sights = ChannelController(viewer, box.sight)
+        self.channels = ChannelController(viewer, box.source)
         self._composed: int | None = None  # as the axes that are offered know it
-        self._preview = PreviewController(box.sight, self._glance)
-        self.sights.changed.connect(self._sight_changed)
+        self._preview = PreviewController(box.source, self._request)
+        self.channels.changed.connect(self._source_changed)
         viewer.dims.events.point.connect(self._preview.soon)
         box.image_requested.connect(self._choose)
         box.axis_requested.connect(self._choose_axis)
@@ -89,12 +89,12 @@ class ImageController(QObject):
             emitter.disconnect(self._list_changed)
         self._viewer.dims.events.point.disconnect(self._preview.soon)
         self._follow(None)
-        self.sights.close()
+        self.channels.close()
         self._preview.close()
 
-    def pin(self, sight: ImageSource) -> None:
+    def pin(self, source: ImageSource) -> None:
         """Note that work on the image has begun, and what is seen of it."""
-        self.pinned, self.seen = True, sight
+        self.pinned, self.seen = True, source
         self._preview.soon()
 
     def unpin(self) -> None:
@@ -105,7 +105,7 @@ class ImageController(QObject):
         """Choose a video axis and the channels to compose; tells nobody."""
         if self.image is not None:
             self.axis, self._composed = axis, None if picked is None else picked.axis
-            self.sights.pick(picked)
+            self.channels.pick(picked)
             self._box.show_axes(video_axes(self.image, self._composed), axis)
 
     def _list_changed(self, event: object = None) -> None:
@@ -125,10 +125,10 @@ class ImageController(QObject):
             self._preview.soon()
             self.changed.emit()
 
-    def _sight_changed(self) -> None:
+    def _source_changed(self) -> None:
         """Take another video axis where channels are composed along that one, or give it back."""
         self._preview.soon()
-        image, composed, axis = self.image, self.sights.composed, self.axis
+        image, composed, axis = self.image, self.channels.composed, self.axis
         if image is None or composed == self._composed or not self._along:
             return
         self._composed = composed
@@ -141,7 +141,7 @@ class ImageController(QObject):
         names = [(layer.name, layer) for layer in image_layers(self._viewer)]
         self._box.show_images(names, image)
         if image is self.image:
-            self.sights.show_image(image)
+            self.channels.show_image(image)
             return
         self._follow(image)
         self.image = image
@@ -152,7 +152,7 @@ class ImageController(QObject):
         """Begin with the image as it is."""
         image = self.image
         self.axis = self._composed = None
-        self.sights.show_image(image)
+        self.channels.show_image(image)
         self._preview.soon()
         if image is not None and self._along:
             try:
@@ -177,17 +177,17 @@ class ImageController(QObject):
             return
         before, self._shape = self._shape, spatial_shape(image)
         if before != self._shape:
-            self.sights.show_image(None)  # no channel and no part of before fits
+            self.channels.show_image(None)  # no channel and no part of before fits
             self._guess()
         self._preview.soon()
         self.replaced.emit(image)
 
-    def _glance(self) -> PreviewRequest | None:
+    def _request(self) -> PreviewRequest | None:
         """Say what the preview shows: the frame in view, as it would be seen from now on."""
-        image, sight = self.image, self.sights.sight()
+        image, source = self.image, self.channels.source()
         indices = None if image is None else slider_indices(image, self._viewer.dims.point)
-        if sight is None or indices is None:
+        if source is None or indices is None:
             return None
-        later = self.seen is not None and not self.seen.same_as(sight)
-        where = placed(indices, self.axis, sight.composed)
-        return PreviewRequest(sight, self.axis, *where, later)
+        later = self.seen is not None and not self.seen.same_as(source)
+        where = placed(indices, self.axis, source.composed)
+        return PreviewRequest(source, self.axis, *where, later)

@@ -54,15 +54,15 @@ class LabelExportController(QObject):
 
     Parameters
     ----------
-    dialogue : AnnotationController
+    annotation : AnnotationController
         Knows the workspace.
     box : SaveSection
         Asks for files.
     """
 
-    def __init__(self, dialogue: AnnotationController, box: SaveSection) -> None:
+    def __init__(self, annotation: AnnotationController, box: SaveSection) -> None:
         super().__init__()
-        self._dialogue, self._box = dialogue, box
+        self._annotation, self._box = annotation, box
         self._signals = _Signals()
         self._cancelled = threading.Event()
         self._closed = False
@@ -79,7 +79,7 @@ class LabelExportController(QObject):
 
     def write(self, path: Path) -> None:
         """Write all labels of the workspace to a file, by its suffix; see `write_labels`."""
-        workspace = self._dialogue.workspace
+        workspace = self._annotation.workspace
         if workspace is None or self.busy:
             return
         image, labels = workspace.image, workspace.labels.data

@@ -29,36 +29,36 @@ class ObjectController(QObject):
 
     Parameters
     ----------
-    dialogue : AnnotationController
+    annotation : AnnotationController
     prompting : PromptingController
         Knows which object is the current one.
     box : ObjectSection
-    beat : Throttle
+    throttle : Throttle
         In time with which the table changes.
     """
 
     def __init__(
         self,
-        dialogue: AnnotationController,
+        annotation: AnnotationController,
         prompting: PromptingController,
         box: ObjectSection,
-        beat: Throttle,
+        throttle: Throttle,
     ) -> None:
         super().__init__()
-        self._beat = beat
-        self._dialogue, self._prompting, self._box = dialogue, prompting, box
+        self._throttle = throttle
+        self._annotation, self._prompting, self._box = annotation, prompting, box
         self._hidden: set[int] = set()
         self._rank: tuple[int, int, int] | None = None  # object, frame, shown candidate
         box.object_requested.connect(prompting.choose_object)
-        box.rename_requested.connect(dialogue.name)
+        box.rename_requested.connect(annotation.name)
         box.hide_requested.connect(self.hide)
         box.delete_requested.connect(self.delete)
         box.merge_requested.connect(self.merge)
         box.split_requested.connect(self.split)
         prompting.object_changed.connect(box.show_current)
-        dialogue.changed.connect(self.soon)
-        dialogue.prompted.connect(self._prompted)
-        dialogue.rewound.connect(self._rewound)
+        annotation.changed.connect(self.soon)
+        annotation.prompted.connect(self._prompted)
+        annotation.rewound.connect(self._rewound)
 
     def attach(self, workspace: Workspace) -> None:
         """Begin with all objects shown; a click with Ctrl on a mask selects its object."""
@@ -71,7 +71,7 @@ class ObjectController(QObject):
 
     def detach(self, workspace: Workspace) -> None:
         """Let go of the layers."""
-        self._beat.drop(self.show)
+        self._throttle.drop(self.show)
         for layer in workspace.layers[1:]:
             if self._pressed in layer.mouse_drag_callbacks:
                 layer.mouse_drag_callbacks.remove(self._pressed)
@@ -79,20 +79,20 @@ class ObjectController(QObject):
 
     def soon(self) -> None:
         """Show the objects a little later, unless that is due already."""
-        self._beat.soon(self.show)
+        self._throttle.soon(self.show)
 
     def show(self) -> None:
         """Show the objects of the stack in view."""
-        workspace = self._dialogue.workspace
+        workspace = self._annotation.workspace
         here = None if workspace is None else workspace.here()
         if workspace is None or here is None:
             self._box.show_objects((), 0)
             return
-        place, shelf = here[0], self._dialogue.shelf
+        position, object_records = here[0], self._annotation.object_records
         rows = object_rows(
-            self._dialogue.wanted(place),
-            shelf.summaries(place),
-            workspace.said.names,
+            self._annotation.annotations(position),
+            object_records.summaries(position),
+            workspace.user_state.names,
             self._hidden,
         )
         self._box.show_objects(rows, self._prompting.object_id)
@@ -100,7 +100,7 @@ class ObjectController(QObject):
     def hide(self, object_id: int, hidden: bool) -> None:
         """Hide an object in the canvas, or show it again."""
         (self._hidden.add if hidden else self._hidden.discard)(object_id)
-        workspace = self._dialogue.workspace
+        workspace = self._annotation.workspace
         if workspace is not None:
             workspace.marks.hide(frozenset(self._hidden), self._prompting.free_id())
         self.show()
@@ -108,40 +108,40 @@ class ObjectController(QObject):
     def delete(self, object_ids: tuple[int, ...]) -> None:
         """Take objects out of all frames of the stack."""
         for object_id in object_ids:
-            self._dialogue.edit(Delete(object_id), f"deletion of object {object_id}")
+            self._annotation.edit(Delete(object_id), f"deletion of object {object_id}")
 
     def merge(self, object_id: int, others: tuple[int, ...]) -> None:
         """Make other objects a part of this one."""
         for other in others:
             title = f"merging of objects {object_id} and {other}"
-            self._dialogue.edit(Merge(object_id, other), title)
+            self._annotation.edit(Merge(object_id, other), title)
         self._prompting.choose_object(object_id)
 
     def split(self, object_id: int) -> None:
         """Make an object of its own of what this one is from the frame in view on."""
-        workspace = self._dialogue.workspace
+        workspace = self._annotation.workspace
         here = None if workspace is None else workspace.here()
         if here is not None:
             new = self._prompting.free_id()
             title = f"splitting of object {object_id}"
-            self._dialogue.edit(Split(object_id, here[1], new), title)
+            self._annotation.edit(Split(object_id, here[1], new), title)
 
     def next_candidate(self) -> None:
         """Show the next of the masks that a single click could mean, in the frame in view."""
-        workspace = self._dialogue.workspace
+        workspace = self._annotation.workspace
         here = None if workspace is None else workspace.here()
         if here is None:
             return
-        number, (place, frame) = self._prompting.object_id, here
+        number, (position, frame) = self._prompting.object_id, here
         clicked = any(
-            placed.place == (number, frame) and len(placed.prompt.points) == 1
-            for placed in self._dialogue.prompts.at(place)
+            placed.position == (number, frame) and len(placed.prompt.points) == 1
+            for placed in self._annotation.prompts.at(position)
         )
         if clicked:
             shown = self._rank[2] if self._rank and self._rank[:2] == (number, frame) else 0
             rank = (shown + 1) % _CANDIDATES
             self._rank = number, frame, rank
-            self._dialogue.edit(Choose(number, frame, rank), f"mask {rank + 1} of a click")
+            self._annotation.edit(Choose(number, frame, rank), f"mask {rank + 1} of a click")
 
     def _prompted(self) -> None:
         """Show the object that was prompted: nobody clicks for a mask that is not to be seen."""
@@ -165,11 +165,11 @@ class ObjectController(QObject):
         layer.mode = tool
 
     def _choose_at(self, world: Sequence[float]) -> None:
-        workspace = self._dialogue.workspace
+        workspace = self._annotation.workspace
         if workspace is None:
             return
-        position = workspace.labels.world_to_data(world)
-        index = tuple(np.rint(position).astype(int))
+        data_coordinates = workspace.labels.world_to_data(world)
+        index = tuple(np.rint(data_coordinates).astype(int))
         shape = workspace.labels.data.shape
         if all(0 <= i < size for i, size in zip(index, shape, strict=True)):
             number = int(workspace.labels.data[index])
@@ -177,7 +177,7 @@ class ObjectController(QObject):
                 self._prompting.choose_object(number)
 
     def _picked(self, _event: object = None) -> None:
-        workspace = self._dialogue.workspace
+        workspace = self._annotation.workspace
         if workspace is not None:
             number = int(workspace.labels.selected_label)
             if number and number != self._prompting.object_id:

@@ -18,7 +18,7 @@ from napari_sam2.prompts import FramePrompt
 from napari_sam2.types import ObjectFrame
 from napari_sam2.widgets.layers.prompt_writer import drop_marks
 from napari_sam2.widgets.layers.strokes import stroke_changes
-from napari_sam2.widgets.state.positions import MaskKey, Place
+from napari_sam2.widgets.state.positions import MaskKey, StackPosition
 
 if TYPE_CHECKING:
     from napari_sam2.widgets.controllers.annotation import AnnotationController
@@ -35,12 +35,12 @@ class PaintingController(QObject):
 
     Parameters
     ----------
-    dialogue : AnnotationController
+    annotation : AnnotationController
     """
 
-    def __init__(self, dialogue: AnnotationController) -> None:
+    def __init__(self, annotation: AnnotationController) -> None:
         super().__init__()
-        self._dialogue = dialogue
+        self._annotation = annotation
         self._workspace: Workspace | None = None
 
     def attach(self, workspace: Workspace) -> None:
@@ -59,46 +59,50 @@ class PaintingController(QObject):
         if workspace is None:
             return
         labels = workspace.labels.data
-        strokes: defaultdict[Place, list[PlaneChange]] = defaultdict(list)
+        strokes: defaultdict[StackPosition, list[PlaneChange]] = defaultdict(list)
         masks: dict[MaskKey, FramePrompt | None] = {}
         erased: set[MaskKey] = set()
         followed = self._followed(workspace)
-        region = workspace.sight.region
+        region = workspace.source.region
         for row, change in stroke_changes(labels, event.value, region).items():
-            place, frame = workspace.placed(row)
+            position, frame = workspace.placed(row)
             plane = labels[row] if region is None else labels[row][region.slices]
-            strokes[place].append(replace(change, frame=frame))
-            for number in sorted(self._concerned(change, place)):
+            strokes[position].append(replace(change, frame=frame))
+            for number in sorted(self._concerned(change, position)):
                 mask = np.asarray(plane == number)
-                spot = place, number, frame
-                masks[spot] = FramePrompt(mask=mask) if mask.any() else None
-                if masks[spot] is None and (place, number) in followed:
-                    erased.add(spot)
-        accepted = (workspace.said.accepted - masks.keys()) | erased
-        for place in strokes:
-            drawn = {ObjectFrame(i, f) for where, i, f in masks if where == place}
-            drop_marks(workspace, place, drawn)
+                mask_key = position, number, frame
+                masks[mask_key] = FramePrompt(mask=mask) if mask.any() else None
+                if masks[mask_key] is None and (position, number) in followed:
+                    erased.add(mask_key)
+        accepted = (workspace.user_state.accepted - masks.keys()) | erased
+        for position in strokes:
+            drawn = {ObjectFrame(i, f) for where, i, f in masks if where == position}
+            drop_marks(workspace, position, drawn)
         title = "eraser" if erased or workspace.labels.mode == "erase" else "brush"
-        self._dialogue.say(
+        self._annotation.record_change(
             title,
             painted=masks,
             accepted=accepted,
-            strokes={place: tuple(changes) for place, changes in strokes.items()},
+            strokes={position: tuple(changes) for position, changes in strokes.items()},
         )
 
-    def _followed(self, workspace: Workspace) -> set[tuple[Place, int]]:
+    def _followed(self, workspace: Workspace) -> set[tuple[StackPosition, int]]:
         """Return the objects that a session knows, by place."""
-        by_place = self._dialogue.prompts.by_place
-        prompted = {(place, p.object_id) for place, placed in by_place.items() for p in placed}
-        return prompted | {(place, number) for place, number, _ in workspace.said.accepted}
+        by_position = self._annotation.prompts.by_position
+        prompted = {
+            (position, p.object_id) for position, placed in by_position.items() for p in placed
+        }
+        return prompted | {
+            (position, number) for position, number, _ in workspace.user_state.accepted
+        }
 
-    def _concerned(self, change: PlaneChange, place: Place) -> set[int]:
+    def _concerned(self, change: PlaneChange, position: StackPosition) -> set[int]:
         """Return the objects that were painted, and those that lost pixels to the background."""
         before, after = _boxes(change)
         painted = set(np.unique(after[after != before]).tolist()) - {0}
         lost = set(np.unique(before[(after == 0) & (before != 0)]).tolist())
-        prompted = {placed.object_id for placed in self._dialogue.prompts.at(place)}
-        known = set(self._dialogue.shelf.objects(place)) | prompted
+        prompted = {placed.object_id for placed in self._annotation.prompts.at(position)}
+        known = set(self._annotation.object_records.objects(position)) | prompted
         return painted | (lost & known)
 
 

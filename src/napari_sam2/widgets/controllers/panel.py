@@ -66,10 +66,10 @@ class WorkspaceControllers:
     ----------
     viewer : Viewer
     views : PanelView
-    dialogue : AnnotationController
+    annotation : AnnotationController
     actions : dict of str to callable
         What the keys do that concern the panel as a whole.
-    beat : Throttle
+    throttle : Throttle
         In time with which table and timeline change.
     """
 
@@ -77,19 +77,19 @@ class WorkspaceControllers:
         self,
         viewer: Viewer,
         views: PanelView,
-        dialogue: AnnotationController,
+        annotation: AnnotationController,
         actions: dict[str, Callable[[], None]],
-        beat: Throttle,
+        throttle: Throttle,
     ) -> None:
-        self._dialogue = dialogue
+        self._annotation = annotation
         self.prompting = PromptingController(viewer, views.prompts)
-        self.objects = ObjectController(dialogue, self.prompting, views.objects, beat)
-        self.review = ReviewController(dialogue, self.prompting, views.review, beat)
-        self._brush = PaintingController(dialogue)
-        self._sources = LabelPromptController(viewer, dialogue, self.prompting, views.prompts)
+        self.objects = ObjectController(annotation, self.prompting, views.objects, throttle)
+        self.review = ReviewController(annotation, self.prompting, views.review, throttle)
+        self._brush = PaintingController(annotation)
+        self._sources = LabelPromptController(viewer, annotation, self.prompting, views.prompts)
         self._keys = Keys(viewer, actions | self._actions(), propagates=views.propagates)
         views.prompts.candidate_requested.connect(self.objects.next_candidate)
-        dialogue.changed.connect(self.take_ids)
+        annotation.changed.connect(self.take_ids)
 
     def attach(self, workspace: Workspace) -> None:
         """Begin to work on a workspace."""
@@ -122,10 +122,10 @@ class WorkspaceControllers:
 
     def take_ids(self) -> None:
         """Learn which objects there are."""
-        workspace = self._dialogue.workspace
+        workspace = self._annotation.workspace
         here = None if workspace is None else workspace.here()
-        known = () if here is None else self._dialogue.shelf.objects(here[0])
-        self.prompting.taken = self._dialogue.prompts.object_ids | frozenset(known)
+        known = () if here is None else self._annotation.object_records.objects(here[0])
+        self.prompting.taken = self._annotation.prompts.object_ids | frozenset(known)
 
     def _actions(self) -> dict[str, Callable[[], None]]:
         prompting, review = self.prompting, self.review
@@ -173,14 +173,20 @@ class PanelController(QObject):
         super().__init__()
         self._viewer, self._views = viewer, views
         self._images, self._models, self._engine = images, models, engine
-        self.dialogue = AnnotationController(models, engine)
-        self._beat = Throttle()
-        self._runs = PropagationController(self.dialogue, engine, views.run, self._beat)
-        self._adapting = AdaptController(
-            self.dialogue, models, views.adapt, self._near_the_work, lambda: self._runs.running
+        self.annotation = AnnotationController(models, engine)
+        self._throttle = Throttle()
+        self._propagation = PropagationController(
+            self.annotation, engine, views.run, self._throttle
         )
-        self._guide = StatusController(
-            views, images, models, self.dialogue, self._runs, self._adapting
+        self._adapting = AdaptController(
+            self.annotation,
+            models,
+            views.adapt,
+            self._near_the_work,
+            lambda: self._propagation.running,
+        )
+        self._status = StatusController(
+            views, images, models, self.annotation, self._propagation, self._adapting
         )
         actions = {
             "run": self.run_or_pause,
@@ -189,96 +195,100 @@ class PanelController(QObject):
             "redo": self.redo,
             "help": self.help,
         }
-        self._desks = WorkspaceControllers(viewer, views, self.dialogue, actions, self._beat)
-        self._keeping = AutosaveController(viewer, views, images, models, self.dialogue, self.begin)
-        self._label_files = LabelExportController(self.dialogue, views.save)
+        self._controllers = WorkspaceControllers(
+            viewer, views, self.annotation, actions, self._throttle
+        )
+        self._autosave = AutosaveController(
+            viewer, views, images, models, self.annotation, self.begin
+        )
+        self._label_files = LabelExportController(self.annotation, views.save)
         self._chosen = models.chosen
         self._closed = False
         self._refresher = LabelsRefresher()
         self._connect()
-        self._guide.show()
+        self._status.show()
 
     @property
     def workspace(self) -> Workspace | None:
         """What is being segmented; None before the start."""
-        return self.dialogue.workspace
+        return self.annotation.workspace
 
     @property
     def running(self) -> bool:
         """Whether a propagation is under way."""
-        return self._runs.running
+        return self._propagation.running
 
     @property
     def idle(self) -> bool:
         """Whether all that was asked is answered."""
-        busy = self._engine.busy or self._label_files.busy or not self._keeping.idle
-        return not self.running and self.dialogue.settled and not busy
+        busy = self._engine.busy or self._label_files.busy or not self._autosave.idle
+        return not self.running and self.annotation.settled and not busy
 
     def start(self) -> None:
         """Begin to segment the chosen image, or begin again with its contrast of now."""
-        self.begin(self._images.sights.sight())
+        self.begin(self._images.channels.source())
 
-    def begin(self, sight: ImageSource | None) -> None:
-        """Begin to segment the chosen image as it is seen in `sight`, or begin again."""
+    def begin(self, source: ImageSource | None) -> None:
+        """Begin to segment the chosen image as it is seen in `source`, or begin again."""
         image, former = self._images.image, self.workspace
-        goes_on = former is not None and former.is_of(image, self._images.axis, sight)
+        goes_on = former is not None and former.is_of(image, self._images.axis, source)
         self._leave(history=not goes_on)
-        if image is None or sight is None or not self._models.has_model:
+        if image is None or source is None or not self._models.has_model:
             return
-        changed = self.dialogue.soon.start
+        changed = self.annotation.soon.start
         try:
-            workspace = Workspace(self._viewer, image, self._images.axis, changed, sight)
+            workspace = Workspace(self._viewer, image, self._images.axis, changed, source)
         except Sam2Error as error:
             show_problem(error)
             return
         claim_layers(workspace.labels, self._leave)
-        self._images.pin(workspace.sight)
+        self._images.pin(workspace.source)
         if goes_on and former is not None and former.layers != workspace.layers:
             self._forget()
-        self.dialogue.open(workspace)
-        self._desks.attach(workspace)
-        self._keeping.attach(workspace)
+        self.annotation.open(workspace)
+        self._controllers.attach(workspace)
+        self._autosave.attach(workspace)
         workspace.labels.events.data.connect(self._labels_replaced)
         self._views.run.show_frames(workspace.n_frames)
         self._views.run.show_ways_on(other_axes(image, workspace.axis, workspace.composed))
-        self.dialogue.renew()
+        self.annotation.renew()
 
     def propagate(self, direction: Direction) -> None:
         """Carry the objects of the stack in view through it."""
         workspace = self.workspace
         if workspace is None or self.running or not self._models.has_model:
             return
-        self.dialogue.listen()
+        self.annotation.read_layers()
         here = workspace.here()
-        if here is not None and self.dialogue.prompts.at(here[0]):
-            current = self._desks.prompting.object_id
-            self._runs.begin(here[0], self._views.run.plan(direction, current))
-        self._guide.show()
+        if here is not None and self.annotation.prompts.at(here[0]):
+            current = self._controllers.prompting.object_id
+            self._propagation.begin(here[0], self._views.run.plan(direction, current))
+        self._status.show()
 
     def run_or_pause(self) -> None:
         """Propagate both ways; hold what runs, or let it go on."""
         if self.running:
-            self._runs.pause(not self._runs.paused)
+            self._propagation.pause(not self._propagation.paused)
         else:
             self.propagate(Direction.BOTH)
 
     def cancel(self) -> None:
         """Stop the propagation within one frame; what is done stays."""
         if self.running:
-            self._runs.cancel()
+            self._propagation.cancel()
             self._views.show_hint(CANCELLING)
 
     def undo(self) -> None:
         """Take the last step back; a propagation that runs is stopped first."""
         if self.running:
-            self._runs.cancel_and_undo()
+            self._propagation.cancel_and_undo()
         else:
-            self.dialogue.undo()
+            self.annotation.undo()
 
     def redo(self) -> None:
         """Make the last step again that was taken back."""
         if not self.running:
-            self.dialogue.redo()
+            self.annotation.redo()
 
     def help(self) -> None:
         """List all keys."""
@@ -289,38 +299,38 @@ class PanelController(QObject):
         if self._closed:
             return
         self._closed = True
-        self._guide.close()
+        self._status.close()
         self._adapting.close()
         self._models.close()
         self._label_files.close()
         self._leave_quietly()
         self._engine.close()
-        self._keeping.close()
+        self._autosave.close()
         self._viewer.layers.events.removed.disconnect(self._layer_removed)
-        self._desks.close()
-        self._beat.stop()
+        self._controllers.close()
+        self._throttle.stop()
         self._viewer.dims.events.point.disconnect(self._slider_moved)
         self._images.close()
 
     def _connect(self) -> None:
-        views, runs = self._views, self._runs
+        views, propagation = self._views, self._propagation
         views.start_requested.connect(self.start)
         views.run.run_requested.connect(self.propagate)
-        views.run.pause_requested.connect(runs.pause)
+        views.run.pause_requested.connect(propagation.pause)
         views.run.cancel_requested.connect(self.cancel)
         views.run.from_here.clicked.connect(self._range_from_here)
         views.history.undo_requested.connect(self.undo)
         views.history.redo_requested.connect(self.redo)
         views.history.help_requested.connect(self.help)
         views.model.unload_requested.connect(self._engine.unload)
-        self._desks.prompting.object_changed.connect(self._changed)
-        self.dialogue.changed.connect(self._changed)
-        runs.frame_done.connect(self._frame_done)
-        runs.ended.connect(self._run_ended)
-        runs.ended.connect(self._adapting.run_ended)
+        self._controllers.prompting.object_changed.connect(self._changed)
+        self.annotation.changed.connect(self._changed)
+        propagation.frame_done.connect(self._frame_done)
+        propagation.ended.connect(self._run_ended)
+        propagation.ended.connect(self._adapting.run_ended)
         self._adapting.changed.connect(self._changed)
         self._images.changed.connect(self._image_changed)
-        self._images.sights.changed.connect(self._changed)
+        self._images.channels.changed.connect(self._changed)
         self._images.replaced.connect(self._data_replaced)
         self._models.changed.connect(self._model_changed)
         self._engine.answers.answered.connect(self._answered, Qt.ConnectionType.QueuedConnection)
@@ -328,7 +338,7 @@ class PanelController(QObject):
         self._viewer.dims.events.point.connect(self._slider_moved)
 
     def _near_the_work(self) -> tuple[str, tuple[Path, ...]]:
-        return self._keeping.place()
+        return self._autosave.position()
 
     def _range_from_here(self) -> None:
         here = None if self.workspace is None else self.workspace.here()
@@ -339,7 +349,7 @@ class PanelController(QObject):
 
     def _changed(self) -> None:
         if not self.running:
-            self._guide.show()
+            self._status.show()
 
     def _layer_removed(self, event: Any) -> None:
         workspace = self.workspace
@@ -348,7 +358,7 @@ class PanelController(QObject):
 
     def _slider_moved(self, _event: object = None) -> None:
         if self.workspace is not None:
-            self._desks.slider_moved()
+            self._controllers.slider_moved()
             self._changed()
 
     def _image_changed(self) -> None:
@@ -368,15 +378,15 @@ class PanelController(QObject):
                 f"{layer.name} has other data now, so work on it has ended. Labels and prompts are "
                 "as they were: press Start to go on with the new data."
             )
-        self._guide.show()
+        self._status.show()
 
     def _model_changed(self) -> None:
         chosen = self._models.chosen
         if self.workspace is not None and chosen != self._chosen:
-            self._runs.end()
-            self.dialogue.renew()
+            self._propagation.end()
+            self.annotation.renew()
         self._chosen = chosen
-        self._guide.show()
+        self._status.show()
 
     # What the worker says.
 
@@ -384,40 +394,40 @@ class PanelController(QObject):
         workspace = self.workspace
         if isinstance(answer, Prepared) and not self._closed:
             # Whatever has been said since: it was read before.
-            self._guide.quiet()
+            self._status.quiet()
             self._adapting.take(answer)
             return
-        if self._closed or answer.generation != self.dialogue.generation or workspace is None:
+        if self._closed or answer.generation != self.annotation.generation or workspace is None:
             return
         match answer:
             case Phase(text=text):
-                self._guide.busy(text)
+                self._status.busy(text)
             case Opened(approximations=approximations):
                 self._views.show_approximations(approximations)
             case Done():
                 # The mask first: the panel is then painted along with it.
                 self._refresher.now(workspace.labels, self._viewer.dims.ndisplay)
-                self.dialogue.done(answer)
-                self._guide.quiet()
+                self.annotation.done(answer)
+                self._status.quiet()
             case RunStarted():
-                self._guide.quiet()
-                self._runs.take(answer)
+                self._status.quiet()
+                self._propagation.take(answer)
             case FrameDone() | RunSplit() | RunEnded() | HandedOver():
-                self._runs.take(answer)
+                self._propagation.take(answer)
             case Forgotten(steps=steps):
-                self.dialogue.past.forget(steps)
+                self.annotation.undo_stack.forget(steps)
             case Failure(error=error, step=step):
-                self.dialogue.failed(step)
-                self._guide.quiet()
+                self.annotation.failed(step)
+                self._status.quiet()
                 show_problem(error)
 
-    def _frame_done(self, place: Any, frame: int) -> None:
+    def _frame_done(self, position: Any, frame: int) -> None:
         workspace = self.workspace
-        if workspace is not None and workspace.shows(place, frame):
+        if workspace is not None and workspace.shows(position, frame):
             self._refresher.soon(workspace.labels, self._viewer.dims.ndisplay)
 
     def _run_ended(self) -> None:
-        self._guide.quiet()
+        self._status.quiet()
         if self.workspace is not None:
             self._refresher.all(self.workspace.labels)
 
@@ -427,26 +437,26 @@ class PanelController(QObject):
         What was done is forgotten, unless its history is to stay.
         """
         self._leave_quietly(history=history)
-        self._guide.show()
+        self._status.show()
 
     def _forget(self) -> None:
-        self.dialogue.forget()
+        self.annotation.forget()
         self._engine.forget_session()
 
     def _leave_quietly(self, *, history: bool = True) -> None:
         workspace = self.workspace
-        self._runs.end(views_alive=not self._closed)
+        self._propagation.end(views_alive=not self._closed)
         if not self._closed:
             self._adapting.left()
         self._refresher.stop()
-        self._keeping.detach()
-        self._desks.detach(workspace)
+        self._autosave.detach()
+        self._controllers.detach(workspace)
         if workspace is not None:
             workspace.labels.events.data.disconnect(self._labels_replaced)
             workspace.release(views_alive=not self._closed)
             self._engine.forget_session(history=history)
         if history:
-            self.dialogue.forget()
-        self.dialogue.close()
+            self.annotation.forget()
+        self.annotation.close()
         self._images.unpin()
-        self._runs.outcomes.clear()
+        self._propagation.outcomes.clear()

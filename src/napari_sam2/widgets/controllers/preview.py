@@ -15,7 +15,7 @@ from qtpy.QtCore import QObject, Qt, Signal  # type: ignore[attr-defined]
 from napari_sam2.errors import Sam2Error
 from napari_sam2.stack import FrameStack
 from napari_sam2.widgets.state.image_source import ImageSource
-from napari_sam2.widgets.state.positions import Place
+from napari_sam2.widgets.state.positions import StackPosition
 from napari_sam2.widgets.throttle import halt, single_shot
 from napari_sam2.widgets.worker.thread import Worker
 
@@ -32,26 +32,26 @@ class PreviewRequest:
 
     Attributes
     ----------
-    sight : ImageSource
+    source : ImageSource
     axis : int or None
         Video axis.
-    place : Place
+    position : Place
         Of the other sliders.
     frame : int
     later : bool
         It is not what the session sees, but what it will see after a restart.
     """
 
-    sight: ImageSource
+    source: ImageSource
     axis: int | None
-    place: Place
+    position: StackPosition
     frame: int
     later: bool
 
     def looks_like(self, other: PreviewRequest) -> bool:
         """Tell whether another frame of the same stack is to be drawn."""
-        where = (self.axis, self.place) == (other.axis, other.place)
-        return where and self.sight.same_as(other.sight)
+        where = (self.axis, self.position) == (other.axis, other.position)
+        return where and self.source.same_as(other.source)
 
 
 class PreviewController(QObject):
@@ -60,15 +60,15 @@ class PreviewController(QObject):
     Parameters
     ----------
     box : SourceSection
-    glance : callable
+    request : callable
         Says what is to be drawn; None if there is nothing.
     """
 
     _drawn = Signal(object, object, str)
 
-    def __init__(self, box: SourceSection, glance: Callable[[], PreviewRequest | None]) -> None:
+    def __init__(self, box: SourceSection, request: Callable[[], PreviewRequest | None]) -> None:
         super().__init__()
-        self._box, self._glance = box, glance
+        self._box, self._request = box, request
         self._lock = threading.Lock()
         self._newest: PreviewRequest | None = None
         self._waiting: PreviewRequest | None = None
@@ -92,10 +92,10 @@ class PreviewController(QObject):
             self._worker.close()
 
     def _ask(self) -> None:
-        glance = self._glance()
+        request = self._request()
         with self._lock:
-            self._newest = self._waiting = glance
-        if glance is None:
+            self._newest = self._waiting = request
+        if request is None:
             self._box.show_picture(None, "")
             return
         if self._worker is None:
@@ -103,10 +103,10 @@ class PreviewController(QObject):
         self._worker.submit(self._draw)
 
     def _show(
-        self, glance: PreviewRequest, picture: NDArray[np.uint8] | None, caption: str
+        self, request: PreviewRequest, picture: NDArray[np.uint8] | None, caption: str
     ) -> None:
         with self._lock:
-            newest = self._newest is glance
+            newest = self._newest is request
         if newest and not self._closed:
             self._box.show_picture(picture, caption)
 
@@ -114,26 +114,29 @@ class PreviewController(QObject):
 
     def _draw(self) -> None:
         with self._lock:
-            glance, self._waiting = self._waiting, None
-        if glance is None or self._closed:
+            request, self._waiting = self._waiting, None
+        if request is None or self._closed:
             return
         picture: Any = None
         try:
-            frame = self._frames(glance).read(glance.frame)
+            frame = self._frames(request).read(request.frame)
             rows, columns = frame.shape[:2]
             picture = small_picture(frame)
             caption = f"{columns} by {rows} pixels"
-            caption = f"After Restart: {caption}" if glance.later else caption
+            caption = f"After Restart: {caption}" if request.later else caption
         except Sam2Error as error:
             caption = str(error)
         if not self._closed:
-            self._drawn.emit(glance, picture, caption)
+            self._drawn.emit(request, picture, caption)
 
-    def _frames(self, glance: PreviewRequest) -> FrameStack:
+    def _frames(self, request: PreviewRequest) -> FrameStack:
         """Return the stack of a glance; one whose contrast was measured is kept for the next."""
         known = self._stack
-        if known is None or not known[0].looks_like(glance):
-            known = self._stack = glance, glance.sight.stack(glance.axis, dict(glance.place))
+        if known is None or not known[0].looks_like(request):
+            known = self._stack = (
+                request,
+                request.source.stack(request.axis, dict(request.position)),
+            )
         return known[1]
 
 

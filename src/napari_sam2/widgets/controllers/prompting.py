@@ -136,7 +136,7 @@ class LabelPromptController(QObject):
     Parameters
     ----------
     viewer : Viewer
-    dialogue : AnnotationController
+    annotation : AnnotationController
     prompting : PromptingController
         Knows which ids are taken.
     box : PromptSection
@@ -145,12 +145,12 @@ class LabelPromptController(QObject):
     def __init__(
         self,
         viewer: Viewer,
-        dialogue: AnnotationController,
+        annotation: AnnotationController,
         prompting: PromptingController,
         box: PromptSection,
     ) -> None:
         super().__init__()
-        self._viewer, self._dialogue = viewer, dialogue
+        self._viewer, self._annotation = viewer, annotation
         self._prompting, self._box = prompting, box
         self._workspace: Workspace | None = None
         box.labels_requested.connect(self.take)
@@ -179,7 +179,7 @@ class LabelPromptController(QObject):
             return
         painted = label_prompts(workspace, layer, *here, self._prompting.taken)
         if painted:
-            self._dialogue.say(f"objects of {layer.name}", painted=painted)
+            self._annotation.record_change(f"objects of {layer.name}", painted=painted)
             self._prompting.next_object()
         else:
             show_problem(

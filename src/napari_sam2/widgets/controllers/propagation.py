@@ -28,7 +28,7 @@ from napari_sam2.widgets.worker.messages import (
 
 if TYPE_CHECKING:
     from napari_sam2.widgets.controllers.annotation import AnnotationController
-    from napari_sam2.widgets.state.positions import Place
+    from napari_sam2.widgets.state.positions import StackPosition
     from napari_sam2.widgets.throttle import Throttle
     from napari_sam2.widgets.views.propagation_section import PropagationSection
     from napari_sam2.widgets.worker.session_worker import SessionWorker
@@ -42,10 +42,10 @@ class PropagationController(QObject):
 
     Parameters
     ----------
-    dialogue : AnnotationController
+    annotation : AnnotationController
     engine : SessionWorker
     box : PropagationSection
-    beat : Throttle
+    throttle : Throttle
         In time with which its progress changes.
 
     Signals
@@ -61,14 +61,14 @@ class PropagationController(QObject):
 
     def __init__(
         self,
-        dialogue: AnnotationController,
+        annotation: AnnotationController,
         engine: SessionWorker,
         box: PropagationSection,
-        beat: Throttle,
+        throttle: Throttle,
     ) -> None:
         super().__init__()
-        self._beat = beat
-        self._dialogue, self._engine, self._box = dialogue, engine, box
+        self._throttle = throttle
+        self._annotation, self._engine, self._box = annotation, engine, box
         self._total = self._done_here = 0  # frames of this volume
         self._undo_then = False
         self._plan = RunPlan()
@@ -76,25 +76,25 @@ class PropagationController(QObject):
         self._volumes, self._done = 0, 0  # volumes and frames that are done
         self._frames: set[int] = set()  # of the volume; those of both directions count once
         self._skipped: tuple[str, ...] = ()
-        self._began: Place = ()
-        self.place: Place | None = None
+        self._began: StackPosition = ()
+        self.position: StackPosition | None = None
         self.paused = False
-        self.outcomes: dict[Place, str] = {}  # how the last run of each stack ended
-        dialogue.prompted.connect(self.forget_outcomes)
-        dialogue.rewound.connect(self.forget_outcomes)
+        self.outcomes: dict[StackPosition, str] = {}  # how the last run of each stack ended
+        annotation.prompted.connect(self.forget_outcomes)
+        annotation.rewound.connect(self.forget_outcomes)
 
     @property
     def running(self) -> bool:
         """Whether a run is under way."""
-        return self.place is not None
+        return self.position is not None
 
-    def begin(self, place: Place, plan: RunPlan) -> None:
+    def begin(self, position: StackPosition, plan: RunPlan) -> None:
         """Propagate the objects of a stack, and then on from volume to volume if so planned."""
-        self.outcomes.pop(place, None)
+        self.outcomes.pop(position, None)
         self.paused, self._undo_then, self._cancelled = False, False, False
-        self._plan, self._began = plan, place
+        self._plan, self._began = plan, position
         self._volumes, self._done, self._skipped = 0, 0, ()
-        self._run(place)
+        self._run(position)
 
     def pause(self, paused: bool) -> None:
         """Hold the run after its frame, or let it go on."""
@@ -117,79 +117,79 @@ class PropagationController(QObject):
 
     def take(self, answer: Running) -> None:
         """Take in what the worker says about the run."""
-        place = self.place
-        if place is None:
+        position = self.position
+        if position is None:
             return
         match answer:
             case RunStarted(total=total):
                 self._total = total
-                self._box.show_running(0, total, self._where(place))
+                self._box.show_running(0, total, self._where(position))
             case FrameDone(frame=frame, done=done, records=records, changed=changed):
                 self._frames.add(frame)
                 self._done_here = done
-                self._beat.soon(self._show_progress)
-                self._dialogue.shelf.put(place, records)
-                self._dialogue.changed.emit()
+                self._throttle.soon(self._show_progress)
+                self._annotation.object_records.put(position, records)
+                self._annotation.changed.emit()
                 if changed:
-                    self.frame_done.emit(place, frame)
+                    self.frame_done.emit(position, frame)
             case RunSplit(step=step):
-                self._dialogue.run_split(place, step)
+                self._annotation.run_split(position, step)
             case RunEnded(cancelled=cancelled, failed=failed):
                 self._done, self._skipped = (
                     self._done + len(self._frames),
                     self._skipped + answer.skipped,
                 )
                 self._volumes += bool(answer.done)
-                there = None if cancelled or failed or self._cancelled else self._next(place)
+                there = None if cancelled or failed or self._cancelled else self._next(position)
                 if there is None:
-                    self._ended(place, cancelled=cancelled or self._cancelled)
+                    self._ended(position, cancelled=cancelled or self._cancelled)
                 else:
-                    self._dialogue.hand_over(place, there, self._plan)
+                    self._annotation.hand_over(position, there, self._plan)
             case HandedOver():
-                self._go_on(place, answer)
+                self._go_on(position, answer)
 
-    def forget_outcomes(self, places: tuple[Place, ...]) -> None:
+    def forget_outcomes(self, positions: tuple[StackPosition, ...]) -> None:
         """Say no longer how the last run of these stacks ended: it is out of date."""
-        for place in places:
-            self.outcomes.pop(place, None)
+        for position in positions:
+            self.outcomes.pop(position, None)
 
     def end(self, *, views_alive: bool = True) -> None:
         """Show that nothing runs any more, and make sure of it."""
         if not self.running:
             return
         self._engine.cancel_run()
-        self.place, self.paused = None, False
-        self._beat.drop(self._show_progress)
+        self.position, self.paused = None, False
+        self._throttle.drop(self._show_progress)
         if views_alive:
             self._box.show_idle()
             self.ended.emit()
 
-    def _run(self, place: Place) -> None:
-        self.place, self._frames = place, set()
+    def _run(self, position: StackPosition) -> None:
+        self.position, self._frames = position, set()
         self._total = self._done_here = 0
-        self._dialogue.run(place, self._plan)
+        self._annotation.run(position, self._plan)
         self._engine.hold_run(self.paused)
-        self._box.show_running(0, 0, self._where(place))
+        self._box.show_running(0, 0, self._where(position))
 
     def _show_progress(self) -> None:
-        place, done = self.place, self._done_here
-        if place is not None and done:
-            self._box.show_running(done, max(done, self._total), self._where(place))
+        position, done = self.position, self._done_here
+        if position is not None and done:
+            self._box.show_running(done, max(done, self._total), self._where(position))
 
-    def _next(self, place: Place) -> Place | None:
+    def _next(self, position: StackPosition) -> StackPosition | None:
         """Return the volume after this one, if the plan leads there."""
-        through, workspace = self._plan.through, self._dialogue.workspace
+        through, workspace = self._plan.through, self._annotation.workspace
         if through is None or workspace is None:
             return None
-        return through.after(place, workspace.labels.data.shape[through.axis])
+        return through.after(position, workspace.labels.data.shape[through.axis])
 
-    def _go_on(self, place: Place, answer: HandedOver) -> None:
+    def _go_on(self, position: StackPosition, answer: HandedOver) -> None:
         """Propagate in the next volume what was found there."""
         there = answer.there
         if not self._cancelled:
             self._take_over(answer)
-        if self._cancelled or not self._dialogue.prompts.at(there):
-            self._ended(place, cancelled=self._cancelled)
+        if self._cancelled or not self._annotation.prompts.at(there):
+            self._ended(position, cancelled=self._cancelled)
             return
         # Objects come in where most of them is: from there they reach both ways.
         self._plan = replace(self._plan, direction=Direction.BOTH)
@@ -197,30 +197,30 @@ class PropagationController(QObject):
 
     def _take_over(self, answer: HandedOver) -> None:
         """Make prompts of the objects that were found in the next volume."""
-        dialogue = self._dialogue
-        dialogue.listen()
-        if dialogue.workspace is not None:
-            new = arrival(dialogue.prompts, dialogue.workspace.said, answer)
-            dialogue.say("objects handed over", painted=new.painted, handed=new.handed)
+        annotation = self._annotation
+        annotation.read_layers()
+        if annotation.workspace is not None:
+            new = arrival(annotation.prompts, annotation.workspace.user_state, answer)
+            annotation.record_change("objects handed over", painted=new.painted, handed=new.handed)
             for number in new.ended:
-                dialogue.edit(Delete(number), f"end of object {number}", answer.there)
+                annotation.edit(Delete(number), f"end of object {number}", answer.there)
 
-    def _where(self, place: Place) -> str:
+    def _where(self, position: StackPosition) -> str:
         """Say which volume it is, where there are several."""
-        through, workspace = self._plan.through, self._dialogue.workspace
+        through, workspace = self._plan.through, self._annotation.workspace
         if through is None or workspace is None:
             return ""
         name = axis_name(workspace.image, through.axis)
-        return f"{name} = {dict(place)[through.axis]}"
+        return f"{name} = {dict(position)[through.axis]}"
 
-    def _ended(self, place: Place, *, cancelled: bool) -> None:
+    def _ended(self, position: StackPosition, *, cancelled: bool) -> None:
         count, skipped = self._done, len(self._skipped)
         if count and self._volumes > 1:
             text = volumes_outcome(self._volumes, count, cancelled=cancelled, skipped=skipped)
             # Where it ended, and where the user is likely to be still.
-            self.outcomes |= dict.fromkeys((self._began, place), text)
+            self.outcomes |= dict.fromkeys((self._began, position), text)
         elif count:
-            workspace = self._dialogue.workspace
+            workspace = self._annotation.workspace
             longest = self._total if workspace is None else workspace.n_frames
             total = max(count, min(self._total, longest))
             text = outcome(count, total, cancelled=cancelled, skipped=skipped)
@@ -230,5 +230,5 @@ class PropagationController(QObject):
         self.end()
         if self._undo_then:
             self._undo_then = False
-            self.forget_outcomes((place, self._began))
-            self._dialogue.undo()
+            self.forget_outcomes((position, self._began))
+            self._annotation.undo()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from napari_sam2.labels import PlaneChange
 from napari_sam2.prompts import SessionFile
 from napari_sam2.widgets.state.object_edits import ObjectEdit
-from napari_sam2.widgets.state.positions import Place
+from napari_sam2.widgets.state.positions import StackPosition
 from napari_sam2.widgets.state.session_spec import Annotations, RunPlan, SessionSpec
 from napari_sam2.widgets.worker.adaptation import AdaptPlan
 from napari_sam2.widgets.worker.messages import (
@@ -53,8 +53,8 @@ class RequestSender:
         self._models, self._engine = models, engine
         self.workspace: Workspace | None = None
         self.generation = 0
-        self._places: dict[int, Place] = {}  # of what was sent, by step
-        self._edits: dict[int, tuple[Place, ObjectEdit]] = {}  # that are under way, by step
+        self._positions: dict[int, StackPosition] = {}  # of what was sent, by step
+        self._edits: dict[int, tuple[StackPosition, ObjectEdit]] = {}  # that are under way, by step
 
     @property
     def ready(self) -> bool:
@@ -71,18 +71,18 @@ class RequestSender:
         self.generation += 1
         self._edits.clear()
 
-    def place_of(self, step: int) -> Place | None:
+    def position_of(self, step: int) -> StackPosition | None:
         """Return the stack that a step concerned; None if it was not sent."""
-        return self._places.get(step)
+        return self._positions.get(step)
 
     @property
     def editing(self) -> bool:
         """Whether any edit is not answered yet."""
         return bool(self._edits)
 
-    def edited(self, place: Place) -> frozenset[int]:
+    def edited(self, position: StackPosition) -> frozenset[int]:
         """Return the objects of a stack whose edits are not answered yet."""
-        edits = (edit for where, edit in self._edits.values() if where == place)
+        edits = (edit for where, edit in self._edits.values() if where == position)
         return frozenset(number for edit in edits for number in edit.objects)
 
     def is_edit(self, step: int) -> bool:
@@ -95,64 +95,87 @@ class RequestSender:
         return edit
 
     def send_prompts(
-        self, place: Place, step: int, wanted: Annotations, strokes: tuple[PlaneChange, ...] = ()
+        self,
+        position: StackPosition,
+        step: int,
+        annotations: Annotations,
+        strokes: tuple[PlaneChange, ...] = (),
     ) -> None:
         """Have a session know all that is wanted."""
-        spec = self._spec(place, step)
+        spec = self._spec(position, step)
         if spec is not None:
-            self._engine.submit(PromptRequest(self.generation, spec, wanted, step, strokes))
+            self._engine.submit(PromptRequest(self.generation, spec, annotations, step, strokes))
 
-    def send_edit(self, place: Place, step: int, wanted: Annotations, edit: ObjectEdit) -> None:
+    def send_edit(
+        self, position: StackPosition, step: int, annotations: Annotations, edit: ObjectEdit
+    ) -> None:
         """Have an object changed."""
-        spec = self._spec(place, step)
+        spec = self._spec(position, step)
         if spec is not None:
-            self._edits[step] = place, edit
-            self._engine.submit(EditRequest(self.generation, spec, wanted, step, edit))
+            self._edits[step] = position, edit
+            self._engine.submit(EditRequest(self.generation, spec, annotations, step, edit))
 
-    def send_replay(self, place: Place, step: int, wanted: Annotations, saved: SessionFile) -> None:
-        """Have a session file taken in; `wanted` says the same."""
-        spec = self._spec(place, step)
+    def send_replay(
+        self, position: StackPosition, step: int, annotations: Annotations, saved: SessionFile
+    ) -> None:
+        """Have a session file taken in; `annotations` says the same."""
+        spec = self._spec(position, step)
         if spec is not None:
-            self._engine.submit(ReplayRequest(self.generation, spec, wanted, step, saved))
+            self._engine.submit(ReplayRequest(self.generation, spec, annotations, step, saved))
 
-    def send_run(self, place: Place, step: int, wanted: Annotations, plan: RunPlan) -> None:
+    def send_run(
+        self, position: StackPosition, step: int, annotations: Annotations, plan: RunPlan
+    ) -> None:
         """Have objects carried through a stack."""
-        spec = self._spec(place, step)
+        spec = self._spec(position, step)
         if spec is not None:
-            self._engine.submit_run(RunRequest(self.generation, spec, wanted, step, plan))
+            self._engine.submit_run(RunRequest(self.generation, spec, annotations, step, plan))
 
-    def note_split(self, place: Place, step: int) -> None:
+    def note_split(self, position: StackPosition, step: int) -> None:
         """Note that a run in a stack goes on as another step."""
-        self._places[step] = place
+        self._positions[step] = position
 
     def send_hand_over(
-        self, place: Place, there: Place, wanted: Annotations, ids: frozenset[int], plan: RunPlan
+        self,
+        position: StackPosition,
+        there: StackPosition,
+        annotations: Annotations,
+        ids: frozenset[int],
+        plan: RunPlan,
     ) -> None:
         """Have objects looked for in the next volume, which is no step."""
-        spec = self._spec(place)
+        spec = self._spec(position)
         if spec is not None:
-            known = self.generation, spec, wanted, 0
+            known = self.generation, spec, annotations, 0
             self._engine.submit_hand_over(HandOverRequest(*known, there, ids, plan))
 
-    def send_adapt(self, place: Place, wanted: Annotations, plan: AdaptPlan) -> bool:
+    def send_adapt(
+        self, position: StackPosition, annotations: Annotations, plan: AdaptPlan
+    ) -> bool:
         """Have it read what the model can learn from, which is no step; return whether it is."""
-        spec = self._spec(place)
+        spec = self._spec(position)
         if spec is not None:
-            self._engine.submit(AdaptRequest(self.generation, spec, wanted, 0, plan))
+            self._engine.submit(AdaptRequest(self.generation, spec, annotations, 0, plan))
         return spec is not None
 
     def send_undo(
-        self, place: Place, step: int, wanted: Annotations, to: int, *, again: bool = False
+        self,
+        position: StackPosition,
+        step: int,
+        annotations: Annotations,
+        to: int,
+        *,
+        again: bool = False,
     ) -> None:
         """Have a step taken back, or made again; `to` is the last one afterwards."""
-        spec = self._spec(place)
+        spec = self._spec(position)
         if spec is not None:
-            self._engine.submit(UndoRequest(self.generation, spec, wanted, step, to, again))
+            self._engine.submit(UndoRequest(self.generation, spec, annotations, step, to, again))
 
-    def _spec(self, place: Place, step: int | None = None) -> SessionSpec | None:
+    def _spec(self, position: StackPosition, step: int | None = None) -> SessionSpec | None:
         """Describe the session of a stack, and note that a step concerns it."""
         if self.workspace is None or not self._models.has_model:
             return None
         if step is not None:
-            self._places[step] = place
-        return self.workspace.spec(place, self._models.use)
+            self._positions[step] = position
+        return self.workspace.spec(position, self._models.use)

@@ -24,42 +24,42 @@ class ReviewController(QObject):
 
     Parameters
     ----------
-    dialogue : AnnotationController
+    annotation : AnnotationController
     prompting : PromptingController
         Knows which object is the current one.
     box : ReviewSection
-    beat : Throttle
+    throttle : Throttle
         In time with which the timeline changes.
     """
 
     def __init__(
         self,
-        dialogue: AnnotationController,
+        annotation: AnnotationController,
         prompting: PromptingController,
         box: ReviewSection,
-        beat: Throttle,
+        throttle: Throttle,
     ) -> None:
         super().__init__()
-        self._beat = beat
-        self._dialogue, self._prompting, self._box = dialogue, prompting, box
+        self._throttle = throttle
+        self._annotation, self._prompting, self._box = annotation, prompting, box
         box.frame_requested.connect(self.go_to)
         box.doubt_requested.connect(self.next_doubtful)
         box.prompted_requested.connect(self.next_prompted)
         box.accept_requested.connect(self.accept)
-        dialogue.changed.connect(self.soon)
+        annotation.changed.connect(self.soon)
         prompting.object_changed.connect(self.soon)
 
     def soon(self, _object_id: int = 0) -> None:
         """Show the object a little later, unless that is due already."""
-        self._beat.soon(self.show)
+        self._throttle.soon(self.show)
 
     def stop(self) -> None:
         """Show nothing any more."""
-        self._beat.drop(self.show)
+        self._throttle.drop(self.show)
 
     def show(self) -> None:
         """Show the current object along the stack in view."""
-        workspace = self._dialogue.workspace
+        workspace = self._annotation.workspace
         here = None if workspace is None else workspace.here()
         if here is None:
             self._box.show_series(ObjectSeries(), 0)
@@ -68,8 +68,8 @@ class ReviewController(QObject):
 
     def go_to(self, frame: int) -> None:
         """Show a frame."""
-        if self._dialogue.workspace is not None:
-            self._dialogue.workspace.go_to(frame)
+        if self._annotation.workspace is not None:
+            self._annotation.workspace.go_to(frame)
 
     def next_doubtful(self, step: int = 1) -> None:
         """Go to the next doubtful frame of the current object, forwards or backwards."""
@@ -81,31 +81,39 @@ class ReviewController(QObject):
 
     def accept(self, what: str) -> None:
         """Accept "here", "frame", "object" or "all"; once more takes that of a frame back."""
-        workspace = self._dialogue.workspace
+        workspace = self._annotation.workspace
         here = None if workspace is None else workspace.here()
         if workspace is None or here is None:
             return
-        (place, frame), number = here, self._prompting.object_id
-        shelf = self._dialogue.shelf
-        objects = shelf.objects(place) if what in ("frame", "all") else (number,)
+        (position, frame), number = here, self._prompting.object_id
+        object_records = self._annotation.object_records
+        objects = object_records.objects(position) if what in ("frame", "all") else (number,)
         everywhere = what in ("object", "all")
         if everywhere:
-            spots = {(place, each, f) for each in objects for f in shelf.frames(place, each)}
+            mask_keys = {
+                (position, each, f)
+                for each in objects
+                for f in object_records.frames(position, each)
+            }
         else:
-            spots = {(place, each, frame) for each in objects if shelf.has(place, each, frame)}
-        if spots:
-            self._accept(workspace.said.accepted, frozenset(spots), lift=not everywhere)
+            mask_keys = {
+                (position, each, frame)
+                for each in objects
+                if object_records.has(position, each, frame)
+            }
+        if mask_keys:
+            self._accept(workspace.user_state.accepted, frozenset(mask_keys), lift=not everywhere)
 
     def _accept(
-        self, accepted: frozenset[MaskKey], spots: frozenset[MaskKey], *, lift: bool
+        self, accepted: frozenset[MaskKey], mask_keys: frozenset[MaskKey], *, lift: bool
     ) -> None:
-        if lift and spots <= accepted:
-            self._dialogue.say("lifting of acceptance", accepted=accepted - spots)
-        elif spots - accepted:
-            self._dialogue.say("acceptance", accepted=accepted | spots)
+        if lift and mask_keys <= accepted:
+            self._annotation.record_change("lifting of acceptance", accepted=accepted - mask_keys)
+        elif mask_keys - accepted:
+            self._annotation.record_change("acceptance", accepted=accepted | mask_keys)
 
     def _go_on(self, frames: object, step: int) -> None:
-        workspace = self._dialogue.workspace
+        workspace = self._annotation.workspace
         here = None if workspace is None else workspace.here()
         if here is not None:
             target = next_frame(frames, here[1], step)  # type: ignore[arg-type]
@@ -113,10 +121,12 @@ class ReviewController(QObject):
                 self.go_to(target)
 
     def _series(self, object_id: int) -> ObjectSeries:
-        workspace = self._dialogue.workspace
+        workspace = self._annotation.workspace
         here = None if workspace is None else workspace.here()
         if workspace is None or here is None:
             return ObjectSeries()
-        place = here[0]
-        records = self._dialogue.shelf.records(place, object_id)
-        return series(object_id, workspace.n_frames, records, self._dialogue.wanted(place))
+        position = here[0]
+        records = self._annotation.object_records.records(position, object_id)
+        return series(
+            object_id, workspace.n_frames, records, self._annotation.annotations(position)
+        )

@@ -30,8 +30,8 @@ class StatusController(QObject):
     ----------
     views : PanelView
     images, models : pickers
-    dialogue : AnnotationController
-    runs : PropagationController
+    annotation : AnnotationController
+    propagation : PropagationController
     adapting : AdaptController
         These tell where the user is.
     """
@@ -41,13 +41,13 @@ class StatusController(QObject):
         views: PanelView,
         images: ImageController,
         models: ModelController,
-        dialogue: AnnotationController,
-        runs: PropagationController,
+        annotation: AnnotationController,
+        propagation: PropagationController,
         adapting: AdaptController,
     ) -> None:
         super().__init__()
         self._views, self._images, self._models = views, images, models
-        self._dialogue, self._runs, self._adapting = dialogue, runs, adapting
+        self._annotation, self._propagation, self._adapting = annotation, propagation, adapting
         self._closed = False
         self._phase = ""
         self._patience = single_shot(self, self._show_phase, _PATIENCE_MS)
@@ -58,11 +58,11 @@ class StatusController(QObject):
             return
         self._views.show_hint(hint(self._situation()))
         self._views.show_started(
-            self._dialogue.workspace is not None,
+            self._annotation.workspace is not None,
             possible=self._images.image is not None and self._models.has_model,
         )
-        past = self._dialogue.past
-        undo, redo = past.next_undo, past.next_redo
+        undo_stack = self._annotation.undo_stack
+        undo, redo = undo_stack.next_undo, undo_stack.next_redo
         self._adapting.show()
         self._views.history.show_steps(undo.title if undo else "", redo.title if redo else "")
 
@@ -88,7 +88,7 @@ class StatusController(QObject):
             self._views.show_hint(self._phase)
 
     def _situation(self) -> Situation:
-        workspace, prompts = self._dialogue.workspace, self._dialogue.prompts
+        workspace, prompts = self._annotation.workspace, self._annotation.prompts
         here = None if workspace is None else workspace.here()
         placed = prompts.at(here[0]) if here is not None else ()
         prompted = {each.object_id for each in placed}
@@ -96,14 +96,14 @@ class StatusController(QObject):
             has_image=self._images.image is not None,
             has_model=self._models.has_model,
             fetching=self._models.fetching,
-            awaits_part=self._images.sights.awaits_part,
+            awaits_part=self._images.channels.awaits_part,
             started=workspace is not None,
-            running=self._runs.running,
+            running=self._propagation.running,
             outside=workspace is not None and here is None,
             n_prompted=len(prompted),
             fresh=workspace is not None and workspace.marks.object_id not in prompted,
             n_frames=1 if workspace is None else workspace.n_frames,
             ignored=prompts.ignored,
             teaches=self._adapting.offered,
-            outcome=self._runs.outcomes.get(here[0], "") if here is not None else "",
+            outcome=self._propagation.outcomes.get(here[0], "") if here is not None else "",
         )

@@ -9,7 +9,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from napari_sam2.widgets.layers.snapshot import WindowSnapshot
-from napari_sam2.widgets.state.positions import Place
+from napari_sam2.widgets.state.positions import StackPosition
 from napari_sam2.widgets.state.settings import ModelUse
 
 
@@ -31,7 +31,7 @@ class Step:
         Of a step that concerned no stack: where it belongs among the others.
     """
 
-    parts: tuple[tuple[Place, int], ...]
+    parts: tuple[tuple[StackPosition, int], ...]
     title: str
     before: WindowSnapshot
     after: WindowSnapshot
@@ -115,11 +115,11 @@ class UndoStack:
         """Drop a step that was not made after all."""
         self._done = [step for step in self._done if number not in step.numbers]
 
-    def number_at(self, place: Place) -> int:
+    def number_at(self, position: StackPosition) -> int:
         """Return the number of the last step in a stack; 0 if there is none."""
         for step in reversed(self._done):
             for where, number in reversed(step.parts):
-                if where == place:
+                if where == position:
                     return number
         return 0
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from napari_sam2.prompts import FramePrompt
 from napari_sam2.widgets.layers.prompt_reader import StackPrompts
 from napari_sam2.widgets.layers.snapshot import UserState
-from napari_sam2.widgets.state.positions import MaskKey, Place
+from napari_sam2.widgets.state.positions import MaskKey, StackPosition
 from napari_sam2.widgets.state.session_spec import RunPlan
 from napari_sam2.widgets.worker.messages import HandedOver
 
@@ -35,34 +35,42 @@ class VolumeArrival:
 
 
 def going_on(
-    prompts: StackPrompts, said: UserState, place: Place, there: Place, plan: RunPlan
+    prompts: StackPrompts,
+    user_state: UserState,
+    position: StackPosition,
+    there: StackPosition,
+    plan: RunPlan,
 ) -> frozenset[int]:
     """Return the objects of a volume that go on: all but those decided in the next one."""
-    known = frozenset(placed.object_id for placed in prompts.at(place))
+    known = frozenset(placed.object_id for placed in prompts.at(position))
     ids = known if plan.object_ids is None else known & plan.object_ids
-    return ids - decided(prompts, said, there)
+    return ids - decided(prompts, user_state, there)
 
 
-def arrival(prompts: StackPrompts, said: UserState, answer: HandedOver) -> VolumeArrival:
+def arrival(prompts: StackPrompts, user_state: UserState, answer: HandedOver) -> VolumeArrival:
     """Work out what has become of the objects that were looked for.
 
     What the user has decided meanwhile is left alone.
     """
     there = answer.there
-    free = answer.object_ids - decided(prompts, said, there)
-    old = [spot for spot in said.handed if spot[0] == there and spot[1] in free]
+    free = answer.object_ids - decided(prompts, user_state, there)
+    old = [
+        mask_key for mask_key in user_state.handed if mask_key[0] == there and mask_key[1] in free
+    ]
     new = {(there, p.object_id, p.frame): p.prompt for p in answer.prompts if p.object_id in free}
-    ended = {spot[1] for spot in old} - {spot[1] for spot in new}
+    ended = {mask_key[1] for mask_key in old} - {mask_key[1] for mask_key in new}
     return VolumeArrival({**dict.fromkeys(old), **new}, frozenset(new), tuple(sorted(ended)))
 
 
-def decided(prompts: StackPrompts, said: UserState, place: Place) -> frozenset[int]:
+def decided(
+    prompts: StackPrompts, user_state: UserState, position: StackPosition
+) -> frozenset[int]:
     """Return the objects of a stack that the user has prompted or accepted there."""
     own = {
         placed.object_id
-        for placed in prompts.at(place)
+        for placed in prompts.at(position)
         if placed.prompt.points
         or placed.prompt.box is not None
-        or (place, *placed.place) not in said.handed
+        or (position, *placed.position) not in user_state.handed
     }
-    return frozenset(own | {number for number, _ in said.accepted_at(place)})
+    return frozenset(own | {number for number, _ in user_state.accepted_at(position)})

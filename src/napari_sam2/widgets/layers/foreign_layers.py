@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from napari_sam2.errors import PromptError
 from napari_sam2.prompts import FramePrompt
 from napari_sam2.widgets.layers.geometry import full_resolution, spatial_shape
-from napari_sam2.widgets.state.positions import OBJECT, POSITIVE, MaskKey, Place
+from napari_sam2.widgets.state.positions import OBJECT, POSITIVE, MaskKey, StackPosition
 
 if TYPE_CHECKING:
     from napari.layers import Image, Labels, Points, Shapes
@@ -49,8 +49,8 @@ class ForeignLabels:
         """Find out how a layer lies under an image. Main thread only."""
         shape = spatial_shape(image)
 
-        def under(position: NDArray[Any]) -> NDArray[np.float64]:
-            world = np.asarray(image.data_to_world(position), float)
+        def under(coordinates: NDArray[Any]) -> NDArray[np.float64]:
+            world = np.asarray(image.data_to_world(coordinates), float)
             return np.asarray(layer.world_to_data(world[-layer.ndim :]), float)
 
         # All transformations are affine: the first pixel and a step along each axis say it all.
@@ -70,14 +70,14 @@ class ForeignLabels:
         start = self.origin + np.asarray(index, float) @ self.steps[:-2]
         rows = np.arange(height)[:, None, None] * self.steps[-2]
         columns = np.arange(width)[None, :, None] * self.steps[-1]
-        places = np.rint(start + rows + columns).astype(int)
-        inside = ((places >= 0) & (places < np.asarray(self.data.shape))).all(axis=-1)
+        positions = np.rint(start + rows + columns).astype(int)
+        inside = ((positions >= 0) & (positions < np.asarray(self.data.shape))).all(axis=-1)
         found = np.zeros((height, width), self.data.dtype)
-        for row in np.unique(places[inside][:, :-2], axis=0):
+        for row in np.unique(positions[inside][:, :-2], axis=0):
             # One plane at a time: a lazy layer is not read as a whole.
             plane = np.asarray(self.data[tuple(row)])
-            here = inside & (places[..., :-2] == row).all(axis=-1)
-            found[here] = plane[tuple(places[here][:, -2:].T)]
+            here = inside & (positions[..., :-2] == row).all(axis=-1)
+            found[here] = plane[tuple(positions[here][:, -2:].T)]
         return found
 
 
@@ -128,9 +128,9 @@ class ForeignPrompts:
         """Of a layer of shapes."""
         return self.layer.shape_type
 
-    def data_to_world(self, position: Any) -> Any:
+    def data_to_world(self, coordinates: Any) -> Any:
         """Place a mark as its layer does."""
-        return self.layer.data_to_world(position)
+        return self.layer.data_to_world(coordinates)
 
 
 def is_numbered(layer: Points | Shapes) -> bool:
@@ -139,7 +139,7 @@ def is_numbered(layer: Points | Shapes) -> bool:
 
 
 def label_prompts(
-    workspace: Workspace, layer: Labels, place: Place, frame: int, taken: Collection[int]
+    workspace: Workspace, layer: Labels, position: StackPosition, frame: int, taken: Collection[int]
 ) -> dict[MaskKey, FramePrompt]:
     """Make a mask prompt of every object of a Labels layer in one frame of the image.
 
@@ -155,13 +155,13 @@ def label_prompts(
     taken : collection of int
         Ids of other objects.
     """
-    plane = ForeignLabels.of(workspace.image, layer).plane(workspace.index_of(place, frame))
-    if workspace.sight.region is not None:
-        plane = plane[workspace.sight.region.slices]
+    plane = ForeignLabels.of(workspace.image, layer).plane(workspace.index_of(position, frame))
+    if workspace.source.region is not None:
+        plane = plane[workspace.source.region.slices]
     ids = np.unique(plane[plane > 0]).tolist()
     free = max([*taken, *ids], default=0) + 1
     found: dict[MaskKey, FramePrompt] = {}
     for number in ids:
         new, free = (free, free + 1) if number in taken else (number, free)
-        found[place, int(new), frame] = FramePrompt(mask=plane == number)
+        found[position, int(new), frame] = FramePrompt(mask=plane == number)
     return found

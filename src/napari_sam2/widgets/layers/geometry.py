@@ -29,7 +29,7 @@ def full_resolution(image: Image) -> Any:
     return image.data[0] if image.multiscale else image.data
 
 
-def same_place(image: Image, layer: Layer, coordinates: NDArray[np.floating]) -> NDArray[Any]:
+def same_position(image: Image, layer: Layer, coordinates: NDArray[np.floating]) -> NDArray[Any]:
     """Turn data coordinates of a layer into those of the image at the same world position.
 
     Parameters

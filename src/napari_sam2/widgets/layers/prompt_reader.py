@@ -16,8 +16,8 @@ from skimage.draw import polygon
 
 from napari_sam2.prompts import FramePrompt
 from napari_sam2.types import ObjectFrame, Region
-from napari_sam2.widgets.layers.geometry import same_place, spatial_shape
-from napari_sam2.widgets.state.positions import OBJECT, POSITIVE, MaskKey, Place, placed
+from napari_sam2.widgets.layers.geometry import same_position, spatial_shape
+from napari_sam2.widgets.state.positions import OBJECT, POSITIVE, MaskKey, StackPosition, placed
 from napari_sam2.widgets.state.session_spec import PlacedPrompt, Prompts
 
 if TYPE_CHECKING:
@@ -56,8 +56,8 @@ def along(vertices: NDArray[np.float64], shape: tuple[int, int]) -> list[tuple[f
     lengths = np.linalg.norm(np.diff(vertices, axis=0), axis=1)
     reached = np.concatenate([[0.0], np.cumsum(lengths)])
     count = int(np.clip(np.ceil(reached[-1] / 4), 1, _SCRIBBLE_POINTS))
-    wanted = (np.arange(count) + 0.5) / count * reached[-1]
-    points = np.stack([np.interp(wanted, reached, column) for column in vertices.T], axis=1)
+    annotations = (np.arange(count) + 0.5) / count * reached[-1]
+    points = np.stack([np.interp(annotations, reached, column) for column in vertices.T], axis=1)
     inside = ((points >= -0.5) & (points <= np.asarray(shape) - 0.5)).all(axis=1)
     return [(float(y), float(x)) for y, x in points[inside]]
 
@@ -80,37 +80,37 @@ class StackPrompts:
 
     Attributes
     ----------
-    by_place : dict
+    by_position : dict
         Prompts per position of the other sliders.
     ignored : int
         Points and shapes that cannot be prompts: outside the image, of no size, out of plane.
     """
 
-    by_place: dict[Place, Prompts] = field(default_factory=dict)
+    by_position: dict[StackPosition, Prompts] = field(default_factory=dict)
     ignored: int = 0
 
-    def at(self, place: Place) -> Prompts:
+    def at(self, position: StackPosition) -> Prompts:
         """Return the prompts of one stack, in order of object and frame."""
-        return self.by_place.get(place, ())
+        return self.by_position.get(position, ())
 
     @property
     def object_ids(self) -> frozenset[int]:
         """Every object that has a prompt anywhere."""
-        return frozenset(p.object_id for prompts in self.by_place.values() for p in prompts)
+        return frozenset(p.object_id for prompts in self.by_position.values() for p in prompts)
 
-    def places_unlike(self, other: StackPrompts) -> set[Place]:
+    def positions_unlike(self, other: StackPrompts) -> set[StackPosition]:
         """Return the stacks whose prompts are others."""
-        places = self.by_place.keys() | other.by_place.keys()
-        return {place for place in places if self.at(place) != other.at(place)}
+        positions = self.by_position.keys() | other.by_position.keys()
+        return {position for position in positions if self.at(position) != other.at(position)}
 
     def new_since(self, earlier: StackPrompts) -> frozenset[MaskKey]:
         """Return where there is a prompt that was not there, or was another."""
         found = set()
-        for place in self.places_unlike(earlier):
-            before = {each.place: each.prompt for each in earlier.at(place)}
-            for each in self.at(place):
-                if before.get(each.place) != each.prompt:
-                    found.add((place, *each.place))
+        for position in self.positions_unlike(earlier):
+            before = {each.position: each.prompt for each in earlier.at(position)}
+            for each in self.at(position):
+                if before.get(each.position) != each.prompt:
+                    found.add((position, *each.position))
         return frozenset(found)
 
 
@@ -153,27 +153,27 @@ class _Collector:
         self._size = region.shape
         self._corner = np.array([region.y0, region.x0], float)
         self._axis, self._composed = axis, composed
-        self._found: defaultdict[Place, defaultdict[ObjectFrame, _Gathered]]
+        self._found: defaultdict[StackPosition, defaultdict[ObjectFrame, _Gathered]]
         self._found = defaultdict(lambda: defaultdict(_Gathered))
         self.ignored = 0
 
-    def where(self, position: NDArray[np.float64]) -> tuple[Place, int] | None:
+    def where(self, coordinates: NDArray[np.float64]) -> tuple[StackPosition, int] | None:
         """Find the stack and the frame of a position in the image's data; None if outside."""
-        indices = np.rint(position[:-2]).astype(int)
+        indices = np.rint(coordinates[:-2]).astype(int)
         if np.any(indices < 0) or np.any(indices >= self._leading):
             return None
         return placed(indices, self._axis, self._composed)
 
-    def add_painted(self, spot: MaskKey, painted: FramePrompt) -> None:
+    def add_painted(self, mask_key: MaskKey, painted: FramePrompt) -> None:
         """Take a painted mask in."""
-        place, object_id, frame = spot
-        self._found[place][ObjectFrame(object_id, frame)].painted = painted
+        position, object_id, frame = mask_key
+        self._found[position][ObjectFrame(object_id, frame)].painted = painted
 
-    def add_point(self, position: NDArray[np.float64], object_id: int, positive: bool) -> None:
+    def add_point(self, coordinates: NDArray[np.float64], object_id: int, positive: bool) -> None:
         """Take a click in, unless it lies outside the image."""
-        yx, size = position[-2:] - self._corner, np.asarray(self._size)
+        yx, size = coordinates[-2:] - self._corner, np.asarray(self._size)
         inside = np.all(yx >= -_HALF_PIXEL) and np.all(yx <= size - _HALF_PIXEL)
-        where = self.where(position)
+        where = self.where(coordinates)
         if where is None or not inside or object_id < 1:
             self.ignored += 1
             return
@@ -185,9 +185,9 @@ class _Collector:
         self, kind: str, vertices: NDArray[np.float64], object_id: int, positive: bool
     ) -> None:
         """Take a shape in, unless it leaves the frame or nothing of it is in the image."""
-        places = {self.where(vertex) for vertex in vertices}
-        where = places.pop()
-        if places or where is None or object_id < 1:
+        positions = {self.where(vertex) for vertex in vertices}
+        where = positions.pop()
+        if positions or where is None or object_id < 1:
             self.ignored += 1
             return
         key = ObjectFrame(object_id, where[1])
@@ -236,16 +236,16 @@ class _Collector:
 
     def result(self) -> StackPrompts:
         """Return all that was found."""
-        by_place = {}
-        for place, found in self._found.items():
+        by_position = {}
+        for position, found in self._found.items():
             prompts = (
                 (object_id, frame, gathered.prompt())
                 for (object_id, frame), gathered in sorted(found.items(), key=lambda row: row[0])
             )
             known = tuple(PlacedPrompt(i, f, prompt) for i, f, prompt in prompts if prompt)
             if known:
-                by_place[place] = known
-        return StackPrompts(by_place, self.ignored)
+                by_position[position] = known
+        return StackPrompts(by_position, self.ignored)
 
 
 def read_prompts(
@@ -278,17 +278,17 @@ def read_prompts(
         The axis whose channels are composed: marks in any of them are prompts.
     """
     collector = _Collector(image, axis, region, composed)
-    for spot, mask in (painted or {}).items():
-        collector.add_painted(spot, mask)
+    for mask_key, mask in (painted or {}).items():
+        collector.add_painted(mask_key, mask)
     if len(points.data):
-        positions = same_place(image, points, np.asarray(points.data, float))
-        rows = zip(positions, points.features[OBJECT], points.features[POSITIVE], strict=True)
-        for position, object_id, positive in rows:
-            collector.add_point(position, int(object_id), bool(positive))
+        all_coordinates = same_position(image, points, np.asarray(points.data, float))
+        rows = zip(all_coordinates, points.features[OBJECT], points.features[POSITIVE], strict=True)
+        for coordinates, object_id, positive in rows:
+            collector.add_point(coordinates, int(object_id), bool(positive))
     objects = shapes.features.get(OBJECT, ())
     signs = shapes.features.get(POSITIVE, [True] * len(shapes.data))
     outlines = zip(shapes.data, shapes.shape_type, objects, signs, strict=False)
     for vertices, kind, object_id, positive in outlines:
-        corners = same_place(image, shapes, np.asarray(vertices, float))
+        corners = same_position(image, shapes, np.asarray(vertices, float))
         collector.add_shape(str(kind), corners, int(object_id), bool(positive))
     return collector.result()

@@ -16,7 +16,7 @@ from napari_sam2.prompts import FramePrompt, SessionFile
 from napari_sam2.types import ObjectFrame
 from napari_sam2.widgets.layers.snapshot import UserState, WindowSnapshot, set_points, set_shapes
 from napari_sam2.widgets.state.object_edits import Choose, ObjectEdit, Split
-from napari_sam2.widgets.state.positions import OBJECT, POSITIVE, MaskKey, Place
+from napari_sam2.widgets.state.positions import OBJECT, POSITIVE, MaskKey, StackPosition
 from napari_sam2.widgets.state.session_spec import Annotations
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 def adopt(
     workspace: Workspace,
-    place: Place,
+    position: StackPosition,
     edit: ObjectEdit,
     changed: Annotations,
     fresh: frozenset[MaskKey] = frozenset(),
@@ -41,7 +41,7 @@ def adopt(
     Parameters
     ----------
     workspace : Workspace
-    place : Place
+    position : Place
     edit : ObjectEdit
     changed : Annotations
         What the session knows after it.
@@ -51,43 +51,43 @@ def adopt(
     if isinstance(edit, Choose):
         return
     if isinstance(edit, Split):
-        _hand_over(workspace, place, edit)
-    said = workspace.said
+        _hand_over(workspace, position, edit)
+    user_state = workspace.user_state
     ours = frozenset(edit.objects)
     if isinstance(edit, Split):
         fresh |= {(w, edit.new_id, f) for w, i, f in fresh if i == edit.object_id}
-    kept = {p.place for p in changed.prompts if p.prompt.points or p.prompt.box is not None}
-    kept |= {ObjectFrame(i, f) for where, i, f in fresh if where == place}
+    kept = {p.position for p in changed.prompts if p.prompt.points or p.prompt.box is not None}
+    kept |= {ObjectFrame(i, f) for where, i, f in fresh if where == position}
     all_pairs = {ObjectFrame(i, f) for i in ours for f in range(workspace.n_frames)}
-    drop_marks(workspace, place, all_pairs - kept)
+    drop_marks(workspace, position, all_pairs - kept)
     painted = {
-        spot: mask
-        for spot, mask in said.painted.items()
-        if spot[0] != place or spot[1] not in ours or spot in fresh
+        mask_key: mask
+        for mask_key, mask in user_state.painted.items()
+        if mask_key[0] != position or mask_key[1] not in ours or mask_key in fresh
     }
     for placed in changed.prompts:
         if placed.object_id in ours and placed.prompt.mask is not None:
             mask = FramePrompt(mask=placed.prompt.mask)
-            painted.setdefault((place, placed.object_id, placed.frame), mask)
-    accepted = frozenset(a for a in said.accepted if a[0] != place or a[1] not in ours)
-    accepted |= {(place, i, f) for i, f in changed.accepted if i in ours}
+            painted.setdefault((position, placed.object_id, placed.frame), mask)
+    accepted = frozenset(a for a in user_state.accepted if a[0] != position or a[1] not in ours)
+    accepted |= {(position, i, f) for i, f in changed.accepted if i in ours}
     # What was merged, split or chosen is the user's own from now on.
-    handed = frozenset(h for h in said.handed if h[0] != place or h[1] not in ours)
-    workspace.said = replace(said, painted=painted, accepted=accepted, handed=handed)
+    handed = frozenset(h for h in user_state.handed if h[0] != position or h[1] not in ours)
+    workspace.user_state = replace(user_state, painted=painted, accepted=accepted, handed=handed)
     workspace.marks.repaint()
 
 
-def drop_marks(workspace: Workspace, place: Place, spots: set[ObjectFrame]) -> None:
+def drop_marks(workspace: Workspace, position: StackPosition, mask_keys: set[ObjectFrame]) -> None:
     """Take away the points and shapes of some objects and frames of a stack."""
     points, shapes = workspace.points, workspace.shapes
     keep = [
-        where is None or where[0] != place or (int(number), where[1]) not in spots
+        where is None or where[0] != position or (int(number), where[1]) not in mask_keys
         for where, number in zip(workspace.where(points), points.features[OBJECT], strict=True)
     ]
     if not all(keep):
         set_points(points, points.data[keep], points.features[keep])
     keep = [
-        where is None or where[0] != place or (int(number), where[1]) not in spots
+        where is None or where[0] != position or (int(number), where[1]) not in mask_keys
         for where, number in zip(workspace.where(shapes), shapes.features[OBJECT], strict=True)
     ]
     if not all(keep):
@@ -99,17 +99,19 @@ def drop_marks(workspace: Workspace, place: Place, spots: set[ObjectFrame]) -> N
         set_shapes(shapes, outlines, shapes.features[keep])
 
 
-def _hand_over(workspace: Workspace, place: Place, edit: Split) -> None:
+def _hand_over(workspace: Workspace, position: StackPosition, edit: Split) -> None:
     for layer in (workspace.points, workspace.shapes):
         features = layer.features.copy()
         for row, where in enumerate(workspace.where(layer)):
-            ours = where is not None and where[0] == place and where[1] >= edit.frame
+            ours = where is not None and where[0] == position and where[1] >= edit.frame
             if ours and features[OBJECT].iloc[row] == edit.object_id:
                 features.loc[features.index[row], OBJECT] = edit.new_id
         layer.features = features
 
 
-def resumed_state(workspace: Workspace, files: Mapping[Place, SessionFile]) -> WindowSnapshot:
+def resumed_state(
+    workspace: Workspace, files: Mapping[StackPosition, SessionFile]
+) -> WindowSnapshot:
     """Return what a workspace is to hold when session files take the place of what it says.
 
     Parameters
@@ -118,29 +120,29 @@ def resumed_state(workspace: Workspace, files: Mapping[Place, SessionFile]) -> W
     files : mapping of Place to SessionFile
         By stack; what is said of other stacks stays.
     """
-    said = workspace.said
+    user_state = workspace.user_state
     points = _Rows(workspace, workspace.points, files)
     shapes = _Rows(workspace, workspace.shapes, files)
     painted: dict[MaskKey, FramePrompt] = {
-        s: m for s, m in said.painted.items() if s[0] not in files
+        s: m for s, m in user_state.painted.items() if s[0] not in files
     }
-    accepted = {spot for spot in said.accepted if spot[0] not in files}
-    handed = {spot for spot in said.handed if spot[0] not in files}
-    names = dict(said.names)
-    for place, saved in files.items():
+    accepted = {mask_key for mask_key in user_state.accepted if mask_key[0] not in files}
+    handed = {mask_key for mask_key in user_state.handed if mask_key[0] not in files}
+    names = dict(user_state.names)
+    for position, saved in files.items():
         names |= saved.names
-        accepted |= {(place, *pair) for pair in saved.accepted_masks}
-        handed |= {(place, *pair) for pair in saved.handed_over}
+        accepted |= {(position, *pair) for pair in saved.accepted_masks}
+        handed |= {(position, *pair) for pair in saved.handed_over}
         corner = (saved.region.y0, saved.region.x0) if saved.region else (0, 0)
         for object_id, frame, prompt in saved.book:
-            index = workspace.index_of(place, frame)
+            index = workspace.index_of(position, frame)
             for (y, x), positive in zip(prompt.points, prompt.positive, strict=True):
                 at = np.array([*index, y + corner[0], x + corner[1]])
                 points.add(at, "", object_id, positive)
             if prompt.box is not None:
                 shapes.add(_corners(index, prompt.box, corner), "rectangle", object_id, True)
             if prompt.mask is not None:
-                painted[place, object_id, frame] = FramePrompt(mask=prompt.mask)
+                painted[position, object_id, frame] = FramePrompt(mask=prompt.mask)
     return WindowSnapshot(
         np.array(points.data, float).reshape(-1, workspace.points.ndim),
         points.features(),
@@ -150,20 +152,23 @@ def resumed_state(workspace: Workspace, files: Mapping[Place, SessionFile]) -> W
     )
 
 
-def resumed_sight(sight: ImageSource, saved: SessionFile) -> ImageSource:
+def resumed_source(source: ImageSource, saved: SessionFile) -> ImageSource:
     """Return what is seen of an image in the part, and with the channels, of a session file.
 
     Layers are seen in the contrast that they have.
     """
-    measured = None if sight.picked is None else saved.contrast or None
-    return replace(sight, region=saved.region, contrast=measured or sight.contrast)
+    measured = None if source.picked is None else saved.contrast or None
+    return replace(source, region=saved.region, contrast=measured or source.contrast)
 
 
 class _Rows:
     """Marks of a layer with their features: at first those of other stacks than these."""
 
     def __init__(
-        self, workspace: Workspace, layer: Points | Shapes, files: Mapping[Place, SessionFile]
+        self,
+        workspace: Workspace,
+        layer: Points | Shapes,
+        files: Mapping[StackPosition, SessionFile],
     ) -> None:
         self.data: list[NDArray[Any]] = []
         self.kinds: list[str] = []

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from napari_sam2.prompts import FramePrompt, moved_mask
 from napari_sam2.types import ObjectFrame
-from napari_sam2.widgets.state.positions import MaskKey, Place
+from napari_sam2.widgets.state.positions import MaskKey, StackPosition
 
 if TYPE_CHECKING:
     from napari.layers import Points, Shapes
@@ -41,19 +41,19 @@ class UserState:
     names: Mapping[int, str] = field(default_factory=dict)
     handed: frozenset[MaskKey] = frozenset()
 
-    def accepted_at(self, place: Place) -> frozenset[ObjectFrame]:
+    def accepted_at(self, position: StackPosition) -> frozenset[ObjectFrame]:
         """Return what is accepted in one stack."""
-        return frozenset(ObjectFrame(i, f) for where, i, f in self.accepted if where == place)
+        return frozenset(ObjectFrame(i, f) for where, i, f in self.accepted if where == position)
 
-    def places_accepted_unlike(self, other: UserState) -> set[Place]:
+    def positions_accepted_unlike(self, other: UserState) -> set[StackPosition]:
         """Return the stacks in which other objects and frames are accepted."""
         if self.accepted is other.accepted:
             return set()
-        return {place for place, _, _ in self.accepted ^ other.accepted}
+        return {position for position, _, _ in self.accepted ^ other.accepted}
 
-    def handed_at(self, place: Place) -> frozenset[ObjectFrame]:
+    def handed_at(self, position: StackPosition) -> frozenset[ObjectFrame]:
         """Return the masks that were handed over to one stack."""
-        return frozenset(ObjectFrame(i, f) for where, i, f in self.handed if where == place)
+        return frozenset(ObjectFrame(i, f) for where, i, f in self.handed if where == position)
 
     def drawn(
         self, masks: Mapping[MaskKey, FramePrompt | None], handed: frozenset[MaskKey] = frozenset()
@@ -62,7 +62,7 @@ class UserState:
         if not masks and handed <= self.handed:
             return self
         kept = {**self.painted, **masks}
-        painted = {spot: mask for spot, mask in kept.items() if mask is not None}
+        painted = {mask_key: mask for mask_key, mask in kept.items() if mask is not None}
         return replace(self, painted=painted, handed=(self.handed - masks.keys()) | handed)
 
     def named(self, object_id: int, name: str) -> UserState:
@@ -70,16 +70,17 @@ class UserState:
         names = {**self.names, object_id: name}
         return replace(self, names={number: each for number, each in names.items() if each})
 
-    def moved(self, to: Callable[[Place, int], tuple[Place, int]]) -> UserState:
+    def moved(self, to: Callable[[StackPosition, int], tuple[StackPosition, int]]) -> UserState:
         """Return the same, with every stack and frame given by other ones."""
 
-        def spot(place: Place, object_id: int, frame: int) -> MaskKey:
-            new_place, new_frame = to(place, frame)
-            return new_place, object_id, new_frame
+        def mask_key(position: StackPosition, object_id: int, frame: int) -> MaskKey:
+            new_position, new_frame = to(position, frame)
+            return new_position, object_id, new_frame
 
-        painted = {spot(*each): mask for each, mask in self.painted.items()}
+        painted = {mask_key(*each): mask for each, mask in self.painted.items()}
         accepted, handed = (
-            frozenset(spot(*each) for each in spots) for spots in (self.accepted, self.handed)
+            frozenset(mask_key(*each) for each in mask_keys)
+            for mask_keys in (self.accepted, self.handed)
         )
         return UserState(painted, accepted, self.names, handed)
 
@@ -94,11 +95,13 @@ class UserState:
             Of the new frames.
         """
         masks = {
-            spot: moved_mask(painted.mask, origin, shape)
-            for spot, painted in self.painted.items()
+            mask_key: moved_mask(painted.mask, origin, shape)
+            for mask_key, painted in self.painted.items()
             if painted.mask is not None
         }
-        painted = {spot: FramePrompt(mask=mask) for spot, mask in masks.items() if mask.any()}
+        painted = {
+            mask_key: FramePrompt(mask=mask) for mask_key, mask in masks.items() if mask.any()
+        }
         return replace(self, painted=painted)
 
 
@@ -110,10 +113,10 @@ class WindowSnapshot:
     point_features: Any
     shapes: tuple[tuple[NDArray[Any], str], ...]
     shape_features: Any
-    said: UserState
+    user_state: UserState
 
     @classmethod
-    def of(cls, points: Points, shapes: Shapes, said: UserState) -> WindowSnapshot:
+    def of(cls, points: Points, shapes: Shapes, user_state: UserState) -> WindowSnapshot:
         """Keep what there is now."""
         kinds = [str(kind) for kind in shapes.shape_type]
         outlines = [np.array(vertices) for vertices in shapes.data]
@@ -122,7 +125,7 @@ class WindowSnapshot:
             points.features.copy(),
             tuple(zip(outlines, kinds, strict=True)),
             shapes.features.copy(),
-            said,
+            user_state,
         )
 
     def show(self, points: Points, shapes: Shapes) -> None:

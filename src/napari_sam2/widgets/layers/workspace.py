@@ -17,7 +17,7 @@ from napari_sam2.types import Region
 from napari_sam2.widgets.layers.appearance import PromptAppearance
 from napari_sam2.widgets.layers.factory import find_or_add
 from napari_sam2.widgets.layers.geometry import (
-    same_place,
+    same_position,
     slider_indices,
     spatial_shape,
     stack_view,
@@ -27,7 +27,7 @@ from napari_sam2.widgets.layers.prompt_reader import StackPrompts, read_prompts
 from napari_sam2.widgets.layers.shapes_rest import ShapesRest
 from napari_sam2.widgets.layers.snapshot import UserState, WindowSnapshot
 from napari_sam2.widgets.state.image_source import ImageSource
-from napari_sam2.widgets.state.positions import Place, index_of, placed
+from napari_sam2.widgets.state.positions import StackPosition, index_of, placed
 from napari_sam2.widgets.state.session_spec import SessionSpec
 from napari_sam2.widgets.state.settings import ModelUse
 from napari_sam2.widgets.state.tools import TOOLS, Tool, tool_named
@@ -57,12 +57,12 @@ class Workspace:
         Its video axis; None for a single (Y, X) image.
     on_prompts : callable
         Called after any change to points or shapes, perhaps several times for one change.
-    sight : ImageSource, optional
+    source : ImageSource, optional
         What the model is to see of it; all, in its contrast of now, by default.
 
     Attributes
     ----------
-    sight : ImageSource
+    source : ImageSource
         Fixed for the session: what the model sees must not change while masks travel. Frames,
         masks and prompts are those of its region.
     """
@@ -73,7 +73,7 @@ class Workspace:
         image: Image,
         axis: int | None,
         on_prompts: Callable[[], None],
-        sight: ImageSource | None = None,
+        source: ImageSource | None = None,
     ) -> None:
         self._viewer = viewer
         self._number = next(_numbers)
@@ -81,14 +81,14 @@ class Workspace:
         self.image = image
         self.axis = axis
         self._shape = spatial_shape(image)
-        self.sight = look(image) if sight is None else sight
+        self.source = look(image) if source is None else source
         before = len(viewer.layers)
-        layers = find_or_add(viewer, image, self.composed, self.sight.region)
+        layers = find_or_add(viewer, image, self.composed, self.source.region)
         self.labels, self.shapes, self.points = layers
         self._may_hold_objects = len(viewer.layers) < before + 3
         self.marks = PromptAppearance(self.labels, self.shapes, self.points)
         self._rest = ShapesRest(viewer, self.shapes)
-        self.said = self._said_before()
+        self.user_state = self._said_before()
         # Labels that were here before belong to objects, even where their prompts are gone. New
         # ones hold nothing: they need not be looked through.
         largest = int(self.labels.data.max()) if self._may_hold_objects else 0
@@ -100,35 +100,35 @@ class Workspace:
     @property
     def composed(self) -> int | None:
         """The axis of the image whose channels are composed: its slider makes no difference."""
-        return self.sight.composed
+        return self.source.composed
 
     @property
-    def said(self) -> UserState:
+    def user_state(self) -> UserState:
         """What the user said besides points and shapes; it stays with the Labels layer."""
-        return self._said
+        return self._user_state
 
-    @said.setter
-    def said(self, said: UserState) -> None:
-        self._said = said
-        self.labels.metadata[SAID] = (self.axis, self.sight.region, said)
+    @user_state.setter
+    def user_state(self, user_state: UserState) -> None:
+        self._user_state = user_state
+        self.labels.metadata[SAID] = (self.axis, self.source.region, user_state)
 
     @property
     def layers(self) -> tuple[Layer, ...]:
         """The image and the three layers of ours."""
         return self.image, self.labels, self.shapes, self.points
 
-    def is_of(self, image: Image | None, axis: int | None, sight: ImageSource | None) -> bool:
+    def is_of(self, image: Image | None, axis: int | None, source: ImageSource | None) -> bool:
         """Whether this is work on the same frames: of this image, along this axis, in this part."""
-        if image is not self.image or axis != self.axis or sight is None:
+        if image is not self.image or axis != self.axis or source is None:
             return False
-        return (sight.region, sight.composed) == (self.sight.region, self.composed)
+        return (source.region, source.composed) == (self.source.region, self.composed)
 
     @property
     def n_frames(self) -> int:
         """Number of frames along the video axis."""
         return 1 if self.axis is None else self._shape[self.axis]
 
-    def here(self) -> tuple[Place, int] | None:
+    def here(self) -> tuple[StackPosition, int] | None:
         """Find the stack and the frame that the viewer's sliders point at; None if at neither."""
         if spatial_shape(self.image) != self._shape:
             return None  # it has been given other pixels: what we know is of those before
@@ -145,7 +145,7 @@ class Workspace:
             world = self.image.data_to_world([frame if i == self.axis else 0 for i in range(ndim)])
             self._viewer.dims.set_point(self.axis + shift, float(world[self.axis]))
 
-    def shows(self, place: Place, frame: int) -> bool:
+    def shows(self, position: StackPosition, frame: int) -> bool:
         """Whether the canvas shows any pixel of this frame."""
         displayed = {axis - self._viewer.dims.ndim for axis in self._viewer.dims.displayed}
         ndim = len(self._shape)
@@ -155,28 +155,30 @@ class Workspace:
         shown = dict(here[0])
         if self.axis is not None:
             shown[self.axis] = here[1]
-        wanted = dict(place)
+        annotations = dict(position)
         if self.axis is not None:
-            wanted[self.axis] = frame
-        return all(shown[i] == wanted[i] for i in wanted if i - ndim not in displayed)
+            annotations[self.axis] = frame
+        return all(shown[i] == annotations[i] for i in annotations if i - ndim not in displayed)
 
-    def where(self, layer: Layer) -> list[tuple[Place, int] | None]:
+    def where(self, layer: Layer) -> list[tuple[StackPosition, int] | None]:
         """Find the stack and frame of every point or shape of a layer; None if outside."""
         marks = [np.atleast_2d(np.asarray(mark, float))[:1] for mark in layer.data]
         if not marks:
             return []
-        indices = np.rint(same_place(self.image, layer, np.concatenate(marks)))[:, :-2].astype(int)
+        indices = np.rint(same_position(self.image, layer, np.concatenate(marks)))[:, :-2].astype(
+            int
+        )
         shape = np.asarray(self._shape[:-2])
         inside = ((indices >= 0) & (indices < shape)).all(axis=1)
         return [self.placed(row) if ok else None for row, ok in zip(indices, inside, strict=True)]
 
-    def placed(self, indices: Sequence[int] | NDArray[np.int_]) -> tuple[Place, int]:
+    def placed(self, indices: Sequence[int] | NDArray[np.int_]) -> tuple[StackPosition, int]:
         """Tell stack and frame from the indices of all axes but the last two."""
         return placed(indices, self.axis, self.composed)
 
-    def index_of(self, place: Place, frame: int) -> tuple[int, ...]:
+    def index_of(self, position: StackPosition, frame: int) -> tuple[int, ...]:
         """Return the indices of all axes but the last two, of a frame of a stack."""
-        return index_of(self.axis, place, frame)
+        return index_of(self.axis, position, frame)
 
     def read_prompts(self) -> StackPrompts:
         """Read all prompts of all stacks of the image."""
@@ -185,35 +187,35 @@ class Workspace:
             self.axis,
             self.points,
             self.shapes,
-            self.said.painted,
-            self.sight.region,
+            self.user_state.painted,
+            self.source.region,
             self.composed,
         )
 
     def state(self) -> WindowSnapshot:
         """Return all that the user has said."""
-        return WindowSnapshot.of(self.points, self.shapes, self.said)
+        return WindowSnapshot.of(self.points, self.shapes, self.user_state)
 
     def show_state(self, state: WindowSnapshot) -> None:
         """Come back to an earlier state."""
         state.show(self.points, self.shapes)
-        self.said = state.said
+        self.user_state = state.user_state
         self.marks.repaint()
         self.marks.prepare()
 
-    def labels_at(self, place: Place) -> Any:
+    def labels_at(self, position: StackPosition) -> Any:
         """View the labels (T, Y, X) of one stack, in the region that is seen."""
-        return stack_view(self.labels.data, self.axis, place, self.sight.region)
+        return stack_view(self.labels.data, self.axis, position, self.source.region)
 
-    def spec(self, place: Place, use: ModelUse) -> SessionSpec:
+    def spec(self, position: StackPosition, use: ModelUse) -> SessionSpec:
         """Describe the session of one stack of the image."""
         labels = self.labels.data
         return SessionSpec(
-            key=(self._number, self.axis, place, use, id(labels)),
-            sight=self.sight,
+            key=(self._number, self.axis, position, use, id(labels)),
+            source=self.source,
             axis=self.axis,
-            at=place,
-            labels=self.labels_at(place),
+            at=position,
+            labels=self.labels_at(position),
             use=use,
             survey=self._may_hold_objects,
         )
@@ -247,14 +249,16 @@ class Workspace:
 
     def _said_before(self) -> UserState:
         """Return what was said when these labels were worked on before, in whatever view."""
-        region = self.sight.region
-        axis, before, said = self.labels.metadata.get(SAID, (self.axis, region, UserState()))
+        region = self.source.region
+        axis, before, user_state = self.labels.metadata.get(SAID, (self.axis, region, UserState()))
         if axis != self.axis:
-            said = said.moved(lambda place, frame: self.placed(index_of(axis, place, frame)))
+            user_state = user_state.moved(
+                lambda position, frame: self.placed(index_of(axis, position, frame))
+            )
         if before == region:
-            return said
+            return user_state
         old, new = (each or Region(0, 0, *self._shape[-2:]) for each in (before, region))
-        return said.seen_from((new.y0 - old.y0, new.x0 - old.x0), new.shape)
+        return user_state.seen_from((new.y0 - old.y0, new.x0 - old.x0), new.shape)
 
     def _on_data(self, event: Any) -> None:
         # A rectangle that is still being drawn announces itself as "adding".
@@ -297,7 +301,7 @@ class LayerOwnership:
 
 def claim_layers(labels: Labels, leave: Callable[[], None]) -> None:
     """Work on these labels from now on; another panel that does so leaves them."""
-    turn, former = LayerOwnership(leave), labels.metadata.get(TURN)
-    labels.metadata[TURN] = turn
-    if isinstance(former, LayerOwnership) and not former.is_of_the_same_panel(turn):
+    ownership, former = LayerOwnership(leave), labels.metadata.get(TURN)
+    labels.metadata[TURN] = ownership
+    if isinstance(former, LayerOwnership) and not former.is_of_the_same_panel(ownership):
         former.end()

@@ -21,14 +21,14 @@ from napari_sam2.widgets.layers.geometry import spatial_shape, stack_view
 from napari_sam2.widgets.layers.image_axes import guess_video_axis, look, may_join
 from napari_sam2.widgets.layers.prompt_reader import StackPrompts, read_prompts
 from napari_sam2.widgets.state.image_source import ImageSource
-from napari_sam2.widgets.state.positions import OBJECT, POSITIVE, Place
+from napari_sam2.widgets.state.positions import OBJECT, POSITIVE, StackPosition
 from napari_sam2.widgets.state.session_spec import PlacedPrompt, Prompts, SessionSpec, Through
 from napari_sam2.widgets.state.settings import AUTO, ModelUse
 
 if TYPE_CHECKING:
     from napari.layers import Image, Labels, Points, Shapes
 
-Spots = defaultdict[Place, dict[ObjectFrame, FramePrompt]]
+Spots = defaultdict[StackPosition, dict[ObjectFrame, FramePrompt]]
 """Prompts by place, then by object and frame."""
 
 
@@ -38,7 +38,7 @@ class ScriptJob:
 
     Attributes
     ----------
-    sight : ImageSource
+    source : ImageSource
         What is seen of the image.
     shape : tuple of int
         Of its labels.
@@ -56,7 +56,7 @@ class ScriptJob:
         Arguments that lay a Labels layer over the image.
     """
 
-    sight: ImageSource
+    source: ImageSource
     shape: tuple[int, ...]
     axis: int | None
     numbered: StackPrompts
@@ -67,7 +67,7 @@ class ScriptJob:
     through: int | None
     placed: dict[str, Any]
 
-    def prompts(self) -> dict[Place, Prompts]:
+    def prompts(self) -> dict[StackPosition, Prompts]:
         """Put all prompts together; reads the labels.
 
         Raises
@@ -75,20 +75,20 @@ class ScriptJob:
         PromptError
             There is none.
         """
-        spots: Spots = defaultdict(dict)
-        _add(spots, self.numbered, 0)
-        for place, frame, index in self._frames():
-            _add_labels(spots, place, frame, self.underlay, index, self.sight.region)
-        highest = max((number for found in spots.values() for number, _ in found), default=0)
-        _add(spots, self.loose, highest)
-        if not any(spots.values()):
+        mask_keys: Spots = defaultdict(dict)
+        _add(mask_keys, self.numbered, 0)
+        for position, frame, index in self._frames():
+            _add_labels(mask_keys, position, frame, self.underlay, index, self.source.region)
+        highest = max((number for found in mask_keys.values() for number, _ in found), default=0)
+        _add(mask_keys, self.loose, highest)
+        if not any(mask_keys.values()):
             raise PromptError(
                 "There is no prompt in the image.",
                 remedy="Choose a layer with points, shapes or labels over the image.",
             )
         return {
-            place: tuple(PlacedPrompt(*key, found[key]) for key in sorted(found))
-            for place, found in spots.items()
+            position: tuple(PlacedPrompt(*key, found[key]) for key in sorted(found))
+            for position, found in mask_keys.items()
         }
 
     def empty_labels(self, highest: int) -> NDArray[Any]:
@@ -102,46 +102,46 @@ class ScriptJob:
                 remedy="Segment a part of the image, such as fewer time points.",
             ) from error
 
-    def spec(self, place: Place, labels: NDArray[Any]) -> SessionSpec:
+    def spec(self, position: StackPosition, labels: NDArray[Any]) -> SessionSpec:
         """Describe the session of one stack of the image."""
         return SessionSpec(
-            key=(self.axis, place),
-            sight=self.sight,
+            key=(self.axis, position),
+            source=self.source,
             axis=self.axis,
-            at=place,
-            labels=stack_view(labels, self.axis, place, self.sight.region),
+            at=position,
+            labels=stack_view(labels, self.axis, position, self.source.region),
             use=self.use,
         )
 
-    def stops(self, prompted: Collection[Place]) -> tuple[Place, ...]:
+    def stops(self, prompted: Collection[StackPosition]) -> tuple[StackPosition, ...]:
         """Return the stacks to segment, in order; those with prompts if none leads to the next."""
         through = self.through
         if through is None:
             return tuple(sorted(prompted))
         found = {
-            tuple((axis, index if axis == through else at) for axis, at in place)
-            for place in prompted
-            for index in range(dict(place)[through], self.shape[through])
+            tuple((axis, index if axis == through else at) for axis, at in position)
+            for position in prompted
+            for index in range(dict(position)[through], self.shape[through])
         }
         # From volume to volume, and that for each position of all other axes.
-        return tuple(sorted(found, key=lambda place: (_without(place, through), place)))
+        return tuple(sorted(found, key=lambda position: (_without(position, through), position)))
 
-    def next_stop(self, place: Place) -> Place | None:
+    def next_stop(self, position: StackPosition) -> StackPosition | None:
         """Return the stack after this one, if its objects go on there."""
         if self.through is None:
             return None
-        return Through(self.through, 1).after(place, self.shape[self.through])
+        return Through(self.through, 1).after(position, self.shape[self.through])
 
-    def _frames(self) -> Iterator[tuple[Place, int, tuple[int, ...]]]:
+    def _frames(self) -> Iterator[tuple[StackPosition, int, tuple[int, ...]]]:
         """Walk over all frames that the labels can be under."""
         if self.underlay is None:
             return
         flat = self.underlay.data.ndim == 2
         for index in np.ndindex(self.shape[:-2]):
-            place = tuple((i, n) for i, n in enumerate(index) if i != self.axis)
+            position = tuple((i, n) for i, n in enumerate(index) if i != self.axis)
             frame = 0 if self.axis is None else index[self.axis]
             if not flat or not any(index):  # labels of one frame belong to the first
-                yield place, frame, index
+                yield position, frame, index
 
 
 def read_job(
@@ -174,7 +174,7 @@ def read_job(
     speed = Speed(speed)
     by = "SAM 2" if speed is Speed.EXACT else f"SAM 2, {speed}"
     return ScriptJob(
-        sight=look(image, _checked_channels(image, channels), part),
+        source=look(image, _checked_channels(image, channels), part),
         shape=shape,
         axis=axis,
         numbered=numbered,
@@ -252,19 +252,19 @@ class _Nothing:
         return {OBJECT: (), POSITIVE: ()}
 
 
-def _without(place: Place, axis: int) -> Place:
-    return tuple(each for each in place if each[0] != axis)
+def _without(position: StackPosition, axis: int) -> StackPosition:
+    return tuple(each for each in position if each[0] != axis)
 
 
-def _add(spots: Spots, prompts: StackPrompts, shift: int) -> None:
-    for place, found in prompts.by_place.items():
+def _add(mask_keys: Spots, prompts: StackPrompts, shift: int) -> None:
+    for position, found in prompts.by_position.items():
         for each in found:
-            spots[place][ObjectFrame(each.object_id + shift, each.frame)] = each.prompt
+            mask_keys[position][ObjectFrame(each.object_id + shift, each.frame)] = each.prompt
 
 
 def _add_labels(
-    spots: Spots,
-    place: Place,
+    mask_keys: Spots,
+    position: StackPosition,
     frame: int,
     underlay: ForeignLabels | None,
     index: tuple[int, ...],
@@ -277,4 +277,4 @@ def _add_labels(
     plane = plane if region is None else plane[region.slices]
     for number in np.unique(plane[plane > 0]).tolist():
         pair, mask = ObjectFrame(number, frame), FramePrompt(mask=plane == number)
-        spots[place][pair] = replace(spots[place].get(pair, mask), mask=mask.mask)
+        mask_keys[position][pair] = replace(mask_keys[position].get(pair, mask), mask=mask.mask)

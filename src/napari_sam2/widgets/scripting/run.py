@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from napari_sam2.types import Direction, FrameMasks
 from napari_sam2.widgets.scripting.job import ScriptJob
-from napari_sam2.widgets.state.positions import Place
+from napari_sam2.widgets.state.positions import StackPosition
 from napari_sam2.widgets.state.session_spec import Annotations, Prompts
 from napari_sam2.widgets.worker.session_adapter import SessionAdapter
-from napari_sam2.widgets.worker.session_factory import carry_on
+from napari_sam2.widgets.worker.session_factory import hand_over_objects
 from napari_sam2.widgets.worker.session_protocol import Session, SessionOpener
 
 Tell = Callable[[int, int], None]
@@ -65,7 +65,7 @@ def run_job(
     prompts = job.prompts()
     highest = max(each.object_id for found in prompts.values() for each in found)
     run = _Run(job, prompts, job.empty_labels(highest), open_session, cancelled)
-    stops = [_Stop(run, place) for place in job.stops(prompts.keys())]
+    stops = [_Stop(run, position) for position in job.stops(prompts.keys())]
     skipped: list[str] = []
     current, before, done = stops[0], 0, 0
     for stop, masks in follow_series(stops, _Stop.follow, _Stop.pass_on, cancelled):
@@ -86,7 +86,7 @@ class _Run:
     """What all stacks of a job share."""
 
     job: ScriptJob
-    prompts: Mapping[Place, Prompts]
+    prompts: Mapping[StackPosition, Prompts]
     labels: NDArray[Any]
     open_session: SessionOpener
     cancelled: Callable[[], bool]
@@ -98,16 +98,16 @@ class _Stop:
     """One stack of a job; its session is opened when its turn comes, if there are prompts."""
 
     run: _Run
-    place: Place
+    position: StackPosition
     session: Session | None = None
     planned: int = 0
 
     def follow(self, handed: Prompts) -> Iterator[FrameMasks]:
         """Propagate the objects that are prompted here and those that were handed over."""
-        run, own = self.run, self.run.prompts.get(self.place, ())
+        run, own = self.run, self.run.prompts.get(self.position, ())
         if not own and not handed:
             return
-        spec = run.job.spec(self.place, run.labels)
+        spec = run.job.spec(self.position, run.labels)
         self.session = run.open_session(spec, lambda _text: None)
         run.refused += _prompted(self.session, (*own, *handed))
         # Objects that were handed over come in where most of them is.
@@ -119,12 +119,12 @@ class _Stop:
         """Find the objects in the next stack, if that is where they go on."""
         run, session = self.run, self.session
         self.session = None  # one session at a time is kept in memory
-        if session is None or run.job.next_stop(self.place) != there.place:
+        if session is None or run.job.next_stop(self.position) != there.position:
             return ()
-        decided = {each.object_id for each in run.prompts.get(there.place, ())}
+        decided = {each.object_id for each in run.prompts.get(there.position, ())}
         ids = frozenset(session.object_ids) - decided
-        spec = run.job.spec(self.place, run.labels)
-        return carry_on(spec, there.place, ids, run.open_session, run.cancelled)
+        spec = run.job.spec(self.position, run.labels)
+        return hand_over_objects(spec, there.position, ids, run.open_session, run.cancelled)
 
 
 def _prompted(session: Session, prompts: Prompts) -> list[Exception]:

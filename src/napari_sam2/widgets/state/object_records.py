@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from napari_sam2.labels import Doubt, FrameRecord, doubts, is_known
-from napari_sam2.widgets.state.positions import Place
+from napari_sam2.widgets.state.positions import StackPosition
 from napari_sam2.widgets.state.session_spec import Annotations, ObjectAnnotations
 
 
@@ -69,50 +69,52 @@ class ObjectRecords:
     """Records by place, object and frame."""
 
     def __init__(self) -> None:
-        self._places: dict[Place, dict[int, _StackRecords]] = {}
+        self._positions: dict[StackPosition, dict[int, _StackRecords]] = {}
 
-    def put(self, place: Place, records: Iterable[FrameRecord]) -> None:
+    def put(self, position: StackPosition, records: Iterable[FrameRecord]) -> None:
         """Take new records of a stack in."""
-        objects = self._places.setdefault(place, {})
+        objects = self._positions.setdefault(position, {})
         for record in records:
             shelved = objects.setdefault(record.object_id, _StackRecords())
             shelved.put(record)
             if not shelved.records:
                 del objects[record.object_id]
 
-    def objects(self, place: Place) -> tuple[int, ...]:
+    def objects(self, position: StackPosition) -> tuple[int, ...]:
         """Return the objects of which there are records, ascending."""
-        return tuple(sorted(self._places.get(place, {})))
+        return tuple(sorted(self._positions.get(position, {})))
 
-    def summaries(self, place: Place) -> dict[int, RecordSummary]:
+    def summaries(self, position: StackPosition) -> dict[int, RecordSummary]:
         """Return all objects of a stack in short."""
-        return {number: each.summary() for number, each in self._places.get(place, {}).items()}
+        return {
+            number: each.summary() for number, each in self._positions.get(position, {}).items()
+        }
 
-    def mean_score(self, place: Place) -> float | None:
+    def mean_score(self, position: StackPosition) -> float | None:
         """Return the mean score of all objects in all frames that they are in; None: no score."""
-        objects = self._places.get(place, {}).values()
+        objects = self._positions.get(position, {}).values()
         count = sum(each.scores for each in objects)
         return sum(each.total for each in objects) / count if count else None
 
-    def records(self, place: Place, object_id: int) -> tuple[FrameRecord, ...]:
+    def records(self, position: StackPosition, object_id: int) -> tuple[FrameRecord, ...]:
         """Return the records of an object, by frame."""
-        shelved = self._places.get(place, {}).get(object_id)
+        shelved = self._positions.get(position, {}).get(object_id)
         found = {} if shelved is None else shelved.records
         return tuple(map(found.__getitem__, sorted(found)))
 
-    def has(self, place: Place, object_id: int, frame: int) -> bool:
+    def has(self, position: StackPosition, object_id: int, frame: int) -> bool:
         """Whether an object is in a frame."""
-        shelved = self._places.get(place, {}).get(object_id)
+        shelved = self._positions.get(position, {}).get(object_id)
         record = None if shelved is None else shelved.records.get(frame)
         return record is not None and record.area > 0
 
-    def frames(self, place: Place, object_id: int) -> tuple[int, ...]:
+    def frames(self, position: StackPosition, object_id: int) -> tuple[int, ...]:
         """Return the frames that an object is in, ascending."""
-        return tuple(r.frame for r in self.records(place, object_id) if r.area)
+        return tuple(r.frame for r in self.records(position, object_id) if r.area)
 
     def clear(self) -> None:
         """Forget everything."""
-        self._places.clear()
+        self._positions.clear()
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +147,7 @@ class ObjectRow:
 
 
 def object_rows(
-    wanted: Annotations,
+    annotations: Annotations,
     summaries: Mapping[int, RecordSummary],
     names: Mapping[int, str],
     hidden: Collection[int],
@@ -154,7 +156,7 @@ def object_rows(
 
     Parameters
     ----------
-    wanted : Annotations
+    annotations : Annotations
         Prompts and acceptance of the stack.
     summaries : mapping of int to RecordSummary
         What is known, by object.
@@ -162,10 +164,10 @@ def object_rows(
     hidden : collection of int
     """
     rows = []
-    for number in sorted(wanted.by_object.keys() | summaries.keys()):
+    for number in sorted(annotations.by_object.keys() | summaries.keys()):
         known, asked = (
             summaries.get(number, RecordSummary()),
-            wanted.by_object.get(number, ObjectAnnotations()),
+            annotations.by_object.get(number, ObjectAnnotations()),
         )
         rows.append(
             ObjectRow(
@@ -218,10 +220,10 @@ class ObjectSeries:
 
 
 def series(
-    object_id: int, n_frames: int, records: Iterable[FrameRecord], wanted: Annotations
+    object_id: int, n_frames: int, records: Iterable[FrameRecord], annotations: Annotations
 ) -> ObjectSeries:
     """Put together what is known of an object."""
-    records, asked = tuple(records), wanted.by_object.get(object_id, ObjectAnnotations())
+    records, asked = tuple(records), annotations.by_object.get(object_id, ObjectAnnotations())
     prompted, accepted = asked.prompted, asked.accepted
     return ObjectSeries(n_frames, records, prompted, accepted, doubts(records, prompted | accepted))
 

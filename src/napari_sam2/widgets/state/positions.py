@@ -13,16 +13,16 @@ OBJECT = "object"
 POSITIVE = "positive"
 """Feature column: True on the object, False on the background."""
 
-Place = tuple[tuple[int, int], ...]
+StackPosition = tuple[tuple[int, int], ...]
 """Position of the sliders that are not the video: (axis, index) of each."""
 
-MaskKey = tuple[Place, int, int]
+MaskKey = tuple[StackPosition, int, int]
 """One object in one frame of one stack: place, object id, frame."""
 
 
 def placed(
     indices: Iterable[int], axis: int | None, composed: int | None = None
-) -> tuple[Place, int]:
+) -> tuple[StackPosition, int]:
     """Tell stack and frame from the indices of all axes but the last two.
 
     Parameters
@@ -42,9 +42,9 @@ def placed(
     return tuple(others), frame
 
 
-def index_of(axis: int | None, place: Place, frame: int) -> tuple[int, ...]:
+def index_of(axis: int | None, position: StackPosition, frame: int) -> tuple[int, ...]:
     """Return the indices of all axes but the last two, of a frame of a stack."""
-    fixed = dict(place)
+    fixed = dict(position)
     if axis is not None:
         fixed[axis] = frame
     return tuple(fixed[i] for i in sorted(fixed))
@@ -58,27 +58,27 @@ class Acceptance:
     """
 
     def __init__(self) -> None:
-        self._spots: frozenset[MaskKey] = frozenset()
-        self._by_place: dict[Place, frozenset[ObjectFrame]] = {}
+        self._mask_keys: frozenset[MaskKey] = frozenset()
+        self._by_position: dict[StackPosition, frozenset[ObjectFrame]] = {}
 
-    def sort(self, spots: frozenset[MaskKey]) -> None:
+    def sort(self, mask_keys: frozenset[MaskKey]) -> None:
         """Take another set of spots in; nothing is done where it is the same one."""
-        if spots is self._spots:
+        if mask_keys is self._mask_keys:
             return
-        found: defaultdict[Place, list[ObjectFrame]] = defaultdict(list)
-        for place, object_id, frame in spots:
-            found[place].append(ObjectFrame(object_id, frame))
-        self._spots = spots
-        self._by_place = {place: frozenset(pairs) for place, pairs in found.items()}
+        found: defaultdict[StackPosition, list[ObjectFrame]] = defaultdict(list)
+        for position, object_id, frame in mask_keys:
+            found[position].append(ObjectFrame(object_id, frame))
+        self._mask_keys = mask_keys
+        self._by_position = {position: frozenset(pairs) for position, pairs in found.items()}
 
     @property
-    def places(self) -> frozenset[Place]:
+    def positions(self) -> frozenset[StackPosition]:
         """Stacks in which anything is accepted."""
-        return frozenset(self._by_place)
+        return frozenset(self._by_position)
 
-    def at(self, place: Place) -> frozenset[ObjectFrame]:
+    def at(self, position: StackPosition) -> frozenset[ObjectFrame]:
         """Return what is accepted in one stack: the same object as long as the spots are."""
-        return self._by_place.get(place, _NOTHING)
+        return self._by_position.get(position, _NOTHING)
 
 
 _NOTHING: frozenset[ObjectFrame] = frozenset()

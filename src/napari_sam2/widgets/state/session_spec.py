@@ -15,7 +15,7 @@ from napari_sam2.prompts import FramePrompt, PromptBook
 from napari_sam2.stack import FrameStack
 from napari_sam2.types import Direction, ObjectFrame
 from napari_sam2.widgets.state.image_source import ImageSource
-from napari_sam2.widgets.state.positions import Place
+from napari_sam2.widgets.state.positions import StackPosition
 from napari_sam2.widgets.state.settings import ModelUse
 
 
@@ -38,7 +38,7 @@ class PlacedPrompt:
     prompt: FramePrompt
 
     @property
-    def place(self) -> ObjectFrame:
+    def position(self) -> ObjectFrame:
         """The object and the frame it belongs to."""
         return ObjectFrame(self.object_id, self.frame)
 
@@ -135,7 +135,7 @@ class SessionSpec:
     ----------
     key : Hashable
         Two specs with the same key describe the same session.
-    sight : ImageSource
+    source : ImageSource
         What is seen of the image layer, constant over the session.
     axis : int or None
         Video axis of the image; None for a single frame.
@@ -150,7 +150,7 @@ class SessionSpec:
     """
 
     key: Hashable
-    sight: ImageSource
+    source: ImageSource
     axis: int | None
     at: tuple[tuple[int, int], ...]
     labels: NDArray[Any]
@@ -160,11 +160,11 @@ class SessionSpec:
     @property
     def held(self) -> tuple[tuple[int, int], ...]:
         """The sliders that matter: all of `at` but that of composed channels."""
-        return tuple(each for each in self.at if each[0] != self.sight.composed)
+        return tuple(each for each in self.at if each[0] != self.source.composed)
 
     def stack(self) -> FrameStack:
         """Return the frames that the session is to work on."""
-        return self.sight.stack(self.axis, dict(self.at))
+        return self.source.stack(self.axis, dict(self.at))
 
     def across(self, axis: int, frame: int) -> SessionSpec:
         """Describe a session along another axis, in one frame of this stack.
@@ -200,12 +200,12 @@ class Through:
     axis: int
     step: int
 
-    def after(self, place: Place, size: int) -> Place | None:
+    def after(self, position: StackPosition, size: int) -> StackPosition | None:
         """Return the place of the next volume; None where the axis, of this length, ends."""
-        there = dict(place)[self.axis] + self.step
+        there = dict(position)[self.axis] + self.step
         if not 0 <= there < size:
             return None
-        return tuple((axis, there if axis == self.axis else at) for axis, at in place)
+        return tuple((axis, there if axis == self.axis else at) for axis, at in position)
 
 
 @dataclass(frozen=True, slots=True)

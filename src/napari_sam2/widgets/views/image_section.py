@@ -164,8 +164,8 @@ class StackSection(Section):
         else:
             self.axes.setParent(self)
             self.axes.hide()
-        self.sight = SourceSection()
-        self.body.addWidget(self.sight)
+        self.source = SourceSection()
+        self.body.addWidget(self.source)
         self.images.activated.connect(lambda _: self.image_requested.emit(self.images.value))
         self.axes.activated.connect(lambda _: self.axis_requested.emit(self.axes.value))
 

@@ -127,9 +127,9 @@ class PanelView(QWidget):
         """Offer earlier work on the image; empty: there is none."""
         self.offer.show_work(text)
 
-    def show_approximations(self, said: tuple[str, ...]) -> None:
+    def show_approximations(self, user_state: tuple[str, ...]) -> None:
         """Say what the chosen speed leaves out, also where the model's part is folded away."""
-        self.model.show_approximations(said)
+        self.model.show_approximations(user_state)
         self._name_setup()
 
     def show_hint(self, text: str) -> None:

@@ -71,14 +71,14 @@ class SaveSection(Fold):
         self.labels.clicked.connect(lambda _checked: self._ask_for_labels())
         self.session.clicked.connect(lambda _checked: self._ask_for_session())
         self.cancel.clicked.connect(lambda _checked: self.labels_cancel_requested.emit())
-        self.show_home(None)
+        self.show_location(None)
         self.show_written()
 
     def show_image(self, folder: Path | None, name: str) -> None:
         """Say where files would go best."""
         self._folder, self._name = folder, name
 
-    def show_home(self, path: Path | None, written: float | None = None) -> None:
+    def show_location(self, path: Path | None, written: float | None = None) -> None:
         """Show where the session is kept (None: nowhere yet), and when it was written."""
         if path is None:
             self._show("The session is kept from the first prompt on.", "", "")

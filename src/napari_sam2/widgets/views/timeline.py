@@ -30,7 +30,7 @@ MARKS = (("●", "prompted", _PROMPTED), ("■", "accepted", _ACCEPTED), ("▲",
 
 
 class Timeline(QWidget):
-    """Draws a `ObjectSeries`: bars for the score, a line for the area, marks below, the frame in view.
+    """Draws an `ObjectSeries`: bars for scores, a line for areas, marks, and the frame in view.
 
     Signals
     -------
@@ -133,8 +133,8 @@ class Timeline(QWidget):
     def _columns(self, frames: list[int]) -> tuple[list[int], NDArray[np.intp]]:
         """Join frames, ascending, that fall on the same pixel; where each column begins in them."""
         step = self._step()
-        places = ((np.array(frames) + 0.5) * step / max(1.0, step)).astype(int)
-        columns, starts = np.unique(places, return_index=True)
+        positions = ((np.array(frames) + 0.5) * step / max(1.0, step)).astype(int)
+        columns, starts = np.unique(positions, return_index=True)
         return columns.tolist(), starts
 
     def _draw_scores(self, painter: QPainter, bottom: float) -> None:
@@ -176,18 +176,18 @@ class Timeline(QWidget):
         painter.setPen(Qt.PenStyle.NoPen)
         y, half = bottom + _MARK_ROW / 2, min(4.0, max(2.0, self._step() / 2))
         painter.setBrush(_ACCEPTED)
-        for x in self._places(self._series.accepted):
+        for x in self._positions(self._series.accepted):
             painter.drawRect(QRectF(x - half, y - half, 2 * half, 2 * half))
         painter.setBrush(_DOUBTFUL)
-        for x in self._places(self._series.doubtful):
+        for x in self._positions(self._series.doubtful):
             triangle = [QPointF(x - half, y + half), QPointF(x + half, y + half)]
             painter.drawPolygon(QPolygonF([*triangle, QPointF(x, y - half - 1)]))
         painter.setBrush(_PROMPTED)
-        for x in self._places(self._series.prompted):
+        for x in self._positions(self._series.prompted):
             painter.drawEllipse(QPointF(x, y), half, half)
 
-    def _places(self, frames: Iterable[int]) -> list[float]:
+    def _positions(self, frames: Iterable[int]) -> list[float]:
         """Return where to mark frames, once where several fall on the same pixel."""
         found = np.fromiter(frames, dtype=float)
-        places: list[float] = np.unique(np.rint(_PAD + (found + 0.5) * self._step())).tolist()
-        return places
+        positions: list[float] = np.unique(np.rint(_PAD + (found + 0.5) * self._step())).tolist()
+        return positions

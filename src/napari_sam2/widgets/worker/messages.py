@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from napari_sam2.labels import FrameRecord, PlaneChange
 from napari_sam2.prompts import SessionFile
 from napari_sam2.widgets.state.object_edits import ObjectEdit
-from napari_sam2.widgets.state.positions import Place
+from napari_sam2.widgets.state.positions import StackPosition
 from napari_sam2.widgets.state.session_spec import (
     Annotations,
     Prompts,
@@ -29,14 +29,14 @@ class Request:
     generation : int
         Comes back with the answers.
     spec : SessionSpec
-    wanted : Annotations
+    annotations : Annotations
     step : int
         Number of the step of the user's history that this is, from 1; 0: none.
     """
 
     generation: int
     spec: SessionSpec
-    wanted: Annotations
+    annotations: Annotations
     step: int
 
 
@@ -55,14 +55,14 @@ class PromptRequest(Request):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EditRequest(Request):
-    """Change an object. `wanted` says what was so before."""
+    """Change an object. `annotations` says what was so before."""
 
     edit: ObjectEdit
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ReplayRequest(Request):
-    """Forget all prompts and take those of a session file in; `wanted` says the same."""
+    """Forget all prompts and take those of a session file in; `annotations` says the same."""
 
     saved: SessionFile
 
@@ -87,7 +87,7 @@ class HandOverRequest(Request):
         With the axis that leads there; only its frames count.
     """
 
-    there: Place
+    there: StackPosition
     object_ids: frozenset[int]
     plan: RunPlan
 
@@ -99,7 +99,7 @@ class UndoRequest(Request):
     Attributes
     ----------
     to : int
-        Step that is the last one afterwards; `wanted` is what was wanted then.
+        Step that is the last one afterwards; `annotations` is what was wanted then.
     again : bool
     """
 
@@ -153,7 +153,7 @@ class Done:
         All that are others than before.
     changed : Annotations or None
         After an edit of objects, the prompts and acceptance that it has left.
-    told : SessionFeedback or None
+    feedback : SessionFeedback or None
         What the session has made of the prompts.
     """
 
@@ -161,7 +161,7 @@ class Done:
     step: int
     records: Records = ()
     changed: Annotations | None = None
-    told: SessionFeedback | None = None
+    feedback: SessionFeedback | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +232,7 @@ class HandedOver:
     """
 
     generation: int
-    there: Place
+    there: StackPosition
     object_ids: frozenset[int]
     prompts: Prompts
 

@@ -35,7 +35,7 @@ from napari_sam2.widgets.worker.messages import (
     UndoRequest,
 )
 from napari_sam2.widgets.worker.session_adapter import StackWork, WorkSnapshot
-from napari_sam2.widgets.worker.session_factory import carry_on
+from napari_sam2.widgets.worker.session_factory import hand_over_objects
 from napari_sam2.widgets.worker.session_protocol import Releasing, Session, SessionOpener
 
 MAX_EDITS = 200
@@ -172,7 +172,7 @@ class RequestHandler:
         self._tell(Phase(request.generation, "Carrying the objects on…"))
         ids, there, plan = request.object_ids, request.there, request.plan
         frames = plan.start, plan.stop
-        prompts = carry_on(
+        prompts = hand_over_objects(
             request.spec, there, ids, self._open_session, lambda: control.stopped, frames
         )
         return HandedOver(request.generation, there, ids, prompts)
@@ -269,15 +269,15 @@ class RequestHandler:
             return Prepared(request.generation, None, error)
 
     def _replay(self, work: StackWork, request: ReplayRequest) -> None:
-        for left in work.live.replay(request.saved, request.wanted):
+        for left in work.live.replay(request.saved, request.annotations):
             self._tell(Phase(request.generation, f"Resuming: {left} prompts and masks to go…"))
             if self._left.is_set():
                 return
         self._bring_up_to(work, request)
 
     def _done(self, work: StackWork, request: Request, changed: Annotations | None = None) -> None:
-        told = work.live.told()
-        self._tell(Done(request.generation, request.step, work.news(), changed, told))
+        feedback = work.live.feedback()
+        self._tell(Done(request.generation, request.step, work.news(), changed, feedback))
 
     def _keep(self, request: Request, edit: Edit[WorkSnapshot]) -> None:
         gone = self._history.add(edit) if edit.number else ()
@@ -287,7 +287,7 @@ class RequestHandler:
     def _bring_up_to(self, work: StackWork, request: Request) -> None:
         self._tell(Phase(request.generation, "Segmenting…"))
         strokes = request.strokes if isinstance(request, PromptRequest) else ()
-        for error in work.bring_up_to(request.wanted, strokes):
+        for error in work.bring_up_to(request.annotations, strokes):
             self._tell(Failure(request.generation, error))
 
     def _work_on(self, request: Request) -> StackWork:

@@ -61,7 +61,7 @@ class SessionAdapter:
         self._refused: dict[ObjectFrame, FramePrompt] = {}
         self._accepted: set[ObjectFrame] = set()
 
-    def bring_up_to(self, wanted: Annotations) -> list[Sam2Error]:
+    def bring_up_to(self, annotations: Annotations) -> list[Sam2Error]:
         """Make these prompts the session's prompts, and these frames its accepted ones.
 
         A prompt that the session refuses is not offered again with every later click; all
@@ -82,33 +82,33 @@ class SessionAdapter:
         DeviceError
             Nothing more can be computed.
         """
-        wanted = self._sure(wanted)
-        prompts = {placed.place: placed.prompt for placed in wanted.prompts}
+        annotations = self._sure(annotations)
+        prompts = {placed.position: placed.prompt for placed in annotations.prompts}
         errors: list[Sam2Error] = []
-        for place in sorted(self._accepted - wanted.accepted):
-            self._attempt(errors, self._unaccept, place)
+        for position in sorted(self._accepted - annotations.accepted):
+            self._attempt(errors, self._unaccept, position)
         # New prompts first: an object whose only click moves to another frame is not lost.
-        for place, prompt in prompts.items():
-            if prompt in (self._known.get(place), self._refused.get(place)):
+        for position, prompt in prompts.items():
+            if prompt in (self._known.get(position), self._refused.get(position)):
                 continue
-            if place in wanted.accepted:
+            if position in annotations.accepted:
                 # The mask that came of it is accepted: it must not be computed anew.
-                self._known[place] = prompt
-            elif not self._attempt(errors, self._set, place, prompt):
-                self._refused[place] = prompt
+                self._known[position] = prompt
+            elif not self._attempt(errors, self._set, position, prompt):
+                self._refused[position] = prompt
         # Frame by frame, so that each is encoded once for all its objects.
-        new = sorted(wanted.accepted - self._accepted, key=ObjectFrame.by_frame)
-        for done, place in enumerate(new):
+        new = sorted(annotations.accepted - self._accepted, key=ObjectFrame.by_frame)
+        for done, position in enumerate(new):
             self._on_progress(done, len(new))
-            self._attempt(errors, self._accept, place)
-        for place in sorted(self._known.keys() - prompts.keys()):
-            self._remove(place)
+            self._attempt(errors, self._accept, position)
+        for position in sorted(self._known.keys() - prompts.keys()):
+            self._remove(position)
         return errors
 
-    def replay(self, saved: SessionFile, wanted: Annotations) -> Iterator[int]:
+    def replay(self, saved: SessionFile, annotations: Annotations) -> Iterator[int]:
         """Take a session file in instead of all that was known; gives how many steps are left.
 
-        `wanted` says in the words of the window what the file holds, so that nothing of it is
+        `annotations` says in the words of the window what the file holds, so that nothing of it is
         told again.
         """
         self.bring_up_to(Annotations())
@@ -117,14 +117,14 @@ class SessionAdapter:
                 self._on_result(step.masks)
             yield step.left
         self._known = {
-            placed.place: placed.prompt
-            for placed in wanted.prompts
-            if self.session.prompts.get(*placed.place) is not None
+            placed.position: placed.prompt
+            for placed in annotations.prompts
+            if self.session.prompts.get(*placed.position) is not None
         }
         self._accepted = set(self.session.accepted)
         self._refused.clear()
 
-    def told(self) -> SessionFeedback:
+    def feedback(self) -> SessionFeedback:
         """Return what the session has made of the prompts."""
         session = self.session
         return SessionFeedback(
@@ -157,19 +157,19 @@ class SessionAdapter:
         return self._as_it_is()
 
     def _as_it_is(self) -> Annotations:
-        prompts = tuple(PlacedPrompt(*place, prompt) for place, prompt in self._known.items())
+        prompts = tuple(PlacedPrompt(*position, prompt) for position, prompt in self._known.items())
         return Annotations(prompts, frozenset(self._accepted))
 
-    def _sure(self, wanted: Annotations) -> Annotations:
+    def _sure(self, annotations: Annotations) -> Annotations:
         """Leave the objects as they are of which the window is not sure."""
-        unsure, now = wanted.unsure, self._as_it_is()
+        unsure, now = annotations.unsure, self._as_it_is()
         if not unsure:
-            return wanted
+            return annotations
         prompts = (
-            *(placed for placed in wanted.prompts if placed.object_id not in unsure),
+            *(placed for placed in annotations.prompts if placed.object_id not in unsure),
             *(placed for placed in now.prompts if placed.object_id in unsure),
         )
-        accepted = {each for each in wanted.accepted if each.object_id not in unsure}
+        accepted = {each for each in annotations.accepted if each.object_id not in unsure}
         accepted |= {each for each in now.accepted if each.object_id in unsure}
         return Annotations(prompts, frozenset(accepted))
 
@@ -183,33 +183,33 @@ class SessionAdapter:
             return False
         return True
 
-    def _accept(self, place: ObjectFrame) -> None:
-        self._accepted.add(place)  # even if it is refused: it is not offered again
-        self.session.accept(*place)
+    def _accept(self, position: ObjectFrame) -> None:
+        self._accepted.add(position)  # even if it is refused: it is not offered again
+        self.session.accept(*position)
 
-    def _unaccept(self, place: ObjectFrame) -> None:
-        self._accepted.discard(place)
-        if place in self.session.accepted:
-            self.session.unaccept(*place)
+    def _unaccept(self, position: ObjectFrame) -> None:
+        self._accepted.discard(position)
+        if position in self.session.accepted:
+            self.session.unaccept(*position)
 
-    def _remove(self, place: ObjectFrame) -> None:
-        if self.session.prompts.get(*place) is not None:
-            self.session.remove_prompts(*place)
-        del self._known[place]
+    def _remove(self, position: ObjectFrame) -> None:
+        if self.session.prompts.get(*position) is not None:
+            self.session.remove_prompts(*position)
+        del self._known[position]
 
-    def _set(self, place: ObjectFrame, prompt: FramePrompt) -> None:
+    def _set(self, position: ObjectFrame, prompt: FramePrompt) -> None:
         """Have one prompt replaced by another; clicks that were only added refine the old one."""
-        known, own = self._known.get(place), self.session.prompts.get(*place)
+        known, own = self._known.get(position), self.session.prompts.get(*position)
         added = None if known is None else prompt.clicks_since(known)
         new = prompt
         if added:
             # Positions of the session's own prompt may differ by what rounding has left.
             clicks = prompt.points[-added:], prompt.positive[-added:]
             new = FramePrompt(*clicks) if own is None else own.with_clicks(*clicks)
-        self._accepted.discard(place)  # a prompt lifts acceptance
+        self._accepted.discard(position)  # a prompt lifts acceptance
         if added != 0:  # else the window only knows of no rounds
-            self._on_result(self.session.set_prompt(*place, new))
-        self._known[place] = prompt
+            self._on_result(self.session.set_prompt(*position, new))
+        self._known[position] = prompt
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -277,7 +277,7 @@ class StackWork:
         return edit
 
     def bring_up_to(
-        self, wanted: Annotations, strokes: Iterable[PlaneChange] = ()
+        self, annotations: Annotations, strokes: Iterable[PlaneChange] = ()
     ) -> list[Sam2Error]:
         """Take strokes, prompts and acceptance in; see `SessionAdapter.bring_up_to`."""
         for stroke in strokes:
@@ -286,7 +286,7 @@ class StackWork:
             stroke.undo(before)
             stroke.redo(self._labels[stroke.frame])
             self._written(stroke.frame, before, self._labels[stroke.frame].copy())
-        return self.live.bring_up_to(wanted)
+        return self.live.bring_up_to(annotations)
 
     def edit(self, edit: ObjectEdit) -> Annotations:
         """Change objects; return what is left of prompts and acceptance."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from napari_sam2.errors import DeviceError
 from napari_sam2.prompts import FramePrompt
 from napari_sam2.types import Speed
-from napari_sam2.widgets.state.positions import Place
+from napari_sam2.widgets.state.positions import StackPosition
 from napari_sam2.widgets.state.session_spec import PlacedPrompt, Prompts, SessionSpec
 from napari_sam2.widgets.state.settings import ModelUse
 from napari_sam2.widgets.worker.session_protocol import Session, SessionOpener
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from napari_sam2.tracking import Model
 
 
-def carry_on(
+def hand_over_objects(
     spec: SessionSpec,
-    there: Place,
+    there: StackPosition,
     object_ids: Collection[int],
     open_session: SessionOpener,
     stopped: Callable[[], bool],
@@ -106,10 +106,10 @@ class SessionFactory:
                 remedy="Start napari with `python -c 'import torch, napari; napari.Viewer(); "
                 "napari.run()'`, or install the Microsoft Visual C++ runtime.",
             ) from error
-        wanted = replace(use, speed=Speed.EXACT)
-        if self._model is None or self._loaded != wanted:
+        annotations = replace(use, speed=Speed.EXACT)
+        if self._model is None or self._loaded != annotations:
             # Two models at once may not fit: let go of the old one first.
             self._model, self._loaded = None, None
             self._model = load_model(use.model, use.device, precision=use.precision)
-            self._loaded = wanted
+            self._loaded = annotations
         return self._model

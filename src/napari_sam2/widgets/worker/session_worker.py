@@ -55,8 +55,8 @@ class SessionWorker:
         self._waiting: deque[Request] = deque()
         self._before_run: Request | None = None  # the newest that waits before the newest run
         self._control = RunControl()  # of the newest run; each has its own
-        self._bench = RequestHandler(open_session, prepare, self._tell)
-        self._worker = Worker("engine", on_exit=self.close, on_end=self._bench.close)
+        self._handler = RequestHandler(open_session, prepare, self._tell)
+        self._worker = Worker("engine", on_exit=self.close, on_end=self._handler.close)
 
     @property
     def busy(self) -> bool:
@@ -90,7 +90,7 @@ class SessionWorker:
     def cancel_run(self) -> None:
         """End the current propagation within one frame; what is done stays."""
         self._control.stop()
-        session = self._bench.session
+        session = self._handler.session
         if session is not None:
             session.cancel()
 
@@ -103,18 +103,18 @@ class SessionWorker:
         with self._lock:
             self._waiting.clear()
         self.cancel_run()
-        self._bench.leave()
-        self._worker.submit(self._bench.forget if history else self._bench.drop)
+        self._handler.leave()
+        self._worker.submit(self._handler.forget if history else self._handler.drop)
 
     def unload(self) -> None:
         """Free the memory of session and model, after all that was asked before."""
-        self._worker.submit(self._bench.unload)
+        self._worker.submit(self._handler.unload)
 
     def close(self) -> None:
         """End the thread as soon as its current step is over; never waits for it."""
         self._worker.close()
         self.cancel_run()
-        self._bench.leave()
+        self._handler.leave()
 
     def _tell(self, answer: Answer) -> None:
         if not self._worker.closed:
@@ -128,14 +128,14 @@ class SessionWorker:
         if request is None or self._worker.closed:
             return
         try:
-            self._bench.serve(request)
+            self._handler.serve(request)
         except Exception as error:  # nothing may get lost: all errors reach the user
             self._fail(request, error)
 
     def _run(self, request: RunRequest, control: RunControl) -> None:
         failed = False
         try:
-            self._bench.run(request, control, lambda: self._next_of(request))
+            self._handler.run(request, control, lambda: self._next_of(request))
         except Exception as error:
             self._fail(request, error)
             failed = True
@@ -145,7 +145,7 @@ class SessionWorker:
 
     def _hand_over(self, request: HandOverRequest, control: RunControl) -> None:
         try:
-            answer = self._bench.hand_over(request, control)
+            answer = self._handler.hand_over(request, control)
         except Exception as error:
             self._fail(request, error)
             self._tell(RunEnded(request.generation, 0, control.stopped, failed=True))
@@ -164,7 +164,7 @@ class SessionWorker:
         known = readable(error)
         if isinstance(known, DeviceError):
             # What is on the device is in doubt: the next request opens a new session.
-            self._bench.drop()
+            self._handler.drop()
         if isinstance(request, AdaptRequest):
             self._tell(Prepared(request.generation, None, known))
             return
