@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
@@ -216,12 +217,39 @@ def wrong_widget_imports(root: Path) -> list[str]:
     return wrong
 
 
+def unreached_modules(root: Path) -> list[str]:
+    """Modules that nothing leads to from what a user starts: plugin, command, public names.
+
+    Lazy imports count, and imports for type checkers in an ``__init__``: they name what it hands
+    out on first use.
+    """
+    known = module_names(root)
+    leads: dict[str, set[str]] = {name: set() for name in known}
+    for each in imports(root):
+        lazy = known[each.module].name == "__init__.py"
+        if each.target in known and (lazy or not each.types_only):
+            leads[each.module].add(each.target)
+    manifest = root / "napari.yaml"
+    text = manifest.read_text("utf-8") if manifest.exists() else ""
+    plugin = re.findall(rf"python_name: ({PACKAGE}[\w.]*):", text)
+    found: set[str] = set()
+    waiting = [PACKAGE, f"{PACKAGE}.cli.main", f"{PACKAGE}.cli.__main__", *plugin]
+    while waiting:
+        module = waiting.pop()
+        if module in known and module not in found:
+            found.add(module)
+            parents = [module.rsplit(".", n)[0] for n in range(1, module.count(".") + 1)]
+            waiting += [*leads[module], *parents]
+    return sorted(set(known) - found)
+
+
 CHECKS = (
     unknown_packages,
     wrong_imports,
     wrong_widget_imports,
     misplaced_packages,
     import_cycles,
+    unreached_modules,
 )
 
 
@@ -265,7 +293,8 @@ def test_good_package_passes(tree):
         }
     )
     for check in CHECKS:
-        assert check(root) == []
+        if check is not unreached_modules:
+            assert check(root) == []
 
 
 @pytest.mark.parametrize(
@@ -342,3 +371,24 @@ def test_import_cycle_is_found(tree):
 
 def test_package_without_a_layer_is_found(tree):
     assert unknown_packages(tree({"attic/__init__.py": ""})) == ["attic"]
+
+
+def test_module_that_no_user_reaches_is_found(tree):
+    root = tree(
+        {
+            "__init__.py": "def f():\n    from napari_sam2.labels import volume",
+            "cli/__init__.py": "",
+            "cli/main.py": "from napari_sam2.prompts import book",
+            "napari.yaml": "- python_name: napari_sam2.widgets.panel:Panel",
+            "widgets/__init__.py": "",
+            "widgets/panel.py": "if TYPE_CHECKING:\n    from napari_sam2.widgets import typed",
+            "widgets/typed.py": "",
+            "labels/__init__.py": "",
+            "labels/volume.py": "",
+            "prompts/__init__.py": "if TYPE_CHECKING:\n    from napari_sam2.prompts import lazy",
+            "prompts/book.py": "",
+            "prompts/lazy.py": "",
+            "prompts/alone.py": "from napari_sam2.prompts import book",
+        }
+    )
+    assert unreached_modules(root) == ["napari_sam2.prompts.alone", "napari_sam2.widgets.typed"]
