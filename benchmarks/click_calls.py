@@ -66,6 +66,14 @@ def wait(seconds: float) -> None:
         time.sleep(0.01)
 
 
+def settle(calls: Calls) -> None:
+    """Wait until nothing of ours has been called for a while."""
+    before = -1
+    while before != sum(calls.counted.values()):
+        before = sum(calls.counted.values())
+        wait(SETTLED_S)
+
+
 def main() -> None:
     """Count and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -82,17 +90,18 @@ def main() -> None:
     viewer.window.add_dock_widget(panel)
     viewer.dims.set_current_step(0, 2)
     panel.start.click()
-    wait(SETTLED_S)
+    settle(calls)
     points = viewer.layers["squares · points"]
     points.add([2, 32, 32])
-    wait(4 * SETTLED_S)
+    labels = viewer.layers["squares · labels"]
+    while not np.asarray(labels.data[2]).any():
+        wait(SETTLED_S)
+    settle(calls)
     calls.counted.clear()
     with calls:
         points.add([2, 34, 30])
-        wait(SETTLED_S)
+        settle(calls)
     counted = dict(calls.counted)
-    labels = viewer.layers["squares · labels"]
-    assert np.asarray(labels.data[2]).any(), "the click gave no mask"
     index = {"thread": 0, "file": 1, "function": 2}[options.by]
     sums: Counter[str] = Counter()
     for key, count in counted.items():

@@ -62,10 +62,6 @@ class _Internals:
         assert work is not None, "nothing is being segmented"
         return work
 
-    @property
-    def bench(self) -> Any:
-        return self.engine._handler
-
     def show_objects(self) -> None:
         """Have the table of objects show at once what it would show a little later."""
         self._controllers.objects.show()
@@ -955,7 +951,7 @@ class PanelPage:
 
     def limit_undo_of_worker(self, steps: int) -> None:
         """Have the worker remember no more than so many steps from now on."""
-        self._inside.handler._history = History(steps, 2**20)
+        self._inside.engine._history = History(steps, 2**20)
 
     # Adaptation of the model.
 
@@ -1131,7 +1127,7 @@ class PanelPage:
     @property
     def session(self) -> Any:
         """The session that the worker has open."""
-        return self._inside.handler.session
+        return self._inside.engine._handler.session
 
     # Details.
 

@@ -13,7 +13,6 @@ from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
 
 from napari_sam2.labels import PlaneChange
 from napari_sam2.prompts import FramePrompt, SessionFile
-from napari_sam2.widgets.controllers.requests import RequestSender
 from napari_sam2.widgets.controllers.undo_stack import Step, UndoStack
 from napari_sam2.widgets.controllers.volume_handover import going_on
 from napari_sam2.widgets.layers.prompt_reader import StackPrompts
@@ -22,9 +21,23 @@ from napari_sam2.widgets.layers.snapshot import WindowSnapshot
 from napari_sam2.widgets.state.object_edits import ObjectEdit
 from napari_sam2.widgets.state.object_records import ObjectRecords
 from napari_sam2.widgets.state.positions import Acceptance, MaskKey, StackPosition
-from napari_sam2.widgets.state.session_spec import Annotations, RunPlan, SessionFeedback
+from napari_sam2.widgets.state.session_spec import (
+    Annotations,
+    RunPlan,
+    SessionFeedback,
+    SessionSpec,
+)
 from napari_sam2.widgets.throttle import DelayedCall, halt
-from napari_sam2.widgets.worker.messages import Done
+from napari_sam2.widgets.worker.messages import (
+    AdaptRequest,
+    Done,
+    EditRequest,
+    HandOverRequest,
+    PromptRequest,
+    ReplayRequest,
+    RunRequest,
+    UndoRequest,
+)
 
 if TYPE_CHECKING:
     from napari_sam2.widgets.controllers.model import ModelController
@@ -61,8 +74,9 @@ class AnnotationController(QObject):
     Attributes
     ----------
     workspace : Workspace or None
+        The layers that are annotated.
     generation : int
-        Of the newest requests, see `RequestSender`.
+        Of the newest requests: answers to older ones are dropped.
     prompts : StackPrompts
         What the layers say.
     undo_stack : UndoStack
@@ -78,7 +92,11 @@ class AnnotationController(QObject):
 
     def __init__(self, models: ModelController, engine: SessionWorker) -> None:
         super().__init__()
-        self._requests = RequestSender(models, engine)
+        self._models, self._engine = models, engine
+        self.workspace: Workspace | None = None
+        self.generation = 0
+        self._sent: dict[int, StackPosition] = {}  # the stack that each step concerns
+        self._edits: dict[int, tuple[StackPosition, ObjectEdit]] = {}  # not answered yet, by step
         self.prompts = StackPrompts()
         self.undo_stack, self.object_records = UndoStack(), ObjectRecords()
         self.feedback: dict[StackPosition, SessionFeedback] = {}
@@ -90,31 +108,22 @@ class AnnotationController(QObject):
         self.soon = DelayedCall(self, self.read_layers)
 
     @property
-    def workspace(self) -> Workspace | None:
-        """What is said something about."""
-        return self._requests.workspace
-
-    @property
-    def generation(self) -> int:
-        """What is answered to an older one is of no interest."""
-        return self._requests.generation
-
-    @property
     def settled(self) -> bool:
         """Whether all that the layers say has been sent."""
         return not self.soon.isActive()
 
     def open(self, workspace: Workspace) -> None:
         """Begin with the prompts that its layers hold."""
-        self._requests.begin(workspace)
+        self.workspace = workspace
+        self._expire()
         self._state = workspace.state()
         self.prompts = workspace.read_prompts()
 
     def close(self) -> None:
         """Leave the workspace; what is under way is of no interest any more."""
         halt(self.soon)
-        self._requests.begin(None)
-        self._forget_edits()
+        self.workspace = None
+        self._expire()
         self._state = None
         self.prompts = StackPrompts()
         self._annotations.clear()
@@ -129,10 +138,9 @@ class AnnotationController(QObject):
         """Have a new session opened, with all that is said of the stack in view."""
         workspace = self.workspace
         here = None if workspace is None else workspace.here()
-        self._requests.expire()
-        self._forget_edits()
+        self._expire()
         if here is not None:
-            self._requests.send_prompts(here[0], 0, self.annotations(here[0]))
+            self._send_prompts(here[0], 0)
         self.changed.emit()
 
     def read_layers(self) -> None:
@@ -179,7 +187,7 @@ class AnnotationController(QObject):
             workspace.user_state = replace(
                 workspace.user_state, accepted=workspace.user_state.accepted - lifted
             )
-        if self._requests.editing:
+        if self._edits:
             self._fresh |= new
         self._state = workspace.state()
         prompted = self.prompts.positions_unlike(old)
@@ -188,8 +196,7 @@ class AnnotationController(QObject):
         if positions:
             step = self._new_step(positions, title, before, self._state)
             for position, number in step.parts:
-                painting = (strokes or {}).get(position, ())
-                self._requests.send_prompts(position, number, self.annotations(position), painting)
+                self._send_prompts(position, number, (strokes or {}).get(position, ()))
         if prompted:
             self.prompted.emit(tuple(sorted(prompted)))
         self.changed.emit()
@@ -208,17 +215,24 @@ class AnnotationController(QObject):
         workspace, state = self.workspace, self._state
         here = None if workspace is None else workspace.here()
         position = here[0] if position is None and here is not None else position
-        if position is not None and state is not None and self._requests.ready:
+        if position is not None and state is not None and self._ready:
             ((_, number),) = self._new_step([position], title, state, state).parts
-            self._requests.send_edit(position, number, self.annotations(position), edit)
+            spec = self._spec(position, number)
+            if spec is not None:
+                known = self.generation, spec, self.annotations(position), number
+                self._edits[number] = position, edit
+                self._engine.submit(EditRequest(*known, edit))
             self.changed.emit()
 
     def run(self, position: StackPosition, plan: RunPlan) -> None:
         """Carry the objects of a stack through it."""
         state = self._state
-        if state is not None and self._requests.ready:
+        if state is not None and self._ready:
             ((_, number),) = self._new_step([position], "propagation", state, state).parts
-            self._requests.send_run(position, number, self.annotations(position), plan)
+            spec = self._spec(position, number)
+            if spec is not None:
+                known = self.generation, spec, self.annotations(position), number
+                self._engine.submit_run(RunRequest(*known, plan))
 
     def replay(self, files: Mapping[StackPosition, SessionFile], state: WindowSnapshot) -> None:
         """Put the prompts of session files in place of all there are, as one step.
@@ -237,9 +251,10 @@ class AnnotationController(QObject):
         self._show(state)
         step = self._new_step(sorted(files), "opened session", before, state)
         for position, number in step.parts:
-            self._requests.send_replay(
-                position, number, self.annotations(position), files[position]
-            )
+            spec = self._spec(position, number)
+            if spec is not None:
+                known = self.generation, spec, self.annotations(position), number
+                self._engine.submit(ReplayRequest(*known, files[position]))
         self.prompted.emit(tuple(sorted(files)))
         self.changed.emit()
 
@@ -248,12 +263,19 @@ class AnnotationController(QObject):
         workspace = self.workspace
         if workspace is not None:
             ids = going_on(self.prompts, workspace.user_state, position, there, plan)
-            self._requests.send_hand_over(position, there, self.annotations(position), ids, plan)
+            spec = self._spec(position)
+            if spec is not None:
+                known = self.generation, spec, self.annotations(position), 0
+                self._engine.submit_hand_over(HandOverRequest(*known, there, ids, plan))
 
     def adapt(self, position: StackPosition, plan: AdaptPlan) -> bool:
         """Have it read what the model can learn from a stack; return whether that is possible."""
         self.read_layers()
-        return self._requests.send_adapt(position, self.annotations(position), plan)
+        spec = self._spec(position)
+        if spec is not None:
+            known = self.generation, spec, self.annotations(position), 0
+            self._engine.submit(AdaptRequest(*known, plan))
+        return spec is not None
 
     def note_model(self, before: ModelUse, after: ModelUse) -> None:
         """Make one step of a model that was taken into use."""
@@ -266,15 +288,14 @@ class AnnotationController(QObject):
     def undo(self) -> None:
         """Take the last step back; if an object is being edited, as soon as that is done."""
         self.read_layers()
-        if self._requests.editing:
+        if self._edits:
             self._undos += 1
             return
         step = self.undo_stack.undo()
         if step is not None:
             self._show(step.before)
             for position, number in reversed(step.parts):
-                to = self.undo_stack.number_at(position)
-                self._requests.send_undo(position, number, self.annotations(position), to)
+                self._send_undo(position, number, self.undo_stack.number_at(position))
             if step.models is not None:
                 self.model_needed.emit(step.models[0])
             self.rewound.emit(tuple(position for position, _ in step.parts))
@@ -287,9 +308,7 @@ class AnnotationController(QObject):
         if step is not None:
             self._show(step.after)
             for position, number in step.parts:
-                self._requests.send_undo(
-                    position, number, self.annotations(position), number, again=True
-                )
+                self._send_undo(position, number, number, again=True)
             if step.models is not None:
                 self.model_needed.emit(step.models[1])
             self.rewound.emit(tuple(position for position, _ in step.parts))
@@ -297,12 +316,10 @@ class AnnotationController(QObject):
 
     def done(self, answer: Done) -> None:
         """Take in what the worker says that has changed."""
-        if self._requests.is_edit(answer.step):
+        if answer.step in self._edits:
             self.read_layers()  # marks of now must not be taken for a part of its outcome
-        position, edit = (
-            self._requests.position_of(answer.step),
-            self._requests.take_edit(answer.step),
-        )
+        position = self._sent.get(answer.step)
+        _, edit = self._edits.pop(answer.step, (None, None))
         here = None if self.workspace is None else self.workspace.here()
         if position is None and here is not None:
             position = here[0]
@@ -323,9 +340,7 @@ class AnnotationController(QObject):
             if any(
                 mask_key[0] == position and mask_key[1] in edit.objects for mask_key in self._fresh
             ):
-                self._requests.send_prompts(
-                    position, self.undo_stack.number_at(position), self.annotations(position)
-                )
+                self._send_prompts(position, self.undo_stack.number_at(position))
         self.changed.emit()
         self._after_edit(edit)
 
@@ -333,12 +348,12 @@ class AnnotationController(QObject):
         """Make a step of what a run does after a prompt that came in between."""
         state = self._state
         if state is not None:
-            self._requests.note_split(position, number)
+            self._sent[number] = position
             self.undo_stack.insert(Step(((position, number),), "propagation", state, state))
 
     def failed(self, number: int | None) -> None:
         """Forget an edit that could not be made."""
-        edit = None if number is None else self._requests.take_edit(number)
+        _, edit = (None, None) if number is None else self._edits.pop(number, (None, None))
         if number is not None and edit is not None:
             self.undo_stack.cancel(number)
             self._undos = max(0, self._undos - 1)  # the first of them was for this edit
@@ -347,9 +362,11 @@ class AnnotationController(QObject):
 
     def annotations(self, position: StackPosition) -> Annotations:
         """Return all that a session of this stack is to know."""
-        new = Annotations(
-            self.prompts.at(position), self._sorted().at(position), self._requests.edited(position)
-        )
+        unsure: set[int] = set()
+        for where, edit in self._edits.values():
+            if where == position:
+                unsure.update(edit.objects)
+        new = Annotations(self.prompts.at(position), self._sorted().at(position), frozenset(unsure))
         # What views ask for over and over stays one value, which sorts itself out only once.
         if not new.is_just(self._annotations.get(position)):
             self._annotations[position] = new
@@ -366,11 +383,46 @@ class AnnotationController(QObject):
 
     def _after_edit(self, edit: ObjectEdit | None) -> None:
         """Do what had to wait for an edit, once no other is under way."""
-        if edit is not None and not self._requests.editing:
+        if edit is not None and not self._edits:
             undos = self._undos
             self._forget_edits()
             for _ in range(undos):
                 self.undo()
+
+    def _expire(self) -> None:
+        """Drop answers to all that was asked so far."""
+        self.generation += 1
+        self._edits.clear()
+        self._forget_edits()
+
+    @property
+    def _ready(self) -> bool:
+        return self.workspace is not None and self._models.has_model
+
+    def _spec(self, position: StackPosition, step: int | None = None) -> SessionSpec | None:
+        """Describe the session of a stack, and note that a step concerns it."""
+        if self.workspace is None or not self._models.has_model:
+            return None
+        if step is not None:
+            self._sent[step] = position
+        return self.workspace.spec(position, self._models.use)
+
+    def _send_prompts(
+        self, position: StackPosition, step: int, strokes: tuple[PlaneChange, ...] = ()
+    ) -> None:
+        spec = self._spec(position, step)
+        if spec is not None:
+            known = self.generation, spec, self.annotations(position), step
+            self._engine.submit(PromptRequest(*known, strokes))
+
+    def _send_undo(
+        self, position: StackPosition, step: int, to: int, *, again: bool = False
+    ) -> None:
+        """Have a step taken back, or made again; `to` is the last one afterwards."""
+        spec = self._spec(position)
+        if spec is not None:
+            known = self.generation, spec, self.annotations(position), step
+            self._engine.submit(UndoRequest(*known, to, again))
 
     def _forget_edits(self) -> None:
         self._fresh, self._undos = frozenset(), 0

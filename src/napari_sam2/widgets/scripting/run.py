@@ -8,11 +8,11 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from napari_sam2.errors import DeviceError, Sam2Error
 from napari_sam2.types import Direction, FrameMasks
 from napari_sam2.widgets.scripting.job import ScriptJob
 from napari_sam2.widgets.state.positions import StackPosition
-from napari_sam2.widgets.state.session_spec import Annotations, Prompts
-from napari_sam2.widgets.worker.session_adapter import SessionAdapter
+from napari_sam2.widgets.state.session_spec import Prompts
 from napari_sam2.widgets.worker.session_factory import hand_over_objects
 from napari_sam2.widgets.worker.session_protocol import Session, SessionOpener
 
@@ -129,7 +129,14 @@ class _Stop:
 
 def _prompted(session: Session, prompts: Prompts) -> list[Exception]:
     """Give a session its prompts; return why some were refused, or raise if all were."""
-    errors = SessionAdapter(session).bring_up_to(Annotations(prompts))
+    errors: list[Exception] = []
+    for placed in prompts:
+        try:
+            session.set_prompt(*placed.position, placed.prompt)
+        except DeviceError:
+            raise
+        except Sam2Error as error:
+            errors.append(error)
     if errors and not session.object_ids:
         raise errors[0]
-    return list(errors)
+    return errors

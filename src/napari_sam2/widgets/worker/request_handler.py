@@ -1,328 +1,336 @@
-"""Handles one request at a time on the session and its history.
+"""Handles the requests of the window on one session: annotations, edits, undo.
 
 Worker thread only.
 """
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
-from napari_sam2.errors import DeviceError, Sam2Error, SessionError
-from napari_sam2.labels import Edit, History, RecordBook
-from napari_sam2.types import Direction, FrameMasks
-from napari_sam2.widgets.state.session_spec import Annotations
-from napari_sam2.widgets.worker.adaptation import Prepare
-from napari_sam2.widgets.worker.messages import (
-    AdaptRequest,
-    Answer,
-    Done,
-    EditRequest,
-    Failure,
-    Forgotten,
-    FrameDone,
-    HandedOver,
-    HandOverRequest,
-    Opened,
-    Phase,
-    Prepared,
-    PromptRequest,
-    ReplayRequest,
-    Request,
-    RunRequest,
-    RunSplit,
-    RunStarted,
-    UndoRequest,
-)
-from napari_sam2.widgets.worker.session_adapter import StackWork, WorkSnapshot
-from napari_sam2.widgets.worker.session_factory import hand_over_objects
-from napari_sam2.widgets.worker.session_protocol import Releasing, Session, SessionOpener
+import numpy as np
+from numpy.typing import NDArray
 
-MAX_EDITS = 200
-MAX_BYTES = 512 * 2**20
+from napari_sam2.errors import DeviceError, Sam2Error
+from napari_sam2.labels import Edit, FrameRecord, PlaneChange, RecordBook
+from napari_sam2.prompts import FramePrompt, SessionFile
+from napari_sam2.types import FrameMasks, ObjectFrame
+from napari_sam2.widgets.state.object_edits import Choose, Delete, Merge, ObjectEdit, Split
+from napari_sam2.widgets.state.session_spec import Annotations, PlacedPrompt, SessionFeedback
+from napari_sam2.widgets.worker.session_protocol import Session
 
 
-class RunControl:
-    """Stops or holds a run, from any thread, and knows what has come of its frames."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Snapshot:
+    """What a `RequestHandler` knows before or after an edit, besides the labels."""
 
-    def __init__(self) -> None:
-        self.done = 0  # frames
-        self.skipped: list[str] = []  # what was wrong with frames that could not be read
-        self._stop, self._go = threading.Event(), threading.Event()
-        self._go.set()
-
-    @property
-    def stopped(self) -> bool:
-        """Whether the run is to end."""
-        return self._stop.is_set()
-
-    def stop(self) -> None:
-        """End the run within one frame."""
-        self._stop.set()
-        self._go.set()
-
-    def hold(self, paused: bool) -> None:
-        """Pause the run, or let it go on."""
-        (self._go.clear if paused else self._go.set)()
-
-    def wait(self, seconds: float) -> bool:
-        """Wait while the run is paused, no longer than this; return whether it may go on."""
-        return self._go.wait(seconds)
+    owner: RequestHandler
+    session: Any
+    known: Mapping[ObjectFrame, FramePrompt]
+    refused: Mapping[ObjectFrame, FramePrompt]
+    accepted: frozenset[ObjectFrame]
+    records: tuple[FrameRecord, ...] = ()
 
 
 class RequestHandler:
-    """Opens sessions and does with them what is asked. Worker thread only.
+    """Applies annotations and edits to one session, and records what they change.
+
+    The window states all annotations that there are; the handler finds the difference and asks the
+    session for no more than that. Worker thread only.
 
     Parameters
     ----------
-    open_session : callable
-        See `SessionOpener`.
-    prepare : callable
-        See `Prepare`.
-    tell : callable
-        Takes the answers.
+    session : Session
+        A fresh session.
+    labels : ndarray, shape (T, Y, X)
+        The labels that the session fills.
+    records : RecordBook, optional
+        Records of the objects in these labels.
+    on_progress : callable, optional
+        Called as ``on_progress(done, total)`` while frames are accepted.
     """
 
     def __init__(
-        self, open_session: SessionOpener, prepare: Prepare, tell: Callable[[Answer], None]
+        self,
+        session: Session,
+        labels: NDArray[Any],
+        records: RecordBook | None = None,
+        on_progress: Callable[[int, int], None] | None = None,
     ) -> None:
-        self._open_session: SessionOpener | None = open_session
-        self._prepare = prepare
-        self._tell = tell
-        self._history: History[WorkSnapshot] = History(MAX_EDITS, MAX_BYTES)
-        self._books: dict[Hashable, RecordBook] = {}
-        self._work: StackWork | None = None
-        self._key: Hashable = None
-        self._generations: dict[Hashable, int] = {}  # in which each stack was opened last
-        self._left = threading.Event()
+        self.session = session
+        self._labels = labels
+        self._records = RecordBook() if records is None else records
+        self._on_progress = on_progress
+        self._known: dict[ObjectFrame, FramePrompt] = {}
+        self._refused: dict[ObjectFrame, FramePrompt] = {}
+        self._accepted: set[ObjectFrame] = set()
+        self._changes: list[PlaneChange] = []
+        self._before: dict[int, NDArray[Any]] = {}  # planes that were written, as they were
+        self._old: dict[ObjectFrame, FrameRecord] = {}
+        self._new: dict[ObjectFrame, FrameRecord] = {}
+        self._start: Snapshot | None = None
+        session.watch_labels(self._written)
 
     @property
-    def session(self) -> Session | None:
-        """The session under work."""
-        work = self._work
-        return None if work is None else work.session
+    def n_changes(self) -> int:
+        """How often a plane of labels has changed since `begin`."""
+        return len(self._changes)
 
-    def serve(self, request: Request) -> None:
-        """Do all that a request asks for, but not a run."""
-        work = self._work_on(request)
-        match request:
-            case UndoRequest():
-                self._undo(work, request)
-            case AdaptRequest():
-                self._bring_up_to(work, request)
-                self._tell(self._prepared(work, request))
-            case EditRequest():
-                self._bring_up_to(work, request)
-                work.begin()
-                changed = work.edit(request.edit)
-                self._keep(request, work.end(request.step))
-                self._done(work, request, changed)
-            case ReplayRequest():
-                work.begin()
-                self._replay(work, request)
-                self._keep(request, work.end(request.step))
-                self._done(work, request)
-            case PromptRequest():
-                work.begin()
-                self._bring_up_to(work, request)
-                self._keep(request, work.end(request.step))
-                self._done(work, request)
+    def begin(self) -> None:
+        """Start to write down an edit."""
+        self._changes, self._old = [], {}
+        self._start = self._snapshot()
 
-    def run(
-        self, request: RunRequest, control: RunControl, between: Callable[[], Request | None]
-    ) -> None:
-        """Propagate until it is done or stopped.
+    def end(self, number: int) -> Edit[Snapshot]:
+        """Return the edit that was made since `begin`."""
+        self._settle()
+        start = self._start or self._snapshot()
+        before = replace(start, records=tuple(self._old.values()))
+        after = self._snapshot(tuple(self._records.get(*key) for key in self._old))
+        edit = Edit(number, before, after, tuple(self._changes))
+        self._changes, self._old, self._start = [], {}, after
+        return edit
+
+    def apply(
+        self, annotations: Annotations, strokes: Iterable[PlaneChange] = ()
+    ) -> list[Sam2Error]:
+        """Make these prompts the session's prompts, and these frames its accepted ones.
+
+        A prompt that the session refuses is not offered again with every later click; all
+        others are taken in.
 
         Parameters
         ----------
-        request : RunRequest
-        control : RunControl
-        between : callable
-            Returns a request to serve between two frames, if there is one.
+        annotations : Annotations
+            All prompts and acceptance that there are to be.
+        strokes : iterable of PlaneChange
+            What the user has painted into the labels.
+
+        Returns
+        -------
+        list of Sam2Error
+            Why prompts were refused.
+
+        Raises
+        ------
+        DeviceError
+            Nothing more can be computed.
         """
-        step, last, forward = request.step, None, True
-        if control.stopped:
-            return
-        work = self._work_on(request)
-        self._bring_up_to(work, request)
-        work.begin()
-        before = 0
-        try:
-            for result in self._results(work, request, control):
-                forward = _goes_forward(request.plan.direction, last, result.frame, forward)
-                last, control.done = result.frame, control.done + 1
-                if result.skipped is not None:
-                    control.skipped.append(result.skipped)
-                records = work.frame_done(result, forward=forward)
-                changed = work.n_changes > before
-                self._tell(FrameDone(request.generation, last, control.done, records, changed))
-                step = self._serve_between(request, step, control, between)
-                before = work.n_changes
-        finally:
-            self._keep(request, work.end(step))
+        for stroke in strokes:
+            # It is in the labels, unless a frame was written while the user was painting.
+            before = self._labels[stroke.frame].copy()
+            stroke.undo(before)
+            stroke.redo(self._labels[stroke.frame])
+            self._written(stroke.frame, before, self._labels[stroke.frame].copy())
+        annotations = self._sure(annotations)
+        prompts = {placed.position: placed.prompt for placed in annotations.prompts}
+        errors: list[Sam2Error] = []
+        for object_frame in sorted(self._accepted - annotations.accepted):
+            self._attempt(errors, self._unaccept, object_frame)
+        # New prompts first: an object whose only click moves to another frame is not lost.
+        for object_frame, prompt in prompts.items():
+            if prompt in (self._known.get(object_frame), self._refused.get(object_frame)):
+                continue
+            if object_frame in annotations.accepted:
+                # The mask that came of it is accepted: it must not be computed anew.
+                self._known[object_frame] = prompt
+            elif not self._attempt(errors, self._set, object_frame, prompt):
+                self._refused[object_frame] = prompt
+        # Frame by frame, so that each is encoded once for all its objects.
+        new = sorted(annotations.accepted - self._accepted, key=ObjectFrame.by_frame)
+        for done, object_frame in enumerate(new):
+            if self._on_progress is not None:
+                self._on_progress(done, len(new))
+            self._attempt(errors, self._accept, object_frame)
+        for object_frame in sorted(self._known.keys() - prompts.keys()):
+            self._remove(object_frame)
+        return errors
 
-    def leave(self) -> None:
-        """Cut short what takes long and is of no interest any more; from any thread."""
-        self._left.set()
+    def replay(self, saved: SessionFile, annotations: Annotations) -> Iterator[int]:
+        """Take a session file in instead of all that was known; gives how many steps are left.
 
-    def hand_over(self, request: HandOverRequest, control: RunControl) -> HandedOver:
-        """Find objects of a volume in the next one."""
-        if self._open_session is None:
-            raise SessionError("The panel is closed.")
-        self._tell(Phase(request.generation, "Carrying the objects on…"))
-        ids, there, plan = request.object_ids, request.there, request.plan
-        frames = plan.start, plan.stop
-        prompts = hand_over_objects(
-            request.spec, there, ids, self._open_session, lambda: control.stopped, frames
+        `annotations` says in the words of the window what the file holds, so that nothing of it is
+        told again.
+        """
+        self.apply(Annotations())
+        for step in self.session.replay(saved):
+            if step.masks is not None:
+                self._judge(step.masks)
+            yield step.left
+        self._known = {
+            placed.position: placed.prompt
+            for placed in annotations.prompts
+            if self.session.prompts.get(*placed.position) is not None
+        }
+        self._accepted = set(self.session.accepted)
+        self._refused.clear()
+
+    def feedback(self) -> SessionFeedback:
+        """Return what the session has made of the prompts."""
+        session = self.session
+        return SessionFeedback(
+            session.prompts.copy(), dict(self._refused), session.corrected_masks()
         )
-        return HandedOver(request.generation, there, ids, prompts)
 
-    def drop(self) -> None:
-        """Let go of the session; the history of the labels stays."""
-        self._work, self._key = None, None
-        self._left.clear()
+    def edit(self, edit: ObjectEdit) -> Annotations:
+        """Change objects; return what is left of prompts and acceptance."""
+        known = self.session.object_ids
+        match edit:
+            case Delete(object_id):
+                if object_id in known:
+                    self.session.remove_prompts(object_id)
+                self._relabel(object_id, 0)
+            case Merge(object_id, other):
+                if object_id in known and other in known:
+                    self.session.merge(object_id, other)
+                self._relabel(other, object_id)
+            case Split(object_id, frame, new_id):
+                if object_id in known:
+                    self.session.split(object_id, frame, new_id)
+                self._relabel(object_id, new_id, first=frame)
+            case Choose(object_id, frame, rank):
+                self._judge(self.session.choose(object_id, frame, rank))
+        return self.learn()
 
-    def unload(self) -> None:
-        """Let go of the session and of the model; the next request loads them again."""
-        self.drop()
-        opener: object = self._open_session
-        if isinstance(opener, Releasing):
-            opener.release()
+    def take_back(self, edit: Edit[Snapshot], *, again: bool) -> bool:
+        """Undo an edit, or make it again; return whether session and prompts came along."""
+        moment = edit.after if again else edit.before
+        came_along = moment is not None and self._restore(moment)
+        (edit.redo if again else edit.undo)(self._labels)
+        if moment is not None:
+            self._records.put(moment.records)
+            self._new |= {each.key: each for each in moment.records}
+        return came_along
 
-    def forget(self) -> None:
-        """Let go of the session and of all that was done."""
-        self.drop()
-        self._books.clear()
-        self._generations.clear()
-        self._history = History(MAX_EDITS, MAX_BYTES)
+    def frame_done(self, result: FrameMasks, *, forward: bool) -> tuple[FrameRecord, ...]:
+        """Write down the scores of a tracked frame; return the records that are new."""
+        self._judge(result, forward)
+        return self.news()
 
-    def close(self) -> None:
-        """Free session and model, even if someone still holds the closed panel."""
-        self.forget()
-        self._open_session = None
+    def survey(self) -> None:
+        """Measure all objects of the labels."""
+        for frame, plane in enumerate(self._labels):
+            if plane.any():
+                self._keep(self._records.look(frame, plane))
 
-    def _results(
-        self, work: StackWork, request: RunRequest, control: RunControl
-    ) -> Iterator[FrameMasks]:
-        plan, session = request.plan, work.session
-        scope = plan.direction, plan.start, plan.stop, plan.object_ids
-        results = session.propagate(*scope, plan.recompute)
-        self._tell(RunStarted(request.generation, session.planned_frames(*scope)))
-        for result in results:
-            yield result
-            if control.stopped:
-                return
+    def retell(self) -> None:
+        """Take all records for new: nobody may have heard of them."""
+        self._new |= {record.key: record for record in self._records}
 
-    def _serve_between(
-        self,
-        run: RunRequest,
-        step: int,
-        control: RunControl,
-        between: Callable[[], Request | None],
-    ) -> int:
-        """Serve what has come meanwhile, and wait while the run is paused; return its step."""
-        while not control.stopped:
-            request = between()
-            if request is None:
-                if control.wait(_PATIENCE_S):
-                    break
-                continue
-            work = self._work_on(request)
-            if isinstance(request, AdaptRequest):
-                self.serve(request)
-                continue
-            self._keep(run, work.end(step))
-            try:
-                self.serve(request)
-            except DeviceError:
-                raise
-            except Sam2Error as error:
-                self._tell(Failure(request.generation, error, request.step))
-            step = request.step + 1
-            self._tell(RunSplit(run.generation, step))
-            work.begin()
-        return step
+    def news(self) -> tuple[FrameRecord, ...]:
+        """Return all records that are others than when this was last asked."""
+        self._settle()
+        news, self._new = tuple(self._new.values()), {}
+        return news
 
-    def _undo(self, work: StackWork, request: UndoRequest) -> None:
-        edit = self._history.get(request.step)
-        same_session = edit is not None and work.take_back(edit, again=request.again)
-        work.begin()
-        self._bring_up_to(work, request)
-        rest = work.end(request.to)
-        if edit is not None and not same_session:
-            # Another session has made its own masks of the prompts: those of then come back.
-            work.take_back(edit, again=request.again)
-        elif rest.changes and not request.again and self._history.get(request.to) is None:
-            # Several steps had been taken in at once: this one is known by itself now.
-            self._history.drop([request.step])
-            self._keep(request, rest)
-        elif rest.changes and request.again:
-            self._keep(request, rest)
-        self._done(work, request)
+    def _snapshot(self, records: tuple[FrameRecord, ...] = ()) -> Snapshot:
+        session = self.session.snapshot()
+        known, refused = dict(self._known), dict(self._refused)
+        return Snapshot(self, session, known, refused, frozenset(self._accepted), records)
 
-    def _prepared(self, work: StackWork, request: AdaptRequest) -> Prepared:
-        """Read what can be learnt from; the session is as it was."""
-        self._tell(Phase(request.generation, "Reading the masks to learn from…"))
+    def _restore(self, snapshot: Snapshot) -> bool:
+        """Return to a snapshot, unless it is one of another session: then return False."""
+        if snapshot.owner is not self:
+            return False
+        self.session.restore(snapshot.session)
+        self._known, self._refused = dict(snapshot.known), dict(snapshot.refused)
+        self._accepted = set(snapshot.accepted)
+        return True
+
+    def learn(self) -> Annotations:
+        """Take over what the session has made of prompts and acceptance by itself."""
+        self._known = {ObjectFrame(i, frame): prompt for i, frame, prompt in self.session.prompts}
+        self._accepted = set(self.session.accepted)
+        return self._as_it_is()
+
+    def _as_it_is(self) -> Annotations:
+        prompts = tuple(
+            PlacedPrompt(*object_frame, prompt) for object_frame, prompt in self._known.items()
+        )
+        return Annotations(prompts, frozenset(self._accepted))
+
+    def _sure(self, annotations: Annotations) -> Annotations:
+        """Leave the objects as they are of which the window is not sure."""
+        unsure, now = annotations.unsure, self._as_it_is()
+        if not unsure:
+            return annotations
+        prompts = (
+            *(placed for placed in annotations.prompts if placed.object_id not in unsure),
+            *(placed for placed in now.prompts if placed.object_id in unsure),
+        )
+        accepted = {each for each in annotations.accepted if each.object_id not in unsure}
+        accepted |= {each for each in now.accepted if each.object_id in unsure}
+        return Annotations(prompts, frozenset(accepted))
+
+    def _attempt(self, errors: list[Sam2Error], step: Callable[..., None], *values: object) -> bool:
         try:
-            return Prepared(request.generation, self._prepare(work.session, request.plan))
+            step(*values)
+        except DeviceError:
+            raise
         except Sam2Error as error:
-            return Prepared(request.generation, None, error)
+            errors.append(error)
+            return False
+        return True
 
-    def _replay(self, work: StackWork, request: ReplayRequest) -> None:
-        for left in work.live.replay(request.saved, request.annotations):
-            self._tell(Phase(request.generation, f"Resuming: {left} prompts and masks to go…"))
-            if self._left.is_set():
-                return
-        self._bring_up_to(work, request)
+    def _accept(self, object_frame: ObjectFrame) -> None:
+        self._accepted.add(object_frame)  # even if it is refused: it is not offered again
+        self.session.accept(*object_frame)
 
-    def _done(self, work: StackWork, request: Request, changed: Annotations | None = None) -> None:
-        feedback = work.live.feedback()
-        self._tell(Done(request.generation, request.step, work.news(), changed, feedback))
+    def _unaccept(self, object_frame: ObjectFrame) -> None:
+        self._accepted.discard(object_frame)
+        if object_frame in self.session.accepted:
+            self.session.unaccept(*object_frame)
 
-    def _keep(self, request: Request, edit: Edit[WorkSnapshot]) -> None:
-        gone = self._history.add(edit) if edit.number else ()
-        if gone:
-            self._tell(Forgotten(request.generation, gone))
+    def _remove(self, object_frame: ObjectFrame) -> None:
+        if self.session.prompts.get(*object_frame) is not None:
+            self.session.remove_prompts(*object_frame)
+        del self._known[object_frame]
 
-    def _bring_up_to(self, work: StackWork, request: Request) -> None:
-        self._tell(Phase(request.generation, "Segmenting…"))
-        strokes = request.strokes if isinstance(request, PromptRequest) else ()
-        for error in work.bring_up_to(request.annotations, strokes):
-            self._tell(Failure(request.generation, error))
+    def _set(self, object_frame: ObjectFrame, prompt: FramePrompt) -> None:
+        """Have one prompt replaced by another; clicks that were only added refine the old one."""
+        known, own = self._known.get(object_frame), self.session.prompts.get(*object_frame)
+        added = None if known is None else prompt.clicks_since(known)
+        new = prompt
+        if added:
+            # Positions of the session's own prompt may differ by what rounding has left.
+            clicks = prompt.points[-added:], prompt.positive[-added:]
+            new = FramePrompt(*clicks) if own is None else own.with_clicks(*clicks)
+        self._accepted.discard(object_frame)  # a prompt lifts acceptance
+        if added != 0:  # else the window only knows of no rounds
+            self._judge(self.session.set_prompt(*object_frame, new))
+        self._known[object_frame] = prompt
 
-    def _work_on(self, request: Request) -> StackWork:
-        spec = request.spec
-        if self._work is None or self._key != spec.key:
-            self.drop()
-            if self._open_session is None:
-                raise SessionError("The panel is closed.")
-            session = self._open_session(
-                spec, lambda text: self._tell(Phase(request.generation, text))
-            )
-            self._tell(Opened(request.generation, session.approximations))
-            self._work, self._key = self._new_work(session, request), spec.key
-        return self._work
+    def _settle(self) -> None:
+        """Measure what has been written."""
+        for frame, before in self._before.items():
+            self._keep(self._records.look(frame, self._labels[frame], before))
+        self._before.clear()
 
-    def _new_work(self, session: Session, request: Request) -> StackWork:
-        spec = request.spec
+    def _written(self, frame: int, old: NDArray[Any], new: NDArray[Any]) -> None:
+        change = PlaneChange.between(frame, old, new)
+        if change is not None:
+            self._changes.append(change)
+            self._before.setdefault(frame, old)
 
-        def accepting(done: int, total: int) -> None:
-            self._tell(Phase(request.generation, f"Accepting: {done} of {total} masks…"))
+    def _judge(self, result: FrameMasks, forward: bool | None = None) -> None:
+        now = self._labels[result.frame]
+        before = self._before.get(result.frame, now)
+        self._keep(self._records.judge(result, now, before, forward))
 
-        book = self._books.setdefault(spec.at, RecordBook())
-        work = StackWork(session, spec.labels, book, accepting)
-        if spec.survey:  # what else may have been written there meanwhile
-            work.survey()
-        if self._generations.get(spec.at) != request.generation:
-            work.retell()  # what was answered last in another one was not heard
-        self._generations[spec.at] = request.generation
-        return work
+    def _keep(self, records: Iterable[FrameRecord]) -> None:
+        for record in records:
+            key = record.key
+            self._old.setdefault(key, self._records.get(*key))
+            self._records.put([record])
+            self._new[key] = record
 
-
-_PATIENCE_S = 0.05
-
-
-def _goes_forward(direction: Direction, last: int | None, frame: int, before: bool) -> bool:
-    if direction is not Direction.BOTH:
-        return direction is Direction.FORWARD
-    return frame > last if last is not None else before
+    def _relabel(self, object_id: int, new_id: int, first: int = 0) -> None:
+        """Change the id of pixels that the session knows nothing of."""
+        for frame in range(first, len(self._labels)):
+            plane = self._labels[frame]
+            mask = plane == object_id
+            if mask.any():
+                before = plane.copy()
+                np.copyto(plane, plane.dtype.type(new_id), where=mask)
+                self._written(frame, before, plane.copy())

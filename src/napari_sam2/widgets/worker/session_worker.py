@@ -1,32 +1,53 @@
-"""The session worker: queues requests and sends answers as Qt signals.
+"""The session worker: one thread that works on sessions, and the queue of its requests.
 
-Called on the main thread.
+Requests are submitted on the main thread; answers come back as a Qt signal.
 """
 
 from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Hashable, Iterator
 from dataclasses import replace
 
 from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
 
-from napari_sam2.errors import DeviceError
+from napari_sam2.errors import DeviceError, Sam2Error, SessionError
+from napari_sam2.labels import Edit, History, RecordBook
+from napari_sam2.types import Direction, FrameMasks
+from napari_sam2.widgets.state.session_spec import Annotations
 from napari_sam2.widgets.worker.adaptation import Prepare, prepare_real
 from napari_sam2.widgets.worker.messages import (
     AdaptRequest,
     Answer,
+    Done,
+    EditRequest,
     Failure,
+    Forgotten,
+    FrameDone,
+    HandedOver,
     HandOverRequest,
+    Opened,
+    Phase,
     Prepared,
     PromptRequest,
+    ReplayRequest,
     Request,
     RunEnded,
     RunRequest,
+    RunSplit,
+    RunStarted,
+    UndoRequest,
 )
-from napari_sam2.widgets.worker.request_handler import RequestHandler, RunControl
-from napari_sam2.widgets.worker.session_protocol import SessionOpener
+from napari_sam2.widgets.worker.request_handler import RequestHandler, Snapshot
+from napari_sam2.widgets.worker.run_control import RunControl
+from napari_sam2.widgets.worker.session_factory import hand_over_objects
+from napari_sam2.widgets.worker.session_protocol import Releasing, SessionOpener
 from napari_sam2.widgets.worker.thread import Worker, readable
+
+MAX_EDITS = 200
+MAX_BYTES = 512 * 2**20
+_PATIENCE_S = 0.05
 
 
 class _Signals(QObject):
@@ -34,12 +55,12 @@ class _Signals(QObject):
 
 
 class SessionWorker:
-    """Does all heavy work of one panel, one thing after the other, in one thread.
+    """Works on the sessions of one panel, one request after the other, in one thread.
 
     Requests are frozen values; answers arrive as `Answer` values through the signal
     ``answers.answered``, in the thread of the receiver. Of prompt requests for one session that
-    wait one behind the other, only the newest is worked on: each states all prompts there are.
-    A request for the session that propagates is worked on between two of its frames.
+    wait one behind the other, only the newest is served: each states all prompts there are.
+    A request for the session that propagates is served between two of its frames.
 
     Parameters
     ----------
@@ -51,12 +72,19 @@ class SessionWorker:
 
     def __init__(self, open_session: SessionOpener, prepare: Prepare = prepare_real) -> None:
         self.answers = _Signals()
+        self._open_session: SessionOpener | None = open_session
+        self._prepare = prepare
         self._lock = threading.Lock()
         self._waiting: deque[Request] = deque()
         self._before_run: Request | None = None  # the newest that waits before the newest run
         self._control = RunControl()  # of the newest run; each has its own
-        self._handler = RequestHandler(open_session, prepare, self._tell)
-        self._worker = Worker("engine", on_exit=self.close, on_end=self._handler.close)
+        self._left = threading.Event()  # a replay that is of no interest any more ends early
+        self._history: History[Snapshot] = History(MAX_EDITS, MAX_BYTES)
+        self._books: dict[Hashable, RecordBook] = {}
+        self._handler: RequestHandler | None = None  # of the session that is open
+        self._key: Hashable = None
+        self._generations: dict[Hashable, int] = {}  # in which each stack was opened last
+        self._worker = Worker("engine", on_exit=self.close, on_end=self._end)
 
     @property
     def busy(self) -> bool:
@@ -90,9 +118,9 @@ class SessionWorker:
     def cancel_run(self) -> None:
         """End the current propagation within one frame; what is done stays."""
         self._control.stop()
-        session = self._handler.session
-        if session is not None:
-            session.cancel()
+        handler = self._handler
+        if handler is not None:
+            handler.session.cancel()
 
     def hold_run(self, paused: bool) -> None:
         """Pause the current propagation after its frame, or let it go on."""
@@ -103,18 +131,18 @@ class SessionWorker:
         with self._lock:
             self._waiting.clear()
         self.cancel_run()
-        self._handler.leave()
-        self._worker.submit(self._handler.forget if history else self._handler.drop)
+        self._left.set()
+        self._worker.submit(self._forget if history else self._drop)
 
     def unload(self) -> None:
         """Free the memory of session and model, after all that was asked before."""
-        self._worker.submit(self._handler.unload)
+        self._worker.submit(self._unload)
 
     def close(self) -> None:
         """End the thread as soon as its current step is over; never waits for it."""
         self._worker.close()
         self.cancel_run()
-        self._handler.leave()
+        self._left.set()
 
     def _tell(self, answer: Answer) -> None:
         if not self._worker.closed:
@@ -128,14 +156,14 @@ class SessionWorker:
         if request is None or self._worker.closed:
             return
         try:
-            self._handler.serve(request)
+            self._serve(request)
         except Exception as error:  # nothing may get lost: all errors reach the user
             self._fail(request, error)
 
     def _run(self, request: RunRequest, control: RunControl) -> None:
         failed = False
         try:
-            self._handler.run(request, control, lambda: self._next_of(request))
+            self._propagate(request, control)
         except Exception as error:
             self._fail(request, error)
             failed = True
@@ -145,7 +173,7 @@ class SessionWorker:
 
     def _hand_over(self, request: HandOverRequest, control: RunControl) -> None:
         try:
-            answer = self._handler.hand_over(request, control)
+            answer = self._handed_over(request, control)
         except Exception as error:
             self._fail(request, error)
             self._tell(RunEnded(request.generation, 0, control.stopped, failed=True))
@@ -164,11 +192,206 @@ class SessionWorker:
         known = readable(error)
         if isinstance(known, DeviceError):
             # What is on the device is in doubt: the next request opens a new session.
-            self._handler.drop()
+            self._drop()
         if isinstance(request, AdaptRequest):
             self._tell(Prepared(request.generation, None, known))
             return
         self._tell(Failure(request.generation, known, request.step))
+
+    def _serve(self, request: Request) -> None:
+        """Do all that a request asks for, but not a run."""
+        handler = self._handler_of(request)
+        match request:
+            case UndoRequest():
+                self._undo(handler, request)
+            case AdaptRequest():
+                self._bring_up_to(handler, request)
+                self._tell(self._prepared(handler, request))
+            case EditRequest():
+                self._bring_up_to(handler, request)
+                handler.begin()
+                changed = handler.edit(request.edit)
+                self._keep(request, handler.end(request.step))
+                self._done(handler, request, changed)
+            case ReplayRequest():
+                handler.begin()
+                self._replay(handler, request)
+                self._keep(request, handler.end(request.step))
+                self._done(handler, request)
+            case PromptRequest():
+                handler.begin()
+                self._bring_up_to(handler, request)
+                self._keep(request, handler.end(request.step))
+                self._done(handler, request)
+
+    def _propagate(self, request: RunRequest, control: RunControl) -> None:
+        """Propagate until it is done or stopped."""
+        step, last, forward = request.step, None, True
+        if control.stopped:
+            return
+        handler = self._handler_of(request)
+        self._bring_up_to(handler, request)
+        handler.begin()
+        before = 0
+        try:
+            for result in self._results(handler, request, control):
+                forward = _goes_forward(request.plan.direction, last, result.frame, forward)
+                last, control.done = result.frame, control.done + 1
+                if result.skipped is not None:
+                    control.skipped.append(result.skipped)
+                records = handler.frame_done(result, forward=forward)
+                changed = handler.n_changes > before
+                self._tell(FrameDone(request.generation, last, control.done, records, changed))
+                step = self._serve_between(request, step, control)
+                before = handler.n_changes
+        finally:
+            self._keep(request, handler.end(step))
+
+    def _handed_over(self, request: HandOverRequest, control: RunControl) -> HandedOver:
+        """Find objects of a volume in the next one."""
+        if self._open_session is None:
+            raise SessionError("The panel is closed.")
+        self._tell(Phase(request.generation, "Carrying the objects on…"))
+        ids, there, plan = request.object_ids, request.there, request.plan
+        frames = plan.start, plan.stop
+        prompts = hand_over_objects(
+            request.spec, there, ids, self._open_session, lambda: control.stopped, frames
+        )
+        return HandedOver(request.generation, there, ids, prompts)
+
+    def _drop(self) -> None:
+        """Let go of the session; the history of the labels stays."""
+        self._handler, self._key = None, None
+        self._left.clear()
+
+    def _unload(self) -> None:
+        """Let go of the session and of the model; the next request loads them again."""
+        self._drop()
+        opener: object = self._open_session
+        if isinstance(opener, Releasing):
+            opener.release()
+
+    def _forget(self) -> None:
+        """Let go of the session and of all that was done."""
+        self._drop()
+        self._books.clear()
+        self._generations.clear()
+        self._history = History(MAX_EDITS, MAX_BYTES)
+
+    def _end(self) -> None:
+        """Free session and model, even if someone still holds the closed panel."""
+        self._forget()
+        self._open_session = None
+
+    def _results(
+        self, handler: RequestHandler, request: RunRequest, control: RunControl
+    ) -> Iterator[FrameMasks]:
+        plan, session = request.plan, handler.session
+        scope = plan.direction, plan.start, plan.stop, plan.object_ids
+        results = session.propagate(*scope, plan.recompute)
+        self._tell(RunStarted(request.generation, session.planned_frames(*scope)))
+        for result in results:
+            yield result
+            if control.stopped:
+                return
+
+    def _serve_between(self, run: RunRequest, step: int, control: RunControl) -> int:
+        """Serve what has come meanwhile, and wait while the run is paused; return its step."""
+        while not control.stopped:
+            request = self._next_of(run)
+            if request is None:
+                if control.wait(_PATIENCE_S):
+                    break
+                continue
+            handler = self._handler_of(request)
+            if isinstance(request, AdaptRequest):
+                self._serve(request)
+                continue
+            self._keep(run, handler.end(step))
+            try:
+                self._serve(request)
+            except DeviceError:
+                raise
+            except Sam2Error as error:
+                self._tell(Failure(request.generation, error, request.step))
+            step = request.step + 1
+            self._tell(RunSplit(run.generation, step))
+            handler.begin()
+        return step
+
+    def _undo(self, handler: RequestHandler, request: UndoRequest) -> None:
+        edit = self._history.get(request.step)
+        same_session = edit is not None and handler.take_back(edit, again=request.again)
+        handler.begin()
+        self._bring_up_to(handler, request)
+        rest = handler.end(request.to)
+        if edit is not None and not same_session:
+            # Another session has made its own masks of the prompts: those of then come back.
+            handler.take_back(edit, again=request.again)
+        elif rest.changes and not request.again and self._history.get(request.to) is None:
+            # Several steps had been taken in at once: this one is known by itself now.
+            self._history.drop([request.step])
+            self._keep(request, rest)
+        elif rest.changes and request.again:
+            self._keep(request, rest)
+        self._done(handler, request)
+
+    def _prepared(self, handler: RequestHandler, request: AdaptRequest) -> Prepared:
+        """Read what can be learnt from; the session is as it was."""
+        self._tell(Phase(request.generation, "Reading the masks to learn from…"))
+        try:
+            return Prepared(request.generation, self._prepare(handler.session, request.plan))
+        except Sam2Error as error:
+            return Prepared(request.generation, None, error)
+
+    def _replay(self, handler: RequestHandler, request: ReplayRequest) -> None:
+        for left in handler.replay(request.saved, request.annotations):
+            self._tell(Phase(request.generation, f"Resuming: {left} prompts and masks to go…"))
+            if self._left.is_set():
+                return
+        self._bring_up_to(handler, request)
+
+    def _done(
+        self, handler: RequestHandler, request: Request, changed: Annotations | None = None
+    ) -> None:
+        feedback = handler.feedback()
+        self._tell(Done(request.generation, request.step, handler.news(), changed, feedback))
+
+    def _keep(self, request: Request, edit: Edit[Snapshot]) -> None:
+        gone = self._history.add(edit) if edit.number else ()
+        if gone:
+            self._tell(Forgotten(request.generation, gone))
+
+    def _bring_up_to(self, handler: RequestHandler, request: Request) -> None:
+        self._tell(Phase(request.generation, "Segmenting…"))
+        strokes = request.strokes if isinstance(request, PromptRequest) else ()
+        for error in handler.apply(request.annotations, strokes):
+            self._tell(Failure(request.generation, error))
+
+    def _handler_of(self, request: Request) -> RequestHandler:
+        """Return the handler of the session that a request is for, opening it if it is not."""
+        spec = request.spec
+        if self._handler is None or self._key != spec.key:
+            self._drop()
+            if self._open_session is None:
+                raise SessionError("The panel is closed.")
+            session = self._open_session(
+                spec, lambda text: self._tell(Phase(request.generation, text))
+            )
+            self._tell(Opened(request.generation, session.approximations))
+
+            def accepting(done: int, total: int) -> None:
+                self._tell(Phase(request.generation, f"Accepting: {done} of {total} masks…"))
+
+            book = self._books.setdefault(spec.at, RecordBook())
+            handler = RequestHandler(session, spec.labels, book, accepting)
+            if spec.survey:  # other programs may have written objects there meanwhile
+                handler.survey()
+            if self._generations.get(spec.at) != request.generation:
+                handler.retell()  # the last answer to another generation was dropped
+            self._generations[spec.at] = request.generation
+            self._handler, self._key = handler, spec.key
+        return self._handler
 
 
 def _joined(earlier: Request | None, request: Request) -> PromptRequest | None:
@@ -180,3 +403,9 @@ def _joined(earlier: Request | None, request: Request) -> PromptRequest | None:
     ):
         return replace(request, strokes=earlier.strokes + request.strokes)
     return None
+
+
+def _goes_forward(direction: Direction, last: int | None, frame: int, before: bool) -> bool:
+    if direction is not Direction.BOTH:
+        return direction is Direction.FORWARD
+    return frame > last if last is not None else before

@@ -2,30 +2,38 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_sam2.errors import DeviceError, PromptError
 from napari_sam2.prompts import FramePrompt, PromptBook
-from napari_sam2.types import ObjectFrame
+from napari_sam2.types import FrameMasks, ObjectFrame
 from napari_sam2.widgets.state.session_spec import Annotations, PlacedPrompt
-from napari_sam2.widgets.worker.session_adapter import SessionAdapter
+from napari_sam2.widgets.worker.request_handler import RequestHandler
+
+SHAPE = (5, 20, 20)
 
 
 class Recorder:
     """A session that keeps its prompts in a real book, and a list of what it was told."""
 
     def __init__(self) -> None:
-        self.book = self.prompts = PromptBook((5, 20, 20))
+        self.book = self.prompts = PromptBook(SHAPE)
         self.accepted = ()
         self.told: list[str] = []
         self.error: Exception | None = None
+
+    def watch_labels(self, seen):
+        """Writes no labels."""
 
     def set_prompt(self, object_id, frame, prompt):
         before = self.book.get(object_id, frame)
         self._note("add" if before is not None and prompt.refines(before) else "set")
         self.book.put(object_id, frame, prompt)
+        nothing = np.zeros((1, *SHAPE[1:]), bool)
+        return FrameMasks(frame, (object_id,), nothing, np.ones(1), np.ones(1))
 
     def remove_prompts(self, object_id, frame=None):
         self._note("remove")
@@ -35,6 +43,10 @@ class Recorder:
         self.told.append(what)
         if self.error is not None:
             raise self.error
+
+
+def handler_of(session):
+    return RequestHandler(session, np.zeros(SHAPE, np.uint8))
 
 
 def click(*points, positive=None, box=None, object_id=1, frame=2) -> PlacedPrompt:
@@ -67,29 +79,29 @@ BOX, OTHER_BOX = (1.0, 1.0, 9.0, 9.0), (2.0, 2.0, 9.0, 9.0)
 )
 def test_session_is_given_only_the_difference(before, after, told):
     recorder = Recorder()
-    live = SessionAdapter(recorder)
-    live.bring_up_to(Annotations(before))
+    handler = handler_of(recorder)
+    handler.apply(Annotations(before))
     recorder.told.clear()
-    assert live.bring_up_to(Annotations(after)) == []
+    assert handler.apply(Annotations(after)) == []
     assert recorder.told == told
 
 
 def test_session_is_given_an_added_click_alone():
     recorder = Recorder()
-    live = SessionAdapter(recorder)
-    live.bring_up_to(Annotations((click(A),)))
-    live.bring_up_to(Annotations((click(A, B, positive=(True, False)),)))
+    handler = handler_of(recorder)
+    handler.apply(Annotations((click(A),)))
+    handler.apply(Annotations((click(A, B, positive=(True, False)),)))
     assert recorder.book.get(1, 2) == FramePrompt((A, B), (True, False), rounds=(1, 1))
 
 
 def test_what_a_session_knows_in_rounds_is_not_given_again_without():
     recorder = Recorder()
-    live = SessionAdapter(recorder)
-    live.bring_up_to(Annotations((click(A),)))
-    live.bring_up_to(Annotations((click(A, B),)))
-    live.learn()
+    handler = handler_of(recorder)
+    handler.apply(Annotations((click(A),)))
+    handler.apply(Annotations((click(A, B),)))
+    handler.learn()
     recorder.told.clear()
-    live.bring_up_to(Annotations((click(A, B),)))
+    handler.apply(Annotations((click(A, B),)))
     assert recorder.told == []
     assert recorder.book.get(1, 2).rounds == (1, 1)
 
@@ -110,32 +122,32 @@ snapshots = st.dictionaries(st.tuples(st.integers(1, 2), st.integers(0, 2)), pro
 @given(st.lists(snapshots, min_size=1, max_size=5))
 def test_any_history_ends_with_the_prompts_of_the_window(history):
     recorder = Recorder()
-    live = SessionAdapter(recorder)
+    handler = handler_of(recorder)
     for snapshot in history:
-        live.bring_up_to(Annotations(tuple(PlacedPrompt(*at, p) for at, p in snapshot.items())))
+        handler.apply(Annotations(tuple(PlacedPrompt(*at, p) for at, p in snapshot.items())))
         kept = {(o, f): (p.points, p.positive, p.box) for o, f, p in recorder.book}
         assert kept == {at: (p.points, p.positive, p.box) for at, p in snapshot.items()}
 
 
 def test_refused_prompt_is_not_repeated_and_stops_no_other():
     recorder = Recorder()
-    live = SessionAdapter(recorder)
+    handler = handler_of(recorder)
     outside = click((99.0, 99.0))
     good = click(A, object_id=2)
-    (error,) = live.bring_up_to(Annotations((outside, good)))
+    (error,) = handler.apply(Annotations((outside, good)))
     assert isinstance(error, PromptError)
     recorder.told.clear()
-    assert live.bring_up_to(Annotations((outside, good))) == []
-    assert live.bring_up_to(Annotations((good,))) == []
+    assert handler.apply(Annotations((outside, good))) == []
+    assert handler.apply(Annotations((good,))) == []
     assert recorder.told == []
     assert recorder.book.object_ids() == (2,)
 
 
 def test_refused_prompt_is_tried_again_after_it_moved():
     recorder = Recorder()
-    live = SessionAdapter(recorder)
-    live.bring_up_to(Annotations((click((99.0, 99.0)),)))
-    assert live.bring_up_to(Annotations((click(A),))) == []
+    handler = handler_of(recorder)
+    handler.apply(Annotations((click((99.0, 99.0)),)))
+    assert handler.apply(Annotations((click(A),))) == []
     assert recorder.book.get(1, 2).points == (A,)
 
 
@@ -143,18 +155,18 @@ def test_device_error_ends_the_update():
     recorder = Recorder()
     recorder.error = DeviceError("Gone.")
     with pytest.raises(DeviceError):
-        SessionAdapter(recorder).bring_up_to(Annotations((click(A), click(B, object_id=2))))
+        handler_of(recorder).apply(Annotations((click(A), click(B, object_id=2))))
     assert recorder.told == ["set"]
 
 
 def test_objects_being_edited_are_left_unchanged():
     session = Recorder()
-    live = SessionAdapter(session)
+    handler = handler_of(session)
     one, two = (PlacedPrompt(i, 0, FramePrompt(((3.0, 3.0),))) for i in (1, 2))
-    live.bring_up_to(Annotations((one, two)))
+    handler.apply(Annotations((one, two)))
     session.told.clear()
     moved = PlacedPrompt(1, 4, FramePrompt(((9.0, 9.0),)))
-    live.bring_up_to(Annotations((moved,), frozenset({ObjectFrame(1, 2)}), frozenset({1})))
+    handler.apply(Annotations((moved,), frozenset({ObjectFrame(1, 2)}), frozenset({1})))
     assert session.told == ["remove"], "of the second, which the window knows is gone"
     assert session.book.object_ids() == (1,)
     assert session.book.get(1, 0) is not None
