@@ -2,7 +2,7 @@
 
     xvfb-run -a -s "-screen 0 1600x1000x24" python benchmarks/click_calls.py
     ... --by file        # a line per file instead of one per thread
-    ... --by function
+    ... --by function    # and thread
 
 What is counted is a warm click: the bundled model is loaded, and a click before has encoded the
 frame, one of six small ones. All threads count, until the session is in its file. The script only
@@ -105,7 +105,7 @@ def main() -> None:
     index = {"thread": 0, "file": 1, "function": 2}[options.by]
     sums: Counter[str] = Counter()
     for key, count in counted.items():
-        sums[key[index] if index < 2 else f"{key[1]} {key[2]}"] += count
+        sums[key[index] if index < 2 else " ".join(key)] += count
     out = sys.stdout
     for name, count in sums.most_common():
         out.write(f"{count:6}  {name}\n")

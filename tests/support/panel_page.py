@@ -20,6 +20,7 @@ from napari.utils.interactions import (
 )
 from qtpy.QtCore import QItemSelectionModel, Qt
 from qtpy.QtGui import QImage
+from qtpy.QtWidgets import QApplication
 
 from napari_sam2.labels import FrameRecord, History
 from napari_sam2.prompts import FramePrompt
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from qtpy.QtWidgets import QDockWidget
 
     from napari_sam2.widgets.stack_panel import StackPanel
-    from napari_sam2.widgets.state.object_records import Series
     from napari_sam2.widgets.state.settings import ModelUse
     from napari_sam2.widgets.views.timeline import Timeline
 
@@ -178,7 +178,8 @@ class PanelPage:
 
     @property
     def hint(self) -> str:
-        """What the panel says is to be done next."""
+        """What the panel says is to be done next, once the event under way is over."""
+        QApplication.sendPostedEvents()
         return self.widget.hint.text()
 
     def refresh_hint(self) -> None:
@@ -876,7 +877,7 @@ class PanelPage:
         return self._inside.work.user_state.accepted
 
     @property
-    def timeline(self) -> Series:
+    def timeline(self) -> ObjectSeries:
         """Scores, areas and marks of the current object, by frame."""
         self._inside.show_review()
         return self.review_section.timeline.series

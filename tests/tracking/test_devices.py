@@ -12,8 +12,8 @@ from small_networks import SMALL_FINE
 
 from napari_sam2.errors import DeviceError
 from napari_sam2.stack import FrameStack
-from napari_sam2.tracking import Model, TrackingSession, drawn, propagation
-from napari_sam2.tracking.decoding import prompt_decoding, prompted_frames
+from napari_sam2.tracking import Model, TrackingSession, propagation
+from napari_sam2.tracking.decoding import prediction, prompt_decoding, prompted_frames
 from napari_sam2.tracking.images import image_input
 from napari_sam2.tracking.images.feature_cache import FeatureCache
 from napari_sam2.tracking.images.frame_reader import FrameReader
@@ -111,7 +111,7 @@ def test_a_gpu_that_runs_out_of_memory_goes_on_with_less(model, gpu, noise, monk
 
 FAULTS = {
     "clicks": (prompt_decoding, "points_to_input", clicks),
-    "drawn masks": (drawn, "mask_to_input", boxes_and_masks),
+    "drawn masks": (prediction, "mask_to_input", boxes_and_masks),
     "statistics": (image_input, "_statistics", clicks),
     "memories": (propagation, "encode_memory", clicks),
     "logits": (prompted_frames, "seen_from", corrections),

@@ -172,4 +172,5 @@ def give_prompt(session: TrackingSession, prompt: ObjectPrompt) -> FrameMasks:
     EvaluationError
         If the prompt holds neither a point nor a box.
     """
-    return session.set_prompt(prompt.object_id, prompt.frame, prompt.frame_prompt())
+    asked = prompt.frame_prompt()
+    return session.set_prompt(prompt.object_id, prompt.frame, asked)

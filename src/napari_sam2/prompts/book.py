@@ -129,8 +129,8 @@ class PromptBook:
 
     def copy(self) -> PromptBook:
         """Return a book with the same prompts that changes on its own."""
-        book = PromptBook(self._shape)
-        book._prompts = dict(self._prompts)
+        book = PromptBook.__new__(PromptBook)  # the shape has been checked
+        book._shape, book._prompts = self._shape, dict(self._prompts)
         return book
 
     def __len__(self) -> int:

@@ -75,7 +75,7 @@ def check_finite(value: float, name: str) -> float:
 def check_shape(shape: object) -> tuple[int, int, int]:
     """Return a stack shape as three positive ints (T, Y, X)."""
     try:
-        sizes = tuple(index(size) for size in shape)  # type: ignore[attr-defined]
+        sizes = tuple(map(index, shape))  # type: ignore[call-overload]
     except TypeError:
         sizes = ()
     if len(sizes) != STACK_AXES or min(sizes) < 1:

@@ -135,10 +135,11 @@ def _checked_points(points: object) -> tuple[Point, ...]:
             f"Points must be a list of (y, x) pairs, not an array of shape {array.shape}.",
             remedy="Pass for example [(120.5, 64.0)]; the frame is given separately.",
         )
-    for y, x in array.tolist():
-        check_finite(y, "y")
-        check_finite(x, "x")
-    return tuple((y, x) for y, x in array.tolist())
+    if not np.isfinite(array).all():
+        for y, x in array.tolist():
+            check_finite(y, "y")
+            check_finite(x, "x")
+    return tuple(map(tuple, array.tolist()))
 
 
 def _checked_rounds(rounds: object, n_points: int) -> tuple[int, ...]:
@@ -163,7 +164,7 @@ def _checked_labels(positive: object, n_points: int) -> tuple[bool, ...]:
             f"`positive` must hold one True or False for each of the {n_points} point(s).",
             remedy="True marks the object, False the background.",
         )
-    return tuple(bool(label) for label in labels)
+    return tuple(map(bool, labels.tolist()))
 
 
 def _checked_box(box: object) -> Box:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from dataclasses import astuple
+from functools import partial
 
 from napari_sam2.prompts.book import PromptBook
 from napari_sam2.prompts.frame_prompt import FramePrompt
@@ -37,19 +37,18 @@ def session_to_json(session: SessionFile) -> str:
         blocks["settings"] = _text(dict(session.settings))
     if session.names:
         blocks["names"] = _text({str(number): name for number, name in session.names.items()})
-    blocks["prompts"] = _lines(_prompt_text(*entry, session) for entry in session.book)
+    blocks["prompts"] = _lines([_prompt_text(*entry, session) for entry in session.book])
     if session.accepted:
-        blocks["accepted"] = _lines(_accepted_text(pair, session) for pair in session.accepted)
-    body = ",\n".join(f" {_text(name)}: {text}" for name, text in blocks.items())
+        blocks["accepted"] = _lines([_accepted_text(pair, session) for pair in session.accepted])
+    body = ",\n".join([f" {_text(name)}: {text}" for name, text in blocks.items()])
     return f"{{\n{body}\n}}\n"
 
 
-def _text(value: object) -> str:
-    return json.dumps(value, allow_nan=False)
+_text = partial(json.dumps, allow_nan=False)
 
 
-def _lines(entries: Iterable[str]) -> str:
-    body = ",\n".join(f"  {entry}" for entry in entries)
+def _lines(entries: list[str]) -> str:
+    body = ",\n".join(["  " + entry for entry in entries])
     return f"[\n{body}\n ]" if body else "[]"
 
 

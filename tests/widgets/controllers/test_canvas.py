@@ -27,8 +27,9 @@ def canvas_position(panel, layer, position) -> QPoint:
     """Where a position in a layer's data is on the canvas, in Qt's pixels."""
     height, width = panel.canvas.size
     viewer = panel.viewer
-    centre = np.asarray(viewer.camera.center[-2:])
-    offset = (np.asarray(layer.data_to_world(position))[-2:] - centre) * viewer.camera.zoom
+    camera = (viewer.scene if hasattr(viewer, "scene") else viewer).camera  # since napari 0.9
+    centre = np.asarray(camera.center[-2:])
+    offset = (np.asarray(layer.data_to_world(position))[-2:] - centre) * camera.zoom
     return QPoint(round(offset[1] + width / 2), round(offset[0] + height / 2))
 
 

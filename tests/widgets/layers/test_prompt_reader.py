@@ -66,7 +66,7 @@ def test_slightly_off_slices_belong_to_the_nearest_frame(image):
 
 
 @pytest.mark.parametrize(
-    "position", [(-1, 5, 5), (4, 5, 5), (0, -0.6, 5), (0, 19.6, 5), (0, 5, 29.6), (0, 5, -3)]
+    "coordinates", [(-1, 5, 5), (4, 5, 5), (0, -0.6, 5), (0, 19.6, 5), (0, 5, 29.6), (0, 5, -3)]
 )
 def test_points_outside_the_image_are_ignored_and_counted(image, coordinates):
     found = read_prompts(image, 0, points_at([coordinates, (0, 5, 5)]), boxes_at([]))

@@ -75,7 +75,7 @@ def finish_masks(
     """
     shape = (taken.shape[0], taken.shape[1])
     count = len(predictions)
-    open_holes = replace(settings, max_hole=0)
+    open_holes = replace(settings, max_hole=0) if pierced else settings
     cleaning = [open_holes if index in pierced else settings for index in range(count)]
     disjoint = np.zeros((count, *shape), dtype=bool)
     whole = np.zeros_like(disjoint) if settings.overlap else None

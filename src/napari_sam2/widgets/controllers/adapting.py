@@ -118,10 +118,8 @@ class AdaptController(QObject):
         """Whether an adaptation is under way, or waits to be taken into use."""
         return self._stage is not _Stage.IDLE or self._waiting is not None
 
-    @property
-    def offered(self) -> bool:
-        """Whether it is worthwhile: scores are low, and there is much to learn from."""
-        here = self._here()
+    def offered(self, here: StackPosition | None) -> bool:
+        """Tell whether adapting to a stack pays: scores are low, and many masks are accepted."""
         if here is None or self.busy or not self._models.has_model:
             return False
         accepted = len(self._annotation.annotations(here).accepted)
@@ -130,15 +128,16 @@ class AdaptController(QObject):
         score = self._annotation.object_records.mean_score(here)
         return score is not None and score < _LOW_SCORE
 
-    def show(self) -> None:
-        """Show whether it is possible, and why not."""
+    def show(self, here: StackPosition | None) -> None:
+        """Show whether adapting to a stack is possible, and why not."""
         if not self._closed and not self.busy:
-            self._box.show_possible(self._reason())
+            self._box.show_possible(self._reason(here))
 
     def ask(self) -> None:
         """Say what would be done, and ask whether to."""
-        count = self._masks()
-        if not self._reason():
+        here = self._here()
+        count = self._masks(here)
+        if not self._reason(here):
             title, partly = self._models.title, self._models.is_official
             self._box.show_question(hints.adapt_question(count, title, partly=partly))
 
@@ -201,17 +200,15 @@ class AdaptController(QObject):
         here = None if workspace is None else workspace.here()
         return None if here is None else here[0]
 
-    def _masks(self) -> int:
-        here = self._here()
+    def _masks(self, here: StackPosition | None) -> int:
+        """Count the accepted and prompted masks of a stack."""
         objects = {} if here is None else self._annotation.annotations(here).by_object
-        return sum(
-            len(each.accepted) + len(each.prompted - each.accepted) for each in objects.values()
-        )
+        return sum([len(each.accepted | each.prompted) for each in objects.values()])
 
-    def _reason(self) -> str:
-        if self._here() is None or not self._models.has_model:
+    def _reason(self, here: StackPosition | None) -> str:
+        if here is None or not self._models.has_model:
             return hints.ADAPT_NO_MODEL
-        count = self._masks()
+        count = self._masks(here)
         return hints.adapt_too_few(count, FEWEST_MASKS) if count < FEWEST_MASKS else ""
 
     def _show_progress(self, order: _Order, state: AdaptState) -> None:
@@ -257,7 +254,7 @@ class AdaptController(QObject):
     def _end(self, text: str) -> None:
         self._stage, self._order = _Stage.IDLE, None
         self._box.show_result(text)
-        self.show()
+        self.show(self._here())
         self.changed.emit()
 
     # Below: worker thread only.

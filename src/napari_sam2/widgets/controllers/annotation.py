@@ -104,7 +104,8 @@ class AnnotationController(QObject):
         self._fresh: frozenset[MaskKey] = frozenset()  # prompted while an edit is under way
         self._undos = 0  # that wait until it is answered
         self._acceptance = Acceptance()
-        self._annotations: dict[StackPosition, Annotations] = {}  # as it was last asked for
+        self._annotations: dict[StackPosition, Annotations] = {}  # as they were last asked for
+        self._current: set[StackPosition] = set()  # those of these stacks are up to date
         self.soon = DelayedCall(self, self.read_layers)
 
     @property
@@ -117,7 +118,7 @@ class AnnotationController(QObject):
         self.workspace = workspace
         self._expire()
         self._state = workspace.state()
-        self.prompts = workspace.read_prompts()
+        self._take(workspace.read_prompts())
 
     def close(self) -> None:
         """Leave the workspace; what is under way is of no interest any more."""
@@ -125,7 +126,7 @@ class AnnotationController(QObject):
         self.workspace = None
         self._expire()
         self._state = None
-        self.prompts = StackPrompts()
+        self._take(StackPrompts())
         self._annotations.clear()
 
     def forget(self) -> None:
@@ -179,7 +180,8 @@ class AnnotationController(QObject):
             user_state if accepted is None else replace(user_state, accepted=accepted)
         )
         workspace.marks.repaint()
-        old, self.prompts = self.prompts, workspace.read_prompts()
+        old = self.prompts
+        self._take(workspace.read_prompts())
         new = self.prompts.new_since(old)
         lifted = new & workspace.user_state.accepted
         if accepted is None and lifted:
@@ -187,6 +189,7 @@ class AnnotationController(QObject):
             workspace.user_state = replace(
                 workspace.user_state, accepted=workspace.user_state.accepted - lifted
             )
+            self._current.clear()
         if self._edits:
             self._fresh |= new
         self._state = workspace.state()
@@ -221,6 +224,7 @@ class AnnotationController(QObject):
             if spec is not None:
                 known = self.generation, spec, self.annotations(position), number
                 self._edits[number] = position, edit
+                self._current.clear()
                 self._engine.submit(EditRequest(*known, edit))
             self.changed.emit()
 
@@ -319,7 +323,7 @@ class AnnotationController(QObject):
         if answer.step in self._edits:
             self.read_layers()  # marks of now must not be taken for a part of its outcome
         position = self._sent.get(answer.step)
-        _, edit = self._edits.pop(answer.step, (None, None))
+        edit = self._answered_edit(answer.step)
         here = None if self.workspace is None else self.workspace.here()
         if position is None and here is not None:
             position = here[0]
@@ -335,7 +339,8 @@ class AnnotationController(QObject):
             and changed is not None
         ):
             adopt(workspace, position, edit, changed, self._fresh)
-            self.prompts, self._state = workspace.read_prompts(), workspace.state()
+            self._take(workspace.read_prompts())
+            self._state = workspace.state()
             self.undo_stack.complete(answer.step, self._state)
             if any(
                 mask_key[0] == position and mask_key[1] in edit.objects for mask_key in self._fresh
@@ -353,7 +358,7 @@ class AnnotationController(QObject):
 
     def failed(self, number: int | None) -> None:
         """Forget an edit that could not be made."""
-        _, edit = (None, None) if number is None else self._edits.pop(number, (None, None))
+        edit = None if number is None else self._answered_edit(number)
         if number is not None and edit is not None:
             self.undo_stack.cancel(number)
             self._undos = max(0, self._undos - 1)  # the first of them was for this edit
@@ -362,14 +367,17 @@ class AnnotationController(QObject):
 
     def annotations(self, position: StackPosition) -> Annotations:
         """Return all that a session of this stack is to know."""
+        if position in self._current:
+            return self._annotations[position]
         unsure: set[int] = set()
         for where, edit in self._edits.values():
             if where == position:
                 unsure.update(edit.objects)
         new = Annotations(self.prompts.at(position), self._sorted().at(position), frozenset(unsure))
-        # What views ask for over and over stays one value, which sorts itself out only once.
+        # One value as long as nothing changes: views compare it, and it sorts itself only once.
         if not new.is_just(self._annotations.get(position)):
             self._annotations[position] = new
+        self._current.add(position)
         return self._annotations[position]
 
     def positions(self) -> frozenset[StackPosition]:
@@ -393,7 +401,19 @@ class AnnotationController(QObject):
         """Drop answers to all that was asked so far."""
         self.generation += 1
         self._edits.clear()
+        self._current.clear()
         self._forget_edits()
+
+    def _take(self, prompts: StackPrompts) -> None:
+        """Take over prompts and acceptance as the layers hold them now."""
+        self.prompts = prompts
+        self._current.clear()
+
+    def _answered_edit(self, step: int) -> ObjectEdit | None:
+        """Return the edit that a step is, once: it is answered now."""
+        _, edit = self._edits.pop(step, (None, None))
+        self._current.clear()
+        return edit
 
     @property
     def _ready(self) -> bool:
@@ -442,5 +462,6 @@ class AnnotationController(QObject):
     def _show(self, state: WindowSnapshot) -> None:
         if self.workspace is not None:
             self.workspace.show_state(state)
-            self.prompts, self._state = self.workspace.read_prompts(), self.workspace.state()
+            self._take(self.workspace.read_prompts())
+            self._state = self.workspace.state()
             halt(self.soon)

@@ -349,7 +349,7 @@ class PanelController(QObject):
 
     def _changed(self) -> None:
         if not self.running:
-            self._status.show()
+            self._status.soon()
 
     def _layer_removed(self, event: Any) -> None:
         workspace = self.workspace

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QObject
 
 from napari_sam2.widgets.state.hints import Situation, hint
-from napari_sam2.widgets.throttle import halt, single_shot
+from napari_sam2.widgets.state.positions import StackPosition
+from napari_sam2.widgets.throttle import DelayedCall, halt, single_shot
 
 if TYPE_CHECKING:
     from napari_sam2.widgets.controllers.adapting import AdaptController
@@ -51,19 +52,27 @@ class StatusController(QObject):
         self._closed = False
         self._phase = ""
         self._patience = single_shot(self, self._show_phase, _PATIENCE_MS)
+        self._soon = DelayedCall(self, self.show)
+
+    def soon(self) -> None:
+        """Show the next hint, once after the event under way."""
+        self._soon.start()
 
     def show(self) -> None:
-        """Say what to do next."""
+        """Show the next hint now."""
+        halt(self._soon)
         if self._closed:
             return
-        self._views.show_hint(hint(self._situation()))
+        workspace = self._annotation.workspace
+        here = None if workspace is None else workspace.here()
+        self._views.show_hint(hint(self._situation(here)))
         self._views.show_started(
-            self._annotation.workspace is not None,
+            workspace is not None,
             possible=self._images.image is not None and self._models.has_model,
         )
         undo_stack = self._annotation.undo_stack
         undo, redo = undo_stack.next_undo, undo_stack.next_redo
-        self._adapting.show()
+        self._adapting.show(None if here is None else here[0])
         self._views.history.show_steps(undo.title if undo else "", redo.title if redo else "")
 
     def busy(self, text: str) -> None:
@@ -76,22 +85,21 @@ class StatusController(QObject):
         """Take back what the worker was said to be busy with."""
         self._phase = ""
         halt(self._patience)
-        self.show()
+        self._soon.start()
 
     def close(self) -> None:
         """Touch no view any more."""
         self._closed = True
-        halt(self._patience)
+        halt(self._patience, self._soon)
 
     def _show_phase(self) -> None:
         if self._phase and not self._closed:
             self._views.show_hint(self._phase)
 
-    def _situation(self) -> Situation:
+    def _situation(self, here: tuple[StackPosition, int] | None) -> Situation:
         workspace, prompts = self._annotation.workspace, self._annotation.prompts
-        here = None if workspace is None else workspace.here()
         placed = prompts.at(here[0]) if here is not None else ()
-        prompted = {each.object_id for each in placed}
+        prompted = frozenset([each.object_id for each in placed])
         return Situation(
             has_image=self._images.image is not None,
             has_model=self._models.has_model,
@@ -104,6 +112,6 @@ class StatusController(QObject):
             fresh=workspace is not None and workspace.marks.object_id not in prompted,
             n_frames=1 if workspace is None else workspace.n_frames,
             ignored=prompts.ignored,
-            teaches=self._adapting.offered,
+            teaches=self._adapting.offered(None if here is None else here[0]),
             outcome=self._propagation.outcomes.get(here[0], "") if here is not None else "",
         )

@@ -56,7 +56,9 @@ def same_position(image: Image, layer: Layer, coordinates: NDArray[np.floating])
     return coordinates @ axes + origin
 
 
-def slider_indices(image: Image, point: Sequence[float]) -> tuple[int, ...] | None:
+def slider_indices(
+    image: Image, point: Sequence[float], shape: tuple[int, ...] | None = None
+) -> tuple[int, ...] | None:
     """Find the indices into the image's data at the viewer's sliders; None if outside.
 
     Parameters
@@ -65,8 +67,10 @@ def slider_indices(image: Image, point: Sequence[float]) -> tuple[int, ...] | No
         The layer.
     point : sequence of float
         `viewer.dims.point`: world coordinates, one per dimension of the viewer.
+    shape : tuple of int, optional
+        The image's `spatial_shape`, if it is known.
     """
-    shape = spatial_shape(image)
+    shape = spatial_shape(image) if shape is None else shape
     position = np.asarray(image.world_to_data(point), float)[-len(shape) :]
     # Only sliders count: the displayed axes' points lie anywhere.
     found = np.rint(position)[:-2].astype(int)

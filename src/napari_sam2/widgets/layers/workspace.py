@@ -82,6 +82,8 @@ class Workspace:
         self.axis = axis
         self._shape = spatial_shape(image)
         self.source = look(image) if source is None else source
+        # The axis of the image whose channels are composed: its slider makes no difference.
+        self.composed = self.source.composed
         before = len(viewer.layers)
         layers = find_or_add(viewer, image, self.composed, self.source.region)
         self.labels, self.shapes, self.points = layers
@@ -96,11 +98,6 @@ class Workspace:
         for layer in (self.points, self.shapes):
             layer.events.data.connect(self._on_data)
             layer.events.features.connect(self._on_features)
-
-    @property
-    def composed(self) -> int | None:
-        """The axis of the image whose channels are composed: its slider makes no difference."""
-        return self.source.composed
 
     @property
     def user_state(self) -> UserState:
@@ -132,10 +129,10 @@ class Workspace:
         """Find the stack and the frame that the viewer's sliders point at; None if at neither."""
         if spatial_shape(self.image) != self._shape:
             return None  # it has been given other pixels: what we know is of those before
-        indices = slider_indices(self.image, self._viewer.dims.point)
+        indices = slider_indices(self.image, self._viewer.dims.point, self._shape)
         if indices is None:
             return None
-        return self.placed(indices)
+        return placed(indices, self.axis, self.composed)
 
     def go_to(self, frame: int) -> None:
         """Move the slider of the video axis to a frame."""

@@ -75,7 +75,7 @@ class ObjectSection(Section):
     def chosen(self) -> tuple[int, ...]:
         """Selected objects, ascending."""
         rows = self._selection.selectedRows()
-        return tuple(sorted(self.model.object_at(index.row()) for index in rows))
+        return tuple(sorted([self.model.object_at(index.row()) for index in rows]))
 
     def show_objects(self, rows: tuple[ObjectRow, ...], current: int) -> None:
         """Show these objects."""
