@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,3 +40,9 @@ def small_stack(tmp_path: Path) -> SmallStack:
     tifffile.imwrite(paths[1], truth, metadata={"axes": "ZYX"})
     paths[2].write_text(CLICKS, encoding="utf-8")
     return SmallStack(*paths, truth)
+
+
+@pytest.fixture
+def no_matplotlib(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if the extra `plots` were not installed."""
+    monkeypatch.setitem(sys.modules, "matplotlib", None)

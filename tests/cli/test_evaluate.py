@@ -102,6 +102,15 @@ def test_a_curve_that_is_no_png_is_told_first(small_stack, tmp_path, capsys):
     assert "PNG" in capsys.readouterr().err
 
 
+def test_a_curve_without_matplotlib_is_refused_first(small_stack, tmp_path, capsys, no_matplotlib):
+    curve = tmp_path / "curve.png"
+    assert evaluate(small_stack.image.parent, "--curve", curve) == 1
+    captured = capsys.readouterr()
+    assert 'pip install "napari-sam2[plots]"' in captured.err
+    assert captured.out == ""
+    assert not curve.exists()
+
+
 def test_json_replaces_the_table_and_objects_can_be_few(small_stack, capsys):
     assert evaluate(small_stack.image.parent, "--json", "--max-objects", 1, "--limit", 1) == 0
     content = json.loads(capsys.readouterr().out)

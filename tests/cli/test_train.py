@@ -88,6 +88,13 @@ def test_ctrl_c_keeps_the_run_and_the_same_command_goes_on(order, capsys, monkey
     assert "IoU one click" in shown
 
 
+def test_a_run_without_matplotlib_has_no_curves_and_says_so_first(order, capsys, no_matplotlib):
+    assert run(*order, "--json") == 0
+    captured = capsys.readouterr()
+    assert 'pip install "napari-sam2[plots]"' in captured.err.splitlines()[0]
+    assert json.loads(captured.out)["curves"] is None
+
+
 def test_measuring_on_a_folder_of_its_own(order, small_stack, tmp_path, capsys):
     other = tmp_path / "other"
     other.mkdir()

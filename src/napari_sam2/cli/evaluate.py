@@ -103,7 +103,11 @@ def evaluate(
     ] = None,
     curve: Annotated[
         Path | None,
-        typer.Option("--curve", help="Draw the IoU over the clicks of each set into this PNG."),
+        typer.Option(
+            "--curve",
+            help="Draw the IoU over the clicks of each set into this PNG; needs matplotlib, "
+            "from napari-sam2[plots].",
+        ),
     ] = None,
 ) -> None:
     """Prompt each object, propagate both ways, correct in rounds, compare with the labels.
@@ -136,12 +140,14 @@ def evaluate(
 
 
 def _check_outputs(output: Path | None, curve: Path | None) -> None:
-    """Tell of files that cannot be written before the work."""
+    """Raise before the work if a file cannot be written or a curve cannot be drawn."""
     check_outputs((output, curve), EvaluationError)
     if curve is not None:
+        from napari_sam2.cli.plots.charts import check_plots
         from napari_sam2.cli.plots.pictures import check_picture
 
         check_picture(curve)
+        check_plots(EvaluationError)
 
 
 def _evaluate_with_bar(

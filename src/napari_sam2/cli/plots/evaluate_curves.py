@@ -1,26 +1,21 @@
-"""The curves of an evaluation: IoU over clicks."""
+"""The curves of an evaluation: mean IoU of each set over the clicks."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from napari_sam2.cli.plots.charts import Axes, Curve, write_chart
+from napari_sam2.cli.plots.charts import Chart, Curve, write_charts
 from napari_sam2.errors import EvaluationError
 from napari_sam2.evaluation import EvaluationReport, MethodScores
 from napari_sam2.evaluation.scores import SetSummary
 
 
-def write_curves(path: Path, report: EvaluationReport) -> None:
-    """Draw the mean IoU of each set over the clicks, the baseline's dashed, into a PNG file.
+def iou_chart(report: EvaluationReport) -> Chart:
+    """Return the chart of the mean IoU of each set over the clicks, the baseline's dashed.
 
     With corrections in rounds these are the curves over the rounds, else those of the protocol
     with the most clicks in the prompted frame.
-
-    Raises
-    ------
-    EvaluationError
-        If the file cannot be written.
     """
     protocol = max(report.protocols, key=lambda each: (each.rounds, each.clicks))
     shown = [scores for scores in report.methods if scores.protocol == protocol]
@@ -39,8 +34,19 @@ def write_curves(path: Path, report: EvaluationReport) -> None:
     title = f"first a {protocol.prompt} in {frame}, then corrective clicks"
     if not protocol.rounds:
         title = f"in {frame} alone: first a {protocol.prompt}, then corrective clicks"
-    axes = Axes(title, "interactions", "mean IoU", y_range=(0, 1), whole_x=True)
-    write_chart(path, sorted(curves, key=lambda one: one.colour), axes, EvaluationError)
+    by_set = sorted(curves, key=lambda one: one.colour)
+    return Chart(title, "interactions", "mean IoU", by_set, y_range=(0, 1))
+
+
+def write_curves(path: Path, report: EvaluationReport) -> None:
+    """Draw `iou_chart` of a report into a PNG file.
+
+    Raises
+    ------
+    EvaluationError
+        If the file cannot be written or matplotlib is not installed.
+    """
+    write_charts(path, [iou_chart(report)], EvaluationError)
 
 
 def _name(one: SetSummary, scores: MethodScores, shown: Sequence[MethodScores]) -> str:

@@ -11,6 +11,7 @@ import typer
 
 from napari_sam2.cli.common import DeviceOption, ImageSizeOption, JsonOption, ModelOption
 from napari_sam2.cli.session_runner import INTERRUPTED_EXIT_CODE
+from napari_sam2.errors import TrainingError
 
 
 class PartsChoice(StrEnum):
@@ -90,7 +91,8 @@ def train(
     """Fine-tune a model on labelled images and stacks.
 
     The best model so far, by its IoU on held-out data, is always in RUN/model.safetensors: a path
-    that --model takes everywhere. RUN/curves.png shows how it went. Ctrl-C keeps all that is
+    that --model takes everywhere. RUN/curves.png shows how it went, if
+    matplotlib is there: napari-sam2[plots] brings it. Ctrl-C keeps all that is
     done, and the same command goes on from there.
     """
     from napari_sam2.cli.train.run import CURVES_FILE, TrainOrder, prepare, run_training
@@ -109,14 +111,37 @@ def train(
         patience=patience,
         seed=seed,
     )
-    order = TrainOrder(folder, validation_dir, validation, model, device, output, minutes, settings)
+    curves = output / CURVES_FILE
+    order = TrainOrder(
+        folder,
+        validation_dir,
+        validation,
+        model,
+        device,
+        output,
+        minutes,
+        settings,
+        curves if _curves_can_be_drawn() else None,
+    )
     run = prepare(order)
     if not json:
         typer.echo(announce(run))
     start = time.perf_counter()
     result, interrupted = run_training(run)
     seconds = time.perf_counter() - start
-    summary = summarise(run, result, seconds, str(output / CURVES_FILE))
+    summary = summarise(run, result, seconds)
     typer.echo(to_json(summary) if json else describe(summary))
     if interrupted and result.ending is Ending.STOPPED:
         raise typer.Exit(INTERRUPTED_EXIT_CODE)
+
+
+def _curves_can_be_drawn() -> bool:
+    """Return whether matplotlib is there; if not, say once how to get it. No run depends on it."""
+    from napari_sam2.cli.plots.charts import check_plots
+
+    try:
+        check_plots(TrainingError)
+    except TrainingError as error:
+        typer.echo(f"This run draws no curves. {error}", err=True)
+        return False
+    return True

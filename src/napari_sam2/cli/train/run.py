@@ -1,4 +1,7 @@
-"""A training run in a terminal: data and model, bar, Ctrl-C, curves, and what came of it."""
+"""A training run in a terminal: reads data and model, trains with a bar, draws curves.
+
+Everything runs on the thread of the command; Ctrl-C ends the run after its step.
+"""
 
 from __future__ import annotations
 
@@ -57,6 +60,8 @@ class TrainOrder:
     minutes : float, optional
         Budget of this call.
     settings : FineTuneSettings
+    curves : Path, optional
+        PNG file of the run's curves; None draws none.
     """
 
     folder: Path
@@ -67,6 +72,7 @@ class TrainOrder:
     output: Path
     minutes: float | None
     settings: FineTuneSettings
+    curves: Path | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -127,7 +133,7 @@ def run_training(run: PreparedRun) -> tuple[FineTuneResult, bool]:
     measure = HeldOutMeasure(run.split.held_out, half=half)
     metadata = {**run.loaded.metadata, "base": run.loaded.name, "parts": order.settings.parts.value}
     bar = tqdm(total=order.settings.steps, unit="step", disable=None)
-    shown = _Shown(bar, order.output)
+    shown = _Display(bar, order)
     with soft_interrupt(message=_STOPPING) as interrupt, bar:
         try:
             result = fine_tune(
@@ -147,28 +153,24 @@ def run_training(run: PreparedRun) -> tuple[FineTuneResult, bool]:
             if is_out_of_memory(error):
                 raise _too_large(run) from error
             raise
-    draw_run(order.output)
+    _draw_curves(order)
     return result, interrupt.happened
 
 
-def draw_run(folder: Path) -> None:
-    """Draw the curves of a run from its log.
-
-    Raises
-    ------
-    TrainingError
-        The picture cannot be written.
-    """
-    records = read_records(folder / JOURNAL_FILE)
+def _draw_curves(order: TrainOrder) -> None:
+    """Draw the curves of a run from its log, if they are wanted."""
+    if order.curves is None:
+        return
+    records = read_records(order.output / JOURNAL_FILE)
     losses = [(int(one["step"]), float(one["loss"])) for one in records if "loss" in one]
-    write_curves(folder / CURVES_FILE, losses, validations(records))
+    write_curves(order.curves, losses, validations(records))
 
 
-class _Shown:
-    """Tells a run's progress on its bar, and redraws the curves after each validation."""
+class _Display:
+    """Shows a run's progress on its bar, and redraws the curves after each validation."""
 
-    def __init__(self, bar: tqdm[object], folder: Path) -> None:
-        self._bar, self._folder = bar, folder
+    def __init__(self, bar: tqdm[object], order: TrainOrder) -> None:
+        self._bar, self._order = bar, order
         self._loss = math.nan
         self._best = self._newest = ""
         self._since = time.monotonic()
@@ -186,7 +188,7 @@ class _Shown:
         self._newest = f", held-out IoU {newest.iou.score:.3f}"
         self._best = f" (best {best.iou.score:.3f})"
         if newest.step:
-            draw_run(self._folder)
+            _draw_curves(self._order)
 
 
 def _read_split(order: TrainOrder) -> Split:

@@ -54,7 +54,7 @@ class TrainSummary:
     improved: bool
     seconds: float
     model: str
-    curves: str
+    curves: str | None
 
 
 def announce(run: PreparedRun) -> str:
@@ -70,11 +70,9 @@ def announce(run: PreparedRun) -> str:
     )
 
 
-def summarise(
-    run: PreparedRun, result: FineTuneResult, seconds: float, curves: str
-) -> TrainSummary:
+def summarise(run: PreparedRun, result: FineTuneResult, seconds: float) -> TrainSummary:
     """Put a run and its result together."""
-    chosen = run.settings
+    chosen, curves = run.settings, run.order.curves
     return TrainSummary(
         data=str(run.order.folder),
         train=_data(run.split.train),
@@ -95,7 +93,7 @@ def summarise(
         improved=result.best.iou.score > result.before.iou.score,
         seconds=seconds,
         model=str(result.model),
-        curves=curves,
+        curves=None if curves is None else str(curves),
     )
 
 
@@ -121,7 +119,9 @@ def describe(summary: TrainSummary) -> str:
         lines.append(f"model:  {summary.model} (from step {best.step})")
     else:
         lines.append(f"No step was better than {summary.base} itself, which is in {summary.model}.")
-    return "\n".join([*lines, f"curves: {summary.curves}"])
+    if summary.curves is not None:
+        lines.append(f"curves: {summary.curves}")
+    return "\n".join(lines)
 
 
 def _data(stacks: Sequence[LabelledStack]) -> DataSummary:
