@@ -20,7 +20,7 @@ _OKABE_ITO: tuple[Colour, ...] = (
     (213, 94, 0),
     (0, 114, 178),
 )
-# Mixed with white, the same hues make a second round that is told apart by lightness.
+# Mixed with white, the same hues make a second round that differs in lightness.
 _LIGHT = tuple((96 + 5 * r // 8, 96 + 5 * g // 8, 96 + 5 * b // 8) for r, g, b in _OKABE_ITO)
 _COLOURS = _OKABE_ITO + _LIGHT
 

@@ -1,4 +1,4 @@
-"""Several labelled frames side by side in one picture."""
+"""Contact sheets: several labelled frames in one picture, as pure functions of arrays."""
 
 from __future__ import annotations
 
@@ -103,14 +103,13 @@ def _captioned(tile: NDArray[np.uint8], text: str) -> NDArray[np.uint8]:
 
 
 def _grid(tiles: list[NDArray[np.uint8]], columns: int) -> NDArray[np.uint8]:
-    height, width = tiles[0].shape[:2]
-    rows = math.ceil(len(tiles) / columns)
-    sheet = np.full(
-        (rows * (height + _GAP) - _GAP, columns * (width + _GAP) - _GAP, 3),
-        _BACKGROUND,
-        dtype=np.uint8,
+    from skimage.util import montage
+
+    sheet: NDArray[np.uint8] = montage(
+        np.stack(tiles),
+        fill=[_BACKGROUND] * 3,
+        grid_shape=(math.ceil(len(tiles) / columns), columns),
+        padding_width=_GAP,
+        channel_axis=-1,
     )
-    for at, tile in enumerate(tiles):
-        top, left = (at // columns) * (height + _GAP), (at % columns) * (width + _GAP)
-        sheet[top : top + height, left : left + width] = tile
-    return sheet
+    return sheet[_GAP:-_GAP, _GAP:-_GAP]  # gaps between the tiles only

@@ -1,4 +1,4 @@
-"""Frames and labels several times larger or smaller, for pictures."""
+"""Enlarging and shrinking of frames and labels for pictures, as pure functions of arrays."""
 
 from __future__ import annotations
 
@@ -27,15 +27,18 @@ def resize_image(rgb: NDArray[np.float32], zoom: float) -> NDArray[np.float32]:
 
     Rows and columns that do not fill a last block are cut off when shrinking.
     """
+    from skimage.transform import downscale_local_mean
+
     larger, smaller = check_zoom(zoom)
     if larger > 1:
-        return _enlarged(rgb, (larger, larger, 1))
+        return _enlarged(rgb, larger, channel_axis=-1)
     if smaller == 1:
         return rgb
-    height, width = (max(1, size // smaller) for size in rgb.shape[:2])
-    blocks = rgb[: height * smaller, : width * smaller]
-    cells = blocks.reshape(height, -1, width, blocks.shape[1] // width, 3)
-    shrunk: NDArray[np.float32] = cells.mean(axis=(1, 3))
+    rows, columns = (min(smaller, size) for size in rgb.shape[:2])
+    height, width = (
+        size - size % block for size, block in zip(rgb.shape[:2], (rows, columns), strict=True)
+    )
+    shrunk: NDArray[np.float32] = downscale_local_mean(rgb[:height, :width], (rows, columns, 1))
     return shrunk
 
 
@@ -63,7 +66,7 @@ def _smoothly_enlarged(labels: Labels, times: int) -> Labels:
     enlarged: Labels = np.zeros((height, width), dtype=labels.dtype)
     best = np.full((height, width), 0.5, dtype=np.float32)
     for number, window in _windows(labels):
-        share = _enlarged((labels[window] == number).astype(np.float32), (times, times))
+        share = _enlarged((labels[window] == number).astype(np.float32), times)
         target = tuple(slice(times * side.start, times * side.stop) for side in window)
         wins = share >= best[target]
         enlarged[target][wins] = number
@@ -86,8 +89,12 @@ def _windows(labels: Labels) -> list[tuple[int, tuple[slice, slice]]]:
     return windows
 
 
-def _enlarged(values: NDArray[np.float32], factors: tuple[int, ...]) -> NDArray[np.float32]:
-    enlarged: NDArray[np.float32] = ndimage.zoom(
-        values, factors, order=1, mode="nearest", grid_mode=True
+def _enlarged(
+    values: NDArray[np.float32], times: int, channel_axis: int | None = None
+) -> NDArray[np.float32]:
+    from skimage.transform import rescale
+
+    enlarged: NDArray[np.float32] = rescale(
+        values, times, order=1, mode="edge", channel_axis=channel_axis
     )
     return enlarged
