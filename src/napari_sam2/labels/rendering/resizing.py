@@ -34,11 +34,10 @@ def resize_image(rgb: NDArray[np.float32], zoom: float) -> NDArray[np.float32]:
         return _enlarged(rgb, larger, channel_axis=-1)
     if smaller == 1:
         return rgb
-    rows, columns = (min(smaller, size) for size in rgb.shape[:2])
-    height, width = (
-        size - size % block for size, block in zip(rgb.shape[:2], (rows, columns), strict=True)
-    )
-    shrunk: NDArray[np.float32] = downscale_local_mean(rgb[:height, :width], (rows, columns, 1))
+    height, width = rgb.shape[:2]
+    rows, columns = min(smaller, height), min(smaller, width)
+    full = rgb[: height - height % rows, : width - width % columns]
+    shrunk: NDArray[np.float32] = downscale_local_mean(full, (rows, columns, 1))
     return shrunk
 
 
