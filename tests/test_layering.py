@@ -22,6 +22,7 @@ LAYERS: Mapping[str, int] = {
     "types": 0,
     "errors": 0,
     "_atomic": 1,
+    "_text_table": 1,
     "_child": 1,
     "network": 1,
     "checkpoints": 2,

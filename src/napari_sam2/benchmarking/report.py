@@ -1,10 +1,12 @@
-"""What a benchmark found: frozen figures, as a table and as JSON."""
+"""Results of a benchmark: frozen figures, and their text as tables and as JSON."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+
+from napari_sam2._text_table import table_lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +102,7 @@ def format_report(report: BenchmarkReport) -> str:
     )
     if report.approximations:
         title += f"\n{report.speed}, approximated with {', '.join(report.approximations)}"
-    roof = f"matrix product: {report.peak / 1e9:.0f} GFLOP/s"
+    limit = f"matrix product: {report.peak / 1e9:.0f} GFLOP/s"
     speeds = [["objects", "first mask", "next click", "s/frame", "frames/s", "corrected s/frame"]]
     speeds += [
         [
@@ -119,7 +121,7 @@ def format_report(report: BenchmarkReport) -> str:
         for speed in report.speeds
         for cost in speed.stages
     ]
-    return "\n".join([title, roof, "", *table(speeds), "", *table(stages)])
+    return "\n".join([title, limit, "", *table(speeds), "", *table(stages)])
 
 
 def _stage_row(objects: int, cost: StageCost, peak: float) -> list[str]:
@@ -135,9 +137,6 @@ def _stage_row(objects: int, cost: StageCost, peak: float) -> list[str]:
 
 
 def table(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Align rows, the first of which are titles, to lines of text."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
-        for row in rows
-    ]
+    """Return rows as lines of text, aligned right; the first row holds the titles."""
+    titles, *others = rows
+    return table_lines(titles, others)

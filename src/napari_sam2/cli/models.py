@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from napari_sam2._text_table import table_lines
 from napari_sam2.cli.common import JsonOption
 from napari_sam2.cli.session_runner import INTERRUPTED_EXIT_CODE
 
@@ -36,9 +37,8 @@ def list_models(as_json: JsonOption = False) -> None:
     if as_json:
         typer.echo(json.dumps([_facts(info) for info in MODELS], indent=2))
         return
-    width = max(len(info.name) for info in MODELS)
-    for info in MODELS:
-        typer.echo(_row(info, width))
+    for line in table_lines(("", "", "", "", ""), map(_row, MODELS), left=5):
+        typer.echo(line)
     typer.echo("\n* is on this machine.")
     typer.echo(f"Downloaded models lie in {cache_folder()} (NAPARI_SAM2_CACHE changes that).")
     typer.echo("Fetch one with: napari-sam2 models download NAME")
@@ -120,12 +120,12 @@ def _facts(info: ModelInfo) -> dict[str, str | int | None]:
     }
 
 
-def _row(info: ModelInfo, width: int) -> str:
+def _row(info: ModelInfo) -> tuple[str, ...]:
     facts = _facts(info)
-    mark = "*" if facts["installed"] else " "
+    mark = "*" if facts["installed"] else ""
     size = facts["size_bytes"]
-    megabytes = f"{size / 1e6:6.0f} MB" if isinstance(size, int) else "         "
-    return f"{mark} {info.name:<{width}} {megabytes}  {info.licence:<12}  {info.description}"
+    megabytes = f"{size / 1e6:.0f} MB" if isinstance(size, int) else ""
+    return mark, info.name, f"{megabytes:>7}", info.licence, info.description
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any, NamedTuple
 
+from napari_sam2._text_table import table_lines
 from napari_sam2.evaluation.options import EvaluationOptions, PromptProtocol
 from napari_sam2.evaluation.scores import (
     HARM,
@@ -217,14 +218,12 @@ class _Layout:
         if self._several_methods:
             labels += (("method", lambda row: row.scores.method),)
         (first, name), *others = columns
-        cells = [[first, *(title for title, _ in labels), *(title for title, _ in others)]]
-        cells += [
+        titles = [first, *(title for title, _ in labels), *(title for title, _ in others)]
+        cells = [
             [name(row.value), *(t(row) for _, t in labels), *(t(row.value) for _, t in others)]
             for row in rows
         ]
-        left = 1 + len(labels)
-        widths = [max(len(line[column]) for line in cells) for column in range(len(cells[0]))]
-        return ["  ".join(_aligned(line, widths, left)).rstrip() for line in cells]
+        return table_lines(titles, cells, left=1 + len(labels))
 
 
 def format_report(report: EvaluationReport, *, per_object: bool = False) -> str:
@@ -497,8 +496,3 @@ def _beside(methods: Sequence[MethodScores]) -> list[MethodScores]:
 def _duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s"
-
-
-def _aligned(line: list[str], widths: list[int], left: int) -> list[str]:
-    cells = [cell.ljust(width) for cell, width in zip(line[:left], widths[:left], strict=True)]
-    return cells + [c.rjust(w) for c, w in zip(line[left:], widths[left:], strict=True)]
