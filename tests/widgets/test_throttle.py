@@ -15,42 +15,42 @@ class Calls(list[str]):
 
 
 def test_scheduled_actions_run_together_and_once(qtbot) -> None:
-    beat, calls = Throttle(), Calls()
+    throttle, calls = Throttle(), Calls()
     one, two = calls.action("one"), calls.action("two")
     for action in (one, two, one):
-        beat.soon(action)
+        throttle.soon(action)
     assert calls == [], "not within the event"
     qtbot.waitUntil(lambda: bool(calls))
     assert calls == ["one", "two"]
 
 
 def test_action_scheduled_by_an_action_runs_later(qtbot) -> None:
-    beat, calls = Throttle(), Calls()
+    throttle, calls = Throttle(), Calls()
 
     def again() -> None:
         calls.append("again")
         if len(calls) < 3:
-            beat.soon(again)
+            throttle.soon(again)
 
-    beat.soon(again)
+    throttle.soon(again)
     qtbot.waitUntil(lambda: len(calls) == 3)
 
 
 def test_dropped_action_does_not_run(qtbot) -> None:
-    beat, calls = Throttle(), Calls()
+    throttle, calls = Throttle(), Calls()
     dropped = calls.action("dropped")
-    beat.soon(dropped)
-    beat.soon(calls.action("kept"))
-    beat.drop(dropped)
-    beat.drop(dropped)
+    throttle.soon(dropped)
+    throttle.soon(calls.action("kept"))
+    throttle.drop(dropped)
+    throttle.drop(dropped)
     qtbot.waitUntil(lambda: bool(calls))
     assert calls == ["kept"]
 
 
 def test_nothing_runs_after_stop_until_scheduled_again(qtbot) -> None:
-    beat, calls = Throttle(), Calls()
-    beat.soon(calls.action("stale"))
-    beat.stop()
-    beat.soon(calls.action("new"))
+    throttle, calls = Throttle(), Calls()
+    throttle.soon(calls.action("stale"))
+    throttle.stop()
+    throttle.soon(calls.action("new"))
     qtbot.waitUntil(lambda: bool(calls))
     assert calls == ["new"]

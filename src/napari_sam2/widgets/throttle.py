@@ -1,6 +1,8 @@
 """Timers for actions that follow soon: debounced, or once per interval.
 
-Main thread only.
+Main thread only. `Throttle` is a throttler of superqt. The others are our own: superqt runs nothing
+before the next painting, its throttlers do not say whether a call is pending, and a cancelled one
+keeps its timer running, so that the next call comes too soon.
 """
 
 from __future__ import annotations
@@ -9,13 +11,14 @@ from collections.abc import Callable
 
 from qtpy.compat import isalive
 from qtpy.QtCore import QObject, Qt, QTimer, Signal  # type: ignore[attr-defined]
+from superqt.utils import QSignalThrottler
 
 
 class DelayedCall(QObject):
-    """Calls `action` once after the event under way, and before anything is painted.
+    """Calls `action` once after the current event and before the next painting.
 
-    A timer of no time at all would only come after the painting, which can take longer than the
-    whole answer to a click.
+    A timer of 0 ms fires only after the painting, which can take longer than the whole answer to
+    a click.
     """
 
     _posted = Signal()
@@ -26,17 +29,17 @@ class DelayedCall(QObject):
         self._posted.connect(self._act, Qt.ConnectionType.QueuedConnection)
 
     def start(self) -> None:
-        """Have the action called, unless that is due already."""
+        """Schedule the action, unless it is scheduled already."""
         if not self._due:
             self._due = True
             self._posted.emit()
 
     def stop(self) -> None:
-        """Have it called no more."""
+        """Cancel the action if it is scheduled."""
         self._due = False
 
     def isActive(self) -> bool:
-        """Whether the action is due, named as with a timer."""
+        """Return whether the action is scheduled; named as in `QTimer`."""
         return self._due
 
     def _act(self) -> None:
@@ -46,7 +49,7 @@ class DelayedCall(QObject):
 
 
 def single_shot(parent: QObject, action: Callable[[], None], milliseconds: int) -> QTimer:
-    """Make a timer that calls `action` once, so long after each start."""
+    """Make a timer that calls `action` once, `milliseconds` after its last start."""
     timer = QTimer(parent)
     timer.setSingleShot(True)
     timer.setInterval(milliseconds)
@@ -55,7 +58,7 @@ def single_shot(parent: QObject, action: Callable[[], None], milliseconds: int) 
 
 
 def halt(*timers: QTimer | DelayedCall) -> None:
-    """Stop timers; at the end of a program some may be gone before those who use them."""
+    """Stop timers, except those that Qt has deleted already at the end of the program."""
     for timer in timers:
         if isalive(timer):
             timer.stop()
@@ -65,34 +68,35 @@ EVERY_MS = 200
 
 
 class Throttle(QObject):
-    """Calls everything that is due together, at most every `EVERY_MS`.
+    """Calls all scheduled actions together, at most every `EVERY_MS`.
 
-    Any change to the window has all of it put together anew, which is slow without a graphics
-    card: views that change with each frame of a run change at once, and not more often than one
-    can follow.
+    Qt composes the whole window anew after any change, which is slow without a graphics card.
+    Views that change with each frame of a propagation change together, and not more often than a
+    person can follow.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self._due: dict[Callable[[], None], None] = {}  # a set that keeps its order
-        self._timer = single_shot(self, self._strike, EVERY_MS)
+        self._throttler = QSignalThrottler(QSignalThrottler.EmissionPolicy.Trailing, self)
+        self._throttler.setTimeout(EVERY_MS)
+        self._throttler.triggered.connect(self._call_all)
 
     def soon(self, action: Callable[[], None]) -> None:
-        """Have this called with the next beat, once."""
+        """Schedule an action once for the next interval."""
         self._due[action] = None
-        if not self._timer.isActive():
-            self._timer.start()
+        self._throttler.throttle()
 
     def drop(self, action: Callable[[], None]) -> None:
-        """Do not have this called after all."""
+        """Cancel an action if it is scheduled."""
         self._due.pop(action, None)
 
     def stop(self) -> None:
-        """Have nothing called any more."""
-        halt(self._timer)
+        """Cancel all scheduled actions."""
+        self._throttler.cancel()
         self._due.clear()
 
-    def _strike(self) -> None:
+    def _call_all(self) -> None:
         due, self._due = self._due, {}
         for action in due:
             action()

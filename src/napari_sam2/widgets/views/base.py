@@ -17,10 +17,10 @@ from qtpy.QtWidgets import (
     QPushButton,
     QScrollArea,
     QSizePolicy,
-    QToolButton,
     QVBoxLayout,
     QWidget,
 )
+from superqt import QCollapsible
 
 SHOW_OR_HIDE = "Show or hide these options."
 
@@ -28,6 +28,12 @@ _SPACING = 6
 _CAPTION_CHARACTERS = 12
 _BUTTON_PADDING = 18
 _LEAST_WIDTH, _LEAST_HEIGHT = 300, 160
+_TITLE_STYLE = (
+    "QPushButton { text-align: left; border: none; background: transparent; }"
+    "QPushButton:focus { text-decoration: underline; }"
+)
+_EXPANDED, _COLLAPSED = "▾", "▸"
+_NO_LIMIT = 16_777_215  # QWIDGETSIZE_MAX, which PyQt does not export
 
 
 class Section(QFrame):
@@ -55,33 +61,37 @@ class Section(QFrame):
         self.body.addWidget(captioned(caption, *fields, stretch=stretch))
 
 
-class Fold(QFrame):
+class Fold(QCollapsible):
     """A part that is folded away until its title is clicked.
+
+    The content is hidden while it is folded away, so that the Tab key passes it by, and takes as
+    much room as it needs when it is shown: rows may come and go.
 
     Parameters
     ----------
     title : str
+
+    Attributes
+    ----------
+    title : QPushButton
+        Checked while the content is shown.
+    body : QVBoxLayout
+        Layout of the content.
     """
 
     def __init__(self, title: str) -> None:
-        super().__init__()
-        self.title = QToolButton()
-        self.title.setText(title)
-        self.title.setCheckable(True)
-        self.title.setAutoRaise(True)
-        self.title.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        super().__init__(title, expandedIcon=_EXPANDED, collapsedIcon=_COLLAPSED)
+        self.setDuration(0)
+        self.title = self.toggleButton()
         self.title.setToolTip(SHOW_OR_HIDE)
-        self._content = QWidget()
-        self.body = QVBoxLayout(self._content)
-        self.body.setContentsMargins(0, 0, 0, 0)
-        self.body.setSpacing(_SPACING)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(_SPACING)
-        layout.addWidget(self.title)
-        layout.addWidget(self._content)
-        self.title.toggled.connect(self._open)
-        self._open(False)
+        # Flat as in `QCollapsible`, also on a theme's ground, and with a visible keyboard focus.
+        self.title.setStyleSheet(_TITLE_STYLE)
+        self.body = self.content().layout()
+        for layout in (self.layout(), self.body):
+            layout.setContentsMargins(0, 0, 0, 0)
+            layout.setSpacing(_SPACING)
+        self.toggled.connect(self._show_content)
+        self._show_content(False)
 
     def add_row(self, caption: str, *fields: QWidget, stretch: tuple[int, ...] = (1,)) -> None:
         """Add a caption with fields beside it."""
@@ -91,10 +101,25 @@ class Fold(QFrame):
         """Show the content, or fold it away."""
         self.title.setChecked(opened)
 
-    def _open(self, opened: bool) -> None:
-        self._content.setVisible(opened)
-        arrow = Qt.ArrowType.DownArrow if opened else Qt.ArrowType.RightArrow
-        self.title.setArrowType(arrow)
+    def showEvent(self, event: Any) -> None:
+        """Draw the arrows in the colour that the theme gives to text."""
+        super().showEvent(event)
+        self._draw_arrows()
+
+    def changeEvent(self, event: Any) -> None:
+        """Draw the arrows anew after a change of the theme."""
+        super().changeEvent(event)
+        if event.type() in (QEvent.Type.StyleChange, QEvent.Type.PaletteChange):
+            self._draw_arrows()
+
+    def _draw_arrows(self) -> None:
+        self.title.ensurePolished()
+        self.setExpandedIcon(_EXPANDED)
+        self.setCollapsedIcon(_COLLAPSED)
+
+    def _show_content(self, shown: bool) -> None:
+        self.content().setVisible(shown)
+        self.content().setMaximumHeight(_NO_LIMIT)
 
 
 class Column(QScrollArea):
