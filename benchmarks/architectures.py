@@ -23,7 +23,14 @@ from torch.utils.flop_counter import FlopCounterMode
 from bundled_model.first_recipe import FRAMES_RECIPE
 from bundled_model.initialisation import initialise_locality
 from napari_sam2.network import BUNDLED_CONFIG, ConvTrunkConfig, HieraConfig, Sam2, Sam2Config
-from napari_sam2.training import ClipBatches, LabelledStack, Phase, Recipe, read_sources, train
+from napari_sam2.training import (
+    ClipBatches,
+    LabelledStack,
+    Recipe,
+    TrainingPhase,
+    read_sources,
+    train,
+)
 from napari_sam2.training.losses.image import prompted_losses
 
 SIZE = 256
@@ -99,7 +106,7 @@ def _encode_milliseconds(network: Sam2, image: torch.Tensor) -> float:
 
 
 @torch.inference_mode()
-def _score(network: Sam2, held: Sequence[LabelledStack], phase: Phase) -> float:
+def _score(network: Sam2, held: Sequence[LabelledStack], phase: TrainingPhase) -> float:
     # Statistics of the batch, as while it was trained: so short a run has no others.
     network.train()
     clicks = replace(phase, steps=12, boxes=0.0, corrections=0.0)

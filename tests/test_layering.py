@@ -393,3 +393,12 @@ def test_module_that_no_user_reaches_is_found(tree):
         }
     )
     assert unreached_modules(root) == ["napari_sam2.prompts.alone", "napari_sam2.widgets.typed"]
+
+
+def test_no_two_public_classes_share_a_name():
+    places: dict[str, list[str]] = {}
+    for module, path in module_names(SOURCE).items():
+        for statement in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(statement, ast.ClassDef) and not statement.name.startswith("_"):
+                places.setdefault(statement.name, []).append(module)
+    assert {name: modules for name, modules in places.items() if len(modules) > 1} == {}

@@ -30,8 +30,8 @@ from napari_sam2.training import (
     ClipBatch,
     ClipSampler,
     ClipSettings,
+    CropWindow,
     LossWeights,
-    Window,
     read_sources,
 )
 from napari_sam2.training.data.batches import collate
@@ -136,7 +136,7 @@ def train_candidate(candidate: Candidate, sampler: ClipSampler, steps: int) -> C
         share = min(1.0, (step + 1) / 50) * (0.5 + 0.5 * math.cos(math.pi * step / steps)) + 0.01
         for group in optimiser.param_groups:
             group["lr"] = group["most"] * share
-        batch = collate([sampler.draw(rng) for _ in range(_BATCH)], Window.whole(_SIZE), step)
+        batch = collate([sampler.draw(rng) for _ in range(_BATCH)], CropWindow.whole(_SIZE), step)
         loss = _loss(candidate, batch, rng, generator)
         optimiser.zero_grad()
         loss.backward()

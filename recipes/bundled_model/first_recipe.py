@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from napari_sam2.training.data.clips import ClipSettings
 from napari_sam2.training.losses.primitives import LossWeights
-from napari_sam2.training.run.recipe import Phase, Recipe
+from napari_sam2.training.run.recipe import Recipe, TrainingPhase
 from synthetic import random_clip
 
 _SHARE_IN_DEPTH = 0.4
@@ -23,7 +23,7 @@ _SMALL = ClipSettings(
     size=128, n_objects=8, diameter=(14.0, 64.0), min_area=30, synthetic=0.1, look=0.7
 )
 
-_CLICKS = Phase(
+_CLICKS = TrainingPhase(
     "clicks on small windows",
     steps=700,
     clips=_SMALL,
@@ -37,7 +37,7 @@ _CLICKS = Phase(
     freeze_statistics=False,
 )
 
-_FROZEN = Phase(
+_FROZEN = TrainingPhase(
     "the same, batch statistics frozen",
     steps=443,
     clips=_SMALL,
@@ -50,7 +50,7 @@ _FROZEN = Phase(
     corrections=0.1,
 )
 
-_VIDEO = Phase(
+_VIDEO = TrainingPhase(
     "clips of four frames",
     steps=441,
     clips=ClipSettings(
@@ -71,7 +71,7 @@ _VIDEO = Phase(
     boxes=0.3,
     masks=0.4,
     corrections=0.0,
-    also=Phase(
+    also=TrainingPhase(
         "stills beside them",
         steps=0,
         clips=ClipSettings(size=256, n_objects=12, diameter=(16.0, 150.0), min_area=30, look=0.8),
@@ -82,7 +82,7 @@ _VIDEO = Phase(
     ),
 )
 
-_FINISH = Phase(
+_FINISH = TrainingPhase(
     "larger windows, falling rate",
     steps=1330,
     clips=ClipSettings(
@@ -103,7 +103,7 @@ _FINISH = Phase(
     boxes=0.3,
     masks=0.3,
     corrections=0.0,
-    also=Phase(
+    also=TrainingPhase(
         "stills beside them",
         steps=0,
         clips=ClipSettings(size=320, n_objects=12, diameter=(14.0, 170.0), min_area=30, look=0.7),
@@ -120,7 +120,7 @@ FRAMES_RECIPE = Recipe((_CLICKS, _FROZEN, _VIDEO, _FINISH), ema_decay=0.99, thre
 
 _FOLLOWING = LossWeights(focal=20.0, balanced=0.1, others=0.05, iou=0.5, object_score=1.0)
 
-_BESIDE = Phase(
+_BESIDE = TrainingPhase(
     "stills beside them",
     steps=0,
     clips=ClipSettings(
@@ -135,7 +135,7 @@ _BESIDE = Phase(
     rounds=2,
 )
 
-_WINDOWS = Phase(
+_WINDOWS = TrainingPhase(
     "windows of 192",
     steps=2400,
     clips=ClipSettings(

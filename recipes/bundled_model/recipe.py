@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from bundled_model.initialisation import initialise_locality
 from bundled_model.shapes import random_shapes
 from napari_sam2.network import FINE_CONFIG, Sam2
-from napari_sam2.training import ClipSettings, LossWeights, Phase, Recipe
+from napari_sam2.training import ClipSettings, LossWeights, Recipe, TrainingPhase
 from synthetic import random_clip
 
 PARTIAL = ("neuron_brightfield", "root_membrane_3d", "arabidopsis_nuclei_1135")
@@ -25,7 +25,7 @@ _LOSSES = LossWeights(
     focal=0.0, plain=1.0, dice=1.0, iou=2.0, object_score=0.2, clicks=0.05, others=0.1
 )
 
-_STILLS = Phase(
+_STILLS = TrainingPhase(
     "stills",
     steps=1500,
     clips=ClipSettings(
@@ -51,7 +51,7 @@ _STILLS = Phase(
     rounds=2,
 )
 
-_CLIPS = Phase(
+_CLIPS = TrainingPhase(
     "clips beside them",
     steps=0,
     clips=ClipSettings(

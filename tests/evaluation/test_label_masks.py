@@ -9,7 +9,7 @@ from hypothesis.extra import numpy as arrays
 
 from napari_sam2.evaluation.label_masks import (
     LabelMasks,
-    Patch,
+    MaskPatch,
     StoredMasks,
     object_counts,
     object_windows,
@@ -71,6 +71,6 @@ def test_what_two_patches_share(pair):
     for object_id, mask in enumerate(pair):
         store.record(object_id, 0, mask)
     first, second = store.patches(0)
-    shared = Patch(1, first.window, first.shared(second))
+    shared = MaskPatch(1, first.window, first.shared(second))
     whole = (slice(0, 6), slice(0, 7))
     assert np.array_equal(shared.within(whole), pair[0] & pair[1])

@@ -12,7 +12,7 @@ from napari_sam2.labels import PackedMask
 from napari_sam2.prompts import PromptBook
 from napari_sam2.stack import FrameStack
 from napari_sam2.tracking import TrackingSession, TrackingSettings
-from napari_sam2.tracking.decoding.prompted_frames import PromptedFrames
+from napari_sam2.tracking.decoding.prompted_frames import PromptedFramePredictor
 from napari_sam2.tracking.label_writer import LabelWriter
 
 
@@ -100,7 +100,7 @@ def run_out(fault: Fault, step: str, real: Callable) -> Callable:
 
 STEPS = {
     "pack": (PackedMask, "of"),
-    "decide": (PromptedFrames, "from_mask"),
+    "decide": (PromptedFramePredictor, "from_mask"),
     "book": (PromptBook, "add_mask"),
     "pixels": (LabelWriter, "pixels"),
     "stack": (FrameStack, "read"),

@@ -10,15 +10,17 @@ from pretended_gpu import MixedDevicesError, pretended_gpu
 
 from bundled_model.validation import mean_iou
 from napari_sam2.network import Sam2
-from napari_sam2.training import ClipBatches, ClipSettings, Phase, Recipe
+from napari_sam2.training import ClipBatches, ClipSettings, Recipe, TrainingPhase
 from napari_sam2.training.losses import tracking
 from napari_sam2.training.losses.clip import clip_losses
 from napari_sam2.training.run.loop import recalibrate, train_step
 from napari_sam2.training.run.state import TrainingState
 
 CLIPS = ClipSettings(size=32, n_frames=3, n_objects=3, diameter=(10.0, 16.0), min_area=12)
-GIVEN = Phase("drawn", 1, CLIPS, batch=2, frame_size=64, masks=1.0, corrections=1.0, dense=1.0)
-CLICKED = Phase("clicked", 1, CLIPS, batch=2, frame_size=64, masks=0.0, boxes=0.0)
+GIVEN = TrainingPhase(
+    "drawn", 1, CLIPS, batch=2, frame_size=64, masks=1.0, corrections=1.0, dense=1.0
+)
+CLICKED = TrainingPhase("clicked", 1, CLIPS, batch=2, frame_size=64, masks=0.0, boxes=0.0)
 RECIPE = Recipe((GIVEN, CLICKED), threads=1, bfloat16=False)
 
 

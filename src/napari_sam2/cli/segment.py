@@ -281,7 +281,7 @@ _NAMED = 5  # skipped frames whose reason is told in full
 
 
 @dataclass(frozen=True, slots=True)
-class ObjectSummary:
+class SegmentedObject:
     """One object of a finished run: its size, and how sure the model was."""
 
     object_id: int
@@ -315,7 +315,7 @@ class SegmentSummary:
     image_size: int
     speed: Speed
     approximations: tuple[str, ...]
-    objects: tuple[ObjectSummary, ...]
+    objects: tuple[SegmentedObject, ...]
     frames_done: int
     frame_results: int
     skipped: tuple[SkippedFrame, ...]
@@ -328,7 +328,7 @@ class SegmentSummary:
 
 def summarise_objects(
     object_ids: Sequence[int], labels: Any, outcome: RunOutcome
-) -> tuple[ObjectSummary, ...]:
+) -> tuple[SegmentedObject, ...]:
     """Count the pixels and frames of every object in labels (..., Y, X)."""
     pixels: dict[int, int] = dict.fromkeys(object_ids, 0)
     frames: dict[int, int] = dict.fromkeys(object_ids, 0)
@@ -339,7 +339,7 @@ def summarise_objects(
                 pixels[object_id] += count
                 frames[object_id] += 1
     return tuple(
-        ObjectSummary(
+        SegmentedObject(
             object_id, frames[object_id], pixels[object_id], outcome.mean_scores.get(object_id, 0.0)
         )
         for object_id in object_ids

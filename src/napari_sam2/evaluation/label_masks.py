@@ -74,7 +74,7 @@ def _numbered(plane: Plane) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Patch:
+class MaskPatch:
     """The mask of one object in one frame, without the empty rest of the frame.
 
     Attributes
@@ -101,7 +101,7 @@ class Patch:
         mask[relative(self.window, window)] = self.mask
         return mask
 
-    def shared(self, other: Patch) -> Mask:
+    def shared(self, other: MaskPatch) -> Mask:
         """Give the part of the mask that another holds too, in this one's window."""
         whole = hull(self.window, other.window)
         return self.mask & other.within(whole)[relative(self.window, whole)]
@@ -110,7 +110,7 @@ class Patch:
 class MaskSource(Protocol):
     """Masks of objects in frames."""
 
-    def patches(self, frame: int) -> Iterator[Patch]:
+    def patches(self, frame: int) -> Iterator[MaskPatch]:
         """Give the masks in a frame that are not empty."""
 
     def mask(self, object_id: int, frame: int) -> Mask:
@@ -132,12 +132,12 @@ class LabelMasks:
         self._labels = labels
         self._ids = frozenset(object_ids)
 
-    def patches(self, frame: int) -> Iterator[Patch]:
+    def patches(self, frame: int) -> Iterator[MaskPatch]:
         """Give the masks in a frame that are not empty."""
         plane = np.asarray(self._labels[frame])
         for object_id, window in object_windows(plane).items():
             if object_id in self._ids:
-                yield Patch(object_id, window, plane[window] == object_id)
+                yield MaskPatch(object_id, window, plane[window] == object_id)
 
     def mask(self, object_id: int, frame: int) -> Mask:
         """Give one mask, shape (Y, X)."""
@@ -156,7 +156,7 @@ class StoredMasks:
 
     def __init__(self, frame_shape: tuple[int, int]) -> None:
         self._frame_shape = frame_shape
-        self._frames: dict[int, dict[int, Patch]] = {}
+        self._frames: dict[int, dict[int, MaskPatch]] = {}
 
     def record(self, object_id: int, frame: int, mask: NDArray[np.bool_]) -> None:
         """Keep a mask of shape (Y, X); one recorded before is replaced."""
@@ -165,9 +165,9 @@ class StoredMasks:
         if window is None:
             patches.pop(object_id, None)
         else:
-            patches[object_id] = Patch(object_id, window, mask[window].copy())
+            patches[object_id] = MaskPatch(object_id, window, mask[window].copy())
 
-    def patches(self, frame: int) -> Iterator[Patch]:
+    def patches(self, frame: int) -> Iterator[MaskPatch]:
         """Give the masks in a frame that are not empty."""
         yield from self._frames.get(frame, {}).values()
 

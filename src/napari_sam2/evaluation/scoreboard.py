@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_sam2.evaluation.label_masks import (
+    MaskPatch,
     MaskSource,
-    Patch,
     hull,
     object_counts,
     object_windows,
@@ -103,7 +103,9 @@ class Scoreboard:
         self._predicted = np.zeros(self._size, dtype=np.int64)
         self._pairs: dict[tuple[int, int], int] = {}
 
-    def _count(self, row: int, frame: int, patch: Patch, plane: NDArray[np.integer[Any]]) -> None:
+    def _count(
+        self, row: int, frame: int, patch: MaskPatch, plane: NDArray[np.integer[Any]]
+    ) -> None:
         inside = plane[patch.window][patch.mask]
         self._predicted[row, frame] = inside.size
         ids, counts = np.unique(inside, return_counts=True)

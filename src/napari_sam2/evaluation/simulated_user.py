@@ -23,7 +23,7 @@ Pixel = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Region:
+class MaskRegion:
     """One 8-connected region.
 
     Attributes
@@ -46,12 +46,12 @@ class Region:
         return mask
 
 
-def regions_of(mask: Mask) -> list[Region]:
+def regions_of(mask: Mask) -> list[MaskRegion]:
     """Find the 8-connected regions of a mask (Y, X), the largest first."""
     components, count = ndimage.label(mask, structure=EIGHT_CONNECTED)
     sizes = np.bincount(components.ravel(), minlength=count + 1)[1:]
     order = np.argsort(-sizes, kind="stable")
-    return [Region(int(sizes[index]), index + 1, components) for index in order.tolist()]
+    return [MaskRegion(int(sizes[index]), index + 1, components) for index in order.tolist()]
 
 
 def distance_to(pixel: Pixel, shape: tuple[int, ...]) -> NDArray[np.float64]:

@@ -22,7 +22,7 @@ from napari_sam2.tracking.decoding.prediction import (
     decided_logits,
 )
 from napari_sam2.tracking.decoding.prompt_decoding import is_ambiguous
-from napari_sam2.tracking.decoding.prompted_frames import PromptedFrames
+from napari_sam2.tracking.decoding.prompted_frames import PromptedFramePredictor
 from napari_sam2.tracking.device import device_error, is_out_of_memory, release_memory
 from napari_sam2.tracking.identity_switches import find_identity_switches
 from napari_sam2.tracking.images.feature_cache import FeatureCache
@@ -87,7 +87,7 @@ class Tracker:
             cells,
         )
         self._propagator = Propagator(model, self._cache, framing, settings, stack.n_frames)
-        self._decider = PromptedFrames(
+        self._decider = PromptedFramePredictor(
             model, self._cache, self._propagator, framing, settings.obey_clicks
         )
 

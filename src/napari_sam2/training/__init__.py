@@ -18,9 +18,9 @@ from napari_sam2.training.data.batches import ClipBatch, ClipBatches
 from napari_sam2.training.data.clips import ClipSampler, ClipSettings, TrainingClip
 from napari_sam2.training.data.sources import LabelledStack, make_stack, read_sources
 from napari_sam2.training.data.splitting import (
+    DataSplit,
     HeldOutIou,
     Measure,
-    Split,
     check_enough,
     labelled_instances,
     split_stacks,
@@ -33,7 +33,7 @@ from napari_sam2.training.fine_tune import (
     validations,
 )
 from napari_sam2.training.fine_tune_recipe import FineTuneSettings, ResolvedSettings
-from napari_sam2.training.losses.decoding import Window
+from napari_sam2.training.losses.decoding import CropWindow
 from napari_sam2.training.losses.image import StepLosses
 from napari_sam2.training.losses.primitives import LossWeights
 from napari_sam2.training.parts import Parts
@@ -41,7 +41,7 @@ from napari_sam2.training.run.export import export_run
 from napari_sam2.training.run.identity import RunIdentity, claim_folder
 from napari_sam2.training.run.journal import read_records
 from napari_sam2.training.run.loop import train
-from napari_sam2.training.run.recipe import Phase, Recipe
+from napari_sam2.training.run.recipe import Recipe, TrainingPhase
 from napari_sam2.training.run.state import TrainingState
 
 __all__ = [
@@ -53,6 +53,8 @@ __all__ = [
     "ClipBatches",
     "ClipSampler",
     "ClipSettings",
+    "CropWindow",
+    "DataSplit",
     "Ending",
     "FineTuneResult",
     "FineTuneSettings",
@@ -61,17 +63,15 @@ __all__ = [
     "LossWeights",
     "Measure",
     "Parts",
-    "Phase",
     "Recipe",
     "ResolvedSettings",
     "RunIdentity",
-    "Split",
     "Stage",
     "StepLosses",
     "TrainingClip",
+    "TrainingPhase",
     "TrainingState",
     "Validated",
-    "Window",
     "check_enough",
     "claim_folder",
     "export_run",

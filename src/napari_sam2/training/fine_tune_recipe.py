@@ -14,7 +14,7 @@ from napari_sam2.training.data.clips import ClipSettings
 from napari_sam2.training.data.sources import LabelledStack
 from napari_sam2.training.losses.primitives import LossWeights
 from napari_sam2.training.parts import Parts
-from napari_sam2.training.run.recipe import Phase, Recipe
+from napari_sam2.training.run.recipe import Recipe, TrainingPhase
 
 TRUNK_RATE = 0.1
 """Learning rate of the trunk relative to the rest: what it sees, it learnt from far more data."""
@@ -148,7 +148,7 @@ class ResolvedSettings:
         Objects are shown about as large as they will be in use. Stills teach no object score,
         because whatever is prompted there is present.
         """
-        stills = Phase(
+        stills = TrainingPhase(
             "single frames",
             steps=self.steps,
             clips=ClipSettings(

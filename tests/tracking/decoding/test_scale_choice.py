@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_sam2.network import MaskPrediction
-from napari_sam2.tracking.decoding.scale_choice import agreements, choose_look
+from napari_sam2.tracking.decoding.scale_choice import agreements, choose_scale
 from napari_sam2.tracking.images.object_window import Window
 
 SIDE = 64
@@ -63,7 +63,7 @@ def test_an_empty_mask_agrees_with_none():
 def test_what_several_scales_see_wins_over_one_that_trusts_itself_more():
     places = windows(60, 120, 240)
     seen = [[disc(places[0], 20)], [disc(places[1], 21)], [disc(places[2], 90)]]
-    assert choose_look(looks(seen, [[0.6], [0.65], [0.8]]), places, CLICK).window == 1
+    assert choose_scale(looks(seen, [[0.6], [0.65], [0.8]]), places, CLICK).window == 1
 
 
 def test_quality_decides_between_looks_that_do_not_agree():
@@ -72,11 +72,11 @@ def test_quality_decides_between_looks_that_do_not_agree():
     for better in (0, 1):
         ious = [[0.3], [0.3]]
         ious[better] = [0.9]
-        assert choose_look(looks(seen, ious), places, CLICK).window == better
+        assert choose_scale(looks(seen, ious), places, CLICK).window == better
 
 
 def test_the_last_window_can_be_chosen_alone():
     places = windows(60, 120)
     seen = [[disc(places[0], 20), disc(places[0], 5)], [disc(places[1], 50), disc(places[1], 19)]]
-    chosen = choose_look(looks(seen, [[0.9, 0.2], [0.5, 0.5]]), places, CLICK, last=True)
+    chosen = choose_scale(looks(seen, [[0.9, 0.2], [0.5, 0.5]]), places, CLICK, last=True)
     assert chosen == (1, 1), "of its masks the one that the other window supports"

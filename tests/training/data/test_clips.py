@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from napari_sam2.errors import TrainingError
-from napari_sam2.training import ClipBatches, ClipSampler, ClipSettings, Phase, Recipe
+from napari_sam2.training import ClipBatches, ClipSampler, ClipSettings, Recipe, TrainingPhase
 from napari_sam2.training.data.augmentation import random_look
 from napari_sam2.training.data.clips import _moves
 from napari_sam2.training.data.warps import Warp, drifted, random_matrix
-from napari_sam2.training.losses.decoding import Window
+from napari_sam2.training.losses.decoding import CropWindow
 from napari_sam2.training.losses.tracking import _moved
 
 SETTINGS = ClipSettings(size=32, n_frames=3, n_objects=3, diameter=(10.0, 16.0), min_area=12)
@@ -115,7 +115,9 @@ def test_no_look_changes_nothing():
 
 
 def test_batches_are_a_function_of_the_step(stacks):
-    recipe = Recipe((Phase("a", 3, SETTINGS, batch=2), Phase("b", 2, SETTINGS, batch=3)))
+    recipe = Recipe(
+        (TrainingPhase("a", 3, SETTINGS, batch=2), TrainingPhase("b", 2, SETTINGS, batch=3))
+    )
     every = list(ClipBatches(stacks, recipe))
     assert [batch.step for batch in every] == [0, 1, 2, 3, 4]
     assert [len(batch.images) for batch in every] == [2, 2, 2, 3, 3]
@@ -167,7 +169,7 @@ def test_a_mask_is_carried_to_where_it_is_in_the_next_window(stacks):
     batch = SimpleNamespace(
         moves=torch.from_numpy(_moves([first, second]))[None],
         clip_index=torch.zeros(1, dtype=torch.long),
-        window=Window.whole(64),
+        window=CropWindow.whole(64),
     )
     moved = _moved((2.0 * one.float() - 1.0)[None] * 10.0, batch, 1)[0, 0] > 0
     assert (moved & other).sum() / (moved | other).sum() > 0.9

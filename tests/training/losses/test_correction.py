@@ -7,14 +7,14 @@ import pytest
 import torch
 
 from napari_sam2.tracking.decoding.prediction import drawn_logits
-from napari_sam2.training import ClipBatches, ClipSettings, Phase, Recipe
+from napari_sam2.training import ClipBatches, ClipSettings, Recipe, TrainingPhase
 from napari_sam2.training.data.session_masks import UNKNOWN
 from napari_sam2.training.losses.correction import correct, drawn_prompt
 from napari_sam2.training.losses.image import coarse_targets, corrective_clicks
 from napari_sam2.training.losses.tracking import frame_features
 
 CLIPS = ClipSettings(size=32, n_frames=2, n_objects=3, diameter=(10.0, 16.0), min_area=12)
-PHASE = Phase("clips", 1, CLIPS, batch=2, frame_size=32, rounds=3)
+PHASE = TrainingPhase("clips", 1, CLIPS, batch=2, frame_size=32, rounds=3)
 
 
 def corrected(network, stacks, seed=0, tracked=None, **changes):

@@ -8,7 +8,7 @@ from bundled_model.initialisation import LocalityPrior, initialise_locality
 from bundled_model.validation import interior_point, mean_iou, one_prompt_ious
 from napari_sam2.network import DenseHeads, Sam2
 from napari_sam2.network.attention.rotary import RotaryTable
-from napari_sam2.training import Window
+from napari_sam2.training import CropWindow
 from napari_sam2.training.losses.auxiliary import dense_loss, dense_targets
 from napari_sam2.training.losses.decoding import decode
 
@@ -19,7 +19,7 @@ def test_whole_window_equals_the_network_itself(tiny_network):
     index = torch.tensor([0, 1, 1])
     conditioned = network.without_memory(features.stride16)[index]
     points, labels = torch.rand(3, 1, 2) * 60, torch.ones(3, 1, dtype=torch.int64)
-    ours = decode(network, features, conditioned, index, points, labels, Window.whole(64))
+    ours = decode(network, features, conditioned, index, points, labels, CropWindow.whole(64))
     theirs = network.predict_masks(
         conditioned,
         features.stride8[index],
@@ -34,7 +34,7 @@ def test_whole_window_equals_the_network_itself(tiny_network):
 
 def test_positions_in_a_window_are_those_of_the_frame(tiny_network):
     encoder = tiny_network.sam_prompt_encoder.pe_layer
-    window = Window(128, 32, 64, 64)
+    window = CropWindow(128, 32, 64, 64)
     cropped = window.crop(encoder.grid(8, 8))
     torch.testing.assert_close(cropped, encoder.grid(8, 8)[..., 4:8, 2:6])
 
@@ -42,10 +42,10 @@ def test_positions_in_a_window_are_those_of_the_frame(tiny_network):
 def test_windows_lie_on_the_grid_inside_the_frame():
     rng = np.random.default_rng(0)
     for _ in range(50):
-        window = Window.draw(rng, 64, 160)
+        window = CropWindow.draw(rng, 64, 160)
         assert window.x % 16 == window.y % 16 == 0
         assert max(window.x, window.y) + 64 <= 160
-    assert Window.draw(rng, 64, 32) == Window.whole(64)
+    assert CropWindow.draw(rng, 64, 32) == CropWindow.whole(64)
 
 
 def test_prompts_act_near_the_click_from_the_start(tiny_network):

@@ -5,11 +5,11 @@ from dataclasses import replace
 import torch
 
 from napari_sam2.network import DenseHeads
-from napari_sam2.training import ClipBatches, ClipSettings, Phase, Recipe
+from napari_sam2.training import ClipBatches, ClipSettings, Recipe, TrainingPhase
 from napari_sam2.training.losses.clip import clip_losses
 
 CLIPS = ClipSettings(size=32, n_frames=3, n_objects=3, diameter=(10.0, 16.0), min_area=12)
-PHASE = Phase("clips", 1, CLIPS, batch=2, frame_size=64)
+PHASE = TrainingPhase("clips", 1, CLIPS, batch=2, frame_size=64)
 
 
 def one_batch(stacks):

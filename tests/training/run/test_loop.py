@@ -15,8 +15,8 @@ from napari_sam2.network import Sam2
 from napari_sam2.training import (
     ClipSettings,
     LossWeights,
-    Phase,
     Recipe,
+    TrainingPhase,
     export_run,
     read_records,
     train,
@@ -24,8 +24,10 @@ from napari_sam2.training import (
 
 CLIPS = ClipSettings(size=32, n_objects=3, diameter=(10.0, 16.0), min_area=12, look=0.3)
 EASY = LossWeights(focal=0.0, balanced=1.0, others=0.5)
-STILLS = Phase("stills", 4, CLIPS, batch=2, frame_size=64, rate=3e-3, losses=EASY, corrections=0.5)
-CLIPS_OF_FRAMES = Phase(
+STILLS = TrainingPhase(
+    "stills", 4, CLIPS, batch=2, frame_size=64, rate=3e-3, losses=EASY, corrections=0.5
+)
+CLIPS_OF_FRAMES = TrainingPhase(
     "clips", 2, replace(CLIPS, n_frames=3), batch=2, frame_size=64, losses=EASY, masks=0.5
 )
 RECIPE = Recipe((STILLS, CLIPS_OF_FRAMES), threads=1, bfloat16=False)

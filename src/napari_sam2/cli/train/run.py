@@ -20,11 +20,11 @@ from napari_sam2.evaluation.held_out import HeldOutMeasure
 from napari_sam2.tracking import Model, resolve_device
 from napari_sam2.tracking.device import half_precision_pays, is_out_of_memory
 from napari_sam2.training import (
+    DataSplit,
     FineTuneResult,
     FineTuneSettings,
     ResolvedSettings,
     RunIdentity,
-    Split,
     StepLosses,
     Validated,
     check_enough,
@@ -80,7 +80,7 @@ class PreparedRun:
     """Data and model, read and checked, and whether the run had been started before."""
 
     order: TrainOrder
-    split: Split
+    split: DataSplit
     loaded: LoadedNetwork
     settings: ResolvedSettings
     model: Model
@@ -191,7 +191,7 @@ class _Display:
             _draw_curves(self._order)
 
 
-def _read_split(order: TrainOrder) -> Split:
+def _read_split(order: TrainOrder) -> DataSplit:
     if not order.folder.is_dir():
         raise TrainingError(
             f"There is no folder {order.folder}.",
@@ -206,7 +206,7 @@ def _read_split(order: TrainOrder) -> Split:
             f"The data to measure on, {order.validation_folder}, lies in the folder to train on.",
             remedy="Move it elsewhere, or leave it out: a share of the data is held out then.",
         )
-    return Split(stacks, held_out)
+    return DataSplit(stacks, held_out)
 
 
 def _too_large(run: PreparedRun) -> DeviceError:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from napari_sam2.evaluation.baseline.flooding import flood
 from napari_sam2.evaluation.baseline.grey_frame import Cut, GreyFrame
 from napari_sam2.evaluation.baseline.seeds import Marks, clicked_seed, followed_seed
-from napari_sam2.evaluation.label_masks import LabelMasks, Patch
+from napari_sam2.evaluation.label_masks import LabelMasks, MaskPatch
 from napari_sam2.evaluation.metrics import Mask, bounding_window
 from napari_sam2.evaluation.simulated_user import Click, ObjectPrompt, Pixel
 from napari_sam2.stack import FrameStack
@@ -98,7 +98,7 @@ class ClassicalSegmenter:
     def _segment(self, frame: int, active: list[int], towards: int) -> None:
         """Segment objects that are clicked in a frame, or known in the frame beside it."""
         clicked = [i for i in active if frame in self._marks[i]]
-        known: dict[int, Patch] = {}
+        known: dict[int, MaskPatch] = {}
         if len(clicked) < len(active):
             known = {patch.object_id: patch for patch in self.masks.patches(frame + towards)}
         followed = [known[i] for i in active if i in known and i not in set(clicked)]
@@ -116,7 +116,7 @@ class ClassicalSegmenter:
                 self._radii[patch.object_id] = patch.radius
             labels[patch.window][mask] = patch.object_id
 
-    def _unleaked(self, patch: Patch, before: Patch) -> Mask:
+    def _unleaked(self, patch: MaskPatch, before: MaskPatch) -> Mask:
         """Let an object grow no further where it has become far larger than it was first."""
         leaked = patch.radius > _LEAK * self._radii.get(patch.object_id, math.inf)
         return patch.shared(before) if leaked else patch.mask
@@ -132,10 +132,10 @@ class ClassicalSegmenter:
         nearest: NDArray[np.intp] = clicked[np.abs(frames[:, None] - clicked).argmin(axis=1)]
         return nearest
 
-    def _patch(self, object_id: int, frame: int) -> Patch | None:
+    def _patch(self, object_id: int, frame: int) -> MaskPatch | None:
         mask = self.masks.mask(object_id, frame)
         window = bounding_window(mask)
-        return None if window is None else Patch(object_id, window, mask[window])
+        return None if window is None else MaskPatch(object_id, window, mask[window])
 
     def _grey(self, frame: int) -> GreyFrame:
         if self._read is None or self._read[0] != frame:

@@ -12,8 +12,8 @@ from scipy import ndimage
 from skimage.segmentation import watershed
 
 from napari_sam2.evaluation.baseline.grey_frame import Cut, GreyFrame
-from napari_sam2.evaluation.baseline.seeds import Seed, grown
-from napari_sam2.evaluation.label_masks import Patch, Window, hull, relative
+from napari_sam2.evaluation.baseline.seeds import GrowthSeed, grown
+from napari_sam2.evaluation.label_masks import MaskPatch, Window, hull, relative
 from napari_sam2.evaluation.metrics import Mask, bounding_window
 from napari_sam2.evaluation.simulated_user import Pixel, distance_to
 
@@ -25,7 +25,7 @@ _KEPT, _DROPPED = 1, 2
 Shares = NDArray[np.int32]
 
 
-def flood(frame: GreyFrame, seeds: Sequence[Seed], taken: Mask) -> list[Patch]:
+def flood(frame: GreyFrame, seeds: Sequence[GrowthSeed], taken: Mask) -> list[MaskPatch]:
     """Segment the objects of a frame.
 
     The edges of the frame are flooded from the markers of all objects, within the foreground.
@@ -34,13 +34,13 @@ def flood(frame: GreyFrame, seeds: Sequence[Seed], taken: Mask) -> list[Patch]:
     Parameters
     ----------
     frame : GreyFrame
-    seeds : sequence of Seed
+    seeds : sequence of GrowthSeed
     taken : ndarray of bool, shape (Y, X)
         Pixels that belong to others.
 
     Returns
     -------
-    list of Patch
+    list of MaskPatch
         Those that are not empty; they do not overlap.
     """
     markers = _markers(frame, seeds)
@@ -63,7 +63,7 @@ def flood(frame: GreyFrame, seeds: Sequence[Seed], taken: Mask) -> list[Patch]:
     return patches
 
 
-def _markers(frame: GreyFrame, seeds: Sequence[Seed]) -> Shares:
+def _markers(frame: GreyFrame, seeds: Sequence[GrowthSeed]) -> Shares:
     """Mark cores, then the surroundings of clicks, then the clicks, each over the former.
 
     Clicks beside the foreground are none: from a rim they would flood what lies behind it.
@@ -90,7 +90,7 @@ def _flood_window(
 
 
 def _claim(
-    shares: Shares, flooded: Shares, window: Window, number: int, reach: Patch | None
+    shares: Shares, flooded: Shares, window: Window, number: int, reach: MaskPatch | None
 ) -> None:
     """Give an object its share of a flooded window, within its reach, where nobody has any."""
     if reach is None:
@@ -102,8 +102,13 @@ def _claim(
 
 
 def _finish(
-    frame: GreyFrame, seed: Seed, number: int, window: Window | None, shares: Shares, taken: Mask
-) -> Patch | None:
+    frame: GreyFrame,
+    seed: GrowthSeed,
+    number: int,
+    window: Window | None,
+    shares: Shares,
+    taken: Mask,
+) -> MaskPatch | None:
     """Fill holes, reach out to clicks that were left out, obey background clicks.
 
     An object that is only followed, not clicked, stays in one piece.
@@ -129,10 +134,10 @@ def _finish(
         slice(side.start + origin.start, side.stop + origin.start)
         for side, origin in zip(inner, window, strict=True)
     )
-    return Patch(seed.object_id, (rows, columns), mask[inner])
+    return MaskPatch(seed.object_id, (rows, columns), mask[inner])
 
 
-def _main_piece(mask: Mask, core: Patch, window: Window) -> Mask:
+def _main_piece(mask: Mask, core: MaskPatch, window: Window) -> Mask:
     """Keep the connected piece of a mask in a window that holds most of a core."""
     components, count = ndimage.label(mask)
     if count < 2:
@@ -145,7 +150,7 @@ def _main_piece(mask: Mask, core: Patch, window: Window) -> Mask:
 
 
 def _with_clicks(
-    seed: Seed, window: Window | None, shares: Shares, number: int, shape: tuple[int, int]
+    seed: GrowthSeed, window: Window | None, shares: Shares, number: int, shape: tuple[int, int]
 ) -> Window | None:
     """Widen an object's window to discs around the clicks that it does not hold."""
     share = shares[window] if window is not None else shares[:0]
@@ -168,7 +173,7 @@ def _disc_radius(mask: Mask) -> float:
     return max(_MARK + 1.0, math.sqrt(np.count_nonzero(mask) / math.pi))
 
 
-def _corrected(frame: GreyFrame, seed: Seed, window: Window, mask: Mask) -> Mask:
+def _corrected(frame: GreyFrame, seed: GrowthSeed, window: Window, mask: Mask) -> Mask:
     """Flood a mask from known pixels and background clicks, and keep what the former claim."""
     markers = np.zeros(mask.shape, dtype=np.int32)
     if seed.core is not None:
@@ -184,7 +189,7 @@ def _corrected(frame: GreyFrame, seed: Seed, window: Window, mask: Mask) -> Mask
     return kept
 
 
-def _window(seeds: Sequence[Seed], shape: tuple[int, int]) -> Window:
+def _window(seeds: Sequence[GrowthSeed], shape: tuple[int, int]) -> Window:
     windows = [seed.reach.window for seed in seeds if seed.reach is not None]
     if len(windows) < len(seeds):
         return slice(0, shape[0]), slice(0, shape[1])

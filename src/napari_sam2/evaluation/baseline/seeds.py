@@ -10,7 +10,7 @@ import numpy as np
 from scipy import ndimage
 
 from napari_sam2.evaluation.baseline.grey_frame import Cut, GreyFrame
-from napari_sam2.evaluation.label_masks import Patch, Window, hull, window_shape
+from napari_sam2.evaluation.label_masks import MaskPatch, Window, hull, window_shape
 from napari_sam2.evaluation.metrics import Mask
 from napari_sam2.evaluation.simulated_user import Pixel, distance_to, interior_pixel, regions_of
 
@@ -30,7 +30,7 @@ class Marks:
 
     Attributes
     ----------
-    base : Patch, optional
+    base : MaskPatch, optional
         Its mask there before the first click.
     box : Window, optional
     radius : float, optional
@@ -39,7 +39,7 @@ class Marks:
         Pixels (y, x).
     """
 
-    base: Patch | None = None
+    base: MaskPatch | None = None
     box: Window | None = None
     radius: float | None = None
     positive: list[Pixel] = field(default_factory=list)
@@ -47,16 +47,16 @@ class Marks:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Seed:
+class GrowthSeed:
     """From what an object is grown in one frame.
 
     Attributes
     ----------
     object_id : int
     cut : Cut
-    reach : Patch, optional
+    reach : MaskPatch, optional
         The object stays in here; None: it may be anywhere.
-    core : Patch, optional
+    core : MaskPatch, optional
         Pixels that are the object's in any case.
     positive, negative : tuple of (int, int)
         Clicked pixels (y, x).
@@ -64,13 +64,13 @@ class Seed:
 
     object_id: int
     cut: Cut
-    reach: Patch | None = None
-    core: Patch | None = None
+    reach: MaskPatch | None = None
+    core: MaskPatch | None = None
     positive: tuple[Pixel, ...] = ()
     negative: tuple[Pixel, ...] = ()
 
 
-def followed_seed(frame: GreyFrame, mask: Patch, cut: Cut) -> Seed | None:
+def followed_seed(frame: GreyFrame, mask: MaskPatch, cut: Cut) -> GrowthSeed | None:
     """Follow an object from its mask in the neighbouring frame; None if it is gone.
 
     It is where its old mask still is foreground, and moves by a quarter of its radius at most.
@@ -78,11 +78,11 @@ def followed_seed(frame: GreyFrame, mask: Patch, cut: Cut) -> Seed | None:
     kept = mask.mask & frame.foreground(cut, mask.window)
     if not kept.any():
         return None
-    core = Patch(mask.object_id, mask.window, core_of(kept))
-    return Seed(mask.object_id, cut, reach_of(mask, frame.shape), core)
+    core = MaskPatch(mask.object_id, mask.window, core_of(kept))
+    return GrowthSeed(mask.object_id, cut, reach_of(mask, frame.shape), core)
 
 
-def clicked_seed(frame: GreyFrame, object_id: int, marks: Marks, cut: Cut) -> Seed | None:
+def clicked_seed(frame: GreyFrame, object_id: int, marks: Marks, cut: Cut) -> GrowthSeed | None:
     """Take what was clicked; None if the clicks leave nothing of the object.
 
     Parameters
@@ -100,7 +100,7 @@ def clicked_seed(frame: GreyFrame, object_id: int, marks: Marks, cut: Cut) -> Se
     if core is None and not positive:
         return None
     reach = _clicked_reach(frame.shape, object_id, marks)
-    return Seed(object_id, cut, reach, core, positive, negative)
+    return GrowthSeed(object_id, cut, reach, core, positive, negative)
 
 
 def core_of(mask: Mask) -> Mask:
@@ -110,7 +110,7 @@ def core_of(mask: Mask) -> Mask:
     return core
 
 
-def reach_of(mask: Patch, shape: tuple[int, int]) -> Patch:
+def reach_of(mask: MaskPatch, shape: tuple[int, int]) -> MaskPatch:
     """Find where an object may be in the next frame of shape (Y, X)."""
     step = max(_LEAST_STEP, _STEP * mask.radius)
     margin = math.ceil(step)
@@ -119,7 +119,7 @@ def reach_of(mask: Patch, shape: tuple[int, int]) -> Patch:
     after = [new.stop - old.stop for old, new in zip(mask.window, window, strict=True)]
     inside = np.pad(mask.mask, list(zip(before, after, strict=True)))
     near: Mask = ndimage.distance_transform_edt(~inside) <= step
-    return Patch(mask.object_id, window, near)
+    return MaskPatch(mask.object_id, window, near)
 
 
 def grown(window: Window, margin: int, shape: tuple[int, int]) -> Window:
@@ -131,7 +131,9 @@ def grown(window: Window, margin: int, shape: tuple[int, int]) -> Window:
     return rows, columns
 
 
-def _boxed_seed(frame: GreyFrame, object_id: int, marks: Marks, box: Window, cut: Cut) -> Seed:
+def _boxed_seed(
+    frame: GreyFrame, object_id: int, marks: Marks, box: Window, cut: Cut
+) -> GrowthSeed:
     """Keep an object in its box, and mark the middle of the largest foreground there."""
     foreground = frame.foreground(cut, box)
     regions = regions_of(foreground)
@@ -139,11 +141,11 @@ def _boxed_seed(frame: GreyFrame, object_id: int, marks: Marks, box: Window, cut
     if pixel is None:
         pixel = (foreground.shape[0] // 2, foreground.shape[1] // 2)
     middle = (pixel[0] + box[0].start, pixel[1] + box[1].start)
-    reach = Patch(object_id, box, np.ones(foreground.shape, dtype=bool))
-    return Seed(object_id, cut, reach, None, (middle, *marks.positive), tuple(marks.negative))
+    reach = MaskPatch(object_id, box, np.ones(foreground.shape, dtype=bool))
+    return GrowthSeed(object_id, cut, reach, None, (middle, *marks.positive), tuple(marks.negative))
 
 
-def _clicked_reach(shape: tuple[int, int], object_id: int, marks: Marks) -> Patch | None:
+def _clicked_reach(shape: tuple[int, int], object_id: int, marks: Marks) -> MaskPatch | None:
     """Keep to the surroundings of the mask that was there, and to discs around the clicks.
 
     The discs are somewhat wider than the object was first; None if that is not known.
@@ -156,19 +158,21 @@ def _clicked_reach(shape: tuple[int, int], object_id: int, marks: Marks) -> Patc
     if marks.base is not None:
         parts.append(reach_of(marks.base, shape))
     window = reduce(hull, (part.window for part in parts))
-    return Patch(object_id, window, np.logical_or.reduce([part.within(window) for part in parts]))
+    return MaskPatch(
+        object_id, window, np.logical_or.reduce([part.within(window) for part in parts])
+    )
 
 
 def _disc(
     object_id: int, pixel: Pixel, radius: float, margin: int, shape: tuple[int, int]
-) -> Patch:
+) -> MaskPatch:
     here = (slice(pixel[0], pixel[0] + 1), slice(pixel[1], pixel[1] + 1))
     window = grown(here, margin, shape)
     inner = (pixel[0] - window[0].start, pixel[1] - window[1].start)
-    return Patch(object_id, window, distance_to(inner, window_shape(window)) <= radius)
+    return MaskPatch(object_id, window, distance_to(inner, window_shape(window)) <= radius)
 
 
-def _kept_core(base: Patch, negative: tuple[Pixel, ...]) -> Patch | None:
+def _kept_core(base: MaskPatch, negative: tuple[Pixel, ...]) -> MaskPatch | None:
     """Take out of a mask's core the discs around clicks that lie within the mask."""
     core = core_of(base.mask)
     depth = ndimage.distance_transform_edt(np.pad(base.mask, 1))[1:-1, 1:-1]
@@ -177,4 +181,4 @@ def _kept_core(base: Patch, negative: tuple[Pixel, ...]) -> Patch | None:
         y, x = pixel[0] - base.window[0].start, pixel[1] - base.window[1].start
         if 0 <= y < core.shape[0] and 0 <= x < core.shape[1]:
             kept &= distance_to((y, x), core.shape) > depth[y, x]
-    return Patch(base.object_id, base.window, kept) if kept.any() else None
+    return MaskPatch(base.object_id, base.window, kept) if kept.any() else None

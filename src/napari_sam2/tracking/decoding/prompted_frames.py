@@ -25,7 +25,7 @@ from napari_sam2.tracking.decoding.prompt_decoding import (
     predict_windows,
     seen_from,
 )
-from napari_sam2.tracking.decoding.scale_choice import Look, choose_look
+from napari_sam2.tracking.decoding.scale_choice import ScaleChoice, choose_scale
 from napari_sam2.tracking.images.feature_cache import FeatureCache
 from napari_sam2.tracking.images.image_input import mask_to_input
 from napari_sam2.tracking.images.object_window import Framing, Place, Window, WindowedObject
@@ -45,7 +45,7 @@ class _Start:
     logits: Tensor
 
 
-class PromptedFrames:
+class PromptedFramePredictor:
     """Predicts the frames that the user gives prompts for.
 
     Parameters
@@ -226,7 +226,7 @@ class PromptedFrames:
         """
         windows, click = self._framing.scales(prompt.points), prompt.points[0]
         looks = self._predict(frame, prompt, windows, context)
-        chosen = choose_look(looks, windows, click)
+        chosen = choose_scale(looks, windows, click)
         found = self._chosen(looks, chosen, prompt, windows)
         if found.sighting is None or self._framing.fits(found.sighting.place, found.window):
             return found
@@ -234,7 +234,9 @@ class PromptedFrames:
         windows = [*windows, self._framing.holding(fitting, prompt.points)]
         last = self._predict(frame, prompt, windows[-1:], context)
         looks = MaskPrediction.joined((looks, last))
-        nearer = self._chosen(looks, choose_look(looks, windows, click, last=True), prompt, windows)
+        nearer = self._chosen(
+            looks, choose_scale(looks, windows, click, last=True), prompt, windows
+        )
         return found if nearer.sighting is None else nearer
 
     def _predict(
@@ -251,7 +253,7 @@ class PromptedFrames:
     def _chosen(
         self,
         looks: MaskPrediction,
-        chosen: Look,
+        chosen: ScaleChoice,
         prompt: FramePrompt,
         windows: Sequence[Window],
     ) -> ObjectPrediction:

@@ -1,4 +1,4 @@
-"""Which of several looks at a click shows the object that is meant."""
+"""The choice among masks of one click, predicted in windows of several sizes."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ _RADII, _ANGLES = 64, 48
 _NEAREST = 0.5  # pixels of the frame: the smallest circle around the click that is looked at
 
 
-class Look(NamedTuple):
-    """Which of the windows, and which of its masks."""
+class ScaleChoice(NamedTuple):
+    """Indices of the chosen window and of the chosen mask in it."""
 
     window: int
     mask: int
 
 
-def choose_look(
+def choose_scale(
     prediction: MaskPrediction,
     windows: Sequence[Window],
     click: tuple[float, float],
     last: bool = False,
-) -> Look:
-    """Choose the mask that most of the others agree with, each heard as far as it trusts itself.
+) -> ScaleChoice:
+    """Choose the mask that agrees best with the others, weighted by their predicted quality.
 
-    A mask scores the sum of the predicted quality of all masks of all windows, each times its IoU
-    with this one: what the model sees at several scales, and believes in, is what is there.
+    The score of a mask is the sum over all masks of all windows of their predicted quality times
+    their IoU with this mask: an object that the model finds at several scales is the likely one.
 
     Parameters
     ----------
@@ -43,18 +43,18 @@ def choose_look(
     click : (float, float)
         (y, x) in pixels of the frame.
     last : bool
-        Choose among the masks of the last window only; all are heard.
+        Choose among the masks of the last window only; all masks count in their scores.
 
     Returns
     -------
-    Look
+    ScaleChoice
     """
     quality = (prediction.ious * prediction.object_scores.sigmoid()).float()
     agreement = agreements(prediction.masks, windows, click)
     votes = (agreement @ quality.flatten()).view_as(quality)
     if last:
         votes[:-1] = -1.0
-    return Look(*divmod(int(votes.argmax()), quality.shape[1]))
+    return ScaleChoice(*divmod(int(votes.argmax()), quality.shape[1]))
 
 
 def agreements(masks: Tensor, windows: Sequence[Window], click: tuple[float, float]) -> Tensor:
@@ -95,7 +95,7 @@ def agreements(masks: Tensor, windows: Sequence[Window], click: tuple[float, flo
             for window in windows
         ]
     )[:, None]
-    # Beyond its window a mask says no: zeros outside stand for logits far below zero.
+    # A mask has no pixels beyond its window, so that the sampling pads it with zeros.
     covers = (masks > 0).float()
     inside = F.grid_sample(covers, grid, align_corners=False)[:, :, 0] > 0.5
     inside = inside.flatten(0, 1).float()

@@ -29,7 +29,7 @@ from napari_sam2.training.adapt.task import (
     AdaptationProgress,
     AdaptationTask,
     MeasuredFrame,
-    SessionTemplate,
+    SessionTemplateLike,
     TrainingFrame,
 )
 from napari_sam2.training.data.session_masks import (
@@ -72,7 +72,7 @@ class AdaptableSession(MaskedSession, Protocol):
         """What it segments with."""
 
     @property
-    def template(self) -> SessionTemplate:
+    def template(self) -> SessionTemplateLike:
         """How it computes."""
 
 

@@ -11,7 +11,7 @@ from scipy import ndimage
 
 from napari_sam2.network import Sam2
 from napari_sam2.stack import FrameStack
-from napari_sam2.training.adapt.task import MeasuredFrame, PromptableSession, SessionTemplate
+from napari_sam2.training.adapt.task import MeasuredFrame, PromptableSession, SessionTemplateLike
 from napari_sam2.training.data.splitting import HeldOutIou
 
 _CONTRAST = (0.0, 255.0)
@@ -20,7 +20,7 @@ _CONTRAST = (0.0, 255.0)
 def measure_masks(
     network: Sam2,
     frames: Sequence[MeasuredFrame],
-    template: SessionTemplate,
+    template: SessionTemplateLike,
     done: Callable[[int], None] = lambda _masks: None,
 ) -> HeldOutIou:
     """Prompt every mask by itself, by one click and by its box.
@@ -33,7 +33,7 @@ def measure_masks(
     network : Sam2
         In evaluation mode.
     frames : sequence of MeasuredFrame
-    template : SessionTemplate
+    template : SessionTemplateLike
         Opens the sessions that are prompted.
     done : callable
         Called with the number of masks that are done.

@@ -25,7 +25,7 @@ from napari_sam2.training.data.splitting import HeldOutIou
 from napari_sam2.training.fine_tune_recipe import TRUNK_RATE, FineTuneSettings
 from napari_sam2.training.parts import choose_parts
 from napari_sam2.training.run.loop import train_step
-from napari_sam2.training.run.recipe import Phase, Recipe
+from napari_sam2.training.run.recipe import Recipe, TrainingPhase
 from napari_sam2.training.run.state import TrainingState
 
 _TIMED_STEPS = 3  # after which it is known how many more there is time for
@@ -183,7 +183,7 @@ def _recipe(task: AdaptationTask, stacks: tuple[LabelledStack, ...], config: Sam
     return replace(recipe, phases=(_of_length(replace(phase, clips=clips), phase.steps),))
 
 
-def _of_length(phase: Phase, steps: int) -> Phase:
+def _of_length(phase: TrainingPhase, steps: int) -> TrainingPhase:
     return replace(phase, steps=steps, warm_up=min(_WARM_UP, steps // 5))
 
 

@@ -39,7 +39,7 @@ class PromptableSession(Protocol):
         """Forget an object."""
 
 
-class SessionTemplate(Protocol):
+class SessionTemplateLike(Protocol):
     """How a session computes; opens others that compute alike. Can be sent to a process.
 
     Attributes
@@ -119,7 +119,7 @@ class AdaptationTask:
         That file is to be removed afterwards.
     target : Path
         The model file to write; it is not there yet.
-    template : SessionTemplate
+    template : SessionTemplateLike
         Opens sessions to measure with.
     parts : Parts
         What is trained.
@@ -146,7 +146,7 @@ class AdaptationTask:
     weights: Path
     temporary: bool
     target: Path
-    template: SessionTemplate
+    template: SessionTemplateLike
     parts: Parts
     train: tuple[TrainingFrame, ...]
     held_out: tuple[MeasuredFrame, ...]

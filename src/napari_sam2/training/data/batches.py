@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, IterableDataset
 from napari_sam2.training.data.clips import ClipSampler, RandomClip, TrainingClip
 from napari_sam2.training.data.session_masks import UNKNOWN
 from napari_sam2.training.data.sources import LabelledStack
-from napari_sam2.training.losses.decoding import Window
+from napari_sam2.training.losses.decoding import CropWindow
 from napari_sam2.training.run.recipe import Recipe
 
 _MEAN = (0.485, 0.456, 0.406)
@@ -43,7 +43,7 @@ class ClipBatch:
         How each frame's window lies over that of the frame before; see `TrainingClip`.
     complete : bool tensor, shape (B,)
         Whether every object of the clip is labelled.
-    window : Window
+    window : CropWindow
         Where the clips lie in the frame.
     """
 
@@ -57,7 +57,7 @@ class ClipBatch:
     areas: torch.Tensor
     moves: torch.Tensor
     complete: torch.Tensor
-    window: Window
+    window: CropWindow
 
     def to(self, device: torch.device) -> ClipBatch:
         """Return the batch with its tensors on a device."""
@@ -91,7 +91,7 @@ class ClipBatch:
         return (self.labels[:, frame] != UNKNOWN)[self.clip_index]
 
 
-def collate(clips: list[TrainingClip], window: Window, step: int) -> ClipBatch:
+def collate(clips: list[TrainingClip], window: CropWindow, step: int) -> ClipBatch:
     """Put clips of the same size together."""
     counts = [len(clip.prompts.object_ids) for clip in clips]
     ids = np.concatenate([clip.prompts.object_ids for clip in clips])
@@ -151,7 +151,7 @@ class ClipBatches(IterableDataset[ClipBatch]):
         phase, _ = self.recipe.at(step)
         rng = np.random.default_rng((self.recipe.seed, step))
         sampler = self._samplers[phase.clips]
-        window = Window.draw(rng, phase.clips.size, phase.frame_size)
+        window = CropWindow.draw(rng, phase.clips.size, phase.frame_size)
         return collate([sampler.draw(rng) for _ in range(phase.batch)], window, step)
 
     def loader(self, workers: int) -> Iterator[ClipBatch]:

@@ -18,7 +18,7 @@ _FEWEST_INSTANCES = 4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Split:
+class DataSplit:
     """Labelled data in two.
 
     Attributes
@@ -31,7 +31,7 @@ class Split:
     held_out: tuple[LabelledStack, ...]
 
 
-def split_stacks(stacks: Sequence[LabelledStack], share: float, seed: int = 0) -> Split:
+def split_stacks(stacks: Sequence[LabelledStack], share: float, seed: int = 0) -> DataSplit:
     """Hold out some of the data, the same for the same names, share and seed.
 
     Whole stacks are held out, of every group that has several, at least one in all. Of a single
@@ -58,7 +58,7 @@ def split_stacks(stacks: Sequence[LabelledStack], share: float, seed: int = 0) -
     if len(stacks) == 1:
         return _split_frames(stacks[0], share, rng)
     chosen = _chosen_stacks(stacks, share, rng)
-    return Split(
+    return DataSplit(
         tuple(stack for index, stack in enumerate(stacks) if index not in chosen),
         tuple(stack for index, stack in enumerate(stacks) if index in chosen),
     )
@@ -102,7 +102,7 @@ def _chosen_stacks(
     return chosen or {int(rng.integers(len(stacks)))}
 
 
-def _split_frames(stack: LabelledStack, share: float, rng: np.random.Generator) -> Split:
+def _split_frames(stack: LabelledStack, share: float, rng: np.random.Generator) -> DataSplit:
     still = len(stack.image) == 1
     axis = 1 + int(np.argmax(stack.image.shape[1:])) if still else 0
     length = stack.image.shape[axis]
@@ -115,7 +115,7 @@ def _split_frames(stack: LabelledStack, share: float, rng: np.random.Generator) 
         train = [_part(stack, axis, begin, end) for begin, end in sides]
         kept = tuple(part for part in train if part is not None)
         if held_out is not None and kept:
-            return Split(kept, (held_out,))
+            return DataSplit(kept, (held_out,))
     raise TrainingError(
         f"{stack.name} cannot be split into frames to train on and frames to validate on, "
         "with an object in both.",

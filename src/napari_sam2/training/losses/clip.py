@@ -9,14 +9,14 @@ from napari_sam2.training.data.batches import ClipBatch
 from napari_sam2.training.losses.auxiliary import dense_loss, dense_targets
 from napari_sam2.training.losses.image import StepLosses, prompted_losses
 from napari_sam2.training.losses.tracking import frame_features, tracked_losses
-from napari_sam2.training.run.recipe import Phase
+from napari_sam2.training.run.recipe import TrainingPhase
 
 
 def clip_losses(
     network: Sam2,
     dense: DenseHeads,
     batch: ClipBatch,
-    phase: Phase,
+    phase: TrainingPhase,
     generator: torch.Generator,
     bfloat16: bool,
 ) -> StepLosses:
@@ -30,7 +30,7 @@ def clip_losses(
         The network's own, or heads that are thrown away after training.
     batch : ClipBatch
         Clips, labels, prompts.
-    phase : Phase
+    phase : TrainingPhase
         Weights and shares.
     generator : torch.Generator
         Decides prompt kinds and corrections.

@@ -20,7 +20,7 @@ from napari_sam2.training.losses.image import (
     clicked_losses,
     corrective_clicks,
 )
-from napari_sam2.training.run.recipe import Phase
+from napari_sam2.training.run.recipe import TrainingPhase
 
 _DRAWN_LOGIT = 10.0
 _NOWHERE_LOGIT = -32.0
@@ -55,7 +55,7 @@ def correct(
     batch: ClipBatch,
     tracked: torch.Tensor,
     target: torch.Tensor,
-    phase: Phase,
+    phase: TrainingPhase,
     generator: torch.Generator,
 ) -> Corrected:
     """Click where tracked masks are wrong, round after round.
@@ -74,7 +74,7 @@ def correct(
         The masks as they were tracked; nothing where the object was taken for absent.
     target : tensor, shape (N, h, w)
         The truth, 0..1.
-    phase : Phase
+    phase : TrainingPhase
         Weights, and rounds at most.
     generator : torch.Generator
         Decides rounds and clicks.

@@ -17,7 +17,7 @@ _STRIDE = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class CropWindow:
     """A square window of a square frame, in pixels of the model input; multiples of 16.
 
     Attributes
@@ -36,12 +36,12 @@ class Window:
     size: int
 
     @classmethod
-    def whole(cls, size: int) -> Window:
+    def whole(cls, size: int) -> CropWindow:
         """Return the window that is the frame."""
         return cls(size, 0, 0, size)
 
     @classmethod
-    def draw(cls, rng: np.random.Generator, size: int, frame: int) -> Window:
+    def draw(cls, rng: np.random.Generator, size: int, frame: int) -> CropWindow:
         """Return a window anywhere in a frame (of its own size if that is larger)."""
         frame = max(frame, size)
         x, y = (int(v) * _STRIDE for v in rng.integers(0, (frame - size) // _STRIDE + 1, 2))
@@ -60,7 +60,7 @@ def decode(
     image_index: torch.Tensor,
     points: torch.Tensor,
     point_labels: torch.Tensor,
-    window: Window,
+    window: CropWindow,
     mask_inputs: torch.Tensor | None = None,
     carried: torch.Tensor | None = None,
 ) -> MaskPrediction:
@@ -80,7 +80,7 @@ def decode(
         x, y in pixels of the window.
     point_labels : int64 tensor, shape (N, P)
         1 object, 0 background, 2 and 3 box corners, -1 none.
-    window : Window
+    window : CropWindow
         Where the images lie in the frame.
     mask_inputs : tensor, shape (N, 1, S / k, S / k), optional
         Mask logits that the prompts refine; k is the configuration's `mask_stride`.

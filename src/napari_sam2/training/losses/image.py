@@ -17,7 +17,7 @@ from napari_sam2.training.losses.primitives import (
     mask_iou,
     prediction_losses,
 )
-from napari_sam2.training.run.recipe import Phase
+from napari_sam2.training.run.recipe import TrainingPhase
 
 _LOGIT_LIMIT = 32.0
 
@@ -186,7 +186,7 @@ def prompted_losses(
     network: Sam2,
     features: ImageFeatures,
     batch: ClipBatch,
-    phase: Phase,
+    phase: TrainingPhase,
     generator: torch.Generator,
 ) -> tuple[StepLosses, Prompted]:
     """Decode the first frame from first prompts and, sometimes, a few corrections.
@@ -199,7 +199,7 @@ def prompted_losses(
         Of the first frames of the batch's B clips.
     batch : ClipBatch
         Prompts and labels.
-    phase : Phase
+    phase : TrainingPhase
         Weights and shares.
     generator : torch.Generator
         Decides prompt kinds and where corrections fall.

@@ -15,7 +15,7 @@ from napari_sam2.network import ImageFeatures, MaskPrediction, Sam2
 from napari_sam2.network.position import sine_grid
 from napari_sam2.training.data.batches import ClipBatch
 from napari_sam2.training.losses.correction import correct
-from napari_sam2.training.losses.decoding import Window, decode
+from napari_sam2.training.losses.decoding import CropWindow, decode
 from napari_sam2.training.losses.image import (
     Prompted,
     chosen_mask,
@@ -23,7 +23,7 @@ from napari_sam2.training.losses.image import (
     four_mask_losses,
 )
 from napari_sam2.training.losses.primitives import mask_iou
-from napari_sam2.training.run.recipe import Phase
+from napari_sam2.training.run.recipe import TrainingPhase
 
 _PROMPTED = 0
 _MEMORY_ALONE = 0.3
@@ -64,7 +64,7 @@ def tracked_losses(
     features: ImageFeatures,
     batch: ClipBatch,
     prompted: Prompted,
-    phase: Phase,
+    phase: TrainingPhase,
     generator: torch.Generator,
 ) -> TrackedLosses:
     """Track the prompted objects through the rest of their clips.
@@ -79,7 +79,7 @@ def tracked_losses(
         Clips and labels.
     prompted : Prompted
         What the first frame's prompts gave.
-    phase : Phase
+    phase : TrainingPhase
         Weights and shares.
     generator : torch.Generator
         Decides whether the first frame is given as a mask, whether and where a later one is
@@ -239,7 +239,7 @@ def _attend(
     )
 
 
-def _memory_position(network: Sam2, window: Window, slot: int) -> torch.Tensor:
+def _memory_position(network: Sam2, window: CropWindow, slot: int) -> torch.Tensor:
     """Encode place and age of a remembered window, (1, h w, memory width)."""
     side = window.frame // 16
     whole = network.memory_position(side, side, slot)

@@ -11,7 +11,7 @@ from napari_sam2.training.losses.primitives import LossWeights
 
 
 @dataclass(frozen=True, slots=True)
-class Phase:
+class TrainingPhase:
     """One phase of training.
 
     Attributes
@@ -47,7 +47,7 @@ class Phase:
         Batch normalisation uses its running statistics, as at inference. Statistics of small
         batches of microscopy differ much from those of any one image: a network trained on them
         fails in use, so only a run's first steps should go without.
-    also : Phase, optional
+    also : TrainingPhase, optional
         What every second step does instead: stills beside clips, say. Its steps and rates are not
         used.
     """
@@ -67,7 +67,7 @@ class Phase:
     corrections: float = 0.2
     rounds: int = 1
     freeze_statistics: bool = True
-    also: Phase | None = None
+    also: TrainingPhase | None = None
 
     def learning_rate(self, step: int) -> float:
         """Return the learning rate at a step of this phase."""
@@ -83,7 +83,7 @@ class Recipe:
 
     Attributes
     ----------
-    phases : tuple of Phase
+    phases : tuple of TrainingPhase
         One after another.
     seed : int
         Of everything random.
@@ -99,7 +99,7 @@ class Recipe:
         Compute the network's forward pass in bfloat16; losses stay float32.
     """
 
-    phases: tuple[Phase, ...]
+    phases: tuple[TrainingPhase, ...]
     seed: int = 0
     weight_decay: float = 0.02
     clip_norm: float = 1.0
@@ -112,7 +112,7 @@ class Recipe:
         """Steps of all phases."""
         return sum(phase.steps for phase in self.phases)
 
-    def at(self, step: int) -> tuple[Phase, int]:
+    def at(self, step: int) -> tuple[TrainingPhase, int]:
         """Return the phase of a step and the step inside it.
 
         Raises
@@ -128,7 +128,7 @@ class Recipe:
         main, here = self._main(step)
         return main.learning_rate(here)
 
-    def _main(self, step: int) -> tuple[Phase, int]:
+    def _main(self, step: int) -> tuple[TrainingPhase, int]:
         start = 0
         for phase in self.phases:
             if step < start + phase.steps:

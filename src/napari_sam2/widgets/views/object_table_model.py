@@ -18,7 +18,7 @@ _NUMBERS = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
 _Role = Qt.ItemDataRole
 
 
-class Column(NamedTuple):
+class TableColumn(NamedTuple):
     """A column of the table: its title, its tooltip, and the text of an object in it."""
 
     title: str
@@ -35,24 +35,24 @@ def _accepted(row: ObjectRow) -> str:
 
 
 COLUMNS = (
-    Column(
+    TableColumn(
         "Id",
         "Label id of the object, and its colour. Untick it to hide the object.",
         lambda row: str(row.object_id),
     ),
-    Column("Name", "Double-click or press F2 to name the object.", lambda row: row.name),
-    Column(
+    TableColumn("Name", "Double-click or press F2 to name the object.", lambda row: row.name),
+    TableColumn(
         "●",
         "Prompts: points, boxes and masks that you gave for it.",
         lambda row: str(row.prompts),
     ),
-    Column("Frames", "Frames that it is in.", lambda row: str(row.frames)),
-    Column(
+    TableColumn("Frames", "Frames that it is in.", lambda row: str(row.frames)),
+    TableColumn(
         "Score",
         "Lowest score of these frames, 0 to 1: object present times predicted IoU.",
         _lowest,
     ),
-    Column("■", "Accepted frames of it.", _accepted),
+    TableColumn("■", "Accepted frames of it.", _accepted),
 )
 """All columns, from left to right; the first two can be ticked and edited."""
 ID, NAME = 0, 1
