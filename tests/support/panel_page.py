@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from qtpy.QtWidgets import QDockWidget
 
     from napari_sam2.widgets.stack_panel import StackPanel
+    from napari_sam2.widgets.state.object_records import ObjectSeries
     from napari_sam2.widgets.state.settings import ModelUse
     from napari_sam2.widgets.views.timeline import Timeline
 

@@ -86,10 +86,13 @@ class Fold(QCollapsible):
         self.title.setToolTip(SHOW_OR_HIDE)
         # Flat as in `QCollapsible`, also on a theme's ground, and with a visible keyboard focus.
         self.title.setStyleSheet(_TITLE_STYLE)
-        self.body = self.content().layout()
+        content = QWidget()
+        self.body = QVBoxLayout(content)
+        self.setContent(content)
         for layout in (self.layout(), self.body):
-            layout.setContentsMargins(0, 0, 0, 0)
-            layout.setSpacing(_SPACING)
+            if layout is not None:
+                layout.setContentsMargins(0, 0, 0, 0)
+                layout.setSpacing(_SPACING)
         self.toggled.connect(self._show_content)
         self._show_content(False)
 
