@@ -1,1 +1,1 @@
-"""How the bundled model is made: start, data, recipe, export. Not part of the package."""
+"""The making of the bundled model: initialisation, data, recipe, export. Not part of the wheel."""

@@ -1,4 +1,4 @@
-"""Changes to a trained network without gradients: what it sees, remembers, and measured leans."""
+"""Changes of a trained network without gradients, such as measured offsets of its scores."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The two recipes of the bundled model, as they were run one after the other."""
+"""The first two recipes of the bundled model, in the order in which they were run."""
 
 from __future__ import annotations
 

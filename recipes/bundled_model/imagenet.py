@@ -1,4 +1,4 @@
-"""The trunk's start: EfficientNet-Lite0 as trained on ImageNet (Apache-2.0)."""
+"""Initial weights of the trunk: EfficientNet-Lite0 trained on ImageNet (Apache-2.0)."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""A start from which prompts act locally, so that training learns what to do with them at once.
+"""An initialisation in which prompts act locally from the first training step.
 
 Points and pixels carry the same random-Fourier encoding, but random query and key projections lose
-its dot product: the click is then found only after thousands of steps. Here every attention
-between tokens and image starts with equal query and key projections that pick whole frequencies
-(sine and cosine together). Their dot product is a sum of cosines of the distance, so that a
-token attends near its point, and pixels near it attend to the token, from the first step.
+its dot product, and the network then finds the click only after thousands of steps. Here every
+attention between tokens and image starts with equal query and key projections that select whole
+frequencies (sine and cosine together). Their dot product is a sum of cosines of the distance, so
+that a token attends near its point, and pixels near it attend to the token, from the first step.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Make labelled data small enough to travel: ``python -m bundled_model.pack DATA OUT``.
+"""Compression of labelled data: ``python -m bundled_model.pack DATA OUT``.
 
 Images are stored as JPEG of high quality, labels without loss; both stay TIFF files, with the same
 names. Training reads the result like the original.

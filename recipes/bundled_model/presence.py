@@ -1,7 +1,7 @@
-"""Whether the object score tells frames with an object from frames without.
+"""The bias of the object score on frames without the object, measured on labelled stacks.
 
-Few training frames lack their object, so that a trained object score leans towards "present".
-The lean is one number: it can be measured on labelled stacks and taken off the score.
+Few training frames lack their object, so that a trained object score is too high on average. The
+bias is one number, which is subtracted from the score.
 """
 
 from __future__ import annotations

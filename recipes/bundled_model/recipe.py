@@ -1,4 +1,4 @@
-"""What the bundled model is trained on, phase by phase."""
+"""The recipe of the bundled model: its data and training phases."""
 
 from __future__ import annotations
 

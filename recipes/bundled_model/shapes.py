@@ -1,9 +1,9 @@
-"""Random shapes in random clothes: images far beyond any real one, with exact labels.
+"""Random shapes with random textures and exact labels, more varied than real images.
 
-A network that has seen every contrast, texture and arrangement takes real images for one more of
-them (SynthSeg, arXiv 2107.09559; AnyStar, arXiv 2307.07044). Shapes are blobs, cells in contact,
-rods, rings and threads; every label and the ground draw brightness, texture, shading and rim for
-themselves. In clips all of it moves and bends; objects end, return and divide.
+A network that was trained on every contrast, texture and arrangement generalises to real images
+(SynthSeg, arXiv 2107.09559; AnyStar, arXiv 2307.07044). Shapes are blobs, cells in contact, rods,
+rings and threads; every label and the background draw brightness, texture, shading and rim
+independently. In clips all shapes move and bend; objects end, return and divide.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One prompt per object on labelled stills: the figure that training watches."""
+"""One-prompt IoU on labelled stills, which training reports."""
 
 from __future__ import annotations
 

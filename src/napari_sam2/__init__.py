@@ -1,6 +1,6 @@
-"""napari-sam2: click an object once, get it as labels across slices and frames.
+"""Public API of napari-sam2: click an object once, get it as labels across slices and frames.
 
-Heavy rooms load on first use: importing this package imports neither torch nor napari.
+Names load on first use: importing this package imports neither torch nor napari.
 """
 
 from __future__ import annotations

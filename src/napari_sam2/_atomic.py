@@ -1,7 +1,7 @@
-"""Files and folders that take their name only when they are whole.
+"""Writing of files and folders that take their name only when they are complete.
 
-This module owns nothing; any thread may use it. Errors are those of the system: callers say what
-they mean for their files.
+Pure functions of the file system; any thread may use them. They raise the `OSError` of the system,
+which callers turn into an error about their own file.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside `path` that takes its place if the body succeeds.
+    """Yield a temporary path beside `path`, which replaces `path` if the body succeeds.
 
     The body writes a file or a folder there. A file is flushed to the disk before it takes the
     name, so that a crash or a full disk leaves what stood at `path` whole.

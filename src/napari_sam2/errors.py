@@ -1,4 +1,4 @@
-"""The errors that users see: what happened, what is safe, what to do."""
+"""The errors that users see: each says what happened, what is safe and what to do."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ class Sam2Error(Exception):
     Parameters
     ----------
     happened : str
-        What went wrong, in one sentence, with the values that matter.
+        The failure in one sentence, with the values that matter.
     safe : str, optional
-        What the user has not lost.
+        The work of the user that is not lost.
     remedy : str, optional
-        What to do next.
+        The next action of the user.
     """
 
     def __init__(self, happened: str, *, safe: str = "", remedy: str = "") -> None:
@@ -34,12 +34,12 @@ class StackError(Sam2Error):
 
 
 class FrameError(StackError):
-    """One frame of a stack cannot be read; others may be.
+    """One frame of a stack cannot be read; other frames may be readable.
 
     Attributes
     ----------
     frame : int
-        Which one.
+        Index of the frame.
     """
 
     def __init__(self, happened: str, *, frame: int, safe: str = "", remedy: str = "") -> None:
@@ -73,7 +73,7 @@ class DeviceError(Sam2Error):
 
 
 class SessionError(Sam2Error):
-    """A tracking session cannot do what was asked, or its file cannot be read."""
+    """A tracking session cannot do an action, or its file cannot be read."""
 
 
 class EvaluationError(Sam2Error):

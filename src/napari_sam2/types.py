@@ -1,4 +1,4 @@
-"""The frozen values that cross rooms."""
+"""Frozen values and enumerations that several packages exchange."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 
 class Direction(StrEnum):
-    """Which way masks travel along the video axis."""
+    """Directions of a propagation along the video axis."""
 
     FORWARD = "forward"
     BACKWARD = "backward"
@@ -19,11 +19,11 @@ class Direction(StrEnum):
 
 
 class View(StrEnum):
-    """What the model sees of a frame when it looks for an object.
+    """The part of a frame that the model sees.
 
-    FRAME is all of it, squashed to the model input, as the reference does: one encoding serves
-    all objects. OBJECT is a window that follows the object: small objects are seen at their own
-    scale. AUTO is what the model was trained for.
+    FRAME is the whole frame, resized to the square model input, as in the reference: all objects
+    share one encoding. OBJECT is a window that follows the object, so that small objects are
+    enlarged. AUTO is the view that the model was trained for.
     """
 
     AUTO = "auto"
@@ -32,10 +32,10 @@ class View(StrEnum):
 
 
 class Unreadable(StrEnum):
-    """What becomes of a propagation where a frame cannot be read.
+    """The reaction of a propagation to a frame that cannot be read.
 
-    SKIP leaves the labels of that frame as they are, says so, and follows the objects beyond it;
-    STOP ends there, with an error.
+    SKIP keeps the labels of that frame, reports it, and tracks the objects beyond it; STOP ends
+    the propagation with an error.
     """
 
     SKIP = "skip"
@@ -43,10 +43,10 @@ class Unreadable(StrEnum):
 
 
 class Speed(StrEnum):
-    """How much exactness may be given for speed.
+    """Levels of speed; the faster ones approximate.
 
-    EXACT computes what the model was trained to. BALANCED makes the input smaller and remembers
-    fewer frames. FASTEST sees small windows that follow the objects, and remembers least.
+    EXACT approximates nothing. BALANCED has a smaller input and fewer memories. FASTEST has small
+    windows that follow the objects, and the fewest memories.
     """
 
     EXACT = "exact"
@@ -104,15 +104,15 @@ class FrameMasks:
     object_ids : tuple of int
         Label ids, one per mask, N in all.
     masks : ndarray of bool, shape (N, Y, X)
-        At the frame's full resolution; disjoint unless overlaps were asked for.
+        At the frame's full resolution; disjoint unless the settings allow overlaps.
     scores : ndarray of float32, shape (N,)
         Quality in 0..1: probability that the object is present times predicted IoU.
     presence : ndarray of float32, shape (N,)
         Probability in 0..1 that the object is in this frame (occlusion head).
     logits : ndarray of float32, shape (N, Y, X), optional
-        Mask logits before the overlap rule; only where they were asked for.
+        Mask logits before the overlap rule; only with `keep_logits`.
     skipped : str, optional
-        Why no object was looked for here: what is wrong with the frame.
+        The reason why the frame was skipped.
     """
 
     frame: int
@@ -126,15 +126,15 @@ class FrameMasks:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Replayed:
-    """One step of a session file has been taken in.
+    """One step of a session file that has been replayed.
 
     Attributes
     ----------
     left : int
-        Prompts and accepted masks that are still to come.
+        Number of prompts and accepted masks that are left.
     masks : FrameMasks or None
-        What the model made of a prompt; None for a mask that the file holds, accepted or
-        corrected, and where the frame could not be read.
+        The predicted masks of a prompt; None for accepted or corrected masks, which the file
+        holds, and for frames that cannot be read.
     """
 
     left: int

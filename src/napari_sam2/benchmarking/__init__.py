@@ -1,4 +1,4 @@
-"""How fast a model runs on this machine, and how far that is from what the machine can do."""
+"""Benchmarks: the speed of a model on this machine, and the limits of the machine."""
 
 from napari_sam2.benchmarking.discs import DriftingDiscs
 from napari_sam2.benchmarking.end_to_end import (

@@ -1,4 +1,4 @@
-"""The stack that benchmarks run on: any size, any length, computed when read."""
+"""The stack of benchmarks: drifting discs of any size and length, computed when they are read."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class DriftingDiscs:
 
     @property
     def radius(self) -> float:
-        """Of every disc, in pixels."""
+        """Radius of every disc, in pixels."""
         return self._cell / 6
 
     def centre(self, index: int, frame: int) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""From a stack of uint16 in host memory to labels in host memory: what users wait for."""
+"""Time of the whole path from a uint16 stack to labels in host memory."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _COUNTS_PER_GREY = 200  # 0..255 become most of what 16 bits hold
 
 @dataclass(frozen=True, slots=True)
 class Journey:
-    """What is followed, and how far.
+    """The stack and the objects of an end-to-end measurement.
 
     Attributes
     ----------
@@ -46,7 +46,7 @@ class Journey:
 
 @dataclass(frozen=True, slots=True)
 class EndToEnd:
-    """What a journey took.
+    """Times and memory of an end-to-end measurement.
 
     Attributes
     ----------
@@ -58,7 +58,7 @@ class EndToEnd:
     peak_mib : float or None
         Of the device's memory while objects were followed; None where the device tells nothing.
     labels : ndarray of uint16, shape (T, Y, X)
-        What came of it.
+        Labels of the whole stack.
     """
 
     objects: int
@@ -69,7 +69,7 @@ class EndToEnd:
 
     @property
     def frames_per_second(self) -> float:
-        """How many frames are followed in a second."""
+        """Number of frames that are tracked per second."""
         return 1 / self.frame
 
 

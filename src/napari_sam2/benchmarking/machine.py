@@ -1,4 +1,4 @@
-"""The device that a benchmark runs on: what it is called, and the memory it needed."""
+"""The device of a benchmark: its name and its peak memory."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MIB = 2**20
 
 
 def device_name(device: torch.device) -> str:
-    """Return what the maker calls a device, with its memory where that is its own."""
+    """Return the product name of a device, and its memory if it has its own."""
     if device.type == "cuda":
         found = torch.cuda.get_device_properties(device)
         return f"{found.name}, {found.total_memory / 2**30:.0f} GiB"
@@ -49,7 +49,7 @@ class PeakMemory:
         self.look()
 
     def look(self) -> None:
-        """Take note of what is in use now; call it after every frame."""
+        """Record the memory in use now; call it after every frame."""
         if self._device.type == "cuda":
             self._seen = max(self._seen, torch.cuda.max_memory_allocated(self._device))
         elif self._device.type == "mps":
@@ -57,5 +57,5 @@ class PeakMemory:
 
     @property
     def mib(self) -> float | None:
-        """The peak in MiB; None where the device tells nothing."""
+        """The peak in MiB; None if the device does not report it."""
         return self._seen / MIB if self._seen else None

@@ -30,7 +30,7 @@ METHODS: Mapping[str, str] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class StageTotal:
-    """What one stage cost.
+    """Calls, seconds and operations of one stage.
 
     Attributes
     ----------
@@ -53,7 +53,7 @@ class StageTotal:
 
 
 class StageMeter:
-    """Adds up what the stages of a network cost while `metered` lasts.
+    """Sums the seconds and operations of a network's stages while `metered` is active.
 
     Parameters
     ----------
@@ -109,7 +109,7 @@ class StageMeter:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Have everything computed by the calling thread: others are not counted."""
+    """Make the network compute on the calling thread alone: the counter sees no other thread."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -119,7 +119,7 @@ def _one_thread() -> Iterator[None]:
 
 
 def synchronise(device: torch.device) -> None:
-    """Wait until the device has done all that was asked of it."""
+    """Wait until the device has finished all submitted work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     elif device.type == "mps":

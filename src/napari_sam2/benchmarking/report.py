@@ -11,7 +11,7 @@ from napari_sam2._text_table import table_lines
 
 @dataclass(frozen=True, slots=True)
 class StageCost:
-    """One stage of one frame.
+    """Cost of one stage per frame.
 
     Attributes
     ----------
@@ -45,7 +45,7 @@ class SpeedResult:
         Seconds per frame of propagating again after a correction, median; features that are still
         kept are not encoded again.
     stages : tuple of StageCost
-        Of propagation.
+        Stages of propagation.
     """
 
     objects: int
@@ -58,7 +58,7 @@ class SpeedResult:
 
 @dataclass(frozen=True, slots=True)
 class BenchmarkReport:
-    """Everything a benchmark found, and what it ran on.
+    """Results of a benchmark, and the model and machine that it ran on.
 
     Attributes
     ----------
@@ -68,7 +68,7 @@ class BenchmarkReport:
     speed : str
         Level of speed; the stages say what the smaller input costs.
     approximations : tuple of str
-        What that level leaves out with this model.
+        Approximations of this level with this model.
     frames, threads : int
         Frames propagated, and threads of the CPU.
     peak : float

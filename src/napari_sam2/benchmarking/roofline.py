@@ -1,4 +1,4 @@
-"""How fast a device multiplies matrices: the limit that the network's stages are held against."""
+"""The speed of a matrix product on a device: the limit of the network's stages."""
 
 from __future__ import annotations
 

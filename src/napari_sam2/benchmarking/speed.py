@@ -1,4 +1,4 @@
-"""How fast a model follows objects: first mask, propagation, correction, and its stages."""
+"""The speed of tracking: first mask, propagation, correction, and the stages of the network."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from napari_sam2.types import Speed
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """What a benchmark runs.
+    """Size of the stack that a benchmark tracks through.
 
     Attributes
     ----------
@@ -28,7 +28,7 @@ class Workload:
     frame_size : int
         Side of a frame in pixels.
     speed : Speed
-        What may be approximated.
+        Level of speed.
     """
 
     frames: int
@@ -51,7 +51,7 @@ def measure_model(
     objects : tuple of int
         Numbers of objects to follow together.
     progress : callable
-        Told every number of objects before it is measured.
+        Called with each number of objects before it is measured.
 
     Raises
     ------

@@ -1,6 +1,6 @@
-"""Which models there are, where their files come from, how they are verified and loaded.
+"""Model files: the registry, downloads, verification and loading.
 
-What needs torch or the network loads on first use: listing the models needs neither.
+Modules that need torch or the network load on first use: listing the models needs neither.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Where model files lie on this machine."""
+"""Folders of model files on this machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which configuration a checkpoint belongs to, told by the shapes of its parameters."""
+"""Inference of a network's configuration from the shapes of a checkpoint's parameters."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _SHOWN = 3
 
 @dataclass(frozen=True, slots=True)
 class ShapeDifferences:
-    """How the parameters of a file differ from those of a network.
+    """Differences between the parameters of a file and those of a network.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""A network's configuration as JSON, so that a model file can carry it."""
+"""The configuration of a network as JSON text, which model files carry in their metadata."""
 
 from __future__ import annotations
 

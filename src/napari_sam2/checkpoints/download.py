@@ -1,4 +1,7 @@
-"""From a model's name to a verified file in the cache folder."""
+"""Download of a registered model into the cache folder, verified by its hash.
+
+Downloads run on the caller's thread, which may not be the window's main thread.
+"""
 
 from __future__ import annotations
 
@@ -40,11 +43,11 @@ def download_model(
     name : str
         One of `model_names()`; the bundled model is always there.
     folder : Path, optional
-        Where to put the file; by default `cache_folder()`.
+        Folder for the file; by default `cache_folder()`.
     progress : callable, optional
         Called with the bytes that are there and the bytes of the whole file (None if not known).
     cancelled : callable, optional
-        Asked between chunks whether to stop.
+        Called between chunks; True stops.
     allow_unknown_hash : bool, optional
         Accept a file whose hash is not the one listed, and remember it. A file that was set aside
         for its hash is taken without another download.
@@ -137,7 +140,7 @@ def _alone(order: Order, cancelled: Cancelled | None) -> Iterator[None]:
 
 
 def _vouch(order: Order, info: ModelInfo, path: Path, allow_unknown_hash: bool) -> TrustRecord:
-    """Find out who vouches for a file that has arrived; set it aside if nobody does."""
+    """Find the source that vouches for a downloaded file; set the file aside if there is none."""
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     size = path.stat().st_size

@@ -1,4 +1,4 @@
-"""One file that is to be fetched, and the errors that can be told about it."""
+"""A file to download, and the errors that name it."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ _FULL_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 class DownloadCancelledError(DownloadError):
-    """The user stopped a download; what had arrived is kept."""
+    """The user stopped a download; the bytes that arrived are kept."""
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """One file to fetch.
+    """A file to download.
 
     Attributes
     ----------
     title : str
-        What the file is called in messages.
+        Name of the file in messages.
     url : str
-        Where it is published.
+        Address of the file.
     target : Path
-        Where it goes in the end.
+        Path of the complete file.
     """
 
     title: str
@@ -38,12 +38,12 @@ class Order:
 
     @property
     def part(self) -> Path:
-        """Where the bytes gather until the file is whole."""
+        """Path of the incomplete file."""
         return self.target.with_name(self.target.name + ".part")
 
     @property
     def aside(self) -> Path:
-        """Where a whole file waits that nobody vouches for."""
+        """Path of a complete file that no source vouches for."""
         return self.target.with_name(self.target.name + ".unverified")
 
     @property
@@ -63,7 +63,7 @@ class Order:
         return f"fetch {self.url} in any other way and put it at {self.target}"
 
     def kept(self) -> str:
-        """Say what is not lost."""
+        """Return a sentence for errors about the bytes that are kept."""
         size = self.part_size()
         if not size:
             return ""

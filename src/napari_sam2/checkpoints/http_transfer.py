@@ -1,4 +1,4 @@
-"""Bytes from a web server into a part file, through every fault of the way."""
+"""HTTP transfer into a part file, which resumes after interruptions and retries after faults."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _CONTENT_RANGE = re.compile(r"bytes\s+(?:(\d+)-\d+|\*)/(\d+|\*)")
 
 @dataclass(frozen=True, slots=True)
 class TransferPolicy:
-    """How patient a download is.
+    """Timeouts and number of retries of a download.
 
     Attributes
     ----------
@@ -36,7 +36,7 @@ class TransferPolicy:
     stall_timeout : float
         Seconds to wait for the next bytes.
     attempts : int
-        How many connections in a row may fail to bring the file further.
+        Number of consecutive connections that may bring no bytes.
     backoff : float
         Seconds before the second attempt; doubled before each further one.
     """
@@ -53,14 +53,14 @@ class _PassingFaultError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Span:
-    """What one answer brings: bytes from `start` on, of `total` (None if not told)."""
+    """The bytes of one response: from `start` on, of `total` (None if unknown)."""
 
     start: int
     total: int | None
 
 
 class Transfer:
-    """One order on its way from the server to its part file.
+    """The transfer of one file from the server to its part file.
 
     A part file that is already there is continued by a range request; a server that ignores
     ranges starts it over. The part file stays if anything goes wrong.
@@ -68,13 +68,13 @@ class Transfer:
     Parameters
     ----------
     order : Order
-        What to fetch.
+        The file to download.
     policy : TransferPolicy
-        How patient to be.
+        Timeouts and number of retries.
     progress : callable, optional
-        Told after each chunk.
+        Called after each chunk.
     cancelled : callable, optional
-        Asked before each chunk and while waiting between attempts. A server that sends nothing
+        Called before each chunk and while waiting between attempts. A server that sends nothing
         is noticed after `policy.stall_timeout` seconds.
     """
 

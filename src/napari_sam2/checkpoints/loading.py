@@ -1,4 +1,4 @@
-"""From a model's name or path to a network with its weights, and back to a file."""
+"""Loading of networks by model name or path, and saving of networks to files."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class LoadedNetwork:
     path : Path
         The file that it was read from.
     metadata : mapping of str to str
-        What the file says about itself, the configuration left out.
+        Metadata of the file, without the configuration.
     """
 
     network: Sam2
@@ -97,7 +97,7 @@ def save_network(
     path : Path
         The file to write; its folder exists.
     metadata : mapping of str to str, optional
-        What the file is to say about itself.
+        Metadata of the file.
     half : bool, optional
         Round the weights to float16: half the size. A tensor beyond float16's range stays float32.
 
@@ -156,7 +156,7 @@ def _named_file(name: str) -> Path:
 
 
 def _config_of(state: StateFile) -> Sam2Config:
-    """Read the configuration from the file if it carries one, else tell it by the shapes."""
+    """Read the configuration from the file, or infer it from the shapes of the parameters."""
     text = state.metadata.get(CONFIG_KEY)
     if text is None:
         return infer_config(state.shapes())
@@ -173,7 +173,7 @@ def _config_of(state: StateFile) -> Sam2Config:
 
 
 def _copied(tensors: Mapping[str, Tensor], network: Sam2) -> dict[str, Tensor]:
-    """Copy what may be mapped from a file, each in the type that the network has it in."""
+    """Copy tensors that may be mapped from a file, converted to the dtypes of the network."""
     types = {name: value.dtype for name, value in network.state_dict().items()}
     return {
         name: tensor.to(types[name], copy=True).contiguous() for name, tensor in tensors.items()

@@ -1,4 +1,4 @@
-"""What is known about a model file that was fetched: its hash, and who vouches for it."""
+"""Records of fetched model files: their hash and the source that vouches for it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from napari_sam2._atomic import write_text
 
 
 class Voucher(StrEnum):
-    """Who says that a file is the right one."""
+    """The source that vouches for the hash of a file."""
 
     REGISTRY = "registry"
     """The hash is the one that this package lists."""
@@ -35,9 +35,9 @@ class TrustRecord:
     size_bytes : int
         Size of the file.
     voucher : Voucher
-        Who says that it is the right one.
+        Source that vouches for the file.
     url : str
-        Where it came from.
+        Address that the file came from.
     recorded : str
         UTC time of the record, ISO 8601.
     """
@@ -55,12 +55,12 @@ def now() -> str:
 
 
 def record_path(model_file: Path) -> Path:
-    """Return where the record of a model file lies: beside it."""
+    """Return the path of the record of a model file, in the same folder."""
     return model_file.with_name(model_file.name + ".trust.json")
 
 
 def write_record(model_file: Path, record: TrustRecord) -> None:
-    """Write the record of a model file beside it, atomically."""
+    """Write the record of a model file into its folder, atomically."""
     write_text(record_path(model_file), json.dumps(asdict(record), indent=2) + "\n")
 
 

@@ -1,4 +1,4 @@
-"""Which models there are: the bundled one and the eight official SAM 2 checkpoints."""
+"""The registry of models: the bundled one and the eight official SAM 2 checkpoints."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ _META_URL = "https://dl.fbaipublicfiles.com/segment_anything_2"
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """One model that can be asked for by name.
+    """A registered model.
 
     Attributes
     ----------
     name : str
-        What users type.
+        Name that users type.
     title : str
-        What users read.
+        Name that users read.
     url : str or None
-        Where the file is published; None if it is part of the package.
+        Address of the file; None if it is part of the package.
     file_name : str
         Name of the file in the cache folder.
     size_bytes : int or None

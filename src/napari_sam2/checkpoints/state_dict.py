@@ -1,4 +1,4 @@
-"""Reading the tensors of a checkpoint without ever running code from it."""
+"""Reading of the tensors of a checkpoint without running code from it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _AGAIN = "Fetch or copy it again; `napari-sam2 models` lists the files that are 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StateFile:
-    """What a checkpoint holds.
+    """The content of a checkpoint.
 
     Attributes
     ----------
@@ -46,7 +46,7 @@ class StateFile:
 
 
 def read_state(path: Path) -> StateFile:
-    """Read a checkpoint: safetensors, or what `torch.save` writes.
+    """Read a checkpoint in the format of safetensors or of `torch.save`.
 
     The format is told by content, not by suffix. A state dict may be bare or lie under the key
     ``"model"``, as in the official files; a prefix that all names share (``"module."``,
@@ -106,7 +106,7 @@ def _read_torch(path: Path, head: bytes) -> Any:
 
 
 def _state_dict(path: Path, content: Any) -> dict[str, Tensor]:
-    """Find the weights in what a PyTorch file holds."""
+    """Find the weights in the content of a PyTorch file."""
     if isinstance(content, Mapping):
         for key in _WRAPPERS:
             if isinstance(content.get(key), Mapping):

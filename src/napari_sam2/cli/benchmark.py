@@ -1,4 +1,4 @@
-"""``napari-sam2 benchmark``: how fast a model is on this machine."""
+"""The command ``napari-sam2 benchmark``, which measures the speed of a model on this machine."""
 
 from __future__ import annotations
 

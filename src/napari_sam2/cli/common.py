@@ -44,7 +44,7 @@ JsonOption = Annotated[
 def check_outputs(
     paths: Iterable[Path | None], error: type[Sam2Error], *, inputs: Sequence[Path] = ()
 ) -> None:
-    """Check that files can be meant as the outputs of a run; None is an output not asked for.
+    """Check the output paths of a command before its work; None is an output that is not wanted.
 
     Raises
     ------
@@ -62,14 +62,14 @@ def check_outputs(
 
 
 def check_output(path: Path, error: type[Sam2Error], *, inputs: Iterable[Path] = ()) -> None:
-    """Check that a file can be meant as an output.
+    """Check the path of an output before the work.
 
     Parameters
     ----------
     path : Path
-        Where the output is to go.
+        Path of the output.
     error : type of Sam2Error
-        What to raise.
+        Type of the error to raise.
     inputs : iterable of Path
         Files that must not be overwritten.
 

@@ -1,4 +1,4 @@
-"""``napari-sam2 demo``: the whole job, offline, on stacks that the command makes itself."""
+"""The command ``napari-sam2 demo``, which segments synthetic stacks offline."""
 
 from __future__ import annotations
 

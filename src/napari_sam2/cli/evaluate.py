@@ -1,4 +1,4 @@
-"""``napari-sam2 evaluate``: how good a model is on labelled stacks."""
+"""The command ``napari-sam2 evaluate``, which measures a model on labelled stacks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Opens the image that a command was given, or that a session file names."""
+"""Opening of the image that a command names, or that a session file names."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Frames:
     through : int or None
         Axis along which objects go on from one stack of frames, a volume, to the next.
     volumes : int
-        How many there are along it.
+        Number of positions along it.
     """
 
     stack: FrameStack
@@ -46,12 +46,12 @@ class Frames:
 
     @property
     def labels_shape(self) -> tuple[int, ...]:
-        """Of labels of the whole image; of volumes, one after the other."""
+        """Shape of the labels of the whole image, all volumes included."""
         return self.shape if self.through is None else (self.volumes, *self.shape)
 
     @property
     def volume(self) -> int:
-        """Which of the volumes the frames are."""
+        """Number of the volume that the frames belong to."""
         return 0 if self.through is None else self.stack.at[self.through]
 
     def empty_labels(self, largest_id: int = 0) -> Any:
@@ -62,7 +62,7 @@ class Frames:
         return planes.reshape(self.labels_shape)
 
     def part(self, labels: Any, volume: int | None = None) -> Any:
-        """Return the view (T, Y, X) of such labels that the frames are, or those of a volume."""
+        """Return the view (T, Y, X) of labels of the whole image that belongs to these frames."""
         if self.through is not None:
             labels = labels[self.volume if volume is None else volume]
         region = self.stack.region
@@ -71,14 +71,14 @@ class Frames:
 
 @dataclass(frozen=True, slots=True)
 class Seeing:
-    """How an image is looked at; what is left out is found out from the file.
+    """The part of an image that a command works on; missing values come from the file.
 
     Attributes
     ----------
     axis : str
         The video axis: "auto", its number or its letter in the file's axes.
     at : tuple of str
-        Where other axes are held, each as AXIS=INDEX; the first position by default.
+        Positions on other axes, each as AXIS=INDEX; the first by default.
     likely : SessionFile or None
         Says both by numbers of axes, where they are left open and the file has such axes.
     channels : str
@@ -207,7 +207,7 @@ def _position(text: str, axes: str) -> tuple[int, int]:
 def _likely(
     seeing: Seeing, shape: tuple[int, ...], guess: AxisGuess
 ) -> tuple[int | None, dict[int, int]]:
-    """Tell the video axis and where others are held, as a session says where that fits."""
+    """Choose the video axis and the positions on other axes, from a session file where it fits."""
     saved = seeing.likely
     if saved is None or saved.axis is None or seeing.axis != "auto":
         return guess.video, {}
@@ -260,7 +260,7 @@ def seeing_of(
     region: str,
     through: str,
 ) -> Seeing:
-    """Say how to look at an image: as asked for, else as a session was saved."""
+    """Return the part of the image that the options, or else a session file, choose."""
     asked = read_region(region) if region else None
     if saved is None:
         return Seeing(axis, tuple(at), None, channels, asked, through=through)

@@ -1,7 +1,6 @@
-"""The command's entry point: its subcommands, and how errors reach the user.
+"""The entry point of the command: its subcommands, and the messages of errors.
 
-Subcommands import what they need when they run, so that asking for help loads neither
-torch nor napari.
+Subcommands import torch and napari when they run, so that asking for help loads neither.
 """
 
 from __future__ import annotations

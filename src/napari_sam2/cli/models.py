@@ -1,4 +1,4 @@
-"""``napari-sam2 models``: which models there are, and fetching them."""
+"""The command ``napari-sam2 models``, which lists and downloads models."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def _row(info: ModelInfo) -> tuple[str, ...]:
 
 @contextmanager
 def _bar(title: str, *, hidden: bool) -> Iterator[Callable[[int, int | None], None]]:
-    """Show a download on stderr, on terminals only; yield what to tell it."""
+    """Show a download on stderr if it is a terminal; yield the function that updates the bar."""
     from tqdm import tqdm
 
     with tqdm(

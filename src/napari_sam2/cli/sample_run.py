@@ -1,4 +1,4 @@
-"""Segmenting one synthetic stack and putting everything about it into a folder."""
+"""Segmentation of one synthetic stack, with all its files in one folder."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ _FRAME = PromptFrame.MIDDLE
 
 @dataclass(frozen=True, slots=True)
 class SampleRun:
-    """What became of one sample stack.
+    """Files and scores of one segmented sample stack.
 
     Attributes
     ----------
     name, prompt : str
-        Of the stack, and what each object got.
+        Name of the stack, and the prompt of each object.
     frames, objects, objects_above_half : int
-        How many, and how many objects reach an IoU of 0.5.
+        Number of frames, of objects, and of objects with an IoU of at least 0.5.
     mean_iou : float
         Mean over objects of the IoU of all their pixels with the known truth.
     seconds : float
-        Of prompting and propagating.
+        Wall time of prompting and propagating.
     complete : bool
         False if it was stopped.
     image, clicks, labels, truth, picture : str

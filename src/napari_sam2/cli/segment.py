@@ -1,4 +1,4 @@
-"""The command ``napari-sam2 segment``."""
+"""The command ``napari-sam2 segment``, which makes labels of a stack and prompts."""
 
 from __future__ import annotations
 
@@ -259,7 +259,7 @@ def _write(
 
 
 def _write_labels(output: Path, frames: Frames, labels: Any) -> None:
-    """Write labels; where their place does not take them, elsewhere, since nobody else has them.
+    """Write labels to their path, or to another path if that fails: no other copy exists.
 
     Raises
     ------
@@ -282,7 +282,7 @@ _NAMED = 5  # skipped frames whose reason is told in full
 
 @dataclass(frozen=True, slots=True)
 class SegmentedObject:
-    """One object of a finished run: its size, and how sure the model was."""
+    """Size and mean score of one object of a finished run."""
 
     object_id: int
     frames: int
@@ -300,7 +300,7 @@ class SkippedFrame:
 
 @dataclass(frozen=True, slots=True)
 class SegmentSummary:
-    """What ``segment`` did, as ``--json`` prints it.
+    """The result of ``segment``, as ``--json`` prints it.
 
     ``frames_done`` counts the frames with a result, of all volumes together; ``frame_results``
     counts those twice that are passed in both directions.

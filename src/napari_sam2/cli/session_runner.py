@@ -1,4 +1,4 @@
-"""Runs a session for a command, with progress and Ctrl-C."""
+"""Propagation of a session in a terminal, with a bar and Ctrl-C; runs on the main thread."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ _MESSAGE = "Stopping after this frame; Ctrl-C again drops everything."
 
 
 class Interrupt:
-    """Whether Ctrl-C was pressed, and what to do at once when it is.
+    """The state of Ctrl-C, and the action that it triggers.
 
     Parameters
     ----------
     stop : callable, optional
         Called in the signal handler: sets a flag that the work looks at.
     message : str
-        What the user is told.
+        Text that the user reads when Ctrl-C is pressed.
     """
 
     def __init__(self, stop: Callable[[], None] | None = None, message: str = _MESSAGE) -> None:
@@ -44,7 +44,7 @@ class Interrupt:
         self._message = message
 
     def asked(self) -> bool:
-        """Whether the work should stop."""
+        """Return whether the work should stop."""
         return self.happened
 
     def handle(self, number: int, frame: FrameType | None) -> None:
@@ -61,7 +61,7 @@ class Interrupt:
 def soft_interrupt(
     stop: Callable[[], None] | None = None, *, message: str = _MESSAGE
 ) -> Iterator[Interrupt]:
-    """Turn the first Ctrl-C into a request; the second is a KeyboardInterrupt.
+    """Handle the first Ctrl-C as a request to stop; the second raises KeyboardInterrupt.
 
     Outside the main thread signals cannot be handled: Ctrl-C then stays as it is.
 
@@ -70,7 +70,7 @@ def soft_interrupt(
     stop : callable, optional
         Called when Ctrl-C is pressed.
     message : str
-        What the user is told then.
+        Text that the user reads then.
 
     Yields
     ------
@@ -89,7 +89,7 @@ def soft_interrupt(
 
 @dataclass(frozen=True, slots=True)
 class RunOutcome:
-    """What a propagation did.
+    """The result of a propagation.
 
     Attributes
     ----------
@@ -100,13 +100,13 @@ class RunOutcome:
     complete : bool
         False if Ctrl-C or an error stopped it.
     error : Sam2Error, optional
-        What stopped it; the session's labels hold the frames before.
+        The error that stopped it; the labels hold the frames before.
     skipped : tuple of FrameError
-        Why which frames were skipped, by frame; their labels are as they were before.
+        Errors of the skipped frames, by frame; their labels are unchanged.
     mean_scores : dict of int to float
         Mean quality 0..1 of each object over the frames where it was found.
     found : dict of int to int
-        How many results of each object these were.
+        Number of these frames per object.
     frames : int
         Frames that have a result.
     """
@@ -121,7 +121,7 @@ class RunOutcome:
     frames: int = 0
 
     def and_then(self, later: RunOutcome) -> RunOutcome:
-        """Return what this propagation and a later one did together."""
+        """Return the sum of this outcome and that of a later propagation."""
         found = {
             number: self.found.get(number, 0) + later.found.get(number, 0)
             for number in self.found | later.found
@@ -159,8 +159,8 @@ def run_session(
 ) -> RunOutcome:
     """Give a session its prompts and propagate them, with a bar.
 
-    Ctrl-C, and an error while propagating, keep what is done: both are told in the outcome. So are
-    frames that cannot be read, where the session's settings skip them.
+    After Ctrl-C and after an error the finished frames are kept. The outcome has the reason, and
+    the errors of the frames that were skipped.
 
     Parameters
     ----------
@@ -168,7 +168,7 @@ def run_session(
     book : PromptBook
         The prompts of all objects.
     over : Range
-        Where the masks travel.
+        Frames and direction of the propagation.
     title : str
         Shown before the bar.
 

@@ -1,4 +1,4 @@
-"""Opening napari in a process of its own, where there is a screen."""
+"""Start of napari in a process of its own, if there is a screen."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ viewer.add_labels(tifffile.imread(here / {labels!r}), name={labels_name!r}, visi
 
 
 def has_screen(platform: str = sys.platform, environment: Mapping[str, str] = os.environ) -> bool:
-    """Whether a window can be shown: a person's desktop, not a build server.
+    """Return whether a window can be shown.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def write_viewer_script(folder: Path, results: Sequence[tuple[str, str, str]]) -
     Returns
     -------
     Path
-        Of the script.
+        Path of the script.
     """
     script = folder / "show_in_napari.py"
     layers = "".join(

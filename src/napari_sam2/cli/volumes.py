@@ -1,4 +1,4 @@
-"""Volumes over time in a terminal: the objects of each go on to the next. Main thread."""
+"""Propagation through volumes over time in a terminal; runs on the main thread."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def go_on(
     title: str,
     done: Callable[[TrackingSession], None],
 ) -> RunOutcome:
-    """Carry the objects of a volume that is done through all volumes after it.
+    """Propagate the objects of a finished volume through all volumes after it.
 
-    Ctrl-C, and an error on the way, keep what is done: both are told in the outcome.
+    After Ctrl-C and after an error the finished frames are kept; the outcome has the reason.
 
     Parameters
     ----------
     session : TrackingSession
-        Of the volume that is done.
+        Session of the finished volume.
     frames : Frames
         That volume, with the axis that leads to the others.
     labels : ndarray, shape (volumes, T, Y, X)
@@ -44,12 +44,12 @@ def go_on(
     title : str
         Shown before the bar.
     done : callable
-        Told of every later volume's session when its run has ended, early or not.
+        Called with the session of every later volume when its propagation has ended.
 
     Returns
     -------
     RunOutcome
-        Of all later volumes together.
+        Outcome of all later volumes together.
     """
     from napari_sam2.tracking.volume_series import follow_series
 
@@ -87,7 +87,7 @@ def session_paths(path: Path, frames: Frames) -> dict[int, Path]:
 
 @dataclass(slots=True, eq=False)
 class _Run:
-    """What all volumes share, and what has stopped the way from one to the next."""
+    """Values that all volumes of a run share, and the error that stopped it."""
 
     frames: Frames
     labels: Any
@@ -98,14 +98,14 @@ class _Run:
 
 @dataclass(slots=True, eq=False)
 class _Volume:
-    """One volume of a run; its session is opened when objects are handed over to it."""
+    """One volume of a run, whose session opens when objects are handed over to it."""
 
     run: _Run
     number: int
     session: TrackingSession | None = None
 
     def follow(self, handed: tuple[Seed, ...]) -> Iterator[RunOutcome]:
-        """Propagate what was handed over; the first volume is done already."""
+        """Propagate the objects that were handed over; the first volume is propagated already."""
         if self.session is None or not handed:
             return
         run = self.run

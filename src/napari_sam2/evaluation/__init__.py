@@ -1,6 +1,6 @@
-"""How good the masks are: metrics, and the protocol that prompts, propagates and scores.
+"""Evaluation: metrics, and the protocol that prompts, propagates and scores.
 
-Names load on first use, so that asking the command for help stays quick.
+Names load on first use, so that the help of the command stays quick.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a network in training gives its users, on data that it is not trained on."""
+"""The measure of a network in training on held-out data, prompted as users prompt it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _Clip = tuple[NDArray[np.uint8], NDArray[np.int32]]
 
 @dataclass(frozen=True, slots=True)
 class HeldOutLimits:
-    """How much is measured, evenly spread over what there is.
+    """Limits on the number of stacks and objects that are measured, spread evenly.
 
     Attributes
     ----------

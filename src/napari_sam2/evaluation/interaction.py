@@ -1,4 +1,4 @@
-"""One method on one stack: prompt every object, propagate, then correct in rounds."""
+"""One method on one stack: prompts every object, propagates, then corrects in rounds."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from napari_sam2.evaluation.simulated_user import Click, ObjectPrompt, correctiv
 
 @dataclass(frozen=True, slots=True)
 class RoundStep:
-    """How far a stack is.
+    """Progress of the evaluation of one stack.
 
     Attributes
     ----------
@@ -38,7 +38,7 @@ class RoundStep:
 
 @dataclass(frozen=True, slots=True)
 class StackScores:
-    """What became of the objects of one stack; see `SequenceScore`."""
+    """Scores of the objects of one stack; see `SequenceScore`."""
 
     objects: tuple[ObjectScore, ...]
     msa: tuple[float, ...]
@@ -73,7 +73,7 @@ class Interaction:
     progress : callable, optional
         Called with a `RoundStep` after each prompt, click and frame result.
     cancelled : callable, optional
-        Asked after each prompt, click and frame result.
+        Called after each prompt, click and frame result; True stops.
     """
 
     def __init__(
@@ -153,7 +153,7 @@ class Interaction:
         return True
 
     def _propagate(self, number: int) -> float | None:
-        """Propagate and tell how many seconds it took; None if it was stopped."""
+        """Propagate and return the seconds it took; None if it was stopped."""
         start = time.perf_counter()
         steps = self._segmenter.planned()
         for step, _ in enumerate(self._segmenter.propagate(), start=1):

@@ -81,9 +81,9 @@ class MaskPatch:
     ----------
     object_id : int
     window : (slice, slice)
-        Where it lies in the frame.
+        Rows and columns of the frame.
     mask : ndarray of bool
-        Of the window's shape.
+        Mask in the window.
     """
 
     object_id: int

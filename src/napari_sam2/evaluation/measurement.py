@@ -1,4 +1,4 @@
-"""One method on one stack under several protocols; what they have in common is computed once."""
+"""One method on one stack under several protocols, whose common steps are computed once."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ProtocolStep = Callable[[str, RoundStep], None]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Measurement:
-    """How one stack is measured.
+    """Options of the measurement of one stack.
 
     In one frame each object is measured alone, as in a single image: by its prompt and its
     corrective clicks there, in a session that lets masks overlap and follows nothing. Protocols
@@ -37,11 +37,11 @@ class Measurement:
     truth : ndarray of int, shape (T, Y, X)
     method : Method
     options : EvaluationOptions
-        All but what the protocols say.
+        Without prompt, clicks and rounds, which are those of the protocols.
     progress : callable, optional
         Called after each prompt, click and frame result.
     cancelled : callable, optional
-        Asked after each prompt, click and frame result; True stops.
+        Called after each prompt, click and frame result; True stops the measurement.
     """
 
     stack: FrameStack
@@ -149,7 +149,7 @@ def image_scores(
     prompts: Sequence[ObjectPrompt],
     stages: Sequence[FrameStage],
 ) -> StackScores:
-    """Give the scores of a single image from what its prompts and clicks gave.
+    """Return the scores of a single image from the scores of its prompted frame.
 
     Parameters
     ----------

@@ -1,6 +1,6 @@
-"""What is evaluated: a model, or the classical baseline, behind one small interface.
+"""The methods that are evaluated, a model or the classical baseline, behind one interface.
 
-torch loads only when a model is opened on a stack: the tracking room is imported on the spot.
+torch loads only when a model is opened on a stack: tracking is imported then.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ class Segmenter(Protocol):
 
     @property
     def immediate(self) -> bool:
-        """Whether each prompt and click shows at once, whatever the others are.
+        """Whether each prompt changes the masks at once, independently of other prompts.
 
         If not, `show` brings the clicked frames up to date with the clicks of all objects.
         """
 
     def show(self, frames: Collection[int]) -> None:
-        """Bring clicked frames up to date without propagating."""
+        """Update the masks of prompted frames without propagating."""
 
     def prompt(self, prompt: ObjectPrompt) -> None:
         """Take the first prompt of an object."""
@@ -56,7 +56,7 @@ class Method(Protocol):
 
     @property
     def name(self) -> str:
-        """How reports call it."""
+        """Name of the method in reports."""
 
     def open(self, stack: FrameStack, object_ids: Sequence[int], overlap: bool) -> Segmenter:
         """Begin with a stack.
@@ -134,11 +134,11 @@ class SessionSegmenter:
 
     @property
     def immediate(self) -> bool:
-        """True: sessions answer each prompt and click."""
+        """True: sessions predict a mask for each prompt."""
         return True
 
     def show(self, frames: Collection[int]) -> None:
-        """Do nothing: the frames are up to date."""
+        """Do nothing: the masks are up to date after each prompt."""
 
     def prompt(self, prompt: ObjectPrompt) -> None:
         """Take the first prompt of an object."""

@@ -1,4 +1,4 @@
-"""Region and boundary agreement of two masks: pure functions of arrays.
+"""Region and boundary agreement of two masks, as pure functions of arrays.
 
 Region similarity J (intersection over union) and boundary accuracy F are those of the
 DAVIS benchmark (Perazzi et al., CVPR 2016), which SAM 2 (arXiv 2408.00714) reports too.

@@ -1,4 +1,4 @@
-"""What an evaluation is asked to do."""
+"""Options and protocols of an evaluation."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from napari_sam2.errors import EvaluationError
 
 
 class PromptKind(StrEnum):
-    """What the simulated user gives for each object first."""
+    """The first prompt of each object."""
 
     POINT = "point"
     BOX = "box"
@@ -30,7 +30,7 @@ class PromptFrame(StrEnum):
 
 
 class OverlapRule(StrEnum):
-    """Whether masks may overlap before they are scored.
+    """The rule for overlapping masks before they are scored.
 
     ``AUTO`` keeps overlaps in single images, where each object is scored alone as the
     interactive-segmentation literature does, and resolves them in stacks, where the
@@ -42,7 +42,7 @@ class OverlapRule(StrEnum):
     RESOLVE = "resolve"
 
     def keeps_overlaps(self, n_frames: int) -> bool:
-        """Whether the masks of a stack of `n_frames` frames are scored with overlaps."""
+        """Return whether the masks of a stack of `n_frames` frames are scored with overlaps."""
         if self is OverlapRule.AUTO:
             return n_frames == 1
         return self is OverlapRule.KEEP
@@ -104,12 +104,12 @@ class EvaluationOptions:
 
 @dataclass(frozen=True, slots=True)
 class PromptProtocol:
-    """What the simulated user gives an object, from the first prompt to the last correction.
+    """The prompts of the simulated user for each object, from the first to the last correction.
 
     Attributes
     ----------
     name : str
-        How reports call it.
+        Name in reports.
     prompt : PromptKind
         The first prompt.
     clicks, rounds : int

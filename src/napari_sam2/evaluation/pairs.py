@@ -1,7 +1,4 @@
-"""Taking a few of many so that all kinds are among them.
-
-Labelled stacks on disk: NAME_image.tif beside NAME_labels.tif.
-"""
+"""Pairs of labelled stacks on disk, NAME_image.tif and NAME_labels.tif, and choices of a few."""
 
 from __future__ import annotations
 

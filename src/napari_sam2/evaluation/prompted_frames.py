@@ -61,12 +61,12 @@ class PromptedFrames:
     progress : callable, optional
         Called after each prompt and click with how many are done and how many there are.
     cancelled : callable, optional
-        Asked after each prompt and click.
+        Called after each prompt and click; True stops.
 
     Attributes
     ----------
     clicked : ClickedPixels
-        What was clicked so far.
+        Pixels that were clicked so far.
     """
 
     def __init__(
@@ -151,7 +151,7 @@ class PromptedFrames:
         self._segmenter.correct(prompt.object_id, prompt.frame, click)
 
     def _measure(self, row: int, stage: int, click: Click | None) -> None:
-        """Add what an object is after a stage to its scores."""
+        """Add the masks after a stage to the scores of an object."""
         prompt = self._prompts[row]
         true = self._true(prompt)
         mask = self._segmenter.masks.mask(prompt.object_id, prompt.frame)

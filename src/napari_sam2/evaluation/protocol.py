@@ -1,4 +1,4 @@
-"""A folder of labelled stacks: every stack by every method, compared with the truth."""
+"""Evaluation of a folder of labelled stacks: every stack by every method."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class EvaluationStep:
-    """How far an evaluation is.
+    """Progress of an evaluation.
 
     Attributes
     ----------
@@ -36,9 +36,9 @@ class EvaluationStep:
     name : str
         The stack in work.
     method, protocol : str
-        What is at work on it, and by which protocol.
+        The method, and its protocol.
     within : RoundStep
-        How far that is.
+        Progress within the stack.
     """
 
     sequence: int
@@ -171,7 +171,7 @@ def evaluate_sequence(
     progress : callable, optional
         Called with a protocol's name and a `RoundStep` after each prompt, click and frame result.
     cancelled : callable, optional
-        Asked after each prompt and frame result; True stops.
+        Called after each prompt and frame result; True stops the evaluation.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""The report of an evaluation, as table and JSON."""
+"""The report of an evaluation, and its text as table and as JSON."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class MethodScores:
 
 @dataclass(frozen=True, slots=True)
 class EvaluationReport:
-    """Everything an evaluation found, and how it was asked.
+    """Results of an evaluation, and its options.
 
     Attributes
     ----------
@@ -95,7 +95,7 @@ class EvaluationReport:
 
     @property
     def protocols(self) -> tuple[PromptProtocol, ...]:
-        """What the simulated user gave, side by side."""
+        """The protocols that were evaluated, without repetition."""
         return tuple(dict.fromkeys(scores.protocol for scores in self.methods))
 
     @property
@@ -176,7 +176,7 @@ def _object_content(score: ObjectScore) -> dict[str, Any]:
 
 
 def _rounded(content: Any) -> Any:
-    """Round all numbers: digits beyond say nothing and double the file."""
+    """Round all numbers of the content of a file."""
     if isinstance(content, dict):
         return {key: _rounded(value) for key, value in content.items()}
     if isinstance(content, (list, tuple)):
@@ -188,7 +188,7 @@ _NONE = "-"
 
 
 class _Row(NamedTuple):
-    """What was scored, by whom and by which protocol."""
+    """A summary, with the method and protocol it belongs to."""
 
     scores: MethodScores
     value: Any
@@ -198,7 +198,7 @@ _Columns = tuple[tuple[str, Callable[[Any], str]], ...]
 
 
 class _Layout:
-    """Which columns a report needs.
+    """The columns of a report's tables.
 
     Parameters
     ----------
@@ -289,7 +289,7 @@ def _frame_point(number: int) -> Callable[[Any], str]:
 
 
 def _correction_lines(report: EvaluationReport, layout: _Layout) -> list[str]:
-    """Tell what corrective clicks in the prompted frame did, where there were any."""
+    """Return a table of the corrective clicks in the prompted frame, if there were any."""
     clicks = max((each.clicks for each in report.protocols), default=0)
     corrected = [scores for scores in report.methods if scores.protocol.clicks]
     if not corrected:
@@ -488,7 +488,7 @@ def _interleaved(
 
 
 def _beside(methods: Sequence[MethodScores]) -> list[MethodScores]:
-    """Order scores so that what methods reach by the same protocol stands together."""
+    """Sort scores by protocol, so that the methods of one protocol are neighbours."""
     protocols = list(dict.fromkeys(scores.protocol for scores in methods))
     return sorted(methods, key=lambda scores: protocols.index(scores.protocol))
 

@@ -44,7 +44,7 @@ class Scoreboard:
         self._clear()
 
     def measure(self, masks: MaskSource) -> None:
-        """Count masks as they stand now, in place of what was counted before.
+        """Count the current masks in place of the former ones.
 
         Each call adds a point to the curves of the objects.
         """
@@ -72,7 +72,7 @@ class Scoreboard:
         )
 
     def overlaps(self) -> Overlaps:
-        """Give what true and predicted objects share over all frames."""
+        """Return the shared pixels of true and predicted objects over all frames."""
         pairs = np.array(list(self._pairs), dtype=np.int64).reshape(-1, 2)
         return Overlaps(
             truth=pairs[:, 0],
@@ -90,7 +90,7 @@ class Scoreboard:
         masks : MaskSource
             Those that were measured last: their boundaries are compared now.
         in_frame : sequence of FrameScore
-            What the prompted frames were before the propagation, in the same order.
+            Scores of the prompted frames before propagation, in the same order.
         """
         boundary = self._boundaries(masks)
         return tuple(

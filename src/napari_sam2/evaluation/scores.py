@@ -1,4 +1,4 @@
-"""Scores of objects, frames and sequences, and their summary."""
+"""Scores of objects, frames and sequences, and their summaries."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ HARM = 0.005
 
 @dataclass(frozen=True, slots=True)
 class ClickEffect:
-    """What one corrective click did to the mask of its object in its frame.
+    """The effect of one corrective click on the mask of its object in its frame.
 
     Attributes
     ----------
@@ -40,18 +40,18 @@ class ClickEffect:
 
     @property
     def helps(self) -> bool:
-        """Whether the IoU is higher."""
+        """Whether the click raised the IoU."""
         return self.after > self.before
 
     @property
     def harms(self) -> bool:
-        """Whether the IoU is lower by more than `HARM`."""
+        """Whether the click lowered the IoU by more than `HARM`."""
         return self.after < self.before - HARM
 
 
 @dataclass(frozen=True, slots=True)
 class FrameScore:
-    """How well one object was segmented in the frame that was prompted, by that frame alone.
+    """Score of one object in its prompted frame, before propagation.
 
     Attributes
     ----------
@@ -75,7 +75,7 @@ class FrameScore:
 
 @dataclass(frozen=True, slots=True)
 class ObjectScore:
-    """How well one object was segmented, after all its corrections.
+    """Score of one object after all corrections.
 
     Attributes
     ----------
@@ -157,7 +157,7 @@ class SequenceScore:
 
     @property
     def single(self) -> bool:
-        """Whether it is a single image."""
+        """Whether the sequence is a single image."""
         return self.shape[0] == 1
 
     @property
@@ -224,7 +224,7 @@ def equal_area_diameter(areas: NDArray[np.int64]) -> float:
 
 @dataclass(frozen=True, slots=True)
 class ClickCount:
-    """How many interactions objects took to reach an IoU.
+    """The number of interactions until objects reach an IoU.
 
     Attributes
     ----------
@@ -242,7 +242,7 @@ class ClickCount:
 
 @dataclass(frozen=True, slots=True)
 class ClickSummary:
-    """What corrective clicks did in the frames that they were given in.
+    """Effects of all corrective clicks in the prompted frames.
 
     Attributes
     ----------
@@ -250,9 +250,9 @@ class ClickSummary:
     helped, harmless : float
         Shares of them after which the IoU is higher, and not lower by more than `HARM`.
     background : int
-        How many were background clicks.
+        Number of background clicks.
     vanished : int
-        How many of these left nothing of the object.
+        Number of background clicks that removed the whole object.
     """
 
     clicks: int
@@ -350,7 +350,7 @@ class SetSummary:
 
 @dataclass(frozen=True, slots=True)
 class StackMeans:
-    """Means over the sets that hold stacks; the figures are those of `ObjectSummary`."""
+    """Means over the sets that hold stacks; for the figures see `ObjectSummary`."""
 
     sets: int
     iou: float
@@ -388,7 +388,7 @@ class SetMeans:
 
 
 def summarise_clicks(effects: Sequence[ClickEffect]) -> ClickSummary | None:
-    """Count what corrective clicks did; None if there are none."""
+    """Summarise the effects of corrective clicks; None if there are none."""
     if not effects:
         return None
     background = [each for each in effects if not each.positive]

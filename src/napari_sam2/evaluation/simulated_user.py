@@ -24,7 +24,7 @@ Pixel = tuple[int, int]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MaskRegion:
-    """One 8-connected region.
+    """One 8-connected region of a mask.
 
     Attributes
     ----------
@@ -41,7 +41,7 @@ class MaskRegion:
 
     @property
     def mask(self) -> Mask:
-        """Where it is, shape (Y, X)."""
+        """Pixels of the region, bool (Y, X)."""
         mask: Mask = self.components == self.number
         return mask
 
@@ -96,7 +96,7 @@ class ObjectPrompt:
     box: tuple[float, float, float, float] | None = None
 
     def frame_prompt(self) -> FramePrompt:
-        """Return what sessions take.
+        """Return the prompt as sessions take it.
 
         Raises
         ------
@@ -113,7 +113,7 @@ class ObjectPrompt:
 def choose_prompts(
     truth: NDArray[np.integer[Any]], options: EvaluationOptions
 ) -> tuple[ObjectPrompt, ...]:
-    """One first prompt for each object of a labelled stack.
+    """Choose the first prompt of each object of a labelled stack.
 
     Parameters
     ----------
@@ -252,7 +252,7 @@ def _prompt_object(
 
 @dataclass(frozen=True, slots=True)
 class Click:
-    """One click on a frame.
+    """One click in a frame.
 
     Attributes
     ----------
@@ -267,7 +267,7 @@ class Click:
 
 
 class ClickedPixels:
-    """Which pixels the user has clicked already, by object and frame.
+    """The pixels that the simulated user has clicked, by object and frame.
 
     Parameters
     ----------

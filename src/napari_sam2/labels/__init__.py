@@ -1,4 +1,4 @@
-"""Masks to label ids: the labels volume, cleaning, export, pictures."""
+"""Labels: volumes of object ids, cleaning of masks, export to files, pictures."""
 
 from napari_sam2.labels.array_storage import blank_labels
 from napari_sam2.labels.cleaning import clean_mask

@@ -117,7 +117,7 @@ def view_frame(array: Any, frame: int) -> Labels:
 
 
 def store_patch(array: Any, frame: int, patch: Patch) -> None:
-    """Put new labels into one frame; if the store fails half-way, put back what was there.
+    """Write new labels into one frame; restore the former labels if the store fails half-way.
 
     Memory is written to pixel by pixel, where it changes: pages that were never written take none.
     A store gets the frame whole: it would have to read chunks first that a box cuts through.

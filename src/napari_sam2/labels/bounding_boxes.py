@@ -23,7 +23,7 @@ def box_of(plane: NDArray[Any]) -> Box | None:
 
 
 def spanning(boxes: Iterable[Box | None]) -> Box | None:
-    """Return the smallest box that holds all of these; None if there is none among them."""
+    """Return the smallest box that contains all given boxes; None if there are none."""
     edges = [_edges(box) for box in boxes if box is not None]
     if not edges:
         return None
@@ -43,17 +43,17 @@ def within(box: Box, outer: Box) -> Box:
 
 
 def placed(box: Box, outer: Box) -> Box:
-    """Return a box that is counted from the first row and column of another one in the plane."""
+    """Return a box relative to another one as a box of the whole plane."""
     return _moved(box, outer[0].start, outer[1].start)
 
 
 def apart(boxes: Sequence[Box | None]) -> list[tuple[Box, list[int]]]:
-    """Group boxes so that what one group spans and what another one spans have no pixel in common.
+    """Group boxes so that the boxes around two groups share no pixel.
 
     Returns
     -------
     list of (Box, list of int)
-        What each group spans, and its members by their place in `boxes`, ascending.
+        The box around each group, and the indices of its members in `boxes`, ascending.
     """
     spans = np.empty((0, 4), dtype=int)
     groups: list[list[int]] = []

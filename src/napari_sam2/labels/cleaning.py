@@ -1,4 +1,4 @@
-"""Small holes filled and small islands dropped, on the CPU and without compiled extensions."""
+"""Filling of small holes and removal of small islands in masks, as pure functions."""
 
 from __future__ import annotations
 

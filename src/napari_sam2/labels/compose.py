@@ -1,4 +1,4 @@
-"""New masks into the labels of one frame, as pure functions."""
+"""Composition of new masks with the labels of one frame, as pure functions."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def compose_frame(
     Parameters
     ----------
     labels : ndarray of int, shape (Y, X)
-        What the frame holds now; it is not changed.
+        Current labels of the frame, which are not changed.
     object_ids : sequence of int
     masks : ndarray of bool, shape (N, Y, X)
         One per id. Where masks overlap, the later one gets the pixel.
@@ -62,7 +62,7 @@ def compose_frame(
     Returns
     -------
     Patch or None
-        What changes, and no more than its box; None where nothing does.
+        The change within its bounding box; None if nothing changes.
     """
     free = [i for i, number in enumerate(object_ids) if number not in protected]
     held = [box_of(masks[i]) if boxes is None else boxes[i] for i in free]

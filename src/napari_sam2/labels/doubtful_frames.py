@@ -1,4 +1,4 @@
-"""Which frames of an object deserve a second look, and why."""
+"""The search for frames of an object that a user should look at again, with reasons."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from napari_sam2.labels.frame_records import FrameRecord
 
 
 class Doubt(StrEnum):
-    """A reason to look at a frame; the value is what the user reads."""
+    """A reason for looking at a frame; the value is the text that the user reads."""
 
     PRESENCE = "low object score"
     IOU = "low predicted IoU"
@@ -25,7 +25,7 @@ class Doubt(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """From where on a frame is doubtful.
+    """Thresholds beyond which a frame is doubtful.
 
     Attributes
     ----------
@@ -59,7 +59,7 @@ def doubts(
     Parameters
     ----------
     records : iterable of FrameRecord
-        Of one object, in any order, at most one per frame.
+        Records of one object, in any order, at most one per frame.
     decided : collection of int
         Frames that the user prompted or accepted: never doubtful, but others are compared with
         them.
@@ -96,7 +96,7 @@ def doubts(
 
 
 def _known(values: list[float | None]) -> NDArray[np.float64]:
-    """Return values as an array; what is not known is NaN, which is neither low nor high."""
+    """Return values as an array with NaN for unknown ones, which counts as neither low nor high."""
     return np.array(values, dtype=np.float64)
 
 

@@ -1,4 +1,4 @@
-"""Changes of label planes, and the history that undoes and redoes them."""
+"""Changes of label planes, and the history for undoing and redoing them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class PlaneChange:
     rows, columns : (int, int)
         The box: first and one past the last.
     dtype : str
-        Of the labels.
+        Dtype of the labels.
     before, after : bytes
         The box, compressed.
     """
@@ -41,7 +41,7 @@ class PlaneChange:
 
     @classmethod
     def between(cls, frame: int, old: Labels, new: Labels) -> PlaneChange | None:
-        """Compare the labels of a frame, (Y, X), before and after; None if nothing changed."""
+        """Return the difference of two label planes (Y, X), before and after; None if equal."""
         box = box_of(old != new)
         if box is None:
             return None
@@ -54,7 +54,7 @@ class PlaneChange:
         return len(self.before) + len(self.after)
 
     def undo(self, plane: NDArray[Any]) -> None:
-        """Put back what was before, in a plane (Y, X), in place; other pixels stay."""
+        """Restore the former labels of the changed pixels in a plane (Y, X), in place."""
         self._put(plane, self.before)
 
     def redo(self, plane: NDArray[Any]) -> None:
@@ -80,7 +80,7 @@ State = TypeVar("State")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Edit(Generic[State]):
-    """One edit of the labels of a stack.
+    """A group of changes of labels that is undone as a whole.
 
     Attributes
     ----------
@@ -103,7 +103,7 @@ class Edit(Generic[State]):
         return sum(change.nbytes for change in self.changes)
 
     def undo(self, labels: Any) -> None:
-        """Take the changes back, the last one first; `labels` is (T, Y, X)."""
+        """Undo the changes of `labels`, (T, Y, X), the last one first."""
         for change in reversed(self.changes):
             _apply(labels, change, undo=True)
 

@@ -1,4 +1,4 @@
-"""Measurements of objects per frame, and the records kept of them."""
+"""Measurements of each object in each frame, and the records that keep them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SMALL = 2**16  # ids below are counted without being sorted
 
 @dataclass(frozen=True, slots=True)
 class FrameRecord:
-    """One object in one frame.
+    """Measurements of one object in one frame.
 
     Attributes
     ----------
@@ -57,7 +57,7 @@ class FrameRecord:
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """Where an object is in a frame: pixels and their mean (y, x)."""
+    """Extent of an object in a frame: number of pixels and their mean (y, x)."""
 
     area: int
     centre: tuple[float, float]
@@ -108,7 +108,7 @@ def _numbered(values: Labels) -> tuple[NDArray[np.integer[Any]], NDArray[np.inte
 
 
 class RecordBook:
-    """What is known of every object in every frame: object and frame to `FrameRecord`."""
+    """The records of all objects in all frames: `ObjectFrame` to `FrameRecord`."""
 
     def __init__(self) -> None:
         self._records: dict[ObjectFrame, FrameRecord] = {}
@@ -118,11 +118,11 @@ class RecordBook:
         return iter(self._records.values())
 
     def get(self, object_id: int, frame: int) -> FrameRecord:
-        """Return what is known; an empty record if that is nothing."""
+        """Return the record of an object in a frame; an empty record if there is none."""
         return self._records.get(ObjectFrame(object_id, frame), FrameRecord(object_id, frame))
 
     def put(self, records: Iterable[FrameRecord]) -> None:
-        """Take records in place of those of the same objects and frames."""
+        """Replace the records of the given objects and frames."""
         for record in records:
             if is_known(record):
                 self._records[record.key] = record
@@ -167,7 +167,7 @@ class RecordBook:
         labels, before : ndarray of int, shape (Y, X)
             The frame with the result in it, and before that.
         forward : bool, optional
-            Which way the pass went that it comes from; None for a prompt.
+            Whether a forward pass computed it; None for a prompt.
         """
         found = measure(labels, result.object_ids)
         records = []
@@ -196,7 +196,7 @@ class RecordBook:
 
 
 def is_known(record: FrameRecord) -> bool:
-    """Whether a record says anything."""
+    """Return whether a record holds any value."""
     return record.area > 0 or record.score is not None
 
 

@@ -1,4 +1,4 @@
-"""A mask that takes little memory, so that thousands of them can be kept."""
+"""`PackedMask`: a mask as packed bits of its bounding box, small enough to keep thousands."""
 
 from __future__ import annotations
 

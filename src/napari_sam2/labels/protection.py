@@ -1,4 +1,4 @@
-"""`Protection`: the objects of each frame that must not be overwritten."""
+"""`Protection`: the objects of each frame whose pixels must not be overwritten."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 
 class Protection:
-    """What the user accepted or painted, by frame.
+    """The objects of each frame that the user accepted or painted.
 
     A frame is either wholly protected, background included, or protected for some objects.
     """

@@ -1,4 +1,4 @@
-"""The labels of a whole stack, filled frame by frame."""
+"""`LabelsVolume`: the labels of a whole stack, written frame by frame."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class LabelsVolume:
     Attributes
     ----------
     on_write : callable or None
-        Told of every change: frame, labels before and after; must not write itself.
+        Called after every change with frame, former and new labels; must not write itself.
     """
 
     def __init__(

@@ -1,4 +1,7 @@
-"""SAM 2 as plain modules and frozen configurations: tensors in, tensors out."""
+"""The SAM 2 network: torch modules and their frozen configurations, tensors in and tensors out.
+
+All of it runs on the caller's thread.
+"""
 
 from napari_sam2.network.config import (
     BUNDLED_CONFIG,

@@ -1,4 +1,4 @@
-"""Frozen hyper-parameters of a SAM 2 network, and those of the eight official models."""
+"""Frozen hyper-parameters of SAM 2 networks, and the configurations of the official models."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class InvertedResidualConfig:
     stem : int
         Channels of the first convolution, at stride 2.
     channels, depths, kernels, strides : tuple of int
-        Of each stage.
+        Values of each stage.
     expansion : int
         Channels inside a block over those that enter it; 1 in the first stage.
     """
@@ -96,7 +96,7 @@ TrunkConfig = HieraConfig | ConvTrunkConfig | InvertedResidualConfig
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sam2Config:
-    """Everything that decides the shape and the arithmetic of one SAM 2 network.
+    """All hyper-parameters that decide the shape and the arithmetic of a SAM 2 network.
 
     Attributes
     ----------

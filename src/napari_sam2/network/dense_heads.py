@@ -1,4 +1,4 @@
-"""What every pixel is, told from the image features alone: object, border, offset to a centre."""
+"""Dense prediction heads: object, border and centre offset of every pixel from image features."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _CHANNELS = 4
 
 
 class DenseMaps(NamedTuple):
-    """What the dense heads tell of B images at one stride k.
+    """Output of the dense heads for B images at one stride k.
 
     Attributes
     ----------
@@ -51,7 +51,7 @@ class DenseHeads(nn.Module):
         self.heads = nn.ModuleList(nn.Conv2d(each, _CHANNELS, 1) for each in channels)
 
     def forward(self, features: ImageFeatures) -> list[DenseMaps]:
-        """Tell what each pixel is, at every stride of `strides`."""
+        """Predict the dense maps of all pixels, one `DenseMaps` per stride of `strides`."""
         levels = (*features.finer[1:], features.stride4, features.stride8, features.stride16)
         heads = zip(self.heads, levels, strict=True)
         return [DenseMaps.of(head(level.float())) for head, level in heads]

@@ -1,4 +1,4 @@
-"""Tensors that travel together between the parts of the network."""
+"""Groups of tensors that the parts of the network exchange."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ImageFeatures:
-    """What the image encoder says about a batch of B frames of side S.
+    """Output of the image encoder for a batch of B frames of side S.
 
     Attributes
     ----------
@@ -62,7 +62,7 @@ class ImageFeatures:
         Parameters
         ----------
         row, column : int
-            Of its first corner, in cells of `stride16`.
+            Position of its first corner, in cells of `stride16`.
         cells : int
             Its side.
         position : Tensor, shape (1, C, cells, cells)
@@ -96,7 +96,7 @@ class ImageFeatures:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MaskPrediction:
-    """What the mask decoder says about N objects.
+    """Output of the mask decoder for N objects.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""A mask decoder that goes up to the input's own resolution, with prompts as maps."""
+"""A mask decoder at the resolution of the input, with prompts drawn as maps."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ class FineMaskDecoder(MaskChoice):
         return masks.reshape(*masks.shape[:2], *x.shape[2:])
 
     def _under(self, masks: Tensor, stride2: Tensor) -> Tensor:
-        """Describe what is under each mask: mean features, area, certainty, share on the edge.
+        """Return mean features, area, certainty and edge share of the pixels of each mask.
 
         Returns
         -------

@@ -1,4 +1,4 @@
-"""A feature pyramid down to stride 2: what the fine mask decoder reads of the image."""
+"""The feature pyramid down to stride 2 that the fine mask decoder reads."""
 
 from __future__ import annotations
 

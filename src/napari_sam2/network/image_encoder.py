@@ -1,4 +1,4 @@
-"""Trunk and feature pyramid: a frame to maps at strides 4, 8 and 16."""
+"""The image encoder: a trunk and a feature pyramid with maps at strides 4, 8 and 16."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ def in_pieces(
 
 
 class _Slices:
-    """A tensor that comes slice by slice, from several threads; the first tells its shape."""
+    """A tensor that several threads write slice by slice; the first slice decides its shape."""
 
     def __init__(self, count: int, size: int, length: int, dim: int) -> None:
         self._count, self._size, self._length, self._dim = count, size, length, dim
@@ -78,7 +78,7 @@ class _Slices:
         self._last: Tensor | None = None
 
     def put(self, index: int, part: Tensor) -> None:
-        """Take what came of a slice."""
+        """Write one slice."""
         with self._lock:
             if self._out is None:
                 if index == self._count - 1:
@@ -132,7 +132,7 @@ class MLP(nn.Module):
         return self.layers[-1](self.hidden(x))  # type: ignore[no-any-return]
 
     def hidden(self, x: Tensor) -> Tensor:
-        """Map (..., in_features) to what the last layer sees."""
+        """Map (..., in_features) to the input of the last layer."""
         for layer in self.layers[:-1]:
             x = self.activation(layer(x))
         return x

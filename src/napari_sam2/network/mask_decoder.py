@@ -1,4 +1,4 @@
-"""The mask decoder: tokens and conditioned features to masks, IoU and object score."""
+"""The mask decoder: predicts masks, their IoU and an object score from prompts and features."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MASK_TOKENS = 4
 
 
 class MaskChoice(nn.Module):
-    """What all mask decoders share: which of their four masks are an answer."""
+    """Base of the mask decoders: the rule that chooses among their four masks."""
 
     def __init__(self, config: Sam2Config) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Memory attention: the current frame's features look at the memory bank."""
+"""Memory attention: conditions the features of a frame on the memory bank."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class MemoryAttention(nn.Module):
         self.norm = nn.LayerNorm(width)
 
     def open(self, features: Tensor, position: Tensor) -> Tensor:
-        """Do what comes before the first look at a memory: the same for all objects of a frame.
+        """Compute the part before the first memory, which all objects of a frame share.
 
         Returns
         -------
@@ -114,9 +114,9 @@ class MemoryAttention(nn.Module):
         memory, memory_position : Tensor, shape (N, M, memory width)
             Whole frames of h x w tokens, then the object pointers.
         pointers : int
-            How many tokens at the end are object pointers.
+            Number of tokens at the end that are object pointers.
         opened : Tensor, optional
-            What `open` makes of the features, where that is known already.
+            Output of `open` for the features, if it was computed already.
         """
         height, width = features.shape[2:]
         turns = rotary_table(height, width, features.shape[1], features.device)

@@ -1,4 +1,4 @@
-"""Memory encoder: a frame's features and its mask become a memory."""
+"""The memory encoder: makes a memory of the features of a frame and its mask."""
 
 from __future__ import annotations
 

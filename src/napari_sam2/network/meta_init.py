@@ -1,4 +1,4 @@
-"""Networks whose values are still to come: shapes only, built at once."""
+"""Building of networks on torch's meta device, with shapes but without values."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from napari_sam2.network.sam2 import Sam2
 
 
 def outline(config: Sam2Config) -> Sam2:
-    """Build a network on torch's meta device: it knows its shapes and holds no values.
+    """Build a network on torch's meta device, with shapes and without values.
 
     To draw first values there too would have torch load its compiler: a second, and 74 MiB.
     """

@@ -1,9 +1,9 @@
-"""Tasks that threads take one after the other, each of them computing alone.
+"""A thread pool for tasks of many torch operations each, one torch thread per task.
 
-torch divides every operation among its threads, which wait for each other at its end. Where other
-programs use the cores too, one of them always waits for a core, and all others for it: hundreds of
-times a frame. Here a thread computes a task of many operations alone, and takes the next one when
-it is done, however long another one takes.
+torch divides each operation among its threads, which wait for each other at the end of the
+operation. When other programs use the cores too, one thread always waits for a core, and the
+others wait for it, hundreds of times per frame. Here each thread computes a whole task alone and
+then takes the next one.
 """
 
 from __future__ import annotations

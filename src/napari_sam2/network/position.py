@@ -1,4 +1,4 @@
-"""Position encodings: sine over a grid, sine over time, random Fourier over points."""
+"""Position encodings: sines over a grid, sines over time, random Fourier features of points."""
 
 from __future__ import annotations
 

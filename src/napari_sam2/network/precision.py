@@ -1,4 +1,4 @@
-"""When arithmetic may overwrite its inputs, and where it must not be rounded."""
+"""Contexts that decide on half precision and on arithmetic in place."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def computes_in_place(*tensors: Tensor) -> bool:
 
 
 def full_precision(device: torch.device) -> AbstractContextManager[object]:
-    """Return a context in which nothing is computed in half precision, whatever is asked for.
+    """Return a context in which no operation is computed in half precision.
 
     Where torch knows no half precision for a device there is nothing to switch off.
     """

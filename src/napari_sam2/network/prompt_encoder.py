@@ -1,4 +1,4 @@
-"""Prompts to tokens: points and box corners sparse, masks dense."""
+"""The prompt encoder: points and box corners as tokens, masks as dense embeddings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Prompts as maps: what the user gave, drawn at the resolution of the model input."""
+"""Prompts drawn as maps at the resolution of the model input."""
 
 from __future__ import annotations
 

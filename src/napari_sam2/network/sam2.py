@@ -1,4 +1,4 @@
-"""The whole network: one module whose parameters are named as in the official checkpoints."""
+"""The whole network as one module, with the parameter names of the official checkpoints."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ class Sam2(nn.Module):
         return stride16 + self.no_mem_embed[0][:, :, None, None]
 
     def open_memory(self, stride16: Tensor, position: Tensor) -> Tensor:
-        """Do the part of `attend_memory` that is the same for all objects of a frame."""
+        """Compute the part of `attend_memory` that all objects of a frame share."""
         return self.memory_attention.open(stride16, position)
 
     def attend_memory(

@@ -1,4 +1,4 @@
-"""What the user asked for, per object and frame: points, boxes, masks, and their files."""
+"""Prompts per object and frame (points, boxes, masks), and the files that store them."""
 
 from napari_sam2.prompts.book import PromptBook
 from napari_sam2.prompts.files import read_prompts, read_session, write_prompts, write_session

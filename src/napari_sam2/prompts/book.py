@@ -1,4 +1,4 @@
-"""All prompts of a stack, checked against its shape, by object and frame."""
+"""`PromptBook`: all prompts of a stack by object and frame, checked against its shape."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ class PromptBook:
         return self._store(self._key(object_id, frame), FramePrompt(mask=mask))  # type: ignore[arg-type]
 
     def put(self, object_id: int, frame: int, prompt: FramePrompt) -> FramePrompt:
-        """Set all that an object holds in a frame, in place of what it held there."""
+        """Set the prompt of an object in a frame, replacing the former one."""
         return self._store(self._key(object_id, frame), prompt)
 
     def remove(self, object_id: int, frame: int | None = None) -> None:
@@ -116,7 +116,7 @@ class PromptBook:
             del self._prompts[key]
 
     def get(self, object_id: int, frame: int) -> FramePrompt | None:
-        """Return what an object holds in a frame, or None."""
+        """Return the prompt of an object in a frame, or None."""
         return self._prompts.get(ObjectFrame(object_id, frame))
 
     def object_ids(self) -> tuple[int, ...]:

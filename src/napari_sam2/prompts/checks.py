@@ -1,4 +1,4 @@
-"""The single checks that every prompt has to pass, each with its own error."""
+"""Checks that every prompt has to pass; each raises its own error."""
 
 from __future__ import annotations
 

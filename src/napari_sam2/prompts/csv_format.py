@@ -1,4 +1,4 @@
-"""Prompts as a table: one point or box per line."""
+"""Prompts as CSV text with one point or box per line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files of prompts and sessions, read and written by their suffix. Any thread."""
+"""Reading and writing of prompt and session files by their suffix. Any thread may use it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Everything the user gave for one object in one frame, as an immutable value."""
+"""`FramePrompt`: all prompts of one object in one frame, as an immutable value."""
 
 from __future__ import annotations
 

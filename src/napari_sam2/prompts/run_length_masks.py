@@ -1,4 +1,4 @@
-"""Masks as run lengths, and a store of many of them."""
+"""Run-length encoding of masks, and a read-only store of many encoded masks."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def decode_run_lengths(lengths: Sequence[int], shape: tuple[int, ...]) -> NDArra
 
 
 class MaskStore(Mapping[ObjectFrame, NDArray[np.bool_]]):
-    """Masks that are unpacked one at a time, when they are asked for; read-only.
+    """A read-only store of masks, each unpacked when it is read.
 
     Parameters
     ----------

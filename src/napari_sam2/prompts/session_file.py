@@ -1,4 +1,4 @@
-"""`SessionFile`: what a session file holds, as an immutable value. Any thread."""
+"""`SessionFile`: the content of a session file, as an immutable value. Any thread may use it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ JsonScalar = str | int | float | bool | None
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SessionFile:
-    """A session as it is kept on disk: all that is needed to replay it on a stack.
+    """A session as it is stored on disk, with everything that is needed to replay it on a stack.
 
     Attributes
     ----------
@@ -40,7 +40,7 @@ class SessionFile:
         What came of prompts that correct a tracked frame (all False: the object was corrected
         away), and would not come of them alone; each belongs to a prompt.
     handed_over : frozenset of ObjectFrame
-        Mask prompts that nobody drew: they were handed over from the volume before.
+        Mask prompts that come from the former volume instead of the user.
     settings : mapping of str to str, int, float, bool or None
         Settings and other facts of the session, such as the model's name.
     contrast : tuple of (low, high)
@@ -48,11 +48,11 @@ class SessionFile:
     axis : int, optional
         The video axis of the image.
     at : mapping of int to int
-        Where the image's other leading axes stood: axis to index.
+        Positions on the other leading axes of the image: axis to index.
     region : Region, optional
         The part of the image that its frames are: prompts and masks count from its corner.
     names : mapping of int to str
-        What the user called the objects.
+        Names of the objects.
     """
 
     book: PromptBook
@@ -108,7 +108,7 @@ class SessionFile:
         region: Region | None,
         names: Mapping[int, str] | None = None,
     ) -> SessionFile:
-        """Put together what replays a session; masks are asked for one at a time.
+        """Return the session file of prompts whose masks are read one at a time.
 
         Parameters
         ----------
@@ -138,7 +138,7 @@ class SessionFile:
 
     @property
     def channels(self) -> tuple[int, ...] | None:
-        """Which channels of the image are composed, where they were chosen; see `of_channels`."""
+        """The channels of the composed image, if they were chosen; see `of_channels`."""
         text = self.settings.get(_CHANNELS)
         numbers = str(text).split(",") if text is not None else []
         return tuple(int(number) for number in numbers if number.strip().isdecimal()) or None
@@ -177,7 +177,7 @@ class SessionFile:
 
 
 def of_channels(channels: tuple[int, ...]) -> dict[str, str]:
-    """Return the setting that says which channels are composed."""
+    """Return the setting that chooses channels for the composed image."""
     return {_CHANNELS: ",".join(map(str, channels))}
 
 

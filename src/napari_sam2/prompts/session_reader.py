@@ -1,4 +1,4 @@
-"""Reads session files; errors name the place in the file."""
+"""The reader of session files; its errors name the value that is wrong, as ``prompts[3].box``."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _NAMES = {
 
 @dataclass(frozen=True, slots=True)
 class JsonNode:
-    """One value of a JSON file and where it stands, such as ``prompts[3].box``."""
+    """One value of a JSON file and its path, such as ``prompts[3].box``."""
 
     value: object
     place: str

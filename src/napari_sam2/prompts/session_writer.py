@@ -1,4 +1,4 @@
-"""The text of a session file: versioned JSON, one prompt per line, masks as run lengths."""
+"""The writer of session files: versioned JSON, one prompt per line, masks as run lengths."""
 
 from __future__ import annotations
 

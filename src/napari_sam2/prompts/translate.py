@@ -1,4 +1,4 @@
-"""Moves prompts to the coordinates of another window."""
+"""Translation of prompts between the coordinates of two windows of a frame."""
 
 from __future__ import annotations
 

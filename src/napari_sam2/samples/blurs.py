@@ -1,4 +1,4 @@
-"""Blurs of every frame of a stack: exact ones for small widths, cheap ones for large."""
+"""Blurs of every frame of a stack: exact for small widths, approximate and fast for large ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The light of one cell filled with a fluorescent protein, in the frame of its body."""
+"""The fluorescence of one cell, in the coordinates of its body."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ VESICLES = 26
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Interior:
-    """What makes one cell look like itself in every frame (body's frame, units of its radius)."""
+    """The constant appearance of one cell (coordinates of its body, in units of its radius)."""
 
     brightness: float
     nucleus: tuple[float, float]

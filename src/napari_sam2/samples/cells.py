@@ -83,7 +83,7 @@ def _draw_cell(
     drift: NDArray[np.float64],
     maps: tuple[NDArray[np.uint16], Floats, Floats],
 ) -> None:
-    """Draw one cell where it is relatively nearer than those drawn before."""
+    """Draw one cell where it is closer, relative to its size, than the cells drawn before."""
     reach = pose.radius * float(pose.contour.max()) + 2
     height, width = maps[0].shape
     y0, y1 = max(0, int(pose.y - reach)), min(height, int(pose.y + reach) + 2)
@@ -144,7 +144,7 @@ def _debris(rng: np.random.Generator, shape: tuple[int, ...]) -> Floats:
 def _renumber(
     labels: NDArray[np.uint16], parents: tuple[tuple[int, int], ...]
 ) -> tuple[NDArray[np.uint16], tuple[tuple[int, int], ...]]:
-    """Drop slivers at the border; number from 1 the cells that are ever seen, and pair them."""
+    """Drop slivers at the border; number the visible cells from 1, and pair them."""
     for plane in labels:
         areas = np.bincount(plane.ravel())
         plane[areas[plane] < SMALLEST_AREA] = 0

@@ -1,4 +1,4 @@
-"""Smooth random fields, made small and spread by spline matrices (much cheaper than filtering)."""
+"""Smooth random fields, made on a small grid and enlarged by spline matrices."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def smooth_field(
 
 
 def texture_tile(rng: np.random.Generator, size: int, grain: float, kind: str) -> Floats:
-    """One periodic texture, mean about 0 and standard deviation about 1.
+    """Return a periodic texture with mean about 0 and standard deviation about 1.
 
     Parameters
     ----------

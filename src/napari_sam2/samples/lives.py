@@ -1,4 +1,4 @@
-"""The lives of crawling cells: they wander, push, round up, divide and spread again."""
+"""Simulated crawling cells that wander, extend, round up, divide and spread again."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ROUNDING_FRAMES = 5
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pose:
-    """One cell in one frame.
+    """Position and shape of one cell in one frame.
 
     Attributes
     ----------
@@ -142,7 +142,7 @@ def _newborn(
 
 
 def _crawl(rng: np.random.Generator, cell: _Cell) -> None:
-    """One frame of a cell's own doing: turn, move, reshape, round up or spread."""
+    """Advance a cell by one frame: turn, move, reshape, round up or spread."""
     cell.countdown -= 1
     if cell.countdown < ROUNDING_FRAMES:
         cell.roundness = min(1.0, 1.15 - 0.25 * max(cell.countdown - 1, 0))

@@ -1,4 +1,4 @@
-"""Outlines of spread cells: tips that reach out, flat fronts, and concave edges in between."""
+"""Outlines of spread cells with extensions, flat fronts and concave edges."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def relative_distance(u: Floats, v: Floats, contour: Doubles) -> Floats:
 
 @dataclass(frozen=True, slots=True)
 class Manner:
-    """How the cells of one culture spread.
+    """Parameters of the spreading of the cells of one culture.
 
     Attributes
     ----------
@@ -48,7 +48,7 @@ class Manner:
     reach : float
         Typical length of a tip in radii.
     agility : float
-        How quickly tips grow, shrink and turn.
+        Rates at which tips grow, shrink and turn.
     roughness : float
         Strength of fine irregularities.
     """
@@ -82,7 +82,7 @@ def outlines(rng: np.random.Generator, manner: Manner, frames: int, cells: int) 
     rng : numpy.random.Generator
         Source of randomness.
     manner : Manner
-        How they spread.
+        Parameters of the spreading.
     frames, cells : int
         Numbers of both.
 

@@ -1,4 +1,4 @@
-"""From photons to camera counts."""
+"""The camera: photons to counts, with noise."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The value that every sample is: an image stack with its exact labels."""
+"""`SampleStack`: a synthetic image stack with its exact labels."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class SampleStack:
     scale : tuple of float
         Size of a pixel along each axis, in micrometres (z, y, x) or minutes (t).
     name : str
-        What the stack shows.
+        Description of the stack.
     parents : tuple of (int, int)
         Pairs (child id, parent id) of the divisions, ordered by child. A parent's last frame is
         the one before its children appear.

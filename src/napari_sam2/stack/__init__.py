@@ -1,6 +1,6 @@
-"""Any array-like to frames: axes, lazy reading, constant contrast, and opening files.
+"""Image stacks: any array as frames, with axes, lazy reading and constant contrast; image files.
 
-Imports numpy only; zarr and tifffile load when a file is opened.
+The package imports numpy only; zarr and tifffile load when a file is opened.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Which axis of an image is the video, from its axis labels and its shape."""
+"""The choice of the video axis from the axis labels and the shape of an image."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def axis_letter(name: object) -> str:
 
 @dataclass(frozen=True, slots=True)
 class AxisGuess:
-    """What each axis of an image is for.
+    """The roles of the axes of an image.
 
     Attributes
     ----------
@@ -60,7 +60,7 @@ def guess_axes(
     Parameters
     ----------
     shape : sequence of int
-        Of the whole array.
+        Shape of the whole array.
     labels : sequence of str, optional
         A name per axis ("z", "time", "TCYX" ...); unknown names count as none. With `rgb` the
         name of the last axis may be left out, as napari does.
@@ -83,7 +83,7 @@ def guess_axes(
 
 
 def _letters(labels: Sequence[str] | None, sizes: tuple[int, ...], *, rgb: bool) -> list[str]:
-    """Return one letter of "tzcyx" per axis, or "" where nothing is known."""
+    """Return one letter of "tzcyx" per axis, or "" for an unknown axis."""
     ndim = len(sizes)
     names = [""] * ndim if labels is None else list(labels)
     if rgb and len(names) == ndim - 1:

@@ -1,4 +1,4 @@
-"""Arrays of one shape as the channels of one array, read when it is indexed."""
+"""Arrays of one shape as channels of one array, which reads them only when it is indexed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class ChannelStack:
     dtype : dtype
         That holds the values of all channels.
     channel_axis : int
-        Of the channels: the one before Y and X.
+        Axis of the channels: the one before Y and X.
 
     Raises
     ------

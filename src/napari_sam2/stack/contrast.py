@@ -1,4 +1,4 @@
-"""Intensities to 0..1: one contrast per channel, constant over the stack."""
+"""Scaling of intensities to 0..1 with one contrast per channel, constant over the stack."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class Contrast:
 
 
 def as_contrasts(given: Any, n_channels: int) -> tuple[Contrast, ...]:
-    """Return one contrast per channel from what a user may give.
+    """Return one contrast per channel from a user's value.
 
     Parameters
     ----------

@@ -1,4 +1,7 @@
-"""A stack of frames over any array-like, read one frame at a time."""
+"""`FrameStack`: the frames of any array, read one at a time.
+
+A stack may be shared between threads; a lock lets one thread read at a time.
+"""
 
 from __future__ import annotations
 
@@ -29,9 +32,9 @@ SAMPLED_SIDE = 256
 class FrameStack:
     """Frames of an image along one axis, in a contrast that is constant over the stack.
 
-    Frames are read from `data` when asked for, one at a time and by one thread at a time; nothing
-    is kept. Of the axes that are neither channels nor named in `at`, `axis` is the video, the last
-    two others are Y and X, and any more are held at 0.
+    Each call of `read` reads one frame from `data`, on one thread at a time; frames are not cached.
+    Of the axes that are neither channels nor named in `at`, `axis` is the video, the last two
+    others are Y and X, and the rest is held at 0.
 
     Parameters
     ----------
@@ -42,10 +45,9 @@ class FrameStack:
         The video axis. None: a single frame. An image of just Y and X is a single frame anyway.
     channel_axis : int, "auto" or None
         The axis whose one to three channels are composed to a picture: one is grey, two are red
-        and green, three are RGB. A last axis of length 4 is RGBA; its alpha is dropped. Of a
-        longer axis, `channels` says which ones. "auto"
-        takes the last axis of uint8, uint16 and float images if it has length 3 or 4 and the two
-        axes before it are longer; None takes none.
+        and green, three are RGB. A last axis of length 4 is RGBA; its alpha is dropped. For a
+        longer axis, `channels` chooses. "auto" takes the last axis of uint8, uint16 and float
+        images if it has length 3 or 4 and the two axes before it are longer; None takes none.
     contrast : Contrast, (low, high) or a sequence of up to three of these, optional
         Intensities that become 0 and 1, for all channels or for each. By default uint8 RGB keeps
         its values (v / 255), bool becomes 0 and 1, and of anything else the 0.1 and 99.9
@@ -54,8 +56,8 @@ class FrameStack:
     at : mapping of int to int, optional
         Axes to hold at one position, and that position.
     channels : sequence of int, optional
-        Which channels along `channel_axis` are composed, up to three, in this order; by default
-        the first three.
+        Up to three channels along `channel_axis` to compose, in this order; by default the first
+        three.
     region : Region or (y0, x0, y1, x1), optional
         The part of every frame that is read, end rows and columns excluded; frames have its size.
 
@@ -116,7 +118,7 @@ class FrameStack:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Of the pixels as stored."""
+        """Dtype of the pixels as stored."""
         return self._dtype
 
     @property
@@ -131,7 +133,7 @@ class FrameStack:
 
     @property
     def at(self) -> Mapping[int, int]:
-        """Axes that are held, and where: given ones and those held at 0."""
+        """Positions on the axes that are neither video, channels nor pixels."""
         return MappingProxyType(dict(self._layout.held))
 
     @property
@@ -146,7 +148,7 @@ class FrameStack:
 
     @property
     def region(self) -> Region | None:
-        """The part of the image that is a frame; None where it is all of it."""
+        """The region of the image that the frames show; None if they show all of it."""
         layout = self._layout
         return None if layout.frame_shape == layout.image_shape else layout.region
 
@@ -170,7 +172,7 @@ class FrameStack:
             return self._contrast
 
     def turned(self, axis: int | None, at: Mapping[int, int]) -> FrameStack:
-        """Return the frames along another axis or at other positions, seen in the same way.
+        """Return the frames along another axis or at other positions, with the same settings.
 
         Parameters
         ----------
@@ -215,7 +217,7 @@ class FrameStack:
         StackError
             When there is no such frame, or no memory for it.
         FrameError
-            When the data fails to give it, or gives no finite pixel.
+            When the frame cannot be read, or has no finite pixel.
         """
         number = self._check_frame(frame)
         contrasts = self.contrast
@@ -312,7 +314,7 @@ class FrameStack:
         return tuple(robust_contrast(sample[..., c]) for c in range(layout.n_channels))
 
     def _sample(self, frames: Sequence[int], steps: tuple[int, int]) -> NDArray[Any]:
-        """Read pixels of those frames that can be read, shape (frames, Y, X, channels)."""
+        """Read pixels of the readable ones of the given frames, shape (frames, Y, X, channels)."""
         fetched = [self._fetch_or_error(frame, steps) for frame in frames]
         found = [each for each in fetched if not isinstance(each, FrameError)]
         failed = [each for each in fetched if isinstance(each, FrameError)]

@@ -1,4 +1,4 @@
-"""Where the frames of an array are: which axis is what, and how to index one frame."""
+"""`Layout`: the roles of an array's axes, and the index of one frame."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Layout:
     Attributes
     ----------
     shape : tuple of int
-        Of the array.
+        Shape of the array.
     video : int or None
         The axis of the frames; None for a single frame.
     y, x : int
@@ -78,12 +78,12 @@ class Layout:
 
     @property
     def is_colour(self) -> bool:
-        """Whether the channels are the colours of a pixel: a last axis of length 3 or 4."""
+        """Return whether the channels are colours of a pixel: a last axis of length 3 or 4."""
         last = len(self.shape) - 1
         return self.channel == last and self.shape[last] in COLOUR_SIZES
 
     def index(self, frame: int, steps: tuple[int, int] = (1, 1)) -> tuple[int | slice, ...]:
-        """Return the index of one frame, of every n-th row and column if `steps` say so."""
+        """Return the index of one frame, or of every n-th row and column of it."""
         where: list[int | slice] = [slice(None)] * len(self.shape)
         for axis, position in self.held:
             where[axis] = position
@@ -96,7 +96,7 @@ class Layout:
         return tuple(where)
 
     def compose(self, pixels: NDArray[Any]) -> NDArray[Any]:
-        """Return the pixels (Y, X, channels) of what `index` has read."""
+        """Return the pixels (Y, X, channels) of an array that was read with `index`."""
         if self.channel is None:
             return pixels[..., np.newaxis]
         last = np.moveaxis(pixels, self.read_axes.index(self.channel), -1)

@@ -29,9 +29,9 @@ def open_zarr(path: Path, *, series: int, level: int) -> OpenedStack:
     Parameters
     ----------
     path : Path
-        Of the folder.
+        Path of the folder.
     series, level : int
-        Which multiscale image of an OME-Zarr group and which resolution of it.
+        Numbers of the multiscale image in an OME-Zarr group and of its resolution.
 
     Raises
     ------
@@ -132,7 +132,7 @@ def _letter(axis: Mapping[str, Any]) -> str:
 
 
 def _array_axes(array: Any) -> str:
-    """Axis letters of a bare array, from its dimension names if all of them are known."""
+    """Return the axis letters of a bare array, from its dimension names if all are known."""
     names: Sequence[Any] | None = getattr(array.metadata, "dimension_names", None)
     names = names or array.attrs.get("_ARRAY_DIMENSIONS")
     if names is None or len(names) != array.ndim:

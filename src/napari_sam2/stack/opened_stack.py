@@ -1,4 +1,4 @@
-"""An image file that was opened as a stack."""
+"""`OpenedStack`: an opened image file, its frames and its pixel sizes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _UNITS = {
 
 
 def _nothing() -> None:
-    """Stand in for the closing of what needs none."""
+    """Do nothing: closes a file that needs no closing."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,7 +49,7 @@ class OpenedStack:
         Size of a step along every axis: micrometres in space and seconds in time where the file
         gives a unit that is known, else in the units of the file; 1 where it says nothing.
     path : Path
-        Of the file or folder.
+        Path of the file or folder.
     close : callable
         Lets go of the file; `data` cannot be read after it. Also happens with the last reference.
     """
@@ -82,7 +82,7 @@ def usable_step(size: Any) -> float:
 
 
 def axes_of_shape(shape: Sequence[int]) -> str:
-    """Return axis letters where only the shape is known: unknown ones, then YX or YXS."""
+    """Return axis letters for a shape without metadata: unknown ones, then YX or YXS."""
     known = "YXS" if has_colour_axis(shape) else "YX"
     return ("Q" * (len(shape) - len(known)) + known)[-len(shape) :] if len(shape) else ""
 

@@ -26,9 +26,9 @@ def open_stack(path: str | os.PathLike[str], *, series: int = 0, level: int = 0)
     path : path-like
         A TIFF, OME-TIFF or .npy file, or the folder of a zarr array or OME-Zarr image.
     series : int
-        Which image of a file that holds several (TIFF series, OME-Zarr multiscales).
+        Number of the image in a file with several (TIFF series, OME-Zarr multiscales).
     level : int
-        Which resolution of a pyramid; 0 is the finest.
+        Level of a pyramid; 0 is the finest.
 
     Raises
     ------

@@ -29,9 +29,9 @@ def open_tiff(path: Path, *, series: int, level: int) -> OpenedStack:
     Parameters
     ----------
     path : Path
-        Of the file.
+        Path of the file.
     series, level : int
-        Which image of the file and which resolution of it.
+        Numbers of the image in the file and of its resolution.
 
     Raises
     ------

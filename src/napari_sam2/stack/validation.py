@@ -1,4 +1,4 @@
-"""Checks of arrays, axes, parts and channels."""
+"""Checks of arrays, axes, regions and channels."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from napari_sam2.types import Region
 
 
 class ArrayLike(Protocol):
-    """What a stack needs of its data: numpy, dask, zarr, h5py and others have it."""
+    """The array interface that stacks need; numpy, dask, zarr, h5py and others have it."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -25,7 +25,7 @@ class ArrayLike(Protocol):
         """Anything that `numpy.dtype` understands."""
 
     def __getitem__(self, index: Any, /) -> Any:
-        """Return what `numpy.asarray` turns into the indexed pixels."""
+        """Return the indexed pixels as an object that `numpy.asarray` converts."""
 
 
 def check_array(data: Any) -> np.dtype[Any]:
@@ -144,7 +144,7 @@ MAX_CHANNELS = 3
 
 
 def check_region(region: Region | Sequence[int] | None, shape: tuple[int, int]) -> Region:
-    """Return which part of frames of `shape` (Y, X) is meant; None means all of it.
+    """Check a region of frames of `shape` (Y, X); None is the whole frame.
 
     Raises
     ------

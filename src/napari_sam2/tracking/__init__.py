@@ -1,4 +1,4 @@
-"""The engine: a model on a device, and sessions that follow objects through stacks."""
+"""Tracking: a model on a device, and sessions that track objects through stacks."""
 
 from napari_sam2.tracking.device import available_devices, resolve_device
 from napari_sam2.tracking.model import Model, load_model

@@ -1,4 +1,4 @@
-"""Which device computes, and in what precision."""
+"""The choice of the compute device and its precision."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def precision_context(device: torch.device, half: bool) -> AbstractContextManage
 
 
 def halved(network: Sam2) -> Sam2:
-    """Round the weights to bfloat16 of what is computed in it.
+    """Round the weights to bfloat16 that are used in bfloat16.
 
     In `precision_context` the same happens to them, but anew in every call: a third of all that a
     GPU is told to do for a frame. All other parameters stay float32, as there.
@@ -93,7 +93,7 @@ def release_memory(device: torch.device) -> None:
 
 
 def device_error(error: Exception, name: str) -> DeviceError:
-    """Turn a failure while computing into an error that says what to do."""
+    """Return the error for a failed computation, with a remedy."""
     safe = "The labels computed so far are kept."
     if isinstance(error, MemoryError):
         return DeviceError(

@@ -1,4 +1,4 @@
-"""Detects two objects that follow the same thing."""
+"""Detection of two objects that track the same thing."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def find_identity_switches(
     occupied: NDArray[np.integer],
     distances: Mapping[int, int],
 ) -> set[int]:
-    """Find the objects that follow what belongs to another one.
+    """Find the objects that track the same thing as another object.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ def find_identity_switches(
 
 
 def _judged(claims: list[Claim], box: Box) -> set[int]:
-    """Find the strays among claims that lie in a box of the frame, those that count most first."""
+    """Find the switched objects among claims in a box; earlier claims take precedence."""
     claimed = np.zeros(size_of(box), dtype=np.int64)
     areas: dict[int, int] = {}
     strays: set[int] = set()
@@ -112,7 +112,7 @@ def _mask(prediction: ObjectPrediction, shape: tuple[int, int]) -> tuple[Box, ND
 def _claim(
     object_id: int, distance: int, inside: Box, mask: NDArray[np.bool_], score: float = 1.0
 ) -> Claim | None:
-    """Return a claim to what a mask holds, and no more of the frame than that; None if nothing."""
+    """Return the claim of a mask, cut to its box; None if the mask is empty."""
     box = box_of(mask)
     if box is None:
         return None

@@ -1,4 +1,4 @@
-"""Writes masks of finished frames to the labels and reports them."""
+"""The writer of finished masks: cleans them, writes them to the labels and reports them."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class LabelWriter:
         self._keep_logits = keep_logits
 
     def mask(self, object_id: int, frame: int) -> NDArray[np.bool_]:
-        """Return what the labels hold of an object in a frame, shape (Y, X)."""
+        """Return the mask of an object in the labels of a frame, bool (Y, X)."""
         return self.volume.mask(object_id, frame)
 
     def put(self, object_id: int, frame: int, mask: NDArray[np.bool_]) -> None:
@@ -70,7 +70,7 @@ class LabelWriter:
         return self.volume.pixels(frame, object_ids)
 
     def regroup(self, change: MergeSplit) -> None:
-        """Give pixels of one object to another, and accept what is to be: all of it, or nothing.
+        """Move pixels from one object to another and accept frames, or change nothing on failure.
 
         Raises
         ------
@@ -114,7 +114,7 @@ class LabelWriter:
         return failed
 
     def accept(self, object_id: int, frame: int) -> None:
-        """Protect an object's pixels in a frame from all that is computed later."""
+        """Protect the pixels of an object in a frame from later computation."""
         self.accepted.add(ObjectFrame(object_id, frame))
         self.volume.protect(object_id, frame)
 
@@ -157,7 +157,7 @@ class LabelWriter:
         decided : Conditioning
             Only clicked parts are kept, and holes stay open where background was clicked.
         others : mapping of int to Conditioning
-            What the user decided about other objects in that frame.
+            Conditioning frames of other objects in that frame.
         logits_of : callable
             Gives the logits of what was drawn, should they be handed out.
         """
@@ -181,7 +181,7 @@ class LabelWriter:
         return only(self._write(frame, _predictions(sharing), output), object_id)
 
     def _shared(self, sharing: Mapping[int, Conditioning], taken: NDArray[np.bool_]) -> FrameOutput:
-        """Make masks of what the user prompted, each by its own clicks."""
+        """Finish prompted masks that share pixels; each keeps the parts that its clicks are in."""
         ordered = [sharing[object_id] for object_id in sorted(sharing)]
         predictions = _predictions(sharing)
         output = finish_masks(
@@ -260,7 +260,7 @@ def nothing_in(frame: int, shape: tuple[int, int, int], error: FrameError) -> Fr
 
 
 def undecided(object_id: int, frame: int, mask: NDArray[np.bool_]) -> FrameMasks:
-    """Return a result with a mask (Y, X) of which no network has said anything."""
+    """Return a result with a mask (Y, X) that has no prediction of the network."""
     scores = np.zeros(1, dtype=np.float32)
     return FrameMasks(frame, (object_id,), mask[None], scores, scores)
 
@@ -293,7 +293,7 @@ def _frame_masks(
 
 
 def _predictions(decided: Mapping[int, Conditioning]) -> dict[int, ObjectPrediction]:
-    """Return what the network made of what was not drawn."""
+    """Return the network's predictions of the objects that were not drawn."""
     return {i: each.prediction for i, each in decided.items() if each.prediction is not None}
 
 

@@ -1,4 +1,4 @@
-"""Merging and splitting of objects."""
+"""Merging of two objects and splitting of one, in prompts, tracks and labels."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MaskOf = Callable[[int, Sequence[int]], NDArray[np.bool_]]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Known:
-    """What a session knows of all its objects.
+    """The prompts, tracks and labels of all objects of a session.
 
     Attributes
     ----------
@@ -40,16 +40,16 @@ class Known:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MergeSplit:
-    """What is to be of two objects.
+    """The planned prompts, tracks and pixels of two objects after a merge or split.
 
     Attributes
     ----------
     tracks : tuple of ObjectTrack
-        One or both of them; what is not among them is gone.
+        The remaining one or both objects.
     prompts : PromptBook
-        Of all objects.
+        Prompts of all objects.
     accepted : frozenset of ObjectFrame
-        Of these two.
+        Accepted frames of these two.
     old, new : int
         The object whose pixels the other one gets.
     frames : tuple of int
@@ -65,7 +65,7 @@ class MergeSplit:
 
 
 def joined(into: ObjectTrack, gone: ObjectTrack, known: Known) -> MergeSplit:
-    """Make one object of two; the frames decided for either are kept as they are drawn now."""
+    """Return the merge of two tracks; masks of their conditioning frames become mask prompts."""
     both = (into.object_id, gone.object_id)
     held = {pair.frame for pair in known.accepted if pair.object_id in both}
     book, track = known.prompts.copy(), into.copy()
@@ -90,10 +90,10 @@ def joined(into: ObjectTrack, gone: ObjectTrack, known: Known) -> MergeSplit:
 
 
 def divided(track: ObjectTrack, frame: int, new_id: int, last: int, known: Known) -> MergeSplit:
-    """Give all that an object is from a frame on to a new one.
+    """Return the split of a track at a frame, from which on it belongs to a new object.
 
-    The first frame of the new object is kept as it is drawn. So is the last frame of the old one,
-    if no other frame says where that is.
+    The mask in the first frame of the new object becomes a mask prompt. So does the mask in the
+    last frame of the old object, if that has no conditioning frame left.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""A network on a device, ready to track."""
+"""`Model`: a network on a device, ready to track."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _STRIDE = 32
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Model:
-    """A network with the place and the precision it runs in.
+    """A network with its device, input size and precision.
 
     Attributes
     ----------
@@ -34,13 +34,13 @@ class Model:
     name : str
         The registered name, or the file's.
     device : torch.device
-        Where it computes.
+        The compute device.
     image_size : int
         Side of the square that frames are resized to.
     half : bool
         Compute in bfloat16 where that is safe.
     path : Path, optional
-        The file that the weights come from, where they come from one.
+        The file of the weights, if they come from one.
     """
 
     network: Sam2 = field(repr=False)
@@ -90,7 +90,7 @@ def load_model(
     CheckpointError
         The model is unknown, not downloaded, damaged, or no SAM 2.
     DeviceError
-        The device is not there.
+        The device does not exist.
     SessionError
         The image size or the precision is impossible.
     """

@@ -1,4 +1,4 @@
-"""Which frame a pass visits next, and how many it will visit."""
+"""The order in which a propagation visits frames, and the number of its visits."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _STRETCH = 32  # frames that are looked at first
 
 
 def frame_range(start: int | None, stop: int | None, n_frames: int) -> tuple[int, int]:
-    """Return the frames start to stop - 1 that a user asks for; what is left out means all.
+    """Return the frames start to stop - 1; None is the first frame or the end.
 
     Raises
     ------
@@ -43,7 +43,7 @@ def _whole(value: object, name: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What a propagation is about.
+    """The frames, direction and objects of a propagation.
 
     Attributes
     ----------
@@ -105,7 +105,7 @@ class Scope:
 
 
 class Schedule:
-    """Walks one direction of a propagation; asked anew before each frame.
+    """Chooses the next frame in one direction of a propagation, from the tracks as they are then.
 
     Prompts may come while it runs: whatever lies ahead of the pass is taken in.
 
@@ -161,7 +161,7 @@ class Schedule:
         return found[:count]
 
     def _stretches(self) -> Iterator[tuple[int, int]]:
-        """Divide what lies ahead: mostly the next frame is wanted, and the rest not looked at."""
+        """Divide the frames ahead into stretches: mostly only the next frame is needed."""
         start, stop, length = self.scope.start, self.scope.stop, _STRETCH
         if self.step > 0:
             start = start if self._position is None else max(start, self._position + 1)
@@ -179,7 +179,7 @@ class Schedule:
     def split(
         self, frame: int, tracks: Mapping[int, ObjectTrack]
     ) -> tuple[list[ObjectTrack], list[ObjectTrack]]:
-        """Return the objects conditioned at `frame` and not yet shown, and those to track."""
+        """Return the objects conditioned at `frame` and not yet reported, and those to track."""
         given, tracked = [], []
         for track in self.scope.tracks(tracks):
             if frame in track.conditioning:

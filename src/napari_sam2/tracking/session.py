@@ -1,6 +1,7 @@
-"""`TrackingSession`: the prompts, objects and labels of one stack, and all that users do with them.
+"""`TrackingSession`: the prompts, objects and labels of one stack, and all edits of them.
 
-Owns the prompts, the tracker and the lock that makes its methods safe to call from any thread.
+The session owns the prompts, the tracker and the lock that makes its methods safe to call from any
+thread.
 """
 
 from __future__ import annotations
@@ -44,25 +45,25 @@ from napari_sam2.types import Direction, FrameMasks, ObjectFrame, Replayed, Unre
 
 
 class TrackingSession:
-    """Objects of one stack, prompted on some frames and followed through the others.
+    """Objects of one stack, prompted in some frames and tracked through the others.
 
     Features, memories and predictions are kept for a bounded number of frames, however long the
-    stack; only the labels grow with it. Methods may be called from several threads; a prompt that
-    comes during a propagation waits for the current frame and is then taken in.
+    stack; only the labels grow with it. Methods may be called from several threads; a prompt
+    during a propagation waits until the current frame is finished.
 
     Parameters
     ----------
     model : Model
         From `load_model`.
     stack : array-like or FrameStack
-        YX, TYX, ZYX, TYXC and so on; see `FrameStack` for what else.
+        YX, TYX, ZYX, TYXC and so on; see `FrameStack`.
     axis : int
         The video axis of an array-like `stack`.
     keep_logits : bool
-        Also hand out mask logits at full resolution.
+        Whether results include mask logits at full resolution.
     labels : array-like, optional
-        An integer array (T, Y, X), numpy or zarr, to fill; a new one by default. What it holds
-        already is not overwritten by other objects.
+        An integer array (T, Y, X), numpy or zarr, to write to; a new one by default. Objects
+        do not overwrite the labels that it already holds.
     settings : TrackingSettings
     contrast : (low, high), optional
         Intensities shown as black and white; robust percentiles of the stack by default.
@@ -75,17 +76,17 @@ class TrackingSession:
     prompts : PromptBook
         All prompts; change them with the methods of the session only.
     handed_over : set of ObjectFrame
-        Mask prompts that nobody drew: what was found of the objects of the volume before.
-        Whoever gives such a prompt adds it here; session files keep it.
+        Mask prompts that come from the former volume of a series instead of the user. The code
+        that sets such a prompt adds it here; session files store it.
 
     Raises
     ------
     StackError
-        The stack has no frames that can be read as pixels.
+        The stack has no readable frames.
     LabelsError
         The labels do not fit the stack, or cannot be written.
     SessionError
-        The model or the settings are something else.
+        The model or the settings have the wrong type.
     """
 
     def __init__(
@@ -125,7 +126,7 @@ class TrackingSession:
 
     @property
     def template(self) -> SessionTemplate:
-        """How it computes: opens sessions on other stacks that compute alike."""
+        """A template that opens sessions with the same model and settings on other stacks."""
         return SessionTemplate(
             type(self),
             self.model.name,
@@ -148,7 +149,7 @@ class TrackingSession:
 
     @property
     def approximations(self) -> tuple[str, ...]:
-        """What the speed that was chosen leaves out with this model; nothing if it is exact."""
+        """The approximations of the chosen speed with this model; empty if it is exact."""
         return approximations(self.model, self.settings)
 
     @property
@@ -163,9 +164,9 @@ class TrackingSession:
 
     @property
     def skipped(self) -> tuple[FrameError, ...]:
-        """Why which frames were skipped since the session was loaded or `propagate` called.
+        """Errors of the frames that were skipped since loading or since the last `propagate`.
 
-        Decided frames that could not be attended to, since they cannot be read, are among them.
+        They include conditioning frames that could not be read and are not attended to.
         """
         found = self._tracker.unread | self._skipped
         return tuple(found[frame] for frame in sorted(found))
@@ -182,10 +183,10 @@ class TrackingSession:
         points: Sequence[Sequence[float]] | NDArray[Any],
         positive: Sequence[bool] | None = None,
     ) -> FrameMasks:
-        """Click an object in a frame; its mask there comes back at once.
+        """Add clicks of an object in a frame, and return its mask there.
 
-        A further click refines what the earlier ones in that frame gave, and a click in a frame
-        that was tracked corrects it: `propagate` then recomputes up to the neighbouring prompted
+        A further click refines the mask of the earlier ones in that frame. A click in a tracked
+        frame corrects it: `propagate` then recomputes the frames up to the neighbouring prompted
         or accepted frames.
 
         Parameters
@@ -206,7 +207,7 @@ class TrackingSession:
         Raises
         ------
         PromptError
-            The prompt is outside the stack, or no prompt at all.
+            A point is outside the stack, or there is no point.
         """
         return self._prompt(
             object_id, frame, lambda: self.prompts.add_points(object_id, frame, points, positive)
@@ -235,10 +236,10 @@ class TrackingSession:
         )
 
     def set_prompt(self, object_id: int, frame: int, prompt: FramePrompt | None) -> FrameMasks:
-        """Make a prompt all that an object holds in a frame; its mask comes back at once.
+        """Set the whole prompt of an object in a frame, and return its mask there.
 
-        Points, box and mask are decided together, once. A prompt that is the former one with
-        another round of clicks refines what that gave, as `add_points` does.
+        The network predicts one mask of points, box and mask together. A prompt that adds a round
+        of clicks to the former one refines the former mask, as `add_points` does.
 
         Parameters
         ----------
@@ -246,7 +247,7 @@ class TrackingSession:
             Label id, from 1.
         frame : int
         prompt : FramePrompt or None
-            None takes the former prompt away, as `remove_prompts` does.
+            None removes the former prompt, as `remove_prompts` does.
 
         Returns
         -------
@@ -269,10 +270,10 @@ class TrackingSession:
             return undecided(object_id, frame, self._publisher.mask(object_id, frame))
 
     def remove_prompts(self, object_id: int, frame: int | None = None) -> None:
-        """Take prompts back: those of one frame, or the whole object with its labels.
+        """Remove the prompts of one frame, or an object with all its prompts and labels.
 
-        Labels around the frame stay until `propagate` computes them anew. An object without any
-        prompted or accepted frame left is gone from the labels too.
+        Labels around the frame stay until `propagate` computes them again. An object without
+        prompted and accepted frames is removed from the labels too.
 
         Raises
         ------
@@ -295,12 +296,12 @@ class TrackingSession:
             return self._tracker.candidates(self._prompt_at(object_id, frame))
 
     def choose(self, object_id: int, frame: int, rank: int) -> FrameMasks:
-        """Take another mask that a click could mean; 0 is the one with the best predicted IoU.
+        """Choose one of the masks that a click can mean; 0 has the highest predicted IoU.
 
         Raises
         ------
         SessionError
-            Nothing is prompted there, or it could not mean so many.
+            The frame has no prompt of the object, or the prompt has fewer masks.
         """
         with self._lock:
             prompt = self._prompt_at(object_id, frame)
@@ -320,12 +321,12 @@ class TrackingSession:
         object_ids: Iterable[int] | None = None,
         recompute: bool = False,
     ) -> Iterator[FrameMasks]:
-        """Follow objects through the stack, frame by frame.
+        """Track objects through the stack, frame by frame.
 
-        Forward reaches from an object's first prompted frame upwards, backward from its last one
-        downwards. Both goes forward, then backward: every frame is reached from the nearest one
-        that the user decided. Frames that are up to date are not computed again, so that after a
-        correction only its surroundings are.
+        "forward" tracks upwards from the first prompted frame of an object, "backward" downwards
+        from its last one. "both" goes forward, then backward, and reaches every frame from the
+        nearest prompted or accepted one. Frames that are up to date are not computed again:
+        after a correction only the frames around it are.
 
         Parameters
         ----------
@@ -333,26 +334,25 @@ class TrackingSession:
         start, stop : int, optional
             Only frames start to stop - 1; the whole stack by default.
         object_ids : iterable of int, optional
-            Only these objects; all by default, those prompted meanwhile too.
+            Only these objects; by default all, including those prompted meanwhile.
         recompute : bool
-            Also compute frames anew that are up to date.
+            Also compute frames again that are up to date.
 
         Yields
         ------
         FrameMasks
-            One per frame and pass, already written to `labels`: what was computed there, and
-            the prompted or accepted frames on the way. A frame that cannot be read is handed
-            out with the reason in `skipped`; its labels stay as they are, and it is tried
-            again when `propagate` is next called.
+            One per frame and pass, already written to `labels`; prompted and accepted frames on
+            the way are included. A frame that cannot be read has the reason in `skipped`; its
+            labels stay, and the next call of `propagate` tries it again.
 
         Raises
         ------
         SessionError
-            Nothing is prompted, or the range is impossible.
+            There is no prompt, or the range is impossible.
         FrameError
-            A frame cannot be read and `settings.unreadable` says to stop there. Or none can that
-            an object begins from: this is raised once all others have been followed. The labels
-            so far are kept.
+            A frame cannot be read and `settings.unreadable` is STOP; or no conditioning frame of
+            an object can be read, which is raised after all other objects have been tracked.
+            The labels so far are kept.
         DeviceError
             The device fails or has too little memory; the labels so far are kept.
         """
@@ -384,7 +384,7 @@ class TrackingSession:
         self._cancelled.set()
 
     def accept(self, object_id: int, frame: int) -> None:
-        """Fix an object in a frame as it is: never overwritten, and remembered.
+        """Accept the mask of an object in a frame: it is kept, and other frames attend to it.
 
         Parameters
         ----------
@@ -407,7 +407,7 @@ class TrackingSession:
                 self._tracker.accept(object_id, frame)
 
     def unaccept(self, object_id: int, frame: int) -> None:
-        """Lift the acceptance of an object in a frame: its mask stays until it is tracked anew.
+        """Withdraw the acceptance of an object in a frame; its mask stays until tracked again.
 
         Raises
         ------
@@ -422,9 +422,9 @@ class TrackingSession:
                 self._tracker.reopen(object_id, frame)
 
     def merge(self, object_id: int, other: int) -> None:
-        """Make one object of two; the frames decided for either are kept as they are drawn now.
+        """Merge two objects into one, which keeps the masks of their conditioning frames.
 
-        Whatever fails on the way, the objects are as they were then.
+        If it fails, the objects are unchanged.
 
         Raises
         ------
@@ -442,16 +442,16 @@ class TrackingSession:
             self._drawn_now(object_id, other)
 
     def split(self, object_id: int, frame: int, new_id: int) -> None:
-        """Make an object of its own of what an object is from `frame` on.
+        """Split an object: from `frame` on it becomes another object.
 
-        The first frame of the new object is kept as it is drawn. So is the last frame of the
-        old one, if no other frame says where that is. Whatever fails on the way, the object is
-        as it was then.
+        The mask in the first frame of the new object becomes a mask prompt. So does the mask in
+        the last frame of the old object, if that has no prompted or accepted frame left. If it
+        fails, the object is unchanged.
 
         Raises
         ------
         SessionError
-            There is no such object, the new id is taken, or nothing would be left of it.
+            There is no such object, the new id is taken, or no frame would be left.
         LabelsError
             The labels cannot be written.
         """
@@ -472,15 +472,15 @@ class TrackingSession:
             self.prompts = self._tracker.regroup(lambda: divided(track, frame, new_id, last, known))
 
     def watch_labels(self, seen: Callable[[int, Labels, Labels], None] | None) -> None:
-        """Have every write told: frame, labels before and after, (Y, X) each; None: no more.
+        """Call `seen` after every write with frame, former and new labels, (Y, X); None: no more.
 
-        The call comes in the thread that writes, when the labels have changed.
+        The call runs on the thread that writes.
         """
         with self._lock:
             self._publisher.volume.on_write = seen
 
     def snapshot(self) -> SessionState:
-        """Return what the session knows now, without the labels; for `restore`."""
+        """Return the state of the session without the labels; for `restore`."""
         with self._lock:
             tracks = self._tracker.tracks
             return SessionState(
@@ -507,7 +507,7 @@ class TrackingSession:
         write_session(self.to_file(), path)
 
     def to_file(self) -> SessionFile:
-        """Return what `save` writes."""
+        """Return the content that `save` writes."""
         with self._lock:
             return SessionFile.of_masks(
                 self.prompts,
@@ -529,7 +529,7 @@ class TrackingSession:
         """Replay a session file on a stack; `options` are those of the constructor.
 
         Where the settings skip frames that cannot be read, clicks and boxes in such frames are
-        left out, see `skipped`; what was drawn, corrected or accepted there is in the labels.
+        left out, see `skipped`; masks drawn, corrected or accepted there are in the labels.
 
         Raises
         ------
@@ -546,7 +546,7 @@ class TrackingSession:
         return session
 
     def replay(self, saved: SessionFile) -> Iterator[Replayed]:
-        """Take the prompts and accepted masks of a session file in, one after the other.
+        """Replay the prompts and accepted masks of a session file, one after the other.
 
         Parameters
         ----------
@@ -556,12 +556,12 @@ class TrackingSession:
         Yields
         ------
         Replayed
-            What came of each, and how many are still to come.
+            One per prompt and accepted mask, with the number of those left.
 
         Raises
         ------
         PromptError
-            It was made for a stack of another shape; nothing is taken in.
+            It was made for a stack of another shape; the session is unchanged.
         """
         if saved.book.shape != self.stack.shape:
             raise PromptError(
@@ -585,9 +585,9 @@ class TrackingSession:
             yield Replayed(left)
 
     def corrected_masks(self) -> dict[ObjectFrame, PackedMask]:
-        """Return what came of prompts that correct tracked frames, by object and frame.
+        """Return the masks of prompts that correct tracked frames, by object and frame.
 
-        A session file holds them: these prompts alone would not give the same again.
+        Session files store them, since the prompts alone would not give the same masks again.
         """
         with self._lock:
             return corrected_masks(self.prompts, self._tracker.tracks)
@@ -632,7 +632,7 @@ class TrackingSession:
 
     @contextmanager
     def _skipping(self) -> Iterator[None]:
-        """Note a frame that cannot be read, unless the settings say to stop."""
+        """Record a frame that cannot be read, unless the settings stop there."""
         try:
             yield
         except FrameError as error:
@@ -676,7 +676,7 @@ class TrackingSession:
     def _replay(
         self, object_id: int, frame: int, prompt: FramePrompt, saved: SessionFile
     ) -> FrameMasks | None:
-        """Take a prompt in as it is, or what came of it; return what the network says of it."""
+        """Set a prompt, or the mask that it gave in a former session; return the prediction."""
         pair = ObjectFrame(object_id, frame)
         if pair in saved.accepted_masks:  # whatever the prompt would give
             self._tracker.restore(object_id, frame, saved.accepted_masks[pair])
@@ -691,7 +691,7 @@ class TrackingSession:
 
 
 def _check_given(model: object, settings: object) -> None:
-    """Tell what is mixed up easily: a model and its name, settings and a dictionary of them."""
+    """Raise an error for arguments that are easily confused: model names, settings dictionaries."""
     if not isinstance(model, Model):
         raise SessionError(
             f"The model of a session is what load_model returns, not {_short(model)}.",

@@ -1,4 +1,4 @@
-"""Converts sessions to and from `SessionFile`."""
+"""Conversion of sessions to `SessionFile` and back."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def _chosen_channels(stack: FrameStack) -> dict[str, str]:
 def corrected_masks(
     prompts: PromptBook, tracks: Mapping[int, ObjectTrack]
 ) -> dict[ObjectFrame, PackedMask]:
-    """Return what came of prompts that correct a tracked frame, by object and frame.
+    """Return the masks of prompts that correct a tracked frame, by object and frame.
 
     Such a prompt, often one click on the background, means nothing without what was tracked.
     """

@@ -17,7 +17,7 @@ from napari_sam2.types import ObjectFrame
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrackState:
-    """One object: its conditioning frames, and a bit per frame for computed and for written."""
+    """Conditioning frames of one object, and a bit per frame for computed and for written."""
 
     object_id: int
     conditioning: tuple[Conditioning, ...]
@@ -35,7 +35,7 @@ class TrackState:
         )
 
     def track(self, n_frames: int, config: Sam2Config) -> ObjectTrack:
-        """Make the object again; what it remembers of frames is encoded anew when needed."""
+        """Return a track with this state; memories of frames are encoded again when needed."""
         track = ObjectTrack(self.object_id, n_frames, config)
         track.conditioning = ConditioningFrames(self.conditioning)
         track.done = np.unpackbits(self.done, count=n_frames).astype(bool)

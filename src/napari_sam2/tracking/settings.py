@@ -1,4 +1,4 @@
-"""What users may change about tracking."""
+"""`TrackingSettings`: the values of tracking that users may change."""
 
 from __future__ import annotations
 
@@ -21,27 +21,26 @@ class TrackingSettings:
     view : View
         Whether the model sees whole frames or a window around each object.
     speed : Speed
-        What may be approximated; what that means for a model, `TrackingSession.approximations`
-        says.
+        The level of speed; `TrackingSession.approximations` names its effects with a model.
     overlap : bool
         Let masks of different objects share pixels in the results. The labels volume never
-        shares pixels: there the highest logit wins in any case.
+        shares pixels: there the highest logit always wins.
     max_hole : int
         Holes of up to so many pixels are filled; 0 fills none.
     min_island : int
         Islands of up to so many pixels are dropped, never the largest part; 0 drops none.
     clicked_part : bool
-        In a clicked frame keep only the connected parts that were clicked; the rest is mostly
-        look-alike neighbours. Logits and memories stay as the network gave them.
+        Keep only the connected parts of a mask that hold a click of its frame; other parts are
+        mostly similar neighbours. Logits and memories stay as predicted.
     obey_clicks : bool
-        Masks hold every object click and no background click: pixels around a click that the
-        network ignores are turned. Off, it may ignore clicks, as the reference does.
+        Masks contain every object click and no background click: logits around a click that the
+        network ignores are changed. If False, masks may ignore clicks, as the reference's do.
     exclusive : bool
-        Where two objects follow the same thing, the one whose decided frames lie farther away is
-        absent, so that it cannot go on as its neighbour. Not where overlaps are allowed.
+        Where two objects track the same thing, the one whose conditioning frames are farther
+        away becomes absent. Has no effect if overlaps are allowed.
     absent_limit : int or None
-        Stop following an object after so many frames in a row without it. None never stops, so
-        that the object is found again whenever it returns.
+        Stop tracking an object after so many frames in a row without it. None never stops: the
+        object is found again when it returns.
     max_conditioning : int or None
         Conditioning frames that a frame attends to at most, the nearest; None attends to all,
         as the reference does.
@@ -57,11 +56,11 @@ class TrackingSettings:
         Frames that are read in the background while the network works on those before them, where
         reading waits for storage or the network on a GPU; 0 reads each when it is needed.
     encode_ahead : int or None
-        Frames that are encoded together, where whole frames are seen: the one that is needed and
-        those that come next, as far as `cached_frames` goes. None: 4 on GPUs, which mostly wait for
-        instructions where they encode one; 1 on CPUs, which gain nothing.
+        Number of whole frames that are encoded together, the current one included, up to
+        `cached_frames`. None: 4 on GPUs, which encode several frames faster than one by one; 1 on
+        CPUs, which gain nothing.
     read_attempts : int
-        How often a frame is tried whose storage fails, with a growing pause between.
+        Attempts to read a frame whose storage fails, with growing pauses.
     """
 
     view: View = View.AUTO
@@ -83,9 +82,9 @@ class TrackingSettings:
 
     @classmethod
     def like_reference(cls) -> Self:
-        """Return the settings under which an official model gives what the reference gives.
+        """Return the settings under which an official model computes as the reference package.
 
-        Masks overlap and stay as the network gave them, clicks may be ignored, and all
+        Masks overlap and stay as predicted, clicks may be ignored, and all
         conditioning frames are attended to. A forward pass from the first prompted frame is then
         that of the reference's video predictor, but for rounding.
         """

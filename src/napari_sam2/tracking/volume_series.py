@@ -1,8 +1,7 @@
-"""From one volume of a series to the next: propagate, hand the masks over, and go on.
+"""The loop over the volumes of a series: propagate, find the objects in the next volume, go on.
 
-This module owns the loop over the volumes and the search for objects in the next volume. Objects
-move between two volumes, so a mask is not simply copied: it is followed along the other axis in the
-one frame of the volume where most of the object is. All of it runs on the caller's thread.
+Objects move between two volumes, so a mask is not simply copied: the model tracks the object along
+the axis of the volumes in the frame that holds most of it. All of it runs on the caller's thread.
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ def follow_series(
     pass_on : callable
         Finds the objects of a volume, which is done, in the next one; see `hand_over`.
     stopped : callable
-        Is asked before and after every volume whether to end there.
+        Called before and after every volume; True ends the series there.
 
     Yields
     ------
@@ -99,7 +98,7 @@ class VolumeHandover:
     open_session : callable
         Opens a fresh session along that axis, in a frame of the volumes: its number is given.
     stopped : callable
-        Asked before every frame whether to give up.
+        Called before every frame; True stops.
     """
 
     here: int
@@ -175,7 +174,7 @@ def _in_order(areas: Mapping[int, int]) -> tuple[int, ...]:
 
 
 def _followed(passage: VolumeHandover, frame: int, masks: Masks) -> Masks:
-    """Follow masks of a frame to the next volume; those that are empty there are left out."""
+    """Track masks of a frame to the next volume; masks that are empty there are left out."""
     session = passage.open_session(frame)
     for number, mask in masks.items():
         session.set_prompt(number, passage.here, FramePrompt(mask=mask))

@@ -1,4 +1,4 @@
-"""What a fine-tuning run does: a user's few choices to a recipe."""
+"""The recipe of a fine-tuning run, from the few settings that users choose."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class FineTuneSettings:
     Attributes
     ----------
     parts : Parts
-        What is trained.
+        Parts of the network to train.
     steps : int
         Optimiser steps; the learning rate falls over them.
     image_size : int, optional
@@ -66,7 +66,7 @@ class FineTuneSettings:
     patience : int
         So many validations without a better figure end the run.
     seed : int
-        Of everything random.
+        Seed of all random numbers.
     """
 
     parts: Parts = Parts.ALL
@@ -81,7 +81,7 @@ class FineTuneSettings:
     seed: int = 0
 
     def resolve(self, config: Sam2Config) -> ResolvedSettings:
-        """Decide what was left open.
+        """Return the settings with a value for every option that was left open.
 
         Raises
         ------
@@ -129,7 +129,7 @@ class FineTuneSettings:
 
 @dataclass(frozen=True, slots=True)
 class ResolvedSettings:
-    """What decides every step of a run; see `FineTuneSettings` and `Sam2Config`."""
+    """All values that decide the steps of a run; see `FineTuneSettings` and `Sam2Config`."""
 
     parts: Parts
     image_size: int

@@ -1,4 +1,4 @@
-"""Which parts of a network are trained."""
+"""The parts of a network that can be trained alone."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from napari_sam2.network import Sam2
 
 
 class Parts(StrEnum):
-    """What fine-tuning changes.
+    """The parts of a network that fine-tuning changes.
 
     ``DECODER`` is the mask decoder alone. The image encoder computes no gradients then, and
     prompts and memories keep their meaning, because prompt encoder and memory stay as they were.

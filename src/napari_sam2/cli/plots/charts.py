@@ -31,7 +31,7 @@ _TITLE_SIZE, _TEXT_SIZE = 13, 11
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """One line of a chart.
+    """A named line of a chart.
 
     Attributes
     ----------
@@ -126,7 +126,7 @@ def write_charts(
     error : type of Sam2Error
         Raised if the file cannot be written.
     safe : str
-        What this error says about the user's work.
+        Sentence of the error about the user's work.
 
     Raises
     ------

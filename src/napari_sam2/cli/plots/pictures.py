@@ -1,4 +1,4 @@
-"""Contact sheets: some frames of a stack, bare above and with their labels below."""
+"""Contact sheets as PNG files: frames of a stack, and below them the same with labels."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ def write_sheet(
     Parameters
     ----------
     path : Path
-        Of the file; one that is there is replaced.
+        Path of the file; an existing file is replaced.
     stack : FrameStack
     labels : ndarray of int, shape (T, Y, X)
     frames : sequence of int
-        What to show; by default so many as there are columns, evenly spaced.
+        Frames to show; by default one per column, evenly spaced.
     columns : int
         Frames side by side.
 

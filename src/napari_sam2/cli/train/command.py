@@ -1,4 +1,4 @@
-"""``napari-sam2 train``: a model, fine-tuned on a user's own labels."""
+"""The command ``napari-sam2 train``, which fine-tunes a model on a user's labels."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from napari_sam2.errors import TrainingError
 
 
 class PartsChoice(StrEnum):
-    """What is trained."""
+    """The parts of the network that are trained."""
 
     ALL = "all"
     DECODER = "decoder"
@@ -136,7 +136,7 @@ def train(
 
 
 def _curves_can_be_drawn() -> bool:
-    """Return whether matplotlib is there; if not, say once how to get it. No run depends on it."""
+    """Return whether matplotlib is installed; if not, print how to install it."""
     from napari_sam2.cli.plots.charts import check_plots
 
     try:

@@ -44,21 +44,21 @@ _SMOOTHING = 0.9
 
 @dataclass(frozen=True, slots=True)
 class TrainOrder:
-    """What the user asked for.
+    """The options of a training run.
 
     Attributes
     ----------
     folder : Path
-        Of the labelled pairs.
+        Folder of the labelled pairs.
     validation_folder : Path, optional
-        Of those to measure on.
+        Folder of the held-out pairs.
     share : float
-        What is held out where there is no such folder.
+        Held-out share of the data if there is no such folder.
     model, device : str
     output : Path
         The run's folder.
     minutes : float, optional
-        Budget of this call.
+        Time limit of this call.
     settings : FineTuneSettings
     curves : Path, optional
         PNG file of the run's curves; None draws none.

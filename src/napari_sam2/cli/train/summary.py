@@ -1,4 +1,4 @@
-"""What a training run is about to do, and what it has done, as text and as JSON."""
+"""Summaries of a training run before and after it, as text and as JSON."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class DataSummary:
-    """How much labelled data: stacks or images, and objects, counted anew in every frame."""
+    """Number of stacks or images, and of objects, counted once per frame."""
 
     stacks: int
     objects: int
@@ -33,7 +33,7 @@ class IouSummary:
 
 @dataclass(frozen=True, slots=True)
 class TrainSummary:
-    """What ``train`` did, as ``--json`` prints it."""
+    """The result of ``train``, as ``--json`` prints it."""
 
     data: str
     train: DataSummary
@@ -58,7 +58,7 @@ class TrainSummary:
 
 
 def announce(run: PreparedRun) -> str:
-    """Say what is about to happen."""
+    """Return one sentence about the run that starts."""
     chosen = run.settings
     train, held_out = _data(run.split.train), _data(run.split.held_out)
     begin = "Going on with" if run.resumed else "Fine-tuning"

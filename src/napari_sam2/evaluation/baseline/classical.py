@@ -1,4 +1,4 @@
-"""The baseline to beat: threshold and watershed from the same clicks, tracked by overlap."""
+"""The classical baseline: threshold and watershed from the same clicks, tracked by overlap."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class ClassicalSegmenter:
         return 2 * self._stack.n_frames
 
     def propagate(self) -> Iterator[int]:
-        """Segment all frames anew from all prompts, up and then down; yields frame numbers."""
+        """Segment all frames again from all prompts, up, then down; yield their numbers."""
         sources = {object_id: self._sources(object_id) for object_id in self._marks}
         self._labels[:] = 0
         for frame in range(self._stack.n_frames):
@@ -96,7 +96,7 @@ class ClassicalSegmenter:
             yield frame
 
     def _segment(self, frame: int, active: list[int], towards: int) -> None:
-        """Segment objects that are clicked in a frame, or known in the frame beside it."""
+        """Segment the objects that have clicks in a frame or a mask in the neighbouring frame."""
         clicked = [i for i in active if frame in self._marks[i]]
         known: dict[int, MaskPatch] = {}
         if len(clicked) < len(active):

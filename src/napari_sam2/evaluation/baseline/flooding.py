@@ -1,4 +1,4 @@
-"""Seeded watershed of one frame: all objects at once, then each with its own corrections."""
+"""Seeded watershed of one frame: all objects together, then corrections of each object."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def _flood_window(
 def _claim(
     shares: Shares, flooded: Shares, window: Window, number: int, reach: MaskPatch | None
 ) -> None:
-    """Give an object its share of a flooded window, within its reach, where nobody has any."""
+    """Give an object its part of a flooded window, within its reach, where no other object is."""
     if reach is None:
         free = shares[window]
         free[(flooded == number) & (free == 0)] = number

@@ -1,4 +1,4 @@
-"""A frame as the classical baseline sees it: smoothed, thresholded, with its edges."""
+"""A frame prepared for the watershed: smoothed, thresholded, with its edges."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _NEIGHBOURHOOD = 4
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """How an object is told from its background.
+    """The threshold that separates an object from its background.
 
     Attributes
     ----------
@@ -39,7 +39,7 @@ class Cut:
 
 
 class GreyFrame:
-    """One frame, and what is computed from it when first needed.
+    """One frame, with its smoothed image and edges computed on first use.
 
     Parameters
     ----------

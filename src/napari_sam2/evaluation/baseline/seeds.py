@@ -1,4 +1,4 @@
-"""What the classical baseline knows about an object in one frame before it floods the frame."""
+"""Seeds of the watershed: the marks of each object in one frame and the region it may fill."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _LEAST_STEP = 2.0
 
 @dataclass(slots=True)
 class Marks:
-    """What was clicked of one object in one frame.
+    """The prompts of one object in one frame.
 
     Attributes
     ----------
@@ -48,7 +48,7 @@ class Marks:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GrowthSeed:
-    """From what an object is grown in one frame.
+    """The pixels from which one object grows in one frame, and their limits.
 
     Attributes
     ----------
@@ -83,7 +83,7 @@ def followed_seed(frame: GreyFrame, mask: MaskPatch, cut: Cut) -> GrowthSeed | N
 
 
 def clicked_seed(frame: GreyFrame, object_id: int, marks: Marks, cut: Cut) -> GrowthSeed | None:
-    """Take what was clicked; None if the clicks leave nothing of the object.
+    """Return the seed of a prompted object; None if its clicks exclude all of it.
 
     Parameters
     ----------
@@ -104,7 +104,7 @@ def clicked_seed(frame: GreyFrame, object_id: int, marks: Marks, cut: Cut) -> Gr
 
 
 def core_of(mask: Mask) -> Mask:
-    """Find the inner part of a mask: what is at least half as deep as its deepest pixel."""
+    """Return the pixels of a mask that are at least half as deep as its deepest pixel."""
     depth = ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
     core: Mask = depth >= max(1.0, _CORE * float(depth.max()))
     return core

@@ -1,1 +1,1 @@
-"""Labels as files: TIFF, OME-Zarr."""
+"""Export of labels to TIFF and OME-Zarr files."""

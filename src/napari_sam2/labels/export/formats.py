@@ -1,4 +1,4 @@
-"""Writing labels to files that other programs open."""
+"""The table of export formats, and writing of labels to a path by its suffix."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ def write_labels(
     scale : sequence of float, optional
         Pixel size along each axis, micrometres for Z, Y, X and seconds for T.
     progress : callable, optional
-        Told of each plane which of how many it is. What it raises ends the writing and reaches the
-        caller; what stood at `path` before is unchanged.
+        Called for each plane with its number and the number of all. Its errors end the writing and
+        reach the caller; a former file at `path` is unchanged.
 
     Raises
     ------
@@ -76,7 +76,7 @@ def write_labels(
 
 
 def check_labels_path(path: Path) -> None:
-    """Check that labels can be meant to go to a path, before there are any.
+    """Check the path of a labels file before the labels exist.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What a file format for labels is: its title, its suffixes, and how it is written."""
+"""`LabelFormat`: title, suffixes and writer of one file format for labels."""
 
 from __future__ import annotations
 

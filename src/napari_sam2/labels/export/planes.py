@@ -1,4 +1,4 @@
-"""Labels of any number of axes as a sequence of planes, in the dtype that files hold."""
+"""Labels of any number of axes as a sequence of planes in the dtype of the file."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class LabelPlanes:
     array : array of int or bool, shape (..., Y, X)
         numpy, zarr or dask.
     progress : callable, optional
-        Told of each plane that is handed on: which of how many it is.
+        Called for each plane with its number and the number of all planes.
     """
 
     def __init__(self, array: Any, progress: Callable[[int, int], None] | None = None) -> None:

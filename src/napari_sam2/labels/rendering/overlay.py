@@ -113,7 +113,7 @@ def _draw_outlines(
 
 
 def _inner_edge(labels: Labels) -> NDArray[np.bool_]:
-    """Return the pixels of objects that have a neighbour of another label beside them.
+    """Return the pixels of objects that have a neighbour with another label.
 
     The rim of the frame is no edge: an object that leaves the picture is left open there.
     """

@@ -1,1 +1,1 @@
-"""Attention: scaled dot product, in tiles, with rotary positions, two-way."""
+"""Attention layers: scaled dot product, tiled, with rotary positions, two-way."""

@@ -1,4 +1,4 @@
-"""Rotary position encoding of a grid, and the attention that it serves."""
+"""Rotary position encoding of a grid, and attention that uses it."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class RotaryTable:
     channels : int
         Channels of the vectors to turn: a quarter of the frequencies each for sin/cos of x and y.
     device : torch.device
-        Where the table lives.
+        Device of the table.
     """
 
     def __init__(self, height: int, width: int, channels: int, device: torch.device) -> None:
@@ -113,7 +113,7 @@ class RotaryTable:
     @torch.inference_mode(False)
     @torch.no_grad()
     def _for(self, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-        """Return what each channel of a pair, and the other one, is multiplied with."""
+        """Return the factors of each channel of a pair and of its partner."""
         if dtype not in self._pairs:
             cos = torch.stack((self.cos, self.cos), dim=2)
             sin = torch.stack((-self.sin, self.sin), dim=2)

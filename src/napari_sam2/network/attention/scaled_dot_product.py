@@ -1,4 +1,4 @@
-"""Multi-head attention with an inner width of its own, and its rotary variant."""
+"""Multi-head scaled dot-product attention with its own inner width."""
 
 from __future__ import annotations
 

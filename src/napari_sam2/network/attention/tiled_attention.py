@@ -1,4 +1,4 @@
-"""Attention by tiles of keys, for values narrower than the keys."""
+"""Attention computed in tiles of keys, for values with fewer channels than the keys."""
 
 from __future__ import annotations
 
@@ -74,14 +74,14 @@ def _rows_of_a_part(queries: int) -> int:
 
 
 def _take_off_the_highest(parts: Sequence[_Part]) -> None:
-    """Take the highest scores off all where one of the tile's is high, whoever computed it."""
+    """Subtract the highest scores from all scores if one of the tile's scores is high."""
     if max(float(part.highest.abs().amax()) for part in parts) > _MODEST:
         for part in parts:
             part.offset = -part.highest
 
 
 class _Part:
-    """Some queries: the weighted sums of the values that they have seen, and the weights."""
+    """Partial sums of some queries: weighted sums of values, and sums of weights."""
 
     def __init__(self, q: Tensor, width: int) -> None:
         self._q = q

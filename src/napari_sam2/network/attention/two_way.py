@@ -1,4 +1,4 @@
-"""The two-way transformer: prompt tokens and image features attend to each other."""
+"""The two-way transformer, in which prompt tokens and image features attend to each other."""
 
 from __future__ import annotations
 

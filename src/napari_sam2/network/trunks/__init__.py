@@ -1,1 +1,1 @@
-"""The image encoders' trunks: Hiera and two convolutional ones."""
+"""Trunks of the image encoder: Hiera and two convolutional ones."""

@@ -1,4 +1,4 @@
-"""A residual convolutional trunk: fewer parameters and quicker to train than Hiera when small."""
+"""A residual convolutional trunk, which trains faster than a small Hiera with fewer parameters."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class ConvTrunk(nn.Module):
 
     @property
     def first(self) -> nn.Module:
-        """What sees the pixels; never in half precision."""
+        """The layer that reads the pixels; never in half precision."""
         return self.stem[0]
 
     def forward(self, images: Tensor) -> list[Tensor]:

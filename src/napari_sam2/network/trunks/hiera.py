@@ -1,4 +1,4 @@
-"""Hiera: the hierarchical vision transformer trunk (arXiv 2306.00989) in SAM 2's variant."""
+"""The Hiera trunk (arXiv 2306.00989) in the variant of SAM 2."""
 
 from __future__ import annotations
 
@@ -172,7 +172,7 @@ class Hiera(nn.Module):
 
     @property
     def first(self) -> nn.Module:
-        """What sees the pixels."""
+        """The layer that reads the pixels."""
         return self.patch_embed
 
     def forward(self, images: Tensor) -> list[Tensor]:

@@ -1,4 +1,4 @@
-"""A trunk of inverted residuals: the shape of EfficientNet-Lite0, light enough for laptops."""
+"""A trunk of inverted residuals in the shape of EfficientNet-Lite0, small enough for laptops."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class InvertedTrunk(nn.Module):
 
     @property
     def first(self) -> nn.Module:
-        """What sees the pixels; never in half precision."""
+        """The layer that reads the pixels; never in half precision."""
         return self.stem
 
     def forward(self, images: Tensor) -> list[Tensor]:

@@ -1,4 +1,4 @@
-"""A convolution with batch normalisation that is one convolution at inference."""
+"""A convolution with batch normalisation, which is folded into one convolution for inference."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from napari_sam2.network.precision import computes_in_place
 
 
 class NormalisedConv(nn.Sequential):
-    """A convolution without bias and batch normalisation; one convolution while nothing learns.
+    """A convolution without bias and batch normalisation, fused into one when not training.
 
     Parameters
     ----------

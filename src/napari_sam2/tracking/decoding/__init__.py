@@ -1,1 +1,1 @@
-"""From prompts and features to masks of one frame."""
+"""Decoding of prompts and features to the masks of one frame."""

@@ -1,4 +1,4 @@
-"""Makes masks hold every object click and no background click."""
+"""Corrections of masks so that they hold every object click and no background click."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _MIDDLE = 0.5  # of the depth of a mask: a background click that deep may say th
 
 
 def obey(prediction: MaskPrediction, points: Tensor, positive: Sequence[bool]) -> MaskPrediction:
-    """Turn the pixels that were clicked and say otherwise; the last click has the last word.
+    """Correct the mask at clicked pixels that contradict it; later clicks take precedence.
 
     Parameters
     ----------
@@ -60,13 +60,13 @@ def hold(
 ) -> MaskPrediction:
     """Keep an object that background clicks near its border would make vanish.
 
-    Whoever clicks near the border corrects the border. Only a click into the middle of the object,
+    A click near the border corrects the border. Only a click into the middle of the object,
     at least half as deep as its deepest pixel, can mean that there is none.
 
     Parameters
     ----------
     prediction : MaskPrediction
-        One mask of one object, clicks not yet obeyed.
+        One mask of one object, not yet corrected by the clicks.
     previous : Tensor, shape (h, w)
         Mask logits that were refined.
     points : Tensor, shape (P, 2)
@@ -122,7 +122,7 @@ def click_inside(
 
 
 def _limited(spread: float, points: Tensor, signs: Sequence[float], index: int) -> float:
-    """Keep a spread away from the nearest click that says the opposite."""
+    """Keep a spread away from the nearest click of the other kind."""
     opposed = torch.tensor([sign != signs[index] for sign in signs], device=points.device)
     if opposed.any():
         distances = (points[opposed] - points[index]).float().norm(dim=1)

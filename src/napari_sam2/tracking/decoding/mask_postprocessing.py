@@ -1,4 +1,4 @@
-"""From mask logits to clean masks in frame pixels."""
+"""Conversion of mask logits to clean masks in pixels of the frame."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class FrameOutput:
     disjoint : ndarray of bool, shape (N, Y, X)
         Every pixel belongs to one object at most.
     masks : ndarray of bool, shape (N, Y, X)
-        What users get: `disjoint`, or each mask whole where overlaps are allowed.
+        Masks of the results: `disjoint`, or whole masks where overlaps are allowed.
     logits : ndarray of float32, shape (N, Y, X), or None
     boxes : sequence of N Box or None
         Outside its box, a mask of `disjoint` is empty; without one, everywhere.
@@ -64,7 +64,7 @@ def finish_masks(
     Parameters
     ----------
     predictions : sequence of ObjectPrediction
-        Of N objects. Outside their windows they are not.
+        Predictions of N objects, which are absent outside their windows.
     taken : ndarray of bool, shape (Y, X)
         Pixels of other objects: these masks do not get them.
     settings : TrackingSettings
@@ -139,9 +139,10 @@ def clicked_parts(
 
 
 def _reaches(predictions: Sequence[ObjectPrediction], shape: tuple[int, int]) -> list[Box | None]:
-    """Return boxes of the frame that masks cannot reach beyond; None for those without a pixel.
+    """Return the box of the frame that each mask lies in; None for masks without a pixel.
 
-    Told from the logits before they are upsampled: between two of them none is higher than both.
+    The boxes follow from the logits before upsampling: no interpolated value exceeds both
+    neighbours.
     """
     positive = torch.stack([each.logits for each in predictions]) > 0
     sides = positive.any(dim=2).cpu().numpy(), positive.any(dim=1).cpu().numpy()
@@ -156,7 +157,7 @@ def _reaches(predictions: Sequence[ObjectPrediction], shape: tuple[int, int]) ->
 
 
 def _reach(positive: NDArray[np.bool_], first: int, length: int, inside: slice) -> slice:
-    """Return what logits along a window's side can make positive, of the pixels in the frame."""
+    """Return the range of pixels that logits along one side of a window can make positive."""
     at = np.flatnonzero(positive)
     if not at.size:
         return slice(0, 0)
@@ -167,7 +168,7 @@ def _reach(positive: NDArray[np.bool_], first: int, length: int, inside: slice) 
 
 
 def _upsampled(prediction: ObjectPrediction, shape: tuple[int, int], box: Box) -> Tensor:
-    """Upsample an object's logits, and return those in a box of the frame."""
+    """Upsample the logits of an object within a box of the frame."""
     window = prediction.window
     return _in_frame(prediction.logits, window, shape)[within(box, window.inside(shape))]
 

@@ -1,4 +1,4 @@
-"""What is known of one object in one frame: the network's prediction, and the user's decision.
+"""`ObjectPrediction`: the mask of one object in one frame, predicted, drawn or accepted.
 
 A mask that the user drew or accepted becomes a prediction here too: logits at the decoder's
 resolution, and an object pointer. The module owns no state; it runs on the session's thread.
@@ -39,7 +39,7 @@ class SeenMask(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ObjectPrediction:
-    """One object's mask in one frame.
+    """The mask of one object in one frame.
 
     Attributes
     ----------
@@ -85,16 +85,16 @@ class Conditioning:
     pixels : PackedMask
         The mask in the frame's own pixels: the user's, where one was drawn.
     window : Window
-        What the model sees of the frame.
+        Window of the frame that the model sees.
     sighting : WindowedObject or None
-        Where the object is, if that is known.
+        Place of the object, if it is known.
     corrects : bool
         The object had been tracked through this frame before: prompts refine that mask.
     prediction : ObjectPrediction or None
         What the network made of clicks or a box. None where the mask is the user's, drawn or
         accepted: what that looks like to the memory is computed when a frame attends to it.
     prompt : FramePrompt, optional
-        What it was decided from.
+        Prompt of the frame.
     dismissed : bool
         Whether the user corrected the object away here.
     """
@@ -119,12 +119,12 @@ class Conditioning:
 
     @property
     def drawn(self) -> bool:
-        """Whether the mask is the user's: no other object takes pixels of it."""
+        """Whether the user drew the mask, so that no other object takes pixels from it."""
         return self.prediction is None
 
     @property
     def shown(self) -> NDArray[np.bool_]:
-        """The mask, shape (Y, X), that the memory is made of: as drawn, whoever has its pixels."""
+        """The mask, shape (Y, X), for the memory: as drawn, also where other objects are."""
         drawn = None if self.prompt is None else self.prompt.mask
         return self.mask if drawn is None else drawn
 
@@ -147,20 +147,20 @@ class Conditioning:
 
     @property
     def clicks(self) -> tuple[tuple[float, float], ...]:
-        """Where the user clicked on the object, as (y, x)."""
+        """The positive clicks of the user, as (y, x)."""
         prompt = self.prompt or FramePrompt()
         return tuple(p for p, on in zip(prompt.points, prompt.positive, strict=True) if on)
 
     @property
     def closed(self) -> bool:
-        """Whether small holes may be filled: not where background was clicked."""
+        """Whether small holes may be filled, which a background click forbids."""
         return self.prompt is None or all(self.prompt.positive)
 
 
 def decided_prediction(
     model: Model, cache: FeatureCache, decided: Conditioning
 ) -> ObjectPrediction:
-    """Return what the network made of a decided frame, or makes of it only now.
+    """Return the prediction of a conditioning frame, computed now if it was not before.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Decodes points and boxes to masks."""
+"""Decoding of points and boxes to masks; runs on the session's thread."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ def predict_points(
     ----------
     model : Model
     features : ImageFeatures
-        Of the window.
+        Features of the window.
     conditioned : Tensor, shape (1, C, h, w)
         Its stride-16 features after memory, or after its absence.
     prompt : FramePrompt
         With at least one point or a box.
     window : Window
-        What the model sees of the frame.
+        Window of the frame that the model sees.
     previous : Tensor, shape (S / k, S / k), optional
         Mask logits of the same window that the prompt refines.
     follows : bool
@@ -80,7 +80,7 @@ def predict_windows(
     Returns
     -------
     MaskPrediction
-        Of W windows: three masks each where the prompt is ambiguous, else one.
+        Masks of W windows: three each if the prompt is ambiguous, else one.
     """
     tokens = [_tokens(prompt, window, model) for window in windows]
     mask_inputs = None
@@ -107,7 +107,7 @@ def as_clicked(
     follows: bool,
     obeys: bool,
 ) -> ObjectPrediction:
-    """Make one mask of one object obey its clicks; see `predict_points`."""
+    """Correct one mask of one object by its clicks; see `predict_points`."""
     if obeys and prompt.points:
         points, _ = _tokens(prompt, window, model)
         stride = model.config.mask_stride
@@ -119,13 +119,13 @@ def as_clicked(
 
 
 def is_ambiguous(prompt: FramePrompt, model: Model) -> bool:
-    """Whether points and box could mean several masks: so few are they."""
+    """Return whether so few points, or the box, can mean several masks."""
     tokens = len(prompt.points) + (0 if prompt.box is None else 2)
     return 0 < tokens <= model.config.multimask_max_points
 
 
 def seen_from(logits: Tensor, window: Window, other: Window) -> Tensor:
-    """Return mask logits (h, w) of a window as another window sees them; none of it beyond."""
+    """Return the mask logits (h, w) of one window resampled to another; negative beyond it."""
     if window == other:
         return logits
     side = logits.shape[-1]
@@ -177,7 +177,7 @@ def encode_memory(
     ----------
     model : Model
     features : ImageFeatures
-        Of the windows that the predictions cover.
+        Windows that the predictions cover.
     predictions : list of ObjectPrediction
         N of them.
     decided : bool

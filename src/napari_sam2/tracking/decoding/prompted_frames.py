@@ -1,4 +1,7 @@
-"""Predictions of prompted, painted and accepted frames."""
+"""Prediction of frames that have prompts, drawn masks or accepted masks.
+
+It runs on the session's thread.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +42,7 @@ _LOOKS = 3  # at an object that was clicked for the first time, at most
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Start:
-    """What a round of clicks begins with: where to look, and logits to refine."""
+    """The start of a round of clicks: a window, and logits to refine."""
 
     window: Window
     logits: Tensor
@@ -57,7 +60,7 @@ class PromptedFramePredictor:
     framing : Framing
         Decides what the model sees of a frame.
     obeys : bool
-        Clicks are law, whatever the network says.
+        Whether masks must contain every object click and no background click.
     """
 
     def __init__(
@@ -96,7 +99,7 @@ class PromptedFramePredictor:
         refines : bool
             The last round only adds to the prompt that the frame was decided from before.
         rank : int
-            Which of the masks that an ambiguous last round could mean; 0 is the best.
+            Index of the mask that an ambiguous last round means; 0 is the best.
         """
         before = track.conditioning.get(frame)
         corrects = before.corrects if before else bool(track.done[frame])
@@ -151,7 +154,7 @@ class PromptedFramePredictor:
         prompt: FramePrompt,
         current: NDArray[np.bool_] | None,
     ) -> _Start | None:
-        """Return what the first round refines: a mask given along, or the one that was tracked."""
+        """Return the mask that the first round refines: a mask prompt or the tracked mask."""
         mask = prompt.mask if prompt.mask is not None else current
         if mask is None:
             return None
@@ -262,7 +265,7 @@ class PromptedFramePredictor:
         return as_clicked(self._model, mask, prompt, window, None, follows, self._obeys)
 
     def _look_twice(self, frame: int, prompt: FramePrompt, window: Window) -> ObjectPrediction:
-        """Look straight and in a mirror: what both see is nearer to the truth than either."""
+        """Average the predictions of the frame and of its mirror image, which is more accurate."""
         mirror = replace(window, mirrored=True)
         self._cache.get(frame, [window, mirror])  # encoded together
         found = self._look(frame, prompt, window, None, None)
@@ -308,7 +311,7 @@ class PromptedFramePredictor:
         return self._recalling(context, frame, features)
 
     def _recalling(self, track: ObjectTrack, frame: int, features: ImageFeatures) -> Tensor:
-        """Condition a frame that is being corrected on the object's other decided frames."""
+        """Condition a corrected frame on the other conditioning frames of the object."""
         nothing = RecentMemory(1, spatial=0, pointers=0)
         known = self._propagator.recall(frame, track, nothing, without=frame)
         if not known.spatial:

@@ -1,1 +1,1 @@
-"""Frames on their way into the network: read, resized, encoded, cached; windows around objects."""
+"""Input of the network: frames read, resized, encoded and cached, in windows around objects."""

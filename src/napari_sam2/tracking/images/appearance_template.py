@@ -24,7 +24,7 @@ class SessionTemplate:
     kind : callable
         The class of the session.
     name : str
-        Of the model.
+        Name of the model.
     device : str
     image_size : int
         Side of the model input.

@@ -1,4 +1,4 @@
-"""Features of what was seen last, so that a click or a second pass need not encode again."""
+"""A cache of encoded frames, so that a click or a second pass need not encode them again."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class FeatureCache:
     capacity : int
         Windows kept; the one unused for longest goes first.
     whole : Window, optional
-        What is seen of every frame, if that is known beforehand.
+        Window of every frame, if the same window is used for all.
     together : int
         Frames encoded at once at most: that which is needed, and those that come next.
     cells : int, optional
@@ -60,7 +60,7 @@ class FeatureCache:
         self.encoded = 0
 
     def get(self, frame: int, windows: Sequence[Window]) -> ImageFeatures:
-        """Return the features of windows of a frame, encoding those that are not kept.
+        """Return the features of windows of a frame; encode those that are not cached.
 
         Returns
         -------
@@ -97,7 +97,7 @@ class FeatureCache:
         self._reader.expect(missing if reads else (), now=frame in kept)
 
     def rest(self) -> None:
-        """Expect nothing any more."""
+        """Stop reading ahead."""
         self._run = ()
         self._reader.rest()
 
@@ -113,13 +113,13 @@ class FeatureCache:
             self._kept.popitem(last=False)
 
     def _run_from(self, frame: int) -> Sequence[int]:
-        """Return which frames are to be encoded with this one: those a pass comes to next."""
+        """Return the frames to encode together with this one: the next ones of the pass."""
         if self._run[:1] != (frame,):
             return ()
         return self._run[1 : min(self._together, self._capacity)]
 
     def _encode_run(self, frames: Sequence[int]) -> dict[Window, ImageFeatures]:
-        """Encode frames that are seen whole; keep all of them, and return the first."""
+        """Encode whole frames together, cache all of them and return the features of the first."""
         assert self._whole is not None
         images = [self._image(self._reader.read(frames[0]), self._whole)]
         for frame in frames[1:]:
@@ -179,7 +179,7 @@ class FeatureCache:
 
 
 def _crowded(windows: Sequence[Window], cells: int | None) -> dict[Window, list[Window]]:
-    """Find the tiles that hold so many windows of one side that sharing pays, and what they hold.
+    """Find the tiles that contain enough windows of one side for sharing to pay.
 
     Tiles are two windows wide and begin at every whole window, so that every window lies in one.
     """

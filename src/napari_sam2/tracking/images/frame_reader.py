@@ -1,4 +1,4 @@
-"""Reads frames, ahead of time in a thread, and retries what fails."""
+"""Reading of frames, ahead of time on a thread of its own, with retries after failures."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ class FrameReader:
             self._ahead.expect(self._following)
 
     def rest(self) -> None:
-        """Read nothing in the background any more, and keep no frame."""
+        """Stop reading in the background, and drop all frames read ahead."""
         self._following = []
         self._latest = None
         self._ahead.stop()
@@ -144,6 +144,6 @@ class FrameReader:
         return pixels
 
     def forgive(self) -> None:
-        """Try all frames anew from now on."""
+        """Forget earlier failures, so that all frames are tried again."""
         self._failed.clear()
         self._latest = None

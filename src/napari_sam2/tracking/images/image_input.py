@@ -1,4 +1,4 @@
-"""Frames and prompts in the model's square input."""
+"""Conversion of frames and prompts to the square input of the model."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def frame_to_input(
     size : int
         Side of the model input.
     device : torch.device
-        Where the result lives.
+        Device of the result.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Square windows around objects, and which one shows an object."""
+"""Square windows around objects, and the rules that choose the window of an object."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ class Window:
 
     @classmethod
     def whole(cls, frame_shape: tuple[int, int]) -> Window:
-        """Return the window that is the frame."""
+        """Return the window that is the whole frame."""
         return cls(0, 0, *frame_shape)
 
     @classmethod
     def square(cls, centre: tuple[float, float], side: int, frame_shape: tuple[int, int]) -> Window:
-        """Return the square around a (y, x) that is moved into the frame as far as it fits."""
+        """Return the square around (y, x), moved into the frame as far as it fits."""
         top, left = (_first(c, side, n) for c, n in zip(centre, frame_shape, strict=True))
         return cls(top, left, side, side)
 
@@ -81,7 +81,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where an object is.
+    """Centre and extent of an object.
 
     Attributes
     ----------
@@ -123,7 +123,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class WindowedObject:
-    """An object seen at a place, in a window."""
+    """The place of an object and the window in which it was found."""
 
     place: Place
     window: Window
@@ -236,7 +236,7 @@ class Framing:
         return self.whole if place is None else self.of_place(place, known)
 
     def of_place(self, place: Place, known: WindowedObject | None = None) -> Window:
-        """Return the window for an object that is known to be at a place; see `of_mask`."""
+        """Return the window for an object at a known place; see `of_mask`."""
         if known is None:
             return self.around(place)
         return self.following(WindowedObject(place, known.window), known)

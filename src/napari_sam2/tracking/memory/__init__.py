@@ -1,1 +1,1 @@
-"""What an object's earlier frames tell about the next one."""
+"""Memories of objects: conditioning frames, recent frames and the state of each track."""

@@ -52,7 +52,7 @@ class ConditioningFrames(MutableMapping[int, Conditioning]):
         return min((abs(frame - each) for each in around(self._frames, frame)), default=None)
 
     def sighted(self, frame: int, without: int | None = None) -> Conditioning | None:
-        """Return the nearest that says where the object is; of two, that decided first."""
+        """Return the nearest frame that shows the object; of two, the one decided first."""
         found = list(around(self._sighted, frame, without))
         if not found:
             return None
@@ -100,7 +100,7 @@ class ConditioningFrames(MutableMapping[int, Conditioning]):
 
 
 def part(frames: Sequence[int], start: int, stop: int) -> Sequence[int]:
-    """Return of ascending frames those from start to stop - 1."""
+    """Return those of ascending frames that are in start to stop - 1."""
     return frames[bisect_left(frames, start) : bisect_left(frames, stop)]
 
 

@@ -25,7 +25,7 @@ class FrameMemory:
     pointer : Tensor of float32, shape (C,)
         Object pointer.
     sighting : WindowedObject or None
-        Where the object was last seen, if windows follow it.
+        Last known place of the object, if windows follow it.
     mask : SeenMask or None
         Its mask, for networks that carry it into the next frame; only of the latest frame.
     """
@@ -57,7 +57,7 @@ class RecentMemory:
         self._frames: deque[FrameMemory] = deque()
 
     def append(self, memory: FrameMemory) -> None:
-        """Remember the frame just tracked, and forget what is out of reach of the next one."""
+        """Add the memory of the last frame, and drop memories out of reach of the next one."""
         if self._frames and self._frames[-1].mask is not None:
             self._frames[-1] = replace(self._frames[-1], mask=None)
         self._frames.append(memory)
@@ -96,7 +96,7 @@ class RecentMemory:
 
 @dataclass(frozen=True, slots=True)
 class MemoryLayout:
-    """How an object's memory is laid out in tokens; objects of one layout form a batch.
+    """The token layout of a memory; objects of one layout form a batch.
 
     Attributes
     ----------
@@ -112,7 +112,7 @@ class MemoryLayout:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MemorySelection:
-    """What an object recalls at one frame.
+    """The memories that an object attends to in one frame.
 
     Attributes
     ----------
@@ -158,7 +158,7 @@ def recall(
     dismissed: Iterable[FrameMemory] = (),
     recent_frames: int | None = None,
 ) -> MemorySelection:
-    """Put together what one object attends to at `frame`.
+    """Return the memories that one object attends to at `frame`.
 
     Conditioning frames take the last temporal slot and a recent frame at distance d slot d - 1.
     Pointers of conditioning frames that lie ahead in the pass are left out. `dismissed`: frames

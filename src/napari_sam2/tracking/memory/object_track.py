@@ -1,4 +1,4 @@
-"""The state of one object: its conditioning frames, what is computed, what it remembers."""
+"""`ObjectTrack`: conditioning frames, computed frames and memory bank of one object."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from napari_sam2.types import Direction
 
 
 class ObjectTrack:
-    """One object through the stack.
+    """The state of one object through the stack.
 
     Per frame it keeps two flags, computed and written; masks of conditioning frames, packed; and
     memories of the conditioning frames last attended to and of the last few frames of a pass.
@@ -52,11 +52,11 @@ class ObjectTrack:
         return other
 
     def another(self, object_id: int) -> ObjectTrack:
-        """Return an object of the same stack of which nothing is known."""
+        """Return an empty track of the same stack."""
         return ObjectTrack(object_id, len(self.done), self._config)
 
     def condition(self, conditioning: Conditioning) -> None:
-        """Take a conditioning frame in; its neighbourhood must be tracked anew."""
+        """Add a conditioning frame; the frames around it must be tracked again."""
         self.conditioning[conditioning.frame] = conditioning
         self._invalidate(conditioning.frame)
 
@@ -67,7 +67,7 @@ class ObjectTrack:
         self.written[conditioning.frame] = True
 
     def release(self, frame: int) -> None:
-        """Drop a conditioning frame; its neighbourhood must be tracked anew."""
+        """Remove a conditioning frame; the frames around it must be tracked again."""
         self.conditioning.pop(frame, None)
         self._invalidate(frame)
 
@@ -91,7 +91,7 @@ class ObjectTrack:
         self.forget_recent()
 
     def forget_recent(self) -> None:
-        """Drop what is remembered of the last few frames."""
+        """Drop the memories of recent frames."""
         self._recent.clear()
 
     def recent(self, frame: int, step: int) -> RecentMemory:
@@ -113,9 +113,9 @@ class ObjectTrack:
     def expected(
         self, frame: int, recent: RecentMemory | None = None, without: int | None = None
     ) -> WindowedObject | None:
-        """Return where the object was seen in the nearest frame that says so, if any does.
+        """Return the place of the object in the nearest frame that shows it, or None.
 
-        Of decided frames, one may be left out; `recent` is asked too.
+        One conditioning frame may be left out; `recent` memories count too.
         """
         decided = self.conditioning.sighted(frame, without)
         latest = recent.latest if recent is not None else None
@@ -172,7 +172,7 @@ class ObjectTrack:
         return needed
 
     def _leave_to_sources_above(self, needed: NDArray[np.bool_], start: int) -> None:
-        """Take out of what is needed, from `start` on, what is nearer to a source above."""
+        """Remove the frames from `start` on that are nearer to a conditioning frame above."""
         sources, stop = self.sources(), start + len(needed)
         needed[: max(0, sources[0] - start)] = False
         below, above = bisect_left(sources, start), bisect_left(sources, stop)

@@ -1,1 +1,1 @@
-"""Adapt: a model learns from the accepted masks of one session."""
+"""Adaptation of a model to the accepted masks of one session."""

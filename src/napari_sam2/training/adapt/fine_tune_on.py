@@ -1,4 +1,4 @@
-"""`fine_tune_on`: a model learns from the masks of a session."""
+"""`fine_tune_on`: fine-tunes a model on the masks of a session, in a child process."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class AdaptableModel(Protocol):
 
     @property
     def name(self) -> str:
-        """What it is called."""
+        """Name of the model."""
 
     @property
     def path(self) -> Path | None:
@@ -69,11 +69,11 @@ class AdaptableSession(MaskedSession, Protocol):
 
     @property
     def model(self) -> AdaptableModel:
-        """What it segments with."""
+        """Model of the session."""
 
     @property
     def template(self) -> SessionTemplateLike:
-        """How it computes."""
+        """Template of sessions that compute alike."""
 
 
 def fine_tune_on(
@@ -85,7 +85,7 @@ def fine_tune_on(
     progress: Callable[[AdaptationProgress], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> Adaptation:
-    """Have the session's model learn from the masks that were accepted and prompted in it.
+    """Fine-tune the model of a session on the masks that were accepted and prompted in it.
 
     About a fifth of the masks, at least two, are held out. One click and one box on each of them
     are measured before and after, in the session's own way of seeing, and the adapted model is
@@ -103,16 +103,16 @@ def fine_tune_on(
     session : TrackingSession
         With at least four masks that are not empty.
     minutes : float
-        How long it may take, measuring included.
+        Time limit, measuring included.
     path : str or path, optional
         The model file to write; it must not be there yet. By default a new file in the folder
         ``adapted`` of the model cache.
     seed : int
-        Of everything random.
+        Seed of all random numbers.
     progress : callable, optional
         Called with an `AdaptationProgress` many times.
     cancelled : callable, optional
-        Asked many times a second; true stops at once.
+        Called many times a second; True stops at once.
 
     Returns
     -------
@@ -190,7 +190,7 @@ def run_adaptation(
     progress: Callable[[AdaptationProgress], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> Adaptation:
-    """Do what was prepared, in a process of its own, and wait for it; any thread.
+    """Run an adaptation in a child process and wait for its result; any thread may call it.
 
     Parameters and errors are those of `fine_tune_on`.
     """
@@ -214,7 +214,7 @@ def run_adaptation(
 
 
 def parts_to_adapt(config: Sam2Config) -> Parts:
-    """Return what is trained of a model: of large ones, which have seen far more, the decoder."""
+    """Return the parts of a model to train: only the decoder of large models."""
     return Parts.DECODER if isinstance(config.trunk, HieraConfig) else Parts.ALL
 
 

@@ -1,4 +1,4 @@
-"""What one prompt gives on held-out masks, seen as a session sees them."""
+"""The IoU of one-prompt predictions on held-out masks, predicted as a session does."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which masks of a session are learnt from, and which are held out to measure what is learnt."""
+"""The split of a session's masks into those for training and those held out to measure it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is to be learnt from a session, and what came of it: values that cross processes."""
+"""Tasks and results of adaptations: values that are sent between processes."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class PromptableSession(Protocol):
 
 
 class SessionTemplateLike(Protocol):
-    """How a session computes; opens others that compute alike. Can be sent to a process.
+    """A template that opens sessions with the same settings, and can be sent to a process.
 
     Attributes
     ----------
@@ -55,7 +55,7 @@ class SessionTemplateLike(Protocol):
 
     @property
     def device(self) -> str:
-        """Where it computes."""
+        """Name of the compute device."""
 
     @property
     def image_size(self) -> int:
@@ -63,11 +63,11 @@ class SessionTemplateLike(Protocol):
 
     @property
     def half(self) -> bool:
-        """Whether it computes in bfloat16."""
+        """Whether sessions compute in bfloat16."""
 
     @property
     def follows(self) -> bool:
-        """Whether the model sees windows that follow objects."""
+        """Whether windows follow the objects."""
 
     def open(self, network: Sam2, stack: FrameStack) -> Any:
         """Open a `PromptableSession` on a stack, with a network in evaluation mode."""
@@ -75,7 +75,7 @@ class SessionTemplateLike(Protocol):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrainingFrame:
-    """A part of a frame that is trained on.
+    """A part of a frame with the masks to train on.
 
     Attributes
     ----------
@@ -122,23 +122,23 @@ class AdaptationTask:
     template : SessionTemplateLike
         Opens sessions to measure with.
     parts : Parts
-        What is trained.
+        Parts of the network to train.
     train : tuple of TrainingFrame
     held_out : tuple of MeasuredFrame
     trained_masks : int
         Masks that are trained on.
     minutes : float
-        Of the whole adaptation, measuring included.
+        Time limit of the adaptation, measuring included.
     steps : int
         Training steps at most.
     seed : int
-        Of everything random.
+        Seed of all random numbers.
     title : str
         Says what the model was adapted to.
     base : str
         Name of the model that it starts from.
     skipped : tuple of str
-        What was wrong with frames that could not be read.
+        Errors of the frames that could not be read.
     rate : float, optional
         Learning rate at the beginning; that of `FineTuneSettings` by default.
     """
@@ -166,7 +166,7 @@ class AdaptationTask:
 
 
 class Stage(StrEnum):
-    """What an adaptation is busy with; the value is what the user reads."""
+    """The stage of an adaptation; the value is the text that the user reads."""
 
     LOADING = "Loading the model"
     BEFORE = "Measuring the model as it is"
@@ -176,13 +176,13 @@ class Stage(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class AdaptationProgress:
-    """How far an adaptation is.
+    """Progress of an adaptation.
 
     Attributes
     ----------
     stage : Stage
     fraction : float
-        Of all of it, in 0..1, as far as can be told.
+        Estimated progress of the whole adaptation, 0..1.
     step, steps : int
         Training steps done, and to be done; 0 where that is not known.
     """
@@ -195,7 +195,7 @@ class AdaptationProgress:
 
 @dataclass(frozen=True, slots=True)
 class Adaptation:
-    """What came of adapting a model to a session.
+    """The result of an adaptation.
 
     Attributes
     ----------
@@ -213,7 +213,7 @@ class Adaptation:
     trained_masks, measured_masks : int
         Masks that were trained on, and that were measured on.
     skipped : tuple of str
-        What was wrong with frames that could not be read.
+        Errors of the frames that could not be read.
     """
 
     before: HeldOutIou

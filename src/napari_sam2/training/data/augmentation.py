@@ -1,4 +1,4 @@
-"""Changes of intensity: what microscopes, cameras and contrast settings do to the same object."""
+"""Augmentation of intensities as microscopes, cameras and contrast settings change them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from scipy import ndimage
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Look:
-    """How the frames of one clip look; drawn once per clip, noise anew per frame.
+    """Intensity changes of one clip; noise is drawn again for each frame.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""Batches of training clips, a function of the step alone: a resumed run sees the same ones."""
+"""Batches of training clips; each is a function of its step, so that a resumed run repeats them."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class ClipBatch:
     complete : bool tensor, shape (B,)
         Whether every object of the clip is labelled.
     window : CropWindow
-        Where the clips lie in the frame.
+        Window of the frame that the clips show.
     """
 
     step: int
@@ -87,7 +87,7 @@ class ClipBatch:
         return labels == self.object_ids[:, None, None]
 
     def known(self, frame: int) -> torch.Tensor:
-        """Return, for each object, where in one frame it is known what is there, bool (N, S, S)."""
+        """Return the pixels of each object in one frame whose label is known, bool (N, S, S)."""
         return (self.labels[:, frame] != UNKNOWN)[self.clip_index]
 
 
@@ -120,7 +120,7 @@ class ClipBatches(IterableDataset[ClipBatch]):
     recipe : Recipe
         Decides clips and batch sizes.
     first_step : int
-        Where to start.
+        First step.
     synthetic : callable, optional
         Generator of synthetic clips.
     """

@@ -1,4 +1,4 @@
-"""Training clips: a few frames, their labels and simulated first prompts, cut from many sources."""
+"""Training clips: a few frames with labels and simulated first prompts from many sources."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _REGION_STEP = (0.4, 4.0)  # source pixels per pixel there
 
 
 class _Frames(NamedTuple):
-    """Frames of one clip before their look is changed, and what is known of them.
+    """Frames of one clip before their intensities are changed, with their labels.
 
     `main` is the object that the clip is about, 0 for none; `source` the labels that the first
     frame was cut from, with `share`, source pixels per pixel of the clip.
@@ -47,7 +47,7 @@ class _Frames(NamedTuple):
     share: float = 1.0
 
     def areas(self, prompts: FirstPrompts) -> NDArray[np.float32]:
-        """Return the objects' areas in pixels of the clip, what lies beyond the frame included."""
+        """Return the objects' areas in pixels of the clip, including the part beyond the frame."""
         areas = prompts.areas.copy()
         if self.source is None:
             return areas
@@ -61,7 +61,7 @@ class _Frames(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ClipSettings:
-    """What clips look like.
+    """Size, length, objects and augmentation of clips.
 
     Attributes
     ----------
@@ -147,7 +147,7 @@ class ClipSampler:
     stacks : sequence of LabelledStack
         Stills and stacks, sampled by group (`sampling_weights`).
     settings : ClipSettings
-        What clips look like.
+        Size, length and augmentation of clips.
     synthetic : callable, optional
         The generator of synthetic clips.
     """

@@ -1,4 +1,4 @@
-"""Which object a clip is about, through which frames, and where it is in each of them."""
+"""The choice of the object of a clip, of its frames and of its position in each of them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SLOW = 3  # at most so many frames of the source lie between two frames of a cl
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Course:
-    """One object through some frames of a stack.
+    """The frames of a stack in which one object is shown, and its position there.
 
     Attributes
     ----------

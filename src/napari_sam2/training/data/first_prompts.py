@@ -1,4 +1,4 @@
-"""Simulated users: first clicks and boxes from labels, corrective clicks from errors."""
+"""Simulated prompts: first clicks and boxes from labels, corrective clicks from errors."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _AROUND = 7  # pixels of the decoder's masks
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FirstPrompts:
-    """One click and one box for each of K objects in one frame; coordinates are (x, y) pixels.
+    """A click and a box for each of K objects in one frame; coordinates are (x, y) pixels.
 
     Attributes
     ----------
@@ -119,7 +119,7 @@ def first_prompts(
 def correction_points(
     predicted: torch.Tensor, target: torch.Tensor, generator: torch.Generator | None = None
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """One corrective click per object, on a pixel that is wrong.
+    """Choose one corrective click per object, on a wrong pixel.
 
     People click into the middle of what is wrong, not on a border that is one pixel off: pixels
     count by the square of how much is wrong around them.
@@ -127,7 +127,7 @@ def correction_points(
     Parameters
     ----------
     predicted, target : bool tensor, shape (N, Y, X)
-        Where nothing is wrong the click falls on the object; without one, anywhere.
+        Without wrong pixels the click is on the object; without an object, anywhere.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Regions of any image as objects: what its own borders enclose, at a random scale.
+"""Regions of any image as objects, enclosed by its own borders, at a random scale.
 
 Labels made of superpixels teach a network to find the region around a click without knowing
 what it is (ScribblePrompt, arXiv 2312.07381; nnInteractive, arXiv 2503.08373).
@@ -45,7 +45,7 @@ def random_regions(image: NDArray[np.float32], rng: np.random.Generator) -> NDAr
 
 
 def _by_graph(image: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.integer]:
-    """Merge pixels whose differences are small against those inside (Felzenszwalb, 2004)."""
+    """Merge pixels that differ less than the pixels within a region do (Felzenszwalb, 2004)."""
     regions = felzenszwalb(
         image,
         scale=_log_uniform(rng, 5, 1000),
@@ -96,7 +96,7 @@ def _compact(regions: NDArray[np.integer]) -> NDArray[np.int32]:
 
 
 def _distinct(regions: NDArray[np.int32], image: NDArray[np.float32]) -> NDArray[np.int32]:
-    """Drop regions that look like what surrounds them: nothing in the image encloses them."""
+    """Drop regions that no border separates from their surroundings."""
     out = regions.copy()
     height, width = image.shape
     for index, box in enumerate(ndimage.find_objects(regions), start=1):

@@ -19,7 +19,7 @@ _MOST_FRAMES = 32
 
 
 class MaskedSession(Protocol):
-    """What is read of a session; `napari_sam2.TrackingSession` is one."""
+    """The part of a session that is read; `napari_sam2.TrackingSession` has it."""
 
     prompts: PromptBook
     handed_over: set[ObjectFrame]
@@ -39,7 +39,7 @@ class MaskedSession(Protocol):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MaskedFrame:
-    """One frame with the masks in it.
+    """One frame with its masks.
 
     Attributes
     ----------
@@ -64,7 +64,7 @@ class MaskedFrame:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SessionMasks:
-    """All that is learnt from.
+    """All masks of a session that can be trained on.
 
     Attributes
     ----------
@@ -74,7 +74,7 @@ class SessionMasks:
         Objects and frames whose masks are the user's: accepted, drawn, or corrected. The others
         are what the model made of one prompt, and nobody has objected.
     skipped : tuple of str
-        What was wrong with frames that could not be read.
+        Errors of the frames that could not be read.
     """
 
     frames: tuple[MaskedFrame, ...]
@@ -161,7 +161,7 @@ def known_labels(
     background: Iterable[tuple[float, float]] = (),
     hidden: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.int32]:
-    """Tell known background from what nobody has said anything about.
+    """Return labels in which known background and unlabelled pixels differ.
 
     A mask says where its object ends: a rim of pixels around it is background, unless it belongs to
     another mask. So is what was clicked as background. All other pixels may belong to objects
@@ -209,7 +209,7 @@ def _add_object(
     object_id: int,
     rim: float,
 ) -> None:
-    """Write an object and, where nothing else is, its rim."""
+    """Write an object and a rim of background around it where no other object is."""
     area = int(np.count_nonzero(masks[box] == object_id))
     width = max(_LEAST_RIM, rim * 2.0 * float(np.sqrt(area / np.pi)))
     reach = int(np.ceil(width))

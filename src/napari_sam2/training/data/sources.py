@@ -1,4 +1,4 @@
-"""Labelled images and stacks, read into memory, ready to be cut into training clips."""
+"""Labelled images and stacks, read into memory as sources of training clips."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _GROUP_POWER = 0.15  # a set of a thousand times as many objects is drawn three 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LabelledStack:
-    """One image stack with its labels; a still is a stack of one frame.
+    """An image stack with its labels; a still is a stack of one frame.
 
     Attributes
     ----------
     name : str
-        Where it came from, for messages.
+        Origin of the stack, for messages.
     group : str
         The data set it belongs to: groups are sampled by weight.
     image : ndarray of uint8, shape (T, Y, X)
@@ -53,7 +53,7 @@ class LabelledStack:
     n_objects: int
 
     def along(self, axis: int) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
-        """Image and labels seen as a video along `axis` (views)."""
+        """Return views of image and labels as a video along `axis`."""
         return np.moveaxis(self.image, axis, 0), np.moveaxis(self.labels, axis, 0)
 
 
@@ -84,7 +84,7 @@ def make_stack(
     group: str = "",
     video_axes: Sequence[int] | None = None,
 ) -> LabelledStack:
-    """Check a pair of arrays and make a `LabelledStack` of it.
+    """Return a `LabelledStack` of checked arrays.
 
     Parameters
     ----------
@@ -140,7 +140,7 @@ def make_stack(
 
 
 def _plain_ids(labels: NDArray[np.integer]) -> tuple[NDArray[np.int32], int]:
-    """Return ids as int32, 0 for all that is no object, and their number; huge ids are numbered."""
+    """Return ids as int32, 0 for no object, and their number; huge ids are numbered again."""
     ids = np.unique(labels)
     if ids[0] < 0 or ids[-1] > _LARGEST_ID:
         ids = ids[ids > 0]
@@ -150,7 +150,7 @@ def _plain_ids(labels: NDArray[np.integer]) -> tuple[NDArray[np.int32], int]:
 
 
 def default_video_axes(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Return the axes of (T, Y, X) that may serve as the video axis, as `make_stack` says."""
+    """Return the axes of (T, Y, X) that may serve as the video axis; see `make_stack`."""
     if shape[0] == 1:
         return ()
     return (0, 1, 2) if 2 * min(shape) >= max(shape) // 2 and min(shape) >= 32 else (0,)

@@ -1,4 +1,4 @@
-"""Splits labelled stacks into training and held-out parts."""
+"""The split of labelled stacks into training and held-out data."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def split_stacks(stacks: Sequence[LabelledStack], share: float, seed: int = 0) -
 
 
 def labelled_instances(stacks: Sequence[LabelledStack]) -> int:
-    """Count objects, anew in every frame that they are in."""
+    """Count objects, once per frame that shows them."""
     return sum(
         int(np.count_nonzero(np.unique(frame))) for stack in stacks for frame in stack.labels
     )
@@ -146,14 +146,14 @@ def _part(stack: LabelledStack, axis: int, start: int, stop: int) -> LabelledSta
 
 @dataclass(frozen=True, slots=True)
 class HeldOutIou:
-    """What users get on data that was not trained on: mean IoU over objects, 0..1.
+    """Mean IoU over the objects of held-out data, 0..1.
 
     Attributes
     ----------
     click, box : float
-        Of single frames, from one click or the tight box.
+        IoU of single frames, from one click or from the bounding box.
     tracked : float, optional
-        Of short clips from one click per object; None where there are no stacks.
+        IoU of short clips, from one click per object; None without stacks.
     """
 
     click: float
@@ -162,7 +162,7 @@ class HeldOutIou:
 
     @property
     def score(self) -> float:
-        """Return the mean of what was measured: the figure that decides."""
+        """Return the mean of all measured IoUs, by which models are compared."""
         return fmean(v for v in (self.click, self.box, self.tracked) if v is not None)
 
 

@@ -1,4 +1,4 @@
-"""Smooth geometric warps: from a window of a source image to a square training frame."""
+"""Smooth geometric warps of a window of a source image to a square training frame."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MAX_SUPERSAMPLING = 4
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Warp:
-    """Where the pixels of a square output of side `size` come from.
+    """The source position of each pixel of a square output of side `size`.
 
     Attributes
     ----------

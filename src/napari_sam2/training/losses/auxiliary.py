@@ -1,4 +1,4 @@
-"""Dense supervision of the image features: every pixel teaches."""
+"""Losses of the dense heads, which supervise the image features at every pixel."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from napari_sam2.network.dense_heads import OFFSET_UNIT
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DenseTargets:
-    """What each pixel is; all float tensors of shape (B, channels, S, S).
+    """Targets of the dense heads; all float tensors of shape (B, channels, S, S).
 
     Attributes
     ----------
@@ -67,7 +67,7 @@ def dense_loss(
     ----------
     heads : DenseHeads
     features : ImageFeatures
-        Of B images.
+        Features of B images.
     targets : DenseTargets
     known : bool tensor, shape (B,)
         Images whose every object is labelled; the others teach nothing here.

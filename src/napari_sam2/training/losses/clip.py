@@ -1,4 +1,4 @@
-"""The losses of one step: dense ones, the prompted frame's, and the tracked frames'."""
+"""The losses of one training step: dense heads, prompted frame, tracked frames, corrections."""
 
 from __future__ import annotations
 

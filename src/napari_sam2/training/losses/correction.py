@@ -1,7 +1,7 @@
-"""The losses of correcting a tracked frame: clicks upon a mask that is known as cut.
+"""The losses of correcting a tracked frame by clicks.
 
-Semantics are those of inference: of a tracked frame only the cut mask is kept, and the correction
-recalls the object's decided frames, not the recent ones.
+They compute as inference does: only the thresholded mask of a tracked frame is kept, and the
+correction attends to the object's conditioning frames, not to the recent ones.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ _NOWHERE_LOGIT = -32.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Corrected:
-    """What became of a frame that was corrected.
+    """Prediction and losses of a corrected frame.
 
     Attributes
     ----------
     losses : tuple of scalar tensors
         One per round.
     prediction : MaskPrediction
-        Of the last round.
+        Prediction of the last round.
     mask : tensor, shape (N, h, w)
         Logits of the mask that inference would take.
     choice : int64 tensor, shape (N,)
-        Which of the four that is.
+        Index of the mask among the four.
     """
 
     losses: tuple[torch.Tensor, ...]
@@ -65,7 +65,7 @@ def correct(
     network : Sam2
         In training mode.
     features : ImageFeatures
-        Of the frame, in B clips.
+        Features of the frame in B clips.
     conditioned : tensor, shape (N, C, h, w)
         Its features conditioned on the decided frames.
     batch : ClipBatch

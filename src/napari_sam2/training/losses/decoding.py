@@ -1,7 +1,7 @@
-"""Decoding many objects of a batch of images at once, in a window of a larger frame.
+"""Decoding of many objects of a batch of images at once, in a window of a larger frame.
 
-Prompt positions are encoded relative to the frame. Training on a 256 pixel window as though it
-were cut from the 512 pixel frame costs a quarter and leaves the encoding what it is at inference.
+Prompt positions are encoded relative to the frame. Training on a 256 pixel window as if it were cut
+from the 512 pixel frame costs a quarter and keeps the position encoding of inference.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ class CropWindow:
 
     @classmethod
     def whole(cls, size: int) -> CropWindow:
-        """Return the window that is the frame."""
+        """Return the window that is the whole frame."""
         return cls(size, 0, 0, size)
 
     @classmethod
     def draw(cls, rng: np.random.Generator, size: int, frame: int) -> CropWindow:
-        """Return a window anywhere in a frame (of its own size if that is larger)."""
+        """Return a random window of a frame, or one of the frame's size if that is smaller."""
         frame = max(frame, size)
         x, y = (int(v) * _STRIDE for v in rng.integers(0, (frame - size) // _STRIDE + 1, 2))
         return cls(frame, x, y, size)
@@ -71,7 +71,7 @@ def decode(
     network : Sam2
         In training or evaluation mode.
     features : ImageFeatures
-        Of B images.
+        Features of B images.
     conditioned : tensor, shape (N, C, h, w)
         Conditioned features, already one per object.
     image_index : int64 tensor, shape (N,)
@@ -81,7 +81,7 @@ def decode(
     point_labels : int64 tensor, shape (N, P)
         1 object, 0 background, 2 and 3 box corners, -1 none.
     window : CropWindow
-        Where the images lie in the frame.
+        Window of the frame that the images show.
     mask_inputs : tensor, shape (N, 1, S / k, S / k), optional
         Mask logits that the prompts refine; k is the configuration's `mask_stride`.
     carried : tensor, shape (N, 1, S / k, S / k), optional

@@ -1,4 +1,4 @@
-"""The losses of SAM 2 (arXiv 2408.00714, appendix D): focal, dice, predicted IoU, object score."""
+"""Losses of SAM 2 (arXiv 2408.00714, appendix D): focal, dice, predicted IoU, object score."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _CERTAIN_LOGIT = -32.0  # its cross-entropy against background is 0 in float32
 
 @dataclass(frozen=True, slots=True)
 class LossWeights:
-    """How much each loss counts.
+    """Weights of the losses.
 
     Attributes
     ----------
@@ -117,7 +117,7 @@ def click_loss(
 def mask_iou(
     logits: torch.Tensor, target: torch.Tensor, beyond: torch.Tensor | float = 0.0
 ) -> torch.Tensor:
-    """IoU of the masks cut at logit 0 and target 0.5, of known pixels; 1 where both are empty.
+    """Return the IoU of masks cut at logit 0 and target 0.5 on known pixels; 1 if both are empty.
 
     `beyond`: pixels of the target that lie outside, and are missed.
     """
@@ -128,7 +128,7 @@ def mask_iou(
 
 
 def silenced(masks: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Take pixels of which nothing is known out of the losses.
+    """Remove unlabelled pixels from the losses.
 
     Parameters
     ----------
@@ -182,7 +182,7 @@ def prediction_losses(
         object score is taught. Below 0 where it is not known what a pixel is: nothing is taught
         there.
     weights : LossWeights
-        How much each counts.
+        Weight of each loss.
     beyond : float tensor, shape (N,), optional
         Pixels of each object outside of the window: the IoU that is to be predicted counts them
         as missed, so that a window that cuts its object off is not taken for a good one.

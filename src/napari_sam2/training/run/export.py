@@ -1,4 +1,4 @@
-"""From a run's state to a model file: the averaged weights, without the throw-away heads."""
+"""Export of a run's averaged weights to a model file, without the heads used only in training."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def export_run(
     path : Path
         The model file to write.
     metadata : mapping of str to str, optional
-        What the file is to say about itself; the number of steps is added.
+        Metadata of the file; the number of steps is added.
     half : bool
         Store float16.
 

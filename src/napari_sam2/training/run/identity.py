@@ -1,4 +1,4 @@
-"""What a training run was started with, so that only the same run goes on in its folder."""
+"""The identity of a run: its data, model and settings, so that only the same run is resumed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ RUN_FILE = "run.json"
 
 @dataclass(frozen=True, slots=True)
 class RunIdentity:
-    """What must be the same for a run to go on.
+    """The data, model and settings that must be equal for a run to be resumed.
 
     Steps, minutes, patience and the device may change.
 
@@ -29,7 +29,7 @@ class RunIdentity:
     data : str
         Hash of images and labels that are trained on, and of those held out.
     parts, image_size, crop, batch, frames, rate, seed
-        Of `ResolvedSettings`.
+        Fields of `ResolvedSettings`.
     """
 
     model: str

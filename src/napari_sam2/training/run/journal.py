@@ -1,4 +1,4 @@
-"""The log of a run: one JSON object per line, appended."""
+"""The journal of a run: one JSON object per line, appended."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ def append_record(path: Path, record: Mapping[str, float | int | str]) -> None:
 
 
 def read_records(path: Path) -> list[Record]:
-    """Read all records of a log; a log that is not there is empty, and a cut line is none."""
+    """Read all records of a log; a missing log is empty, and an incomplete line is left out."""
     return [json.loads(line) for line in _whole_lines(path)]
 
 
 def rewind(path: Path, step: int) -> None:
-    """Drop what a run logged after the state it goes on from, and a line that was cut short.
+    """Remove records after the state that a run resumes from, and an incomplete line.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The training loop: resumable, bounded by steps or the clock, each step decided by its number."""
+"""The training loop: resumable, limited by steps or time; each step depends on its number only."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def train(
     stacks : tuple of LabelledStack
         The labelled data.
     recipe : Recipe
-        What to do; its steps are the run's end.
+        Phases of the run, which ends after their steps.
     folder : Path
         Holds state and journal; created.
     synthetic : callable, optional
@@ -74,9 +74,9 @@ def train(
     judge : callable, optional
         See `Judge`. The state is saved after it, so that no validation is done twice.
     stepped : callable, optional
-        Told the number of steps done and the losses after each.
+        Called after each step with the number of steps done and the losses.
     cancelled : callable
-        Asked before every step; true ends the call.
+        Called before every step; True ends the call.
     trunk_rate : float
         Learning rate of the image encoder's trunk, relative to that of the rest.
 
@@ -136,7 +136,7 @@ def train(
 
 
 def train_step(state: TrainingState, batch: ClipBatch, recipe: Recipe) -> StepLosses:
-    """One optimiser step on one batch."""
+    """Make one optimiser step on one batch."""
     phase, _ = recipe.at(batch.step)
     rate = recipe.learning_rate(batch.step)
     for group in state.optimiser.param_groups:

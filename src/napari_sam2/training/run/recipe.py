@@ -1,4 +1,4 @@
-"""What a training run does, phase by phase, as frozen values that travel in its checkpoint."""
+"""Recipes: the phases of a training run as frozen values."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from napari_sam2.training.losses.primitives import LossWeights
 
 @dataclass(frozen=True, slots=True)
 class TrainingPhase:
-    """One phase of training.
+    """One phase of a training run.
 
     Attributes
     ----------
@@ -31,7 +31,7 @@ class TrainingPhase:
     warm_up : int
         Steps over which the learning rate first rises from zero.
     losses : LossWeights
-        How much each loss counts.
+        Weights of the losses.
     dense : float
         Weight of the dense supervision of the features.
     boxes : float
@@ -86,9 +86,9 @@ class Recipe:
     phases : tuple of TrainingPhase
         One after another.
     seed : int
-        Of everything random.
+        Seed of all random numbers.
     weight_decay : float
-        Of AdamW, on matrices and kernels only.
+        Weight decay of AdamW, for matrices and kernels only.
     clip_norm : float
         Gradients are scaled down to this norm.
     ema_decay : float

@@ -1,4 +1,4 @@
-"""The state of a run on disk: weights, their average, the optimiser, the step."""
+"""The state of a run in memory and on disk: weights, their average, the optimiser, the step."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _TRUNK = "image_encoder.trunk."
 
 @dataclass(slots=True, eq=False)
 class TrainingState:
-    """Everything that changes while training.
+    """Everything that changes during training.
 
     Attributes
     ----------
@@ -140,7 +140,7 @@ def load_average(path: Path, network: Sam2) -> int:
 
 @contextmanager
 def _readable(path: Path) -> Iterator[None]:
-    """Turn what can go wrong with a state file into an error that says what to do."""
+    """Raise an error with a remedy if a state file cannot be read."""
     try:
         yield
     except (OSError, RuntimeError, KeyError, ValueError, EOFError) as error:

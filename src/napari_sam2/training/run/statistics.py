@@ -1,7 +1,7 @@
-"""Batch normalisation's running statistics: measured once, then kept.
+"""Running statistics of batch normalisation, which are measured once and then kept.
 
 Batches of microscopy differ so much from one another, and from any single image, that a network
-trained on its batches' own statistics fails on single images: one-click IoU fell from 0.73 to
+trained on the statistics of its batches fails on single images: one-click IoU fell from 0.73 to
 0.34 while the training loss went on falling.
 """
 
