@@ -23,8 +23,7 @@ def device_name(device: torch.device) -> str:
 class PeakMemory:
     """The most that tensors took on a device while this context lasted.
 
-    The CPU keeps no account of it; MPS only tells what is taken now, which is why it is asked in
-    `look`.
+    The CPU has no such counter. MPS reports only the current use, so that `look` reads it.
 
     Parameters
     ----------

@@ -69,7 +69,7 @@ def download_model(
         If the file cannot be fetched, stored or verified; the message names the URL and the path
         where a file fetched by hand is found.
     DownloadCancelledError
-        If `cancelled` said so.
+        If `cancelled` returned True.
     """
     return fetch_model(
         get_model_info(name),

@@ -99,7 +99,7 @@ class Transfer:
             If the server cannot be reached, answers that the file is not there, or fails
             `policy.attempts` times in a row; if there is no space or the folder is not writable.
         DownloadCancelledError
-            If `cancelled` said so.
+            If `cancelled` returned True.
         """
         with self._client() as client:
             failures = 0

@@ -48,7 +48,7 @@ class StateFile:
 def read_state(path: Path) -> StateFile:
     """Read a checkpoint in the format of safetensors or of `torch.save`.
 
-    The format is told by content, not by suffix. A state dict may be bare or lie under the key
+    The content decides the format, not the suffix. A state dict may be bare or lie under the key
     ``"model"``, as in the official files; a prefix that all names share (``"module."``,
     ``"sam2."``) is dropped.
 

@@ -33,7 +33,7 @@ def demo(
 ) -> None:
     """Segment two synthetic stacks from one click per object; needs no network.
 
-    Writes images, clicks, labels and pictures, and says how far the labels agree with the truth.
+    It writes images, clicks, labels and pictures, and prints the IoU of the labels with the truth.
     """
     from napari_sam2.cli.sample_run import prepare_folder, run_sample, sample_stacks
     from napari_sam2.tracking import load_model

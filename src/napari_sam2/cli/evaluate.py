@@ -162,7 +162,7 @@ def _evaluate_with_bar(
     from napari_sam2.evaluation import evaluate_folder, find_pairs
     from napari_sam2.tracking import load_model
 
-    find_pairs(folder, limit=limit)  # a wrong folder is told before a model is loaded
+    find_pairs(folder, limit=limit)  # a wrong folder is an error before a model is loaded
     loaded = load_model(model[0], device=model[1], image_size=model[2])
     with soft_interrupt() as interrupt, tqdm(unit="stack", disable=None) as bar:
 

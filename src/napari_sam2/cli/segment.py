@@ -277,7 +277,7 @@ def _write_labels(output: Path, frames: Frames, labels: Any) -> None:
         raise
 
 
-_NAMED = 5  # skipped frames whose reason is told in full
+_NAMED = 5  # number of skipped frames whose reasons are printed
 
 
 @dataclass(frozen=True, slots=True)

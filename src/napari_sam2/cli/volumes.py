@@ -71,8 +71,7 @@ def go_on(
 def session_paths(path: Path, frames: Frames) -> dict[int, Path]:
     """Return where the session of each volume is saved: at `path` if there is but one.
 
-    Of several, each has its place in its name. So the panel calls them, and finds them all beside
-    an image.
+    With several volumes, each file name has the number of its volume, as the panel names them.
     """
     if frames.through is None:
         return {frames.volume: path}

@@ -47,8 +47,8 @@ class FrameStage:
 class PromptedFrames:
     """The simulated user at work in the prompted frame of each object.
 
-    Where each click shows at once, objects are finished one after the other, in the order of
-    their frames; else all objects get their prompt, then all their first correction, and so on.
+    If the method is immediate, objects are prompted and corrected one after the other, in the order
+    of their frames; else all objects get their prompt, then all their first correction, and so on.
 
     Parameters
     ----------

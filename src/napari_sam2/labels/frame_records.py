@@ -27,7 +27,7 @@ class FrameRecord:
     centre : (float, float)
         Mean (y, x) of these pixels; (0, 0) where there are none.
     score : float or None
-        Presence times predicted IoU, in 0..1; None where no network said anything.
+        Presence times predicted IoU, in 0..1; None without a prediction.
     presence : float or None
         Probability that the object is in the frame, in 0..1.
     agreement : float or None

@@ -91,8 +91,8 @@ class LabelsVolume:
         """Set exactly these objects in a frame.
 
         Their old pixels there are erased, never those of another object unless a new mask
-        covers them. Whatever is protected stays, even where a mask covers it. Where masks
-        overlap, the later one gets the pixel.
+        covers them. Protected pixels stay, even where a mask covers them. Where masks overlap,
+        the later one gets the pixel.
 
         Parameters
         ----------

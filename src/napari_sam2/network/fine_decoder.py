@@ -48,9 +48,9 @@ class PromptPyramid(nn.Module):
 class FineMaskDecoder(MaskChoice):
     """Tokens and stride-16 features through SAM's transformer, then up by convolutions.
 
-    Every level adds the image's features and the prompts' maps, so that borders are drawn where
-    the pixels say and prompts reach the mask directly. Quality and object score are judged from
-    the tokens together with what lies under the masks.
+    Every level adds the image's features and the prompts' maps, so that borders follow the pixels
+    and prompts reach the mask directly. Quality and object score are predicted from the tokens and
+    from the features inside the masks.
     """
 
     def __init__(self, config: Sam2Config) -> None:

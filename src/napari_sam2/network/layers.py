@@ -39,8 +39,8 @@ def in_pieces(
 ) -> Tensor:
     """Apply a function to slices of `size` rows of x along `dim`, and put the results together.
 
-    What it needs in between stays small and in the processor's cache. Without gradients; the
-    function maps every row for itself, to the same number of rows or fewer.
+    Intermediate results stay small enough for the processor's cache. It computes no gradients; the
+    function maps each row independently, to the same number of rows or fewer.
 
     Parameters
     ----------

@@ -22,7 +22,7 @@ def computes_in_place(*tensors: Tensor) -> bool:
 def full_precision(device: torch.device) -> AbstractContextManager[object]:
     """Return a context in which no operation is computed in half precision.
 
-    Where torch knows no half precision for a device there is nothing to switch off.
+    Devices without half precision in torch need no context.
     """
     if not torch.amp.is_autocast_available(device.type):
         return nullcontext()

@@ -18,7 +18,7 @@ _FORMATS = "TIFF, OME-TIFF, zarr, OME-Zarr or a numpy .npy file"
 def open_stack(path: str | os.PathLike[str], *, series: int = 0, level: int = 0) -> OpenedStack:
     """Open an image file without reading its pixels.
 
-    The format is told from the content, not the name. Compressed TIFF pages and zarr chunks are
+    The content decides the format, not the name. Compressed TIFF pages and zarr chunks are
     decoded when they are indexed, and no others with them.
 
     Parameters

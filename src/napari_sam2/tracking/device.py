@@ -67,8 +67,8 @@ def precision_context(device: torch.device, half: bool) -> AbstractContextManage
 def halved(network: Sam2) -> Sam2:
     """Round the weights to bfloat16 that are used in bfloat16.
 
-    In `precision_context` the same happens to them, but anew in every call: a third of all that a
-    GPU is told to do for a frame. All other parameters stay float32, as there.
+    `precision_context` does the same in every call, which is a third of a GPU's operations per
+    frame. All other parameters stay float32, as there.
     """
     for layer in network.products_in_half():
         layer.to(torch.bfloat16)

@@ -107,7 +107,7 @@ class Scope:
 class Schedule:
     """Chooses the next frame in one direction of a propagation, from the tracks as they are then.
 
-    Prompts may come while it runs: whatever lies ahead of the pass is taken in.
+    Prompts that arrive during the pass are included if they lie ahead of it.
 
     Parameters
     ----------

@@ -145,8 +145,8 @@ class ResolvedSettings:
     def recipe(self, stacks: Sequence[LabelledStack], *, bfloat16: bool) -> Recipe:
         """Write the recipe for some labelled data.
 
-        Objects are shown about as large as they will be in use. Stills teach no object score,
-        because whatever is prompted there is present.
+        Objects are shown about as large as they will be in use. Stills train no object score,
+        because every prompted object is present.
         """
         stills = TrainingPhase(
             "single frames",
@@ -232,8 +232,8 @@ def diameters_in_frames(stacks: Sequence[LabelledStack], image_size: int) -> tup
 def diameters_in_windows(stacks: Sequence[LabelledStack], image_size: int) -> tuple[float, float]:
     """Return how large objects are in windows that follow them, from small to large, in pixels.
 
-    The first look at a clicked object is at the frame's own scale, later ones at a scale that
-    leaves it room to move.
+    The first window of a clicked object has the scale of the frame, later windows leave room around
+    the object.
     """
     smallest = min(stack.diameter for stack in stacks) / _SIZE_SPREAD
     low, high = (image_size / ratio for ratio in _WINDOW_RATIOS)

@@ -66,7 +66,7 @@ def flood(frame: GreyFrame, seeds: Sequence[GrowthSeed], taken: Mask) -> list[Ma
 def _markers(frame: GreyFrame, seeds: Sequence[GrowthSeed]) -> Shares:
     """Mark cores, then the surroundings of clicks, then the clicks, each over the former.
 
-    Clicks beside the foreground are none: from a rim they would flood what lies behind it.
+    Clicks outside the foreground are no markers: they would flood the background.
     """
     markers = np.zeros(frame.shape, dtype=np.int32)
     numbered = list(enumerate(seeds, start=1))

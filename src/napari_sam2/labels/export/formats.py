@@ -36,7 +36,7 @@ def write_labels(
     ``.tif`` is an ImageJ hyperstack wherever ImageJ can hold the ids (up to 65535) and the size
     (4 GB), otherwise OME-TIFF; ``.ome.tif`` is OME-TIFF; ``.zarr`` is an OME-Zarr 0.5 label image.
     All are compressed without loss, keep the ids, and are written plane by plane to a temporary
-    place beside `path` that takes its name at the end.
+    path, which replaces `path` at the end.
 
     Parameters
     ----------

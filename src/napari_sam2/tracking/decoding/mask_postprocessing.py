@@ -125,7 +125,7 @@ def clicked_parts(
 ) -> NDArray[np.bool_]:
     """Keep the connected parts (8-connected) of a mask that hold one of these points (y, x).
 
-    A mask that holds none of them stays whole: then the clicks say nothing about its parts.
+    A mask that contains none of the points stays whole.
     """
     parts, count = ndimage.label(mask, structure=np.ones((3, 3)))
     if count < 2:

@@ -60,9 +60,9 @@ def choose_scale(
 def agreements(masks: Tensor, windows: Sequence[Window], click: tuple[float, float]) -> Tensor:
     """Return the IoU of every mask with every other, as far as the windows reach.
 
-    Windows differ in scale by far more than a common raster could resolve. So masks are compared at
-    points on circles around the click, whose radii grow in equal ratios, and points count by the
-    area that they stand for.
+    The scales of the windows differ too much for a common raster. Masks are compared at points on
+    circles around the click whose radii grow by a constant ratio; each point is weighted by its
+    area.
 
     Parameters
     ----------

@@ -88,8 +88,8 @@ class FeatureCache:
     def expect(self, frame: int, coming: Sequence[int], reads: bool) -> None:
         """Prepare for the frames that come after `frame`, unless features of them are kept.
 
-        They are encoded together with `frame` as far as that is meant; `reads`: and read in the
-        background.
+        Frames are encoded together with `frame` as far as the settings allow. If `reads`, they are
+        also read in the background.
         """
         kept = {each for each, _ in self._kept}
         missing = [each for each in coming if each not in kept]

@@ -161,10 +161,10 @@ def recall(
     """Return the memories that one object attends to at `frame`.
 
     Conditioning frames take the last temporal slot and a recent frame at distance d slot d - 1.
-    Pointers of conditioning frames that lie ahead in the pass are left out. `dismissed`: frames
-    where the user corrected the object away; they tell that it is gone, not what it looks like,
-    and are recalled like frames just passed. `recent_frames`: of the recent frames, the nearest
-    that are attended to; all by default.
+    Pointers of conditioning frames that lie ahead in the pass are left out. `dismissed` are frames
+    where the user removed the object: they show its absence, not its appearance, and are attended
+    to as recent frames. `recent_frames` is the number of recent frames that are attended to, the
+    nearest ones; all by default.
     """
     reach = memory_frames - 1 if recent_frames is None else recent_frames
     slots, spatial = [], []

@@ -128,16 +128,16 @@ class ObjectTrack:
     def sources(self) -> Sequence[int]:
         """Return the conditioning frames that show the object, ascending; not to be changed.
 
-        Where the user corrected it away says nothing of what it looks like; if that is all that
-        is known, all conditioning frames count.
+        Frames where the user removed the object do not show its appearance; they count only if
+        there are no others.
         """
         return self.conditioning.sources
 
     def dismissals(self, frame: int, step: int) -> list[int]:
         """Return where the user corrected the object away, of the frames that a pass leaves behind.
 
-        Only those after the last one that shows it: beyond that they say nothing of what comes.
-        `step`: 1 forward, -1 backward.
+        Only frames after the last one that shows the object count. `step` is 1 forward, -1
+        backward.
         """
         sources = self.sources()
         if step > 0:

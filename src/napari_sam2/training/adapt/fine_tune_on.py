@@ -92,11 +92,10 @@ def fine_tune_on(
     kept only if it is better there. The training is done in a process of its own, of low
     priority and with at most two CPU threads; the session and its model do not change.
 
-    Learnt from are single frames. What a pixel is, is known where somebody has said so: of the
-    pixels of masks, of a rim around each of them, since a mask says where its object ends, and of
-    clicks on the background. The loss does not look at any other pixel: there may be objects that
-    nobody has labelled. Of models with a Hiera trunk, such as the official ones, the mask decoder
-    alone is trained; of others everything, the trunk at a tenth of the rate.
+    Training uses single frames. Labelled pixels are those of masks, a rim of background around each
+    mask, and background clicks. The loss ignores all other pixels, which may belong to objects
+    without a mask. In models with a Hiera trunk, such as the official ones, only the mask decoder
+    is trained; in others all parts, the trunk at a tenth of the rate.
 
     Parameters
     ----------

@@ -38,9 +38,9 @@ def split_masks(
 ) -> MaskSplit:
     """Hold out about a fifth of the masks, at least two, so that none is much like one trained on.
 
-    An object looks much the same in all its frames. Of three or more objects, whole ones are
-    held out. Of fewer, a run of frames at an end of those that have masks is, and the frame that
-    lies beside it is left unused.
+    The frames of an object are similar. With three or more objects, whole objects are held out.
+    With fewer, consecutive frames at one end of those with masks are held out, and the neighbouring
+    frame is not used.
 
     Parameters
     ----------

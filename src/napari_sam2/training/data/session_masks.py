@@ -149,7 +149,7 @@ def _spread(values: list[int], most: int) -> list[int]:
 
 
 UNKNOWN = -1
-"""Label of a pixel of which nobody has said whether it is an object: no loss looks at it."""
+"""Label of an unknown pixel, which the losses ignore."""
 
 _LEAST_RIM = 2.0  # pixels
 _CLICK_RADIUS = 2  # pixels around a click on the background
@@ -163,9 +163,8 @@ def known_labels(
 ) -> NDArray[np.int32]:
     """Return labels in which known background and unlabelled pixels differ.
 
-    A mask says where its object ends: a rim of pixels around it is background, unless it belongs to
-    another mask. So is what was clicked as background. All other pixels may belong to objects
-    that nobody has labelled.
+    A rim of pixels around each mask is background, unless it belongs to another mask, and so are
+    background clicks. All other pixels are unknown: they may belong to objects without a mask.
 
     Parameters
     ----------
@@ -177,7 +176,7 @@ def known_labels(
     background : iterable of (y, x)
         Clicks on the background.
     hidden : ndarray of bool, shape (Y, X), optional
-        Pixels of which nothing is to be known, whatever else is said of them.
+        Pixels that stay unknown in any case.
 
     Returns
     -------

@@ -34,9 +34,9 @@ class DataSplit:
 def split_stacks(stacks: Sequence[LabelledStack], share: float, seed: int = 0) -> DataSplit:
     """Hold out some of the data, the same for the same names, share and seed.
 
-    Whole stacks are held out, of every group that has several, at least one in all. Of a single
-    stack one block of frames is held out, with a frame left unused on either side of it, because
-    neighbouring frames look alike; of a single still, one of its ends.
+    Whole stacks are held out from every group with several stacks, at least one in all. From a
+    single stack one block of frames is held out, and a frame on either side is not used, because
+    neighbouring frames are similar; from a single still, one of its ends.
 
     Parameters
     ----------
