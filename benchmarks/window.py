@@ -163,7 +163,7 @@ def opened(stack: DriftingDiscs) -> tuple[napari.Viewer, StackPanel]:
     viewer.window.resize(1600, 1000)
     viewer.add_image(frames_of(stack), name="discs")
     _, panel = viewer.window.add_plugin_dock_widget("napari-sam2", "SAM 2: segment stack")
-    wait(lambda: panel.model.devices.count() > 1)
+    wait(lambda: len(panel.settings.device.choices) > 1)
     viewer.dims.set_current_step(0, 0)
     panel.start.click()
     wait(lambda: panel.coordinator.idle)

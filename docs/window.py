@@ -38,7 +38,7 @@ def open_window(
     ((data, settings, _kind),) = nuclei()
     viewer.add_image(data, **settings)
     _, panel = viewer.window.add_plugin_dock_widget("napari-sam2", widget)
-    wait(lambda: panel.model.devices.count() > 1)
+    wait(lambda: len(panel.settings.device.choices) > 1)
     viewer.dims.set_current_step(0, frame)
     pause()
     return viewer, panel

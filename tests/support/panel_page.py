@@ -95,6 +95,8 @@ class PanelPage:
 
     Attributes
     ----------
+    settings : PanelFields
+        The fields of the panel.
     image_section, model_section, prompt_section, propagation_section : QWidget
     object_section, review_section, adaptation_section, save_section, speed_section : QWidget
         Parts of the panel, for what this page has no word of its own for.
@@ -110,6 +112,7 @@ class PanelPage:
         self.widget, self.viewer = widget, viewer
         self._wait, self._count_steps = wait, count_steps
         self._inside = _Internals(widget)
+        self.settings = widget.settings
         self.image_section, self.model_section = widget.stack, widget.model
         self.prompt_section, self.propagation_section = widget.prompts, widget.run
         self.object_section, self.review_section = widget.objects, widget.review
@@ -242,7 +245,7 @@ class PanelPage:
 
     def choose_image(self, layer: Image) -> None:
         """Choose another image."""
-        _choose(self.image_section.images, layer)
+        _choose(self.settings.image, layer)
 
     @property
     def chosen_image(self) -> Image | None:
@@ -252,31 +255,31 @@ class PanelPage:
     @property
     def chosen_image_name(self) -> str:
         """Its name in the box."""
-        return self.image_section.images.currentText()
+        return self.settings.image.current_choice
 
     @property
     def images_offered(self) -> list[str]:
         """Names of the images that can be chosen."""
-        return _texts(self.image_section.images)
+        return _texts(self.settings.image)
 
     def choose_axis(self, axis: int | None) -> None:
         """Choose another video axis."""
-        _choose(self.image_section.axes, axis)
+        _choose(self.settings.axis, axis)
 
     @property
     def chosen_axis(self) -> int | None:
         """The video axis that is chosen."""
-        return self.image_section.axes.value
+        return self.settings.axis.value
 
     @property
     def axes_offered(self) -> list[str]:
         """Names of the video axes that can be chosen."""
-        return _texts(self.image_section.axes)
+        return _texts(self.settings.axis)
 
     @property
     def can_choose_axis(self) -> bool:
         """Whether there is more than one."""
-        return self.image_section.axes.isEnabled()
+        return self.settings.axis.enabled
 
     @property
     def axis(self) -> int | None:
@@ -285,17 +288,17 @@ class PanelPage:
 
     def choose_channel_axis(self, axis: int | None) -> None:
         """Say that a slider without a name holds channels, or that none does."""
-        _choose(self._source.sliders, axis)
+        _choose(self.settings.channel_axis, axis)
 
     @property
     def chosen_channel_axis(self) -> int | None:
         """The slider that is said to hold channels."""
-        return self._source.sliders.value
+        return self.settings.channel_axis.value
 
     @property
     def channel_axes_offered(self) -> list[str]:
         """What can be said of the sliders."""
-        return _texts(self._source.sliders)
+        return _texts(self.settings.channel_axis)
 
     def choose_channel(self, place: int, channel: Any) -> None:
         """Choose the first, second or third channel: a number, or another layer."""
@@ -308,7 +311,7 @@ class PanelPage:
     @property
     def further_channels(self) -> tuple[Any, ...]:
         """What is chosen besides the first channel."""
-        return self._source.further
+        return self.settings.value.further_channels
 
     def channels_offered(self, place: int) -> list[str]:
         """Return the titles of the channels that can be chosen there."""
@@ -321,16 +324,16 @@ class PanelPage:
     @property
     def shows_channel_axis_box(self) -> bool:
         """Whether it is asked which slider holds channels."""
-        return not self._source._sliders.isHidden()
+        return not self._source._channel_axis.isHidden()
 
     def choose_part(self, name: str) -> None:
         """Choose "whole", "view" or "rectangle"."""
-        _choose(self._source.part, name)
+        _choose(self.settings.part, name)
 
     @property
     def chosen_part(self) -> str:
         """Which part of the image is chosen."""
-        return self._source.part.value
+        return self.settings.part.value
 
     def draw_part(self, corner: tuple[float, ...], opposite: tuple[float, ...]) -> None:
         """Draw the rectangle to work in from corner to corner."""
@@ -386,11 +389,11 @@ class PanelPage:
 
     def choose_model(self, name: str) -> None:
         """Choose another model."""
-        _choose(self.model_section.models, name)
+        _choose(self.settings.model, name)
 
     def choose_model_from_file(self) -> None:
         """Choose the last item of the list, which asks for a file."""
-        box = self.model_section.models
+        box = self.settings.model.native
         box.setCurrentIndex(box.count() - 1)
         box.activated.emit(box.count() - 1)
 
@@ -400,50 +403,50 @@ class PanelPage:
 
     def choose_device(self, name: str) -> None:
         """Choose another device."""
-        _choose(self.model_section.devices, name)
+        _choose(self.settings.device, name)
 
     def choose_speed(self, speed: Speed) -> None:
         """Choose another level of speed."""
-        _choose(self.speed_section.speeds, speed)
+        _choose(self.settings.speed, speed)
 
     def choose_precision(self, precision: str) -> None:
         """Choose another precision."""
-        _choose(self.speed_section.precisions, precision)
+        _choose(self.settings.precision, precision)
 
     @property
     def chosen_model(self) -> str:
         """Name of the model that is chosen."""
-        return self.model_section.models.value
+        return self.settings.model.value
 
     @property
     def chosen_model_title(self) -> str:
         """Its title in the list."""
-        return self.model_section.models.currentText()
+        return self.settings.model.current_choice
 
     @property
     def chosen_device(self) -> str:
         """The device that is chosen."""
-        return self.model_section.devices.value
+        return self.settings.device.value
 
     @property
     def chosen_speed(self) -> Speed:
         """The level of speed that is shown."""
-        return self.speed_section.speed
+        return self.settings.speed.value
 
     @property
     def chosen_precision(self) -> str:
         """The precision that is shown."""
-        return self.speed_section.precisions.value
+        return self.settings.precision.value
 
     @property
     def models_offered(self) -> list[str]:
         """Titles of the models that can be chosen."""
-        return _texts(self.model_section.models)
+        return _texts(self.settings.model)
 
     @property
     def devices_offered(self) -> list[str]:
         """Titles of the devices that can be chosen."""
-        return _texts(self.model_section.devices)
+        return _texts(self.settings.device)
 
     @property
     def model_use(self) -> ModelUse:
@@ -586,12 +589,12 @@ class PanelPage:
 
     def select_object(self, object_id: int) -> None:
         """Make the next prompts for this object."""
-        self.prompt_section.object_id.setValue(object_id)
+        self.settings.object_id.value = object_id
 
     @property
     def current_object(self) -> int:
         """The object that the next prompts are for."""
-        return self.prompt_section.object_id.value()
+        return self.settings.object_id.value
 
     def next_candidate(self) -> None:
         """Show the next of the masks that a click could mean."""
@@ -600,13 +603,13 @@ class PanelPage:
     def take_labels(self, layer: Labels | None = None) -> None:
         """Make the objects of another Labels layer prompts; of the one that is offered first."""
         if layer is not None:
-            self.prompt_section.layers.choose(layer)
+            self.settings.labels_layer.value = layer
         self.prompt_section.take.click()
 
     @property
     def labels_to_take(self) -> Labels | None:
         """The Labels layer that is chosen for that."""
-        return self.prompt_section.layers.value
+        return self.settings.labels_layer.value
 
     def give_masks(self, masks: Mapping[int, np.ndarray], frame: int = 0) -> None:
         """Make these masks prompts in a frame, as painting them one by one would."""
@@ -805,8 +808,7 @@ class PanelPage:
 
     def choose_range(self, first: int, last: int) -> None:
         """Choose first and last frame."""
-        self.propagation_section.first.setValue(first)
-        self.propagation_section.last.setValue(last)
+        self.settings.first.value, self.settings.last.value = first, last
 
     def choose_range_from_here(self) -> None:
         """Press From here."""
@@ -819,30 +821,31 @@ class PanelPage:
     @property
     def range(self) -> tuple[int, int]:
         """First and last frame that are chosen."""
-        return self.propagation_section.first.value(), self.propagation_section.last.value()
+        return self.settings.first.value, self.settings.last.value
 
     def tick_only_current_object(self) -> None:
         """Carry no other object than the current one."""
-        self.propagation_section.only_current.setChecked(True)
+        self.settings.only_current.native.click()
 
     def tick_recompute(self) -> None:
         """Compute also what is up to date."""
-        self.propagation_section.recompute.setChecked(True)
+        self.settings.recompute.native.click()
 
     def choose_next_volume(self, way: Any) -> None:
         """Choose how to go on after a volume: a `Through`, or None."""
-        _choose(self.propagation_section.then, way)
+        _choose(self.settings.then, way)
 
     @property
     def next_volumes_offered(self) -> list[str]:
         """How one can go on after a volume; empty where that is not asked."""
-        box = self.propagation_section.then
-        return _texts(box) if box.isVisibleTo(self.propagation_section) else []
+        field = self.settings.then
+        visible = field.native.isVisibleTo(self.propagation_section)
+        return _texts(field) if visible else []
 
     @property
     def chosen_next_volume(self) -> Any:
         """Which of them is chosen."""
-        return self.propagation_section.then.value
+        return self.settings.then.value
 
     @contextmanager
     def cancelling_between_volumes(self) -> Iterator[None]:
@@ -1012,7 +1015,7 @@ class PanelPage:
     @property
     def adaptation_minutes(self) -> float:
         """How long it may take."""
-        return self.adaptation_section.minutes.value()
+        return self.settings.minutes.value
 
     def refuse_adaptation(self) -> None:
         """Press Not now."""
@@ -1062,7 +1065,7 @@ class PanelPage:
 
     def tick_autosave(self, ticked: bool) -> None:
         """Have the session kept at every change, or not."""
-        self.save_section.autosave.setChecked(ticked)
+        self.settings.autosave.native.setChecked(ticked)
 
     def save_labels(self, path: Path) -> None:
         """Write the labels to this file."""
@@ -1134,7 +1137,8 @@ class PanelPage:
     # Details.
 
     def _channel_box(self, place: int) -> Any:
-        return (self._source.first, self._source.second, self._source.third)[place - 1]
+        fields = self.settings
+        return (fields.channel, fields.channel_2, fields.channel_3)[place - 1]
 
     def _world(self, position: tuple[float, ...]) -> tuple[float, ...]:
         return tuple(self._image_for_positions.data_to_world(position))
@@ -1158,12 +1162,14 @@ _MOUSE = {
 }
 
 
-def _choose(box: Any, value: Any) -> None:
+def _choose(field: Any, value: Any) -> None:
     """Choose an item of a combo box as the user does."""
-    box.choose(value)
-    box.activated.emit(box.currentIndex())
+    index = field.choices.index(value)
+    field.native.setCurrentIndex(index)
+    field.native.activated.emit(index)
 
 
-def _texts(box: Any) -> list[str]:
+def _texts(field: Any) -> list[str]:
     """Return the texts of a combo box."""
+    box = field.native
     return [box.itemText(i) for i in range(box.count())]

@@ -61,11 +61,12 @@ def test_image_panel_has_no_stack_controls(make_image_panel, blobs):
     for part in (
         panel.propagation_section,
         panel.review_section,
-        panel.image_section.axes,
         panel.object_section.split,
     ):
         assert part.isHidden()
     assert not panel.prompt_section.isHidden()
+    assert not {field.name for field in panel.settings} & {"axis", "first", "last", "recompute"}
+    assert panel.settings.value.axis is None
     keys = {str(key) for key in panel.viewer.keymap}
     assert "N" in keys
     assert not keys & {"P", "D", "E", "Shift+D"}

@@ -10,7 +10,7 @@ from napari.utils.notifications import notification_manager
 from napari_sam2.types import Direction, Speed
 from napari_sam2.widgets.segment_form import SegmentForm
 from napari_sam2.widgets.state.settings import ModelUse, store_defaults
-from napari_sam2.widgets.views.model_section import SpeedSection
+from napari_sam2.widgets.views.fields import PanelFields
 from napari_sam2.widgets.worker.thread import THREAD_NAME
 
 pytestmark = pytest.mark.gl
@@ -69,10 +69,10 @@ def test_fields_match_the_parameters(form):
 
 
 def test_speed_and_precision_have_the_titles_of_the_panel(form, script, qtbot):
-    panel = SpeedSection()
-    qtbot.addWidget(panel)
-    for field, combo in ((form.speed, panel.speeds), (form.precision, panel.precisions)):
-        assert texts(field.native) == texts(combo)
+    panel = PanelFields()
+    qtbot.addWidget(panel.native)
+    for field, of_panel in ((form.speed, panel.speed), (form.precision, panel.precision)):
+        assert texts(field.native) == texts(of_panel.native)
     form.precision.native.setCurrentIndex(2)
     form()
     qtbot.waitUntil(lambda: not form.busy, timeout=20_000)

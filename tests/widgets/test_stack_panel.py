@@ -18,7 +18,7 @@ def test_napari_opens_the_panel_on_the_real_layers(make_napari_viewer, qtbot, ou
     panel = PanelPage(widget, viewer)
     image = viewer.add_image(np.zeros((3, 20, 30), np.uint8), name="stack")
     assert panel.chosen_image_name == "stack"
-    assert panel.image_section.images.value is image
+    assert panel.settings.image.value is image
     assert panel.chosen_image is image
     dock.destroyOnClose()
     qtbot.waitUntil(lambda: not our_threads(), timeout=60_000)

@@ -20,7 +20,7 @@ from napari_sam2.widgets.scripting.run import ScriptResult, run_job
 from napari_sam2.widgets.segment_stack import as_layer, segment_stack
 from napari_sam2.widgets.state.model_catalog import ModelEntry, file_entry, is_checkpoint
 from napari_sam2.widgets.state.settings import AUTO, ModelUse, read_defaults
-from napari_sam2.widgets.views.model_section import PRECISIONS, SPEEDS, device_titles
+from napari_sam2.widgets.views.fields import PRECISIONS, SPEEDS, device_titles
 from napari_sam2.widgets.views.notifications import show_problem, show_skipped
 from napari_sam2.widgets.worker.session_factory import SessionFactory
 from napari_sam2.widgets.worker.session_protocol import SessionOpener

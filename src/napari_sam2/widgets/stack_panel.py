@@ -77,6 +77,11 @@ class StackPanel(PanelView):
         if application is not None:
             application.aboutToQuit.connect(self.coordinator.close)
 
+    def reset_choices(self, _event: object = None) -> None:
+        """Offer the layers that there are; napari calls this when its layer list changes."""
+        if not self.coordinator.closed:
+            self.settings.reset_choices()
+
     def event(self, event: Any) -> bool:
         """End the work when the dock lets go of the panel."""
         if event.type() == QEvent.Type.ParentChange:

@@ -12,7 +12,7 @@ from napari_sam2.checkpoints import model_names
 from napari_sam2.types import Speed
 from napari_sam2.widgets.state import settings
 from napari_sam2.widgets.state.settings import ModelUse, read_defaults, store_defaults
-from napari_sam2.widgets.views.model_section import PRECISIONS
+from napari_sam2.widgets.views.fields import PRECISIONS
 
 PROPERTIES = yaml.safe_load(Path(napari_sam2.__file__).with_name("napari.yaml").read_text("utf-8"))[
     "contributions"

@@ -8,6 +8,7 @@ from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QApplication, QWidget
 
 from napari_sam2.widgets.state.object_records import ObjectRow
+from napari_sam2.widgets.views.fields import PanelFields
 from napari_sam2.widgets.views.object_section import ObjectSection
 from napari_sam2.widgets.views.object_table_model import COLUMNS
 from napari_sam2.widgets.views.propagation_section import PropagationSection
@@ -66,7 +67,7 @@ def test_columns_are_as_wide_as_their_texts(shown) -> None:
 
 
 def test_progress_is_painted_once_with_the_panel(shown, qtbot) -> None:
-    box = PropagationSection()
+    box = PropagationSection(PanelFields())
     box.show_running(0, 200)
     shown(box)
     pictures = Pictures(box.progress)

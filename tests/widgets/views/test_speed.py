@@ -112,9 +112,9 @@ def test_keyboard_reaches_speed_and_precision(clicked, script, qtbot):
     clicked.unfold_setup()
     assert section.title.focusPolicy() & Qt.FocusPolicy.TabFocus
     qtbot.keyClick(section.title, Qt.Key.Key_Space)
-    assert section.speeds.isVisibleTo(clicked.widget)
-    qtbot.keyClick(section.speeds, Qt.Key.Key_Down)
-    qtbot.keyClick(section.precisions, Qt.Key.Key_Down)
+    assert clicked.settings.speed.native.isVisibleTo(clicked.widget)
+    qtbot.keyClick(clicked.settings.speed.native, Qt.Key.Key_Down)
+    qtbot.keyClick(clicked.settings.precision.native, Qt.Key.Key_Down)
     clicked.wait_idle()
     assert script.opened[-1].use == ModelUse(precision="float32", speed=Speed.BALANCED)
 

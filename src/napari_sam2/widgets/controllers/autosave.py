@@ -92,7 +92,7 @@ class AutosaveController(QObject):
         views.resume_requested.connect(self._resume_found)
         views.open_requested.connect(self._store.open)
         views.save.session_requested.connect(self._choose)
-        views.save.autosave.toggled.connect(self._changed)
+        views.settings.autosave.changed.connect(self._changed)
         self._store.kept.connect(self._show_kept)
         self._store.found.connect(self._offer)
         self._store.read.connect(self._opened)
@@ -142,7 +142,7 @@ class AutosaveController(QObject):
     def keep(self) -> None:
         """Have all written that is not on disk yet."""
         workspace = self._annotation.workspace
-        if workspace is None or not self._views.save.autosave.isChecked():
+        if workspace is None or not self._views.settings.autosave.value:
             return
         works = self._works(workspace)
         changed = tuple(
@@ -190,7 +190,7 @@ class AutosaveController(QObject):
         view = workspace.axis, workspace.source.region
         workspace.labels.metadata[LEDGER] = (view, ownership)
 
-    def _changed(self) -> None:
+    def _changed(self, _ticked: object = None) -> None:
         if self._annotation.workspace is not None and not self._soon.isActive():
             self._soon.start()
 
@@ -205,7 +205,7 @@ class AutosaveController(QObject):
         """Keep the work in another file from now on."""
         workspace = self._annotation.workspace
         if workspace is not None:
-            self._views.save.autosave.setChecked(True)
+            self._views.settings.autosave.value = True
             self._go_on(workspace, FileOwnership(SessionLocation.chosen(path), replaces=True))
             self.keep()
 

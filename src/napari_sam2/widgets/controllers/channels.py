@@ -57,9 +57,12 @@ class ChannelController(QObject):
         self._picked: ChannelChoice | None = None
         self._seen: tuple[Image, ...] = ()  # layers whose contrast and pixels are followed
         self._regions = RegionController(viewer)
-        box.sliders_requested.connect(self._slider_sentence)
-        box.channels_requested.connect(self._choose)
-        box.part_requested.connect(self._choose_part)
+        self._offering = False  # the fields are being filled, and not yet in line with each other
+        box.channel_axis.changed.connect(self._choose_axis)
+        for field in (box.channel, box.channel_2, box.channel_3):
+            field.changed.connect(self._choose)
+        box.part.changed.connect(self._choose_part)
+        box.rectangle_requested.connect(self._draw_part)
         self._regions.changed.connect(self._region_changed)
         viewer.layers.events.removed.connect(self._layer_removed)
 
@@ -111,7 +114,7 @@ class ChannelController(QObject):
             self._image, self._channels, self._picked = image, (), None
             self._along = None if image is None else channel_axis(image)
         self._regions.show_image(image)
-        self._box.show_part(self._regions.part)
+        self._box.part.value = self._regions.part
         self._offer()
 
     def close(self) -> None:
@@ -121,9 +124,18 @@ class ChannelController(QObject):
         self._follow(())
 
     def _offer(self) -> None:
+        self._offering = True
+        try:
+            kept = self._show_offers()
+        finally:
+            self._offering = False
+        self._take(kept)
+
+    def _show_offers(self) -> tuple[Image, ...]:
+        """Fill the fields; return the other layers that are composed."""
         image, picked = self._image, self._picked
         sliders = [] if image is None else nameless_sliders(image)
-        self._box.show_sliders(sliders, self._along)
+        self._box.show_channel_axes(sliders, self._along)
         own = [] if image is None else own_channels(image, self._along)
         chosen = () if picked is None else picked.channels
         self._box.show_own(own, chosen[0] if chosen else None)
@@ -131,17 +143,18 @@ class ChannelController(QObject):
             rest = [(name, channel) for name, channel in own if channel != chosen[0]]
             second, third = (*chosen[1:], None, None)[:2]
             self._box.show_channels(rest, (second, third))
-            self._take(())
-            return
+            return ()
         layers = image_layers(self._viewer)
         fitting = [] if image is None else [x for x in layers if may_join(image, x)]
         kept = tuple(x for x in self._channels if any(x is each for each in fitting))
         first, second = (*kept, None, None)[:2]
         self._box.show_channels([(x.name, x) for x in fitting], (first, second))
-        self._take(kept)
+        return kept
 
-    def _slider_sentence(self, axis: int | None) -> None:
+    def _choose_axis(self, axis: int | None) -> None:
         """Compose the first channels along a slider; None: no slider holds channels."""
+        if self._offering:
+            return
         self._along = axis
         if axis is None or self._image is None:
             self.pick(None)
@@ -150,12 +163,15 @@ class ChannelController(QObject):
             self.pick(ChannelChoice(axis, tuple(range(count))))
         self._offer()
 
-    def _choose(self) -> None:
-        box, axis = self._box, self._along
-        chosen = tuple(dict.fromkeys(box.further))
-        if box.first.value is not None and axis is not None:
-            own = [each for each in chosen if isinstance(each, int) and each != box.first.value]
-            self.pick(ChannelChoice(axis, (box.first.value, *own)))
+    def _choose(self, _channel: object = None) -> None:
+        if self._offering:
+            return
+        first, axis = self._box.channel.value, self._along
+        further = (self._box.channel_2.value, self._box.channel_3.value)
+        chosen = tuple(dict.fromkeys(each for each in further if each is not None))
+        if first is not None and axis is not None:
+            own = [each for each in chosen if isinstance(each, int) and each != first]
+            self.pick(ChannelChoice(axis, (first, *own)))
         elif self._picked is not None:
             self.pick(None)
         else:
@@ -179,11 +195,17 @@ class ChannelController(QObject):
         self._seen = layers
 
     def _choose_part(self, part: str) -> None:
-        self._regions.choose(part)
-        self._region_changed()
+        if part != self._regions.part:
+            self._regions.choose(part)
+            self._region_changed()
+
+    def _draw_part(self) -> None:
+        """Make the rectangle that is chosen already ready to be changed."""
+        if self._regions.part == "rectangle":
+            self._regions.choose("rectangle")
 
     def _region_changed(self) -> None:
-        self._box.show_part(self._regions.part)
+        self._box.part.value = self._regions.part
         self.changed.emit()
 
     def _contrast_changed(self, _event: object = None) -> None:
@@ -196,3 +218,4 @@ class ChannelController(QObject):
 
     def _layer_removed(self, event: Any) -> None:
         self._regions.layer_removed(event.value)
+        self._box.part.value = self._regions.part

@@ -75,8 +75,8 @@ class ImageController(QObject):
         self._preview = PreviewController(box.source, self._request)
         self.channels.changed.connect(self._source_changed)
         viewer.dims.events.point.connect(self._preview.soon)
-        box.image_requested.connect(self._choose)
-        box.axis_requested.connect(self._choose_axis)
+        box.image.changed.connect(self._choose)
+        box.axis.changed.connect(self._choose_axis)
         events = viewer.layers.events
         for emitter in (events.inserted, events.removed, events.reordered, events.renamed):
             emitter.connect(self._list_changed)
@@ -116,8 +116,12 @@ class ImageController(QObject):
             current = new if any(new is image for image in image_layers(self._viewer)) else current
         self._show(preferred_image(self._viewer, current))
 
-    def _choose(self, image: Image) -> None:
-        self._show(image)
+    def _choose(self, image: Image | None) -> None:
+        if image is not self.image:
+            self._show(preferred_image(self._viewer, image))
+
+    def _layers(self, _field: object = None) -> list[tuple[str, Image]]:
+        return [(layer.name, layer) for layer in image_layers(self._viewer)]
 
     def _choose_axis(self, axis: int | None) -> None:
         if axis != self.axis:
@@ -138,13 +142,13 @@ class ImageController(QObject):
         self._choose_axis(axis)
 
     def _show(self, image: Image | None) -> None:
-        names = [(layer.name, layer) for layer in image_layers(self._viewer)]
-        self._box.show_images(names, image)
         if image is self.image:
+            self._box.show_images(self._layers, image)
             self.channels.show_image(image)
             return
         self._follow(image)
         self.image = image
+        self._box.show_images(self._layers, image)
         self._guess()
         self.changed.emit()
 

@@ -50,11 +50,11 @@ class ModelController(QObject):
         self._entries: dict[str, ModelEntry] = {}
         self._closed = False
         self.use = read_defaults()
-        box.model_requested.connect(lambda name: self._choose(model=name))
+        box.model.changed.connect(self._choose_model)
         box.file_requested.connect(self._choose_file)
-        box.device_requested.connect(lambda name: self._choose(device=name))
-        box.precision_requested.connect(lambda name: self._choose(precision=name))
-        box.speed_requested.connect(lambda speed: self._choose(speed=speed))
+        box.device.changed.connect(lambda name: self._choose(device=name))
+        box.precision.changed.connect(lambda name: self._choose(precision=name))
+        box.speed.changed.connect(lambda speed: self._choose(speed=Speed(speed)))
         box.download_requested.connect(self._download)
         box.download_cancel_requested.connect(choice.cancel_download)
         choice.entries_found.connect(self._show_entries)
@@ -135,6 +135,14 @@ class ModelController(QObject):
             self._box.show_use(use)
             self.changed.emit()
 
+    def _choose_model(self, name: str | None) -> None:
+        if name is None or name == self.use.model:
+            return
+        if is_checkpoint(name) and name not in self._entries:
+            self._entries[name] = file_entry(name)
+            self._box.show_models(tuple(self._entries.values()), name)
+        self._choose(model=name)
+
     def _choose_file(self, path: Path) -> None:
         self.add_file(path)
         self._choose(model=str(path))
@@ -172,6 +180,7 @@ class ModelController(QObject):
             # A stored choice from another machine; or automatic.
             self.use = replace(self.use, device=AUTO)
         self._box.show_devices((AUTO, *names), self.use.device)
+        self._box.device.titles = None  # from now on it is known which devices there are
 
     def _show_progress(self, done: int, total: int) -> None:
         if not self._closed:

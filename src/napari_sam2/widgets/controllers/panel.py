@@ -214,6 +214,11 @@ class PanelController(QObject):
         return self.annotation.workspace
 
     @property
+    def closed(self) -> bool:
+        """Whether the viewer was let go of."""
+        return self._closed
+
+    @property
     def running(self) -> bool:
         """Whether a propagation is under way."""
         return self._propagation.running
@@ -262,7 +267,7 @@ class PanelController(QObject):
         here = workspace.here()
         if here is not None and self.annotation.prompts.at(here[0]):
             current = self._controllers.prompting.object_id
-            self._propagation.begin(here[0], self._views.run.plan(direction, current))
+            self._propagation.begin(here[0], self._views.settings.value.plan(direction, current))
         self._status.show()
 
     def run_or_pause(self) -> None:
@@ -343,7 +348,7 @@ class PanelController(QObject):
     def _range_from_here(self) -> None:
         here = None if self.workspace is None else self.workspace.here()
         if here is not None:
-            self._views.run.show_range(here[1], self._views.run.last.maximum())
+            self._views.run.show_range(here[1], self._views.run.last.max)
 
     # What has changed.
 

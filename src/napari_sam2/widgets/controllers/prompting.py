@@ -51,7 +51,7 @@ class PromptingController(QObject):
         self._viewer, self._box = viewer, box
         self._workspace: Workspace | None = None
         self.taken: frozenset[int] = frozenset()
-        box.object_requested.connect(self.choose_object)
+        box.object_id.changed.connect(self._object_chosen)
         box.next_object_requested.connect(self.next_object)
         box.background_requested.connect(self.mark_background)
         box.tool_requested.connect(self.choose_tool)
@@ -90,6 +90,10 @@ class PromptingController(QObject):
             marks.prepare()
             self._box.show_object(object_id, marks.colour(object_id))
             self.object_changed.emit(object_id)
+
+    def _object_chosen(self, object_id: int) -> None:
+        if object_id != self.object_id:
+            self.choose_object(object_id)
 
     def free_id(self) -> int:
         """Return an id that no object has."""

@@ -56,6 +56,17 @@ def is_checkpoint(name: str) -> bool:
     return Path(name).suffix.lower() in CHECKPOINT_SUFFIXES
 
 
+def model_title(name: object) -> str | None:
+    """Return the title of a published model or a checkpoint, None for others; reads no file."""
+    from napari_sam2.checkpoints import MODELS
+
+    if not isinstance(name, str):
+        return None
+    if is_checkpoint(name):
+        return file_entry(name).title
+    return next((info.title for info in MODELS if info.name == name), None)
+
+
 def file_entry(path: str) -> ModelEntry:
     """Show a checkpoint of the user's own; whether it can be loaded is found out by loading it."""
     from napari_sam2.checkpoints import ADAPTED_SUFFIX

@@ -6,20 +6,24 @@ Main thread only.
 from __future__ import annotations
 
 from qtpy.QtCore import Signal  # type: ignore[attr-defined]
-from qtpy.QtWidgets import QDoubleSpinBox, QFrame, QLabel, QProgressBar, QVBoxLayout
+from qtpy.QtWidgets import QFrame, QLabel, QProgressBar, QVBoxLayout
 
 from napari_sam2.widgets.views.base import button, row
+from napari_sam2.widgets.views.fields import PanelFields
 
 _TIP = (
     "The model learns from the accepted and prompted masks of this image, and is used from then on "
     "if it is better on masks that it did not learn from. Undo brings the former model back."
 )
-_SPIN_BUTTONS = 60  # pixels
 _PARTS = 1000  # of the progress bar
 
 
 class AdaptSection(QFrame):
     """A button, what it is about to do, how far that is, and what came of it.
+
+    Parameters
+    ----------
+    fields : PanelFields
 
     Signals
     -------
@@ -35,23 +39,14 @@ class AdaptSection(QFrame):
     adapt_requested = Signal(float)
     cancel_requested = Signal()
 
-    def __init__(self) -> None:
+    def __init__(self, fields: PanelFields) -> None:
         super().__init__()
         self.adapt = button("Adapt…", _TIP)
         self.state = QLabel()
         self.state.setWordWrap(True)
         self.question = QLabel()
         self.question.setWordWrap(True)
-        self.minutes = QDoubleSpinBox()
-        self.minutes.setRange(0.5, 120.0)
-        self.minutes.setSingleStep(0.5)
-        self.minutes.setDecimals(1)
-        self.minutes.setValue(2.0)
-        self.minutes.setSuffix(" min")
-        self.minutes.setMinimumWidth(
-            self.minutes.fontMetrics().horizontalAdvance("120.0 min") + _SPIN_BUTTONS
-        )
-        self.minutes.setToolTip("How long it may take, measuring included. Work can go on.")
+        self.minutes = fields.minutes
         self.begin = button("Adapt", _TIP)
         self.leave = button("Not now", "Leave the model as it is.")
         self.progress = QProgressBar()
@@ -59,14 +54,14 @@ class AdaptSection(QFrame):
         self.progress.setRange(0, _PARTS)
         self.cancel = button("Cancel", "Adapt no further. The model stays as it is.")
         self._offer = row(self.adapt, self.state, stretch=(0, 1))
-        self._choice = row(self.minutes, self.begin, self.leave, stretch=(1, 1, 1))
+        self._choice = row(self.minutes.native, self.begin, self.leave, stretch=(1, 1, 1))
         self._running = row(self.progress, self.cancel, stretch=(1,))
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         for part in (self._offer, self.question, self._choice, self._running):
             layout.addWidget(part)
         self.adapt.clicked.connect(lambda _checked: self.asked.emit())
-        self.begin.clicked.connect(lambda _checked: self.adapt_requested.emit(self.minutes.value()))
+        self.begin.clicked.connect(lambda _checked: self.adapt_requested.emit(self.minutes.value))
         self.leave.clicked.connect(lambda _checked: self.show_idle())
         self.cancel.clicked.connect(lambda _checked: self.cancel_requested.emit())
         self._reason, self._result = "", ""

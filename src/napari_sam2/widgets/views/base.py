@@ -1,22 +1,19 @@
-"""Base widgets of the panel: sections, rows, choices, buttons.
+"""Base widgets of the panel: sections, rows, buttons.
 
 Main thread only.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
-from qtpy.QtCore import QEvent, QSignalBlocker, QSize, Qt
+from qtpy.QtCore import QEvent, QSize, Qt
 from qtpy.QtWidgets import (
-    QComboBox,
     QFrame,
     QHBoxLayout,
     QLabel,
     QPushButton,
     QScrollArea,
-    QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
@@ -199,44 +196,3 @@ def button(text: str, tooltip: str, *, checkable: bool = False) -> QPushButton:
     made.setToolTip(tooltip)
     made.setCheckable(checkable)
     return made
-
-
-class Choice(QComboBox):
-    """A combo box whose items carry values, and that is narrow however long their names are.
-
-    Parameters
-    ----------
-    tooltip : str
-        Shown over the box.
-    """
-
-    def __init__(self, tooltip: str) -> None:
-        super().__init__()
-        self._values: list[Any] = []
-        self.setToolTip(tooltip)
-        self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.setMinimumContentsLength(10)
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-
-    @property
-    def value(self) -> Any:
-        """Value of the current item; None if there is none."""
-        index = self.currentIndex()
-        return self._values[index] if 0 <= index < len(self._values) else None
-
-    def offer(self, items: Iterable[tuple[str, Any]], current: Any) -> None:
-        """Replace all items, choosing the one with the value `current`; emits nothing."""
-        pairs = list(items)
-        blocker = QSignalBlocker(self)
-        self._values = [value for _, value in pairs]
-        self.clear()
-        self.addItems([text for text, _ in pairs])
-        self.choose(current)
-        blocker.unblock()
-
-    def choose(self, current: Any) -> None:
-        """Choose the item with this value; emits nothing."""
-        blocker = QSignalBlocker(self)
-        chosen = [i for i, value in enumerate(self._values) if value is current or value == current]
-        self.setCurrentIndex(chosen[0] if chosen else -1)
-        blocker.unblock()

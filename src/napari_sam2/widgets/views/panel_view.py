@@ -14,6 +14,7 @@ from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QVBoxLayout, QWidget
 from napari_sam2.labels import colour_of
 from napari_sam2.widgets.views.adapt_section import AdaptSection
 from napari_sam2.widgets.views.base import SHOW_OR_HIDE, Column, Fold, button, row, running_text
+from napari_sam2.widgets.views.fields import STACK_FIELDS, PanelFields
 from napari_sam2.widgets.views.image_section import StackSection
 from napari_sam2.widgets.views.model_section import ModelSection
 from napari_sam2.widgets.views.object_section import ObjectSection
@@ -71,6 +72,11 @@ class PanelView(QWidget):
     propagates : bool
         Whether objects are followed through a stack; if not, that part is not there.
 
+    Attributes
+    ----------
+    settings : PanelFields
+        Every value that the user chooses, as a magicgui widget.
+
     Signals
     -------
     start_requested()
@@ -88,12 +94,18 @@ class PanelView(QWidget):
     def __init__(self, *, propagates: bool = True) -> None:
         super().__init__()
         self.propagates = propagates
-        self.stack, self.model = StackSection(along=propagates), ModelSection()
-        self.prompts, self.run = PromptSection(), PropagationSection()
+        self.settings = fields = PanelFields()
+        fields.native.setParent(self)
+        self.stack, self.model = StackSection(fields, along=propagates), ModelSection(fields)
+        self.prompts, self.run = PromptSection(fields), PropagationSection(fields)
         self.objects = ObjectSection(lambda number: QColor(*colour_of(number)))
         self.review, self.history = ReviewSection(), UndoSection()
         self.start = button("Start", "")
-        self.adapt, self.save, self.offer = AdaptSection(), SaveSection(), ResumeSection()
+        self.adapt, self.save, self.offer = (
+            AdaptSection(fields),
+            SaveSection(fields),
+            ResumeSection(),
+        )
         self.open = button("Open session…", "Go on with the prompts of a session file.")
         self.hint = running_text(2, "What to do next.")
         self.start.clicked.connect(lambda _checked: self.start_requested.emit())
@@ -105,6 +117,8 @@ class PanelView(QWidget):
         for unused in set(stack_only) - set(self._started):
             unused.setParent(self)
             unused.hide()
+        if not propagates:
+            fields.drop(*STACK_FIELDS)
         self.objects.split.setVisible(propagates)  # it is about the frames from here on
         self.setup = Fold(_SETUP)
         begin = row(self.start, self.open, stretch=(2, 1))

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from qtpy.QtCore import QSignalBlocker, Signal  # type: ignore[attr-defined]
-from qtpy.QtWidgets import QButtonGroup, QLabel, QPushButton, QSpinBox
+from qtpy.QtCore import Signal  # type: ignore[attr-defined]
+from qtpy.QtWidgets import QButtonGroup, QLabel, QPushButton
 
-from napari_sam2.widgets.layers.factory import MAX_OBJECT_ID
 from napari_sam2.widgets.state.tools import TOOLS
-from napari_sam2.widgets.views.base import Choice, Fold, Section, button, row
+from napari_sam2.widgets.views.base import Fold, Section, button, row
+from napari_sam2.widgets.views.fields import PanelFields
 
 _SWATCH_PIXELS = 16
 _TOOLS_PER_ROW = 3
@@ -22,10 +22,12 @@ _TOOLS_PER_ROW = 3
 class PromptSection(Section):
     """Chooses object, kind of click and tool.
 
+    Parameters
+    ----------
+    fields : PanelFields
+
     Signals
     -------
-    object_requested(int)
-        The next prompts are for this object.
     next_object_requested()
         The next prompts are for a new object.
     background_requested(bool)
@@ -38,24 +40,18 @@ class PromptSection(Section):
         Take the objects of this Labels layer in the frame in view as prompts.
     """
 
-    object_requested = Signal(int)
     next_object_requested = Signal()
     background_requested = Signal(bool)
     tool_requested = Signal(str)
     candidate_requested = Signal()
     labels_requested = Signal(object)
 
-    def __init__(self) -> None:
+    def __init__(self, fields: PanelFields) -> None:
         super().__init__("Prompts")
         self.swatch = QLabel()
         self.swatch.setFixedSize(_SWATCH_PIXELS, _SWATCH_PIXELS)
         self.swatch.setToolTip("The colour of this object's labels, points and shapes.")
-        self.object_id = QSpinBox()
-        self.object_id.setRange(1, MAX_OBJECT_ID)
-        self.object_id.setToolTip(
-            "The object that prompts are for; it is the value of its labels. "
-            "Ctrl-click a mask to select its object."
-        )
+        self.object_id, self.labels_layer = fields.object_id, fields.labels_layer
         self.next_object = button("Next (N)", "Begin a new object. Key: N")
         self.tool_buttons = {
             tool.name: button(tool.title, tool.help, checkable=True) for tool in TOOLS
@@ -71,14 +67,14 @@ class PromptSection(Section):
         self.kinds = _exclusive(self.positive, self.negative)
         self.tool_buttons["points"].setChecked(True)
         self.positive.setChecked(True)
-        self.add_row("Object", self.swatch, self.object_id, self.next_object, stretch=(0, 1))
+        number = self.object_id.native
+        self.add_row("Object", self.swatch, number, self.next_object, stretch=(0, 1))
         tools = list(self.tool_buttons.values())
         for first in range(0, len(tools), _TOOLS_PER_ROW):
             some = tools[first : first + _TOOLS_PER_ROW]
             self.add_row("" if first else "Draw", *some, stretch=(1,) * len(some))
         self.add_row("Click is", self.positive, self.negative, stretch=(1, 1))
         self.body.addWidget(self._more())
-        self.object_id.valueChanged.connect(self.object_requested)
         self.next_object.clicked.connect(lambda _checked: self.next_object_requested.emit())
         self.tools.buttonClicked.connect(self._tool_used)
         self.kinds.buttonClicked.connect(
@@ -87,9 +83,7 @@ class PromptSection(Section):
 
     def show_object(self, object_id: int, colour: Iterable[float]) -> None:
         """Show the current object and its colour (RGBA in 0..1)."""
-        blocker = QSignalBlocker(self.object_id)
-        self.object_id.setValue(object_id)
-        blocker.unblock()
+        self.object_id.value = object_id
         red, green, blue = (round(255 * float(part)) for part in list(colour)[:3])
         style = f"background-color: rgb({red}, {green}, {blue}); border-radius: 3px;"
         if style != self.swatch.styleSheet():
@@ -108,9 +102,9 @@ class PromptSection(Section):
 
     def show_labels(self, layers: list[tuple[str, Any]]) -> None:
         """Offer these Labels layers as prompts."""
-        self.layers.offer(layers, self.layers.value)
-        if self.layers.value is None and layers:
-            self.layers.choose(layers[-1][1])
+        known = any(layer is self.labels_layer.value for _, layer in layers)
+        last = layers[-1][1] if layers else None
+        self.labels_layer.offer(layers, self.labels_layer.value if known else last)
         self.take.setEnabled(bool(layers))
 
     def _more(self) -> Fold:
@@ -119,16 +113,15 @@ class PromptSection(Section):
             "One click may mean a part, the object or all around it: show the next of the three "
             "masks. Key: M",
         )
-        self.layers = Choice("A Labels layer of this image, such as that of Cellpose or StarDist.")
-        self.layers.setPlaceholderText("no other labels")
+        self.labels_layer.native.setPlaceholderText("no other labels")
         self.take = button(
             "Take", "Make every object of this layer in the frame in view an object to follow."
         )
         fold = Fold("More ways to prompt")
         fold.body.addWidget(row(self.candidate, stretch=(1,)))
-        fold.add_row("Labels", self.layers, self.take, stretch=(1,))
+        fold.add_row("Labels", self.labels_layer.native, self.take, stretch=(1,))
         self.candidate.clicked.connect(lambda _checked: self.candidate_requested.emit())
-        self.take.clicked.connect(lambda: self.labels_requested.emit(self.layers.value))
+        self.take.clicked.connect(lambda: self.labels_requested.emit(self.labels_layer.value))
         return fold
 
     def _tool_used(self, used: QPushButton) -> None:

@@ -6,15 +6,20 @@ Main thread only.
 from __future__ import annotations
 
 from qtpy.QtCore import Signal  # type: ignore[attr-defined]
-from qtpy.QtWidgets import QCheckBox, QProgressBar, QSpinBox
+from qtpy.QtWidgets import QProgressBar
 
 from napari_sam2.types import Direction
-from napari_sam2.widgets.state.session_spec import RunPlan, Through
-from napari_sam2.widgets.views.base import Choice, Fold, Section, button, captioned, row
+from napari_sam2.widgets.state.session_spec import Through
+from napari_sam2.widgets.views.base import Fold, Section, button, captioned, row
+from napari_sam2.widgets.views.fields import PanelFields
 
 
 class PropagationSection(Section):
     """Starts, shows, holds and cancels propagation.
+
+    Parameters
+    ----------
+    fields : PanelFields
 
     Signals
     -------
@@ -30,8 +35,9 @@ class PropagationSection(Section):
     pause_requested = Signal(bool)
     cancel_requested = Signal()
 
-    def __init__(self) -> None:
+    def __init__(self, fields: PanelFields) -> None:
         super().__init__("Propagate")
+        self.then, self.first, self.last = fields.then, fields.first, fields.last
         self.backward = button(
             "◀ Backward", "From each object's first prompt to the beginning of the stack."
         )
@@ -49,14 +55,9 @@ class PropagationSection(Section):
         self._running = row(self.progress, self.pause, self.cancel, stretch=(1,))
         self.body.addWidget(self._ways)
         self.body.addWidget(self._running)
-        self.then = Choice(
-            "After this volume, go on to the next one: each object is followed there in the slice "
-            "with most of it, and its mask there is a prompt of that volume. Ids are kept. Objects "
-            "that you prompt or accept there yourself stay yours."
-        )
-        self._then = captioned("Then", self.then)
+        self._then = captioned("Then", self.then.native)
         self.body.addWidget(self._then)
-        self.body.addWidget(self._options())
+        self.body.addWidget(self._options(fields))
         self.show_ways_on([])
         self._paused = False
         self.backward.clicked.connect(lambda: self.run_requested.emit(Direction.BACKWARD))
@@ -66,36 +67,27 @@ class PropagationSection(Section):
         self.cancel.clicked.connect(lambda _checked: self.cancel_requested.emit())
         self.show_idle()
 
-    def plan(self, direction: Direction, object_id: int) -> RunPlan:
-        """Return what is to be run, with this object as the current one."""
-        first, last = sorted((self.first.value(), self.last.value()))
-        only = frozenset({object_id}) if self.only_current.isChecked() else None
-        recompute, through = self.recompute.isChecked(), self.then.value
-        return RunPlan(direction, first, last + 1, only, recompute, through)
-
     def show_ways_on(self, axes: list[tuple[str, int]]) -> None:
         """Offer these axes, by name and number, to go on along from volume to volume."""
-        ways: list[tuple[str, Through | None]] = [("this one only", None)]
+        ways: list[tuple[str, Through]] = []
         for name, axis in axes:
             ways.append((f"on forward through {name}", Through(axis, 1)))
             ways.append((f"on backward through {name}", Through(axis, -1)))
-        current = self.then.value
-        known = any(current == way for _, way in ways)
-        self.then.offer(ways, current if known else None)
+        known = {way for _, way in ways}
+        self.then.offer(ways, self.then.value if self.then.value in known else None)
         self._then.setVisible(bool(axes))
         self._show_possible()
 
     def show_frames(self, count: int) -> None:
         """Say how long the stack is; the range becomes the whole stack."""
         for field, value in ((self.first, 0), (self.last, count - 1)):
-            field.setRange(0, max(0, count - 1))
-            field.setValue(value)
+            field.range = 0, max(0, count - 1)
+            field.value = max(0, value)
         self._show_possible()
 
     def show_range(self, first: int, last: int) -> None:
         """Show which frames are chosen."""
-        self.first.setValue(first)
-        self.last.setValue(last)
+        self.first.value, self.last.value = first, last
 
     def show_idle(self) -> None:
         """Show that nothing runs."""
@@ -134,25 +126,15 @@ class PropagationSection(Section):
 
     def _show_possible(self) -> None:
         """Offer no way where there is but one frame, unless others follow along another axis."""
-        self._ways.setEnabled(self.last.maximum() > 0 or not self._then.isHidden())
+        self._ways.setEnabled(self.last.max > 0 or not self._then.isHidden())
 
-    def _options(self) -> Fold:
-        self.first, self.last = QSpinBox(), QSpinBox()
-        self.first.setToolTip("First frame of the range.")
-        self.last.setToolTip("Last frame of the range.")
+    def _options(self, fields: PanelFields) -> Fold:
         self.from_here = button("From here", "The range begins at the frame in view.")
         self.whole = button("All", "The range is the whole stack.")
-        self.only_current = QCheckBox("Only the current object")
-        self.only_current.setToolTip("Carry no other object; their masks stay as they are.")
-        self.recompute = QCheckBox("Recompute what is up to date")
-        self.recompute.setToolTip(
-            "Go over everything again. A backward run after a forward one shows where both "
-            "disagree: those frames count as doubtful."
-        )
         fold = Fold("Range and options")
-        fold.add_row("Frames", self.first, self.last, stretch=(1, 1))
+        fold.add_row("Frames", self.first.native, self.last.native, stretch=(1, 1))
         fold.add_row("", self.from_here, self.whole, stretch=(1, 1))
-        fold.body.addWidget(self.only_current)
-        fold.body.addWidget(self.recompute)
-        self.whole.clicked.connect(lambda: self.show_range(0, self.last.maximum()))
+        fold.body.addWidget(fields.only_current.native)
+        fold.body.addWidget(fields.recompute.native)
+        self.whole.clicked.connect(lambda: self.show_range(0, self.last.max))
         return fold

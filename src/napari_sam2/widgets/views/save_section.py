@@ -9,10 +9,11 @@ import time
 from pathlib import Path
 
 from qtpy.QtCore import Signal  # type: ignore[attr-defined]
-from qtpy.QtWidgets import QCheckBox, QFileDialog, QHBoxLayout, QLabel, QProgressBar, QWidget
+from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QProgressBar, QWidget
 
 from napari_sam2.labels import FORMATS
 from napari_sam2.widgets.views.base import Fold, button, row
+from napari_sam2.widgets.views.fields import PanelFields
 
 _LABEL_FILES = ";;".join(
     f"{each.title} ({' '.join('*' + suffix for suffix in each.suffixes)})" for each in FORMATS
@@ -28,6 +29,10 @@ _TITLE = "Save"
 class SaveSection(Fold):
     """Shows where the session is kept, and asks for files.
 
+    Parameters
+    ----------
+    fields : PanelFields
+
     Signals
     -------
     labels_requested(Path)
@@ -42,7 +47,7 @@ class SaveSection(Fold):
     labels_cancel_requested = Signal()
     session_requested = Signal(object)
 
-    def __init__(self) -> None:
+    def __init__(self, fields: PanelFields) -> None:
         super().__init__(_TITLE)
         self._folder: Path | None = None
         self._name = "labels"
@@ -54,12 +59,6 @@ class SaveSection(Fold):
             "Keep prompts, accepted masks and settings in a file of your choice from now on. "
             "`napari-sam2 segment` replays it.",
         )
-        self.autosave = QCheckBox("Keep the session at every change")
-        self.autosave.setChecked(True)
-        self.autosave.setToolTip(
-            "Prompts, accepted masks and settings are written to a file beside the image, so that "
-            "the work can go on after a crash, or another day."
-        )
         self.progress = QProgressBar()
         self.progress.setToolTip("How much of the labels is written.")
         self.cancel = button("Cancel", "Write no further; the file that was there before stays.")
@@ -67,7 +66,7 @@ class SaveSection(Fold):
         self.body.addWidget(self.state)
         self.body.addWidget(row(self.labels, self.session, stretch=(1, 1)))
         self.body.addWidget(self._writing)
-        self.body.addWidget(self.autosave)
+        self.body.addWidget(fields.autosave.native)
         self.labels.clicked.connect(lambda _checked: self._ask_for_labels())
         self.session.clicked.connect(lambda _checked: self._ask_for_session())
         self.cancel.clicked.connect(lambda _checked: self.labels_cancel_requested.emit())
