@@ -53,6 +53,7 @@ WIDGET_LAYERS: Mapping[str, int] = {
     "segment_stack": 5,
     "segment_form": 6,
     "stack_panel": 6,
+    "session_reader": 7,
 }
 TORCH_PACKAGES = {"network", "checkpoints", "tracking", "training", "benchmarking"}
 QT_PACKAGES = {"widgets"}

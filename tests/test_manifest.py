@@ -10,9 +10,11 @@ from importlib.metadata import distribution
 from pathlib import Path
 
 import pytest
+from napari._app_model.constants._menus import is_menu_contributable
 from npe2 import PluginManifest
 
 import napari_sam2
+from napari_sam2.widgets.session_reader import SUFFIX, get_reader, open_session
 
 MANIFEST = Path(napari_sam2.__file__).with_name("napari.yaml")
 
@@ -54,9 +56,29 @@ def test_every_command_resolves_to_a_callable(manifest):
         assert callable(getattr(import_module(module), name)), command.id
 
 
+def test_menus_are_those_that_napari_has(manifest):
+    assert manifest.is_visible
+    assert "napari/layers/segment" in manifest.contributions.menus
+    assert [menu for menu in manifest.contributions.menus if not is_menu_contributable(menu)] == []
+
+
+def test_reader_takes_session_files_and_nothing_else(manifest):
+    (reader,) = manifest.contributions.readers
+    assert reader.filename_patterns == [f"*{SUFFIX}"]
+    assert get_reader(f"folder/cells{SUFFIX}") is open_session
+    for path in ("cells.json", "cells.tif", [f"cells{SUFFIX}"]):
+        assert get_reader(path) is None
+
+
 def test_widgets_and_samples_name_known_commands(manifest):
     contributions = manifest.contributions
     known = {command.id for command in contributions.commands or []}
-    users = [*(contributions.widgets or []), *(contributions.sample_data or [])]
+    in_menus = [item for items in contributions.menus.values() for item in items]
+    users = [
+        *(contributions.widgets or []),
+        *(contributions.sample_data or []),
+        *(contributions.readers or []),
+        *in_menus,
+    ]
     assert users
     assert {user.command for user in users if getattr(user, "command", None)} <= known
