@@ -96,7 +96,7 @@ class TokensOnly(Candidate):
     def forward(
         self, images: Tensor, points: Tensor, labels: Tensor, mask: Tensor | None = None
     ) -> MaskPrediction:
-        """Decode one object in each of N windows; what is refined is not seen."""
+        """Decode one object in each of N windows, without the mask that is refined."""
         features = self.network.encode_image(images)
         conditioned = self.network.without_memory(features.stride16)
         encoder, decoder = self.network.sam_prompt_encoder, self.network.sam_mask_decoder

@@ -39,7 +39,7 @@ def keep_recent_memories(network: Sam2, memory_frames: int) -> Sam2:
 
 
 def lower_object_score(network: Sam2, by: float) -> None:
-    """Take a lean towards "present" off the object score (logit), in place.
+    """Subtract a bias towards "present" from the object score (logit), in place.
 
     `bundled_model.presence` measures it.
     """

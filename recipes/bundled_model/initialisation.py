@@ -24,7 +24,7 @@ from napari_sam2.network.memory_encoder import ConvNextBlock
 
 @dataclass(frozen=True, slots=True)
 class LocalityPrior:
-    """How strongly and how widely prompts act at the start.
+    """Strength and width of the effect of prompts before training.
 
     Attributes
     ----------

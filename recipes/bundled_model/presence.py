@@ -36,9 +36,11 @@ class PresenceSample:
     present: NDArray[np.bool_]
 
     def balanced_accuracy(self, threshold: float) -> float:
-        """Mean of the shares of present and absent frames that a threshold gets right."""
-        said = self.logits > threshold
-        return float(0.5 * (said[self.present].mean() + (~said[~self.present]).mean()))
+        """Return the balanced accuracy of a threshold on the object score, in 0..1."""
+        predicted = self.logits > threshold
+        right_if_present = predicted[self.present].mean()
+        right_if_absent = (~predicted[~self.present]).mean()
+        return float(0.5 * (right_if_present + right_if_absent))
 
 
 def sample_presence(
@@ -54,7 +56,7 @@ def sample_presence(
     stack : FrameStack
     truth : ndarray of int, shape (T, Y, X)
     prompts : sequence of ObjectPrompt
-        Their frames are left out: there the user has said that the object is present.
+        Their frames are left out, since the object is present there by definition.
     model : Model
     """
     from napari_sam2.evaluation.methods import give_prompt

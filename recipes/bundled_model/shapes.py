@@ -172,7 +172,7 @@ def _outline(
 
 
 def _tree(rng: np.random.Generator, side: int) -> Labels:
-    """Branching tubes of varying width, and what they enclose left as ground."""
+    """Draw branching tubes of varying width; the area that they enclose stays background."""
     labels = np.zeros((side, side), np.int32)
     for number in range(1, int(rng.integers(2, 6))):
         position, heading = rng.uniform(0, side, 2), rng.uniform(0, 6.3)
@@ -221,7 +221,7 @@ def _with_cores(labels: Labels, rng: np.random.Generator) -> Labels:
 
 
 class _Paint:
-    """How each label looks: drawn once, painted on the labels of every frame."""
+    """Appearance of each label, drawn once and painted on the labels of every frame."""
 
     def __init__(self, labels: Labels, rng: np.random.Generator) -> None:
         side, count = len(labels), 2 * int(labels.max()) + 3
@@ -277,7 +277,7 @@ class _Paint:
 
 
 class _Course:
-    """Where the pixels of each frame lie on the canvas: a window that drifts and bends."""
+    """Positions of the pixels of each frame on the canvas: a window that drifts and bends."""
 
     def __init__(self, side: int, size: int, rng: np.random.Generator) -> None:
         self._rng, self._side, self._size = rng, side, size

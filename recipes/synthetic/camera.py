@@ -1,4 +1,4 @@
-"""What happens between light and file: clutter, focus, shading, noise, scratches, contrast."""
+"""The recording of images: clutter, focus, shading, noise, scratches, contrast."""
 
 from __future__ import annotations
 

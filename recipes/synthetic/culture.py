@@ -1,4 +1,4 @@
-"""The lives of spread cells in a dish: they crawl, crowd, cross, round up, divide and leave."""
+"""Simulated spread cells in a dish, which crawl, crowd, cross, round up, divide and leave."""
 
 from __future__ import annotations
 

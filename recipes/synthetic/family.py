@@ -1,4 +1,4 @@
-"""One kind of image: where its objects are, how they are painted, what records them."""
+"""`Family`: layout, painting and recording of one kind of image."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TEXTURES = ("soft", "octaves", "ridges", "spots")
 
 
 class Plan(Protocol):
-    """What lays out the objects of a clip: a `Habit`, a `Tissue`, a `Packing`, an anatomy."""
+    """Layout of the objects of a clip: a `Habit`, a `Tissue`, a `Packing` or an anatomy."""
 
     def lay_out(self, rng: np.random.Generator, frames: int, size: int) -> Layout:
         """Lay out one clip."""

@@ -1,4 +1,4 @@
-"""What a random kind films, before labels are cleaned."""
+"""Clips of a random kind, before their labels are cleaned."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Footage:
     parents: tuple[tuple[int, int], ...] = ()
 
     def finished(self, name: str) -> SampleStack:
-        """Return the clip without clutter and without specks that nobody could click."""
+        """Return the clip without clutter and without objects too small to click."""
         labels = np.empty_like(self.owner)
         alive = np.zeros(self.count + 1, np.bool_)
         for frame, plane in enumerate(self.owner):

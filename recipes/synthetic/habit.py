@@ -1,4 +1,4 @@
-"""How lone objects look and move, frame by frame: the choreography of a random clip."""
+"""Appearance and movement of separate objects in each frame of a random clip."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SECTION_MARGIN = 2
 
 @dataclass(frozen=True, slots=True)
 class Habit:
-    """How the objects of one family look and move.
+    """Appearance and movement of the objects of one family.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""How phase becomes visible: phase contrast, differential interference, and defocus."""
+"""Images of phase: phase contrast, differential interference contrast, and defocus."""
 
 from __future__ import annotations
 

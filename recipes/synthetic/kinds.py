@@ -1,4 +1,4 @@
-"""Every kind of image that random clips show, and how often."""
+"""All kinds of images that random clips show, with their frequencies."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from synthetic.vessels import Vessels
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A name, a relative frequency, and what makes a clip of (generator, frames, size)."""
+    """A name, a relative frequency, and a function from (generator, frames, size) to a clip."""
 
     name: str
     weight: float

@@ -1,4 +1,4 @@
-"""Where neurites run: thick dendrites, thin axons in bundles, organelles inside them."""
+"""Layout of neurites: thick dendrites, thin axons in bundles, organelles inside them."""
 
 from __future__ import annotations
 

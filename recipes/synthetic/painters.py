@@ -1,4 +1,4 @@
-"""From a drawing to light: how each kind of microscope or scanner shows the same objects."""
+"""Painters: images of the same objects in each kind of microscope or scanner."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def ring(rng: np.random.Generator, drawing: Drawing, light: Floats) -> Floats:
 
 
 def vessels(rng: np.random.Generator, drawing: Drawing, light: Floats) -> Floats:
-    """Vessels by their walls or by what fills them: stain, contrast agent, air."""
+    """Paint vessels by their walls or by their content: stain, contrast agent, air."""
     if rng.random() < 0.5:
         return ring(rng, drawing, light)
     frames, height, width = drawing.owner.shape
@@ -168,7 +168,7 @@ def tissues(rng: np.random.Generator, drawing: Drawing, light: Floats) -> Floats
 
 
 def textured(rng: np.random.Generator, drawing: Drawing, light: Floats) -> Floats:
-    """Objects told from the ground mostly by their texture."""
+    """Paint objects that differ from the background mostly by their texture."""
     frames, height, width = drawing.owner.shape
     ground = np.repeat(smooth_field(rng, (height, width), rng.uniform(3, 14)), frames, axis=0)
     inside = F(0.5 + rng.choice([-1, 1]) * rng.uniform(0.06, 0.2))

@@ -1,4 +1,4 @@
-"""What a CT or MR scanner makes of tissue: coarse voxels, bias field, Rician or Gaussian noise."""
+"""CT and MR images of tissue: coarse voxels, bias field, Rician or Gaussian noise."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ def join(first: Parts, second: Parts) -> Parts:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Layout:
-    """Where everything of a clip is.
+    """Positions and shapes of all objects of a clip.
 
     Attributes
     ----------
@@ -82,7 +82,7 @@ class Layout:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Drawing:
-    """What a painter needs, all (T, Y, X).
+    """Maps of parts, depths and texture for a painter, all (T, Y, X).
 
     ``owner``: id of the part in front, 0 outside; ``depth``: 0 in the middle of a part, 1 on its
     outline, growing outside (squared relative distance, at most `FAR`); ``second``: the depth

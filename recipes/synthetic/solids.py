@@ -15,7 +15,7 @@ MOST_BODIES = 90
 
 @dataclass(frozen=True, slots=True)
 class Packing:
-    """How bodies fill the volume.
+    """Parameters of the bodies that fill a volume.
 
     Attributes
     ----------
@@ -41,7 +41,7 @@ class Packing:
 
 
 def pack(rng: np.random.Generator, packing: Packing, slices: int, size: int) -> Parts:
-    """Lay out bodies that touch above, below and beside each other.
+    """Lay out bodies that touch each other on all sides.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The optical thickness of spread cells, and who owns which pixel."""
+"""The optical thickness of spread cells, and the cell of each pixel."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BEND_ROOT = 0.3
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """How thick the cells of a culture are, in radians of phase.
+    """Thickness of the cells of a culture, in radians of phase.
 
     Attributes
     ----------

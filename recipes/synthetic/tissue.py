@@ -15,7 +15,7 @@ FARTHEST = 1.5
 
 @dataclass(frozen=True, slots=True)
 class Tissue:
-    """How cells fill the frame.
+    """Parameters of the cells that fill a frame.
 
     Attributes
     ----------
