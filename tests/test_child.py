@@ -22,23 +22,23 @@ def is_alive(pid):
 
 
 def nothing(_value):
-    raise AssertionError("nothing was to be told")
+    raise AssertionError("no message was expected")
 
 
 def never():
     return False
 
 
-def run(job, argument, heard=nothing, cancelled=never):
-    return run_in_child(job, argument, heard, cancelled)
+def run(job, argument, received=nothing, cancelled=never):
+    return run_in_child(job, argument, received, cancelled)
 
 
 def test_a_result_comes_back_and_what_was_told_before():
     from child_jobs import count
 
-    told = []
-    assert run(count, 3, told.append) == "done"
-    assert told == [0, 1, 2]
+    messages = []
+    assert run(count, 3, messages.append) == "done"
+    assert messages == [0, 1, 2]
 
 
 def test_the_process_has_few_threads_and_gives_way():

@@ -1,8 +1,9 @@
-"""A process of its own for work that must not stand in the way of a window.
+"""Running of a job in a child process of low priority, beside the window's process.
 
-`multiprocessing` would import the main module again in the process: a script that opens napari
-would open it twice. So Python is started anew, gets its job through a pipe, and ends when that
-pipe ends: with whoever started it, however that ended. Needs nothing but the standard library.
+`multiprocessing` would import the main module again in the child: a script that opens napari would
+open it twice. Therefore a new Python is started, reads its job from a pipe and ends when the pipe
+closes, also when the parent crashes. Jobs run on the main thread of the child; messages arrive on
+the thread that called `run_in_child`. The module itself needs only the standard library.
 """
 
 from __future__ import annotations
@@ -27,16 +28,16 @@ _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 _NICE = 10
 _EVERY_S = 0.05
 _PATIENCE_S = 10.0
-_ABANDONED = 3  # exit code when the pipe has ended
+_ABANDONED = 3  # exit code when the parent has closed the pipe
 _START = "from napari_sam2._child import main; main()"
-_TOLD = 2000  # characters of what a process said that died
+_MOST_OUTPUT = 2000  # characters of a failed process's stderr that its error quotes
 
 _Argument = TypeVar("_Argument")
-_Heard = TypeVar("_Heard")
+_Message = TypeVar("_Message")
 _Result = TypeVar("_Result")
 
-Job = Callable[[_Argument, Callable[[_Heard], None]], _Result]
-"""A function of a module: it is given an argument and a function that tells what it is at."""
+Job = Callable[[_Argument, Callable[[_Message], None]], _Result]
+"""A function of a module: takes an argument and a function that sends messages to the parent."""
 
 
 class ChildEndedError(TrainingError):
@@ -44,38 +45,38 @@ class ChildEndedError(TrainingError):
 
 
 def run_in_child(
-    job: Job[_Argument, _Heard, _Result],
+    job: Job[_Argument, _Message, _Result],
     argument: _Argument,
-    heard: Callable[[_Heard], None],
+    received: Callable[[_Message], None],
     cancelled: Callable[[], bool],
 ) -> _Result | None:
-    """Have a job done in a process of low priority, with few threads.
+    """Run a job in a child process of low priority with few threads.
 
     Parameters
     ----------
     job : callable
-        Of a module, so that the process finds it; see `Job`. What goes to and fro is pickled.
+        A function of a module; see `Job`. Its argument, messages and result are pickled.
     argument : object
-        What it is given.
-    heard : callable
-        Called, in this thread, with all that the job tells.
+        The argument of the job.
+    received : callable
+        Called on this thread with each message of the job.
     cancelled : callable
-        Asked many times a second; true ends the process at once.
+        Called many times a second; True ends the process at once.
 
     Returns
     -------
     object or None
-        What the job returns; None if it was cancelled.
+        Result of the job; None if it was cancelled.
 
     Raises
     ------
     ChildEndedError
-        The process died, or could not be started.
+        The process ended early or could not be started.
     Exception
-        What the job raises.
+        Any error that the job raises.
     """
-    with tempfile.TemporaryFile() as said:
-        process = _start(said)
+    with tempfile.TemporaryFile() as output:
+        process = _start(output)
         messages: queue.SimpleQueue[tuple[str, Any] | None] = queue.SimpleQueue()
         order = (job, argument)
         thread = threading.Thread(
@@ -89,10 +90,10 @@ def run_in_child(
                 except queue.Empty:
                     continue
                 if message is None:
-                    raise _ended(process, said)
+                    raise _ended(process, output)
                 kind, value = message
-                if kind == "told":
-                    heard(value)
+                if kind == "message":
+                    received(value)
                 elif kind == "raised":
                     raise value
                 else:
@@ -104,11 +105,11 @@ def run_in_child(
             thread.join()
 
 
-def _start(said: IO[bytes]) -> subprocess.Popen[bytes]:
+def _start(output: IO[bytes]) -> subprocess.Popen[bytes]:
     threads = str(min(MOST_THREADS, os.cpu_count() or 1))
     paths = os.pathsep.join(path for path in sys.path if path)
     environment = {**os.environ, "PYTHONPATH": paths, **dict.fromkeys(_THREADS, threads)}
-    # Only Windows knows these; a console would flash up there.
+    # Only Windows has these flags; without them a console would flash up there.
     flags = getattr(subprocess, "CREATE_NO_WINDOW", 0)
     flags |= getattr(subprocess, "BELOW_NORMAL_PRIORITY_CLASS", 0)
     try:
@@ -116,7 +117,7 @@ def _start(said: IO[bytes]) -> subprocess.Popen[bytes]:
             [sys.executable, "-P", "-c", _START],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=said,
+            stderr=output,
             env=environment,
             creationflags=flags,
         )
@@ -132,7 +133,7 @@ def _talk(
     order: tuple[Any, Any],
     messages: queue.SimpleQueue[tuple[str, Any] | None],
 ) -> None:
-    """Send the order, and hear what comes until the process ends; in a thread."""
+    """Send the job to the child and queue its messages; runs on a thread until the child ends."""
     assert process.stdin is not None
     assert process.stdout is not None
     try:
@@ -154,24 +155,24 @@ def _end(process: subprocess.Popen[bytes]) -> None:
                 pipe.close()
 
 
-def _ended(process: subprocess.Popen[bytes], said: IO[bytes]) -> ChildEndedError:
+def _ended(process: subprocess.Popen[bytes], output: IO[bytes]) -> ChildEndedError:
     with suppress(subprocess.TimeoutExpired):
         process.wait(_PATIENCE_S)
-    said.seek(0)
-    words = said.read().decode(errors="replace").strip()[-_TOLD:]
+    output.seek(0)
+    words = output.read().decode(errors="replace").strip()[-_MOST_OUTPUT:]
     code = process.returncode
     return ChildEndedError(
         f"The training process ended before it was done (exit code {code})."
-        + (f" It said: {words}" if words else ""),
+        + (f" Its last output: {words}" if words else ""),
         safe="The model is as it was.",
         remedy="If memory ran out, close other programs or take a smaller model, and try again.",
     )
 
 
 def main() -> None:
-    """Do the job that comes through the pipe; in the process."""
+    """Run the job that arrives through the pipe; the entry point of the child."""
     orders, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # whatever libraries print must not get between the answers
+    os.dup2(2, 1)  # output of libraries must not mix with the messages
     if hasattr(os, "nice"):
         with suppress(OSError):  # where a system forbids it, the work is done all the same
             os.nice(_NICE)
@@ -183,7 +184,7 @@ def main() -> None:
         answers.flush()
 
     try:
-        result = job(argument, lambda value: send("told", value))
+        result = job(argument, lambda value: send("message", value))
     except Sam2Error as error:
         send("raised", error)
     else:
@@ -191,6 +192,6 @@ def main() -> None:
 
 
 def _watch(orders: IO[bytes]) -> None:
-    """End the process when whoever started it is gone."""
+    """End the child when its parent has closed the pipe."""
     orders.read()
     os._exit(_ABANDONED)

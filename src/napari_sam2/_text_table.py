@@ -35,10 +35,7 @@ def table_lines(titles: Sequence[str], rows: Iterable[Sequence[str]], left: int 
 
     table = Table(box=None, padding=(0, _GAP, 0, 0), pad_edge=False, show_header=any(titles))
     for number, title in enumerate(titles):
-        if number < left:
-            table.add_column(Text(title), justify="left", no_wrap=True)
-        else:
-            table.add_column(Text(title), justify="right", no_wrap=True)
+        table.add_column(Text(title), justify="left" if number < left else "right", no_wrap=True)
     for row in rows:
         table.add_row(*map(Text, row))
     text = StringIO()

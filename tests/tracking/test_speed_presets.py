@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from napari_sam2 import TrackingSession, TrackingSettings
 from napari_sam2.errors import SessionError
 from napari_sam2.tracking import approximations
-from napari_sam2.tracking.speed_presets import ECONOMIES
+from napari_sam2.tracking.speed_presets import SPEED_PRESETS
 from napari_sam2.types import Speed, View
 
 APPROXIMATE = [speed for speed in Speed if speed is not Speed.EXACT]
@@ -39,16 +39,16 @@ def attended(model, monkeypatch):
 
 @given(st.sampled_from(list(Speed)), st.integers(1, 64).map(lambda steps: 32 * steps))
 def test_inputs_fit_the_network_and_are_never_larger_nor_tiny(model, speed, size):
-    used = ECONOMIES[speed].model(replace(model, image_size=size)).image_size
+    used = SPEED_PRESETS[speed].model(replace(model, image_size=size)).image_size
     assert used % 32 == 0
     assert min(size, 256) <= used <= size
 
 
 def test_exact_leaves_nothing_out(model):
     large = replace(model, image_size=1024)
-    assert ECONOMIES[Speed.EXACT].model(large).image_size == 1024
-    assert ECONOMIES[Speed.EXACT].recent_frames(model.config) == model.config.memory_frames - 1
-    assert ECONOMIES[Speed.EXACT].conditioning_frames(None) is None
+    assert SPEED_PRESETS[Speed.EXACT].model(large).image_size == 1024
+    assert SPEED_PRESETS[Speed.EXACT].recent_frames(model.config) == model.config.memory_frames - 1
+    assert SPEED_PRESETS[Speed.EXACT].conditioning_frames(None) is None
     assert approximations(large, TrackingSettings()) == ()
 
 

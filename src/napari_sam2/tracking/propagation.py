@@ -1,4 +1,7 @@
-"""One step of propagation: the objects of one frame, from their memories to new memories."""
+"""One step of propagation: from the memories of the objects of a frame to new memories.
+
+It runs on the thread that iterates over `TrackingSession.propagate`.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +38,7 @@ from napari_sam2.tracking.memory.memory_bank import (
 from napari_sam2.tracking.memory.object_track import ObjectTrack
 from napari_sam2.tracking.model import Model
 from napari_sam2.tracking.settings import TrackingSettings
-from napari_sam2.tracking.speed_presets import ECONOMIES
+from napari_sam2.tracking.speed_presets import SPEED_PRESETS
 from napari_sam2.types import Unreadable
 
 _TOKENS = 4096  # of all objects of a batch on a CPU: what more of them need leaves its caches
@@ -43,18 +46,18 @@ _TOKENS = 4096  # of all objects of a batch on a CPU: what more of them need lea
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrackingTask:
-    """One object on its way into a frame.
+    """One object that is to be tracked into a frame.
 
     Attributes
     ----------
     object_id : int
     recent : RecentMemory
-        Where the new memory goes.
+        Memory that the frame is added to.
     recalled : MemorySelection
     window : Window
-        What the model sees of the frame.
+        Window of the frame that the model sees.
     seen : WindowedObject or None
-        Where the object was seen last.
+        Last known place of the object.
     carried : SeenMask or None
         Its mask there, for networks that carry it along.
     """
@@ -69,7 +72,7 @@ class TrackingTask:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FrameUpdate:
-    """The objects of a frame as predicted there, and what they are to remember of it.
+    """Predictions of the objects of a frame, and their new memories.
 
     Attributes
     ----------
@@ -124,7 +127,7 @@ class Propagator:
         self._cache = cache
         self._framing = framing
         self._settings = settings
-        self._economy = ECONOMIES[settings.speed]
+        self._preset = SPEED_PRESETS[settings.speed]
         self._max_pointers = min(n_frames, model.config.max_pointers)
         self._chunk = _chunk_size(model, settings)  # less once memory has run out
         self._carries = model.config.carried_masks and framing.follows
@@ -137,7 +140,7 @@ class Propagator:
         step: int,
         strays: Callable[[Mapping[int, ObjectPrediction]], Set[int]],
     ) -> FrameUpdate:
-        """Predict every object in `frame`; nothing changes before what is returned is used.
+        """Predict every object in `frame`; the tracks change only when the result is applied.
 
         Parameters
         ----------
@@ -195,11 +198,11 @@ class Propagator:
     def recall(
         self, frame: int, track: ObjectTrack, recent: RecentMemory, without: int | None = None
     ) -> MemorySelection:
-        """Put together what an object attends to at `frame`, leaving one frame out if asked.
+        """Return the memories that an object attends to at `frame`, optionally without one frame.
 
         Decided frames whose memory must still be made and that cannot be read are left out.
         """
-        limit = self._economy.conditioning_frames(self._settings.max_conditioning)
+        limit = self._preset.conditioning_frames(self._settings.max_conditioning)
         chosen = nearest_conditioning(track.sources(), frame, limit, without)
         found = {f: self._conditioning_memory(track, f) for f in chosen}
         memories = {f: memory for f, memory in found.items() if memory is not None}
@@ -216,7 +219,7 @@ class Propagator:
             config.memory_frames,
             self._max_pointers,
             dismissed,
-            self._economy.recent_frames(config),
+            self._preset.recent_frames(config),
         )
 
     def attend(
@@ -225,7 +228,7 @@ class Propagator:
         recalls: Sequence[MemorySelection],
         opened: Tensor | None = None,
     ) -> Tensor:
-        """Condition what is seen of N objects (a batch of N or one) on memories of one layout."""
+        """Condition the features of N objects (a batch of N or one) on memories of one layout."""
         model = self._model
         split = model.config.pointer_tokens
         memory = [
@@ -311,7 +314,7 @@ class Propagator:
     def _predict(
         self, frame: int, chunk: list[TrackingTask], openings: dict[Window, Tensor]
     ) -> tuple[list[ObjectPrediction], Tensor]:
-        """Predict and remember objects; `openings`: what those that see the same can share."""
+        """Predict objects and encode their memories; `openings` are shared by equal windows."""
         model = self._model
         windows = [pursuit.window for pursuit in chunk]
         features = self._cache.get(frame, windows)
@@ -341,7 +344,7 @@ def _chunk_size(model: Model, settings: TrackingSettings) -> int:
 
 
 def _neighbourhood(pursuit: TrackingTask) -> tuple[int, int, int]:
-    """Order objects so that those whose windows share a tile come one after another."""
+    """Sort objects so that those whose windows share a tile are neighbours."""
     window = pursuit.window
     return window.height, window.top // window.height, window.left // window.height
 

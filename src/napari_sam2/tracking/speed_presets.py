@@ -1,4 +1,4 @@
-"""Speed presets: what is computed less of."""
+"""Speed presets: each names the computations that it approximates."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ _LEAST_INPUT = 256  # pixels: the official networks were made for 1024, small on
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpeedPreset:
-    """What is done with less.
+    """The reductions of one level of speed.
 
     Attributes
     ----------
     input_share : float
-        Of the side of the model input; never below 256 pixels, unless the model's own is smaller.
+        Share of the side of the model input; at least 256 pixels, unless the model's is smaller.
         Cost goes with the square, that of attention with the fourth power (EfficientTAM,
         arXiv 2411.18933, tracks at 512 pixels).
     recent_share : float
-        Of the recent frames that a frame attends to: the nearest ones stay.
+        Share of the recent frames that a frame attends to, the nearest ones.
     conditioning : int or None
         Conditioning frames attended to at most; None: as the settings say.
     follows : bool
@@ -53,7 +53,7 @@ class SpeedPreset:
         return min(limits, default=None)
 
     def describe(self, model: Model, limit: int | None, follows: bool) -> tuple[str, ...]:
-        """Say what is approximated with a model; nothing where nothing is.
+        """Return the approximations with a model, one text each; empty if there are none.
 
         Parameters
         ----------
@@ -64,22 +64,22 @@ class SpeedPreset:
         follows : bool
             Whether windows follow the objects.
         """
-        said = []
+        approximations = []
         side, config = self.model(model).image_size, model.config
         if side != model.image_size:
-            said.append(f"an input of {side} instead of {model.image_size} pixels")
+            approximations.append(f"an input of {side} instead of {model.image_size} pixels")
         if self.follows and follows and not config.object_windows:
-            said.append("windows around the objects instead of whole frames")
+            approximations.append("windows around the objects instead of whole frames")
         recent, usual = self.recent_frames(config), config.memory_frames - 1
         if recent < usual:
-            said.append(f"{recent} of {usual} recent memories")
+            approximations.append(f"{recent} of {usual} recent memories")
         decided = self.conditioning_frames(limit)
         if decided != limit:
-            said.append(f"the nearest {decided} prompted frames")
-        return tuple(said)
+            approximations.append(f"the nearest {decided} prompted frames")
+        return tuple(approximations)
 
 
-ECONOMIES: Mapping[Speed, SpeedPreset] = MappingProxyType(
+SPEED_PRESETS: Mapping[Speed, SpeedPreset] = MappingProxyType(
     {
         Speed.EXACT: SpeedPreset(),
         Speed.BALANCED: SpeedPreset(input_share=1 / 2, recent_share=1 / 2, conditioning=4),

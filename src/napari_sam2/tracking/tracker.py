@@ -1,4 +1,7 @@
-"""The objects of a session and what happens to them, one frame at a time."""
+"""`Tracker`: the tracks of all objects of a session, and their steps frame by frame.
+
+It is not safe for several threads; the session's lock guards it.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +38,7 @@ from napari_sam2.tracking.model import Model
 from napari_sam2.tracking.propagation import Propagator
 from napari_sam2.tracking.schedule import Schedule
 from napari_sam2.tracking.settings import TrackingSettings
-from napari_sam2.tracking.speed_presets import ECONOMIES
+from napari_sam2.tracking.speed_presets import SPEED_PRESETS
 from napari_sam2.types import FrameMasks, ObjectFrame, Unreadable, View
 
 _CANDIDATES = 3  # masks of the decoder for an ambiguous prompt
@@ -56,7 +59,7 @@ class Tracker:
     stack : FrameStack
     settings : TrackingSettings
     publisher : LabelWriter
-        Where masks go.
+        Writer of the masks.
     """
 
     def __init__(
@@ -64,7 +67,7 @@ class Tracker:
     ) -> None:
         self.tracks: dict[int, ObjectTrack] = {}
         follows = follows_objects(model, settings)
-        model = ECONOMIES[settings.speed].model(model)
+        model = SPEED_PRESETS[settings.speed].model(model)
         self._model = model
         self._n_frames = stack.n_frames
         self._absent_limit = settings.absent_limit
@@ -159,7 +162,7 @@ class Tracker:
     def recorrect(
         self, object_id: int, frame: int, prompt: FramePrompt, mask: NDArray[np.bool_]
     ) -> None:
-        """Bring a corrected frame back from a file, with the mask that came of it then."""
+        """Restore a corrected frame from a file, with the mask that the correction gave."""
         track = self.tracks.get(object_id) or self._new(object_id)
         self._publisher.put(object_id, frame, mask)
         track.condition(replace(self.as_drawn(track, frame, mask), prompt=prompt))
@@ -178,7 +181,7 @@ class Tracker:
         return self._computed(lambda: self._decider.from_mask(frame, mask, track.expected(frame)))
 
     def regroup(self, plan: Callable[[], MergeSplit]) -> PromptBook:
-        """Change which pixels belong to which object, all of it or nothing; return the prompts."""
+        """Move pixels between objects, or change nothing on failure; return the prompts."""
         change = self._computed(plan)
         self._computed(lambda: self._publisher.regroup(change))
         for object_id in (change.old, change.new):
@@ -215,7 +218,7 @@ class Tracker:
             self._publisher.erase(object_id, int(frame))
 
     def visit(self, frame: int, schedule: Schedule) -> FrameMasks:
-        """Do what a pass wants done in one frame, and hand it out."""
+        """Compute one frame of a pass and return its results."""
         given, tracked = schedule.split(frame, self.tracks)
         coming = schedule.ahead(self.tracks, self._foresight)
         self._cache.expect(frame, coming, self._reads_ahead)
@@ -237,7 +240,7 @@ class Tracker:
         return merge(frame, parts)
 
     def _follow(self, frame: int, tracks: list[ObjectTrack], schedule: Schedule) -> FrameMasks:
-        """Track objects into a frame: all of it is done, or nothing."""
+        """Track objects into a frame; nothing changes if that fails."""
         strays = partial(self._strays, frame)
         advance = self._computed(
             lambda: self._propagator.track(frame, tracks, schedule.step, strays)
@@ -291,14 +294,14 @@ class Tracker:
         self._reader.forgive()
 
     def rest(self) -> None:
-        """Do nothing in the background any more."""
+        """Stop all work in the background."""
         self._cache.rest()
 
     def _computed(self, step: Callable[[], _Result]) -> _Result:
-        """Run a step that changes nothing unless it succeeds.
+        """Run a step that changes the state only if it succeeds.
 
-        Where memory runs out, all features that are kept for later are let go and the step is
-        run once more. Errors of torch become errors that say what to do.
+        If memory runs out, all cached features are released and the step runs once more. Errors of
+        torch become a `DeviceError`.
         """
         try:
             return self._attempt(step)
@@ -321,11 +324,11 @@ class Tracker:
 def follows_objects(model: Model, settings: TrackingSettings) -> bool:
     """Tell whether the model sees windows that follow objects, not whole frames."""
     if settings.view is View.AUTO:
-        return model.config.object_windows or ECONOMIES[settings.speed].follows
+        return model.config.object_windows or SPEED_PRESETS[settings.speed].follows
     return settings.view is View.OBJECT
 
 
 def approximations(model: Model, settings: TrackingSettings) -> tuple[str, ...]:
-    """Say what the speed of the settings leaves out with a model; nothing if it is exact."""
+    """Return the approximations of the chosen speed with a model; empty if it is exact."""
     follows = follows_objects(model, settings)
-    return ECONOMIES[settings.speed].describe(model, settings.max_conditioning, follows)
+    return SPEED_PRESETS[settings.speed].describe(model, settings.max_conditioning, follows)

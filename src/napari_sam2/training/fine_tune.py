@@ -1,4 +1,4 @@
-"""A fine-tuning run: train, validate, keep the best weights, stop when nothing gets better."""
+"""A fine-tuning run: trains, validates, keeps the best weights, stops when none is better."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _PREFIX = "held_out_"
 
 
 class Ending(StrEnum):
-    """Why a run, or this call of it, ended."""
+    """The reason why a run, or this part of it, ended."""
 
     STEPS = "steps"
     PATIENCE = "patience"
@@ -33,7 +33,7 @@ class Ending(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Validated:
-    """One validation of a run."""
+    """IoU of one validation."""
 
     step: int
     iou: HeldOutIou
@@ -41,7 +41,7 @@ class Validated:
 
 @dataclass(frozen=True, slots=True)
 class FineTuneResult:
-    """What a run has reached.
+    """The result of a run.
 
     Attributes
     ----------
@@ -82,7 +82,7 @@ def fine_tune(
     network : Sam2
         With trained weights; changed in place.
     stacks : sequence of LabelledStack
-        What is trained on.
+        Training data.
     settings : FineTuneSettings
     folder : Path
         Of this run alone; holds its state, its log and `MODEL_FILE`, which is replaced whenever
@@ -90,7 +90,7 @@ def fine_tune(
     measure : callable
         See `Measure`.
     metadata : mapping of str to str, optional
-        What the model file is to say about itself.
+        Metadata of the model file.
     bfloat16 : bool
         Compute the forward pass in bfloat16.
     minutes : float
@@ -98,7 +98,7 @@ def fine_tune(
     stepped, cancelled
         As in `train`.
     validated : callable, optional
-        Told the newest validation and the best one.
+        Called with the newest validation and the best one.
 
     Returns
     -------
@@ -179,7 +179,7 @@ def validations(records: Sequence[Record]) -> list[Validated]:
 
 
 class _BestKeeper:
-    """Keeps the weights of the best validation on disk, and tells when it is no longer beaten."""
+    """Keeps the best weights on disk, and reports when validations stop improving."""
 
     def __init__(
         self,
@@ -206,8 +206,8 @@ class _BestKeeper:
         newest = Validated(step, iou)
         self.history = [one for one in self.history if one.step < step] + [newest]
         if self.best is newest:
-            told = {"steps": str(step), "held_out_iou": f"{iou.score:.4f}"}
-            save_network(network, self.path, {**self._metadata, **told})
+            figures = {"steps": str(step), "held_out_iou": f"{iou.score:.4f}"}
+            save_network(network, self.path, {**self._metadata, **figures})
         if self._validated is not None:
             self._validated(newest, self.best)
         return self.gave_up()

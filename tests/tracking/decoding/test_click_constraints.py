@@ -11,7 +11,11 @@ from hypothesis import strategies as st
 
 from napari_sam2.network import MaskPrediction
 from napari_sam2.tracking import TrackingSession, TrackingSettings
-from napari_sam2.tracking.decoding.click_constraints import click_inside, hold, obey
+from napari_sam2.tracking.decoding.click_constraints import (
+    click_inside,
+    enforce_clicks,
+    keep_object,
+)
 
 SIDE = 32
 coordinates = st.tuples(st.integers(0, SIDE - 1), st.integers(0, SIDE - 1))
@@ -28,7 +32,7 @@ def prediction(seed: int = 0, score: float = 3.0) -> MaskPrediction:
 @settings(max_examples=60, deadline=None)
 def test_a_clicked_pixel_is_on_the_side_that_was_said(point, positive, seed):
     before = prediction(seed)
-    after = obey(before, torch.tensor([point]), [positive])
+    after = enforce_clicks(before, torch.tensor([point]), [positive])
     x, y = point
     assert (after.masks[0, 0, y, x] > 0) == positive
     if before.masks[0, 0, y, x] * (1 if positive else -1) >= 1:
@@ -41,15 +45,15 @@ def test_a_clicked_pixel_is_on_the_side_that_was_said(point, positive, seed):
 def test_pixels_that_the_network_was_sure_of_stay():
     before = replace(prediction(), masks=torch.full((1, 1, SIDE, SIDE), 0.5))
     before.masks[..., :16, :] = 12.0
-    after = obey(before, torch.tensor([[16, 20]]), [False]).masks[0, 0]
+    after = enforce_clicks(before, torch.tensor([[16, 20]]), [False]).masks[0, 0]
     assert (after[:15] > 0).all()
     assert not (after[18:23, 14:19] > 0).any()
 
 
 def test_an_object_click_says_that_the_object_is_there():
     absent = prediction(score=-5.0)
-    assert obey(absent, torch.tensor([[3, 3]]), [True]).object_scores > 0
-    assert obey(absent, torch.tensor([[3, 3]]), [False]).object_scores == -5.0
+    assert enforce_clicks(absent, torch.tensor([[3, 3]]), [True]).object_scores > 0
+    assert enforce_clicks(absent, torch.tensor([[3, 3]]), [False]).object_scores == -5.0
 
 
 def disc(radius: float = 8.0) -> torch.Tensor:
@@ -65,7 +69,7 @@ def test_a_background_click_at_the_border_never_makes_an_object_vanish(angle, sh
         vanished = replace(vanished, masks=torch.full((1, 1, SIDE, SIDE), -3.0))
     x, y = (SIDE / 2 + 8.0 * share * turn for turn in (np.cos(angle), np.sin(angle)))
     clicks = torch.tensor([[x, y]], dtype=torch.float32)
-    after = obey(hold(vanished, disc(), clicks, [False]), clicks, [False])
+    after = enforce_clicks(keep_object(vanished, disc(), clicks, [False]), clicks, [False])
     assert after.object_scores > 0
     assert (after.masks > 0).any()
     assert after.masks[0, 0, round(y), round(x)] < 0
@@ -74,24 +78,24 @@ def test_a_background_click_at_the_border_never_makes_an_object_vanish(angle, sh
 def test_a_background_click_into_the_middle_may_say_that_there_is_nothing():
     vanished = prediction(score=-5.0)
     middle = torch.tensor([[SIDE / 2, SIDE / 2 + 1]])
-    assert hold(vanished, disc(), middle, [False]) is vanished
+    assert keep_object(vanished, disc(), middle, [False]) is vanished
 
 
 def test_what_was_nothing_is_not_brought_back():
     vanished = prediction(score=-5.0)
     clicks = torch.tensor([[1.0, 1.0]])
-    assert hold(vanished, torch.full((SIDE, SIDE), -4.0), clicks, [False]) is vanished
+    assert keep_object(vanished, torch.full((SIDE, SIDE), -4.0), clicks, [False]) is vanished
 
 
 def test_masks_of_a_session_hold_their_clicks(absent_model, stack):
     plain = {"max_hole": 0, "min_island": 0, "clicked_part": False}
     clicks, kinds = [(20.0, 30.0), (36.0, 12.0), (8.0, 44.0)], [True, False, True]
-    for obeys in (True, False):
-        chosen = TrackingSettings(obey_clicks=obeys, **plain)
+    for enforces in (True, False):
+        chosen = TrackingSettings(obey_clicks=enforces, **plain)
         session = TrackingSession(absent_model, stack, settings=chosen)
         mask = session.add_points(1, 0, clicks, kinds).masks[0]
-        assert mask.any() == obeys
-        if obeys:
+        assert mask.any() == enforces
+        if enforces:
             assert [bool(mask[round(y), round(x)]) for y, x in clicks] == kinds
 
 

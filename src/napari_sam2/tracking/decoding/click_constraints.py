@@ -22,7 +22,9 @@ _PRESENT = 0.01  # object score: enough to be there
 _MIDDLE = 0.5  # of the depth of a mask: a background click that deep may say that it is nothing
 
 
-def obey(prediction: MaskPrediction, points: Tensor, positive: Sequence[bool]) -> MaskPrediction:
+def enforce_clicks(
+    prediction: MaskPrediction, points: Tensor, positive: Sequence[bool]
+) -> MaskPrediction:
     """Correct the mask at clicked pixels that contradict it; later clicks take precedence.
 
     Parameters
@@ -55,7 +57,7 @@ def obey(prediction: MaskPrediction, points: Tensor, positive: Sequence[bool]) -
     return replace(prediction, masks=logits[None, None], object_scores=scores)
 
 
-def hold(
+def keep_object(
     prediction: MaskPrediction, previous: Tensor, points: Tensor, positive: Sequence[bool]
 ) -> MaskPrediction:
     """Keep an object that background clicks near its border would make vanish.

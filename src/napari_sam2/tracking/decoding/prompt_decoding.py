@@ -19,7 +19,7 @@ from napari_sam2.network import (
     upsample_masks,
 )
 from napari_sam2.prompts import FramePrompt
-from napari_sam2.tracking.decoding.click_constraints import hold, obey
+from napari_sam2.tracking.decoding.click_constraints import enforce_clicks, keep_object
 from napari_sam2.tracking.decoding.prediction import ABSENT_LOGIT, ObjectPrediction
 from napari_sam2.tracking.images.image_input import points_to_input
 from napari_sam2.tracking.images.object_window import Place, Window, WindowedObject
@@ -38,7 +38,7 @@ def predict_points(
     previous: Tensor | None,
     follows: bool,
     rank: int = 0,
-    obeys: bool = True,
+    enforces: bool = True,
 ) -> ObjectPrediction:
     """Segment one object from its points and box.
 
@@ -59,12 +59,12 @@ def predict_points(
         Say where the object is, for the next window.
     rank : int
         Of the masks that an ambiguous prompt could mean, which one by predicted IoU.
-    obeys : bool
+    enforces : bool
         Turn clicked pixels that the network leaves on the wrong side.
     """
     prediction = predict_windows(model, features, conditioned, prompt, [window], previous)
     chosen = prediction.best(rank)
-    return as_clicked(model, chosen, prompt, window, previous, follows, obeys)
+    return as_clicked(model, chosen, prompt, window, previous, follows, enforces)
 
 
 def predict_windows(
@@ -105,16 +105,16 @@ def as_clicked(
     window: Window,
     previous: Tensor | None,
     follows: bool,
-    obeys: bool,
+    enforces: bool,
 ) -> ObjectPrediction:
     """Correct one mask of one object by its clicks; see `predict_points`."""
-    if obeys and prompt.points:
+    if enforces and prompt.points:
         points, _ = _tokens(prompt, window, model)
         stride = model.config.mask_stride
         clicked = (points[0, -len(prompt.points) :] + 0.5) / stride - 0.5
         if previous is not None:
-            chosen = hold(chosen, previous, clicked, prompt.positive)
-        chosen = obey(chosen, clicked, prompt.positive)
+            chosen = keep_object(chosen, previous, clicked, prompt.positive)
+        chosen = enforce_clicks(chosen, clicked, prompt.positive)
     return split_prediction(model, chosen, [window], follows)[0]
 
 
@@ -143,7 +143,7 @@ def split_prediction(
 ) -> list[ObjectPrediction]:
     """Split a batched prediction of one mask per object; absent objects get absent logits.
 
-    `follows`: also say where each object is, for the next window.
+    If `follows`, the predictions also have the place of each object, for the next window.
     """
     scores = prediction.object_scores.float()
     present = (scores > 0).float()

@@ -59,7 +59,7 @@ class PromptedFramePredictor:
         Recalls what an object is known to look like, for corrections.
     framing : Framing
         Decides what the model sees of a frame.
-    obeys : bool
+    enforces : bool
         Whether masks must contain every object click and no background click.
     """
 
@@ -69,13 +69,13 @@ class PromptedFramePredictor:
         cache: FeatureCache,
         propagator: Propagator,
         framing: Framing,
-        obeys: bool,
+        enforces: bool,
     ) -> None:
         self._model = model
         self._cache = cache
         self._propagator = propagator
         self._framing = framing
-        self._obeys = obeys
+        self._enforces = enforces
 
     def from_prompt(
         self,
@@ -107,7 +107,7 @@ class PromptedFramePredictor:
             seen = track.expected(frame, without=frame)
             return replace(self.from_mask(frame, prompt.mask, seen, corrects), prompt=prompt)
         context = track if corrects else None
-        rounds, start = _rounds(prompt, self._obeys), None
+        rounds, start = _rounds(prompt, self._enforces), None
         if before is not None and refines:
             start = _Start(before.window, decided_logits(self._model, before))
             rounds = rounds[-1:]
@@ -188,8 +188,8 @@ class PromptedFramePredictor:
     ) -> ObjectPrediction:
         """Look for an object that was only just prompted, at the scale that suits it.
 
-        A box tells the scale. A click does not: the model looks at the frame's own scale, then
-        closer or from farther away, until the object that it finds fits the window.
+        A box gives the scale. For a click the window begins at the scale of the frame and becomes
+        smaller or larger until the predicted object fits it.
         """
         if prompt.box is not None:
             y0, x0, y1, x1 = prompt.box
@@ -262,7 +262,7 @@ class PromptedFramePredictor:
     ) -> ObjectPrediction:
         mask = looks.only(*chosen)
         window, follows = windows[chosen.window], self._framing.follows
-        return as_clicked(self._model, mask, prompt, window, None, follows, self._obeys)
+        return as_clicked(self._model, mask, prompt, window, None, follows, self._enforces)
 
     def _look_twice(self, frame: int, prompt: FramePrompt, window: Window) -> ObjectPrediction:
         """Average the predictions of the frame and of its mirror image, which is more accurate."""
@@ -300,7 +300,7 @@ class PromptedFramePredictor:
             previous,
             self._framing.follows,
             rank,
-            self._obeys,
+            self._enforces,
         )
 
     def _conditioned(
@@ -319,17 +319,23 @@ class PromptedFramePredictor:
         return self._propagator.attend(features, [known] * len(features.stride16))
 
 
-def _rounds(prompt: FramePrompt, obeys: bool) -> list[FramePrompt]:
+def _rounds(prompt: FramePrompt, enforces: bool) -> list[FramePrompt]:
     """Return the prompt as it stood after each round of clicking.
 
-    Told of background alone, the network takes the whole drawing for a mistake. What is drawn is
-    law like a click, so it is shown a click on it.
+    With background clicks alone the network rejects the whole drawn mask. A drawn mask is as
+    binding as a click, so that a click inside it is added.
     """
     stages, points = [], 0
     for count in prompt.rounds:
         points += count
         clicks, kinds = prompt.points[:points], prompt.positive[:points]
-        if obeys and clicks and prompt.mask is not None and prompt.box is None and not any(kinds):
+        if (
+            enforces
+            and clicks
+            and prompt.mask is not None
+            and prompt.box is None
+            and not any(kinds)
+        ):
             inside = click_inside(prompt.mask, clicks)
             if inside is not None:
                 clicks, kinds = (inside, *clicks), (True, *kinds)

@@ -1,4 +1,4 @@
-"""Adapts a model to the masks of a session; runs in a process of its own."""
+"""The adaptation of a model to the masks of a session; runs in a child process."""
 
 from __future__ import annotations
 
@@ -34,22 +34,22 @@ _PROMPTED = 2  # objects in one window, at most
 _LEAST_GAIN = 0.005  # of the mean of click and box: less is noise
 _MOST_LOSS = 0.02  # of either of them
 
-Tell = Callable[[AdaptationProgress], None]
+ReportProgress = Callable[[AdaptationProgress], None]
 
 
-def adapt(task: AdaptationTask, tell: Tell = lambda _progress: None) -> Adaptation:
+def adapt(task: AdaptationTask, report: ReportProgress = lambda _progress: None) -> Adaptation:
     """Measure, train, measure again, and keep the model only if it has become better.
 
-    Trained are single frames, cut out around objects, turned, bent and changed in brightness, noise
-    and blur, as `fine_tune` does; batch statistics stay as they are. What counts is the moving
-    average of the weights after the last step: nothing is chosen by what is measured but whether
-    it is kept.
+    It trains on single frames, cut out around objects, rotated, warped and changed in brightness,
+    noise and blur, as `fine_tune` does; the statistics of batch normalisation stay. The result is
+    the moving average of the weights after the last step. Held-out masks decide only whether it
+    is kept.
 
     Parameters
     ----------
     task : AdaptationTask
-    tell : callable, optional
-        Told how far it is.
+    report : callable, optional
+        Called with the progress.
 
     Returns
     -------
@@ -60,14 +60,14 @@ def adapt(task: AdaptationTask, tell: Tell = lambda _progress: None) -> Adaptati
     CheckpointError
         The model cannot be read or written.
     TrainingError
-        Nothing of the masks can be trained on.
+        None of the masks can be trained on.
     """
     clock = _Clock(60.0 * task.minutes)
-    told = _Teller(tell, task, clock)
-    told.stage(Stage.LOADING)
+    reporter = _Reporter(report, task, clock)
+    reporter.stage(Stage.LOADING)
     loaded = load_network(task.weights)
     network = loaded.network.to(torch.device(task.template.device))
-    told.stage(Stage.BEFORE)
+    reporter.stage(Stage.BEFORE)
     since = clock.seconds
     before = measure_masks(network, task.held_out, task.template)
     measuring = clock.seconds - since
@@ -75,8 +75,8 @@ def adapt(task: AdaptationTask, tell: Tell = lambda _progress: None) -> Adaptati
     stacks = tuple(_as_stack(frame, number) for number, frame in enumerate(task.train))
     recipe = _recipe(task, stacks, network.config)
     state = TrainingState.create(network, recipe, trunk_rate=TRUNK_RATE)
-    _train(state, stacks, recipe, clock, measuring, told)
-    told.stage(Stage.AFTER, state.step)
+    _train(state, stacks, recipe, clock, measuring, reporter)
+    reporter.stage(Stage.AFTER, state.step)
     after = measure_masks(state.average, task.held_out, task.template)
     taken = is_better(before, after)
     if taken:
@@ -96,13 +96,13 @@ def adapt(task: AdaptationTask, tell: Tell = lambda _progress: None) -> Adaptati
 
 
 def is_better(before: HeldOutIou, after: HeldOutIou) -> bool:
-    """Whether an adapted model is to be taken: better on the whole, and neither prompt suffers."""
+    """Return whether an adapted model is better on average and not worse with either prompt."""
     harmless = min(after.click - before.click, after.box - before.box) >= -_MOST_LOSS
     return harmless and after.score - before.score >= _LEAST_GAIN
 
 
 class _Clock:
-    """Seconds since it was made, and how many there are."""
+    """A stopwatch with a budget in seconds."""
 
     def __init__(self, budget: float) -> None:
         self.budget = budget
@@ -114,10 +114,10 @@ class _Clock:
 
 
 @dataclass(slots=True)
-class _Teller:
-    """Tells progress, by the clock."""
+class _Reporter:
+    """Reports progress, estimated from the elapsed time."""
 
-    tell: Tell
+    report: ReportProgress
     task: AdaptationTask
     clock: _Clock
     fraction: float = 0.0
@@ -126,14 +126,14 @@ class _Teller:
         self._report(stage, step, step)
 
     def step(self, step: int, steps: int, until: float) -> None:
-        """Tell of a training step; `until`: what fraction it is when all are done."""
+        """Report a training step; `until` is the fraction of the task when all steps are done."""
         self.fraction = max(self.fraction, until * step / steps)
         self._report(Stage.TRAINING, step, steps)
 
     def _report(self, stage: Stage, step: int, steps: int) -> None:
         passed = min(0.99, self.clock.seconds / max(self.clock.budget, 1e-3))
         self.fraction = max(self.fraction, passed)
-        self.tell(AdaptationProgress(stage, self.fraction, step, steps))
+        self.report(AdaptationProgress(stage, self.fraction, step, steps))
 
 
 def _train(
@@ -142,7 +142,7 @@ def _train(
     recipe: Recipe,
     clock: _Clock,
     reserved: float,
-    told: _Teller,
+    reporter: _Reporter,
 ) -> None:
     """Train until all steps are done or the time is up, `reserved` seconds before the end."""
     deadline = clock.budget - reserved
@@ -156,7 +156,7 @@ def _train(
         if state.step and clock.seconds >= deadline:
             break
         train_step(state, batches.batch(state.step), recipe)
-        told.step(state.step, recipe.steps, until)
+        reporter.step(state.step, recipe.steps, until)
 
 
 def _shortened(recipe: Recipe, more: int) -> Recipe:
@@ -188,7 +188,7 @@ def _of_length(phase: TrainingPhase, steps: int) -> TrainingPhase:
 
 
 def _emphasis(stacks: tuple[LabelledStack, ...]) -> tuple[tuple[str, float], ...]:
-    """Have every mask drawn as often as any other, whatever frame it is in."""
+    """Return a factor per stack with which every mask is drawn equally often."""
     usual = sampling_weights(stacks).tolist()
     return tuple(
         (stack.group, stack.n_objects / weight) for stack, weight in zip(stacks, usual, strict=True)
@@ -212,7 +212,7 @@ def _as_stack(frame: TrainingFrame, number: int) -> LabelledStack:
 def _facts(
     task: AdaptationTask, before: HeldOutIou, after: HeldOutIou, steps: int
 ) -> dict[str, str]:
-    """Say what the file is to say about itself."""
+    """Return the metadata of the adapted model's file."""
     figures = {
         f"{key}_{when}": f"{value:.4f}"
         for when, iou in (("before", before), ("after", after))

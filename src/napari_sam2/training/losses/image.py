@@ -1,4 +1,4 @@
-"""The losses of one step on first frames: encode once, decode every prompted object."""
+"""The losses of the prompted frame: encodes each image once and decodes every prompted object."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _LOGIT_LIMIT = 32.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StepLosses:
-    """What a step sends backwards, and what it logs.
+    """The total loss of a step, and its parts for the log.
 
     Attributes
     ----------
@@ -42,7 +42,7 @@ class StepLosses:
 
 
 def coarse_targets(batch: ClipBatch, frame: int, stride: int) -> torch.Tensor:
-    """Return what the decoder is to say of every object in one frame.
+    """Return the target masks of every object in one frame, at the stride of the decoder.
 
     Parameters
     ----------
@@ -131,7 +131,7 @@ def clicked_losses(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prompted:
-    """What was decoded from the prompts of the first frame, in the end.
+    """The last predictions of the prompted frame.
 
     Attributes
     ----------
@@ -140,7 +140,7 @@ class Prompted:
     mask : tensor, shape (N, h, w)
         Logits of the mask that inference would take.
     choice : int64 tensor, shape (N,)
-        Which of the four that is.
+        Index of the mask among the four.
     """
 
     prediction: MaskPrediction
@@ -171,8 +171,8 @@ def corrective_clicks(
         1 on missed object, 0 on wrongly covered background.
     """
     # The generator lives on the CPU, so that runs draw the same clicks on every device.
-    told = mask & (target >= 0)
-    click, kind = correction_points(told.cpu(), (target > 0.5).cpu(), generator)
+    labelled = mask & (target >= 0)
+    click, kind = correction_points(labelled.cpu(), (target > 0.5).cpu(), generator)
     click = (click.to(mask.device) + 0.5) * stride - 0.5
     return click[:, None], kind.to(mask.device)[:, None]
 
@@ -196,7 +196,7 @@ def prompted_losses(
     network : Sam2
         In training mode.
     features : ImageFeatures
-        Of the first frames of the batch's B clips.
+        Features of the first frames of the B clips.
     batch : ClipBatch
         Prompts and labels.
     phase : TrainingPhase
@@ -208,7 +208,7 @@ def prompted_losses(
     -------
     StepLosses
     Prompted
-        Of the last round.
+        Prediction of the last round.
     """
     draws = torch.rand(3, generator=generator)
     use_boxes = bool(draws[0] < phase.boxes)

@@ -1,7 +1,8 @@
-"""The losses of the frames after the prompted one: remember, attend, decode, as in SAM 2.
+"""The losses of the frames after the prompted one: encode memories, attend, decode, as in SAM 2.
 
-Semantics are those of inference: the prompted frame's mask is remembered as cut, tracked ones as
-probabilities; conditioning frames take the last temporal slot, a frame d back takes slot d - 1.
+They compute as inference does: the memory of the prompted frame is made of its thresholded mask,
+memories of tracked frames are made of probabilities. Conditioning frames take the last temporal
+slot; a frame d steps back takes slot d - 1.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ _OUTSIDE_LOGIT = 10.0  # below zero: what the window before did not show
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Remembered:
-    """What N objects remember of one frame.
+    """The memories of N objects of one frame.
 
     Attributes
     ----------
@@ -55,7 +56,7 @@ class TrackedLosses:
 
 
 def frame_features(features: ImageFeatures, frame: int, n_frames: int) -> ImageFeatures:
-    """Return the features of one frame of every clip, from those of all frames."""
+    """Select the features of one frame of every clip from those of all frames."""
     return features.frames(slice(frame, None, n_frames))
 
 
@@ -74,23 +75,23 @@ def tracked_losses(
     network : Sam2
         In training mode.
     features : ImageFeatures
-        Of all B T frames.
+        Features of all B T frames.
     batch : ClipBatch
         Clips and labels.
     prompted : Prompted
-        What the first frame's prompts gave.
+        Predictions of the first frame's prompts.
     phase : TrainingPhase
         Weights and shares.
     generator : torch.Generator
         Decides whether the first frame is given as a mask, whether and where a later one is
-        corrected, and whether memories know the truth about who is there.
+        corrected, and whether memories use the true presence of objects.
     """
     n_frames = batch.images.shape[1]
     draws = torch.rand(4, generator=generator)
     given = batch.masks(_PROMPTED) if draws[0] < phase.masks else None
     corrected = 1 + int(draws[2] * (n_frames - 1)) if draws[3] < phase.corrections else n_frames
-    told = bool(torch.rand(1, generator=generator) < 0.5)
-    # Now and then without: the memory is to find objects that the mask before no longer overlaps.
+    knows_presence = bool(torch.rand(1, generator=generator) < 0.5)
+    # Sometimes without the former mask, so that the memory learns to find objects that moved far.
     alone = bool(torch.rand(1, generator=generator) < _MEMORY_ALONE)
     carries = network.config.carried_masks and not alone
     first = frame_features(features, _PROMPTED, n_frames)
@@ -127,7 +128,7 @@ def tracked_losses(
             losses += better.losses
             prediction, mask, choice = better.prediction, better.mask, better.choice
         if frame + 1 < n_frames:
-            present = there if told else prediction.object_scores.detach()[:, 0] > 0
+            present = there if knows_presence else prediction.object_scores.detach()[:, 0] > 0
             before = torch.where(present[:, None, None], mask.detach(), _ABSENT_LOGIT)
             shown = (mask.detach() > 0).float() if frame == corrected else mask.sigmoid()
             probability = shown * present[:, None, None]
