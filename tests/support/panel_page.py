@@ -431,7 +431,7 @@ class PanelPage:
     @property
     def chosen_speed(self) -> Speed:
         """The level of speed that is shown."""
-        return self.settings.speed.value
+        return self.settings.value.speed
 
     @property
     def chosen_precision(self) -> str:

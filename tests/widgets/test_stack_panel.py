@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from napari._app_model import get_app_model
 from napari.layers import Image
+from npe2 import PluginManager
 from panel_page import PanelPage
 
+from napari_sam2.widgets.segment_stack import segment_stack
 from napari_sam2.widgets.stack_panel import StackPanel
 
 
@@ -22,6 +25,21 @@ def test_napari_opens_the_panel_on_the_real_layers(make_napari_viewer, qtbot, ou
     assert panel.chosen_image is image
     dock.destroyOnClose()
     qtbot.waitUntil(lambda: not our_threads(), timeout=60_000)
+
+
+@pytest.mark.gl
+def test_layers_menus_of_napari_offer_the_panels_and_scripts_get_the_command(make_napari_viewer):
+    make_napari_viewer()
+    menus = get_app_model().menus
+    for menu, commands in (
+        ("napari/layers/segment", {"stack_panel", "image_panel", "segment_form"}),
+        ("napari/layers/track", {"stack_panel"}),
+        ("napari/layers/annotate", {"stack_panel", "image_panel"}),
+    ):
+        offered = {item.command.id for item in menus.get_menu(menu) if hasattr(item, "command")}
+        assert {f"napari-sam2.{command}" for command in commands} <= offered
+    commands = PluginManager.instance().commands
+    assert commands.get("napari-sam2.segment_stack") is segment_stack
 
 
 @pytest.mark.gl

@@ -296,6 +296,23 @@ def test_last_rectangle_counts_and_its_layer_can_be_removed(make_panel, blobs, s
     assert panel.part_layer is None
 
 
+def test_rectangle_that_is_chosen_again_can_be_changed(make_panel, blobs):
+    panel = make_panel(blobs())
+    draw_part(panel, 1, 1, 9, 9)
+    layers = panel.viewer.layers
+    layers.selection.active = layers["blobs"]
+    panel.choose_part("rectangle")
+    assert layers.selection.active is panel.part_layer
+    assert panel.part_layer.mode == "select"
+
+
+def test_removed_layer_of_a_rectangle_that_was_not_drawn_leaves_the_whole_image(make_panel, blobs):
+    panel = make_panel(blobs())
+    panel.choose_part("rectangle")
+    panel.viewer.layers.remove(panel.part_layer)
+    assert panel.chosen_part == "whole"
+
+
 def test_another_image_has_no_region(make_panel, blobs):
     panel = make_panel(blobs())
     draw_part(panel, 1, 1, 9, 9)

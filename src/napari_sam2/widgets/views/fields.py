@@ -10,7 +10,6 @@ from typing import Any
 
 from magicgui.widgets import CheckBox, ComboBox, Container, FloatSpinBox, SpinBox
 from napari.layers import Image, Labels
-from psygnal import Signal
 from qtpy.QtWidgets import QComboBox, QSizePolicy
 
 from napari_sam2.types import Speed
@@ -145,13 +144,13 @@ class Choice(ComboBox):
 class ModelChoice(Choice):
     """The choice of a model; its last item asks for a file and is never its value.
 
-    Signals
-    -------
-    file_wanted()
-        The user chose the item that asks for a file.
+    Attributes
+    ----------
+    ask_for_file : callable
+        Called when the user chose the item that asks for a file.
     """
 
-    file_wanted = Signal()
+    ask_for_file: Callable[[], None] = staticmethod(lambda: None)
 
     def offer(self, choices: Choices | Callable[[Any], Choices], value: Any) -> None:
         """Replace choices and value together, the item that asks for a file stays the last."""
@@ -165,7 +164,7 @@ class ModelChoice(Choice):
             super()._on_value_change(value)
         else:
             self.offer(self._items, self._kept)
-            self.file_wanted.emit()
+            self.ask_for_file()
 
 
 class PanelFields(Container):

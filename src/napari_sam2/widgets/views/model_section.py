@@ -154,7 +154,7 @@ class ModelSection(Section):
         self._show_rows()
 
     def _connect(self) -> None:
-        self.model.file_wanted.connect(self._ask_for_file)
+        self.model.ask_for_file = self._ask_for_file
         self.unload.clicked.connect(lambda _checked: self.unload_requested.emit())
         self.download.clicked.connect(lambda: self.download_requested.emit(self.model.value))
         self.cancel.clicked.connect(self.download_cancel_requested)
