@@ -257,6 +257,7 @@ class PanelController(QObject):
         self._views.run.show_frames(workspace.n_frames)
         self._views.run.show_ways_on(other_axes(image, workspace.axis, workspace.composed))
         self.annotation.renew()
+        self._status.show()  # at once: a script goes on without an event in between
 
     def propagate(self, direction: Direction) -> None:
         """Carry the objects of the stack in view through it."""
