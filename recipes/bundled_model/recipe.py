@@ -80,7 +80,7 @@ _CLIPS = TrainingPhase(
 _BOTH = replace(
     _STILLS,
     name="stills and clips",
-    steps=38_500,
+    steps=26_500,
     rate=8e-4,
     final_rate=1e-5,
     warm_up=0,
