@@ -198,7 +198,7 @@ def timed_click(
     if workspace is None:
         raise RuntimeError(panel.hint.text())
     drawn: list[float] = []
-    number = panel.prompts.object_id.value()
+    number = panel.settings.object_id.value
 
     def look(_event: object = None) -> None:
         if (np.asarray(workspace.labels._slice.image.raw) == number).any():

@@ -118,7 +118,7 @@ def correct(panel: StackPanel, truth: NDArray[np.integer], frame: int) -> None:
             place = np.unravel_index(depth.argmax(), depth.shape)
             largest = max(largest, (float(depth.max()), int(object_id), place, positive))
     _, object_id, (y, x), positive = largest
-    panel.prompts.object_id.setValue(object_id)
+    panel.settings.object_id.value = object_id
     click(panel, frame, float(y), float(x), new=False, positive=positive)
 
 
