@@ -29,7 +29,7 @@ def blank_labels(shape: Sequence[int], dtype: DTypeLike) -> Labels:
     Raises
     ------
     MemoryError
-        There is no room for so many.
+        The labels do not fit into memory.
     """
     size = math.prod(shape) * np.dtype(dtype).itemsize
     if sys.platform != "linux" or size < mmap.PAGESIZE:

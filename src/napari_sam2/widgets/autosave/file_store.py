@@ -251,14 +251,14 @@ def _feedback(error: OSError | PromptError) -> PromptError:
 
 
 def _joined(earlier: SaveRequest, request: SaveRequest) -> SaveRequest:
-    """Add to newer work the stacks of which only the earlier one speaks."""
-    user_state = {work.spec.at for work in request.works}
-    rest = tuple(work for work in earlier.works if work.spec.at not in user_state)
+    """Add the stacks that only the earlier request holds to the newer one."""
+    newer = {work.spec.at for work in request.works}
+    rest = tuple(work for work in earlier.works if work.spec.at not in newer)
     return replace(request, works=rest + request.works)
 
 
 def _free_location(request: SaveRequest, start: SessionLocation) -> SessionLocation:
-    """Find the first home from `start` on that holds no work but ours."""
+    """Find the first location from `start` on that holds only our work."""
     ownership, location = request.ownership, start
     while True:
         fresh = ownership.location is None and location.files()

@@ -65,7 +65,7 @@ def session_file(work: StackSession) -> SessionFile:
     book = PromptBook(labels.shape)
     results: dict[ObjectFrame, PackedMask] = {}
     for placed in work.annotations.prompts:
-        prompt = _as_fed_back(placed.position, placed.prompt, work.feedback)
+        prompt = _with_rounds(placed.position, placed.prompt, work.feedback)
         if prompt is not None:
             book.put(*placed.position, prompt)
             result = work.feedback.results.get(placed.position)
@@ -130,7 +130,7 @@ def picked_channels(saved: SessionFile, shape: tuple[int, ...]) -> ChannelChoice
     return ChannelChoice(axis, channels) if all(each < shape[axis] for each in channels) else None
 
 
-def _as_fed_back(
+def _with_rounds(
     position: ObjectFrame, prompt: FramePrompt, feedback: SessionFeedback
 ) -> FramePrompt | None:
     """Return a prompt as it replays: round by round.

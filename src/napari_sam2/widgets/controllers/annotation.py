@@ -136,7 +136,7 @@ class AnnotationController(QObject):
         self.feedback.clear()
 
     def renew(self) -> None:
-        """Have a new session opened, with all that is said of the stack in view."""
+        """Open a new session with all annotations of the stack in view."""
         workspace = self.workspace
         here = None if workspace is None else workspace.here()
         self._expire()
@@ -381,7 +381,7 @@ class AnnotationController(QObject):
         return self._annotations[position]
 
     def positions(self) -> frozenset[StackPosition]:
-        """Return the stacks of which anything is said."""
+        """Return the stacks that have annotations."""
         return self._sorted().positions | self.prompts.by_position.keys()
 
     def _sorted(self) -> Acceptance:

@@ -81,7 +81,7 @@ class AutosaveController(QObject):
         self._images, self._models, self._begin = images, models, begin
         self._store = SessionStore()
         self._ownership = FileOwnership()
-        self._location: SessionLocation | None = None  # as the keeper has said
+        self._location: SessionLocation | None = None  # as the session store reported it
         self._last: dict[StackPosition, StackSession] = {}
         self._found: Found | None = None
         self._trouble = ""  # that was reported last, and lasts
@@ -150,7 +150,7 @@ class AutosaveController(QObject):
             for position, work in works.items()
             if not work.says_the_same(self._last.get(position))
         )
-        # Nothing is written before anything is said.
+        # Nothing is written before there are annotations.
         if changed and (
             self._last or any(w.annotations.prompts or w.annotations.accepted for w in changed)
         ):

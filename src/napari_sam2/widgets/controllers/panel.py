@@ -399,7 +399,7 @@ class PanelController(QObject):
     def _answered(self, answer: Answer) -> None:
         workspace = self.workspace
         if isinstance(answer, Prepared) and not self._closed:
-            # Whatever has been said since: it was read before.
+            # Later annotations do not matter: the masks were read before them.
             self._status.quiet()
             self._adapting.take(answer)
             return

@@ -55,7 +55,7 @@ class PreviewRequest:
 
 
 class PreviewController(QObject):
-    """Draws the newest glance while its box is open.
+    """Draws the newest preview request while its section is open.
 
     Parameters
     ----------
@@ -130,7 +130,7 @@ class PreviewController(QObject):
             self._drawn.emit(request, picture, caption)
 
     def _frames(self, request: PreviewRequest) -> FrameStack:
-        """Return the stack of a glance; one whose contrast was measured is kept for the next."""
+        """Return the stack of a request; its measured contrast is kept for the next one."""
         known = self._stack
         if known is None or not known[0].looks_like(request):
             known = self._stack = (

@@ -82,7 +82,7 @@ class StatusController(QObject):
             self._patience.start()
 
     def quiet(self) -> None:
-        """Take back what the worker was said to be busy with."""
+        """Show the next hint instead of the current activity."""
         self._phase = ""
         halt(self._patience)
         self._soon.start()

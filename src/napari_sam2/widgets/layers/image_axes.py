@@ -153,7 +153,7 @@ def file_axes(image: Image, video: int | None) -> str:
 def pixel_sizes(image: Image, axes: str) -> tuple[float, ...] | None:
     """Return the pixel size along each axis, micrometres in space and seconds in time.
 
-    A layer that says nothing of units has sizes of 1; others without units are taken as said.
+    A layer without scale and units has sizes of 1; a scale without units is taken as it is.
 
     Returns
     -------
