@@ -22,7 +22,7 @@ from bundled_model.imagenet import start_from_imagenet
 from bundled_model.initialisation import initialise_locality
 from bundled_model.recipe import LEFT_OUT, PARTIAL, synthetic_clip
 from bundled_model.validation import interior_point
-from napari_sam2.network import FINE_CONFIG, MaskPrediction, Sam2
+from napari_sam2.network import BUNDLED_CONFIG, MaskPrediction, Sam2
 from napari_sam2.network.prompt_maps import PROMPT_MAPS, draw_prompts
 from napari_sam2.tracking.images.image_input import frame_to_input
 from napari_sam2.tracking.images.object_window import Window as FrameWindow
@@ -40,7 +40,7 @@ from napari_sam2.training.losses.image import chosen_mask, corrective_clicks, fo
 from napari_sam2.training.losses.primitives import mask_iou
 from napari_sam2.training.run.statistics import freeze_statistics
 
-_SIZE = FINE_CONFIG.image_size
+_SIZE = BUNDLED_CONFIG.image_size
 _BATCH = 16
 _RATIO = 128 / 50  # side of a judged window over the extent of its object
 _LEAST_AREA = 40
@@ -53,7 +53,7 @@ class Candidate(nn.Module):
 
     def __init__(self, imagenet: bool = True) -> None:
         super().__init__()
-        self.network = Sam2(FINE_CONFIG)
+        self.network = Sam2(BUNDLED_CONFIG)
         initialise_locality(self.network)
         if imagenet:
             start_from_imagenet(self.network)

@@ -31,7 +31,7 @@ def load_trunk(network: Sam2, state: Mapping[str, Tensor]) -> None:
     Parameters
     ----------
     network : Sam2
-        With the trunk of `FINE_CONFIG`.
+        With the trunk of `BUNDLED_CONFIG`.
     state : mapping of str to Tensor
         Its classifier is left out.
     """

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from bundled_model.initialisation import initialise_locality
 from bundled_model.shapes import random_shapes
-from napari_sam2.network import FINE_CONFIG, Sam2
+from napari_sam2.network import BUNDLED_CONFIG, Sam2
 from napari_sam2.training import ClipSettings, LossWeights, Recipe, TrainingPhase
 from synthetic import random_clip
 
@@ -19,7 +19,7 @@ LEFT_OUT = ("bacteria_dapi", "ct_organs", "root_membrane_3d")
 """Sets that development runs never see: everything is decided on them and on validation."""
 
 _DRAWN_SHARE = 0.35  # of the synthetic clips: painted scenes; the others are random shapes
-_SIZE = FINE_CONFIG.image_size
+_SIZE = BUNDLED_CONFIG.image_size
 
 _LOSSES = LossWeights(
     focal=0.0, plain=1.0, dice=1.0, iou=2.0, object_score=0.2, clicks=0.05, others=0.1
@@ -100,7 +100,7 @@ def fresh_network() -> Sam2:
     from bundled_model.imagenet import start_from_imagenet
 
     torch.manual_seed(RECIPE.seed)
-    network = Sam2(FINE_CONFIG)
+    network = Sam2(BUNDLED_CONFIG)
     initialise_locality(network)
     start_from_imagenet(network)
     return network

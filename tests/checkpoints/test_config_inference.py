@@ -12,7 +12,13 @@ from hypothesis import strategies as st
 from napari_sam2.checkpoints import infer_config
 from napari_sam2.checkpoints.config_inference import compare_shapes, network_shapes
 from napari_sam2.errors import CheckpointError
-from napari_sam2.network import BUNDLED_CONFIG, OFFICIAL_CONFIGS, ConvTrunkConfig, HieraConfig
+from napari_sam2.network import (
+    BUNDLED_CONFIG,
+    FIRST_BUNDLED_CONFIG,
+    OFFICIAL_CONFIGS,
+    ConvTrunkConfig,
+    HieraConfig,
+)
 
 OFFICIAL: dict[str, dict[str, tuple[int, ...]]] = {
     name: {key: tuple(shape) for key, shape in facts["parameters"].items()}
@@ -38,7 +44,8 @@ def test_order_of_the_parameters_does_not_matter() -> None:
 
 
 def test_bundled_network_is_recognised_without_its_configuration() -> None:
-    assert infer_config(network_shapes(BUNDLED_CONFIG)) == BUNDLED_CONFIG
+    for config in (FIRST_BUNDLED_CONFIG, BUNDLED_CONFIG):
+        assert infer_config(network_shapes(config)) == config
 
 
 def test_half_of_the_version_switches() -> None:
@@ -82,10 +89,10 @@ def test_blocks_per_stage_of_no_official_size_are_named() -> None:
         infer_config(network_shapes(config))
 
 
-def test_other_convolutional_trunk_is_compared_with_the_bundled_one() -> None:
+def test_other_convolutional_trunk_is_compared_with_the_first_bundled_one() -> None:
     trunk = ConvTrunkConfig(channels=(16, 32, 64, 128), depths=(1, 1, 1, 1))
-    with pytest.raises(CheckpointError, match="Against the nearest, bundled"):
-        infer_config(network_shapes(replace(BUNDLED_CONFIG, trunk=trunk)))
+    with pytest.raises(CheckpointError, match="Against the nearest, first bundled"):
+        infer_config(network_shapes(replace(FIRST_BUNDLED_CONFIG, trunk=trunk)))
 
 
 @pytest.mark.parametrize(
@@ -103,7 +110,7 @@ def test_other_architecture_is_refused(shapes: dict[str, tuple[int, ...]]) -> No
 
 
 def test_configuration_of_no_network() -> None:
-    config = replace(BUNDLED_CONFIG, trunk=ConvTrunkConfig(depths=(1,)))
+    config = replace(FIRST_BUNDLED_CONFIG, trunk=ConvTrunkConfig(depths=(1,)))
     with pytest.raises(CheckpointError, match="describes no SAM 2 network"):
         network_shapes(config)
 

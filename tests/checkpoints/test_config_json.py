@@ -11,6 +11,7 @@ from napari_sam2.checkpoints import config_from_json, config_to_json
 from napari_sam2.errors import CheckpointError
 from napari_sam2.network import (
     BUNDLED_CONFIG,
+    FIRST_BUNDLED_CONFIG,
     OFFICIAL_CONFIGS,
     ConvTrunkConfig,
     HieraConfig,
@@ -30,7 +31,9 @@ configs = st.builds(
 )
 
 
-@pytest.mark.parametrize("config", [*OFFICIAL_CONFIGS.values(), BUNDLED_CONFIG])
+@pytest.mark.parametrize(
+    "config", [*OFFICIAL_CONFIGS.values(), BUNDLED_CONFIG, FIRST_BUNDLED_CONFIG]
+)
 def test_known_configurations_come_back(config: Sam2Config) -> None:
     assert config_from_json(config_to_json(config)) == config
 
@@ -79,6 +82,6 @@ def test_what_is_not_known_is_named(text: str, words: str) -> None:
     ],
 )
 def test_value_of_the_wrong_type_is_named(name: str, value: Any) -> None:
-    values = {**json.loads(config_to_json(BUNDLED_CONFIG)), name: value}
+    values = {**json.loads(config_to_json(FIRST_BUNDLED_CONFIG)), name: value}
     with pytest.raises(CheckpointError, match=f"{name} = "):
         config_from_json(json.dumps(values))

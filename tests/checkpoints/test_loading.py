@@ -13,6 +13,7 @@ from napari_sam2.checkpoints.config_inference import network_shapes
 from napari_sam2.errors import CheckpointError
 from napari_sam2.network import (
     BUNDLED_CONFIG,
+    FIRST_BUNDLED_CONFIG,
     OFFICIAL_CONFIGS,
     ConvTrunkConfig,
     HieraConfig,
@@ -141,7 +142,9 @@ def test_saving_over_a_model_keeps_it_if_that_fails(
     assert [entry.name for entry in tmp_path.iterdir()] == ["mine.safetensors"]
 
 
-@pytest.mark.parametrize("config", [*OFFICIAL_CONFIGS.values(), BUNDLED_CONFIG, SMALL_HIERA])
+@pytest.mark.parametrize(
+    "config", [*OFFICIAL_CONFIGS.values(), BUNDLED_CONFIG, FIRST_BUNDLED_CONFIG, SMALL_HIERA]
+)
 def test_checkpoints_hold_every_buffer(config: Sam2Config) -> None:
     # Loading fills a network without initialising it: what is not in the file would be garbage.
     with torch.device("meta"):

@@ -10,7 +10,7 @@ from parity_data import Draws, largest_difference
 from reference_weights import random_network
 from small_networks import SMALL_FINE
 
-from napari_sam2.network import FINE_CONFIG, ImageFeatures, InvertedResidualConfig, Sam2, outline
+from napari_sam2.network import BUNDLED_CONFIG, ImageFeatures, InvertedResidualConfig, Sam2, outline
 from napari_sam2.network.trunks.normalised_conv import NormalisedConv
 
 SIDE = 64
@@ -75,7 +75,7 @@ def test_a_constant_input_is_encoded(fine: Sam2) -> None:
 
 
 def test_trunk_has_the_shape_of_efficientnet_lite0() -> None:
-    trunk = outline(FINE_CONFIG).image_encoder.trunk
+    trunk = outline(BUNDLED_CONFIG).image_encoder.trunk
     assert sum(parameter.numel() for parameter in trunk.parameters()) == 2_958_848
     assert InvertedResidualConfig().map_channels == (16, 24, 40, 112, 320)
 

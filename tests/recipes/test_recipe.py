@@ -14,7 +14,7 @@ from bundled_model import pack, recipe
 from bundled_model.imagenet import load_trunk
 from bundled_model.train import main
 from napari_sam2.checkpoints import load_network, save_network
-from napari_sam2.network import FINE_CONFIG, Sam2, outline
+from napari_sam2.network import BUNDLED_CONFIG, Sam2, outline
 from napari_sam2.network.trunks.inverted_trunk import InvertedTrunk
 from napari_sam2.training import read_records
 
@@ -39,7 +39,7 @@ def foreign_names(trunk: InvertedTrunk) -> dict[str, torch.Tensor]:
 
 
 def test_every_weight_of_the_trunk_finds_its_place():
-    network = Sam2(FINE_CONFIG)
+    network = Sam2(BUNDLED_CONFIG)
     trunk = network.image_encoder.trunk
     state = foreign_names(trunk)
     load_trunk(network, {**state, "_conv_head.weight": torch.rand(3), "_fc.bias": torch.rand(2)})
@@ -48,7 +48,7 @@ def test_every_weight_of_the_trunk_finds_its_place():
 
 
 def test_a_state_dict_that_lacks_a_weight_is_refused():
-    network = Sam2(FINE_CONFIG)
+    network = Sam2(BUNDLED_CONFIG)
     state = foreign_names(network.image_encoder.trunk)
     del state["_blocks.3._project_conv.weight"]
     with pytest.raises(RuntimeError, match="Missing"):
@@ -57,7 +57,7 @@ def test_a_state_dict_that_lacks_a_weight_is_refused():
 
 def test_the_recipe_trains_what_is_bundled():
     assert recipe.RECIPE.steps >= 28_000
-    assert {phase.clips.size for phase in recipe.RECIPE.phases} == {FINE_CONFIG.image_size}
+    assert {phase.clips.size for phase in recipe.RECIPE.phases} == {BUNDLED_CONFIG.image_size}
 
 
 @pytest.fixture

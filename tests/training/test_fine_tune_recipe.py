@@ -5,15 +5,15 @@ from dataclasses import replace
 import pytest
 
 from napari_sam2.errors import TrainingError
-from napari_sam2.network import BUNDLED_CONFIG, OFFICIAL_CONFIGS
+from napari_sam2.network import FIRST_BUNDLED_CONFIG, OFFICIAL_CONFIGS
 from napari_sam2.training import FineTuneSettings, Parts
 
 OFFICIAL = OFFICIAL_CONFIGS["sam2.1-tiny"]
-FRAMES = replace(BUNDLED_CONFIG, image_size=512, object_windows=False)
+FRAMES = replace(FIRST_BUNDLED_CONFIG, image_size=512, object_windows=False)
 
 
 def test_defaults_follow_the_model():
-    ours, theirs = (FineTuneSettings().resolve(c) for c in (BUNDLED_CONFIG, OFFICIAL))
+    ours, theirs = (FineTuneSettings().resolve(c) for c in (FIRST_BUNDLED_CONFIG, OFFICIAL))
     assert (ours.image_size, ours.crop, ours.batch) == (256, 256, 4)
     small = FineTuneSettings().resolve(FRAMES)
     assert (small.image_size, small.crop) == (512, 256)
@@ -50,7 +50,7 @@ def test_impossible_choices_say_what_is_possible(change):
 
 
 def test_recipes_train_frames_and_clips_in_turn(stacks):
-    resolved = FineTuneSettings(steps=8, frames=2).resolve(BUNDLED_CONFIG)
+    resolved = FineTuneSettings(steps=8, frames=2).resolve(FIRST_BUNDLED_CONFIG)
     recipe = resolved.recipe(stacks, bfloat16=False)
     phases = [recipe.at(step)[0] for step in range(8)]
     assert [phase.clips.n_frames for phase in phases] == [1, 2] * 4
@@ -61,7 +61,7 @@ def test_recipes_train_frames_and_clips_in_turn(stacks):
 
 
 def test_single_frames_only(stacks):
-    recipe = FineTuneSettings(frames=1).resolve(BUNDLED_CONFIG).recipe(stacks, bfloat16=False)
+    recipe = FineTuneSettings(frames=1).resolve(FIRST_BUNDLED_CONFIG).recipe(stacks, bfloat16=False)
     assert {recipe.at(step)[0].clips.n_frames for step in range(4)} == {1}
 
 
@@ -75,9 +75,9 @@ def test_objects_are_trained_at_the_size_of_use(stacks):
     low, high = diameters(FRAMES, image_size=192)
     assert low < 192 / 96 * still.diameter < high < 3 * still.diameter
     assert diameters(FRAMES, image_size=2048, crop=64)[1] <= 64
-    low, high = diameters(BUNDLED_CONFIG, image_size=192)
+    low, high = diameters(FIRST_BUNDLED_CONFIG, image_size=192)
     assert low < still.diameter < 192 / 3 < high
 
 
 def test_models_of_windows_are_trained_on_whole_windows():
-    assert FineTuneSettings(image_size=320).resolve(BUNDLED_CONFIG).crop == 320
+    assert FineTuneSettings(image_size=320).resolve(FIRST_BUNDLED_CONFIG).crop == 320

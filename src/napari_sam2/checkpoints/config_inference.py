@@ -10,11 +10,15 @@ from dataclasses import dataclass, replace
 from napari_sam2.errors import CheckpointError
 from napari_sam2.network import (
     BUNDLED_CONFIG,
+    FIRST_BUNDLED_CONFIG,
     OFFICIAL_CONFIGS,
+    ConvTrunkConfig,
     HieraConfig,
+    InvertedResidualConfig,
     Sam2Config,
     outline,
 )
+from napari_sam2.network.config import TrunkConfig
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -127,7 +131,8 @@ def infer_config(shapes: Shapes) -> Sam2Config:
 
 
 def _candidates() -> dict[str, Sam2Config]:
-    return {**OFFICIAL_CONFIGS, "bundled": BUNDLED_CONFIG}
+    small = {"bundled": BUNDLED_CONFIG, "first bundled": FIRST_BUNDLED_CONFIG}
+    return {**OFFICIAL_CONFIGS, **small}
 
 
 def _distance(config: Sam2Config, shapes: Shapes) -> tuple[int, ...]:
@@ -136,17 +141,24 @@ def _distance(config: Sam2Config, shapes: Shapes) -> tuple[int, ...]:
     version = (config.temporal_pointers != ("obj_ptr_tpos_proj.weight" in shapes)) + (
         config.absent_memory != ("no_obj_embed_spatial" in shapes)
     )
-    conv_trunk = f"{_TRUNK}stem.0.0.weight" in shapes
-    if not isinstance(config.trunk, HieraConfig):
-        return (int(not conv_trunk), 0, 0, 0, version)
     trunk = config.trunk
+    other_kind = int(not isinstance(trunk, _trunk_kind(shapes)))
+    if not isinstance(trunk, HieraConfig):
+        return (other_kind, 0, 0, 0, version)
     return (
-        int(conv_trunk),
+        other_kind,
         abs(trunk.embed_dim - width),
         abs(sum(trunk.stages) - sum(stages)),
         int(trunk.stages != stages),
         version,
     )
+
+
+def _trunk_kind(shapes: Shapes) -> type[TrunkConfig]:
+    """Tell the kind of trunk by the name of its first convolution; Hiera where there is none."""
+    if f"{_TRUNK}stem.0.0.weight" in shapes:
+        return ConvTrunkConfig
+    return InvertedResidualConfig if f"{_TRUNK}stem.0.weight" in shapes else HieraConfig
 
 
 def _hiera_facts(shapes: Shapes) -> tuple[int, tuple[int, ...]]:

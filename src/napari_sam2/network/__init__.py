@@ -5,7 +5,7 @@ All of it runs on the caller's thread.
 
 from napari_sam2.network.config import (
     BUNDLED_CONFIG,
-    FINE_CONFIG,
+    FIRST_BUNDLED_CONFIG,
     OFFICIAL_CONFIGS,
     ConvTrunkConfig,
     HieraConfig,
@@ -23,7 +23,7 @@ __all__ = [
     "BOX_END",
     "BOX_START",
     "BUNDLED_CONFIG",
-    "FINE_CONFIG",
+    "FIRST_BUNDLED_CONFIG",
     "OBJECT",
     "OFFICIAL_CONFIGS",
     "PAD",

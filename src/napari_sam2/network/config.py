@@ -216,7 +216,7 @@ def _official_configs() -> Mapping[str, Sam2Config]:
 OFFICIAL_CONFIGS: Mapping[str, Sam2Config] = _official_configs()
 """The official models' configurations by name, SAM 2.1 first."""
 
-BUNDLED_CONFIG = Sam2Config(
+FIRST_BUNDLED_CONFIG = Sam2Config(
     trunk=ConvTrunkConfig(),
     image_size=256,
     object_windows=True,
@@ -227,9 +227,9 @@ BUNDLED_CONFIG = Sam2Config(
     memory_mlp=512,
     memory_frames=4,
 )
-"""The small model that the package ships and trains."""
+"""The small model of earlier versions: files that were fine-tuned from it still load."""
 
-FINE_CONFIG = Sam2Config(
+BUNDLED_CONFIG = Sam2Config(
     trunk=InvertedResidualConfig(),
     image_size=128,
     object_windows=True,
@@ -243,4 +243,4 @@ FINE_CONFIG = Sam2Config(
     carried_masks=True,
     dense_heads=True,
 )
-"""A small network whose masks have the resolution of its input."""
+"""The small model that the package ships and trains: its masks are as fine as its input."""
