@@ -36,7 +36,7 @@ def iou(one: np.ndarray, two: np.ndarray) -> float:
 
 def test_a_small_object_is_followed_across_a_large_frame(drifting):
     image, truth = drifting
-    model = load_model("bundled", device="cpu", image_size=256)
+    model = load_model("bundled", device="cpu")
     session = TrackingSession(model, image, settings=TrackingSettings(view="object"))
     session.add_points(1, 0, [(60, 80)])
     list(session.propagate())
