@@ -93,6 +93,20 @@ RECIPE = Recipe(
 """About twelve hours on one core; any part of it gives a network that can be used."""
 
 
+def ending(first: int, last: int) -> Recipe:
+    """Return the recipe that ends at step `last`: from step `first` on the rate falls to its end.
+
+    Parameters
+    ----------
+    first, last : int
+        Steps of `RECIPE`, past its first phase.
+    """
+    rate = RECIPE.learning_rate(first)
+    before = replace(_BOTH, steps=first - _STILLS.steps, final_rate=rate)
+    end = replace(_BOTH, name="last steps", steps=last - first, rate=rate)
+    return replace(RECIPE, phases=(_STILLS, before, end))
+
+
 def fresh_network() -> Sam2:
     """Return the network that the recipe starts from."""
     import torch

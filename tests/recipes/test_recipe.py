@@ -60,6 +60,14 @@ def test_the_recipe_trains_what_is_bundled():
     assert {phase.clips.size for phase in recipe.RECIPE.phases} == {BUNDLED_CONFIG.image_size}
 
 
+def test_a_run_can_end_early_with_a_rate_that_falls_to_its_end():
+    early = recipe.ending(8_000, 12_000)
+    assert early.steps == 12_000
+    assert early.learning_rate(8_000) == pytest.approx(recipe.RECIPE.learning_rate(8_000))
+    assert early.learning_rate(11_999) < 2e-5
+    assert early.at(9_001)[0].clips.n_frames == 5
+
+
 @pytest.fixture
 def data(tmp_path):
     rng = np.random.default_rng(0)
