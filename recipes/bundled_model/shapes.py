@@ -45,11 +45,11 @@ def random_shapes(rng: np.random.Generator, n_frames: int, size: int) -> tuple[F
         labels = _ARRANGEMENTS[rng.integers(len(_ARRANGEMENTS))](rng, side)
     if rng.random() < 0.25:
         labels = _with_cores(labels, rng)
-    paint = _Paint(labels, rng)
+    divided, division = _divided(labels, n_frames, rng)
+    paint = _Paint(side, int(divided.max()), rng)
     frames, ids = [], []
     course = _Course(side, size, rng)
     lives = _lives(int(labels.max()), n_frames, rng)
-    divided, division = _divided(labels, n_frames, rng)
     for frame in range(n_frames):
         now = divided if division is not None and frame >= division else labels
         now = _only_living(now, lives, frame)
@@ -223,8 +223,8 @@ def _with_cores(labels: Labels, rng: np.random.Generator) -> Labels:
 class _Paint:
     """Appearance of each label, drawn once and painted on the labels of every frame."""
 
-    def __init__(self, labels: Labels, rng: np.random.Generator) -> None:
-        side, count = len(labels), 2 * int(labels.max()) + 3
+    def __init__(self, side: int, largest_id: int, rng: np.random.Generator) -> None:
+        count = largest_id + 1
         contrast = _log(rng, 0.04, 0.6)
         ground = rng.uniform(0.1, 0.9)
         alike = rng.random() < 0.6
