@@ -149,6 +149,8 @@ class Done:
     ----------
     step : int
         Of the request.
+    position : StackPosition
+        The stack whose session it is.
     records : tuple of FrameRecord
         All that are others than before.
     changed : Annotations or None
@@ -159,6 +161,7 @@ class Done:
 
     generation: int
     step: int
+    position: StackPosition
     records: Records = ()
     changed: Annotations | None = None
     feedback: SessionFeedback | None = None
