@@ -348,6 +348,12 @@ class AnnotationController(QObject):
         self._current.add(position)
         return self._annotations[position]
 
+    def taken_ids(self) -> frozenset[int]:
+        """Return the objects that have prompts in any stack, or labels in the one in view."""
+        position = self._position_in_view()
+        known = () if position is None else self.object_records.objects(position)
+        return self.prompts.object_ids | frozenset(known)
+
     def positions(self) -> frozenset[StackPosition]:
         """Return the stacks that have annotations."""
         return self._sorted().positions | self.prompts.by_position.keys()

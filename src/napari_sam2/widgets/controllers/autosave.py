@@ -145,18 +145,15 @@ class AutosaveController(QObject):
         if workspace is None or not self._views.settings.autosave.value:
             return
         works = self._works(workspace)
-        changed = tuple(
-            work
-            for position, work in works.items()
-            if not work.says_the_same(self._last.get(position))
-        )
+        last = self._last
+        changed = [work for at, work in works.items() if not work.says_the_same(last.get(at))]
         # Nothing is written before there are annotations.
         if changed and (
             self._last or any(w.annotations.prompts or w.annotations.accepted for w in changed)
         ):
             self._last = works
             facts = ImageFacts.of(workspace.image)
-            self._store.keep(SaveRequest(facts, self._ownership, changed))
+            self._store.keep(SaveRequest(facts, self._ownership, tuple(changed)))
 
     def look(self) -> None:
         """Find out whether there is earlier work on the chosen image."""

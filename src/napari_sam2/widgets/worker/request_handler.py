@@ -252,9 +252,10 @@ class RequestHandler:
 
     def _sure(self, annotations: Annotations) -> Annotations:
         """Leave the objects as they are of which the window is not sure."""
-        unsure, now = annotations.unsure, self._as_it_is()
+        unsure = annotations.unsure
         if not unsure:
             return annotations
+        now = self._as_it_is()
         prompts = (
             *(placed for placed in annotations.prompts if placed.object_id not in unsure),
             *(placed for placed in now.prompts if placed.object_id in unsure),
