@@ -24,7 +24,7 @@ from napari_sam2.widgets.layers.geometry import (
 )
 from napari_sam2.widgets.layers.image_axes import look
 from napari_sam2.widgets.layers.prompt_reader import StackPrompts, read_prompts
-from napari_sam2.widgets.layers.shapes_rest import ShapesRest
+from napari_sam2.widgets.layers.shapes_visibility import ShapesVisibility
 from napari_sam2.widgets.layers.snapshot import UserState, WindowSnapshot
 from napari_sam2.widgets.state.image_source import ImageSource
 from napari_sam2.widgets.state.positions import StackPosition, index_of, placed
@@ -89,7 +89,7 @@ class Workspace:
         self.labels, self.shapes, self.points = layers
         self._may_hold_objects = len(viewer.layers) < before + 3
         self.marks = PromptAppearance(self.labels, self.shapes, self.points)
-        self._rest = ShapesRest(viewer, self.shapes)
+        self._shapes_visibility = ShapesVisibility(viewer, self.shapes)
         self.user_state = self._said_before()
         # Labels that were here before belong to objects, even where their prompts are gone. New
         # ones hold nothing: they need not be looked through.
@@ -239,7 +239,7 @@ class Workspace:
     def release(self, *, views_alive: bool = True) -> None:
         """Leave the layers as ordinary ones; all that they hold stays."""
         self.marks.release()
-        self._rest.release(views_alive=views_alive)
+        self._shapes_visibility.release(views_alive=views_alive)
         for layer in (self.points, self.shapes):
             layer.events.data.disconnect(self._on_data)
             layer.events.features.disconnect(self._on_features)
