@@ -18,6 +18,7 @@ from napari_sam2.tracking.images import image_input
 from napari_sam2.tracking.images.feature_cache import FeatureCache
 from napari_sam2.tracking.images.frame_reader import FrameReader
 from napari_sam2.tracking.images.object_window import Window
+from support.engine_internals import tracks_of
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +31,7 @@ def on_both(model, gpu, noise, play, half=False, borders=0.0, **options):
     """Play on the CPU, in float32, and on a GPU; where memories are is looked at by the way."""
     labels, found, _ = played(model, noise, PLAYS[play], **options)
     others, theirs, session = played(on(model, gpu, half), noise, PLAYS[play], **options)
-    for track in session._tracker.tracks.values():
+    for track in tracks_of(session).values():
         for memory in track.conditioning_memory.values():
             assert memory.tokens.device == memory.pointer.device == gpu
     assert np.mean(others != labels) <= borders

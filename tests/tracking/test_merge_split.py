@@ -14,6 +14,7 @@ from napari_sam2.stack import FrameStack
 from napari_sam2.tracking import TrackingSession, TrackingSettings
 from napari_sam2.tracking.decoding.prompted_frames import PromptedFramePredictor
 from napari_sam2.tracking.label_writer import LabelWriter
+from support.engine_internals import volume_of
 
 
 class Disk:
@@ -85,7 +86,7 @@ def all_that_is_known(session: TrackingSession, disk: Disk) -> tuple:
             (t.object_id, t.done.tobytes(), t.written.tobytes(), t.conditioning)
             for t in state.tracks
         ],
-        [session._publisher.volume.is_protected(i, f) for f in range(12) for i in (1, 2, 7)],
+        [volume_of(session).is_protected(i, f) for f in range(12) for i in (1, 2, 7)],
     )
 
 

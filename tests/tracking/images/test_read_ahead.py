@@ -16,6 +16,7 @@ from napari_sam2.stack import FrameStack
 from napari_sam2.tracking import TrackingSession, TrackingSettings
 from napari_sam2.tracking.images import frame_reader
 from napari_sam2.tracking.images.frame_reader import FrameReader, ReadAhead
+from support.engine_internals import reader_of
 
 FRAMES = 7
 
@@ -160,7 +161,7 @@ def test_a_frame_is_read_once_for_all_batches_of_windows(model, noise):
 def test_no_frame_is_kept_after_a_pass(model, noise):
     session = opened(model, noise[:FRAMES].copy(), 0)
     list(session.propagate())
-    reader = session._tracker._reader
+    reader = reader_of(session)
     before = reader.read(5)
     assert reader.read(5) is before
     reader.rest()
