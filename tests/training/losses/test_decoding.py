@@ -109,7 +109,7 @@ def test_validation_measures_every_object(tiny_network, stacks, boxes):
     assert mean_iou(network, stacks[:1], boxes=boxes) == pytest.approx(ious.mean())
 
 
-def test_memories_are_looked_up_at_the_same_place_from_the_start(tiny_network):
+def test_memories_are_attended_to_at_the_same_place_from_the_start(tiny_network):
     attention = tiny_network.memory_attention.layers[0].cross_attn_image
     turns = RotaryTable(12, 12, 32, torch.device("cpu"))
     with torch.no_grad():

@@ -51,7 +51,7 @@ _NOWHERE: frozenset[MaskKey] = frozenset()
 
 
 class AnnotationController(QObject):
-    """Keeps the worker in line with what the user says about a workspace. Main thread only.
+    """Sends the prompts and edits of a workspace to the worker. Main thread only.
 
     Parameters
     ----------
@@ -78,10 +78,10 @@ class AnnotationController(QObject):
     generation : int
         Of the newest requests: answers to older ones are dropped.
     prompts : StackPrompts
-        What the layers say.
+        Prompts of all stacks, as the layers hold them.
     undo_stack : UndoStack
     object_records : ObjectRecords
-    feedback : dict of Place to SessionFeedback
+    feedback : dict of StackPosition to SessionFeedback
         What the worker has made of the prompts of each stack.
     """
 
@@ -109,7 +109,7 @@ class AnnotationController(QObject):
 
     @property
     def settled(self) -> bool:
-        """Whether all that the layers say has been sent."""
+        """Whether all prompts in the layers have been sent."""
         return not self.soon.isActive()
 
     def open(self, workspace: Workspace) -> None:
@@ -143,7 +143,7 @@ class AnnotationController(QObject):
         self.changed.emit()
 
     def read_layers(self) -> None:
-        """Find out what the layers say, and tell the worker what is new."""
+        """Read prompts from the layers, and send what is new to the worker."""
         self.record_change("prompt")
 
     def record_change(
@@ -231,7 +231,7 @@ class AnnotationController(QObject):
 
         Parameters
         ----------
-        files : mapping of Place to SessionFile
+        files : mapping of StackPosition to SessionFile
             One for each stack that is concerned.
         state : WindowSnapshot
             What the window is to hold: the same, and what is left of other stacks.
@@ -298,7 +298,7 @@ class AnnotationController(QObject):
         self.changed.emit()
 
     def done(self, answer: Done) -> None:
-        """Take in what the worker says that has changed."""
+        """Take in what has changed in a session."""
         if answer.step in self._edits:
             self.read_layers()  # marks of now must not be taken for a part of its outcome
         position, edit = answer.position, self._answered_edit(answer.step)

@@ -55,7 +55,7 @@ _EVERY_MS = 300
 
 
 class AutosaveController(QObject):
-    """Keeps what is said of a workspace in session files, and brings it back. Main thread only.
+    """Keeps the annotations of a workspace in session files, and restores them. Main thread only.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ class AutosaveController(QObject):
 
     @property
     def idle(self) -> bool:
-        """Whether all that was said is on disk."""
+        """Whether all annotations are on disk."""
         return not self._soon.isActive() and not self._store.busy
 
     def position(self) -> tuple[str, tuple[Path, ...]]:
@@ -120,7 +120,7 @@ class AutosaveController(QObject):
         return image_stem(facts), tuple(dict.fromkeys(folders))
 
     def attach(self, workspace: Workspace) -> None:
-        """Keep what is said of a workspace; go on in its files, if there are any of this viewer."""
+        """Keep the annotations of a workspace, in its files of this viewer if there are any."""
         metadata = workspace.labels.metadata
         view = workspace.axis, workspace.source.region
         before, ownership = metadata.get(LEDGER, (view, FileOwnership()))
@@ -224,7 +224,7 @@ class AutosaveController(QObject):
         if not self._closed:
             self._last = {}
             self._views.save.show_failure(str(error))
-            if str(error) != self._trouble:  # said once, not with every click
+            if str(error) != self._trouble:  # reported once, not with every click
                 self._trouble = str(error)
                 show_problem(error)
 
@@ -272,11 +272,11 @@ class AutosaveController(QObject):
     def resume(
         self, files: dict[StackPosition, SessionFile], ownership: FileOwnership | None
     ) -> None:
-        """Begin to segment the chosen image with what session files say.
+        """Begin to segment the chosen image with the annotations of session files.
 
         Parameters
         ----------
-        files : dict of Place to SessionFile
+        files : dict of StackPosition to SessionFile
         ledger : FileOwnership or None
             Goes on in these files; None: leaves them as they are.
         """

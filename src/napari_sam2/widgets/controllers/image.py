@@ -102,7 +102,7 @@ class ImageController(QObject):
         self.pinned, self.seen = False, None
 
     def choose(self, axis: int | None, picked: ChannelChoice | None) -> None:
-        """Choose a video axis and the channels to compose; tells nobody."""
+        """Choose a video axis and the channels to compose; emits no signal."""
         if self.image is not None:
             self.axis, self._composed = axis, None if picked is None else picked.axis
             self.channels.pick(picked)

@@ -384,7 +384,7 @@ class PanelController(QObject):
         self._chosen = chosen
         self._status.show()
 
-    # What the worker says.
+    # Answers of the worker.
 
     def _answered(self, answer: Answer) -> None:
         workspace = self.workspace

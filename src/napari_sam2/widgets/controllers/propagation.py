@@ -119,7 +119,7 @@ class PropagationController(QObject):
         self.cancel()
 
     def take(self, answer: Running) -> None:
-        """Take in what the worker says about the run."""
+        """Take in an answer of the worker about the run."""
         position = self.position
         if position is None:
             return
@@ -151,7 +151,7 @@ class PropagationController(QObject):
                 self._go_on(position, answer)
 
     def forget_outcomes(self, positions: tuple[StackPosition, ...]) -> None:
-        """Say no longer how the last run of these stacks ended: it is out of date."""
+        """Forget how the last run of these stacks ended: it is out of date."""
         for position in positions:
             self.outcomes.pop(position, None)
 

@@ -150,8 +150,8 @@ class RequestHandler:
     def replay(self, saved: SessionFile, annotations: Annotations) -> Iterator[int]:
         """Take a session file in instead of all that was known; gives how many steps are left.
 
-        `annotations` says in the words of the window what the file holds, so that nothing of it is
-        told again.
+        `annotations` is what the file holds in the form of the window, so that nothing of it is
+        sent again.
         """
         self.apply(Annotations())
         for step in self.session.replay(saved):
@@ -215,7 +215,7 @@ class RequestHandler:
                 self._keep(self._records.look(frame, plane))
 
     def retell(self) -> None:
-        """Take all records for new: nobody may have heard of them."""
+        """Count all records as new: they may never have been sent."""
         self._new |= {record.key: record for record in self._records}
 
     def news(self) -> tuple[FrameRecord, ...]:

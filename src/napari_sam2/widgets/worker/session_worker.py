@@ -395,7 +395,7 @@ class SessionWorker:
 
 
 def _joined(earlier: Request | None, request: Request) -> PromptRequest | None:
-    """Make one of two requests, if the second says all that the first one said."""
+    """Merge two requests into one, if the second states all that the first one states."""
     if (
         isinstance(request, PromptRequest)
         and isinstance(earlier, PromptRequest)
