@@ -103,7 +103,9 @@ class AnnotationController(QObject):
         self._fresh: frozenset[MaskKey] = frozenset()  # prompted while an edit is under way
         self._undos = 0  # that wait until it is answered
         self._acceptance = Acceptance()
-        self._annotations: dict[StackPosition, Annotations] = {}  # as they were last asked for
+        self._annotations: dict[
+            StackPosition, Annotations
+        ] = {}  # as of the last call of `annotations`
         self._current: set[StackPosition] = set()  # those of these stacks are up to date
         self.soon = DelayedCall(self, self.read_layers)
 

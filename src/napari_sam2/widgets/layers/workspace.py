@@ -92,7 +92,7 @@ class Workspace:
         self._shapes_visibility = ShapesVisibility(viewer, self.shapes)
         self.user_state = self._former_user_state()
         # Labels that were here before belong to objects, even where their prompts are gone. New
-        # ones hold nothing: they need not be looked through.
+        # ones hold nothing: they need not be searched.
         largest = int(self.labels.data.max()) if self._may_hold_objects else 0
         self.first_ids = frozenset({largest} - {0})
         for layer in (self.points, self.shapes):
@@ -128,7 +128,7 @@ class Workspace:
     def here(self) -> tuple[StackPosition, int] | None:
         """Find the stack and the frame that the viewer's sliders point at; None if at neither."""
         if spatial_shape(self.image) != self._shape:
-            return None  # it has been given other pixels: what we know is of those before
+            return None  # it has other pixels now than those that are worked on
         indices = slider_indices(self.image, self._viewer.dims.point, self._shape)
         if indices is None:
             return None

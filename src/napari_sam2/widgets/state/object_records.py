@@ -37,7 +37,7 @@ class _StackRecords:
         self._frames = 0
         self.scores, self.total = 0, 0.0  # how many there are, and their sum
         self._lowest: float | None = None
-        self._stale = False  # the lowest score is gone, and the next one not looked for yet
+        self._stale = False  # the lowest score is gone, and the next one not computed yet
 
     def put(self, record: FrameRecord) -> None:
         old = self.records.pop(record.frame, None)

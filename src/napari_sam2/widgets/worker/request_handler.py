@@ -298,7 +298,7 @@ class RequestHandler:
             clicks = prompt.points[-added:], prompt.positive[-added:]
             new = FramePrompt(*clicks) if own is None else own.with_clicks(*clicks)
         self._accepted.discard(object_frame)  # a prompt lifts acceptance
-        if added != 0:  # else the window only knows of no rounds
+        if added != 0:  # else only the rounds differ, which the window has not
             self._judge(self.session.set_prompt(*object_frame, new))
         self._known[object_frame] = prompt
 

@@ -98,7 +98,7 @@ class SessionWorker:
             return
         with self._lock:
             last = self._waiting[-1] if self._waiting else None
-            # What waits before a run stays there: the run would not know of what joined it.
+            # Requests before a run stay there: the run would lack what is merged into them.
             joined = None if last is self._before_run else _joined(last, request)
             if joined is None:
                 self._waiting.append(request)
