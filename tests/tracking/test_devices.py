@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from engine_internals import tracks_of
 from known_masks import known_masks
 from pretended_gpu import pretended_gpu
 from session_plays import FRAMES, PLAYS, boxes_and_masks, clicks, corrections, on, played
@@ -18,7 +19,6 @@ from napari_sam2.tracking.images import image_input
 from napari_sam2.tracking.images.feature_cache import FeatureCache
 from napari_sam2.tracking.images.frame_reader import FrameReader
 from napari_sam2.tracking.images.object_window import Window
-from support.engine_internals import tracks_of
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ from itertools import islice
 import numpy as np
 import pytest
 import torch
+from engine_internals import cache_of
 from gpus import real_gpu
 
 from napari_sam2 import load_model
@@ -16,7 +17,6 @@ from napari_sam2.errors import DeviceError
 from napari_sam2.network import OFFICIAL_CONFIGS, Sam2
 from napari_sam2.tracking import Model, TrackingSession, TrackingSettings
 from napari_sam2.tracking.device import half_precision_pays, halved
-from support.engine_internals import cache_of
 
 pytestmark = pytest.mark.gpu
 

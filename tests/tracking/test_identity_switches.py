@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from engine_internals import strays, writer_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -12,7 +13,6 @@ from napari_sam2.tracking import TrackingSession
 from napari_sam2.tracking.decoding.prediction import ABSENT_LOGIT, ObjectPrediction
 from napari_sam2.tracking.identity_switches import find_identity_switches
 from napari_sam2.tracking.images.object_window import Window
-from support.engine_internals import strays, writer_of
 
 SHAPE = (32, 32)
 NOTHING = np.zeros(SHAPE, np.uint16)

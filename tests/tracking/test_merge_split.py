@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from engine_internals import volume_of
 
 from napari_sam2.errors import LabelsError, Sam2Error
 from napari_sam2.labels import PackedMask
@@ -14,7 +15,6 @@ from napari_sam2.stack import FrameStack
 from napari_sam2.tracking import TrackingSession, TrackingSettings
 from napari_sam2.tracking.decoding.prompted_frames import PromptedFramePredictor
 from napari_sam2.tracking.label_writer import LabelWriter
-from support.engine_internals import volume_of
 
 
 class Disk:

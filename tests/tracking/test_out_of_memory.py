@@ -7,11 +7,11 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+from engine_internals import cache_of, clear_features
 
 from napari_sam2.errors import DeviceError
 from napari_sam2.stack import FrameStack
 from napari_sam2.tracking import Model, TrackingSession, TrackingSettings, label_writer
-from support.engine_internals import cache_of, clear_features
 
 CUDA = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
 ALLOCATOR = RuntimeError("[enforce fail at alloc_cpu.cpp:117] can't allocate memory")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from engine_internals import cache_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_sam2.errors import FrameError, SessionError
 from napari_sam2.tracking import TrackingSession, TrackingSettings
-from support.engine_internals import cache_of
 
 FRAMES = 9
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from engine_internals import cache_of
 
 from napari_sam2 import TrackingSession, TrackingSettings
 from napari_sam2.tracking.images.object_window import Window
-from support.engine_internals import cache_of
 
 DRAWN = np.pad(np.ones((10, 10), bool), ((5, 25), (5, 33)))
 

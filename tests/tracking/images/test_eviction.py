@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from engine_internals import cache_of, track_of
 
 from napari_sam2.tracking import TrackingSession, TrackingSettings
-from support.engine_internals import cache_of, track_of
 
 FRAMES = 8
 

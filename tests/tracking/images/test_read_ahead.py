@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+from engine_internals import reader_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,7 +17,6 @@ from napari_sam2.stack import FrameStack
 from napari_sam2.tracking import TrackingSession, TrackingSettings
 from napari_sam2.tracking.images import frame_reader
 from napari_sam2.tracking.images.frame_reader import FrameReader, ReadAhead
-from support.engine_internals import reader_of
 
 FRAMES = 7
 

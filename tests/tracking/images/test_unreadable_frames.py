@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import tifffile
 import zarr
+from engine_internals import clear_features, track_of
 
 from napari_sam2.errors import FrameError, SessionError, StackError
 from napari_sam2.stack import FrameStack, open_stack
 from napari_sam2.tracking import TrackingSession, TrackingSettings, Unreadable
 from napari_sam2.tracking.images import frame_reader
-from support.engine_internals import clear_features, track_of
 
 CONTRAST = (-1.0, 1.0)
 

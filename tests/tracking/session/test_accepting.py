@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from engine_internals import cache_of, computed_prediction, track_of, tracks_of
 
 from napari_sam2.errors import DeviceError, FrameError
 from napari_sam2.tracking import TrackingSession, TrackingSettings
 from napari_sam2.tracking.decoding import prediction
-from support.engine_internals import cache_of, computed_prediction, track_of, tracks_of
 
 DRAWN = np.pad(np.ones((10, 10), bool), ((5, 25), (5, 33)))
 

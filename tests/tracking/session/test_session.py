@@ -6,13 +6,13 @@ import threading
 
 import numpy as np
 import pytest
+from engine_internals import track_of, tracks_of, watch
 
 from napari_sam2.errors import LabelsError, PromptError, SessionError
 from napari_sam2.prompts import read_session
 from napari_sam2.tracking import TrackingSession, TrackingSettings
 from napari_sam2.tracking.schedule import Schedule, Scope
 from napari_sam2.types import Direction
-from support.engine_internals import track_of, tracks_of, watch
 
 PLAIN = TrackingSettings(max_hole=0, min_island=0, clicked_part=False, exclusive=False)
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from engine_internals import track_of
 
 from napari_sam2.errors import FrameError
 from napari_sam2.tracking import TrackingSession, TrackingSettings
 from napari_sam2.types import ObjectFrame
-from support.engine_internals import track_of
 
 SETTINGS = TrackingSettings(exclusive=False)
 DRAWN = np.pad(np.ones((8, 8), bool), ((4, 28), (4, 36)))
