@@ -67,7 +67,7 @@ class Comparison:
 
 
 class Ours:
-    """Sessions at one speed, with their stopwatch and what they have taken so far.
+    """Sessions at one speed, with their stopwatch and the times so far.
 
     Masks of random weights fill the frame, and so would all windows that follow them, and be one.
     Where windows follow objects, each object therefore has a session of its own: what they cost
@@ -239,7 +239,7 @@ class Contest:
         watch: StageMeter | None = None,
         stop: int | None = None,
     ) -> list[float]:
-        """Take turns; return the reference's seconds per frame behind the prompted one.
+        """Measure alternately; return the reference's seconds per frame behind the prompted one.
 
         `watch`: takes the reference's stages, and has ours take theirs.
         """

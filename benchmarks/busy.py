@@ -30,7 +30,7 @@ BUSY: dict[str, str] = {
 
 @contextmanager
 def busy(kind: str | None, processes: int) -> Iterator[None]:
-    """Keep the cores busy from other processes; they have begun when the context is entered.
+    """Keep the cores busy with other processes, which run when the context is entered.
 
     Parameters
     ----------

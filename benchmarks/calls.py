@@ -105,7 +105,7 @@ def count(model: Model, objects: int, together: int, rounded: bool) -> Calls:
 def loaded(name: str, image_size: int | None, rounded: bool) -> Model:
     """Return a model in bfloat16; its weights rounded once, or in every call."""
     if name in OFFICIAL_CONFIGS:
-        network = Sam2(OFFICIAL_CONFIGS[name])  # with what torch draws: nothing hangs on the values
+        network = Sam2(OFFICIAL_CONFIGS[name])  # random weights: the values make no difference
     else:
         network = load_network(name).network
     network = network.eval().requires_grad_(False)

@@ -59,7 +59,7 @@ class Calls:
 
 
 def wait(seconds: float) -> None:
-    """Let events and threads have their way."""
+    """Process events for a while."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         QApplication.processEvents()

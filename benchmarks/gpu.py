@@ -43,7 +43,7 @@ from napari_sam2.tracking.device import half_precision_pays, halved
 _MEMORIES = 18  # frames until all memories are there
 _STAGE_FRAMES = 12
 _COMPARED_FRAMES = 20
-_SECONDS = 12.0  # that objects are followed, at most: slow devices get less far
+_SECONDS = 12.0  # of propagation at most: slow devices get less far
 _RANDOM = TrackingSettings(exclusive=False)  # masks of random weights coincide
 _PRECISION = "IoU of bfloat16 to float32"
 
@@ -151,7 +151,7 @@ def compare_precisions(
     name: str, device: torch.device, size: int, objects: int, journey: Journey
 ) -> Precision | None:
     """Follow discs in both precisions; None for random weights, whose masks say nothing."""
-    # Both go equally far, whatever time that takes.
+    # Both propagate through equally many frames, whatever time that takes.
     frames = min(journey.frames, _COMPARED_FRAMES)
     alike = Journey(objects, size, warm_up=0, frames=frames, clicks=1)
     runs: list[EndToEnd] = []
@@ -170,7 +170,7 @@ def find(
     journey: Journey,
     clock: Callable[[], float] = time.monotonic,
 ) -> Findings:
-    """Measure what there is time for, the least first.
+    """Measure the cases that there is time for, the smallest first.
 
     Parameters
     ----------

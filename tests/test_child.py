@@ -33,7 +33,7 @@ def run(job, argument, received=nothing, cancelled=never):
     return run_in_child(job, argument, received, cancelled)
 
 
-def test_a_result_comes_back_and_what_was_told_before():
+def test_a_result_and_the_progress_before_it_come_back():
     from child_jobs import count
 
     messages = []

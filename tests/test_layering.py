@@ -189,9 +189,9 @@ def import_cycles(root: Path) -> list[str]:
     """One cycle of imports between the modules of each package that has any."""
     packages: dict[str, dict[str, set[str]]] = {}
     for each in imports(root):
-        room = package_of(each.module)
-        if _is_ours(each.target) and package_of(each.target) == room:
-            files = packages.setdefault(room, {})
+        package = package_of(each.module)
+        if _is_ours(each.target) and package_of(each.target) == package:
+            files = packages.setdefault(package, {})
             files.setdefault(each.module, set()).add(each.target)
     found = []
     for files in packages.values():

@@ -10,7 +10,7 @@ from napari_sam2.stack import FrameStack
 
 
 @pytest.mark.parametrize("objects", [1, 2, 3, 10, 50])
-def test_discs_are_apart_and_where_they_are_said_to_be(objects):
+def test_discs_are_apart_and_at_their_stated_centres(objects):
     discs = DriftingDiscs(400, 256, objects)
     for frame in (0, 79, 399):
         image = discs[frame]

@@ -81,7 +81,7 @@ def test_what_there_is_no_time_for_is_left_out_and_listed(gpu):
     assert "sam2.1-large with 1 objects" in text
 
 
-def test_without_a_gpu_that_is_said_and_nothing_is_written(gpu, monkeypatch, capsys, tmp_path):
+def test_without_a_gpu_there_is_an_error_and_nothing_is_written(gpu, monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(gpu, "available_devices", lambda: ("cpu",))
     gpu.main(["--output", str(tmp_path / "gpu.md")])
     assert capsys.readouterr().out == "Neither CUDA nor MPS is here: nothing was measured.\n"

@@ -38,6 +38,6 @@ def test_json_replaces_the_table(capsys):
     assert json.loads(capsys.readouterr().out)["frames"] == 2
 
 
-def test_an_output_without_a_folder_is_told_before_the_work(tmp_path, capsys):
+def test_an_output_without_a_folder_is_an_error_before_the_work(tmp_path, capsys):
     assert benchmark("-o", tmp_path / "none" / "speed.json") == 1
     assert "There is no folder" in capsys.readouterr().err

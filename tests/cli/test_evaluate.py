@@ -97,7 +97,7 @@ def test_corrections_and_the_baseline_come_with_a_curve(small_stack, tmp_path, c
         assert picture.size == (960, 600)
 
 
-def test_a_curve_that_is_no_png_is_told_first(small_stack, tmp_path, capsys):
+def test_a_curve_that_is_no_png_is_reported_first(small_stack, tmp_path, capsys):
     assert evaluate(small_stack.image.parent, "--curve", tmp_path / "curve.jpg") == 1
     assert "PNG" in capsys.readouterr().err
 
@@ -137,6 +137,6 @@ def test_a_folder_without_pairs_is_one_clean_error(tmp_path, capsys):
     assert "NAME_image.tif" in capsys.readouterr().err
 
 
-def test_a_report_without_a_folder_is_told_first(small_stack, tmp_path, capsys):
+def test_a_report_without_a_folder_is_an_error_first(small_stack, tmp_path, capsys):
     assert evaluate(small_stack.image.parent, "-o", tmp_path / "no" / "report.json") == 1
     assert "no folder" in capsys.readouterr().err

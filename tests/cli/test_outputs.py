@@ -39,7 +39,7 @@ def test_a_folder_is_no_file(tmp_path):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc takes files of nobody, root included")
-def test_a_folder_that_takes_no_files_is_told_before_the_work():
+def test_a_folder_that_takes_no_files_is_an_error_before_the_work():
     with pytest.raises(LabelsError, match="cannot be written to"):
         check_output(Path("/proc/labels.tif"), LabelsError)
 

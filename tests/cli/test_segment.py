@@ -265,7 +265,7 @@ def _no_model(*arguments, **options):
         (("-o", "labels.tif", "--at", "here"), "Write AXIS=INDEX"),
     ],
 )
-def test_what_cannot_come_out_is_said_before_the_work(
+def test_impossible_outputs_are_reported_before_the_work(
     small_stack, tmp_path, monkeypatch, capsys, wrong, said
 ):
     monkeypatch.chdir(tmp_path)

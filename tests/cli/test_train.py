@@ -125,7 +125,7 @@ def test_a_run_of_other_options_is_not_continued(order, tmp_path, capsys):
         (("--validation-dir", "."), "No labelled pair"),
     ],
 )
-def test_mistakes_are_told_before_anything_is_written(
+def test_mistakes_are_reported_before_anything_is_written(
     order, tmp_path, capsys, monkeypatch, change, told
 ):
     empty = tmp_path / "empty"

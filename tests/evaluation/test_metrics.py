@@ -95,7 +95,7 @@ def test_boundary_f_forgives_a_shift_within_the_tolerance_only():
     assert boundary_f(truth, shifted, tolerance=1) < 0.7
 
 
-def test_boundary_f_sees_a_shape_that_iou_hardly_sees():
+def test_boundary_f_measures_a_shape_that_iou_hardly_measures():
     truth = disk(20, (32, 32))
     ragged = truth.copy()
     ragged[10:54:2, 32] = False

@@ -92,7 +92,7 @@ def test_an_image_without_labels_is_named(tmp_path):
 
 
 @pytest.mark.parametrize("exists", [True, False])
-def test_a_folder_without_pairs_is_told(tmp_path, exists):
+def test_a_folder_without_pairs_is_an_error(tmp_path, exists):
     folder = tmp_path / "empty"
     if exists:
         folder.mkdir()

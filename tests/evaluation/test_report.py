@@ -165,7 +165,7 @@ def test_clicks_are_counted_by_what_they_did():
     }
 
 
-def test_without_corrective_clicks_nothing_is_told_of_them(scores):
+def test_without_corrective_clicks_nothing_is_reported_of_them(scores):
     assert "no harm" not in format_report(report_of(scores))
     content = json.loads(report_to_json(report_of(scores)))
     assert content["methods"][0]["sets"][0]["objects"]["in_frame"]["corrections"] is None

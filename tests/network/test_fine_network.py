@@ -90,7 +90,7 @@ def test_folding_keeps_depthwise_and_pointwise_convolutions() -> None:
         assert largest_difference(layer(x), layer[1](layer[0](x))) < 1e-5
 
 
-def test_dense_heads_tell_every_stride(fine: Sam2, features: ImageFeatures) -> None:
+def test_dense_heads_predict_every_stride(fine: Sam2, features: ImageFeatures) -> None:
     maps = fine.dense_heads(features)
     assert [SIDE // level.objects.shape[-1] for level in maps] == [2, 4, 8, 16]
     assert all(level.offsets.shape[1] == 2 for level in maps)

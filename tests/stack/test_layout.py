@@ -35,7 +35,7 @@ def test_axes_of_grey_stacks(shape, options, expected_shape, index):
     np.testing.assert_array_equal(frame[..., 0], array[index].astype(np.float32))
 
 
-def test_roles_of_axes_are_told():
+def test_roles_of_axes_are_found():
     stack = FrameStack(np.zeros((4, 2, 7, 12, 10)), 2, channel_axis=1)
     assert (stack.axis, stack.channel_axis, dict(stack.at)) == (2, 1, {0: 0})
     assert FrameStack(np.zeros((4, 4))).axis is None

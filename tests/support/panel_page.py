@@ -850,17 +850,17 @@ class PanelPage:
     @contextmanager
     def cancelling_between_volumes(self) -> Iterator[None]:
         """Cancel each run right after a volume has been handed over to the next one."""
-        dialogue, original = self._inside.annotation, self._inside.annotation.hand_over
+        controller, original = self._inside.annotation, self._inside.annotation.hand_over
 
         def hand_over(*arguments: Any) -> None:
             original(*arguments)
             self._inside.propagation.cancel()
 
-        dialogue.hand_over = hand_over
+        controller.hand_over = hand_over
         try:
             yield
         finally:
-            del dialogue.hand_over
+            del controller.hand_over
 
     # Review.
 

@@ -101,7 +101,7 @@ def test_pixels_and_masks_are_never_in_half_precision(model):
 
 
 @pytest.mark.parametrize("name", [None, 3, ""])
-def test_what_is_no_model_is_said_with_the_models_there_are(name):
+def test_an_unknown_model_is_an_error_that_lists_the_models(name):
     with pytest.raises(CheckpointError, match="bundled"):
         load_model(name, device="cpu")
 
@@ -122,7 +122,7 @@ def test_a_model_loaded_in_half_precision_keeps_its_norms_in_single():
     assert network.maskmem_tpos_enc.dtype == torch.float32
 
 
-def test_out_of_memory_is_told_from_other_failures():
+def test_out_of_memory_is_distinguished_from_other_failures():
     assert is_out_of_memory(torch.OutOfMemoryError("x"))
     assert is_out_of_memory(RuntimeError("MPS backend out of memory"))
     assert not is_out_of_memory(RuntimeError("shape mismatch"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from engine_internals import tracks_of
 from known_masks import known_masks
 from pretended_gpu import pretended_gpu
 from session_plays import FRAMES, PLAYS, boxes_and_masks, clicks, corrections, on, played
@@ -30,7 +31,7 @@ def on_both(model, gpu, noise, play, half=False, borders=0.0, **options):
     """Play on the CPU, in float32, and on a GPU; where memories are is looked at by the way."""
     labels, found, _ = played(model, noise, PLAYS[play], **options)
     others, theirs, session = played(on(model, gpu, half), noise, PLAYS[play], **options)
-    for track in session._tracker.tracks.values():
+    for track in tracks_of(session).values():
         for memory in track.conditioning_memory.values():
             assert memory.tokens.device == memory.pointer.device == gpu
     assert np.mean(others != labels) <= borders

@@ -8,6 +8,7 @@ from itertools import islice
 import numpy as np
 import pytest
 import torch
+from engine_internals import cache_of
 from gpus import real_gpu
 
 from napari_sam2 import load_model
@@ -100,7 +101,7 @@ def test_an_official_network_keeps_its_memory_flat(device):
         assert peaks[2] <= 1.05 * peaks[1]
 
 
-def test_memory_that_is_not_there_is_told_and_the_run_goes_on_later(device, stack, expected):
+def test_missing_memory_is_an_error_and_the_run_goes_on_later(device, stack, expected):
     if device.type != "cuda":
         pytest.skip("only CUDA lets its memory be limited")
     model = load_model("bundled", device, precision="float32")
@@ -108,7 +109,7 @@ def test_memory_that_is_not_there_is_told_and_the_run_goes_on_later(device, stac
     for index in range(DISCS.objects):
         session.add_points(index + 1, 2, [DISCS.centre(index, 2)])
     before = session.labels.copy()
-    session._tracker._cache.shrink()
+    cache_of(session).shrink()
     torch.cuda.empty_cache()
     total = torch.cuda.get_device_properties(device).total_memory
     torch.cuda.set_per_process_memory_fraction(torch.cuda.memory_reserved(device) / total, device)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from engine_internals import strays, writer_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -150,13 +151,12 @@ def test_a_new_object_takes_back_what_another_has_run_on_into(model, stack):
     for frame in range(1, 8):
         session.labels[frame][mask] = 1  # as though it had been tracked there
     session.add_mask(2, 8, mask)
-    tracker = session._tracker
     logits = torch.where(torch.from_numpy(mask), 8.0, -8.0)
     whole = Window.whole(mask.shape)
     meeting = {2: ObjectPrediction(logits, 1.0, 1.0, torch.zeros(4), whole)}
-    assert tracker._strays(7, meeting) == {1}
+    assert strays(session, 7, meeting) == {1}
     assert (session.labels[7] == 1).any(), "nothing goes before something comes"
-    tracker._publisher.tracked(7, meeting, {1})
+    writer_of(session).tracked(7, meeting, {1})
     assert set(np.unique(session.labels[7])) == {0, 2}
-    assert tracker._strays(2, meeting) == {2}
+    assert strays(session, 2, meeting) == {2}
     assert (session.labels[2] == 1).any()

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from engine_internals import volume_of
 
 from napari_sam2.errors import LabelsError, Sam2Error
 from napari_sam2.labels import PackedMask
@@ -85,7 +86,7 @@ def all_that_is_known(session: TrackingSession, disk: Disk) -> tuple:
             (t.object_id, t.done.tobytes(), t.written.tobytes(), t.conditioning)
             for t in state.tracks
         ],
-        [session._publisher.volume.is_protected(i, f) for f in range(12) for i in (1, 2, 7)],
+        [volume_of(session).is_protected(i, f) for f in range(12) for i in (1, 2, 7)],
     )
 
 

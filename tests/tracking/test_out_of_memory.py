@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+from engine_internals import cache_of, clear_features
 
 from napari_sam2.errors import DeviceError
 from napari_sam2.stack import FrameStack
@@ -108,7 +109,7 @@ def test_a_click_without_memory_leaves_no_trace(model, noise, shortage):
     session = clicked(model, noise)
     session.accept(2, 0)
     before, prompts = session.labels.copy(), session.prompts.copy()
-    session._tracker._cache._kept.clear()
+    clear_features(session)
     shortage.begin(lambda _: True)
     for object_id, frame, positive in ((7, 5, True), (2, 0, False)):
         with pytest.raises(DeviceError, match="too little memory"):
@@ -171,7 +172,7 @@ def test_too_little_for_one_object_is_a_clear_error(model, stack, limited):
 def test_features_kept_for_later_make_room_before_anything_fails(model, stack, monkeypatch):
     """As where other programs take the device's memory: only so many features fit beside it."""
     session = crowded(model, stack)
-    cache = session._tracker._cache
+    cache = cache_of(session)
     real = type(model.network).encode_image
 
     def encode(network, images):

@@ -70,7 +70,7 @@ def test_every_level_says_what_it_leaves_out(model):
 
 
 @pytest.mark.parametrize(("speed", "most"), [("exact", 7), ("balanced", 4), ("fastest", 2)])
-def test_frames_attend_to_as_many_memories_as_the_level_says(model, stack, attended, speed, most):
+def test_frames_attend_to_as_many_memories_as_the_level_allows(model, stack, attended, speed, most):
     session = TrackingSession(model, stack, settings=at_speed(Speed(speed)))
     session.add_points(1, 0, [(20, 20)])
     for _ in session.propagate():
@@ -100,6 +100,6 @@ def test_the_level_is_kept_in_the_session_file(model, stack, tmp_path, speed):
     assert again.approximations == session.approximations != ()
 
 
-def test_an_unknown_level_is_told():
+def test_an_unknown_level_is_an_error():
     with pytest.raises(SessionError, match="warp"):
         TrackingSettings(speed="warp")

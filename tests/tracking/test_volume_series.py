@@ -85,7 +85,7 @@ def test_objects_of_one_frame_share_a_session(volume, passage):
     assert [(o.frame, set(o.masks)) for o in opened] == [(3, {1, 4})]
 
 
-def test_an_object_that_left_its_frame_is_looked_for_towards_its_ends(volume, passage):
+def test_an_object_that_left_its_frame_is_searched_towards_its_ends(volume, passage):
     way, opened = passage(gone=[(1, 3), (1, 1), (2, 5)])
     seeds = hand_over(volume, {1, 2, 9, 77}, way)
     assert [(s.object_id, s.frame) for s in seeds] == [(1, 4), (9, 0)]

@@ -143,12 +143,12 @@ def test_everything_changes_but_batch_statistics(tiny_network, stacks, tmp_path)
     before = copy.deepcopy(tiny_network.state_dict())
     settings = replace(SETTINGS, steps=2)
     fine_tune(tiny_network, stacks, settings, tmp_path, any_figure)
-    rooms = {"image_encoder.trunk", "image_encoder.neck", "sam_mask_decoder", "memory_attention"}
+    parts = {"image_encoder.trunk", "image_encoder.neck", "sam_mask_decoder", "memory_attention"}
     for name, value in tiny_network.state_dict().items():
-        rooms -= {room for room in rooms if name.startswith(room) and not value.equal(before[name])}
+        parts -= {part for part in parts if name.startswith(part) and not value.equal(before[name])}
         if "running_" in name:
             torch.testing.assert_close(value, before[name], rtol=0, atol=0)
-    assert not rooms
+    assert not parts
 
 
 def test_the_input_size_travels_with_the_model(tiny_network, stacks, tmp_path):

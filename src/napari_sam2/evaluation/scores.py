@@ -182,7 +182,7 @@ class SequenceScore:
 
     @property
     def life(self) -> float:
-        """Mean of the objects' J in their lives."""
+        """Mean of the objects' J over the frames that they are in."""
         return fmean(score.life for score in self.objects)
 
     @property

@@ -76,9 +76,9 @@ def doubts(
         return {}
     frames = np.array([record.frame for record in series])
     areas = np.array([record.area for record in series], dtype=float)
-    presence = _known([record.presence for record in series])
-    ious = _known([record.iou for record in series])
-    agreement = _known([record.agreement for record in series])
+    # Unknown values become NaN, which counts as neither low nor high.
+    scores = [(record.presence, record.iou, record.agreement) for record in series]
+    presence, ious, agreement = np.array(scores, dtype=float).T
     open_to_doubt = ~np.isin(frames, list(decided))
     found = {
         Doubt.PRESENCE: _unsure(presence, areas, limits),
@@ -93,11 +93,6 @@ def doubts(
         int(frames[index]): tuple(doubt for doubt, where in found.items() if where[index])
         for index in doubtful
     }
-
-
-def _known(values: list[float | None]) -> NDArray[np.float64]:
-    """Return values as an array with NaN for unknown ones, which counts as neither low nor high."""
-    return np.array(values, dtype=np.float64)
 
 
 def _unsure(

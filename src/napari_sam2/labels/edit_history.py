@@ -131,6 +131,7 @@ class History(Generic[State]):
     def __init__(self, max_edits: int, max_bytes: int) -> None:
         self._max_edits, self._max_bytes = max_edits, max_bytes
         self._edits: OrderedDict[int, Edit[State]] = OrderedDict()
+        self._nbytes = 0
 
     def add(self, edit: Edit[State]) -> tuple[int, ...]:
         """Keep an edit, in place of one of the same number.
@@ -140,13 +141,15 @@ class History(Generic[State]):
         tuple of int
             Numbers of the oldest edits, which had to go.
         """
-        self._edits.pop(edit.number, None)
+        self.drop([edit.number])
         self._edits[edit.number] = edit
+        self._nbytes += edit.nbytes
         gone = []
         while len(self._edits) > self._max_edits or (
-            len(self._edits) > 1 and self.nbytes > self._max_bytes
+            len(self._edits) > 1 and self._nbytes > self._max_bytes
         ):
-            gone.append(self._edits.popitem(last=False)[0])
+            gone.append(next(iter(self._edits)))
+            self.drop(gone[-1:])
         return tuple(gone)
 
     def get(self, number: int) -> Edit[State] | None:
@@ -156,12 +159,13 @@ class History(Generic[State]):
     def drop(self, numbers: Iterable[int]) -> None:
         """Forget some edits."""
         for number in numbers:
-            self._edits.pop(number, None)
+            edit = self._edits.pop(number, None)
+            self._nbytes -= 0 if edit is None else edit.nbytes
 
     @property
     def nbytes(self) -> int:
         """Memory of all changed pixels."""
-        return sum(edit.nbytes for edit in self._edits.values())
+        return self._nbytes
 
     def __len__(self) -> int:
         return len(self._edits)

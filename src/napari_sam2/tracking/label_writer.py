@@ -221,7 +221,7 @@ class LabelWriter:
     def given(self, object_id: int, conditioning: Conditioning, logits_of: LogitsOf) -> FrameMasks:
         """Hand out a conditioning frame as it stands; `logits_of` as for `decided`."""
         frame = conditioning.frame
-        # Another object may have been prompted there since: then the labels know who has what.
+        # Another object may have been prompted there since: then the labels decide.
         mask = conditioning.mask if self._settings.overlap else self.mask(object_id, frame)
         logits = self._logits(conditioning, logits_of)
         return _frame_masks(frame, (object_id,), mask[None], [conditioning], logits)

@@ -13,7 +13,7 @@ from napari_sam2.prompts.checks import as_whole_number
 from napari_sam2.tracking.memory.object_track import ObjectTrack
 from napari_sam2.types import Direction, ObjectFrame
 
-_STRETCH = 32  # frames that are looked at first
+_STRETCH = 32  # frames that are searched first
 
 
 def frame_range(start: int | None, stop: int | None, n_frames: int) -> tuple[int, int]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 
 from napari_sam2.labels import measure
 from napari_sam2.prompts import FramePrompt
+from napari_sam2.stack.series_steps import HandOverStep, PropagationStep, series_steps
 from napari_sam2.types import Direction, FrameMasks
 
 _Volume = TypeVar("_Volume")
@@ -43,7 +43,7 @@ def follow_series(
     pass_on : callable
         Finds the objects of a volume, which is done, in the next one; see `hand_over`.
     stopped : callable
-        Called before and after every volume; True ends the series there.
+        Called before every step; True ends the series there.
 
     Yields
     ------
@@ -51,12 +51,15 @@ def follow_series(
         All results of a volume before those of the next one.
     """
     handed: tuple[_Handed, ...] = ()
-    for here, there in zip_longest(volumes, volumes[1:]):
+    for step in series_steps(volumes):
         if stopped():
             return
-        for result in follow(here, handed):
-            yield here, result
-        handed = () if there is None or stopped() else pass_on(here, there)
+        match step:
+            case PropagationStep(volume):
+                for result in follow(volume, handed):
+                    yield volume, result
+            case HandOverStep(here, there):
+                handed = pass_on(here, there)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -219,7 +219,7 @@ class SegmentForm(FunctionGui):
         self.called.emit(layer)
 
     def _show_running(self, running: bool) -> None:
-        self._bar.max, self._bar.value = 0, 0  # a bar that only says that something goes on
+        self._bar.max, self._bar.value = 0, 0  # a bar without a total
         self._bar.visible = self.cancel_button.visible = running
         self.cancel_button.enabled = True
         if self.call_button is not None:

@@ -56,7 +56,7 @@ class StackPanel(PanelView):
     follows = True
     """Whether objects are followed through a stack."""
 
-    # napari looks for this very annotation to know what to pass.
+    # napari passes the viewer to an argument with exactly this annotation.
     def __init__(self, viewer: napari.viewer.Viewer, wiring: Wiring | None = None) -> None:
         super().__init__(propagates=self.follows)
         # What napari passes is a proxy that wraps each layer anew at every access: the same layer
@@ -82,13 +82,13 @@ class StackPanel(PanelView):
         if not self.coordinator.closed:
             self.settings.reset_choices()
 
-    def event(self, event: Any) -> bool:
+    def changeEvent(self, event: Any) -> None:
         """End the work when the dock lets go of the panel."""
+        super().changeEvent(event)
         if event.type() == QEvent.Type.ParentChange:
             if self._docked and self.parent() is None:
                 self.coordinator.close()
             self._docked = self.parent() is not None
-        return super().event(event)
 
 
 class ImagePanel(StackPanel):

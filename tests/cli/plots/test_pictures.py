@@ -60,6 +60,6 @@ def test_the_sheet_is_written_as_png(labelled, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["sheet.nonsense", "missing/sheet.png"])
-def test_a_picture_that_cannot_be_written_is_told(labelled, tmp_path, name):
+def test_a_picture_that_cannot_be_written_is_an_error(labelled, tmp_path, name):
     with pytest.raises(LabelsError, match="sheet"):
         write_sheet(tmp_path / name, *labelled)

@@ -295,7 +295,7 @@ def test_ids_beyond_32_bits_go_into_zarr(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["a.tif", "a.ome.tif", "a.zarr"])
-def test_progress_is_told_plane_by_plane(tmp_path, name):
+def test_progress_is_reported_plane_by_plane(tmp_path, name):
     told = []
     labels = some_labels((2, 3, 20, 30), np.uint32, largest=70_000)
     write_labels(

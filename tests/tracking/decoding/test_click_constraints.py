@@ -30,7 +30,7 @@ def prediction(seed: int = 0, score: float = 3.0) -> MaskPrediction:
 
 @given(coordinates, st.booleans(), st.integers(0, 50))
 @settings(max_examples=60, deadline=None)
-def test_a_clicked_pixel_is_on_the_side_that_was_said(point, positive, seed):
+def test_a_clicked_pixel_is_on_the_side_of_its_click(point, positive, seed):
     before = prediction(seed)
     after = enforce_clicks(before, torch.tensor([point]), [positive])
     x, y = point
@@ -50,7 +50,7 @@ def test_pixels_that_the_network_was_sure_of_stay():
     assert not (after[18:23, 14:19] > 0).any()
 
 
-def test_an_object_click_says_that_the_object_is_there():
+def test_an_object_click_makes_the_object_present():
     absent = prediction(score=-5.0)
     assert enforce_clicks(absent, torch.tensor([[3, 3]]), [True]).object_scores > 0
     assert enforce_clicks(absent, torch.tensor([[3, 3]]), [False]).object_scores == -5.0
@@ -75,7 +75,7 @@ def test_a_background_click_at_the_border_never_makes_an_object_vanish(angle, sh
     assert after.masks[0, 0, round(y), round(x)] < 0
 
 
-def test_a_background_click_into_the_middle_may_say_that_there_is_nothing():
+def test_a_background_click_into_the_middle_may_remove_the_object():
     vanished = prediction(score=-5.0)
     middle = torch.tensor([[SIDE / 2, SIDE / 2 + 1]])
     assert keep_object(vanished, disc(), middle, [False]) is vanished

@@ -66,7 +66,7 @@ def test_what_several_scales_see_wins_over_one_that_trusts_itself_more():
     assert choose_scale(looks(seen, [[0.6], [0.65], [0.8]]), places, CLICK).window == 1
 
 
-def test_quality_decides_between_looks_that_do_not_agree():
+def test_quality_decides_between_scales_that_do_not_agree():
     places = windows(60, 400)
     seen = [[disc(places[0], 8)], [disc(places[1], 120)]]
     for better in (0, 1):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from engine_internals import cache_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -52,10 +53,10 @@ def test_no_more_than_are_kept(model, noise, encoded):
     session = opened(model, noise[:FRAMES], encode_ahead=8, cached_frames=2)
     list(session.propagate("forward"))
     assert encoded == [1, 2, 2, 2, 2]
-    assert len(session._tracker._cache) == 2
+    assert len(cache_of(session)) == 2
 
 
-def test_a_cpu_encodes_singly_unless_told(model, noise, encoded):
+def test_a_cpu_encodes_singly_unless_set_otherwise(model, noise, encoded):
     list(opened(model, noise[:4]).propagate("forward"))
     assert encoded == [1] * 4
 

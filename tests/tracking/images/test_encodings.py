@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from engine_internals import cache_of
 
 from napari_sam2 import TrackingSession, TrackingSettings
 from napari_sam2.tracking.images.object_window import Window
@@ -23,7 +24,7 @@ def tracked(model, stack, kept: int) -> TrackingSession:
 
 
 def test_features_come_in_the_order_of_the_windows(model, stack):
-    cache = TrackingSession(model, stack)._tracker._cache
+    cache = cache_of(TrackingSession(model, stack))
     left, right = Window(0, 0, 20, 20), Window(8, 20, 20, 20)
     one, other = (cache.get(0, [window]).stride16 for window in (left, right))
     assert (one - other).abs().max() > 0.01

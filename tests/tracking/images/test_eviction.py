@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from engine_internals import cache_of, track_of
 
 from napari_sam2.tracking import TrackingSession, TrackingSettings
 
@@ -35,8 +36,8 @@ def logits(session: TrackingSession, *, forget: bool = False) -> np.ndarray:
     for result in session.propagate(recompute=True):
         found.append(result.logits)
         if forget:
-            session._tracker.track(1).conditioning_memory.clear()
-            session._tracker._cache.shrink()
+            track_of(session, 1).conditioning_memory.clear()
+            cache_of(session).shrink()
     return np.stack(found)
 
 
@@ -44,12 +45,12 @@ def test_features_and_memories_that_were_dropped_come_back_the_same(make):
     np.testing.assert_array_equal(logits(make(), forget=True), logits(make()))
 
 
-def test_no_more_is_kept_than_the_settings_say(make):
+def test_no_more_is_kept_than_the_settings_allow(make):
     session = make(max_conditioning=2, cached_frames=1)
     for _ in session.propagate():
-        assert len(session._tracker.track(1).conditioning_memory) <= 2
-        assert len(session._tracker._cache) == 1
-    assert len(session._tracker.track(1).conditioning) == 4
+        assert len(track_of(session, 1).conditioning_memory) <= 2
+        assert len(cache_of(session)) == 1
+    assert len(track_of(session, 1).conditioning) == 4
 
 
 def test_after_a_snapshot_memories_are_made_anew_from_what_was_decided(make):
@@ -58,17 +59,17 @@ def test_after_a_snapshot_memories_are_made_anew_from_what_was_decided(make):
     expected = logits(session)
     session.restore(state)
     session.labels[:] = labels
-    assert not session._tracker.track(1).conditioning_memory
+    assert not track_of(session, 1).conditioning_memory
     np.testing.assert_array_equal(logits(session), expected)
 
 
 def test_a_correction_encodes_only_the_frames_around_it(make):
     session = make()
     list(session.propagate())
-    before = session._tracker._cache.encoded
-    session._tracker._cache.shrink()
+    before = cache_of(session).encoded
+    cache_of(session).shrink()
     session.add_points(1, 4, [(12, 30)])
     frames = [result.frame for result in session.propagate()]
     assert sorted(frames) == [0, 1, 3, 4, 5], "nothing but decided frames lies between 3 and 5"
     # The corrected frame, and the three others whose memory it, and nothing else, asks for.
-    assert session._tracker._cache.encoded - before <= 4
+    assert cache_of(session).encoded - before <= 4

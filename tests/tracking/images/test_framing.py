@@ -145,7 +145,7 @@ def test_prompted_windows_lie_on_no_grid(place):
     assert ON_GRID.around(place) == FRAMING.around(place)
 
 
-def test_a_click_is_looked_at_from_close_by_to_the_whole_frame():
+def test_a_click_gets_windows_from_close_by_to_the_whole_frame():
     windows = ON_GRID.scales([(150.0, 20.0)])
     sides = [window.height for window in windows]
     assert sides[0] <= 48
@@ -154,7 +154,7 @@ def test_a_click_is_looked_at_from_close_by_to_the_whole_frame():
     assert all(window.holds([(150.0, 20.0)]) for window in windows)
 
 
-def test_clicks_far_from_each_other_are_looked_at_together_only():
+def test_windows_of_clicks_far_from_each_other_hold_all_of_them():
     points = [(10.0, 10.0), (190.0, 280.0)]
     windows = ON_GRID.scales(points)
     assert windows

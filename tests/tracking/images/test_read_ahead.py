@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+from engine_internals import reader_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -160,7 +161,7 @@ def test_a_frame_is_read_once_for_all_batches_of_windows(model, noise):
 def test_no_frame_is_kept_after_a_pass(model, noise):
     session = opened(model, noise[:FRAMES].copy(), 0)
     list(session.propagate())
-    reader = session._tracker._reader
+    reader = reader_of(session)
     before = reader.read(5)
     assert reader.read(5) is before
     reader.rest()

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tifffile
 import zarr
+from engine_internals import clear_features, track_of
 
 from napari_sam2.errors import FrameError, SessionError, StackError
 from napari_sam2.stack import FrameStack, open_stack
@@ -74,7 +75,7 @@ def test_objects_reach_beyond_a_skipped_frame_by_their_memory(model, stack):
     for frame in (5, 6):
         np.testing.assert_array_equal(before[frame].logits, after[frame].logits)
     assert np.abs(before[8].logits - after[8].logits).max() > 0, "memory of frame 7 is missing"
-    track = session._tracker.track(1)
+    track = track_of(session, 1)
     assert [memory.frame for _, memory in track.recent(12, 1).before(12)] == [5, 6, 8, 9, 10, 11]
 
 
@@ -99,7 +100,7 @@ def test_labels_that_a_skipped_frame_has_are_kept(model, stack):
     list(session.propagate())
     before = session.labels[7].copy()
     data.failures[7] = 99
-    session._tracker._cache._kept.clear()
+    clear_features(session)
     list(session.propagate(recompute=True))
     assert [error.frame for error in session.skipped] == [7]
     np.testing.assert_array_equal(session.labels[7], before)
@@ -157,7 +158,7 @@ def test_a_frame_can_be_prompted_as_soon_as_it_can_be_read(model, stack):
 def forget_what_was_seen(session: TrackingSession) -> None:
     """Come back from a snapshot, with nothing encoded."""
     session.restore(session.snapshot())
-    session._tracker._cache._kept.clear()
+    clear_features(session)
 
 
 def test_an_object_goes_on_without_a_decided_frame_that_is_gone(model, stack):

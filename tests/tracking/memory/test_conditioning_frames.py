@@ -39,7 +39,7 @@ def after(taken: list) -> tuple[ConditioningFrames, dict[int, Conditioning]]:
 
 
 @given(steps)
-def test_it_is_the_mapping_that_it_was_told_to_be(taken):
+def test_it_behaves_as_the_mapping_that_it_was_given(taken):
     decided, plain = after(taken)
     assert list(decided.items()) == list(plain.items())
     assert list(decided.copy().items()) == list(plain.items())

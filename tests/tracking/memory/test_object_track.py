@@ -39,7 +39,7 @@ def test_where_an_object_was_corrected_away_is_no_source():
     assert track(decision(3), missed).sources() == [3, 9]
 
 
-def test_where_it_was_corrected_away_tells_of_the_frames_up_to_the_next_that_shows_it():
+def test_a_removal_holds_up_to_the_next_frame_that_shows_the_object():
     followed = track(decision(3), decision(5, present=False), decision(8), decision(12, False))
     assert followed.dismissals(6, 1) == followed.dismissals(7, 1) == [5]
     assert followed.dismissals(4, -1) == [5]

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from engine_internals import cache_of, computed_prediction, track_of, tracks_of
 
 from napari_sam2.errors import DeviceError, FrameError
 from napari_sam2.tracking import TrackingSession, TrackingSettings
 from napari_sam2.tracking.decoding import prediction
-from napari_sam2.tracking.decoding.prediction import decided_prediction
 
 DRAWN = np.pad(np.ones((10, 10), bool), ((5, 25), (5, 33)))
 
@@ -32,12 +32,9 @@ def accept_everything(session: TrackingSession) -> None:
 
 def make_at_once(session: TrackingSession) -> None:
     """Ask the network about every decided frame now, and keep all that it says."""
-    tracker = session._tracker
-    for track in tracker.tracks.values():
+    for track in tracks_of(session).values():
         for frame, decided in track.conditioning.items():
-            prediction = tracker._computed(
-                lambda decided=decided: decided_prediction(tracker._model, tracker._cache, decided)
-            )
+            prediction = computed_prediction(session, decided)
             track.conditioning[frame] = replace(decided, prediction=prediction)
 
 
@@ -97,7 +94,7 @@ def test_no_more_than_the_nearest_are_ever_computed_and_kept(model, stack, monke
     for _ in session.propagate(object_ids=[1], recompute=True):
         pass
     assert len(made) == 2, "frames 0 and 2, for frame 1"
-    track = session._tracker.track(1)
+    track = track_of(session, 1)
     assert set(track.conditioning_memory) == {0, 2}
     assert all(each.prediction is None for each in track.conditioning.values())
 
@@ -110,7 +107,7 @@ def test_masks_of_accepted_frames_are_kept_small(model):
         labels[frame, y : y + 80, x : x + 90] = 1
     session = TrackingSession(model, np.zeros(labels.shape, np.float32), labels=labels)
     accept_everything_of(session, 1)
-    for frame, decided in session._tracker.track(1).conditioning.items():
+    for frame, decided in track_of(session, 1).conditioning.items():
         assert len(decided.pixels.bits) < 200
         np.testing.assert_array_equal(decided.mask, labels[frame] == 1)
 
@@ -151,7 +148,7 @@ def test_an_accepted_frame_that_is_gone_is_reported_and_not_attended_to(model, s
     kept = session.labels[8] == 1
     list(session.propagate(recompute=True))
     assert [error.frame for error in session.skipped] == [8]
-    assert 8 not in session._tracker.track(1).conditioning_memory
+    assert 8 not in track_of(session, 1).conditioning_memory
     np.testing.assert_array_equal(session.labels[8] == 1, kept)
     data.gone.clear()
     list(session.propagate(recompute=True))
@@ -171,7 +168,7 @@ def test_an_object_that_begins_from_a_frame_that_is_gone_leaves_the_others_alone
     session.accept(1, 8)
     session.remove_prompts(1, 3)
     data.gone.add(8)
-    session._tracker._cache.shrink()
+    cache_of(session).shrink()
     before = session.labels == 1
     results = []
     with pytest.raises(FrameError, match="Object 1 cannot be followed"):
@@ -191,7 +188,7 @@ def test_memory_that_runs_out_while_a_memory_is_made_costs_no_labels(
 ):
     session = tracked(model, stack)
     session.accept_all(7)
-    session._tracker._cache.shrink()
+    cache_of(session).shrink()
     before = session.labels.copy()
     with monkeypatch.context() as patch:
 

@@ -57,12 +57,12 @@ def test_accepted_objects_and_frames_come_in_the_order_of_the_arguments(model, s
 
 
 @pytest.mark.parametrize("model_given", ["bundled", None, 3])
-def test_what_is_no_model_is_told(stack, model_given):
+def test_what_is_no_model_is_an_error(stack, model_given):
     with pytest.raises(SessionError, match="load_model"):
         TrackingSession(model_given, stack)
 
 
-def test_what_is_no_settings_is_told(model, stack):
+def test_what_is_no_settings_is_an_error(model, stack):
     with pytest.raises(SessionError, match="TrackingSettings"):
         TrackingSession(model, stack, settings={"speed": "fastest"})
     with pytest.raises(SessionError, match="overlap"):
@@ -72,7 +72,7 @@ def test_what_is_no_settings_is_told(model, stack):
 @pytest.mark.parametrize(
     "wrong", [{"start": "1"}, {"start": 1.0}, {"stop": True}, {"object_ids": 1}]
 )
-def test_a_range_that_is_none_is_told(model, stack, wrong):
+def test_a_range_that_is_none_is_an_error(model, stack, wrong):
     session = TrackingSession(model, stack)
     session.add_points(1, 5, [(20, 20)])
     with pytest.raises(SessionError, match=next(iter(wrong))):

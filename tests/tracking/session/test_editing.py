@@ -179,7 +179,7 @@ def test_one_click_could_mean_three_masks(model, stack):
     assert session.candidates(1, 3) == 1
 
 
-def test_writes_are_told_with_what_was_there_before(model, stack):
+def test_writes_are_reported_with_the_former_labels(model, stack):
     session = TrackingSession(model, stack)
     session.add_points(1, 3, [(10, 10)])
     replayed = session.labels.copy()

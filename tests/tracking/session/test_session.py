@@ -6,6 +6,7 @@ import threading
 
 import numpy as np
 import pytest
+from engine_internals import track_of, tracks_of, watch
 
 from napari_sam2.errors import LabelsError, PromptError, SessionError
 from napari_sam2.prompts import read_session
@@ -243,13 +244,12 @@ def test_absent_objects_are_left_alone_after_a_while(absent_model, stack):
 def test_an_object_that_returns_in_between_is_not_left_alone(model, stack):
     session = TrackingSession(model, stack, settings=TrackingSettings(absent_limit=2))
     session.add_points(1, 0, [(20, 20)])
-    tracker = session._tracker
-    track, scope = tracker.track(1), Scope.of(tracker.tracks, len(stack), None, None, None)
+    track, scope = track_of(session, 1), Scope.of(tracks_of(session), len(stack), None, None, None)
     schedule = Schedule(Direction.FORWARD, scope, set(), {}, {})
     for frame, present in enumerate([False, True, False, True, False], start=1):
-        tracker._watch(track, frame, present, schedule)
+        watch(session, 1, frame, present, schedule)
     assert not track.done[6:].any()
-    tracker._watch(track, 6, False, schedule)
+    watch(session, 1, 6, False, schedule)
     assert track.done[7:].all(), "two in a row"
 
 
@@ -348,7 +348,7 @@ def test_rounds_of_clicks_replay_as_they_were_made(model, stack, tmp_path):
     np.testing.assert_array_equal(again.labels, session.labels)
 
 
-def test_a_replay_says_how_much_is_left_and_may_be_left_early(model, stack, tmp_path):
+def test_a_replay_reports_how_much_is_left_and_may_end_early(model, stack, tmp_path):
     session = TrackingSession(model, stack)
     session.add_points(1, 5, [(20, 20)])
     session.add_points(2, 3, [(30, 30)])

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from engine_internals import track_of
 
 from napari_sam2.errors import FrameError
 from napari_sam2.tracking import TrackingSession, TrackingSettings
@@ -57,7 +58,7 @@ def test_an_object_that_was_clicked_away_stays_away(session, stack, tmp_path):
     assert not (again.labels[7] == 1).any()
     (decided,) = [c for c in again.snapshot().tracks[0].conditioning if c.frame == 7]
     assert decided.dismissed, "the frame tells that it is gone"
-    assert again._tracker.track(1).sources() == [3]
+    assert track_of(again, 1).sources() == [3]
 
 
 def test_further_clicks_are_a_round_of_their_own_upon_what_came_back(session, stack, tmp_path):

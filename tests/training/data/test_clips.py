@@ -99,7 +99,7 @@ def test_outside_the_source_is_background():
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_looks_keep_range_and_shape(seed):
+def test_augmentations_of_brightness_keep_range_and_shape(seed):
     rng = np.random.default_rng(seed)
     frame = rng.random((32, 32), dtype=np.float32)
     out = random_look(rng, 1.5).apply(frame, rng)
@@ -108,7 +108,7 @@ def test_looks_keep_range_and_shape(seed):
     assert 0 <= out.min() <= out.max() <= 1
 
 
-def test_no_look_changes_nothing():
+def test_augmentation_of_no_strength_changes_nothing():
     rng = np.random.default_rng(0)
     frame = rng.random((32, 32), dtype=np.float32)
     np.testing.assert_allclose(random_look(rng, 0.0).apply(frame, rng), frame, atol=1e-6)

@@ -54,8 +54,10 @@ def test_prompts_act_near_the_click_from_the_start(tiny_network):
     grid = encoder.grid(32, 32).flatten(2).transpose(1, 2)
     click = grid[:, 10 * 32 + 20][:, None]
     with torch.no_grad():
-        q = attention._split(attention.q_proj(click))
-        k = attention._split(attention.k_proj(grid))
+        q, k = [
+            x.unflatten(2, (attention.heads, -1)).transpose(1, 2)
+            for x in (attention.q_proj(click), attention.k_proj(grid))
+        ]
         weights = (q @ k.transpose(2, 3) / q.shape[-1] ** 0.5).mean(dim=1).reshape(32, 32)
     assert divmod(int(weights.argmax()), 32) == (10, 20)
     assert weights[10, 20] == pytest.approx(LocalityPrior().peak, rel=1e-3)
@@ -107,7 +109,7 @@ def test_validation_measures_every_object(tiny_network, stacks, boxes):
     assert mean_iou(network, stacks[:1], boxes=boxes) == pytest.approx(ious.mean())
 
 
-def test_memories_are_looked_up_at_the_same_place_from_the_start(tiny_network):
+def test_memories_are_attended_to_at_the_same_place_from_the_start(tiny_network):
     attention = tiny_network.memory_attention.layers[0].cross_attn_image
     turns = RotaryTable(12, 12, 32, torch.device("cpu"))
     with torch.no_grad():

@@ -104,7 +104,7 @@ def test_absent_objects_teach_only_the_score():
     assert scores.grad.item() > 0
 
 
-def test_the_click_loss_looks_at_clicked_pixels_alone():
+def test_the_click_loss_counts_clicked_pixels_alone():
     logits = torch.full((2, 1, 8, 8), -20.0)
     logits[0, 0, 2, 5] = 20.0
     points = torch.tensor([[[21.0, 9.0], [0.0, 0.0]], [[21.0, 9.0], [31.0, 31.0]]])

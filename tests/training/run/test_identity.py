@@ -40,7 +40,7 @@ def test_steps_and_patience_may_change(weights, stacks, identity):
         ({"weights": "0"}, "other weights"),
     ],
 )
-def test_another_run_is_told_apart(tmp_path, identity, change, told):
+def test_another_run_has_another_identity(tmp_path, identity, change, told):
     claim_folder(tmp_path / "run", identity)
     stored = (tmp_path / "run" / "run.json").read_bytes()
     with pytest.raises(TrainingError, match=told):
@@ -48,7 +48,7 @@ def test_another_run_is_told_apart(tmp_path, identity, change, told):
     assert (tmp_path / "run" / "run.json").read_bytes() == stored
 
 
-def test_data_and_weights_are_told_by_content(weights, stacks, identity):
+def test_data_and_weights_are_identified_by_content(weights, stacks, identity):
     settings = FineTuneSettings().resolve(BUNDLED_CONFIG)
     labels = stacks[0].labels.copy()
     labels[0, 0, 0] += 1

@@ -66,7 +66,7 @@ def test_loss_falls(tiny_config, stacks, tmp_path):
     assert np.mean(losses[-10:]) < 0.75 * np.mean(losses[:10])
 
 
-def test_journal_tells_phases_and_tracked_iou(tiny_config, stacks, tmp_path):
+def test_journal_holds_phases_and_tracked_iou(tiny_config, stacks, tmp_path):
     train(
         fresh(tiny_config),
         stacks,
@@ -133,7 +133,7 @@ def test_export_loads_and_predicts_alike(tiny_config, stacks, tmp_path):
     )
 
 
-def test_export_of_nothing_says_so(tiny_config, tmp_path):
+def test_export_of_nothing_is_an_error(tiny_config, tmp_path):
     with pytest.raises(TrainingError, match="No run"):
         export_run(tmp_path, tiny_config, tmp_path / "model.safetensors")
 

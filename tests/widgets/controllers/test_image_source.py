@@ -341,7 +341,7 @@ def test_folded_preview_reads_nothing(make_panel, blobs, our_threads, qtbot):
     assert panel.preview is None
 
 
-def test_preview_shows_the_frame_as_the_model_sees_it(previewed, qtbot):
+def test_preview_shows_the_frame_as_the_model_gets_it(previewed, qtbot):
     assert previewed.preview_caption == "50 by 40 pixels"
     assert previewed.preview[60, 110].tolist() == [0, 0, 0]
     assert previewed.preview[44, 44].tolist() == [255] * 3

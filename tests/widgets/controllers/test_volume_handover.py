@@ -89,7 +89,7 @@ def test_masks_of_a_volume_are_prompts_of_the_next_one(panel, script):
     assert "4 volumes" in panel.hint
 
 
-def test_resumed_session_knows_which_masks_were_handed_over(panel):
+def test_resumed_session_keeps_which_masks_were_handed_over(panel):
     click(panel, 0, 2, 8, 8)
     run(panel)
     saved = panel.saved_sessions().items()

@@ -86,7 +86,7 @@ def test_rgb_image_has_no_channel_axis():
     assert channel_axis(Image(np.zeros((5, 40, 50, 3), np.uint8), rgb=True)) is None
 
 
-def test_model_sees_the_channel_in_view_by_default(panel, script):
+def test_model_gets_the_channel_in_view_by_default(panel, script):
     assert panel.channels_offered(1) == ["the one in view", "channel 0", "channel 1", "channel 2"]
     assert not panel.shows_channel_box(2)
     panel.viewer.dims.set_current_step((0, 1, 2), (0, 2, 0))

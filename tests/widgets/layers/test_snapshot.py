@@ -15,11 +15,11 @@ CLICK = FramePrompt(((1.0, 1.0),), (True,))
 
 
 def test_drawn_adds_masks_and_none_removes_one():
-    said = UserState(painted={(HERE, 1, 0): MASK}, handed=frozenset({(HERE, 1, 0), (HERE, 2, 0)}))
-    drawn = said.drawn({(HERE, 1, 0): None, (HERE, 3, 0): MASK}, frozenset({(HERE, 3, 0)}))
+    before = UserState(painted={(HERE, 1, 0): MASK}, handed=frozenset({(HERE, 1, 0), (HERE, 2, 0)}))
+    drawn = before.drawn({(HERE, 1, 0): None, (HERE, 3, 0): MASK}, frozenset({(HERE, 3, 0)}))
     assert drawn.painted == {(HERE, 3, 0): MASK}
     assert drawn.handed == {(HERE, 2, 0), (HERE, 3, 0)}
-    assert said.painted == {(HERE, 1, 0): MASK}, "what was said before stays as it was"
+    assert before.painted == {(HERE, 1, 0): MASK}, "the earlier value stays as it was"
 
 
 def test_empty_name_removes_a_name():
@@ -32,7 +32,6 @@ def test_new_and_changed_prompts_are_found():
     moved = PlacedPrompt(1, 0, MASK)
     before = StackPrompts({HERE: (one,), THERE: (one,)})
     after = StackPrompts({HERE: (moved, two)})
-    assert after.positions_unlike(before) == {HERE, THERE}
-    assert after.new_since(before) == {(HERE, 1, 0), (HERE, 2, 4)}
-    assert after.new_since(after) == frozenset()
-    assert StackPrompts().new_since(before) == frozenset(), "what is gone is not new"
+    assert after.changes_since(before) == ({HERE, THERE}, {(HERE, 1, 0), (HERE, 2, 4)})
+    assert after.changes_since(after) == (frozenset(), frozenset())
+    assert StackPrompts().changes_since(before) == ({HERE, THERE}, frozenset())

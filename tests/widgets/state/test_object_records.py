@@ -29,28 +29,28 @@ records = st.lists(
 
 @given(records)
 def test_summaries_match_the_latest_records(stream):
-    shelf, last = ObjectRecords(), {}
+    objects, last = ObjectRecords(), {}
     for record in stream:
-        shelf.put(PLACE, [record])
+        objects.put(PLACE, [record])
         last[record.object_id, record.frame] = record
-        shelf.summaries(PLACE)
+        objects.summaries(PLACE)
     for number in (1, 2):
         present = [r for (owner, _), r in last.items() if owner == number and r.area]
         scores = [r.score for r in present if r.score is not None]
         expected = RecordSummary(len(present), min(scores, default=None))
-        assert shelf.summaries(PLACE).get(number, RecordSummary()) == expected
-        frames = shelf.frames(PLACE, number)
+        assert objects.summaries(PLACE).get(number, RecordSummary()) == expected
+        frames = objects.frames(PLACE, number)
         assert frames == tuple(sorted(r.frame for r in present))
-        assert frames == tuple(f for f in range(5) if shelf.has(PLACE, number, f))
+        assert frames == tuple(f for f in range(5) if objects.has(PLACE, number, f))
 
 
 def test_stacks_have_separate_records():
-    shelf = ObjectRecords()
-    shelf.put(PLACE, [FrameRecord(1, 0, 5)])
-    assert shelf.objects(PLACE) == (1,)
-    assert shelf.objects(((0, 3),)) == ()
-    shelf.put(PLACE, [FrameRecord(1, 0)])
-    assert shelf.objects(PLACE) == ()
+    objects = ObjectRecords()
+    objects.put(PLACE, [FrameRecord(1, 0, 5)])
+    assert objects.objects(PLACE) == (1,)
+    assert objects.objects(((0, 3),)) == ()
+    objects.put(PLACE, [FrameRecord(1, 0)])
+    assert objects.objects(PLACE) == ()
 
 
 def test_rows_list_objects_that_are_prompted_accepted_or_in_the_labels():

@@ -94,7 +94,7 @@ def test_session_is_given_an_added_click_alone():
     assert recorder.book.get(1, 2) == FramePrompt((A, B), (True, False), rounds=(1, 1))
 
 
-def test_what_a_session_knows_in_rounds_is_not_given_again_without():
+def test_prompts_kept_in_rounds_are_not_given_again_without_rounds():
     recorder = Recorder()
     handler = handler_of(recorder)
     handler.apply(Annotations((click(A),)))

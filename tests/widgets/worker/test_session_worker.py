@@ -113,7 +113,7 @@ def test_requests_of_two_sessions_do_not_displace_each_other(hearing, script, sp
 
 def test_run_answers_every_frame_in_order(hearing, spec, qtbot):
     asked = spec()
-    hearing.engine.submit_run(run(3, asked, (at(8, 10, frame=2),), Direction.BOTH))
+    hearing.engine.submit(run(3, asked, (at(8, 10, frame=2),), Direction.BOTH))
     qtbot.waitUntil(lambda: bool(hearing.of(RunEnded)))
     assert hearing.of(RunStarted) == [RunStarted(3, 6)]
     assert [(a.frame, a.done) for a in hearing.of(FrameDone)] == [
@@ -131,7 +131,7 @@ def test_run_answers_every_frame_in_order(hearing, spec, qtbot):
 def test_cancel_takes_effect_within_one_frame_and_keeps_the_results(hearing, script, spec, qtbot):
     asked = spec()
     script.seconds = 0.05
-    hearing.engine.submit_run(run(1, asked, (at(8, 8),), Direction.FORWARD))
+    hearing.engine.submit(run(1, asked, (at(8, 8),), Direction.FORWARD))
     qtbot.waitUntil(lambda: len(hearing.of(FrameDone)) == 2)
     hearing.engine.cancel_run()
     qtbot.waitUntil(lambda: bool(hearing.of(RunEnded)))
@@ -144,7 +144,7 @@ def test_cancel_takes_effect_within_one_frame_and_keeps_the_results(hearing, scr
 
 def test_cancel_while_the_model_loads(hearing, script, spec, qtbot):
     script.gate.clear()
-    hearing.engine.submit_run(run(1, spec(), (at(8, 8),), Direction.BOTH))
+    hearing.engine.submit(run(1, spec(), (at(8, 8),), Direction.BOTH))
     qtbot.waitUntil(lambda: bool(script.told))
     hearing.engine.cancel_run()
     script.gate.set()
@@ -154,9 +154,9 @@ def test_cancel_while_the_model_loads(hearing, script, spec, qtbot):
 
 def test_cancelled_run_does_not_cancel_the_next(hearing, script, spec, qtbot):
     asked = spec()
-    hearing.engine.submit_run(run(1, asked, (at(8, 8),), Direction.BOTH))
+    hearing.engine.submit(run(1, asked, (at(8, 8),), Direction.BOTH))
     hearing.engine.cancel_run()
-    hearing.engine.submit_run(run(2, asked, (at(8, 8),), Direction.BOTH))
+    hearing.engine.submit(run(2, asked, (at(8, 8),), Direction.BOTH))
     qtbot.waitUntil(lambda: len(hearing.of(RunEnded)) == 2)
     assert hearing.of(RunEnded)[1] == RunEnded(2, 6, cancelled=False)
 
@@ -164,7 +164,7 @@ def test_cancelled_run_does_not_cancel_the_next(hearing, script, spec, qtbot):
 def test_prompt_during_a_run_is_answered_between_frames(hearing, script, spec, qtbot):
     asked = spec()
     script.seconds = 0.05
-    hearing.engine.submit_run(run(1, asked, (at(8, 8),), Direction.FORWARD))
+    hearing.engine.submit(run(1, asked, (at(8, 8),), Direction.FORWARD))
     qtbot.waitUntil(lambda: bool(hearing.of(FrameDone)))
     hearing.engine.submit(prompts(1, asked, (at(8, 8), at(25, 30, 2))))
     qtbot.waitUntil(lambda: bool(hearing.of(Done)))
@@ -199,7 +199,7 @@ def test_faults_in_a_run_reach_the_user_and_keep_the_labels(
     asked = spec()
     frames = iter(range(100))
     script.fault = lambda step: raised if step == "frame" and next(frames) == 2 else None
-    hearing.engine.submit_run(run(1, asked, (at(8, 8),), Direction.FORWARD))
+    hearing.engine.submit(run(1, asked, (at(8, 8),), Direction.FORWARD))
     qtbot.waitUntil(lambda: bool(hearing.of(RunEnded)))
     (failure,) = hearing.of(Failure)
     assert isinstance(failure.error, kind)
@@ -231,7 +231,7 @@ def test_session_that_cannot_be_opened_is_tried_again(hearing, script, spec, qtb
 
 def test_closing_mid_run_ends_the_thread_and_all_answers(hearing, script, spec, qtbot, our_threads):
     script.seconds = 0.05
-    hearing.engine.submit_run(run(1, spec(), (at(8, 8),), Direction.BOTH))
+    hearing.engine.submit(run(1, spec(), (at(8, 8),), Direction.BOTH))
     qtbot.waitUntil(lambda: bool(hearing.of(FrameDone)))
     hearing.engine.close()
     qtbot.wait(20)
@@ -257,7 +257,7 @@ def test_prompt_behind_a_run_that_has_not_begun_is_not_lost(hearing, script, spe
     hearing.engine.submit(prompts(1, spec("other"), ()))  # the worker is busy with this one
     qtbot.waitUntil(lambda: bool(script.told))
     hearing.engine.submit(prompts(1, asked, (at(8, 8),), step=1))
-    hearing.engine.submit_run(run(1, asked, (at(8, 8),), Direction.FORWARD, step=3))
+    hearing.engine.submit(run(1, asked, (at(8, 8),), Direction.FORWARD, step=3))
     hearing.engine.submit(prompts(1, asked, (at(8, 8), at(25, 30, 2)), step=5))
     script.gate.set()
     qtbot.waitUntil(lambda: not hearing.engine.busy)

@@ -38,9 +38,6 @@ class Attention(nn.Module):
         return self._attend(self.q_proj(q), self.k_proj(k), self.v_proj(v))
 
     def _attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        out = F.scaled_dot_product_attention(self._split(q), self._split(k), self._split(v))
+        q, k, v = [x.unflatten(2, (self.heads, -1)).transpose(1, 2) for x in (q, k, v)]
+        out = F.scaled_dot_product_attention(q, k, v)
         return self.out_proj(out.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
-
-    def _split(self, x: Tensor) -> Tensor:
-        heads: Tensor = x.unflatten(2, (self.heads, -1))
-        return heads.transpose(1, 2)

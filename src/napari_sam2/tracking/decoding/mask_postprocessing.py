@@ -81,10 +81,10 @@ def finish_masks(
     whole = np.zeros_like(disjoint) if settings.overlap else None
     boxes: list[Box | None] = [None] * count
     reaches = _reaches(predictions, shape)
-    # Only where masks can be is anything looked at, and those that cannot meet are looked at apart.
+    # Only pixels where masks can be are computed, apart for masks that cannot meet.
     for box, members in apart(reaches):
         best = torch.zeros(size_of(box), device=predictions[0].logits.device)
-        owner = torch.zeros(size_of(box), dtype=torch.int32, device=best.device)  # 0: nobody
+        owner = torch.zeros(size_of(box), dtype=torch.int32, device=best.device)  # 0: no object
         # One object at a time: the peak does not grow with their number.
         for number, index in enumerate(members, start=1):
             reach = reaches[index]

@@ -26,7 +26,7 @@ from napari_sam2.tracking.images.object_window import Place, Window, WindowedObj
 from napari_sam2.tracking.model import Model
 
 _LOGIT_LIMIT = 32.0  # previous logits are clamped so, as in training
-_OUTSIDE = 10.0  # below zero: the logit of what was not seen
+_OUTSIDE = 10.0  # below zero: the logit outside the window
 
 
 def predict_points(
@@ -82,7 +82,7 @@ def predict_windows(
     MaskPrediction
         Masks of W windows: three each if the prompt is ambiguous, else one.
     """
-    tokens = [_tokens(prompt, window, model) for window in windows]
+    points, labels = zip(*[_tokens(prompt, window, model) for window in windows], strict=True)
     mask_inputs = None
     if previous is not None:
         mask_inputs = previous.clamp(-_LOGIT_LIMIT, _LOGIT_LIMIT)[None, None]
@@ -91,8 +91,8 @@ def predict_windows(
         features.stride8,
         features.stride4,
         features.finer,
-        points=torch.cat([points for points, _ in tokens]),
-        point_labels=torch.cat([labels for _, labels in tokens]),
+        points=torch.cat(points),
+        point_labels=torch.cat(labels),
         mask_inputs=mask_inputs,
         multimask=is_ambiguous(prompt, model),
     )
@@ -109,9 +109,9 @@ def as_clicked(
 ) -> ObjectPrediction:
     """Correct one mask of one object by its clicks; see `predict_points`."""
     if enforces and prompt.points:
-        points, _ = _tokens(prompt, window, model)
-        stride = model.config.mask_stride
-        clicked = (points[0, -len(prompt.points) :] + 0.5) / stride - 0.5
+        yx = np.asarray(prompt.points, dtype=np.float32)
+        points = points_to_input(yx, window, model.image_size, model.device)
+        clicked = (points[0] + 0.5) / model.config.mask_stride - 0.5
         if previous is not None:
             chosen = keep_object(chosen, previous, clicked, prompt.positive)
         chosen = enforce_clicks(chosen, clicked, prompt.positive)

@@ -14,7 +14,7 @@ from napari_sam2.network import MaskPrediction
 from napari_sam2.tracking.images.object_window import Window
 
 _RADII, _ANGLES = 64, 48
-_NEAREST = 0.5  # pixels of the frame: the smallest circle around the click that is looked at
+_NEAREST = 0.5  # pixels of the frame: the smallest circle around the click that counts
 
 
 class ScaleChoice(NamedTuple):

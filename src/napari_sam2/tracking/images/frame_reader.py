@@ -19,7 +19,7 @@ class ReadAhead:
     """Holds the frames that come next, or reads them.
 
     Whatever goes wrong while a frame is read ahead is raised when it is taken, as if it had been
-    read only then. The thread lives from `expect` to `stop`.
+    read only then. The thread runs from `expect` to `stop`.
 
     Parameters
     ----------
@@ -108,7 +108,7 @@ class FrameReader:
         FrameError
             It cannot be read, now or when it was last tried.
         MemoryError
-            There is no memory for it; the engine may make room and try again.
+            There is no memory for it; the engine may free memory and try again.
         """
         if self._latest is not None and self._latest[0] == frame:
             return self._latest[1]

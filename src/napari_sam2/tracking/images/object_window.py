@@ -144,7 +144,7 @@ def _first(middle: float, side: int, length: int) -> int:
 _RATIO = 3.0  # side of a window over the extent of its object: room to move, and surroundings
 _LEAST, _MOST = 2.2, 4.5  # a window is kept while the ratio stays between these
 _GROWTH = 1.3  # of a window's side from frame to frame, at most
-_CLOSEST = 40.0  # pixels: the closest of several looks at a click
+_CLOSEST = 40.0  # pixels: the smallest of several windows around a click
 _SMALLEST = 24  # pixels: enlarging fewer shows nothing more
 _MARGIN = 0.05
 

@@ -170,7 +170,7 @@ def corrective_clicks(
     labels : int64 tensor, shape (N, 1)
         1 on missed object, 0 on wrongly covered background.
     """
-    # The generator lives on the CPU, so that runs draw the same clicks on every device.
+    # The generator is on the CPU, so that runs draw the same clicks on every device.
     labelled = mask & (target >= 0)
     click, kind = correction_points(labelled.cpu(), (target > 0.5).cpu(), generator)
     click = (click.to(mask.device) + 0.5) * stride - 0.5

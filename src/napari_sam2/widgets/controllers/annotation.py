@@ -5,7 +5,7 @@ Main thread only.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -25,7 +25,6 @@ from napari_sam2.widgets.state.session_spec import (
     Annotations,
     RunPlan,
     SessionFeedback,
-    SessionSpec,
 )
 from napari_sam2.widgets.throttle import DelayedCall, halt
 from napari_sam2.widgets.worker.messages import (
@@ -35,6 +34,7 @@ from napari_sam2.widgets.worker.messages import (
     HandOverRequest,
     PromptRequest,
     ReplayRequest,
+    Request,
     RunRequest,
     UndoRequest,
 )
@@ -51,7 +51,7 @@ _NOWHERE: frozenset[MaskKey] = frozenset()
 
 
 class AnnotationController(QObject):
-    """Keeps the worker in line with what the user says about a workspace. Main thread only.
+    """Sends the prompts and edits of a workspace to the worker. Main thread only.
 
     Parameters
     ----------
@@ -78,10 +78,10 @@ class AnnotationController(QObject):
     generation : int
         Of the newest requests: answers to older ones are dropped.
     prompts : StackPrompts
-        What the layers say.
+        Prompts of all stacks, as the layers hold them.
     undo_stack : UndoStack
     object_records : ObjectRecords
-    feedback : dict of Place to SessionFeedback
+    feedback : dict of StackPosition to SessionFeedback
         What the worker has made of the prompts of each stack.
     """
 
@@ -95,7 +95,6 @@ class AnnotationController(QObject):
         self._models, self._engine = models, engine
         self.workspace: Workspace | None = None
         self.generation = 0
-        self._sent: dict[int, StackPosition] = {}  # the stack that each step concerns
         self._edits: dict[int, tuple[StackPosition, ObjectEdit]] = {}  # not answered yet, by step
         self.prompts = StackPrompts()
         self.undo_stack, self.object_records = UndoStack(), ObjectRecords()
@@ -104,13 +103,15 @@ class AnnotationController(QObject):
         self._fresh: frozenset[MaskKey] = frozenset()  # prompted while an edit is under way
         self._undos = 0  # that wait until it is answered
         self._acceptance = Acceptance()
-        self._annotations: dict[StackPosition, Annotations] = {}  # as they were last asked for
+        self._annotations: dict[
+            StackPosition, Annotations
+        ] = {}  # as of the last call of `annotations`
         self._current: set[StackPosition] = set()  # those of these stacks are up to date
         self.soon = DelayedCall(self, self.read_layers)
 
     @property
     def settled(self) -> bool:
-        """Whether all that the layers say has been sent."""
+        """Whether all prompts in the layers have been sent."""
         return not self.soon.isActive()
 
     def open(self, workspace: Workspace) -> None:
@@ -137,15 +138,14 @@ class AnnotationController(QObject):
 
     def renew(self) -> None:
         """Open a new session with all annotations of the stack in view."""
-        workspace = self.workspace
-        here = None if workspace is None else workspace.here()
+        position = self._position_in_view()
         self._expire()
-        if here is not None:
-            self._send_prompts(here[0], 0)
+        if position is not None:
+            self._request(PromptRequest, position, 0)
         self.changed.emit()
 
     def read_layers(self) -> None:
-        """Find out what the layers say, and tell the worker what is new."""
+        """Read prompts from the layers, and send what is new to the worker."""
         self.record_change("prompt")
 
     def record_change(
@@ -174,32 +174,29 @@ class AnnotationController(QObject):
         workspace, before = self.workspace, self._state
         if workspace is None or before is None:
             return
-        halt(self.soon)
+        self.soon.stop()
         user_state = workspace.user_state.drawn(painted or {}, handed)
-        workspace.user_state = (
-            user_state if accepted is None else replace(user_state, accepted=accepted)
-        )
+        if accepted is not None:
+            user_state = replace(user_state, accepted=accepted)
+        workspace.user_state = user_state
         workspace.marks.repaint()
         old = self.prompts
         self._take(workspace.read_prompts())
-        new = self.prompts.new_since(old)
-        lifted = new & workspace.user_state.accepted
+        prompted, new = self.prompts.changes_since(old)
+        lifted = new & user_state.accepted
         if accepted is None and lifted:
             # What is prompted anew is accepted no longer.
-            workspace.user_state = replace(
-                workspace.user_state, accepted=workspace.user_state.accepted - lifted
-            )
-            self._current.clear()
+            user_state = replace(user_state, accepted=user_state.accepted - lifted)
+            workspace.user_state = user_state
         if self._edits:
             self._fresh |= new
         self._state = workspace.state()
-        prompted = self.prompts.positions_unlike(old)
-        accepted_elsewhere = workspace.user_state.positions_accepted_unlike(before.user_state)
+        accepted_elsewhere = user_state.positions_accepted_unlike(before.user_state)
         positions = sorted(prompted | accepted_elsewhere | set(strokes or ()))
         if positions:
             step = self._new_step(positions, title, before, self._state)
             for position, number in step.parts:
-                self._send_prompts(position, number, (strokes or {}).get(position, ()))
+                self._request(PromptRequest, position, number, (strokes or {}).get(position, ()))
         if prompted:
             self.prompted.emit(tuple(sorted(prompted)))
         self.changed.emit()
@@ -215,35 +212,28 @@ class AnnotationController(QObject):
     def edit(self, edit: ObjectEdit, title: str, position: StackPosition | None = None) -> None:
         """Change an object of a stack; of the one in view by default."""
         self.read_layers()
-        workspace, state = self.workspace, self._state
-        here = None if workspace is None else workspace.here()
-        position = here[0] if position is None and here is not None else position
-        if position is not None and state is not None and self._ready:
+        state = self._state
+        position = self._position_in_view() if position is None else position
+        if position is not None and state is not None and self._models.has_model:
             ((_, number),) = self._new_step([position], title, state, state).parts
-            spec = self._spec(position, number)
-            if spec is not None:
-                known = self.generation, spec, self.annotations(position), number
+            if self._request(EditRequest, position, number, edit):
                 self._edits[number] = position, edit
                 self._current.clear()
-                self._engine.submit(EditRequest(*known, edit))
             self.changed.emit()
 
     def run(self, position: StackPosition, plan: RunPlan) -> None:
         """Carry the objects of a stack through it."""
         state = self._state
-        if state is not None and self._ready:
+        if state is not None and self._models.has_model:
             ((_, number),) = self._new_step([position], "propagation", state, state).parts
-            spec = self._spec(position, number)
-            if spec is not None:
-                known = self.generation, spec, self.annotations(position), number
-                self._engine.submit_run(RunRequest(*known, plan))
+            self._request(RunRequest, position, number, plan)
 
     def replay(self, files: Mapping[StackPosition, SessionFile], state: WindowSnapshot) -> None:
         """Put the prompts of session files in place of all there are, as one step.
 
         Parameters
         ----------
-        files : mapping of Place to SessionFile
+        files : mapping of StackPosition to SessionFile
             One for each stack that is concerned.
         state : WindowSnapshot
             What the window is to hold: the same, and what is left of other stacks.
@@ -255,10 +245,7 @@ class AnnotationController(QObject):
         self._show(state)
         step = self._new_step(sorted(files), "opened session", before, state)
         for position, number in step.parts:
-            spec = self._spec(position, number)
-            if spec is not None:
-                known = self.generation, spec, self.annotations(position), number
-                self._engine.submit(ReplayRequest(*known, files[position]))
+            self._request(ReplayRequest, position, number, files[position])
         self.prompted.emit(tuple(sorted(files)))
         self.changed.emit()
 
@@ -267,19 +254,12 @@ class AnnotationController(QObject):
         workspace = self.workspace
         if workspace is not None:
             ids = going_on(self.prompts, workspace.user_state, position, there, plan)
-            spec = self._spec(position)
-            if spec is not None:
-                known = self.generation, spec, self.annotations(position), 0
-                self._engine.submit_hand_over(HandOverRequest(*known, there, ids, plan))
+            self._request(HandOverRequest, position, 0, there, ids, plan)
 
     def adapt(self, position: StackPosition, plan: AdaptPlan) -> bool:
         """Have it read what the model can learn from a stack; return whether that is possible."""
         self.read_layers()
-        spec = self._spec(position)
-        if spec is not None:
-            known = self.generation, spec, self.annotations(position), 0
-            self._engine.submit(AdaptRequest(*known, plan))
-        return spec is not None
+        return self._request(AdaptRequest, position, 0, plan)
 
     def note_model(self, before: ModelUse, after: ModelUse) -> None:
         """Make one step of a model that was taken into use."""
@@ -299,7 +279,8 @@ class AnnotationController(QObject):
         if step is not None:
             self._show(step.before)
             for position, number in reversed(step.parts):
-                self._send_undo(position, number, self.undo_stack.number_at(position))
+                to = self.undo_stack.number_at(position)
+                self._request(UndoRequest, position, number, to)
             if step.models is not None:
                 self.model_needed.emit(step.models[0])
             self.rewound.emit(tuple(position for position, _ in step.parts))
@@ -312,32 +293,22 @@ class AnnotationController(QObject):
         if step is not None:
             self._show(step.after)
             for position, number in step.parts:
-                self._send_undo(position, number, number, again=True)
+                self._request(UndoRequest, position, number, number, again=True)
             if step.models is not None:
                 self.model_needed.emit(step.models[1])
             self.rewound.emit(tuple(position for position, _ in step.parts))
         self.changed.emit()
 
     def done(self, answer: Done) -> None:
-        """Take in what the worker says that has changed."""
+        """Take in what has changed in a session."""
         if answer.step in self._edits:
             self.read_layers()  # marks of now must not be taken for a part of its outcome
-        position = self._sent.get(answer.step)
-        edit = self._answered_edit(answer.step)
-        here = None if self.workspace is None else self.workspace.here()
-        if position is None and here is not None:
-            position = here[0]
-        if position is not None:
-            self.object_records.put(position, answer.records)
-            if answer.feedback is not None:
-                self.feedback[position] = answer.feedback
+        position, edit = answer.position, self._answered_edit(answer.step)
+        self.object_records.put(position, answer.records)
+        if answer.feedback is not None:
+            self.feedback[position] = answer.feedback
         workspace, changed = self.workspace, answer.changed
-        if (
-            workspace is not None
-            and position is not None
-            and edit is not None
-            and changed is not None
-        ):
+        if workspace is not None and edit is not None and changed is not None:
             adopt(workspace, position, edit, changed, self._fresh)
             self._take(workspace.read_prompts())
             self._state = workspace.state()
@@ -345,7 +316,7 @@ class AnnotationController(QObject):
             if any(
                 mask_key[0] == position and mask_key[1] in edit.objects for mask_key in self._fresh
             ):
-                self._send_prompts(position, self.undo_stack.number_at(position))
+                self._request(PromptRequest, position, self.undo_stack.number_at(position))
         self.changed.emit()
         self._after_edit(edit)
 
@@ -353,7 +324,6 @@ class AnnotationController(QObject):
         """Make a step of what a run does after a prompt that came in between."""
         state = self._state
         if state is not None:
-            self._sent[number] = position
             self.undo_stack.insert(Step(((position, number),), "propagation", state, state))
 
     def failed(self, number: int | None) -> None:
@@ -379,6 +349,12 @@ class AnnotationController(QObject):
             self._annotations[position] = new
         self._current.add(position)
         return self._annotations[position]
+
+    def taken_ids(self) -> frozenset[int]:
+        """Return the objects that have prompts in any stack, or labels in the one in view."""
+        position = self._position_in_view()
+        known = () if position is None else self.object_records.objects(position)
+        return self.prompts.object_ids | frozenset(known)
 
     def positions(self) -> frozenset[StackPosition]:
         """Return the stacks that have annotations."""
@@ -415,34 +391,41 @@ class AnnotationController(QObject):
         self._current.clear()
         return edit
 
-    @property
-    def _ready(self) -> bool:
-        return self.workspace is not None and self._models.has_model
+    def _position_in_view(self) -> StackPosition | None:
+        here = None if self.workspace is None else self.workspace.here()
+        return None if here is None else here[0]
 
-    def _spec(self, position: StackPosition, step: int | None = None) -> SessionSpec | None:
-        """Describe the session of a stack, and note that a step concerns it."""
+    def _request(
+        self,
+        kind: Callable[..., Request],
+        position: StackPosition,
+        step: int,
+        *values: object,
+        **options: bool,
+    ) -> bool:
+        """Send a request for the session of a stack, with all annotations that it is to know.
+
+        Parameters
+        ----------
+        kind : class
+            Of the request.
+        position : StackPosition
+        step : int
+            Number of the step of the history that the request is; 0 if it is none.
+        *values, **options
+            The other fields of this kind of request.
+
+        Returns
+        -------
+        bool
+            Whether there is a workspace and a model, so that it was sent.
+        """
         if self.workspace is None or not self._models.has_model:
-            return None
-        if step is not None:
-            self._sent[step] = position
-        return self.workspace.spec(position, self._models.use)
-
-    def _send_prompts(
-        self, position: StackPosition, step: int, strokes: tuple[PlaneChange, ...] = ()
-    ) -> None:
-        spec = self._spec(position, step)
-        if spec is not None:
-            known = self.generation, spec, self.annotations(position), step
-            self._engine.submit(PromptRequest(*known, strokes))
-
-    def _send_undo(
-        self, position: StackPosition, step: int, to: int, *, again: bool = False
-    ) -> None:
-        """Have a step taken back, or made again; `to` is the last one afterwards."""
-        spec = self._spec(position)
-        if spec is not None:
-            known = self.generation, spec, self.annotations(position), step
-            self._engine.submit(UndoRequest(*known, to, again))
+            return False
+        spec = self.workspace.spec(position, self._models.use)
+        known = self.generation, spec, self.annotations(position), step
+        self._engine.submit(kind(*known, *values, **options))
+        return True
 
     def _forget_edits(self) -> None:
         self._fresh, self._undos = frozenset(), 0

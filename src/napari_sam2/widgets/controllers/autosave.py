@@ -55,7 +55,7 @@ _EVERY_MS = 300
 
 
 class AutosaveController(QObject):
-    """Keeps what is said of a workspace in session files, and brings it back. Main thread only.
+    """Keeps the annotations of a workspace in session files, and restores them. Main thread only.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ class AutosaveController(QObject):
 
     @property
     def idle(self) -> bool:
-        """Whether all that was said is on disk."""
+        """Whether all annotations are on disk."""
         return not self._soon.isActive() and not self._store.busy
 
     def position(self) -> tuple[str, tuple[Path, ...]]:
@@ -120,7 +120,7 @@ class AutosaveController(QObject):
         return image_stem(facts), tuple(dict.fromkeys(folders))
 
     def attach(self, workspace: Workspace) -> None:
-        """Keep what is said of a workspace; go on in its files, if there are any of this viewer."""
+        """Keep the annotations of a workspace, in its files of this viewer if there are any."""
         metadata = workspace.labels.metadata
         view = workspace.axis, workspace.source.region
         before, ownership = metadata.get(LEDGER, (view, FileOwnership()))
@@ -145,18 +145,15 @@ class AutosaveController(QObject):
         if workspace is None or not self._views.settings.autosave.value:
             return
         works = self._works(workspace)
-        changed = tuple(
-            work
-            for position, work in works.items()
-            if not work.says_the_same(self._last.get(position))
-        )
+        last = self._last
+        changed = [work for at, work in works.items() if not work.says_the_same(last.get(at))]
         # Nothing is written before there are annotations.
         if changed and (
             self._last or any(w.annotations.prompts or w.annotations.accepted for w in changed)
         ):
             self._last = works
             facts = ImageFacts.of(workspace.image)
-            self._store.keep(SaveRequest(facts, self._ownership, changed))
+            self._store.keep(SaveRequest(facts, self._ownership, tuple(changed)))
 
     def look(self) -> None:
         """Find out whether there is earlier work on the chosen image."""
@@ -227,7 +224,7 @@ class AutosaveController(QObject):
         if not self._closed:
             self._last = {}
             self._views.save.show_failure(str(error))
-            if str(error) != self._trouble:  # said once, not with every click
+            if str(error) != self._trouble:  # reported once, not with every click
                 self._trouble = str(error)
                 show_problem(error)
 
@@ -275,11 +272,11 @@ class AutosaveController(QObject):
     def resume(
         self, files: dict[StackPosition, SessionFile], ownership: FileOwnership | None
     ) -> None:
-        """Begin to segment the chosen image with what session files say.
+        """Begin to segment the chosen image with the annotations of session files.
 
         Parameters
         ----------
-        files : dict of Place to SessionFile
+        files : dict of StackPosition to SessionFile
         ledger : FileOwnership or None
             Goes on in these files; None: leaves them as they are.
         """

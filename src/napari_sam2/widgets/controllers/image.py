@@ -67,11 +67,11 @@ class ImageController(QObject):
         self._viewer, self._box, self._along = viewer, box, along
         self.image: Image | None = None
         self.axis: int | None = None
-        self._shape: tuple[int, ...] = ()  # of the image, as it was seen last
+        self._shape: tuple[int, ...] = ()  # of the image at the last check
         self.pinned = False
         self.seen: ImageSource | None = None
         self.channels = ChannelController(viewer, box.source)
-        self._composed: int | None = None  # as the axes that are offered know it
+        self._composed: int | None = None  # for which the offered axes were listed
         self._preview = PreviewController(box.source, self._request)
         self.channels.changed.connect(self._source_changed)
         viewer.dims.events.point.connect(self._preview.soon)
@@ -102,7 +102,7 @@ class ImageController(QObject):
         self.pinned, self.seen = False, None
 
     def choose(self, axis: int | None, picked: ChannelChoice | None) -> None:
-        """Choose a video axis and the channels to compose; tells nobody."""
+        """Choose a video axis and the channels to compose; emits no signal."""
         if self.image is not None:
             self.axis, self._composed = axis, None if picked is None else picked.axis
             self.channels.pick(picked)

@@ -81,19 +81,16 @@ class WorkspaceControllers:
         actions: dict[str, Callable[[], None]],
         throttle: Throttle,
     ) -> None:
-        self._annotation = annotation
-        self.prompting = PromptingController(viewer, views.prompts)
+        self.prompting = PromptingController(viewer, views.prompts, annotation.taken_ids)
         self.objects = ObjectController(annotation, self.prompting, views.objects, throttle)
         self.review = ReviewController(annotation, self.prompting, views.review, throttle)
         self._brush = PaintingController(annotation)
         self._sources = LabelPromptController(viewer, annotation, self.prompting, views.prompts)
         self._keys = Keys(viewer, actions | self._actions(), propagates=views.propagates)
         views.prompts.candidate_requested.connect(self.objects.next_candidate)
-        annotation.changed.connect(self.take_ids)
 
     def attach(self, workspace: Workspace) -> None:
         """Begin to work on a workspace."""
-        self.take_ids()
         self._keys.attach(workspace)
         self.prompting.attach(workspace)
         self.objects.attach(workspace)
@@ -119,13 +116,6 @@ class WorkspaceControllers:
         """Show what belongs to the frame in view."""
         self.objects.soon()
         self.review.show()
-
-    def take_ids(self) -> None:
-        """Learn which objects there are."""
-        workspace = self._annotation.workspace
-        here = None if workspace is None else workspace.here()
-        known = () if here is None else self._annotation.object_records.objects(here[0])
-        self.prompting.taken = self._annotation.prompts.object_ids | frozenset(known)
 
     def _actions(self) -> dict[str, Callable[[], None]]:
         prompting, review = self.prompting, self.review
@@ -394,7 +384,7 @@ class PanelController(QObject):
         self._chosen = chosen
         self._status.show()
 
-    # What the worker says.
+    # Answers of the worker.
 
     def _answered(self, answer: Answer) -> None:
         workspace = self.workspace

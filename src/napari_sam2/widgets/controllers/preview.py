@@ -35,7 +35,7 @@ class PreviewRequest:
     source : ImageSource
     axis : int or None
         Video axis.
-    position : Place
+    position : StackPosition
         Of the other sliders.
     frame : int
     later : bool

@@ -5,6 +5,7 @@ Main thread only.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Labels
@@ -32,25 +33,23 @@ class PromptingController(QObject):
         Its active layer tells the tool.
     box : PromptSection
         What the user sees of it.
+    taken_ids : callable
+        Returns the objects that have prompts or labels.
 
     Signals
     -------
     object_changed(int)
         The next prompts are for this object.
-
-    Attributes
-    ----------
-    taken : frozenset of int
-        Objects that have prompts or labels; kept up to date by the user of the class.
     """
 
     object_changed = Signal(int)
 
-    def __init__(self, viewer: Viewer, box: PromptSection) -> None:
+    def __init__(
+        self, viewer: Viewer, box: PromptSection, taken_ids: Callable[[], frozenset[int]]
+    ) -> None:
         super().__init__()
-        self._viewer, self._box = viewer, box
+        self._viewer, self._box, self._taken_ids = viewer, box, taken_ids
         self._workspace: Workspace | None = None
-        self.taken: frozenset[int] = frozenset()
         box.object_id.changed.connect(self._object_chosen)
         box.next_object_requested.connect(self.next_object)
         box.background_requested.connect(self.mark_background)
@@ -76,7 +75,6 @@ class PromptingController(QObject):
             for layer in self._workspace.layers[1:]:
                 layer.events.mode.disconnect(self._tool_changed)
         self._workspace = None
-        self.taken = frozenset()
 
     def close(self) -> None:
         """Listen to the viewer no longer."""
@@ -98,7 +96,7 @@ class PromptingController(QObject):
     def free_id(self) -> int:
         """Return an id that no object has."""
         first = frozenset() if self._workspace is None else self._workspace.first_ids
-        return max(self.taken | first, default=0) + 1
+        return max(self._taken_ids() | first, default=0) + 1
 
     def next_object(self) -> None:
         """Make the next prompts for an object that has none yet."""
@@ -141,8 +139,8 @@ class LabelPromptController(QObject):
     ----------
     viewer : Viewer
     annotation : AnnotationController
-    prompting : PromptingController
         Knows which ids are taken.
+    prompting : PromptingController
     box : PromptSection
     """
 
@@ -181,7 +179,7 @@ class LabelPromptController(QObject):
         here = None if workspace is None else workspace.here()
         if workspace is None or here is None or layer is None:
             return
-        painted = label_prompts(workspace, layer, *here, self._prompting.taken)
+        painted = label_prompts(workspace, layer, *here, self._annotation.taken_ids())
         if painted:
             self._annotation.record_change(f"objects of {layer.name}", painted=painted)
             self._prompting.next_object()

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
 
+from napari_sam2.stack.series_steps import HandOverStep, PropagationStep, series_steps
 from napari_sam2.types import Direction
 from napari_sam2.widgets.controllers.volume_handover import arrival
 from napari_sam2.widgets.layers.image_axes import axis_name
 from napari_sam2.widgets.state.hints import outcome, volumes_outcome
 from napari_sam2.widgets.state.object_edits import Delete
+from napari_sam2.widgets.state.positions import StackPosition
 from napari_sam2.widgets.state.session_spec import RunPlan
 from napari_sam2.widgets.views.notifications import show_skipped
 from napari_sam2.widgets.worker.messages import (
@@ -28,7 +30,6 @@ from napari_sam2.widgets.worker.messages import (
 
 if TYPE_CHECKING:
     from napari_sam2.widgets.controllers.annotation import AnnotationController
-    from napari_sam2.widgets.state.positions import StackPosition
     from napari_sam2.widgets.throttle import Throttle
     from napari_sam2.widgets.views.propagation_section import PropagationSection
     from napari_sam2.widgets.worker.session_worker import SessionWorker
@@ -72,6 +73,7 @@ class PropagationController(QObject):
         self._total = self._done_here = 0  # frames of this volume
         self._undo_then = False
         self._plan = RunPlan()
+        self._steps = series_steps(list[StackPosition]())
         self._cancelled = False
         self._volumes, self._done = 0, 0  # volumes and frames that are done
         self._frames: set[int] = set()  # of the volume; those of both directions count once
@@ -94,7 +96,8 @@ class PropagationController(QObject):
         self.paused, self._undo_then, self._cancelled = False, False, False
         self._plan, self._began = plan, position
         self._volumes, self._done, self._skipped = 0, 0, ()
-        self._run(position)
+        self._steps = series_steps(self._series(position))
+        self._next_step(position)
 
     def pause(self, paused: bool) -> None:
         """Hold the run after its frame, or let it go on."""
@@ -116,7 +119,7 @@ class PropagationController(QObject):
         self.cancel()
 
     def take(self, answer: Running) -> None:
-        """Take in what the worker says about the run."""
+        """Take in an answer of the worker about the run."""
         position = self.position
         if position is None:
             return
@@ -140,16 +143,15 @@ class PropagationController(QObject):
                     self._skipped + answer.skipped,
                 )
                 self._volumes += bool(answer.done)
-                there = None if cancelled or failed or self._cancelled else self._next(position)
-                if there is None:
+                if cancelled or failed:
                     self._ended(position, cancelled=cancelled or self._cancelled)
                 else:
-                    self._annotation.hand_over(position, there, self._plan)
+                    self._next_step(position)
             case HandedOver():
                 self._go_on(position, answer)
 
     def forget_outcomes(self, positions: tuple[StackPosition, ...]) -> None:
-        """Say no longer how the last run of these stacks ended: it is out of date."""
+        """Forget how the last run of these stacks ended: it is out of date."""
         for position in positions:
             self.outcomes.pop(position, None)
 
@@ -176,24 +178,36 @@ class PropagationController(QObject):
         if position is not None and done:
             self._box.show_running(done, max(done, self._total), self._where(position))
 
-    def _next(self, position: StackPosition) -> StackPosition | None:
-        """Return the volume after this one, if the plan leads there."""
-        through, workspace = self._plan.through, self._annotation.workspace
-        if through is None or workspace is None:
-            return None
-        return through.after(position, workspace.labels.data.shape[through.axis])
+    def _series(self, position: StackPosition) -> list[StackPosition]:
+        """Return the volumes that the plan leads through, this one first."""
+        through, workspace, volumes = self._plan.through, self._annotation.workspace, [position]
+        if through is not None and workspace is not None:
+            size = workspace.labels.data.shape[through.axis]
+            while (there := through.after(volumes[-1], size)) is not None:
+                volumes.append(there)
+        return volumes
+
+    def _next_step(self, position: StackPosition) -> None:
+        """Begin the next step of the run, which is at this volume, or end the run."""
+        step = None if self._cancelled else next(self._steps, None)
+        match step:
+            case None:
+                self._ended(position, cancelled=self._cancelled)
+            case PropagationStep(volume):
+                self._run(volume)
+            case HandOverStep(here, there):
+                self._annotation.hand_over(here, there, self._plan)
 
     def _go_on(self, position: StackPosition, answer: HandedOver) -> None:
         """Propagate in the next volume what was found there."""
-        there = answer.there
         if not self._cancelled:
             self._take_over(answer)
-        if self._cancelled or not self._annotation.prompts.at(there):
+        if not self._annotation.prompts.at(answer.there):
             self._ended(position, cancelled=self._cancelled)
             return
         # Objects come in where most of them is: from there they reach both ways.
         self._plan = replace(self._plan, direction=Direction.BOTH)
-        self._run(there)
+        self._next_step(position)
 
     def _take_over(self, answer: HandedOver) -> None:
         """Make prompts of the objects that were found in the next volume."""

@@ -5,12 +5,13 @@ Main thread only.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject
 
 from napari_sam2.widgets.state.object_records import ObjectSeries, next_frame, series
-from napari_sam2.widgets.state.positions import MaskKey
+from napari_sam2.widgets.state.positions import MaskKey, StackPosition
 
 if TYPE_CHECKING:
     from napari_sam2.widgets.controllers.annotation import AnnotationController
@@ -61,10 +62,10 @@ class ReviewController(QObject):
         """Show the current object along the stack in view."""
         workspace = self._annotation.workspace
         here = None if workspace is None else workspace.here()
-        if here is None:
+        if workspace is None or here is None:
             self._box.show_series(ObjectSeries(), 0)
         else:
-            self._box.show_series(self._series(self._prompting.object_id), here[1])
+            self._box.show_series(self._series(here[0], workspace.n_frames), here[1])
 
     def go_to(self, frame: int) -> None:
         """Show a frame."""
@@ -73,11 +74,11 @@ class ReviewController(QObject):
 
     def next_doubtful(self, step: int = 1) -> None:
         """Go to the next doubtful frame of the current object, forwards or backwards."""
-        self._go_on(self._series(self._prompting.object_id).doubtful.keys(), step)
+        self._go_on(lambda series: series.doubtful.keys(), step)
 
     def next_prompted(self, step: int = 1) -> None:
         """Go to the next prompted frame of the current object, forwards or backwards."""
-        self._go_on(self._series(self._prompting.object_id).prompted, step)
+        self._go_on(lambda series: series.prompted, step)
 
     def accept(self, what: str) -> None:
         """Accept "here", "frame", "object" or "all"; once more takes that of a frame back."""
@@ -112,21 +113,17 @@ class ReviewController(QObject):
         elif mask_keys - accepted:
             self._annotation.record_change("acceptance", accepted=accepted | mask_keys)
 
-    def _go_on(self, frames: object, step: int) -> None:
+    def _go_on(self, frames_of: Callable[[ObjectSeries], Iterable[int]], step: int) -> None:
+        """Go to the next of some frames of the current object."""
         workspace = self._annotation.workspace
         here = None if workspace is None else workspace.here()
-        if here is not None:
-            target = next_frame(frames, here[1], step)  # type: ignore[arg-type]
+        if workspace is not None and here is not None:
+            position, frame = here
+            target = next_frame(frames_of(self._series(position, workspace.n_frames)), frame, step)
             if target is not None:
-                self.go_to(target)
+                workspace.go_to(target)
 
-    def _series(self, object_id: int) -> ObjectSeries:
-        workspace = self._annotation.workspace
-        here = None if workspace is None else workspace.here()
-        if workspace is None or here is None:
-            return ObjectSeries()
-        position = here[0]
-        records = self._annotation.object_records.records(position, object_id)
-        return series(
-            object_id, workspace.n_frames, records, self._annotation.annotations(position)
-        )
+    def _series(self, position: StackPosition, n_frames: int) -> ObjectSeries:
+        number = self._prompting.object_id
+        records = self._annotation.object_records.records(position, number)
+        return series(number, n_frames, records, self._annotation.annotations(position))

@@ -19,7 +19,7 @@ class Step:
 
     Attributes
     ----------
-    parts : tuple of (Place, int)
+    parts : tuple of (StackPosition, int)
         The stacks that it concerned, and its number in the worker's history of each.
     title : str
         What it was, for the buttons.
@@ -101,9 +101,9 @@ class UndoStack:
         return self._done[-1]
 
     def complete(self, number: int, after: WindowSnapshot) -> None:
-        """Say what the window holds after a step whose outcome was not known at first.
+        """Set what the window holds after a step whose outcome was not known at first.
 
-        Steps that were made meanwhile knew nothing of it, and hold the same.
+        Steps that were made meanwhile hold the same.
         """
         known = [number in step.numbers for step in self._done]
         if any(known):

@@ -134,7 +134,7 @@ class ForeignPrompts:
 
 
 def is_numbered(layer: Points | Shapes) -> bool:
-    """Whether a layer says which object each of its marks belongs to."""
+    """Whether a layer has a feature with the object of each of its marks."""
     return OBJECT in layer.features
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def spatial_shape(image: Image) -> tuple[int, ...]:
     """Shape of an image layer at full resolution, without the colours of an RGB image."""
-    shape = full_resolution(image).shape
+    shape = image.data.shape  # napari gives a pyramid the shape of its finest level
     return tuple(map(int, shape[:-1] if image.rgb else shape))
 
 
@@ -44,15 +44,12 @@ def same_position(image: Image, layer: Layer, coordinates: NDArray[np.floating])
     ndarray of float64, shape (N, D)
         Positions in the data of `image`.
     """
-
-    def convert(position: NDArray[Any]) -> NDArray[Any]:
-        return np.asarray(image.world_to_data(layer.data_to_world(position)), float)
-
     # Both transforms are affine: the images of the origin and of each axis give the whole map,
     # however many points there are.
     width = coordinates.shape[1]
-    origin = convert(np.zeros(width))
-    axes = np.stack([convert(unit) - origin for unit in np.eye(width)])
+    corners = np.vstack([np.zeros(width), np.eye(width)])
+    images = np.array([image.world_to_data(layer.data_to_world(each)) for each in corners], float)
+    origin, axes = images[0], images[1:] - images[0]
     return coordinates @ axes + origin
 
 

@@ -98,20 +98,27 @@ class StackPrompts:
         """Every object that has a prompt anywhere."""
         return frozenset(p.object_id for prompts in self.by_position.values() for p in prompts)
 
-    def positions_unlike(self, other: StackPrompts) -> set[StackPosition]:
-        """Return the stacks whose prompts are others."""
-        positions = self.by_position.keys() | other.by_position.keys()
-        return {position for position in positions if self.at(position) != other.at(position)}
+    def changes_since(
+        self, earlier: StackPrompts
+    ) -> tuple[frozenset[StackPosition], frozenset[MaskKey]]:
+        """Compare with earlier prompts.
 
-    def new_since(self, earlier: StackPrompts) -> frozenset[MaskKey]:
-        """Return where there is a prompt that was not there, or was another."""
-        found = set()
-        for position in self.positions_unlike(earlier):
+        Returns
+        -------
+        positions : frozenset of StackPosition
+            Stacks whose prompts are others than before.
+        new : frozenset of MaskKey
+            Where there is a prompt that was not there, or was another.
+        """
+        positions, new = set(), set()
+        for position in self.by_position.keys() | earlier.by_position.keys():
             before = {each.position: each.prompt for each in earlier.at(position)}
-            for each in self.at(position):
-                if before.get(each.position) != each.prompt:
-                    found.add((position, *each.position))
-        return frozenset(found)
+            now = {each.position: each.prompt for each in self.at(position)}
+            changed = [key for key, prompt in now.items() if before.get(key) != prompt]
+            new.update([(position, *key) for key in changed])
+            if changed or before.keys() - now.keys():
+                positions.add(position)
+        return frozenset(positions), frozenset(new)
 
 
 @dataclass
@@ -147,11 +154,9 @@ class _Collector:
     def __init__(
         self, image: Image, axis: int | None, region: Region | None, composed: int | None
     ) -> None:
-        self._leading = spatial_shape(image)[:-2]
-        rows, columns = spatial_shape(image)[-2:]
-        region = region or Region(0, 0, rows, columns)
-        self._size = region.shape
-        self._corner = np.array([region.y0, region.x0], float)
+        *self._leading, rows, columns = spatial_shape(image)
+        self._size = (rows, columns) if region is None else region.shape
+        self._corner = np.array([0, 0] if region is None else [region.y0, region.x0], float)
         self._axis, self._composed = axis, composed
         self._found: defaultdict[StackPosition, defaultdict[ObjectFrame, _Gathered]]
         self._found = defaultdict(lambda: defaultdict(_Gathered))
@@ -238,13 +243,10 @@ class _Collector:
         """Return all that was found."""
         by_position = {}
         for position, found in self._found.items():
-            prompts = (
-                (object_id, frame, gathered.prompt())
-                for (object_id, frame), gathered in sorted(found.items(), key=lambda row: row[0])
-            )
-            known = tuple(PlacedPrompt(i, f, prompt) for i, f, prompt in prompts if prompt)
+            prompts = [(key, found[key].prompt()) for key in sorted(found)]
+            known = [PlacedPrompt(*key, prompt) for key, prompt in prompts if prompt is not None]
             if known:
-                by_position[position] = known
+                by_position[position] = tuple(known)
         return StackPrompts(by_position, self.ignored)
 
 

@@ -41,7 +41,7 @@ def adopt(
     Parameters
     ----------
     workspace : Workspace
-    position : Place
+    position : StackPosition
     edit : ObjectEdit
     changed : Annotations
         What the session knows after it.
@@ -112,13 +112,13 @@ def _hand_over(workspace: Workspace, position: StackPosition, edit: Split) -> No
 def resumed_state(
     workspace: Workspace, files: Mapping[StackPosition, SessionFile]
 ) -> WindowSnapshot:
-    """Return what a workspace is to hold when session files take the place of what it says.
+    """Return what a workspace is to hold when session files replace its annotations.
 
     Parameters
     ----------
     workspace : Workspace
-    files : mapping of Place to SessionFile
-        By stack; what is said of other stacks stays.
+    files : mapping of StackPosition to SessionFile
+        By stack; the annotations of other stacks stay.
     """
     user_state = workspace.user_state
     points = _Rows(workspace, workspace.points, files)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class UserState:
-    """What is said besides points and shapes.
+    """Annotations besides points and shapes.
 
     Attributes
     ----------
@@ -107,7 +107,7 @@ class UserState:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class WindowSnapshot:
-    """Points, shapes and all else that is said, at one moment."""
+    """Points, shapes and all other annotations, at one moment."""
 
     points: NDArray[Any]
     point_features: Any

@@ -24,7 +24,7 @@ from napari_sam2.widgets.layers.geometry import (
 )
 from napari_sam2.widgets.layers.image_axes import look
 from napari_sam2.widgets.layers.prompt_reader import StackPrompts, read_prompts
-from napari_sam2.widgets.layers.shapes_rest import ShapesRest
+from napari_sam2.widgets.layers.shapes_visibility import ShapesVisibility
 from napari_sam2.widgets.layers.snapshot import UserState, WindowSnapshot
 from napari_sam2.widgets.state.image_source import ImageSource
 from napari_sam2.widgets.state.positions import StackPosition, index_of, placed
@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from napari.layers import Image, Labels, Layer
 
 
-SAID = "napari_sam2 said"
-"""Key in the metadata of the labels: what was said of them, along which axis, in which region."""
+USER_STATE = "napari_sam2 said"
+"""Key in the metadata of the labels: video axis, region and `UserState` of the work on them."""
 
 _DONE = {"added", "removed", "changed"}
 _numbers = itertools.count(1)
@@ -89,10 +89,10 @@ class Workspace:
         self.labels, self.shapes, self.points = layers
         self._may_hold_objects = len(viewer.layers) < before + 3
         self.marks = PromptAppearance(self.labels, self.shapes, self.points)
-        self._rest = ShapesRest(viewer, self.shapes)
-        self.user_state = self._said_before()
+        self._shapes_visibility = ShapesVisibility(viewer, self.shapes)
+        self.user_state = self._former_user_state()
         # Labels that were here before belong to objects, even where their prompts are gone. New
-        # ones hold nothing: they need not be looked through.
+        # ones hold nothing: they need not be searched.
         largest = int(self.labels.data.max()) if self._may_hold_objects else 0
         self.first_ids = frozenset({largest} - {0})
         for layer in (self.points, self.shapes):
@@ -101,13 +101,13 @@ class Workspace:
 
     @property
     def user_state(self) -> UserState:
-        """What the user said besides points and shapes; it stays with the Labels layer."""
+        """Annotations besides points and shapes; they stay with the Labels layer."""
         return self._user_state
 
     @user_state.setter
     def user_state(self, user_state: UserState) -> None:
         self._user_state = user_state
-        self.labels.metadata[SAID] = (self.axis, self.source.region, user_state)
+        self.labels.metadata[USER_STATE] = (self.axis, self.source.region, user_state)
 
     @property
     def layers(self) -> tuple[Layer, ...]:
@@ -128,7 +128,7 @@ class Workspace:
     def here(self) -> tuple[StackPosition, int] | None:
         """Find the stack and the frame that the viewer's sliders point at; None if at neither."""
         if spatial_shape(self.image) != self._shape:
-            return None  # it has been given other pixels: what we know is of those before
+            return None  # it has other pixels now than those that are worked on
         indices = slider_indices(self.image, self._viewer.dims.point, self._shape)
         if indices is None:
             return None
@@ -190,7 +190,7 @@ class Workspace:
         )
 
     def state(self) -> WindowSnapshot:
-        """Return all that the user has said."""
+        """Return all annotations of the user."""
         return WindowSnapshot.of(self.points, self.shapes, self.user_state)
 
     def show_state(self, state: WindowSnapshot) -> None:
@@ -239,15 +239,17 @@ class Workspace:
     def release(self, *, views_alive: bool = True) -> None:
         """Leave the layers as ordinary ones; all that they hold stays."""
         self.marks.release()
-        self._rest.release(views_alive=views_alive)
+        self._shapes_visibility.release(views_alive=views_alive)
         for layer in (self.points, self.shapes):
             layer.events.data.disconnect(self._on_data)
             layer.events.features.disconnect(self._on_features)
 
-    def _said_before(self) -> UserState:
-        """Return what was said when these labels were worked on before, in whatever view."""
+    def _former_user_state(self) -> UserState:
+        """Return the annotations of earlier work on these labels, converted to this view."""
         region = self.source.region
-        axis, before, user_state = self.labels.metadata.get(SAID, (self.axis, region, UserState()))
+        axis, before, user_state = self.labels.metadata.get(
+            USER_STATE, (self.axis, region, UserState())
+        )
         if axis != self.axis:
             user_state = user_state.moved(
                 lambda position, frame: self.placed(index_of(axis, position, frame))
@@ -293,7 +295,7 @@ class LayerOwnership:
             leave()
 
     def __deepcopy__(self, _memo: dict[int, Any]) -> LayerOwnership:
-        return self  # a copy of the layer says the same
+        return self  # a copy of the layer has the same owner
 
 
 def claim_layers(labels: Labels, leave: Callable[[], None]) -> None:

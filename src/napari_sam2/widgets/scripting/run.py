@@ -17,7 +17,7 @@ from napari_sam2.widgets.worker.session_factory import hand_over_objects
 from napari_sam2.widgets.worker.session_protocol import Session, SessionOpener
 
 Tell = Callable[[int, int], None]
-"""Is told how many frames of how many are done."""
+"""Called with the number of frames done and the number of all frames."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

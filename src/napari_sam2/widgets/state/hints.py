@@ -80,7 +80,7 @@ def hint(now: Situation) -> str:
         return PRESS_START
     if now.outside:
         return OUTSIDE
-    return " ".join(part for part in (_ignored(now.ignored), _next_step(now)) if part)
+    return " ".join(filter(None, (_ignored(now.ignored), _next_step(now))))
 
 
 def _next_step(now: Situation) -> str:

@@ -37,7 +37,7 @@ class _StackRecords:
         self._frames = 0
         self.scores, self.total = 0, 0.0  # how many there are, and their sum
         self._lowest: float | None = None
-        self._stale = False  # the lowest score is gone, and the next one not looked for yet
+        self._stale = False  # the lowest score is gone, and the next one not computed yet
 
     def put(self, record: FrameRecord) -> None:
         old = self.records.pop(record.frame, None)
@@ -75,9 +75,9 @@ class ObjectRecords:
         """Take new records of a stack in."""
         objects = self._positions.setdefault(position, {})
         for record in records:
-            shelved = objects.setdefault(record.object_id, _StackRecords())
-            shelved.put(record)
-            if not shelved.records:
+            known = objects.setdefault(record.object_id, _StackRecords())
+            known.put(record)
+            if not known.records:
                 del objects[record.object_id]
 
     def objects(self, position: StackPosition) -> tuple[int, ...]:
@@ -98,14 +98,14 @@ class ObjectRecords:
 
     def records(self, position: StackPosition, object_id: int) -> tuple[FrameRecord, ...]:
         """Return the records of an object, by frame."""
-        shelved = self._positions.get(position, {}).get(object_id)
-        found = {} if shelved is None else shelved.records
+        known = self._positions.get(position, {}).get(object_id)
+        found = {} if known is None else known.records
         return tuple(map(found.__getitem__, sorted(found)))
 
     def has(self, position: StackPosition, object_id: int, frame: int) -> bool:
         """Whether an object is in a frame."""
-        shelved = self._positions.get(position, {}).get(object_id)
-        record = None if shelved is None else shelved.records.get(frame)
+        known = self._positions.get(position, {}).get(object_id)
+        record = None if known is None else known.records.get(frame)
         return record is not None and record.area > 0
 
     def frames(self, position: StackPosition, object_id: int) -> tuple[int, ...]:

@@ -65,7 +65,7 @@ class ObjectAnnotations:
 
 @dataclass(frozen=True)
 class Annotations:
-    """All that a session is to know of the user.
+    """All prompts and acceptance that a session is to have.
 
     Attributes
     ----------
@@ -83,7 +83,7 @@ class Annotations:
     unsure: frozenset[int] = frozenset()
 
     def is_just(self, other: Annotations | None) -> bool:
-        """Whether another one has the same parts, as objects: told without looking into them."""
+        """Whether another one has the same parts, compared by identity, not by value."""
         if other is None or self.unsure != other.unsure:
             return False
         return self.prompts is other.prompts and self.accepted is other.accepted
@@ -110,7 +110,7 @@ class Annotations:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SessionFeedback:
-    """What a session has made of the prompts that it was told.
+    """What a session has made of its prompts.
 
     Attributes
     ----------

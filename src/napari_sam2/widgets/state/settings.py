@@ -56,7 +56,7 @@ def store_defaults(use: ModelUse) -> None:
     """Keep the user's choice for the next session."""
     stored = _stored()
     if stored is not None:
-        # The setting knows names only: a file has one of its own.
+        # The setting holds names only: a file has a name of its own.
         is_file = is_checkpoint(use.model)
         stored.model_file = use.model if is_file else ""
         if not is_file:

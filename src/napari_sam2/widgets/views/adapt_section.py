@@ -91,7 +91,7 @@ class AdaptSection(QFrame):
         self._show(self.question, self._choice)
 
     def show_running(self, text: str, fraction: float) -> None:
-        """Show how far it is; `text` says what it is busy with."""
+        """Show the progress; `text` names the current activity."""
         if self._running.isHidden():
             self.cancel.setEnabled(True)
             self._show(self._running)

@@ -18,7 +18,7 @@ from napari.utils.notifications import (
 
 from napari_sam2.errors import Sam2Error
 
-_NAMED = 3  # frames whose fault is told in full
+_NAMED = 3  # frames whose error is shown in full
 
 
 def show_done(text: str) -> None:

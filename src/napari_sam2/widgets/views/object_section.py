@@ -83,7 +83,7 @@ class ObjectSection(Section):
         self._quiet = True
         self.model.show(rows)
         self._fit_columns()
-        if not self.chosen:
+        if not self._selection.hasSelection():
             self._select(chosen if chosen else (current,))
         self._quiet = False
         self._show_possible()
@@ -126,7 +126,7 @@ class ObjectSection(Section):
             self.object_requested.emit(self.chosen[0])
 
     def _show_possible(self) -> None:
-        count = len(self.chosen)
+        count = len(self._selection.selectedRows())
         self.delete.setEnabled(count > 0)
         self.merge.setEnabled(count > 1)
         self.split.setEnabled(count == 1)

@@ -55,14 +55,14 @@ class PromptRequest(Request):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EditRequest(Request):
-    """Change an object. `annotations` says what was so before."""
+    """Change an object. `annotations` is the state before."""
 
     edit: ObjectEdit
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ReplayRequest(Request):
-    """Forget all prompts and take those of a session file in; `annotations` says the same."""
+    """Replace all prompts by those of a session file; `annotations` holds the same ones."""
 
     saved: SessionFile
 
@@ -80,7 +80,7 @@ class HandOverRequest(Request):
 
     Attributes
     ----------
-    there : Place
+    there : StackPosition
         The next volume.
     object_ids : frozenset of int
     plan : RunPlan
@@ -149,6 +149,8 @@ class Done:
     ----------
     step : int
         Of the request.
+    position : StackPosition
+        The stack whose session it is.
     records : tuple of FrameRecord
         All that are others than before.
     changed : Annotations or None
@@ -159,6 +161,7 @@ class Done:
 
     generation: int
     step: int
+    position: StackPosition
     records: Records = ()
     changed: Annotations | None = None
     feedback: SessionFeedback | None = None
@@ -223,7 +226,7 @@ class HandedOver:
 
     Attributes
     ----------
-    there : Place
+    there : StackPosition
         The next volume.
     object_ids : frozenset of int
         All that were looked for.
@@ -277,6 +280,6 @@ class Failure:
 
 
 Running = RunStarted | FrameDone | RunSplit | RunEnded | HandedOver
-"""What is told of a run."""
+"""Answers about a run."""
 
 Answer = Phase | Opened | Done | Running | Prepared | Forgotten | Failure

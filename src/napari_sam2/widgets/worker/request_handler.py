@@ -150,8 +150,8 @@ class RequestHandler:
     def replay(self, saved: SessionFile, annotations: Annotations) -> Iterator[int]:
         """Take a session file in instead of all that was known; gives how many steps are left.
 
-        `annotations` says in the words of the window what the file holds, so that nothing of it is
-        told again.
+        `annotations` is what the file holds in the form of the window, so that nothing of it is
+        sent again.
         """
         self.apply(Annotations())
         for step in self.session.replay(saved):
@@ -215,7 +215,7 @@ class RequestHandler:
                 self._keep(self._records.look(frame, plane))
 
     def retell(self) -> None:
-        """Take all records for new: nobody may have heard of them."""
+        """Count all records as new: they may never have been sent."""
         self._new |= {record.key: record for record in self._records}
 
     def news(self) -> tuple[FrameRecord, ...]:
@@ -252,9 +252,10 @@ class RequestHandler:
 
     def _sure(self, annotations: Annotations) -> Annotations:
         """Leave the objects as they are of which the window is not sure."""
-        unsure, now = annotations.unsure, self._as_it_is()
+        unsure = annotations.unsure
         if not unsure:
             return annotations
+        now = self._as_it_is()
         prompts = (
             *(placed for placed in annotations.prompts if placed.object_id not in unsure),
             *(placed for placed in now.prompts if placed.object_id in unsure),
@@ -297,7 +298,7 @@ class RequestHandler:
             clicks = prompt.points[-added:], prompt.positive[-added:]
             new = FramePrompt(*clicks) if own is None else own.with_clicks(*clicks)
         self._accepted.discard(object_frame)  # a prompt lifts acceptance
-        if added != 0:  # else the window only knows of no rounds
+        if added != 0:  # else only the rounds differ, which the window has not
             self._judge(self.session.set_prompt(*object_frame, new))
         self._known[object_frame] = prompt
 

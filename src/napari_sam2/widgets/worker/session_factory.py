@@ -36,7 +36,7 @@ def hand_over_objects(
     ----------
     spec : SessionSpec
         The volume, with its labels.
-    there : Place
+    there : StackPosition
         The next volume: the neighbour along one axis.
     object_ids : collection of int
     open_session : callable

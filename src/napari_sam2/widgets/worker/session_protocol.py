@@ -85,7 +85,7 @@ class Session(Protocol):
         ...
 
     def watch_labels(self, seen: Callable[[int, Any, Any], None] | None) -> None:
-        """Have every write to the labels told."""
+        """Have a function called after every write to the labels."""
         ...
 
     def snapshot(self) -> Any:
@@ -115,4 +115,4 @@ class Releasing(Protocol):
 
 
 SessionOpener = Callable[[SessionSpec, Callable[[str], None]], Session]
-"""Opens the session of a spec; is given a function that tells the user what it is busy with."""
+"""Opens the session of a spec; is given a function that shows the current activity."""

@@ -92,10 +92,13 @@ class SessionWorker:
         return self._worker.busy
 
     def submit(self, request: Request) -> None:
-        """Have a request worked on."""
+        """Have a request worked on, after all that was asked before."""
+        if isinstance(request, RunRequest | HandOverRequest):
+            self._submit_run(request)
+            return
         with self._lock:
             last = self._waiting[-1] if self._waiting else None
-            # What waits before a run stays there: the run would not know of what joined it.
+            # Requests before a run stay there: the run would lack what is merged into them.
             joined = None if last is self._before_run else _joined(last, request)
             if joined is None:
                 self._waiting.append(request)
@@ -103,17 +106,14 @@ class SessionWorker:
                 self._waiting[-1] = joined
         self._worker.submit(self._serve_next)
 
-    def submit_run(self, request: RunRequest) -> None:
-        """Propagate, after all that was asked before."""
+    def _submit_run(self, request: RunRequest | HandOverRequest) -> None:
         control = self._control = RunControl()
+        if isinstance(request, HandOverRequest):
+            self._worker.submit(lambda: self._hand_over(request, control))
+            return
         with self._lock:
             self._before_run = self._waiting[-1] if self._waiting else None
         self._worker.submit(lambda: self._run(request, control))
-
-    def submit_hand_over(self, request: HandOverRequest) -> None:
-        """Look for objects in the next volume, after all that was asked before."""
-        control = self._control = RunControl()
-        self._worker.submit(lambda: self._hand_over(request, control))
 
     def cancel_run(self) -> None:
         """End the current propagation within one frame; what is done stays."""
@@ -354,8 +354,8 @@ class SessionWorker:
     def _done(
         self, handler: RequestHandler, request: Request, changed: Annotations | None = None
     ) -> None:
-        feedback = handler.feedback()
-        self._tell(Done(request.generation, request.step, handler.news(), changed, feedback))
+        known = request.generation, request.step, request.spec.at
+        self._tell(Done(*known, handler.news(), changed, handler.feedback()))
 
     def _keep(self, request: Request, edit: Edit[Snapshot]) -> None:
         gone = self._history.add(edit) if edit.number else ()
@@ -395,7 +395,7 @@ class SessionWorker:
 
 
 def _joined(earlier: Request | None, request: Request) -> PromptRequest | None:
-    """Make one of two requests, if the second says all that the first one said."""
+    """Merge two requests into one, if the second states all that the first one states."""
     if (
         isinstance(request, PromptRequest)
         and isinstance(earlier, PromptRequest)

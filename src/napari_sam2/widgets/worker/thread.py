@@ -27,8 +27,8 @@ Job = Callable[[], None]
 class _Tally(QObject):
     """Counts jobs that are not done yet.
 
-    That a job is over goes the way that its own signals have gone: queued behind them. It counts
-    as done when whoever it told has heard.
+    The end of a job is a signal too, queued behind the signals of the job. It counts as done when
+    their receivers have been called.
     """
 
     _over = Signal()
@@ -82,7 +82,7 @@ class Worker:
 
     @property
     def busy(self) -> bool:
-        """Whether a job is not done yet, or the main thread has not heard of all it told."""
+        """Whether a job is not done yet, or the main thread has not handled all its signals."""
         return self._tally.count > 0
 
     @property

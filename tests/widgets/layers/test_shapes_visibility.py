@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 
-from napari_sam2.widgets.layers.shapes_rest import ShapesRest
+from napari_sam2.widgets.layers.shapes_visibility import ShapesVisibility
 
 BOX = np.array([[2, 2], [2, 6], [6, 6], [6, 2]])
 
@@ -21,41 +21,41 @@ def viewer() -> ViewerModel:
 
 def test_empty_shapes_layer_is_hidden_until_it_is_selected(viewer) -> None:
     shapes, points = viewer.layers
-    rest = ShapesRest(viewer, shapes)
+    visibility = ShapesVisibility(viewer, shapes)
     assert not shapes.visible
     viewer.layers.selection.active = shapes
     assert shapes.visible
     viewer.layers.selection.active = points
     assert not shapes.visible
-    rest.release()
+    visibility.release()
 
 
 def test_shapes_layer_is_visible_while_it_has_shapes(viewer) -> None:
     shapes = viewer.layers["shapes"]
-    rest = ShapesRest(viewer, shapes)
+    visibility = ShapesVisibility(viewer, shapes)
     shapes.add_rectangles(BOX)
     assert shapes.visible
     shapes.selected_data = {0}
     shapes.remove_selected()
     assert not shapes.visible
-    rest.release()
+    visibility.release()
 
 
 def test_shapes_hidden_by_the_user_stay_hidden(viewer) -> None:
     shapes, points = viewer.layers
     shapes.add_rectangles(BOX)
-    rest = ShapesRest(viewer, shapes)
+    visibility = ShapesVisibility(viewer, shapes)
     shapes.visible = False
     viewer.layers.selection.active = shapes
     viewer.layers.selection.active = points
     shapes.add_rectangles(BOX + 5)
-    rest.release()
+    visibility.release()
     assert not shapes.visible
 
 
 def test_released_layers_are_ordinary_ones(viewer) -> None:
     shapes, points = viewer.layers
-    ShapesRest(viewer, shapes).release()
+    ShapesVisibility(viewer, shapes).release()
     assert shapes.visible
     viewer.layers.selection.active = shapes
     viewer.layers.selection.active = points
@@ -64,13 +64,13 @@ def test_released_layers_are_ordinary_ones(viewer) -> None:
 
 def test_reused_hidden_layer_is_shown_with_its_first_shape(viewer) -> None:
     shapes, points = viewer.layers
-    ShapesRest(viewer, shapes).release(views_alive=False)
+    ShapesVisibility(viewer, shapes).release(views_alive=False)
     assert not shapes.visible, "nothing is drawn while a window closes"
-    rest = ShapesRest(viewer, shapes)
+    visibility = ShapesVisibility(viewer, shapes)
     viewer.layers.selection.active = points
     shapes.add_rectangles(BOX)
     assert shapes.visible
-    rest.release()
+    visibility.release()
 
 
 def test_a_box_can_be_drawn_with_the_tool_of_the_panel(started) -> None:

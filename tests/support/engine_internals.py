@@ -1,0 +1,76 @@
+"""Parts of a session's engine that tests inspect; only here its private attributes are read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from napari_sam2.tracking.decoding.prediction import (
+    Conditioning,
+    ObjectPrediction,
+    decided_prediction,
+)
+
+if TYPE_CHECKING:
+    from napari_sam2.labels import LabelsVolume
+    from napari_sam2.tracking import TrackingSession
+    from napari_sam2.tracking.images.feature_cache import FeatureCache
+    from napari_sam2.tracking.images.frame_reader import FrameReader
+    from napari_sam2.tracking.label_writer import LabelWriter
+    from napari_sam2.tracking.memory.object_track import ObjectTrack
+    from napari_sam2.tracking.schedule import Schedule
+
+
+def tracks_of(session: TrackingSession) -> dict[int, ObjectTrack]:
+    """Return the tracks of all objects, by id."""
+    return session._tracker.tracks
+
+
+def track_of(session: TrackingSession, object_id: int) -> ObjectTrack:
+    """Return the track of one object."""
+    return session._tracker.track(object_id)
+
+
+def cache_of(session: TrackingSession) -> FeatureCache:
+    """Return the cache of encoded frames."""
+    return session._tracker._cache
+
+
+def reader_of(session: TrackingSession) -> FrameReader:
+    """Return the reader of the frames."""
+    return session._tracker._reader
+
+
+def writer_of(session: TrackingSession) -> LabelWriter:
+    """Return the writer of the labels."""
+    return session._publisher
+
+
+def volume_of(session: TrackingSession) -> LabelsVolume:
+    """Return the labels with their protection."""
+    return session._publisher.volume
+
+
+def clear_features(session: TrackingSession) -> None:
+    """Empty the cache of encoded frames."""
+    session._tracker._cache._kept.clear()
+
+
+def strays(
+    session: TrackingSession, frame: int, predictions: Mapping[int, ObjectPrediction]
+) -> set[int]:
+    """Return which objects are found to follow another one in a frame."""
+    return session._tracker._strays(frame, predictions)
+
+
+def watch(
+    session: TrackingSession, object_id: int, frame: int, present: bool, schedule: Schedule
+) -> None:
+    """Count an object as present in a frame of a pass, or as absent."""
+    session._tracker._watch(track_of(session, object_id), frame, present, schedule)
+
+
+def computed_prediction(session: TrackingSession, decided: Conditioning) -> ObjectPrediction:
+    """Ask the network about a decided frame now."""
+    tracker = session._tracker
+    return tracker._computed(lambda: decided_prediction(tracker._model, tracker._cache, decided))
