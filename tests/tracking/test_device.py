@@ -78,7 +78,8 @@ def test_masks_in_half_precision_are_those_in_single():
         found.append(session.labels == 1)
     single, half = found
     assert (single.sum(axis=(1, 2)) > 500).all()
-    assert (single & half).sum() >= 0.99 * (single | half).sum()
+    # A blurred border of a small disc moves by a part of a pixel here and there.
+    assert (single & half).sum() >= 0.95 * (single | half).sum()
 
 
 def smooth_discs() -> np.ndarray:

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from napari_sam2.tracking.images.object_window import Framing, Place, Window, WindowedObject
@@ -110,6 +110,7 @@ def followed(place):
     return ON_GRID.following(WindowedObject(place, ON_GRID.around(place)))
 
 
+@example(Place((0.0, 288.0), 54.0))
 @given(PLACES)
 @settings(max_examples=100, deadline=None)
 def test_on_a_grid_windows_are_made_of_whole_cells(place):

@@ -278,5 +278,9 @@ class Framing:
         step = max(self._cells, octave // 4 // self._cells * self._cells)
         window = Window.square(centre, math.ceil(limited / step) * step, self.frame_shape)
         cell = window.height // self._cells
-        top, left = (round(first / cell) * cell for first in (window.top, window.left))
-        return replace(window, top=top, left=left)
+        corner = []
+        for first, middle in zip((window.top, window.left), centre, strict=True):
+            start = round(first / cell) * cell
+            # At the end of a frame rounding down may leave its last pixels out.
+            corner.append(start + cell if middle + 0.5 > start + window.height else start)
+        return replace(window, top=corner[0], left=corner[1])
