@@ -21,7 +21,7 @@ def model():
 @pytest.fixture(scope="module")
 def sample():
     whole = nuclei_stack(3, (12, 128, 128))
-    return replace(whole, image=whole.image[5:8, :72, :72], labels=whole.labels[5:8, :72, :72])
+    return replace(whole, image=whole.image[5:8, :96, :96], labels=whole.labels[5:8, :96, :96])
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ def test_a_second_search_finds_nothing_that_is_there(model, sample, searched):
 
 
 def test_a_region_bounds_the_search(session, sample):
-    region = Region(0, 0, 36, 72)
+    region = Region(0, 0, 36, 96)
     for object_id in session.find_objects(1, region=region):
         assert session.prompts.get(object_id, 1).points[0][0] < 36
     assert not session.labels[1, 36:].any()
