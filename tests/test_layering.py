@@ -30,14 +30,15 @@ LAYERS: Mapping[str, int] = {
     "prompts": 2,
     "labels": 2,
     "samples": 2,
-    "tracking": 3,
-    "training": 3,
-    "evaluation": 4,
-    "benchmarking": 4,
-    PACKAGE: 4,
-    "widgets": 5,
-    "cli": 5,
-    "__main__": 6,
+    "detection": 3,
+    "tracking": 4,
+    "training": 4,
+    "evaluation": 5,
+    "benchmarking": 5,
+    PACKAGE: 5,
+    "widgets": 6,
+    "cli": 6,
+    "__main__": 7,
 }
 # The same inside `widgets`: its sub-packages, and the modules beside them.
 WIDGET_LAYERS: Mapping[str, int] = {
@@ -55,7 +56,14 @@ WIDGET_LAYERS: Mapping[str, int] = {
     "stack_panel": 6,
     "session_reader": 7,
 }
-TORCH_PACKAGES = {"network", "checkpoints", "tracking", "training", "benchmarking"}
+TORCH_PACKAGES = {
+    "network",
+    "checkpoints",
+    "detection",
+    "tracking",
+    "training",
+    "benchmarking",
+}
 QT_PACKAGES = {"widgets"}
 QT_LIBRARIES = {
     "PyQt5",

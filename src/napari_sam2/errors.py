@@ -76,6 +76,10 @@ class SessionError(Sam2Error):
     """A tracking session cannot do an action, or its file cannot be read."""
 
 
+class DetectionError(Sam2Error):
+    """Objects cannot be looked for, or too many were found."""
+
+
 class EvaluationError(Sam2Error):
     """Labelled data cannot be evaluated."""
 

@@ -12,10 +12,10 @@ from session_plays import FRAMES, PLAYS, boxes_and_masks, clicks, corrections, o
 from small_networks import SMALL_FINE
 
 from napari_sam2.errors import DeviceError
+from napari_sam2.network import normalisation
 from napari_sam2.stack import FrameStack
 from napari_sam2.tracking import Model, TrackingSession, propagation
 from napari_sam2.tracking.decoding import prediction, prompt_decoding, prompted_frames
-from napari_sam2.tracking.images import image_input
 from napari_sam2.tracking.images.feature_cache import FeatureCache
 from napari_sam2.tracking.images.frame_reader import FrameReader
 from napari_sam2.tracking.images.object_window import Window
@@ -113,7 +113,7 @@ def test_a_gpu_that_runs_out_of_memory_goes_on_with_less(model, gpu, noise, monk
 FAULTS = {
     "clicks": (prompt_decoding, "points_to_input", clicks),
     "drawn masks": (prediction, "mask_to_input", boxes_and_masks),
-    "statistics": (image_input, "_statistics", clicks),
+    "statistics": (normalisation, "_statistics", clicks),
     "memories": (propagation, "encode_memory", clicks),
     "logits": (prompted_frames, "seen_from", corrections),
 }

@@ -86,6 +86,23 @@ def evaluate(
             "tracked by overlap.",
         ),
     ] = False,
+    auto: Annotated[
+        bool,
+        typer.Option(
+            "--auto",
+            help="Measure objects that are found without prompts, in the middle frame of each "
+            "stack; with --baseline beside threshold and watershed.",
+        ),
+    ] = False,
+    every: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="With --auto: search every so many frames, follow what is found, and report the "
+            "share of objects that keep one id.",
+            show_default=False,
+        ),
+    ] = None,
     limit: Annotated[
         int | None,
         typer.Option(min=1, help="At most this many stacks of each folder, evenly spread."),
@@ -120,6 +137,22 @@ def evaluate(
     """
     from napari_sam2.evaluation import format_report, report_to_json
 
+    if auto:
+        from napari_sam2.cli.evaluate_auto import evaluate_auto
+
+        _check_outputs(output, None)
+        evaluate_auto(
+            folder,
+            (model, device, image_size),
+            every=every,
+            baseline=baseline,
+            limit=limit,
+            json=json,
+            output=output,
+        )
+        return
+    if every is not None:
+        raise EvaluationError("--every belongs to --auto.", remedy="Add --auto.")
     options = EvaluationOptions(
         prompt or PromptKind.POINT, frame, overlap, max_objects, rounds or 0, baseline, clicks or 0
     )

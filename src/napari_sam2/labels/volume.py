@@ -159,6 +159,12 @@ class LabelsVolume:
         """Return the ids in a frame, ascending, without the background."""
         return tuple(int(number) for number in np.unique(self.frame(frame)) if number > 0)
 
+    def largest_id(self) -> int:
+        """Return the largest id in any frame, 0 if there is none; reads all frames once."""
+        with self._lock:
+            largest = (int(view_frame(self._array, f).max()) for f in range(self._shape[0]))
+            return max(0, *largest)
+
     def protect(self, object_id: int, frame: int) -> None:
         """Keep an object in a frame from being overwritten."""
         object_id = self._checked_id(object_id)

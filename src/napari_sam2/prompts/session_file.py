@@ -53,6 +53,8 @@ class SessionFile:
         The part of the image that its frames are: prompts and masks count from its corner.
     names : mapping of int to str
         Names of the objects.
+    found : frozenset of int
+        Objects that were found automatically and that nobody has looked at.
     """
 
     book: PromptBook
@@ -66,6 +68,7 @@ class SessionFile:
     names: Mapping[int, str] = field(default_factory=dict)
     results: MaskStore = field(default_factory=MaskStore)
     handed_over: frozenset[ObjectFrame] = frozenset()
+    found: frozenset[int] = frozenset()
 
     def __post_init__(self) -> None:
         pairs = {self._checked_pair(*pair) for pair in self.accepted}
@@ -86,6 +89,7 @@ class SessionFile:
         prompted = frozenset(ObjectFrame(number, frame) for number, frame, _ in self.book)
         self._check_masks(self.results, prompted, "prompted")
         object.__setattr__(self, "handed_over", frozenset(self.handed_over) & prompted)
+        object.__setattr__(self, "found", frozenset(self.found) & set(self.book.object_ids()))
         object.__setattr__(self, "settings", MappingProxyType(dict(self.settings)))
         object.__setattr__(self, "contrast", contrast)
         object.__setattr__(self, "at", MappingProxyType(dict(self.at)))
@@ -107,6 +111,7 @@ class SessionFile:
         at: Mapping[int, int],
         region: Region | None,
         names: Mapping[int, str] | None = None,
+        found: Iterable[int] = (),
     ) -> SessionFile:
         """Return the session file of prompts whose masks are read one at a time.
 
@@ -117,7 +122,7 @@ class SessionFile:
         mask_of : callable
             Gives the mask (Y, X) of an accepted object id and frame.
         results : iterable of (ObjectFrame, ndarray of bool)
-        handed_over, settings, contrast, axis, at, region, names
+        handed_over, settings, contrast, axis, at, region, names, found
             As the attributes.
         """
         pairs = sorted(accepted, key=ObjectFrame.by_frame)
@@ -134,6 +139,7 @@ class SessionFile:
             names=names or {},
             results=MaskStore(results),
             handed_over=handed_over,
+            found=frozenset(found),
         )
 
     @property

@@ -130,6 +130,9 @@ def session_from_json(text: str, shape: Sequence[int] | None = None) -> SessionF
         names=_read_names(blocks.get("names")),
         results=MaskStore(results.items()),
         handed_over=frozenset(handed_over),
+        found=frozenset(n.whole_number() for n in blocks["found"].items())
+        if "found" in blocks
+        else frozenset(),
     )
 
 

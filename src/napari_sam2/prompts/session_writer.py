@@ -37,6 +37,8 @@ def session_to_json(session: SessionFile) -> str:
         blocks["settings"] = _text(dict(session.settings))
     if session.names:
         blocks["names"] = _text({str(number): name for number, name in session.names.items()})
+    if session.found:
+        blocks["found"] = _text(sorted(session.found))
     blocks["prompts"] = _lines([_prompt_text(*entry, session) for entry in session.book])
     if session.accepted:
         blocks["accepted"] = _lines([_accepted_text(pair, session) for pair in session.accepted])

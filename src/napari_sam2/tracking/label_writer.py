@@ -180,6 +180,14 @@ class LabelWriter:
             output = self._shared(sharing, taken)
         return only(self._write(frame, _predictions(sharing), output), object_id)
 
+    def finished(self, decided: Conditioning) -> NDArray[np.bool_]:
+        """Return the mask (Y, X) of a decision as it would be written to an empty frame."""
+        if decided.prediction is None:
+            return decided.mask
+        nothing = np.zeros(self.volume.shape[1:], dtype=bool)
+        masks: NDArray[np.bool_] = self._shared({0: decided}, nothing).masks[0]
+        return masks
+
     def _shared(self, sharing: Mapping[int, Conditioning], taken: NDArray[np.bool_]) -> FrameOutput:
         """Finish prompted masks that share pixels; each keeps the parts that its clicks are in."""
         ordered = [sharing[object_id] for object_id in sorted(sharing)]

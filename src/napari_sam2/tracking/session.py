@@ -9,13 +9,15 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from os import PathLike
 from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from napari_sam2.errors import FrameError, PromptError, Sam2Error, SessionError
+from napari_sam2.detection import DetectionSettings
+from napari_sam2.errors import DetectionError, FrameError, PromptError, Sam2Error, SessionError
 from napari_sam2.labels import PackedMask
 from napari_sam2.labels.compose import Labels
 from napari_sam2.prompts import (
@@ -31,6 +33,7 @@ from napari_sam2.tracking.images.appearance_template import SessionTemplate
 from napari_sam2.tracking.label_writer import LabelWriter, undecided
 from napari_sam2.tracking.merge_split import Known, divided, joined
 from napari_sam2.tracking.model import Model
+from napari_sam2.tracking.object_finder import Proposal
 from napari_sam2.tracking.schedule import Schedule, Scope, as_direction, count_visits, passes
 from napari_sam2.tracking.session_io import (
     corrected_masks,
@@ -41,7 +44,11 @@ from napari_sam2.tracking.session_io import (
 from napari_sam2.tracking.session_state import SessionState, TrackState
 from napari_sam2.tracking.settings import TrackingSettings
 from napari_sam2.tracking.tracker import Tracker, approximations, follows_objects
-from napari_sam2.types import Direction, FrameMasks, ObjectFrame, Replayed, Unreadable
+from napari_sam2.types import Direction, FrameMasks, ObjectFrame, Region, Replayed, Unreadable
+
+
+class _SearchCancelledError(Exception):
+    """A search for objects was cancelled; it never leaves this module."""
 
 
 class TrackingSession:
@@ -115,6 +122,7 @@ class TrackingSession:
         self._cancelled = threading.Event()
         self._skipped: dict[int, FrameError] = {}
         self.handed_over: set[ObjectFrame] = set()
+        self._found: set[int] = set()
 
     def __reduce__(self) -> NoReturn:
         """Refuse to be copied or pickled: a copy would share memories, labels and the lock."""
@@ -398,6 +406,7 @@ class TrackingSession:
         with self._lock:
             object_id = check_object_id(object_id)
             self._tracker.accept(object_id, self._checked_frame(frame))
+            self._found.discard(object_id)
 
     def accept_all(self, frame: int) -> None:
         """Fix all objects with prompts in a frame as they are; see `accept`."""
@@ -405,6 +414,7 @@ class TrackingSession:
             frame = self._checked_frame(frame)
             for object_id in self.object_ids:
                 self._tracker.accept(object_id, frame)
+                self._found.discard(object_id)
 
     def unaccept(self, object_id: int, frame: int) -> None:
         """Withdraw the acceptance of an object in a frame; its mask stays until tracked again.
@@ -471,6 +481,163 @@ class TrackingSession:
             known, last = self._known(), earlier[-1]
             self.prompts = self._tracker.regroup(lambda: divided(track, frame, new_id, last, known))
 
+    def find_objects(
+        self,
+        frame: int,
+        *,
+        settings: DetectionSettings | None = None,
+        like: Iterable[int] = (),
+        min_similarity: float = 0.8,
+        region: Region | None = None,
+        progress: Callable[[float], None] | None = None,
+        cancelled: Callable[[], bool] = lambda: False,
+        **options: Any,
+    ) -> tuple[int, ...]:
+        """Find objects in a frame, and add each as an object with one point prompt.
+
+        Pixels of existing objects are left alone. The new objects are marked as found until they
+        are looked at; see `found_objects`.
+
+        Parameters
+        ----------
+        frame : int
+        settings : DetectionSettings, optional
+        like : iterable of int
+            Only objects whose size and appearance are like those of these objects.
+        min_similarity : float
+            Least cosine with one of them, in -1..1.
+        region : Region, optional
+            The part of the frame that is searched; objects whose point is outside are left out.
+        progress : callable, optional
+            Called with the share that is done, in 0..1.
+        cancelled : callable
+            Called often; True ends the search, and nothing is added.
+        **options
+            Fields of `DetectionSettings`, such as `min_size` and `max_size` in pixels.
+
+        Returns
+        -------
+        tuple of int
+            Ids of the new objects, from top to bottom; empty where nothing was found.
+
+        Raises
+        ------
+        DetectionError
+            More were found than the settings allow, or an example is in no frame.
+        FrameError
+            The frame cannot be read.
+        DeviceError
+            The device fails or has too little memory.
+        """
+        found = self.propose_objects(
+            frame,
+            settings=replace(settings or DetectionSettings(), **options),
+            like=like,
+            region=region,
+            progress=progress,
+            cancelled=cancelled,
+        )
+        alike = [p for p in found if p.similarity is None or p.similarity >= min_similarity]
+        return self.add_proposals(alike)
+
+    def propose_objects(
+        self,
+        frame: int,
+        *,
+        settings: DetectionSettings | None = None,
+        like: Iterable[int] = (),
+        region: Region | None = None,
+        progress: Callable[[float], None] | None = None,
+        cancelled: Callable[[], bool] = lambda: False,
+    ) -> tuple[Proposal, ...]:
+        """Find objects in a frame as `find_objects` does, and add none; see `add_proposals`."""
+        with self._lock:
+            frame = self._checked_frame(frame)
+            taken = self._publisher.volume.frame(frame) != 0
+            if region is not None:
+                outside = np.ones_like(taken)
+                outside[region.slices] = False
+                taken |= outside
+            examples = [self._example_of(object_id, frame) for object_id in like]
+
+            def advance(done: float) -> None:
+                if cancelled():
+                    raise _SearchCancelledError
+                if progress is not None:
+                    progress(done)
+
+            self._tracker.forgive()
+            try:
+                return self._tracker.propose(
+                    frame, taken, settings or DetectionSettings(), examples, advance
+                )
+            except _SearchCancelledError:
+                return ()
+
+    def add_proposals(self, proposals: Iterable[Proposal]) -> tuple[int, ...]:
+        """Add proposed objects with new ids; return the ids. All are added or, on failure, none.
+
+        Raises
+        ------
+        LabelsError
+            The labels cannot be written, or cannot hold so many ids.
+        """
+        with self._lock:
+            first = max((self._publisher.volume.largest_id(), *self._tracker.tracks)) + 1
+            added: list[int] = []
+            try:
+                for object_id, proposal in enumerate(proposals, start=first):
+                    frame = proposal.decided.frame
+                    self.prompts.put(object_id, frame, proposal.prompt)
+                    added.append(object_id)
+                    self._tracker.add(object_id, proposal)
+            except BaseException:
+                for object_id in added:
+                    self.prompts.remove(object_id)
+                    if object_id in self._tracker.tracks:
+                        self._tracker.forget(object_id)
+                raise
+            self._found.update(added)
+            return tuple(added)
+
+    @property
+    def found_objects(self) -> tuple[int, ...]:
+        """Ids of objects that `find_objects` added and nobody has looked at, ascending.
+
+        A prompt, an acceptance or `review` counts as having looked at an object.
+        """
+        return tuple(sorted(self._found & self._tracker.tracks.keys()))
+
+    def review(self, object_ids: Iterable[int] | None = None) -> None:
+        """Take the mark off found objects, or off all of them; their masks do not change."""
+        self._found -= self._found.copy() if object_ids is None else set(object_ids)
+
+    def accept_found(self) -> None:
+        """Accept all found objects in the frames of their points."""
+        with self._lock:
+            for object_id in self.found_objects:
+                for frame in self.prompts.frames(object_id):
+                    self._tracker.accept(object_id, frame)
+            self._found.clear()
+
+    def discard_found(self) -> None:
+        """Remove all found objects that nobody has looked at."""
+        with self._lock:
+            for object_id in self.found_objects:
+                self.remove_prompts(object_id)
+            self._found.clear()
+
+    def _example_of(self, object_id: int, frame: int) -> ObjectFrame:
+        """Return the nearest decided frame of an object that shows it."""
+        track = self._tracker.track(object_id)
+        shown = [f for f, each in track.conditioning.items() if each.pixels.any()]
+        if not shown:
+            raise DetectionError(
+                f"Object {object_id} has no mask that others could be like.",
+                remedy="Choose an object with a prompted or accepted mask.",
+            )
+        return ObjectFrame(object_id, min(shown, key=lambda f: abs(f - frame)))
+
     def watch_labels(self, seen: Callable[[int, Labels, Labels], None] | None) -> None:
         """Call `seen` after every write with frame, former and new labels, (Y, X); None: no more.
 
@@ -487,6 +654,7 @@ class TrackingSession:
                 self.prompts.copy(),
                 frozenset(self._publisher.accepted),
                 frozenset(self.handed_over),
+                frozenset(self._found),
                 tuple(TrackState.of(tracks[object_id]) for object_id in sorted(tracks)),
             )
 
@@ -495,6 +663,7 @@ class TrackingSession:
         with self._lock:
             self.prompts = state.prompts.copy()
             self.handed_over = set(state.handed_over)
+            self._found = set(state.found)
             tracks = [t.track(self.stack.n_frames, self.model.config) for t in state.tracks]
             self._tracker.tracks = {track.object_id: track for track in tracks}
             for pair in self._publisher.accepted - state.accepted:
@@ -515,6 +684,7 @@ class TrackingSession:
                 self._publisher.mask,
                 ((pair, mask.unpack()) for pair, mask in self.corrected_masks().items()),
                 handed_over=frozenset(self.handed_over),
+                found=self.found_objects,
                 settings=settings_to_save(self.model.name, self.stack, self.settings),
                 contrast=tuple((each.low, each.high) for each in self.stack.contrast),
                 axis=self.stack.axis,
@@ -583,6 +753,8 @@ class TrackingSession:
                     self._tracker.restore(*pair, mask)
             left -= 1
             yield Replayed(left)
+        with self._lock:
+            self._found |= saved.found & self._tracker.tracks.keys()
 
     def corrected_masks(self) -> dict[ObjectFrame, PackedMask]:
         """Return the masks of prompts that correct tracked frames, by object and frame.
@@ -613,6 +785,7 @@ class TrackingSession:
                 self.prompts.put(object_id, frame, before)
             raise
         self.handed_over.discard(ObjectFrame(object_id, frame))
+        self._found.discard(object_id)
         return result
 
     def _prompt_at(self, object_id: int, frame: int) -> FramePrompt:
@@ -672,6 +845,7 @@ class TrackingSession:
     def _drawn_now(self, *object_ids: int) -> None:
         """Take prompts of objects that were regrouped for the user's own."""
         self.handed_over = {each for each in self.handed_over if each.object_id not in object_ids}
+        self._found -= set(object_ids)
 
     def _replay(
         self, object_id: int, frame: int, prompt: FramePrompt, saved: SessionFile

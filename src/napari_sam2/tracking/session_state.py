@@ -53,4 +53,5 @@ class SessionState:
     prompts: PromptBook
     accepted: frozenset[ObjectFrame]
     handed_over: frozenset[ObjectFrame]
+    found: frozenset[int]
     tracks: tuple[TrackState, ...]

@@ -5,7 +5,7 @@ It is not safe for several threads; the session's lock guards it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TypeVar
@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from napari_sam2.detection import DetectionSettings, FrameInput
 from napari_sam2.errors import FrameError, Sam2Error, SessionError
 from napari_sam2.labels import PackedMask
 from napari_sam2.prompts import FramePrompt, PromptBook
@@ -30,11 +31,20 @@ from napari_sam2.tracking.device import device_error, is_out_of_memory, release_
 from napari_sam2.tracking.identity_switches import find_identity_switches
 from napari_sam2.tracking.images.feature_cache import FeatureCache
 from napari_sam2.tracking.images.frame_reader import FrameReader
+from napari_sam2.tracking.images.image_input import mask_to_input
 from napari_sam2.tracking.images.object_window import Framing
 from napari_sam2.tracking.label_writer import LabelWriter, merge, nothing_in
 from napari_sam2.tracking.memory.object_track import ObjectTrack
 from napari_sam2.tracking.merge_split import MergeSplit
 from napari_sam2.tracking.model import Model
+from napari_sam2.tracking.object_finder import (
+    Example,
+    Predicted,
+    Proposal,
+    pooled_features,
+    propose_objects,
+    similarity_to,
+)
 from napari_sam2.tracking.propagation import Propagator
 from napari_sam2.tracking.schedule import Schedule
 from napari_sam2.tracking.settings import TrackingSettings
@@ -76,6 +86,7 @@ class Tracker:
         self._unreadable = settings.unreadable
         cells = model.image_size // 16 if follows and model.config.fine_channels else None
         framing = Framing(stack.frame_shape, model.image_size, follows, cells)
+        self._framing = framing
         on_cpu = model.device.type == "cpu"
         together = 1 if follows else settings.encode_ahead or (1 if on_cpu else _FRAMES_TOGETHER)
         self._foresight = together - 1 + settings.read_ahead
@@ -142,6 +153,71 @@ class Tracker:
         track.condition(replace(decided, pixels=PackedMask.of(result.masks[0])))
         self.tracks[object_id] = track
         return result
+
+    def propose(
+        self,
+        frame: int,
+        taken: NDArray[np.bool_],
+        settings: DetectionSettings,
+        examples: Sequence[ObjectFrame],
+        advance: Callable[[float], None],
+    ) -> tuple[Proposal, ...]:
+        """Look for new objects on pixels that are not taken; see `propose_objects`."""
+        with torch.inference_mode(), self._model.precision():
+            known = [self._example(*pair) for pair in examples]
+            seen = FrameInput(
+                self._model.network,
+                self._model.device,
+                self._model.image_size,
+                self._framing.follows,
+                self._reader.read(frame),
+            )
+
+            def similarity(predicted: Predicted) -> float | None:
+                if not known:
+                    return None
+                features = self._appearance(predicted.decided, predicted.mask)
+                return similarity_to(known, int(predicted.mask.sum()), features)
+
+            try:
+                return propose_objects(
+                    seen,
+                    taken,
+                    lambda prompt: self._predicted(frame, prompt),
+                    settings,
+                    advance,
+                    similarity,
+                )
+            except (RuntimeError, MemoryError) as error:
+                raise device_error(error, self._model.name) from error
+
+    def add(self, object_id: int, proposal: Proposal) -> None:
+        """Make a proposal an object of the session, on the pixels that it was found on."""
+        decided, track = proposal.decided, self._new(object_id)
+        self._publisher.put(object_id, decided.frame, proposal.mask.unpack())
+        track.condition(decided)
+        track.written[decided.frame] = True
+        self.tracks[object_id] = track
+
+    def _predicted(self, frame: int, prompt: FramePrompt) -> Predicted:
+        """Return what a prompt of a new object would give."""
+        nothing = np.zeros(self._publisher.volume.shape[1:], dtype=bool)
+        decided = self._computed(
+            lambda: self._decider.from_prompt(self._new(0), frame, prompt, nothing, False)
+        )
+        return Predicted(decided, self._publisher.finished(decided))
+
+    def _example(self, object_id: int, frame: int) -> Example:
+        mask = self._publisher.mask(object_id, frame)
+        decided = self.as_drawn(self._new(0), frame, mask)
+        return Example(int(mask.sum()), self._appearance(decided, mask))
+
+    def _appearance(self, decided: Conditioning, mask: NDArray[np.bool_]) -> Tensor:
+        """Return the pooled features of an object in the window that fits it."""
+        window = self._framing.of_mask(mask)
+        features = self._cache.get(decided.frame, [window])
+        inside = mask_to_input(mask, window, self._model.image_size, self._model.device)
+        return pooled_features(features, inside)
 
     def accept(self, object_id: int, frame: int) -> None:
         """Fix an object in a frame as the labels show it, and condition the object on it.

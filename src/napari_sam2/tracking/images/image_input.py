@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from napari_sam2.network.normalisation import normalise
 from napari_sam2.tracking.images.object_window import Window
-
-_MEAN = (0.485, 0.456, 0.406)
-_STD = (0.229, 0.224, 0.225)
 
 
 def frame_to_input(
@@ -42,17 +38,7 @@ def frame_to_input(
     image = torch.from_numpy(np.ascontiguousarray(frame)).to(device).permute(2, 0, 1).unsqueeze(0)
     if image.shape[2:] != (size, size):
         image = F.interpolate(image, size=(size, size), mode="bicubic", antialias=True).clamp(0, 1)
-    image = image.expand(-1, 3, -1, -1)
-    mean, std = _statistics(device)
-    return (image - mean) / std
-
-
-@lru_cache(maxsize=4)
-@torch.inference_mode(False)
-def _statistics(device: torch.device) -> tuple[Tensor, Tensor]:
-    """Return mean and standard deviation; once, since a GPU would be waited for each time."""
-    mean, std = (torch.tensor(each, device=device).view(1, 3, 1, 1) for each in (_MEAN, _STD))
-    return mean, std
+    return normalise(image)
 
 
 def points_to_input(

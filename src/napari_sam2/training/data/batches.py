@@ -9,14 +9,12 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, IterableDataset
 
+from napari_sam2.network.normalisation import normalise
 from napari_sam2.training.data.clips import ClipSampler, RandomClip, TrainingClip
 from napari_sam2.training.data.session_masks import UNKNOWN
 from napari_sam2.training.data.sources import LabelledStack
 from napari_sam2.training.losses.decoding import CropWindow
 from napari_sam2.training.run.recipe import Recipe
-
-_MEAN = (0.485, 0.456, 0.406)
-_DEVIATION = (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,9 +74,7 @@ class ClipBatch:
 
     def network_input(self) -> torch.Tensor:
         """Return all frames as (B T, 3, S, S), normalised as for the official models."""
-        mean = self.images.new_tensor(_MEAN)[:, None, None]
-        deviation = self.images.new_tensor(_DEVIATION)[:, None, None]
-        images = (self.images.flatten(0, 1)[:, None] - mean) / deviation
+        images = normalise(self.images.flatten(0, 1)[:, None])
         return images.contiguous(memory_format=torch.channels_last)
 
     def masks(self, frame: int) -> torch.Tensor:

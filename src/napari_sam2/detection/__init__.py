@@ -1,0 +1,18 @@
+"""Automatic objects: candidates of one frame that become ordinary point prompts.
+
+The package finds points; the engine decides about masks. All of it runs on the caller's thread.
+"""
+
+from napari_sam2.detection.candidate import Candidate, DetectionSettings
+from napari_sam2.detection.find_candidates import FrameInput, find_candidates, has_dense_heads
+from napari_sam2.detection.selection import ScoredMask, select_masks
+
+__all__ = [
+    "Candidate",
+    "DetectionSettings",
+    "FrameInput",
+    "ScoredMask",
+    "find_candidates",
+    "has_dense_heads",
+    "select_masks",
+]

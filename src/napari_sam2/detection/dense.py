@@ -1,0 +1,182 @@
+"""Candidates from the dense heads: pixels of objects that agree on a common centre.
+
+The heads tell of every pixel whether it belongs to an object, lies on a border, and how far away
+the centre of its object is. Pixels vote for centres; peaks of the votes are objects (as in
+arXiv 1906.11109 and arXiv 1911.10194).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import ndimage
+from scipy.spatial import cKDTree
+
+from napari_sam2.detection.candidate import Candidate
+from napari_sam2.detection.tiles import Tiles
+from napari_sam2.network import Sam2
+from napari_sam2.network.dense_heads import OFFSET_UNIT
+
+_STRIDE = 2  # of the finest dense maps
+_PRESENT = 0.5
+_SMOOTHING = 1.5  # pixels of the maps, of the votes
+_PEAK_DISTANCE = 2  # pixels of the maps
+_LEAST_VOTES = 0.15  # of a peak, after smoothing
+_LEAST_AREA = 8  # pixels of the maps
+_BATCH = 2
+# Extents, in pixels of the input, that a scale is trusted with: larger objects are looked for at a
+# coarser scale, smaller ones at a finer scale.
+_SMALLEST, _LARGEST = 28.0, 72.0
+
+
+class DenseFrame(NamedTuple):
+    """The finest dense maps of a whole frame at one scale, in probabilities and map pixels.
+
+    Attributes
+    ----------
+    objects, borders : ndarray of float32, shape (h, w)
+    offsets : ndarray of float32, shape (2, h, w)
+        (y, x) from each pixel to the centre of its object.
+    scale : float
+        Map pixels per pixel of the frame.
+    """
+
+    objects: NDArray[np.float32]
+    borders: NDArray[np.float32]
+    offsets: NDArray[np.float32]
+    scale: float
+
+
+def dense_candidates(
+    network: Sam2,
+    pixels: NDArray[np.float32],
+    image_size: int,
+    device: torch.device,
+    least_extent: float,
+    advance: Callable[[float], None],
+) -> list[Candidate]:
+    """Find candidates in a frame at several scales, each twice as coarse as the one before.
+
+    Parameters
+    ----------
+    network : Sam2
+        With dense heads.
+    pixels : ndarray of float32, shape (Y, X, C)
+    image_size : int
+        Side of the input that the network was trained with; a tile is twice as wide.
+    device : torch.device
+    least_extent : float
+        Of the objects looked for, in pixels of the frame: small ones are enlarged.
+    advance : callable
+        Called with the share that is done, in 0..1; may raise to end the search.
+
+    Returns
+    -------
+    list of Candidate
+        The best first; one object may be found at two scales.
+    """
+    scales = _scales(pixels.shape[:2], image_size, least_extent)
+    effort = [scale * scale for scale in scales]
+    found: list[Candidate] = []
+    for number, scale in enumerate(scales):
+        before, part = sum(effort[:number]) / sum(effort), effort[number] / sum(effort)
+        tiles = Tiles(pixels, scale, 2 * image_size, image_size // 2, device)
+        frame = _predict(network, tiles, partial(_advance_part, advance, before, part))
+        low = _SMALLEST if number else 0.0
+        high = _LARGEST if number + 1 < len(scales) else np.inf
+        shape = pixels.shape[0], pixels.shape[1]
+        instances = _instances(frame, shape)
+        found += [each for each in instances if low <= each.extent * scale < high]
+    return sorted(found, key=lambda each: -each.score)
+
+
+def _advance_part(
+    advance: Callable[[float], None], before: float, part: float, done: float
+) -> None:
+    advance(before + part * done)
+
+
+def _scales(shape: tuple[int, ...], image_size: int, least_extent: float) -> list[float]:
+    """Return the scales to look at, the finest first."""
+    scale = 2.0 if least_extent < 8 else 1.0
+    scales = [scale]
+    while max(shape[:2]) * scale > 1.5 * image_size:
+        scale /= 2
+        scales.append(scale)
+    return scales
+
+
+def _predict(network: Sam2, tiles: Tiles, advance: Callable[[float], None]) -> DenseFrame:
+    """Predict the dense maps of all tiles and blend them where they overlap."""
+    side = tiles.side // _STRIDE
+    rows, columns = (length // _STRIDE + 1 for length in tiles.shape)
+    total: NDArray[np.float32] = np.zeros((4, rows + side, columns + side), np.float32)
+    weights = np.full((rows + side, columns + side), 1e-6, np.float32)
+    ramp = np.minimum(np.arange(side) + 1, side - np.arange(side)).astype(np.float32)
+    weight = np.minimum.outer(ramp, ramp) ** 2
+    done = 0
+    for corners, images in tiles.batches(_BATCH):
+        maps = network.dense_heads(network.encode_image(images))[0]
+        predicted = torch.cat(
+            (
+                maps.objects.sigmoid(),
+                maps.borders.sigmoid(),
+                maps.offsets * (OFFSET_UNIT / _STRIDE),
+            ),
+            dim=1,
+        )
+        for (top, left), values in zip(corners, predicted.float().cpu().numpy(), strict=True):
+            where = (
+                slice(top // _STRIDE, top // _STRIDE + side),
+                slice(left // _STRIDE, left // _STRIDE + side),
+            )
+            total[:, *where] += values * weight
+            weights[where] += weight
+        done += len(corners)
+        advance(done / len(tiles.corners))
+    total /= weights
+    total = total[:, : rows - 1, : columns - 1]
+    return DenseFrame(total[0], total[1], total[2:], tiles.scale / _STRIDE)
+
+
+def _instances(frame: DenseFrame, shape: tuple[int, int]) -> Iterator[Candidate]:
+    """Group the pixels of objects by the centre that they point at; give one point of each."""
+    inside = frame.objects > _PRESENT
+    y, x = np.nonzero(inside)
+    if not len(y):
+        return
+    height, width = inside.shape
+    towards = np.stack((y + frame.offsets[0][inside], x + frame.offsets[1][inside]), axis=1)
+    cell = np.rint(towards).astype(int).clip(0, (height - 1, width - 1))
+    votes = np.zeros(inside.shape, np.float32)
+    votes_of = frame.objects[inside] * (1.0 - frame.borders[inside])
+    np.add.at(votes, (cell[:, 0], cell[:, 1]), votes_of)
+    votes = ndimage.gaussian_filter(votes, _SMOOTHING)
+    peaks = votes == ndimage.maximum_filter(votes, size=2 * _PEAK_DISTANCE + 1)
+    centres = np.argwhere(peaks & (votes > _LEAST_VOTES))
+    if not len(centres):
+        return
+    _, nearest = cKDTree(centres).query(towards)
+    instances = np.zeros(inside.shape, np.int32)
+    instances[inside] = nearest + 1
+    for number, box in enumerate(ndimage.find_objects(instances), start=1):
+        if box is None:
+            continue
+        mask = instances[box] == number
+        if mask.sum() < _LEAST_AREA:
+            continue
+        depth = ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
+        row, column = np.unravel_index(int(depth.argmax()), mask.shape)
+        middle = (int(row) + box[0].start, int(column) + box[1].start)
+        at = [(each + 0.5) / frame.scale - 0.5 for each in middle]
+        extent = max(mask.shape) / frame.scale
+        score = float(frame.objects[box][mask].mean())
+        last_row, last_column = (length - 1.0 for length in shape)
+        yield Candidate(
+            min(max(at[0], 0.0), last_row), min(max(at[1], 0.0), last_column), score, extent
+        )

@@ -1,0 +1,179 @@
+"""The search for new objects in one frame: candidates are clicked, the best masks are proposed.
+
+It runs on the session's thread and changes nothing; `TrackingSession.add_proposals` does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from napari_sam2.detection import (
+    Candidate,
+    DetectionSettings,
+    FrameInput,
+    ScoredMask,
+    find_candidates,
+    has_dense_heads,
+    select_masks,
+)
+from napari_sam2.errors import DetectionError
+from napari_sam2.labels import PackedMask
+from napari_sam2.network import ImageFeatures
+from napari_sam2.prompts import FramePrompt
+from napari_sam2.tracking.decoding.prediction import Conditioning
+
+_SEARCHING = 0.15  # share of the work, before the candidates are clicked
+_SIZE_RANGE = 2.5  # areas of objects like others: so many times smaller or larger
+_AGREED = 2.0  # times the least score: no other candidate inside such a mask is clicked
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Proposal:
+    """A new object, before it is one of the session.
+
+    Attributes
+    ----------
+    mask : PackedMask
+        On pixels that no other object has.
+    score : float
+        Predicted IoU times object score, in 0..1.
+    similarity : float or None
+        How alike it is to the examples, in -1..1; None without examples.
+    prompt : FramePrompt
+        One point.
+    """
+
+    mask: PackedMask
+    score: float
+    similarity: float | None
+    prompt: FramePrompt
+    decided: Conditioning = field(repr=False)
+
+
+class Example(NamedTuple):
+    """An object that others shall be like: its area in pixels, and its pooled features."""
+
+    area: int
+    features: Tensor
+
+
+class Predicted(NamedTuple):
+    """What a prompt would give: the decision about the frame, and the mask (Y, X)."""
+
+    decided: Conditioning
+    mask: NDArray[np.bool_]
+
+
+def propose_objects(
+    frame: FrameInput,
+    taken: NDArray[np.bool_],
+    predict: Callable[[FramePrompt], Predicted],
+    settings: DetectionSettings,
+    advance: Callable[[float], None],
+    similarity: Callable[[Predicted], float | None],
+) -> tuple[Proposal, ...]:
+    """Propose objects on the free pixels of a frame, from top to bottom.
+
+    Parameters
+    ----------
+    frame : FrameInput
+    taken : ndarray of bool, shape (Y, X)
+        Pixels of existing objects, and those outside the part that is searched.
+    predict : callable
+        Gives what a prompt means without changing anything.
+    settings : DetectionSettings
+    advance : callable
+        Called with the share that is done, in 0..1; may raise to end the search.
+    similarity : callable
+        Compares an object with examples; None without examples, below -1 for another size.
+
+    Raises
+    ------
+    DetectionError
+        There are more objects than the settings allow.
+    """
+    candidates = find_candidates(frame, settings, lambda done: advance(_SEARCHING * done))
+    dense = has_dense_heads(frame.network)
+    least = settings.min_score if dense else 0.0
+    known: dict[int, tuple[Conditioning, float | None]] = {}
+    masks: list[ScoredMask] = []
+    covered = taken.copy()
+    for number, candidate in enumerate(candidates):
+        advance(_SEARCHING + (1 - _SEARCHING) * number / len(candidates))
+        row, column = _pixel(candidate, taken.shape)
+        if covered[row, column]:
+            continue  # of an object that is there, or that a better candidate has found
+        prompt = FramePrompt(((float(row), float(column)),), (True,))
+        predicted = predict(prompt)
+        found = predicted.decided.prediction
+        if found is None or not predicted.mask.any():
+            continue
+        alike = similarity(predicted)
+        if alike is not None and alike < -1.0:
+            continue
+        known[number] = predicted.decided, alike
+        masks.append(ScoredMask(number, PackedMask.of(predicted.mask), found.score))
+        if dense and found.score >= _AGREED * settings.min_score:
+            covered |= predicted.mask
+    chosen = select_masks(masks, taken, settings, least)
+    if len(chosen) > settings.max_objects:
+        raise DetectionError(
+            f"{len(chosen)} objects were found, more than {settings.max_objects}.",
+            safe="Nothing was added.",
+            remedy="Ask for larger objects, for a part of the frame, or raise the limit.",
+        )
+    advance(1.0)
+    return tuple(_in_reading_order(chosen, known))
+
+
+def _pixel(candidate: Candidate, shape: tuple[int, ...]) -> tuple[int, int]:
+    row = min(max(round(candidate.y), 0), shape[0] - 1)
+    return row, min(max(round(candidate.x), 0), shape[1] - 1)
+
+
+def _in_reading_order(
+    chosen: Sequence[ScoredMask], known: dict[int, tuple[Conditioning, float | None]]
+) -> Iterator[Proposal]:
+    for each in sorted(chosen, key=lambda each: (each.mask.rows[0], each.mask.columns[0])):
+        decided, alike = known[each.number]
+        assert decided.prompt is not None
+        yield Proposal(
+            each.mask, each.score, alike, decided.prompt, replace(decided, pixels=each.mask)
+        )
+
+
+def pooled_features(features: ImageFeatures, inside: Tensor) -> Tensor:
+    """Return the mean features of a mask: one vector, each level of unit length.
+
+    Parameters
+    ----------
+    features : ImageFeatures
+        Of one window.
+    inside : Tensor, shape (1, 1, S, S)
+        1 inside the mask and 0 outside, in pixels of the input.
+    """
+    pooled = []
+    for level in (features.stride4, features.stride8, features.stride16):
+        weights = F.interpolate(inside, size=level.shape[2:], mode="area")
+        total = weights.sum().clamp(min=1e-6)
+        mean = (level.float() * weights).sum(dim=(2, 3)) / total
+        around = level.float().mean(dim=(2, 3))
+        pooled += [F.normalize(mean, dim=1), F.normalize(mean - around, dim=1)]
+    vector: Tensor = torch.cat(pooled, dim=1)[0] / len(pooled) ** 0.5
+    return vector
+
+
+def similarity_to(examples: Sequence[Example], area: int, features: Tensor) -> float:
+    """Return the highest cosine with an example; -2 for an area far from that of all examples."""
+    areas = [example.area for example in examples]
+    if not min(areas) / _SIZE_RANGE <= area <= max(areas) * _SIZE_RANGE:
+        return -2.0
+    return max(float(features @ example.features) for example in examples)
