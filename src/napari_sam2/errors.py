@@ -76,6 +76,14 @@ class SessionError(Sam2Error):
     """A tracking session cannot do an action, or its file cannot be read."""
 
 
+class StoreError(SessionError):
+    """The results of a session cannot be kept on disk, or kept ones cannot be read."""
+
+
+class StoreInUseError(StoreError):
+    """Another session keeps its results in the same place."""
+
+
 class EvaluationError(Sam2Error):
     """Labelled data cannot be evaluated."""
 

@@ -119,7 +119,7 @@ class Tracker:
         """
         track = self.tracks.get(object_id)
         if track is None:
-            track = self._new(object_id)
+            track = self.new_track(object_id)
         current = self._publisher.mask(object_id, frame)
         decided = self._computed(
             lambda: self._decider.from_prompt(track, frame, prompt, current, refines, rank)
@@ -151,19 +151,19 @@ class Tracker:
         """
         track = self.tracks.get(object_id)
         if track is None and self._publisher.mask(object_id, frame).any():
-            track = self._new(object_id)
+            track = self.new_track(object_id)
         self._accept(track or self.track(object_id), frame)
 
     def restore(self, object_id: int, frame: int, mask: NDArray[np.bool_]) -> None:
         """Bring an accepted frame back from a file, whether or not it can be read now."""
         self._publisher.put(object_id, frame, mask)
-        self._accept(self.tracks.get(object_id) or self._new(object_id), frame)
+        self._accept(self.tracks.get(object_id) or self.new_track(object_id), frame)
 
     def recorrect(
         self, object_id: int, frame: int, prompt: FramePrompt, mask: NDArray[np.bool_]
     ) -> None:
         """Restore a corrected frame from a file, with the mask that the correction gave."""
-        track = self.tracks.get(object_id) or self._new(object_id)
+        track = self.tracks.get(object_id) or self.new_track(object_id)
         self._publisher.put(object_id, frame, mask)
         track.condition(replace(self.as_drawn(track, frame, mask), prompt=prompt))
         track.written[frame] = True
@@ -259,7 +259,8 @@ class Tracker:
             self._watch(track, frame, predictions[track.object_id].present, schedule)
         return result
 
-    def _new(self, object_id: int) -> ObjectTrack:
+    def new_track(self, object_id: int) -> ObjectTrack:
+        """Return an empty track, which is not yet one of the tracker's."""
         return ObjectTrack(object_id, self._n_frames, self._model.config)
 
     def _logits_of(self, decided: Conditioning) -> Tensor:
