@@ -261,7 +261,7 @@ def _free_location(request: SaveRequest, start: SessionLocation) -> SessionLocat
     """Find the first location from `start` on that holds only our work."""
     ownership, location = request.ownership, start
     while True:
-        fresh = ownership.location is None and location.files()
+        fresh = ownership.location is None and (location.files() or location.results(()).exists())
         ours = all(ownership.may_write(location.file(work.spec.held)) for work in request.works)
         if ours and not fresh:
             return location

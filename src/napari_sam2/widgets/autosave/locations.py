@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import platformdirs
 
+from napari_sam2.labels.store.result_store import STORE_SUFFIX, part_of
 from napari_sam2.widgets.layers.geometry import spatial_shape
 from napari_sam2.widgets.state.positions import StackPosition
 
@@ -77,6 +78,11 @@ class SessionLocation:
         number = f"-{self.number}" if self.number > 1 else ""
         at = "".join(f".{axis}={index}" for axis, index in position)
         return self.folder / f"{self.stem}{number}{at}{SUFFIX}"
+
+    def results(self, position: StackPosition) -> Path:
+        """Return the folder with the results of one stack of the image."""
+        number = f"-{self.number}" if self.number > 1 else ""
+        return part_of(self.folder / f"{self.stem}{number}{STORE_SUFFIX}", dict(position))
 
     def next(self) -> SessionLocation:
         """Return the home of the next piece of work."""

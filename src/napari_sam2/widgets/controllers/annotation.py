@@ -33,6 +33,7 @@ from napari_sam2.widgets.worker.messages import (
     Done,
     EditRequest,
     HandOverRequest,
+    KeepRequest,
     PromptRequest,
     ReplayRequest,
     RunRequest,
@@ -261,6 +262,14 @@ class AnnotationController(QObject):
                 self._engine.submit(ReplayRequest(*known, files[position]))
         self.prompted.emit(tuple(sorted(files)))
         self.changed.emit()
+
+    def keep_results(self) -> None:
+        """Have the results of the stack in view kept where the workspace says from now on."""
+        here = None if self.workspace is None else self.workspace.here()
+        spec = None if here is None else self._spec(here[0])
+        if here is not None and spec is not None:
+            known = self.generation, spec, self.annotations(here[0]), 0
+            self._engine.submit(KeepRequest(*known))
 
     def hand_over(self, position: StackPosition, there: StackPosition, plan: RunPlan) -> None:
         """Have the objects of a volume looked for in the next one."""

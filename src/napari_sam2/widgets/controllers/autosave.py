@@ -82,6 +82,7 @@ class AutosaveController(QObject):
         self._store = SessionStore()
         self._ownership = FileOwnership()
         self._location: SessionLocation | None = None  # as the session store reported it
+        self._results: SessionLocation | None = None  # beside which results are kept
         self._last: dict[StackPosition, StackSession] = {}
         self._found: Found | None = None
         self._trouble = ""  # that was reported last, and lasts
@@ -92,7 +93,7 @@ class AutosaveController(QObject):
         views.resume_requested.connect(self._resume_found)
         views.open_requested.connect(self._store.open)
         views.save.session_requested.connect(self._choose)
-        views.settings.autosave.changed.connect(self._changed)
+        views.settings.autosave.changed.connect(self._ticked)
         self._store.kept.connect(self._show_kept)
         self._store.found.connect(self._offer)
         self._store.read.connect(self._opened)
@@ -184,11 +185,31 @@ class AutosaveController(QObject):
 
     def _go_on(self, workspace: Workspace, ownership: FileOwnership) -> None:
         self._ownership, self._location, self._last = ownership, ownership.location, {}
+        location = ownership.location if self._views.settings.autosave.value else None
+        self._results = location
+        workspace.results = None if location is None else location.results
         self._views.save.show_location(
             None if ownership.location is None else ownership.location.file(())
         )
         view = workspace.axis, workspace.source.region
         workspace.labels.metadata[LEDGER] = (view, ownership)
+
+    def _keep_results(self, location: SessionLocation | None) -> None:
+        """Have labels and scores kept beside the session file, or nowhere."""
+        workspace = self._annotation.workspace
+        if workspace is None:
+            return
+        if not self._views.settings.autosave.value:
+            location = None
+        if location != self._results:
+            self._results = location
+            workspace.results = None if location is None else location.results
+            self._annotation.keep_results()
+
+    def _ticked(self, _ticked: object = None) -> None:
+        """Keep results, or no more, as the user wishes."""
+        self._keep_results(self._location)
+        self._changed()
 
     def _changed(self, _ticked: object = None) -> None:
         if self._annotation.workspace is not None and not self._soon.isActive():
@@ -220,6 +241,7 @@ class AutosaveController(QObject):
             # more: all goes to new ones.
             self._last = {}
             self._changed()
+        self._keep_results(kept.location)
         self._location = kept.location
         self._views.save.show_location(kept.path, kept.written)
 

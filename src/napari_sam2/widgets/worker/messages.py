@@ -119,6 +119,11 @@ class AdaptRequest(Request):
     plan: AdaptPlan
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class KeepRequest(Request):
+    """Keep the results of the open session in the folder of the spec from now on, or nowhere."""
+
+
 @dataclass(frozen=True, slots=True)
 class Phase:
     """What the worker is busy with now."""

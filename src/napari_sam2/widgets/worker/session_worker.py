@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
 
-from napari_sam2.errors import DeviceError, Sam2Error, SessionError
+from napari_sam2.errors import DeviceError, Sam2Error, SessionError, StoreError
 from napari_sam2.labels import Edit, History, RecordBook
 from napari_sam2.types import Direction, FrameMasks
 from napari_sam2.widgets.state.session_spec import Annotations
@@ -27,6 +27,7 @@ from napari_sam2.widgets.worker.messages import (
     FrameDone,
     HandedOver,
     HandOverRequest,
+    KeepRequest,
     Opened,
     Phase,
     Prepared,
@@ -42,7 +43,12 @@ from napari_sam2.widgets.worker.messages import (
 from napari_sam2.widgets.worker.request_handler import RequestHandler, Snapshot
 from napari_sam2.widgets.worker.run_control import RunControl
 from napari_sam2.widgets.worker.session_factory import hand_over_objects
-from napari_sam2.widgets.worker.session_protocol import Releasing, SessionOpener
+from napari_sam2.widgets.worker.session_protocol import (
+    Keeping,
+    Releasing,
+    Session,
+    SessionOpener,
+)
 from napari_sam2.widgets.worker.thread import Worker, readable
 
 MAX_EDITS = 200
@@ -200,6 +206,9 @@ class SessionWorker:
 
     def _serve(self, request: Request) -> None:
         """Do all that a request asks for, but not a run."""
+        if isinstance(request, KeepRequest):
+            self._keep_results(request)
+            return
         handler = self._handler_of(request)
         match request:
             case UndoRequest():
@@ -261,6 +270,8 @@ class SessionWorker:
 
     def _drop(self) -> None:
         """Let go of the session; the history of the labels stays."""
+        if self._handler is not None and isinstance(self._handler.session, Keeping):
+            self._handler.session.close()
         self._handler, self._key = None, None
         self._left.clear()
 
@@ -304,7 +315,7 @@ class SessionWorker:
                     break
                 continue
             handler = self._handler_of(request)
-            if isinstance(request, AdaptRequest):
+            if isinstance(request, AdaptRequest | KeepRequest):
                 self._serve(request)
                 continue
             self._keep(run, handler.end(step))
@@ -375,9 +386,7 @@ class SessionWorker:
             self._drop()
             if self._open_session is None:
                 raise SessionError("The panel is closed.")
-            session = self._open_session(
-                spec, lambda text: self._tell(Phase(request.generation, text))
-            )
+            session = self._opened(request)
             self._tell(Opened(request.generation, session.approximations))
 
             def accepting(done: int, total: int) -> None:
@@ -389,9 +398,51 @@ class SessionWorker:
                 handler.survey()
             if self._generations.get(spec.at) != request.generation:
                 handler.retell()  # the last answer to another generation was dropped
+            handler.keep_records()
             self._generations[spec.at] = request.generation
             self._handler, self._key = handler, spec.key
         return self._handler
+
+
+    def _opened(self, request: Request) -> Session:
+        """Open the session of a request; only a replay continues from results on disk."""
+        spec, resumes = request.spec, isinstance(request, ReplayRequest)
+        open_session = self._open_session
+        if open_session is None:
+            raise SessionError("The panel is closed.")
+
+        def tell(text: str) -> None:
+            self._tell(Phase(request.generation, text))
+
+        if not resumes or spec.results is None:
+            session = open_session(replace(spec, results=None), tell)
+            self._keep_in(session, request)
+            return session
+        try:
+            return open_session(spec, tell)
+        except StoreError as error:
+            # The prompts come back all the same; what is in the folder is another session's.
+            self._tell(Failure(request.generation, error))
+            return open_session(replace(spec, results=None), tell)
+
+    def _keep_results(self, request: KeepRequest) -> None:
+        """Have the open session keep its results, if it is the one that is meant."""
+        if self._handler is not None and self._key == request.spec.key:
+            self._keep_in(self._handler.session, request)
+            self._handler.keep_records()
+
+    def _keep_in(self, session: Session, request: Request) -> None:
+        """Keep results where a request says; they stay in memory where that cannot be done."""
+        folder = request.spec.results
+        if not isinstance(session, Keeping) or session.kept_in == folder:
+            return
+        try:
+            if folder is None:
+                session.close()
+            else:
+                session.keep_in(folder)
+        except StoreError as error:
+            self._tell(Failure(request.generation, error))
 
 
 def _joined(earlier: Request | None, request: Request) -> PromptRequest | None:
