@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -167,7 +167,7 @@ class ResultKeeper:
 
     def _commit(self) -> None:
         parts = self._parts()
-        pieces, state = self._writer.pieces(parts.prompts, _sorted(parts.tracks))
+        pieces, state = self._writer.pieces(parts.prompts, list(parts.tracks.values()))
         self.store.commit(
             lambda: {**state(), **parts.describe()},
             pieces,
@@ -180,6 +180,3 @@ class ResultKeeper:
     def _plane(self, frame: int) -> Labels:
         return np.asarray(self._volume.array[frame])
 
-
-def _sorted(tracks: Mapping[int, ObjectTrack]) -> Sequence[ObjectTrack]:
-    return [tracks[number] for number in sorted(tracks)]

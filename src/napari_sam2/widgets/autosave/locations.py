@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import platformdirs
 
@@ -38,17 +38,27 @@ class ImageFacts:
         Of the layer.
     shape : tuple of int
         Without colours.
+    pixels : array-like, optional
+        Its data, of the finest level: the work belongs to them, not to a name.
     """
 
     path: str | None
     name: str
     shape: tuple[int, ...]
+    pixels: Any = field(default=None, compare=False, repr=False)
+
+    @property
+    def same_pixels(self) -> Hashable:
+        """Return a value that is equal for facts about the very same array."""
+        return id(self.pixels), self.shape
 
     @classmethod
     def of(cls, image: Image) -> ImageFacts:
         """Ask a layer. Main thread only."""
         path = image.source.path
-        return cls(None if path is None else str(path), image.name, spatial_shape(image))
+        pixels = image.data[0] if image.multiscale else image.data
+        where = None if path is None else str(path)
+        return cls(where, image.name, spatial_shape(image), pixels)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QObject
 
 from napari_sam2.errors import PromptError
+from napari_sam2.labels.store.kept_work import KeptWork
 from napari_sam2.prompts import SessionFile
 from napari_sam2.types import Speed
 from napari_sam2.widgets.autosave.file_store import (
@@ -35,6 +36,7 @@ from napari_sam2.widgets.layers.prompt_writer import resumed_source, resumed_sta
 from napari_sam2.widgets.state.positions import StackPosition
 from napari_sam2.widgets.state.session_spec import SessionFeedback
 from napari_sam2.widgets.throttle import halt, single_shot
+from napari_sam2.widgets.views.kept_work import KeptWorkDialog
 from napari_sam2.widgets.views.notifications import show_missing, show_moved, show_problem
 
 if TYPE_CHECKING:
@@ -87,6 +89,7 @@ class AutosaveController(QObject):
         self._found: Found | None = None
         self._trouble = ""  # that was reported last, and lasts
         self._closed = False
+        self._dialog: KeptWorkDialog | None = None
         self._soon = single_shot(self, self._keep_if_free, _EVERY_MS)
         annotation.changed.connect(self._changed)
         images.changed.connect(self.look)
@@ -94,6 +97,9 @@ class AutosaveController(QObject):
         views.open_requested.connect(self._store.open)
         views.save.session_requested.connect(self._choose)
         views.settings.autosave.changed.connect(self._ticked)
+        views.save.kept_work_requested.connect(self._show_kept_work)
+        self._store.listed.connect(self._list_kept_work)
+        self._store.chosen.connect(self._resume_chosen)
         self._store.kept.connect(self._show_kept)
         self._store.found.connect(self._offer)
         self._store.read.connect(self._opened)
@@ -254,6 +260,38 @@ class AutosaveController(QObject):
                 show_problem(error)
 
     # Earlier work.
+
+    def _show_kept_work(self) -> None:
+        """Show what is kept beside the chosen image and in the user's data folder."""
+        if self._dialog is None:
+            self._dialog = KeptWorkDialog(self._views)
+            self._dialog.open_requested.connect(self._open_kept)
+            self._dialog.delete_requested.connect(
+                lambda path: self._store.delete_kept(path, self._folders())
+            )
+        self._dialog.show()
+        self._dialog.raise_()
+        self._store.list_kept(self._folders())
+
+    def _open_kept(self, path: Path) -> None:
+        image = self._images.image
+        if image is not None:
+            self._store.open_kept(ImageFacts.of(image), path)
+
+    def _resume_chosen(self, facts: ImageFacts, found: Found) -> None:
+        image = self._images.image
+        if not self._closed and image is not None and ImageFacts.of(image) == facts:
+            self.resume(found.files, found.ownership)
+
+    def _folders(self) -> tuple[Path, ...]:
+        image = self._images.image
+        facts = None if image is None else ImageFacts.of(image)
+        near = () if facts is None or facts.path is None else (beside(facts.path).folder,)
+        return (*self.position()[1], *near)
+
+    def _list_kept_work(self, work: tuple[KeptWork, ...]) -> None:
+        if self._dialog is not None and not self._closed:
+            self._dialog.show_work(work)
 
     def _unread(self, error: Exception) -> None:
         if not self._closed:

@@ -202,7 +202,7 @@ class RequestHandler:
         moment = edit.after if again else edit.before
         came_along = moment is not None and self._restore(moment)
         (edit.redo if again else edit.undo)(self._labels)
-        for frame in edit.frames:
+        for frame in edit.frames():
             self._changed_here(frame)
         if moment is not None:
             self._records.put(moment.records)
