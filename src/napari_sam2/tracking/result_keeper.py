@@ -179,4 +179,3 @@ class ResultKeeper:
 
     def _plane(self, frame: int) -> Labels:
         return np.asarray(self._volume.array[frame])
-

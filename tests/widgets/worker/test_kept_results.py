@@ -110,7 +110,7 @@ def test_a_replay_shows_labels_and_scores_at_once(make_worker, make_spec, image,
 
 def test_keeping_may_begin_and_end_while_a_session_is_open(make_worker, make_spec, qtbot, tmp_path):
     folder = tmp_path / "cells.sam2.zarr"
-    worker, answers = make_worker()
+    worker, _answers = make_worker()
     spec = make_spec(None)
     propagated(worker, qtbot, spec)
     assert not folder.exists()

@@ -403,7 +403,6 @@ class SessionWorker:
             self._handler, self._key = handler, spec.key
         return self._handler
 
-
     def _opened(self, request: Request) -> Session:
         """Open the session of a request; only a replay continues from results on disk."""
         spec, resumes = request.spec, isinstance(request, ReplayRequest)
