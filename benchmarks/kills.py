@@ -59,7 +59,7 @@ def in_child(work: Callable[[], None]) -> int:
         return child
     code = 1
     try:
-        with open(os.devnull, "w") as nowhere:
+        with Path(os.devnull).open("w") as nowhere:
             os.dup2(nowhere.fileno(), 1)
             os.dup2(nowhere.fileno(), 2)
         work()

@@ -160,5 +160,5 @@ def test_a_folder_of_something_else_is_left_alone(longer, clicks, tmp_path):
     from napari_sam2.cli.kept_run import KeptRun
 
     with pytest.raises(StoreError, match="something else"):
-        KeptRun.of(tmp_path / "out.tif", None, through=False).begin(None)
+        KeptRun.of(tmp_path / "out.tif", None, through=False).delete()
     assert (other / "mine.txt").read_text(encoding="utf-8") == "keep"

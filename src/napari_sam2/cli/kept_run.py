@@ -57,19 +57,26 @@ class KeptRun:
             return False
         return any(about is not None and about["propagated"] for about in self._kept())
 
-    def begin(self, resume: bool | None) -> None:
+    def begin(
+        self, resume: bool | None, model: Model, stack: FrameStack, settings: TrackingSettings
+    ) -> None:
         """Prepare the folder: go on in it, or empty it.
 
         Parameters
         ----------
         resume : bool or None
             Go on with what is there; False: delete it; None: only if that run was finished.
+        model, stack, settings
+            Of the session of the first volume.
 
         Raises
         ------
         StoreError
-            An unfinished run is there and nothing was said of it, or the folder is another one's.
+            An unfinished run is there and `resume` is None, it was computed with other options,
+            or the folder holds something else.
         """
+        if resume:
+            self._check(model, stack, settings)
         if resume is None and self.unfinished:
             raise StoreError(
                 f"{self.folder} holds what a run computed that was stopped.",
@@ -88,7 +95,7 @@ class KeptRun:
                 remedy="Write the labels to a folder that may be written to.",
             ) from error
 
-    def check(self, model: Model, stack: FrameStack, settings: TrackingSettings) -> None:
+    def _check(self, model: Model, stack: FrameStack, settings: TrackingSettings) -> None:
         """Raise an error if what is there was computed with other options.
 
         Raises

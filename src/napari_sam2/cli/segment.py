@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, astuple, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -174,16 +175,11 @@ def segment(
         read_attempts=attempts or settings.read_attempts,
     )
     run = KeptRun.of(output, session, frames.through is not None)
-    if resume:
-        run.check(loaded, frames.stack, settings)
-    run.begin(resume)
+    run.begin(resume, loaded, frames.stack, settings)
     labels = frames.empty_labels(_largest_id(saved, book))
-    store = run.store(frames.stack)
-    options = {"settings": settings, "labels": frames.part(labels), "store": store}
-    if replays:
-        tracking = TrackingSession.load(prompts, loaded, frames.stack, **options)
-    else:
-        tracking = TrackingSession(loaded, frames.stack, **options)
+    options = {"labels": frames.part(labels), "store": run.store(frames.stack)}
+    opened = partial(TrackingSession.load, prompts) if replays else TrackingSession
+    tracking = opened(loaded, frames.stack, settings=settings, **options)
     saving: dict[Path, SessionFile] = {}
 
     def keep(ended: TrackingSession) -> None:

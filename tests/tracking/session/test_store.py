@@ -298,7 +298,7 @@ def test_results_of_another_model_stay(model, kept, stack, tmp_path):
     other = Model(known_masks(object_score=-4.0), "tiny absent", torch.device("cpu"), 64)
     with torch.no_grad():
         for parameter in other.network.parameters():
-            parameter += 0.01
+            parameter.add_(0.01)
     session = opened(other, stack, copied)
     np.testing.assert_array_equal(session.labels, truth)
     assert list(session.prompts)

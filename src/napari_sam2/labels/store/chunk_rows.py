@@ -189,7 +189,7 @@ class ChunkRows:
 
     def _touched(self, box: tuple[slice, slice] | None) -> Iterator[tuple[int, int]]:
         if box is None:
-            yield from np.ndindex(*self.grid)  # type: ignore[misc]
+            yield from np.ndindex(*self.grid)
             return
         first = [side.start // c for side, c in zip(box, self._chunk, strict=True)]
         last = [(side.stop - 1) // c for side, c in zip(box, self._chunk, strict=True)]
