@@ -90,6 +90,7 @@ class AutosaveController(QObject):
         self._trouble = ""  # that was reported last, and lasts
         self._closed = False
         self._dialog: KeptWorkDialog | None = None
+        self._results_trouble: Exception | None = None
         self._soon = single_shot(self, self._keep_if_free, _EVERY_MS)
         annotation.changed.connect(self._changed)
         images.changed.connect(self.look)
@@ -111,6 +112,26 @@ class AutosaveController(QObject):
     def idle(self) -> bool:
         """Whether all that was said is on disk."""
         return not self._soon.isActive() and not self._store.busy
+
+    @property
+    def unsaved(self) -> str:
+        """What of the work is in this window only; empty if everything is on disk."""
+        workspace, annotation = self._annotation.workspace, self._annotation
+        if self._closed or workspace is None or not annotation.positions():
+            return ""
+        if not self._views.settings.autosave.value:
+            return (
+                f"Autosave is off: prompts and masks of {workspace.image.name} are in this window "
+                "only. To keep them, tick it under Save."
+            )
+        trouble = self._trouble or ("" if self._results_trouble is None else self._results_trouble)
+        if trouble:
+            return f"Work on {workspace.image.name} is in this window only. {trouble}"
+        return ""
+
+    def results_kept(self, trouble: Exception | None) -> None:
+        """Note whether labels and scores are on disk."""
+        self._results_trouble = trouble
 
     def position(self) -> tuple[str, tuple[Path, ...]]:
         """Return the name of the image for files about it, and their folders, the best one first.

@@ -281,7 +281,21 @@ class Failure:
     step: int | None = None
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class ResultsKept:
+    """Labels and scores are on disk, or why they are not.
+
+    Attributes
+    ----------
+    trouble : Exception or None
+        None: they are, or were not to be.
+    """
+
+    generation: int
+    trouble: Exception | None
+
+
 Running = RunStarted | FrameDone | RunSplit | RunEnded | HandedOver
 """What is told of a run."""
 
-Answer = Phase | Opened | Done | Running | Prepared | Forgotten | Failure
+Answer = Phase | Opened | Done | Running | Prepared | Forgotten | ResultsKept | Failure

@@ -34,6 +34,7 @@ from napari_sam2.widgets.worker.messages import (
     PromptRequest,
     ReplayRequest,
     Request,
+    ResultsKept,
     RunEnded,
     RunRequest,
     RunSplit,
@@ -89,6 +90,8 @@ class SessionWorker:
         self._books: dict[Hashable, RecordBook] = {}
         self._handler: RequestHandler | None = None  # of the session that is open
         self._key: Hashable = None
+        self._trouble: Exception | None = None  # with keeping results, as it was told
+        self._refused: StoreError | None = None  # why a folder for them could not be taken
         self._generations: dict[Hashable, int] = {}  # in which each stack was opened last
         self._worker = Worker("engine", on_exit=self.close, on_end=self._end)
 
@@ -176,6 +179,7 @@ class SessionWorker:
         skipped = tuple(control.skipped)
         ended = RunEnded(request.generation, control.done, control.stopped, skipped, failed)
         self._tell(ended)
+        self._tell_kept(request)
 
     def _hand_over(self, request: HandOverRequest, control: RunControl) -> None:
         try:
@@ -367,6 +371,16 @@ class SessionWorker:
     ) -> None:
         feedback = handler.feedback()
         self._tell(Done(request.generation, request.step, handler.news(), changed, feedback))
+        self._tell_kept(request)
+
+    def _tell_kept(self, request: Request) -> None:
+        """Tell whether results are on disk, if that is no longer as it was told."""
+        trouble = self._refused
+        if self._handler is not None and isinstance(self._handler.session, Keeping):
+            trouble = trouble or self._handler.session.store_trouble
+        if trouble is not self._trouble:
+            self._trouble = trouble
+            self._tell(ResultsKept(request.generation, trouble))
 
     def _keep(self, request: Request, edit: Edit[Snapshot]) -> None:
         gone = self._history.add(edit) if edit.number else ()
@@ -442,6 +456,10 @@ class SessionWorker:
                 session.keep_in(folder)
         except StoreError as error:
             self._tell(Failure(request.generation, error))
+            self._refused = error
+        else:
+            self._refused = None
+        self._tell_kept(request)
 
 
 def _joined(earlier: Request | None, request: Request) -> PromptRequest | None:
