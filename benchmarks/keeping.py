@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -33,6 +34,12 @@ def seconds(model: Model, stack: DriftingDiscs, store: Path | None) -> tuple[flo
         pass
     session.close()
     return time.perf_counter() - wall, time.process_time() - processor
+
+
+def say(line: str) -> None:
+    """Write a line at once."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
 
 
 def size_of(folder: Path) -> int:
@@ -63,11 +70,11 @@ def main() -> None:
             store = folder / f"{number}.sam2.zarr" if name == "with" else None
             found = seconds(model, stack, store)
             sums[name] = [a + b for a, b in zip(sums[name], found, strict=True)]
-            print(f"{name:8s} {found[0]:8.2f} s wall {found[1]:8.2f} s processor", flush=True)
+            say(f"{name:8s} {found[0]:8.2f} s wall {found[1]:8.2f} s processor")
     ratios = [kept / plain - 1 for kept, plain in zip(sums["with"], sums["without"], strict=True)]
-    print(f"cost: {ratios[0]:+.1%} wall, {ratios[1]:+.1%} processor")
+    say(f"cost: {ratios[0]:+.1%} wall, {ratios[1]:+.1%} processor")
     size = size_of(folder / "0.sam2.zarr")
-    print(f"store: {size / 1e6:.2f} MB, {size / given.frames / 1e3:.1f} kB per frame")
+    say(f"store: {size / 1e6:.2f} MB, {size / given.frames / 1e3:.1f} kB per frame")
     shutil.rmtree(folder)
 
 

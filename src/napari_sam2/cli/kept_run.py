@@ -20,6 +20,18 @@ if TYPE_CHECKING:
     from napari_sam2.stack import FrameStack
     from napari_sam2.tracking import Model, TrackingSettings
 
+_DECISIVE = (  # settings that change what is computed
+    "view",
+    "speed",
+    "overlap",
+    "max_hole",
+    "min_island",
+    "clicked_part",
+    "obey_clicks",
+    "exclusive",
+    "absent_limit",
+    "max_conditioning",
+)
 _SUFFIXES = (".ome.tiff", ".ome.tif", ".ome.zarr", ".tiff", ".tif", ".zarr")
 
 
@@ -156,6 +168,4 @@ def _different(kept: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     ours, theirs = now["settings"], kept.get("settings")
     if not isinstance(theirs, dict):
         return "set of options"
-    names = ("view", "speed", "overlap", "max_hole", "min_island", "clicked_part", "obey_clicks")
-    names += ("exclusive", "absent_limit", "max_conditioning")
-    return next((name for name in names if ours.get(name) != theirs.get(name)), "")
+    return next((name for name in _DECISIVE if ours.get(name) != theirs.get(name)), "")

@@ -125,7 +125,7 @@ class TrackingSession:
         kept = None if store is None else read_about(Path(store))
         if not isinstance(stack, FrameStack):
             stack = FrameStack(stack, axis=axis, contrast=contrast or kept_contrast(kept))
-        self.stack = stack
+        self.stack: FrameStack = stack
         self.settings = settings or kept_settings(kept)
         self.prompts = PromptBook(self.stack.shape)
         self._publisher = LabelWriter(self.stack.shape, labels, self.settings, keep_logits)

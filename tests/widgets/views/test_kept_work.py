@@ -46,16 +46,16 @@ def test_it_lists_names_sizes_and_the_sum(dialog):
     assert [dialog.table.item(at, 0).text() for at in (0, 1)] == ["cells", "old"]
     assert "MB" in dialog.table.item(0, 2).text() or "MiB" in dialog.table.item(0, 2).text()
     assert dialog.total.text().startswith("2 pieces of work")
-    assert not dialog.open.isEnabled()
+    assert not dialog.resume.isEnabled()
     assert not dialog.delete.isEnabled()
 
 
 def test_only_work_with_a_session_file_can_be_opened(dialog, qtbot):
     dialog.table.selectRow(1)
-    assert not dialog.open.isEnabled()
+    assert not dialog.resume.isEnabled()
     dialog.table.selectRow(0)
     with qtbot.waitSignal(dialog.open_requested) as signal:
-        dialog.open.click()
+        dialog.resume.click()
     assert signal.args == [WORK[0].session]
 
 

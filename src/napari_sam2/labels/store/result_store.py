@@ -41,6 +41,7 @@ UNFINISHED = ".unfinished"
 """Name of a file in the folder of a command that has not come to its end."""
 
 _SIDE = 2048  # longest side of a chunk of labels
+_PATIENCE_S = 2.0  # a session that is being closed is not yet gone
 _OBJECTS = 32  # objects in a chunk of records
 _FIELDS = 6
 _ARRAYS = ("labels", "records")
@@ -113,7 +114,7 @@ class ResultStore:
         self._kept_files: frozenset[int] = frozenset()  # of the last commit
         self._unwritten: dict[tuple[int, Cell], bytes] = {}  # chunks of the last commit
         self._columns: dict[int, int] = {}
-        self._lock = FileLock(self.path / ".lock", timeout=0, thread_local=False)
+        self._lock = FileLock(self.path / ".lock", timeout=_PATIENCE_S, thread_local=False)
         self._open(anew)
         sides = (chunk_side(shape[1], _SIDE), chunk_side(shape[2], _SIDE))
         try:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Hashable, Iterable
+import weakref
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -161,7 +163,7 @@ class SessionStore(QObject):
         self._lock = threading.Lock()
         self._waiting: list[SaveRequest] = []
         self._silent = False
-        self._printed: tuple[Hashable, str | None, Any] = (None, None, None)
+        self._printed: tuple[Callable[[], Any], str | None] = (lambda: None, None)
         self._worker = Worker("sessions", on_exit=self.close, on_end=lambda: None)
 
     @property
@@ -254,13 +256,18 @@ class SessionStore(QObject):
             self._tell(self.found, facts, newest)
 
     def _fingerprint(self, facts: ImageFacts) -> str | None:
-        """Return the fingerprint of an image; its planes are read once."""
+        """Return the fingerprint of an image; its planes are read once, if it can be known again.
+
+        The array is not kept alive: a closed image would stay in memory.
+        """
         if facts.pixels is None:
             return None
-        if self._printed[0] != facts.same_pixels:
-            # The array is kept alive, or another one could be taken for it.
-            self._printed = facts.same_pixels, fingerprint_of(facts.pixels), facts.pixels
-        return self._printed[1]
+        known, fingerprint = self._printed
+        if known() is not facts.pixels:
+            fingerprint = fingerprint_of(facts.pixels)
+            with suppress(TypeError):  # an array to which there are no weak references
+                self._printed = weakref.ref(facts.pixels), fingerprint
+        return fingerprint
 
     def _open_kept(self, facts: ImageFacts, path: Path) -> None:
         location = SessionLocation.chosen(path)

@@ -27,8 +27,10 @@ class CloseGuard(QObject):
         self._window: QWidget | None = None
         panel.installEventFilter(self)
 
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
         """Find the window when the panel is shown; ask when that window is to close."""
+        if event is None:
+            return False
         kind = event.type()
         if watched is self._panel:
             if kind == QEvent.Type.Show:
@@ -41,7 +43,7 @@ class CloseGuard(QObject):
                 return True
         return False
 
-    def _watch(self, window: QWidget) -> None:
+    def _watch(self, window: QWidget | None) -> None:
         if window is self._window or not isinstance(window, QMainWindow):
             return
         if self._window is not None:

@@ -47,12 +47,13 @@ class KeptWorkDialog(QDialog):
         self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.table.verticalHeader().hide()
-        header = self.table.horizontalHeader()
-        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        header.setStretchLastSection(True)
+        rows, columns = self.table.verticalHeader(), self.table.horizontalHeader()
+        if rows is not None and columns is not None:
+            rows.hide()
+            columns.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+            columns.setStretchLastSection(True)
         self.total = QLabel("Looking…")
-        self.open = button("Open", "Resume this work on the image that the panel shows.")
+        self.resume = button("Open", "Resume this work on the image that the panel shows.")
         self.delete = button(
             "Delete…", "Delete its labels and scores from the disk. The session file stays."
         )
@@ -60,9 +61,9 @@ class KeptWorkDialog(QDialog):
         layout = QVBoxLayout(self)
         layout.addWidget(self.table)
         layout.addWidget(self.total)
-        layout.addWidget(row(self.open, self.delete, self.done_button, stretch=(1, 1, 1)))
+        layout.addWidget(row(self.resume, self.delete, self.done_button, stretch=(1, 1, 1)))
         self.table.itemSelectionChanged.connect(self._selected)
-        self.open.clicked.connect(lambda _checked: self._ask_to_open())
+        self.resume.clicked.connect(lambda _checked: self._ask_to_open())
         self.delete.clicked.connect(lambda _checked: self._ask_to_delete())
         self.done_button.clicked.connect(lambda _checked: self.close())
         self.resize(640, 320)
@@ -101,7 +102,7 @@ class KeptWorkDialog(QDialog):
 
     def _selected(self) -> None:
         chosen = self._chosen()
-        self.open.setEnabled(chosen is not None and chosen.session is not None)
+        self.resume.setEnabled(chosen is not None and chosen.session is not None)
         self.delete.setEnabled(chosen is not None)
 
     def _ask_to_open(self) -> None:

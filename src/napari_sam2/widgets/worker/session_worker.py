@@ -375,7 +375,7 @@ class SessionWorker:
 
     def _tell_kept(self, request: Request) -> None:
         """Tell whether results are on disk, if that is no longer as it was told."""
-        trouble = self._refused
+        trouble: Sam2Error | None = self._refused
         if self._handler is not None and isinstance(self._handler.session, Keeping):
             trouble = trouble or self._handler.session.store_trouble
         if trouble is not self._trouble:
@@ -396,7 +396,7 @@ class SessionWorker:
     def _handler_of(self, request: Request) -> RequestHandler:
         """Return the handler of the session that a request is for, opening it if it is not."""
         spec = request.spec
-        if self._handler is None or self._key != spec.key:
+        if self._handler is None or self._key != spec.key or self._continues(request):
             self._drop()
             if self._open_session is None:
                 raise SessionError("The panel is closed.")
@@ -416,6 +416,13 @@ class SessionWorker:
             self._generations[spec.at] = request.generation
             self._handler, self._key = handler, spec.key
         return self._handler
+
+    def _continues(self, request: Request) -> bool:
+        """Return whether a replay has results on disk that the open session does not hold."""
+        if not isinstance(request, ReplayRequest) or self._handler is None:
+            return False
+        session, folder = self._handler.session, request.spec.results
+        return isinstance(session, Keeping) and folder is not None and session.kept_in != folder
 
     def _opened(self, request: Request) -> Session:
         """Open the session of a request; only a replay continues from results on disk."""
