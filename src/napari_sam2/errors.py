@@ -80,6 +80,14 @@ class DetectionError(Sam2Error):
     """Objects cannot be looked for, or too many were found."""
 
 
+class StoreError(SessionError):
+    """The results of a session cannot be kept on disk, or kept ones cannot be read."""
+
+
+class StoreInUseError(StoreError):
+    """Another session keeps its results in the same place."""
+
+
 class EvaluationError(Sam2Error):
     """Labelled data cannot be evaluated."""
 

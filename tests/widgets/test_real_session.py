@@ -8,6 +8,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from half_precision import needs_half_precision
+from napari.components import ViewerModel
+from napari.layers._source import layer_source
 from napari.utils.notifications import NotificationSeverity, notification_manager
 
 from napari_sam2.prompts import read_session
@@ -155,7 +157,7 @@ def test_saved_session_replays_click_by_click(real_panel, sessions, qtbot):
     decided = [0, 2, 4]
     assert shown[0].any()
 
-    (path,) = sessions.iterdir()
+    (path,) = sessions.glob("*.json")
     session = TrackingSession.load(path, load_model(MODEL, "cpu"), image)
     assert session.prompts.get(1, 2).rounds == (1, 1)
     assert session.accepted == ((1, 0),)
@@ -221,3 +223,56 @@ def test_a_session_of_composed_channels_replays_on_the_whole_array(real_panel, t
     replayed = TrackingSession.load(written, load_model(MODEL, "cpu"), image, axis=2)
     assert np.array_equal(panel.labels[1, 0], replayed.labels)
     assert replayed.labels[0].any()
+
+
+@pytest.fixture
+def on_disk(real_panel, folder, qtbot):
+    """``on_disk(image)``: a panel in a viewer of its own, on an image of a file."""
+
+    def make(image):
+        viewer = ViewerModel()
+        with layer_source(path=str(folder / "cells.ome.tif")):
+            layer = viewer.add_image(image, name="cells")
+        layer.contrast_limits = (0, 1000)
+        panel = real_panel(None, viewer=viewer)
+        panel.wait_idle()
+        qtbot.wait(20)  # what was found is told
+        return panel
+
+    return make
+
+
+def propagated(panel):
+    panel.viewer.dims.set_current_step(0, 2)
+    panel.start()
+    panel.wait_idle()
+    panel.click(2, 20, 24)
+    panel.wait_idle()
+    panel.propagate("both")
+    panel.wait_idle()
+    return panel
+
+
+def test_resume_shows_labels_and_scores_and_computes_nothing_again(on_disk, folder):
+    image = discs(5, 48, 56)
+    notification_manager.records.clear()
+    panel = propagated(on_disk(image))
+    labels = panel.labels.copy()
+    assert labels.any(axis=(1, 2)).all()
+    panel.close()
+    assert (folder / "cells.sam2.zarr").is_dir()
+    again = on_disk(image)
+    assert again.offers_to_resume
+    again.resume()
+    again.wait_idle()
+    assert [note.message for note in notification_manager.records] == []
+    np.testing.assert_array_equal(again.labels, labels)
+    again.propagate("both")
+    again.wait_idle()
+    np.testing.assert_array_equal(again.labels, labels)
+
+
+def test_a_file_that_was_replaced_by_another_is_not_given_the_work(on_disk):
+    panel = propagated(on_disk(discs(5, 48, 56)))
+    panel.close()
+    assert not on_disk(discs(5, 48, 56)[:, ::-1].copy()).offers_to_resume

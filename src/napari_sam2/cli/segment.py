@@ -5,7 +5,9 @@ from __future__ import annotations
 import json as json_text
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, astuple, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -113,6 +115,15 @@ def segment(
     session: Annotated[
         Path | None, typer.Option(metavar="JSON", help="Also save the session.")
     ] = None,
+    resume: Annotated[
+        bool | None,
+        typer.Option(
+            "--resume/--anew",
+            help="Go on with what a run with the same options had computed before it was stopped, "
+            "or delete that and begin again.",
+            show_default=False,
+        ),
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Segment every frame of a stack from prompts, and write the labels.
@@ -126,9 +137,12 @@ def segment(
 
     Frames that cannot be read are named at the end, and their labels are empty.
 
-    Ctrl-C writes the labels of the frames that are done; the exit code is then 130.
+    Ctrl-C writes the labels of the frames that are done; the exit code is then 130. While it runs,
+    labels and scores are also kept in OUT.sam2.zarr, or beside the session file: --resume goes on
+    from there, after Ctrl-C, a crash or a power cut.
     """
     from napari_sam2.cli.image_source import given_prompts, open_frames, replays_on, seeing_of
+    from napari_sam2.cli.kept_run import KeptRun
     from napari_sam2.cli.session_runner import Range, run_session
     from napari_sam2.cli.volumes import go_on, session_paths
     from napari_sam2.prompts import PromptBook, read_session
@@ -160,13 +174,12 @@ def segment(
         unreadable=unreadable or settings.unreadable,
         read_attempts=attempts or settings.read_attempts,
     )
+    run = KeptRun.of(output, session, frames.through is not None)
+    run.begin(resume, loaded, frames.stack, settings)
     labels = frames.empty_labels(_largest_id(saved, book))
-    options = {"settings": settings, "labels": frames.part(labels)}
-    if replays:
-        tracking = TrackingSession.load(prompts, loaded, frames.stack, **options)
-    else:
-        tracking = TrackingSession(loaded, frames.stack, **options)
-    outcome = run_session(tracking, book, Range(direction, start, stop), title=stack.name)
+    options = {"labels": frames.part(labels), "store": run.store(frames.stack)}
+    opened = partial(TrackingSession.load, prompts) if replays else TrackingSession
+    tracking = opened(loaded, frames.stack, settings=settings, **options)
     saving: dict[Path, SessionFile] = {}
 
     def keep(ended: TrackingSession) -> None:
@@ -174,14 +187,20 @@ def segment(
         if volume in session_files:
             saving[session_files[volume]] = ended.to_file()
 
-    keep(tracking)
+    with closing(tracking):
+        outcome = run_session(tracking, book, Range(direction, start, stop), title=stack.name)
+        keep(tracking)
     if frames.through is not None and outcome.complete:
         over = Range(Direction.BOTH, start, stop)
-        later = go_on(tracking, frames, labels, over, title=stack.name, done=keep)
+        later = go_on(
+            tracking, frames, labels, over, title=stack.name, done=keep, store_of=run.store
+        )
         outcome = outcome.and_then(later)
     if outcome.error is not None and not outcome.results:
         raise outcome.error
     _write(tracking, frames, labels, saving, output=output, overlay=overlay)
+    if outcome.complete:
+        run.finish(keep=session is not None)
     if outcome.error is not None:
         raise _after_writing(outcome.error, output)
     summary = SegmentSummary(
@@ -364,8 +383,8 @@ def describe(summary: SegmentSummary) -> str:
         lines += _describe_skipped(summary.skipped)
     if not summary.complete:
         lines.append(
-            "Stopped early: frames that were not reached are background. The same command begins "
-            "anew."
+            "Stopped early: frames that were not reached are background. The same command with "
+            "--resume goes on."
         )
     return "\n".join(lines)
 

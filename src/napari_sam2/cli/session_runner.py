@@ -17,6 +17,7 @@ from napari_sam2.errors import FrameError, Sam2Error
 from napari_sam2.types import Direction, FrameMasks, Unreadable
 
 if TYPE_CHECKING:
+    from napari_sam2.labels import FrameRecord
     from napari_sam2.prompts import PromptBook
     from napari_sam2.tracking import TrackingSession
 
@@ -179,14 +180,18 @@ def run_session(
     start = time.perf_counter()
     scores = _MeanScores()
     stopped_by: Sam2Error | None = None
+    scores.add_kept(session.kept_records())
     skipped = {error.frame: error for error in session.skipped}
     with soft_interrupt(session.cancel) as interrupt:
         for object_id, frame, prompt in book:
             if interrupt.happened:
                 break
+            # Rounds of clicking refined what the network gave where they were made.
+            alone = replace(prompt, rounds=())
+            if session.prompts.get(object_id, frame) == alone:
+                continue  # an earlier run had got as far
             try:
-                # Rounds of clicking refined what the network gave where they were made.
-                session.set_prompt(object_id, frame, replace(prompt, rounds=()))
+                session.set_prompt(object_id, frame, alone)
             except FrameError as error:
                 if session.settings.unreadable is Unreadable.STOP:
                     raise
@@ -223,13 +228,23 @@ def _with_bar(session: TrackingSession, over: Range, title: str) -> Iterable[Fra
 
 
 class _MeanScores:
-    """Running means of the scores of each object where it has a mask."""
+    """Means of the scores of each object over the frames where it has a mask."""
 
     def __init__(self) -> None:
         self.results = 0
-        self.found: dict[int, int] = {}
         self.frames: set[int] = set()
-        self._sums: dict[int, float] = {}
+        self._scores: dict[int, dict[int, float]] = {}
+
+    @property
+    def found(self) -> dict[int, int]:
+        return {number: len(scores) for number, scores in self._scores.items() if scores}
+
+    def add_kept(self, records: Iterable[FrameRecord]) -> None:
+        """Take in what an earlier run has found."""
+        for record in records:
+            self.frames.add(record.frame)
+            if record.area and record.score is not None:
+                self._scores.setdefault(record.object_id, {})[record.frame] = record.score
 
     def add(self, result: FrameMasks) -> None:
         self.results += 1
@@ -237,9 +252,15 @@ class _MeanScores:
         for object_id, score, mask in zip(
             result.object_ids, result.scores.tolist(), result.masks, strict=True
         ):
+            scores = self._scores.setdefault(object_id, {})
             if mask.any():
-                self._sums[object_id] = self._sums.get(object_id, 0.0) + score
-                self.found[object_id] = self.found.get(object_id, 0) + 1
+                scores[result.frame] = score
+            else:
+                scores.pop(result.frame, None)
 
     def means(self) -> dict[int, float]:
-        return {index: self._sums[index] / self.found[index] for index in self._sums}
+        return {
+            number: sum(scores.values()) / len(scores)
+            for number, scores in self._scores.items()
+            if scores
+        }

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 from napari_sam2.cli.image_source import Frames
 from napari_sam2.cli.session_runner import Range, RunOutcome, run_session, soft_interrupt
 from napari_sam2.errors import Sam2Error
+from napari_sam2.labels.store.result_store import read_about
 from napari_sam2.prompts import FramePrompt, PromptBook
 from napari_sam2.types import ObjectFrame
 
 if TYPE_CHECKING:
+    from napari_sam2.stack import FrameStack
     from napari_sam2.tracking import TrackingSession
     from napari_sam2.tracking.volume_series import Seed
 
@@ -26,6 +28,7 @@ def go_on(
     *,
     title: str,
     done: Callable[[TrackingSession], None],
+    store_of: Callable[[FrameStack], Path],
 ) -> RunOutcome:
     """Propagate the objects of a finished volume through all volumes after it.
 
@@ -45,6 +48,8 @@ def go_on(
         Shown before the bar.
     done : callable
         Called with the session of every later volume when its propagation has ended.
+    store_of : callable
+        Gives the folder for the results of a volume; what is in it already is not done again.
 
     Returns
     -------
@@ -53,7 +58,7 @@ def go_on(
     """
     from napari_sam2.tracking.volume_series import follow_series
 
-    run = _Run(frames, labels, over, title)
+    run = _Run(frames, labels, over, title, store_of)
     volumes = [_Volume(run, number) for number in range(frames.volume, frames.volumes)]
     volumes[0].session = session
     outcome = RunOutcome(0, 0.0, True, {})
@@ -63,6 +68,7 @@ def go_on(
         outcome = outcome.and_then(result)
         if volume.session is not None:
             done(volume.session)
+            volume.session.close()
         if not outcome.complete:
             return outcome
     return outcome if run.failure is None else outcome.and_then(run.failure)
@@ -92,6 +98,7 @@ class _Run:
     labels: Any
     over: Range
     title: str
+    store_of: Callable[[FrameStack], Path]
     failure: RunOutcome | None = None
 
 
@@ -116,6 +123,12 @@ class _Volume:
         self.session.handed_over = {ObjectFrame(seed.object_id, seed.frame) for seed in handed}
         yield outcome
 
+    def leave(self) -> None:
+        """Let go of the session; what it kept is on disk."""
+        if self.session is not None:
+            self.session.close()
+            self.session = None
+
     def pass_on(self, there: _Volume) -> tuple[Seed, ...]:
         """Find the objects in the next volume and open a session there, if there are any."""
         session, self.session = self.session, None  # one session at a time is kept in memory
@@ -123,14 +136,35 @@ class _Volume:
             return ()
         try:
             with soft_interrupt() as interrupt:
-                seeds = self._found_in(there.number, session, interrupt.asked)
-                there.session = self._session_on(there.number, session) if seeds else None
+                seeds = self._seeds(there, session, interrupt.asked)
         except Sam2Error as error:
+            there.leave()
             self.run.failure = RunOutcome(0, 0.0, False, {}, error)
             return ()
         if interrupt.happened:
+            there.leave()
             self.run.failure = RunOutcome(0, 0.0, False, {})
             return ()
+        return seeds
+
+    def _seeds(
+        self, there: _Volume, session: TrackingSession, stopped: Callable[[], bool]
+    ) -> tuple[Seed, ...]:
+        """Find the objects in the next volume, unless an earlier run had done so."""
+        from napari_sam2.tracking.volume_series import Seed
+
+        frames, (axis, video, held) = self.run.frames, self._axes()
+        stack = frames.stack.turned(video, {**held, axis: there.number})
+        if read_about(self.run.store_of(stack)) is not None:
+            there.session = self._session_on(there.number, session, stack)
+            if there.session.propagated:
+                kept = there.session.prompts
+                return tuple(Seed(i, f, p.mask) for i, f, p in kept if p.mask is not None)
+        seeds = self._found_in(there.number, session, stopped)
+        if seeds and there.session is None and not stopped():
+            there.session = self._session_on(there.number, session, stack)
+        if not seeds:
+            there.leave()
         return seeds
 
     def _found_in(
@@ -149,13 +183,18 @@ class _Volume:
         volume = frames.part(self.run.labels, self.number)
         return hand_over(volume, session.object_ids, passage)
 
-    def _session_on(self, there: int, session: TrackingSession) -> TrackingSession:
+    def _session_on(
+        self, there: int, session: TrackingSession, stack: FrameStack
+    ) -> TrackingSession:
         from napari_sam2.tracking import TrackingSession
 
-        frames, (axis, video, held) = self.run.frames, self._axes()
-        volume = frames.stack.turned(video, {**held, axis: there})
-        part = frames.part(self.run.labels, there)
-        return TrackingSession(session.model, volume, settings=session.settings, labels=part)
+        return TrackingSession(
+            session.model,
+            stack,
+            settings=session.settings,
+            labels=self.run.frames.part(self.run.labels, there),
+            store=self.run.store_of(stack),
+        )
 
     def _axes(self) -> tuple[int, int, dict[int, int]]:
         """Return the axis from volume to volume, the video axis, and where the others are held."""

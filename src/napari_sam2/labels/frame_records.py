@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_sam2.labels.bounding_boxes import box_of
 from napari_sam2.labels.compose import Labels
 from napari_sam2.types import FrameMasks, ObjectFrame
 
@@ -94,6 +95,16 @@ def measure(labels: Labels, object_ids: Collection[int] | None = None) -> dict[i
         )
         if area and (wanted is None or number in wanted)
     }
+
+
+def extent_of(mask: NDArray[np.bool_]) -> Extent | None:
+    """Return the extent of a mask, bool (Y, X); None if it is empty."""
+    box = box_of(mask)
+    if box is None:
+        return None
+    rows, columns = np.nonzero(mask[box])
+    centre = float(rows.mean()) + box[0].start, float(columns.mean()) + box[1].start
+    return Extent(rows.size, centre)
 
 
 def _numbered(values: Labels) -> tuple[NDArray[np.integer[Any]], NDArray[np.integer[Any]]]:

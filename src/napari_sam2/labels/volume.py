@@ -19,7 +19,7 @@ from napari_sam2.labels.array_storage import (
     store_patch,
     view_frame,
 )
-from napari_sam2.labels.bounding_boxes import Box
+from napari_sam2.labels.bounding_boxes import Box, box_of
 from napari_sam2.labels.compose import Labels, Patch, compose_frame, pixels_of, without
 from napari_sam2.labels.protection import Protection
 
@@ -48,6 +48,8 @@ class LabelsVolume:
     ----------
     on_write : callable or None
         Called after every change with frame, former and new labels; must not write itself.
+    on_patch : callable or None
+        Called after every change with the frame and the box that holds it.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class LabelsVolume:
         self._array = array
         self._largest = int(np.iinfo(self.dtype).max)
         self.on_write: Callable[[int, Labels, Labels], None] | None = None
+        self.on_patch: Callable[[int, Box], None] | None = None
         self._protection = Protection()
         self._lock = RLock()
 
@@ -127,12 +130,26 @@ class LabelsVolume:
         return tuple(number for number in ids if number not in protected)
 
     def _store(self, frame: int, patch: Patch) -> None:
-        if self.on_write is None:
-            store_patch(self._array, frame, patch)
-            return
-        old = read_frame(self._array, frame)
+        old = None if self.on_write is None else read_frame(self._array, frame)
         store_patch(self._array, frame, patch)
-        self.on_write(frame, old, patch.on(old))
+        if self.on_patch is not None:
+            self.on_patch(frame, patch.box)
+        if self.on_write is not None and old is not None:
+            self.on_write(frame, old, patch.on(old))
+
+    def put_frame(self, frame: int, labels: Labels) -> None:
+        """Set all labels of a frame, (Y, X), whatever is protected.
+
+        Raises
+        ------
+        LabelsError
+            The array cannot be written; the frame keeps its former labels.
+        """
+        frame = self._checked_frame(frame)
+        with self._lock:
+            changed = box_of(view_frame(self._array, frame) != labels)
+            if changed is not None:
+                self._store(frame, Patch(changed, labels[changed].astype(self.dtype, copy=False)))
 
     def mask(self, object_id: int, frame: int) -> NDArray[np.bool_]:
         """Return where an object is in a frame, bool (Y, X)."""
@@ -143,6 +160,11 @@ class LabelsVolume:
         ids = [self._checked_id(number) for number in object_ids]
         with self._lock:
             return pixels_of(view_frame(self._array, self._checked_frame(frame)), ids)
+
+    def any(self, frame: int) -> bool:
+        """Return whether there is any object in a frame."""
+        with self._lock:
+            return bool(view_frame(self._array, self._checked_frame(frame)).any())
 
     def without(self, frame: int, object_ids: Collection[int]) -> Labels:
         """Return a copy of the labels of a frame, (Y, X), as if these objects were not in it."""

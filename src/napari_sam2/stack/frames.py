@@ -5,6 +5,7 @@ A stack may be shared between threads; a lock lets one thread read at a time.
 
 from __future__ import annotations
 
+import hashlib
 import math
 import operator
 import threading
@@ -27,6 +28,9 @@ SAMPLED_FRAMES = 16
 
 SAMPLED_SIDE = 256
 """Rows and columns that a robust contrast looks at in each of them, at most."""
+
+
+_PRINTED_SIDE = 128  # rows and columns that a fingerprint looks at, at most
 
 
 class FrameStack:
@@ -196,6 +200,30 @@ class FrameStack:
             channels=None if channel is None else self.channels,
             region=self._layout.region,
         )
+
+    def fingerprint(self) -> tuple[str | None, ...]:
+        """Return digests of some pixels of the first, a middle and the last frame.
+
+        Two stacks of the same pixels have the same ones, and two different images hardly ever.
+        A digest is None where the frame cannot be read.
+
+        Returns
+        -------
+        tuple of str or None
+        """
+        frames = sorted({0, self.n_frames // 2, self.n_frames - 1})
+        rows, columns = self.frame_shape
+        steps = (math.ceil(rows / _PRINTED_SIDE), math.ceil(columns / _PRINTED_SIDE))
+        prints: list[str | None] = []
+        for pixels in (self._fetch_or_error(frame, steps) for frame in frames):
+            if isinstance(pixels, FrameError):
+                prints.append(None)
+                continue
+            plain = np.ascontiguousarray(pixels)
+            kind = f"{plain.dtype.newbyteorder('<').str} {self.shape}".encode()
+            plain = plain.astype(plain.dtype.newbyteorder("<"), copy=False)
+            prints.append(hashlib.blake2b(kind + plain.tobytes(), digest_size=16).hexdigest())
+        return tuple(prints)
 
     def read(self, frame: int) -> NDArray[np.float32]:
         """Read one frame.

@@ -7,19 +7,30 @@ thread.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from os import PathLike
+from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_sam2.detection import DetectionSettings
-from napari_sam2.errors import DetectionError, FrameError, PromptError, Sam2Error, SessionError
-from napari_sam2.labels import PackedMask
+from napari_sam2.errors import (
+    DetectionError,
+    FrameError,
+    PromptError,
+    Sam2Error,
+    SessionError,
+    StoreError,
+)
+from napari_sam2.labels import FrameRecord, PackedMask
 from napari_sam2.labels.compose import Labels
+from napari_sam2.labels.store.result_store import ResultStore, read_about
 from napari_sam2.prompts import (
     FramePrompt,
     PromptBook,
@@ -30,10 +41,19 @@ from napari_sam2.prompts import (
 from napari_sam2.prompts.checks import as_whole_number, check_frame, check_object_id
 from napari_sam2.stack import FrameStack
 from napari_sam2.tracking.images.appearance_template import SessionTemplate
+from napari_sam2.tracking.kept_results import (
+    about_session,
+    check_same_image,
+    kept_contrast,
+    kept_settings,
+    restore_results,
+    store_beside,
+)
 from napari_sam2.tracking.label_writer import LabelWriter, undecided
 from napari_sam2.tracking.merge_split import Known, divided, joined
 from napari_sam2.tracking.model import Model
 from napari_sam2.tracking.object_finder import Proposal
+from napari_sam2.tracking.result_keeper import ResultKeeper, SessionParts
 from napari_sam2.tracking.schedule import Schedule, Scope, as_direction, count_visits, passes
 from napari_sam2.tracking.session_io import (
     corrected_masks,
@@ -74,6 +94,10 @@ class TrackingSession:
     settings : TrackingSettings
     contrast : (low, high), optional
         Intensities shown as black and white; robust percentiles of the stack by default.
+    store : path, optional
+        A folder, by custom ``NAME.sam2.zarr``, to which labels, scores and state are written about
+        once per second while they are computed. Where it holds results for this image already, the
+        session continues from them, with their settings and contrast unless others are given.
 
     Attributes
     ----------
@@ -94,6 +118,8 @@ class TrackingSession:
         The labels do not fit the stack, or cannot be written.
     SessionError
         The model or the settings have the wrong type.
+    StoreError
+        The store cannot be written to, was made for another image, or is in use.
     """
 
     def __init__(
@@ -106,15 +132,15 @@ class TrackingSession:
         labels: Any = None,
         settings: TrackingSettings | None = None,
         contrast: tuple[float, float] | None = None,
+        store: str | PathLike[str] | None = None,
     ) -> None:
         _check_given(model, settings)
         self.model = model
-        self.stack = (
-            stack
-            if isinstance(stack, FrameStack)
-            else FrameStack(stack, axis=axis, contrast=contrast)
-        )
-        self.settings = settings or TrackingSettings()
+        kept = None if store is None else read_about(Path(store))
+        if not isinstance(stack, FrameStack):
+            stack = FrameStack(stack, axis=axis, contrast=contrast or kept_contrast(kept))
+        self.stack: FrameStack = stack
+        self.settings = settings or kept_settings(kept)
         self.prompts = PromptBook(self.stack.shape)
         self._publisher = LabelWriter(self.stack.shape, labels, self.settings, keep_logits)
         self._tracker = Tracker(model, self.stack, self.settings, self._publisher)
@@ -123,6 +149,11 @@ class TrackingSession:
         self._skipped: dict[int, FrameError] = {}
         self.handed_over: set[ObjectFrame] = set()
         self._found: set[int] = set()
+        self._running = self._propagated = False
+        self._interrupted: dict[int, FrameError] | None = None  # of a propagation in the store
+        self._keeper: ResultKeeper | None = None
+        if store is not None:
+            self._open_store(Path(store), anew=False, scan=labels is not None)
 
     def __reduce__(self) -> NoReturn:
         """Refuse to be copied or pickled: a copy would share memories, labels and the lock."""
@@ -183,6 +214,70 @@ class TrackingSession:
     def labels(self) -> Any:
         """The labels (T, Y, X), filled as frames arrive; 0 is background."""
         return self._publisher.volume.array
+
+    @property
+    def kept_in(self) -> Path | None:
+        """The folder that results are written to; None: none."""
+        return None if self._keeper is None else self._keeper.store.path
+
+    @property
+    def propagated(self) -> bool:
+        """Whether `propagate` was ever called, here or in the session of the store before."""
+        return self._propagated
+
+    @property
+    def store_trouble(self) -> StoreError | None:
+        """Why the last results could not be written to the store; None if they were."""
+        return None if self._keeper is None else self._keeper.trouble
+
+    def kept_records(self) -> Iterator[FrameRecord]:
+        """Yield scores and extents of objects by frame as they are in the store."""
+        if self._keeper is not None:
+            with self._lock:
+                self._keeper.commit()
+                yield from list(self._keeper.store.records())
+
+    def record(self, records: Iterable[FrameRecord]) -> None:
+        """Have these records written to the store from now on, instead of measuring masks."""
+        if self._keeper is not None:
+            with self._lock:
+                self._keeper.measures = False
+                self._keeper.record(records)
+
+    def labels_changed(self, frame: int) -> None:
+        """Note that the labels of a frame were changed by others, for the store."""
+        if self._keeper is not None:
+            with self._lock:
+                self._keeper.changed(self._checked_frame(frame))
+                self._keep_soon()
+
+    def keep_in(self, store: str | PathLike[str]) -> None:
+        """Write labels, scores and state to a folder from now on; what it holds is replaced.
+
+        Raises
+        ------
+        StoreError
+            The folder cannot be written to, is no store, or is in use.
+        """
+        with self._lock:
+            self.close()
+            self._open_store(Path(store), anew=True, scan=True)
+
+    def keep(self) -> None:
+        """Write everything to the store now; see `store_trouble`."""
+        with self._lock:
+            if self._keeper is not None:
+                self._keeper.commit()
+
+    def close(self) -> None:
+        """Write everything to the store, and let other sessions have it; without a store, nothing.
+
+        The session works on, and keeps its results in memory only.
+        """
+        with self._lock:
+            if self._keeper is not None:
+                self._keeper.close()
+                self._keeper = None
 
     def add_points(
         self,
@@ -293,10 +388,11 @@ class TrackingSession:
             if frame is not None:
                 self.prompts.remove(object_id, frame)
                 self._tracker.release(object_id, frame)
-                return
-            if self.prompts.frames(object_id):
-                self.prompts.remove(object_id)
-            self._tracker.forget(object_id)
+            else:
+                if self.prompts.frames(object_id):
+                    self.prompts.remove(object_id)
+                self._tracker.forget(object_id)
+            self._keep_soon()
 
     def candidates(self, object_id: int, frame: int) -> int:
         """Return how many masks the prompts of a frame could mean: 3 for one click, else 1."""
@@ -319,7 +415,9 @@ class TrackingSession:
                     f"The prompt of object {object_id} in frame {frame} could mean no mask {rank}.",
                     remedy=f"Choose one from 0 to {candidates - 1}; see `candidates`.",
                 )
-            return self._tracker.decide(int(object_id), int(frame), prompt, rank=int(rank))
+            result = self._tracker.decide(int(object_id), int(frame), prompt, rank=int(rank))
+            self._noted(result)
+            return result
 
     def propagate(
         self,
@@ -367,7 +465,9 @@ class TrackingSession:
         direction = as_direction(direction)
         scope = Scope.of(self._tracker.tracks, self.n_frames, start, stop, object_ids)
         self._cancelled.clear()
-        self._skipped = {}
+        # The frames that an interrupted propagation could not read are not tried before its end.
+        self._skipped, self._interrupted = dict(self._interrupted or {}), None
+        self._running = self._propagated = True
         self._tracker.forgive()
         self._tracker.unread.clear()
         if recompute:
@@ -407,6 +507,7 @@ class TrackingSession:
             object_id = check_object_id(object_id)
             self._tracker.accept(object_id, self._checked_frame(frame))
             self._found.discard(object_id)
+            self._keep_soon()
 
     def accept_all(self, frame: int) -> None:
         """Fix all objects with prompts in a frame as they are; see `accept`."""
@@ -415,6 +516,7 @@ class TrackingSession:
             for object_id in self.object_ids:
                 self._tracker.accept(object_id, frame)
                 self._found.discard(object_id)
+            self._keep_soon()
 
     def unaccept(self, object_id: int, frame: int) -> None:
         """Withdraw the acceptance of an object in a frame; its mask stays until tracked again.
@@ -430,6 +532,7 @@ class TrackingSession:
             self._publisher.unaccept(object_id, frame)
             if self.prompts.get(object_id, frame) is None:
                 self._tracker.reopen(object_id, frame)
+            self._keep_soon()
 
     def merge(self, object_id: int, other: int) -> None:
         """Merge two objects into one, which keeps the masks of their conditioning frames.
@@ -450,6 +553,7 @@ class TrackingSession:
             known = self._known()
             self.prompts = self._tracker.regroup(lambda: joined(into, gone, known))
             self._drawn_now(object_id, other)
+            self._keep_soon()
 
     def split(self, object_id: int, frame: int, new_id: int) -> None:
         """Split an object: from `frame` on it becomes another object.
@@ -480,6 +584,7 @@ class TrackingSession:
                 )
             known, last = self._known(), earlier[-1]
             self.prompts = self._tracker.regroup(lambda: divided(track, frame, new_id, last, known))
+            self._keep_soon()
 
     def find_objects(
         self,
@@ -598,6 +703,7 @@ class TrackingSession:
                         self._tracker.forget(object_id)
                 raise
             self._found.update(added)
+            self._keep_soon()
             return tuple(added)
 
     @property
@@ -610,7 +716,9 @@ class TrackingSession:
 
     def review(self, object_ids: Iterable[int] | None = None) -> None:
         """Take the mark off found objects, or off all of them; their masks do not change."""
-        self._found -= self._found.copy() if object_ids is None else set(object_ids)
+        with self._lock:
+            self._found -= self._found.copy() if object_ids is None else set(object_ids)
+            self._keep_soon()
 
     def accept_found(self) -> None:
         """Accept all found objects in the frames of their points."""
@@ -619,6 +727,7 @@ class TrackingSession:
                 for frame in self.prompts.frames(object_id):
                     self._tracker.accept(object_id, frame)
             self._found.clear()
+            self._keep_soon()
 
     def discard_found(self) -> None:
         """Remove all found objects that nobody has looked at."""
@@ -626,6 +735,7 @@ class TrackingSession:
             for object_id in self.found_objects:
                 self.remove_prompts(object_id)
             self._found.clear()
+            self._keep_soon()
 
     def _example_of(self, object_id: int, frame: int) -> ObjectFrame:
         """Return the nearest decided frame of an object that shows it."""
@@ -670,6 +780,7 @@ class TrackingSession:
                 self._publisher.unaccept(*pair)
             for pair in state.accepted - self._publisher.accepted:
                 self._publisher.accept(*pair)
+            self._keep_soon()
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write prompts, accepted frames and settings to a session file, atomically."""
@@ -698,6 +809,10 @@ class TrackingSession:
     ) -> TrackingSession:
         """Replay a session file on a stack; `options` are those of the constructor.
 
+        Results that were kept beside the file, in the folder ``NAME.sam2.zarr`` of
+        ``NAME.sam2.json``, come back with it, and the session writes to that folder again;
+        ``store=None`` leaves them alone.
+
         Where the settings skip frames that cannot be read, clicks and boxes in such frames are
         left out, see `skipped`; masks drawn, corrected or accepted there are in the labels.
 
@@ -710,9 +825,18 @@ class TrackingSession:
         if not isinstance(stack, FrameStack):
             stack = restored_stack(saved, stack, axis, options.pop("contrast", None))
         options.setdefault("settings", saved_settings(saved))
-        session = cls(model, stack, **options)
+        beside = store_beside(Path(path))
+        if "store" not in options and read_about(beside) is not None:
+            try:
+                session = cls(model, stack, store=beside, **options)
+            except StoreError as error:
+                warnings.warn(f"{error} The session file alone is replayed.", stacklevel=2)
+                session = cls(model, stack, **options)
+        else:
+            session = cls(model, stack, **options)
         for _ in session.replay(saved):
             pass
+        session.keep()
         return session
 
     def replay(self, saved: SessionFile) -> Iterator[Replayed]:
@@ -740,11 +864,14 @@ class TrackingSession:
                 remedy="Open the stack that the session was made for.",
             )
         left = len(saved.book) + len(saved.accepted_masks)
+        self._drop_others(saved)
         for object_id, frame, prompt in saved.book:
             masks = None
             with self._lock, self._skipping():
-                masks = self._replay(object_id, frame, prompt, saved)
+                if self.prompts.get(object_id, frame) != prompt:
+                    masks = self._replay(object_id, frame, prompt, saved)
                 self.handed_over |= saved.handed_over & {ObjectFrame(object_id, frame)}
+                self._keep_soon()
             left -= 1
             yield Replayed(left, masks)
         for pair, mask in saved.accepted_masks.items():
@@ -769,7 +896,9 @@ class TrackingSession:
         object_id, frame = check_object_id(object_id), check_frame(frame, self.n_frames)
         with self._lock:
             self._tracker.forgive()
-            return self._decide(object_id, frame, change)
+            result = self._decide(object_id, frame, change)
+            self._noted(result)
+            return result
 
     def _decide(self, object_id: int, frame: int, change: Callable[[], FramePrompt]) -> FrameMasks:
         """Change the prompts and decide the frame; if that fails, no prompt has changed."""
@@ -818,9 +947,13 @@ class TrackingSession:
     ) -> Iterator[FrameMasks]:
         shown: set[ObjectFrame] = set()
         stranded: dict[int, FrameError] = {}
-        for each in passes(direction):
-            nearest = direction is Direction.BOTH
-            yield from self._pass(Schedule(each, scope, shown, skipped, stranded, nearest))
+        try:
+            for each in passes(direction):
+                nearest = direction is Direction.BOTH
+                yield from self._pass(Schedule(each, scope, shown, skipped, stranded, nearest))
+            self._running = self._cancelled.is_set()
+        finally:
+            self.keep()
         if stranded and not self._cancelled.is_set():
             raise stranded[min(stranded)]
 
@@ -836,7 +969,72 @@ class TrackingSession:
         # The lock is not held between two frames: other threads may prompt meanwhile.
         with self._lock:
             frame = None if self._cancelled.is_set() else schedule.next_frame(self._tracker.tracks)
-            return None if frame is None else self._tracker.visit(frame, schedule)
+            if frame is None:
+                return None
+            result = self._tracker.visit(frame, schedule)
+            self._noted(result)
+            return result
+
+    def _open_store(self, path: Path, *, anew: bool, scan: bool) -> None:
+        """Continue from a store, or begin one; `scan` the labels for what they hold already."""
+        volume = self._publisher.volume
+        about = about_session(self.model, self.stack, self.settings)
+        store = ResultStore(path, volume.shape, volume.dtype, about, anew=anew)
+        damaged: Sequence[int] = ()
+        try:
+            if store.state is not None:
+                check_same_image(store.about, about, path)
+                damaged = self._take_results(store, about)
+            store.about = about
+        except BaseException:
+            store.close()
+            raise
+        self._keeper = ResultKeeper(store, volume, self._parts)
+        for frame in damaged:
+            self._keeper.changed(frame)
+        if scan and store.state is None:
+            for frame in range(self.n_frames):
+                if volume.any(frame):
+                    self._keeper.changed(frame)
+        self.keep()
+
+    def _take_results(self, store: ResultStore, about: Mapping[str, Any]) -> Sequence[int]:
+        """Take the results of a store over; return the frames whose labels are damaged."""
+        restored = restore_results(store, self.model, self._tracker, self._publisher, about)
+        for pair, prompt in restored.prompts.items():
+            self.prompts.put(*pair, prompt)
+        for pair in restored.undecided:
+            with self._skipping():
+                self._decide(*pair, partial(self.prompts.put, *pair, restored.prompts[pair]))
+        self.handed_over = set(restored.handed_over)
+        self._interrupted = restored.skipped
+        self._running, self._propagated = restored.skipped is not None, restored.propagated
+        self._skipped = dict(restored.skipped or {})
+        return restored.damaged
+
+    def _parts(self) -> SessionParts:
+        return SessionParts(
+            self.prompts,
+            self._tracker.tracks,
+            self._publisher.accepted,
+            self.handed_over,
+            self._skipped,
+            self._running,
+            self._propagated,
+        )
+
+    def _noted(self, result: FrameMasks) -> None:
+        """Note a result for the store."""
+        if self._keeper is not None:
+            self._keeper.note(result)
+            self._keep_soon()
+
+    def _keep_soon(self) -> None:
+        if self._keeper is not None:
+            if self._keeper.due:
+                self._keeper.commit()
+            else:
+                self._keeper.soon(self.keep)
 
     def _known(self) -> Known:
         publisher = self._publisher
@@ -846,6 +1044,18 @@ class TrackingSession:
         """Take prompts of objects that were regrouped for the user's own."""
         self.handed_over = {each for each in self.handed_over if each.object_id not in object_ids}
         self._found -= set(object_ids)
+
+    def _drop_others(self, saved: SessionFile) -> None:
+        """Remove prompts and acceptance that a session file does not hold."""
+        with self._lock:
+            for pair in self._publisher.accepted - set(saved.accepted):
+                self.unaccept(*pair)
+            for object_id, frame, _ in self.prompts:
+                if saved.book.get(object_id, frame) is None:
+                    if ObjectFrame(object_id, frame) in self._publisher.accepted:
+                        self.prompts.remove(object_id, frame)
+                    else:
+                        self.remove_prompts(object_id, frame)
 
     def _replay(
         self, object_id: int, frame: int, prompt: FramePrompt, saved: SessionFile

@@ -63,7 +63,10 @@ def corrected_masks(
 
 def saved_settings(saved: SessionFile) -> TrackingSettings:
     """Return the tracking settings of a session file; unknown names are a later version's."""
+    return settings_of(saved.settings)
+
+
+def settings_of(values: Mapping[str, Any]) -> TrackingSettings:
+    """Return the tracking settings among some values; unknown names are left out."""
     known = {field.name for field in fields(TrackingSettings)}
-    return TrackingSettings(
-        **{name: value for name, value in saved.settings.items() if name in known}  # type: ignore[arg-type]
-    )
+    return TrackingSettings(**{name: value for name, value in values.items() if name in known})

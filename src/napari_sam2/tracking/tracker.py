@@ -130,7 +130,7 @@ class Tracker:
         """
         track = self.tracks.get(object_id)
         if track is None:
-            track = self._new(object_id)
+            track = self.new_track(object_id)
         current = self._publisher.mask(object_id, frame)
         decided = self._computed(
             lambda: self._decider.from_prompt(track, frame, prompt, current, refines, rank)
@@ -193,7 +193,7 @@ class Tracker:
 
     def add(self, object_id: int, proposal: Proposal) -> None:
         """Make a proposal an object of the session, on the pixels that it was found on."""
-        decided, track = proposal.decided, self._new(object_id)
+        decided, track = proposal.decided, self.new_track(object_id)
         self._publisher.put(object_id, decided.frame, proposal.mask.unpack())
         track.condition(decided)
         track.written[decided.frame] = True
@@ -203,13 +203,13 @@ class Tracker:
         """Return what a prompt of a new object would give."""
         nothing = np.zeros(self._publisher.volume.shape[1:], dtype=bool)
         decided = self._computed(
-            lambda: self._decider.from_prompt(self._new(0), frame, prompt, nothing, False)
+            lambda: self._decider.from_prompt(self.new_track(0), frame, prompt, nothing, False)
         )
         return Predicted(decided, self._publisher.finished(decided))
 
     def _example(self, object_id: int, frame: int) -> Example:
         mask = self._publisher.mask(object_id, frame)
-        decided = self.as_drawn(self._new(0), frame, mask)
+        decided = self.as_drawn(self.new_track(0), frame, mask)
         return Example(int(mask.sum()), self._appearance(decided, mask))
 
     def _appearance(self, decided: Conditioning, mask: NDArray[np.bool_]) -> Tensor:
@@ -227,19 +227,19 @@ class Tracker:
         """
         track = self.tracks.get(object_id)
         if track is None and self._publisher.mask(object_id, frame).any():
-            track = self._new(object_id)
+            track = self.new_track(object_id)
         self._accept(track or self.track(object_id), frame)
 
     def restore(self, object_id: int, frame: int, mask: NDArray[np.bool_]) -> None:
         """Bring an accepted frame back from a file, whether or not it can be read now."""
         self._publisher.put(object_id, frame, mask)
-        self._accept(self.tracks.get(object_id) or self._new(object_id), frame)
+        self._accept(self.tracks.get(object_id) or self.new_track(object_id), frame)
 
     def recorrect(
         self, object_id: int, frame: int, prompt: FramePrompt, mask: NDArray[np.bool_]
     ) -> None:
         """Restore a corrected frame from a file, with the mask that the correction gave."""
-        track = self.tracks.get(object_id) or self._new(object_id)
+        track = self.tracks.get(object_id) or self.new_track(object_id)
         self._publisher.put(object_id, frame, mask)
         track.condition(replace(self.as_drawn(track, frame, mask), prompt=prompt))
         track.written[frame] = True
@@ -335,7 +335,8 @@ class Tracker:
             self._watch(track, frame, predictions[track.object_id].present, schedule)
         return result
 
-    def _new(self, object_id: int) -> ObjectTrack:
+    def new_track(self, object_id: int) -> ObjectTrack:
+        """Return an empty track, which is not yet one of the tracker's."""
         return ObjectTrack(object_id, self._n_frames, self._model.config)
 
     def _logits_of(self, decided: Conditioning) -> Tensor:

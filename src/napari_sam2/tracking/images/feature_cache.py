@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict, defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -20,6 +21,22 @@ from napari_sam2.tracking.model import Model
 _BATCH = 4  # windows that are encoded together
 _TILE = 2  # windows along the side of a tile that several share
 _CROWD = 5  # windows in a tile from which on it is less to encode than they are
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Windows that are encoded together: in one batch, or cut out of one tile.
+
+    Features are cached by their group: those of another batch may differ in the last bit, and
+    what a session computes must not depend on what happens to be cached.
+    """
+
+    windows: tuple[Window, ...]
+    tile: Window | None = None
+
+    def all_in(self, found: Collection[Window]) -> bool:
+        """Return whether all of its windows are among some."""
+        return all(window in found for window in self.windows)
 
 
 class FeatureCache:
@@ -56,7 +73,7 @@ class FeatureCache:
         self._together = together
         self._cells = cells
         self._run: tuple[int, ...] = ()  # the frame that a pass is in, and those to come
-        self._kept: OrderedDict[tuple[int, Window], ImageFeatures] = OrderedDict()
+        self._kept: OrderedDict[tuple[int, _Group, Window], ImageFeatures] = OrderedDict()
         self.encoded = 0
 
     def get(self, frame: int, windows: Sequence[Window]) -> ImageFeatures:
@@ -68,18 +85,23 @@ class FeatureCache:
             A batch in the order of the windows; a batch of one where all are the same.
         """
         distinct = list(dict.fromkeys(windows))
-        found = {w: self._kept[frame, w] for w in distinct if (frame, w) in self._kept}
-        missing = [window for window in distinct if window not in found]
+        groups = {w: group for group in self._groups(distinct) for w in group.windows}
+        found = {
+            w: self._kept[frame, group, w]
+            for w, group in groups.items()
+            if (frame, group, w) in self._kept
+        }
+        missing = [group for group in dict.fromkeys(groups.values()) if not group.all_in(found)]
         if missing:
             # First what is kept makes room: the peak is one frame less.
             for window in found:
-                self._kept.move_to_end((frame, window))
-            self._forget_down_to(self._capacity - len(missing))
-            run = self._run_from(frame) if missing == [self._whole] else []
+                self._kept.move_to_end((frame, groups[window], window))
+            self._forget_down_to(self._capacity - sum(len(group.windows) for group in missing))
+            run = self._run_from(frame) if distinct == [self._whole] else []
             found |= self._encode_run([frame, *run]) if run else self._encode(frame, missing)
-        for window in distinct:
-            self._kept[frame, window] = found[window]
-            self._kept.move_to_end((frame, window))
+        for window, group in groups.items():
+            self._kept[frame, group, window] = found[window]
+            self._kept.move_to_end((frame, group, window))
         self._forget_down_to(self._capacity)
         if len(distinct) == 1:
             return found[distinct[0]]
@@ -91,7 +113,7 @@ class FeatureCache:
         Frames are encoded together with `frame` as far as the settings allow. If `reads`, they are
         also read in the background.
         """
-        kept = {each for each, _ in self._kept}
+        kept = {each for each, _, _ in self._kept}
         missing = [each for each in coming if each not in kept]
         self._run = (frame, *missing)
         self._reader.expect(missing if reads else (), now=frame in kept)
@@ -130,19 +152,31 @@ class FeatureCache:
         self._forget_down_to(self._capacity - len(images))
         encoded = self._features(images)
         for frame, features in zip(frames, encoded, strict=False):
-            self._kept[frame, self._whole] = features
+            self._kept[frame, _Group((self._whole,)), self._whole] = features
         return {self._whole: encoded[0]}
 
-    def _encode(self, frame: int, windows: Sequence[Window]) -> dict[Window, ImageFeatures]:
+    def _groups(self, windows: Sequence[Window]) -> list[_Group]:
+        """Divide windows into groups that are encoded together, whatever is cached."""
+        crowded = _crowded(windows, self._cells)
+        taken = {window for members in crowded.values() for window in members}
+        rest = [window for window in windows if window not in taken]
+        batches = [_Group(tuple(rest[at : at + _BATCH])) for at in range(0, len(rest), _BATCH)]
+        # A window in two tiles is cut out of the last one.
+        last = {window: tile for tile, members in crowded.items() for window in members}
+        tiles: dict[Window, list[Window]] = defaultdict(list)
+        for window, tile in last.items():
+            tiles[tile].append(window)
+        return [_Group(tuple(members), tile) for tile, members in tiles.items()] + batches
+
+    def _encode(self, frame: int, groups: Sequence[_Group]) -> dict[Window, ImageFeatures]:
         pixels = self._reader.read(frame)
         found: dict[Window, ImageFeatures] = {}
-        for tile, members in _crowded(windows, self._cells).items():
-            found |= self._cut_out(pixels, tile, members)
-        windows = [window for window in windows if window not in found]
-        for start in range(0, len(windows), _BATCH):
-            batch = windows[start : start + _BATCH]
-            encoded = self._features([self._image(pixels, window) for window in batch])
-            found |= zip(batch, encoded, strict=True)
+        for group in groups:
+            if group.tile is not None:
+                found |= self._cut_out(pixels, group.tile, group.windows)
+                continue
+            encoded = self._features([self._image(pixels, window) for window in group.windows])
+            found |= zip(group.windows, encoded, strict=True)
         return found
 
     def _cut_out(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from torch import Tensor
@@ -81,6 +81,9 @@ class RecentMemory:
     def latest(self) -> FrameMemory | None:
         """The frame remembered last."""
         return self._frames[-1] if self._frames else None
+
+    def __iter__(self) -> Iterator[FrameMemory]:
+        return iter(self._frames)
 
     def leads_to(self, frame: int) -> bool:
         """Tell whether `frame` comes after the last frame remembered, and within reach."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -98,12 +98,24 @@ class ObjectTrack:
         """Return the memory of the frames before `frame` in this direction; empty where none."""
         recent = self._recent.get(step)
         if recent is None or not recent.leads_to(frame):
-            recent = RecentMemory(
-                step, spatial=self._config.memory_frames - 1, pointers=self._config.max_pointers - 1
-            )
-            self._recent[step] = recent
+            recent = self._no_memory(step)
             self.absent_run = 0
         return recent
+
+    def remembered(self) -> dict[int, tuple[FrameMemory, ...]]:
+        """Return the memories of recent frames by step: 1 forward, -1 backward."""
+        return {step: tuple(recent) for step, recent in self._recent.items()}
+
+    def remember(self, step: int, memories: Iterable[FrameMemory]) -> None:
+        """Take memories of recent frames back, in the order in which they were passed."""
+        recent = self._no_memory(step)
+        for memory in memories:
+            recent.append(memory)
+
+    def _no_memory(self, step: int) -> RecentMemory:
+        spatial, pointers = self._config.memory_frames - 1, self._config.max_pointers - 1
+        self._recent[step] = RecentMemory(step, spatial=spatial, pointers=pointers)
+        return self._recent[step]
 
     def distance_to_decision(self, frame: int) -> int:
         """Return how many frames away the nearest conditioning frame is."""

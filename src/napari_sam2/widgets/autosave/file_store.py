@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
 
 from napari_sam2.errors import PromptError, Sam2Error
+from napari_sam2.labels.store.kept_work import delete_kept_work, find_kept_work
 from napari_sam2.prompts import SessionFile, read_session, write_session
+from napari_sam2.stack.fingerprint import fingerprint_of
 from napari_sam2.widgets.autosave.locations import (
     ImageFacts,
     SessionLocation,
@@ -21,6 +27,7 @@ from napari_sam2.widgets.autosave.locations import (
 )
 from napari_sam2.widgets.autosave.serialize import (
     StackSession,
+    is_of_pixels,
     picked_channels,
     position_of,
     session_file,
@@ -133,6 +140,10 @@ class SessionStore(QObject):
         There is earlier work on this image.
     read(Path, SessionFile)
         A file that was asked for.
+    chosen(ImageFacts, Found)
+        Work on this image that was asked for.
+    listed(tuple of KeptWork)
+        Results that are on disk.
     failed(Exception)
         Why work could not be written.
     unread(Exception)
@@ -142,6 +153,8 @@ class SessionStore(QObject):
     kept = Signal(object)
     found = Signal(object, object)
     read = Signal(object, object)
+    listed = Signal(object)
+    chosen = Signal(object, object)
     failed = Signal(object)
     unread = Signal(object)
 
@@ -150,6 +163,7 @@ class SessionStore(QObject):
         self._lock = threading.Lock()
         self._waiting: list[SaveRequest] = []
         self._silent = False
+        self._printed: tuple[Callable[[], Any], str | None] = (lambda: None, None)
         self._worker = Worker("sessions", on_exit=self.close, on_end=lambda: None)
 
     @property
@@ -175,6 +189,21 @@ class SessionStore(QObject):
     def open(self, path: Path) -> None:
         """Read a session file."""
         self._worker.submit(lambda: self._guard(lambda: self._open(path), self.unread))
+
+    def list_kept(self, folders: Iterable[Path]) -> None:
+        """List the results that are kept in some folders and in the user's data folder."""
+        places = (*folders, sessions_folder())
+        self._worker.submit(lambda: self._guard(lambda: self._list(places), self.unread))
+
+    def delete_kept(self, path: Path, folders: Iterable[Path]) -> None:
+        """Delete the results in a folder, and list what is left."""
+        places = (*folders, sessions_folder())
+        self._worker.submit(lambda: self._guard(lambda: delete_kept_work(path), self.unread))
+        self._worker.submit(lambda: self._guard(lambda: self._list(places), self.unread))
+
+    def open_kept(self, facts: ImageFacts, path: Path) -> None:
+        """Read the work of a session file with its results, for an image that it belongs to."""
+        self._worker.submit(lambda: self._guard(lambda: self._open_kept(facts, path), self.unread))
 
     def close(self) -> None:
         """End the thread as soon as all is written; tells nothing any more."""
@@ -212,7 +241,7 @@ class SessionStore(QObject):
             location.folder.mkdir(parents=True, exist_ok=True)
         for work in request.works:
             path = location.file(work.spec.held)
-            write_session(session_file(work), path)
+            write_session(session_file(work, self._fingerprint(request.facts)), path)
             ownership.sign(path)
         ownership.location = location
         self._tell(self.kept, SaveResult(location, path, time.time(), trouble))
@@ -220,11 +249,39 @@ class SessionStore(QObject):
     def _look_for(self, facts: ImageFacts) -> None:
         newest: Found | None = None
         for location in (work for each in session_locations(facts) for work in works(each)):
-            found = _read(location, facts.shape)
+            found = _read(location, facts.shape, partial(self._fingerprint, facts))
             if found is not None and (newest is None or found.modified > newest.modified):
                 newest = found
         if newest is not None:
             self._tell(self.found, facts, newest)
+
+    def _fingerprint(self, facts: ImageFacts) -> str | None:
+        """Return the fingerprint of an image; its planes are read once, if it can be known again.
+
+        The array is not kept alive: a closed image would stay in memory.
+        """
+        if facts.pixels is None:
+            return None
+        known, fingerprint = self._printed
+        if known() is not facts.pixels:
+            fingerprint = fingerprint_of(facts.pixels)
+            with suppress(TypeError):  # an array to which there are no weak references
+                self._printed = weakref.ref(facts.pixels), fingerprint
+        return fingerprint
+
+    def _open_kept(self, facts: ImageFacts, path: Path) -> None:
+        location = SessionLocation.chosen(path)
+        found = _read(location, facts.shape, partial(self._fingerprint, facts))
+        if found is None:
+            raise PromptError(
+                f"{path.name} was made for another image than {facts.name}.",
+                safe="Nothing has changed.",
+                remedy="Choose the image that it was made for.",
+            )
+        self._tell(self.chosen, facts, found)
+
+    def _list(self, folders: Iterable[Path]) -> None:
+        self._tell(self.listed, find_kept_work(folders))
 
     def _open(self, path: Path) -> None:
         self._tell(self.read, path, read_session(path))
@@ -261,14 +318,16 @@ def _free_location(request: SaveRequest, start: SessionLocation) -> SessionLocat
     """Find the first location from `start` on that holds only our work."""
     ownership, location = request.ownership, start
     while True:
-        fresh = ownership.location is None and location.files()
+        fresh = ownership.location is None and (location.files() or location.results(()).exists())
         ours = all(ownership.may_write(location.file(work.spec.held)) for work in request.works)
         if ours and not fresh:
             return location
         location = location.next()
 
 
-def _read(location: SessionLocation, shape: tuple[int, ...]) -> Found | None:
+def _read(
+    location: SessionLocation, shape: tuple[int, ...], fingerprint: Callable[[], str | None]
+) -> Found | None:
     files: dict[StackPosition, SessionFile] = {}
     ownership, modified = FileOwnership(location), 0.0
     for path in location.files():
@@ -278,7 +337,8 @@ def _read(location: SessionLocation, shape: tuple[int, ...]) -> Found | None:
         except (OSError, Sam2Error):
             continue  # no work that could be resumed; it stays where it is
         position = position_of(saved, shape)
-        if position is not None and (len(saved.book) or saved.accepted):
+        holds_work = len(saved.book) or saved.accepted
+        if position is not None and holds_work and is_of_pixels(saved, fingerprint()):
             files[position], modified = saved, max(modified, stamp)
             ownership.sign(path)
     # Work along another axis, in another part or of other channels is none that could be put

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import platformdirs
 
+from napari_sam2.labels.store.result_store import STORE_SUFFIX, part_of
 from napari_sam2.widgets.layers.geometry import spatial_shape
 from napari_sam2.widgets.state.positions import StackPosition
 
@@ -37,17 +38,22 @@ class ImageFacts:
         Of the layer.
     shape : tuple of int
         Without colours.
+    pixels : array-like, optional
+        Its data, of the finest level: the work belongs to them, not to a name.
     """
 
     path: str | None
     name: str
     shape: tuple[int, ...]
+    pixels: Any = field(default=None, compare=False, repr=False)
 
     @classmethod
     def of(cls, image: Image) -> ImageFacts:
         """Ask a layer. Main thread only."""
         path = image.source.path
-        return cls(None if path is None else str(path), image.name, spatial_shape(image))
+        pixels = image.data[0] if image.multiscale else image.data
+        where = None if path is None else str(path)
+        return cls(where, image.name, spatial_shape(image), pixels)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +83,11 @@ class SessionLocation:
         number = f"-{self.number}" if self.number > 1 else ""
         at = "".join(f".{axis}={index}" for axis, index in position)
         return self.folder / f"{self.stem}{number}{at}{SUFFIX}"
+
+    def results(self, position: StackPosition) -> Path:
+        """Return the folder with the results of one stack of the image."""
+        number = f"-{self.number}" if self.number > 1 else ""
+        return part_of(self.folder / f"{self.stem}{number}{STORE_SUFFIX}", dict(position))
 
     def next(self) -> SessionLocation:
         """Return the home of the next piece of work."""

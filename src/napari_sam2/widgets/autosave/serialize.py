@@ -22,6 +22,7 @@ from napari_sam2.widgets.state.positions import StackPosition
 from napari_sam2.widgets.state.session_spec import Annotations, SessionFeedback, SessionSpec
 
 _LAYERS = ("layer_2", "layer_3")  # settings: names of the layers of further channels
+_PIXELS = "pixels"  # setting: fingerprint of the image
 _SAME_PIXELS = 1e-6  # positions go through the world and back
 
 
@@ -59,8 +60,15 @@ class StackSession:
         )
 
 
-def session_file(work: StackSession) -> SessionFile:
-    """Make a session file; accepted masks are those of the labels now."""
+def session_file(work: StackSession, pixels: str | None = None) -> SessionFile:
+    """Make a session file; accepted masks are those of the labels now.
+
+    Parameters
+    ----------
+    work : StackSession
+    pixels : str, optional
+        Fingerprint of the image.
+    """
     spec, labels = work.spec, work.spec.labels
     book = PromptBook(labels.shape)
     results: dict[ObjectFrame, PackedMask] = {}
@@ -79,6 +87,7 @@ def session_file(work: StackSession) -> SessionFile:
         "channel_axis": spec.source.channel_axis,
         **({} if spec.source.picked is None else of_channels(spec.source.picked)),
         **dict(zip(_LAYERS, spec.source.further, strict=False)),
+        **({} if pixels is None else {_PIXELS: pixels}),
     }
     return SessionFile.of_masks(
         book,
@@ -111,6 +120,15 @@ def position_of(saved: SessionFile, shape: tuple[int, ...]) -> StackPosition | N
     if any(not 0 <= at.get(axis, -1) < shape[axis] for axis in others):
         return None
     return tuple((axis, at[axis]) for axis in others)
+
+
+def is_of_pixels(saved: SessionFile, pixels: str | None) -> bool:
+    """Tell whether a session may be of an image with this fingerprint.
+
+    Files of earlier versions have none; nor has an image that cannot be read.
+    """
+    known = saved.settings.get(_PIXELS)
+    return known is None or pixels is None or known == pixels
 
 
 def further_layers(saved: SessionFile) -> tuple[str, ...]:

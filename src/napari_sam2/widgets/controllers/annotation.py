@@ -32,6 +32,7 @@ from napari_sam2.widgets.worker.messages import (
     Done,
     EditRequest,
     HandOverRequest,
+    KeepRequest,
     PromptRequest,
     ReplayRequest,
     Request,
@@ -248,6 +249,12 @@ class AnnotationController(QObject):
             self._request(ReplayRequest, position, number, files[position])
         self.prompted.emit(tuple(sorted(files)))
         self.changed.emit()
+
+    def keep_results(self) -> None:
+        """Have the results of the stack in view kept where the workspace says from now on."""
+        here = None if self.workspace is None else self.workspace.here()
+        if here is not None:
+            self._request(KeepRequest, here[0], 0)
 
     def hand_over(self, position: StackPosition, there: StackPosition, plan: RunPlan) -> None:
         """Have the objects of a volume looked for in the next one."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QObject
 
 from napari_sam2.errors import PromptError
+from napari_sam2.labels.store.kept_work import KeptWork
 from napari_sam2.prompts import SessionFile
 from napari_sam2.types import Speed
 from napari_sam2.widgets.autosave.file_store import (
@@ -35,6 +36,7 @@ from napari_sam2.widgets.layers.prompt_writer import resumed_source, resumed_sta
 from napari_sam2.widgets.state.positions import StackPosition
 from napari_sam2.widgets.state.session_spec import SessionFeedback
 from napari_sam2.widgets.throttle import halt, single_shot
+from napari_sam2.widgets.views.kept_work import KeptWorkDialog
 from napari_sam2.widgets.views.notifications import show_missing, show_moved, show_problem
 
 if TYPE_CHECKING:
@@ -82,17 +84,23 @@ class AutosaveController(QObject):
         self._store = SessionStore()
         self._ownership = FileOwnership()
         self._location: SessionLocation | None = None  # as the session store reported it
+        self._results: SessionLocation | None = None  # beside which results are kept
         self._last: dict[StackPosition, StackSession] = {}
         self._found: Found | None = None
         self._trouble = ""  # that was reported last, and lasts
         self._closed = False
+        self._dialog: KeptWorkDialog | None = None
+        self._results_trouble: Exception | None = None
         self._soon = single_shot(self, self._keep_if_free, _EVERY_MS)
         annotation.changed.connect(self._changed)
         images.changed.connect(self.look)
         views.resume_requested.connect(self._resume_found)
         views.open_requested.connect(self._store.open)
         views.save.session_requested.connect(self._choose)
-        views.settings.autosave.changed.connect(self._changed)
+        views.settings.autosave.changed.connect(self._ticked)
+        views.save.kept_work_requested.connect(self._show_kept_work)
+        self._store.listed.connect(self._list_kept_work)
+        self._store.chosen.connect(self._resume_chosen)
         self._store.kept.connect(self._show_kept)
         self._store.found.connect(self._offer)
         self._store.read.connect(self._opened)
@@ -104,6 +112,26 @@ class AutosaveController(QObject):
     def idle(self) -> bool:
         """Whether all annotations are on disk."""
         return not self._soon.isActive() and not self._store.busy
+
+    @property
+    def unsaved(self) -> str:
+        """What of the work is in this window only; empty if everything is on disk."""
+        workspace, annotation = self._annotation.workspace, self._annotation
+        if self._closed or workspace is None or not annotation.positions():
+            return ""
+        if not self._views.settings.autosave.value:
+            return (
+                f"Autosave is off: prompts and masks of {workspace.image.name} are in this window "
+                "only. To keep them, tick it under Save."
+            )
+        trouble = self._trouble or ("" if self._results_trouble is None else self._results_trouble)
+        if trouble:
+            return f"Work on {workspace.image.name} is in this window only. {trouble}"
+        return ""
+
+    def results_kept(self, trouble: Exception | None) -> None:
+        """Note whether labels and scores are on disk."""
+        self._results_trouble = trouble
 
     def position(self) -> tuple[str, tuple[Path, ...]]:
         """Return the name of the image for files about it, and their folders, the best one first.
@@ -181,11 +209,31 @@ class AutosaveController(QObject):
 
     def _go_on(self, workspace: Workspace, ownership: FileOwnership) -> None:
         self._ownership, self._location, self._last = ownership, ownership.location, {}
+        location = ownership.location if self._views.settings.autosave.value else None
+        self._results = location
+        workspace.results = None if location is None else location.results
         self._views.save.show_location(
             None if ownership.location is None else ownership.location.file(())
         )
         view = workspace.axis, workspace.source.region
         workspace.labels.metadata[LEDGER] = (view, ownership)
+
+    def _keep_results(self, location: SessionLocation | None) -> None:
+        """Have labels and scores kept beside the session file, or nowhere."""
+        workspace = self._annotation.workspace
+        if workspace is None:
+            return
+        if not self._views.settings.autosave.value:
+            location = None
+        if location != self._results:
+            self._results = location
+            workspace.results = None if location is None else location.results
+            self._annotation.keep_results()
+
+    def _ticked(self, _ticked: object = None) -> None:
+        """Keep results, or no more, as the user wishes."""
+        self._keep_results(self._location)
+        self._changed()
 
     def _changed(self, _ticked: object = None) -> None:
         if self._annotation.workspace is not None and not self._soon.isActive():
@@ -217,6 +265,7 @@ class AutosaveController(QObject):
             # more: all goes to new ones.
             self._last = {}
             self._changed()
+        self._keep_results(kept.location)
         self._location = kept.location
         self._views.save.show_location(kept.path, kept.written)
 
@@ -229,6 +278,38 @@ class AutosaveController(QObject):
                 show_problem(error)
 
     # Earlier work.
+
+    def _show_kept_work(self) -> None:
+        """Show what is kept beside the chosen image and in the user's data folder."""
+        if self._dialog is None:
+            self._dialog = KeptWorkDialog(self._views)
+            self._dialog.open_requested.connect(self._open_kept)
+            self._dialog.delete_requested.connect(
+                lambda path: self._store.delete_kept(path, self._folders())
+            )
+        self._dialog.show()
+        self._dialog.raise_()
+        self._store.list_kept(self._folders())
+
+    def _open_kept(self, path: Path) -> None:
+        image = self._images.image
+        if image is not None:
+            self._store.open_kept(ImageFacts.of(image), path)
+
+    def _resume_chosen(self, facts: ImageFacts, found: Found) -> None:
+        image = self._images.image
+        if not self._closed and image is not None and ImageFacts.of(image) == facts:
+            self.resume(found.files, found.ownership)
+
+    def _folders(self) -> tuple[Path, ...]:
+        image = self._images.image
+        facts = None if image is None else ImageFacts.of(image)
+        near = () if facts is None or facts.path is None else (beside(facts.path).folder,)
+        return (*self.position()[1], *near)
+
+    def _list_kept_work(self, work: tuple[KeptWork, ...]) -> None:
+        if self._dialog is not None and not self._closed:
+            self._dialog.show_work(work)
 
     def _unread(self, error: Exception) -> None:
         if not self._closed:

@@ -29,6 +29,7 @@ from napari_sam2.widgets.layers.workspace import Workspace, claim_layers
 from napari_sam2.widgets.state.hints import CANCELLING
 from napari_sam2.widgets.state.tools import TOOLS
 from napari_sam2.widgets.throttle import Throttle
+from napari_sam2.widgets.views.close_guard import CloseGuard
 from napari_sam2.widgets.views.keybindings import Keys, key_list
 from napari_sam2.widgets.views.notifications import show_done, show_problem
 from napari_sam2.widgets.worker.messages import (
@@ -41,6 +42,7 @@ from napari_sam2.widgets.worker.messages import (
     Opened,
     Phase,
     Prepared,
+    ResultsKept,
     RunEnded,
     RunSplit,
     RunStarted,
@@ -191,6 +193,7 @@ class PanelController(QObject):
         self._autosave = AutosaveController(
             viewer, views, images, models, self.annotation, self.begin
         )
+        self._guard = CloseGuard(views, lambda: self._autosave.unsaved)
         self._label_files = LabelExportController(self.annotation, views.save)
         self._chosen = models.chosen
         self._closed = False
@@ -412,6 +415,8 @@ class PanelController(QObject):
                 self._propagation.take(answer)
             case Forgotten(steps=steps):
                 self.annotation.undo_stack.forget(steps)
+            case ResultsKept(trouble=trouble):
+                self._autosave.results_kept(trouble)
             case Failure(error=error, step=step):
                 self.annotation.failed(step)
                 self._status.quiet()

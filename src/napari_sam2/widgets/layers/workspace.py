@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakMethod
 
@@ -65,6 +66,8 @@ class Workspace:
     source : ImageSource
         Fixed for the session: what the model sees must not change while masks travel. Frames,
         masks and prompts are those of its region.
+    results : callable or None
+        Gives the folder for the results of a stack; None: they are not kept on disk.
     """
 
     def __init__(
@@ -78,6 +81,7 @@ class Workspace:
         self._viewer = viewer
         self._number = next(_numbers)
         self._on_prompts = on_prompts
+        self.results: Callable[[StackPosition], Path] | None = None
         self.image = image
         self.axis = axis
         self._shape = spatial_shape(image)
@@ -215,6 +219,7 @@ class Workspace:
             labels=self.labels_at(position),
             use=use,
             survey=self._may_hold_objects,
+            results=None if self.results is None else self.results(position),
         )
 
     def edit(self, tool: str) -> None:

@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
@@ -147,6 +148,8 @@ class SessionSpec:
         What to load, and how it is to compute.
     survey : bool
         The labels may hold objects from before: have them measured.
+    results : Path or None
+        The folder to which labels and scores are written while they are computed.
     """
 
     key: Hashable
@@ -156,6 +159,7 @@ class SessionSpec:
     labels: NDArray[Any]
     use: ModelUse = field(default_factory=ModelUse)
     survey: bool = False
+    results: Path | None = None
 
     @property
     def held(self) -> tuple[tuple[int, int], ...]:
@@ -181,6 +185,7 @@ class SessionSpec:
             axis=axis,
             at=tuple(sorted(at.items())),
             survey=False,
+            results=None,
         )
         return replace(crossing, labels=blank_labels(crossing.stack().shape, self.labels.dtype))
 

@@ -41,11 +41,14 @@ class SaveSection(Fold):
         Write them no further.
     session_requested(Path)
         Keep the session there from now on.
+    kept_work_requested()
+        List the results that are kept on disk.
     """
 
     labels_requested = Signal(object)
     labels_cancel_requested = Signal()
     session_requested = Signal(object)
+    kept_work_requested = Signal()
 
     def __init__(self, fields: PanelFields) -> None:
         super().__init__(_TITLE)
@@ -65,7 +68,14 @@ class SaveSection(Fold):
         self._writing = row(self.progress, self.cancel, stretch=(1,))
         self.body.addWidget(self.state)
         self.body.addWidget(row(self.labels, self.session, stretch=(1, 1)))
+        self.kept_work = button(
+            "Kept work…",
+            "List the labels and scores that are kept on disk, with their sizes; open or delete "
+            "them.",
+        )
+        self.kept_work.clicked.connect(lambda _checked: self.kept_work_requested.emit())
         self.body.addWidget(self._writing)
+        self.body.addWidget(self.kept_work)
         self.body.addWidget(fields.autosave.native)
         self.labels.clicked.connect(lambda _checked: self._ask_for_labels())
         self.session.clicked.connect(lambda _checked: self._ask_for_session())

@@ -119,6 +119,11 @@ class AdaptRequest(Request):
     plan: AdaptPlan
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class KeepRequest(Request):
+    """Keep the results of the open session in the folder of the spec from now on, or nowhere."""
+
+
 @dataclass(frozen=True, slots=True)
 class Phase:
     """What the worker is busy with now."""
@@ -279,7 +284,21 @@ class Failure:
     step: int | None = None
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class ResultsKept:
+    """Labels and scores are on disk, or why they are not.
+
+    Attributes
+    ----------
+    trouble : Exception or None
+        None: they are, or were not to be.
+    """
+
+    generation: int
+    trouble: Exception | None
+
+
 Running = RunStarted | FrameDone | RunSplit | RunEnded | HandedOver
 """Answers about a run."""
 
-Answer = Phase | Opened | Done | Running | Prepared | Forgotten | Failure
+Answer = Phase | Opened | Done | Running | Prepared | Forgotten | ResultsKept | Failure

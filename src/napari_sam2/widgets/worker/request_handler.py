@@ -18,7 +18,7 @@ from napari_sam2.prompts import FramePrompt, SessionFile
 from napari_sam2.types import FrameMasks, ObjectFrame
 from napari_sam2.widgets.state.object_edits import Choose, Delete, Merge, ObjectEdit, Split
 from napari_sam2.widgets.state.session_spec import Annotations, PlacedPrompt, SessionFeedback
-from napari_sam2.widgets.worker.session_protocol import Session
+from napari_sam2.widgets.worker.session_protocol import Keeping, Session
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -123,6 +123,7 @@ class RequestHandler:
             stroke.undo(before)
             stroke.redo(self._labels[stroke.frame])
             self._written(stroke.frame, before, self._labels[stroke.frame].copy())
+            self._changed_here(stroke.frame)
         annotations = self._sure(annotations)
         prompts = {placed.position: placed.prompt for placed in annotations.prompts}
         errors: list[Sam2Error] = []
@@ -154,6 +155,9 @@ class RequestHandler:
         sent again.
         """
         self.apply(Annotations())
+        if isinstance(self.session, Keeping):
+            self._records.put(self.session.kept_records())
+            self.retell()
         for step in self.session.replay(saved):
             if step.masks is not None:
                 self._judge(step.masks)
@@ -198,15 +202,24 @@ class RequestHandler:
         moment = edit.after if again else edit.before
         came_along = moment is not None and self._restore(moment)
         (edit.redo if again else edit.undo)(self._labels)
+        for frame in edit.frames():
+            self._changed_here(frame)
         if moment is not None:
             self._records.put(moment.records)
             self._new |= {each.key: each for each in moment.records}
+            if isinstance(self.session, Keeping):
+                self.session.record(moment.records)
         return came_along
 
     def frame_done(self, result: FrameMasks, *, forward: bool) -> tuple[FrameRecord, ...]:
         """Write down the scores of a tracked frame; return the records that are new."""
         self._judge(result, forward)
         return self.news()
+
+    def keep_records(self) -> None:
+        """Have all records kept on disk, if the session keeps anything there."""
+        if isinstance(self.session, Keeping):
+            self.session.record(list(self._records))
 
     def survey(self) -> None:
         """Measure all objects of the labels."""
@@ -314,17 +327,26 @@ class RequestHandler:
             self._changes.append(change)
             self._before.setdefault(frame, old)
 
+    def _changed_here(self, frame: int) -> None:
+        """Tell the session of labels that it has not written itself."""
+        if isinstance(self.session, Keeping):
+            self.session.labels_changed(frame)
+
     def _judge(self, result: FrameMasks, forward: bool | None = None) -> None:
         now = self._labels[result.frame]
         before = self._before.get(result.frame, now)
         self._keep(self._records.judge(result, now, before, forward))
 
     def _keep(self, records: Iterable[FrameRecord]) -> None:
+        kept: list[FrameRecord] = []
         for record in records:
             key = record.key
             self._old.setdefault(key, self._records.get(*key))
             self._records.put([record])
             self._new[key] = record
+            kept.append(record)
+        if kept and isinstance(self.session, Keeping):
+            self.session.record(kept)
 
     def _relabel(self, object_id: int, new_id: int, first: int = 0) -> None:
         """Change the id of pixels that the session knows nothing of."""
@@ -335,3 +357,4 @@ class RequestHandler:
                 before = plane.copy()
                 np.copyto(plane, plane.dtype.type(new_id), where=mask)
                 self._written(frame, before, plane.copy())
+                self._changed_here(frame)

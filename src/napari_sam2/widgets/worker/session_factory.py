@@ -84,7 +84,9 @@ class SessionFactory:
 
         tell("Reading the stack…")
         settings = TrackingSettings(speed=spec.use.speed)
-        return TrackingSession(model, spec.stack(), labels=spec.labels, settings=settings)
+        return TrackingSession(
+            model, spec.stack(), labels=spec.labels, settings=settings, store=spec.results
+        )
 
     def release(self) -> None:
         """Free the memory of the model."""

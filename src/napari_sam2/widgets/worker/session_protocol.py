@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from napari_sam2.labels import PackedMask
+from napari_sam2.errors import Sam2Error
+from napari_sam2.labels import FrameRecord, PackedMask
 from napari_sam2.prompts import FramePrompt, PromptBook, SessionFile
 from napari_sam2.types import Direction, FrameMasks, ObjectFrame, Replayed
 from napari_sam2.widgets.state.session_spec import SessionSpec
@@ -111,6 +113,41 @@ class Releasing(Protocol):
 
     def release(self) -> None:
         """Free it."""
+        ...
+
+
+@runtime_checkable
+class Keeping(Protocol):
+    """A session that can keep its results on disk; see `napari_sam2.TrackingSession`."""
+
+    @property
+    def kept_in(self) -> Path | None:
+        """The folder with the results."""
+        ...
+
+    @property
+    def store_trouble(self) -> Sam2Error | None:
+        """Why they could not be written."""
+        ...
+
+    def keep_in(self, store: Path) -> None:
+        """Keep results in a folder, in the place of what it holds."""
+        ...
+
+    def kept_records(self) -> Iterator[FrameRecord]:
+        """Give the records that are in the folder."""
+        ...
+
+    def record(self, records: Iterable[FrameRecord]) -> None:
+        """Keep these records."""
+        ...
+
+    def labels_changed(self, frame: int) -> None:
+        """Note that someone else has changed the labels of a frame."""
+        ...
+
+    def close(self) -> None:
+        """Write everything, and leave the folder."""
         ...
 
 

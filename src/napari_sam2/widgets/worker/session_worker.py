@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
 
-from napari_sam2.errors import DeviceError, Sam2Error, SessionError
+from napari_sam2.errors import DeviceError, Sam2Error, SessionError, StoreError
 from napari_sam2.labels import Edit, History, RecordBook
 from napari_sam2.types import Direction, FrameMasks
 from napari_sam2.widgets.state.session_spec import Annotations
@@ -27,12 +27,14 @@ from napari_sam2.widgets.worker.messages import (
     FrameDone,
     HandedOver,
     HandOverRequest,
+    KeepRequest,
     Opened,
     Phase,
     Prepared,
     PromptRequest,
     ReplayRequest,
     Request,
+    ResultsKept,
     RunEnded,
     RunRequest,
     RunSplit,
@@ -42,7 +44,12 @@ from napari_sam2.widgets.worker.messages import (
 from napari_sam2.widgets.worker.request_handler import RequestHandler, Snapshot
 from napari_sam2.widgets.worker.run_control import RunControl
 from napari_sam2.widgets.worker.session_factory import hand_over_objects
-from napari_sam2.widgets.worker.session_protocol import Releasing, SessionOpener
+from napari_sam2.widgets.worker.session_protocol import (
+    Keeping,
+    Releasing,
+    Session,
+    SessionOpener,
+)
 from napari_sam2.widgets.worker.thread import Worker, readable
 
 MAX_EDITS = 200
@@ -83,6 +90,8 @@ class SessionWorker:
         self._books: dict[Hashable, RecordBook] = {}
         self._handler: RequestHandler | None = None  # of the session that is open
         self._key: Hashable = None
+        self._trouble: Exception | None = None  # with keeping results, as it was told
+        self._refused: StoreError | None = None  # why a folder for them could not be taken
         self._generations: dict[Hashable, int] = {}  # in which each stack was opened last
         self._worker = Worker("engine", on_exit=self.close, on_end=self._end)
 
@@ -170,6 +179,7 @@ class SessionWorker:
         skipped = tuple(control.skipped)
         ended = RunEnded(request.generation, control.done, control.stopped, skipped, failed)
         self._tell(ended)
+        self._tell_kept(request)
 
     def _hand_over(self, request: HandOverRequest, control: RunControl) -> None:
         try:
@@ -200,6 +210,9 @@ class SessionWorker:
 
     def _serve(self, request: Request) -> None:
         """Do all that a request asks for, but not a run."""
+        if isinstance(request, KeepRequest):
+            self._keep_results(request)
+            return
         handler = self._handler_of(request)
         match request:
             case UndoRequest():
@@ -261,6 +274,8 @@ class SessionWorker:
 
     def _drop(self) -> None:
         """Let go of the session; the history of the labels stays."""
+        if self._handler is not None and isinstance(self._handler.session, Keeping):
+            self._handler.session.close()
         self._handler, self._key = None, None
         self._left.clear()
 
@@ -304,7 +319,7 @@ class SessionWorker:
                     break
                 continue
             handler = self._handler_of(request)
-            if isinstance(request, AdaptRequest):
+            if isinstance(request, AdaptRequest | KeepRequest):
                 self._serve(request)
                 continue
             self._keep(run, handler.end(step))
@@ -356,6 +371,16 @@ class SessionWorker:
     ) -> None:
         known = request.generation, request.step, request.spec.at
         self._tell(Done(*known, handler.news(), changed, handler.feedback()))
+        self._tell_kept(request)
+
+    def _tell_kept(self, request: Request) -> None:
+        """Tell whether results are on disk, if that is no longer as it was told."""
+        trouble: Sam2Error | None = self._refused
+        if self._handler is not None and isinstance(self._handler.session, Keeping):
+            trouble = trouble or self._handler.session.store_trouble
+        if trouble is not self._trouble:
+            self._trouble = trouble
+            self._tell(ResultsKept(request.generation, trouble))
 
     def _keep(self, request: Request, edit: Edit[Snapshot]) -> None:
         gone = self._history.add(edit) if edit.number else ()
@@ -371,13 +396,11 @@ class SessionWorker:
     def _handler_of(self, request: Request) -> RequestHandler:
         """Return the handler of the session that a request is for, opening it if it is not."""
         spec = request.spec
-        if self._handler is None or self._key != spec.key:
+        if self._handler is None or self._key != spec.key or self._continues(request):
             self._drop()
             if self._open_session is None:
                 raise SessionError("The panel is closed.")
-            session = self._open_session(
-                spec, lambda text: self._tell(Phase(request.generation, text))
-            )
+            session = self._opened(request)
             self._tell(Opened(request.generation, session.approximations))
 
             def accepting(done: int, total: int) -> None:
@@ -389,9 +412,61 @@ class SessionWorker:
                 handler.survey()
             if self._generations.get(spec.at) != request.generation:
                 handler.retell()  # the last answer to another generation was dropped
+            handler.keep_records()
             self._generations[spec.at] = request.generation
             self._handler, self._key = handler, spec.key
         return self._handler
+
+    def _continues(self, request: Request) -> bool:
+        """Return whether a replay has results on disk that the open session does not hold."""
+        if not isinstance(request, ReplayRequest) or self._handler is None:
+            return False
+        session, folder = self._handler.session, request.spec.results
+        return isinstance(session, Keeping) and folder is not None and session.kept_in != folder
+
+    def _opened(self, request: Request) -> Session:
+        """Open the session of a request; only a replay continues from results on disk."""
+        spec, resumes = request.spec, isinstance(request, ReplayRequest)
+        open_session = self._open_session
+        if open_session is None:
+            raise SessionError("The panel is closed.")
+
+        def tell(text: str) -> None:
+            self._tell(Phase(request.generation, text))
+
+        if not resumes or spec.results is None:
+            session = open_session(replace(spec, results=None), tell)
+            self._keep_in(session, request)
+            return session
+        try:
+            return open_session(spec, tell)
+        except StoreError as error:
+            # The prompts come back all the same; what is in the folder is another session's.
+            self._tell(Failure(request.generation, error))
+            return open_session(replace(spec, results=None), tell)
+
+    def _keep_results(self, request: KeepRequest) -> None:
+        """Have the open session keep its results, if it is the one that is meant."""
+        if self._handler is not None and self._key == request.spec.key:
+            self._keep_in(self._handler.session, request)
+            self._handler.keep_records()
+
+    def _keep_in(self, session: Session, request: Request) -> None:
+        """Keep results where a request says; they stay in memory where that cannot be done."""
+        folder = request.spec.results
+        if not isinstance(session, Keeping) or session.kept_in == folder:
+            return
+        try:
+            if folder is None:
+                session.close()
+            else:
+                session.keep_in(folder)
+        except StoreError as error:
+            self._tell(Failure(request.generation, error))
+            self._refused = error
+        else:
+            self._refused = None
+        self._tell_kept(request)
 
 
 def _joined(earlier: Request | None, request: Request) -> PromptRequest | None:

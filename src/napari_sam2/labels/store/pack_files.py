@@ -1,0 +1,199 @@
+"""Files of many small pieces of data, each found by its place and verified by a checksum.
+
+A piece never changes. Files whose pieces are not needed any more are deleted; those of which less
+than half is needed are copied first. Functions are not safe for several threads.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+_SUFFIX = ".pack"
+
+
+class DamagedPieceError(Exception):
+    """A piece is missing or not what was written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a piece is: number of the file, first byte, number of bytes, and its CRC-32."""
+
+    file: int
+    offset: int
+    length: int
+    checksum: int
+
+    def as_list(self) -> list[int]:
+        """Return the numbers as JSON stores them."""
+        return [self.file, self.offset, self.length, self.checksum]
+
+    @classmethod
+    def of(cls, values: object) -> Place:
+        """Return the place that JSON describes.
+
+        Raises
+        ------
+        DamagedPieceError
+            It is none.
+        """
+        if not isinstance(values, list) or len(values) != 4:
+            raise DamagedPieceError(f"{values!r} is no place.")
+        numbers = [value for value in values if type(value) is int and value >= 0]
+        if len(numbers) != 4:
+            raise DamagedPieceError(f"{values!r} is no place.")
+        return cls(*numbers)
+
+
+class Piece:
+    """Data that is kept in a pack file, or is still to be written.
+
+    Attributes
+    ----------
+    place : Place or None
+        Where it is; None until it is written. It may move from file to file.
+    data : bytes or None
+        Its content until it is written.
+    """
+
+    __slots__ = ("data", "place")
+
+    def __init__(self, data: bytes | None = None, place: Place | None = None) -> None:
+        self.data = data
+        self.place = place
+
+    def as_list(self) -> list[int]:
+        """Return its place as JSON stores it.
+
+        Raises
+        ------
+        ValueError
+            It has not been written.
+        """
+        if self.place is None:
+            raise ValueError("The piece has not been written.")
+        return self.place.as_list()
+
+
+class PackFiles:
+    """Pieces of data in the numbered files of a folder.
+
+    Parameters
+    ----------
+    folder : Path
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._sizes: dict[int, int] = {}
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """Numbers of the files that there are, ascending."""
+        stems = [path.stem for path in self._folder.glob(f"*{_SUFFIX}")]
+        return tuple(sorted(int(stem) for stem in stems if stem.isdecimal()))
+
+    def write(self, number: int, needed: Iterable[Piece]) -> None:
+        """Write the pieces that are not written yet, and those of files that are mostly unneeded.
+
+        Parameters
+        ----------
+        number : int
+            Of the new file.
+        needed : iterable of Piece
+            All pieces that are needed from now on.
+
+        Raises
+        ------
+        OSError
+            The file cannot be written; no piece has changed.
+        """
+        needed = list({id(piece): piece for piece in needed}.values())
+        fresh = [piece for piece in needed if piece.place is None]
+        moved = self._moved(piece for piece in needed if piece.place is not None)
+        if not fresh and not moved:
+            return
+        parts, places, offset = [], [], 0
+        for piece in fresh + moved:
+            try:
+                data = piece.data if piece.data is not None else self.read(piece)
+            except DamagedPieceError:
+                continue  # found out again by whoever reads it
+            parts.append(data)
+            places.append((piece, Place(number, offset, len(data), zlib.crc32(data))))
+            offset += len(data)
+        self._folder.mkdir(exist_ok=True)
+        path = self._path(number)
+        try:
+            path.write_bytes(b"".join(parts))
+        except OSError:
+            _delete(path)
+            raise
+        self._sizes[number] = offset
+        for piece, place in places:
+            piece.place, piece.data = place, None
+
+    def read(self, piece: Piece) -> bytes:
+        """Return the data of a piece.
+
+        Raises
+        ------
+        DamagedPieceError
+            It is missing, or not what was written.
+        """
+        if piece.data is not None:
+            return piece.data
+        place = piece.place
+        if place is None:
+            raise DamagedPieceError("The piece has not been written.")
+        try:
+            with self._path(place.file).open("rb") as file:
+                file.seek(place.offset)
+                data = file.read(place.length)
+        except OSError as error:
+            raise DamagedPieceError(str(error)) from error
+        if len(data) != place.length or zlib.crc32(data) != place.checksum:
+            raise DamagedPieceError(f"{self._path(place.file).name} is damaged.")
+        return data
+
+    def keep_only(self, files: Iterable[int]) -> None:
+        """Delete all files but these."""
+        kept = set(files)
+        for number in self.numbers:
+            if number not in kept:
+                _delete(self._path(number))
+                self._sizes.pop(number, None)
+
+    def _moved(self, pieces: Iterable[Piece]) -> list[Piece]:
+        """Return the pieces of files of which less than half is needed."""
+        by_file: dict[int, list[Piece]] = {}
+        for piece in pieces:
+            if piece.place is not None:
+                by_file.setdefault(piece.place.file, []).append(piece)
+        moved = []
+        for number, members in by_file.items():
+            length = sum(piece.place.length for piece in members if piece.place is not None)
+            if 2 * length < self._size(number):
+                moved += members
+        return moved
+
+    def _size(self, number: int) -> int:
+        if number not in self._sizes:
+            try:
+                self._sizes[number] = self._path(number).stat().st_size
+            except OSError:
+                self._sizes[number] = 0
+        return self._sizes[number]
+
+    def _path(self, number: int) -> Path:
+        return self._folder / f"{number:06d}{_SUFFIX}"
+
+
+def _delete(path: Path) -> None:
+    try:
+        path.unlink()
+    except OSError:  # it is deleted the next time
+        return

@@ -1,0 +1,181 @@
+"""`ResultKeeper`: writes what changes in a session to its store, about once per second.
+
+The session's lock guards it. A timer's thread writes what nothing else has written by then.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Set
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from napari_sam2.errors import FrameError, StoreError
+from napari_sam2.labels import FrameRecord, LabelsVolume
+from napari_sam2.labels.bounding_boxes import Box, spanning
+from napari_sam2.labels.compose import Labels
+from napari_sam2.labels.frame_records import extent_of
+from napari_sam2.labels.store.result_store import ChangedFrame, ResultStore
+from napari_sam2.prompts import PromptBook
+from napari_sam2.tracking.memory.object_track import ObjectTrack
+from napari_sam2.tracking.stored_state import StateWriter
+from napari_sam2.types import FrameMasks, ObjectFrame
+
+_EVERY_S = 0.8
+_LATEST_S = 1.2
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SessionParts:
+    """The parts of a session that are kept besides its labels.
+
+    Attributes
+    ----------
+    prompts : PromptBook
+    tracks : mapping of int to ObjectTrack
+    accepted, handed_over : set of ObjectFrame
+    skipped : mapping of int to FrameError
+        Frames that the last propagation could not read.
+    running : bool
+        Whether that propagation is not at its end.
+    propagated : bool
+        Whether there has been any.
+    """
+
+    prompts: PromptBook
+    tracks: Mapping[int, ObjectTrack]
+    accepted: Set[ObjectFrame]
+    handed_over: Set[ObjectFrame]
+    skipped: Mapping[int, FrameError]
+    running: bool
+    propagated: bool
+
+    def describe(self) -> dict[str, Any]:
+        """Return what is neither prompts nor tracks, as JSON values."""
+        return {
+            "accepted": [list(pair) for pair in sorted(self.accepted)],
+            "handed_over": [list(pair) for pair in sorted(self.handed_over)],
+            "skipped": [
+                [frame, error.happened, error.safe, error.remedy]
+                for frame, error in sorted(self.skipped.items())
+            ],
+            "running": self.running,
+            "propagated": self.propagated,
+        }
+
+
+class ResultKeeper:
+    """Collects what changes in a session, and commits it to a store.
+
+    Parameters
+    ----------
+    store : ResultStore
+    volume : LabelsVolume
+        Its changes are noted from now on.
+    parts : callable
+        Gives the parts of the session as they are.
+
+    Attributes
+    ----------
+    store : ResultStore
+    trouble : StoreError or None
+        Why the last changes could not be written; None if they were, or were not due.
+    measures : bool
+        Whether `note` measures the masks; False where the caller gives records itself.
+    """
+
+    def __init__(
+        self, store: ResultStore, volume: LabelsVolume, parts: Callable[[], SessionParts]
+    ) -> None:
+        self.store = store
+        self.trouble: StoreError | None = None
+        self.measures = True
+        self._volume = volume
+        self._parts = parts
+        self._writer = StateWriter()
+        self._frames: dict[int, Box | None] = {}
+        self._records: dict[ObjectFrame, FrameRecord] = {}
+        self._last = -np.inf
+        self._timer: threading.Timer | None = None
+        volume.on_patch = self.changed
+
+    def changed(self, frame: int, box: Box | None = None) -> None:
+        """Note that labels of a frame have changed in a box, or anywhere."""
+        if box is None or (frame in self._frames and self._frames[frame] is None):
+            self._frames[frame] = None
+        else:
+            self._frames[frame] = spanning((self._frames.get(frame), box))
+
+    def note(self, result: FrameMasks) -> None:
+        """Note the scores of a result and the extents of its masks."""
+        if not self.measures:
+            return
+        for number, mask, score, presence in zip(
+            result.object_ids,
+            result.masks,
+            result.scores.tolist(),
+            result.presence.tolist(),
+            strict=True,
+        ):
+            extent = extent_of(mask)
+            area, centre = (0, (0.0, 0.0)) if extent is None else (extent.area, extent.centre)
+            self.record([FrameRecord(number, result.frame, area, centre, score, presence)])
+
+    def record(self, records: Iterable[FrameRecord]) -> None:
+        """Note records, in the place of those of the same objects and frames."""
+        for record in records:
+            self._records[record.key] = record
+
+    @property
+    def due(self) -> bool:
+        """Whether the last commit was long enough ago."""
+        return time.monotonic() - self._last >= _EVERY_S
+
+    def soon(self, write: Callable[[], None]) -> None:
+        """Have `write` called in a second, in a thread of its own, unless it is called before."""
+        if self._timer is None:
+            self._timer = threading.Timer(_LATEST_S, write)
+            self._timer.daemon = True
+            self._timer.start()
+
+    def commit(self) -> None:
+        """Write everything that has changed; a failure is noted and does not stop the work."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self.store.closed:
+            return
+        try:
+            self._commit()
+        except StoreError as error:
+            if self.trouble is None:
+                warnings.warn(str(error), stacklevel=2)
+            self.trouble = error
+        else:
+            self.trouble = None
+        self._last = time.monotonic()
+
+    def close(self) -> None:
+        """Write everything, and let other sessions write to the store."""
+        self.commit()
+        self._volume.on_patch = None
+        self.store.close()
+
+    def _commit(self) -> None:
+        parts = self._parts()
+        pieces, state = self._writer.pieces(parts.prompts, list(parts.tracks.values()))
+        self.store.commit(
+            lambda: {**state(), **parts.describe()},
+            pieces,
+            [ChangedFrame(frame, self._plane(frame), box) for frame, box in self._frames.items()],
+            self._records.values(),
+        )
+        self._frames.clear()
+        self._records.clear()
+
+    def _plane(self, frame: int) -> Labels:
+        return np.asarray(self._volume.array[frame])

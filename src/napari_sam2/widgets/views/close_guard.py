@@ -1,0 +1,66 @@
+"""Asks before napari's window is closed with work in it that is not on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from qtpy.QtCore import QEvent, QObject
+from qtpy.QtWidgets import QMainWindow, QMessageBox, QWidget
+
+
+class CloseGuard(QObject):
+    """Watches the window that a panel is docked in; its own events stay as they are.
+
+    Only a user who closes the window or napari is asked, never a script.
+
+    Parameters
+    ----------
+    panel : QWidget
+    unsaved : callable
+        Says what is not on disk; an empty text if everything is.
+    """
+
+    def __init__(self, panel: QWidget, unsaved: Callable[[], str]) -> None:
+        super().__init__(panel)
+        self._panel, self._unsaved = panel, unsaved
+        self._window: QWidget | None = None
+        panel.installEventFilter(self)
+
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
+        """Find the window when the panel is shown; ask when that window is to close."""
+        if event is None:
+            return False
+        kind = event.type()
+        if watched is self._panel:
+            if kind == QEvent.Type.Show:
+                self._watch(self._panel.window())
+        elif watched is self._window and kind == QEvent.Type.Close:
+            asked = event.spontaneous() or bool(getattr(watched, "_quit_app", False))
+            text = self._unsaved() if asked else ""
+            if text and not _agreed(self._window, text):
+                event.ignore()
+                return True
+        return False
+
+    def _watch(self, window: QWidget | None) -> None:
+        if window is self._window or not isinstance(window, QMainWindow):
+            return
+        if self._window is not None:
+            self._window.removeEventFilter(self)
+        self._window = window
+        window.installEventFilter(self)
+
+
+def _agreed(window: Any, text: str) -> bool:
+    """Ask whether to close all the same."""
+    box = QMessageBox(window)
+    box.setIcon(QMessageBox.Icon.Warning)
+    box.setWindowTitle("Work that is not saved")
+    box.setText(text)
+    close = box.addButton("Close without saving", QMessageBox.ButtonRole.DestructiveRole)
+    stay = box.addButton("Keep working", QMessageBox.ButtonRole.RejectRole)
+    box.setDefaultButton(stay)
+    box.setEscapeButton(stay)
+    box.exec()
+    return box.clickedButton() is close

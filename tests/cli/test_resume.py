@@ -1,0 +1,164 @@
+"""`segment --resume` after SIGKILL: the labels are those of a run that nobody killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+from napari_sam2.cli import main
+from napari_sam2.errors import StoreError
+
+_SLOWLY = """
+import sys, time
+from napari_sam2.tracking import TrackingSession
+from napari_sam2.cli import main
+
+visit = TrackingSession._visit_next
+
+def slowly(session, schedule):
+    time.sleep(0.2)  # so that there is a moment to be killed in
+    return visit(session, schedule)
+
+TrackingSession._visit_next = slowly
+main(sys.argv[1:])
+"""
+
+
+@pytest.fixture
+def longer(tmp_path: Path) -> Path:
+    """Ten frames of two disks that drift apart."""
+    y, x = np.mgrid[:96, :96]
+    image = np.full((10, 96, 96), 40.0)
+    for frame, plane in enumerate(image):
+        plane[np.hypot(y - 20, x - 20 - frame) < 9] = 180
+        plane[np.hypot(y - 60, x - 66 + frame) < 8] = 180
+    image += np.random.default_rng(0).normal(0, 6, image.shape)
+    path = tmp_path / "disks.tif"
+    tifffile.imwrite(path, np.clip(image, 0, 255).astype(np.uint8), metadata={"axes": "ZYX"})
+    return path
+
+
+@pytest.fixture
+def clicks(tmp_path: Path) -> Path:
+    path = tmp_path / "clicks.csv"
+    path.write_text("frame,object,kind,y,x\n1,1,point,20,21\n4,2,point,60,62\n", encoding="utf-8")
+    return path
+
+
+def segment(*arguments: object) -> int:
+    with pytest.raises(SystemExit) as exit_info:
+        main(["segment", *map(str, arguments)])
+    return int(exit_info.value.code or 0)
+
+
+def killed_run(store: Path, arguments: list[str], frames: int) -> bool:
+    """Run the command and kill it when so many commits are there; False if it ended before."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", _SLOWLY, "segment", *arguments],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+    seen: set[int] = set()
+    while process.poll() is None and len(seen) < frames:
+        for path in store.rglob("commit-?"):
+            try:
+                seen.add(path.stat().st_mtime_ns)
+            except OSError:  # it is being replaced
+                continue
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    return process.wait() < 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
+@pytest.mark.parametrize("seed", range(2))
+def test_a_killed_run_goes_on_to_the_same_labels(longer, clicks, tmp_path, seed):
+    chance = random.Random(seed)
+    given = [str(longer), "-p", str(clicks)]
+    whole, out = tmp_path / "whole.tif", tmp_path / "out.tif"
+    assert segment(*given, "-o", whole, "--json") == 0
+    assert not (tmp_path / "whole.sam2.zarr").exists()
+    store = tmp_path / "out.sam2.zarr"
+    arguments = [*given, "-o", str(out), "--resume"]
+    assert killed_run(store, arguments, chance.randrange(3, 6))
+    assert not out.exists()
+    killed_run(store, arguments, chance.randrange(2, 4))
+    assert segment(*arguments) == 0
+    assert out.read_bytes() == whole.read_bytes()
+    assert not store.exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
+def test_volumes_over_time_go_on_where_they_were(longer, clicks, tmp_path):
+    volume = tifffile.imread(longer)[:6]
+    movie = tmp_path / "movie.tif"
+    tifffile.imwrite(movie, np.stack([volume, volume]), metadata={"axes": "TZYX"})
+    given = [str(movie), "-p", str(clicks), "--axis", "Z", "--through", "T"]
+    whole, out = tmp_path / "whole.tif", tmp_path / "out.tif"
+    assert segment(*given, "-o", whole) == 0
+    arguments = [*given, "-o", str(out), "--resume"]
+    assert killed_run(tmp_path / "out.sam2.zarr" / "0=1", arguments, 3)
+    assert segment(*arguments) == 0
+    assert out.read_bytes() == whole.read_bytes()
+
+
+def test_what_a_stopped_run_computed_is_not_deleted_in_silence(
+    longer, clicks, tmp_path, monkeypatch, capsys
+):
+    from napari_sam2 import TrackingSession
+
+    out, real = tmp_path / "out.tif", TrackingSession.propagate
+
+    def interrupted(session, *scope, **options):
+        for number, result in enumerate(real(session, *scope, **options)):
+            if number == 3:
+                signal.raise_signal(signal.SIGINT)
+            yield result
+
+    given = (longer, "-p", clicks, "-o", out)
+    monkeypatch.setattr(TrackingSession, "propagate", interrupted)
+    assert segment(*given) == 130
+    assert "--resume" in capsys.readouterr().out
+    monkeypatch.undo()
+    assert segment(*given) == 1
+    assert "--anew" in " ".join(capsys.readouterr().err.split())
+    assert segment(*given, "--resume", "--speed", "fastest") == 1
+    assert "another" in capsys.readouterr().err
+    assert segment(*given, "--resume", "--json") == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert summary["frames_done"] == 10
+    assert segment(*given, "--anew") == 0
+
+
+def test_a_session_file_keeps_its_results(longer, clicks, tmp_path):
+    from napari_sam2 import TrackingSession, load_model
+
+    out, file = tmp_path / "out.tif", tmp_path / "cells.sam2.json"
+    assert segment(longer, "-p", clicks, "-o", out, "--session", file) == 0
+    assert (tmp_path / "cells.sam2.zarr").is_dir()
+    session = TrackingSession.load(file, load_model(device="cpu"), tifffile.imread(longer))
+    np.testing.assert_array_equal(session.labels, tifffile.imread(out))
+    session.close()
+    assert segment(longer, "-p", clicks, "-o", out, "--session", file) == 0
+
+
+def test_a_folder_of_something_else_is_left_alone(longer, clicks, tmp_path):
+    other = tmp_path / "out.sam2.zarr"
+    other.mkdir()
+    (other / "mine.txt").write_text("keep", encoding="utf-8")
+    from napari_sam2.cli.kept_run import KeptRun
+
+    with pytest.raises(StoreError, match="something else"):
+        KeptRun.of(tmp_path / "out.tif", None, through=False).delete()
+    assert (other / "mine.txt").read_text(encoding="utf-8") == "keep"

@@ -1,0 +1,356 @@
+"""Sessions with a store: dropped at any point and opened again, they end as unbroken ones do."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import zarr
+from known_masks import known_masks
+
+from napari_sam2 import TrackingSession, TrackingSettings
+from napari_sam2.errors import StoreError, StoreInUseError
+from napari_sam2.stack import FrameStack
+from napari_sam2.tracking import Model
+
+DRAWN = np.pad(np.ones((10, 10), bool), ((24, 6), (30, 8)))
+
+
+def opened(model, stack, store, **options) -> TrackingSession:
+    return TrackingSession(model, stack, store=store, **options)
+
+
+def reopened(session: TrackingSession, model, stack, **options) -> TrackingSession:
+    """Drop a session as a kill does, and open its store again."""
+    path = session.kept_in
+    assert path is not None
+    session.keep()
+    session._keeper.store.close()  # what a kill leaves: the lock is free, nothing more is written
+    session._keeper = None
+    return opened(model, stack, path, **options)
+
+
+def prompted(session: TrackingSession) -> TrackingSession:
+    session.add_points(1, 2, [(12, 12)])
+    session.add_box(2, 6, (20, 26, 34, 42))
+    session.add_mask(3, 9, DRAWN)
+    return session
+
+
+def state_of(session: TrackingSession) -> tuple:
+    """All that can be seen of a session, with the memories of its objects to the bit."""
+    tracks = session._tracker.tracks
+    memories = [
+        (number, step, each.frame, each.tokens is None, each.pointer.numpy().tobytes())
+        for number, track in sorted(tracks.items())
+        for step, recent in sorted(track.remembered().items())
+        for each in recent
+    ]
+    return (
+        session.labels.tobytes(),
+        list(session.prompts),
+        session.accepted,
+        [(n, t.done.tobytes(), t.written.tobytes(), t.absent_run) for n, t in tracks.items()],
+        [(n, [c.frame for c in t.conditioning.values()]) for n, t in tracks.items()],
+        [(n, [c.mask.tobytes() for c in t.conditioning.values()]) for n, t in tracks.items()],
+        memories,
+    )
+
+
+def test_labels_and_state_come_back(model, stack, tmp_path):
+    session = prompted(opened(model, stack, tmp_path / "a.sam2.zarr"))
+    list(session.propagate())
+    session.accept(2, 3)
+    before = state_of(session)
+    again = reopened(session, model, stack)
+    assert state_of(again) == before
+    assert again.planned_frames() == len({2, 6, 9, 3})  # the decided frames are shown
+
+
+@pytest.mark.parametrize("view", ["frame", "object"])
+@pytest.mark.parametrize("seed", range(4))
+def test_a_propagation_dropped_at_any_frame_ends_as_an_unbroken_one(
+    model, stack, tmp_path, view, seed
+):
+    settings = TrackingSettings(view=view)
+    unbroken = prompted(TrackingSession(model, stack, settings=settings))
+    list(unbroken.propagate())
+    chance = random.Random(seed)
+    session = prompted(opened(model, stack, tmp_path / "a.sam2.zarr", settings=settings))
+    for _ in range(chance.randrange(1, 4)):
+        frames = session.propagate()
+        for _ in range(chance.randrange(1, 8)):
+            next(frames, None)
+        session.keep()
+        session = reopened(session, model, stack)
+    list(session.propagate())
+    np.testing.assert_array_equal(session.labels, unbroken.labels)
+    assert state_of(session)[:-1] == state_of(unbroken)[:-1]
+
+
+OPERATIONS: list[Callable[[TrackingSession, random.Random], object]] = [
+    lambda s, r: s.add_points(r.randrange(1, 4), r.randrange(12), [(r.randrange(40), 20)]),
+    lambda s, r: s.add_box(r.randrange(1, 4), r.randrange(12), (4, 5, 18, 20 + r.randrange(9))),
+    lambda s, r: s.add_mask(r.randrange(1, 4), r.randrange(12), np.roll(DRAWN, r.randrange(9))),
+    lambda s, r: s.accept_all(r.randrange(12)),
+    lambda s, r: s.object_ids and s.remove_prompts(r.choice(s.object_ids)),
+    lambda s, r: s.accepted and s.unaccept(*r.choice(s.accepted)),
+    lambda s, r: s.object_ids and [f for f, _ in zip(s.propagate(), range(5), strict=False)],
+    lambda s, r: s.object_ids and list(s.propagate("forward")),
+    lambda s, r: len(s.object_ids) > 1 and s.merge(*s.object_ids[:2]),
+]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_random_operations_with_drops_equal_those_without(model, stack, tmp_path, seed):
+    plain = TrackingSession(model, stack)
+    session = opened(model, stack, tmp_path / "a.sam2.zarr")
+    drops = random.Random(seed)
+    plan = random.Random(100 + seed)
+    for step in range(12):
+        operation = plan.choice(OPERATIONS)
+        chances = plan.randrange(10**6)
+        for each in (plain, session):
+            operation(each, random.Random(chances))
+        assert state_of(session)[:-1] == state_of(plain)[:-1], step
+        if drops.random() < 0.4:
+            session = reopened(session, model, stack)
+            assert state_of(session)[:-1] == state_of(plain)[:-1], step
+
+
+def test_a_frame_that_cannot_be_read_is_not_tried_again_before_the_end(
+    model, stack, tmp_path, unreadable
+):
+    broken = FrameStack(unreadable(stack, {4}), contrast=(-1, 1))
+    unbroken = TrackingSession(model, broken)
+    unbroken.add_points(1, 0, [(12, 12)])
+    list(unbroken.propagate())
+    session = opened(model, broken, tmp_path / "a.sam2.zarr")
+    session.add_points(1, 0, [(12, 12)])
+    frames = session.propagate()
+    for _ in range(8):
+        next(frames)
+    session = reopened(session, model, broken)
+    list(session.propagate())
+    np.testing.assert_array_equal(session.labels, unbroken.labels)
+    assert [error.frame for error in session.skipped] == [4]
+
+
+@pytest.fixture
+def unreadable():
+    class Broken:
+        def __init__(self, data, frames):
+            self._data, self._frames = data, frames
+            self.shape, self.dtype, self.ndim = data.shape, data.dtype, data.ndim
+
+        def __getitem__(self, index):
+            if index[0] in self._frames:
+                raise OSError("bad sector")
+            return self._data[index]
+
+    return Broken
+
+
+def test_other_readers_find_labels_and_records(model, stack, tmp_path):
+    session = prompted(opened(model, stack, tmp_path / "a.sam2.zarr"))
+    list(session.propagate())
+    records = {record.key: record for record in session.kept_records()}
+    group = zarr.open_group(tmp_path / "a.sam2.zarr", mode="r")
+    np.testing.assert_array_equal(group["labels"][:], session.labels)
+    for (number, frame), record in records.items():
+        mask = session.labels[frame] == number
+        assert record.area == np.count_nonzero(mask)
+        if record.area:
+            np.testing.assert_allclose(record.centre, np.argwhere(mask).mean(axis=0))
+    assert {frame for _, frame in records} == set(range(12))
+
+
+def test_another_image_is_not_given_the_work(model, stack, tmp_path):
+    path = tmp_path / "a.sam2.zarr"
+    session = prompted(opened(model, stack, path))
+    session.close()
+    other = stack.copy()
+    other[0] += 1
+    with pytest.raises(StoreError, match="another image"):
+        opened(model, other, path)
+    with pytest.raises(StoreError, match="shape"):
+        opened(model, stack[:5], path)
+    assert opened(model, stack, path).object_ids == (1, 2, 3)
+
+
+def test_two_sessions_never_write_to_one_store(model, stack, tmp_path):
+    path = tmp_path / "a.sam2.zarr"
+    first = opened(model, stack, path)
+    with pytest.raises(StoreInUseError):
+        opened(model, stack, path)
+    first.close()
+    opened(model, stack, path).close()
+
+
+def test_a_foreign_folder_is_left_alone(model, stack, tmp_path):
+    zarr.create_group(tmp_path / "image.zarr").create_array("0", shape=(2, 2), dtype="u2")
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(StoreError, match="something else"):
+        opened(model, stack, tmp_path / "image.zarr")
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_full_disk_stops_no_propagation_and_the_next_write_mends_it(
+    model, stack, tmp_path, monkeypatch
+):
+    session = prompted(opened(model, stack, tmp_path / "a.sam2.zarr"))
+    real = Path.write_bytes
+
+    def full(path: Path, data: bytes) -> int:
+        real(path, data[: len(data) // 2])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.warns(UserWarning, match="No space left"):
+        list(session.propagate())
+    assert session.store_trouble is not None
+    monkeypatch.setattr(Path, "write_bytes", real)
+    session.keep()
+    assert session.store_trouble is None
+    before = state_of(session)
+    assert state_of(reopened(session, model, stack)) == before
+
+
+def test_every_failing_write_leaves_what_was_kept_before(model, stack, tmp_path, monkeypatch):
+    path = tmp_path / "a.sam2.zarr"
+    session = prompted(opened(model, stack, path))
+    session.keep()
+    prompts = list(session.prompts)
+    real = Path.write_bytes
+    failures: list[bool] = []
+    for failing in range(6):
+        left = [failing]
+
+        def full(target: Path, data: bytes, left=left) -> int:
+            left[0] -= 1
+            if left[0] < 0:
+                raise OSError(28, "No space left on device")
+            return real(target, data)
+
+        frames = session.propagate(recompute=True)
+        monkeypatch.setattr(Path, "write_bytes", full)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            next(frames)
+            session.keep()
+        failures.append(session.store_trouble is not None)
+        monkeypatch.setattr(Path, "write_bytes", real)
+        copied = shutil.copytree(path, tmp_path / f"{failing}.sam2.zarr")
+        again = opened(model, stack, copied)
+        assert list(again.prompts) == prompts
+        again.close()
+        frames.close()
+        session.keep()
+    assert session.store_trouble is None
+    assert failures[:2] == [True, True]
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_store_damaged_at_a_random_byte_shows_nothing_wrong(model, kept, stack, tmp_path, seed):
+    truth, path = kept
+    copied = shutil.copytree(path, tmp_path / "b.sam2.zarr")
+    chance = random.Random(seed)
+    files = sorted(each for each in copied.rglob("*") if each.is_file() and each.stat().st_size)
+    target = chance.choice(files)
+    data = bytearray(target.read_bytes())
+    data[chance.randrange(len(data))] ^= 1 << chance.randrange(8)
+    target.write_bytes(bytes(data))
+    session = opened(model, stack, copied)
+    for frame in range(len(stack)):
+        plane = session.labels[frame]
+        assert not plane.any() or np.array_equal(plane, truth[frame]) or _decided(session, frame)
+    list(session.propagate())
+    assert session.object_ids == (1, 2, 3)
+    assert all(session.labels[frame].any() == truth[frame].any() for frame in range(len(stack)))
+    session.close()
+
+
+def _decided(session: TrackingSession, frame: int) -> bool:
+    return any(frame in track.conditioning for track in session._tracker.tracks.values())
+
+
+@pytest.fixture(scope="module")
+def kept(model, noise, tmp_path_factory):
+    """A finished session in a store, and its labels."""
+    path = tmp_path_factory.mktemp("kept") / "a.sam2.zarr"
+    session = prompted(opened(model, noise, path))
+    list(session.propagate())
+    labels = session.labels.copy()
+    session.close()
+    return labels, path
+
+
+def test_results_of_another_model_stay(model, kept, stack, tmp_path):
+    truth, path = kept
+    copied = shutil.copytree(path, tmp_path / "b.sam2.zarr")
+    torch.manual_seed(5)
+    other = Model(known_masks(object_score=-4.0), "tiny absent", torch.device("cpu"), 64)
+    with torch.no_grad():
+        for parameter in other.network.parameters():
+            parameter.add_(0.01)
+    session = opened(other, stack, copied)
+    np.testing.assert_array_equal(session.labels, truth)
+    assert list(session.prompts)
+    assert session.planned_frames() == 3
+    session.close()
+
+
+def test_loading_a_session_file_finds_the_store_beside_it(model, stack, tmp_path):
+    file = tmp_path / "cells.sam2.json"
+    session = prompted(opened(model, stack, tmp_path / "cells.sam2.zarr"))
+    list(session.propagate())
+    session.save(file)
+    labels = session.labels.copy()
+    session.close()
+    again = TrackingSession.load(file, model, stack)
+    np.testing.assert_array_equal(again.labels, labels)
+    assert again.kept_in == tmp_path / "cells.sam2.zarr"
+    again.close()
+    alone = TrackingSession.load(file, model, stack, store=None)
+    assert alone.kept_in is None
+
+
+def test_a_session_file_that_was_changed_wins_over_the_store(model, stack, tmp_path):
+    file = tmp_path / "cells.sam2.json"
+    session = prompted(opened(model, stack, tmp_path / "cells.sam2.zarr"))
+    session.close()
+    other = TrackingSession(model, stack)
+    other.add_points(2, 4, [(20, 20)])
+    other.save(file)
+    again = TrackingSession.load(file, model, stack)
+    assert list(again.prompts) == list(other.prompts)
+    np.testing.assert_array_equal(again.labels, other.labels)
+    again.close()
+
+
+def test_keeping_can_begin_later(model, stack, tmp_path):
+    session = prompted(TrackingSession(model, stack))
+    list(session.propagate())
+    session.keep_in(tmp_path / "a.sam2.zarr")
+    before = state_of(session)
+    assert state_of(reopened(session, model, stack)) == before
+
+
+def test_the_store_stays_bounded(model, stack, tmp_path):
+    session = prompted(opened(model, stack, tmp_path / "a.sam2.zarr"))
+    list(session.propagate())
+    size = _size(tmp_path)
+    for _ in range(4):
+        for _ in session.propagate(recompute=True):
+            session.keep()
+    assert _size(tmp_path) < 3 * size
+
+
+def _size(folder: Path) -> int:
+    return sum(each.stat().st_size for each in folder.rglob("*") if each.is_file())
