@@ -68,6 +68,16 @@ def stored(tmp_path):
     return make
 
 
+def assert_opens_or_is_named(path):
+    """Which damage is one depends on the version of zarr."""
+    complaints = []
+    try:
+        open_stack(path)
+    except StackError as error:
+        complaints.append(str(error))
+    assert all("a.zarr" in complaint and len(complaint) < 1000 for complaint in complaints)
+
+
 def grid(*chunks):
     return {"chunk_grid": {"name": "regular", "configuration": {"chunk_shape": list(chunks)}}}
 
@@ -111,12 +121,7 @@ def test_usual_chunks_are_read(stored, chunks):
     ids=str,
 )
 def test_damaged_zarr_metadata_is_named(stored, changes):
-    path = stored(**changes)
-    try:
-        open_stack(path)
-    except StackError as error:
-        assert "a.zarr" in str(error)
-        assert len(str(error)) < 1000
+    assert_opens_or_is_named(stored(**changes))
 
 
 @pytest.mark.parametrize("text", ['{"shape":' * 100_000, '{"shape": ' + "9" * 5000 + "}", "\xff"])
@@ -147,10 +152,7 @@ def test_damaged_ome_metadata_is_named(tmp_path, ome):
     group = zarr.create_group(tmp_path / "a.zarr")
     group.create_array("0", shape=(3, 4, 5), dtype="u1")
     group.attrs["ome"] = ome
-    try:
-        open_stack(tmp_path / "a.zarr")
-    except StackError as error:
-        assert "a.zarr" in str(error)
+    assert_opens_or_is_named(tmp_path / "a.zarr")
 
 
 def test_steps_of_hundreds_of_digits_are_unknown(tmp_path):
