@@ -80,7 +80,10 @@ def clear_leftovers(folder: Path) -> None:
                 for entry in entries
                 if _WORKSPACE.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False)
             ]
-    except OSError:  # no such folder, or it may not be read: whoever writes there will say so
+    except (
+        OSError,
+        ValueError,
+    ):  # no such folder, or it may not be read: whoever writes will say so
         return
     for workspace in found:
         with suppress(OSError, NotImplementedError):

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import httpx
 
 from napari_sam2.checkpoints.download_target import Order
-from napari_sam2.errors import DownloadError
 
 Progress = Callable[[int, int | None], None]
 """Called with the bytes that are there and the bytes of the whole file, if known."""
@@ -182,7 +181,8 @@ class Transfer:
             if span.total is not None and span.start == span.total:
                 return
             if span.total is not None and span.total > self._order.most_bytes:
-                raise self._too_large(span.total)
+                self._order.part.unlink(missing_ok=True)
+                raise self._order.too_large(span.total)
             self._check_space(span)
             size = self._write(response, span)
         if span.total is not None and size != span.total:
@@ -232,15 +232,12 @@ class Transfer:
                 self._stop_if_cancelled()
                 size += len(chunk)
                 if size > self._order.most_bytes:
-                    raise self._too_large(size)
+                    file.truncate(0)
+                    raise self._order.too_large(size)
                 file.write(chunk)
                 self._report(size, span.total)
                 watch.check(size)
         return size
-
-    def _too_large(self, size: int) -> DownloadError:
-        self._order.part.unlink(missing_ok=True)
-        return self._order.too_large(size)
 
     def _report(self, size: int, total: int | None) -> None:
         if self._progress is not None:

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from napari_sam2._atomic import replacing
-from napari_sam2._limits import check_file
+from napari_sam2._limits import MOST_WHOLE_NUMBER, check_file
 from napari_sam2.errors import TrainingError
 from napari_sam2.network import DenseHeads, Sam2
 from napari_sam2.training.run.recipe import Recipe
@@ -125,7 +125,7 @@ class TrainingState:
             self.dense.load_state_dict(content["dense"])
             self.average.load_state_dict(content["average"])
             self.optimiser.load_state_dict(content["optimiser"])
-            self.step = int(content["step"])
+            self.step = _step(content)
 
 
 def load_average(path: Path, network: Sam2) -> int:
@@ -139,7 +139,7 @@ def load_average(path: Path, network: Sam2) -> int:
     with _readable(path):
         content = _content(path)
         network.load_state_dict(content["average"])
-        return int(content["step"])
+        return _step(content)
 
 
 def saved_step(path: Path) -> int:
@@ -153,7 +153,7 @@ def saved_step(path: Path) -> int:
     if not path.exists():
         return 0
     with _readable(path):
-        return int(_content(path, mapped=True)["step"])
+        return _step(_content(path, mapped=True))
 
 
 def _content(path: Path, *, mapped: bool = False) -> dict[str, Any]:
@@ -174,6 +174,13 @@ def _content(path: Path, *, mapped: bool = False) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ValueError(f"it holds a {type(content).__name__}")
     return content
+
+
+def _step(content: dict[str, Any]) -> int:
+    step = int(content["step"])
+    if not 0 <= step <= MOST_WHOLE_NUMBER:
+        raise ValueError("its number of steps is none")
+    return step
 
 
 @contextmanager
