@@ -13,7 +13,6 @@ import signal
 import struct
 import sys
 import tempfile
-from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -396,7 +395,7 @@ def state_bytes() -> bytes:
     return content_of("state.pt", state.save)
 
 
-@examples(30)
+@examples(15)
 @given(content=damaged(state_bytes()))
 def test_states_of_runs(content: bytes) -> None:
     state = TrainingState.create(copy.deepcopy(small_network()), Recipe(phases=()))
@@ -410,4 +409,4 @@ def test_the_limits_catch_what_breaks_them() -> None:
     with pytest.raises(MemoryError), bounded():
         bytearray(2 * BYTES)
     with pytest.raises(AssertionError, match="longer than 2 s"), bounded():
-        deque(itertools.repeat(None), maxlen=0)
+        sum(1 for _ in itertools.repeat(None))

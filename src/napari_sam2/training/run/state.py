@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -170,7 +171,10 @@ def _content(path: Path, *, mapped: bool = False) -> dict[str, Any]:
         with zipfile.ZipFile(path) as parts:
             if any(part.compress_type != zipfile.ZIP_STORED for part in parts.infolist()):
                 raise ValueError("it is packed, which no state is")
-    content = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped and archive)
+    with warnings.catch_warnings():
+        # About pickle protocols of damaged files, which end in an error of ours.
+        warnings.simplefilter("ignore", UserWarning)
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped and archive)
     if not isinstance(content, dict):
         raise ValueError(f"it holds a {type(content).__name__}")
     return content
