@@ -85,6 +85,19 @@ def test_the_target_is_never_opened_for_writing(tmp_path):
     assert path.read_text() == "after, and longer"
 
 
+def test_nothing_is_written_over_the_target_afterwards(tmp_path, monkeypatch):
+    path, opened, real = tmp_path / "a.txt", [], Path.open
+
+    def watched(self, *args, **options):
+        opened.append(self)
+        return real(self, *args, **options)
+
+    monkeypatch.setattr(Path, "open", watched)
+    write_text(path, "text")
+    assert opened
+    assert path not in opened
+
+
 def test_a_write_that_ends_half_way_through_the_last_rename_keeps_the_former(tmp_path, monkeypatch):
     path = tmp_path / "a.txt"
     write_text(path, "before")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import sys
 from dataclasses import replace
 
 import pytest
@@ -181,7 +182,7 @@ def test_a_run_that_was_killed_before_its_first_model_writes_it(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("napari_sam2.training.fine_tune.save_network", killed)
+        patch.setattr(sys.modules[fine_tune.__module__], "save_network", killed)
         with pytest.raises(KeyboardInterrupt):
             fine_tune(tiny_network, stacks, SETTINGS, tmp_path, Scripted(0.9))
     result = fine_tune(before, stacks, replace(SETTINGS, steps=2), tmp_path, Scripted(0.9, 0.1))

@@ -54,7 +54,7 @@ def rewind(path: Path, step: int) -> None:
         The file cannot be written, or a line is damaged.
     """
     records = _whole_records(path)
-    kept = "".join(line for line, record in records if record["step"] <= step)
+    kept = "".join(line for line, record in records if int(record["step"]) <= step)
     try:
         if not path.exists() or path.stat().st_size == len(kept.encode()):
             return
