@@ -72,6 +72,11 @@ def read_state(path: Path) -> StateFile:
             f"The model file {path} cannot be read: {error.strerror or error}.",
             remedy="Check the path; `napari-sam2 models` lists the models that are there.",
         ) from error
+    except MemoryError as error:  # also of a text in damaged bytes that claims to be a GB long
+        raise CheckpointError(
+            f"The model file {path} is damaged, or its {size / 1e6:.0f} MB do not fit into memory.",
+            remedy=f"Free some memory. {_AGAIN}",
+        ) from error
     if not tensors:
         raise _foreign(path, "it holds no weights")
     _check_tensors(path, tensors, size)

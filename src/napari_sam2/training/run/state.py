@@ -192,8 +192,6 @@ def _readable(path: Path) -> Iterator[None]:
     """Raise an error with a remedy if a state file cannot be read."""
     try:
         yield
-    except MemoryError:
-        raise
     except Exception as error:  # from damaged bytes the unpickler raises whatever comes
         reason = " ".join(str(error).split())[:_MOST_REASON] or type(error).__name__
         raise TrainingError(
