@@ -131,6 +131,8 @@ def _check_archive(path: Path) -> None:
             parts = archive.infolist()
     except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
         raise _damaged(path, f"it is no whole archive ({error})") from error
+    if any("/code/" in part.filename for part in parts):
+        raise _unsafe(path, "GLOBAL TorchScript")
     packed = any(part.compress_type != zipfile.ZIP_STORED for part in parts)
     total = sum(part.file_size for part in parts)
     if packed or total > path.stat().st_size:
