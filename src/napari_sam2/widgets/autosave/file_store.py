@@ -332,11 +332,11 @@ def _read(
     ownership, modified = FileOwnership(location), 0.0
     for path in location.files():
         try:
-            saved = read_session(path)
+            saved = read_session(path, image=shape)
             stamp = path.stat().st_mtime
-        except (OSError, Sam2Error):
+            position = position_of(saved, shape)
+        except Exception:  # from a damaged file whatever comes; it must not hide another one
             continue  # no work that could be resumed; it stays where it is
-        position = position_of(saved, shape)
         holds_work = len(saved.book) or saved.accepted
         if position is not None and holds_work and is_of_pixels(saved, fingerprint()):
             files[position], modified = saved, max(modified, stamp)
