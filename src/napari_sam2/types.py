@@ -74,6 +74,25 @@ class ObjectFrame(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Division:
+    """An object that divides into others.
+
+    Attributes
+    ----------
+    parent : int
+        Id of the object that ends.
+    children : tuple of int
+        Ids of the objects that begin; usually two, and one where the other is not in the image.
+    frame : int
+        The first frame of the children. The parent does not exist from this frame on.
+    """
+
+    parent: int
+    children: tuple[int, ...]
+    frame: int
+
+
+@dataclass(frozen=True, slots=True)
 class Region:
     """A part of every frame: whole pixels, rows y0 to y1 - 1 and columns x0 to x1 - 1."""
 
