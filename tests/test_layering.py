@@ -32,6 +32,8 @@ LAYERS: Mapping[str, int] = {
     "samples": 2,
     "tracking": 3,
     "training": 3,
+    "lineage": 3,
+    "measure": 3,
     "evaluation": 4,
     "benchmarking": 4,
     PACKAGE: 4,

@@ -1,0 +1,35 @@
+"""Lineage: objects through time, their divisions, and the files that other programs read.
+
+No torch and no napari.
+"""
+
+from __future__ import annotations
+
+from napari_sam2.lineage.ctc import CtcSequence, CtcTrack, divisions_of, read_ctc, write_ctc
+from napari_sam2.lineage.formats import TRACK_FORMATS, TrackFormat, write_tracks
+from napari_sam2.lineage.geff import write_geff
+from napari_sam2.lineage.lineage import Lineage, TrackedObject
+from napari_sam2.lineage.spots import SpotFinder, Spots
+from napari_sam2.lineage.trackmate import write_trackmate
+from napari_sam2.lineage.tracks import TracksData, tracks_of
+from napari_sam2.types import Division
+
+__all__ = [
+    "TRACK_FORMATS",
+    "CtcSequence",
+    "CtcTrack",
+    "Division",
+    "Lineage",
+    "SpotFinder",
+    "Spots",
+    "TrackFormat",
+    "TrackedObject",
+    "TracksData",
+    "divisions_of",
+    "read_ctc",
+    "tracks_of",
+    "write_ctc",
+    "write_geff",
+    "write_trackmate",
+    "write_tracks",
+]
