@@ -175,7 +175,9 @@ def test_trackmate_has_spots_edges_and_tracks_in_physical_units(tmp_path, volume
     assert {s.get("POSITION_T") for s in spots.values() if s.get("FRAME") == "3"} == {"180.0"}
     tracks = root.findall("Model/AllTracks/Track")
     assert [int(track.get("NUMBER_SPLITS")) for track in tracks] == [2, 0]
-    edges = [(int(e.get("SPOT_SOURCE_ID")), int(e.get("SPOT_TARGET_ID"))) for e in root.iter("Edge")]
+    edges = [
+        (int(e.get("SPOT_SOURCE_ID")), int(e.get("SPOT_TARGET_ID"))) for e in root.iter("Edge")
+    ]
     assert len(edges) == len(spots) - 2
     assert all(int(spots[a].get("FRAME")) < int(spots[b].get("FRAME")) for a, b in edges)
     data = root.find("Settings/ImageData")

@@ -161,7 +161,9 @@ def test_divisions_that_the_labels_contradict_are_clear_errors(divisions, reason
         Lineage.of(dividing(), divisions).check()
 
 
-@pytest.mark.parametrize("labels", [np.zeros((4, 4), int), np.zeros((2, 4, 4)), np.zeros((0, 4, 4), int)])
+@pytest.mark.parametrize(
+    "labels", [np.zeros((4, 4), int), np.zeros((2, 4, 4)), np.zeros((0, 4, 4), int)]
+)
 def test_what_holds_no_tracks_is_a_clear_error(labels):
     with pytest.raises(LineageError, match="no tracks"):
         Lineage.of(labels)

@@ -108,7 +108,7 @@ def test_an_ellipsoid_in_anisotropic_voxels():
     assert found["axis_minor_length"] == pytest.approx(2 * min(radii), rel=0.03)
     a, b, c = ((one * other) ** 1.6075 for one, other in ((12, 9), (12, 15), (9, 15)))
     surface = 4 * math.pi * ((a + b + c) / 3) ** (1 / 1.6075)  # Thomsen's formula, within 1 %
-    assert found["surface_area"] == pytest.approx(surface, rel=0.03)
+    assert found["surface_area"] == pytest.approx(surface, rel=0.05)
     assert found["centroid-0"] == pytest.approx(16)
     assert found["num_pixels"] == np.count_nonzero(volume)
     assert table.attrs["units"]["area"] == "µm^3"

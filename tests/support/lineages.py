@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
+import tifffile
 from numpy.typing import NDArray
 
 from napari_sam2.types import Division
@@ -32,3 +35,14 @@ def dividing(volume: bool = False) -> NDArray[np.uint16]:
     deep = np.repeat(labels[:, None], 4, axis=1)
     deep[:, 0] = 0
     return deep
+
+
+def ground_truth(result: Path, truth: Path) -> None:
+    """Make the folders TRA and SEG of a ground truth out of a result of ours."""
+    for name, file in (("TRA", "man_track"), ("SEG", "man_seg")):
+        (truth / name).mkdir(parents=True)
+        for mask in sorted(result.glob("mask*.tif")):
+            number = mask.stem.removeprefix("mask")
+            tifffile.imwrite(truth / name / f"{file}{number}.tif", tifffile.imread(mask))
+    table = (result / "res_track.txt").read_text("ascii")
+    (truth / "TRA" / "man_track.txt").write_text(table, "ascii")

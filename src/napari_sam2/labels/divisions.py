@@ -153,9 +153,7 @@ def _checked(division: Division, n_frames: int | None) -> Division:
         if number < 1:
             raise LineageError(f"No object has the id {number}.", remedy="Ids begin with 1.")
     if not children:
-        raise LineageError(
-            f"Object {parent} divides into nothing.", remedy="Name its children."
-        )
+        raise LineageError(f"Object {parent} divides into nothing.", remedy="Name its children.")
     if parent in children:
         raise LineageError(
             f"Object {parent} cannot be its own child.",

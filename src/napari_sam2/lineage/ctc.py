@@ -303,9 +303,7 @@ def divisions_of(tracks: Iterable[CtcTrack]) -> tuple[Division, ...]:
         if each.parent:
             children.setdefault(each.parent, []).append(each)
     return checked_divisions(
-        Division(
-            parent, tuple(each.label for each in born), min(each.begin for each in born)
-        )
+        Division(parent, tuple(each.label for each in born), min(each.begin for each in born))
         for parent, born in children.items()
     )
 

@@ -91,9 +91,7 @@ def _write_graph(
 ) -> None:
     spots = lineage.spots
     places = np.column_stack([spots.frames, spots.centres]).astype(np.float64)
-    values: dict[str, NDArray[Any]] = {
-        axis: places[:, column] for column, axis in enumerate(axes)
-    }
+    values: dict[str, NDArray[Any]] = {axis: places[:, column] for column, axis in enumerate(axes)}
     values["t"] = spots.frames
     tracklets, families = _tracklets(lineage), _families(lineage)
     objects = [lineage.objects[number] for number in spots.object_ids.tolist()]
@@ -123,9 +121,7 @@ def _write_graph(
         },
         "edge_props_metadata": {},
         "track_node_props": {"tracklet": "tracklet_id", "lineage": "lineage_id"},
-        "related_objects": [
-            {"type": "labels", "path": f"../{LABELS}", "node_prop": "seg_id"}
-        ],
+        "related_objects": [{"type": "labels", "path": f"../{LABELS}", "node_prop": "seg_id"}],
         "display_hints": {
             "display_horizontal": "x",
             "display_vertical": "y",

@@ -221,9 +221,7 @@ def _add_tracks(model: ET.Element, lineage: Lineage, sizes: tuple[float, ...]) -
     spots = lineage.spots
     every = ET.SubElement(model, "AllTracks")
     kept = ET.SubElement(model, "FilteredTracks")
-    family_of = {
-        number: index for index, family in enumerate(lineage.trees()) for number in family
-    }
+    family_of = {number: index for index, family in enumerate(lineage.trees()) for number in family}
     edges: dict[int, list[tuple[int, int]]] = {}
     for source, target in lineage.links():
         edges.setdefault(family_of[int(spots.object_ids[source])], []).append((source, target))

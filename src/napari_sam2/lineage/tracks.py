@@ -68,9 +68,7 @@ def tracks_of(
     spots = lineage.spots
     data = np.column_stack([spots.object_ids, spots.frames, spots.centres]).astype(np.float64)
     graph = {
-        number: [each.parent]
-        for number, each in lineage.objects.items()
-        if each.parent is not None
+        number: [each.parent] for number, each in lineage.objects.items() if each.parent is not None
     }
     steps = (1.0,) * (lineage.dims + 1) if sizes is None else sizes
     numbers, place = np.unique(spots.object_ids, return_inverse=True)

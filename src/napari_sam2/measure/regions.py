@@ -308,9 +308,7 @@ def crofton_surface(mask: NDArray[np.bool_], spacing: Sequence[float]) -> float:
     return 2 * math.prod(spacing) * total
 
 
-_STEPS = tuple(
-    step for step in itertools.product((-1, 0, 1), repeat=3) if step > (0, 0, 0)
-)
+_STEPS = tuple(step for step in itertools.product((-1, 0, 1), repeat=3) if step > (0, 0, 0))
 _SAMPLES = 20_000  # directions; weights are within a hundredth
 
 
@@ -328,12 +326,13 @@ def _directions(spacing: tuple[float, ...]) -> tuple[tuple[float, ...], tuple[fl
     return tuple(lengths.tolist()), tuple(weights.tolist())
 
 
-def _shifted(
-    padded: NDArray[np.bool_], step: tuple[int, ...], side: int
-) -> NDArray[np.bool_]:
+def _shifted(padded: NDArray[np.bool_], step: tuple[int, ...], side: int) -> NDArray[np.bool_]:
     """Return the voxels from which a step leads on (side 0), or those that it leads to (1)."""
     place = []
     for move in step:
-        first, last = max(0, move) if side else max(0, -move), max(0, -move) if side else max(0, move)
+        first, last = (
+            max(0, move) if side else max(0, -move),
+            max(0, -move) if side else max(0, move),
+        )
         place.append(slice(first, -last or None))
     return padded[tuple(place)]

@@ -48,7 +48,5 @@ class Review:
                 known, {frame for each, frame in decided if each == number}, limits
             ).items()
         }
-        scores = {
-            each.key: each.score for known in series.values() for each in known if each.score
-        }
+        scores = {each.key: each.score for known in series.values() for each in known if each.score}
         return cls(scores, frozenset(prompted), frozenset(accepted), found)

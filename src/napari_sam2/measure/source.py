@@ -170,9 +170,7 @@ def _checked_scale(scale: Sequence[float] | None, ndim: int) -> tuple[float, ...
     return sizes
 
 
-def _checked_units(
-    units: str | Sequence[str] | None, axes: str, *, known: bool
-) -> tuple[str, ...]:
+def _checked_units(units: str | Sequence[str] | None, axes: str, *, known: bool) -> tuple[str, ...]:
     if not known:
         return tuple("frame" if letter == "T" else "pixel" for letter in axes)
     if units is None:

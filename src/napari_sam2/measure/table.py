@@ -203,7 +203,7 @@ class Measurements:
         known = checked_divisions(divisions)
         stack = self._stack
         dims = len(stack.axes) - 1
-        columns = [name for name in self._column_names(dims)]
+        columns = self._column_names(dims)
         frames = [frame for frame in sorted(self._frames) if self._frames[frame]]
         values: dict[str, NDArray[Any]] = {}
         for name in columns:
