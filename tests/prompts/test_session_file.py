@@ -87,7 +87,7 @@ def test_the_file_says_what_it_is(session):
     text = session_to_json(session)
     document = json.loads(text)
     assert document["format"] == "napari-sam2 session"
-    assert document["version"] == 2
+    assert document["version"] == 3
     assert document["shape"] == [5, 8, 9]
     assert sum('"object": 1' in line for line in text.splitlines()) == 2  # one prompt per line
 

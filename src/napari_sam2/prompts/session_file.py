@@ -14,10 +14,10 @@ from napari_sam2.errors import PromptError
 from napari_sam2.prompts.book import PromptBook
 from napari_sam2.prompts.checks import check_finite, check_frame, check_object_id
 from napari_sam2.prompts.run_length_masks import MaskStore
-from napari_sam2.types import ObjectFrame, Region
+from napari_sam2.types import Division, ObjectFrame, Region
 
 FORMAT = "napari-sam2 session"
-VERSION = 2
+VERSION = 3
 
 _CHANNELS = "channels"
 
@@ -41,6 +41,8 @@ class SessionFile:
         away), and would not come of them alone; each belongs to a prompt.
     handed_over : frozenset of ObjectFrame
         Mask prompts that come from the former volume instead of the user.
+    divisions : tuple of Division
+        Objects that divide; the session that replays the file checks them against each other.
     settings : mapping of str to str, int, float, bool or None
         Settings and other facts of the session, such as the model's name.
     contrast : tuple of (low, high)
@@ -66,6 +68,7 @@ class SessionFile:
     names: Mapping[int, str] = field(default_factory=dict)
     results: MaskStore = field(default_factory=MaskStore)
     handed_over: frozenset[ObjectFrame] = frozenset()
+    divisions: tuple[Division, ...] = ()
 
     def __post_init__(self) -> None:
         pairs = {self._checked_pair(*pair) for pair in self.accepted}
@@ -86,6 +89,7 @@ class SessionFile:
         prompted = frozenset(ObjectFrame(number, frame) for number, frame, _ in self.book)
         self._check_masks(self.results, prompted, "prompted")
         object.__setattr__(self, "handed_over", frozenset(self.handed_over) & prompted)
+        object.__setattr__(self, "divisions", tuple(map(self._checked_division, self.divisions)))
         object.__setattr__(self, "settings", MappingProxyType(dict(self.settings)))
         object.__setattr__(self, "contrast", contrast)
         object.__setattr__(self, "at", MappingProxyType(dict(self.at)))
@@ -107,6 +111,7 @@ class SessionFile:
         at: Mapping[int, int],
         region: Region | None,
         names: Mapping[int, str] | None = None,
+        divisions: Iterable[Division] = (),
     ) -> SessionFile:
         """Return the session file of prompts whose masks are read one at a time.
 
@@ -117,7 +122,7 @@ class SessionFile:
         mask_of : callable
             Gives the mask (Y, X) of an accepted object id and frame.
         results : iterable of (ObjectFrame, ndarray of bool)
-        handed_over, settings, contrast, axis, at, region, names
+        handed_over, settings, contrast, axis, at, region, names, divisions
             As the attributes.
         """
         pairs = sorted(accepted, key=ObjectFrame.by_frame)
@@ -134,6 +139,7 @@ class SessionFile:
             names=names or {},
             results=MaskStore(results),
             handed_over=handed_over,
+            divisions=tuple(divisions),
         )
 
     @property
@@ -146,6 +152,11 @@ class SessionFile:
     def _checked_pair(self, object_id: int, frame: int) -> ObjectFrame:
         frame = check_frame(frame, self.book.shape[0])
         return ObjectFrame(check_object_id(object_id), frame)
+
+    def _checked_division(self, division: Division) -> Division:
+        children = tuple(check_object_id(child) for child in division.children)
+        frame = check_frame(division.frame, self.book.shape[0])
+        return Division(check_object_id(division.parent), children, frame)
 
     def elsewhere(self) -> PromptBook:
         """Return the prompts that mean something on another stack.

@@ -1,6 +1,7 @@
 """Tracking: a model on a device, and sessions that track objects through stacks."""
 
 from napari_sam2.tracking.device import available_devices, resolve_device
+from napari_sam2.tracking.division_proposals import ProposedDivision
 from napari_sam2.tracking.model import Model, load_model
 from napari_sam2.tracking.session import TrackingSession
 from napari_sam2.tracking.settings import TrackingSettings
@@ -9,6 +10,7 @@ from napari_sam2.types import Speed, Unreadable, View
 
 __all__ = [
     "Model",
+    "ProposedDivision",
     "Speed",
     "TrackingSession",
     "TrackingSettings",
