@@ -6,6 +6,7 @@ import json as json_text
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,9 +22,11 @@ from napari_sam2.cli.common import (
     check_output,
     check_outputs,
 )
+from napari_sam2.cli.result_files import ResultFiles, remember_scores
 from napari_sam2.cli.session_runner import INTERRUPTED_EXIT_CODE
 from napari_sam2.errors import LabelsError, Sam2Error
-from napari_sam2.types import Direction, Speed, Unreadable, View
+from napari_sam2.lineage.formats import TrackFormat
+from napari_sam2.types import Direction, ObjectFrame, Speed, Unreadable, View
 
 if TYPE_CHECKING:
     from napari_sam2.cli.image_source import Frames
@@ -113,6 +116,17 @@ def segment(
     session: Annotated[
         Path | None, typer.Option(metavar="JSON", help="Also save the session.")
     ] = None,
+    tracks: Annotated[
+        list[TrackFormat] | None,
+        typer.Option(
+            help="Also write tracks and divisions beside the labels: ctc (a folder OUT_RES), geff "
+            "(OUT.geff.zarr) or trackmate (OUT.trackmate.xml); may repeat."
+        ),
+    ] = None,
+    measure: Annotated[
+        bool,
+        typer.Option("--measure", help="Also write measurements beside the labels, as OUT.csv."),
+    ] = False,
     json: JsonOption = False,
 ) -> None:
     """Segment every frame of a stack from prompts, and write the labels.
@@ -133,7 +147,8 @@ def segment(
     from napari_sam2.cli.volumes import go_on, session_paths
     from napari_sam2.prompts import PromptBook, read_session
 
-    _check_outputs(output, overlay, session, inputs=(stack, prompts))
+    results = ResultFiles.beside(output, tracks or (), measure)
+    _check_outputs(output, overlay, session, inputs=(stack, prompts), results=results)
     saved = read_session(prompts) if prompts.suffix.lower() == ".json" else None
     seeing = seeing_of(
         saved, axis=axis, at=at or (), channels=channels, region=region, through=through
@@ -166,7 +181,14 @@ def segment(
         tracking = TrackingSession.load(prompts, loaded, frames.stack, **options)
     else:
         tracking = TrackingSession(loaded, frames.stack, **options)
-    outcome = run_session(tracking, book, Range(direction, start, stop), title=stack.name)
+    seen: dict[ObjectFrame, tuple[float, float]] = {}
+    outcome = run_session(
+        tracking,
+        book,
+        Range(direction, start, stop),
+        title=stack.name,
+        seen=partial(remember_scores, seen) if measure else None,
+    )
     saving: dict[Path, SessionFile] = {}
 
     def keep(ended: TrackingSession) -> None:
@@ -182,6 +204,7 @@ def segment(
     if outcome.error is not None and not outcome.results:
         raise outcome.error
     _write(tracking, frames, labels, saving, output=output, overlay=overlay)
+    results.write(stack, tracking, frames, labels, seen)
     if outcome.error is not None:
         raise _after_writing(outcome.error, output)
     summary = SegmentSummary(
@@ -203,6 +226,8 @@ def segment(
         labels=str(output),
         overlay=str(overlay) if overlay else None,
         sessions=tuple(map(str, saving)),
+        tracks=tuple(str(path) for _, path in results.tracks),
+        table=None if results.table is None else str(results.table),
     )
     typer.echo(json_text.dumps(asdict(summary), indent=2) if json else describe(summary))
     if not outcome.complete:
@@ -210,14 +235,19 @@ def segment(
 
 
 def _check_outputs(
-    output: Path, overlay: Path | None, session: Path | None, inputs: tuple[Path, Path]
+    output: Path,
+    overlay: Path | None,
+    session: Path | None,
+    inputs: tuple[Path, Path],
+    results: ResultFiles,
 ) -> None:
     """Tell of files that cannot be written before the work."""
     from napari_sam2.cli.plots.pictures import check_picture
     from napari_sam2.labels import check_labels_path
 
-    check_outputs((output, overlay, session), LabelsError, inputs=inputs)
+    check_outputs((output, overlay, session, results.table), LabelsError, inputs=inputs)
     check_labels_path(output)
+    results.check()
     if overlay is not None:
         check_picture(overlay)
     if session is not None and session.suffix.lower() != ".json":
@@ -324,6 +354,8 @@ class SegmentSummary:
     labels: str
     overlay: str | None
     sessions: tuple[str, ...]
+    tracks: tuple[str, ...]
+    table: str | None
 
 
 def summarise_objects(
@@ -360,6 +392,9 @@ def describe(summary: SegmentSummary) -> str:
     if summary.overlay:
         lines.append(f"overlay: {summary.overlay}")
     lines += [f"session: {path}" for path in summary.sessions]
+    lines += [f"tracks: {path}" for path in summary.tracks]
+    if summary.table:
+        lines.append(f"measurements: {summary.table}")
     if summary.skipped:
         lines += _describe_skipped(summary.skipped)
     if not summary.complete:
