@@ -54,6 +54,14 @@ class Speed(StrEnum):
     FASTEST = "fastest"
 
 
+class TrackFormat(StrEnum):
+    """Formats of track files: Cell Tracking Challenge, GEFF, TrackMate XML."""
+
+    CTC = "ctc"
+    GEFF = "geff"
+    TRACKMATE = "trackmate"
+
+
 class ObjectFrame(NamedTuple):
     """One object in one frame, in the order in which all methods take the two.
 

@@ -14,6 +14,8 @@ from napari_sam2.errors import LabelsError, LineageError
 from napari_sam2.lineage import (
     Division,
     TrackFormat,
+    check_tracks_path,
+    path_beside,
     read_ctc,
     write_ctc,
     write_geff,
@@ -244,7 +246,8 @@ def test_a_folder_that_is_missing_is_a_clear_error(tmp_path, name):
 
 @pytest.mark.parametrize("kind", list(TrackFormat))
 def test_formats_are_chosen_by_name(tmp_path, kind):
-    path = kind.path_for(tmp_path / "labels.ome.tif")
+    path = path_beside(kind, tmp_path / "labels.ome.tif")
+    check_tracks_path(kind, path)
     assert path.name.startswith("labels")
     write_tracks(path, dividing(), DIVISIONS, kind=kind, scale=(1, 1, 1))
     assert path.exists()

@@ -29,7 +29,7 @@ def dividing(volume: bool = False) -> NDArray[np.uint16]:
                 labels[frame, 16:22, 12:21] = 3
         if frame != 2:
             labels[frame, 33:40, 44:50] = 4
-    labels[5, 15:18, 12:16], labels[5, 20:23, 17:21] = 5, 6
+    labels[5, 15:18, 12:19], labels[5, 19:23, 15:21] = 5, 6
     if not volume:
         return labels
     deep = np.repeat(labels[:, None], 4, axis=1)

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_sam2.types import FrameMasks, ObjectFrame
+from napari_sam2.types import FrameMasks, ObjectFrame, TrackFormat
 
 if TYPE_CHECKING:
     from napari_sam2.cli.image_source import Frames
-    from napari_sam2.lineage.formats import TrackFormat
     from napari_sam2.measure import Review
     from napari_sam2.stack import FrameStack
     from napari_sam2.tracking import TrackingSession
@@ -39,8 +38,12 @@ class ResultFiles:
     @classmethod
     def beside(cls, labels: Path, formats: Sequence[TrackFormat], measure: bool) -> ResultFiles:
         """Name them after the labels file: cells.tif gives cells.csv, cells_RES and so on."""
+        if not formats:
+            return cls((), stem_of(labels, ".csv") if measure else None)
+        from napari_sam2.lineage import path_beside
+
         return cls(
-            tuple((kind, kind.path_for(labels)) for kind in dict.fromkeys(formats)),
+            tuple((kind, path_beside(kind, labels)) for kind in dict.fromkeys(formats)),
             stem_of(labels, ".csv") if measure else None,
         )
 
@@ -52,8 +55,11 @@ class ResultFiles:
         LineageError
             Other data stands where tracks should be.
         """
-        for kind, path in self.tracks:
-            kind.check(path)
+        if self.tracks:
+            from napari_sam2.lineage import check_tracks_path
+
+            for kind, path in self.tracks:
+                check_tracks_path(kind, path)
 
     def write(
         self,

@@ -25,8 +25,7 @@ from napari_sam2.cli.common import (
 from napari_sam2.cli.result_files import ResultFiles, remember_scores
 from napari_sam2.cli.session_runner import INTERRUPTED_EXIT_CODE
 from napari_sam2.errors import LabelsError, Sam2Error
-from napari_sam2.lineage.formats import TrackFormat
-from napari_sam2.types import Direction, ObjectFrame, Speed, Unreadable, View
+from napari_sam2.types import Direction, ObjectFrame, Speed, TrackFormat, Unreadable, View
 
 if TYPE_CHECKING:
     from napari_sam2.cli.image_source import Frames

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from enum import StrEnum
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -12,46 +11,7 @@ from napari_sam2.errors import LineageError
 from napari_sam2.lineage.ctc import check_ctc_path, write_ctc
 from napari_sam2.lineage.geff import check_geff_path, write_geff
 from napari_sam2.lineage.trackmate import write_trackmate
-from napari_sam2.types import Division
-
-
-class TrackFormat(StrEnum):
-    """A format of tracks, as the command line names it."""
-
-    CTC = "ctc"
-    GEFF = "geff"
-    TRACKMATE = "trackmate"
-
-    @property
-    def title(self) -> str:
-        """The name that users know."""
-        return _TITLES[self]
-
-    @property
-    def ending(self) -> str:
-        """The usual ending of its files or folders."""
-        return _ENDINGS[self]
-
-    def path_for(self, labels: Path) -> Path:
-        """Return where tracks of a labels file are written: beside it."""
-        stem = labels.name
-        for suffix in (".ome.tif", ".ome.tiff", ".ome.zarr", labels.suffix):
-            if suffix and stem.lower().endswith(suffix):
-                stem = stem[: -len(suffix)]
-                break
-        return labels.with_name(stem + self.ending)
-
-    def check(self, path: Path) -> None:
-        """Raise a `LineageError` if what stands at a path must not be replaced."""
-        if self is TrackFormat.CTC:
-            check_ctc_path(path)
-        elif self is TrackFormat.GEFF:
-            check_geff_path(path)
-        elif path.is_dir():
-            raise LineageError(
-                f"{path} is a folder.", safe="It is unchanged.", remedy="Give the name of a file."
-            )
-
+from napari_sam2.types import Division, TrackFormat
 
 _TITLES = {
     TrackFormat.CTC: "Cell Tracking Challenge",
@@ -64,8 +24,32 @@ _ENDINGS = {
     TrackFormat.TRACKMATE: ".trackmate.xml",
 }
 
-TRACK_FORMATS: tuple[TrackFormat, ...] = tuple(TrackFormat)
-"""All formats, in the order of file dialogs."""
+
+def title_of(kind: TrackFormat) -> str:
+    """Return the name that users know."""
+    return _TITLES[kind]
+
+
+def path_beside(kind: TrackFormat, labels: Path) -> Path:
+    """Return where tracks of a labels file are written: cells.ome.tif gives cells_RES."""
+    stem = labels.name
+    for suffix in (".ome.tif", ".ome.tiff", ".ome.zarr", labels.suffix):
+        if suffix and stem.lower().endswith(suffix.lower()):
+            stem = stem[: -len(suffix)]
+            break
+    return labels.with_name(stem + _ENDINGS[kind])
+
+
+def check_tracks_path(kind: TrackFormat, path: Path) -> None:
+    """Raise a `LineageError` if what stands at a path must not be replaced."""
+    if kind is TrackFormat.CTC:
+        check_ctc_path(path)
+    elif kind is TrackFormat.GEFF:
+        check_geff_path(path)
+    elif path.is_dir():
+        raise LineageError(
+            f"{path} is a folder.", safe="It is unchanged.", remedy="Give the name of a file."
+        )
 
 
 def write_tracks(

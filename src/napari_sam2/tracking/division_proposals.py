@@ -186,7 +186,8 @@ def _proposal(
     areas = [int(np.count_nonzero(mask_at(each.child, spans[each.child][0]))) for each in children]
     if later:
         # It goes on as one child: the other one is that which comes from it most surely.
-        best = max(range(len(children)), key=lambda at: children[at].overlap)
+        first = [at for at, each in enumerate(children) if each.frame == frame]
+        best = max(first, key=lambda at: children[at].overlap)
         children, areas = [children[best]], [areas[best]]
         areas.append(int(np.count_nonzero(mask_at(parent, later[0]))))
     total = sum(areas) / whole

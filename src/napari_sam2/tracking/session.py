@@ -507,7 +507,8 @@ class TrackingSession:
         """Say that an object divides into others, which exist from `frame` on.
 
         The parent is not in `frame` and later, and the children not before: what was only tracked
-        there is erased, and `propagate` does not track it again.
+        there is erased, and `propagate` does not track it again. It computes the first frames of the
+        children again, where the parent held their pixels.
 
         Parameters
         ----------
@@ -548,6 +549,8 @@ class TrackingSession:
             self._tracker.erase(ends, range(given.frame, self.n_frames))
             for track in begins:
                 self._tracker.erase(track, range(given.frame))
+                # There the parent held the pixels.
+                track.done[given.frame : track.neighbourhood(given.frame)[1] + 1] = False
             self._set_divisions(divisions)
             return given
 

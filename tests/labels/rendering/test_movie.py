@@ -62,11 +62,11 @@ def test_outlines_and_fills_have_the_colours_of_their_objects(labels):
 
 
 def test_the_crop_follows_its_object(labels):
-    found = frames(labels, MovieStyle(1, 0, stamp=False, follow=1, margin=0.5))
-    assert {picture.shape for picture in found} == {(28, 28, 3)}
+    found = frames(labels, MovieStyle(1, 0, stamp=False, follow=1, margin=1))
+    assert {picture.shape for picture in found} == {(42, 42, 3)}
     reference = found[1]
     assert all((picture == reference).all() for picture in found[1:3])
-    assert (found[0][:, :3] == 0).all(), "outside of the frame it is black"
+    assert (found[0][:, :4] == 0).all(), "outside of the frame it is black"
 
 
 def test_the_crop_stays_where_its_object_was_last(labels):

@@ -195,12 +195,14 @@ def test_removed_merged_and_split_objects_keep_divisions_true(session):
 
 @pytest.fixture
 def going_on(model, stack) -> TrackingSession:
-    """1 is whole up to frame 4 and goes on as its right half; 2 begins as the left one."""
+    """1 is whole up to frame 4 and goes on as its right half; 2 begins in the left one."""
+    inner = np.zeros((40, 48), bool)
+    inner[11:25, 13:20] = True
     session = TrackingSession(model, stack)
-    session.add_mask(1, 4, WHOLE)
+    for frame in range(5):
+        session.add_mask(1, frame, WHOLE)
     session.add_mask(1, 5, RIGHT)
-    run(session)
-    session.add_mask(2, 5, LEFT)
+    session.add_mask(2, 5, inner)
     run(session)
     assert frames_of(session, 2)[0] == 5
     return session
