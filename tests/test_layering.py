@@ -36,6 +36,8 @@ LAYERS: Mapping[str, float] = {
     "detection": 3,
     "tracking": 4,
     "training": 4,
+    "lineage": 4,
+    "measure": 4,
     "evaluation": 5,
     "benchmarking": 5,
     PACKAGE: 5,

@@ -60,6 +60,14 @@ class LabelsError(Sam2Error):
     """Labels cannot be held, written or exported."""
 
 
+class LineageError(Sam2Error):
+    """Divisions or tracks are impossible, or cannot be read or written."""
+
+
+class MeasurementError(Sam2Error):
+    """Labels cannot be measured, or a table cannot be written."""
+
+
 class CheckpointError(Sam2Error):
     """A model file is missing, damaged, foreign or unsafe."""
 

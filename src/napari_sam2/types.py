@@ -54,6 +54,14 @@ class Speed(StrEnum):
     FASTEST = "fastest"
 
 
+class TrackFormat(StrEnum):
+    """Formats of track files: Cell Tracking Challenge, GEFF, TrackMate XML."""
+
+    CTC = "ctc"
+    GEFF = "geff"
+    TRACKMATE = "trackmate"
+
+
 class ObjectFrame(NamedTuple):
     """One object in one frame, in the order in which all methods take the two.
 
@@ -71,6 +79,25 @@ class ObjectFrame(NamedTuple):
     def by_frame(self) -> tuple[int, int]:
         """Return frame and object id: a key that sorts pairs frame by frame."""
         return self.frame, self.object_id
+
+
+@dataclass(frozen=True, slots=True)
+class Division:
+    """An object that divides into others.
+
+    Attributes
+    ----------
+    parent : int
+        Id of the object that ends.
+    children : tuple of int
+        Ids of the objects that begin; usually two, and one where the other is not in the image.
+    frame : int
+        The first frame of the children. The parent does not exist from this frame on.
+    """
+
+    parent: int
+    children: tuple[int, ...]
+    frame: int
 
 
 @dataclass(frozen=True, slots=True)

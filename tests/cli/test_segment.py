@@ -8,6 +8,7 @@ import signal
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import tifffile
 import zarr
@@ -476,3 +477,29 @@ def test_ctrl_c_in_a_later_volume_keeps_the_earlier_ones(
     assert labels[0].any(axis=(1, 2)).all()
     assert labels[1].any()
     assert not labels[2].any()
+
+
+def test_tracks_and_measurements_are_written_beside_the_labels(small_stack, tmp_path, capsys):
+    out = tmp_path / "out.ome.tif"
+    formats = [word for kind in ("ctc", "geff", "trackmate") for word in ("--tracks", kind)]
+    given = (small_stack.image, "-p", small_stack.prompts, "-o", out, "--measure", "--json")
+    assert segment(*given, *formats) == 0
+    summary = json.loads(capsys.readouterr().out)
+    names = ["out_RES", "out.geff.zarr", "out.trackmate.xml"]
+    assert summary["tracks"] == [str(tmp_path / name) for name in names]
+    assert all((tmp_path / name).exists() for name in names)
+    labels = tifffile.imread(out)
+    table = pd.read_csv(summary["table"], comment="#")
+    assert len(table) == sum(len(np.unique(plane)) - 1 for plane in labels)
+    assert table["intensity_mean"].between(100, 255).all()
+    assert table["prompted"].sum() == 2
+    assert table["score"].between(0, 1).all()
+
+
+def test_foreign_data_where_tracks_should_be_stops_before_the_work(small_stack, tmp_path, capsys):
+    (tmp_path / "out_RES").mkdir()
+    (tmp_path / "out_RES" / "mine.txt").write_text("mine", "utf-8")
+    given = (small_stack.image, "-p", small_stack.prompts, "-o", tmp_path / "out.tif")
+    assert segment(*given, "--tracks", "ctc") == 1
+    assert "mine.txt" in capsys.readouterr().err
+    assert not (tmp_path / "out.tif").exists()

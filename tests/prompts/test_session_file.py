@@ -87,7 +87,7 @@ def test_the_file_says_what_it_is(session):
     text = session_to_json(session)
     document = json.loads(text)
     assert document["format"] == "napari-sam2 session"
-    assert document["version"] == 2
+    assert document["version"] == 3
     assert document["shape"] == [5, 8, 9]
     assert sum('"object": 1' in line for line in text.splitlines()) == 2  # one prompt per line
 
@@ -129,8 +129,8 @@ def test_round_trip_is_exact(entries, values):
 
 
 def test_a_later_version_is_refused_with_a_remedy(session):
-    with pytest.raises(PromptError, match="version 3") as caught:
-        session_from_json(changed(session, version=3))
+    with pytest.raises(PromptError, match="version 4") as caught:
+        session_from_json(changed(session, version=4))
     assert "pip install --upgrade" in caught.value.remedy
     assert "not been changed" in caught.value.safe
 
@@ -351,4 +351,5 @@ def test_files_from_before_object_and_frame_changed_places_are_read_and_written_
     assert session.accepted_masks.keys() == {(1, 2), (3, 2), (1, 4)}
     assert session.results.keys() == {ObjectFrame(object_id=2, frame=3)}
     assert session.handed_over == {ObjectFrame(object_id=3, frame=0)}
-    assert session_to_json(session) == WRITTEN_BEFORE
+    now = WRITTEN_BEFORE.replace('"version": 2', '"version": 3')
+    assert session_to_json(session) == now

@@ -15,7 +15,9 @@ from napari_sam2 import __version__
 from napari_sam2.cli.benchmark import benchmark
 from napari_sam2.cli.demo import demo
 from napari_sam2.cli.evaluate import evaluate
+from napari_sam2.cli.measure import measure
 from napari_sam2.cli.models import app as models_app
+from napari_sam2.cli.movie import movie
 from napari_sam2.cli.segment import segment
 from napari_sam2.cli.train.command import train
 from napari_sam2.errors import Sam2Error
@@ -31,6 +33,8 @@ app = typer.Typer(
 )
 app.command("demo", short_help="Segment sample stacks, offline.")(demo)
 app.command("segment", short_help="Prompts and a stack to labels.")(segment)
+app.command("measure", short_help="A table of labels.")(measure)
+app.command("movie", short_help="A movie of a stack and its labels.")(movie)
 app.command("evaluate", short_help="Measure a model on labelled stacks.")(evaluate)
 app.command("benchmark", short_help="Measure the speed on this machine.")(benchmark)
 app.command("train", short_help="Fine-tune a model on your labels.")(train)

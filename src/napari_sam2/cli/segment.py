@@ -24,15 +24,16 @@ from napari_sam2.cli.common import (
     check_output,
     check_outputs,
 )
+from napari_sam2.cli.result_files import ResultFiles, remember_scores
 from napari_sam2.cli.session_runner import INTERRUPTED_EXIT_CODE
 from napari_sam2.errors import LabelsError, Sam2Error
-from napari_sam2.types import Direction, Speed, Unreadable, View
+from napari_sam2.types import Direction, ObjectFrame, Speed, TrackFormat, Unreadable, View
 
 if TYPE_CHECKING:
     from napari_sam2.cli.image_source import Frames
     from napari_sam2.cli.session_runner import RunOutcome
     from napari_sam2.prompts import PromptBook, SessionFile
-    from napari_sam2.tracking import TrackingSession
+    from napari_sam2.tracking import TrackingSession, TrackingSettings
 
 
 @alone_with_output
@@ -126,6 +127,17 @@ def segment(
             show_default=False,
         ),
     ] = None,
+    tracks: Annotated[
+        list[TrackFormat] | None,
+        typer.Option(
+            help="Also write tracks and divisions beside the labels: ctc (a folder OUT_RES), geff "
+            "(OUT.geff.zarr) or trackmate (OUT.trackmate.xml); may repeat."
+        ),
+    ] = None,
+    measure: Annotated[
+        bool,
+        typer.Option("--measure", help="Also write measurements beside the labels, as OUT.csv."),
+    ] = False,
     json: JsonOption = False,
 ) -> None:
     """Segment every frame of a stack from prompts, and write the labels.
@@ -149,7 +161,8 @@ def segment(
     from napari_sam2.cli.volumes import go_on, session_paths
     from napari_sam2.prompts import PromptBook, read_session
 
-    _check_outputs(output, overlay, session, inputs=(stack, prompts))
+    results = ResultFiles.beside(output, tracks or (), measure)
+    _check_outputs(output, overlay, session, inputs=(stack, prompts), results=results)
     saved = read_session(prompts) if prompts.suffix.lower() == ".json" else None
     seeing = seeing_of(
         saved, axis=axis, at=at or (), channels=channels, region=region, through=through
@@ -162,26 +175,19 @@ def segment(
     book = PromptBook(frames.stack.shape) if replays else given_prompts(prompts, saved, frames)
 
     # torch takes seconds
-    from napari_sam2.tracking import TrackingSession, TrackingSettings, load_model
+    from napari_sam2.tracking import TrackingSession, load_model
     from napari_sam2.tracking.schedule import frame_range
-    from napari_sam2.tracking.session_io import saved_settings
 
     frame_range(start, stop, frames.stack.n_frames)
     loaded = load_model(model, device=device, image_size=image_size)
-    settings = TrackingSettings() if saved is None else saved_settings(saved)
-    settings = replace(
-        settings,
-        view=settings.view if view is View.AUTO else view,
-        speed=speed or settings.speed,
-        unreadable=unreadable or settings.unreadable,
-        read_attempts=attempts or settings.read_attempts,
-    )
+    settings = _settings(saved, view, speed, unreadable, attempts)
     run = KeptRun.of(output, session, frames.through is not None)
     run.begin(resume, loaded, frames.stack, settings)
     labels = frames.empty_labels(_largest_id(saved, book))
     options = {"labels": frames.part(labels), "store": run.store(frames.stack)}
     opened = partial(TrackingSession.load, prompts) if replays else TrackingSession
     tracking = opened(loaded, frames.stack, settings=settings, **options)
+    seen: dict[ObjectFrame, tuple[float, float]] = {}
     saving: dict[Path, SessionFile] = {}
 
     def keep(ended: TrackingSession) -> None:
@@ -190,7 +196,13 @@ def segment(
             saving[session_files[volume]] = ended.to_file()
 
     with closing(tracking):
-        outcome = run_session(tracking, book, Range(direction, start, stop), title=stack.name)
+        outcome = run_session(
+            tracking,
+            book,
+            Range(direction, start, stop),
+            title=stack.name,
+            seen=partial(remember_scores, seen) if measure else None,
+        )
         keep(tracking)
     if frames.through is not None and outcome.complete:
         over = Range(Direction.BOTH, start, stop)
@@ -201,6 +213,7 @@ def segment(
     if outcome.error is not None and not outcome.results:
         raise outcome.error
     _write(tracking, frames, labels, saving, output=output, overlay=overlay)
+    results.write(stack, tracking, frames, labels, seen)
     if outcome.complete:
         run.finish(keep=session is not None)
     if outcome.error is not None:
@@ -224,21 +237,49 @@ def segment(
         labels=str(output),
         overlay=str(overlay) if overlay else None,
         sessions=tuple(map(str, saving)),
+        tracks=tuple(str(path) for _, path in results.tracks),
+        table=None if results.table is None else str(results.table),
     )
     typer.echo(json_text.dumps(asdict(summary), indent=2) if json else describe(summary))
     if not outcome.complete:
         raise typer.Exit(INTERRUPTED_EXIT_CODE)
 
 
+def _settings(
+    saved: SessionFile | None,
+    view: View,
+    speed: Speed | None,
+    unreadable: Unreadable | None,
+    attempts: int | None,
+) -> TrackingSettings:
+    """Return the settings of a session file, or the defaults, with what the options change."""
+    from napari_sam2.tracking import TrackingSettings
+    from napari_sam2.tracking.session_io import saved_settings
+
+    settings = TrackingSettings() if saved is None else saved_settings(saved)
+    return replace(
+        settings,
+        view=settings.view if view is View.AUTO else view,
+        speed=speed or settings.speed,
+        unreadable=unreadable or settings.unreadable,
+        read_attempts=attempts or settings.read_attempts,
+    )
+
+
 def _check_outputs(
-    output: Path, overlay: Path | None, session: Path | None, inputs: tuple[Path, Path]
+    output: Path,
+    overlay: Path | None,
+    session: Path | None,
+    inputs: tuple[Path, Path],
+    results: ResultFiles,
 ) -> None:
     """Tell of files that cannot be written before the work."""
     from napari_sam2.cli.plots.pictures import check_picture
     from napari_sam2.labels import check_labels_path
 
-    check_outputs((output, overlay, session), LabelsError, inputs=inputs)
+    check_outputs((output, overlay, session, results.table), LabelsError, inputs=inputs)
     check_labels_path(output)
+    results.check()
     if overlay is not None:
         check_picture(overlay)
     if session is not None and session.suffix.lower() != ".json":
@@ -345,6 +386,8 @@ class SegmentSummary:
     labels: str
     overlay: str | None
     sessions: tuple[str, ...]
+    tracks: tuple[str, ...]
+    table: str | None
 
 
 def summarise_objects(
@@ -381,6 +424,9 @@ def describe(summary: SegmentSummary) -> str:
     if summary.overlay:
         lines.append(f"overlay: {summary.overlay}")
     lines += [f"session: {path}" for path in summary.sessions]
+    lines += [f"tracks: {path}" for path in summary.tracks]
+    if summary.table:
+        lines.append(f"measurements: {summary.table}")
     if summary.skipped:
         lines += _describe_skipped(summary.skipped)
     if not summary.complete:

@@ -156,7 +156,12 @@ class Range:
 
 
 def run_session(
-    session: TrackingSession, book: PromptBook, over: Range, *, title: str
+    session: TrackingSession,
+    book: PromptBook,
+    over: Range,
+    *,
+    title: str,
+    seen: Callable[[FrameMasks], None] | None = None,
 ) -> RunOutcome:
     """Give a session its prompts and propagate them, with a bar.
 
@@ -172,6 +177,8 @@ def run_session(
         Frames and direction of the propagation.
     title : str
         Shown before the bar.
+    seen : callable, optional
+        Called with every result of the propagation.
 
     Returns
     -------
@@ -202,6 +209,8 @@ def run_session(
             if not interrupt.happened:
                 for result in _with_bar(session, over, title):
                     scores.add(result)
+                    if seen is not None:
+                        seen(result)
         except Sam2Error as error:
             stopped_by = error
         complete = not interrupt.happened and stopped_by is None

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_sam2.evaluation.linking import PatchLabels, TrackScores, score_tracks
 from napari_sam2.evaluation.matching import SegmentationAccuracy, segmentation_accuracy
 from napari_sam2.evaluation.methods import Segmenter
 from napari_sam2.evaluation.prompted_frames import PromptedFrames
@@ -45,6 +46,7 @@ class StackScores:
     sa50: tuple[float, ...]
     interactions: tuple[float, ...]
     responses: tuple[float, ...]
+    tracks: TrackScores | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,8 @@ class Interaction:
         Called with a `RoundStep` after each prompt, click and frame result.
     cancelled : callable, optional
         Called after each prompt, click and frame result; True stops.
+    segmented : mapping of int to ndarray, optional
+        True segmentations by frame for SEG; the truth by default.
     """
 
     def __init__(
@@ -86,7 +90,9 @@ class Interaction:
         *,
         progress: Callable[[RoundStep], None] | None = None,
         cancelled: Callable[[], bool] | None = None,
+        segmented: Mapping[int, NDArray[np.integer[Any]]] | None = None,
     ) -> None:
+        self._segmented = segmented
         self._segmenter = segmenter
         self._truth = truth
         self._prompts = tuple(prompts)
@@ -125,7 +131,17 @@ class Interaction:
             tuple(each.sa50 for each in self._accuracies),
             tuple(self._interactions),
             tuple(self._responses),
+            self._track_scores(),
         )
+
+    def _track_scores(self) -> TrackScores | None:
+        """Score the tracks of the prompted objects; None of a single image."""
+        if len(self._truth) == 1:
+            return None
+        prompted = np.array([prompt.object_id for prompt in self._prompts])
+        truth = np.where(np.isin(self._truth, prompted), self._truth, 0)
+        made = PatchLabels(self._segmenter.masks, self._truth.shape)
+        return score_tracks(truth, made, segmented=self._segmented)
 
     def _round(self, number: int, actions: Sequence[Callable[[], None]]) -> bool:
         """Correct in one round and measure; False if it was stopped."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -42,6 +42,8 @@ class Measurement:
         Called after each prompt, click and frame result.
     cancelled : callable, optional
         Called after each prompt, click and frame result; True stops the measurement.
+    segmented : mapping of int to ndarray, optional
+        True segmentations by frame for SEG; the truth by default.
     """
 
     stack: FrameStack
@@ -50,6 +52,7 @@ class Measurement:
     options: EvaluationOptions
     progress: ProtocolStep | None = None
     cancelled: Callable[[], bool] | None = None
+    segmented: Mapping[int, NDArray[np.integer[Any]]] | None = None
 
     def run(self, protocols: Sequence[PromptProtocol]) -> tuple[StackScores, ...] | None:
         """Measure protocols.
@@ -133,6 +136,7 @@ class Measurement:
             protocol.clicks,
             progress=partial(self._report, protocol.name),
             cancelled=self.cancelled,
+            segmented=self.segmented,
         ).run()
         if found is None or not stages:
             return found

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_sam2.errors import EvaluationError
+from napari_sam2.evaluation.ctc_folders import find_sequences, read_sequence
 from napari_sam2.stack import FrameStack, guess_axes, open_stack
 
 T = TypeVar("T")
@@ -41,7 +42,7 @@ class LabelledPair:
     group : str
         Name of the folder that holds the pair.
     image, labels : Path
-        The two files.
+        The two files; of the Cell Tracking Challenge, the folders ``NN`` and ``NN_GT``.
     """
 
     name: str
@@ -56,7 +57,8 @@ def find_pairs(folder: Path, *, limit: int | None = None) -> tuple[LabelledPair,
     Parameters
     ----------
     folder : Path
-        Holds ``NAME_image.tif`` and ``NAME_labels.tif``, or folders that do.
+        Holds ``NAME_image.tif`` and ``NAME_labels.tif``, or sequences of the Cell Tracking
+        Challenge (``01`` and ``01_GT`` with ``TRA`` in it), or folders that do.
     limit : int, optional
         At most this many pairs of each folder, evenly spread over their sorted names.
 
@@ -86,13 +88,18 @@ def find_pairs(folder: Path, *, limit: int | None = None) -> tuple[LabelledPair,
         for path in folder.glob(pattern)
         if path.suffix.lower() in _SUFFIXES and path.stem.endswith(_IMAGE_ENDING)
     ]
-    if not images:
+    sequences = [
+        LabelledPair(images.name, images.parent.resolve().name, images, truth)
+        for images, truth in find_sequences(folder)
+    ]
+    if not images and not sequences:
         raise EvaluationError(
             f"No NAME_image.tif in {folder} or in the folders directly below it.",
-            remedy="Name the pairs NAME_image.tif and NAME_labels.tif.",
+            remedy="Name the pairs NAME_image.tif and NAME_labels.tif, or give a folder of the "
+            "Cell Tracking Challenge.",
         )
     pairs = sorted(
-        (_pair_of(image) for image in images),
+        (*sequences, *(_pair_of(image) for image in images)),
         key=lambda pair: (pair.image.parent, pair.name),
     )
     if limit is None:
@@ -121,7 +128,11 @@ def read_pair(pair: LabelledPair) -> tuple[FrameStack, NDArray[np.integer]]:
         If a file cannot be read as a stack.
     EvaluationError
         If the labels are not integers or do not fit the image.
+    LineageError
+        If a folder of the Cell Tracking Challenge is incomplete.
     """
+    if pair.labels.is_dir():
+        return read_sequence(pair.image, pair.labels)
     truth = np.asarray(open_stack(pair.labels).data)
     if not np.issubdtype(truth.dtype, np.integer):
         raise EvaluationError(

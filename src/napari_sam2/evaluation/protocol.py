@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_sam2.evaluation.ctc_folders import read_segmented
 from napari_sam2.evaluation.interaction import Interaction, RoundStep, StackScores
 from napari_sam2.evaluation.measurement import Measurement, ProtocolStep
 from napari_sam2.evaluation.methods import BaselineMethod, Method, ModelMethod
@@ -186,7 +187,9 @@ def evaluate_sequence(
         If a file cannot be read.
     """
     stack, truth = read_pair(pair)
-    found = Measurement(stack, truth, method, options, progress, cancelled).run(protocols)
+    segmented = read_segmented(pair.labels) if pair.labels.is_dir() else None
+    measurement = Measurement(stack, truth, method, options, progress, cancelled, segmented)
+    found = measurement.run(protocols)
     if found is None:
         return None
     return tuple(
@@ -199,6 +202,7 @@ def evaluate_sequence(
             one.sa50,
             one.interactions,
             one.responses,
+            one.tracks,
         )
         for one in found
     )

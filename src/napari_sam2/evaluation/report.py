@@ -9,6 +9,7 @@ from statistics import median
 from typing import Any, NamedTuple
 
 from napari_sam2._text_table import table_lines
+from napari_sam2.evaluation.linking import TrackScores
 from napari_sam2.evaluation.options import EvaluationOptions, PromptProtocol
 from napari_sam2.evaluation.scores import (
     HARM,
@@ -159,11 +160,16 @@ def _sequence_content(one: SequenceScore) -> dict[str, Any]:
         "life": one.life,
         "msa": one.msa,
         "sa50": one.sa50,
+        "tracks": None if one.tracks is None else _tracks_content(one.tracks),
         "seconds_per_interaction": median(one.interactions),
         "seconds_per_response": median(one.responses),
         "seconds": one.seconds,
         "objects": [_object_content(score) for score in one.objects],
     }
+
+
+def _tracks_content(tracks: TrackScores) -> dict[str, Any]:
+    return {**asdict(tracks), "link_accuracy": tracks.link_accuracy}
 
 
 def _object_content(score: ObjectScore) -> dict[str, Any]:
@@ -341,8 +347,14 @@ def _sequence_columns(layout: _Layout) -> _Columns:
         ("life", lambda one: f"{one.life:.3f}"),
         ("mSA", lambda one: f"{one.msa[-1]:.3f}"),
         ("SA50", lambda one: f"{one.sa50[-1]:.3f}"),
+        ("SEG", lambda one: _figure(one.tracks and one.tracks.seg)),
+        ("links", lambda one: _figure(one.tracks and one.tracks.link_accuracy)),
         ("seconds", lambda one: f"{one.seconds:.1f}"),
     )
+
+
+def _figure(value: float | None) -> str:
+    return _NONE if value is None else f"{value:.3f}"
 
 
 def _size_columns(layout: _Layout) -> _Columns:

@@ -11,6 +11,8 @@ from statistics import fmean, median
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_sam2.evaluation.linking import TrackScores
+
 SIZE_EDGES = (8, 16, 32, 64)
 """Diameters, in pixels, that divide objects into size classes."""
 
@@ -144,6 +146,8 @@ class SequenceScore:
         that followed.
     responses : tuple of float
         Seconds of each prompt or click alone.
+    tracks : TrackScores or None
+        SEG and links; None of a single image.
     """
 
     name: str
@@ -154,6 +158,7 @@ class SequenceScore:
     sa50: tuple[float, ...]
     interactions: tuple[float, ...]
     responses: tuple[float, ...]
+    tracks: TrackScores | None = None
 
     @property
     def single(self) -> bool:

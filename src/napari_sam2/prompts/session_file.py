@@ -14,10 +14,10 @@ from napari_sam2.errors import PromptError
 from napari_sam2.prompts.book import PromptBook
 from napari_sam2.prompts.checks import check_finite, check_frame, check_object_id
 from napari_sam2.prompts.run_length_masks import MaskStore
-from napari_sam2.types import ObjectFrame, Region
+from napari_sam2.types import Division, ObjectFrame, Region
 
 FORMAT = "napari-sam2 session"
-VERSION = 2
+VERSION = 3
 
 _CHANNELS = "channels"
 _MOST_DIGITS = 20
@@ -42,6 +42,8 @@ class SessionFile:
         away), and would not come of them alone; each belongs to a prompt.
     handed_over : frozenset of ObjectFrame
         Mask prompts that come from the former volume instead of the user.
+    divisions : tuple of Division
+        Objects that divide; the session that replays the file checks them against each other.
     settings : mapping of str to str, int, float, bool or None
         Settings and other facts of the session, such as the model's name.
     contrast : tuple of (low, high)
@@ -70,6 +72,7 @@ class SessionFile:
     results: MaskStore = field(default_factory=MaskStore)
     handed_over: frozenset[ObjectFrame] = frozenset()
     found: frozenset[int] = frozenset()
+    divisions: tuple[Division, ...] = ()
 
     def __post_init__(self) -> None:
         pairs = {self._checked_pair(*pair) for pair in self.accepted}
@@ -91,6 +94,7 @@ class SessionFile:
         self._check_masks(self.results, prompted, "prompted")
         object.__setattr__(self, "handed_over", frozenset(self.handed_over) & prompted)
         object.__setattr__(self, "found", frozenset(self.found) & set(self.book.object_ids()))
+        object.__setattr__(self, "divisions", tuple(map(self._checked_division, self.divisions)))
         object.__setattr__(self, "settings", MappingProxyType(dict(self.settings)))
         object.__setattr__(self, "contrast", contrast)
         object.__setattr__(self, "at", MappingProxyType(dict(self.at)))
@@ -113,6 +117,7 @@ class SessionFile:
         region: Region | None,
         names: Mapping[int, str] | None = None,
         found: Iterable[int] = (),
+        divisions: Iterable[Division] = (),
     ) -> SessionFile:
         """Return the session file of prompts whose masks are read one at a time.
 
@@ -123,7 +128,7 @@ class SessionFile:
         mask_of : callable
             Gives the mask (Y, X) of an accepted object id and frame.
         results : iterable of (ObjectFrame, ndarray of bool)
-        handed_over, settings, contrast, axis, at, region, names, found
+        handed_over, settings, contrast, axis, at, region, names, found, divisions
             As the attributes.
         """
         pairs = sorted(accepted, key=ObjectFrame.by_frame)
@@ -141,6 +146,7 @@ class SessionFile:
             results=MaskStore(results),
             handed_over=handed_over,
             found=frozenset(found),
+            divisions=tuple(divisions),
         )
 
     @property
@@ -154,6 +160,11 @@ class SessionFile:
     def _checked_pair(self, object_id: int, frame: int) -> ObjectFrame:
         frame = check_frame(frame, self.book.shape[0])
         return ObjectFrame(check_object_id(object_id), frame)
+
+    def _checked_division(self, division: Division) -> Division:
+        children = tuple(check_object_id(child) for child in division.children)
+        frame = check_frame(division.frame, self.book.shape[0])
+        return Division(check_object_id(division.parent), children, frame)
 
     def elsewhere(self) -> PromptBook:
         """Return the prompts that mean something on another stack.

@@ -25,7 +25,7 @@ from napari_sam2.prompts.checks import check_shape
 from napari_sam2.prompts.frame_prompt import FramePrompt, Point
 from napari_sam2.prompts.run_length_masks import MaskStore, decode_run_lengths
 from napari_sam2.prompts.session_file import FORMAT, VERSION, JsonScalar, SessionFile
-from napari_sam2.types import ObjectFrame, Region
+from napari_sam2.types import Division, ObjectFrame, Region
 
 _MOST_DIGITS = 20
 
@@ -157,6 +157,8 @@ def session_from_json(
         found=frozenset(n.whole_number() for n in blocks["found"].items())
         if "found" in blocks
         else frozenset(),
+        # Other objects divide on another stack.
+        divisions=_read_divisions(blocks.get("divisions")) if book.shape == made_for else (),
     )
 
 
@@ -344,6 +346,16 @@ def _read_region(node: JsonNode | None) -> Region | None:
     if len(corners) != 4:
         raise node.error("must be [y0, x0, y1, x1].", "Correct it in the file.")
     return Region(*corners)
+
+
+def _read_divisions(node: JsonNode | None) -> tuple[Division, ...]:
+    divisions = []
+    for entry in [] if node is None else node.items():
+        fields = entry.fields()
+        children = tuple(child.whole_number() for child in _block(fields, "children").items())
+        parent, frame = (_block(fields, name).whole_number() for name in ("parent", "frame"))
+        divisions.append(Division(parent, children, frame))
+    return tuple(divisions)
 
 
 def _read_at(node: JsonNode | None) -> dict[int, int]:

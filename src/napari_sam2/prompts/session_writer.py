@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import astuple
+from dataclasses import asdict, astuple
 from functools import partial
 
 from napari_sam2.prompts.book import PromptBook
@@ -42,6 +42,8 @@ def session_to_json(session: SessionFile) -> str:
     blocks["prompts"] = _lines([_prompt_text(*entry, session) for entry in session.book])
     if session.accepted:
         blocks["accepted"] = _lines([_accepted_text(pair, session) for pair in session.accepted])
+    if session.divisions:
+        blocks["divisions"] = _lines([_text(asdict(each)) for each in session.divisions])
     body = ",\n".join([f" {_text(name)}: {text}" for name, text in blocks.items()])
     return f"{{\n{body}\n}}\n"
 

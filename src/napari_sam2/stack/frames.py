@@ -257,6 +257,28 @@ class FrameStack:
             self._blank_non_finite(pixels, picture, number)
         return picture
 
+    def read_stored(self, frame: int) -> NDArray[Any]:
+        """Read the pixels of one frame as they are stored.
+
+        Parameters
+        ----------
+        frame : int
+            0 to `n_frames` - 1.
+
+        Returns
+        -------
+        ndarray of the stored dtype, shape (Y, X, C)
+            C is the number of `channels`.
+
+        Raises
+        ------
+        StackError
+            When there is no such frame, or no memory for it.
+        FrameError
+            When the frame cannot be read.
+        """
+        return self._fetch(self._check_frame(frame))
+
     def _check_frame(self, frame: int) -> int:
         try:
             number = operator.index(frame)

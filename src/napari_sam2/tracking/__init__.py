@@ -2,6 +2,7 @@
 
 import napari_sam2._memory  # noqa: F401 - says what is needed before torch is loaded
 from napari_sam2.tracking.device import available_devices, resolve_device
+from napari_sam2.tracking.division_proposals import ProposedDivision
 from napari_sam2.tracking.model import Model, load_model
 from napari_sam2.tracking.session import TrackingSession
 from napari_sam2.tracking.settings import TrackingSettings
@@ -10,6 +11,7 @@ from napari_sam2.types import Speed, Unreadable, View
 
 __all__ = [
     "Model",
+    "ProposedDivision",
     "Speed",
     "TrackingSession",
     "TrackingSettings",

@@ -23,6 +23,7 @@ from napari_sam2.detection import DetectionSettings
 from napari_sam2.errors import (
     DetectionError,
     FrameError,
+    LineageError,
     PromptError,
     Sam2Error,
     SessionError,
@@ -30,6 +31,7 @@ from napari_sam2.errors import (
 )
 from napari_sam2.labels import FrameRecord, PackedMask
 from napari_sam2.labels.compose import Labels
+from napari_sam2.labels.divisions import checked_divisions
 from napari_sam2.labels.store.result_store import ResultStore, read_about
 from napari_sam2.prompts import (
     FramePrompt,
@@ -40,6 +42,7 @@ from napari_sam2.prompts import (
 )
 from napari_sam2.prompts.checks import as_whole_number, check_frame, check_object_id
 from napari_sam2.stack import FrameStack
+from napari_sam2.tracking.division_proposals import ProposedDivision, propose_divisions
 from napari_sam2.tracking.images.appearance_template import SessionTemplate
 from napari_sam2.tracking.kept_results import (
     about_session,
@@ -50,6 +53,14 @@ from napari_sam2.tracking.kept_results import (
     store_beside,
 )
 from napari_sam2.tracking.label_writer import LabelWriter, undecided
+from napari_sam2.tracking.lifetimes import (
+    after_merge,
+    after_split,
+    apply_lifetimes,
+    check_alive,
+    check_decided,
+    without_object,
+)
 from napari_sam2.tracking.merge_split import Known, divided, joined
 from napari_sam2.tracking.model import Model
 from napari_sam2.tracking.object_finder import Proposal
@@ -64,7 +75,15 @@ from napari_sam2.tracking.session_io import (
 from napari_sam2.tracking.session_state import SessionState, TrackState
 from napari_sam2.tracking.settings import TrackingSettings
 from napari_sam2.tracking.tracker import Tracker, approximations, follows_objects
-from napari_sam2.types import Direction, FrameMasks, ObjectFrame, Region, Replayed, Unreadable
+from napari_sam2.types import (
+    Direction,
+    Division,
+    FrameMasks,
+    ObjectFrame,
+    Region,
+    Replayed,
+    Unreadable,
+)
 
 
 class _SearchCancelledError(Exception):
@@ -149,6 +168,8 @@ class TrackingSession:
         self._skipped: dict[int, FrameError] = {}
         self.handed_over: set[ObjectFrame] = set()
         self._found: set[int] = set()
+        self._divisions: tuple[Division, ...] = ()
+        self._refused: frozenset[tuple[int, frozenset[int]]] = frozenset()
         self._running = self._propagated = False
         self._interrupted: dict[int, FrameError] | None = None  # of a propagation in the store
         self._keeper: ResultKeeper | None = None
@@ -200,6 +221,11 @@ class TrackingSession:
     def accepted(self) -> tuple[ObjectFrame, ...]:
         """Accepted objects and frames, ascending by object, then by frame."""
         return tuple(sorted(self._publisher.accepted))
+
+    @property
+    def divisions(self) -> tuple[Division, ...]:
+        """Divisions of objects, ascending by frame."""
+        return self._divisions
 
     @property
     def skipped(self) -> tuple[FrameError, ...]:
@@ -392,6 +418,8 @@ class TrackingSession:
                 if self.prompts.frames(object_id):
                     self.prompts.remove(object_id)
                 self._tracker.forget(object_id)
+            if object_id not in self._tracker.tracks:
+                self._set_divisions(without_object(self._divisions, object_id))
             self._keep_soon()
 
     def candidates(self, object_id: int, frame: int) -> int:
@@ -504,8 +532,9 @@ class TrackingSession:
             There is no such object, or no such frame.
         """
         with self._lock:
-            object_id = check_object_id(object_id)
-            self._tracker.accept(object_id, self._checked_frame(frame))
+            object_id, frame = check_object_id(object_id), self._checked_frame(frame)
+            check_alive(self._divisions, object_id, frame)
+            self._tracker.accept(object_id, frame)
             self._found.discard(object_id)
             self._keep_soon()
 
@@ -513,9 +542,10 @@ class TrackingSession:
         """Fix all objects with prompts in a frame as they are; see `accept`."""
         with self._lock:
             frame = self._checked_frame(frame)
-            for object_id in self.object_ids:
-                self._tracker.accept(object_id, frame)
-                self._found.discard(object_id)
+            for object_id, track in sorted(self._tracker.tracks.items()):
+                if track.begin <= frame < track.end:
+                    self._tracker.accept(object_id, frame)
+                    self._found.discard(object_id)
             self._keep_soon()
 
     def unaccept(self, object_id: int, frame: int) -> None:
@@ -553,6 +583,8 @@ class TrackingSession:
             known = self._known()
             self.prompts = self._tracker.regroup(lambda: joined(into, gone, known))
             self._drawn_now(object_id, other)
+            merged = self._tracker.track(object_id)
+            self._set_divisions(after_merge(self._divisions, object_id, other, merged))
             self._keep_soon()
 
     def split(self, object_id: int, frame: int, new_id: int) -> None:
@@ -584,7 +616,165 @@ class TrackingSession:
                 )
             known, last = self._known(), earlier[-1]
             self.prompts = self._tracker.regroup(lambda: divided(track, frame, new_id, last, known))
+            self._set_divisions(after_split(self._divisions, object_id, new_id))
             self._keep_soon()
+
+    def add_division(self, parent: int, children: Sequence[int], frame: int) -> Division:
+        """Say that an object divides into others, which exist from `frame` on.
+
+        The parent is not in `frame` and later, and the children not before: what was only tracked
+        there is erased, and `propagate` does not track it again. It computes the first frames of
+        the children again, where the parent held their pixels.
+
+        Parameters
+        ----------
+        parent : int
+        children : sequence of int
+            Usually two; one where the other is not in the image.
+        frame : int
+            The first frame of the children.
+
+        Returns
+        -------
+        Division
+
+        Raises
+        ------
+        SessionError
+            There is no such object or frame, or one of them is prompted or accepted where it
+            would not exist.
+        LineageError
+            The division contradicts another one, or the parent does not begin before `frame`.
+        LabelsError
+            The labels cannot be written. There is no division then, and `propagate` computes the
+            erased frames again.
+        """
+        with self._lock:
+            given = Division(parent, tuple(children), self._checked_frame(frame))
+            divisions = checked_divisions((*self._divisions, given), self.n_frames)
+            ends = self._tracker.track(parent)
+            begins = [self._tracker.track(child) for child in given.children]
+            if not self._is_before(ends.object_id, given.frame):
+                raise LineageError(
+                    f"Object {parent} is in no frame before {given.frame}, where it divides.",
+                    remedy="Propagate it first, or give a later frame.",
+                )
+            check_decided(ends, 0, given.frame)
+            for track in begins:
+                check_decided(track, given.frame, self.n_frames)
+            self._tracker.erase(ends, range(given.frame, self.n_frames))
+            for track in begins:
+                self._tracker.erase(track, range(given.frame))
+                # There the parent held the pixels.
+                track.done[given.frame : track.neighbourhood(given.frame)[1] + 1] = False
+            self._set_divisions(divisions)
+            return given
+
+    def remove_division(self, parent: int) -> None:
+        """Remove the division of an object; `propagate` then tracks it and its children again.
+
+        Raises
+        ------
+        SessionError
+            The object does not divide.
+        """
+        with self._lock:
+            kept = tuple(each for each in self._divisions if each.parent != parent)
+            if len(kept) == len(self._divisions):
+                raise SessionError(
+                    f"Object {parent} does not divide.",
+                    remedy=f"Objects that do: {[each.parent for each in kept] or 'none'}.",
+                )
+            self._set_divisions(kept)
+
+    def propose_divisions(self, frames_back: int = 3) -> tuple[ProposedDivision, ...]:
+        """Find divisions that may have happened; nothing is changed.
+
+        Every object that begins after the first frame and has no parent is followed backward, by
+        a pass of its own that other objects do not hinder. Where it leads into an object that
+        lived before, with plausible areas, a division is proposed: `accept_division` applies it,
+        `refuse_division` has it not proposed again.
+
+        Parameters
+        ----------
+        frames_back : int
+            Frames that each object is followed.
+
+        Returns
+        -------
+        tuple of ProposedDivision
+            By frame, at most one for each parent: after it is accepted, its children may divide.
+
+        Raises
+        ------
+        SessionError
+            `frames_back` is below 1.
+        FrameError, DeviceError
+            As in `propagate`.
+        """
+        if as_whole_number(frames_back, "frames_back") < 1:
+            raise SessionError(
+                f"Objects cannot be followed {frames_back} frames backward.",
+                remedy="Give a number of 1 or more.",
+            )
+        publisher = self._publisher
+        spans: dict[int, list[int]] = {number: [] for number in self.object_ids}
+        for frame in range(self.n_frames):
+            for number in publisher.volume.object_ids(frame):
+                if number in spans:
+                    spans[number].append(frame)
+        aside = self._aside()
+
+        def follow(child: int, first: int, count: int) -> Iterator[tuple[int, NDArray[np.bool_]]]:
+            aside.add_mask(child, first, publisher.mask(child, first))
+            start = max(0, first - count)
+            try:
+                for result in aside.propagate("backward", start, first + 1):
+                    if result.frame < first and child in result.object_ids:
+                        yield result.frame, result.masks[result.object_ids.index(child)]
+            finally:
+                aside.remove_prompts(child)
+
+        found = propose_divisions(spans, publisher.mask, follow, self._divisions, frames_back)
+        return tuple(each for each in found if each.key not in self._refused)
+
+    def _aside(self) -> TrackingSession:
+        """Return a session on this stack whose objects do not hinder each other."""
+        settings = replace(self.settings, exclusive=False, overlap=True, absent_limit=None)
+        return TrackingSession(self.model, self.stack, settings=settings)
+
+    def accept_division(self, proposed: ProposedDivision) -> Division:
+        """Apply a proposed division.
+
+        Where the parent goes on as one of the children, it is split first, so that both children
+        have ids of their own.
+
+        Raises
+        ------
+        SessionError, LineageError, LabelsError
+            As in `split` and `add_division`.
+        """
+        division, new_id = proposed.division, proposed.new_id
+        with self._lock:
+            for child in division.children:
+                if child != new_id:
+                    check_decided(self._tracker.track(child), division.frame, self.n_frames)
+            children = division.children
+            if new_id is not None:
+                named = {n for each in self._divisions for n in (each.parent, *each.children)}
+                free = max(named | self._tracker.tracks.keys() | {0}) + 1
+                at = self._first_from(division.parent, division.frame)
+                if at is None:
+                    children = tuple(each for each in children if each != new_id)
+                else:
+                    self.split(division.parent, at, free)
+                    children = tuple(free if each == new_id else each for each in children)
+            return self.add_division(division.parent, children, division.frame)
+
+    def refuse_division(self, proposed: ProposedDivision) -> None:
+        """Have a division not proposed again in this session."""
+        with self._lock:
+            self._refused |= {proposed.key}
 
     def find_objects(
         self,
@@ -766,6 +956,8 @@ class TrackingSession:
                 frozenset(self.handed_over),
                 frozenset(self._found),
                 tuple(TrackState.of(tracks[object_id]) for object_id in sorted(tracks)),
+                self._divisions,
+                self._refused,
             )
 
     def restore(self, state: SessionState) -> None:
@@ -776,6 +968,8 @@ class TrackingSession:
             self._found = set(state.found)
             tracks = [t.track(self.stack.n_frames, self.model.config) for t in state.tracks]
             self._tracker.tracks = {track.object_id: track for track in tracks}
+            self._set_divisions(state.divisions)
+            self._refused = state.refused
             for pair in self._publisher.accepted - state.accepted:
                 self._publisher.unaccept(*pair)
             for pair in state.accepted - self._publisher.accepted:
@@ -801,6 +995,7 @@ class TrackingSession:
                 axis=self.stack.axis,
                 at=self.stack.at,
                 region=self.stack.region,
+                divisions=self._divisions,
             )
 
     @classmethod
@@ -856,6 +1051,8 @@ class TrackingSession:
         ------
         PromptError
             It was made for a stack of another shape; the session is unchanged.
+        LineageError
+            Its divisions cannot all be true; the session is unchanged.
         """
         if saved.book.shape != self.stack.shape:
             raise PromptError(
@@ -863,6 +1060,7 @@ class TrackingSession:
                 f"and this one is {self.stack.shape}.",
                 remedy="Open the stack that the session was made for.",
             )
+        divisions = checked_divisions(saved.divisions, self.n_frames)
         left = len(saved.book) + len(saved.accepted_masks)
         self._drop_others(saved)
         for object_id, frame, prompt in saved.book:
@@ -882,6 +1080,7 @@ class TrackingSession:
             yield Replayed(left)
         with self._lock:
             self._found |= saved.found & self._tracker.tracks.keys()
+            self._set_divisions(divisions)
 
     def corrected_masks(self) -> dict[ObjectFrame, PackedMask]:
         """Return the masks of prompts that correct tracked frames, by object and frame.
@@ -895,6 +1094,7 @@ class TrackingSession:
         """Change the prompts and decide the frame; frames that could not be read are tried."""
         object_id, frame = check_object_id(object_id), check_frame(frame, self.n_frames)
         with self._lock:
+            check_alive(self._divisions, object_id, frame)
             self._tracker.forgive()
             result = self._decide(object_id, frame, change)
             self._noted(result)
@@ -1039,6 +1239,19 @@ class TrackingSession:
     def _known(self) -> Known:
         publisher = self._publisher
         return Known(self.prompts, publisher.accepted, publisher.pixels, self._tracker.as_drawn)
+
+    def _set_divisions(self, divisions: tuple[Division, ...]) -> None:
+        self._divisions = divisions
+        apply_lifetimes(self._tracker.tracks, divisions)
+
+    def _is_before(self, object_id: int, frame: int) -> bool:
+        """Return whether an object has a pixel before a frame."""
+        return any(self._publisher.mask(object_id, each).any() for each in reversed(range(frame)))
+
+    def _first_from(self, object_id: int, frame: int) -> int | None:
+        """Return the first frame from `frame` on in which an object has a pixel."""
+        frames = range(frame, self.n_frames)
+        return next((each for each in frames if self._publisher.mask(object_id, each).any()), None)
 
     def _drawn_now(self, *object_ids: int) -> None:
         """Take prompts of objects that were regrouped for the user's own."""

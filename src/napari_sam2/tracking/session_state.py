@@ -12,7 +12,7 @@ from napari_sam2.prompts import PromptBook
 from napari_sam2.tracking.decoding.prediction import Conditioning
 from napari_sam2.tracking.memory.conditioning_frames import ConditioningFrames
 from napari_sam2.tracking.memory.object_track import ObjectTrack
-from napari_sam2.types import ObjectFrame
+from napari_sam2.types import Division, ObjectFrame
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,7 +45,7 @@ class TrackState:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SessionState:
-    """Prompts, acceptance and progress of all objects; the labels are not part of it.
+    """Prompts, acceptance, divisions and progress of all objects; the labels are not part of it.
 
     Cheap: predictions are shared with the session, and per frame and object there are two bits.
     """
@@ -55,3 +55,5 @@ class SessionState:
     handed_over: frozenset[ObjectFrame]
     found: frozenset[int]
     tracks: tuple[TrackState, ...]
+    divisions: tuple[Division, ...] = ()
+    refused: frozenset[tuple[int, frozenset[int]]] = frozenset()

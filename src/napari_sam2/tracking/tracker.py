@@ -293,6 +293,16 @@ class Tracker:
             self._publisher.unaccept(object_id, int(frame))
             self._publisher.erase(object_id, int(frame))
 
+    def erase(self, track: ObjectTrack, frames: range) -> None:
+        """Take an object out of frames that the user did not decide; they count as not tracked."""
+        track.done[frames.start : frames.stop] = False
+        track.forget_recent()
+        for frame in frames:
+            decided = frame in track.conditioning
+            if not decided and self._publisher.mask(track.object_id, frame).any():
+                self._publisher.erase(track.object_id, frame)
+                track.written[frame] = False
+
     def visit(self, frame: int, schedule: Schedule) -> FrameMasks:
         """Compute one frame of a pass and return its results."""
         given, tracked = schedule.split(frame, self.tracks)

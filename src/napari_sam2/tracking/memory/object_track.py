@@ -29,6 +29,11 @@ class ObjectTrack:
     n_frames : int
     config : Sam2Config
         Tells how many recent frames are remembered.
+
+    Attributes
+    ----------
+    begin, end : int
+        The object can only be in frames begin to end - 1: it is born and divides there.
     """
 
     def __init__(self, object_id: int, n_frames: int, config: Sam2Config) -> None:
@@ -36,6 +41,7 @@ class ObjectTrack:
         self.conditioning = ConditioningFrames()
         self.done: NDArray[np.bool_] = np.zeros(n_frames, dtype=bool)
         self.written: NDArray[np.bool_] = np.zeros(n_frames, dtype=bool)
+        self.begin, self.end = 0, n_frames
         self.absent_run = 0
         self.conditioning_memory: OrderedDict[int, FrameMemory] = OrderedDict()
         self._config = config
@@ -46,6 +52,7 @@ class ObjectTrack:
         other = self.another(self.object_id)
         other.conditioning = self.conditioning.copy()
         other.done, other.written = self.done.copy(), self.written.copy()
+        other.begin, other.end = self.begin, self.end
         other.absent_run = self.absent_run
         other.conditioning_memory = self.conditioning_memory.copy()
         other._recent = dict(self._recent)
@@ -175,6 +182,8 @@ class ObjectTrack:
             needed[:] = False
             return needed
         needed[[frame - start for frame in decided.between(start, stop)]] = False
+        needed[: max(0, self.begin - start)] = False
+        needed[max(0, self.end - start) :] = False
         if direction is Direction.FORWARD:
             needed[: max(0, decided.frames[0] - start)] = False
             if nearest:

@@ -1,0 +1,160 @@
+"""The command ``napari-sam2 measure``, which makes a table of labels."""
+
+from __future__ import annotations
+
+import json as json_text
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from napari_sam2.cli.common import JsonOption, check_outputs
+from napari_sam2.errors import MeasurementError
+
+if TYPE_CHECKING:
+    from napari_sam2.measure import Review
+    from napari_sam2.stack import OpenedStack
+    from napari_sam2.types import Division
+
+
+def measure(
+    labels: Annotated[
+        Path, typer.Argument(metavar="LABELS", help="TIFF, OME-TIFF, zarr or npy of label ids.")
+    ],
+    image: Annotated[
+        Path | None, typer.Argument(metavar="[IMAGE]", help="Intensities, of the same shape.")
+    ] = None,
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", metavar="TABLE", help="The table: .csv, .tsv or .parquet."),
+    ] = Path("measurements.csv"),
+    scale: Annotated[
+        str,
+        typer.Option(
+            metavar="N,N,N",
+            help="Size of a step along each axis of the labels; by default as the files say.",
+        ),
+    ] = "",
+    unit: Annotated[
+        str, typer.Option(help="Unit of lengths; micrometres in files that name their units.")
+    ] = "µm",
+    axes: Annotated[
+        str,
+        typer.Option(help="Letters of the labels' axes, such as TYX or ZYX; as the file says."),
+    ] = "",
+    volumes: Annotated[
+        bool, typer.Option("--volumes", help="Measure a z-stack as one volume, not by slice.")
+    ] = False,
+    channels: Annotated[
+        str, typer.Option(metavar="NAME,NAME", help="Names of the channels of the image.")
+    ] = "",
+    session: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="JSON", help="Session file: parents, prompted and accepted frames in the table."
+        ),
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Measure every object of labels in every frame, and write a table.
+
+    One row per object and frame; of volumes over time, one per object and volume. Columns are named
+    as in scikit-image. With a pixel size, they are in physical units, and again in pixels with the
+    ending _px; the units stand in the header of the file.
+    """
+    from tqdm import tqdm
+
+    from napari_sam2.measure import Measurements, check_table_path, write_table
+    from napari_sam2.stack import open_stack
+
+    inputs = [path for path in (labels, image, session) if path is not None]
+    check_outputs((output,), MeasurementError, inputs=inputs)
+    check_table_path(output)
+    opened = open_stack(labels)
+    pixels = None if image is None else open_stack(image)
+    letters = axes.upper() or axes_of(opened)
+    sizes = _scale_of(scale, opened, pixels)
+    known = Measurements(
+        opened.data,
+        None if pixels is None else pixels.data,
+        scale=sizes,
+        units=None if sizes is None else units_of(letters, unit),
+        channels=tuple(channels.split(",")) if channels else None,
+        axes=letters,
+        volumes=volumes,
+    )
+    divisions, review = _from_session(session)
+    with tqdm(total=known.n_frames, desc=labels.name, unit="frame", disable=None) as bar:
+
+        def show(done: int, _total: int) -> None:
+            bar.update(done - bar.n)
+
+        known.update(progress=show)
+    table = known.table(divisions, review)
+    write_table(table, output)
+    summary = {
+        "labels": str(labels),
+        "table": str(output),
+        "rows": len(table),
+        "objects": int(table["label"].nunique()),
+        "frames": known.n_frames,
+        "scale": table.attrs["scale"],
+        "unreadable": list(known.unreadable.values()),
+    }
+    typer.echo(json_text.dumps(summary, indent=2) if json else _describe(summary))
+
+
+def axes_of(opened: OpenedStack) -> str:
+    """Return the axes of labels as `measure` takes them; those without a name are time."""
+    ndim = len(opened.data.shape)
+    letters = opened.axes.upper()
+    usual = {2: "YX", 3: "TYX", 4: "TZYX"}.get(ndim, letters)
+    fits = set(letters) <= set("TZYX") and len(set(letters)) == ndim and letters.endswith("YX")
+    return letters if fits else usual
+
+
+def units_of(axes: str, unit: str) -> tuple[str, ...]:
+    """Return the unit of each axis: seconds along T."""
+    return tuple("s" if letter == "T" else unit for letter in axes)
+
+
+def _scale_of(
+    text: str, opened: OpenedStack, pixels: OpenedStack | None
+) -> tuple[float, ...] | None:
+    if text:
+        try:
+            return tuple(float(size) for size in text.split(","))
+        except ValueError as error:
+            raise MeasurementError(
+                f"{text!r} is no scale.", remedy="Write one number per axis, such as 60,0.5,0.5."
+            ) from error
+    for each in (opened, pixels):
+        if each is None or len(each.scale) != len(opened.data.shape):
+            continue
+        if any(size != 1 for size in each.scale):
+            return tuple(each.scale)
+    return None
+
+
+def _from_session(path: Path | None) -> tuple[tuple[Division, ...], Review | None]:
+    if path is None:
+        return (), None
+    from napari_sam2.measure import Review
+    from napari_sam2.prompts import read_session
+    from napari_sam2.types import ObjectFrame
+
+    saved = read_session(path)
+    prompted = frozenset(ObjectFrame(number, frame) for number, frame, _ in saved.book)
+    return saved.divisions, Review(prompted=prompted, accepted=frozenset(saved.accepted))
+
+
+def _describe(summary: dict[str, Any]) -> str:
+    lines = [
+        f"{summary['rows']} rows of {summary['objects']} objects in {summary['frames']} frames",
+        f"table: {summary['table']}",
+    ]
+    if summary["scale"] is None:
+        lines.append("in pixels: the files give no pixel size, and --scale was not given")
+    if summary["unreadable"]:
+        lines.append(f"without intensities: {summary['unreadable'][0]}")
+    return "\n".join(lines)

@@ -1,0 +1,111 @@
+"""The command ``napari-sam2 movie``, which draws labels over their image."""
+
+from __future__ import annotations
+
+import json as json_text
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+
+from napari_sam2.cli.common import JsonOption, check_outputs
+from napari_sam2.errors import LabelsError
+
+
+def movie(
+    stack: Annotated[
+        Path, typer.Argument(metavar="STACK", help="TIFF, OME-TIFF, zarr or npy image.")
+    ],
+    labels: Annotated[Path, typer.Argument(metavar="LABELS", help="Its labels.")],
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", metavar="OUT", help="The movie: .mp4 or .gif."),
+    ],
+    fill: Annotated[
+        float, typer.Option(min=0, max=1, help="Strength of the fill; 0 draws outlines only.")
+    ] = 0.2,
+    outline: Annotated[
+        float, typer.Option(min=0, help="Width of the outlines; 0 draws none.")
+    ] = 1.5,
+    zoom: Annotated[float, typer.Option(help="Size: 1, 2, 3, ... or 0.5, ...")] = 1.0,
+    names: Annotated[
+        bool, typer.Option("--names", help="Write the names of a session, else the ids.")
+    ] = False,
+    session: Annotated[
+        Path | None, typer.Option(metavar="JSON", help="Session file with the names.")
+    ] = None,
+    spotlight: Annotated[
+        list[int] | None,
+        typer.Option(metavar="ID", help="Dim everything but this object; may repeat."),
+    ] = None,
+    follow: Annotated[
+        int | None, typer.Option(metavar="ID", help="Cut the movie to this object.")
+    ] = None,
+    pixel_size: Annotated[
+        float | None,
+        typer.Option(help="Micrometres per pixel, for the scale bar; as the files say."),
+    ] = None,
+    interval: Annotated[
+        float | None, typer.Option(help="Seconds per frame, for the time; as the files say.")
+    ] = None,
+    fps: Annotated[float, typer.Option(help="Frames per second.")] = 10.0,
+    axis: Annotated[
+        str, typer.Option(help="The video axis of the image: auto, its number or its letter.")
+    ] = "auto",
+    at: Annotated[
+        list[str] | None,
+        typer.Option(metavar="AXIS=INDEX", help="Where another axis is held; may repeat."),
+    ] = None,
+    channels: Annotated[
+        str, typer.Option(metavar="N,N,N", help="Channels to show as red, green and blue.")
+    ] = "",
+    json: JsonOption = False,
+) -> None:
+    """Draw labels over their image, frame by frame, and write a movie.
+
+    With a pixel size there is a scale bar, with an interval a time stamp; image and labels may
+    name both.
+    """
+    from tqdm import tqdm
+
+    from napari_sam2.cli.image_source import Seeing, open_frames
+    from napari_sam2.labels.rendering.movie import MovieStyle, check_movie_path, write_movie
+    from napari_sam2.prompts import read_session
+    from napari_sam2.stack import open_stack
+
+    inputs = [path for path in (stack, labels, session) if path is not None]
+    check_outputs((output,), LabelsError, inputs=inputs)
+    check_movie_path(output)
+    frames = open_frames(stack, Seeing(axis, tuple(at or ()), channels=channels))
+    opened = open_stack(labels)
+    masks = opened.data[None] if len(opened.data.shape) == 2 else opened.data
+    if tuple(masks.shape) != frames.shape or np.dtype(masks.dtype).kind not in "iu":
+        raise LabelsError(
+            f"The labels are {masks.dtype} of shape {tuple(masks.shape)}, the frames of the image "
+            f"{frames.shape}.",
+            remedy="Give the labels of this image, of whole numbers.",
+        )
+    step, _, size = frames.scale
+    in_time = frames.axes[0] == "T" and step != 1
+    style = MovieStyle(
+        alpha=fill,
+        outline=outline,
+        zoom=zoom,
+        names=read_session(session).names if names and session is not None else {},
+        show_names=names,
+        pixel_size=pixel_size if pixel_size is not None else (size if size != 1 else None),
+        interval=interval if interval is not None else (step if in_time else None),
+        spotlight=frozenset(spotlight or ()),
+        follow=follow,
+        fps=fps,
+    )
+    with tqdm(total=len(masks), desc=stack.name, unit="frame", disable=None) as bar:
+
+        def show(done: int, _total: int) -> None:
+            bar.update(done - bar.n)
+
+        write_movie(output, frames.stack.read, masks, style, progress=show)
+    summary = {"movie": str(output), "frames": len(masks), "fps": fps}
+    text = f"movie: {output}, {len(masks)} frames"
+    typer.echo(json_text.dumps(summary, indent=2) if json else text)

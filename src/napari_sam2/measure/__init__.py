@@ -1,0 +1,12 @@
+"""Measurements: region properties of every object in every frame, as one table.
+
+pandas and scikit-image load when something is measured.
+"""
+
+from __future__ import annotations
+
+from napari_sam2.measure.files import check_table_path, write_table
+from napari_sam2.measure.review import Review
+from napari_sam2.measure.table import Measurements, measure
+
+__all__ = ["Measurements", "Review", "check_table_path", "measure", "write_table"]

@@ -1,0 +1,203 @@
+"""Proposed divisions: objects that, followed backward, come out of another one.
+
+It runs on the calling thread; the labels may be read from any.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_sam2.types import Division
+
+MaskAt = Callable[[int, int], NDArray[np.bool_]]
+"""Gives the mask (Y, X) of an object in a frame."""
+
+Follow = Callable[[int, int, int], Iterable[tuple[int, NDArray[np.bool_]]]]
+"""Follows an object backward from its first frame: object, that frame, number of frames; gives
+frame and mask (Y, X), the nearest frame first."""
+
+
+@dataclass(frozen=True, slots=True)
+class DivisionLimits:
+    """What a plausible division looks like.
+
+    Attributes
+    ----------
+    overlap : float
+        So much of the child, followed backward, lies in the parent at least.
+    smallest, largest : float
+        Area of a child, as a part of the parent's last one.
+    least_total, most_total : float
+        Area of both children together, as a part of the parent's last one.
+    apart : int
+        Frames by which the first frames of two children may differ.
+    """
+
+    overlap: float = 0.5
+    smallest: float = 0.15
+    largest: float = 0.9
+    least_total: float = 0.5
+    most_total: float = 1.8
+    apart: int = 2
+
+
+@dataclass(frozen=True, slots=True)
+class ProposedDivision:
+    """A division that may have happened, for the user to accept or refuse.
+
+    Attributes
+    ----------
+    division : Division
+        Where the parent goes on as one of the children, the children have a new id for this part.
+    new_id : int or None
+        That id; None where the parent ends by itself.
+    overlap : float
+        Part of the child, followed backward, that lies in the parent; the less certain child
+        counts.
+    area_ratio : float
+        Area of the children together, as a part of the parent's last one.
+    """
+
+    division: Division
+    new_id: int | None
+    overlap: float
+    area_ratio: float
+
+    @property
+    def key(self) -> tuple[int, frozenset[int]]:
+        """Parent and found children: the same for every proposal of this division."""
+        return self.division.parent, frozenset(self.division.children) - {self.new_id or 0}
+
+
+@dataclass(frozen=True, slots=True)
+class _Origin:
+    """Where an object comes from, as the backward pass says."""
+
+    child: int
+    parent: int
+    frame: int
+    overlap: float
+
+
+def propose_divisions(
+    spans: Mapping[int, Sequence[int]],
+    mask_at: MaskAt,
+    follow: Follow,
+    divisions: Sequence[Division],
+    frames_back: int,
+    limits: DivisionLimits | None = None,
+) -> tuple[ProposedDivision, ...]:
+    """Find objects that begin where another one may divide.
+
+    An object that begins at frame t is followed backward a few frames. Where it meets an object
+    that lived before, that one may be its parent: if the areas are plausible, a division is
+    proposed. A parent that goes on is taken for the other child; one that ends is joined by every
+    other object that begins there and leads to it.
+
+    Parameters
+    ----------
+    spans : mapping of int to sequence of int
+        Frames in which each object has pixels, ascending.
+    mask_at : callable
+    follow : callable
+    divisions : sequence of Division
+        Those that are known: their children have a parent, and their parents divide no more.
+    frames_back : int
+        Frames that an object is followed backward.
+    limits : DivisionLimits, optional
+
+    Returns
+    -------
+    tuple of ProposedDivision
+        By frame; one at most for each parent.
+    """
+    limits = limits or DivisionLimits()
+    born = {child for each in divisions for child in each.children}
+    divided = {each.parent for each in divisions}
+    found: dict[int, list[_Origin]] = {}
+    for child, frames in sorted(spans.items()):
+        if child in born or not frames or frames[0] == 0:
+            continue
+        living = {
+            number: set(known)
+            for number, known in spans.items()
+            if number not in divided and number != child and known and known[0] < frames[0]
+        }
+        origin = _origin(child, frames[0], living, mask_at, follow, frames_back, limits)
+        if origin is not None:
+            found.setdefault(origin.parent, []).append(origin)
+    free = max([0, *spans, *born, *divided]) + 1
+    proposed = []
+    for parent, origins in sorted(found.items()):
+        one = _proposal(parent, origins, spans, mask_at, free, limits)
+        if one is not None:
+            free += one.new_id is not None
+            proposed.append(one)
+    return tuple(sorted(proposed, key=lambda each: (each.division.frame, each.division.parent)))
+
+
+def _origin(
+    child: int,
+    first: int,
+    living: Mapping[int, Collection[int]],
+    mask_at: MaskAt,
+    follow: Follow,
+    frames_back: int,
+    limits: DivisionLimits,
+) -> _Origin | None:
+    """Follow an object backward until it meets one that lives there."""
+    for frame, mask in follow(child, first, frames_back):
+        area = int(np.count_nonzero(mask))
+        if not area:
+            continue
+        shares = {
+            number: np.count_nonzero(mask_at(number, frame) & mask) / area
+            for number, frames in living.items()
+            if frame in frames
+        }
+        if not shares:
+            continue
+        parent = max(shares, key=lambda number: shares[number])
+        if shares[parent] >= limits.overlap:
+            return _Origin(child, parent, frame + 1, float(shares[parent]))
+    return None
+
+
+def _proposal(
+    parent: int,
+    origins: Sequence[_Origin],
+    spans: Mapping[int, Sequence[int]],
+    mask_at: MaskAt,
+    free: int,
+    limits: DivisionLimits,
+) -> ProposedDivision | None:
+    """Join the children of a parent; None if their areas are not those of a division."""
+    frame = min(each.frame for each in origins)
+    children = [each for each in origins if each.frame <= frame + limits.apart]
+    before = [each for each in spans[parent] if each < frame]
+    later = [each for each in spans[parent] if each >= frame]
+    if not before:
+        return None
+    whole = int(np.count_nonzero(mask_at(parent, before[-1])))
+    areas = [int(np.count_nonzero(mask_at(each.child, spans[each.child][0]))) for each in children]
+    if later:
+        # It goes on as one child: the other one is that which comes from it most surely.
+        first = [at for at, each in enumerate(children) if each.frame == frame]
+        best = max(first, key=lambda at: children[at].overlap)
+        children, areas = [children[best]], [areas[best]]
+        areas.append(int(np.count_nonzero(mask_at(parent, later[0]))))
+    total = sum(areas) / whole
+    plausible = all(limits.smallest <= area / whole <= limits.largest for area in areas)
+    if not plausible or (len(areas) > 1 and not limits.least_total <= total <= limits.most_total):
+        return None
+    ids = [each.child for each in children] + ([free] if later else [])
+    return ProposedDivision(
+        Division(parent, tuple(ids), frame),
+        free if later else None,
+        min(each.overlap for each in children),
+        total,
+    )
