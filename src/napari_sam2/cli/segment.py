@@ -158,7 +158,7 @@ def segment(
     from napari_sam2.cli.image_source import given_prompts, open_frames, replays_on, seeing_of
     from napari_sam2.cli.kept_run import KeptRun
     from napari_sam2.cli.session_runner import Range, run_session
-    from napari_sam2.cli.volumes import go_on, session_paths
+    from napari_sam2.cli.volumes import go_on
     from napari_sam2.prompts import PromptBook, read_session
 
     results = ResultFiles.beside(output, tracks or (), measure)
@@ -168,9 +168,7 @@ def segment(
         saved, axis=axis, at=at or (), channels=channels, region=region, through=through
     )
     frames = open_frames(stack, seeing)
-    session_files = {} if session is None else session_paths(session, frames)
-    for path in session_files.values():
-        check_output(path, LabelsError, inputs=(stack, prompts))
+    session_files = _session_files(session, frames, inputs=(stack, prompts))
     replays = replays_on(saved, frames)
     book = PromptBook(frames.stack.shape) if replays else given_prompts(prompts, saved, frames)
 
@@ -243,6 +241,18 @@ def segment(
     typer.echo(json_text.dumps(asdict(summary), indent=2) if json else describe(summary))
     if not outcome.complete:
         raise typer.Exit(INTERRUPTED_EXIT_CODE)
+
+
+def _session_files(
+    session: Path | None, frames: Frames, inputs: tuple[Path, Path]
+) -> dict[int, Path]:
+    """Return where the session of each volume is saved, if it can be."""
+    from napari_sam2.cli.volumes import session_paths
+
+    paths = {} if session is None else session_paths(session, frames)
+    for path in paths.values():
+        check_output(path, LabelsError, inputs=inputs)
+    return paths
 
 
 def _settings(
