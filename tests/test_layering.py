@@ -18,10 +18,13 @@ SOURCE = Path(napari_sam2.__file__).parent
 
 # A package imports only from lower layers. Values and errors that cross packages lie below all of
 # them; the top-level package, which exports the public names, stands above the engine.
-LAYERS: Mapping[str, int] = {
+LAYERS: Mapping[str, float] = {
     "types": 0,
     "errors": 0,
+    "_memory": 0.5,  # whatever loads torch asks it first
     "_atomic": 1,
+    "_locks": 1,
+    "_limits": 1,
     "_text_table": 1,
     "_child": 1,
     "network": 1,

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from napari_sam2 import _atomic
 from napari_sam2.errors import LabelsError
 from napari_sam2.labels import write_labels
 from napari_sam2.labels.export import tiff
@@ -241,10 +242,11 @@ def test_a_folder_that_cannot_be_swapped_comes_back(tmp_path, monkeypatch):
     rename = Path.rename
 
     def fail_for_the_new(self, target):
-        if self.suffix == ".tmp":
+        if self.parent.name == "new":
             raise PermissionError(13, "Permission denied")
         return rename(self, target)
 
+    monkeypatch.setattr(_atomic, "_exchange", lambda one, other: False)
     monkeypatch.setattr(Path, "rename", fail_for_the_new)
     with pytest.raises(LabelsError, match="Permission denied"):
         write_labels(tmp_path / "a.zarr", labels + 1)

@@ -416,7 +416,7 @@ def test_real_adaptation_reports_its_outcome(real, qtbot, folder):
     assert "on 2 held-out masks" in text, messages()
     file = folder / "cells.adapted.safetensors"
     assert file.exists() == text.startswith("Better") == (use(real) != before)
-    assert not list(folder.glob("*.tmp"))
+    assert not list(folder.glob(".*.tmp"))
 
 
 def test_closing_the_panel_ends_the_training_process(real, qtbot, our_threads, folder):
