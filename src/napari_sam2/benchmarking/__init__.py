@@ -1,5 +1,6 @@
 """Benchmarks: the speed of a model on this machine, and the limits of the machine."""
 
+import napari_sam2._memory  # noqa: F401 - says what is needed before torch is loaded
 from napari_sam2.benchmarking.discs import DriftingDiscs
 from napari_sam2.benchmarking.end_to_end import (
     EndToEnd,

@@ -3,6 +3,7 @@
 All of it runs on the caller's thread.
 """
 
+import napari_sam2._memory  # noqa: F401 - says what is needed before torch is loaded
 from napari_sam2.network.config import (
     BUNDLED_CONFIG,
     FINE_CONFIG,

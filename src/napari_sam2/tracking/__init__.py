@@ -1,5 +1,6 @@
 """Tracking: a model on a device, and sessions that track objects through stacks."""
 
+import napari_sam2._memory  # noqa: F401 - says what is needed before torch is loaded
 from napari_sam2.tracking.device import available_devices, resolve_device
 from napari_sam2.tracking.model import Model, load_model
 from napari_sam2.tracking.session import TrackingSession

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import napari_sam2._memory  # noqa: F401 - says what is needed before torch is loaded
 from napari_sam2.training.adapt.fine_tune_on import (
     fine_tune_on,
     prepare_adaptation,
