@@ -118,10 +118,22 @@ def as_mask(values: Any) -> NDArray[np.bool_]:
                 f"The mask holds {len(values_in_mask)} different values besides 0.",
                 remedy="Pass one object at a time, for example mask = labels == 3.",
             )
-    mask = np.array(array, dtype=np.bool_)
+    # Pixels that nobody can change need no copy.
+    owned = array.dtype == np.bool_ and _is_constant(array)
+    mask = array if owned else np.array(array, dtype=np.bool_)
     if not mask.any():
         raise PromptError(
             "The mask is empty.", remedy="Mark at least one pixel, or remove the prompt instead."
         )
     mask.setflags(write=False)
     return mask
+
+
+def _is_constant(array: NDArray[Any]) -> bool:
+    """Tell whether an array and the memory that it lies in are read-only."""
+    base: object = array
+    while isinstance(base, np.ndarray):
+        if base.flags.writeable:
+            return False
+        base = base.base
+    return base is None

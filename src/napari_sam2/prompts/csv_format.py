@@ -35,12 +35,15 @@ def prompts_from_csv(text: str, shape: Sequence[int]) -> PromptBook:
     """
     book = PromptBook(shape)
     box_lines: dict[ObjectFrame, int] = {}
+    clicks: dict[ObjectFrame, tuple[list[tuple[float, float]], list[bool]]] = {}
     for row in _rows(text):
         object_id = row.object_id()
         frame = row.frame(book)
         if row.kind() == "point":
             point = row.coordinate("y", book.shape[1]), row.coordinate("x", book.shape[2])
-            book.add_points(object_id, frame, [point], [row.positive()])
+            points, positive = clicks.setdefault(ObjectFrame(object_id, frame), ([], []))
+            points.append(point)
+            positive.append(row.positive())
             continue
         first = box_lines.setdefault(ObjectFrame(object_id, frame), row.line)
         if first != row.line:
@@ -53,6 +56,13 @@ def prompts_from_csv(text: str, shape: Sequence[int]) -> PromptBook:
         box = [row.number(name) for name in ("y", "x", "y2", "x2")]
         with row.naming("y2"):
             book.add_box(object_id, frame, box)
+    for (object_id, frame), (points, positive) in clicks.items():
+        try:
+            book.add_points(object_id, frame, points, positive)
+        except PromptError as error:
+            raise PromptError(
+                f"Object {object_id}, frame {frame}: {error.happened}", remedy=error.remedy
+            ) from error
     if not len(book):
         raise PromptError("The table holds no prompts.", remedy=_LAYOUT)
     for object_id, frame, prompt in book:

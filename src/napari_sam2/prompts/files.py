@@ -8,6 +8,7 @@ from os import PathLike
 from pathlib import Path
 
 from napari_sam2 import _atomic
+from napari_sam2._limits import MOST_TEXT_BYTES, check_file
 from napari_sam2.errors import PromptError
 from napari_sam2.prompts.book import PromptBook
 from napari_sam2.prompts.csv_format import prompts_from_csv, prompts_to_csv
@@ -49,8 +50,22 @@ def write_prompts(book: PromptBook, path: str | PathLike[str]) -> None:
         _write_text(path, prompts_to_json(book))
 
 
-def read_session(path: str | PathLike[str], shape: Sequence[int] | None = None) -> SessionFile:
+def read_session(
+    path: str | PathLike[str],
+    shape: Sequence[int] | None = None,
+    *,
+    image: Sequence[int] | None = None,
+) -> SessionFile:
     """Return a session file, for the stack of `shape` (T, Y, X) or the one it was made for.
+
+    Parameters
+    ----------
+    path : path
+    shape : (T, Y, X), optional
+        The stack on which the session is to be used.
+    image : sequence of int, optional
+        Shape (..., Y, X) of the image that it is said to belong to: a session of larger frames is
+        refused before its masks are unpacked.
 
     Raises
     ------
@@ -59,7 +74,7 @@ def read_session(path: str | PathLike[str], shape: Sequence[int] | None = None) 
     """
     path = Path(path)
     with _naming(path):
-        return session_from_json(_read_text(path), shape)
+        return session_from_json(_read_text(path), shape, image=image)
 
 
 def write_session(session: SessionFile, path: str | PathLike[str]) -> None:
@@ -91,6 +106,7 @@ def _write_text(path: Path, text: str) -> None:
 def _read_text(path: Path) -> str:
     """Return the UTF-8 text of a file, without a byte-order mark."""
     try:
+        check_file(path, MOST_TEXT_BYTES)
         return path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise PromptError(

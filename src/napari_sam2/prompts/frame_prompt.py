@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_sam2._limits import MOST_POINTS
 from napari_sam2.errors import PromptError
 from napari_sam2.prompts.checks import as_floats, as_mask, as_whole_number, check_finite
 
@@ -33,7 +34,7 @@ class FramePrompt:
     box : (y0, x0, y1, x1), optional
         Two opposite corners in any order; stored with the smaller coordinates first.
     mask : array of bool, shape (Y, X), optional
-        At the frame's full resolution; stored as a read-only copy.
+        At the frame's full resolution; stored as a read-only copy, without one if it is read-only.
     rounds : sequence of int, optional
         How many of the points came in each round of clicking: a later round refines what the
         earlier ones gave. A first round of 0 is the box or mask alone. All in one if left out.
@@ -134,6 +135,11 @@ def _checked_points(points: object) -> tuple[Point, ...]:
         raise PromptError(
             f"Points must be a list of (y, x) pairs, not an array of shape {array.shape}.",
             remedy="Pass for example [(120.5, 64.0)]; the frame is given separately.",
+        )
+    if len(array) > MOST_POINTS:
+        raise PromptError(
+            f"{len(array)} points are given for one object in one frame, more than {MOST_POINTS}.",
+            remedy="Give a few points, or the object's mask.",
         )
     if not np.isfinite(array).all():
         for y, x in array.tolist():

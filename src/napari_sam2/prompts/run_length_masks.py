@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_sam2._limits import MOST_WHOLE_NUMBER
 from napari_sam2.errors import PromptError
 from napari_sam2.types import ObjectFrame
+
+_FEW_RUNS = 10_000
 
 
 def encode_run_lengths(mask: NDArray[np.bool_]) -> list[int]:
@@ -46,18 +50,38 @@ def decode_run_lengths(lengths: Sequence[int], shape: tuple[int, ...]) -> NDArra
     PromptError
         A length is not a whole number of 0 or more, or they do not add up to the pixels.
     """
+    runs = checked_run_lengths(lengths, shape)
+    if len(runs) > _FEW_RUNS:
+        values = np.arange(len(runs)) % 2 == 1
+        return np.repeat(values, runs).reshape(shape)
+    # Zeros take no memory until they are written to: a mask is small against its frame.
+    mask = np.zeros(math.prod(shape), dtype=np.bool_)
+    ends = np.cumsum(runs).tolist()
+    for start, end in zip(ends[0::2], ends[1::2], strict=False):
+        mask[start:end] = True
+    return mask.reshape(shape)
+
+
+def checked_run_lengths(lengths: Sequence[int], shape: tuple[int, ...]) -> NDArray[np.int64]:
+    """Return run lengths that describe a mask of `shape`, which is not unpacked.
+
+    Raises
+    ------
+    PromptError
+        As `decode_run_lengths`.
+    """
     if any(isinstance(length, bool) or not isinstance(length, int) for length in lengths):
         raise PromptError(
             "A run length is not a whole number.", remedy="Write the mask again from napari-sam2."
         )
-    size = int(np.prod(shape, dtype=object))
-    if min(lengths, default=0) < 0 or sum(lengths) != size:
+    size, total = math.prod(shape), sum(lengths)
+    if min(lengths, default=0) < 0 or total != size:
+        sums = f"{total} pixels" if abs(total) <= MOST_WHOLE_NUMBER else "far more pixels"
         raise PromptError(
-            f"The run lengths of the mask add up to {sum(lengths)} pixels instead of {size}.",
+            f"The run lengths of the mask add up to {sums} instead of {size}.",
             remedy="The mask is damaged or belongs to another image size; write it again.",
         )
-    values = np.arange(len(lengths)) % 2 == 1
-    return np.repeat(values, np.asarray(lengths, dtype=np.int64)).reshape(shape)
+    return np.array(lengths, dtype=np.int64)
 
 
 class MaskStore(Mapping[ObjectFrame, NDArray[np.bool_]]):
@@ -76,6 +100,23 @@ class MaskStore(Mapping[ObjectFrame, NDArray[np.bool_]]):
             pixels = np.asarray(mask, dtype=np.bool_)
             self._runs[pair] = np.array(encode_run_lengths(pixels), dtype=np.int64)
             self._shapes[pair] = pixels.shape
+
+    @classmethod
+    def of_lengths(
+        cls, masks: Iterable[tuple[ObjectFrame, Sequence[int]]], shape: tuple[int, ...]
+    ) -> MaskStore:
+        """Store masks of `shape` by their run lengths, without unpacking them.
+
+        Raises
+        ------
+        PromptError
+            As `decode_run_lengths`.
+        """
+        store = cls()
+        for pair, lengths in masks:
+            store._runs[pair] = checked_run_lengths(lengths, shape)
+            store._shapes[pair] = shape
+        return store
 
     def lengths(self, pair: ObjectFrame) -> list[int]:
         """Return the run lengths of a mask; see `encode_run_lengths`."""

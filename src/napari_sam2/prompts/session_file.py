@@ -20,6 +20,7 @@ FORMAT = "napari-sam2 session"
 VERSION = 2
 
 _CHANNELS = "channels"
+_MOST_DIGITS = 20
 
 JsonScalar = str | int | float | bool | None
 
@@ -141,7 +142,8 @@ class SessionFile:
         """The channels of the composed image, if they were chosen; see `of_channels`."""
         text = self.settings.get(_CHANNELS)
         numbers = str(text).split(",") if text is not None else []
-        return tuple(int(number) for number in numbers if number.strip().isdecimal()) or None
+        short = [number.strip() for number in numbers if len(number) < _MOST_DIGITS]
+        return tuple(int(number) for number in short if number.isdecimal()) or None
 
     def _checked_pair(self, object_id: int, frame: int) -> ObjectFrame:
         frame = check_frame(frame, self.book.shape[0])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import reprlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NoReturn, TypeVar
@@ -10,13 +12,22 @@ from typing import NoReturn, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_sam2._limits import (
+    MOST_FRAME_PIXELS,
+    MOST_MASK_PIXELS,
+    MOST_POINTS,
+    MOST_WHOLE_NUMBER,
+    load_json,
+)
 from napari_sam2.errors import PromptError
 from napari_sam2.prompts.book import PromptBook
 from napari_sam2.prompts.checks import check_shape
-from napari_sam2.prompts.frame_prompt import FramePrompt
+from napari_sam2.prompts.frame_prompt import FramePrompt, Point
 from napari_sam2.prompts.run_length_masks import MaskStore, decode_run_lengths
 from napari_sam2.prompts.session_file import FORMAT, VERSION, JsonScalar, SessionFile
 from napari_sam2.types import ObjectFrame, Region
+
+_MOST_DIGITS = 20
 
 Kind = TypeVar("Kind", int, float, bool, str)
 
@@ -37,12 +48,15 @@ class JsonNode:
     place: str
 
     def whole_number(self) -> int:
-        """Return the value as an int."""
-        return self._of(int)
+        """Return the value as an int of 64 bits."""
+        value = self._of(int)
+        if abs(value) > MOST_WHOLE_NUMBER:
+            raise self.error("is a number that is too large.", "Correct it in the file.")
+        return value
 
     def number(self) -> float:
         """Return the value as a float."""
-        return float(self.value) if type(self.value) is float else float(self._of(int))
+        return float(self.value) if type(self.value) is float else float(self.whole_number())
 
     def truth(self) -> bool:
         """Return the value as a bool."""
@@ -67,7 +81,8 @@ class JsonNode:
 
     def error(self, complaint: str, remedy: str) -> PromptError:
         """Return the error that names this place."""
-        return PromptError(f"{self.place or 'The file'} {complaint}", remedy=remedy)
+        place = self.place if len(self.place) <= 80 else self.place[:77] + "..."
+        return PromptError(f"{place or 'The file'} {complaint}", remedy=remedy)
 
     def _of(self, kind: type[Kind]) -> Kind:
         # type() rather than isinstance(): in Python, true is also the whole number 1.
@@ -76,7 +91,7 @@ class JsonNode:
         return self.value
 
     def _not_a(self, kind: type) -> PromptError:
-        found = repr(self.value)
+        found = reprlib.repr(self.value)  # short, however much there is
         found = found if len(found) <= 40 else found[:37] + "..."
         return self.error(f"must be {_NAMES[kind]}, not {found}.", "Correct it in the file.")
 
@@ -87,7 +102,9 @@ _PROMPT_FIELDS = {
 }
 
 
-def session_from_json(text: str, shape: Sequence[int] | None = None) -> SessionFile:
+def session_from_json(
+    text: str, shape: Sequence[int] | None = None, *, image: Sequence[int] | None = None
+) -> SessionFile:
     """Return the session that the text of a session file describes.
 
     Parameters
@@ -96,6 +113,9 @@ def session_from_json(text: str, shape: Sequence[int] | None = None) -> SessionF
     shape : (T, Y, X), optional
         The stack on which the session is to be used; by default the one it was made for.
         Prompts must lie inside it; masks must have its frame size.
+    image : sequence of int, optional
+        Shape (..., Y, X) of the image that the session is said to belong to: one of larger frames
+        is refused.
 
     Raises
     ------
@@ -106,21 +126,25 @@ def session_from_json(text: str, shape: Sequence[int] | None = None) -> SessionF
     blocks = root.fields() if isinstance(root.value, dict) else {}
     _check_version(root, blocks)
     made_for = check_shape(tuple(n.whole_number() for n in _block(blocks, "shape").items()))
+    _check_frame_size(made_for, image)
+    known = image if image is not None else shape
+    prompts = _block(blocks, "prompts").items()
+    _check_mask_sizes(prompts, made_for, known)
     book = PromptBook(made_for if shape is None else shape)
-    results: dict[ObjectFrame, NDArray[np.bool_]] = {}
+    results: dict[ObjectFrame, list[int]] = {}
     handed_over: set[ObjectFrame] = set()
-    for node in _block(blocks, "prompts").items():
+    for node in prompts:
         fields, place = _read_prompt(node, book, made_for)
         # What came of prompts in frames of another size is nothing that could come of them here.
         if "result" in fields and book.shape[1:] == made_for[1:]:
-            results[place] = _read_mask(fields["result"], made_for)
+            results[place] = _run_lengths(fields["result"])
         if "handed_over" in fields and fields["handed_over"].truth():
             handed_over.add(place)
-    accepted, masks = _read_accepted(blocks.get("accepted"), made_for)
+    accepted, accepted_masks = _read_accepted(blocks.get("accepted"), made_for)
     return SessionFile(
         book=book,
         accepted=accepted,
-        accepted_masks=masks,
+        accepted_masks=accepted_masks,
         settings=_read_settings(blocks.get("settings")),
         contrast=_read_contrast(blocks.get("contrast")),
         axis=blocks["axis"].whole_number() if "axis" in blocks else None,
@@ -128,21 +152,22 @@ def session_from_json(text: str, shape: Sequence[int] | None = None) -> SessionF
         # Prompts for another stack are not where the region was.
         region=_read_region(blocks.get("region")) if book.shape == made_for else None,
         names=_read_names(blocks.get("names")),
-        results=MaskStore(results.items()),
+        results=MaskStore.of_lengths(results.items(), made_for[1:]),
         handed_over=frozenset(handed_over),
     )
 
 
 def _parsed(text: str) -> object:
     try:
-        return json.loads(text, parse_constant=_refuse_constant)
+        content: object = load_json(text, parse_constant=_refuse_constant)
+        return content
     except json.JSONDecodeError as error:
         raise PromptError(
             f"The file is not valid JSON: {error.msg} in line {error.lineno}, "
             f"column {error.colno}.",
             remedy="The file may be cut off; use a backup or write the session again.",
         ) from error
-    except (RecursionError, ValueError) as error:
+    except ValueError as error:
         raise PromptError(
             "The file is JSON that no session file contains.",
             remedy="Choose a session file that napari-sam2 wrote.",
@@ -205,22 +230,74 @@ def _read_prompt(
 
 
 def _frame_prompt(fields: dict[str, JsonNode], made_for: tuple[int, int, int]) -> FramePrompt:
-    points = fields["points"].items() if "points" in fields else []
     positive = fields["positive"].items() if "positive" in fields else []
     rounds = fields["rounds"].items() if "rounds" in fields else []
     box = [corner.number() for corner in fields["box"].items()] if "box" in fields else None
     return FramePrompt(
-        points=tuple(tuple(value.number() for value in point.items()) for point in points),  # type: ignore[misc]
+        points=_read_points(fields["points"]) if "points" in fields else (),
         positive=tuple(value.truth() for value in positive),
         box=box,  # type: ignore[arg-type]
-        mask=_read_mask(fields["mask"], made_for) if "mask" in fields else None,
+        mask=_read_mask(fields["mask"], made_for[1:]) if "mask" in fields else None,
         rounds=tuple(count.whole_number() for count in rounds),
     )
 
 
-def _read_mask(node: JsonNode, made_for: tuple[int, int, int]) -> NDArray[np.bool_]:
-    lengths = [length.whole_number() for length in node.items()]
-    return decode_run_lengths(lengths, made_for[1:])
+def _read_points(node: JsonNode) -> tuple[Point, ...]:
+    value = node.value
+    if type(value) is list and len(value) > MOST_POINTS:
+        raise node.error(
+            f"holds {len(value)} points, more than {MOST_POINTS}.", "Give the object's mask."
+        )
+    return tuple(tuple(number.number() for number in each.items()) for each in node.items())  # type: ignore[misc]
+
+
+def _run_lengths(node: JsonNode) -> list[int]:
+    value = node.value
+    if type(value) is list and all(type(length) is int for length in value):
+        return value  # a node for each would take most of the time
+    return [length.whole_number() for length in node.items()]
+
+
+def _read_mask(node: JsonNode, shape: tuple[int, int]) -> NDArray[np.bool_]:
+    lengths = _run_lengths(node)
+    if not any(lengths[1::2]):
+        raise node.error("is empty.", "Leave the prompt out.")
+    try:
+        mask = decode_run_lengths(lengths, shape)
+    except MemoryError as error:
+        raise node.error(
+            f"does not fit into memory at {shape[0]} x {shape[1]} pixels.",
+            "Use a machine with more memory, or a part of the image.",
+        ) from error
+    for owner in (mask.base, mask):
+        if isinstance(owner, np.ndarray):
+            owner.setflags(write=False)  # so that the prompt keeps it without a copy
+    return mask
+
+
+def _check_mask_sizes(
+    prompts: list[JsonNode], made_for: tuple[int, int, int], image: Sequence[int] | None
+) -> None:
+    """Refuse more pixels of mask prompts than a session can hold, before one is unpacked."""
+    _, height, width = made_for
+    known = 0 if image is None else math.prod(image[-2:])
+    count = sum(type(node.value) is dict and "mask" in node.value for node in prompts)
+    largest = max(known, MOST_FRAME_PIXELS)
+    if count and (height * width > largest or count * height * width > MOST_MASK_PIXELS):
+        raise PromptError(
+            f"The session would take {count} mask(s) of {height} x {width} pixels, more than can "
+            "be.",
+            remedy="Correct the shape in the file, or use it with the image it was made for.",
+        )
+
+
+def _check_frame_size(made_for: tuple[int, int, int], image: Sequence[int] | None) -> None:
+    if image is not None and (made_for[1] > image[-2] or made_for[2] > image[-1]):
+        raise PromptError(
+            f"The session was made for frames of {made_for[1]} x {made_for[2]} pixels, the image "
+            f"has {image[-2]} x {image[-1]}.",
+            remedy="Use it with the image that it was made for.",
+        )
 
 
 def _read_accepted(
@@ -232,9 +309,8 @@ def _read_accepted(
         frame = _block(fields, "frame").whole_number()
         pair = ObjectFrame(_block(fields, "object").whole_number(), frame)
         entries.append((pair, fields))
-    masks = MaskStore(
-        (pair, _read_mask(fields["mask"], made_for)) for pair, fields in entries if "mask" in fields
-    )
+    lengths = ((pair, _run_lengths(fields["mask"])) for pair, fields in entries if "mask" in fields)
+    masks = MaskStore.of_lengths(lengths, made_for[1:])
     return tuple(pair for pair, _ in entries), masks
 
 
@@ -278,6 +354,6 @@ def _read_names(node: JsonNode | None) -> dict[int, str]:
 def _numbered(node: JsonNode | None, of: str) -> dict[int, JsonNode]:
     fields = {} if node is None else node.fields()
     for name, field in fields.items():
-        if not name.isdecimal():
+        if not (name.isdecimal() and len(name) < _MOST_DIGITS):
             raise field.error(f"must be named by the number of {of}.", "Correct it in the file.")
     return {int(name): field for name, field in fields.items()}

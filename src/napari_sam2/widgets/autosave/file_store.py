@@ -273,11 +273,11 @@ def _read(location: SessionLocation, shape: tuple[int, ...]) -> Found | None:
     ownership, modified = FileOwnership(location), 0.0
     for path in location.files():
         try:
-            saved = read_session(path)
+            saved = read_session(path, image=shape)
             stamp = path.stat().st_mtime
-        except (OSError, Sam2Error):
+            position = position_of(saved, shape)
+        except Exception:  # from a damaged file whatever comes; it must not hide another one
             continue  # no work that could be resumed; it stays where it is
-        position = position_of(saved, shape)
         if position is not None and (len(saved.book) or saved.accepted):
             files[position], modified = saved, max(modified, stamp)
             ownership.sign(path)

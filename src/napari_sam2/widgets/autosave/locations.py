@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import platformdirs
 
+from napari_sam2._atomic import short_name
+from napari_sam2._limits import chosen_folder
 from napari_sam2.widgets.layers.geometry import spatial_shape
 from napari_sam2.widgets.state.positions import StackPosition
 
@@ -23,6 +25,7 @@ SESSIONS_VARIABLE = "NAPARI_SAM2_SESSIONS"
 
 _IMAGE_SUFFIXES = (".ome.tiff", ".ome.tif", ".ome.zarr", ".nii.gz")
 _LONGEST_SUFFIX = 6
+_LONGEST_STEM = 200  # bytes: number, sliders and suffix follow, and names may have 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +108,7 @@ def beside(path: str) -> SessionLocation:
     image = Path(path).absolute()
     zarrs = [each for each in (image, *image.parents) if each.suffix.lower() == ".zarr"]
     image = zarrs[-1] if zarrs else image
-    return SessionLocation(image.parent, _without_suffix(image.name))
+    return SessionLocation(image.parent, short_name(_without_suffix(image.name), _LONGEST_STEM))
 
 
 def works(location: SessionLocation) -> list[SessionLocation]:
@@ -119,10 +122,8 @@ def sessions_folder() -> Path:
 
     The environment variable ``NAPARI_SAM2_SESSIONS`` overrides the data folder of the user.
     """
-    chosen = os.environ.get(SESSIONS_VARIABLE, "").strip()
-    if chosen:
-        return Path(chosen).expanduser().absolute()
-    return platformdirs.user_data_path("napari-sam2", appauthor=False) / "sessions"
+    chosen = chosen_folder(SESSIONS_VARIABLE)
+    return chosen or platformdirs.user_data_path("napari-sam2", appauthor=False) / "sessions"
 
 
 def _numbered(folder: Path, stem: str) -> Iterable[tuple[Path, int]]:
@@ -154,4 +155,5 @@ def image_stem(facts: ImageFacts) -> str:
 
 def _own_stem(facts: ImageFacts) -> str:
     """Name work by layer and shape: images of one name are told apart as far as can be."""
-    return f"{image_stem(replace(facts, path=None))} {'x'.join(map(str, facts.shape))}"
+    stem = f"{image_stem(replace(facts, path=None))} {'x'.join(map(str, facts.shape))}"
+    return short_name(stem, _LONGEST_STEM)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,7 +45,7 @@ class _Signals(QObject):
 def _is_file_of(path: Path, image: Image) -> bool:
     """Tell whether an image was opened from this very file, which it may still be read from."""
     source = image.source.path
-    return source is not None and Path(source).resolve() == path.resolve()
+    return source is not None and os.path.realpath(source) == os.path.realpath(path)
 
 
 class LabelExportController(QObject):
