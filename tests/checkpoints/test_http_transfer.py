@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import io
+import os
 import shutil
 import time
 from dataclasses import replace
@@ -245,3 +246,47 @@ def test_disk_that_fills_on_the_way_keeps_what_fits(
     assert 100_000 - 2**16 <= order.part.stat().st_size <= 100_000
     Transfer(order, policy).run()
     assert order.part.read_bytes() == server.content
+
+
+@pytest.mark.parametrize("unknown_length", [True, False])
+def test_more_than_the_listed_size_is_not_fetched(
+    order: Order, server: Any, policy: TransferPolicy, unknown_length: bool
+) -> None:
+    server.unknown_length = unknown_length
+    small = replace(order, most_bytes=100_000)
+    with pytest.raises(DownloadError, match=r"file that is listed has 100000"):
+        Transfer(small, policy).run()
+    assert order.part_size() == 0
+    assert server.requests == 1
+
+
+def test_a_trickle_is_given_up(order: Order, server: Any, policy: TransferPolicy) -> None:
+    server.seconds_per_block = 0.05
+    slow = replace(policy, stall_timeout=0.3, least_rate=1e7, attempts=2)
+    with pytest.raises(DownloadError, match=r"only \d+ bytes arrived in"):
+        Transfer(order, slow).run()
+    assert order.part.stat().st_size < len(server.content)
+
+
+@pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "SSL_CERT_DIR"])
+def test_certificates_that_are_missing_are_named(
+    order: Order, policy: TransferPolicy, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    monkeypatch.setenv(variable, "/no/such/certificates.pem")
+
+    def client(**options: object) -> None:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+
+    monkeypatch.setattr("httpx.Client", client)
+    with pytest.raises(DownloadError, match=f"certificates cannot be read.*{variable}") as caught:
+        Transfer(order, policy).run()
+    assert "space" not in str(caught.value)
+
+
+def test_a_certificate_file_that_is_missing_is_no_full_cache(
+    order: Order, policy: TransferPolicy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", "/no/such/certificates.pem")
+    with pytest.raises(DownloadError) as caught:
+        Transfer(replace(order, url="https://127.0.0.1:1/a.pt"), replace(policy, attempts=1)).run()
+    assert "cannot be written" not in str(caught.value)

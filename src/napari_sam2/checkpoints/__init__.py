@@ -71,6 +71,8 @@ _LAZY = {
 
 def __getattr__(name: str) -> Any:
     if name in _LAZY:
+        if _LAZY[name] == "loading":
+            import_module("napari_sam2._memory")  # says what is needed before torch is loaded
         return getattr(import_module(f"napari_sam2.checkpoints.{_LAZY[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 

@@ -66,7 +66,10 @@ def network_shapes(config: Sam2Config) -> dict[str, tuple[int, ...]]:
     """
     try:
         state = outline(config).state_dict()
-    except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:
+    except (
+        *(ArithmeticError, AssertionError, AttributeError, LookupError),
+        *(MemoryError, RuntimeError, TypeError, ValueError),
+    ) as error:
         raise CheckpointError(
             f"The configuration describes no SAM 2 network: {error}.",
             remedy="The file is damaged or was not written by napari-sam2.",

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import filelock
 
-from napari_sam2.checkpoints.cache import model_path
+from napari_sam2._limits import MOST_MODEL_BYTES
+from napari_sam2.checkpoints.cache import is_there, model_path
 from napari_sam2.checkpoints.download_target import Order
 from napari_sam2.checkpoints.http_transfer import Cancelled, Progress, Transfer, TransferPolicy
 from napari_sam2.checkpoints.provenance import TrustRecord, Voucher, now, read_record, write_record
@@ -20,6 +21,7 @@ from napari_sam2.checkpoints.registry import ModelInfo, get_model_info
 from napari_sam2.errors import CheckpointError, DownloadError
 
 _LOCK_POLL = 0.2
+_MARGIN_BYTES = 1_000_000  # a file of another size may still be the one whose hash is listed
 
 
 def download_model(
@@ -94,7 +96,7 @@ def fetch_model(
 ) -> Path:
     """Fetch the file of a model that need not be in the registry: see `download_model`."""
     target = model_path(info, folder)
-    if target.is_file():
+    if is_there(target):
         return target
     if info.url is None:
         raise CheckpointError(
@@ -102,7 +104,9 @@ def fetch_model(
             remedy="Install napari-sam2 again.",
         )
     url = f"{base_url.rstrip('/')}/{info.file_name}" if base_url else info.url
-    order = Order(info.title, url, target)
+    listed = None if allow_unknown_hash else info.size_bytes
+    most = MOST_MODEL_BYTES if listed is None else listed + _MARGIN_BYTES
+    order = Order(info.title, url, target, most)
     with _disk_errors(order), _alone(order, cancelled):
         if target.is_file():
             return target

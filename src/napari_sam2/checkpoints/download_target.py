@@ -6,6 +6,7 @@ import errno
 from dataclasses import dataclass
 from pathlib import Path
 
+from napari_sam2._limits import MOST_MODEL_BYTES
 from napari_sam2.checkpoints.cache import CACHE_VARIABLE
 from napari_sam2.errors import DownloadError
 
@@ -30,11 +31,14 @@ class Order:
         Address of the file.
     target : Path
         Path of the complete file.
+    most_bytes : int
+        So many bytes the file has at most.
     """
 
     title: str
     url: str
     target: Path
+    most_bytes: int = MOST_MODEL_BYTES
 
     @property
     def part(self) -> Path:
@@ -83,6 +87,16 @@ class Order:
             f"{self.title} could not be downloaded from {self.url}: {cause}.",
             safe=self.kept(),
             remedy=f"Trying again will not help by itself; {self.by_hand()}.",
+        )
+
+    def too_large(self, size: int) -> DownloadError:
+        """Build the error for a server that sends more than the file has."""
+        return DownloadError(
+            f"{self.title} was not downloaded from {self.url}: {size} bytes or more would come, "
+            f"and the file that is listed has {self.most_bytes}.",
+            safe="Nothing of it was kept.",
+            remedy="If you trust that server, fetch it with --allow-unknown-hash "
+            f"(allow_unknown_hash=True); or {self.by_hand()}.",
         )
 
     def cancelled(self) -> DownloadCancelledError:

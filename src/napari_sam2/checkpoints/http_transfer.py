@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import time
@@ -22,6 +23,7 @@ _PARTIAL = 206
 _RANGE_UNSATISFIABLE = 416
 _PASSING_STATUSES = {408, 425, 429, 500, 502, 503, 504}
 _CANCEL_POLL = 0.1
+_CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 _CONTENT_RANGE = re.compile(r"bytes\s+(?:(\d+)-\d+|\*)/(\d+|\*)")
 
 
@@ -39,12 +41,15 @@ class TransferPolicy:
         Number of consecutive connections that may bring no bytes.
     backoff : float
         Seconds before the second attempt; doubled before each further one.
+    least_rate : float
+        Bytes per second: a connection that brings fewer over `stall_timeout` seconds is given up.
     """
 
     connect_timeout: float = 10.0
     stall_timeout: float = 20.0
     attempts: int = 4
     backoff: float = 0.5
+    least_rate: float = 1000.0
 
 
 class _PassingFaultError(Exception):
@@ -57,6 +62,22 @@ class _Span:
 
     start: int
     total: int | None
+
+
+class _RateWatch:
+    """Raises if a connection brings bytes, but too few to ever end."""
+
+    def __init__(self, policy: TransferPolicy, size: int) -> None:
+        self._policy = policy
+        self._since, self._size = time.monotonic(), size
+
+    def check(self, size: int) -> None:
+        seconds = time.monotonic() - self._since
+        if seconds < self._policy.stall_timeout:
+            return
+        if size - self._size < self._policy.least_rate * seconds:
+            raise _PassingFaultError(f"only {size - self._size} bytes arrived in {seconds:.1f} s")
+        self._since, self._size = time.monotonic(), size
 
 
 class Transfer:
@@ -102,16 +123,20 @@ class Transfer:
             If `cancelled` returned True.
         """
         with self._client() as client:
-            failures = 0
+            failures, started = 0, time.monotonic()
             farthest = self._order.part_size()
             while (fault := self._attempt(client)) is not None:
-                # A server that ignores ranges brings the same bytes again: only new ones count.
+                # A server that ignores ranges brings the same bytes again: only new ones count,
+                # and only if they come at more than a trickle.
                 size = self._order.part_size()
-                failures = 0 if size > farthest else failures + 1
+                least = self._policy.least_rate * (time.monotonic() - started)
+                failures = 0 if size > farthest + least else failures + 1
+                started = time.monotonic()
                 farthest = max(farthest, size)
                 if failures >= self._policy.attempts:
                     raise self._order.unreachable(fault)
                 self._pause(self._policy.backoff * 2**failures)
+                started = time.monotonic()
 
     def _client(self) -> httpx.Client:
         timeout = httpx.Timeout(self._policy.stall_timeout, connect=self._policy.connect_timeout)
@@ -120,6 +145,15 @@ class Transfer:
         except (ImportError, ValueError, httpx.InvalidURL) as error:
             # A proxy from the environment that httpx cannot use.
             raise self._order.refused(f"the proxy settings cannot be used, {error}") from error
+        except OSError as error:  # ssl.SSLError is one too
+            where = " or ".join(
+                f"{name} ({os.environ[name]})" for name in _CERTIFICATES if os.environ.get(name)
+            )
+            raise self._order.refused(
+                f"the certificates cannot be read, {error.strerror or error}; see {where}"
+                if where
+                else f"the certificates cannot be read, {error.strerror or error}"
+            ) from error
 
     def _attempt(self, client: httpx.Client) -> str | None:
         """Try once; return None if the file is whole, else the fault that may pass."""
@@ -146,6 +180,9 @@ class Transfer:
             span = self._span(response, offset)
             if span.total is not None and span.start == span.total:
                 return
+            if span.total is not None and span.total > self._order.most_bytes:
+                self._order.part.unlink(missing_ok=True)
+                raise self._order.too_large(span.total)
             self._check_space(span)
             size = self._write(response, span)
         if span.total is not None and size != span.total:
@@ -188,13 +225,18 @@ class Transfer:
         """Append the body to the part file; return the size that it then has."""
         size = span.start
         self._report(size, span.total)
+        watch = _RateWatch(self._policy, size)
         with self._order.part.open("ab" if span.start else "wb") as file:
             # As they come: gathering larger chunks would lose the last one with the connection.
             for chunk in response.iter_raw():
                 self._stop_if_cancelled()
-                file.write(chunk)
                 size += len(chunk)
+                if size > self._order.most_bytes:
+                    file.truncate(0)
+                    raise self._order.too_large(size)
+                file.write(chunk)
                 self._report(size, span.total)
+                watch.check(size)
         return size
 
     def _report(self, size: int, total: int | None) -> None:

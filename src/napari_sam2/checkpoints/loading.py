@@ -19,7 +19,7 @@ from napari_sam2.checkpoints.config_json import config_from_json, config_to_json
 from napari_sam2.checkpoints.registry import get_model_info, model_names
 from napari_sam2.checkpoints.state_dict import StateFile, read_state
 from napari_sam2.errors import CheckpointError
-from napari_sam2.network import Sam2, Sam2Config, outline
+from napari_sam2.network import HieraConfig, Sam2, Sam2Config, outline
 
 CONFIG_KEY = "config"
 """Metadata key of a safetensors file under which the configuration lies, as JSON."""
@@ -65,7 +65,8 @@ def load_network(name_or_path: str | os.PathLike[str]) -> LoadedNetwork:
     Raises
     ------
     CheckpointError
-        If the file is not there, damaged, not safe to open, or of another architecture.
+        If the file is not there, damaged, not safe to open, or of another architecture, or a
+        weight is NaN or infinite.
     """
     name, path = _locate(name_or_path)
     state = read_state(path)
@@ -75,7 +76,9 @@ def load_network(name_or_path: str | os.PathLike[str]) -> LoadedNetwork:
         raise CheckpointError(f"{path}: {error.happened}", remedy=error.remedy) from error
     # Every value comes from the file: first-time initialisation would only cost seconds.
     network = outline(config)
-    network.load_state_dict(_copied(state.tensors, network), assign=True)
+    values = _copied(state.tensors, network)
+    _check_finite(path, values)
+    network.load_state_dict(values, assign=True)
     network.requires_grad_(False)
     metadata = {key: text for key, text in state.metadata.items() if key != CONFIG_KEY}
     return LoadedNetwork(network.eval(), name, path, MappingProxyType(metadata))
@@ -133,9 +136,16 @@ def _locate(name_or_path: str | os.PathLike[str]) -> tuple[str, Path]:
     path = Path(name_or_path)
     if isinstance(name_or_path, str) and name_or_path in model_names():
         return name_or_path, _named_file(name_or_path)
-    if not path.exists() and path.suffix not in _SUFFIXES and path.name == os.fspath(name_or_path):
+    if not _exists(path) and path.suffix not in _SUFFIXES and path.name == os.fspath(name_or_path):
         get_model_info(path.name)
     return path.stem, path
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a name that is too long, say: reading it will tell
+        return True
 
 
 def _named_file(name: str) -> Path:
@@ -161,6 +171,7 @@ def _config_of(state: StateFile) -> Sam2Config:
     if text is None:
         return infer_config(state.shapes())
     config = config_from_json(text)
+    _check_counts(config, len(state.tensors))
     if config.dense_heads and not any(name.startswith(_DENSE_HEADS) for name in state.tensors):
         config = replace(config, dense_heads=False)  # a file may leave them out
     differences = compare_shapes(network_shapes(config), state.shapes())
@@ -170,6 +181,28 @@ def _config_of(state: StateFile) -> Sam2Config:
             remedy="The file is damaged or was changed by hand; fetch it again.",
         )
     return config
+
+
+def _check_counts(config: Sam2Config, count: int) -> None:
+    """Refuse a configuration of more layers than the file has weights, before they are built."""
+    trunk = config.trunk
+    blocks = trunk.stages if isinstance(trunk, HieraConfig) else trunk.depths
+    layers = sum(blocks) + config.decoder_layers + config.memory_layers + config.fuser_layers
+    if layers > count:
+        raise CheckpointError(
+            f"The configuration in the file names {layers} layers, and the file has {count} "
+            "weights.",
+            remedy="The file is damaged or was changed by hand; fetch it again.",
+        )
+
+
+def _check_finite(path: Path, values: Mapping[str, Tensor]) -> None:
+    for name, value in values.items():
+        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+            raise CheckpointError(
+                f"The model file {path} is of no use: its weights {name} are not all finite.",
+                remedy="Take an earlier checkpoint of that training, or fetch the file again.",
+            )
 
 
 def _copied(tensors: Mapping[str, Tensor], network: Sam2) -> dict[str, Tensor]:

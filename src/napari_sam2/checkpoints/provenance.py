@@ -9,6 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from napari_sam2._atomic import write_text
+from napari_sam2._limits import read_note
 
 
 class Voucher(StrEnum):
@@ -73,7 +74,7 @@ def read_record(model_file: Path) -> TrustRecord | None:
         None if there is none, or if it is damaged: then nobody vouches for the file.
     """
     try:
-        values = json.loads(record_path(model_file).read_text(encoding="utf-8"))
+        values = read_note(record_path(model_file))
         return TrustRecord(**{**values, "voucher": Voucher(values["voucher"])})
-    except (FileNotFoundError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError):
         return None

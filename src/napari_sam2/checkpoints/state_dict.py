@@ -15,6 +15,7 @@ import safetensors
 import torch
 from torch import Tensor
 
+from napari_sam2._limits import MOST_EXPANSION, check_file
 from napari_sam2.errors import CheckpointError
 
 _ZIP_MAGIC = b"PK\x03\x04"
@@ -59,6 +60,7 @@ def read_state(path: Path) -> StateFile:
         so could run code.
     """
     try:
+        size = check_file(path)
         with path.open("rb") as file:
             head = file.read(9)
         if head[8:9] == b"{" and not head.startswith(_ZIP_MAGIC):
@@ -70,6 +72,14 @@ def read_state(path: Path) -> StateFile:
             f"The model file {path} cannot be read: {error.strerror or error}.",
             remedy="Check the path; `napari-sam2 models` lists the models that are there.",
         ) from error
+    except MemoryError as error:  # also of a text in damaged bytes that claims to be a GB long
+        raise CheckpointError(
+            f"The model file {path} is damaged, or its {size / 1e6:.0f} MB do not fit into memory.",
+            remedy=f"Free some memory. {_AGAIN}",
+        ) from error
+    if not tensors:
+        raise _foreign(path, "it holds no weights")
+    _check_tensors(path, tensors, size)
     return StateFile(_without_prefix(tensors), metadata)
 
 
@@ -80,6 +90,10 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             return tensors, dict(file.metadata() or {})
     except safetensors.SafetensorError as error:
         raise _damaged(path, f"it is no whole safetensors file ({error})") from error
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:  # a dtype that torch does not have, for one
+        raise _damaged(path, f"{type(error).__name__} while reading, {error}") from error
 
 
 def _read_torch(path: Path, head: bytes) -> Any:
@@ -88,6 +102,8 @@ def _read_torch(path: Path, head: bytes) -> Any:
         raise _damaged(path, "its end is missing")
     if not archive and not head.startswith(_PICKLE_MAGIC):
         raise _foreign(path, "it is neither a PyTorch nor a safetensors file")
+    if archive:
+        _check_archive(path)
     try:
         with warnings.catch_warnings():
             # About pickle protocols and TorchScript: both end in an error of ours or do not matter.
@@ -98,11 +114,56 @@ def _read_torch(path: Path, head: bytes) -> Any:
     except RuntimeError as error:
         if "TorchScript" in str(error):
             raise _unsafe(path, "GLOBAL TorchScript") from error
-        raise _foreign(path, str(error).splitlines()[0]) from error
+        raise _foreign(path, next(iter(str(error).splitlines()), "it cannot be read")) from error
     except (OSError, MemoryError):
         raise
     except Exception as error:  # from damaged bytes the unpickler raises whatever comes
         raise _damaged(path, f"{type(error).__name__} while reading, {error}") from error
+
+
+def _check_archive(path: Path) -> None:
+    """Refuse an archive that would take far more memory than its size.
+
+    ``torch.save`` compresses nothing, so that its parts are no larger than the file.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            parts = archive.infolist()
+    except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
+        raise _damaged(path, f"it is no whole archive ({error})") from error
+    if any("/code/" in part.filename for part in parts):
+        raise _unsafe(path, "GLOBAL TorchScript")
+    packed = any(part.compress_type != zipfile.ZIP_STORED for part in parts)
+    total = sum(part.file_size for part in parts)
+    if packed or total > path.stat().st_size:
+        raise _foreign(
+            path, f"it unpacks to {total / 1e6:.0f} MB, and PyTorch's own files are not packed"
+        )
+
+
+def _check_tensors(path: Path, tensors: Mapping[str, Tensor], size: int) -> None:
+    """Check that all are plain arrays of real numbers that the file can hold."""
+    total = 0
+    for name, tensor in tensors.items():
+        kind = _kind(tensor)
+        if kind:
+            raise _foreign(path, f"its weights {name} are {kind}")
+        total += tensor.numel() * tensor.element_size()
+    if total > MOST_EXPANSION * size:
+        raise _foreign(
+            path, f"its weights take {total / 1e6:.0f} MB and the file has {size / 1e6:.0f} MB"
+        )
+
+
+def _kind(tensor: Tensor) -> str:
+    """Name what a tensor is instead of a plain array of real numbers; empty if it is one."""
+    if tensor.is_nested or tensor.layout is not torch.strided:
+        return "sparse"
+    if tensor.is_quantized:
+        return "quantised"
+    if tensor.is_complex():
+        return "complex"
+    return "without values" if tensor.is_meta else ""
 
 
 def _state_dict(path: Path, content: Any) -> dict[str, Tensor]:
@@ -124,7 +185,10 @@ def _state_dict(path: Path, content: Any) -> dict[str, Tensor]:
 
 def _without_prefix(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     names = dict.fromkeys(tensors)
-    while prefix := next((p for p in _PREFIXES if all(n.startswith(p) for n in names)), ""):
+    # Of no names at all, every prefix would be a common one, for ever.
+    while names and (
+        prefix := next((p for p in _PREFIXES if all(n.startswith(p) for n in names)), "")
+    ):
         tensors = {name.removeprefix(prefix): value for name, value in tensors.items()}
         names = dict.fromkeys(tensors)
     return dict(tensors)
