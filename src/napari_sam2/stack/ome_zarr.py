@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import zarr
 
+from napari_sam2._limits import (
+    MOST_CHUNK_BYTES,
+    MOST_CHUNKS,
+    MOST_METADATA_BYTES,
+    MOST_SMALL_CHUNKS,
+    SMALL_CHUNK_PIXELS,
+    read_note,
+)
 from napari_sam2.errors import StackError
 from napari_sam2.stack.axes import axis_letter
 from napari_sam2.stack.opened_stack import (
@@ -15,9 +25,11 @@ from napari_sam2.stack.opened_stack import (
     axes_of_shape,
     check_choice,
     in_base_units,
+    short_reason,
     usable_step,
 )
 
+_METADATA = ("zarr.json", ".zarray", ".zgroup", ".zattrs", ".zmetadata")
 _TYPES = {"time": "T", "channel": "C"}
 
 
@@ -43,25 +55,79 @@ def open_zarr(path: Path, *, series: int, level: int) -> OpenedStack:
     if isinstance(node, zarr.Array):
         check_choice(series, 1, what="series", path=path)
         check_choice(level, 1, what="level", path=path)
-        return OpenedStack(node, _array_axes(node), (1.0,) * node.ndim, path)
+        try:
+            _check_chunks(node, path)
+            axes = _array_axes(node)
+        except StackError:
+            raise
+        except Exception as error:  # names that are no text, say
+            raise _damaged(path, error) from error
+        return OpenedStack(node, axes, (1.0,) * node.ndim, path)
     try:
         return _open_group(node, path, series=series, level=level)
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-        raise StackError(
-            f"The OME-Zarr metadata of {path} is damaged: {type(error).__name__}: {error}.",
-            remedy="Pass the folder of the array itself, usually the one named 0.",
-        ) from error
+    except StackError:
+        raise
+    except Exception as error:  # from damaged metadata whatever comes
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: Exception) -> StackError:
+    return StackError(
+        f"The OME-Zarr metadata of {path} is damaged: {type(error).__name__}: "
+        f"{short_reason(error)}.",
+        remedy="Pass the folder of the array itself, usually the one named 0.",
+    )
 
 
 def _open_node(path: Path) -> Any:
+    for name in _METADATA:
+        if (path / name).exists():
+            _check_metadata(path, path / name)
     try:
         return zarr.open(path, mode="r")
     except Exception as error:  # zarr and its codecs raise errors of many kinds
         raise StackError(
-            f"{path} cannot be opened as zarr: {type(error).__name__}: {error}.",
+            f"{path} cannot be opened as zarr: {type(error).__name__}: {short_reason(error)}.",
             remedy="Pass the folder of a zarr array or OME-Zarr image (it holds zarr.json, .zarray "
             "or .zgroup).",
         ) from error
+
+
+def _check_metadata(path: Path, file: Path) -> None:
+    """Read a metadata file before zarr does, which would read a device for ever."""
+    try:
+        read_note(file, MOST_METADATA_BYTES)
+    except (OSError, ValueError) as error:
+        raise StackError(
+            f"{path} cannot be opened as zarr: {file.name}: {short_reason(error)}.",
+            remedy="If the folder was copied or downloaded, do that again.",
+        ) from error
+
+
+def _check_chunks(array: Any, path: Path) -> None:
+    """Refuse chunks of which one fills the memory, or so many that a frame takes for ever.
+
+    A chunk is decoded whole, whatever its size on the disk.
+    """
+    shape, chunks = tuple(array.shape), tuple(array.chunks)
+    # Chunks may be larger than the array, and are decoded as large as they are.
+    nbytes = math.prod(chunks) * np.dtype(array.dtype).itemsize
+    if nbytes > MOST_CHUNK_BYTES:
+        raise StackError(
+            f"{path} has chunks of {chunks}, {nbytes / 1e9:.1f} GB each: to read one pixel, one "
+            "of them must be in memory whole.",
+            remedy="Save it with smaller chunks, one frame each or less.",
+        )
+    per_frame = math.prod(
+        -(-size // chunk) for size, chunk in zip(shape[-2:], chunks[-2:], strict=True)
+    )
+    most = MOST_SMALL_CHUNKS if math.prod(chunks[-2:]) < SMALL_CHUNK_PIXELS else MOST_CHUNKS
+    if per_frame > most:
+        raise StackError(
+            f"{path} has chunks of {chunks}: a frame of {shape[-2:]} pixels is in {per_frame} of "
+            "them, and each is a file of its own.",
+            remedy="Save it with larger chunks, one frame each, say.",
+        )
 
 
 def _open_group(group: Any, path: Path, *, series: int, level: int) -> OpenedStack:
@@ -97,6 +163,7 @@ def _open_multiscale(
             f"{path} names {name!r} as its level {level}, but there is no such array.",
             remedy="If the folder was copied or downloaded, do that again.",
         )
+    _check_chunks(array, path)
     # Before metadata 0.4 there were no scales, before 0.3 no axes: always TCZYX.
     described = image.get("axes", ["t", "c", "z", "y", "x"][-array.ndim :])
     axes = [axis if isinstance(axis, Mapping) else {"name": axis} for axis in described]

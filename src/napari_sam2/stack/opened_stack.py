@@ -10,6 +10,7 @@ from typing import Any
 from napari_sam2.errors import StackError
 from napari_sam2.stack.validation import has_colour_axis
 
+_MOST_REASON = 300  # characters
 # What people write in files for the units that are common in microscopy, as micrometres and
 # seconds.
 _UNITS = {
@@ -76,7 +77,7 @@ def usable_step(size: Any) -> float:
     """Return the size of a step as a float, 1 where it is none: text, zero, negative, infinite."""
     try:
         number = float(size)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return 1.0
     return number if 0.0 < number < float("inf") else 1.0
 
@@ -85,6 +86,12 @@ def axes_of_shape(shape: Sequence[int]) -> str:
     """Return axis letters for a shape without metadata: unknown ones, then YX or YXS."""
     known = "YXS" if has_colour_axis(shape) else "YX"
     return ("Q" * (len(shape) - len(known)) + known)[-len(shape) :] if len(shape) else ""
+
+
+def short_reason(error: BaseException) -> str:
+    """Return what a library says of a damaged file, in one line that is not too long."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= _MOST_REASON else text[:_MOST_REASON] + "..."
 
 
 def check_choice(number: int, available: int, *, what: str, path: Path) -> None:

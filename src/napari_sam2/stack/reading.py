@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import warnings
 from pathlib import Path
 
 import numpy as np
 
+from napari_sam2._atomic import recover
+from napari_sam2._limits import check_file
 from napari_sam2.errors import StackError
-from napari_sam2.stack.opened_stack import OpenedStack, axes_of_shape, check_choice
+from napari_sam2.stack.opened_stack import OpenedStack, axes_of_shape, check_choice, short_reason
 
 _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _NUMPY_START = b"\x93NUMPY"
@@ -37,11 +40,13 @@ def open_stack(path: str | os.PathLike[str], *, series: int = 0, level: int = 0)
         level that it does not have.
     """
     place = Path(path)
+    recover(place)  # a labels folder that a killed run was about to replace
     try:
         if place.is_dir():
             from napari_sam2.stack.ome_zarr import open_zarr
 
             return open_zarr(place, series=series, level=level)
+        check_file(place)
         with place.open("rb") as file:
             start = file.read(8)
     except FileNotFoundError as error:
@@ -69,10 +74,12 @@ def _open_numpy(path: Path, *, series: int, level: int) -> OpenedStack:
     check_choice(series, 1, what="series", path=path)
     check_choice(level, 1, what="level", path=path)
     try:
-        data = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError, SyntaxError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of Python, about text in a damaged header
+            data = np.load(path, mmap_mode="r", allow_pickle=False)
+    except Exception as error:  # from a damaged header whatever comes
         raise StackError(
-            f"{path} cannot be opened as a numpy array: {error}.",
+            f"{path} cannot be opened as a numpy array: {short_reason(error)}.",
             remedy="If the file was copied, copy it again; arrays of objects must be saved as "
             "numbers.",
         ) from error

@@ -14,7 +14,13 @@ import zarr
 from tifffile import TIFF, TiffFile, TiffPageSeries
 
 from napari_sam2.errors import StackError
-from napari_sam2.stack.opened_stack import OpenedStack, check_choice, in_base_units, usable_step
+from napari_sam2.stack.opened_stack import (
+    OpenedStack,
+    check_choice,
+    in_base_units,
+    short_reason,
+    usable_step,
+)
 
 _DAMAGED = "If it was copied or downloaded, do that again; else save it anew from its source."
 _DESCRIPTION = 270  # the tag ImageDescription
@@ -63,7 +69,7 @@ def open_tiff(path: Path, *, series: int, level: int) -> OpenedStack:
         raise
     except Exception as error:  # damaged files make tifffile raise errors of many kinds
         raise StackError(
-            f"{path} cannot be opened as TIFF: {type(error).__name__}: {error}.",
+            f"{path} cannot be opened as TIFF: {type(error).__name__}: {short_reason(error)}.",
             remedy=_DAMAGED,
         ) from error
     finally:
