@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import sys
 from dataclasses import replace
 
 import pytest
@@ -18,6 +19,8 @@ from napari_sam2.training import (
     validations,
 )
 from napari_sam2.training.fine_tune import MODEL_FILE
+from napari_sam2.training.run.identity import alone_in
+from napari_sam2.training.run.journal import append_record
 from napari_sam2.training.run.loop import JOURNAL_FILE
 
 SETTINGS = FineTuneSettings(
@@ -167,3 +170,39 @@ def test_a_model_file_that_cannot_be_written_is_an_error(tiny_network, stacks, t
     (tmp_path / MODEL_FILE).mkdir()
     with pytest.raises(CheckpointError, match="cannot be written"):
         fine_tune(tiny_network, stacks, SETTINGS, tmp_path, any_figure)
+
+
+def test_a_run_that_was_killed_before_its_first_model_writes_it(
+    tiny_network, stacks, tmp_path, monkeypatch
+):
+    """The log of the kill may speak of a model whose file is not there."""
+    before = copy.deepcopy(tiny_network)
+
+    def killed(*args, **options):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sys.modules[fine_tune.__module__], "save_network", killed)
+        with pytest.raises(KeyboardInterrupt):
+            fine_tune(tiny_network, stacks, SETTINGS, tmp_path, Scripted(0.9))
+    result = fine_tune(before, stacks, replace(SETTINGS, steps=2), tmp_path, Scripted(0.9, 0.1))
+    assert result.best.step == 0
+    assert load_network(result.model).metadata["steps"] == "0"
+    assert [one.step for one in validations(read_records(tmp_path / JOURNAL_FILE))] == [0, 2]
+
+
+def test_a_log_without_its_model_does_not_name_one(tiny_network, stacks, tmp_path):
+    append_record(tmp_path / JOURNAL_FILE, {"step": 0, "held_out_click": 0.9, "held_out_box": 0.9})
+    settings = replace(SETTINGS, steps=2)
+    result = fine_tune(tiny_network, stacks, settings, tmp_path, Scripted(0.5, 0.1))
+    assert result.model.is_file()
+    assert result.best.iou.click == 0.5
+
+
+def test_two_runs_never_share_a_folder(tiny_network, stacks, tmp_path):
+    with (
+        alone_in(tmp_path),
+        pytest.raises(TrainingError, match=r"Another run trains in .* right now"),
+    ):
+        fine_tune(tiny_network, stacks, SETTINGS, tmp_path, Scripted(0.5))
+    assert [path.name for path in tmp_path.iterdir()] == ["run.lock"]

@@ -14,10 +14,12 @@ from napari_sam2.training.data.sources import LabelledStack
 from napari_sam2.training.data.splitting import HeldOutIou, Measure, check_enough
 from napari_sam2.training.fine_tune_recipe import TRUNK_RATE, FineTuneSettings
 from napari_sam2.training.losses.image import StepLosses
-from napari_sam2.training.parts import choose_parts
-from napari_sam2.training.run.journal import Record, append_record, read_records
-from napari_sam2.training.run.loop import JOURNAL_FILE, train
-from napari_sam2.training.run.state import TrainingState
+from napari_sam2.training.parts import Parts, choose_parts
+from napari_sam2.training.run.identity import alone_in
+from napari_sam2.training.run.journal import Record, append_record, read_records, rewind
+from napari_sam2.training.run.loop import JOURNAL_FILE, STATE_FILE, train
+from napari_sam2.training.run.recipe import Recipe
+from napari_sam2.training.run.state import TrainingState, saved_step
 
 MODEL_FILE = "model.safetensors"
 _PREFIX = "held_out_"
@@ -116,11 +118,47 @@ def fine_tune(
     recipe = resolved.recipe(stacks, bfloat16=bfloat16)
     network = with_image_size(network, resolved.image_size)
     folder.mkdir(parents=True, exist_ok=True)
-    keeper = _BestKeeper(folder, settings.patience, metadata or {}, validated)
-    if not keeper.history:
+    with alone_in(folder):
+        return _tuned(
+            network,
+            tuple(stacks),
+            settings,
+            resolved.parts,
+            recipe,
+            folder,
+            measure,
+            metadata=metadata or {},
+            minutes=minutes,
+            stepped=stepped,
+            validated=validated,
+            cancelled=cancelled,
+        )
+
+
+def _tuned(
+    network: Sam2,
+    stacks: tuple[LabelledStack, ...],
+    settings: FineTuneSettings,
+    parts: Parts,
+    recipe: Recipe,
+    folder: Path,
+    measure: Measure,
+    *,
+    metadata: Mapping[str, str],
+    minutes: float,
+    stepped: Callable[[int, StepLosses], None] | None,
+    validated: Callable[[Validated, Validated], None] | None,
+    cancelled: Callable[[], bool],
+) -> FineTuneResult:
+    journal = folder / JOURNAL_FILE
+    # What the log tells of steps after the state may have been killed before its model was written.
+    rewind(journal, saved_step(folder / STATE_FILE))
+    keeper = _BestKeeper(folder, settings.patience, metadata, validated)
+    if not keeper.has_model():
         iou = _rounded(measure(network.eval()))
-        append_record(folder / JOURNAL_FILE, {"step": 0, **to_record(iou)})
         keeper.judge(network, 0, iou)
+        rewind(journal, -1)
+        append_record(journal, {"step": 0, **to_record(iou)})
     if keeper.gave_up():
         return keeper.result(keeper.history[-1].step, Ending.PATIENCE)
 
@@ -130,10 +168,10 @@ def fine_tune(
     def judge(state: TrainingState, record: Mapping[str, float]) -> bool:
         return keeper.judge(state.average, state.step, from_record(record))
 
-    choose_parts(network, resolved.parts)
+    choose_parts(network, parts)
     state = train(
         network,
-        tuple(stacks),
+        stacks,
         recipe,
         folder,
         minutes=minutes,
@@ -193,6 +231,10 @@ class _BestKeeper:
         self.patience = patience
         self._metadata = metadata
         self._validated = validated
+
+    def has_model(self) -> bool:
+        """Tell whether the best model that the log names is there: a kill may come between."""
+        return bool(self.history) and self.path.is_file()
 
     @property
     def best(self) -> Validated:

@@ -7,6 +7,7 @@ import pytest
 from napari_sam2.errors import TrainingError
 from napari_sam2.network import BUNDLED_CONFIG
 from napari_sam2.training import FineTuneSettings, RunIdentity, claim_folder
+from napari_sam2.training.run.identity import alone_in
 
 
 @pytest.fixture
@@ -74,3 +75,31 @@ def test_what_is_no_folder_and_what_is_damaged(tmp_path, identity, weights):
     (tmp_path / "run" / "run.json").write_text("{", "utf-8")
     with pytest.raises(TrainingError, match="damaged"):
         claim_folder(tmp_path / "run", identity)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[]", "5", '"text"', "null", '{"a":' * 50_000, '{"seed": ' + "9" * 5000 + "}", "\xff"],
+)
+def test_a_damaged_identity_is_named(tmp_path, identity, text):
+    claim_folder(tmp_path / "run", identity)
+    (tmp_path / "run" / "run.json").write_bytes(text.encode("latin1"))
+    with pytest.raises(TrainingError, match=r"run\.json is damaged"):
+        claim_folder(tmp_path / "run", identity)
+
+
+def test_one_run_at_a_time_has_a_folder(tmp_path, identity):
+    folder = tmp_path / "run"
+    claim_folder(folder, identity)
+    with alone_in(folder), pytest.raises(TrainingError, match="Another run trains in"):
+        claim_folder(folder, identity)
+    assert claim_folder(folder, identity) is True
+
+
+def test_a_folder_with_a_lock_only_is_free(tmp_path, identity):
+    """A run that was killed before it had written who it is."""
+    folder = tmp_path / "run"
+    folder.mkdir()
+    with alone_in(folder):
+        pass
+    assert claim_folder(folder, identity) is False

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import os
+import zipfile
+
 import pytest
 import torch
 
 from napari_sam2.errors import TrainingError
 from napari_sam2.training import Recipe, TrainingState
 from napari_sam2.training.parts import Parts, choose_parts
+from napari_sam2.training.run.state import load_average, saved_step
 
 RECIPE = Recipe(phases=(), weight_decay=0.1)
 
@@ -50,3 +54,68 @@ def test_a_full_disk_leaves_the_state_before(tiny_network, tmp_path, monkeypatch
     assert "whole" in raised.value.safe
     assert path.read_bytes() == before
     assert [file.name for file in tmp_path.iterdir()] == ["state.pt"]
+
+
+class Evil:
+    """Makes a folder when it is unpickled without care."""
+
+    def __init__(self, witness):
+        self.witness = witness
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.witness),)
+
+
+@pytest.mark.parametrize("reader", ["load", "load_average", "saved_step"])
+@pytest.mark.parametrize("zipped", [True, False])
+def test_no_state_file_runs_code(tiny_network, tmp_path, reader, zipped):
+    state = TrainingState.create(tiny_network, RECIPE)
+    path, witness = tmp_path / "state.pt", tmp_path / "witness"
+    state.save(path)
+    content = torch.load(path, weights_only=True)
+    torch.save(content | {"extra": Evil(witness)}, path, _use_new_zipfile_serialization=zipped)
+    with pytest.raises(TrainingError, match=r"cannot go on from .*state\.pt"):
+        READERS[reader](state, path)
+    assert not witness.exists()
+
+
+READERS = {
+    "load": lambda state, path: state.load(path),
+    "load_average": lambda state, path: load_average(path, state.average),
+    "saved_step": lambda state, path: saved_step(path),
+}
+
+
+@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize(
+    "content", [b"", b"noise", b"PK\x03\x04", b"\x80\x02", b"\x80\x02}q\x00.", b"\x80\x04" * 99]
+)
+def test_damaged_states_are_named(tiny_network, tmp_path, reader, content):
+    path = tmp_path / "state.pt"
+    path.write_bytes(content)
+    state = TrainingState.create(tiny_network, RECIPE)
+    with pytest.raises(TrainingError, match=r"cannot go on from .*state\.pt") as caught:
+        READERS[reader](state, path)
+    assert len(str(caught.value)) < 1000
+
+
+def test_a_packed_state_is_not_unpacked(tiny_network, tmp_path):
+    state = TrainingState.create(tiny_network, RECIPE)
+    state.save(tmp_path / "plain.pt")
+    path = tmp_path / "state.pt"
+    with (
+        zipfile.ZipFile(tmp_path / "plain.pt") as source,
+        zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as target,
+    ):
+        for name in source.namelist():
+            target.writestr(name, source.read(name))
+    with pytest.raises(TrainingError, match="it is packed"):
+        state.load(path)
+
+
+def test_the_step_of_a_state_is_read_alone(tiny_network, tmp_path):
+    state = TrainingState.create(tiny_network, RECIPE)
+    assert saved_step(tmp_path / "state.pt") == 0
+    state.step = 7
+    state.save(tmp_path / "state.pt")
+    assert saved_step(tmp_path / "state.pt") == 7

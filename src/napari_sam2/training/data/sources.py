@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -174,7 +175,7 @@ def read_sources(folders: Iterable[Path | str]) -> tuple[LabelledStack, ...]:
         labels = _pixels(_labels_of(image_path))
         if not labels.any():
             continue
-        group = image_path.resolve().parent.name
+        group = Path(os.path.realpath(image_path)).parent.name
         name = f"{group}/{image_path.stem.removesuffix(_IMAGE_ENDING)}"
         stacks.append(make_stack(_pixels(image_path), labels, name=name, group=group))
     if not stacks:

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+import reprlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from napari_sam2._atomic import write_text
+from napari_sam2._limits import read_note
+from napari_sam2._locks import hold
 from napari_sam2.errors import TrainingError
 from napari_sam2.training.data.sources import LabelledStack
 from napari_sam2.training.fine_tune_recipe import ResolvedSettings
 
 RUN_FILE = "run.json"
+LOCK_FILE = "run.lock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,28 +79,60 @@ def claim_folder(folder: Path, identity: RunIdentity) -> bool:
     """
     path = folder / RUN_FILE
     try:
-        if path.exists():
-            _compare(folder, path, identity)
-            return True
-        if folder.exists() and any(folder.iterdir()):
-            raise TrainingError(
-                f"The folder {folder} holds files, but no training run.",
-                safe="Nothing in it was touched.",
-                remedy="Give a new or empty folder with -o.",
-            )
+        _refuse_other_files(folder, path)
         folder.mkdir(parents=True, exist_ok=True)
-        write_text(path, json.dumps(asdict(identity), indent=2) + "\n")
+        with alone_in(folder):
+            return _claim(folder, path, identity)
     except OSError as error:
         raise TrainingError(
             f"The folder {folder} cannot be used: {error.strerror or error}.",
             remedy="Give a folder that may be written, with space, with -o.",
         ) from error
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Hold the lock of a run's folder; the system releases it if the process is killed.
+
+    Raises
+    ------
+    TrainingError
+        Another process, or another thread, trains there.
+    """
+    busy = TrainingError(
+        f"Another run trains in {folder} right now.",
+        safe="It was not touched.",
+        remedy="Wait until it has ended, or give another folder with -o.",
+    )
+    with hold(folder / LOCK_FILE, busy):
+        yield
+
+
+def _claim(folder: Path, path: Path, identity: RunIdentity) -> bool:
+    if path.exists():
+        _compare(folder, path, identity)
+        return True
+    _refuse_other_files(folder, path)
+    write_text(path, json.dumps(asdict(identity), indent=2) + "\n")
     return False
+
+
+def _refuse_other_files(folder: Path, path: Path) -> None:
+    if path.exists() or not folder.exists():
+        return
+    if any(each.name != LOCK_FILE for each in folder.iterdir()):
+        raise TrainingError(
+            f"The folder {folder} holds files, but no training run.",
+            safe="Nothing in it was touched.",
+            remedy="Give a new or empty folder with -o.",
+        )
 
 
 def _compare(folder: Path, path: Path, identity: RunIdentity) -> None:
     try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
+        stored = read_note(path)
+        if not isinstance(stored, dict):
+            raise ValueError(f"it holds a {type(stored).__name__}")
     except ValueError as error:
         raise TrainingError(
             f"{path} is damaged: {error}.", remedy="Give another folder with -o."
@@ -115,7 +152,8 @@ def _compare(folder: Path, path: Path, identity: RunIdentity) -> None:
 def _shown(key: str, before: object, now: object) -> str:
     if key in ("weights", "data"):
         return "other data" if key == "data" else "other weights"
-    return f"{key} {before}, not {now}"
+    shown = before[:60] if isinstance(before, str) else reprlib.repr(before)
+    return f"{key} {shown}, not {now}"
 
 
 def _hash_of(stacks: Sequence[LabelledStack]) -> str:

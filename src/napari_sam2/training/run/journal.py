@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from napari_sam2._atomic import write_text
+from napari_sam2._limits import MOST_TEXT_BYTES, MOST_WHOLE_NUMBER, check_file, load_json
 from napari_sam2.errors import TrainingError
 
 Record = dict[str, float | int | str]
@@ -34,8 +35,14 @@ def append_record(path: Path, record: Mapping[str, float | int | str]) -> None:
 
 
 def read_records(path: Path) -> list[Record]:
-    """Read all records of a log; a missing log is empty, and an incomplete line is left out."""
-    return [json.loads(line) for line in _whole_lines(path)]
+    """Read all records of a log; a missing log is empty, and an incomplete line is left out.
+
+    Raises
+    ------
+    TrainingError
+        A line is damaged, or the file cannot be read.
+    """
+    return [record for _, record in _whole_records(path)]
 
 
 def rewind(path: Path, step: int) -> None:
@@ -44,26 +51,57 @@ def rewind(path: Path, step: int) -> None:
     Raises
     ------
     TrainingError
-        The file cannot be written.
+        The file cannot be written, or a line is damaged.
     """
-    if not path.exists():
-        return
-    text = path.read_text(encoding="utf-8")
-    kept = "".join(line for line in _whole_lines(path) if json.loads(line)["step"] <= step)
-    if kept == text:
-        return
+    records = _whole_records(path)
+    kept = "".join(line for line, record in records if int(record["step"]) <= step)
     try:
+        if not path.exists() or path.stat().st_size == len(kept.encode()):
+            return
         write_text(path, kept)
     except OSError as error:
         raise _unwritable(path, error) from error
 
 
-def _whole_lines(path: Path) -> list[str]:
-    """Return the lines of a log that were written to their end."""
+def _whole_records(path: Path) -> list[tuple[str, Record]]:
+    """Return the lines of a log that were written to their end, and what they hold."""
     if not path.exists():
         return []
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-    return [line for line in lines if line.endswith("\n")]
+    try:
+        check_file(path, MOST_TEXT_BYTES)
+        # Bytes: a kill may leave half a character at the end.
+        lines = path.read_bytes().split(b"\n")[:-1]
+    except OSError as error:
+        raise TrainingError(
+            f"The log {path} cannot be read: {error.strerror or error}.",
+            remedy="Check that it may be read, or start a new run in an empty folder.",
+        ) from error
+    return [_parsed(path, number, line) for number, line in enumerate(lines, start=1)]
+
+
+def _parsed(path: Path, number: int, line: bytes) -> tuple[str, Record]:
+    try:
+        text = line.decode()
+        record = load_json(text)
+        if not isinstance(record, dict) or not _is_record(record):
+            raise ValueError("it is no record of numbers with a step")
+    except ValueError as error:
+        raise TrainingError(
+            f"Line {number} of the log {path} is damaged: {error}.",
+            safe="The model and the state of the run are not affected.",
+            remedy="Delete that line and train again, or start a new run in an empty folder.",
+        ) from error
+    return text + "\n", record
+
+
+def _is_record(record: dict[str, object]) -> bool:
+    step = record.get("step")
+    plain = all(
+        isinstance(value, str)
+        or (isinstance(value, int | float) and abs(value) <= MOST_WHOLE_NUMBER)
+        for value in record.values()
+    )
+    return plain and isinstance(step, int) and step >= 0
 
 
 def _unwritable(path: Path, error: OSError) -> TrainingError:

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import copy
+import warnings
+import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
 
 from napari_sam2._atomic import replacing
+from napari_sam2._limits import MOST_WHOLE_NUMBER, check_file
 from napari_sam2.errors import TrainingError
 from napari_sam2.network import DenseHeads, Sam2
 from napari_sam2.training.run.recipe import Recipe
 
 _TRUNK = "image_encoder.trunk."
+_MOST_REASON = 300  # characters: torch writes pages
 
 
 @dataclass(slots=True, eq=False)
@@ -116,12 +121,12 @@ class TrainingState:
             The file cannot be read or belongs to another network.
         """
         with _readable(path):
-            content = torch.load(path, map_location="cpu", weights_only=True)
+            content = _content(path)
             self.network.load_state_dict(content["network"])
             self.dense.load_state_dict(content["dense"])
             self.average.load_state_dict(content["average"])
             self.optimiser.load_state_dict(content["optimiser"])
-            self.step = int(content["step"])
+            self.step = _step(content)
 
 
 def load_average(path: Path, network: Sam2) -> int:
@@ -133,9 +138,53 @@ def load_average(path: Path, network: Sam2) -> int:
         The file cannot be read or belongs to another network.
     """
     with _readable(path):
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        content = _content(path)
         network.load_state_dict(content["average"])
-        return int(content["step"])
+        return _step(content)
+
+
+def saved_step(path: Path) -> int:
+    """Return the steps that a saved state has done; 0 if there is none.
+
+    Raises
+    ------
+    TrainingError
+        The file cannot be read.
+    """
+    if not path.exists():
+        return 0
+    with _readable(path):
+        return _step(_content(path, mapped=True))
+
+
+def _content(path: Path, *, mapped: bool = False) -> dict[str, Any]:
+    """Read a state file without running code from it.
+
+    Raises
+    ------
+    ValueError
+        It is packed, or holds no state.
+    """
+    check_file(path)
+    archive = zipfile.is_zipfile(path)
+    if archive:  # what torch.save writes is not packed, and no larger than the file
+        with zipfile.ZipFile(path) as parts:
+            if any(part.compress_type != zipfile.ZIP_STORED for part in parts.infolist()):
+                raise ValueError("it is packed, which no state is")
+    with warnings.catch_warnings():
+        # About pickle protocols of damaged files, which end in an error of ours.
+        warnings.simplefilter("ignore", UserWarning)
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped and archive)
+    if not isinstance(content, dict):
+        raise ValueError(f"it holds a {type(content).__name__}")
+    return content
+
+
+def _step(content: dict[str, Any]) -> int:
+    step = int(content["step"])
+    if not 0 <= step <= MOST_WHOLE_NUMBER:
+        raise ValueError("its number of steps is none")
+    return step
 
 
 @contextmanager
@@ -143,9 +192,10 @@ def _readable(path: Path) -> Iterator[None]:
     """Raise an error with a remedy if a state file cannot be read."""
     try:
         yield
-    except (OSError, RuntimeError, KeyError, ValueError, EOFError) as error:
+    except Exception as error:  # from damaged bytes the unpickler raises whatever comes
+        reason = " ".join(str(error).split())[:_MOST_REASON] or type(error).__name__
         raise TrainingError(
-            f"The run cannot go on from {path}: {error}",
+            f"The run cannot go on from {path}: {reason}.",
             remedy="Start a new run in an empty folder, or use the same model and recipe.",
         ) from error
 
