@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
+import os
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from napari_sam2._atomic import write_text
+from napari_sam2._locks import hold
 from napari_sam2.errors import Sam2Error
 from napari_sam2.types import Speed
 
@@ -56,9 +62,9 @@ def check_outputs(
         if path is None:
             continue
         check_output(path, error, inputs=inputs)
-        if path.resolve() in seen:
+        if _real(path) in seen:
             raise error(f"{path} is given for two outputs.", remedy="Give each a path of its own.")
-        seen.add(path.resolve())
+        seen.add(_real(path))
 
 
 def check_output(path: Path, error: type[Sam2Error], *, inputs: Iterable[Path] = ()) -> None:
@@ -77,14 +83,23 @@ def check_output(path: Path, error: type[Sam2Error], *, inputs: Iterable[Path] =
     ------
     Sam2Error
         Of the given type, if the path is an input or a folder, or its own folder is missing or
-        takes no files.
+        takes no files, or the name is one that the file system does not take.
     """
-    if any(path.resolve() == given.resolve() for given in inputs):
+    if any(_real(path) == _real(given) for given in inputs):
         raise error(
             f"{path} is an input of this run.",
             safe="It was not touched.",
             remedy="Give another path for the output.",
         )
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except OSError as reason:  # a name that is too long, say
+        raise error(
+            f"{path} cannot be written: {reason.strerror or reason}.",
+            remedy="Give another path for the output.",
+        ) from reason
     if path.is_dir() and not _is_kept_in_folders(path):
         raise error(
             f"{path} is a folder.",
@@ -108,6 +123,36 @@ def check_output(path: Path, error: type[Sam2Error], *, inputs: Iterable[Path] =
         ) from reason
 
 
+def alone_with_output(command: Callable[..., None]) -> Callable[..., None]:
+    """Let a command with the option ``output`` run only while no other makes the same output.
+
+    The lock file lies in the cache folder, so that nothing is left beside the output.
+    """
+
+    @functools.wraps(command)
+    def alone(*, output: Path, **options: object) -> None:
+        from napari_sam2.checkpoints import cache_folder
+
+        folder = cache_folder() / "locks"
+        with suppress(OSError):
+            folder.mkdir(parents=True, exist_ok=True)
+        digest = hashlib.sha256(os.fsencode(_real(output))).hexdigest()
+        busy = Sam2Error(
+            f"Another run is making {output}.",
+            safe="Nothing was touched.",
+            remedy="Wait until it has ended, or give another path with -o.",
+        )
+        with hold(folder / f"{digest[:32]}.lock", busy):
+            command(output=output, **options)
+
+    return alone
+
+
+def _real(path: Path) -> Path:
+    """Resolve links; links in a circle stay as they are."""
+    return Path(os.path.realpath(path))
+
+
 def _is_kept_in_folders(path: Path) -> bool:
     """Tell whether labels of this name are a folder of files."""
     from napari_sam2.labels import FORMATS
@@ -125,7 +170,7 @@ def write_report(path: Path, text: str, error: type[Sam2Error]) -> None:
         Of the given type, if it cannot be written.
     """
     try:
-        path.write_text(text + "\n", encoding="utf-8")
+        write_text(path, text + "\n")
     except OSError as reason:
         raise error(
             f"{path} cannot be written: {reason.strerror or reason}.",

@@ -18,6 +18,7 @@ from napari_sam2.cli.common import (
     JsonOption,
     ModelOption,
     SpeedOption,
+    alone_with_output,
     check_output,
     check_outputs,
 )
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from napari_sam2.tracking import TrackingSession
 
 
+@alone_with_output
 def segment(
     stack: Annotated[
         Path, typer.Argument(metavar="STACK", help="TIFF, OME-TIFF, zarr or npy image.")

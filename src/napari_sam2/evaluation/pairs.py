@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -149,7 +150,7 @@ def _pair_of(image: Path) -> LabelledPair:
     for suffix in (image.suffix, *_SUFFIXES):
         labels = image.with_name(f"{name}{_LABELS_ENDING}{suffix}")
         if labels.is_file():
-            return LabelledPair(name, image.parent.resolve().name, image, labels)
+            return LabelledPair(name, Path(os.path.realpath(image.parent)).name, image, labels)
     raise EvaluationError(
         f"{image} has no labels beside it.",
         remedy=f"Put them at {image.with_name(name + _LABELS_ENDING + image.suffix)}, "

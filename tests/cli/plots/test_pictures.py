@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 from skimage.io import imread
@@ -63,3 +65,18 @@ def test_the_sheet_is_written_as_png(labelled, tmp_path):
 def test_a_picture_that_cannot_be_written_is_told(labelled, tmp_path, name):
     with pytest.raises(LabelsError, match="sheet"):
         write_sheet(tmp_path / name, *labelled)
+
+
+def test_a_sheet_that_cannot_be_finished_leaves_the_former(tmp_path, labelled, monkeypatch):
+    path = tmp_path / "sheet.png"
+    write_sheet(path, *labelled)
+    before = path.read_bytes()
+
+    def no_space(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", no_space)
+    with pytest.raises(LabelsError, match="No space left"):
+        write_sheet(path, labelled[0], labelled[1] * 0)
+    assert path.read_bytes() == before
+    assert [each.name for each in tmp_path.iterdir()] == ["sheet.png"]

@@ -6,6 +6,7 @@ Everything runs on the thread of the command; Ctrl-C ends the run after its step
 from __future__ import annotations
 
 import math
+import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -201,7 +202,9 @@ def _read_split(order: TrainOrder) -> DataSplit:
     if order.validation_folder is None:
         return split_stacks(stacks, order.share, order.settings.seed)
     held_out = read_sources([order.validation_folder])
-    if order.validation_folder.resolve().is_relative_to(order.folder.resolve()):
+    if Path(os.path.realpath(order.validation_folder)).is_relative_to(
+        os.path.realpath(order.folder)
+    ):
         raise TrainingError(
             f"The data to measure on, {order.validation_folder}, lies in the folder to train on.",
             remedy="Move it elsewhere, or leave it out: a share of the data is held out then.",
