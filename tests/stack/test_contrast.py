@@ -169,3 +169,22 @@ def test_planes_of_any_size_are_scaled_alike(shape, dtype):
     plane = np.random.default_rng(5).integers(0, 5000, shape).astype(dtype)
     expected = ((plane.astype(np.float64).clip(100, 4000) - 100) / 3900).astype(np.float32)
     np.testing.assert_array_equal(_scaled(Contrast(100, 4000), plane), expected)
+
+
+@pytest.mark.parametrize("dtype", ["u1", "i1", "<u2", ">u2", "<i2", ">i2"])
+@pytest.mark.parametrize("limits", [(3.0, 150.0), (-40.5, 20.25), (0.1, 0.2), (-1e6, 1e6)])
+def test_large_planes_are_scaled_as_small_ones_bit_for_bit(dtype, limits):
+    """Large ones are looked up in a table, which small ones are not worth."""
+    contrast = Contrast(*limits)
+    limits_of_dtype = np.iinfo(np.dtype(dtype))
+    rng = np.random.default_rng(0)
+    side = 600 if np.dtype(dtype).itemsize == 2 else 60
+    values = rng.integers(limits_of_dtype.min, int(limits_of_dtype.max) + 1, (side, side))
+    large = values.astype(dtype)
+    assert large.size > 4 * 2 ** (8 * large.dtype.itemsize)
+    found = np.full(large.shape, np.nan, np.float32)
+    contrast.scale(large, found)
+    wanted = np.empty_like(found)
+    for row in range(side):
+        contrast.scale(large[row], wanted[row])
+    np.testing.assert_array_equal(found, wanted)

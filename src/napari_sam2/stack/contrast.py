@@ -16,6 +16,7 @@ from napari_sam2.errors import StackError
 PERCENTILES = (0.1, 99.9)
 """Where a robust contrast begins and ends, in per cent of the sampled pixels."""
 
+_LOOKED_UP_BYTES, _WORTH_A_TABLE = 2, 4
 _PIXELS_AT_ONCE = 1 << 15  # in float64 they stay in the processor's cache
 _REMEDY = "Give (low, high), a Contrast, or one of these per channel."
 
@@ -61,12 +62,29 @@ class Contrast:
             Filled with values in 0..1.
         """
         rows = max(1, _PIXELS_AT_ONCE * len(plane) // max(1, plane.size))
-        for start in range(0, len(plane), rows):
-            some = slice(start, start + rows)
+        parts = [slice(start, start + rows) for start in range(0, len(plane), rows)]
+        narrow = plane.dtype.kind in "iu" and plane.dtype.itemsize <= _LOOKED_UP_BYTES
+        if narrow and plane.size > _WORTH_A_TABLE << (8 * plane.dtype.itemsize):
+            self._look_up(plane, out, parts)
+            return
+        for some in parts:
             work = plane[some].astype(np.float64)
             np.clip(work, self.low, self.high, out=work)
             work -= self.low
             np.divide(work, self.high - self.low, out=out[some], casting="same_kind")
+
+    def _look_up(
+        self, plane: NDArray[Any], out: NDArray[np.float32], parts: Sequence[slice]
+    ) -> None:
+        """Scale integers of few bits: every value once, then each pixel from the table."""
+        limits = np.iinfo(plane.dtype)
+        values = np.arange(limits.min, int(limits.max) + 1, dtype=np.float64)
+        table = np.empty(values.shape, np.float32)
+        self.scale(values, table)
+        for some in parts:
+            index = plane[some].astype(np.intp)
+            index -= limits.min
+            np.take(table, index, out=out[some], mode="clip")
 
 
 def as_contrasts(given: Any, n_channels: int) -> tuple[Contrast, ...]:

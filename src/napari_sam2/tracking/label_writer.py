@@ -173,7 +173,7 @@ class LabelWriter:
         free = {i for i, other in others.items() if not other.drawn}
         output = self._shared(sharing, taken)
         # Whoever meets one of them shares too: else the order of prompts would tell in the end.
-        while met := free & set(np.unique(labels[output.masks.any(axis=0)]).tolist()):
+        while met := free & output.ids_under(labels):
             if met <= sharing.keys():
                 break
             sharing |= {rival: others[rival] for rival in met}
@@ -193,7 +193,8 @@ class LabelWriter:
         )
         if self._settings.clicked_part:
             for index, each in enumerate(ordered):
-                output = output.clicked(index, each.clicks) if each.clicks else output
+                if each.clicks:
+                    output.keep_clicked(index, each.clicks)
         return output
 
     def _finish(

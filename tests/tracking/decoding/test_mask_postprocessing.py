@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 from scipy import ndimage
 
 from napari_sam2.labels import clean_mask
@@ -176,3 +177,48 @@ def test_only_clicked_parts_stay(points):
     assert not kept[25, 25]
     np.testing.assert_array_equal(clicked_parts(mask, [(4, 4), (25, 25)]), mask)
     np.testing.assert_array_equal(clicked_parts(mask, [(15, 15)]), mask)
+
+
+@given(
+    mask=hnp.arrays(bool, (9, 11)),
+    points=st.lists(st.tuples(st.floats(-2, 12), st.floats(-2, 12)), min_size=1, max_size=3),
+)
+def test_clicked_parts_are_those_of_the_whole_frame(mask, points):
+    parts, count = ndimage.label(mask, structure=np.ones((3, 3)))
+    rows = [min(max(round(y), 0), 8) for y, _ in points]
+    columns = [min(max(round(x), 0), 10) for _, x in points]
+    clicked = set(parts[rows, columns].tolist()) - {0}
+    wanted = np.isin(parts, list(clicked)) if clicked and count > 1 else mask
+    np.testing.assert_array_equal(clicked_parts(mask, points), wanted)
+
+
+@pytest.mark.parametrize("overlap", [False, True])
+def test_parts_are_looked_for_in_the_box_of_a_mask_alone(monkeypatch, overlap):
+    """A frame of 20000 x 20000 pixels took seconds for a cell of 40."""
+    nothing = np.zeros((640, 640), bool)
+    window = Window(100, 200, 32, 32)
+    two = torch.maximum(disc(8, 8, 5), disc(24, 24, 5))
+    chosen = TrackingSettings(max_hole=0, min_island=0, overlap=overlap)
+    output = finish_masks([seen(two, window)], nothing, chosen, keep_logits=False)
+    whole = output.masks[0].copy()
+    sizes = []
+    real = ndimage.label
+    monkeypatch.setattr(
+        ndimage,
+        "label",
+        lambda mask, **options: (sizes.append(mask.size), real(mask, **options))[1],
+    )
+    output.keep_clicked(0, [(108, 208)])
+    assert sizes
+    assert max(sizes) <= 40 * 40
+    np.testing.assert_array_equal(output.masks[0], clicked_parts(whole, [(108, 208)]))
+    np.testing.assert_array_equal(output.disjoint[0], output.masks[0])
+    assert 0 < output.masks[0].sum() < whole.sum()
+
+
+@pytest.mark.parametrize("overlap", [False, True])
+def test_ids_under_masks_are_those_of_the_whole_frame(overlap):
+    labels = np.arange(32 * 32).reshape(32, 32).astype(np.uint16)
+    output = finish_masks(TWO_DISCS, NOTHING, TrackingSettings(overlap=overlap), keep_logits=False)
+    wanted = set(labels[output.masks.any(axis=0)].tolist())
+    assert output.ids_under(labels) == wanted

@@ -13,7 +13,8 @@ from scipy import ndimage
 from torch import Tensor
 
 from napari_sam2.labels import clean_mask
-from napari_sam2.labels.bounding_boxes import Box, apart, placed, size_of, within
+from napari_sam2.labels.bounding_boxes import Box, apart, box_of, placed, size_of, within
+from napari_sam2.labels.compose import Labels
 from napari_sam2.network import upsample_masks
 from napari_sam2.tracking.decoding.prediction import ABSENT_LOGIT, ObjectPrediction
 from napari_sam2.tracking.images.object_window import Window
@@ -40,16 +41,28 @@ class FrameOutput:
     logits: NDArray[np.float32] | None
     boxes: Sequence[Box | None]
 
-    def clicked(self, index: int, points: Sequence[tuple[float, float]]) -> FrameOutput:
-        """Keep of one mask only the connected parts that hold one of these points (y, x)."""
-        mask = self.masks[index]
-        kept = clicked_parts(mask, points)
-        if kept is mask:
-            return self
-        disjoint, masks = self.disjoint.copy(), self.masks.copy()
-        disjoint[index] &= kept
-        masks[index] = kept
-        return FrameOutput(disjoint, masks, self.logits, self.boxes)
+    def keep_clicked(self, index: int, points: Sequence[tuple[float, float]]) -> None:
+        """Keep of one mask only the connected parts that hold one of these points (y, x).
+
+        The masks are changed in place, so only where nobody has them yet.
+        """
+        alike = self.masks is self.disjoint
+        box = self.boxes[index] if alike else box_of(self.masks[index])
+        kept = None if box is None else _clicked_in(self.masks[index], box, points)
+        if box is None or kept is None:
+            return
+        self.masks[(index, *box)] = kept
+        if not alike:
+            self.disjoint[index] &= self.masks[index]
+
+    def ids_under(self, labels: Labels) -> set[int]:
+        """Return the ids that the masks cover in the labels (Y, X) of the frame."""
+        ids: set[int] = set()
+        for index, mask in enumerate(self.masks):
+            box = self.boxes[index] if self.masks is self.disjoint else box_of(mask)
+            if box is not None:
+                ids |= set(np.unique(labels[box][mask[box]]).tolist())
+        return ids
 
 
 def finish_masks(
@@ -127,15 +140,31 @@ def clicked_parts(
 
     A mask that contains none of the points stays whole.
     """
-    parts, count = ndimage.label(mask, structure=np.ones((3, 3)))
-    if count < 2:
+    box = box_of(mask)
+    inside = None if box is None else _clicked_in(mask, box, points)
+    if box is None or inside is None:
         return mask
-    rows, columns = np.rint(np.asarray(points, dtype=np.float64)).astype(int).T
-    rows = rows.clip(0, mask.shape[0] - 1)
-    columns = columns.clip(0, mask.shape[1] - 1)
+    kept = np.zeros_like(mask)
+    kept[box] = inside
+    return kept
+
+
+def _clicked_in(
+    mask: NDArray[np.bool_], box: Box, points: Sequence[tuple[float, float]]
+) -> NDArray[np.bool_] | None:
+    """Return the clicked parts of a mask within its box; None if all of it stays.
+
+    A frame may be a thousand times as large as a mask: only the box is looked at.
+    """
+    parts, count = ndimage.label(mask[box], structure=np.ones((3, 3)))
+    if count < 2:
+        return None
+    places = np.rint(np.asarray(points, dtype=np.float64)).astype(int)
+    places = places.clip(0, np.array(mask.shape) - 1) - [box[0].start, box[1].start]
+    rows, columns = places[((places >= 0) & (places < parts.shape)).all(axis=1)].T
     clicked = np.unique(parts[rows, columns])
     clicked = clicked[clicked > 0]
-    return np.isin(parts, clicked) if len(clicked) else mask
+    return np.isin(parts, clicked) if len(clicked) else None
 
 
 def _reaches(predictions: Sequence[ObjectPrediction], shape: tuple[int, int]) -> list[Box | None]:
