@@ -191,7 +191,7 @@ def read_all_ways(path: Path) -> None:
             _ = saved.channels, saved.elsewhere(), list(saved.accepted_masks)
 
 
-@examples(160)
+@examples(80)
 @given(content=st.one_of(damaged(session_bytes()), altered(json.loads(session_bytes()))))
 def test_session_files(content: bytes) -> None:
     with file_of("a.sam2.json", content) as path, bounded():
@@ -205,7 +205,7 @@ TABLE = b"""frame,object,kind,y,x,y2,x2,positive
 """
 
 
-@examples(160)
+@examples(80)
 @given(content=damaged(TABLE))
 def test_tables_of_prompts(content: bytes) -> None:
     with file_of("a.csv", content) as path, bounded():
@@ -239,7 +239,7 @@ def altered_models(draw: Any) -> bytes:
     return struct.pack("<Q", len(encoded)) + encoded + values
 
 
-@examples(100)
+@examples(60)
 @given(content=st.one_of(damaged(model_bytes(), first=3000), altered_models()))
 def test_safetensors_files(content: bytes) -> None:
     with file_of("a.safetensors", content) as path, bounded():
@@ -255,7 +255,7 @@ def torch_bytes(zipped: bool) -> bytes:
     )
 
 
-@examples(100)
+@examples(60)
 @given(content=st.one_of(damaged(torch_bytes(True)), damaged(torch_bytes(False))))
 def test_torch_files(content: bytes) -> None:
     with file_of("a.pt", content) as path, bounded():
@@ -296,7 +296,7 @@ def read_stack(path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
-@examples(160)
+@examples(80)
 @given(content=damaged(npy_bytes(), first=140))
 def test_npy_files(content: bytes) -> None:
     with file_of("a.npy", content) as path, bounded():
@@ -304,7 +304,7 @@ def test_npy_files(content: bytes) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
-@examples(100)
+@examples(60)
 @given(content=damaged(tiff_bytes(), first=600))
 def test_tiff_files(content: bytes) -> None:
     with file_of("a.tif", content) as path, bounded():
@@ -331,7 +331,7 @@ def zarr_documents() -> tuple[bytes, bytes]:
 
 
 @pytest.mark.filterwarnings("ignore")
-@examples(160)
+@examples(80)
 @given(
     group=st.one_of(
         st.just(zarr_documents()[0]),
@@ -367,14 +367,14 @@ def run_bytes() -> tuple[bytes, bytes]:
         return (Path(folder) / "run" / "run.json").read_bytes(), log.read_bytes()
 
 
-@examples(100)
+@examples(60)
 @given(content=st.one_of(damaged(run_bytes()[0]), altered(json.loads(run_bytes()[0]))))
 def test_identities_of_runs(content: bytes) -> None:
     with file_of("run/run.json", content) as path, bounded():
         claim_folder(path.parent, IDENTITY)
 
 
-@examples(100)
+@examples(60)
 @given(
     content=st.one_of(
         damaged(run_bytes()[1]),
@@ -395,7 +395,7 @@ def state_bytes() -> bytes:
     return content_of("state.pt", state.save)
 
 
-@examples(12)
+@examples(15)
 @given(content=damaged(state_bytes()))
 def test_states_of_runs(content: bytes) -> None:
     state = TrainingState.create(copy.deepcopy(small_network()), Recipe(phases=()))
