@@ -29,6 +29,8 @@ from napari_sam2.types import Division, ObjectFrame, Region
 
 _MOST_DIGITS = 20
 
+_MOST_DIGITS = 20
+
 Kind = TypeVar("Kind", int, float, bool, str)
 
 _NAMES = {
