@@ -133,6 +133,7 @@ def kill_scripts(model: Model, stack: np.ndarray, folder: Path, times: int, chan
                 tally.lost_seconds.append(at - min(gone) if gone else 0.0)
         tally.different += not np.array_equal(np.load(truth), np.load(output))
         tally.runs += 1
+        progress(tally)
         shutil.rmtree(store, ignore_errors=True)
         output.unlink()
     return tally
@@ -155,8 +156,15 @@ def kill_commands(given: list[str], folder: Path, times: int, chance: random.Ran
         same = output.exists() and output.read_bytes() == truth.read_bytes()
         tally.different += not same
         tally.runs += 1
+        progress(tally)
         output.unlink(missing_ok=True)
     return tally
+
+
+def progress(tally: Tally) -> None:
+    """Write what is done so far, which a stopped benchmark leaves behind."""
+    sys.stderr.write(f"{tally}\n")
+    sys.stderr.flush()
 
 
 def _all_of(pipe: int) -> bytes:
@@ -183,7 +191,7 @@ def main() -> None:
     volumes = np.stack([image[:8], image[:8], image[:8]])
     tifffile.imwrite(movie, volumes, metadata={"axes": "TZYX"}, imagej=False, ome=False)
     share = max(1, given.times // 4)
-    for _name, _tally in (
+    for name, tally in (
         ("session", lambda: kill_scripts(model, image, folder, given.times - 2 * share, chance)),
         ("command", lambda: kill_commands([str(stack), "-p", str(prompts)], folder, share, chance)),
         (
@@ -196,7 +204,8 @@ def main() -> None:
             ),
         ),
     ):
-        pass
+        sys.stdout.write(f"{name}: {tally()}\n")
+        sys.stdout.flush()
     shutil.rmtree(folder)
 
 

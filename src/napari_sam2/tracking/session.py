@@ -1037,6 +1037,9 @@ class TrackingSession:
     def replay(self, saved: SessionFile) -> Iterator[Replayed]:
         """Replay the prompts and accepted masks of a session file, one after the other.
 
+        Those that the session holds already stay as they are, with what was tracked from them;
+        those that the file does not hold are removed.
+
         Parameters
         ----------
         saved : SessionFile
