@@ -130,7 +130,8 @@ def _properties(labels: Labels, spacing: tuple[float, ...]) -> Columns:
 
 
 def _axis(moment: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.sqrt(10 * np.maximum(moment, 0))
+    length: NDArray[np.float64] = np.sqrt(10 * np.maximum(moment, 0))
+    return length
 
 
 def _in_pixels(found: Columns, labels: Labels, spacing: Sequence[float]) -> Columns:
@@ -207,7 +208,8 @@ def hull_pixels(mask: NDArray[np.bool_]) -> int:
 
 def _spread(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
     places = np.argwhere(mask)
-    return places - places[0]
+    spread: NDArray[np.int64] = places - places[0]
+    return spread
 
 
 def _plane_hull_pixels(mask: NDArray[np.bool_]) -> int:
