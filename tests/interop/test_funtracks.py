@@ -19,7 +19,7 @@ def test_positions_land_on_the_labels(labels, divisions, scale, tmp_path):
         tmp_path / "a.zarr" / "tracks",
         node_name_map={"time": "t", "pos": axes, "seg_id": "seg_id"},
         segmentation_path=tmp_path / "a.zarr" / "labels" / "0",
-        scale=list(scale),
+        scale=[1.0, *scale[1:]],  # of the segmentation: frames are counted
     )
     nodes = list(tracks.nodes())
     assert len(nodes) == len({int(n) for n in nodes})

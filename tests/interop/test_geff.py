@@ -40,7 +40,7 @@ def test_divisions_are_nodes_with_two_successors(graph_of):
 
 
 def test_values_pass_the_optional_validation(labels, divisions, scale, tmp_path):
-    from geff.core_io import GeffReader
+    from geff import GeffReader
     from geff.validate.data import ValidationConfig, validate_data
     from geff.validate.segmentation import axes_match_seg_dims, has_valid_seg_id
 
