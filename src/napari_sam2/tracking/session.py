@@ -7,7 +7,7 @@ thread.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from os import PathLike
 from typing import Any, NoReturn
@@ -67,6 +67,9 @@ class TrackingSession:
     settings : TrackingSettings
     contrast : (low, high), optional
         Intensities shown as black and white; robust percentiles of the stack by default.
+    at : mapping of int to int, optional
+        Position at which each further axis of an array-like `stack` is held, such as ``{0: 3}``
+        for the fourth time point of (T, Z, Y, X) with ``axis=1``.
 
     Attributes
     ----------
@@ -82,7 +85,7 @@ class TrackingSession:
     Raises
     ------
     StackError
-        The stack has no readable frames.
+        The stack has no readable frames, or a further axis whose position `at` does not give.
     LabelsError
         The labels do not fit the stack, or cannot be written.
     SessionError
@@ -99,13 +102,14 @@ class TrackingSession:
         labels: Any = None,
         settings: TrackingSettings | None = None,
         contrast: tuple[float, float] | None = None,
+        at: Mapping[int, int] | None = None,
     ) -> None:
         _check_given(model, settings)
         self.model = model
         self.stack = (
             stack
             if isinstance(stack, FrameStack)
-            else FrameStack(stack, axis=axis, contrast=contrast)
+            else FrameStack(stack, axis=axis, contrast=contrast, at=at)
         )
         self.settings = settings or TrackingSettings()
         self.prompts = PromptBook(self.stack.shape)
@@ -538,7 +542,8 @@ class TrackingSession:
         """
         saved = read_session(path)
         if not isinstance(stack, FrameStack):
-            stack = restored_stack(saved, stack, axis, options.pop("contrast", None))
+            contrast, at = options.pop("contrast", None), options.pop("at", None)
+            stack = restored_stack(saved, stack, axis, contrast, at)
         options.setdefault("settings", saved_settings(saved))
         session = cls(model, stack, **options)
         for _ in session.replay(saved):
