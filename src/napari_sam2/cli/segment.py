@@ -22,7 +22,7 @@ from napari_sam2.cli.common import (
     check_outputs,
 )
 from napari_sam2.cli.session_runner import INTERRUPTED_EXIT_CODE
-from napari_sam2.errors import LabelsError, Sam2Error
+from napari_sam2.errors import LabelsError, PromptError, Sam2Error
 from napari_sam2.types import Direction, Speed, Unreadable, View
 
 if TYPE_CHECKING:
@@ -34,19 +34,27 @@ if TYPE_CHECKING:
 
 def segment(
     stack: Annotated[
-        Path, typer.Argument(metavar="STACK", help="TIFF, OME-TIFF, zarr or npy image.")
+        Path,
+        typer.Argument(
+            metavar="STACK",
+            help="TIFF, zarr, npy, NIfTI or DICOM image, or a folder of TIFF, PNG or JPEG slices.",
+        ),
     ],
     prompts: Annotated[
         Path,
         typer.Option(
             "--prompts",
             "-p",
-            help="Session JSON, or CSV with the columns frame,object,kind,y,x,y2,x2,positive.",
+            help="Session JSON; CSV with the columns frame,object,kind,y,x,y2,x2,positive; "
+            "napari's own CSV of points or shapes; or labels, each of which is a mask prompt where "
+            "it is drawn (.tif, .zarr, .npy, .nii.gz, Cellpose _seg.npy).",
         ),
     ],
     output: Annotated[
         Path,
-        typer.Option("--output", "-o", metavar="OUT", help="Labels: .tif, .ome.tif or .zarr."),
+        typer.Option(
+            "--output", "-o", metavar="OUT", help="Labels: .tif, .ome.tif, .zarr or .nii.gz."
+        ),
     ],
     model: ModelOption = "bundled",
     device: DeviceOption = "auto",
@@ -69,9 +77,17 @@ def segment(
     channels: Annotated[
         str,
         typer.Option(
-            metavar="N,N,N", help="The channels to look at, as red, green and blue: up to three."
+            metavar="N,N,N",
+            help="The channels to look at, as red, green and blue: up to three. By default the "
+            "first one, or the colours of an RGB image.",
         ),
     ] = "",
+    series: Annotated[
+        str, typer.Option(metavar="N", help="Which image of a file with several: number or name.")
+    ] = "",
+    level: Annotated[
+        int, typer.Option(min=0, help="Which resolution of a pyramid; 0 is the finest.")
+    ] = 0,
     region: Annotated[
         str,
         typer.Option(
@@ -124,11 +140,16 @@ def segment(
     With --through T --axis Z, a stack of volumes over time is gone through: when a volume is done,
     each object is followed to the next one where most of it is, and its mask is a prompt there.
 
+    One line says which image, resolution, video axis, channels and positions are used, with the
+    option that changes each; with --json on standard error. Labels have the axes of the image, in
+    their order.
+
     Frames that cannot be read are named at the end, and their labels are empty.
 
     Ctrl-C writes the labels of the frames that are done; the exit code is then 130.
     """
-    from napari_sam2.cli.image_source import given_prompts, open_frames, replays_on, seeing_of
+    from napari_sam2.cli.choices import describe_choices
+    from napari_sam2.cli.image_source import open_frames, replays_on, seeing_of
     from napari_sam2.cli.session_runner import Range, run_session
     from napari_sam2.cli.volumes import go_on, session_paths
     from napari_sam2.prompts import PromptBook, read_session
@@ -136,14 +157,22 @@ def segment(
     _check_outputs(output, overlay, session, inputs=(stack, prompts))
     saved = read_session(prompts) if prompts.suffix.lower() == ".json" else None
     seeing = seeing_of(
-        saved, axis=axis, at=at or (), channels=channels, region=region, through=through
+        saved,
+        axis=axis,
+        at=at or (),
+        channels=channels,
+        region=region,
+        through=through,
+        series=series,
+        level=level,
     )
     frames = open_frames(stack, seeing)
+    typer.echo(describe_choices(frames), err=json)
     session_files = {} if session is None else session_paths(session, frames)
     for path in session_files.values():
         check_output(path, LabelsError, inputs=(stack, prompts))
     replays = replays_on(saved, frames)
-    book = PromptBook(frames.stack.shape) if replays else given_prompts(prompts, saved, frames)
+    book = PromptBook(frames.stack.shape) if replays else _prompts(prompts, saved, frames)
 
     # torch takes seconds
     from napari_sam2.tracking import TrackingSession, TrackingSettings, load_model
@@ -160,6 +189,7 @@ def segment(
         unreadable=unreadable or settings.unreadable,
         read_attempts=attempts or settings.read_attempts,
     )
+    prompted = saved.book if replays and saved is not None else book
     labels = frames.empty_labels(_largest_id(saved, book))
     options = {"settings": settings, "labels": frames.part(labels)}
     if replays:
@@ -186,15 +216,22 @@ def segment(
         raise _after_writing(outcome.error, output)
     summary = SegmentSummary(
         stack=str(stack),
-        shape=frames.labels_shape,
+        shape=frames.layout.as_written(labels).shape,
         region=None if frames.stack.region is None else astuple(frames.stack.region),
-        axes=frames.axes,
+        axes=frames.layout.written,
+        series=frames.opened.series.number,
+        level=frames.opened.level.number,
+        video=frames.stack.axis,
+        channels=frames.stack.channels,
+        at=dict(frames.stack.at),
+        frames=frames.stack.n_frames,
+        volumes=frames.volumes,
         model=loaded.name,
         device=str(loaded.device),
         image_size=loaded.image_size,
         speed=settings.speed,
         approximations=tracking.approximations,
-        objects=summarise_objects(tracking.object_ids, labels, outcome),
+        objects=summarise_objects(tracking.object_ids, labels, outcome, prompted),
         frames_done=outcome.frames,
         frame_results=outcome.results,
         skipped=tuple(SkippedFrame(each.frame, each.happened) for each in outcome.skipped),
@@ -225,6 +262,23 @@ def _check_outputs(
             f"A session is written as JSON, not as {session.name}.",
             remedy="Name it .sam2.json: by that --prompts knows it.",
         )
+
+
+def _prompts(path: Path, saved: SessionFile | None, frames: Frames) -> PromptBook:
+    """Read prompts; an error about them names what else of the image could be meant."""
+    from napari_sam2.cli.choices import name_choices
+    from napari_sam2.cli.image_source import given_prompts
+
+    try:
+        return given_prompts(path, saved, frames)
+    except PromptError as error:
+        raise name_choices(error, frames) from None
+
+
+def _numbers_of(objects: Sequence[SegmentedObject]) -> str:
+    few = ", ".join(str(one.object_id) for one in objects[:_NAMED])
+    more = "" if len(objects) <= _NAMED else f" and {len(objects) - _NAMED} more"
+    return f"{'object' if len(objects) == 1 else 'objects'} {few}{more}"
 
 
 def _largest_id(saved: SessionFile | None, book: PromptBook) -> int:
@@ -266,13 +320,11 @@ def _write_labels(output: Path, frames: Frames, labels: Any) -> None:
     LabelsError
         They could not be written where they should be; it says where they are.
     """
-    from napari_sam2.labels import write_labels
-
     try:
-        write_labels(output, labels, axes=frames.axes, scale=frames.scale)
+        frames.layout.write(output, labels)
     except LabelsError as error:
         refuge = Path(tempfile.mkdtemp(prefix="napari-sam2-")) / output.name
-        write_labels(refuge, labels, axes=frames.axes, scale=frames.scale)
+        frames.layout.write(refuge, labels)
         error.safe = f"What stood there before is unchanged, and the labels are in {refuge}."
         raise
 
@@ -282,12 +334,17 @@ _NAMED = 5  # number of skipped frames whose reasons are printed
 
 @dataclass(frozen=True, slots=True)
 class SegmentedObject:
-    """Size and mean score of one object of a finished run."""
+    """Size and mean score of one object of a finished run.
+
+    An object is ``tracked`` if it was found in other frames than its prompted ones, or, where there
+    are no others, in these.
+    """
 
     object_id: int
     frames: int
     pixels: int
     mean_score: float
+    tracked: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,14 +359,22 @@ class SkippedFrame:
 class SegmentSummary:
     """The result of ``segment``, as ``--json`` prints it.
 
-    ``frames_done`` counts the frames with a result, of all volumes together; ``frame_results``
-    counts those twice that are passed in both directions.
+    ``shape`` and ``axes`` are those of the labels. ``video``, ``channels`` and ``at`` say what was
+    seen of the image, by numbers of its axes. ``frames_done`` counts the frames with a result, of
+    all volumes together; ``frame_results`` counts those twice that are passed in both directions.
     """
 
     stack: str
     shape: tuple[int, ...]
     region: tuple[int, int, int, int] | None
     axes: str
+    series: int
+    level: int
+    video: int | None
+    channels: tuple[int, ...]
+    at: dict[int, int]
+    frames: int
+    volumes: int
     model: str
     device: str
     image_size: int
@@ -327,7 +392,7 @@ class SegmentSummary:
 
 
 def summarise_objects(
-    object_ids: Sequence[int], labels: Any, outcome: RunOutcome
+    object_ids: Sequence[int], labels: Any, outcome: RunOutcome, prompted: PromptBook
 ) -> tuple[SegmentedObject, ...]:
     """Count the pixels and frames of every object in labels (..., Y, X)."""
     pixels: dict[int, int] = dict.fromkeys(object_ids, 0)
@@ -340,7 +405,11 @@ def summarise_objects(
                 frames[object_id] += 1
     return tuple(
         SegmentedObject(
-            object_id, frames[object_id], pixels[object_id], outcome.mean_scores.get(object_id, 0.0)
+            object_id,
+            frames[object_id],
+            pixels[object_id],
+            outcome.mean_scores.get(object_id, 0.0),
+            frames[object_id] > min(len(prompted.frames(object_id)), max(outcome.frames, 1) - 1),
         )
         for object_id in object_ids
     )
@@ -348,13 +417,16 @@ def summarise_objects(
 
 def describe(summary: SegmentSummary) -> str:
     """Say it in a few lines."""
-    found = sum(1 for one in summary.objects if one.pixels)
+    found = sum(1 for one in summary.objects if one.tracked)
     lines = [
         f"{found} of {len(summary.objects)} objects in {_extent(summary)}, "
         f"{summary.seconds:.1f} s with {summary.model} at {summary.image_size} px "
         f"on {summary.device}",
         f"labels: {summary.labels}",
     ]
+    lost = [one for one in summary.objects if not one.tracked]
+    if lost:
+        lines.append(f"not found beyond the prompted frames: {_numbers_of(lost)}")
     if summary.approximations:
         lines.append(f"{summary.speed}, approximated with {', '.join(summary.approximations)}")
     if summary.overlay:
@@ -371,9 +443,9 @@ def describe(summary: SegmentSummary) -> str:
 
 
 def _extent(summary: SegmentSummary) -> str:
-    *volumes, frames, _, _ = summary.shape
-    everything = f"{volumes[0]} volumes of {frames} frames" if volumes else f"{frames} frames"
-    if summary.frames_done == frames * (volumes[0] if volumes else 1):
+    frames = "1 frame" if summary.frames == 1 else f"{summary.frames} frames"
+    everything = f"{summary.volumes} volumes of {frames}" if summary.volumes > 1 else frames
+    if summary.frames_done == summary.frames * summary.volumes:
         return everything
     return f"{summary.frames_done} of {everything}"
 
