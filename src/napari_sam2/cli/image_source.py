@@ -10,10 +10,25 @@ from typing import Any
 import numpy as np
 
 from napari_sam2.cli.label_layout import LabelLayout
+from napari_sam2.cli.label_prompts import holds_labels, prompts_of_labels
 from napari_sam2.errors import StackError
 from napari_sam2.labels import LabelsVolume
-from napari_sam2.prompts import PromptBook, SessionFile, moved_book, read_prompts, read_session
-from napari_sam2.stack import AxisGuess, FrameStack, OpenedStack, guess_axes, open_stack
+from napari_sam2.prompts import (
+    PromptBook,
+    SessionFile,
+    TablePlaces,
+    moved_book,
+    read_prompts,
+    read_session,
+)
+from napari_sam2.stack import (
+    AxisGuess,
+    FrameStack,
+    OpenedStack,
+    axis_letter,
+    guess_axes,
+    open_stack,
+)
 from napari_sam2.types import Region
 
 
@@ -358,12 +373,46 @@ def given_prompts(path: Path, saved: SessionFile | None, frames: Frames) -> Prom
     """
     stack = frames.stack
     if saved is None:
-        book = read_prompts(path, frames.shape)
+        if holds_labels(path):
+            book = prompts_of_labels(path, frames.opened, stack, frames.layout)
+        else:
+            book = read_prompts(path, frames.shape, _table_places(frames))
         return book if stack.region is None else moved_book(book, _at(stack.region), stack.shape)
     if saved.region is None and stack.region is None:
         return read_session(path, stack.shape).elsewhere()
     (y, x), (before_y, before_x) = _at(stack.region), _corner(saved)
     return moved_book(saved.elsewhere(), (y - before_y, x - before_x), stack.shape)
+
+
+def _table_places(frames: Frames) -> dict[int, TablePlaces]:
+    """Return which columns of napari's tables are frame, row and column, by their number.
+
+    napari has a slider for each axis but the colours of a pixel, which it knows at the end only.
+    """
+    opened, stack = frames.opened, frames.stack
+    last = len(opened.axes) - 1
+    sliders = [
+        axis
+        for axis in range(len(opened.axes))
+        if not (frames.colours and axis == stack.channel_axis == last)
+    ]
+    rows, columns = stack.frame_axes
+    held = tuple(
+        (sliders.index(axis), position)
+        for axis, position in stack.at.items()
+        if axis_letter(opened.axes[axis]) != "c"
+    )
+    video = None if stack.axis is None else sliders.index(stack.axis)
+    found = {len(sliders): TablePlaces(video, sliders.index(rows), sliders.index(columns), held)}
+    # Frame, row and column alone, in the order of the image.
+    order = [axis for axis in frames.layout.order if frames.through is None or axis > 0]
+    first = 0 if frames.through is None else 1
+    place = {axis - first: number for number, axis in enumerate(order)}
+    found.setdefault(3, TablePlaces(place[0], place[1], place[2]))
+    if stack.n_frames == 1:
+        plane = sorted((place[1], place[2]))
+        found.setdefault(2, TablePlaces(None, plane.index(place[1]), plane.index(place[2])))
+    return found
 
 
 def _corner(saved: SessionFile) -> tuple[int, int]:

@@ -26,7 +26,7 @@ from napari_sam2.errors import LabelsError, PromptError, Sam2Error
 from napari_sam2.types import Direction, Speed, Unreadable, View
 
 if TYPE_CHECKING:
-    from napari_sam2.cli.image_source import Frames
+    from napari_sam2.cli.image_source import Frames, Seeing
     from napari_sam2.cli.session_runner import RunOutcome
     from napari_sam2.prompts import PromptBook, SessionFile
     from napari_sam2.tracking import TrackingSession
@@ -148,8 +148,7 @@ def segment(
 
     Ctrl-C writes the labels of the frames that are done; the exit code is then 130.
     """
-    from napari_sam2.cli.choices import describe_choices
-    from napari_sam2.cli.image_source import open_frames, replays_on, seeing_of
+    from napari_sam2.cli.image_source import replays_on, seeing_of
     from napari_sam2.cli.session_runner import Range, run_session
     from napari_sam2.cli.volumes import go_on, session_paths
     from napari_sam2.prompts import PromptBook, read_session
@@ -166,13 +165,12 @@ def segment(
         series=series,
         level=level,
     )
-    frames = open_frames(stack, seeing)
-    typer.echo(describe_choices(frames), err=json)
+    frames = _open(stack, seeing, json)
     session_files = {} if session is None else session_paths(session, frames)
     for path in session_files.values():
         check_output(path, LabelsError, inputs=(stack, prompts))
     replays = replays_on(saved, frames)
-    book = PromptBook(frames.stack.shape) if replays else _prompts(prompts, saved, frames)
+    book = PromptBook(frames.stack.shape) if replays else _prompts(prompts, saved, frames, json)
 
     # torch takes seconds
     from napari_sam2.tracking import TrackingSession, TrackingSettings, load_model
@@ -264,15 +262,29 @@ def _check_outputs(
         )
 
 
-def _prompts(path: Path, saved: SessionFile | None, frames: Frames) -> PromptBook:
+def _open(path: Path, seeing: Seeing, json: bool) -> Frames:
+    """Open an image and say what is seen of it, on standard error beside JSON."""
+    from napari_sam2.cli.choices import describe_choices
+    from napari_sam2.cli.image_source import open_frames
+
+    frames = open_frames(path, seeing)
+    typer.echo(describe_choices(frames), err=json)
+    return frames
+
+
+def _prompts(path: Path, saved: SessionFile | None, frames: Frames, json: bool) -> PromptBook:
     """Read prompts; an error about them names what else of the image could be meant."""
     from napari_sam2.cli.choices import name_choices
     from napari_sam2.cli.image_source import given_prompts
+    from napari_sam2.cli.label_prompts import describe_label_prompts, holds_labels
 
     try:
-        return given_prompts(path, saved, frames)
+        book = given_prompts(path, saved, frames)
     except PromptError as error:
-        raise name_choices(error, frames) from None
+        raise name_choices(error, frames) from error
+    if holds_labels(path):
+        typer.echo(describe_label_prompts(path, book), err=json)
+    return book
 
 
 def _numbers_of(objects: Sequence[SegmentedObject]) -> str:
