@@ -112,7 +112,7 @@ NIFTI = LabelFormat(
 )
 """Compressed NIfTI; needs nibabel, from the extra `medical`."""
 PLAIN_NIFTI = LabelFormat(
-    "NIfTI, not compressed",
+    "Plain NIfTI",
     (".nii",),
     partial(write_nifti, compressed=False),
     check=_check,
