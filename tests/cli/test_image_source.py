@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 import tifffile
@@ -248,3 +249,14 @@ def test_a_session_of_one_channel_is_replayed_on_it(tmp_path):
     assert dict(open_frames(tmp_path / "two.tif", Seeing(likely=one)).stack.at) == {1: 1}
     both = SessionFile(PromptBook((5, 8, 9)), axis=0, settings={"channel_axis": 1})
     assert open_frames(tmp_path / "two.tif", Seeing(likely=both)).stack.channels == (0, 1)
+
+
+def test_labels_of_one_slice_have_no_affine_of_the_volume(tmp_path):
+    data = np.zeros((9, 8, 4, 3), np.uint16)
+    nibabel.save(nibabel.Nifti1Image(data, np.diag([1, 2, 3, 1])), tmp_path / "a.nii")
+    over_time = open_frames(tmp_path / "a.nii", Seeing(at=("Z=2",)))
+    assert (over_time.stack.shape, over_time.layout.written) == ((3, 8, 9), "XYT")
+    assert over_time.layout.affine is None
+    volume = open_frames(tmp_path / "a.nii", Seeing("Z", ("T=1",)))
+    assert (volume.stack.shape, volume.layout.written) == ((4, 8, 9), "XYZ")
+    np.testing.assert_array_equal(volume.layout.affine, np.diag([1, 2, 3, 1]))

@@ -34,7 +34,7 @@ class LabelLayout:
     order : tuple of int
         These axes in the order of the image.
     affine : ndarray of float, shape (4, 4), optional
-        As the file gives it; see `OpenedStack`.
+        As the file gives it, where the labels have all axes of space; see `OpenedStack`.
     """
 
     letters: str
@@ -69,7 +69,7 @@ class LabelLayout:
             tuple(1.0 if number is None else opened.scale[number] for number in numbers),
             tuple("" if number is None else opened.units[number] for number in numbers),
             tuple(sorted(range(len(places)), key=places.__getitem__)),
-            opened.affine,
+            opened.affine if _is_whole(opened, letters) else None,
         )
 
     @property
@@ -95,6 +95,15 @@ class LabelLayout:
             units=[self.units[axis] for axis in self.order],
             affine=self.affine,
         )
+
+
+def _is_whole(opened: OpenedStack, letters: str) -> bool:
+    """Tell whether labels have all axes of space that the image has, so that its affine is theirs.
+
+    Labels of one slice would lie at the first one.
+    """
+    sides = zip(opened.axes.upper(), opened.data.shape, strict=True)
+    return all(letter in letters for letter, side in sides if letter in "XYZ" and side > 1)
 
 
 def _letters(opened: OpenedStack, axes: dict[str, int | None]) -> str:

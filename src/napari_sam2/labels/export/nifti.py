@@ -24,7 +24,7 @@ def write_nifti(
 ) -> None:
     """Write NIfTI-1, or NIfTI-2 for sides beyond 32767, plane by plane.
 
-    Without an affine, the pixel sizes are on its diagonal; without these too, nothing is claimed.
+    Without an affine, no orientation is claimed, and without known pixel sizes none of these.
 
     Parameters
     ----------
@@ -68,22 +68,21 @@ def _header(shape: tuple[int, ...], dtype: np.dtype[Any], geometry: LabelGeometr
     header["intent_name"] = b"labels"
     spaces = [geometry.known(letter) for letter in "XYZ"]
     interval = geometry.known("T")
-    affine = geometry.affine
-    if affine is None:
-        steps = [1.0 if step is None else step / 1000 for step in spaces]
-        affine = np.diag([*steps, 1.0])
     known = geometry.affine is not None or all(
         step is not None for letter, step in zip("XYZ", spaces, strict=True) if letter in axes
     )
     header.set_xyzt_units(
         "mm" if known else "unknown", "sec" if interval is not None else "unknown"
     )
-    zooms = list(np.sqrt((affine[:3, :3] ** 2).sum(0)))
+    if geometry.affine is None:
+        zooms = [1.0 if step is None or not known else step / 1000 for step in spaces]
+    else:
+        zooms = np.sqrt((geometry.affine[:3, :3] ** 2).sum(0)).tolist()
     zooms += [1.0 if interval is None else interval, 1.0]
     header.set_zooms(zooms[: len(dims)])
-    code = "scanner" if geometry.affine is not None else "aligned"
-    header.set_sform(affine, code)
-    header.set_qform(affine, code, strip_shears=True)
+    if geometry.affine is not None:
+        header.set_sform(geometry.affine, "scanner")
+        header.set_qform(geometry.affine, "scanner", strip_shears=True)
     return header
 
 
