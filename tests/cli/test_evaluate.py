@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 
+import numpy as np
 import pytest
 import tifffile
 from PIL import Image
@@ -140,3 +141,15 @@ def test_a_folder_without_pairs_is_one_clean_error(tmp_path, capsys):
 def test_a_report_without_a_folder_is_an_error_first(small_stack, tmp_path, capsys):
     assert evaluate(small_stack.image.parent, "-o", tmp_path / "no" / "report.json") == 1
     assert "no folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("baseline", [(), ("--baseline",)])
+def test_ids_above_16_bits_are_measured_like_others(small_stack, tmp_path, capsys, baseline):
+    large = small_stack.truth.astype(np.uint32) * 70_000
+    tifffile.imwrite(small_stack.labels, large, metadata={"axes": "ZYX"})
+    report = tmp_path / "report.json"
+    folder = small_stack.image.parent
+    assert evaluate(folder, "--prompt", "box", *baseline, "-o", report) == 0
+    content = json.loads(report.read_text(encoding="utf-8"))
+    assert content["methods"][0]["total"]["objects"]["objects"] == 2
+    assert content["methods"][0]["total"]["objects"]["iou"] > 0.6

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import shutil
 import signal
+from dataclasses import replace
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pandas as pd
 import pytest
@@ -16,9 +18,11 @@ from skimage.io import imread
 
 from napari_sam2 import TrackingSession, TrackingSettings, load_model
 from napari_sam2.cli import main
+from napari_sam2.cli.segment import summarise_objects
+from napari_sam2.cli.session_runner import RunOutcome
 from napari_sam2.errors import StackError
 from napari_sam2.evaluation import iou
-from napari_sam2.prompts import read_prompts, write_prompts
+from napari_sam2.prompts import PromptBook, read_prompts, write_prompts
 from napari_sam2.stack import FrameStack
 
 
@@ -503,3 +507,101 @@ def test_foreign_data_where_tracks_should_be_stops_before_the_work(small_stack, 
     assert segment(*given, "--tracks", "ctc") == 1
     assert "mine.txt" in capsys.readouterr().err
     assert not (tmp_path / "out.tif").exists()
+
+
+@pytest.fixture
+def disks(small_stack):
+    """The small stack's pixels."""
+    return tifffile.imread(small_stack.image)
+
+
+def test_noise_in_another_channel_does_no_harm(small_stack, disks, tmp_path, capsys):
+    noise = np.random.default_rng(1).poisson(20, disks.shape).astype(np.uint8)
+    image = tmp_path / "two.tif"
+    both = np.stack([disks, noise], axis=1)
+    tifffile.imwrite(image, both, metadata={"axes": "ZCYX"}, imagej=True)
+    out = tmp_path / "out.tif"
+    given = (image, "-p", small_stack.prompts, "-o", out)
+    assert segment(*given) == 0
+    assert "channel 0 of 2 (--channels)" in capsys.readouterr().out
+    labels = tifffile.imread(out)
+    assert all(iou(labels == k, small_stack.truth == k) > 0.6 for k in (1, 2))
+    assert segment(*given, "--channels", "0,1", "--json") == 0
+    shown = capsys.readouterr()
+    assert "channels 0 and 1 of 2 (--channels)" in shown.err
+    assert json.loads(shown.out)["channels"] == [0, 1]
+    labels = tifffile.imread(out)
+    assert all(iou(labels == k, small_stack.truth == k) > 0.5 for k in (1, 2))
+
+
+def test_labels_of_an_image_of_x_y_z_lie_on_it(small_stack, disks, tmp_path):
+    image, out, session = tmp_path / "xyz.zarr", tmp_path / "out.zarr", tmp_path / "s.json"
+    names = ("x", "y", "z")
+    zarr.create_array(image, data=disks.transpose(2, 1, 0).copy(), dimension_names=names)
+    assert segment(image, "-p", small_stack.prompts, "-o", out, "--session", session) == 0
+    plain = tmp_path / "plain.tif"
+    assert segment(small_stack.image, "-p", small_stack.prompts, "-o", plain) == 0
+    labels = zarr.open_group(out, mode="r")["0"][:]
+    np.testing.assert_array_equal(labels.transpose(2, 1, 0), tifffile.imread(plain))
+    again = tmp_path / "again.zarr"
+    assert segment(image, "-p", session, "-o", again) == 0
+    np.testing.assert_array_equal(zarr.open_group(again, mode="r")["0"][:], labels)
+
+
+def test_a_click_on_the_wrong_image_of_a_file_names_the_option(
+    small_stack, disks, tmp_path, capsys
+):
+    image = tmp_path / "series.ome.tif"
+    with tifffile.TiffWriter(image) as file:
+        file.write(disks[:, :40, :40], metadata={"axes": "ZYX"})
+        file.write(disks, metadata={"axes": "ZYX"})
+    given = (image, "-p", small_stack.prompts, "-o", tmp_path / "out.tif")
+    assert segment(*given) == 1
+    shown = capsys.readouterr()
+    assert "image 0 (Image0) of the 2 in the file (--series)" in shown.out
+    assert "holds 2 images; --series chooses another" in shown.err
+    assert segment(*given, "--series", 1) == 0
+    assert tifffile.imread(tmp_path / "out.tif").shape == disks.shape
+
+
+def test_only_objects_found_beyond_their_prompts_are_counted(small_stack, disks, tmp_path, capsys):
+    disks[[0, 2], 30:60, 30:60] = 40  # the second disk is in one frame only
+    image = tmp_path / "one.tif"
+    tifffile.imwrite(image, disks, metadata={"axes": "ZYX"})
+    labels = np.zeros_like(small_stack.truth)
+    labels[1] = small_stack.truth[1]
+    labels[0, 20, 20] = 0
+    tifffile.imwrite(tmp_path / "drawn.tif", labels, metadata={"axes": "ZYX"})
+    given = (image, "-p", tmp_path / "drawn.tif", "-o", tmp_path / "out.tif")
+    assert segment(*given, "--start", 1, "--stop", 2) == 0
+    assert "2 of 2 objects in 1 of 3 frames" in capsys.readouterr().out
+    assert segment(*given, "--json") == 0
+    shown = capsys.readouterr()
+    assert "drawn.tif: 2 mask prompts, of 2 objects drawn in 1 frame." in shown.err
+    for found in json.loads(shown.out)["objects"]:
+        assert found["tracked"] == (found["frames"] > 1)
+
+
+def test_a_summary_names_objects_that_are_lost():
+    outcome = RunOutcome(3, 1.0, True, {}, frames=3)
+    labels = np.zeros((3, 4, 4), np.uint16)
+    labels[1, 0, 0], labels[:, 1, 1], labels[:2, 2, 2] = 1, 2, 3
+    book = PromptBook((3, 4, 4))
+    for object_id, frames in ((1, [1]), (2, [0, 1, 2]), (3, [1]), (4, [2])):
+        for frame in frames:
+            book.add_points(object_id, frame, [(1, 1)])
+    found = summarise_objects((1, 2, 3, 4), labels, outcome, book)
+    assert [one.tracked for one in found] == [False, True, True, False]
+    single = summarise_objects((1,), labels[1:2], replace(outcome, frames=1), book)
+    assert [one.tracked for one in single] == [True]
+
+
+def test_a_nifti_keeps_its_orientation(small_stack, disks, tmp_path):
+    affine = np.array([[-0.5, 0.02, 0, 3], [0.02, 0.4, 0.01, -4], [0, 0, 2.0, 9], [0, 0, 0, 1]])
+    image, out = tmp_path / "image.nii.gz", tmp_path / "out.nii.gz"
+    nibabel.save(nibabel.Nifti1Image(disks.transpose(2, 1, 0), affine), image)
+    assert segment(image, "-p", small_stack.prompts, "-o", out) == 0
+    labels = nibabel.load(out)
+    np.testing.assert_allclose(labels.affine, affine, atol=1e-6)
+    found = np.asarray(labels.dataobj).transpose(2, 1, 0)
+    assert all(iou(found == k, small_stack.truth == k) > 0.6 for k in (1, 2))

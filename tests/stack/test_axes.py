@@ -13,10 +13,10 @@ from napari_sam2.stack import AxisGuess, FrameStack, guess_axes
     [
         ((64, 48), None, False, AxisGuess(None, 0, 1, None, ())),
         ((9, 64, 48), None, False, AxisGuess(0, 1, 2, None, ())),
-        ((64, 48, 3), None, True, AxisGuess(None, 0, 1, 2, ())),
-        ((9, 64, 48, 4), None, True, AxisGuess(0, 1, 2, 3, ())),
+        ((64, 48, 3), None, True, AxisGuess(None, 0, 1, 2, (), True)),
+        ((9, 64, 48, 4), None, True, AxisGuess(0, 1, 2, 3, (), True)),
         # A napari RGB layer has no label for its colours.
-        ((9, 64, 48, 3), ("z", "y", "x"), True, AxisGuess(0, 1, 2, 3, ())),
+        ((9, 64, 48, 3), ("z", "y", "x"), True, AxisGuess(0, 1, 2, 3, (), True)),
         # 4D without labels: the longest leading axis.
         ((20, 5, 64, 48), None, False, AxisGuess(0, 2, 3, None, (1,))),
         ((2, 40, 64, 48), None, False, AxisGuess(1, 2, 3, None, (0,))),
@@ -30,8 +30,11 @@ from napari_sam2.stack import AxisGuess, FrameStack, guess_axes
         ((5, 2, 64, 48), "TCYX", False, AxisGuess(0, 2, 3, 1, ())),
         ((3, 5, 64, 48), "CZYX", False, AxisGuess(1, 2, 3, 0, ())),
         ((5, 7, 64, 48), "ZCYX", False, AxisGuess(0, 2, 3, None, (1,))),
-        ((7, 64, 48), "CYX", False, AxisGuess(None, 1, 2, None, (0,))),
-        ((5, 2, 64, 48, 3), "TCYXS", False, AxisGuess(0, 2, 3, 4, (1,))),
+        ((5, 64, 48), "CYX", False, AxisGuess(0, 1, 2, None, ())),
+        ((1, 7, 64, 48), "TCYX", False, AxisGuess(1, 2, 3, None, (0,))),
+        ((3, 64, 48), "SYX", False, AxisGuess(None, 1, 2, 0, (), True)),
+        ((3, 64, 48), "CYX", False, AxisGuess(None, 1, 2, 0, ())),
+        ((5, 2, 64, 48, 3), "TCYXS", False, AxisGuess(0, 2, 3, 4, (1,), True)),
         ((4, 64, 48), "CYX", False, AxisGuess(None, 1, 2, None, (0,))),
         ((5, 6, 2, 64, 48), "TZCYX", False, AxisGuess(0, 3, 4, 2, (1,))),
         # The video may be last.

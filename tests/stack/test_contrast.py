@@ -8,6 +8,7 @@ from hypothesis.extra.numpy import arrays
 
 from napari_sam2.errors import StackError
 from napari_sam2.stack import Contrast, FrameStack
+from napari_sam2.stack.contrast import NOISE_STEPS, noise_deviation, robust_contrast
 
 
 def _scaled(contrast: Contrast, values: np.ndarray) -> np.ndarray:
@@ -188,3 +189,45 @@ def test_large_planes_are_scaled_as_small_ones_bit_for_bit(dtype, limits):
     for row in range(side):
         contrast.scale(large[row], wanted[row])
     np.testing.assert_array_equal(found, wanted)
+
+
+@pytest.mark.parametrize("deviation", [0.5, 4.0, 90.0])
+def test_noise_is_measured_beside_structure(deviation):
+    y, x = np.mgrid[:200, :220]
+    picture = 40 * np.sin(y / 9) + 900 * (np.hypot(y - 100, x - 90) < 40) + 3 * x
+    noise = np.random.default_rng(0).normal(0, deviation, (2, 200, 220))
+    assert noise_deviation(picture + noise) == pytest.approx(deviation, rel=0.1)
+
+
+def test_noise_of_few_photons_is_not_none():
+    counts = np.random.default_rng(0).poisson(0.05, (3, 100, 100))
+    assert noise_deviation(counts) == pytest.approx(np.sqrt(0.05), rel=0.6)
+
+
+@pytest.mark.parametrize("shape", [(1, 2, 9), (1, 9, 2), (2, 9, 9)])
+def test_where_nothing_varies_there_is_no_noise(shape):
+    assert noise_deviation(np.zeros(shape)) == 0
+    assert noise_deviation(np.full(shape, np.nan)) == 0
+
+
+def test_a_composed_channel_of_noise_stays_dark():
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:64, :64]
+    discs = 200 + 1300 * (np.hypot(y - 30, x - 30) < 12) + rng.normal(0, 40, (4, 64, 64))
+    both = np.stack([discs, rng.poisson(20, discs.shape)], axis=1)
+    composed = FrameStack(both, 0, channel_axis=1)
+    frame = composed.read(1)
+    assert frame[..., 0].max() > 0.9
+    assert frame[..., 1].std() < 1.1 / NOISE_STEPS
+    # A channel of its own, and colours, are as they were.
+    alone = FrameStack(both, 0, channel_axis=1, channels=(1,))
+    assert alone.read(1).std() > 0.1
+    assert composed.contrast[0] == robust_contrast(discs)
+
+
+def test_a_channel_of_signal_keeps_its_contrast():
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:64, :64]
+    signal = 500 * (np.hypot(y - 30, x - 30) < 12) + rng.normal(0, 5, (4, 64, 64))
+    composed = FrameStack(np.stack([signal, signal], 1), 0, channel_axis=1)
+    assert composed.contrast == (robust_contrast(signal),) * 2

@@ -133,7 +133,9 @@ def test_any_real_array_reads_as_pictures(data):
     array = array.view(dtype).reshape(shape)
     kept = array.copy()
     axis = data.draw(st.none() | st.integers(0, len(shape) - 1)) if len(shape) > 2 else 0
-    stack = FrameStack(array, axis, channel_axis=None, contrast=(0, 100))
+    free = [a for a in range(len(shape)) if a != axis][:-2] if len(shape) > 2 else []
+    at = {a: data.draw(st.integers(0, shape[a] - 1)) for a in free}
+    stack = FrameStack(array, axis, channel_axis=None, contrast=(0, 100), at=at)
     assert stack.n_frames == (1 if axis is None or len(shape) == 2 else shape[axis])
     for frame in range(stack.n_frames):
         with warnings.catch_warnings():

@@ -18,12 +18,12 @@ RNG = np.random.default_rng(7)
         ((12, 10, 7), {"axis": -1}, (7, 12, 10), np.s_[:, :, 2]),
         ((7, 12, 10), {"axis": None, "at": {0: 4}}, (1, 12, 10), np.s_[4]),
         ((7, 12, 10), {"at": {0: 4}}, (1, 12, 10), np.s_[4]),
-        ((7, 12, 10), {"axis": None}, (1, 12, 10), np.s_[0]),
-        ((5, 7, 12, 10), {}, (5, 12, 10), np.s_[2, 0]),
+        ((1, 12, 10), {"axis": None}, (1, 12, 10), np.s_[0]),
+        ((5, 1, 12, 10), {}, (5, 12, 10), np.s_[2, 0]),
         ((5, 7, 12, 10), {"axis": 0, "at": {1: 3}}, (5, 12, 10), np.s_[2, 3]),
         ((5, 7, 12, 10), {"axis": 1, "at": {0: 4}}, (7, 12, 10), np.s_[4, 2]),
         ((5, 12, 10, 7), {"axis": 0, "at": {3: 6}}, (5, 12, 10), np.s_[2, :, :, 6]),
-        ((4, 2, 7, 12, 10), {"axis": 2, "at": {-4: 1}}, (7, 12, 10), np.s_[0, 1, 2]),
+        ((4, 2, 7, 12, 10), {"axis": 2, "at": {-4: 1, 0: 3}}, (7, 12, 10), np.s_[3, 1, 2]),
     ],
 )
 def test_axes_of_grey_stacks(shape, options, expected_shape, index):
@@ -36,8 +36,9 @@ def test_axes_of_grey_stacks(shape, options, expected_shape, index):
 
 
 def test_roles_of_axes_are_found():
-    stack = FrameStack(np.zeros((4, 2, 7, 12, 10)), 2, channel_axis=1)
-    assert (stack.axis, stack.channel_axis, dict(stack.at)) == (2, 1, {0: 0})
+    stack = FrameStack(np.zeros((4, 2, 7, 12, 10)), 2, channel_axis=1, at={0: 3})
+    assert (stack.axis, stack.channel_axis, dict(stack.at)) == (2, 1, {0: 3})
+    assert (stack.channel_count, stack.frame_axes, stack.transposed) == (2, (3, 4), False)
     assert FrameStack(np.zeros((4, 4))).axis is None
 
 
@@ -54,6 +55,37 @@ def test_channels_anywhere_are_composed(channel_axis, n):
     assert stack.n_channels == read.shape[-1]
     np.testing.assert_array_equal(read[..., :n], frames[3].astype(np.float32))
     assert (read[..., n:] == 0).all()
+
+
+@pytest.mark.parametrize(
+    ("shape", "options", "axes"),
+    [
+        ((5, 7, 12, 10), {}, "axis 1 must"),
+        ((5, 7, 12, 10), {"axis": 1}, "axis 0 must"),
+        ((7, 12, 10), {"axis": None}, "axis 0 must"),
+        ((4, 2, 7, 12, 10), {"axis": 2}, "axes 0, 1 must"),
+        ((4, 1, 7, 12, 10), {"axis": 2, "channel_axis": 1}, "axis 0 must"),
+    ],
+)
+def test_where_a_further_axis_is_held_is_never_guessed(shape, options, axes):
+    with pytest.raises(StackError, match=axes) as caught:
+        FrameStack(np.zeros(shape), **options)
+    assert "at={" in caught.value.remedy
+
+
+@pytest.mark.parametrize("channel_axis", [None, 0, 1, 2, 3])
+def test_transposed_frames_have_their_rows_along_the_later_axis(channel_axis):
+    array = RNG.random((10, 12, 5))  # X, Y, Z
+    options = {"contrast": (0, 1), "transposed": True, "region": (2, 1, 9, 10)}
+    if channel_axis is not None:
+        array = np.stack([array, array / 2], channel_axis)
+    video = 3 if channel_axis in (0, 1, 2) else 2
+    stack = FrameStack(array, video, channel_axis=channel_axis, **options)
+    assert (stack.shape, stack.image_shape, stack.transposed) == ((5, 7, 9), (12, 10), True)
+    plain = array if channel_axis is None else np.moveaxis(array, channel_axis, -1)[..., 0]
+    expected = plain[1:10, 2:9, 3].T.astype(np.float32)
+    np.testing.assert_array_equal(stack.read(3)[..., 0], expected)
+    np.testing.assert_array_equal(stack.turned(video, {}).read(3), stack.read(3))
 
 
 def test_channels_first_picture():

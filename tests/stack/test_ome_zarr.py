@@ -182,3 +182,54 @@ def test_opened_zarrs_are_read_only(tmp_path):
     opened = open_stack(tmp_path / "a.zarr")
     with pytest.raises(ValueError, match=r"read.only"):
         opened.data[0] = 0
+
+
+def _plate(path):
+    """Write a plate of two wells with two fields each, whose pixels say which is which."""
+    plate = zarr.open_group(path, mode="w", zarr_format=2)
+    wells = [{"path": "A/1"}, {"path": "B/2"}, {"path": "B/3"}]
+    plate.attrs["plate"] = {"wells": wells}
+    for number, well in enumerate(("A/1", "B/2")):
+        group = plate.create_group(well)
+        group.attrs["well"] = {"images": [{"path": "0"}, {"path": "1"}]}
+        for field in range(2):
+            image = group.create_group(str(field))
+            image.create_array("0", data=np.full((3, 8, 9), 10 * number + field, np.uint16))
+            datasets = [{"path": "0"}]
+            image.attrs["multiscales"] = [{"axes": ["z", "y", "x"], "datasets": datasets}]
+    return path
+
+
+def test_a_plate_names_its_images(tmp_path):
+    path = _plate(tmp_path / "plate.zarr")
+    with pytest.raises(StackError, match="A/1/0, A/1/1, B/2/0, B/2/1") as caught:
+        open_stack(path)
+    assert "--series A/1/0" in caught.value.remedy
+    with pytest.raises(StackError, match="a well of 2 images: 0, 1"):
+        open_stack(path / "B" / "2")
+    for series, value in (("B/2/1", 11), ("1", 1), (2, 10)):
+        opened = open_stack(path, series=series)
+        assert np.unique(opened.data[...]).tolist() == [value]
+        assert opened.series.available == 4
+    assert open_stack(path, series="B/2/1").series.name == "B/2/1"
+    assert np.unique(open_stack(path / "B" / "2" / "1").data[...]).tolist() == [11]
+    for wrong in ("C/1/0", "4", "-1", "9" * 5000, 4):
+        with pytest.raises(StackError, match="plate"):
+            open_stack(path, series=wrong)
+
+
+@pytest.mark.parametrize("described", [{}, {"wells": 3}, {"wells": [{}]}, {"wells": []}])
+def test_damaged_plates(tmp_path, described):
+    group = zarr.open_group(tmp_path / "p.zarr", mode="w", zarr_format=2)
+    group.attrs["plate"] = described
+    with pytest.raises(StackError) as caught:
+        open_stack(tmp_path / "p.zarr")
+    assert caught.value.remedy
+
+
+@pytest.mark.parametrize("unit", [None, "pixel", "reference frame", "furlong"])
+def test_a_unit_that_is_unknown_is_not_claimed(tmp_path, unit):
+    axes = [{"name": n, "type": "space", "unit": unit} for n in "tcyx"]
+    opened = open_stack(_image(tmp_path / "a.zarr", "0.4", axes=axes))
+    assert opened.units == ("",) * 4
+    assert opened.scale == (10, 1, 500, 0.5)

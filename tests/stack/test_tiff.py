@@ -321,3 +321,48 @@ def test_a_header_alone_is_refused(tmp_path, quiet_tifffile):
     path.write_bytes(b"II*\0" + struct.pack("<I", 0))
     with pytest.raises(StackError):
         open_stack(path)
+
+
+@pytest.mark.parametrize(
+    ("metadata", "scale", "units"),
+    [
+        ({"PhysicalSizeX": 2.0}, (1, 1, 2), ("", "", "micrometer")),
+        (
+            {"PhysicalSizeX": 2.0, "PhysicalSizeXUnit": "cm"},
+            (1, 1, 20_000),
+            ("", "", "micrometer"),
+        ),
+        ({"PhysicalSizeX": 2.0, "PhysicalSizeXUnit": "pixel"}, (1, 1, 2), ("",) * 3),
+        ({"PhysicalSizeX": 2.0, "PhysicalSizeXUnit": "reference frame"}, (1, 1, 2), ("",) * 3),
+        ({}, (1, 1, 1), ("",) * 3),
+    ],
+)
+def test_ome_units_are_known_or_not_claimed(tmp_path, metadata, scale, units):
+    path = tmp_path / "a.ome.tif"
+    tifffile.imwrite(path, STACK[:, 0], metadata={"axes": "ZYX"} | metadata)
+    with open_stack(path) as opened:
+        assert (opened.scale, opened.units) == (scale, units)
+
+
+@pytest.mark.parametrize(
+    ("unit", "factor", "known"),
+    [("cm", 1e4, "micrometer"), ("pixel", 1, ""), ("", 1, ""), ("inch", 25_400, "micrometer")],
+)
+def test_imagej_units_are_known_or_not_claimed(tmp_path, unit, factor, known):
+    path = _imagej(tmp_path / "a.tif", axes="ZCYX", spacing=2.0, unit=unit)
+    opened = open_stack(path)
+    assert opened.scale == pytest.approx((2 * factor, 1, 0.5 * factor, 0.25 * factor))
+    assert opened.units == (known, "", known, known)
+
+
+@pytest.mark.parametrize(
+    ("unit", "scale", "known"),
+    [("CENTIMETER", 5.0, "micrometer"), ("INCH", 1.0, ""), ("NONE", 1.0, "")],
+)
+def test_a_plain_tiff_has_a_size_in_centimetres_only(tmp_path, unit, scale, known):
+    path = tmp_path / "a.tif"
+    options = {"resolution": (2000, 2000), "resolutionunit": unit}
+    tifffile.imwrite(path, STACK[:, 0], metadata={"axes": "ZYX"}, **options)
+    with open_stack(path) as opened:
+        assert opened.scale == pytest.approx((1, scale, scale))
+        assert opened.units == ("", known, known)

@@ -9,35 +9,54 @@ from typing import Any
 
 import numpy as np
 
+from napari_sam2.cli.label_layout import LabelLayout
+from napari_sam2.cli.label_prompts import holds_labels, prompts_of_labels
 from napari_sam2.errors import StackError
 from napari_sam2.labels import LabelsVolume
-from napari_sam2.prompts import PromptBook, SessionFile, moved_book, read_prompts, read_session
-from napari_sam2.stack import AxisGuess, FrameStack, OpenedStack, guess_axes, open_stack
+from napari_sam2.prompts import (
+    PromptBook,
+    SessionFile,
+    TablePlaces,
+    moved_book,
+    read_prompts,
+    read_session,
+)
+from napari_sam2.stack import (
+    AxisGuess,
+    FrameStack,
+    OpenedStack,
+    axis_letter,
+    guess_axes,
+    open_stack,
+)
 from napari_sam2.types import Region
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Frames:
     """The frames of a file, and how to describe labels of them.
 
     Attributes
     ----------
+    opened : OpenedStack
+        The file.
     stack : FrameStack
-    axes : str
-        Of labels, as a file names them: "ZYX" or "TYX"; "TZYX" of volumes over time.
-    scale : tuple of float
-        Of the same axes, as the file says, else 1.
+    layout : LabelLayout
+        Of labels of the whole image: letters, sizes, and the order of the image's axes.
     through : int or None
         Axis along which objects go on from one stack of frames, a volume, to the next.
     volumes : int
         Number of positions along it.
+    colours : bool
+        Whether the channels are the colours of a pixel.
     """
 
+    opened: OpenedStack
     stack: FrameStack
-    axes: str
-    scale: tuple[float, ...]
+    layout: LabelLayout
     through: int | None = None
     volumes: int = 1
+    colours: bool = False
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -48,6 +67,11 @@ class Frames:
     def labels_shape(self) -> tuple[int, ...]:
         """Shape of the labels of the whole image, all volumes included."""
         return self.shape if self.through is None else (self.volumes, *self.shape)
+
+    @property
+    def axes(self) -> str:
+        """Letters of labels in the order of the frames: "ZYX", "TYX", "TZYX" and so on."""
+        return self.layout.letters
 
     @property
     def volume(self) -> int:
@@ -82,13 +106,17 @@ class Seeing:
     likely : SessionFile or None
         Says both by numbers of axes, where they are left open and the file has such axes.
     channels : str
-        Which channels are composed, such as "0,2"; by default those of an axis of up to three.
+        Which channels are composed, such as "0,2"; by default the colours, or else the first one.
     region : Region or None
         The part of the frames that is looked at.
     contrast : tuple of (low, high)
         Intensities of black and white, for each channel; percentiles of the stack by default.
     through : str
         Another axis, to go on along from volume to volume: its number or its letter.
+    series : str
+        The image of a file with several: its number or its name.
+    level : int
+        The resolution of an image with several.
     """
 
     axis: str = "auto"
@@ -98,6 +126,8 @@ class Seeing:
     region: Region | None = None
     contrast: tuple[tuple[float, float], ...] = ()
     through: str = ""
+    series: str = ""
+    level: int = 0
 
 
 def open_frames(path: Path, seeing: Seeing | None = None) -> Frames:
@@ -106,7 +136,7 @@ def open_frames(path: Path, seeing: Seeing | None = None) -> Frames:
     Parameters
     ----------
     path : Path
-        TIFF, OME-TIFF, zarr or npy.
+        See `open_stack`.
     seeing : Seeing, optional
 
     Raises
@@ -115,34 +145,43 @@ def open_frames(path: Path, seeing: Seeing | None = None) -> Frames:
         If the file cannot be read or has no such axis.
     """
     seeing = seeing or Seeing()
-    opened = open_stack(path)
+    opened = open_stack(path, series=seeing.series or None, level=seeing.level)
     shape = tuple(opened.data.shape)
     guess = guess_axes(shape, labels=tuple(opened.axes))
-    likely = _likely(seeing, shape, guess)
-    video = likely[0] if seeing.axis == "auto" else axis_number(seeing.axis, opened.axes)
+    given = dict(_position(text, opened.axes) for text in seeing.at)
+    video, likely = _likely(seeing, shape, guess)
+    if seeing.axis != "auto":
+        video = axis_number(seeing.axis, opened.axes)
     channel = guess.channel if not seeing.channels else _channel_axis(opened, guess)
+    if seeing.channels and seeing.axis == "auto" and video == channel:
+        video = None  # slices that are called channels, but the user says that they are channels
+    if not seeing.channels and (channel == video or channel in given or channel in likely):
+        channel = None
+    likely = {axis: index for axis, index in likely.items() if axis != channel}
+    held = likely | given
+    rows, columns = _frame_axes(guess, opened.axes, taken={video, channel, *held})
+    free = set(range(len(shape))) - {video, channel, rows, columns}
     stack = FrameStack(
         opened.data,
         axis=video,
-        channel_axis=None if video == channel else channel,
-        at=likely[1] | dict(_position(text, opened.axes) for text in seeing.at),
+        channel_axis=channel,
+        at=dict.fromkeys(free, 0) | held,
         contrast=seeing.contrast or None,
-        channels=_numbers(seeing.channels) if seeing.channels else None,
+        channels=_channels(seeing, guess, channel),
         region=seeing.region,
+        transposed=_is_transposed(seeing.likely, opened.axes, rows, columns),
     )
-    axes, scale = _label_axes(opened, video), _label_scale(opened, video, guess)
-    if not seeing.through:
-        return Frames(stack, axes, scale)
-    through = axis_number(seeing.through, opened.axes)
-    if through not in stack.at or video is None:
+    through = axis_number(seeing.through, opened.axes) if seeing.through else None
+    if through is not None and (through not in stack.at or video is None):
         raise StackError(
             f"Axis {seeing.through} cannot lead from volume to volume.",
             remedy=f"Choose one of {opened.axes} that is neither the video (--axis) nor Y, X or "
             "channels.",
         )
-    letter = "T" if axes[0] == "Z" else "Z"
-    whole = (opened.scale[through], *scale)
-    return Frames(stack, letter + axes, whole, through, shape[through])
+    layout = LabelLayout.of(opened, stack, through)
+    volumes = 1 if through is None else shape[through]
+    colours = guess.colours and channel == guess.channel
+    return Frames(opened, stack, layout, through, volumes, colours)
 
 
 def read_region(text: str) -> Region:
@@ -211,11 +250,52 @@ def _likely(
     saved = seeing.likely
     if saved is None or saved.axis is None or seeing.axis != "auto":
         return guess.video, {}
-    leading = {axis for axis in range(len(shape)) if axis not in (guess.y, guess.x, guess.channel)}
-    axes_fit = {saved.axis, *saved.at} == leading
-    fits = axes_fit and shape[saved.axis] == saved.book.shape[0]
-    fits = fits and all(index < shape[axis] for axis, index in saved.at.items())
+    # A session of one channel holds the channel axis like any other.
+    named = {saved.axis, *saved.at}
+    fits = len(set(range(len(shape))) - named - {guess.channel}) == 2
+    fits = fits and saved.axis < len(shape) and shape[saved.axis] == saved.book.shape[0]
+    fits = fits and all(
+        axis < len(shape) and index < shape[axis] for axis, index in saved.at.items()
+    )
     return (saved.axis, dict(saved.at)) if fits else (guess.video, {})
+
+
+def _channels(seeing: Seeing, guess: AxisGuess, channel: int | None) -> tuple[int, ...] | None:
+    """Return the channels that are composed; one by default, unless they are colours."""
+    if seeing.channels:
+        return _numbers(seeing.channels)
+    saved = seeing.likely
+    composed = saved is not None and isinstance(saved.settings.get("channel_axis"), int)
+    return None if channel is None or guess.colours or composed else (0,)
+
+
+def _frame_axes(guess: AxisGuess, axes: str, taken: set[int | None]) -> tuple[int, int]:
+    """Return the axes of a frame, in the order of the array: Y and X, unless one is the video.
+
+    Raises
+    ------
+    StackError
+        No two axes are left.
+    """
+    free = [axis for axis in range(len(axes)) if axis not in taken]
+    wanted = [axis for axis in (guess.y, guess.x) if axis in free]
+    others = [axis for axis in reversed(free) if axis not in wanted]
+    others.sort(key=lambda axis: axes[axis].upper() != "Z")
+    chosen = sorted([*wanted, *others][:2])
+    if len(chosen) < 2:
+        raise StackError(
+            f"Of the axes {axes} no two are left for Y and X.",
+            remedy="Choose fewer axes with --at, --axis and --channels.",
+        )
+    return chosen[0], chosen[1]
+
+
+def _is_transposed(saved: SessionFile | None, axes: str, rows: int, columns: int) -> bool:
+    """Tell whether X comes before Y in the file; a session's frames are as it says."""
+    if saved is not None and saved.axis is not None:
+        return saved.settings.get("transposed") is True
+    first, second = ("ZYX".find(axes[axis].upper()) for axis in (rows, columns))
+    return first > second >= 0
 
 
 def _numbers(text: str) -> tuple[int, ...]:
@@ -241,16 +321,6 @@ def _channel_axis(opened: OpenedStack, guess: AxisGuess) -> int:
     return found
 
 
-def _label_axes(opened: OpenedStack, video: int | None) -> str:
-    letter = opened.axes[video].upper() if video is not None else "Z"
-    return f"{letter if letter in 'ZT' else 'Z'}YX"
-
-
-def _label_scale(opened: OpenedStack, video: int | None, guess: AxisGuess) -> tuple[float, ...]:
-    first = 1.0 if video is None else opened.scale[video]
-    return first, opened.scale[guess.y], opened.scale[guess.x]
-
-
 def seeing_of(
     saved: SessionFile | None,
     *,
@@ -259,11 +329,15 @@ def seeing_of(
     channels: str,
     region: str,
     through: str,
+    series: str = "",
+    level: int = 0,
 ) -> Seeing:
     """Return the part of the image that the options, or else a session file, choose."""
     asked = read_region(region) if region else None
     if saved is None:
-        return Seeing(axis, tuple(at), None, channels, asked, through=through)
+        return Seeing(
+            axis, tuple(at), None, channels, asked, through=through, series=series, level=level
+        )
     known = str(saved.settings.get("channels", ""))
     same_channels = not channels or channels == known
     return Seeing(
@@ -274,6 +348,8 @@ def seeing_of(
         asked or saved.region,
         saved.contrast if same_channels else (),
         through,
+        series,
+        level,
     )
 
 
@@ -297,12 +373,46 @@ def given_prompts(path: Path, saved: SessionFile | None, frames: Frames) -> Prom
     """
     stack = frames.stack
     if saved is None:
-        book = read_prompts(path, frames.shape)
+        if holds_labels(path):
+            book = prompts_of_labels(path, frames.opened, stack, frames.layout)
+        else:
+            book = read_prompts(path, frames.shape, _table_places(frames))
         return book if stack.region is None else moved_book(book, _at(stack.region), stack.shape)
     if saved.region is None and stack.region is None:
         return read_session(path, stack.shape).elsewhere()
     (y, x), (before_y, before_x) = _at(stack.region), _corner(saved)
     return moved_book(saved.elsewhere(), (y - before_y, x - before_x), stack.shape)
+
+
+def _table_places(frames: Frames) -> dict[int, TablePlaces]:
+    """Return which columns of napari's tables are frame, row and column, by their number.
+
+    napari has a slider for each axis but the colours of a pixel, which it knows at the end only.
+    """
+    opened, stack = frames.opened, frames.stack
+    last = len(opened.axes) - 1
+    sliders = [
+        axis
+        for axis in range(len(opened.axes))
+        if not (frames.colours and axis == stack.channel_axis == last)
+    ]
+    rows, columns = stack.frame_axes
+    held = tuple(
+        (sliders.index(axis), position)
+        for axis, position in stack.at.items()
+        if axis_letter(opened.axes[axis]) != "c"
+    )
+    video = None if stack.axis is None else sliders.index(stack.axis)
+    found = {len(sliders): TablePlaces(video, sliders.index(rows), sliders.index(columns), held)}
+    # Frame, row and column alone, in the order of the image.
+    order = [axis for axis in frames.layout.order if frames.through is None or axis > 0]
+    first = 0 if frames.through is None else 1
+    place = {axis - first: number for number, axis in enumerate(order)}
+    found.setdefault(3, TablePlaces(place[0], place[1], place[2]))
+    if stack.n_frames == 1:
+        plane = sorted((place[1], place[2]))
+        found.setdefault(2, TablePlaces(None, plane.index(place[1]), plane.index(place[2])))
+    return found
 
 
 def _corner(saved: SessionFile) -> tuple[int, int]:

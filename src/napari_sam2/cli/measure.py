@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json as json_text
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from napari_sam2.cli.common import JsonOption, check_outputs
+from napari_sam2.cli.result_files import known_scale
 from napari_sam2.errors import MeasurementError
 
 if TYPE_CHECKING:
@@ -73,12 +75,12 @@ def measure(
     opened = open_stack(labels)
     pixels = None if image is None else open_stack(image)
     letters = axes.upper() or axes_of(opened)
-    sizes = _scale_of(scale, opened, pixels)
+    sizes, units = _scale_of(scale, unit, letters, (opened, pixels))
     known = Measurements(
         opened.data,
         None if pixels is None else pixels.data,
         scale=sizes,
-        units=None if sizes is None else units_of(letters, unit),
+        units=units,
         channels=tuple(channels.split(",")) if channels else None,
         axes=letters,
         volumes=volumes,
@@ -119,21 +121,22 @@ def units_of(axes: str, unit: str) -> tuple[str, ...]:
 
 
 def _scale_of(
-    text: str, opened: OpenedStack, pixels: OpenedStack | None
-) -> tuple[float, ...] | None:
+    text: str, unit: str, letters: str, files: Sequence[OpenedStack | None]
+) -> tuple[tuple[float, ...] | None, tuple[str, ...] | None]:
+    """Return the sizes that were given, or those of the first file that knows them; and units."""
     if text:
         try:
-            return tuple(float(size) for size in text.split(","))
+            return tuple(float(size) for size in text.split(",")), units_of(letters, unit)
         except ValueError as error:
             raise MeasurementError(
                 f"{text!r} is no scale.", remedy="Write one number per axis, such as 60,0.5,0.5."
             ) from error
-    for each in (opened, pixels):
-        if each is None or len(each.scale) != len(opened.data.shape):
-            continue
-        if any(size != 1 for size in each.scale):
-            return tuple(each.scale)
-    return None
+    for each in files:
+        if each is not None and len(each.scale) == len(letters):
+            scale, units = known_scale(letters, each.scale, each.units)
+            if scale is not None:
+                return scale, units
+    return None, None
 
 
 def _from_session(path: Path | None) -> tuple[tuple[Division, ...], Review | None]:

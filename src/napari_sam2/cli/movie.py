@@ -86,15 +86,16 @@ def movie(
             f"{frames.shape}.",
             remedy="Give the labels of this image, of whole numbers.",
         )
-    step, _, size = frames.scale
-    in_time = frames.axes[0] == "T" and step != 1
+    step, _, size = frames.layout.scale
+    step_unit, _, size_unit = frames.layout.units
+    in_time = frames.axes[0] == "T" and bool(step_unit)
     style = MovieStyle(
         alpha=fill,
         outline=outline,
         zoom=zoom,
         names=read_session(session).names if names and session is not None else {},
         show_names=names,
-        pixel_size=pixel_size if pixel_size is not None else (size if size != 1 else None),
+        pixel_size=pixel_size if pixel_size is not None else (size if size_unit else None),
         interval=interval if interval is not None else (step if in_time else None),
         spotlight=frozenset(spotlight or ()),
         follow=follow,

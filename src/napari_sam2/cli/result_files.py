@@ -22,6 +22,27 @@ Scores = Mapping[ObjectFrame, tuple[float, float]]
 """Score and presence, both in 0..1, of objects in frames."""
 
 
+def known_scale(
+    axes: str, scale: Sequence[float], units: Sequence[str]
+) -> tuple[tuple[float, ...] | None, tuple[str, ...] | None]:
+    """Return sizes of pixels and their units, if those of all axes of space are known.
+
+    Parameters
+    ----------
+    axes : str
+        A letter of each axis.
+    scale, units
+        As of `OpenedStack`.
+    """
+    if not all(unit for letter, unit in zip(axes, units, strict=True) if letter != "T"):
+        return None, None
+    named = (
+        ("s" if unit else "frame") if letter == "T" else "µm"
+        for letter, unit in zip(axes, units, strict=True)
+    )
+    return tuple(scale), tuple(named)
+
+
 @dataclass(frozen=True, slots=True)
 class ResultFiles:
     """The files that are wanted beside the labels.
@@ -89,7 +110,7 @@ class ResultFiles:
         from napari_sam2.lineage import write_tracks
         from napari_sam2.measure import measure, write_table
 
-        scale = frames.scale if any(size != 1 for size in frames.scale) else None
+        scale, units = known_scale(frames.axes, frames.layout.scale, frames.layout.units)
         # In volumes over time, a division of the session is one along the axis of its frames.
         divisions = session.divisions if frames.through is None else ()
         for kind, path in self.tracks:
@@ -97,12 +118,11 @@ class ResultFiles:
         if self.table is not None:
             channels = frames.stack.channels
             images = [_Intensities(frames, at) for at in range(len(channels))]
-            units = tuple("s" if letter == "T" else "µm" for letter in frames.axes)
             table = measure(
                 labels,
                 images,
                 scale=scale,
-                units=None if scale is None else units,
+                units=units,
                 channels=[str(each) for each in channels] if len(channels) > 1 else None,
                 axes=frames.axes,
                 divisions=divisions,

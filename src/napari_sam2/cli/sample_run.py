@@ -101,14 +101,18 @@ def run_sample(sample: SampleStack, model: Model, folder: Path) -> SampleRun:
         for ending in ("image.tif", "prompts.csv", "labels.tif", "truth.tif", "overlay.png")
     )
     tifffile.imwrite(image, sample.image, metadata={"axes": sample.axes}, compression="zlib")
-    write_labels(truth, sample.labels, axes=sample.axes, scale=sample.scale)
+    scale = [
+        60 * size if axis == "T" else size
+        for axis, size in zip(sample.axes, sample.scale, strict=True)
+    ]
+    write_labels(truth, sample.labels, axes=sample.axes, scale=scale)
     stack = FrameStack(sample.image)
     prompts = choose_prompts(sample.labels, EvaluationOptions(frame=_FRAME))
     book = _book_of(prompts, stack.shape)
     write_prompts(book, clicks)
     session = TrackingSession(model, stack)
     outcome = run_session(session, book, Range(), title=sample.name)
-    write_labels(labels, session.labels, axes=sample.axes, scale=sample.scale)
+    write_labels(labels, session.labels, axes=sample.axes, scale=scale)
     if outcome.error is not None:
         raise outcome.error
     write_sheet(picture, stack, session.labels)

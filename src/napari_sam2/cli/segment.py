@@ -26,12 +26,12 @@ from napari_sam2.cli.common import (
 )
 from napari_sam2.cli.result_files import ResultFiles, remember_scores
 from napari_sam2.cli.session_runner import INTERRUPTED_EXIT_CODE
-from napari_sam2.errors import LabelsError, Sam2Error
+from napari_sam2.errors import LabelsError, PromptError, Sam2Error
 from napari_sam2.types import Direction, ObjectFrame, Speed, TrackFormat, Unreadable, View
 
 if TYPE_CHECKING:
-    from napari_sam2.cli.image_source import Frames
-    from napari_sam2.cli.session_runner import RunOutcome
+    from napari_sam2.cli.image_source import Frames, Seeing
+    from napari_sam2.cli.session_runner import RunOutcome, Search
     from napari_sam2.prompts import PromptBook, SessionFile
     from napari_sam2.tracking import TrackingSession, TrackingSettings
 
@@ -39,20 +39,57 @@ if TYPE_CHECKING:
 @alone_with_output
 def segment(
     stack: Annotated[
-        Path, typer.Argument(metavar="STACK", help="TIFF, OME-TIFF, zarr or npy image.")
-    ],
-    prompts: Annotated[
         Path,
-        typer.Option(
-            "--prompts",
-            "-p",
-            help="Session JSON, or CSV with the columns frame,object,kind,y,x,y2,x2,positive.",
+        typer.Argument(
+            metavar="STACK",
+            help="TIFF, zarr, npy, NIfTI or DICOM image, or a folder of TIFF, PNG or JPEG slices.",
         ),
     ],
     output: Annotated[
         Path,
-        typer.Option("--output", "-o", metavar="OUT", help="Labels: .tif, .ome.tif or .zarr."),
+        typer.Option(
+            "--output", "-o", metavar="OUT", help="Labels: .tif, .ome.tif, .zarr or .nii.gz."
+        ),
     ],
+    prompts: Annotated[
+        Path | None,
+        typer.Option(
+            "--prompts",
+            "-p",
+            help="Session JSON; CSV with the columns frame,object,kind,y,x,y2,x2,positive; "
+            "napari's own CSV of points or shapes; or labels, each of which is a mask prompt where "
+            "it is drawn (.tif, .zarr, .npy, .nii.gz, Cellpose _seg.npy).",
+            show_default=False,
+        ),
+    ] = None,
+    auto: Annotated[
+        bool,
+        typer.Option(
+            "--auto",
+            help="Find objects without prompts: in the first frame of a time-lapse, in the middle "
+            "slice of a z-stack.",
+        ),
+    ] = False,
+    every: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="With --auto: look again in every Nth frame where no object is yet.",
+            show_default=False,
+        ),
+    ] = None,
+    min_size: Annotated[
+        int, typer.Option(min=1, help="With --auto: smallest area of an object in pixels.")
+    ] = 20,
+    max_size: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="With --auto: largest area of an object in pixels.",
+            show_default=False,
+        ),
+    ] = None,
     model: ModelOption = "bundled",
     device: DeviceOption = "auto",
     image_size: ImageSizeOption = None,
@@ -74,9 +111,17 @@ def segment(
     channels: Annotated[
         str,
         typer.Option(
-            metavar="N,N,N", help="The channels to look at, as red, green and blue: up to three."
+            metavar="N,N,N",
+            help="The channels to look at, as red, green and blue: up to three. By default the "
+            "first one, or the colours of an RGB image.",
         ),
     ] = "",
+    series: Annotated[
+        str, typer.Option(metavar="N", help="Which image of a file with several: number or name.")
+    ] = "",
+    level: Annotated[
+        int, typer.Option(min=0, help="Which resolution of a pyramid; 0 is the finest.")
+    ] = 0,
     region: Annotated[
         str,
         typer.Option(
@@ -140,7 +185,7 @@ def segment(
     ] = False,
     json: JsonOption = False,
 ) -> None:
-    """Segment every frame of a stack from prompts, and write the labels.
+    """Segment every frame of a stack from prompts or --auto, and write the labels.
 
     A session file replays as it was saved: its clicks round by round, accepted masks, contrast,
     channels, region and settings. On a stack of another size only its prompts and settings are
@@ -149,28 +194,39 @@ def segment(
     With --through T --axis Z, a stack of volumes over time is gone through: when a volume is done,
     each object is followed to the next one where most of it is, and its mask is a prompt there.
 
+    One line says which image, resolution, video axis, channels and positions are used, with the
+    option that changes each; with --json on standard error. Labels have the axes of the image, in
+    their order.
+
     Frames that cannot be read are named at the end, and their labels are empty.
 
     Ctrl-C writes the labels of the frames that are done; the exit code is then 130. While it runs,
     labels and scores are also kept in OUT.sam2.zarr, or beside the session file: --resume goes on
     from there, after Ctrl-C, a crash or a power cut.
     """
-    from napari_sam2.cli.image_source import given_prompts, open_frames, replays_on, seeing_of
+    from napari_sam2.cli.image_source import replays_on, seeing_of
     from napari_sam2.cli.kept_run import KeptRun
     from napari_sam2.cli.session_runner import Range, run_session
     from napari_sam2.cli.volumes import go_on
-    from napari_sam2.prompts import PromptBook, read_session
 
     results = ResultFiles.beside(output, tracks or (), measure)
-    _check_outputs(output, overlay, session, inputs=(stack, prompts), results=results)
-    saved = read_session(prompts) if prompts.suffix.lower() == ".json" else None
+    inputs = _inputs(stack, prompts, auto)
+    _check_outputs(output, overlay, session, inputs=inputs, results=results)
+    saved = _saved(prompts)
     seeing = seeing_of(
-        saved, axis=axis, at=at or (), channels=channels, region=region, through=through
+        saved,
+        axis=axis,
+        at=at or (),
+        channels=channels,
+        region=region,
+        through=through,
+        series=series,
+        level=level,
     )
-    frames = open_frames(stack, seeing)
-    session_files = _session_files(session, frames, inputs=(stack, prompts))
+    frames = _open(stack, seeing, json)
+    session_files = _session_files(session, frames, inputs=inputs)
     replays = replays_on(saved, frames)
-    book = PromptBook(frames.stack.shape) if replays else given_prompts(prompts, saved, frames)
+    book = _prompts(prompts, saved, frames, replays, json)
 
     # torch takes seconds
     from napari_sam2.tracking import TrackingSession, load_model
@@ -183,7 +239,7 @@ def segment(
     run.begin(resume, loaded, frames.stack, settings)
     labels = frames.empty_labels(_largest_id(saved, book))
     options = {"labels": frames.part(labels), "store": run.store(frames.stack)}
-    opened = partial(TrackingSession.load, prompts) if replays else TrackingSession
+    opened = partial(TrackingSession.load, inputs[-1]) if replays else TrackingSession
     tracking = opened(loaded, frames.stack, settings=settings, **options)
     seen: dict[ObjectFrame, tuple[float, float]] = {}
     saving: dict[Path, SessionFile] = {}
@@ -199,6 +255,7 @@ def segment(
             book,
             Range(direction, start, stop),
             title=stack.name,
+            search=_search(frames, start, stop, every, min_size, max_size) if auto else None,
             seen=partial(remember_scores, seen) if measure else None,
         )
         keep(tracking)
@@ -218,15 +275,22 @@ def segment(
         raise _after_writing(outcome.error, output)
     summary = SegmentSummary(
         stack=str(stack),
-        shape=frames.labels_shape,
+        shape=frames.layout.as_written(labels).shape,
         region=None if frames.stack.region is None else astuple(frames.stack.region),
-        axes=frames.axes,
+        axes=frames.layout.written,
+        series=frames.opened.series.number,
+        level=frames.opened.level.number,
+        video=frames.stack.axis,
+        channels=frames.stack.channels,
+        at=dict(frames.stack.at),
+        frames=frames.stack.n_frames,
+        volumes=frames.volumes,
         model=loaded.name,
         device=str(loaded.device),
         image_size=loaded.image_size,
         speed=settings.speed,
         approximations=tracking.approximations,
-        objects=summarise_objects(tracking.object_ids, labels, outcome),
+        objects=summarise_objects(tracking.object_ids, labels, outcome, tracking.prompts),
         frames_done=outcome.frames,
         frame_results=outcome.results,
         skipped=tuple(SkippedFrame(each.frame, each.happened) for each in outcome.skipped),
@@ -244,7 +308,7 @@ def segment(
 
 
 def _session_files(
-    session: Path | None, frames: Frames, inputs: tuple[Path, Path]
+    session: Path | None, frames: Frames, inputs: tuple[Path, ...]
 ) -> dict[int, Path]:
     """Return where the session of each volume is saved, if it can be."""
     from napari_sam2.cli.volumes import session_paths
@@ -280,7 +344,7 @@ def _check_outputs(
     output: Path,
     overlay: Path | None,
     session: Path | None,
-    inputs: tuple[Path, Path],
+    inputs: tuple[Path, ...],
     results: ResultFiles,
 ) -> None:
     """Tell of files that cannot be written before the work."""
@@ -297,6 +361,81 @@ def _check_outputs(
             f"A session is written as JSON, not as {session.name}.",
             remedy="Name it .sam2.json: by that --prompts knows it.",
         )
+
+
+def _open(path: Path, seeing: Seeing, json: bool) -> Frames:
+    """Open an image and say what is seen of it, on standard error beside JSON."""
+    from napari_sam2.cli.choices import describe_choices
+    from napari_sam2.cli.image_source import open_frames
+
+    frames = open_frames(path, seeing)
+    typer.echo(describe_choices(frames), err=json)
+    return frames
+
+
+def _inputs(stack: Path, prompts: Path | None, auto: bool) -> tuple[Path, ...]:
+    """Return the files that are read; one of prompts and a search must be asked for."""
+    if prompts is None and not auto:
+        raise PromptError(
+            "Nothing says which objects are meant.",
+            remedy="Give --prompts FILE, or --auto to find objects without prompts.",
+        )
+    return (stack,) if prompts is None else (stack, prompts)
+
+
+def _saved(prompts: Path | None) -> SessionFile | None:
+    """Read the prompts if they are a session file."""
+    from napari_sam2.prompts import read_session
+
+    is_session = prompts is not None and prompts.suffix.lower() == ".json"
+    return read_session(prompts) if prompts is not None and is_session else None
+
+
+def _search(
+    frames: Frames,
+    start: int | None,
+    stop: int | None,
+    every: int | None,
+    min_size: int,
+    max_size: int | None,
+) -> Search:
+    """Return the search: first where objects of such a stack are most likely whole."""
+    from napari_sam2.cli.session_runner import Search
+
+    first = start or 0
+    last = frames.stack.n_frames if stop is None else stop
+    in_time = frames.layout.letters[-3] == "T"
+    return Search(first if in_time else (first + last - 1) // 2, every, min_size, max_size)
+
+
+def _prompts(
+    path: Path | None, saved: SessionFile | None, frames: Frames, replays: bool, json: bool
+) -> PromptBook:
+    """Read prompts; an error about them names what else of the image could be meant.
+
+    None where a session file is replayed, or where there is no file.
+    """
+    from napari_sam2.prompts import PromptBook
+
+    if path is None or replays:
+        return PromptBook(frames.stack.shape)
+    from napari_sam2.cli.choices import name_choices
+    from napari_sam2.cli.image_source import given_prompts
+    from napari_sam2.cli.label_prompts import describe_label_prompts, holds_labels
+
+    try:
+        book = given_prompts(path, saved, frames)
+    except PromptError as error:
+        raise name_choices(error, frames) from error
+    if holds_labels(path):
+        typer.echo(describe_label_prompts(path, book), err=json)
+    return book
+
+
+def _numbers_of(objects: Sequence[SegmentedObject]) -> str:
+    few = ", ".join(str(one.object_id) for one in objects[:_NAMED])
+    more = "" if len(objects) <= _NAMED else f" and {len(objects) - _NAMED} more"
+    return f"{'object' if len(objects) == 1 else 'objects'} {few}{more}"
 
 
 def _largest_id(saved: SessionFile | None, book: PromptBook) -> int:
@@ -338,13 +477,11 @@ def _write_labels(output: Path, frames: Frames, labels: Any) -> None:
     LabelsError
         They could not be written where they should be; it says where they are.
     """
-    from napari_sam2.labels import write_labels
-
     try:
-        write_labels(output, labels, axes=frames.axes, scale=frames.scale)
+        frames.layout.write(output, labels)
     except LabelsError as error:
         refuge = Path(tempfile.mkdtemp(prefix="napari-sam2-")) / output.name
-        write_labels(refuge, labels, axes=frames.axes, scale=frames.scale)
+        frames.layout.write(refuge, labels)
         error.safe = f"What stood there before is unchanged, and the labels are in {refuge}."
         raise
 
@@ -354,12 +491,17 @@ _NAMED = 5  # number of skipped frames whose reasons are printed
 
 @dataclass(frozen=True, slots=True)
 class SegmentedObject:
-    """Size and mean score of one object of a finished run."""
+    """Size and mean score of one object of a finished run.
+
+    An object is ``tracked`` if it was found in other frames than its prompted ones, or, where there
+    are no others, in these.
+    """
 
     object_id: int
     frames: int
     pixels: int
     mean_score: float
+    tracked: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -374,14 +516,22 @@ class SkippedFrame:
 class SegmentSummary:
     """The result of ``segment``, as ``--json`` prints it.
 
-    ``frames_done`` counts the frames with a result, of all volumes together; ``frame_results``
-    counts those twice that are passed in both directions.
+    ``shape`` and ``axes`` are those of the labels. ``video``, ``channels`` and ``at`` say what was
+    seen of the image, by numbers of its axes. ``frames_done`` counts the frames with a result, of
+    all volumes together; ``frame_results`` counts those twice that are passed in both directions.
     """
 
     stack: str
     shape: tuple[int, ...]
     region: tuple[int, int, int, int] | None
     axes: str
+    series: int
+    level: int
+    video: int | None
+    channels: tuple[int, ...]
+    at: dict[int, int]
+    frames: int
+    volumes: int
     model: str
     device: str
     image_size: int
@@ -401,7 +551,7 @@ class SegmentSummary:
 
 
 def summarise_objects(
-    object_ids: Sequence[int], labels: Any, outcome: RunOutcome
+    object_ids: Sequence[int], labels: Any, outcome: RunOutcome, prompted: PromptBook
 ) -> tuple[SegmentedObject, ...]:
     """Count the pixels and frames of every object in labels (..., Y, X)."""
     pixels: dict[int, int] = dict.fromkeys(object_ids, 0)
@@ -414,7 +564,11 @@ def summarise_objects(
                 frames[object_id] += 1
     return tuple(
         SegmentedObject(
-            object_id, frames[object_id], pixels[object_id], outcome.mean_scores.get(object_id, 0.0)
+            object_id,
+            frames[object_id],
+            pixels[object_id],
+            outcome.mean_scores.get(object_id, 0.0),
+            frames[object_id] > min(len(prompted.frames(object_id)), max(outcome.frames, 1) - 1),
         )
         for object_id in object_ids
     )
@@ -422,13 +576,16 @@ def summarise_objects(
 
 def describe(summary: SegmentSummary) -> str:
     """Say it in a few lines."""
-    found = sum(1 for one in summary.objects if one.pixels)
+    found = sum(1 for one in summary.objects if one.tracked)
     lines = [
         f"{found} of {len(summary.objects)} objects in {_extent(summary)}, "
         f"{summary.seconds:.1f} s with {summary.model} at {summary.image_size} px "
         f"on {summary.device}",
         f"labels: {summary.labels}",
     ]
+    lost = [one for one in summary.objects if not one.tracked]
+    if lost:
+        lines.append(f"not found beyond the prompted frames: {_numbers_of(lost)}")
     if summary.approximations:
         lines.append(f"{summary.speed}, approximated with {', '.join(summary.approximations)}")
     if summary.overlay:
@@ -448,9 +605,9 @@ def describe(summary: SegmentSummary) -> str:
 
 
 def _extent(summary: SegmentSummary) -> str:
-    *volumes, frames, _, _ = summary.shape
-    everything = f"{volumes[0]} volumes of {frames} frames" if volumes else f"{frames} frames"
-    if summary.frames_done == frames * (volumes[0] if volumes else 1):
+    frames = "1 frame" if summary.frames == 1 else f"{summary.frames} frames"
+    everything = f"{summary.volumes} volumes of {frames}" if summary.volumes > 1 else frames
+    if summary.frames_done == summary.frames * summary.volumes:
         return everything
     return f"{summary.frames_done} of {everything}"
 

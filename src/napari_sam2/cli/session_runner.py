@@ -155,12 +155,34 @@ class Range:
     stop: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Search:
+    """A search for objects without prompts.
+
+    Attributes
+    ----------
+    frame : int
+        Where objects are looked for first.
+    every : int or None
+        Again in every so many frames.
+    min_size : int
+    max_size : int or None
+        Areas of objects in pixels.
+    """
+
+    frame: int
+    every: int | None
+    min_size: int
+    max_size: int | None
+
+
 def run_session(
     session: TrackingSession,
     book: PromptBook,
     over: Range,
     *,
     title: str,
+    search: Search | None = None,
     seen: Callable[[FrameMasks], None] | None = None,
 ) -> RunOutcome:
     """Give a session its prompts and propagate them, with a bar.
@@ -177,6 +199,8 @@ def run_session(
         Frames and direction of the propagation.
     title : str
         Shown before the bar.
+    search : Search, optional
+        Also find objects that have no prompts, and propagate both ways.
     seen : callable, optional
         Called with every result of the propagation.
 
@@ -207,7 +231,12 @@ def run_session(
             if skipped and not session.object_ids:
                 raise next(iter(skipped.values()))
             if not interrupt.happened:
-                for result in _with_bar(session, over, title):
+                results = (
+                    _with_bar(session, over, title)
+                    if search is None
+                    else _searched(session, search, over, title, interrupt)
+                )
+                for result in results:
                     scores.add(result)
                     if seen is not None:
                         seen(result)
@@ -234,6 +263,34 @@ def _with_bar(session: TrackingSession, over: Range, title: str) -> Iterable[Fra
     masks = session.propagate(over.direction, start=over.start, stop=over.stop)
     bar: Iterable[FrameMasks] = tqdm(masks, desc=title, total=steps, unit="frame", disable=None)
     return bar
+
+
+def _searched(
+    session: TrackingSession, search: Search, over: Range, title: str, interrupt: Interrupt
+) -> Iterable[FrameMasks]:
+    """Find objects and propagate them; the bar counts frame results."""
+    from tqdm import tqdm
+
+    from napari_sam2.detection import DetectionSettings
+    from napari_sam2.tracking.automatic import find_and_follow
+
+    with tqdm(desc=title, unit="frame", disable=None) as bar:
+
+        def show(frame: int, done: float) -> None:
+            bar.set_postfix_str(f"searching frame {frame}: {done:.0%}" if done < 1 else "")
+
+        for result in find_and_follow(
+            session,
+            search.frame,
+            every=search.every,
+            settings=DetectionSettings(min_size=search.min_size, max_size=search.max_size),
+            start=over.start,
+            stop=over.stop,
+            progress=show,
+            cancelled=interrupt.asked,
+        ):
+            bar.update()
+            yield result
 
 
 class _MeanScores:

@@ -8,9 +8,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol
 
+import numpy as np
+
 from napari_sam2.evaluation.baseline.classical import ClassicalSegmenter
 from napari_sam2.evaluation.label_masks import LabelMasks, MaskSource, StoredMasks
 from napari_sam2.evaluation.simulated_user import Click, ObjectPrompt
+from napari_sam2.labels import LabelsVolume
 from napari_sam2.stack import FrameStack
 from napari_sam2.types import FrameMasks, Unreadable
 
@@ -93,7 +96,9 @@ class ModelMethod:
 
         # A figure must not be that of a stack with holes.
         settings = TrackingSettings(overlap=overlap, unreadable=Unreadable.STOP)
-        session = TrackingSession(self._model, stack, settings=settings)
+        dtype = np.promote_types(np.uint16, np.min_scalar_type(max(object_ids, default=0)))
+        labels = LabelsVolume(stack.shape, dtype=dtype).array
+        session = TrackingSession(self._model, stack, settings=settings, labels=labels)
         return SessionSegmenter(session, object_ids)
 
 

@@ -144,7 +144,9 @@ def read_pair(pair: LabelledPair) -> tuple[FrameStack, NDArray[np.integer]]:
     # Three frames may look like three channels, but not to who has a label for each of them.
     channel = None if tuple(opened.data.shape) == truth.shape else guess.channel
     video = 0 if channel is None and truth.ndim == 3 else guess.video
-    stack = FrameStack(opened.data, video, channel_axis=channel)
+    seen = {video, guess.y, guess.x, channel}
+    at = {axis: 0 for axis in range(len(opened.axes)) if axis not in seen}
+    stack = FrameStack(opened.data, video, channel_axis=channel, at=at)
     if truth.ndim == 2:
         truth = truth[np.newaxis]
     if truth.shape != stack.shape:

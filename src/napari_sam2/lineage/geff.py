@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from napari_sam2._atomic import replacing
 from napari_sam2.errors import LineageError
+from napari_sam2.labels.export.label_format import UNITS, LabelGeometry, PixelSize
 from napari_sam2.labels.export.ome_zarr import write_zarr
 from napari_sam2.labels.export.planes import LabelPlanes
 from napari_sam2.lineage.lineage import Lineage
@@ -77,7 +78,9 @@ def write_geff(
         with replacing(path) as temporary:
             root = zarr.create_group(store=temporary, zarr_format=3)
             _write_graph(root.create_group(TRACKS), lineage, sizes, axes.lower())
-            write_zarr(temporary / LABELS, planes, axes, dict(zip(axes, sizes or (), strict=False)))
+            known = zip(axes, sizes or (), strict=False)
+            steps = {letter: PixelSize(size, UNITS[letter]) for letter, size in known}
+            write_zarr(temporary / LABELS, planes, LabelGeometry(axes, steps))
     except OSError as error:
         raise LineageError(
             f"The tracks cannot be written to {path}: {error.strerror or error}.",

@@ -1,25 +1,31 @@
 """Prompts per object and frame (points, boxes, masks), and the files that store them."""
 
 from napari_sam2.prompts.book import PromptBook
+from napari_sam2.prompts.cellpose import SUFFIX as CELLPOSE_SUFFIX
+from napari_sam2.prompts.cellpose import read_cellpose_masks
 from napari_sam2.prompts.files import read_prompts, read_session, write_prompts, write_session
 from napari_sam2.prompts.frame_prompt import FramePrompt
+from napari_sam2.prompts.napari_csv import TablePlaces
 from napari_sam2.prompts.run_length_masks import MaskStore, decode_run_lengths, encode_run_lengths
 from napari_sam2.prompts.session_file import JsonScalar, SessionFile, of_channels
 from napari_sam2.prompts.session_writer import prompts_to_json
 from napari_sam2.prompts.translate import moved_book, moved_mask
 
 __all__ = [
+    "CELLPOSE_SUFFIX",
     "FramePrompt",
     "JsonScalar",
     "MaskStore",
     "PromptBook",
     "SessionFile",
+    "TablePlaces",
     "decode_run_lengths",
     "encode_run_lengths",
     "moved_book",
     "moved_mask",
     "of_channels",
     "prompts_to_json",
+    "read_cellpose_masks",
     "read_prompts",
     "read_session",
     "write_prompts",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
@@ -12,6 +12,7 @@ from napari_sam2._limits import MOST_TEXT_BYTES, check_file
 from napari_sam2.errors import PromptError
 from napari_sam2.prompts.book import PromptBook
 from napari_sam2.prompts.csv_format import prompts_from_csv, prompts_to_csv
+from napari_sam2.prompts.napari_csv import TablePlaces, is_napari_table, prompts_from_napari_csv
 from napari_sam2.prompts.session_file import SessionFile
 from napari_sam2.prompts.session_reader import session_from_json
 from napari_sam2.prompts.session_writer import prompts_to_json, session_to_json
@@ -19,8 +20,14 @@ from napari_sam2.prompts.session_writer import prompts_to_json, session_to_json
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}
 
 
-def read_prompts(path: str | PathLike[str], shape: Sequence[int]) -> PromptBook:
+def read_prompts(
+    path: str | PathLike[str],
+    shape: Sequence[int],
+    places: Mapping[int, TablePlaces] | None = None,
+) -> PromptBook:
     """Return the prompts of a session file (.json) or a table (.csv, .tsv).
+
+    A table is our own (see `prompts_from_csv`), or points or shapes that napari saved.
 
     Parameters
     ----------
@@ -28,6 +35,8 @@ def read_prompts(path: str | PathLike[str], shape: Sequence[int]) -> PromptBook:
     shape : (T, Y, X)
         The stack on which the prompts are to be used. A session made for another stack is read
         as long as its prompts lie inside this one.
+    places : mapping of int to TablePlaces, optional
+        For napari's tables; see `prompts_from_napari_csv`.
 
     Raises
     ------
@@ -37,7 +46,10 @@ def read_prompts(path: str | PathLike[str], shape: Sequence[int]) -> PromptBook:
     path = Path(path)
     if _is_table(path):
         with _naming(path):
-            return prompts_from_csv(_read_text(path), shape)
+            text = _read_text(path)
+            if is_napari_table(text):
+                return prompts_from_napari_csv(text, shape, places)
+            return prompts_from_csv(text, shape)
     return read_session(path, shape).book
 
 

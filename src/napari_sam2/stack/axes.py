@@ -19,6 +19,14 @@ _LETTERS = {
 }
 
 
+_COLOURS = {"s", "sample", "samples", "rgb", "rgba", "colour", "color"}
+_CHANNELS = 4  # more of them, and nothing else along which there is a video, are slices
+
+
+def _names_colours(name: object) -> bool:
+    return str(name).strip().lower() in _COLOURS
+
+
 def axis_letter(name: object) -> str:
     """Return the letter of "tzcyx" that the name of an axis stands for, or ""."""
     return _LETTERS.get(str(name).strip().lower(), "")
@@ -38,6 +46,8 @@ class AxisGuess:
         The axis whose channels are composed to one picture.
     other : tuple of int
         The axes that are held at one position (`FrameStack`'s `at`).
+    colours : bool
+        Whether the channels are the colours of a pixel.
     """
 
     video: int | None
@@ -45,6 +55,7 @@ class AxisGuess:
     x: int
     channel: int | None
     other: tuple[int, ...]
+    colours: bool = False
 
 
 def guess_axes(
@@ -55,7 +66,8 @@ def guess_axes(
     The video is the time axis, else the z axis, else the longest of the leading axes (the first
     of equals); an axis of length 1 comes after all longer ones. Y and X are the axes with these
     labels, else the last two. An axis labelled as channels is composed when it has up to three
-    channels, or is the last and has four (RGBA); longer ones are held at one channel.
+    channels, or is the last and has four (RGBA); longer ones are held at one channel. If nothing
+    else can be the video, more than four channels are: some programs call slices so.
 
     Parameters
     ----------
@@ -79,7 +91,11 @@ def guess_axes(
     leading = [axis for axis in range(len(sizes)) if axis not in (y, x, channel)]
     video = _video_axis(leading, letters, sizes)
     other = tuple(axis for axis in leading if axis != video)
-    return AxisGuess(video=video, y=y, x=x, channel=channel, other=other)
+    colours = channel is not None and (
+        (labels is not None and channel < len(labels) and _names_colours(labels[channel]))
+        or (channel == len(sizes) - 1 and sizes[channel] in COLOUR_SIZES)
+    )
+    return AxisGuess(video=video, y=y, x=x, channel=channel, other=other, colours=colours)
 
 
 def _letters(labels: Sequence[str] | None, sizes: tuple[int, ...], *, rgb: bool) -> list[str]:
@@ -130,6 +146,9 @@ def _frame_axes(letters: list[str], channel: int | None) -> tuple[int, int]:
 def _video_axis(leading: list[int], letters: list[str], sizes: tuple[int, ...]) -> int | None:
     rank = {"t": 0, "z": 1}
     candidates = [axis for axis in leading if letters[axis] != "c"]
+    if all(sizes[axis] == 1 for axis in candidates):
+        slices = [axis for axis in leading if letters[axis] == "c" and sizes[axis] > _CHANNELS]
+        candidates = slices if len(slices) == 1 else candidates
     if not candidates:
         return None
     return min(

@@ -11,6 +11,7 @@ import operator
 import threading
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -18,8 +19,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_sam2.errors import FrameError, StackError
-from napari_sam2.stack.contrast import Contrast, as_contrasts, fixed_contrast, robust_contrast
-from napari_sam2.stack.layout import ChannelAxis, find_layout
+from napari_sam2.stack.contrast import (
+    Contrast,
+    as_contrasts,
+    beyond_noise,
+    fixed_contrast,
+    noise_deviation,
+    robust_contrast,
+)
+from napari_sam2.stack.layout import ChannelAxis, Layout, find_layout
 from napari_sam2.stack.validation import ArrayLike, check_array
 from napari_sam2.types import Region
 
@@ -37,8 +45,8 @@ class FrameStack:
     """Frames of an image along one axis, in a contrast that is constant over the stack.
 
     Each call of `read` reads one frame from `data`, on one thread at a time; frames are not cached.
-    Of the axes that are neither channels nor named in `at`, `axis` is the video, the last two
-    others are Y and X, and the rest is held at 0.
+    Of the axes that are neither channels nor named in `at`, `axis` is the video and the last two
+    others are Y and X. `at` must name all further axes that are longer than 1.
 
     Parameters
     ----------
@@ -56,7 +64,8 @@ class FrameStack:
         Intensities that become 0 and 1, for all channels or for each. By default uint8 RGB keeps
         its values (v / 255), bool becomes 0 and 1, and of anything else the 0.1 and 99.9
         percentiles over up to 16 evenly spaced frames, of RGB together and else per channel, are
-        taken when first needed; frames that cannot be read are left out.
+        taken when first needed; frames that cannot be read are left out. Two or three channels
+        that are no colours span at least `contrast.NOISE_STEPS` deviations of their noise each.
     at : mapping of int to int, optional
         Axes to hold at one position, and that position.
     channels : sequence of int, optional
@@ -64,12 +73,15 @@ class FrameStack:
         three.
     region : Region or (y0, x0, y1, x1), optional
         The part of every frame that is read, end rows and columns excluded; frames have its size.
+    transposed : bool
+        Whether X comes before Y in the data: rows and columns of the frames are exchanged.
 
     Raises
     ------
     StackError
         When the data has no frames that can be shown: no array, complex, object or text dtypes,
-        an axis of length 0, more than three channels, or axes that do not fit the shape.
+        an axis of length 0, more than three channels, axes that do not fit the shape, or a
+        further axis whose position is not given.
     """
 
     def __init__(
@@ -82,6 +94,7 @@ class FrameStack:
         at: Mapping[int, int] | None = None,
         channels: Sequence[int] | None = None,
         region: Region | Sequence[int] | None = None,
+        transposed: bool = False,
     ) -> None:
         self._data = data
         self._dtype = check_array(data)
@@ -93,6 +106,7 @@ class FrameStack:
             at=at or {},
             channels=channels,
             region=region,
+            transposed=transposed,
         )
         self._contrast: tuple[Contrast, ...] | None = None
         if contrast is not None:
@@ -144,6 +158,21 @@ class FrameStack:
     def channels(self) -> tuple[int, ...]:
         """Channels of the data that are composed, in this order; (0,) where it has none."""
         return self._layout.channels
+
+    @property
+    def channel_count(self) -> int:
+        """Channels that the data has along its channel axis; 1 where it has none."""
+        return 1 if self.channel_axis is None else self._layout.shape[self.channel_axis]
+
+    @property
+    def transposed(self) -> bool:
+        """Whether X comes before Y in the data."""
+        return self._layout.y > self._layout.x
+
+    @property
+    def frame_axes(self) -> tuple[int, int]:
+        """The axes of the data that are rows and columns of a frame."""
+        return self._layout.y, self._layout.x
 
     @property
     def image_shape(self) -> tuple[int, int]:
@@ -199,6 +228,7 @@ class FrameStack:
             at=at,
             channels=None if channel is None else self.channels,
             region=self._layout.region,
+            transposed=self.transposed,
         )
 
     def fingerprint(self) -> tuple[str | None, ...]:
@@ -291,9 +321,12 @@ class FrameStack:
             )
         return number
 
-    def _fetch(self, frame: int, steps: tuple[int, int] = (1, 1)) -> NDArray[Any]:
+    def _fetch(
+        self, frame: int, steps: tuple[int, int] = (1, 1), layout: Layout | None = None
+    ) -> NDArray[Any]:
         """Read the stored pixels of a frame, shape (Y, X, channels)."""
-        index = self._layout.index(frame, steps)
+        layout = layout or self._layout
+        index = layout.index(frame, steps)
         try:
             with self._reading:
                 pixels = np.asarray(self._data[index])
@@ -311,9 +344,8 @@ class FrameStack:
                 remedy="Check the file or its copy; frames that can be read still work.",
             ) from error
         rows, columns = (
-            math.ceil(size / step) for size, step in zip(self.frame_shape, steps, strict=True)
+            math.ceil(size / step) for size, step in zip(layout.frame_shape, steps, strict=True)
         )
-        layout = self._layout
         span = max(layout.channels) - min(layout.channels) + 1
         sizes = {layout.y: rows, layout.x: columns, layout.channel: span}
         expected = tuple(sizes[axis] for axis in layout.read_axes)
@@ -361,7 +393,26 @@ class FrameStack:
         sample = self._sample(frames.tolist(), steps)
         if layout.is_colour:
             return (robust_contrast(sample),) * layout.n_channels
-        return tuple(robust_contrast(sample[..., c]) for c in range(layout.n_channels))
+        contrasts = [robust_contrast(sample[..., c]) for c in range(layout.n_channels)]
+        if len(contrasts) > 1:
+            # A channel without objects must not drown one with objects in its stretched noise.
+            noise = self._noise(frames.tolist())
+            contrasts = [beyond_noise(*pair) for pair in zip(contrasts, noise, strict=True)]
+        return tuple(contrasts)
+
+    def _noise(self, frames: Sequence[int]) -> list[float]:
+        """Estimate the noise of each channel from the middles of the readable frames."""
+        region = self._layout.region
+        y, x = (max(0, (size - SAMPLED_SIDE) // 2) for size in region.shape)
+        y0, x0 = region.y0 + y, region.x0 + x
+        y1, x1 = min(y0 + SAMPLED_SIDE, region.y1), min(x0 + SAMPLED_SIDE, region.x1)
+        middle = replace(self._layout, region=Region(y0, x0, y1, x1))
+        fetched = [self._fetch_or_error(frame, (1, 1), middle) for frame in frames]
+        found = [each for each in fetched if not isinstance(each, FrameError)]
+        if not found:
+            return [0.0] * self._layout.n_channels
+        planes = np.stack(found)
+        return [noise_deviation(planes[..., c]) for c in range(planes.shape[-1])]
 
     def _sample(self, frames: Sequence[int], steps: tuple[int, int]) -> NDArray[Any]:
         """Read pixels of the readable ones of the given frames, shape (frames, Y, X, channels)."""
@@ -377,8 +428,10 @@ class FrameStack:
             )
         return np.stack(found)
 
-    def _fetch_or_error(self, frame: int, steps: tuple[int, int]) -> NDArray[Any] | FrameError:
+    def _fetch_or_error(
+        self, frame: int, steps: tuple[int, int], layout: Layout | None = None
+    ) -> NDArray[Any] | FrameError:
         try:
-            return self._fetch(frame, steps)
+            return self._fetch(frame, steps, layout)
         except FrameError as error:
             return error

@@ -98,8 +98,10 @@ class Layout:
     def compose(self, pixels: NDArray[Any]) -> NDArray[Any]:
         """Return the pixels (Y, X, channels) of an array that was read with `index`."""
         if self.channel is None:
-            return pixels[..., np.newaxis]
+            return (pixels.T if self.y > self.x else pixels)[..., np.newaxis]
         last = np.moveaxis(pixels, self.read_axes.index(self.channel), -1)
+        if self.y > self.x:
+            last = last.swapaxes(0, 1)
         first, count = min(self.channels), last.shape[-1]
         order = [channel - first for channel in self.channels]
         return last if order == list(range(count)) else last[..., order]
@@ -120,16 +122,19 @@ def find_layout(
     at: Mapping[int, int],
     channels: Sequence[int] | None = None,
     region: Region | Sequence[int] | None = None,
+    transposed: bool = False,
 ) -> Layout:
     """Give every axis of an array its role.
 
-    Of the axes that are neither channels nor named in `at`, `axis` is the video, the last two
-    others are Y and X, and any more are held at 0. Where only two are left there is one frame.
+    Of the axes that are neither channels nor named in `at`, `axis` is the video and the last two
+    others are Y and X, or X and Y if `transposed`. Any more must be of length 1. Where only two
+    are left there is one frame.
 
     Raises
     ------
     StackError
-        When the shape or the choice of axes leaves no frames.
+        When the shape or the choice of axes leaves no frames, or leaves open where a further axis
+        is held.
     """
     sizes = check_shape(shape)
     held = _held_axes(at, sizes)
@@ -142,9 +147,11 @@ def find_layout(
         video = None  # nobody means the default where there are just Y and X
     _check_roles(sizes, video=video, channel=channel, held=held, free=free)
     y, x = [a for a in free if a != video][-2:]
-    for a in free:
-        if a not in (video, y, x):
-            held[a] = 0
+    further = [a for a in free if a not in (video, y, x)]
+    _check_further(sizes, further)
+    held |= dict.fromkeys(further, 0)
+    if transposed:
+        y, x = x, y
     return Layout(
         shape=sizes,
         video=video,
@@ -154,6 +161,20 @@ def find_layout(
         channels=check_channels(channels, None if channel is None else sizes[channel]),
         region=check_region(region, (sizes[y], sizes[x])),
         held=tuple(sorted(held.items())),
+    )
+
+
+def _check_further(sizes: tuple[int, ...], further: list[int]) -> None:
+    """Raise StackError if an axis is longer than 1 and nobody has said where it is held."""
+    longer = [axis for axis in further if sizes[axis] > 1]
+    if not longer:
+        return
+    positions = ", ".join(f"{axis}: 0" for axis in longer)
+    raise StackError(
+        f"Of the shape {sizes}, {'axis' if len(longer) == 1 else 'axes'} "
+        f"{', '.join(map(str, longer))} must be held at one position each, and no position is "
+        "given.",
+        remedy=f"Choose where, such as at={{{positions}}}, or another video axis.",
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,19 +22,21 @@ from napari_sam2._limits import (
 from napari_sam2.errors import StackError
 from napari_sam2.stack.axes import axis_letter
 from napari_sam2.stack.opened_stack import (
+    Choice,
     OpenedStack,
     axes_of_shape,
     check_choice,
-    in_base_units,
+    chosen_series,
+    listed,
     short_reason,
-    usable_step,
+    step_of,
 )
 
 _METADATA = ("zarr.json", ".zarray", ".zgroup", ".zattrs", ".zmetadata")
 _TYPES = {"time": "T", "channel": "C"}
 
 
-def open_zarr(path: Path, *, series: int, level: int) -> OpenedStack:
+def open_zarr(path: Path, *, series: int | str | None, level: int) -> OpenedStack:
     """Open a zarr array, or one resolution of an OME-Zarr image.
 
     Zarr formats 2 and 3; OME-Zarr as in https://ngff.openmicroscopy.org/0.5/ and before it.
@@ -42,8 +45,11 @@ def open_zarr(path: Path, *, series: int, level: int) -> OpenedStack:
     ----------
     path : Path
         Path of the folder.
-    series, level : int
-        Numbers of the multiscale image in an OME-Zarr group and of its resolution.
+    series : int, str or None
+        The image in an OME-Zarr group, by number or name ("A/1/0" in a plate). None: the first,
+        except in a plate or well, where one has to be chosen.
+    level : int
+        Number of its resolution.
 
     Raises
     ------
@@ -53,7 +59,7 @@ def open_zarr(path: Path, *, series: int, level: int) -> OpenedStack:
     """
     node = _open_node(path)
     if isinstance(node, zarr.Array):
-        check_choice(series, 1, what="series", path=path)
+        chosen_series(series, [""], path)
         check_choice(level, 1, what="level", path=path)
         try:
             _check_chunks(node, path)
@@ -130,29 +136,72 @@ def _check_chunks(array: Any, path: Path) -> None:
         )
 
 
-def _open_group(group: Any, path: Path, *, series: int, level: int) -> OpenedStack:
+def _open_group(group: Any, path: Path, *, series: int | str | None, level: int) -> OpenedStack:
     attributes = dict(group.attrs)
     metadata: Mapping[str, Any] = attributes.get("ome", attributes)
     if "multiscales" in metadata:
         images = metadata["multiscales"]
-        check_choice(series, len(images), what="series", path=path)
-        return _open_multiscale(group, images[series], path, level=level)
-    if "bioformats2raw.layout" in metadata:
-        names = sorted((name for name in group.group_keys() if name.isdigit()), key=int)
-        check_choice(series, len(names), what="series", path=path)
-        return open_zarr(path / names[series], series=0, level=level)
+        names = [str(image.get("name", "")) for image in images]
+        number = chosen_series(series, names, path)
+        choice = Choice(number, len(names), names[number])
+        return _open_multiscale(group, images[number], path, choice, level=level)
+    inside = _images_inside(group, metadata, path, wanted=series)
+    if inside:
+        number = chosen_series(series, inside, path)
+        opened = open_zarr(path / inside[number], series=None, level=level)
+        return replace(opened, series=Choice(number, len(inside), inside[number]))
     arrays = sorted(group.array_keys())
     if len(arrays) == 1:
         return open_zarr(path / arrays[0], series=series, level=level)
-    inside = ", ".join((*arrays, *sorted(group.group_keys()))) or "nothing"
+    others = ", ".join((*arrays, *sorted(group.group_keys()))) or "nothing"
     raise StackError(
-        f"{path} is a zarr group without an image of its own; it holds {inside}.",
+        f"{path} is a zarr group without an image of its own; it holds {others}.",
         remedy="Pass the folder of one of the arrays or images in it.",
     )
 
 
+def _images_inside(
+    group: Any, metadata: Mapping[str, Any], path: Path, *, wanted: int | str | None
+) -> list[str]:
+    """List the images of a group that holds several: a plate, a well, a converted file.
+
+    Raises
+    ------
+    StackError
+        It is a plate or well of several images and none is chosen.
+    """
+    if "plate" in metadata:
+        kind = "plate"
+        wells = [str(well["path"]) for well in metadata["plate"]["wells"]]
+        inside = [f"{well}/{field}" for well in wells for field in _fields_of(group, well)]
+    elif "well" in metadata:
+        kind = "well"
+        inside = [str(image["path"]) for image in metadata["well"]["images"]]
+    elif "bioformats2raw.layout" in metadata:
+        return sorted((name for name in group.group_keys() if name.isdigit()), key=int)
+    else:
+        return []
+    if wanted is None and len(inside) > 1:
+        raise StackError(
+            f"{path} is a {kind} of {len(inside)} images: {listed(inside)}.",
+            remedy=f"Choose one by its name, such as --series {inside[0]} or "
+            f"open_stack(path, series={inside[0]!r}), or pass its folder, {path / inside[0]}.",
+        )
+    return inside
+
+
+def _fields_of(plate: Any, well: str) -> list[str]:
+    """List the fields of a well; none where its folder is missing."""
+    group = plate.get(well)
+    if group is None:
+        return []
+    attributes = dict(group.attrs)
+    described = attributes.get("ome", attributes)["well"]["images"]
+    return [str(image["path"]) for image in described]
+
+
 def _open_multiscale(
-    group: Any, image: Mapping[str, Any], path: Path, *, level: int
+    group: Any, image: Mapping[str, Any], path: Path, series: Choice, *, level: int
 ) -> OpenedStack:
     datasets = image["datasets"]
     check_choice(level, len(datasets), what="level", path=path)
@@ -172,16 +221,17 @@ def _open_multiscale(
             f"{path} describes {len(axes)} axes, but its level {level} has shape {array.shape}.",
             remedy="Pass the folder of the array itself.",
         )
-    steps = [
-        usable_step(a * b)
-        for a, b in zip(
-            _scale_of(datasets[level], array.ndim), _scale_of(image, array.ndim), strict=True
-        )
-    ]
-    scale = tuple(
-        in_base_units(step, axis.get("unit")) for step, axis in zip(steps, axes, strict=True)
+    sizes = zip(_scale_of(datasets[level], array.ndim), _scale_of(image, array.ndim), strict=True)
+    steps = [step_of(a * b, axis.get("unit")) for (a, b), axis in zip(sizes, axes, strict=True)]
+    return OpenedStack(
+        array,
+        "".join(_letter(axis) for axis in axes),
+        tuple(step.size for step in steps),
+        path,
+        units=tuple(step.unit for step in steps),
+        series=series,
+        level=Choice(level, len(datasets)),
     )
-    return OpenedStack(array, "".join(_letter(axis) for axis in axes), scale, path)
 
 
 def _scale_of(described: Mapping[str, Any], ndim: int) -> list[float]:

@@ -5,15 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from napari_sam2.errors import StackError
 from napari_sam2.stack.validation import has_colour_axis
 
 _MOST_REASON = 300  # characters
-# What people write in files for the units that are common in microscopy, as micrometres and
-# seconds.
-_UNITS = {
+MICROMETER, SECOND = "micrometer", "second"
+"""The units of known steps, as OME-Zarr spells them; "" stands for an unknown one."""
+
+# What people write in files for the units that are common in microscopy and medicine.
+_LENGTHS = {
     **dict.fromkeys(("m", "meter", "metre"), 1e6),
     **dict.fromkeys(("cm", "centimeter", "centimetre"), 1e4),
     **dict.fromkeys(("mm", "millimeter", "millimetre"), 1e3),
@@ -22,17 +27,47 @@ _UNITS = {
     **dict.fromkeys(("pm", "picometer", "picometre"), 1e-6),
     **dict.fromkeys(("å", "angstrom"), 1e-4),
     **dict.fromkeys(("in", "inch"), 25_400.0),
+}
+_TIMES = {
     **dict.fromkeys(("d", "day"), 86_400.0),
     **dict.fromkeys(("h", "hour"), 3600.0),
     **dict.fromkeys(("min", "minute"), 60.0),
     **dict.fromkeys(("s", "sec", "second"), 1.0),
-    **dict.fromkeys(("ms", "millisecond"), 1e-3),
-    **dict.fromkeys(("us", "µs", "μs", "microsecond"), 1e-6),
+    **dict.fromkeys(("ms", "msec", "millisecond"), 1e-3),
+    **dict.fromkeys(("us", "usec", "µs", "μs", "microsecond"), 1e-6),
 }
+
+
+class Step(NamedTuple):
+    """The size of a step along an axis, and its unit: "micrometer", "second" or "" (unknown)."""
+
+    size: float = 1.0
+    unit: str = ""
 
 
 def _nothing() -> None:
     """Do nothing: closes a file that needs no closing."""
+
+
+class Choice(NamedTuple):
+    """One of several images or resolutions of a file.
+
+    Attributes
+    ----------
+    number : int
+        Of the one that is open.
+    available : int
+        How many there are.
+    name : str
+        What the file calls the one that is open; may be empty.
+    """
+
+    number: int = 0
+    available: int = 1
+    name: str = ""
+
+
+_ONLY = Choice()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,12 +82,20 @@ class OpenedStack:
         A letter per axis of `data`: T, Z, Y, X, C (channels), S (colours of a pixel), Q (unknown)
         or another of tifffile's. `guess_axes(data.shape, labels=axes)` reads it.
     scale : tuple of float
-        Size of a step along every axis: micrometres in space and seconds in time where the file
-        gives a unit that is known, else in the units of the file; 1 where it says nothing.
+        Size of a step along every axis in its unit, or, where that is unknown, in the units of the
+        file; 1 where it says nothing.
+    units : tuple of str
+        The unit of each: "micrometer", "second", or "" where the file names none that is known
+        ("pixel" and "reference frame" are none).
     path : Path
         Path of the file or folder.
     close : callable
         Lets go of the file; `data` cannot be read after it. Also happens with the last reference.
+    series, level : Choice
+        Which of the images in the file, and which of its resolutions.
+    affine : ndarray of float, shape (4, 4), optional
+        From (x, y, z) in pixels to millimetres towards right, anterior and superior, as NIfTI and
+        DICOM files give it.
     """
 
     data: Any = field(repr=False)
@@ -60,6 +103,14 @@ class OpenedStack:
     scale: tuple[float, ...]
     path: Path
     close: Callable[[], None] = field(default=_nothing, repr=False)
+    units: tuple[str, ...] = ()
+    series: Choice = _ONLY
+    level: Choice = _ONLY
+    affine: NDArray[np.float64] | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        if not self.units:  # nothing is known
+            object.__setattr__(self, "units", ("",) * len(self.axes))
 
     def __enter__(self) -> OpenedStack:
         return self
@@ -68,18 +119,29 @@ class OpenedStack:
         self.close()
 
 
-def in_base_units(size: float, unit: str | None) -> float:
-    """Convert a step to micrometres or seconds; unknown units stay as they are."""
-    return size * _UNITS.get((unit or "").strip().lower(), 1.0)
+def step_of(size: Any, unit: object = "") -> Step:
+    """Return the size of a step in micrometres or seconds, where its unit is known.
 
-
-def usable_step(size: Any) -> float:
-    """Return the size of a step as a float, 1 where it is none: text, zero, negative, infinite."""
+    Parameters
+    ----------
+    size : float or text
+        Text that is no number, zero, negative and infinite sizes give `Step()`: nothing is known.
+    unit : str or None
+        As a file writes it.
+    """
     try:
         number = float(size)
     except (TypeError, ValueError, OverflowError):
-        return 1.0
-    return number if 0.0 < number < float("inf") else 1.0
+        return Step()
+    if not 0.0 < number < float("inf"):
+        return Step()
+    name = str(unit or "").strip().lower()
+    name = name if name in _LENGTHS or name in _TIMES else name.removesuffix("s")
+    if name in _LENGTHS:
+        return Step(number * _LENGTHS[name], MICROMETER)
+    if name in _TIMES:
+        return Step(number * _TIMES[name], SECOND)
+    return Step(number)
 
 
 def axes_of_shape(shape: Sequence[int]) -> str:
@@ -92,6 +154,48 @@ def short_reason(error: BaseException) -> str:
     """Return what a library says of a damaged file, in one line that is not too long."""
     text = " ".join(str(error).split()) or type(error).__name__
     return text if len(text) <= _MOST_REASON else text[:_MOST_REASON] + "..."
+
+
+def chosen_series(series: int | str | None, names: Sequence[str], path: Path) -> int:
+    """Return the number of one of the images of a file.
+
+    Parameters
+    ----------
+    series : int, str or None
+        Its number or its name; None: the first.
+    names : sequence of str
+        Of all images of the file; may be empty.
+    path : Path
+
+    Raises
+    ------
+    StackError
+        The file has no such image.
+    """
+    if series is None:
+        series = 0
+    if isinstance(series, str):
+        if series in names:
+            return names.index(series)
+        if not series.strip().lstrip("+-").isdecimal():
+            raise StackError(
+                f"{path} has no image {series!r}: it holds {listed(names)}.",
+                remedy=f"Choose one of these, or a number of 0 to {len(names) - 1}.",
+            )
+        series = int(series) if len(series) < 10 else len(names)
+    check_choice(series, len(names), what="series", path=path)
+    return series
+
+
+_LISTED = 12
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return some names in words: the first ones, and how many there are."""
+    if not any(names):
+        return f"{len(names)} image{'' if len(names) == 1 else 's'}"
+    few = ", ".join(names[:_LISTED])
+    return few if len(names) <= _LISTED else f"{few} and so on, {len(names)} in all"
 
 
 def check_choice(number: int, available: int, *, what: str, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Opening image files as lazy arrays: TIFF, OME-TIFF, zarr, OME-Zarr and numpy files."""
+"""Opening of image files and folders as lazy arrays, by their content."""
 
 from __future__ import annotations
 
@@ -11,14 +11,24 @@ import numpy as np
 from napari_sam2._atomic import recover
 from napari_sam2._limits import check_file
 from napari_sam2.errors import StackError
-from napari_sam2.stack.opened_stack import OpenedStack, axes_of_shape, check_choice, short_reason
+from napari_sam2.stack.opened_stack import (
+    OpenedStack,
+    axes_of_shape,
+    check_choice,
+    chosen_series,
+    short_reason,
+)
 
 _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _NUMPY_START = b"\x93NUMPY"
-_FORMATS = "TIFF, OME-TIFF, zarr, OME-Zarr or a numpy .npy file"
+_PICTURE_STARTS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")
+_ZARR_FILES = ("zarr.json", ".zarray", ".zgroup", ".zattrs", ".zmetadata")
+_FORMATS = "TIFF, OME-TIFF, zarr, OME-Zarr, NIfTI, PNG, JPEG or a numpy .npy file"
 
 
-def open_stack(path: str | os.PathLike[str], *, series: int = 0, level: int = 0) -> OpenedStack:
+def open_stack(
+    path: str | os.PathLike[str], *, series: int | str | None = None, level: int = 0
+) -> OpenedStack:
     """Open an image file without reading its pixels.
 
     The content decides the format, not the name. Compressed TIFF pages and zarr chunks are
@@ -27,9 +37,11 @@ def open_stack(path: str | os.PathLike[str], *, series: int = 0, level: int = 0)
     Parameters
     ----------
     path : path-like
-        A TIFF, OME-TIFF or .npy file, or the folder of a zarr array or OME-Zarr image.
-    series : int
-        Number of the image in a file with several (TIFF series, OME-Zarr multiscales).
+        A TIFF, OME-TIFF, .npy, PNG, JPEG, NIfTI or DICOM file; the folder of a zarr array or
+        OME-Zarr image; a folder of TIFF, PNG or JPEG slices, in natural order, or of DICOM files.
+    series : int, str or None
+        The image of a file with several (TIFF series, OME-Zarr images and plates, DICOM series),
+        by number or name. None: the first, except in a plate, where one has to be chosen.
     level : int
         Level of a pyramid; 0 is the finest.
 
@@ -43,9 +55,7 @@ def open_stack(path: str | os.PathLike[str], *, series: int = 0, level: int = 0)
     recover(place)  # a labels folder that a killed run was about to replace
     try:
         if place.is_dir():
-            from napari_sam2.stack.ome_zarr import open_zarr
-
-            return open_zarr(place, series=series, level=level)
+            return _open_folder(place, series=series, level=level)
         check_file(place)
         with place.open("rb") as file:
             start = file.read(8)
@@ -64,14 +74,55 @@ def open_stack(path: str | os.PathLike[str], *, series: int = 0, level: int = 0)
         return open_tiff(place, series=series, level=level)
     if start.startswith(_NUMPY_START):
         return _open_numpy(place, series=series, level=level)
+    opened = _open_by_other_signs(place, start, series=series, level=level)
+    if opened is not None:
+        return opened
     raise StackError(
         f"{place} is {'empty' if not start else 'not an image that can be opened'}.",
         remedy=f"Save the image as {_FORMATS}.",
     )
 
 
-def _open_numpy(path: Path, *, series: int, level: int) -> OpenedStack:
-    check_choice(series, 1, what="series", path=path)
+def _open_folder(path: Path, *, series: int | str | None, level: int) -> OpenedStack:
+    """Open a zarr, or else a folder of slices or of DICOM files."""
+    from napari_sam2.stack.ome_zarr import open_zarr
+
+    if any((path / name).is_file() for name in _ZARR_FILES):
+        return open_zarr(path, series=series, level=level)
+    from napari_sam2.stack.slice_folder import open_slices, slices_in
+
+    slices = slices_in(path)
+    if slices:
+        return open_slices(path, slices, series=series, level=level)
+    from napari_sam2.stack.dicom import dicom_files_in, open_dicom
+
+    files = dicom_files_in(path)
+    if files:
+        return open_dicom(path, files, series=series, level=level)
+    return open_zarr(path, series=series, level=level)  # says what is missing
+
+
+def _open_by_other_signs(
+    path: Path, start: bytes, *, series: int | str | None, level: int
+) -> OpenedStack | None:
+    """Open a picture, a NIfTI or a DICOM file; None if it is none."""
+    if start.startswith(_PICTURE_STARTS):
+        from napari_sam2.stack.slice_folder import open_picture
+
+        return open_picture(path, series=series, level=level)
+    from napari_sam2.stack.nifti import SUFFIXES, open_nifti
+
+    if start and path.name.lower().endswith(SUFFIXES):
+        return open_nifti(path, series=series, level=level)
+    from napari_sam2.stack.dicom import is_dicom, open_dicom
+
+    if is_dicom(path):
+        return open_dicom(path, [path], series=series, level=level)
+    return None
+
+
+def _open_numpy(path: Path, *, series: int | str | None, level: int) -> OpenedStack:
+    chosen_series(series, [""], path)
     check_choice(level, 1, what="level", path=path)
     try:
         with warnings.catch_warnings():

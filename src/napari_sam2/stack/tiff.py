@@ -5,28 +5,31 @@ from __future__ import annotations
 import struct
 import warnings
 import weakref
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
 import zarr
-from tifffile import TIFF, TiffFile, TiffPageSeries
+from tifffile import RESUNIT, TIFF, TiffFile, TiffPageSeries
 
 from napari_sam2.errors import StackError
 from napari_sam2.stack.opened_stack import (
+    Choice,
     OpenedStack,
+    Step,
     check_choice,
-    in_base_units,
+    chosen_series,
     short_reason,
-    usable_step,
+    step_of,
 )
 
 _DAMAGED = "If it was copied or downloaded, do that again; else save it anew from its source."
 _DESCRIPTION = 270  # the tag ImageDescription
 
 
-def open_tiff(path: Path, *, series: int, level: int) -> OpenedStack:
+def open_tiff(path: Path, *, series: int | str | None, level: int) -> OpenedStack:
     """Open one series of a TIFF file.
 
     Uncompressed contiguous pixels are memory-mapped; others are decoded page by page (tile by
@@ -36,8 +39,10 @@ def open_tiff(path: Path, *, series: int, level: int) -> OpenedStack:
     ----------
     path : Path
         Path of the file.
-    series, level : int
-        Numbers of the image in the file and of its resolution.
+    series : int, str or None
+        The image in the file, by number or name; None: the first.
+    level : int
+        Number of its resolution.
 
     Raises
     ------
@@ -49,22 +54,28 @@ def open_tiff(path: Path, *, series: int, level: int) -> OpenedStack:
         file = TiffFile(path)
         if not (_chain_is_whole(file) and _description_is_whole(file)):
             raise _truncated(path)
-        check_choice(series, len(file.series), what="series", path=path)
+        series = chosen_series(series, [str(each.name or "") for each in file.series], path)
         finest = file.series[series]
         check_choice(level, len(finest.levels), what="level", path=path)
         chosen = finest.levels[level]
         _check_pixels(chosen, path)
         _check_compression(chosen, path)
-        axes, scale = chosen.axes, _scale(file, series, finest, chosen)
+        axes, steps = chosen.axes, _steps(file, series, finest, chosen)
+        about: dict[str, Any] = {
+            "units": tuple(step.unit for step in steps),
+            "series": Choice(series, len(file.series), str(finest.name or "")),
+            "level": Choice(level, len(finest.levels)),
+        }
+        scale = tuple(step.size for step in steps)
         if chosen.dataoffset is not None:
             dtype = np.dtype(file.byteorder + chosen.dtype.char)
             data = np.memmap(path, dtype, "r", chosen.dataoffset, chosen.shape)
-            return OpenedStack(data, axes, scale, path)
+            return OpenedStack(data, axes, scale, path, **about)
         store = finest.aszarr(level=level, chunkmode=0 if chosen.keyframe.is_tiled else "page")
         array = zarr.open_array(store, mode="r")
         closing = weakref.finalize(array, file.close)
         file = None
-        return OpenedStack(array, axes, scale, path, closing)
+        return OpenedStack(array, axes, scale, path, closing, **about)
     except StackError:
         raise
     except Exception as error:  # damaged files make tifffile raise errors of many kinds
@@ -142,14 +153,15 @@ def _check_compression(series: TiffPageSeries, path: Path) -> None:
         ) from error
 
 
-def _scale(
+def _steps(
     file: TiffFile, series: int, finest: TiffPageSeries, chosen: TiffPageSeries
-) -> tuple[float, ...]:
-    steps: dict[str, float] = {}
+) -> tuple[Step, ...]:
     if file.is_ome and file.ome_metadata:
         steps = _ome_steps(file.ome_metadata, series)
     elif file.is_imagej and file.imagej_metadata:
         steps = _imagej_steps(finest, file.imagej_metadata)
+    else:
+        steps = _resolution_steps(finest, None) | _named_steps(file)
     coarser = dict(
         zip(
             finest.axes,
@@ -157,10 +169,14 @@ def _scale(
             strict=True,
         )
     )
-    return tuple(steps.get(axis, 1.0) * coarser[axis] for axis in chosen.axes)
+    known = [steps.get(axis, Step()) for axis in chosen.axes]
+    return tuple(
+        Step(step.size * coarser[axis], step.unit)
+        for axis, step in zip(chosen.axes, known, strict=True)
+    )
 
 
-def _ome_steps(xml: str, series: int) -> dict[str, float]:
+def _ome_steps(xml: str, series: int) -> dict[str, Step]:
     """Physical sizes of OME-XML, http://www.openmicroscopy.org/Schemas/OME/2016-06."""
     try:
         images = ElementTree.fromstring(xml).findall("{*}Image/{*}Pixels")
@@ -170,31 +186,56 @@ def _ome_steps(xml: str, series: int) -> dict[str, float]:
         return {}
     if series >= len(images):
         return {}
+    pixels = images[series].attrib
+    return _steps_in(pixels, default_length="µm", default_time="s")
+
+
+def _named_steps(file: TiffFile) -> dict[str, Step]:
+    """Sizes that `write_labels` puts beside the names of the axes, where these are unusual."""
+    metadata = file.shaped_metadata[0] if file.shaped_metadata else {}
+    return _steps_in(metadata, default_length="", default_time="")
+
+
+def _steps_in(
+    named: Mapping[str, Any], *, default_length: str, default_time: str
+) -> dict[str, Step]:
+    """Return the steps that metadata give under OME's names, by axis letter."""
     steps = {}
     for axis, name, default in (
-        ("X", "PhysicalSizeX", "µm"),
-        ("Y", "PhysicalSizeY", "µm"),
-        ("Z", "PhysicalSizeZ", "µm"),
-        ("T", "TimeIncrement", "s"),
+        ("X", "PhysicalSizeX", default_length),
+        ("Y", "PhysicalSizeY", default_length),
+        ("Z", "PhysicalSizeZ", default_length),
+        ("T", "TimeIncrement", default_time),
     ):
-        size = images[series].get(name)
-        if size is not None:
-            unit = images[series].get(f"{name}Unit", default)
-            steps[axis] = in_base_units(usable_step(size), unit)
+        if name in named:
+            steps[axis] = step_of(named[name], named.get(f"{name}Unit", default))
     return steps
 
 
-def _imagej_steps(series: TiffPageSeries, metadata: dict[str, Any]) -> dict[str, float]:
+def _imagej_steps(series: TiffPageSeries, metadata: dict[str, Any]) -> dict[str, Step]:
     """Pixel sizes as ImageJ keeps them: X and Y in resolution tags, the rest as text."""
-    unit = str(metadata.get("unit", "")).replace("\\u00B5", "µ")
-    steps = {}
-    for axis, name in (("X", "XResolution"), ("Y", "YResolution")):
-        tag = series.keyframe.tags.get(name)
-        if tag is not None and tag.value[0] > 0:
-            steps[axis] = in_base_units(usable_step(tag.value[1] / tag.value[0]), unit)
+    tags, unit = series.keyframe.tags, str(metadata.get("unit", "")).replace("\\u00B5", "µ")
+    if not unit and tags.valueof("ResolutionUnit") == RESUNIT.CENTIMETER:
+        unit = "cm"
+    steps = _resolution_steps(series, unit)
     if "spacing" in metadata:
         # ImageJ writes a negative spacing for stacks that were taken upside down.
-        steps["Z"] = in_base_units(usable_step(str(metadata["spacing"]).lstrip("-")), unit)
+        steps["Z"] = step_of(str(metadata["spacing"]).lstrip("-"), unit)
     if "finterval" in metadata:
-        steps["T"] = usable_step(metadata["finterval"])
+        steps["T"] = step_of(metadata["finterval"], metadata.get("tunit", "s"))
+    return steps
+
+
+def _resolution_steps(series: TiffPageSeries, unit: str | None) -> dict[str, Step]:
+    """Pixel sizes of the resolution tags, in the given unit, or, without one, in centimetres.
+
+    Inches are left out: programs that know nothing of the pixels write 72 or 300 of them per inch.
+    """
+    tags = series.keyframe.tags
+    centimetres = tags.valueof("ResolutionUnit") == RESUNIT.CENTIMETER
+    steps = {}
+    for axis, name in (("X", "XResolution"), ("Y", "YResolution")):
+        pixels, per = tags.valueof(name) or (0, 1)
+        if pixels > 0 and (unit is not None or centimetres):
+            steps[axis] = step_of(per / pixels, "cm" if unit is None else unit)
     return steps

@@ -113,6 +113,9 @@ class TrackingSession:
     settings : TrackingSettings
     contrast : (low, high), optional
         Intensities shown as black and white; robust percentiles of the stack by default.
+    at : mapping of int to int, optional
+        Position at which each further axis of an array-like `stack` is held, such as ``{0: 3}``
+        for the fourth time point of (T, Z, Y, X) with ``axis=1``.
     store : path, optional
         A folder, by custom ``NAME.sam2.zarr``, to which labels, scores and state are written about
         once per second while they are computed. Where it holds results for this image already, the
@@ -132,7 +135,7 @@ class TrackingSession:
     Raises
     ------
     StackError
-        The stack has no readable frames.
+        The stack has no readable frames, or a further axis whose position `at` does not give.
     LabelsError
         The labels do not fit the stack, or cannot be written.
     SessionError
@@ -151,13 +154,15 @@ class TrackingSession:
         labels: Any = None,
         settings: TrackingSettings | None = None,
         contrast: tuple[float, float] | None = None,
+        at: Mapping[int, int] | None = None,
         store: str | PathLike[str] | None = None,
     ) -> None:
         _check_given(model, settings)
         self.model = model
         kept = None if store is None else read_about(Path(store))
         if not isinstance(stack, FrameStack):
-            stack = FrameStack(stack, axis=axis, contrast=contrast or kept_contrast(kept))
+            contrast = contrast or kept_contrast(kept)
+            stack = FrameStack(stack, axis=axis, contrast=contrast, at=at)
         self.stack: FrameStack = stack
         self.settings = settings or kept_settings(kept)
         self.prompts = PromptBook(self.stack.shape)
@@ -1018,7 +1023,8 @@ class TrackingSession:
         """
         saved = read_session(path)
         if not isinstance(stack, FrameStack):
-            stack = restored_stack(saved, stack, axis, options.pop("contrast", None))
+            contrast, at = options.pop("contrast", None), options.pop("at", None)
+            stack = restored_stack(saved, stack, axis, contrast, at)
         options.setdefault("settings", saved_settings(saved))
         beside = store_beside(Path(path))
         if "store" not in options and read_about(beside) is not None:

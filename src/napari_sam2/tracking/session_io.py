@@ -8,7 +8,7 @@ from typing import Any
 
 from napari_sam2.labels import PackedMask
 from napari_sam2.prompts import JsonScalar, PromptBook, SessionFile, of_channels
-from napari_sam2.stack import FrameStack
+from napari_sam2.stack import MAX_CHANNELS, FrameStack
 from napari_sam2.tracking.memory.object_track import ObjectTrack
 from napari_sam2.tracking.settings import TrackingSettings
 from napari_sam2.types import ObjectFrame
@@ -22,11 +22,14 @@ def settings_to_save(
         "model": model_name,
         "channel_axis": stack.channel_axis,
         **_chosen_channels(stack),
+        **({"transposed": True} if stack.transposed else {}),
         **asdict(settings),
     }
 
 
-def restored_stack(saved: SessionFile, data: Any, axis: int, contrast: Any) -> FrameStack:
+def restored_stack(
+    saved: SessionFile, data: Any, axis: int, contrast: Any, at: Mapping[int, int] | None = None
+) -> FrameStack:
     """Read `data` as the session's stack was read: its contrast, channels, region, held axes."""
     channel_axis = saved.settings.get("channel_axis", "auto")
     return FrameStack(
@@ -34,16 +37,17 @@ def restored_stack(saved: SessionFile, data: Any, axis: int, contrast: Any) -> F
         axis=axis,
         channel_axis=channel_axis if isinstance(channel_axis, int) else "auto",
         contrast=contrast or saved.contrast or None,
-        at=saved.at,
+        at=saved.at if at is None else at,
         channels=saved.channels,
         region=saved.region,
+        transposed=saved.settings.get("transposed") is True,
     )
 
 
 def _chosen_channels(stack: FrameStack) -> dict[str, str]:
-    """Say which channels are composed, where these are not simply the first ones."""
-    chosen = stack.channels
-    return {} if chosen == tuple(range(len(chosen))) else of_channels(chosen)
+    """Return which channels are composed, where these are not the first three or all."""
+    usual = tuple(range(min(stack.channel_count, MAX_CHANNELS)))
+    return {} if stack.channels == usual else of_channels(stack.channels)
 
 
 def corrected_masks(

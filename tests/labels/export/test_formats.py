@@ -266,7 +266,7 @@ def test_a_missing_folder(tmp_path):
         ("a.png", some_labels(), {}, r"a\.png"),
         ("labels", some_labels(), {}, "labels"),
         ("a.tif", some_labels(), {"axes": "YX"}, "'YX' do not describe"),
-        ("a.tif", some_labels(), {"axes": "YXZ"}, "do not describe"),
+        ("a.tif", some_labels(), {"axes": "ZTX"}, "do not describe"),
         ("a.tif", some_labels(), {"axes": "QYX"}, "do not describe"),
         ("a.tif", some_labels((2, 2, 5, 5)), {"axes": "ZZYX"}, "do not describe"),
         ("a.tif", some_labels((0, 5, 5)), {}, "no pixels"),

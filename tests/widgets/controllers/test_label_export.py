@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 
 import numpy as np
@@ -92,6 +93,27 @@ def test_file_carries_scale_and_axes(make_panel, blobs, tmp_path):
         assert file.series[0].axes == "TZYX"
         assert file.imagej_metadata["spacing"] == 2
         assert file.imagej_metadata["finterval"] == 30
+
+
+@pytest.mark.parametrize(
+    ("units", "claimed"),
+    [
+        (("pixel", "pixel", "pixel"), []),
+        (("pixel", "nm", "nm"), ["0.00025", "0.0005"]),
+        (("s", "µm", "µm"), ["0.25", "0.5"]),
+        (("µm", "µm", "µm"), ["0.25", "0.5", "2.0"]),
+    ],
+)
+def test_a_file_claims_sizes_of_known_units_only(make_panel, blobs, tmp_path, units, claimed):
+    panel = make_panel(
+        blobs((3, 40, 50)), axis_labels=("z", "y", "x"), scale=(2, 0.5, 0.25), units=units
+    )
+    panel.start()
+    panel.save_labels(tmp_path / "a.ome.tif")
+    panel.wait_idle()
+    with tifffile.TiffFile(tmp_path / "a.ome.tif") as file:
+        found = re.findall(r'PhysicalSize[XYZ]="([^"]*)"', file.ome_metadata)
+    assert [float(size) for size in found] == pytest.approx([float(size) for size in claimed])
 
 
 def test_cancel_keeps_the_file_that_was_there(clicked, slow, tmp_path, qtbot):

@@ -9,15 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_sam2._atomic import replacing
 from napari_sam2.errors import LabelsError
-from napari_sam2.labels.export.label_format import LabelFormat
+from napari_sam2.labels.export.label_format import UNITS, LabelFormat, LabelGeometry, PixelSize
+from napari_sam2.labels.export.nifti import NIFTI, PLAIN_NIFTI
 from napari_sam2.labels.export.ome_zarr import OME_ZARR
 from napari_sam2.labels.export.planes import LabelPlanes
 from napari_sam2.labels.export.tiff import OME_TIFF, TIFF
 
-FORMATS: tuple[LabelFormat, ...] = (TIFF, OME_TIFF, OME_ZARR)
+FORMATS: tuple[LabelFormat, ...] = (TIFF, OME_TIFF, OME_ZARR, NIFTI, PLAIN_NIFTI)
 """All formats, in the order of file dialogs. A further one is a module of its own and an entry."""
 
 _KNOWN_AXES = "TCZYX"
@@ -29,14 +31,20 @@ def write_labels(
     *,
     axes: str = "ZYX",
     scale: Sequence[float] | None = None,
+    units: Sequence[str] | None = None,
+    affine: NDArray[np.float64] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> None:
-    """Write labels as TIFF, OME-TIFF or OME-Zarr, by the suffix of the path.
+    """Write labels as TIFF, OME-TIFF, OME-Zarr or NIfTI, by the suffix of the path.
 
     ``.tif`` is an ImageJ hyperstack wherever ImageJ can hold the ids (up to 65535) and the size
-    (4 GB), otherwise OME-TIFF; ``.ome.tif`` is OME-TIFF; ``.zarr`` is an OME-Zarr 0.5 label image.
-    All are compressed without loss, keep the ids, and are written plane by plane to a temporary
-    path, which replaces `path` at the end.
+    (4 GB), otherwise OME-TIFF; ``.ome.tif`` is OME-TIFF; ``.zarr`` is an OME-Zarr 0.5 label image;
+    ``.nii.gz`` and ``.nii`` are NIfTI, which needs nibabel. All but ``.nii`` are compressed without
+    loss. All keep the ids, and are written plane by plane to a temporary path, which replaces
+    `path` at the end.
+
+    The axes stay in their order in ``.tif`` and ``.zarr``. OME-TIFF ends with Y and X, and NIfTI
+    begins with X, Y and Z: labels in other orders are transposed.
 
     Parameters
     ----------
@@ -46,9 +54,14 @@ def write_labels(
     array : array of int or bool, shape as `axes`
         numpy, zarr or dask; only one plane at a time is read.
     axes : str
-        One letter of T, C, Z, Y, X per axis, Y and X last.
+        One letter of T, C, Z, Y, X per axis, in any order.
     scale : sequence of float, optional
         Pixel size along each axis, micrometres for Z, Y, X and seconds for T.
+    units : sequence of str, optional
+        "micrometer" or "second" for each axis whose size is known; "" where it is not: a file then
+        claims no physical size. Without `units` all are known.
+    affine : ndarray of float, shape (4, 4), optional
+        From (x, y, z) in pixels to millimetres towards right, anterior and superior. NIfTI only.
     progress : callable, optional
         Called for each plane with its number and the number of all. Its errors end the writing and
         reach the caller; a former file at `path` is unchanged.
@@ -62,11 +75,13 @@ def write_labels(
     path = Path(path)
     chosen = format_of(path)
     chosen.check(path)
-    sizes = _checked_scale(scale, _checked_axes(array, axes.upper()))
-    planes = LabelPlanes(array, progress)
+    given = _checked_axes(array, axes.upper())
+    written = chosen.order(given)
+    geometry = LabelGeometry(written, _checked_sizes(scale, units, given), affine)
+    planes = LabelPlanes(array, progress, [given.index(letter) for letter in written])
     try:
         with replacing(path) as temporary:
-            chosen.write(temporary, planes, axes.upper(), sizes)
+            chosen.write(temporary, planes, geometry)
     except OSError as error:
         raise LabelsError(
             f"The labels cannot be written to {path}: {error.strerror or error}.",
@@ -108,10 +123,10 @@ def format_of(path: Path) -> LabelFormat:
 def _checked_axes(array: Any, axes: str) -> str:
     shape = tuple(np.shape(array))
     known = set(axes) <= set(_KNOWN_AXES) and len(set(axes)) == len(axes)
-    if len(axes) != len(shape) or not known or not axes.endswith("YX"):
+    if len(axes) != len(shape) or not known or not {"Y", "X"} <= set(axes):
         raise LabelsError(
             f"The axes {axes!r} do not describe labels of shape {shape}.",
-            remedy="Give one letter of T, C, Z, Y, X per axis, Y and X last.",
+            remedy="Give one letter of T, C, Z, Y, X per axis, Y and X among them.",
         )
     if 0 in shape:
         raise LabelsError(
@@ -120,7 +135,9 @@ def _checked_axes(array: Any, axes: str) -> str:
     return axes
 
 
-def _checked_scale(scale: Sequence[float] | None, axes: str) -> dict[str, float]:
+def _checked_sizes(
+    scale: Sequence[float] | None, units: Sequence[str] | None, axes: str
+) -> dict[str, PixelSize]:
     if scale is None:
         return {}
     sizes = [float(size) for size in scale]
@@ -129,4 +146,12 @@ def _checked_scale(scale: Sequence[float] | None, axes: str) -> dict[str, float]
             f"The scale {tuple(sizes)} does not fit the axes {axes}.",
             remedy="Give one positive pixel size per axis.",
         )
-    return dict(zip(axes, sizes, strict=True))
+    named = [UNITS.get(letter, "") for letter in axes] if units is None else list(units)
+    if len(named) != len(axes) or not set(named) <= {"", *UNITS.values()}:
+        raise LabelsError(
+            f"The units {tuple(named)} do not fit the axes {axes}.",
+            remedy='Give "micrometer", "second" or "" (unknown) for each axis.',
+        )
+    return {
+        letter: PixelSize(size, unit) for letter, size, unit in zip(axes, sizes, named, strict=True)
+    }

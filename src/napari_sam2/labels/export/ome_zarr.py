@@ -8,16 +8,20 @@ from typing import Any
 import zarr
 
 from napari_sam2.errors import LabelsError
-from napari_sam2.labels.export.label_format import LabelFormat
+from napari_sam2.labels.export.label_format import (
+    UNITS,
+    LabelFormat,
+    LabelGeometry,
+    PixelSize,
+)
 from napari_sam2.labels.export.planes import LabelPlanes
 
 _OME_VERSION = "0.5"
 _CHUNK = 1024
 _KINDS = {"T": "time", "C": "channel", "Z": "space", "Y": "space", "X": "space"}
-_UNITS = {"time": "second", "space": "micrometer"}
 
 
-def write_zarr(path: Path, planes: LabelPlanes, axes: str, scale: dict[str, float]) -> None:
+def write_zarr(path: Path, planes: LabelPlanes, geometry: LabelGeometry) -> None:
     """Write a zarr 3 group with one level, chunked by plane.
 
     The metadata is that of a label image in https://ngff.openmicroscopy.org/0.5.
@@ -27,10 +31,8 @@ def write_zarr(path: Path, planes: LabelPlanes, axes: str, scale: dict[str, floa
     path : Path
         A folder that does not exist yet.
     planes : LabelPlanes
-    axes : str
-        One letter per axis of `planes`.
-    scale : dict of str to float
-        Pixel size by axis letter: micrometres, for T seconds; may be empty.
+    geometry : LabelGeometry
+        Sizes of unknown unit are written without a unit.
     """
     *leading, height, width = planes.shape
     group = zarr.create_group(store=path, zarr_format=3)
@@ -39,16 +41,17 @@ def write_zarr(path: Path, planes: LabelPlanes, axes: str, scale: dict[str, floa
         shape=planes.shape,
         chunks=(*(1 for _ in leading), min(height, _CHUNK), min(width, _CHUNK)),
         dtype=planes.dtype,
-        dimension_names=list(axes.lower()),
+        dimension_names=list(geometry.axes.lower()),
     )
     for place, plane in planes:
         level[place] = plane
-    group.attrs["ome"] = _metadata(axes, scale)
+    group.attrs["ome"] = _metadata(geometry)
 
 
-def _metadata(axes: str, scale: dict[str, float]) -> dict[str, Any]:
-    described = [_axis(letter, known=letter in scale) for letter in axes]
-    sizes = [scale.get(letter, 1.0) for letter in axes]
+def _metadata(geometry: LabelGeometry) -> dict[str, Any]:
+    described = [_axis(letter, geometry) for letter in geometry.axes]
+    unknown = PixelSize(1.0, "")
+    sizes = [geometry.sizes.get(letter, unknown).size for letter in geometry.axes]
     level = {"path": "0", "coordinateTransformations": [{"type": "scale", "scale": sizes}]}
     return {
         "version": _OME_VERSION,
@@ -57,11 +60,10 @@ def _metadata(axes: str, scale: dict[str, float]) -> dict[str, Any]:
     }
 
 
-def _axis(letter: str, *, known: bool) -> dict[str, str]:
-    kind = _KINDS[letter]
-    axis = {"name": letter.lower(), "type": kind}
-    if known and kind in _UNITS:
-        axis["unit"] = _UNITS[kind]
+def _axis(letter: str, geometry: LabelGeometry) -> dict[str, str]:
+    axis = {"name": letter.lower(), "type": _KINDS[letter]}
+    if geometry.known(letter) is not None:
+        axis["unit"] = UNITS[letter]
     return axis
 
 

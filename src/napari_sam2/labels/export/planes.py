@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,9 +21,16 @@ class LabelPlanes:
         numpy, zarr or dask.
     progress : callable, optional
         Called for each plane with its number and the number of all planes.
+    order : sequence of int, optional
+        The axes of the array in the order in which the planes have them; as they are by default.
     """
 
-    def __init__(self, array: Any, progress: Callable[[int, int], None] | None = None) -> None:
+    def __init__(
+        self,
+        array: Any,
+        progress: Callable[[int, int], None] | None = None,
+        order: Sequence[int] | None = None,
+    ) -> None:
         self._progress = progress or (lambda _done, _total: None)
         self._array = array if hasattr(array, "dtype") else np.asarray(array)
         if np.dtype(self._array.dtype).kind not in "biu":
@@ -31,11 +38,12 @@ class LabelPlanes:
                 f"Labels cannot be of dtype {self._array.dtype}.",
                 remedy="Pass an array of integer ids.",
             )
+        self._order = tuple(range(len(self._array.shape)) if order is None else order)
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Sizes of all axes."""
-        return tuple(int(size) for size in self._array.shape)
+        return tuple(int(self._array.shape[axis]) for axis in self._order)
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -73,8 +81,13 @@ class LabelPlanes:
             yield place, plane
 
     def _read(self, place: tuple[int, ...]) -> Labels:
+        index: list[int | slice] = [slice(None)] * len(self._order)
+        for axis, position in zip(self._order, place, strict=False):
+            index[axis] = position
         try:
-            return np.ascontiguousarray(self._array[place], dtype=self.dtype)
+            plane = np.asarray(self._array[tuple(index)])
+            rows, columns = self._order[-2:]
+            return np.ascontiguousarray(plane.T if rows > columns else plane, dtype=self.dtype)
         except Exception as error:  # a store may fail with anything
             raise LabelsError(
                 f"The labels at {place} cannot be read: {error}.",

@@ -12,7 +12,7 @@ from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
 
 from napari_sam2.errors import LabelsError
 from napari_sam2.labels import write_labels
-from napari_sam2.widgets.layers.image_axes import file_axes, pixel_sizes
+from napari_sam2.widgets.layers.image_axes import file_axes, pixel_sizes, pixel_units
 from napari_sam2.widgets.views.notifications import show_done, show_problem
 from napari_sam2.widgets.worker.thread import Worker, readable
 
@@ -31,6 +31,7 @@ class LabelFile:
     labels: Any
     axes: str
     scale: tuple[float, ...] | None
+    units: tuple[str, ...]
 
 
 class _CancelledError(Exception):
@@ -94,7 +95,8 @@ class LabelExportController(QObject):
             )
             return
         axes = file_axes(image, workspace.axis)
-        file = LabelFile(path, labels, axes, pixel_sizes(image, axes))
+        sizes, units = pixel_sizes(image, axes), pixel_units(image, axes)
+        file = LabelFile(path, labels, axes, sizes, units)
         if self._worker is None:
             self._worker = Worker("labels", on_exit=self.close, on_end=lambda: None)
         self._cancelled.clear()
@@ -132,7 +134,12 @@ class LabelExportController(QObject):
         error: Exception | None = None
         try:
             write_labels(
-                file.path, file.labels, axes=file.axes, scale=file.scale, progress=progress
+                file.path,
+                file.labels,
+                axes=file.axes,
+                scale=file.scale,
+                units=file.units,
+                progress=progress,
             )
         except Exception as found:  # nothing may get lost: all errors reach the user
             error = readable(found)

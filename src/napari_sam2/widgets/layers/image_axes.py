@@ -153,7 +153,8 @@ def file_axes(image: Image, video: int | None) -> str:
 def pixel_sizes(image: Image, axes: str) -> tuple[float, ...] | None:
     """Return the pixel size along each axis, micrometres in space and seconds in time.
 
-    A layer without scale and units has sizes of 1; a scale without units is taken as it is.
+    A layer without scale and units has sizes of 1; a scale without units is taken as it is, and
+    `pixel_units` tells that its unit is unknown.
 
     Returns
     -------
@@ -168,6 +169,16 @@ def pixel_sizes(image: Image, axes: str) -> tuple[float, ...] | None:
     )
     plain = all(size == 1 for size in scale) and all(_is_plain(unit) for unit in units)
     return None if plain or not all(size > 0 for size in sizes) else sizes
+
+
+def pixel_units(image: Image, axes: str) -> tuple[str, ...]:
+    """Return the unit of each size of `pixel_sizes`; "" where the layer names none."""
+    units = tuple(image.units)[-len(axes) :]
+    wanted = [_LENGTH_UNITS.get(letter, "") for letter in axes]
+    return tuple(
+        name if name and not _is_plain(unit) and (1 * unit).is_compatible_with(name) else ""
+        for name, unit in zip(wanted, units, strict=True)
+    )
 
 
 def _in_unit(size: float, unit: Any, wanted: str | None) -> float:

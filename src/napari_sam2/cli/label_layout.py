@@ -1,0 +1,120 @@
+"""`LabelLayout`: axes of labels in the frames' order, and in the order of the image file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_sam2.labels import write_labels
+from napari_sam2.stack import FrameStack, OpenedStack
+
+_LETTERS = "TZYX"
+_SPARE = {"through": "TZC", "video": "ZTC", "rows": "YZXTC", "columns": "XYZTC"}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LabelLayout:
+    """The axes of labels of a file.
+
+    Labels are computed frame by frame, and written with their axes in the order of the image, so
+    that they lie on it in every viewer.
+
+    Attributes
+    ----------
+    letters : str
+        Of labels as they are computed: volumes, if there are several, frames, rows, columns.
+    scale : tuple of float
+        Size of a step along each of these.
+    units : tuple of str
+        "micrometer", "second", or "" where the file names no unit that is known.
+    order : tuple of int
+        These axes in the order of the image.
+    affine : ndarray of float, shape (4, 4), optional
+        As the file gives it, where the labels have all axes of space; see `OpenedStack`.
+    """
+
+    letters: str
+    scale: tuple[float, ...]
+    units: tuple[str, ...]
+    order: tuple[int, ...]
+    affine: NDArray[np.float64] | None = None
+
+    @classmethod
+    def of(cls, opened: OpenedStack, stack: FrameStack, through: int | None) -> LabelLayout:
+        """Return the layout of labels of a stack of a file.
+
+        Parameters
+        ----------
+        opened : OpenedStack
+        stack : FrameStack
+        through : int or None
+            Axis that leads from volume to volume.
+        """
+        rows, columns = stack.frame_axes
+        axes: dict[str, int | None] = {} if through is None else {"through": through}
+        axes |= {"video": stack.axis, "rows": rows, "columns": columns}
+        numbers = list(axes.values())
+        letters = _letters(opened, axes)
+        if not {"Y", "X"} <= set(letters):  # no file of labels has such frames
+            letters = "TZYX"[-len(numbers) :]
+            unknown = ("",) * len(numbers)
+            return cls(letters, (1.0,) * len(numbers), unknown, tuple(range(len(numbers))))
+        places = [-1 if number is None else number for number in numbers]
+        return cls(
+            letters,
+            tuple(1.0 if number is None else opened.scale[number] for number in numbers),
+            tuple("" if number is None else opened.units[number] for number in numbers),
+            tuple(sorted(range(len(places)), key=places.__getitem__)),
+            opened.affine if _is_whole(opened, letters) else None,
+        )
+
+    @property
+    def written(self) -> str:
+        """The letters in the order of the image."""
+        return "".join(self.letters[axis] for axis in self.order)
+
+    def as_written(self, labels: Any) -> Any:
+        """Return a view of computed labels with their axes in the order of the image."""
+        return labels.transpose(self.order)
+
+    def as_computed(self, labels: Any) -> Any:
+        """Return a view of labels in the order of the image, in that of the frames."""
+        return labels.transpose(np.argsort(self.order))
+
+    def write(self, path: Path, labels: Any) -> None:
+        """Write computed labels; see `write_labels`."""
+        write_labels(
+            path,
+            self.as_written(labels),
+            axes=self.written,
+            scale=[self.scale[axis] for axis in self.order],
+            units=[self.units[axis] for axis in self.order],
+            affine=self.affine,
+        )
+
+
+def _is_whole(opened: OpenedStack, letters: str) -> bool:
+    """Tell whether labels have all axes of space that the image has, so that its affine is theirs.
+
+    Labels of one slice would lie at the first one.
+    """
+    sides = zip(opened.axes.upper(), opened.data.shape, strict=True)
+    return all(letter in letters for letter, side in sides if letter in "XYZ" and side > 1)
+
+
+def _letters(opened: OpenedStack, axes: dict[str, int | None]) -> str:
+    """Name every axis by its letter in the file, or else by one that is not taken."""
+    found: dict[str, str] = {}
+    for role in ("rows", "columns", "video", "through"):
+        number = axes.get(role)
+        letter = "" if number is None else opened.axes[number].upper()
+        if letter and letter in _LETTERS and letter not in found.values():
+            found[role] = letter
+    for role in ("rows", "columns", "video", "through"):
+        if role in axes and role not in found:
+            found[role] = next(each for each in _SPARE[role] if each not in found.values())
+    return "".join(found[role] for role in axes)

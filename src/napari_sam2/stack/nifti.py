@@ -1,0 +1,128 @@
+"""NIfTI images as lazy arrays; needs nibabel, from the extra `medical`."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_sam2.errors import StackError
+from napari_sam2.stack.opened_stack import OpenedStack, check_choice, chosen_series, step_of
+
+SUFFIXES = (".nii", ".nii.gz")
+
+_AXES = "XYZTC"
+_DAMAGED = "If it was copied or downloaded, do that again; else save it anew from its source."
+# Deflate packs at most 1032 bytes into one: a header that promises more is wrong.
+_LARGEST_RATIO = 1032
+
+
+class NiftiPixels:
+    """The pixels of a NIfTI file in its order of axes: X, Y, Z and then time.
+
+    Slices are read when they are indexed. A compressed file can only be read from its beginning:
+    it is unpacked once, when it is first indexed, and kept.
+
+    Parameters
+    ----------
+    proxy : nibabel.arrayproxy.ArrayProxy
+    keep : bool
+        Keep all pixels in memory once they are read.
+
+    Attributes
+    ----------
+    shape : tuple of int
+    dtype : dtype
+        As stored, or float32 where the file scales its values.
+    """
+
+    def __init__(self, proxy: Any, *, keep: bool) -> None:
+        self.shape = tuple(int(size) for size in proxy.shape)
+        slope, intercept = float(proxy.slope), float(proxy.inter)
+        self._scaling = None if (slope, intercept) == (1.0, 0.0) else (slope, intercept)
+        stored = np.dtype(proxy.dtype)
+        self.dtype: np.dtype[Any] = stored if self._scaling is None else np.dtype(np.float32)
+        self.ndim = len(self.shape)
+        self._proxy = proxy
+        self._keep = keep
+        self._lock = threading.Lock()
+        self._whole: NDArray[Any] | None = None
+
+    def __getitem__(self, index: Any) -> NDArray[Any]:
+        """Read integers and slices along each axis, as numpy understands them."""
+        if not self._keep:
+            return np.asarray(self._proxy[index], self.dtype)
+        with self._lock:
+            if self._whole is None:
+                self._whole = self._proxy.get_unscaled()
+        pixels = self._whole[index]
+        if self._scaling is not None:
+            slope, intercept = self._scaling
+            pixels = pixels * slope + intercept
+        return np.asarray(pixels, self.dtype)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        """Read everything."""
+        return np.asarray(self[...], dtype)
+
+
+def open_nifti(path: Path, *, series: int | str | None, level: int) -> OpenedStack:
+    """Open a NIfTI file, named .nii or .nii.gz.
+
+    Parameters
+    ----------
+    path : Path
+    series, level
+        A NIfTI file has one of each.
+
+    Raises
+    ------
+    StackError
+        nibabel is not installed, or the file is damaged or truncated.
+    """
+    try:
+        import nibabel
+    except ImportError as error:
+        raise StackError(
+            f"{path} needs nibabel, which is not installed.",
+            remedy='Install it: python -m pip install "napari-sam2[medical]".',
+        ) from error
+    chosen_series(series, [""], path)
+    check_choice(level, 1, what="level", path=path)
+    packed = path.name.lower().endswith(".gz")
+    try:
+        image: Any = nibabel.load(path)
+        proxy, header = image.dataobj, image.header
+        zooms, (length, duration) = header.get_zooms(), header.get_xyzt_units()
+        affine = np.array(image.affine, float) if _has_orientation(header) else None
+        needed = int(np.prod(proxy.shape, dtype=object)) * np.dtype(proxy.dtype).itemsize
+        data = NiftiPixels(proxy, keep=packed)
+        offset = int(proxy.offset)
+    except Exception as error:  # damaged files make nibabel raise errors of many kinds
+        raise StackError(
+            f"{path} cannot be opened as NIfTI: {type(error).__name__}: {error}.",
+            remedy=_DAMAGED,
+        ) from error
+    size = path.stat().st_size
+    if needed + offset > (size * _LARGEST_RATIO if packed else size):
+        raise StackError(
+            f"{path} is truncated: its header promises {needed} bytes of pixels.", remedy=_DAMAGED
+        )
+    axes = (_AXES + "Q" * data.ndim)[: data.ndim]
+    units = {"T": duration, **dict.fromkeys("XYZ", length)}
+    steps = [step_of(zoom, units.get(axis)) for zoom, axis in zip(zooms, axes, strict=True)]
+    return OpenedStack(
+        data,
+        axes,
+        tuple(step.size for step in steps),
+        path,
+        units=tuple(step.unit for step in steps),
+        affine=affine,
+    )
+
+
+def _has_orientation(header: Any) -> bool:
+    return int(header["sform_code"]) > 0 or int(header["qform_code"]) > 0
