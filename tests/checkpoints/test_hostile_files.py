@@ -26,9 +26,9 @@ from napari_sam2.checkpoints import (
 from napari_sam2.checkpoints.loading import CONFIG_KEY
 from napari_sam2.checkpoints.state_dict import read_state
 from napari_sam2.errors import CheckpointError, Sam2Error
-from napari_sam2.network import BUNDLED_CONFIG, FINE_CONFIG, OFFICIAL_CONFIGS, Sam2
+from napari_sam2.network import BUNDLED_CONFIG, FIRST_BUNDLED_CONFIG, OFFICIAL_CONFIGS, Sam2
 
-CONFIGS = {"bundled": BUNDLED_CONFIG, "fine": FINE_CONFIG, **OFFICIAL_CONFIGS}
+CONFIGS = {"bundled": BUNDLED_CONFIG, "first": FIRST_BUNDLED_CONFIG, **OFFICIAL_CONFIGS}
 
 
 def safetensors_file(path: Path, header: str, data: bytes = b"") -> Path:

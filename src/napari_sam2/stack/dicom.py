@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from napari_sam2.errors import StackError
 from napari_sam2.stack.opened_stack import (
-    Choice,
+    FileChoice,
     OpenedStack,
-    Step,
+    AxisStep,
     check_choice,
     chosen_series,
     step_of,
@@ -109,7 +109,7 @@ def open_dicom(
         )
     keys = sorted(groups)
     number = chosen_series(series, [key[2] or key[1] for key in keys], path)
-    choice = Choice(number, len(keys), keys[number][2] or keys[number][1])
+    choice = FileChoice(number, len(keys), keys[number][2] or keys[number][1])
     return _stack_of(path, groups[keys[number]], choice)
 
 
@@ -157,7 +157,7 @@ def _numbers(value: Any, count: int) -> NDArray[np.float64] | None:
     return None if value is None or len(value) != count else np.array(value, float)
 
 
-def _stack_of(path: Path, slices: list[_Slice], choice: Choice) -> OpenedStack:
+def _stack_of(path: Path, slices: list[_Slice], choice: FileChoice) -> OpenedStack:
     first = slices[0]
     for each in slices[1:]:
         if (each.shape, each.frames) != (first.shape, first.frames):
@@ -183,7 +183,7 @@ def _stack_of(path: Path, slices: list[_Slice], choice: Choice) -> OpenedStack:
     colours = "S" if len(first.shape) > 2 else ""
     volume = slices[:count] if first.frames == 1 else slices[:1]
     steps = _steps(volume)
-    named = [steps.get(axis, Step()) for axis in f"{axes}YX{colours}"]
+    named = [steps.get(axis, AxisStep()) for axis in f"{axes}YX{colours}"]
     return OpenedStack(
         data,
         f"{axes}YX{colours}",
@@ -215,7 +215,7 @@ def _in_order(slices: list[_Slice]) -> tuple[list[_Slice], int]:
     return [group[time] for time in range(number) for group in ordered], number
 
 
-def _steps(volume: list[_Slice]) -> dict[str, Step]:
+def _steps(volume: list[_Slice]) -> dict[str, AxisStep]:
     """Return the known sizes of a volume's pixels, by axis letter."""
     first, steps = volume[0], {}
     if first.spacing is not None:

@@ -22,7 +22,7 @@ from napari_sam2._limits import (
 from napari_sam2.errors import StackError
 from napari_sam2.stack.axes import axis_letter
 from napari_sam2.stack.opened_stack import (
-    Choice,
+    FileChoice,
     OpenedStack,
     axes_of_shape,
     check_choice,
@@ -143,13 +143,13 @@ def _open_group(group: Any, path: Path, *, series: int | str | None, level: int)
         images = metadata["multiscales"]
         names = [str(image.get("name", "")) for image in images]
         number = chosen_series(series, names, path)
-        choice = Choice(number, len(names), names[number])
+        choice = FileChoice(number, len(names), names[number])
         return _open_multiscale(group, images[number], path, choice, level=level)
     inside = _images_inside(group, metadata, path, wanted=series)
     if inside:
         number = chosen_series(series, inside, path)
         opened = open_zarr(path / inside[number], series=None, level=level)
-        return replace(opened, series=Choice(number, len(inside), inside[number]))
+        return replace(opened, series=FileChoice(number, len(inside), inside[number]))
     arrays = sorted(group.array_keys())
     if len(arrays) == 1:
         return open_zarr(path / arrays[0], series=series, level=level)
@@ -201,7 +201,7 @@ def _fields_of(plate: Any, well: str) -> list[str]:
 
 
 def _open_multiscale(
-    group: Any, image: Mapping[str, Any], path: Path, series: Choice, *, level: int
+    group: Any, image: Mapping[str, Any], path: Path, series: FileChoice, *, level: int
 ) -> OpenedStack:
     datasets = image["datasets"]
     check_choice(level, len(datasets), what="level", path=path)
@@ -230,7 +230,7 @@ def _open_multiscale(
         path,
         units=tuple(step.unit for step in steps),
         series=series,
-        level=Choice(level, len(datasets)),
+        level=FileChoice(level, len(datasets)),
     )
 
 

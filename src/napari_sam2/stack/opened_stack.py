@@ -38,7 +38,7 @@ _TIMES = {
 }
 
 
-class Step(NamedTuple):
+class AxisStep(NamedTuple):
     """The size of a step along an axis, and its unit: "micrometer", "second" or "" (unknown)."""
 
     size: float = 1.0
@@ -49,7 +49,7 @@ def _nothing() -> None:
     """Do nothing: closes a file that needs no closing."""
 
 
-class Choice(NamedTuple):
+class FileChoice(NamedTuple):
     """One of several images or resolutions of a file.
 
     Attributes
@@ -67,7 +67,7 @@ class Choice(NamedTuple):
     name: str = ""
 
 
-_ONLY = Choice()
+_ONLY = FileChoice()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,7 +91,7 @@ class OpenedStack:
         Path of the file or folder.
     close : callable
         Lets go of the file; `data` cannot be read after it. Also happens with the last reference.
-    series, level : Choice
+    series, level : FileChoice
         Which of the images in the file, and which of its resolutions.
     affine : ndarray of float, shape (4, 4), optional
         From (x, y, z) in pixels to millimetres towards right, anterior and superior, as NIfTI and
@@ -104,8 +104,8 @@ class OpenedStack:
     path: Path
     close: Callable[[], None] = field(default=_nothing, repr=False)
     units: tuple[str, ...] = ()
-    series: Choice = _ONLY
-    level: Choice = _ONLY
+    series: FileChoice = _ONLY
+    level: FileChoice = _ONLY
     affine: NDArray[np.float64] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
@@ -119,29 +119,29 @@ class OpenedStack:
         self.close()
 
 
-def step_of(size: Any, unit: object = "") -> Step:
+def step_of(size: Any, unit: object = "") -> AxisStep:
     """Return the size of a step in micrometres or seconds, where its unit is known.
 
     Parameters
     ----------
     size : float or text
-        Text that is no number, zero, negative and infinite sizes give `Step()`: nothing is known.
+        Text that is no number, zero, negative and infinite sizes give `AxisStep()`: nothing is known.
     unit : str or None
         As a file writes it.
     """
     try:
         number = float(size)
     except (TypeError, ValueError, OverflowError):
-        return Step()
+        return AxisStep()
     if not 0.0 < number < float("inf"):
-        return Step()
+        return AxisStep()
     name = str(unit or "").strip().lower()
     name = name if name in _LENGTHS or name in _TIMES else name.removesuffix("s")
     if name in _LENGTHS:
-        return Step(number * _LENGTHS[name], MICROMETER)
+        return AxisStep(number * _LENGTHS[name], MICROMETER)
     if name in _TIMES:
-        return Step(number * _TIMES[name], SECOND)
-    return Step(number)
+        return AxisStep(number * _TIMES[name], SECOND)
+    return AxisStep(number)
 
 
 def axes_of_shape(shape: Sequence[int]) -> str:

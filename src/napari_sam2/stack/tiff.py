@@ -16,9 +16,9 @@ from tifffile import RESUNIT, TIFF, TiffFile, TiffPageSeries
 
 from napari_sam2.errors import StackError
 from napari_sam2.stack.opened_stack import (
-    Choice,
+    FileChoice,
     OpenedStack,
-    Step,
+    AxisStep,
     check_choice,
     chosen_series,
     short_reason,
@@ -63,8 +63,8 @@ def open_tiff(path: Path, *, series: int | str | None, level: int) -> OpenedStac
         axes, steps = chosen.axes, _steps(file, series, finest, chosen)
         about: dict[str, Any] = {
             "units": tuple(step.unit for step in steps),
-            "series": Choice(series, len(file.series), str(finest.name or "")),
-            "level": Choice(level, len(finest.levels)),
+            "series": FileChoice(series, len(file.series), str(finest.name or "")),
+            "level": FileChoice(level, len(finest.levels)),
         }
         scale = tuple(step.size for step in steps)
         if chosen.dataoffset is not None:
@@ -155,7 +155,7 @@ def _check_compression(series: TiffPageSeries, path: Path) -> None:
 
 def _steps(
     file: TiffFile, series: int, finest: TiffPageSeries, chosen: TiffPageSeries
-) -> tuple[Step, ...]:
+) -> tuple[AxisStep, ...]:
     if file.is_ome and file.ome_metadata:
         steps = _ome_steps(file.ome_metadata, series)
     elif file.is_imagej and file.imagej_metadata:
@@ -169,14 +169,14 @@ def _steps(
             strict=True,
         )
     )
-    known = [steps.get(axis, Step()) for axis in chosen.axes]
+    known = [steps.get(axis, AxisStep()) for axis in chosen.axes]
     return tuple(
-        Step(step.size * coarser[axis], step.unit)
+        AxisStep(step.size * coarser[axis], step.unit)
         for axis, step in zip(chosen.axes, known, strict=True)
     )
 
 
-def _ome_steps(xml: str, series: int) -> dict[str, Step]:
+def _ome_steps(xml: str, series: int) -> dict[str, AxisStep]:
     """Physical sizes of OME-XML, http://www.openmicroscopy.org/Schemas/OME/2016-06."""
     try:
         images = ElementTree.fromstring(xml).findall("{*}Image/{*}Pixels")
@@ -190,7 +190,7 @@ def _ome_steps(xml: str, series: int) -> dict[str, Step]:
     return _steps_in(pixels, default_length="µm", default_time="s")
 
 
-def _named_steps(file: TiffFile) -> dict[str, Step]:
+def _named_steps(file: TiffFile) -> dict[str, AxisStep]:
     """Sizes that `write_labels` puts beside the names of the axes, where these are unusual."""
     metadata = file.shaped_metadata[0] if file.shaped_metadata else {}
     return _steps_in(metadata, default_length="", default_time="")
@@ -198,7 +198,7 @@ def _named_steps(file: TiffFile) -> dict[str, Step]:
 
 def _steps_in(
     named: Mapping[str, Any], *, default_length: str, default_time: str
-) -> dict[str, Step]:
+) -> dict[str, AxisStep]:
     """Return the steps that metadata give under OME's names, by axis letter."""
     steps = {}
     for axis, name, default in (
@@ -212,7 +212,7 @@ def _steps_in(
     return steps
 
 
-def _imagej_steps(series: TiffPageSeries, metadata: dict[str, Any]) -> dict[str, Step]:
+def _imagej_steps(series: TiffPageSeries, metadata: dict[str, Any]) -> dict[str, AxisStep]:
     """Pixel sizes as ImageJ keeps them: X and Y in resolution tags, the rest as text."""
     tags, unit = series.keyframe.tags, str(metadata.get("unit", "")).replace("\\u00B5", "µ")
     if not unit and tags.valueof("ResolutionUnit") == RESUNIT.CENTIMETER:
@@ -226,7 +226,7 @@ def _imagej_steps(series: TiffPageSeries, metadata: dict[str, Any]) -> dict[str,
     return steps
 
 
-def _resolution_steps(series: TiffPageSeries, unit: str | None) -> dict[str, Step]:
+def _resolution_steps(series: TiffPageSeries, unit: str | None) -> dict[str, AxisStep]:
     """Pixel sizes of the resolution tags, in the given unit, or, without one, in centimetres.
 
     Inches are left out: programs that know nothing of the pixels write 72 or 300 of them per inch.
