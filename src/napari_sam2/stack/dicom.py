@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from napari_sam2.errors import StackError
 from napari_sam2.stack.opened_stack import (
+    AxisStep,
     FileChoice,
     OpenedStack,
-    AxisStep,
     check_choice,
     chosen_series,
     step_of,

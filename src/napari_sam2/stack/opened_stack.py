@@ -125,7 +125,8 @@ def step_of(size: Any, unit: object = "") -> AxisStep:
     Parameters
     ----------
     size : float or text
-        Text that is no number, zero, negative and infinite sizes give `AxisStep()`: nothing is known.
+        Text that is no number, zero, negative and infinite sizes give `AxisStep()`: nothing is
+        known.
     unit : str or None
         As a file writes it.
     """

@@ -16,9 +16,9 @@ from tifffile import RESUNIT, TIFF, TiffFile, TiffPageSeries
 
 from napari_sam2.errors import StackError
 from napari_sam2.stack.opened_stack import (
+    AxisStep,
     FileChoice,
     OpenedStack,
-    AxisStep,
     check_choice,
     chosen_series,
     short_reason,
