@@ -29,7 +29,7 @@ from napari_sam2.labels.store.pack_files import DamagedPieceError, Piece, PieceP
 from napari_sam2.labels.store.result_store import ResultStore
 from napari_sam2.prompts import FramePrompt
 from napari_sam2.tracking.decoding.prediction import Conditioning, ObjectPrediction, SeenMask
-from napari_sam2.tracking.images.object_window import PiecePlace as ObjectPlace
+from napari_sam2.tracking.images.object_window import Place as ObjectPlace
 from napari_sam2.tracking.images.object_window import Window, WindowedObject
 from napari_sam2.tracking.memory.memory_bank import FrameMemory
 from napari_sam2.tracking.memory.object_track import ObjectTrack
