@@ -19,7 +19,7 @@ class DamagedPieceError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class PiecePlace:
     """Where a piece is: number of the file, first byte, number of bytes, and its CRC-32."""
 
     file: int
@@ -32,7 +32,7 @@ class Place:
         return [self.file, self.offset, self.length, self.checksum]
 
     @classmethod
-    def of(cls, values: object) -> Place:
+    def of(cls, values: object) -> PiecePlace:
         """Return the place that JSON describes.
 
         Raises
@@ -53,7 +53,7 @@ class Piece:
 
     Attributes
     ----------
-    place : Place or None
+    place : PiecePlace or None
         Where it is; None until it is written. It may move from file to file.
     data : bytes or None
         Its content until it is written.
@@ -61,7 +61,7 @@ class Piece:
 
     __slots__ = ("data", "place")
 
-    def __init__(self, data: bytes | None = None, place: Place | None = None) -> None:
+    def __init__(self, data: bytes | None = None, place: PiecePlace | None = None) -> None:
         self.data = data
         self.place = place
 
@@ -123,7 +123,7 @@ class PackFiles:
             except DamagedPieceError:
                 continue  # found out again by whoever reads it
             parts.append(data)
-            places.append((piece, Place(number, offset, len(data), zlib.crc32(data))))
+            places.append((piece, PiecePlace(number, offset, len(data), zlib.crc32(data))))
             offset += len(data)
         self._folder.mkdir(exist_ok=True)
         path = self._path(number)

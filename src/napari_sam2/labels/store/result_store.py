@@ -32,7 +32,7 @@ from napari_sam2.labels.store.chunk_rows import (
     chunk_side,
 )
 from napari_sam2.labels.store.commits import holds_commits, read_commits, write_commit
-from napari_sam2.labels.store.pack_files import DamagedPieceError, PackFiles, Piece, Place
+from napari_sam2.labels.store.pack_files import DamagedPieceError, PackFiles, Piece, PiecePlace
 
 STORE_SUFFIX = ".sam2.zarr"
 """End of the names of stores, as ``.sam2.json`` is that of session files."""
@@ -329,12 +329,12 @@ class ResultStore:
             )
         try:
             rows, numbers = int(commit["rows"]), [int(number) for number in commit["objects"]]
-            labels, records = (Piece(place=Place.of(each)) for each in commit["indices"])
+            labels, records = (Piece(place=PiecePlace.of(each)) for each in commit["indices"])
             table = self._records if rows == _OBJECTS else self._records.lengthened(rows)
             self._labels.index = self._index(labels, self._labels)
             table.index = self._index(records, table)
             chunks = [
-                (int(array), (int(frame), int(row), int(column)), Piece(place=Place.of(place)))
+                (int(array), (int(frame), int(row), int(column)), Piece(place=PiecePlace.of(place)))
                 for array, frame, row, column, place in commit["chunks"]
             ]
             state, about = dict(commit["state"]), dict(commit["about"])
