@@ -32,7 +32,7 @@ from napari_sam2 import Model, TrackingSession, load_model
 from napari_sam2.cli import main as command
 from napari_sam2.samples import nuclei_stack
 
-_EVENT = struct.Struct("<id")
+_EVENT = struct.Struct("<iid")  # object, frame, time
 
 
 @dataclass
@@ -89,26 +89,26 @@ def script(model: Model, stack: np.ndarray, store: Path, pipe: int, output: Path
         if session.prompts.get(object_id, 2 * object_id) is None:
             session.add_points(object_id, 2 * object_id, [point])
     for result in session.propagate():
-        os.write(pipe, _EVENT.pack(result.frame, time.monotonic()))
+        for object_id in result.object_ids:
+            os.write(pipe, _EVENT.pack(object_id, result.frame, time.monotonic()))
     np.save(output, session.labels)
     session.close()
 
 
-def kept_frames(store: Path) -> set[int]:
-    """Return the frames in which every object of a store is up to date."""
+def kept_frames(store: Path) -> set[tuple[int, int]]:
+    """Return the objects of a store and the frames in which they are up to date."""
     from napari_sam2.labels.store.commits import read_commits
     from napari_sam2.tracking.stored_state import _from_bits
 
     commits = read_commits(store)
     if not commits:
         return set()
-    n_frames = commits[0]["shape"][0]
-    frames = set(range(n_frames))
+    n_frames, kept = commits[0]["shape"][0], set()
     for each in commits[0]["state"]["objects"]:
-        done = _from_bits(each["done"], n_frames)
-        decided = {frame for frame, _ in each["decided"]}
-        frames &= set(np.flatnonzero(done).tolist()) | decided
-    return frames
+        done = np.flatnonzero(_from_bits(each["done"], n_frames)).tolist()
+        decided = [frame for frame, _ in each["decided"]]
+        kept |= {(each["object"], frame) for frame in (*done, *decided)}
+    return kept
 
 
 def kill_scripts(model: Model, stack: np.ndarray, folder: Path, times: int, chance: random.Random):
@@ -125,11 +125,11 @@ def kill_scripts(model: Model, stack: np.ndarray, folder: Path, times: int, chan
             os.close(write)
             died = killed(child, chance.uniform(0, whole))
             at = time.monotonic()
-            events = dict(_EVENT.iter_unpack(_all_of(read)))
+            events = list(_EVENT.iter_unpack(_all_of(read)))
             tally.kills += died
             if died:
                 kept = kept_frames(store)
-                gone = [when for frame, when in events.items() if frame not in kept]
+                gone = [when for *pair, when in events if tuple(pair) not in kept]
                 tally.lost_seconds.append(at - min(gone) if gone else 0.0)
         tally.different += not np.array_equal(np.load(truth), np.load(output))
         tally.runs += 1

@@ -262,7 +262,7 @@ def _no_model(*arguments, **options):
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        (("-o", "labels.npy"), "Name the file .tif, .ome.tif or .ome.zarr."),
+        (("-o", "labels.npy"), "Name the file .tif, .ome.tif, .ome.zarr, .nii.gz or .nii."),
         (("-o", "other.zarr"), "is no label image"),
         (("-o", "labels.tif", "--start", 2, "--stop", 1), "no range of this stack"),
         (("-o", "labels.tif", "--stop", 4), "no range of this stack"),

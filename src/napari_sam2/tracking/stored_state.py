@@ -29,8 +29,7 @@ from napari_sam2.labels.store.pack_files import DamagedPieceError, Piece, PieceP
 from napari_sam2.labels.store.result_store import ResultStore
 from napari_sam2.prompts import FramePrompt
 from napari_sam2.tracking.decoding.prediction import Conditioning, ObjectPrediction, SeenMask
-from napari_sam2.tracking.images.object_window import Place as ObjectPlace
-from napari_sam2.tracking.images.object_window import Window, WindowedObject
+from napari_sam2.tracking.images.object_window import Place, Window, WindowedObject
 from napari_sam2.tracking.memory.memory_bank import FrameMemory
 from napari_sam2.tracking.memory.object_track import ObjectTrack
 from napari_sam2.tracking.model import Model
@@ -427,7 +426,7 @@ def _sighting(values: Sequence[Any] | None) -> WindowedObject | None:
     if values is None:
         return None
     (y, x), extent, window = values
-    return WindowedObject(ObjectPlace((float(y), float(x)), float(extent)), _window(window))
+    return WindowedObject(Place((float(y), float(x)), float(extent)), _window(window))
 
 
 def _bits(flags: NDArray[np.bool_]) -> str:

@@ -43,6 +43,7 @@ UNFINISHED = ".unfinished"
 _SIDE = 2048  # longest side of a chunk of labels
 _PATIENCE_S = 2.0  # a session that is being closed is not yet gone
 _OBJECTS = 32  # objects in a chunk of records
+_MOST_OBJECTS = 2**20
 _FIELDS = 6
 _ARRAYS = ("labels", "records")
 
@@ -329,6 +330,11 @@ class ResultStore:
             )
         try:
             rows, numbers = int(commit["rows"]), [int(number) for number in commit["objects"]]
+<<<<<<< HEAD
+=======
+            if not _OBJECTS <= rows <= _MOST_OBJECTS or len(numbers) > rows:
+                raise ValueError(f"{rows} rows of records")
+>>>>>>> store
             labels, records = (Piece(place=PiecePlace.of(each)) for each in commit["indices"])
             table = self._records if rows == _OBJECTS else self._records.lengthened(rows)
             self._labels.index = self._index(labels, self._labels)
