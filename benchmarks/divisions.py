@@ -26,14 +26,18 @@ APART = 2
 
 
 def true_divisions(parents: Iterable[tuple[int, int]], labels: np.ndarray) -> list[Division]:
-    """Return the divisions of pairs (child, parent)."""
+    """Return the divisions of pairs (child, parent) that are in the image.
+
+    A parent that left the image before it divided cannot be found.
+    """
     children: dict[int, list[int]] = {}
     for child, parent in parents:
         children.setdefault(parent, []).append(child)
-    return [
+    found = [
         Division(parent, tuple(born), min(_first(labels, each) for each in born))
         for parent, born in sorted(children.items())
     ]
+    return [each for each in found if (labels[each.frame - 1] == each.parent).any()]
 
 
 def going_on(labels: np.ndarray, divisions: list[Division]) -> tuple[np.ndarray, dict[int, int]]:

@@ -71,6 +71,15 @@ def test_a_parent_that_stays_whole_does_not_divide():
     assert propose(labels) == ()
 
 
+def test_what_enters_beside_the_parent_does_not_hide_its_division():
+    labels = np.zeros((6, 40, 40), np.uint8)
+    labels[:4, 10:30, 10:30] = 1
+    labels[4:, 10:30, 10:19], labels[4:, 10:30, 21:30] = 2, 3
+    labels[1:, 12:14, 29:31] = 4  # in a corner of 1, too small for a child
+    (found,) = propose(labels)
+    assert found.division == Division(1, (2, 3), 4)
+
+
 def test_the_pass_may_reach_the_parent_some_frames_before():
     labels = np.zeros((6, 40, 40), np.uint8)
     labels[:3, 10:30, 10:30] = 1
@@ -83,7 +92,7 @@ def test_the_pass_may_reach_the_parent_some_frames_before():
 def test_an_empty_mask_leads_nowhere():
     labels = dividing()
     assert propose(labels, drift=(40, 0)) != ()  # around the edge and back
-    numbers = {2: [3], 1: [0, 1, 2]}
+    numbers = {4: [3], 1: [0, 1, 2]}
     nothing = propose_divisions(
         numbers,
         lambda n, frame: labels[frame] == n,
@@ -92,3 +101,16 @@ def test_an_empty_mask_leads_nowhere():
         3,
     )
     assert nothing == ()
+
+
+def test_an_object_that_the_pass_finds_nowhere_is_compared_with_the_frame_before():
+    labels = dividing()
+    spans = {2: [3, 4, 5], 3: [3, 4], 1: [0, 1, 2]}
+    (found,) = propose_divisions(
+        spans,
+        lambda n, frame: labels[frame] == n,
+        lambda *_: [(2, np.zeros(labels.shape[1:], bool))],
+        (),
+        3,
+    )
+    assert found.division == DIVISIONS[0]

@@ -149,22 +149,32 @@ def _origin(
     frames_back: int,
     limits: DivisionLimits,
 ) -> _Origin | None:
-    """Follow an object backward until it meets one that lives there."""
-    for frame, mask in follow(child, first, frames_back):
+    """Follow an object backward until it meets one that lives there.
+
+    An object that the pass finds nowhere may have been a part of another shape: its first mask is
+    compared with the frame before.
+    """
+
+    def met(frame: int, mask: NDArray[np.bool_]) -> _Origin | None:
         area = int(np.count_nonzero(mask))
-        if not area:
-            continue
         shares = {
-            number: np.count_nonzero(mask_at(number, frame) & mask) / area
+            number: np.count_nonzero(mask_at(number, frame) & mask) / max(1, area)
             for number, frames in living.items()
             if frame in frames
         }
-        if not shares:
-            continue
-        parent = max(shares, key=lambda number: shares[number])
-        if shares[parent] >= limits.overlap:
-            return _Origin(child, parent, frame + 1, float(shares[parent]))
-    return None
+        parent = max(shares, key=lambda number: shares[number], default=0)
+        if not parent or shares[parent] < limits.overlap:
+            return None
+        return _Origin(child, parent, frame + 1, float(shares[parent]))
+
+    seen = False
+    for frame, mask in follow(child, first, frames_back):
+        if mask.any():
+            seen = True
+            origin = met(frame, mask)
+            if origin is not None:
+                return origin
+    return None if seen else met(first - 1, mask_at(child, first))
 
 
 def _proposal(
@@ -175,9 +185,29 @@ def _proposal(
     free: int,
     limits: DivisionLimits,
 ) -> ProposedDivision | None:
+    """Return the earliest plausible division of a parent, if there is one.
+
+    What only touches the parent where it enters the image must not hide a division after it.
+    """
+    ordered = sorted(origins, key=lambda each: each.frame)
+    for at, first in enumerate(ordered):
+        together = [each for each in ordered[at:] if each.frame <= first.frame + limits.apart]
+        one = _joined(parent, together, spans, mask_at, free, limits)
+        if one is not None:
+            return one
+    return None
+
+
+def _joined(
+    parent: int,
+    children: list[_Origin],
+    spans: Mapping[int, Sequence[int]],
+    mask_at: MaskAt,
+    free: int,
+    limits: DivisionLimits,
+) -> ProposedDivision | None:
     """Join the children of a parent; None if their areas are not those of a division."""
-    frame = min(each.frame for each in origins)
-    children = [each for each in origins if each.frame <= frame + limits.apart]
+    frame = children[0].frame
     before = [each for each in spans[parent] if each < frame]
     later = [each for each in spans[parent] if each >= frame]
     if not before:

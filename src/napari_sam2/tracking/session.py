@@ -628,8 +628,8 @@ class TrackingSession:
         """Say that an object divides into others, which exist from `frame` on.
 
         The parent is not in `frame` and later, and the children not before: what was only tracked
-        there is erased, and `propagate` does not track it again. It computes the first frames of
-        the children again, where the parent held their pixels.
+        there is erased, and `propagate` does not track it again. The first frames of the children,
+        where the parent held their pixels, are computed again.
 
         Parameters
         ----------
@@ -696,7 +696,8 @@ class TrackingSession:
         """Find divisions that may have happened; nothing is changed.
 
         Every object that begins after the first frame and has no parent is followed backward, by
-        a pass of its own that other objects do not hinder. Where it leads into an object that
+        a pass of its own that other objects do not hinder; one that the pass finds nowhere counts
+        as where it begins. Where it leads into an object that
         lived before, with plausible areas, a division is proposed: `accept_division` applies it,
         `refuse_division` has it not proposed again.
 

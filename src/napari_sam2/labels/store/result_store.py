@@ -330,11 +330,8 @@ class ResultStore:
             )
         try:
             rows, numbers = int(commit["rows"]), [int(number) for number in commit["objects"]]
-<<<<<<< HEAD
-=======
             if not _OBJECTS <= rows <= _MOST_OBJECTS or len(numbers) > rows:
                 raise ValueError(f"{rows} rows of records")
->>>>>>> store
             labels, records = (Piece(place=PiecePlace.of(each)) for each in commit["indices"])
             table = self._records if rows == _OBJECTS else self._records.lengthened(rows)
             self._labels.index = self._index(labels, self._labels)
