@@ -77,7 +77,7 @@ def idle(worker, qtbot):
 
 def propagated(worker, qtbot, spec):
     worker.submit(PromptRequest(1, spec, ASKED, 1))
-    worker.submit_run(RunRequest(1, spec, ASKED, 2, RunPlan()))
+    worker.submit(RunRequest(1, spec, ASKED, 2, RunPlan()))
     idle(worker, qtbot)
 
 
@@ -107,7 +107,7 @@ def test_a_replay_shows_labels_and_scores_at_once(make_worker, make_spec, image,
     assert {r.key: r for r in done.records} == records
     assert {r.frame for r in done.records if r.score is not None} == set(range(8))
     said.clear()
-    again.submit_run(RunRequest(1, second, ASKED, 2, RunPlan()))
+    again.submit(RunRequest(1, second, ASKED, 2, RunPlan()))
     idle(again, qtbot)
     assert [a.frame for a in said if isinstance(a, FrameDone)] == [2]  # nothing is computed again
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+from weakref import ReferenceType, ref
 
 from qtpy.QtCore import QEvent, QObject
 from qtpy.QtWidgets import QMainWindow, QMessageBox, QWidget
@@ -24,7 +25,8 @@ class CloseGuard(QObject):
     def __init__(self, panel: QWidget, unsaved: Callable[[], str]) -> None:
         super().__init__(panel)
         self._panel, self._unsaved = panel, unsaved
-        self._window: QWidget | None = None
+        # The window lives as long as napari wants, not as long as a panel that was in it.
+        self._window: ReferenceType[QWidget] | None = None
         panel.installEventFilter(self)
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
@@ -35,21 +37,25 @@ class CloseGuard(QObject):
         if watched is self._panel:
             if kind == QEvent.Type.Show:
                 self._watch(self._panel.window())
-        elif watched is self._window and kind == QEvent.Type.Close:
+        elif kind == QEvent.Type.Close and watched is not None and watched is self._watched():
             asked = event.spontaneous() or bool(getattr(watched, "_quit_app", False))
             text = self._unsaved() if asked else ""
-            if text and not _agreed(self._window, text):
+            if text and not _agreed(watched, text):
                 event.ignore()
                 return True
         return False
 
     def _watch(self, window: QWidget | None) -> None:
-        if window is self._window or not isinstance(window, QMainWindow):
+        before = self._watched()
+        if window is before or not isinstance(window, QMainWindow):
             return
-        if self._window is not None:
-            self._window.removeEventFilter(self)
-        self._window = window
+        if before is not None:
+            before.removeEventFilter(self)
+        self._window = ref(window)
         window.installEventFilter(self)
+
+    def _watched(self) -> QWidget | None:
+        return None if self._window is None else self._window()
 
 
 def _agreed(window: Any, text: str) -> bool:
