@@ -49,6 +49,7 @@ def main() -> None:
     parser.add_argument("finished", type=Path)
     parser.add_argument("--stacks", type=Path, nargs="*", default=[])
     parser.add_argument("--objects", type=int, default=6, help="of each stack")
+    parser.add_argument("--bias", type=float, help="subtract this much instead of what is measured")
     options = parser.parse_args()
     loaded = load_network(options.trained)
     network = loaded.network
@@ -60,13 +61,15 @@ def main() -> None:
     samples = [
         sample_presence(stack, truth, choose_prompts(truth, chosen), model) for stack, truth in sets
     ]
-    bias = best_threshold(samples)
+    measured = best_threshold(samples)
+    bias = measured if options.bias is None else options.bias
     lower_object_score(network, bias)
     metadata = {**METADATA, "steps": loaded.metadata.get("steps", "?"), "bias": f"{bias:.2f}"}
     save_network(network, options.finished, metadata, half=True)
     accuracies = ", ".join(f"{sample.balanced_accuracy(bias):.2f}" for sample in samples)
     sys.stdout.write(
-        f"object score lowered by {bias:.2f}, balanced accuracy per stack {accuracies}\n"
+        f"object score lowered by {bias:.2f} (measured {measured:.2f}), "
+        f"balanced accuracy per stack {accuracies}\n"
     )
 
 

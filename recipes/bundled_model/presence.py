@@ -38,9 +38,12 @@ class PresenceSample:
     def balanced_accuracy(self, threshold: float) -> float:
         """Return the balanced accuracy of a threshold on the object score, in 0..1."""
         predicted = self.logits > threshold
-        right_if_present = predicted[self.present].mean()
-        right_if_absent = (~predicted[~self.present]).mean()
-        return float(0.5 * (right_if_present + right_if_absent))
+        right = [
+            group.mean()
+            for group in (predicted[self.present], ~predicted[~self.present])
+            if len(group)  # a stack whose objects are always there has one group only
+        ]
+        return float(np.mean(right))
 
 
 def sample_presence(

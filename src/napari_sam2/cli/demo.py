@@ -23,9 +23,11 @@ def demo(
     model: ModelOption = "bundled",
     device: DeviceOption = "auto",
     image_size: Annotated[
-        int,
-        typer.Option("--image-size", help="Side of the model input in pixels; 320 is quick."),
-    ] = 320,
+        int | None,
+        typer.Option(
+            "--image-size", help="Side of the model input in pixels; by default the model's own."
+        ),
+    ] = None,
     viewer: Annotated[
         bool, typer.Option(help="Open the results in napari, where there is a screen.")
     ] = True,
