@@ -106,14 +106,17 @@ def test_features_are_kept_by_frame_and_window(model, stack):
     both = cache.get(0, [one, two, one])
     assert both.stride16.shape[0] == 3
     torch.testing.assert_close(both.stride16[0], both.stride16[2])
-    alone = cache.get(0, [two])
+    cache.get(0, [one, two])
     assert cache.encoded == 2
+    # Encoded alone it may differ in the last bits: what is kept belongs to those beside it.
+    alone = cache.get(0, [two])
+    assert cache.encoded == 3
     torch.testing.assert_close(both.stride16[1:2], alone.stride16)
     cache.get(1, [one])
     cache.get(2, [one])
     assert len(cache) == 3
     cache.get(0, [one])
-    assert cache.encoded == 5
+    assert cache.encoded == 6
 
 
 def test_logits_are_seen_from_another_window():

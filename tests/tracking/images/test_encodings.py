@@ -29,7 +29,8 @@ def test_features_come_in_the_order_of_the_windows(model, stack):
     one, other = (cache.get(0, [window]).stride16 for window in (left, right))
     assert (one - other).abs().max() > 0.01
     found = cache.get(0, [right, left, right]).stride16
-    np.testing.assert_array_equal(found, np.concatenate([other, one, other]))
+    # Windows that are encoded together may differ in the last bits.
+    np.testing.assert_allclose(found, np.concatenate([other, one, other]), atol=1e-5)
 
 
 def test_a_frame_is_encoded_once_for_all_objects_clicks_and_passes(model, stack, encoded):
