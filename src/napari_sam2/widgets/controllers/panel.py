@@ -5,7 +5,6 @@ Main thread only.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +29,7 @@ from napari_sam2.widgets.state.hints import CANCELLING
 from napari_sam2.widgets.state.tools import TOOLS
 from napari_sam2.widgets.throttle import Throttle
 from napari_sam2.widgets.views.close_guard import CloseGuard
+from napari_sam2.widgets.views.focus_keys import Action, HeldAction
 from napari_sam2.widgets.views.keybindings import Keys, key_list
 from napari_sam2.widgets.views.notifications import show_done, show_problem
 from napari_sam2.widgets.worker.messages import (
@@ -80,7 +80,7 @@ class WorkspaceControllers:
         viewer: Viewer,
         views: PanelView,
         annotation: AnnotationController,
-        actions: dict[str, Callable[[], None]],
+        actions: dict[str, Action],
         throttle: Throttle,
     ) -> None:
         self.prompting = PromptingController(viewer, views.prompts, annotation.taken_ids)
@@ -88,11 +88,13 @@ class WorkspaceControllers:
         self.review = ReviewController(annotation, self.prompting, views.review, throttle)
         self._brush = PaintingController(annotation)
         self._sources = LabelPromptController(viewer, annotation, self.prompting, views.prompts)
-        self._keys = Keys(viewer, actions | self._actions(), propagates=views.propagates)
+        self._workspace: Workspace | None = None
+        self._keys = Keys(viewer, views, actions | self._actions(), propagates=views.propagates)
         views.prompts.candidate_requested.connect(self.objects.next_candidate)
 
     def attach(self, workspace: Workspace) -> None:
         """Begin to work on a workspace."""
+        self._workspace = workspace
         self._keys.attach(workspace)
         self.prompting.attach(workspace)
         self.objects.attach(workspace)
@@ -101,6 +103,7 @@ class WorkspaceControllers:
 
     def detach(self, workspace: Workspace | None) -> None:
         """Leave it; touches no view."""
+        self._workspace = None
         self.prompting.detach()
         self._keys.detach()
         self._brush.detach()
@@ -119,9 +122,17 @@ class WorkspaceControllers:
         self.objects.soon()
         self.review.show()
 
-    def _actions(self) -> dict[str, Callable[[], None]]:
+    def _show_marks(self, shown: bool) -> None:
+        if self._workspace is not None:
+            size = self._workspace.mark_size
+            (size.show if shown else size.hide)()
+
+    def _actions(self) -> dict[str, Action]:
         prompting, review = self.prompting, self.review
-        actions: dict[str, Callable[[], None]] = {
+        actions: dict[str, Action] = {
+            "hide_marks": HeldAction(
+                partial(self._show_marks, False), partial(self._show_marks, True)
+            ),
             "next_object": prompting.next_object,
             "background": prompting.toggle_background,
             "candidate": self.objects.next_candidate,
@@ -180,7 +191,7 @@ class PanelController(QObject):
         self._status = StatusController(
             views, images, models, self.annotation, self._propagation, self._adapting
         )
-        actions = {
+        actions: dict[str, Action] = {
             "run": self.run_or_pause,
             "cancel": self.cancel,
             "undo": self.undo,
@@ -278,8 +289,9 @@ class PanelController(QObject):
             self._views.show_hint(CANCELLING)
 
     def undo(self) -> None:
-        """Take the last step back; a propagation that runs is stopped first."""
-        if self.running:
+        """Take the last step back; a propagation that runs is stopped first, but not for a name."""
+        step = self.annotation.undo_stack.next_undo
+        if self.running and (step is None or step.parts):
             self._propagation.cancel_and_undo()
         else:
             self.annotation.undo()
@@ -454,6 +466,7 @@ class PanelController(QObject):
         self._controllers.detach(workspace)
         if workspace is not None:
             workspace.labels.events.data.disconnect(self._labels_replaced)
+            workspace.keep_records(self.annotation.object_records.by_position())
             workspace.release(views_alive=not self._closed)
             self._engine.forget_session(history=history)
         if history:
