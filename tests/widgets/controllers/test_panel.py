@@ -436,3 +436,27 @@ def test_layers_follow_an_image_that_is_moved_after_start(started, script, name)
     assert area(started, 1) == 100
     assert area(started, 2) == 156
     assert started.prompts.at(())[0].prompt == before[0].prompt
+
+
+def tilted(element: float) -> np.ndarray:
+    affine = np.eye(4)
+    affine[0, 1], affine[1, 0] = element, -element
+    return affine
+
+
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        ({"affine": tilted(0.05)}, "up to 2 frames"),
+        ({"affine": tilted(0.03)}, "up to 1 frame "),
+        ({"affine": tilted(0.005)}, None),
+        ({"rotate": 30, "scale": (3, 0.5, 0.5)}, None),
+    ],
+)
+def test_start_says_where_a_tilt_sets_clicks_and_slices_apart(make_panel, blobs, place, said):
+    notification_manager.records.clear()
+    panel = make_panel(blobs(), **place)
+    panel.start()
+    panel.wait_idle()
+    found = [text for text in messages() if "tilted" in text]
+    assert [said in text for text in found] == ([] if said is None else [True])

@@ -22,10 +22,11 @@ from napari_sam2.widgets.controllers.prompting import LabelPromptController, Pro
 from napari_sam2.widgets.controllers.propagation import PropagationController
 from napari_sam2.widgets.controllers.review import ReviewController
 from napari_sam2.widgets.controllers.status import StatusController
+from napari_sam2.widgets.layers.geometry import frames_off
 from napari_sam2.widgets.layers.image_axes import other_axes
 from napari_sam2.widgets.layers.refresh import LabelsRefresher
 from napari_sam2.widgets.layers.workspace import Workspace, claim_layers
-from napari_sam2.widgets.state.hints import CANCELLING
+from napari_sam2.widgets.state.hints import CANCELLING, TILTED
 from napari_sam2.widgets.state.tools import TOOLS
 from napari_sam2.widgets.throttle import Throttle
 from napari_sam2.widgets.views.close_guard import CloseGuard
@@ -250,6 +251,9 @@ class PanelController(QObject):
         except Sam2Error as error:
             show_problem(error)
             return
+        off = frames_off(image)
+        if off:
+            show_done(TILTED.format(off=off, frames="frame" if off == 1 else "frames"))
         claim_layers(workspace.labels, self._leave)
         self._images.pin(workspace.source)
         if goes_on and former is not None and former.layers != workspace.layers:

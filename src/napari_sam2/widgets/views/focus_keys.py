@@ -109,9 +109,9 @@ class FocusKeys(QObject):
 
 def _window(widget: QWidget) -> QWidget:
     """Return the window of a widget; of a dock that floats, the window that it belongs to."""
-    window = widget.window()
-    owner = window.parentWidget()
-    return owner.window() if isinstance(window, QDockWidget) and owner is not None else window
+    window = widget.window() or widget
+    owner = window.parentWidget() if isinstance(window, QDockWidget) else None
+    return (owner.window() or owner) if owner is not None else window
 
 
 def _takes_text(widget: QObject | None) -> bool:
