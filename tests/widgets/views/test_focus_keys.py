@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from qtpy.QtCore import QEvent, Qt
 from qtpy.QtGui import QKeyEvent
@@ -123,3 +125,21 @@ def test_other_windows_and_former_focus_are_left_alone(window, keys, qtbot):
     watched.detach()
     key(field, Qt.Key.Key_D)
     assert done == []
+
+
+@pytest.mark.parametrize("part", ["table", "number"])
+def test_keys_of_a_docked_panel_work_from_its_fields(docked, part):
+    docked.click(0, 8, 12)
+    docked.wait_idle()
+    docked.propagate("both")
+    docked.wait_idle()
+    docked.put_records(replace(docked.records_of(1)[3], score=0.1, presence=0.2))
+    table, number = docked.object_section.table, docked.settings.object_id.native
+    field = table if part == "table" else number
+    focus(field)
+    key(field, Qt.Key.Key_D)
+    assert docked.frame == 3
+    docked.close()
+    focus(field)
+    key(field, Qt.Key.Key_D)
+    assert docked.viewer.dims.current_step[0] == 3, "the keys are given back"
