@@ -653,12 +653,35 @@ class PanelPage:
         """The canvas of the viewer's window, which napari keeps private."""
         return self.viewer.window._qt_viewer.canvas
 
+    @property
+    def zoom(self) -> float:
+        """Screen pixels per unit of the world."""
+        return self._camera.zoom
+
+    @zoom.setter
+    def zoom(self, zoom: float) -> None:
+        self._camera.zoom = zoom
+
+    @property
+    def _camera(self) -> Any:
+        return getattr(self.viewer, "scene", self.viewer).camera
+
     def press(self, key: str, target: Any = None) -> None:
         """Press a key over the canvas: as bound to the active layer, or to `target`."""
         if target is None:
             target = self.viewer.layers.selection.active
         found = next(each for each in target.keymap if str(each) == key)
         target.keymap[found](target)
+
+    @contextmanager
+    def hold(self, key: str) -> Iterator[None]:
+        """Hold a key over the canvas while the body of the statement runs."""
+        target = self.viewer.layers.selection.active
+        found = next(each for each in target.keymap if str(each) == key)
+        held = target.keymap[found](target)
+        next(held)
+        yield
+        assert next(held, None) is None
 
     def drag(self, layer: Layer, *path: tuple[float, ...], modifiers: Sequence[str] = ()) -> None:
         """Press, drag and release at world positions, as napari's canvas hands it to a layer."""

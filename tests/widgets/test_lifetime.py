@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from napari.layers._layer_actions import _duplicate_layer
@@ -217,6 +219,9 @@ def test_restart_keeps_names_acceptance_and_history(started, qtbot):
     assert started.accepted == frozenset()
     started.undo()
     started.wait_idle()
+    assert started.names == {}
+    started.undo()
+    started.wait_idle()
     assert labels[0].any()
     assert not labels[1:].any(), "the propagation is taken back"
     started.redo()
@@ -237,6 +242,36 @@ def test_reopened_panel_keeps_names_and_acceptance(started, make_panel, sessions
     again.wait_idle()
     (path,) = sessions.iterdir()
     assert read_session(path).names == {1: "neuron"}
+
+
+def test_reopened_panel_keeps_scores_and_doubts(started, make_panel):
+    started.click(0, 8, 12)
+    started.propagate("both")
+    started.wait_idle()
+    records = started.records_of(1)
+    low = replace(records[3], score=0.2, presence=0.3)
+    started.put_records(low)
+    doubtful = started.timeline.doubtful
+    assert 3 in doubtful
+    started.close()
+    again = make_panel(viewer=started.viewer)
+    again.start()
+    again.wait_idle()
+    assert again.records_of(1) == {**records, 3: low}
+    again.select_object(1)
+    assert again.timeline.doubtful == doubtful
+
+
+def test_scores_of_masks_that_are_gone_do_not_come_back(started, make_panel):
+    started.click(0, 8, 12)
+    started.propagate("both")
+    started.wait_idle()
+    started.close()
+    started.viewer.layers[1].data[4] = 0
+    again = make_panel(viewer=started.viewer)
+    again.start()
+    again.wait_idle()
+    assert sorted(again.records_of(1)) == [0, 1, 2, 3, 5]
 
 
 def test_another_axis_keeps_names_and_acceptance(make_panel, blobs):

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from napari.utils.notifications import notification_manager
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QAbstractItemView
 
 from napari_sam2.widgets.state.positions import OBJECT
 from napari_sam2.widgets.views.object_table_model import COLUMNS
@@ -211,3 +214,28 @@ def test_objects_of_labels_from_before_are_in_the_table(make_panel, blobs):
     panel.undo()
     panel.wait_idle()
     assert np.count_nonzero(panel.labels == 7) == 32
+
+
+def test_letters_are_not_typed_into_names_and_f2_begins_a_name(two, qtbot):
+    table = two.object_section.table
+    two.select_rows(0)
+    table.setCurrentIndex(table.model().index(0, 1))
+    for key in (Qt.Key.Key_D, Qt.Key.Key_A):
+        qtbot.keyClick(table, key)
+        assert table.state() != QAbstractItemView.State.EditingState
+    qtbot.keyClick(table, Qt.Key.Key_F2)
+    assert table.state() == QAbstractItemView.State.EditingState
+
+
+def test_click_in_the_3d_view_is_refused_with_a_word(two):
+    count = len(two.points)
+    two.viewer.dims.ndisplay = 3
+    two.click(0, 8, 8)
+    two.wait_idle()
+    assert len(two.points) == count
+    assert "3D view" in notification_manager.records[-1].message
+    assert two.points_layer.mode == "add", "the tool is back"
+    two.viewer.dims.ndisplay = 2
+    two.click(0, 9, 9)
+    two.wait_idle()
+    assert len(two.points) == count + 1

@@ -39,10 +39,71 @@ def test_painting_replaces_the_clicks_of_the_frame(started, script):
     assert told(script, "points")[-1][1:] == (1, 0, ((9.0, 9.0),), (True,))
 
 
+def frames_of(panel, object_id) -> list[int]:
+    return [int((plane == object_id).sum()) for plane in panel.labels]
+
+
+@pytest.mark.parametrize(("tool", "to"), [("paint", (0, 8, 20)), ("erase", (0, 8, 4))])
+def test_stroke_in_the_only_prompted_frame_leaves_all_other_frames(started, tool, to):
+    started.click(0, 8, 12)
+    started.propagate("both")
+    started.wait_idle()
+    before = frames_of(started, 1)
+    getattr(started, tool)((0, 8, 8), to, size=3)
+    started.wait_idle()
+    after = frames_of(started, 1)
+    assert after[0] != before[0]
+    assert after[1:] == before[1:] == [100] * 5
+    started.propagate("both")
+    started.wait_idle()
+    assert frames_of(started, 1)[1:] == before[1:]
+
+
+def test_erasing_all_of_the_only_prompted_frame_keeps_the_other_masks(started):
+    started.click(0, 8, 12)
+    started.propagate("both")
+    started.wait_idle()
+    started.erase((0, 8, 8), (0, 8, 10), size=40)
+    started.wait_idle()
+    assert frames_of(started, 1) == [0] + [100] * 5
+    assert {frame for _, _, frame in started.accepted} == set(range(6))
+    started.undo()
+    started.wait_idle()
+    assert frames_of(started, 1) == [100] * 6
+    assert started.accepted == frozenset()
+
+
+@pytest.mark.parametrize("tool", ["paint", "erase"])
+def test_stroke_over_other_objects_changes_the_current_object_only(started, script, tool):
+    started.click(0, 8, 12)
+    started.propagate("both")
+    started.wait_idle()
+    started.next_object()
+    started.click(0, 28, 30)
+    started.wait_idle()
+    getattr(started, tool)((0, 8, 8), (0, 28, 30), size=9)
+    started.wait_idle()
+    assert frames_of(started, 1) == [100] * 6
+    assert frames_of(started, 2)[0] != 156
+    assert {object_id for _, object_id, _ in started.painted} == {2}
+    assert len(started.points) == 1, "the click of the other object is there"
+
+
+def test_polygon_and_fill_of_napari_count_as_painting(started, script):
+    started.next_object()
+    started.labels_layer.paint_polygon([(0, 30, 5), (0, 30, 15), (0, 38, 15), (0, 38, 5)], 1)
+    started.wait_idle()
+    drawn = frames_of(started, 1)[0]
+    assert drawn > 50
+    assert told(script, "mask") == [("mask", 1, 0, drawn)]
+    started.labels_layer.fill((0, 0, 0), 3)
+    started.wait_idle()
+    assert told(script, "mask")[-1] == ("mask", 3, 0, 40 * 50 - drawn)
+
+
 def test_erased_pixels_are_a_mask_prompt_of_the_object_that_lost_them(started, script):
     started.click(0, 8, 8)
     started.wait_idle()
-    started.next_object()
     started.erase((0, 8, 8), (0, 8, 10), size=3)
     started.wait_idle()
     labels = started.labels_layer.data
@@ -123,6 +184,20 @@ def test_labels_of_another_grid_are_resampled_and_taken_ids_avoided(make_panel, 
     panel.wait_idle()
     assert told(script, "mask") == [("mask", 2, 0, 12 * 14)], "id 1 is taken"
     assert (panel.labels[0, 22:34, 24:38] == 2).all()
+
+
+def test_labels_with_ids_above_65535_are_taken_with_other_ids(make_panel, blobs, script):
+    panel = make_panel(blobs())
+    found = np.zeros((6, 40, 50), np.uint32)
+    found[0, 5:15, 5:15], found[0, 22:34, 25:38] = 70_000, 7
+    panel.viewer.add_labels(found, name="many cells")
+    panel.viewer.dims.set_current_step(0, 0)
+    panel.start()
+    panel.wait_idle()
+    panel.take_labels()
+    panel.wait_idle()
+    assert told(script, "mask") == [("mask", 7, 0, 156), ("mask", 8, 0, 100)]
+    assert "70000 is 8" in notification_manager.records[-1].message
 
 
 def test_labels_without_objects_in_the_frame_are_reported(make_panel, blobs):

@@ -100,6 +100,48 @@ def test_object_can_be_chosen_again(started):
     assert list(started.points_layer.features[OBJECT]) == [1, 1]
 
 
+def test_deleting_the_only_point_keeps_the_masks_as_accepted_ones(started):
+    started.click(0, 8, 12)
+    started.propagate("both")
+    started.wait_idle()
+    started.delete_point(0)
+    started.wait_idle()
+    assert [area(started, 1, frame) for frame in range(6)] == [100] * 6
+    assert started.accepted == {((), 1, frame) for frame in range(6)}
+    assert "kept as accepted" in messages()[-1]
+    started.undo()
+    started.wait_idle()
+    assert len(started.points) == 1
+    assert started.accepted == frozenset()
+    assert [area(started, 1, frame) for frame in range(6)] == [100] * 6
+
+
+def test_masks_kept_without_a_prompt_are_open_again_after_a_new_click(started):
+    started.click(0, 8, 12)
+    started.propagate("both")
+    started.wait_idle()
+    started.delete_point(0)
+    started.wait_idle()
+    started.select_object(1)
+    started.click(0, 28, 30)
+    started.wait_idle()
+    assert started.accepted == frozenset()
+    started.propagate("both")
+    started.wait_idle()
+    assert [area(started, 1, frame) for frame in range(6)] == [156] * 6
+
+
+def test_next_object_brings_the_last_tool_back(started):
+    started.choose_tool("boxes")
+    started.viewer.layers.selection.active = started.image_layer
+    assert started.tool is None
+    started.press("N", started.viewer)
+    assert started.tool == "boxes"
+    started.choose_tool("eraser")
+    started.next_object()
+    assert started.tool == "brush"
+
+
 def test_deleting_a_point_deletes_its_mask(started):
     started.click(0, 8, 8)
     started.wait_idle()
@@ -365,3 +407,56 @@ def test_another_axis_starts_again(started, script, blobs):
     started.wait_idle()
     assert started.axis == 1 - before
     assert script.opened[-1].axis == 1 - before
+
+
+CHANGES = {
+    "scale": (2, 0.5, 0.5),
+    "translate": (3, 20, 10),
+    "rotate": 20,
+    "shear": (0.1, 0, 0.2),
+    "affine": np.array([[1, 0, 0, 3], [0, 0.9, 0.2, 1], [0, -0.2, 0.9, 2], [0, 0, 0, 1]]),
+    "units": ("um", "um", "um"),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_layers_follow_an_image_that_is_moved_after_start(started, script, name):
+    started.click(0, 8, 8)
+    started.wait_idle()
+    setattr(started.image_layer, name, CHANGES[name])
+    started.wait_idle()
+    corner = (5, 39, 49)
+    for layer in (started.labels_layer, started.points_layer, started.shapes_layer):
+        assert layer.units == started.image_layer.units
+        assert np.allclose(layer.data_to_world(corner), started.image_layer.data_to_world(corner))
+    before = started.prompts.at(())
+    started.next_object()
+    started.click(0, 28, 30)
+    started.wait_idle()
+    assert area(started, 1) == 100
+    assert area(started, 2) == 156
+    assert started.prompts.at(())[0].prompt == before[0].prompt
+
+
+def tilted(element: float) -> np.ndarray:
+    affine = np.eye(4)
+    affine[0, 1], affine[1, 0] = element, -element
+    return affine
+
+
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        ({"affine": tilted(0.05)}, "up to 2 frames"),
+        ({"affine": tilted(0.03)}, "up to 1 frame "),
+        ({"affine": tilted(0.005)}, None),
+        ({"rotate": 30, "scale": (3, 0.5, 0.5)}, None),
+    ],
+)
+def test_start_says_where_a_tilt_sets_clicks_and_slices_apart(make_panel, blobs, place, said):
+    notification_manager.records.clear()
+    panel = make_panel(blobs(), **place)
+    panel.start()
+    panel.wait_idle()
+    found = [text for text in messages() if "tilted" in text]
+    assert [said in text for text in found] == ([] if said is None else [True])

@@ -325,3 +325,48 @@ def test_steps_dropped_by_the_worker_cannot_be_undone(started, acts, qtbot):
     started.redo()
     started.wait_idle()
     assert np.array_equal(started.labels, before)
+
+
+def test_undo_takes_a_name_back_and_nothing_else(started, acts):
+    acts["click"]()
+    acts["run"]()
+    started.rename(1, "nucleus")
+    started.rename(1, "nucleus")
+    assert started.undo_texts[-2:] == ["propagation", "name of object 1"]
+    labels = started.labels
+    started.undo()
+    started.wait_idle()
+    assert started.names == {}
+    assert np.array_equal(started.labels, labels), "the propagation is not taken back"
+    started.redo()
+    started.wait_idle()
+    assert started.names == {1: "nucleus"}
+    started.undo()
+    started.undo()
+    started.wait_idle()
+    assert not started.labels[1:].any()
+
+
+def test_name_given_while_objects_merge_is_undone_by_itself(started, acts, script):
+    acts["click"]()
+    acts["other"]()
+    script.seconds = 0.1
+    started.merge(1, 2)
+    started.rename(1, "both")
+    started.wait_idle()
+    started.undo()
+    started.wait_idle()
+    assert started.names == {}
+    assert set(np.unique(started.labels)) == {0, 1}
+
+
+def test_undo_of_a_name_does_not_stop_a_run(started, acts, script, qtbot):
+    acts["click"]()
+    script.seconds = 0.05
+    started.propagate("forward")
+    qtbot.waitUntil(lambda: started.frames_done >= 1)
+    started.rename(1, "nucleus")
+    started.undo()
+    assert started.names == {}
+    started.wait_idle()
+    assert [int((plane == 1).sum()) for plane in started.labels] == [100] * 6

@@ -4,15 +4,29 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from napari_sam2.widgets.controllers.undo_stack import Step, UndoStack
+from napari_sam2.widgets.layers.snapshot import UserState, WindowSnapshot
 
 HERE, THERE = ((0, 0),), ((0, 1),)
 
 
-def step(*parts: tuple[Any, int], before: Any = "before", after: Any = "after") -> Step:
-    return Step(tuple(parts), "step", before, after)
+def state(word: str, **names: str) -> WindowSnapshot:
+    """Return a state that a word tells from others, with names of objects 1, 2..."""
+    named = dict(enumerate(names.values(), 1))
+    return WindowSnapshot(np.zeros(0), word, (), None, UserState(names=named))
+
+
+def seen(step: Step) -> list[tuple[str, list[str]]]:
+    """Return words and names of the states of a step."""
+    states = step.before, step.after
+    return [(each.point_features, list(each.user_state.names.values())) for each in states]
+
+
+def step(*parts: tuple[Any, int]) -> Step:
+    return Step(tuple(parts), "step", state("before"), state("after"))
 
 
 @pytest.fixture
@@ -55,12 +69,19 @@ def test_number_at_returns_the_last_step_of_each_stack(past):
 
 
 def test_completing_a_step_updates_later_steps(past):
-    past.complete(3, "outcome")
-    past.complete(99, "nothing")
+    past.complete(3, state("outcome"))
+    past.complete(99, state("nothing"))
     last, middle, first = past.undo(), past.undo(), past.undo()
-    assert (last.before, last.after) == ("outcome", "outcome")
-    assert (middle.before, middle.after) == ("before", "outcome")
-    assert (first.before, first.after) == ("before", "after")
+    assert seen(last) == [("outcome", []), ("outcome", [])]
+    assert seen(middle) == [("before", []), ("outcome", [])]
+    assert seen(first) == [("before", []), ("after", [])]
+
+
+def test_completing_a_step_leaves_names_that_were_given_later(past):
+    past.add(Step((), "name", state("after"), state("after", first="cell"), number=7))
+    past.complete(5, state("outcome", first="cell"))
+    assert seen(past.undo()) == [("outcome", []), ("outcome", ["cell"])]
+    assert seen(past.undo()) == [("before", []), ("outcome", [])]
 
 
 def test_new_step_clears_the_redo_stack(past):

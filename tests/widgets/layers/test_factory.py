@@ -8,7 +8,6 @@ from napari.components import ViewerModel
 
 from napari_sam2.errors import LabelsError
 from napari_sam2.labels import colour_of
-from napari_sam2.types import Region
 from napari_sam2.widgets.layers import factory
 from napari_sam2.widgets.layers.factory import find_or_add
 
@@ -45,15 +44,6 @@ def test_layers_are_reused_even_when_renamed(viewer):
     assert find_or_add(viewer, image) == first
     other = viewer.add_image(np.zeros((3, 20, 30)))
     assert not set(find_or_add(viewer, other)) & set(first)
-
-
-def test_mark_size_suits_the_region(viewer):
-    image = viewer.add_image(np.zeros((2, 1024, 1024), np.uint8))
-    *_, whole = find_or_add(viewer, image)
-    small = viewer.add_image(np.zeros((2, 1024, 1024), np.uint8))
-    _, shapes, part = find_or_add(viewer, small, region=Region(0, 0, 128, 256))
-    assert part.current_size == pytest.approx(whole.current_size / 4)
-    assert shapes.current_edge_width == pytest.approx(0.75)
 
 
 def test_labels_of_another_shape_are_not_reused(viewer):

@@ -8,6 +8,9 @@ import numpy as np
 import pytest
 from magicgui.widgets import Container
 from napari.layers import Image
+from qtpy.QtCore import QPoint, QPointF, Qt
+from qtpy.QtGui import QWheelEvent
+from qtpy.QtWidgets import QApplication, QSpinBox
 
 from napari_sam2.types import Direction, Speed
 from napari_sam2.widgets.controllers.model import Sources
@@ -199,3 +202,38 @@ def test_settings_make_a_plan(first, last):
     assert PanelSettings(recompute=True).plan(Direction.BOTH, 3) == RunPlan(
         Direction.BOTH, 0, 1, None, True
     )
+
+
+def turn_wheel(widget) -> bool:
+    """Turn the wheel over a widget; return whether it was taken."""
+    middle = QPointF(widget.rect().center())
+    event = QWheelEvent(
+        middle,
+        QPointF(widget.mapToGlobal(widget.rect().center())),
+        QPoint(),
+        QPoint(0, -120),
+        Qt.MouseButton.NoButton,
+        Qt.KeyboardModifier.NoModifier,
+        Qt.ScrollPhase.NoScrollPhase,
+        False,
+    )
+    QApplication.sendEvent(widget, event)
+    return event.isAccepted()
+
+
+def test_wheel_changes_no_field_without_the_focus(panel):
+    before = panel.settings.value
+    watched = [field.native for field in panel.settings if hasattr(field, "choices")]
+    watched += [panel.settings.object_id.native, panel.settings.last.native]
+    for native in watched:
+        assert native.focusPolicy() == Qt.FocusPolicy.StrongFocus, "the wheel gives no focus"
+        assert not turn_wheel(native), "a parent scrolls"
+    assert panel.settings.value == before
+
+
+def test_wheel_would_change_a_field_that_is_not_guarded(qtbot):
+    box = QSpinBox()
+    qtbot.addWidget(box)
+    box.setValue(5)
+    assert turn_wheel(box)
+    assert box.value() != 5

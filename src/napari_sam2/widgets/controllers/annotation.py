@@ -27,6 +27,7 @@ from napari_sam2.widgets.state.session_spec import (
     SessionFeedback,
 )
 from napari_sam2.widgets.throttle import DelayedCall, halt
+from napari_sam2.widgets.views.notifications import show_done
 from napari_sam2.widgets.worker.messages import (
     AdaptRequest,
     Done,
@@ -49,6 +50,19 @@ if TYPE_CHECKING:
 
 
 _NOWHERE: frozenset[MaskKey] = frozenset()
+
+
+def _kept_as_accepted(mask_keys: frozenset[MaskKey]) -> str:
+    """Say what became of objects that lost their last prompt."""
+    ids = sorted({object_id for _, object_id, _ in mask_keys})
+    names = ", ".join(map(str, ids))
+    who, its = ("Object", "its") if len(ids) == 1 else ("Objects", "their")
+    has = "has" if len(ids) == 1 else "have"
+    return (
+        f"{who} {names} {has} no prompt any more: {its} masks in {len(mask_keys)} frames are kept "
+        "as accepted ones until it is prompted again. To remove an object, select it in the table "
+        "and press Delete."
+    )
 
 
 class AnnotationController(QObject):
@@ -103,6 +117,8 @@ class AnnotationController(QObject):
         self._state: WindowSnapshot | None = None  # as of the last step
         self._fresh: frozenset[MaskKey] = frozenset()  # prompted while an edit is under way
         self._undos = 0  # that wait until it is answered
+        # Masks that were accepted because their object lost its last prompt.
+        self._promptless: dict[tuple[StackPosition, int], frozenset[MaskKey]] = {}
         self._acceptance = Acceptance()
         self._annotations: dict[
             StackPosition, Annotations
@@ -135,6 +151,7 @@ class AnnotationController(QObject):
         """Forget all steps, and all that was known of the objects."""
         self.undo_stack.clear()
         self.object_records.clear()
+        self._promptless.clear()
         self.feedback.clear()
 
     def renew(self) -> None:
@@ -189,6 +206,18 @@ class AnnotationController(QObject):
             # What is prompted anew is accepted no longer.
             user_state = replace(user_state, accepted=user_state.accepted - lifted)
             workspace.user_state = user_state
+        again = self._prompted_again(old, new)
+        if again:
+            user_state = replace(user_state, accepted=user_state.accepted - again)
+            workspace.user_state = user_state
+        kept = self._masks_without_prompt(old, painted or {}, user_state.accepted, before)
+        if kept:
+            user_state = replace(user_state, accepted=user_state.accepted | kept)
+            workspace.user_state = user_state
+            for position, number in {mask_key[:2] for mask_key in kept}:
+                ours = {mask_key for mask_key in kept if mask_key[:2] == (position, number)}
+                self._promptless[position, number] = frozenset(ours)
+            show_done(_kept_as_accepted(kept))
         if self._edits:
             self._fresh |= new
         self._state = workspace.state()
@@ -202,13 +231,57 @@ class AnnotationController(QObject):
             self.prompted.emit(tuple(sorted(prompted)))
         self.changed.emit()
 
+    def _masks_without_prompt(
+        self,
+        old: StackPrompts,
+        painted: Mapping[MaskKey, FramePrompt | None],
+        accepted: frozenset[MaskKey],
+        state: WindowSnapshot,
+    ) -> frozenset[MaskKey]:
+        """Return the masks of objects that have just lost their last prompt.
+
+        Without a prompt or an accepted mask an object would be taken out of all frames. One that is
+        in a single frame goes with its prompt: nothing else was made of it. A frame from which it
+        was erased is not among them, and masks handed over from another volume come and go with it.
+        """
+        kept: set[MaskKey] = set()
+        for position, before in old.by_position.items():
+            had = {placed.object_id for placed in before}
+            lost = had - {placed.object_id for placed in self.prompts.at(position)}
+            for number in sorted(lost):
+                frames = self.object_records.frames(position, number)
+                mask_keys = {(position, number, frame) for frame in frames} - painted.keys()
+                prompted = {p.frame for p in before if p.object_id == number}
+                if {(position, number, f) for f in prompted} <= state.user_state.handed:
+                    continue
+                if mask_keys & accepted or not set(frames) - prompted:
+                    continue
+                kept |= mask_keys
+        return frozenset(kept)
+
+    def _prompted_again(self, old: StackPrompts, new: frozenset[MaskKey]) -> frozenset[MaskKey]:
+        """Return the masks that were kept for an object without prompts and that has one again."""
+        lifted: set[MaskKey] = set()
+        for position, number in {(position, object_id) for position, object_id, _ in new}:
+            masks = self._promptless.pop((position, number), frozenset())
+            if all(placed.object_id != number for placed in old.at(position)):
+                lifted |= masks
+        return frozenset(lifted)
+
     def name(self, object_id: int, name: str) -> None:
-        """Give an object a name; an empty one takes it away."""
-        workspace = self.workspace
-        if workspace is not None:
-            workspace.user_state = workspace.user_state.named(object_id, name)
-            self._state = workspace.state()
-            self.changed.emit()
+        """Give an object a name, as a step of its own; an empty one takes it away."""
+        self.read_layers()
+        workspace, before = self.workspace, self._state
+        if workspace is None or before is None:
+            return
+        if workspace.user_state.names.get(object_id, "") == name:
+            return
+        workspace.user_state = workspace.user_state.named(object_id, name)
+        self._state = workspace.state()
+        number = self.undo_stack.new_number()
+        title = f"name of object {object_id}"
+        self.undo_stack.add(Step((), title, before, self._state, number=number))
+        self.changed.emit()
 
     def edit(self, edit: ObjectEdit, title: str, position: StackPosition | None = None) -> None:
         """Change an object of a stack; of the one in view by default."""

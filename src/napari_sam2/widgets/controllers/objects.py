@@ -9,10 +9,13 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from napari.layers import Labels
 from qtpy.QtCore import QObject
 
+from napari_sam2.widgets.state.hints import NO_PROMPT_IN_3D
 from napari_sam2.widgets.state.object_edits import Choose, Delete, Merge, Split
 from napari_sam2.widgets.state.object_records import object_rows
+from napari_sam2.widgets.views.notifications import show_done
 
 if TYPE_CHECKING:
     from napari_sam2.widgets.controllers.annotation import AnnotationController
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from napari_sam2.widgets.views.object_section import ObjectSection
 
 _CANDIDATES = 3
+_VOLUME = 3  # displayed axes of the 3D view
 
 
 class ObjectController(QObject):
@@ -154,19 +158,38 @@ class ObjectController(QObject):
         self._rank = None
 
     def _pressed(self, layer: Any, event: Any) -> Iterator[None]:
-        if "Control" not in event.modifiers:
+        selects, in_3d = "Control" in event.modifiers, len(event.dims_displayed) == _VOLUME
+        # Brush and eraser paint on the surface that is seen.
+        refused = in_3d and not isinstance(layer, Labels) and str(layer.mode) != "pan_zoom"
+        if not selects and not refused:
             return
-        self._choose_at(event.position)
+        if selects:
+            self._choose_at(event.position, event if in_3d else None)
         # The click is no prompt: the tool is laid down until the button is up.
         tool, layer.mode = layer.mode, "pan_zoom"
+        dragged = False
         yield
         while event.type == "mouse_move":
+            dragged = True
             yield
         layer.mode = tool
+        if refused and not selects and not dragged:
+            show_done(NO_PROMPT_IN_3D)
 
-    def _choose_at(self, world: Sequence[float]) -> None:
+    def _choose_at(self, world: Sequence[float], ray: Any = None) -> None:
+        """Select the object at a position; in 3D, the one that the ray of an event hits."""
         workspace = self._annotation.workspace
         if workspace is None:
+            return
+        if ray is not None:
+            number = workspace.labels.get_value(
+                world,
+                view_direction=ray.view_direction,
+                dims_displayed=list(ray.dims_displayed),
+                world=True,
+            )
+            if number:
+                self._prompting.choose_object(int(number))
             return
         data_coordinates = workspace.labels.world_to_data(world)
         index = tuple(np.rint(data_coordinates).astype(int))

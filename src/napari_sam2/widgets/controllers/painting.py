@@ -17,7 +17,7 @@ from napari_sam2.labels import PlaneChange
 from napari_sam2.prompts import FramePrompt
 from napari_sam2.types import ObjectFrame
 from napari_sam2.widgets.layers.prompt_writer import drop_marks
-from napari_sam2.widgets.layers.strokes import stroke_changes
+from napari_sam2.widgets.layers.strokes import apply_stroke, stroke_changes
 from napari_sam2.widgets.state.positions import MaskKey, StackPosition
 
 if TYPE_CHECKING:
@@ -28,10 +28,11 @@ if TYPE_CHECKING:
 class PaintingController(QObject):
     """Takes what is painted into the labels of a workspace for prompts. Main thread only.
 
-    The painted object, and one that lost pixels to the eraser, are from then on what is drawn:
-    their points and shapes in that frame are used up. An object that is erased wholly is
-    accepted as absent from that frame. Strokes beyond the part that is worked in stay as they are,
-    and are no prompts.
+    Brush and eraser change the current object only, see `Labels.preserve_labels`. The object is
+    from then on what is drawn: its points and shapes in that frame are used up. So is any other
+    object that loses pixels, where that was unticked or a script has painted. An object that is
+    erased wholly is accepted as absent from that frame. Strokes beyond the part that is worked in
+    stay as they are, and are no prompts.
 
     Parameters
     ----------
@@ -59,6 +60,7 @@ class PaintingController(QObject):
         if workspace is None:
             return
         labels = workspace.labels.data
+        apply_stroke(labels, event.value)
         strokes: defaultdict[StackPosition, list[PlaneChange]] = defaultdict(list)
         masks: dict[MaskKey, FramePrompt | None] = {}
         erased: set[MaskKey] = set()

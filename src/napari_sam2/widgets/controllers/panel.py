@@ -5,7 +5,6 @@ Main thread only.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -23,13 +22,15 @@ from napari_sam2.widgets.controllers.prompting import LabelPromptController, Pro
 from napari_sam2.widgets.controllers.propagation import PropagationController
 from napari_sam2.widgets.controllers.review import ReviewController
 from napari_sam2.widgets.controllers.status import StatusController
+from napari_sam2.widgets.layers.geometry import frames_off
 from napari_sam2.widgets.layers.image_axes import other_axes
 from napari_sam2.widgets.layers.refresh import LabelsRefresher
 from napari_sam2.widgets.layers.workspace import Workspace, claim_layers
-from napari_sam2.widgets.state.hints import CANCELLING
+from napari_sam2.widgets.state.hints import CANCELLING, TILTED
 from napari_sam2.widgets.state.tools import TOOLS
 from napari_sam2.widgets.throttle import Throttle
 from napari_sam2.widgets.views.close_guard import CloseGuard
+from napari_sam2.widgets.views.focus_keys import Action, HeldAction
 from napari_sam2.widgets.views.keybindings import Keys, key_list
 from napari_sam2.widgets.views.notifications import show_done, show_problem
 from napari_sam2.widgets.worker.messages import (
@@ -80,7 +81,7 @@ class WorkspaceControllers:
         viewer: Viewer,
         views: PanelView,
         annotation: AnnotationController,
-        actions: dict[str, Callable[[], None]],
+        actions: dict[str, Action],
         throttle: Throttle,
     ) -> None:
         self.prompting = PromptingController(viewer, views.prompts, annotation.taken_ids)
@@ -88,11 +89,13 @@ class WorkspaceControllers:
         self.review = ReviewController(annotation, self.prompting, views.review, throttle)
         self._brush = PaintingController(annotation)
         self._sources = LabelPromptController(viewer, annotation, self.prompting, views.prompts)
-        self._keys = Keys(viewer, actions | self._actions(), propagates=views.propagates)
+        self._workspace: Workspace | None = None
+        self._keys = Keys(viewer, views, actions | self._actions(), propagates=views.propagates)
         views.prompts.candidate_requested.connect(self.objects.next_candidate)
 
     def attach(self, workspace: Workspace) -> None:
         """Begin to work on a workspace."""
+        self._workspace = workspace
         self._keys.attach(workspace)
         self.prompting.attach(workspace)
         self.objects.attach(workspace)
@@ -101,6 +104,7 @@ class WorkspaceControllers:
 
     def detach(self, workspace: Workspace | None) -> None:
         """Leave it; touches no view."""
+        self._workspace = None
         self.prompting.detach()
         self._keys.detach()
         self._brush.detach()
@@ -119,9 +123,17 @@ class WorkspaceControllers:
         self.objects.soon()
         self.review.show()
 
-    def _actions(self) -> dict[str, Callable[[], None]]:
+    def _show_marks(self, shown: bool) -> None:
+        if self._workspace is not None:
+            size = self._workspace.mark_size
+            (size.show if shown else size.hide)()
+
+    def _actions(self) -> dict[str, Action]:
         prompting, review = self.prompting, self.review
-        actions: dict[str, Callable[[], None]] = {
+        actions: dict[str, Action] = {
+            "hide_marks": HeldAction(
+                partial(self._show_marks, False), partial(self._show_marks, True)
+            ),
             "next_object": prompting.next_object,
             "background": prompting.toggle_background,
             "candidate": self.objects.next_candidate,
@@ -180,7 +192,7 @@ class PanelController(QObject):
         self._status = StatusController(
             views, images, models, self.annotation, self._propagation, self._adapting
         )
-        actions = {
+        actions: dict[str, Action] = {
             "run": self.run_or_pause,
             "cancel": self.cancel,
             "undo": self.undo,
@@ -239,6 +251,9 @@ class PanelController(QObject):
         except Sam2Error as error:
             show_problem(error)
             return
+        off = frames_off(image)
+        if off:
+            show_done(TILTED.format(off=off, frames="frame" if off == 1 else "frames"))
         claim_layers(workspace.labels, self._leave)
         self._images.pin(workspace.source)
         if goes_on and former is not None and former.layers != workspace.layers:
@@ -278,8 +293,9 @@ class PanelController(QObject):
             self._views.show_hint(CANCELLING)
 
     def undo(self) -> None:
-        """Take the last step back; a propagation that runs is stopped first."""
-        if self.running:
+        """Take the last step back; a propagation that runs is stopped first, but not for a name."""
+        step = self.annotation.undo_stack.next_undo
+        if self.running and (step is None or step.parts):
             self._propagation.cancel_and_undo()
         else:
             self.annotation.undo()
@@ -454,6 +470,7 @@ class PanelController(QObject):
         self._controllers.detach(workspace)
         if workspace is not None:
             workspace.labels.events.data.disconnect(self._labels_replaced)
+            workspace.keep_records(self.annotation.object_records.by_position())
             workspace.release(views_alive=not self._closed)
             self._engine.forget_session(history=history)
         if history:

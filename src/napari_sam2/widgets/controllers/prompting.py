@@ -5,16 +5,17 @@ Main thread only.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Labels
 from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
 
 from napari_sam2.errors import PromptError
+from napari_sam2.widgets.layers.factory import MAX_OBJECT_ID
 from napari_sam2.widgets.layers.foreign_layers import label_prompts
 from napari_sam2.widgets.layers.geometry import spatial_shape
-from napari_sam2.widgets.views.notifications import show_problem
+from napari_sam2.widgets.views.notifications import show_done, show_problem
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from napari_sam2.widgets.controllers.annotation import AnnotationController
     from napari_sam2.widgets.layers.workspace import Workspace
     from napari_sam2.widgets.views.prompt_section import PromptSection
+
+
+_FIRST_TOOL = "points"
 
 
 class PromptingController(QObject):
@@ -50,6 +54,7 @@ class PromptingController(QObject):
         super().__init__()
         self._viewer, self._box, self._taken_ids = viewer, box, taken_ids
         self._workspace: Workspace | None = None
+        self._tool = _FIRST_TOOL  # the one that was in hand last
         box.object_id.changed.connect(self._object_chosen)
         box.next_object_requested.connect(self.next_object)
         box.background_requested.connect(self.mark_background)
@@ -66,7 +71,7 @@ class PromptingController(QObject):
         self._workspace = workspace
         for layer in workspace.layers[1:]:
             layer.events.mode.connect(self._tool_changed)
-        workspace.edit("points")
+        workspace.edit(_FIRST_TOOL)
         self.next_object()
 
     def detach(self) -> None:
@@ -99,10 +104,13 @@ class PromptingController(QObject):
         return max(self._taken_ids() | first, default=0) + 1
 
     def next_object(self) -> None:
-        """Make the next prompts for an object that has none yet."""
+        """Make the next prompts for an object that has none yet, with the tool used last."""
         if self._workspace is not None:
             self.choose_object(self.free_id())
             self.mark_background(False)
+            if self._workspace.tool() in (None, "eraser"):
+                # There is nothing to erase of a new object.
+                self._workspace.edit("brush" if self._tool == "eraser" else self._tool)
 
     def mark_background(self, background: bool) -> None:
         """Make the next clicks mark the background, or the object."""
@@ -129,7 +137,22 @@ class PromptingController(QObject):
 
     def _tool_changed(self, _event: Any = None) -> None:
         if self._workspace is not None:
-            self._box.show_tool(self._workspace.tool())
+            tool = self._workspace.tool()
+            self._tool = tool or self._tool
+            self._box.show_tool(tool)
+
+
+def _renumbered(layer: str, new_ids: Mapping[int, int]) -> str:
+    """Say which objects of a layer got other ids than they have there."""
+    pairs = [f"{old} is {new}" for old, new in new_ids.items()]
+    more = f" and {len(pairs) - _NAMED} more" if len(pairs) > _NAMED else ""
+    return (
+        f"Objects of {layer} whose id is taken or above {MAX_OBJECT_ID} have other ids here: "
+        f"{', '.join(pairs[:_NAMED])}{more}."
+    )
+
+
+_NAMED = 5  # pairs of ids that are shown
 
 
 class LabelPromptController(QObject):
@@ -179,10 +202,12 @@ class LabelPromptController(QObject):
         here = None if workspace is None else workspace.here()
         if workspace is None or here is None or layer is None:
             return
-        painted = label_prompts(workspace, layer, *here, self._annotation.taken_ids())
+        painted, new_ids = label_prompts(workspace, layer, *here, self._annotation.taken_ids())
         if painted:
             self._annotation.record_change(f"objects of {layer.name}", painted=painted)
             self._prompting.next_object()
+            if new_ids:
+                show_done(_renumbered(layer.name, new_ids))
         else:
             show_problem(
                 PromptError(

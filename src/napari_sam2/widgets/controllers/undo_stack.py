@@ -44,6 +44,17 @@ class Step:
         return frozenset(number for _, number in self.parts) or frozenset({self.number})
 
 
+def _holding(step: Step, before: WindowSnapshot, after: WindowSnapshot) -> Step:
+    """Return a step with other states before and after it; names stay as the step has them."""
+    return replace(step, before=_named_as(before, step.before), after=_named_as(after, step.after))
+
+
+def _named_as(state: WindowSnapshot, names: WindowSnapshot) -> WindowSnapshot:
+    """Return a state with the names of objects of another one."""
+    user_state = replace(state.user_state, names=names.user_state.names)
+    return replace(state, user_state=user_state)
+
+
 class UndoStack:
     """What was done, and what of it was taken back; the newest steps only.
 
@@ -103,13 +114,13 @@ class UndoStack:
     def complete(self, number: int, after: WindowSnapshot) -> None:
         """Set what the window holds after a step whose outcome was not known at first.
 
-        Steps that were made meanwhile hold the same.
+        Steps that were made meanwhile hold the same, but for names.
         """
         known = [number in step.numbers for step in self._done]
         if any(known):
             at = known.index(True)
-            later = [replace(step, before=after, after=after) for step in self._done[at + 1 :]]
-            self._done[at:] = [replace(self._done[at], after=after), *later]
+            later = [_holding(step, after, after) for step in self._done[at + 1 :]]
+            self._done[at:] = [_holding(self._done[at], self._done[at].before, after), *later]
 
     def cancel(self, number: int) -> None:
         """Drop a step that was not made after all."""

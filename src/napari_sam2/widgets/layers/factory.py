@@ -5,6 +5,7 @@ Main thread only.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +13,6 @@ from napari.layers import Labels, Points, Shapes
 
 from napari_sam2.errors import LabelsError
 from napari_sam2.labels import blank_labels
-from napari_sam2.types import Region
 from napari_sam2.widgets.layers.appearance import label_colours
 from napari_sam2.widgets.layers.geometry import spatial_shape
 from napari_sam2.widgets.state.positions import OBJECT, POSITIVE
@@ -30,12 +30,10 @@ napari copies the metadata of a layer that is duplicated: a duplicate is the use
 _ROLES = ("labels", "shapes", "points")
 _LABELS_DTYPE = np.uint16
 MAX_OBJECT_ID = int(np.iinfo(_LABELS_DTYPE).max)
-_POINT_PIXELS = 9.0
-_EDGE_PIXELS = 1.5
 
 
 def find_or_add(
-    viewer: Viewer, image: Image, composed: int | None = None, region: Region | None = None
+    viewer: Viewer, image: Image, composed: int | None = None
 ) -> tuple[Labels, Shapes, Points]:
     """Return the labels, shapes and points of an image; add to the viewer what is missing.
 
@@ -47,16 +45,13 @@ def find_or_add(
     image : Image
     composed : int, optional
         The axis whose channels are composed: the layers are the same in all of them.
-    region : Region, optional
-        The part that is worked in: new marks are as large as suits it.
     """
     found = {role: _find(viewer, image, role, composed) for role in _ROLES}
     placed = {role: _placement(image, role, composed) for role in _ROLES}
     shape = labels_shape(image, composed)
-    pixel = _screen_pixel(spatial_shape(image)[-2:] if region is None else region.shape)
     labels = found["labels"] or viewer.add_layer(_new_labels(shape, placed["labels"]))
-    shapes = found["shapes"] or viewer.add_layer(_new_shapes(image, pixel, placed["shapes"]))
-    points = found["points"] or viewer.add_layer(_new_points(image, pixel, placed["points"]))
+    shapes = found["shapes"] or viewer.add_layer(_new_shapes(image, placed["shapes"]))
+    points = found["points"] or viewer.add_layer(_new_points(image, placed["points"]))
     for role, layer in zip(_ROLES, (labels, shapes, points), strict=True):
         layer.metadata[ROLE] = (role, image.unique_id, composed, layer.unique_id)
     return labels, shapes, points
@@ -103,6 +98,18 @@ def placement(image: Image, role: str) -> dict[str, Any]:
     }
 
 
+TRANSFORMS = ("scale", "translate", "rotate", "shear", "affine", "units")
+"""Attributes of a layer that say where it lies."""
+
+
+def lay_over(image: Image, composed: int | None, layers: Iterable[Layer]) -> None:
+    """Lay layers of ours over an image again, which has another scale or another place now."""
+    placed = _placement(image, "", composed)
+    for layer in layers:
+        for name in TRANSFORMS:
+            setattr(layer, name, placed[name])
+
+
 def _placement(image: Image, role: str, composed: int | None) -> dict[str, Any]:
     """Lay a layer of ours also over all channels that are composed."""
     placed = placement(image, role)
@@ -133,38 +140,23 @@ def _new_labels(shape: tuple[int, ...], placed: dict[str, Any]) -> Labels:
     return Labels(empty, opacity=0.5, colormap=label_colours(), **placed)
 
 
-def _new_shapes(image: Image, pixel: float, placed: dict[str, Any]) -> Shapes:
-    shapes = Shapes(
+def _new_shapes(image: Image, placed: dict[str, Any]) -> Shapes:
+    return Shapes(
         ndim=image.ndim,
         features={OBJECT: np.empty(0, int), POSITIVE: np.empty(0, bool)},
         feature_defaults={OBJECT: 1, POSITIVE: True},
         face_color="transparent",
         edge_color="white",
-        edge_width=_EDGE_PIXELS * pixel,
         **placed,
     )
-    shapes.current_edge_width = _EDGE_PIXELS * pixel
-    return shapes
 
 
-def _new_points(image: Image, pixel: float, placed: dict[str, Any]) -> Points:
-    size = _POINT_PIXELS * pixel
-    points = Points(
+def _new_points(image: Image, placed: dict[str, Any]) -> Points:
+    return Points(
         ndim=image.ndim,
         features={OBJECT: np.empty(0, int), POSITIVE: np.empty(0, bool)},
         feature_defaults={OBJECT: 1, POSITIVE: True},
-        size=size,
         border_width=0.12,
         border_color="white",
         **placed,
     )
-    points.current_size = size
-    return points
-
-
-def _screen_pixel(seen: tuple[int, ...]) -> float:
-    """Length of a screen pixel in pixels of the image, for marks that are neither dots nor blots.
-
-    As the view fits what is worked in, (Y, X), this is much the same for large and small ones.
-    """
-    return max(seen) / 512

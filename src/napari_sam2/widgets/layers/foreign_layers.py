@@ -5,7 +5,7 @@ Main thread only.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 
 from napari_sam2.errors import PromptError
 from napari_sam2.prompts import FramePrompt
+from napari_sam2.widgets.layers.factory import MAX_OBJECT_ID
 from napari_sam2.widgets.layers.geometry import full_resolution, spatial_shape
+from napari_sam2.widgets.layers.mark_features import object_numbers
 from napari_sam2.widgets.state.positions import OBJECT, POSITIVE, MaskKey, StackPosition
 
 if TYPE_CHECKING:
@@ -114,7 +116,7 @@ class ForeignPrompts:
             )
         count, columns = len(layer.data), layer.features
         numbered = range(first_id, first_id + count)
-        ids = columns[OBJECT].tolist() if is_numbered(layer) else list(numbered)
+        ids = object_numbers(columns[OBJECT]).tolist() if is_numbered(layer) else list(numbered)
         signs = columns[POSITIVE].tolist() if POSITIVE in columns else [True] * count
         return cls(layer, {OBJECT: ids, POSITIVE: signs})
 
@@ -140,10 +142,11 @@ def is_numbered(layer: Points | Shapes) -> bool:
 
 def label_prompts(
     workspace: Workspace, layer: Labels, position: StackPosition, frame: int, taken: Collection[int]
-) -> dict[MaskKey, FramePrompt]:
+) -> tuple[dict[MaskKey, FramePrompt], dict[int, int]]:
     """Make a mask prompt of every object of a Labels layer in one frame of the image.
 
-    Objects keep their ids, but those whose id is taken get new ones.
+    Objects keep their ids, but those whose id is taken, or larger than an id can be here, get new
+    ones: the smallest that are free above all others, and where there are none, the smallest free.
 
     Parameters
     ----------
@@ -154,14 +157,46 @@ def label_prompts(
         The frame of the image.
     taken : collection of int
         Ids of other objects.
+
+    Returns
+    -------
+    prompts : dict of MaskKey to FramePrompt
+    new_ids : dict of int to int
+        Of the objects that got another id: the former id to the new one.
+
+    Raises
+    ------
+    PromptError
+        There are more objects than ids.
     """
     plane = ForeignLabels.of(workspace.image, layer).plane(workspace.index_of(position, frame))
     if workspace.source.region is not None:
         plane = plane[workspace.source.region.slices]
     ids = np.unique(plane[plane > 0]).tolist()
-    free = max([*taken, *ids], default=0) + 1
+    kept = {number for number in ids if number <= MAX_OBJECT_ID and number not in taken}
+    free = _free_ids({*kept, *taken})
     found: dict[MaskKey, FramePrompt] = {}
+    new_ids: dict[int, int] = {}
     for number in ids:
-        new, free = (free, free + 1) if number in taken else (number, free)
+        new = number
+        if number not in kept:
+            new = new_ids[number] = _next_free(free, layer)
         found[position, int(new), frame] = FramePrompt(mask=plane == number)
-    return found
+    return found, new_ids
+
+
+def _free_ids(taken: Collection[int]) -> Iterator[int]:
+    """Give the ids that no object has: those above all others first."""
+    largest = max(taken, default=0)
+    yield from range(largest + 1, MAX_OBJECT_ID + 1)
+    yield from (number for number in range(1, largest) if number not in taken)
+
+
+def _next_free(free: Iterator[int], layer: Labels) -> int:
+    number = next(free, None)
+    if number is None:
+        raise PromptError(
+            f"{layer.name} has more objects than there are free ids, 1 to {MAX_OBJECT_ID}.",
+            remedy="Take labels with fewer objects, or delete objects that are not needed.",
+        )
+    return number

@@ -50,7 +50,13 @@ def same_position(image: Image, layer: Layer, coordinates: NDArray[np.floating])
     corners = np.vstack([np.zeros(width), np.eye(width)])
     images = np.array([image.world_to_data(layer.data_to_world(each)) for each in corners], float)
     origin, axes = images[0], images[1:] - images[0]
+    if np.allclose(axes, np.eye(width), 0, _ROUNDING) and np.allclose(origin, 0, 0, _ROUNDING):
+        # The layer lies on the image: rounding must not make other prompts of the same ones.
+        return np.array(coordinates, float)
     return coordinates @ axes + origin
+
+
+_ROUNDING = 1e-8  # of transforms, in pixels
 
 
 def slider_indices(
@@ -74,6 +80,30 @@ def slider_indices(
     if (found < 0).any() or (found >= shape[:-2]).any():
         return None
     return tuple(found.tolist())
+
+
+def frames_off(image: Image) -> int:
+    """Return by how many frames a click can miss the slice that napari shows of a tilted image.
+
+    napari shows a slice of data where the sliders are and leaves the displayed axes out of the
+    transform; a position on the canvas is transformed in full. An off-diagonal element between a
+    slider and a displayed axis, as affines of tilted acquisitions have, sets both apart.
+    """
+    shape = spatial_shape(image)
+    if len(shape) == _DISPLAYED:
+        return 0
+    start = np.asarray(image.data_to_world(np.zeros(len(shape))), float)
+    shift = np.zeros(len(shape) - _DISPLAYED)
+    for axis in (-2, -1):
+        end = np.zeros(len(shape))
+        end[axis] = shape[axis] - 1
+        world = start.copy()
+        world[-_DISPLAYED:] = np.asarray(image.data_to_world(end), float)[-_DISPLAYED:]
+        shift += np.abs(np.asarray(image.world_to_data(world), float)[:-_DISPLAYED])
+    return int(np.rint(shift.max()))
+
+
+_DISPLAYED = 2  # axes that the canvas shows
 
 
 def stack_view(

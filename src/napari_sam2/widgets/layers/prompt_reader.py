@@ -83,7 +83,8 @@ class StackPrompts:
     by_position : dict
         Prompts per position of the other sliders.
     ignored : int
-        Points and shapes that cannot be prompts: outside the image, of no size, out of plane.
+        Points and shapes that cannot be prompts: outside the image, of no size, out of plane, of
+        no object.
     """
 
     by_position: dict[StackPosition, Prompts] = field(default_factory=dict)
@@ -164,6 +165,8 @@ class _Collector:
 
     def where(self, coordinates: NDArray[np.float64]) -> tuple[StackPosition, int] | None:
         """Find the stack and the frame of a position in the image's data; None if outside."""
+        if not np.isfinite(coordinates).all():
+            return None
         indices = np.rint(coordinates[:-2]).astype(int)
         if np.any(indices < 0) or np.any(indices >= self._leading):
             return None

@@ -41,6 +41,25 @@ def before_stroke(labels: NDArray[Any], stroke: Sequence[Any]) -> dict[tuple[int
     return planes
 
 
+def apply_stroke(labels: NDArray[Any], stroke: Sequence[Any]) -> None:
+    """Write what a stroke has changed, or is about to.
+
+    napari announces a stroke of the brush when it is over. Polygons, filled areas and pixels set by
+    a script are announced before they are in the labels; writing them twice does no harm.
+
+    Parameters
+    ----------
+    labels : ndarray, shape (..., Y, X)
+        Changed in place.
+    stroke : sequence
+        As for `before_stroke`.
+    """
+    for change in stroke:
+        indices, _ = _flat(change, labels.shape)
+        new = change.new_value if hasattr(change, "slice_key") else change[2]
+        labels[tuple(indices)] = new
+
+
 def stroke_changes(
     labels: NDArray[Any], stroke: Sequence[Any], region: Region | None = None
 ) -> dict[tuple[int, ...], PlaneChange]:

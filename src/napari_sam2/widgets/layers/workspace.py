@@ -6,7 +6,7 @@ Main thread only.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakMethod
@@ -14,9 +14,10 @@ from weakref import WeakMethod
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_sam2.labels import FrameRecord
 from napari_sam2.types import Region
 from napari_sam2.widgets.layers.appearance import PromptAppearance
-from napari_sam2.widgets.layers.factory import find_or_add
+from napari_sam2.widgets.layers.factory import TRANSFORMS, find_or_add, lay_over
 from napari_sam2.widgets.layers.geometry import (
     same_position,
     slider_indices,
@@ -24,6 +25,8 @@ from napari_sam2.widgets.layers.geometry import (
     stack_view,
 )
 from napari_sam2.widgets.layers.image_axes import look
+from napari_sam2.widgets.layers.mark_features import repair_features
+from napari_sam2.widgets.layers.mark_size import MarkSize
 from napari_sam2.widgets.layers.prompt_reader import StackPrompts, read_prompts
 from napari_sam2.widgets.layers.shapes_visibility import ShapesVisibility
 from napari_sam2.widgets.layers.snapshot import UserState, WindowSnapshot
@@ -40,6 +43,9 @@ if TYPE_CHECKING:
 
 USER_STATE = "napari_sam2 said"
 """Key in the metadata of the labels: video axis, region and `UserState` of the work on them."""
+
+RECORDS = "napari_sam2 records"
+"""Key in the metadata of the labels: axis, region and records by stack of former work on them."""
 
 _DONE = {"added", "removed", "changed"}
 _numbers = itertools.count(1)
@@ -89,11 +95,17 @@ class Workspace:
         # The axis of the image whose channels are composed: its slider makes no difference.
         self.composed = self.source.composed
         before = len(viewer.layers)
-        layers = find_or_add(viewer, image, self.composed, self.source.region)
+        layers = find_or_add(viewer, image, self.composed)
         self.labels, self.shapes, self.points = layers
+        repair_features(self.points)
+        repair_features(self.shapes)
         self._may_hold_objects = len(viewer.layers) < before + 3
+        # Brush, eraser, fill and polygon change the current object only; the user may untick it.
+        self.labels.preserve_labels = True
         self.marks = PromptAppearance(self.labels, self.shapes, self.points)
         self._shapes_visibility = ShapesVisibility(viewer, self.shapes)
+        self.mark_size = MarkSize(viewer, self.shapes, self.points)
+        self._former_records = self._read_records()
         self.user_state = self._former_user_state()
         # Labels that were here before belong to objects, even where their prompts are gone. New
         # ones hold nothing: they need not be searched.
@@ -102,6 +114,8 @@ class Workspace:
         for layer in (self.points, self.shapes):
             layer.events.data.connect(self._on_data)
             layer.events.features.connect(self._on_features)
+        for name in TRANSFORMS:
+            getattr(image.events, name).connect(self._image_moved)
 
     @property
     def user_state(self) -> UserState:
@@ -166,11 +180,10 @@ class Workspace:
         marks = [np.atleast_2d(np.asarray(mark, float))[:1] for mark in layer.data]
         if not marks:
             return []
-        indices = np.rint(same_position(self.image, layer, np.concatenate(marks)))[:, :-2].astype(
-            int
-        )
+        found = np.rint(same_position(self.image, layer, np.concatenate(marks)))[:, :-2]
         shape = np.asarray(self._shape[:-2])
-        inside = ((indices >= 0) & (indices < shape)).all(axis=1)
+        inside = ((found >= 0) & (found < shape)).all(axis=1)  # false where NaN is
+        indices = np.where(np.isfinite(found), found, -1).astype(int)
         return [self.placed(row) if ok else None for row, ok in zip(indices, inside, strict=True)]
 
     def placed(self, indices: Sequence[int] | NDArray[np.int_]) -> tuple[StackPosition, int]:
@@ -183,6 +196,8 @@ class Workspace:
 
     def read_prompts(self) -> StackPrompts:
         """Read all prompts of all stacks of the image."""
+        repair_features(self.points)  # values can be changed in place, without an event
+        repair_features(self.shapes)
         return read_prompts(
             self.image,
             self.axis,
@@ -220,6 +235,7 @@ class Workspace:
             use=use,
             survey=self._may_hold_objects,
             results=None if self.results is None else self.results(position),
+            records=self._former_records.get(position, ()),
         )
 
     def edit(self, tool: str) -> None:
@@ -245,9 +261,21 @@ class Workspace:
         """Leave the layers as ordinary ones; all that they hold stays."""
         self.marks.release()
         self._shapes_visibility.release(views_alive=views_alive)
+        self.mark_size.release(views_alive=views_alive)
         for layer in (self.points, self.shapes):
             layer.events.data.disconnect(self._on_data)
             layer.events.features.disconnect(self._on_features)
+        for name in TRANSFORMS:
+            getattr(self.image.events, name).disconnect(self._image_moved)
+
+    def keep_records(self, records: Mapping[StackPosition, tuple[FrameRecord, ...]]) -> None:
+        """Keep scores with the labels that they are of, for later work on them."""
+        self.labels.metadata[RECORDS] = (self.axis, self.source.region, records)
+
+    def _read_records(self) -> Mapping[StackPosition, tuple[FrameRecord, ...]]:
+        """Return the records of former work along this axis, in this part of the image."""
+        axis, region, records = self.labels.metadata.get(RECORDS, (None, None, {}))
+        return records if (axis, region) == (self.axis, self.source.region) else {}
 
     def _former_user_state(self) -> UserState:
         """Return the annotations of earlier work on these labels, converted to this view."""
@@ -264,12 +292,17 @@ class Workspace:
         old, new = (each or Region(0, 0, *self._shape[-2:]) for each in (before, region))
         return user_state.seen_from((new.y0 - old.y0, new.x0 - old.x0), new.shape)
 
+    def _image_moved(self, _event: object = None) -> None:
+        lay_over(self.image, self.composed, self.layers[1:])
+        self.mark_size.fit()
+
     def _on_data(self, event: Any) -> None:
         # A rectangle that is still being drawn announces itself as "adding".
         if str(event.action) in _DONE:
             self._on_prompts()
 
-    def _on_features(self, _event: object = None) -> None:
+    def _on_features(self, event: Any) -> None:
+        repair_features(event.source)
         self._on_prompts()
 
 

@@ -26,6 +26,15 @@ READING_MASKS = "Reading the masks to learn from"
 ADAPT_WAITS = "Adapted: taken into use after the propagation"
 ADAPT_CANCELLED = "Cancelled; the model is as it was."
 ADAPT_NO_MODEL = "Start first, with a model that is on this computer."
+TILTED = (
+    "The image is tilted against the sliders (affine, rotate or shear): a click can be up to {off} "
+    "{frames} away from the slice that is shown. Set the elements between sliders and displayed "
+    "axes of its affine to 0 and press Restart; the labels can have the affine back afterwards."
+)
+NO_PROMPT_IN_3D = (
+    "A click in the 3D view is in no slice, so it is no prompt. Go back to the 2D view (Ctrl-Y) "
+    "and click there. Ctrl-click selects an object in 3D too."
+)
 OUTSIDE = "The sliders are outside this image: move them to one of its frames."
 
 
@@ -100,7 +109,10 @@ def _ignored(count: int) -> str:
     if not count:
         return ""
     marks = "1 mark is" if count == 1 else f"{count} marks are"
-    return f"{marks} ignored: outside the image or its part, too small, or across several frames."
+    return (
+        f"{marks} ignored: outside the image or its part, too small, across several frames, or of "
+        "no object."
+    )
 
 
 def outcome(done: int, total: int, *, cancelled: bool, skipped: int = 0) -> str:

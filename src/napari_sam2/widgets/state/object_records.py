@@ -112,6 +112,13 @@ class ObjectRecords:
         """Return the frames that an object is in, ascending."""
         return tuple(r.frame for r in self.records(position, object_id) if r.area)
 
+    def by_position(self) -> dict[StackPosition, tuple[FrameRecord, ...]]:
+        """Return all records of every stack."""
+        return {
+            position: tuple(r for each in objects.values() for r in each.records.values())
+            for position, objects in self._positions.items()
+        }
+
     def clear(self) -> None:
         """Forget everything."""
         self._positions.clear()

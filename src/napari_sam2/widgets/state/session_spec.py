@@ -11,7 +11,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from napari_sam2.labels import PackedMask, blank_labels
+from napari_sam2.labels import FrameRecord, PackedMask, blank_labels
 from napari_sam2.prompts import FramePrompt, PromptBook
 from napari_sam2.stack import FrameStack
 from napari_sam2.types import Direction, ObjectFrame
@@ -150,6 +150,8 @@ class SessionSpec:
         The labels may hold objects from before: have them measured.
     results : Path or None
         The folder to which labels and scores are written while they are computed.
+    records : tuple of FrameRecord
+        Scores of earlier work on these labels.
     """
 
     key: Hashable
@@ -160,6 +162,7 @@ class SessionSpec:
     use: ModelUse = field(default_factory=ModelUse)
     survey: bool = False
     results: Path | None = None
+    records: tuple[FrameRecord, ...] = ()
 
     @property
     def held(self) -> tuple[tuple[int, int], ...]:
@@ -186,6 +189,7 @@ class SessionSpec:
             at=tuple(sorted(at.items())),
             survey=False,
             results=None,
+            records=(),
         )
         return replace(crossing, labels=blank_labels(crossing.stack().shape, self.labels.dtype))
 

@@ -81,7 +81,7 @@ TOOLS = (
     Tool(
         "brush",
         "Brush",
-        "Paint the mask of an object in this frame.",
+        "Paint the mask of the current object in this frame; other objects keep their pixels.",
         "labels",
         "paint",
         "R",
@@ -90,7 +90,7 @@ TOOLS = (
     Tool(
         "eraser",
         "Eraser",
-        "Erase from the masks of this frame. Key: T while painting",
+        "Erase from the mask of the current object in this frame. Key: T while painting",
         "labels",
         "erase",
     ),

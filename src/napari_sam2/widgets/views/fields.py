@@ -10,7 +10,8 @@ from typing import Any
 
 from magicgui.widgets import CheckBox, ComboBox, Container, FloatSpinBox, SpinBox
 from napari.layers import Image, Labels
-from qtpy.QtWidgets import QComboBox, QSizePolicy
+from qtpy.QtCore import QEvent, QObject, Qt
+from qtpy.QtWidgets import QAbstractSlider, QAbstractSpinBox, QComboBox, QSizePolicy, QWidget
 
 from napari_sam2.types import Speed
 from napari_sam2.widgets.layers.factory import MAX_OBJECT_ID
@@ -51,6 +52,31 @@ Choices = Iterable[tuple[str, Any]]
 def device_titles(names: Iterable[str]) -> list[tuple[str, str]]:
     """Give each device a title."""
     return [(_DEVICE_TITLES.get(name, name), name) for name in names]
+
+
+class WheelGuard(QObject):
+    """Keeps the wheel from changing fields that do not have the focus: it scrolls the panel there.
+
+    Parameters
+    ----------
+    parent : QWidget
+        Owns it.
+    """
+
+    def watch(self, field: QWidget) -> None:
+        """Guard a field; the wheel does not give it the focus either."""
+        if isinstance(field, QComboBox | QAbstractSpinBox | QAbstractSlider):
+            field.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+            field.installEventFilter(self)
+
+    def eventFilter(self, field: QObject | None, event: QEvent | None) -> bool:
+        """Leave a turn of the wheel to the parents of a field without the focus."""
+        if event is None or event.type() != QEvent.Type.Wheel:
+            return False
+        if isinstance(field, QWidget) and not field.hasFocus():
+            event.ignore()
+            return True
+        return False
 
 
 class Choice(ComboBox):
@@ -187,6 +213,9 @@ class PanelFields(Container):
             labels=False,
             visible=False,
         )
+        guard = WheelGuard(self.native)
+        for field in self:
+            guard.watch(field.native)
 
     @property
     def value(self) -> PanelSettings:

@@ -5,7 +5,7 @@ Main thread only.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QDialog, QDialogButtonBox, QLabel, QVBoxLayout, QWidget
 
 from napari_sam2.widgets.state.tools import TOOLS
+from napari_sam2.widgets.views.focus_keys import Action, FocusKeys, HeldAction
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -52,6 +53,7 @@ SHORTCUTS = (
     Shortcut("prompted", "E", "Go to the next prompted frame"),
     Shortcut("prompted_back", "Shift-E", "Go to the prompted frame before"),
     Shortcut("accept", "A", "Accept the object in this frame; again: not any more"),
+    Shortcut("hide_marks", "H", "Hide points, lines and boxes while it is held"),
     Shortcut("undo", "Control-Z", "Take the last step back"),
     Shortcut("redo", "Control-Shift-Z", "Make it again"),
     Shortcut("help", "F1", "Show this list"),
@@ -78,15 +80,12 @@ class KeyBindings:
     """Binds keys to viewers and layers, and gives back what was bound to them before."""
 
     def __init__(self) -> None:
-        self._bound: list[tuple[Any, Any, Callable[..., None], Any]] = []
+        self._bound: list[tuple[Any, Any, Callable[..., Any], Any]] = []
 
-    def bind(self, target: Any, key: str, action: Callable[[], None]) -> None:
+    def bind(self, target: Any, key: str, action: Action) -> None:
         """Bind `key` on a viewer or a layer to `action`."""
         binding = coerce_keybinding(key)
-
-        def pressed(_target: object) -> None:
-            action()
-
+        pressed = _held(action) if isinstance(action, HeldAction) else _pressed(action)
         before = target.keymap.get(binding)
         target.bind_key(key, pressed, overwrite=True)
         self._bound.append((target, binding, pressed, before))
@@ -103,36 +102,63 @@ class KeyBindings:
         self._bound = [e for e in self._bound if target is not None and e[0] is not target]
 
 
+def _pressed(action: Callable[[], None]) -> Callable[[object], None]:
+    def pressed(_target: object) -> None:
+        action()
+
+    return pressed
+
+
+def _held(action: HeldAction) -> Callable[[object], Iterator[None]]:
+    def pressed(_target: object) -> Iterator[None]:
+        action.press()
+        yield
+        action.release()
+
+    return pressed
+
+
 class Keys:
     """Binds all keys while there is a workspace.
 
-    They are bound to our layers too: the keys of a layer go before those of the viewer.
+    They are bound to our layers too: the keys of a layer go before those of the viewer. Where
+    another widget of the window has the focus than the canvas, see `FocusKeys`.
 
     Parameters
     ----------
     viewer : Viewer
-    actions : mapping of str to callable
+    panel : QWidget
+        Of the window in which the keys work.
+    actions : mapping of str to callable or HeldAction
         By the action names of `SHORTCUTS`.
     propagates : bool
         Whether the panel has a stack to go along.
     """
 
     def __init__(
-        self, viewer: Viewer, actions: Mapping[str, Callable[[], None]], *, propagates: bool
+        self,
+        viewer: Viewer,
+        panel: QWidget,
+        actions: Mapping[str, Action],
+        *,
+        propagates: bool,
     ) -> None:
         self._viewer, self._actions = viewer, actions
         self._shortcuts = shortcuts(propagates)
         self._keymap = KeyBindings()
+        self._elsewhere = FocusKeys(panel)
 
     def attach(self, workspace: Workspace) -> None:
         """Bind the keys."""
         for target in (self._viewer, *workspace.layers[1:]):
             for shortcut in self._shortcuts:
                 self._keymap.bind(target, shortcut.key, self._actions[shortcut.action])
+        self._elsewhere.attach({each.key: self._actions[each.action] for each in self._shortcuts})
 
     def detach(self) -> None:
         """Give the keys back."""
         self._keymap.release()
+        self._elsewhere.detach()
 
 
 def key_list(parent: QWidget, *, propagates: bool) -> QDialog:
@@ -147,7 +173,7 @@ def key_list(parent: QWidget, *, propagates: bool) -> QDialog:
     )
     layout = QVBoxLayout(dialog)
     layout.addWidget(QLabel(f"<table cellpadding='2'>{cells}</table>"))
-    layout.addWidget(QLabel("Keys work while the image has the focus: click it once."))
+    layout.addWidget(QLabel("Keys work everywhere in the window, but not while text is typed."))
     buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
     buttons.rejected.connect(dialog.close)
     layout.addWidget(buttons)

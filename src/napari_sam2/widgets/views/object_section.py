@@ -138,6 +138,9 @@ def _table(model: ObjectTableModel) -> QTableView:
     table.setAccessibleName("Objects")
     table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
     table.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
+    # Any other key is a key of the panel, and no letter of a name.
+    triggers = QAbstractItemView.EditTrigger
+    table.setEditTriggers(triggers.DoubleClicked | triggers.EditKeyPressed)
     table.setShowGrid(False)
     table.setTabKeyNavigation(False)
     rows, columns = QHeaderView(Qt.Orientation.Vertical), QHeaderView(Qt.Orientation.Horizontal)

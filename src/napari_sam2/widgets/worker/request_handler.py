@@ -5,6 +5,7 @@ Worker thread only.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_sam2.errors import DeviceError, Sam2Error
-from napari_sam2.labels import Edit, FrameRecord, PlaneChange, RecordBook
+from napari_sam2.labels import Edit, FrameRecord, PlaneChange, RecordBook, measure
 from napari_sam2.prompts import FramePrompt, SessionFile
 from napari_sam2.types import FrameMasks, ObjectFrame
 from napari_sam2.widgets.state.object_edits import Choose, Delete, Merge, ObjectEdit, Split
@@ -223,8 +224,15 @@ class RequestHandler:
 
     def survey(self) -> None:
         """Measure all objects of the labels."""
+        known: defaultdict[int, list[int]] = defaultdict(list)
+        for record in self._records:
+            known[record.frame].append(record.object_id)
         for frame, plane in enumerate(self._labels):
-            if plane.any():
+            if plane.any() or frame in known:
+                # What is known of an object counts only as long as its mask is the same.
+                found = measure(plane)
+                gone = [FrameRecord(i, frame) for i in known[frame] if i not in found]
+                self._keep(each for each in gone if self._records.get(*each.key).area)
                 self._keep(self._records.look(frame, plane))
 
     def retell(self) -> None:

@@ -15,7 +15,7 @@ from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
 from napari_sam2.errors import DeviceError, Sam2Error, SessionError, StoreError
 from napari_sam2.labels import Edit, History, RecordBook
 from napari_sam2.types import Direction, FrameMasks
-from napari_sam2.widgets.state.session_spec import Annotations
+from napari_sam2.widgets.state.session_spec import Annotations, SessionSpec
 from napari_sam2.widgets.worker.adaptation import Prepare, prepare_real
 from napari_sam2.widgets.worker.messages import (
     AdaptRequest,
@@ -406,7 +406,7 @@ class SessionWorker:
             def accepting(done: int, total: int) -> None:
                 self._tell(Phase(request.generation, f"Accepting: {done} of {total} masks…"))
 
-            book = self._books.setdefault(spec.at, RecordBook())
+            book = self._book_of(spec)
             handler = RequestHandler(session, spec.labels, book, accepting)
             if spec.survey:  # other programs may have written objects there meanwhile
                 handler.survey()
@@ -416,6 +416,13 @@ class SessionWorker:
             self._generations[spec.at] = request.generation
             self._handler, self._key = handler, spec.key
         return self._handler
+
+    def _book_of(self, spec: SessionSpec) -> RecordBook:
+        """Return the records of a stack; at first those of earlier work on its labels."""
+        if spec.at not in self._books:
+            self._books[spec.at] = RecordBook()
+            self._books[spec.at].put(spec.records)
+        return self._books[spec.at]
 
     def _continues(self, request: Request) -> bool:
         """Return whether a replay has results on disk that the open session does not hold."""
