@@ -58,7 +58,7 @@ class FindController(QObject):
         throttle: Throttle,
     ) -> None:
         super().__init__()
-        self._viewer, self._box, self._fields = viewer, views.find, views.settings
+        self._viewer, self._box, self._fields = viewer, views.search, views.settings
         self._selected: Callable[[], tuple[int, ...]] = lambda: views.objects.chosen
         self._annotation, self._prompting = annotation, prompting
         self._engine, self._throttle = engine, throttle

@@ -332,9 +332,6 @@ def _find_fields() -> list[Any]:
             tooltip="Largest area in pixels of objects that are looked for; 0: no limit.",
         ),
     ]
-    sizes[0].native.setSuffix(" px")
-    sizes[1].native.setSuffix(" px")
-    sizes[1].native.setSpecialValueText("no limit")
     similarity = FloatSlider(
         name="similarity",
         min=0.0,

@@ -45,7 +45,7 @@ class FindSection(Section):
 
     def __init__(self, fields: PanelFields) -> None:
         super().__init__("Find objects")
-        self.find = button(
+        self.search = button(
             "Find objects",
             "Look for objects in the frame in view where none is yet. Each becomes an object with "
             "one point, as if you had clicked it; Undo takes all of them back.",
@@ -73,7 +73,7 @@ class FindSection(Section):
         )
         self.state = QLabel()
         self.state.setWordWrap(True)
-        self._ways = row(self.find, self.like, stretch=(1, 1))
+        self._ways = row(self.search, self.like, stretch=(1, 1))
         self._running = row(self.progress, self.cancel, stretch=(1,))
         self._alike = captioned("Alike", fields.similarity.native)
         self._decide = row(self.keep, self.leave, stretch=(1, 1))
@@ -82,10 +82,12 @@ class FindSection(Section):
         for part in (*parts, self._found, self.state):
             self.body.addWidget(part)
         fold = Fold("Sizes and part")
-        fold.add_row("Area", fields.min_size.native, fields.max_size.native, stretch=(1, 1))
+        to = QLabel("to")
+        sizes = fields.min_size.native, to, fields.max_size.native
+        fold.add_row("Area in px", *sizes, stretch=(1, 0, 1))
         fold.add_row("", fields.in_view.native)
         self.body.addWidget(fold)
-        self.find.clicked.connect(lambda _checked: self.find_requested.emit())
+        self.search.clicked.connect(lambda _checked: self.find_requested.emit())
         self.like.clicked.connect(lambda _checked: self.like_requested.emit())
         self.cancel.clicked.connect(lambda _checked: self.cancel_requested.emit())
         self.keep.clicked.connect(lambda _checked: self.keep_requested.emit())

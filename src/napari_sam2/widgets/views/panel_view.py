@@ -99,7 +99,7 @@ class PanelView(QWidget):
         fields.native.setParent(self)
         self.stack, self.model = StackSection(fields, along=propagates), ModelSection(fields)
         self.prompts, self.run = PromptSection(fields), PropagationSection(fields)
-        self.find = FindSection(fields)
+        self.search = FindSection(fields)
         self.objects = ObjectSection(lambda number: QColor(*colour_of(number)))
         self.review, self.history = ReviewSection(), UndoSection()
         self.start = button("Start", "")
@@ -114,7 +114,7 @@ class PanelView(QWidget):
         self.open.clicked.connect(lambda _checked: self._ask_for_session())
         self.offer.resume.clicked.connect(lambda _checked: self.resume_requested.emit())
         stack_only = (self.run, self.review)
-        steps = (self.prompts, self.find, self.run, self.objects, self.review)
+        steps = (self.prompts, self.search, self.run, self.objects, self.review)
         parts = (*steps, self.adapt, self.save)
         self._started = tuple(part for part in parts if propagates or part not in stack_only)
         for unused in set(stack_only) - set(self._started):
