@@ -296,7 +296,9 @@ def test_found_objects_are_those_of_the_api_in_one_step_and_in_the_file(real_pan
     others = ids[0], *ids[2:]
     assert panel.found == set(others)
     labels = panel.labels
-    assert np.array_equal(np.isin(labels, others), np.isin(session.labels, others)), "not sent again"
+    assert np.array_equal(np.isin(labels, others), np.isin(session.labels, others)), (
+        "not sent again"
+    )
 
     (path,) = sessions.glob("*.json")
     replayed = TrackingSession.load(path, load_model(MODEL, "cpu"), image)
