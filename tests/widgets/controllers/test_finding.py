@@ -9,6 +9,7 @@ from napari.utils.notifications import notification_manager
 from napari_sam2.errors import DeviceError
 from napari_sam2.prompts import read_session
 from napari_sam2.types import Region
+from napari_sam2.widgets.stack_panel import ImagePanel
 
 FOUR = ((4, 4), (4, 30), (25, 6), (25, 34))
 SIDES = (6, 6, 10, 8)
@@ -340,3 +341,45 @@ def test_every_click_and_every_box_can_be_a_new_object(panel):
     panel.click(1, 7, 7)
     panel.wait_idle()
     assert panel.prompted_objects == {1, 2, 3}
+
+
+def test_search_and_propagation_wait_for_each_other(panel, script):
+    panel.click(1, 28, 9)
+    panel.wait_idle()
+    script.gate.clear()
+    panel.find_objects()
+    panel.propagate()
+    assert not panel.running
+    script.gate.set()
+    panel.wait_idle()
+    assert not panel.labels[2].any()
+    script.gate.clear()
+    panel.propagate()
+    assert panel.running
+    assert not panel.can_find
+    script.gate.set()
+    panel.wait_idle()
+    assert panel.labels[2].any()
+    assert panel.can_find
+
+
+@pytest.mark.parametrize("key", ["Escape", "Ctrl+Z"])
+def test_keys_cancel_a_search(panel, script, key):
+    script.gate.clear()
+    panel.find_objects()
+    panel.press(key)
+    script.gate.set()
+    panel.wait_idle()
+    assert panel.search_text == "Cancelled; nothing was added."
+    assert not panel.labels.any()
+
+
+def test_single_images_are_searched_too(make_panel):
+    panel = make_panel(squares()[0], kind=ImagePanel)
+    panel.start()
+    panel.wait_idle()
+    labels = found_in(panel)
+    assert np.array_equal(labels > 0, squares()[0] > 0)
+    panel.undo()
+    panel.wait_idle()
+    assert not panel.labels.any()
