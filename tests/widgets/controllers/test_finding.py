@@ -178,6 +178,16 @@ def test_a_click_while_searching_stays_and_its_pixels_are_left_alone(panel, scri
     assert panel.prompted_objects == {1, 2, 3, 4}
 
 
+def test_a_further_click_on_a_found_object_corrects_it(panel, script):
+    found_in(panel)
+    panel.click(1, 9, 9, object_id=1)
+    panel.wait_idle()
+    assert told(script, "set") == []
+    ((_, number, frame, points, _),) = told(script, "points")
+    assert (number, frame, len(points)) == (1, 1, 1), "the new click alone"
+    assert np.allclose(points, (9, 9))
+
+
 def test_marks_go_with_a_click_an_acceptance_and_an_edit(panel):
     found_in(panel)
     assert [row[-1] for row in panel.object_rows] == ["new"] * 4

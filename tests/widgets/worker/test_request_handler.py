@@ -106,6 +106,19 @@ def test_prompts_that_differ_by_rounding_are_not_given_again():
     assert recorder.told == ["set"]
 
 
+def test_a_click_is_added_to_a_prompt_that_differs_by_rounding():
+    recorder = Recorder()
+    handler = handler_of(recorder)
+    handler.apply(Annotations((click(A),)))
+    recorder.told.clear()
+    near = (A[0] + 1e-9, A[1])
+    handler.apply(Annotations((click(near, B),)))
+    assert recorder.told == ["add"]
+    assert recorder.book.get(1, 2) == FramePrompt((A, B), rounds=(1, 1))
+    handler.apply(Annotations((click((A[0] + 1e-3, A[1]), B, C),)))
+    assert recorder.told == ["add", "set"]
+
+
 def test_prompts_kept_in_rounds_are_not_given_again_without_rounds():
     recorder = Recorder()
     handler = handler_of(recorder)
