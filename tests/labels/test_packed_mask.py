@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -33,3 +34,12 @@ def test_a_cell_in_a_large_frame_takes_next_to_nothing():
     assert len(PackedMask.of(cell).bits) < 1000
     assert len(PackedMask.of((yy + xx) % 4096 > 1000).bits) < 2048 * 2048 / 100
     assert PackedMask.of(np.zeros((2048, 2048), bool)).bits == b""
+
+
+@pytest.mark.parametrize("mask", [np.zeros((5, 7), bool), np.eye(7, dtype=bool)[:5]])
+def test_the_part_in_the_box_is_all_of_the_mask(mask):
+    box, part = PackedMask.of(mask).part()
+    pasted = np.zeros_like(mask)
+    pasted[box] = part
+    assert np.array_equal(pasted, mask)
+    assert part.sum() == mask.sum()

@@ -114,3 +114,16 @@ def test_clicks_are_added_as_a_round():
     )
     with pytest.raises(PromptError):
         both.with_clicks([])
+
+
+def test_rounding_makes_no_other_prompt():
+    prompt = FramePrompt(((1.0, 2.0),), (True,), (0.0, 0.0, 5.0, 5.0))
+    assert prompt.is_nearly(FramePrompt(((1 + 1e-9, 2.0),), (True,), (0.0, 1e-9, 5.0, 5.0)))
+    others = (
+        FramePrompt(((1.001, 2.0),), (True,), prompt.box),
+        FramePrompt(prompt.points, (False,), prompt.box),
+        FramePrompt(prompt.points, (True,)),
+        FramePrompt(prompt.points, (True,), prompt.box, np.ones((3, 3), bool)),
+        FramePrompt((*prompt.points, (3.0, 3.0)), (True, True), prompt.box),
+    )
+    assert not any(prompt.is_nearly(other) for other in others)

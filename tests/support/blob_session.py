@@ -11,7 +11,7 @@ import numpy as np
 from scipy import ndimage
 
 from napari_sam2.errors import FrameError, PromptError
-from napari_sam2.labels import LabelsVolume
+from napari_sam2.labels import LabelsVolume, PackedMask
 from napari_sam2.prompts import FramePrompt, PromptBook
 from napari_sam2.types import Direction, FrameMasks, ObjectFrame, Replayed, Speed
 from napari_sam2.widgets.state.session_spec import SessionSpec
@@ -46,6 +46,17 @@ class Script:
         fault = self.fault(str(what[0]))
         if fault is not None:
             raise fault
+
+
+@dataclass(frozen=True)
+class Blob:
+    """A blob that was found: what the window knows of a proposal."""
+
+    frame: int
+    mask: PackedMask
+    score: float
+    similarity: float | None
+    prompt: FramePrompt
 
 
 class BlobSession:
@@ -156,6 +167,40 @@ class BlobSession:
                 self.prompts.remove(object_id, where)
         if self.prompts.get(new_id, frame) is None:
             self.prompts.add_mask(new_id, frame, self._volume.mask(object_id, frame))
+
+    def propose_objects(
+        self, frame, *, like=(), region=None, progress=None, cancelled=lambda: False, **options
+    ) -> tuple[Blob, ...]:
+        """Find blobs without labels; one is as similar as its area is near that of the example."""
+        self._script.step("search", frame, tuple(like), region, options)
+        labels = self._volume.frame(frame)
+        blobs, count = ndimage.label(self._stack.read(frame).max(axis=-1) > 0.5)
+        found = []
+        for number in range(1, count + 1):
+            self._script.step("look", number)
+            if cancelled():
+                return ()
+            progress(number / count)
+            mask = blobs == number
+            y, x = np.argwhere(mask).mean(axis=0).round().tolist()
+            inside = region is None or (region.y0 <= y < region.y1 and region.x0 <= x < region.x1)
+            largest = options["max_size"] or mask.size
+            if labels[mask].any() or not inside or not options["min_size"] <= mask.sum() <= largest:
+                continue
+            areas = [int((labels == number).sum()) for number in like]
+            alike = None
+            if like:
+                alike = max(float(min(a, mask.sum()) / max(a, mask.sum())) for a in areas)
+            prompt = FramePrompt(((y, x),))
+            found.append(Blob(frame, PackedMask.of(mask), 0.8, alike, prompt))
+        return tuple(found)
+
+    def add_proposals(self, proposals, first_id=None) -> tuple[int, ...]:
+        self._script.step("add", len(proposals), first_id)
+        for object_id, each in enumerate(proposals, start=first_id):
+            self.prompts.put(object_id, each.frame, each.prompt)
+            self._volume.write(each.frame, (object_id,), each.mask.unpack()[None])
+        return tuple(range(first_id, first_id + len(proposals)))
 
     def watch_labels(self, seen) -> None:
         self._volume.on_write = seen

@@ -71,6 +71,10 @@ class _Internals:
         """The same for the timeline."""
         self._controllers.review.show()
 
+    def show_found(self) -> None:
+        """The same for found objects."""
+        self._controllers.finding.show()
+
     def show_hint(self) -> None:
         """The same for the hint."""
         self.coordinator._status.show()
@@ -117,6 +121,7 @@ class PanelPage:
         self.prompt_section, self.propagation_section = widget.prompts, widget.run
         self.object_section, self.review_section = widget.objects, widget.review
         self.adaptation_section, self.save_section = widget.adapt, widget.save
+        self.find_section = widget.search
         self._offer, self._history = widget.offer, widget.history
         self._source, self.speed_section = widget.stack.source, widget.model.pace
 
@@ -645,6 +650,87 @@ class PanelPage:
     def handed_over(self) -> frozenset[Any]:
         """Those of them that come from the volume before, as (stack, object, frame)."""
         return self._inside.work.user_state.handed
+
+    # Found objects.
+
+    def find_objects(self) -> None:
+        """Press Find objects."""
+        self.find_section.search.click()
+
+    def find_more_like_these(self) -> None:
+        """Press More like these."""
+        self.find_section.like.click()
+
+    def cancel_search(self) -> None:
+        """Press Cancel beside the progress of a search."""
+        self.find_section.cancel.click()
+
+    @property
+    def searching(self) -> bool:
+        """Whether objects are being looked for: progress and Cancel are there."""
+        return self.find_section.cancel.isVisibleTo(self.widget)
+
+    @property
+    def search_progress(self) -> int:
+        """How far the search is, in percent."""
+        return self.find_section.progress.value()
+
+    @property
+    def can_find(self) -> bool:
+        """Whether Find objects is there and can be pressed."""
+        button = self.find_section.search
+        return button.isVisibleTo(self.widget) and button.isEnabledTo(self.widget)
+
+    @property
+    def search_text(self) -> str:
+        """What is said of the last search, or of found objects; empty where nothing is said."""
+        self._inside.show_found()
+        label = self.find_section.state
+        return "" if label.isHidden() else label.text()
+
+    @property
+    def choice_text(self) -> str:
+        """How many similar objects would be added; empty where that is not asked."""
+        label = self.find_section.choice
+        return "" if label.isHidden() else label.text()
+
+    def set_similarity(self, value: float) -> None:
+        """Move the slider of how similar objects must be."""
+        self.settings.similarity.value = value
+
+    def add_similar(self) -> None:
+        """Press Add."""
+        self.find_section.keep.click()
+
+    def add_no_similar(self) -> None:
+        """Press None."""
+        self.find_section.leave.click()
+
+    @property
+    def outlined(self) -> np.ndarray | None:
+        """The layer that outlines what would be added, as an array; None where there is none."""
+        found = [layer for layer in self.viewer.layers if layer.name.endswith("· found")]
+        return np.array(found[0].data) if found else None
+
+    @property
+    def offers_found(self) -> bool:
+        """Whether found objects can be accepted or thrown away at once."""
+        self._inside.show_found()
+        return self.find_section.accept.isVisibleTo(self.widget)
+
+    def accept_found(self) -> None:
+        """Press Accept all found."""
+        self.find_section.accept.click()
+
+    def discard_found(self) -> None:
+        """Press Throw found away."""
+        self.find_section.discard.click()
+
+    @property
+    def found(self) -> frozenset[int]:
+        """Found objects of the stack in view that nobody has looked at."""
+        place, _ = self._inside.work.here()
+        return frozenset(e.object_id for e in self._inside.work.user_state.found_at(place))
 
     # Keys and mouse.
 

@@ -276,3 +276,41 @@ def test_a_file_that_was_replaced_by_another_is_not_given_the_work(on_disk):
     panel = propagated(on_disk(discs(5, 48, 56)))
     panel.close()
     assert not on_disk(discs(5, 48, 56)[:, ::-1].copy()).offers_to_resume
+
+
+def test_found_objects_are_those_of_the_api_in_one_step_and_in_the_file(real_panel, sessions):
+    image = discs(3, 48, 56)
+    panel = real_panel(image, scale=(4, 0.3, 0.3), translate=(-3, 10.7, 20.1))
+    panel.viewer.dims.set_current_step(0, 1)
+    panel.start()
+    panel.wait_idle()
+    panel.find_objects()
+    panel.wait_idle()
+    session = api_session(image)
+    ids = session.find_objects(1)
+    assert {session.labels[1, 20, 24], session.labels[1, 38, 44]} <= set(ids)
+    assert np.array_equal(panel.labels, session.labels)
+    assert panel.found == set(ids)
+    panel.click(1, 38, 52, shift=True, object_id=int(session.labels[1, 38, 44]))
+    panel.wait_idle()
+    others = ids[0], *ids[2:]
+    assert panel.found == set(others)
+    labels = panel.labels
+    assert np.array_equal(np.isin(labels, others), np.isin(session.labels, others)), (
+        "not sent again"
+    )
+
+    (path,) = sessions.glob("*.json")
+    replayed = TrackingSession.load(path, load_model(MODEL, "cpu"), image)
+    assert replayed.found_objects == others
+    panel.propagate("both")
+    panel.wait_idle()
+    assert set(np.unique(panel.labels[2])) & set(ids)
+    for _ in range(3):
+        panel.undo()
+        panel.wait_idle()
+    assert not panel.labels.any()
+    assert len(panel.points) == 0
+    panel.redo()
+    panel.wait_idle()
+    assert np.array_equal(panel.labels, session.labels)

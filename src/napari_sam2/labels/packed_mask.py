@@ -45,11 +45,17 @@ class PackedMask:
         """Return the mask, bool (Y, X)."""
         mask = np.zeros(self.shape, dtype=bool)
         if self.any():
-            height, width = self.rows[1] - self.rows[0], self.columns[1] - self.columns[0]
-            bits = np.frombuffer(zlib.decompress(self.bits), dtype=np.uint8)
-            part = np.unpackbits(bits, count=height * width).reshape(height, width)
-            mask[slice(*self.rows), slice(*self.columns)] = part
+            box, part = self.part()
+            mask[box] = part
         return mask
+
+    def part(self) -> tuple[tuple[slice, slice], NDArray[np.bool_]]:
+        """Return the box that holds the mask, and the mask in it, bool (h, w)."""
+        box = slice(*self.rows), slice(*self.columns)
+        height, width = self.rows[1] - self.rows[0], self.columns[1] - self.columns[0]
+        packed = zlib.decompress(self.bits) if self.any() else b""
+        bits = np.unpackbits(np.frombuffer(packed, dtype=np.uint8), count=height * width)
+        return box, bits.reshape(height, width).astype(bool)
 
     def any(self) -> bool:
         """Tell whether any pixel is in the mask."""

@@ -17,6 +17,7 @@ Box = tuple[float, float, float, float]
 
 _POINT_AXES = 2
 _BOX_CORNERS = 4
+_ROUNDING = 1e-6  # pixels
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -99,6 +100,19 @@ class FramePrompt:
             and _same_mask(self.mask, before.mask)
         )
         return len(self.points) - count if begins_alike else None
+
+    def is_nearly(self, other: FramePrompt) -> bool:
+        """Tell whether both are the same but for rounding; the rounds of the clicks do not count.
+
+        Positions that went through the coordinates of the world differ by less than 1e-6 pixels.
+        """
+        if self.positive != other.positive or (self.box is None) != (other.box is None):
+            return False
+        if not _same_mask(self.mask, other.mask):
+            return False
+        ours = [*np.ravel(self.points), *(self.box or ())]
+        theirs = [*np.ravel(other.points), *(other.box or ())]
+        return bool(np.allclose(ours, theirs, rtol=0, atol=_ROUNDING))
 
     def refines(self, before: FramePrompt) -> bool:
         """Tell whether this is another prompt and one more round of clicks."""

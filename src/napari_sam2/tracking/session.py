@@ -832,11 +832,12 @@ class TrackingSession:
         """
         found = self.propose_objects(
             frame,
-            settings=replace(settings or DetectionSettings(), **options),
+            settings=settings,
             like=like,
             region=region,
             progress=progress,
             cancelled=cancelled,
+            **options,
         )
         alike = [p for p in found if p.similarity is None or p.similarity >= min_similarity]
         return self.add_proposals(alike)
@@ -850,8 +851,10 @@ class TrackingSession:
         region: Region | None = None,
         progress: Callable[[float], None] | None = None,
         cancelled: Callable[[], bool] = lambda: False,
+        **options: Any,
     ) -> tuple[Proposal, ...]:
         """Find objects in a frame as `find_objects` does, and add none; see `add_proposals`."""
+        settings = replace(settings or DetectionSettings(), **options)
         with self._lock:
             frame = self._checked_frame(frame)
             taken = self._publisher.volume.frame(frame) != 0
@@ -869,22 +872,37 @@ class TrackingSession:
 
             self._tracker.forgive()
             try:
-                return self._tracker.propose(
-                    frame, taken, settings or DetectionSettings(), examples, advance
-                )
+                return self._tracker.propose(frame, taken, settings, examples, advance)
             except _SearchCancelledError:
                 return ()
 
-    def add_proposals(self, proposals: Iterable[Proposal]) -> tuple[int, ...]:
+    def add_proposals(
+        self, proposals: Iterable[Proposal], first_id: int | None = None
+    ) -> tuple[int, ...]:
         """Add proposed objects with new ids; return the ids. All are added or, on failure, none.
+
+        Parameters
+        ----------
+        proposals : iterable of Proposal
+        first_id : int, optional
+            Id of the first one, above all ids of the session and its labels; the next one by
+            default.
 
         Raises
         ------
         LabelsError
             The labels cannot be written, or cannot hold so many ids.
+        SessionError
+            `first_id` is not above all ids that there are.
         """
         with self._lock:
-            first = max((self._publisher.volume.largest_id(), *self._tracker.tracks)) + 1
+            free = max((self._publisher.volume.largest_id(), *self._tracker.tracks)) + 1
+            first = free if first_id is None else check_object_id(first_id)
+            if first < free:
+                raise SessionError(
+                    f"Objects cannot have ids from {first} on: {free - 1} is taken.",
+                    safe="Nothing was added.",
+                )
             added: list[int] = []
             try:
                 for object_id, proposal in enumerate(proposals, start=first):

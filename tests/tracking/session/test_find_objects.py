@@ -177,3 +177,13 @@ def test_ids_that_do_not_fit_the_labels_add_nothing(model, sample):
 def test_an_empty_frame_has_no_objects(model):
     session = TrackingSession(model, np.zeros((2, 48, 48), np.uint8) + 7)
     assert len(session.find_objects(0)) <= 1
+
+
+def test_the_first_id_can_be_chosen_above_all_that_there_are(session):
+    proposals = session.propose_objects(1)
+    (first,) = session.add_proposals(proposals[:1])
+    with pytest.raises(SessionError, match="is taken"):
+        session.add_proposals(proposals, first_id=first)
+    ids = session.add_proposals(proposals[1:], first_id=40)
+    assert ids == tuple(range(40, 40 + len(proposals) - 1))
+    assert session.found_objects == (1, *ids)

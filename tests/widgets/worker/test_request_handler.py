@@ -94,6 +94,31 @@ def test_session_is_given_an_added_click_alone():
     assert recorder.book.get(1, 2) == FramePrompt((A, B), (True, False), rounds=(1, 1))
 
 
+def test_prompts_that_differ_by_rounding_are_not_given_again():
+    recorder = Recorder()
+    handler = handler_of(recorder)
+    handler.apply(Annotations((click(A, box=BOX),)))
+    recorder.told.clear()
+    moved = click((A[0] + 1e-9, A[1] - 1e-9), box=tuple(x + 1e-9 for x in BOX))
+    handler.apply(Annotations((moved,)))
+    assert recorder.told == []
+    handler.apply(Annotations((click((A[0] + 1e-3, A[1]), box=BOX),)))
+    assert recorder.told == ["set"]
+
+
+def test_a_click_is_added_to_a_prompt_that_differs_by_rounding():
+    recorder = Recorder()
+    handler = handler_of(recorder)
+    handler.apply(Annotations((click(A),)))
+    recorder.told.clear()
+    near = (A[0] + 1e-9, A[1])
+    handler.apply(Annotations((click(near, B),)))
+    assert recorder.told == ["add"]
+    assert recorder.book.get(1, 2) == FramePrompt((A, B), rounds=(1, 1))
+    handler.apply(Annotations((click((A[0] + 1e-3, A[1]), B, C),)))
+    assert recorder.told == ["add", "set"]
+
+
 def test_prompts_kept_in_rounds_are_not_given_again_without_rounds():
     recorder = Recorder()
     handler = handler_of(recorder)

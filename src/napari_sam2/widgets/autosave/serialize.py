@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-
-import numpy as np
+from dataclasses import dataclass, field
 
 from napari_sam2.labels import PackedMask
 from napari_sam2.prompts import (
@@ -23,7 +21,6 @@ from napari_sam2.widgets.state.session_spec import Annotations, SessionFeedback,
 
 _LAYERS = ("layer_2", "layer_3")  # settings: names of the layers of further channels
 _PIXELS = "pixels"  # setting: fingerprint of the image
-_SAME_PIXELS = 1e-6  # positions go through the world and back
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,6 +38,8 @@ class StackSession:
         Names of objects.
     handed_over : frozenset of ObjectFrame
         Masks that nobody drew: they came from the volume before.
+    found : frozenset of int
+        Objects that were found automatically and that nobody has looked at.
     """
 
     spec: SessionSpec
@@ -48,6 +47,7 @@ class StackSession:
     feedback: SessionFeedback = field(default_factory=SessionFeedback)
     names: Mapping[int, str] = field(default_factory=dict)
     handed_over: frozenset[ObjectFrame] = frozenset()
+    found: frozenset[int] = frozenset()
 
     def says_the_same(self, other: StackSession | None) -> bool:
         """Whether the files of both would be the same, as far as can be told without pixels."""
@@ -57,6 +57,7 @@ class StackSession:
             and self.annotations == other.annotations
             and self.names == other.names
             and self.handed_over == other.handed_over
+            and self.found == other.found
         )
 
 
@@ -95,6 +96,7 @@ def session_file(work: StackSession, pixels: str | None = None) -> SessionFile:
         lambda object_id, frame: labels[frame] == object_id,
         ((pair, packed.unpack()) for pair, packed in results.items()),
         handed_over=work.handed_over,
+        found=work.found,
         settings=settings,
         contrast=spec.source.contrast or (),
         axis=spec.axis,
@@ -158,22 +160,10 @@ def _with_rounds(
     if position in feedback.refused:
         return None if feedback.refused[position] == prompt else prompt
     known = _known(position, feedback)
-    if known is None or not _same(prompt, known):
+    if known is None or not prompt.is_nearly(known):
         return prompt
     return known
 
 
 def _known(position: ObjectFrame, feedback: SessionFeedback) -> FramePrompt | None:
     return None if feedback.book is None else feedback.book.get(*position)
-
-
-def _same(prompt: FramePrompt, known: FramePrompt) -> bool:
-    if prompt.positive != known.positive or (prompt.box is None) != (known.box is None):
-        return False
-    if prompt.mask is not None and prompt != replace(
-        known, points=prompt.points, box=prompt.box, rounds=prompt.rounds
-    ):
-        return False
-    ours = np.array([*np.ravel(prompt.points), *(prompt.box or ())])
-    theirs = np.array([*np.ravel(known.points), *(known.box or ())])
-    return bool(np.allclose(ours, theirs, rtol=0, atol=_SAME_PIXELS))

@@ -18,7 +18,7 @@ from napari_sam2.widgets.controllers.volume_handover import going_on
 from napari_sam2.widgets.layers.prompt_reader import StackPrompts
 from napari_sam2.widgets.layers.prompt_writer import adopt
 from napari_sam2.widgets.layers.snapshot import WindowSnapshot
-from napari_sam2.widgets.state.object_edits import ObjectEdit
+from napari_sam2.widgets.state.object_edits import AddFound, ObjectEdit
 from napari_sam2.widgets.state.object_records import ObjectRecords
 from napari_sam2.widgets.state.positions import Acceptance, MaskKey, StackPosition
 from napari_sam2.widgets.state.session_spec import (
@@ -38,12 +38,14 @@ from napari_sam2.widgets.worker.messages import (
     ReplayRequest,
     Request,
     RunRequest,
+    SearchRequest,
     UndoRequest,
 )
 
 if TYPE_CHECKING:
     from napari_sam2.widgets.controllers.model import ModelController
     from napari_sam2.widgets.layers.workspace import Workspace
+    from napari_sam2.widgets.state.search import SearchPlan
     from napari_sam2.widgets.state.settings import ModelUse
     from napari_sam2.widgets.worker.adaptation import AdaptPlan
     from napari_sam2.widgets.worker.session_worker import SessionWorker
@@ -218,6 +220,10 @@ class AnnotationController(QObject):
                 ours = {mask_key for mask_key in kept if mask_key[:2] == (position, number)}
                 self._promptless[position, number] = frozenset(ours)
             show_done(_kept_as_accepted(kept))
+        if user_state.found:
+            seen = new | (user_state.accepted - before.user_state.accepted)
+            user_state = user_state.looked_at({mask_key[:2] for mask_key in seen})
+            workspace.user_state = user_state
         if self._edits:
             self._fresh |= new
         self._state = workspace.state()
@@ -294,6 +300,24 @@ class AnnotationController(QObject):
                 self._edits[number] = position, edit
                 self._current.clear()
             self.changed.emit()
+
+    def search(self, position: StackPosition, plan: SearchPlan) -> bool:
+        """Have objects looked for; return whether that is possible."""
+        self.read_layers()
+        return self._request(SearchRequest, position, 0, plan)
+
+    def add_found(
+        self, position: StackPosition, search: int, chosen: tuple[int, ...], title: str
+    ) -> tuple[int, ...]:
+        """Make objects of what a search has found, as one step; return the ids for them."""
+        self.read_layers()
+        workspace = self.workspace
+        first_ids = frozenset() if workspace is None else workspace.first_ids
+        there = frozenset(self.object_records.objects(position))
+        first = max(self.taken_ids() | first_ids | there, default=0) + 1
+        ids = tuple(range(first, first + len(chosen)))
+        self.edit(AddFound(search, chosen, ids), title, position)
+        return ids
 
     def run(self, position: StackPosition, plan: RunPlan) -> None:
         """Carry the objects of a stack through it."""
@@ -434,7 +458,8 @@ class AnnotationController(QObject):
         """Return the objects that have prompts in any stack, or labels in the one in view."""
         position = self._position_in_view()
         known = () if position is None else self.object_records.objects(position)
-        return self.prompts.object_ids | frozenset(known)
+        edited = [number for _, edit in self._edits.values() for number in edit.objects]
+        return self.prompts.object_ids | frozenset(known) | frozenset(edited)
 
     def positions(self) -> frozenset[StackPosition]:
         """Return the stacks that have annotations."""

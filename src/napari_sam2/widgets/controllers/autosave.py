@@ -203,6 +203,7 @@ class AutosaveController(QObject):
                 annotation.feedback.get(position, SessionFeedback()),
                 user_state.names,
                 user_state.handed_at(position),
+                frozenset(found.object_id for found in user_state.found_at(position)),
             )
             for position in sorted(positions)
         }

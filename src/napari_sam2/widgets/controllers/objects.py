@@ -98,6 +98,7 @@ class ObjectController(QObject):
             object_records.summaries(position),
             workspace.user_state.names,
             self._hidden,
+            {each.object_id for each in workspace.user_state.found_at(position)},
         )
         self._box.show_objects(rows, self._prompting.object_id)
 

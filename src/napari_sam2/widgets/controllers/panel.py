@@ -15,6 +15,7 @@ from napari_sam2.types import Direction
 from napari_sam2.widgets.controllers.adapting import AdaptController
 from napari_sam2.widgets.controllers.annotation import AnnotationController
 from napari_sam2.widgets.controllers.autosave import AutosaveController
+from napari_sam2.widgets.controllers.finding import FindController
 from napari_sam2.widgets.controllers.label_export import LabelExportController
 from napari_sam2.widgets.controllers.objects import ObjectController
 from napari_sam2.widgets.controllers.painting import PaintingController
@@ -47,6 +48,8 @@ from napari_sam2.widgets.worker.messages import (
     RunEnded,
     RunSplit,
     RunStarted,
+    SearchEnded,
+    SearchProgress,
 )
 
 if TYPE_CHECKING:
@@ -63,13 +66,15 @@ if TYPE_CHECKING:
 
 
 class WorkspaceControllers:
-    """Prompting, objects, review, brush and keys of one panel.
+    """Prompting, search, objects, review, brush and keys of one panel.
 
     Parameters
     ----------
     viewer : Viewer
     views : PanelView
     annotation : AnnotationController
+    engine : SessionWorker
+        Looks for objects.
     actions : dict of str to callable
         What the keys do that concern the panel as a whole.
     throttle : Throttle
@@ -81,11 +86,13 @@ class WorkspaceControllers:
         viewer: Viewer,
         views: PanelView,
         annotation: AnnotationController,
+        engine: SessionWorker,
         actions: dict[str, Action],
         throttle: Throttle,
     ) -> None:
         self.prompting = PromptingController(viewer, views.prompts, annotation.taken_ids)
         self.objects = ObjectController(annotation, self.prompting, views.objects, throttle)
+        self.finding = FindController(viewer, views, annotation, self.prompting, engine, throttle)
         self.review = ReviewController(annotation, self.prompting, views.review, throttle)
         self._brush = PaintingController(annotation)
         self._sources = LabelPromptController(viewer, annotation, self.prompting, views.prompts)
@@ -110,6 +117,7 @@ class WorkspaceControllers:
         self._brush.detach()
         self._sources.detach()
         self.review.stop()
+        self.finding.stop()
         if workspace is not None:
             self.objects.detach(workspace)
 
@@ -122,6 +130,7 @@ class WorkspaceControllers:
         """Show what belongs to the frame in view."""
         self.objects.soon()
         self.review.show()
+        self.finding.slider_moved()
 
     def _show_marks(self, shown: bool) -> None:
         if self._workspace is not None:
@@ -200,7 +209,7 @@ class PanelController(QObject):
             "help": self.help,
         }
         self._controllers = WorkspaceControllers(
-            viewer, views, self.annotation, actions, self._throttle
+            viewer, views, self.annotation, engine, actions, self._throttle
         )
         self._autosave = AutosaveController(
             viewer, views, images, models, self.annotation, self.begin
@@ -232,7 +241,8 @@ class PanelController(QObject):
     def idle(self) -> bool:
         """Whether all that was asked is answered."""
         busy = self._engine.busy or self._label_files.busy or not self._autosave.idle
-        return not self.running and self.annotation.settled and not busy
+        at_rest = not self.running and not self._controllers.finding.running
+        return at_rest and self.annotation.settled and not busy
 
     def start(self) -> None:
         """Begin to segment the chosen image, or begin again with its contrast of now."""
@@ -270,13 +280,15 @@ class PanelController(QObject):
     def propagate(self, direction: Direction) -> None:
         """Carry the objects of the stack in view through it."""
         workspace = self.workspace
-        if workspace is None or self.running or not self._models.has_model:
+        searching = self._controllers.finding.running
+        if workspace is None or self.running or searching or not self._models.has_model:
             return
         self.annotation.read_layers()
         here = workspace.here()
         if here is not None and self.annotation.prompts.at(here[0]):
             current = self._controllers.prompting.object_id
             self._propagation.begin(here[0], self._views.settings.value.plan(direction, current))
+            self._controllers.finding.block(True)
         self._status.show()
 
     def run_or_pause(self) -> None:
@@ -287,22 +299,25 @@ class PanelController(QObject):
             self.propagate(Direction.BOTH)
 
     def cancel(self) -> None:
-        """Stop the propagation within one frame; what is done stays."""
+        """Stop the propagation within one frame, or the search; what is done stays."""
+        self._controllers.finding.cancel()
         if self.running:
             self._propagation.cancel()
             self._views.show_hint(CANCELLING)
 
     def undo(self) -> None:
-        """Take the last step back; a propagation that runs is stopped first, but not for a name."""
+        """Take the last step back; a run or a search is stopped first, but not for a name."""
         step = self.annotation.undo_stack.next_undo
-        if self.running and (step is None or step.parts):
+        if self._controllers.finding.running:
+            self._controllers.finding.cancel()
+        elif self.running and (step is None or step.parts):
             self._propagation.cancel_and_undo()
         else:
             self.annotation.undo()
 
     def redo(self) -> None:
         """Make the last step again that was taken back."""
-        if not self.running:
+        if not self.running and not self._controllers.finding.running:
             self.annotation.redo()
 
     def help(self) -> None:
@@ -399,6 +414,7 @@ class PanelController(QObject):
         chosen = self._models.chosen
         if self.workspace is not None and chosen != self._chosen:
             self._propagation.end()
+            self._controllers.finding.end()
             self.annotation.renew()
         self._chosen = chosen
         self._status.show()
@@ -429,6 +445,9 @@ class PanelController(QObject):
                 self._propagation.take(answer)
             case FrameDone() | RunSplit() | RunEnded() | HandedOver():
                 self._propagation.take(answer)
+            case SearchProgress() | SearchEnded():
+                self._status.quiet()
+                self._controllers.finding.take(answer)
             case Forgotten(steps=steps):
                 self.annotation.undo_stack.forget(steps)
             case ResultsKept(trouble=trouble):
@@ -445,6 +464,7 @@ class PanelController(QObject):
 
     def _run_ended(self) -> None:
         self._status.quiet()
+        self._controllers.finding.block(False)
         if self.workspace is not None:
             self._refresher.all(self.workspace.labels)
 
@@ -463,6 +483,7 @@ class PanelController(QObject):
     def _leave_quietly(self, *, history: bool = True) -> None:
         workspace = self.workspace
         self._propagation.end(views_alive=not self._closed)
+        self._controllers.finding.end(views_alive=not self._closed)
         if not self._closed:
             self._adapting.left()
         self._refresher.stop()

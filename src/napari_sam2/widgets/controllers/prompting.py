@@ -14,6 +14,7 @@ from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
 from napari_sam2.errors import PromptError
 from napari_sam2.widgets.layers.factory import MAX_OBJECT_ID
 from napari_sam2.widgets.layers.foreign_layers import label_prompts
+from napari_sam2.widgets.layers.found_preview import is_preview
 from napari_sam2.widgets.layers.geometry import spatial_shape
 from napari_sam2.widgets.views.notifications import show_done, show_problem
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 
 _FIRST_TOOL = "points"
+_NEW_OBJECTS = frozenset({"add", "add_rectangle"})
+"""Modes of layers in which each mark can begin a new object."""
 
 
 class PromptingController(QObject):
@@ -71,6 +74,8 @@ class PromptingController(QObject):
         self._workspace = workspace
         for layer in workspace.layers[1:]:
             layer.events.mode.connect(self._tool_changed)
+        for layer in (workspace.points, workspace.shapes):
+            layer.mouse_drag_callbacks.insert(0, self._pressed)  # before the mark gets its object
         workspace.edit(_FIRST_TOOL)
         self.next_object()
 
@@ -79,6 +84,9 @@ class PromptingController(QObject):
         if self._workspace is not None:
             for layer in self._workspace.layers[1:]:
                 layer.events.mode.disconnect(self._tool_changed)
+            for layer in (self._workspace.points, self._workspace.shapes):
+                if self._pressed in layer.mouse_drag_callbacks:
+                    layer.mouse_drag_callbacks.remove(self._pressed)
         self._workspace = None
 
     def close(self) -> None:
@@ -100,8 +108,7 @@ class PromptingController(QObject):
 
     def free_id(self) -> int:
         """Return an id that no object has."""
-        first = frozenset() if self._workspace is None else self._workspace.first_ids
-        return max(self._taken_ids() | first, default=0) + 1
+        return max(self._used_ids(), default=0) + 1
 
     def next_object(self) -> None:
         """Make the next prompts for an object that has none yet, with the tool used last."""
@@ -134,6 +141,23 @@ class PromptingController(QObject):
         """Take up a tool of `TOOLS`."""
         if self._workspace is not None:
             self._workspace.edit(tool)
+
+    def _used_ids(self) -> frozenset[int]:
+        """Return the objects that have prompts or labels, or marks that were not read yet."""
+        workspace = self._workspace
+        if workspace is None:
+            return self._taken_ids()
+        return self._taken_ids() | workspace.first_ids | workspace.marked_ids()
+
+    def _pressed(self, layer: Any, event: Any) -> None:
+        """Begin a new object with a click or a box, if the user wants it so."""
+        workspace = self._workspace
+        if workspace is None or not self._box.every_click.value or workspace.marks.background:
+            return
+        held = {"Shift", "Control"} & set(event.modifiers)
+        marks = str(layer.mode) in _NEW_OBJECTS and not held
+        if marks and self.object_id in self._used_ids():
+            self.next_object()
 
     def _tool_changed(self, _event: Any = None) -> None:
         if self._workspace is not None:
@@ -228,6 +252,9 @@ class LabelPromptController(QObject):
         layers = [
             (layer.name, layer)
             for layer in self._viewer.layers
-            if isinstance(layer, Labels) and layer is not workspace.labels and layer.ndim in fitting
+            if isinstance(layer, Labels)
+            and layer is not workspace.labels
+            and layer.ndim in fitting
+            and not is_preview(layer)
         ]
         self._box.show_labels(layers)

@@ -5,7 +5,6 @@ Main thread only.
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,8 +14,9 @@ from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
 
 from napari_sam2.errors import StackError
 from napari_sam2.types import Region
-from napari_sam2.widgets.layers.factory import ROLE
+from napari_sam2.widgets.layers.factory import ROLE, plane_placement
 from napari_sam2.widgets.layers.geometry import spatial_shape
+from napari_sam2.widgets.layers.view_region import region_between, region_in_view
 from napari_sam2.widgets.throttle import halt, single_shot
 from napari_sam2.widgets.views.notifications import show_problem
 
@@ -107,20 +107,11 @@ class RegionController(QObject):
         self._let_go()
 
     def _in_view(self, image: Image) -> Region | None:
-        ndim = len(spatial_shape(image))
-        displayed = [axis - self._viewer.dims.ndim + ndim for axis in self._viewer.dims.displayed]
-        if displayed != [ndim - 2, ndim - 1]:
-            show_problem(
-                StackError(
-                    "What is in view is no part of the frames.",
-                    remedy="Show the last two axes of the image in 2D, then choose it again.",
-                )
-            )
+        try:
+            return region_in_view(self._viewer, image)
+        except StackError as error:
+            show_problem(error)
             return None
-        corners = np.asarray(image.corner_pixels, float)[:, :ndim]
-        if image.multiscale:
-            corners = corners * image.downsample_factors[image.data_level][:ndim]
-        return _inside(image, corners[0, -2:] - 0.5, corners[1, -2:] + 0.5)
 
     def _outline(self, image: Image) -> Shapes:
         if self._layer is None:
@@ -143,7 +134,12 @@ class RegionController(QObject):
         if len(layer.data) > 1:
             layer.data = [layer.data[-1]]
         corners = np.asarray(layer.data[0], float)
-        region = _inside(image, corners.min(axis=0), corners.max(axis=0))
+        region = None
+        try:
+            region = region_between(image, corners.min(axis=0), corners.max(axis=0))
+        except StackError as error:
+            error.safe = "The whole image is taken."
+            show_problem(error)
         if layer.mode == "add_rectangle":
             layer.mode = "pan_zoom"
             self._give_back()
@@ -174,41 +170,14 @@ class RegionController(QObject):
 
 def _new_outline(image: Image) -> Shapes:
     """Make a layer of the last two dimensions only, pixel on pixel over an image."""
-    ndim = len(spatial_shape(image))
-    units = np.eye(ndim)[-2:]
-    origin = np.asarray(image.data_to_world(np.zeros(ndim)), float)
-    steps = [np.asarray(image.data_to_world(unit), float)[-2:] - origin[-2:] for unit in units]
-    affine = np.eye(3)
-    affine[:2, :2] = np.stack(steps, axis=1)
-    affine[:2, 2] = origin[-2:]
     return Shapes(
         ndim=2,
-        name=f"{image.name} · part",
         metadata={ROLE: ("part", image.unique_id)},
-        affine=affine,
-        units=image.units[-2:],
-        axis_labels=image.axis_labels[-2:],
+        **plane_placement(image, "part"),
         face_color="transparent",
         edge_color="white",
         edge_width=_EDGE_PIXELS * max(spatial_shape(image)[-2:]) / 512,
     )
-
-
-def _inside(image: Image, low: NDArray[Any], high: NDArray[Any]) -> Region | None:
-    """Return the pixels of an image whose centres lie in a rectangle; None if there are none."""
-    rows, columns = spatial_shape(image)[-2:]
-    y0, x0 = max(0, math.ceil(low[0])), max(0, math.ceil(low[1]))
-    y1, x1 = min(rows, math.floor(high[0]) + 1), min(columns, math.floor(high[1]) + 1)
-    if y0 >= y1 or x0 >= x1:
-        show_problem(
-            StackError(
-                "There is nothing of the image in this part.",
-                safe="The whole image is taken.",
-                remedy="Choose a part that lies on the image.",
-            )
-        )
-        return None
-    return Region(y0, x0, y1, x1)
 
 
 def _corners(region: Region) -> NDArray[np.float64]:

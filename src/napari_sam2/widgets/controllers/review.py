@@ -126,4 +126,8 @@ class ReviewController(QObject):
     def _series(self, position: StackPosition, n_frames: int) -> ObjectSeries:
         number = self._prompting.object_id
         records = self._annotation.object_records.records(position, number)
-        return series(number, n_frames, records, self._annotation.annotations(position))
+        workspace = self._annotation.workspace
+        unseen = frozenset() if workspace is None else workspace.user_state.found_at(position)
+        found = frozenset(each.frame for each in unseen if each.object_id == number)
+        annotations = self._annotation.annotations(position)
+        return series(number, n_frames, records, annotations, found)

@@ -110,6 +110,23 @@ def lay_over(image: Image, composed: int | None, layers: Iterable[Layer]) -> Non
             setattr(layer, name, placed[name])
 
 
+def plane_placement(image: Image, role: str) -> dict[str, Any]:
+    """Return the arguments that lay a new layer of two dimensions over all frames of an image."""
+    ndim = len(spatial_shape(image))
+    units = np.eye(ndim)[-2:]
+    origin = np.asarray(image.data_to_world(np.zeros(ndim)), float)
+    steps = [np.asarray(image.data_to_world(unit), float)[-2:] - origin[-2:] for unit in units]
+    affine = np.eye(3)
+    affine[:2, :2] = np.stack(steps, axis=1)
+    affine[:2, 2] = origin[-2:]
+    return {
+        "name": f"{image.name} · {role}",
+        "affine": affine,
+        "units": image.units[-2:],
+        "axis_labels": image.axis_labels[-2:],
+    }
+
+
 def _placement(image: Image, role: str, composed: int | None) -> dict[str, Any]:
     """Lay a layer of ours also over all channels that are composed."""
     placed = placement(image, role)

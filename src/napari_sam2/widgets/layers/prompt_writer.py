@@ -10,12 +10,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from napari_sam2.prompts import FramePrompt, SessionFile
 from napari_sam2.types import ObjectFrame
 from napari_sam2.widgets.layers.snapshot import UserState, WindowSnapshot, set_points, set_shapes
-from napari_sam2.widgets.state.object_edits import Choose, ObjectEdit, Split
+from napari_sam2.widgets.state.object_edits import AddFound, Choose, ObjectEdit, Split
 from napari_sam2.widgets.state.positions import OBJECT, POSITIVE, MaskKey, StackPosition
 from napari_sam2.widgets.state.session_spec import Annotations
 
@@ -36,7 +37,7 @@ def adopt(
     """Show what an edit has left of the prompts and acceptance of its objects.
 
     Of marks that still hold, those of a part that was split off change their object; all others
-    of these objects go. Masks come in their place.
+    of these objects go. Masks come in their place. Objects that were found get their points.
 
     Parameters
     ----------
@@ -48,6 +49,11 @@ def adopt(
     fresh : frozenset of MaskKey
         What was prompted since the edit was asked for: it stays.
     """
+    if isinstance(edit, AddFound):
+        _add_found(workspace, position, edit, changed)
+        return
+    ours_here = [(position, object_id) for object_id in edit.objects]
+    workspace.user_state = workspace.user_state.looked_at(ours_here)
     if isinstance(edit, Choose):
         return
     if isinstance(edit, Split):
@@ -74,6 +80,33 @@ def adopt(
     # What was merged, split or chosen is the user's own from now on.
     handed = frozenset(h for h in user_state.handed if h[0] != position or h[1] not in ours)
     workspace.user_state = replace(user_state, painted=painted, accepted=accepted, handed=handed)
+    workspace.marks.repaint()
+
+
+def _add_found(
+    workspace: Workspace, position: StackPosition, edit: AddFound, changed: Annotations
+) -> None:
+    """Add the points of objects that were found, and mark these as not looked at."""
+    points, region = workspace.points, workspace.source.region
+    corner = (0, 0) if region is None else (region.y0, region.x0)
+    ours = frozenset(edit.objects)
+    data, ids, signs, found = [], [], [], set()
+    for placed in changed.prompts:
+        if placed.object_id in ours:
+            found.add((position, placed.object_id, placed.frame))
+            index = workspace.index_of(position, placed.frame)
+            for (y, x), positive in zip(placed.prompt.points, placed.prompt.positive, strict=True):
+                data.append([*index, y + corner[0], x + corner[1]])
+                ids.append(placed.object_id)
+                signs.append(positive)
+    if not found:
+        return
+    new = pd.DataFrame({OBJECT: np.array(ids, int), POSITIVE: np.array(signs, bool)})
+    before = np.asarray(points.data, float).reshape(-1, points.ndim)
+    features = pd.concat([points.features, new], ignore_index=True) if len(before) else new
+    set_points(points, np.concatenate([before, np.array(data, float)]), features)
+    user_state = workspace.user_state
+    workspace.user_state = replace(user_state, found=user_state.found | found)
     workspace.marks.repaint()
 
 
@@ -128,6 +161,7 @@ def resumed_state(
     }
     accepted = {mask_key for mask_key in user_state.accepted if mask_key[0] not in files}
     handed = {mask_key for mask_key in user_state.handed if mask_key[0] not in files}
+    found = {mask_key for mask_key in user_state.found if mask_key[0] not in files}
     names = dict(user_state.names)
     for position, saved in files.items():
         names |= saved.names
@@ -135,6 +169,8 @@ def resumed_state(
         handed |= {(position, *pair) for pair in saved.handed_over}
         corner = (saved.region.y0, saved.region.x0) if saved.region else (0, 0)
         for object_id, frame, prompt in saved.book:
+            if object_id in saved.found:
+                found.add((position, object_id, frame))
             index = workspace.index_of(position, frame)
             for (y, x), positive in zip(prompt.points, prompt.positive, strict=True):
                 at = np.array([*index, y + corner[0], x + corner[1]])
@@ -148,7 +184,7 @@ def resumed_state(
         points.features(),
         tuple(zip(shapes.data, shapes.kinds, strict=True)),
         shapes.features(),
-        UserState(painted, frozenset(accepted), names, frozenset(handed)),
+        UserState(painted, frozenset(accepted), names, frozenset(handed), frozenset(found)),
     )
 
 

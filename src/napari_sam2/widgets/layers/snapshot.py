@@ -5,7 +5,7 @@ Main thread only.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -34,12 +34,16 @@ class UserState:
         Names that the user gave to objects.
     handed : frozenset of MaskKey
         Painted masks that were not drawn but handed over from the volume before.
+    found : frozenset of MaskKey
+        Objects that were found automatically and that nobody has looked at, each with the frame
+        of its point.
     """
 
     painted: Mapping[MaskKey, FramePrompt] = field(default_factory=dict)
     accepted: frozenset[MaskKey] = frozenset()
     names: Mapping[int, str] = field(default_factory=dict)
     handed: frozenset[MaskKey] = frozenset()
+    found: frozenset[MaskKey] = frozenset()
 
     def accepted_at(self, position: StackPosition) -> frozenset[ObjectFrame]:
         """Return what is accepted in one stack."""
@@ -54,6 +58,17 @@ class UserState:
     def handed_at(self, position: StackPosition) -> frozenset[ObjectFrame]:
         """Return the masks that were handed over to one stack."""
         return frozenset(ObjectFrame(i, f) for where, i, f in self.handed if where == position)
+
+    def found_at(self, position: StackPosition) -> frozenset[ObjectFrame]:
+        """Return the objects of one stack that were found and that nobody has looked at."""
+        return frozenset(ObjectFrame(i, f) for where, i, f in self.found if where == position)
+
+    def looked_at(self, objects: Iterable[tuple[StackPosition, int]]) -> UserState:
+        """Return the same without the marks of these found objects, each of a stack."""
+        if not self.found:
+            return self
+        seen = set(objects)
+        return replace(self, found=frozenset(x for x in self.found if x[:2] not in seen))
 
     def drawn(
         self, masks: Mapping[MaskKey, FramePrompt | None], handed: frozenset[MaskKey] = frozenset()
@@ -78,11 +93,11 @@ class UserState:
             return new_position, object_id, new_frame
 
         painted = {mask_key(*each): mask for each, mask in self.painted.items()}
-        accepted, handed = (
+        accepted, handed, found = (
             frozenset(mask_key(*each) for each in mask_keys)
-            for mask_keys in (self.accepted, self.handed)
+            for mask_keys in (self.accepted, self.handed, self.found)
         )
-        return UserState(painted, accepted, self.names, handed)
+        return UserState(painted, accepted, self.names, handed, found)
 
     def seen_from(self, origin: tuple[int, int], shape: tuple[int, int]) -> UserState:
         """Return the same in frames of another part of the image; what is outside is left out.

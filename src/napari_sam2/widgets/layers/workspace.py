@@ -31,7 +31,7 @@ from napari_sam2.widgets.layers.prompt_reader import StackPrompts, read_prompts
 from napari_sam2.widgets.layers.shapes_visibility import ShapesVisibility
 from napari_sam2.widgets.layers.snapshot import UserState, WindowSnapshot
 from napari_sam2.widgets.state.image_source import ImageSource
-from napari_sam2.widgets.state.positions import StackPosition, index_of, placed
+from napari_sam2.widgets.state.positions import OBJECT, StackPosition, index_of, placed
 from napari_sam2.widgets.state.session_spec import SessionSpec
 from napari_sam2.widgets.state.settings import ModelUse
 from napari_sam2.widgets.state.tools import TOOLS, Tool, tool_named
@@ -193,6 +193,11 @@ class Workspace:
     def index_of(self, position: StackPosition, frame: int) -> tuple[int, ...]:
         """Return the indices of all axes but the last two, of a frame of a stack."""
         return index_of(self.axis, position, frame)
+
+    def marked_ids(self) -> frozenset[int]:
+        """Return the objects that have points or shapes."""
+        ids = (layer.features[OBJECT] for layer in (self.points, self.shapes))
+        return frozenset(int(number) for column in ids for number in column)
 
     def read_prompts(self) -> StackPrompts:
         """Read all prompts of all stacks of the image."""

@@ -24,6 +24,7 @@ ADAPT = (
 )
 READING_MASKS = "Reading the masks to learn from"
 ADAPT_WAITS = "Adapted: taken into use after the propagation"
+FIND_CANCELLED = "Cancelled; nothing was added."
 ADAPT_CANCELLED = "Cancelled; the model is as it was."
 ADAPT_NO_MODEL = "Start first, with a model that is on this computer."
 TILTED = (
@@ -132,6 +133,19 @@ def volumes_outcome(volumes: int, frames: int, *, cancelled: bool, skipped: int 
     left_out = f", {skipped} of them skipped" if skipped else ""
     done = f"Done: {count}, {frames} frames{left_out}."
     return f"{done} Where a mask is wrong, click there and go on again."
+
+
+def nothing_found(*, part: bool, like: bool) -> str:
+    """Say that a search has found nothing, in the part in view or with examples."""
+    where = "in the part in view" if part else "in this frame"
+    what = "No further object like these was found" if like else "No further object was found"
+    return f"{what} {where}, so nothing was added. Try other sizes, or click the objects."
+
+
+def found_to_look_at(count: int) -> str:
+    """Say how many found objects nobody has looked at."""
+    objects = "1 found object is" if count == 1 else f"{count} found objects are"
+    return f"{objects} not looked at yet. Correct them by clicks, accept them, or throw them away."
 
 
 def adapt_too_few(count: int, fewest: int) -> str:

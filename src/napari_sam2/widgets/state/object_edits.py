@@ -1,4 +1,7 @@
-"""Edits of objects: delete, merge, split, choose a mask. Frozen values, any thread."""
+"""Edits of objects: delete, merge, split, choose a mask, add found ones.
+
+Frozen values, any thread.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,18 @@ class Delete:
     def objects(self) -> tuple[int, ...]:
         """Ids of the objects that it changes."""
         return (self.object_id,)
+
+
+@dataclass(frozen=True, slots=True)
+class Discard:
+    """Take several objects out of all frames, as one step."""
+
+    object_ids: tuple[int, ...]
+
+    @property
+    def objects(self) -> tuple[int, ...]:
+        """Ids of the objects that it changes."""
+        return self.object_ids
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,4 +73,28 @@ class Choose:
         return (self.object_id,)
 
 
-ObjectEdit = Delete | Merge | Split | Choose
+@dataclass(frozen=True, slots=True)
+class AddFound:
+    """Make objects of what a search has found.
+
+    Attributes
+    ----------
+    search : int
+        Number of the search.
+    chosen : tuple of int
+        Which of the proposals, by their numbers.
+    object_ids : tuple of int
+        Ids for them, ascending without gaps.
+    """
+
+    search: int
+    chosen: tuple[int, ...]
+    object_ids: tuple[int, ...]
+
+    @property
+    def objects(self) -> tuple[int, ...]:
+        """Ids of the objects that it changes."""
+        return self.object_ids
+
+
+ObjectEdit = Delete | Discard | Merge | Split | Choose | AddFound

@@ -142,6 +142,8 @@ class ObjectRow:
     accepted : int
         Accepted frames.
     hidden : bool
+    found : bool
+        It was found automatically, and nobody has looked at it.
     """
 
     object_id: int
@@ -151,6 +153,7 @@ class ObjectRow:
     lowest: float | None = None
     accepted: int = 0
     hidden: bool = False
+    found: bool = False
 
 
 def object_rows(
@@ -158,6 +161,7 @@ def object_rows(
     summaries: Mapping[int, RecordSummary],
     names: Mapping[int, str],
     hidden: Collection[int],
+    found: Collection[int] = (),
 ) -> tuple[ObjectRow, ...]:
     """List all objects of a stack that are prompted, accepted or in the labels, by id.
 
@@ -169,6 +173,8 @@ def object_rows(
         What is known, by object.
     names : mapping of int to str
     hidden : collection of int
+    found : collection of int
+        Those that were found automatically and that nobody has looked at.
     """
     rows = []
     for number in sorted(annotations.by_object.keys() | summaries.keys()):
@@ -185,6 +191,7 @@ def object_rows(
                 known.lowest,
                 len(asked.accepted),
                 number in hidden,
+                number in found,
             )
         )
     return tuple(rows)
@@ -204,6 +211,8 @@ class ObjectSeries:
         Frames.
     doubtful : mapping of int to tuple of Doubt
         Frames and reasons.
+    found : frozenset of int
+        Frames where it was found automatically, if nobody has looked at it.
     """
 
     n_frames: int = 1
@@ -211,6 +220,7 @@ class ObjectSeries:
     prompted: frozenset[int] = frozenset()
     accepted: frozenset[int] = frozenset()
     doubtful: Mapping[int, tuple[Doubt, ...]] = field(default_factory=dict)
+    found: frozenset[int] = frozenset()
 
     def describe(self, frame: int) -> str:
         """Say what is known of a frame."""
@@ -220,19 +230,27 @@ class ObjectSeries:
             parts.append(f"area {found.area} px" if found.area else "not there")
             if found.score is not None:
                 parts.append(f"score {found.score:.2f}")
-        parts += ["prompted"] if frame in self.prompted else []
+        if frame in self.found:
+            parts.append("found, not looked at yet")
+        elif frame in self.prompted:
+            parts.append("prompted")
         parts += ["accepted"] if frame in self.accepted else []
         parts += [str(doubt) for doubt in self.doubtful.get(frame, ())]
         return ", ".join(parts)
 
 
 def series(
-    object_id: int, n_frames: int, records: Iterable[FrameRecord], annotations: Annotations
+    object_id: int,
+    n_frames: int,
+    records: Iterable[FrameRecord],
+    annotations: Annotations,
+    found: frozenset[int] = frozenset(),
 ) -> ObjectSeries:
-    """Put together what is known of an object."""
+    """Put together what is known of an object; `found`: frames where it was found."""
     records, asked = tuple(records), annotations.by_object.get(object_id, ObjectAnnotations())
     prompted, accepted = asked.prompted, asked.accepted
-    return ObjectSeries(n_frames, records, prompted, accepted, doubts(records, prompted | accepted))
+    doubtful = doubts(records, prompted | accepted)
+    return ObjectSeries(n_frames, records, prompted, accepted, doubtful, found)
 
 
 def next_frame(frames: Iterable[int], frame: int, step: int) -> int | None:

@@ -36,6 +36,15 @@ class PanelSettings:
     speed : Speed
     object_id : int
         The object that the next prompts are for.
+    every_click : bool
+        Every click of an object, and every box, is a new object.
+    in_view : bool
+        Look for objects only where the canvas shows the frame.
+    min_size, max_size : int
+        Smallest and largest area in pixels of objects that are looked for; a largest area of 0 is
+        no limit.
+    similarity : float
+        Least similarity to the examples of objects that are added.
     labels_layer : Labels or None
         Layer whose objects can be taken as prompts.
     then : Through or None
@@ -64,6 +73,11 @@ class PanelSettings:
     precision: str = AUTO
     speed: Speed = Speed.EXACT
     object_id: int = 1
+    every_click: bool = False
+    in_view: bool = False
+    min_size: int = 20
+    max_size: int = 0
+    similarity: float = 0.8
     labels_layer: Labels | None = None
     then: Through | None = None
     first: int = 0

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from magicgui.widgets import CheckBox, ComboBox, Container, FloatSpinBox, SpinBox
+from magicgui.widgets import CheckBox, ComboBox, Container, FloatSlider, FloatSpinBox, SpinBox
 from napari.layers import Image, Labels
 from qtpy.QtCore import QEvent, QObject, Qt
 from qtpy.QtWidgets import QAbstractSlider, QAbstractSpinBox, QComboBox, QSizePolicy, QWidget
@@ -45,6 +45,7 @@ _DEVICE_TITLES = {
 _FROM_FILE = "\0file"
 _LEAST_CHARACTERS = 10
 _SPIN_BUTTONS = 60  # pixels
+_MOST_PIXELS = 100_000_000  # of one object
 
 Choices = Iterable[tuple[str, Any]]
 
@@ -206,6 +207,7 @@ class PanelFields(Container):
                 *_image_fields(),
                 *_model_fields(),
                 *_prompt_fields(),
+                *_find_fields(),
                 *_propagation_fields(),
                 _minutes(),
                 _autosave(),
@@ -325,11 +327,57 @@ def _prompt_fields() -> list[Any]:
             tooltip="The object that prompts are for; it is the value of its labels. "
             "Ctrl-click a mask to select its object.",
         ),
+        CheckBox(
+            name="every_click",
+            text="Every click is a new object",
+            tooltip="Each click of an object and each box begins a new object, so that N is not "
+            "needed. Shift-click corrects the object of the last click.",
+        ),
         Choice(
             name="labels_layer",
             annotation=Labels,
             tooltip="A Labels layer of this image, such as that of Cellpose or StarDist.",
         ),
+    ]
+
+
+def _find_fields() -> list[Any]:
+    defaults = PanelSettings()
+    sizes = [
+        SpinBox(
+            name="min_size",
+            min=1,
+            max=_MOST_PIXELS,
+            value=defaults.min_size,
+            step=1,
+            tooltip="Smallest area in pixels of objects that are looked for.",
+        ),
+        SpinBox(
+            name="max_size",
+            min=0,
+            max=_MOST_PIXELS,
+            value=defaults.max_size,
+            step=1,
+            tooltip="Largest area in pixels of objects that are looked for; 0: no limit.",
+        ),
+    ]
+    similarity = FloatSlider(
+        name="similarity",
+        min=0.0,
+        max=1.0,
+        value=defaults.similarity,
+        step=0.01,
+        tooltip="How much like the examples objects must be to be added: to the left more objects, "
+        "to the right fewer. 1: the same.",
+    )
+    return [
+        CheckBox(
+            name="in_view",
+            text="Only the part in view",
+            tooltip="Look for objects only where the canvas shows the frame now.",
+        ),
+        *sizes,
+        similarity,
     ]
 
 

@@ -47,7 +47,7 @@ SHORTCUTS = (
     Shortcut("candidate", "M", "Next of the three masks that a click could mean"),
     *(Shortcut(tool.name, tool.key, tool.shortcut) for tool in TOOLS if tool.key),
     Shortcut("run", "P", "Propagate both ways; while it runs: pause or go on"),
-    Shortcut("cancel", "Escape", "Cancel the propagation"),
+    Shortcut("cancel", "Escape", "Cancel the propagation or the search"),
     Shortcut("doubt", "D", "Go to the next doubtful frame"),
     Shortcut("doubt_back", "Shift-D", "Go to the doubtful frame before"),
     Shortcut("prompted", "E", "Go to the next prompted frame"),

@@ -18,6 +18,10 @@ _NUMBERS = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
 _Role = Qt.ItemDataRole
 
 
+FOUND = "new"
+"""Marks objects that were found automatically and that nobody has looked at."""
+
+
 class TableColumn(NamedTuple):
     """A column of the table: its title, its tooltip, and the text of an object in it."""
 
@@ -31,6 +35,8 @@ def _lowest(row: ObjectRow) -> str:
 
 
 def _accepted(row: ObjectRow) -> str:
+    if row.found:
+        return FOUND
     return "all" if row.frames and row.accepted >= row.frames else str(row.accepted or "")
 
 
@@ -52,7 +58,11 @@ COLUMNS = (
         "Lowest score of these frames, 0 to 1: object present times predicted IoU.",
         _lowest,
     ),
-    TableColumn("■", "Accepted frames of it.", _accepted),
+    TableColumn(
+        "■",
+        f"Accepted frames of it. {FOUND}: found by itself, and nobody has looked at it yet.",
+        _accepted,
+    ),
 )
 """All columns, from left to right; the first two can be ticked and edited."""
 ID, NAME = 0, 1

@@ -15,6 +15,7 @@ from napari_sam2.labels import colour_of
 from napari_sam2.widgets.views.adapt_section import AdaptSection
 from napari_sam2.widgets.views.base import SHOW_OR_HIDE, Column, Fold, button, row, running_text
 from napari_sam2.widgets.views.fields import STACK_FIELDS, PanelFields
+from napari_sam2.widgets.views.find_section import FindSection
 from napari_sam2.widgets.views.image_section import StackSection
 from napari_sam2.widgets.views.model_section import ModelSection
 from napari_sam2.widgets.views.object_section import ObjectSection
@@ -98,6 +99,7 @@ class PanelView(QWidget):
         fields.native.setParent(self)
         self.stack, self.model = StackSection(fields, along=propagates), ModelSection(fields)
         self.prompts, self.run = PromptSection(fields), PropagationSection(fields)
+        self.search = FindSection(fields)
         self.objects = ObjectSection(lambda number: QColor(*colour_of(number)))
         self.review, self.history = ReviewSection(), UndoSection()
         self.start = button("Start", "")
@@ -112,7 +114,8 @@ class PanelView(QWidget):
         self.open.clicked.connect(lambda _checked: self._ask_for_session())
         self.offer.resume.clicked.connect(lambda _checked: self.resume_requested.emit())
         stack_only = (self.run, self.review)
-        parts = (self.prompts, self.run, self.objects, self.review, self.adapt, self.save)
+        steps = (self.prompts, self.search, self.run, self.objects, self.review)
+        parts = (*steps, self.adapt, self.save)
         self._started = tuple(part for part in parts if propagates or part not in stack_only)
         for unused in set(stack_only) - set(self._started):
             unused.setParent(self)

@@ -52,6 +52,7 @@ class PromptSection(Section):
         self.swatch.setFixedSize(_SWATCH_PIXELS, _SWATCH_PIXELS)
         self.swatch.setToolTip("The colour of this object's labels, points and shapes.")
         self.object_id, self.labels_layer = fields.object_id, fields.labels_layer
+        self.every_click = fields.every_click
         self.next_object = button("Next (N)", "Begin a new object. Key: N")
         self.tool_buttons = {
             tool.name: button(tool.title, tool.help, checkable=True) for tool in TOOLS
@@ -74,6 +75,7 @@ class PromptSection(Section):
             some = tools[first : first + _TOOLS_PER_ROW]
             self.add_row("" if first else "Draw", *some, stretch=(1,) * len(some))
         self.add_row("Click is", self.positive, self.negative, stretch=(1, 1))
+        self.add_row("", self.every_click.native)
         self.body.addWidget(self._more())
         self.next_object.clicked.connect(lambda _checked: self.next_object_requested.emit())
         self.tools.buttonClicked.connect(self._tool_used)

@@ -183,7 +183,12 @@ class Timeline(QWidget):
             triangle = [QPointF(x - half, y + half), QPointF(x + half, y + half)]
             painter.drawPolygon(QPolygonF([*triangle, QPointF(x, y - half - 1)]))
         painter.setBrush(_PROMPTED)
-        for x in self._positions(self._series.prompted):
+        for x in self._positions(self._series.prompted - self._series.found):
+            painter.drawEllipse(QPointF(x, y), half, half)
+        # Hollow: the point is not the user's own.
+        painter.setBrush(Qt.BrushStyle.NoBrush)
+        painter.setPen(QPen(_PROMPTED, 1.5))
+        for x in self._positions(self._series.found):
             painter.drawEllipse(QPointF(x, y), half, half)
 
     def _positions(self, frames: Iterable[int]) -> list[float]:

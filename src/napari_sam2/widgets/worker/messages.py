@@ -8,6 +8,7 @@ from napari_sam2.labels import FrameRecord, PlaneChange
 from napari_sam2.prompts import SessionFile
 from napari_sam2.widgets.state.object_edits import ObjectEdit
 from napari_sam2.widgets.state.positions import StackPosition
+from napari_sam2.widgets.state.search import SearchPlan, Sighting
 from napari_sam2.widgets.state.session_spec import (
     Annotations,
     Prompts,
@@ -90,6 +91,13 @@ class HandOverRequest(Request):
     there: StackPosition
     object_ids: frozenset[int]
     plan: RunPlan
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SearchRequest(Request):
+    """Look for objects in a frame, which is no step: an `AddFound` edit adds them."""
+
+    plan: SearchPlan
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -245,6 +253,34 @@ class HandedOver:
     prompts: Prompts
 
 
+@dataclass(frozen=True, slots=True)
+class SearchProgress:
+    """A search is so far, in 0..1."""
+
+    generation: int
+    number: int
+    done: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SearchEnded:
+    """A search is over: finished, cancelled or failed.
+
+    Attributes
+    ----------
+    number : int
+        Of the search.
+    found : tuple of Sighting
+        Nothing if it was cancelled or failed.
+    """
+
+    generation: int
+    number: int
+    found: tuple[Sighting, ...] = ()
+    cancelled: bool = False
+    failed: bool = False
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Prepared:
     """What the model can learn from has been read, or why it could not be.
@@ -301,4 +337,7 @@ class ResultsKept:
 Running = RunStarted | FrameDone | RunSplit | RunEnded | HandedOver
 """Answers about a run."""
 
-Answer = Phase | Opened | Done | Running | Prepared | Forgotten | ResultsKept | Failure
+Searching = SearchProgress | SearchEnded
+"""Answers about a search."""
+
+Answer = Phase | Opened | Done | Running | Searching | Prepared | Forgotten | ResultsKept | Failure

@@ -6,18 +6,34 @@ Worker thread only.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_sam2.errors import DeviceError, Sam2Error
-from napari_sam2.labels import Edit, FrameRecord, PlaneChange, RecordBook, measure
+from napari_sam2.errors import DetectionError, DeviceError, Sam2Error
+from napari_sam2.labels import (
+    Edit,
+    FrameRecord,
+    PackedMask,
+    PlaneChange,
+    RecordBook,
+    measure,
+)
 from napari_sam2.prompts import FramePrompt, SessionFile
 from napari_sam2.types import FrameMasks, ObjectFrame
-from napari_sam2.widgets.state.object_edits import Choose, Delete, Merge, ObjectEdit, Split
+from napari_sam2.widgets.state.object_edits import (
+    AddFound,
+    Choose,
+    Delete,
+    Discard,
+    Merge,
+    ObjectEdit,
+    Split,
+)
+from napari_sam2.widgets.state.search import SearchPlan, Sighting
 from napari_sam2.widgets.state.session_spec import Annotations, PlacedPrompt, SessionFeedback
 from napari_sam2.widgets.worker.session_protocol import Keeping, Session
 
@@ -32,6 +48,16 @@ class Snapshot:
     refused: Mapping[ObjectFrame, FramePrompt]
     accepted: frozenset[ObjectFrame]
     records: tuple[FrameRecord, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Proposed:
+    """What a search has proposed, and the labels of its frame at that time."""
+
+    number: int
+    frame: int
+    proposals: tuple[Any, ...]
+    plane: NDArray[Any]
 
 
 class RequestHandler:
@@ -71,6 +97,7 @@ class RequestHandler:
         self._old: dict[ObjectFrame, FrameRecord] = {}
         self._new: dict[ObjectFrame, FrameRecord] = {}
         self._start: Snapshot | None = None
+        self._proposed: _Proposed | None = None
         session.watch_labels(self._written)
 
     @property
@@ -132,7 +159,11 @@ class RequestHandler:
             self._attempt(errors, self._unaccept, object_frame)
         # New prompts first: an object whose only click moves to another frame is not lost.
         for object_frame, prompt in prompts.items():
-            if prompt in (self._known.get(object_frame), self._refused.get(object_frame)):
+            known = self._known.get(object_frame)
+            if prompt in (known, self._refused.get(object_frame)):
+                continue
+            if known is not None and prompt.is_nearly(known):
+                self._known[object_frame] = prompt  # the same, in the form of the window
                 continue
             if object_frame in annotations.accepted:
                 # The mask that came of it is accepted: it must not be computed anew.
@@ -178,6 +209,41 @@ class RequestHandler:
             session.prompts.copy(), dict(self._refused), session.corrected_masks()
         )
 
+    def search(
+        self,
+        plan: SearchPlan,
+        progress: Callable[[float], None],
+        cancelled: Callable[[], bool],
+    ) -> tuple[Sighting, ...]:
+        """Look for objects in a frame; an `AddFound` edit adds those that are wanted.
+
+        Parameters
+        ----------
+        plan : SearchPlan
+        progress : callable
+            Called with the share that is done, in 0..1.
+        cancelled : callable
+            Called often; True ends the search, and nothing is found.
+        """
+        self._proposed = None
+        proposals = self.session.propose_objects(
+            plan.frame,
+            like=plan.like,
+            region=plan.region,
+            progress=progress,
+            cancelled=cancelled,
+            min_size=plan.min_size,
+            max_size=plan.max_size,
+        )
+        if proposals and not cancelled():
+            plane = self._labels[plan.frame].copy()
+            self._proposed = _Proposed(plan.number, plan.frame, proposals, plane)
+        return tuple(Sighting(each.mask, each.similarity) for each in proposals)
+
+    def forget_search(self) -> None:
+        """Let go of what was found and not added."""
+        self._proposed = None
+
     def edit(self, edit: ObjectEdit) -> Annotations:
         """Change objects; return what is left of prompts and acceptance."""
         known = self.session.object_ids
@@ -186,6 +252,13 @@ class RequestHandler:
                 if object_id in known:
                     self.session.remove_prompts(object_id)
                 self._relabel(object_id, 0)
+            case Discard(object_ids):
+                for object_id in known:
+                    if object_id in object_ids:
+                        self.session.remove_prompts(object_id)
+                self._erase(object_ids)
+            case AddFound():
+                self._add_found(edit)
             case Merge(object_id, other):
                 if object_id in known and other in known:
                     self.session.merge(object_id, other)
@@ -312,7 +385,7 @@ class RequestHandler:
     def _set(self, object_frame: ObjectFrame, prompt: FramePrompt) -> None:
         """Have one prompt replaced by another; clicks that were only added refine the old one."""
         known, own = self._known.get(object_frame), self.session.prompts.get(*object_frame)
-        added = None if known is None else prompt.clicks_since(known)
+        added = None if known is None else prompt.clicks_since(_in_form_of(prompt, known))
         new = prompt
         if added:
             # Positions of the session's own prompt may differ by what rounding has left.
@@ -356,6 +429,51 @@ class RequestHandler:
         if kept and isinstance(self.session, Keeping):
             self.session.record(kept)
 
+    def _add_found(self, edit: AddFound) -> None:
+        """Add what a search has proposed, where nothing else is by now."""
+        proposed, self._proposed = self._proposed, None
+        if proposed is None or proposed.number != edit.search:
+            raise DetectionError(
+                "The objects that were found are not known any more.",
+                safe="Nothing was added.",
+                remedy="Look for them again.",
+            )
+        frame, before = proposed.frame, self._labels[proposed.frame].copy()
+        chosen = [proposed.proposals[number] for number in edit.chosen]
+        drawn = before != proposed.plane
+        if drawn.any():
+            drawn &= before != 0
+            chosen = [each for each in chosen if not _meets(each.mask, drawn)]
+        if not chosen:
+            raise DetectionError(
+                "Other objects lie where objects were found.",
+                safe="Nothing was added.",
+                remedy="Look for objects again.",
+            )
+        # One change of the frame, not one for every object.
+        self.session.watch_labels(None)
+        try:
+            ids = self.session.add_proposals(chosen, edit.object_ids[0])
+        finally:
+            self.session.watch_labels(self._written)
+            self._written(frame, before, self._labels[frame].copy())
+        self._settle()
+        measured = [self._records.get(object_id, frame) for object_id in ids]
+        self._keep(
+            replace(record, score=float(each.score))
+            for record, each in zip(measured, chosen, strict=True)
+        )
+
+    def _erase(self, object_ids: Sequence[int]) -> None:
+        """Take all pixels of some objects out of the labels."""
+        for frame, plane in enumerate(self._labels):
+            mask = np.isin(plane, object_ids)
+            if mask.any():
+                before = plane.copy()
+                np.copyto(plane, plane.dtype.type(0), where=mask)
+                self._written(frame, before, plane.copy())
+                self._changed_here(frame)
+
     def _relabel(self, object_id: int, new_id: int, first: int = 0) -> None:
         """Change the id of pixels that the session knows nothing of."""
         for frame in range(first, len(self._labels)):
@@ -366,3 +484,18 @@ class RequestHandler:
                 np.copyto(plane, plane.dtype.type(new_id), where=mask)
                 self._written(frame, before, plane.copy())
                 self._changed_here(frame)
+
+
+def _in_form_of(prompt: FramePrompt, known: FramePrompt) -> FramePrompt:
+    """Return a known prompt with the positions of one that begins like it but for rounding."""
+    count = len(known.points)
+    if not 0 < count < len(prompt.points):
+        return known
+    points, positive = prompt.points[:count], prompt.positive[:count]
+    begin = replace(prompt, points=points, positive=positive, rounds=known.rounds)
+    return begin if begin.is_nearly(known) else known
+
+
+def _meets(mask: PackedMask, drawn: NDArray[np.bool_]) -> bool:
+    box, part = mask.part()
+    return bool((part & drawn[box]).any())

@@ -9,7 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 from napari_sam2.errors import Sam2Error
 from napari_sam2.labels import FrameRecord, PackedMask
 from napari_sam2.prompts import FramePrompt, PromptBook, SessionFile
-from napari_sam2.types import Direction, FrameMasks, ObjectFrame, Replayed
+from napari_sam2.types import Direction, FrameMasks, ObjectFrame, Region, Replayed
 from napari_sam2.widgets.state.session_spec import SessionSpec
 
 
@@ -84,6 +84,25 @@ class Session(Protocol):
 
     def cancel(self) -> None:
         """Stop propagating within one frame; from any thread."""
+        ...
+
+    def propose_objects(
+        self,
+        frame: int,
+        *,
+        like: Iterable[int] = (),
+        region: Region | None = None,
+        progress: Callable[[float], None] | None = None,
+        cancelled: Callable[[], bool] = ...,
+        **options: Any,
+    ) -> tuple[Any, ...]:
+        """Look for objects in a frame; add none."""
+        ...
+
+    def add_proposals(
+        self, proposals: Iterable[Any], first_id: int | None = None
+    ) -> tuple[int, ...]:
+        """Add proposed objects with ids from the first one on."""
         ...
 
     def watch_labels(self, seen: Callable[[int, Any, Any], None] | None) -> None:

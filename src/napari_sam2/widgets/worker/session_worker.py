@@ -15,6 +15,7 @@ from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
 from napari_sam2.errors import DeviceError, Sam2Error, SessionError, StoreError
 from napari_sam2.labels import Edit, History, RecordBook
 from napari_sam2.types import Direction, FrameMasks
+from napari_sam2.widgets.state.search import Sighting
 from napari_sam2.widgets.state.session_spec import Annotations, SessionSpec
 from napari_sam2.widgets.worker.adaptation import Prepare, prepare_real
 from napari_sam2.widgets.worker.messages import (
@@ -39,6 +40,9 @@ from napari_sam2.widgets.worker.messages import (
     RunRequest,
     RunSplit,
     RunStarted,
+    SearchEnded,
+    SearchProgress,
+    SearchRequest,
     UndoRequest,
 )
 from napari_sam2.widgets.worker.request_handler import RequestHandler, Snapshot
@@ -55,6 +59,7 @@ from napari_sam2.widgets.worker.thread import Worker, readable
 MAX_EDITS = 200
 MAX_BYTES = 512 * 2**20
 _PATIENCE_S = 0.05
+_PARTS = 100  # of the progress of a search
 
 
 class _Signals(QObject):
@@ -102,7 +107,7 @@ class SessionWorker:
 
     def submit(self, request: Request) -> None:
         """Have a request worked on, after all that was asked before."""
-        if isinstance(request, RunRequest | HandOverRequest):
+        if isinstance(request, RunRequest | HandOverRequest | SearchRequest):
             self._submit_run(request)
             return
         with self._lock:
@@ -115,17 +120,20 @@ class SessionWorker:
                 self._waiting[-1] = joined
         self._worker.submit(self._serve_next)
 
-    def _submit_run(self, request: RunRequest | HandOverRequest) -> None:
+    def _submit_run(self, request: RunRequest | HandOverRequest | SearchRequest) -> None:
         control = self._control = RunControl()
         if isinstance(request, HandOverRequest):
             self._worker.submit(lambda: self._hand_over(request, control))
             return
         with self._lock:
             self._before_run = self._waiting[-1] if self._waiting else None
+        if isinstance(request, SearchRequest):
+            self._worker.submit(lambda: self._search(request, control))
+            return
         self._worker.submit(lambda: self._run(request, control))
 
     def cancel_run(self) -> None:
-        """End the current propagation within one frame; what is done stays."""
+        """End the propagation within one frame, or the search; what is done stays."""
         self._control.stop()
         handler = self._handler
         if handler is not None:
@@ -134,6 +142,10 @@ class SessionWorker:
     def hold_run(self, paused: bool) -> None:
         """Pause the current propagation after its frame, or let it go on."""
         self._control.hold(paused)
+
+    def forget_search(self) -> None:
+        """Free what a search has found and what is not to be added."""
+        self._worker.submit(self._forget_search)
 
     def forget_session(self, *, history: bool = True) -> None:
         """Let go of the session and its memory; also of its history, unless that is to stay."""
@@ -180,6 +192,32 @@ class SessionWorker:
         ended = RunEnded(request.generation, control.done, control.stopped, skipped, failed)
         self._tell(ended)
         self._tell_kept(request)
+
+    def _search(self, request: SearchRequest, control: RunControl) -> None:
+        number, failed, last = request.plan.number, False, -1
+        found: tuple[Sighting, ...] = ()
+
+        def progress(done: float) -> None:
+            nonlocal last
+            if round(_PARTS * done) > last:
+                last = round(_PARTS * done)
+                self._tell(SearchProgress(request.generation, number, done))
+
+        try:
+            if not control.stopped:
+                handler = self._handler_of(request)
+                self._bring_up_to(handler, request)
+                self._tell(Phase(request.generation, "Looking for objects…"))
+                found = handler.search(request.plan, progress, lambda: control.stopped)
+        except Exception as error:
+            self._fail(request, error)
+            failed = True
+        found = () if control.stopped else found
+        self._tell(SearchEnded(request.generation, number, found, control.stopped, failed))
+
+    def _forget_search(self) -> None:
+        if self._handler is not None:
+            self._handler.forget_search()
 
     def _hand_over(self, request: HandOverRequest, control: RunControl) -> None:
         try:

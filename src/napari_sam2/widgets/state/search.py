@@ -1,0 +1,60 @@
+"""A search for objects and what it has found. Frozen values, any thread."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from napari_sam2.labels import PackedMask
+from napari_sam2.types import Region
+
+
+@dataclass(frozen=True, slots=True)
+class SearchPlan:
+    """Where objects are looked for, and which.
+
+    Attributes
+    ----------
+    number : int
+        Of the search; each has its own.
+    frame : int
+    min_size : int
+        Smallest area in pixels.
+    max_size : int or None
+        Largest area in pixels; None: no limit.
+    region : Region or None
+        The part of the frame, in its pixels; None: all of it.
+    like : tuple of int
+        Only objects like these; none: all objects.
+    """
+
+    number: int
+    frame: int
+    min_size: int = 20
+    max_size: int | None = None
+    region: Region | None = None
+    like: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sighting:
+    """An object that was found and is not one of the session yet.
+
+    Attributes
+    ----------
+    mask : PackedMask
+        In pixels of the frame.
+    similarity : float or None
+        How alike it is to the examples, in -1..1; None without examples.
+    """
+
+    mask: PackedMask
+    similarity: float | None = None
+
+
+def alike(found: tuple[Sighting, ...], similarity: float) -> tuple[int, ...]:
+    """Return the numbers of those that are at least so similar to the examples."""
+    return tuple(
+        number
+        for number, each in enumerate(found)
+        if each.similarity is None or each.similarity >= similarity
+    )
