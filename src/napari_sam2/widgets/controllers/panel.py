@@ -21,6 +21,7 @@ from napari_sam2.widgets.controllers.objects import ObjectController
 from napari_sam2.widgets.controllers.painting import PaintingController
 from napari_sam2.widgets.controllers.prompting import LabelPromptController, PromptingController
 from napari_sam2.widgets.controllers.propagation import PropagationController
+from napari_sam2.widgets.controllers.result_export import ResultExportController
 from napari_sam2.widgets.controllers.review import ReviewController
 from napari_sam2.widgets.controllers.status import StatusController
 from napari_sam2.widgets.layers.image_axes import other_axes
@@ -195,6 +196,12 @@ class PanelController(QObject):
         )
         self._guard = CloseGuard(views, lambda: self._autosave.unsaved)
         self._label_files = LabelExportController(self.annotation, views.save)
+        self._result_files = ResultExportController(
+            self.annotation,
+            views.objects,
+            lambda: self._controllers.prompting.object_id,
+            views.save.results,
+        )
         self._chosen = models.chosen
         self._closed = False
         self._refresher = LabelsRefresher()
@@ -219,7 +226,8 @@ class PanelController(QObject):
     @property
     def idle(self) -> bool:
         """Whether all that was asked is answered."""
-        busy = self._engine.busy or self._label_files.busy or not self._autosave.idle
+        writing = self._label_files.busy or self._result_files.busy
+        busy = self._engine.busy or writing or not self._autosave.idle
         return not self.running and self.annotation.settled and not busy
 
     def start(self) -> None:
@@ -302,6 +310,7 @@ class PanelController(QObject):
         self._adapting.close()
         self._models.close()
         self._label_files.close()
+        self._result_files.close()
         self._leave_quietly()
         self._engine.close()
         self._autosave.close()
