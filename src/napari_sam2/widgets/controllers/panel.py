@@ -17,6 +17,7 @@ from napari_sam2.widgets.controllers.adapting import AdaptController
 from napari_sam2.widgets.controllers.annotation import AnnotationController
 from napari_sam2.widgets.controllers.autosave import AutosaveController
 from napari_sam2.widgets.controllers.label_export import LabelExportController
+from napari_sam2.widgets.controllers.live_results import LiveResultsController
 from napari_sam2.widgets.controllers.objects import ObjectController
 from napari_sam2.widgets.controllers.painting import PaintingController
 from napari_sam2.widgets.controllers.prompting import LabelPromptController, PromptingController
@@ -202,6 +203,9 @@ class PanelController(QObject):
             lambda: self._controllers.prompting.object_id,
             views.save.results,
         )
+        self._live = LiveResultsController(
+            viewer, self.annotation, self._result_files, views.objects, views.results
+        )
         self._chosen = models.chosen
         self._closed = False
         self._refresher = LabelsRefresher()
@@ -226,7 +230,7 @@ class PanelController(QObject):
     @property
     def idle(self) -> bool:
         """Whether all that was asked is answered."""
-        writing = self._label_files.busy or self._result_files.busy
+        writing = self._label_files.busy or self._result_files.busy or self._live.busy
         busy = self._engine.busy or writing or not self._autosave.idle
         return not self.running and self.annotation.settled and not busy
 
@@ -254,6 +258,7 @@ class PanelController(QObject):
         self.annotation.open(workspace)
         self._controllers.attach(workspace)
         self._autosave.attach(workspace)
+        self._live.attach(workspace)
         workspace.labels.events.data.connect(self._labels_replaced)
         self._views.run.show_frames(workspace.n_frames)
         self._views.run.show_ways_on(other_axes(image, workspace.axis, workspace.composed))
@@ -311,6 +316,7 @@ class PanelController(QObject):
         self._models.close()
         self._label_files.close()
         self._result_files.close()
+        self._live.close()
         self._leave_quietly()
         self._engine.close()
         self._autosave.close()
@@ -367,6 +373,7 @@ class PanelController(QObject):
     def _slider_moved(self, _event: object = None) -> None:
         if self.workspace is not None:
             self._controllers.slider_moved()
+            self._live.slider_moved()
             self._changed()
 
     def _image_changed(self) -> None:
@@ -461,6 +468,7 @@ class PanelController(QObject):
         self._refresher.stop()
         self._autosave.detach()
         self._controllers.detach(workspace)
+        self._live.detach(workspace, views_alive=not self._closed)
         if workspace is not None:
             workspace.labels.events.data.disconnect(self._labels_replaced)
             workspace.release(views_alive=not self._closed)
