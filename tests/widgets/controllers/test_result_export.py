@@ -108,8 +108,10 @@ def test_measurements_are_those_of_the_squares(tracked, monkeypatch, tmp_path):
     assert (first["num_pixels"], first["area"], first["time"]) == (100, 25, 60)
     assert first["intensity_mean"] == 1000
     assert len(table) == 12
-    assert table["score"].notna().all()
-    assert table.set_index(["label", "frame"]).loc[(1, 0), "prompted"]
+    known = table.set_index(["label", "frame"])
+    assert known.loc[(1, 0), "score"] == pytest.approx(0.9)
+    assert known.loc[(1, 0), "prompted"]
+    assert not known.loc[(1, 1), "prompted"]
     assert "unit µm" in (tmp_path / "a.csv").read_text()
 
 

@@ -10,8 +10,9 @@ import numpy as np
 from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
 
 from napari_sam2.errors import LineageError
-from napari_sam2.widgets.layers.stack_result import StackResult, stack_result
+from napari_sam2.widgets.layers.stack_result import stack_result
 from napari_sam2.widgets.layers.tracks_layer import TracksLayer, can_have_tracks
+from napari_sam2.widgets.state.stack_result import StackResult
 from napari_sam2.widgets.throttle import halt, single_shot
 from napari_sam2.widgets.views.column_plot import PlotLine
 from napari_sam2.widgets.views.notifications import show_problem

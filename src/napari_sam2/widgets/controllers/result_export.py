@@ -16,7 +16,8 @@ from napari_sam2.lineage import check_tracks_path, write_tracks
 from napari_sam2.measure import Review, check_table_path, measure, write_table
 from napari_sam2.types import Division, ObjectFrame, TrackFormat
 from napari_sam2.widgets.controllers.label_export import is_file_of
-from napari_sam2.widgets.layers.stack_result import StackResult, stack_result
+from napari_sam2.widgets.layers.stack_result import stack_result
+from napari_sam2.widgets.state.stack_result import StackResult
 from napari_sam2.widgets.views.notifications import show_done, show_problem
 from napari_sam2.widgets.worker.thread import Worker, readable
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from napari_sam2.widgets.controllers.annotation import AnnotationController
     from napari_sam2.widgets.state.positions import StackPosition
     from napari_sam2.widgets.views.object_section import ObjectSection
-    from napari_sam2.widgets.views.result_files import ResultFiles
+    from napari_sam2.widgets.views.result_files import ResultFileButtons
 
 Progress = Callable[[int, int], None]
 
@@ -51,7 +52,7 @@ class ResultExportController(QObject):
         Knows the selected objects.
     current : callable
         Returns the current object.
-    box : ResultFiles
+    box : ResultFileButtons
         Asks for files.
     """
 
@@ -60,7 +61,7 @@ class ResultExportController(QObject):
         annotation: AnnotationController,
         objects: ObjectSection,
         current: Callable[[], int],
-        box: ResultFiles,
+        box: ResultFileButtons,
     ) -> None:
         super().__init__()
         self._annotation, self._objects = annotation, objects

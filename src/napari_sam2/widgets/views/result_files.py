@@ -22,7 +22,7 @@ _TABLES = {"CSV (*.csv)": ".csv", "TSV (*.tsv)": ".tsv", "Parquet (*.parquet)": 
 _MOVIES = {"GIF (*.gif)": ".gif", "MP4 (*.mp4)": ".mp4"}
 
 
-class ResultFiles(QWidget):
+class ResultFileButtons(QWidget):
     """Asks for files of results, and shows how far they are written.
 
     Signals

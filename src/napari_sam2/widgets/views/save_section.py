@@ -14,7 +14,7 @@ from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QProgressBar, QWidg
 from napari_sam2.labels import FORMATS
 from napari_sam2.widgets.views.base import Fold, button, row
 from napari_sam2.widgets.views.fields import PanelFields
-from napari_sam2.widgets.views.result_files import ResultFiles
+from napari_sam2.widgets.views.result_files import ResultFileButtons
 
 _LABEL_FILES = ";;".join(
     f"{each.title} ({' '.join('*' + suffix for suffix in each.suffixes)})" for each in FORMATS
@@ -69,7 +69,7 @@ class SaveSection(Fold):
         self._writing = row(self.progress, self.cancel, stretch=(1,))
         self.body.addWidget(self.state)
         self.body.addWidget(row(self.labels, self.session, stretch=(1, 1)))
-        self.results = ResultFiles()
+        self.results = ResultFileButtons()
         self.body.addWidget(self.results)
         self.kept_work = button(
             "Kept work…",

@@ -17,7 +17,7 @@ from napari_sam2.types import Division
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-    from napari_sam2.widgets.layers.stack_result import StackResult
+    from napari_sam2.widgets.state.stack_result import StackResult
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,7 +85,7 @@ class LiveResults:
     def _changed(self) -> list[int]:
         changed = []
         for frame, plane in enumerate(self._result.labels):
-            digest = hashlib.blake2b(np.ascontiguousarray(plane), digest_size=16).digest()
+            digest = hashlib.blake2b(np.ascontiguousarray(plane).data, digest_size=16).digest()
             if self._digests.get(frame) != digest:
                 self._digests[frame] = digest
                 changed.append(frame)
