@@ -16,6 +16,7 @@ from napari_sam2.types import Direction
 from napari_sam2.widgets.controllers.adapting import AdaptController
 from napari_sam2.widgets.controllers.annotation import AnnotationController
 from napari_sam2.widgets.controllers.autosave import AutosaveController
+from napari_sam2.widgets.controllers.divisions import DivisionController
 from napari_sam2.widgets.controllers.label_export import LabelExportController
 from napari_sam2.widgets.controllers.live_results import LiveResultsController
 from napari_sam2.widgets.controllers.objects import ObjectController
@@ -36,6 +37,7 @@ from napari_sam2.widgets.views.keybindings import Keys, key_list
 from napari_sam2.widgets.views.notifications import show_done, show_problem
 from napari_sam2.widgets.worker.messages import (
     Answer,
+    DivisionsProposed,
     Done,
     Failure,
     Forgotten,
@@ -88,6 +90,9 @@ class WorkspaceControllers:
         self.prompting = PromptingController(viewer, views.prompts, annotation.taken_ids)
         self.objects = ObjectController(annotation, self.prompting, views.objects, throttle)
         self.review = ReviewController(annotation, self.prompting, views.review, throttle)
+        self.divisions = DivisionController(
+            annotation, self.prompting, views.objects, views.results
+        )
         self._brush = PaintingController(annotation)
         self._sources = LabelPromptController(viewer, annotation, self.prompting, views.prompts)
         self._keys = Keys(viewer, actions | self._actions(), propagates=views.propagates)
@@ -132,6 +137,7 @@ class WorkspaceControllers:
             "prompted": review.next_prompted,
             "prompted_back": lambda: review.next_prompted(-1),
             "accept": lambda: review.accept("here"),
+            "divide": self.divisions.divide,
         }
         return actions | {
             tool.name: partial(prompting.choose_tool, tool.name) for tool in TOOLS if tool.key
@@ -431,6 +437,9 @@ class PanelController(QObject):
                 self._propagation.take(answer)
             case Forgotten(steps=steps):
                 self.annotation.undo_stack.forget(steps)
+            case DivisionsProposed():
+                self._status.quiet()
+                self._controllers.divisions.take(answer)
             case ResultsKept(trouble=trouble):
                 self._autosave.results_kept(trouble)
             case Failure(error=error, step=step):
@@ -468,6 +477,7 @@ class PanelController(QObject):
         self._refresher.stop()
         self._autosave.detach()
         self._controllers.detach(workspace)
+        self._controllers.divisions.detach(views_alive=not self._closed)
         self._live.detach(workspace, views_alive=not self._closed)
         if workspace is not None:
             workspace.labels.events.data.disconnect(self._labels_replaced)

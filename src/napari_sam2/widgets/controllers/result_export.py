@@ -149,7 +149,7 @@ class ResultExportController(QObject):
         """
         if result.volumes:
             return (), None
-        return (), self._review(position)
+        return self._annotation.annotations(position).divisions, self._review(position)
 
     def _review(self, position: StackPosition) -> Review:
         known, annotations = self._annotation.object_records, self._annotation.annotations(position)

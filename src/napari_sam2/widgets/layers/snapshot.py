@@ -5,7 +5,7 @@ Main thread only.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_sam2.prompts import FramePrompt, moved_mask
-from napari_sam2.types import ObjectFrame
+from napari_sam2.types import Division, ObjectFrame
 from napari_sam2.widgets.state.positions import MaskKey, StackPosition
 
 if TYPE_CHECKING:
@@ -34,12 +34,26 @@ class UserState:
         Names that the user gave to objects.
     handed : frozenset of MaskKey
         Painted masks that were not drawn but handed over from the volume before.
+    divisions : frozenset of (StackPosition, Division)
+        Objects that divide, by stack.
     """
 
     painted: Mapping[MaskKey, FramePrompt] = field(default_factory=dict)
     accepted: frozenset[MaskKey] = frozenset()
     names: Mapping[int, str] = field(default_factory=dict)
     handed: frozenset[MaskKey] = frozenset()
+    divisions: frozenset[tuple[StackPosition, Division]] = frozenset()
+
+    def divisions_at(self, position: StackPosition) -> tuple[Division, ...]:
+        """Return the divisions in one stack, by frame and parent."""
+        found = [each for where, each in self.divisions if where == position]
+        return tuple(sorted(found, key=lambda each: (each.frame, each.parent)))
+
+    def divided(self, position: StackPosition, divisions: Iterable[Division]) -> UserState:
+        """Return the same with these divisions in one stack, in the place of all there are."""
+        others = {each for each in self.divisions if each[0] != position}
+        new = frozenset(others | {(position, each) for each in divisions})
+        return self if new == self.divisions else replace(self, divisions=new)
 
     def accepted_at(self, position: StackPosition) -> frozenset[ObjectFrame]:
         """Return what is accepted in one stack."""
@@ -71,7 +85,10 @@ class UserState:
         return replace(self, names={number: each for number, each in names.items() if each})
 
     def moved(self, to: Callable[[StackPosition, int], tuple[StackPosition, int]]) -> UserState:
-        """Return the same, with every stack and frame given by other ones."""
+        """Return the same, with every stack and frame given by other ones.
+
+        Divisions are of frames along the former video axis: they are left out.
+        """
 
         def mask_key(position: StackPosition, object_id: int, frame: int) -> MaskKey:
             new_position, new_frame = to(position, frame)

@@ -1,4 +1,4 @@
-"""Edits of objects: delete, merge, split, choose a mask. Frozen values, any thread."""
+"""Edits of objects: delete, merge, split, choose a mask, divide. Frozen values, any thread."""
 
 from __future__ import annotations
 
@@ -58,4 +58,42 @@ class Choose:
         return (self.object_id,)
 
 
-ObjectEdit = Delete | Merge | Split | Choose
+@dataclass(frozen=True, slots=True)
+class Divide:
+    """Have an object divide.
+
+    Attributes
+    ----------
+    parent : int
+    children : tuple of int
+        With `new_id`, where there is one.
+    frame : int
+        The first frame of the children.
+    new_id : int or None
+        The parent goes on from this frame as the child of this id.
+    """
+
+    parent: int
+    children: tuple[int, ...]
+    frame: int
+    new_id: int | None = None
+
+    @property
+    def objects(self) -> tuple[int, ...]:
+        """Ids of the objects that it changes."""
+        return self.parent, *self.children
+
+
+@dataclass(frozen=True, slots=True)
+class Undivide:
+    """Have objects not divide after all."""
+
+    parents: tuple[int, ...]
+
+    @property
+    def objects(self) -> tuple[int, ...]:
+        """Ids of the objects that it changes."""
+        return self.parents
+
+
+ObjectEdit = Delete | Merge | Split | Choose | Divide | Undivide

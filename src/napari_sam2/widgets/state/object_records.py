@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from napari_sam2.labels import Doubt, FrameRecord, doubts, is_known
+from napari_sam2.labels.divisions import parents_of
 from napari_sam2.widgets.state.positions import StackPosition
 from napari_sam2.widgets.state.session_spec import Annotations, ObjectAnnotations
 
@@ -135,6 +136,10 @@ class ObjectRow:
     accepted : int
         Accepted frames.
     hidden : bool
+    parent : int or None
+        The object that it comes from.
+    divides : bool
+        Whether it ends by dividing.
     """
 
     object_id: int
@@ -144,6 +149,8 @@ class ObjectRow:
     lowest: float | None = None
     accepted: int = 0
     hidden: bool = False
+    parent: int | None = None
+    divides: bool = False
 
 
 def object_rows(
@@ -164,6 +171,8 @@ def object_rows(
     hidden : collection of int
     """
     rows = []
+    parents = parents_of(annotations.divisions)
+    divided = {each.parent for each in annotations.divisions}
     for number in sorted(annotations.by_object.keys() | summaries.keys()):
         known, asked = (
             summaries.get(number, RecordSummary()),
@@ -178,6 +187,8 @@ def object_rows(
                 known.lowest,
                 len(asked.accepted),
                 number in hidden,
+                parent=parents.get(number),
+                divides=number in divided,
             )
         )
     return tuple(rows)
@@ -197,6 +208,8 @@ class ObjectSeries:
         Frames.
     doubtful : mapping of int to tuple of Doubt
         Frames and reasons.
+    births : mapping of int to str
+        Frames where the object divides or comes from a division, and what is to be said of it.
     """
 
     n_frames: int = 1
@@ -204,6 +217,7 @@ class ObjectSeries:
     prompted: frozenset[int] = frozenset()
     accepted: frozenset[int] = frozenset()
     doubtful: Mapping[int, tuple[Doubt, ...]] = field(default_factory=dict)
+    births: Mapping[int, str] = field(default_factory=dict)
 
     def describe(self, frame: int) -> str:
         """Say what is known of a frame."""
@@ -215,6 +229,7 @@ class ObjectSeries:
                 parts.append(f"score {found.score:.2f}")
         parts += ["prompted"] if frame in self.prompted else []
         parts += ["accepted"] if frame in self.accepted else []
+        parts += [self.births[frame]] if frame in self.births else []
         parts += [str(doubt) for doubt in self.doubtful.get(frame, ())]
         return ", ".join(parts)
 
@@ -225,7 +240,14 @@ def series(
     """Put together what is known of an object."""
     records, asked = tuple(records), annotations.by_object.get(object_id, ObjectAnnotations())
     prompted, accepted = asked.prompted, asked.accepted
-    return ObjectSeries(n_frames, records, prompted, accepted, doubts(records, prompted | accepted))
+    doubtful = doubts(records, prompted | accepted)
+    births: dict[int, str] = {}
+    for each in annotations.divisions:
+        if object_id in each.children:
+            births[each.frame] = f"born of object {each.parent}"
+        if object_id == each.parent:
+            births[each.frame] = f"divides into {' and '.join(map(str, each.children))}"
+    return ObjectSeries(n_frames, records, prompted, accepted, doubtful, births=births)
 
 
 def next_frame(frames: Iterable[int], frame: int, step: int) -> int | None:

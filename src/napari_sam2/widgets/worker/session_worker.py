@@ -20,6 +20,7 @@ from napari_sam2.widgets.worker.adaptation import Prepare, prepare_real
 from napari_sam2.widgets.worker.messages import (
     AdaptRequest,
     Answer,
+    DivisionsProposed,
     Done,
     EditRequest,
     Failure,
@@ -32,6 +33,7 @@ from napari_sam2.widgets.worker.messages import (
     Phase,
     Prepared,
     PromptRequest,
+    ProposeRequest,
     ReplayRequest,
     Request,
     ResultsKept,
@@ -45,6 +47,7 @@ from napari_sam2.widgets.worker.request_handler import RequestHandler, Snapshot
 from napari_sam2.widgets.worker.run_control import RunControl
 from napari_sam2.widgets.worker.session_factory import hand_over_objects
 from napari_sam2.widgets.worker.session_protocol import (
+    Dividing,
     Keeping,
     Releasing,
     Session,
@@ -206,6 +209,9 @@ class SessionWorker:
         if isinstance(request, AdaptRequest):
             self._tell(Prepared(request.generation, None, known))
             return
+        if isinstance(request, ProposeRequest):
+            self._tell(DivisionsProposed(request.generation, request.spec.at, error=known))
+            return
         self._tell(Failure(request.generation, known, request.step))
 
     def _serve(self, request: Request) -> None:
@@ -220,6 +226,9 @@ class SessionWorker:
             case AdaptRequest():
                 self._bring_up_to(handler, request)
                 self._tell(self._prepared(handler, request))
+            case ProposeRequest():
+                self._bring_up_to(handler, request)
+                self._tell(self._proposed(handler, request))
             case EditRequest():
                 self._bring_up_to(handler, request)
                 handler.begin()
@@ -319,7 +328,7 @@ class SessionWorker:
                     break
                 continue
             handler = self._handler_of(request)
-            if isinstance(request, AdaptRequest | KeepRequest):
+            if isinstance(request, AdaptRequest | KeepRequest | ProposeRequest):
                 self._serve(request)
                 continue
             self._keep(run, handler.end(step))
@@ -358,6 +367,19 @@ class SessionWorker:
             return Prepared(request.generation, self._prepare(handler.session, request.plan))
         except Sam2Error as error:
             return Prepared(request.generation, None, error)
+
+    def _proposed(self, handler: RequestHandler, request: ProposeRequest) -> DivisionsProposed:
+        """Look for divisions; the session is as it was."""
+        self._tell(Phase(request.generation, "Looking for divisions…"))
+        known, session = (request.generation, request.spec.at), handler.session
+        if not isinstance(session, Dividing):
+            return DivisionsProposed(*known)
+        try:
+            return DivisionsProposed(*known, session.propose_divisions())
+        except DeviceError:
+            raise
+        except Sam2Error as error:
+            return DivisionsProposed(*known, error=error)
 
     def _replay(self, handler: RequestHandler, request: ReplayRequest) -> None:
         for left in handler.replay(request.saved, request.annotations):
