@@ -83,6 +83,18 @@ def test_unticking_or_removing_takes_the_tracks_away(tracked):
     assert not tracked.results_section.tracks.isChecked()
 
 
+def test_restart_goes_on_in_the_same_tracks_layer(tracked):
+    tracked.tick_tracks()
+    tracked.wait_idle()
+    (layer,) = tracks_layers(tracked)
+    tracked.start()
+    tracked.wait_idle()
+    tracked.delete(1)
+    tracked.wait_idle()
+    assert tracks_layers(tracked) == [layer]
+    assert set(layer.data[:, 0]) == {2}
+
+
 def test_features_are_those_of_the_frame_in_view(tracked):
     tracked.tick_measuring()
     tracked.wait_idle()
@@ -150,6 +162,23 @@ def test_tracks_of_volumes_go_through_all_axes(make_panel, blobs):
     (layer,) = tracks_layers(panel)
     assert layer.data.tolist() == [[7, 0, 1, 9.5, 9.5], [7, 1, 1, 9.5, 9.5]]
     assert panel.labels_layer.features["num_pixels"].tolist() == [100]
+
+
+def test_volumes_of_composed_channels_follow_their_labels(make_panel, blobs):
+    panel = make_panel(blobs((2, 2, 3, 40, 50)), axis_labels=("t", "c", "z", "y", "x"))
+    panel.start()
+    panel.wait_idle()
+    panel.labels_layer.data[..., 5:15, 5:15] = 7
+    panel.tick_measuring()
+    panel.wait_idle()
+    features = panel.labels_layer.features
+    assert features["num_pixels"].tolist() == [300]
+    panel.labels_layer.data[..., 5:15, 5:10] = 0
+    panel.click(0, 0, 0, 8, 8)
+    panel.wait_idle()
+    changed = panel.labels_layer.features.set_index("index")["num_pixels"]
+    assert changed[7] == 150
+    assert panel.results_section.plot.title
 
 
 def test_closing_leaves_the_tracks_and_no_thread(tracked, our_threads, qtbot):

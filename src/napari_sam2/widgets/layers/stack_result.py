@@ -37,15 +37,9 @@ def stack_result(workspace: Workspace, position: StackPosition) -> StackResult:
     if volumes:
         first: int | None = letters.index("T")
         held = {} if composed is None else {composed: 0}
-        order = [letters.index("T"), *(i for i in kept if letters[i] != "T")]
-        view = (
-            np.moveaxis(labels, order, range(4))
-            if composed is None
-            else np.moveaxis(
-                labels.take(0, composed), [i - (i > composed) for i in order], range(4)
-            )
-        )
-        axes = "T" + "".join(letters[i] for i in order[1:])
+        index = tuple(0 if i == composed else slice(None) for i in range(labels.ndim))
+        view = np.moveaxis(labels[index], kept.index(first), 0)  # no copy: labels change
+        axes = "TZYX"
     else:
         first, held = axis, dict(position)
         view = stack_view(labels, axis, position)

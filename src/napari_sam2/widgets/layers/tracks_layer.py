@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from napari_sam2.widgets.state.positions import StackPosition
 
 
+OF_IMAGE = "napari_sam2 tracks"
+"""Key in the metadata of a Tracks layer of ours: whose tracks it shows, and which layer says so."""
+
+
 class ObjectColours(Colormap):
     """Gives every object the colour that it has in the labels."""
 
@@ -47,7 +51,7 @@ class TracksLayer:
 
     def __init__(self, viewer: Viewer, workspace: Workspace) -> None:
         self._viewer, self._workspace = viewer, workspace
-        self.layer: Tracks | None = None
+        self.layer = next(filter(self._is_ours, viewer.layers), None)  # of work before a restart
 
     def show(self, tracks: TracksData, position: StackPosition, *, volumes: bool) -> None:
         """Show these tracks; the layer is added with the first of them."""
@@ -67,6 +71,11 @@ class TracksLayer:
         if layer is not None and layer in self._viewer.layers:
             self._viewer.layers.remove(layer)
 
+    def _is_ours(self, layer: Any) -> bool:
+        # A duplicate has the same metadata: it is the user's own.
+        tag = (self._workspace.image.unique_id, layer.unique_id)
+        return isinstance(layer, Tracks) and layer.metadata.get(OF_IMAGE) == tag
+
     def _add(self, data: NDArray[np.float64], tracks: TracksData) -> Tracks:
         labels, viewer = self._workspace.labels, self._viewer
         layer = Tracks(
@@ -84,6 +93,7 @@ class TracksLayer:
             units=labels.units,
             axis_labels=labels.axis_labels,
         )
+        layer.metadata[OF_IMAGE] = (self._workspace.image.unique_id, layer.unique_id)
         selected, active = set(viewer.layers.selection), viewer.layers.selection.active
         # Above the labels and below what is clicked on.
         viewer.layers.insert(viewer.layers.index(labels) + 1, layer)
