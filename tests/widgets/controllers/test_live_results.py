@@ -7,6 +7,7 @@ import threading
 import numpy as np
 import pytest
 from napari.layers import Tracks
+from napari.utils.notifications import notification_manager
 from qtpy.QtCore import QPointF, Qt
 from qtpy.QtGui import QMouseEvent
 
@@ -164,17 +165,20 @@ def test_tracks_of_volumes_go_through_all_axes(make_panel, blobs):
     assert panel.labels_layer.features["num_pixels"].tolist() == [100]
 
 
-def test_volumes_of_composed_channels_follow_their_labels(make_panel, blobs):
+def test_volumes_of_one_channel_follow_their_labels(make_panel, blobs):
     panel = make_panel(blobs((2, 2, 3, 40, 50)), axis_labels=("t", "c", "z", "y", "x"))
     panel.start()
     panel.wait_idle()
-    panel.labels_layer.data[..., 5:15, 5:15] = 7
+    panel.labels_layer.data[:, 0, :, 5:15, 5:15] = 7
+    panel.tick_tracks()
     panel.tick_measuring()
     panel.wait_idle()
     features = panel.labels_layer.features
     assert features["num_pixels"].tolist() == [300]
-    panel.labels_layer.data[..., 5:15, 5:10] = 0
-    panel.click(0, 0, 0, 8, 8)
+    assert tracks_layers(panel) == []
+    assert "up to four axes" in notification_manager.records[-1].message
+    panel.labels_layer.data[:, 0, :, 5:15, 5:10] = 0
+    panel.click(0, 0, 0, 28, 30, object_id=2)
     panel.wait_idle()
     changed = panel.labels_layer.features.set_index("index")["num_pixels"]
     assert changed[7] == 150

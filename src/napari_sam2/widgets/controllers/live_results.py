@@ -131,7 +131,7 @@ class LiveResultsController(QObject):
         here = self._here()
         if here is None or not self._wanted:
             return
-        if self._shown is not None and self._shown[0] != here[0]:
+        if self._shown is not None and self._shown[0] != here[0] and not self._has_all:
             self.soon()
         self._show_features()
         self._box.plot.show_frame(here[1])
@@ -140,6 +140,15 @@ class LiveResultsController(QObject):
     def _wanted(self) -> bool:
         asked = self._box.tracks.isChecked() or self._box.measuring.isChecked()
         return asked and not self._closed and self._annotation.workspace is not None
+
+    @property
+    def _has_all(self) -> bool:
+        """Whether all volumes have been measured, so that none but another channel is new."""
+        here, found = self._here(), self._result
+        if here is None or found is None or not found[1].volumes:
+            return False
+        at = dict(here[0])
+        return all(at.get(axis) == index for axis, index in found[1].held.items())
 
     def _here(self) -> tuple[StackPosition, int] | None:
         workspace = self._annotation.workspace
@@ -152,7 +161,10 @@ class LiveResultsController(QObject):
         position = here[0]
         if self._result is None or self._result[0] != position:
             result = stack_result(workspace, position)
-            self._result = position, result, LiveResults(result)
+            former = self._result
+            same = former is not None and former[1].held == result.held
+            live = former[2] if same and former is not None else LiveResults(result)
+            self._result = position, result, live
         _, result, live = self._result
         divisions, review = self._files.decisions(result, position)
         if self._worker is None:
@@ -189,14 +201,14 @@ class LiveResultsController(QObject):
         workspace, layer = self._annotation.workspace, self._layer
         if tables.tracks is not None and layer is not None and workspace is not None:
             if can_have_tracks(workspace, volumes=result.volumes):
-                layer.show(tables.tracks, position, volumes=result.volumes)
+                layer.show(tables.tracks, result.held)
             else:
                 self._say(
                     LineageError(
-                        "napari takes the first axis of tracks for time, and that of this image "
-                        "is another one.",
+                        "napari shows tracks of up to four axes, of which the first is time, and "
+                        "this image has others.",
                         safe="All else works.",
-                        remedy="Transpose the image, or write the tracks to a file.",
+                        remedy="Open one channel with time first, or write the tracks to a file.",
                     )
                 )
         self._show_features()

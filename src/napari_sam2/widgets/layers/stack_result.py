@@ -31,13 +31,14 @@ def stack_result(workspace: Workspace, position: StackPosition) -> StackResult:
     """
     image, axis = workspace.image, workspace.axis
     labels, letters = workspace.labels.data, file_axes(image, axis)
-    composed = workspace.composed
-    kept = [i for i in range(len(letters)) if i != composed]
+    # Channels are no volumes: the one in view counts, or the one pixel of those composed.
+    channel = letters.find("C") if workspace.composed is None else workspace.composed
+    kept = [i for i in range(len(letters)) if i != channel]
     volumes = "".join(sorted(letters[i] for i in kept)) == "TXYZ" and labels.ndim == len(letters)
     if volumes:
         first: int | None = letters.index("T")
-        held = {} if composed is None else {composed: 0}
-        index = tuple(0 if i == composed else slice(None) for i in range(labels.ndim))
+        held = {axis: at for axis, at in position if axis == channel}
+        index = tuple(held.get(i, slice(None)) for i in range(labels.ndim))
         view = np.moveaxis(labels[index], kept.index(first), 0)  # no copy: labels change
         axes = "TZYX"
     else:
@@ -56,6 +57,7 @@ def stack_result(workspace: Workspace, position: StackPosition) -> StackResult:
         sizes,
         units,
         volumes,
+        held,
         workspace.source.stack(axis, dict(position)),
         workspace.labels_at(position),
     )

@@ -5,6 +5,7 @@ Main thread only.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
     from napari_sam2.lineage import TracksData
     from napari_sam2.widgets.layers.workspace import Workspace
-    from napari_sam2.widgets.state.positions import StackPosition
 
 
 OF_IMAGE = "napari_sam2 tracks"
@@ -53,9 +53,16 @@ class TracksLayer:
         self._viewer, self._workspace = viewer, workspace
         self.layer = next(filter(self._is_ours, viewer.layers), None)  # of work before a restart
 
-    def show(self, tracks: TracksData, position: StackPosition, *, volumes: bool) -> None:
-        """Show these tracks; the layer is added with the first of them."""
-        data = self._placed(tracks.data, position, volumes=volumes)
+    def show(self, tracks: TracksData, held: Mapping[int, int]) -> None:
+        """Show these tracks; the layer is added with the first of them.
+
+        Parameters
+        ----------
+        tracks : TracksData
+        held : mapping of int to int
+            Index along each axis of the labels that the tracks do not have.
+        """
+        data = self._placed(tracks.data, held)
         if not len(data):
             self.remove()
         elif self.layer is None:
@@ -102,28 +109,23 @@ class TracksLayer:
         viewer.layers.selection.active = active
         return layer
 
-    def _placed(
-        self, data: NDArray[np.float64], position: StackPosition, *, volumes: bool
-    ) -> NDArray[np.float64]:
+    def _placed(self, data: NDArray[np.float64], held: Mapping[int, int]) -> NDArray[np.float64]:
         """Return id and a coordinate along each axis of the labels, whatever axes are held."""
         ndim = self._workspace.labels.ndim
         placed = np.zeros((len(data), 1 + ndim))
         placed[:, 0] = data[:, 0]
-        held = dict(position)
-        if volumes:
-            composed = self._workspace.composed
-            free = [i for i in range(ndim) if i != composed]
-        else:
-            for axis, at in held.items():
-                placed[:, 1 + axis] = at
-            free = [i for i in range(ndim) if i not in held]
+        for axis, at in held.items():
+            placed[:, 1 + axis] = at
+        free = [i for i in range(ndim) if i not in held]
         for column, axis in enumerate(free, start=1):
             placed[:, 1 + axis] = data[:, column]
         return placed
 
 
 def can_have_tracks(workspace: Workspace, *, volumes: bool) -> bool:
-    """Tell whether napari can show tracks: it takes the first axis of a layer for time."""
+    """Tell whether napari can show tracks: of up to four axes, and the first one is time."""
+    if workspace.labels.ndim not in (3, 4):
+        return False
     if volumes:
         return file_axes(workspace.image, workspace.axis).index("T") == 0
     return workspace.axis == 0

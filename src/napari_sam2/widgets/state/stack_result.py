@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -62,6 +63,8 @@ class StackResult:
     units : tuple of str or None
     volumes : bool
         Whether the labels are volumes over time: more than the stack in view.
+    held : mapping of int to int
+        Index along each axis of the layer that the labels do not have.
     frames : FrameStack
         What the model sees of the stack in view.
     frame_labels : array of int, shape (T, Y, X)
@@ -76,6 +79,7 @@ class StackResult:
     scale: tuple[float, ...] | None
     units: tuple[str, ...] | None
     volumes: bool
+    held: Mapping[int, int]
     frames: FrameStack
     frame_labels: Any
 
