@@ -1,8 +1,8 @@
 """Draw the real window with the sample z-stack and real clicks.
 
 docs/images/widget.png is "SAM 2: segment stack" after a propagation, docs/images/widget_image.png
-"SAM 2: current image". Name one of them to draw no other. Needs a screen; on a machine without
-one::
+"SAM 2: current image", docs/images/results.png a cell that divides. Name one of them to draw no
+other. Needs a screen; on a machine without one::
 
     xvfb-run -a -s "-screen 0 1600x1000x24" python docs/screenshots.py
 """
@@ -12,11 +12,15 @@ from __future__ import annotations
 import sys
 
 import napari
+import numpy as np
+from qtpy.QtWidgets import QScrollArea
+from scipy import ndimage
 from window import IMAGES, centres, click, open_window, pause, start, wait
 
-from napari_sam2.samples import nuclei_stack
+from napari_sam2.samples import SampleStack, dividing_cells, nuclei_stack
 
 CLICKS = 5
+BEFORE, AFTER = 6, 7
 
 
 def stack_panel() -> None:
@@ -29,6 +33,58 @@ def image_panel() -> None:
     """Segment some nuclei of one slice."""
     viewer = _clicked("SAM 2: current image", propagate=False)
     _take(viewer, "widget_image")
+
+
+def results() -> None:
+    """Let a cell of the sample time-lapse divide, with tracks and measurements."""
+    sample = dividing_cells()
+    parent, children, born = _first_division(sample)
+    frames = slice(born - BEFORE, born + AFTER)
+    image = napari.layers.Image(
+        sample.image[frames],
+        name="cells",
+        axis_labels=("t", "y", "x"),
+        scale=sample.scale,
+        units=("s", "µm", "µm"),
+    )
+    here = BEFORE
+    viewer, panel = open_window(1400, 1000, 0, image=image)
+    start(viewer, panel)
+    for frame, number in ((0, parent), *((here, child) for child in children)):
+        viewer.dims.set_current_step(0, frame)
+        mask = sample.labels[frames][frame] == number
+        y, x = np.unravel_index(ndimage.distance_transform_edt(mask).argmax(), mask.shape)
+        click(panel, frame, float(y), float(x))
+    panel.run.both.click()
+    wait(lambda: panel.coordinator.idle)
+    viewer.dims.set_current_step(0, here)
+    wait(lambda: panel.coordinator.idle)
+    panel.objects.table.selectAll()
+    panel.results.divide.click()
+    wait(lambda: panel.coordinator.idle)
+    panel.run.both.click()
+    wait(lambda: panel.coordinator.idle)
+    panel.results.open(True)
+    panel.results.tracks.setChecked(True)
+    panel.results.measuring.setChecked(True)
+    wait(lambda: panel.coordinator.idle)
+    panel.objects.table.selectAll()
+    viewer.dims.set_current_step(0, len(image.data) - 1)
+    panel.findChild(QScrollArea).ensureWidgetVisible(panel.results.plot)
+    pause()
+    _take(viewer, "results")
+
+
+def _first_division(sample: SampleStack) -> tuple[int, tuple[int, ...], int]:
+    """Return parent, children and their first frame: of the first cell that divides in view."""
+    parents = dict(sample.parents)
+    frames = {i: np.flatnonzero((sample.labels == i).any(axis=(1, 2))) for i in parents}
+    for child in sorted(frames, key=lambda each: int(frames[each][0])):
+        parent, born = parents[child], int(frames[child][0])
+        children = tuple(i for i in frames if parents[i] == parent)
+        if len(children) == 2 and born >= BEFORE and all(len(frames[i]) > AFTER for i in children):
+            return parent, children, born
+    raise RuntimeError("No cell of the sample divides in view.")
 
 
 def _clicked(widget: str, *, propagate: bool) -> napari.Viewer:
@@ -52,7 +108,7 @@ def _take(viewer: napari.Viewer, name: str) -> None:
     viewer.close()
 
 
-PICTURES = {"widget": stack_panel, "widget_image": image_panel}
+PICTURES = {"widget": stack_panel, "widget_image": image_panel, "results": results}
 
 if __name__ == "__main__":
     for picture in sys.argv[1:] or PICTURES:

@@ -30,13 +30,19 @@ SETTLE_S = 0.5
 
 
 def open_window(
-    width: int, height: int, frame: int, widget: str = "SAM 2: segment stack"
+    width: int,
+    height: int,
+    frame: int,
+    widget: str = "SAM 2: segment stack",
+    image: napari.layers.Image | None = None,
 ) -> tuple[napari.Viewer, StackPanel]:
-    """Open a viewer of some size on the sample z-stack, with a panel beside it."""
+    """Open a viewer of some size on an image, or the sample z-stack, with a panel beside it."""
     viewer = napari.Viewer()
     viewer.window.resize(width, height)
-    ((data, settings, _kind),) = nuclei()
-    viewer.add_image(data, **settings)
+    if image is None:
+        ((data, settings, _kind),) = nuclei()
+        image = napari.layers.Image(data, **settings)
+    viewer.add_layer(image)
     _, panel = viewer.window.add_plugin_dock_widget("napari-sam2", widget)
     wait(lambda: len(panel.settings.device.choices) > 1)
     viewer.dims.set_current_step(0, frame)

@@ -58,6 +58,7 @@ WIDGET_LAYERS: Mapping[str, int] = {
     "sample_data": 5,
     "segment_stack": 5,
     "segment_form": 6,
+    "tracks_writer": 6,
     "stack_panel": 6,
     "session_reader": 7,
 }

@@ -10,10 +10,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy import ndimage
 
-from napari_sam2.errors import FrameError, PromptError
+from napari_sam2.errors import FrameError, PromptError, SessionError
 from napari_sam2.labels import LabelsVolume, PackedMask
+from napari_sam2.labels.divisions import checked_divisions
 from napari_sam2.prompts import FramePrompt, PromptBook
-from napari_sam2.types import Direction, FrameMasks, ObjectFrame, Replayed, Speed
+from napari_sam2.tracking.division_proposals import ProposedDivision
+from napari_sam2.types import Direction, Division, FrameMasks, ObjectFrame, Replayed, Speed
 from napari_sam2.widgets.state.session_spec import SessionSpec
 
 
@@ -28,6 +30,7 @@ class Script:
     threads: set[str] = field(default_factory=set)
     gate: threading.Event = field(default_factory=threading.Event)
     order: list[int] | None = None  # of frames, in every run
+    proposals: tuple[ProposedDivision, ...] = ()  # what is found where divisions are looked for
 
     def __post_init__(self) -> None:
         self.gate.set()
@@ -72,6 +75,7 @@ class BlobSession:
         self.approximations = () if spec.use.speed is Speed.EXACT else ("squares for blobs",)
         self.prompts = PromptBook(self._stack.shape)
         self._accepted: set[ObjectFrame] = set()
+        self._divisions: tuple[Division, ...] = ()
         self._cancelled = threading.Event()
 
     @property
@@ -202,20 +206,48 @@ class BlobSession:
             self._volume.write(each.frame, (object_id,), each.mask.unpack()[None])
         return tuple(range(first_id, first_id + len(proposals)))
 
+    @property
+    def divisions(self) -> tuple[Division, ...]:
+        return self._divisions
+
+    def set_divisions(self, divisions) -> None:
+        self._divisions = checked_divisions(divisions, self._stack.n_frames)
+
+    def add_division(self, parent, children, frame) -> Division:
+        self._script.step("divide", parent, tuple(children), frame)
+        division = Division(parent, tuple(children), frame)
+        divisions = checked_divisions((*self._divisions, division), self._stack.n_frames)
+        if any(where < frame for child in children for where in self.prompts.frames(child)):
+            raise SessionError("A child is prompted too early.", remedy="Delete that prompt.")
+        for where in range(self._stack.n_frames):
+            for gone in (parent,) if where >= frame else tuple(children):
+                self._erase(gone, where)
+        self._divisions = divisions
+        return division
+
+    def remove_division(self, parent) -> None:
+        self._divisions = tuple(each for each in self._divisions if each.parent != parent)
+
+    def propose_divisions(self, frames_back=3) -> tuple[ProposedDivision, ...]:
+        self._script.step("propose")
+        return self._script.proposals
+
     def watch_labels(self, seen) -> None:
         self._volume.on_write = seen
 
     def snapshot(self):
-        return self.prompts.copy(), frozenset(self._accepted)
+        return self.prompts.copy(), frozenset(self._accepted), self._divisions
 
     def restore(self, state) -> None:
         self.prompts, self._accepted = state[0].copy(), set(state[1])
+        self._divisions = state[2]
 
     def corrected_masks(self) -> dict:
         return {}
 
     def replay(self, saved) -> Iterator[Replayed]:
         self._script.step("replay", len(saved.book), len(saved.accepted_masks))
+        self.set_divisions(saved.divisions)
         left = len(saved.book) + len(saved.accepted_masks)
         for object_id, frame, prompt in saved.book:
             self.prompts.put(object_id, frame, prompt)

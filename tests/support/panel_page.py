@@ -1200,6 +1200,87 @@ class PanelPage:
         self.save_section.cancel.click()
 
     @property
+    def result_files(self) -> Any:
+        """The buttons for tracks, measurements and movies."""
+        return self.save_section.results
+
+    def save_tracks(self, kind: Any, path: Path) -> None:
+        """Write tracks to this file or folder."""
+        self.result_files.tracks_requested.emit(kind, path)
+
+    def save_measurements(self, path: Path) -> None:
+        """Write the table of measurements to this file."""
+        self.result_files.measurements_requested.emit(path)
+
+    def save_movie(
+        self, path: Path, *, names: bool = False, spotlight: bool = False, follow: bool = False
+    ) -> None:
+        """Tick what the movie is to show, and write it to this file."""
+        self.result_files.names.setChecked(names)
+        self.result_files.spotlight.setChecked(spotlight)
+        self.result_files.follow.setChecked(follow)
+        self.result_files.movie_requested.emit(path)
+
+    def press_save_result(self, what: str) -> None:
+        """Press "tracks", "measurements" or "movie", which asks for a file."""
+        getattr(self.result_files, what).click()
+
+    @property
+    def saving_results(self) -> bool:
+        """Whether it is shown how far a file of results is written."""
+        return self.result_files.cancel.isVisibleTo(self.result_files)
+
+    @property
+    def results_section(self) -> Any:
+        """The part with tracks, measurements and divisions."""
+        return self.widget.results
+
+    def tick_tracks(self, ticked: bool = True) -> None:
+        """Have a Tracks layer, or no more."""
+        self.results_section.tracks.setChecked(ticked)
+
+    def tick_measuring(self, ticked: bool = True) -> None:
+        """Have the features table and the plot filled, or no more."""
+        self.results_section.measuring.setChecked(ticked)
+
+    def divide(self) -> None:
+        """Press Divides here."""
+        self.results_section.divide.click()
+
+    def undivide(self) -> None:
+        """Press No division."""
+        self.results_section.undivide.click()
+
+    def find_divisions(self) -> None:
+        """Press Find divisions."""
+        self.results_section.search.click()
+
+    def answer_division(self, accepted: bool) -> None:
+        """Press Accept, or Refuse, beside a proposed division."""
+        section = self.results_section
+        (section.accept if accepted else section.refuse).click()
+
+    @property
+    def proposed_division(self) -> str:
+        """What is proposed; empty where nothing is."""
+        return self.results_section.proposal.text()
+
+    @property
+    def divisions(self) -> tuple[Any, ...]:
+        """Divisions in the stack in view."""
+        return self._inside.annotation.annotations(self.stack_in_view).divisions
+
+    def choose_plotted_column(self, name: str) -> None:
+        """Choose what is plotted."""
+        box = self.results_section.column
+        box.setCurrentText(name)
+        box.textActivated.emit(name)
+
+    def cancel_results(self) -> None:
+        """Press Cancel: write the file of results no further."""
+        self.result_files.cancel.click()
+
+    @property
     def session_text(self) -> str:
         """What is said of the file that the session is kept in."""
         return self.save_section.state.text()

@@ -692,6 +692,18 @@ class TrackingSession:
                 )
             self._set_divisions(kept)
 
+    def set_divisions(self, divisions: Iterable[Division]) -> None:
+        """Replace all divisions; the labels are not looked at, and nothing is erased.
+
+        Raises
+        ------
+        LineageError
+            They cannot all be true; the session is unchanged.
+        """
+        with self._lock:
+            self._set_divisions(checked_divisions(divisions, self.n_frames))
+            self._keep_soon()
+
     def propose_divisions(self, frames_back: int = 3) -> tuple[ProposedDivision, ...]:
         """Find divisions that may have happened; nothing is changed.
 

@@ -234,3 +234,19 @@ def test_a_refused_division_is_not_proposed_again(going_on):
     assert going_on.propose_divisions() == (proposed,)
     with pytest.raises(SessionError, match="0 frames"):
         going_on.propose_divisions(0)
+
+
+def test_all_divisions_can_be_replaced_without_touching_the_labels(model, stack):
+    session = TrackingSession(model, stack)
+    session.add_mask(1, 2, WHOLE)
+    session.add_mask(2, 6, LEFT)
+    before = session.labels.copy()
+    session.set_divisions([DIVISION])
+    assert session.divisions == (DIVISION,)
+    np.testing.assert_array_equal(session.labels, before)
+    run(session)
+    assert max(frames_of(session, 1)) == 4
+    assert min(frames_of(session, 2)) == 5
+    with pytest.raises(LineageError, match="its own child"):
+        session.set_divisions([Division(1, (1,), 5)])
+    assert session.divisions == (DIVISION,)

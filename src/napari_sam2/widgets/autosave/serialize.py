@@ -103,6 +103,7 @@ def session_file(work: StackSession, pixels: str | None = None) -> SessionFile:
         at=dict(spec.held),
         region=spec.source.region,
         names=work.names,
+        divisions=work.annotations.divisions,
     )
 
 

@@ -35,6 +35,7 @@ from napari_sam2.widgets.worker.messages import (
     HandOverRequest,
     KeepRequest,
     PromptRequest,
+    ProposeRequest,
     ReplayRequest,
     Request,
     RunRequest,
@@ -365,6 +366,11 @@ class AnnotationController(QObject):
         self.read_layers()
         return self._request(AdaptRequest, position, 0, plan)
 
+    def propose_divisions(self, position: StackPosition) -> bool:
+        """Have divisions looked for in a stack; return whether that is possible."""
+        self.read_layers()
+        return self._request(ProposeRequest, position, 0)
+
     def note_model(self, before: ModelUse, after: ModelUse) -> None:
         """Make one step of a model that was taken into use."""
         state = self._state
@@ -447,7 +453,12 @@ class AnnotationController(QObject):
         for where, edit in self._edits.values():
             if where == position:
                 unsure.update(edit.objects)
-        new = Annotations(self.prompts.at(position), self._sorted().at(position), frozenset(unsure))
+        new = Annotations(
+            self.prompts.at(position),
+            self._sorted().at(position),
+            frozenset(unsure),
+            () if self.workspace is None else self.workspace.user_state.divisions_at(position),
+        )
         # One value as long as nothing changes: views compare it, and it sorts itself only once.
         if not new.is_just(self._annotations.get(position)):
             self._annotations[position] = new

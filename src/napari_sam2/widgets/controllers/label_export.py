@@ -43,7 +43,7 @@ class _Signals(QObject):
     ended = Signal(object, object)
 
 
-def _is_file_of(path: Path, image: Image) -> bool:
+def is_file_of(path: Path, image: Image) -> bool:
     """Tell whether an image was opened from this very file, which it may still be read from."""
     source = image.source.path
     return source is not None and os.path.realpath(source) == os.path.realpath(path)
@@ -85,7 +85,7 @@ class LabelExportController(QObject):
         if workspace is None or self.busy:
             return
         image, labels = workspace.image, workspace.labels.data
-        if _is_file_of(path, image):
+        if is_file_of(path, image):
             show_problem(
                 LabelsError(
                     f"{path.name} is the image itself.",

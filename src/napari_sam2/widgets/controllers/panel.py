@@ -15,12 +15,15 @@ from napari_sam2.types import Direction
 from napari_sam2.widgets.controllers.adapting import AdaptController
 from napari_sam2.widgets.controllers.annotation import AnnotationController
 from napari_sam2.widgets.controllers.autosave import AutosaveController
+from napari_sam2.widgets.controllers.divisions import DivisionController
 from napari_sam2.widgets.controllers.finding import FindController
 from napari_sam2.widgets.controllers.label_export import LabelExportController
+from napari_sam2.widgets.controllers.live_results import LiveResultsController
 from napari_sam2.widgets.controllers.objects import ObjectController
 from napari_sam2.widgets.controllers.painting import PaintingController
 from napari_sam2.widgets.controllers.prompting import LabelPromptController, PromptingController
 from napari_sam2.widgets.controllers.propagation import PropagationController
+from napari_sam2.widgets.controllers.result_export import ResultExportController
 from napari_sam2.widgets.controllers.review import ReviewController
 from napari_sam2.widgets.controllers.status import StatusController
 from napari_sam2.widgets.layers.geometry import frames_off
@@ -36,6 +39,7 @@ from napari_sam2.widgets.views.keybindings import Keys, key_list
 from napari_sam2.widgets.views.notifications import show_done, show_problem
 from napari_sam2.widgets.worker.messages import (
     Answer,
+    DivisionsProposed,
     Done,
     Failure,
     Forgotten,
@@ -94,6 +98,9 @@ class WorkspaceControllers:
         self.objects = ObjectController(annotation, self.prompting, views.objects, throttle)
         self.finding = FindController(viewer, views, annotation, self.prompting, engine, throttle)
         self.review = ReviewController(annotation, self.prompting, views.review, throttle)
+        self.divisions = DivisionController(
+            annotation, self.prompting, views.objects, views.results
+        )
         self._brush = PaintingController(annotation)
         self._sources = LabelPromptController(viewer, annotation, self.prompting, views.prompts)
         self._workspace: Workspace | None = None
@@ -151,6 +158,7 @@ class WorkspaceControllers:
             "prompted": review.next_prompted,
             "prompted_back": lambda: review.next_prompted(-1),
             "accept": lambda: review.accept("here"),
+            "divide": self.divisions.divide,
         }
         return actions | {
             tool.name: partial(prompting.choose_tool, tool.name) for tool in TOOLS if tool.key
@@ -216,6 +224,15 @@ class PanelController(QObject):
         )
         self._guard = CloseGuard(views, lambda: self._autosave.unsaved)
         self._label_files = LabelExportController(self.annotation, views.save)
+        self._result_files = ResultExportController(
+            self.annotation,
+            views.objects,
+            lambda: self._controllers.prompting.object_id,
+            views.save.results,
+        )
+        self._live = LiveResultsController(
+            viewer, self.annotation, self._result_files, views.objects, views.results
+        )
         self._chosen = models.chosen
         self._closed = False
         self._refresher = LabelsRefresher()
@@ -240,7 +257,8 @@ class PanelController(QObject):
     @property
     def idle(self) -> bool:
         """Whether all that was asked is answered."""
-        busy = self._engine.busy or self._label_files.busy or not self._autosave.idle
+        writing = self._label_files.busy or self._result_files.busy or self._live.busy
+        busy = self._engine.busy or writing or not self._autosave.idle
         at_rest = not self.running and not self._controllers.finding.running
         return at_rest and self.annotation.settled and not busy
 
@@ -271,6 +289,7 @@ class PanelController(QObject):
         self.annotation.open(workspace)
         self._controllers.attach(workspace)
         self._autosave.attach(workspace)
+        self._live.attach(workspace)
         workspace.labels.events.data.connect(self._labels_replaced)
         self._views.run.show_frames(workspace.n_frames)
         self._views.run.show_ways_on(other_axes(image, workspace.axis, workspace.composed))
@@ -333,6 +352,8 @@ class PanelController(QObject):
         self._adapting.close()
         self._models.close()
         self._label_files.close()
+        self._result_files.close()
+        self._live.close()
         self._leave_quietly()
         self._engine.close()
         self._autosave.close()
@@ -389,6 +410,7 @@ class PanelController(QObject):
     def _slider_moved(self, _event: object = None) -> None:
         if self.workspace is not None:
             self._controllers.slider_moved()
+            self._live.slider_moved()
             self._changed()
 
     def _image_changed(self) -> None:
@@ -450,6 +472,9 @@ class PanelController(QObject):
                 self._controllers.finding.take(answer)
             case Forgotten(steps=steps):
                 self.annotation.undo_stack.forget(steps)
+            case DivisionsProposed():
+                self._status.quiet()
+                self._controllers.divisions.take(answer)
             case ResultsKept(trouble=trouble):
                 self._autosave.results_kept(trouble)
             case Failure(error=error, step=step):
@@ -489,6 +514,8 @@ class PanelController(QObject):
         self._refresher.stop()
         self._autosave.detach()
         self._controllers.detach(workspace)
+        self._controllers.divisions.detach(views_alive=not self._closed)
+        self._live.detach(workspace, views_alive=not self._closed)
         if workspace is not None:
             workspace.labels.events.data.disconnect(self._labels_replaced)
             workspace.keep_records(self.annotation.object_records.by_position())

@@ -16,7 +16,14 @@ from numpy.typing import NDArray
 from napari_sam2.prompts import FramePrompt, SessionFile
 from napari_sam2.types import ObjectFrame
 from napari_sam2.widgets.layers.snapshot import UserState, WindowSnapshot, set_points, set_shapes
-from napari_sam2.widgets.state.object_edits import AddFound, Choose, ObjectEdit, Split
+from napari_sam2.widgets.state.object_edits import (
+    AddFound,
+    Choose,
+    Divide,
+    ObjectEdit,
+    Split,
+    Undivide,
+)
 from napari_sam2.widgets.state.positions import OBJECT, POSITIVE, MaskKey, StackPosition
 from napari_sam2.widgets.state.session_spec import Annotations
 
@@ -56,12 +63,17 @@ def adopt(
     workspace.user_state = workspace.user_state.looked_at(ours_here)
     if isinstance(edit, Choose):
         return
-    if isinstance(edit, Split):
-        _hand_over(workspace, position, edit)
-    user_state = workspace.user_state
+    user_state = workspace.user_state.divided(position, changed.divisions)
+    workspace.user_state = user_state
+    split = edit if isinstance(edit, Split) else None
+    if isinstance(edit, Divide) and edit.new_id is not None:
+        split = Split(edit.parent, edit.frame, edit.new_id)
+    elif isinstance(edit, Divide | Undivide):
+        return  # prompts and acceptance are as they were
+    if split is not None:
+        _hand_over(workspace, position, split)
+        fresh |= {(w, split.new_id, f) for w, i, f in fresh if i == split.object_id}
     ours = frozenset(edit.objects)
-    if isinstance(edit, Split):
-        fresh |= {(w, edit.new_id, f) for w, i, f in fresh if i == edit.object_id}
     kept = {p.position for p in changed.prompts if p.prompt.points or p.prompt.box is not None}
     kept |= {ObjectFrame(i, f) for where, i, f in fresh if where == position}
     all_pairs = {ObjectFrame(i, f) for i in ours for f in range(workspace.n_frames)}
@@ -162,11 +174,13 @@ def resumed_state(
     accepted = {mask_key for mask_key in user_state.accepted if mask_key[0] not in files}
     handed = {mask_key for mask_key in user_state.handed if mask_key[0] not in files}
     found = {mask_key for mask_key in user_state.found if mask_key[0] not in files}
+    divisions = {each for each in user_state.divisions if each[0] not in files}
     names = dict(user_state.names)
     for position, saved in files.items():
         names |= saved.names
         accepted |= {(position, *pair) for pair in saved.accepted_masks}
         handed |= {(position, *pair) for pair in saved.handed_over}
+        divisions |= {(position, each) for each in saved.divisions}
         corner = (saved.region.y0, saved.region.x0) if saved.region else (0, 0)
         for object_id, frame, prompt in saved.book:
             if object_id in saved.found:
@@ -184,7 +198,14 @@ def resumed_state(
         points.features(),
         tuple(zip(shapes.data, shapes.kinds, strict=True)),
         shapes.features(),
-        UserState(painted, frozenset(accepted), names, frozenset(handed), frozenset(found)),
+        UserState(
+            painted,
+            frozenset(accepted),
+            names,
+            frozenset(handed),
+            frozenset(found),
+            frozenset(divisions),
+        ),
     )
 
 

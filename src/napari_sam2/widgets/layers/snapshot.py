@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_sam2.prompts import FramePrompt, moved_mask
-from napari_sam2.types import ObjectFrame
+from napari_sam2.types import Division, ObjectFrame
 from napari_sam2.widgets.state.positions import MaskKey, StackPosition
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ class UserState:
     found : frozenset of MaskKey
         Objects that were found automatically and that nobody has looked at, each with the frame
         of its point.
+    divisions : frozenset of (StackPosition, Division)
+        Objects that divide, by stack.
     """
 
     painted: Mapping[MaskKey, FramePrompt] = field(default_factory=dict)
@@ -44,6 +46,18 @@ class UserState:
     names: Mapping[int, str] = field(default_factory=dict)
     handed: frozenset[MaskKey] = frozenset()
     found: frozenset[MaskKey] = frozenset()
+    divisions: frozenset[tuple[StackPosition, Division]] = frozenset()
+
+    def divisions_at(self, position: StackPosition) -> tuple[Division, ...]:
+        """Return the divisions in one stack, by frame and parent."""
+        found = [each for where, each in self.divisions if where == position]
+        return tuple(sorted(found, key=lambda each: (each.frame, each.parent)))
+
+    def divided(self, position: StackPosition, divisions: Iterable[Division]) -> UserState:
+        """Return the same with these divisions in one stack, in the place of all there are."""
+        others = {each for each in self.divisions if each[0] != position}
+        new = frozenset(others | {(position, each) for each in divisions})
+        return self if new == self.divisions else replace(self, divisions=new)
 
     def accepted_at(self, position: StackPosition) -> frozenset[ObjectFrame]:
         """Return what is accepted in one stack."""
@@ -86,7 +100,10 @@ class UserState:
         return replace(self, names={number: each for number, each in names.items() if each})
 
     def moved(self, to: Callable[[StackPosition, int], tuple[StackPosition, int]]) -> UserState:
-        """Return the same, with every stack and frame given by other ones."""
+        """Return the same, with every stack and frame given by other ones.
+
+        Divisions are of frames along the former video axis: they are left out.
+        """
 
         def mask_key(position: StackPosition, object_id: int, frame: int) -> MaskKey:
             new_position, new_frame = to(position, frame)

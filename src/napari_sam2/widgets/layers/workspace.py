@@ -155,10 +155,14 @@ class Workspace:
     def go_to(self, frame: int) -> None:
         """Move the slider of the video axis to a frame."""
         if self.axis is not None:
-            ndim = len(self._shape)
-            shift = self._viewer.dims.ndim - ndim
-            world = self.image.data_to_world([frame if i == self.axis else 0 for i in range(ndim)])
-            self._viewer.dims.set_point(self.axis + shift, float(world[self.axis]))
+            self.go_along(self.axis, frame)
+
+    def go_along(self, axis: int, index: int) -> None:
+        """Move the slider of any axis of the image to an index."""
+        ndim = len(self._shape)
+        shift = self._viewer.dims.ndim - ndim
+        world = self.image.data_to_world([index if i == axis else 0 for i in range(ndim)])
+        self._viewer.dims.set_point(axis + shift, float(world[axis]))
 
     def shows(self, position: StackPosition, frame: int) -> bool:
         """Whether the canvas shows any pixel of this frame."""

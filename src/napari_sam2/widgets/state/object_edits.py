@@ -1,4 +1,4 @@
-"""Edits of objects: delete, merge, split, choose a mask, add found ones.
+"""Edits of objects: delete, merge, split, choose a mask, add found ones, divide.
 
 Frozen values, any thread.
 """
@@ -97,4 +97,42 @@ class AddFound:
         return self.object_ids
 
 
-ObjectEdit = Delete | Discard | Merge | Split | Choose | AddFound
+@dataclass(frozen=True, slots=True)
+class Divide:
+    """Have an object divide.
+
+    Attributes
+    ----------
+    parent : int
+    children : tuple of int
+        With `new_id`, where there is one.
+    frame : int
+        The first frame of the children.
+    new_id : int or None
+        The parent goes on from this frame as the child of this id.
+    """
+
+    parent: int
+    children: tuple[int, ...]
+    frame: int
+    new_id: int | None = None
+
+    @property
+    def objects(self) -> tuple[int, ...]:
+        """Ids of the objects that it changes."""
+        return self.parent, *self.children
+
+
+@dataclass(frozen=True, slots=True)
+class Undivide:
+    """Have objects not divide after all."""
+
+    parents: tuple[int, ...]
+
+    @property
+    def objects(self) -> tuple[int, ...]:
+        """Ids of the objects that it changes."""
+        return self.parents
+
+
+ObjectEdit = Delete | Discard | Merge | Split | Choose | AddFound | Divide | Undivide

@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from napari_sam2.labels import Doubt, FrameRecord, doubts, is_known
+from napari_sam2.labels.divisions import parents_of
 from napari_sam2.widgets.state.positions import StackPosition
 from napari_sam2.widgets.state.session_spec import Annotations, ObjectAnnotations
 
@@ -144,6 +145,10 @@ class ObjectRow:
     hidden : bool
     found : bool
         It was found automatically, and nobody has looked at it.
+    parent : int or None
+        The object that it comes from.
+    divides : bool
+        Whether it ends by dividing.
     """
 
     object_id: int
@@ -154,6 +159,8 @@ class ObjectRow:
     accepted: int = 0
     hidden: bool = False
     found: bool = False
+    parent: int | None = None
+    divides: bool = False
 
 
 def object_rows(
@@ -177,6 +184,8 @@ def object_rows(
         Those that were found automatically and that nobody has looked at.
     """
     rows = []
+    parents = parents_of(annotations.divisions)
+    divided = {each.parent for each in annotations.divisions}
     for number in sorted(annotations.by_object.keys() | summaries.keys()):
         known, asked = (
             summaries.get(number, RecordSummary()),
@@ -192,6 +201,8 @@ def object_rows(
                 len(asked.accepted),
                 number in hidden,
                 number in found,
+                parent=parents.get(number),
+                divides=number in divided,
             )
         )
     return tuple(rows)
@@ -213,6 +224,8 @@ class ObjectSeries:
         Frames and reasons.
     found : frozenset of int
         Frames where it was found automatically, if nobody has looked at it.
+    births : mapping of int to str
+        Frames where the object divides or comes from a division, and what is to be said of it.
     """
 
     n_frames: int = 1
@@ -221,6 +234,7 @@ class ObjectSeries:
     accepted: frozenset[int] = frozenset()
     doubtful: Mapping[int, tuple[Doubt, ...]] = field(default_factory=dict)
     found: frozenset[int] = frozenset()
+    births: Mapping[int, str] = field(default_factory=dict)
 
     def describe(self, frame: int) -> str:
         """Say what is known of a frame."""
@@ -235,6 +249,7 @@ class ObjectSeries:
         elif frame in self.prompted:
             parts.append("prompted")
         parts += ["accepted"] if frame in self.accepted else []
+        parts += [self.births[frame]] if frame in self.births else []
         parts += [str(doubt) for doubt in self.doubtful.get(frame, ())]
         return ", ".join(parts)
 
@@ -250,7 +265,13 @@ def series(
     records, asked = tuple(records), annotations.by_object.get(object_id, ObjectAnnotations())
     prompted, accepted = asked.prompted, asked.accepted
     doubtful = doubts(records, prompted | accepted)
-    return ObjectSeries(n_frames, records, prompted, accepted, doubtful, found)
+    births: dict[int, str] = {}
+    for each in annotations.divisions:
+        if object_id in each.children:
+            births[each.frame] = f"born of object {each.parent}"
+        if object_id == each.parent:
+            births[each.frame] = f"divides into {' and '.join(map(str, each.children))}"
+    return ObjectSeries(n_frames, records, prompted, accepted, doubtful, found, births)
 
 
 def next_frame(frames: Iterable[int], frame: int, step: int) -> int | None:

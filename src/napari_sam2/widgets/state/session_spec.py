@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from napari_sam2.labels import FrameRecord, PackedMask, blank_labels
 from napari_sam2.prompts import FramePrompt, PromptBook
 from napari_sam2.stack import FrameStack
-from napari_sam2.types import Direction, ObjectFrame
+from napari_sam2.types import Direction, Division, ObjectFrame
 from napari_sam2.widgets.state.image_source import ImageSource
 from napari_sam2.widgets.state.positions import StackPosition
 from napari_sam2.widgets.state.settings import ModelUse
@@ -77,15 +77,18 @@ class Annotations:
     unsure : frozenset of int
         Objects of which the window does not know yet what has become of them: these are to be
         left as they are.
+    divisions : tuple of Division
+        All of them, by frame and parent.
     """
 
     prompts: Prompts = ()
     accepted: frozenset[ObjectFrame] = frozenset()
     unsure: frozenset[int] = frozenset()
+    divisions: tuple[Division, ...] = ()
 
     def is_just(self, other: Annotations | None) -> bool:
         """Whether another one has the same parts, compared by identity, not by value."""
-        if other is None or self.unsure != other.unsure:
+        if other is None or self.unsure != other.unsure or self.divisions != other.divisions:
             return False
         return self.prompts is other.prompts and self.accepted is other.accepted
 

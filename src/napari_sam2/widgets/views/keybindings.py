@@ -54,13 +54,14 @@ SHORTCUTS = (
     Shortcut("prompted_back", "Shift-E", "Go to the prompted frame before"),
     Shortcut("accept", "A", "Accept the object in this frame; again: not any more"),
     Shortcut("hide_marks", "H", "Hide points, lines and boxes while it is held"),
+    Shortcut("divide", "Y", "The selected parent and daughters divide in this frame"),
     Shortcut("undo", "Control-Z", "Take the last step back"),
     Shortcut("redo", "Control-Shift-Z", "Make it again"),
     Shortcut("help", "F1", "Show this list"),
 )
 """All keys, in the order in which they are listed."""
 
-_ALONG_THE_STACK = {"run", "cancel", "doubt", "doubt_back", "prompted", "prompted_back"}
+_ALONG_THE_STACK = {"run", "cancel", "doubt", "doubt_back", "prompted", "prompted_back", "divide"}
 
 
 def shortcuts(propagates: bool) -> tuple[Shortcut, ...]:

@@ -34,6 +34,8 @@ class ObjectSection(Section):
         Make the other objects a part of the first.
     split_requested(int)
         Make an object of its own of what this one is from the current frame on.
+    selection_changed()
+        Other rows are selected.
     """
 
     object_requested = Signal(int)
@@ -42,6 +44,7 @@ class ObjectSection(Section):
     delete_requested = Signal(object)
     merge_requested = Signal(int, object)
     split_requested = Signal(int)
+    selection_changed = Signal()
 
     def __init__(self, colour: Callable[[int], QColor]) -> None:
         super().__init__("Objects")
@@ -122,6 +125,7 @@ class ObjectSection(Section):
 
     def _selected(self, *_selection: object) -> None:
         self._show_possible()
+        self.selection_changed.emit()
         if not self._quiet and len(self.chosen) == 1:
             self.object_requested.emit(self.chosen[0])
 

@@ -34,6 +34,11 @@ def _lowest(row: ObjectRow) -> str:
     return "" if row.lowest is None else f"{row.lowest:.2f}"
 
 
+def _id(row: ObjectRow) -> str:
+    born = "" if row.parent is None else f" ← {row.parent}"
+    return f"{row.object_id}{born}{' →' if row.divides else ''}"
+
+
 def _accepted(row: ObjectRow) -> str:
     if row.found:
         return FOUND
@@ -43,8 +48,9 @@ def _accepted(row: ObjectRow) -> str:
 COLUMNS = (
     TableColumn(
         "Id",
-        "Label id of the object, and its colour. Untick it to hide the object.",
-        lambda row: str(row.object_id),
+        "Label id of the object, and its colour. Untick it to hide the object. ← names the object "
+        "that it comes from, and → marks one that divides.",
+        _id,
     ),
     TableColumn("Name", "Double-click or press F2 to name the object.", lambda row: row.name),
     TableColumn(

@@ -21,6 +21,7 @@ from napari_sam2.widgets.views.model_section import ModelSection
 from napari_sam2.widgets.views.object_section import ObjectSection
 from napari_sam2.widgets.views.prompt_section import PromptSection
 from napari_sam2.widgets.views.propagation_section import PropagationSection
+from napari_sam2.widgets.views.results_section import ResultsSection
 from napari_sam2.widgets.views.review_section import ReviewSection
 from napari_sam2.widgets.views.save_section import SESSION_FILES, ResumeSection, SaveSection
 
@@ -102,6 +103,7 @@ class PanelView(QWidget):
         self.search = FindSection(fields)
         self.objects = ObjectSection(lambda number: QColor(*colour_of(number)))
         self.review, self.history = ReviewSection(), UndoSection()
+        self.results = ResultsSection()
         self.start = button("Start", "")
         self.adapt, self.save, self.offer = (
             AdaptSection(fields),
@@ -113,8 +115,8 @@ class PanelView(QWidget):
         self.start.clicked.connect(lambda _checked: self.start_requested.emit())
         self.open.clicked.connect(lambda _checked: self._ask_for_session())
         self.offer.resume.clicked.connect(lambda _checked: self.resume_requested.emit())
-        stack_only = (self.run, self.review)
-        steps = (self.prompts, self.search, self.run, self.objects, self.review)
+        stack_only = (self.run, self.review, self.results)
+        steps = (self.prompts, self.search, self.run, self.objects, self.review, self.results)
         parts = (*steps, self.adapt, self.save)
         self._started = tuple(part for part in parts if propagates or part not in stack_only)
         for unused in set(stack_only) - set(self._started):

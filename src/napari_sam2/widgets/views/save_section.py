@@ -14,6 +14,7 @@ from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QProgressBar, QWidg
 from napari_sam2.labels import FORMATS
 from napari_sam2.widgets.views.base import Fold, button, row
 from napari_sam2.widgets.views.fields import PanelFields
+from napari_sam2.widgets.views.result_files import ResultFileButtons
 
 _LABEL_FILES = ";;".join(
     f"{each.title} ({' '.join('*' + suffix for suffix in each.suffixes)})" for each in FORMATS
@@ -68,6 +69,8 @@ class SaveSection(Fold):
         self._writing = row(self.progress, self.cancel, stretch=(1,))
         self.body.addWidget(self.state)
         self.body.addWidget(row(self.labels, self.session, stretch=(1, 1)))
+        self.results = ResultFileButtons()
+        self.body.addWidget(self.results)
         self.kept_work = button(
             "Kept work…",
             "List the labels and scores that are kept on disk, with their sizes; open or delete "
@@ -86,6 +89,7 @@ class SaveSection(Fold):
     def show_image(self, folder: Path | None, name: str) -> None:
         """Say where files would go best."""
         self._folder, self._name = folder, name
+        self.results.show_image(folder, name)
 
     def show_location(self, path: Path | None, written: float | None = None) -> None:
         """Show where the session is kept (None: nowhere yet), and when it was written."""

@@ -24,8 +24,14 @@ _SCORE = QColor(86, 180, 233)
 _PROMPTED = QColor(0, 158, 115)
 _ACCEPTED = QColor(204, 121, 167)
 _DOUBTFUL = QColor(230, 159, 0)
+_DIVISION = QColor(240, 228, 66)
 
-MARKS = (("●", "prompted", _PROMPTED), ("■", "accepted", _ACCEPTED), ("▲", "doubtful", _DOUBTFUL))
+MARKS = (
+    ("●", "prompted", _PROMPTED),
+    ("■", "accepted", _ACCEPTED),
+    ("▲", "doubtful", _DOUBTFUL),
+    ("◆", "division", _DIVISION),
+)
 """What is marked in frames: sign, meaning and colour."""
 
 
@@ -190,6 +196,11 @@ class Timeline(QWidget):
         painter.setPen(QPen(_PROMPTED, 1.5))
         for x in self._positions(self._series.found):
             painter.drawEllipse(QPointF(x, y), half, half)
+        painter.setBrush(_DIVISION)
+        for x in self._positions(self._series.births):
+            left, right = QPointF(x - half - 1, y), QPointF(x + half + 1, y)
+            ends = QPointF(x, y - half - 1), QPointF(x, y + half + 1)
+            painter.drawPolygon(QPolygonF([left, ends[0], right, ends[1]]))
 
     def _positions(self, frames: Iterable[int]) -> list[float]:
         """Return where to mark frames, once where several fall on the same pixel."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from napari_sam2.labels import FrameRecord, PlaneChange
 from napari_sam2.prompts import SessionFile
@@ -17,6 +18,9 @@ from napari_sam2.widgets.state.session_spec import (
     SessionSpec,
 )
 from napari_sam2.widgets.worker.adaptation import AdaptJob, AdaptPlan
+
+if TYPE_CHECKING:
+    from napari_sam2.tracking.division_proposals import ProposedDivision
 
 Records = tuple[FrameRecord, ...]
 
@@ -125,6 +129,11 @@ class AdaptRequest(Request):
     """
 
     plan: AdaptPlan
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ProposeRequest(Request):
+    """Look for divisions that may have happened, which is no step."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -297,6 +306,23 @@ class Prepared:
     error: Exception | None = None
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class DivisionsProposed:
+    """Divisions have been looked for, or why they could not be.
+
+    Attributes
+    ----------
+    position : StackPosition
+    proposals : tuple of ProposedDivision
+    error : Exception or None
+    """
+
+    generation: int
+    position: StackPosition
+    proposals: tuple[ProposedDivision, ...] = ()
+    error: Exception | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Forgotten:
     """These steps cannot be undone any more: they took too much memory."""
@@ -340,4 +366,15 @@ Running = RunStarted | FrameDone | RunSplit | RunEnded | HandedOver
 Searching = SearchProgress | SearchEnded
 """Answers about a search."""
 
-Answer = Phase | Opened | Done | Running | Searching | Prepared | Forgotten | ResultsKept | Failure
+Answer = (
+    Phase
+    | Opened
+    | Done
+    | Running
+    | Searching
+    | Prepared
+    | DivisionsProposed
+    | Forgotten
+    | ResultsKept
+    | Failure
+)

@@ -6,14 +6,14 @@ Worker thread only.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_sam2.errors import DetectionError, DeviceError, Sam2Error
+from napari_sam2.errors import DetectionError, DeviceError, LineageError, Sam2Error
 from napari_sam2.labels import (
     Edit,
     FrameRecord,
@@ -23,19 +23,21 @@ from napari_sam2.labels import (
     measure,
 )
 from napari_sam2.prompts import FramePrompt, SessionFile
-from napari_sam2.types import FrameMasks, ObjectFrame
+from napari_sam2.types import Division, FrameMasks, ObjectFrame
 from napari_sam2.widgets.state.object_edits import (
     AddFound,
     Choose,
     Delete,
     Discard,
+    Divide,
     Merge,
     ObjectEdit,
     Split,
+    Undivide,
 )
 from napari_sam2.widgets.state.search import SearchPlan, Sighting
 from napari_sam2.widgets.state.session_spec import Annotations, PlacedPrompt, SessionFeedback
-from napari_sam2.widgets.worker.session_protocol import Keeping, Session
+from napari_sam2.widgets.worker.session_protocol import Dividing, Keeping, Session
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,6 +94,7 @@ class RequestHandler:
         self._known: dict[ObjectFrame, FramePrompt] = {}
         self._refused: dict[ObjectFrame, FramePrompt] = {}
         self._accepted: set[ObjectFrame] = set()
+        self._refused_divisions: tuple[Division, ...] | None = None
         self._changes: list[PlaneChange] = []
         self._before: dict[int, NDArray[Any]] = {}  # planes that were written, as they were
         self._old: dict[ObjectFrame, FrameRecord] = {}
@@ -178,6 +181,7 @@ class RequestHandler:
             self._attempt(errors, self._accept, object_frame)
         for object_frame in sorted(self._known.keys() - prompts.keys()):
             self._remove(object_frame)
+        self._attempt(errors, self._set_divisions, annotations.divisions)
         return errors
 
     def replay(self, saved: SessionFile, annotations: Annotations) -> Iterator[int]:
@@ -249,13 +253,10 @@ class RequestHandler:
         known = self.session.object_ids
         match edit:
             case Delete(object_id):
-                if object_id in known:
-                    self.session.remove_prompts(object_id)
+                self._remove_objects({object_id})
                 self._relabel(object_id, 0)
             case Discard(object_ids):
-                for object_id in known:
-                    if object_id in object_ids:
-                        self.session.remove_prompts(object_id)
+                self._remove_objects(object_ids)
                 self._erase(object_ids)
             case AddFound():
                 self._add_found(edit)
@@ -267,9 +268,23 @@ class RequestHandler:
                 if object_id in known:
                     self.session.split(object_id, frame, new_id)
                 self._relabel(object_id, new_id, first=frame)
+            case Divide():
+                self._divide(edit)
+            case Undivide(parents):
+                self._undivide(parents)
             case Choose(object_id, frame, rank):
                 self._judge(self.session.choose(object_id, frame, rank))
         return self.learn()
+
+    def _remove_objects(self, object_ids: Collection[int]) -> None:
+        for object_id in self.session.object_ids:
+            if object_id in object_ids:
+                self.session.remove_prompts(object_id)
+
+    def _undivide(self, parents: Iterable[int]) -> None:
+        dividing = self._dividing()
+        for parent in parents:
+            dividing.remove_division(parent)
 
     def take_back(self, edit: Edit[Snapshot], *, again: bool) -> bool:
         """Undo an edit, or make it again; return whether session and prompts came along."""
@@ -342,7 +357,47 @@ class RequestHandler:
         prompts = tuple(
             PlacedPrompt(*object_frame, prompt) for object_frame, prompt in self._known.items()
         )
-        return Annotations(prompts, frozenset(self._accepted))
+        return Annotations(prompts, frozenset(self._accepted), divisions=self._divisions())
+
+    def _divisions(self) -> tuple[Division, ...]:
+        return self.session.divisions if isinstance(self.session, Dividing) else ()
+
+    def _dividing(self) -> Dividing:
+        if isinstance(self.session, Dividing):
+            return self.session
+        raise LineageError("Objects of this session do not divide.", safe="Nothing has changed.")
+
+    def _set_divisions(self, wanted: tuple[Division, ...]) -> None:
+        """Have these divisions; what is refused is not offered again with every later click."""
+        if wanted in (self._divisions(), self._refused_divisions):
+            return
+        self._refused_divisions = wanted
+        self._dividing().set_divisions(wanted)
+        self._refused_divisions = None
+
+    def _divide(self, edit: Divide) -> None:
+        """Have an object divide; where it goes on as a child, it is split first."""
+        session, new_id, children = self._dividing(), edit.new_id, edit.children
+        try:
+            if new_id is not None:
+                at = self._first_from(edit.parent, edit.frame)
+                if at is None:
+                    children = tuple(each for each in children if each != new_id)
+                else:
+                    self.session.split(edit.parent, at, new_id)
+                    self._relabel(edit.parent, new_id, first=at)
+            session.add_division(edit.parent, children, edit.frame)
+        except Sam2Error:
+            self.take_back(self.end(0), again=False)
+            self.begin()
+            raise
+
+    def _first_from(self, object_id: int, frame: int) -> int | None:
+        """Return the first frame, from this one on, that an object is in."""
+        for later in range(frame, len(self._labels)):
+            if (self._labels[later] == object_id).any():
+                return later
+        return None
 
     def _sure(self, annotations: Annotations) -> Annotations:
         """Leave the objects as they are of which the window is not sure."""
@@ -356,7 +411,10 @@ class RequestHandler:
         )
         accepted = {each for each in annotations.accepted if each.object_id not in unsure}
         accepted |= {each for each in now.accepted if each.object_id in unsure}
-        return Annotations(prompts, frozenset(accepted))
+        divisions = {each for each in annotations.divisions if not unsure & _objects(each)}
+        divisions |= {each for each in now.divisions if unsure & _objects(each)}
+        in_order = sorted(divisions, key=lambda each: (each.frame, each.parent))
+        return Annotations(prompts, frozenset(accepted), divisions=tuple(in_order))
 
     def _attempt(self, errors: list[Sam2Error], step: Callable[..., None], *values: object) -> bool:
         try:
@@ -499,3 +557,7 @@ def _in_form_of(prompt: FramePrompt, known: FramePrompt) -> FramePrompt:
 def _meets(mask: PackedMask, drawn: NDArray[np.bool_]) -> bool:
     box, part = mask.part()
     return bool((part & drawn[box]).any())
+
+
+def _objects(division: Division) -> frozenset[int]:
+    return frozenset((division.parent, *division.children))

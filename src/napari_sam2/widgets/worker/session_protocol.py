@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from napari_sam2.errors import Sam2Error
 from napari_sam2.labels import FrameRecord, PackedMask
 from napari_sam2.prompts import FramePrompt, PromptBook, SessionFile
-from napari_sam2.types import Direction, FrameMasks, ObjectFrame, Region, Replayed
+from napari_sam2.types import Direction, Division, FrameMasks, ObjectFrame, Region, Replayed
 from napari_sam2.widgets.state.session_spec import SessionSpec
+
+if TYPE_CHECKING:
+    from napari_sam2.tracking.division_proposals import ProposedDivision
 
 
 class Session(Protocol):
@@ -167,6 +170,32 @@ class Keeping(Protocol):
 
     def close(self) -> None:
         """Write everything, and leave the folder."""
+        ...
+
+
+@runtime_checkable
+class Dividing(Protocol):
+    """A session whose objects divide; see `napari_sam2.TrackingSession`."""
+
+    @property
+    def divisions(self) -> tuple[Division, ...]:
+        """All divisions."""
+        ...
+
+    def set_divisions(self, divisions: Iterable[Division]) -> None:
+        """Replace all divisions."""
+        ...
+
+    def add_division(self, parent: int, children: Sequence[int], frame: int) -> Division:
+        """Say that an object divides."""
+        ...
+
+    def remove_division(self, parent: int) -> None:
+        """Say that it does not."""
+        ...
+
+    def propose_divisions(self, frames_back: int = 3) -> tuple[ProposedDivision, ...]:
+        """Find divisions that may have happened."""
         ...
 
 

@@ -21,6 +21,7 @@ from napari_sam2.widgets.worker.adaptation import Prepare, prepare_real
 from napari_sam2.widgets.worker.messages import (
     AdaptRequest,
     Answer,
+    DivisionsProposed,
     Done,
     EditRequest,
     Failure,
@@ -33,6 +34,7 @@ from napari_sam2.widgets.worker.messages import (
     Phase,
     Prepared,
     PromptRequest,
+    ProposeRequest,
     ReplayRequest,
     Request,
     ResultsKept,
@@ -49,6 +51,7 @@ from napari_sam2.widgets.worker.request_handler import RequestHandler, Snapshot
 from napari_sam2.widgets.worker.run_control import RunControl
 from napari_sam2.widgets.worker.session_factory import hand_over_objects
 from napari_sam2.widgets.worker.session_protocol import (
+    Dividing,
     Keeping,
     Releasing,
     Session,
@@ -244,6 +247,9 @@ class SessionWorker:
         if isinstance(request, AdaptRequest):
             self._tell(Prepared(request.generation, None, known))
             return
+        if isinstance(request, ProposeRequest):
+            self._tell(DivisionsProposed(request.generation, request.spec.at, error=known))
+            return
         self._tell(Failure(request.generation, known, request.step))
 
     def _serve(self, request: Request) -> None:
@@ -258,6 +264,9 @@ class SessionWorker:
             case AdaptRequest():
                 self._bring_up_to(handler, request)
                 self._tell(self._prepared(handler, request))
+            case ProposeRequest():
+                self._bring_up_to(handler, request)
+                self._tell(self._proposed(handler, request))
             case EditRequest():
                 self._bring_up_to(handler, request)
                 handler.begin()
@@ -357,7 +366,7 @@ class SessionWorker:
                     break
                 continue
             handler = self._handler_of(request)
-            if isinstance(request, AdaptRequest | KeepRequest):
+            if isinstance(request, AdaptRequest | KeepRequest | ProposeRequest):
                 self._serve(request)
                 continue
             self._keep(run, handler.end(step))
@@ -396,6 +405,19 @@ class SessionWorker:
             return Prepared(request.generation, self._prepare(handler.session, request.plan))
         except Sam2Error as error:
             return Prepared(request.generation, None, error)
+
+    def _proposed(self, handler: RequestHandler, request: ProposeRequest) -> DivisionsProposed:
+        """Look for divisions; the session is as it was."""
+        self._tell(Phase(request.generation, "Looking for divisions…"))
+        known, session = (request.generation, request.spec.at), handler.session
+        if not isinstance(session, Dividing):
+            return DivisionsProposed(*known)
+        try:
+            return DivisionsProposed(*known, session.propose_divisions())
+        except DeviceError:
+            raise
+        except Sam2Error as error:
+            return DivisionsProposed(*known, error=error)
 
     def _replay(self, handler: RequestHandler, request: ReplayRequest) -> None:
         for left in handler.replay(request.saved, request.annotations):
