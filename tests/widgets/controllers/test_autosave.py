@@ -84,8 +84,10 @@ def test_every_change_is_saved_beside_the_image(worked, folder):
 
 
 def test_undo_is_saved_too(worked, folder):
-    worked.undo()  # the acceptance; names are no step
+    worked.undo()  # the name
+    worked.undo()  # the acceptance
     worked.wait_idle()
+    assert read_session(folder / "cells.sam2.json").names == {}
     assert read_session(folder / "cells.sam2.json").accepted == ()
 
 
@@ -116,7 +118,8 @@ def test_work_can_be_resumed_after_a_crash(worked, open_panel, script, folder):
     again.rename(1, "cell")
     again.wait_idle()
     assert read_session(folder / "cells.sam2.json").names[1] == "cell"
-    again.undo()
+    again.undo()  # the name
+    again.undo()  # the resumed session
     again.wait_idle()
     assert len(again.points) == 0
     assert not again.labels.any()

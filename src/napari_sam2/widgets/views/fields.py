@@ -370,6 +370,8 @@ def _find_fields() -> list[Any]:
         tooltip="How much like the examples objects must be to be added: to the left more objects, "
         "to the right fewer. 1: the same.",
     )
+    for box in similarity.native.findChildren(QAbstractSpinBox):  # beside the slider
+        box.setToolTip(similarity.tooltip)
     return [
         CheckBox(
             name="in_view",
