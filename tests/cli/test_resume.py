@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -70,15 +71,19 @@ def killed_run(store: Path, arguments: list[str], frames: int) -> bool:
         env=os.environ | {"OMP_NUM_THREADS": "1"},
     )
     seen: set[int] = set()
-    while process.poll() is None and len(seen) < frames:
-        for path in store.rglob("commit-?"):
-            try:
-                seen.add(path.stat().st_mtime_ns)
-            except OSError:  # it is being replaced
-                continue
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    return process.wait() < 0
+    try:
+        while process.poll() is None and len(seen) < frames:
+            # os.walk passes over folders that are gone before it gets there.
+            for folder, _, names in os.walk(store):
+                for name in names:
+                    if name.startswith("commit-"):
+                        with suppress(OSError):  # it is being replaced
+                            seen.add((Path(folder) / name).stat().st_mtime_ns)
+            time.sleep(0.01)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        ended = process.wait()
+    return ended < 0
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")

@@ -257,7 +257,7 @@ def _affine(volume: list[_Slice]) -> NDArray[np.float64] | None:
 
 
 def _pixels(found: _Slice, frame: int, dtype: np.dtype[Any]) -> NDArray[Any]:
-    from pydicom.pixels import pixel_array  # type: ignore[attr-defined]
+    from pydicom.pixels.utils import pixel_array
 
     try:
         pixels = np.asarray(pixel_array(found.path, index=frame))
