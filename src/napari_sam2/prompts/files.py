@@ -76,7 +76,7 @@ def read_session(
     shape : (T, Y, X), optional
         The stack on which the session is to be used.
     image : sequence of int, optional
-        Shape (..., Y, X) of the image that it is said to belong to: a session of larger frames is
+        Shape (..., Y, X) of the image that it is for: a session of larger frames is
         refused before its masks are unpacked.
 
     Raises

@@ -116,7 +116,7 @@ def session_from_json(
         The stack on which the session is to be used; by default the one it was made for.
         Prompts must lie inside it; masks must have its frame size.
     image : sequence of int, optional
-        Shape (..., Y, X) of the image that the session is said to belong to: one of larger frames
+        Shape (..., Y, X) of the image that the session is for: one of larger frames
         is refused.
 
     Raises

@@ -165,7 +165,7 @@ def find_layout(
 
 
 def _check_further(sizes: tuple[int, ...], further: list[int]) -> None:
-    """Raise StackError if an axis is longer than 1 and nobody has said where it is held."""
+    """Raise StackError if an axis is longer than 1 and no position on it is given."""
     longer = [axis for axis in further if sizes[axis] > 1]
     if not longer:
         return
