@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_sam2.errors import LineageError
+from napari_sam2.labels.pixel_sizes import positive_sizes
 from napari_sam2.labels.rendering.colours import colours_of
 from napari_sam2.lineage.lineage import Lineage
 from napari_sam2.types import Division
@@ -89,11 +90,8 @@ def checked_scale(scale: Sequence[float] | None, ndim: int) -> tuple[float, ...]
     """Return a scale of `ndim` positive numbers, or None; raise a `LineageError` otherwise."""
     if scale is None:
         return None
-    try:
-        sizes = tuple(float(size) for size in scale)
-    except (TypeError, ValueError):
-        sizes = ()
-    if len(sizes) != ndim or not all(np.isfinite(size) and size > 0 for size in sizes):
+    sizes = positive_sizes(scale, ndim)
+    if sizes is None:
         raise LineageError(
             f"The scale {scale!r} does not fit labels of {ndim} axes.",
             remedy="Give one positive size per axis, or none to write pixels.",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from napari_sam2.errors import MeasurementError
 from napari_sam2.labels.array_storage import view_frame
 from napari_sam2.labels.compose import Labels
+from napari_sam2.labels.pixel_sizes import positive_sizes
 
 _USUAL_AXES = {2: "YX", 3: "TYX", 4: "TZYX"}
 
@@ -158,11 +158,8 @@ def _checked_axes(axes: str | None, ndim: int) -> str:
 def _checked_scale(scale: Sequence[float] | None, ndim: int) -> tuple[float, ...] | None:
     if scale is None:
         return None
-    try:
-        sizes = tuple(float(size) for size in scale)
-    except (TypeError, ValueError):
-        sizes = ()
-    if len(sizes) != ndim or not all(math.isfinite(size) and size > 0 for size in sizes):
+    sizes = positive_sizes(scale, ndim)
+    if sizes is None:
         raise MeasurementError(
             f"The scale {scale!r} does not fit labels of {ndim} axes.",
             remedy="Give one positive size per axis, or none to measure in pixels.",

@@ -943,7 +943,7 @@ class TrackingSession:
     def review(self, object_ids: Iterable[int] | None = None) -> None:
         """Take the mark off found objects, or off all of them; their masks do not change."""
         with self._lock:
-            self._found -= self._found.copy() if object_ids is None else set(object_ids)
+            self._found = set() if object_ids is None else self._found - set(object_ids)
             self._keep_soon()
 
     def accept_found(self) -> None:

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from napari.layers import Image, Labels, Layer
 
 
-USER_STATE = "napari_sam2 said"
+USER_STATE = "napari_sam2 annotations"
 """Key in the metadata of the labels: video axis, region and `UserState` of the work on them."""
 
 RECORDS = "napari_sam2 records"

@@ -225,7 +225,7 @@ class ObjectSeries:
     found : frozenset of int
         Frames where it was found automatically, if nobody has looked at it.
     births : mapping of int to str
-        Frames where the object divides or comes from a division, and what is to be said of it.
+        Frames where the object divides or comes from a division, and a description of it.
     """
 
     n_frames: int = 1

@@ -98,7 +98,7 @@ class SessionWorker:
         self._books: dict[Hashable, RecordBook] = {}
         self._handler: RequestHandler | None = None  # of the session that is open
         self._key: Hashable = None
-        self._trouble: Exception | None = None  # with keeping results, as it was told
+        self._trouble: Exception | None = None  # with keeping results, as last answered
         self._refused: StoreError | None = None  # why a folder for them could not be taken
         self._generations: dict[Hashable, int] = {}  # in which each stack was opened last
         self._worker = Worker("engine", on_exit=self.close, on_end=self._end)
@@ -434,7 +434,7 @@ class SessionWorker:
         self._tell_kept(request)
 
     def _tell_kept(self, request: Request) -> None:
-        """Tell whether results are on disk, if that is no longer as it was told."""
+        """Report whether results are on disk, if that has changed since the last report."""
         trouble: Sam2Error | None = self._refused
         if self._handler is not None and isinstance(self._handler.session, Keeping):
             trouble = trouble or self._handler.session.store_trouble
