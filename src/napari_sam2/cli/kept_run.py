@@ -115,7 +115,7 @@ class KeptRun:
         StoreError
             Model or settings are others: going on would mix them.
         """
-        from napari_sam2.tracking.kept_results import about_session
+        from napari_sam2.tracking.state.kept_results import about_session
 
         kept = read_about(self.store(stack))
         if kept is None:

@@ -328,7 +328,7 @@ def _settings(
 ) -> TrackingSettings:
     """Return the settings of a session file, or the defaults, with what the options change."""
     from napari_sam2.tracking import TrackingSettings
-    from napari_sam2.tracking.session_io import saved_settings
+    from napari_sam2.tracking.state.session_io import saved_settings
 
     settings = TrackingSettings() if saved is None else saved_settings(saved)
     return replace(

@@ -44,14 +44,6 @@ from napari_sam2.prompts.checks import as_whole_number, check_frame, check_objec
 from napari_sam2.stack import FrameStack
 from napari_sam2.tracking.division_proposals import ProposedDivision, propose_divisions
 from napari_sam2.tracking.images.appearance_template import SessionTemplate
-from napari_sam2.tracking.kept_results import (
-    about_session,
-    check_same_image,
-    kept_contrast,
-    kept_settings,
-    restore_results,
-    store_beside,
-)
 from napari_sam2.tracking.label_writer import LabelWriter, undecided
 from napari_sam2.tracking.lifetimes import (
     after_merge,
@@ -64,16 +56,24 @@ from napari_sam2.tracking.lifetimes import (
 from napari_sam2.tracking.merge_split import Known, divided, joined
 from napari_sam2.tracking.model import Model
 from napari_sam2.tracking.object_finder import Proposal
-from napari_sam2.tracking.result_keeper import ResultKeeper, SessionParts
 from napari_sam2.tracking.schedule import Schedule, Scope, as_direction, count_visits, passes
-from napari_sam2.tracking.session_io import (
+from napari_sam2.tracking.settings import TrackingSettings
+from napari_sam2.tracking.state.kept_results import (
+    about_session,
+    check_same_image,
+    kept_contrast,
+    kept_settings,
+    restore_results,
+    store_beside,
+)
+from napari_sam2.tracking.state.result_keeper import ResultKeeper, SessionParts
+from napari_sam2.tracking.state.session_io import (
     corrected_masks,
     restored_stack,
     saved_settings,
     settings_to_save,
 )
-from napari_sam2.tracking.session_state import SessionState, TrackState
-from napari_sam2.tracking.settings import TrackingSettings
+from napari_sam2.tracking.state.session_state import SessionState, TrackState
 from napari_sam2.tracking.tracker import Tracker, approximations, follows_objects
 from napari_sam2.types import (
     Direction,

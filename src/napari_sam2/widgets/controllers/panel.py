@@ -15,15 +15,15 @@ from napari_sam2.types import Direction
 from napari_sam2.widgets.controllers.adapting import AdaptController
 from napari_sam2.widgets.controllers.annotation import AnnotationController
 from napari_sam2.widgets.controllers.autosave import AutosaveController
-from napari_sam2.widgets.controllers.divisions import DivisionController
 from napari_sam2.widgets.controllers.finding import FindController
-from napari_sam2.widgets.controllers.label_export import LabelExportController
-from napari_sam2.widgets.controllers.live_results import LiveResultsController
 from napari_sam2.widgets.controllers.objects import ObjectController
 from napari_sam2.widgets.controllers.painting import PaintingController
 from napari_sam2.widgets.controllers.prompting import LabelPromptController, PromptingController
 from napari_sam2.widgets.controllers.propagation import PropagationController
-from napari_sam2.widgets.controllers.result_export import ResultExportController
+from napari_sam2.widgets.controllers.results.divisions import DivisionController
+from napari_sam2.widgets.controllers.results.label_export import LabelExportController
+from napari_sam2.widgets.controllers.results.live_results import LiveResultsController
+from napari_sam2.widgets.controllers.results.result_export import ResultExportController
 from napari_sam2.widgets.controllers.review import ReviewController
 from napari_sam2.widgets.controllers.status import StatusController
 from napari_sam2.widgets.layers.geometry import frames_off
@@ -34,8 +34,7 @@ from napari_sam2.widgets.state.hints import CANCELLING, TILTED
 from napari_sam2.widgets.state.tools import TOOLS
 from napari_sam2.widgets.throttle import Throttle
 from napari_sam2.widgets.views.close_guard import CloseGuard
-from napari_sam2.widgets.views.focus_keys import Action, HeldAction
-from napari_sam2.widgets.views.keybindings import Keys, key_list
+from napari_sam2.widgets.views.keybindings import Action, HeldAction, Keys, key_list
 from napari_sam2.widgets.views.notifications import show_done, show_problem
 from napari_sam2.widgets.worker.messages import (
     Answer,

@@ -21,9 +21,9 @@ from napari_sam2.widgets.views.model_section import ModelSection
 from napari_sam2.widgets.views.object_section import ObjectSection
 from napari_sam2.widgets.views.prompt_section import PromptSection
 from napari_sam2.widgets.views.propagation_section import PropagationSection
-from napari_sam2.widgets.views.results_section import ResultsSection
+from napari_sam2.widgets.views.results.results_section import ResultsSection
+from napari_sam2.widgets.views.results.save_section import SESSION_FILES, ResumeSection, SaveSection
 from napari_sam2.widgets.views.review_section import ReviewSection
-from napari_sam2.widgets.views.save_section import SESSION_FILES, ResumeSection, SaveSection
 
 
 class UndoSection(QWidget):

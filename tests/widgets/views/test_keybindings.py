@@ -20,7 +20,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_sam2.widgets.views.focus_keys import FocusKeys, HeldAction
+from napari_sam2.widgets.views.keybindings import FocusKeys, HeldAction
 
 FIELDS = {"list": QListWidget, "combo": QComboBox, "number": QSpinBox, "line": QLineEdit}
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from napari_sam2.widgets.controllers.prompting import PromptingController
     from napari_sam2.widgets.state.positions import StackPosition
     from napari_sam2.widgets.views.object_section import ObjectSection
-    from napari_sam2.widgets.views.results_section import ResultsSection
+    from napari_sam2.widgets.views.results.results_section import ResultsSection
     from napari_sam2.widgets.worker.messages import DivisionsProposed
 
 Key = tuple["StackPosition", int, frozenset[int]]

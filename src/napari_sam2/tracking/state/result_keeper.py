@@ -22,7 +22,7 @@ from napari_sam2.labels.frame_records import extent_of
 from napari_sam2.labels.store.result_store import ChangedFrame, ResultStore
 from napari_sam2.prompts import PromptBook
 from napari_sam2.tracking.memory.object_track import ObjectTrack
-from napari_sam2.tracking.stored_state import StateWriter
+from napari_sam2.tracking.state.stored_state import StateWriter
 from napari_sam2.types import FrameMasks, ObjectFrame
 
 _EVERY_S = 0.8

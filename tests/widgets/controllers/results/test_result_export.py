@@ -14,7 +14,7 @@ from napari.utils.notifications import notification_manager
 from PIL import Image
 
 from napari_sam2.types import TrackFormat
-from napari_sam2.widgets.controllers import result_export
+from napari_sam2.widgets.controllers.results import result_export
 
 SCALED = {
     "axis_labels": ("t", "y", "x"),
@@ -60,7 +60,7 @@ def slow(monkeypatch):
 
 def choose(monkeypatch, path, kind) -> None:
     monkeypatch.setattr(
-        "napari_sam2.widgets.views.result_files.QFileDialog.getSaveFileName",
+        "napari_sam2.widgets.views.results.result_files.QFileDialog.getSaveFileName",
         lambda *_: (str(path) if path else "", kind),
     )
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from napari.layers import Image
 
     from napari_sam2.widgets.controllers.annotation import AnnotationController
-    from napari_sam2.widgets.views.save_section import SaveSection
+    from napari_sam2.widgets.views.results.save_section import SaveSection
 
 
 @dataclass(frozen=True, slots=True, eq=False)

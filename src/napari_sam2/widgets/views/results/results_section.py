@@ -11,7 +11,7 @@ from qtpy.QtCore import Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import QCheckBox, QComboBox, QLabel
 
 from napari_sam2.widgets.views.base import Fold, button, row
-from napari_sam2.widgets.views.column_plot import ColumnPlot
+from napari_sam2.widgets.views.results.column_plot import ColumnPlot
 
 
 class ResultsSection(Fold):

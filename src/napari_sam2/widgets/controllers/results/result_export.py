@@ -15,7 +15,7 @@ from napari_sam2.labels.rendering.movie import MovieStyle, check_movie_path, wri
 from napari_sam2.lineage import check_tracks_path, write_tracks
 from napari_sam2.measure import Review, check_table_path, measure, write_table
 from napari_sam2.types import Division, ObjectFrame, TrackFormat
-from napari_sam2.widgets.controllers.label_export import is_file_of
+from napari_sam2.widgets.controllers.results.label_export import is_file_of
 from napari_sam2.widgets.layers.stack_result import stack_result
 from napari_sam2.widgets.state.stack_result import StackResult
 from napari_sam2.widgets.views.notifications import show_done, show_problem
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from napari_sam2.widgets.controllers.annotation import AnnotationController
     from napari_sam2.widgets.state.positions import StackPosition
     from napari_sam2.widgets.views.object_section import ObjectSection
-    from napari_sam2.widgets.views.result_files import ResultFileButtons
+    from napari_sam2.widgets.views.results.result_files import ResultFileButtons
 
 Progress = Callable[[int, int], None]
 

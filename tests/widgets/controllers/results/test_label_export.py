@@ -13,7 +13,7 @@ from napari.layers import Image
 from napari.layers._source import layer_source
 from napari.utils.notifications import notification_manager
 
-from napari_sam2.widgets.controllers import label_export
+from napari_sam2.widgets.controllers.results import label_export
 from napari_sam2.widgets.layers.image_axes import file_axes, pixel_sizes
 
 
@@ -46,7 +46,7 @@ def slow(monkeypatch):
 
 def choose(monkeypatch, path, kind="TIFF (*.tif *.tiff)") -> None:
     monkeypatch.setattr(
-        "napari_sam2.widgets.views.save_section.QFileDialog.getSaveFileName",
+        "napari_sam2.widgets.views.results.save_section.QFileDialog.getSaveFileName",
         lambda *_: (str(path) if path else "", kind),
     )
 

@@ -14,7 +14,7 @@ from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QProgressBar, QWidg
 from napari_sam2.labels import FORMATS
 from napari_sam2.widgets.views.base import Fold, button, row
 from napari_sam2.widgets.views.fields import PanelFields
-from napari_sam2.widgets.views.result_files import ResultFileButtons
+from napari_sam2.widgets.views.results.result_files import ResultFileButtons
 
 _LABEL_FILES = ";;".join(
     f"{each.title} ({' '.join('*' + suffix for suffix in each.suffixes)})" for each in FORMATS

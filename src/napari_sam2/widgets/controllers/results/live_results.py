@@ -14,8 +14,8 @@ from napari_sam2.widgets.layers.stack_result import stack_result
 from napari_sam2.widgets.layers.tracks_layer import TracksLayer, can_have_tracks
 from napari_sam2.widgets.state.stack_result import StackResult
 from napari_sam2.widgets.throttle import halt, single_shot
-from napari_sam2.widgets.views.column_plot import PlotLine
 from napari_sam2.widgets.views.notifications import show_problem
+from napari_sam2.widgets.views.results.column_plot import PlotLine
 from napari_sam2.widgets.worker.live_results import LiveResults, LiveTables
 from napari_sam2.widgets.worker.thread import Worker, readable
 
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from napari_sam2.measure import Review
     from napari_sam2.types import Division
     from napari_sam2.widgets.controllers.annotation import AnnotationController
-    from napari_sam2.widgets.controllers.result_export import ResultExportController
+    from napari_sam2.widgets.controllers.results.result_export import ResultExportController
     from napari_sam2.widgets.layers.workspace import Workspace
     from napari_sam2.widgets.state.positions import StackPosition
     from napari_sam2.widgets.views.object_section import ObjectSection
-    from napari_sam2.widgets.views.results_section import ResultsSection
+    from napari_sam2.widgets.views.results.results_section import ResultsSection
 
 _LEAST_MS = 400
 _REST = 3  # so many times as long as an update takes, it rests

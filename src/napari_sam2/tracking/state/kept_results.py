@@ -17,9 +17,9 @@ from napari_sam2.prompts import FramePrompt
 from napari_sam2.stack import FrameStack
 from napari_sam2.tracking.label_writer import LabelWriter
 from napari_sam2.tracking.model import Model
-from napari_sam2.tracking.session_io import settings_of, settings_to_save
 from napari_sam2.tracking.settings import TrackingSettings
-from napari_sam2.tracking.stored_state import StateReader, StoredTrack
+from napari_sam2.tracking.state.session_io import settings_of, settings_to_save
+from napari_sam2.tracking.state.stored_state import StateReader, StoredTrack
 from napari_sam2.tracking.tracker import Tracker
 from napari_sam2.types import ObjectFrame
 

@@ -1,0 +1,1 @@
+"""What becomes of the labels: divisions, tracks and measurements, files. Main thread."""

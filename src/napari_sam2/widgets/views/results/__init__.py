@@ -1,0 +1,1 @@
+"""Views of results: tracks and measurements, plot, files. Main thread."""
