@@ -24,9 +24,10 @@ def box_of(plane: NDArray[Any]) -> Box | None:
 
 def spanning(boxes: Iterable[Box | None]) -> Box | None:
     """Return the smallest box that contains all given boxes; None if there are none."""
-    edges = [_edges(box) for box in boxes if box is not None]
-    if not edges:
-        return None
+    found = [box for box in boxes if box is not None]
+    if len(found) < 2:
+        return found[0] if found else None
+    edges = list(map(_edges, found))
     low, high = np.min(edges, axis=0).tolist(), np.max(edges, axis=0).tolist()
     return slice(low[0], high[1]), slice(low[2], high[3])
 
@@ -39,12 +40,20 @@ def size_of(box: Box) -> tuple[int, int]:
 
 def within(box: Box, outer: Box) -> Box:
     """Return a box of the plane as counted from the first row and column of another one."""
-    return _moved(box, -outer[0].start, -outer[1].start)
+    (rows, columns), down, right = box, outer[0].start, outer[1].start
+    return (
+        slice(rows.start - down, rows.stop - down),
+        slice(columns.start - right, columns.stop - right),
+    )
 
 
 def placed(box: Box, outer: Box) -> Box:
     """Return a box relative to another one as a box of the whole plane."""
-    return _moved(box, outer[0].start, outer[1].start)
+    (rows, columns), down, right = box, outer[0].start, outer[1].start
+    return (
+        slice(rows.start + down, rows.stop + down),
+        slice(columns.start + right, columns.stop + right),
+    )
 
 
 def apart(boxes: Sequence[Box | None]) -> list[tuple[Box, list[int]]]:
@@ -84,14 +93,6 @@ def _meets(spans: NDArray[Any], edges: NDArray[Any]) -> NDArray[np.bool_]:
 def _edges_around(spans: NDArray[Any]) -> NDArray[Any]:
     low, high = spans.min(axis=0), spans.max(axis=0)
     return np.array([low[0], high[1], low[2], high[3]])
-
-
-def _moved(box: Box, down: int, right: int) -> Box:
-    rows, columns = box
-    return (
-        slice(rows.start + down, rows.stop + down),
-        slice(columns.start + right, columns.stop + right),
-    )
 
 
 def _edges(box: Box) -> tuple[int, int, int, int]:

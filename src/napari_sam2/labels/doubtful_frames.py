@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from operator import attrgetter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,7 +72,7 @@ def doubts(
         Doubtful frames, ascending, with all their reasons.
     """
     limits = limits or Limits()
-    series = sorted(records, key=lambda record: record.frame)
+    series = sorted(records, key=attrgetter("frame"))
     if not series:
         return {}
     frames = np.array([record.frame for record in series])

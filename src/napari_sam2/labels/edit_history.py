@@ -45,7 +45,8 @@ class PlaneChange:
         box = box_of(old != new)
         if box is None:
             return None
-        rows, columns = ((side.start, side.stop) for side in box)
+        y, x = box
+        rows, columns = (y.start, y.stop), (x.start, x.stop)
         return cls(frame, rows, columns, old.dtype.str, _packed(old[box]), _packed(new[box]))
 
     @property

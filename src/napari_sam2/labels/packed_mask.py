@@ -38,7 +38,8 @@ class PackedMask:
         box = box_of(mask)
         if box is None:
             return cls(shape, (0, 0), (0, 0), b"")
-        rows, columns = ((side.start, side.stop) for side in box)
+        y, x = box
+        rows, columns = (y.start, y.stop), (x.start, x.stop)
         return cls(shape, rows, columns, zlib.compress(np.packbits(mask[box]).tobytes(), _FAST))
 
     def unpack(self) -> NDArray[np.bool_]:

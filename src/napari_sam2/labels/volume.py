@@ -118,7 +118,7 @@ class LabelsVolume:
             written; in all cases the frame keeps its former labels.
         """
         frame = self._checked_frame(frame)
-        ids = tuple(self._checked_id(number) for number in object_ids)
+        ids = tuple(map(self._checked_id, object_ids))
         masks = self._checked_masks(ids, masks)
         with self._lock:
             if self._protection.covers_frame(frame):
@@ -127,7 +127,7 @@ class LabelsVolume:
             patch = compose_frame(view_frame(self._array, frame), ids, masks, protected, boxes)
             if patch is not None:
                 self._store(frame, patch)
-        return tuple(number for number in ids if number not in protected)
+        return tuple([number for number in ids if number not in protected]) if protected else ids
 
     def _store(self, frame: int, patch: Patch) -> None:
         old = None if self.on_write is None else read_frame(self._array, frame)
@@ -157,7 +157,7 @@ class LabelsVolume:
 
     def pixels(self, frame: int, object_ids: Collection[int]) -> NDArray[np.bool_]:
         """Return where some objects are in a frame, bool (Y, X)."""
-        ids = [self._checked_id(number) for number in object_ids]
+        ids = list(map(self._checked_id, object_ids))
         with self._lock:
             return pixels_of(view_frame(self._array, self._checked_frame(frame)), ids)
 
@@ -168,7 +168,7 @@ class LabelsVolume:
 
     def without(self, frame: int, object_ids: Collection[int]) -> Labels:
         """Return a copy of the labels of a frame, (Y, X), as if these objects were not in it."""
-        ids = [self._checked_id(number) for number in object_ids]
+        ids = list(map(self._checked_id, object_ids))
         with self._lock:
             return without(view_frame(self._array, self._checked_frame(frame)), ids)
 
@@ -220,7 +220,10 @@ class LabelsVolume:
             return self._protection.covers(self._checked_id(object_id), self._checked_frame(frame))
 
     def _checked_frame(self, frame: int) -> int:
-        number = _whole_number(frame, "frame")
+        try:
+            number = index(frame)
+        except TypeError:
+            raise _not_whole(frame, "frame") from None
         if not 0 <= number < self._shape[0]:
             raise LabelsError(
                 f"Frame {number} is outside the labels, which have {self._shape[0]} frame(s).",
@@ -229,7 +232,10 @@ class LabelsVolume:
         return number
 
     def _checked_id(self, object_id: int) -> int:
-        number = _whole_number(object_id, "object id")
+        try:
+            number = index(object_id)
+        except TypeError:
+            raise _not_whole(object_id, "object id") from None
         if number < 1:
             raise LabelsError(
                 f"Object id {number} cannot be a label.", remedy="Number objects from 1."
@@ -262,14 +268,10 @@ class LabelsVolume:
         return masks
 
 
-def _whole_number(value: int, name: str) -> int:
-    try:
-        return index(value)
-    except TypeError:
-        raise LabelsError(
-            f"{name} must be a whole number, not {value!r}.",
-            remedy=f"Pass {name} as an integer.",
-        ) from None
+def _not_whole(value: object, name: str) -> LabelsError:
+    return LabelsError(
+        f"{name} must be a whole number, not {value!r}.", remedy=f"Pass {name} as an integer."
+    )
 
 
 def _checked_shape(shape: Sequence[int]) -> tuple[int, int, int]:

@@ -16,7 +16,10 @@ def computes_in_place(*tensors: Tensor) -> bool:
     """
     if torch.is_grad_enabled() or torch.is_autocast_enabled("cpu"):
         return False
-    return all(t.device.type == "cpu" and t.dtype == torch.float32 for t in tensors)
+    for tensor in tensors:  # a generator would be called once per tensor, in every layer
+        if tensor.device.type != "cpu" or tensor.dtype != torch.float32:
+            return False
+    return True
 
 
 def full_precision(device: torch.device) -> AbstractContextManager[object]:

@@ -59,7 +59,7 @@ def draw_prompts(
 
 def _boxes(points: Tensor, labels: Tensor, line: Tensor) -> Tensor:
     """Fill the rectangle between the corners of each object that has them."""
-    first, last = (labels == kind for kind in (BOX_START, BOX_END))
+    first, last = labels == BOX_START, labels == BOX_END
     has = first.any(dim=1) & last.any(dim=1)
     low = (points * first[:, :, None]).sum(dim=1)
     high = (points * last[:, :, None]).sum(dim=1)

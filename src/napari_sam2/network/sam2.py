@@ -165,10 +165,11 @@ class Sam2(nn.Module):
             points = conditioned.new_zeros(objects, 1, 2)
             point_labels = torch.full((objects, 1), PAD, device=conditioned.device)
         dtype = self.no_mem_embed.dtype
+        levels = [level.to(dtype) for level in (stride8, stride4, *finer)]
         with full_precision(conditioned.device):
             prediction = self.decode(
                 conditioned.to(dtype),
-                (stride8.to(dtype), stride4.to(dtype), *(level.to(dtype) for level in finer)),
+                tuple(levels),
                 points,
                 point_labels,
                 mask_inputs,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace as with_changes
-from typing import Any
+from operator import itemgetter
 
 from numpy.typing import ArrayLike
 
@@ -138,8 +138,8 @@ class PromptBook:
 
     def __iter__(self) -> Iterator[tuple[int, int, FramePrompt]]:
         # A snapshot: another thread may add a prompt while this one walks over the book.
-        for (object_id, frame), prompt in sorted(self._prompts.items(), key=_by_key):
-            yield object_id, frame, prompt
+        known = sorted(self._prompts.items(), key=itemgetter(0))
+        return iter([(object_id, frame, prompt) for (object_id, frame), prompt in known])
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, PromptBook):
@@ -154,9 +154,11 @@ class PromptBook:
 
     def _store(self, key: ObjectFrame, prompt: FramePrompt) -> FramePrompt:
         _, height, width = self._shape
+        bottom, right = height - HALF_PIXEL, width - HALF_PIXEL
         for y, x in prompt.points:
-            check_coordinate(y, height, "y")
-            check_coordinate(x, width, "x")
+            if not (-HALF_PIXEL <= y <= bottom and -HALF_PIXEL <= x <= right):
+                check_coordinate(y, height, "y")
+                check_coordinate(x, width, "x")
         if prompt.mask is not None and prompt.mask.shape != (height, width):
             raise PromptError(
                 f"The mask is {prompt.mask.shape} pixels, the frame {(height, width)}.",
@@ -182,7 +184,3 @@ def clip_box(box: Box, height: int, width: int) -> Box:
             remedy="Give the corners as (y0, x0, y1, x1) in pixels of the frame.",
         )
     return y0, x0, y1, x1
-
-
-def _by_key(item: tuple[ObjectFrame, Any]) -> ObjectFrame:
-    return item[0]

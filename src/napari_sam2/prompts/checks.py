@@ -34,7 +34,7 @@ def as_whole_number(value: object, name: str) -> int:
 
 def check_object_id(object_id: object) -> int:
     """Return the id as an int in 1..2**32 - 1, or raise `PromptError`."""
-    number = as_whole_number(object_id, "object id")
+    number = object_id if type(object_id) is int else as_whole_number(object_id, "object id")
     if not 1 <= number <= MAX_OBJECT_ID:
         raise PromptError(
             f"Object id {number} cannot be a label.",
@@ -45,7 +45,7 @@ def check_object_id(object_id: object) -> int:
 
 def check_frame(frame: object, n_frames: int) -> int:
     """Return the frame as an int in ``0..n_frames - 1``, or raise `PromptError`."""
-    number = as_whole_number(frame, "frame")
+    number = frame if type(frame) is int else as_whole_number(frame, "frame")
     if not 0 <= number < n_frames:
         raise PromptError(
             f"Frame {number} is outside the stack, which has {n_frames} frame(s).",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,39 +80,43 @@ class FramePrompt:
             There is no point, or a value is wrong.
         """
         new = FramePrompt(points, positive)  # type: ignore[arg-type]
-        return replace(
-            self,
-            points=self.points + new.points,
-            positive=self.positive + new.positive,
-            rounds=self.rounds + new.rounds,
-        )
+        _check_count(len(self.points) + len(new.points))
+        grown = object.__new__(FramePrompt)  # all its parts have been checked
+        object.__setattr__(grown, "points", self.points + new.points)
+        object.__setattr__(grown, "positive", self.positive + new.positive)
+        object.__setattr__(grown, "box", self.box)
+        object.__setattr__(grown, "mask", self.mask)
+        object.__setattr__(grown, "rounds", self.rounds + new.rounds)
+        return grown
 
-    def clicks_since(self, before: FramePrompt) -> int | None:
+    def clicks_since(self, before: FramePrompt, *, nearly: bool = False) -> int | None:
         """Return how many clicks were added to another prompt; None if more has changed.
 
         The rounds in which they came do not count.
+
+        Parameters
+        ----------
+        before : FramePrompt
+        nearly : bool
+            Positions that differ by rounding alone are the same, see `is_nearly`.
         """
         count = len(before.points)
-        begins_alike = (
-            self.points[:count] == before.points
-            and self.positive[:count] == before.positive
-            and self.box == before.box
-            and _same_mask(self.mask, before.mask)
-        )
-        return len(self.points) - count if begins_alike else None
+        if self.positive[:count] != before.positive or not _same_mask(self.mask, before.mask):
+            return None
+        begin = self.points[:count]
+        same = begin == before.points and self.box == before.box
+        if same or (nearly and _are_near(begin, self.box, before.points, before.box)):
+            return len(self.points) - count
+        return None
 
     def is_nearly(self, other: FramePrompt) -> bool:
         """Tell whether both are the same but for rounding; the rounds of the clicks do not count.
 
         Positions that went through the coordinates of the world differ by less than 1e-6 pixels.
         """
-        if self.positive != other.positive or (self.box is None) != (other.box is None):
+        if self.positive != other.positive or not _same_mask(self.mask, other.mask):
             return False
-        if not _same_mask(self.mask, other.mask):
-            return False
-        ours = [*np.ravel(self.points), *(self.box or ())]
-        theirs = [*np.ravel(other.points), *(other.box or ())]
-        return bool(np.allclose(ours, theirs, rtol=0, atol=_ROUNDING))
+        return _are_near(self.points, self.box, other.points, other.box)
 
     def refines(self, before: FramePrompt) -> bool:
         """Tell whether this is another prompt and one more round of clicks."""
@@ -129,6 +133,16 @@ class FramePrompt:
     def __hash__(self) -> int:
         pixels = None if self.mask is None else self.mask.tobytes()
         return hash((self.points, self.positive, self.box, self.rounds, pixels))
+
+
+def _are_near(
+    points: tuple[Point, ...], box: Box | None, other_points: tuple[Point, ...], other: Box | None
+) -> bool:
+    """Tell whether points and boxes are the same but for rounding."""
+    if (box is None) != (other is None) or len(points) != len(other_points):
+        return False
+    ours, theirs = [*np.ravel(points), *(box or ())], [*np.ravel(other_points), *(other or ())]
+    return bool(np.allclose(ours, theirs, rtol=0, atol=_ROUNDING))
 
 
 def _same_mask(one: NDArray[np.bool_] | None, other: NDArray[np.bool_] | None) -> bool:
@@ -150,11 +164,7 @@ def _checked_points(points: object) -> tuple[Point, ...]:
             f"Points must be a list of (y, x) pairs, not an array of shape {array.shape}.",
             remedy="Pass for example [(120.5, 64.0)]; the frame is given separately.",
         )
-    if len(array) > MOST_POINTS:
-        raise PromptError(
-            f"{len(array)} points are given for one object in one frame, more than {MOST_POINTS}.",
-            remedy="Give a few points, or the object's mask.",
-        )
+    _check_count(len(array))
     if not np.isfinite(array).all():
         for y, x in array.tolist():
             check_finite(y, "y")
@@ -162,8 +172,16 @@ def _checked_points(points: object) -> tuple[Point, ...]:
     return tuple(map(tuple, array.tolist()))
 
 
+def _check_count(n_points: int) -> None:
+    if n_points > MOST_POINTS:
+        raise PromptError(
+            f"{n_points} points are given for one object in one frame, more than {MOST_POINTS}.",
+            remedy="Give a few points, or the object's mask.",
+        )
+
+
 def _checked_rounds(rounds: object, n_points: int) -> tuple[int, ...]:
-    counts = tuple(as_whole_number(count, "round") for count in rounds) if rounds else ()  # type: ignore[attr-defined]
+    counts = tuple([as_whole_number(count, "round") for count in rounds]) if rounds else ()  # type: ignore[attr-defined]
     if not counts:
         return (n_points,)
     if sum(counts) != n_points or counts[0] < 0 or min(counts[1:], default=1) < 1:

@@ -343,12 +343,11 @@ class FrameStack:
                 safe="Nothing that was done on other frames is lost.",
                 remedy="Check the file or its copy; frames that can be read still work.",
             ) from error
-        rows, columns = (
-            math.ceil(size / step) for size, step in zip(layout.frame_shape, steps, strict=True)
-        )
+        height, width = layout.frame_shape
+        rows, columns = math.ceil(height / steps[0]), math.ceil(width / steps[1])
         span = max(layout.channels) - min(layout.channels) + 1
         sizes = {layout.y: rows, layout.x: columns, layout.channel: span}
-        expected = tuple(sizes[axis] for axis in layout.read_axes)
+        expected = tuple(map(sizes.__getitem__, layout.read_axes))
         if pixels.shape != expected or pixels.dtype.kind not in "biuf":
             raise FrameError(
                 f"Frame {frame} came as {pixels.dtype} of shape {pixels.shape}, "

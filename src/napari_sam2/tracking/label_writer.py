@@ -201,8 +201,9 @@ class LabelWriter:
         )
         if self._settings.clicked_part:
             for index, each in enumerate(ordered):
-                if each.clicks:
-                    output.keep_clicked(index, each.clicks)
+                clicks = each.clicks
+                if clicks:
+                    output.keep_clicked(index, clicks)
         return output
 
     def _finish(
@@ -222,7 +223,7 @@ class LabelWriter:
         ids = tuple(sorted(predictions))
         nothing = np.zeros((len(erased), *output.disjoint.shape[1:]), dtype=bool)
         disjoint = np.concatenate([output.disjoint, nothing]) if erased else output.disjoint
-        boxes = (*output.boxes, *(None for _ in erased))
+        boxes = (*output.boxes, *[None] * len(erased))
         self.volume.write(frame, (*ids, *erased), disjoint, boxes)
         ordered = [predictions[object_id] for object_id in ids]
         return _frame_masks(frame, ids, output.masks, ordered, output.logits)

@@ -991,7 +991,7 @@ class TrackingSession:
                 frozenset(self._publisher.accepted),
                 frozenset(self.handed_over),
                 frozenset(self._found),
-                tuple(TrackState.of(tracks[object_id]) for object_id in sorted(tracks)),
+                tuple([TrackState.of(tracks[object_id]) for object_id in sorted(tracks)]),
                 self._divisions,
                 self._refused,
             )

@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 _SUFFIX = ".pack"
 
@@ -18,18 +19,13 @@ class DamagedPieceError(Exception):
     """A piece is missing or not what was written."""
 
 
-@dataclass(frozen=True, slots=True)
-class PiecePlace:
+class PiecePlace(NamedTuple):
     """Where a piece is: number of the file, first byte, number of bytes, and its CRC-32."""
 
     file: int
     offset: int
     length: int
     checksum: int
-
-    def as_list(self) -> list[int]:
-        """Return the numbers as JSON stores them."""
-        return [self.file, self.offset, self.length, self.checksum]
 
     @classmethod
     def of(cls, values: object) -> PiecePlace:
@@ -48,22 +44,20 @@ class PiecePlace:
         return cls(*numbers)
 
 
+@dataclass(slots=True, eq=False)
 class Piece:
     """Data that is kept in a pack file, or is still to be written.
 
     Attributes
     ----------
-    place : PiecePlace or None
-        Where it is; None until it is written. It may move from file to file.
     data : bytes or None
         Its content until it is written.
+    place : PiecePlace or None
+        Where it is; None until it is written. It may move from file to file.
     """
 
-    __slots__ = ("data", "place")
-
-    def __init__(self, data: bytes | None = None, place: PiecePlace | None = None) -> None:
-        self.data = data
-        self.place = place
+    data: bytes | None = None
+    place: PiecePlace | None = None
 
     def as_list(self) -> list[int]:
         """Return its place as JSON stores it.
@@ -75,7 +69,7 @@ class Piece:
         """
         if self.place is None:
             raise ValueError("The piece has not been written.")
-        return self.place.as_list()
+        return list(self.place)
 
 
 class PackFiles:
@@ -94,7 +88,7 @@ class PackFiles:
     def numbers(self) -> tuple[int, ...]:
         """Numbers of the files that there are, ascending."""
         stems = [path.stem for path in self._folder.glob(f"*{_SUFFIX}")]
-        return tuple(sorted(int(stem) for stem in stems if stem.isdecimal()))
+        return tuple(sorted(map(int, filter(str.isdecimal, stems))))
 
     def write(self, number: int, needed: Iterable[Piece]) -> None:
         """Write the pieces that are not written yet, and those of files that are mostly unneeded.
@@ -113,7 +107,7 @@ class PackFiles:
         """
         needed = list({id(piece): piece for piece in needed}.values())
         fresh = [piece for piece in needed if piece.place is None]
-        moved = self._moved(piece for piece in needed if piece.place is not None)
+        moved = self._moved(needed)
         if not fresh and not moved:
             return
         parts, places, offset = [], [], 0
@@ -168,7 +162,7 @@ class PackFiles:
                 self._sizes.pop(number, None)
 
     def _moved(self, pieces: Iterable[Piece]) -> list[Piece]:
-        """Return the pieces of files of which less than half is needed."""
+        """Return the pieces that are written, of files of which less than half is needed."""
         by_file: dict[int, list[Piece]] = {}
         for piece in pieces:
             if piece.place is not None:

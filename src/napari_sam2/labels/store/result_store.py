@@ -265,7 +265,7 @@ class ResultStore:
         self._number, self._columns, self._records = number, columns, table
         self._labels.index, self._records.index = indices
         self._unwritten = chunks
-        files = frozenset(piece.place.file for piece in needed if piece.place is not None)
+        files = frozenset([piece.place.file for piece in needed if piece.place is not None])
         self._packs.keep_only(files | self._kept_files)
         self._kept_files = files
         if grown:
@@ -381,7 +381,7 @@ def part_of(folder: Path, at: Mapping[int, int]) -> Path:
     at : mapping of int to int
         Positions by axis; empty if the image is one stack, whose store is the folder itself.
     """
-    name = ".".join(f"{axis}={index}" for axis, index in sorted(at.items()))
+    name = ".".join([f"{axis}={index}" for axis, index in sorted(at.items())])
     return folder / name if name else folder
 
 

@@ -38,6 +38,9 @@ class Attention(nn.Module):
         return self._attend(self.q_proj(q), self.k_proj(k), self.v_proj(v))
 
     def _attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        q, k, v = [x.unflatten(2, (self.heads, -1)).transpose(1, 2) for x in (q, k, v)]
+        heads = (self.heads, -1)
+        q = q.unflatten(2, heads).transpose(1, 2)
+        k = k.unflatten(2, heads).transpose(1, 2)
+        v = v.unflatten(2, heads).transpose(1, 2)
         out = F.scaled_dot_product_attention(q, k, v)
         return self.out_proj(out.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]

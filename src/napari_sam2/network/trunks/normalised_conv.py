@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from operator import attrgetter, is_
 from typing import Self
 
 import torch
@@ -55,9 +56,14 @@ class NormalisedConv(nn.Sequential):
         assert isinstance(norm, nn.BatchNorm2d)
         if norm.training or not computes_in_place(x, conv.weight):
             return norm(conv(x))  # type: ignore[no-any-return]
-        if self._folded is None or not self._folded.is_of(conv, norm):
-            self._folded = _Folded(conv, norm)
+        sources = conv.weight, norm.weight, norm.bias, norm.running_mean, norm.running_var
         folded = self._folded
+        if (
+            folded is None
+            or not all(map(is_, sources, folded.sources))
+            or list(map(_version, folded.versioned)) != folded.versions
+        ):
+            folded = self._folded = _Folded(conv, norm)
         return F.conv2d(
             x, folded.weight, folded.bias, conv.stride, conv.padding, groups=conv.groups
         )
@@ -67,33 +73,36 @@ class NormalisedConv(nn.Sequential):
         return super()._apply(fn, recurse)  # type: ignore[no-untyped-call, no-any-return]
 
 
+_version = attrgetter("_version")
+
+
 class _Folded:
-    """Batch normalisation multiplied into the convolution before it, channels last."""
+    """Batch normalisation multiplied into the convolution before it, channels last.
+
+    Attributes
+    ----------
+    sources : tuple of Tensor
+        What was folded.
+    versioned : list of Tensor
+        Those of them that count their changes. Tensors made in inference mode have no version and
+        cannot change outside of it.
+    versions : list of int
+        Of `versioned`, when they were folded.
+    """
 
     @torch.inference_mode(False)
     @torch.no_grad()
     def __init__(self, conv: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
-        self._sources = _sources(conv, norm)
-        weight, gain, offset, mean, variance = self._sources
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
+        self.sources = conv.weight, norm.weight, norm.bias, norm.running_mean, norm.running_var
+        weight, gain, offset, mean, variance = self.sources
         scale = gain * (variance + norm.eps).rsqrt()
         scaled = weight * scale[:, None, None, None]
         self.weight = scaled.contiguous(memory_format=torch.channels_last)
         self.bias = offset - mean * scale
-        self._versions = _versions(self._sources)
+        self.versioned = [source for source in self.sources if not source.is_inference()]
+        self.versions = list(map(_version, self.versioned))
 
-    def is_of(self, conv: nn.Conv2d, norm: nn.BatchNorm2d) -> bool:
-        """Tell whether the layers still hold the values that were folded."""
-        sources = _sources(conv, norm)
-        same = all(now is then for now, then in zip(sources, self._sources, strict=True))
-        return same and _versions(sources) == self._versions
-
-
-def _sources(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> tuple[Tensor, ...]:
-    assert norm.running_mean is not None
-    assert norm.running_var is not None
-    return conv.weight, norm.weight, norm.bias, norm.running_mean, norm.running_var
-
-
-def _versions(tensors: tuple[Tensor, ...]) -> list[int]:
-    # Tensors made in inference mode have no version and cannot change outside of it.
-    return [0 if tensor.is_inference() else tensor._version for tensor in tensors]
+    def __deepcopy__(self, _memo: dict[int, object]) -> None:
+        """Copy to nothing: a copied layer folds its own weights."""

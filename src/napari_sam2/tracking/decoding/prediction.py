@@ -7,6 +7,7 @@ resolution, and an object pointer. The module owns no state; it runs on the sess
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import compress
 from typing import NamedTuple
 
 import numpy as np
@@ -148,8 +149,9 @@ class Conditioning:
     @property
     def clicks(self) -> tuple[tuple[float, float], ...]:
         """The positive clicks of the user, as (y, x)."""
-        prompt = self.prompt or FramePrompt()
-        return tuple(p for p, on in zip(prompt.points, prompt.positive, strict=True) if on)
+        if self.prompt is None:
+            return ()
+        return tuple(compress(self.prompt.points, self.prompt.positive))
 
     @property
     def closed(self) -> bool:

@@ -36,7 +36,7 @@ class _Group:
 
     def all_in(self, found: Collection[Window]) -> bool:
         """Return whether all of its windows are among some."""
-        return all(window in found for window in self.windows)
+        return all(map(found.__contains__, self.windows))
 
 
 class FeatureCache:
@@ -96,7 +96,8 @@ class FeatureCache:
             # First what is kept makes room: the peak is one frame less.
             for window in found:
                 self._kept.move_to_end((frame, groups[window], window))
-            self._forget_down_to(self._capacity - sum(len(group.windows) for group in missing))
+            count = sum([len(group.windows) for group in missing])
+            self._forget_down_to(self._capacity - count)
             run = self._run_from(frame) if distinct == [self._whole] else []
             found |= self._encode_run([frame, *run]) if run else self._encode(frame, missing)
         for window, group in groups.items():
@@ -157,6 +158,8 @@ class FeatureCache:
 
     def _groups(self, windows: Sequence[Window]) -> list[_Group]:
         """Divide windows into groups that are encoded together, whatever is cached."""
+        if len(windows) == 1:
+            return [_Group(tuple(windows))]
         crowded = _crowded(windows, self._cells)
         taken = {window for members in crowded.values() for window in members}
         rest = [window for window in windows if window not in taken]

@@ -58,10 +58,10 @@ class Window:
 
     def inside(self, frame_shape: tuple[int, int]) -> tuple[slice, slice]:
         """Return rows and columns of the frame that the window covers, if any."""
-        return (
-            _covered(self.top, self.height, frame_shape[0]),
-            _covered(self.left, self.width, frame_shape[1]),
-        )
+        height, width = frame_shape
+        top, left = min(max(self.top, 0), height), min(max(self.left, 0), width)
+        bottom, right = min(self.top + self.height, height), min(self.left + self.width, width)
+        return slice(top, max(top, bottom)), slice(left, max(left, right))
 
     def part(self, frame_shape: tuple[int, int]) -> tuple[slice, slice]:
         """Return rows and columns of the window that lie in the frame."""
@@ -73,10 +73,11 @@ class Window:
 
     def holds(self, points: Sequence[tuple[float, float]]) -> bool:
         """Tell whether points (y, x) lie inside."""
-        return all(
-            0 <= y + 0.5 - self.top <= self.height and 0 <= x + 0.5 - self.left <= self.width
-            for y, x in points
-        )
+        for y, x in points:
+            down, right = y + 0.5 - self.top, x + 0.5 - self.left
+            if not (0 <= down <= self.height and 0 <= right <= self.width):
+                return False
+        return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,11 +128,6 @@ class WindowedObject:
 
     place: Place
     window: Window
-
-
-def _covered(first: int, side: int, length: int) -> slice:
-    start = min(max(first, 0), length)
-    return slice(start, max(start, min(first + side, length)))
 
 
 def _first(middle: float, side: int, length: int) -> int:

@@ -74,12 +74,14 @@ def session_file(work: StackSession, pixels: str | None = None) -> SessionFile:
     book = PromptBook(labels.shape)
     results: dict[ObjectFrame, PackedMask] = {}
     for placed in work.annotations.prompts:
-        prompt = _with_rounds(placed.position, placed.prompt, work.feedback)
+        pair = placed.position
+        known = None if work.feedback.book is None else work.feedback.book.get(*pair)
+        prompt = _with_rounds(pair, placed.prompt, work.feedback, known)
         if prompt is not None:
-            book.put(*placed.position, prompt)
-            result = work.feedback.results.get(placed.position)
-            if result is not None and prompt is _known(placed.position, work.feedback):
-                results[placed.position] = result
+            book.put(*pair, prompt)
+            result = work.feedback.results.get(pair)
+            if result is not None and prompt is known:
+                results[pair] = result
     settings: dict[str, JsonScalar] = {
         "model": spec.use.model,
         "device": spec.use.device,
@@ -152,19 +154,14 @@ def picked_channels(saved: SessionFile, shape: tuple[int, ...]) -> ChannelChoice
 
 
 def _with_rounds(
-    position: ObjectFrame, prompt: FramePrompt, feedback: SessionFeedback
+    pair: ObjectFrame, prompt: FramePrompt, feedback: SessionFeedback, known: FramePrompt | None
 ) -> FramePrompt | None:
-    """Return a prompt as it replays: round by round.
+    """Return a prompt as it replays, which is round by round where the session has `known` it.
 
     None if the session refused it: it would refuse the replay.
     """
-    if position in feedback.refused:
-        return None if feedback.refused[position] == prompt else prompt
-    known = _known(position, feedback)
+    if pair in feedback.refused:
+        return None if feedback.refused[pair] == prompt else prompt
     if known is None or not prompt.is_nearly(known):
         return prompt
     return known
-
-
-def _known(position: ObjectFrame, feedback: SessionFeedback) -> FramePrompt | None:
-    return None if feedback.book is None else feedback.book.get(*position)

@@ -268,6 +268,8 @@ class AnnotationController(QObject):
 
     def _prompted_again(self, old: StackPrompts, new: frozenset[MaskKey]) -> frozenset[MaskKey]:
         """Return the masks that were kept for an object without prompts and that has one again."""
+        if not self._promptless:
+            return frozenset()
         lifted: set[MaskKey] = set()
         for position, number in {(position, object_id) for position, object_id, _ in new}:
             masks = self._promptless.pop((position, number), frozenset())
@@ -504,7 +506,8 @@ class AnnotationController(QObject):
     def _answered_edit(self, step: int) -> ObjectEdit | None:
         """Return the edit that a step is, once: it is answered now."""
         _, edit = self._edits.pop(step, (None, None))
-        self._current.clear()
+        if edit is not None:
+            self._current.clear()
         return edit
 
     def _position_in_view(self) -> StackPosition | None:
@@ -553,7 +556,7 @@ class AnnotationController(QObject):
         before: WindowSnapshot,
         after: WindowSnapshot,
     ) -> Step:
-        parts = tuple((position, self.undo_stack.new_number()) for position in positions)
+        parts = tuple([(position, self.undo_stack.new_number()) for position in positions])
         step = Step(parts, title, before, after)
         self.undo_stack.add(step)
         return step

@@ -177,17 +177,23 @@ class _Collector:
         position, object_id, frame = mask_key
         self._found[position][ObjectFrame(object_id, frame)].painted = painted
 
-    def add_point(self, coordinates: NDArray[np.float64], object_id: int, positive: bool) -> None:
-        """Take a click in, unless it lies outside the image."""
-        yx, size = coordinates[-2:] - self._corner, np.asarray(self._size)
-        inside = np.all(yx >= -_HALF_PIXEL) and np.all(yx <= size - _HALF_PIXEL)
-        where = self.where(coordinates)
-        if where is None or not inside or object_id < 1:
-            self.ignored += 1
-            return
-        gathered = self._found[where[0]][ObjectFrame(object_id, where[1])]
-        gathered.points.append((float(yx[0]), float(yx[1])))
-        gathered.positive.append(positive)
+    def add_points(
+        self, coordinates: NDArray[np.float64], object_ids: list[int], positive: list[bool]
+    ) -> None:
+        """Take clicks (N, D) in, those that lie in the image."""
+        yx = coordinates[:, -2:] - self._corner
+        inside = ((yx >= -_HALF_PIXEL) & (yx <= np.asarray(self._size) - _HALF_PIXEL)).all(axis=1)
+        inside &= np.isfinite(coordinates).all(axis=1)
+        indices = np.rint(np.where(inside[:, None], coordinates[:, :-2], 0)).astype(int)
+        inside &= ((indices >= 0) & (indices < np.asarray(self._leading))).all(axis=1)
+        inside &= np.asarray(object_ids) >= 1
+        self.ignored += int(np.count_nonzero(~inside))
+        for row in np.flatnonzero(inside).tolist():
+            position, frame = placed(indices[row], self._axis, self._composed)
+            gathered = self._found[position][ObjectFrame(object_ids[row], frame)]
+            y, x = yx[row].tolist()
+            gathered.points.append((y, x))
+            gathered.positive.append(positive[row])
 
     def add_shape(
         self, kind: str, vertices: NDArray[np.float64], object_id: int, positive: bool
@@ -287,9 +293,8 @@ def read_prompts(
         collector.add_painted(mask_key, mask)
     if len(points.data):
         all_coordinates = same_position(image, points, np.asarray(points.data, float))
-        rows = zip(all_coordinates, points.features[OBJECT], points.features[POSITIVE], strict=True)
-        for coordinates, object_id, positive in rows:
-            collector.add_point(coordinates, int(object_id), bool(positive))
+        object_ids, positive = points.features[OBJECT].tolist(), points.features[POSITIVE].tolist()
+        collector.add_points(all_coordinates, object_ids, positive)
     objects = shapes.features.get(OBJECT, ())
     signs = shapes.features.get(POSITIVE, [True] * len(shapes.data))
     outlines = zip(shapes.data, shapes.shape_type, objects, signs, strict=False)

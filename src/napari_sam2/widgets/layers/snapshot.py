@@ -50,6 +50,8 @@ class UserState:
 
     def divisions_at(self, position: StackPosition) -> tuple[Division, ...]:
         """Return the divisions in one stack, by frame and parent."""
+        if not self.divisions:
+            return ()
         found = [each for where, each in self.divisions if where == position]
         return tuple(sorted(found, key=lambda each: (each.frame, each.parent)))
 
@@ -61,7 +63,7 @@ class UserState:
 
     def accepted_at(self, position: StackPosition) -> frozenset[ObjectFrame]:
         """Return what is accepted in one stack."""
-        return frozenset(ObjectFrame(i, f) for where, i, f in self.accepted if where == position)
+        return _at(position, self.accepted)
 
     def positions_accepted_unlike(self, other: UserState) -> set[StackPosition]:
         """Return the stacks in which other objects and frames are accepted."""
@@ -71,11 +73,11 @@ class UserState:
 
     def handed_at(self, position: StackPosition) -> frozenset[ObjectFrame]:
         """Return the masks that were handed over to one stack."""
-        return frozenset(ObjectFrame(i, f) for where, i, f in self.handed if where == position)
+        return _at(position, self.handed)
 
     def found_at(self, position: StackPosition) -> frozenset[ObjectFrame]:
         """Return the objects of one stack that were found and that nobody has looked at."""
-        return frozenset(ObjectFrame(i, f) for where, i, f in self.found if where == position)
+        return _at(position, self.found)
 
     def looked_at(self, objects: Iterable[tuple[StackPosition, int]]) -> UserState:
         """Return the same without the marks of these found objects, each of a stack."""
@@ -135,6 +137,13 @@ class UserState:
             mask_key: FramePrompt(mask=mask) for mask_key, mask in masks.items() if mask.any()
         }
         return replace(self, painted=painted)
+
+
+def _at(position: StackPosition, mask_keys: frozenset[MaskKey]) -> frozenset[ObjectFrame]:
+    """Return those masks that are in one stack."""
+    if not mask_keys:
+        return frozenset()
+    return frozenset([ObjectFrame(i, f) for where, i, f in mask_keys if where == position])
 
 
 @dataclass(frozen=True, slots=True, eq=False)

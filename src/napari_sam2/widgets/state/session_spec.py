@@ -170,7 +170,8 @@ class SessionSpec:
     @property
     def held(self) -> tuple[tuple[int, int], ...]:
         """The sliders that matter: all of `at` but that of composed channels."""
-        return tuple(each for each in self.at if each[0] != self.source.composed)
+        composed = self.source.composed
+        return tuple([each for each in self.at if each[0] != composed])
 
     def stack(self) -> FrameStack:
         """Return the frames that the session is to work on."""

@@ -118,7 +118,7 @@ class RequestHandler:
         self._settle()
         start = self._start or self._snapshot()
         before = replace(start, records=tuple(self._old.values()))
-        after = self._snapshot(tuple(self._records.get(*key) for key in self._old))
+        after = self._snapshot(tuple([self._records.get(*key) for key in self._old]))
         edit = Edit(number, before, after, tuple(self._changes))
         self._changes, self._old, self._start = [], {}, after
         return edit
@@ -443,7 +443,7 @@ class RequestHandler:
     def _set(self, object_frame: ObjectFrame, prompt: FramePrompt) -> None:
         """Have one prompt replaced by another; clicks that were only added refine the old one."""
         known, own = self._known.get(object_frame), self.session.prompts.get(*object_frame)
-        added = None if known is None else prompt.clicks_since(_in_form_of(prompt, known))
+        added = None if known is None else prompt.clicks_since(known, nearly=True)
         new = prompt
         if added:
             # Positions of the session's own prompt may differ by what rounding has left.
@@ -542,16 +542,6 @@ class RequestHandler:
                 np.copyto(plane, plane.dtype.type(new_id), where=mask)
                 self._written(frame, before, plane.copy())
                 self._changed_here(frame)
-
-
-def _in_form_of(prompt: FramePrompt, known: FramePrompt) -> FramePrompt:
-    """Return a known prompt with the positions of one that begins like it but for rounding."""
-    count = len(known.points)
-    if not 0 < count < len(prompt.points):
-        return known
-    points, positive = prompt.points[:count], prompt.positive[:count]
-    begin = replace(prompt, points=points, positive=positive, rounds=known.rounds)
-    return begin if begin.is_nearly(known) else known
 
 
 def _meets(mask: PackedMask, drawn: NDArray[np.bool_]) -> bool:
