@@ -79,6 +79,11 @@ class _Internals:
         """The same for the hint."""
         self.coordinator._status.show()
 
+    def show_due(self) -> None:
+        """Have everything shown at once that is due a little later."""
+        QApplication.sendPostedEvents()
+        self.coordinator._throttle._call_all()
+
 
 class PanelPage:
     """Drives a panel and reads it, beside its viewer.
@@ -188,7 +193,7 @@ class PanelPage:
     @property
     def hint(self) -> str:
         """What the panel says is to be done next, once the event under way is over."""
-        QApplication.sendPostedEvents()
+        self._inside.show_due()
         return self.widget.hint.text()
 
     def refresh_hint(self) -> None:
@@ -1037,25 +1042,30 @@ class PanelPage:
 
     def undo(self) -> None:
         """Press Undo."""
+        self._inside.show_due()
         self._history.undo.click()
 
     def redo(self) -> None:
         """Press Redo."""
+        self._inside.show_due()
         self._history.redo.click()
 
     @property
     def can_undo(self) -> bool:
         """Whether there is a step that can be undone."""
+        self._inside.show_due()
         return self._history.undo.isEnabled()
 
     @property
     def can_redo(self) -> bool:
         """Whether there is a step that can be redone."""
+        self._inside.show_due()
         return self._history.redo.isEnabled()
 
     @property
     def undo_text(self) -> str:
         """Tooltip of Undo: the step that it takes back."""
+        self._inside.show_due()
         return self._history.undo.toolTip()
 
     @property
@@ -1071,6 +1081,7 @@ class PanelPage:
 
     def ask_for_adaptation(self) -> None:
         """Press Adapt…, which asks before it begins."""
+        self._inside.show_due()
         self.adaptation_section.adapt.click()
 
     def begin_adaptation(self, minutes: float | None = None) -> None:
@@ -1108,11 +1119,13 @@ class PanelPage:
     @property
     def can_adapt(self) -> bool:
         """Whether that button can be pressed."""
+        self._inside.show_due()
         return self.adaptation_section.adapt.isEnabled()
 
     @property
     def adaptation_tooltip(self) -> str:
         """Tooltip of that button."""
+        self._inside.show_due()
         return self.adaptation_section.adapt.toolTip()
 
     @property

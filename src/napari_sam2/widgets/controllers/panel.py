@@ -206,7 +206,13 @@ class PanelController(QObject):
             lambda: self._propagation.running,
         )
         self._status = StatusController(
-            views, images, models, self.annotation, self._propagation, self._adapting
+            views,
+            images,
+            models,
+            self.annotation,
+            self._propagation,
+            self._adapting,
+            self._throttle,
         )
         actions: dict[str, Action] = {
             "run": self.run_or_pause,

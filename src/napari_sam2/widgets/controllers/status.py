@@ -11,7 +11,7 @@ from qtpy.QtCore import QObject
 
 from napari_sam2.widgets.state.hints import Situation, hint
 from napari_sam2.widgets.state.positions import StackPosition
-from napari_sam2.widgets.throttle import DelayedCall, halt, single_shot
+from napari_sam2.widgets.throttle import Throttle, halt, single_shot
 
 if TYPE_CHECKING:
     from napari_sam2.widgets.controllers.adapting import AdaptController
@@ -35,6 +35,8 @@ class StatusController(QObject):
     propagation : PropagationController
     adapting : AdaptController
         These tell where the user is.
+    throttle : Throttle
+        In time with which the hint changes: a click and its mask change it once, not twice.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class StatusController(QObject):
         annotation: AnnotationController,
         propagation: PropagationController,
         adapting: AdaptController,
+        throttle: Throttle,
     ) -> None:
         super().__init__()
         self._views, self._images, self._models = views, images, models
@@ -52,15 +55,15 @@ class StatusController(QObject):
         self._closed = False
         self._phase = ""
         self._patience = single_shot(self, self._show_phase, _PATIENCE_MS)
-        self._soon = DelayedCall(self, self.show)
+        self._throttle = throttle
 
     def soon(self) -> None:
-        """Show the next hint, once after the event under way."""
-        self._soon.start()
+        """Show the next hint a little later, unless that is due already."""
+        self._throttle.soon(self.show)
 
     def show(self) -> None:
         """Show the next hint now."""
-        halt(self._soon)
+        self._throttle.drop(self.show)
         if self._closed:
             return
         workspace = self._annotation.workspace
@@ -85,12 +88,13 @@ class StatusController(QObject):
         """Show the next hint instead of the current activity."""
         self._phase = ""
         halt(self._patience)
-        self._soon.start()
+        self.soon()
 
     def close(self) -> None:
         """Touch no view any more."""
         self._closed = True
-        halt(self._patience, self._soon)
+        halt(self._patience)
+        self._throttle.drop(self.show)
 
     def _show_phase(self) -> None:
         if self._phase and not self._closed:
