@@ -153,20 +153,20 @@ def _tuned(
     journal = folder / JOURNAL_FILE
     # What the log tells of steps after the state may have been killed before its model was written.
     rewind(journal, saved_step(folder / STATE_FILE))
-    keeper = _BestKeeper(folder, settings.patience, metadata, validated)
-    if not keeper.has_model():
+    best = _BestModel(folder, settings.patience, metadata, validated)
+    if not best.has_model():
         iou = _rounded(measure(network.eval()))
-        keeper.judge(network, 0, iou)
+        best.judge(network, 0, iou)
         rewind(journal, -1)
         append_record(journal, {"step": 0, **to_record(iou)})
-    if keeper.gave_up():
-        return keeper.result(keeper.history[-1].step, Ending.PATIENCE)
+    if best.gave_up():
+        return best.result(best.history[-1].step, Ending.PATIENCE)
 
     def validate(average: Sam2) -> dict[str, float]:
         return to_record(_rounded(measure(average)))
 
     def judge(state: TrainingState, record: Mapping[str, float]) -> bool:
-        return keeper.judge(state.average, state.step, from_record(record))
+        return best.judge(state.average, state.step, from_record(record))
 
     choose_parts(network, parts)
     state = train(
@@ -182,9 +182,9 @@ def _tuned(
         cancelled=cancelled,
         trunk_rate=TRUNK_RATE,
     )
-    if keeper.gave_up():
-        return keeper.result(state.step, Ending.PATIENCE)
-    return keeper.result(state.step, Ending.STEPS if state.step >= recipe.steps else Ending.STOPPED)
+    if best.gave_up():
+        return best.result(state.step, Ending.PATIENCE)
+    return best.result(state.step, Ending.STEPS if state.step >= recipe.steps else Ending.STOPPED)
 
 
 def with_image_size(network: Sam2, image_size: int) -> Sam2:
@@ -216,7 +216,7 @@ def validations(records: Sequence[Record]) -> list[Validated]:
     ]
 
 
-class _BestKeeper:
+class _BestModel:
     """Keeps the best weights on disk, and reports when validations stop improving."""
 
     def __init__(

@@ -1,1 +1,1 @@
-"""The napari window: dock widgets, their views, the coordinator behind them, sample data."""
+"""The napari window: dock widgets, their views and controllers, sample data."""

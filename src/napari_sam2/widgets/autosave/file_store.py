@@ -50,7 +50,7 @@ class FileOwnership:
     ----------
     location : SessionLocation, optional
     replaces : bool
-        The user has chosen this home: what is there already is replaced, but nothing elsewhere.
+        The user has chosen this location: what is there already is replaced, but nothing elsewhere.
     """
 
     def __init__(self, location: SessionLocation | None = None, *, replaces: bool = False) -> None:

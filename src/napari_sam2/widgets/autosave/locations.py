@@ -77,7 +77,7 @@ class SessionLocation:
 
     @classmethod
     def chosen(cls, path: Path) -> SessionLocation:
-        """Return the home whose file of a single stack is `path`."""
+        """Return the location whose file of a single stack is `path`."""
         name = path.name.removesuffix(".json").removesuffix(".sam2")
         return cls(path.parent, name)
 
@@ -93,7 +93,7 @@ class SessionLocation:
         return part_of(self.folder / f"{self.stem}{number}{STORE_SUFFIX}", dict(position))
 
     def next(self) -> SessionLocation:
-        """Return the home of the next piece of work."""
+        """Return the location of the next piece of work."""
         return replace(self, number=self.number + 1)
 
     def files(self) -> list[Path]:
@@ -115,7 +115,7 @@ def session_locations(facts: ImageFacts) -> tuple[SessionLocation, ...]:
 
 
 def beside(path: str) -> SessionLocation:
-    """Return the home beside an image; never inside a zarr, whose folders are its own."""
+    """Return the location beside an image; never inside a zarr, whose folders are its own."""
     image = Path(path).absolute()
     zarrs = [each for each in (image, *image.parents) if each.suffix.lower() == ".zarr"]
     image = zarrs[-1] if zarrs else image

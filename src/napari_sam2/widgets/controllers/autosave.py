@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from napari_sam2.widgets.state.image_source import ImageSource
     from napari_sam2.widgets.views.panel_view import PanelView
 
-LEDGER = "napari_sam2 session"
+OWNERSHIP = "napari_sam2 session"
 """Key in the metadata of the labels: video axis and region of the work, and its `FileOwnership`."""
 
 _EVERY_MS = 300
@@ -63,7 +63,8 @@ class AutosaveController(QObject):
     ----------
     viewer : Viewer
     views : PanelView
-    images, models : pickers
+    images : ImageController
+    models : ModelController
     annotation : AnnotationController
     begin : callable
         Begins to segment the chosen image, seen in a way.
@@ -151,7 +152,7 @@ class AutosaveController(QObject):
         """Keep the annotations of a workspace, in its files of this viewer if there are any."""
         metadata = workspace.labels.metadata
         view = workspace.axis, workspace.source.region
-        before, ownership = metadata.get(LEDGER, (view, FileOwnership()))
+        before, ownership = metadata.get(OWNERSHIP, (view, FileOwnership()))
         self._go_on(workspace, ownership if before == view else FileOwnership())
         self._views.show_offer("")
         self._views.save.show_image(*_best_position(workspace.image))
@@ -217,7 +218,7 @@ class AutosaveController(QObject):
             None if ownership.location is None else ownership.location.file(())
         )
         view = workspace.axis, workspace.source.region
-        workspace.labels.metadata[LEDGER] = (view, ownership)
+        workspace.labels.metadata[OWNERSHIP] = (view, ownership)
 
     def _keep_results(self, location: SessionLocation | None) -> None:
         """Have labels and scores kept beside the session file, or nowhere."""
@@ -359,7 +360,7 @@ class AutosaveController(QObject):
         Parameters
         ----------
         files : dict of StackPosition to SessionFile
-        ledger : FileOwnership or None
+        ownership : FileOwnership or None
             Goes on in these files; None: leaves them as they are.
         """
         saved = next(iter(files.values()))

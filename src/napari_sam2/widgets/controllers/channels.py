@@ -212,7 +212,7 @@ class ChannelController(QObject):
         self.changed.emit()
 
     def _pixels_replaced(self, event: Any) -> None:
-        if event.source is not self._image:  # which is the business of the image picker
+        if event.source is not self._image:  # which the image controller sees to
             self._offer()
             self.changed.emit()
 

@@ -176,10 +176,11 @@ class PanelController(QObject):
         Where the layers are.
     views : PanelView
         What the user sees of it.
-    images, models : pickers
+    images : ImageController
+    models : ModelController
         What is chosen.
     engine : SessionWorker
-        Does the work; the coordinator ends it.
+        Does the work; this controller ends it.
     """
 
     def __init__(

@@ -30,7 +30,8 @@ class StatusController(QObject):
     Parameters
     ----------
     views : PanelView
-    images, models : pickers
+    images : ImageController
+    models : ModelController
     annotation : AnnotationController
     propagation : PropagationController
     adapting : AdaptController

@@ -315,7 +315,7 @@ class Workspace:
         self._on_prompts()
 
 
-TURN = "napari_sam2 turn"
+OWNER = "napari_sam2 owner"
 """Key in the metadata of the labels: the `LayerOwnership` of the panel that took them up last."""
 
 
@@ -332,7 +332,7 @@ class LayerOwnership:
         self._leave = WeakMethod(leave)
 
     def is_of_the_same_panel(self, other: LayerOwnership) -> bool:
-        """Whether both turns would end in the same way."""
+        """Whether both belong to one panel."""
         return self._leave == other._leave
 
     def end(self) -> None:
@@ -347,7 +347,7 @@ class LayerOwnership:
 
 def claim_layers(labels: Labels, leave: Callable[[], None]) -> None:
     """Work on these labels from now on; another panel that does so leaves them."""
-    ownership, former = LayerOwnership(leave), labels.metadata.get(TURN)
-    labels.metadata[TURN] = ownership
+    ownership, former = LayerOwnership(leave), labels.metadata.get(OWNER)
+    labels.metadata[OWNER] = ownership
     if isinstance(former, LayerOwnership) and not former.is_of_the_same_panel(ownership):
         former.end()
