@@ -417,3 +417,18 @@ def test_no_two_public_classes_share_a_name():
             if isinstance(statement, ast.ClassDef) and not statement.name.startswith("_"):
                 places.setdefault(statement.name, []).append(module)
     assert {name: modules for name, modules in places.items() if len(modules) > 1} == {}
+
+
+def test_every_module_or_its_package_says_on_which_thread_it_runs():
+    known = module_names(SOURCE)
+    says = {name for name, path in known.items() if "thread" in (_docstring(path) or "").lower()}
+    silent = [
+        name
+        for name in known
+        if not any(".".join(name.split(".")[:n]) in says for n in range(2, name.count(".") + 2))
+    ]
+    assert silent == [PACKAGE]
+
+
+def _docstring(path: Path) -> str | None:
+    return ast.get_docstring(ast.parse(path.read_text("utf-8")))

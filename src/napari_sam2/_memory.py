@@ -1,4 +1,7 @@
-"""The memory that torch needs to be loaded at all; it is checked when this module is imported."""
+"""The memory that torch needs to be loaded at all; it is checked when this module is imported.
+
+It runs once, on the thread that first loads torch.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The errors that users see: each says what happened, what is safe and what to do."""
+"""The errors that users see: each says what happened, what is safe and what to do.
+
+Any thread may raise and catch them.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Frozen values and enumerations that several packages exchange."""
+"""Frozen values and enumerations that several packages exchange.
+
+Any thread may use them.
+"""
 
 from __future__ import annotations
 

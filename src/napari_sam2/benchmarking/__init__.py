@@ -1,4 +1,7 @@
-"""Benchmarks: the speed of a model on this machine, and the limits of the machine."""
+"""Benchmarks: the speed of a model on this machine, and the limits of the machine.
+
+All of it runs on the caller's thread.
+"""
 
 import napari_sam2._memory  # noqa: F401 - says what is needed before torch is loaded
 from napari_sam2.benchmarking.discs import DriftingDiscs

@@ -1,6 +1,7 @@
 """Model files: the registry, downloads, verification and loading.
 
 Modules that need torch or the network load on first use: listing the models needs neither.
+All of it runs on the caller's thread.
 """
 
 from __future__ import annotations

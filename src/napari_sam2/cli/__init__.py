@@ -1,4 +1,7 @@
-"""The ``napari-sam2`` command."""
+"""The ``napari-sam2`` command.
+
+All of it runs on the main thread of the command.
+"""
 
 from __future__ import annotations
 

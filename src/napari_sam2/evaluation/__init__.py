@@ -1,6 +1,7 @@
 """Evaluation: metrics, and the protocol that prompts, propagates and scores.
 
 Names load on first use, so that the help of the command stays quick.
+All of it runs on the caller's thread.
 """
 
 from __future__ import annotations

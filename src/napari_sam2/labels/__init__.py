@@ -1,4 +1,7 @@
-"""Labels: volumes of object ids, cleaning of masks, export to files, pictures."""
+"""Labels: volumes of object ids, cleaning of masks, export to files, pictures.
+
+Values and functions may be used from any thread; a `LabelsVolume` locks itself.
+"""
 
 from napari_sam2.labels.array_storage import blank_labels
 from napari_sam2.labels.cleaning import clean_mask

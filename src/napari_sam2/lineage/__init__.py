@@ -1,6 +1,7 @@
 """Lineage: objects through time, their divisions, and the files that other programs read.
 
 No torch and no napari.
+Functions run on the caller's thread.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Measurements: region properties of every object in every frame, as one table.
 
 pandas and scikit-image load when something is measured.
+Functions run on the caller's thread.
 """
 
 from __future__ import annotations

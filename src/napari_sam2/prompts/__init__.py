@@ -1,4 +1,7 @@
-"""Prompts per object and frame (points, boxes, masks), and the files that store them."""
+"""Prompts per object and frame (points, boxes, masks), and the files that store them.
+
+Prompts are frozen values for any thread; a `PromptBook` is changed by its owner only.
+"""
 
 from napari_sam2.prompts.book import PromptBook
 from napari_sam2.prompts.cellpose import SUFFIX as CELLPOSE_SUFFIX

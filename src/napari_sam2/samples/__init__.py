@@ -1,6 +1,7 @@
 """Synthetic stacks with exact labels: sample data and the demo's input.
 
 Everything is deterministic by seed or generator; numpy and scipy only.
+All of it runs on the caller's thread.
 """
 
 from __future__ import annotations

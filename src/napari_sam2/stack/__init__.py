@@ -1,6 +1,7 @@
 """Image stacks: any array as frames, with axes, lazy reading and constant contrast; image files.
 
 The package imports numpy only; zarr and tifffile load when a file is opened.
+Stacks may be read from any thread; a `FrameStack` locks its array while it reads.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Tracking: a model on a device, and sessions that track objects through stacks."""
+"""Tracking: a model on a device, and sessions that track objects through stacks.
+
+A `TrackingSession` may be used from any thread: its lock guards all that is behind it.
+"""
 
 import napari_sam2._memory  # noqa: F401 - says what is needed before torch is loaded
 from napari_sam2.tracking.device import available_devices, resolve_device

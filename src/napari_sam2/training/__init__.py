@@ -1,4 +1,7 @@
-"""Training SAM 2 networks on users' labels: whole data sets, or the masks of one session."""
+"""Training SAM 2 networks on users' labels: whole data sets, or the masks of one session.
+
+A run takes the caller's thread; adapting takes a child process.
+"""
 
 from __future__ import annotations
 

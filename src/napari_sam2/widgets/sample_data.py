@@ -1,4 +1,7 @@
-"""Sample stacks for napari's File menu, generated on the spot, without a network."""
+"""Sample stacks for napari's File menu, generated on the spot, without a network.
+
+Main thread only.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""`segment_stack`: from layers to a Labels layer, without the panel."""
+"""`segment_stack`: from layers to a Labels layer, without the panel.
+
+It runs on the thread that calls it.
+"""
 
 # No postponed annotations here: magicgui reads them as they are.
 import warnings

@@ -1,4 +1,7 @@
-"""napari's writer of tracks: labels, with the graph of a Tracks layer where one is selected too."""
+"""napari's writer of tracks: labels, with the graph of a Tracks layer where one is selected too.
+
+napari calls it on the main thread.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Changes of label planes from the paint events of a Labels layer."""
+"""Changes of label planes from the paint events of a Labels layer.
+
+Main thread only.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The sentences that tell the user what to do next, as pure functions of the situation."""
+"""The sentences that tell the user what to do next, as pure functions of the situation.
+
+Any thread.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The drawing tools: for each the button, the key, and the layer mode that it stands for."""
+"""The drawing tools: for each the button, the key, and the layer mode that it stands for.
+
+Frozen values, any thread.
+"""
 
 from __future__ import annotations
 

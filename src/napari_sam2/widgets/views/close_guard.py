@@ -1,4 +1,7 @@
-"""Asks before napari's window is closed with work in it that is not on disk."""
+"""Asks before napari's window is closed with work in it that is not on disk.
+
+Main thread only.
+"""
 
 from __future__ import annotations
 

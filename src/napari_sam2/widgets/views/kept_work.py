@@ -1,4 +1,7 @@
-"""The dialog *Kept work*: results on disk, their sizes, and buttons to open and delete them."""
+"""The dialog *Kept work*: results on disk, their sizes, and buttons to open and delete them.
+
+Main thread only.
+"""
 
 from __future__ import annotations
 

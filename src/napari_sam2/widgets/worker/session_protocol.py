@@ -1,4 +1,7 @@
-"""The session as the worker uses it: a protocol that tests implement too."""
+"""The session as the worker uses it: a protocol that tests implement too.
+
+Worker thread only.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The live results controller: Tracks layer, features table and plot that follow the labels."""
+"""The live results controller: Tracks layer, features table and plot that follow the labels.
+
+Main thread only; what is shown is computed in a worker thread.
+"""
 
 from __future__ import annotations
 
