@@ -228,8 +228,14 @@ class BlobSession:
     def remove_division(self, parent) -> None:
         self._divisions = tuple(each for each in self._divisions if each.parent != parent)
 
-    def propose_divisions(self, frames_back=3) -> tuple[ProposedDivision, ...]:
-        self._script.step("propose")
+    def propose_divisions(
+        self, frames_back=3, *, progress=None, cancelled=lambda: False
+    ) -> tuple[ProposedDivision, ...]:
+        for number in range(1, 5):
+            self._script.step("propose", number)
+            if cancelled():
+                return ()
+            progress(number / 4)
         return self._script.proposals
 
     def watch_labels(self, seen) -> None:

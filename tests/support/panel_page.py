@@ -1268,6 +1268,15 @@ class PanelPage:
         """Press Find divisions."""
         self.results_section.search.click()
 
+    def cancel_divisions(self) -> None:
+        """Press the same button while divisions are looked for."""
+        self.results_section.search.click()
+
+    @property
+    def divisions_button(self) -> str:
+        """Text of that button."""
+        return self.results_section.search.text()
+
     def answer_division(self, accepted: bool) -> None:
         """Press Accept, or Refuse, beside a proposed division."""
         section = self.results_section

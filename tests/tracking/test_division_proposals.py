@@ -10,7 +10,7 @@ from napari_sam2.tracking.division_proposals import propose_divisions
 from napari_sam2.types import Division
 
 
-def propose(labels, *, drift=(0, 0), divisions=(), frames_back=3):
+def propose(labels, *, drift=(0, 0), divisions=(), frames_back=3, **options):
     """Follow objects backward by standing still, or by moving by `drift` a frame."""
     numbers = np.unique(labels[labels > 0]).tolist()
     spans = {n: np.flatnonzero((labels == n).any(axis=(1, 2))).tolist() for n in numbers}
@@ -22,7 +22,7 @@ def propose(labels, *, drift=(0, 0), divisions=(), frames_back=3):
             yield frame, mask
 
     return propose_divisions(
-        spans, lambda n, frame: labels[frame] == n, follow, divisions, frames_back
+        spans, lambda n, frame: labels[frame] == n, follow, divisions, frames_back, **options
     )
 
 
@@ -69,6 +69,67 @@ def test_a_parent_that_stays_whole_does_not_divide():
     labels[:, 5:25, 5:25] = 1
     labels[2:, 5:12, 18:25] = 2
     assert propose(labels) == ()
+
+
+def test_a_parent_that_the_edge_cuts_has_no_area_to_compare():
+    """It comes in while it divides: its children are larger than what was seen of it."""
+    labels = np.zeros((4, 40, 40), np.uint8)
+    labels[:2, 8:32, 0:4] = 1
+    labels[2:, 7:20, 0:7], labels[2:, 20:33, 0:7] = 2, 3
+    (found,) = propose(labels)
+    assert found.division == Division(1, (2, 3), 2)
+    assert found.area_ratio > 1.8
+    assert propose(np.pad(labels, ((0, 0), (1, 1), (1, 1)))) == (), "the same away from the edge"
+    assert propose(np.where(labels == 3, 0, labels)) == (), "a single one is not plausible there"
+
+
+def test_a_child_that_the_edge_cuts_may_be_small():
+    labels = np.zeros((4, 40, 40), np.uint8)
+    labels[:2, 10:30, 0:20] = 1
+    labels[2:, 10:30, 10:20], labels[2:, 15:20, 0:2] = 2, 3
+    (found,) = propose(labels)
+    assert found.division == Division(1, (2, 3), 2)
+    (inside,) = propose(np.pad(labels, ((0, 0), (1, 1), (1, 1))))
+    assert inside.division == Division(1, (2,), 2), "away from the edge it is debris"
+
+
+def test_what_comes_in_beside_an_object_is_no_child():
+    labels = np.zeros((4, 40, 40), np.uint8)
+    labels[:, 10:30, 0:20] = 1
+    labels[2:, 15:20, 0:2] = 2
+    assert propose(labels) == ()
+
+
+def test_an_object_that_was_hidden_in_its_neighbour_has_no_parent():
+    """2 and 3 are one: in frame 2 the labels gave it to 1, which goes on."""
+    labels = np.zeros((5, 40, 40), np.uint8)
+    labels[:, 10:30, 5:20] = 1
+    labels[:2, 10:30, 21:32] = 2
+    labels[2, 10:30, 5:32] = 1
+    labels[3:, 10:30, 21:32] = 3
+    assert propose(labels) == ()
+    labels[:2][labels[:2] == 2] = 0
+    (found,) = propose(labels)
+    assert found.division == Division(1, (3, 4), 3)
+
+
+def test_a_grandparent_does_not_hide_a_division():
+    """Followed back three frames, 4 and 5 lead through 2 into 1, which has ended too."""
+    labels = np.zeros((6, 60, 60), np.uint8)
+    labels[:2, 10:40, 10:40] = 1
+    labels[2:4, 10:24, 10:40], labels[2:, 26:40, 10:40] = 2, 3
+    labels[4:, 10:24, 10:24], labels[4:, 10:24, 26:40] = 4, 5
+    found = propose(labels)
+    assert [each.division for each in found] == [Division(1, (2, 3), 2), Division(2, (4, 5), 4)]
+
+
+def test_progress_is_told_and_a_cancelled_search_proposes_nothing():
+    told = []
+    assert len(propose(dividing(), progress=told.append)) == 2
+    assert told == [0.25, 0.5, 0.75, 1.0]
+    assert propose(dividing(), cancelled=lambda: True) == ()
+    assert propose(dividing(), cancelled=lambda: len(told) > 6, progress=told.append) == ()
+    assert len(told) == 7
 
 
 def test_what_enters_beside_the_parent_does_not_hide_its_division():

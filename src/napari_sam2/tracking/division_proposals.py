@@ -25,6 +25,9 @@ frame and mask (Y, X), the nearest frame first."""
 class DivisionLimits:
     """What a plausible division looks like.
 
+    What the frame's edge cuts has no area to compare: the upper limits do not hold for the children
+    of a parent that touches it, nor the lower ones for a child that does, if there are two.
+
     Attributes
     ----------
     overlap : float
@@ -90,13 +93,17 @@ def propose_divisions(
     divisions: Sequence[Division],
     frames_back: int,
     limits: DivisionLimits | None = None,
+    *,
+    progress: Callable[[float], None] | None = None,
+    cancelled: Callable[[], bool] = lambda: False,
 ) -> tuple[ProposedDivision, ...]:
     """Find objects that begin where another one may divide.
 
     An object that begins at frame t is followed backward a few frames. Where it meets an object
     that lived before, that one may be its parent: if the areas are plausible, a division is
     proposed. A parent that goes on is taken for the other child; one that ends is joined by every
-    other object that begins there and leads to it.
+    other object that begins there and leads to it. An object that leads farther, to one that ended
+    beside the parent, is that one again: the two were taken for one thing in between.
 
     Parameters
     ----------
@@ -109,6 +116,10 @@ def propose_divisions(
     frames_back : int
         Frames that an object is followed backward.
     limits : DivisionLimits, optional
+    progress : callable, optional
+        Called with the part of the objects, in 0..1, that has been followed.
+    cancelled : callable
+        Called before each object; nothing is proposed once it returns True.
 
     Returns
     -------
@@ -119,9 +130,14 @@ def propose_divisions(
     born = {child for each in divisions for child in each.children}
     divided = {each.parent for each in divisions}
     found: dict[int, list[_Origin]] = {}
-    for child, frames in sorted(spans.items()):
-        if child in born or not frames or frames[0] == 0:
-            continue
+    beginning = [
+        (child, frames)
+        for child, frames in sorted(spans.items())
+        if child not in born and frames and frames[0] > 0
+    ]
+    for done, (child, frames) in enumerate(beginning, start=1):
+        if cancelled():
+            return ()
         living = {
             number: set(known)
             for number, known in spans.items()
@@ -130,6 +146,10 @@ def propose_divisions(
         origin = _origin(child, frames[0], living, mask_at, follow, frames_back, limits)
         if origin is not None:
             found.setdefault(origin.parent, []).append(origin)
+        if progress is not None:
+            progress(done / len(beginning))
+    if cancelled():  # the last object may not have been followed to the end
+        return ()
     free = max([0, *spans, *born, *divided]) + 1
     proposed = []
     for parent, origins in sorted(found.items()):
@@ -155,26 +175,43 @@ def _origin(
     compared with the frame before.
     """
 
+    def part_in(number: int, frame: int, mask: NDArray[np.bool_]) -> float:
+        return np.count_nonzero(mask_at(number, frame) & mask) / max(1, np.count_nonzero(mask))
+
     def met(frame: int, mask: NDArray[np.bool_]) -> _Origin | None:
-        area = int(np.count_nonzero(mask))
         shares = {
-            number: np.count_nonzero(mask_at(number, frame) & mask) / max(1, area)
+            number: part_in(number, frame, mask)
             for number, frames in living.items()
             if frame in frames
         }
         parent = max(shares, key=lambda number: shares[number], default=0)
         if not parent or shares[parent] < limits.overlap:
             return None
-        return _Origin(child, parent, frame + 1, float(shares[parent]))
+        return _Origin(child, parent, frame + 1, shares[parent])
 
-    seen = False
+    seen, origin = False, None
+    ended: list[int] = []
     for frame, mask in follow(child, first, frames_back):
-        if mask.any():
-            seen = True
+        if not mask.any():
+            continue
+        seen = True
+        if origin is None:
             origin = met(frame, mask)
-            if origin is not None:
+            if origin is None:
+                continue
+            ended = [
+                number
+                for number, frames in living.items()
+                if number != origin.parent and first - frames_back <= max(frames) < frame
+            ]
+            if not ended:
                 return origin
-    return None if seen else met(first - 1, mask_at(child, first))
+        elif frame in living[origin.parent] and any(
+            frame in living[number] and part_in(number, frame, mask) >= limits.overlap
+            for number in ended
+        ):
+            return None
+    return origin if seen else met(first - 1, mask_at(child, first))
 
 
 def _proposal(
@@ -212,22 +249,42 @@ def _joined(
     later = [each for each in spans[parent] if each >= frame]
     if not before:
         return None
-    whole = int(np.count_nonzero(mask_at(parent, before[-1])))
-    areas = [int(np.count_nonzero(mask_at(each.child, spans[each.child][0]))) for each in children]
+    whole = mask_at(parent, before[-1])
+    masks = [mask_at(each.child, spans[each.child][0]) for each in children]
+    cut = _is_cut(whole)
     if later:
         # It goes on as one child: the other one is that which comes from it most surely.
         first = [at for at, each in enumerate(children) if each.frame == frame]
         best = max(first, key=lambda at: children[at].overlap)
-        children, areas = [children[best]], [areas[best]]
-        areas.append(int(np.count_nonzero(mask_at(parent, later[0]))))
-    total = sum(areas) / whole
-    plausible = all(limits.smallest <= area / whole <= limits.largest for area in areas)
-    if not plausible or (len(areas) > 1 and not limits.least_total <= total <= limits.most_total):
+        children, masks = [children[best]], [masks[best], mask_at(parent, later[0])]
+    elif len(children) > 1:
+        # What is too small is debris, unless it is only a part of what comes in.
+        large = limits.smallest * np.count_nonzero(whole)
+        kept = [
+            at for at, mask in enumerate(masks) if np.count_nonzero(mask) >= large or _is_cut(mask)
+        ]
+        children, masks = [children[at] for at in kept], [masks[at] for at in kept]
+    if not children:
+        return None
+    parts = [np.count_nonzero(mask) / np.count_nonzero(whole) for mask in masks]
+    total = sum(parts)
+    if len(parts) == 1 or later:
+        if min(parts) < limits.smallest:
+            return None
+        cut = cut and len(parts) > 1  # a single one would not differ from the parent, going on
+    if not cut and (max(parts) > limits.largest or total > limits.most_total):
+        return None
+    if len(parts) > 1 and total < limits.least_total and not any(map(_is_cut, masks)):
         return None
     ids = [each.child for each in children] + ([free] if later else [])
     return ProposedDivision(
         Division(parent, tuple(ids), frame),
         free if later else None,
         min(each.overlap for each in children),
-        total,
+        float(total),
     )
+
+
+def _is_cut(mask: NDArray[np.bool_]) -> bool:
+    """Tell whether an object reaches the edge of the frame, which may cut it."""
+    return bool(mask[[0, -1]].any() or mask[:, [0, -1]].any())

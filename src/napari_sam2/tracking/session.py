@@ -704,7 +704,13 @@ class TrackingSession:
             self._set_divisions(checked_divisions(divisions, self.n_frames))
             self._keep_soon()
 
-    def propose_divisions(self, frames_back: int = 3) -> tuple[ProposedDivision, ...]:
+    def propose_divisions(
+        self,
+        frames_back: int = 3,
+        *,
+        progress: Callable[[float], None] | None = None,
+        cancelled: Callable[[], bool] = lambda: False,
+    ) -> tuple[ProposedDivision, ...]:
         """Find divisions that may have happened; nothing is changed.
 
         Every object that begins after the first frame and has no parent is followed backward, by
@@ -717,6 +723,10 @@ class TrackingSession:
         ----------
         frames_back : int
             Frames that each object is followed.
+        progress : callable, optional
+            Called with the share that is done, in 0..1.
+        cancelled : callable
+            Called after every frame; True ends the search, and nothing is proposed.
 
         Returns
         -------
@@ -748,12 +758,22 @@ class TrackingSession:
             start = max(0, first - count)
             try:
                 for result in aside.propagate("backward", start, first + 1):
+                    if cancelled():
+                        return
                     if result.frame < first and child in result.object_ids:
                         yield result.frame, result.masks[result.object_ids.index(child)]
             finally:
                 aside.remove_prompts(child)
 
-        found = propose_divisions(spans, publisher.mask, follow, self._divisions, frames_back)
+        found = propose_divisions(
+            spans,
+            publisher.mask,
+            follow,
+            self._divisions,
+            frames_back,
+            progress=progress,
+            cancelled=cancelled,
+        )
         return tuple(each for each in found if each.key not in self._refused)
 
     def _aside(self) -> TrackingSession:

@@ -236,6 +236,16 @@ def test_a_refused_division_is_not_proposed_again(going_on):
         going_on.propose_divisions(0)
 
 
+def test_a_search_is_cancelled_within_a_frame(going_on):
+    before, told = going_on.labels.copy(), []
+    assert going_on.propose_divisions(cancelled=lambda: True, progress=told.append) == ()
+    assert told == []
+    (proposed,) = going_on.propose_divisions(progress=told.append)
+    assert told == [1.0]
+    assert proposed.division == Division(1, (2, 3), 5)
+    np.testing.assert_array_equal(going_on.labels, before)
+
+
 def test_all_divisions_can_be_replaced_without_touching_the_labels(model, stack):
     session = TrackingSession(model, stack)
     session.add_mask(1, 2, WHOLE)

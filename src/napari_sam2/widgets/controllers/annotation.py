@@ -5,6 +5,7 @@ Main thread only.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -368,10 +369,10 @@ class AnnotationController(QObject):
         self.read_layers()
         return self._request(AdaptRequest, position, 0, plan)
 
-    def propose_divisions(self, position: StackPosition) -> bool:
-        """Have divisions looked for in a stack; return whether that is possible."""
+    def propose_divisions(self, position: StackPosition, stop: threading.Event) -> bool:
+        """Have divisions looked for in a stack until `stop`; return whether that is possible."""
         self.read_layers()
-        return self._request(ProposeRequest, position, 0)
+        return self._request(ProposeRequest, position, 0, stop)
 
     def note_model(self, before: ModelUse, after: ModelUse) -> None:
         """Make one step of a model that was taken into use."""

@@ -38,6 +38,7 @@ from napari_sam2.widgets.views.keybindings import Action, HeldAction, Keys, key_
 from napari_sam2.widgets.views.notifications import show_done, show_problem
 from napari_sam2.widgets.worker.messages import (
     Answer,
+    DivisionProgress,
     DivisionsProposed,
     Done,
     Failure,
@@ -478,7 +479,7 @@ class PanelController(QObject):
                 self._controllers.finding.take(answer)
             case Forgotten(steps=steps):
                 self.annotation.undo_stack.forget(steps)
-            case DivisionsProposed():
+            case DivisionProgress() | DivisionsProposed():
                 self._status.quiet()
                 self._controllers.divisions.take(answer)
             case ResultsKept(trouble=trouble):

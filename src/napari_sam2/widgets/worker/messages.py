@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -133,7 +134,15 @@ class AdaptRequest(Request):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ProposeRequest(Request):
-    """Look for divisions that may have happened, which is no step."""
+    """Look for divisions that may have happened, which is no step.
+
+    Attributes
+    ----------
+    stop : threading.Event
+        Set from any thread: look no further, and propose nothing.
+    """
+
+    stop: threading.Event
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -306,6 +315,14 @@ class Prepared:
     error: Exception | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class DivisionProgress:
+    """The search for divisions is so far, in 0..1."""
+
+    generation: int
+    done: float
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class DivisionsProposed:
     """Divisions have been looked for, or why they could not be.
@@ -314,13 +331,16 @@ class DivisionsProposed:
     ----------
     position : StackPosition
     proposals : tuple of ProposedDivision
+        Nothing if it was cancelled.
     error : Exception or None
+    cancelled : bool
     """
 
     generation: int
     position: StackPosition
     proposals: tuple[ProposedDivision, ...] = ()
     error: Exception | None = None
+    cancelled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -373,6 +393,7 @@ Answer = (
     | Running
     | Searching
     | Prepared
+    | DivisionProgress
     | DivisionsProposed
     | Forgotten
     | ResultsKept

@@ -197,8 +197,14 @@ class Dividing(Protocol):
         """Say that it does not."""
         ...
 
-    def propose_divisions(self, frames_back: int = 3) -> tuple[ProposedDivision, ...]:
-        """Find divisions that may have happened."""
+    def propose_divisions(
+        self,
+        frames_back: int = 3,
+        *,
+        progress: Callable[[float], None] | None = None,
+        cancelled: Callable[[], bool] = lambda: False,
+    ) -> tuple[ProposedDivision, ...]:
+        """Find divisions that may have happened; none once `cancelled` returns True."""
         ...
 
 

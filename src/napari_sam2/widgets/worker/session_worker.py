@@ -21,6 +21,7 @@ from napari_sam2.widgets.worker.adaptation import Prepare, prepare_real
 from napari_sam2.widgets.worker.messages import (
     AdaptRequest,
     Answer,
+    DivisionProgress,
     DivisionsProposed,
     Done,
     EditRequest,
@@ -410,10 +411,16 @@ class SessionWorker:
         """Look for divisions; the session is as it was."""
         self._tell(Phase(request.generation, "Looking for divisions…"))
         known, session = (request.generation, request.spec.at), handler.session
-        if not isinstance(session, Dividing):
-            return DivisionsProposed(*known)
+        stopped = request.stop.is_set
+        if not isinstance(session, Dividing) or stopped():
+            return DivisionsProposed(*known, cancelled=stopped())
+
+        def progress(done: float) -> None:
+            self._tell(DivisionProgress(request.generation, done))
+
         try:
-            return DivisionsProposed(*known, session.propose_divisions())
+            found = session.propose_divisions(progress=progress, cancelled=stopped)
+            return DivisionsProposed(*known, found, cancelled=stopped())
         except DeviceError:
             raise
         except Sam2Error as error:

@@ -198,6 +198,36 @@ def test_proposed_division_is_accepted(family, script):
     assert family.proposed_division == ""
 
 
+def test_search_shows_its_progress_and_is_cancelled(family, script, qtbot):
+    script.proposals = (ProposedDivision(DIVISION, None, 0.9, 0.95),)
+    before, asked = family.labels, len(script.told)
+    script.gate.clear()
+    family.find_divisions()
+    assert family.divisions_button == "Cancel (0%)"
+    qtbot.waitUntil(lambda: script.told[asked:] == [("propose", 1)])
+    family.cancel_divisions()
+    script.gate.set()
+    family.wait_idle()
+    assert script.told[asked:] == [("propose", 1)], "it ends within a step"
+    assert family.divisions_button == "Find divisions"
+    assert (family.proposed_division, family.divisions) == ("", ())
+    np.testing.assert_array_equal(family.labels, before)
+    family.find_divisions()
+    family.wait_idle()
+    assert family.proposed_division != "", "the next search is another one"
+
+
+def test_closing_the_panel_ends_the_search(family, script, qtbot, our_threads):
+    asked = len(script.told)
+    script.gate.clear()
+    family.find_divisions()
+    qtbot.waitUntil(lambda: script.told[asked:] == [("propose", 1)])
+    family.close()
+    script.gate.set()
+    qtbot.waitUntil(lambda: not our_threads(), timeout=10_000)
+    assert script.told[asked:] == [("propose", 1)]
+
+
 def test_refused_division_is_not_proposed_again(family, script):
     script.proposals = (ProposedDivision(DIVISION, None, 0.9, 0.95),)
     family.find_divisions()

@@ -5,6 +5,7 @@ Main thread only.
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject
@@ -13,6 +14,7 @@ from napari_sam2.errors import LineageError
 from napari_sam2.widgets.state.division_choice import chosen_division
 from napari_sam2.widgets.state.object_edits import Divide, Undivide
 from napari_sam2.widgets.views.notifications import show_done, show_problem
+from napari_sam2.widgets.worker.messages import DivisionProgress
 
 if TYPE_CHECKING:
     from napari_sam2.tracking.division_proposals import ProposedDivision
@@ -51,9 +53,11 @@ class DivisionController(QObject):
         self._objects, self._box = objects, box
         self._proposals: list[tuple[StackPosition, ProposedDivision]] = []
         self._refused: set[Key] = set()
+        self._stop = threading.Event()  # of the search under way
         box.divide_requested.connect(self.divide)
         box.undivide_requested.connect(self.undivide)
         box.proposals_requested.connect(self.propose)
+        box.cancel_requested.connect(self.cancel)
         box.answer_requested.connect(self.answer)
 
     def divide(self) -> None:
@@ -91,12 +95,22 @@ class DivisionController(QObject):
         """Look for divisions in the stack in view."""
         workspace = self._annotation.workspace
         here = None if workspace is None else workspace.here()
-        if here is not None and self._annotation.propose_divisions(here[0]):
-            self._box.show_searching(True)
+        self._stop = stop = threading.Event()  # each search has its own
+        if here is not None and self._annotation.propose_divisions(here[0], stop):
+            self._box.show_searching(0.0)
 
-    def take(self, answer: DivisionsProposed) -> None:
-        """Show the first of the divisions that were found."""
-        self._box.show_searching(False)
+    def cancel(self) -> None:
+        """Look no further; what was proposed before stays."""
+        self._stop.set()
+
+    def take(self, answer: DivisionProgress | DivisionsProposed) -> None:
+        """Show how far the search is, or the first of the divisions that were found."""
+        if isinstance(answer, DivisionProgress):
+            self._box.show_searching(answer.done)
+            return
+        self._box.show_searching(None)
+        if answer.cancelled:
+            return
         if answer.error is not None:
             show_problem(answer.error)
             return
@@ -127,11 +141,12 @@ class DivisionController(QObject):
         self._show_next()
 
     def detach(self, *, views_alive: bool) -> None:
-        """Forget what was proposed."""
+        """Forget what was proposed, and look no further."""
+        self._stop.set()
         self._proposals.clear()
         self._refused.clear()
         if views_alive:
-            self._box.show_searching(False)
+            self._box.show_searching(None)
             self._box.show_proposal("")
 
     def _show_next(self) -> None:

@@ -29,6 +29,8 @@ class ResultsSection(Fold):
         The current object does not divide.
     proposals_requested()
         Look for divisions.
+    cancel_requested()
+        Look no further for them.
     answer_requested(bool)
         Accept the division that is proposed, or refuse it.
     """
@@ -39,6 +41,7 @@ class ResultsSection(Fold):
     divide_requested = Signal()
     undivide_requested = Signal()
     proposals_requested = Signal()
+    cancel_requested = Signal()
     answer_requested = Signal(bool)
 
     def __init__(self) -> None:
@@ -72,12 +75,13 @@ class ResultsSection(Fold):
         self.body.addWidget(self.plot)
         self.divide.clicked.connect(lambda _checked: self.divide_requested.emit())
         self.undivide.clicked.connect(lambda _checked: self.undivide_requested.emit())
-        self.search.clicked.connect(lambda _checked: self.proposals_requested.emit())
+        self.search.clicked.connect(lambda _checked: self._search_clicked())
         self.accept.clicked.connect(lambda _checked: self.answer_requested.emit(True))
         self.refuse.clicked.connect(lambda _checked: self.answer_requested.emit(False))
         self.tracks.toggled.connect(self.tracks_toggled)
         self.measuring.toggled.connect(self._measuring_toggled)
         self.column.textActivated.connect(self.column_chosen)
+        self.show_searching(None)
         self.show_proposal("")
         self._show_plot(False)
 
@@ -98,10 +102,13 @@ class ResultsSection(Fold):
         self.proposal.setText(text)
         self._answer.setVisible(bool(text))
 
-    def show_searching(self, searching: bool) -> None:
-        """Show whether divisions are being looked for."""
-        self.search.setEnabled(not searching)
-        self.search.setText("Finding…" if searching else "Find divisions")
+    def show_searching(self, done: float | None) -> None:
+        """Show how much of the search for divisions is done, in 0..1; None: nothing is searched."""
+        self._searching = done is not None
+        self.search.setText("Find divisions" if done is None else f"Cancel ({done:.0%})")
+
+    def _search_clicked(self) -> None:
+        (self.cancel_requested if self._searching else self.proposals_requested).emit()
 
     def _measuring_toggled(self, ticked: bool) -> None:
         self._show_plot(ticked)
