@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import warnings
 
 import numpy as np
 import pandas as pd
 import pytest
 import tifffile
+import zarr
 from PIL import Image
 
 from napari_sam2.cli import main
@@ -87,6 +89,73 @@ def test_an_image_of_another_shape_is_an_error(files, capsys):
     given = ("measure", files / "labels.tif", files / "small.tif", "-o", files / "t.csv")
     assert run(*given) == 1
     assert "shape" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("damaged", ["image", "labels"])
+def test_a_frame_that_cannot_be_read(files, capsys, damaged):
+    """Without it there are no intensities, but there is no table and no movie without labels."""
+    for name in ("image", "labels"):
+        data = tifffile.imread(files / f"{name}.tif")
+        array = zarr.create_array(
+            str(files / name), shape=data.shape, chunks=(1, 32, 40), dtype="u2"
+        )
+        array[:] = data
+    (chunk,) = (files / damaged / "c" / "2").rglob("0/0")
+    chunk.write_bytes(b"damaged")
+    for name in ("t.csv", "m.gif"):
+        (files / name).write_text("former", "utf-8")
+    given = ("measure", files / "labels", files / "image", "-o", files / "t.csv", "--json")
+    assert run(*given) == (1 if damaged == "labels" else 0)
+    said = capsys.readouterr()
+    if damaged == "labels":
+        assert "frame 2 cannot be read" in said.err
+        assert (files / "t.csv").read_text("utf-8") == "former"
+    else:
+        assert json.loads(said.out)["unreadable"][0].startswith("Frame 2 of the image")
+        means = pd.read_csv(files / "t.csv", comment="#").groupby("frame")["intensity_mean"]
+        assert means.count().to_dict() == {0: 1, 1: 1, 2: 0, 3: 2}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # the contrast is measured without it
+        code = run("movie", files / "image", files / "labels", "-o", files / "m.gif", "--axis", 0)
+    assert code == 1
+    assert "rame 2 cannot be read" in capsys.readouterr().err
+    assert (files / "m.gif").read_text("utf-8") == "former"
+
+
+def test_impossible_divisions_of_a_session_are_an_error(files, capsys):
+    saved = files / "s.sam2.json"
+    divisions = (Division(1, (2, 3), 2),)
+    write_session(SessionFile(PromptBook((4, 32, 40)), divisions=divisions), saved)
+    saved.write_text(saved.read_text("utf-8").replace('"parent": 1', '"parent": 2'), "utf-8")
+    out = files / "t.csv"
+    assert run("measure", files / "labels.tif", "-o", out, "--session", saved) == 1
+    assert "its own child" in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_a_movie_of_zarr_labels(files):
+    data = tifffile.imread(files / "labels.tif")
+    zarr.create_array(str(files / "labels"), shape=data.shape, dtype="u2")[:] = data
+    assert run("movie", files / "image.tif", files / "labels", "-o", files / "m.gif") == 0
+    with Image.open(files / "m.gif") as picture:
+        assert picture.n_frames == 4
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("--pixel-size", 0), ("--interval", -1), ("--fps", 0), ("--zoom", 0)]
+)
+def test_an_impossible_movie_is_an_error(files, capsys, option, value):
+    given = ("movie", files / "image.tif", files / "labels.tif", "-o", files / "m.gif")
+    assert run(*given, option, value) == 1
+    assert "napari-sam2: error:" in capsys.readouterr().err
+    assert not (files / "m.gif").exists()
+
+
+def test_a_movie_of_other_labels_says_how_to_choose_frames(files, capsys):
+    np.save(files / "small.npy", np.zeros((4, 8, 8), np.uint8))
+    given = ("movie", files / "image.tif", files / "small.npy", "-o", files / "m.gif")
+    assert run(*given) == 1
+    assert "--axis" in capsys.readouterr().err
 
 
 def test_a_movie(files, capsys):

@@ -87,6 +87,7 @@ def test_ctc_replaces_its_own_kind_only(tmp_path):
         ("1 0 2 9", "parent 9"),
         ("1 0 2 0\n1 3 4 0", "two lines"),
         ("1 0 2 1", "own child"),
+        ("1 3 4 2\n2 3 5 0", "ends in frame 5"),
     ],
 )
 def test_a_wrong_ctc_table_is_a_clear_error(tmp_path, table, reason):

@@ -32,6 +32,17 @@ def test_text_comes_back_with_units_in_its_header(tmp_path, table, name, separat
     assert "# scale of the axes TYX: 10, 0.2, 0.2" in header
 
 
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv"])
+def test_a_channel_may_have_a_hash_in_its_name(tmp_path, table, name):
+    named = table.rename(columns={"intensity_mean": "intensity_mean-dye #2"})
+    write_table(named, tmp_path / name)
+    again = pd.read_csv(tmp_path / name, comment="#", sep="," if name == "a.csv" else "\t")
+    assert list(again.columns) == list(named.columns)
+    np.testing.assert_allclose(again["generation"], named["generation"])
+    np.testing.assert_allclose(again["intensity_mean-dye #2"], named["intensity_mean-dye #2"])
+    assert again["parent"].isna().all()
+
+
 def test_a_former_file_survives_a_failure(tmp_path, table, monkeypatch):
     path = tmp_path / "a.csv"
     path.write_text("former", "utf-8")

@@ -291,6 +291,11 @@ def test_a_frame_of_the_labels_that_cannot_be_read_is_an_error(moving):
         (np.zeros((3, 4, 5), int), {"images": np.zeros((3, 4, 4))}, "shape"),
         (np.zeros((3, 4, 5), int), {"images": np.zeros((3, 4, 5), complex)}, "complex"),
         (np.zeros((3, 4, 5), int), {"channels": ("one",)}, "channel name"),
+        (
+            np.zeros((3, 4, 5), int),
+            {"images": [np.zeros((3, 4, 5))] * 2, "channels": ("1", "")},
+            "one name",
+        ),
         (np.zeros((3, 4, 5), int), {"axes": "YXT"}, "axes"),
         (np.zeros((3, 4, 5), int), {"scale": (1, 1, 1), "units": ("s", "µm", "nm")}, "combined"),
     ],

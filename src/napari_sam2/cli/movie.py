@@ -84,8 +84,10 @@ def movie(
         raise LabelsError(
             f"The labels are {masks.dtype} of shape {tuple(masks.shape)}, the frames of the image "
             f"{frames.shape}.",
-            remedy="Give the labels of this image, of whole numbers.",
+            remedy="Give the labels of this image, of whole numbers; --axis names the axis of its "
+            "frames, --at a place along another one.",
         )
+    n_frames = int(masks.shape[0])
     step, _, size = frames.layout.scale
     step_unit, _, size_unit = frames.layout.units
     in_time = frames.axes[0] == "T" and bool(step_unit)
@@ -101,12 +103,12 @@ def movie(
         follow=follow,
         fps=fps,
     )
-    with tqdm(total=len(masks), desc=stack.name, unit="frame", disable=None) as bar:
+    with tqdm(total=n_frames, desc=stack.name, unit="frame", disable=None) as bar:
 
         def show(done: int, _total: int) -> None:
             bar.update(done - bar.n)
 
         write_movie(output, frames.stack.read, masks, style, progress=show)
-    summary = {"movie": str(output), "frames": len(masks), "fps": fps}
-    text = f"movie: {output}, {len(masks)} frames"
+    summary = {"movie": str(output), "frames": n_frames, "fps": fps}
+    text = f"movie: {output}, {n_frames} frames"
     typer.echo(json_text.dumps(summary, indent=2) if json else text)

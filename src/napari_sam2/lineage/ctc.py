@@ -335,6 +335,14 @@ def _read_table(path: Path) -> tuple[CtcTrack, ...]:
             )
     if len(known) < len(tracks):
         raise LineageError(f"{path} has two lines of one label.", remedy="Give each one line.")
+    ends = {each.label: each.end for each in tracks}
+    for each in tracks:
+        if each.parent not in (0, each.label) and ends[each.parent] >= each.begin:
+            raise LineageError(
+                f"Track {each.label} in {path} begins in frame {each.begin}, but its parent "
+                f"{each.parent} ends in frame {ends[each.parent]}.",
+                remedy="A parent ends before its children begin.",
+            )
     return tuple(sorted(tracks, key=lambda each: each.label))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from importlib.util import find_spec
 from os import PathLike
 from pathlib import Path
@@ -42,7 +43,8 @@ def write_table(table: DataFrame, path: str | PathLike[str]) -> None:
     """Write a table of `measure` to a file, whole or not at all.
 
     A CSV file begins with lines of ``#`` that name scale and units; read it with
-    ``pandas.read_csv(path, comment="#")``. A Parquet file keeps ``attrs``.
+    ``pandas.read_csv(path, comment="#")``. Texts are quoted where one of them has a ``#``. A
+    Parquet file keeps ``attrs``.
 
     Parameters
     ----------
@@ -65,13 +67,27 @@ def write_table(table: DataFrame, path: str | PathLike[str]) -> None:
                 return
             with temporary.open("x", encoding="utf-8", newline="") as file:
                 file.writelines(f"# {line}\n" for line in header_of(table))
-                table.to_csv(file, sep=_CSV[suffix], index=False, lineterminator="\n")
+                table.to_csv(
+                    file,
+                    sep=_CSV[suffix],
+                    index=False,
+                    lineterminator="\n",
+                    quoting=csv.QUOTE_NONNUMERIC if _has_hash(table) else csv.QUOTE_MINIMAL,
+                )
     except OSError as error:
         raise MeasurementError(
             f"The table cannot be written to {path}: {error.strerror or error}.",
             safe="What stood there before is unchanged.",
             remedy="Choose a folder that exists, may be written and has space left.",
         ) from error
+
+
+def _has_hash(table: DataFrame) -> bool:
+    """Tell whether a text of the table would be read as a comment."""
+    texts = table.select_dtypes(["object", "string"])
+    return any("#" in name for name in table.columns) or any(
+        "#" in str(value) for column in texts for value in table[column].unique()
+    )
 
 
 def header_of(table: DataFrame) -> list[str]:

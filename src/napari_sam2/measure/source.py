@@ -71,6 +71,13 @@ class MeasuredStack:
                 f"There are {len(channels)} channel name(s) for {len(given)} channel(s).",
                 remedy="Give one name per channel of the image.",
             )
+        # A channel without a name is called by its number.
+        called = [name or str(at) for at, name in enumerate(channels or ())]
+        if len(set(called)) < len(called):
+            raise MeasurementError(
+                f"Two channels have one name: {', '.join(called)}.",
+                remedy="Give each channel a name of its own.",
+            )
         if labels.ndim == 2 or (labels.ndim == 3 and volumes):
             labels = _Single(labels)
             given = tuple(_Single(image) for image in given)

@@ -136,7 +136,7 @@ def write_movie(
     path, style = Path(path), style or MovieStyle()
     check_movie_path(path)
     pictures = movie_frames(image_of, labels, style)
-    counted = _counted(pictures, len(labels), progress)
+    counted = _counted(pictures, int(labels.shape[0]), progress)
     try:
         with replacing(path) as temporary:
             if path.suffix.lower() == ".mp4":
