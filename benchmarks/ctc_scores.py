@@ -44,7 +44,7 @@ def tracked(stack: SampleStack) -> tuple[np.ndarray, tuple[Division, ...]]:
     for each in proposed:
         session.accept_division(each)
     if proposed:
-        for _ in session.propagate("forward"):
+        for _ in session.propagate("forward", recompute=True):
             pass
     return np.asarray(session.labels), session.divisions
 

@@ -41,6 +41,18 @@ def test_a_parent_that_goes_on_gets_a_new_id_for_its_later_part():
     assert found[0].key == (1, frozenset({2}))
 
 
+@pytest.mark.parametrize("left", [1, 6])
+def test_a_parent_that_was_tracked_too_far_does_not_hide_its_two_children(left):
+    """What is left of it lies between them, or has taken pixels of one."""
+    labels = np.zeros((6, 40, 40), np.uint16)
+    labels[:3, 10:30, 10:30] = 1
+    labels[3:, 10:30, 10:19], labels[3:, 10:30, 21:30] = 2, 3
+    labels[3:, 12:26, 20 - left : 20] = 1
+    (found,) = propose(labels)
+    assert found.division == Division(1, (2, 3), 3)
+    assert found.new_id is None
+
+
 def test_known_divisions_are_not_proposed():
     assert propose(dividing(), divisions=DIVISIONS) == ()
     (left,) = propose(dividing(), divisions=DIVISIONS[:1])

@@ -101,9 +101,9 @@ def propose_divisions(
 
     An object that begins at frame t is followed backward a few frames. Where it meets an object
     that lived before, that one may be its parent: if the areas are plausible, a division is
-    proposed. A parent that goes on is taken for the other child; one that ends is joined by every
-    other object that begins there and leads to it. An object that leads farther, to one that ended
-    beside the parent, is that one again: the two were taken for one thing in between.
+    proposed. Every other object that begins there and leads to it is a child too; where there is
+    none, a parent that goes on is taken for the second child. An object that leads farther, to one
+    that ended beside the parent, is that one again: the two were taken for one thing in between.
 
     Parameters
     ----------
@@ -176,7 +176,8 @@ def _origin(
     """
 
     def part_in(number: int, frame: int, mask: NDArray[np.bool_]) -> float:
-        return np.count_nonzero(mask_at(number, frame) & mask) / max(1, np.count_nonzero(mask))
+        shared = np.count_nonzero(mask_at(number, frame) & mask)
+        return float(shared / max(1, np.count_nonzero(mask)))
 
     def met(frame: int, mask: NDArray[np.bool_]) -> _Origin | None:
         shares = {
@@ -250,39 +251,55 @@ def _joined(
     if not before:
         return None
     whole = mask_at(parent, before[-1])
-    masks = [mask_at(each.child, spans[each.child][0]) for each in children]
-    cut = _is_cut(whole)
-    if later:
-        # It goes on as one child: the other one is that which comes from it most surely.
-        first = [at for at, each in enumerate(children) if each.frame == frame]
-        best = max(first, key=lambda at: children[at].overlap)
-        children, masks = [children[best]], [masks[best], mask_at(parent, later[0])]
-    elif len(children) > 1:
-        # What is too small is debris, unless it is only a part of what comes in.
-        large = limits.smallest * np.count_nonzero(whole)
-        kept = [
-            at for at, mask in enumerate(masks) if np.count_nonzero(mask) >= large or _is_cut(mask)
-        ]
-        children, masks = [children[at] for at in kept], [masks[at] for at in kept]
-    if not children:
+    size = int(np.count_nonzero(whole))
+    rest = mask_at(parent, later[0]) if later else None
+    if rest is not None:  # it may divide again, as a child of itself
+        children = [each for each in children if each.frame == frame]
+    born = {each: mask_at(each.child, spans[each.child][0]) for each in children}
+    # What is too small is debris, unless it is only a part of what comes in.
+    large = {
+        each: mask
+        for each, mask in born.items()
+        if np.count_nonzero(mask) >= limits.smallest * size
+        or (rest is None and len(born) > 1 and _is_cut(mask))
+    }
+    if len(large) > 1 and rest is not None and np.count_nonzero(rest) > limits.largest * size:
+        return None  # it stays whole
+    if rest is None or len(large) > 1:
+        # Two children are known: what is left of the parent there was tracked too far.
+        total = _plausible(list(large.values()), whole, limits)
+        if total is not None:
+            ids = tuple(each.child for each in large)
+            overlap = min(each.overlap for each in large)
+            return ProposedDivision(Division(parent, ids, frame), None, overlap, total)
+    if rest is None or np.count_nonzero(rest) < limits.smallest * size:
+        return None
+    # It goes on as one child: the other one is that which comes from it most surely.
+    best = max(large, key=_overlap, default=None)
+    total = None if best is None else _plausible([large[best], rest], whole, limits)
+    if best is None or total is None:
+        return None
+    division = Division(parent, (best.child, free), frame)
+    return ProposedDivision(division, free, best.overlap, total)
+
+
+def _overlap(origin: _Origin) -> float:
+    return origin.overlap
+
+
+def _plausible(
+    masks: Sequence[NDArray[np.bool_]], whole: NDArray[np.bool_], limits: DivisionLimits
+) -> float | None:
+    """Return the area of children, as a part of the parent's; None if it is not plausible."""
+    if not masks:
         return None
     parts = [np.count_nonzero(mask) / np.count_nonzero(whole) for mask in masks]
-    total = sum(parts)
-    if len(parts) == 1 or later:
-        if min(parts) < limits.smallest:
-            return None
-        cut = cut and len(parts) > 1  # a single one would not differ from the parent, going on
-    if not cut and (max(parts) > limits.largest or total > limits.most_total):
+    total = float(sum(parts))
+    if len(masks) == 1:  # at the edge it would not differ from the parent, going on
+        return total if parts[0] <= limits.largest else None
+    if not _is_cut(whole) and (max(parts) > limits.largest or total > limits.most_total):
         return None
-    if len(parts) > 1 and total < limits.least_total and not any(map(_is_cut, masks)):
-        return None
-    ids = [each.child for each in children] + ([free] if later else [])
-    return ProposedDivision(
-        Division(parent, tuple(ids), frame),
-        free if later else None,
-        min(each.overlap for each in children),
-        float(total),
-    )
+    return total if total >= limits.least_total or any(map(_is_cut, masks)) else None
 
 
 def _is_cut(mask: NDArray[np.bool_]) -> bool:
