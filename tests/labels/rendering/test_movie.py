@@ -85,6 +85,21 @@ def test_texts_and_bars_are_drawn(labels, show):
     assert (frames(labels, style)[0] != frames(labels, PLAIN)[0]).any()
 
 
+def test_letters_are_drawn_and_not_boxes_that_stand_for_them(labels, monkeypatch):
+    def named(name: str):
+        return frames(labels, MovieStyle(0, 0, zoom=4, stamp=False, names={1: name}))[0]
+
+    assert (named("µ") != named("\uffff")).any()
+    assert (named("µ") != named("u")).any()
+    assert (named("é") != named("?")).any()
+    np.testing.assert_array_equal(named("\uffff"), named("?"))
+    movies._font.cache_clear()
+    monkeypatch.setattr(movies, "find_spec", lambda _name: None)  # Pillow's own font has no µ
+    np.testing.assert_array_equal(named("20 µm"), named("20 um"))
+    np.testing.assert_array_equal(named("é"), named("?"))
+    movies._font.cache_clear()
+
+
 def test_ids_are_written_on_request(labels):
     assert (frames(labels, MovieStyle(0, 0, stamp=False, show_names=True))[0] != 128).any()
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from importlib.util import find_spec
 from os import PathLike
 from pathlib import Path
@@ -28,6 +29,8 @@ from napari_sam2.labels.rendering.overlay import as_rgb, overlay
 FORMATS = (".mp4", ".gif")
 """Suffixes of movies; MP4 needs imageio-ffmpeg."""
 
+Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
+
 _DIMMED = 0.3  # of the brightness, outside of the spotlight
 _BARS = (1, 2, 5)  # a scale bar is one of these times a power of ten
 
@@ -46,6 +49,7 @@ class MovieStyle:
         Size: 1, 2, 3, ... times the frame, or 1/2, 1/3, ...
     names : mapping of int to str
         Text at the centre of an object; objects without a name have none. See `show_names`.
+        Letters that the font lacks, such as Chinese ones, are drawn as ``?``.
     show_names : bool
         Write the id at objects without a name.
     pixel_size : float or None
@@ -212,7 +216,7 @@ def _written_on(
     picture = Image.fromarray(drawn)
     draw = ImageDraw.Draw(picture)
     size = max(9, round(min(drawn.shape[:2]) / 22))
-    font = ImageFont.load_default(size)
+    font = _font(size)
     ink = {
         "fill": "white",
         "font": font,
@@ -224,9 +228,9 @@ def _written_on(
             name = style.names.get(number, str(number) if style.show_names else "")
             y, x = ((at + 0.5) * style.zoom for at in extent.centre)
             if name and number > 0:
-                draw.text((x, y), name, anchor="mm", **ink)
+                draw.text((x, y), _drawable(name, font), anchor="mm", **ink)
     if style.stamp:
-        draw.text((size / 2, size / 3), stamp_of(frame, style), **ink)
+        draw.text((size / 2, size / 3), _drawable(stamp_of(frame, style), font), **ink)
     if style.pixel_size is not None:
         height, width = drawn.shape[:2]
         length, text = scale_bar(width / style.zoom * style.pixel_size, style.unit)
@@ -235,8 +239,37 @@ def _written_on(
         thick = max(2, size // 5)
         bar = (right - across, bottom - thick, right, bottom)
         draw.rectangle(bar, fill="white", outline="black")
-        draw.text((right - across / 2, bottom - 1.5 * thick), text, anchor="mb", **ink)
+        draw.text(
+            (right - across / 2, bottom - 1.5 * thick), _drawable(text, font), anchor="mb", **ink
+        )
     return np.array(picture)
+
+
+@lru_cache(maxsize=8)
+def _font(size: int) -> Font:
+    """Return a font that has more letters than Pillow's own, which has not even µ.
+
+    It comes with vispy, which draws the texts of napari; vispy is not imported.
+    """
+    spec = find_spec("vispy")
+    for folder in spec.submodule_search_locations or () if spec is not None else ():
+        path = Path(folder, "util", "fonts", "data", "OpenSans-Regular.ttf")
+        if path.is_file():
+            return ImageFont.truetype(str(path), size)
+    return ImageFont.load_default(size)
+
+
+@lru_cache(maxsize=1024)
+def _drawable(text: str, font: Font) -> str:
+    """Return a text without letters that the font lacks: u for µ, and ? for others."""
+
+    def pixels(letter: str) -> bytes:
+        return bytes(font.getmask(letter))
+
+    lacking = pixels("\uffff")  # what is drawn where there is no such letter
+    return "".join(
+        letter if pixels(letter) != lacking else "u" if letter == "µ" else "?" for letter in text
+    )
 
 
 def stamp_of(frame: int, style: MovieStyle) -> str:
