@@ -1,8 +1,9 @@
 """Draw the real window with the sample z-stack and real clicks.
 
 docs/images/widget.png is "SAM 2: segment stack" after a propagation, docs/images/widget_image.png
-"SAM 2: current image", docs/images/results.png a cell that divides. Name one of them to draw no
-other. Needs a screen; on a machine without one::
+"SAM 2: current image", docs/images/results.png a cell that divides, docs/images/lineage.png the
+tracks of all cells of the sample time-lapse in space and time. Name one of them to draw no other.
+Needs a screen; on a machine without one::
 
     xvfb-run -a -s "-screen 0 1600x1000x24" python docs/screenshots.py
 """
@@ -17,7 +18,9 @@ from qtpy.QtWidgets import QScrollArea
 from scipy import ndimage
 from window import IMAGES, centres, click, open_window, pause, start, wait
 
+from napari_sam2.lineage import Division, tracks_of
 from napari_sam2.samples import SampleStack, dividing_cells, nuclei_stack
+from napari_sam2.widgets.layers.tracks_layer import ObjectColours
 
 CLICKS = 5
 BEFORE, AFTER = 6, 7
@@ -75,6 +78,47 @@ def results() -> None:
     _take(viewer, "results")
 
 
+def lineage() -> None:
+    """Draw the tracks of the sample time-lapse over its last frame, time upward."""
+    sample = dividing_cells()
+    children: dict[int, list[int]] = {}
+    for child, parent in sample.parents:
+        children.setdefault(parent, []).append(child)
+    first = {
+        i: int(np.flatnonzero((sample.labels == i).any(axis=(1, 2)))[0])
+        for i in range(1, 100)
+        if (sample.labels == i).any()
+    }
+    divisions = [
+        Division(parent, tuple(born), min(first[child] for child in born))
+        for parent, born in children.items()
+    ]
+    tracks = tracks_of(sample.labels, divisions)
+    n_frames = len(sample.image)
+    viewer = napari.Viewer(ndisplay=3)
+    viewer.window.resize(1100, 900)
+    height = {"scale": (6, 1, 1), "translate": (-6 * (n_frames - 1), 0, 0)}
+    viewer.add_image(sample.image[-1], name="last frame", blending="additive", opacity=0.6)
+    viewer.add_tracks(
+        tracks.data,
+        graph=tracks.graph,
+        features=tracks.features,
+        colormaps_dict={"track_id": ObjectColours()},
+        color_by="track_id",
+        tail_length=n_frames,
+        tail_width=3,
+        name="tracks",
+        **height,
+    )
+    viewer.dims.set_current_step(0, n_frames - 1)
+    viewer.reset_view()
+    viewer.scene.camera.angles = (0, 35, 60)
+    viewer.scene.camera.zoom *= 0.8
+    pause()
+    viewer.screenshot(str(IMAGES / "lineage.png"), canvas_only=True, flash=False)
+    viewer.close()
+
+
 def _first_division(sample: SampleStack) -> tuple[int, tuple[int, ...], int]:
     """Return parent, children and their first frame: of the first cell that divides in view."""
     parents = dict(sample.parents)
@@ -108,7 +152,12 @@ def _take(viewer: napari.Viewer, name: str) -> None:
     viewer.close()
 
 
-PICTURES = {"widget": stack_panel, "widget_image": image_panel, "results": results}
+PICTURES = {
+    "widget": stack_panel,
+    "widget_image": image_panel,
+    "results": results,
+    "lineage": lineage,
+}
 
 if __name__ == "__main__":
     for picture in sys.argv[1:] or PICTURES:
