@@ -176,8 +176,8 @@ def _origin(
     """
 
     def part_in(number: int, frame: int, mask: NDArray[np.bool_]) -> float:
-        shared = np.count_nonzero(mask_at(number, frame) & mask)
-        return float(shared / max(1, np.count_nonzero(mask)))
+        shared, area = np.count_nonzero(mask_at(number, frame) & mask), np.count_nonzero(mask)
+        return float(shared / area) if area else 0.0
 
     def met(frame: int, mask: NDArray[np.bool_]) -> _Origin | None:
         shares = {
