@@ -135,13 +135,44 @@ class MaskPrediction:
             self.object_scores[row : row + 1],
         )
 
+    def likest(self, carried: Tensor) -> Tensor:
+        """Return which of the masks goes on with the mask of the frame before.
+
+        The predicted IoU is weighted with the IoU of the two masks (as SAMURAI, arXiv 2411.11922,
+        weights it with that of an expected box): a tracked object is what it was prompted as,
+        even where something larger or smaller has clearer borders.
+
+        Parameters
+        ----------
+        carried : Tensor, shape (N, 1, S / k, S / k)
+            Mask logits of the frame before; where they show nothing, the predicted IoU decides.
+
+        Returns
+        -------
+        Tensor of int64, shape (N,)
+        """
+        now, before = self.masks > 0, carried > 0
+        shared = (now & before).flatten(2).sum(dim=2)
+        either = (now | before).flatten(2).sum(dim=2)
+        alike = shared / either.clamp(min=1)
+        known = before.flatten(2).any(dim=2)
+        return torch.where(known, self.ious * alike, self.ious).argmax(dim=1)
+
     def best(self, rank: int = 0) -> MaskPrediction:
         """Keep the mask with the highest predicted IoU: M becomes 1.
 
         A rank of 1 or 2 keeps the second or third best instead, where there are so many.
         """
         rank = min(rank, self.ious.shape[1] - 1)
-        choice = self.ious.argsort(dim=1, descending=True, stable=True)[:, rank]
+        return self.chosen(self.ious.argsort(dim=1, descending=True, stable=True)[:, rank])
+
+    def chosen(self, choice: Tensor) -> MaskPrediction:
+        """Keep one mask of each object: M becomes 1.
+
+        Parameters
+        ----------
+        choice : Tensor of int64, shape (N,)
+        """
         rows = torch.arange(len(choice), device=choice.device)
         token = choice if self.tokens.shape[1] > 1 else torch.zeros_like(choice)
         return MaskPrediction(

@@ -156,7 +156,8 @@ class Sam2(nn.Module):
         mask_inputs : Tensor, shape (N, 1, S / k, S / k), optional
             Mask logits that the prompts refine; k is the configuration's `mask_stride`.
         carried : Tensor, shape (N, 1, S / k, S / k), optional
-            Mask logits of the frame before, for networks with `carried_masks`.
+            Mask logits of the frame before, for networks with `carried_masks`: of all masks that
+            which goes on with it is returned.
         multimask : bool
             Three masks for an ambiguous prompt instead of one.
         """
@@ -175,6 +176,8 @@ class Sam2(nn.Module):
                 mask_inputs,
                 carried,
             )
+        if carried is not None:
+            return prediction.chosen(prediction.likest(carried))
         decoder = self.sam_mask_decoder
         return decoder.several(prediction) if multimask else decoder.single(prediction)
 

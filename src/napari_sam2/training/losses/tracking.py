@@ -105,6 +105,7 @@ def tracked_losses(
         decided = (_PROMPTED, corrected) if corrected < frame else (_PROMPTED,)
         conditioned = _attend(network, current, batch, memory, decided, reach)
         nowhere = _no_points(batch)
+        carried = _moved(before, batch, frame) if carries else None
         prediction = decode(
             network,
             current,
@@ -112,12 +113,12 @@ def tracked_losses(
             batch.clip_index,
             *nowhere,
             batch.window,
-            carried=_moved(before, batch, frame) if carries else None,
+            carried=carried,
         )
         target = coarse_targets(batch, frame, network.config.mask_stride)
         losses.append(four_mask_losses(prediction, target, phase.losses))
         there = (target > 0.5).flatten(1).any(dim=1)
-        mask, choice = chosen_mask(prediction, multimask=True)
+        mask, choice = chosen_mask(prediction, multimask=True, carried=carried)
         ious.append(mask_iou(mask.detach(), target)[there])
         if frame == corrected:
             present = prediction.object_scores.detach()[:, :, None] > 0
