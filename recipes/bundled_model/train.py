@@ -10,7 +10,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from bundled_model.recipe import LEFT_OUT, RECIPE, ending, fresh_network, synthetic_clip
+from bundled_model.recipe import (
+    LEFT_OUT,
+    RECIPE,
+    TRACKING,
+    ending,
+    fresh_network,
+    synthetic_clip,
+)
 from napari_sam2.checkpoints import load_network, save_network
 from napari_sam2.training import TrainingState, read_sources, train
 from napari_sam2.training.run.loop import STATE_FILE
@@ -37,6 +44,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         metavar=("FIRST", "LAST"),
         help="end at step LAST; the rate falls to its end from step FIRST on",
     )
+    parser.add_argument(
+        "--tracking", action="store_true", help="the second run: goes on from --start"
+    )
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--bfloat16", action="store_true")
     parser.add_argument("--threads", type=int, default=1)
@@ -50,7 +60,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         network = fresh_network()
     else:
         network = load_network(options.start).network.requires_grad_(True)
-    planned = ending(*options.end) if options.end else RECIPE
+    if options.tracking:
+        planned = TRACKING
+    else:
+        planned = ending(*options.end) if options.end else RECIPE
     recipe = replace(planned, threads=options.threads, bfloat16=options.bfloat16)
     network.to(options.device)
     if options.first_step and not (options.run / STATE_FILE).exists():
