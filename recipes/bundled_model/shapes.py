@@ -63,6 +63,7 @@ def random_shapes(rng: np.random.Generator, n_frames: int, size: int) -> tuple[F
 
 
 def log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
+    """Draw a number whose logarithm is uniform."""
     return float(math.exp(rng.uniform(math.log(low), math.log(high))))
 
 
@@ -260,6 +261,7 @@ class Paint:
         self.halo = rng.choice((0.0, 0.0, rng.normal(0, 0.6))) * contrast
 
     def image(self, labels: Labels) -> Field:
+        """Return grey values of labels (side, side)."""
         out = self.levels[labels]
         inside = labels > 0
         out = out + np.where(inside, self.textures[0], self.textures[1]) + self.clutter
@@ -300,6 +302,7 @@ class WindowCourse:
         self._bend = np.zeros((2, 5, 5), np.float32)
 
     def step(self) -> tuple[Field, Field]:
+        """Return x and y on the canvas of each pixel of the next frame, (size, size) each."""
         line = np.arange(self._size, dtype=np.float32) - (self._size - 1) / 2
         xx, yy = np.meshgrid(line, line)
         c, s = math.cos(self._angle) * self._zoom, math.sin(self._angle) * self._zoom

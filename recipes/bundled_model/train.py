@@ -60,10 +60,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         network = fresh_network()
     else:
         network = load_network(options.start).network.requires_grad_(True)
-    if options.tracking:
-        planned = TRACKING
-    else:
-        planned = ending(*options.end) if options.end else RECIPE
+    first = ending(*options.end) if options.end else RECIPE
+    planned = TRACKING if options.tracking else first
     recipe = replace(planned, threads=options.threads, bfloat16=options.bfloat16)
     network.to(options.device)
     if options.first_step and not (options.run / STATE_FILE).exists():
