@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import torch
+
 from bundled_model.recipe import (
     LEFT_OUT,
     RECIPE,
@@ -19,11 +21,32 @@ from bundled_model.recipe import (
     synthetic_clip,
 )
 from napari_sam2.checkpoints import load_network, save_network
+from napari_sam2.network import Sam2
 from napari_sam2.training import TrainingState, read_sources, train
 from napari_sam2.training.run.loop import STATE_FILE
 
 _TRUNK_RATE = 0.4  # the trunk has seen far more images than the rest
 _WEIGHTS = "weights.safetensors"
+
+
+def started_from(path: Path) -> Sam2:
+    """Return the network of a file, which is told the relative brightness from now on.
+
+    Files of fewer prompt maps are widened: the new map begins with weights of zero, so that the
+    network computes what it did.
+    """
+    old = load_network(path).network
+    network = Sam2(replace(old.config, relative_brightness=old.config.own_contrast))
+    state = network.state_dict()
+    for name, value in old.state_dict().items():
+        wanted = state[name]
+        if value.shape == wanted.shape:
+            state[name] = value
+        else:
+            state[name] = torch.zeros_like(wanted)
+            state[name][:, : value.shape[1]] = value
+    network.load_state_dict(state)
+    return network
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -59,7 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.start is None:
         network = fresh_network()
     else:
-        network = load_network(options.start).network.requires_grad_(True)
+        network = started_from(options.start).requires_grad_(True)
     first = ending(*options.end) if options.end else RECIPE
     planned = TRACKING if options.tracking else first
     recipe = replace(planned, threads=options.threads, bfloat16=options.bfloat16)

@@ -44,7 +44,7 @@ def test_masks_have_the_resolution_of_the_input(fine: Sam2, features: ImageFeatu
     assert fine.config.mask_stride == 1
 
 
-@pytest.mark.parametrize("kind", ["points", "mask_inputs", "carried"])
+@pytest.mark.parametrize("kind", ["points", "mask_inputs", "carried", "brightness"])
 def test_every_prompt_reaches_the_masks(fine: Sam2, features: ImageFeatures, kind: str) -> None:
     given = CLICK if kind == "points" else {kind: Draws(2)(1, 1, SIDE, SIDE)}
     without, prompted = decoded(fine, features), decoded(fine, features, **given)

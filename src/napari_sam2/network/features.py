@@ -23,6 +23,8 @@ class ImageFeatures:
     finer : tuple of Tensor
         Maps at strides 1 (one channel) and 2 for networks whose decoder goes up to there; there
         the channels of all maps are the configuration's `fine_channels`.
+    contrast : Tensor, shape (B, 2), or None
+        Mean and spread of the frames, for networks that see them in their own contrast.
     """
 
     stride4: Tensor
@@ -30,16 +32,30 @@ class ImageFeatures:
     stride16: Tensor
     position: Tensor
     finer: tuple[Tensor, ...] = ()
+    contrast: Tensor | None = None
+
+    @property
+    def pixels(self) -> Tensor:
+        """Grey values (B, 1, S, S) before the frames were seen in their own contrast.
+
+        Only for networks with finer maps and `own_contrast`.
+        """
+        assert self.contrast is not None
+        mean, spread = (each[:, None, None, None] for each in self.contrast.unbind(1))
+        return self.finer[0].float() * spread + mean
 
     @classmethod
     def joined(cls, parts: Sequence[ImageFeatures]) -> ImageFeatures:
         """Put features of frames of one size together as a batch."""
+        known = [part.contrast for part in parts if part.contrast is not None]
+        contrasts = known if len(known) == len(parts) else None
         return cls(
             torch.cat([part.stride4 for part in parts]),
             torch.cat([part.stride8 for part in parts]),
             torch.cat([part.stride16 for part in parts]),
             parts[0].position,
             tuple(torch.cat(maps) for maps in zip(*(part.finer for part in parts), strict=True)),
+            None if contrasts is None else torch.cat(contrasts),
         )
 
     def copied(self) -> ImageFeatures:
@@ -50,6 +66,7 @@ class ImageFeatures:
             self.stride16.clone(),
             self.position,
             tuple(level.clone() for level in self.finer),
+            None if self.contrast is None else self.contrast.clone(),
         )
 
     def frame(self, index: int) -> ImageFeatures:
@@ -81,6 +98,7 @@ class ImageFeatures:
             cut(self.stride16, 16),
             position,
             tuple(cut(level, stride) for level, stride in finer),
+            self.contrast,
         )
 
     def frames(self, index: slice | Tensor) -> ImageFeatures:
@@ -91,6 +109,7 @@ class ImageFeatures:
             self.stride16[index],
             self.position,
             tuple(level[index] for level in self.finer),
+            None if self.contrast is None else self.contrast[index],
         )
 
 

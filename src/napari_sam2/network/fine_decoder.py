@@ -14,7 +14,6 @@ from napari_sam2.network.features import MaskPrediction
 from napari_sam2.network.fine_pyramid import ConvBlock
 from napari_sam2.network.layers import MLP
 from napari_sam2.network.mask_decoder import MASK_TOKENS, MaskChoice
-from napari_sam2.network.prompt_maps import PROMPT_MAPS
 
 _STATISTICS = 3  # of a mask, beside its pooled features
 
@@ -22,10 +21,10 @@ _STATISTICS = 3  # of a mask, beside its pooled features
 class PromptPyramid(nn.Module):
     """Prompt maps at every stride of the decoder, by strided convolutions."""
 
-    def __init__(self, widths: Sequence[int]) -> None:
+    def __init__(self, maps: int, widths: Sequence[int]) -> None:
         super().__init__()
         self.steps = nn.ModuleList()
-        channels = PROMPT_MAPS
+        channels = maps
         for width in widths:
             self.steps.append(
                 nn.Sequential(
@@ -37,7 +36,7 @@ class PromptPyramid(nn.Module):
             channels = width
 
     def forward(self, maps: Tensor) -> list[Tensor]:
-        """Map (N, PROMPT_MAPS, S, S) to one map per stride: 2, 4, 8 and 16."""
+        """Map (N, maps, S, S) to one map per stride: 2, 4, 8 and 16."""
         out = []
         for step in self.steps:
             maps = step(maps)
@@ -63,7 +62,7 @@ class FineMaskDecoder(MaskChoice):
         self.iou_token = nn.Embedding(1, width)
         self.mask_tokens = nn.Embedding(MASK_TOKENS, width)
         self.obj_score_token = nn.Embedding(1, width)
-        self.prompts = PromptPyramid((c2, c4, c8, width))
+        self.prompts = PromptPyramid(config.prompt_maps, (c2, c4, c8, width))
         self.narrowing = nn.ModuleList(
             nn.Conv2d(above, here, 1)
             for above, here in zip((width, c8, c4, c2), (c8, c4, c2, c1), strict=True)
@@ -72,7 +71,7 @@ class FineMaskDecoder(MaskChoice):
         # Into the first convolution at full resolution go features, pixels and prompts.
         self.full_features = nn.Conv2d(c1, c1, 3, padding=1)
         self.full_image = nn.Conv2d(1, c1, 3, padding=1, bias=False)
-        self.full_prompts = nn.Conv2d(PROMPT_MAPS, c1, 3, padding=1, bias=False)
+        self.full_prompts = nn.Conv2d(config.prompt_maps, c1, 3, padding=1, bias=False)
         self.full = nn.Conv2d(c1, c1, 3, padding=1)
         # One weight per channel and an offset.
         self.output_hypernetworks_mlps = nn.ModuleList(
@@ -99,7 +98,7 @@ class FineMaskDecoder(MaskChoice):
         sparse : Tensor, shape (N, P, C)
         levels : sequence of Tensor
             The image at strides 1 (one channel), 2, 4 and 8; a batch of one serves all N objects.
-        maps : Tensor, shape (N, PROMPT_MAPS, S, S)
+        maps : Tensor, shape (N, maps, S, S)
             From `draw_prompts`.
         """
         special = torch.cat(
