@@ -101,7 +101,7 @@ TRACKING = replace(
         replace(
             _STILLS,
             name="stills and stacks",
-            steps=2400,
+            steps=2000,
             rate=3e-4,
             final_rate=5e-6,
             warm_up=100,

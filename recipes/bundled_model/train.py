@@ -10,8 +10,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import torch
-
 from bundled_model.recipe import (
     LEFT_OUT,
     RECIPE,
@@ -27,13 +25,14 @@ from napari_sam2.training.run.loop import STATE_FILE
 
 _TRUNK_RATE = 0.4  # the trunk has seen far more images than the rest
 _WEIGHTS = "weights.safetensors"
+_NEW_WEIGHTS = 0.5  # of inputs that a network did not have before, over those of a fresh one
 
 
 def started_from(path: Path) -> Sam2:
     """Return the network of a file, which is told the relative brightness from now on.
 
-    Files of fewer prompt maps are widened: the new map begins with weights of zero, so that the
-    network computes what it did.
+    Files of networks that were not told are widened: the new inputs begin with small random
+    weights (those of zero hardly move in the rest of a run).
     """
     old = load_network(path).network
     network = Sam2(replace(old.config, relative_brightness=old.config.own_contrast))
@@ -43,7 +42,7 @@ def started_from(path: Path) -> Sam2:
         if value.shape == wanted.shape:
             state[name] = value
         else:
-            state[name] = torch.zeros_like(wanted)
+            state[name] = wanted * _NEW_WEIGHTS
             state[name][:, : value.shape[1]] = value
     network.load_state_dict(state)
     return network
