@@ -11,7 +11,7 @@ import argparse
 import copy
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +23,7 @@ from bundled_model.initialisation import initialise_locality
 from bundled_model.recipe import LEFT_OUT, PARTIAL, synthetic_clip
 from bundled_model.validation import interior_point
 from napari_sam2.network import BUNDLED_CONFIG, MaskPrediction, Sam2
-from napari_sam2.network.prompt_maps import PROMPT_MAPS, draw_prompts
+from napari_sam2.network.prompt_maps import draw_prompts
 from napari_sam2.tracking.images.image_input import frame_to_input
 from napari_sam2.tracking.images.object_window import Window as FrameWindow
 from napari_sam2.training import (
@@ -40,6 +40,8 @@ from napari_sam2.training.losses.image import chosen_mask, corrective_clicks, fo
 from napari_sam2.training.losses.primitives import mask_iou
 from napari_sam2.training.run.statistics import freeze_statistics
 
+_CONFIG = replace(BUNDLED_CONFIG, relative_brightness=False)  # that is for tracked frames
+_MAPS = _CONFIG.prompt_maps
 _SIZE = BUNDLED_CONFIG.image_size
 _BATCH = 16
 _RATIO = 128 / 50  # side of a judged window over the extent of its object
@@ -53,7 +55,7 @@ class Candidate(nn.Module):
 
     def __init__(self, imagenet: bool = True) -> None:
         super().__init__()
-        self.network = Sam2(BUNDLED_CONFIG)
+        self.network = Sam2(_CONFIG)
         initialise_locality(self.network)
         if imagenet:
             start_from_imagenet(self.network)
@@ -73,9 +75,7 @@ class MapsAfterTheStem(Candidate):
 
     def __init__(self) -> None:
         super().__init__()
-        self.prompts = nn.Sequential(
-            nn.Conv2d(PROMPT_MAPS, 16, 3, 2, 1), nn.ReLU(), nn.Conv2d(16, 32, 1)
-        )
+        self.prompts = nn.Sequential(nn.Conv2d(_MAPS, 16, 3, 2, 1), nn.ReLU(), nn.Conv2d(16, 32, 1))
         self._maps: Tensor | None = None
         self.network.image_encoder.trunk.stem.register_forward_hook(self._add)
 
@@ -106,7 +106,7 @@ class TokensOnly(Candidate):
             encoder.pe_layer.grid(height, width),
             encoder.encode_points(points, labels, _SIZE),
             (*features.finer, features.stride4, features.stride8),
-            images.new_zeros(len(points), PROMPT_MAPS, _SIZE, _SIZE),
+            images.new_zeros(len(points), _MAPS, _SIZE, _SIZE),
         )
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from bundled_model.depth import random_stack
 from bundled_model.initialisation import initialise_locality
 from bundled_model.shapes import random_shapes
 from napari_sam2.network import BUNDLED_CONFIG, Sam2
@@ -19,6 +20,7 @@ LEFT_OUT = ("bacteria_dapi", "ct_organs", "root_membrane_3d")
 """Sets that development runs never see: everything is decided on them and on validation."""
 
 _DRAWN_SHARE = 0.35  # of the synthetic clips: painted scenes; the others are random shapes
+_DEEP_SHARE = 0.6  # of the random shapes of several frames: bodies seen slice by slice
 _SIZE = BUNDLED_CONFIG.image_size
 
 _LOSSES = LossWeights(
@@ -93,6 +95,40 @@ RECIPE = Recipe(
 """About twelve hours on one core; any part of it gives a network that can be used."""
 
 
+TRACKING = replace(
+    RECIPE,
+    phases=(
+        replace(
+            _STILLS,
+            name="stills and stacks",
+            steps=2000,
+            rate=3e-4,
+            final_rate=5e-6,
+            warm_up=100,
+            also=replace(
+                _CLIPS,
+                name="stacks beside them",
+                clips=replace(
+                    _CLIPS.clips,
+                    diameter=(14.0, 90.0),
+                    synthetic=0.35,
+                    regions=0.25,
+                    moving=0.75,
+                    ends=0.75,
+                    away=0.3,
+                ),
+                batch=4,
+                losses=replace(_CLIPS.losses, object_score=2.0),
+                masks=0.4,
+            ),
+        ),
+    ),
+    seed=3,
+)
+"""A second run, from the weights of the first: objects that end, that shrink in depth, and that are
+what they were prompted as although something larger or smaller around them has clearer borders."""
+
+
 def ending(first: int, last: int) -> Recipe:
     """Return the recipe that ends at step `last`: from step `first` on the rate falls to its end.
 
@@ -125,7 +161,8 @@ def synthetic_clip(
 ) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
     """Make one synthetic clip: random shapes, or a scene painted after life."""
     if rng.random() >= _DRAWN_SHARE:
-        return random_shapes(rng, n_frames, size)
+        deep = n_frames > 1 and rng.random() < _DEEP_SHARE
+        return (random_stack if deep else random_shapes)(rng, n_frames, size)
     clip = random_clip(rng, n_frames, size)
     largest = np.iinfo(clip.image.dtype).max
     return clip.image.astype(np.float32) / np.float32(largest), clip.labels.astype(np.int32)

@@ -42,13 +42,13 @@ def random_shapes(rng: np.random.Generator, n_frames: int, size: int) -> tuple[F
     side = int(size * _MARGIN)
     labels = np.zeros((side, side), np.int32)
     while not labels.any():
-        labels = _ARRANGEMENTS[rng.integers(len(_ARRANGEMENTS))](rng, side)
+        labels = ARRANGEMENTS[rng.integers(len(ARRANGEMENTS))](rng, side)
     if rng.random() < 0.25:
         labels = _with_cores(labels, rng)
     divided, division = _divided(labels, n_frames, rng)
-    paint = _Paint(side, int(divided.max()), rng)
+    paint = Paint(side, int(divided.max()), rng)
     frames, ids = [], []
-    course = _Course(side, size, rng)
+    course = WindowCourse(side, size, rng)
     lives = _lives(int(labels.max()), n_frames, rng)
     for frame in range(n_frames):
         now = divided if division is not None and frame >= division else labels
@@ -58,11 +58,12 @@ def random_shapes(rng: np.random.Generator, n_frames: int, size: int) -> tuple[F
         frames.append(
             cv2.remap(paint.image(now), *maps, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
         )
-    image = _camera(np.stack(frames), rng)
+    image = camera(np.stack(frames), rng)
     return image, np.stack(ids)
 
 
-def _log(rng: np.random.Generator, low: float, high: float) -> float:
+def log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
+    """Draw a number whose logarithm is uniform."""
     return float(math.exp(rng.uniform(math.log(low), math.log(high))))
 
 
@@ -76,30 +77,30 @@ def _smooth(rng: np.random.Generator, side: int, scale: float) -> Field:
 
 def _level_blobs(rng: np.random.Generator, side: int) -> Labels:
     """Parts of smooth noise above a level: irregular blobs, some in contact."""
-    field = _smooth(rng, side, _log(rng, 8, 60))
+    field = _smooth(rng, side, log_uniform(rng, 8, 60))
     if rng.random() < 0.5:
-        field = field + 0.4 * _smooth(rng, side, _log(rng, 4, 16))
+        field = field + 0.4 * _smooth(rng, side, log_uniform(rng, 4, 16))
     parts, _ = ndimage.label(field > np.quantile(field, rng.uniform(0.35, 0.85)))
     return parts.astype(np.int32)
 
 
 def _mosaic(rng: np.random.Generator, side: int) -> Labels:
     """Cells that fill the plane, or keep gaps: a Voronoi mosaic, stretched and bent."""
-    spacing = _log(rng, 10, 70)
+    spacing = log_uniform(rng, 10, 70)
     jitter = rng.uniform(0.1, 0.5)
     line = np.arange(-1, side / spacing + 2) * spacing
     seeds = np.stack(np.meshgrid(line, line, indexing="ij"), -1).reshape(-1, 2)
     seeds[:, 1] += np.where(np.round(seeds[:, 0] / spacing) % 2 > 0, spacing / 2, 0)
     seeds += rng.normal(0, jitter * spacing, seeds.shape)
     yy, xx = np.mgrid[:side, :side].astype(np.float32)
-    bend = _log(rng, 0.02, 0.25) * spacing
+    bend = log_uniform(rng, 0.02, 0.25) * spacing
     yy = yy + bend * _smooth(rng, side, max(4.0, spacing / 2))
     xx = xx + bend * _smooth(rng, side, max(4.0, spacing / 2))
-    stretch = _log(rng, 0.45, 2.2)
+    stretch = log_uniform(rng, 0.45, 2.2)
     canvas = np.stack((yy * stretch, xx), -1).reshape(-1, 2)
     distance, owner = cKDTree(seeds * (stretch, 1.0)).query(canvas, k=2)
     labels = (owner[:, 0] + 1).reshape(side, side).astype(np.int32)
-    gap = rng.choice((0.0, 0.0, _log(rng, 0.5, 5.0)))
+    gap = rng.choice((0.0, 0.0, log_uniform(rng, 0.5, 5.0)))
     rim = (distance[:, 1] - distance[:, 0]).reshape(side, side)
     labels[rim < 2 * gap] = 0
     if rng.random() < 0.4:
@@ -112,11 +113,11 @@ def _stamped(rng: np.random.Generator, side: int) -> Labels:
     """Shapes put down one by one: rods, ellipses, stars, rings, many in contact."""
     labels = np.zeros((side, side), np.int32)
     kind = rng.choice(("rod", "rod", "ellipse", "star", "star", "mixed", "ring", "thread"))
-    extent = _log(rng, 10, 90)
+    extent = log_uniform(rng, 10, 90)
     spread = rng.uniform(0.0, 0.5)
     heading, order = rng.uniform(0, math.pi), rng.uniform(0.05, 2.0)
     overlap = rng.choice((0.0, 0.05, 0.3))
-    aspect = _log(rng, 2.0, 7.0)
+    aspect = log_uniform(rng, 2.0, 7.0)
     wanted = (
         int(min(400, rng.uniform(0.3, 1.6) * (side / extent) ** 2 * (3 if kind == "rod" else 1.3)))
         + 1
@@ -177,7 +178,7 @@ def _tree(rng: np.random.Generator, side: int) -> Labels:
     for number in range(1, int(rng.integers(2, 6))):
         position, heading = rng.uniform(0, side, 2), rng.uniform(0, 6.3)
         canvas = np.zeros((side, side), np.uint8)
-        tips = [(position, heading, _log(rng, 2, 10))]
+        tips = [(position, heading, log_uniform(rng, 2, 10))]
         for _ in range(int(rng.integers(20, 90))):
             index = int(rng.integers(len(tips)))
             position, heading, width = tips[index]
@@ -194,7 +195,7 @@ def _tree(rng: np.random.Generator, side: int) -> Labels:
     return labels
 
 
-_ARRANGEMENTS: tuple[Callable[[np.random.Generator, int], Labels], ...] = (
+ARRANGEMENTS: tuple[Callable[[np.random.Generator, int], Labels], ...] = (
     _level_blobs,
     _mosaic,
     _mosaic,
@@ -220,12 +221,12 @@ def _with_cores(labels: Labels, rng: np.random.Generator) -> Labels:
     return out
 
 
-class _Paint:
+class Paint:
     """Appearance of each label, drawn once and painted on the labels of every frame."""
 
     def __init__(self, side: int, largest_id: int, rng: np.random.Generator) -> None:
         count = largest_id + 1
-        contrast = _log(rng, 0.04, 0.6)
+        contrast = log_uniform(rng, 0.04, 0.6)
         ground = rng.uniform(0.1, 0.9)
         alike = rng.random() < 0.6
         around = ground + rng.choice((-1, 1)) * contrast
@@ -238,26 +239,29 @@ class _Paint:
             self.levels[:] = ground + rng.normal(0, 0.1 * contrast, count)
         self.levels[0] = ground
         self.textures = [
-            _smooth(rng, side, _log(rng, 1.2, 25)) * (rng.random() < 0.6) * _log(rng, 0.02, 0.2)
+            _smooth(rng, side, log_uniform(rng, 1.2, 25))
+            * (rng.random() < 0.6)
+            * log_uniform(rng, 0.02, 0.2)
             for _ in range(2)
         ]
         self.clutter = (
-            _smooth(rng, side, _log(rng, 10, 90))
+            _smooth(rng, side, log_uniform(rng, 10, 90))
             * rng.choice((0.0, 0.05, 0.15, 0.3))
             * contrast
             * 2
         )
         self.shade = rng.choice((0.0, 0.0, rng.normal(0, 0.5))) * contrast
-        self.shade_depth = _log(rng, 2, 15)
+        self.shade_depth = log_uniform(rng, 2, 15)
         self.rim = rng.choice((0.0, rng.normal(0, 1.0), rng.choice((-1, 1)) * 1.0)) * max(
             contrast, 0.1
         )
         if abs(self.rim) < 1e-6 and np.ptp(self.levels) < 0.15 * contrast:
             self.rim = rng.choice((-1, 1)) * max(contrast, 0.12)
-        self.rim_width = _log(rng, 0.6, 3.5)
+        self.rim_width = log_uniform(rng, 0.6, 3.5)
         self.halo = rng.choice((0.0, 0.0, rng.normal(0, 0.6))) * contrast
 
     def image(self, labels: Labels) -> Field:
+        """Return grey values of labels (side, side)."""
         out = self.levels[labels]
         inside = labels > 0
         out = out + np.where(inside, self.textures[0], self.textures[1]) + self.clutter
@@ -276,17 +280,29 @@ class _Paint:
         return out.astype(np.float32)
 
 
-class _Course:
-    """Positions of the pixels of each frame on the canvas: a window that drifts and bends."""
+class WindowCourse:
+    """Positions of the pixels of each frame on the canvas: a window that drifts and bends.
 
-    def __init__(self, side: int, size: int, rng: np.random.Generator) -> None:
+    Parameters
+    ----------
+    side, size : int
+        Side of the canvas and of the frames in pixels.
+    rng : numpy.random.Generator
+    fastest : float
+        The speed is drawn from 0 to this.
+    """
+
+    def __init__(
+        self, side: int, size: int, rng: np.random.Generator, fastest: float = 1.4
+    ) -> None:
         self._rng, self._side, self._size = rng, side, size
-        self._speed = rng.uniform(0.0, 1.4)
+        self._speed = rng.uniform(0.0, fastest)
         self._angle, self._zoom = 0.0, 1.0
         self._centre = np.full(2, (side - 1) / 2)
         self._bend = np.zeros((2, 5, 5), np.float32)
 
     def step(self) -> tuple[Field, Field]:
+        """Return x and y on the canvas of each pixel of the next frame, (size, size) each."""
         line = np.arange(self._size, dtype=np.float32) - (self._size - 1) / 2
         xx, yy = np.meshgrid(line, line)
         c, s = math.cos(self._angle) * self._zoom, math.sin(self._angle) * self._zoom
@@ -350,9 +366,9 @@ def _divided(labels: Labels, n_frames: int, rng: np.random.Generator) -> tuple[L
     return out, int(rng.integers(1, n_frames))
 
 
-def _camera(frames: Field, rng: np.random.Generator) -> Field:
+def camera(frames: Field, rng: np.random.Generator) -> Field:
     """Blur, lose resolution, add noise; scale to 0..1."""
-    blur = rng.choice((0.0, _log(rng, 0.4, 2.5)))
+    blur = rng.choice((0.0, log_uniform(rng, 0.4, 2.5)))
     if blur:
         frames = np.stack([cv2.GaussianBlur(frame, (0, 0), blur) for frame in frames])
     if rng.random() < 0.2:
@@ -368,7 +384,7 @@ def _camera(frames: Field, rng: np.random.Generator) -> Field:
                 for f in frames
             ]
         )
-    noise = rng.choice((0.0, _log(rng, 0.005, 0.15)))
+    noise = rng.choice((0.0, log_uniform(rng, 0.005, 0.15)))
     frames = frames + noise * rng.standard_normal(frames.shape, dtype=np.float32)
     low, high = np.quantile(frames, (0.002, 0.998))
     return np.clip((frames - low) / max(high - low, 0.05), 0, 1).astype(np.float32)

@@ -10,13 +10,42 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from bundled_model.recipe import LEFT_OUT, RECIPE, ending, fresh_network, synthetic_clip
+from bundled_model.recipe import (
+    LEFT_OUT,
+    RECIPE,
+    TRACKING,
+    ending,
+    fresh_network,
+    synthetic_clip,
+)
 from napari_sam2.checkpoints import load_network, save_network
+from napari_sam2.network import Sam2
 from napari_sam2.training import TrainingState, read_sources, train
 from napari_sam2.training.run.loop import STATE_FILE
 
 _TRUNK_RATE = 0.4  # the trunk has seen far more images than the rest
 _WEIGHTS = "weights.safetensors"
+_NEW_WEIGHTS = 0.5  # of inputs that a network did not have before, over those of a fresh one
+
+
+def started_from(path: Path) -> Sam2:
+    """Return the network of a file, which is told the relative brightness from now on.
+
+    Files of networks that were not told are widened: the new inputs begin with small random
+    weights (those of zero hardly move in the rest of a run).
+    """
+    old = load_network(path).network
+    network = Sam2(replace(old.config, relative_brightness=old.config.own_contrast))
+    state = network.state_dict()
+    for name, value in old.state_dict().items():
+        wanted = state[name]
+        if value.shape == wanted.shape:
+            state[name] = value
+        else:
+            state[name] = wanted * _NEW_WEIGHTS
+            state[name][:, : value.shape[1]] = value
+    network.load_state_dict(state)
+    return network
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -37,6 +66,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         metavar=("FIRST", "LAST"),
         help="end at step LAST; the rate falls to its end from step FIRST on",
     )
+    parser.add_argument(
+        "--tracking", action="store_true", help="the second run: goes on from --start"
+    )
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--bfloat16", action="store_true")
     parser.add_argument("--threads", type=int, default=1)
@@ -49,8 +81,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.start is None:
         network = fresh_network()
     else:
-        network = load_network(options.start).network.requires_grad_(True)
-    planned = ending(*options.end) if options.end else RECIPE
+        network = started_from(options.start).requires_grad_(True)
+    first = ending(*options.end) if options.end else RECIPE
+    planned = TRACKING if options.tracking else first
     recipe = replace(planned, threads=options.threads, bfloat16=options.bfloat16)
     network.to(options.device)
     if options.first_step and not (options.run / STATE_FILE).exists():

@@ -73,3 +73,39 @@ def test_each_object_of_a_batch_takes_its_own_best() -> None:
     for row, choice in enumerate(ious.argmax(dim=1).tolist()):
         assert torch.equal(best.masks[row, 0], masks[row, choice])
         assert best.ious[row, 0] == ious[row].max()
+
+
+def square(top: int, side: int) -> torch.Tensor:
+    """Return mask logits (16, 16) of a square whose left edge is at 0."""
+    logits = torch.full((16, 16), -5.0)
+    logits[top : top + side, :side] = 5.0
+    return logits
+
+
+def test_the_mask_that_goes_on_with_the_frame_before_beats_a_slightly_better_judged_one() -> None:
+    # A larger thing around the object, a part of it, the object itself moved a little.
+    masks = torch.stack([square(0, 12), square(4, 2), square(1, 6), square(10, 6)])[None]
+    every = prediction(masks, [0.9, 0.7, 0.8, 0.95])
+    before = square(0, 6)[None, None]
+    assert every.likest(before).tolist() == [2]
+    kept = every.chosen(every.likest(before))
+    assert torch.equal(kept.masks[0, 0], square(1, 6))
+    assert kept.tokens[0, 0, 0] == 2
+
+
+@settings(max_examples=25, deadline=None)
+@given(ious=IOUS)
+def test_without_a_mask_before_the_predicted_iou_decides(ious: list[float]) -> None:
+    every = prediction(Draws(63)(1, 4, 8, 8), ious)
+    nothing = torch.full((1, 1, 8, 8), -5.0)
+    assert every.likest(nothing).item() == max(range(4), key=lambda i: ious[i])
+
+
+def test_each_object_of_a_batch_goes_on_with_its_own_mask() -> None:
+    draw = Draws(64)
+    masks, ious = draw(5, 4, 8, 8), torch.full((5, 4), 0.5)
+    wanted = torch.tensor([3, 0, 2, 1, 0])
+    before = masks[torch.arange(5), wanted][:, None]
+    every = MaskPrediction(masks, ious, draw(5, 4, 8), torch.ones(5, 1))
+    assert torch.equal(every.likest(before), wanted)
+    assert torch.equal(every.chosen(wanted).masks, before)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from napari_sam2.network import BACKGROUND, BOX_END, BOX_START, OBJECT, PAD
-from napari_sam2.network.prompt_maps import PROMPT_MAPS, draw_prompts
+from napari_sam2.network.prompt_maps import draw_prompts
 
 SIDE = 32
 
@@ -18,7 +18,7 @@ def drawn(points: list[list[float]], labels: list[int], **masks: torch.Tensor) -
 @pytest.mark.parametrize(("label", "channel"), [(OBJECT, 0), (BACKGROUND, 1)])
 def test_a_click_is_a_disc_in_the_map_of_its_kind(label: int, channel: int) -> None:
     maps = drawn([[10.0, 20.0]], [label])
-    assert maps.shape == (PROMPT_MAPS, SIDE, SIDE)
+    assert maps.shape == (5, SIDE, SIDE)
     assert maps[channel, 20, 10] == 1
     assert maps[channel, 20, 13] > 0
     assert maps[channel, 20, 14] == 0
@@ -63,3 +63,11 @@ def test_objects_do_not_see_each_others_prompts() -> None:
     assert not maps[0, :, 20, 20].any()
     assert maps[1, 1, 20, 20] == 1
     assert not maps[1, 0].any()
+
+
+def test_brightness_is_one_more_map() -> None:
+    brightness = torch.linspace(-1, 2, SIDE * SIDE).reshape(1, 1, SIDE, SIDE)
+    maps = drawn([[10.0, 20.0]], [OBJECT], brightness=brightness)
+    assert maps.shape == (6, SIDE, SIDE)
+    assert torch.equal(maps[5], brightness[0, 0])
+    assert torch.equal(maps[:5], drawn([[10.0, 20.0]], [OBJECT]))

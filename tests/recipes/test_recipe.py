@@ -68,6 +68,17 @@ def test_a_run_can_end_early_with_a_rate_that_falls_to_its_end():
     assert early.at(9_001)[0].clips.n_frames == 5
 
 
+def test_the_second_run_sees_more_that_ends_than_the_first():
+    (phase,) = recipe.TRACKING.phases
+    (_, clips), (_, before) = (
+        (stills, stills.also) for stills in (phase, recipe.RECIPE.phases[-1])
+    )
+    assert clips.clips.size == BUNDLED_CONFIG.image_size
+    assert clips.clips.ends > before.clips.ends
+    assert clips.losses.object_score > before.losses.object_score
+    assert recipe.TRACKING.learning_rate(recipe.TRACKING.steps - 1) < 1e-5
+
+
 @pytest.fixture
 def data(tmp_path):
     rng = np.random.default_rng(0)

@@ -6,7 +6,7 @@ import torch
 from parity_data import Draws
 from torch import Tensor
 
-from napari_sam2.network import Sam2
+from napari_sam2.network import Sam2, object_contrast, relative_brightness
 
 
 def stages(network: Sam2, device: torch.device) -> dict[str, Tensor]:
@@ -43,8 +43,18 @@ def stages(network: Sam2, device: torch.device) -> dict[str, Tensor]:
     opened = network.open_memory(one.stride16, one.position)
     attended = network.attend_memory(one.stride16, one.position, *cast, split, opened)
     carried = best.masks.float() if network.config.carried_masks else None
+    brightness = None
+    if network.config.relative_brightness:
+        contrast = object_contrast(one.pixels, drawn > 0)
+        brightness = relative_brightness(one.pixels, contrast)
     followed = network.predict_masks(
-        attended, one.stride8, one.stride4, one.finer, carried=carried, multimask=True
+        attended,
+        one.stride8,
+        one.stride4,
+        one.finer,
+        carried=carried,
+        brightness=brightness,
+        multimask=True,
     )
     return {
         "stride4": stride4,

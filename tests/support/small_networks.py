@@ -59,6 +59,7 @@ SMALL_FINE = replace(
     fine_channels=(16, 16, 8, 8),
     own_contrast=True,
     carried_masks=True,
+    relative_brightness=True,
     dense_heads=True,
     object_windows=True,
 )

@@ -31,17 +31,24 @@ def movie() -> np.ndarray:
 
 
 @pytest.fixture
-def carried(monkeypatch) -> list[torch.Tensor | None]:
-    """What is carried along in each call of the decoder."""
-    calls: list[torch.Tensor | None] = []
+def told(monkeypatch) -> dict[str, list[torch.Tensor | None]]:
+    """What each call of the decoder is told beside prompts: mask before, and brightness."""
+    calls: dict[str, list[torch.Tensor | None]] = {"carried": [], "brightness": []}
     real = Sam2.predict_masks
 
-    def predict(network, *maps, carried=None, **prompts):
-        calls.append(carried)
-        return real(network, *maps, carried=carried, **prompts)
+    def predict(network, *maps, **prompts):
+        for name, values in calls.items():
+            values.append(prompts.get(name))
+        return real(network, *maps, **prompts)
 
     monkeypatch.setattr(Sam2, "predict_masks", predict)
     return calls
+
+
+@pytest.fixture
+def carried(told) -> list[torch.Tensor | None]:
+    """What is carried along in each call of the decoder."""
+    return told["carried"]
 
 
 def test_a_session_goes_through_the_stack_and_back(fine, movie):
@@ -84,6 +91,21 @@ def test_prompted_frames_are_decoded_without_a_mask_of_another_frame(fine, movie
     session.add_box(1, 0, (30, 30, 90, 90))
     assert carried
     assert all(each is None for each in carried)
+
+
+def test_tracked_frames_are_told_how_bright_they_are_beside_the_decided_one(fine, told):
+    yy, xx = np.mgrid[:150, :160]
+    disc = (yy - 75) ** 2 + (xx - 80) ** 2 < 18**2
+    levels = (200, 120, 60)  # of the object, which fades; its surroundings have 40
+    movie = np.stack([np.where(disc, level, 40) for level in levels]).astype(np.uint8)
+    session = TrackingSession(fine, movie, contrast=(0, 255))
+    session.add_mask(1, 0, disc)
+    list(session.propagate())
+    maps = [each for each in told["brightness"] if each is not None]
+    assert [tuple(each.shape) for each in maps] == [(1, 1, SIDE, SIDE)] * 2
+    middle = [float(each[0, 0, SIDE // 2, SIDE // 2]) for each in maps]
+    assert middle == pytest.approx([80 / 160, 20 / 160], abs=0.06)
+    assert float(maps[0][0, 0, 0, 0]) == pytest.approx(0.0, abs=0.06)
 
 
 CROWD = [Window(8 * row, 8 * column, 32, 32) for row in range(3) for column in range(3)]

@@ -16,6 +16,7 @@ from napari_sam2.network.config import (
 from napari_sam2.network.dense_heads import DenseHeads, DenseMaps
 from napari_sam2.network.features import ImageFeatures, MaskPrediction
 from napari_sam2.network.meta_init import outline
+from napari_sam2.network.object_contrast import object_contrast, relative_brightness
 from napari_sam2.network.prompt_encoder import BACKGROUND, BOX_END, BOX_START, OBJECT, PAD
 from napari_sam2.network.sam2 import Sam2, upsample_masks
 
@@ -37,6 +38,8 @@ __all__ = [
     "MaskPrediction",
     "Sam2",
     "Sam2Config",
+    "object_contrast",
     "outline",
+    "relative_brightness",
     "upsample_masks",
 ]

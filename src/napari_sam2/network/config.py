@@ -142,6 +142,9 @@ class Sam2Config:
         Every input is normalised by its own mean and standard deviation.
     carried_masks : bool
         Tracked frames are decoded with the mask of the frame before as a map.
+    relative_brightness : bool
+        Tracked frames are decoded with a map of how bright they are, relative to the object and
+        its surroundings where it was decided; needs `own_contrast`.
     dense_heads : bool
         The image features tell objects, borders and offsets to centres of every pixel.
     """
@@ -171,12 +174,18 @@ class Sam2Config:
     fine_channels: tuple[int, ...] = ()
     own_contrast: bool = False
     carried_masks: bool = False
+    relative_brightness: bool = False
     dense_heads: bool = False
 
     @property
     def mask_stride(self) -> int:
         """Pixels of the input per pixel of the decoder's masks."""
         return 1 if self.fine_channels else 4
+
+    @property
+    def prompt_maps(self) -> int:
+        """Maps of a decoder that gets prompts as maps."""
+        return 6 if self.relative_brightness else 5
 
     @property
     def pointer_tokens(self) -> int:
@@ -241,6 +250,7 @@ BUNDLED_CONFIG = Sam2Config(
     fine_channels=(64, 48, 32, 16),
     own_contrast=True,
     carried_masks=True,
+    relative_brightness=True,
     dense_heads=True,
 )
 """The small model that the package ships and trains: its masks are as fine as its input."""

@@ -23,6 +23,8 @@ class ImageFeatures:
     finer : tuple of Tensor
         Maps at strides 1 (one channel) and 2 for networks whose decoder goes up to there; there
         the channels of all maps are the configuration's `fine_channels`.
+    contrast : Tensor, shape (B, 2), or None
+        Mean and spread of the frames, for networks that see them in their own contrast.
     """
 
     stride4: Tensor
@@ -30,16 +32,30 @@ class ImageFeatures:
     stride16: Tensor
     position: Tensor
     finer: tuple[Tensor, ...] = ()
+    contrast: Tensor | None = None
+
+    @property
+    def pixels(self) -> Tensor:
+        """Grey values (B, 1, S, S) before the frames were seen in their own contrast.
+
+        Only for networks with finer maps and `own_contrast`.
+        """
+        assert self.contrast is not None
+        mean, spread = (each[:, None, None, None] for each in self.contrast.unbind(1))
+        return self.finer[0].float() * spread + mean
 
     @classmethod
     def joined(cls, parts: Sequence[ImageFeatures]) -> ImageFeatures:
         """Put features of frames of one size together as a batch."""
+        known = [part.contrast for part in parts if part.contrast is not None]
+        contrasts = known if len(known) == len(parts) else None
         return cls(
             torch.cat([part.stride4 for part in parts]),
             torch.cat([part.stride8 for part in parts]),
             torch.cat([part.stride16 for part in parts]),
             parts[0].position,
             tuple(torch.cat(maps) for maps in zip(*(part.finer for part in parts), strict=True)),
+            None if contrasts is None else torch.cat(contrasts),
         )
 
     def copied(self) -> ImageFeatures:
@@ -50,6 +66,7 @@ class ImageFeatures:
             self.stride16.clone(),
             self.position,
             tuple(level.clone() for level in self.finer),
+            None if self.contrast is None else self.contrast.clone(),
         )
 
     def frame(self, index: int) -> ImageFeatures:
@@ -81,6 +98,7 @@ class ImageFeatures:
             cut(self.stride16, 16),
             position,
             tuple(cut(level, stride) for level, stride in finer),
+            self.contrast,
         )
 
     def frames(self, index: slice | Tensor) -> ImageFeatures:
@@ -91,6 +109,7 @@ class ImageFeatures:
             self.stride16[index],
             self.position,
             tuple(level[index] for level in self.finer),
+            None if self.contrast is None else self.contrast[index],
         )
 
 
@@ -135,13 +154,44 @@ class MaskPrediction:
             self.object_scores[row : row + 1],
         )
 
+    def likest(self, carried: Tensor) -> Tensor:
+        """Return which of the masks goes on with the mask of the frame before.
+
+        The predicted IoU is weighted with the IoU of the two masks (as SAMURAI, arXiv 2411.11922,
+        weights it with that of an expected box): a tracked object is what it was prompted as,
+        even where something larger or smaller has clearer borders.
+
+        Parameters
+        ----------
+        carried : Tensor, shape (N, 1, S / k, S / k)
+            Mask logits of the frame before; where they show nothing, the predicted IoU decides.
+
+        Returns
+        -------
+        Tensor of int64, shape (N,)
+        """
+        now, before = self.masks > 0, carried > 0
+        shared = (now & before).flatten(2).sum(dim=2)
+        either = (now | before).flatten(2).sum(dim=2)
+        alike = shared / either.clamp(min=1)
+        known = before.flatten(2).any(dim=2)
+        return torch.where(known, self.ious * alike, self.ious).argmax(dim=1)
+
     def best(self, rank: int = 0) -> MaskPrediction:
         """Keep the mask with the highest predicted IoU: M becomes 1.
 
         A rank of 1 or 2 keeps the second or third best instead, where there are so many.
         """
         rank = min(rank, self.ious.shape[1] - 1)
-        choice = self.ious.argsort(dim=1, descending=True, stable=True)[:, rank]
+        return self.chosen(self.ious.argsort(dim=1, descending=True, stable=True)[:, rank])
+
+    def chosen(self, choice: Tensor) -> MaskPrediction:
+        """Keep one mask of each object: M becomes 1.
+
+        Parameters
+        ----------
+        choice : Tensor of int64, shape (N,)
+        """
         rows = torch.arange(len(choice), device=choice.device)
         token = choice if self.tokens.shape[1] > 1 else torch.zeros_like(choice)
         return MaskPrediction(

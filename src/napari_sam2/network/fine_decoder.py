@@ -14,18 +14,18 @@ from napari_sam2.network.features import MaskPrediction
 from napari_sam2.network.fine_pyramid import ConvBlock
 from napari_sam2.network.layers import MLP
 from napari_sam2.network.mask_decoder import MASK_TOKENS, MaskChoice
-from napari_sam2.network.prompt_maps import PROMPT_MAPS
 
 _STATISTICS = 3  # of a mask, beside its pooled features
+_FOLLOWED = 3  # more of them where the decoder is told of the frame before
 
 
 class PromptPyramid(nn.Module):
     """Prompt maps at every stride of the decoder, by strided convolutions."""
 
-    def __init__(self, widths: Sequence[int]) -> None:
+    def __init__(self, maps: int, widths: Sequence[int]) -> None:
         super().__init__()
         self.steps = nn.ModuleList()
-        channels = PROMPT_MAPS
+        channels = maps
         for width in widths:
             self.steps.append(
                 nn.Sequential(
@@ -37,7 +37,7 @@ class PromptPyramid(nn.Module):
             channels = width
 
     def forward(self, maps: Tensor) -> list[Tensor]:
-        """Map (N, PROMPT_MAPS, S, S) to one map per stride: 2, 4, 8 and 16."""
+        """Map (N, maps, S, S) to one map per stride: 2, 4, 8 and 16."""
         out = []
         for step in self.steps:
             maps = step(maps)
@@ -63,7 +63,7 @@ class FineMaskDecoder(MaskChoice):
         self.iou_token = nn.Embedding(1, width)
         self.mask_tokens = nn.Embedding(MASK_TOKENS, width)
         self.obj_score_token = nn.Embedding(1, width)
-        self.prompts = PromptPyramid((c2, c4, c8, width))
+        self.prompts = PromptPyramid(config.prompt_maps, (c2, c4, c8, width))
         self.narrowing = nn.ModuleList(
             nn.Conv2d(above, here, 1)
             for above, here in zip((width, c8, c4, c2), (c8, c4, c2, c1), strict=True)
@@ -72,14 +72,16 @@ class FineMaskDecoder(MaskChoice):
         # Into the first convolution at full resolution go features, pixels and prompts.
         self.full_features = nn.Conv2d(c1, c1, 3, padding=1)
         self.full_image = nn.Conv2d(1, c1, 3, padding=1, bias=False)
-        self.full_prompts = nn.Conv2d(PROMPT_MAPS, c1, 3, padding=1, bias=False)
+        self.full_prompts = nn.Conv2d(config.prompt_maps, c1, 3, padding=1, bias=False)
         self.full = nn.Conv2d(c1, c1, 3, padding=1)
         # One weight per channel and an offset.
         self.output_hypernetworks_mlps = nn.ModuleList(
             MLP(width, width, c1 + 1, layers=3) for _ in range(MASK_TOKENS)
         )
-        self.iou_prediction_head = MLP(2 * width + c2 + _STATISTICS, width, 1, layers=3)
-        self.pred_obj_score_head = MLP(width + c2 + _STATISTICS, width, 1, layers=3)
+        self._follows = config.relative_brightness
+        judged = c2 + _STATISTICS + (_FOLLOWED if self._follows else 0)
+        self.iou_prediction_head = MLP(2 * width + judged, width, 1, layers=3)
+        self.pred_obj_score_head = MLP(width + judged, width, 1, layers=3)
 
     def forward(
         self,
@@ -99,7 +101,7 @@ class FineMaskDecoder(MaskChoice):
         sparse : Tensor, shape (N, P, C)
         levels : sequence of Tensor
             The image at strides 1 (one channel), 2, 4 and 8; a batch of one serves all N objects.
-        maps : Tensor, shape (N, PROMPT_MAPS, S, S)
+        maps : Tensor, shape (N, maps, S, S)
             From `draw_prompts`.
         """
         special = torch.cat(
@@ -123,7 +125,7 @@ class FineMaskDecoder(MaskChoice):
         x = F.relu(self.full(x), inplace=True)
         mask_tokens = tokens[:, 2 : 2 + MASK_TOKENS]
         masks = self._masks(x, mask_tokens)
-        under = self._under(masks.detach(), stride2)
+        under = self._under(masks.detach(), stride2, maps)
         judged = torch.cat((mask_tokens, tokens[:, 1:2].expand(-1, MASK_TOKENS, -1), under), dim=2)
         seen = torch.cat((tokens[:, 0], under[:, 0]), dim=1)
         return MaskPrediction(
@@ -140,12 +142,15 @@ class FineMaskDecoder(MaskChoice):
         masks: Tensor = weights[:, :, :-1] @ x.flatten(2) + weights[:, :, -1:]
         return masks.reshape(*masks.shape[:2], *x.shape[2:])
 
-    def _under(self, masks: Tensor, stride2: Tensor) -> Tensor:
+    def _under(self, masks: Tensor, stride2: Tensor, maps: Tensor) -> Tensor:
         """Return mean features, area, certainty and edge share of the pixels of each mask.
+
+        Where the decoder is told of the frame before also the brightness beside the decided frame,
+        the overlap with the mask before, and the change of its area.
 
         Returns
         -------
-        Tensor, shape (N, M, C + 3)
+        Tensor, shape (N, M, C + 3) or (N, M, C + 6)
         """
         inside: Tensor = F.avg_pool2d(masks.float().sigmoid(), 2).to(stride2.dtype)
         weights = inside.flatten(2)
@@ -160,4 +165,14 @@ class FineMaskDecoder(MaskChoice):
             certain.sum(dim=2, keepdim=True) / (area + 1.0),
             edge.mean(dim=2, keepdim=True),
         )
-        return torch.cat((pooled, *statistics), dim=2)
+        if not self._follows:
+            return torch.cat((pooled, *statistics), dim=2)
+        carried, brightness = F.avg_pool2d(maps[:, 4:].to(weights.dtype), 2).flatten(2).unbind(1)
+        shared = weights @ carried[:, :, None]
+        before = carried.sum(dim=1)[:, None, None]
+        followed = (
+            weights @ brightness[:, :, None] / (area + 1.0),
+            shared / (area + before - shared + 1.0),
+            (area - before) / (area + before + 1.0),
+        )
+        return torch.cat((pooled, *statistics, *followed), dim=2)

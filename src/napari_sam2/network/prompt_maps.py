@@ -7,8 +7,6 @@ from torch import Tensor
 
 from napari_sam2.network.prompt_encoder import BACKGROUND, BOX_END, BOX_START, OBJECT
 
-PROMPT_MAPS = 5
-"""Object clicks, background clicks, box, mask that is refined, mask of the frame before."""
 _RADIUS = 3.0  # of a click's disc, in pixels of the input
 
 
@@ -18,6 +16,7 @@ def draw_prompts(
     size: int,
     mask: Tensor | None = None,
     carried: Tensor | None = None,
+    brightness: Tensor | None = None,
 ) -> Tensor:
     """Draw the prompts of N objects.
 
@@ -33,11 +32,15 @@ def draw_prompts(
         Mask logits that the prompts refine.
     carried : Tensor, shape (N or 1, 1, size, size), optional
         Mask logits of the frame before, where the object would be if it stood still.
+    brightness : Tensor, shape (N, 1, size, size), optional
+        From `relative_brightness`: one more map.
 
     Returns
     -------
-    Tensor, shape (N, PROMPT_MAPS, size, size)
-        In 0..1; discs and boxes have soft edges, so that they move with fractions of a pixel.
+    Tensor, shape (N, 5 or 6, size, size)
+        Object clicks, background clicks, box, mask that is refined, mask of the frame before: in
+        0..1; discs and boxes have soft edges, so that they move with fractions of a pixel. Then
+        the brightness, if it is given.
     """
     count = len(points)
     line = torch.arange(size, device=points.device, dtype=torch.float32)
@@ -54,6 +57,8 @@ def draw_prompts(
     for logits in (mask, carried):
         drawn = nothing if logits is None else logits.float().sigmoid()[:, 0]
         maps.append(drawn.expand(count, -1, -1))
+    if brightness is not None:
+        maps.append(brightness[:, 0])
     return torch.stack(maps, dim=1)
 
 

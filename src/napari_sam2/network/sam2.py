@@ -80,26 +80,27 @@ class Sam2(nn.Module):
 
     def encode_image(self, images: Tensor) -> ImageFeatures:
         """Encode normalised frames (B, 3, S, S); S is a multiple of 32."""
+        contrast = None
         if self.config.own_contrast:
-            images = _own_contrast(images)
+            images, contrast = _own_contrast(images)
         if isinstance(self.image_encoder, FineEncoder):
-            return self._encode_fine(images)
+            return self._encode_fine(images, contrast)
         assert isinstance(self.sam_mask_decoder, MaskDecoder)
         heads = {0: self.sam_mask_decoder.conv_s0, 1: self.sam_mask_decoder.conv_s1}
         stride4, stride8, stride16 = self.image_encoder(images, heads)
         position = self.image_position(stride16)
-        return ImageFeatures(stride4, stride8, stride16, position)
+        return ImageFeatures(stride4, stride8, stride16, position, contrast=contrast)
 
     def image_position(self, features: Tensor) -> Tensor:
         """Encode the positions of features (B, C, h, w) at stride 16, as (1, C, h, w)."""
         channels, height, width = features.shape[1:]
         return sine_grid(height, width, channels, features.device).to(features.dtype)
 
-    def _encode_fine(self, images: Tensor) -> ImageFeatures:
+    def _encode_fine(self, images: Tensor, contrast: Tensor | None) -> ImageFeatures:
         stride2, stride4, stride8, stride16 = self.image_encoder(images)
         position = self.image_position(stride16)
         grey = images.mean(dim=1, keepdim=True).to(stride2.dtype)
-        return ImageFeatures(stride4, stride8, stride16, position, (grey, stride2))
+        return ImageFeatures(stride4, stride8, stride16, position, (grey, stride2), contrast)
 
     def without_memory(self, stride16: Tensor) -> Tensor:
         """Condition features on having no memory at all: the first frame of an object."""
@@ -138,6 +139,7 @@ class Sam2(nn.Module):
         point_labels: Tensor | None = None,
         mask_inputs: Tensor | None = None,
         carried: Tensor | None = None,
+        brightness: Tensor | None = None,
         multimask: bool = False,
     ) -> MaskPrediction:
         """Predict masks of N objects from conditioned features and prompts, in full precision.
@@ -156,7 +158,10 @@ class Sam2(nn.Module):
         mask_inputs : Tensor, shape (N, 1, S / k, S / k), optional
             Mask logits that the prompts refine; k is the configuration's `mask_stride`.
         carried : Tensor, shape (N, 1, S / k, S / k), optional
-            Mask logits of the frame before, for networks with `carried_masks`.
+            Mask logits of the frame before, for networks with `carried_masks`: of all masks that
+            which goes on with it is returned.
+        brightness : Tensor, shape (N, 1, S, S), optional
+            From `relative_brightness`, for networks that are given it in tracked frames.
         multimask : bool
             Three masks for an ambiguous prompt instead of one.
         """
@@ -174,7 +179,10 @@ class Sam2(nn.Module):
                 point_labels,
                 mask_inputs,
                 carried,
+                brightness,
             )
+        if carried is not None:
+            return prediction.chosen(prediction.likest(carried))
         decoder = self.sam_mask_decoder
         return decoder.several(prediction) if multimask else decoder.single(prediction)
 
@@ -186,6 +194,7 @@ class Sam2(nn.Module):
         point_labels: Tensor,
         mask_inputs: Tensor | None = None,
         carried: Tensor | None = None,
+        brightness: Tensor | None = None,
     ) -> MaskPrediction:
         """Decode all four masks of N objects; see `predict_masks`.
 
@@ -201,9 +210,12 @@ class Sam2(nn.Module):
             prediction = decoder(conditioned + dense, position, sparse, *levels)
         else:
             stride8, stride4, stride1, stride2 = levels
-            maps = draw_prompts(points, point_labels, height * 16, mask_inputs, carried).to(dtype)
+            size = height * 16
+            if brightness is None and self.config.relative_brightness:
+                brightness = conditioned.new_zeros(len(points), 1, size, size)
+            maps = draw_prompts(points, point_labels, size, mask_inputs, carried, brightness)
             prediction = decoder(
-                conditioned, position, sparse, (stride1, stride2, stride4, stride8), maps
+                conditioned, position, sparse, (stride1, stride2, stride4, stride8), maps.to(dtype)
             )
         return prediction  # type: ignore[no-any-return]
 
@@ -248,11 +260,14 @@ class Sam2(nn.Module):
         return self.obj_ptr_tpos_proj(encoded)  # type: ignore[no-any-return]
 
 
-def _own_contrast(images: Tensor) -> Tensor:
-    """Give every image (3, S, S) of a batch a mean of 0 and a standard deviation of 1."""
+def _own_contrast(images: Tensor) -> tuple[Tensor, Tensor]:
+    """Give every image (3, S, S) of a batch a mean of 0 and a standard deviation of 1.
+
+    Returns the images, and (B, 2): what was subtracted, and what they were divided by.
+    """
     mean = images.mean(dim=(1, 2, 3), keepdim=True)
-    spread = images.std(dim=(1, 2, 3), keepdim=True)
-    return (images - mean) / (spread + _LEAST_SPREAD)
+    spread = images.std(dim=(1, 2, 3), keepdim=True) + _LEAST_SPREAD
+    return (images - mean) / spread, torch.cat((mean, spread), dim=1)[:, :, 0, 0].float()
 
 
 def upsample_masks(masks: Tensor, height: int, width: int) -> Tensor:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from napari_sam2.errors import FrameError
-from napari_sam2.network import ImageFeatures
+from napari_sam2.network import ImageFeatures, object_contrast, relative_brightness
 from napari_sam2.tracking.decoding.prediction import (
     ABSENT_LOGIT,
     ObjectPrediction,
@@ -60,6 +60,8 @@ class TrackingTask:
         Last known place of the object.
     carried : SeenMask or None
         Its mask there, for networks that carry it along.
+    contrast : Tensor, shape (3,), or None
+        Its contrast in the nearest decided frame, for networks that are told the brightness.
     """
 
     object_id: int
@@ -68,6 +70,7 @@ class TrackingTask:
     window: Window
     seen: WindowedObject | None
     carried: SeenMask | None = None
+    contrast: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -170,7 +173,10 @@ class Propagator:
             seen = track.expected(frame, recent)
             window = self._framing.following(seen, track.expected(frame))
             carried = self._carried(track, frame, recent)
-            pursuit = TrackingTask(track.object_id, recent, recalled, window, seen, carried)
+            contrast = _decided_contrast(track, frame)
+            pursuit = TrackingTask(
+                track.object_id, recent, recalled, window, seen, carried, contrast
+            )
             groups[recalled.layout].append(pursuit)
         found: dict[int, ObjectPrediction] = {}
         remembered: dict[int, Tensor] = {}
@@ -279,18 +285,26 @@ class Propagator:
             try:
                 prediction = decided_prediction(self._model, self._cache, decided)
                 tokens = self._remember(frame, prediction, decided=True)
+                contrast = self._contrast(frame, prediction)
             except FrameError as error:
                 if self._settings.unreadable is Unreadable.STOP:
                     raise
                 self.unread[frame] = error
                 return None
-            kept[frame] = FrameMemory(frame, tokens, prediction.pointer)
+            kept[frame] = FrameMemory(frame, tokens, prediction.pointer, contrast=contrast)
         kept.move_to_end(frame)
         return kept[frame]
 
     def _remember(self, frame: int, prediction: ObjectPrediction, decided: bool) -> Tensor:
         features = self._cache.get(frame, [prediction.window])
         return encode_memory(self._model, features, [prediction], decided)[0]
+
+    def _contrast(self, frame: int, prediction: ObjectPrediction) -> Tensor | None:
+        """Measure the contrast of an object in a decided frame, if the network is told it."""
+        if not self._model.config.relative_brightness:
+            return None
+        features = self._cache.get(frame, [prediction.window])
+        return object_contrast(features.pixels, prediction.logits[None, None] > 0)[0]
 
     def _chunks(
         self, frame: int, group: list[TrackingTask], openings: dict[Window, Tensor]
@@ -330,6 +344,7 @@ class Propagator:
             features.stride4,
             features.finer,
             carried=_as_seen_now(chunk) if self._carries else None,
+            brightness=_brightness_now(chunk, features),
             multimask=True,
         )
         predictions = split_prediction(model, prediction.best(), windows, self._framing.follows)
@@ -359,6 +374,24 @@ def _as_seen_now(chunk: Sequence[TrackingTask]) -> Tensor | None:
         return None
     nothing = torch.full_like(known, ABSENT_LOGIT)
     return torch.stack([nothing if mask is None else mask for mask in masks])[:, None]
+
+
+def _decided_contrast(track: ObjectTrack, frame: int) -> Tensor | None:
+    """Return the contrast of an object in the nearest decided frame that shows it."""
+    decided = track.conditioning.sighted(frame)
+    memory = None if decided is None else track.conditioning_memory.get(decided.frame)
+    return None if memory is None else memory.contrast
+
+
+def _brightness_now(chunk: Sequence[TrackingTask], features: ImageFeatures) -> Tensor | None:
+    """Return how bright the windows are relative to their objects, (N, 1, S, S)."""
+    contrasts = [each.contrast for each in chunk]
+    known = next((contrast for contrast in contrasts if contrast is not None), None)
+    if known is None:
+        return None
+    nothing = torch.zeros_like(known)
+    rows = torch.stack([nothing if each is None else each for each in contrasts])
+    return relative_brightness(features.pixels, rows)
 
 
 def _lost(track: ObjectTrack) -> FrameError:

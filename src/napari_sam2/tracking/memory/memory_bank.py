@@ -28,6 +28,9 @@ class FrameMemory:
         Last known place of the object, if windows follow it.
     mask : SeenMask or None
         Its mask, for networks that carry it into the next frame; only of the latest frame.
+    contrast : Tensor of float32, shape (3,), or None
+        From `object_contrast`, for networks that are told the brightness of tracked frames; only
+        of decided frames.
     """
 
     frame: int
@@ -35,6 +38,7 @@ class FrameMemory:
     pointer: Tensor
     sighting: WindowedObject | None = None
     mask: SeenMask | None = None
+    contrast: Tensor | None = None
 
 
 class RecentMemory:

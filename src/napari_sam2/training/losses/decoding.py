@@ -63,6 +63,7 @@ def decode(
     window: CropWindow,
     mask_inputs: torch.Tensor | None = None,
     carried: torch.Tensor | None = None,
+    brightness: torch.Tensor | None = None,
 ) -> MaskPrediction:
     """Decode N objects spread over B images: all four masks of each.
 
@@ -86,6 +87,8 @@ def decode(
         Mask logits that the prompts refine; k is the configuration's `mask_stride`.
     carried : tensor, shape (N, 1, S / k, S / k), optional
         Mask logits of the frame before, for networks with `carried_masks`.
+    brightness : tensor, shape (N, 1, S, S), optional
+        From `relative_brightness`, for networks that are given it.
 
     Returns
     -------
@@ -96,7 +99,9 @@ def decode(
     levels = (here.stride8, here.stride4, *here.finer)
     if network.config.fine_channels:
         # Such networks see nothing but windows: what they see is the whole of it.
-        return network.decode(conditioned, levels, points, point_labels, mask_inputs, carried)
+        return network.decode(
+            conditioned, levels, points, point_labels, mask_inputs, carried, brightness
+        )
     encoder = network.sam_prompt_encoder
     corner = points.new_tensor([window.x, window.y])
     sparse = encoder.encode_points(points + corner, point_labels, window.frame)

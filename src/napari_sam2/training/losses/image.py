@@ -73,8 +73,17 @@ def first_prompt(batch: ClipBatch, use_boxes: bool) -> tuple[torch.Tensor, torch
     return batch.points[:, None], batch.object_ids.new_ones((n, 1))
 
 
-def chosen_mask(prediction: MaskPrediction, multimask: bool) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the mask (N, h, w) and index that inference would take of all four."""
+def chosen_mask(
+    prediction: MaskPrediction, multimask: bool, carried: torch.Tensor | None = None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the mask (N, h, w) and index that inference would take of all four.
+
+    `carried`: mask logits (N, 1, h, w) of the frame before, where the network is given them.
+    """
+    if carried is not None:
+        choice = prediction.likest(carried)
+        rows = torch.arange(len(choice), device=choice.device)
+        return prediction.masks[rows, choice].float(), choice
     if not multimask:
         masks = prediction.masks[:, 0].float()
         return masks, torch.zeros(len(masks), dtype=torch.int64, device=masks.device)

@@ -12,7 +12,13 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional
 
-from napari_sam2.network import ImageFeatures, MaskPrediction, Sam2
+from napari_sam2.network import (
+    ImageFeatures,
+    MaskPrediction,
+    Sam2,
+    object_contrast,
+    relative_brightness,
+)
 from napari_sam2.network.position import sine_grid
 from napari_sam2.training.data.batches import ClipBatch
 from napari_sam2.training.losses.correction import correct
@@ -98,6 +104,10 @@ def tracked_losses(
     memory = [_remember_prompted(network, first, batch, prompted, given)]
     longest = network.config.max_pointers - 1
     reach = max(1, n_frames - 1) + float(draws[1]) * max(0, longest - n_frames + 1)
+    decided_contrast = None
+    if network.config.relative_brightness and not alone:
+        shown = prompted.mask.detach() > 0 if given is None else given > 0
+        decided_contrast = object_contrast(first.pixels[batch.clip_index], shown[:, None])
     losses, ious = [], []
     before = prompted.mask.detach() if given is None else (2.0 * given.float() - 1.0) * _DRAWN_LOGIT
     for frame in range(1, n_frames):
@@ -105,6 +115,7 @@ def tracked_losses(
         decided = (_PROMPTED, corrected) if corrected < frame else (_PROMPTED,)
         conditioned = _attend(network, current, batch, memory, decided, reach)
         nowhere = _no_points(batch)
+        carried = _moved(before, batch, frame) if carries else None
         prediction = decode(
             network,
             current,
@@ -112,12 +123,15 @@ def tracked_losses(
             batch.clip_index,
             *nowhere,
             batch.window,
-            carried=_moved(before, batch, frame) if carries else None,
+            carried=carried,
+            brightness=None
+            if decided_contrast is None
+            else relative_brightness(current.pixels[batch.clip_index], decided_contrast),
         )
         target = coarse_targets(batch, frame, network.config.mask_stride)
         losses.append(four_mask_losses(prediction, target, phase.losses))
         there = (target > 0.5).flatten(1).any(dim=1)
-        mask, choice = chosen_mask(prediction, multimask=True)
+        mask, choice = chosen_mask(prediction, multimask=True, carried=carried)
         ious.append(mask_iou(mask.detach(), target)[there])
         if frame == corrected:
             present = prediction.object_scores.detach()[:, :, None] > 0

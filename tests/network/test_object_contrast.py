@@ -1,0 +1,80 @@
+"""Brightness relative to an object and its surroundings, whatever the contrast of the image."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from reference_weights import random_network
+from small_networks import SMALL_FINE
+
+from napari_sam2.network import object_contrast, relative_brightness
+
+SIDE = 64
+
+
+def disc(radius: float = 12.0) -> torch.Tensor:
+    """Return a mask (1, 1, S, S) in the middle."""
+    line = torch.arange(SIDE) - SIDE / 2
+    return ((line[:, None] ** 2 + line**2) < radius**2)[None, None]
+
+
+def picture(inside: float, outside: float) -> torch.Tensor:
+    return torch.where(disc(), inside, outside)
+
+
+@pytest.mark.parametrize(("inside", "outside"), [(0.8, 0.2), (0.1, 0.6), (300.0, -5.0)])
+def test_one_is_as_bright_as_the_object_was_and_zero_as_its_surroundings(
+    inside: float, outside: float
+) -> None:
+    contrast = object_contrast(picture(inside, outside), disc())
+    relative = relative_brightness(picture(inside, outside), contrast)
+    assert 0.8 < relative[disc()].mean() <= 1
+    assert relative[~disc()].abs().max() < 0.05
+
+
+def test_haze_of_a_third_of_the_brightness_has_a_third() -> None:
+    contrast = object_contrast(picture(0.8, 0.2), disc())
+    haze = relative_brightness(picture(0.4, 0.2), contrast)
+    clear = relative_brightness(picture(0.8, 0.2), contrast)
+    assert float(haze[disc()].mean()) == pytest.approx(float(clear[disc()].mean()) / 3, abs=0.01)
+
+
+def test_values_stay_in_their_range() -> None:
+    contrast = object_contrast(picture(0.8, 0.2), disc())
+    extreme = relative_brightness(picture(1e4, -1e4), contrast)
+    assert extreme.min() == -1
+    assert extreme.max() == 2
+
+
+def test_an_object_like_its_surroundings_says_nothing() -> None:
+    noise = torch.randn(1, 1, SIDE, SIDE, generator=torch.Generator().manual_seed(0))
+    contrast = object_contrast(noise, disc())
+    assert abs(contrast[0, 0] - contrast[0, 1]) < 0.15 * contrast[0, 2]
+    assert relative_brightness(noise, contrast).abs().mean() < 0.5
+
+
+def test_an_empty_mask_and_a_constant_image_give_zeros() -> None:
+    noise = torch.randn(1, 1, SIDE, SIDE, generator=torch.Generator().manual_seed(0))
+    nothing = torch.zeros_like(disc())
+    assert not relative_brightness(noise, object_contrast(noise, nothing)).any()
+    plain = torch.full((1, 1, SIDE, SIDE), 0.3)
+    assert not relative_brightness(plain, object_contrast(plain, disc())).any()
+
+
+def test_objects_of_one_frame_have_contrasts_of_their_own() -> None:
+    image = picture(0.8, 0.2)
+    masks = torch.cat((disc(), ~disc()))
+    both = object_contrast(image, masks)
+    assert both.shape == (2, 3)
+    assert torch.allclose(both[0, :2], torch.tensor([0.8, 0.2]), atol=1e-5)
+    assert both[1, 0] == pytest.approx(0.2, abs=1e-5)
+
+
+def test_features_know_the_pixels_that_they_were_made_of() -> None:
+    network = random_network(SMALL_FINE)
+    images = 3.0 + 0.1 * torch.randn(2, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(1))
+    features = network.encode_image(images)
+    grey = images.mean(dim=1, keepdim=True)
+    torch.testing.assert_close(features.pixels, grey, atol=1e-4, rtol=1e-4)
+    part = features.frame(1).part(1, 0, 2, features.position[..., :2, :2])
+    torch.testing.assert_close(part.pixels, grey[1:, :, 16:48, :32], atol=1e-4, rtol=1e-4)
