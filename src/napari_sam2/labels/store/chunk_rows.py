@@ -8,6 +8,7 @@ chunks or none.
 from __future__ import annotations
 
 import math
+import operator
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -155,6 +156,15 @@ class ChunkRows:
             height, width = plane[rows, columns].shape
             plane[rows, columns] = part[:height, :width]
         return plane
+
+    def drop_unindexed(self) -> None:
+        """Delete the chunks of an earlier array that are none of this one."""
+        for path in self.folder.joinpath("c").glob("*/*/*"):
+            numbers = path.relative_to(self.folder / "c").parts
+            cell = tuple(int(number) for number in numbers if number.isdecimal())
+            inside = len(cell) == 3 and all(map(operator.lt, cell, self.index.shape))
+            if len(cell) == 3 and not (inside and self.index[cell]):
+                path.unlink(missing_ok=True)
 
     @property
     def frames(self) -> Iterator[int]:

@@ -81,6 +81,7 @@ def delete_kept_work(path: Path) -> None:
     except Timeout as error:
         raise StoreInUseError(
             f"The results in {path} belong to work that is open.",
+            path=path,
             safe="They are unchanged.",
             remedy="Close it first, here or in the other window.",
         ) from error
@@ -105,7 +106,19 @@ def _stores(path: Path) -> list[Path]:
     return [each for each in sorted(path.iterdir()) if each.is_dir() and holds_commits(each)]
 
 
+def size_of(path: Path) -> int:
+    """Return the bytes of all files in a folder; 0 where there is none."""
+    return _size_and_time(path)[0]
+
+
 def _described(path: Path) -> KeptWork:
+    size, modified = _size_and_time(path)
+    session = path.with_name(path.name.removesuffix(".zarr") + ".json")
+    return KeptWork(path, size, modified, session if session.exists() else None)
+
+
+def _size_and_time(path: Path) -> tuple[int, float]:
+    """Return the bytes of all files in a folder, and when one was changed last."""
     size, modified = 0, 0.0
     for folder, _, names in os.walk(path):
         for name in names:
@@ -114,5 +127,4 @@ def _described(path: Path) -> KeptWork:
             except OSError:  # it has just been replaced
                 continue
             size, modified = size + found.st_size, max(modified, found.st_mtime)
-    session = path.with_name(path.name.removesuffix(".zarr") + ".json")
-    return KeptWork(path, size, modified, session if session.exists() else None)
+    return size, modified

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject
 
-from napari_sam2.errors import PromptError
+from napari_sam2.errors import PromptError, StoreInUseError
 from napari_sam2.labels.store.kept_work import KeptWork
 from napari_sam2.prompts import SessionFile
 from napari_sam2.types import Speed
@@ -100,6 +100,7 @@ class AutosaveController(QObject):
         views.settings.autosave.changed.connect(self._ticked)
         views.save.kept_work_requested.connect(self._show_kept_work)
         self._store.listed.connect(self._list_kept_work)
+        self._store.measured.connect(self._show_size)
         self._store.chosen.connect(self._resume_chosen)
         self._store.kept.connect(self._show_kept)
         self._store.found.connect(self._offer)
@@ -130,8 +131,23 @@ class AutosaveController(QObject):
         return ""
 
     def results_kept(self, trouble: Exception | None) -> None:
-        """Note whether labels and scores are on disk."""
+        """Note whether labels and scores are on disk, and show why not."""
         self._results_trouble = trouble
+        self._views.save.show_results(None, "" if trouble is None else str(trouble))
+        workspace, location = self._annotation.workspace, self._ownership.location
+        if workspace is None or location is None:
+            return
+        in_use = trouble.path if isinstance(trouble, StoreInUseError) else None
+        if in_use is not None and in_use.is_relative_to(location.results(())):
+            # Another window works in these files: this one goes on in its own.
+            self._go_on(workspace, FileOwnership())
+            self._changed()
+        self.measure()
+
+    def measure(self) -> None:
+        """Have it shown how much space labels and scores take on disk."""
+        if self._results is not None and self._results_trouble is None and not self._closed:
+            self._store.measure(self._results.results(()))
 
     def position(self) -> tuple[str, tuple[Path, ...]]:
         """Return the name of the image for files about it, and their folders, the best one first.
@@ -174,14 +190,16 @@ class AutosaveController(QObject):
             return
         works = self._works(workspace)
         last = self._last
-        changed = [work for at, work in works.items() if not work.says_the_same(last.get(at))]
+        changed = {at for at, work in works.items() if not work.says_the_same(last.get(at))}
         # Nothing is written before there are annotations.
         if changed and (
-            self._last or any(w.annotations.prompts or w.annotations.accepted for w in changed)
+            self._last
+            or any(works[at].annotations.prompts or works[at].annotations.accepted for at in changed)
         ):
             self._last = works
-            facts = ImageFacts.of(workspace.image)
-            self._store.keep(SaveRequest(facts, self._ownership, tuple(changed)))
+            facts, all_works = ImageFacts.of(workspace.image), tuple(works.values())
+            held = frozenset(works[at].spec.held for at in changed)
+            self._store.keep(SaveRequest(facts, self._ownership, all_works, held))
 
     def look(self) -> None:
         """Find out whether there is earlier work on the chosen image."""
@@ -213,8 +231,10 @@ class AutosaveController(QObject):
         location = ownership.location if self._views.settings.autosave.value else None
         self._results = location
         workspace.results = None if location is None else location.results
+        self._results_trouble = None
+        self._views.save.show_results(None)
         self._views.save.show_location(
-            None if ownership.location is None else ownership.location.file(())
+            None if ownership.location is None else ownership.location.file
         )
         view = workspace.axis, workspace.source.region
         workspace.labels.metadata[LEDGER] = (view, ownership)
@@ -269,6 +289,13 @@ class AutosaveController(QObject):
         self._keep_results(kept.location)
         self._location = kept.location
         self._views.save.show_location(kept.path, kept.written)
+        self.measure()
+
+    def _show_size(self, folder: Path, size: int) -> None:
+        results = self._results
+        if not self._closed and results is not None and folder == results.results(()):
+            trouble = self._results_trouble
+            self._views.save.show_results(size, "" if trouble is None else str(trouble))
 
     def _failed(self, error: Exception) -> None:
         if not self._closed:
@@ -332,24 +359,27 @@ class AutosaveController(QObject):
         if found is not None:
             self.resume(found.files, found.ownership)
 
-    def _opened(self, path: Path, saved: SessionFile) -> None:
+    def _opened(self, path: Path, sessions: tuple[SessionFile, ...]) -> None:
         image = self._images.image
         if self._closed or image is None:
             return
         shape = ImageFacts.of(image).shape
-        position = position_of(saved, shape)
-        if position is None:
-            frames, rows, columns = saved.book.shape
-            show_problem(
-                PromptError(
-                    f"{path.name} was made for {frames} frames of {rows} x {columns} pixels, "
-                    f"and {image.name} has the shape {shape}.",
-                    safe="Nothing has changed.",
-                    remedy="Choose the image that it was made for, or one of that shape.",
+        files: dict[StackPosition, SessionFile] = {}
+        for saved in sessions:
+            position = position_of(saved, shape)
+            if position is None:
+                frames, rows, columns = saved.book.shape
+                show_problem(
+                    PromptError(
+                        f"{path.name} was made for {frames} frames of {rows} x {columns} pixels, "
+                        f"and {image.name} has the shape {shape}.",
+                        safe="Nothing has changed.",
+                        remedy="Choose the image that it was made for, or one of that shape.",
+                    )
                 )
-            )
-        else:
-            self.resume({position: saved}, None)
+                return
+            files[position] = saved
+        self.resume(files, None)
 
     def resume(
         self, files: dict[StackPosition, SessionFile], ownership: FileOwnership | None

@@ -492,6 +492,7 @@ class PanelController(QObject):
         self._controllers.finding.block(False)
         if self.workspace is not None:
             self._refresher.all(self.workspace.labels)
+            self._autosave.measure()
 
     def _leave(self, *, history: bool = True) -> None:
         """Stop segmenting the image; all its layers stay as they are.
