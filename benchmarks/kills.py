@@ -370,7 +370,8 @@ def compare(
         values = [value for _, value in history]
         if now in values:
             newest = len(values) - values[::-1].index(now)
-            lost |= {key: killed_at - at for at, _ in history[newest : newest + 1]}
+            if newest < len(history):
+                lost[key] = killed_at - history[newest][0]
         elif now is None:
             lost[key] = killed_at - history[0][0]
         elif now not in known.get(key, []):  # else it came between the last look and the kill

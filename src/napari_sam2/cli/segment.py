@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json as json_text
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import asdict, astuple, dataclass, replace
 from functools import partial
@@ -21,7 +21,6 @@ from napari_sam2.cli.common import (
     ModelOption,
     SpeedOption,
     alone_with_output,
-    check_output,
     check_outputs,
 )
 from napari_sam2.cli.result_files import ResultFiles, remember_scores

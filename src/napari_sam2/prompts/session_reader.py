@@ -169,9 +169,7 @@ def sessions_from_json(
     return tuple(sessions)
 
 
-def session_at(
-    sessions: Sequence[SessionFile], at: Mapping[int, int] | None = None
-) -> SessionFile:
+def session_at(sessions: Sequence[SessionFile], at: Mapping[int, int] | None = None) -> SessionFile:
     """Return the session of the stack at some positions; the only one there is without them.
 
     Parameters

@@ -284,9 +284,7 @@ class TrackingSession:
                 self._keeper.changed(self._checked_frame(frame))
                 self._keep_soon()
 
-    def keep_in(
-        self, store: str | PathLike[str], records: Iterable[FrameRecord] = ()
-    ) -> None:
+    def keep_in(self, store: str | PathLike[str], records: Iterable[FrameRecord] = ()) -> None:
         """Write labels, scores and state to a folder from now on; they replace what it holds.
 
         Parameters

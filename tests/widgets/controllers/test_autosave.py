@@ -9,7 +9,15 @@ from napari.layers._source import layer_source
 from napari.utils.notifications import notification_manager
 
 from napari_sam2.errors import PromptError
-from napari_sam2.prompts import FramePrompt, PromptBook, SessionFile, read_session, read_sessions, write_session, write_sessions
+from napari_sam2.prompts import (
+    FramePrompt,
+    PromptBook,
+    SessionFile,
+    read_session,
+    read_sessions,
+    write_session,
+    write_sessions,
+)
 from napari_sam2.types import Region
 from napari_sam2.widgets.autosave import file_store
 

@@ -194,7 +194,9 @@ class AutosaveController(QObject):
         # Nothing is written before there are annotations.
         if changed and (
             self._last
-            or any(works[at].annotations.prompts or works[at].annotations.accepted for at in changed)
+            or any(
+                works[at].annotations.prompts or works[at].annotations.accepted for at in changed
+            )
         ):
             self._last = works
             facts, all_works = ImageFacts.of(workspace.image), tuple(works.values())

@@ -109,7 +109,10 @@ class SaveSection(Fold):
     def show_results(self, size: int | None, trouble: str = "") -> None:
         """Show how many bytes labels and scores take on disk, or why they are not there."""
         if trouble:
-            self._about_results = (f"Labels and scores are not kept. {trouble}", " · labels not kept")
+            self._about_results = (
+                f"Labels and scores are not kept. {trouble}",
+                " · labels not kept",
+            )
         elif size is not None:
             text = QLocale().formattedDataSize(size)
             self._about_results = (f"Labels and scores on disk: {text}.", "")
@@ -133,7 +136,9 @@ class SaveSection(Fold):
     def _show(self, text: str, tooltip: str, title: str) -> None:
         self._about_file = (text, tooltip, title)
         results, results_title = self._about_results
-        self.state.setText(" ".join(filter(None, (f"{text}." if results and title else text, results))))
+        self.state.setText(
+            " ".join(filter(None, (f"{text}." if results and title else text, results)))
+        )
         self.state.setToolTip(tooltip)
         self.title.setText(_TITLE + (results_title or title))
 

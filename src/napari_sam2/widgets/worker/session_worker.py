@@ -536,9 +536,7 @@ class SessionWorker:
             self._keep_in(self._handler.session, request)
             self._handler.keep_records()
 
-    def _keep_in(
-        self, session: Session, request: Request, *, may_continue: bool = False
-    ) -> bool:
+    def _keep_in(self, session: Session, request: Request, *, may_continue: bool = False) -> bool:
         """Keep results where a request says; they stay in memory where that cannot be done.
 
         Returns
