@@ -67,11 +67,9 @@ class Tally:
     wrong: int = 0
     lost_seconds: list[float] = field(default_factory=list)
 
-    @property
-    def failures(self) -> int:
-        """Kills after which something was lost, wrong or different."""
-        lost = sum(seconds > _MAY_BE_LOST_S for seconds in self.lost_seconds)
-        return self.different + self.wrong + lost
+    def failures(self, may_be_lost: float) -> int:
+        """Kills after which more than so many seconds were lost, or something was different."""
+        return self.different + self.wrong + sum(each > may_be_lost for each in self.lost_seconds)
 
     def __str__(self) -> str:
         lost = f", at most {max(self.lost_seconds):.2f} s lost" if self.lost_seconds else ""
@@ -398,6 +396,9 @@ def main() -> None:
     parser.add_argument("--kind", choices=_KINDS, help="kill runs of this kind only")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--frames", type=int, default=16)
+    parser.add_argument(
+        "--may-be-lost", type=float, default=_MAY_BE_LOST_S, help="seconds; more is a failure"
+    )
     given = parser.parse_args()
     torch.set_num_threads(1)
     chance, model = random.Random(given.seed), load_model(device="cpu")
@@ -422,7 +423,7 @@ def main() -> None:
     for kind in kinds:
         times = given.times if given.kind else max(1, round(given.times * _KINDS[kind]))
         tally = kills[kind](times, chance)
-        failures += tally.failures
+        failures += tally.failures(given.may_be_lost)
         sys.stdout.write(f"{kind}: {tally}\n")
         sys.stdout.flush()
     shutil.rmtree(folder)

@@ -15,6 +15,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,14 @@ from napari_sam2.checkpoints import load_network, save_network
 from napari_sam2.checkpoints.provenance import TrustRecord, Voucher, read_record, write_record
 from napari_sam2.errors import Sam2Error
 from napari_sam2.network import Sam2
-from napari_sam2.prompts import PromptBook, SessionFile, read_prompts, read_session, write_session
+from napari_sam2.prompts import (
+    PromptBook,
+    SessionFile,
+    read_prompts,
+    read_session,
+    read_sessions,
+    write_sessions,
+)
 from napari_sam2.prompts.run_length_masks import MaskStore
 from napari_sam2.stack import FrameStack, open_stack
 from napari_sam2.training import Recipe, RunIdentity, TrainingState, claim_folder, read_records
@@ -164,7 +172,7 @@ def content_of(name: str, write: Callable[[Path], object]) -> bytes:
 
 
 @cache
-def session_bytes() -> bytes:
+def session_bytes(stacks: int = 1) -> bytes:
     book = PromptBook(SHAPE)
     book.add_points(1, 0, [(1, 2), (3, 4)], [True, False])
     book.add_box(1, 0, (0, 0, 5, 5))
@@ -181,7 +189,8 @@ def session_bytes() -> bytes:
         names={1: "cell"},
         results=MaskStore({ObjectFrame(1, 0): np.zeros((12, 10), bool)}.items()),
     )
-    return content_of("a.sam2.json", lambda path: write_session(saved, path))
+    several = [replace(saved, at={1: 2 + number}) for number in range(stacks)]
+    return content_of("a.sam2.json", lambda path: write_sessions(several, path))
 
 
 def read_all_ways(path: Path) -> None:
@@ -189,10 +198,19 @@ def read_all_ways(path: Path) -> None:
         with suppress(Sam2Error):
             saved = read_session(path, **options)  # type: ignore[arg-type]
             _ = saved.channels, saved.elsewhere(), list(saved.accepted_masks)
+    for image in (None, (4, 12, 10)):
+        with suppress(Sam2Error):
+            read_sessions(path, image=image)
 
 
 @examples(80)
-@given(content=st.one_of(damaged(session_bytes()), altered(json.loads(session_bytes()))))
+@given(
+    content=st.one_of(
+        damaged(session_bytes()),
+        altered(json.loads(session_bytes())),
+        altered(json.loads(session_bytes(stacks=2))),
+    )
+)
 def test_session_files(content: bytes) -> None:
     with file_of("a.sam2.json", content) as path, bounded():
         read_all_ways(path)

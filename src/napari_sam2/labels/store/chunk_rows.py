@@ -12,7 +12,6 @@ import operator
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,8 @@ import zarr
 from numcodecs.zstd import Zstd
 from numpy.typing import DTypeLike, NDArray
 from zarr.codecs import ZstdCodec
+
+from napari_sam2._atomic import replacing
 
 Cell = tuple[int, int, int]
 """Frame, row and column of a chunk."""
@@ -80,9 +81,11 @@ class ChunkRows:
             It cannot be written.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(dir=self.folder, prefix=".") as folder:
+        metadata = self.folder / "zarr.json"
+        with replacing(metadata) as temporary:
+            array = temporary.parent / "array"
             zarr.create_array(
-                store=folder,
+                store=array,
                 shape=self.shape,
                 chunks=(1, *self._chunk),
                 dtype=self.dtype,
@@ -91,7 +94,7 @@ class ChunkRows:
                 zarr_format=3,
                 overwrite=True,
             )
-            Path(folder, "zarr.json").replace(self.folder / "zarr.json")
+            (array / metadata.name).rename(temporary)
 
     def encode(
         self, frame: int, plane: NDArray[Any], box: tuple[slice, slice] | None = None

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import secrets
-import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from napari_sam2._atomic import clear_leftovers, delete_folder
 from napari_sam2.errors import StoreError, StoreInUseError
 from napari_sam2.labels.store.commits import holds_commits
 from napari_sam2.labels.store.result_store import STORE_SUFFIX
@@ -75,9 +74,8 @@ def delete_kept_work(path: Path) -> None:
             locks[-1].acquire()
         for lock in locks:  # Windows renames no folder in which a file is open
             lock.release()
-        # At once out of sight: a folder that is half deleted would be half of the work.
-        doomed = path.with_name(f".{path.name}.{secrets.token_hex(4)}.deleted")
-        path.rename(doomed)
+        clear_leftovers(path.parent)
+        delete_folder(path)  # at once: half of a folder would be half of the work
     except Timeout as error:
         raise StoreInUseError(
             f"The results in {path} belong to work that is open.",
@@ -94,7 +92,6 @@ def delete_kept_work(path: Path) -> None:
     finally:
         for lock in locks:
             lock.release()
-    shutil.rmtree(doomed, ignore_errors=True)
 
 
 def _stores(path: Path) -> list[Path]:
