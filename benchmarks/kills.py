@@ -48,6 +48,7 @@ from napari_sam2.samples import nuclei_stack
 _EVENT = struct.Struct("<iid")  # object, frame, time
 _PATIENCE_S = 600.0
 _MAY_BE_LOST_S = 2.0
+_LOOK_S = 0.02
 _KINDS = {  # of runs, and the share of each in all kills
     "session": 0.2,
     "command": 0.15,
@@ -192,7 +193,6 @@ def kill_commands(given: list[str], folder: Path, times: int, chance: random.Ran
 
 def window(image: Path, axis: int, through: bool, pipe: int, output: Path) -> None:
     """Open a window on an image, resume what there is, propagate, and report what is seen."""
-    import napari
     from qtpy.QtWidgets import QApplication
 
     from napari_sam2.widgets.state.session_spec import Through
@@ -207,8 +207,13 @@ def window(image: Path, axis: int, through: bool, pipe: int, output: Path) -> No
             time.sleep(0.002)
 
     sight: dict[str, object] = {}
+    looked = 0.0
 
     def report() -> None:
+        nonlocal looked
+        if time.monotonic() - looked < _LOOK_S:
+            return
+        looked = time.monotonic()
         changed = {key: value for key, value in seen(panel).items() if sight.get(key) != value}
         if changed:
             sight.update(changed)
@@ -217,9 +222,7 @@ def window(image: Path, axis: int, through: bool, pipe: int, output: Path) -> No
     def say(event: dict[str, object]) -> None:
         os.write(pipe, json.dumps(event).encode() + b"\n")
 
-    viewer = napari.Viewer()
-    viewer.open(str(image), plugin="napari", contrast_limits=(0, 3000), name="cells")
-    _, panel = viewer.window.add_plugin_dock_widget("napari-sam2", "SAM 2: segment stack")
+    viewer, panel = shown(image)
     wait(lambda: len(panel.settings.device.choices) > 1 and panel.coordinator.idle)
     rest = time.monotonic() + 0.05  # what was found is told
     wait(lambda: time.monotonic() > rest)
@@ -243,9 +246,21 @@ def window(image: Path, axis: int, through: bool, pipe: int, output: Path) -> No
         panel.settings.then.value = Through(0, 1)
     panel.run.both.click()
     wait(lambda: not panel.coordinator.running and panel.coordinator.idle)
-    report()
+    rest = time.monotonic() + 2 * _LOOK_S
+    wait(lambda: time.monotonic() > rest)
     np.save(output.with_suffix(".part.npy"), panel.coordinator.workspace.labels.data)
     output.with_suffix(".part.npy").replace(output)
+
+
+def shown(image: Path):
+    """Open a window on an image, with the panel."""
+    import napari
+
+    viewer = napari.Viewer()
+    viewer.window.resize(800, 600)
+    viewer.open(str(image), plugin="napari", contrast_limits=(0, 3000), name="cells")
+    _, panel = viewer.window.add_plugin_dock_widget("napari-sam2", "SAM 2: segment stack")
+    return viewer, panel
 
 
 def seen(panel) -> dict[str, object]:
@@ -291,9 +306,9 @@ def kill_windows(image: Path, axis: int, through: bool, times: int, chance: rand
             fresh = not copied.with_suffix(".sam2.json").exists()
             lines, died, at = watched(read, child, chance.uniform(0, whole))
             events = [json.loads(line) for line in lines]
-            shown = [event["resumed"] for event in events if "resumed" in event]
-            if former is not None and shown:
-                lost, wrong = compare(*former, shown[0], truly)
+            resumed = [event["resumed"] for event in events if "resumed" in event]
+            if former is not None and resumed:
+                lost, wrong = compare(*former, resumed[0], truly)
                 tally.lost_seconds.append(max(lost.values(), default=0.0))
                 tally.wrong += bool(wrong)
                 for key in sorted(key for key in lost if lost[key] > _MAY_BE_LOST_S) + wrong:

@@ -231,6 +231,40 @@ def test_work_on_an_image_of_another_shape_is_not_offered(worked, open_panel, bl
     assert not open_panel(blobs((5, 40, 50))).offers_to_resume
 
 
+def test_other_pixels_in_the_same_file_are_not_given_the_work(
+    worked, open_panel, start, blobs, folder
+):
+    """Another channel or series of it, or a file that was replaced by another of its shape."""
+    text = (folder / "cells.sam2.json").read_text()
+    other = open_panel(blobs() + np.uint16(1))
+    assert not other.offers_to_resume
+    start(other).click(0, 25, 30)
+    other.wait_idle()
+    assert (folder / "cells.sam2.json").read_text() == text
+    assert len(read_session(folder / "cells-2.sam2.json").book) == 1
+    assert "3 prompts" in open_panel().offer_text
+    assert "1 prompt" in open_panel(blobs() + np.uint16(1)).offer_text
+
+
+def test_images_of_one_name_are_not_given_each_others_work(make_panel, blobs, start, sessions):
+    def panel(image):
+        panel = make_panel(image)  # without a file, all of them are called "blobs"
+        panel.wait_idle()
+        return panel
+
+    for number in range(2):
+        worked = start(panel(blobs() + np.uint16(number)))
+        worked.click(0, 8, 8 + number)
+        worked.wait_idle()
+    assert len(list(sessions.glob("*.json"))) == 2
+    for number in range(2):
+        again = panel(blobs() + np.uint16(number))
+        again.resume()
+        again.wait_idle()
+        assert again.points.tolist() == [[0, 8, 8 + number]]
+    assert not panel(blobs() + np.uint16(2)).offers_to_resume
+
+
 def test_nothing_is_saved_without_autosave(open_panel, start, folder):
     panel = start(open_panel())
     panel.tick_autosave(False)
