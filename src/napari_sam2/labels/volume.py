@@ -178,7 +178,7 @@ class LabelsVolume:
             return read_frame(self._array, self._checked_frame(frame))
 
     def view(self, frame: int) -> Labels:
-        """Return the labels of a frame, (Y, X), to look at, without a copy where they are in memory.
+        """Return the labels of a frame, (Y, X), to look at: no copy of labels in memory.
 
         In a large frame a copy takes seconds.
         """

@@ -197,7 +197,7 @@ def restore_results(
         propagated = bool(state["propagated"])
         found = frozenset(int(number) for number in state.get("found", ()))
         divisions = _divisions(state.get("divisions", ()), writer.volume.shape[0])
-    except (KeyError, TypeError, ValueError, LineageError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, LineageError) as error:
         raise StoreError(
             f"The results in {store.path} are not as this version of napari-sam2 writes them.",
             safe="They are unchanged.",
@@ -207,7 +207,8 @@ def restore_results(
     for stored in tracks:
         _take_track(stored, tracker, writer, prompts, damage)
     for pair in accepted:
-        if pair.frame in tracker.tracks[pair.object_id].conditioning:
+        track = tracker.tracks.get(pair.object_id)
+        if track is not None and pair.frame in track.conditioning:
             writer.accept(*pair)
     for pair in reader.lost:
         mask = writer.mask(*pair)

@@ -46,6 +46,7 @@ _OBJECTS = 32  # objects in a chunk of records
 _MOST_OBJECTS = 2**20
 _FIELDS = 6
 _ARRAYS = ("labels", "records")
+_DAMAGE = (DamagedPieceError, KeyError, TypeError, ValueError, OverflowError, zlib.error)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -366,7 +367,7 @@ class ResultStore:
                 for array, frame, row, column, place in commit["chunks"]
             ]
             state, about = dict(commit["state"]), dict(commit["about"])
-        except (DamagedPieceError, KeyError, TypeError, ValueError, zlib.error):
+        except _DAMAGE:
             self._labels.index[:] = 0
             return False
         self._records, self._columns = table, {n: at for at, n in enumerate(numbers)}
