@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 from known_masks import known_masks
 from napari.components import ViewerModel
 from napari.layers._source import layer_source
@@ -94,6 +95,12 @@ def seen(panel) -> tuple:
     return panel.labels.tolist(), records, panel.timeline, panel.names, panel.accepted
 
 
+def released(store: Path) -> None:
+    """Wait until the session that writes to a store is closed."""
+    with FileLock(store / ".lock", timeout=120):
+        pass
+
+
 def said() -> list[str]:
     return [note.message for note in notification_manager.records]
 
@@ -126,8 +133,8 @@ def test_a_reopened_panel_goes_on_from_the_disk(worked, open_panel, qtbot):
 
 
 def test_labels_painted_while_the_panel_is_closed_are_not_overwritten(worked, open_panel):
-    worked.close()
     labels = worked.labels_layer
+    worked.close()
     labels.data[5, :3, :3] = 7
     again = start(open_panel(viewer=worked.viewer))
     assert (again.labels[5, :3, :3] == 7).all()
@@ -186,7 +193,7 @@ def test_on_a_full_disk_labels_and_prompts_move_together(worked, folder, session
     np.testing.assert_array_equal(stored(results), labels)
 
 
-def test_results_that_cannot_be_written_are_named_and_tried_again(worked, folder, full_disk):
+def test_results_that_cannot_be_written_are_named_and_tried_again(worked, folder, full_disk, qtbot):
     """Prompts fit where labels do not: one report, a question before closing, and a retry."""
     notification_manager.records.clear()
     end = full_disk(folder / "cells.sam2.zarr")
@@ -195,6 +202,7 @@ def test_results_that_cannot_be_written_are_named_and_tried_again(worked, folder
     worked.wait_idle()
     worked.propagate("both")
     worked.wait_idle()
+    qtbot.waitUntil(lambda: bool(said()), timeout=20_000)
     assert len(said()) == 1
     assert "No space left" in said()[0]
     assert "not kept" in worked.session_text
@@ -205,8 +213,9 @@ def test_results_that_cannot_be_written_are_named_and_tried_again(worked, folder
     worked.wait_idle()
     assert worked.unsaved == ""
     assert "not kept" not in worked.session_text
+    labels = worked.labels
     worked.close()
-    np.testing.assert_array_equal(stored(folder / "cells.sam2.zarr"), worked.labels_layer.data)
+    np.testing.assert_array_equal(stored(folder / "cells.sam2.zarr"), labels)
 
 
 def test_two_windows_on_one_image_keep_their_work_apart(worked, open_panel, folder):
@@ -226,14 +235,16 @@ def test_two_windows_on_one_image_keep_their_work_apart(worked, open_panel, fold
         *("cells.sam2.json", "cells.sam2.zarr", "cells-2.sam2.json", "cells-2.sam2.zarr")
     }
     for panel, name in ((worked, "cells"), (other, "cells-2")):
+        labels = panel.labels
         panel.close()
-        np.testing.assert_array_equal(stored(folder / f"{name}.sam2.zarr"), panel.labels_layer.data)
+        np.testing.assert_array_equal(stored(folder / f"{name}.sam2.zarr"), labels)
 
 
 @pytest.mark.parametrize("seed", range(6))
 def test_a_store_damaged_at_a_random_byte_shows_nothing_wrong(worked, open_panel, folder, seed):
     before = worked.labels
     worked.close()
+    released(folder / "cells.sam2.zarr")
     store, chance = folder / "cells.sam2.zarr", random.Random(seed)
     files = sorted(each for each in store.rglob("*") if each.is_file() and each.stat().st_size)
     target = chance.choice(files)
@@ -254,8 +265,10 @@ def test_a_store_damaged_at_a_random_byte_shows_nothing_wrong(worked, open_panel
 
 
 def stored(folder: Path) -> np.ndarray:
+    """Return the labels in a store, once the session that writes there is closed."""
     import zarr
 
+    released(folder)
     return np.asarray(zarr.open_group(folder, mode="r")["labels"][:])
 
 
@@ -273,10 +286,6 @@ def small_disk(tmp_path):
     subprocess.run(["umount", "-l", str(where)], check=True)
 
 
-def make_read_only(where: Path) -> None:
-    subprocess.run(["mount", "-o", "remount,ro", str(where)], check=True)
-
-
 def fill(where: Path) -> None:
     """Write until nothing fits any more."""
     with contextlib.suppress(OSError), (where / "ballast").open("wb", buffering=0) as file:
@@ -284,27 +293,48 @@ def fill(where: Path) -> None:
             file.write(bytes(1024))
 
 
-@pytest.mark.parametrize("fault", ["full", "read-only"])
-def test_a_real_disk_that_is_full_or_read_only(
-    small_disk, sessions, make_panel, model, image, sources, open_panel, monkeypatch, fault
-):
+@pytest.fixture
+def on_disk(small_disk, open_panel, image):
+    """``on_disk()``: a panel beside the image on that disk."""
     (small_disk / "cells.tif").touch()
-    viewer = ViewerModel()
-    with layer_source(path=str(small_disk / "cells.tif")):
-        viewer.add_image(image, name="cells", contrast_limits=(0, 1000))
-    panel = propagated(open_panel(viewer=viewer))
+
+    def make():
+        viewer = ViewerModel()
+        with layer_source(path=str(small_disk / "cells.tif")):
+            viewer.add_image(image, name="cells", contrast_limits=(0, 1000))
+        return open_panel(viewer=viewer)
+
+    return make
+
+
+def test_a_real_disk_that_becomes_full(small_disk, on_disk, sessions):
+    panel = propagated(on_disk())
     assert (small_disk / "cells.sam2.zarr").is_dir()
     notification_manager.records.clear()
-    (fill if fault == "full" else make_read_only)(small_disk)
+    fill(small_disk)
     panel.viewer.dims.set_current_step(0, 1)
     panel.click(1, 20, 20)
     panel.wait_idle()
     panel.propagate("both")
     panel.wait_idle()
-    text = {"full": "No space left", "read-only": "Read-only"}[fault]
-    assert [text in message for message in said()] == [True]
+    assert ["No space left" in message for message in said()] == [True]
     assert panel.unsaved == ""
     labels = panel.labels
     panel.close()
     (results,) = sessions.glob("*.sam2.zarr")
     np.testing.assert_array_equal(stored(results), labels)
+
+
+def test_a_real_folder_that_is_read_only(small_disk, on_disk, sessions):
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    notification_manager.records.clear()
+    panel = propagated(on_disk())
+    before, (results,) = seen(panel), sessions.glob("*.sam2.zarr")
+    panel.close()
+    released(results)
+    assert said() == []
+    again = on_disk()
+    again.resume()
+    again.wait_idle()
+    again.select_object(panel.current_object)
+    assert seen(again) == before

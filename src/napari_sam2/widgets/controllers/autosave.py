@@ -54,6 +54,7 @@ LEDGER = "napari_sam2 session"
 """Key in the metadata of the labels: video axis and region of the work, and its `FileOwnership`."""
 
 _EVERY_MS = 300
+_REPORT_MS = 1500
 
 
 class AutosaveController(QObject):
@@ -91,7 +92,10 @@ class AutosaveController(QObject):
         self._closed = False
         self._dialog: KeptWorkDialog | None = None
         self._results_trouble: Exception | None = None
+        self._resuming = False
         self._soon = single_shot(self, self._keep_if_free, _EVERY_MS)
+        # A little later, labels are where the session file has moved to: that is reported alone.
+        self._later = single_shot(self, self._report_results, _REPORT_MS)
         annotation.changed.connect(self._changed)
         images.changed.connect(self.look)
         views.resume_requested.connect(self._resume_found)
@@ -135,14 +139,29 @@ class AutosaveController(QObject):
         self._results_trouble = trouble
         self._views.save.show_results(None, "" if trouble is None else str(trouble))
         workspace, location = self._annotation.workspace, self._ownership.location
+        halt(self._later)
         if workspace is None or location is None:
             return
         in_use = trouble.path if isinstance(trouble, StoreInUseError) else None
         if in_use is not None and in_use.is_relative_to(location.results(())):
             # Another window works in these files: this one goes on in its own.
+            show_problem(trouble)
             self._go_on(workspace, FileOwnership())
             self._changed()
+        elif trouble is not None:
+            self._later.start()
         self.measure()
+
+    def _report_results(self) -> None:
+        """Report why labels and scores are not on disk, unless the session is not there either."""
+        if self._results_trouble is not None and not self._trouble and not self._closed:
+            show_problem(self._results_trouble)
+
+    def resumed(self) -> None:
+        """Keep changes again: by now it is known whether another window works in the files."""
+        if self._resuming:
+            self._resuming = False
+            self._changed()
 
     def measure(self) -> None:
         """Have it shown how much space labels and scores take on disk."""
@@ -175,18 +194,20 @@ class AutosaveController(QObject):
     def detach(self) -> None:
         """Keep the last changes, and no more; touches no view."""
         halt(self._soon)
+        halt(self._later)
         self.keep()
 
     def close(self) -> None:
         """End the thread as soon as all is written."""
         self._closed = True
         halt(self._soon)
+        halt(self._later)
         self._store.close()
 
     def keep(self) -> None:
         """Have all written that is not on disk yet."""
         workspace = self._annotation.workspace
-        if workspace is None or not self._views.settings.autosave.value:
+        if workspace is None or self._resuming or not self._views.settings.autosave.value:
             return
         works = self._works(workspace)
         last = self._last
@@ -233,7 +254,7 @@ class AutosaveController(QObject):
         location = ownership.location if self._views.settings.autosave.value else None
         self._results = location
         workspace.results = None if location is None else location.results
-        self._results_trouble = None
+        self._results_trouble, self._resuming = None, False
         self._views.save.show_results(None)
         self._views.save.show_location(
             None if ownership.location is None else ownership.location.file
@@ -417,6 +438,7 @@ class AutosaveController(QObject):
             return
         if ownership is not None:
             self._go_on(workspace, ownership)
+            self._resuming = True
         self._annotation.replay(files, resumed_state(workspace, files))
         frames = sorted({frame for _, frame, _ in saved.book})
         here = workspace.here()

@@ -431,8 +431,8 @@ class SessionWorker:
         self, handler: RequestHandler, request: Request, changed: Annotations | None = None
     ) -> None:
         known = request.generation, request.step, request.spec.at
-        self._tell(Done(*known, handler.news(), changed, handler.feedback()))
         self._tell_kept(request)
+        self._tell(Done(*known, handler.news(), changed, handler.feedback()))
 
     def _tell_kept(self, request: Request) -> None:
         """Report whether results are on disk, if that has changed since the last report."""
@@ -440,12 +440,9 @@ class SessionWorker:
         if self._handler is not None and isinstance(self._handler.session, Keeping):
             failed = self._handler.session.store_trouble
         trouble = self._refused or failed
-        if trouble is self._trouble:
-            return
-        if trouble is not None and trouble is failed and str(trouble) != str(self._trouble):
-            self._tell(Failure(request.generation, trouble))
-        self._trouble = trouble
-        self._tell(ResultsKept(request.generation, trouble))
+        if trouble is not self._trouble:
+            self._trouble = trouble
+            self._tell(ResultsKept(request.generation, trouble))
 
     def _keep(self, request: Request, edit: Edit[Snapshot]) -> None:
         gone = self._history.add(edit) if edit.number else ()
@@ -525,7 +522,6 @@ class SessionWorker:
             self._refused = None
         except StoreError as error:
             # The prompts come back all the same; what is in the folder is another session's.
-            self._tell(Failure(request.generation, error))
             self._refused = error
             session = open_session(replace(spec, results=None), tell)
         return session, False
@@ -555,7 +551,6 @@ class SessionWorker:
                 if not continued:
                     session.keep_in(folder, list(self._book_of(request.spec)))
         except StoreError as error:
-            self._tell(Failure(request.generation, error))
             self._refused = error
         else:
             self._refused = None
