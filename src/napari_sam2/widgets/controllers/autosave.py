@@ -157,9 +157,12 @@ class AutosaveController(QObject):
         if self._results_trouble is not None and not self._trouble and not self._closed:
             show_problem(self._results_trouble)
 
-    def resumed(self) -> None:
-        """Keep changes again: by now it is known whether another window works in the files."""
-        if self._resuming:
+    def answered(self, step: int | None) -> None:
+        """Note that a step was made, or failed; that of resuming is the first one.
+
+        Changes are kept from then on: it is known whether another window works in the files.
+        """
+        if step and self._resuming:
             self._resuming = False
             self._changed()
 

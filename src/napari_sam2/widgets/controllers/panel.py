@@ -461,8 +461,7 @@ class PanelController(QObject):
                 # The mask first: the panel is then painted along with it.
                 self._refresher.now(workspace.labels, self._viewer.dims.ndisplay)
                 self.annotation.done(answer)
-                if answer.step:
-                    self._autosave.resumed()
+                self._autosave.answered(answer.step)
                 self._status.quiet()
             case RunStarted():
                 self._status.quiet()
@@ -481,8 +480,7 @@ class PanelController(QObject):
                 self._autosave.results_kept(trouble)
             case Failure(error=error, step=step):
                 self.annotation.failed(step)
-                if step:
-                    self._autosave.resumed()
+                self._autosave.answered(step)
                 self._status.quiet()
                 show_problem(error)
 
