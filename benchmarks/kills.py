@@ -239,7 +239,7 @@ def window(image: Path, axis: int, through: bool, pipe: int, output: Path) -> No
         points = panel.coordinator.workspace.points
         if number not in points.features["object"].tolist():
             panel.settings.object_id.value = number
-            points.add([*(0,) * axis, 2 * number, *place])
+            points.add([*(0,) * axis, number, *place])
             wait(lambda: panel.coordinator.idle)
     if through:
         viewer.dims.set_current_step(0, 0)
