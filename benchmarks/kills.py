@@ -1,10 +1,17 @@
 """Kill running propagations at random moments, go on, and compare with an unbroken run.
 
-Each trial is a process of its own that ends by SIGKILL. Two kinds: ``session``, a script with
-`TrackingSession(store=...)`, which also measures how much was lost; and ``command``,
-``napari-sam2 segment`` and ``segment --resume``, of a stack and of volumes over time.
+Each trial is a process of its own that ends by SIGKILL. Three kinds: ``session``, a script with
+`TrackingSession(store=...)`; ``command``, ``napari-sam2 segment`` and ``segment --resume``; and
+``window``, napari with the panel, in which *Resume* and then the propagation are pressed after each
+kill. Command and window work on a stack and on volumes over time.
 
-Usage: python benchmarks/kills.py [--times 200] [--seed 0]
+Of sessions and windows it is also measured how much is lost: how long before the kill a frame was
+done that is not there afterwards. A resumed window must show, of every frame and object, labels and
+scores that the killed one has shown in its last two seconds, and nothing else.
+
+    xvfb-run -a -s "-screen 0 1600x1000x24" python benchmarks/kills.py
+    ... --times 200 --seed 0              # kills of all kinds together (these are the defaults)
+    ... --kind window --times 10
 
 Only for systems with fork: the model is loaded once, and each process begins with it.
 """
@@ -12,6 +19,7 @@ Only for systems with fork: the model is loaded once, and each process begins wi
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import random
 import shutil
@@ -20,9 +28,14 @@ import struct
 import sys
 import tempfile
 import time
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+
+# Before napari is imported: the defaults, whatever is set on this machine.
+os.environ["NAPARI_CONFIG"] = str(Path(tempfile.mkdtemp()) / "settings.yaml")
 
 import numpy as np
 import tifffile
@@ -33,6 +46,16 @@ from napari_sam2.cli import main as command
 from napari_sam2.samples import nuclei_stack
 
 _EVENT = struct.Struct("<iid")  # object, frame, time
+_PATIENCE_S = 600.0
+_MAY_BE_LOST_S = 2.0
+_LOOK_S = 0.02
+_KINDS = {  # of runs, and the share of each in all kills
+    "session": 0.2,
+    "command": 0.15,
+    "command, volumes": 0.15,
+    "window": 0.35,
+    "window, volumes": 0.15,
+}
 
 
 @dataclass
@@ -42,12 +65,19 @@ class Tally:
     runs: int = 0
     kills: int = 0
     different: int = 0
+    wrong: int = 0
     lost_seconds: list[float] = field(default_factory=list)
+
+    def failures(self, may_be_lost: float) -> int:
+        """Kills after which more than so many seconds were lost, or something was different."""
+        return self.different + self.wrong + sum(each > may_be_lost for each in self.lost_seconds)
 
     def __str__(self) -> str:
         lost = f", at most {max(self.lost_seconds):.2f} s lost" if self.lost_seconds else ""
+        wrong = f", {self.wrong} resumed with something else" if self.wrong else ""
         return (
-            f"{self.kills} kills in {self.runs} runs, {self.different} different at the end{lost}"
+            f"{self.kills} kills in {self.runs} runs, {self.different} different at the end"
+            f"{lost}{wrong}"
         )
 
 
@@ -161,6 +191,207 @@ def kill_commands(given: list[str], folder: Path, times: int, chance: random.Ran
     return tally
 
 
+def window(image: Path, axis: int, through: bool, pipe: int, output: Path) -> None:
+    """Open a window on an image, resume what there is, propagate, and report what is seen."""
+    from qtpy.QtWidgets import QApplication
+
+    from napari_sam2.widgets.state.session_spec import Through
+
+    def wait(done: Callable[[], bool]) -> None:
+        end = time.monotonic() + _PATIENCE_S
+        while not done():
+            if time.monotonic() > end:
+                raise TimeoutError("The window took too long.")
+            QApplication.processEvents()
+            report()
+            time.sleep(0.002)
+
+    sight: dict[str, object] = {}
+    looked = 0.0
+
+    def report() -> None:
+        nonlocal looked
+        if time.monotonic() - looked < _LOOK_S:
+            return
+        looked = time.monotonic()
+        changed = {key: value for key, value in seen(panel).items() if sight.get(key) != value}
+        if changed:
+            sight.update(changed)
+            say({"at": time.monotonic(), "seen": changed})
+
+    def say(event: dict[str, object]) -> None:
+        os.write(pipe, json.dumps(event).encode() + b"\n")
+
+    viewer, panel = shown(image)
+    wait(lambda: len(panel.settings.device.choices) > 1 and panel.coordinator.idle)
+    rest = time.monotonic() + 0.05  # what was found is told
+    wait(lambda: time.monotonic() > rest)
+    panel.settings.axis.value = axis
+    if not panel.offer.isHidden():
+        panel.offer.resume.click()
+        wait(lambda: panel.coordinator.idle)
+    if panel.coordinator.workspace is None:
+        viewer.dims.set_current_step(0, 0)
+        panel.start.click()
+        wait(lambda: panel.coordinator.idle)
+    say({"resumed": seen(panel), "at": time.monotonic()})
+    for number, place in ((1, (30, 30)), (2, (60, 70))):
+        points = panel.coordinator.workspace.points
+        if number not in points.features["object"].tolist():
+            panel.settings.object_id.value = number
+            points.add([*(0,) * axis, number, *place])
+            wait(lambda: panel.coordinator.idle)
+    if through:
+        viewer.dims.set_current_step(0, 0)
+        panel.settings.then.value = Through(0, 1)
+    panel.run.both.click()
+    wait(lambda: not panel.coordinator.running and panel.coordinator.idle)
+    rest = time.monotonic() + 2 * _LOOK_S
+    wait(lambda: time.monotonic() > rest)
+    np.save(output.with_suffix(".part.npy"), panel.coordinator.workspace.labels.data)
+    output.with_suffix(".part.npy").replace(output)
+
+
+def shown(image: Path):
+    """Open a window on an image, with the panel."""
+    import napari
+
+    viewer = napari.Viewer()
+    viewer.window.resize(800, 600)
+    viewer.open(str(image), plugin="napari", contrast_limits=(0, 3000), name="cells")
+    _, panel = viewer.window.add_plugin_dock_widget("napari-sam2", "SAM 2: segment stack")
+    return viewer, panel
+
+
+def seen(panel) -> dict[str, object]:
+    """Return the labels of each frame that has any, as a checksum, and the scores beside them."""
+    workspace = panel.coordinator.workspace
+    if workspace is None:
+        return {}
+    found: dict[str, object] = {}
+    for index in np.ndindex(workspace.labels.data.shape[:-2]):
+        plane = np.asarray(workspace.labels.data[index])
+        if plane.any():
+            found[f"labels {index}"] = zlib.crc32(plane.tobytes())
+    for position, records in panel.coordinator.annotation.object_records.by_position().items():
+        for each in records:
+            if each.area:
+                key = f"score {position} {each.frame} {each.object_id}"
+                found[key] = [each.area, each.score]
+    return found
+
+
+def kill_windows(image: Path, axis: int, through: bool, times: int, chance: random.Random) -> Tally:
+    """Kill windows until that many kills."""
+    tally = Tally()
+    folder = Path(tempfile.mkdtemp(dir=image.parent))
+    truth, sink = folder / "truth.npy", folder / "sink"
+    with sink.open("wb") as file:
+        beside = folder / f"truth{image.suffix}"
+        shutil.copy(image, beside)
+        work = partial(window, beside, axis, through, file.fileno(), truth)
+        if os.waitpid(in_child(work), 0)[1]:
+            raise RuntimeError("The unbroken run of the window failed.")
+    events = [json.loads(line) for line in sink.read_bytes().splitlines()]
+    begun = next(event["at"] for event in events if "resumed" in event)
+    whole, truly = events[-1]["at"] - begun, events
+    while tally.kills < times:
+        copied, output = folder / f"{tally.runs}{image.suffix}", folder / f"{tally.runs}.npy"
+        shutil.copy(image, copied)
+        former: tuple[list[dict], float] | None = None
+        while not output.exists():
+            read, write = os.pipe()
+            child = in_child(partial(window, copied, axis, through, write, output))
+            os.close(write)
+            fresh = not copied.with_suffix(".sam2.json").exists()
+            lines, died, at = watched(read, child, chance.uniform(0, whole))
+            events = [json.loads(line) for line in lines]
+            resumed = [event["resumed"] for event in events if "resumed" in event]
+            if former is not None and resumed:
+                lost, wrong = compare(*former, resumed[0], truly)
+                tally.lost_seconds.append(max(lost.values(), default=0.0))
+                tally.wrong += bool(wrong)
+                for key in sorted(key for key in lost if lost[key] > _MAY_BE_LOST_S) + wrong:
+                    sys.stderr.write(f"  {key}: {lost.get(key, 'wrong')}\n")
+            tally.kills += died
+            former = (events, at) if died else None
+            if fresh and not died:  # the machine may be busier or idler than it was
+                whole = at - next(event["at"] for event in events if "resumed" in event)
+            if not died and not output.exists():
+                raise RuntimeError(f"A window ended by an error: see {copied}.")
+            progress(tally)
+        tally.different += not np.array_equal(np.load(truth), np.load(output))
+        tally.runs += 1
+        progress(tally)
+    return tally
+
+
+def watched(read: int, child: int, after: float) -> tuple[list[bytes], bool, float]:
+    """Read what a window reports; kill it some seconds after it has shown what it resumed.
+
+    Returns
+    -------
+    list of bytes, bool, float
+        Whole lines; whether it was killed; when it was, or had ended.
+    """
+    os.set_blocking(read, False)
+    data, kill_at, died = b"", float("inf"), False
+    end = time.monotonic() + _PATIENCE_S
+    while not os.waitpid(child, os.WNOHANG)[0]:
+        try:
+            data += os.read(read, 1 << 16)
+        except BlockingIOError:
+            time.sleep(0.002)
+        now = time.monotonic()
+        if kill_at == float("inf") and b'"resumed"' in data:
+            kill_at = now + after
+        if now > min(kill_at, end):
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            died = True
+            break
+    at = time.monotonic()
+    os.set_blocking(read, True)
+    with os.fdopen(read, "rb") as rest:
+        data += rest.read()
+    return data[: data.rfind(b"\n") + 1].splitlines(), died, at
+
+
+def compare(
+    events: list[dict], killed_at: float, resumed: dict[str, object], truth: list[dict]
+) -> tuple[dict[str, float], list[str]]:
+    """Compare a resumed window with what a killed one had shown.
+
+    Returns
+    -------
+    dict of str to float, list of str
+        What was shown and is not there, and how long before the kill it was shown; what is there
+        although the killed window never showed it, and the unbroken one does not show it either.
+    """
+    histories: dict[str, list[tuple[float, object]]] = {}
+    for event in events:
+        for key, value in (event.get("seen") or event.get("resumed") or {}).items():
+            histories.setdefault(key, []).append((event["at"], value))
+    known: dict[str, list[object]] = {}
+    for event in truth:
+        for key, value in event.get("seen", {}).items():
+            known.setdefault(key, []).append(value)
+    lost: dict[str, float] = {}
+    wrong: list[str] = []
+    for key in histories.keys() | resumed.keys():
+        history, now = histories.get(key, []), resumed.get(key)
+        values = [value for _, value in history]
+        if now in values:
+            newest = len(values) - values[::-1].index(now)
+            if newest < len(history):
+                lost[key] = killed_at - history[newest][0]
+        elif now is None:
+            lost[key] = killed_at - history[0][0]
+        elif now not in known.get(key, []):  # else it came between the last look and the kill
+            wrong.append(key)
+    return lost, wrong
+
+
 def progress(tally: Tally) -> None:
     """Write what is done so far, which a stopped benchmark leaves behind."""
     sys.stderr.write(f"{tally}\n")
@@ -174,39 +405,44 @@ def _all_of(pipe: int) -> bytes:
 
 
 def main() -> None:
-    """Kill processes and print a table."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Kill processes and print a table; exit with 1 if anything was lost."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--times", type=int, default=200, help="kills of all kinds together")
+    parser.add_argument("--kind", choices=_KINDS, help="kill runs of this kind only")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--frames", type=int, default=24)
+    parser.add_argument("--frames", type=int, default=16)
+    parser.add_argument(
+        "--may-be-lost", type=float, default=_MAY_BE_LOST_S, help="seconds; more is a failure"
+    )
     given = parser.parse_args()
     torch.set_num_threads(1)
     chance, model = random.Random(given.seed), load_model(device="cpu")
-    sample = nuclei_stack(shape=(given.frames, 128, 128))
-    image = sample.image
+    image = nuclei_stack(shape=(given.frames, 128, 128)).image
     folder = Path(tempfile.mkdtemp(prefix="napari-sam2-kills-"))
     prompts, stack, movie = folder / "p.csv", folder / "stack.tif", folder / "movie.tif"
     prompts.write_text("frame,object,kind,y,x\n2,1,point,30,30\n4,2,point,60,70\n", "utf-8")
     tifffile.imwrite(stack, image, metadata={"axes": "ZYX"})
-    volumes = np.stack([image[:8], image[:8], image[:8]])
+    volumes = np.stack([image[: given.frames // 2]] * 3)
     tifffile.imwrite(movie, volumes, metadata={"axes": "TZYX"}, imagej=False, ome=False)
-    share = max(1, given.times // 4)
-    for name, tally in (
-        ("session", lambda: kill_scripts(model, image, folder, given.times - 2 * share, chance)),
-        ("command", lambda: kill_commands([str(stack), "-p", str(prompts)], folder, share, chance)),
-        (
-            "command, volumes",
-            lambda: kill_commands(
-                [str(movie), "-p", str(prompts), "--axis", "Z", "--through", "T"],
-                folder,
-                share,
-                chance,
-            ),
-        ),
-    ):
-        sys.stdout.write(f"{name}: {tally()}\n")
+    one, many = [str(stack), "-p", str(prompts)], [str(movie), "-p", str(prompts)]
+    many += ["--axis", "Z", "--through", "T"]
+    kills: dict[str, Callable[[int, random.Random], Tally]] = {
+        "session": partial(kill_scripts, model, image, folder),
+        "command": partial(kill_commands, one, folder),
+        "command, volumes": partial(kill_commands, many, folder),
+        "window": partial(kill_windows, stack, 0, False),
+        "window, volumes": partial(kill_windows, movie, 1, True),
+    }
+    kinds = [given.kind] if given.kind else list(_KINDS)
+    failures = 0
+    for kind in kinds:
+        times = given.times if given.kind else max(1, round(given.times * _KINDS[kind]))
+        tally = kills[kind](times, chance)
+        failures += tally.failures(given.may_be_lost)
+        sys.stdout.write(f"{kind}: {tally}\n")
         sys.stdout.flush()
     shutil.rmtree(folder)
+    sys.exit(bool(failures))
 
 
 if __name__ == "__main__":

@@ -7,14 +7,17 @@ address space are the limits of each: a busy machine is no failure, and a flood 
 from __future__ import annotations
 
 import copy
+import hashlib
 import itertools
 import json
 import signal
 import struct
 import sys
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -26,15 +29,24 @@ import torch
 import zarr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from known_masks import known_masks
 from small_networks import SMALL_CONV, small_config
 
 from napari_sam2.checkpoints import load_network, save_network
 from napari_sam2.checkpoints.provenance import TrustRecord, Voucher, read_record, write_record
 from napari_sam2.errors import Sam2Error
 from napari_sam2.network import Sam2
-from napari_sam2.prompts import PromptBook, SessionFile, read_prompts, read_session, write_session
+from napari_sam2.prompts import (
+    PromptBook,
+    SessionFile,
+    read_prompts,
+    read_session,
+    read_sessions,
+    write_sessions,
+)
 from napari_sam2.prompts.run_length_masks import MaskStore
 from napari_sam2.stack import FrameStack, open_stack
+from napari_sam2.tracking import Model, TrackingSession
 from napari_sam2.training import Recipe, RunIdentity, TrainingState, claim_folder, read_records
 from napari_sam2.training.run.journal import append_record, rewind
 from napari_sam2.training.run.state import load_average, saved_step
@@ -164,7 +176,7 @@ def content_of(name: str, write: Callable[[Path], object]) -> bytes:
 
 
 @cache
-def session_bytes() -> bytes:
+def session_bytes(stacks: int = 1) -> bytes:
     book = PromptBook(SHAPE)
     book.add_points(1, 0, [(1, 2), (3, 4)], [True, False])
     book.add_box(1, 0, (0, 0, 5, 5))
@@ -181,7 +193,8 @@ def session_bytes() -> bytes:
         names={1: "cell"},
         results=MaskStore({ObjectFrame(1, 0): np.zeros((12, 10), bool)}.items()),
     )
-    return content_of("a.sam2.json", lambda path: write_session(saved, path))
+    several = [replace(saved, at={1: 2 + number}) for number in range(stacks)]
+    return content_of("a.sam2.json", lambda path: write_sessions(several, path))
 
 
 def read_all_ways(path: Path) -> None:
@@ -189,13 +202,66 @@ def read_all_ways(path: Path) -> None:
         with suppress(Sam2Error):
             saved = read_session(path, **options)  # type: ignore[arg-type]
             _ = saved.channels, saved.elsewhere(), list(saved.accepted_masks)
+    for image in (None, (4, 12, 10)):
+        with suppress(Sam2Error):
+            read_sessions(path, image=image)
 
 
 @examples(80)
-@given(content=st.one_of(damaged(session_bytes()), altered(json.loads(session_bytes()))))
+@given(
+    content=st.one_of(
+        damaged(session_bytes()),
+        altered(json.loads(session_bytes())),
+        altered(json.loads(session_bytes(stacks=2))),
+    )
+)
 def test_session_files(content: bytes) -> None:
     with file_of("a.sam2.json", content) as path, bounded():
         read_all_ways(path)
+
+
+STACK = np.random.default_rng(0).normal(size=(4, 24, 28)).astype(np.float32)
+
+
+@cache
+def tiny_model() -> Model:
+    return Model(known_masks(), "tiny", torch.device("cpu"), 64)
+
+
+@cache
+def store_files() -> dict[str, bytes]:
+    with tempfile.TemporaryDirectory() as folder:
+        session = TrackingSession(tiny_model(), STACK, store=folder)
+        session.add_points(1, 1, [(12, 12)])
+        session.add_box(2, 2, (3, 4, 11, 15))
+        session.accept(2, 2)
+        session.add_division(1, [2], 2)
+        list(session.propagate())
+        session.close()
+        files = [each for each in Path(folder).rglob("*") if each.is_file()]
+        return {str(each.relative_to(folder)): each.read_bytes() for each in files}
+
+
+def newest_commit() -> dict[str, Any]:
+    commits = [data for name, data in store_files().items() if name.startswith("commit-")]
+    return max((json.loads(data.split(b"\n", 1)[1]) for data in commits), key=lambda c: c["number"])
+
+
+@examples(60)
+@given(body=st.deferred(lambda: altered(newest_commit())))
+def test_stores_of_results(body: bytes) -> None:
+    """Its checksum is right: someone has made it so."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name, data in store_files().items():
+            if not name.startswith("commit-"):
+                path = Path(folder, name)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(data)
+        head = b"napari-sam2 results 1 " + hashlib.sha256(body).hexdigest().encode()
+        Path(folder, "commit-0").write_bytes(head + b"\n" + body)
+        with bounded(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            TrackingSession(tiny_model(), STACK, store=folder).close()
 
 
 TABLE = b"""frame,object,kind,y,x,y2,x2,positive

@@ -67,6 +67,20 @@ def write_text(path: Path, text: str) -> None:
         file.write(text)
 
 
+def delete_folder(path: Path) -> None:
+    """Delete a folder: all of it is out of sight at once.
+
+    What a kill leaves is hidden, and cleared like unfinished writing.
+
+    Raises
+    ------
+    OSError
+        It cannot be moved out of sight; it is unchanged.
+    """
+    with _workspace(path.parent) as workspace:
+        path.rename(workspace / _NEW / path.name)
+
+
 def clear_leftovers(folder: Path) -> None:
     """Clear what killed processes of this user have left of unfinished writing in a folder.
 

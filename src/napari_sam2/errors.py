@@ -6,6 +6,7 @@ Any thread may raise and catch them.
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 
@@ -96,7 +97,22 @@ class StoreError(SessionError):
 
 
 class StoreInUseError(StoreError):
-    """Another session keeps its results in the same place."""
+    """Another session keeps its results in the same place.
+
+    Attributes
+    ----------
+    path : Path
+        The folder.
+    """
+
+    def __init__(self, happened: str, *, path: Path, safe: str = "", remedy: str = "") -> None:
+        super().__init__(happened, safe=safe, remedy=remedy)
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Let errors of worker processes arrive: by default the path would not be given."""
+        again = partial(type(self), path=self.path, safe=self.safe, remedy=self.remedy)
+        return again, (self.happened,)
 
 
 class EvaluationError(Sam2Error):

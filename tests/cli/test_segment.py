@@ -436,24 +436,41 @@ def test_through_z_and_then_through_time(small_stack, movie, tmp_path, capsys):
         assert found["pixels"] == np.count_nonzero(labels == found["object_id"])
 
 
-def test_every_volume_has_its_session_file(small_stack, movie, tmp_path, capsys):
+def test_all_volumes_have_one_session_file(small_stack, movie, tmp_path, capsys):
     out, file = tmp_path / "out.tif", tmp_path / "cells.sam2.json"
     given = (movie, "-p", small_stack.prompts, "-o", out, "--axis", "Z", "--through", "T")
     assert segment(*given, "--session", file, "--json") == 0
-    paths = [tmp_path / f"cells.0={volume}.sam2.json" for volume in range(3)]
-    assert json.loads(capsys.readouterr().out)["sessions"] == list(map(str, paths))
-    assert not file.exists()
+    assert json.loads(capsys.readouterr().out)["session"] == str(file)
+    assert sorted(tmp_path.glob("cells*.json")) == [file]
     labels, image = tifffile.imread(out), tifffile.imread(movie)
-    for volume, path in enumerate(paths):
-        again = TrackingSession.load(path, load_model(), image, axis=1)
+    for volume in range(3):
+        options = {"at": {0: volume}, "store": None}
+        again = TrackingSession.load(file, load_model(), image, axis=1, **options)
         assert dict(again.stack.at) == {0: volume}
         assert again.handed_over == ({(i, f) for i, f, _ in again.prompts} if volume else set())
         list(again.propagate())
         np.testing.assert_array_equal(again.labels, labels[volume])
+    kept = TrackingSession.load(file, load_model(), image, axis=1, at={0: 2})
+    assert kept.kept_in == tmp_path / "cells.sam2.zarr" / "0=2"
+    kept.close()
 
 
-def test_no_session_of_a_volume_takes_the_place_of_the_prompts(small_stack, movie, tmp_path):
-    prompts = tmp_path / "cells.0=1.sam2.json"
+def test_a_session_of_volumes_is_repeated(small_stack, movie, tmp_path, capsys):
+    out, file = tmp_path / "out.tif", tmp_path / "cells.sam2.json"
+    given = (movie, "-p", small_stack.prompts, "-o", out, "--axis", "Z", "--through", "T")
+    assert segment(*given, "--session", file, "--json") == 0
+    labels = tifffile.imread(out)
+    for options, volume in (((), 0), (("--at", "T=2"), 2)):
+        assert segment(movie, "-p", file, "-o", out, *options) == 0
+        np.testing.assert_array_equal(tifffile.imread(out), labels[volume])
+    capsys.readouterr()
+    file.write_text(file.read_text().replace('"0": 2', '"0": 7'))
+    assert segment(movie, "-p", file, "-o", out, "--at", "T=2") == 1
+    assert "none at axis 0 = 2" in capsys.readouterr().err
+
+
+def test_no_session_of_volumes_takes_the_place_of_the_prompts(small_stack, movie, tmp_path):
+    prompts = tmp_path / "cells.json"
     write_prompts(read_prompts(small_stack.prompts, (3, 192, 192)), prompts)
     before = prompts.read_text()
     given = (movie, "-p", prompts, "-o", tmp_path / "out.tif", "--axis", "Z", "--through", "T")

@@ -18,9 +18,12 @@ from napari_sam2.prompts import (
     prompts_to_json,
     read_prompts,
     read_session,
+    read_sessions,
     write_prompts,
     write_session,
+    write_sessions,
 )
+from napari_sam2.prompts.session_file import FORMAT
 from napari_sam2.prompts.session_reader import session_from_json
 from napari_sam2.prompts.session_writer import session_to_json
 from napari_sam2.types import ObjectFrame, Region
@@ -128,9 +131,64 @@ def test_round_trip_is_exact(entries, values):
     assert_same(session_from_json(session_to_json(session)), session)
 
 
+def volumes(count: int = 3) -> list[SessionFile]:
+    """Sessions of the volumes 0 to count - 1 of an image, with a prompt each."""
+    found = []
+    for volume in range(count):
+        book = PromptBook(SHAPE)
+        book.put(1, volume % 5, FramePrompt([(2, volume)]))
+        found.append(SessionFile(book, axis=1, at={0: volume}, names={1: "cell"}))
+    return found
+
+
+def test_one_file_holds_the_sessions_of_all_volumes(tmp_path):
+    path = tmp_path / "cells.sam2.json"
+    write_sessions(volumes(), path)
+    assert json.loads(path.read_text())["version"] == 4
+    for read, written in zip(read_sessions(path), volumes(), strict=True):
+        assert_same(read, written)
+    assert_same(read_session(path, at={0: 1}), volumes()[1])
+
+
+def test_which_volume_is_meant_must_be_said(tmp_path):
+    path = tmp_path / "cells.sam2.json"
+    write_sessions(volumes(7), path)
+    with pytest.raises(PromptError, match=r"7 stacks, at axis 0 = 0; .* and 2 more\.") as caught:
+        read_session(path)
+    assert "--at" in caught.value.remedy
+    with pytest.raises(PromptError, match="none at axis 0 = 9"):
+        read_session(path, at={0: 9})
+
+
+@pytest.mark.parametrize(
+    ("stacks", "complaint"),
+    [
+        ([], "stacks holds no session"),
+        ({}, "stacks must be a list"),
+        ([3], r"stacks\[0\] must be an object"),
+        ([{"shape": [1, 2, 2]}], '"prompts" is missing'),
+        ([{"shape": [1, 2, 2], "prompts": []}] * 2, "no axis is given twice"),
+        ([{"shape": [1, 2, 2], "prompts": [{"object": "a"}]}], r"stacks\[0\].prompts\[0\].object"),
+    ],
+)
+def test_damaged_sessions_of_volumes_name_the_place(stacks, complaint):
+    text = json.dumps({"format": FORMAT, "version": 4, "stacks": stacks})
+    with pytest.raises(PromptError, match=complaint):
+        session_from_json(text)
+
+
+def test_masks_of_all_volumes_together_are_limited():
+    mask = {"object": 1, "frame": 0, "mask": [0, 1]}
+    stack = {"shape": [1, 2**14, 2**14], "prompts": [mask]}
+    stacks = [{**stack, "at": {"0": volume}} for volume in range(40)]
+    text = json.dumps({"format": FORMAT, "version": 4, "stacks": stacks})
+    with pytest.raises(PromptError, match="more than can be"):
+        session_from_json(text)
+
+
 def test_a_later_version_is_refused_with_a_remedy(session):
-    with pytest.raises(PromptError, match="version 4") as caught:
-        session_from_json(changed(session, version=4))
+    with pytest.raises(PromptError, match="version 5") as caught:
+        session_from_json(changed(session, version=5))
     assert "pip install --upgrade" in caught.value.remedy
     assert "not been changed" in caught.value.safe
 

@@ -1313,6 +1313,11 @@ class PanelPage:
         return self.save_section.state.toolTip()
 
     @property
+    def unsaved(self) -> str:
+        """What would be asked about before napari is closed; empty where nothing would be."""
+        return self._inside.keeping.unsaved
+
+    @property
     def save_title(self) -> str:
         """Title of the part about files."""
         return self.save_section.title.text()

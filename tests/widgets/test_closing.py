@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from napari.utils.notifications import notification_manager
+from qtpy.QtCore import Qt, QTimer
+from qtpy.QtWidgets import QAbstractButton, QApplication, QDockWidget, QMessageBox
 
 pytestmark = pytest.mark.gl
 
@@ -41,6 +43,39 @@ def test_closing_the_dock_mid_run_ends_the_run_and_keeps_labels(running, undistu
     undisturbed()
     assert [bool(frame.any()) for frame in labels.data[:2]] == [True, True]
     assert labels in running.viewer.layers
+
+
+@pytest.mark.parametrize("answer", ["Keep working", "Close without saving"])
+def test_closing_the_dock_asks_about_work_that_is_not_on_disk(docked, qtbot, answer):
+    docked.tick_autosave(False)
+    docked.click(0, 8, 8)
+    docked.wait_idle()
+    asked = []
+
+    def reply() -> None:
+        box = QApplication.activeModalWidget()
+        if not isinstance(box, QMessageBox):
+            QTimer.singleShot(10, reply)
+            return
+        asked.append(box.text())
+        next(button for button in box.buttons() if button.text() == answer).click()
+
+    QTimer.singleShot(10, reply)
+    (button,) = docked.dock.findChildren(QAbstractButton, "QTitleBarCloseButton")
+    dock = docked.dock
+    qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+    assert ["Autosave is off" in text for text in asked] == [True]
+    assert (dock in docked.viewer.window._qt_window.findChildren(QDockWidget)) == (
+        answer == "Keep working"
+    )
+
+
+def test_closing_the_dock_asks_nothing_with_everything_on_disk(docked, qtbot):
+    docked.click(0, 8, 8)
+    docked.wait_idle()
+    (button,) = docked.dock.findChildren(QAbstractButton, "QTitleBarCloseButton")
+    with qtbot.waitSignal(docked.dock.destroyed, timeout=5000):
+        qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
 
 
 def test_hiding_the_dock_does_not_stop_the_run(running):

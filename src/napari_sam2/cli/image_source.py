@@ -379,7 +379,7 @@ def given_prompts(path: Path, saved: SessionFile | None, frames: Frames) -> Prom
             book = read_prompts(path, frames.shape, _table_places(frames))
         return book if stack.region is None else moved_book(book, _at(stack.region), stack.shape)
     if saved.region is None and stack.region is None:
-        return read_session(path, stack.shape).elsewhere()
+        return read_session(path, stack.shape, at=saved.at).elsewhere()
     (y, x), (before_y, before_x) = _at(stack.region), _corner(saved)
     return moved_book(saved.elsewhere(), (y - before_y, x - before_x), stack.shape)
 

@@ -143,10 +143,16 @@ def _from_session(path: Path | None) -> tuple[tuple[Division, ...], Review | Non
     if path is None:
         return (), None
     from napari_sam2.measure import Review
-    from napari_sam2.prompts import read_session
+    from napari_sam2.prompts import read_sessions
     from napari_sam2.types import ObjectFrame
 
-    saved = read_session(path)
+    saved, *others = read_sessions(path)
+    if others:
+        raise MeasurementError(
+            f"{path.name} holds the sessions of {len(others) + 1} stacks, whose prompts and "
+            "accepted frames the table cannot tell apart.",
+            remedy="Measure without --session.",
+        )
     prompted = frozenset(ObjectFrame(number, frame) for number, frame, _ in saved.book)
     return saved.divisions, Review(prompted=prompted, accepted=frozenset(saved.accepted))
 

@@ -71,7 +71,7 @@ def movie(
 
     from napari_sam2.cli.image_source import Seeing, open_frames
     from napari_sam2.labels.rendering.movie import MovieStyle, check_movie_path, write_movie
-    from napari_sam2.prompts import read_session
+    from napari_sam2.prompts import read_sessions
     from napari_sam2.stack import open_stack
 
     inputs = [path for path in (stack, labels, session) if path is not None]
@@ -95,7 +95,7 @@ def movie(
         alpha=fill,
         outline=outline,
         zoom=zoom,
-        names=read_session(session).names if names and session is not None else {},
+        names=read_sessions(session)[0].names if names and session is not None else {},
         show_names=names,
         pixel_size=pixel_size if pixel_size is not None else (size if size_unit else None),
         interval=interval if interval is not None else (step if in_time else None),

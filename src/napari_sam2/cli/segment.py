@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json as json_text
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import asdict, astuple, dataclass, replace
 from functools import partial
@@ -21,7 +21,6 @@ from napari_sam2.cli.common import (
     ModelOption,
     SpeedOption,
     alone_with_output,
-    check_output,
     check_outputs,
 )
 from napari_sam2.cli.result_files import ResultFiles, remember_scores
@@ -212,9 +211,9 @@ def segment(
     results = ResultFiles.beside(output, tracks or (), measure)
     inputs = _inputs(stack, prompts, auto)
     _check_outputs(output, overlay, session, inputs=inputs, results=results)
-    saved = _saved(prompts)
+    sessions = _saved(prompts)
     seeing = seeing_of(
-        saved,
+        sessions[0] if sessions else None,
         axis=axis,
         at=at or (),
         channels=channels,
@@ -224,7 +223,7 @@ def segment(
         level=level,
     )
     frames = _open(stack, seeing, json)
-    session_files = _session_files(session, frames, inputs=inputs)
+    saved = _of_volume(sessions, frames)
     replays = replays_on(saved, frames)
     book = _prompts(prompts, saved, frames, replays, json)
 
@@ -242,12 +241,11 @@ def segment(
     opened = partial(TrackingSession.load, inputs[-1]) if replays else TrackingSession
     tracking = opened(loaded, frames.stack, settings=settings, **options)
     seen: dict[ObjectFrame, tuple[float, float]] = {}
-    saving: dict[Path, SessionFile] = {}
+    saving: list[SessionFile] = []
 
     def keep(ended: TrackingSession) -> None:
-        volume = 0 if frames.through is None else ended.stack.at[frames.through]
-        if volume in session_files:
-            saving[session_files[volume]] = ended.to_file()
+        if session is not None:
+            saving.append(ended.to_file())
 
     with closing(tracking):
         outcome = run_session(
@@ -267,7 +265,7 @@ def segment(
         outcome = outcome.and_then(later)
     if outcome.error is not None and not outcome.results:
         raise outcome.error
-    _write(tracking, frames, labels, saving, output=output, overlay=overlay)
+    _write(tracking, frames, labels, saving, output=output, session_file=session, overlay=overlay)
     results.write(stack, tracking, frames, labels, seen)
     if outcome.complete:
         run.finish(keep=session is not None)
@@ -298,25 +296,13 @@ def segment(
         complete=outcome.complete,
         labels=str(output),
         overlay=str(overlay) if overlay else None,
-        sessions=tuple(map(str, saving)),
+        session=None if session is None else str(session),
         tracks=tuple(str(path) for _, path in results.tracks),
         table=None if results.table is None else str(results.table),
     )
     typer.echo(json_text.dumps(asdict(summary), indent=2) if json else describe(summary))
     if not outcome.complete:
         raise typer.Exit(INTERRUPTED_EXIT_CODE)
-
-
-def _session_files(
-    session: Path | None, frames: Frames, inputs: tuple[Path, ...]
-) -> dict[int, Path]:
-    """Return where the session of each volume is saved, if it can be."""
-    from napari_sam2.cli.volumes import session_paths
-
-    paths = {} if session is None else session_paths(session, frames)
-    for path in paths.values():
-        check_output(path, LabelsError, inputs=inputs)
-    return paths
 
 
 def _settings(
@@ -383,12 +369,19 @@ def _inputs(stack: Path, prompts: Path | None, auto: bool) -> tuple[Path, ...]:
     return (stack,) if prompts is None else (stack, prompts)
 
 
-def _saved(prompts: Path | None) -> SessionFile | None:
-    """Read the prompts if they are a session file."""
-    from napari_sam2.prompts import read_session
+def _saved(prompts: Path | None) -> tuple[SessionFile, ...]:
+    """Read the prompts if they are a session file: of one stack, or of several volumes."""
+    from napari_sam2.prompts import read_sessions
 
     is_session = prompts is not None and prompts.suffix.lower() == ".json"
-    return read_session(prompts) if prompts is not None and is_session else None
+    return read_sessions(prompts) if prompts is not None and is_session else ()
+
+
+def _of_volume(sessions: Sequence[SessionFile], frames: Frames) -> SessionFile | None:
+    """Return the session of the volume that is segmented."""
+    from napari_sam2.prompts import session_at
+
+    return session_at(sessions, frames.stack.at) if sessions else None
 
 
 def _search(
@@ -453,16 +446,17 @@ def _write(
     session: TrackingSession,
     frames: Frames,
     labels: Any,
-    saving: Mapping[Path, SessionFile],
+    saving: Sequence[SessionFile],
     *,
     output: Path,
+    session_file: Path | None,
     overlay: Path | None,
 ) -> None:
-    from napari_sam2.prompts import write_session
+    from napari_sam2.prompts import write_sessions
 
     _write_labels(output, frames, labels)
-    for path, saved in saving.items():
-        write_session(saved, path)
+    if session_file is not None:
+        write_sessions(saving, session_file)
     if overlay is not None:
         from napari_sam2.cli.plots.pictures import write_sheet
 
@@ -545,7 +539,7 @@ class SegmentSummary:
     complete: bool
     labels: str
     overlay: str | None
-    sessions: tuple[str, ...]
+    session: str | None
     tracks: tuple[str, ...]
     table: str | None
 
@@ -590,7 +584,8 @@ def describe(summary: SegmentSummary) -> str:
         lines.append(f"{summary.speed}, approximated with {', '.join(summary.approximations)}")
     if summary.overlay:
         lines.append(f"overlay: {summary.overlay}")
-    lines += [f"session: {path}" for path in summary.sessions]
+    if summary.session:
+        lines.append(f"session: {summary.session}")
     lines += [f"tracks: {path}" for path in summary.tracks]
     if summary.table:
         lines.append(f"measurements: {summary.table}")

@@ -74,22 +74,6 @@ def go_on(
     return outcome if run.failure is None else outcome.and_then(run.failure)
 
 
-def session_paths(path: Path, frames: Frames) -> dict[int, Path]:
-    """Return where the session of each volume is saved: at `path` if there is but one.
-
-    With several volumes, each file name has the number of its volume, as the panel names them.
-    """
-    if frames.through is None:
-        return {frames.volume: path}
-    stem = path.name.removesuffix(".json").removesuffix(".sam2")
-    paths = {}
-    for volume in range(frames.volume, frames.volumes):
-        at = sorted({**frames.stack.at, frames.through: volume}.items())
-        where = "".join(f".{axis}={index}" for axis, index in at)
-        paths[volume] = path.with_name(f"{stem}{where}.sam2.json")
-    return paths
-
-
 @dataclass(slots=True, eq=False)
 class _Run:
     """Values that all volumes of a run share, and the error that stopped it."""

@@ -94,10 +94,8 @@ def without(labels: Labels, object_ids: Collection[int]) -> Labels:
 
 def pixels_of(labels: Labels, object_ids: Collection[int]) -> NDArray[np.bool_]:
     """Return the pixels, bool (Y, X), that some objects have in the labels of a frame."""
-    if len(object_ids) == 1:
-        return _belongs_to(labels, object_ids)
     pixels = np.zeros(labels.shape, dtype=bool)
-    part = box_of(labels)
+    part = box_of(labels) if object_ids else None
     if part is not None:
         pixels[part] = _belongs_to(labels[part], object_ids)
     return pixels

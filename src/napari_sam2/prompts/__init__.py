@@ -6,11 +6,19 @@ Prompts are frozen values for any thread; a `PromptBook` is changed by its owner
 from napari_sam2.prompts.book import PromptBook
 from napari_sam2.prompts.cellpose import SUFFIX as CELLPOSE_SUFFIX
 from napari_sam2.prompts.cellpose import read_cellpose_masks
-from napari_sam2.prompts.files import read_prompts, read_session, write_prompts, write_session
+from napari_sam2.prompts.files import (
+    read_prompts,
+    read_session,
+    read_sessions,
+    write_prompts,
+    write_session,
+    write_sessions,
+)
 from napari_sam2.prompts.frame_prompt import FramePrompt
 from napari_sam2.prompts.napari_csv import TablePlaces
 from napari_sam2.prompts.run_length_masks import MaskStore, decode_run_lengths, encode_run_lengths
 from napari_sam2.prompts.session_file import JsonScalar, SessionFile, of_channels
+from napari_sam2.prompts.session_reader import session_at
 from napari_sam2.prompts.session_writer import prompts_to_json
 from napari_sam2.prompts.translate import moved_book, moved_mask
 
@@ -31,6 +39,9 @@ __all__ = [
     "read_cellpose_masks",
     "read_prompts",
     "read_session",
+    "read_sessions",
+    "session_at",
     "write_prompts",
     "write_session",
+    "write_sessions",
 ]

@@ -14,8 +14,8 @@ from napari_sam2.prompts.book import PromptBook
 from napari_sam2.prompts.csv_format import prompts_from_csv, prompts_to_csv
 from napari_sam2.prompts.napari_csv import TablePlaces, is_napari_table, prompts_from_napari_csv
 from napari_sam2.prompts.session_file import SessionFile
-from napari_sam2.prompts.session_reader import session_from_json
-from napari_sam2.prompts.session_writer import prompts_to_json, session_to_json
+from napari_sam2.prompts.session_reader import session_from_json, sessions_from_json
+from napari_sam2.prompts.session_writer import prompts_to_json, sessions_to_json
 
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}
 
@@ -67,6 +67,7 @@ def read_session(
     shape: Sequence[int] | None = None,
     *,
     image: Sequence[int] | None = None,
+    at: Mapping[int, int] | None = None,
 ) -> SessionFile:
     """Return a session file, for the stack of `shape` (T, Y, X) or the one it was made for.
 
@@ -78,6 +79,30 @@ def read_session(
     image : sequence of int, optional
         Shape (..., Y, X) of the image that it is for: a session of larger frames is
         refused before its masks are unpacked.
+    at : mapping of int to int, optional
+        Which session is meant where the file holds those of several stacks: the positions of
+        its stack, axis to index.
+
+    Raises
+    ------
+    PromptError
+        The file cannot be read, is of a later version, or holds a wrong value; or it holds
+        several sessions, and none is at these positions.
+    """
+    path = Path(path)
+    with _naming(path):
+        return session_from_json(_read_text(path), shape, image=image, at=at)
+
+
+def read_sessions(
+    path: str | PathLike[str], *, image: Sequence[int] | None = None
+) -> tuple[SessionFile, ...]:
+    """Return the sessions of all stacks of an image that a session file holds; at least one.
+
+    Parameters
+    ----------
+    path, image
+        As in `read_session`.
 
     Raises
     ------
@@ -86,12 +111,17 @@ def read_session(
     """
     path = Path(path)
     with _naming(path):
-        return session_from_json(_read_text(path), shape, image=image)
+        return sessions_from_json(_read_text(path), image=image)
 
 
 def write_session(session: SessionFile, path: str | PathLike[str]) -> None:
     """Write a session file, atomically: a failure leaves the former file whole."""
-    _write_text(Path(path), session_to_json(session))
+    write_sessions([session], path)
+
+
+def write_sessions(sessions: Sequence[SessionFile], path: str | PathLike[str]) -> None:
+    """Write the sessions of one or more stacks of an image to one file, atomically."""
+    _write_text(Path(path), sessions_to_json(sessions))
 
 
 def _is_table(path: Path) -> bool:

@@ -17,7 +17,7 @@ from napari_sam2.prompts.run_length_masks import MaskStore
 from napari_sam2.types import Division, ObjectFrame, Region
 
 FORMAT = "napari-sam2 session"
-VERSION = 3
+VERSION = 4
 
 _CHANNELS = "channels"
 _MOST_DIGITS = 20

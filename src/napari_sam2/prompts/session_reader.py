@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import reprlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NoReturn, TypeVar
 
@@ -28,8 +28,7 @@ from napari_sam2.prompts.session_file import FORMAT, VERSION, JsonScalar, Sessio
 from napari_sam2.types import Division, ObjectFrame, Region
 
 _MOST_DIGITS = 20
-
-_MOST_DIGITS = 20
+_NAMED = 5  # positions in an error
 
 Kind = TypeVar("Kind", int, float, bool, str)
 
@@ -105,7 +104,11 @@ _PROMPT_FIELDS = {
 
 
 def session_from_json(
-    text: str, shape: Sequence[int] | None = None, *, image: Sequence[int] | None = None
+    text: str,
+    shape: Sequence[int] | None = None,
+    *,
+    image: Sequence[int] | None = None,
+    at: Mapping[int, int] | None = None,
 ) -> SessionFile:
     """Return the session that the text of a session file describes.
 
@@ -118,20 +121,89 @@ def session_from_json(
     image : sequence of int, optional
         Shape (..., Y, X) of the image that the session is for: one of larger frames
         is refused.
+    at : mapping of int to int, optional
+        Which session is meant where the file holds those of several stacks: see `session_at`.
 
     Raises
     ------
     PromptError
         Not a session file, a later version, or a value that is wrong: the error names its place.
     """
+    return session_at(sessions_from_json(text, shape, image=image), at)
+
+
+def sessions_from_json(
+    text: str, shape: Sequence[int] | None = None, *, image: Sequence[int] | None = None
+) -> tuple[SessionFile, ...]:
+    """Return the sessions of all stacks that a session file holds, at least one.
+
+    Parameters
+    ----------
+    text, shape, image
+        As in `session_from_json`.
+
+    Raises
+    ------
+    PromptError
+        As in `session_from_json`; or two sessions are of one stack.
+    """
     root = JsonNode(_parsed(text), "")
     blocks = root.fields() if isinstance(root.value, dict) else {}
     _check_version(root, blocks)
-    made_for = check_shape(tuple(n.whole_number() for n in _block(blocks, "shape").items()))
-    _check_frame_size(made_for, image)
-    known = image if image is not None else shape
+    if "stacks" not in blocks:
+        parts = [blocks]
+    else:
+        parts = [node.fields() for node in blocks["stacks"].items()]
+        if not parts:
+            raise blocks["stacks"].error("holds no session.", "Choose another session file.")
+    _check_mask_sizes(parts, shape, image)
+    sessions: list[SessionFile] = []
+    for part in parts:
+        session = _session_of(part, shape)
+        if any(session.at == other.at for other in sessions):
+            raise PromptError(
+                f"The position {_position(session.at)} is given twice.",
+                remedy="Leave one of the two sessions out.",
+            )
+        sessions.append(session)
+    return tuple(sessions)
+
+
+def session_at(sessions: Sequence[SessionFile], at: Mapping[int, int] | None = None) -> SessionFile:
+    """Return the session of the stack at some positions; the only one there is without them.
+
+    Parameters
+    ----------
+    sessions : sequence of SessionFile
+    at : mapping of int to int, optional
+        Positions on the axes that are held: axis to index.
+
+    Raises
+    ------
+    PromptError
+        There are several, and none is of that stack, or none was asked for.
+    """
+    if len(sessions) == 1:
+        return sessions[0]
+    for session in sessions:
+        if at is not None and dict(session.at) == dict(at):
+            return session
+    positions = "; ".join(_position(session.at) for session in sessions[:_NAMED])
+    more = "" if len(sessions) <= _NAMED else f" and {len(sessions) - _NAMED} more"
+    asked = f", and none at {_position(at)}" if at else ""
+    raise PromptError(
+        f"The file holds the sessions of {len(sessions)} stacks, at {positions}{more}{asked}.",
+        remedy="Say which of them is meant, with --at or at={axis: index}.",
+    )
+
+
+def _session_of(
+    blocks: dict[str, JsonNode],
+    shape: Sequence[int] | None,
+) -> SessionFile:
+    """Return the session of one stack."""
+    made_for = _shape_of(blocks)
     prompts = _block(blocks, "prompts").items()
-    _check_mask_sizes(prompts, made_for, known)
     book = PromptBook(made_for if shape is None else shape)
     results: dict[ObjectFrame, list[int]] = {}
     handed_over: set[ObjectFrame] = set()
@@ -282,20 +354,32 @@ def _read_mask(node: JsonNode, shape: tuple[int, int]) -> NDArray[np.bool_]:
     return mask
 
 
+def _shape_of(blocks: dict[str, JsonNode]) -> tuple[int, int, int]:
+    return check_shape(tuple(n.whole_number() for n in _block(blocks, "shape").items()))
+
+
 def _check_mask_sizes(
-    prompts: list[JsonNode], made_for: tuple[int, int, int], image: Sequence[int] | None
+    parts: Sequence[dict[str, JsonNode]],
+    shape: Sequence[int] | None,
+    image: Sequence[int] | None,
 ) -> None:
-    """Refuse more pixels of mask prompts than a session can hold, before one is unpacked."""
-    _, height, width = made_for
-    known = 0 if image is None else math.prod(image[-2:])
-    count = sum(type(node.value) is dict and "mask" in node.value for node in prompts)
-    largest = max(known, MOST_FRAME_PIXELS)
-    if count and (height * width > largest or count * height * width > MOST_MASK_PIXELS):
-        raise PromptError(
-            f"The session would take {count} mask(s) of {height} x {width} pixels, more than can "
-            "be.",
-            remedy="Correct the shape in the file, or use it with the image it was made for.",
-        )
+    """Refuse more pixels of mask prompts than sessions can hold, before one is unpacked."""
+    known = shape if image is None else image
+    largest = max(0 if known is None else math.prod(known[-2:]), MOST_FRAME_PIXELS)
+    total = 0
+    for blocks in parts:
+        made_for = _shape_of(blocks)
+        _check_frame_size(made_for, image)
+        _, height, width = made_for
+        prompts = _block(blocks, "prompts").items()
+        count = sum(type(node.value) is dict and "mask" in node.value for node in prompts)
+        total += count * height * width
+        if count and (height * width > largest or total > MOST_MASK_PIXELS):
+            raise PromptError(
+                f"The session would take {count} mask(s) of {height} x {width} pixels, more than "
+                "can be.",
+                remedy="Correct the shape in the file, or use it with the image it was made for.",
+            )
 
 
 def _check_frame_size(made_for: tuple[int, int, int], image: Sequence[int] | None) -> None:
@@ -374,3 +458,7 @@ def _numbered(node: JsonNode | None, of: str) -> dict[int, JsonNode]:
         if not (name.isdecimal() and len(name) < _MOST_DIGITS):
             raise field.error(f"must be named by the number of {of}.", "Correct it in the file.")
     return {int(name): field for name, field in fields.items()}
+
+
+def _position(at: Mapping[int, int]) -> str:
+    return ", ".join(f"axis {axis} = {index}" for axis, index in sorted(at.items())) or "no axis"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, astuple
 from functools import partial
 
@@ -12,6 +13,8 @@ from napari_sam2.prompts.run_length_masks import encode_run_lengths
 from napari_sam2.prompts.session_file import FORMAT, VERSION, SessionFile
 from napari_sam2.types import ObjectFrame
 
+_OF_ONE_STACK = 3  # version of a file that holds one session
+
 
 def prompts_to_json(book: PromptBook) -> str:
     """Return the prompts as the text of a session file."""
@@ -20,11 +23,25 @@ def prompts_to_json(book: PromptBook) -> str:
 
 def session_to_json(session: SessionFile) -> str:
     """Return the text of a session file; blocks that are empty are left out."""
-    blocks: dict[str, str] = {
-        "format": _text(FORMAT),
-        "version": _text(VERSION),
-        "shape": _text(session.book.shape),
-    }
+    return sessions_to_json([session])
+
+
+def sessions_to_json(sessions: Sequence[SessionFile]) -> str:
+    """Return the text of a session file that holds the sessions of one or more stacks.
+
+    That of one stack is of the version that holds no more, which earlier releases read.
+    """
+    if len(sessions) == 1:
+        head = {"format": _text(FORMAT), "version": _text(_OF_ONE_STACK)}
+        return f"{_joined({**head, **_blocks(sessions[0])})}\n"
+    head = {"format": _text(FORMAT), "version": _text(VERSION)}
+    stacks = "[\n" + ",\n".join(_joined(_blocks(session)) for session in sessions) + "\n ]"
+    return f"{_joined({**head, 'stacks': stacks})}\n"
+
+
+def _blocks(session: SessionFile) -> dict[str, str]:
+    """Return the blocks of one stack by name."""
+    blocks = {"shape": _text(session.book.shape)}
     if session.axis is not None:
         blocks["axis"] = _text(session.axis)
     if session.at:
@@ -44,8 +61,12 @@ def session_to_json(session: SessionFile) -> str:
         blocks["accepted"] = _lines([_accepted_text(pair, session) for pair in session.accepted])
     if session.divisions:
         blocks["divisions"] = _lines([_text(asdict(each)) for each in session.divisions])
+    return blocks
+
+
+def _joined(blocks: dict[str, str]) -> str:
     body = ",\n".join([f" {_text(name)}: {text}" for name, text in blocks.items()])
-    return f"{{\n{body}\n}}\n"
+    return f"{{\n{body}\n}}"
 
 
 _text = partial(json.dumps, allow_nan=False)

@@ -162,7 +162,7 @@ class LabelWriter:
             Gives the logits of what was drawn, should they be handed out.
         """
         frame = decided.frame
-        labels = self.volume.frame(frame)
+        labels = self.volume.view(frame)
         taken = self.pixels(frame, [i for i, other in others.items() if other.drawn])
         if decided.prediction is None:
             kept = decided.mask & ~taken

@@ -61,6 +61,7 @@ from napari_sam2.tracking.settings import TrackingSettings
 from napari_sam2.tracking.state.kept_results import (
     about_session,
     check_same_image,
+    continues,
     kept_contrast,
     kept_settings,
     restore_results,
@@ -274,6 +275,7 @@ class TrackingSession:
             with self._lock:
                 self._keeper.measures = False
                 self._keeper.record(records)
+                self._keep_soon()
 
     def labels_changed(self, frame: int) -> None:
         """Note that the labels of a frame were changed by others, for the store."""
@@ -282,8 +284,14 @@ class TrackingSession:
                 self._keeper.changed(self._checked_frame(frame))
                 self._keep_soon()
 
-    def keep_in(self, store: str | PathLike[str]) -> None:
-        """Write labels, scores and state to a folder from now on; what it holds is replaced.
+    def keep_in(self, store: str | PathLike[str], records: Iterable[FrameRecord] = ()) -> None:
+        """Write labels, scores and state to a folder from now on; they replace what it holds.
+
+        Parameters
+        ----------
+        store : path
+        records : iterable of FrameRecord
+            Scores and extents that are known already.
 
         Raises
         ------
@@ -292,7 +300,42 @@ class TrackingSession:
         """
         with self._lock:
             self.close()
-            self._open_store(Path(store), anew=True, scan=True)
+            self._open_store(Path(store), anew=True, scan=True, records=records)
+
+    def continue_in(self, store: str | PathLike[str]) -> bool:
+        """Continue from a folder and write to it from now on, if it holds the same labels.
+
+        For a session without objects on labels that an earlier one has filled. Image, model,
+        settings and labels must be those of the folder; otherwise nothing changes.
+
+        Returns
+        -------
+        bool
+            Whether the session continues from there.
+
+        Raises
+        ------
+        StoreError
+            The folder cannot be written to, is no store, or is in use.
+        """
+        with self._lock:
+            path = Path(store)
+            about = read_about(path)
+            if about is None or about["shape"] != list(self.stack.shape) or self.object_ids:
+                return False
+            now = about_session(self.model, self.stack, self.settings)
+            kept = ResultStore(path, self.stack.shape, self._publisher.volume.dtype, now)
+            try:
+                if not continues(kept, now, self.labels):
+                    kept.close()
+                    return False
+                self._take_results(kept, now)
+            except BaseException:
+                kept.close()
+                raise
+            self.close()
+            self._keeper = ResultKeeper(kept, self._publisher.volume, self._parts)
+            return True
 
     def keep(self) -> None:
         """Write everything to the store now; see `store_trouble`."""
@@ -673,6 +716,7 @@ class TrackingSession:
                 # There the parent held the pixels.
                 track.done[given.frame : track.neighbourhood(given.frame)[1] + 1] = False
             self._set_divisions(divisions)
+            self._keep_soon()
             return given
 
     def remove_division(self, parent: int) -> None:
@@ -691,6 +735,7 @@ class TrackingSession:
                     remedy=f"Objects that do: {[each.parent for each in kept] or 'none'}.",
                 )
             self._set_divisions(kept)
+            self._keep_soon()
 
     def set_divisions(self, divisions: Iterable[Division]) -> None:
         """Replace all divisions; the labels are not looked at, and nothing is erased.
@@ -1060,9 +1105,10 @@ class TrackingSession:
     ) -> TrackingSession:
         """Replay a session file on a stack; `options` are those of the constructor.
 
-        Results that were kept beside the file, in the folder ``NAME.sam2.zarr`` of
-        ``NAME.sam2.json``, come back with it, and the session writes to that folder again;
-        ``store=None`` leaves them alone.
+        Of a file with the sessions of several stacks of an image, that of the positions ``at`` is
+        replayed, or that of the positions of a `FrameStack`. Results that were kept beside the
+        file, in the folder ``NAME.sam2.zarr`` of ``NAME.sam2.json``, come back with it, and the
+        session writes to that folder again; ``store=None`` leaves them alone.
 
         Where the settings skip frames that cannot be read, clicks and boxes in such frames are
         left out, see `skipped`; masks drawn, corrected or accepted there are in the labels.
@@ -1070,14 +1116,15 @@ class TrackingSession:
         Raises
         ------
         PromptError
-            The file is damaged, or made for a stack of another size.
+            The file is damaged, or made for a stack of another size, or holds the sessions of
+            several stacks and none of this one.
         """
-        saved = read_session(path)
+        at = stack.at if isinstance(stack, FrameStack) else options.pop("at", None)
+        saved = read_session(path, at=at)
         if not isinstance(stack, FrameStack):
-            contrast, at = options.pop("contrast", None), options.pop("at", None)
-            stack = restored_stack(saved, stack, axis, contrast, at)
+            stack = restored_stack(saved, stack, axis, options.pop("contrast", None), at)
         options.setdefault("settings", saved_settings(saved))
-        beside = store_beside(Path(path))
+        beside = store_beside(Path(path), stack.at)
         if "store" not in options and read_about(beside) is not None:
             try:
                 session = cls(model, stack, store=beside, **options)
@@ -1235,7 +1282,9 @@ class TrackingSession:
             self._noted(result)
             return result
 
-    def _open_store(self, path: Path, *, anew: bool, scan: bool) -> None:
+    def _open_store(
+        self, path: Path, *, anew: bool, scan: bool, records: Iterable[FrameRecord] = ()
+    ) -> None:
         """Continue from a store, or begin one; `scan` the labels for what they hold already."""
         volume = self._publisher.volume
         about = about_session(self.model, self.stack, self.settings)
@@ -1250,6 +1299,7 @@ class TrackingSession:
             store.close()
             raise
         self._keeper = ResultKeeper(store, volume, self._parts)
+        self._keeper.record(records)
         for frame in damaged:
             self._keeper.changed(frame)
         if scan and store.state is None:
@@ -1267,6 +1317,8 @@ class TrackingSession:
             with self._skipping():
                 self._decide(*pair, partial(self.prompts.put, *pair, restored.prompts[pair]))
         self.handed_over = set(restored.handed_over)
+        self._found = set(restored.found)
+        self._set_divisions(restored.divisions)
         self._interrupted = restored.skipped
         self._running, self._propagated = restored.skipped is not None, restored.propagated
         self._skipped = dict(restored.skipped or {})
@@ -1278,6 +1330,8 @@ class TrackingSession:
             self._tracker.tracks,
             self._publisher.accepted,
             self.handed_over,
+            self._found,
+            self._divisions,
             self._skipped,
             self._running,
             self._propagated,
@@ -1285,9 +1339,13 @@ class TrackingSession:
 
     def _noted(self, result: FrameMasks) -> None:
         """Note a result for the store."""
-        if self._keeper is not None:
+        if self._keeper is None:
+            return
+        if self._keeper.measures:
             self._keeper.note(result)
             self._keep_soon()
+        else:  # labels and records are written together: the caller's records come next
+            self._keeper.soon(self.keep)
 
     def _keep_soon(self) -> None:
         if self._keeper is not None:

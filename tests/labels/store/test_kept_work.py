@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from napari_sam2._atomic import write_text
 from napari_sam2.errors import StoreError, StoreInUseError
 from napari_sam2.labels.store.kept_work import delete_kept_work, find_kept_work
 from napari_sam2.labels.store.result_store import ChangedFrame, ResultStore, part_of
@@ -36,6 +38,17 @@ def test_deleting_takes_the_whole_folder(tmp_path):
     store_at(tmp_path / "a.sam2.zarr").close()
     delete_kept_work(tmp_path / "a.sam2.zarr")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_kill_leaves_of_deleted_work_is_cleared(tmp_path, monkeypatch):
+    store_at(tmp_path / "a.sam2.zarr").close()
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", lambda *args, **options: None)
+        delete_kept_work(tmp_path / "a.sam2.zarr")
+    assert find_kept_work([tmp_path]) == ()
+    assert [path.name[0] for path in tmp_path.iterdir()] == ["."]
+    write_text(tmp_path / "b.txt", "text")
+    assert [path.name for path in tmp_path.iterdir()] == ["b.txt"]
 
 
 def test_work_that_is_open_is_not_deleted(tmp_path):

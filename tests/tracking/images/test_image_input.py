@@ -33,6 +33,25 @@ def test_any_frame_fills_the_square(height, width, channels):
     np.testing.assert_allclose(grey.numpy(), 0.25, atol=1e-4)
 
 
+@given(
+    st.builds(
+        Window,
+        top=st.integers(-9, 25),
+        left=st.integers(-9, 25),
+        height=st.just(12),
+        width=st.just(12),
+        mirrored=st.booleans(),
+    )
+)
+def test_a_window_sees_the_frame_and_beyond_it_the_border(window):
+    frame = np.random.default_rng(1).random((30, 34, 1), dtype=np.float32)
+    rows = np.arange(window.top, window.top + 12).clip(0, 29)
+    columns = np.arange(window.left, window.left + 12).clip(0, 33)
+    seen = frame[rows][:, columns[::-1] if window.mirrored else columns]
+    expected = frame_to_input(seen, Window.whole((12, 12)), 12, CPU)
+    assert torch.equal(frame_to_input(frame, window, 12, CPU), expected)
+
+
 def test_points_sit_where_the_resized_pixels_are():
     """A bright pixel's centre of mass after resizing is where its own point maps to."""
     frame = np.zeros((40, 48, 1), np.float32)

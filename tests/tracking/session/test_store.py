@@ -18,6 +18,7 @@ from napari_sam2 import TrackingSession, TrackingSettings
 from napari_sam2.errors import StoreError, StoreInUseError
 from napari_sam2.stack import FrameStack
 from napari_sam2.tracking import Model
+from napari_sam2.tracking.state.result_keeper import SessionParts
 
 DRAWN = np.pad(np.ones((10, 10), bool), ((24, 6), (30, 8)))
 
@@ -56,6 +57,7 @@ def state_of(session: TrackingSession) -> tuple:
         session.labels.tobytes(),
         list(session.prompts),
         session.accepted,
+        (session.divisions, session.found_objects, sorted(session.handed_over)),
         [(n, t.done.tobytes(), t.written.tobytes(), t.absent_run) for n, t in tracks.items()],
         [(n, [c.frame for c in t.conditioning.values()]) for n, t in tracks.items()],
         [(n, [c.mask.tobytes() for c in t.conditioning.values()]) for n, t in tracks.items()],
@@ -71,6 +73,35 @@ def test_labels_and_state_come_back(model, stack, tmp_path):
     again = reopened(session, model, stack)
     assert state_of(again) == before
     assert again.planned_frames() == len({2, 6, 9, 3})  # the decided frames are shown
+
+
+def test_divisions_and_found_objects_come_back(model, stack, tmp_path):
+    session = opened(model, stack, tmp_path / "a.sam2.zarr")
+    session.add_points(1, 2, [(12, 12)])
+    session.add_points(2, 8, [(30, 30)])
+    session.add_division(1, [2], 7)
+    session.find_objects(0, min_size=1)
+    before = state_of(session)
+    assert session.divisions
+    again = reopened(session, model, stack)
+    assert state_of(again) == before
+    again.remove_division(1)
+    again.discard_found()
+    assert reopened(again, model, stack).divisions == ()
+    assert again.found_objects == ()
+
+
+def test_stores_without_divisions_are_read(model, stack, tmp_path, monkeypatch):
+    """As they were written at first."""
+    real = SessionParts.describe
+
+    def before(parts):
+        return {k: v for k, v in real(parts).items() if k not in ("found", "divisions")}
+
+    monkeypatch.setattr(SessionParts, "describe", before)
+    session = prompted(opened(model, stack, tmp_path / "a.sam2.zarr"))
+    again = reopened(session, model, stack)
+    assert (again.object_ids, again.divisions, again.found_objects) == ((1, 2, 3), (), ())
 
 
 @pytest.mark.parametrize("view", ["frame", "object"])

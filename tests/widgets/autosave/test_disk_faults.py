@@ -167,14 +167,14 @@ def test_session_is_complete_if_a_layer_goes_while_it_is_written(
     kept.wait_idle()
     mask = kept.labels[0] == 1
     begun, go = threading.Event(), threading.Event()
-    original = file_store.write_session
+    original = file_store.write_sessions
 
-    def slow(session, path):
+    def slow(sessions, path):
         begun.set()
         assert go.wait(10)
-        original(session, path)
+        original(sessions, path)
 
-    monkeypatch.setattr(file_store, "write_session", slow)
+    monkeypatch.setattr(file_store, "write_sessions", slow)
     kept.rename(1, "cell")
     qtbot.waitUntil(begun.is_set)
     if name == "viewer":

@@ -72,8 +72,8 @@ def test_sessions_of_images_with_long_names_can_be_written(tmp_path):
     book = PromptBook(SHAPE)
     book.add_points(1, 0, [(5, 5)])
     for location in session_locations(ImageFacts(str(path), "n" * 400, (7, *SHAPE))):
-        file = location.next().file(((0, 6), (1, 5)))
-        assert len(os.fsencode(file.name)) <= 255
-    near = session_locations(ImageFacts(str(path), "n", SHAPE))[0].file(())
+        for each in (location.next().file, location.next().results(((0, 6), (1, 5)))):
+            assert len(os.fsencode(each.name)) <= 255
+    near = session_locations(ImageFacts(str(path), "n", SHAPE))[0].file
     write_session(SessionFile(book, axis=0), near)
     assert near.is_file()

@@ -9,7 +9,15 @@ from napari.layers._source import layer_source
 from napari.utils.notifications import notification_manager
 
 from napari_sam2.errors import PromptError
-from napari_sam2.prompts import FramePrompt, PromptBook, SessionFile, read_session, write_session
+from napari_sam2.prompts import (
+    FramePrompt,
+    PromptBook,
+    SessionFile,
+    read_session,
+    read_sessions,
+    write_session,
+    write_sessions,
+)
 from napari_sam2.types import Region
 from napari_sam2.widgets.autosave import file_store
 
@@ -177,12 +185,12 @@ def test_session_of_an_image_without_a_file_has_its_own_folder(started, sessions
 def test_session_goes_elsewhere_if_the_folder_is_read_only(
     open_panel, start, sessions, folder, monkeypatch, fault
 ):
-    def write(session, path):
+    def write(sessions, path):
         if path.parent == folder:
             raise fault
-        write_session(session, path)
+        write_sessions(sessions, path)
 
-    monkeypatch.setattr(file_store, "write_session", write)
+    monkeypatch.setattr(file_store, "write_sessions", write)
     panel = start(open_panel())
     panel.click(0, 8, 8)
     panel.wait_idle()
@@ -197,7 +205,7 @@ def test_failed_write_is_reported_and_tried_again(worked, folder, monkeypatch):
 
     notification_manager.records.clear()
     with monkeypatch.context() as patch:
-        patch.setattr(file_store, "write_session", full)
+        patch.setattr(file_store, "write_sessions", full)
         worked.rename(1, "cell")
         worked.wait_idle()
     assert "not kept" in worked.save_title
@@ -221,6 +229,40 @@ def test_damaged_file_is_neither_offered_nor_overwritten(open_panel, start, fold
 
 def test_work_on_an_image_of_another_shape_is_not_offered(worked, open_panel, blobs):
     assert not open_panel(blobs((5, 40, 50))).offers_to_resume
+
+
+def test_other_pixels_in_the_same_file_are_not_given_the_work(
+    worked, open_panel, start, blobs, folder
+):
+    """Another channel or series of it, or a file that was replaced by another of its shape."""
+    text = (folder / "cells.sam2.json").read_text()
+    other = open_panel(blobs() + np.uint16(1))
+    assert not other.offers_to_resume
+    start(other).click(0, 25, 30)
+    other.wait_idle()
+    assert (folder / "cells.sam2.json").read_text() == text
+    assert len(read_session(folder / "cells-2.sam2.json").book) == 1
+    assert "3 prompts" in open_panel().offer_text
+    assert "1 prompt" in open_panel(blobs() + np.uint16(1)).offer_text
+
+
+def test_images_of_one_name_are_not_given_each_others_work(make_panel, blobs, start, sessions):
+    def panel(image):
+        panel = make_panel(image)  # without a file, all of them are called "blobs"
+        panel.wait_idle()
+        return panel
+
+    for number in range(2):
+        worked = start(panel(blobs() + np.uint16(number)))
+        worked.click(0, 8, 8 + number)
+        worked.wait_idle()
+    assert len(list(sessions.glob("*.json"))) == 2
+    for number in range(2):
+        again = panel(blobs() + np.uint16(number))
+        again.resume()
+        again.wait_idle()
+        assert again.points.tolist() == [[0, 8, 8 + number]]
+    assert not panel(blobs() + np.uint16(2)).offers_to_resume
 
 
 def test_nothing_is_saved_without_autosave(open_panel, start, folder):
@@ -295,36 +337,88 @@ def test_opened_session_replaces_prompts_and_can_be_undone(worked, tmp_path):
     assert np.array_equal(worked.labels, labels)
 
 
-def test_4d_work_has_a_file_for_each_stack(make_panel, blobs, sessions):
-    def panel():
+@pytest.fixture
+def panel_4d(make_panel, blobs):
+    """``panel_4d()``: a panel beside three volumes over time, with Z for the video axis."""
+
+    def make():
         panel = make_panel(blobs((3, 4, 40, 50)), axis_labels=("t", "z", "y", "x"))
         panel.choose_axis(1)
         panel.wait_idle()
         return panel
 
-    one = panel()
-    one.viewer.dims.set_current_step(1, 0)
-    one.start()
+    return make
+
+
+@pytest.fixture
+def worked_4d(panel_4d):
+    """Such a panel with a click in the first and in the last volume."""
+    panel = panel_4d()
+    panel.viewer.dims.set_current_step(1, 0)
+    panel.start()
     for t in (0, 2):
-        one.viewer.dims.set_current_step(0, t)
-        one.click(t, 0, 8, 8)
-        one.wait_idle()
-    names = [path.name for path in sorted(sessions.iterdir())]
-    assert names == ["blobs 3x4x40x50.0=0.sam2.json", "blobs 3x4x40x50.0=2.sam2.json"]
-    assert dict(read_session(sessions / names[1]).at) == {0: 2}
-    two = panel()
-    two.choose_axis(0)
-    two.wait_idle()
-    two.resume()
-    two.wait_idle()
-    assert two.axis == 1
-    assert two.chosen_axis == 1
-    assert np.array_equal(two.points, one.points)
-    assert [two.labels[t, 0].any() for t in range(3)] == [
-        True,
-        False,
-        True,
-    ]
+        panel.viewer.dims.set_current_step(0, t)
+        panel.click(t, 0, 8, 8)
+        panel.wait_idle()
+    return panel
+
+
+def assert_has_the_work_of(panel, other):
+    assert panel.axis == panel.chosen_axis == 1
+    assert np.array_equal(panel.points, other.points)
+    assert [panel.labels[t, 0].any() for t in range(3)] == [True, False, True]
+
+
+def test_4d_work_has_one_file_for_all_its_stacks(worked_4d, panel_4d, sessions):
+    (path,) = sessions.iterdir()
+    assert path.name == "blobs 3x4x40x50.sam2.json"
+    assert [dict(saved.at) for saved in read_sessions(path)] == [{0: 0}, {0: 2}]
+    again = panel_4d()
+    again.choose_axis(0)
+    again.wait_idle()
+    again.resume()
+    again.wait_idle()
+    assert_has_the_work_of(again, worked_4d)
+    again.undo()  # the resumed session
+    again.wait_idle()
+    again.click(1, 0, 8, 8)
+    again.wait_idle()
+    assert [dict(saved.at) for saved in read_sessions(path)] == [{0: 1}]
+
+
+def test_a_change_in_one_stack_keeps_the_others_in_the_file(worked_4d, sessions):
+    (path,) = sessions.iterdir()
+    worked_4d.click(2, 1, 8, 8)
+    worked_4d.rename(1, "cell")
+    worked_4d.wait_idle()
+    first, last = read_sessions(path)
+    assert (len(first.book), len(last.book)) == (1, 2)
+    assert first.names == last.names == {1: "cell"}
+
+
+def test_files_of_single_stacks_are_resumed_and_continued_in_one(worked_4d, panel_4d, sessions):
+    (path,) = sessions.iterdir()
+    for saved in read_sessions(path):  # as earlier versions wrote them
+        write_session(saved, path.with_name(f"blobs 3x4x40x50.0={saved.at[0]}.sam2.json"))
+    path.unlink()
+    again = panel_4d()
+    assert "2 prompts" in again.offer_text
+    again.resume()
+    again.wait_idle()
+    assert_has_the_work_of(again, worked_4d)
+    again.click(2, 1, 8, 8)
+    again.wait_idle()
+    assert [len(saved.book) for saved in read_sessions(path)] == [1, 2]
+    assert "3 prompts" in panel_4d().offer_text, "the file of all stacks counts"
+
+
+def test_a_session_of_all_stacks_is_opened_from_a_file(worked_4d, panel_4d, tmp_path, sessions):
+    (path,) = sessions.iterdir()
+    chosen = path.rename(tmp_path / "mine.sam2.json")
+    again = panel_4d()
+    again.open_session(chosen)
+    again.wait_idle()
+    assert_has_the_work_of(again, worked_4d)
 
 
 def test_resumed_session_has_its_region(open_panel, folder):

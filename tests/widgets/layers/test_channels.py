@@ -255,8 +255,7 @@ def test_resumed_session_has_its_channels(composed, sessions, make_panel, cells,
     click(composed, 0, 1, 0, 8, 8)
     composed.close()
     (path,) = sessions.iterdir()
-    assert path.name.endswith(".0=0.sam2.json"), "the slider of the channels makes no difference"
-    saved = read_session(path)
+    saved = read_session(path)  # of one stack: the slider of the channels makes no difference
     assert (saved.settings["channel_axis"], saved.channels) == (1, (0, 2))
     assert dict(saved.at) == {0: 0}
     panel = make_panel(cells, axis_labels=TCZYX, scale=(1, 1, 4, 0.5, 0.5))

@@ -25,6 +25,7 @@ from napari_sam2.widgets.worker.messages import (
     KeepRequest,
     PromptRequest,
     ReplayRequest,
+    ResultsKept,
     RunRequest,
 )
 from napari_sam2.widgets.worker.session_worker import SessionWorker
@@ -143,8 +144,8 @@ def test_work_that_is_open_elsewhere_is_resumed_without_its_results(
     spec = make_spec(folder)
     other.submit(ReplayRequest(1, spec, ASKED, 1, saved(image)))
     idle(other, qtbot)
-    (failure,) = [a for a in said if isinstance(a, Failure)]
-    assert "another window" in str(failure.error)
+    (told,) = [a for a in said if isinstance(a, ResultsKept)]
+    assert "another window" in str(told.trouble)
     assert spec.labels[2].any()  # the prompt came back
 
 
@@ -190,5 +191,5 @@ def test_the_folder_of_another_image_is_left_alone(make_worker, make_spec, image
     other, said = make_worker()
     other.submit(ReplayRequest(1, make_spec(folder), ASKED, 1, saved(image)))
     idle(other, qtbot)
-    assert ["another image" in str(a.error) for a in said if isinstance(a, Failure)] == [True]
+    assert ["another image" in str(a.trouble) for a in said if isinstance(a, ResultsKept)] == [True]
     np.testing.assert_array_equal(np.array(stored(folder)), labels)

@@ -8,10 +8,10 @@ chunks or none.
 from __future__ import annotations
 
 import math
+import operator
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,8 @@ import zarr
 from numcodecs.zstd import Zstd
 from numpy.typing import DTypeLike, NDArray
 from zarr.codecs import ZstdCodec
+
+from napari_sam2._atomic import replacing
 
 Cell = tuple[int, int, int]
 """Frame, row and column of a chunk."""
@@ -79,9 +81,11 @@ class ChunkRows:
             It cannot be written.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(dir=self.folder, prefix=".") as folder:
+        metadata = self.folder / "zarr.json"
+        with replacing(metadata) as temporary:
+            array = temporary.parent / "array"
             zarr.create_array(
-                store=folder,
+                store=array,
                 shape=self.shape,
                 chunks=(1, *self._chunk),
                 dtype=self.dtype,
@@ -90,7 +94,7 @@ class ChunkRows:
                 zarr_format=3,
                 overwrite=True,
             )
-            Path(folder, "zarr.json").replace(self.folder / "zarr.json")
+            (array / metadata.name).rename(temporary)
 
     def encode(
         self, frame: int, plane: NDArray[Any], box: tuple[slice, slice] | None = None
@@ -155,6 +159,15 @@ class ChunkRows:
             height, width = plane[rows, columns].shape
             plane[rows, columns] = part[:height, :width]
         return plane
+
+    def drop_unindexed(self) -> None:
+        """Delete the chunks of an earlier array that are none of this one."""
+        for path in self.folder.joinpath("c").glob("*/*/*"):
+            numbers = path.relative_to(self.folder / "c").parts
+            cell = tuple(int(number) for number in numbers if number.isdecimal())
+            inside = len(cell) == 3 and all(map(operator.lt, cell, self.index.shape))
+            if len(cell) == 3 and not (inside and self.index[cell]):
+                path.unlink(missing_ok=True)
 
     @property
     def frames(self) -> Iterator[int]:

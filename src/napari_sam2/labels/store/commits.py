@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from napari_sam2._limits import MOST_TEXT_BYTES, check_file, load_json
+
 _HEAD = b"napari-sam2 results 1 "
 _SLOTS = 2
 
@@ -45,6 +47,7 @@ def holds_commits(folder: Path) -> bool:
 
 def _read(path: Path) -> dict[str, Any] | None:
     try:
+        check_file(path, MOST_TEXT_BYTES)
         data = path.read_bytes()
     except OSError:
         return None
@@ -52,8 +55,8 @@ def _read(path: Path) -> dict[str, Any] | None:
     if head != _HEAD + hashlib.sha256(body).hexdigest().encode():
         return None
     try:
-        commit = json.loads(body)
-    except (ValueError, RecursionError):
+        commit = load_json(body.decode())
+    except ValueError:
         return None
     known = isinstance(commit, dict) and type(commit.get("number")) is int
     return commit if known else None

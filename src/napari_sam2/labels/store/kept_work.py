@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import secrets
-import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from napari_sam2._atomic import clear_leftovers, delete_folder
 from napari_sam2.errors import StoreError, StoreInUseError
 from napari_sam2.labels.store.commits import holds_commits
 from napari_sam2.labels.store.result_store import STORE_SUFFIX
@@ -75,12 +74,12 @@ def delete_kept_work(path: Path) -> None:
             locks[-1].acquire()
         for lock in locks:  # Windows renames no folder in which a file is open
             lock.release()
-        # At once out of sight: a folder that is half deleted would be half of the work.
-        doomed = path.with_name(f".{path.name}.{secrets.token_hex(4)}.deleted")
-        path.rename(doomed)
+        clear_leftovers(path.parent)
+        delete_folder(path)  # at once: half of a folder would be half of the work
     except Timeout as error:
         raise StoreInUseError(
             f"The results in {path} belong to work that is open.",
+            path=path,
             safe="They are unchanged.",
             remedy="Close it first, here or in the other window.",
         ) from error
@@ -93,7 +92,6 @@ def delete_kept_work(path: Path) -> None:
     finally:
         for lock in locks:
             lock.release()
-    shutil.rmtree(doomed, ignore_errors=True)
 
 
 def _stores(path: Path) -> list[Path]:
@@ -105,7 +103,19 @@ def _stores(path: Path) -> list[Path]:
     return [each for each in sorted(path.iterdir()) if each.is_dir() and holds_commits(each)]
 
 
+def size_of(path: Path) -> int:
+    """Return the bytes of all files in a folder; 0 where there is none."""
+    return _size_and_time(path)[0]
+
+
 def _described(path: Path) -> KeptWork:
+    size, modified = _size_and_time(path)
+    session = path.with_name(path.name.removesuffix(".zarr") + ".json")
+    return KeptWork(path, size, modified, session if session.exists() else None)
+
+
+def _size_and_time(path: Path) -> tuple[int, float]:
+    """Return the bytes of all files in a folder, and when one was changed last."""
     size, modified = 0, 0.0
     for folder, _, names in os.walk(path):
         for name in names:
@@ -114,5 +124,4 @@ def _described(path: Path) -> KeptWork:
             except OSError:  # it has just been replaced
                 continue
             size, modified = size + found.st_size, max(modified, found.st_mtime)
-    session = path.with_name(path.name.removesuffix(".zarr") + ".json")
-    return KeptWork(path, size, modified, session if session.exists() else None)
+    return size, modified

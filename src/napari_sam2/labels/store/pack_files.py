@@ -6,6 +6,7 @@ than half is needed are copied first. Functions are not safe for several threads
 
 from __future__ import annotations
 
+import os
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -145,8 +146,12 @@ class PackFiles:
             raise DamagedPieceError("The piece has not been written.")
         try:
             with self._path(place.file).open("rb") as file:
-                file.seek(place.offset)
-                data = file.read(place.length)
+                # What a damaged place claims is not allocated.
+                left = max(0, os.fstat(file.fileno()).st_size - place.offset)
+                data = b""
+                if 0 < place.length <= left:
+                    file.seek(place.offset)
+                    data = file.read(place.length)
         except OSError as error:
             raise DamagedPieceError(str(error)) from error
         if len(data) != place.length or zlib.crc32(data) != place.checksum:

@@ -46,6 +46,7 @@ _OBJECTS = 32  # objects in a chunk of records
 _MOST_OBJECTS = 2**20
 _FIELDS = 6
 _ARRAYS = ("labels", "records")
+_DAMAGE = (DamagedPieceError, KeyError, TypeError, ValueError, OverflowError, zlib.error)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,7 +81,8 @@ class ResultStore:
     about : mapping of str to JSON values
         What the session is about, such as the fingerprint of its image.
     anew : bool
-        Delete what the folder holds of an earlier session.
+        Replace what the folder holds of an earlier session: with the first commit, before which it
+        stays whole.
 
     Raises
     ------
@@ -115,15 +117,18 @@ class ResultStore:
         self._kept_files: frozenset[int] = frozenset()  # of the last commit
         self._unwritten: dict[tuple[int, Cell], bytes] = {}  # chunks of the last commit
         self._columns: dict[int, int] = {}
+        self._superseded = False  # whether chunks of an earlier session are still there
         self._lock = FileLock(self.path / ".lock", timeout=_PATIENCE_S, thread_local=False)
-        self._open(anew)
+        self._open()
         sides = (chunk_side(shape[1], _SIDE), chunk_side(shape[2], _SIDE))
         try:
             self._labels = ChunkRows(self.path / "labels", shape, dtype, sides)
             table = (shape[0], _OBJECTS, _FIELDS)
             chunk = (_OBJECTS, _FIELDS)
             self._records = ChunkRows(self.path / "records", table, np.float64, chunk, np.nan)
-            if not anew:
+            if anew:
+                self._supersede()
+            else:
                 self._resume()
             self._describe()
         except BaseException:
@@ -199,7 +204,7 @@ class ResultStore:
                 if column in numbers:
                     yield _record(numbers[column], frame, table[column])
 
-    def _open(self, anew: bool) -> None:
+    def _open(self) -> None:
         try:
             if self.path.is_dir() and not holds_commits(self.path) and not _is_free(self.path):
                 raise StoreError(
@@ -209,12 +214,11 @@ class ResultStore:
                 )
             self.path.mkdir(parents=True, exist_ok=True)
             self._lock.acquire()
-            if anew:
-                _clear(self.path)
         except Timeout as error:
             raise StoreInUseError(
                 f"The results in {self.path} belong to a session that is open, perhaps in "
                 "another window.",
+                path=self.path,
                 safe="They are unchanged.",
                 remedy="Close that session, or choose another place.",
             ) from error
@@ -268,6 +272,10 @@ class ResultStore:
         files = frozenset([piece.place.file for piece in needed if piece.place is not None])
         self._packs.keep_only(files | self._kept_files)
         self._kept_files = files
+        if self._superseded:
+            self._labels.drop_unindexed()
+            self._records.drop_unindexed()
+            self._superseded = False
         if grown:
             self._records.describe()
 
@@ -311,6 +319,24 @@ class ResultStore:
 
     # Opening of a store that is there.
 
+    def _supersede(self) -> None:
+        """Begin an empty session, whose first commit takes the place of what is there."""
+        try:
+            commits = read_commits(self.path)
+            if not any(self._fits(commit) for commit in commits):
+                _clear(self.path)
+                return
+        except OSError as error:
+            raise _unwritable(self.path, error) from error
+        numbers = self._packs.numbers
+        self._number = max([0, *numbers, *(commit["number"] for commit in commits)])
+        self._kept_files, self._superseded = frozenset(numbers), True
+
+    def _fits(self, commit: Mapping[str, Any]) -> bool:
+        """Tell whether a commit is of labels of this shape and dtype."""
+        shape, dtype = list(self._labels.shape), self._labels.dtype.str
+        return commit.get("shape") == shape and commit.get("dtype") == dtype
+
     def _resume(self) -> None:
         commits = read_commits(self.path)
         for commit in commits:
@@ -320,8 +346,8 @@ class ResultStore:
 
     def _take(self, commit: Mapping[str, Any]) -> bool:
         """Continue from a commit; return whether it could be done."""
-        shape, dtype = self._labels.shape, self._labels.dtype
-        if commit.get("shape") != list(shape) or commit.get("dtype") != dtype.str:
+        if not self._fits(commit):
+            shape, dtype = self._labels.shape, self._labels.dtype
             raise StoreError(
                 f"The results in {self.path} are of {commit.get('dtype')} labels of shape "
                 f"{commit.get('shape')}, not {dtype} of {shape}.",
@@ -341,7 +367,7 @@ class ResultStore:
                 for array, frame, row, column, place in commit["chunks"]
             ]
             state, about = dict(commit["state"]), dict(commit["about"])
-        except (DamagedPieceError, KeyError, TypeError, ValueError, zlib.error):
+        except _DAMAGE:
             self._labels.index[:] = 0
             return False
         self._records, self._columns = table, {n: at for at, n in enumerate(numbers)}

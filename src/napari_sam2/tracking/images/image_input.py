@@ -34,11 +34,21 @@ def frame_to_input(
     """
     shape = frame.shape[:2]
     if window != Window.whole(shape):
-        frame = frame[np.ix_(window.rows(shape), window.columns(shape))]
+        frame = _seen(frame, window)
     image = torch.from_numpy(np.ascontiguousarray(frame)).to(device).permute(2, 0, 1).unsqueeze(0)
     if image.shape[2:] != (size, size):
         image = F.interpolate(image, size=(size, size), mode="bicubic", antialias=True).clamp(0, 1)
     return normalise(image)
+
+
+def _seen(frame: NDArray[np.float32], window: Window) -> NDArray[np.float32]:
+    """Return the pixels (Y, X, C) of a window; beyond the frame, those of its border."""
+    shape = (frame.shape[0], frame.shape[1])
+    rows, columns = window.inside(shape)
+    if (rows.stop - rows.start, columns.stop - columns.start) == (window.height, window.width):
+        part = frame[rows, columns]  # a view: in a large frame an index of each pixel takes seconds
+        return part[:, ::-1] if window.mirrored else part
+    return frame[np.ix_(window.rows(shape), window.columns(shape))]
 
 
 def points_to_input(

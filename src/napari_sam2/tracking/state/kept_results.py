@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
@@ -11,8 +12,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from napari_sam2.errors import FrameError, StoreError
-from napari_sam2.labels.store.result_store import STORE_SUFFIX, ResultStore
+from napari_sam2.errors import FrameError, LineageError, StoreError
+from napari_sam2.labels.divisions import checked_divisions
+from napari_sam2.labels.store.commits import holds_commits
+from napari_sam2.labels.store.result_store import STORE_SUFFIX, ResultStore, part_of
 from napari_sam2.prompts import FramePrompt
 from napari_sam2.stack import FrameStack
 from napari_sam2.tracking.label_writer import LabelWriter
@@ -21,7 +24,7 @@ from napari_sam2.tracking.settings import TrackingSettings
 from napari_sam2.tracking.state.session_io import settings_of, settings_to_save
 from napari_sam2.tracking.state.stored_state import StateReader, StoredTrack
 from napari_sam2.tracking.tracker import Tracker
-from napari_sam2.types import ObjectFrame
+from napari_sam2.types import Division, ObjectFrame
 
 _SAMPLED = 16  # numbers of each tensor in the fingerprint of a model
 
@@ -42,6 +45,9 @@ class RestoredResults:
         Frames that an interrupted propagation could not read; None: none was interrupted.
     propagated : bool
         Whether there was any propagation.
+    found : frozenset of int
+        Objects that were found and that nobody has looked at.
+    divisions : tuple of Division
     """
 
     prompts: dict[ObjectFrame, FramePrompt]
@@ -50,6 +56,8 @@ class RestoredResults:
     damaged: tuple[int, ...] = ()
     skipped: dict[int, FrameError] | None = None
     propagated: bool = False
+    found: frozenset[int] = frozenset()
+    divisions: tuple[Division, ...] = ()
 
 
 @dataclass(slots=True, eq=False)
@@ -60,10 +68,15 @@ class _Damage:
     undecided: list[ObjectFrame] = field(default_factory=list)
 
 
-def store_beside(session_file: Path) -> Path:
-    """Return where the results of a session are kept whose file is given."""
+def store_beside(session_file: Path, at: Mapping[int, int]) -> Path:
+    """Return where the results of a session are kept whose file and positions are given.
+
+    That is a folder of its own for each of several stacks of an image.
+    """
     name = session_file.name.removesuffix(".json").removesuffix(".sam2")
-    return session_file.with_name(name + STORE_SUFFIX)
+    folder = session_file.with_name(name + STORE_SUFFIX)
+    part = part_of(folder, at)
+    return part if holds_commits(part) else folder
 
 
 def about_session(model: Model, stack: FrameStack, settings: TrackingSettings) -> dict[str, Any]:
@@ -124,6 +137,31 @@ def same_image(kept: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
     return all(a == b for a, b in zip(one, other, strict=True) if None not in (a, b))
 
 
+def continues(store: ResultStore, now: Mapping[str, Any], labels: Any) -> bool:
+    """Tell whether a store holds what this very session has computed: its labels are the same.
+
+    Parameters
+    ----------
+    store : ResultStore
+    now : mapping
+        What the session is about.
+    labels : array-like, shape (T, Y, X)
+        What the session has for labels.
+    """
+    parts = ("weights", "image_size", "settings", "contrast")
+    known = json.loads(json.dumps(now))
+    if store.state is None or not same_image(store.about, known):
+        return False
+    if any(store.about.get(part) != known[part] for part in parts):
+        return False
+    empty = set(range(len(labels)))
+    for frame, plane in store.frames():
+        if plane is None or not np.array_equal(plane, np.asarray(labels[frame])):
+            return False
+        empty.discard(frame)
+    return not any(np.asarray(labels[frame]).any() for frame in empty)
+
+
 def restore_results(
     store: ResultStore, model: Model, tracker: Tracker, writer: LabelWriter, now: Mapping[str, Any]
 ) -> RestoredResults:
@@ -157,7 +195,9 @@ def restore_results(
         handed = {ObjectFrame(int(number), int(frame)) for number, frame in state["handed_over"]}
         skipped = _errors(state["skipped"]) if state["running"] else None
         propagated = bool(state["propagated"])
-    except (KeyError, TypeError, ValueError) as error:
+        found = frozenset(int(number) for number in state.get("found", ()))
+        divisions = _divisions(state.get("divisions", ()), writer.volume.shape[0])
+    except (KeyError, TypeError, ValueError, OverflowError, LineageError) as error:
         raise StoreError(
             f"The results in {store.path} are not as this version of napari-sam2 writes them.",
             safe="They are unchanged.",
@@ -167,7 +207,8 @@ def restore_results(
     for stored in tracks:
         _take_track(stored, tracker, writer, prompts, damage)
     for pair in accepted:
-        if pair.frame in tracker.tracks[pair.object_id].conditioning:
+        track = tracker.tracks.get(pair.object_id)
+        if track is not None and pair.frame in track.conditioning:
             writer.accept(*pair)
     for pair in reader.lost:
         mask = writer.mask(*pair)
@@ -175,7 +216,14 @@ def restore_results(
             prompts[pair] = FramePrompt(mask=mask)
     undecided = tuple(pair for pair in damage.undecided if pair in prompts)
     return RestoredResults(
-        prompts, frozenset(handed), undecided, tuple(sorted(damage.frames)), skipped, propagated
+        prompts,
+        frozenset(handed),
+        undecided,
+        tuple(sorted(damage.frames)),
+        skipped,
+        propagated,
+        found,
+        divisions,
     )
 
 
@@ -217,6 +265,14 @@ def _take_track(
         track.remember(step, memories)
     track.absent_run = stored.absent_run
     tracker.tracks[number] = track
+
+
+def _divisions(values: Sequence[Sequence[Any]], n_frames: int) -> tuple[Division, ...]:
+    given = [
+        Division(int(parent), tuple(map(int, children)), int(frame))
+        for parent, children, frame in values
+    ]
+    return checked_divisions(given, n_frames)
 
 
 def _errors(values: Sequence[Sequence[Any]]) -> dict[int, FrameError]:

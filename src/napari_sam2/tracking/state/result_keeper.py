@@ -23,7 +23,7 @@ from napari_sam2.labels.store.result_store import ChangedFrame, ResultStore
 from napari_sam2.prompts import PromptBook
 from napari_sam2.tracking.memory.object_track import ObjectTrack
 from napari_sam2.tracking.state.stored_state import StateWriter
-from napari_sam2.types import FrameMasks, ObjectFrame
+from napari_sam2.types import Division, FrameMasks, ObjectFrame
 
 _EVERY_S = 0.8
 _LATEST_S = 1.2
@@ -38,6 +38,9 @@ class SessionParts:
     prompts : PromptBook
     tracks : mapping of int to ObjectTrack
     accepted, handed_over : set of ObjectFrame
+    found : set of int
+        Objects that were found and that nobody has looked at.
+    divisions : tuple of Division
     skipped : mapping of int to FrameError
         Frames that the last propagation could not read.
     running : bool
@@ -50,6 +53,8 @@ class SessionParts:
     tracks: Mapping[int, ObjectTrack]
     accepted: Set[ObjectFrame]
     handed_over: Set[ObjectFrame]
+    found: Set[int]
+    divisions: tuple[Division, ...]
     skipped: Mapping[int, FrameError]
     running: bool
     propagated: bool
@@ -59,6 +64,10 @@ class SessionParts:
         return {
             "accepted": [list(pair) for pair in sorted(self.accepted)],
             "handed_over": [list(pair) for pair in sorted(self.handed_over)],
+            "found": sorted(self.found),
+            "divisions": [
+                [each.parent, list(each.children), each.frame] for each in self.divisions
+            ],
             "skipped": [
                 [frame, error.happened, error.safe, error.remedy]
                 for frame, error in sorted(self.skipped.items())
@@ -85,7 +94,8 @@ class ResultKeeper:
     trouble : StoreError or None
         Why the last changes could not be written; None if they were, or were not due.
     measures : bool
-        Whether `note` measures the masks; False where the caller gives records itself.
+        Whether the session is to `note` its results; False where the caller gives records itself.
+        Such a caller also reads `trouble` itself, and is not warned.
     """
 
     def __init__(
@@ -111,9 +121,7 @@ class ResultKeeper:
             self._frames[frame] = spanning((self._frames.get(frame), box))
 
     def note(self, result: FrameMasks) -> None:
-        """Note the scores of a result and the extents of its masks."""
-        if not self.measures:
-            return
+        """Measure the masks of a result, and note them with their scores."""
         for number, mask, score, presence in zip(
             result.object_ids,
             result.masks,
@@ -152,9 +160,10 @@ class ResultKeeper:
         try:
             self._commit()
         except StoreError as error:
-            if self.trouble is None:
+            if self.trouble is None and self.measures:
                 warnings.warn(str(error), stacklevel=2)
-            self.trouble = error
+            # The first failure until a commit succeeds: the reason is the same.
+            self.trouble = self.trouble or error
         else:
             self.trouble = None
         self._last = time.monotonic()

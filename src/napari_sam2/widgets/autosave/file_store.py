@@ -15,8 +15,8 @@ from typing import Any
 from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
 
 from napari_sam2.errors import PromptError, Sam2Error
-from napari_sam2.labels.store.kept_work import delete_kept_work, find_kept_work
-from napari_sam2.prompts import SessionFile, read_session, write_session
+from napari_sam2.labels.store.kept_work import delete_kept_work, find_kept_work, size_of
+from napari_sam2.prompts import SessionFile, read_sessions, write_sessions
 from napari_sam2.stack.fingerprint import fingerprint_of
 from napari_sam2.widgets.autosave.locations import (
     ImageFacts,
@@ -121,12 +121,15 @@ class SaveRequest:
     ownership : FileOwnership
         Says where it is kept; if nowhere yet, a place is found where nothing else is.
     works : tuple of StackSession
-        Of all stacks that have changed.
+        Of all stacks, at least one.
+    changed : frozenset of StackPosition
+        Stacks whose work is not what was asked to be written before.
     """
 
     facts: ImageFacts
     ownership: FileOwnership
     works: tuple[StackSession, ...]
+    changed: frozenset[StackPosition]
 
 
 class SessionStore(QObject):
@@ -138,12 +141,14 @@ class SessionStore(QObject):
         Work has been written.
     found(ImageFacts, Found)
         There is earlier work on this image.
-    read(Path, SessionFile)
-        A file that was asked for.
+    read(Path, tuple of SessionFile)
+        A file that was asked for, with the work on one or more stacks.
     chosen(ImageFacts, Found)
         Work on this image that was asked for.
     listed(tuple of KeptWork)
         Results that are on disk.
+    measured(Path, int)
+        Bytes of the results in a folder.
     failed(Exception)
         Why work could not be written.
     unread(Exception)
@@ -154,6 +159,7 @@ class SessionStore(QObject):
     found = Signal(object, object)
     read = Signal(object, object)
     listed = Signal(object)
+    measured = Signal(object, object)
     chosen = Signal(object, object)
     failed = Signal(object)
     unread = Signal(object)
@@ -164,6 +170,8 @@ class SessionStore(QObject):
         self._waiting: list[SaveRequest] = []
         self._silent = False
         self._printed: tuple[Callable[[], Any], str | None] = (lambda: None, None)
+        self._written: dict[StackPosition, SessionFile] = {}  # of the ownership below
+        self._owner: FileOwnership | None = None
         self._worker = Worker("sessions", on_exit=self.close, on_end=lambda: None)
 
     @property
@@ -194,6 +202,10 @@ class SessionStore(QObject):
         """List the results that are kept in some folders and in the user's data folder."""
         places = (*folders, sessions_folder())
         self._worker.submit(lambda: self._guard(lambda: self._list(places), self.unread))
+
+    def measure(self, folder: Path) -> None:
+        """Find out how much space the results in a folder take."""
+        self._worker.submit(lambda: self._tell(self.measured, folder, size_of(folder)))
 
     def delete_kept(self, path: Path, folders: Iterable[Path]) -> None:
         """Delete the results in a folder, and list what is left."""
@@ -236,15 +248,24 @@ class SessionStore(QObject):
     def _write(
         self, request: SaveRequest, start: SessionLocation, trouble: Sam2Error | None
     ) -> None:
-        location, ownership, path = _free_location(request, start), request.ownership, start.folder
+        location, ownership = _free_location(request, start), request.ownership
         if location.folder == sessions_folder():
             location.folder.mkdir(parents=True, exist_ok=True)
-        for work in request.works:
-            path = location.file(work.spec.held)
-            write_session(session_file(work, self._fingerprint(request.facts)), path)
-            ownership.sign(path)
+        write_sessions(self._files(request), location.file)
+        ownership.sign(location.file)
         ownership.location = location
-        self._tell(self.kept, SaveResult(location, path, time.time(), trouble))
+        self._tell(self.kept, SaveResult(location, location.file, time.time(), trouble))
+
+    def _files(self, request: SaveRequest) -> list[SessionFile]:
+        """Return what is to be written of each stack with work; at least of one."""
+        if self._owner is not request.ownership:
+            self._owner, self._written = request.ownership, {}
+        for work in request.works:
+            if work.spec.held in request.changed or work.spec.held not in self._written:
+                pixels = self._fingerprint(request.facts)
+                self._written[work.spec.held] = session_file(work, pixels)
+        files = [self._written[work.spec.held] for work in request.works]
+        return [each for each in files if len(each.book) or each.accepted] or files[:1]
 
     def _look_for(self, facts: ImageFacts) -> None:
         newest: Found | None = None
@@ -284,7 +305,7 @@ class SessionStore(QObject):
         self._tell(self.listed, find_kept_work(folders))
 
     def _open(self, path: Path) -> None:
-        self._tell(self.read, path, read_session(path))
+        self._tell(self.read, path, read_sessions(path))
 
     def _guard(self, job: Callable[[], None], trouble: Signal) -> None:
         try:
@@ -308,10 +329,8 @@ def _feedback(error: OSError | PromptError) -> PromptError:
 
 
 def _joined(earlier: SaveRequest, request: SaveRequest) -> SaveRequest:
-    """Add the stacks that only the earlier request holds to the newer one."""
-    newer = {work.spec.at for work in request.works}
-    rest = tuple(work for work in earlier.works if work.spec.at not in newer)
-    return replace(request, works=rest + request.works)
+    """Add the stacks that had changed for the earlier request to the newer one."""
+    return replace(request, changed=earlier.changed | request.changed)
 
 
 def _free_location(request: SaveRequest, start: SessionLocation) -> SessionLocation:
@@ -319,8 +338,7 @@ def _free_location(request: SaveRequest, start: SessionLocation) -> SessionLocat
     ownership, location = request.ownership, start
     while True:
         fresh = ownership.location is None and (location.files() or location.results(()).exists())
-        ours = all(ownership.may_write(location.file(work.spec.held)) for work in request.works)
-        if ours and not fresh:
+        if ownership.may_write(location.file) and not fresh:
             return location
         location = location.next()
 
@@ -330,17 +348,23 @@ def _read(
 ) -> Found | None:
     files: dict[StackPosition, SessionFile] = {}
     ownership, modified = FileOwnership(location), 0.0
-    for path in location.files():
+    # The file of all stacks first: those of single stacks are of an earlier version.
+    for path in sorted(location.files(), key=lambda each: each != location.file):
         try:
-            saved = read_session(path, image=shape)
+            sessions = read_sessions(path, image=shape)
             stamp = path.stat().st_mtime
-            position = position_of(saved, shape)
+            positions = [position_of(saved, shape) for saved in sessions]
         except Exception:  # from a damaged file whatever comes; it must not hide another one
             continue  # no work that could be resumed; it stays where it is
-        holds_work = len(saved.book) or saved.accepted
-        if position is not None and holds_work and is_of_pixels(saved, fingerprint()):
-            files[position], modified = saved, max(modified, stamp)
+        for saved, position in zip(sessions, positions, strict=True):
+            holds_work = len(saved.book) or saved.accepted
+            if position is None or not holds_work or not is_of_pixels(saved, fingerprint()):
+                continue
+            files.setdefault(position, saved)
+            modified = max(modified, stamp)
             ownership.sign(path)
+        if files and path == location.file:
+            break
     # Work along another axis, in another part or of other channels is none that could be put
     # together with it.
     views = {(saved.axis, saved.region, picked_channels(saved, shape)) for saved in files.values()}

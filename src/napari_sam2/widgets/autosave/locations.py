@@ -61,7 +61,7 @@ class ImageFacts:
 
 @dataclass(frozen=True, slots=True)
 class SessionLocation:
-    """A folder and the name that all session files of one piece of work share there.
+    """A folder and the name that session file and results of one piece of work share there.
 
     Attributes
     ----------
@@ -77,15 +77,15 @@ class SessionLocation:
 
     @classmethod
     def chosen(cls, path: Path) -> SessionLocation:
-        """Return the location whose file of a single stack is `path`."""
+        """Return the location whose session file is `path`."""
         name = path.name.removesuffix(".json").removesuffix(".sam2")
         return cls(path.parent, name)
 
-    def file(self, position: StackPosition) -> Path:
-        """Return the file of one stack of the image; the sliders are in its name."""
+    @property
+    def file(self) -> Path:
+        """The session file, of all stacks of the image."""
         number = f"-{self.number}" if self.number > 1 else ""
-        at = "".join(f".{axis}={index}" for axis, index in position)
-        return self.folder / f"{self.stem}{number}{at}{SUFFIX}"
+        return self.folder / f"{self.stem}{number}{SUFFIX}"
 
     def results(self, position: StackPosition) -> Path:
         """Return the folder with the results of one stack of the image."""
@@ -97,7 +97,10 @@ class SessionLocation:
         return replace(self, number=self.number + 1)
 
     def files(self) -> list[Path]:
-        """List the session files of this piece of work that there are."""
+        """List the session files of this piece of work that there are.
+
+        There may be several: earlier versions wrote one for each stack of an image.
+        """
         return [path for path, number in _numbered(self.folder, self.stem) if number == self.number]
 
 

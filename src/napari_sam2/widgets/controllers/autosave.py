@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject
 
-from napari_sam2.errors import PromptError
+from napari_sam2.errors import PromptError, StoreInUseError
 from napari_sam2.labels.store.kept_work import KeptWork
 from napari_sam2.prompts import SessionFile
 from napari_sam2.types import Speed
@@ -54,6 +54,7 @@ OWNERSHIP = "napari_sam2 session"
 """Key in the metadata of the labels: video axis and region of the work, and its `FileOwnership`."""
 
 _EVERY_MS = 300
+_REPORT_MS = 1500
 
 
 class AutosaveController(QObject):
@@ -92,7 +93,10 @@ class AutosaveController(QObject):
         self._closed = False
         self._dialog: KeptWorkDialog | None = None
         self._results_trouble: Exception | None = None
+        self._resuming = False
         self._soon = single_shot(self, self._keep_if_free, _EVERY_MS)
+        # A little later, labels are where the session file has moved to: that is reported alone.
+        self._later = single_shot(self, self._report_results, _REPORT_MS)
         annotation.changed.connect(self._changed)
         images.changed.connect(self.look)
         views.resume_requested.connect(self._resume_found)
@@ -101,6 +105,7 @@ class AutosaveController(QObject):
         views.settings.autosave.changed.connect(self._ticked)
         views.save.kept_work_requested.connect(self._show_kept_work)
         self._store.listed.connect(self._list_kept_work)
+        self._store.measured.connect(self._show_size)
         self._store.chosen.connect(self._resume_chosen)
         self._store.kept.connect(self._show_kept)
         self._store.found.connect(self._offer)
@@ -131,8 +136,41 @@ class AutosaveController(QObject):
         return ""
 
     def results_kept(self, trouble: Exception | None) -> None:
-        """Note whether labels and scores are on disk."""
+        """Note whether labels and scores are on disk, and show why not."""
         self._results_trouble = trouble
+        self._views.save.show_results(None, "" if trouble is None else str(trouble))
+        workspace, location = self._annotation.workspace, self._ownership.location
+        halt(self._later)
+        if workspace is None or location is None:
+            return
+        in_use = trouble if isinstance(trouble, StoreInUseError) else None
+        if in_use is not None and in_use.path.is_relative_to(location.results(())):
+            # Another window works in these files: this one goes on in its own.
+            show_problem(in_use)
+            self._go_on(workspace, FileOwnership())
+            self._changed()
+        elif trouble is not None:
+            self._later.start()
+        self.measure()
+
+    def _report_results(self) -> None:
+        """Report why labels and scores are not on disk, unless the session is not there either."""
+        if self._results_trouble is not None and not self._trouble and not self._closed:
+            show_problem(self._results_trouble)
+
+    def answered(self, step: int | None) -> None:
+        """Note that a step was made, or failed; that of resuming is the first one.
+
+        Changes are kept from then on: it is known whether another window works in the files.
+        """
+        if step and self._resuming:
+            self._resuming = False
+            self._changed()
+
+    def measure(self) -> None:
+        """Have it shown how much space labels and scores take on disk."""
+        if self._results is not None and self._results_trouble is None and not self._closed:
+            self._store.measure(self._results.results(()))
 
     def position(self) -> tuple[str, tuple[Path, ...]]:
         """Return the name of the image for files about it, and their folders, the best one first.
@@ -160,29 +198,35 @@ class AutosaveController(QObject):
     def detach(self) -> None:
         """Keep the last changes, and no more; touches no view."""
         halt(self._soon)
+        halt(self._later)
         self.keep()
 
     def close(self) -> None:
         """End the thread as soon as all is written."""
         self._closed = True
         halt(self._soon)
+        halt(self._later)
         self._store.close()
 
     def keep(self) -> None:
         """Have all written that is not on disk yet."""
         workspace = self._annotation.workspace
-        if workspace is None or not self._views.settings.autosave.value:
+        if workspace is None or self._resuming or not self._views.settings.autosave.value:
             return
         works = self._works(workspace)
         last = self._last
-        changed = [work for at, work in works.items() if not work.says_the_same(last.get(at))]
+        changed = {at for at, work in works.items() if not work.says_the_same(last.get(at))}
         # Nothing is written before there are annotations.
         if changed and (
-            self._last or any(w.annotations.prompts or w.annotations.accepted for w in changed)
+            self._last
+            or any(
+                works[at].annotations.prompts or works[at].annotations.accepted for at in changed
+            )
         ):
             self._last = works
-            facts = ImageFacts.of(workspace.image)
-            self._store.keep(SaveRequest(facts, self._ownership, tuple(changed)))
+            facts, all_works = ImageFacts.of(workspace.image), tuple(works.values())
+            held = frozenset(works[at].spec.held for at in changed)
+            self._store.keep(SaveRequest(facts, self._ownership, all_works, held))
 
     def look(self) -> None:
         """Find out whether there is earlier work on the chosen image."""
@@ -214,8 +258,10 @@ class AutosaveController(QObject):
         location = ownership.location if self._views.settings.autosave.value else None
         self._results = location
         workspace.results = None if location is None else location.results
+        self._results_trouble, self._resuming = None, False
+        self._views.save.show_results(None)
         self._views.save.show_location(
-            None if ownership.location is None else ownership.location.file(())
+            None if ownership.location is None else ownership.location.file
         )
         view = workspace.axis, workspace.source.region
         workspace.labels.metadata[OWNERSHIP] = (view, ownership)
@@ -270,6 +316,13 @@ class AutosaveController(QObject):
         self._keep_results(kept.location)
         self._location = kept.location
         self._views.save.show_location(kept.path, kept.written)
+        self.measure()
+
+    def _show_size(self, folder: Path, size: int) -> None:
+        results = self._results
+        if not self._closed and results is not None and folder == results.results(()):
+            trouble = self._results_trouble
+            self._views.save.show_results(size, "" if trouble is None else str(trouble))
 
     def _failed(self, error: Exception) -> None:
         if not self._closed:
@@ -333,24 +386,27 @@ class AutosaveController(QObject):
         if found is not None:
             self.resume(found.files, found.ownership)
 
-    def _opened(self, path: Path, saved: SessionFile) -> None:
+    def _opened(self, path: Path, sessions: tuple[SessionFile, ...]) -> None:
         image = self._images.image
         if self._closed or image is None:
             return
         shape = ImageFacts.of(image).shape
-        position = position_of(saved, shape)
-        if position is None:
-            frames, rows, columns = saved.book.shape
-            show_problem(
-                PromptError(
-                    f"{path.name} was made for {frames} frames of {rows} x {columns} pixels, "
-                    f"and {image.name} has the shape {shape}.",
-                    safe="Nothing has changed.",
-                    remedy="Choose the image that it was made for, or one of that shape.",
+        files: dict[StackPosition, SessionFile] = {}
+        for saved in sessions:
+            position = position_of(saved, shape)
+            if position is None:
+                frames, rows, columns = saved.book.shape
+                show_problem(
+                    PromptError(
+                        f"{path.name} was made for {frames} frames of {rows} x {columns} pixels, "
+                        f"and {image.name} has the shape {shape}.",
+                        safe="Nothing has changed.",
+                        remedy="Choose the image that it was made for, or one of that shape.",
+                    )
                 )
-            )
-        else:
-            self.resume({position: saved}, None)
+                return
+            files[position] = saved
+        self.resume(files, None)
 
     def resume(
         self, files: dict[StackPosition, SessionFile], ownership: FileOwnership | None
@@ -386,6 +442,7 @@ class AutosaveController(QObject):
             return
         if ownership is not None:
             self._go_on(workspace, ownership)
+            self._resuming = True
         self._annotation.replay(files, resumed_state(workspace, files))
         frames = sorted({frame for _, frame, _ in saved.book})
         here = workspace.here()

@@ -468,6 +468,7 @@ class PanelController(QObject):
                 # The mask first: the panel is then painted along with it.
                 self._refresher.now(workspace.labels, self._viewer.dims.ndisplay)
                 self.annotation.done(answer)
+                self._autosave.answered(answer.step)
                 self._status.quiet()
             case RunStarted():
                 self._status.quiet()
@@ -486,6 +487,7 @@ class PanelController(QObject):
                 self._autosave.results_kept(trouble)
             case Failure(error=error, step=step):
                 self.annotation.failed(step)
+                self._autosave.answered(step)
                 self._status.quiet()
                 show_problem(error)
 
@@ -499,6 +501,7 @@ class PanelController(QObject):
         self._controllers.finding.block(False)
         if self.workspace is not None:
             self._refresher.all(self.workspace.labels)
+            self._autosave.measure()
 
     def _leave(self, *, history: bool = True) -> None:
         """Stop segmenting the image; all its layers stay as they are.

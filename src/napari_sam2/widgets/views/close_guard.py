@@ -1,4 +1,4 @@
-"""Asks before napari's window is closed with work in it that is not on disk.
+"""Asks before napari's window or the panel is closed with work that is not on disk.
 
 Main thread only.
 """
@@ -9,14 +9,16 @@ from collections.abc import Callable
 from typing import Any
 from weakref import ReferenceType, ref
 
-from qtpy.QtCore import QEvent, QObject
-from qtpy.QtWidgets import QMainWindow, QMessageBox, QWidget
+from qtpy.QtCore import QEvent, QObject, Qt
+from qtpy.QtWidgets import QAbstractButton, QDockWidget, QMainWindow, QMessageBox, QWidget
+
+_CLOSE_BUTTON = "QTitleBarCloseButton"  # of napari's dock widgets
 
 
 class CloseGuard(QObject):
     """Watches the window that a panel is docked in; its own events stay as they are.
 
-    Only a user who closes the window or napari is asked, never a script.
+    Only a user who closes the panel, the window or napari is asked, never a script.
 
     Parameters
     ----------
@@ -40,13 +42,34 @@ class CloseGuard(QObject):
         if watched is self._panel:
             if kind == QEvent.Type.Show:
                 self._watch(self._panel.window())
-        elif kind == QEvent.Type.Close and watched is not None and watched is self._watched():
-            asked = event.spontaneous() or bool(getattr(watched, "_quit_app", False))
-            text = self._unsaved() if asked else ""
-            if text and not _agreed(watched, text):
+                self._watch_dock()
+        elif kind == QEvent.Type.Enter and isinstance(watched, QDockWidget):
+            self._watch_dock()  # napari makes a new title bar when the dock is moved
+        elif isinstance(watched, QAbstractButton):
+            if _presses(watched, event) and not self._may_close(watched):
+                watched.setDown(False)
+                return True
+        elif kind == QEvent.Type.Close and watched is (window := self._watched()) is not None:
+            asked = event.spontaneous() or bool(getattr(window, "_quit_app", False))
+            if asked and not self._may_close(window):
                 event.ignore()
                 return True
         return False
+
+    def _may_close(self, widget: QObject) -> bool:
+        """Ask, if there is anything to lose."""
+        text = self._unsaved()
+        return not text or _agreed(widget, text)
+
+    def _watch_dock(self) -> None:
+        """Watch the button that closes the dock."""
+        dock: QWidget | None = self._panel
+        while dock is not None and not isinstance(dock, QDockWidget):
+            dock = dock.parentWidget()
+        if dock is not None:
+            dock.installEventFilter(self)
+            for button in dock.findChildren(QAbstractButton, _CLOSE_BUTTON):
+                button.installEventFilter(self)
 
     def _watch(self, window: QWidget | None) -> None:
         before = self._watched()
@@ -59,6 +82,13 @@ class CloseGuard(QObject):
 
     def _watched(self) -> QWidget | None:
         return None if self._window is None else self._window()
+
+
+def _presses(button: QAbstractButton, event: Any) -> bool:
+    """Tell whether an event is the one that presses a button."""
+    if event.type() == QEvent.Type.MouseButtonRelease:
+        return button.isDown() and event.button() == Qt.MouseButton.LeftButton
+    return event.type() == QEvent.Type.KeyRelease and event.key() == Qt.Key.Key_Space
 
 
 def _agreed(window: Any, text: str) -> bool:

@@ -347,6 +347,14 @@ class RequestHandler:
         self._accepted = set(snapshot.accepted)
         return True
 
+    def take_over(self) -> None:
+        """Take over what a session knows that continues from its results on disk."""
+        self.learn()
+        known = next(iter(self._records), None)
+        if isinstance(self.session, Keeping) and known is None:
+            self._records.put(self.session.kept_records())
+            self.retell()
+
     def learn(self) -> Annotations:
         """Take over what the session has made of prompts and acceptance by itself."""
         self._known = {ObjectFrame(i, frame): prompt for i, frame, prompt in self.session.prompts}

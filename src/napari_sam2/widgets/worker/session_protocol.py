@@ -155,8 +155,12 @@ class Keeping(Protocol):
         """Why they could not be written."""
         ...
 
-    def keep_in(self, store: Path) -> None:
-        """Keep results in a folder, in the place of what it holds."""
+    def keep_in(self, store: Path, records: Iterable[FrameRecord] = ()) -> None:
+        """Keep results in a folder, with these records, in the place of what it holds."""
+        ...
+
+    def continue_in(self, store: Path) -> bool:
+        """Continue from a folder that holds the same labels; return whether it does."""
         ...
 
     def kept_records(self) -> Iterator[FrameRecord]:

@@ -302,6 +302,7 @@ class SessionWorker:
                     control.skipped.append(result.skipped)
                 records = handler.frame_done(result, forward=forward)
                 changed = handler.n_changes > before
+                self._tell_kept(request)
                 self._tell(FrameDone(request.generation, last, control.done, records, changed))
                 step = self._serve_between(request, step, control)
                 before = handler.n_changes
@@ -437,14 +438,15 @@ class SessionWorker:
         self, handler: RequestHandler, request: Request, changed: Annotations | None = None
     ) -> None:
         known = request.generation, request.step, request.spec.at
-        self._tell(Done(*known, handler.news(), changed, handler.feedback()))
         self._tell_kept(request)
+        self._tell(Done(*known, handler.news(), changed, handler.feedback()))
 
     def _tell_kept(self, request: Request) -> None:
         """Report whether results are on disk, if that has changed since the last report."""
-        trouble: Sam2Error | None = self._refused
+        failed: Sam2Error | None = None
         if self._handler is not None and isinstance(self._handler.session, Keeping):
-            trouble = trouble or self._handler.session.store_trouble
+            failed = self._handler.session.store_trouble
+        trouble = self._refused or failed
         if trouble is not self._trouble:
             self._trouble = trouble
             self._tell(ResultsKept(request.generation, trouble))
@@ -467,7 +469,7 @@ class SessionWorker:
             self._drop()
             if self._open_session is None:
                 raise SessionError("The panel is closed.")
-            session = self._opened(request)
+            session, continued = self._opened(request)
             self._tell(Opened(request.generation, session.approximations))
 
             def accepting(done: int, total: int) -> None:
@@ -475,6 +477,8 @@ class SessionWorker:
 
             book = self._book_of(spec)
             handler = RequestHandler(session, spec.labels, book, accepting)
+            if continued:
+                handler.take_over()
             if spec.survey:  # other programs may have written objects there meanwhile
                 handler.survey()
             if self._generations.get(spec.at) != request.generation:
@@ -498,8 +502,17 @@ class SessionWorker:
         session, folder = self._handler.session, request.spec.results
         return isinstance(session, Keeping) and folder is not None and session.kept_in != folder
 
-    def _opened(self, request: Request) -> Session:
-        """Open the session of a request; only a replay continues from results on disk."""
+    def _opened(self, request: Request) -> tuple[Session, bool]:
+        """Open the session of a request.
+
+        A replay takes labels from the results on disk; any other request continues from them only
+        if they have the labels of the window.
+
+        Returns
+        -------
+        Session, bool
+            Whether it continues from results of the same labels.
+        """
         spec, resumes = request.spec, isinstance(request, ReplayRequest)
         open_session = self._open_session
         if open_session is None:
@@ -510,14 +523,15 @@ class SessionWorker:
 
         if not resumes or spec.results is None:
             session = open_session(replace(spec, results=None), tell)
-            self._keep_in(session, request)
-            return session
+            return session, self._keep_in(session, request, may_continue=True)
         try:
-            return open_session(spec, tell)
+            session = open_session(spec, tell)
+            self._refused = None
         except StoreError as error:
             # The prompts come back all the same; what is in the folder is another session's.
-            self._tell(Failure(request.generation, error))
-            return open_session(replace(spec, results=None), tell)
+            self._refused = error
+            session = open_session(replace(spec, results=None), tell)
+        return session, False
 
     def _keep_results(self, request: KeepRequest) -> None:
         """Have the open session keep its results, if it is the one that is meant."""
@@ -525,22 +539,30 @@ class SessionWorker:
             self._keep_in(self._handler.session, request)
             self._handler.keep_records()
 
-    def _keep_in(self, session: Session, request: Request) -> None:
-        """Keep results where a request says; they stay in memory where that cannot be done."""
-        folder = request.spec.results
+    def _keep_in(self, session: Session, request: Request, *, may_continue: bool = False) -> bool:
+        """Keep results where a request says; they stay in memory where that cannot be done.
+
+        Returns
+        -------
+        bool
+            Whether the session continues from what is there.
+        """
+        folder, continued = request.spec.results, False
         if not isinstance(session, Keeping) or session.kept_in == folder:
-            return
+            return False
         try:
             if folder is None:
                 session.close()
             else:
-                session.keep_in(folder)
+                continued = may_continue and session.continue_in(folder)
+                if not continued:
+                    session.keep_in(folder, list(self._book_of(request.spec)))
         except StoreError as error:
-            self._tell(Failure(request.generation, error))
             self._refused = error
         else:
             self._refused = None
         self._tell_kept(request)
+        return continued
 
 
 def _joined(earlier: Request | None, request: Request) -> PromptRequest | None:

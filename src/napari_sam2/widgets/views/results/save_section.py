@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from qtpy.QtCore import Signal  # type: ignore[attr-defined]
+from qtpy.QtCore import QLocale, Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QProgressBar, QWidget
 
 from napari_sam2.labels import FORMATS
@@ -55,6 +55,7 @@ class SaveSection(Fold):
         super().__init__(_TITLE)
         self._folder: Path | None = None
         self._name = "labels"
+        self._about_file, self._about_results = ("", "", ""), ("", "")
         self.state = QLabel()
         self.state.setWordWrap(True)
         self.labels = button("Labels as…", f"Write the labels as {_TITLES}, with scale and axes.")
@@ -105,6 +106,20 @@ class SaveSection(Fold):
         """Show that the session could not be written."""
         self._show(f"The session is not kept. {text}", text, " · session not kept")
 
+    def show_results(self, size: int | None, trouble: str = "") -> None:
+        """Show how many bytes labels and scores take on disk, or why they are not there."""
+        if trouble:
+            self._about_results = (
+                f"Labels and scores are not kept. {trouble}",
+                " · labels not kept",
+            )
+        elif size is not None:
+            text = QLocale().formattedDataSize(size)
+            self._about_results = (f"Labels and scores on disk: {text}.", "")
+        else:
+            self._about_results = ("", "")
+        self._show(*self._about_file)
+
     def show_writing(self, done: int, total: int) -> None:
         """Show how many planes of the labels are written."""
         self._writing.show()
@@ -119,9 +134,13 @@ class SaveSection(Fold):
         self.labels.setEnabled(True)
 
     def _show(self, text: str, tooltip: str, title: str) -> None:
-        self.state.setText(text)
+        self._about_file = (text, tooltip, title)
+        results, results_title = self._about_results
+        self.state.setText(
+            " ".join(filter(None, (f"{text}." if results and title else text, results)))
+        )
         self.state.setToolTip(tooltip)
-        self.title.setText(_TITLE + title)
+        self.title.setText(_TITLE + (results_title or title))
 
     def _ask_for_labels(self) -> None:
         folder = self._folder or Path.home()
