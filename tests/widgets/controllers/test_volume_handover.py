@@ -62,7 +62,7 @@ def test_axes_to_continue_along_are_offered_where_there_are_some(make_panel):
     panel.start()
     panel.wait_idle()
     ways = panel.next_volumes_offered
-    assert ways == ["this one only", "on forward through t", "on backward through t"]
+    assert ways == ["stop after this volume", "on forward through t", "on backward through t"]
     assert panel.chosen_next_volume is None
     panel.viewer.add_image(moving()[0], name="one volume")
     panel.leave()

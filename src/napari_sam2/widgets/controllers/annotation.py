@@ -417,6 +417,7 @@ class AnnotationController(QObject):
             self.read_layers()  # marks of now must not be taken for a part of its outcome
         position, edit = answer.position, self._answered_edit(answer.step)
         self.object_records.put(position, answer.records)
+        self.object_records.set_outdated(position, answer.outdated)
         if answer.feedback is not None:
             self.feedback[position] = answer.feedback
         workspace, changed = self.workspace, answer.changed

@@ -96,7 +96,11 @@ class WorkspaceControllers:
         self.prompting = PromptingController(viewer, views.prompts, annotation.taken_ids)
         self.objects = ObjectController(annotation, self.prompting, views.objects, throttle)
         self.finding = FindController(viewer, views, annotation, self.prompting, engine, throttle)
-        self.review = ReviewController(annotation, self.prompting, views.review, throttle)
+        self.review = ReviewController(
+            annotation, self.prompting, views.review, lambda: views.objects.order, throttle
+        )
+        self.review.doubt_shown.connect(self.objects.reveal)
+        views.objects.object_requested.connect(self.review.go_to_object)
         self.divisions = DivisionController(
             annotation, self.prompting, views.objects, views.results
         )
@@ -150,6 +154,8 @@ class WorkspaceControllers:
                 partial(self._show_marks, False), partial(self._show_marks, True)
             ),
             "next_object": prompting.next_object,
+            "object_on": review.next_object,
+            "object_back": lambda: review.next_object(-1),
             "background": prompting.toggle_background,
             "candidate": self.objects.next_candidate,
             "doubt": review.next_doubtful,
@@ -495,6 +501,8 @@ class PanelController(QObject):
 
     def _run_ended(self) -> None:
         self._status.quiet()
+        self._controllers.objects.show()
+        self._views.objects.sort()
         self._controllers.finding.block(False)
         if self.workspace is not None:
             self._refresher.all(self.workspace.labels)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject
 
-from napari_sam2.widgets.state.hints import Situation, hint
+from napari_sam2.widgets.state.hints import WEAK_SCORE, Situation, Weakness, hint
 from napari_sam2.widgets.state.positions import StackPosition
 from napari_sam2.widgets.throttle import Throttle, halt, single_shot
 
@@ -112,11 +112,38 @@ class StatusController(QObject):
             awaits_part=self._images.channels.awaits_part,
             started=workspace is not None,
             running=self._propagation.running,
+            paused=self._propagation.paused,
             outside=workspace is not None and here is None,
             n_prompted=len(prompted),
             fresh=workspace is not None and workspace.marks.object_id not in prompted,
             n_frames=1 if workspace is None else workspace.n_frames,
             ignored=prompts.ignored,
+            weakness=None if here is None else self._weakness(*here),
+            outdated=0 if here is None else self._outdated(here[0]),
             teaches=self._adapting.offered(None if here is None else here[0]),
             outcome=self._propagation.outcomes.get(here[0], "") if here is not None else "",
         )
+
+    def _weakness(self, position: StackPosition, frame: int) -> Weakness | None:
+        """Say what is wrong with the prompted mask of the current object in a frame."""
+        workspace, annotation = self._annotation.workspace, self._annotation
+        if workspace is None:
+            return None
+        number = workspace.marks.object_id
+        placed = annotation.prompts.at(position)
+        prompt = next((each.prompt for each in placed if each.position == (number, frame)), None)
+        record = annotation.object_records.record(position, number, frame)
+        accepted = (position, number, frame) in workspace.user_state.accepted
+        if prompt is None or prompt.mask is not None or record is None or accepted:
+            return None
+        score = record.score
+        if score is None or not record.area or not (record.filling or score < WEAK_SCORE):
+            return None
+        boxed = prompt.box is not None
+        one_click = len(prompt.points) == 1 and not boxed
+        adapts = self._adapting.possible(position)
+        return Weakness(score, record.filling, boxed, one_click, adapts)
+
+    def _outdated(self, position: StackPosition) -> int:
+        outdated = self._annotation.object_records.outdated(position).values()
+        return len(frozenset().union(*outdated))

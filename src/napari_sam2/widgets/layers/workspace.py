@@ -47,6 +47,7 @@ USER_STATE = "napari_sam2 annotations"
 RECORDS = "napari_sam2 records"
 """Key in the metadata of the labels: axis, region and records by stack of former work on them."""
 
+_MARGIN = 0.05  # of the view: what is nearer to its border counts as outside
 _DONE = {"added", "removed", "changed"}
 _numbers = itertools.count(1)
 
@@ -163,6 +164,31 @@ class Workspace:
         shift = self._viewer.dims.ndim - ndim
         world = self.image.data_to_world([index if i == axis else 0 for i in range(ndim)])
         self._viewer.dims.set_point(axis + shift, float(world[axis]))
+
+    def show_place(self, position: StackPosition, frame: int, place: tuple[float, float]) -> None:
+        """Move the camera to a place (y, x) of a frame, unless that is in view.
+
+        The place is in pixels of the region that is seen.
+        """
+        region = self.source.region
+        corner = (0, 0) if region is None else (region.y0, region.x0)
+        indices = index_of(self.axis, position, frame)
+        here = np.array([*indices, *np.add(place, corner)], float)
+        ndim, shift = len(self._shape), self._viewer.dims.ndim - len(self._shape)
+        displayed = [axis - shift for axis in self._viewer.dims.displayed]
+        if min(displayed) < 0:
+            return
+        low, high = np.asarray(self.image.corner_pixels, float)[:, :ndim]
+        if self.image.multiscale:
+            factors = np.asarray(self.image.downsample_factors[self.image.data_level], float)[:ndim]
+            low, high = low * factors, high * factors
+        margin = _MARGIN * (high - low)
+        # At an end of the image there is nothing more to be seen.
+        low = np.where(low > 0, low + margin, low)
+        high = np.where(high < np.array(self._shape) - 1, high - margin, high)
+        if not ((here >= low) & (here <= high))[displayed].all():
+            camera = getattr(self._viewer, "scene", self._viewer).camera
+            camera.center = tuple(np.asarray(self.image.data_to_world(here))[displayed])
 
     def shows(self, position: StackPosition, frame: int) -> bool:
         """Whether the canvas shows any pixel of this frame."""

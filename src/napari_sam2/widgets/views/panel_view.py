@@ -64,6 +64,7 @@ class UndoSection(QWidget):
 _MARGIN = 10
 _GAP = 12
 _SETUP = "Image and model"
+_HINT_LINES = 3
 
 
 class PanelView(QWidget):
@@ -111,7 +112,7 @@ class PanelView(QWidget):
             ResumeSection(),
         )
         self.open = button("Open session…", "Go on with the prompts of a session file.")
-        self.hint = running_text(2, "What to do next.")
+        self.hint = running_text(_HINT_LINES, "What to do next.")
         self.start.clicked.connect(lambda _checked: self.start_requested.emit())
         self.open.clicked.connect(lambda _checked: self._ask_for_session())
         self.offer.resume.clicked.connect(lambda _checked: self.resume_requested.emit())
@@ -130,6 +131,7 @@ class PanelView(QWidget):
         for part in (self.stack, self.model, self.offer, begin):
             self.setup.body.addWidget(part)
         column = Column(self.setup, *self._started, margin=_MARGIN, gap=_GAP)
+        column.height_changed.connect(self.objects.fit_to)
         foot = QVBoxLayout()
         foot.setContentsMargins(_MARGIN, 0, _MARGIN, _MARGIN)
         foot.addWidget(self.history)

@@ -213,6 +213,11 @@ class RequestHandler:
             session.prompts.copy(), dict(self._refused), session.corrected_masks()
         )
 
+    def outdated(self) -> dict[int, frozenset[int]]:
+        """Return the frames whose masks are older than the prompts that they follow from."""
+        found = self.session.outdated_frames()
+        return {object_id: frozenset(frames) for object_id, frames in found.items()}
+
     def search(
         self,
         plan: SearchPlan,

@@ -192,8 +192,10 @@ class SessionWorker:
             self._fail(request, error)
             failed = True
         skipped = tuple(control.skipped)
-        ended = RunEnded(request.generation, control.done, control.stopped, skipped, failed)
-        self._tell(ended)
+        outdated = None if self._handler is None else self._handler.outdated()
+        self._tell(
+            RunEnded(request.generation, control.done, control.stopped, skipped, failed, outdated)
+        )
         self._tell_kept(request)
 
     def _search(self, request: SearchRequest, control: RunControl) -> None:
@@ -351,7 +353,7 @@ class SessionWorker:
         plan, session = request.plan, handler.session
         scope = plan.direction, plan.start, plan.stop, plan.object_ids
         results = session.propagate(*scope, plan.recompute)
-        self._tell(RunStarted(request.generation, session.planned_frames(*scope)))
+        self._tell(RunStarted(request.generation, tuple(session.planned_visits(*scope))))
         for result in results:
             yield result
             if control.stopped:
@@ -430,7 +432,8 @@ class SessionWorker:
         self, handler: RequestHandler, request: Request, changed: Annotations | None = None
     ) -> None:
         known = request.generation, request.step, request.spec.at
-        self._tell(Done(*known, handler.news(), changed, handler.feedback()))
+        outdated = handler.outdated()
+        self._tell(Done(*known, handler.news(), changed, handler.feedback(), outdated))
         self._tell_kept(request)
 
     def _tell_kept(self, request: Request) -> None:
