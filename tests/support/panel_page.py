@@ -196,6 +196,16 @@ class PanelPage:
         self._inside.show_due()
         return self.widget.hint.text()
 
+    @property
+    def offers_contrast(self) -> bool:
+        """Whether the contrast of now can be taken."""
+        QApplication.sendPostedEvents()
+        return not self.widget.contrast.isHidden()
+
+    def take_contrast(self) -> None:
+        """Press Use new contrast."""
+        self.widget.contrast.click()
+
     def refresh_hint(self) -> None:
         """Have the hint and the buttons brought up to date, as after any change."""
         self._inside.show_hint()
@@ -1369,6 +1379,8 @@ class PanelPage:
         return (fields.channel, fields.channel_2, fields.channel_3)[place - 1]
 
     def _world(self, position: tuple[float, ...]) -> tuple[float, ...]:
+        if self.started:
+            return tuple(self._inside.work.drawn.to_world(position))
         return tuple(self._image_for_positions.data_to_world(position))
 
     @property

@@ -12,7 +12,7 @@ import numpy as np
 from napari.layers import Labels
 from qtpy.QtCore import QObject
 
-from napari_sam2.widgets.state.hints import NO_CANDIDATES, NO_PROMPT_IN_3D
+from napari_sam2.widgets.state.hints import NO_CANDIDATES, NO_PROMPT_IN_3D, rolled_text
 from napari_sam2.widgets.state.object_edits import Choose, Delete, Merge, Split
 from napari_sam2.widgets.state.object_records import object_rows
 from napari_sam2.widgets.views.notifications import show_done
@@ -188,9 +188,12 @@ class ObjectController(QObject):
         self._rank = None
 
     def _pressed(self, layer: Any, event: Any) -> Iterator[None]:
+        workspace = self._annotation.workspace
+        rolled = None if workspace is None else workspace.rolled()
         selects, in_3d = "Control" in event.modifiers, len(event.dims_displayed) == _VOLUME
         # Brush and eraser paint on the surface that is seen.
-        refused = in_3d and not isinstance(layer, Labels) and str(layer.mode) != "pan_zoom"
+        marks = not isinstance(layer, Labels) and str(layer.mode) != "pan_zoom"
+        refused = marks and (in_3d or rolled is not None)
         if not selects and not refused:
             return
         if selects:
@@ -204,7 +207,7 @@ class ObjectController(QObject):
             yield
         layer.mode = tool
         if refused and not selects and not dragged:
-            show_done(NO_PROMPT_IN_3D)
+            show_done(NO_PROMPT_IN_3D if rolled is None else rolled_text(rolled))
 
     def _choose_at(self, world: Sequence[float], ray: Any = None) -> None:
         """Select the object at a position; in 3D, the one that the ray of an event hits."""

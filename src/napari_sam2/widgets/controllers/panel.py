@@ -26,7 +26,6 @@ from napari_sam2.widgets.controllers.results.live_results import LiveResultsCont
 from napari_sam2.widgets.controllers.results.result_export import ResultExportController
 from napari_sam2.widgets.controllers.review import ReviewController
 from napari_sam2.widgets.controllers.status import StatusController
-from napari_sam2.widgets.layers.geometry import frames_off
 from napari_sam2.widgets.layers.image_axes import other_axes
 from napari_sam2.widgets.layers.refresh import LabelsRefresher
 from napari_sam2.widgets.layers.workspace import Workspace, claim_layers
@@ -38,6 +37,7 @@ from napari_sam2.widgets.views.keybindings import Action, HeldAction, Keys, key_
 from napari_sam2.widgets.views.notifications import show_done, show_problem
 from napari_sam2.widgets.worker.messages import (
     Answer,
+    ContrastJudged,
     DivisionsProposed,
     Done,
     Failure,
@@ -291,11 +291,11 @@ class PanelController(QObject):
         except Sam2Error as error:
             show_problem(error)
             return
-        off = frames_off(image)
-        if off:
-            show_done(TILTED.format(off=off, frames="frame" if off == 1 else "frames"))
+        if workspace.tilted:
+            show_done(TILTED)
         claim_layers(workspace.labels, self._leave)
         self._images.pin(workspace.source)
+        self._status.judge_contrast(False)
         if goes_on and former is not None and former.layers != workspace.layers:
             self._forget()
         self.annotation.open(workspace)
@@ -372,7 +372,8 @@ class PanelController(QObject):
         self._viewer.layers.events.removed.disconnect(self._layer_removed)
         self._controllers.close()
         self._throttle.stop()
-        self._viewer.dims.events.point.disconnect(self._slider_moved)
+        for emitter in self._view_events():
+            emitter.disconnect(self._slider_moved)
         self._images.close()
 
     def _connect(self) -> None:
@@ -398,7 +399,13 @@ class PanelController(QObject):
         self._models.changed.connect(self._model_changed)
         self._engine.answers.answered.connect(self._answered, Qt.ConnectionType.QueuedConnection)
         self._viewer.layers.events.removed.connect(self._layer_removed)
-        self._viewer.dims.events.point.connect(self._slider_moved)
+        for emitter in self._view_events():
+            emitter.connect(self._slider_moved)
+
+    def _view_events(self) -> tuple[Any, ...]:
+        """Return what changes which frame is shown, or whether one is."""
+        events = self._viewer.dims.events
+        return events.point, events.order, events.ndisplay
 
     def _near_the_work(self) -> tuple[str, tuple[Path, ...]]:
         return self._autosave.position()
@@ -467,8 +474,8 @@ class PanelController(QObject):
         match answer:
             case Phase(text=text):
                 self._status.busy(text)
-            case Opened(approximations=approximations):
-                self._views.show_approximations(approximations)
+            case Opened() | ContrastJudged() | Forgotten():
+                self._session_changed(answer)
             case Done():
                 # The mask first: the panel is then painted along with it.
                 self._refresher.now(workspace.labels, self._viewer.dims.ndisplay)
@@ -482,8 +489,6 @@ class PanelController(QObject):
             case SearchProgress() | SearchEnded():
                 self._status.quiet()
                 self._controllers.finding.take(answer)
-            case Forgotten(steps=steps):
-                self.annotation.undo_stack.forget(steps)
             case DivisionsProposed():
                 self._status.quiet()
                 self._controllers.divisions.take(answer)
@@ -493,6 +498,16 @@ class PanelController(QObject):
                 self.annotation.failed(step)
                 self._status.quiet()
                 show_problem(error)
+
+    def _session_changed(self, answer: Opened | ContrastJudged | Forgotten) -> None:
+        """Take in what has become of the session besides its masks."""
+        match answer:
+            case Opened(approximations=approximations):
+                self._views.show_approximations(approximations)
+            case ContrastJudged(shows_little=shows_little):
+                self._status.judge_contrast(shows_little)
+            case Forgotten(steps=steps):
+                self.annotation.undo_stack.forget(steps)
 
     def _frame_done(self, position: Any, frame: int) -> None:
         workspace = self.workspace

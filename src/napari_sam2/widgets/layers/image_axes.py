@@ -13,7 +13,7 @@ from napari.layers import Image
 
 from napari_sam2.stack import ChannelStack, axis_letter, guess_axes
 from napari_sam2.types import Region
-from napari_sam2.widgets.layers.geometry import full_resolution, spatial_shape
+from napari_sam2.widgets.layers.geometry import full_resolution, spatial_shape, unit_factors
 from napari_sam2.widgets.state.image_source import ChannelChoice, ImageSource
 
 if TYPE_CHECKING:
@@ -238,4 +238,8 @@ def may_join(image: Image, other: Image) -> bool:
         return False
     # Both transforms are affine: the first pixel and one step along each axis tell them apart.
     corners = (np.zeros(image.ndim), *np.eye(image.ndim))
-    return all(np.allclose(image.data_to_world(c), other.data_to_world(c)) for c in corners)
+    factors = unit_factors(other.units, image.units)
+    return all(
+        np.allclose(image.data_to_world(c), factors * np.asarray(other.data_to_world(c)))
+        for c in corners
+    )

@@ -16,7 +16,7 @@ from skimage.draw import polygon
 
 from napari_sam2.prompts import FramePrompt
 from napari_sam2.types import ObjectFrame, Region
-from napari_sam2.widgets.layers.geometry import same_position, spatial_shape
+from napari_sam2.widgets.layers.geometry import DrawnTransform, same_position, spatial_shape
 from napari_sam2.widgets.state.hints import Ignored
 from napari_sam2.widgets.state.positions import OBJECT, POSITIVE, MaskKey, StackPosition, placed
 from napari_sam2.widgets.state.session_spec import PlacedPrompt, Prompts
@@ -284,6 +284,7 @@ def read_prompts(
     painted: Mapping[MaskKey, FramePrompt] | None = None,
     region: Region | None = None,
     composed: int | None = None,
+    drawn: DrawnTransform | None = None,
 ) -> StackPrompts:
     """Read all prompts of an image.
 
@@ -304,18 +305,20 @@ def read_prompts(
         The part of the frames that counts: prompts are in its pixels, and none lie outside.
     composed : int, optional
         The axis whose channels are composed: marks in any of them are prompts.
+    drawn : DrawnTransform, optional
+        How the image is drawn, if points and shapes lie on that.
     """
     collector = _Collector(image, axis, region, composed)
     for mask_key, mask in (painted or {}).items():
         collector.add_painted(mask_key, mask)
     if len(points.data):
-        all_coordinates = same_position(image, points, np.asarray(points.data, float))
+        all_coordinates = same_position(image, points, np.asarray(points.data, float), drawn)
         object_ids, positive = points.features[OBJECT].tolist(), points.features[POSITIVE].tolist()
         collector.add_points(all_coordinates, object_ids, positive)
     objects = shapes.features.get(OBJECT, ())
     signs = shapes.features.get(POSITIVE, [True] * len(shapes.data))
     outlines = zip(shapes.data, shapes.shape_type, objects, signs, strict=False)
     for vertices, kind, object_id, positive in outlines:
-        corners = same_position(image, shapes, np.asarray(vertices, float))
+        corners = same_position(image, shapes, np.asarray(vertices, float), drawn)
         collector.add_shape(str(kind), corners, int(object_id), bool(positive))
     return collector.result()

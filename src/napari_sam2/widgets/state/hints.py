@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import Enum, StrEnum, auto
 from typing import NamedTuple
 
 LOW_SCORE = 0.7
@@ -49,9 +49,9 @@ FIND_CANCELLED = "Cancelled; nothing was added."
 ADAPT_CANCELLED = "Cancelled; the model is as it was."
 ADAPT_NO_MODEL = "Start first, with a model that is on this computer."
 TILTED = (
-    "The image is tilted against the sliders (affine, rotate or shear): a click can be up to {off} "
-    "{frames} away from the slice that is shown. Set the elements between sliders and displayed "
-    "axes of its affine to 0 and press Restart; the labels can have the affine back afterwards."
+    "The image is turned out of the plane of the view (affine, rotate or shear): its sliders move "
+    "through no slices, so that no frame is shown as it is. Reset the affine of the image and "
+    "press Restart; the labels can have the affine back afterwards."
 )
 NO_PROMPT_IN_3D = (
     "A click in the 3D view is in no slice, so it is no prompt. Go back to the 2D view (Ctrl-Y) "
@@ -89,6 +89,25 @@ class Weakness(NamedTuple):
     boxed: bool = False
     one_click: bool = False
     adapts: bool = False
+
+
+class ContrastState(Enum):
+    """What there is to be said of the contrast that the model sees."""
+
+    AS_SEEN = auto()
+    CHANGED = auto()
+    HIDES = auto()
+
+
+CONTRAST_CHANGED = "The model still sees the contrast of the start."
+CONTRAST_HIDES = (
+    "Nearly all pixels are black or white in the contrast that the model sees. Set the limits of "
+    "the image in napari, then press Use new contrast."
+)
+ROLLED = (
+    "What is shown are no frames: these are along {axis}, and show {rows} and {columns}. Roll or "
+    "transpose the view back (Ctrl-E, Ctrl-T) to click and to see masks as they are made."
+)
 
 
 class RunFindings(NamedTuple):
@@ -129,6 +148,9 @@ class Situation:
         The run is held.
     weakness : Weakness or None
         What is wrong with the prompted mask in view.
+    contrast : ContrastState
+    rolled : (str, str, str) or None
+        The view shows other axes than those of the frames: video axis, rows and columns by name.
     outdated : int
         Frames with masks that are older than their prompts.
     outcome : str
@@ -150,6 +172,8 @@ class Situation:
     ignored: tuple[Ignored, ...] = ()
     paused: bool = False
     weakness: Weakness | None = None
+    contrast: ContrastState = ContrastState.AS_SEEN
+    rolled: tuple[str, str, str] | None = None
     outdated: int = 0
     outcome: str = ""
     teaches: bool = False
@@ -169,7 +193,19 @@ def hint(now: Situation) -> str:
         return PRESS_START
     if now.outside:
         return OUTSIDE
-    return " ".join(filter(None, (_ignored(now.ignored), _next_step(now))))
+    if now.rolled is not None:
+        return rolled_text(now.rolled)
+    step = _next_step(now)
+    if now.contrast is ContrastState.HIDES:
+        step = CONTRAST_HIDES
+    changed = CONTRAST_CHANGED if now.contrast is ContrastState.CHANGED else ""
+    return " ".join(filter(None, (_ignored(now.ignored), step, changed)))
+
+
+def rolled_text(names: tuple[str, str, str]) -> str:
+    """Say that the view shows no frames; `names` are those of video axis, rows and columns."""
+    axis, rows, columns = names
+    return ROLLED.format(axis=axis, rows=rows, columns=columns)
 
 
 def _next_step(now: Situation) -> str:

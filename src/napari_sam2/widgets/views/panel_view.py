@@ -113,6 +113,13 @@ class PanelView(QWidget):
         )
         self.open = button("Open session…", "Go on with the prompts of a session file.")
         self.hint = running_text(_HINT_LINES, "What to do next.")
+        self.contrast = button(
+            "Use new contrast",
+            "Begin again with the contrast limits that the image has now. Labels, prompts and "
+            "Undo stay.",
+        )
+        self.contrast.hide()
+        self.contrast.clicked.connect(lambda _checked: self.start_requested.emit())
         self.start.clicked.connect(lambda _checked: self.start_requested.emit())
         self.open.clicked.connect(lambda _checked: self._ask_for_session())
         self.offer.resume.clicked.connect(lambda _checked: self.resume_requested.emit())
@@ -135,7 +142,7 @@ class PanelView(QWidget):
         foot = QVBoxLayout()
         foot.setContentsMargins(_MARGIN, 0, _MARGIN, _MARGIN)
         foot.addWidget(self.history)
-        foot.addWidget(self.hint)
+        foot.addWidget(row(self.hint, self.contrast, stretch=(1,)))
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(column, 1)
@@ -156,6 +163,10 @@ class PanelView(QWidget):
     def show_hint(self, text: str) -> None:
         """Say what to do next."""
         self.hint.setText(text)
+
+    def show_contrast(self, changed: bool) -> None:
+        """Offer the contrast of now, if the model sees another one."""
+        self.contrast.setVisible(changed)
 
     def show_started(self, started: bool, *, possible: bool) -> None:
         """Show whether an image is being segmented, and whether one could be."""

@@ -152,6 +152,20 @@ class Phase:
 
 
 @dataclass(frozen=True, slots=True)
+class ContrastJudged:
+    """The contrast of the session was looked at in a prompted frame.
+
+    Attributes
+    ----------
+    shows_little : bool
+        Nearly all pixels are black or white.
+    """
+
+    generation: int
+    shows_little: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Opened:
     """A session is open.
 
@@ -383,6 +397,7 @@ Searching = SearchProgress | SearchEnded
 Answer = (
     Phase
     | Opened
+    | ContrastJudged
     | Done
     | Running
     | Searching

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
 
-from napari_sam2.errors import DeviceError, Sam2Error, SessionError, StoreError
+from napari_sam2.errors import DeviceError, FrameError, Sam2Error, SessionError, StoreError
 from napari_sam2.labels import Edit, History, RecordBook
 from napari_sam2.types import Direction, FrameMasks
 from napari_sam2.widgets.state.search import Sighting
@@ -21,6 +21,7 @@ from napari_sam2.widgets.worker.adaptation import Prepare, prepare_real
 from napari_sam2.widgets.worker.messages import (
     AdaptRequest,
     Answer,
+    ContrastJudged,
     DivisionsProposed,
     Done,
     EditRequest,
@@ -97,6 +98,7 @@ class SessionWorker:
         self._history: History[Snapshot] = History(MAX_EDITS, MAX_BYTES)
         self._books: dict[Hashable, RecordBook] = {}
         self._handler: RequestHandler | None = None  # of the session that is open
+        self._judged: RequestHandler | None = None  # the newest whose contrast was looked at
         self._key: Hashable = None
         self._trouble: Exception | None = None  # with keeping results, as last answered
         self._refused: StoreError | None = None  # why a folder for them could not be taken
@@ -285,6 +287,22 @@ class SessionWorker:
                 self._bring_up_to(handler, request)
                 self._keep(request, handler.end(request.step))
                 self._done(handler, request)
+                self._judge_contrast(handler, request)
+
+    def _judge_contrast(self, handler: RequestHandler, request: Request) -> None:
+        """Look once per session at what its contrast shows; the answer to the prompt comes first.
+
+        Only limits of a layer are looked at: others are measured on the pixels.
+        """
+        prompts, spec = request.annotations.prompts, request.spec
+        if handler is self._judged or not prompts or spec.source.contrast is None:
+            return
+        self._judged = handler
+        try:
+            little = spec.stack().shows_little(prompts[-1].frame)
+        except FrameError:  # the prompt there was refused with this error
+            return
+        self._tell(ContrastJudged(request.generation, little))
 
     def _propagate(self, request: RunRequest, control: RunControl) -> None:
         """Propagate until it is done or stopped."""
@@ -325,7 +343,7 @@ class SessionWorker:
         """Let go of the session; the history of the labels stays."""
         if self._handler is not None and isinstance(self._handler.session, Keeping):
             self._handler.session.close()
-        self._handler, self._key = None, None
+        self._handler, self._key, self._judged = None, None, None
         self._left.clear()
 
     def _unload(self) -> None:
