@@ -827,6 +827,12 @@ class PanelPage:
         self.object_section.table.horizontalHeader().sectionClicked.emit(titles.index(title))
 
     @property
+    def table_titles(self) -> list[str]:
+        """Titles of the columns of the table."""
+        model = self.object_section.model
+        return [model.horizontalHeaderItem(column).text() for column in range(len(COLUMNS))]
+
+    @property
     def objects_in_order(self) -> tuple[int, ...]:
         """Ids of the objects as the table lists them."""
         self._inside.show_objects()

@@ -157,6 +157,11 @@ class AnnotationController(QObject):
         self._promptless.clear()
         self.feedback.clear()
 
+    def forget_results(self) -> None:
+        """Forget what was known of the masks, but no step: they are measured anew."""
+        self.object_records.clear()
+        self.feedback.clear()
+
     def renew(self) -> None:
         """Open a new session with all annotations of the stack in view."""
         position = self._position_in_view()

@@ -298,6 +298,9 @@ class PanelController(QObject):
         self._status.judge_contrast(False)
         if goes_on and former is not None and former.layers != workspace.layers:
             self._forget()
+        elif goes_on and former is not None and former.source.region != workspace.source.region:
+            # Areas and places are those of the part; steps are of the whole image.
+            self.annotation.forget_results()
         self.annotation.open(workspace)
         self._controllers.attach(workspace)
         self._autosave.attach(workspace)
@@ -325,9 +328,13 @@ class PanelController(QObject):
     def run_or_pause(self) -> None:
         """Propagate both ways; hold what runs, or let it go on."""
         if self.running:
-            self._propagation.pause(not self._propagation.paused)
+            self._pause(not self._propagation.paused)
         else:
             self.propagate(Direction.BOTH)
+
+    def _pause(self, paused: bool) -> None:
+        self._propagation.pause(paused)
+        self._status.show()
 
     def cancel(self) -> None:
         """Stop the propagation within one frame, or the search; what is done stays."""
@@ -380,7 +387,7 @@ class PanelController(QObject):
         views, propagation = self._views, self._propagation
         views.start_requested.connect(self.start)
         views.run.run_requested.connect(self.propagate)
-        views.run.pause_requested.connect(propagation.pause)
+        views.run.pause_requested.connect(self._pause)
         views.run.cancel_requested.connect(self.cancel)
         views.run.from_here.clicked.connect(self._range_from_here)
         views.history.undo_requested.connect(self.undo)

@@ -54,14 +54,12 @@ class DrawnTransform:
 
     def to_world(self, coordinates: ArrayLike) -> NDArray[np.float64]:
         """Turn pixels, shape (..., D), into positions of the world."""
-        moved: NDArray[np.float64] = _applied(self.matrix, np.asarray(coordinates, float))
+        moved: NDArray[np.float64] = _applied(self.matrix, coordinates)
         return moved
 
     def to_data(self, coordinates: ArrayLike) -> NDArray[np.float64]:
         """Turn positions of the world, shape (..., D), into pixels."""
-        moved: NDArray[np.float64] = _applied(
-            np.linalg.inv(self.matrix), np.asarray(coordinates, float)
-        )
+        moved: NDArray[np.float64] = _applied(np.linalg.inv(self.matrix), coordinates)
         return moved
 
 
@@ -139,8 +137,8 @@ def _affine_of(layer: Layer, ndim: int) -> NDArray[np.float64]:
     return matrix
 
 
-def _applied(matrix: NDArray[np.float64], coordinates: NDArray[np.float64]) -> NDArray[Any]:
-    return coordinates @ matrix[:-1, :-1].T + matrix[:-1, -1]
+def _applied(matrix: NDArray[np.float64], coordinates: ArrayLike) -> NDArray[Any]:
+    return np.asarray(coordinates, float) @ matrix[:-1, :-1].T + matrix[:-1, -1]
 
 
 def same_position(
@@ -172,7 +170,7 @@ def same_position(
     if np.allclose(onto, np.eye(width + 1), 0, _ROUNDING):
         # The layer lies on the image: rounding must not make other prompts of the same ones.
         return np.array(coordinates, float)
-    return _applied(onto, np.asarray(coordinates, float))
+    return _applied(onto, coordinates)
 
 
 _ROUNDING = 1e-8  # of transforms, in pixels

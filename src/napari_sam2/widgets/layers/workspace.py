@@ -143,10 +143,10 @@ class Workspace:
         return self.image, self.labels, self.shapes, self.points
 
     def is_of(self, image: Image | None, axis: int | None, source: ImageSource | None) -> bool:
-        """Whether this is work on the same frames: of this image, along this axis, in this part."""
+        """Whether this is work on the frames of this image, perhaps on another part of them."""
         if image is not self.image or axis != self.axis or source is None:
             return False
-        return (source.region, source.composed) == (self.source.region, self.composed)
+        return source.composed == self.composed
 
     @property
     def n_frames(self) -> int:
@@ -275,12 +275,12 @@ class Workspace:
 
     def state(self) -> WindowSnapshot:
         """Return all annotations of the user."""
-        return WindowSnapshot.of(self.points, self.shapes, self.user_state)
+        return WindowSnapshot.of(self.points, self.shapes, self.user_state, self.source.region)
 
     def show_state(self, state: WindowSnapshot) -> None:
         """Come back to an earlier state."""
         state.show(self.points, self.shapes)
-        self.user_state = state.user_state
+        self.user_state = self._seen_here(state.user_state, state.region)
         self.marks.repaint()
         self.marks.prepare()
 
@@ -356,6 +356,11 @@ class Workspace:
             user_state = user_state.moved(
                 lambda position, frame: self.placed(index_of(axis, position, frame))
             )
+        return self._seen_here(user_state, before)
+
+    def _seen_here(self, user_state: UserState, before: Region | None) -> UserState:
+        """Return annotations made in a part of the image as they are in the part of now."""
+        region = self.source.region
         if before == region:
             return user_state
         old, new = (each or Region(0, 0, *self._shape[-2:]) for each in (before, region))

@@ -105,8 +105,8 @@ CONTRAST_HIDES = (
     "the image in napari, then press Use new contrast."
 )
 ROLLED = (
-    "What is shown are no frames: these are along {axis}, and show {rows} and {columns}. Roll or "
-    "transpose the view back (Ctrl-E, Ctrl-T) to click and to see masks as they are made."
+    "What is shown are no frames: those lie along {axis} and show {rows} and {columns}. To click, "
+    "roll or transpose the view back (Ctrl-E, Ctrl-T)."
 )
 
 

@@ -125,12 +125,9 @@ class ObjectSection(Section):
         again = column == self._sorted_by
         down = not self._largest_first if again else COLUMNS[column].largest_first
         self._sorted_by, self._largest_first = column, down
-        header = self.table.horizontalHeader()
-        if header is not None:
-            order = Qt.SortOrder.DescendingOrder if down else Qt.SortOrder.AscendingOrder
-            header.setSortIndicatorShown(True)
-            header.setSortIndicator(column, order)
-        self._lengths = ()  # the arrow takes room
+        # Qt's own arrow would take room in every column.
+        self.model.show_order(column, down=down)
+        self._lengths = ()
         self._fit_columns()
         self.sort()
 

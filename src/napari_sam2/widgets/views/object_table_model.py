@@ -166,6 +166,12 @@ class ObjectTableModel(QStandardItemModel):
             if row != old:
                 self._show_row(number, row)
 
+    def show_order(self, column: int, *, down: bool) -> None:
+        """Show by which column the rows are sorted, and whether the largest value is on top."""
+        for number, each in enumerate(COLUMNS):
+            arrow = "" if number != column else " ↓" if down else " ↑"
+            self.setHeaderData(number, Qt.Orientation.Horizontal, each.title + arrow)
+
     def lengths(self) -> tuple[int, ...]:
         """Return how many characters the longest text of each column has."""
         longest = [0] * len(COLUMNS)

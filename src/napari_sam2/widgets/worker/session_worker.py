@@ -500,10 +500,11 @@ class SessionWorker:
 
     def _book_of(self, spec: SessionSpec) -> RecordBook:
         """Return the records of a stack; at first those of earlier work on its labels."""
-        if spec.at not in self._books:
-            self._books[spec.at] = RecordBook()
-            self._books[spec.at].put(spec.records)
-        return self._books[spec.at]
+        key = spec.at, spec.source.region
+        if key not in self._books:
+            self._books[key] = RecordBook()
+            self._books[key].put(spec.records)
+        return self._books[key]
 
     def _continues(self, request: Request) -> bool:
         """Return whether a replay has results on disk that the open session does not hold."""
