@@ -318,3 +318,20 @@ def test_counts_of_doubtful_frames_take_little_time_and_follow(run):
     accepted = Annotations(accepted=frozenset({(2, 0)}))
     counts = records.doubt_counts((), accepted, 10.0)
     assert dict(counts.by_object) == {1: 1, 2: 1, 3: 2}
+
+
+def test_timeline_hatches_masks_that_are_out_of_date(qtbot):
+    timeline = Timeline()
+    qtbot.addWidget(timeline)
+    timeline.resize(280, 72)
+    records = tuple(FrameRecord(1, f, 50, (5, 5), 0.9, 0.9) for f in range(10))
+    timeline.show_series(ObjectSeries(10, records))
+    before = timeline.grab().toImage()
+    timeline.show_series(ObjectSeries(10, records, outdated=frozenset({6, 7})))
+    after = timeline.grab().toImage()
+    changed = {
+        f
+        for f in range(10)
+        if before.pixelColor(x := int(timeline.x_of(f)) + 4, 40) != after.pixelColor(x, 40)
+    }
+    assert changed == {6, 7}

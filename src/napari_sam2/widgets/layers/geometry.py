@@ -137,7 +137,7 @@ def _affine_of(layer: Layer, ndim: int) -> NDArray[np.float64]:
     return matrix
 
 
-def _applied(matrix: NDArray[np.float64], coordinates: ArrayLike) -> NDArray[Any]:
+def _applied(matrix: NDArray[Any], coordinates: ArrayLike) -> NDArray[Any]:
     return np.asarray(coordinates, float) @ matrix[:-1, :-1].T + matrix[:-1, -1]
 
 

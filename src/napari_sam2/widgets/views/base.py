@@ -6,11 +6,10 @@ Main thread only.
 from __future__ import annotations
 
 import re
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from qtpy.QtCore import QEvent, QLocale, QSize, Qt, Signal  # type: ignore[attr-defined]
+from qtpy.QtCore import QDateTime, QEvent, QLocale, QSize, Qt, Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import (
     QFrame,
     QHBoxLayout,
@@ -205,9 +204,9 @@ def running_text(lines: int, tooltip: str = "") -> QLabel:
 
 def clock(seconds: float, *, date: bool = True) -> str:
     """Write a time, in seconds since 1970, as the system writes dates and times."""
-    moment, form = datetime.fromtimestamp(seconds), QLocale.FormatType.ShortFormat
-    locale = QLocale.system()
-    return locale.toString(moment, form) if date else locale.toString(moment.time(), form)
+    moment, form = QDateTime.fromSecsSinceEpoch(int(seconds)), QLocale.FormatType.ShortFormat
+    text: str = QLocale.system().toString(moment if date else moment.time(), form)
+    return text
 
 
 def breakable(path: Path) -> str:

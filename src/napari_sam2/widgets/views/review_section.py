@@ -44,8 +44,10 @@ class ReviewSection(Section):
         super().__init__("Review")
         self.timeline = Timeline()
         self.legend = QLabel(_LEGEND)
+        self.legend.setWordWrap(True)
         self.legend.setToolTip(
-            "Bars: score of each frame. Line: area of the object. Click to go to a frame."
+            "Bars: score of each frame. Line: area of the object. Hatched: the mask is older than "
+            "the prompts it follows from. Click to go to a frame."
         )
         self.summary = running_text(_SUMMARY_LINES)
         # What does not fit stands in its tooltip: the buttons below stay where they are.
