@@ -199,7 +199,7 @@ class PanelPage:
     @property
     def offers_contrast(self) -> bool:
         """Whether the contrast of now can be taken."""
-        QApplication.sendPostedEvents()
+        self._inside.show_hint()
         return not self.widget.contrast.isHidden()
 
     def take_contrast(self) -> None:

@@ -97,7 +97,7 @@ class StatusController(QObject):
     def judge_contrast(self, shows_little: bool) -> None:
         """Note whether the model sees nearly everything black or white."""
         self._shows_little = shows_little
-        self._soon.start()
+        self.soon()
 
     def quiet(self) -> None:
         """Show the next hint instead of the current activity."""
