@@ -189,6 +189,7 @@ class _Collector:
         known = np.isfinite(coordinates).all(axis=1)
         indices = np.rint(np.where(known[:, None], coordinates[:, :-2], 0)).astype(int)
         known &= ((indices >= 0) & (indices < np.asarray(self._leading))).all(axis=1)
+        inside: NDArray[np.bool_]
         inside = ((yx >= -_HALF_PIXEL) & (yx <= np.asarray(self._size) - _HALF_PIXEL)).all(axis=1)
         numbered = np.asarray(object_ids) >= 1
         self.ignored += [Ignored.OUTSIDE] * int(np.count_nonzero(~known))

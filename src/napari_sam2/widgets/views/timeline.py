@@ -211,6 +211,8 @@ class Timeline(QWidget):
         for x in self._positions(self._series.found):
             painter.drawEllipse(QPointF(x, y), half, half)
         painter.setBrush(_DIVISION)
+        # Yellow on a light ground is seen by its edge.
+        painter.setPen(QPen(self.palette().color(QPalette.ColorRole.WindowText), 0.8))
         for x in self._positions(self._series.births):
             left, right = QPointF(x - half - 1, y), QPointF(x + half + 1, y)
             ends = QPointF(x, y - half - 1), QPointF(x, y + half + 1)

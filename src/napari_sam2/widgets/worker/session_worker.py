@@ -331,7 +331,7 @@ class SessionWorker:
         """Find objects of a volume in the next one."""
         if self._open_session is None:
             raise SessionError("The panel is closed.")
-        self._tell(Phase(request.generation, "Carrying the objects on…"))
+        self._tell(Phase(request.generation, "Following the objects into the next volume…"))
         ids, there, plan = request.object_ids, request.there, request.plan
         frames = plan.start, plan.stop
         prompts = hand_over_objects(
