@@ -13,8 +13,9 @@ from napari_sam2.widgets.state.object_records import ObjectSeries
 from napari_sam2.widgets.views.base import Section, button, row, running_text
 from napari_sam2.widgets.views.timeline import MARKS, Timeline
 
+# A sign and its meaning stay in one line.
 _LEGEND = "&nbsp;&nbsp; ".join(
-    f"<span style='color: {colour.name()}'>{sign}</span> {meaning}"
+    f"<span style='color: {colour.name()}'>{sign}</span>&nbsp;{meaning.replace(' ', '&nbsp;')}"
     for sign, meaning, colour in MARKS
 )
 
