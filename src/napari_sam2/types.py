@@ -143,6 +143,9 @@ class FrameMasks:
         Mask logits before the overlap rule; only with `keep_logits`.
     skipped : str, optional
         The reason why the frame was skipped.
+    filling : frozenset of int
+        Objects whose predicted mask reaches all four sides of what the model sees of the frame:
+        most likely it is no object, or larger than that.
     """
 
     frame: int
@@ -152,6 +155,7 @@ class FrameMasks:
     presence: NDArray[np.float32]
     logits: NDArray[np.float32] | None = None
     skipped: str | None = None
+    filling: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -17,6 +17,30 @@ def _scaled(contrast: Contrast, values: np.ndarray) -> np.ndarray:
     return out
 
 
+@pytest.mark.parametrize(
+    ("limits", "hidden"),
+    [
+        ((0, 400), False),
+        ((0, 65535), True),
+        ((0, 20), True),
+        ((390, 5000), True),
+        ((50, 300), False),
+    ],
+)
+def test_contrast_that_shows_nearly_nothing_is_told(limits, hidden):
+    rng = np.random.default_rng(0)
+    image = rng.uniform(30, 400, (3, 600, 40)).astype(np.uint16)
+    assert FrameStack(image, contrast=limits).shows_little(1) is hidden
+
+
+def test_few_bright_objects_and_even_frames_are_no_hidden_ones():
+    image = np.zeros((2, 100, 100), np.uint16)
+    image[0, :8, :8] = 1000
+    stack = FrameStack(image, contrast=(0, 1000))
+    assert not stack.shows_little(0)
+    assert not stack.shows_little(1)
+
+
 def test_uint8_colour_is_its_value_over_255_exactly():
     values = np.arange(256, dtype=np.uint8)
     image = np.stack([values.reshape(16, 16)] * 3, axis=-1)

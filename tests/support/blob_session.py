@@ -75,6 +75,8 @@ class BlobSession:
         self.approximations = () if spec.use.speed is Speed.EXACT else ("squares for blobs",)
         self.prompts = PromptBook(self._stack.shape)
         self._accepted: set[ObjectFrame] = set()
+        self._run: dict[int, set[int]] = {}  # frames that were visited since the newest prompt
+        self._old: dict[int, set[int]] = {}  # those that were visited before it
         self._divisions: tuple[Division, ...] = ()
         self._cancelled = threading.Event()
 
@@ -110,6 +112,7 @@ class BlobSession:
         return _result(object_id, frame, mask)
 
     def set_prompt(self, object_id, frame, prompt) -> FrameMasks:
+        self._old.setdefault(object_id, set()).update(self._run.pop(object_id, ()))
         before = self.prompts.get(object_id, frame)
         if before is not None and prompt.refines(before):
             count = len(before.points)
@@ -242,11 +245,13 @@ class BlobSession:
         self._volume.on_write = seen
 
     def snapshot(self):
-        return self.prompts.copy(), frozenset(self._accepted), self._divisions
+        visited = _copied(self._run), _copied(self._old)
+        return self.prompts.copy(), frozenset(self._accepted), self._divisions, visited
 
     def restore(self, state) -> None:
         self.prompts, self._accepted = state[0].copy(), set(state[1])
         self._divisions = state[2]
+        self._run, self._old = map(_copied, state[3])
 
     def corrected_masks(self) -> dict:
         return {}
@@ -271,8 +276,21 @@ class BlobSession:
             left -= 1
             yield Replayed(left)
 
-    def planned_frames(self, direction, start=None, stop=None, object_ids=None) -> int:
-        return len(self._order(direction, start, stop))
+    def planned_visits(self, direction, start=None, stop=None, object_ids=None) -> tuple[int, ...]:
+        order = self._order(direction, start, stop)
+        return tuple(order.count(frame) for frame in range(self._stack.n_frames))
+
+    def outdated_frames(self) -> dict[int, tuple[int, ...]]:
+        """Frames that a run wrote before the newest prompt of their object."""
+        decided = {
+            (i, frame) for i in self.prompts.object_ids() for frame in self.prompts.frames(i)
+        }
+        decided |= set(self._accepted)
+        found = {
+            i: tuple(sorted(f for f in frames if (i, f) not in decided))
+            for i, frames in self._old.items()
+        }
+        return {i: frames for i, frames in found.items() if frames}
 
     def propagate(
         self, direction, start=None, stop=None, object_ids=None, recompute=False
@@ -293,6 +311,9 @@ class BlobSession:
                 near = min(self.prompts.frames(object_id), key=lambda f: abs(f - frame))
                 prompt = self.prompts.get(object_id, near)
                 wanted = object_ids is None or object_id in object_ids
+                if wanted:
+                    self._run.setdefault(object_id, set()).add(frame)
+                    self._old.get(object_id, set()).discard(frame)
                 if prompt.mask is not None and not prompt.points and frame != near:
                     # A mask is followed like a click into its middle.
                     middle = np.argwhere(prompt.mask).mean(axis=0)
@@ -337,6 +358,10 @@ class BlobSession:
             nothing = np.zeros((0, *self._stack.frame_shape), bool)
             scores = np.zeros(0, np.float32)
             return FrameMasks(frame, (), nothing, scores, scores, skipped=error.happened)
+
+
+def _copied(frames: dict[int, set[int]]) -> dict[int, set[int]]:
+    return {number: set(each) for number, each in frames.items()}
 
 
 def _result(object_id, frame, mask, score=0.9) -> FrameMasks:

@@ -196,6 +196,16 @@ class PanelPage:
         self._inside.show_due()
         return self.widget.hint.text()
 
+    @property
+    def offers_contrast(self) -> bool:
+        """Whether the contrast of now can be taken."""
+        self._inside.show_hint()
+        return not self.widget.contrast.isHidden()
+
+    def take_contrast(self) -> None:
+        """Press Use new contrast."""
+        self.widget.contrast.click()
+
     def refresh_hint(self) -> None:
         """Have the hint and the buttons brought up to date, as after any change."""
         self._inside.show_hint()
@@ -753,6 +763,15 @@ class PanelPage:
     def zoom(self, zoom: float) -> None:
         self._camera.zoom = zoom
 
+    def look_at(self, y: float, x: float) -> None:
+        """Move the camera to a place of the world."""
+        self._camera.center = (0, y, x)
+
+    @property
+    def looks_at(self) -> tuple[float, ...]:
+        """The place of the world, (y, x), in the middle of the canvas."""
+        return tuple(self._camera.center[-2:])
+
     @property
     def _camera(self) -> Any:
         return getattr(self.viewer, "scene", self.viewer).camera
@@ -801,6 +820,23 @@ class PanelPage:
             tuple(model.data(model.index(row, column)) for column in columns)
             for row in range(model.rowCount())
         ]
+
+    def sort_by(self, title: str) -> None:
+        """Click the title of a column of the table."""
+        titles = [column.title for column in COLUMNS]
+        self.object_section.table.horizontalHeader().sectionClicked.emit(titles.index(title))
+
+    @property
+    def table_titles(self) -> list[str]:
+        """Titles of the columns of the table."""
+        model = self.object_section.model
+        return [model.horizontalHeaderItem(column).text() for column in range(len(COLUMNS))]
+
+    @property
+    def objects_in_order(self) -> tuple[int, ...]:
+        """Ids of the objects as the table lists them."""
+        self._inside.show_objects()
+        return self.object_section.order
 
     def select_rows(self, *rows: int) -> None:
         """Select these rows of the table, and no other."""
@@ -1033,6 +1069,11 @@ class PanelPage:
     def frames_of(self, object_id: int) -> list[int]:
         """Return the frames of the stack in view that an object is known to be in."""
         return list(self._inside.annotation.object_records.frames(self.stack_in_view, object_id))
+
+    def outdated_of(self, object_id: int) -> frozenset[int]:
+        """Return the frames of an object whose masks are marked as out of date."""
+        known = self._inside.annotation.object_records.outdated(self.stack_in_view)
+        return known.get(object_id, frozenset())
 
     def put_records(self, *records: FrameRecord) -> None:
         """Have the panel know this of the stack in view, as if a session had found it."""
@@ -1358,6 +1399,8 @@ class PanelPage:
         return (fields.channel, fields.channel_2, fields.channel_3)[place - 1]
 
     def _world(self, position: tuple[float, ...]) -> tuple[float, ...]:
+        if self.started:
+            return tuple(self._inside.work.drawn.to_world(position))
         return tuple(self._image_for_positions.data_to_world(position))
 
     @property

@@ -29,8 +29,8 @@ MODELS = (ModelEntry("bundled", "Bundled", "", "", None, True),)
 
 
 class Endless(BlobSession):
-    def planned_frames(self, *scope):
-        return 10_000
+    def planned_visits(self, *scope):
+        return (2_000,) * 5
 
     def _walk(self, frames, object_ids):
         for frame in range(10_000):

@@ -133,7 +133,7 @@ def test_growing_image_updates_the_axis_choice(make_panel, blobs, script):
     panel = make_panel(blobs((2, 40, 50)))
     notification_manager.records.clear()
     panel.viewer.layers[0].data = blobs((5, 40, 50))
-    assert panel.axes_offered == ["axis 0 (5 frames)"]
+    assert panel.axes_offered == ["axis 0, slider -3 (5 frames)"]
     assert notification_manager.records == []
     panel.start()
     panel.wait_idle()

@@ -59,13 +59,22 @@ def texts(combo) -> list[str]:
 
 
 def test_fields_match_the_parameters(form):
-    assert [widget.name for widget in form][:8] == [
-        *("image", "points", "shapes", "labels", "model", "device", "axis", "direction")
+    assert [widget.name for widget in form][:9] == [
+        *("image", "points", "points_note", "shapes", "labels", "model", "device", "axis"),
+        "direction",
     ]
     assert form.axis.value is None
     assert form.axis.choices == (None, 0)
     assert form.model.choices == ("bundled",), "models that are not here are not offered"
     assert form.direction.value is Direction.BOTH
+
+
+def test_labels_are_written_as_sentences_and_say_what_a_point_is(form):
+    titles = [form[name].label for name in ("image", "points", "axis", "direction", "speed")]
+    assert titles == ["Image", "Points", "Video axis", "Direction", "Speed"]
+    assert all(w.label[:1] == w.label[:1].upper() for w in form)
+    assert "Each point is an object" in form["points_note"].value
+    assert form.index(form["points_note"]) == form.index(form["points"]) + 1
 
 
 def test_speed_and_precision_have_the_titles_of_the_panel(form, script, qtbot):

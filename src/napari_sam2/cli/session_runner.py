@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from napari_sam2.errors import FrameError, Sam2Error
+from napari_sam2.stack.frame_counter import FrameCounter
 from napari_sam2.types import Direction, FrameMasks, Unreadable
 
 if TYPE_CHECKING:
@@ -259,10 +260,13 @@ def run_session(
 def _with_bar(session: TrackingSession, over: Range, title: str) -> Iterable[FrameMasks]:
     from tqdm import tqdm
 
-    steps = session.planned_frames(over.direction, over.start, over.stop)
-    masks = session.propagate(over.direction, start=over.start, stop=over.stop)
-    bar: Iterable[FrameMasks] = tqdm(masks, desc=title, total=steps, unit="frame", disable=None)
-    return bar
+    counter = FrameCounter(session.planned_visits(over.direction, over.start, over.stop))
+    with tqdm(desc=title, total=counter.total, unit="frame", disable=None) as bar:
+        for masks in session.propagate(over.direction, start=over.start, stop=over.stop):
+            counter.visit(masks.frame)
+            bar.total = counter.total
+            bar.update(counter.done - bar.n)
+            yield masks
 
 
 def _searched(

@@ -33,6 +33,8 @@ class FrameRecord:
         Probability that the object is in the frame, in 0..1.
     agreement : float or None
         IoU of the masks of the forward and the backward pass, where both came through.
+    filling : bool
+        The mask reaches all four sides of what the model saw of the frame. Not kept on disk.
     """
 
     object_id: int
@@ -42,6 +44,7 @@ class FrameRecord:
     score: float | None = None
     presence: float | None = None
     agreement: float | None = None
+    filling: bool = False
 
     @property
     def key(self) -> ObjectFrame:
@@ -163,6 +166,8 @@ class RecordBook:
                 new = FrameRecord(number, frame) if old.area else old
             else:
                 new = replace(old, area=extent.area, centre=extent.centre)
+                if new.area != old.area:
+                    new = replace(new, filling=False)
             if new != old:
                 changed.append(new)
         return changed
@@ -201,6 +206,7 @@ class RecordBook:
                     float(score),
                     float(presence),
                     agreement,
+                    number in result.filling,
                 )
             )
         return records

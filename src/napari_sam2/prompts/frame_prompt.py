@@ -65,6 +65,12 @@ class FramePrompt:
         object.__setattr__(self, "box", None if self.box is None else _checked_box(self.box))
         object.__setattr__(self, "mask", None if self.mask is None else as_mask(self.mask))
 
+    @property
+    def n_given(self) -> int:
+        """How many prompts these are: a round of points counts once, as do box and mask."""
+        rounds = sum(count > 0 for count in self.rounds)
+        return rounds + (self.box is not None) + (self.mask is not None)
+
     def with_clicks(self, points: Sequence[Point], positive: Sequence[bool] = ()) -> FramePrompt:
         """Return the prompt with one more round of clicks.
 

@@ -138,6 +138,23 @@ def fixed_contrast(dtype: np.dtype[Any], *, colour: bool) -> Contrast | None:
     return None
 
 
+_CUT_OFF, _LEAST_RANGE = 0.97, 0.05
+
+
+def is_hidden(pixels: NDArray[Any], contrast: Contrast) -> bool:
+    """Tell whether a contrast shows nearly nothing of some pixels.
+
+    That is so where nearly all of them lie beyond its limits, or where they differ by less than a
+    twentieth of its range. Pixels that are all equal hide nothing.
+    """
+    values = pixels[np.isfinite(pixels)].astype(np.float64)
+    if values.size == 0 or values.min() == values.max():
+        return False
+    beyond = np.mean((values < contrast.low) | (values > contrast.high))
+    low, high = np.clip(np.percentile(values, PERCENTILES), contrast.low, contrast.high)
+    return bool(beyond > _CUT_OFF or high - low < _LEAST_RANGE * (contrast.high - contrast.low))
+
+
 NOISE_STEPS = 32.0
 """Standard deviations of the noise that a composed channel's contrast spans, at least.
 

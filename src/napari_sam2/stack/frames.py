@@ -24,6 +24,7 @@ from napari_sam2.stack.contrast import (
     as_contrasts,
     beyond_noise,
     fixed_contrast,
+    is_hidden,
     noise_deviation,
     robust_contrast,
 )
@@ -379,6 +380,25 @@ class FrameStack:
                 "taken as 0 (black).",
                 stacklevel=3,
             )
+
+    def shows_little(self, frame: int) -> bool:
+        """Tell whether nearly all pixels of a frame are black or white in the contrast.
+
+        Looks at `SAMPLED_SIDE` rows and columns at most.
+
+        Raises
+        ------
+        FrameError
+            The frame cannot be read.
+        """
+        rows, columns = self.frame_shape
+        steps = (math.ceil(rows / SAMPLED_SIDE), math.ceil(columns / SAMPLED_SIDE))
+        pixels = self._fetch(self._check_frame(frame), steps)
+        little = [
+            is_hidden(pixels[..., channel], contrast)
+            for channel, contrast in enumerate(self.contrast)
+        ]
+        return all(little)
 
     def _measure_contrast(self) -> tuple[Contrast, ...]:
         layout = self._layout

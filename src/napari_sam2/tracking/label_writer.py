@@ -11,12 +11,14 @@ from torch import Tensor
 
 from napari_sam2.errors import FrameError, LabelsError
 from napari_sam2.labels import LabelsVolume, PackedMask
+from napari_sam2.labels.bounding_boxes import Box, box_of
 from napari_sam2.tracking.decoding.mask_postprocessing import (
     FrameOutput,
     finish_masks,
     spread_logits,
 )
 from napari_sam2.tracking.decoding.prediction import Conditioning, ObjectPrediction
+from napari_sam2.tracking.images.object_window import Window
 from napari_sam2.tracking.merge_split import MergeSplit
 from napari_sam2.tracking.settings import TrackingSettings
 from napari_sam2.types import FrameMasks, ObjectFrame
@@ -168,7 +170,7 @@ class LabelWriter:
             kept = decided.mask & ~taken
             logits = self._logits(decided, logits_of)
             self.put(object_id, frame, kept)
-            return _frame_masks(frame, (object_id,), kept[None], [decided], logits)
+            return _frame_masks(frame, (object_id,), kept[None], [decided], logits, [None])
         sharing = {object_id: decided}
         free = {i for i, other in others.items() if not other.drawn}
         output = self._shared(sharing, taken)
@@ -226,7 +228,7 @@ class LabelWriter:
         boxes = (*output.boxes, *[None] * len(erased))
         self.volume.write(frame, (*ids, *erased), disjoint, boxes)
         ordered = [predictions[object_id] for object_id in ids]
-        return _frame_masks(frame, ids, output.masks, ordered, output.logits)
+        return _frame_masks(frame, ids, output.masks, ordered, output.logits, output.boxes)
 
     def given(self, object_id: int, conditioning: Conditioning, logits_of: LogitsOf) -> FrameMasks:
         """Hand out a conditioning frame as it stands; `logits_of` as for `decided`."""
@@ -234,7 +236,8 @@ class LabelWriter:
         # Another object may have been prompted there since: then the labels decide.
         mask = conditioning.mask if self._settings.overlap else self.mask(object_id, frame)
         logits = self._logits(conditioning, logits_of)
-        return _frame_masks(frame, (object_id,), mask[None], [conditioning], logits)
+        box = None if conditioning.prediction is None else box_of(mask)
+        return _frame_masks(frame, (object_id,), mask[None], [conditioning], logits, [box])
 
     def _logits(self, decided: Conditioning, logits_of: LogitsOf) -> NDArray[np.float32] | None:
         if not self._keep_logits:
@@ -260,6 +263,7 @@ def merge(frame: int, parts: Sequence[FrameMasks]) -> FrameMasks:
         np.concatenate([part.presence for part in parts])[order],
         np.concatenate(logits)[order] if logits else None,
         next((part.skipped for part in parts if part.skipped is not None), None),
+        frozenset().union(*(part.filling for part in parts)),
     )
 
 
@@ -287,6 +291,7 @@ def only(result: FrameMasks, object_id: int) -> FrameMasks:
         result.scores[one],
         result.presence[one],
         logits,
+        filling=result.filling & {object_id},
     )
 
 
@@ -296,10 +301,25 @@ def _frame_masks(
     masks: NDArray[np.bool_],
     predictions: Sequence[ObjectPrediction | Conditioning],
     logits: NDArray[np.float32] | None,
+    boxes: Sequence[Box | None],
 ) -> FrameMasks:
+    """Make a result; `boxes` bound the masks that the network has predicted."""
     scores = np.array([prediction.score for prediction in predictions], dtype=np.float32)
     presence = np.array([prediction.presence for prediction in predictions], dtype=np.float32)
-    return FrameMasks(frame, ids, masks, scores, presence, logits)
+    filling = frozenset(
+        object_id
+        for object_id, prediction, box, mask in zip(ids, predictions, boxes, masks, strict=True)
+        if _fills(mask, box, prediction.window)
+    )
+    return FrameMasks(frame, ids, masks, scores, presence, logits, filling=filling)
+
+
+def _fills(mask: NDArray[np.bool_], bound: Box | None, window: Window) -> bool:
+    """Tell whether a mask, empty outside `bound`, reaches all four sides of a window."""
+    if bound is None or not window.is_filled(bound, mask.shape):
+        return False
+    box = box_of(mask)
+    return box is not None and window.is_filled(box, mask.shape)
 
 
 def _predictions(decided: Mapping[int, Conditioning]) -> dict[int, ObjectPrediction]:

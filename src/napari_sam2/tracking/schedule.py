@@ -243,8 +243,10 @@ def passes(direction: Direction) -> tuple[Direction, ...]:
     return (direction,)
 
 
-def count_visits(tracks: Iterable[ObjectTrack], direction: Direction, scope: Scope) -> int:
-    """Return how many frames a propagation will hand out, as things stand."""
+def plan_visits(
+    tracks: Iterable[ObjectTrack], direction: Direction, scope: Scope, n_frames: int
+) -> NDArray[np.int_]:
+    """Return how often a propagation will hand out each frame, as things stand, shape (T,)."""
     tracks = list(tracks)
     start, stop = scope.start, scope.stop
     given = np.zeros(stop - start, dtype=bool)
@@ -258,4 +260,6 @@ def count_visits(tracks: Iterable[ObjectTrack], direction: Direction, scope: Sco
             np.logical_or(frames, needed, out=frames)
             left &= ~needed
     planned[passes(direction)[0]] |= given
-    return sum(int(np.count_nonzero(frames)) for frames in planned.values())
+    visits = np.zeros(n_frames, dtype=int)
+    visits[start:stop] = sum(frames.astype(int) for frames in planned.values())
+    return visits

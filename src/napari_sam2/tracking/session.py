@@ -56,7 +56,7 @@ from napari_sam2.tracking.lifetimes import (
 from napari_sam2.tracking.merge_split import Known, divided, joined
 from napari_sam2.tracking.model import Model
 from napari_sam2.tracking.object_finder import Proposal
-from napari_sam2.tracking.schedule import Schedule, Scope, as_direction, count_visits, passes
+from napari_sam2.tracking.schedule import Schedule, Scope, as_direction, passes, plan_visits
 from napari_sam2.tracking.settings import TrackingSettings
 from napari_sam2.tracking.state.kept_results import (
     about_session,
@@ -559,9 +559,39 @@ class TrackingSession:
         object_ids: Iterable[int] | None = None,
     ) -> int:
         """Return how many results `propagate` would hand out now."""
+        return sum(self.planned_visits(direction, start, stop, object_ids))
+
+    def planned_visits(
+        self,
+        direction: str | Direction = Direction.BOTH,
+        start: int | None = None,
+        stop: int | None = None,
+        object_ids: Iterable[int] | None = None,
+    ) -> tuple[int, ...]:
+        """Return how many results `propagate` would hand out now of each frame of the stack.
+
+        A frame between the prompts of two objects is visited in both directions.
+        """
         tracks = self._tracker.tracks
         scope = Scope.of(tracks, self.n_frames, start, stop, object_ids)
-        return count_visits(scope.tracks(tracks), as_direction(direction), scope)
+        chosen = scope.tracks(tracks)
+        visits = plan_visits(chosen, as_direction(direction), scope, self.n_frames)
+        return tuple(visits.tolist())
+
+    def outdated_frames(self) -> dict[int, tuple[int, ...]]:
+        """Return the frames whose masks are older than the prompts that they follow from.
+
+        After a prompt has changed, these are the frames around it that were tracked before: their
+        masks stay until `propagate` computes them again.
+
+        Returns
+        -------
+        dict of int to tuple of int
+            Frames, ascending, by object id; objects without such frames are left out.
+        """
+        with self._lock:
+            found = {i: track.outdated() for i, track in self._tracker.tracks.items()}
+        return {object_id: frames for object_id, frames in found.items() if frames}
 
     def cancel(self) -> None:
         """Stop the running propagation before its next result; may come from any thread."""

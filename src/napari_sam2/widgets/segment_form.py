@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from magicgui.widgets import FunctionGui, LiteralEvalLineEdit, ProgressBar, PushButton
+from magicgui.widgets import FunctionGui, Label, LiteralEvalLineEdit, ProgressBar, PushButton
 from napari.layers import Labels
 from qtpy.QtCore import QCoreApplication, QEvent, QObject, Qt, Signal  # type: ignore[attr-defined]
 
@@ -138,6 +138,9 @@ class SegmentForm(FunctionGui):
         )
         self.cancel_button.tooltip = "Stop within one frame. The frames that are done are kept."
         self.extend([self._bar, self.cancel_button])
+        note = Label(name="points_note", label="", value=_POINTS_NOTE, gui_only=True)
+        note.tooltip = "What one point of the points layer means."
+        self.insert(self.index(self["points"]) + 1, note)
         self.cancel_button.changed.connect(lambda _: self.cancel())
         self.axis.null_string = "guessed"
         for layers in (self["points"], self["shapes"], self["labels"]):
@@ -253,10 +256,23 @@ class SegmentForm(FunctionGui):
 
 def _fields(offers: _Offers, defaults: ModelUse) -> dict[str, dict[str, Any]]:
     """Say how each parameter is shown; the lists are those of `offers` at the time."""
-    return {
+    texts = {
+        "image": "Image",
+        "points": "Points",
+        "shapes": "Shapes",
+        "labels": "Labels",
+        "model": "Model",
+        "device": "Device",
+        "axis": "Video axis",
+        "direction": "Direction",
+        "through": "Then go on along",
+        "speed": "Speed",
+        "precision": "Precision",
+    }
+    options: dict[str, dict[str, Any]] = {
         "model": {"choices": lambda _: offers.models, "value": defaults.model},
         "device": {"choices": lambda _: offers.devices, "value": defaults.device},
-        "axis": {"label": "video axis", "choices": lambda _: offers.axes},
+        "axis": {"choices": lambda _: offers.axes},
         "direction": {"choices": _DIRECTIONS},
         "through": {"choices": lambda _: offers.ways_on},
         "speed": {"choices": SPEEDS, "value": defaults.speed},
@@ -265,6 +281,13 @@ def _fields(offers: _Offers, defaults: ModelUse) -> dict[str, dict[str, Any]]:
         "channels": {"widget_type": LiteralEvalLineEdit, "bind": (), "visible": False},
         "region": {"widget_type": LiteralEvalLineEdit, "bind": None, "visible": False},
     }
+    return {
+        name: {"label": texts[name]} | options.get(name, {}) if name in texts else options[name]
+        for name in (*texts, *(each for each in options if each not in texts))
+    }
+
+
+_POINTS_NOTE = "Each point is an object, unless the layer\nhas a feature “object” with its number."
 
 
 def _titled(model: str) -> tuple[str, str]:

@@ -61,6 +61,49 @@ def test_range_limits_each_direction(model, stack, direction, expected):
     assert planned == len(expected)
 
 
+def test_visits_are_planned_for_every_frame(model, stack):
+    session = TrackingSession(model, stack)
+    session.add_points(1, 2, [(20, 20)])
+    session.add_points(2, 9, [(10, 10)])
+    visits = session.planned_visits("both")
+    seen = frames_of(session, direction="both")
+    assert visits == tuple(seen.count(frame) for frame in range(12))
+    assert max(visits) == 2
+    assert sum(visits) == len(seen)
+
+
+def test_masks_around_a_changed_prompt_are_out_of_date_until_they_are_tracked_again(model, stack):
+    session = TrackingSession(model, stack)
+    session.add_points(1, 5, [(20, 20)])
+    session.add_points(2, 5, [(10, 10)])
+    assert session.outdated_frames() == {}
+    list(session.propagate())
+    assert session.outdated_frames() == {}
+    session.accept(1, 8)
+    session.add_points(1, 6, [(21, 20)])
+    assert session.outdated_frames() == {1: (7,)}
+    session.add_points(1, 5, [(22, 20)])
+    assert session.outdated_frames() == {1: (0, 1, 2, 3, 4, 7)}
+    state = session.snapshot()
+    list(session.propagate("forward"))
+    assert session.outdated_frames() == {1: (0, 1, 2, 3, 4)}
+    list(session.propagate("backward"))
+    assert session.outdated_frames() == {}
+    session.restore(state)
+    assert session.outdated_frames() == {1: (0, 1, 2, 3, 4, 7)}
+
+
+def test_mask_that_fills_what_the_model_sees_is_told(model, stack):
+    session = TrackingSession(model, stack, settings=PLAIN)
+    assert session.add_points(1, 5, [(20, 20)]).filling == frozenset()
+    assert session.add_box(2, 4, (0, 0, 39, 47)).filling == {2}
+    drawn = session.add_mask(3, 3, np.ones((40, 48), bool))
+    assert drawn.filling == frozenset(), "the user knows"
+    at_4 = next(each for each in session.propagate() if each.frame == 4)
+    assert 2 in at_4.filling
+    assert 1 not in at_4.filling
+
+
 def test_backward_from_the_first_frame_hands_out_that_frame(model, stack):
     session = TrackingSession(model, stack)
     session.add_points(1, 0, [(20, 20)])

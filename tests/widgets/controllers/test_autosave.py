@@ -137,7 +137,7 @@ def test_table_is_filled_after_resuming(worked, open_panel, qtbot):
     again = open_panel()
     again.resume()
     again.wait_idle()
-    assert again.object_rows[0] == ("1", "", "3", "3", "0.90", "1")
+    assert again.object_rows[0] == ("1", "", "3", "3", "0.90", "", "1")
     scores = {frame: record.score for frame, record in again.records_of(1).items()}
     assert scores.keys() == {0, 2, 3}
     assert scores[3] is None, "no model was asked about what was accepted"

@@ -61,7 +61,7 @@ def test_video_axis_is_guessed(make_panel, shape, labels, expected):
 
 def test_axes_have_names_and_lengths(make_panel):
     panel = make_panel(np.zeros((3, 9, 20, 30), np.uint8), axis_labels=("t", "z", "y", "x"))
-    assert panel.axes_offered == ["t (3 frames)", "z (9 slices)"]
+    assert panel.axes_offered == ["t, axis 0 (3 frames)", "z, axis 1 (9 slices)"]
 
 
 class Shop:

@@ -231,6 +231,52 @@ def test_brush_undo_and_other_labels_work_in_a_region(make_panel, blobs, script)
     assert 6 not in {t[1] for t in script.told if t[0] == "mask"}
 
 
+def test_restart_with_another_part_keeps_the_history(make_panel, blobs):
+    panel = make_panel(blobs())
+    panel.viewer.dims.set_current_step(0, 0)
+    panel.start()
+    panel.wait_idle()
+    panel.click(0, 8, 12)
+    panel.wait_idle()
+    clicked = panel.labels
+    panel.propagate("both")
+    panel.wait_idle()
+    carried = panel.labels
+    panel.paint((0, 17, 12), size=4)
+    panel.wait_idle()
+    painted, mask = panel.labels, next(iter(panel.painted.values())).mask
+    draw_part(panel, 2, 3, 24, 40)
+    panel.start()
+    panel.wait_idle()
+    assert panel.region == Region(2, 3, 25, 41)
+    np.testing.assert_array_equal(panel.labels, painted)
+    np.testing.assert_array_equal(next(iter(panel.painted.values())).mask, mask[2:25, 3:41])
+    assert len(panel.undo_texts) == 3
+    for expected in (carried, clicked, 0 * clicked):
+        panel.undo()
+        panel.wait_idle()
+        np.testing.assert_array_equal(panel.labels, expected)
+    for expected in (clicked, carried, painted):
+        panel.redo()
+        panel.wait_idle()
+        np.testing.assert_array_equal(panel.labels, expected)
+    area, centre = painted[0].sum(), np.argwhere(painted[0]).mean(axis=0) - (2, 3)
+    record = panel.records_of(1)[0]
+    assert record.area == area
+    assert record.centre == pytest.approx(tuple(centre))
+    # Back in the whole image, a step that was made in the part is undone there.
+    panel.paint((0, 4, 12), size=3)
+    panel.wait_idle()
+    panel.choose_part("whole")
+    panel.start()
+    panel.wait_idle()
+    assert panel.region is None
+    panel.undo()
+    panel.wait_idle()
+    np.testing.assert_array_equal(panel.labels, painted)
+    np.testing.assert_array_equal(next(iter(panel.painted.values())).mask, mask)
+
+
 def test_current_view_can_be_the_region(make_panel, blobs, script):
     panel = make_panel(blobs(), scale=(1, 2, 2))
     image = panel.viewer.layers["blobs"]

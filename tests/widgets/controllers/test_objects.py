@@ -8,10 +8,11 @@ from napari.utils.notifications import notification_manager
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QAbstractItemView
 
+from napari_sam2.labels import FrameRecord
 from napari_sam2.widgets.state.positions import OBJECT
 from napari_sam2.widgets.views.object_table_model import COLUMNS
 
-ID, NAME, PROMPTS, FRAMES, LOWEST, ACCEPTED = range(len(COLUMNS))
+ID, NAME, PROMPTS, FRAMES, LOWEST, DOUBTFUL, ACCEPTED = range(len(COLUMNS))
 
 
 @pytest.fixture
@@ -181,6 +182,64 @@ def test_buttons_are_enabled_by_the_selection(two):
     ):
         two.select_rows(*rows)
         assert two.object_actions == possible
+
+
+@pytest.mark.parametrize(
+    ("clicks", "reason"),
+    [
+        ([], "has no click"),
+        ([True, False], "background click"),
+        ([True, True], "several clicks"),
+    ],
+)
+def test_key_m_answers_where_a_prompt_means_one_mask(started, script, clicks, reason):
+    notification_manager.records.clear()
+    for number, positive in enumerate(clicks):
+        started.click(0, 8 + number, 8, positive=positive)
+        started.wait_idle()
+    started.press("M")
+    started.wait_idle()
+    assert not [told for told in script.told if told[0] == "choose"]
+    assert any(reason in note.message for note in notification_manager.records)
+
+
+@pytest.mark.parametrize(
+    ("title", "once", "twice"),
+    [("Id", (2, 1), (1, 2)), ("Name", (2, 1), (1, 2)), ("▲", (2, 1), (1, 2))],
+)
+def test_table_is_sorted_by_the_column_that_is_clicked(two, title, once, twice):
+    two.rename(2, "axon")
+    two.put_records(FrameRecord(2, 3, 100, (25, 28), 0.2, 0.9))
+    assert two.objects_in_order == (1, 2)
+    at = two.table_titles.index(title)
+    two.select_rows(0)
+    two.sort_by(title)
+    assert two.objects_in_order == once
+    assert two.selected_objects == (1,)
+    assert [each for each in two.table_titles if each[-1] in "↓↑"] == [two.table_titles[at]]
+    two.sort_by(title)
+    assert two.objects_in_order == twice
+
+
+def test_rows_stay_in_their_order_while_values_change(two):
+    two.put_records(FrameRecord(2, 3, 100, (25, 28), 0.2, 0.9))
+    two.sort_by("▲")
+    assert two.objects_in_order == (2, 1)
+    two.put_records(*(FrameRecord(1, f, 100, (8, 8), 0.2, 0.9) for f in (2, 4)))
+    assert two.objects_in_order == (2, 1)
+    two.propagate("both")
+    two.wait_idle()
+    two.put_records(*(FrameRecord(1, f, 100, (8, 8), 0.2, 0.9) for f in (2, 4)))
+    two.sort_by("▲")
+    two.sort_by("▲")
+    assert two.objects_in_order == (1, 2)
+
+
+@pytest.mark.parametrize(("height", "rows"), [(100, 4), (560, 7), (1400, 18)])
+def test_table_grows_with_the_panel(two, height, rows):
+    two.object_section.fit_to(height)
+    table = two.object_section.table
+    assert (table.height() - 8) // 22 - 1 == rows
 
 
 def test_key_m_cycles_through_the_candidate_masks_of_a_click(started, script):

@@ -6,8 +6,12 @@ import numpy as np
 import pytest
 from qtpy.QtWidgets import QApplication, QLabel
 
+from napari_sam2.labels import Doubt, FrameRecord
+from napari_sam2.widgets.state import hints
+from napari_sam2.widgets.state.object_records import ObjectSeries
 from napari_sam2.widgets.views.keybindings import SHORTCUTS
 from napari_sam2.widgets.views.panel_view import PanelView
+from napari_sam2.widgets.views.propagation_section import RunProgress
 
 
 @pytest.fixture
@@ -49,13 +53,16 @@ def test_layout_stays_when_a_run_begins_or_texts_grow(qtbot):
         return [part.mapTo(views, part.rect().topLeft()).y() for part in parts]
 
     before = places()
-    views.run.show_running(0, 9)
+    views.run.show_running(RunProgress(0, 9, 0, 12, "slices", ""))
     assert not views.run.progress.isHidden()
     assert views.run.both.isVisible() is False
     assert places() == before
     views.run.show_idle()
     assert views.run.both.isVisible()
-    views.review.summary.setText("Frame 25, area 86 px, score 0.40, prompted, low object score")
+    doubts = {25: tuple(Doubt)}
+    records = (FrameRecord(1, 25, 86, (8, 8), 0.4, 0.9),)
+    views.review.show_series(ObjectSeries(30, records, frozenset({25}), doubtful=doubts), 25)
+    assert views.review.summary.toolTip().endswith(Doubt.PASSES)
     views.show_hint("Propagate to fill the other frames, or press N and click the next object.")
     assert places() == before
 
@@ -98,6 +105,7 @@ def test_paused_run_answers_prompts_and_can_resume(clicked, script, qtbot):
     qtbot.waitUntil(lambda: clicked.frames_done >= 1)
     clicked.press("P")
     assert clicked.pause_text == "Resume"
+    assert clicked.hint == hints.PAUSED
     qtbot.wait(300)  # for the frame that was begun before
     begun = [told for told in script.told if told[0] == "frame"]
     qtbot.waitUntil(lambda: clicked.frames_done == len(begun))
@@ -109,6 +117,7 @@ def test_paused_run_answers_prompts_and_can_resume(clicked, script, qtbot):
     assert clicked.frames_done == held
     assert clicked.running
     clicked.pause()
+    assert clicked.hint == hints.RUNNING
     clicked.wait_idle()
     assert frames(clicked, 1) == set(range(6))
     assert 5 in frames(clicked, 2)
@@ -205,3 +214,42 @@ def test_frames_passed_in_both_directions_count_once(clicked, script):
     clicked.propagate("both")
     clicked.wait_idle()
     assert "Done: 6 frames." in clicked.hint
+
+
+def test_progress_counts_frames_and_not_the_passes_over_them(started, script, qtbot):
+    started.click(1, 8, 12)
+    started.next_object()
+    started.viewer.dims.set_current_step(0, 4)
+    started.click(4, 25, 30)
+    started.wait_idle()
+    # Objects from both ends: three frames are visited on the way there and on the way back.
+    script.order = [1, 2, 3, 4, 5, 4, 3, 2, 1, 0]
+    script.gate.clear()
+    started.propagate("both")
+    script.gate.set()
+    script.seconds = 0.05
+    texts = []
+
+    def over() -> bool:
+        texts.append(started.progress_text)
+        return not started.running
+
+    qtbot.waitUntil(over, timeout=20_000)
+    counts = [text for text in dict.fromkeys(texts) if text]
+    assert all(text.endswith(" of 6 frames") for text in counts)
+    assert [int(text.split()[0]) for text in counts] == sorted(int(t.split()[0]) for t in counts)
+    assert started.hint.startswith("Done: 6 frames")
+
+
+def test_object_that_is_nowhere_else_is_not_done(make_panel):
+    image = np.zeros((6, 40, 50), np.uint16)
+    image[2, 5:15, 5:15] = 1000
+    panel = make_panel(image)
+    panel.start()
+    panel.wait_idle()
+    panel.viewer.dims.set_current_step(0, 2)
+    panel.click(2, 8, 8)
+    panel.wait_idle()
+    panel.propagate("both")
+    panel.wait_idle()
+    assert panel.hint.startswith("Object 1 was found in one frame only")

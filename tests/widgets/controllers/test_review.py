@@ -8,7 +8,13 @@ from qtpy.QtCore import QPoint, Qt
 
 from napari_sam2.labels import Doubt, FrameRecord
 from napari_sam2.prompts import FramePrompt
-from napari_sam2.widgets.state.object_records import ObjectSeries, next_frame, series
+from napari_sam2.widgets.state import hints
+from napari_sam2.widgets.state.object_records import (
+    ObjectRecords,
+    ObjectSeries,
+    next_frame,
+    series,
+)
 from napari_sam2.widgets.state.session_spec import Annotations, PlacedPrompt
 from napari_sam2.widgets.views.timeline import Timeline
 
@@ -21,6 +27,20 @@ def run(started):
     started.propagate("both")
     started.wait_idle()
     return started
+
+
+@pytest.fixture
+def notes(monkeypatch):
+    """``notes()``: what the user was told since the last call."""
+    told: list[str] = []
+    monkeypatch.setattr("napari_sam2.widgets.views.notifications.show_info", told.append)
+
+    def since() -> list[str]:
+        new = list(told)
+        told.clear()
+        return new
+
+    return since
 
 
 def frame(panel) -> int:
@@ -66,6 +86,79 @@ def test_keys_go_to_doubtful_and_prompted_frames(run):
         visited.append(frame(run))
     assert visited == [2, 4, 2, 4, 0]
     assert Doubt.IOU.value in run.timeline.describe(2)
+
+
+def test_next_doubtful_goes_through_all_objects_in_the_order_of_the_table(run, qtbot):
+    run.next_object()
+    run.click(0, 25, 28)
+    run.wait_idle()
+    run.propagate("both")
+    run.wait_idle()
+    run.put_records(*(FrameRecord(1, f, 100, (8, 8), 0.2, 0.9) for f in (2, 4)))
+    run.put_records(FrameRecord(2, 3, 100, (25, 28), 0.2, 0.9))
+    assert [row[5] for row in run.object_rows] == ["2", "1"]
+    visited = []
+    for key in ("D", "D", "D", "D", "Shift+D", "Shift+D", "Shift+D"):
+        run.press(key)
+        visited.append((run.current_object, frame(run)))
+    assert visited == [(2, 3), (1, 2), (1, 4), (2, 3), (1, 4), (1, 2), (2, 3)]
+    assert run.selected_objects == (2,)
+
+
+def test_next_doubtful_shows_a_hidden_object_again(run):
+    run.put_records(FrameRecord(1, 2, 100, (8, 8), 0.2, 0.9))
+    assert len(run.object_rows) == 1
+    run.hide(0)
+    run.next_object()
+    run.press("D")
+    assert (run.current_object, frame(run)) == (1, 2)
+    assert not run.is_hidden(0)
+
+
+def test_keys_without_anywhere_to_go_answer_in_words(run, notes):
+    run.press("D")
+    assert notes() == [hints.NOTHING_DOUBTFUL]
+    run.next_object()
+    run.press("E")
+    run.press("A")
+    assert notes() == [hints.NOT_PROMPTED.format(number=2), hints.NOTHING_TO_ACCEPT]
+
+
+def test_selected_row_goes_to_the_nearest_frame_of_the_object(run):
+    run.put_records(*(FrameRecord(1, f) for f in (4, 5)))
+    run.viewer.dims.set_current_step(0, 5)
+    run.next_object()
+    assert run.object_rows[0][0] == "1"
+    run.select_rows(0)
+    assert (run.current_object, frame(run)) == (1, 3)
+
+
+def test_selected_row_moves_the_camera_only_if_the_object_is_out_of_view(started):
+    started.click(0, 25, 30)
+    started.wait_idle()
+    image = started.image_layer  # napari tells it what the canvas shows, whenever it is painted
+    image.corner_pixels = np.array([[0, 0, 0], [5, 39, 49]])
+    started.look_at(3, 3)
+    started.next_object()
+    started.select_rows(0)
+    assert started.looks_at == (3, 3), "it is in view"
+    image.corner_pixels = np.array([[0, 0, 0], [5, 6, 6]])
+    started.next_object()
+    started.select_rows(0)
+    assert started.looks_at == pytest.approx((27.5, 31))
+
+
+def test_key_o_goes_from_object_to_object_of_the_table(run):
+    run.next_object()
+    run.viewer.dims.set_current_step(0, 3)
+    run.click(3, 25, 28)
+    run.wait_idle()
+    assert run.objects_in_order == (1, 2)
+    visited = []
+    for key in ("O", "O", "Shift+O"):
+        run.press(key)
+        visited.append((run.current_object, frame(run)))
+    assert visited == [(1, 3), (2, 3), (1, 3)]
 
 
 def test_key_a_accepts_and_unaccepts_the_frame(run, script):
@@ -185,3 +278,60 @@ def test_frames_that_share_a_pixel_show_the_lowest_score(qtbot):
     assert bar(1_000)
     assert bar(4_000)
     assert not bar(2_500)
+
+
+def test_masks_around_a_changed_prompt_are_marked_until_they_are_computed_again(run):
+    assert run.outdated_of(1) == frozenset()
+    run.viewer.dims.set_current_step(0, 2)
+    run.click(2, 9, 13)
+    run.wait_idle()
+    assert run.outdated_of(1) == {1, 3, 4, 5}
+    assert run.timeline.outdated == {1, 3, 4, 5}
+    assert "out of date" in run.timeline.describe(4)
+    assert "4 frames are out of date" in run.hint
+    assert run.object_rows[0][3] == "6 ↻"
+    run.undo()
+    run.wait_idle()
+    assert run.outdated_of(1) == frozenset()
+    run.redo()
+    run.wait_idle()
+    run.propagate("forward")
+    run.wait_idle()
+    assert run.outdated_of(1) <= {0, 1}
+    run.propagate("both")
+    run.wait_idle()
+    assert run.outdated_of(1) == frozenset()
+    assert run.object_rows[0][3] == "6"
+
+
+def test_counts_of_doubtful_frames_take_little_time_and_follow(run):
+    records = ObjectRecords()
+    for number in range(1, 4):
+        records.put((), [FrameRecord(number, f, 100, (8, 8), 0.2, 0.9) for f in range(number)])
+    counts = records.doubt_counts((), Annotations(), 0.0)
+    assert (dict(counts.by_object), counts.complete) == ({1: 0, 2: 0, 3: 0}, False)
+    counts = records.doubt_counts((), Annotations(), 10.0)
+    assert (dict(counts.by_object), counts.complete) == ({1: 1, 2: 2, 3: 3}, True)
+    records.put((), [FrameRecord(3, 0, 100, (8, 8), 0.9, 0.9)])
+    counts = records.doubt_counts((), Annotations(), 0.0)
+    assert (dict(counts.by_object), counts.complete) == ({1: 1, 2: 2, 3: 3}, False)
+    accepted = Annotations(accepted=frozenset({(2, 0)}))
+    counts = records.doubt_counts((), accepted, 10.0)
+    assert dict(counts.by_object) == {1: 1, 2: 1, 3: 2}
+
+
+def test_timeline_hatches_masks_that_are_out_of_date(qtbot):
+    timeline = Timeline()
+    qtbot.addWidget(timeline)
+    timeline.resize(280, 72)
+    records = tuple(FrameRecord(1, f, 50, (5, 5), 0.9, 0.9) for f in range(10))
+    timeline.show_series(ObjectSeries(10, records))
+    before = timeline.grab().toImage()
+    timeline.show_series(ObjectSeries(10, records, outdated=frozenset({6, 7})))
+    after = timeline.grab().toImage()
+    changed = {
+        f
+        for f in range(10)
+        if before.pixelColor(x := int(timeline.x_of(f)) + 4, 40) != after.pixelColor(x, 40)
+    }
+    assert changed == {6, 7}

@@ -10,6 +10,7 @@ from napari.utils.notifications import notification_manager
 from napari_sam2.errors import StackError
 from napari_sam2.prompts.session_reader import session_from_json
 from napari_sam2.prompts.session_writer import session_to_json
+from napari_sam2.widgets.autosave.file_store import summary
 from napari_sam2.widgets.controllers.volume_handover import decided
 from napari_sam2.widgets.segment_stack import segment_stack
 from napari_sam2.widgets.state.positions import OBJECT
@@ -62,7 +63,7 @@ def test_axes_to_continue_along_are_offered_where_there_are_some(make_panel):
     panel.start()
     panel.wait_idle()
     ways = panel.next_volumes_offered
-    assert ways == ["this one only", "on forward through t", "on backward through t"]
+    assert ways == ["stop after this volume", "on forward through t", "on backward through t"]
     assert panel.chosen_next_volume is None
     panel.viewer.add_image(moving()[0], name="one volume")
     panel.leave()
@@ -87,6 +88,15 @@ def test_masks_of_a_volume_are_prompts_of_the_next_one(panel, script):
     }
     assert said.painted.keys() == said.handed
     assert "4 volumes" in panel.hint
+
+
+def test_masks_that_are_handed_over_are_no_prompts_that_somebody_gave(panel):
+    click(panel, 0, 2, 8, 8)
+    run(panel)
+    assert [row[2] for row in panel.object_rows] == ["1"]
+    panel.viewer.dims.set_current_step(0, 2)
+    assert [row[2] for row in panel.object_rows] == ["0"]
+    assert summary(panel.saved_sessions().values()).startswith("1 object, 1 prompt")
 
 
 def test_resumed_session_keeps_which_masks_were_handed_over(panel):

@@ -108,7 +108,7 @@ def test_short_unnamed_stack_is_taken_as_slices(make_panel, blobs, script):
     assert not panel.shows_channel_box(1), "nobody said that these are channels"
     assert not any(panel.shows_channel_box(place) for place in (2, 3))
     assert panel.chosen_channel_axis is None
-    assert panel.channel_axes_offered == ["slices or frames", "axis 0: channels"]
+    assert panel.channel_axes_offered == ["slices or frames", "axis 0 (slider -3): channels"]
     panel.start()
     panel.wait_idle()
     assert script.opened[-1].stack().shape == (5, 40, 50)
@@ -189,7 +189,7 @@ def test_clicks_in_any_channel_are_prompts_of_one_stack(composed):
     assert list(prompts.by_position) == [((0, 0), (1, 0))]
     ((prompt,),) = prompts.by_position.values()
     np.testing.assert_allclose(prompt.prompt.points, [(8, 8), (8, 10)])
-    assert prompts.ignored == 0
+    assert prompts.ignored == ()
 
 
 def test_boxes_and_strokes_in_any_channel_are_prompts(composed, script):

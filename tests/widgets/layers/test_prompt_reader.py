@@ -8,6 +8,7 @@ from napari.layers import Image, Points, Shapes
 
 from napari_sam2.prompts import FramePrompt
 from napari_sam2.widgets.layers.prompt_reader import read_prompts
+from napari_sam2.widgets.state.hints import Ignored
 from napari_sam2.widgets.state.positions import OBJECT, POSITIVE
 
 SHAPE = (4, 20, 30)
@@ -70,13 +71,13 @@ def test_slightly_off_slices_belong_to_the_nearest_frame(image):
 )
 def test_points_outside_the_image_are_ignored_and_counted(image, coordinates):
     found = read_prompts(image, 0, points_at([coordinates, (0, 5, 5)]), boxes_at([]))
-    assert found.ignored == 1
+    assert found.ignored == (Ignored.OUTSIDE,)
     assert len(found.at(())) == 1
 
 
 def test_points_on_the_border_count(image):
     found = read_prompts(image, 0, points_at([(0, -0.5, 29.5)]), boxes_at([]))
-    assert (found.ignored, len(found.at(()))) == (0, 1)
+    assert (found.ignored, len(found.at(()))) == ((), 1)
 
 
 def test_box_is_cut_to_the_image_and_the_last_one_wins(image):
@@ -93,17 +94,25 @@ def test_point_and_box_of_one_object_are_one_prompt(image):
 
 
 @pytest.mark.parametrize(
-    "corners",
+    ("corners", "reason"),
     [
-        rectangle(1, 5, 5, 5.4, 9),  # no height
-        rectangle(1, 30, 40, 50, 60),  # outside
-        rectangle(9, 1, 1, 5, 5),  # no such frame
-        [[1, 1, 1], [1, 1, 5], [3, 5, 5], [3, 5, 1]],  # across frames
+        (rectangle(1, 5, 5, 5.4, 9), Ignored.SMALL),
+        (rectangle(1, 30, 40, 50, 60), Ignored.OUTSIDE),
+        (rectangle(9, 1, 1, 5, 5), Ignored.OUTSIDE),  # no such frame
+        ([[1, 1, 1], [1, 1, 5], [3, 5, 5], [3, 5, 1]], Ignored.ACROSS),
     ],
 )
-def test_useless_boxes_are_ignored_and_counted(image, corners):
+def test_useless_boxes_are_ignored_with_one_reason_each(image, corners, reason):
     found = read_prompts(image, 0, no_points(), boxes_at([corners]))
-    assert (found.by_position, found.ignored) == ({}, 1)
+    assert (found.by_position, found.ignored) == ({}, (reason,))
+
+
+def test_marks_are_counted_as_they_were_drawn(image):
+    shapes = boxes_at([[(2, 10, 2), (2, 10, 22)], [(2, 12, 2), (2, 12, 22)]], kind="path")
+    shapes.features = {OBJECT: [1, 1], POSITIVE: [True, True]}
+    (placed,) = read_prompts(image, 0, points_at([(2, 10, 2)]), shapes).at(())
+    assert len(placed.prompt.points) == 11
+    assert placed.marks == 3
 
 
 def test_ellipse_is_a_mask(image):
@@ -138,7 +147,7 @@ def test_scribbles_are_points_along_them(image, kind):
 @pytest.mark.parametrize("kind", ["polygon", "ellipse", "path"])
 def test_shapes_outside_the_image_are_ignored_and_counted(image, kind):
     found = read_prompts(image, 0, no_points(), boxes_at([rectangle(1, 40, 40, 60, 60)], kind=kind))
-    assert (found.by_position, found.ignored) == ({}, 1)
+    assert (found.by_position, found.ignored) == ({}, (Ignored.OUTSIDE,))
 
 
 def test_painted_masks_are_prompts_too(image):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from napari_sam2.widgets.state import hints
-from napari_sam2.widgets.state.hints import Situation, hint
+from napari_sam2.widgets.state.hints import Ignored, RunFindings, Situation, Weakness, hint
 
 READY = {"has_image": True, "started": True, "n_frames": 9}
 
@@ -37,9 +37,41 @@ def test_each_situation_has_its_hint(situation, expected):
     assert hint(situation) == expected
 
 
-def test_ignored_marks_are_counted():
-    assert hint(Situation(**READY, ignored=1)).startswith("1 mark is ignored")
-    assert hint(Situation(**READY, ignored=3, n_prompted=1)).startswith("3 marks are ignored")
+@pytest.mark.parametrize(
+    ("reasons", "said"),
+    [
+        ((Ignored.OUTSIDE,), "1 mark is ignored: it is outside the image."),
+        ((Ignored.SMALL,) * 2, "2 marks are ignored: they are smaller than a pixel."),
+        (
+            (Ignored.SMALL, Ignored.OUTSIDE, Ignored.SMALL),
+            "3 marks are ignored: 1 outside the image, 2 smaller than a pixel.",
+        ),
+    ],
+)
+def test_ignored_marks_are_counted_with_their_own_reasons(reasons, said):
+    assert hint(Situation(**READY, ignored=reasons)).startswith(said)
+
+
+def test_paused_run_is_not_said_to_go_on():
+    assert hint(Situation(**READY, running=True, paused=True)) == hints.PAUSED
+
+
+@pytest.mark.parametrize(
+    ("weakness", "said", "unsaid"),
+    [
+        (Weakness(0.31, one_click=True), ("low (0.31)", "(B)", "(M)", "model"), "Adapt"),
+        (Weakness(0.9, filling=True, boxed=True, adapts=True), ("border", "Adapt"), "(B)"),
+    ],
+)
+def test_weak_mask_is_named_with_what_helps(weakness, said, unsaid):
+    text = hint(Situation(**READY, n_prompted=1, weakness=weakness, outcome="Done."))
+    assert all(part in text for part in said)
+    assert unsaid not in text
+
+
+def test_masks_that_are_out_of_date_are_counted():
+    assert "12 frames are out of date" in hint(Situation(**READY, n_prompted=1, outdated=12))
+    assert "1 frame is out of date" in hint(Situation(**READY, n_prompted=1, outdated=1))
 
 
 def test_outcome_says_what_is_kept():
@@ -48,6 +80,22 @@ def test_outcome_says_what_is_kept():
     assert "1 frame." in hints.outcome(1, 1, cancelled=False)
     assert "9 frames" in hints.outcome(9, 9, cancelled=False)
     assert "9 frames, 2 of them skipped" in hints.outcome(9, 9, cancelled=False, skipped=2)
+
+
+@pytest.mark.parametrize(
+    ("found", "begins", "said"),
+    [
+        (RunFindings(1, (4,)), "Object 4 was found in one frame only", "draw a box"),
+        (RunFindings(2, (1, 4)), "Objects 1 and 4 were found in one frame only", "draw a box"),
+        (RunFindings(3, (4,)), "Done: 9 frames, 2 of 3 objects.", "Object 4 was found in one"),
+        (RunFindings(3, (), (1, 2)), "Done: 9 frames. Scores of objects 1 and 2", "a box (B)"),
+        (RunFindings(9, (), tuple(range(6))), "Done: 9 frames. Scores of 6 objects", "model"),
+    ],
+)
+def test_done_is_not_said_of_objects_in_one_frame_only(found, begins, said):
+    text = hints.outcome(9, 9, cancelled=False, found=found)
+    assert text.startswith(begins)
+    assert said in text
 
 
 def test_hint_after_next_object_asks_for_its_click(started):

@@ -11,7 +11,7 @@ from napari_sam2.widgets.state.object_records import ObjectRow
 from napari_sam2.widgets.views.fields import PanelFields
 from napari_sam2.widgets.views.object_section import ObjectSection
 from napari_sam2.widgets.views.object_table_model import COLUMNS
-from napari_sam2.widgets.views.propagation_section import PropagationSection
+from napari_sam2.widgets.views.propagation_section import PropagationSection, RunProgress
 
 FRAMES = [column.title for column in COLUMNS].index("Frames")
 
@@ -68,12 +68,12 @@ def test_columns_are_as_wide_as_their_texts(shown) -> None:
 
 def test_progress_is_painted_once_with_the_panel(shown, qtbot) -> None:
     box = PropagationSection(PanelFields())
-    box.show_running(0, 200)
+    box.show_running(RunProgress(0, 200, 0, 300, "frames", ""))
     shown(box)
     pictures = Pictures(box.progress)
-    box.show_running(100, 200, "T 3")
+    box.show_running(RunProgress(60, 200, 100, 300, "frames", "T 3"))
     assert pictures.count == 0, "not by itself"
     qtbot.waitUntil(lambda: pictures.count > 0)
     qtbot.wait(50)
     assert pictures.count == 1
-    assert box.progress.text() == "T 3, 100 of 200 frames"
+    assert box.progress.text() == "T 3, 60 of 200 frames"

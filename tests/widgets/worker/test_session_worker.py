@@ -115,7 +115,7 @@ def test_run_answers_every_frame_in_order(hearing, spec, qtbot):
     asked = spec()
     hearing.engine.submit(run(3, asked, (at(8, 10, frame=2),), Direction.BOTH))
     qtbot.waitUntil(lambda: bool(hearing.of(RunEnded)))
-    assert hearing.of(RunStarted) == [RunStarted(3, 6)]
+    assert hearing.of(RunStarted) == [RunStarted(3, (1,) * 6)]
     assert [(a.frame, a.done) for a in hearing.of(FrameDone)] == [
         (2, 1),
         (3, 2),
@@ -124,7 +124,7 @@ def test_run_answers_every_frame_in_order(hearing, spec, qtbot):
         (1, 5),
         (0, 6),
     ]
-    assert hearing.of(RunEnded) == [RunEnded(3, 6, cancelled=False)]
+    assert hearing.of(RunEnded) == [RunEnded(3, 6, cancelled=False, outdated={})]
     assert [(asked.labels[i] == 1).sum() for i in range(6)] == [100] * 6
 
 
@@ -158,7 +158,7 @@ def test_cancelled_run_does_not_cancel_the_next(hearing, script, spec, qtbot):
     hearing.engine.cancel_run()
     hearing.engine.submit(run(2, asked, (at(8, 8),), Direction.BOTH))
     qtbot.waitUntil(lambda: len(hearing.of(RunEnded)) == 2)
-    assert hearing.of(RunEnded)[1] == RunEnded(2, 6, cancelled=False)
+    assert hearing.of(RunEnded)[1] == RunEnded(2, 6, cancelled=False, outdated={})
 
 
 def test_prompt_during_a_run_is_answered_between_frames(hearing, script, spec, qtbot):

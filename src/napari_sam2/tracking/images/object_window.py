@@ -71,6 +71,14 @@ class Window:
             slice(columns.start - self.left, columns.stop - self.left),
         )
 
+    def is_filled(self, box: tuple[slice, slice], frame_shape: tuple[int, ...]) -> bool:
+        """Tell whether a box of frame pixels reaches all four sides of the window."""
+        covered = self.inside((frame_shape[0], frame_shape[1]))
+        return all(
+            side.start <= whole.start and side.stop >= whole.stop
+            for side, whole in zip(box, covered, strict=True)
+        )
+
     def holds(self, points: Sequence[tuple[float, float]]) -> bool:
         """Tell whether points (y, x) lie inside."""
         for y, x in points:

@@ -92,6 +92,14 @@ class ObjectTrack:
         after = frames[above] if above < len(frames) else len(self.done)
         return before + 1, after - 1
 
+    def outdated(self) -> tuple[int, ...]:
+        """Return the frames that were tracked before a decision near them changed, ascending."""
+        old = self.written & ~self.done
+        old[list(self.conditioning.frames)] = False
+        old[: self.begin] = False
+        old[self.end :] = False
+        return tuple(np.flatnonzero(old).tolist())
+
     def forget_tracking(self) -> None:
         """Mark every frame as not tracked; conditioning frames stay."""
         self.done[:] = False

@@ -18,6 +18,7 @@ from napari_sam2.errors import PromptError, Sam2Error
 from napari_sam2.labels.store.kept_work import delete_kept_work, find_kept_work, size_of
 from napari_sam2.prompts import SessionFile, read_sessions, write_sessions
 from napari_sam2.stack.fingerprint import fingerprint_of
+from napari_sam2.types import ObjectFrame
 from napari_sam2.widgets.autosave.locations import (
     ImageFacts,
     SessionLocation,
@@ -384,7 +385,13 @@ def summary(files: Iterable[SessionFile]) -> str:
     files = list(files)
     objects = {i for saved in files for i in saved.book.object_ids()}
     objects |= {pair.object_id for saved in files for pair in saved.accepted}
-    prompts = sum(len(saved.book) for saved in files)
+    # Masks that were handed over from volume to volume are nobody's prompts.
+    prompts = sum(
+        prompt.n_given
+        for saved in files
+        for object_id, frame, prompt in saved.book
+        if ObjectFrame(object_id, frame) not in saved.handed_over
+    )
     accepted = sum(len(saved.accepted) for saved in files)
     parts = [(len(objects), "object"), (prompts, "prompt"), (accepted, "accepted mask")]
     return ", ".join(f"{n} {what}{'' if n == 1 else 's'}" for n, what in parts if n)

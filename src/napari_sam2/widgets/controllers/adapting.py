@@ -32,7 +32,6 @@ FEWEST_MASKS = 4
 """With fewer masks nothing can be learnt and measured."""
 
 _OFFERED_FROM = 8  # accepted masks
-_LOW_SCORE = 0.7  # mean over all frames of all objects
 
 
 class _Signals(QObject):
@@ -126,7 +125,11 @@ class AdaptController(QObject):
         if accepted < _OFFERED_FROM or accepted < 2 * self._offered_at:
             return False
         score = self._annotation.object_records.mean_score(here)
-        return score is not None and score < _LOW_SCORE
+        return score is not None and score < hints.LOW_SCORE
+
+    def possible(self, here: StackPosition | None) -> bool:
+        """Tell whether the model can learn from the masks of a stack now."""
+        return not self.busy and not self._reason(here)
 
     def show(self, here: StackPosition | None) -> None:
         """Show whether adapting to a stack is possible, and why not."""

@@ -158,6 +158,11 @@ class AnnotationController(QObject):
         self._promptless.clear()
         self.feedback.clear()
 
+    def forget_results(self) -> None:
+        """Forget what was known of the masks, but no step: they are measured anew."""
+        self.object_records.clear()
+        self.feedback.clear()
+
     def renew(self) -> None:
         """Open a new session with all annotations of the stack in view."""
         position = self._position_in_view()
@@ -418,6 +423,7 @@ class AnnotationController(QObject):
             self.read_layers()  # marks of now must not be taken for a part of its outcome
         position, edit = answer.position, self._answered_edit(answer.step)
         self.object_records.put(position, answer.records)
+        self.object_records.set_outdated(position, answer.outdated)
         if answer.feedback is not None:
             self.feedback[position] = answer.feedback
         workspace, changed = self.workspace, answer.changed

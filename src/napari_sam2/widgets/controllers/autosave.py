@@ -5,7 +5,6 @@ Main thread only.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,6 +35,7 @@ from napari_sam2.widgets.layers.prompt_writer import resumed_source, resumed_sta
 from napari_sam2.widgets.state.positions import StackPosition
 from napari_sam2.widgets.state.session_spec import SessionFeedback
 from napari_sam2.widgets.throttle import halt, single_shot
+from napari_sam2.widgets.views.base import clock
 from napari_sam2.widgets.views.kept_work import KeptWorkDialog
 from napari_sam2.widgets.views.notifications import show_missing, show_moved, show_problem
 
@@ -376,7 +376,7 @@ class AutosaveController(QObject):
             return
         if ImageFacts.of(image) == facts:
             self._found = found
-            when = time.strftime("%x %H:%M", time.localtime(found.modified))
+            when = clock(found.modified)
             self._views.show_offer(
                 f"Earlier work on this image: {summary(found.files.values())} ({when})."
             )

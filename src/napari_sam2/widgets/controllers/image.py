@@ -12,7 +12,12 @@ from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
 from napari_sam2.errors import Sam2Error
 from napari_sam2.widgets.controllers.channels import ChannelController
 from napari_sam2.widgets.controllers.preview import PreviewController, PreviewRequest
-from napari_sam2.widgets.layers.geometry import slider_indices, spatial_shape
+from napari_sam2.widgets.layers.geometry import (
+    drawn_transform,
+    slider_indices,
+    spatial_shape,
+    world_units,
+)
 from napari_sam2.widgets.layers.image_axes import (
     guess_video_axis,
     image_layers,
@@ -186,10 +191,15 @@ class ImageController(QObject):
         self._preview.soon()
         self.replaced.emit(image)
 
+    def _slider_indices(self, image: Image) -> tuple[int, ...] | None:
+        ndim = len(spatial_shape(image))
+        drawn = drawn_transform(image, (ndim - 2, ndim - 1), world_units(self._viewer))
+        return slider_indices(image, self._viewer.dims.point, drawn=drawn)
+
     def _request(self) -> PreviewRequest | None:
         """Say what the preview shows: the frame in view, as it would be seen from now on."""
         image, source = self.image, self.channels.source()
-        indices = None if image is None else slider_indices(image, self._viewer.dims.point)
+        indices = None if image is None else self._slider_indices(image)
         if source is None or indices is None:
             return None
         later = self.seen is not None and not self.seen.same_as(source)

@@ -12,12 +12,13 @@ import numpy as np
 from napari.layers import Labels
 from qtpy.QtCore import QObject
 
-from napari_sam2.widgets.state.hints import NO_PROMPT_IN_3D
+from napari_sam2.widgets.state.hints import NO_CANDIDATES, NO_PROMPT_IN_3D, rolled_text
 from napari_sam2.widgets.state.object_edits import Choose, Delete, Merge, Split
 from napari_sam2.widgets.state.object_records import object_rows
 from napari_sam2.widgets.views.notifications import show_done
 
 if TYPE_CHECKING:
+    from napari_sam2.prompts import FramePrompt
     from napari_sam2.widgets.controllers.annotation import AnnotationController
     from napari_sam2.widgets.controllers.prompting import PromptingController
     from napari_sam2.widgets.layers.workspace import Workspace
@@ -25,6 +26,22 @@ if TYPE_CHECKING:
     from napari_sam2.widgets.views.object_section import ObjectSection
 
 _CANDIDATES = 3
+
+
+def _why_no_candidates(prompt: FramePrompt | None) -> str:
+    """Say why a prompt can mean one mask only; empty: it is one click on the object."""
+    if prompt is None:
+        return "has no click"
+    if prompt.mask is not None:
+        return "has a painted or drawn mask"
+    if prompt.box is not None:
+        return "has a box, which means one mask"
+    if not all(prompt.positive):
+        return "has a background click too, and several clicks mean one mask"
+    return "" if len(prompt.points) == 1 else "has several clicks, which mean one mask"
+
+
+_SEARCH_S = 0.005  # for doubtful frames, each time that the table is shown
 _VOLUME = 3  # displayed axes of the 3D view
 
 
@@ -53,7 +70,6 @@ class ObjectController(QObject):
         self._annotation, self._prompting, self._box = annotation, prompting, box
         self._hidden: set[int] = set()
         self._rank: tuple[int, int, int] | None = None  # object, frame, shown candidate
-        box.object_requested.connect(prompting.choose_object)
         box.rename_requested.connect(annotation.name)
         box.hide_requested.connect(self.hide)
         box.delete_requested.connect(self.delete)
@@ -93,14 +109,26 @@ class ObjectController(QObject):
             self._box.show_objects((), 0)
             return
         position, object_records = here[0], self._annotation.object_records
+        annotations = self._annotation.annotations(position)
+        doubtful = object_records.doubt_counts(position, annotations, _SEARCH_S)
         rows = object_rows(
-            self._annotation.annotations(position),
+            annotations,
             object_records.summaries(position),
             workspace.user_state.names,
             self._hidden,
             {each.object_id for each in workspace.user_state.found_at(position)},
+            doubtful.by_object,
+            object_records.outdated(position),
+            workspace.user_state.handed_at(position),
         )
         self._box.show_objects(rows, self._prompting.object_id)
+        if not doubtful.complete:
+            self.soon()
+
+    def reveal(self, object_id: int) -> None:
+        """Show an object that is hidden: it is to be looked at."""
+        if object_id in self._hidden:
+            self.hide(object_id, False)
 
     def hide(self, object_id: int, hidden: bool) -> None:
         """Hide an object in the canvas, or show it again."""
@@ -138,11 +166,12 @@ class ObjectController(QObject):
         if here is None:
             return
         number, (position, frame) = self._prompting.object_id, here
-        clicked = any(
-            placed.position == (number, frame) and len(placed.prompt.points) == 1
-            for placed in self._annotation.prompts.at(position)
-        )
-        if clicked:
+        placed = self._annotation.prompts.at(position)
+        prompt = next((each.prompt for each in placed if each.position == (number, frame)), None)
+        reason = _why_no_candidates(prompt)
+        if reason:
+            show_done(NO_CANDIDATES.format(number=number, reason=reason))
+        else:
             shown = self._rank[2] if self._rank and self._rank[:2] == (number, frame) else 0
             rank = (shown + 1) % _CANDIDATES
             self._rank = number, frame, rank
@@ -159,9 +188,12 @@ class ObjectController(QObject):
         self._rank = None
 
     def _pressed(self, layer: Any, event: Any) -> Iterator[None]:
+        workspace = self._annotation.workspace
+        rolled = None if workspace is None else workspace.rolled()
         selects, in_3d = "Control" in event.modifiers, len(event.dims_displayed) == _VOLUME
         # Brush and eraser paint on the surface that is seen.
-        refused = in_3d and not isinstance(layer, Labels) and str(layer.mode) != "pan_zoom"
+        marks = not isinstance(layer, Labels) and str(layer.mode) != "pan_zoom"
+        refused = marks and (in_3d or rolled is not None)
         if not selects and not refused:
             return
         if selects:
@@ -175,7 +207,7 @@ class ObjectController(QObject):
             yield
         layer.mode = tool
         if refused and not selects and not dragged:
-            show_done(NO_PROMPT_IN_3D)
+            show_done(NO_PROMPT_IN_3D if rolled is None else rolled_text(rolled))
 
     def _choose_at(self, world: Sequence[float], ray: Any = None) -> None:
         """Select the object at a position; in 3D, the one that the ray of an event hits."""

@@ -26,7 +26,6 @@ from napari_sam2.widgets.controllers.results.live_results import LiveResultsCont
 from napari_sam2.widgets.controllers.results.result_export import ResultExportController
 from napari_sam2.widgets.controllers.review import ReviewController
 from napari_sam2.widgets.controllers.status import StatusController
-from napari_sam2.widgets.layers.geometry import frames_off
 from napari_sam2.widgets.layers.image_axes import other_axes
 from napari_sam2.widgets.layers.refresh import LabelsRefresher
 from napari_sam2.widgets.layers.workspace import Workspace, claim_layers
@@ -38,6 +37,7 @@ from napari_sam2.widgets.views.keybindings import Action, HeldAction, Keys, key_
 from napari_sam2.widgets.views.notifications import show_done, show_problem
 from napari_sam2.widgets.worker.messages import (
     Answer,
+    ContrastJudged,
     DivisionProgress,
     DivisionsProposed,
     Done,
@@ -97,7 +97,11 @@ class WorkspaceControllers:
         self.prompting = PromptingController(viewer, views.prompts, annotation.taken_ids)
         self.objects = ObjectController(annotation, self.prompting, views.objects, throttle)
         self.finding = FindController(viewer, views, annotation, self.prompting, engine, throttle)
-        self.review = ReviewController(annotation, self.prompting, views.review, throttle)
+        self.review = ReviewController(
+            annotation, self.prompting, views.review, lambda: views.objects.order, throttle
+        )
+        self.review.doubt_shown.connect(self.objects.reveal)
+        views.objects.object_requested.connect(self.review.go_to_object)
         self.divisions = DivisionController(
             annotation, self.prompting, views.objects, views.results
         )
@@ -151,6 +155,8 @@ class WorkspaceControllers:
                 partial(self._show_marks, False), partial(self._show_marks, True)
             ),
             "next_object": prompting.next_object,
+            "object_on": review.next_object,
+            "object_back": lambda: review.next_object(-1),
             "background": prompting.toggle_background,
             "candidate": self.objects.next_candidate,
             "doubt": review.next_doubtful,
@@ -286,13 +292,16 @@ class PanelController(QObject):
         except Sam2Error as error:
             show_problem(error)
             return
-        off = frames_off(image)
-        if off:
-            show_done(TILTED.format(off=off, frames="frame" if off == 1 else "frames"))
+        if workspace.tilted:
+            show_done(TILTED)
         claim_layers(workspace.labels, self._leave)
         self._images.pin(workspace.source)
+        self._status.judge_contrast(False)
         if goes_on and former is not None and former.layers != workspace.layers:
             self._forget()
+        elif goes_on and former is not None and former.source.region != workspace.source.region:
+            # Areas and places are those of the part; steps are of the whole image.
+            self.annotation.forget_results()
         self.annotation.open(workspace)
         self._controllers.attach(workspace)
         self._autosave.attach(workspace)
@@ -320,9 +329,13 @@ class PanelController(QObject):
     def run_or_pause(self) -> None:
         """Propagate both ways; hold what runs, or let it go on."""
         if self.running:
-            self._propagation.pause(not self._propagation.paused)
+            self._pause(not self._propagation.paused)
         else:
             self.propagate(Direction.BOTH)
+
+    def _pause(self, paused: bool) -> None:
+        self._propagation.pause(paused)
+        self._status.show()
 
     def cancel(self) -> None:
         """Stop the propagation within one frame, or the search; what is done stays."""
@@ -367,14 +380,15 @@ class PanelController(QObject):
         self._viewer.layers.events.removed.disconnect(self._layer_removed)
         self._controllers.close()
         self._throttle.stop()
-        self._viewer.dims.events.point.disconnect(self._slider_moved)
+        for emitter in self._view_events():
+            emitter.disconnect(self._slider_moved)
         self._images.close()
 
     def _connect(self) -> None:
         views, propagation = self._views, self._propagation
         views.start_requested.connect(self.start)
         views.run.run_requested.connect(self.propagate)
-        views.run.pause_requested.connect(propagation.pause)
+        views.run.pause_requested.connect(self._pause)
         views.run.cancel_requested.connect(self.cancel)
         views.run.from_here.clicked.connect(self._range_from_here)
         views.history.undo_requested.connect(self.undo)
@@ -393,7 +407,13 @@ class PanelController(QObject):
         self._models.changed.connect(self._model_changed)
         self._engine.answers.answered.connect(self._answered, Qt.ConnectionType.QueuedConnection)
         self._viewer.layers.events.removed.connect(self._layer_removed)
-        self._viewer.dims.events.point.connect(self._slider_moved)
+        for emitter in self._view_events():
+            emitter.connect(self._slider_moved)
+
+    def _view_events(self) -> tuple[Any, ...]:
+        """Return what changes which frame is shown, or whether one is."""
+        events = self._viewer.dims.events
+        return events.point, events.order, events.ndisplay
 
     def _near_the_work(self) -> tuple[str, tuple[Path, ...]]:
         return self._autosave.position()
@@ -462,8 +482,8 @@ class PanelController(QObject):
         match answer:
             case Phase(text=text):
                 self._status.busy(text)
-            case Opened(approximations=approximations):
-                self._views.show_approximations(approximations)
+            case Opened() | ContrastJudged() | Forgotten():
+                self._session_changed(answer)
             case Done():
                 # The mask first: the panel is then painted along with it.
                 self._refresher.now(workspace.labels, self._viewer.dims.ndisplay)
@@ -478,8 +498,6 @@ class PanelController(QObject):
             case SearchProgress() | SearchEnded():
                 self._status.quiet()
                 self._controllers.finding.take(answer)
-            case Forgotten(steps=steps):
-                self.annotation.undo_stack.forget(steps)
             case DivisionProgress() | DivisionsProposed():
                 self._status.quiet()
                 self._controllers.divisions.take(answer)
@@ -491,6 +509,16 @@ class PanelController(QObject):
                 self._status.quiet()
                 show_problem(error)
 
+    def _session_changed(self, answer: Opened | ContrastJudged | Forgotten) -> None:
+        """Take in what has become of the session besides its masks."""
+        match answer:
+            case Opened(approximations=approximations):
+                self._views.show_approximations(approximations)
+            case ContrastJudged(shows_little=shows_little):
+                self._status.judge_contrast(shows_little)
+            case Forgotten(steps=steps):
+                self.annotation.undo_stack.forget(steps)
+
     def _frame_done(self, position: Any, frame: int) -> None:
         workspace = self.workspace
         if workspace is not None and workspace.shows(position, frame):
@@ -498,6 +526,8 @@ class PanelController(QObject):
 
     def _run_ended(self) -> None:
         self._status.quiet()
+        self._controllers.objects.show()
+        self._views.objects.sort()
         self._controllers.finding.block(False)
         if self.workspace is not None:
             self._refresher.all(self.workspace.labels)

@@ -10,15 +10,17 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
 
+from napari_sam2.stack.frame_counter import FrameCounter
 from napari_sam2.stack.series_steps import HandOverStep, PropagationStep, series_steps
 from napari_sam2.types import Direction
 from napari_sam2.widgets.controllers.volume_handover import arrival
-from napari_sam2.widgets.layers.image_axes import axis_name
-from napari_sam2.widgets.state.hints import outcome, volumes_outcome
+from napari_sam2.widgets.layers.image_axes import axis_name, frame_word
+from napari_sam2.widgets.state.hints import LOW_SCORE, RunFindings, outcome, volumes_outcome
 from napari_sam2.widgets.state.object_edits import Delete
 from napari_sam2.widgets.state.positions import StackPosition
 from napari_sam2.widgets.state.session_spec import RunPlan
 from napari_sam2.widgets.views.notifications import show_skipped
+from napari_sam2.widgets.views.propagation_section import RunProgress
 from napari_sam2.widgets.worker.messages import (
     FrameDone,
     HandedOver,
@@ -33,6 +35,9 @@ if TYPE_CHECKING:
     from napari_sam2.widgets.throttle import Throttle
     from napari_sam2.widgets.views.propagation_section import PropagationSection
     from napari_sam2.widgets.worker.session_worker import SessionWorker
+
+
+_SEVERAL = 2  # frames: an object that is in fewer was not followed
 
 
 class PropagationController(QObject):
@@ -70,7 +75,7 @@ class PropagationController(QObject):
         super().__init__()
         self._throttle = throttle
         self._annotation, self._engine, self._box = annotation, engine, box
-        self._total = self._done_here = 0  # frames of this volume
+        self._counter = FrameCounter(())  # of the frames of this volume
         self._undo_then = False
         self._plan = RunPlan()
         self._steps = series_steps(list[StackPosition]())
@@ -124,14 +129,16 @@ class PropagationController(QObject):
         if position is None:
             return
         match answer:
-            case RunStarted(total=total):
-                self._total = total
-                self._box.show_running(0, total, self._where(position))
-            case FrameDone(frame=frame, done=done, records=records, changed=changed):
+            case RunStarted(visits=visits):
+                self._counter = FrameCounter(visits)
+                self._box.show_running(self._progress(position))
+            case FrameDone(frame=frame, records=records, changed=changed):
                 self._frames.add(frame)
-                self._done_here = done
+                self._counter.visit(frame)
                 self._throttle.soon(self._show_progress)
-                self._annotation.object_records.put(position, records)
+                object_records = self._annotation.object_records
+                object_records.put(position, records)
+                object_records.renewed(position, frame, [each.object_id for each in records])
                 self._annotation.changed.emit()
                 if changed:
                     self.frame_done.emit(position, frame)
@@ -143,6 +150,8 @@ class PropagationController(QObject):
                     self._skipped + answer.skipped,
                 )
                 self._volumes += bool(answer.done)
+                if answer.outdated is not None:
+                    self._annotation.object_records.set_outdated(position, answer.outdated)
                 if cancelled or failed:
                     self._ended(position, cancelled=cancelled or self._cancelled)
                 else:
@@ -168,15 +177,23 @@ class PropagationController(QObject):
 
     def _run(self, position: StackPosition) -> None:
         self.position, self._frames = position, set()
-        self._total = self._done_here = 0
+        self._counter = FrameCounter(())
         self._annotation.run(position, self._plan)
         self._engine.hold_run(self.paused)
-        self._box.show_running(0, 0, self._where(position))
+        self._box.show_running(self._progress(position))
 
     def _show_progress(self) -> None:
-        position, done = self.position, self._done_here
-        if position is not None and done:
-            self._box.show_running(done, max(done, self._total), self._where(position))
+        position = self.position
+        if position is not None and self._counter.visited:
+            self._box.show_running(self._progress(position))
+
+    def _progress(self, position: StackPosition) -> RunProgress:
+        workspace, counter = self._annotation.workspace, self._counter
+        unit = "frames" if workspace is None else frame_word(workspace.image, workspace.axis)
+        where = self._where(position)
+        return RunProgress(
+            counter.done, counter.total, counter.visited, counter.planned, unit, where
+        )
 
     def _series(self, position: StackPosition) -> list[StackPosition]:
         """Return the volumes that the plan leads through, this one first."""
@@ -227,6 +244,17 @@ class PropagationController(QObject):
         name = axis_name(workspace.image, through.axis)
         return f"{name} = {dict(position)[through.axis]}"
 
+    def _found(self, position: StackPosition) -> RunFindings:
+        """Say what the run has found of the objects that it was to follow."""
+        object_records, wanted = self._annotation.object_records, self._plan.object_ids
+        objects = {placed.object_id for placed in self._annotation.prompts.at(position)}
+        objects = objects if wanted is None else objects & wanted
+        frames = {i: len(object_records.frames(position, i)) for i in sorted(objects)}
+        scores = {i: object_records.mean_score(position, i) for i in sorted(objects)}
+        alone = [i for i, count in frames.items() if count < _SEVERAL <= len(self._frames)]
+        low = [i for i, score in scores.items() if score is not None and score < LOW_SCORE]
+        return RunFindings(len(objects), tuple(alone), tuple(low))
+
     def _ended(self, position: StackPosition, *, cancelled: bool) -> None:
         count, skipped = self._done, len(self._skipped)
         if count and self._volumes > 1:
@@ -234,10 +262,13 @@ class PropagationController(QObject):
             # Where it ended, and where the user is likely to be still.
             self.outcomes |= dict.fromkeys((self._began, position), text)
         elif count:
-            workspace = self._annotation.workspace
-            longest = self._total if workspace is None else workspace.n_frames
-            total = max(count, min(self._total, longest))
-            text = outcome(count, total, cancelled=cancelled, skipped=skipped)
+            text = outcome(
+                count,
+                max(count, self._counter.total),
+                cancelled=cancelled,
+                skipped=skipped,
+                found=self._found(position),
+            )
             self.outcomes[self._began] = text
         if skipped:
             show_skipped(self._skipped)

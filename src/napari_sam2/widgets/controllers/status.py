@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject
 
-from napari_sam2.widgets.state.hints import Situation, hint
+from napari_sam2.widgets.state.hints import (
+    WEAK_SCORE,
+    ContrastState,
+    Situation,
+    Weakness,
+    hint,
+)
 from napari_sam2.widgets.state.positions import StackPosition
 from napari_sam2.widgets.throttle import Throttle, halt, single_shot
 
@@ -54,6 +60,7 @@ class StatusController(QObject):
         self._views, self._images, self._models = views, images, models
         self._annotation, self._propagation, self._adapting = annotation, propagation, adapting
         self._closed = False
+        self._shows_little = False
         self._phase = ""
         self._patience = single_shot(self, self._show_phase, _PATIENCE_MS)
         self._throttle = throttle
@@ -69,7 +76,9 @@ class StatusController(QObject):
             return
         workspace = self._annotation.workspace
         here = None if workspace is None else workspace.here()
-        self._views.show_hint(hint(self._situation(here)))
+        situation = self._situation(here)
+        self._views.show_hint(hint(situation))
+        self._views.show_contrast(situation.contrast is ContrastState.CHANGED)
         self._views.show_started(
             workspace is not None,
             possible=self._images.image is not None and self._models.has_model,
@@ -84,6 +93,11 @@ class StatusController(QObject):
         self._phase = text
         if not self._patience.isActive():
             self._patience.start()
+
+    def judge_contrast(self, shows_little: bool) -> None:
+        """Note whether the model sees nearly everything black or white."""
+        self._shows_little = shows_little
+        self.soon()
 
     def quiet(self) -> None:
         """Show the next hint instead of the current activity."""
@@ -112,11 +126,50 @@ class StatusController(QObject):
             awaits_part=self._images.channels.awaits_part,
             started=workspace is not None,
             running=self._propagation.running,
+            paused=self._propagation.paused,
             outside=workspace is not None and here is None,
             n_prompted=len(prompted),
             fresh=workspace is not None and workspace.marks.object_id not in prompted,
             n_frames=1 if workspace is None else workspace.n_frames,
             ignored=prompts.ignored,
+            contrast=self._contrast(),
+            rolled=None if workspace is None else workspace.rolled(),
+            weakness=None if here is None else self._weakness(*here),
+            outdated=0 if here is None else self._outdated(here[0]),
             teaches=self._adapting.offered(None if here is None else here[0]),
             outcome=self._propagation.outcomes.get(here[0], "") if here is not None else "",
         )
+
+    def _contrast(self) -> ContrastState:
+        """Compare the contrast that the model sees with that of the layers."""
+        seen, now = self._images.seen, self._images.channels.source()
+        if seen is None or now is None or seen.contrast is None:
+            return ContrastState.AS_SEEN
+        alike = len(seen.channels) == len(now.channels) and now.contrast is not None
+        if alike and now.contrast != seen.contrast:
+            return ContrastState.CHANGED
+        return ContrastState.HIDES if self._shows_little else ContrastState.AS_SEEN
+
+    def _weakness(self, position: StackPosition, frame: int) -> Weakness | None:
+        """Say what is wrong with the prompted mask of the current object in a frame."""
+        workspace, annotation = self._annotation.workspace, self._annotation
+        if workspace is None:
+            return None
+        number = workspace.marks.object_id
+        placed = annotation.prompts.at(position)
+        prompt = next((each.prompt for each in placed if each.position == (number, frame)), None)
+        record = annotation.object_records.record(position, number, frame)
+        accepted = (position, number, frame) in workspace.user_state.accepted
+        if prompt is None or prompt.mask is not None or record is None or accepted:
+            return None
+        score = record.score
+        if score is None or not record.area or not (record.filling or score < WEAK_SCORE):
+            return None
+        boxed = prompt.box is not None
+        one_click = len(prompt.points) == 1 and not boxed
+        adapts = self._adapting.possible(position)
+        return Weakness(score, record.filling, boxed, one_click, adapts)
+
+    def _outdated(self, position: StackPosition) -> int:
+        outdated = self._annotation.object_records.outdated(position).values()
+        return len(frozenset().union(*outdated))

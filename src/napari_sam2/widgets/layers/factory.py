@@ -14,7 +14,7 @@ from napari.layers import Labels, Points, Shapes
 from napari_sam2.errors import LabelsError
 from napari_sam2.labels import blank_labels
 from napari_sam2.widgets.layers.appearance import label_colours
-from napari_sam2.widgets.layers.geometry import spatial_shape
+from napari_sam2.widgets.layers.geometry import DrawnTransform, spatial_shape
 from napari_sam2.widgets.state.positions import OBJECT, POSITIVE
 
 if TYPE_CHECKING:
@@ -102,12 +102,40 @@ TRANSFORMS = ("scale", "translate", "rotate", "shear", "affine", "units")
 """Attributes of a layer that say where it lies."""
 
 
-def lay_over(image: Image, composed: int | None, layers: Iterable[Layer]) -> None:
-    """Lay layers of ours over an image again, which has another scale or another place now."""
+def lay_over(
+    image: Image, composed: int | None, layers: Iterable[Layer], drawn: DrawnTransform | None = None
+) -> None:
+    """Lay layers of ours over an image again, which has another scale or another place now.
+
+    Where napari draws the image otherwise than its transform says, `drawn` tells how: then the
+    mouse finds the pixels that are shown.
+    """
     placed = _placement(image, "", composed)
+    if drawn is not None and not drawn.is_own:
+        placed |= _as_drawn(image, composed, drawn)
     for layer in layers:
         for name in TRANSFORMS:
             setattr(layer, name, placed[name])
+
+
+def _as_drawn(image: Image, composed: int | None, drawn: DrawnTransform) -> dict[str, Any]:
+    """Return the arguments that lay a layer over an image as it is drawn."""
+    ndim = len(spatial_shape(image))
+    matrix = drawn.matrix
+    if composed is not None:
+        stretched = np.eye(ndim + 1)
+        count = spatial_shape(image)[composed]
+        stretched[composed, composed], stretched[composed, ndim] = 2 * count, (count - 1) / 2
+        matrix = matrix @ stretched
+    scale = np.linalg.norm(matrix[:ndim, :ndim], axis=0)
+    return {
+        "scale": scale,
+        "translate": np.zeros(ndim),
+        "rotate": np.eye(ndim),
+        "shear": np.zeros(ndim * (ndim - 1) // 2),
+        "affine": matrix @ np.diag([*(1 / scale), 1.0]),
+        "units": drawn.units or image.units,
+    }
 
 
 def plane_placement(image: Image, role: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from napari_sam2.errors import PromptError
 from napari_sam2.prompts import FramePrompt
 from napari_sam2.widgets.layers.factory import MAX_OBJECT_ID
-from napari_sam2.widgets.layers.geometry import full_resolution, spatial_shape
+from napari_sam2.widgets.layers.geometry import full_resolution, spatial_shape, unit_factors
 from napari_sam2.widgets.layers.mark_features import object_numbers
 from napari_sam2.widgets.state.positions import OBJECT, POSITIVE, MaskKey, StackPosition
 
@@ -53,6 +53,7 @@ class ForeignLabels:
 
         def under(coordinates: NDArray[Any]) -> NDArray[np.float64]:
             world = np.asarray(image.data_to_world(coordinates), float)
+            world *= unit_factors(image.units, layer.units)
             return np.asarray(layer.world_to_data(world[-layer.ndim :]), float)
 
         # All transformations are affine: the first pixel and a step along each axis say it all.
@@ -129,6 +130,11 @@ class ForeignPrompts:
     def shape_type(self) -> Any:
         """Of a layer of shapes."""
         return self.layer.shape_type
+
+    @property
+    def units(self) -> Any:
+        """Of the layer."""
+        return self.layer.units
 
     def data_to_world(self, coordinates: Any) -> Any:
         """Place a mark as its layer does."""

@@ -13,7 +13,7 @@ from napari.layers import Image
 
 from napari_sam2.stack import ChannelStack, axis_letter, guess_axes
 from napari_sam2.types import Region
-from napari_sam2.widgets.layers.geometry import full_resolution, spatial_shape
+from napari_sam2.widgets.layers.geometry import full_resolution, spatial_shape, unit_factors
 from napari_sam2.widgets.state.image_source import ChannelChoice, ImageSource
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def video_axes(image: Image, composed: int | None = None) -> list[tuple[str, int
     axes = [axis for axis in range(len(shape) - 2) if axis != composed]
     if not axes:
         return [("none: a single image", None)]
-    return [(_title(axis_name(image, axis), shape[axis]), axis) for axis in axes]
+    return [(_title(image, axis, shape[axis]), axis) for axis in axes]
 
 
 def other_axes(
@@ -72,8 +72,14 @@ def own_channels(image: Image, axis: int | None) -> list[tuple[str, int]]:
 
 
 def axis_name(image: Image, axis: int) -> str:
-    """Return the name of an axis: the user's, or which one it is."""
-    return axis_names(image)[axis] or f"axis {axis}"
+    """Return the name of an axis: the user's, or which one it is, with napari's name of it."""
+    return axis_names(image)[axis] or f"axis {axis} (slider {image.axis_labels[axis]})"
+
+
+def frame_word(image: Image, axis: int | None) -> str:
+    """Return what the positions along an axis are called: slices or frames."""
+    name = "" if axis is None else axis_names(image)[axis]
+    return _UNITS.get(axis_letter(name), "frames")
 
 
 def guess_video_axis(image: Image, composed: int | None = None) -> int | None:
@@ -121,8 +127,10 @@ def _sliders(image: Image) -> list[int]:
     return [] if image.rgb else [axis for axis in range(len(shape) - 2) if shape[axis] > 1]
 
 
-def _title(name: str, size: int) -> str:
-    unit = _UNITS.get(axis_letter(name), "frames")
+def _title(image: Image, axis: int, size: int) -> str:
+    """Name an axis as napari's slider does, with its number and its length."""
+    own, number, unit = image.axis_labels[axis], f"axis {axis}", frame_word(image, axis)
+    name = f"{own}, {number}" if axis_names(image)[axis] else f"{number}, slider {own}"
     return f"{name} ({size} {unit})"
 
 
@@ -230,4 +238,8 @@ def may_join(image: Image, other: Image) -> bool:
         return False
     # Both transforms are affine: the first pixel and one step along each axis tell them apart.
     corners = (np.zeros(image.ndim), *np.eye(image.ndim))
-    return all(np.allclose(image.data_to_world(c), other.data_to_world(c)) for c in corners)
+    factors = unit_factors(other.units, image.units)
+    return all(
+        np.allclose(image.data_to_world(c), factors * np.asarray(other.data_to_world(c)))
+        for c in corners
+    )

@@ -16,7 +16,8 @@ from skimage.draw import polygon
 
 from napari_sam2.prompts import FramePrompt
 from napari_sam2.types import ObjectFrame, Region
-from napari_sam2.widgets.layers.geometry import same_position, spatial_shape
+from napari_sam2.widgets.layers.geometry import DrawnTransform, same_position, spatial_shape
+from napari_sam2.widgets.state.hints import Ignored
 from napari_sam2.widgets.state.positions import OBJECT, POSITIVE, MaskKey, StackPosition, placed
 from napari_sam2.widgets.state.session_spec import PlacedPrompt, Prompts
 
@@ -82,13 +83,12 @@ class StackPrompts:
     ----------
     by_position : dict
         Prompts per position of the other sliders.
-    ignored : int
-        Points and shapes that cannot be prompts: outside the image, of no size, out of plane, of
-        no object.
+    ignored : tuple of Ignored
+        Why points and shapes cannot be prompts, once for each of them.
     """
 
     by_position: dict[StackPosition, Prompts] = field(default_factory=dict)
-    ignored: int = 0
+    ignored: tuple[Ignored, ...] = ()
 
     def at(self, position: StackPosition) -> Prompts:
         """Return the prompts of one stack, in order of object and frame."""
@@ -132,6 +132,7 @@ class _Gathered:
     painted: FramePrompt | None = None
     mask: NDArray[np.bool_] | None = None
     cut: NDArray[np.bool_] | None = None
+    marks: int = 0
 
     def prompt(self) -> FramePrompt | None:
         mask = None if self.painted is None else self.painted.mask
@@ -161,7 +162,8 @@ class _Collector:
         self._axis, self._composed = axis, composed
         self._found: defaultdict[StackPosition, defaultdict[ObjectFrame, _Gathered]]
         self._found = defaultdict(lambda: defaultdict(_Gathered))
-        self.ignored = 0
+        self._outside = Ignored.OUTSIDE if region is None else Ignored.OUTSIDE_PART
+        self.ignored: list[Ignored] = []
 
     def where(self, coordinates: NDArray[np.float64]) -> tuple[StackPosition, int] | None:
         """Find the stack and the frame of a position in the image's data; None if outside."""
@@ -175,25 +177,32 @@ class _Collector:
     def add_painted(self, mask_key: MaskKey, painted: FramePrompt) -> None:
         """Take a painted mask in."""
         position, object_id, frame = mask_key
-        self._found[position][ObjectFrame(object_id, frame)].painted = painted
+        gathered = self._found[position][ObjectFrame(object_id, frame)]
+        gathered.painted = painted
+        gathered.marks += 1
 
     def add_points(
         self, coordinates: NDArray[np.float64], object_ids: list[int], positive: list[bool]
     ) -> None:
         """Take clicks (N, D) in, those that lie in the image."""
         yx = coordinates[:, -2:] - self._corner
+        known: NDArray[np.bool_]
+        known = np.isfinite(coordinates).all(axis=1)
+        indices = np.rint(np.where(known[:, None], coordinates[:, :-2], 0)).astype(int)
+        known &= ((indices >= 0) & (indices < np.asarray(self._leading))).all(axis=1)
+        inside: NDArray[np.bool_]
         inside = ((yx >= -_HALF_PIXEL) & (yx <= np.asarray(self._size) - _HALF_PIXEL)).all(axis=1)
-        inside &= np.isfinite(coordinates).all(axis=1)
-        indices = np.rint(np.where(inside[:, None], coordinates[:, :-2], 0)).astype(int)
-        inside &= ((indices >= 0) & (indices < np.asarray(self._leading))).all(axis=1)
-        inside &= np.asarray(object_ids) >= 1
-        self.ignored += int(np.count_nonzero(~inside))
-        for row in np.flatnonzero(inside).tolist():
+        numbered = np.asarray(object_ids) >= 1
+        self.ignored += [Ignored.OUTSIDE] * int(np.count_nonzero(~known))
+        self.ignored += [self._outside] * int(np.count_nonzero(known & ~inside))
+        self.ignored += [Ignored.NO_OBJECT] * int(np.count_nonzero(known & inside & ~numbered))
+        for row in np.flatnonzero(known & inside & numbered).tolist():
             position, frame = placed(indices[row], self._axis, self._composed)
             gathered = self._found[position][ObjectFrame(object_ids[row], frame)]
             y, x = yx[row].tolist()
             gathered.points.append((y, x))
             gathered.positive.append(positive[row])
+            gathered.marks += 1
 
     def add_shape(
         self, kind: str, vertices: NDArray[np.float64], object_id: int, positive: bool
@@ -202,7 +211,8 @@ class _Collector:
         positions = {self.where(vertex) for vertex in vertices}
         where = positions.pop()
         if positions or where is None or object_id < 1:
-            self.ignored += 1
+            off = Ignored.ACROSS if positions else Ignored.OUTSIDE
+            self.ignored.append(off if positions or where is None else Ignored.NO_OBJECT)
             return
         key = ObjectFrame(object_id, where[1])
         flat, size = vertices[:, -2:] - self._corner, self._size
@@ -214,9 +224,14 @@ class _Collector:
             if taken:
                 self._found[where[0]][key].points += points
                 self._found[where[0]][key].positive += [positive] * len(points)
+                self._found[where[0]][key].marks += 1
         else:
             taken = self._add_box(self._found[where[0]], key, flat)
-        self.ignored += not taken
+        if not taken:
+            # What reaches into the image and encloses nothing is too small to be seen.
+            last = np.asarray(size) - _HALF_PIXEL
+            apart = (flat.max(axis=0) < -_HALF_PIXEL) | (flat.min(axis=0) > last)
+            self.ignored.append(self._outside if apart.any() else Ignored.SMALL)
 
     def _add_area(
         self,
@@ -228,6 +243,7 @@ class _Collector:
         if not mask.any():
             return False
         gathered = found[key]
+        gathered.marks += 1
         if positive:
             gathered.mask = mask if gathered.mask is None else gathered.mask | mask
         else:
@@ -245,6 +261,7 @@ class _Collector:
         y1, x1 = np.clip(corners.max(axis=0), 0, last)
         if y1 - y0 < 1 or x1 - x0 < 1:
             return False
+        found[key].marks += found[key].box is None  # only the last one counts
         found[key].box = (float(y0), float(x0), float(y1), float(x1))
         return True
 
@@ -252,11 +269,13 @@ class _Collector:
         """Return all that was found."""
         by_position = {}
         for position, found in self._found.items():
-            prompts = [(key, found[key].prompt()) for key in sorted(found)]
-            known = [PlacedPrompt(*key, prompt) for key, prompt in prompts if prompt is not None]
+            prompts = [(key, found[key].prompt(), found[key].marks) for key in sorted(found)]
+            known = [
+                PlacedPrompt(*key, prompt, n) for key, prompt, n in prompts if prompt is not None
+            ]
             if known:
                 by_position[position] = tuple(known)
-        return StackPrompts(by_position, self.ignored)
+        return StackPrompts(by_position, tuple(self.ignored))
 
 
 def read_prompts(
@@ -267,6 +286,7 @@ def read_prompts(
     painted: Mapping[MaskKey, FramePrompt] | None = None,
     region: Region | None = None,
     composed: int | None = None,
+    drawn: DrawnTransform | None = None,
 ) -> StackPrompts:
     """Read all prompts of an image.
 
@@ -287,18 +307,20 @@ def read_prompts(
         The part of the frames that counts: prompts are in its pixels, and none lie outside.
     composed : int, optional
         The axis whose channels are composed: marks in any of them are prompts.
+    drawn : DrawnTransform, optional
+        How the image is drawn, if points and shapes lie on that.
     """
     collector = _Collector(image, axis, region, composed)
     for mask_key, mask in (painted or {}).items():
         collector.add_painted(mask_key, mask)
     if len(points.data):
-        all_coordinates = same_position(image, points, np.asarray(points.data, float))
+        all_coordinates = same_position(image, points, np.asarray(points.data, float), drawn)
         object_ids, positive = points.features[OBJECT].tolist(), points.features[POSITIVE].tolist()
         collector.add_points(all_coordinates, object_ids, positive)
     objects = shapes.features.get(OBJECT, ())
     signs = shapes.features.get(POSITIVE, [True] * len(shapes.data))
     outlines = zip(shapes.data, shapes.shape_type, objects, signs, strict=False)
     for vertices, kind, object_id, positive in outlines:
-        corners = same_position(image, shapes, np.asarray(vertices, float))
+        corners = same_position(image, shapes, np.asarray(vertices, float), drawn)
         collector.add_shape(str(kind), corners, int(object_id), bool(positive))
     return collector.result()

@@ -206,6 +206,7 @@ def resumed_state(
             frozenset(found),
             frozenset(divisions),
         ),
+        workspace.source.region,
     )
 
 

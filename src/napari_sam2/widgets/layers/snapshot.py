@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_sam2.prompts import FramePrompt, moved_mask
-from napari_sam2.types import Division, ObjectFrame
+from napari_sam2.types import Division, ObjectFrame, Region
 from napari_sam2.widgets.state.positions import MaskKey, StackPosition
 
 if TYPE_CHECKING:
@@ -148,16 +148,22 @@ def _at(position: StackPosition, mask_keys: frozenset[MaskKey]) -> frozenset[Obj
 
 @dataclass(frozen=True, slots=True, eq=False)
 class WindowSnapshot:
-    """Points, shapes and all other annotations, at one moment."""
+    """Points, shapes and all other annotations, at one moment.
+
+    Painted masks are in pixels of `region`, the part of the image that was worked in.
+    """
 
     points: NDArray[Any]
     point_features: Any
     shapes: tuple[tuple[NDArray[Any], str], ...]
     shape_features: Any
     user_state: UserState
+    region: Region | None = None
 
     @classmethod
-    def of(cls, points: Points, shapes: Shapes, user_state: UserState) -> WindowSnapshot:
+    def of(
+        cls, points: Points, shapes: Shapes, user_state: UserState, region: Region | None = None
+    ) -> WindowSnapshot:
         """Keep what there is now."""
         kinds = [str(kind) for kind in shapes.shape_type]
         outlines = [np.array(vertices) for vertices in shapes.data]
@@ -167,6 +173,7 @@ class WindowSnapshot:
             tuple(zip(outlines, kinds, strict=True)),
             shapes.features.copy(),
             user_state,
+            region,
         )
 
     def show(self, points: Points, shapes: Shapes) -> None:

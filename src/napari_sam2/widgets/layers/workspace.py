@@ -19,12 +19,14 @@ from napari_sam2.types import Region
 from napari_sam2.widgets.layers.appearance import PromptAppearance
 from napari_sam2.widgets.layers.factory import TRANSFORMS, find_or_add, lay_over
 from napari_sam2.widgets.layers.geometry import (
+    drawn_transform,
     same_position,
     slider_indices,
     spatial_shape,
     stack_view,
+    world_units,
 )
-from napari_sam2.widgets.layers.image_axes import look
+from napari_sam2.widgets.layers.image_axes import axis_name, look
 from napari_sam2.widgets.layers.mark_features import repair_features
 from napari_sam2.widgets.layers.mark_size import MarkSize
 from napari_sam2.widgets.layers.prompt_reader import StackPrompts, read_prompts
@@ -47,6 +49,8 @@ USER_STATE = "napari_sam2 annotations"
 RECORDS = "napari_sam2 records"
 """Key in the metadata of the labels: axis, region and records by stack of former work on them."""
 
+_PLANE = 2  # axes of a frame, and of the 2D view
+_MARGIN = 0.05  # of the view: what is nearer to its border counts as outside
 _DONE = {"added", "removed", "changed"}
 _numbers = itertools.count(1)
 
@@ -72,6 +76,8 @@ class Workspace:
     source : ImageSource
         Fixed for the session: what the model sees must not change while masks travel. Frames,
         masks and prompts are those of its region.
+    drawn : DrawnTransform
+        How napari draws the image in the view of now; our layers lie on that.
     results : callable or None
         Gives the folder for the results of a stack; None: they are not kept on disk.
     """
@@ -116,6 +122,10 @@ class Workspace:
             layer.events.features.connect(self._on_features)
         for name in TRANSFORMS:
             getattr(image.events, name).connect(self._image_moved)
+        for emitter in self._view_events():
+            emitter.connect(self._view_changed)
+        self.drawn = self._sliced = drawn_transform(image, None)
+        self._view_changed()
 
     @property
     def user_state(self) -> UserState:
@@ -133,10 +143,10 @@ class Workspace:
         return self.image, self.labels, self.shapes, self.points
 
     def is_of(self, image: Image | None, axis: int | None, source: ImageSource | None) -> bool:
-        """Whether this is work on the same frames: of this image, along this axis, in this part."""
+        """Whether this is work on the frames of this image, perhaps on another part of them."""
         if image is not self.image or axis != self.axis or source is None:
             return False
-        return (source.region, source.composed) == (self.source.region, self.composed)
+        return source.composed == self.composed
 
     @property
     def n_frames(self) -> int:
@@ -147,7 +157,8 @@ class Workspace:
         """Find the stack and the frame that the viewer's sliders point at; None if at neither."""
         if spatial_shape(self.image) != self._shape:
             return None  # it has other pixels now than those that are worked on
-        indices = slider_indices(self.image, self._viewer.dims.point, self._shape)
+        point = self._viewer.dims.point
+        indices = slider_indices(self.image, point, self._shape, self._sliced)
         if indices is None:
             return None
         return placed(indices, self.axis, self.composed)
@@ -161,8 +172,51 @@ class Workspace:
         """Move the slider of any axis of the image to an index."""
         ndim = len(self._shape)
         shift = self._viewer.dims.ndim - ndim
-        world = self.image.data_to_world([index if i == axis else 0 for i in range(ndim)])
-        self._viewer.dims.set_point(axis + shift, float(world[axis]))
+        # The other sliders stay: where axes are mixed, each of them counts.
+        point = np.asarray(self._viewer.dims.point, float)[shift:]
+        here = self._sliced.to_data(point)
+        here[axis] = index
+        self._viewer.dims.set_point(axis + shift, float(self._sliced.to_world(here)[axis]))
+
+    def show_place(self, position: StackPosition, frame: int, place: tuple[float, float]) -> None:
+        """Move the camera to a place (y, x) of a frame, unless that is in view.
+
+        The place is in pixels of the region that is seen.
+        """
+        region = self.source.region
+        corner = (0, 0) if region is None else (region.y0, region.x0)
+        indices = index_of(self.axis, position, frame)
+        here = np.array([*indices, *np.add(place, corner)], float)
+        ndim, shift = len(self._shape), self._viewer.dims.ndim - len(self._shape)
+        displayed = [axis - shift for axis in self._viewer.dims.displayed]
+        if min(displayed) < 0:
+            return
+        low, high = np.asarray(self.image.corner_pixels, float)[:, :ndim]
+        if self.image.multiscale:
+            factors = np.asarray(self.image.downsample_factors[self.image.data_level], float)[:ndim]
+            low, high = low * factors, high * factors
+        margin = _MARGIN * (high - low)
+        # At an end of the image there is nothing more to be seen.
+        low = np.where(low > 0, low + margin, low)
+        high = np.where(high < np.array(self._shape) - 1, high - margin, high)
+        if not ((here >= low) & (here <= high))[displayed].all():
+            camera = getattr(self._viewer, "scene", self._viewer).camera
+            camera.center = tuple(self.drawn.to_world(here)[displayed])
+
+    def rolled(self) -> tuple[str, str, str] | None:
+        """Tell whether the view, in 2D, shows other axes than those of the frames.
+
+        Returns
+        -------
+        (str, str, str) or None
+            Names of the video axis, and of rows and columns of the frames; None: it shows frames.
+        """
+        dims, ndim = self._viewer.dims, len(self._shape)
+        displayed = {axis - dims.ndim for axis in dims.displayed}
+        if self.axis is None or len(displayed) != _PLANE or displayed == {-1, -2}:
+            return None
+        rows, columns = (str(self.image.axis_labels[axis]) for axis in (ndim - 2, ndim - 1))
+        return axis_name(self.image, self.axis), rows, columns
 
     def shows(self, position: StackPosition, frame: int) -> bool:
         """Whether the canvas shows any pixel of this frame."""
@@ -184,7 +238,8 @@ class Workspace:
         marks = [np.atleast_2d(np.asarray(mark, float))[:1] for mark in layer.data]
         if not marks:
             return []
-        found = np.rint(same_position(self.image, layer, np.concatenate(marks)))[:, :-2]
+        positions = same_position(self.image, layer, np.concatenate(marks), self.drawn)
+        found = np.rint(positions)[:, :-2]
         shape = np.asarray(self._shape[:-2])
         inside = ((found >= 0) & (found < shape)).all(axis=1)  # false where NaN is
         indices = np.where(np.isfinite(found), found, -1).astype(int)
@@ -215,16 +270,17 @@ class Workspace:
             self.user_state.painted,
             self.source.region,
             self.composed,
+            self.drawn,
         )
 
     def state(self) -> WindowSnapshot:
         """Return all annotations of the user."""
-        return WindowSnapshot.of(self.points, self.shapes, self.user_state)
+        return WindowSnapshot.of(self.points, self.shapes, self.user_state, self.source.region)
 
     def show_state(self, state: WindowSnapshot) -> None:
         """Come back to an earlier state."""
         state.show(self.points, self.shapes)
-        self.user_state = state.user_state
+        self.user_state = self._seen_here(state.user_state, state.region)
         self.marks.repaint()
         self.marks.prepare()
 
@@ -276,6 +332,10 @@ class Workspace:
             layer.events.features.disconnect(self._on_features)
         for name in TRANSFORMS:
             getattr(self.image.events, name).disconnect(self._image_moved)
+        for emitter in self._view_events():
+            emitter.disconnect(self._view_changed)
+        if views_alive and not self.drawn.is_own:
+            lay_over(self.image, self.composed, self.layers[1:])
 
     def keep_records(self, records: Mapping[StackPosition, tuple[FrameRecord, ...]]) -> None:
         """Keep scores with the labels that they are of, for later work on them."""
@@ -296,14 +356,49 @@ class Workspace:
             user_state = user_state.moved(
                 lambda position, frame: self.placed(index_of(axis, position, frame))
             )
+        return self._seen_here(user_state, before)
+
+    def _seen_here(self, user_state: UserState, before: Region | None) -> UserState:
+        """Return annotations made in a part of the image as they are in the part of now."""
+        region = self.source.region
         if before == region:
             return user_state
         old, new = (each or Region(0, 0, *self._shape[-2:]) for each in (before, region))
         return user_state.seen_from((new.y0 - old.y0, new.x0 - old.x0), new.shape)
 
+    @property
+    def tilted(self) -> bool:
+        """Whether the sliders move along no slices of the image, so that none is a frame."""
+        return self._sliced.tilted
+
+    def _view_events(self) -> tuple[Any, ...]:
+        """Return what changes how napari draws the image, besides the image itself."""
+        dims, layers = self._viewer.dims.events, self._viewer.layers.events
+        return dims.ndisplay, dims.order, layers.inserted, layers.removed
+
     def _image_moved(self, _event: object = None) -> None:
-        lay_over(self.image, self.composed, self.layers[1:])
+        self._find_drawn()
+        lay_over(self.image, self.composed, self.layers[1:], self.drawn)
         self.mark_size.fit()
+
+    def _view_changed(self, _event: object = None) -> None:
+        """Lay our layers on the image as it is drawn, where that is another way than before."""
+        before = self.drawn
+        self._find_drawn()
+        if before.is_own and self.drawn.is_own:
+            return
+        same = before.units == self.drawn.units
+        if not same or not np.allclose(before.matrix, self.drawn.matrix, 0, 0):
+            lay_over(self.image, self.composed, self.layers[1:], self.drawn)
+            self.mark_size.fit()
+
+    def _find_drawn(self) -> None:
+        dims, ndim, units = self._viewer.dims, len(self._shape), world_units(self._viewer)
+        plane = (ndim - 2, ndim - 1)
+        displayed = sorted(axis - dims.ndim + ndim for axis in dims.displayed)
+        flat = len(displayed) == _PLANE and displayed[0] >= 0
+        self._sliced = drawn_transform(self.image, plane, units)
+        self.drawn = drawn_transform(self.image, displayed if flat else None, units)
 
     def _on_data(self, event: Any) -> None:
         # A rectangle that is still being drawn announces itself as "adding".

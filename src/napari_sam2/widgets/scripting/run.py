@@ -9,6 +9,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from napari_sam2.errors import DeviceError, Sam2Error
+from napari_sam2.stack.frame_counter import FrameCounter
 from napari_sam2.types import Direction, FrameMasks
 from napari_sam2.widgets.scripting.job import ScriptJob
 from napari_sam2.widgets.state.positions import StackPosition
@@ -67,13 +68,13 @@ def run_job(
     run = _Run(job, prompts, job.empty_labels(highest), open_session, cancelled)
     stops = [_Stop(run, position) for position in job.stops(prompts.keys())]
     skipped: list[str] = []
-    current, before, done = stops[0], 0, 0
+    current, before = stops[0], 0
     for stop, masks in follow_series(stops, _Stop.follow, _Stop.pass_on, cancelled):
         if stop is not current:
-            current, before, done = stop, before + current.planned, 0
-        done += 1
+            current, before = stop, before + current.counter.total
+        stop.counter.visit(masks.frame)
         left = len(stops) - stops.index(stop)
-        tell(before + done, before + stop.planned * left)
+        tell(before + stop.counter.done, before + stop.counter.total * left)
         if masks.skipped is not None:
             skipped.append(masks.skipped)
         if cancelled():
@@ -100,7 +101,7 @@ class _Stop:
     run: _Run
     position: StackPosition
     session: Session | None = None
-    planned: int = 0
+    counter: FrameCounter = field(default_factory=lambda: FrameCounter(()))
 
     def follow(self, handed: Prompts) -> Iterator[FrameMasks]:
         """Propagate the objects that are prompted here and those that were handed over."""
@@ -112,7 +113,7 @@ class _Stop:
         run.refused += _prompted(self.session, (*own, *handed))
         # Objects that were handed over come in where most of them is.
         direction = run.job.direction if own else Direction.BOTH
-        self.planned = self.session.planned_frames(direction)
+        self.counter = FrameCounter(self.session.planned_visits(direction))
         yield from self.session.propagate(direction)
 
     def pass_on(self, there: _Stop) -> Prompts:

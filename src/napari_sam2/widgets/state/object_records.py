@@ -5,11 +5,15 @@ Main thread only.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import NamedTuple
 
 from napari_sam2.labels import Doubt, FrameRecord, doubts, is_known
 from napari_sam2.labels.divisions import parents_of
+from napari_sam2.types import ObjectFrame
 from napari_sam2.widgets.state.positions import StackPosition
 from napari_sam2.widgets.state.session_spec import Annotations, ObjectAnnotations
 
@@ -30,11 +34,24 @@ class RecordSummary:
     lowest: float | None = None
 
 
+Doubts = Mapping[int, tuple[Doubt, ...]]
+"""Doubtful frames of an object, ascending, with their reasons."""
+
+
+class DoubtCounts(NamedTuple):
+    """How many frames of each object are doubtful, and whether all counts are of now."""
+
+    by_object: Mapping[int, int]
+    complete: bool
+
+
 class _StackRecords:
     """Records of one object by frame; its summary follows them at little cost."""
 
     def __init__(self) -> None:
         self.records: dict[int, FrameRecord] = {}
+        self.doubts: Doubts = {}  # as of the last call of `search`
+        self._searched: frozenset[int] | None = None  # decided frames then; None: no longer true
         self._frames = 0
         self.scores, self.total = 0, 0.0  # how many there are, and their sum
         self._lowest: float | None = None
@@ -42,6 +59,8 @@ class _StackRecords:
 
     def put(self, record: FrameRecord) -> None:
         old = self.records.pop(record.frame, None)
+        if old != record:
+            self._searched = None
         if is_known(record):
             self.records[record.frame] = record
         gone, come = _score(old), _score(record)
@@ -60,6 +79,16 @@ class _StackRecords:
             self._stale = False
         return RecordSummary(self._frames, self._lowest)
 
+    def is_searched(self, decided: frozenset[int]) -> bool:
+        """Whether `doubts` are those of now."""
+        return self._searched is decided or self._searched == decided
+
+    def search(self, decided: frozenset[int]) -> Doubts:
+        """Find the doubtful frames, if they are not known."""
+        if not self.is_searched(decided):
+            self.doubts, self._searched = doubts(self.records.values(), decided), decided
+        return self.doubts
+
 
 def _score(record: FrameRecord | None) -> float | None:
     """Return the score of a frame that the object is in."""
@@ -71,6 +100,25 @@ class ObjectRecords:
 
     def __init__(self) -> None:
         self._positions: dict[StackPosition, dict[int, _StackRecords]] = {}
+        self._outdated: dict[StackPosition, dict[int, frozenset[int]]] = {}
+
+    def outdated(self, position: StackPosition) -> Mapping[int, frozenset[int]]:
+        """Return the frames of each object whose masks are older than its prompts."""
+        return self._outdated.get(position, {})
+
+    def set_outdated(self, position: StackPosition, outdated: Mapping[int, frozenset[int]]) -> None:
+        """Take in which masks of a stack are out of date."""
+        self._outdated[position] = dict(outdated)
+
+    def renewed(self, position: StackPosition, frame: int, object_ids: Iterable[int]) -> None:
+        """Take in that the masks of some objects in a frame are of now."""
+        outdated = self._outdated.get(position, {})
+        for number in object_ids:
+            frames = outdated.get(number, frozenset())
+            if frame in frames:
+                outdated[number] = frames - {frame}
+                if not outdated[number]:
+                    del outdated[number]
 
     def put(self, position: StackPosition, records: Iterable[FrameRecord]) -> None:
         """Take new records of a stack in."""
@@ -91,9 +139,13 @@ class ObjectRecords:
             number: each.summary() for number, each in self._positions.get(position, {}).items()
         }
 
-    def mean_score(self, position: StackPosition) -> float | None:
-        """Return the mean score of all objects in all frames that they are in; None: no score."""
-        objects = self._positions.get(position, {}).values()
+    def mean_score(self, position: StackPosition, object_id: int | None = None) -> float | None:
+        """Return the mean score of an object, or of all, in all frames that it is in.
+
+        None where there is no score.
+        """
+        known = self._positions.get(position, {})
+        objects = [each for number, each in known.items() if object_id in (None, number)]
         count = sum(each.scores for each in objects)
         return sum(each.total for each in objects) / count if count else None
 
@@ -102,6 +154,37 @@ class ObjectRecords:
         known = self._positions.get(position, {}).get(object_id)
         found = {} if known is None else known.records
         return tuple(map(found.__getitem__, sorted(found)))
+
+    def record(self, position: StackPosition, object_id: int, frame: int) -> FrameRecord | None:
+        """Return what is known of an object in a frame; None: nothing."""
+        known = self._positions.get(position, {}).get(object_id)
+        return None if known is None else known.records.get(frame)
+
+    def doubts(
+        self, position: StackPosition, object_id: int, decided: frozenset[int] = frozenset()
+    ) -> Doubts:
+        """Return the doubtful frames of an object; prompted and accepted frames are decided."""
+        known = self._positions.get(position, {}).get(object_id)
+        return {} if known is None else known.search(decided)
+
+    def doubt_counts(
+        self, position: StackPosition, annotations: Annotations, seconds: float
+    ) -> DoubtCounts:
+        """Count the doubtful frames of all objects of a stack.
+
+        After so many seconds, counts of before stand for those that would have to be found anew:
+        while many objects are propagated, all of them change with every frame.
+        """
+        objects, end = self._positions.get(position, {}), time.perf_counter() + seconds
+        counts, complete = {}, True
+        for number in sorted(objects):
+            known, decided = objects[number], annotations.decided(number)
+            if known.is_searched(decided) or time.perf_counter() < end:
+                known.search(decided)
+            else:
+                complete = False
+            counts[number] = len(known.doubts)
+        return DoubtCounts(counts, complete)
 
     def has(self, position: StackPosition, object_id: int, frame: int) -> bool:
         """Whether an object is in a frame."""
@@ -123,6 +206,7 @@ class ObjectRecords:
     def clear(self) -> None:
         """Forget everything."""
         self._positions.clear()
+        self._outdated.clear()
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +226,10 @@ class ObjectRow:
         Lowest score of these frames; None if none has a score.
     accepted : int
         Accepted frames.
+    doubtful : int
+        Doubtful frames.
+    outdated : int
+        Frames whose mask is older than the prompts that it follows from.
     hidden : bool
     found : bool
         It was found automatically, and nobody has looked at it.
@@ -157,6 +245,8 @@ class ObjectRow:
     frames: int = 0
     lowest: float | None = None
     accepted: int = 0
+    doubtful: int = 0
+    outdated: int = 0
     hidden: bool = False
     found: bool = False
     parent: int | None = None
@@ -169,6 +259,9 @@ def object_rows(
     names: Mapping[int, str],
     hidden: Collection[int],
     found: Collection[int] = (),
+    doubtful: Mapping[int, int] = MappingProxyType({}),
+    outdated: Mapping[int, frozenset[int]] = MappingProxyType({}),
+    handed: Collection[ObjectFrame] = (),
 ) -> tuple[ObjectRow, ...]:
     """List all objects of a stack that are prompted, accepted or in the labels, by id.
 
@@ -182,6 +275,12 @@ def object_rows(
     hidden : collection of int
     found : collection of int
         Those that were found automatically and that nobody has looked at.
+    doubtful : mapping of int to int
+        How many doubtful frames each object has.
+    outdated : mapping of int to frozenset of int
+        Frames of each object whose masks are out of date.
+    handed : collection of ObjectFrame
+        Mask prompts that came from another volume: nobody gave them.
     """
     rows = []
     parents = parents_of(annotations.divisions)
@@ -195,10 +294,12 @@ def object_rows(
             ObjectRow(
                 number,
                 names.get(number, ""),
-                asked.pieces,
+                asked.pieces - sum(each.object_id == number for each in handed),
                 known.frames,
                 known.lowest,
                 len(asked.accepted),
+                doubtful.get(number, 0),
+                len(outdated.get(number, ())),
                 number in hidden,
                 number in found,
                 parent=parents.get(number),
@@ -226,6 +327,8 @@ class ObjectSeries:
         Frames where it was found automatically, if nobody has looked at it.
     births : mapping of int to str
         Frames where the object divides or comes from a division, and a description of it.
+    outdated : frozenset of int
+        Frames whose mask is older than the prompts that it follows from.
     """
 
     n_frames: int = 1
@@ -235,6 +338,7 @@ class ObjectSeries:
     doubtful: Mapping[int, tuple[Doubt, ...]] = field(default_factory=dict)
     found: frozenset[int] = frozenset()
     births: Mapping[int, str] = field(default_factory=dict)
+    outdated: frozenset[int] = frozenset()
 
     def describe(self, frame: int) -> str:
         """Say what is known of a frame."""
@@ -250,6 +354,7 @@ class ObjectSeries:
             parts.append("prompted")
         parts += ["accepted"] if frame in self.accepted else []
         parts += [self.births[frame]] if frame in self.births else []
+        parts += ["out of date: propagate again"] if frame in self.outdated else []
         parts += [str(doubt) for doubt in self.doubtful.get(frame, ())]
         return ", ".join(parts)
 
@@ -260,18 +365,22 @@ def series(
     records: Iterable[FrameRecord],
     annotations: Annotations,
     found: frozenset[int] = frozenset(),
+    outdated: frozenset[int] = frozenset(),
 ) -> ObjectSeries:
-    """Put together what is known of an object; `found`: frames where it was found."""
+    """Put together what is known of an object.
+
+    `found` are frames where it was found by itself, `outdated` those whose mask is out of date.
+    """
     records, asked = tuple(records), annotations.by_object.get(object_id, ObjectAnnotations())
     prompted, accepted = asked.prompted, asked.accepted
-    doubtful = doubts(records, prompted | accepted)
+    doubtful = doubts(records, annotations.decided(object_id))
     births: dict[int, str] = {}
     for each in annotations.divisions:
         if object_id in each.children:
             births[each.frame] = f"born of object {each.parent}"
         if object_id == each.parent:
             births[each.frame] = f"divides into {' and '.join(map(str, each.children))}"
-    return ObjectSeries(n_frames, records, prompted, accepted, doubtful, found, births)
+    return ObjectSeries(n_frames, records, prompted, accepted, doubtful, found, births, outdated)
 
 
 def next_frame(frames: Iterable[int], frame: int, step: int) -> int | None:

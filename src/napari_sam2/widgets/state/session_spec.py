@@ -32,11 +32,15 @@ class PlacedPrompt:
         Index along the video axis.
     prompt : FramePrompt
         Points and box in (y, x) pixels of the frame.
+    marks : int
+        How many points, lines, boxes and masks of the user it consists of; a line is several
+        points of the prompt. 0 where that is not known.
     """
 
     object_id: int
     frame: int
     prompt: FramePrompt
+    marks: int = field(default=0, compare=False)
 
     @property
     def position(self) -> ObjectFrame:
@@ -47,14 +51,14 @@ class PlacedPrompt:
 Prompts = tuple[PlacedPrompt, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ObjectAnnotations:
     """What the user asked for of one object.
 
     Attributes
     ----------
     pieces : int
-        Points, boxes and masks.
+        Clicks, lines, boxes and masks.
     prompted, accepted : frozenset of int
         Frames.
     """
@@ -62,6 +66,11 @@ class ObjectAnnotations:
     pieces: int = 0
     prompted: frozenset[int] = frozenset()
     accepted: frozenset[int] = frozenset()
+
+    @cached_property
+    def decided(self) -> frozenset[int]:
+        """Frames that no propagation overwrites."""
+        return self.prompted | self.accepted
 
 
 @dataclass(frozen=True)
@@ -86,6 +95,11 @@ class Annotations:
     unsure: frozenset[int] = frozenset()
     divisions: tuple[Division, ...] = ()
 
+    def decided(self, object_id: int) -> frozenset[int]:
+        """Return the frames in which an object is prompted or accepted."""
+        known = self.by_object.get(object_id)
+        return frozenset() if known is None else known.decided
+
     def is_just(self, other: Annotations | None) -> bool:
         """Whether another one has the same parts, compared by identity, not by value."""
         if other is None or self.unsure != other.unsure or self.divisions != other.divisions:
@@ -100,7 +114,7 @@ class Annotations:
         for placed in self.prompts:
             prompt = placed.prompt
             count = len(prompt.points) + (prompt.box is not None) + (prompt.mask is not None)
-            pieces[placed.object_id] += count
+            pieces[placed.object_id] += placed.marks or count
             prompted[placed.object_id].add(placed.frame)
         for number, frame in self.accepted:
             accepted[number].add(frame)

@@ -5,9 +5,11 @@ Main thread only.
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
-from qtpy.QtCore import QEvent, QSize, Qt
+from qtpy.QtCore import QDateTime, QEvent, QLocale, QSize, Qt, Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import (
     QFrame,
     QHBoxLayout,
@@ -130,7 +132,14 @@ class Column(QScrollArea):
     *parts : QWidget
     margin, gap : int
         Around and between them, in pixels.
+
+    Signals
+    -------
+    height_changed(int)
+        So many pixels of it are in view now.
     """
+
+    height_changed = Signal(int)
 
     def __init__(self, *parts: QWidget, margin: int, gap: int) -> None:
         super().__init__()
@@ -152,6 +161,11 @@ class Column(QScrollArea):
         width = 0 if inner is None else inner.minimumSizeHint().width()
         width += 0 if bar is None else bar.sizeHint().width()
         return QSize(max(width, _LEAST_WIDTH), _LEAST_HEIGHT)
+
+    def resizeEvent(self, event: Any) -> None:
+        """Tell the parts whose height depends on that of the panel."""
+        super().resizeEvent(event)
+        self.height_changed.emit(self.height())
 
     def event(self, event: Any) -> bool:
         """Take another width when a part was shown or hidden."""
@@ -186,6 +200,22 @@ def running_text(lines: int, tooltip: str = "") -> QLabel:
     label.setMinimumHeight(lines * label.fontMetrics().lineSpacing())
     label.setToolTip(tooltip)
     return label
+
+
+def clock(seconds: float, *, date: bool = True) -> str:
+    """Write a time, in seconds since 1970, as the system writes dates and times."""
+    moment, form = QDateTime.fromSecsSinceEpoch(int(seconds)), QLocale.FormatType.ShortFormat
+    text: str = QLocale.system().toString(moment if date else moment.time(), form)
+    return text
+
+
+def breakable(path: Path) -> str:
+    """Write a path so that a label can break it into lines: a label is as wide as its words."""
+    text = re.sub(r"(?<=[/\\_.-])(?=.)", _BREAK, str(path))
+    return re.sub(rf"[^{_BREAK}]{{{_LONGEST_WORD}}}(?=.)", rf"\g<0>{_BREAK}", text)
+
+
+_BREAK, _LONGEST_WORD = "\N{ZERO WIDTH SPACE}", 24
 
 
 def button(text: str, tooltip: str, *, checkable: bool = False) -> QPushButton:

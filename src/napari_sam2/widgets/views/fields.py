@@ -387,10 +387,10 @@ def _propagation_fields() -> list[Any]:
     return [
         Choice(
             name="then",
-            null="this one only",
-            tooltip="After this volume, go on to the next one: each object is followed there in "
-            "the slice with most of it, and its mask there is a prompt of that volume. Ids are "
-            "kept. Objects that you prompt or accept there yourself stay yours.",
+            null="stop after this volume",
+            tooltip="After this volume, stop, or go on to the next one: each object is followed "
+            "there in the slice with most of it, and its mask there is a prompt of that volume. "
+            "Ids are kept. Objects that you prompt or accept there yourself stay yours.",
         ),
         SpinBox(name="first", min=0, max=0, value=0, step=1, tooltip="First frame of the range."),
         SpinBox(name="last", min=0, max=0, value=0, step=1, tooltip="Last frame of the range."),

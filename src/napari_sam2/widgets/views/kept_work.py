@@ -6,7 +6,6 @@ Main thread only.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 
 from qtpy.QtCore import QLocale, Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import (
@@ -22,7 +21,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_sam2.labels.store.kept_work import KeptWork
-from napari_sam2.widgets.views.base import button, row
+from napari_sam2.widgets.views.base import button, clock, row
 
 _COLUMNS = ("Name", "Folder", "Size", "Last change")
 
@@ -78,12 +77,11 @@ class KeptWorkDialog(QDialog):
         locale = QLocale()
         self.table.setRowCount(len(self._work))
         for at, each in enumerate(self._work):
-            when = datetime.fromtimestamp(each.modified)
             texts = (
                 each.name,
                 str(each.path.parent),
                 locale.formattedDataSize(each.size),
-                locale.toString(when, QLocale.FormatType.ShortFormat),
+                clock(each.modified),
             )
             for column, text in enumerate(texts):
                 item = QTableWidgetItem(text)

@@ -13,10 +13,17 @@ from qtpy.QtWidgets import QAbstractButton, QAbstractItemView, QHeaderView, QTab
 
 from napari_sam2.widgets.state.object_records import ObjectRow
 from napari_sam2.widgets.views.base import Section, button, row
-from napari_sam2.widgets.views.object_table_model import NAME, ObjectTableModel
+from napari_sam2.widgets.views.object_table_model import (
+    COLUMNS,
+    ID,
+    NAME,
+    ObjectTableModel,
+    in_order,
+)
 
 _ROW_PIXELS = 22
-_ROWS_SHOWN = 4
+_LEAST_ROWS = 4
+_SHARE = 0.3  # of the height of the panel
 
 
 class ObjectSection(Section):
@@ -72,7 +79,18 @@ class ObjectSection(Section):
         self.split.clicked.connect(lambda: self.split_requested.emit(self.chosen[0]))
         self._quiet = False
         self._lengths: tuple[int, ...] = ()
+        self._rows: tuple[ObjectRow, ...] = ()
+        self._sorted_by, self._largest_first = ID, False
+        header = self.table.horizontalHeader()
+        if header is not None:
+            header.sectionClicked.connect(self._sort_by)
+        self.fit_to(0)
         self._show_possible()
+
+    @property
+    def order(self) -> tuple[int, ...]:
+        """All objects as the table lists them, from top to bottom."""
+        return self.model.object_ids
 
     @property
     def chosen(self) -> tuple[int, ...]:
@@ -81,8 +99,40 @@ class ObjectSection(Section):
         return tuple(sorted([self.model.object_at(index.row()) for index in rows]))
 
     def show_objects(self, rows: tuple[ObjectRow, ...], current: int) -> None:
-        """Show these objects."""
-        chosen = self.chosen
+        """Show these objects; they stay where they are until there are others."""
+        known = {row.object_id: row for row in rows}
+        stays = known.keys() == set(self.order)
+        self._rows = tuple(known[i] for i in self.order) if stays else self._in_order(rows)
+        self._show_rows(current)
+
+    def sort(self) -> None:
+        """Sort the rows anew by the column that was chosen, with the values of now."""
+        rows = self._in_order(self._rows)
+        if rows != self._rows:
+            self._rows = rows
+            self._show_rows(0)
+
+    def fit_to(self, height: int) -> None:
+        """Take a share of the height of the panel, in pixels."""
+        rows = max(_LEAST_ROWS, round(_SHARE * height / _ROW_PIXELS) - 1)
+        self.table.setFixedHeight((rows + 1) * _ROW_PIXELS + 8)
+
+    def _in_order(self, rows: tuple[ObjectRow, ...]) -> tuple[ObjectRow, ...]:
+        return in_order(rows, self._sorted_by, largest_first=self._largest_first)
+
+    def _sort_by(self, column: int) -> None:
+        """Sort by a column; by the same one again, the other way round."""
+        again = column == self._sorted_by
+        down = not self._largest_first if again else COLUMNS[column].largest_first
+        self._sorted_by, self._largest_first = column, down
+        # Qt's own arrow would take room in every column.
+        self.model.show_order(column, down=down)
+        self._lengths = ()
+        self._fit_columns()
+        self.sort()
+
+    def _show_rows(self, current: int) -> None:
+        rows, chosen = self._rows, self.chosen
         self._quiet = True
         self.model.show(rows)
         self._fit_columns()
@@ -160,5 +210,5 @@ def _table(model: ObjectTableModel) -> QTableView:
     corner = table.findChild(QAbstractButton)
     if corner is not None:
         corner.setToolTip("Select all objects.")
-    table.setFixedHeight((_ROWS_SHOWN + 1) * _ROW_PIXELS + 8)
+    columns.setSectionsClickable(True)
     return table

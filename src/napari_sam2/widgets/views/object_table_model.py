@@ -5,7 +5,7 @@ Main thread only.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from qtpy.QtCore import QModelIndex, Qt, Signal  # type: ignore[attr-defined]
@@ -22,12 +22,29 @@ FOUND = "new"
 """Marks objects that were found automatically and that nobody has looked at."""
 
 
+OUTDATED = "↻"
+"""Marks objects with masks that are out of date."""
+
+
 class TableColumn(NamedTuple):
-    """A column of the table: its title, its tooltip, and the text of an object in it."""
+    """A column of the table.
+
+    Attributes
+    ----------
+    title, tooltip : str
+    text : callable
+        Returns the text of an object in it.
+    key : callable
+        Returns what its rows are sorted by.
+    largest_first : bool
+        Whether the first click on the title puts the largest values on top.
+    """
 
     title: str
     tooltip: str
     text: Callable[[ObjectRow], str]
+    key: Callable[[ObjectRow], Any]
+    largest_first: bool = True
 
 
 def _lowest(row: ObjectRow) -> str:
@@ -37,6 +54,10 @@ def _lowest(row: ObjectRow) -> str:
 def _id(row: ObjectRow) -> str:
     born = "" if row.parent is None else f" ← {row.parent}"
     return f"{row.object_id}{born}{' →' if row.divides else ''}"
+
+
+def _frames(row: ObjectRow) -> str:
+    return f"{row.frames} {OUTDATED}" if row.outdated else str(row.frames)
 
 
 def _accepted(row: ObjectRow) -> str:
@@ -51,27 +72,59 @@ COLUMNS = (
         "Label id of the object, and its colour. Untick it to hide the object. ← names the object "
         "that it comes from, and → marks one that divides.",
         _id,
+        lambda row: row.object_id,
+        largest_first=False,
     ),
-    TableColumn("Name", "Double-click or press F2 to name the object.", lambda row: row.name),
+    TableColumn(
+        "Name",
+        "Double-click or press F2 to name the object.",
+        lambda row: row.name,
+        lambda row: (not row.name, row.name.casefold()),
+        largest_first=False,
+    ),
     TableColumn(
         "●",
-        "Prompts: points, boxes and masks that you gave for it.",
+        "Prompts: clicks, lines, boxes and masks that you gave for it.",
         lambda row: str(row.prompts),
+        lambda row: row.prompts,
     ),
-    TableColumn("Frames", "Frames that it is in.", lambda row: str(row.frames)),
+    TableColumn(
+        "Frames",
+        f"Frames that it is in. {OUTDATED}: some of its masks are older than its prompts; "
+        "propagate again to bring them up to date.",
+        _frames,
+        lambda row: row.frames,
+    ),
     TableColumn(
         "Score",
         "Lowest score of these frames, 0 to 1: object present times predicted IoU.",
         _lowest,
+        lambda row: 2.0 if row.lowest is None else row.lowest,
+        largest_first=False,
+    ),
+    TableColumn(
+        "▲",
+        "Doubtful frames, which deserve a second look. D goes to the next one.",
+        lambda row: str(row.doubtful or ""),
+        lambda row: row.doubtful,
     ),
     TableColumn(
         "■",
         f"Accepted frames of it. {FOUND}: found by itself, and nobody has looked at it yet.",
         _accepted,
+        lambda row: row.accepted,
     ),
 )
 """All columns, from left to right; the first two can be ticked and edited."""
 ID, NAME = 0, 1
+
+
+def in_order(
+    rows: Iterable[ObjectRow], column: int, *, largest_first: bool
+) -> tuple[ObjectRow, ...]:
+    """Sort rows by a column; those that are equal there stay in the order of their ids."""
+    by_id = sorted(rows, key=lambda row: row.object_id)
+    return tuple(sorted(by_id, key=COLUMNS[column].key, reverse=largest_first))
 
 
 class ObjectTableModel(QStandardItemModel):
@@ -97,7 +150,7 @@ class ObjectTableModel(QStandardItemModel):
         self._items: list[list[QStandardItem]] = []
         for number, column in enumerate(COLUMNS):
             header = QStandardItem(column.title)
-            header.setToolTip(column.tooltip)
+            header.setToolTip(f"{column.tooltip} Click to sort by it.")
             self.setHorizontalHeaderItem(number, header)
 
     def show(self, rows: tuple[ObjectRow, ...]) -> None:
@@ -113,6 +166,12 @@ class ObjectTableModel(QStandardItemModel):
             if row != old:
                 self._show_row(number, row)
 
+    def show_order(self, column: int, *, down: bool) -> None:
+        """Show by which column the rows are sorted, and whether the largest value is on top."""
+        for number, each in enumerate(COLUMNS):
+            arrow = "" if number != column else " ↓" if down else " ↑"
+            self.setHeaderData(number, Qt.Orientation.Horizontal, each.title + arrow)
+
     def lengths(self) -> tuple[int, ...]:
         """Return how many characters the longest text of each column has."""
         longest = [0] * len(COLUMNS)
@@ -121,13 +180,18 @@ class ObjectTableModel(QStandardItemModel):
                 longest[column] = max(longest[column], len(item.text()))
         return tuple(longest)
 
+    @property
+    def object_ids(self) -> tuple[int, ...]:
+        """All objects, from top to bottom."""
+        return tuple(row.object_id for row in self._rows)
+
     def object_at(self, row: int) -> int:
         """Return the id of the object in a row."""
         return self._rows[row].object_id
 
     def row_of(self, object_id: int) -> int | None:
         """Return the row of an object; None if it is not there."""
-        ids = [row.object_id for row in self._rows]
+        ids = self.object_ids
         return ids.index(object_id) if object_id in ids else None
 
     def setData(self, index: QModelIndex, value: Any, role: int = _Role.EditRole) -> bool:

@@ -64,6 +64,7 @@ class UndoSection(QWidget):
 _MARGIN = 10
 _GAP = 12
 _SETUP = "Image and model"
+_HINT_LINES = 3
 
 
 class PanelView(QWidget):
@@ -111,7 +112,14 @@ class PanelView(QWidget):
             ResumeSection(),
         )
         self.open = button("Open session…", "Go on with the prompts of a session file.")
-        self.hint = running_text(2, "What to do next.")
+        self.hint = running_text(_HINT_LINES, "What to do next.")
+        self.contrast = button(
+            "Use new contrast",
+            "Begin again with the contrast limits that the image has now. Labels, prompts and "
+            "Undo stay.",
+        )
+        self.contrast.hide()
+        self.contrast.clicked.connect(lambda _checked: self.start_requested.emit())
         self.start.clicked.connect(lambda _checked: self.start_requested.emit())
         self.open.clicked.connect(lambda _checked: self._ask_for_session())
         self.offer.resume.clicked.connect(lambda _checked: self.resume_requested.emit())
@@ -130,10 +138,12 @@ class PanelView(QWidget):
         for part in (self.stack, self.model, self.offer, begin):
             self.setup.body.addWidget(part)
         column = Column(self.setup, *self._started, margin=_MARGIN, gap=_GAP)
+        column.height_changed.connect(self.objects.fit_to)
         foot = QVBoxLayout()
         foot.setContentsMargins(_MARGIN, 0, _MARGIN, _MARGIN)
         foot.addWidget(self.history)
         foot.addWidget(self.hint)
+        foot.addWidget(self.contrast)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(column, 1)
@@ -154,6 +164,10 @@ class PanelView(QWidget):
     def show_hint(self, text: str) -> None:
         """Say what to do next."""
         self.hint.setText(text)
+
+    def show_contrast(self, changed: bool) -> None:
+        """Offer the contrast of now, if the model sees another one."""
+        self.contrast.setVisible(changed)
 
     def show_started(self, started: bool, *, possible: bool) -> None:
         """Show whether an image is being segmented, and whether one could be."""

@@ -5,6 +5,8 @@ Main thread only.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from qtpy.QtCore import Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import QProgressBar
 
@@ -12,6 +14,29 @@ from napari_sam2.types import Direction
 from napari_sam2.widgets.state.session_spec import Through
 from napari_sam2.widgets.views.base import Fold, Section, button, captioned, row
 from napari_sam2.widgets.views.fields import PanelFields
+
+
+class RunProgress(NamedTuple):
+    """How far a run is.
+
+    Attributes
+    ----------
+    done, total : int
+        Frames that are finished, and all; a total of 0 is not known yet.
+    visited, planned : int
+        Results so far, and all: more than frames where objects come from both directions.
+    unit : str
+        "frames" or "slices".
+    where : str
+        Which of several volumes it is; empty where there is but one.
+    """
+
+    done: int
+    total: int
+    visited: int
+    planned: int
+    unit: str
+    where: str
 
 
 class PropagationSection(Section):
@@ -48,7 +73,7 @@ class PropagationSection(Section):
             "Forward ▶", "From each object's first prompt to the end of the stack."
         )
         self.progress = QProgressBar()
-        self.progress.setToolTip("Frames that are done.")
+        self.progress.setToolTip("Frames that are done, in all their objects.")
         self.pause = button("Pause", "Hold after this frame. Prompts are still taken in.")
         self.cancel = button("Cancel", "Stop within one frame. All that is done stays.")
         self._ways = row(self.backward, self.both, self.forward, stretch=(1, 1, 1))
@@ -96,23 +121,20 @@ class PropagationSection(Section):
         self._ways.show()
         self.show_paused(False)
 
-    def show_running(self, done: int, total: int, where: str = "") -> None:
-        """Show how many frames of how many are done; a total of 0 is not known yet.
-
-        `where` says which of several volumes it is.
-        """
-        if not done:
+    def show_running(self, now: RunProgress) -> None:
+        """Show how far the run is."""
+        if not now.visited:
             # In the same place: nothing below moves.
             self._ways.setEnabled(False)
             self._ways.hide()
             self._running.show()
             self.cancel.setEnabled(True)
-        frames = f"{done} of {total} frames" if total else ""
+        frames = f"{now.done} of {now.total} {now.unit}" if now.total else ""
         # Qt would paint each of these at once, and not together with the rest of the panel.
         self.progress.setUpdatesEnabled(False)
-        self.progress.setRange(0, total)
-        self.progress.setValue(done)
-        self.progress.setFormat(", ".join(part for part in (where, frames) if part))
+        self.progress.setRange(0, now.planned)
+        self.progress.setValue(now.visited)
+        self.progress.setFormat(", ".join(part for part in (now.where, frames) if part))
         self.progress.setUpdatesEnabled(True)
 
     def show_paused(self, paused: bool) -> None:

@@ -13,10 +13,14 @@ from napari_sam2.widgets.state.object_records import ObjectSeries
 from napari_sam2.widgets.views.base import Section, button, row, running_text
 from napari_sam2.widgets.views.timeline import MARKS, Timeline
 
+# A sign and its meaning stay in one line.
 _LEGEND = "&nbsp;&nbsp; ".join(
-    f"<span style='color: {colour.name()}'>{sign}</span> {meaning}"
+    f"<span style='color: {colour.name()}'>{sign}</span>&nbsp;{meaning.replace(' ', '&nbsp;')}"
     for sign, meaning, colour in MARKS
 )
+
+
+_SUMMARY_LINES = 3
 
 
 class ReviewSection(Section):
@@ -41,13 +45,18 @@ class ReviewSection(Section):
         super().__init__("Review")
         self.timeline = Timeline()
         self.legend = QLabel(_LEGEND)
+        self.legend.setWordWrap(True)
         self.legend.setToolTip(
-            "Bars: score of each frame. Line: area of the object. Click to go to a frame."
+            "Bars: score of each frame. Line: area of the object. Hatched: the mask is older than "
+            "the prompts it follows from. Click to go to a frame."
         )
-        self.summary = running_text(2)
+        self.summary = running_text(_SUMMARY_LINES)
+        # What does not fit stands in its tooltip: the buttons below stay where they are.
+        self.summary.setFixedHeight(self.summary.minimumHeight())
         self.doubt = button(
             "Next doubtful",
-            "Go to the next frame that deserves a second look. Key: D; back: Shift-D",
+            "Go to the next frame that deserves a second look: of this object, then of the others "
+            "in the order of the table. Key: D; back: Shift-D",
         )
         self.prompted = button(
             "Next prompted", "Go to the next frame with a prompt. Key: E; back: Shift-E"
@@ -71,9 +80,16 @@ class ReviewSection(Section):
         """Show an object and the frame in view."""
         self.timeline.show_series(series)
         self.timeline.show_frame(frame)
-        self.summary.setText(series.describe(frame))
-        self.doubt.setEnabled(bool(series.doubtful))
+        text = series.describe(frame)
+        self.summary.setText(text)
+        self.summary.setToolTip(text)
         self.prompted.setEnabled(bool(series.prompted))
+        if series.doubtful:
+            self.show_doubts(True)
+
+    def show_doubts(self, any_doubts: bool) -> None:
+        """Show whether any frame of any object is doubtful."""
+        self.doubt.setEnabled(any_doubts)
 
 
 _ACCEPT = (

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from qtpy.QtCore import QEvent, QPointF, QRectF, Qt, Signal  # type: ignore[attr-defined]
-from qtpy.QtGui import QColor, QPainter, QPalette, QPen, QPolygonF
+from qtpy.QtGui import QBrush, QColor, QPainter, QPalette, QPen, QPolygonF
 from qtpy.QtWidgets import QSizePolicy, QToolTip, QWidget
 
 from napari_sam2.widgets.state.object_records import ObjectSeries
@@ -25,12 +25,15 @@ _PROMPTED = QColor(0, 158, 115)
 _ACCEPTED = QColor(204, 121, 167)
 _DOUBTFUL = QColor(230, 159, 0)
 _DIVISION = QColor(240, 228, 66)
+_OUTDATED = QColor(140, 140, 140)
+_PALE = 130  # opacity, of 255, of what covers masks that are out of date
 
 MARKS = (
     ("●", "prompted", _PROMPTED),
     ("■", "accepted", _ACCEPTED),
     ("▲", "doubtful", _DOUBTFUL),
     ("◆", "division", _DIVISION),
+    ("▨", "out of date", _OUTDATED),
 )
 """What is marked in frames: sign, meaning and colour."""
 
@@ -124,6 +127,7 @@ class Timeline(QWidget):
         back.setAlpha(18)
         painter.fillRect(QRectF(0, 0, self.width(), bottom), back)
         self._draw_scores(painter, bottom)
+        self._draw_outdated(painter, bottom, palette.color(QPalette.ColorRole.Window))
         self._draw_areas(painter, bottom, text)
         self._draw_marks(painter, bottom)
         painter.setPen(QPen(text, 1.5))
@@ -156,6 +160,16 @@ class Timeline(QWidget):
             painter.fillRect(
                 QRectF(_PAD + column * width, bottom - height, max(1.0, width - 1), height), _SCORE
             )
+
+    def _draw_outdated(self, painter: QPainter, bottom: float, ground: QColor) -> None:
+        """Make the bars of masks that are older than their prompts pale, and hatch them."""
+        pale, width = QColor(ground), max(1.0, self._step())
+        pale.setAlpha(_PALE)
+        hatched = QBrush(_OUTDATED, Qt.BrushStyle.BDiagPattern)
+        for x in self._positions(self._series.outdated):
+            column = QRectF(x - width / 2, 0, width, bottom)
+            painter.fillRect(column, pale)
+            painter.fillRect(column, hatched)
 
     def _draw_areas(self, painter: QPainter, bottom: float, colour: QColor) -> None:
         areas = np.array([record.area for record in self._series.records], dtype=float)
@@ -197,6 +211,8 @@ class Timeline(QWidget):
         for x in self._positions(self._series.found):
             painter.drawEllipse(QPointF(x, y), half, half)
         painter.setBrush(_DIVISION)
+        # Yellow on a light ground is seen by its edge.
+        painter.setPen(QPen(self.palette().color(QPalette.ColorRole.WindowText), 0.8))
         for x in self._positions(self._series.births):
             left, right = QPointF(x - half - 1, y), QPointF(x + half + 1, y)
             ends = QPointF(x, y - half - 1), QPointF(x, y + half + 1)

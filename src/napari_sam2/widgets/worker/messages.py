@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from napari_sam2.labels import FrameRecord, PlaneChange
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from napari_sam2.tracking.division_proposals import ProposedDivision
 
 Records = tuple[FrameRecord, ...]
+Outdated = Mapping[int, frozenset[int]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -159,6 +161,20 @@ class Phase:
 
 
 @dataclass(frozen=True, slots=True)
+class ContrastJudged:
+    """The contrast of the session was looked at in a prompted frame.
+
+    Attributes
+    ----------
+    shows_little : bool
+        Nearly all pixels are black or white.
+    """
+
+    generation: int
+    shows_little: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Opened:
     """A session is open.
 
@@ -188,6 +204,8 @@ class Done:
         After an edit of objects, the prompts and acceptance that it has left.
     feedback : SessionFeedback or None
         What the session has made of the prompts.
+    outdated : mapping of int to frozenset of int
+        Frames whose masks are older than the prompts that they follow from, by object.
     """
 
     generation: int
@@ -196,14 +214,21 @@ class Done:
     records: Records = ()
     changed: Annotations | None = None
     feedback: SessionFeedback | None = None
+    outdated: Outdated = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class RunStarted:
-    """Propagation begins and will give this many results."""
+    """Propagation begins.
+
+    Attributes
+    ----------
+    visits : tuple of int
+        How many results it will give of each frame of the stack.
+    """
 
     generation: int
-    total: int
+    visits: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -242,6 +267,8 @@ class RunEnded:
     ----------
     skipped : tuple of str
         What was wrong with each frame that could not be read.
+    outdated : mapping of int to frozenset of int, or None
+        Frames whose masks are out of date still, by object; None: that is not known.
     """
 
     generation: int
@@ -249,6 +276,7 @@ class RunEnded:
     cancelled: bool
     skipped: tuple[str, ...] = ()
     failed: bool = False
+    outdated: Outdated | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -389,6 +417,7 @@ Searching = SearchProgress | SearchEnded
 Answer = (
     Phase
     | Opened
+    | ContrastJudged
     | Done
     | Running
     | Searching

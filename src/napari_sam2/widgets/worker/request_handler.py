@@ -51,6 +51,11 @@ class Snapshot:
     accepted: frozenset[ObjectFrame]
     records: tuple[FrameRecord, ...] = ()
 
+    @property
+    def labels(self) -> NDArray[Any]:
+        """The labels that the changes of the edit are of, perhaps of another part."""
+        return self.owner.labels
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Proposed:
@@ -102,6 +107,11 @@ class RequestHandler:
         self._start: Snapshot | None = None
         self._proposed: _Proposed | None = None
         session.watch_labels(self._written)
+
+    @property
+    def labels(self) -> NDArray[Any]:
+        """The labels, (T, Y, X), that the session fills."""
+        return self._labels
 
     @property
     def n_changes(self) -> int:
@@ -213,6 +223,11 @@ class RequestHandler:
             session.prompts.copy(), dict(self._refused), session.corrected_masks()
         )
 
+    def outdated(self) -> dict[int, frozenset[int]]:
+        """Return the frames whose masks are older than the prompts that they follow from."""
+        found = self.session.outdated_frames()
+        return {object_id: frozenset(frames) for object_id, frames in found.items()}
+
     def search(
         self,
         plan: SearchPlan,
@@ -290,10 +305,17 @@ class RequestHandler:
         """Undo an edit, or make it again; return whether session and prompts came along."""
         moment = edit.after if again else edit.before
         came_along = moment is not None and self._restore(moment)
-        (edit.redo if again else edit.undo)(self._labels)
+        labels = self._labels if moment is None else moment.labels
+        elsewhere = not _alike(labels, self._labels)
+        planes = {f: self._labels[f].copy() for f in edit.frames()} if elsewhere else {}
+        (edit.redo if again else edit.undo)(labels)
         for frame in edit.frames():
             self._changed_here(frame)
-        if moment is not None:
+        if elsewhere:
+            # Its records are those of another part of the frames.
+            for frame, before in planes.items():
+                self._keep(self._records.look(frame, self._labels[frame], before))
+        elif moment is not None:
             self._records.put(moment.records)
             self._new |= {each.key: each for each in moment.records}
             if isinstance(self.session, Keeping):
@@ -550,6 +572,14 @@ class RequestHandler:
                 np.copyto(plane, plane.dtype.type(new_id), where=mask)
                 self._written(frame, before, plane.copy())
                 self._changed_here(frame)
+
+
+def _alike(one: NDArray[Any], other: NDArray[Any]) -> bool:
+    """Tell whether two label arrays are the same pixels."""
+    if one is other:
+        return True
+    pointers = [each.__array_interface__["data"][0] for each in (one, other)]
+    return one.shape == other.shape and one.strides == other.strides and len(set(pointers)) == 1
 
 
 def _meets(mask: PackedMask, drawn: NDArray[np.bool_]) -> bool:

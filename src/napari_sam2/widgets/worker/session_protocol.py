@@ -78,14 +78,18 @@ class Session(Protocol):
         """Follow objects; fill the labels frame by frame."""
         ...
 
-    def planned_frames(
+    def planned_visits(
         self,
         direction: Direction,
         start: int | None = None,
         stop: int | None = None,
         object_ids: Iterable[int] | None = None,
-    ) -> int:
-        """Return how many results `propagate` will give."""
+    ) -> Sequence[int]:
+        """Return how many results `propagate` will give of each frame."""
+        ...
+
+    def outdated_frames(self) -> Mapping[int, Sequence[int]]:
+        """Return the frames whose masks are older than the prompts that they follow from."""
         ...
 
     def cancel(self) -> None:

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
 
-from napari_sam2.errors import DeviceError, Sam2Error, SessionError, StoreError
+from napari_sam2.errors import DeviceError, FrameError, Sam2Error, SessionError, StoreError
 from napari_sam2.labels import Edit, History, RecordBook
 from napari_sam2.types import Direction, FrameMasks
 from napari_sam2.widgets.state.search import Sighting
@@ -21,6 +21,7 @@ from napari_sam2.widgets.worker.adaptation import Prepare, prepare_real
 from napari_sam2.widgets.worker.messages import (
     AdaptRequest,
     Answer,
+    ContrastJudged,
     DivisionProgress,
     DivisionsProposed,
     Done,
@@ -98,6 +99,7 @@ class SessionWorker:
         self._history: History[Snapshot] = History(MAX_EDITS, MAX_BYTES)
         self._books: dict[Hashable, RecordBook] = {}
         self._handler: RequestHandler | None = None  # of the session that is open
+        self._judged: RequestHandler | None = None  # the newest whose contrast was looked at
         self._key: Hashable = None
         self._trouble: Exception | None = None  # with keeping results, as last answered
         self._refused: StoreError | None = None  # why a folder for them could not be taken
@@ -193,8 +195,10 @@ class SessionWorker:
             self._fail(request, error)
             failed = True
         skipped = tuple(control.skipped)
-        ended = RunEnded(request.generation, control.done, control.stopped, skipped, failed)
-        self._tell(ended)
+        outdated = None if self._handler is None else self._handler.outdated()
+        self._tell(
+            RunEnded(request.generation, control.done, control.stopped, skipped, failed, outdated)
+        )
         self._tell_kept(request)
 
     def _search(self, request: SearchRequest, control: RunControl) -> None:
@@ -284,6 +288,22 @@ class SessionWorker:
                 self._bring_up_to(handler, request)
                 self._keep(request, handler.end(request.step))
                 self._done(handler, request)
+                self._judge_contrast(handler, request)
+
+    def _judge_contrast(self, handler: RequestHandler, request: Request) -> None:
+        """Look once per session at what its contrast shows; the answer to the prompt comes first.
+
+        Only limits of a layer are looked at: others are measured on the pixels.
+        """
+        prompts, spec = request.annotations.prompts, request.spec
+        if handler is self._judged or not prompts or spec.source.contrast is None:
+            return
+        self._judged = handler
+        try:
+            little = spec.stack().shows_little(prompts[-1].frame)
+        except FrameError:  # the prompt there was refused with this error
+            return
+        self._tell(ContrastJudged(request.generation, little))
 
     def _propagate(self, request: RunRequest, control: RunControl) -> None:
         """Propagate until it is done or stopped."""
@@ -313,7 +333,7 @@ class SessionWorker:
         """Find objects of a volume in the next one."""
         if self._open_session is None:
             raise SessionError("The panel is closed.")
-        self._tell(Phase(request.generation, "Carrying the objects on…"))
+        self._tell(Phase(request.generation, "Following the objects into the next volume…"))
         ids, there, plan = request.object_ids, request.there, request.plan
         frames = plan.start, plan.stop
         prompts = hand_over_objects(
@@ -325,7 +345,7 @@ class SessionWorker:
         """Let go of the session; the history of the labels stays."""
         if self._handler is not None and isinstance(self._handler.session, Keeping):
             self._handler.session.close()
-        self._handler, self._key = None, None
+        self._handler, self._key, self._judged = None, None, None
         self._left.clear()
 
     def _unload(self) -> None:
@@ -353,7 +373,7 @@ class SessionWorker:
         plan, session = request.plan, handler.session
         scope = plan.direction, plan.start, plan.stop, plan.object_ids
         results = session.propagate(*scope, plan.recompute)
-        self._tell(RunStarted(request.generation, session.planned_frames(*scope)))
+        self._tell(RunStarted(request.generation, tuple(session.planned_visits(*scope))))
         for result in results:
             yield result
             if control.stopped:
@@ -438,8 +458,9 @@ class SessionWorker:
         self, handler: RequestHandler, request: Request, changed: Annotations | None = None
     ) -> None:
         known = request.generation, request.step, request.spec.at
+        outdated = handler.outdated()
         self._tell_kept(request)
-        self._tell(Done(*known, handler.news(), changed, handler.feedback()))
+        self._tell(Done(*known, handler.news(), changed, handler.feedback(), outdated))
 
     def _tell_kept(self, request: Request) -> None:
         """Report whether results are on disk, if that has changed since the last report."""
@@ -490,10 +511,11 @@ class SessionWorker:
 
     def _book_of(self, spec: SessionSpec) -> RecordBook:
         """Return the records of a stack; at first those of earlier work on its labels."""
-        if spec.at not in self._books:
-            self._books[spec.at] = RecordBook()
-            self._books[spec.at].put(spec.records)
-        return self._books[spec.at]
+        key = spec.at, spec.source.region
+        if key not in self._books:
+            self._books[key] = RecordBook()
+            self._books[key].put(spec.records)
+        return self._books[key]
 
     def _continues(self, request: Request) -> bool:
         """Return whether a replay has results on disk that the open session does not hold."""

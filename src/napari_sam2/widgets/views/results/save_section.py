@@ -5,14 +5,13 @@ Main thread only.
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 from qtpy.QtCore import QLocale, Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QProgressBar, QWidget
 
 from napari_sam2.labels import FORMATS
-from napari_sam2.widgets.views.base import Fold, button, row
+from napari_sam2.widgets.views.base import Fold, breakable, button, clock, row
 from napari_sam2.widgets.views.fields import PanelFields
 from napari_sam2.widgets.views.results.result_files import ResultFileButtons
 
@@ -97,10 +96,11 @@ class SaveSection(Fold):
         if path is None:
             self._show("The session is kept from the first prompt on.", "", "")
         elif written is None:
-            self._show(f"Session: {path.name}", f"{path}", "")
+            self._show(f"Session: {breakable(path)}", f"{path}", "")
         else:
-            when = time.strftime("%H:%M", time.localtime(written))
-            self._show(f"Session kept at {when}: {path.name}", f"{path}", f" · kept {when}")
+            when = clock(written, date=False)
+            text = f"Session kept at {when}: {breakable(path)}"
+            self._show(text, f"{path}", f" · kept {when}")
 
     def show_failure(self, text: str) -> None:
         """Show that the session could not be written."""
