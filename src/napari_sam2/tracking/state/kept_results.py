@@ -42,6 +42,8 @@ class RestoredResults:
         Frames that an interrupted propagation could not read; None: none was interrupted.
     propagated : bool
         Whether there was any propagation.
+    found : set of int
+        Objects that were found by themselves and that nobody had looked at.
     """
 
     prompts: dict[ObjectFrame, FramePrompt]
@@ -50,6 +52,7 @@ class RestoredResults:
     damaged: tuple[int, ...] = ()
     skipped: dict[int, FrameError] | None = None
     propagated: bool = False
+    found: set[int] = field(default_factory=set)
 
 
 @dataclass(slots=True, eq=False)
@@ -157,6 +160,7 @@ def restore_results(
         handed = {ObjectFrame(int(number), int(frame)) for number, frame in state["handed_over"]}
         skipped = _errors(state["skipped"]) if state["running"] else None
         propagated = bool(state["propagated"])
+        found = {int(number) for number in state.get("found", ())}
     except (KeyError, TypeError, ValueError) as error:
         raise StoreError(
             f"The results in {store.path} are not as this version of napari-sam2 writes them.",
@@ -175,7 +179,13 @@ def restore_results(
             prompts[pair] = FramePrompt(mask=mask)
     undecided = tuple(pair for pair in damage.undecided if pair in prompts)
     return RestoredResults(
-        prompts, frozenset(handed), undecided, tuple(sorted(damage.frames)), skipped, propagated
+        prompts,
+        frozenset(handed),
+        undecided,
+        tuple(sorted(damage.frames)),
+        skipped,
+        propagated,
+        found,
     )
 
 

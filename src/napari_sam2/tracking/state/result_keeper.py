@@ -44,6 +44,8 @@ class SessionParts:
         Whether that propagation is not at its end.
     propagated : bool
         Whether there has been any.
+    found : set of int
+        Objects that were found by themselves and that nobody has looked at.
     """
 
     prompts: PromptBook
@@ -53,6 +55,7 @@ class SessionParts:
     skipped: Mapping[int, FrameError]
     running: bool
     propagated: bool
+    found: Set[int]
 
     def describe(self) -> dict[str, Any]:
         """Return what is neither prompts nor tracks, as JSON values."""
@@ -65,6 +68,7 @@ class SessionParts:
             ],
             "running": self.running,
             "propagated": self.propagated,
+            "found": sorted(self.found),
         }
 
 
