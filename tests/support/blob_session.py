@@ -60,6 +60,7 @@ class Blob:
     score: float
     similarity: float | None
     prompt: FramePrompt
+    continues: int | None = None
 
 
 class BlobSession:
@@ -199,12 +200,12 @@ class BlobSession:
             found.append(Blob(frame, PackedMask.of(mask), 0.8, alike, prompt))
         return tuple(found)
 
-    def add_proposals(self, proposals, first_id=None) -> tuple[int, ...]:
-        self._script.step("add", len(proposals), first_id)
-        for object_id, each in enumerate(proposals, start=first_id):
+    def add_proposals(self, proposals, object_ids=None) -> tuple[int, ...]:
+        self._script.step("add", len(proposals), tuple(object_ids))
+        for object_id, each in zip(object_ids, proposals, strict=True):
             self.prompts.put(object_id, each.frame, each.prompt)
             self._volume.write(each.frame, (object_id,), each.mask.unpack()[None])
-        return tuple(range(first_id, first_id + len(proposals)))
+        return tuple(object_ids)
 
     @property
     def divisions(self) -> tuple[Division, ...]:
