@@ -29,7 +29,7 @@ from napari_sam2.network import ImageFeatures
 from napari_sam2.prompts import FramePrompt
 from napari_sam2.tracking.decoding.prediction import Conditioning
 
-_SEARCHING = 0.15  # share of the work, before the candidates are clicked
+_SEARCHING = 0.3  # share of the work, before the candidates are clicked
 _SIZE_RANGE = 2.5  # areas of objects like others: so many times smaller or larger
 _AGREED = 2.0  # times the least score: no other candidate inside such a mask is clicked
 

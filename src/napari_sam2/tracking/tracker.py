@@ -5,7 +5,7 @@ It is not safe for several threads; the session's lock guards it.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -226,9 +226,15 @@ class Tracker:
     ) -> Iterator[Predicted]:
         """Give what clicks of new objects mean; neighbours are decoded together."""
         for batch in self._decider.batches(points, extents):
-            rows = [row for row in batch if not left_out(row)]
-            while rows:
+            waiting, rows = deque(batch), list[int]()
+            while waiting or rows:
+                while waiting and len(rows) < self._together:
+                    row = waiting.popleft()
+                    if not left_out(row):  # it may lie in what was found just now
+                        rows.append(row)
                 part = rows[: self._together]
+                if not part:
+                    break
                 clicks, sizes = [points[row] for row in part], [extents[row] for row in part]
                 decide = partial(self._decider.from_clicks, frame, clicks, sizes)
                 try:
