@@ -90,7 +90,8 @@ class FindSection(Section):
         fold.add_row("Area in px", *sizes, stretch=(1, 0, 1))
         fold.add_row("", fields.in_view.native)
         if along:
-            fold.add_row("Again every", fields.look_again.native, QLabel("frames"))
+            again = QLabel("every"), fields.look_again.native, QLabel("frames")
+            fold.add_row("Again", *again, stretch=(0, 1, 0))
         self.body.addWidget(fold)
         self.search.clicked.connect(lambda _checked: self.find_requested.emit())
         self.like.clicked.connect(lambda _checked: self.like_requested.emit())
