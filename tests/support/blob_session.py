@@ -30,6 +30,7 @@ class Script:
     threads: set[str] = field(default_factory=set)
     gate: threading.Event = field(default_factory=threading.Event)
     order: list[int] | None = None  # of frames, in every run
+    lost: int | None = None  # the object that the first blob that is found continues
     proposals: tuple[ProposedDivision, ...] = ()  # what is found where divisions are looked for
 
     def __post_init__(self) -> None:
@@ -197,7 +198,8 @@ class BlobSession:
             if like:
                 alike = max(float(min(a, mask.sum()) / max(a, mask.sum())) for a in areas)
             prompt = FramePrompt(((y, x),))
-            found.append(Blob(frame, PackedMask.of(mask), 0.8, alike, prompt))
+            continues = None if found else self._script.lost
+            found.append(Blob(frame, PackedMask.of(mask), 0.8, alike, prompt, continues))
         return tuple(found)
 
     def add_proposals(self, proposals, object_ids=None) -> tuple[int, ...]:

@@ -155,6 +155,31 @@ def test_a_single_image_is_searched_once(make_panel, script):
     assert panel.undo_texts == ["2 found objects"]
 
 
+def test_an_object_that_was_lost_goes_on_and_counts_once(panel, script):
+    panel.settings.look_again.value = 0
+    panel.find_objects()
+    panel.wait_idle()
+    before = panel.labels
+    panel.viewer.dims.set_current_step(0, 1)
+    script.lost = 2
+    panel.find_objects()
+    panel.wait_idle()
+    assert panel.prompted_objects == panel.found == {1, 2, 3}
+    assert sorted(int(frame) for frame, _, _ in panel.points) == [0, 0, 1, 1]
+    assert set(np.unique(panel.labels[1])) == {0, 2, 3}
+    assert panel.search_text.startswith("3 found objects are not looked at yet")
+    panel.undo()
+    panel.wait_idle()
+    assert np.array_equal(panel.labels, before)
+    assert panel.found == {1, 2}
+    panel.redo()
+    panel.wait_idle()
+    panel.discard_found()
+    panel.wait_idle()
+    assert panel.undo_texts[-1] == "throwing 3 found objects away"
+    assert not panel.labels.any()
+
+
 def test_all_found_are_accepted_by_a_key(panel):
     panel.settings.look_again.value = 0
     panel.find_objects()

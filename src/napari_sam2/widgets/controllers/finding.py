@@ -175,14 +175,14 @@ class FindController(QObject):
             return
         found = frozenset((here[0], *each) for each in self._unseen(here[0]))
         if found:
-            title = f"acceptance of {_objects(len(found))}"
+            title = f"acceptance of {_objects(len({number for _, number, _ in found}))}"
             accepted = workspace.user_state.accepted | found
             self._annotation.record_change(title, accepted=accepted)
 
     def discard(self) -> None:
         """Take all found objects away that nobody has looked at."""
         here = self._here()
-        ids = () if here is None else tuple(sorted(e.object_id for e in self._unseen(here[0])))
+        ids = () if here is None else tuple(sorted({e.object_id for e in self._unseen(here[0])}))
         if ids:
             self._annotation.edit(Discard(ids), f"throwing {_objects(len(ids))} away")
 
@@ -198,7 +198,9 @@ class FindController(QObject):
     def show(self) -> None:
         """Show whether there are found objects in the stack in view that nobody has looked at."""
         here = self._here()
-        count = 0 if here is None else len(self._unseen(here[0]))
+        # One that went on where it was lost has points in several frames.
+        unseen = () if here is None else self._unseen(here[0])
+        count = len({each.object_id for each in unseen})
         self._box.show_found(count)
         if not self.running and self._asked is None:
             self._box.show_state(hints.found_to_look_at(count) if count else self._outcome)

@@ -80,6 +80,8 @@ class StackSearchController(QObject):
         """Go on no further; what was done is one step."""
         if self.running:
             self._steps = self._step = None
+            # That was how the last part of it ended.
+            self._propagation.forget_outcomes((self._position,))
             self._annotation.join_steps(self._position, self._since, _TITLE)
 
     def drop(self) -> None:
