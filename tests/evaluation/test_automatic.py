@@ -54,6 +54,14 @@ def test_an_object_is_kept_while_one_id_covers_four_fifths_of_its_frames():
     assert share_kept(labels, truth) == 0.5
 
 
+def test_an_id_on_two_objects_counts_for_one_of_them():
+    truth = np.stack([squares(1, 0)] * 5 + [squares(0, 2)] * 5)
+    labels = np.where(truth > 0, 7, 0)
+    assert share_kept(labels, truth) == 0.5
+    labels[5:][labels[5:] > 0] = 8
+    assert share_kept(labels, truth) == 1.0
+
+
 def test_means_leave_single_images_out_of_what_is_kept():
     one = AutomaticScore("a", 3, 0.5, 0.5, 0.5, 0.5, 1.0, kept=0.4)
     other = AutomaticScore("b", 5, 1.0, 1.0, 1.0, 1.0, 3.0)

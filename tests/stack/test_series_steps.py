@@ -7,7 +7,14 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_sam2.stack.series_steps import HandOverStep, PropagationStep, series_steps
+from napari_sam2.stack.series_steps import (
+    HandOverStep,
+    PropagationStep,
+    SearchStep,
+    search_steps,
+    series_steps,
+)
+from napari_sam2.types import Direction
 
 
 def test_objects_are_handed_over_between_two_propagations():
@@ -26,3 +33,25 @@ def test_every_volume_is_propagated_once_in_its_order(volumes):
     assert [step.volume for step in steps if isinstance(step, PropagationStep)] == volumes
     handed = [(step.here, step.there) for step in steps if isinstance(step, HandOverStep)]
     assert handed == list(pairwise(volumes))
+
+
+def test_one_search_is_followed_through_the_whole_range():
+    assert list(search_steps(4, None, 1, 9)) == [SearchStep(4, Direction.BOTH, 1, 9)]
+
+
+@given(st.integers(0, 40), st.integers(1, 12), st.integers(0, 40), st.integers(0, 40))
+def test_a_stack_is_searched_evenly_and_each_frame_after_it_was_reached(frame, every, low, high):
+    start, stop = min(low, high, frame), max(low, high, frame) + 1
+    steps = list(search_steps(frame, every, start, stop))
+    looked = [step.frame for step in steps[:-1]]
+    assert sorted(looked) == list(range(frame % every, stop, every))[-len(looked) :]
+    assert all(start <= each < stop for each in looked)
+    assert min(looked) - every < start
+    assert max(looked) + every >= stop
+    reached = {frame}
+    for step in steps[:-1]:
+        assert step.frame in reached
+        assert step.frame in range(step.start, step.stop)
+        reached |= set(range(step.start, step.stop))
+    assert reached == set(range(start, stop))
+    assert steps[-1] == SearchStep(None, Direction.BOTH, start, stop)

@@ -30,6 +30,7 @@ class Script:
     threads: set[str] = field(default_factory=set)
     gate: threading.Event = field(default_factory=threading.Event)
     order: list[int] | None = None  # of frames, in every run
+    lost: int | None = None  # the object that the first blob that is found continues
     proposals: tuple[ProposedDivision, ...] = ()  # what is found where divisions are looked for
 
     def __post_init__(self) -> None:
@@ -60,6 +61,7 @@ class Blob:
     score: float
     similarity: float | None
     prompt: FramePrompt
+    continues: int | None = None
 
 
 class BlobSession:
@@ -199,15 +201,16 @@ class BlobSession:
             if like:
                 alike = max(float(min(a, mask.sum()) / max(a, mask.sum())) for a in areas)
             prompt = FramePrompt(((y, x),))
-            found.append(Blob(frame, PackedMask.of(mask), 0.8, alike, prompt))
+            continues = None if found else self._script.lost
+            found.append(Blob(frame, PackedMask.of(mask), 0.8, alike, prompt, continues))
         return tuple(found)
 
-    def add_proposals(self, proposals, first_id=None) -> tuple[int, ...]:
-        self._script.step("add", len(proposals), first_id)
-        for object_id, each in enumerate(proposals, start=first_id):
+    def add_proposals(self, proposals, object_ids=None) -> tuple[int, ...]:
+        self._script.step("add", len(proposals), tuple(object_ids))
+        for object_id, each in zip(object_ids, proposals, strict=True):
             self.prompts.put(object_id, each.frame, each.prompt)
             self._volume.write(each.frame, (object_id,), each.mask.unpack()[None])
-        return tuple(range(first_id, first_id + len(proposals)))
+        return tuple(object_ids)
 
     @property
     def divisions(self) -> tuple[Division, ...]:

@@ -25,7 +25,7 @@ from napari_sam2.cli.common import (
 )
 from napari_sam2.cli.result_files import ResultFiles, remember_scores
 from napari_sam2.cli.session_runner import INTERRUPTED_EXIT_CODE
-from napari_sam2.errors import LabelsError, PromptError, Sam2Error
+from napari_sam2.errors import DetectionError, LabelsError, PromptError, Sam2Error
 from napari_sam2.types import Direction, ObjectFrame, Speed, TrackFormat, Unreadable, View
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from napari_sam2.cli.session_runner import RunOutcome, Search
     from napari_sam2.prompts import PromptBook, SessionFile
     from napari_sam2.tracking import TrackingSession, TrackingSettings
+
+_LEAST_SIZE = 20  # pixels of an object that is looked for, by default
 
 
 @alone_with_output
@@ -80,7 +82,7 @@ def segment(
     ] = None,
     min_size: Annotated[
         int, typer.Option(min=1, help="With --auto: smallest area of an object in pixels.")
-    ] = 20,
+    ] = _LEAST_SIZE,
     max_size: Annotated[
         int | None,
         typer.Option(
@@ -209,7 +211,7 @@ def segment(
     from napari_sam2.cli.volumes import go_on
 
     results = ResultFiles.beside(output, tracks or (), measure)
-    inputs = _inputs(stack, prompts, auto)
+    inputs = _inputs(stack, prompts, auto, (every, min_size, max_size))
     _check_outputs(output, overlay, session, inputs=inputs, results=results)
     sessions = _saved(prompts)
     seeing = seeing_of(
@@ -359,8 +361,17 @@ def _open(path: Path, seeing: Seeing, json: bool) -> Frames:
     return frames
 
 
-def _inputs(stack: Path, prompts: Path | None, auto: bool) -> tuple[Path, ...]:
-    """Return the files that are read; one of prompts and a search must be asked for."""
+def _inputs(
+    stack: Path, prompts: Path | None, auto: bool, bounds: tuple[int | None, int, int | None]
+) -> tuple[Path, ...]:
+    """Return the files that are read; one of prompts and a search must be asked for.
+
+    `bounds`: --every, --min-size and --max-size, which only a search has.
+    """
+    if not auto and bounds != (None, _LEAST_SIZE, None):
+        raise DetectionError(
+            "--every, --min-size and --max-size belong to --auto.", remedy="Add --auto."
+        )
     if prompts is None and not auto:
         raise PromptError(
             "Nothing says which objects are meant.",

@@ -29,6 +29,9 @@ _PEAK_DISTANCE = 2  # pixels of the maps
 _LEAST_VOTES = 0.15  # of a peak, after smoothing
 _LEAST_AREA = 8  # pixels of the maps
 _BATCH = 2
+_PIXELS = 2**20  # looked at together
+_NEAR, _ALIKE = 0.2, 1.4  # of extents: two candidates are one object
+_LOOKED_AT = 64  # instances between two reports
 # Extents, in pixels of the input, that a scale is trusted with: larger objects are looked for at a
 # coarser scale, smaller ones at a finer scale.
 _SMALLEST, _LARGEST = 28.0, 72.0
@@ -90,9 +93,37 @@ def dense_candidates(
         low = _SMALLEST if number else 0.0
         high = _LARGEST if number + 1 < len(scales) else np.inf
         shape = pixels.shape[0], pixels.shape[1]
-        instances = _instances(frame, shape)
-        found += [each for each in instances if low <= each.extent * scale < high]
-    return sorted(found, key=lambda each: -each.score)
+        for count, each in enumerate(_instances(frame, shape)):
+            if count % _LOOKED_AT == 0:
+                advance(before + part)
+            if low <= each.extent * scale < high:
+                found.append(each)
+    return _without_repeats(sorted(found, key=lambda each: -each.score))
+
+
+def _without_repeats(found: list[Candidate]) -> list[Candidate]:
+    """Leave out candidates that are surely those of a better one, at another scale.
+
+    Parameters
+    ----------
+    found : list of Candidate
+        The best first.
+    """
+    if not found:
+        return found
+    places = np.array([(each.y, each.x) for each in found])
+    near = cKDTree(places).query_ball_point(places, [_NEAR * each.extent for each in found])
+    repeated: set[int] = set()
+    for index, others in enumerate(near):
+        if index in repeated:
+            continue
+        own = found[index].extent
+        repeated |= {
+            other
+            for other in others
+            if other > index and own / _ALIKE <= found[other].extent <= own * _ALIKE
+        }
+    return [each for index, each in enumerate(found) if index not in repeated]
 
 
 def _advance_part(
@@ -144,26 +175,37 @@ def _predict(network: Sam2, tiles: Tiles, advance: Callable[[float], None]) -> D
     return DenseFrame(total[0], total[1], total[2:], tiles.scale / _STRIDE)
 
 
+def _pointing(
+    frame: DenseFrame, inside: NDArray[np.intp]
+) -> Iterator[tuple[NDArray[np.intp], NDArray[np.float64]]]:
+    """Give flat indices of pixels, so many at once, and where each points at, (n, 2)."""
+    width = frame.objects.shape[1]
+    for start in range(0, len(inside), _PIXELS):
+        part = inside[start : start + _PIXELS]
+        y, x = np.divmod(part, width)
+        to = y + frame.offsets[0].flat[part], x + frame.offsets[1].flat[part]
+        yield part, np.stack(to, axis=1).astype(np.float64)
+
+
 def _instances(frame: DenseFrame, shape: tuple[int, int]) -> Iterator[Candidate]:
     """Group the pixels of objects by the centre that they point at; give one point of each."""
-    inside = frame.objects > _PRESENT
-    y, x = np.nonzero(inside)
-    if not len(y):
-        return
-    height, width = inside.shape
-    towards = np.stack((y + frame.offsets[0][inside], x + frame.offsets[1][inside]), axis=1)
-    cell = np.rint(towards).astype(int).clip(0, (height - 1, width - 1))
-    votes = np.zeros(inside.shape, np.float32)
-    votes_of = frame.objects[inside] * (1.0 - frame.borders[inside])
-    np.add.at(votes, (cell[:, 0], cell[:, 1]), votes_of)
+    height, width = frame.objects.shape
+    inside = np.flatnonzero(frame.objects > _PRESENT)
+    votes = np.zeros((height, width), np.float32)
+    for part, towards in _pointing(frame, inside):
+        cell = np.rint(towards).astype(int).clip(0, (height - 1, width - 1))
+        weights = frame.objects.flat[part] * (1.0 - frame.borders.flat[part])
+        np.add.at(votes, (cell[:, 0], cell[:, 1]), weights)
     votes = ndimage.gaussian_filter(votes, _SMOOTHING)
     peaks = votes == ndimage.maximum_filter(votes, size=2 * _PEAK_DISTANCE + 1)
     centres = np.argwhere(peaks & (votes > _LEAST_VOTES))
+    del votes, peaks  # of a large frame, each takes as much as the image
     if not len(centres):
         return
-    _, nearest = cKDTree(centres).query(towards)
-    instances = np.zeros(inside.shape, np.int32)
-    instances[inside] = nearest + 1
+    tree = cKDTree(centres)
+    instances = np.zeros((height, width), np.int32)
+    for part, towards in _pointing(frame, inside):
+        instances.flat[part] = tree.query(towards)[1] + 1
     for number, box in enumerate(ndimage.find_objects(instances), start=1):
         if box is None:
             continue

@@ -58,14 +58,14 @@ def select_masks(
     for each in sorted(masks, key=lambda each: (-each.score, each.number)):
         if each.score < min_score or not each.mask.any():
             continue
-        mask = each.mask.unpack()
+        box, mask = each.mask.part()
         area = int(mask.sum())
-        free = mask & ~taken
+        free = mask & ~taken[box]
         kept = int(free.sum())
         if area - kept > settings.max_overlap * area or kept < settings.min_size:
             continue
         if settings.max_size is not None and area > settings.max_size:
             continue
-        taken |= free
-        chosen.append(each._replace(mask=PackedMask.of(free)))
+        taken[box] |= free
+        chosen.append(each._replace(mask=PackedMask.within(box, free, each.mask.shape)))
     return chosen

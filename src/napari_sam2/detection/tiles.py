@@ -13,16 +13,20 @@ from torch import Tensor
 
 from napari_sam2.network.normalisation import normalise
 
+_MARGIN = 4  # pixels of the frame around a tile that is enlarged
+
 
 class Tiles:
     """A frame, resized to a scale and cut into square tiles that overlap.
+
+    An enlarged frame is never held as a whole: its tiles are enlarged one by one.
 
     Parameters
     ----------
     pixels : ndarray of float32, shape (Y, X, C)
         Values in 0..1; C is 1 or 3.
     scale : float
-        Pixels of the network's input per pixel of the frame.
+        Pixels of the network's input per pixel of the frame; a whole number above 1.
     side : int
         Side of a tile in pixels of the input.
     overlap : int
@@ -48,29 +52,49 @@ class Tiles:
         self.scale, self.side = scale, side
         # A copy of pixels that cannot be written to: torch warns of them.
         image = torch.from_numpy(pixels.astype(np.float32, copy=True)).permute(2, 0, 1)[None]
-        rows, columns = (max(1, round(length * scale)) for length in pixels.shape[:2])
-        if scale != 1.0:
+        self._times = times = max(1, round(scale))  # that a tile is enlarged when it is cut
+        if scale < 1.0:
+            rows, columns = (max(1, round(length * scale)) for length in pixels.shape[:2])
             size = (rows, columns)
             image = F.interpolate(image, size=size, mode="bicubic", antialias=True).clamp(0, 1)
-        beyond = max(0, side - columns), max(0, side - rows)
-        self._image = F.pad(image, (0, beyond[0], 0, beyond[1]), mode="replicate")
+        rows, columns = (length * times for length in image.shape[2:])
+        self.shape = max(rows, side), max(columns, side)
+        self._image = image if times > 1 else _padded(image, self.shape)
         self._device = device
-        self.shape = (rows + beyond[1], columns + beyond[0])
         self.corners = [
             (top, left)
-            for top in _starts(self.shape[0], side, overlap)
-            for left in _starts(self.shape[1], side, overlap)
+            for top in _starts(self.shape[0], side, overlap, times)
+            for left in _starts(self.shape[1], side, overlap, times)
         ]
 
     def batches(self, size: int) -> Iterator[tuple[Sequence[tuple[int, int]], Tensor]]:
         """Give corners and normalised inputs (B, 3, side, side), so many at once at most."""
         for start in range(0, len(self.corners), size):
             corners = self.corners[start : start + size]
-            cut = [self._image[:, :, y : y + self.side, x : x + self.side] for y, x in corners]
-            yield corners, normalise(torch.cat(cut).to(self._device))
+            cut = torch.cat([self._cut(*corner) for corner in corners])
+            yield corners, normalise(cut.to(self._device))
+
+    def _cut(self, top: int, left: int) -> Tensor:
+        """Return one tile (1, C, side, side)."""
+        times, side = self._times, self.side
+        if times == 1:
+            return self._image[:, :, top : top + side, left : left + side]
+        y, x, length = top // times, left // times, -(-side // times)
+        y0, x0 = max(0, y - _MARGIN), max(0, x - _MARGIN)
+        around = self._image[:, :, y0 : y + length + _MARGIN, x0 : x + length + _MARGIN]
+        enlarged = F.interpolate(around, scale_factor=times, mode="bicubic", antialias=True)
+        row, column = (y - y0) * times, (x - x0) * times
+        inside = enlarged[:, :, row : row + side, column : column + side]
+        return _padded(inside.clamp(0, 1), (side, side))
 
 
-def _starts(length: int, side: int, overlap: int) -> list[int]:
-    """Return where tiles begin so that they cover a length evenly."""
+def _padded(image: Tensor, shape: tuple[int, int]) -> Tensor:
+    """Repeat the last pixels of an image (1, C, h, w) until it has so many rows and columns."""
+    down, right = shape[0] - image.shape[2], shape[1] - image.shape[3]
+    return F.pad(image, (0, right, 0, down), mode="replicate") if down or right else image
+
+
+def _starts(length: int, side: int, overlap: int, step: int) -> list[int]:
+    """Return where tiles begin so that they cover a length evenly, at multiples of a step."""
     count = max(1, math.ceil((length - overlap) / (side - overlap)))
-    return [round(first) for first in np.linspace(0, length - side, count)]
+    return [round(first / step) * step for first in np.linspace(0, length - side, count)]

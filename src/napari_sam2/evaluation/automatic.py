@@ -49,8 +49,8 @@ class AutomaticScore:
     seconds : float
         Per searched frame.
     kept : float or None
-        Share of the true objects of a stack that have the same id in at least 80 % of their
-        frames; None for single images.
+        Share of the true objects of a stack that have an id of their own in at least 80 % of
+        their frames; None for single images.
     """
 
     name: str
@@ -178,6 +178,8 @@ def frame_score(name: str, labels: Labels, truth: Labels, seconds: float = 0.0) 
 def share_kept(labels: Labels, truth: Labels) -> float:
     """Return the share of true objects that one id covers in at least 80 % of their frames.
 
+    An id counts for one object only: the one that it covers in most frames.
+
     Parameters
     ----------
     labels, truth : ndarray of int, shape (T, Y, X)
@@ -190,11 +192,12 @@ def share_kept(labels: Labels, truth: Labels) -> float:
             ids.setdefault(true, Counter())[label] += 1
     if not life:
         return 1.0
-    kept = [
-        number in ids and max(ids[number].values()) >= _KEPT * frames
-        for number, frames in life.items()
-    ]
-    return sum(kept) / len(kept)
+    owner: dict[int, tuple[int, int]] = {}  # by id: frames and object
+    for true, labels_of in ids.items():
+        for label, frames in labels_of.items():
+            owner[label] = max(owner.get(label, (0, 0)), (frames, true))
+    kept = {true for frames, true in owner.values() if frames >= _KEPT * life[true]}
+    return len(kept) / len(life)
 
 
 def _overlaps(labels: Labels, truth: Labels) -> Overlaps:

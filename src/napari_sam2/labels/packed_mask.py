@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_sam2.labels.bounding_boxes import box_of
+from napari_sam2.labels.bounding_boxes import Box, box_of, placed
 
 _FAST = 1  # level of compression: masks are flat, the higher ones gain little
 
@@ -35,12 +35,17 @@ class PackedMask:
     def of(cls, mask: NDArray[np.bool_]) -> PackedMask:
         """Pack a mask, bool (Y, X)."""
         shape = (mask.shape[0], mask.shape[1])
-        box = box_of(mask)
-        if box is None:
+        return cls.within((slice(0, shape[0]), slice(0, shape[1])), mask, shape)
+
+    @classmethod
+    def within(cls, box: Box, part: NDArray[np.bool_], shape: tuple[int, int]) -> PackedMask:
+        """Pack a mask of this shape that is empty outside a box; `part` is the mask in the box."""
+        held = box_of(part)
+        if held is None:
             return cls(shape, (0, 0), (0, 0), b"")
-        y, x = box
+        y, x = placed(held, box)
         rows, columns = (y.start, y.stop), (x.start, x.stop)
-        return cls(shape, rows, columns, zlib.compress(np.packbits(mask[box]).tobytes(), _FAST))
+        return cls(shape, rows, columns, zlib.compress(np.packbits(part[held]).tobytes(), _FAST))
 
     def unpack(self) -> NDArray[np.bool_]:
         """Return the mask, bool (Y, X)."""

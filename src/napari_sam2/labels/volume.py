@@ -117,7 +117,7 @@ class LabelsVolume:
             written; in all cases the frame keeps its former labels.
         """
         frame = self._checked_frame(frame)
-        ids = tuple(map(self._checked_id, object_ids))
+        ids = tuple(map(self.checked_id, object_ids))
         masks = self._checked_masks(ids, masks)
         with self._lock:
             if self._protection.covers_frame(frame):
@@ -156,7 +156,7 @@ class LabelsVolume:
 
     def pixels(self, frame: int, object_ids: Collection[int]) -> NDArray[np.bool_]:
         """Return where some objects are in a frame, bool (Y, X)."""
-        ids = list(map(self._checked_id, object_ids))
+        ids = list(map(self.checked_id, object_ids))
         with self._lock:
             return pixels_of(view_frame(self._array, self._checked_frame(frame)), ids)
 
@@ -167,7 +167,7 @@ class LabelsVolume:
 
     def without(self, frame: int, object_ids: Collection[int]) -> Labels:
         """Return a copy of the labels of a frame, (Y, X), as if these objects were not in it."""
-        ids = list(map(self._checked_id, object_ids))
+        ids = list(map(self.checked_id, object_ids))
         with self._lock:
             return without(view_frame(self._array, self._checked_frame(frame)), ids)
 
@@ -195,7 +195,7 @@ class LabelsVolume:
 
     def protect(self, object_id: int, frame: int) -> None:
         """Keep an object in a frame from being overwritten."""
-        object_id = self._checked_id(object_id)
+        object_id = self.checked_id(object_id)
         with self._lock:
             self._protection.protect(object_id, self._checked_frame(frame))
 
@@ -209,7 +209,7 @@ class LabelsVolume:
 
         If the whole frame was protected, the other objects in it stay protected.
         """
-        object_id = self._checked_id(object_id)
+        object_id = self.checked_id(object_id)
         with self._lock:
             frame = self._checked_frame(frame)
             present = self.object_ids(frame) if self._protection.covers_frame(frame) else ()
@@ -223,7 +223,7 @@ class LabelsVolume:
     def is_protected(self, object_id: int, frame: int) -> bool:
         """Return whether an object is protected in a frame, by itself or with the frame."""
         with self._lock:
-            return self._protection.covers(self._checked_id(object_id), self._checked_frame(frame))
+            return self._protection.covers(self.checked_id(object_id), self._checked_frame(frame))
 
     def _checked_frame(self, frame: int) -> int:
         try:
@@ -237,7 +237,8 @@ class LabelsVolume:
             )
         return number
 
-    def _checked_id(self, object_id: int) -> int:
+    def checked_id(self, object_id: int) -> int:
+        """Return an id that the labels can hold, or raise a `LabelsError`."""
         try:
             number = index(object_id)
         except TypeError:

@@ -1,4 +1,7 @@
-"""The order of a run through a series of volumes. Frozen values, any thread."""
+"""The order of runs: through a series of volumes, and of searches through a stack.
+
+Frozen values, any thread.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Generic, TypeVar
+
+from napari_sam2.types import Direction
 
 Volume = TypeVar("Volume")
 
@@ -39,3 +44,47 @@ def series_steps(
         yield PropagationStep(here)
         if there is not None:
             yield HandOverStep(here, there)
+
+
+@dataclass(frozen=True, slots=True)
+class SearchStep:
+    """Look for objects in a frame, then propagate all that there are.
+
+    Attributes
+    ----------
+    frame : int or None
+        Where to look; None: nowhere any more.
+    direction : Direction
+    start, stop : int
+        Propagate through frames start to stop - 1.
+    """
+
+    frame: int | None
+    direction: Direction
+    start: int
+    stop: int
+
+
+def search_steps(frame: int, every: int | None, start: int, stop: int) -> Iterator[SearchStep]:
+    """Yield the steps of a search through a stack.
+
+    Objects are propagated up to where the next search is, so that it sees what is there by then.
+
+    Parameters
+    ----------
+    frame : int
+        Where to look first.
+    every : int or None
+        Look again in every so many frames, after `frame` and then before it; None: only there.
+    start, stop : int
+        Only frames start to stop - 1.
+    """
+    if every is None:
+        yield SearchStep(frame, Direction.BOTH, start, stop)
+        return
+    yield SearchStep(frame, Direction.BOTH, max(start, frame - every), min(stop, frame + every + 1))
+    for later in range(frame + every, stop, every):
+        yield SearchStep(later, Direction.FORWARD, later, min(stop, later + every + 1))
+    for earlier in range(frame - every, start - 1, -every):
+        yield SearchStep(earlier, Direction.BACKWARD, max(start, earlier - every), earlier + 1)
+    yield SearchStep(None, Direction.BOTH, start, stop)

@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from napari_sam2.detection import DetectionSettings
-from napari_sam2.errors import DetectionError
+from napari_sam2.errors import DetectionError, FrameError
+from napari_sam2.stack.series_steps import search_steps
+from napari_sam2.tracking.label_writer import nothing_in
 from napari_sam2.tracking.session import TrackingSession
-from napari_sam2.types import Direction, FrameMasks
+from napari_sam2.types import FrameMasks, Unreadable
 
 
 def find_and_follow(
@@ -45,46 +47,45 @@ def find_and_follow(
     Yields
     ------
     FrameMasks
-        As `TrackingSession.propagate`; frames between two searches come twice.
+        As `TrackingSession.propagate`; frames between two searches come twice. A frame where to
+        look again that cannot be read has the reason in `skipped`.
 
     Raises
     ------
     DetectionError
         Nothing was found anywhere, or more than the settings allow.
+    FrameError
+        The only frame to look in cannot be read, or one of several and the settings say to stop.
     """
-    first, last = start or 0, session.n_frames if stop is None else stop
-    found = 0
-    for number, each in enumerate(_frames(frame, every, first, last)):
+    begin, end = start or 0, session.n_frames if stop is None else stop
+    # A run that goes on after it was interrupted does not look again where it has looked.
+    looked = {at for each in session.found_objects for at in session.prompts.frames(each)}
+    for step in search_steps(frame, every, begin, end):
         if cancelled():
             return
-        report = None if progress is None else _of_frame(progress, each)
-        found += len(
-            session.find_objects(each, settings=settings, progress=report, cancelled=cancelled)
-        )
-        if every is None or not session.object_ids:
-            continue
-        # Up to the next search, so that it sees what is there by then.
-        way = Direction.FORWARD if each > frame else Direction.BACKWARD
-        way = way if number else Direction.BOTH
-        begin = each if way is Direction.FORWARD else max(first, each - every)
-        end = each + 1 if way is Direction.BACKWARD else min(last, each + every + 1)
-        yield from session.propagate(way, begin, end)
-    if not found and not session.object_ids:
+        if step.frame is not None and step.frame not in looked:
+            report = None if progress is None else _of_frame(progress, step.frame)
+            try:
+                session.find_objects(
+                    step.frame, settings=settings, progress=report, cancelled=cancelled
+                )
+            except FrameError as error:
+                if every is None or session.settings.unreadable is Unreadable.STOP:
+                    raise
+                yield nothing_in(step.frame, session.stack.shape, error)
+        if step.frame is None and not session.object_ids:
+            break
+        if session.object_ids and not cancelled():
+            for result in session.propagate(step.direction, step.start, step.stop):
+                yield result
+                if cancelled():
+                    return
+    if not session.object_ids and not cancelled():
         raise DetectionError(
             "No object was found.",
             safe="The labels are empty.",
             remedy="Look in another frame or for smaller objects, or give a prompt.",
         )
-    if not cancelled():
-        yield from session.propagate(Direction.BOTH, first, last)
-
-
-def _frames(frame: int, every: int | None, first: int, last: int) -> Iterator[int]:
-    """Give the frames to look in: `frame`, then those after it, then those before it."""
-    yield frame
-    if every is not None:
-        yield from range(frame + every, last, every)
-        yield from range(frame - every, first - 1, -every)
 
 
 def _of_frame(progress: Callable[[int, float], None], frame: int) -> Callable[[float], None]:

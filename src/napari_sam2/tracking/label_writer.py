@@ -182,13 +182,22 @@ class LabelWriter:
             output = self._shared(sharing, taken)
         return only(self._write(frame, _predictions(sharing), output), object_id)
 
-    def finished(self, decided: Conditioning) -> NDArray[np.bool_]:
-        """Return the mask (Y, X) of a decision as it would be written to an empty frame."""
+    def finished(self, decided: Conditioning) -> PackedMask:
+        """Return the mask of a decision as it would be written to an empty frame."""
         if decided.prediction is None:
-            return decided.mask
-        nothing = np.zeros(self.volume.shape[1:], dtype=bool)
-        masks: NDArray[np.bool_] = self._shared({0: decided}, nothing).masks[0]
-        return masks
+            return decided.pixels
+        shape = self.volume.shape[1:]
+        output = self._shared({0: decided}, np.zeros(shape, dtype=bool))
+        box = output.boxes[0] or (slice(0, 0), slice(0, 0))
+        return PackedMask.within(box, output.disjoint[(0, *box)], shape)
+
+    def put_all(self, frame: int, masks: Mapping[int, PackedMask]) -> None:
+        """Write new objects into a frame at once, on those of their pixels that are free."""
+        labels = self.volume.frame(frame)
+        for object_id, mask in masks.items():
+            box, part = mask.part()
+            labels[box][part & (labels[box] == 0)] = self.volume.checked_id(object_id)
+        self.volume.put_frame(frame, labels)
 
     def _shared(self, sharing: Mapping[int, Conditioning], taken: NDArray[np.bool_]) -> FrameOutput:
         """Finish prompted masks that share pixels; each keeps the parts that its clicks are in."""

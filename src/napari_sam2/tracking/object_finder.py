@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_sam2.detection import (
-    Candidate,
     DetectionSettings,
     FrameInput,
     ScoredMask,
@@ -30,7 +29,7 @@ from napari_sam2.network import ImageFeatures
 from napari_sam2.prompts import FramePrompt
 from napari_sam2.tracking.decoding.prediction import Conditioning
 
-_SEARCHING = 0.15  # share of the work, before the candidates are clicked
+_SEARCHING = 0.3  # share of the work, before the candidates are clicked
 _SIZE_RANGE = 2.5  # areas of objects like others: so many times smaller or larger
 _AGREED = 2.0  # times the least score: no other candidate inside such a mask is clicked
 
@@ -49,6 +48,8 @@ class Proposal:
         How alike it is to the examples, in -1..1; None without examples.
     prompt : FramePrompt
         One point.
+    continues : int or None
+        The object that was lost near by and that this is; None: it is a new one.
     """
 
     mask: PackedMask
@@ -56,6 +57,7 @@ class Proposal:
     similarity: float | None
     prompt: FramePrompt
     decided: Conditioning = field(repr=False)
+    continues: int | None = None
 
 
 class Example(NamedTuple):
@@ -66,16 +68,22 @@ class Example(NamedTuple):
 
 
 class Predicted(NamedTuple):
-    """What a prompt would give: the decision about the frame, and the mask (Y, X)."""
+    """What a candidate would give: its number, the decision about the frame, and the mask."""
 
+    number: int
     decided: Conditioning
-    mask: NDArray[np.bool_]
+    mask: PackedMask
+
+
+Points = Sequence[tuple[float, float]]
+Decoder = Callable[[Points, Sequence[float], Callable[[int], bool]], Iterator[Predicted]]
+"""Clicks points of about known extents, in an order that suits it, but for those to be left out."""
 
 
 def propose_objects(
     frame: FrameInput,
     taken: NDArray[np.bool_],
-    predict: Callable[[FramePrompt], Predicted],
+    decode: Decoder,
     settings: DetectionSettings,
     advance: Callable[[float], None],
     similarity: Callable[[Predicted], float | None],
@@ -87,8 +95,8 @@ def propose_objects(
     frame : FrameInput
     taken : ndarray of bool, shape (Y, X)
         Pixels of existing objects, and those outside the part that is searched.
-    predict : callable
-        Gives what a prompt means without changing anything.
+    decode : callable
+        Gives what clicks mean without changing anything.
     settings : DetectionSettings
     advance : callable
         Called with the share that is done, in 0..1; may raise to end the search.
@@ -106,23 +114,29 @@ def propose_objects(
     known: dict[int, tuple[Conditioning, float | None]] = {}
     masks: list[ScoredMask] = []
     covered = taken.copy()
-    for number, candidate in enumerate(candidates):
-        advance(_SEARCHING + (1 - _SEARCHING) * number / len(candidates))
-        row, column = _pixel(candidate, taken.shape)
-        if covered[row, column]:
-            continue  # of an object that is there, or that a better candidate has found
-        prompt = FramePrompt(((float(row), float(column)),), (True,))
-        predicted = predict(prompt)
+    pixels = [(round(each.y), round(each.x)) for each in candidates]
+    passed = 0
+
+    def left_out(number: int) -> bool:
+        """Tell whether a point lies in an object that is there, or that was surely found."""
+        nonlocal passed
+        passed += 1
+        return bool(covered[pixels[number]])
+
+    points = [(float(row), float(column)) for row, column in pixels]
+    for predicted in decode(points, [each.extent for each in candidates], left_out):
+        advance(_SEARCHING + (1 - _SEARCHING) * passed / len(candidates))
         found = predicted.decided.prediction
         if found is None or not predicted.mask.any():
             continue
         alike = similarity(predicted)
         if alike is not None and alike < -1.0:
             continue
-        known[number] = predicted.decided, alike
-        masks.append(ScoredMask(number, PackedMask.of(predicted.mask), found.score))
+        known[predicted.number] = predicted.decided, alike
+        masks.append(ScoredMask(predicted.number, predicted.mask, found.score))
         if dense and found.score >= _AGREED * settings.min_score:
-            covered |= predicted.mask
+            box, part = predicted.mask.part()
+            covered[box] |= part
     chosen = select_masks(masks, taken, settings, least)
     if len(chosen) > settings.max_objects:
         raise DetectionError(
@@ -134,11 +148,6 @@ def propose_objects(
     return tuple(_in_reading_order(chosen, known))
 
 
-def _pixel(candidate: Candidate, shape: tuple[int, ...]) -> tuple[int, int]:
-    row = min(max(round(candidate.y), 0), shape[0] - 1)
-    return row, min(max(round(candidate.x), 0), shape[1] - 1)
-
-
 def _in_reading_order(
     chosen: Sequence[ScoredMask], known: dict[int, tuple[Conditioning, float | None]]
 ) -> Iterator[Proposal]:
@@ -146,7 +155,11 @@ def _in_reading_order(
         decided, alike = known[each.number]
         assert decided.prompt is not None
         yield Proposal(
-            each.mask, each.score, alike, decided.prompt, replace(decided, pixels=each.mask)
+            each.mask,
+            each.score,
+            alike,
+            decided.prompt,
+            replace(decided, pixels=each.mask, found=True),
         )
 
 

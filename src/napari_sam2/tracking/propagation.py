@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from napari_sam2.errors import FrameError
@@ -41,6 +42,7 @@ from napari_sam2.tracking.settings import TrackingSettings
 from napari_sam2.tracking.speed_presets import SPEED_PRESETS
 from napari_sam2.types import Unreadable
 
+_SEEN = 0.4  # mean probability under a mask from which on it is one of an object
 _TOKENS = 4096  # of all objects of a batch on a CPU: what more of them need leaves its caches
 
 
@@ -62,6 +64,8 @@ class TrackingTask:
         Its mask there, for networks that carry it along.
     contrast : Tensor, shape (3,), or None
         Its contrast in the nearest decided frame, for networks that are told the brightness.
+    tentative : bool
+        It is absent where the dense heads see no object in its place.
     """
 
     object_id: int
@@ -71,6 +75,7 @@ class TrackingTask:
     seen: WindowedObject | None
     carried: SeenMask | None = None
     contrast: Tensor | None = None
+    tentative: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -132,7 +137,7 @@ class Propagator:
         self._settings = settings
         self._preset = SPEED_PRESETS[settings.speed]
         self._max_pointers = min(n_frames, model.config.max_pointers)
-        self._chunk = _chunk_size(model, settings)  # less once memory has run out
+        self._chunk = chunk_size(model, settings)  # less once memory has run out
         self._carries = model.config.carried_masks and framing.follows
         self.unread: dict[int, FrameError] = {}
 
@@ -142,6 +147,7 @@ class Propagator:
         tracks: Sequence[ObjectTrack],
         step: int,
         strays: Callable[[Mapping[int, ObjectPrediction]], Set[int]],
+        tentative: Set[int] = frozenset(),
     ) -> FrameUpdate:
         """Predict every object in `frame`; the tracks change only when the result is applied.
 
@@ -154,6 +160,8 @@ class Propagator:
         strays : callable
             Tells from all predictions of the frame which objects follow another one: these are
             absent.
+        tentative : set of int
+            Objects that are absent where the dense heads see none in their place.
 
         Raises
         ------
@@ -175,7 +183,14 @@ class Propagator:
             carried = self._carried(track, frame, recent)
             contrast = _decided_contrast(track, frame)
             pursuit = TrackingTask(
-                track.object_id, recent, recalled, window, seen, carried, contrast
+                track.object_id,
+                recent,
+                recalled,
+                window,
+                seen,
+                carried,
+                contrast,
+                track.object_id in tentative,
             )
             groups[recalled.layout].append(pursuit)
         found: dict[int, ObjectPrediction] = {}
@@ -348,14 +363,40 @@ class Propagator:
             multimask=True,
         )
         predictions = split_prediction(model, prediction.best(), windows, self._framing.follows)
+        if model.config.dense_heads and any(pursuit.tentative for pursuit in chunk):
+            masks = torch.stack([(each.logits > 0).float() for each in predictions])[:, None]
+            seen = mean_objectness(model, features, masks)
+            for index, pursuit in enumerate(chunk):
+                if pursuit.tentative and seen[index] < _SEEN:
+                    predictions[index] = absent_prediction(model, windows[index])
         return predictions, encode_memory(model, features, predictions, decided=False)
 
 
-def _chunk_size(model: Model, settings: TrackingSettings) -> int:
+def chunk_size(model: Model, settings: TrackingSettings) -> int:
+    """Return how many objects go through the network together."""
     if model.device.type != "cpu":
         return settings.object_chunk
     tokens = (model.image_size // 16) ** 2
     return max(1, min(settings.object_chunk, _TOKENS // tokens))
+
+
+def mean_objectness(model: Model, features: ImageFeatures, masks: Tensor) -> list[float]:
+    """Return how probable any object is under masks, by the dense heads, in 0..1.
+
+    Parameters
+    ----------
+    model : Model
+        Its network has dense heads.
+    features : ImageFeatures
+        Of the windows of N masks, or of one window for all.
+    masks : Tensor, shape (N, 1, S, S)
+        1 inside and 0 outside.
+    """
+    objects = model.network.dense_heads(features)[0].objects.sigmoid()
+    inside = F.interpolate(masks, size=objects.shape[2:], mode="area")
+    under = (objects * inside).sum(dim=(1, 2, 3)) / inside.sum(dim=(1, 2, 3)).clamp(min=1e-6)
+    means: list[float] = under.tolist()
+    return means
 
 
 def _neighbourhood(pursuit: TrackingTask) -> tuple[int, int, int]:

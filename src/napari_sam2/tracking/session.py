@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from itertools import count
 from os import PathLike
 from pathlib import Path
 from typing import Any, NoReturn
@@ -42,6 +43,7 @@ from napari_sam2.prompts import (
 )
 from napari_sam2.prompts.checks import as_whole_number, check_frame, check_object_id
 from napari_sam2.stack import FrameStack
+from napari_sam2.tracking.continuation import continued, last_masks
 from napari_sam2.tracking.division_proposals import ProposedDivision, propose_divisions
 from napari_sam2.tracking.images.appearance_template import SessionTemplate
 from napari_sam2.tracking.label_writer import LabelWriter, undecided
@@ -173,7 +175,6 @@ class TrackingSession:
         self._cancelled = threading.Event()
         self._skipped: dict[int, FrameError] = {}
         self.handed_over: set[ObjectFrame] = set()
-        self._found: set[int] = set()
         self._divisions: tuple[Division, ...] = ()
         self._refused: frozenset[tuple[int, frozenset[int]]] = frozenset()
         self._running = self._propagated = False
@@ -613,7 +614,7 @@ class TrackingSession:
             object_id, frame = check_object_id(object_id), self._checked_frame(frame)
             check_alive(self._divisions, object_id, frame)
             self._tracker.accept(object_id, frame)
-            self._found.discard(object_id)
+            self._tracker.found.discard(object_id)
             self._keep_soon()
 
     def accept_all(self, frame: int) -> None:
@@ -623,7 +624,7 @@ class TrackingSession:
             for object_id, track in sorted(self._tracker.tracks.items()):
                 if track.begin <= frame < track.end:
                     self._tracker.accept(object_id, frame)
-                    self._found.discard(object_id)
+                    self._tracker.found.discard(object_id)
             self._keep_soon()
 
     def unaccept(self, object_id: int, frame: int) -> None:
@@ -926,7 +927,8 @@ class TrackingSession:
         Returns
         -------
         tuple of int
-            Ids of the new objects, from top to bottom; empty where nothing was found.
+            Ids of the objects, from top to bottom; empty where nothing was found. One that was
+            found and lost before has its former id.
 
         Raises
         ------
@@ -979,53 +981,83 @@ class TrackingSession:
 
             self._tracker.forgive()
             try:
-                return self._tracker.propose(frame, taken, settings, examples, advance)
+                found = self._tracker.propose(frame, taken, settings, examples, advance)
+                return self._with_continued(frame, found)
             except _SearchCancelledError:
                 return ()
 
+    def _with_continued(self, frame: int, proposals: tuple[Proposal, ...]) -> tuple[Proposal, ...]:
+        """Say which proposals are found objects that were lost near by."""
+        tracks = self._tracker.tracks
+        may_be = frozenset(i for i in self.found_objects if frame not in tracks[i].conditioning)
+        if not may_be or not proposals:
+            return proposals
+        lost = list(last_masks(frame, may_be, self.n_frames, self._publisher.volume.frame))
+        masks = [each.mask for each in proposals]
+        known = continued(frame, masks, lost, self._seen)
+        return tuple(
+            replace(each, continues=known.get(number)) for number, each in enumerate(proposals)
+        )
+
+    def _seen(self, frame: int, mask: PackedMask) -> float | None:
+        """Return how probable an object is in a mask; None if the frame cannot be read."""
+        try:
+            return self._tracker.objectness(frame, mask)
+        except FrameError:
+            return None
+
     def add_proposals(
-        self, proposals: Iterable[Proposal], first_id: int | None = None
+        self, proposals: Iterable[Proposal], object_ids: Iterable[int] | None = None
     ) -> tuple[int, ...]:
-        """Add proposed objects with new ids; return the ids. All are added or, on failure, none.
+        """Add proposed objects; return their ids. All are added or, on failure, none.
+
+        A proposal that continues a lost object becomes a further prompt of that object.
 
         Parameters
         ----------
         proposals : iterable of Proposal
-        first_id : int, optional
-            Id of the first one, above all ids of the session and its labels; the next one by
-            default.
+        object_ids : iterable of int, optional
+            One for each: the object that it continues, or a new id, above all ids of the session
+            and its labels. By default what the proposals say, and the next new ids.
 
         Raises
         ------
         LabelsError
             The labels cannot be written, or cannot hold so many ids.
         SessionError
-            `first_id` is not above all ids that there are.
+            An id is taken or given twice.
         """
         with self._lock:
-            free = max((self._publisher.volume.largest_id(), *self._tracker.tracks)) + 1
-            first = free if first_id is None else check_object_id(first_id)
-            if first < free:
-                raise SessionError(
-                    f"Objects cannot have ids from {first} on: {free - 1} is taken.",
-                    safe="Nothing was added.",
-                )
-            added: list[int] = []
-            try:
-                for object_id, proposal in enumerate(proposals, start=first):
-                    frame = proposal.decided.frame
-                    self.prompts.put(object_id, frame, proposal.prompt)
-                    added.append(object_id)
-                    self._tracker.add(object_id, proposal)
-            except BaseException:
-                for object_id in added:
-                    self.prompts.remove(object_id)
-                    if object_id in self._tracker.tracks:
-                        self._tracker.forget(object_id)
-                raise
-            self._found.update(added)
+            given = tuple(proposals)
+            ids = self._ids_for(given, object_ids)
+            added = dict(zip(ids, given, strict=True))
+            self._tracker.add(added)
+            for object_id, proposal in added.items():
+                self.prompts.put(object_id, proposal.decided.frame, proposal.prompt)
+            self._tracker.found |= added.keys()
             self._keep_soon()
             return tuple(added)
+
+    def _ids_for(
+        self, proposals: Sequence[Proposal], object_ids: Iterable[int] | None
+    ) -> tuple[int, ...]:
+        """Return an id for each proposal; see `add_proposals`."""
+        taken = max((self._publisher.volume.largest_id(), *self._tracker.tracks))
+        going_on = [
+            each.continues if each.continues in self._tracker.tracks else None for each in proposals
+        ]
+        if object_ids is None:
+            new = count(taken + 1)
+            return tuple(next(new) if each is None else each for each in going_on)
+        ids = tuple(check_object_id(number) for number in object_ids)
+        for number, known in zip(ids, going_on, strict=True):
+            if (number <= taken and number != known) or ids.count(number) > 1:
+                raise SessionError(
+                    f"A found object cannot have the id {number}: it is taken.",
+                    safe="Nothing was added.",
+                    remedy=f"Give ids from {taken + 1} on, each one once.",
+                )
+        return ids
 
     @property
     def found_objects(self) -> tuple[int, ...]:
@@ -1033,12 +1065,13 @@ class TrackingSession:
 
         A prompt, an acceptance or `review` counts as having looked at an object.
         """
-        return tuple(sorted(self._found & self._tracker.tracks.keys()))
+        return tuple(sorted(self._tracker.found & self._tracker.tracks.keys()))
 
     def review(self, object_ids: Iterable[int] | None = None) -> None:
         """Take the mark off found objects, or off all of them; their masks do not change."""
         with self._lock:
-            self._found = set() if object_ids is None else self._found - set(object_ids)
+            seen = self._tracker.found if object_ids is None else set(object_ids)
+            self._tracker.found = self._tracker.found - seen
             self._keep_soon()
 
     def accept_found(self) -> None:
@@ -1047,7 +1080,7 @@ class TrackingSession:
             for object_id in self.found_objects:
                 for frame in self.prompts.frames(object_id):
                     self._tracker.accept(object_id, frame)
-            self._found.clear()
+            self._tracker.found.clear()
             self._keep_soon()
 
     def discard_found(self) -> None:
@@ -1055,7 +1088,7 @@ class TrackingSession:
         with self._lock:
             for object_id in self.found_objects:
                 self.remove_prompts(object_id)
-            self._found.clear()
+            self._tracker.found.clear()
             self._keep_soon()
 
     def _example_of(self, object_id: int, frame: int) -> ObjectFrame:
@@ -1085,7 +1118,7 @@ class TrackingSession:
                 self.prompts.copy(),
                 frozenset(self._publisher.accepted),
                 frozenset(self.handed_over),
-                frozenset(self._found),
+                frozenset(self._tracker.found),
                 tuple([TrackState.of(tracks[object_id]) for object_id in sorted(tracks)]),
                 self._divisions,
                 self._refused,
@@ -1096,7 +1129,7 @@ class TrackingSession:
         with self._lock:
             self.prompts = state.prompts.copy()
             self.handed_over = set(state.handed_over)
-            self._found = set(state.found)
+            self._tracker.found = set(state.found)
             tracks = [t.track(self.stack.n_frames, self.model.config) for t in state.tracks]
             self._tracker.tracks = {track.object_id: track for track in tracks}
             self._set_divisions(state.divisions)
@@ -1216,11 +1249,11 @@ class TrackingSession:
             left -= 1
             yield Replayed(left)
         with self._lock:
-            self._found |= saved.found & self._tracker.tracks.keys()
+            self._tracker.found |= saved.found & self._tracker.tracks.keys()
             self._set_divisions(divisions)
 
     def corrected_masks(self) -> dict[ObjectFrame, PackedMask]:
-        """Return the masks of prompts that correct tracked frames, by object and frame.
+        """Return the masks of prompts that correct tracked frames or were found by a search.
 
         Session files store them, since the prompts alone would not give the same masks again.
         """
@@ -1251,7 +1284,7 @@ class TrackingSession:
                 self.prompts.put(object_id, frame, before)
             raise
         self.handed_over.discard(ObjectFrame(object_id, frame))
-        self._found.discard(object_id)
+        self._tracker.found.discard(object_id)
         return result
 
     def _prompt_at(self, object_id: int, frame: int) -> FramePrompt:
@@ -1347,7 +1380,7 @@ class TrackingSession:
             with self._skipping():
                 self._decide(*pair, partial(self.prompts.put, *pair, restored.prompts[pair]))
         self.handed_over = set(restored.handed_over)
-        self._found = set(restored.found)
+        self._tracker.found = set(restored.found & self._tracker.tracks.keys())
         self._set_divisions(restored.divisions)
         self._interrupted = restored.skipped
         self._running, self._propagated = restored.skipped is not None, restored.propagated
@@ -1360,7 +1393,7 @@ class TrackingSession:
             self._tracker.tracks,
             self._publisher.accepted,
             self.handed_over,
-            self._found,
+            frozenset(self._tracker.found),
             self._divisions,
             self._skipped,
             self._running,
@@ -1404,7 +1437,7 @@ class TrackingSession:
     def _drawn_now(self, *object_ids: int) -> None:
         """Take prompts of objects that were regrouped for the user's own."""
         self.handed_over = {each for each in self.handed_over if each.object_id not in object_ids}
-        self._found -= set(object_ids)
+        self._tracker.found -= set(object_ids)
 
     def _drop_others(self, saved: SessionFile) -> None:
         """Remove prompts and acceptance that a session file does not hold."""

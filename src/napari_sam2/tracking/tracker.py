@@ -5,7 +5,8 @@ It is not safe for several threads; the session's lock guards it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TypeVar
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_sam2.detection import DetectionSettings, FrameInput
-from napari_sam2.errors import FrameError, Sam2Error, SessionError
+from napari_sam2.errors import DeviceError, FrameError, Sam2Error, SessionError
 from napari_sam2.labels import PackedMask
 from napari_sam2.prompts import FramePrompt, PromptBook
 from napari_sam2.stack import FrameStack
@@ -39,13 +40,14 @@ from napari_sam2.tracking.merge_split import MergeSplit
 from napari_sam2.tracking.model import Model
 from napari_sam2.tracking.object_finder import (
     Example,
+    Points,
     Predicted,
     Proposal,
     pooled_features,
     propose_objects,
     similarity_to,
 )
-from napari_sam2.tracking.propagation import Propagator
+from napari_sam2.tracking.propagation import Propagator, chunk_size, mean_objectness
 from napari_sam2.tracking.schedule import Schedule
 from napari_sam2.tracking.settings import TrackingSettings
 from napari_sam2.tracking.speed_presets import SPEED_PRESETS
@@ -53,6 +55,7 @@ from napari_sam2.types import FrameMasks, ObjectFrame, Unreadable, View
 
 _CANDIDATES = 3  # masks of the decoder for an ambiguous prompt
 _FRAMES_TOGETHER = 4  # encoded at once on a GPU
+_FOUND_LIMIT = 2  # frames in a row without an object that nobody has looked at: it has ended
 _VIEWS = 4  # windows kept for each frame that would be kept whole
 
 _Result = TypeVar("_Result")
@@ -70,12 +73,20 @@ class Tracker:
     settings : TrackingSettings
     publisher : LabelWriter
         Writer of the masks.
+
+    Attributes
+    ----------
+    tracks : dict of int to ObjectTrack
+    found : set of int
+        Objects that were found by themselves and that nobody has looked at. They end where nothing
+        looks like an object any more.
     """
 
     def __init__(
         self, model: Model, stack: FrameStack, settings: TrackingSettings, publisher: LabelWriter
     ) -> None:
         self.tracks: dict[int, ObjectTrack] = {}
+        self.found: set[int] = set()
         follows = follows_objects(model, settings)
         model = SPEED_PRESETS[settings.speed].model(model)
         self._model = model
@@ -104,6 +115,7 @@ class Tracker:
         self._decider = PromptedFramePredictor(
             model, self._cache, self._propagator, framing, settings.obey_clicks
         )
+        self._together = chunk_size(model, settings)  # less once memory has run out
 
     def track(self, object_id: int) -> ObjectTrack:
         """Return an object that has prompted or accepted frames."""
@@ -176,14 +188,15 @@ class Tracker:
             def similarity(predicted: Predicted) -> float | None:
                 if not known:
                     return None
-                features = self._appearance(predicted.decided, predicted.mask)
-                return similarity_to(known, int(predicted.mask.sum()), features)
+                mask = predicted.mask.unpack()
+                features = self._appearance(predicted.decided, mask)
+                return similarity_to(known, int(mask.sum()), features)
 
             try:
                 return propose_objects(
                     seen,
                     taken,
-                    lambda prompt: self._predicted(frame, prompt),
+                    partial(self._clicked, frame),
                     settings,
                     advance,
                     similarity,
@@ -191,21 +204,65 @@ class Tracker:
             except (RuntimeError, MemoryError) as error:
                 raise device_error(error, self._model.name) from error
 
-    def add(self, object_id: int, proposal: Proposal) -> None:
-        """Make a proposal an object of the session, on the pixels that it was found on."""
-        decided, track = proposal.decided, self.new_track(object_id)
-        self._publisher.put(object_id, decided.frame, proposal.mask.unpack())
-        track.condition(decided)
-        track.written[decided.frame] = True
-        self.tracks[object_id] = track
+    def add(self, proposals: Mapping[int, Proposal]) -> None:
+        """Make proposals, by their ids, objects of the session on the pixels they were found on."""
+        frames: dict[int, dict[int, PackedMask]] = defaultdict(dict)
+        for object_id, proposal in proposals.items():
+            frames[proposal.decided.frame][object_id] = proposal.mask
+        for frame, masks in frames.items():
+            self._publisher.put_all(frame, masks)
+        for object_id, proposal in proposals.items():
+            track = self.tracks.get(object_id) or self.new_track(object_id)
+            track.condition(proposal.decided)
+            track.written[proposal.decided.frame] = True
+            self.tracks[object_id] = track
 
-    def _predicted(self, frame: int, prompt: FramePrompt) -> Predicted:
-        """Return what a prompt of a new object would give."""
-        nothing = np.zeros(self._publisher.volume.shape[1:], dtype=bool)
-        decided = self._computed(
-            lambda: self._decider.from_prompt(self.new_track(0), frame, prompt, nothing, False)
-        )
-        return Predicted(decided, self._publisher.finished(decided))
+    def _clicked(
+        self,
+        frame: int,
+        points: Points,
+        extents: Sequence[float],
+        left_out: Callable[[int], bool],
+    ) -> Iterator[Predicted]:
+        """Give what clicks of new objects mean; neighbours are decoded together."""
+        for batch in self._decider.batches(points, extents):
+            waiting, rows = deque(batch), list[int]()
+            while waiting or rows:
+                while waiting and len(rows) < self._together:
+                    row = waiting.popleft()
+                    if not left_out(row):  # it may lie in what was found just now
+                        rows.append(row)
+                part = rows[: self._together]
+                if not part:
+                    break
+                clicks, sizes = [points[row] for row in part], [extents[row] for row in part]
+                decide = partial(self._decider.from_clicks, frame, clicks, sizes)
+                try:
+                    decided = self._computed(decide)
+                except DeviceError as error:
+                    cause = error.__cause__
+                    short = isinstance(cause, Exception) and is_out_of_memory(cause)
+                    if len(part) == 1 or not short:
+                        raise
+                    self._together = len(part) // 2
+                    continue
+                rows = rows[len(part) :]
+                for row, each in zip(part, decided, strict=True):
+                    yield Predicted(row, each, self._publisher.finished(each))
+
+    def objectness(self, frame: int, mask: PackedMask) -> float | None:
+        """Return the mean probability of being any object in a mask; None without dense heads."""
+        if not self._model.config.dense_heads:
+            return None
+        pixels = mask.unpack()
+
+        def look() -> float:
+            window = self._framing.of_mask(pixels)
+            features = self._cache.get(frame, [window])
+            inside = mask_to_input(pixels, window, self._model.image_size, self._model.device)
+            return mean_objectness(self._model, features, inside)[0]
+
+        return self._computed(look)
 
     def _example(self, object_id: int, frame: int) -> Example:
         mask = self._publisher.mask(object_id, frame)
@@ -329,7 +386,7 @@ class Tracker:
         """Track objects into a frame; nothing changes if that fails."""
         strays = partial(self._strays, frame)
         advance = self._computed(
-            lambda: self._propagator.track(frame, tracks, schedule.step, strays)
+            lambda: self._propagator.track(frame, tracks, schedule.step, strays, self.found)
         )
         schedule.stranded |= advance.stranded
         predictions = advance.predictions
@@ -363,7 +420,8 @@ class Tracker:
     def _watch(self, track: ObjectTrack, frame: int, present: bool, schedule: Schedule) -> None:
         """Stop following an object that has been absent for too long."""
         track.absent_run = 0 if present else track.absent_run + 1
-        if self._absent_limit is None or track.absent_run < self._absent_limit:
+        limit = _FOUND_LIMIT if track.object_id in self.found else self._absent_limit
+        if limit is None or track.absent_run < limit:
             return
         track.absent_run = 0
         for ahead in schedule.rest_of_run(track, frame):

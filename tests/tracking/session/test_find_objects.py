@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from napari_sam2 import TrackingSession, load_model
-from napari_sam2.errors import DetectionError, LabelsError, SessionError
+from napari_sam2.detection import DetectionSettings
+from napari_sam2.errors import DetectionError, DeviceError, FrameError, LabelsError, SessionError
 from napari_sam2.samples import nuclei_stack
+from napari_sam2.tracking.automatic import find_and_follow
 from napari_sam2.types import ObjectFrame, Region
 
 
@@ -127,7 +129,19 @@ def test_the_session_file_keeps_points_and_marks(model, sample, session, tmp_pat
     again = TrackingSession.load(tmp_path / "found.sam2.json", model, sample.image)
     assert again.object_ids == ids
     assert again.found_objects == ids[1:]
-    assert (again.labels[1] == session.labels[1]).mean() > 0.98
+    assert np.array_equal(again.labels[1], session.labels[1]), "their masks were cut by each other"
+
+
+def test_a_store_keeps_points_masks_and_marks(model, sample, tmp_path):
+    session = TrackingSession(model, sample.image, store=tmp_path / "found.sam2.zarr")
+    ids = session.find_objects(1)
+    session.review(ids[:1])
+    session.close()
+    again = TrackingSession(model, sample.image, store=tmp_path / "found.sam2.zarr")
+    again.close()
+    assert (again.object_ids, again.found_objects) == (ids, ids[1:])
+    assert np.array_equal(again.labels, session.labels)
+    assert again.corrected_masks().keys() == session.corrected_masks().keys()
 
 
 def test_more_like_these(session):
@@ -144,7 +158,7 @@ def test_more_like_these(session):
         session.find_objects(0, like=[99_999])
 
 
-@pytest.mark.parametrize("calls", [0, 4])
+@pytest.mark.parametrize("calls", [0, 1, 4, 6])
 def test_a_cancelled_search_adds_nothing(session, calls):
     asked = iter(range(10_000))
     assert session.find_objects(1, cancelled=lambda: next(asked) >= calls) == ()
@@ -174,16 +188,154 @@ def test_ids_that_do_not_fit_the_labels_add_nothing(model, sample):
     assert labels.sum() == 254
 
 
+def test_objects_at_the_edge_of_the_frame_are_found(searched, sample):
+    labels, truth = searched[0].labels[1], sample.labels[1]
+    cut = (np.s_[0, :], np.s_[-1, :], np.s_[:, 0], np.s_[:, -1])
+    there = {int(i) for rim in cut for i in np.unique(truth[rim])} - {0}
+    large = {i for i in there if (truth == i).sum() >= 100}
+    assert matched(labels, np.where(np.isin(truth, sorted(large)), truth, 0)) >= 0.5 * len(large)
+
+
+def test_nothing_is_clicked_where_objects_are_everywhere(model, sample, monkeypatch):
+    full = np.ones_like(sample.labels, dtype=np.uint16)
+    session = TrackingSession(model, sample.image, labels=full)
+    clicks: list[object] = []
+    monkeypatch.setattr(session._tracker._decider, "from_clicks", lambda *each: clicks.append(each))
+    assert session.find_objects(1) == ()
+    assert (clicks, session.object_ids) == ([], ())
+    assert (full == 1).all()
+
+
+class Damaged:
+    """A stack of which one frame cannot be read."""
+
+    def __init__(self, data: np.ndarray, frame: int) -> None:
+        self._data, self._frame = data, frame
+        self.shape, self.dtype, self.ndim = data.shape, data.dtype, data.ndim
+
+    def __getitem__(self, key):
+        if (key[0] if isinstance(key, tuple) else key) == self._frame:
+            raise OSError("a damaged chunk")
+        return self._data[key]
+
+
+def test_a_frame_that_cannot_be_read_is_an_error_that_adds_nothing(model, sample):
+    session = TrackingSession(model, Damaged(sample.image, 1), contrast=(0, 4000))
+    with pytest.raises(FrameError, match="damaged chunk"):
+        session.find_objects(1)
+    assert (session.object_ids, session.labels.any()) == ((), False)
+
+
+def test_along_a_stack_such_a_frame_is_named_and_the_search_goes_on(model, sample):
+    image = sample.image[:, :64, :64]
+    session = TrackingSession(model, Damaged(image, 1), contrast=(0, int(image.max())))
+    results = list(find_and_follow(session, 0, every=1))
+    assert [each.frame for each in results if each.skipped is not None]
+    assert {f for i in session.object_ids for f in session.prompts.frames(i)} <= {0, 2}
+    assert session.labels[0].any()
+    assert session.labels[2].any()
+    assert not session.labels[1].any()
+    again = list(find_and_follow(session, 0, every=1))
+    assert all(each.skipped is None or each.frame == 1 for each in again)
+
+
+def test_along_a_stack_of_nothing_there_is_an_error(model):
+    session = TrackingSession(model, np.full((3, 48, 48), 7, np.uint8))
+    with pytest.raises(DetectionError, match="No object was found"):
+        list(find_and_follow(session, 1, every=1, settings=DetectionSettings(min_score=1.0)))
+    assert not session.labels.any()
+
+
 def test_an_empty_frame_has_no_objects(model):
     session = TrackingSession(model, np.zeros((2, 48, 48), np.uint8) + 7)
     assert len(session.find_objects(0)) <= 1
 
 
-def test_the_first_id_can_be_chosen_above_all_that_there_are(session):
+def test_ids_can_be_chosen_above_all_that_there_are(session):
     proposals = session.propose_objects(1)
     (first,) = session.add_proposals(proposals[:1])
-    with pytest.raises(SessionError, match="is taken"):
-        session.add_proposals(proposals, first_id=first)
-    ids = session.add_proposals(proposals[1:], first_id=40)
-    assert ids == tuple(range(40, 40 + len(proposals) - 1))
-    assert session.found_objects == (1, *ids)
+    wanted = range(40, 40 + len(proposals) - 1)
+    for wrong in ([first, *wanted[1:]], [40] * len(wanted)):
+        with pytest.raises(SessionError, match="is taken"):
+            session.add_proposals(proposals[1:], wrong)
+    assert session.object_ids == (first,)
+    assert session.add_proposals(proposals[1:], wanted) == tuple(wanted)
+    assert session.found_objects == (1, *wanted)
+
+
+def test_all_found_objects_are_one_write_and_leave_other_labels_alone(session):
+    writes: list[int] = []
+    proposals = session.propose_objects(1)
+    row, column = np.argwhere(proposals[0].mask.unpack())[0]
+    session.labels[1, row, column] = 500
+    session.watch_labels(lambda frame, old, new: writes.append(frame))
+    ids = session.add_proposals(proposals)
+    assert writes == [1]
+    assert ids[0] == 501
+    assert session.labels[1, row, column] == 500
+    assert set(np.unique(session.labels[1])) == {0, 500, *ids}
+
+
+def test_too_little_memory_for_many_candidates_at_once_takes_fewer(session, monkeypatch):
+    decider = session._tracker._decider
+    decide, sizes = decider.from_clicks, []
+
+    def short_of_memory(frame, clicks, extents):
+        sizes.append(len(clicks))
+        if len(clicks) > 2:
+            raise MemoryError("out of memory")
+        return decide(frame, clicks, extents)
+
+    whole = session.propose_objects(1)
+    monkeypatch.setattr(decider, "from_clicks", short_of_memory)
+    again = session.propose_objects(1)
+    assert max(sizes) > 2 >= sizes[-1]
+    assert len(again) == len(whole)
+
+
+def test_no_memory_for_a_single_candidate_is_an_error_and_adds_nothing(session, monkeypatch):
+    def no_memory(*_):
+        raise MemoryError("out of memory")
+
+    monkeypatch.setattr(session._tracker._decider, "from_clicks", no_memory)
+    with pytest.raises(DeviceError) as raised:
+        session.find_objects(1)
+    assert raised.value.remedy
+    assert (session.object_ids, session.labels.any()) == ((), False)
+
+
+class TestObjectsThatNobodyHasLookedAt:
+    """Found objects end where nothing is seen, and go on where they were lost."""
+
+    @pytest.fixture
+    def vanishing(self, model, sample):
+        """Three frames with nuclei, then three without."""
+        empty = np.full_like(sample.image[:1], int(np.percentile(sample.image, 2)))
+        return TrackingSession(
+            model, np.concatenate([sample.image[[1, 1, 1]], empty, empty, empty])
+        )
+
+    def test_they_end_where_nothing_is_seen(self, vanishing):
+        ids = vanishing.find_objects(0, min_size=100)
+        list(vanishing.propagate("forward"))
+        assert set(np.unique(vanishing.labels[2])) - {0} == set(ids)
+        assert not vanishing.labels[3:].any()
+
+    def test_one_that_was_lost_goes_on_under_its_id(self, session):
+        first, *_ = session.find_objects(0, min_size=100)
+        before = session.labels[0].copy()
+        found = session.propose_objects(1, min_size=100)
+        inside = [p for p in found if (before[p.mask.unpack()] == first).mean() > 0.5]
+        assert [p.continues for p in inside] == [first]
+        ids = session.add_proposals(found)
+        assert first in ids
+        assert session.prompts.frames(first) == (0, 1)
+        assert first in session.found_objects
+        assert len(set(ids)) == len(ids)
+
+    def test_what_somebody_has_looked_at_stays_as_it_is(self, session):
+        ids = session.find_objects(0, min_size=100)
+        session.review()
+        found = session.propose_objects(1, min_size=100)
+        assert found
+        assert not {p.continues for p in found} & set(ids)

@@ -56,6 +56,7 @@ VALUES = {
     "every_click": lambda panel: True,
     "in_view": lambda panel: True,
     "min_size": lambda panel: 50,
+    "look_again": lambda panel: 5,
     "max_size": lambda panel: 5000,
     "similarity": lambda panel: 0.25,
     "labels_layer": lambda panel: panel.viewer.layers["cells"],

@@ -96,6 +96,8 @@ class Conditioning:
         accepted: what that looks like to the memory is computed when a frame attends to it.
     prompt : FramePrompt, optional
         Prompt of the frame.
+    found : bool
+        A search for objects made this mask: its prompt alone would give a similar one only.
     dismissed : bool
         Whether the user corrected the object away here.
     """
@@ -107,6 +109,7 @@ class Conditioning:
     corrects: bool
     prediction: ObjectPrediction | None = None
     prompt: FramePrompt | None = None
+    found: bool = False
     dismissed: bool = field(init=False)
 
     def __post_init__(self) -> None:

@@ -82,7 +82,23 @@ def predict_windows(
     MaskPrediction
         Masks of W windows: three each if the prompt is ambiguous, else one.
     """
-    points, labels = zip(*[_tokens(prompt, window, model) for window in windows], strict=True)
+    return predict_prompts(model, features, conditioned, [prompt] * len(windows), windows, previous)
+
+
+def predict_prompts(
+    model: Model,
+    features: ImageFeatures,
+    conditioned: Tensor,
+    prompts: Sequence[FramePrompt],
+    windows: Sequence[Window],
+    previous: Tensor | None = None,
+) -> MaskPrediction:
+    """Segment N objects, each from its own prompt in its own window; see `predict_points`.
+
+    The prompts have as many points and boxes each.
+    """
+    given = zip(prompts, windows, strict=True)
+    points, labels = zip(*[_tokens(prompt, window, model) for prompt, window in given], strict=True)
     mask_inputs = None
     if previous is not None:
         mask_inputs = previous.clamp(-_LOGIT_LIMIT, _LOGIT_LIMIT)[None, None]
@@ -94,7 +110,7 @@ def predict_windows(
         points=torch.cat(points),
         point_labels=torch.cat(labels),
         mask_inputs=mask_inputs,
-        multimask=is_ambiguous(prompt, model),
+        multimask=is_ambiguous(prompts[0], model),
     )
 
 

@@ -5,6 +5,7 @@ It runs on the session's thread.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -25,6 +26,7 @@ from napari_sam2.tracking.decoding.prediction import (
 from napari_sam2.tracking.decoding.prompt_decoding import (
     as_clicked,
     predict_points,
+    predict_prompts,
     predict_windows,
     seen_from,
 )
@@ -37,6 +39,7 @@ from napari_sam2.tracking.memory.object_track import ObjectTrack
 from napari_sam2.tracking.model import Model
 from napari_sam2.tracking.propagation import Propagator
 
+_TOGETHER = 16  # clicks of small groups
 _LOOKS = 3  # at an object that was clicked for the first time, at most
 
 
@@ -126,6 +129,82 @@ class PromptedFramePredictor:
             prediction,
             prompt,
         )
+
+    def batches(
+        self, clicks: Sequence[tuple[float, float]], extents: Sequence[float]
+    ) -> list[list[int]]:
+        """Group clicks, by their indices, whose windows share what is encoded; see `from_clicks`.
+
+        Small groups that follow one another are put together.
+        """
+        tiles: dict[tuple[int, int, int], list[int]] = defaultdict(list)
+        for index, (click, extent) in enumerate(zip(clicks, extents, strict=True)):
+            window = self._framing.shared(Place(click, extent))
+            side = window.height
+            tiles[side, window.top // side, window.left // side].append(index)
+        groups: list[list[int]] = []
+        for _, members in sorted(tiles.items()):
+            if groups and len(groups[-1]) + len(members) <= _TOGETHER:
+                groups[-1] += members
+            else:
+                groups.append(members)
+        return groups
+
+    def from_clicks(
+        self, frame: int, clicks: Sequence[tuple[float, float]], extents: Sequence[float]
+    ) -> list[Conditioning]:
+        """Decide what single clicks of new objects mean whose size is about known, all at once.
+
+        The extents give the windows, which are encoded together where they are near one another.
+        A mask that does not fit its window is predicted once more in one that it fits.
+
+        Parameters
+        ----------
+        frame : int
+        clicks : sequence of N (y, x)
+        extents : sequence of N float
+            Longer sides of the objects in pixels.
+        """
+        prompts = [FramePrompt((click,), (True,)) for click in clicks]
+        windows = [
+            self._framing.holding(self._framing.shared(Place(click, extent)), (click,))
+            for click, extent in zip(clicks, extents, strict=True)
+        ]
+        found = self._click(frame, prompts, windows)
+        again: list[tuple[int, Window]] = []
+        for index, each in enumerate(found):
+            seen = each.sighting
+            if seen is not None and not self._framing.fits(seen.place, each.window):
+                fitting = self._framing.shared(seen.place)
+                again.append((index, self._framing.holding(fitting, (clicks[index],))))
+        if again:
+            rows = [row for row, _ in again]
+            nearer = self._click(
+                frame, [prompts[row] for row in rows], [window for _, window in again]
+            )
+            for row, each in zip(rows, nearer, strict=True):
+                found[row] = found[row] if each.sighting is None else each
+        nothing = PackedMask.of(np.zeros(self._framing.frame_shape, dtype=bool))
+        return [
+            Conditioning(frame, nothing, each.window, each.sighting, False, each, prompt)
+            for each, prompt in zip(found, prompts, strict=True)
+        ]
+
+    def _click(
+        self, frame: int, prompts: Sequence[FramePrompt], windows: Sequence[Window]
+    ) -> list[ObjectPrediction]:
+        """Predict N objects from one click each; of three masks, that of the best quality."""
+        features = self._cache.get(frame, windows)
+        conditioned = self._model.network.without_memory(features.stride16)
+        conditioned = conditioned.expand(len(prompts), -1, -1, -1)
+        masks = predict_prompts(self._model, features, conditioned, prompts, windows).best()
+        follows = self._framing.follows
+        return [
+            as_clicked(
+                self._model, masks.only(row, 0), prompt, window, None, follows, self._enforces
+            )
+            for row, (prompt, window) in enumerate(zip(prompts, windows, strict=True))
+        ]
 
     def from_mask(
         self,

@@ -214,6 +214,10 @@ class Framing:
             return self._square(place.centre, before.height)
         return self._square(place.centre, _RATIO * place.extent)
 
+    def shared(self, place: Place) -> Window:
+        """Return the window for an object at `place`, so that its neighbours can share tiles."""
+        return self._on_grid(place.centre, _RATIO * place.extent) if self.follows else self.whole
+
     def following(
         self, seen: WindowedObject | None, decided: WindowedObject | None = None
     ) -> Window:

@@ -53,14 +53,15 @@ def _chosen_channels(stack: FrameStack) -> dict[str, str]:
 def corrected_masks(
     prompts: PromptBook, tracks: Mapping[int, ObjectTrack]
 ) -> dict[ObjectFrame, PackedMask]:
-    """Return the masks of prompts that correct a tracked frame, by object and frame.
+    """Return the masks that prompts alone would not give again, by object and frame.
 
-    Such a prompt, often one click on the background, means nothing without what was tracked.
+    A prompt that corrects a tracked frame, often one click on the background, means nothing without
+    what was tracked; the mask of a found object was cut and judged together with all others.
     """
     found = {}
     for object_id, frame, prompt in prompts:
         decided = tracks[object_id].conditioning[frame]
-        if decided.corrects and prompt.mask is None:
+        if (decided.corrects or decided.found) and prompt.mask is None:
             found[ObjectFrame(object_id, frame)] = decided.pixels
     return found
 

@@ -260,6 +260,7 @@ class StateReader:
             bool(meta["corrects"]),
             prediction,
             prompt,
+            bool(meta.get("found", False)),
         )
 
     def _memories(self, trail: object, tokens: Sequence[object]) -> tuple[FrameMemory, ...]:
@@ -364,6 +365,7 @@ def _conditioning(decided: Conditioning, own: FramePrompt | None) -> bytes:
         "window": _window_values(decided.window),
         "sighting": _sighting_values(decided.sighting),
         "corrects": decided.corrects,
+        "found": decided.found,
         "prediction": None,
         "prompt": None if decided.prompt is None else "own",
     }

@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
+from itertools import count
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
@@ -34,6 +35,7 @@ from napari_sam2.widgets.worker.messages import (
     Done,
     EditRequest,
     HandOverRequest,
+    JoinRequest,
     KeepRequest,
     PromptRequest,
     ProposeRequest,
@@ -129,6 +131,11 @@ class AnnotationController(QObject):
         ] = {}  # as of the last call of `annotations`
         self._current: set[StackPosition] = set()  # those of these stacks are up to date
         self.soon = DelayedCall(self, self.read_layers)
+
+    @property
+    def editing(self) -> bool:
+        """Whether an edit of objects is not answered yet."""
+        return bool(self._edits)
 
     @property
     def settled(self) -> bool:
@@ -304,7 +311,8 @@ class AnnotationController(QObject):
         state = self._state
         position = self._position_in_view() if position is None else position
         if position is not None and state is not None and self._models.has_model:
-            ((_, number),) = self._new_step([position], title, state, state).parts
+            searched = isinstance(edit, AddFound)
+            ((_, number),) = self._new_step([position], title, state, state, searched).parts
             if self._request(EditRequest, position, number, edit):
                 self._edits[number] = position, edit
                 self._current.clear()
@@ -316,23 +324,35 @@ class AnnotationController(QObject):
         return self._request(SearchRequest, position, 0, plan)
 
     def add_found(
-        self, position: StackPosition, search: int, chosen: tuple[int, ...], title: str
+        self, position: StackPosition, search: int, chosen: Mapping[int, int | None], title: str
     ) -> tuple[int, ...]:
-        """Make objects of what a search has found, as one step; return the ids for them."""
+        """Make objects of what a search has found, as one step; return the ids for them.
+
+        `chosen`: by their numbers, the objects that they continue, if any.
+        """
         self.read_layers()
         workspace = self.workspace
         first_ids = frozenset() if workspace is None else workspace.first_ids
         there = frozenset(self.object_records.objects(position))
         first = max(self.taken_ids() | first_ids | there, default=0) + 1
-        ids = tuple(range(first, first + len(chosen)))
-        self.edit(AddFound(search, chosen, ids), title, position)
+        new = count(first)
+        ids = tuple(next(new) if number is None else number for number in chosen.values())
+        self.edit(AddFound(search, tuple(chosen), ids), title, position)
         return ids
+
+    def join_steps(self, position: StackPosition, since: int, title: str) -> None:
+        """Make one step of those above a number that a search through a stack has made."""
+        numbers = self.undo_stack.join(position, since, title)
+        if len(numbers) > 1:
+            self._request(JoinRequest, position, 0, numbers)
+        self.changed.emit()
 
     def run(self, position: StackPosition, plan: RunPlan) -> None:
         """Carry the objects of a stack through it."""
         state = self._state
         if state is not None and self._models.has_model:
-            ((_, number),) = self._new_step([position], "propagation", state, state).parts
+            step = self._new_step([position], "propagation", state, state, searched=True)
+            ((_, number),) = step.parts
             self._request(RunRequest, position, number, plan)
 
     def replay(self, files: Mapping[StackPosition, SessionFile], state: WindowSnapshot) -> None:
@@ -443,7 +463,8 @@ class AnnotationController(QObject):
         """Make a step of what a run does after a prompt that came in between."""
         state = self._state
         if state is not None:
-            self.undo_stack.insert(Step(((position, number),), "propagation", state, state))
+            part = (position, number)
+            self.undo_stack.insert(Step((part,), "propagation", state, state, searched=True))
 
     def failed(self, number: int | None) -> None:
         """Forget an edit that could not be made."""
@@ -562,9 +583,10 @@ class AnnotationController(QObject):
         title: str,
         before: WindowSnapshot,
         after: WindowSnapshot,
+        searched: bool = False,
     ) -> Step:
         parts = tuple([(position, self.undo_stack.new_number()) for position in positions])
-        step = Step(parts, title, before, after)
+        step = Step(parts, title, before, after, searched=searched)
         self.undo_stack.add(step)
         return step
 

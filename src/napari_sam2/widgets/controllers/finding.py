@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QObject
+from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
 
 from napari_sam2.errors import DetectionError, StackError
 from napari_sam2.types import ObjectFrame, Region
@@ -46,7 +46,14 @@ class FindController(QObject):
         Searches.
     throttle : Throttle
         In time with which the progress changes.
+
+    Signals
+    -------
+    ended(bool)
+        A search is over; whether it went to its end.
     """
+
+    ended = Signal(bool)
 
     def __init__(
         self,
@@ -72,7 +79,6 @@ class FindController(QObject):
         self._outcome = ""  # of the last search
         self._blocked = False
         box = self._box
-        box.find_requested.connect(self.begin)
         box.like_requested.connect(self.begin_like)
         box.cancel_requested.connect(self.cancel)
         box.keep_requested.connect(self.keep)
@@ -89,9 +95,12 @@ class FindController(QObject):
         """Whether objects are being looked for."""
         return self._plan is not None
 
-    def begin(self) -> None:
-        """Look for objects in the frame in view, and add all of them."""
-        self._begin(())
+    def begin(self, frame: int | None = None) -> bool:
+        """Look for objects in a frame of the stack in view, and add all of them.
+
+        In the frame in view by default. Returns whether a search has begun.
+        """
+        return self._begin((), frame)
 
     def begin_like(self) -> None:
         """Look for objects like those that are selected in the table, and offer them."""
@@ -141,14 +150,16 @@ class FindController(QObject):
                 elif plan.like:
                     self._offer(plan, found)
                 else:
-                    self._add(plan, tuple(range(len(found))))
+                    self._add(plan, found, tuple(range(len(found))))
+                self.ended.emit(not cancelled and not failed)
 
     def keep(self) -> None:
         """Add the similar objects that are outlined."""
         plan, chosen = self._asked, self._chosen()
         if plan is not None and chosen:
+            found = self._found
             self._close_choice()
-            self._add(plan, chosen)
+            self._add(plan, found, chosen)
 
     def leave(self) -> None:
         """Add none of them."""
@@ -164,14 +175,14 @@ class FindController(QObject):
             return
         found = frozenset((here[0], *each) for each in self._unseen(here[0]))
         if found:
-            title = f"acceptance of {_objects(len(found))}"
+            title = f"acceptance of {_objects(len({number for _, number, _ in found}))}"
             accepted = workspace.user_state.accepted | found
             self._annotation.record_change(title, accepted=accepted)
 
     def discard(self) -> None:
         """Take all found objects away that nobody has looked at."""
         here = self._here()
-        ids = () if here is None else tuple(sorted(e.object_id for e in self._unseen(here[0])))
+        ids = () if here is None else tuple(sorted({e.object_id for e in self._unseen(here[0])}))
         if ids:
             self._annotation.edit(Discard(ids), f"throwing {_objects(len(ids))} away")
 
@@ -187,7 +198,9 @@ class FindController(QObject):
     def show(self) -> None:
         """Show whether there are found objects in the stack in view that nobody has looked at."""
         here = self._here()
-        count = 0 if here is None else len(self._unseen(here[0]))
+        # One that went on where it was lost has points in several frames.
+        unseen = () if here is None else self._unseen(here[0])
+        count = len({each.object_id for each in unseen})
         self._box.show_found(count)
         if not self.running and self._asked is None:
             self._box.show_state(hints.found_to_look_at(count) if count else self._outcome)
@@ -212,23 +225,29 @@ class FindController(QObject):
             self._close_choice()
             self._box.show_idle("")
 
-    def _begin(self, like: tuple[int, ...]) -> None:
+    def _begin(self, like: tuple[int, ...], frame: int | None = None) -> bool:
         workspace, here = self._annotation.workspace, self._here()
         if workspace is None or here is None or self.running or self._blocked:
-            return
+            return False
         try:
             region = self._region(workspace)
         except StackError as error:
             show_problem(error)
-            return
+            return False
         settings = self._fields.value
         self._numbers += 1
         plan = SearchPlan(
-            self._numbers, here[1], settings.min_size, settings.max_size or None, region, like
+            self._numbers,
+            here[1] if frame is None else frame,
+            settings.min_size,
+            settings.max_size or None,
+            region,
+            like,
         )
         if self._annotation.search(here[0], plan):
             self._plan, self._position, self._done, self._outcome = plan, here[0], 0.0, ""
             self._box.show_running(0.0)
+        return self.running
 
     def _region(self, workspace: Workspace) -> Region | None:
         """Return the part of the frames to look in; None: all."""
@@ -263,9 +282,10 @@ class FindController(QObject):
             self._preview.remove()
         self._preview, self._asked, self._found = None, None, ()
 
-    def _add(self, plan: SearchPlan, chosen: tuple[int, ...]) -> None:
+    def _add(self, plan: SearchPlan, found: tuple[Sighting, ...], chosen: tuple[int, ...]) -> None:
         title = _objects(len(chosen))
-        ids = self._annotation.add_found(self._position, plan.number, chosen, title)
+        continued = {number: found[number].continues for number in chosen}
+        ids = self._annotation.add_found(self._position, plan.number, continued, title)
         if self._prompting.object_id in ids:
             self._prompting.next_object()
         self._end("")

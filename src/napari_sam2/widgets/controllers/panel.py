@@ -25,6 +25,7 @@ from napari_sam2.widgets.controllers.results.label_export import LabelExportCont
 from napari_sam2.widgets.controllers.results.live_results import LiveResultsController
 from napari_sam2.widgets.controllers.results.result_export import ResultExportController
 from napari_sam2.widgets.controllers.review import ReviewController
+from napari_sam2.widgets.controllers.stack_search import StackSearchController
 from napari_sam2.widgets.controllers.status import StatusController
 from napari_sam2.widgets.layers.image_axes import other_axes
 from napari_sam2.widgets.layers.refresh import LabelsRefresher
@@ -165,6 +166,7 @@ class WorkspaceControllers:
             "prompted_back": lambda: review.next_prompted(-1),
             "accept": lambda: review.accept("here"),
             "divide": self.divisions.divide,
+            "accept_found": self.finding.accept,
         }
         return actions | {
             tool.name: partial(prompting.choose_tool, tool.name) for tool in TOOLS if tool.key
@@ -223,6 +225,7 @@ class PanelController(QObject):
             self._throttle,
         )
         actions: dict[str, Action] = {
+            "find": self.find,
             "run": self.run_or_pause,
             "cancel": self.cancel,
             "undo": self.undo,
@@ -232,6 +235,10 @@ class PanelController(QObject):
         self._controllers = WorkspaceControllers(
             viewer, views, self.annotation, engine, actions, self._throttle
         )
+        self._stack_search = StackSearchController(
+            self.annotation, self._controllers.finding, self._propagation, views.settings
+        )
+        views.search.find_requested.connect(self.find)
         self._autosave = AutosaveController(
             viewer, views, images, models, self.annotation, self.begin
         )
@@ -325,6 +332,10 @@ class PanelController(QObject):
             self._propagation.begin(here[0], self._views.settings.value.plan(direction, current))
             self._controllers.finding.block(True)
         self._status.show()
+
+    def find(self) -> None:
+        """Look for objects in the frame in view, and on through the stack if so set."""
+        self._stack_search.begin()
 
     def run_or_pause(self) -> None:
         """Propagate both ways; hold what runs, or let it go on."""
@@ -462,6 +473,7 @@ class PanelController(QObject):
     def _model_changed(self) -> None:
         chosen = self._models.chosen
         if self.workspace is not None and chosen != self._chosen:
+            self._stack_search.drop()
             self._propagation.end()
             self._controllers.finding.end()
             self.annotation.renew()
@@ -547,6 +559,7 @@ class PanelController(QObject):
 
     def _leave_quietly(self, *, history: bool = True) -> None:
         workspace = self.workspace
+        self._stack_search.drop()
         self._propagation.end(views_alive=not self._closed)
         self._controllers.finding.end(views_alive=not self._closed)
         if not self._closed:

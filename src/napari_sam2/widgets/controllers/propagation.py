@@ -86,6 +86,7 @@ class PropagationController(QObject):
         self._began: StackPosition = ()
         self.position: StackPosition | None = None
         self.paused = False
+        self.completed = False  # the last run went to its end
         self.outcomes: dict[StackPosition, str] = {}  # how the last run of each stack ended
         annotation.prompted.connect(self.forget_outcomes)
         annotation.rewound.connect(self.forget_outcomes)
@@ -98,6 +99,7 @@ class PropagationController(QObject):
     def begin(self, position: StackPosition, plan: RunPlan) -> None:
         """Propagate the objects of a stack, and then on from volume to volume if so planned."""
         self.outcomes.pop(position, None)
+        self.completed = False
         self.paused, self._undo_then, self._cancelled = False, False, False
         self._plan, self._began = plan, position
         self._volumes, self._done, self._skipped = 0, 0, ()
@@ -209,6 +211,7 @@ class PropagationController(QObject):
         step = None if self._cancelled else next(self._steps, None)
         match step:
             case None:
+                self.completed = not self._cancelled
                 self._ended(position, cancelled=self._cancelled)
             case PropagationStep(volume):
                 self._run(volume)

@@ -29,6 +29,8 @@ class Step:
         The model before and after, where that is what was changed.
     number : int
         Of a step that concerned no stack: where it belongs among the others.
+    searched : bool
+        A propagation or found objects, which a search through the stack is made of.
     """
 
     parts: tuple[tuple[StackPosition, int], ...]
@@ -37,6 +39,7 @@ class Step:
     after: WindowSnapshot
     models: tuple[ModelUse, ModelUse] | None = None
     number: int = 0
+    searched: bool = False
 
     @property
     def numbers(self) -> frozenset[int]:
@@ -79,6 +82,38 @@ class UndoStack:
     def next_redo(self) -> Step | None:
         """The step that would be made again."""
         return self._undone[-1] if self._undone else None
+
+    @property
+    def last_number(self) -> int:
+        """The number that was given last."""
+        return self._last_number
+
+    def join(self, position: StackPosition, since: int, title: str) -> tuple[int, ...]:
+        """Make one step of those of a search through a stack, whose numbers are above `since`.
+
+        Where the user has done anything else meanwhile, or the first of them is forgotten already,
+        all steps stay as they are.
+
+        Returns
+        -------
+        tuple of int
+            Their numbers, ascending; the last one is that of the joined step. Empty where there is
+            nothing to join.
+        """
+        at = len(self._done)
+        while at and min(self._done[at - 1].numbers) > since:
+            at -= 1
+        steps = self._done[at:]
+        parts = [part for step in steps for part in step.parts]
+        ours = all(step.searched for step in steps) and {where for where, _ in parts} == {position}
+        if not ours:
+            return ()
+        numbers = tuple(number for _, number in parts)
+        if numbers[0] != since + 1:
+            return ()
+        joined = Step(((position, numbers[-1]),), title, steps[0].before, steps[-1].after)
+        self._done[at:] = [joined]
+        return numbers
 
     def new_number(self) -> int:
         """Return a number for a step; the one after it is free too, for what a run does then."""

@@ -186,8 +186,7 @@ class _Collector:
     ) -> None:
         """Take clicks (N, D) in, those that lie in the image."""
         yx = coordinates[:, -2:] - self._corner
-        known: NDArray[np.bool_]
-        known = np.isfinite(coordinates).all(axis=1)
+        known: NDArray[np.bool_] = np.asarray(np.isfinite(coordinates).all(axis=1))
         indices = np.rint(np.where(known[:, None], coordinates[:, :-2], 0)).astype(int)
         known &= ((indices >= 0) & (indices < np.asarray(self._leading))).all(axis=1)
         inside: NDArray[np.bool_]

@@ -102,9 +102,14 @@ def _add_found(
     points, region = workspace.points, workspace.source.region
     corner = (0, 0) if region is None else (region.y0, region.x0)
     ours = frozenset(edit.objects)
+    there = {
+        (where, int(number))
+        for where, number in zip(workspace.where(points), points.features[OBJECT], strict=True)
+    }
     data, ids, signs, found = [], [], [], set()
     for placed in changed.prompts:
-        if placed.object_id in ours:
+        # One that continues an object has that object's former points too.
+        if placed.object_id in ours and ((position, placed.frame), placed.object_id) not in there:
             found.add((position, placed.object_id, placed.frame))
             index = workspace.index_of(position, placed.frame)
             for (y, x), positive in zip(placed.prompt.points, placed.prompt.positive, strict=True):

@@ -84,7 +84,7 @@ class AddFound:
     chosen : tuple of int
         Which of the proposals, by their numbers.
     object_ids : tuple of int
-        Ids for them, ascending without gaps.
+        Ids for them: new ones, or those of the objects that they continue.
     """
 
     search: int

@@ -43,6 +43,9 @@ class PanelSettings:
     min_size, max_size : int
         Smallest and largest area in pixels of objects that are looked for; a largest area of 0 is
         no limit.
+    look_again : int
+        Look for objects again in every so many frames, and propagate in between; 0: only in the
+        frame in view.
     similarity : float
         Least similarity to the examples of objects that are added.
     labels_layer : Labels or None
@@ -77,6 +80,7 @@ class PanelSettings:
     in_view: bool = False
     min_size: int = 20
     max_size: int = 0
+    look_again: int = 0
     similarity: float = 0.8
     labels_layer: Labels | None = None
     then: Through | None = None

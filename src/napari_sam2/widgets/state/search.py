@@ -45,10 +45,13 @@ class Sighting:
         In pixels of the frame.
     similarity : float or None
         How alike it is to the examples, in -1..1; None without examples.
+    continues : int or None
+        The object that was lost near by and that this is.
     """
 
     mask: PackedMask
     similarity: float | None = None
+    continues: int | None = None
 
 
 def alike(found: tuple[Sighting, ...], similarity: float) -> tuple[int, ...]:

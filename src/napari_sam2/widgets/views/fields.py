@@ -46,6 +46,7 @@ _FROM_FILE = "\0file"
 _LEAST_CHARACTERS = 10
 _SPIN_BUTTONS = 60  # pixels
 _MOST_PIXELS = 100_000_000  # of one object
+_MOST_FRAMES = 100_000  # between two searches
 
 Choices = Iterable[tuple[str, Any]]
 
@@ -379,6 +380,15 @@ def _find_fields() -> list[Any]:
             tooltip="Look for objects only where the canvas shows the frame now.",
         ),
         *sizes,
+        SpinBox(
+            name="look_again",
+            min=0,
+            max=_MOST_FRAMES,
+            value=defaults.look_again,
+            step=1,
+            tooltip="Look again in every so many frames where no object is yet, so that those are "
+            "found that begin later, and propagate in between. 0: look in the frame in view only.",
+        ),
         similarity,
     ]
 

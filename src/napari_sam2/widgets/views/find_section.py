@@ -20,6 +20,8 @@ class FindSection(Section):
     Parameters
     ----------
     fields : PanelFields
+    along : bool
+        There is a stack to search through.
 
     Signals
     -------
@@ -43,12 +45,12 @@ class FindSection(Section):
     accept_requested = Signal()
     discard_requested = Signal()
 
-    def __init__(self, fields: PanelFields) -> None:
+    def __init__(self, fields: PanelFields, *, along: bool = True) -> None:
         super().__init__("Find objects")
         self.search = button(
             "Find objects",
             "Look for objects in the frame in view where none is yet. Each becomes an object with "
-            "one point, as if you had clicked it; Undo takes all of them back.",
+            "one point, as if you had clicked it; Undo takes all of them back. Key: F",
         )
         self.like = button(
             "More like these",
@@ -65,7 +67,8 @@ class FindSection(Section):
         self.leave = button("None", "Add none of them.")
         self.accept = button(
             "Accept all found",
-            "Accept the masks of all objects that were found and not looked at, as they are.",
+            "Accept the masks of all objects that were found and not looked at, as they are. "
+            "Key: Shift-A",
         )
         self.discard = button(
             "Throw found away",
@@ -81,11 +84,14 @@ class FindSection(Section):
         parts = (self._ways, self._running, self.choice, self._alike, self._decide)
         for part in (*parts, self._found, self.state):
             self.body.addWidget(part)
-        fold = Fold("Sizes and part")
+        fold = Fold("Sizes, part and frames" if along else "Sizes and part")
         to = QLabel("to")
         sizes = fields.min_size.native, to, fields.max_size.native
         fold.add_row("Area in px", *sizes, stretch=(1, 0, 1))
         fold.add_row("", fields.in_view.native)
+        if along:
+            again = QLabel("every"), fields.look_again.native, QLabel("frames")
+            fold.add_row("Again", *again, stretch=(0, 1, 0))
         self.body.addWidget(fold)
         self.search.clicked.connect(lambda _checked: self.find_requested.emit())
         self.like.clicked.connect(lambda _checked: self.like_requested.emit())

@@ -59,6 +59,8 @@ SHORTCUTS = (
     Shortcut("background", "T", "Clicks mark object or background; brush or eraser"),
     Shortcut("candidate", "M", "Next of the three masks that a click could mean"),
     *(Shortcut(tool.name, tool.key, tool.shortcut) for tool in TOOLS if tool.key),
+    Shortcut("find", "F", "Find objects"),
+    Shortcut("accept_found", "Shift-A", "Accept all found objects"),
     Shortcut("run", "P", "Propagate both ways; while it runs: pause or go on"),
     Shortcut("cancel", "Escape", "Cancel the propagation or the search"),
     Shortcut("doubt", "D", "Go to the next doubtful frame, of any object"),

@@ -101,7 +101,7 @@ class PanelView(QWidget):
         fields.native.setParent(self)
         self.stack, self.model = StackSection(fields, along=propagates), ModelSection(fields)
         self.prompts, self.run = PromptSection(fields), PropagationSection(fields)
-        self.search = FindSection(fields)
+        self.search = FindSection(fields, along=propagates)
         self.objects = ObjectSection(lambda number: QColor(*colour_of(number)))
         self.review, self.history = ReviewSection(), UndoSection()
         self.results = ResultsSection()

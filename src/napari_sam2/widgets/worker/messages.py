@@ -108,6 +108,19 @@ class SearchRequest(Request):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class JoinRequest(Request):
+    """Have several steps taken back as one from now on, which is no step.
+
+    Attributes
+    ----------
+    numbers : tuple of int
+        Of the steps, ascending; the last one is the number of the joined step.
+    """
+
+    numbers: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class UndoRequest(Request):
     """Take a step back, or with `again` make it again.
 

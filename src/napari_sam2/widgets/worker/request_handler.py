@@ -257,7 +257,7 @@ class RequestHandler:
         if proposals and not cancelled():
             plane = self._labels[plan.frame].copy()
             self._proposed = _Proposed(plan.number, plan.frame, proposals, plane)
-        return tuple(Sighting(each.mask, each.similarity) for each in proposals)
+        return tuple(Sighting(each.mask, each.similarity, each.continues) for each in proposals)
 
     def forget_search(self) -> None:
         """Let go of what was found and not added."""
@@ -527,21 +527,34 @@ class RequestHandler:
                 remedy="Look for them again.",
             )
         frame, before = proposed.frame, self._labels[proposed.frame].copy()
-        chosen = [proposed.proposals[number] for number in edit.chosen]
+        chosen = [
+            (object_id, proposed.proposals[number])
+            for object_id, number in zip(edit.object_ids, edit.chosen, strict=True)
+        ]
         drawn = before != proposed.plane
         if drawn.any():
             drawn &= before != 0
-            chosen = [each for each in chosen if not _meets(each.mask, drawn)]
+            chosen = [each for each in chosen if not _meets(each[1].mask, drawn)]
         if not chosen:
             raise DetectionError(
                 "Other objects lie where objects were found.",
                 safe="Nothing was added.",
                 remedy="Look for objects again.",
             )
+        # Those that are left out leave no gap between the new ids.
+        new = iter(
+            object_id
+            for object_id, number in zip(edit.object_ids, edit.chosen, strict=True)
+            if object_id != proposed.proposals[number].continues
+        )
+        chosen = [
+            (object_id if object_id == each.continues else next(new), each)
+            for object_id, each in chosen
+        ]
         # One change of the frame, not one for every object.
         self.session.watch_labels(None)
         try:
-            ids = self.session.add_proposals(chosen, edit.object_ids[0])
+            ids = self.session.add_proposals([each for _, each in chosen], [i for i, _ in chosen])
         finally:
             self.session.watch_labels(self._written)
             self._written(frame, before, self._labels[frame].copy())
@@ -549,7 +562,7 @@ class RequestHandler:
         measured = [self._records.get(object_id, frame) for object_id in ids]
         self._keep(
             replace(record, score=float(each.score))
-            for record, each in zip(measured, chosen, strict=True)
+            for record, (_, each) in zip(measured, chosen, strict=True)
         )
 
     def _erase(self, object_ids: Sequence[int]) -> None:
@@ -589,3 +602,20 @@ def _meets(mask: PackedMask, drawn: NDArray[np.bool_]) -> bool:
 
 def _objects(division: Division) -> frozenset[int]:
     return frozenset((division.parent, *division.children))
+
+
+def joined(edits: Sequence[Edit[Snapshot]]) -> Edit[Snapshot]:
+    """Make one edit, with the number of the last one, of several that were made in this order."""
+    old: dict[ObjectFrame, FrameRecord] = {}
+    new: dict[ObjectFrame, FrameRecord] = {}
+    for edit in edits:
+        for record in edit.before.records if edit.before else ():
+            old.setdefault(record.key, record)
+        new |= {record.key: record for record in (edit.after.records if edit.after else ())}
+    before, after = edits[0].before, edits[-1].after
+    return Edit(
+        edits[-1].number,
+        None if before is None else replace(before, records=tuple(old.values())),
+        None if after is None else replace(after, records=tuple(new.values())),
+        tuple(change for edit in edits for change in edit.changes),
+    )

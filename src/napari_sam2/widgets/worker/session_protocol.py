@@ -110,9 +110,9 @@ class Session(Protocol):
         ...
 
     def add_proposals(
-        self, proposals: Iterable[Any], first_id: int | None = None
+        self, proposals: Iterable[Any], object_ids: Iterable[int] | None = None
     ) -> tuple[int, ...]:
-        """Add proposed objects with ids from the first one on."""
+        """Add proposed objects with these ids."""
         ...
 
     def watch_labels(self, seen: Callable[[int, Any, Any], None] | None) -> None:

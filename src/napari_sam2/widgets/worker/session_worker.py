@@ -31,6 +31,7 @@ from napari_sam2.widgets.worker.messages import (
     FrameDone,
     HandedOver,
     HandOverRequest,
+    JoinRequest,
     KeepRequest,
     Opened,
     Phase,
@@ -49,7 +50,7 @@ from napari_sam2.widgets.worker.messages import (
     SearchRequest,
     UndoRequest,
 )
-from napari_sam2.widgets.worker.request_handler import RequestHandler, Snapshot
+from napari_sam2.widgets.worker.request_handler import RequestHandler, Snapshot, joined
 from napari_sam2.widgets.worker.run_control import RunControl
 from napari_sam2.widgets.worker.session_factory import hand_over_objects
 from napari_sam2.widgets.worker.session_protocol import (
@@ -262,6 +263,9 @@ class SessionWorker:
         if isinstance(request, KeepRequest):
             self._keep_results(request)
             return
+        if isinstance(request, JoinRequest):
+            self._join(request)
+            return
         handler = self._handler_of(request)
         match request:
             case UndoRequest():
@@ -388,7 +392,7 @@ class SessionWorker:
                     break
                 continue
             handler = self._handler_of(request)
-            if isinstance(request, AdaptRequest | KeepRequest | ProposeRequest):
+            if isinstance(request, AdaptRequest | JoinRequest | KeepRequest | ProposeRequest):
                 self._serve(request)
                 continue
             self._keep(run, handler.end(step))
@@ -419,6 +423,16 @@ class SessionWorker:
         elif rest.changes and request.again:
             self._keep(request, rest)
         self._done(handler, request)
+
+    def _join(self, request: JoinRequest) -> None:
+        """Make one edit of several in the history; if one is gone, none can be taken back."""
+        edits = [self._history.get(number) for number in request.numbers]
+        known = [edit for edit in edits if edit is not None]
+        self._history.drop(request.numbers)
+        if len(known) == len(edits):
+            self._keep(request, joined(known))
+        else:
+            self._tell(Forgotten(request.generation, request.numbers))
 
     def _prepared(self, handler: RequestHandler, request: AdaptRequest) -> Prepared:
         """Read what can be learnt from; the session is as it was."""

@@ -1,0 +1,127 @@
+"""The stack search controller: looks for objects in every Nth frame, propagates in between.
+
+Main thread only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QObject
+
+from napari_sam2.stack.series_steps import SearchStep, search_steps
+from napari_sam2.widgets.state.session_spec import RunPlan
+
+if TYPE_CHECKING:
+    from napari_sam2.widgets.controllers.annotation import AnnotationController
+    from napari_sam2.widgets.controllers.finding import FindController
+    from napari_sam2.widgets.controllers.propagation import PropagationController
+    from napari_sam2.widgets.state.positions import StackPosition
+    from napari_sam2.widgets.views.fields import PanelFields
+
+_TITLE = "objects found through the stack"
+
+
+class StackSearchController(QObject):
+    """Alternates searches and propagations; all of them are one step of undo. Main thread only.
+
+    Parameters
+    ----------
+    annotation : AnnotationController
+    finding : FindController
+        Searches one frame.
+    propagation : PropagationController
+    fields : PanelFields
+        Tell how often to look again, and through which frames.
+    """
+
+    def __init__(
+        self,
+        annotation: AnnotationController,
+        finding: FindController,
+        propagation: PropagationController,
+        fields: PanelFields,
+    ) -> None:
+        super().__init__()
+        self._annotation, self._finding = annotation, finding
+        self._propagation, self._fields = propagation, fields
+        self._steps: Iterator[SearchStep] | None = None
+        self._step: SearchStep | None = None
+        self._position: StackPosition = ()
+        self._since = 0  # the step of the history before the first one of the search
+        finding.ended.connect(self._searched)
+        propagation.ended.connect(self._propagated)
+
+    @property
+    def running(self) -> bool:
+        """Whether a stack is searched."""
+        return self._steps is not None
+
+    def begin(self) -> None:
+        """Look for objects in the frame in view, and on through the stack if so set."""
+        workspace = self._annotation.workspace
+        here = None if workspace is None else workspace.here()
+        every = self._fields.look_again.value
+        if self.running or workspace is None or here is None:
+            return
+        if not every or workspace.n_frames == 1:
+            self._finding.begin()
+            return
+        position, frame = here
+        first, last = sorted((self._fields.first.value, self._fields.last.value))
+        first, last = min(first, frame), max(last, frame)
+        self._annotation.read_layers()
+        self._position, self._since = position, self._annotation.undo_stack.last_number
+        self._steps = search_steps(frame, every, first, last + 1)
+        self._next()
+
+    def end(self) -> None:
+        """Go on no further; what was done is one step."""
+        if self.running:
+            self._steps = self._step = None
+            # That was how the last part of it ended.
+            self._propagation.forget_outcomes((self._position,))
+            self._annotation.join_steps(self._position, self._since, _TITLE)
+
+    def drop(self) -> None:
+        """Go on no further, since the stack is left."""
+        self._steps = self._step = None
+
+    def _next(self) -> None:
+        """Begin with the next step, or end."""
+        step = self._step = None if self._steps is None else next(self._steps, None)
+        workspace = self._annotation.workspace
+        here = None if workspace is None else workspace.here()
+        if step is None or here is None or here[0] != self._position:
+            self.end()
+        elif step.frame is None:
+            self._propagate(step)
+        elif not self._finding.begin(step.frame):
+            self.end()
+
+    def _searched(self, well: bool) -> None:
+        if self._step is None:
+            return
+        if well:
+            self._propagate(self._step)
+        else:
+            self.end()
+
+    def _propagate(self, step: SearchStep) -> None:
+        annotation = self._annotation
+        if not annotation.prompts.at(self._position) and not annotation.editing:
+            self._next()  # nothing was found yet
+            return
+        self._finding.block(True)
+        plan = RunPlan(step.direction, step.start, step.stop)
+        self._propagation.begin(self._position, plan)
+
+    def _propagated(self) -> None:
+        if self._step is None:
+            return
+        self._finding.block(False)
+        if self._propagation.completed:
+            self._next()
+        else:
+            self.end()
