@@ -26,7 +26,7 @@ from synthetic import random_clip
 
 SAMPLE_SEEDS = range(8)
 CLIP_KINDS = ("culture", "nuclei", "crowd", "rods", "yeast")
-CLIP_SEEDS = range(1000, 1004)
+CLIP_SEEDS = range(1000, 1008)
 CLIP_FRAMES, CLIP_SIDE = 12, 256
 APART = 2
 

@@ -2,7 +2,7 @@
 
 docs/images/widget.png is "SAM 2: segment stack" after a propagation, docs/images/widget_image.png
 "SAM 2: current image", docs/images/results.png a cell that divides, docs/images/lineage.png the
-tracks of all cells of the sample time-lapse in space and time. Name one of them to draw no other.
+tracks of all cells of the sample time-lapse over its last frame. Name one of them to draw no other.
 Needs a screen; on a machine without one::
 
     xvfb-run -a -s "-screen 0 1600x1000x24" python docs/screenshots.py
@@ -20,6 +20,7 @@ from window import IMAGES, centres, click, open_window, pause, start, wait
 
 from napari_sam2.lineage import Division, tracks_of
 from napari_sam2.samples import SampleStack, dividing_cells, nuclei_stack
+from napari_sam2.widgets.layers.appearance import label_colours
 from napari_sam2.widgets.layers.tracks_layer import ObjectColours
 
 CLICKS = 5
@@ -79,7 +80,7 @@ def results() -> None:
 
 
 def lineage() -> None:
-    """Draw the tracks of the sample time-lapse over its last frame, time upward."""
+    """Draw the tracks of all cells of the sample time-lapse over its last frame."""
     sample = dividing_cells()
     children: dict[int, list[int]] = {}
     for child, parent in sample.parents:
@@ -95,10 +96,10 @@ def lineage() -> None:
     ]
     tracks = tracks_of(sample.labels, divisions)
     n_frames = len(sample.image)
-    viewer = napari.Viewer(ndisplay=3)
-    viewer.window.resize(1100, 900)
-    height = {"scale": (6, 1, 1), "translate": (-6 * (n_frames - 1), 0, 0)}
-    viewer.add_image(sample.image[-1], name="last frame", blending="additive", opacity=0.6)
+    viewer = napari.Viewer()
+    viewer.window.resize(1500, 1000)
+    viewer.add_image(sample.image, name="cells")
+    viewer.add_labels(sample.labels, colormap=label_colours(), opacity=0.25)
     viewer.add_tracks(
         tracks.data,
         graph=tracks.graph,
@@ -107,13 +108,10 @@ def lineage() -> None:
         color_by="track_id",
         tail_length=n_frames,
         tail_width=3,
-        name="tracks",
-        **height,
+        blending="translucent",
     )
     viewer.dims.set_current_step(0, n_frames - 1)
     viewer.reset_view()
-    viewer.scene.camera.angles = (0, 35, 60)
-    viewer.scene.camera.zoom *= 0.8
     pause()
     viewer.screenshot(str(IMAGES / "lineage.png"), canvas_only=True, flash=False)
     viewer.close()
