@@ -822,7 +822,8 @@ class PanelPage:
         ]
 
     def sort_by(self, title: str) -> None:
-        """Click the title of a column of the table."""
+        """Click the title of a column of the table, once it shows what is known."""
+        self._inside.show_objects()
         titles = [column.title for column in COLUMNS]
         self.object_section.table.horizontalHeader().sectionClicked.emit(titles.index(title))
 

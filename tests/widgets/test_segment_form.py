@@ -70,9 +70,12 @@ def test_fields_match_the_parameters(form):
 
 
 def test_labels_are_written_as_sentences_and_say_what_a_point_is(form):
-    titles = [form[name].label for name in ("image", "points", "axis", "direction", "speed")]
-    assert titles == ["Image", "Points", "Video axis", "Direction", "Speed"]
-    assert all(w.label[:1] == w.label[:1].upper() for w in form)
+    names = ("image", "points", "shapes", "labels", "model", "device", "axis", "direction")
+    titles = [form[name].label for name in (*names, "through", "speed", "precision")]
+    assert titles == [
+        *("Image", "Points", "Shapes", "Labels", "Model", "Device", "Video axis", "Direction"),
+        *("Then go on along", "Speed", "Precision"),
+    ]
     assert "Each point is an object" in form["points_note"].value
     assert form.index(form["points_note"]) == form.index(form["points"]) + 1
 

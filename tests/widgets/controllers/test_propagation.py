@@ -234,7 +234,7 @@ def test_progress_counts_frames_and_not_the_passes_over_them(started, script, qt
         texts.append(started.progress_text)
         return not started.running
 
-    qtbot.waitUntil(over, timeout=20_000)
+    qtbot.waitUntil(over, timeout=60_000)
     counts = [text for text in dict.fromkeys(texts) if text]
     assert all(text.endswith(" of 6 frames") for text in counts)
     assert [int(text.split()[0]) for text in counts] == sorted(int(t.split()[0]) for t in counts)
