@@ -224,9 +224,9 @@ def window(image: Path, axis: int, through: bool, pipe: int, output: Path) -> No
 
     viewer, panel = shown(image)
     wait(lambda: len(panel.settings.device.choices) > 1 and panel.coordinator.idle)
+    panel.settings.axis.value = axis  # has earlier work looked for again
     rest = time.monotonic() + 0.05  # what was found is told
-    wait(lambda: time.monotonic() > rest)
-    panel.settings.axis.value = axis
+    wait(lambda: panel.coordinator.idle and time.monotonic() > rest)
     if not panel.offer.isHidden():
         panel.offer.resume.click()
         wait(lambda: panel.coordinator.idle)

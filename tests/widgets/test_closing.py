@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from napari.utils.notifications import notification_manager
 from qtpy.QtCore import Qt, QTimer
-from qtpy.QtWidgets import QAbstractButton, QApplication, QDockWidget, QMessageBox
+from qtpy.QtWidgets import QAbstractButton, QApplication, QMessageBox
 
 pytestmark = pytest.mark.gl
 
@@ -45,8 +45,18 @@ def test_closing_the_dock_mid_run_ends_the_run_and_keeps_labels(running, undistu
     assert labels in running.viewer.layers
 
 
+@pytest.fixture
+def shown(docked, qtbot):
+    """A panel in a window on the screen, and the button that closes its dock."""
+    docked.viewer.window._qt_window.show()
+    qtbot.waitUntil(docked.widget.isVisible)
+    button = docked.dock.titleBarWidget().findChild(QAbstractButton, "QTitleBarCloseButton")
+    return docked, button
+
+
 @pytest.mark.parametrize("answer", ["Keep working", "Close without saving"])
-def test_closing_the_dock_asks_about_work_that_is_not_on_disk(docked, qtbot, answer):
+def test_closing_the_dock_asks_about_work_that_is_not_on_disk(shown, qtbot, answer):
+    docked, button = shown
     docked.tick_autosave(False)
     docked.click(0, 8, 8)
     docked.wait_idle()
@@ -61,20 +71,19 @@ def test_closing_the_dock_asks_about_work_that_is_not_on_disk(docked, qtbot, ans
         next(button for button in box.buttons() if button.text() == answer).click()
 
     QTimer.singleShot(10, reply)
-    (button,) = docked.dock.findChildren(QAbstractButton, "QTitleBarCloseButton")
-    dock = docked.dock
-    qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+    closes = answer == "Close without saving"
+    timeout = 20_000 if closes else 500
+    with qtbot.waitSignal(docked.dock.destroyed, timeout=timeout, raising=closes) as closing:
+        qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
     assert ["Autosave is off" in text for text in asked] == [True]
-    assert (dock in docked.viewer.window._qt_window.findChildren(QDockWidget)) == (
-        answer == "Keep working"
-    )
+    assert closing.signal_triggered == closes
 
 
-def test_closing_the_dock_asks_nothing_with_everything_on_disk(docked, qtbot):
+def test_closing_the_dock_asks_nothing_with_everything_on_disk(shown, qtbot):
+    docked, button = shown
     docked.click(0, 8, 8)
     docked.wait_idle()
-    (button,) = docked.dock.findChildren(QAbstractButton, "QTitleBarCloseButton")
-    with qtbot.waitSignal(docked.dock.destroyed, timeout=5000):
+    with qtbot.waitSignal(docked.dock.destroyed, timeout=20_000):
         qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
 
 

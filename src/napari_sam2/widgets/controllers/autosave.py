@@ -93,6 +93,7 @@ class AutosaveController(QObject):
         self._closed = False
         self._dialog: KeptWorkDialog | None = None
         self._results_trouble: Exception | None = None
+        self._troubled: SessionLocation | None = None  # where results could not be kept
         self._resuming = False
         self._soon = single_shot(self, self._keep_if_free, _EVERY_MS)
         # A little later, labels are where the session file has moved to: that is reported alone.
@@ -137,7 +138,7 @@ class AutosaveController(QObject):
 
     def results_kept(self, trouble: Exception | None) -> None:
         """Note whether labels and scores are on disk, and show why not."""
-        self._results_trouble = trouble
+        self._results_trouble, self._troubled = trouble, self._results
         self._views.save.show_results(None, "" if trouble is None else str(trouble))
         workspace, location = self._annotation.workspace, self._ownership.location
         halt(self._later)
@@ -155,7 +156,9 @@ class AutosaveController(QObject):
 
     def _report_results(self) -> None:
         """Report why labels and scores are not on disk, unless the session is not there either."""
-        if self._results_trouble is not None and not self._trouble and not self._closed:
+        if not self.idle or self._results != self._troubled:
+            self._later.start()  # they may be about to go where the session file goes
+        elif self._results_trouble is not None and not self._trouble and not self._closed:
             show_problem(self._results_trouble)
 
     def answered(self, step: int | None) -> None:
