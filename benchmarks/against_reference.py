@@ -33,7 +33,7 @@ from reference import STAGE_METHODS, JpegFrames, ReferencePredictor, ReferenceSe
 
 from napari_sam2.benchmarking import STAGES, DriftingDiscs, StageMeter, measured_peak, table
 from napari_sam2.tracking import Model, Speed, TrackingSession, TrackingSettings
-from napari_sam2.tracking.speed_presets import ECONOMIES
+from napari_sam2.tracking.speed_presets import SPEED_PRESETS
 from napari_sam2.types import FrameMasks
 
 LIKE_REFERENCE = TrackingSettings.like_reference()
@@ -82,7 +82,7 @@ class Ours:
         self.seconds: list[float] = []
         self.overlaps: list[float] = []
         first, self.first_mask = self._timed(lambda: self._open(clicks[:1]))
-        apart = ECONOMIES[speed].follows
+        apart = SPEED_PRESETS[speed].follows
         for object_id, frame, place in () if apart else clicks[1:]:
             first.add_points(object_id, frame, [place])
         self.sessions = [first, *(self._open([click]) for click in clicks[1:] if apart)]

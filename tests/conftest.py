@@ -27,7 +27,9 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # A busy machine is no failure.
-settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+_ANY_TIME = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("patient", _ANY_TIME, max_examples=50)
+settings.register_profile("thorough", _ANY_TIME, max_examples=500)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "patient"))
 
 _SCREENLESS = {"offscreen", "minimal", "minimalegl"}

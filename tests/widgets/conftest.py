@@ -35,6 +35,17 @@ def sessions(monkeypatch, tmp_path):
     return folder
 
 
+@pytest.fixture(autouse=True)
+def short_intervals(monkeypatch):
+    """What is saved and measured a third of a second after a change, for users, is so at once.
+
+    Tests wait for it several hundred times.
+    """
+    controllers = "napari_sam2.widgets.controllers"
+    monkeypatch.setattr(f"{controllers}.autosave._EVERY_MS", 20)
+    monkeypatch.setattr(f"{controllers}.results.live_results._LEAST_MS", 40)
+
+
 @pytest.fixture
 def script() -> Iterator[Script]:
     script = Script()
