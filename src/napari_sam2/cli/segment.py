@@ -18,15 +18,37 @@ from napari_sam2.cli.common import (
     SpeedOption,
     alone_with_output,
 )
+from napari_sam2.cli.stack_options import (
+    AtOption,
+    AttemptsOption,
+    AutoOption,
+    AxisOption,
+    ChannelsOption,
+    DirectionOption,
+    EveryOption,
+    LevelOption,
+    MaxSizeOption,
+    MeasureOption,
+    MinSizeOption,
+    RegionOption,
+    SeriesOption,
+    StartOption,
+    StopOption,
+    ThroughOption,
+    TracksOption,
+    UnreadableOption,
+    ViewOption,
+    chosen_options,
+)
 from napari_sam2.errors import LabelsError
 from napari_sam2.segmentation.output_paths import check_outputs
 from napari_sam2.segmentation.result_files import ResultFiles
 from napari_sam2.segmentation.session_runner import INTERRUPTED_EXIT_CODE
+from napari_sam2.segmentation.stack_job import SegmentFiles, segment_files
 from napari_sam2.segmentation.summary import describe
-from napari_sam2.types import Direction, TrackFormat, Unreadable, View
+from napari_sam2.types import Direction, View
 
 if TYPE_CHECKING:
-    from napari_sam2.segmentation.stack_job import SegmentFiles
     from napari_sam2.tracking import Model
 
 
@@ -56,100 +78,27 @@ def segment(
             show_default=False,
         ),
     ] = None,
-    auto: Annotated[
-        bool,
-        typer.Option(
-            "--auto",
-            help="Find objects without prompts: in the first frame of a time-lapse, in the middle "
-            "slice of a z-stack.",
-        ),
-    ] = False,
-    every: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            metavar="N",
-            help="With --auto: look again in every Nth frame where no object is yet.",
-            show_default=False,
-        ),
-    ] = None,
-    min_size: Annotated[
-        int, typer.Option(min=1, help="With --auto: smallest area of an object in pixels.")
-    ] = 20,
-    max_size: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            help="With --auto: largest area of an object in pixels.",
-            show_default=False,
-        ),
-    ] = None,
+    auto: AutoOption = False,
+    every: EveryOption = None,
+    min_size: MinSizeOption = 20,
+    max_size: MaxSizeOption = None,
     model: ModelOption = "bundled",
     device: DeviceOption = "auto",
     image_size: ImageSizeOption = None,
-    view: Annotated[
-        View,
-        typer.Option(
-            help="What the model sees: whole frames, or a window that follows each object at its "
-            "own scale; auto is what it was trained for."
-        ),
-    ] = View.AUTO,
+    view: ViewOption = View.AUTO,
     speed: SpeedOption = None,
-    axis: Annotated[
-        str, typer.Option(help="The video axis: auto, its number or its letter, such as Z.")
-    ] = "auto",
-    at: Annotated[
-        list[str] | None,
-        typer.Option(metavar="AXIS=INDEX", help="Where another axis is held; may repeat."),
-    ] = None,
-    channels: Annotated[
-        str,
-        typer.Option(
-            metavar="N,N,N",
-            help="The channels to look at, as red, green and blue: up to three. By default the "
-            "first one, or the colours of an RGB image.",
-        ),
-    ] = "",
-    series: Annotated[
-        str, typer.Option(metavar="N", help="Which image of a file with several: number or name.")
-    ] = "",
-    level: Annotated[
-        int, typer.Option(min=0, help="Which resolution of a pyramid; 0 is the finest.")
-    ] = 0,
-    region: Annotated[
-        str,
-        typer.Option(
-            metavar="Y0:Y1,X0:X1",
-            help="Look at this part of every frame only, at its own resolution. The labels have "
-            "the size of the image.",
-        ),
-    ] = "",
-    through: Annotated[
-        str,
-        typer.Option(
-            metavar="AXIS",
-            help="Then go on along this axis, such as T, from volume to volume; begins where --at "
-            "holds it.",
-        ),
-    ] = "",
-    direction: Annotated[
-        Direction, typer.Option(help="Which way masks travel from the prompted frames.")
-    ] = Direction.BOTH,
-    start: Annotated[int | None, typer.Option(help="First frame to segment.")] = None,
-    stop: Annotated[int | None, typer.Option(help="Frame to end before.")] = None,
-    unreadable: Annotated[
-        Unreadable | None,
-        typer.Option(
-            help="What to do at a frame that cannot be read: skip it and go on, or stop there; "
-            "skip, unless a session file says otherwise."
-        ),
-    ] = None,
-    attempts: Annotated[
-        int | None,
-        typer.Option(
-            min=1, help="How often to try a frame whose storage fails; 2, or as a session says."
-        ),
-    ] = None,
+    axis: AxisOption = "auto",
+    at: AtOption = None,
+    channels: ChannelsOption = "",
+    series: SeriesOption = "",
+    level: LevelOption = 0,
+    region: RegionOption = "",
+    through: ThroughOption = "",
+    direction: DirectionOption = Direction.BOTH,
+    start: StartOption = None,
+    stop: StopOption = None,
+    unreadable: UnreadableOption = None,
+    attempts: AttemptsOption = None,
     overlay: Annotated[
         Path | None,
         typer.Option(metavar="PNG", help="Also draw a contact sheet of labels on the image."),
@@ -166,17 +115,8 @@ def segment(
             show_default=False,
         ),
     ] = None,
-    tracks: Annotated[
-        list[TrackFormat] | None,
-        typer.Option(
-            help="Also write tracks and divisions beside the labels: ctc (a folder OUT_RES), geff "
-            "(OUT.geff.zarr) or trackmate (OUT.trackmate.xml); may repeat."
-        ),
-    ] = None,
-    measure: Annotated[
-        bool,
-        typer.Option("--measure", help="Also write measurements beside the labels, as OUT.csv."),
-    ] = False,
+    tracks: TracksOption = None,
+    measure: MeasureOption = False,
     json: JsonOption = False,
 ) -> None:
     """Segment every frame of a stack from prompts or --auto, and write the labels.
@@ -198,35 +138,10 @@ def segment(
     labels and scores are also kept in OUT.sam2.zarr, or beside the session file: --resume goes on
     from there, after Ctrl-C, a crash or a power cut.
     """
-    from napari_sam2.segmentation.stack_job import SegmentFiles, SegmentOptions, segment_files
-
+    options = chosen_options(locals())
     results = ResultFiles.beside(output, tracks or (), measure)
     files = SegmentFiles(stack, prompts, output, overlay, session)
     _check_outputs(files, results)
-    options = SegmentOptions(
-        model=model,
-        image_size=image_size,
-        view=view,
-        speed=speed,
-        axis=axis,
-        at=tuple(at or ()),
-        channels=channels,
-        series=series,
-        level=level,
-        region=region,
-        through=through,
-        direction=direction,
-        start=start,
-        stop=stop,
-        unreadable=unreadable,
-        attempts=attempts,
-        auto=auto,
-        every=every,
-        min_size=min_size,
-        max_size=max_size,
-        tracks=tuple(tracks or ()),
-        measure=measure,
-    )
 
     def load(name: str, size: int | None) -> Model:
         from napari_sam2.tracking import load_model
