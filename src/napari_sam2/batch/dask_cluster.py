@@ -6,6 +6,7 @@ own for the connections. A worker does one stack at a time, on its thread for ta
 
 from __future__ import annotations
 
+import logging
 import queue
 import re
 import signal
@@ -194,6 +195,7 @@ def _cluster_of(engine: Engine, stacks: int) -> Any:
             resources={_RESOURCE: 1},
             memory_limit=0,  # Dask's share of the memory says nothing about torch
             dashboard_address=None,
+            silence_logs=logging.ERROR,  # of workers that are lost, the statuses speak
         )
     if engine.cluster == "slurm":
         return slurm_cluster(engine, stacks)
