@@ -134,17 +134,18 @@ def script_of(*directives: str) -> str:
         cluster.close()
 
 
-def test_the_script_of_a_job_of_slurm_has_all_directives():
-    plain = script_of()
+def test_the_script_of_a_job_of_slurm_says_everything_once():
+    plain = script_of("--gres=gpu:1")
     assert "--resources GPU=1" in plain
-    assert "#SBATCH --cpus-per-task=4" in plain
-    assert "#SBATCH --mem=15G" in plain
-    given = script_of("--gres=gpu:1", "--partition=gpu", "--cpus-per-task=8", "--mem=32G")
+    for directive in ("--gres=gpu:1", "--cpus-per-task=4", "--mem=15G", "-t 00:30:00"):
+        assert f"#SBATCH {directive}\n" in plain
+    own = ("--partition=gpu", "--cpus-per-task=8", "--mem=32G", "--time 4:00:00")
+    given = script_of(*own)
     lines = [line for line in given.splitlines() if line.startswith("#SBATCH")]
-    for directive in ("--gres=gpu:1", "--partition=gpu", "--cpus-per-task=8", "--mem=32G"):
+    for directive in own:
         assert lines.count(f"#SBATCH {directive}") == 1
-    assert sum("--cpus-per-task" in line or " -c " in line for line in lines) == 1
-    assert sum("--mem" in line for line in lines) == 1
+    for name in ("--cpus-per-task", "--mem", "-t "):
+        assert sum(name in line for line in lines) == (name != "-t ")
 
 
 _SBATCH = """#!/bin/sh

@@ -32,6 +32,14 @@ _RESOURCE = "GPU"  # one per worker: a stack at a time, on a device of its own
 _LOOK_S = 0.1
 _PATIENCE_S = 60.0
 _CORES, _MEMORY = 4, "16GB"  # of a job of SLURM that says neither
+_OWN_LINES: Mapping[str, frozenset[str]] = {
+    "-t ": frozenset({"--time", "-t"}),
+    "-p ": frozenset({"--partition", "-p"}),
+    "-A ": frozenset({"--account", "-A"}),
+    "--cpus-per-task=": frozenset({"--cpus-per-task", "-c"}),
+    "--mem=": frozenset({"--mem"}),
+}
+"""Lines that dask-jobqueue writes, and the options that say the same."""
 _REPORT_S = 0.5  # between two reports of the progress of a stack
 
 try:
@@ -223,12 +231,17 @@ def slurm_cluster(engine: Engine, stacks: int) -> Any:
         memory=memory,
         processes=1,
         job_extra_directives=list(engine.directives),
-        # What the directives say is not said twice.
-        job_directives_skip=["--cpus-per-task=", "--mem="] if engine.directives else [],
+        job_directives_skip=_said_otherwise(engine.directives),
         worker_extra_args=["--resources", f"{_RESOURCE}=1", "--nthreads", "1"],
     )
     cluster.scale(jobs=min(engine.workers or stacks, stacks))
     return cluster
+
+
+def _said_otherwise(directives: Sequence[str]) -> list[str]:
+    """Return the beginnings of dask-jobqueue's own lines that the directives replace."""
+    given = {re.split(r"[=\s]", each.strip(), maxsplit=1)[0] for each in directives}
+    return [f"#SBATCH {own}" for own, names in _OWN_LINES.items() if given & names]
 
 
 def _size_of_job(directives: Sequence[str]) -> tuple[int, str]:
