@@ -4,7 +4,8 @@ Usage: python benchmarks/batch.py [--stacks 40] [--frames 8] [--side 96] [--race
 
 Each batch is the command in a process of its own, so that the start of Python, torch and Dask
 counts as it does for a user. Each process has one thread of torch: give it a machine with two free
-cores. The figures are wall times and their ratios, from one run.
+cores. The figures are wall times and their ratios, from one run; processor time says what is spent
+where other work runs beside it. Only for systems with `resource`.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import argparse
 import json
 import os
 import random
+import resource
 import shutil
 import signal
 import subprocess
@@ -32,11 +34,11 @@ CLICKS = "frame,object,kind,y,x\n1,1,point,20,21\n1,2,point,60,61\n"
 
 @dataclass(frozen=True)
 class Timed:
-    """One batch: how long it took altogether, and for its stacks alone."""
+    """One batch: wall and processor time of all its processes, and its frame results."""
 
     name: str
     seconds: float
-    stack_seconds: float
+    cpu_seconds: float
     frames: int
 
 
@@ -81,14 +83,20 @@ def values_of(process: subprocess.Popen[bytes]) -> dict[str, Any]:
 
 def timed(name: str, folder: Path, output: Path, *options: str) -> Timed:
     """Time a batch; its results must all be done."""
-    begun = time.perf_counter()
+    begun, cpu = time.perf_counter(), cpu_of_children()
     values = values_of(start(command(folder, output, *options)))
-    seconds = time.perf_counter() - begun
+    seconds, cpu = time.perf_counter() - begun, cpu_of_children() - cpu
     stacks = values["stacks"]
     if any(each["state"] != "done" for each in stacks):
         raise RuntimeError(f"{name}: not all stacks are done")
     frames = sum(each["frame_results"] for each in stacks)
-    return Timed(name, seconds, sum(each["seconds"] for each in stacks), frames)
+    return Timed(name, seconds, cpu, frames)
+
+
+def cpu_of_children() -> float:
+    """Return the processor seconds of all processes that have ended, and of theirs."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def labels(folder: Path) -> dict[str, bytes]:
@@ -154,7 +162,8 @@ def main() -> None:
         one = runs["one process"]
         sys.stdout.write(
             f"{name}: {runs[name].seconds:.1f} s, {runs[name].frames / runs[name].seconds:.1f} "
-            f"frames/s, {one.seconds / runs[name].seconds:.2f} times one process\n"
+            f"frames/s, {one.seconds / runs[name].seconds:.2f} times as fast as one process, "
+            f"{runs[name].cpu_seconds:.1f} s of processors\n"
         )
         sys.stdout.flush()
         if labels(output) != labels(place / "one_process"):
@@ -165,7 +174,7 @@ def main() -> None:
         over = dask.seconds - plain.seconds
         sys.stdout.write(
             f"overhead of Dask with {count}: {over:.1f} s, {over / given.stacks * 1e3:.0f} ms a "
-            "stack\n"
+            f"stack; {dask.cpu_seconds - plain.cpu_seconds:.1f} s of processors\n"
         )
     if given.races:
         few = make_stacks(place / "racing", given.races, given.frames, given.side)
@@ -173,9 +182,7 @@ def main() -> None:
         sys.stdout.write(f"two batches racing for {stacks} stacks: {attempts} attempts\n")
     if given.kills:
         output = place / "killed"
-        kills = kill_batches(
-            folder, output, given.kills, runs["two processes"].seconds, given.seed
-        )
+        kills = kill_batches(folder, output, given.kills, runs["two processes"].seconds, given.seed)
         whole, found = labels(place / "one_process"), labels(output)
         lost = sum(found.get(name) != content for name, content in whole.items())
         sys.stdout.write(f"{kills} kills of a batch: {lost} of {len(whole)} stacks differ\n")

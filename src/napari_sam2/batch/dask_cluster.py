@@ -21,7 +21,7 @@ from napari_sam2 import __version__
 from napari_sam2.batch.executors import BatchWatch
 from napari_sam2.batch.plan import StackTask
 from napari_sam2.batch.stack_worker import StackWorker, note_loss
-from napari_sam2.batch.status import StackState, StackStatus
+from napari_sam2.batch.status import StackStatus
 from napari_sam2.errors import BatchError
 from napari_sam2.segmentation.session_runner import Watcher
 
@@ -105,18 +105,19 @@ class DaskCluster:
             )
             for number, task in enumerate(tasks)
         }
-        told_at: float | None = None
+        stopping: float | None = None
         while futures:
             self._pass_reports(watch)
             for task in [task for task, future in futures.items() if future.done()]:
-                self._ended(task, futures.pop(task), watch, told_at is not None)
+                self._ended(task, futures.pop(task), watch)
             self._check_scheduler()
-            if watch.stopped() and told_at is None:
-                told_at = time.monotonic()
-                self._client.run(_stop, self._plugin, on_error="ignore")
-            if told_at is not None and time.monotonic() - told_at > _PATIENCE_S:
-                self._client.cancel(list(futures.values()), force=True)
-                return
+            if watch.stopped():
+                if stopping is None:
+                    stopping = time.monotonic()
+                self._tell_to_stop()  # again and again: a worker may have come meanwhile
+                if time.monotonic() - stopping > _PATIENCE_S:
+                    self._client.cancel(list(futures.values()), force=True)
+                    return
             time.sleep(_LOOK_S)
         self._pass_reports(watch)
 
@@ -164,19 +165,21 @@ class DaskCluster:
             except queue.Empty:
                 return
 
-    def _ended(self, task: StackTask, future: Any, watch: BatchWatch, told: bool) -> None:
+    def _tell_to_stop(self) -> None:
+        try:
+            self._client.run(_stop, self._plugin, on_error="ignore")
+        except (OSError, TimeoutError):
+            self._check_scheduler()  # a worker that is gone has stopped
+
+    def _ended(self, task: StackTask, future: Any, watch: BatchWatch) -> None:
         if future.status == "finished":
-            watch.ended(future.result())
+            status: StackStatus | None = future.result()
+            if status is not None:
+                watch.ended(status)
             return
         self._check_scheduler()
-        if future.cancelled():
-            if told:
-                watch.ended(StackStatus(task.name, StackState.STOPPED))
-            else:
-                watch.ended(note_loss(task, self._run, "Dask has given the stack up."))
-            return
-        reason = f"Its worker was lost: {future.exception()}"
-        watch.ended(note_loss(task, self._run, reason))
+        lost = "Dask has given it up." if future.cancelled() else str(future.exception())
+        watch.ended(note_loss(task, self._run, f"Its worker was lost: {lost}"))
 
     def _check_scheduler(self) -> None:
         """Raise an error if the scheduler is gone.
@@ -333,8 +336,8 @@ class _StackWorkerPlugin(WorkerPlugin):
         self.stopped.set()
 
 
-def _do(task: StackTask, name: str) -> StackStatus:
-    """Do a stack; runs in a worker."""
+def _do(task: StackTask, name: str) -> StackStatus | None:
+    """Do a stack, unless all is to stop; runs in a worker."""
     worker = get_worker()
     plugin: Any = worker.plugins[name]
     last = -_REPORT_S
@@ -347,7 +350,7 @@ def _do(task: StackTask, name: str) -> StackStatus:
 
     with plugin.alone:
         if plugin.stopped.is_set():
-            return StackStatus(task.name, StackState.STOPPED)
+            return None
         status: StackStatus = plugin.stack_worker.do(task, Watcher(report, plugin.stopped.is_set))
         return status
 
