@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import time
+from contextlib import closing
 
 import psutil
 import pytest
@@ -22,8 +23,6 @@ from napari_sam2.errors import BatchError
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
 def test_a_killed_process_loses_no_frame_and_no_stack(stacks, clicks, tmp_path):
     folder = stacks("a", "b", "c", frames=8)
-    whole = BatchInputs(folder, tmp_path / "whole", prompts=clicks)
-    assert not do_batch(whole).failed
     inputs = BatchInputs(folder, tmp_path / "out", prompts=clicks)
     killed = []
 
@@ -34,9 +33,11 @@ def test_a_killed_process_loses_no_frame_and_no_stack(stacks, clicks, tmp_path):
             killed.append(read_status(inputs.output / f"{name}.status.json").pid)
             os.kill(killed[0], signal.SIGKILL)
 
-    executor = Processes(("cpu", "cpu"), "run")
+    whole = BatchInputs(folder, tmp_path / "whole", prompts=clicks)
     recorder = Recorder(seen=kill)
-    result = do_batch(inputs, recorder, retries=1, executor=executor)
+    with closing(Processes(("cpu", "cpu"), "run")) as executor:
+        result = do_batch(inputs, recorder, retries=1, executor=executor)
+        assert not do_batch(whole, executor=executor).failed
     assert killed
     assert {status.state for status in result.statuses} == {StackState.DONE}
     (lost,) = [status for status in recorder.done if status.state is StackState.FAILED]
@@ -50,6 +51,7 @@ def test_a_killed_process_loses_no_frame_and_no_stack(stacks, clicks, tmp_path):
 
 _PARENT = """
 import sys
+from contextlib import closing
 from pathlib import Path
 from batches import Recorder, do_batch
 from napari_sam2.batch.plan import BatchInputs
@@ -58,7 +60,8 @@ from napari_sam2.batch.processes import Processes
 if __name__ == "__main__":
     folder, out, clicks = map(Path, sys.argv[1:])
     inputs = BatchInputs(folder, out, prompts=clicks)
-    do_batch(inputs, executor=Processes(("cpu", "cpu"), "run"))
+    with closing(Processes(("cpu", "cpu"), "run")) as executor:
+        do_batch(inputs, executor=executor)
 """
 
 

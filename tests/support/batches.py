@@ -51,10 +51,7 @@ def do_batch(
     """Prepare and do a batch, in this process unless there is another executor."""
     plan = prepare(plan_batch(inputs), resume=resume, overwrite=overwrite, part=False)
     chosen = executor or InProcess(StackWorker("cpu", run))
-    try:
-        return run_batch(plan, chosen, recorder or Recorder(), run, retries=retries)
-    finally:
-        chosen.close()
+    return run_batch(plan, chosen, recorder or Recorder(), run, retries=retries)
 
 
 def labels_of(folder: Path) -> dict[str, bytes]:
