@@ -84,7 +84,7 @@ def scheduler(tmp_path):
 
     address = f"tcp://127.0.0.1:{port}"
     server = start("dask_scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard")
-    worker = ("--resources", "GPU=1", "--nthreads", "1", "--no-dashboard", "--death-timeout", "60")
+    worker = ("--resources", "GPU=1", "--nthreads", "1", "--no-dashboard")
     workers = [start("dask_worker", address, *worker) for _ in range(2)]
     yield address, server
     for process in (*workers, server):

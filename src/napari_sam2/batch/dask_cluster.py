@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 _RESOURCE = "GPU"  # one per worker: a stack at a time, on a device of its own
 _LOOK_S = 0.1
 _PATIENCE_S = 60.0
+_WORKERS_S = 120.0  # until a scheduler has its first worker
 _CORES, _MEMORY = 4, "16GB"  # of a job of SLURM that says neither
 _OWN_LINES: Mapping[str, frozenset[str]] = {
     "-t ": frozenset({"--time", "-t"}),
@@ -281,22 +282,29 @@ def _resources_of(engine: Engine, client: Client) -> Mapping[str, float] | None:
     Raises
     ------
     BatchError
-        No worker has it: stacks would wait for ever.
+        There are no workers, or none has it: stacks would wait for ever.
     """
     wanted = {_RESOURCE: 1.0}
     if engine.cluster in ("local", "slurm"):
         return wanted
+    start = f"dask worker {client.scheduler.address} --resources {_RESOURCE}=1 --nthreads 1"
+    try:
+        client.wait_for_workers(1, timeout=_WORKERS_S)
+    except TimeoutError as error:
+        raise BatchError(
+            f"The scheduler at {engine.cluster} has no workers.",
+            safe="Nothing has been computed yet.",
+            remedy=f"Start some with: {start}.",
+        ) from error
     workers = client.scheduler_info(n_workers=-1)["workers"].values()
     if any(worker["resources"].get(_RESOURCE) for worker in workers):
         return wanted
     if engine.device == "cpu":
         return None
-    if not workers:
-        return wanted
     raise BatchError(
         f"None of the {len(workers)} workers of {engine.cluster} has a GPU for a task.",
         safe="Nothing has been computed yet.",
-        remedy="Start them with: dask worker --resources GPU=1 --nthreads 1; or give --device cpu.",
+        remedy=f"Start them with: {start}; or give --device cpu.",
     )
 
 
