@@ -287,7 +287,7 @@ def _resources_of(engine: Engine, client: Client) -> Mapping[str, float] | None:
     wanted = {_RESOURCE: 1.0}
     if engine.cluster in ("local", "slurm"):
         return wanted
-    start = f"dask worker {client.scheduler.address} --resources {_RESOURCE}=1 --nthreads 1"
+    start = f"dask worker ADDRESS --resources {_RESOURCE}=1 --nthreads 1"
     try:
         client.wait_for_workers(1, timeout=_WORKERS_S)
     except TimeoutError as error:

@@ -213,9 +213,10 @@ def batch(
         typer.echo(f"There is no stack in part {part}.", err=True)
         return
     engine = Engine(device, workers, cluster, directives, retries)
-    plan = prepare(plan, resume=resume, overwrite=overwrite, part=bool(part))
     run = secrets.token_hex(6)
+    # Before the folder is made: what does not fit together, or is not reached, leaves no trace.
     with closing(engine.executor(run, len(plan.tasks))) as executor:
+        plan = prepare(plan, resume=resume, overwrite=overwrite, part=bool(part))
         _do(plan, executor, run, retries, json)
 
 
