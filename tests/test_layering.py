@@ -41,8 +41,8 @@ LAYERS: Mapping[str, float] = {
     "segmentation": 5,
     "evaluation": 5,
     "benchmarking": 5,
+    PACKAGE: 5,
     "batch": 5.5,  # many times what `segmentation` does once
-    PACKAGE: 5.5,
     "widgets": 6,
     "cli": 6,
     "__main__": 7,

@@ -13,6 +13,7 @@ import pytest
 from batches import Recorder, do_batch, labels_of
 
 from napari_sam2.batch.engine import Engine
+from napari_sam2.batch.executor_choice import choose_executor
 from napari_sam2.batch.executors import InProcess
 from napari_sam2.batch.plan import BatchInputs
 from napari_sam2.batch.processes import Processes
@@ -88,9 +89,9 @@ def test_processes_stop_between_two_frames_when_their_parent_is_killed(stacks, c
 
 
 def test_the_engine_takes_processes_only_where_there_are_several():
-    assert isinstance(Engine("cpu").executor("run", 9), InProcess)
-    assert isinstance(Engine("cpu", workers=4).executor("run", 1), InProcess)
-    assert isinstance(Engine("cpu", workers=2).executor("run", 9), Processes)
+    assert isinstance(choose_executor(Engine("cpu"), "run", 9), InProcess)
+    assert isinstance(choose_executor(Engine("cpu", workers=4), "run", 1), InProcess)
+    assert isinstance(choose_executor(Engine("cpu", workers=2), "run", 9), Processes)
     assert Engine("cuda:0,cuda:1", workers=3).process_devices == ("cuda:0", "cuda:1", "cuda:0")
     assert Engine("cuda:0, cuda:1").process_devices == ("cuda:0", "cuda:1")
 
@@ -106,4 +107,4 @@ def test_the_engine_takes_processes_only_where_there_are_several():
 )
 def test_options_that_do_not_fit_together_are_refused(engine, message):
     with pytest.raises(BatchError, match=message):
-        engine.executor("run", 2)
+        choose_executor(engine, "run", 2)

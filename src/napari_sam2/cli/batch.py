@@ -184,6 +184,7 @@ def batch(
     """
     options = chosen_options(locals())
     from napari_sam2.batch.engine import Engine
+    from napari_sam2.batch.executor_choice import choose_executor
     from napari_sam2.batch.plan import BatchInputs, Part, plan_batch
     from napari_sam2.batch.run import prepare
 
@@ -215,7 +216,7 @@ def batch(
     engine = Engine(device, workers, cluster, directives, retries)
     run = secrets.token_hex(6)
     # Before the folder is made: what does not fit together, or is not reached, leaves no trace.
-    with closing(engine.executor(run, len(plan.tasks))) as executor:
+    with closing(choose_executor(engine, run, len(plan.tasks))) as executor:
         plan = prepare(plan, resume=resume, overwrite=overwrite, part=bool(part))
         _do(plan, executor, run, retries, json)
 
