@@ -260,6 +260,7 @@ def plan_batch(inputs: BatchInputs) -> BatchPlan:
             remedy="Give another folder with -o; it may lie in that of the stacks.",
         )
     _check_suffix(inputs.suffix)
+    inputs.options.check()
     _check_prompts(inputs)
     stacks = list(_stacks(folder, output, inputs.pattern))
     if not stacks:

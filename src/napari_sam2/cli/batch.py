@@ -42,6 +42,7 @@ from napari_sam2.segmentation.session_runner import (
     Interrupt,
     soft_interrupt,
 )
+from napari_sam2.segmentation.stack_job import LEAST_SIZE
 from napari_sam2.types import Direction, View
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def batch(
     ] = None,
     auto: AutoOption = False,
     every: EveryOption = None,
-    min_size: MinSizeOption = 20,
+    min_size: MinSizeOption = LEAST_SIZE,
     max_size: MaxSizeOption = None,
     model: Annotated[
         str | None,

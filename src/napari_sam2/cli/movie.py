@@ -70,9 +70,9 @@ def movie(
     """
     from tqdm import tqdm
 
-    from napari_sam2.segmentation.image_source import Seeing, open_frames
     from napari_sam2.labels.rendering.movie import MovieStyle, check_movie_path, write_movie
     from napari_sam2.prompts import read_sessions
+    from napari_sam2.segmentation.image_source import Seeing, open_frames
     from napari_sam2.stack import open_stack
 
     inputs = [path for path in (stack, labels, session) if path is not None]

@@ -44,7 +44,7 @@ from napari_sam2.errors import LabelsError
 from napari_sam2.segmentation.output_paths import check_outputs
 from napari_sam2.segmentation.result_files import ResultFiles
 from napari_sam2.segmentation.session_runner import INTERRUPTED_EXIT_CODE
-from napari_sam2.segmentation.stack_job import SegmentFiles, segment_files
+from napari_sam2.segmentation.stack_job import LEAST_SIZE, SegmentFiles, segment_files
 from napari_sam2.segmentation.summary import describe
 from napari_sam2.types import Direction, View
 
@@ -80,7 +80,7 @@ def segment(
     ] = None,
     auto: AutoOption = False,
     every: EveryOption = None,
-    min_size: MinSizeOption = 20,
+    min_size: MinSizeOption = LEAST_SIZE,
     max_size: MaxSizeOption = None,
     model: ModelOption = "bundled",
     device: DeviceOption = "auto",
