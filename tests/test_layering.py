@@ -38,9 +38,11 @@ LAYERS: Mapping[str, float] = {
     "training": 4,
     "lineage": 4,
     "measure": 4,
+    "segmentation": 5,
     "evaluation": 5,
     "benchmarking": 5,
     PACKAGE: 5,
+    "batch": 5.5,  # many times what `segmentation` does once
     "widgets": 6,
     "cli": 6,
     "__main__": 7,

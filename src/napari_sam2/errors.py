@@ -115,6 +115,10 @@ class StoreInUseError(StoreError):
         return again, (self.happened,)
 
 
+class BatchError(Sam2Error):
+    """Many stacks cannot be segmented together, or the engine that does it has failed."""
+
+
 class EvaluationError(Sam2Error):
     """Labelled data cannot be evaluated."""
 

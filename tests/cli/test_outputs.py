@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from napari_sam2.cli.common import alone_with_output, check_output, check_outputs, write_report
+from napari_sam2.cli.common import alone_with_output, write_report
 from napari_sam2.errors import EvaluationError, LabelsError, Sam2Error
+from napari_sam2.segmentation.output_paths import check_output, check_outputs
 
 
 def test_an_input_is_never_overwritten(tmp_path):

@@ -159,7 +159,7 @@ def test_a_folder_of_something_else_is_left_alone(longer, clicks, tmp_path):
     other = tmp_path / "out.sam2.zarr"
     other.mkdir()
     (other / "mine.txt").write_text("keep", encoding="utf-8")
-    from napari_sam2.cli.kept_run import KeptRun
+    from napari_sam2.segmentation.kept_run import KeptRun
 
     with pytest.raises(StoreError, match="something else"):
         KeptRun.of(tmp_path / "out.tif", None, through=False).delete()

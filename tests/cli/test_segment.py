@@ -18,11 +18,11 @@ from skimage.io import imread
 
 from napari_sam2 import TrackingSession, TrackingSettings, load_model
 from napari_sam2.cli import main
-from napari_sam2.cli.segment import summarise_objects
-from napari_sam2.cli.session_runner import RunOutcome
 from napari_sam2.errors import StackError
 from napari_sam2.evaluation import iou
 from napari_sam2.prompts import PromptBook, read_prompts, write_prompts
+from napari_sam2.segmentation.session_runner import RunOutcome
+from napari_sam2.segmentation.summary import summarise_objects
 from napari_sam2.stack import FrameStack
 
 

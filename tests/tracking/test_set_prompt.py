@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_sam2.cli.session_runner import Range, run_session
 from napari_sam2.errors import PromptError
 from napari_sam2.prompts import FramePrompt
 from napari_sam2.prompts.csv_format import prompts_from_csv
+from napari_sam2.segmentation.session_runner import Range, run_session
 from napari_sam2.tracking import TrackingSession
 
 BOX = (4.0, 5.0, 18.0, 20.0)

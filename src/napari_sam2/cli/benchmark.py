@@ -13,10 +13,10 @@ from napari_sam2.cli.common import (
     JsonOption,
     ModelOption,
     SpeedOption,
-    check_output,
     write_report,
 )
 from napari_sam2.errors import SessionError
+from napari_sam2.segmentation.output_paths import check_output
 from napari_sam2.types import Speed
 
 

@@ -1,12 +1,11 @@
-"""Options and output checks that commands share."""
+"""Options that commands share, and what keeps two of them from one output."""
 
 from __future__ import annotations
 
 import functools
 import hashlib
 import os
-import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
@@ -16,6 +15,7 @@ import typer
 from napari_sam2._atomic import write_text
 from napari_sam2._locks import hold
 from napari_sam2.errors import Sam2Error
+from napari_sam2.segmentation.output_paths import real_path
 from napari_sam2.types import Speed
 
 ModelOption = Annotated[
@@ -47,82 +47,6 @@ JsonOption = Annotated[
 ]
 
 
-def check_outputs(
-    paths: Iterable[Path | None], error: type[Sam2Error], *, inputs: Sequence[Path] = ()
-) -> None:
-    """Check the output paths of a command before its work; None is an output that is not wanted.
-
-    Raises
-    ------
-    Sam2Error
-        Of the given type, if two are the same file, or one cannot be meant; see `check_output`.
-    """
-    seen: set[Path] = set()
-    for path in paths:
-        if path is None:
-            continue
-        check_output(path, error, inputs=inputs)
-        if _real(path) in seen:
-            raise error(f"{path} is given for two outputs.", remedy="Give each a path of its own.")
-        seen.add(_real(path))
-
-
-def check_output(path: Path, error: type[Sam2Error], *, inputs: Iterable[Path] = ()) -> None:
-    """Check the path of an output before the work.
-
-    Parameters
-    ----------
-    path : Path
-        Path of the output.
-    error : type of Sam2Error
-        Type of the error to raise.
-    inputs : iterable of Path
-        Files that must not be overwritten.
-
-    Raises
-    ------
-    Sam2Error
-        Of the given type, if the path is an input or a folder, or its own folder is missing or
-        takes no files, or the name is one that the file system does not take.
-    """
-    if any(_real(path) == _real(given) for given in inputs):
-        raise error(
-            f"{path} is an input of this run.",
-            safe="It was not touched.",
-            remedy="Give another path for the output.",
-        )
-    try:
-        path.lstat()
-    except (FileNotFoundError, NotADirectoryError):
-        pass
-    except OSError as reason:  # a name that is too long, say
-        raise error(
-            f"{path} cannot be written: {reason.strerror or reason}.",
-            remedy="Give another path for the output.",
-        ) from reason
-    if path.is_dir() and not _is_kept_in_folders(path):
-        raise error(
-            f"{path} is a folder.",
-            safe="It was not touched.",
-            remedy="Give another path for the output.",
-        )
-    folder = path.absolute().parent
-    if not folder.is_dir():
-        raise error(
-            f"There is no folder {folder}.",
-            remedy="Make it first, or give another path for the output.",
-        )
-    try:
-        # Asking the system for permissions says nothing about shares, full disks and Windows.
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as reason:
-        raise error(
-            f"The folder {folder} cannot be written to: {reason.strerror or reason}.",
-            remedy="Give another path for the output.",
-        ) from reason
-
-
 def alone_with_output(command: Callable[..., None]) -> Callable[..., None]:
     """Let a command with the option ``output`` run only while no other makes the same output.
 
@@ -136,7 +60,7 @@ def alone_with_output(command: Callable[..., None]) -> Callable[..., None]:
         folder = cache_folder() / "locks"
         with suppress(OSError):
             folder.mkdir(parents=True, exist_ok=True)
-        digest = hashlib.sha256(os.fsencode(_real(output))).hexdigest()
+        digest = hashlib.sha256(os.fsencode(real_path(output))).hexdigest()
         busy = Sam2Error(
             f"Another run is making {output}.",
             safe="Nothing was touched.",
@@ -146,19 +70,6 @@ def alone_with_output(command: Callable[..., None]) -> Callable[..., None]:
             command(output=output, **options)
 
     return alone
-
-
-def _real(path: Path) -> Path:
-    """Resolve links; links in a circle stay as they are."""
-    return Path(os.path.realpath(path))
-
-
-def _is_kept_in_folders(path: Path) -> bool:
-    """Tell whether labels of this name are a folder of files."""
-    from napari_sam2.labels import FORMATS
-
-    suffixes = tuple(s for each in FORMATS if each.folder for s in each.suffixes)
-    return path.name.lower().endswith(suffixes)
 
 
 def write_report(path: Path, text: str, error: type[Sam2Error]) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from napari_sam2.cli.common import DeviceOption, JsonOption, ModelOption
-from napari_sam2.cli.session_runner import INTERRUPTED_EXIT_CODE
+from napari_sam2.segmentation.session_runner import INTERRUPTED_EXIT_CODE
 
 if TYPE_CHECKING:
     from napari_sam2.cli.sample_run import SampleRun

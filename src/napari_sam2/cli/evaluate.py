@@ -12,10 +12,8 @@ from napari_sam2.cli.common import (
     ImageSizeOption,
     JsonOption,
     ModelOption,
-    check_outputs,
     write_report,
 )
-from napari_sam2.cli.session_runner import INTERRUPTED_EXIT_CODE, soft_interrupt
 from napari_sam2.errors import EvaluationError
 from napari_sam2.evaluation.options import (
     STANDARD_PROTOCOLS,
@@ -25,6 +23,8 @@ from napari_sam2.evaluation.options import (
     PromptKind,
     PromptProtocol,
 )
+from napari_sam2.segmentation.output_paths import check_outputs
+from napari_sam2.segmentation.session_runner import INTERRUPTED_EXIT_CODE, soft_interrupt
 
 if TYPE_CHECKING:
     from napari_sam2.evaluation import EvaluationReport
@@ -177,7 +177,7 @@ def _check_outputs(output: Path | None, curve: Path | None) -> None:
     check_outputs((output, curve), EvaluationError)
     if curve is not None:
         from napari_sam2.cli.plots.charts import check_plots
-        from napari_sam2.cli.plots.pictures import check_picture
+        from napari_sam2.segmentation.pictures import check_picture
 
         check_picture(curve)
         check_plots(EvaluationError)

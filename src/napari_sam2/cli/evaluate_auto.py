@@ -12,7 +12,6 @@ import typer
 
 from napari_sam2._text_table import table_lines
 from napari_sam2.cli.common import write_report
-from napari_sam2.cli.session_runner import INTERRUPTED_EXIT_CODE, soft_interrupt
 from napari_sam2.errors import EvaluationError
 from napari_sam2.evaluation.automatic import (
     AutomaticScore,
@@ -20,6 +19,7 @@ from napari_sam2.evaluation.automatic import (
     evaluate_watershed,
 )
 from napari_sam2.evaluation.pairs import LabelledPair, find_pairs
+from napari_sam2.segmentation.session_runner import INTERRUPTED_EXIT_CODE, soft_interrupt
 
 _TITLES = ("set", "method", "objects", "mSA", "SA50", "precision", "recall", "s/frame", "one id")
 

@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from napari_sam2 import __version__
+from napari_sam2.cli.batch import batch
 from napari_sam2.cli.benchmark import benchmark
 from napari_sam2.cli.demo import demo
 from napari_sam2.cli.evaluate import evaluate
@@ -33,6 +34,7 @@ app = typer.Typer(
 )
 app.command("demo", short_help="Segment sample stacks, offline.")(demo)
 app.command("segment", short_help="Prompts and a stack to labels.")(segment)
+app.command("batch", short_help="All stacks of a folder to labels.")(batch)
 app.command("measure", short_help="A table of labels.")(measure)
 app.command("movie", short_help="A movie of a stack and its labels.")(movie)
 app.command("evaluate", short_help="Measure a model on labelled stacks.")(evaluate)

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from napari_sam2.cli.common import JsonOption, check_outputs
-from napari_sam2.cli.result_files import known_scale
+from napari_sam2.cli.common import JsonOption
 from napari_sam2.errors import MeasurementError
+from napari_sam2.segmentation.output_paths import check_outputs
+from napari_sam2.segmentation.result_files import known_scale
 
 if TYPE_CHECKING:
     from napari_sam2.measure import Review

@@ -12,7 +12,7 @@ import typer
 
 from napari_sam2._text_table import table_lines
 from napari_sam2.cli.common import JsonOption
-from napari_sam2.cli.session_runner import INTERRUPTED_EXIT_CODE
+from napari_sam2.segmentation.session_runner import INTERRUPTED_EXIT_CODE
 
 if TYPE_CHECKING:
     from napari_sam2.checkpoints import ModelInfo

@@ -9,8 +9,9 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from napari_sam2.cli.common import JsonOption, check_outputs
+from napari_sam2.cli.common import JsonOption
 from napari_sam2.errors import LabelsError
+from napari_sam2.segmentation.output_paths import check_outputs
 
 
 def movie(
@@ -69,9 +70,9 @@ def movie(
     """
     from tqdm import tqdm
 
-    from napari_sam2.cli.image_source import Seeing, open_frames
     from napari_sam2.labels.rendering.movie import MovieStyle, check_movie_path, write_movie
     from napari_sam2.prompts import read_sessions
+    from napari_sam2.segmentation.image_source import Seeing, open_frames
     from napari_sam2.stack import open_stack
 
     inputs = [path for path in (stack, labels, session) if path is not None]

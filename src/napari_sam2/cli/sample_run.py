@@ -10,8 +10,6 @@ from statistics import fmean
 
 import tifffile
 
-from napari_sam2.cli.plots.pictures import write_sheet
-from napari_sam2.cli.session_runner import Range, run_session
 from napari_sam2.errors import LabelsError
 from napari_sam2.evaluation import EvaluationOptions, ObjectPrompt, PromptFrame, choose_prompts
 from napari_sam2.evaluation.label_masks import LabelMasks
@@ -19,6 +17,8 @@ from napari_sam2.evaluation.scoreboard import Scoreboard
 from napari_sam2.labels import write_labels
 from napari_sam2.prompts import PromptBook, write_prompts
 from napari_sam2.samples import SampleStack, dividing_cells, nuclei_stack
+from napari_sam2.segmentation.pictures import write_sheet
+from napari_sam2.segmentation.session_runner import Range, run_session
 from napari_sam2.stack import FrameStack
 from napari_sam2.tracking import Model, TrackingSession
 

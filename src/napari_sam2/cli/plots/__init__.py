@@ -1,1 +1,1 @@
-"""Charts and contact sheets that the commands write."""
+"""Charts that the commands write."""

@@ -10,8 +10,8 @@ from typing import Annotated
 import typer
 
 from napari_sam2.cli.common import DeviceOption, ImageSizeOption, JsonOption, ModelOption
-from napari_sam2.cli.session_runner import INTERRUPTED_EXIT_CODE
 from napari_sam2.errors import TrainingError
+from napari_sam2.segmentation.session_runner import INTERRUPTED_EXIT_CODE
 
 
 class PartsChoice(StrEnum):

@@ -15,9 +15,9 @@ from tqdm import tqdm
 
 from napari_sam2.checkpoints import LoadedNetwork, load_network
 from napari_sam2.cli.plots.train_curves import write_curves
-from napari_sam2.cli.session_runner import soft_interrupt
 from napari_sam2.errors import DeviceError, TrainingError
 from napari_sam2.evaluation.held_out import HeldOutMeasure
+from napari_sam2.segmentation.session_runner import soft_interrupt
 from napari_sam2.tracking import Model, resolve_device
 from napari_sam2.tracking.device import half_precision_pays, is_out_of_memory
 from napari_sam2.training import (

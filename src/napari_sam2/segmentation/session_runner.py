@@ -1,4 +1,8 @@
-"""Propagation of a session in a terminal, with a bar and Ctrl-C; runs on the main thread."""
+"""Prompting and propagation of a session, seen and stopped by a terminal or by a `Watcher`.
+
+In a terminal it shows a bar, and Ctrl-C stops it: then it runs on the main thread. With a watcher
+it runs on any thread.
+"""
 
 from __future__ import annotations
 
@@ -87,6 +91,53 @@ def soft_interrupt(
         yield interrupt
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+@dataclass(frozen=True, slots=True)
+class Watcher:
+    """What sees the progress of a run instead of a terminal, and may stop it.
+
+    Attributes
+    ----------
+    progress : callable
+        Called after each frame result, with the number of results so far and of those that are
+        planned; None: not known yet.
+    stopped : callable
+        Asked between two frames; True ends the run.
+    """
+
+    progress: Callable[[int, int | None], None]
+    stopped: Callable[[], bool]
+
+    def of_volume(self, number: int, volumes: int) -> Watcher:
+        """Return the watcher of one of several volumes that are as long as each other."""
+
+        def progress(done: int, planned: int | None) -> None:
+            if planned is None:
+                self.progress(done, None)
+            else:
+                self.progress(number * planned + done, volumes * planned)
+
+        return replace(self, progress=progress)
+
+
+@contextmanager
+def stopping(
+    watcher: Watcher | None, stop: Callable[[], None] | None = None
+) -> Iterator[Callable[[], bool]]:
+    """Yield a function that tells whether to stop: because of a watcher, or of Ctrl-C without one.
+
+    Parameters
+    ----------
+    watcher : Watcher or None
+    stop : callable, optional
+        Called when Ctrl-C is pressed; a watcher is asked instead.
+    """
+    if watcher is not None:
+        yield watcher.stopped
+        return
+    with soft_interrupt(stop) as interrupt:
+        yield interrupt.asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,11 +236,12 @@ def run_session(
     title: str,
     search: Search | None = None,
     seen: Callable[[FrameMasks], None] | None = None,
+    watcher: Watcher | None = None,
 ) -> RunOutcome:
-    """Give a session its prompts and propagate them, with a bar.
+    """Give a session its prompts and propagate them.
 
-    After Ctrl-C and after an error the finished frames are kept. The outcome has the reason, and
-    the errors of the frames that were skipped.
+    After Ctrl-C, when a watcher has stopped it, and after an error the finished frames are kept.
+    The outcome has the reason, and the errors of the frames that were skipped.
 
     Parameters
     ----------
@@ -199,11 +251,13 @@ def run_session(
     over : Range
         Frames and direction of the propagation.
     title : str
-        Shown before the bar.
+        Shown before the bar in a terminal.
     search : Search, optional
         Also find objects that have no prompts, and propagate both ways.
     seen : callable, optional
         Called with every result of the propagation.
+    watcher : Watcher, optional
+        By default there is a bar, and Ctrl-C stops the run.
 
     Returns
     -------
@@ -214,9 +268,9 @@ def run_session(
     stopped_by: Sam2Error | None = None
     scores.add_kept(session.kept_records())
     skipped = {error.frame: error for error in session.skipped}
-    with soft_interrupt(session.cancel) as interrupt:
+    with stopping(watcher, session.cancel) as asked:
         for object_id, frame, prompt in book:
-            if interrupt.happened:
+            if asked():
                 break
             # Rounds of clicking refined what the network gave where they were made.
             alone = replace(prompt, rounds=())
@@ -231,19 +285,21 @@ def run_session(
         try:
             if skipped and not session.object_ids:
                 raise next(iter(skipped.values()))
-            if not interrupt.happened:
+            if not asked():
                 results = (
-                    _with_bar(session, over, title)
+                    _propagated(session, over, title, watcher)
                     if search is None
-                    else _searched(session, search, over, title, interrupt)
+                    else _searched(session, search, over, title, watcher, asked)
                 )
                 for result in results:
                     scores.add(result)
                     if seen is not None:
                         seen(result)
+                    if asked():
+                        session.cancel()
         except Sam2Error as error:
             stopped_by = error
-        complete = not interrupt.happened and stopped_by is None
+        complete = not asked() and stopped_by is None
     skipped |= {error.frame: error for error in session.skipped}
     return RunOutcome(
         scores.results,
@@ -257,33 +313,44 @@ def run_session(
     )
 
 
-def _with_bar(session: TrackingSession, over: Range, title: str) -> Iterable[FrameMasks]:
+def _propagated(
+    session: TrackingSession, over: Range, title: str, watcher: Watcher | None
+) -> Iterator[FrameMasks]:
+    """Propagate; frames are counted, not results, of which a frame may have two."""
     from tqdm import tqdm
 
     counter = FrameCounter(session.planned_visits(over.direction, over.start, over.stop))
-    with tqdm(desc=title, total=counter.total, unit="frame", disable=None) as bar:
+    quiet = None if watcher is None else True
+    with tqdm(desc=title, total=counter.total, unit="frame", disable=quiet) as bar:
         for masks in session.propagate(over.direction, start=over.start, stop=over.stop):
             counter.visit(masks.frame)
             bar.total = counter.total
             bar.update(counter.done - bar.n)
+            if watcher is not None:
+                watcher.progress(counter.done, counter.total)
             yield masks
 
 
 def _searched(
-    session: TrackingSession, search: Search, over: Range, title: str, interrupt: Interrupt
-) -> Iterable[FrameMasks]:
-    """Find objects and propagate them; the bar counts frame results."""
+    session: TrackingSession,
+    search: Search,
+    over: Range,
+    title: str,
+    watcher: Watcher | None,
+    asked: Callable[[], bool],
+) -> Iterator[FrameMasks]:
+    """Find objects and propagate them; how many results that takes is not known before."""
     from tqdm import tqdm
 
     from napari_sam2.detection import DetectionSettings
     from napari_sam2.tracking.automatic import find_and_follow
 
-    with tqdm(desc=title, unit="frame", disable=None) as bar:
+    with tqdm(desc=title, unit="frame", disable=None if watcher is None else True) as bar:
 
         def show(frame: int, done: float) -> None:
             bar.set_postfix_str(f"searching frame {frame}: {done:.0%}" if done < 1 else "")
 
-        for result in find_and_follow(
+        masks = find_and_follow(
             session,
             search.frame,
             every=search.every,
@@ -291,10 +358,19 @@ def _searched(
             start=over.start,
             stop=over.stop,
             progress=show,
-            cancelled=interrupt.asked,
-        ):
+            cancelled=asked,
+        )
+        for result in masks if watcher is None else _counted(masks, None, watcher):
             bar.update()
             yield result
+
+
+def _counted(
+    results: Iterable[FrameMasks], planned: int | None, watcher: Watcher
+) -> Iterator[FrameMasks]:
+    for number, result in enumerate(results, start=1):
+        watcher.progress(number, planned)
+        yield result
 
 
 class _MeanScores:

@@ -1,4 +1,4 @@
-"""Propagation through volumes over time in a terminal; runs on the main thread."""
+"""Propagation through volumes over time; runs where `session_runner` does."""
 
 from __future__ import annotations
 
@@ -7,11 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_sam2.cli.image_source import Frames
-from napari_sam2.cli.session_runner import Range, RunOutcome, run_session, soft_interrupt
 from napari_sam2.errors import Sam2Error
 from napari_sam2.labels.store.result_store import read_about
 from napari_sam2.prompts import FramePrompt, PromptBook
+from napari_sam2.segmentation.image_source import Frames
+from napari_sam2.segmentation.session_runner import (
+    Range,
+    RunOutcome,
+    Watcher,
+    run_session,
+    stopping,
+)
 from napari_sam2.types import ObjectFrame
 
 if TYPE_CHECKING:
@@ -29,6 +35,7 @@ def go_on(
     title: str,
     done: Callable[[TrackingSession], None],
     store_of: Callable[[FrameStack], Path],
+    watcher: Watcher | None = None,
 ) -> RunOutcome:
     """Propagate the objects of a finished volume through all volumes after it.
 
@@ -50,6 +57,8 @@ def go_on(
         Called with the session of every later volume when its propagation has ended.
     store_of : callable
         Gives the folder for the results of a volume; what is in it already is not done again.
+    watcher : Watcher, optional
+        See `run_session`.
 
     Returns
     -------
@@ -58,7 +67,7 @@ def go_on(
     """
     from napari_sam2.tracking.volume_series import follow_series
 
-    run = _Run(frames, labels, over, title, store_of)
+    run = _Run(frames, labels, over, title, store_of, watcher)
     volumes = [_Volume(run, number) for number in range(frames.volume, frames.volumes)]
     volumes[0].session = session
     outcome = RunOutcome(0, 0.0, True, {})
@@ -83,6 +92,7 @@ class _Run:
     over: Range
     title: str
     store_of: Callable[[FrameStack], Path]
+    watcher: Watcher | None = None
     failure: RunOutcome | None = None
 
 
@@ -103,7 +113,11 @@ class _Volume:
         for seed in handed:
             book.put(seed.object_id, seed.frame, FramePrompt(mask=seed.mask))
         title = f"{run.title} {self.number + 1}/{run.frames.volumes}"
-        outcome = run_session(self.session, book, run.over, title=title)
+        watcher = run.watcher
+        if watcher is not None:
+            first, count = run.frames.volume, run.frames.volumes
+            watcher = watcher.of_volume(self.number - first, count - first)
+        outcome = run_session(self.session, book, run.over, title=title, watcher=watcher)
         self.session.handed_over = {ObjectFrame(seed.object_id, seed.frame) for seed in handed}
         yield outcome
 
@@ -119,13 +133,14 @@ class _Volume:
         if session is None:
             return ()
         try:
-            with soft_interrupt() as interrupt:
-                seeds = self._seeds(there, session, interrupt.asked)
+            with stopping(self.run.watcher) as asked:
+                seeds = self._seeds(there, session, asked)
+                stopped = asked()
         except Sam2Error as error:
             there.leave()
             self.run.failure = RunOutcome(0, 0.0, False, {}, error)
             return ()
-        if interrupt.happened:
+        if stopped:
             there.leave()
             self.run.failure = RunOutcome(0, 0.0, False, {})
             return ()

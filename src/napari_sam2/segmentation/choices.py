@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from napari_sam2.cli.image_source import Frames
 from napari_sam2.errors import Sam2Error
+from napari_sam2.segmentation.image_source import Frames
 from napari_sam2.stack import axis_letter
 
 

@@ -9,10 +9,10 @@ import pytest
 import tifffile
 import zarr
 
-from napari_sam2.cli.image_source import Seeing, given_prompts, open_frames
-from napari_sam2.cli.label_prompts import describe_label_prompts
 from napari_sam2.errors import PromptError
 from napari_sam2.labels import write_labels
+from napari_sam2.segmentation.image_source import Seeing, given_prompts, open_frames
+from napari_sam2.segmentation.label_prompts import describe_label_prompts
 from napari_sam2.types import Region
 
 SIDES = {"T": 2, "Z": 4, "Y": 9, "X": 8}

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from napari_sam2.types import FrameMasks, ObjectFrame, TrackFormat
 
 if TYPE_CHECKING:
-    from napari_sam2.cli.image_source import Frames
     from napari_sam2.measure import Review
+    from napari_sam2.segmentation.image_source import Frames
     from napari_sam2.stack import FrameStack
     from napari_sam2.tracking import TrackingSession
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from skimage.io import imread
 
-from napari_sam2.cli.plots.pictures import draw_sheet, evenly_spaced, write_sheet
 from napari_sam2.errors import LabelsError
+from napari_sam2.segmentation.pictures import draw_sheet, evenly_spaced, write_sheet
 from napari_sam2.stack import FrameStack
 
 

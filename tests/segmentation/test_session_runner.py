@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from napari_sam2.cli.session_runner import soft_interrupt
+from napari_sam2.segmentation.session_runner import soft_interrupt
 
 
 def test_the_first_interrupt_asks_and_the_second_insists(capsys):

@@ -11,10 +11,10 @@ import pytest
 import tifffile
 import zarr
 
-from napari_sam2.cli.choices import describe_choices, name_choices
-from napari_sam2.cli.image_source import Seeing, axis_number, open_frames
 from napari_sam2.errors import PromptError, StackError
 from napari_sam2.prompts import PromptBook, SessionFile
+from napari_sam2.segmentation.choices import describe_choices, name_choices
+from napari_sam2.segmentation.image_source import Seeing, axis_number, open_frames
 from napari_sam2.stack import open_stack
 from napari_sam2.types import Region
 

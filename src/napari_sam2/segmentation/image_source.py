@@ -9,8 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from napari_sam2.cli.label_layout import LabelLayout
-from napari_sam2.cli.label_prompts import holds_labels, prompts_of_labels
 from napari_sam2.errors import StackError
 from napari_sam2.labels import LabelsVolume
 from napari_sam2.prompts import (
@@ -21,6 +19,8 @@ from napari_sam2.prompts import (
     read_prompts,
     read_session,
 )
+from napari_sam2.segmentation.label_layout import LabelLayout
+from napari_sam2.segmentation.label_prompts import holds_labels, prompts_of_labels
 from napari_sam2.stack import (
     AxisGuess,
     FrameStack,

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_sam2.cli.label_layout import LabelLayout
 from napari_sam2.errors import PromptError
 from napari_sam2.prompts import CELLPOSE_SUFFIX, PromptBook, read_cellpose_masks
+from napari_sam2.segmentation.label_layout import LabelLayout
 from napari_sam2.stack import FrameStack, OpenedStack, open_stack
 
 _SUFFIXES = (".tif", ".tiff", ".zarr", ".npy", ".nii", ".nii.gz", ".png")

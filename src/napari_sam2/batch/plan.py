@@ -1,0 +1,433 @@
+"""`StackTask` and `BatchPlan`: which stacks there are, their prompts and outputs. Any thread."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+from napari_sam2 import __version__
+from napari_sam2._atomic import write_text
+from napari_sam2.batch.prompt_table import split_table
+from napari_sam2.batch.status import STATUS_SUFFIX
+from napari_sam2.errors import BatchError, PromptError
+from napari_sam2.labels import FORMATS
+from napari_sam2.labels.store.result_store import STORE_SUFFIX
+from napari_sam2.segmentation.result_files import ResultFiles
+from napari_sam2.segmentation.stack_job import SegmentFiles, SegmentOptions
+
+CLAIMS = ".claims"
+"""Name of the folder of claims in that of the results."""
+
+_IMAGE_SUFFIXES = (".ome.tiff", ".ome.tif", ".ome.zarr", ".nii.gz")
+_LONGEST_SUFFIX = 6
+_TABLES = (".csv", ".tsv")
+
+
+@dataclass(frozen=True, slots=True)
+class StackTask:
+    """One stack that is to be segmented, never split between processes.
+
+    Attributes
+    ----------
+    name : str
+        Its path in the folder without its suffix, with "/".
+    stack : Path
+    prompts : Path or None
+        None if objects are only looked for.
+    rows : str or None
+        The prompts of this stack in a table of many; they are written to `prompts`. Empty: the
+        table has none.
+    folder : Path
+        Of the results.
+    suffix : str
+        Of the labels.
+    options : SegmentOptions
+    claimed : bool
+        Whether other processes may work in the same folder.
+    known : str
+        The attempt that had failed when this one was planned: it is tried again, whereas what
+        another process has tried meanwhile is not.
+    """
+
+    name: str
+    stack: Path
+    prompts: Path | None
+    rows: str | None
+    folder: Path
+    suffix: str
+    options: SegmentOptions
+    claimed: bool = True
+    known: str = ""
+
+    @property
+    def labels(self) -> Path:
+        """The file of the labels."""
+        return self.folder / f"{self.name}{self.suffix}"
+
+    @property
+    def status(self) -> Path:
+        """The status file."""
+        return self.folder / f"{self.name}{STATUS_SUFFIX}"
+
+    @property
+    def files(self) -> SegmentFiles:
+        """What is read and written."""
+        return SegmentFiles(self.stack, self.prompts, self.labels)
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Everything that is written for good, by its path from the folder of results."""
+        beside = ResultFiles.beside(self.labels, self.options.tracks, self.options.measure)
+        tracks = [path for _, path in beside.tracks]
+        table = [] if beside.table is None else [beside.table]
+        paths = [self.labels, *tracks, *table]
+        return tuple(path.relative_to(self.folder).as_posix() for path in paths)
+
+    def key(self) -> str:
+        """Return a digest of all that the result depends on, but the device.
+
+        That is size and time of the stack's files, the content of its prompts, model, settings
+        and version.
+
+        Raises
+        ------
+        OSError
+            A file is not there.
+        """
+        digest = hashlib.sha256()
+        model = self.options.model
+        for part in (
+            __version__,
+            self.stack.name,
+            self.suffix,
+            json.dumps(asdict(self.options), sort_keys=True),
+            "" if model is None or not Path(model).is_file() else _stat(Path(model)),
+            self.rows or "",
+            *_stats(self.stack),
+        ):
+            digest.update(part.encode("utf-8", "surrogateescape") + b"\0")
+        if self.prompts is not None and self.rows is None:
+            if self.prompts.is_dir():
+                digest.update("\0".join(_stats(self.prompts)).encode("utf-8", "surrogateescape"))
+            elif self.prompts.exists():  # if not, the error of who reads it says so
+                digest.update(self.prompts.read_bytes())
+        return digest.hexdigest()
+
+    def trouble(self) -> PromptError | None:
+        """Return why the stack has no prompts, if it should have some."""
+        if self.rows is not None:
+            if self.rows:
+                return None
+            return PromptError(
+                f"The table of prompts has no row for the stack {self.name}.",
+                remedy="Add rows with its file name in the column stack, or choose the other "
+                "stacks with --pattern.",
+            )
+        if self.prompts is None or self.prompts.exists():
+            return None
+        return PromptError(
+            f"There are no prompts for the stack {self.name}: no file {self.prompts}.",
+            remedy="Click its objects in the window, or choose the other stacks with --pattern.",
+        )
+
+    def write_rows(self) -> None:
+        """Write the prompts of this stack as a table of its own, if they come from one of many.
+
+        Raises
+        ------
+        OSError
+            It cannot be written.
+        """
+        if self.rows and self.prompts is not None:
+            self.prompts.parent.mkdir(parents=True, exist_ok=True)
+            write_text(self.prompts, self.rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One of several parts of the stacks, each of which another process does.
+
+    Attributes
+    ----------
+    number : int
+        From 1.
+    of : int
+    """
+
+    number: int
+    of: int
+
+    @classmethod
+    def read(cls, text: str) -> Part:
+        """Read i/N.
+
+        Raises
+        ------
+        BatchError
+            It is written otherwise.
+        """
+        number, _, of = text.partition("/")
+        try:
+            part = cls(int(number), int(of))
+        except ValueError:
+            part = cls(0, 0)
+        if not 1 <= part.number <= part.of:
+            raise BatchError(
+                f"{text!r} is no part of the stacks.", remedy="Write i/N, such as 2/8, from 1/8."
+            )
+        return part
+
+    def __str__(self) -> str:
+        return f"{self.number}/{self.of}"
+
+
+@dataclass(frozen=True, slots=True)
+class BatchPlan:
+    """All stacks of a folder, in the order in which they are begun.
+
+    Attributes
+    ----------
+    folder : Path
+        Of the results.
+    tasks : tuple of StackTask
+    """
+
+    folder: Path
+    tasks: tuple[StackTask, ...]
+
+    def part(self, part: Part) -> BatchPlan:
+        """Return every N-th stack; other processes do the others, so that nothing is claimed."""
+        chosen = self.tasks[part.number - 1 :: part.of]
+        return replace(self, tasks=tuple(replace(task, claimed=False) for task in chosen))
+
+
+@dataclass(frozen=True, slots=True)
+class BatchInputs:
+    """What a batch is made of.
+
+    Attributes
+    ----------
+    folder : Path
+        Of the stacks.
+    output : Path
+        Folder of the results.
+    pattern : str
+        Which of its files and folders are stacks, as of `Path.glob`.
+    prompts : Path or None
+        Prompts for all stacks: a table, with a column ``stack`` or without, a session file, labels.
+    sessions : Path or None
+        Folder with a session file of each stack, or with its table of prompts.
+    suffix : str
+        Of the labels.
+    options : SegmentOptions
+    """
+
+    folder: Path
+    output: Path
+    pattern: str = "*.tif"
+    prompts: Path | None = None
+    sessions: Path | None = None
+    suffix: str = ".tif"
+    options: SegmentOptions = field(default_factory=SegmentOptions)
+
+
+def plan_batch(inputs: BatchInputs) -> BatchPlan:
+    """Find the stacks of a folder and their prompts; nothing is written.
+
+    Prompts of single stacks that are missing are no error here: those stacks fail when they are
+    begun, and the others do not.
+
+    Raises
+    ------
+    BatchError
+        There is no such folder or no stack in it, results would be written among the stacks, two
+        stacks have one name, or nothing says which objects are meant.
+    PromptError
+        The table of prompts cannot be read, or names stacks that are not there.
+    """
+    folder, output = inputs.folder.absolute(), inputs.output.absolute()
+    if not folder.is_dir():
+        raise BatchError(f"There is no folder {folder}.", remedy="Check the path.")
+    if os.path.realpath(folder) == os.path.realpath(output):
+        raise BatchError(
+            f"The results cannot be written to {output}, where the stacks are.",
+            safe="Nothing was written.",
+            remedy="Give another folder with -o; it may lie in that of the stacks.",
+        )
+    _check_suffix(inputs.suffix)
+    inputs.options.check()
+    _check_prompts(inputs)
+    stacks = list(_stacks(folder, output, inputs.pattern))
+    if not stacks:
+        raise BatchError(
+            f"No file in {folder} fits {inputs.pattern!r}.",
+            remedy="Choose the stacks with --pattern, such as '*.ome.tif' or '**/*.zarr'.",
+        )
+    names = _names(folder, stacks)
+    tables = None
+    if inputs.prompts is not None and inputs.prompts.suffix.lower() in _TABLES:
+        tables = split_table(inputs.prompts)
+    rows = None if tables is None else _rows(tables, folder, names)
+    return BatchPlan(
+        output,
+        tuple(
+            StackTask(
+                name,
+                stack,
+                _prompts_of(name, stack, inputs, rows is not None),
+                None if rows is None else rows[name],
+                output,
+                inputs.suffix,
+                inputs.options,
+            )
+            for name, stack in names.items()
+        ),
+    )
+
+
+def _check_suffix(suffix: str) -> None:
+    known = [each for one in FORMATS for each in one.suffixes]
+    if suffix not in known:
+        raise BatchError(
+            f"Labels cannot be written as {suffix}.", remedy=f"Choose one of {', '.join(known)}."
+        )
+
+
+def _check_prompts(inputs: BatchInputs) -> None:
+    if inputs.prompts is not None and inputs.sessions is not None:
+        raise BatchError(
+            "Both --prompts and --sessions are given.",
+            remedy="--prompts is one file for all stacks, --sessions a folder with one for each.",
+        )
+    if inputs.prompts is None and inputs.sessions is None and not inputs.options.auto:
+        raise BatchError(
+            "Nothing says which objects are meant.",
+            remedy="Give --prompts FILE or --sessions DIR, or --auto to find objects without.",
+        )
+    if inputs.prompts is not None and not inputs.prompts.exists():
+        raise BatchError(f"There is no file {inputs.prompts}.", remedy="Check the path.")
+    if inputs.sessions is not None and not inputs.sessions.is_dir():
+        raise BatchError(f"There is no folder {inputs.sessions}.", remedy="Check the path.")
+
+
+def _stacks(folder: Path, output: Path, pattern: str) -> Iterator[Path]:
+    """Yield the stacks: not the results, nothing that is hidden or ours, and nothing in a zarr."""
+    try:
+        found = sorted(folder.glob(pattern))
+    except (ValueError, NotImplementedError) as error:
+        raise BatchError(
+            f"{pattern!r} is no pattern of names in a folder: {error}.",
+            remedy="Write such as '*.tif' or '**/*.zarr'.",
+        ) from error
+    for path in found:
+        parts = path.relative_to(folder).parts
+        hidden = any(part.startswith(".") for part in parts)
+        inside = any(part.lower().endswith(".zarr") for part in parts[:-1])
+        ours = any(part.endswith(STORE_SUFFIX) for part in parts)
+        result = path == output or output in path.parents
+        if not (hidden or inside or ours or result):
+            yield path
+
+
+def _names(folder: Path, stacks: Sequence[Path]) -> dict[str, Path]:
+    """Return the stacks by their names.
+
+    Raises
+    ------
+    BatchError
+        Two have one name.
+    """
+    names: dict[str, Path] = {}
+    for stack in stacks:
+        relative = stack.relative_to(folder)
+        name = relative.with_name(_stem(relative.name)).as_posix()
+        same = next((other for other in names if other.casefold() == name.casefold()), None)
+        if same is not None:
+            raise BatchError(
+                f"{names[same].name} and {stack.name} would both give {name}.",
+                safe="Nothing was written.",
+                remedy="Choose the stacks with --pattern so that each name is there once.",
+            )
+        names[name] = stack
+    return names
+
+
+def _stem(name: str) -> str:
+    for suffix in _IMAGE_SUFFIXES:
+        if name.lower().endswith(suffix):
+            return name[: -len(suffix)]
+    stem, dot, suffix = name.rpartition(".")
+    return stem if dot and stem and len(suffix) <= _LONGEST_SUFFIX else name
+
+
+def _rows(tables: Mapping[str, str], folder: Path, names: Mapping[str, Path]) -> Mapping[str, str]:
+    """Return the rows of each stack: "" for none.
+
+    Raises
+    ------
+    PromptError
+        Rows are for a stack that is not there.
+    """
+    said: dict[str, str] = {}
+    for name, stack in names.items():
+        relative = stack.relative_to(folder).as_posix()
+        # The name alone will do where there is only one of it.
+        short = {_last(relative), _last(name)} if _once(name, names) else set()
+        said |= dict.fromkeys({name, relative, *short}, name)
+    unknown = [each for each in tables if each not in said]
+    if unknown:
+        raise PromptError(
+            f"The table of prompts names the stack {unknown[0]}, which is not in {folder}.",
+            remedy="Correct the column stack, or the pattern.",
+        )
+    rows = dict.fromkeys(names, "")
+    for each, table in tables.items():
+        earlier = rows[said[each]]
+        rows[said[each]] = earlier + table.partition("\n")[2] if earlier else table
+    return rows
+
+
+def _last(name: str) -> str:
+    return name.rpartition("/")[2]
+
+
+def _once(name: str, names: Mapping[str, Path]) -> bool:
+    return sum(_last(each) == _last(name) for each in names) == 1
+
+
+def _prompts_of(name: str, stack: Path, inputs: BatchInputs, rows: bool) -> Path | None:
+    if rows:
+        return inputs.output.absolute() / f"{name}.prompts.csv"
+    if inputs.sessions is None:
+        return None if inputs.prompts is None else inputs.prompts.absolute()
+    place = inputs.sessions.absolute() / name
+    # As the window names them, beside the image; or a table that another program has made.
+    endings = (".sam2.json", ".json", ".csv", ".tsv")
+    tries = [place.with_name(place.name + ending) for ending in endings]
+    held = re.compile(re.escape(place.name) + r"(\.\d+=\d+)+\.sam2\.json")
+    if place.parent.is_dir():  # sessions of an image with further sliders have these in their names
+        found = [each for each in place.parent.iterdir() if held.fullmatch(each.name)]
+        tries += found if len(found) == 1 else []
+    return next((each for each in tries if each.is_file()), tries[0])
+
+
+def _stats(path: Path) -> Iterator[str]:
+    """Yield name, size and time of a file, or of all files in a folder."""
+    if not path.is_dir():
+        yield _stat(path)
+        return
+    for place, folders, names in os.walk(path):
+        folders.sort()
+        for name in sorted(names):
+            file = Path(place, name)
+            yield f"{file.relative_to(path).as_posix()} {_stat(file)}"
+
+
+def _stat(path: Path) -> str:
+    state = path.stat()
+    return f"{state.st_size} {state.st_mtime_ns}"

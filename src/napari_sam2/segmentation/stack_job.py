@@ -1,0 +1,450 @@
+"""Segmentation of one stack from files to files: what is wanted, and the function that does it.
+
+It runs on the caller's thread. It imports torch when it loads a model.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import astuple, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_sam2.errors import DetectionError, LabelsError, PromptError, Sam2Error
+from napari_sam2.segmentation.result_files import ResultFiles, remember_scores
+from napari_sam2.segmentation.session_runner import Range, Search, Watcher, run_session
+from napari_sam2.segmentation.summary import SegmentSummary, SkippedFrame, summarise_objects
+from napari_sam2.types import Direction, ObjectFrame, Speed, TrackFormat, Unreadable, View
+
+if TYPE_CHECKING:
+    from napari_sam2.prompts import PromptBook, SessionFile
+    from napari_sam2.segmentation.image_source import Frames, Seeing
+    from napari_sam2.segmentation.kept_run import KeptRun
+    from napari_sam2.tracking import Model, TrackingSession, TrackingSettings
+
+
+LEAST_SIZE = 20
+"""Pixels of an object that is looked for, by default."""
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentOptions:
+    """How a stack is segmented: all that is the same for many stacks.
+
+    Attributes
+    ----------
+    model : str or None
+        Name or path; None: the model of the session file, or else the bundled one.
+    image_size : int or None
+    view : View
+    speed : Speed or None
+    axis, channels, series, region, through : str
+    at : tuple of str
+    level : int
+        What is looked at of the image; see `Seeing`.
+    direction : Direction
+    start, stop : int or None
+    unreadable : Unreadable or None
+    attempts : int or None
+        How often a frame is read whose storage fails.
+    auto : bool
+        Whether objects are looked for without prompts.
+    every : int or None
+    min_size : int
+    max_size : int or None
+        See `Search`.
+    tracks : tuple of TrackFormat
+    measure : bool
+        What is written beside the labels.
+    """
+
+    model: str | None = None
+    image_size: int | None = None
+    view: View = View.AUTO
+    speed: Speed | None = None
+    axis: str = "auto"
+    at: tuple[str, ...] = ()
+    channels: str = ""
+    series: str = ""
+    level: int = 0
+    region: str = ""
+    through: str = ""
+    direction: Direction = Direction.BOTH
+    start: int | None = None
+    stop: int | None = None
+    unreadable: Unreadable | None = None
+    attempts: int | None = None
+    auto: bool = False
+    every: int | None = None
+    min_size: int = LEAST_SIZE
+    max_size: int | None = None
+    tracks: tuple[TrackFormat, ...] = ()
+    measure: bool = False
+
+    def check(self) -> None:
+        """Raise an error if options of a search are given without one.
+
+        Raises
+        ------
+        DetectionError
+        """
+        if not self.auto and (self.every, self.min_size, self.max_size) != (None, LEAST_SIZE, None):
+            raise DetectionError(
+                "--every, --min-size and --max-size belong to --auto.", remedy="Add --auto."
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentFiles:
+    """The files of one stack: image and prompts, which are read, and what is written.
+
+    Attributes
+    ----------
+    stack : Path
+    prompts : Path or None
+    output : Path
+        The labels.
+    overlay, session : Path or None
+    """
+
+    stack: Path
+    prompts: Path | None
+    output: Path
+    overlay: Path | None = None
+    session: Path | None = None
+
+    @property
+    def inputs(self) -> tuple[Path, ...]:
+        """The files that are read."""
+        return (self.stack,) if self.prompts is None else (self.stack, self.prompts)
+
+
+def segment_files(
+    files: SegmentFiles,
+    options: SegmentOptions,
+    load: Callable[[str, int | None], Model],
+    *,
+    resume: bool | None = None,
+    write_partial: bool = True,
+    tell: Callable[[str], None] = lambda line: None,
+    watcher: Watcher | None = None,
+) -> SegmentSummary:
+    """Segment a stack and write labels and all that is wanted beside them.
+
+    Parameters
+    ----------
+    files : SegmentFiles
+        Whether the outputs may be written is not checked here.
+    options : SegmentOptions
+    load : callable
+        Gives the model of a name or path and of an image size; called once, when all else is read.
+    resume : bool or None
+        See `KeptRun.begin`.
+    write_partial : bool
+        Whether a run that was stopped, or ended by an error, writes what it has. Without,
+        nothing is written; what was computed stays in the store.
+    tell : callable
+        Gets lines that say what is seen of the image and how prompts were understood.
+    watcher : Watcher, optional
+        Sees the progress and may stop it; by default a terminal does.
+
+    Returns
+    -------
+    SegmentSummary
+        With ``complete`` False if the run was stopped.
+
+    Raises
+    ------
+    Sam2Error
+        Any of ours: something cannot be read, computed or written.
+    """
+    from napari_sam2.segmentation.image_source import replays_on, seeing_of
+    from napari_sam2.segmentation.kept_run import KeptRun
+    from napari_sam2.segmentation.volumes import go_on
+
+    options.check()
+    results = ResultFiles.beside(files.output, options.tracks, options.measure)
+    if files.prompts is None and not options.auto:
+        raise PromptError(
+            "Nothing says which objects are meant.",
+            remedy="Give --prompts FILE, or --auto to find objects without prompts.",
+        )
+    sessions = _saved(files.prompts)
+    seeing = seeing_of(
+        sessions[0] if sessions else None,
+        axis=options.axis,
+        at=options.at,
+        channels=options.channels,
+        region=options.region,
+        through=options.through,
+        series=options.series,
+        level=options.level,
+    )
+    frames = _open(files.stack, seeing, tell)
+    saved = _of_volume(sessions, frames)
+    replays = saved if saved is not None and replays_on(saved, frames) else None
+    book = _prompts(files.prompts, saved, frames, replays is not None, tell)
+
+    # torch takes seconds
+    from napari_sam2.tracking.schedule import frame_range
+
+    frame_range(options.start, options.stop, frames.stack.n_frames)
+    loaded = load(model_of(options.model, saved), options.image_size)
+    settings = _settings(saved, options)
+    run = KeptRun.of(files.output, files.session, frames.through is not None)
+    run.begin(resume, loaded, frames.stack, settings)
+    labels = frames.empty_labels(_largest_id(saved, book))
+    tracking = _opened(loaded, frames, settings, labels, run)
+    seen: dict[ObjectFrame, tuple[float, float]] = {}
+    saving: list[SessionFile] = []
+
+    def keep(ended: TrackingSession) -> None:
+        if files.session is not None:
+            saving.append(ended.to_file())
+
+    with closing(tracking):
+        if replays is not None:
+            _replay(tracking, replays, watcher)
+        if options.measure:
+            _remember_kept(seen, tracking)
+        outcome = run_session(
+            tracking,
+            book,
+            Range(options.direction, options.start, options.stop),
+            title=files.stack.name,
+            search=_search(frames, options) if options.auto else None,
+            seen=partial(remember_scores, seen) if options.measure else None,
+            watcher=watcher,
+        )
+        keep(tracking)
+    if frames.through is not None and outcome.complete:
+        later = go_on(
+            tracking,
+            frames,
+            labels,
+            Range(Direction.BOTH, options.start, options.stop),
+            title=files.stack.name,
+            done=keep,
+            store_of=run.store,
+            watcher=watcher,
+        )
+        outcome = outcome.and_then(later)
+    if outcome.error is not None and not (write_partial and outcome.results):
+        raise outcome.error
+    if outcome.complete or write_partial:
+        _write(tracking, frames, labels, saving, files, refuge=write_partial)
+        results.write(files.stack, tracking, frames, labels, seen)
+    if outcome.complete:
+        run.finish(keep=files.session is not None)
+    if outcome.error is not None:
+        raise _after_writing(outcome.error, files.output)
+    return SegmentSummary(
+        stack=str(files.stack),
+        shape=frames.layout.as_written(labels).shape,
+        region=None if frames.stack.region is None else astuple(frames.stack.region),
+        axes=frames.layout.written,
+        series=frames.opened.series.number,
+        level=frames.opened.level.number,
+        video=frames.stack.axis,
+        channels=frames.stack.channels,
+        at=dict(frames.stack.at),
+        frames=frames.stack.n_frames,
+        volumes=frames.volumes,
+        model=loaded.name,
+        device=str(loaded.device),
+        image_size=loaded.image_size,
+        speed=settings.speed,
+        approximations=tracking.approximations,
+        objects=summarise_objects(tracking.object_ids, labels, outcome, tracking.prompts),
+        frames_done=outcome.frames,
+        frame_results=outcome.results,
+        skipped=tuple(SkippedFrame(each.frame, each.happened) for each in outcome.skipped),
+        seconds=outcome.seconds,
+        complete=outcome.complete,
+        labels=str(files.output),
+        overlay=str(files.overlay) if files.overlay else None,
+        session=None if files.session is None else str(files.session),
+        tracks=tuple(str(path) for _, path in results.tracks),
+        table=None if results.table is None else str(results.table),
+    )
+
+
+def model_of(chosen: str | None, saved: SessionFile | None) -> str:
+    """Return the name of the model: the chosen one, that of a session file, or the bundled one.
+
+    Raises
+    ------
+    PromptError
+        The session was made with a model that is none of the known ones: a file has no place.
+    """
+    from napari_sam2.checkpoints import BUNDLED, model_names
+
+    if chosen is not None:
+        return chosen
+    named = None if saved is None else saved.settings.get("model")
+    if named is None:
+        return BUNDLED
+    if named not in model_names():
+        raise PromptError(
+            f"The session was made with the model {named}, which is a file.",
+            remedy="Give its path with --model, or another model.",
+        )
+    return str(named)
+
+
+def _opened(
+    model: Model, frames: Frames, settings: TrackingSettings, labels: Any, run: KeptRun
+) -> TrackingSession:
+    from napari_sam2.tracking import TrackingSession
+
+    return TrackingSession(
+        model,
+        frames.stack,
+        settings=settings,
+        labels=frames.part(labels),
+        store=run.store(frames.stack),
+    )
+
+
+def _replay(session: TrackingSession, saved: SessionFile, watcher: Watcher | None) -> None:
+    """Replay a session file; a watcher may stop it between two prompts."""
+    for _ in session.replay(saved):
+        if watcher is not None and watcher.stopped():
+            break
+    session.keep()
+
+
+def _remember_kept(seen: dict[ObjectFrame, tuple[float, float]], session: TrackingSession) -> None:
+    """Take over the scores of frames that an earlier run has computed."""
+    for record in session.kept_records():
+        if record.score is not None and record.presence is not None:
+            seen[record.key] = (record.score, record.presence)
+
+
+def _settings(saved: SessionFile | None, options: SegmentOptions) -> TrackingSettings:
+    """Return the settings of a session file, or the defaults, with what the options change."""
+    from napari_sam2.tracking import TrackingSettings
+    from napari_sam2.tracking.state.session_io import saved_settings
+
+    settings = TrackingSettings() if saved is None else saved_settings(saved)
+    return replace(
+        settings,
+        view=settings.view if options.view is View.AUTO else options.view,
+        speed=options.speed or settings.speed,
+        unreadable=options.unreadable or settings.unreadable,
+        read_attempts=options.attempts or settings.read_attempts,
+    )
+
+
+def _open(path: Path, seeing: Seeing, tell: Callable[[str], None]) -> Frames:
+    """Open an image and say what is seen of it."""
+    from napari_sam2.segmentation.choices import describe_choices
+    from napari_sam2.segmentation.image_source import open_frames
+
+    frames = open_frames(path, seeing)
+    tell(describe_choices(frames))
+    return frames
+
+
+def _saved(prompts: Path | None) -> tuple[SessionFile, ...]:
+    """Read the prompts if they are a session file: of one stack, or of several volumes."""
+    from napari_sam2.prompts import read_sessions
+
+    is_session = prompts is not None and prompts.suffix.lower() == ".json"
+    return read_sessions(prompts) if prompts is not None and is_session else ()
+
+
+def _of_volume(sessions: Sequence[SessionFile], frames: Frames) -> SessionFile | None:
+    """Return the session of the volume that is segmented."""
+    from napari_sam2.prompts import session_at
+
+    return session_at(sessions, frames.stack.at) if sessions else None
+
+
+def _search(frames: Frames, options: SegmentOptions) -> Search:
+    """Return the search: first where objects of such a stack are most likely whole."""
+    first = options.start or 0
+    last = frames.stack.n_frames if options.stop is None else options.stop
+    in_time = frames.layout.letters[-3] == "T"
+    frame = first if in_time else (first + last - 1) // 2
+    return Search(frame, options.every, options.min_size, options.max_size)
+
+
+def _prompts(
+    path: Path | None,
+    saved: SessionFile | None,
+    frames: Frames,
+    replays: bool,
+    tell: Callable[[str], None],
+) -> PromptBook:
+    """Read prompts; an error about them names what else of the image could be meant.
+
+    No prompts where a session file is replayed, or where there is no file.
+    """
+    from napari_sam2.prompts import PromptBook
+
+    if path is None or replays:
+        return PromptBook(frames.stack.shape)
+    from napari_sam2.segmentation.choices import name_choices
+    from napari_sam2.segmentation.image_source import given_prompts
+    from napari_sam2.segmentation.label_prompts import describe_label_prompts, holds_labels
+
+    try:
+        book = given_prompts(path, saved, frames)
+    except PromptError as error:
+        raise name_choices(error, frames) from error
+    if holds_labels(path):
+        tell(describe_label_prompts(path, book))
+    return book
+
+
+def _largest_id(saved: SessionFile | None, book: PromptBook) -> int:
+    books = (book,) if saved is None else (book, saved.book)
+    return max((number for each in books for number in each.object_ids()), default=0)
+
+
+def _after_writing(error: Sam2Error, output: Path) -> Sam2Error:
+    """Say of an error where the frames before it are."""
+    error.safe = f"The labels of the frames that were done are in {output}."
+    return error
+
+
+def _write(
+    session: TrackingSession,
+    frames: Frames,
+    labels: Any,
+    saving: Sequence[SessionFile],
+    files: SegmentFiles,
+    *,
+    refuge: bool,
+) -> None:
+    from napari_sam2.prompts import write_sessions
+
+    _write_labels(files.output, frames, labels, refuge=refuge)
+    if files.session is not None:
+        write_sessions(saving, files.session)
+    if files.overlay is not None:
+        from napari_sam2.segmentation.pictures import write_sheet
+
+        write_sheet(files.overlay, frames.stack, session.labels)
+
+
+def _write_labels(output: Path, frames: Frames, labels: Any, *, refuge: bool) -> None:
+    """Write labels to their path, or to a `refuge` if that fails and no store is to keep them.
+
+    Raises
+    ------
+    LabelsError
+        They could not be written where they should be; it says where they are.
+    """
+    try:
+        frames.layout.write(output, labels)
+    except LabelsError as error:
+        if refuge:
+            other = Path(tempfile.mkdtemp(prefix="napari-sam2-")) / output.name
+            frames.layout.write(other, labels)
+            error.safe = f"What stood there before is unchanged, and the labels are in {other}."
+        raise
