@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from pathlib import Path
 
 import pytest
 
@@ -17,7 +18,8 @@ KINDS = [
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_error_arrives_whole(kind):
-    more = {"frame": 3} if kind is errors.FrameError else {}
+    known = {errors.FrameError: {"frame": 3}, errors.StoreInUseError: {"path": Path("kept.zarr")}}
+    more = known.get(kind, {})
     error = kind("It broke.", safe="All is there.", remedy="Mend it.", **more)
     error.safe = "Half of it is there."
     again = pickle.loads(pickle.dumps(error))

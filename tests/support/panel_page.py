@@ -1201,7 +1201,7 @@ class PanelPage:
 
     def take_scores_for_low_below(self, score: float, monkeypatch: Any) -> None:
         """Have scores below this count as low, so that adapting is proposed in the hint."""
-        monkeypatch.setattr("napari_sam2.widgets.controllers.adapting._LOW_SCORE", score)
+        monkeypatch.setattr("napari_sam2.widgets.state.hints.LOW_SCORE", score)
 
     # Sessions and files.
 
@@ -1347,7 +1347,7 @@ class PanelPage:
     @property
     def session_text(self) -> str:
         """What is said of the file that the session is kept in."""
-        return self.save_section.state.text()
+        return self.save_section.state.text().replace("\u200b", "")  # it may wrap there
 
     @property
     def session_path(self) -> str:

@@ -36,7 +36,7 @@ def test_sample_is_an_image_layer_with_names_and_scale(open_sample, name, axis):
     layer = Image(data, **settings)
     assert layer.axis_labels == (axis, "y", "x")
     assert guess_video_axis(layer) == 0
-    assert video_axes(layer)[0][0].startswith(f"{axis} (6 ")
+    assert video_axes(layer)[0][0].startswith(f"{axis}, axis 0 (6 ")
     assert np.allclose(layer.scale[1:], SMALL[name].scale[1:])
     assert layer.name
     low, high = layer.contrast_limits

@@ -212,7 +212,7 @@ class StateReader:
                 found = None
             decided.append((int(frame), found))
         memories = {}
-        for step, (trail, tokens) in entry["memories"].items() if computed else ():
+        for step, (trail, tokens) in dict(entry["memories"]).items() if computed else ():
             try:
                 memories[int(step)] = self._memories(trail, tokens)
             except _DAMAGE:

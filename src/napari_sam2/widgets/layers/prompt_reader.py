@@ -314,7 +314,8 @@ def read_prompts(
         collector.add_painted(mask_key, mask)
     if len(points.data):
         all_coordinates = same_position(image, points, np.asarray(points.data, float), drawn)
-        object_ids, positive = points.features[OBJECT].tolist(), points.features[POSITIVE].tolist()
+        # Those of a layer are columns, those of a script's layer lists.
+        object_ids, positive = (list(points.features[name]) for name in (OBJECT, POSITIVE))
         collector.add_points(all_coordinates, object_ids, positive)
     objects = shapes.features.get(OBJECT, ())
     signs = shapes.features.get(POSITIVE, [True] * len(shapes.data))

@@ -27,7 +27,8 @@ def chosen_division(
     chosen : sequence of int
         Selected objects.
     frame : int
-        First frame of the children.
+        The frame in view: first frame of the children, unless all of them begin later: choosing
+        the parent in the table shows a frame that it is in, which is before.
     annotations : Annotations
     frames : mapping of int to sequence of int
         Frames that each object is in, ascending.
@@ -51,10 +52,11 @@ def chosen_division(
             safe="Nothing has changed.",
             remedy="Go to the first frame of the daughters.",
         )
+    begins = {number: min(frames.get(number, ()), default=frame) for number in chosen}
     decided = {number: _decided(annotations, number) for number in chosen}
     earlier = [number for number in chosen if min(decided[number], default=frame) < frame]
-    begins = {number: min(frames.get(number, ()), default=frame) for number in chosen}
     first = min(begins.values())
+    frame = max(frame, sorted(begins.values())[1])
     candidates = earlier or [
         number for number in chosen if begins[number] == first and first < frame
     ]
