@@ -76,6 +76,7 @@ class FrameUpdate:
 
     Attributes
     ----------
+    frame : int
     predictions : dict of int to ObjectPrediction
         By object id.
     displaced : set of int
@@ -85,6 +86,7 @@ class FrameUpdate:
         Objects that could not be followed: none of the frames that they begin from can be read.
     """
 
+    frame: int
     predictions: dict[int, ObjectPrediction]
     displaced: Set[int]
     memories: tuple[tuple[RecentMemory, FrameMemory], ...]
@@ -193,7 +195,7 @@ class Propagator:
             mask = SeenMask(prediction.logits, prediction.window) if self._carries else None
             memory = FrameMemory(frame, tokens, prediction.pointer, seen, mask)
             kept.append((pursuit.recent, memory))
-        return FrameUpdate(found, lost - found.keys(), tuple(kept), stranded)
+        return FrameUpdate(frame, found, lost - found.keys(), tuple(kept), stranded)
 
     def recall(
         self, frame: int, track: ObjectTrack, recent: RecentMemory, without: int | None = None

@@ -43,6 +43,7 @@ from napari_sam2.prompts import (
 from napari_sam2.prompts.checks import as_whole_number, check_frame, check_object_id
 from napari_sam2.stack import FrameStack
 from napari_sam2.tracking.division_proposals import ProposedDivision, propose_divisions
+from napari_sam2.tracking.engine import approximations, follows_objects
 from napari_sam2.tracking.images.appearance_template import SessionTemplate
 from napari_sam2.tracking.label_writer import LabelWriter, undecided
 from napari_sam2.tracking.lifetimes import (
@@ -74,7 +75,7 @@ from napari_sam2.tracking.state.session_io import (
     settings_to_save,
 )
 from napari_sam2.tracking.state.session_state import SessionState, TrackState
-from napari_sam2.tracking.tracker import Tracker, approximations, follows_objects
+from napari_sam2.tracking.tracker import Tracker
 from napari_sam2.types import (
     Direction,
     Division,
@@ -166,8 +167,8 @@ class TrackingSession:
         self.stack: FrameStack = stack
         self.settings = settings or kept_settings(kept)
         self.prompts = PromptBook(self.stack.shape)
-        self._publisher = LabelWriter(self.stack.shape, labels, self.settings, keep_logits)
-        self._tracker = Tracker(model, self.stack, self.settings, self._publisher)
+        self._publisher = LabelWriter(self.stack.shape, labels, self.settings)
+        self._tracker = Tracker(model, self.stack, self.settings, self._publisher, keep_logits)
         self._lock = threading.RLock()
         self._cancelled = threading.Event()
         self._skipped: dict[int, FrameError] = {}

@@ -105,7 +105,8 @@ class PromptedFramePredictor:
         corrects = before.corrects if before else bool(track.done[frame])
         if prompt.mask is not None and not prompt.points and prompt.box is None:
             seen = track.expected(frame, without=frame)
-            return replace(self.from_mask(frame, prompt.mask, seen, corrects), prompt=prompt)
+            drawn = drawn_conditioning(self._framing, frame, prompt.mask, seen, corrects)
+            return replace(drawn, prompt=prompt)
         context = track if corrects else None
         rounds, start = _rounds(prompt, self._enforces), None
         if before is not None and refines:
@@ -126,26 +127,6 @@ class PromptedFramePredictor:
             prediction,
             prompt,
         )
-
-    def from_mask(
-        self,
-        frame: int,
-        mask: NDArray[np.bool_],
-        seen: WindowedObject | None,
-        corrects: bool = True,
-    ) -> Conditioning:
-        """Decide that the object is just where `mask` is; nowhere, if it is empty.
-
-        The network is not asked before a frame attends to this one. `seen`: where the object was
-        in the nearest frame.
-        """
-        place = Place.of_mask(mask, self._framing.whole)
-        if place is None:
-            window, sighting = self._framing.following(seen), None
-        else:
-            window = self._framing.of_place(place, seen)
-            sighting = WindowedObject(place, window)
-        return Conditioning(frame, PackedMask.of(mask), window, sighting, corrects)
 
     def _start(
         self,
@@ -317,6 +298,27 @@ class PromptedFramePredictor:
         if not known.spatial:
             return self._model.network.without_memory(features.stride16)
         return self._propagator.attend(features, [known] * len(features.stride16))
+
+
+def drawn_conditioning(
+    framing: Framing,
+    frame: int,
+    mask: NDArray[np.bool_],
+    seen: WindowedObject | None,
+    corrects: bool = True,
+) -> Conditioning:
+    """Decide that an object is just where `mask` is; nowhere, if it is empty.
+
+    The network is not asked before a frame attends to this one. `seen`: where the object was in
+    the nearest frame.
+    """
+    place = Place.of_mask(mask, framing.whole)
+    if place is None:
+        window, sighting = framing.following(seen), None
+    else:
+        window = framing.of_place(place, seen)
+        sighting = WindowedObject(place, window)
+    return Conditioning(frame, PackedMask.of(mask), window, sighting, corrects)
 
 
 def _rounds(prompt: FramePrompt, enforces: bool) -> list[FramePrompt]:
