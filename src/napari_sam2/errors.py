@@ -99,6 +99,10 @@ class StoreInUseError(StoreError):
     """Another session keeps its results in the same place."""
 
 
+class RemoteError(Sam2Error):
+    """A server does not answer, refuses, or answers what cannot be understood."""
+
+
 class EvaluationError(Sam2Error):
     """Labelled data cannot be evaluated."""
 

@@ -7,6 +7,7 @@ session's lock guards it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
@@ -31,7 +32,8 @@ from napari_sam2.tracking.identity_switches import find_identity_switches
 from napari_sam2.tracking.images.feature_cache import FeatureCache
 from napari_sam2.tracking.images.frame_reader import FrameReader
 from napari_sam2.tracking.images.image_input import mask_to_input
-from napari_sam2.tracking.images.object_window import Framing
+from napari_sam2.tracking.images.object_window import Framing, WindowedObject
+from napari_sam2.tracking.memory.memory_bank import FrameMemory
 from napari_sam2.tracking.memory.object_track import ObjectTrack
 from napari_sam2.tracking.model import Model
 from napari_sam2.tracking.object_finder import (
@@ -90,6 +92,25 @@ class MaskedFrame(NamedTuple):
 
     frame: int
     mask: NDArray[np.bool_]
+
+
+class FrameAhead(NamedTuple):
+    """What a pass will do in a frame that comes, as things stand.
+
+    Attributes
+    ----------
+    object_ids : tuple of int
+        Objects that will be followed into it, ascending.
+    labels : ndarray of int, shape (Y, X)
+        A copy of its labels.
+    """
+
+    object_ids: tuple[int, ...]
+    labels: Labels
+
+
+class StepInterruptedError(Exception):
+    """A step was given up because the propagation is cancelled; nothing has changed."""
 
 
 class Engine(Protocol):
@@ -168,8 +189,8 @@ class Engine(Protocol):
         """
         ...
 
-    def expect(self, frame: int, coming: Sequence[int]) -> None:
-        """Prepare for the frames of a pass that come after `frame`."""
+    def expect(self, frame: int, coming: Sequence[int], look: Callable[[int], FrameAhead]) -> None:
+        """Prepare for the frames of a pass that come after `frame`; `look` tells what they are."""
         ...
 
     @property
@@ -198,6 +219,10 @@ class Engine(Protocol):
 
     def rest(self) -> None:
         """Stop all work in the background."""
+        ...
+
+    def interrupt(self) -> None:
+        """Give up a step that only waits; called from any thread when a pass is cancelled."""
         ...
 
 
@@ -309,7 +334,12 @@ class NetworkEngine:
         distances = {i: track.distance_to_decision(frame) for i, track in tracks.items()}
         return find_identity_switches(predictions, occupied, distances)
 
-    def expect(self, frame: int, coming: Sequence[int]) -> None:
+    def expect(
+        self,
+        frame: int,
+        coming: Sequence[int],
+        look: Callable[[int], FrameAhead] | None = None,
+    ) -> None:
         """Prepare for the frames of a pass that come after `frame`."""
         self.cache.expect(frame, coming, self._reads_ahead)
 
@@ -354,12 +384,42 @@ class NetworkEngine:
             except (RuntimeError, MemoryError) as error:
                 raise device_error(error, self._model.name) from error
 
+    def predicted(self, frame: int, prompt: FramePrompt, rank: int = 0) -> ObjectPrediction:
+        """Return what the network makes of the clicks and the box of a new object."""
+        decided = self._first_decision(frame, prompt, rank)
+        assert decided.prediction is not None
+        return decided.prediction
+
+    def memory_of(
+        self,
+        track: ObjectTrack,
+        frame: int,
+        mask: NDArray[np.bool_],
+        seen: WindowedObject | None = None,
+    ) -> FrameMemory:
+        """Return the memory of a frame that an object was tracked through, from its mask there.
+
+        Parameters
+        ----------
+        track : ObjectTrack
+        frame : int
+        mask : ndarray of bool, shape (Y, X)
+        seen : WindowedObject, optional
+            Where it was seen when it was tracked; as near as can be told from the mask by default.
+        """
+        drawn = drawn_conditioning(self._framing, frame, mask, seen or track.expected(frame))
+        if seen is not None:
+            drawn = replace(drawn, window=seen.window, sighting=seen if mask.any() else None)
+        return self.propagator.memory_of(drawn)
+
+    def _first_decision(self, frame: int, prompt: FramePrompt, rank: int = 0) -> Conditioning:
+        """Decide a frame from the prompt of a new object."""
+        nothing = np.zeros(self._frame_shape, dtype=bool)
+        return self._decider.from_prompt(self._nobody(), frame, prompt, nothing, False, rank)
+
     def _predicted(self, frame: int, prompt: FramePrompt) -> Predicted:
         """Return what a prompt of a new object would give."""
-        nothing = np.zeros(self._frame_shape, dtype=bool)
-        decided = self.run(
-            lambda: self._decider.from_prompt(self._nobody(), frame, prompt, nothing, False)
-        )
+        decided = self.run(lambda: self._first_decision(frame, prompt))
         return Predicted(decided, self._finisher.alone(decided, self._frame_shape))
 
     def _nobody(self) -> ObjectTrack:
@@ -383,6 +443,9 @@ class NetworkEngine:
     def rest(self) -> None:
         """Stop all work in the background."""
         self.cache.rest()
+
+    def interrupt(self) -> None:
+        """Do nothing: no step here only waits."""
 
     def run(self, step: Callable[[], _Result]) -> _Result:
         """Run a step that changes the state only if it succeeds.

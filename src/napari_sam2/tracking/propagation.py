@@ -17,6 +17,7 @@ from napari_sam2.errors import FrameError
 from napari_sam2.network import ImageFeatures
 from napari_sam2.tracking.decoding.prediction import (
     ABSENT_LOGIT,
+    Conditioning,
     ObjectPrediction,
     SeenMask,
     absent_prediction,
@@ -289,6 +290,13 @@ class Propagator:
             kept[frame] = FrameMemory(frame, tokens, prediction.pointer)
         kept.move_to_end(frame)
         return kept[frame]
+
+    def memory_of(self, tracked: Conditioning) -> FrameMemory:
+        """Return the memory of a tracked frame of which only the mask is known any more."""
+        prediction = decided_prediction(self._model, self._cache, tracked)
+        tokens = self._remember(tracked.frame, prediction, decided=False)
+        mask = SeenMask(prediction.logits, prediction.window) if self._carries else None
+        return FrameMemory(tracked.frame, tokens, prediction.pointer, tracked.sighting, mask)
 
     def _remember(self, frame: int, prediction: ObjectPrediction, decided: bool) -> Tensor:
         features = self._cache.get(frame, [prediction.window])

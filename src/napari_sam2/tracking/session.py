@@ -43,7 +43,11 @@ from napari_sam2.prompts import (
 from napari_sam2.prompts.checks import as_whole_number, check_frame, check_object_id
 from napari_sam2.stack import FrameStack
 from napari_sam2.tracking.division_proposals import ProposedDivision, propose_divisions
-from napari_sam2.tracking.engine import approximations, follows_objects
+from napari_sam2.tracking.engine import (
+    StepInterruptedError,
+    approximations,
+    follows_objects,
+)
 from napari_sam2.tracking.images.appearance_template import SessionTemplate
 from napari_sam2.tracking.label_writer import LabelWriter, undecided
 from napari_sam2.tracking.lifetimes import (
@@ -524,6 +528,7 @@ class TrackingSession:
     def cancel(self) -> None:
         """Stop the running propagation before its next result; may come from any thread."""
         self._cancelled.set()
+        self._tracker.engine.interrupt()
 
     def accept(self, object_id: int, frame: int) -> None:
         """Accept the mask of an object in a frame: it is kept, and other frames attend to it.
@@ -1212,7 +1217,10 @@ class TrackingSession:
             frame = None if self._cancelled.is_set() else schedule.next_frame(self._tracker.tracks)
             if frame is None:
                 return None
-            result = self._tracker.visit(frame, schedule)
+            try:
+                result = self._tracker.visit(frame, schedule)
+            except StepInterruptedError:
+                return None
             self._noted(result)
             return result
 

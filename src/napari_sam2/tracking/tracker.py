@@ -18,7 +18,7 @@ from napari_sam2.prompts import FramePrompt, PromptBook
 from napari_sam2.stack import FrameStack
 from napari_sam2.tracking.decoding.prediction import Conditioning
 from napari_sam2.tracking.decoding.prompt_decoding import is_ambiguous
-from napari_sam2.tracking.engine import Engine, MaskedFrame, NetworkEngine
+from napari_sam2.tracking.engine import Engine, FrameAhead, MaskedFrame, NetworkEngine
 from napari_sam2.tracking.label_writer import LabelWriter, merge, nothing_in
 from napari_sam2.tracking.memory.object_track import ObjectTrack
 from napari_sam2.tracking.merge_split import MergeSplit
@@ -232,7 +232,13 @@ class Tracker:
     def visit(self, frame: int, schedule: Schedule) -> FrameMasks:
         """Compute one frame of a pass and return its results."""
         given, tracked = schedule.split(frame, self.tracks)
-        self.engine.expect(frame, schedule.ahead(self.tracks, self.engine.foresight))
+
+        def look(ahead: int) -> FrameAhead:
+            _, followed = schedule.split(ahead, self.tracks)
+            ids = tuple(track.object_id for track in followed)
+            return FrameAhead(ids, self._publisher.volume.frame(ahead))
+
+        self.engine.expect(frame, schedule.ahead(self.tracks, self.engine.foresight), look)
         schedule.shown.update(ObjectFrame(track.object_id, frame) for track in given)
         parts = self.engine.run(lambda: [self._given(track, frame) for track in given])
         if tracked:

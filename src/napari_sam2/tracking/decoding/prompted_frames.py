@@ -101,12 +101,10 @@ class PromptedFramePredictor:
         rank : int
             Index of the mask that an ambiguous last round means; 0 is the best.
         """
+        if needs_no_network(prompt):
+            return drawn_prompt(self._framing, track, frame, prompt)
         before = track.conditioning.get(frame)
-        corrects = before.corrects if before else bool(track.done[frame])
-        if prompt.mask is not None and not prompt.points and prompt.box is None:
-            seen = track.expected(frame, without=frame)
-            drawn = drawn_conditioning(self._framing, frame, prompt.mask, seen, corrects)
-            return replace(drawn, prompt=prompt)
+        corrects = _corrects(track, frame)
         context = track if corrects else None
         rounds, start = _rounds(prompt, self._enforces), None
         if before is not None and refines:
@@ -319,6 +317,27 @@ def drawn_conditioning(
         window = framing.of_place(place, seen)
         sighting = WindowedObject(place, window)
     return Conditioning(frame, PackedMask.of(mask), window, sighting, corrects)
+
+
+def needs_no_network(prompt: FramePrompt) -> bool:
+    """Tell whether a prompt is a mask alone, which is kept as it was drawn."""
+    return prompt.mask is not None and not prompt.points and prompt.box is None
+
+
+def drawn_prompt(
+    framing: Framing, track: ObjectTrack, frame: int, prompt: FramePrompt
+) -> Conditioning:
+    """Decide a frame from a prompt that is a mask alone."""
+    assert prompt.mask is not None
+    seen = track.expected(frame, without=frame)
+    drawn = drawn_conditioning(framing, frame, prompt.mask, seen, _corrects(track, frame))
+    return replace(drawn, prompt=prompt)
+
+
+def _corrects(track: ObjectTrack, frame: int) -> bool:
+    """Tell whether prompts in a frame correct what was tracked there."""
+    before = track.conditioning.get(frame)
+    return before.corrects if before else bool(track.done[frame])
 
 
 def _rounds(prompt: FramePrompt, enforces: bool) -> list[FramePrompt]:
