@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -269,10 +269,8 @@ class SlowProxy(Proxy):
                     target.sendall(data)
                 except OSError:
                     return
-            try:
+            with suppress(OSError):  # the other side has ended first
                 target.shutdown(socket.SHUT_WR)
-            except OSError:
-                pass  # the other side has ended first
 
         thread = threading.Thread(target=deliver, daemon=True)
         thread.start()

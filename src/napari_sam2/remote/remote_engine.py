@@ -119,8 +119,15 @@ class _Statement:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _PlannedFrame:
+    """A frame of a pass, and what is to be done there."""
+
     frame: int
     ahead: FrameAhead
+
+    def values(self, builder: MessageBuilder) -> list[Any]:
+        """Return it as JSON values."""
+        ids, labels = self.ahead
+        return [self.frame, list(ids), plane_values(labels, builder)]
 
 
 @dataclass(slots=True, eq=False)

@@ -327,16 +327,18 @@ class DecidedValues:
         """Read an item."""
         message = Message.decode(data)
         fields, blocks = Fields(message.head), message.blocks
+        prompt = read_prompt(fields.raw("prompt"), blocks, shape) if fields.has("prompt") else None
+        prediction = None
+        if fields.has("prediction"):
+            prediction = PredictionValues.of(fields.raw("prediction"), shape)
         return cls(
             fields.whole("frame", 0, n_frames - 1),
             read_mask(fields.raw("pixels"), blocks, shape),
             read_window(fields.raw("window"), shape),
             read_sighting(fields.raw("sighting"), shape),
             fields.truth("corrects"),
-            read_prompt(fields.raw("prompt"), blocks, shape) if fields.has("prompt") else None,
-            PredictionValues.of(fields.raw("prediction"), shape)
-            if fields.has("prediction")
-            else None,
+            prompt,
+            prediction,
         )
 
 

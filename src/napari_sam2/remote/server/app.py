@@ -262,7 +262,7 @@ class SessionServer:
 
         found = await anyio.to_thread.run_sync(compute)
         if isinstance(found, NeededError):
-            raise _Lacking(found)
+            raise _LackingError(found)
         return found
 
     async def _message(self, request: Request) -> Message:
@@ -291,7 +291,7 @@ class SessionServer:
         return handle
 
 
-class _Lacking(Exception):
+class _LackingError(Exception):
     """A `NeededError` on its way through the event loop."""
 
     def __init__(self, needed: NeededError) -> None:
@@ -327,7 +327,7 @@ class _Search:
         self._told = True
         await anyio.to_thread.run_sync(self._thread.join)
         if isinstance(result, NeededError):
-            raise _Lacking(result)
+            raise _LackingError(result)
         if isinstance(result, BaseException):
             raise result
         return result
@@ -468,7 +468,7 @@ def _refusal(error: Exception) -> Response:
         response: Response = PlainTextResponse("The request is too large.", 413)
         response.headers["Connection"] = "close"
         return response
-    if isinstance(error, _Lacking):
+    if isinstance(error, _LackingError):
         return _answer(_failure(error), 409)
     if isinstance(error, MessageError):
         return _answer(_failure(error), 400)
@@ -479,7 +479,7 @@ def _refusal(error: Exception) -> Response:
 
 def _failure(error: Exception) -> Message:
     """Return an error as a message."""
-    if isinstance(error, _Lacking):
+    if isinstance(error, _LackingError):
         return Message({"need": error.needed.values()})
     if isinstance(error, Sam2Error):
         return Message({"error": error_values(error)})

@@ -9,7 +9,7 @@ import secrets
 import socket
 import stat
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,7 +55,7 @@ class ServerOptions:
     certificate: Path | None = None
     key: Path | None = None
     data_root: Path | None = None
-    limits: ServerLimits = ServerLimits()
+    limits: ServerLimits = field(default_factory=ServerLimits)
 
     @property
     def url(self) -> str:
