@@ -41,7 +41,7 @@ LAYERS: Mapping[str, float] = {
     "evaluation": 5,
     "benchmarking": 5,
     "remote": 5,
-    PACKAGE: 5,
+    PACKAGE: 5.5,
     "widgets": 6,
     "cli": 6,
     "__main__": 7,

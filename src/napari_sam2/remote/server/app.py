@@ -12,6 +12,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack
 from functools import partial
+from importlib.metadata import version
 from typing import TypeVar
 
 import anyio
@@ -23,7 +24,6 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from napari_sam2 import __version__
 from napari_sam2.errors import RemoteError, Sam2Error
 from napari_sam2.remote.frame_data import HASH_BYTES, FrameData, FrameHead
 from napari_sam2.remote.limits import ServerLimits
@@ -107,7 +107,7 @@ class SessionServer:
         return _answer(
             Message(
                 {
-                    "version": __version__,
+                    "version": version("napari-sam2"),
                     "protocol": PROTOCOL_VERSION,
                     "models": list(self._models.names),
                     "data_root": self._data_root is not None,
