@@ -9,6 +9,7 @@ import pickle
 import secrets
 import zlib
 from dataclasses import replace
+from pathlib import Path
 
 import httpx
 import numpy as np
@@ -315,14 +316,10 @@ def test_pickles_are_nothing_here(raw):
 def test_no_module_here_reads_pickles():
     import napari_sam2.remote as package
 
-    folder = os.path.dirname(package.__file__)
-    for place, _, names in os.walk(folder):
-        for name in names:
-            if name.endswith(".py"):
-                with open(os.path.join(place, name), encoding="utf-8") as file:
-                    text = file.read()
-                for word in ("import pickle", "torch.load", "allow_pickle", "eval(", "exec("):
-                    assert word not in text, (name, word)
+    for module in Path(package.__file__).parent.rglob("*.py"):
+        text = module.read_text("utf-8")
+        for word in ("import pickle", "torch.load", "allow_pickle", "eval(", "exec("):
+            assert word not in text, (module, word)
 
 
 # Files.

@@ -236,10 +236,11 @@ def segment(
     from napari_sam2.tracking.schedule import frame_range
 
     frame_range(start, stop, frames.stack.n_frames)
-    if server:
-        loaded = model_on_server(server, token_file, model, image_size, stack)
-    else:
-        loaded = load_model(model, device=device, image_size=image_size)
+    loaded = (
+        model_on_server(server, token_file, model, image_size, stack)
+        if server
+        else load_model(model, device=device, image_size=image_size)
+    )
     settings = _settings(saved, view, speed, unreadable, attempts)
     run = KeptRun.of(output, session, frames.through is not None)
     run.begin(resume, loaded, frames.stack, settings)
