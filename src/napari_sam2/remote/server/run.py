@@ -9,6 +9,7 @@ import secrets
 import socket
 import stat
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -85,7 +86,7 @@ def serve(options: ServerOptions, say: Callable[[str], None], warn: Callable[[st
     sockets = [_listening(options)]
     for line in greeting(options, token):
         say(line)
-    with sockets[0]:
+    with sockets[0], suppress(KeyboardInterrupt):  # the usual way to end it
         server.run(sockets=sockets)
 
 
