@@ -62,7 +62,7 @@ def test_routes_are_walked():
 @pytest.mark.parametrize(("method", "path"), [*paths(), ("GET", "/"), ("POST", "/nothing")])
 @pytest.mark.parametrize(
     "authorization",
-    [None, "", "Bearer", "Bearer ", f"Basic {TOKEN}", f"Bearer {TOKEN}x", f"Bearer {TOKEN[:-1]}"],
+    [None, "", "Bearer", f"Basic {TOKEN}", f"Bearer {TOKEN}x", f"Bearer {TOKEN[:-1]}"],
 )
 def test_nothing_is_answered_without_the_token(raw, method, path, authorization):
     headers = {key: value for key, value in GOOD.items() if key != "Authorization"}
@@ -237,6 +237,17 @@ def test_a_large_body_is_refused_announced_or_not(narrow):
     assert narrow.post("/v1/decide", headers=GOOD, content=b"x" * 4001).status_code == 413
     pieces = (b"x" * 1000 for _ in range(10))
     assert narrow.post("/v1/decide", headers=GOOD, content=pieces).status_code == 413
+
+
+def test_a_request_that_drips_in_is_ended(models):
+    import socket
+
+    with local_server(models, limits=ServerLimits(read_s=0.3)) as server:
+        head = "".join(f"{key}: {value}\r\n" for key, value in GOOD.items())
+        with socket.create_connection(("127.0.0.1", server.port), timeout=60) as line:
+            begun = f"POST /v1/decide HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n{head}\r\nNS2"
+            line.sendall(begun.encode())
+            assert line.recv(1000).startswith(b"HTTP/1.1 408")
 
 
 def test_a_large_frame_is_refused_before_it_is_decompressed(narrow, monkeypatch):

@@ -90,6 +90,12 @@ class ServerProcess:
         self._process: subprocess.Popen[bytes] | None = None
         self.starts = 0
 
+    @property
+    def pid(self) -> int:
+        """Number of the process."""
+        assert self._process is not None
+        return self._process.pid
+
     def start(self) -> None:
         """Start it; clients wait until it answers."""
         command = [sys.executable, "-c", self._script]

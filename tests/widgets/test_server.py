@@ -139,6 +139,7 @@ def test_a_server_that_is_away_at_the_start_is_said(make_panel, blobs, sources, 
     qtbot.waitUntil(lambda: "is not known here" in panel.server_text, timeout=60_000)
     assert panel.settings.server.value == "http://127.0.0.1:9"
     assert not panel.can_start
+    qtbot.waitUntil(lambda: panel.hint.startswith("Connect to the server"), timeout=60_000)
     panel.compute_here()
     qtbot.waitUntil(lambda: panel.can_start, timeout=60_000)
     store_defaults(ModelUse())

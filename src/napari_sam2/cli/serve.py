@@ -13,6 +13,7 @@ from napari_sam2.cli.common import DeviceOption
 from napari_sam2.errors import RemoteError
 
 if TYPE_CHECKING:
+    from napari_sam2.remote.stack_file import StackFile
     from napari_sam2.tracking import Model
 
 ServerOption = Annotated[
@@ -97,9 +98,9 @@ def serve(
 
 
 def model_on_server(
-    url: str, token_file: Path | None, name: str, image_size: int | None, stack: Path
+    url: str, token_file: Path | None, name: str, image_size: int | None, stack: StackFile
 ) -> Model:
-    """Return a model of a server, for work on a stack that was opened from a path.
+    """Return a model of a server, for work on a stack that was opened from a file.
 
     Raises
     ------
@@ -107,7 +108,6 @@ def model_on_server(
         The server does not answer, or has no such model; or there is no token, and nobody to ask.
     """
     from napari_sam2.remote.connection import checked_url, connect
-    from napari_sam2.remote.stack_file import StackFile
     from napari_sam2.remote.tokens import TOKEN_VARIABLE, given_token
 
     url = checked_url(url)
@@ -120,4 +120,4 @@ def model_on_server(
             remedy=f"Give --token-file FILE, or set {TOKEN_VARIABLE}; the server shows it.",
         )
     connection = connect(url, token)
-    return connection.model(name, image_size, source=StackFile(stack))
+    return connection.model(name, image_size, source=stack)

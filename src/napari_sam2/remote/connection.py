@@ -44,7 +44,7 @@ PATIENCE_S = 60.0
 _PAUSES_S = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
 _TIMEOUT = httpx.Timeout(connect=10.0, read=360.0, write=60.0, pool=360.0)
 _MOST_ANSWER_BYTES = 2**31
-_BUSY = (502, 503, 504)
+_BUSY = (408, 502, 503, 504)
 
 
 @dataclass(frozen=True, slots=True)
@@ -532,6 +532,8 @@ def _decoded(data: bytes) -> Message:
 
 def _checked(message: Message) -> Message:
     """Return an answer, or raise what it says."""
+    if "busy" in message.head:
+        raise _LostError(str(message.head["busy"])[:1000])
     if "need" in message.head:
         raise NeededByServerError(Need.of(message.head["need"]))
     if "error" in message.head and "frame" not in message.head:

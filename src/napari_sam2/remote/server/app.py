@@ -67,6 +67,10 @@ class _TooLargeError(Exception):
     """A request has more bytes than it may."""
 
 
+class _TooSlowError(Exception):
+    """A request takes longer to arrive than it may."""
+
+
 class SessionServer:
     """The handlers of the routes, and what they share.
 
@@ -268,11 +272,13 @@ class SessionServer:
     async def _message(self, request: Request) -> Message:
         """Receive a request, within the limits of bytes and time."""
         data = bytearray()
-        with anyio.fail_after(self._limits.read_s):
+        with anyio.move_on_after(self._limits.read_s) as waiting:
             async for chunk in request.stream():
                 data += chunk
                 if len(data) > self._limits.body_bytes:
                     raise _TooLargeError
+        if waiting.cancelled_caught:
+            raise _TooSlowError
         return await anyio.to_thread.run_sync(Message.decode, bytes(data))
 
     def _answering(
@@ -468,6 +474,10 @@ def _refusal(error: Exception) -> Response:
         response: Response = PlainTextResponse("The request is too large.", 413)
         response.headers["Connection"] = "close"
         return response
+    if isinstance(error, _TooSlowError):
+        slow: Response = PlainTextResponse("The request came too slowly.", 408)
+        slow.headers["Connection"] = "close"
+        return slow
     if isinstance(error, _LackingError):
         return _answer(_failure(error), 409)
     if isinstance(error, MessageError):
@@ -481,12 +491,12 @@ def _failure(error: Exception) -> Message:
     """Return an error as a message."""
     if isinstance(error, _LackingError):
         return Message({"need": error.needed.values()})
+    if isinstance(error, BusyError | TimeoutError):
+        return Message({"busy": str(error)})
     if isinstance(error, Sam2Error):
         return Message({"error": error_values(error)})
     if isinstance(error, MessageError):
         text = f"The server does not understand a request: {error}"
-    elif isinstance(error, TimeoutError):
-        text = "The server is busy, or a request came too slowly."
     else:
         _LOG.error("A request failed", exc_info=error)
         text = "The server failed; its log says why."

@@ -107,7 +107,6 @@ def prepare(options: ServerOptions, warn: Callable[[str], None]) -> tuple[uvicor
             f"The server cannot run: {error}.",
             remedy='Install what it needs: python -m pip install "napari-sam2[server]".',
         ) from error
-    from napari_sam2.remote.messages import PROTOCOL_VERSION
     from napari_sam2.remote.server.data_root import DataRoot
     from napari_sam2.remote.server.served_models import ServedModels
     from napari_sam2.remote.session_spec import ModelSpec
@@ -129,7 +128,7 @@ def prepare(options: ServerOptions, warn: Callable[[str], None]) -> tuple[uvicor
         ws="none",
         http="h11",
         server_header=False,
-        headers=[("X-Content-Type-Options", "nosniff"), ("Server", f"v{PROTOCOL_VERSION}")],
+        headers=[("X-Content-Type-Options", "nosniff")],
         proxy_headers=False,
         limit_concurrency=_CONNECTIONS,
         timeout_keep_alive=75,

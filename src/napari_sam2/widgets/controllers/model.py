@@ -88,10 +88,15 @@ class ModelController(QObject):
     @property
     def has_model(self) -> bool:
         """Whether the chosen model can be loaded, as far as is known by now."""
-        if self.use.server is not None and self._reached is None:
+        if self.awaits_server:
             return False
         entry = self._entries.get(self.use.model)
         return entry is None or entry.present
+
+    @property
+    def awaits_server(self) -> bool:
+        """Whether the chosen server has not answered yet."""
+        return self.use.server is not None and self._reached is None
 
     @property
     def chosen(self) -> tuple[ModelUse, bool]:
