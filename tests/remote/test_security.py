@@ -93,8 +93,15 @@ def test_a_token_is_long():
 # Malformed requests.
 
 WHOLE = st.one_of(st.integers(-3, 200), st.integers(-(2**70), 2**70))
+FINITE = st.floats(allow_nan=False, allow_infinity=False)
 VALUE = st.recursive(
-    st.one_of(st.none(), st.booleans(), WHOLE, st.floats(allow_nan=False), st.text(max_size=5)),
+    st.one_of(
+        st.none(),
+        st.booleans(),
+        WHOLE,
+        st.floats(allow_nan=False, allow_infinity=False),
+        st.text(max_size=5),
+    ),
     lambda each: st.one_of(
         st.lists(each, max_size=6), st.dictionaries(st.text(max_size=8), each, max_size=4)
     ),
@@ -205,6 +212,16 @@ def test_a_request_with_a_wrong_value_is_refused_or_means_something(raw, models,
     answer = send(raw, path, head, (data.draw(st.binary(max_size=20)),))
     if answer.status_code != 200:
         refused(answer)
+
+
+@pytest.mark.parametrize("word", ["NaN", "Infinity", "-Infinity", "1e999", "9" * 5000, "[" * 9000])
+def test_numbers_that_are_none_are_refused(raw, models, word):
+    _, head = click(models)
+    head["prompt"]["points"] = [["@", 5]]
+    data = Message(head).encode().replace(b'"@"', word.encode())
+    size = len(data) - 8
+    data = data[:4] + size.to_bytes(4, "little") + data[8:]
+    refused(raw.post("/v1/decide", headers=GOOD, content=data))
 
 
 def test_the_server_lives_after_all_that(raw):

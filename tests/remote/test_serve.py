@@ -31,7 +31,6 @@ from napari_sam2.remote.server.run import (
     serve,
     token_of,
 )
-from napari_sam2.remote.stack_file import StackFile
 from napari_sam2.remote.tokens import given_token
 
 PATIENCE_S = 300
@@ -188,7 +187,7 @@ def test_segment_without_a_token_says_where_it_would_come_from(tmp_path, monkeyp
     from napari_sam2.cli.serve import model_on_server
 
     with pytest.raises(RemoteError, match="no token") as caught:
-        model_on_server("http://127.0.0.1:1", None, "bundled", None, StackFile(tmp_path))
+        model_on_server("http://127.0.0.1:1", None, "bundled", None, tmp_path)
     assert "NAPARI_SAM2_TOKEN" in caught.value.remedy
     monkeypatch.setenv("NAPARI_SAM2_TOKEN", " from-the-environment ")
     assert given_token("http://127.0.0.1:1") == "from-the-environment"

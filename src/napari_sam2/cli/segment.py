@@ -232,15 +232,12 @@ def segment(
     book = _prompts(prompts, saved, frames, replays, json)
 
     # torch takes seconds
-    from napari_sam2.remote.stack_file import StackFile
     from napari_sam2.tracking import TrackingSession, load_model
     from napari_sam2.tracking.schedule import frame_range
 
     frame_range(start, stop, frames.stack.n_frames)
     loaded = (
-        model_on_server(
-            server, token_file, model, image_size, StackFile(stack, series or None, level)
-        )
+        model_on_server(server, token_file, model, image_size, stack, series, level)
         if server
         else load_model(model, device=device, image_size=image_size)
     )

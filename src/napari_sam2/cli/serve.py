@@ -13,7 +13,6 @@ from napari_sam2.cli.common import DeviceOption
 from napari_sam2.errors import RemoteError
 
 if TYPE_CHECKING:
-    from napari_sam2.remote.stack_file import StackFile
     from napari_sam2.tracking import Model
 
 ServerOption = Annotated[
@@ -98,7 +97,13 @@ def serve(
 
 
 def model_on_server(
-    url: str, token_file: Path | None, name: str, image_size: int | None, stack: StackFile
+    url: str,
+    token_file: Path | None,
+    name: str,
+    image_size: int | None,
+    stack: Path,
+    series: str = "",
+    level: int = 0,
 ) -> Model:
     """Return a model of a server, for work on a stack that was opened from a file.
 
@@ -107,7 +112,9 @@ def model_on_server(
     RemoteError
         The server does not answer, or has no such model; or there is no token, and nobody to ask.
     """
-    from napari_sam2.remote.connection import checked_url, connect
+    from napari_sam2.remote.channel import checked_url
+    from napari_sam2.remote.connection import connect
+    from napari_sam2.remote.stack_file import StackFile
     from napari_sam2.remote.tokens import TOKEN_VARIABLE, given_token
 
     url = checked_url(url)
@@ -120,4 +127,4 @@ def model_on_server(
             remedy=f"Give --token-file FILE, or set {TOKEN_VARIABLE}; the server shows it.",
         )
     connection = connect(url, token)
-    return connection.model(name, image_size, source=stack)
+    return connection.model(name, image_size, source=StackFile(stack, series or None, level))

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_sam2.errors import FrameError, RemoteError, Sam2Error
-from napari_sam2.remote.connection import Connection, InterruptedWaitError, Pixels
+from napari_sam2.remote.channel import Channel, InterruptedWaitError, Pixels
 from napari_sam2.remote.frame_data import FrameData, FrameHead, dtype_named
 from napari_sam2.remote.messages import Message, MessageError
 from napari_sam2.remote.stack_file import StackFile
@@ -44,7 +44,7 @@ class FrameSender:
 
     Parameters
     ----------
-    connection : Connection
+    channel : Channel
     stack : FrameStack
     attempts : int
         How often a frame is tried whose storage fails.
@@ -64,15 +64,15 @@ class FrameSender:
 
     def __init__(
         self,
-        connection: Connection,
+        channel: Channel,
         stack: FrameStack,
         attempts: int,
         source: StackFile | None = None,
     ) -> None:
-        self._connection = connection
+        self._channel = channel
         self._stack = stack
         self._source = source
-        pixels = connection.pixels
+        pixels = channel.pixels
         self._reader = FrameReader(_Stored(stack, pixels), attempts)  # type: ignore[arg-type]
         if pixels == "stored":
             channels, dtype = len(stack.contrast), stack.dtype.name
@@ -159,22 +159,22 @@ class FrameSender:
         data = FrameData.of(pixels)
         self.keys[frame] = data.key
         asked = Message({"keys": [data.key.hex()]})
-        answer = self._connection.request("POST", "/v1/frames/missing", asked, stopped)
+        answer = self._channel.request("POST", "/v1/frames/missing", asked, stopped)
         if answer.head.get("missing") and not self._is_seen_there(frame, data.key, stopped):
             head = {"frame": data.head.values(), "key": data.key.hex()}
             message = Message(head, (data.data,))
-            self._connection.request("POST", "/v1/frames", message, stopped)
+            self._channel.request("POST", "/v1/frames", message, stopped)
         self._sent.add(frame)
 
     def _is_seen_there(self, frame: int, key: bytes, stopped: Callable[[], bool]) -> bool:
         """Have the server read the frame from a file that it sees too, if it does."""
-        if self._source is None or not self._connection.info.data_root:
+        if self._source is None or not self._channel.info.data_root:
             return False
-        if self._connection.pixels != "stored":
+        if self._channel.pixels != "stored":
             return False
-        values = self._source.values(self._stack, self._connection.data_root)
+        values = self._source.values(self._stack, self._channel.data_root)
         message = Message({**values, "frame": frame, "key": key.hex()})
-        answer = self._connection.request("POST", "/v1/frames/read", message, stopped)
+        answer = self._channel.request("POST", "/v1/frames/read", message, stopped)
         if answer.head.get("found") is True:
             return True
         self._source = None  # it is not the same file there

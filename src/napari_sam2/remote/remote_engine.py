@@ -23,8 +23,8 @@ from napari_sam2.errors import FrameError, RemoteError
 from napari_sam2.labels import PackedMask
 from napari_sam2.labels.compose import Labels
 from napari_sam2.prompts import FramePrompt
-from napari_sam2.remote.connection import (
-    Connection,
+from napari_sam2.remote.channel import (
+    Channel,
     InterruptedWaitError,
     Need,
     NeededByServerError,
@@ -62,8 +62,8 @@ from napari_sam2.tracking.decoding.prompted_frames import (
 )
 from napari_sam2.tracking.device import device_error
 from napari_sam2.tracking.engine import (
+    ExampleMask,
     FrameAhead,
-    MaskedFrame,
     PromptedMask,
     StepInterruptedError,
     TrackedFrame,
@@ -177,7 +177,7 @@ class RemoteEngine:
 
     Parameters
     ----------
-    connection : Connection
+    channel : Channel
     known : (ModelSpec, str)
         The model, and the digest of its weights.
     model : Model
@@ -196,7 +196,7 @@ class RemoteEngine:
 
     def __init__(
         self,
-        connection: Connection,
+        channel: Channel,
         known: tuple[ModelSpec, str],
         model: Model,
         stack: FrameStack,
@@ -204,13 +204,13 @@ class RemoteEngine:
         keep_logits: bool,
         source: StackFile | None = None,
     ) -> None:
-        self._connection = connection
+        self._channel = channel
         self._model = model
         self._shape: Shape = stack.frame_shape
         self._keep_logits = keep_logits
         self._framing = framing_of(model, settings, stack.frame_shape)
         self._pointer = torch.zeros(model.config.width)
-        self._sender = FrameSender(connection, stack, settings.read_attempts, source)
+        self._sender = FrameSender(channel, stack, settings.read_attempts, source)
         self._spec = StackSpec(
             secrets.token_hex(16),
             *known,
@@ -220,7 +220,7 @@ class RemoteEngine:
             settings,
             keep_logits,
         ).values()
-        self.foresight = min(_FORESIGHT, connection.info.planned_frames) - 1
+        self.foresight = min(_FORESIGHT, channel.info.planned_frames) - 1
         self.unread: dict[int, FrameError] = {}
         self._items: dict[tuple[int, int], tuple[Conditioning, bytes, bytes]] = {}
         self._there: set[bytes] = set()  # items that the server has
@@ -268,7 +268,7 @@ class RemoteEngine:
             }
 
         answer = self._ask("/v1/decide", statement, [frame], state)
-        with self._connection.understanding():
+        with self._channel.understanding():
             return self._prompted(answer, track.object_id, frame, prompt, current, tracks)
 
     def _prompted(
@@ -341,7 +341,7 @@ class RemoteEngine:
         assert self._stream is not None
         self._stream.plan.pop(0)
         try:
-            with self._connection.understanding():
+            with self._channel.understanding():
                 return self._tracked(event, frame, step, followed)
         except BaseException:
             self._close_stream()
@@ -360,7 +360,7 @@ class RemoteEngine:
         key = item_key(data)
         statement = _Statement((), {key: data}, (decided.frame,))
         answer = self._ask("/v1/logits", statement, [], lambda _: {"decided": key.hex()})
-        with self._connection.understanding():
+        with self._channel.understanding():
             return read_logits(answer.head.get("logits"), answer.blocks, 1, self._shape)
 
     def propose(
@@ -368,7 +368,7 @@ class RemoteEngine:
         frame: int,
         taken: NDArray[np.bool_],
         settings: DetectionSettings,
-        examples: Sequence[MaskedFrame],
+        examples: Sequence[ExampleMask],
         advance: Callable[[float], None],
     ) -> tuple[Proposal, ...]:
         """Look for new objects on pixels that are not taken; see `propose_objects`."""
@@ -393,7 +393,7 @@ class RemoteEngine:
             for _ in range(_ROUNDS):
                 self._sender.ensure(sorted(frames), self._interrupted.is_set)
                 message = self._message(statement, frames, state)
-                events = self._connection.stream("/v1/propose", message)
+                events = self._channel.stream("/v1/propose", message)
                 try:
                     for event in events:
                         if "progress" not in event.head:
@@ -410,7 +410,7 @@ class RemoteEngine:
         if frame in self._sender.unreadable:
             raise self._sender.unreadable[frame]
         advance(1.0)
-        with self._connection.understanding():
+        with self._channel.understanding():
             return tuple(
                 self._proposal(frame, Fields(each), answer.blocks)
                 for each in Fields(answer.head).items("proposals", MOST_OBJECT_ID)
@@ -478,7 +478,7 @@ class RemoteEngine:
         if lost:
             frames |= {m.frame for number in lost for m in passed.get(number, ())}
         message = self._message(statement, frames, state)
-        events = self._connection.stream("/v1/follow", message)
+        events = self._channel.stream("/v1/follow", message)
         latest = {n: memories[-1] if memories else None for n, memories in passed.items()}
         return _Stream(plan, step, statement.objects, events, latest)
 
@@ -675,9 +675,7 @@ class RemoteEngine:
                     raise self._sender.unreadable[frame]
                 message = self._message(statement, wanted, state)
                 try:
-                    answer = self._connection.request(
-                        "POST", path, message, self._interrupted.is_set
-                    )
+                    answer = self._channel.request("POST", path, message, self._interrupted.is_set)
                 except NeededByServerError as needed:
                     self._supply(needed.need)
                     wanted |= set(needed.need.frames)
@@ -686,7 +684,7 @@ class RemoteEngine:
                 return answer
         except InterruptedWaitError as error:
             raise RemoteError(
-                f"Waiting for the server {self._connection.url} was cancelled.",
+                f"Waiting for the server {self._channel.url} was cancelled.",
                 safe="Prompts and labels are here, nothing is lost.",
             ) from error
         raise _never_enough()
@@ -720,7 +718,7 @@ class RemoteEngine:
 
     def _patiently(self, attempt: Callable[[], Message]) -> Message:
         try:
-            found: Message = self._connection.patiently(attempt, self._interrupted.is_set)
+            found: Message = self._channel.patiently(attempt, self._interrupted.is_set)
         except InterruptedWaitError as error:
             raise StepInterruptedError from error
         return found

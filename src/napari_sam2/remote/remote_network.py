@@ -8,8 +8,8 @@ import torch
 
 from napari_sam2.checkpoints import config_from_json
 from napari_sam2.network.meta_init import outline
-from napari_sam2.remote.connection import Connection
-from napari_sam2.remote.messages import Fields
+from napari_sam2.remote.channel import Channel
+from napari_sam2.remote.messages import Fields, Message
 from napari_sam2.remote.remote_engine import RemoteEngine
 from napari_sam2.remote.session_spec import ModelSpec
 from napari_sam2.remote.stack_file import StackFile
@@ -24,7 +24,7 @@ class RemoteNetwork:
 
     Attributes
     ----------
-    connection : Connection
+    channel : Channel
     spec : ModelSpec
     weights_digest : str
     device : str
@@ -33,7 +33,7 @@ class RemoteNetwork:
         The file of the stacks, for a server that sees it too.
     """
 
-    connection: Connection
+    channel: Channel
     spec: ModelSpec
     weights_digest: str
     device: str
@@ -44,13 +44,11 @@ class RemoteNetwork:
     ) -> RemoteEngine:
         """Return the engine of one session."""
         known = (self.spec, self.weights_digest)
-        return RemoteEngine(
-            self.connection, known, model, stack, settings, keep_logits, self.source
-        )
+        return RemoteEngine(self.channel, known, model, stack, settings, keep_logits, self.source)
 
 
 def remote_model(
-    connection: Connection,
+    channel: Channel,
     name: str,
     image_size: int | None,
     precision: str,
@@ -65,13 +63,11 @@ def remote_model(
     CheckpointError
         It has a network that this version does not know.
     """
-    from napari_sam2.remote.messages import Message
-
     spec = ModelSpec(name, image_size, precision)
-    fields = Fields(connection.request("POST", "/v1/model", Message(spec.values())).head)
+    fields = Fields(channel.request("POST", "/v1/model", Message(spec.values())).head)
     config = config_from_json(fields.text("config", 1_000_000))
     there = RemoteNetwork(
-        connection, spec, fields.text("weights", 64), fields.text("device", 100), source
+        channel, spec, fields.text("weights", 64), fields.text("device", 100), source
     )
     return Model(
         network=outline(config),

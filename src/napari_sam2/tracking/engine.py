@@ -87,8 +87,8 @@ class TrackedFrame(NamedTuple):
     output: FrameOutput | None
 
 
-class MaskedFrame(NamedTuple):
-    """A frame and the mask, bool (Y, X), of an object in it."""
+class ExampleMask(NamedTuple):
+    """A mask, bool (Y, X), of an object that others shall be like, and its frame."""
 
     frame: int
     mask: NDArray[np.bool_]
@@ -207,7 +207,7 @@ class Engine(Protocol):
         frame: int,
         taken: NDArray[np.bool_],
         settings: DetectionSettings,
-        examples: Sequence[MaskedFrame],
+        examples: Sequence[ExampleMask],
         advance: Callable[[float], None],
     ) -> tuple[Proposal, ...]:
         """Look for new objects on pixels that are not taken; see `propose_objects`."""
@@ -352,7 +352,7 @@ class NetworkEngine:
         frame: int,
         taken: NDArray[np.bool_],
         settings: DetectionSettings,
-        examples: Sequence[MaskedFrame],
+        examples: Sequence[ExampleMask],
         advance: Callable[[float], None],
     ) -> tuple[Proposal, ...]:
         """Look for new objects on pixels that are not taken; see `propose_objects`."""
@@ -425,7 +425,7 @@ class NetworkEngine:
     def _nobody(self) -> ObjectTrack:
         return ObjectTrack(0, self._n_frames, self._model.config)
 
-    def _example(self, shown: MaskedFrame) -> Example:
+    def _example(self, shown: ExampleMask) -> Example:
         decided = self.drawn(self._nobody(), shown.frame, shown.mask)
         return Example(int(shown.mask.sum()), self._appearance(decided, shown.mask))
 

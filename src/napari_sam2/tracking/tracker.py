@@ -18,7 +18,7 @@ from napari_sam2.prompts import FramePrompt, PromptBook
 from napari_sam2.stack import FrameStack
 from napari_sam2.tracking.decoding.prediction import Conditioning
 from napari_sam2.tracking.decoding.prompt_decoding import is_ambiguous
-from napari_sam2.tracking.engine import Engine, FrameAhead, MaskedFrame, NetworkEngine
+from napari_sam2.tracking.engine import Engine, ExampleMask, FrameAhead, NetworkEngine
 from napari_sam2.tracking.label_writer import LabelWriter, merge, nothing_in
 from napari_sam2.tracking.memory.object_track import ObjectTrack
 from napari_sam2.tracking.merge_split import MergeSplit
@@ -134,7 +134,7 @@ class Tracker:
         advance: Callable[[float], None],
     ) -> tuple[Proposal, ...]:
         """Look for new objects on pixels that are not taken; see `propose_objects`."""
-        shown = [MaskedFrame(each.frame, self._publisher.mask(*each)) for each in examples]
+        shown = [ExampleMask(each.frame, self._publisher.mask(*each)) for each in examples]
         return self.engine.propose(frame, taken, settings, shown, advance)
 
     def add(self, object_id: int, proposal: Proposal) -> None:

@@ -46,7 +46,7 @@ from napari_sam2.remote.values import (
 from napari_sam2.stack import FrameStack
 from napari_sam2.tracking.decoding.mask_postprocessing import FrameOutput
 from napari_sam2.tracking.decoding.prediction import Conditioning, ObjectPrediction
-from napari_sam2.tracking.engine import MaskedFrame, NetworkEngine
+from napari_sam2.tracking.engine import ExampleMask, NetworkEngine
 from napari_sam2.tracking.images.object_window import WindowedObject
 from napari_sam2.tracking.memory.memory_bank import FrameMemory
 from napari_sam2.tracking.memory.object_track import ObjectTrack
@@ -224,7 +224,7 @@ class ServedSession:
         if grid > _MOST_GRID or batch > _MOST_TOGETHER:
             raise MessageError("The search asks for too many points.")
         examples = [
-            MaskedFrame(
+            ExampleMask(
                 whole(number, 0, self.spec.n_frames - 1, "frame"),
                 read_mask(mask, blocks, self._shape).unpack(),
             )

@@ -78,7 +78,8 @@ def reach_server(server: ServerUse) -> ReachedServer:
     RemoteError
         It does not answer, or there is no token that it accepts.
     """
-    from napari_sam2.remote.connection import checked_url, connect
+    from napari_sam2.remote.channel import checked_url
+    from napari_sam2.remote.connection import connect
     from napari_sam2.remote.tokens import keep_token
 
     known = replace(server, url=checked_url(server.url))
