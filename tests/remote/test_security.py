@@ -50,13 +50,12 @@ def routes() -> list[Route]:
 def paths() -> list[tuple[str, str]]:
     found = []
     for route in routes():
-        path = route.path.replace("{session}", CLIENT)
-        found += [(method, path) for method in route.methods]
+        found += [(method, route.path) for method in route.methods]
     return found
 
 
 def test_routes_are_walked():
-    assert len(paths()) >= 11
+    assert len(paths()) >= 10
 
 
 @pytest.mark.parametrize(("method", "path"), [*paths(), ("GET", "/"), ("POST", "/nothing")])
@@ -149,6 +148,7 @@ def click(models):
             "rank": 0,
             "tracked": False,
             "step": 1,
+            "visits": [1],
             "plan": [[1, [1], ["uint16", 0, 0, 0, 0, -1]]],
             "recent": [],
             "taken": [0, 0, 0, 0, -1],

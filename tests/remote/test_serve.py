@@ -94,7 +94,7 @@ def test_the_greeting_has_address_token_and_the_way_through_ssh(tmp_path):
     text = "\n".join(greeting(ServerOptions(models=("bundled",), port=1600), "the-token"))
     assert "http://127.0.0.1:1600" in text
     assert "the-token" in text
-    assert "ssh -N -L 1600:127.0.0.1:1600 " in text
+    assert "ssh -N -o ServerAliveInterval=10 -L 1600:127.0.0.1:1600 " in text
     kept = ServerOptions(models=("bundled",), token_file=tmp_path / "token")
     assert "the-token" not in "\n".join(greeting(kept, "the-token"))
 
@@ -177,7 +177,7 @@ def test_segment_on_a_server_gives_the_labels_of_segment_here(tmp_path):
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0, err.decode()
-    assert b"ssh -N -L" in out
+    assert b"ssh -N -o ServerAliveInterval=10 -L" in out
     assert token.read_bytes().strip() not in out + err
 
 

@@ -9,14 +9,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from napari_sam2.remote.connection import Connection, ServerInfo, connect
+    from napari_sam2.remote.channel import ServerInfo
+    from napari_sam2.remote.connection import Connection, connect
     from napari_sam2.remote.server.run import ServerOptions, serve
 
 __all__ = ["Connection", "ServerInfo", "ServerOptions", "connect", "serve"]
 
 _LAZY = {
     "Connection": "connection",
-    "ServerInfo": "connection",
+    "ServerInfo": "channel",
     "ServerOptions": "server.run",
     "connect": "connection",
     "serve": "server.run",

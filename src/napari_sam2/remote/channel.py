@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import ipaddress
 import secrets
-import threading
+import socket
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from os import PathLike
@@ -166,12 +166,15 @@ class Channel:
                 "Content-Type": MEDIA_TYPE,
             },
             timeout=_TIMEOUT,
-            verify=_verification(certificate),
+            transport=httpx.HTTPTransport(
+                verify=_verification(certificate),
+                trust_env=False,
+                socket_options=_keep_alive(),
+            ),
             follow_redirects=False,
             trust_env=False,  # no proxy of the environment sees the token
         )
         self._info: ServerInfo | None = None
-        self._lock = threading.Lock()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} to {self.url}>"
@@ -236,9 +239,10 @@ class Channel:
             with self._answer(method, path, body) as answer:
                 return _decoded(b"".join(_limited(answer)))
 
-        return self.patiently(once, stopped)
+        answer: Message = self.patiently(once, stopped)
+        return answer
 
-    def stream(self, path: str, message: Message) -> Iterator[Message]:
+    def stream(self, path: str, message: Message) -> Generator[Message]:
         """Send a request once, and yield the messages of its answer.
 
         Raises
@@ -408,6 +412,15 @@ def _verification(certificate: str | PathLike[str] | None) -> Any:
         return ssl.create_default_context(cafile=str(certificate))
     except (OSError, ssl.SSLError) as error:
         raise RemoteError(f"{certificate} is no certificate: {error}.") from error
+
+
+def _keep_alive() -> list[tuple[int, int, int]]:
+    """Return the options of a socket that notices within half a minute that nobody is there."""
+    options = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]
+    for name, value in (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 4)):
+        if hasattr(socket, name):  # not on every system
+            options.append((socket.IPPROTO_TCP, getattr(socket, name), value))
+    return options
 
 
 def _limited(answer: httpx.Response) -> Iterator[bytes]:

@@ -151,4 +151,5 @@ def decompressed(data: bytes, count: int, dtype: np.dtype[Any]) -> NDArray[Any]:
     flat: NDArray[Any] = np.frombuffer(found, dtype).reshape(1, -1)
     if dtype.itemsize > 1:
         flat = imagecodecs.byteshuffle_decode(flat, axis=-1)
-    return flat[0]
+    elements: NDArray[Any] = flat[0]
+    return elements

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from napari_sam2.detection import DetectionSettings
 from napari_sam2.errors import FrameError, RemoteError
 from napari_sam2.labels import PackedMask
+from napari_sam2.labels.bounding_boxes import Box
 from napari_sam2.labels.compose import Labels
 from napari_sam2.prompts import FramePrompt
 from napari_sam2.remote.channel import (
@@ -76,7 +77,8 @@ from napari_sam2.tracking.object_finder import Proposal
 from napari_sam2.tracking.propagation import FrameUpdate
 from napari_sam2.tracking.settings import TrackingSettings
 
-_FORESIGHT = 16  # frames that are asked for at once
+_PLANNED = 16  # frames that are asked for at once
+_BEYOND = 16  # frames after these that a server may encode together with them
 _ROUNDS = 100  # of one request, in each of which the server says what it lacks
 _NOTHING = torch.zeros(0, 0)  # stands for logits that stay on the server
 
@@ -141,7 +143,7 @@ class _Stream:
     step : int
     objects : tuple
         All objects as they were stated.
-    events : iterator of Message
+    events : generator of Message
     latest : dict of int to FrameMemory
         The newest memory of each object, as the server has it.
     """
@@ -149,7 +151,7 @@ class _Stream:
     plan: list[_PlannedFrame]
     step: int
     objects: tuple[tuple[int, bytes], ...]
-    events: Iterator[Message]
+    events: Generator[Message]
     latest: dict[int, FrameMemory | None]
 
     def leads_to(
@@ -220,7 +222,8 @@ class RemoteEngine:
             settings,
             keep_logits,
         ).values()
-        self.foresight = min(_FORESIGHT, channel.info.planned_frames) - 1
+        self._planned = min(_PLANNED, channel.info.planned_frames)
+        self.foresight = self._planned - 1 + _BEYOND
         self.unread: dict[int, FrameError] = {}
         self._items: dict[tuple[int, int], tuple[Conditioning, bytes, bytes]] = {}
         self._there: set[bytes] = set()  # items that the server has
@@ -440,8 +443,9 @@ class RemoteEngine:
     ) -> _Stream:
         """Ask for this frame and for those that come."""
         plan = [here]
-        for frame in self._coming:
-            ahead = None if self._look is None or frame == here.frame else self._look(frame)
+        visits = [here.frame, *(frame for frame in self._coming if frame != here.frame)]
+        for frame in visits[1 : self._planned]:
+            ahead = None if self._look is None else self._look(frame)
             if ahead is not None and ahead.object_ids:
                 plan.append(_PlannedFrame(frame, ahead))
         passed = {
@@ -449,11 +453,12 @@ class RemoteEngine:
             for number in sorted({n for each in plan for n in each.ahead.object_ids})
         }
         self._sender.ensure([here.frame], self._interrupted.is_set)
-        self._sender.expect([each.frame for each in plan[1:]])
+        self._sender.expect(visits[1:])
 
         def state(builder: MessageBuilder) -> dict[str, Any]:
             return {
                 "step": step,
+                "visits": visits,
                 "plan": [
                     [
                         each.frame,
@@ -474,12 +479,14 @@ class RemoteEngine:
                 ],
             }
 
-        frames = {each.frame for each in plan}
+        frames = set(visits)
         if lost:
             frames |= {m.frame for number in lost for m in passed.get(number, ())}
         message = self._message(statement, frames, state)
         events = self._channel.stream("/v1/follow", message)
-        latest = {n: memories[-1] if memories else None for n, memories in passed.items()}
+        latest: dict[int, FrameMemory | None] = {
+            number: memories[-1] if memories else None for number, memories in passed.items()
+        }
         return _Stream(plan, step, statement.objects, events, latest)
 
     def _remembered(self, track: ObjectTrack, step: int, lost: bool) -> tuple[RemoteMemory, ...]:
@@ -614,7 +621,7 @@ class RemoteEngine:
         if len(packed) != len(ids) or not ids:
             raise MessageError("A mask is missing.")
         disjoint = np.zeros((len(ids), *self._shape), dtype=bool)
-        boxes = []
+        boxes: list[Box | None] = []
         for index, mask in enumerate(packed):
             boxes.append(None)
             if mask.any():
@@ -719,6 +726,10 @@ class RemoteEngine:
     def _patiently(self, attempt: Callable[[], Message]) -> Message:
         try:
             found: Message = self._channel.patiently(attempt, self._interrupted.is_set)
+        except FrameError as error:
+            if error.frame in self._sender.unreadable:
+                raise self._sender.unreadable[error.frame] from error
+            raise
         except InterruptedWaitError as error:
             raise StepInterruptedError from error
         return found
@@ -726,7 +737,7 @@ class RemoteEngine:
     def _close_stream(self) -> None:
         stream, self._stream = self._stream, None
         if stream is not None:
-            stream.events.close()  # type: ignore[attr-defined]
+            stream.events.close()
 
 
 def _stated(decided: Conditioning) -> bytes:

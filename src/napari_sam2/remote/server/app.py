@@ -10,7 +10,7 @@ import re
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import ExitStack
+from contextlib import AsyncExitStack
 from functools import partial
 from importlib.metadata import version
 from typing import TypeVar
@@ -175,9 +175,8 @@ class SessionServer:
     async def follow(self, request: Request) -> Response:
         """Track objects through frames; the answer is a stream with one message for each."""
         message = await self._message(request)
-        held = ExitStack()
-        try:
-            place = self._hold(held, request, message)
+        async with AsyncExitStack() as held:
+            place = await self._hold(held, request, message)
             ends = time.monotonic() + self._limits.work_s
 
             def start() -> Iterator[Message]:
@@ -187,22 +186,19 @@ class SessionServer:
 
             events = await self._computed(start)
 
-            async def following(_gone: threading.Event) -> Message | None:
+            async def following(_gone: Callable[[], bool]) -> Message | None:
                 if time.monotonic() > ends:
                     return None
                 return await self._computed(lambda: next(events, None))
 
-            first = await following(threading.Event())
-            return _Stream(first, following, held.pop_all())
-        finally:
-            held.close()
+            first = await following(place.leave.is_set)
+            return _Stream(first, following, place.leave, held.pop_all())
 
     async def propose(self, request: Request) -> Response:
         """Look for objects; the answer is a stream of progress, then of what was found."""
         message = await self._message(request)
-        held = ExitStack()
-        try:
-            place = self._hold(held, request, message)
+        async with AsyncExitStack() as held:
+            place = await self._hold(held, request, message)
 
             def start() -> ServedSession:
                 session = self._opened(place)
@@ -211,23 +207,16 @@ class SessionServer:
 
             session = await self._computed(start)
             search = _Search(session, message, self._turns, self._limits.work_s)
-            held.callback(search.stop)
-            first = await search.next(threading.Event())
-            return _Stream(first, search.next, held.pop_all())
-        finally:
-            held.close()
-
-    async def drop_session(self, request: Request) -> Response:
-        """Drop a session that its client needs no longer."""
-        self.registry.drop(_client(request), request.path_params["session"][:32])
-        return _answer(Message({}))
+            held.push_async_callback(search.stop)
+            first = await search.next(place.leave.is_set)
+            return _Stream(first, search.next, place.leave, held.pop_all())
 
     async def _step(
         self, request: Request, step: Callable[[ServedSession, Message], Message]
     ) -> Response:
         message = await self._message(request)
-        with ExitStack() as held:
-            place = self._hold(held, request, message)
+        async with AsyncExitStack() as held:
+            place = await self._hold(held, request, message)
 
             def compute() -> Message:
                 session = self._opened(place)
@@ -236,11 +225,11 @@ class SessionServer:
 
             return _answer(await self._computed(compute))
 
-    def _hold(self, held: ExitStack, request: Request, message: Message) -> SessionPlace:
+    async def _hold(self, held: AsyncExitStack, request: Request, message: Message) -> SessionPlace:
         spec = StackSpec.of(Fields(message.head).fields("spec"), self._limits)
         client = _client(request)
         held.enter_context(self.registry.request(client))
-        return held.enter_context(self.registry.use(client, spec))
+        return await held.enter_async_context(self.registry.use(client, spec))
 
     def _opened(self, place: SessionPlace) -> ServedSession:
         """Return the session of a place, opened now if it is not; the turn is held."""
@@ -320,7 +309,7 @@ class _Search:
         self._result: Message | BaseException | None = None
         self._told = False
 
-    async def next(self, gone: threading.Event) -> Message | None:
+    async def next(self, gone: Callable[[], bool]) -> Message | None:
         """Return the progress, or at last what was found; then None."""
         if self._told:
             return None
@@ -338,19 +327,19 @@ class _Search:
             raise result
         return result
 
-    def _wait(self, gone: threading.Event) -> Message | BaseException | None:
+    def _wait(self, gone: Callable[[], bool]) -> Message | BaseException | None:
         with self._news:
             if self._result is None:
                 self._news.wait(_PROGRESS_EVERY_S)
-        if gone.is_set():
+        if gone():
             self._gone.set()
         return self._result
 
-    def stop(self) -> None:
+    async def stop(self) -> None:
         """End the search, and wait until the session is free."""
         self._gone.set()
         if self._thread is not None:
-            self._thread.join()
+            await anyio.to_thread.run_sync(self._thread.join)
 
     def _work(self) -> None:
         def advance(done: float) -> None:
@@ -378,52 +367,56 @@ class _Stream(Response):
     first : Message or None
         Known already; None: there is none.
     following : callable
-        Returns the next one; told whether the client has gone.
-    held : ExitStack
+        Returns the next one; can ask whether the client has gone.
+    leave : threading.Event
+        Set when the client has gone, or asks for something else.
+    held : AsyncExitStack
         Closed at the end.
     """
 
     def __init__(
         self,
         first: Message | None,
-        following: Callable[[threading.Event], Awaitable[Message | None]],
-        held: ExitStack,
+        following: Callable[[Callable[[], bool]], Awaitable[Message | None]],
+        leave: threading.Event,
+        held: AsyncExitStack,
     ) -> None:
         super().__init__(media_type=MEDIA_TYPE)
         del self.headers["content-length"]
-        self._first, self._following, self._held = first, following, held
+        self._first, self._following = first, following
+        self._leave, self._held = leave, held
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send all messages."""
-        gone = threading.Event()
 
         async def watch() -> None:
             while (await receive())["type"] != "http.disconnect":
                 pass
-            gone.set()
+            self._leave.set()
 
         try:
             async with anyio.create_task_group() as group:
                 group.start_soon(watch)
-                await self._send_all(send, gone)
+                await self._send_all(send)
                 group.cancel_scope.cancel()
         finally:
-            self._held.close()
+            with anyio.CancelScope(shield=True):
+                await self._held.aclose()
 
-    async def _send_all(self, send: Send, gone: threading.Event) -> None:
+    async def _send_all(self, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         message = self._first
-        while message is not None and not gone.is_set():
+        while message is not None and not self._leave.is_set():
             await send({"type": "http.response.body", "body": framed(message), "more_body": True})
             try:
-                message = await self._following(gone)
+                message = await self._following(self._leave.is_set)
             except _GoneError:
                 return
             except Exception as error:
                 last = framed(_failure(error))
                 await send({"type": "http.response.body", "body": last, "more_body": True})
                 break
-        if not gone.is_set():
+        if not self._leave.is_set():
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 

@@ -116,12 +116,6 @@ class CachedFrames:
         self._keys |= keys
         self._unreadable = dict(unreadable)
 
-    def has(self, frame: int) -> bool:
-        """Tell whether a frame can be read now, or will never be."""
-        return frame in self._unreadable or (
-            frame in self._keys and self._cache.get(self._keys[frame]) is not None
-        )
-
     def __getitem__(self, index: tuple[Any, ...]) -> Any:
         frame, *inside = index
         if frame in self._unreadable:

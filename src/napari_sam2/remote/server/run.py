@@ -218,7 +218,7 @@ def _read_token(file: Path, warn: Callable[[str], None]) -> str:
 
 def greeting(options: ServerOptions, token: str) -> list[str]:
     """Return what the server shows when it starts: address, token, and the way through ssh."""
-    port, host = options.port, socket.gethostname()
+    port, user, host = options.port, _user(), socket.gethostname()
     lines = [f"Serving {', '.join(options.models)} at {options.url}"]
     if options.token_file is None:
         lines.append(f"Token (for this run): {token}")
@@ -227,7 +227,7 @@ def greeting(options: ServerOptions, token: str) -> list[str]:
     if is_loopback(options.host):
         lines += [
             "On your own computer, type this and leave it open:",
-            f"    ssh -N -L {port}:{options.host}:{port} {_user()}@{host}",
+            f"    ssh -N -o ServerAliveInterval=10 -L {port}:{options.host}:{port} {user}@{host}",
             f"then choose in the panel: Compute on: a server, {options.url}",
         ]
     return [*lines, "Ctrl-C ends the server. Prompts and labels are with the clients."]

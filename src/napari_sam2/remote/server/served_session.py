@@ -74,22 +74,22 @@ class _KeptPrediction(ObjectPrediction):
 
     __slots__ = ("_get",)
 
+    _get: Callable[[], ObjectPrediction]
+
     def __init__(self, known: PredictionValues, get: Callable[[], ObjectPrediction]) -> None:
         for name in ("iou", "presence", "window", "sighting"):
             object.__setattr__(self, name, getattr(known, name))
         object.__setattr__(self, "_get", get)
 
     @property
-    def logits(self) -> Tensor:  # type: ignore[override]
+    def logits(self) -> Tensor:
         """Mask logits of the window."""
-        found: Tensor = self._get().logits
-        return found
+        return self._get().logits
 
     @property
-    def pointer(self) -> Tensor:  # type: ignore[override]
+    def pointer(self) -> Tensor:
         """Object pointer."""
-        found: Tensor = self._get().pointer
-        return found
+        return self._get().pointer
 
 
 class ServedSession:
@@ -191,16 +191,16 @@ class ServedSession:
         if step == 0:
             raise MessageError("A step goes forward or backward.")
         plan = self._plan(fields, blocks)
+        coming = self._coming(fields, plan)
         tracks, keys = self._tracks(fields)
         for planned in plan:
             if not tracks.keys() >= set(planned.object_ids):
                 raise MessageError("An object is to be followed that is not stated.")
         self._remember(tracks, step, fields, blocks)
-        for at, planned in enumerate(plan):
+        for planned in plan:
             followed = [tracks[number] for number in planned.object_ids]
-            coming = [each.frame for each in plan[at + 1 :]]
-            ready = [frame for frame in coming if self.frames.has(frame)]
-            self.engine.expect(planned.frame, ready[: self.engine.foresight])
+            # The same frames are encoded together as in a session that is not on a server.
+            self.engine.expect(planned.frame, coming[planned.frame])
             try:
                 yield self._follow(planned, followed, step, tracks)
             except FrameError as error:
@@ -292,6 +292,17 @@ class ServedSession:
             plan.append(_PlannedFrame(at, tuple(numbers), read_plane(labels, blocks, self._shape)))
         return plan
 
+    def _coming(self, fields: Fields, plan: Sequence[_PlannedFrame]) -> dict[int, list[int]]:
+        """Return the frames that a pass visits after each planned one, as far as they matter."""
+        last, most = self.spec.n_frames - 1, 2 * self._limits.planned_frames
+        visits = [whole(each, 0, last, "frame") for each in fields.items("visits", most)]
+        if not {each.frame for each in plan} <= set(visits):
+            raise MessageError("A planned frame is not visited.")
+        return {
+            frame: visits[at + 1 : at + 1 + self.engine.foresight]
+            for at, frame in enumerate(visits)
+        }
+
     def _tracks(
         self, fields: Fields
     ) -> tuple[dict[int, ObjectTrack], dict[int, Mapping[int, bytes]]]:
@@ -326,7 +337,8 @@ class ServedSession:
                 known[key] = found
         if lost:
             raise NeededError(items=sorted(lost))
-        tracks, keys = {}, {}
+        tracks: dict[int, ObjectTrack] = {}
+        keys: dict[int, Mapping[int, bytes]] = {}
         for number, each in decided.items():
             track = tracks[number] = self._track(number)
             keys[number] = {known[key].frame: key for key in each}
@@ -349,7 +361,8 @@ class ServedSession:
     def _conditioning(self, key: bytes, data: bytes) -> Conditioning:
         """Return a decided frame; its prediction is computed again if it is not kept any more."""
         stated = DecidedValues.decode(data, self._shape, self.spec.n_frames)
-        prompt, known, prediction = stated.prompt, stated.prediction, None
+        prompt, known = stated.prompt, stated.prediction
+        prediction: ObjectPrediction | None = None
         if prompt is not None:
             try:
                 prompt = PromptBook((self.spec.n_frames, *self._shape)).put(1, stated.frame, prompt)

@@ -5,16 +5,21 @@ The event loop's thread only. What is dropped is made again from the client's ne
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+
+import anyio
 
 from napari_sam2.errors import RemoteError
 from napari_sam2.remote.limits import ServerLimits
 from napari_sam2.remote.server.served_session import ServedSession
 from napari_sam2.remote.session_spec import StackSpec
+
+_LOOK_EVERY_S = 0.005
 
 
 class BusyError(RemoteError):
@@ -31,6 +36,8 @@ class SessionPlace:
     session : ServedSession or None
     busy : bool
         Whether a request is being answered.
+    leave : threading.Event
+        Set when the answer is not waited for any more.
     used : float
         When it was used last, in seconds of a monotonic clock.
     """
@@ -38,6 +45,7 @@ class SessionPlace:
     spec: StackSpec
     session: ServedSession | None = None
     busy: bool = False
+    leave: threading.Event = field(default_factory=threading.Event)
     used: float = field(default_factory=time.monotonic)
 
 
@@ -82,39 +90,47 @@ class SessionRegistry:
             else:
                 del self._requests[client]
 
-    @contextmanager
-    def use(self, client: str, spec: StackSpec) -> Iterator[SessionPlace]:
+    @asynccontextmanager
+    async def use(self, client: str, spec: StackSpec) -> AsyncIterator[SessionPlace]:
         """Hold the session of a request; a new one if it is not known, or is another by now.
+
+        A client asks for one thing after the other: of a session that is in use, the former
+        answer is not waited for any more, and ends as soon as its frame is done.
 
         Raises
         ------
         BusyError
-            It is in use by another request, or all places are.
+            That takes too long, or all places are in use.
         """
         self.drop_idle()
         sessions = self._clients.setdefault(client, OrderedDict())
         self._clients.move_to_end(client)
         place = sessions.get(spec.session)
         if place is not None and place.busy:
-            raise BusyError("The session is in use by another request.")
-        if place is None or place.spec != spec:
+            await self._ended(place)
+        if place is None or place.spec != spec or spec.session not in sessions:
             sessions.pop(spec.session, None)
             _make_room(sessions, self._limits.sessions - 1)
             place = sessions[spec.session] = SessionPlace(spec)
+            self._clients[client] = sessions
             self._drop_clients()
         sessions.move_to_end(spec.session)
         place.busy = True
+        place.leave.clear()
         try:
             yield place
         finally:
             place.busy = False
             place.used = self._clock()
 
-    def drop(self, client: str, session: str) -> None:
-        """Drop a session that its client needs no longer."""
-        sessions = self._clients.get(client, OrderedDict())
-        if session in sessions and not sessions[session].busy:
-            del sessions[session]
+    async def _ended(self, place: SessionPlace) -> None:
+        """Have the answer that is under way ended, and wait for it."""
+        with anyio.move_on_after(self._limits.work_s):
+            while place.busy:
+                place.leave.set()
+                await anyio.sleep(_LOOK_EVERY_S)
+        if place.busy:
+            raise BusyError("The session is in use by another request.")
 
     def drop_idle(self) -> None:
         """Drop the sessions that nobody has used for long."""
