@@ -103,7 +103,6 @@ class SessionServer:
             Route("/v1/logits", self._answering(self.logits), methods=["POST"]),
             Route("/v1/follow", self._answering(self.follow), methods=["POST"]),
             Route("/v1/propose", self._answering(self.propose), methods=["POST"]),
-            Route("/v1/sessions/{session}", self._answering(self.drop_session), methods=["DELETE"]),
         ]
 
     async def about(self, _request: Request) -> Response:
