@@ -211,6 +211,15 @@ def test_old_sessions_make_room_and_come_back_by_themselves(models, noise):
         connection.close()
 
 
+def test_a_server_that_works_on_one_frame_at_a_time_is_asked_again(models, noise):
+    here = TrackingSession(models["tiny"], noise)
+    expected = worked(here)
+    with local_server(models, limits=ServerLimits(work_s=0.001, planned_frames=3)) as server:
+        connection = connect(server.url, TOKEN)
+        assert same(worked(connection.session(noise)), expected)
+        connection.close()
+
+
 def test_a_server_that_has_other_weights_by_now_is_refused(models, noise):
     with local_server({"tiny": models["tiny"]}) as server:
         connection = connect(server.url, TOKEN)

@@ -1,6 +1,7 @@
 """Sessions whose network runs on another machine: the server, and the client's engine.
 
-`connect` gives a `Connection`; its sessions are ordinary `TrackingSession`s.
+`connect` gives a `Connection`; its sessions are ordinary `TrackingSession`s and wait for the server
+on their caller's thread. The server has one event loop, and computes in threads.
 """
 
 from __future__ import annotations

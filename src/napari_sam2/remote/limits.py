@@ -1,4 +1,7 @@
-"""`ServerLimits`: what a server accepts; everything is checked before memory is taken for it."""
+"""`ServerLimits`: what a server accepts; everything is checked before memory is taken for it.
+
+Values for any thread.
+"""
 
 from __future__ import annotations
 
@@ -39,10 +42,12 @@ class ServerLimits:
         Requests of one client at a time.
     frame_cache_bytes : int
         Compressed frames of all clients.
+    mask_pixels : int
+        Pixels of a frame times objects that are followed into it.
     item_cache_bytes : int
         Prompts and accepted masks of one session.
     state_cache_bytes : int
-        Predictions and memories of one session, on the device.
+        Predictions and memories of all sessions, on the device.
     read_s : float
         To receive a request.
     work_s : float
@@ -61,7 +66,8 @@ class ServerLimits:
     clients: int = 8
     waiting: int = 8
     frame_cache_bytes: int = 4 * 2**30
-    item_cache_bytes: int = 2**28
+    mask_pixels: int = 2**33
+    item_cache_bytes: int = 2**26
     state_cache_bytes: int = 4 * 2**30
     read_s: float = 300.0
     work_s: float = 300.0

@@ -1,4 +1,7 @@
-"""`remote_model`: a `Model` whose network is on a server."""
+"""`remote_model`: a `Model` whose network is on a server.
+
+Any thread may use it.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""`StackSpec`: what a request says of its session besides prompts and frames."""
+"""`StackSpec`: what a request says of its session besides prompts and frames.
+
+Values for any thread.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from napari_sam2.tracking.settings import TrackingSettings
 
 _ID = re.compile(r"[0-9a-f]{32}")
 _MOST_FRAMES = 1_000_000
-_MOST_CACHED_FRAMES, _MOST_TOGETHER = 64, 16
+_MOST_CACHED_FRAMES, _MOST_TOGETHER = 16, 16
 _MOST_OBJECTS_TOGETHER = 256
 _PRECISIONS = ("auto", "float32", "bfloat16")
 
@@ -45,7 +48,7 @@ class ModelSpec:
         precision = fields.text("precision", 20)
         if precision not in _PRECISIONS:
             raise MessageError("A model computes in auto, float32 or bfloat16.")
-        size = fields.whole("image_size", 32, 4096) if fields.has("image_size") else None
+        size = fields.whole("image_size", 32, 2048) if fields.has("image_size") else None
         return cls(fields.text("name", 200), size, precision)
 
 

@@ -1,4 +1,7 @@
-"""`StackFile`: the file that a stack was opened from, for a server that sees it too."""
+"""`StackFile`: the file that a stack was opened from, for a server that sees it too.
+
+Any thread may use it.
+"""
 
 from __future__ import annotations
 

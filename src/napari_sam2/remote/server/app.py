@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from functools import partial
 from importlib.metadata import version
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import anyio
 import anyio.to_thread
@@ -48,6 +48,7 @@ from napari_sam2.remote.server.session_registry import (
     SessionPlace,
     SessionRegistry,
 )
+from napari_sam2.remote.server.state_cache import StateCache
 from napari_sam2.remote.session_spec import ModelSpec, StackSpec
 from napari_sam2.remote.values import error_values
 
@@ -89,6 +90,7 @@ class SessionServer:
         self._data_root = data_root
         self._turns = DeviceTurns()
         self.frames = FrameCache(limits.frame_cache_bytes)
+        self._states: StateCache[Any] = StateCache(limits.state_cache_bytes)
         self.registry = SessionRegistry(limits)
 
     def routes(self) -> list[Route]:
@@ -185,12 +187,13 @@ class SessionServer:
 
             events = await self._computed(start)
 
+            first = await self._computed(lambda: next(events, None))
+
             async def following(_gone: Callable[[], bool]) -> Message | None:
                 if time.monotonic() > ends:
                     return None
                 return await self._computed(lambda: next(events, None))
 
-            first = await following(place.leave.is_set)
             return _Stream(first, following, place.leave, held.pop_all())
 
     async def propose(self, request: Request) -> Response:
@@ -239,7 +242,9 @@ class SessionServer:
                     f"The server has other weights for {place.spec.model.name} than before.",
                     remedy="Connect again, and propagate again.",
                 )
-            place.session = ServedSession(place.spec, model, self.frames, self._limits)
+            place.session = ServedSession(
+                place.spec, model, self.frames, self._states, self._limits
+            )
         return place.session
 
     async def _computed(self, step: Callable[[], _Result]) -> _Result:

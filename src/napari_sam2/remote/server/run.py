@@ -1,4 +1,7 @@
-"""`serve`: runs a session server until it is stopped, and says how to reach it."""
+"""`serve`: runs a session server until it is stopped, and says how to reach it.
+
+It runs on the main thread.
+"""
 
 from __future__ import annotations
 

@@ -6,6 +6,7 @@ turn on the device.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,7 @@ from napari_sam2.remote.limits import MOST_HANDLE, MOST_OBJECT_ID, MOST_RECENT, 
 from napari_sam2.remote.messages import Fields, Message, MessageBuilder, MessageError, items, whole
 from napari_sam2.remote.server.frame_cache import CachedFrames, FrameCache, NeededError
 from napari_sam2.remote.server.state_cache import (
+    SessionStates,
     StateCache,
     memory_bytes,
     new_handle,
@@ -100,11 +102,18 @@ class ServedSession:
     spec : StackSpec
     model : Model
     frames : FrameCache
+    states : StateCache
+        Shared by all sessions.
     limits : ServerLimits
     """
 
     def __init__(
-        self, spec: StackSpec, model: Model, frames: FrameCache, limits: ServerLimits
+        self,
+        spec: StackSpec,
+        model: Model,
+        frames: FrameCache,
+        states: StateCache[Any],
+        limits: ServerLimits,
     ) -> None:
         self.spec = spec
         self._limits = limits
@@ -118,10 +127,9 @@ class ServedSession:
         self.engine = NetworkEngine(model, stack, spec.settings, spec.keep_logits)
         self._items: StateCache[bytes] = StateCache(limits.item_cache_bytes)
         self._decided: StateCache[Conditioning] = StateCache(limits.item_cache_bytes)
-        share = limits.state_cache_bytes // 3
-        self._predictions: StateCache[ObjectPrediction] = StateCache(share)
-        self._memories: StateCache[FrameMemory] = StateCache(share)
-        self._decided_memories: StateCache[FrameMemory] = StateCache(share)
+        self._predictions = SessionStates(states, prediction_bytes)
+        self._memories = SessionStates(states, memory_bytes)
+        self._decided_memories = SessionStates(states, memory_bytes)
 
     def begin(self, message: Message) -> None:
         """Take in what a request says of frames and items."""
@@ -163,7 +171,7 @@ class ServedSession:
         if prediction is None or found.shared is None:
             raise MessageError("A mask that is drawn needs no network.")
         handle = new_handle()
-        self._predictions.put(handle, prediction, prediction_bytes(prediction))
+        self._predictions.put(handle, prediction)
         builder = MessageBuilder()
         known = PredictionValues(
             handle,
@@ -238,7 +246,7 @@ class ServedSession:
             decided, prediction = each.decided, each.decided.prediction
             assert prediction is not None
             handle = new_handle()
-            self._predictions.put(handle, prediction, prediction_bytes(prediction))
+            self._predictions.put(handle, prediction)
             known = PredictionValues(
                 handle,
                 prediction.iou,
@@ -287,6 +295,8 @@ class ServedSession:
             ]
             if not numbers or len(set(numbers)) < len(numbers):
                 raise MessageError("A planned frame names each of its objects once.")
+            if len(numbers) * math.prod(self._shape) > self._limits.mask_pixels:
+                raise MessageError("So many objects in so large a frame need too much memory.")
             last = self.spec.n_frames - 1
             at = whole(frame, 0, last, "frame")
             plan.append(_PlannedFrame(at, tuple(numbers), read_plane(labels, blocks, self._shape)))
@@ -398,7 +408,7 @@ class ServedSession:
             found = self._predictions.get(known.handle)
             if found is None:
                 found = self.engine.predicted(frame, prompt, known.rank)
-                self._predictions.put(known.handle, found, prediction_bytes(found))
+                self._predictions.put(known.handle, found)
             return found
 
         return get
@@ -440,7 +450,7 @@ class ServedSession:
                 if memory is None or memory.frame != frame:
                     assert mask is not None
                     memory = self._memory_of(tracks[number], frame, mask, seen)
-                    self._memories.put(handle, memory, memory_bytes(memory))
+                    self._memories.put(handle, memory)
                 memories.append(memory)
             tracks[number].remember(step, memories)
 
@@ -468,7 +478,7 @@ class ServedSession:
             prediction = update.predictions[number]
             memory = tracks[number].remembered()[step][-1]
             handle = new_handle()
-            self._memories.put(handle, memory, memory_bytes(memory))
+            self._memories.put(handle, memory)
             predictions.append(
                 [
                     number,
@@ -501,7 +511,7 @@ class ServedSession:
         for number, frames in keys.items():
             for frame, memory in tracks[number].conditioning_memory.items():
                 if frame in frames:
-                    self._decided_memories.put(frames[frame], memory, memory_bytes(memory))
+                    self._decided_memories.put(frames[frame], memory)
 
 
 def _key(value: object) -> bytes:

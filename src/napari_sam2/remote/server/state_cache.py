@@ -1,4 +1,4 @@
-"""`StateCache`: what a server keeps of a session to be faster, by handle, in bounded memory.
+"""`StateCache`: what a server keeps of sessions to be faster, by handle, in bounded memory.
 
 The device turn guards it: one thread at a time.
 """
@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import secrets
 from collections import OrderedDict
-from collections.abc import Hashable
-from typing import Generic, TypeVar
+from collections.abc import Callable, Hashable
+from typing import Any, Generic, TypeVar
 
 from torch import Tensor
 
@@ -55,6 +55,31 @@ class StateCache(Generic[_Value]):
             return None
         self._kept.move_to_end(key)
         return self._kept[key][0]
+
+
+class SessionStates(Generic[_Value]):
+    """The values of one kind and one session, in a cache that all sessions share.
+
+    Parameters
+    ----------
+    cache : StateCache
+    nbytes : callable
+        Tells how large a value is.
+    """
+
+    def __init__(self, cache: StateCache[Any], nbytes: Callable[[_Value], int]) -> None:
+        self._cache = cache
+        self._nbytes = nbytes
+        self._name = secrets.token_bytes(16)
+
+    def put(self, key: Hashable, value: _Value) -> None:
+        """Keep a value."""
+        self._cache.put((self._name, key), value, self._nbytes(value))
+
+    def get(self, key: Hashable) -> _Value | None:
+        """Return a value, or None."""
+        found: _Value | None = self._cache.get((self._name, key))
+        return found
 
 
 def prediction_bytes(prediction: ObjectPrediction) -> int:
