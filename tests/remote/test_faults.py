@@ -99,6 +99,7 @@ def test_a_server_that_stays_away_is_a_clear_error_and_nothing_is_lost(models, n
         session.add_points(2, 1, [(10, 10)])
     assert session.object_ids == (1,)
     assert session.prompts.get(2, 1) is None
+    connection.close()
 
 
 def test_cancel_need_not_wait_for_a_server_that_is_away(models, noise):
@@ -115,6 +116,7 @@ def test_cancel_need_not_wait_for_a_server_that_is_away(models, noise):
     assert list(run) == []
     assert time.monotonic() - began < 30
     timer.join()
+    connection.close()
 
 
 def test_clicks_on_a_slow_line_cost_little_more_than_the_round_trip(models, noise, server):

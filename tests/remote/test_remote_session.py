@@ -230,7 +230,7 @@ def test_a_server_that_keeps_nothing_only_takes_longer(models, noise, limits):
 def test_a_file_that_both_sides_see_needs_no_upload(models, tmp_path):
     import tifffile
 
-    image = np.random.default_rng(1).integers(0, 4000, (5, 64, 80), dtype=np.uint16)
+    image = np.random.default_rng(1).integers(0, 4000, (5, 128, 160), dtype=np.uint16)
     path = tmp_path / "sub" / "stack.tif"
     path.parent.mkdir()
     tifffile.imwrite(path, image, photometric="minisblack")

@@ -10,6 +10,7 @@ import secrets
 import socket
 import time
 import warnings
+import weakref
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -175,6 +176,7 @@ class Channel:
             trust_env=False,  # no proxy of the environment sees the token
         )
         self._info: ServerInfo | None = None
+        weakref.finalize(self, self._http.close)  # sockets do not outlive the last session
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} to {self.url}>"

@@ -12,6 +12,9 @@ MOST_SIDE = 2**31 - 1
 
 MOST_OBJECT_ID = 2**31 - 1
 MOST_HANDLE = 2**63 - 1
+MOST_BEYOND = 16
+"""Frames after the planned ones that a request names: some are encoded together with them."""
+
 MOST_RECENT = 64
 """Recent frames of one object that a request may name."""
 

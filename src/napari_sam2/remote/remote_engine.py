@@ -31,7 +31,7 @@ from napari_sam2.remote.channel import (
     NeededByServerError,
 )
 from napari_sam2.remote.frame_sender import FrameSender
-from napari_sam2.remote.limits import MOST_OBJECT_ID
+from napari_sam2.remote.limits import MOST_BEYOND, MOST_OBJECT_ID
 from napari_sam2.remote.messages import Fields, Message, MessageBuilder, MessageError, whole
 from napari_sam2.remote.session_spec import ModelSpec, StackSpec
 from napari_sam2.remote.stack_file import StackFile
@@ -78,7 +78,6 @@ from napari_sam2.tracking.propagation import FrameUpdate
 from napari_sam2.tracking.settings import TrackingSettings
 
 _PLANNED = 16  # frames that are asked for at once
-_BEYOND = 16  # frames after these that a server may encode together with them
 _ROUNDS = 100  # of one request, in each of which the server says what it lacks
 _NOTHING = torch.zeros(0, 0)  # stands for logits that stay on the server
 
@@ -223,7 +222,7 @@ class RemoteEngine:
             keep_logits,
         ).values()
         self._planned = min(_PLANNED, channel.info.planned_frames)
-        self.foresight = self._planned - 1 + _BEYOND
+        self.foresight = self._planned - 1 + MOST_BEYOND
         self.unread: dict[int, FrameError] = {}
         self._items: dict[tuple[int, int], tuple[Conditioning, bytes, bytes]] = {}
         self._there: set[bytes] = set()  # items that the server has

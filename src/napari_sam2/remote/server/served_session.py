@@ -18,7 +18,13 @@ from napari_sam2.errors import FrameError, Sam2Error
 from napari_sam2.labels import PackedMask
 from napari_sam2.labels.compose import Labels
 from napari_sam2.prompts import FramePrompt, PromptBook
-from napari_sam2.remote.limits import MOST_HANDLE, MOST_OBJECT_ID, MOST_RECENT, ServerLimits
+from napari_sam2.remote.limits import (
+    MOST_BEYOND,
+    MOST_HANDLE,
+    MOST_OBJECT_ID,
+    MOST_RECENT,
+    ServerLimits,
+)
 from napari_sam2.remote.messages import Fields, Message, MessageBuilder, MessageError, items, whole
 from napari_sam2.remote.server.frame_cache import CachedFrames, FrameCache, NeededError
 from napari_sam2.remote.server.state_cache import (
@@ -304,7 +310,7 @@ class ServedSession:
 
     def _coming(self, fields: Fields, plan: Sequence[_PlannedFrame]) -> dict[int, list[int]]:
         """Return the frames that a pass visits after each planned one, as far as they matter."""
-        last, most = self.spec.n_frames - 1, 2 * self._limits.planned_frames
+        last, most = self.spec.n_frames - 1, self._limits.planned_frames + MOST_BEYOND
         visits = [whole(each, 0, last, "frame") for each in fields.items("visits", most)]
         if not {each.frame for each in plan} <= set(visits):
             raise MessageError("A planned frame is not visited.")
