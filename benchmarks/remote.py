@@ -31,6 +31,7 @@ sys.path.insert(0, str(ROOT / "tests" / "support"))
 from session_servers import TOKEN, CuttingProxy, Proxy, ServerProcess, SlowProxy  # noqa: E402
 
 from napari_sam2 import TrackingSession, connect, load_model  # noqa: E402
+from napari_sam2.remote.limits import ServerLimits  # noqa: E402
 
 SMALL = """
 import torch
@@ -42,6 +43,9 @@ REAL = """
 from napari_sam2 import load_model
 models = {{"{name}": load_model("{name}", "{device}")}}
 """
+
+
+PARTS = ("traffic", "latency", "cuts", "memory", "kills")
 
 
 def say(line: str) -> None:
@@ -186,8 +190,20 @@ def kills(server: ServerProcess, count: int, frames: int) -> None:
     )
 
 
-def memory(server: ServerProcess, frames: int, side: int) -> None:
-    """Say how the memory of the server grows with the frames."""
+def memory(script: str, frames: int, side: int) -> None:
+    """Say how the memory of a server grows with the frames, whose caches are soon full."""
+    limits = ServerLimits(frame_cache_bytes=2**20, state_cache_bytes=2**22)
+    server = ServerProcess(script, limits)
+    server.start()
+    server.wait()
+    try:
+        follow_memory(server, frames, side)
+    finally:
+        server.kill()
+
+
+def follow_memory(server: ServerProcess, frames: int, side: int) -> None:
+    """Propagate, and say how much memory the server has every few hundred frames."""
     stack = LongStack(frames, side)
     session = connect(server.url, TOKEN).session(stack, contrast=(0, 4000))
     session.add_points(1, 0, [(side / 2, side / 2)])
@@ -208,17 +224,23 @@ def main() -> None:
     parser.add_argument("--cuts", type=int, default=100)
     parser.add_argument("--kills", type=int, default=3)
     parser.add_argument("--frames", type=int, default=2000)
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     given = parser.parse_args()
     real = given.model and REAL.format(name=given.model, device=given.device)
     server = ServerProcess(real or SMALL)
     server.start()
     server.wait()
     try:
-        traffic(server, 12, given.side, given.objects)
-        latency(server, given.side, given.model, given.device)
-        cuts(server, given.cuts, 20)
-        memory(server, given.frames, 64)
-        kills(server, given.kills, 24)
+        if "traffic" in given.parts:
+            traffic(server, 12, given.side, given.objects)
+        if "latency" in given.parts:
+            latency(server, given.side, given.model, given.device)
+        if "cuts" in given.parts:
+            cuts(server, given.cuts, 20)
+        if "memory" in given.parts:
+            memory(real or SMALL, given.frames, 64)
+        if "kills" in given.parts:
+            kills(server, given.kills, 24)
     finally:
         server.kill()
 

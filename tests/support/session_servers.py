@@ -78,14 +78,16 @@ class ServerProcess:
     ----------
     script : str
         Python that makes `models`, a dict of names and models.
+    limits : ServerLimits, optional
     """
 
-    def __init__(self, script: str) -> None:
+    def __init__(self, script: str, limits: ServerLimits | None = None) -> None:
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port = free.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         self._script = (
-            f"{script}\nfrom session_servers import serve_on\nserve_on(models, {self.port})\n"
+            f"{script}\nfrom session_servers import ServerLimits, serve_on\n"
+            f"serve_on(models, {self.port}, {limits!r})\n"
         )
         self._process: subprocess.Popen[bytes] | None = None
         self.starts = 0
@@ -121,11 +123,11 @@ class ServerProcess:
                 return
 
 
-def serve_on(models: Mapping[str, Model], port: int) -> None:
+def serve_on(models: Mapping[str, Model], port: int, limits: ServerLimits | None = None) -> None:
     """Serve models on a port until the process ends."""
     served = ServedModels({n: (lambda _size, _p, m=m: m) for n, m in models.items()})
     uvicorn.run(
-        create_app(served, TOKEN),
+        create_app(served, TOKEN, limits),
         port=port,
         log_level="error",
         lifespan="off",
