@@ -486,5 +486,5 @@ def test_settings_that_only_cost_are_bounded():
 
     given_values = settings_values(replace(TrackingSettings(), cached_frames=10**6))
     found = StackSpec.of(Fields(spec(settings=given_values)), ServerLimits())
-    assert found.settings.cached_frames == 16
-    assert found.settings.read_attempts == 1
+    assert found.served_settings.cached_frames == 16
+    assert found.served_settings.read_attempts == 1

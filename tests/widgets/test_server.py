@@ -120,6 +120,13 @@ def test_the_keyring_has_the_token_for_next_time(
     assert later.can_start
 
 
+def test_a_script_that_sets_address_and_token_is_connected(panel, server, qtbot):
+    panel.settings.server.value, panel.settings.token.value = server.url, TOKEN
+    panel.settings.compute_on.value = "server"
+    qtbot.waitUntil(lambda: connected(panel), timeout=60_000)
+    assert panel.settings.value.use.server == ServerUse(server.url, TOKEN)
+
+
 def test_without_token_or_server_it_says_so_and_goes_on_here(panel, server, qtbot):
     panel.compute_on_server(server.url, "not-the-token-of-it")
     qtbot.waitUntil(lambda: "does not accept the token" in panel.server_text, timeout=60_000)

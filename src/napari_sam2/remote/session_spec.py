@@ -69,6 +69,7 @@ class StackSpec:
     contrast : tuple of (float, float)
         Of each channel.
     settings : TrackingSettings
+        As the client has them; see `served_settings`.
     keep_logits : bool
     """
 
@@ -80,6 +81,12 @@ class StackSpec:
     contrast: tuple[tuple[float, float], ...]
     settings: TrackingSettings
     keep_logits: bool = False
+
+    @property
+    def served_settings(self) -> TrackingSettings:
+        """The settings as a server computes with them: frames are in memory, and few are kept."""
+        cached = min(self.settings.cached_frames, _MOST_CACHED_FRAMES)
+        return replace(self.settings, cached_frames=cached, read_ahead=0, read_attempts=1)
 
     @property
     def frame_shape(self) -> tuple[int, int]:
@@ -120,21 +127,20 @@ class StackSpec:
             fields.whole("n_frames", 1, _MOST_FRAMES),
             frame,
             tuple(contrast),
-            _within(read_settings(fields)),
+            _checked(read_settings(fields)),
             fields.truth("keep_logits"),
         )
 
 
-def _within(settings: TrackingSettings) -> TrackingSettings:
-    """Return the settings as a server computes with them; they change no result.
+def _checked(settings: TrackingSettings) -> TrackingSettings:
+    """Return the settings of a session if they do not ask for more memory than one session gets.
 
     Raises
     ------
     MessageError
-        They ask for more memory than one session gets.
+        They do.
     """
     together = settings.encode_ahead
     if settings.object_chunk > _MOST_OBJECTS_TOGETHER or (together or 0) > _MOST_TOGETHER:
         raise MessageError("The settings ask for too many objects or frames at once.")
-    cached = min(settings.cached_frames, _MOST_CACHED_FRAMES)
-    return replace(settings, cached_frames=cached, read_ahead=0, read_attempts=1)
+    return settings

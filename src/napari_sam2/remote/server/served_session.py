@@ -130,7 +130,7 @@ class ServedSession:
         stack = FrameStack(
             self.frames, axis=0, channel_axis=channel_axis, contrast=list(spec.contrast)
         )
-        self.engine = NetworkEngine(model, stack, spec.settings, spec.keep_logits)
+        self.engine = NetworkEngine(model, stack, spec.served_settings, spec.keep_logits)
         self._items: StateCache[bytes] = StateCache(limits.item_cache_bytes)
         self._decided: StateCache[Conditioning] = StateCache(limits.item_cache_bytes)
         self._predictions = SessionStates(states, prediction_bytes)
@@ -314,10 +314,9 @@ class ServedSession:
         visits = [whole(each, 0, last, "frame") for each in fields.items("visits", most)]
         if not {each.frame for each in plan} <= set(visits):
             raise MessageError("A planned frame is not visited.")
-        return {
-            frame: visits[at + 1 : at + 1 + self.engine.foresight]
-            for at, frame in enumerate(visits)
-        }
+        # As far as a session looks that reads ahead.
+        reach = self.engine.foresight + self.spec.settings.read_ahead
+        return {frame: visits[at + 1 : at + 1 + reach] for at, frame in enumerate(visits)}
 
     def _tracks(
         self, fields: Fields

@@ -174,7 +174,9 @@ class ModelController(QObject):
             self._reached = None
             self._choose(server=None)
             self._choice.survey()
-        elif self.use.server is None:
+        elif self._box.server.value.strip():
+            self._reach_typed()
+        else:
             self._box.show_server(_NOT_YET)
 
     def _reach_typed(self) -> None:
