@@ -40,7 +40,8 @@ LAYERS: Mapping[str, float] = {
     "measure": 4,
     "evaluation": 5,
     "benchmarking": 5,
-    PACKAGE: 5,
+    "remote": 5,
+    PACKAGE: 5.5,
     "widgets": 6,
     "cli": 6,
     "__main__": 7,
@@ -69,6 +70,7 @@ TORCH_PACKAGES = {
     "tracking",
     "training",
     "benchmarking",
+    "remote",
 }
 QT_PACKAGES = {"widgets"}
 QT_LIBRARIES = {

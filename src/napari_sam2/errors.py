@@ -115,6 +115,10 @@ class StoreInUseError(StoreError):
         return again, (self.happened,)
 
 
+class RemoteError(Sam2Error):
+    """A server does not answer, refuses, or answers what cannot be understood."""
+
+
 class EvaluationError(Sam2Error):
     """Labelled data cannot be evaluated."""
 

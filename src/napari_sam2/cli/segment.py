@@ -24,6 +24,7 @@ from napari_sam2.cli.common import (
     check_outputs,
 )
 from napari_sam2.cli.result_files import ResultFiles, remember_scores
+from napari_sam2.cli.serve import ServerOption, TokenFileOption, model_on_server
 from napari_sam2.cli.session_runner import INTERRUPTED_EXIT_CODE
 from napari_sam2.errors import DetectionError, LabelsError, PromptError, Sam2Error
 from napari_sam2.types import Direction, ObjectFrame, Speed, TrackFormat, Unreadable, View
@@ -94,6 +95,8 @@ def segment(
     model: ModelOption = "bundled",
     device: DeviceOption = "auto",
     image_size: ImageSizeOption = None,
+    server: ServerOption = "",
+    token_file: TokenFileOption = None,
     view: Annotated[
         View,
         typer.Option(
@@ -234,7 +237,11 @@ def segment(
     from napari_sam2.tracking.schedule import frame_range
 
     frame_range(start, stop, frames.stack.n_frames)
-    loaded = load_model(model, device=device, image_size=image_size)
+    loaded = (
+        model_on_server(server, token_file, model, image_size, stack, series, level)
+        if server
+        else load_model(model, device=device, image_size=image_size)
+    )
     settings = _settings(saved, view, speed, unreadable, attempts)
     run = KeptRun.of(output, session, frames.through is not None)
     run.begin(resume, loaded, frames.stack, settings)
@@ -286,7 +293,7 @@ def segment(
         frames=frames.stack.n_frames,
         volumes=frames.volumes,
         model=loaded.name,
-        device=str(loaded.device),
+        device=server or str(loaded.device),
         image_size=loaded.image_size,
         speed=settings.speed,
         approximations=tracking.approximations,
