@@ -41,7 +41,8 @@ LAYERS: Mapping[str, float] = {
     "segmentation": 5,
     "evaluation": 5,
     "benchmarking": 5,
-    PACKAGE: 5,
+    "remote": 5,
+    PACKAGE: 5.5,
     "batch": 5.5,  # many times what `segmentation` does once
     "widgets": 6,
     "cli": 6,
@@ -71,6 +72,7 @@ TORCH_PACKAGES = {
     "tracking",
     "training",
     "benchmarking",
+    "remote",
 }
 QT_PACKAGES = {"widgets"}
 QT_LIBRARIES = {

@@ -12,6 +12,7 @@ from napari_sam2.errors import Sam2Error
 from napari_sam2.types import Direction, FrameMasks
 
 if TYPE_CHECKING:
+    from napari_sam2.remote import connect
     from napari_sam2.tracking import Model, TrackingSession, TrackingSettings, load_model
 
 __version__ = "0.1.0"
@@ -24,15 +25,22 @@ __all__ = [
     "TrackingSession",
     "TrackingSettings",
     "__version__",
+    "connect",
     "load_model",
 ]
 
-_LAZY = {"Model", "TrackingSession", "TrackingSettings", "load_model"}
+_LAZY = {
+    "Model": "tracking",
+    "TrackingSession": "tracking",
+    "TrackingSettings": "tracking",
+    "connect": "remote",
+    "load_model": "tracking",
+}
 
 
 def __getattr__(name: str) -> Any:
     if name in _LAZY:
-        return getattr(import_module("napari_sam2.tracking"), name)
+        return getattr(import_module(f"napari_sam2.{_LAZY[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -119,6 +119,10 @@ class BatchError(Sam2Error):
     """Many stacks cannot be segmented together, or the engine that does it has failed."""
 
 
+class RemoteError(Sam2Error):
+    """A server does not answer, refuses, or answers what cannot be understood."""
+
+
 class EvaluationError(Sam2Error):
     """Labelled data cannot be evaluated."""
 

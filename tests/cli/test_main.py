@@ -23,11 +23,11 @@ def run(*arguments: str) -> int:
 def test_help_lists_the_subcommands(capsys):
     assert run("--help") == 0
     shown = capsys.readouterr().out
-    for name in ("demo", "segment", "evaluate", "train", "models"):
+    for name in ("demo", "segment", "evaluate", "train", "models", "serve"):
         assert name in shown
 
 
-@pytest.mark.parametrize("name", ["demo", "segment", "evaluate", "train", "models"])
+@pytest.mark.parametrize("name", ["demo", "segment", "evaluate", "train", "models", "serve"])
 def test_every_subcommand_explains_itself(name, capsys):
     assert run(name, "--help") == 0
     assert f"napari-sam2 {name}" in capsys.readouterr().out

@@ -149,7 +149,7 @@ def test_frames_before_the_prompt(
     theirs = dict(video.propagate(state, first, direction))
     session = new_session(pair, frames)
     give(session, prompt)
-    track, propagator = session._tracker.track(1), session._tracker._propagator
+    track, propagator = session._tracker.track(1), session._tracker.engine.propagator
     for _, frame in theirs:
         if frame != prompt.frame:
             advance = propagator.track(frame, [track], step, lambda _predictions: set())

@@ -33,12 +33,12 @@ def track_of(session: TrackingSession, object_id: int) -> ObjectTrack:
 
 def cache_of(session: TrackingSession) -> FeatureCache:
     """Return the cache of encoded frames."""
-    return session._tracker._cache
+    return session._tracker.engine.cache
 
 
 def reader_of(session: TrackingSession) -> FrameReader:
     """Return the reader of the frames."""
-    return session._tracker._reader
+    return session._tracker.engine.reader
 
 
 def writer_of(session: TrackingSession) -> LabelWriter:
@@ -53,14 +53,16 @@ def volume_of(session: TrackingSession) -> LabelsVolume:
 
 def clear_features(session: TrackingSession) -> None:
     """Empty the cache of encoded frames."""
-    session._tracker._cache._kept.clear()
+    session._tracker.engine.cache._kept.clear()
 
 
 def strays(
     session: TrackingSession, frame: int, predictions: Mapping[int, ObjectPrediction]
 ) -> set[int]:
     """Return which objects are found to follow another one in a frame."""
-    return session._tracker._strays(frame, predictions)
+    tracker = session._tracker
+    labels = volume_of(session).frame(frame)
+    return tracker.engine.strays(frame, predictions, tracker.tracks, labels)
 
 
 def watch(
@@ -72,5 +74,5 @@ def watch(
 
 def computed_prediction(session: TrackingSession, decided: Conditioning) -> ObjectPrediction:
     """Ask the network about a decided frame now."""
-    tracker = session._tracker
-    return tracker._computed(lambda: decided_prediction(tracker._model, tracker._cache, decided))
+    engine = session._tracker.engine
+    return engine.run(lambda: decided_prediction(engine._model, engine.cache, decided))

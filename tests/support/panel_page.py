@@ -421,6 +421,22 @@ class PanelPage:
         """Use what a session names, without making it a setting."""
         self._inside.models.choose(model, speed)
 
+    def compute_on_server(self, url: str, token: str) -> None:
+        """Choose a server, type its address and token, and press Connect."""
+        _choose(self.settings.compute_on, "server")
+        self.settings.server.native.setText(url)
+        self.settings.token.native.setText(token)
+        self.model_section.connect_button.click()
+
+    def compute_here(self) -> None:
+        """Choose this computer again."""
+        _choose(self.settings.compute_on, "here")
+
+    @property
+    def server_text(self) -> str:
+        """What is said of the server."""
+        return self.model_section.server_note.text()
+
     def choose_device(self, name: str) -> None:
         """Choose another device."""
         _choose(self.settings.device, name)

@@ -10,9 +10,12 @@ from hypothesis import strategies as st
 
 from napari_sam2 import load_model
 from napari_sam2.tracking import TrackingSession
+from napari_sam2.tracking.decoding.mask_sharing import MaskFinisher
 from napari_sam2.tracking.decoding.prediction import ABSENT_LOGIT, ObjectPrediction
+from napari_sam2.tracking.engine import TrackedFrame
 from napari_sam2.tracking.identity_switches import find_identity_switches
 from napari_sam2.tracking.images.object_window import Window
+from napari_sam2.tracking.propagation import FrameUpdate
 
 SHAPE = (32, 32)
 NOTHING = np.zeros(SHAPE, np.uint16)
@@ -156,7 +159,9 @@ def test_a_new_object_takes_back_what_another_has_run_on_into(model, stack):
     meeting = {2: ObjectPrediction(logits, 1.0, 1.0, torch.zeros(4), whole)}
     assert strays(session, 7, meeting) == {1}
     assert (session.labels[7] == 1).any(), "nothing goes before something comes"
-    writer_of(session).tracked(7, meeting, {1})
+    finisher = MaskFinisher(model, session.settings, keep_logits=False)
+    output = finisher.tracked(meeting, session.labels[7], {1})
+    writer_of(session).tracked(TrackedFrame(FrameUpdate(7, meeting, {1}, (), {}), output))
     assert set(np.unique(session.labels[7])) == {0, 2}
     assert strays(session, 2, meeting) == {2}
     assert (session.labels[2] == 1).any()

@@ -11,7 +11,8 @@ from engine_internals import cache_of, clear_features
 
 from napari_sam2.errors import DeviceError
 from napari_sam2.stack import FrameStack
-from napari_sam2.tracking import Model, TrackingSession, TrackingSettings, label_writer
+from napari_sam2.tracking import Model, TrackingSession, TrackingSettings
+from napari_sam2.tracking.decoding import mask_sharing
 
 CUDA = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
 ALLOCATOR = RuntimeError("[enforce fail at alloc_cpu.cpp:117] can't allocate memory")
@@ -25,8 +26,8 @@ STAGES = {
     "attend": ("network", "attend_memory", ALLOCATOR),
     "decode": ("network", "predict_masks", NUMPY),
     "remember": ("network", "encode_memory", CUDA),
-    "publish": (label_writer, "finish_masks", ALLOCATOR),
-    "publish without RAM": (label_writer, "finish_masks", NUMPY),
+    "publish": (mask_sharing, "finish_masks", ALLOCATOR),
+    "publish without RAM": (mask_sharing, "finish_masks", NUMPY),
 }
 OF_A_CLICK = [stage for stage in STAGES if stage not in ("open", "attend", "remember")]
 

@@ -20,6 +20,7 @@ from napari_sam2.cli.measure import measure
 from napari_sam2.cli.models import app as models_app
 from napari_sam2.cli.movie import movie
 from napari_sam2.cli.segment import segment
+from napari_sam2.cli.serve import serve
 from napari_sam2.cli.train.command import train
 from napari_sam2.errors import Sam2Error
 
@@ -40,6 +41,7 @@ app.command("movie", short_help="A movie of a stack and its labels.")(movie)
 app.command("evaluate", short_help="Measure a model on labelled stacks.")(evaluate)
 app.command("benchmark", short_help="Measure the speed on this machine.")(benchmark)
 app.command("train", short_help="Fine-tune a model on your labels.")(train)
+app.command("serve", short_help="Let other computers compute on this one.")(serve)
 app.add_typer(models_app, name="models")
 
 _DEBUG = "--debug"

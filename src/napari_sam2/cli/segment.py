@@ -18,6 +18,7 @@ from napari_sam2.cli.common import (
     SpeedOption,
     alone_with_output,
 )
+from napari_sam2.cli.serve import ServerOption, TokenFileOption, model_on_server
 from napari_sam2.cli.stack_options import (
     AtOption,
     AttemptsOption,
@@ -85,6 +86,8 @@ def segment(
     model: ModelOption = "bundled",
     device: DeviceOption = "auto",
     image_size: ImageSizeOption = None,
+    server: ServerOption = "",
+    token_file: TokenFileOption = None,
     view: ViewOption = View.AUTO,
     speed: SpeedOption = None,
     axis: AxisOption = "auto",
@@ -146,6 +149,8 @@ def segment(
     def load(name: str, size: int | None) -> Model:
         from napari_sam2.tracking import load_model
 
+        if server:
+            return model_on_server(server, token_file, name, size, stack, series, level)
         return load_model(name, device=device, image_size=size)
 
     summary = segment_files(files, options, load, resume=resume, tell=partial(typer.echo, err=json))

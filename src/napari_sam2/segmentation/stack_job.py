@@ -254,7 +254,7 @@ def segment_files(
         frames=frames.stack.n_frames,
         volumes=frames.volumes,
         model=loaded.name,
-        device=str(loaded.device),
+        device=str(loaded.device) if loaded.elsewhere is None else loaded.elsewhere.place,
         image_size=loaded.image_size,
         speed=settings.speed,
         approximations=tracking.approximations,

@@ -1,32 +1,25 @@
-"""The writer of finished masks: cleans them, writes them to the labels and reports them."""
+"""The writer of finished masks: writes them to the labels and reports them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from napari_sam2.errors import FrameError, LabelsError
 from napari_sam2.labels import LabelsVolume, PackedMask
 from napari_sam2.labels.bounding_boxes import Box, box_of
-from napari_sam2.tracking.decoding.mask_postprocessing import (
-    FrameOutput,
-    finish_masks,
-    spread_logits,
-)
+from napari_sam2.tracking.decoding.mask_postprocessing import FrameOutput
 from napari_sam2.tracking.decoding.prediction import Conditioning, ObjectPrediction
+from napari_sam2.tracking.engine import PromptedMask, TrackedFrame
 from napari_sam2.tracking.images.object_window import Window
 from napari_sam2.tracking.merge_split import MergeSplit
 from napari_sam2.tracking.settings import TrackingSettings
 from napari_sam2.types import FrameMasks, ObjectFrame
 
 _NOBODY: frozenset[int] = frozenset()
-
-LogitsOf = Callable[[Conditioning], Tensor]
-"""Gives the mask logits of a decided frame at the decoder's resolution."""
 
 
 class LabelWriter:
@@ -39,21 +32,14 @@ class LabelWriter:
     labels : array-like, optional
         The array to fill; a new one by default.
     settings : TrackingSettings
-    keep_logits : bool
-        Hand out logits at full resolution too.
     """
 
     def __init__(
-        self,
-        shape: tuple[int, int, int],
-        labels: Any,
-        settings: TrackingSettings,
-        keep_logits: bool,
+        self, shape: tuple[int, int, int], labels: Any, settings: TrackingSettings
     ) -> None:
         self.volume = LabelsVolume(shape, array=labels)
         self.accepted: set[ObjectFrame] = set()
         self._settings = settings
-        self._keep_logits = keep_logits
 
     def mask(self, object_id: int, frame: int) -> NDArray[np.bool_]:
         """Return the mask of an object in the labels of a frame, bool (Y, X)."""
@@ -129,67 +115,37 @@ class LabelWriter:
             self.volume.unprotect(object_id, frame)
         return held
 
-    def tracked(
-        self, frame: int, predictions: Mapping[int, ObjectPrediction], displaced: Set[int] = _NOBODY
-    ) -> FrameMasks:
+    def tracked(self, tracked: TrackedFrame) -> FrameMasks:
         """Write objects that were tracked into a frame, and hand them out.
 
-        Among them the highest logit wins a pixel; they take none from any other object, but for
-        those that are displaced: these are erased along with it.
+        Objects that are displaced are erased along with it.
         """
-        taken: NDArray[np.bool_] = self.volume.without(frame, [*predictions, *displaced]) != 0
-        output = self._finish(predictions, taken)
-        return self._write(frame, predictions, output, displaced)
+        update, output = tracked
+        assert output is not None
+        return self._write(update.frame, update.predictions, output, update.displaced)
 
     def decided(
-        self,
-        object_id: int,
-        decided: Conditioning,
-        others: Mapping[int, Conditioning],
-        logits_of: LogitsOf,
+        self, object_id: int, prompted: PromptedMask, others: Mapping[int, Conditioning]
     ) -> FrameMasks:
         """Write an object that the user prompted in a frame, and hand it out.
-
-        It takes pixels from what was only tracked there, shares by the highest logit with the
-        objects that were prompted there too, and yields to what was drawn or accepted.
 
         Parameters
         ----------
         object_id : int
-        decided : Conditioning
-            Only clicked parts are kept, and holes stay open where background was clicked.
+        prompted : PromptedMask
         others : mapping of int to Conditioning
             Conditioning frames of other objects in that frame.
-        logits_of : callable
-            Gives the logits of what was drawn, should they be handed out.
         """
+        decided, shared, logits = prompted
         frame = decided.frame
-        labels = self.volume.view(frame)
-        taken = self.pixels(frame, [i for i, other in others.items() if other.drawn])
-        if decided.prediction is None:
+        if shared is None:
+            taken = self.pixels(frame, [i for i, other in others.items() if other.drawn])
             kept = decided.mask & ~taken
-            logits = self._logits(decided, logits_of)
             self.put(object_id, frame, kept)
             return _frame_masks(frame, (object_id,), kept[None], [decided], logits, [None])
-        sharing = {object_id: decided}
-        free = {i for i, other in others.items() if not other.drawn}
-        output = self._shared(sharing, taken)
-        # Whoever meets one of them shares too: else the order of prompts would tell in the end.
-        while met := free & output.ids_under(labels):
-            if met <= sharing.keys():
-                break
-            sharing |= {rival: others[rival] for rival in met}
-            output = self._shared(sharing, taken)
-        return only(self._write(frame, _predictions(sharing), output), object_id)
-
-    def finished(self, decided: Conditioning) -> PackedMask:
-        """Return the mask of a decision as it would be written to an empty frame."""
-        if decided.prediction is None:
-            return decided.pixels
-        shape = self.volume.shape[1:]
-        output = self._shared({0: decided}, np.zeros(shape, dtype=bool))
-        box = output.boxes[0] or (slice(0, 0), slice(0, 0))
-        return PackedMask.within(box, output.disjoint[(0, *box)], shape)
+        sharing = {**others, object_id: decided}
+        predictions = _predictions({number: sharing[number] for number in shared.object_ids})
+        return only(self._write(frame, predictions, shared.output), object_id)
 
     def put_all(self, frame: int, masks: Mapping[int, PackedMask]) -> None:
         """Write new objects into a frame at once, on those of their pixels that are free."""
@@ -198,30 +154,6 @@ class LabelWriter:
             box, part = mask.part()
             labels[box][part & (labels[box] == 0)] = self.volume.checked_id(object_id)
         self.volume.put_frame(frame, labels)
-
-    def _shared(self, sharing: Mapping[int, Conditioning], taken: NDArray[np.bool_]) -> FrameOutput:
-        """Finish prompted masks that share pixels; each keeps the parts that its clicks are in."""
-        ordered = [sharing[object_id] for object_id in sorted(sharing)]
-        predictions = _predictions(sharing)
-        output = finish_masks(
-            [predictions[object_id] for object_id in sorted(sharing)],
-            taken,
-            self._settings,
-            self._keep_logits,
-            pierced={index for index, each in enumerate(ordered) if not each.closed},
-        )
-        if self._settings.clicked_part:
-            for index, each in enumerate(ordered):
-                clicks = each.clicks
-                if clicks:
-                    output.keep_clicked(index, clicks)
-        return output
-
-    def _finish(
-        self, predictions: Mapping[int, ObjectPrediction], taken: NDArray[np.bool_]
-    ) -> FrameOutput:
-        ordered = [predictions[object_id] for object_id in sorted(predictions)]
-        return finish_masks(ordered, taken, self._settings, self._keep_logits)
 
     def _write(
         self,
@@ -239,20 +171,15 @@ class LabelWriter:
         ordered = [predictions[object_id] for object_id in ids]
         return _frame_masks(frame, ids, output.masks, ordered, output.logits, output.boxes)
 
-    def given(self, object_id: int, conditioning: Conditioning, logits_of: LogitsOf) -> FrameMasks:
-        """Hand out a conditioning frame as it stands; `logits_of` as for `decided`."""
+    def given(
+        self, object_id: int, conditioning: Conditioning, logits: NDArray[np.float32] | None
+    ) -> FrameMasks:
+        """Hand out a conditioning frame as it stands, with its logits if these are handed out."""
         frame = conditioning.frame
         # Another object may have been prompted there since: then the labels decide.
         mask = conditioning.mask if self._settings.overlap else self.mask(object_id, frame)
-        logits = self._logits(conditioning, logits_of)
         box = None if conditioning.prediction is None else box_of(mask)
         return _frame_masks(frame, (object_id,), mask[None], [conditioning], logits, [box])
-
-    def _logits(self, decided: Conditioning, logits_of: LogitsOf) -> NDArray[np.float32] | None:
-        if not self._keep_logits:
-            return None
-        shape = self.volume.shape[1:]
-        return spread_logits(logits_of(decided), decided.window, shape)[None]
 
 
 def merge(frame: int, parts: Sequence[FrameMasks]) -> FrameMasks:

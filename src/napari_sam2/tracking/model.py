@@ -2,25 +2,50 @@
 
 from __future__ import annotations
 
+import hashlib
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from numbers import Integral
 from os import PathLike
 from pathlib import Path
+from typing import Any, Protocol
 
 import torch
 
 from napari_sam2.checkpoints import load_network
 from napari_sam2.errors import DeviceError, SessionError
 from napari_sam2.network import Sam2, Sam2Config
+from napari_sam2.stack import FrameStack
 from napari_sam2.tracking.device import (
     half_precision_pays,
     halved,
     precision_context,
     resolve_device,
 )
+from napari_sam2.tracking.settings import TrackingSettings
 
 _STRIDE = 32
+_SAMPLED = 16  # numbers of each tensor in the digest of the weights
+
+
+class NetworkElsewhere(Protocol):
+    """A network in another process or on another machine."""
+
+    @property
+    def place(self) -> str:
+        """What to call the machine and its device, for people."""
+        ...
+
+    @property
+    def weights_digest(self) -> str:
+        """See `Model.weights_digest`."""
+        ...
+
+    def engine(
+        self, model: Model, stack: FrameStack, settings: TrackingSettings, keep_logits: bool
+    ) -> Any:
+        """Return the `napari_sam2.tracking.engine.Engine` of one session."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,6 +66,8 @@ class Model:
         Compute in bfloat16 where that is safe.
     path : Path, optional
         The file of the weights, if they come from one.
+    elsewhere : NetworkElsewhere, optional
+        Where the network runs instead of here; `network` is an outline without weights then.
     """
 
     network: Sam2 = field(repr=False)
@@ -49,11 +76,21 @@ class Model:
     image_size: int
     half: bool = False
     path: Path | None = field(default=None, repr=False)
+    elsewhere: NetworkElsewhere | None = field(default=None, repr=False)
 
     @property
     def config(self) -> Sam2Config:
         """The network's hyper-parameters."""
         return self.network.config
+
+    @property
+    def weights_digest(self) -> str:
+        """A digest of some numbers of every tensor of the network."""
+        if self.elsewhere is not None:
+            return self.elsewhere.weights_digest
+        tensors = self.network.state_dict().values()
+        sample = torch.cat([tensor.flatten()[:_SAMPLED].float() for tensor in tensors])
+        return hashlib.blake2b(sample.cpu().numpy().tobytes(), digest_size=16).hexdigest()
 
     def precision(self) -> AbstractContextManager[object]:
         """Return the context in which the network computes."""

@@ -18,6 +18,7 @@ from napari_sam2.errors import FrameError
 from napari_sam2.network import ImageFeatures, object_contrast, relative_brightness
 from napari_sam2.tracking.decoding.prediction import (
     ABSENT_LOGIT,
+    Conditioning,
     ObjectPrediction,
     SeenMask,
     absent_prediction,
@@ -84,6 +85,7 @@ class FrameUpdate:
 
     Attributes
     ----------
+    frame : int
     predictions : dict of int to ObjectPrediction
         By object id.
     displaced : set of int
@@ -93,6 +95,7 @@ class FrameUpdate:
         Objects that could not be followed: none of the frames that they begin from can be read.
     """
 
+    frame: int
     predictions: dict[int, ObjectPrediction]
     displaced: Set[int]
     memories: tuple[tuple[RecentMemory, FrameMemory], ...]
@@ -214,7 +217,7 @@ class Propagator:
             mask = SeenMask(prediction.logits, prediction.window) if self._carries else None
             memory = FrameMemory(frame, tokens, prediction.pointer, seen, mask)
             kept.append((pursuit.recent, memory))
-        return FrameUpdate(found, lost - found.keys(), tuple(kept), stranded)
+        return FrameUpdate(frame, found, lost - found.keys(), tuple(kept), stranded)
 
     def recall(
         self, frame: int, track: ObjectTrack, recent: RecentMemory, without: int | None = None
@@ -309,6 +312,13 @@ class Propagator:
             kept[frame] = FrameMemory(frame, tokens, prediction.pointer, contrast=contrast)
         kept.move_to_end(frame)
         return kept[frame]
+
+    def memory_of(self, tracked: Conditioning) -> FrameMemory:
+        """Return the memory of a tracked frame of which only the mask is known any more."""
+        prediction = decided_prediction(self._model, self._cache, tracked)
+        tokens = self._remember(tracked.frame, prediction, decided=False)
+        mask = SeenMask(prediction.logits, prediction.window) if self._carries else None
+        return FrameMemory(tracked.frame, tokens, prediction.pointer, tracked.sighting, mask)
 
     def _remember(self, frame: int, prediction: ObjectPrediction, decided: bool) -> Tensor:
         features = self._cache.get(frame, [prediction.window])

@@ -45,6 +45,11 @@ from napari_sam2.prompts.checks import as_whole_number, check_frame, check_objec
 from napari_sam2.stack import FrameStack
 from napari_sam2.tracking.continuation import continued, last_masks
 from napari_sam2.tracking.division_proposals import ProposedDivision, propose_divisions
+from napari_sam2.tracking.engine import (
+    StepInterruptedError,
+    approximations,
+    follows_objects,
+)
 from napari_sam2.tracking.images.appearance_template import SessionTemplate
 from napari_sam2.tracking.label_writer import LabelWriter, undecided
 from napari_sam2.tracking.lifetimes import (
@@ -77,7 +82,7 @@ from napari_sam2.tracking.state.session_io import (
     settings_to_save,
 )
 from napari_sam2.tracking.state.session_state import SessionState, TrackState
-from napari_sam2.tracking.tracker import Tracker, approximations, follows_objects
+from napari_sam2.tracking.tracker import Tracker
 from napari_sam2.types import (
     Direction,
     Division,
@@ -169,8 +174,8 @@ class TrackingSession:
         self.stack: FrameStack = stack
         self.settings = settings or kept_settings(kept)
         self.prompts = PromptBook(self.stack.shape)
-        self._publisher = LabelWriter(self.stack.shape, labels, self.settings, keep_logits)
-        self._tracker = Tracker(model, self.stack, self.settings, self._publisher)
+        self._publisher = LabelWriter(self.stack.shape, labels, self.settings)
+        self._tracker = Tracker(model, self.stack, self.settings, self._publisher, keep_logits)
         self._lock = threading.RLock()
         self._cancelled = threading.Event()
         self._skipped: dict[int, FrameError] = {}
@@ -597,6 +602,7 @@ class TrackingSession:
     def cancel(self) -> None:
         """Stop the running propagation before its next result; may come from any thread."""
         self._cancelled.set()
+        self._tracker.engine.interrupt()
 
     def accept(self, object_id: int, frame: int) -> None:
         """Accept the mask of an object in a frame: it is kept, and other frames attend to it.
@@ -1341,7 +1347,10 @@ class TrackingSession:
             frame = None if self._cancelled.is_set() else schedule.next_frame(self._tracker.tracks)
             if frame is None:
                 return None
-            result = self._tracker.visit(frame, schedule)
+            try:
+                result = self._tracker.visit(frame, schedule)
+            except StepInterruptedError:
+                return None
             self._noted(result)
             return result
 

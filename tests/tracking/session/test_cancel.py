@@ -11,7 +11,8 @@ import pytest
 
 from napari_sam2.labels import LabelsVolume
 from napari_sam2.stack import FrameStack
-from napari_sam2.tracking import TrackingSession, TrackingSettings, label_writer
+from napari_sam2.tracking import TrackingSession, TrackingSettings
+from napari_sam2.tracking.decoding import mask_sharing
 
 MOMENTS = 200
 FRAMES = 4
@@ -31,7 +32,7 @@ class Moments:
             (network, "attend_memory"),
             (network, "predict_masks"),
             (network, "encode_memory"),
-            (label_writer, "finish_masks"),
+            (mask_sharing, "finish_masks"),
             (LabelsVolume, "write"),
         ):
             monkeypatch.setattr(place, name, self._watched(getattr(place, name)))

@@ -104,11 +104,10 @@ class PromptedFramePredictor:
         rank : int
             Index of the mask that an ambiguous last round means; 0 is the best.
         """
+        if needs_no_network(prompt):
+            return drawn_prompt(self._framing, track, frame, prompt)
         before = track.conditioning.get(frame)
-        corrects = before.corrects if before else bool(track.done[frame])
-        if prompt.mask is not None and not prompt.points and prompt.box is None:
-            seen = track.expected(frame, without=frame)
-            return replace(self.from_mask(frame, prompt.mask, seen, corrects), prompt=prompt)
+        corrects = _corrects(track, frame)
         context = track if corrects else None
         rounds, start = _rounds(prompt, self._enforces), None
         if before is not None and refines:
@@ -396,6 +395,48 @@ class PromptedFramePredictor:
         if not known.spatial:
             return self._model.network.without_memory(features.stride16)
         return self._propagator.attend(features, [known] * len(features.stride16))
+
+
+def drawn_conditioning(
+    framing: Framing,
+    frame: int,
+    mask: NDArray[np.bool_],
+    seen: WindowedObject | None,
+    corrects: bool = True,
+) -> Conditioning:
+    """Decide that an object is just where `mask` is; nowhere, if it is empty.
+
+    The network is not asked before a frame attends to this one. `seen`: where the object was in
+    the nearest frame.
+    """
+    place = Place.of_mask(mask, framing.whole)
+    if place is None:
+        window, sighting = framing.following(seen), None
+    else:
+        window = framing.of_place(place, seen)
+        sighting = WindowedObject(place, window)
+    return Conditioning(frame, PackedMask.of(mask), window, sighting, corrects)
+
+
+def needs_no_network(prompt: FramePrompt) -> bool:
+    """Tell whether a prompt is a mask alone, which is kept as it was drawn."""
+    return prompt.mask is not None and not prompt.points and prompt.box is None
+
+
+def drawn_prompt(
+    framing: Framing, track: ObjectTrack, frame: int, prompt: FramePrompt
+) -> Conditioning:
+    """Decide a frame from a prompt that is a mask alone."""
+    assert prompt.mask is not None
+    seen = track.expected(frame, without=frame)
+    drawn = drawn_conditioning(framing, frame, prompt.mask, seen, _corrects(track, frame))
+    return replace(drawn, prompt=prompt)
+
+
+def _corrects(track: ObjectTrack, frame: int) -> bool:
+    """Tell whether prompts in a frame correct what was tracked there."""
+    before = track.conditioning.get(frame)
+    return before.corrects if before else bool(track.done[frame])
 
 
 def _rounds(prompt: FramePrompt, enforces: bool) -> list[FramePrompt]:

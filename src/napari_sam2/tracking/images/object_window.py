@@ -167,6 +167,13 @@ class Framing:
     cells : int, optional
         Windows that follow objects lie on a grid of so many cells per side, and have one of few
         sides, so that objects of like scale near one another can share what is encoded.
+
+    Attributes
+    ----------
+    frame_shape, follows, cells
+        As given.
+    whole : Window
+        The whole frame.
     """
 
     def __init__(
@@ -180,7 +187,7 @@ class Framing:
         self.follows = follows
         self.whole = Window.whole(frame_shape)
         self._image_size = image_size
-        self._cells = cells
+        self.cells = cells
 
     def first_look(self, points: Sequence[tuple[float, float]]) -> Window:
         """Return where to look first for an object clicked at (y, x): at the frame's own scale."""
@@ -278,14 +285,14 @@ class Framing:
         return min(max(math.ceil(side), _SMALLEST), max(self.frame_shape))
 
     def _on_grid(self, centre: tuple[float, float], side: float) -> Window:
-        if self._cells is None:
+        if self.cells is None:
             return self._square(centre, side)
         # Whole pixels per cell, and four sides to the octave.
         limited = self._limited(side)
         octave = 1 << int(math.log2(limited))
-        step = max(self._cells, octave // 4 // self._cells * self._cells)
+        step = max(self.cells, octave // 4 // self.cells * self.cells)
         window = Window.square(centre, math.ceil(limited / step) * step, self.frame_shape)
-        cell = window.height // self._cells
+        cell = window.height // self.cells
         corner = []
         for first, middle in zip((window.top, window.left), centre, strict=True):
             start = round(first / cell) * cell

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, field, replace
@@ -10,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from napari_sam2.errors import FrameError, LineageError, StoreError
 from napari_sam2.labels.divisions import checked_divisions
@@ -25,8 +23,6 @@ from napari_sam2.tracking.state.session_io import settings_of, settings_to_save
 from napari_sam2.tracking.state.stored_state import StateReader, StoredTrack
 from napari_sam2.tracking.tracker import Tracker
 from napari_sam2.types import Division, ObjectFrame
-
-_SAMPLED = 16  # numbers of each tensor in the fingerprint of a model
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,7 +87,7 @@ def about_session(model: Model, stack: FrameStack, settings: TrackingSettings) -
         "channels": list(stack.channels),
         "region": None if stack.region is None else list(astuple(stack.region)),
         "contrast": [[each.low, each.high] for each in stack.contrast],
-        "weights": _weights_of(model),
+        "weights": model.weights_digest,
         "image_size": model.image_size,
         "settings": settings_to_save(model.name, stack, settings),
     }
@@ -280,10 +276,3 @@ def _errors(values: Sequence[Sequence[Any]]) -> dict[int, FrameError]:
         int(frame): FrameError(str(happened), frame=int(frame), safe=str(safe), remedy=str(remedy))
         for frame, happened, safe, remedy in values
     }
-
-
-def _weights_of(model: Model) -> str:
-    """Return a digest of some numbers of every tensor of a network."""
-    tensors = model.network.state_dict().values()
-    sample = torch.cat([tensor.flatten()[:_SAMPLED].float() for tensor in tensors])
-    return hashlib.blake2b(sample.cpu().numpy().tobytes(), digest_size=16).hexdigest()

@@ -63,6 +63,10 @@ class AdaptableModel(Protocol):
     def path(self) -> Path | None:
         """The file that the weights come from, if they come from one."""
 
+    @property
+    def elsewhere(self) -> object | None:
+        """Where the network runs instead of here; None: here."""
+
 
 class AdaptableSession(MaskedSession, Protocol):
     """A session that a model can be adapted to; `napari_sam2.TrackingSession` is one."""
@@ -146,6 +150,13 @@ def prepare_adaptation(
     if not 0.0 < minutes < float("inf"):
         raise TrainingError(
             f"A model cannot be adapted in {minutes:g} minutes.", remedy="Give some, such as 2."
+        )
+    if session.model.elsewhere is not None:
+        raise TrainingError(
+            f"The model {session.model.name} is on a server and cannot be adapted from here.",
+            safe="The session is as it was.",
+            remedy="Save the session and adapt on the server's machine, or choose a model of this "
+            "computer.",
         )
     target = _default_path(session.model.name) if path is None else Path(path).absolute()
     if target.exists():

@@ -12,16 +12,26 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
 
 from napari_sam2.checkpoints import BUNDLED
+from napari_sam2.errors import SessionError
 from napari_sam2.types import Speed
 from napari_sam2.widgets.state.model_catalog import (
     ModelEntry,
+    ReachedServer,
+    ServerUse,
     device_names,
     fetch_model,
     file_entry,
     is_checkpoint,
     model_entries,
+    reach_server,
 )
-from napari_sam2.widgets.state.settings import AUTO, ModelUse, read_defaults, store_defaults
+from napari_sam2.widgets.state.settings import (
+    AUTO,
+    HERE,
+    ModelUse,
+    read_defaults,
+    store_defaults,
+)
 from napari_sam2.widgets.views.notifications import show_problem
 from napari_sam2.widgets.worker.thread import Worker, readable
 
@@ -52,6 +62,10 @@ class ModelController(QObject):
         self.use = read_defaults()
         box.model.changed.connect(self._choose_model)
         box.file_requested.connect(self._choose_file)
+        box.compute_on.changed.connect(self._choose_computer)
+        box.server_requested.connect(self._reach_typed)
+        choice.server_reached.connect(self._show_server)
+        choice.server_missed.connect(self._show_missed)
         box.device.changed.connect(lambda name: self._choose(device=name))
         box.precision.changed.connect(lambda name: self._choose(precision=name))
         box.speed.changed.connect(lambda speed: self._choose(speed=Speed(speed)))
@@ -66,13 +80,23 @@ class ModelController(QObject):
         box.show_devices((AUTO,), AUTO)
         box.show_use(self.use)
         self._fetching: str | None = None
+        self._reached: ServerUse | None = None  # the server whose models are offered
         choice.survey()
+        if self.use.server is not None:
+            self._reach(self.use.server)
 
     @property
     def has_model(self) -> bool:
         """Whether the chosen model can be loaded, as far as is known by now."""
+        if self.awaits_server:
+            return False
         entry = self._entries.get(self.use.model)
         return entry is None or entry.present
+
+    @property
+    def awaits_server(self) -> bool:
+        """Whether the chosen server has not answered yet."""
+        return self.use.server is not None and self._reached is None
 
     @property
     def chosen(self) -> tuple[ModelUse, bool]:
@@ -143,7 +167,53 @@ class ModelController(QObject):
             self._box.show_models(tuple(self._entries.values()), name)
         self._choose(model=name)
 
+    def _choose_computer(self, computer: str) -> None:
+        if computer == HERE:
+            self._box.show_server("")
+            self._choice.forget_server()
+            self._reached = None
+            self._choose(server=None)
+            self._choice.survey()
+        elif self._box.server.value.strip():
+            self._reach_typed()
+        else:
+            self._box.show_server(_NOT_YET)
+
+    def _reach_typed(self) -> None:
+        self._reach(ServerUse(self._box.server.value.strip(), self._box.token.value.strip()))
+
+    def _reach(self, server: ServerUse) -> None:
+        self._box.show_server(f"Connecting to {server.url}…")
+        self._choice.reach(server)
+
+    def _show_server(self, reached: ReachedServer) -> None:
+        if self._closed or self._box.compute_on.value == HERE:
+            return
+        had_model, before = self.has_model, self.use
+        self._reached = reached.server
+        self._entries = {entry.name: entry for entry in reached.entries}
+        model = self.use.model if self.use.model in self._entries else reached.entries[0].name
+        self._box.show_models(reached.entries, model)
+        kept = "" if reached.keeps_token else " The token will be asked for again."
+        self._box.show_server(f"Connected: the network runs on {reached.server.url}.{kept}")
+        self._choose(server=reached.server, model=model)
+        if self.use == before and self.has_model != had_model:
+            self.changed.emit()
+
+    def _show_missed(self, error: Exception) -> None:
+        if not self._closed and self._box.compute_on.value != HERE:
+            still = "" if self.use.server is not None else f" {_NOT_YET}"
+            self._box.show_server(f"{error}{still}")
+
     def _choose_file(self, path: Path) -> None:
+        if self.use.server is not None:
+            show_problem(
+                SessionError(
+                    f"{path.name} is on this computer, and the network runs on a server.",
+                    remedy="Choose Compute on: this computer, or a model of the server.",
+                )
+            )
+            return
         self.add_file(path)
         self._choose(model=str(path))
 
@@ -159,8 +229,8 @@ class ModelController(QObject):
         self.changed.emit()
 
     def _show_entries(self, entries: tuple[ModelEntry, ...]) -> None:
-        if self._closed:
-            return
+        if self._closed or self.use.server is not None:
+            return  # only the server knows its models
         had_model = self.has_model
         self._entries = {entry.name: entry for entry in entries}
         model = self.use.model
@@ -197,6 +267,7 @@ class ModelController(QObject):
             show_problem(error)
 
 
+_NOT_YET = "Not connected: until then the network runs on this computer."
 _REPORT_EVERY_S = 0.1
 
 
@@ -212,6 +283,8 @@ class Sources:
         Devices that can be chosen here, besides "auto".
     fetch : callable
         ``fetch(name, progress, cancelled)`` downloads a model; returns False if it was cancelled.
+    reach : callable
+        Connects to a server and lists its models.
     """
 
     entries: Callable[[], tuple[ModelEntry, ...]] = model_entries
@@ -219,6 +292,7 @@ class Sources:
     fetch: Callable[[str, Callable[[int, int | None], None], Callable[[], bool]], bool] = (
         fetch_model
     )
+    reach: Callable[[ServerUse], ReachedServer] = reach_server
 
 
 class ModelFetcher(QObject):
@@ -238,6 +312,10 @@ class ModelFetcher(QObject):
         Path of a checkpoint that was asked for, and is there.
     download_ended(str)
         Name of the model, whether fetched, cancelled or failed.
+    server_reached(ReachedServer)
+        A server has answered.
+    server_missed(Exception)
+        Why one has not, or has refused.
     failed(Exception)
         What went wrong.
     """
@@ -247,12 +325,15 @@ class ModelFetcher(QObject):
     download_moved = Signal(object, object)
     file_found = Signal(str)
     download_ended = Signal(str)
+    server_reached = Signal(object)
+    server_missed = Signal(object)
     failed = Signal(object)
 
     def __init__(self, sources: Sources | None = None) -> None:
         super().__init__()
         self._sources = sources or Sources()
         self._stop_download = threading.Event()
+        self._wanted: ServerUse | None = None
         self._worker = Worker("models", on_exit=self.close, on_end=self._stop_download.set)
 
     def survey(self) -> None:
@@ -267,6 +348,15 @@ class ModelFetcher(QObject):
         """Fetch a model, then survey again."""
         self._stop_download.clear()
         self._worker.submit(lambda: self._guard(lambda: self._download(name)))
+
+    def reach(self, server: ServerUse) -> None:
+        """Connect to a server, and find out which models it offers."""
+        self._wanted = server
+        self._worker.submit(lambda: self._reach(server))
+
+    def forget_server(self) -> None:
+        """Have the answer of a server not told any more."""
+        self._wanted = None
 
     def cancel_download(self) -> None:
         """Stop a download; what has arrived is kept for the next try."""
@@ -286,6 +376,16 @@ class ModelFetcher(QObject):
     def _look_for(self, path: str) -> None:
         if Path(path).is_file():
             self._tell(self.file_found, path)
+
+    def _reach(self, server: ServerUse) -> None:
+        try:
+            reached = self._sources.reach(server)
+        except Exception as error:
+            if self._wanted is server:
+                self._tell(self.server_missed, readable(error))
+        else:
+            if self._wanted is server:
+                self._tell(self.server_reached, reached)
 
     def _download(self, name: str) -> None:
         last = 0.0

@@ -122,6 +122,7 @@ class StatusController(QObject):
         return Situation(
             has_image=self._images.image is not None,
             has_model=self._models.has_model,
+            awaits_server=self._models.awaits_server,
             fetching=self._models.fetching,
             awaits_part=self._images.channels.awaits_part,
             started=workspace is not None,

@@ -21,6 +21,7 @@ OPEN_AN_IMAGE = (
     "Open an image stack to begin. To try it out: File ▸ Open Sample ▸ SAM 2 for stacks."
 )
 GET_THE_MODEL = "Download the model, or choose the bundled one."
+REACH_THE_SERVER = "Connect to the server, or compute on this computer."
 FETCHING = "The model is on its way. With the bundled one you can begin at once."
 PRESS_START = "Press Start, then click an object in the image."
 DRAW_THE_PART = "Draw a rectangle in the image: the part to work in. Without one it is all of it."
@@ -134,7 +135,7 @@ class Situation:
 
     Attributes
     ----------
-    has_image, has_model, fetching, awaits_part, started, running, outside : bool
+    has_image, has_model, awaits_server, fetching, awaits_part, started, running, outside : bool
         Where the user is.
     n_prompted : int
         Objects with prompts in the stack in view.
@@ -161,6 +162,7 @@ class Situation:
 
     has_image: bool = False
     has_model: bool = True
+    awaits_server: bool = False
     fetching: bool = False
     awaits_part: bool = False
     started: bool = False
@@ -183,6 +185,8 @@ def hint(now: Situation) -> str:
     """Return what to do next."""
     if not now.has_image:
         return OPEN_AN_IMAGE
+    if now.awaits_server:
+        return REACH_THE_SERVER
     if not now.has_model:
         return FETCHING if now.fetching else GET_THE_MODEL
     if now.running:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import NamedTuple
 
 CHECKPOINT_SUFFIXES = (".pt", ".pth", ".safetensors")
 """What files of models are called."""
+
+_PATIENCE_S = 3.0  # with a server that is asked for its models
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,90 @@ class ModelEntry:
     licence: str
     size_bytes: int | None
     present: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ServerUse:
+    """A server that computes instead of this computer.
+
+    Attributes
+    ----------
+    url : str
+    token : str
+        Empty: as the environment or the system's keyring has it.
+    """
+
+    url: str
+    token: str = field(default="", repr=False)
+
+
+class ReachedServer(NamedTuple):
+    """A server that has answered.
+
+    Attributes
+    ----------
+    server : ServerUse
+        With its token.
+    entries : tuple of ModelEntry
+        The models that it offers.
+    keeps_token : bool
+        Whether the system's keyring has the token for next time.
+    """
+
+    server: ServerUse
+    entries: tuple[ModelEntry, ...]
+    keeps_token: bool
+
+
+def reach_server(server: ServerUse) -> ReachedServer:
+    """Connect to a server and list its models; worker threads only.
+
+    Raises
+    ------
+    RemoteError
+        It does not answer, or there is no token that it accepts.
+    """
+    from napari_sam2.remote.channel import checked_url
+    from napari_sam2.remote.connection import connect
+    from napari_sam2.remote.tokens import keep_token
+
+    known = replace(server, url=checked_url(server.url))
+    known = replace(known, token=token_of(known))
+    connection = connect(known.url, known.token, patience_s=_PATIENCE_S)
+    names = connection.info.models
+    connection.close()
+    return ReachedServer(
+        known, tuple(_served_entry(name) for name in names), keep_token(known.url, known.token)
+    )
+
+
+def token_of(server: ServerUse) -> str:
+    """Return the token of a server, wherever it is; worker threads only.
+
+    Raises
+    ------
+    RemoteError
+        There is none.
+    """
+    from napari_sam2.errors import RemoteError
+    from napari_sam2.remote.tokens import given_token
+
+    token = server.token or given_token(server.url)
+    if not token:
+        raise RemoteError(
+            f"The token of {server.url} is not known here.",
+            remedy="Type the token that the server shows, and press Connect.",
+        )
+    return token
+
+
+def _served_entry(name: str) -> ModelEntry:
+    from napari_sam2.checkpoints import MODELS
+
+    for info in MODELS:
+        if info.name == name:
+            return ModelEntry(name, info.title, info.description, info.licence, None, True)
+    return ModelEntry(name, name, "A model of the server.", "as its owner knows", None, True)
 
 
 def model_entries() -> tuple[ModelEntry, ...]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from napari_sam2.types import Direction, Speed
+from napari_sam2.widgets.state.model_catalog import ServerUse
 from napari_sam2.widgets.state.session_spec import RunPlan, Through
-from napari_sam2.widgets.state.settings import AUTO, ModelUse
+from napari_sam2.widgets.state.settings import AUTO, HERE, ON_SERVER, ModelUse
 
 if TYPE_CHECKING:
     from napari.layers import Image, Labels
@@ -31,6 +32,10 @@ class PanelSettings:
         Further channels: of the same image, or other layers.
     part : str
         Part of the image to work in: "whole", "view" or "rectangle".
+    compute_on : str
+        "here" or "server".
+    server, token : str
+        Address and token of the server.
     model, device, precision : str
         See `ModelUse`.
     speed : Speed
@@ -71,6 +76,9 @@ class PanelSettings:
     channel_2: int | Image | None = None
     channel_3: int | Image | None = None
     part: str = "whole"
+    compute_on: str = HERE
+    server: str = ""
+    token: str = field(default="", repr=False)
     model: str = ModelUse().model
     device: str = AUTO
     precision: str = AUTO
@@ -94,7 +102,9 @@ class PanelSettings:
     @property
     def use(self) -> ModelUse:
         """The model and the way it computes."""
-        return ModelUse(self.model, self.device, self.precision, self.speed)
+        there = self.compute_on == ON_SERVER and bool(self.server)
+        server = ServerUse(self.server, self.token) if there else None
+        return ModelUse(self.model, self.device, self.precision, self.speed, server)
 
     @property
     def further_channels(self) -> tuple[int | Image, ...]:

@@ -9,9 +9,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from napari_sam2.types import Speed
-from napari_sam2.widgets.state.model_catalog import is_checkpoint
+from napari_sam2.widgets.state.model_catalog import ServerUse, is_checkpoint
 
 AUTO = "auto"
+
+HERE, ON_SERVER = "here", "server"
+"""Where the network runs: on this computer, or on a server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +31,15 @@ class ModelUse:
         "auto", "float32" or "bfloat16".
     speed : Speed
         What may be approximated.
+    server : ServerUse or None
+        Where it computes; None: on this computer.
     """
 
     model: str = "bundled"
     device: str = AUTO
     precision: str = AUTO
     speed: Speed = Speed.EXACT
+    server: ServerUse | None = None
 
 
 PLUGIN = "napari-sam2"
@@ -49,6 +55,7 @@ def read_defaults() -> ModelUse:
         device=stored.device,
         precision=stored.precision,
         speed=Speed(stored.speed),
+        server=ServerUse(stored.server) if stored.server else None,
     )
 
 
@@ -63,6 +70,7 @@ def store_defaults(use: ModelUse) -> None:
             stored.model = use.model
         stored.device, stored.precision = use.device, use.precision
         stored.speed = use.speed.value
+        stored.server = "" if use.server is None else use.server.url  # never the token
 
 
 def _stored() -> Any:

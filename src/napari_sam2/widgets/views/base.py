@@ -24,7 +24,7 @@ from superqt import QCollapsible
 SHOW_OR_HIDE = "Show or hide these options."
 
 _SPACING = 6
-_CAPTION_CHARACTERS = 12
+_CAPTION_CHARACTERS = 13
 _BUTTON_PADDING = 18
 _LEAST_WIDTH, _LEAST_HEIGHT = 300, 160
 _TITLE_STYLE = (

@@ -8,7 +8,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from magicgui.widgets import CheckBox, ComboBox, Container, FloatSlider, FloatSpinBox, SpinBox
+from magicgui.widgets import (
+    CheckBox,
+    ComboBox,
+    Container,
+    FloatSlider,
+    FloatSpinBox,
+    LineEdit,
+    Password,
+    SpinBox,
+)
 from napari.layers import Image, Labels
 from qtpy.QtCore import QEvent, QObject, Qt
 from qtpy.QtWidgets import QAbstractSlider, QAbstractSpinBox, QComboBox, QSizePolicy, QWidget
@@ -17,10 +26,13 @@ from napari_sam2.types import Speed
 from napari_sam2.widgets.layers.factory import MAX_OBJECT_ID
 from napari_sam2.widgets.state.model_catalog import model_title
 from napari_sam2.widgets.state.panel_settings import PanelSettings
-from napari_sam2.widgets.state.settings import AUTO
+from napari_sam2.widgets.state.settings import AUTO, HERE, ON_SERVER
 
 PARTS = (("whole image", "whole"), ("current view", "view"), ("rectangle…", "rectangle"))
 """What can be chosen as the part to work in: title and name."""
+
+COMPUTERS = (("this computer", HERE), ("a server…", ON_SERVER))
+"""Where the network can run, each with a title."""
 
 SPEEDS = (
     ("exact", Speed.EXACT),
@@ -284,8 +296,25 @@ def _image_fields() -> list[Choice]:
     ]
 
 
-def _model_fields() -> list[Choice]:
+def _model_fields() -> list[Any]:
     return [
+        Choice(
+            name="compute_on",
+            choices=COMPUTERS,
+            value=HERE,
+            tooltip="Where the network runs: on this computer, or on another one with a GPU on "
+            "which `napari-sam2 serve` runs. Images go there once; prompts and labels stay here.",
+        ),
+        LineEdit(
+            name="server",
+            tooltip="The address that the server shows, such as http://127.0.0.1:1528 at the end "
+            "of an ssh tunnel.",
+        ),
+        Password(
+            name="token",
+            tooltip="The token that the server shows. It is kept in the system's keyring if the "
+            "package keyring is installed, and asked for again otherwise.",
+        ),
         ModelChoice(
             name="model",
             titles=model_title,

@@ -13,8 +13,8 @@ from qtpy.QtWidgets import QFileDialog, QLabel, QProgressBar
 
 from napari_sam2.types import Speed
 from napari_sam2.widgets.state.model_catalog import CHECKPOINT_SUFFIXES, ModelEntry
-from napari_sam2.widgets.state.settings import ModelUse
-from napari_sam2.widgets.views.base import Fold, Section, button, row
+from napari_sam2.widgets.state.settings import ON_SERVER, ModelUse
+from napari_sam2.widgets.views.base import Fold, Section, button, captioned, row
 from napari_sam2.widgets.views.fields import PanelFields, device_titles
 
 _IN_GENERAL = {
@@ -75,22 +75,40 @@ class ModelSection(Section):
         The user wants this model fetched.
     download_cancel_requested()
         The user does not want it any more.
+    server_requested()
+        The user wants to compute on the server whose address is in the field.
     """
 
     file_requested = Signal(object)
     unload_requested = Signal()
     download_requested = Signal(str)
     download_cancel_requested = Signal()
+    server_requested = Signal()
 
     def __init__(self, fields: PanelFields) -> None:
         super().__init__("Model")
         self.model, self.device = fields.model, fields.device
         self.precision, self.speed = fields.precision, fields.speed
+        self.compute_on, self.server, self.token = fields.compute_on, fields.server, fields.token
+        self.add_row("Compute on", self.compute_on.native)
+        self.connect_button = button(
+            "Connect", "Ask the server for its models, and compute there from now on."
+        )
+        self.server_note = QLabel()
+        self.server_note.setWordWrap(True)
+        self._server_rows = (
+            captioned("Address", self.server.native),
+            captioned("Token", self.token.native, self.connect_button, stretch=(1,)),
+            self.server_note,
+        )
+        for part in self._server_rows:
+            self.body.addWidget(part)
         self.add_row("Model", self.model.native)
         self.unload = button(
             "Unload", "Free the memory of the model. The next prompt or run loads it again."
         )
-        self.add_row("Device", self.device.native, self.unload, stretch=(1,))
+        self._device_row = captioned("Device", self.device.native, self.unload, stretch=(1,))
+        self.body.addWidget(self._device_row)
         self.pace = SpeedSection(fields)
         self.approximate = QLabel()
         self.approximate.setWordWrap(True)
@@ -129,6 +147,8 @@ class ModelSection(Section):
 
     def show_use(self, use: ModelUse) -> None:
         """Show this as what is chosen."""
+        if use.server is not None:
+            self.compute_on.value, self.server.value = ON_SERVER, use.server.url
         self.model.value, self.device.value = use.model, use.device
         self.precision.value, self.speed.value = use.precision, use.speed
         self.show_approximations(None)
@@ -144,6 +164,10 @@ class ModelSection(Section):
         """Offer these devices."""
         self.device.offer(device_titles(names), current)
 
+    def show_server(self, text: str) -> None:
+        """Say how it stands with the server."""
+        self.server_note.setText(text)
+
     def show_download(self, name: str | None, done: int = 0, total: int = 0) -> None:
         """Show how far the download of a model is; `name` None: there is none."""
         self._downloading = name
@@ -155,6 +179,9 @@ class ModelSection(Section):
 
     def _connect(self) -> None:
         self.model.ask_for_file = self._ask_for_file
+        self.compute_on.changed.connect(lambda _value: self._show_rows())
+        self.connect_button.clicked.connect(lambda _checked: self.server_requested.emit())
+        self.token.native.returnPressed.connect(self.server_requested)
         self.unload.clicked.connect(lambda _checked: self.unload_requested.emit())
         self.download.clicked.connect(lambda: self.download_requested.emit(self.model.value))
         self.cancel.clicked.connect(self.download_cancel_requested)
@@ -166,6 +193,10 @@ class ModelSection(Section):
             self.file_requested.emit(Path(chosen))
 
     def _show_rows(self) -> None:
+        there = self.compute_on.value == ON_SERVER
+        for part in self._server_rows:
+            part.setVisible(there)
+        self._device_row.setVisible(not there)
         entry = self._entries.get(self.model.value or "")
         large = entry is not None and (entry.size_bytes or 0) >= _LARGE
         self.note.setVisible(large)

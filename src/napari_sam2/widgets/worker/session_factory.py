@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING
 from napari_sam2.errors import DeviceError
 from napari_sam2.prompts import FramePrompt
 from napari_sam2.types import Speed
+from napari_sam2.widgets.state.model_catalog import token_of
 from napari_sam2.widgets.state.positions import StackPosition
 from napari_sam2.widgets.state.session_spec import PlacedPrompt, Prompts, SessionSpec
 from napari_sam2.widgets.state.settings import ModelUse
 from napari_sam2.widgets.worker.session_protocol import Session, SessionOpener
 
 if TYPE_CHECKING:
+    from napari_sam2.remote import Connection
     from napari_sam2.tracking import Model
 
 
@@ -75,6 +77,7 @@ class SessionFactory:
     def __init__(self) -> None:
         self._model: Model | None = None
         self._loaded: ModelUse | None = None  # at whatever speed
+        self._connection: Connection | None = None
 
     def __call__(self, spec: SessionSpec, tell: Callable[[str], None]) -> Session:
         """Open the session of `spec`, loading its model if it is not the last one."""
@@ -91,15 +94,23 @@ class SessionFactory:
     def release(self) -> None:
         """Free the memory of the model."""
         device = None if self._model is None else self._model.device
-        self._model, self._loaded = None, None
+        self._forget()
         gc.collect()  # the parts of a session refer to each other
         if device is not None:
             from napari_sam2.tracking.device import release_memory
 
             release_memory(device)
 
+    def _forget(self) -> None:
+        self._model, self._loaded = None, None
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
     def _load(self, use: ModelUse) -> Model:
+        """Return the model, here or on a server; the last one is kept."""
         try:
+            from napari_sam2.remote import connect
             from napari_sam2.tracking import load_model
         except OSError as error:
             # Windows can fail to load torch's libraries after Qt's (pytorch issue 166628).
@@ -111,7 +122,11 @@ class SessionFactory:
         annotations = replace(use, speed=Speed.EXACT)
         if self._model is None or self._loaded != annotations:
             # Two models at once may not fit: let go of the old one first.
-            self._model, self._loaded = None, None
-            self._model = load_model(use.model, use.device, precision=use.precision)
+            self._forget()
+            if use.server is None:
+                self._model = load_model(use.model, use.device, precision=use.precision)
+            else:
+                self._connection = connect(use.server.url, token_of(use.server))
+                self._model = self._connection.model(use.model, precision=use.precision)
             self._loaded = annotations
         return self._model

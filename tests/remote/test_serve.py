@@ -1,0 +1,193 @@
+"""The command that serves: what it refuses, what it shows, and a laptop that computes on it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+import tifffile
+from session_servers import TOKEN, local_server
+from typer.testing import CliRunner
+
+from napari_sam2.cli.main import app
+from napari_sam2.errors import RemoteError
+from napari_sam2.remote import connect
+from napari_sam2.remote.server.run import (
+    ServerOptions,
+    check_address,
+    greeting,
+    is_loopback,
+    serve,
+    token_of,
+)
+from napari_sam2.remote.tokens import given_token
+
+PATIENCE_S = 300
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "localhost", "::1", "[::1]"])
+def test_this_machine_needs_no_token_file(host):
+    assert is_loopback(host)
+    check_address(ServerOptions(models=("bundled",), host=host), pytest.fail)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.7", "gpu-box", "127.0.0.1.evil.org"])
+def test_an_address_that_others_reach_needs_a_token_file_and_wants_tls(host):
+    assert not is_loopback(host)
+    with pytest.raises(RemoteError, match="other machines reach") as caught:
+        check_address(ServerOptions(models=("bundled",), host=host), pytest.fail)
+    assert "--token-file" in caught.value.remedy
+    told = []
+    file = Path("token")
+    check_address(ServerOptions(models=("bundled",), host=host, token_file=file), told.append)
+    assert ["TLS" in text for text in told] == [True]
+    pem = Path("x.pem")
+    safe = ServerOptions(models=("bundled",), host=host, token_file=file, certificate=pem, key=pem)
+    check_address(safe, pytest.fail)
+    assert safe.url.startswith("https://")
+
+
+def test_tls_needs_both_files():
+    with pytest.raises(RemoteError, match="both"):
+        check_address(ServerOptions(models=("bundled",), key=Path("x")), pytest.fail)
+
+
+def test_a_token_file_is_made_once_and_for_its_owner_alone(tmp_path):
+    file = tmp_path / "token"
+    first = token_of(file, pytest.fail)
+    assert len(first) >= 32
+    assert token_of(file, pytest.fail) == first
+    assert given_token("http://x", file) == first
+    if os.name == "posix":
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+        file.chmod(0o644)
+        told = []
+        assert token_of(file, told.append) == first
+        assert "chmod 600" in told[0]
+        assert first not in told[0]
+    assert token_of(None, pytest.fail) != token_of(None, pytest.fail)
+
+
+@pytest.mark.parametrize("content", ["", "short", "with a space in the middle", "é" * 20])
+def test_a_file_without_a_token_is_refused(tmp_path, content):
+    file = tmp_path / "token"
+    file.write_text(content, "utf-8")
+    file.chmod(0o600)
+    with pytest.raises(RemoteError, match="no token"):
+        token_of(file, pytest.fail)
+    with pytest.raises(RemoteError, match="cannot be used"):
+        token_of(tmp_path / "missing" / "token", pytest.fail)
+
+
+def test_the_greeting_has_address_token_and_the_way_through_ssh(tmp_path):
+    text = "\n".join(greeting(ServerOptions(models=("bundled",), port=1600), "the-token"))
+    assert "http://127.0.0.1:1600" in text
+    assert "the-token" in text
+    assert "ssh -N -o ServerAliveInterval=10 -L 1600:127.0.0.1:1600 " in text
+    kept = ServerOptions(models=("bundled",), token_file=tmp_path / "token")
+    assert "the-token" not in "\n".join(greeting(kept, "the-token"))
+
+
+def test_models_that_are_not_here_and_ports_in_use_are_said(tmp_path, monkeypatch):
+    monkeypatch.setenv("NAPARI_SAM2_CACHE", str(tmp_path))
+    for name in ("sam2.1-large", "/etc/passwd", "nonsense"):
+        with pytest.raises(RemoteError, match="cannot be offered"):
+            serve(ServerOptions(models=(name,)), pytest.fail, pytest.fail)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        options = ServerOptions(models=("bundled",), device="cpu", port=taken.getsockname()[1])
+        with pytest.raises(RemoteError, match="cannot listen"):
+            serve(options, pytest.fail, pytest.fail)
+    with pytest.raises(RemoteError, match="no folder"):
+        serve(ServerOptions(models=("bundled",), data_root=tmp_path / "no"), print, print)
+
+
+def test_without_the_extra_it_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    with pytest.raises(RemoteError) as caught:
+        serve(ServerOptions(models=("bundled",)), pytest.fail, pytest.fail)
+    assert "napari-sam2[server]" in caught.value.remedy
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificate")
+def test_tls_is_checked_by_the_client(models, noise, tmp_path):
+    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
+    command += ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
+    command += ["-keyout", str(key), "-out", str(certificate)]
+    subprocess.run(command, check=True, capture_output=True)
+    with local_server(models, ssl_certfile=certificate, ssl_keyfile=key) as server:
+        assert server.url.startswith("https://")
+        with pytest.raises(RemoteError, match=r"does not answer.*certificate"):
+            connect(server.url, TOKEN, patience_s=0.1)
+        connection = connect(server.url, TOKEN, certificate=certificate)
+        session = connection.session(noise[:2])
+        assert session.add_points(1, 0, [(20, 20)]).masks.any()
+        connection.close()
+    with pytest.raises(RemoteError, match="no certificate"):
+        connect("https://127.0.0.1:1", TOKEN, certificate=tmp_path / "none.pem")
+
+
+def test_segment_on_a_server_gives_the_labels_of_segment_here(tmp_path):
+    image = tmp_path / "data" / "stack.tif"
+    image.parent.mkdir()
+    planes = np.zeros((3, 64, 64), np.uint16)
+    planes[:, 20:40, 22:44] = 900
+    tifffile.imwrite(image, planes, photometric="minisblack", metadata={"axes": "ZYX"})
+    clicks = tmp_path / "clicks.csv"
+    clicks.write_text("frame,object,kind,y,x,y2,x2,positive\n1,1,point,30,30,,,1\n")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    token = tmp_path / "token"
+    command = [sys.executable, "-m", "napari_sam2.cli", "serve", "--device", "cpu"]
+    command += ["--model", "bundled", "--port", str(port), "--token-file", str(token)]
+    command += ["--data-root", str(image.parent)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        ends = time.monotonic() + PATIENCE_S
+        while time.monotonic() < ends and process.poll() is None:
+            try:
+                httpx.get(f"http://127.0.0.1:{port}", trust_env=False)
+                break
+            except httpx.TransportError:
+                time.sleep(0.2)
+        common = ["segment", str(image), "-p", str(clicks), "--device", "cpu", "--json"]
+        there = ["--server", f"http://127.0.0.1:{port}", "--token-file", str(token)]
+        labels = []
+        for name, options in (("here", []), ("there", there)):
+            out = tmp_path / f"{name}.tif"
+            ran = CliRunner().invoke(app, [*common, "-o", str(out), *options])
+            assert ran.exit_code == 0, ran.output
+            summary = json.loads(ran.stdout)
+            assert (summary["device"] == "cpu") == (name == "here")
+            labels.append(tifffile.imread(out))
+        np.testing.assert_array_equal(*labels)
+        assert labels[0].any()
+    finally:
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 0, err.decode()
+    assert b"ssh -N -o ServerAliveInterval=10 -L" in out
+    assert token.read_bytes().strip() not in out + err
+
+
+def test_segment_without_a_token_says_where_it_would_come_from(tmp_path, monkeypatch):
+    monkeypatch.delenv("NAPARI_SAM2_TOKEN", raising=False)
+    monkeypatch.setitem(sys.modules, "keyring", None)
+    from napari_sam2.cli.serve import model_on_server
+
+    with pytest.raises(RemoteError, match="no token") as caught:
+        model_on_server("http://127.0.0.1:1", None, "bundled", None, tmp_path)
+    assert "NAPARI_SAM2_TOKEN" in caught.value.remedy
+    monkeypatch.setenv("NAPARI_SAM2_TOKEN", " from-the-environment ")
+    assert given_token("http://127.0.0.1:1") == "from-the-environment"
