@@ -43,7 +43,7 @@ LAYERS: Mapping[str, float] = {
     "benchmarking": 5,
     "remote": 5,
     PACKAGE: 5.5,
-    "batch": 5.5,  # many times what `segmentation` does once
+    "batch": 5.7,  # many times what `segmentation` does once
     "widgets": 6,
     "cli": 6,
     "__main__": 7,

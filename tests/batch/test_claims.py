@@ -13,19 +13,19 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from napari_sam2.batch.claims import STALE_S, Claim, ClaimOwner, holder_of, take_claim
+from napari_sam2.batch.claims import STALE_S, ClaimOwner, StackClaim, holder_of, take_claim
 from napari_sam2.errors import BatchError
 
 _RACE = """
 import sys
 from pathlib import Path
-from napari_sam2.batch.claims import Claim, take_claim
+from napari_sam2.batch.claims import StackClaim, take_claim
 
 claims, done, me = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
 sys.stdin.readline()
 for number in range(int(sys.argv[4])):
     claim = take_claim(claims, f"stack {number}", me)
-    if isinstance(claim, Claim):
+    if isinstance(claim, StackClaim):
         with claim:
             mark = done / str(number)
             if not mark.exists():  # as a status says that a stack is done
@@ -42,10 +42,10 @@ def test_a_claim_keeps_others_away_until_it_is_released(tmp_path):
         assert other == ClaimOwner.here("one")
         assert holder_of(tmp_path, "a/b") == other
         assert str(os.getpid()) in str(other)
-        assert isinstance(take_claim(tmp_path, "a", "two"), Claim)
+        assert isinstance(take_claim(tmp_path, "a", "two"), StackClaim)
     assert holder_of(tmp_path, "a/b") is None
     again = take_claim(tmp_path, "a/b", "two")
-    assert isinstance(again, Claim)
+    assert isinstance(again, StackClaim)
     with again:
         pass
     assert not (tmp_path / "a%2Fb").exists()
@@ -132,7 +132,7 @@ def test_of_many_that_see_a_stale_claim_one_takes_it(tmp_path):
             thread.start()
         for thread in threads:
             thread.join()
-        held = [each for each in found if isinstance(each, Claim)]
+        held = [each for each in found if isinstance(each, StackClaim)]
         assert len(held) == 1
         with held[0]:
             pass

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from batches import Recorder, do_batch, labels_of
 
-from napari_sam2.batch.engine import Engine
+from napari_sam2.batch.engine import BatchEngine
 from napari_sam2.batch.plan import BatchInputs
 from napari_sam2.batch.status import StackState, read_status
 from napari_sam2.errors import BatchError
@@ -50,7 +50,7 @@ def test_a_killed_worker_of_a_local_cluster_loses_nothing(stacks, clicks, tmp_pa
     whole = BatchInputs(folder, tmp_path / "whole", prompts=clicks)
     killed: list[int] = []
     recorder = Recorder(seen=kill_once(inputs, killed))
-    with closing(DaskCluster(Engine("cpu", workers=2, cluster="local"), "run", 3)) as executor:
+    with closing(DaskCluster(BatchEngine("cpu", workers=2, cluster="local"), "run", 3)) as executor:
         result = do_batch(inputs, recorder, retries=1, executor=executor)
         assert not do_batch(whole, executor=executor).failed
     assert killed
@@ -98,7 +98,7 @@ def test_a_killed_scheduler_loses_nothing(stacks, clicks, tmp_path, scheduler):
     inputs = BatchInputs(folder, tmp_path / "out", prompts=clicks)
     killed: list[int] = []
     recorder = Recorder(seen=kill_once(inputs, killed, server.pid))
-    with closing(DaskCluster(Engine("cpu", cluster=address), "run", 3)) as executor:
+    with closing(DaskCluster(BatchEngine("cpu", cluster=address), "run", 3)) as executor:
         result = do_batch(inputs, recorder, retries=1, executor=executor)
     assert killed
     assert isinstance(result.error, BatchError)
@@ -122,11 +122,11 @@ def test_a_scheduler_that_is_not_there_is_named(monkeypatch):
         dask.config.set({"distributed.comm.timeouts.connect": "1s"}),
         pytest.raises(BatchError, match="no scheduler of Dask"),
     ):
-        DaskCluster(Engine("cpu", cluster=f"tcp://127.0.0.1:{free_port()}"), "run", 1)
+        DaskCluster(BatchEngine("cpu", cluster=f"tcp://127.0.0.1:{free_port()}"), "run", 1)
 
 
 def script_of(*directives: str) -> str:
-    cluster = slurm_cluster(Engine(cluster="slurm", workers=1, directives=directives), 0)
+    cluster = slurm_cluster(BatchEngine(cluster="slurm", workers=1, directives=directives), 0)
     try:
         return cluster.job_script()
     finally:
@@ -164,7 +164,7 @@ def test_jobs_of_slurm_do_the_stacks(stacks, clicks, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(path for path in sys.path if path))
     monkeypatch.chdir(tmp_path)
     inputs = BatchInputs(stacks("a", frames=2), tmp_path / "out", prompts=clicks)
-    engine = Engine("cpu", workers=1, cluster="slurm", directives=("--gres=gpu:1",))
+    engine = BatchEngine("cpu", workers=1, cluster="slurm", directives=("--gres=gpu:1",))
     with closing(DaskCluster(engine, "run", 1)) as executor:
         assert "#SBATCH --gres=gpu:1" in executor.job_script()
         (status,) = do_batch(inputs, executor=executor).statuses

@@ -12,7 +12,7 @@ import psutil
 import pytest
 from batches import Recorder, do_batch, labels_of
 
-from napari_sam2.batch.engine import Engine
+from napari_sam2.batch.engine import BatchEngine
 from napari_sam2.batch.executor_choice import choose_executor
 from napari_sam2.batch.executors import InProcess
 from napari_sam2.batch.plan import BatchInputs
@@ -89,20 +89,20 @@ def test_processes_stop_between_two_frames_when_their_parent_is_killed(stacks, c
 
 
 def test_the_engine_takes_processes_only_where_there_are_several():
-    assert isinstance(choose_executor(Engine("cpu"), "run", 9), InProcess)
-    assert isinstance(choose_executor(Engine("cpu", workers=4), "run", 1), InProcess)
-    assert isinstance(choose_executor(Engine("cpu", workers=2), "run", 9), Processes)
-    assert Engine("cuda:0,cuda:1", workers=3).process_devices == ("cuda:0", "cuda:1", "cuda:0")
-    assert Engine("cuda:0, cuda:1").process_devices == ("cuda:0", "cuda:1")
+    assert isinstance(choose_executor(BatchEngine("cpu"), "run", 9), InProcess)
+    assert isinstance(choose_executor(BatchEngine("cpu", workers=4), "run", 1), InProcess)
+    assert isinstance(choose_executor(BatchEngine("cpu", workers=2), "run", 9), Processes)
+    assert BatchEngine("cuda:0,cuda:1", workers=3).process_devices == ("cuda:0", "cuda:1", "cuda:0")
+    assert BatchEngine("cuda:0, cuda:1").process_devices == ("cuda:0", "cuda:1")
 
 
 @pytest.mark.parametrize(
     ("engine", "message"),
     [
-        (Engine(","), "No device"),
-        (Engine(directives=("--gres=gpu:1",)), "--slurm-directive"),
-        (Engine(cluster="somewhere"), "no cluster"),
-        (Engine("cuda:0,cuda:1", cluster="tcp://host:8786"), "Several devices"),
+        (BatchEngine(","), "No device"),
+        (BatchEngine(directives=("--gres=gpu:1",)), "--slurm-directive"),
+        (BatchEngine(cluster="somewhere"), "no cluster"),
+        (BatchEngine("cuda:0,cuda:1", cluster="tcp://host:8786"), "Several devices"),
     ],
 )
 def test_options_that_do_not_fit_together_are_refused(engine, message):

@@ -7,7 +7,7 @@ from contextlib import closing
 import pytest
 from batches import Recorder, do_batch
 
-from napari_sam2.batch.engine import Engine
+from napari_sam2.batch.engine import BatchEngine
 from napari_sam2.batch.executor_choice import choose_executor
 from napari_sam2.batch.plan import BatchInputs
 from napari_sam2.batch.status import StackState, read_status
@@ -16,7 +16,7 @@ pytest.importorskip("distributed")
 
 
 @pytest.mark.parametrize(
-    "engine", [Engine("cpu", workers=2), Engine("cpu", workers=1, cluster="local")]
+    "engine", [BatchEngine("cpu", workers=2), BatchEngine("cpu", workers=1, cluster="local")]
 )
 @pytest.mark.filterwarnings("ignore::ResourceWarning")  # of connections that Dask closes late
 def test_stacks_in_other_processes_stop_between_two_frames(stacks, clicks, tmp_path, engine):

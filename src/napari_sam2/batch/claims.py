@@ -1,4 +1,4 @@
-"""`Claim`: the right of one process to work on a stack, among all that share a file system.
+"""`StackClaim`: the right of one process to work on a stack, among all that share a file system.
 
 A claim is a file that is created exclusively, in a folder of its own for each stack. It says who
 holds it, and a thread of the holder touches it as long as the process lives. A claim that nobody
@@ -72,7 +72,7 @@ class ClaimOwner:
         return f"process {self.pid} on {self.host}" if self.host else "another process"
 
 
-class Claim:
+class StackClaim:
     """A claim that this process holds, until the body of ``with`` ends.
 
     Parameters
@@ -98,7 +98,7 @@ class Claim:
         self._thread = threading.Thread(target=self._beat, name="napari-sam2-claim", daemon=True)
         self._thread.start()
 
-    def __enter__(self) -> Claim:
+    def __enter__(self) -> StackClaim:
         return self
 
     def __exit__(
@@ -139,7 +139,7 @@ def take_claim(
     *,
     stale_s: float = STALE_S,
     heartbeat_s: float = _HEARTBEAT_S,
-) -> Claim | ClaimOwner:
+) -> StackClaim | ClaimOwner:
     """Claim a stack for this process.
 
     Parameters
@@ -155,7 +155,7 @@ def take_claim(
 
     Returns
     -------
-    Claim or ClaimOwner
+    StackClaim or ClaimOwner
         The claim, or who holds it.
 
     Raises
@@ -177,7 +177,7 @@ def take_claim(
                 _create(_file(folder, number + 1), text)
             except (FileExistsError, FileNotFoundError):
                 continue  # another process was faster, or has just released it
-            return Claim(folder, number + 1, heartbeat_s)
+            return StackClaim(folder, number + 1, heartbeat_s)
     except OSError as error:
         raise BatchError(
             f"A claim cannot be written to {folder}: {error.strerror or error}.",

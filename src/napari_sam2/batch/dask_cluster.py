@@ -26,7 +26,7 @@ from napari_sam2.errors import BatchError
 from napari_sam2.segmentation.session_runner import Watcher
 
 if TYPE_CHECKING:
-    from napari_sam2.batch.engine import Engine
+    from napari_sam2.batch.engine import BatchEngine
 
 _RESOURCE = "GPU"  # one per worker: a stack at a time, on a device of its own
 _LOOK_S = 0.1
@@ -58,7 +58,7 @@ class DaskCluster:
 
     Parameters
     ----------
-    engine : Engine
+    engine : BatchEngine
         With a cluster.
     run : str
         Id of the batch.
@@ -71,7 +71,7 @@ class DaskCluster:
         The scheduler is not reached, has no workers that fit, or these have another version.
     """
 
-    def __init__(self, engine: Engine, run: str, stacks: int) -> None:
+    def __init__(self, engine: BatchEngine, run: str, stacks: int) -> None:
         self._run = run
         self._retries = engine.retries
         self._reports: queue.SimpleQueue[tuple[str, int, int | None]] = queue.SimpleQueue()
@@ -140,7 +140,7 @@ class DaskCluster:
             with suppress(Exception):
                 self._cluster.close()
 
-    def _prepare(self, engine: Engine) -> None:
+    def _prepare(self, engine: BatchEngine) -> None:
         """Give every worker, also those that come later, what does stacks."""
         devices = engine.process_devices if engine.cluster == "local" else engine.devices
         self._client.subscribe_topic(self._plugin, self._hear)
@@ -197,7 +197,7 @@ class DaskCluster:
             )
 
 
-def _cluster_of(engine: Engine, stacks: int) -> Any:
+def _cluster_of(engine: BatchEngine, stacks: int) -> Any:
     """Begin a cluster of this machine or of SLURM; None where there is a scheduler already."""
     if engine.cluster == "local":
         return LocalCluster(
@@ -214,7 +214,7 @@ def _cluster_of(engine: Engine, stacks: int) -> Any:
     return None
 
 
-def slurm_cluster(engine: Engine, stacks: int) -> Any:
+def slurm_cluster(engine: BatchEngine, stacks: int) -> Any:
     """Begin a cluster whose workers are jobs of SLURM.
 
     Raises
@@ -261,7 +261,7 @@ def _size_of_job(directives: Sequence[str]) -> tuple[int, str]:
     return int(cores), text if text[-1] in "bB" else f"{text}{'B' if text[-1].isalpha() else 'MB'}"
 
 
-def _client_of(engine: Engine, cluster: Any) -> Client:
+def _client_of(engine: BatchEngine, cluster: Any) -> Client:
     try:
         if cluster is not None:
             return Client(cluster, set_as_default=False)
@@ -276,7 +276,7 @@ def _client_of(engine: Engine, cluster: Any) -> Client:
         ) from error
 
 
-def _resources_of(engine: Engine, client: Client) -> Mapping[str, float] | None:
+def _resources_of(engine: BatchEngine, client: Client) -> Mapping[str, float] | None:
     """Return what a stack needs of a worker: a GPU, unless the CPU is to do it.
 
     Raises

@@ -1,4 +1,4 @@
-"""`Engine`: what is to do the stacks, as the options of a command say."""
+"""`BatchEngine`: what is to do the stacks, as the options of a command say."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from napari_sam2.errors import BatchError
 
 
 @dataclass(frozen=True, slots=True)
-class Engine:
+class BatchEngine:
     """What is to do the stacks.
 
     Attributes

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import re
 
-from napari_sam2.batch.engine import Engine
+from napari_sam2.batch.engine import BatchEngine
 from napari_sam2.batch.executors import Executor, InProcess
 from napari_sam2.batch.stack_worker import StackWorker
 from napari_sam2.errors import BatchError
 
 
-def choose_executor(engine: Engine, run: str, stacks: int) -> Executor:
+def choose_executor(engine: BatchEngine, run: str, stacks: int) -> Executor:
     """Return what does the stacks; clusters are begun, processes when they are first used.
 
     Parameters
     ----------
-    engine : Engine
+    engine : BatchEngine
     run : str
         Id of the batch.
     stacks : int
@@ -44,7 +44,7 @@ def choose_executor(engine: Engine, run: str, stacks: int) -> Executor:
     return Processes(devices, run)
 
 
-def _check_cluster(engine: Engine) -> None:
+def _check_cluster(engine: BatchEngine) -> None:
     known = engine.cluster in ("local", "slurm") or engine.cluster.lower().endswith(".json")
     if not known and not re.fullmatch(r"[a-z][a-z0-9+]*://\S+", engine.cluster):
         raise BatchError(

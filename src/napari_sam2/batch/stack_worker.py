@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from napari_sam2.batch.claims import STALE_S, Claim, ClaimOwner, take_claim
+from napari_sam2.batch.claims import STALE_S, ClaimOwner, StackClaim, take_claim
 from napari_sam2.batch.plan import CLAIMS, StackTask
 from napari_sam2.batch.status import (
     StackFailure,
@@ -75,7 +75,7 @@ class StackWorker:
             return settled or self._attempt(task, key, watcher, claim)
 
     def _attempt(
-        self, task: StackTask, key: str, watcher: Watcher, claim: Claim | None
+        self, task: StackTask, key: str, watcher: Watcher, claim: StackClaim | None
     ) -> StackStatus:
         before = read_status(task.status)
         again = before is not None and before.key == key
@@ -212,7 +212,7 @@ def _elsewhere(task: StackTask, owner: ClaimOwner) -> StackStatus:
     )
 
 
-def _held(watcher: Watcher, claim: Claim | None) -> Watcher:
+def _held(watcher: Watcher, claim: StackClaim | None) -> Watcher:
     """Return a watcher that also stops when the claim is lost."""
     if claim is None:
         return watcher

@@ -184,7 +184,7 @@ def batch(
     that share the folder, do each stack once.
     """
     options = chosen_options(locals())
-    from napari_sam2.batch.engine import Engine
+    from napari_sam2.batch.engine import BatchEngine
     from napari_sam2.batch.executor_choice import choose_executor
     from napari_sam2.batch.plan import BatchInputs, Part, plan_batch
     from napari_sam2.batch.run import prepare
@@ -214,7 +214,7 @@ def batch(
     if not plan.tasks:  # more parts than stacks
         typer.echo(f"There is no stack in part {part}.", err=True)
         return
-    engine = Engine(device, workers, cluster, directives, retries)
+    engine = BatchEngine(device, workers, cluster, directives, retries)
     run = secrets.token_hex(6)
     # Before the folder is made: what does not fit together, or is not reached, leaves no trace.
     with closing(choose_executor(engine, run, len(plan.tasks))) as executor:
