@@ -42,7 +42,8 @@ def test_a_claim_keeps_others_away_until_it_is_released(tmp_path):
         assert other == ClaimOwner.here("one")
         assert holder_of(tmp_path, "a/b") == other
         assert str(os.getpid()) in str(other)
-        assert isinstance(take_claim(tmp_path, "a", "two"), StackClaim)
+        with take_claim(tmp_path, "a", "two") as above:
+            assert isinstance(above, StackClaim)
     assert holder_of(tmp_path, "a/b") is None
     again = take_claim(tmp_path, "a/b", "two")
     assert isinstance(again, StackClaim)
