@@ -156,7 +156,7 @@ def test_unknown_name_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
 def test_interrupt_keeps_what_arrived(
     url: str, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_SlowStart, "seconds", 15.0)
+    monkeypatch.setattr(_SlowStart, "seconds", 60.0)
     code = "from napari_sam2.cli import main; main()"
     process = subprocess.Popen(
         [sys.executable, "-c", code, "models", "download", "sam2-tiny", "--base-url", url],
@@ -173,7 +173,7 @@ def test_interrupt_keeps_what_arrived(
     while errors is None:
         process.send_signal(signal.SIGINT)
         try:
-            _, errors = process.communicate(timeout=4)
+            _, errors = process.communicate(timeout=15)
         except subprocess.TimeoutExpired:
             waits += 1
             assert waits < 3

@@ -14,6 +14,7 @@ from napari_sam2.tracking.decoding.prediction import (
 if TYPE_CHECKING:
     from napari_sam2.labels import LabelsVolume
     from napari_sam2.tracking import TrackingSession
+    from napari_sam2.tracking.decoding.prompted_frames import PromptedFramePredictor
     from napari_sam2.tracking.images.feature_cache import FeatureCache
     from napari_sam2.tracking.images.frame_reader import FrameReader
     from napari_sam2.tracking.label_writer import LabelWriter
@@ -34,6 +35,11 @@ def track_of(session: TrackingSession, object_id: int) -> ObjectTrack:
 def cache_of(session: TrackingSession) -> FeatureCache:
     """Return the cache of encoded frames."""
     return session._tracker.engine.cache
+
+
+def predictor_of(session: TrackingSession) -> PromptedFramePredictor:
+    """Return what decides prompted frames."""
+    return session._tracker.engine._decider
 
 
 def reader_of(session: TrackingSession) -> FrameReader:

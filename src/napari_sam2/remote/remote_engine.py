@@ -302,7 +302,7 @@ class RemoteEngine:
 
     def drawn(self, track: ObjectTrack, frame: int, mask: NDArray[np.bool_]) -> Conditioning:
         """Decide that an object is in a frame just where a mask (Y, X) is."""
-        return drawn_conditioning(self._framing, frame, mask, track.expected(frame))
+        return drawn_conditioning(self._framing, frame, mask, track.expected(frame, without=frame))
 
     def follow(
         self,

@@ -316,7 +316,7 @@ class NetworkEngine:
 
     def drawn(self, track: ObjectTrack, frame: int, mask: NDArray[np.bool_]) -> Conditioning:
         """Decide that an object is in a frame just where a mask (Y, X) is."""
-        return drawn_conditioning(self._framing, frame, mask, track.expected(frame))
+        return drawn_conditioning(self._framing, frame, mask, track.expected(frame, without=frame))
 
     def follow(
         self,
@@ -426,7 +426,9 @@ class NetworkEngine:
         seen : WindowedObject, optional
             Where it was seen when it was tracked; as near as can be told from the mask by default.
         """
-        drawn = drawn_conditioning(self._framing, frame, mask, seen or track.expected(frame))
+        drawn = drawn_conditioning(
+            self._framing, frame, mask, seen or track.expected(frame, without=frame)
+        )
         if seen is not None:
             drawn = replace(drawn, window=seen.window, sighting=seen if mask.any() else None)
         return self.propagator.memory_of(drawn)

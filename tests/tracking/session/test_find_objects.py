@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from engine_internals import predictor_of
 
 from napari_sam2 import TrackingSession, load_model
 from napari_sam2.detection import DetectionSettings
@@ -200,7 +201,7 @@ def test_nothing_is_clicked_where_objects_are_everywhere(model, sample, monkeypa
     full = np.ones_like(sample.labels, dtype=np.uint16)
     session = TrackingSession(model, sample.image, labels=full)
     clicks: list[object] = []
-    monkeypatch.setattr(session._tracker._decider, "from_clicks", lambda *each: clicks.append(each))
+    monkeypatch.setattr(predictor_of(session), "from_clicks", lambda *each: clicks.append(each))
     assert session.find_objects(1) == ()
     assert (clicks, session.object_ids) == ([], ())
     assert (full == 1).all()
@@ -277,7 +278,7 @@ def test_all_found_objects_are_one_write_and_leave_other_labels_alone(session):
 
 
 def test_too_little_memory_for_many_candidates_at_once_takes_fewer(session, monkeypatch):
-    decider = session._tracker._decider
+    decider = predictor_of(session)
     decide, sizes = decider.from_clicks, []
 
     def short_of_memory(frame, clicks, extents):
@@ -297,7 +298,7 @@ def test_no_memory_for_a_single_candidate_is_an_error_and_adds_nothing(session, 
     def no_memory(*_):
         raise MemoryError("out of memory")
 
-    monkeypatch.setattr(session._tracker._decider, "from_clicks", no_memory)
+    monkeypatch.setattr(predictor_of(session), "from_clicks", no_memory)
     with pytest.raises(DeviceError) as raised:
         session.find_objects(1)
     assert raised.value.remedy
