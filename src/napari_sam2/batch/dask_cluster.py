@@ -250,13 +250,13 @@ def _said_otherwise(directives: Sequence[str]) -> list[str]:
 
 def _size_of_job(directives: Sequence[str]) -> tuple[int, str]:
     """Return cores and memory of a job: of the directives, Dask's configuration, or the usual."""
-    said = {}
+    given = {}
     for each in directives:
         found = re.fullmatch(r"(?:-c\s*|--(cpus-per-task|mem)[= ]\s*)(\S+)", each.strip())
         if found:
-            said[found[1] or "cpus-per-task"] = found[2]
-    cores = said.get("cpus-per-task") or dask.config.get("jobqueue.slurm.cores", None) or _CORES
-    memory = said.get("mem") or dask.config.get("jobqueue.slurm.memory", None) or _MEMORY
+            given[found[1] or "cpus-per-task"] = found[2]
+    cores = given.get("cpus-per-task") or dask.config.get("jobqueue.slurm.cores", None) or _CORES
+    memory = given.get("mem") or dask.config.get("jobqueue.slurm.memory", None) or _MEMORY
     text = str(memory)
     return int(cores), text if text[-1] in "bB" else f"{text}{'B' if text[-1].isalpha() else 'MB'}"
 
