@@ -8,6 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+# Power of the IoU with the mask before: 1 keeps also what a click got wrong for ever.
+_LIKENESS = 0.25
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ImageFeatures:
@@ -175,7 +178,7 @@ class MaskPrediction:
         either = (now | before).flatten(2).sum(dim=2)
         alike = shared / either.clamp(min=1)
         known = before.flatten(2).any(dim=2)
-        return torch.where(known, self.ious * alike, self.ious).argmax(dim=1)
+        return torch.where(known, self.ious * alike**_LIKENESS, self.ious).argmax(dim=1)
 
     def best(self, rank: int = 0) -> MaskPrediction:
         """Keep the mask with the highest predicted IoU: M becomes 1.
