@@ -157,7 +157,9 @@ def test_interrupt_keeps_what_arrived(
     url: str, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_SlowStart, "seconds", 60.0)
-    code = "from napari_sam2.cli import main; main()"
+    # A shell that runs the tests in its background has them ignore interrupts.
+    heeds = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    code = heeds + "from napari_sam2.cli import main; main()"
     process = subprocess.Popen(
         [sys.executable, "-c", code, "models", "download", "sam2-tiny", "--base-url", url],
         env={**os.environ, "NAPARI_SAM2_CACHE": str(cache)},
