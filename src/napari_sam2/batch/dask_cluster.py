@@ -124,7 +124,7 @@ class DaskCluster:
 
     def close(self) -> None:
         """End the connection, and the cluster if it was begun here."""
-        with suppress(Exception):  # the scheduler may be gone, which has been said
+        with suppress(Exception):  # the scheduler may be gone: reported before
             if self._client.status == "running":
                 self._client.unregister_worker_plugin(self._plugin)
             self._client.close(timeout=_LOOK_S * 20)

@@ -373,13 +373,13 @@ def _rows(tables: Mapping[str, str], folder: Path, names: Mapping[str, Path]) ->
     PromptError
         Rows are for a stack that is not there.
     """
-    said: dict[str, str] = {}
+    stacks: dict[str, str] = {}
     for name, stack in names.items():
         relative = stack.relative_to(folder).as_posix()
         # The name alone will do where there is only one of it.
         short = {_last(relative), _last(name)} if _once(name, names) else set()
-        said |= dict.fromkeys({name, relative, *short}, name)
-    unknown = [each for each in tables if each not in said]
+        stacks |= dict.fromkeys({name, relative, *short}, name)
+    unknown = [each for each in tables if each not in stacks]
     if unknown:
         raise PromptError(
             f"The table of prompts names the stack {unknown[0]}, which is not in {folder}.",
@@ -387,8 +387,8 @@ def _rows(tables: Mapping[str, str], folder: Path, names: Mapping[str, Path]) ->
         )
     rows = dict.fromkeys(names, "")
     for each, table in tables.items():
-        earlier = rows[said[each]]
-        rows[said[each]] = earlier + table.partition("\n")[2] if earlier else table
+        earlier = rows[stacks[each]]
+        rows[stacks[each]] = earlier + table.partition("\n")[2] if earlier else table
     return rows
 
 

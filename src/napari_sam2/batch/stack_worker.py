@@ -5,7 +5,6 @@ Every executor does its stacks with one of these, on a thread of the process tha
 
 from __future__ import annotations
 
-import gc
 import os
 import secrets
 import socket
@@ -101,8 +100,6 @@ class StackWorker:
             with suppress(BatchError):
                 write_status(task.status, replace(begun, state=StackState.STOPPED, ended=now()))
             raise
-        if ended.error is not None:
-            gc.collect()  # what the error held, such as the lock of a store, is free again
         if claim is not None and not claim.check():
             return _elsewhere(task, ClaimOwner())
         ended = replace(ended, ended=now(), seconds=round(time.monotonic() - start, 3))

@@ -1367,18 +1367,19 @@ class TrackingSession:
                 check_same_image(store.about, about, path)
                 damaged = self._take_results(store, about)
             store.about = about
+            self._keeper = ResultKeeper(store, volume, self._parts)
+            self._keeper.record(records)
+            for frame in damaged:
+                self._keeper.changed(frame)
+            if scan and store.state is None:
+                for frame in range(self.n_frames):
+                    if volume.any(frame):
+                        self._keeper.changed(frame)
+            self.keep()
         except BaseException:
+            self._keeper, volume.on_patch = None, None
             store.close()
             raise
-        self._keeper = ResultKeeper(store, volume, self._parts)
-        self._keeper.record(records)
-        for frame in damaged:
-            self._keeper.changed(frame)
-        if scan and store.state is None:
-            for frame in range(self.n_frames):
-                if volume.any(frame):
-                    self._keeper.changed(frame)
-        self.keep()
 
     def _take_results(self, store: ResultStore, about: Mapping[str, Any]) -> Sequence[int]:
         """Take the results of a store over; return the frames whose labels are damaged."""

@@ -18,7 +18,7 @@ from napari_sam2 import TrackingSession, TrackingSettings
 from napari_sam2.errors import StoreError, StoreInUseError
 from napari_sam2.stack import FrameStack
 from napari_sam2.tracking import Model
-from napari_sam2.tracking.state.result_keeper import SessionParts
+from napari_sam2.tracking.state.result_keeper import ResultKeeper, SessionParts
 
 DRAWN = np.pad(np.ones((10, 10), bool), ((24, 6), (30, 8)))
 
@@ -221,6 +221,32 @@ def test_two_sessions_never_write_to_one_store(model, stack, tmp_path):
     with pytest.raises(StoreInUseError):
         opened(model, stack, path)
     first.close()
+    opened(model, stack, path).close()
+
+
+def no_memory(*_):
+    raise MemoryError("out of memory")
+
+
+def test_a_session_that_cannot_begin_in_a_store_leaves_it_free(model, stack, tmp_path, monkeypatch):
+    path = tmp_path / "a.sam2.zarr"
+    with monkeypatch.context() as broken:
+        broken.setattr(ResultKeeper, "commit", no_memory)
+        with pytest.raises(MemoryError) as held:
+            opened(model, stack, path)
+    opened(model, stack, path).close()
+    assert held.value.__traceback__ is not None, "the error still holds the session"
+
+
+def test_a_session_that_cannot_write_its_last_results_leaves_its_store_free(
+    model, stack, tmp_path, monkeypatch
+):
+    path = tmp_path / "a.sam2.zarr"
+    session = opened(model, stack, path)
+    with monkeypatch.context() as broken:
+        broken.setattr(ResultKeeper, "commit", no_memory)
+        with pytest.raises(MemoryError):
+            session.close()
     opened(model, stack, path).close()
 
 

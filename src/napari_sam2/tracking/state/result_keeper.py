@@ -170,9 +170,11 @@ class ResultKeeper:
 
     def close(self) -> None:
         """Write everything, and let other sessions write to the store."""
-        self.commit()
-        self._volume.on_patch = None
-        self.store.close()
+        try:
+            self.commit()
+        finally:
+            self._volume.on_patch = None
+            self.store.close()
 
     def _commit(self) -> None:
         parts = self._parts()
