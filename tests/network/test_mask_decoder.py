@@ -88,6 +88,7 @@ def test_the_mask_that_goes_on_with_the_frame_before_beats_a_slightly_better_jud
     every = prediction(masks, [0.9, 0.7, 0.8, 0.95])
     before = square(0, 6)[None, None]
     assert every.likest(before).tolist() == [2]
+    assert every.likest(before, torch.tensor([0.0])).tolist() == [3], "by predicted IoU alone"
     kept = every.chosen(every.likest(before))
     assert torch.equal(kept.masks[0, 0], square(1, 6))
     assert kept.tokens[0, 0, 0] == 2

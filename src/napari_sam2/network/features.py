@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-# Power of the IoU with the mask before: 1 keeps also what a click got wrong for ever.
-_LIKENESS = 0.25
+_LIKENESS = 0.25  # power of the IoU with the mask before, where nothing else is said
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -157,7 +156,7 @@ class MaskPrediction:
             self.object_scores[row : row + 1],
         )
 
-    def likest(self, carried: Tensor) -> Tensor:
+    def likest(self, carried: Tensor, power: Tensor | float = _LIKENESS) -> Tensor:
         """Return which of the masks goes on with the mask of the frame before.
 
         The predicted IoU is weighted with the IoU of the two masks (as SAMURAI, arXiv 2411.11922,
@@ -168,6 +167,8 @@ class MaskPrediction:
         ----------
         carried : Tensor, shape (N, 1, S / k, S / k)
             Mask logits of the frame before; where they show nothing, the predicted IoU decides.
+        power : float or Tensor, shape (N,)
+            Of the IoU of the two masks: 0 lets the predicted IoU decide, 1 weighs both alike.
 
         Returns
         -------
@@ -178,7 +179,8 @@ class MaskPrediction:
         either = (now | before).flatten(2).sum(dim=2)
         alike = shared / either.clamp(min=1)
         known = before.flatten(2).any(dim=2)
-        return torch.where(known, self.ious * alike**_LIKENESS, self.ious).argmax(dim=1)
+        powers = power[:, None] if isinstance(power, Tensor) else power
+        return torch.where(known, self.ious * alike**powers, self.ious).argmax(dim=1)
 
     def best(self, rank: int = 0) -> MaskPrediction:
         """Keep the mask with the highest predicted IoU: M becomes 1.

@@ -139,6 +139,7 @@ class Sam2(nn.Module):
         point_labels: Tensor | None = None,
         mask_inputs: Tensor | None = None,
         carried: Tensor | None = None,
+        likeness: Tensor | None = None,
         brightness: Tensor | None = None,
         multimask: bool = False,
     ) -> MaskPrediction:
@@ -160,6 +161,8 @@ class Sam2(nn.Module):
         carried : Tensor, shape (N, 1, S / k, S / k), optional
             Mask logits of the frame before, for networks with `carried_masks`: of all masks that
             which goes on with it is returned.
+        likeness : Tensor, shape (N,), optional
+            Power of the likeness to `carried` in that choice; see `MaskPrediction.likest`.
         brightness : Tensor, shape (N, 1, S, S), optional
             From `relative_brightness`, for networks that are given it in tracked frames.
         multimask : bool
@@ -182,7 +185,8 @@ class Sam2(nn.Module):
                 brightness,
             )
         if carried is not None:
-            return prediction.chosen(prediction.likest(carried))
+            choice = (carried,) if likeness is None else (carried, likeness)
+            return prediction.chosen(prediction.likest(*choice))
         decoder = self.sam_mask_decoder
         return decoder.several(prediction) if multimask else decoder.single(prediction)
 

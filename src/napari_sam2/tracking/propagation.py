@@ -65,6 +65,8 @@ class TrackingTask:
         Its mask there, for networks that carry it along.
     contrast : Tensor, shape (3,), or None
         Its contrast in the nearest decided frame, for networks that are told the brightness.
+    likeness : float
+        How much a mask counts that is like the one carried along.
     tentative : bool
         It is absent where the dense heads see no object in its place.
     """
@@ -76,6 +78,7 @@ class TrackingTask:
     seen: WindowedObject | None
     carried: SeenMask | None = None
     contrast: Tensor | None = None
+    likeness: float = 0.0
     tentative: bool = False
 
 
@@ -185,6 +188,7 @@ class Propagator:
             window = self._framing.following(seen, track.expected(frame))
             carried = self._carried(track, frame, recent)
             contrast = _decided_contrast(track, frame)
+            likeness = _likeness(track, frame)
             pursuit = TrackingTask(
                 track.object_id,
                 recent,
@@ -193,6 +197,7 @@ class Propagator:
                 seen,
                 carried,
                 contrast,
+                likeness,
                 track.object_id in tentative,
             )
             groups[recalled.layout].append(pursuit)
@@ -369,6 +374,7 @@ class Propagator:
             features.stride4,
             features.finer,
             carried=_as_seen_now(chunk) if self._carries else None,
+            likeness=torch.tensor([each.likeness for each in chunk], device=model.device),
             brightness=_brightness_now(chunk, features),
             multimask=True,
         )
@@ -432,6 +438,12 @@ def _decided_contrast(track: ObjectTrack, frame: int) -> Tensor | None:
     decided = track.conditioning.sighted(frame)
     memory = None if decided is None else track.conditioning_memory.get(decided.frame)
     return None if memory is None else memory.contrast
+
+
+def _likeness(track: ObjectTrack, frame: int) -> float:
+    """Return how much masks count that are like the one before, from the nearest decided frame."""
+    decided = track.conditioning.sighted(frame)
+    return 1.0 if decided is not None and decided.definite else 0.0
 
 
 def _brightness_now(chunk: Sequence[TrackingTask], features: ImageFeatures) -> Tensor | None:

@@ -127,6 +127,13 @@ class Conditioning:
         return self.prediction is None
 
     @property
+    def definite(self) -> bool:
+        """Whether it is sure what the object is: by more than a single click."""
+        prompt = self.prompt
+        single = prompt is not None and prompt.box is None and len(prompt.points) == 1
+        return self.found or self.drawn or not single
+
+    @property
     def shown(self) -> NDArray[np.bool_]:
         """The mask, shape (Y, X), for the memory: as drawn, also where other objects are."""
         drawn = None if self.prompt is None else self.prompt.mask
