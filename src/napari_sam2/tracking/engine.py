@@ -31,7 +31,7 @@ from napari_sam2.tracking.decoding.prompted_frames import (
     drawn_conditioning,
 )
 from napari_sam2.tracking.device import device_error, is_out_of_memory, release_memory
-from napari_sam2.tracking.identity_switches import find_identity_switches
+from napari_sam2.tracking.identity_switches import find_identity_switches, find_yielding
 from napari_sam2.tracking.images.feature_cache import FeatureCache
 from napari_sam2.tracking.images.frame_reader import FrameReader
 from napari_sam2.tracking.images.image_input import mask_to_input
@@ -335,7 +335,8 @@ class NetworkEngine:
         update = self.propagator.track(frame, followed, step, strays, tentative)
         if not update.predictions:
             return TrackedFrame(update, None)
-        output = self._finisher.tracked(update.predictions, labels, update.displaced)
+        free = update.displaced | self._yielding(frame, update.predictions, tracks, labels)
+        output = self._finisher.tracked(update.predictions, labels, free)
         return TrackedFrame(update, output)
 
     def strays(
@@ -349,8 +350,21 @@ class NetworkEngine:
         if not self._exclusive:
             return set()
         occupied = without(labels, predictions.keys())
-        distances = {i: track.distance_to_decision(frame) for i, track in tracks.items()}
-        return find_identity_switches(predictions, occupied, distances)
+        return find_identity_switches(predictions, occupied, _distances(frame, tracks))
+
+    def _yielding(
+        self,
+        frame: int,
+        predictions: Mapping[int, ObjectPrediction],
+        tracks: Mapping[int, ObjectTrack],
+        labels: Labels,
+    ) -> set[int]:
+        """Return which labels give up pixels to objects that are decided nearer by."""
+        if not self._exclusive:
+            return set()
+        return find_yielding(
+            predictions, without(labels, predictions.keys()), _distances(frame, tracks)
+        )
 
     def expect(
         self,
@@ -549,3 +563,8 @@ def approximations(model: Model, settings: TrackingSettings) -> tuple[str, ...]:
     """Return the approximations of the chosen speed with a model; empty if it is exact."""
     follows = follows_objects(model, settings)
     return SPEED_PRESETS[settings.speed].describe(model, settings.max_conditioning, follows)
+
+
+def _distances(frame: int, tracks: Mapping[int, ObjectTrack]) -> dict[int, int]:
+    """Return how many frames away the nearest decided frame of each object is."""
+    return {i: track.distance_to_decision(frame) for i, track in tracks.items()}

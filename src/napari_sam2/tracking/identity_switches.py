@@ -13,6 +13,7 @@ from napari_sam2.network import upsample_masks
 from napari_sam2.tracking.decoding.prediction import ObjectPrediction
 
 _SAME = 0.5  # IoU above which two masks are the same thing
+_PART = 0.5  # share of a mask inside another above which it is a part of it
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,8 +59,58 @@ def find_identity_switches(
     -------
     set of int
         Ids, predicted or not, whose mask is mostly that of an object decided nearer by (IoU above
-        a half).
+        a half), or mostly made of several of them, as that of a cell which is followed on into
+        its daughters.
     """
+    claims = _claims(predictions, occupied, distances)
+    claims.sort(key=lambda claim: (claim.distance, -claim.score, claim.object_id))
+    strays: set[int] = set()
+    for box, members in apart([claim.inside for claim in claims]):
+        if len(members) > 1:
+            strays |= _judged([claims[index] for index in members], box)
+    return strays
+
+
+def find_yielding(
+    predictions: Mapping[int, ObjectPrediction],
+    occupied: NDArray[np.integer],
+    distances: Mapping[int, int],
+) -> set[int]:
+    """Find the labels that give up pixels to predicted objects, all of which are decided nearer by.
+
+    Parameters
+    ----------
+    predictions : mapping of int to ObjectPrediction
+        By object id, all in one frame.
+    occupied : ndarray of int, shape (Y, X)
+        Labels of objects that are not predicted along.
+    distances : mapping of int to int
+        Frames to each object's nearest decided frame; objects without one count as decided.
+
+    Returns
+    -------
+    set of int
+        Ids of labels.
+    """
+    yielding: dict[int, bool] = {}
+    shape = (occupied.shape[0], occupied.shape[1])
+    for object_id, each in predictions.items():
+        if not each.present:
+            continue
+        inside, mask = _mask(each, shape)
+        distance = distances.get(object_id, 0)
+        for owner in np.unique(occupied[inside][mask]).tolist():
+            nearer = distance < distances.get(owner, 0)
+            yielding[owner] = nearer and yielding.get(owner, True)
+    return {owner for owner, yields in yielding.items() if yields and owner}
+
+
+def _claims(
+    predictions: Mapping[int, ObjectPrediction],
+    occupied: NDArray[np.integer],
+    distances: Mapping[int, int],
+) -> list[Claim]:
+    """Return the claims of predicted objects and of the labels that they meet."""
     shape = (occupied.shape[0], occupied.shape[1])
     found = [
         _claim(object_id, distances.get(object_id, 0), *_mask(each, shape), each.score)
@@ -73,12 +124,7 @@ def find_identity_switches(
         whole = (slice(0, shape[0]), slice(0, shape[1]))
         other = _claim(number, distances.get(number, 0), whole, occupied == owner)
         claims += [other] if other is not None else []
-    claims.sort(key=lambda claim: (claim.distance, -claim.score, claim.object_id))
-    strays: set[int] = set()
-    for box, members in apart([claim.inside for claim in claims]):
-        if len(members) > 1:
-            strays |= _judged([claims[index] for index in members], box)
-    return strays
+    return claims
 
 
 def _judged(claims: list[Claim], box: Box) -> set[int]:
@@ -90,10 +136,10 @@ def _judged(claims: list[Claim], box: Box) -> set[int]:
         held = claimed[within(claim.inside, box)]
         owners, shared = np.unique(held[claim.mask], return_counts=True)
         area = int(claim.mask.sum())
-        if any(
-            owner and common > _SAME * (areas[owner] + area - common)
-            for owner, common in zip(owners.tolist(), shared.tolist(), strict=True)
-        ):
+        met = [(n, areas[i]) for i, n in zip(owners.tolist(), shared.tolist(), strict=True) if i]
+        same = any(common > _SAME * (other + area - common) for common, other in met)
+        parts = [common for common, other in met if common > _PART * other]
+        if same or (len(parts) > 1 and sum(parts) > _SAME * area):
             strays.add(claim.object_id)
             continue
         free = claim.mask & (held == 0)
