@@ -142,7 +142,8 @@ def propose_objects(
         raise DetectionError(
             f"{len(chosen)} objects were found, more than {settings.max_objects}.",
             safe="Nothing was added.",
-            remedy="Ask for larger objects, for a part of the frame, or raise the limit.",
+            remedy="Ask for larger objects or search a part of the frame; a script can also raise "
+            "max_objects.",
         )
     advance(1.0)
     return tuple(_in_reading_order(chosen, known))
