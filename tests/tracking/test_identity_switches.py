@@ -50,9 +50,17 @@ def test_a_cell_that_goes_on_into_both_daughters_ends():
     nearer = {1: 6, 2: 1, 3: 2}
     assert find_identity_switches(parent | daughters, NOTHING, nearer) == {1}
     assert find_identity_switches(parent | daughters, NOTHING, {1: 1, 2: 6, 3: 6}) == set()
+    assert find_identity_switches(parent | daughters, NOTHING, {1: 4, 2: 5, 3: 5}) == {1}
     occupied = NOTHING.copy()
     occupied[4:20, 4:20] = 1
     assert find_identity_switches(daughters, occupied, nearer) == {1}, "from an earlier pass"
+
+
+def test_a_little_farther_from_their_decisions_daughters_must_fill_their_mother():
+    parent = {1: box(4, 4, 20, 20)}
+    most = {2: box(4, 4, 20, 10), 3: box(4, 14, 20, 20)}
+    assert find_identity_switches(parent | most, NOTHING, {1: 4, 2: 5, 3: 5}) == set()
+    assert find_identity_switches(parent | most, NOTHING, {1: 4, 2: 3, 3: 3}) == {1}
 
 
 def test_a_cell_outlives_the_nuclei_in_it_and_one_part_of_it():
@@ -113,18 +121,33 @@ def test_strays_do_not_depend_on_the_order(rectangles, random):
     assert len(strays) < max(1, len(predictions))
 
 
+def divided_plainly(claims: list[tuple[int, float, int, np.ndarray]]) -> set[int]:
+    """Find what is made of several smaller claims, on whole frames."""
+    shown: list[tuple[int, np.ndarray]] = []
+    divided = set()
+    for distance, _, number, mask in sorted(claims, key=lambda claim: claim[3].sum()):
+        parts = [(d, each) for d, each in shown if d <= distance + 1 and (each & mask).any()]
+        share = 0.5 if all(d < distance for d, _ in parts) else 0.8
+        inside = [each & mask for _, each in parts if (each & mask).sum() > share * each.sum()]
+        if len(inside) > 1 and sum(each.sum() for each in inside) > share * mask.sum():
+            divided.add(number)
+        else:
+            shown.append((distance, mask & ~np.any([each for _, each in shown] or [~mask], axis=0)))
+    return divided
+
+
 def plainly(
     claims: list[tuple[int, float, int, np.ndarray]],
 ) -> set[int]:
     """Find strays on whole frames, (distance, -score, id, mask) each, one after the other."""
     held: dict[int, np.ndarray] = {}
-    strays = set()
-    for _, _, number, mask in sorted(claims, key=lambda claim: claim[:3]):
+    ordered = sorted(claims, key=lambda claim: claim[:3])
+    strays = divided_plainly(ordered)
+    for _, _, number, mask in ordered:
+        if number in strays:
+            continue
         ious = [(mask & has).sum() / max(1, (mask | has).sum()) for has in held.values()]
-        shared = [int((mask & has).sum()) for has in held.values() if (mask & has).any()]
-        areas = [int(has.sum()) for has in held.values() if (mask & has).any()]
-        parts = [common for common, area in zip(shared, areas, strict=True) if common > 0.5 * area]
-        if any(iou > 0.5 for iou in ious) or (len(parts) > 1 and sum(parts) > 0.5 * mask.sum()):
+        if any(iou > 0.5 for iou in ious):
             strays.add(number)
         else:
             held[number] = mask & ~np.any(list(held.values()) or [np.zeros(SHAPE, bool)], axis=0)

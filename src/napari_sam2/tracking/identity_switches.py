@@ -13,7 +13,8 @@ from napari_sam2.network import upsample_masks
 from napari_sam2.tracking.decoding.prediction import ObjectPrediction
 
 _SAME = 0.5  # IoU above which two masks are the same thing
-_PART = 0.5  # share of a mask inside another above which it is a part of it
+_CLEARLY = 0.8  # share of an object and its parts that agree, where that must be clear
+_NEARLY = 1  # frames that a part may be decided farther away than what it is a part of
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -131,21 +132,54 @@ def _judged(claims: list[Claim], box: Box) -> set[int]:
     """Find the switched objects among claims in a box; earlier claims take precedence."""
     claimed = np.zeros(size_of(box), dtype=np.int64)
     areas: dict[int, int] = {}
-    strays: set[int] = set()
+    strays = _divided(claims, box)
     for claim in claims:
+        if claim.object_id in strays:
+            continue
         held = claimed[within(claim.inside, box)]
         owners, shared = np.unique(held[claim.mask], return_counts=True)
         area = int(claim.mask.sum())
-        met = [(n, areas[i]) for i, n in zip(owners.tolist(), shared.tolist(), strict=True) if i]
-        same = any(common > _SAME * (other + area - common) for common, other in met)
-        parts = [common for common, other in met if common > _PART * other]
-        if same or (len(parts) > 1 and sum(parts) > _SAME * area):
+        if any(
+            owner and common > _SAME * (areas[owner] + area - common)
+            for owner, common in zip(owners.tolist(), shared.tolist(), strict=True)
+        ):
             strays.add(claim.object_id)
             continue
         free = claim.mask & (held == 0)
         held[free] = claim.object_id
         areas[claim.object_id] = int(free.sum())
     return strays
+
+
+def _divided(claims: list[Claim], box: Box) -> set[int]:
+    """Find the objects among claims in a box that are made of several smaller ones.
+
+    Where all of the parts are decided nearer by, most of the object and of its parts must agree;
+    where some are decided a little farther away, nearly all.
+    """
+    areas = [int(claim.mask.sum()) for claim in claims]
+    painted = np.full(size_of(box), -1, dtype=np.int64)
+    shown = [0] * len(claims)
+    found: set[int] = set()
+    for index in sorted(range(len(claims)), key=areas.__getitem__):
+        claim = claims[index]
+        here = painted[within(claim.inside, box)]
+        numbers, counts = np.unique(here[claim.mask], return_counts=True)
+        parts = [
+            (claims[number], common / shown[number], common)
+            for number, common in zip(numbers.tolist(), counts.tolist(), strict=True)
+            if number >= 0 and claims[number].distance <= claim.distance + _NEARLY
+        ]
+        nearer = all(part.distance < claim.distance for part, _, _ in parts)
+        share = _SAME if nearer else _CLEARLY
+        inside = [common for _, within_it, common in parts if within_it > share]
+        if len(inside) > 1 and sum(inside) > share * areas[index]:
+            found.add(claim.object_id)
+            continue
+        free = claim.mask & (here < 0)
+        here[free] = index
+        shown[index] = int(free.sum())
+    return found
 
 
 def _mask(prediction: ObjectPrediction, shape: tuple[int, int]) -> tuple[Box, NDArray[np.bool_]]:
