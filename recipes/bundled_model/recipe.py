@@ -134,7 +134,7 @@ STACKS = replace(
         replace(
             TRACKING.phases[0],
             name="stills and deep stacks",
-            steps=2200,
+            steps=1600,
             also=replace(
                 _CLIPS,
                 name="deep stacks beside them",

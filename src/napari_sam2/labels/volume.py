@@ -48,7 +48,8 @@ class LabelsVolume:
     on_write : callable or None
         Called after every change with frame, former and new labels; must not write itself.
     on_patch : callable or None
-        Called after every change with the frame and the box that holds it.
+        Called after every change with the frame, the box that holds it, and the objects that have
+        lost pixels there.
     """
 
     def __init__(
@@ -63,7 +64,7 @@ class LabelsVolume:
         self._array = array
         self._largest = int(np.iinfo(self.dtype).max)
         self.on_write: Callable[[int, Labels, Labels], None] | None = None
-        self.on_patch: Callable[[int, Box], None] | None = None
+        self.on_patch: Callable[[int, Box, Collection[int]], None] | None = None
         self._protection = _Protection()
         self._lock = RLock()
 
@@ -130,9 +131,13 @@ class LabelsVolume:
 
     def _store(self, frame: int, patch: Patch) -> None:
         old = None if self.on_write is None else read_frame(self._array, frame)
+        lost: set[int] = set()
+        if self.on_patch is not None:
+            before = view_frame(self._array, frame)[patch.box]
+            lost = set(np.unique(before[before != patch.labels]).tolist()) - {0}
         store_patch(self._array, frame, patch)
         if self.on_patch is not None:
-            self.on_patch(frame, patch.box)
+            self.on_patch(frame, patch.box, lost)
         if self.on_write is not None and old is not None:
             self.on_write(frame, old, patch.on(old))
 

@@ -19,6 +19,7 @@ from napari_sam2.errors import StoreError, StoreInUseError
 from napari_sam2.stack import FrameStack
 from napari_sam2.tracking import Model
 from napari_sam2.tracking.state.result_keeper import ResultKeeper, SessionParts
+from napari_sam2.types import ObjectFrame
 
 DRAWN = np.pad(np.ones((10, 10), bool), ((24, 6), (30, 8)))
 
@@ -411,3 +412,17 @@ def test_the_store_stays_bounded(model, stack, tmp_path):
 
 def _size(folder: Path) -> int:
     return sum(each.stat().st_size for each in folder.rglob("*") if each.is_file())
+
+
+def test_records_follow_masks_that_lose_pixels_to_a_later_prompt(model, stack, tmp_path):
+    path = tmp_path / "a.sam2.zarr"
+    session = prompted(opened(model, stack, path))
+    list(session.propagate())
+    session.keep()  # so that the records are on disk already
+    where = np.argwhere(session.labels[5] == 1)[0]
+    session.add_points(9, 5, [tuple(where)])
+    areas = {record.key: record.area for record in session.kept_records()}
+    changed = {number for number, frame in areas if frame == 5}
+    assert 9 in changed
+    for number in changed:
+        assert areas[ObjectFrame(number, 5)] == np.count_nonzero(session.labels[5] == number)

@@ -194,15 +194,20 @@ class ResultStore:
 
     def records(self) -> Iterator[FrameRecord]:
         """Yield all records; those that are damaged are left out."""
-        numbers = {column: number for number, column in self._columns.items()}
         for frame in self._records.frames:
-            try:
-                table = self._records.read(frame)
-            except DamagedChunkError:
-                continue
-            for column in np.flatnonzero(~np.isnan(table[:, 0])).tolist():
-                if column in numbers:
-                    yield _record(numbers[column], frame, table[column])
+            yield from self.frame_records(frame)
+
+    def frame_records(self, frame: int) -> tuple[FrameRecord, ...]:
+        """Return the records of one frame; none where they are damaged."""
+        numbers = {column: number for number, column in self._columns.items()}
+        try:
+            table = self._records.read(frame)
+        except DamagedChunkError:
+            return ()
+        known = np.flatnonzero(~np.isnan(table[:, 0])).tolist()
+        return tuple(
+            [_record(numbers[each], frame, table[each]) for each in known if each in numbers]
+        )
 
     def _open(self) -> None:
         try:

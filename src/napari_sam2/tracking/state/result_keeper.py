@@ -8,11 +8,12 @@ from __future__ import annotations
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Set
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping, Set
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_sam2.errors import FrameError, StoreError
 from napari_sam2.labels import FrameRecord, LabelsVolume
@@ -109,12 +110,14 @@ class ResultKeeper:
         self._writer = StateWriter()
         self._frames: dict[int, Box | None] = {}
         self._records: dict[ObjectFrame, FrameRecord] = {}
+        self._lost: set[ObjectFrame] = set()  # objects that lost pixels, and where
         self._last = -np.inf
         self._timer: threading.Timer | None = None
         volume.on_patch = self.changed
 
-    def changed(self, frame: int, box: Box | None = None) -> None:
-        """Note that labels of a frame have changed in a box, or anywhere."""
+    def changed(self, frame: int, box: Box | None = None, lost: Collection[int] = ()) -> None:
+        """Note that labels of a frame have changed in a box, or anywhere; and who lost pixels."""
+        self._lost.update([ObjectFrame(object_id, frame) for object_id in lost])
         if box is None or (frame in self._frames and self._frames[frame] is None):
             self._frames[frame] = None
         else:
@@ -129,14 +132,14 @@ class ResultKeeper:
             result.presence.tolist(),
             strict=True,
         ):
-            extent = extent_of(mask)
-            area, centre = (0, (0.0, 0.0)) if extent is None else (extent.area, extent.centre)
-            self.record([FrameRecord(number, result.frame, area, centre, score, presence)])
+            record = FrameRecord(number, result.frame, 0, (0.0, 0.0), score, presence)
+            self.record([_measured(record, mask)])
 
     def record(self, records: Iterable[FrameRecord]) -> None:
         """Note records, in the place of those of the same objects and frames."""
         for record in records:
             self._records[record.key] = record
+            self._lost.discard(record.key)
 
     @property
     def due(self) -> bool:
@@ -178,6 +181,8 @@ class ResultKeeper:
 
     def _commit(self) -> None:
         parts = self._parts()
+        if self.measures:
+            self._measure_again()
         pieces, state = self._writer.pieces(parts.prompts, list(parts.tracks.values()))
         self.store.commit(
             lambda: {**state(), **parts.describe()},
@@ -187,6 +192,27 @@ class ResultKeeper:
         )
         self._frames.clear()
         self._records.clear()
+        self._lost.clear()
+
+    def _measure_again(self) -> None:
+        """Measure the masks that lost pixels to other objects; their scores stay."""
+        lost: dict[int, set[int]] = {}
+        for object_id, frame in self._lost:
+            lost.setdefault(frame, set()).add(object_id)
+        for frame, object_ids in lost.items():
+            labels = self._plane(frame)
+            known = {each.object_id: each for each in self.store.frame_records(frame)}
+            for object_id in object_ids:
+                record = self._records.get(ObjectFrame(object_id, frame), known.get(object_id))
+                if record is not None:
+                    self.record([_measured(record, labels == object_id)])
 
     def _plane(self, frame: int) -> Labels:
         return np.asarray(self._volume.array[frame])
+
+
+def _measured(record: FrameRecord, mask: NDArray[np.bool_]) -> FrameRecord:
+    """Return a record with the area and the centre of a mask, bool (Y, X)."""
+    extent = extent_of(mask)
+    area, centre = (0, (0.0, 0.0)) if extent is None else (extent.area, extent.centre)
+    return replace(record, area=area, centre=centre)
