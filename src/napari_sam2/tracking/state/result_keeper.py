@@ -195,7 +195,7 @@ class ResultKeeper:
         self._lost.clear()
 
     def _measure_again(self) -> None:
-        """Measure the masks that lost pixels to other objects; their scores stay."""
+        """Measure the masks that lost pixels to other objects; scores stay as long as they do."""
         lost: dict[int, set[int]] = {}
         for object_id, frame in self._lost:
             lost.setdefault(frame, set()).add(object_id)
@@ -204,8 +204,11 @@ class ResultKeeper:
             known = {each.object_id: each for each in self.store.frame_records(frame)}
             for object_id in object_ids:
                 record = self._records.get(ObjectFrame(object_id, frame), known.get(object_id))
-                if record is not None:
-                    self.record([_measured(record, labels == object_id)])
+                if record is None or not record.area:
+                    continue
+                smaller = _measured(record, labels == object_id)
+                gone = FrameRecord(object_id, frame)
+                self.record([smaller if smaller.area else gone])
 
     def _plane(self, frame: int) -> Labels:
         return np.asarray(self._volume.array[frame])
