@@ -81,17 +81,17 @@ class Tally:
         )
 
 
-def in_child(work: Callable[[], None]) -> int:
-    """Do work in a process of its own; return its id."""
+def in_child(work: Callable[[], None], said: Path = Path(os.devnull)) -> int:
+    """Do work in a process of its own, which says what it has to say to a file; return its id."""
     sys.stdout.flush()
     child = os.fork()
     if child:
         return child
     code = 1
     try:
-        with Path(os.devnull).open("w") as nowhere:
-            os.dup2(nowhere.fileno(), 1)
-            os.dup2(nowhere.fileno(), 2)
+        with said.open("w") as file:
+            os.dup2(file.fileno(), 1)
+            os.dup2(file.fileno(), 2)
         work()
         code = 0
     except SystemExit as error:
@@ -175,11 +175,12 @@ def kill_commands(given: list[str], folder: Path, times: int, chance: random.Ran
     begun = time.monotonic()
     os.waitpid(in_child(lambda: command(["segment", *given, "-o", str(truth)])), 0)
     whole = time.monotonic() - begun
+    said = folder / "said.txt"
     while tally.kills < times:
         output = folder / f"{tally.runs}.tif"
         while True:
             arguments = ["segment", *given, "-o", str(output), "--resume"]
-            child = in_child(lambda: command(arguments))  # noqa: B023
+            child = in_child(lambda: command(arguments), said)  # noqa: B023
             if not killed(child, chance.uniform(0, whole)):
                 break
             tally.kills += 1
@@ -187,8 +188,22 @@ def kill_commands(given: list[str], folder: Path, times: int, chance: random.Ran
         tally.different += not same
         tally.runs += 1
         progress(tally)
+        if not same:
+            sys.stderr.write(f"{said.read_text()}\n{_differences(output, truth)}\n")
         output.unlink(missing_ok=True)
     return tally
+
+
+def _differences(output: Path, truth: Path) -> str:
+    if not output.exists():
+        return "There is no output."
+    import tifffile
+
+    ours, true = tifffile.imread(output), tifffile.imread(truth)
+    if ours.shape != true.shape:
+        return f"Its shape is {ours.shape}, not {true.shape}."
+    frames = np.flatnonzero((ours != true).any(axis=tuple(range(1, ours.ndim)))).tolist()
+    return f"{int((ours != true).sum())} pixels differ, in frames {frames}."
 
 
 def window(image: Path, axis: int, through: bool, pipe: int, output: Path) -> None:

@@ -128,36 +128,6 @@ TRACKING = replace(
 """A second run, from the weights of the first: objects that end, that shrink in depth, and that are
 what they were prompted as although something larger or smaller around them has clearer borders."""
 
-STACKS = replace(
-    TRACKING,
-    phases=(
-        replace(
-            TRACKING.phases[0],
-            name="stills and deep stacks",
-            steps=1600,
-            also=replace(
-                _CLIPS,
-                name="deep stacks beside them",
-                clips=replace(
-                    _CLIPS.clips,
-                    n_frames=6,
-                    diameter=(14.0, 90.0),
-                    synthetic=0.6,
-                    regions=0.15,
-                    moving=0.5,
-                    ends=0.75,
-                    away=0.3,
-                ),
-                batch=4,
-                losses=replace(_CLIPS.losses, object_score=2.0),
-                masks=0.4,
-            ),
-        ),
-    ),
-    seed=4,
-)
-"""A third run: mostly bodies seen slice by slice, and real stacks as they are."""
-
 
 def ending(first: int, last: int) -> Recipe:
     """Return the recipe that ends at step `last`: from step `first` on the rate falls to its end.

@@ -13,7 +13,6 @@ from pathlib import Path
 from bundled_model.recipe import (
     LEFT_OUT,
     RECIPE,
-    STACKS,
     TRACKING,
     ending,
     fresh_network,
@@ -70,7 +69,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--tracking", action="store_true", help="the second run: goes on from --start"
     )
-    parser.add_argument("--stacks", action="store_true", help="the third run: goes on from --start")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--bfloat16", action="store_true")
     parser.add_argument("--threads", type=int, default=1)
@@ -85,7 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     else:
         network = started_from(options.start).requires_grad_(True)
     first = ending(*options.end) if options.end else RECIPE
-    planned = STACKS if options.stacks else TRACKING if options.tracking else first
+    planned = TRACKING if options.tracking else first
     recipe = replace(planned, threads=options.threads, bfloat16=options.bfloat16)
     network.to(options.device)
     if options.first_step and not (options.run / STATE_FILE).exists():
