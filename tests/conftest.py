@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import sys
@@ -61,6 +62,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
         if real_gpu() is None:
             _skip(items, "gpu", NO_GPU)
+
+
+def pytest_collection_finish() -> None:
+    """Leave what is imported by now out of all later searches for garbage.
+
+    Without this, each full search looks at half a million objects of torch and napari again.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def _skip(items: list[pytest.Item], marker: str, reason: str) -> None:
