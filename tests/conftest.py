@@ -79,6 +79,14 @@ def _skip(items: list[pytest.Item], marker: str, reason: str) -> None:
             item.add_marker(pytest.mark.skip(reason=reason))
 
 
+@pytest.fixture(scope="module")
+def small_matrices() -> Iterator[None]:
+    """The speed of this machine is measured on matrices of 256 rows, not on 2048, in seconds."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("napari_sam2.benchmarking.roofline._SIDE", 256)
+        yield
+
+
 _PLACES = ["pretended", pytest.param("real", marks=pytest.mark.gpu)]
 
 
