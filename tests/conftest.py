@@ -7,15 +7,18 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     import torch
+
+    from napari_sam2.tracking import Model
 
 _HOME = Path(tempfile.mkdtemp(prefix="napari-sam2-tests-"))
 
@@ -77,6 +80,25 @@ def _skip(items: list[pytest.Item], marker: str, reason: str) -> None:
     for item in items:
         if item.get_closest_marker(marker) is not None:
             item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture(scope="session")
+def kept_model() -> Callable[..., Model]:
+    """`load_model` that loads the bundled model once: nothing changes a model that it is given."""
+    from napari_sam2.tracking import load_model
+
+    bundled = cache(partial(load_model, "bundled"))
+
+    def load(name: str = "bundled", *args: Any, **options: Any) -> Model:
+        return (bundled if name == "bundled" else partial(load_model, name))(*args, **options)
+
+    return load
+
+
+@pytest.fixture
+def bundled_stays_loaded(kept_model: Callable[..., Model], monkeypatch: pytest.MonkeyPatch) -> None:
+    """What loads the bundled model in a test is given that of the tests before."""
+    monkeypatch.setattr("napari_sam2.tracking.load_model", kept_model)
 
 
 @pytest.fixture(scope="module")
