@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     import torch
+
+    from napari_sam2.tracking import Model
 
 _HOME = Path(tempfile.mkdtemp(prefix="napari-sam2-tests-"))
 
@@ -63,10 +67,46 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             _skip(items, "gpu", NO_GPU)
 
 
+def pytest_collection_finish() -> None:
+    """Leave what is imported by now out of all later searches for garbage.
+
+    Without this, each full search looks at half a million objects of torch and napari again.
+    """
+    gc.collect()
+    gc.freeze()
+
+
 def _skip(items: list[pytest.Item], marker: str, reason: str) -> None:
     for item in items:
         if item.get_closest_marker(marker) is not None:
             item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture(scope="session")
+def kept_model() -> Callable[..., Model]:
+    """`load_model` that loads the bundled model once: nothing changes a model that it is given."""
+    from napari_sam2.tracking import load_model
+
+    bundled = cache(partial(load_model, "bundled"))
+
+    def load(name: str = "bundled", *args: Any, **options: Any) -> Model:
+        return (bundled if name == "bundled" else partial(load_model, name))(*args, **options)
+
+    return load
+
+
+@pytest.fixture
+def bundled_stays_loaded(kept_model: Callable[..., Model], monkeypatch: pytest.MonkeyPatch) -> None:
+    """What loads the bundled model in a test is given that of the tests before."""
+    monkeypatch.setattr("napari_sam2.tracking.load_model", kept_model)
+
+
+@pytest.fixture(scope="module")
+def small_matrices() -> Iterator[None]:
+    """The speed of this machine is measured on matrices of 256 rows, not on 2048, in seconds."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("napari_sam2.benchmarking.roofline._SIDE", 256)
+        yield
 
 
 _PLACES = ["pretended", pytest.param("real", marks=pytest.mark.gpu)]

@@ -25,6 +25,11 @@ def write_stack(path: Path, frames: int = 3, seed: int = 0) -> Path:
     return path
 
 
+@pytest.fixture(autouse=True)
+def one_model(bundled_stays_loaded: None) -> None:
+    """Batches in this process load the bundled model once."""
+
+
 @pytest.fixture
 def clicks(tmp_path: Path) -> Path:
     path = tmp_path / "clicks.csv"

@@ -42,6 +42,11 @@ def small_stack(tmp_path: Path) -> SmallStack:
     return SmallStack(*paths, truth)
 
 
+@pytest.fixture(autouse=True)
+def one_model(bundled_stays_loaded: None) -> None:
+    """Commands load the bundled model once."""
+
+
 @pytest.fixture
 def no_matplotlib(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if the extra `plots` were not installed."""

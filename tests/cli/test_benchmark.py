@@ -8,6 +8,8 @@ import pytest
 
 from napari_sam2.cli import main
 
+pytestmark = pytest.mark.usefixtures("small_matrices")
+
 SHORT = ("--frames", 2, "--frame-size", 64, "--image-size", 64)
 
 

@@ -34,18 +34,28 @@ main(sys.argv[1:])
 """
 
 
-@pytest.fixture
-def longer(tmp_path: Path) -> Path:
-    """Ten frames of two disks that drift apart."""
+def disks(path: Path, frames: int) -> Path:
+    """Write two disks that drift apart."""
     y, x = np.mgrid[:96, :96]
-    image = np.full((10, 96, 96), 40.0)
+    image = np.full((frames, 96, 96), 40.0)
     for frame, plane in enumerate(image):
         plane[np.hypot(y - 20, x - 20 - frame) < 9] = 180
         plane[np.hypot(y - 60, x - 66 + frame) < 8] = 180
     image += np.random.default_rng(0).normal(0, 6, image.shape)
-    path = tmp_path / "disks.tif"
     tifffile.imwrite(path, np.clip(image, 0, 255).astype(np.uint8), metadata={"axes": "ZYX"})
     return path
+
+
+@pytest.fixture
+def longer(tmp_path: Path) -> Path:
+    """Ten frames, so that a run can be killed twice."""
+    return disks(tmp_path / "disks.tif", 10)
+
+
+@pytest.fixture
+def shorter(tmp_path: Path) -> Path:
+    """Six frames."""
+    return disks(tmp_path / "disks.tif", 6)
 
 
 @pytest.fixture
@@ -102,8 +112,8 @@ def test_a_killed_run_goes_on_to_the_same_labels(longer, clicks, tmp_path):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
-def test_volumes_over_time_go_on_where_they_were(longer, clicks, tmp_path):
-    volume = tifffile.imread(longer)[:6]
+def test_volumes_over_time_go_on_where_they_were(shorter, clicks, tmp_path):
+    volume = tifffile.imread(shorter)
     movie = tmp_path / "movie.tif"
     tifffile.imwrite(movie, np.stack([volume, volume]), metadata={"axes": "TZYX"})
     given = [str(movie), "-p", str(clicks), "--axis", "Z", "--through", "T"]
@@ -116,7 +126,7 @@ def test_volumes_over_time_go_on_where_they_were(longer, clicks, tmp_path):
 
 
 def test_what_a_stopped_run_computed_is_not_deleted_in_silence(
-    longer, clicks, tmp_path, monkeypatch, capsys
+    shorter, clicks, tmp_path, monkeypatch, capsys
 ):
     from napari_sam2 import TrackingSession
 
@@ -128,7 +138,7 @@ def test_what_a_stopped_run_computed_is_not_deleted_in_silence(
                 signal.raise_signal(signal.SIGINT)
             yield result
 
-    given = (longer, "-p", clicks, "-o", out)
+    given = (shorter, "-p", clicks, "-o", out)
     monkeypatch.setattr(TrackingSession, "propagate", interrupted)
     assert segment(*given) == 130
     assert "--resume" in capsys.readouterr().out
@@ -139,23 +149,23 @@ def test_what_a_stopped_run_computed_is_not_deleted_in_silence(
     assert "another" in capsys.readouterr().err
     assert segment(*given, "--resume", "--json") == 0
     summary = json.loads(capsys.readouterr().out)
-    assert summary["frames_done"] == 10
+    assert summary["frames_done"] == 6
     assert segment(*given, "--anew") == 0
 
 
-def test_a_session_file_keeps_its_results(longer, clicks, tmp_path):
+def test_a_session_file_keeps_its_results(shorter, clicks, tmp_path):
     from napari_sam2 import TrackingSession, load_model
 
     out, file = tmp_path / "out.tif", tmp_path / "cells.sam2.json"
-    assert segment(longer, "-p", clicks, "-o", out, "--session", file) == 0
+    assert segment(shorter, "-p", clicks, "-o", out, "--session", file) == 0
     assert (tmp_path / "cells.sam2.zarr").is_dir()
-    session = TrackingSession.load(file, load_model(device="cpu"), tifffile.imread(longer))
+    session = TrackingSession.load(file, load_model(device="cpu"), tifffile.imread(shorter))
     np.testing.assert_array_equal(session.labels, tifffile.imread(out))
     session.close()
-    assert segment(longer, "-p", clicks, "-o", out, "--session", file) == 0
+    assert segment(shorter, "-p", clicks, "-o", out, "--session", file) == 0
 
 
-def test_a_folder_of_something_else_is_left_alone(longer, clicks, tmp_path):
+def test_a_folder_of_something_else_is_left_alone(tmp_path):
     other = tmp_path / "out.sam2.zarr"
     other.mkdir()
     (other / "mine.txt").write_text("keep", encoding="utf-8")

@@ -6,12 +6,15 @@ The fixtures hand out pages (`PanelPage`): tests click and read, and know no cla
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from functools import cache
 
 import numpy as np
 import pytest
 from blob_session import Script
 from napari.components import ViewerModel
+from npe2 import PluginManager
 from panel_page import PanelPage
 from qtpy.compat import isalive
 
@@ -25,6 +28,14 @@ ENTRIES = (
     ModelEntry("bundled", "Bundled", "Small.", "BSD-3-Clause", None, True),
     ModelEntry("sam2.1-tiny", "SAM 2.1 tiny", "Fast.", "Apache-2.0", 156_008_466, False),
 )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def plugins_found_once() -> Iterator[None]:
+    """Read the manifests of all plugins for the first window, not for each again."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(PluginManager, "discover", cache(PluginManager.discover))
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -42,8 +53,8 @@ def short_intervals(monkeypatch):
     Tests wait for it several hundred times.
     """
     controllers = "napari_sam2.widgets.controllers"
-    monkeypatch.setattr(f"{controllers}.autosave._EVERY_MS", 20)
-    monkeypatch.setattr(f"{controllers}.results.live_results._LEAST_MS", 40)
+    monkeypatch.setattr(f"{controllers}.autosave._EVERY_MS", 5)
+    monkeypatch.setattr(f"{controllers}.results.live_results._LEAST_MS", 10)
 
 
 @pytest.fixture
@@ -90,7 +101,20 @@ def our_threads():
 
 
 @pytest.fixture
-def make_panel(qtbot, script, sources):
+def wait_until(qtbot) -> Callable[..., None]:
+    """``wait_until(condition, timeout)`` as of qtbot, which looks every 10 ms only."""
+
+    def wait(condition: Callable[[], bool], timeout: int = 5_000) -> None:
+        end = time.monotonic() + timeout / 1000
+        while not condition():
+            assert time.monotonic() < end, f"it is not so within {timeout} ms"
+            qtbot.wait(2)
+
+    return wait
+
+
+@pytest.fixture
+def make_panel(qtbot, wait_until, script, sources):
     """A panel beside an image in a viewer without a window: ``make_panel(image, **settings)``."""
     pages = []
 
@@ -103,7 +127,7 @@ def make_panel(qtbot, script, sources):
         if image is not None:
             viewer.add_image(image, contrast_limits=(0, 1000), name="blobs", **settings)
         widget = kind(viewer, wiring or Wiring(script.open, sources))
-        pages.append(PanelPage(widget, viewer, qtbot.waitUntil, lambda: len(script.told)))
+        pages.append(PanelPage(widget, viewer, wait_until, lambda: len(script.told)))
         return pages[-1]
 
     yield make
@@ -114,7 +138,7 @@ def make_panel(qtbot, script, sources):
         if isalive(page.widget):
             page.widget.deleteLater()
     pages.clear()
-    qtbot.waitUntil(lambda: not _threads(), timeout=60_000)
+    wait_until(lambda: not _threads(), timeout=60_000)
 
 
 @pytest.fixture

@@ -58,7 +58,7 @@ def texts(combo) -> list[str]:
     return [combo.itemText(i) for i in range(combo.count())]
 
 
-def test_fields_match_the_parameters(form):
+def test_fields_match_the_parameters_and_say_what_they_are(form):
     assert [widget.name for widget in form][:9] == [
         *("image", "points", "points_note", "shapes", "labels", "model", "device", "axis"),
         "direction",
@@ -67,9 +67,6 @@ def test_fields_match_the_parameters(form):
     assert form.axis.choices == (None, 0)
     assert form.model.choices == ("bundled",), "models that are not here are not offered"
     assert form.direction.value is Direction.BOTH
-
-
-def test_labels_are_written_as_sentences_and_say_what_a_point_is(form):
     names = ("image", "points", "shapes", "labels", "model", "device", "axis", "direction")
     titles = [form[name].label for name in (*names, "through", "speed", "precision")]
     assert titles == [
@@ -102,11 +99,14 @@ def test_form_starts_with_the_stored_settings(viewer, script, sources, qtbot):
     form.close_down()
 
 
-def test_button_segments_in_another_thread_and_adds_the_layer(form, viewer, script, qtbot):
+def test_button_segments_in_another_thread_and_gives_the_layer(form, viewer, script, qtbot):
+    given = []
+    form.called.connect(given.append)
     form.call_button.native.click()
     assert form.busy
-    qtbot.waitUntil(lambda: not form.busy, timeout=20_000)
+    qtbot.waitUntil(lambda: bool(given) and not form.busy, timeout=20_000)
     (layer,) = labels(viewer)
+    assert given == [layer]
     assert layer.name == "blobs · SAM 2"
     assert set(np.unique(layer.data)) == {0, 1, 2}
     assert script.threads == {f"{THREAD_NAME}-script"}
@@ -122,14 +122,6 @@ def test_call_accepts_a_region(form, viewer, qtbot):
     assert not layer.data[:, 12:].any()
 
 
-def test_call_returns_the_layer(form, viewer, qtbot):
-    given = []
-    form.called.connect(given.append)
-    form(direction="forward")
-    qtbot.waitUntil(lambda: bool(given), timeout=20_000)
-    assert given == labels(viewer)
-
-
 def test_cancel_keeps_the_frames_that_are_done(held, viewer, script, qtbot):
     assert held.call_button.native.isHidden()
     held.cancel_button.native.click()
@@ -141,6 +133,11 @@ def test_cancel_keeps_the_frames_that_are_done(held, viewer, script, qtbot):
 
 
 def test_errors_are_shown_and_the_form_can_be_used_again(form, viewer, script, qtbot):
+    form.points.value = None
+    form()
+    qtbot.waitUntil(lambda: not form.busy, timeout=20_000)
+    assert "no prompt" in notification_manager.records[-1].message
+    form.points.value = viewer.layers["clicks"]
     script.fault = lambda step: RuntimeError("device lost") if step == "frame" else None
     form()
     qtbot.waitUntil(lambda: not form.busy, timeout=20_000)
@@ -150,13 +147,6 @@ def test_errors_are_shown_and_the_form_can_be_used_again(form, viewer, script, q
     form()
     qtbot.waitUntil(lambda: not form.busy, timeout=20_000)
     assert len(labels(viewer)) == 1
-
-
-def test_form_without_prompts_says_what_to_do(form, qtbot):
-    form.points.value = None
-    form()
-    qtbot.waitUntil(lambda: not form.busy, timeout=20_000)
-    assert "no prompt" in notification_manager.records[-1].message
 
 
 def test_unreadable_frames_are_reported(form, viewer, qtbot):

@@ -105,14 +105,20 @@ def test_stores_without_divisions_are_read(model, stack, tmp_path, monkeypatch):
     assert (again.object_ids, again.divisions, again.found_objects) == ((1, 2, 3), (), ())
 
 
-@pytest.mark.parametrize("view", ["frame", "object"])
+@pytest.fixture(scope="module", params=["frame", "object"])
+def unbroken(request, model, noise):
+    """A session in one of the views that was never dropped."""
+    settings = TrackingSettings(view=request.param)
+    session = prompted(TrackingSession(model, noise, settings=settings))
+    list(session.propagate())
+    return session
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_a_propagation_dropped_at_any_frame_ends_as_an_unbroken_one(
-    model, stack, tmp_path, view, seed
+    model, stack, tmp_path, unbroken, seed
 ):
-    settings = TrackingSettings(view=view)
-    unbroken = prompted(TrackingSession(model, stack, settings=settings))
-    list(unbroken.propagate())
+    settings = unbroken.settings
     chance = random.Random(seed)
     session = prompted(opened(model, stack, tmp_path / "a.sam2.zarr", settings=settings))
     for _ in range(chance.randrange(1, 4)):

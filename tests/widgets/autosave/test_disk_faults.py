@@ -10,30 +10,44 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from napari.components import ViewerModel
 from napari.layers._source import layer_source
 from napari.utils.notifications import notification_manager
 
 from napari_sam2.prompts import read_session
 from napari_sam2.widgets.autosave import file_store
 
-pytestmark = pytest.mark.gl
+
+@pytest.fixture
+def keep(blobs, folder):
+    """``keep(make, viewer)``: a panel with a click that is kept beside the image."""
+
+    def begin(make, viewer):
+        with layer_source(path=str(folder / "cells.ome.tif")):
+            viewer.add_image(blobs(), name="cells", contrast_limits=(0, 1000))
+        panel = make(viewer=viewer)
+        viewer.dims.set_current_step(0, 0)
+        panel.start()
+        panel.wait_idle()
+        panel.click(0, 8, 8)
+        panel.wait_idle()
+        assert (folder / "cells.sam2.json").exists()
+        notification_manager.records.clear()
+        return panel
+
+    return begin
 
 
 @pytest.fixture
-def kept(make_napari_viewer, make_docked_panel, blobs, folder, qtbot):
-    """A panel in a real window, with a click that is kept beside the image."""
-    viewer = make_napari_viewer()
-    with layer_source(path=str(folder / "cells.ome.tif")):
-        viewer.add_image(blobs(), name="cells", contrast_limits=(0, 1000))
-    panel = make_docked_panel(viewer=viewer)
-    viewer.dims.set_current_step(0, 0)
-    panel.start()
-    panel.wait_idle()
-    panel.click(0, 8, 8)
-    panel.wait_idle()
-    assert (folder / "cells.sam2.json").exists()
-    notification_manager.records.clear()
-    return panel
+def kept(keep, make_panel):
+    """Such a panel without a window."""
+    return keep(make_panel, ViewerModel())
+
+
+@pytest.fixture
+def kept_in_window(keep, make_napari_viewer, make_docked_panel):
+    """Such a panel in a real window."""
+    return keep(make_docked_panel, make_napari_viewer())
 
 
 @pytest.fixture
@@ -56,7 +70,9 @@ def has_two_clicks(path) -> bool:
     return len(read_session(path).book.get(1, 0).points) == 2
 
 
-def test_session_moves_if_its_folder_is_gone(kept, folder, sessions, said):
+@pytest.mark.gl
+def test_session_moves_if_its_folder_is_gone(kept_in_window, folder, sessions, said):
+    kept = kept_in_window
     shutil.rmtree(folder)
     second_click(kept)
     (path,) = sessions.iterdir()
@@ -158,35 +174,54 @@ def test_failing_chosen_file_overwrites_no_other_file(kept, folder, said, monkey
     assert len(said()) == 1
 
 
-@pytest.mark.parametrize("name", ["cells · labels", "cells", "viewer"])
-def test_session_is_complete_if_a_layer_goes_while_it_is_written(
-    kept, folder, said, monkeypatch, name, our_threads, qtbot
-):
-    kept.viewer.dims.set_current_step(0, 0)
-    kept.accept("here")
-    kept.wait_idle()
-    mask = kept.labels[0] == 1
-    begun, go = threading.Event(), threading.Event()
-    original = file_store.write_sessions
+@pytest.fixture
+def held(monkeypatch, qtbot):
+    """``held(panel)``: accept a mask, and hold the writing of its session; returns what ends it."""
 
-    def slow(sessions, path):
-        begun.set()
-        assert go.wait(10)
-        original(sessions, path)
+    def hold(panel):
+        panel.accept("here")
+        panel.wait_idle()
+        begun, go = threading.Event(), threading.Event()
+        original = file_store.write_sessions
 
-    monkeypatch.setattr(file_store, "write_sessions", slow)
-    kept.rename(1, "cell")
-    qtbot.waitUntil(begun.is_set)
-    if name == "viewer":
-        kept.viewer.close()
-    else:
-        kept.viewer.layers.remove(name)
-    go.set()
-    if name == "viewer":
-        qtbot.waitUntil(lambda: not our_threads(), timeout=10_000)
-    else:
-        kept.wait_idle()
-    saved = read_session(folder / "cells.sam2.json")
+        def slow(sessions, path):
+            begun.set()
+            assert go.wait(10)
+            original(sessions, path)
+
+        monkeypatch.setattr(file_store, "write_sessions", slow)
+        panel.rename(1, "cell")
+        qtbot.waitUntil(begun.is_set)
+        return go.set
+
+    return hold
+
+
+def is_complete(path: Path, mask: np.ndarray) -> bool:
+    saved = read_session(path)
     assert dict(saved.names) == {1: "cell"}
-    assert np.array_equal(saved.accepted_masks[1, 0], mask)
+    return np.array_equal(saved.accepted_masks[1, 0], mask)
+
+
+@pytest.mark.parametrize("name", ["cells · labels", "cells"])
+def test_session_is_complete_if_a_layer_goes_while_it_is_written(kept, folder, said, held, name):
+    mask = kept.labels[0] == 1
+    go_on = held(kept)
+    kept.viewer.layers.remove(name)
+    go_on()
+    kept.wait_idle()
+    assert is_complete(folder / "cells.sam2.json", mask)
+    assert said() == []
+
+
+@pytest.mark.gl
+def test_session_is_complete_if_the_window_closes_while_it_is_written(
+    kept_in_window, folder, said, held, our_threads, qtbot
+):
+    mask = kept_in_window.labels[0] == 1
+    go_on = held(kept_in_window)
+    kept_in_window.viewer.close()
+    go_on()
+    qtbot.waitUntil(lambda: not our_threads(), timeout=10_000)
+    assert is_complete(folder / "cells.sam2.json", mask)
     assert said() == []
