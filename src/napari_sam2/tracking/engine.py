@@ -329,16 +329,16 @@ class NetworkEngine:
     ) -> TrackedFrame:
         """Track objects into a frame; see `Engine`."""
 
-        def strays(predictions: Mapping[int, ObjectPrediction]) -> set[int]:
-            return self.strays(frame, predictions, tracks, labels)
+        def identity_switches(predictions: Mapping[int, ObjectPrediction]) -> set[int]:
+            return self.identity_switches(frame, predictions, tracks, labels)
 
-        update = self.propagator.track(frame, followed, step, strays, tentative)
+        update = self.propagator.track(frame, followed, step, identity_switches, tentative)
         if not update.predictions:
             return TrackedFrame(update, None)
         output = self._finisher.tracked(update.predictions, labels, update.displaced)
         return TrackedFrame(update, output)
 
-    def strays(
+    def identity_switches(
         self,
         frame: int,
         predictions: Mapping[int, ObjectPrediction],

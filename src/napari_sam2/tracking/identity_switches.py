@@ -74,18 +74,18 @@ def find_identity_switches(
         other = _claim(number, distances.get(number, 0), whole, occupied == owner)
         claims += [other] if other is not None else []
     claims.sort(key=lambda claim: (claim.distance, -claim.score, claim.object_id))
-    strays: set[int] = set()
+    switched: set[int] = set()
     for box, members in apart([claim.inside for claim in claims]):
         if len(members) > 1:
-            strays |= _judged([claims[index] for index in members], box)
-    return strays
+            switched |= _judged([claims[index] for index in members], box)
+    return switched
 
 
 def _judged(claims: list[Claim], box: Box) -> set[int]:
     """Find the switched objects among claims in a box; earlier claims take precedence."""
     claimed = np.zeros(size_of(box), dtype=np.int64)
     areas: dict[int, int] = {}
-    strays: set[int] = set()
+    switched: set[int] = set()
     for claim in claims:
         held = claimed[within(claim.inside, box)]
         owners, shared = np.unique(held[claim.mask], return_counts=True)
@@ -94,12 +94,12 @@ def _judged(claims: list[Claim], box: Box) -> set[int]:
             owner and common > _SAME * (areas[owner] + area - common)
             for owner, common in zip(owners.tolist(), shared.tolist(), strict=True)
         ):
-            strays.add(claim.object_id)
+            switched.add(claim.object_id)
             continue
         free = claim.mask & (held == 0)
         held[free] = claim.object_id
         areas[claim.object_id] = int(free.sum())
-    return strays
+    return switched
 
 
 def _mask(prediction: ObjectPrediction, shape: tuple[int, int]) -> tuple[Box, NDArray[np.bool_]]:
