@@ -309,7 +309,7 @@ class NetworkEngine:
         others = {
             other.object_id: other.conditioning[frame]
             for other in tracks.values()
-            if frame in other.conditioning and other is not track
+            if other is not track and frame in other.conditioning
         }
         shared = self._finisher.decided(track.object_id, decided, others, labels)
         return PromptedMask(decided, shared)

@@ -17,7 +17,6 @@ import numpy as np
 from napari_sam2.errors import FrameError, StoreError
 from napari_sam2.labels import FrameRecord, LabelsVolume
 from napari_sam2.labels.bounding_boxes import Box, spanning
-from napari_sam2.labels.compose import Labels
 from napari_sam2.labels.frame_records import extent_of
 from napari_sam2.labels.store.result_store import ChangedFrame, ResultStore
 from napari_sam2.prompts import PromptBook
@@ -62,8 +61,8 @@ class SessionParts:
     def describe(self) -> dict[str, Any]:
         """Return what is neither prompts nor tracks, as JSON values."""
         return {
-            "accepted": [list(pair) for pair in sorted(self.accepted)],
-            "handed_over": [list(pair) for pair in sorted(self.handed_over)],
+            "accepted": list(map(list, sorted(self.accepted))),
+            "handed_over": list(map(list, sorted(self.handed_over))),
             "found": sorted(self.found),
             "divisions": [
                 [each.parent, list(each.children), each.frame] for each in self.divisions
@@ -177,16 +176,13 @@ class ResultKeeper:
             self.store.close()
 
     def _commit(self) -> None:
-        parts = self._parts()
+        parts, labels = self._parts(), self._volume.array
         pieces, state = self._writer.pieces(parts.prompts, list(parts.tracks.values()))
         self.store.commit(
             lambda: {**state(), **parts.describe()},
             pieces,
-            [ChangedFrame(frame, self._plane(frame), box) for frame, box in self._frames.items()],
+            [ChangedFrame(f, np.asarray(labels[f]), box) for f, box in self._frames.items()],
             self._records.values(),
         )
         self._frames.clear()
         self._records.clear()
-
-    def _plane(self, frame: int) -> Labels:
-        return np.asarray(self._volume.array[frame])
