@@ -1360,6 +1360,10 @@ class PanelPage:
         """Press Cancel: write the file of results no further."""
         self.result_files.cancel.click()
 
+    def unfold_save(self) -> None:
+        """Show the part about files."""
+        self.save_section.open(True)
+
     @property
     def session_text(self) -> str:
         """What is said of the file that the session is kept in."""
