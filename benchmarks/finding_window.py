@@ -174,7 +174,7 @@ def measured(options: argparse.Namespace) -> Figures:
     pause()
 
     def at_rest() -> bool:
-        return bool(panel.coordinator.idle)
+        return bool(panel.controller.idle)
 
     user.click(panel.start, "Start")
     wait(at_rest)
@@ -185,9 +185,9 @@ def measured(options: argparse.Namespace) -> Figures:
     wait(lambda: not at_rest())
     wait(at_rest)
     user.picture("found")
-    workspace = panel.coordinator.workspace
+    workspace = panel.controller.workspace
     assert workspace is not None
-    found = len(panel.coordinator.annotation.prompts.object_ids)
+    found = len(panel.controller.annotation.prompts.object_ids)
     user.click(panel.search.accept, "Accept all found")
     wait(at_rest)
     seconds, cpu = user.seconds, user.cpu

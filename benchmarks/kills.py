@@ -238,32 +238,32 @@ def window(image: Path, axis: int, through: bool, pipe: int, output: Path) -> No
         os.write(pipe, json.dumps(event).encode() + b"\n")
 
     viewer, panel = shown(image)
-    wait(lambda: len(panel.settings.device.choices) > 1 and panel.coordinator.idle)
+    wait(lambda: len(panel.settings.device.choices) > 1 and panel.controller.idle)
     panel.settings.axis.value = axis  # has earlier work looked for again
     rest = time.monotonic() + 0.05  # what was found is told
-    wait(lambda: panel.coordinator.idle and time.monotonic() > rest)
+    wait(lambda: panel.controller.idle and time.monotonic() > rest)
     if not panel.offer.isHidden():
         panel.offer.resume.click()
-        wait(lambda: panel.coordinator.idle)
-    if panel.coordinator.workspace is None:
+        wait(lambda: panel.controller.idle)
+    if panel.controller.workspace is None:
         viewer.dims.set_current_step(0, 0)
         panel.start.click()
-        wait(lambda: panel.coordinator.idle)
+        wait(lambda: panel.controller.idle)
     say({"resumed": seen(panel), "at": time.monotonic()})
     for number, place in ((1, (30, 30)), (2, (60, 70))):
-        points = panel.coordinator.workspace.points
+        points = panel.controller.workspace.points
         if number not in points.features["object"].tolist():
             panel.settings.object_id.value = number
             points.add([*(0,) * axis, number, *place])
-            wait(lambda: panel.coordinator.idle)
+            wait(lambda: panel.controller.idle)
     if through:
         viewer.dims.set_current_step(0, 0)
         panel.settings.then.value = Through(0, 1)
     panel.run.both.click()
-    wait(lambda: not panel.coordinator.running and panel.coordinator.idle)
+    wait(lambda: not panel.controller.running and panel.controller.idle)
     rest = time.monotonic() + 2 * _LOOK_S
     wait(lambda: time.monotonic() > rest)
-    np.save(output.with_suffix(".part.npy"), panel.coordinator.workspace.labels.data)
+    np.save(output.with_suffix(".part.npy"), panel.controller.workspace.labels.data)
     output.with_suffix(".part.npy").replace(output)
 
 
@@ -280,7 +280,7 @@ def shown(image: Path):
 
 def seen(panel) -> dict[str, object]:
     """Return the labels of each frame that has any, as a checksum, and the scores beside them."""
-    workspace = panel.coordinator.workspace
+    workspace = panel.controller.workspace
     if workspace is None:
         return {}
     found: dict[str, object] = {}
@@ -288,7 +288,7 @@ def seen(panel) -> dict[str, object]:
         plane = np.asarray(workspace.labels.data[index])
         if plane.any():
             found[f"labels {index}"] = zlib.crc32(plane.tobytes())
-    for position, records in panel.coordinator.annotation.object_records.by_position().items():
+    for position, records in panel.controller.annotation.object_records.by_position().items():
         for each in records:
             if each.area:
                 key = f"score {position} {each.frame} {each.object_id}"

@@ -86,7 +86,7 @@ def report_clicks(size: int, clicks: int) -> None:
     stack = DriftingDiscs(4, size, clicks)
     viewer, panel = opened(stack)
     click(viewer, panel, stack.centre(0, 0))
-    wait(lambda: panel.coordinator.idle)
+    wait(lambda: panel.controller.idle)
     seconds = []
     for index in range(1, clicks):
         panel.prompts.next_object.click()
@@ -108,12 +108,12 @@ def report_pauses(frames: int, size: int, objects: int, *, scroll: bool) -> None
     for index in range(objects):
         panel.prompts.next_object.click()
         click(viewer, panel, stack.centre(index, 0))
-    wait(lambda: panel.coordinator.idle)
+    wait(lambda: panel.controller.idle)
     rest(CLICK_S)
     panel.run.forward.click()
     begun, pauses = time.perf_counter(), Pauses()
     last = begun
-    while panel.coordinator.running:
+    while panel.controller.running:
         QApplication.processEvents()
         if scroll and time.perf_counter() - last > SCROLL_S:
             last = time.perf_counter()
@@ -166,7 +166,7 @@ def opened(stack: DriftingDiscs) -> tuple[napari.Viewer, StackPanel]:
     wait(lambda: len(panel.settings.device.choices) > 1)
     viewer.dims.set_current_step(0, 0)
     panel.start.click()
-    wait(lambda: panel.coordinator.idle)
+    wait(lambda: panel.controller.idle)
     return viewer, panel
 
 
@@ -183,7 +183,7 @@ def rest(seconds: float) -> None:
 
 def click(viewer: napari.Viewer, panel: StackPanel, place: tuple[float, float]) -> None:
     """Add a click as the tool does, and let the window take it in."""
-    workspace = panel.coordinator.workspace
+    workspace = panel.controller.workspace
     if workspace is None:
         raise RuntimeError(panel.hint.text())
     workspace.points.add([viewer.dims.current_step[0], *place])
@@ -194,7 +194,7 @@ def timed_click(
     viewer: napari.Viewer, panel: StackPanel, place: tuple[float, float]
 ) -> tuple[float, float]:
     """Return the seconds from a click until canvas, and window, have been drawn with its mask."""
-    workspace = panel.coordinator.workspace
+    workspace = panel.controller.workspace
     if workspace is None:
         raise RuntimeError(panel.hint.text())
     drawn: list[float] = []
@@ -211,7 +211,7 @@ def timed_click(
     wait(lambda: bool(drawn), nap=0.0005)
     shown = time.perf_counter()  # the loop returns when the window has been put together
     scene.events.draw.disconnect(look)
-    wait(lambda: panel.coordinator.idle)
+    wait(lambda: panel.controller.idle)
     return drawn[0] - begun, shown - begun
 
 

@@ -14,7 +14,7 @@ from reference_weights import random_network
 from small_networks import SMALL_CONV, SMALL_FINE, SMALL_HIERA, small_config
 
 from napari_sam2.network import Sam2, prompt_encoder, sam2
-from napari_sam2.tracking.device import halved, precision_context
+from napari_sam2.tracking.device import halved
 
 CPU = torch.device("cpu")
 
@@ -36,7 +36,7 @@ def test_every_stage_gives_on_a_gpu_what_it_gives_on_the_cpu(network, gpu) -> No
 
 def test_every_stage_runs_on_a_gpu_in_half_precision(network, gpu) -> None:
     moved = halved(copy.deepcopy(network).to(gpu))
-    with precision_context(gpu, half=True):
+    with torch.autocast(gpu.type, dtype=torch.bfloat16):
         found = stages(moved, gpu)
     if not network.config.fine_channels:  # whose group normalisation gives float32
         assert found["stride16"].dtype == torch.bfloat16

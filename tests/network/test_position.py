@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from parity_data import Draws, largest_difference
 
-from napari_sam2.network.position import RandomFourierEncoding, sine_grid, sine_time
+from napari_sam2.network.position import sine_grid, sine_time
+from napari_sam2.network.prompt_encoder import RandomFourierEncoding
 
 CPU = torch.device("cpu")
 

@@ -62,13 +62,13 @@ def clear_features(session: TrackingSession) -> None:
     session._tracker.engine.cache._kept.clear()
 
 
-def strays(
+def identity_switches(
     session: TrackingSession, frame: int, predictions: Mapping[int, ObjectPrediction]
 ) -> set[int]:
     """Return which objects are found to follow another one in a frame."""
     tracker = session._tracker
     labels = volume_of(session).frame(frame)
-    return tracker.engine.strays(frame, predictions, tracker.tracks, labels)
+    return tracker.engine.identity_switches(frame, predictions, tracker.tracks, labels)
 
 
 def watch(

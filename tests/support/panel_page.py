@@ -46,20 +46,20 @@ class _Internals:
     """What a panel consists of: the one place that reaches behind its widgets."""
 
     def __init__(self, widget: StackPanel) -> None:
-        self.coordinator = widget.coordinator
-        self.annotation = widget.coordinator.annotation
-        self.images = widget.coordinator._images
-        self.models = widget.coordinator._models
-        self.propagation = widget.coordinator._propagation
-        self.adapting = widget.coordinator._adapting
-        self.keeping = widget.coordinator._autosave
-        self.engine = widget.coordinator._engine
-        self._controllers = widget.coordinator._controllers
+        self.controller = widget.controller
+        self.annotation = widget.controller.annotation
+        self.images = widget.controller._images
+        self.models = widget.controller._models
+        self.propagation = widget.controller._propagation
+        self.adapting = widget.controller._adapting
+        self.keeping = widget.controller._autosave
+        self.engine = widget.controller._engine
+        self._controllers = widget.controller._controllers
 
     @property
     def work(self) -> Any:
         """The layers that are worked on, and what is known of them."""
-        work = self.coordinator.workspace
+        work = self.controller.workspace
         assert work is not None, "nothing is being segmented"
         return work
 
@@ -77,12 +77,12 @@ class _Internals:
 
     def show_hint(self) -> None:
         """The same for the hint."""
-        self.coordinator._status.show()
+        self.controller._status.show()
 
     def show_due(self) -> None:
         """Have everything shown at once that is due a little later."""
         QApplication.sendPostedEvents()
-        self.coordinator._throttle._call_all()
+        self.controller._throttle._call_all()
 
 
 class PanelPage:
@@ -138,7 +138,7 @@ class PanelPage:
 
     def start_in(self, region: Region) -> None:
         """Start in this part of the image, as if it had been drawn as a rectangle."""
-        self._inside.coordinator.begin(replace(self.chosen_source, region=region))
+        self._inside.controller.begin(replace(self.chosen_source, region=region))
 
     @property
     def can_start(self) -> bool:
@@ -148,7 +148,7 @@ class PanelPage:
     @property
     def started(self) -> bool:
         """Whether an image is being segmented."""
-        return self._inside.coordinator.workspace is not None
+        return self._inside.controller.workspace is not None
 
     @property
     def start_number(self) -> int:
@@ -157,11 +157,11 @@ class PanelPage:
 
     def close(self) -> None:
         """End the panel, as closing its dock does."""
-        self._inside.coordinator.close()
+        self._inside.controller.close()
 
     def leave(self) -> None:
         """Stop segmenting the image, as removing one of its layers does."""
-        self._inside.coordinator._leave()
+        self._inside.controller._leave()
 
     @property
     def dock(self) -> QDockWidget:
@@ -183,7 +183,7 @@ class PanelPage:
     @property
     def idle(self) -> bool:
         """Whether all that was asked is answered."""
-        return self._inside.coordinator.idle
+        return self._inside.controller.idle
 
     @property
     def worker_busy(self) -> bool:
@@ -938,7 +938,7 @@ class PanelPage:
     @property
     def running(self) -> bool:
         """Whether a propagation is under way, held or not."""
-        return self._inside.coordinator.running
+        return self._inside.controller.running
 
     def cancel(self) -> None:
         """Press Cancel: the propagation stops within a frame."""
@@ -1359,6 +1359,10 @@ class PanelPage:
     def cancel_results(self) -> None:
         """Press Cancel: write the file of results no further."""
         self.result_files.cancel.click()
+
+    def unfold_save(self) -> None:
+        """Show the part about files."""
+        self.save_section.open(True)
 
     @property
     def session_text(self) -> str:

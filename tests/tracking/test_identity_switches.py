@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from engine_internals import strays, writer_of
+from engine_internals import identity_switches, writer_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -28,7 +28,7 @@ def box(y0: int, x0: int, y1: int, x1: int, score: float = 1.0) -> ObjectPredict
     return ObjectPrediction(logits, score, 1.0, torch.zeros(4), Window.whole(SHAPE))
 
 
-def test_of_two_that_coincide_the_one_decided_farther_away_is_astray():
+def test_of_two_that_coincide_the_one_decided_farther_away_is_switched():
     twins = {1: box(4, 4, 20, 20), 2: box(5, 4, 21, 20)}
     assert find_identity_switches(twins, NOTHING, {1: 3, 2: 9}) == {2}
     assert find_identity_switches(twins, NOTHING, {1: 9, 2: 3}) == {1}
@@ -94,7 +94,7 @@ def test_labels_of_others_count_by_their_own_distance():
     )
 
 
-def test_absent_objects_are_never_astray():
+def test_absent_objects_are_never_switched():
     gone = ObjectPrediction(
         torch.full(SHAPE, ABSENT_LOGIT), 1.0, 0.0, torch.zeros(4), Window.whole(SHAPE)
     )
@@ -111,14 +111,14 @@ def test_absent_objects_are_never_astray():
     st.randoms(),
 )
 @settings(max_examples=60, deadline=None)
-def test_strays_do_not_depend_on_the_order(rectangles, random):
+def test_identity_switches_do_not_depend_on_the_order(rectangles, random):
     predictions = {i: box(y, x, y + h, x + w) for i, (y, x, h, w) in rectangles.items()}
     distances = {i: i % 3 for i in predictions}
     shuffled = list(predictions.items())
     random.shuffle(shuffled)
-    strays = find_identity_switches(predictions, NOTHING, distances)
-    assert find_identity_switches(dict(shuffled), NOTHING, distances) == strays
-    assert len(strays) < max(1, len(predictions))
+    switched = find_identity_switches(predictions, NOTHING, distances)
+    assert find_identity_switches(dict(shuffled), NOTHING, distances) == switched
+    assert len(switched) < max(1, len(predictions))
 
 
 def divided_plainly(claims: list[tuple[int, float, int, np.ndarray]]) -> set[int]:
@@ -139,19 +139,19 @@ def divided_plainly(claims: list[tuple[int, float, int, np.ndarray]]) -> set[int
 def plainly(
     claims: list[tuple[int, float, int, np.ndarray]],
 ) -> set[int]:
-    """Find strays on whole frames, (distance, -score, id, mask) each, one after the other."""
+    """Find switched objects on whole frames: (distance, -score, id, mask), one by one."""
     held: dict[int, np.ndarray] = {}
     ordered = sorted(claims, key=lambda claim: claim[:3])
-    strays = divided_plainly(ordered)
+    switched = divided_plainly(ordered)
     for _, _, number, mask in ordered:
-        if number in strays:
+        if number in switched:
             continue
         ious = [(mask & has).sum() / max(1, (mask | has).sum()) for has in held.values()]
         if any(iou > 0.5 for iou in ious):
-            strays.add(number)
+            switched.add(number)
         else:
             held[number] = mask & ~np.any(list(held.values()) or [np.zeros(SHAPE, bool)], axis=0)
-    return strays
+    return switched
 
 
 rectangles_of_a_frame = st.dictionaries(
@@ -161,7 +161,9 @@ rectangles_of_a_frame = st.dictionaries(
 
 @given(rectangles_of_a_frame, rectangles_of_a_frame, st.lists(st.integers(0, 3), min_size=10))
 @settings(max_examples=60, deadline=None)
-def test_strays_are_those_of_masks_compared_in_whole_frames(predicted, labelled, distances):
+def test_identity_switches_are_those_of_masks_compared_in_whole_frames(
+    predicted, labelled, distances
+):
     occupied = NOTHING.copy()
     for number, (y, x, h, w) in labelled.items():
         if number not in predicted:
@@ -214,13 +216,13 @@ def test_a_new_object_takes_back_what_another_has_run_on_into(model, stack):
     logits = torch.where(torch.from_numpy(mask), 8.0, -8.0)
     whole = Window.whole(mask.shape)
     meeting = {2: ObjectPrediction(logits, 1.0, 1.0, torch.zeros(4), whole)}
-    assert strays(session, 7, meeting) == {1}
+    assert identity_switches(session, 7, meeting) == {1}
     assert (session.labels[7] == 1).any(), "nothing goes before something comes"
     finisher = MaskFinisher(model, session.settings, keep_logits=False)
     output = finisher.tracked(meeting, session.labels[7], {1})
     writer_of(session).tracked(TrackedFrame(FrameUpdate(7, meeting, {1}, (), {}), output))
     assert set(np.unique(session.labels[7])) == {0, 2}
-    assert strays(session, 2, meeting) == {2}
+    assert identity_switches(session, 2, meeting) == {2}
     assert (session.labels[2] == 1).any()
 
 

@@ -54,9 +54,13 @@ def shown(docked, qtbot):
     return docked, button
 
 
+@pytest.mark.parametrize("floating", [False, True])
 @pytest.mark.parametrize("answer", ["Keep working", "Close without saving"])
-def test_closing_the_dock_asks_about_work_that_is_not_on_disk(shown, qtbot, answer):
+def test_closing_the_dock_asks_about_work_that_is_not_on_disk(shown, qtbot, answer, floating):
     docked, button = shown
+    if floating:  # napari makes it another title bar
+        docked.dock.setFloating(True)
+        button = docked.dock.titleBarWidget().findChild(QAbstractButton, "QTitleBarCloseButton")
     docked.tick_autosave(False)
     docked.click(0, 8, 8)
     docked.wait_idle()

@@ -140,10 +140,13 @@ def test_labels_painted_while_the_panel_is_closed_are_not_overwritten(worked, op
     assert (again.labels[5, :3, :3] == 7).all()
 
 
-def test_the_space_on_disk_is_said(worked, folder):
+def test_the_space_on_disk_is_said_where_it_is_to_be_seen(worked, folder, qtbot):
     size = size_of(folder / "cells.sam2.zarr")
     assert size > 1000
-    assert QLocale().formattedDataSize(size) in worked.session_text
+    assert "scores on disk" not in worked.session_text, "folded away, nothing is measured"
+    worked.unfold_save()
+    text = QLocale().formattedDataSize(size)
+    qtbot.waitUntil(lambda: text in worked.session_text)
 
 
 @pytest.fixture

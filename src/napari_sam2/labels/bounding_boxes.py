@@ -27,9 +27,12 @@ def spanning(boxes: Iterable[Box | None]) -> Box | None:
     found = [box for box in boxes if box is not None]
     if len(found) < 2:
         return found[0] if found else None
-    edges = list(map(_edges, found))
-    low, high = np.min(edges, axis=0).tolist(), np.max(edges, axis=0).tolist()
-    return slice(low[0], high[1]), slice(low[2], high[3])
+    rows, columns = found[0]
+    top, bottom, left, right = rows.start, rows.stop, columns.start, columns.stop
+    for rows, columns in found[1:]:
+        top, bottom = min(top, rows.start), max(bottom, rows.stop)
+        left, right = min(left, columns.start), max(right, columns.stop)
+    return slice(top, bottom), slice(left, right)
 
 
 def size_of(box: Box) -> tuple[int, int]:

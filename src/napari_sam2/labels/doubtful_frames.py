@@ -75,20 +75,25 @@ def doubts(
     series = sorted(records, key=attrgetter("frame"))
     if not series:
         return {}
-    frames = np.array([record.frame for record in series])
-    areas = np.array([record.area for record in series], dtype=float)
     # Unknown values become NaN, which counts as neither low nor high.
-    scores = [(record.presence, record.iou, record.agreement) for record in series]
-    presence, ious, agreement = np.array(scores, dtype=float).T
+    known = [(r.frame, r.area, r.presence, r.score, r.agreement, *r.centre) for r in series]
+    values = np.array(known, dtype=float)
+    areas, presence, scores, agreement = values.T[1:5]
+    frames = values[:, 0].astype(int)
+    ious = np.full(len(series), np.nan)
+    with np.errstate(over="ignore"):  # by a presence of next to nothing: 1 and above is not low
+        np.divide(scores, presence, out=ious, where=presence > 0)
     open_to_doubt = ~np.isin(frames, list(decided))
     found = {
         Doubt.PRESENCE: _unsure(presence, areas, limits),
         Doubt.IOU: (ious < limits.iou) & (areas > 0),
-        Doubt.MISSING: _missing(areas),
-        Doubt.AREA: _doubted(_area_jumps(frames, areas, limits), open_to_doubt),
-        Doubt.POSITION: _doubted(_moves(series, frames, areas, limits), open_to_doubt),
-        Doubt.PASSES: agreement < limits.agreement,
     }
+    if len(series) > 1:  # else there is no step from frame to frame
+        moves = _moves(values[:, 5:], frames, areas, limits)
+        found[Doubt.MISSING] = _missing(areas)
+        found[Doubt.AREA] = _doubted(_area_jumps(frames, areas, limits), open_to_doubt)
+        found[Doubt.POSITION] = _doubted(moves, open_to_doubt)
+    found[Doubt.PASSES] = agreement < limits.agreement
     doubtful = np.flatnonzero(np.any(list(found.values()), axis=0) & open_to_doubt)
     return {
         int(frames[index]): tuple(doubt for doubt, where in found.items() if where[index])
@@ -139,13 +144,12 @@ def _area_jumps(
 
 
 def _moves(
-    series: list[FrameRecord],
+    centres: NDArray[np.float64],
     frames: NDArray[np.int_],
     areas: NDArray[np.float64],
     limits: Limits,
 ) -> NDArray[np.bool_]:
     moves = np.zeros(len(areas), dtype=bool)
-    centres = np.array([record.centre for record in series])
     steps = np.linalg.norm(np.diff(centres, axis=0), axis=1)
     both = (areas[1:] > 0) & (areas[:-1] > 0) & (np.diff(frames) == 1)
     if not both.any():

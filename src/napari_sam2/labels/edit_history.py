@@ -101,7 +101,7 @@ class Edit(Generic[State]):
     @property
     def nbytes(self) -> int:
         """Memory of the changed pixels."""
-        return sum(change.nbytes for change in self.changes)
+        return sum([len(change.before) + len(change.after) for change in self.changes])
 
     def undo(self, labels: Any) -> None:
         """Undo the changes of `labels`, (T, Y, X), the last one first."""
@@ -142,7 +142,8 @@ class History(Generic[State]):
         tuple of int
             Numbers of the oldest edits, which had to go.
         """
-        self.drop([edit.number])
+        if edit.number in self._edits:
+            self.drop([edit.number])
         self._edits[edit.number] = edit
         self._nbytes += edit.nbytes
         gone = []

@@ -34,8 +34,12 @@ class PackedMask:
     @classmethod
     def of(cls, mask: NDArray[np.bool_]) -> PackedMask:
         """Pack a mask, bool (Y, X)."""
-        shape = (mask.shape[0], mask.shape[1])
-        return cls.within((slice(0, shape[0]), slice(0, shape[1])), mask, shape)
+        shape, held = (mask.shape[0], mask.shape[1]), box_of(mask)
+        if held is None:
+            return cls(shape, (0, 0), (0, 0), b"")
+        y, x = held
+        bits = zlib.compress(np.packbits(mask[held]).tobytes(), _FAST)
+        return cls(shape, (y.start, y.stop), (x.start, x.stop), bits)
 
     @classmethod
     def within(cls, box: Box, part: NDArray[np.bool_], shape: tuple[int, int]) -> PackedMask:

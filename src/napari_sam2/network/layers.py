@@ -129,7 +129,10 @@ class MLP(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (..., in_features) to (..., out_features)."""
-        return self.layers[-1](self.hidden(x))  # type: ignore[no-any-return]
+        *hidden, last = self.layers
+        for layer in hidden:
+            x = self.activation(layer(x))
+        return last(x)  # type: ignore[no-any-return]
 
     def hidden(self, x: Tensor) -> Tensor:
         """Map (..., in_features) to the input of the last layer."""

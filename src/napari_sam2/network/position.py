@@ -1,4 +1,4 @@
-"""Position encodings: sines over a grid, sines over time, random Fourier features of points."""
+"""Position encodings: sines over a grid, and sines over time."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ import math
 from functools import lru_cache
 
 import torch
-from torch import Tensor, nn
-
-from napari_sam2.network.precision import full_precision
+from torch import Tensor
 
 _TEMPERATURE = 10000.0
 
@@ -44,35 +42,3 @@ def sine_time(times: Tensor, channels: int) -> Tensor:
     powers = 2 * torch.div(torch.arange(half, device=times.device), 2, rounding_mode="floor") / half
     angles = times[:, None] / _TEMPERATURE**powers
     return torch.cat((angles.sin(), angles.cos()), dim=1)
-
-
-class RandomFourierEncoding(nn.Module):
-    """Encode points of the unit square by random spatial frequencies (arXiv 2006.10739).
-
-    Parameters
-    ----------
-    channels : int
-        Channels of the encoding; half of them sines, half cosines.
-    """
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.register_buffer("positional_encoding_gaussian_matrix", torch.empty(2, channels // 2))
-        self.positional_encoding_gaussian_matrix: Tensor
-        nn.init.normal_(self.positional_encoding_gaussian_matrix)
-
-    def forward(self, xy: Tensor) -> Tensor:
-        """Encode (..., 2) coordinates in 0..1, x first, as (..., channels)."""
-        # Angles reach tens of radians: in half precision they would lose their fraction.
-        matrix = self.positional_encoding_gaussian_matrix.float()
-        with full_precision(xy.device):
-            angles = 2 * math.pi * ((2 * xy.float() - 1) @ matrix)
-        return torch.cat((angles.sin(), angles.cos()), dim=-1)
-
-    def grid(self, height: int, width: int) -> Tensor:
-        """Encode the pixel centres of a grid as (1, channels, height, width)."""
-        device = self.positional_encoding_gaussian_matrix.device
-        y = (torch.arange(height, device=device, dtype=torch.float32) + 0.5) / height
-        x = (torch.arange(width, device=device, dtype=torch.float32) + 0.5) / width
-        yy, xx = torch.meshgrid(y, x, indexing="ij")
-        return self(torch.stack((xx, yy), dim=-1)).permute(2, 0, 1).unsqueeze(0)  # type: ignore[no-any-return]

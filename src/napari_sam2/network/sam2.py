@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from napari_sam2.network.config import Sam2Config
 from napari_sam2.network.dense_heads import DenseHeads
 from napari_sam2.network.features import ImageFeatures, MaskPrediction
-from napari_sam2.network.fine_decoder import FineMaskDecoder
+from napari_sam2.network.fine_decoder import FineMaskDecoder, draw_prompts
 from napari_sam2.network.fine_pyramid import FineEncoder
 from napari_sam2.network.image_encoder import ImageEncoder
 from napari_sam2.network.layers import MLP
@@ -21,7 +21,6 @@ from napari_sam2.network.memory_encoder import MemoryEncoder
 from napari_sam2.network.position import sine_grid, sine_time
 from napari_sam2.network.precision import full_precision
 from napari_sam2.network.prompt_encoder import PAD, PromptEncoder
-from napari_sam2.network.prompt_maps import draw_prompts
 
 _PRODUCTS = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
 _DRAWN_LOGIT = 10.0

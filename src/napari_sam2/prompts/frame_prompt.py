@@ -86,13 +86,17 @@ class FramePrompt:
             There is no point, or a value is wrong.
         """
         new = FramePrompt(points, positive)  # type: ignore[arg-type]
-        _check_count(len(self.points) + len(new.points))
+        return self.with_clicks_of(new, len(new.points))
+
+    def with_clicks_of(self, other: FramePrompt, count: int) -> FramePrompt:
+        """Return the prompt with the last `count` clicks of another one as one more round."""
+        _check_count(len(self.points) + count)
         grown = object.__new__(FramePrompt)  # all its parts have been checked
-        object.__setattr__(grown, "points", self.points + new.points)
-        object.__setattr__(grown, "positive", self.positive + new.positive)
+        object.__setattr__(grown, "points", self.points + other.points[-count:])
+        object.__setattr__(grown, "positive", self.positive + other.positive[-count:])
         object.__setattr__(grown, "box", self.box)
         object.__setattr__(grown, "mask", self.mask)
-        object.__setattr__(grown, "rounds", self.rounds + new.rounds)
+        object.__setattr__(grown, "rounds", (*self.rounds, count))
         return grown
 
     def clicks_since(self, before: FramePrompt, *, nearly: bool = False) -> int | None:

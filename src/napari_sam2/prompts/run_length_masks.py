@@ -132,6 +132,9 @@ class MaskStore(Mapping[ObjectFrame, NDArray[np.bool_]]):
         mask.setflags(write=False)
         return mask
 
+    def __contains__(self, pair: object) -> bool:
+        return pair in self._runs
+
     def __iter__(self) -> Iterator[ObjectFrame]:
         return iter(self._runs)
 

@@ -86,8 +86,7 @@ class SessionFile:
         for low, high in contrast:
             check_finite(low, "contrast limit")
             check_finite(high, "contrast limit")
-        for name, value in self.settings.items():
-            check_setting(name, value)
+        check_settings(self.settings)
         object.__setattr__(self, "accepted", accepted)
         self._check_masks(self.accepted_masks, frozenset(accepted), "accepted")
         prompted = frozenset(ObjectFrame(number, frame) for number, frame, _ in self.book)
@@ -135,7 +134,7 @@ class SessionFile:
         masks = MaskStore((pair, mask_of(*pair)) for pair in pairs)
         return cls(
             book,
-            accepted=tuple(masks),
+            accepted=tuple(pairs),
             accepted_masks=masks,
             settings=settings,
             contrast=contrast,
@@ -200,11 +199,12 @@ def of_channels(channels: tuple[int, ...]) -> dict[str, str]:
     return {_CHANNELS: ",".join(map(str, channels))}
 
 
-def check_setting(name: str, value: object) -> None:
-    """Raise `PromptError` unless the setting is something that JSON keeps exactly."""
-    plain = value is None or isinstance(value, (str, int, float))
-    if not plain or (isinstance(value, float) and not math.isfinite(value)):
-        raise PromptError(
-            f"The setting {name!r} = {value!r} cannot be kept in a session file.",
-            remedy="Use text, finite numbers, True, False or None.",
-        )
+def check_settings(settings: Mapping[str, object]) -> None:
+    """Raise `PromptError` unless all settings are something that JSON keeps exactly."""
+    for name, value in settings.items():
+        plain = value is None or isinstance(value, (str, int, float))
+        if not plain or (isinstance(value, float) and not math.isfinite(value)):
+            raise PromptError(
+                f"The setting {name!r} = {value!r} cannot be kept in a session file.",
+                remedy="Use text, finite numbers, True, False or None.",
+            )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
-
 import torch
 
 from napari_sam2.errors import DeviceError
@@ -59,15 +57,10 @@ def half_precision_pays(device: torch.device) -> bool:
     return torch.cuda.get_device_capability(device)[0] >= _BF16_CAPABILITY
 
 
-def precision_context(device: torch.device, half: bool) -> AbstractContextManager[object]:
-    """Run the network in bfloat16 where `half` asks for it."""
-    return torch.autocast(device.type, dtype=torch.bfloat16) if half else nullcontext()
-
-
 def halved(network: Sam2) -> Sam2:
     """Round the weights to bfloat16 that are used in bfloat16.
 
-    `precision_context` does the same in every call, which is a third of a GPU's operations per
+    `Model.precision` does the same in every call, which is a third of a GPU's operations per
     frame. All other parameters stay float32, as there.
     """
     for layer in network.products_in_half():

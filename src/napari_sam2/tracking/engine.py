@@ -309,7 +309,7 @@ class NetworkEngine:
         others = {
             other.object_id: other.conditioning[frame]
             for other in tracks.values()
-            if frame in other.conditioning and other is not track
+            if other is not track and frame in other.conditioning
         }
         shared = self._finisher.decided(track.object_id, decided, others, labels)
         return PromptedMask(decided, shared)
@@ -329,17 +329,17 @@ class NetworkEngine:
     ) -> TrackedFrame:
         """Track objects into a frame; see `Engine`."""
 
-        def strays(predictions: Mapping[int, ObjectPrediction]) -> set[int]:
-            return self.strays(frame, predictions, tracks, labels)
+        def identity_switches(predictions: Mapping[int, ObjectPrediction]) -> set[int]:
+            return self.identity_switches(frame, predictions, tracks, labels)
 
-        update = self.propagator.track(frame, followed, step, strays, tentative)
+        update = self.propagator.track(frame, followed, step, identity_switches, tentative)
         if not update.predictions:
             return TrackedFrame(update, None)
         free = update.displaced | self._yielding(frame, update.predictions, tracks, labels)
         output = self._finisher.tracked(update.predictions, labels, free)
         return TrackedFrame(update, output)
 
-    def strays(
+    def identity_switches(
         self,
         frame: int,
         predictions: Mapping[int, ObjectPrediction],

@@ -65,11 +65,11 @@ def find_identity_switches(
     """
     claims = _claims(predictions, occupied, distances)
     claims.sort(key=lambda claim: (claim.distance, -claim.score, claim.object_id))
-    strays: set[int] = set()
+    switched: set[int] = set()
     for box, members in apart([claim.inside for claim in claims]):
         if len(members) > 1:
-            strays |= _judged([claims[index] for index in members], box)
-    return strays
+            switched |= _judged([claims[index] for index in members], box)
+    return switched
 
 
 def find_yielding(
@@ -132,9 +132,9 @@ def _judged(claims: list[Claim], box: Box) -> set[int]:
     """Find the switched objects among claims in a box; earlier claims take precedence."""
     claimed = np.zeros(size_of(box), dtype=np.int64)
     areas: dict[int, int] = {}
-    strays = _divided(claims, box)
+    switched = _divided(claims, box)
     for claim in claims:
-        if claim.object_id in strays:
+        if claim.object_id in switched:
             continue
         held = claimed[within(claim.inside, box)]
         owners, shared = np.unique(held[claim.mask], return_counts=True)
@@ -143,12 +143,12 @@ def _judged(claims: list[Claim], box: Box) -> set[int]:
             owner and common > _SAME * (areas[owner] + area - common)
             for owner, common in zip(owners.tolist(), shared.tolist(), strict=True)
         ):
-            strays.add(claim.object_id)
+            switched.add(claim.object_id)
             continue
         free = claim.mask & (held == 0)
         held[free] = claim.object_id
         areas[claim.object_id] = int(free.sum())
-    return strays
+    return switched
 
 
 def _divided(claims: list[Claim], box: Box) -> set[int]:

@@ -143,9 +143,13 @@ class LabelWriter:
             kept = decided.mask & ~taken
             self.put(object_id, frame, kept)
             return _frame_masks(frame, (object_id,), kept[None], [decided], logits, [None])
-        sharing = {**others, object_id: decided}
-        predictions = _predictions({number: sharing[number] for number in shared.object_ids})
-        return only(self._write(frame, predictions, shared.output), object_id)
+        predictions: dict[int, ObjectPrediction] = {}  # of those that were not drawn
+        for number in shared.object_ids:
+            prediction = (decided if number == object_id else others[number]).prediction
+            if prediction is not None:
+                predictions[number] = prediction
+        result = self._write(frame, predictions, shared.output)
+        return result if len(result.object_ids) == 1 else only(result, object_id)
 
     def put_all(self, frame: int, masks: Mapping[int, PackedMask]) -> None:
         """Write new objects into a frame at once, on those of their pixels that are free."""
@@ -242,11 +246,8 @@ def _frame_masks(
     """Make a result; `boxes` bound the masks that the network has predicted."""
     scores = np.array([prediction.score for prediction in predictions], dtype=np.float32)
     presence = np.array([prediction.presence for prediction in predictions], dtype=np.float32)
-    filling = frozenset(
-        object_id
-        for object_id, prediction, box, mask in zip(ids, predictions, boxes, masks, strict=True)
-        if _fills(mask, box, prediction.window)
-    )
+    each = zip(ids, predictions, boxes, masks, strict=True)
+    filling = frozenset([i for i, made, box, mask in each if _fills(mask, box, made.window)])
     return FrameMasks(frame, ids, masks, scores, presence, logits, filling=filling)
 
 
@@ -256,11 +257,6 @@ def _fills(mask: NDArray[np.bool_], bound: Box | None, window: Window) -> bool:
         return False
     box = box_of(mask)
     return box is not None and window.is_filled(box, mask.shape)
-
-
-def _predictions(decided: Mapping[int, Conditioning]) -> dict[int, ObjectPrediction]:
-    """Return the network's predictions of the objects that were not drawn."""
-    return {i: each.prediction for i, each in decided.items() if each.prediction is not None}
 
 
 def _half_way(change: MergeSplit, frames: Sequence[int]) -> LabelsError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from numbers import Integral
 from os import PathLike
@@ -19,7 +19,6 @@ from napari_sam2.stack import FrameStack
 from napari_sam2.tracking.device import (
     half_precision_pays,
     halved,
-    precision_context,
     resolve_device,
 )
 from napari_sam2.tracking.settings import TrackingSettings
@@ -94,7 +93,9 @@ class Model:
 
     def precision(self) -> AbstractContextManager[object]:
         """Return the context in which the network computes."""
-        return precision_context(self.device, self.half)
+        return (
+            torch.autocast(self.device.type, dtype=torch.bfloat16) if self.half else nullcontext()
+        )
 
 
 def load_model(

@@ -152,7 +152,7 @@ class Propagator:
         frame: int,
         tracks: Sequence[ObjectTrack],
         step: int,
-        strays: Callable[[Mapping[int, ObjectPrediction]], Set[int]],
+        switched: Callable[[Mapping[int, ObjectPrediction]], Set[int]],
         tentative: Set[int] = frozenset(),
     ) -> FrameUpdate:
         """Predict every object in `frame`; the tracks change only when the result is applied.
@@ -163,7 +163,7 @@ class Propagator:
         tracks : sequence of ObjectTrack
         step : int
             1 forward, -1 backward.
-        strays : callable
+        switched : callable
             Tells from all predictions of the frame which objects follow another one: these are
             absent.
         tentative : set of int
@@ -211,7 +211,7 @@ class Propagator:
                     found[pursuit.object_id] = prediction
                     remembered[pursuit.object_id] = tokens
         found = {t.object_id: found[t.object_id] for t in tracks if t.object_id in found}
-        lost = strays(found)
+        lost = switched(found)
         for object_id in lost & found.keys():
             found[object_id] = absent_prediction(self._model, found[object_id].window)
             remembered[object_id] = self._remember(frame, found[object_id], decided=False)

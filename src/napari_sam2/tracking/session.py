@@ -76,12 +76,11 @@ from napari_sam2.tracking.state.kept_results import (
 )
 from napari_sam2.tracking.state.result_keeper import ResultKeeper, SessionParts
 from napari_sam2.tracking.state.session_io import (
-    corrected_masks,
     restored_stack,
     saved_settings,
     settings_to_save,
 )
-from napari_sam2.tracking.state.session_state import SessionState, TrackState
+from napari_sam2.tracking.state.session_state import SessionState
 from napari_sam2.tracking.tracker import Tracker
 from napari_sam2.types import (
     Direction,
@@ -173,6 +172,7 @@ class TrackingSession:
             stack = FrameStack(stack, axis=axis, contrast=contrast, at=at)
         self.stack: FrameStack = stack
         self.settings = settings or kept_settings(kept)
+        self._n_frames: int = self.stack.n_frames
         self.prompts = PromptBook(self.stack.shape)
         self._publisher = LabelWriter(self.stack.shape, labels, self.settings)
         self._tracker = Tracker(model, self.stack, self.settings, self._publisher, keep_logits)
@@ -212,7 +212,7 @@ class TrackingSession:
     @property
     def n_frames(self) -> int:
         """Frames of the stack."""
-        return self.stack.n_frames
+        return self._n_frames
 
     @property
     def frame_shape(self) -> tuple[int, int]:
@@ -444,7 +444,7 @@ class TrackingSession:
         """
         if prompt is not None:
             return self._prompt(
-                object_id, frame, lambda: self.prompts.put(object_id, frame, prompt)
+                object_id, frame, partial(self.prompts.put, object_id, frame, prompt)
             )
         object_id, frame = check_object_id(object_id), check_frame(frame, self.n_frames)
         with self._lock:
@@ -550,7 +550,7 @@ class TrackingSession:
         # The frames that an interrupted propagation could not read are not tried before its end.
         self._skipped, self._interrupted = dict(self._interrupted or {}), None
         self._running = self._propagated = True
-        self._tracker.forgive()
+        self._tracker.engine.forgive()
         self._tracker.unread.clear()
         if recompute:
             for track in scope.tracks(self._tracker.tracks):
@@ -985,7 +985,7 @@ class TrackingSession:
                 if progress is not None:
                     progress(done)
 
-            self._tracker.forgive()
+            self._tracker.engine.forgive()
             try:
                 found = self._tracker.propose(frame, taken, settings, examples, advance)
                 return self._with_continued(frame, found)
@@ -1125,7 +1125,7 @@ class TrackingSession:
                 frozenset(self._publisher.accepted),
                 frozenset(self.handed_over),
                 frozenset(self._tracker.found),
-                tuple([TrackState.of(tracks[object_id]) for object_id in sorted(tracks)]),
+                tuple([tracks[object_id].state() for object_id in sorted(tracks)]),
                 self._divisions,
                 self._refused,
             )
@@ -1264,14 +1264,15 @@ class TrackingSession:
         Session files store them, since the prompts alone would not give the same masks again.
         """
         with self._lock:
-            return corrected_masks(self.prompts, self._tracker.tracks)
+            return self._tracker.corrected_masks(self.prompts)
 
     def _prompt(self, object_id: int, frame: int, change: Callable[[], FramePrompt]) -> FrameMasks:
         """Change the prompts and decide the frame; frames that could not be read are tried."""
-        object_id, frame = check_object_id(object_id), check_frame(frame, self.n_frames)
+        object_id, frame = check_object_id(object_id), check_frame(frame, self._n_frames)
         with self._lock:
-            check_alive(self._divisions, object_id, frame)
-            self._tracker.forgive()
+            if self._divisions:
+                check_alive(self._divisions, object_id, frame)
+            self._tracker.engine.forgive()
             result = self._decide(object_id, frame, change)
             self._noted(result)
             return result

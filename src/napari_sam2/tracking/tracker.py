@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -105,23 +106,18 @@ class Tracker:
         track = self.tracks.get(object_id)
         if track is None:
             track = self.new_track(object_id)
-        current, labels = (
-            self._publisher.mask(object_id, frame),
-            self._publisher.volume.frame(frame),
-        )
-        prompted = self.engine.run(
-            lambda: self.engine.decide(
-                track, frame, prompt, current, self.tracks, labels, refines, rank
-            )
-        )
+        volume = self._publisher.volume
+        current, labels = volume.mask(object_id, frame), volume.frame(frame)
+        known = track, frame, prompt, current, self.tracks, labels, refines, rank
+        prompted = self.engine.run(partial(self.engine.decide, *known))
         others = {
             other.object_id: other.conditioning[frame]
             for other in self.tracks.values()
-            if frame in other.conditioning and other is not track
+            if other is not track and frame in other.conditioning
         }
         accepted = self._publisher.unaccept(object_id, frame)
         try:
-            result = self.engine.run(lambda: self._publisher.decided(object_id, prompted, others))
+            result = self.engine.run(partial(self._publisher.decided, object_id, prompted, others))
         except Sam2Error:
             if accepted:
                 self._publisher.accept(object_id, frame)
@@ -293,6 +289,20 @@ class Tracker:
         """Return an empty track, which is not yet one of the tracker's."""
         return ObjectTrack(object_id, self._n_frames, self._model.config)
 
+    def corrected_masks(self, prompts: PromptBook) -> dict[ObjectFrame, PackedMask]:
+        """Return the masks that prompts alone would not give again, by object and frame.
+
+        A prompt that corrects a tracked frame, often one click on the background, means nothing
+        without what was tracked; the mask of a found object was cut and judged together with all
+        others.
+        """
+        found = {}
+        for object_id, frame, prompt in prompts:
+            decided = self.tracks[object_id].conditioning[frame]
+            if (decided.corrects or decided.found) and prompt.mask is None:
+                found[ObjectFrame(object_id, frame)] = decided.pixels
+        return found
+
     def _given(self, track: ObjectTrack, frame: int) -> FrameMasks:
         decided = track.conditioning[frame]
         return self._publisher.given(track.object_id, decided, self.engine.logits(decided))
@@ -313,10 +323,6 @@ class Tracker:
     def unread(self) -> dict[int, FrameError]:
         """Decided frames that could not be attended to, and why; the caller may clear it."""
         return self.engine.unread
-
-    def forgive(self) -> None:
-        """Try frames again that could not be read."""
-        self.engine.forgive()
 
     def rest(self) -> None:
         """Stop all work in the background."""

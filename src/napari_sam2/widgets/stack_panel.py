@@ -64,7 +64,7 @@ class StackPanel(PanelView):
         viewer = getattr(viewer, "__wrapped__", viewer)
         wiring = wiring or Wiring()
         self._docked = False
-        self.coordinator = PanelController(
+        self.controller = PanelController(
             viewer,
             self,
             ImageController(viewer, self.stack, along=self.follows),
@@ -72,14 +72,14 @@ class StackPanel(PanelView):
             SessionWorker(wiring.open_session or SessionFactory(), wiring.prepare or prepare_real),
         )
         # Whichever comes first: the dock is closed, the window is gone, napari quits.
-        self.destroyed.connect(self.coordinator.close)
+        self.destroyed.connect(self.controller.close)
         application = QCoreApplication.instance()
         if application is not None:
-            application.aboutToQuit.connect(self.coordinator.close)
+            application.aboutToQuit.connect(self.controller.close)
 
     def reset_choices(self, _event: object = None) -> None:
         """Offer the layers that there are; napari calls this when its layer list changes."""
-        if not self.coordinator.closed:
+        if not self.controller.closed:
             self.settings.reset_choices()
 
     def changeEvent(self, event: Any) -> None:
@@ -87,7 +87,7 @@ class StackPanel(PanelView):
         super().changeEvent(event)
         if event.type() == QEvent.Type.ParentChange:
             if self._docked and self.parent() is None:
-                self.coordinator.close()
+                self.controller.close()
             self._docked = self.parent() is not None
 
 

@@ -82,9 +82,9 @@ class Throttle(QObject):
         self._throttler.setTimeout(EVERY_MS)
         self._throttler.triggered.connect(self._call_all)
 
-    def soon(self, action: Callable[[], None]) -> None:
-        """Schedule an action once for the next interval."""
-        self._due[action] = None
+    def soon(self, *actions: Callable[[], None]) -> None:
+        """Schedule actions, each once, for the next interval."""
+        self._due |= dict.fromkeys(actions)
         self._throttler.throttle()
 
     def drop(self, action: Callable[[], None]) -> None:

@@ -251,9 +251,9 @@ def test_timeline_paints_any_length(qtbot, n_frames):
     timeline.resize(280, 72)
     records = tuple(FrameRecord(1, f, 50 + f % 9, (5, 5), 0.8, 0.9) for f in range(n_frames))
     timeline.show_series(
-        ObjectSeries(n_frames, records, frozenset({0}), frozenset(range(0, n_frames, 2)))
+        ObjectSeries(n_frames, records, frozenset({0}), frozenset(range(0, n_frames, 2))),
+        n_frames - 1,
     )
-    timeline.show_frame(n_frames - 1)
     pixels = timeline.grab().toImage()
     blue = [pixels.pixelColor(x, 50).blue() for x in range(6, 274, 8)]
     red = [pixels.pixelColor(x, 50).red() for x in range(6, 274, 8)]

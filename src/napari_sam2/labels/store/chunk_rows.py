@@ -11,6 +11,7 @@ import math
 import operator
 import zlib
 from collections.abc import Iterable, Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -202,13 +203,13 @@ class ChunkRows:
 
     def _touched(self, box: tuple[slice, slice] | None) -> Iterator[tuple[int, int]]:
         if box is None:
-            yield from np.ndindex(*self.grid)
-            return
-        first = [side.start // c for side, c in zip(box, self._chunk, strict=True)]
-        last = [(side.stop - 1) // c for side, c in zip(box, self._chunk, strict=True)]
-        for row in range(first[0], last[0] + 1):
-            for column in range(first[1], last[1] + 1):
-                yield row, column
+            rows_of_chunks, columns_of_chunks = self.grid
+            return product(range(rows_of_chunks), range(columns_of_chunks))
+        (height, width), (rows, columns) = self._chunk, box
+        return product(
+            range(rows.start // height, (rows.stop - 1) // height + 1),
+            range(columns.start // width, (columns.stop - 1) // width + 1),
+        )
 
     def _inside(self, row: int, column: int) -> tuple[slice, slice]:
         height, width = self._chunk

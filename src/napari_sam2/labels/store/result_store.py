@@ -168,7 +168,8 @@ class ResultStore:
             They cannot be written; what was committed before is there, whole.
         """
         try:
-            self._write_chunks()
+            if self._unwritten:
+                self._write_chunks()
             self._commit(state, list(pieces), frames, records)
             self._write_chunks()
         except OSError as error:
@@ -255,7 +256,7 @@ class ResultStore:
         index_pieces = [Piece(zlib.compress(index.tobytes(), 1)) for index in indices]
         chunks = {(0, cell): data for cell, data in labels.items()}
         chunks |= {(1, cell): data for cell, data in measured.items()}
-        fresh = {key: Piece(data) for key, data in chunks.items()}
+        fresh = dict(zip(chunks, map(Piece, chunks.values()), strict=True))
         needed = [*pieces, *index_pieces, *fresh.values()]
         number = self._number + 1
         self._packs.write(number, needed)

@@ -42,8 +42,21 @@ def enforce_clicks(
         With an object click the object is there.
     """
     logits = prediction.masks[0, 0].float()
-    spread = _SPREAD * float((logits > 0).sum()) ** 0.5
+    height, width = logits.shape
+    x, y = points.float().round().unbind(1)
+    clicked = logits[y.clamp(0, height - 1).long(), x.clamp(0, width - 1).long()]
     signs = [1.0 if on_object else -1.0 for on_object in positive]
+    if not bool((clicked * clicked.new_tensor(signs) >= _MARGIN).all()):
+        logits = _obeying(logits, points, signs)
+    scores = prediction.object_scores
+    if any(positive):
+        scores = scores.clamp(min=_PRESENT)
+    return replace(prediction, masks=logits[None, None], object_scores=scores)
+
+
+def _obeying(logits: Tensor, points: Tensor, signs: Sequence[float]) -> Tensor:
+    """Turn the pixels of the clicks, one after the other, until none contradicts."""
+    spread = _SPREAD * float((logits > 0).sum()) ** 0.5
     spreads = [_limited(spread, points, signs, index) for index in range(len(signs))]
     for _ in range(_SWEEPS):  # turning one pixel may turn another back
         before = logits
@@ -51,10 +64,7 @@ def enforce_clicks(
             logits = _turned(logits, point, sign, reach)
         if logits is before:
             break
-    scores = prediction.object_scores
-    if any(positive):
-        scores = scores.clamp(min=_PRESENT)
-    return replace(prediction, masks=logits[None, None], object_scores=scores)
+    return logits
 
 
 def keep_object(

@@ -97,7 +97,7 @@ def finish_masks(
     # Only pixels where masks can be are computed, apart for masks that cannot meet.
     for box, members in apart(reaches):
         best = torch.zeros(size_of(box), device=predictions[0].logits.device)
-        owner = torch.zeros(size_of(box), dtype=torch.int32, device=best.device)  # 0: no object
+        owner = torch.zeros_like(best, dtype=torch.int32)  # 0: no object
         # One object at a time: the peak does not grow with their number.
         for number, index in enumerate(members, start=1):
             reach = reaches[index]
@@ -106,7 +106,8 @@ def finish_masks(
             owner[here].masked_fill_(high > best[here], number)
             best[here] = torch.maximum(best[here], high)
             if whole is not None:
-                whole[(index, *reach)] = _clean((high > 0).cpu().numpy(), cleaning[index])
+                limits = cleaning[index].max_hole, cleaning[index].min_island
+                whole[(index, *reach)] = clean_mask((high > 0).cpu().numpy(), *limits)
         chosen = [cleaning[index] for index in members]
         for number, place, mask in _split(owner.cpu().numpy(), taken[box], chosen):
             held, index = placed(place, box), members[number - 1]
@@ -221,10 +222,6 @@ def _split(
             continue
         mask = owners[box] == number
         # A filled hole may hold another object: that keeps its pixels.
-        cleaned = _clean(mask, settings) & (mask | free[box])
+        cleaned = clean_mask(mask, settings.max_hole, settings.min_island) & (mask | free[box])
         free[box] &= ~cleaned
         yield number, box, cleaned
-
-
-def _clean(mask: NDArray[np.bool_], settings: TrackingSettings) -> NDArray[np.bool_]:
-    return clean_mask(mask, settings.max_hole, settings.min_island)

@@ -62,7 +62,7 @@ def predict_points(
     enforces : bool
         Turn clicked pixels that the network leaves on the wrong side.
     """
-    prediction = predict_windows(model, features, conditioned, prompt, [window], previous)
+    prediction = predict_prompts(model, features, conditioned, [prompt], [window], previous)
     chosen = prediction.best(rank)
     return as_clicked(model, chosen, prompt, window, previous, follows, enforces)
 
@@ -73,7 +73,6 @@ def predict_windows(
     conditioned: Tensor,
     prompt: FramePrompt,
     windows: Sequence[Window],
-    previous: Tensor | None = None,
 ) -> MaskPrediction:
     """Segment one object in several windows of a frame; see `predict_points`.
 
@@ -82,7 +81,7 @@ def predict_windows(
     MaskPrediction
         Masks of W windows: three each if the prompt is ambiguous, else one.
     """
-    return predict_prompts(model, features, conditioned, [prompt] * len(windows), windows, previous)
+    return predict_prompts(model, features, conditioned, [prompt] * len(windows), windows)
 
 
 def predict_prompts(
@@ -177,11 +176,11 @@ def split_prediction(
 
 def _sightings(logits: Tensor, windows: Sequence[Window]) -> list[WindowedObject | None]:
     masks = (logits > 0).cpu().numpy()
-    places = [Place.of_mask(*each) for each in zip(masks, windows, strict=True)]
-    return [
-        None if place is None else WindowedObject(place, window)
-        for place, window in zip(places, windows, strict=True)
-    ]
+    sightings: list[WindowedObject | None] = []
+    for mask, window in zip(masks, windows, strict=True):
+        place = Place.of_mask(mask, window)
+        sightings.append(None if place is None else WindowedObject(place, window))
+    return sightings
 
 
 def encode_memory(

@@ -107,12 +107,13 @@ class PromptedFramePredictor:
         if needs_no_network(prompt):
             return drawn_prompt(self._framing, track, frame, prompt)
         before = track.conditioning.get(frame)
-        corrects = _corrects(track, frame)
+        corrects = before.corrects if before else bool(track.done[frame])
         context = track if corrects else None
-        rounds, start = _rounds(prompt, self._enforces), None
-        if before is not None and refines:
-            start = _Start(before.window, decided_logits(self._model, before))
-            rounds = rounds[-1:]
+        refined = before if refines else None
+        rounds = _rounds(prompt, self._enforces, last=refined is not None)
+        start: _Start | None
+        if refined is not None:
+            start = _Start(refined.window, decided_logits(self._model, refined))
         else:
             start = self._start(track, frame, prompt, current if corrects else None)
         for each in rounds[:-1]:
@@ -439,15 +440,20 @@ def _corrects(track: ObjectTrack, frame: int) -> bool:
     return before.corrects if before else bool(track.done[frame])
 
 
-def _rounds(prompt: FramePrompt, enforces: bool) -> list[FramePrompt]:
-    """Return the prompt as it stood after each round of clicking.
+def _rounds(prompt: FramePrompt, enforces: bool, *, last: bool) -> list[FramePrompt]:
+    """Return the prompt as it stood after each round of clicking, or after the last one alone.
 
     With background clicks alone the network rejects the whole drawn mask. A drawn mask is as
     binding as a click, so that a click inside it is added.
     """
     stages, points = [], 0
-    for count in prompt.rounds:
+    for number, count in enumerate(prompt.rounds, start=1):
         points += count
+        if last and number < len(prompt.rounds):
+            continue
+        if points == len(prompt.points) and prompt.mask is None:
+            stages.append(prompt)
+            continue
         clicks, kinds = prompt.points[:points], prompt.positive[:points]
         if (
             enforces

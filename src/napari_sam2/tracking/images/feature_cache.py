@@ -85,6 +85,11 @@ class FeatureCache:
             A batch in the order of the windows; a batch of one where all are the same.
         """
         distinct = list(dict.fromkeys(windows))
+        if len(distinct) == 1:
+            alone = frame, _Group((distinct[0],)), distinct[0]
+            if alone in self._kept:
+                self._kept.move_to_end(alone)
+                return self._kept[alone]
         groups = {w: group for group in self._groups(distinct) for w in group.windows}
         found = {
             w: self._kept[frame, group, w]

@@ -73,11 +73,9 @@ class Window:
 
     def is_filled(self, box: tuple[slice, slice], frame_shape: tuple[int, ...]) -> bool:
         """Tell whether a box of frame pixels reaches all four sides of the window."""
-        covered = self.inside((frame_shape[0], frame_shape[1]))
-        return all(
-            side.start <= whole.start and side.stop >= whole.stop
-            for side, whole in zip(box, covered, strict=True)
-        )
+        (rows, columns), (y, x) = self.inside((frame_shape[0], frame_shape[1])), box
+        upright = y.start <= rows.start and y.stop >= rows.stop
+        return bool(upright and x.start <= columns.start and x.stop >= columns.stop)
 
     def holds(self, points: Sequence[tuple[float, float]]) -> bool:
         """Tell whether points (y, x) lie inside."""

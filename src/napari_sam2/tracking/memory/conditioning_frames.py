@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Iterable, Iterator, MutableMapping, Sequence, ValuesView
+from collections.abc import ItemsView, Iterable, Iterator, MutableMapping, Sequence, ValuesView
 
 from napari_sam2.tracking.decoding.prediction import Conditioning
 
@@ -90,6 +90,10 @@ class ConditioningFrames(MutableMapping[int, Conditioning]):
     def values(self) -> ValuesView[Conditioning]:
         """Return the decisions, in the order in which they were made."""
         return self._decided.values()
+
+    def items(self) -> ItemsView[int, Conditioning]:
+        """Return frames and decisions, in the order in which they were made."""
+        return self._decided.items()
 
     def __contains__(self, frame: object) -> bool:
         return frame in self._decided

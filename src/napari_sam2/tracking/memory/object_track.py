@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,6 +58,11 @@ class ObjectTrack:
         other.conditioning_memory = self.conditioning_memory.copy()
         other._recent = dict(self._recent)
         return other
+
+    def state(self) -> TrackState:
+        """Return what is known of the object now, as a value."""
+        decided, done = tuple(self.conditioning.values()), np.packbits(self.done)
+        return TrackState(self.object_id, decided, done, np.packbits(self.written))
 
     def another(self, object_id: int) -> ObjectTrack:
         """Return an empty track of the same stack."""
@@ -211,3 +217,21 @@ class ObjectTrack:
         upper = np.searchsorted(known, frames)
         middle = (known[upper - 1] + known[upper]) // 2
         needed[frames[frames > middle] - start] = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrackState:
+    """Conditioning frames of one object, and a bit per frame for computed and for written."""
+
+    object_id: int
+    conditioning: tuple[Conditioning, ...]
+    done: NDArray[np.uint8]
+    written: NDArray[np.uint8]
+
+    def track(self, n_frames: int, config: Sam2Config) -> ObjectTrack:
+        """Return a track with this state; memories of frames are encoded again when needed."""
+        track = ObjectTrack(self.object_id, n_frames, config)
+        track.conditioning = ConditioningFrames(self.conditioning)
+        track.done = np.unpackbits(self.done, count=n_frames).astype(bool)
+        track.written = np.unpackbits(self.written, count=n_frames).astype(bool)
+        return track

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from napari_sam2.errors import FrameError, StoreError
 from napari_sam2.labels import FrameRecord, LabelsVolume
 from napari_sam2.labels.bounding_boxes import Box, spanning
-from napari_sam2.labels.compose import Labels
 from napari_sam2.labels.frame_records import extent_of
 from napari_sam2.labels.store.result_store import ChangedFrame, ResultStore
 from napari_sam2.prompts import PromptBook
@@ -63,8 +62,8 @@ class SessionParts:
     def describe(self) -> dict[str, Any]:
         """Return what is neither prompts nor tracks, as JSON values."""
         return {
-            "accepted": [list(pair) for pair in sorted(self.accepted)],
-            "handed_over": [list(pair) for pair in sorted(self.handed_over)],
+            "accepted": list(map(list, sorted(self.accepted))),
+            "handed_over": list(map(list, sorted(self.handed_over))),
             "found": sorted(self.found),
             "divisions": [
                 [each.parent, list(each.children), each.frame] for each in self.divisions
@@ -180,14 +179,14 @@ class ResultKeeper:
             self.store.close()
 
     def _commit(self) -> None:
-        parts = self._parts()
         if self.measures:
             self._measure_again()
+        parts, labels = self._parts(), self._volume.array
         pieces, state = self._writer.pieces(parts.prompts, list(parts.tracks.values()))
         self.store.commit(
             lambda: {**state(), **parts.describe()},
             pieces,
-            [ChangedFrame(frame, self._plane(frame), box) for frame, box in self._frames.items()],
+            [ChangedFrame(f, np.asarray(labels[f]), box) for f, box in self._frames.items()],
             self._records.values(),
         )
         self._frames.clear()
@@ -200,7 +199,7 @@ class ResultKeeper:
         for object_id, frame in self._lost:
             lost.setdefault(frame, set()).add(object_id)
         for frame, object_ids in lost.items():
-            labels = self._plane(frame)
+            labels = np.asarray(self._volume.array[frame])
             known = {each.object_id: each for each in self.store.frame_records(frame)}
             for object_id in object_ids:
                 record = self._records.get(ObjectFrame(object_id, frame), known.get(object_id))
@@ -209,9 +208,6 @@ class ResultKeeper:
                 smaller = _measured(record, labels == object_id)
                 gone = FrameRecord(object_id, frame)
                 self.record([smaller if smaller.area else gone])
-
-    def _plane(self, frame: int) -> Labels:
-        return np.asarray(self._volume.array[frame])
 
 
 def _measured(record: FrameRecord, mask: NDArray[np.bool_]) -> FrameRecord:

@@ -6,12 +6,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, fields
 from typing import Any
 
-from napari_sam2.labels import PackedMask
-from napari_sam2.prompts import JsonScalar, PromptBook, SessionFile, of_channels
+from napari_sam2.prompts import JsonScalar, SessionFile, of_channels
 from napari_sam2.stack import MAX_CHANNELS, FrameStack
-from napari_sam2.tracking.memory.object_track import ObjectTrack
 from napari_sam2.tracking.settings import TrackingSettings
-from napari_sam2.types import ObjectFrame
 
 
 def settings_to_save(
@@ -48,22 +45,6 @@ def _chosen_channels(stack: FrameStack) -> dict[str, str]:
     """Return which channels are composed, where these are not the first three or all."""
     usual = tuple(range(min(stack.channel_count, MAX_CHANNELS)))
     return {} if stack.channels == usual else of_channels(stack.channels)
-
-
-def corrected_masks(
-    prompts: PromptBook, tracks: Mapping[int, ObjectTrack]
-) -> dict[ObjectFrame, PackedMask]:
-    """Return the masks that prompts alone would not give again, by object and frame.
-
-    A prompt that corrects a tracked frame, often one click on the background, means nothing without
-    what was tracked; the mask of a found object was cut and judged together with all others.
-    """
-    found = {}
-    for object_id, frame, prompt in prompts:
-        decided = tracks[object_id].conditioning[frame]
-        if (decided.corrects or decided.found) and prompt.mask is None:
-            found[ObjectFrame(object_id, frame)] = decided.pixels
-    return found
 
 
 def saved_settings(saved: SessionFile) -> TrackingSettings:

@@ -359,11 +359,12 @@ def _mask(values: Sequence[Sequence[Any]], bits: Tensor) -> PackedMask:
 
 def _conditioning(decided: Conditioning, own: FramePrompt | None) -> bytes:
     pixels, prediction = decided.pixels, decided.prediction
+    window, sighting = _window_values(decided.window), _sighting_values(decided.sighting)
     meta: dict[str, Any] = {
         "frame": decided.frame,
         "pixels": [pixels.shape, pixels.rows, pixels.columns],
-        "window": _window_values(decided.window),
-        "sighting": _sighting_values(decided.sighting),
+        "window": window,
+        "sighting": sighting,
         "corrects": decided.corrects,
         "found": decided.found,
         "prediction": None,
@@ -371,15 +372,17 @@ def _conditioning(decided: Conditioning, own: FramePrompt | None) -> bytes:
     }
     tensors = {"bits": _bytes(pixels.bits)}
     if prediction is not None:
+        same = prediction.window is decided.window and prediction.sighting is decided.sighting
         meta["prediction"] = [
             prediction.iou,
             prediction.presence,
-            _window_values(prediction.window),
-            _sighting_values(prediction.sighting),
+            window if same else _window_values(prediction.window),
+            sighting if same else _sighting_values(prediction.sighting),
         ]
         tensors |= {"logits": prediction.logits, "pointer": prediction.pointer}
-    if decided.prompt is not None and decided.prompt != own:
-        meta["prompt"], more = _prompt_parts(decided.prompt)
+    prompt = decided.prompt
+    if prompt is not None and prompt is not own and prompt != own:
+        meta["prompt"], more = _prompt_parts(prompt)
         tensors |= more
     return _packed(meta, tensors)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -121,15 +121,15 @@ class SaveRequest:
     facts : ImageFacts
     ownership : FileOwnership
         Says where it is kept; if nowhere yet, a place is found where nothing else is.
-    works : tuple of StackSession
-        Of all stacks, at least one.
+    works : mapping of StackPosition to StackSession
+        Of all stacks, at least one; by the sliders that matter.
     changed : frozenset of StackPosition
         Stacks whose work is not what was asked to be written before.
     """
 
     facts: ImageFacts
     ownership: FileOwnership
-    works: tuple[StackSession, ...]
+    works: Mapping[StackPosition, StackSession]
     changed: frozenset[StackPosition]
 
 
@@ -189,7 +189,7 @@ class SessionStore(QObject):
             else:
                 self._waiting.append(request)
         if not joins:
-            self._worker.submit(lambda: self._guard(self._keep, self.failed))
+            self._worker.submit(partial(self._guard, self._keep, self.failed))
 
     def look_for(self, facts: ImageFacts) -> None:
         """Look for earlier work on an image."""
@@ -228,16 +228,9 @@ class SessionStore(QObject):
     def _keep(self) -> None:
         with self._lock:
             request = self._waiting.pop(0)
-        known, possible = request.ownership.location, session_locations(request.facts)
-        if known is not None:
-            # Rather kept elsewhere than nowhere: a folder may be gone, full or read-only by now.
-            # But a virus scanner or a cloud client may hold a file just for a moment.
-            others = (location for location in possible if location.folder != known.folder)
-            possible = (known, known, *others)
+        known = request.ownership.location
         trouble: Sam2Error | None = None
-        for attempt, start in enumerate(possible):
-            if attempt and start is known:
-                time.sleep(_MOMENT_S)
+        for start in _places(request):
             try:
                 self._write(request, start, None if known in (None, start) else trouble)
                 return
@@ -250,22 +243,23 @@ class SessionStore(QObject):
         self, request: SaveRequest, start: SessionLocation, trouble: Sam2Error | None
     ) -> None:
         location, ownership = _free_location(request, start), request.ownership
-        if location.folder == sessions_folder():
+        path = location.file
+        if not location.folder.is_dir() and location.folder == sessions_folder():
             location.folder.mkdir(parents=True, exist_ok=True)
-        write_sessions(self._files(request), location.file)
-        ownership.sign(location.file)
+        write_sessions(self._files(request), path)
+        ownership.sign(path)
         ownership.location = location
-        self._tell(self.kept, SaveResult(location, location.file, time.time(), trouble))
+        self._tell(self.kept, SaveResult(location, path, time.time(), trouble))
 
     def _files(self, request: SaveRequest) -> list[SessionFile]:
         """Return what is to be written of each stack with work; at least of one."""
         if self._owner is not request.ownership:
             self._owner, self._written = request.ownership, {}
-        for work in request.works:
-            if work.spec.held in request.changed or work.spec.held not in self._written:
+        for held, work in request.works.items():
+            if held in request.changed or held not in self._written:
                 pixels = self._fingerprint(request.facts)
-                self._written[work.spec.held] = session_file(work, pixels)
-        files = [self._written[work.spec.held] for work in request.works]
+                self._written[held] = session_file(work, pixels)
+        files = list(map(self._written.__getitem__, request.works))
         return [each for each in files if len(each.book) or each.accepted] or files[:1]
 
     def _look_for(self, facts: ImageFacts) -> None:
@@ -317,6 +311,20 @@ class SessionStore(QObject):
     def _tell(self, signal: Signal, *values: object) -> None:
         if not self._silent:
             signal.emit(*values)  # type: ignore[attr-defined]
+
+
+def _places(request: SaveRequest) -> Iterator[SessionLocation]:
+    """Give the locations to try one after the other: first where the work is kept."""
+    known = request.ownership.location
+    if known is not None:
+        yield known
+        # Rather kept elsewhere than nowhere: a folder may be gone, full or read-only by now.
+        # But a virus scanner or a cloud client may hold a file just for a moment.
+        time.sleep(_MOMENT_S)
+        yield known
+    for location in session_locations(request.facts):
+        if known is None or location.folder != known.folder:
+            yield location
 
 
 def _feedback(error: OSError | PromptError) -> PromptError:

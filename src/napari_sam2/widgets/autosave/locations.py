@@ -90,7 +90,8 @@ class SessionLocation:
     def results(self, position: StackPosition) -> Path:
         """Return the folder with the results of one stack of the image."""
         number = f"-{self.number}" if self.number > 1 else ""
-        return part_of(self.folder / f"{self.stem}{number}{STORE_SUFFIX}", dict(position))
+        folder = self.folder / f"{self.stem}{number}{STORE_SUFFIX}"
+        return part_of(folder, dict(position)) if position else folder
 
     def next(self) -> SessionLocation:
         """Return the location of the next piece of work."""

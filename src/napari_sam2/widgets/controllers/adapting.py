@@ -105,6 +105,7 @@ class AdaptController(QObject):
         self._waiting: tuple[_Order, AdaptOutcome] | None = None
         self._offered_at = 0  # accepted masks at the last adaptation
         self._closed = False
+        self._shown: int | None = -1  # masks that it was last shown for; None: no stack or model
         box.asked.connect(self.ask)
         box.adapt_requested.connect(self.begin)
         box.cancel_requested.connect(self.cancel)
@@ -119,10 +120,10 @@ class AdaptController(QObject):
 
     def offered(self, here: StackPosition | None) -> bool:
         """Tell whether adapting to a stack pays: scores are low, and many masks are accepted."""
-        if here is None or self.busy or not self._models.has_model:
+        accepted = 0 if here is None else len(self._annotation.annotations(here).accepted)
+        if here is None or accepted < _OFFERED_FROM or accepted < 2 * self._offered_at:
             return False
-        accepted = len(self._annotation.annotations(here).accepted)
-        if accepted < _OFFERED_FROM or accepted < 2 * self._offered_at:
+        if self.busy or not self._models.has_model:
             return False
         score = self._annotation.object_records.mean_score(here)
         return score is not None and score < hints.LOW_SCORE
@@ -133,7 +134,11 @@ class AdaptController(QObject):
 
     def show(self, here: StackPosition | None) -> None:
         """Show whether adapting to a stack is possible, and why not."""
-        if not self._closed and not self.busy:
+        if self._closed or self._stage is not _Stage.IDLE or self._waiting is not None:
+            return
+        count = self._masks(here) if here is not None and self._models.has_model else None
+        if count != self._shown:
+            self._shown = count
             self._box.show_possible(self._reason(here))
 
     def ask(self) -> None:

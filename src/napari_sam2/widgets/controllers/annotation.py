@@ -19,7 +19,7 @@ from napari_sam2.widgets.controllers.undo_stack import Step, UndoStack
 from napari_sam2.widgets.controllers.volume_handover import going_on
 from napari_sam2.widgets.layers.prompt_reader import StackPrompts
 from napari_sam2.widgets.layers.prompt_writer import adopt
-from napari_sam2.widgets.layers.snapshot import WindowSnapshot
+from napari_sam2.widgets.layers.snapshot import UserState, WindowSnapshot
 from napari_sam2.widgets.state.object_edits import AddFound, ObjectEdit
 from napari_sam2.widgets.state.object_records import ObjectRecords
 from napari_sam2.widgets.state.positions import Acceptance, MaskKey, StackPosition
@@ -209,34 +209,29 @@ class AnnotationController(QObject):
         if workspace is None or before is None:
             return
         self.soon.stop()
-        user_state = workspace.user_state.drawn(painted or {}, handed)
+        known = user_state = workspace.user_state
+        if painted or handed:
+            user_state = user_state.drawn(painted or {}, handed)
         if accepted is not None:
             user_state = replace(user_state, accepted=accepted)
-        workspace.user_state = user_state
+        if user_state is not known:
+            workspace.user_state = user_state  # painted masks are read as prompts
+        known = user_state
         workspace.marks.repaint()
         old = self.prompts
         self._take(workspace.read_prompts())
-        prompted, new = self.prompts.changes_since(old)
-        lifted = new & user_state.accepted
-        if accepted is None and lifted:
-            # What is prompted anew is accepted no longer.
+        prompted, new, fewer = self.prompts.changes_since(old)
+        # What is prompted anew is accepted no longer.
+        lifted = new & user_state.accepted if accepted is None else _NOWHERE
+        lifted |= self._prompted_again(old, new) if self._promptless else _NOWHERE
+        if lifted:
             user_state = replace(user_state, accepted=user_state.accepted - lifted)
-            workspace.user_state = user_state
-        again = self._prompted_again(old, new)
-        if again:
-            user_state = replace(user_state, accepted=user_state.accepted - again)
-            workspace.user_state = user_state
-        kept = self._masks_without_prompt(old, painted or {}, user_state.accepted, before)
-        if kept:
-            user_state = replace(user_state, accepted=user_state.accepted | kept)
-            workspace.user_state = user_state
-            for position, number in {mask_key[:2] for mask_key in kept}:
-                ours = {mask_key for mask_key in kept if mask_key[:2] == (position, number)}
-                self._promptless[position, number] = frozenset(ours)
-            show_done(_kept_as_accepted(kept))
+        if fewer:
+            user_state = self._keep_promptless(user_state, old, painted or {}, before)
         if user_state.found:
             seen = new | (user_state.accepted - before.user_state.accepted)
             user_state = user_state.looked_at({mask_key[:2] for mask_key in seen})
+        if user_state is not known:
             workspace.user_state = user_state
         if self._edits:
             self._fresh |= new
@@ -250,6 +245,23 @@ class AnnotationController(QObject):
         if prompted:
             self.prompted.emit(tuple(sorted(prompted)))
         self.changed.emit()
+
+    def _keep_promptless(
+        self,
+        user_state: UserState,
+        old: StackPrompts,
+        painted: Mapping[MaskKey, FramePrompt | None],
+        before: WindowSnapshot,
+    ) -> UserState:
+        """Accept the masks of objects that have just lost their last prompt, and say so."""
+        kept = self._masks_without_prompt(old, painted, user_state.accepted, before)
+        if not kept:
+            return user_state
+        for position, number in {mask_key[:2] for mask_key in kept}:
+            ours = {mask_key for mask_key in kept if mask_key[:2] == (position, number)}
+            self._promptless[position, number] = frozenset(ours)
+        show_done(_kept_as_accepted(kept))
+        return replace(user_state, accepted=user_state.accepted | kept)
 
     def _masks_without_prompt(
         self,
@@ -281,8 +293,6 @@ class AnnotationController(QObject):
 
     def _prompted_again(self, old: StackPrompts, new: frozenset[MaskKey]) -> frozenset[MaskKey]:
         """Return the masks that were kept for an object without prompts and that has one again."""
-        if not self._promptless:
-            return frozenset()
         lifted: set[MaskKey] = set()
         for position, number in {(position, object_id) for position, object_id, _ in new}:
             masks = self._promptless.pop((position, number), frozenset())
@@ -439,9 +449,10 @@ class AnnotationController(QObject):
 
     def done(self, answer: Done) -> None:
         """Take in what has changed in a session."""
+        position, edit = answer.position, None
         if answer.step in self._edits:
             self.read_layers()  # marks of now must not be taken for a part of its outcome
-        position, edit = answer.position, self._answered_edit(answer.step)
+            edit = self._answered_edit(answer.step)
         self.object_records.put(position, answer.records)
         self.object_records.set_outdated(position, answer.outdated)
         if answer.feedback is not None:
@@ -457,7 +468,8 @@ class AnnotationController(QObject):
             ):
                 self._request(PromptRequest, position, self.undo_stack.number_at(position))
         self.changed.emit()
-        self._after_edit(edit)
+        if edit is not None:
+            self._after_edit()
 
     def run_split(self, position: StackPosition, number: int) -> None:
         """Make a step of what a run does after a prompt that came in between."""
@@ -473,7 +485,7 @@ class AnnotationController(QObject):
             self.undo_stack.cancel(number)
             self._undos = max(0, self._undos - 1)  # the first of them was for this edit
             self.changed.emit()
-            self._after_edit(edit)
+            self._after_edit()
 
     def annotations(self, position: StackPosition) -> Annotations:
         """Return all that a session of this stack is to know."""
@@ -483,11 +495,13 @@ class AnnotationController(QObject):
         for where, edit in self._edits.values():
             if where == position:
                 unsure.update(edit.objects)
+        user_state = UserState() if self.workspace is None else self.workspace.user_state
+        self._acceptance.sort(user_state.accepted)
         new = Annotations(
             self.prompts.at(position),
-            self._sorted().at(position),
+            self._acceptance.at(position),
             frozenset(unsure),
-            () if self.workspace is None else self.workspace.user_state.divisions_at(position),
+            user_state.divisions_at(position) if user_state.divisions else (),
         )
         # One value as long as nothing changes: views compare it, and it sorts itself only once.
         if not new.is_just(self._annotations.get(position)):
@@ -504,16 +518,13 @@ class AnnotationController(QObject):
 
     def positions(self) -> frozenset[StackPosition]:
         """Return the stacks that have annotations."""
-        return self._sorted().positions | self.prompts.by_position.keys()
+        accepted = _NOWHERE if self.workspace is None else self.workspace.user_state.accepted
+        self._acceptance.sort(accepted)
+        return self._acceptance.positions | self.prompts.by_position.keys()
 
-    def _sorted(self) -> Acceptance:
-        workspace = self.workspace
-        self._acceptance.sort(_NOWHERE if workspace is None else workspace.user_state.accepted)
-        return self._acceptance
-
-    def _after_edit(self, edit: ObjectEdit | None) -> None:
+    def _after_edit(self) -> None:
         """Do what had to wait for an edit, once no other is under way."""
-        if edit is not None and not self._edits:
+        if not self._edits:
             undos = self._undos
             self._forget_edits()
             for _ in range(undos):

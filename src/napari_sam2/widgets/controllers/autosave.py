@@ -105,6 +105,7 @@ class AutosaveController(QObject):
         views.save.session_requested.connect(self._choose)
         views.settings.autosave.changed.connect(self._ticked)
         views.save.kept_work_requested.connect(self._show_kept_work)
+        views.save.toggled.connect(lambda _open: self.measure())
         self._store.listed.connect(self._list_kept_work)
         self._store.measured.connect(self._show_size)
         self._store.chosen.connect(self._resume_chosen)
@@ -171,7 +172,9 @@ class AutosaveController(QObject):
             self._changed()
 
     def measure(self) -> None:
-        """Have it shown how much space labels and scores take on disk."""
+        """Have it shown how much space labels and scores take on disk, where that is to be seen."""
+        if not self._views.save.title.isChecked():
+            return  # measured when it is unfolded: the files may be many
         if self._results is not None and self._results_trouble is None and not self._closed:
             self._store.measure(self._results.results(()))
 
@@ -216,20 +219,21 @@ class AutosaveController(QObject):
         workspace = self._annotation.workspace
         if workspace is None or self._resuming or not self._views.settings.autosave.value:
             return
-        works = self._works(workspace)
-        last = self._last
-        changed = {at for at, work in works.items() if not work.says_the_same(last.get(at))}
-        # Nothing is written before there are annotations.
-        if changed and (
-            self._last
-            or any(
-                works[at].annotations.prompts or works[at].annotations.accepted for at in changed
-            )
-        ):
+        works, last = self._works(workspace), self._last
+        by_held: dict[StackPosition, StackSession] = {}
+        changed: set[StackPosition] = set()
+        annotated = bool(last)
+        for at, work in works.items():
+            held = work.spec.held
+            by_held[held] = work
+            if not work.says_the_same(last.get(at)):
+                changed.add(held)
+                annotated |= bool(work.annotations.prompts or work.annotations.accepted)
+        if changed and annotated:  # nothing is written before there are annotations
             self._last = works
-            facts, all_works = ImageFacts.of(workspace.image), tuple(works.values())
-            held = frozenset(works[at].spec.held for at in changed)
-            self._store.keep(SaveRequest(facts, self._ownership, all_works, held))
+            facts = ImageFacts.of(workspace.image)
+            request = SaveRequest(facts, self._ownership, by_held, frozenset(changed))
+            self._store.keep(request)
 
     def look(self) -> None:
         """Find out whether there is earlier work on the chosen image."""
@@ -243,18 +247,18 @@ class AutosaveController(QObject):
 
     def _works(self, workspace: Workspace) -> dict[StackPosition, StackSession]:
         annotation, user_state, models = self._annotation, workspace.user_state, self._models
-        positions = annotation.positions() | self._last.keys()
-        return {
-            position: StackSession(
+        works = {}
+        for position in sorted(annotation.positions() | self._last.keys()):
+            found = user_state.found_at(position)
+            works[position] = StackSession(
                 workspace.spec(position, models.use),
                 annotation.annotations(position),
                 annotation.feedback.get(position, SessionFeedback()),
                 user_state.names,
                 user_state.handed_at(position),
-                frozenset(found.object_id for found in user_state.found_at(position)),
+                frozenset([each.object_id for each in found]) if found else frozenset(),
             )
-            for position in sorted(positions)
-        }
+        return works
 
     def _go_on(self, workspace: Workspace, ownership: FileOwnership) -> None:
         self._ownership, self._location, self._last = ownership, ownership.location, {}

@@ -76,6 +76,18 @@ class ChannelController(QObject):
         """Whether the part to work in is about to be drawn."""
         return self._regions.awaited
 
+    @property
+    def contrast(self) -> Limits | None:
+        """Limits of the channels now, as in `source`; None where they are not those of layers."""
+        image = self._image
+        if image is None or image.rgb or self._picked is not None:
+            return None
+        limits = []
+        for layer in (image, *self._channels):
+            low, high = layer.contrast_limits
+            limits.append((float(low), float(high)))
+        return tuple(limits)
+
     def source(self) -> ImageSource | None:
         """Say what is to be seen; None without an image."""
         if self._image is None:

@@ -77,6 +77,7 @@ class FindController(QObject):
         self._preview: FoundPreview | None = None
         self._done = 0.0
         self._outcome = ""  # of the last search
+        self._count = 0  # of found objects to look at, as shown
         self._blocked = False
         box = self._box
         box.like_requested.connect(self.begin_like)
@@ -86,7 +87,6 @@ class FindController(QObject):
         box.accept_requested.connect(self.accept)
         box.discard_requested.connect(self.discard)
         self._fields.similarity.changed.connect(self._show_choice)
-        annotation.changed.connect(self.soon)
         annotation.prompted.connect(self._forget_outcome)
         annotation.rewound.connect(self._forget_outcome)
 
@@ -197,13 +197,18 @@ class FindController(QObject):
 
     def show(self) -> None:
         """Show whether there are found objects in the stack in view that nobody has looked at."""
-        here = self._here()
+        workspace = self._annotation.workspace
+        here = None if workspace is None else workspace.here()
+        found = workspace.user_state.found_at(here[0]) if workspace is not None and here else None
         # One that went on where it was lost has points in several frames.
-        unseen = () if here is None else self._unseen(here[0])
-        count = len({each.object_id for each in unseen})
-        self._box.show_found(count)
-        if not self.running and self._asked is None:
-            self._box.show_state(hints.found_to_look_at(count) if count else self._outcome)
+        count = len({each.object_id for each in found}) if found else 0
+        if count != self._count:
+            self._count = count
+            self._box.show_found(count)
+        if self._plan is None and self._asked is None:
+            text = hints.found_to_look_at(count) if count else self._outcome
+            if text != self._box.state.text():
+                self._box.show_state(text)
 
     def slider_moved(self) -> None:
         """Show what belongs to the frame in view."""

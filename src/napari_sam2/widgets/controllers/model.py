@@ -88,7 +88,7 @@ class ModelController(QObject):
     @property
     def has_model(self) -> bool:
         """Whether the chosen model can be loaded, as far as is known by now."""
-        if self.awaits_server:
+        if self.use.server is not None and self._reached is None:
             return False
         entry = self._entries.get(self.use.model)
         return entry is None or entry.present

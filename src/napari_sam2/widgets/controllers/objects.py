@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Labels
-from qtpy.QtCore import QObject
+from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
 
 from napari_sam2.widgets.state.hints import NO_CANDIDATES, NO_PROMPT_IN_3D, rolled_text
 from napari_sam2.widgets.state.object_edits import Choose, Delete, Merge, Split
@@ -56,7 +56,14 @@ class ObjectController(QObject):
     box : ObjectSection
     throttle : Throttle
         In time with which the table changes.
+
+    Signals
+    -------
+    doubts_counted(bool)
+        Whether any frame of the stack in view is doubtful, as far as that is known.
     """
+
+    doubts_counted = Signal(bool)
 
     def __init__(
         self,
@@ -76,7 +83,6 @@ class ObjectController(QObject):
         box.merge_requested.connect(self.merge)
         box.split_requested.connect(self.split)
         prompting.object_changed.connect(box.show_current)
-        annotation.changed.connect(self.soon)
         annotation.prompted.connect(self._prompted)
         annotation.rewound.connect(self._rewound)
 
@@ -111,17 +117,20 @@ class ObjectController(QObject):
         position, object_records = here[0], self._annotation.object_records
         annotations = self._annotation.annotations(position)
         doubtful = object_records.doubt_counts(position, annotations, _SEARCH_S)
+        user_state = workspace.user_state
+        found = user_state.found_at(position)
         rows = object_rows(
             annotations,
             object_records.summaries(position),
-            workspace.user_state.names,
+            user_state.names,
             self._hidden,
-            {each.object_id for each in workspace.user_state.found_at(position)},
+            {each.object_id for each in found} if found else (),
             doubtful.by_object,
             object_records.outdated(position),
-            workspace.user_state.handed_at(position),
+            user_state.handed_at(position),
         )
-        self._box.show_objects(rows, self._prompting.object_id)
+        self._box.show_objects(rows, workspace.marks.object_id)
+        self.doubts_counted.emit(any(doubtful.by_object.values()))
         if not doubtful.complete:
             self.soon()
 
@@ -180,7 +189,7 @@ class ObjectController(QObject):
     def _prompted(self) -> None:
         """Show the object that was prompted: nobody clicks for a mask that is not to be seen."""
         self._rank = None
-        if self._prompting.object_id in self._hidden:
+        if self._hidden and self._prompting.object_id in self._hidden:
             self.hide(self._prompting.object_id, False)
 
     def _rewound(self) -> None:

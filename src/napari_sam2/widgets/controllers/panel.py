@@ -27,8 +27,8 @@ from napari_sam2.widgets.controllers.results.result_export import ResultExportCo
 from napari_sam2.widgets.controllers.review import ReviewController
 from napari_sam2.widgets.controllers.stack_search import StackSearchController
 from napari_sam2.widgets.controllers.status import StatusController
+from napari_sam2.widgets.layers.appearance import LabelsRefresher
 from napari_sam2.widgets.layers.image_axes import other_axes
-from napari_sam2.widgets.layers.refresh import LabelsRefresher
 from napari_sam2.widgets.layers.workspace import Workspace, claim_layers
 from napari_sam2.widgets.state.hints import CANCELLING, TILTED
 from napari_sam2.widgets.state.tools import TOOLS
@@ -84,6 +84,11 @@ class WorkspaceControllers:
         What the keys do that concern the panel as a whole.
     throttle : Throttle
         In time with which table and timeline change.
+
+    Attributes
+    ----------
+    shows : tuple of callable
+        What shows table, found objects and timeline as they are now, in this order.
     """
 
     def __init__(
@@ -102,6 +107,8 @@ class WorkspaceControllers:
             annotation, self.prompting, views.review, lambda: views.objects.order, throttle
         )
         self.review.doubt_shown.connect(self.objects.reveal)
+        self.objects.doubts_counted.connect(views.review.show_doubts)
+        self.shows = self.objects.show, self.finding.show, self.review.show
         views.objects.object_requested.connect(self.review.go_to_object)
         self.divisions = DivisionController(
             annotation, self.prompting, views.objects, views.results
@@ -407,7 +414,7 @@ class PanelController(QObject):
         views.history.help_requested.connect(self.help)
         views.model.unload_requested.connect(self._engine.unload)
         self._controllers.prompting.object_changed.connect(self._changed)
-        self.annotation.changed.connect(self._changed)
+        self.annotation.changed.connect(self._annotations_changed)
         propagation.frame_done.connect(self._frame_done)
         propagation.ended.connect(self._run_ended)
         propagation.ended.connect(self._adapting.run_ended)
@@ -437,8 +444,14 @@ class PanelController(QObject):
     # What has changed.
 
     def _changed(self) -> None:
-        if not self.running:
-            self._status.soon()
+        if not self._propagation.running:
+            self._throttle.soon(self._status.show)
+
+    def _annotations_changed(self) -> None:
+        if self._propagation.running:
+            self._throttle.soon(*self._controllers.shows)
+        else:
+            self._throttle.soon(*self._controllers.shows, self._status.show)
 
     def _layer_removed(self, event: Any) -> None:
         workspace = self.workspace

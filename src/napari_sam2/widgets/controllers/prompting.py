@@ -12,6 +12,7 @@ from napari.layers import Labels
 from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
 
 from napari_sam2.errors import PromptError
+from napari_sam2.widgets.layers.appearance import solid
 from napari_sam2.widgets.layers.factory import MAX_OBJECT_ID
 from napari_sam2.widgets.layers.foreign_layers import label_prompts
 from napari_sam2.widgets.layers.found_preview import is_preview
@@ -99,7 +100,7 @@ class PromptingController(QObject):
             marks = self._workspace.marks
             marks.object_id = object_id
             marks.prepare()
-            self._box.show_object(object_id, marks.colour(object_id))
+            self._box.show_object(object_id, solid(object_id))
             self.object_changed.emit(object_id)
 
     def _object_chosen(self, object_id: int) -> None:

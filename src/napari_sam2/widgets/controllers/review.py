@@ -23,6 +23,7 @@ from napari_sam2.widgets.views.notifications import show_done
 if TYPE_CHECKING:
     from napari_sam2.widgets.controllers.annotation import AnnotationController
     from napari_sam2.widgets.controllers.prompting import PromptingController
+    from napari_sam2.widgets.layers.workspace import Workspace
     from napari_sam2.widgets.throttle import Throttle
     from napari_sam2.widgets.views.review_section import ReviewSection
 
@@ -65,7 +66,6 @@ class ReviewController(QObject):
         box.doubt_requested.connect(self.next_doubtful)
         box.prompted_requested.connect(self.next_prompted)
         box.accept_requested.connect(self.accept)
-        annotation.changed.connect(self.soon)
         prompting.object_changed.connect(self.soon)
 
     def soon(self, _object_id: int = 0) -> None:
@@ -83,11 +83,7 @@ class ReviewController(QObject):
         if workspace is None or here is None:
             self._box.show_series(ObjectSeries(), 0)
         else:
-            self._box.show_series(self._series(here[0], workspace.n_frames), here[1])
-            annotations = self._annotation.annotations(here[0])
-            # The counts are those of the table: nothing is searched for here.
-            counts = self._annotation.object_records.doubt_counts(here[0], annotations, 0.0)
-            self._box.show_doubts(any(counts.by_object.values()))
+            self._box.show_series(self._series(workspace, here[0]), here[1])
 
     def go_to(self, frame: int) -> None:
         """Show a frame."""
@@ -204,15 +200,20 @@ class ReviewController(QObject):
         decided = self._annotation.annotations(position).decided(object_id)
         return self._annotation.object_records.doubts(position, object_id, decided)
 
-    def _series(self, position: StackPosition, n_frames: int) -> ObjectSeries:
-        number = self._prompting.object_id
-        records = self._annotation.object_records.records(position, number)
-        workspace = self._annotation.workspace
-        unseen = frozenset() if workspace is None else workspace.user_state.found_at(position)
-        found = frozenset(each.frame for each in unseen if each.object_id == number)
+    def _series(self, workspace: Workspace, position: StackPosition) -> ObjectSeries:
+        number, known = workspace.marks.object_id, self._annotation.object_records
         annotations = self._annotation.annotations(position)
-        outdated = self._annotation.object_records.outdated(position).get(number, frozenset())
-        return series(number, n_frames, records, annotations, found, outdated)
+        unseen = workspace.user_state.found_at(position)
+        found = [each.frame for each in unseen if each.object_id == number] if unseen else ()
+        return series(
+            number,
+            workspace.n_frames,
+            known.records(position, number),
+            annotations,
+            frozenset(found),
+            known.outdated(position).get(number, frozenset()),
+            known.doubts(position, number, annotations.decided(number)),
+        )
 
 
 def _from(order: tuple[int, ...], current: int, step: int) -> tuple[int, ...]:

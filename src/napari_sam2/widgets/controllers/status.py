@@ -62,6 +62,9 @@ class StatusController(QObject):
         self._closed = False
         self._shows_little = False
         self._phase = ""
+        self._shown: Situation | None = None  # whose hint is shown
+        self._steps = ("", "")
+        self._started: tuple[object, ...] = ()
         self._patience = single_shot(self, self._show_phase, _PATIENCE_MS)
         self._throttle = throttle
 
@@ -71,22 +74,27 @@ class StatusController(QObject):
 
     def show(self) -> None:
         """Show the next hint now."""
-        self._throttle.drop(self.show)
         if self._closed:
             return
         workspace = self._annotation.workspace
         here = None if workspace is None else workspace.here()
         situation = self._situation(here)
-        self._views.show_hint(hint(situation))
-        self._views.show_contrast(situation.contrast is ContrastState.CHANGED)
-        self._views.show_started(
-            workspace is not None,
-            possible=self._images.image is not None and self._models.has_model,
-        )
+        if situation != self._shown:
+            self._shown = situation
+            self._views.show_hint(hint(situation))
+            self._views.show_contrast(situation.contrast is ContrastState.CHANGED)
+        possible = situation.has_image and situation.has_model
+        started = situation.started, possible, self._models.use.speed
+        if started != self._started:
+            self._started = started
+            self._views.show_started(situation.started, possible=possible)
+        self._adapting.show(None if here is None else here[0])
         undo_stack = self._annotation.undo_stack
         undo, redo = undo_stack.next_undo, undo_stack.next_redo
-        self._adapting.show(None if here is None else here[0])
-        self._views.history.show_steps(undo.title if undo else "", redo.title if redo else "")
+        steps = undo.title if undo else "", redo.title if redo else ""
+        if steps != self._steps:
+            self._steps = steps
+            self._views.history.show_steps(*steps)
 
     def busy(self, text: str) -> None:
         """Say what the worker is busy with, if it is so for long."""
@@ -103,7 +111,7 @@ class StatusController(QObject):
         """Show the next hint instead of the current activity."""
         self._phase = ""
         halt(self._patience)
-        self.soon()
+        self._throttle.soon(self.show)
 
     def close(self) -> None:
         """Touch no view any more."""
@@ -113,12 +121,15 @@ class StatusController(QObject):
 
     def _show_phase(self) -> None:
         if self._phase and not self._closed:
+            self._shown = None
             self._views.show_hint(self._phase)
 
     def _situation(self, here: tuple[StackPosition, int] | None) -> Situation:
         workspace, prompts = self._annotation.workspace, self._annotation.prompts
         placed = prompts.at(here[0]) if here is not None else ()
         prompted = frozenset([each.object_id for each in placed])
+        known = self._annotation.object_records
+        outdated = None if here is None else known.outdated(here[0])
         return Situation(
             has_image=self._images.image is not None,
             has_model=self._models.has_model,
@@ -126,7 +137,7 @@ class StatusController(QObject):
             fetching=self._models.fetching,
             awaits_part=self._images.channels.awaits_part,
             started=workspace is not None,
-            running=self._propagation.running,
+            running=self._propagation.position is not None,
             paused=self._propagation.paused,
             outside=workspace is not None and here is None,
             n_prompted=len(prompted),
@@ -136,18 +147,17 @@ class StatusController(QObject):
             contrast=self._contrast(),
             rolled=None if workspace is None else workspace.rolled(),
             weakness=None if here is None else self._weakness(*here),
-            outdated=0 if here is None else self._outdated(here[0]),
+            outdated=0 if outdated is None else len(frozenset().union(*outdated.values())),
             teaches=self._adapting.offered(None if here is None else here[0]),
             outcome=self._propagation.outcomes.get(here[0], "") if here is not None else "",
         )
 
     def _contrast(self) -> ContrastState:
         """Compare the contrast that the model sees with that of the layers."""
-        seen, now = self._images.seen, self._images.channels.source()
-        if seen is None or now is None or seen.contrast is None:
+        seen, now = self._images.seen, self._images.channels.contrast
+        if seen is None or seen.contrast is None:
             return ContrastState.AS_SEEN
-        alike = len(seen.channels) == len(now.channels) and now.contrast is not None
-        if alike and now.contrast != seen.contrast:
+        if now is not None and len(now) == len(seen.contrast) and now != seen.contrast:
             return ContrastState.CHANGED
         return ContrastState.HIDES if self._shows_little else ContrastState.AS_SEEN
 
@@ -157,20 +167,18 @@ class StatusController(QObject):
         if workspace is None:
             return None
         number = workspace.marks.object_id
+        record = annotation.object_records.record(position, number, frame)
+        score = None if record is None else record.score
+        if record is None or score is None or not record.area:
+            return None
+        if score >= WEAK_SCORE and not record.filling:
+            return None
         placed = annotation.prompts.at(position)
         prompt = next((each.prompt for each in placed if each.position == (number, frame)), None)
-        record = annotation.object_records.record(position, number, frame)
         accepted = (position, number, frame) in workspace.user_state.accepted
-        if prompt is None or prompt.mask is not None or record is None or accepted:
-            return None
-        score = record.score
-        if score is None or not record.area or not (record.filling or score < WEAK_SCORE):
+        if prompt is None or prompt.mask is not None or accepted:
             return None
         boxed = prompt.box is not None
         one_click = len(prompt.points) == 1 and not boxed
         adapts = self._adapting.possible(position)
         return Weakness(score, record.filling, boxed, one_click, adapts)
-
-    def _outdated(self, position: StackPosition) -> int:
-        outdated = self._annotation.object_records.outdated(position).values()
-        return len(frozenset().union(*outdated))

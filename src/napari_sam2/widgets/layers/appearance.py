@@ -1,4 +1,4 @@
-"""Colours of labels and prompts, and the properties of the next point or shape.
+"""Colours of labels and prompts, properties of the next mark, refreshes of labels.
 
 Main thread only.
 """
@@ -7,14 +7,17 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.utils.colormaps import CyclicLabelColormap, DirectLabelColormap
 from numpy.typing import NDArray
+from qtpy.QtCore import QObject
 
 from napari_sam2.labels import colour_of
 from napari_sam2.widgets.state.positions import OBJECT, POSITIVE
+from napari_sam2.widgets.throttle import halt, single_shot
 
 if TYPE_CHECKING:
     from napari.layers import Labels, Points, Shapes
@@ -40,12 +43,12 @@ def label_colours(
     """
     if not hidden:
         # The first entry is the background's; napari goes round the others.
-        colours = np.stack([_CLEAR, *(_solid(number) for number in range(1, _N_COLOURS + 1))])
+        colours = np.stack([_CLEAR, *map(solid, range(1, _N_COLOURS + 1))])
         return CyclicLabelColormap(colors=colours, name=_NAME)
     table: dict[int | None, Any] = defaultdict(lambda: _CLEAR)
     table |= {None: _CLEAR, 0: _CLEAR}
     for number in range(1, max(largest, *hidden) + _SPARE_IDS):
-        table[number] = _CLEAR if number in hidden else _solid(number)
+        table[number] = _CLEAR if number in hidden else solid(number)
     return DirectLabelColormap(color_dict=table, name=_NAME)
 
 
@@ -54,8 +57,12 @@ def hides(colours: Any) -> bool:
     return isinstance(colours, DirectLabelColormap) and colours.name == _NAME
 
 
-def _solid(object_id: int) -> Any:
-    return np.array([*colour_of(object_id), 255]) / 255
+@lru_cache(maxsize=1024)
+def solid(object_id: int) -> NDArray[np.float64]:
+    """Return the RGBA, in 0..1, of an object's labels; read-only."""
+    colour = np.array([*colour_of(object_id), 255]) / 255
+    colour.setflags(write=False)
+    return colour
 
 
 _SYMBOLS = {True: "disc", False: "x"}
@@ -82,10 +89,6 @@ class PromptAppearance:
         shapes.mouse_drag_callbacks.insert(0, self._pressed)
         self.prepare()
 
-    def colour(self, object_id: int) -> NDArray[Any]:
-        """RGBA in 0..1 of an object's labels."""
-        return np.array([*colour_of(object_id), 255]) / 255
-
     def prepare(self, *, positive: bool | None = None) -> None:
         """Make the next point and shape marks of the current object.
 
@@ -95,7 +98,7 @@ class PromptAppearance:
             Overrides the current kind of mark.
         """
         positive = not self.background if positive is None else positive
-        colour = self.colour(self.object_id)
+        colour = solid(self.object_id).copy()
         # Without the block, napari would change the marks that are selected as well.
         with self._points.block_update_properties():
             self._points.feature_defaults = {OBJECT: self.object_id, POSITIVE: positive}
@@ -110,19 +113,20 @@ class PromptAppearance:
         """Show all marks by what their features say; does nothing where they do already."""
         points, shapes = self._points, self._shapes
         if len(points.data):
-            faces = np.stack([self.colour(int(i)) for i in points.features[OBJECT]])
+            owners = points.features[OBJECT].to_numpy()
+            faces = np.stack(list(map(solid, owners.tolist())))
             if not np.allclose(points.face_color, faces, atol=1e-3):
                 points.face_color = faces
-            symbols = [_SYMBOLS[bool(p)] for p in points.features[POSITIVE]]
-            if [str(s) for s in points.symbol] != symbols:
+            symbols = list(map(_SYMBOLS.get, map(bool, points.features[POSITIVE])))
+            if list(map(str, points.symbol)) != symbols:
                 points.symbol = symbols
-            shown = ~self._are_hidden(points.features[OBJECT].to_numpy())
+            shown = ~np.isin(owners, list(self._hidden))
             if not np.array_equal(points.shown, shown):
                 points.shown = shown
         if len(shapes.data):
             owners = shapes.features[OBJECT].to_numpy()
-            edges = np.stack([self.colour(int(i)) for i in owners])
-            edges[self._are_hidden(owners), 3] = 0
+            edges = np.stack(list(map(solid, owners.tolist())))
+            edges[np.isin(owners, list(self._hidden)), 3] = 0
             if not np.allclose(shapes.edge_color, edges, atol=1e-3):
                 shapes.edge_color = edges
 
@@ -139,9 +143,53 @@ class PromptAppearance:
             if self._pressed in layer.mouse_drag_callbacks:
                 layer.mouse_drag_callbacks.remove(self._pressed)
 
-    def _are_hidden(self, owners: NDArray[Any]) -> NDArray[np.bool_]:
-        return np.isin(owners, list(self._hidden))
-
     def _pressed(self, _layer: Points | Shapes, event: Any) -> None:
         positive = not self.background
         self.prepare(positive=positive != ("Shift" in event.modifiers))
+
+
+_PLANE_MS = 30
+_VOLUME_MS = 500
+
+
+class LabelsRefresher(QObject):
+    """Redraws a Labels layer soon, and once for many changes.
+
+    A plane is redrawn within milliseconds; in the 3D view the whole volume goes to the graphics
+    card, so that happens less often.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._layer: Labels | None = None
+        self._timer = single_shot(self, self._refresh, _PLANE_MS)
+
+    def soon(self, layer: Labels, ndisplay: int) -> None:
+        """Redraw the layer a little later, unless that is due already."""
+        self._layer = layer
+        if not self._timer.isActive():
+            self._timer.start(_PLANE_MS if ndisplay == 2 else _VOLUME_MS)
+
+    def now(self, layer: Labels, ndisplay: int) -> None:
+        """Redraw a plane at once, a volume a little later."""
+        if ndisplay != 2:
+            self.soon(layer, ndisplay)
+            return
+        self._layer = layer
+        self._refresh()
+
+    def all(self, layer: Labels) -> None:
+        """Redraw the layer and its thumbnail."""
+        self.stop()
+        layer.refresh(extent=False)
+
+    def stop(self) -> None:
+        """Redraw nothing any more."""
+        halt(self._timer)
+        self._layer = None
+
+    def _refresh(self) -> None:
+        halt(self._timer)
+        layer, self._layer = self._layer, None
+        if layer is not None:
+            layer.refresh(thumbnail=False, highlight=False, extent=False)

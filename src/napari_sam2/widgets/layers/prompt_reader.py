@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,6 +76,24 @@ def _ellipse(corners: NDArray[np.float64]) -> NDArray[np.float64]:
 _HALF_PIXEL = 0.5
 
 
+class PromptChanges(NamedTuple):
+    """How the prompts of an image differ from earlier ones.
+
+    Attributes
+    ----------
+    positions : frozenset of StackPosition
+        Stacks whose prompts are others than before.
+    new : frozenset of MaskKey
+        Where there is a prompt that was not there, or was another.
+    fewer : bool
+        Whether an object is prompted no longer in a frame where it was.
+    """
+
+    positions: frozenset[StackPosition]
+    new: frozenset[MaskKey]
+    fewer: bool
+
+
 @dataclass(frozen=True)
 class StackPrompts:
     """The prompts of every stack of an image.
@@ -99,27 +118,23 @@ class StackPrompts:
         """Every object that has a prompt anywhere."""
         return frozenset(p.object_id for prompts in self.by_position.values() for p in prompts)
 
-    def changes_since(
-        self, earlier: StackPrompts
-    ) -> tuple[frozenset[StackPosition], frozenset[MaskKey]]:
-        """Compare with earlier prompts.
-
-        Returns
-        -------
-        positions : frozenset of StackPosition
-            Stacks whose prompts are others than before.
-        new : frozenset of MaskKey
-            Where there is a prompt that was not there, or was another.
-        """
-        positions, new = set(), set()
+    def changes_since(self, earlier: StackPrompts) -> PromptChanges:
+        """Compare with earlier prompts."""
+        positions: set[StackPosition] = set()
+        new: set[MaskKey] = set()
+        fewer = False
         for position in self.by_position.keys() | earlier.by_position.keys():
-            before = {each.position: each.prompt for each in earlier.at(position)}
-            now = {each.position: each.prompt for each in self.at(position)}
-            changed = [key for key, prompt in now.items() if before.get(key) != prompt]
-            new.update([(position, *key) for key in changed])
-            if changed or before.keys() - now.keys():
+            left: dict[tuple[int, int], FramePrompt] = {}
+            for each in earlier.by_position.get(position, ()):
+                left[each.object_id, each.frame] = each.prompt
+            for each in self.by_position.get(position, ()):
+                if left.pop((each.object_id, each.frame), None) != each.prompt:
+                    positions.add(position)
+                    new.add((position, each.object_id, each.frame))
+            if left:
                 positions.add(position)
-        return frozenset(positions), frozenset(new)
+                fewer = True
+        return PromptChanges(frozenset(positions), frozenset(new), fewer)
 
 
 @dataclass
@@ -161,7 +176,7 @@ class _Collector:
         self._corner = np.array([0, 0] if region is None else [region.y0, region.x0], float)
         self._axis, self._composed = axis, composed
         self._found: defaultdict[StackPosition, defaultdict[ObjectFrame, _Gathered]]
-        self._found = defaultdict(lambda: defaultdict(_Gathered))
+        self._found = defaultdict(partial(defaultdict, _Gathered))
         self._outside = Ignored.OUTSIDE if region is None else Ignored.OUTSIDE_PART
         self.ignored: list[Ignored] = []
 
@@ -268,10 +283,11 @@ class _Collector:
         """Return all that was found."""
         by_position = {}
         for position, found in self._found.items():
-            prompts = [(key, found[key].prompt(), found[key].marks) for key in sorted(found)]
-            known = [
-                PlacedPrompt(*key, prompt, n) for key, prompt, n in prompts if prompt is not None
-            ]
+            known = []
+            for key in sorted(found):
+                prompt = found[key].prompt()
+                if prompt is not None:
+                    known.append(PlacedPrompt(*key, prompt, found[key].marks))
             if known:
                 by_position[position] = tuple(known)
         return StackPrompts(by_position, tuple(self.ignored))
@@ -315,8 +331,8 @@ def read_prompts(
     if len(points.data):
         all_coordinates = same_position(image, points, np.asarray(points.data, float), drawn)
         # Those of a layer are columns, those of a script's layer lists.
-        object_ids, positive = (list(points.features[name]) for name in (OBJECT, POSITIVE))
-        collector.add_points(all_coordinates, object_ids, positive)
+        features = points.features
+        collector.add_points(all_coordinates, list(features[OBJECT]), list(features[POSITIVE]))
     objects = shapes.features.get(OBJECT, ())
     signs = shapes.features.get(POSITIVE, [True] * len(shapes.data))
     outlines = zip(shapes.data, shapes.shape_type, objects, signs, strict=False)

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from napari.layers import Points, Shapes
 
 
+_NOTHING: frozenset[ObjectFrame] = frozenset()
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class UserState:
     """Annotations besides points and shapes.
@@ -73,11 +76,11 @@ class UserState:
 
     def handed_at(self, position: StackPosition) -> frozenset[ObjectFrame]:
         """Return the masks that were handed over to one stack."""
-        return _at(position, self.handed)
+        return _at(position, self.handed) if self.handed else _NOTHING
 
     def found_at(self, position: StackPosition) -> frozenset[ObjectFrame]:
         """Return the objects of one stack that were found and that nobody has looked at."""
-        return _at(position, self.found)
+        return _at(position, self.found) if self.found else _NOTHING
 
     def looked_at(self, objects: Iterable[tuple[StackPosition, int]]) -> UserState:
         """Return the same without the marks of these found objects, each of a stack."""
@@ -141,8 +144,6 @@ class UserState:
 
 def _at(position: StackPosition, mask_keys: frozenset[MaskKey]) -> frozenset[ObjectFrame]:
     """Return those masks that are in one stack."""
-    if not mask_keys:
-        return frozenset()
     return frozenset([ObjectFrame(i, f) for where, i, f in mask_keys if where == position])
 
 
@@ -165,8 +166,7 @@ class WindowSnapshot:
         cls, points: Points, shapes: Shapes, user_state: UserState, region: Region | None = None
     ) -> WindowSnapshot:
         """Keep what there is now."""
-        kinds = [str(kind) for kind in shapes.shape_type]
-        outlines = [np.array(vertices) for vertices in shapes.data]
+        outlines, kinds = map(np.array, shapes.data), map(str, shapes.shape_type)
         return cls(
             np.array(points.data),
             points.features.copy(),

@@ -76,6 +76,8 @@ class Workspace:
     source : ImageSource
         Fixed for the session: what the model sees must not change while masks travel. Frames,
         masks and prompts are those of its region.
+    n_frames : int
+        Frames along the video axis.
     drawn : DrawnTransform
         How napari draws the image in the view of now; our layers lie on that.
     results : callable or None
@@ -97,6 +99,7 @@ class Workspace:
         self.image = image
         self.axis = axis
         self._shape = spatial_shape(image)
+        self.n_frames = 1 if axis is None else self._shape[axis]
         self.source = look(image) if source is None else source
         # The axis of the image whose channels are composed: its slider makes no difference.
         self.composed = self.source.composed
@@ -124,6 +127,8 @@ class Workspace:
             getattr(image.events, name).connect(self._image_moved)
         for emitter in self._view_events():
             emitter.connect(self._view_changed)
+        self._looked_at: tuple[Any, ...] = ()
+        self._here: tuple[StackPosition, int] | None = None
         self.drawn = self._sliced = drawn_transform(image, None)
         self._view_changed()
 
@@ -148,20 +153,19 @@ class Workspace:
             return False
         return source.composed == self.composed
 
-    @property
-    def n_frames(self) -> int:
-        """Number of frames along the video axis."""
-        return 1 if self.axis is None else self._shape[self.axis]
-
     def here(self) -> tuple[StackPosition, int] | None:
         """Find the stack and the frame that the viewer's sliders point at; None if at neither."""
+        looked_at = self._viewer.dims.point, self.image.data.shape, self._sliced
+        if looked_at != self._looked_at:  # found once: all views ask for it after each change
+            self._looked_at, self._here = looked_at, self._find_here()
+        return self._here
+
+    def _find_here(self) -> tuple[StackPosition, int] | None:
         if spatial_shape(self.image) != self._shape:
             return None  # it has other pixels now than those that are worked on
         point = self._viewer.dims.point
         indices = slider_indices(self.image, point, self._shape, self._sliced)
-        if indices is None:
-            return None
-        return placed(indices, self.axis, self.composed)
+        return None if indices is None else placed(indices, self.axis, self.composed)
 
     def go_to(self, frame: int) -> None:
         """Move the slider of the video axis to a frame."""
@@ -212,8 +216,9 @@ class Workspace:
             Names of the video axis, and of rows and columns of the frames; None: it shows frames.
         """
         dims, ndim = self._viewer.dims, len(self._shape)
-        displayed = {axis - dims.ndim for axis in dims.displayed}
-        if self.axis is None or len(displayed) != _PLANE or displayed == {-1, -2}:
+        displayed = sorted(dims.displayed)
+        frames = [dims.ndim - 2, dims.ndim - 1]
+        if self.axis is None or len(displayed) != _PLANE or displayed == frames:
             return None
         rows, columns = (str(self.image.axis_labels[axis]) for axis in (ndim - 2, ndim - 1))
         return axis_name(self.image, self.axis), rows, columns
@@ -267,7 +272,7 @@ class Workspace:
             self.axis,
             self.points,
             self.shapes,
-            self.user_state.painted,
+            self._user_state.painted,
             self.source.region,
             self.composed,
             self.drawn,
@@ -275,7 +280,7 @@ class Workspace:
 
     def state(self) -> WindowSnapshot:
         """Return all annotations of the user."""
-        return WindowSnapshot.of(self.points, self.shapes, self.user_state, self.source.region)
+        return WindowSnapshot.of(self.points, self.shapes, self._user_state, self.source.region)
 
     def show_state(self, state: WindowSnapshot) -> None:
         """Come back to an earlier state."""
@@ -296,7 +301,7 @@ class Workspace:
             source=self.source,
             axis=self.axis,
             at=position,
-            labels=self.labels_at(position),
+            labels=stack_view(labels, self.axis, position, self.source.region),
             use=use,
             survey=self._may_hold_objects,
             results=None if self.results is None else self.results(position),

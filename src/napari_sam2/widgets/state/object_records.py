@@ -6,8 +6,11 @@ Main thread only.
 from __future__ import annotations
 
 import time
+from bisect import bisect_left
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from operator import attrgetter
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -63,7 +66,9 @@ class _StackRecords:
             self._searched = None
         if is_known(record):
             self.records[record.frame] = record
-        gone, come = _score(old), _score(record)
+        # Scores count in frames that the object is in.
+        gone = old.score if old is not None and old.area else None
+        come = record.score if record.area else None
         self.scores += (come is not None) - (gone is not None)
         self.total += (come or 0.0) - (gone or 0.0)
         self._frames += bool(record.area) - bool(old is not None and old.area)
@@ -74,8 +79,9 @@ class _StackRecords:
 
     def summary(self) -> RecordSummary:
         if self._stale:
-            scores = map(_score, self.records.values())
-            self._lowest = min((each for each in scores if each is not None), default=None)
+            known = self.records.values()
+            scores = [each.score for each in known if each.area and each.score is not None]
+            self._lowest = min(scores, default=None)
             self._stale = False
         return RecordSummary(self._frames, self._lowest)
 
@@ -86,13 +92,11 @@ class _StackRecords:
     def search(self, decided: frozenset[int]) -> Doubts:
         """Find the doubtful frames, if they are not known."""
         if not self.is_searched(decided):
-            self.doubts, self._searched = doubts(self.records.values(), decided), decided
+            self.search_anew(decided)
         return self.doubts
 
-
-def _score(record: FrameRecord | None) -> float | None:
-    """Return the score of a frame that the object is in."""
-    return record.score if record is not None and record.area else None
+    def search_anew(self, decided: frozenset[int]) -> None:
+        self.doubts, self._searched = doubts(self.records.values(), decided), decided
 
 
 class ObjectRecords:
@@ -124,7 +128,9 @@ class ObjectRecords:
         """Take new records of a stack in."""
         objects = self._positions.setdefault(position, {})
         for record in records:
-            known = objects.setdefault(record.object_id, _StackRecords())
+            known = objects.get(record.object_id)
+            if known is None:
+                known = objects[record.object_id] = _StackRecords()
             known.put(record)
             if not known.records:
                 del objects[record.object_id]
@@ -179,10 +185,11 @@ class ObjectRecords:
         counts, complete = {}, True
         for number in sorted(objects):
             known, decided = objects[number], annotations.decided(number)
-            if known.is_searched(decided) or time.perf_counter() < end:
-                known.search(decided)
-            else:
-                complete = False
+            if not known.is_searched(decided):
+                if time.perf_counter() < end:
+                    known.search_anew(decided)
+                else:
+                    complete = False
             counts[number] = len(known.doubts)
         return DoubtCounts(counts, complete)
 
@@ -283,8 +290,10 @@ def object_rows(
         Mask prompts that came from another volume: nobody gave them.
     """
     rows = []
-    parents = parents_of(annotations.divisions)
-    divided = {each.parent for each in annotations.divisions}
+    divisions = annotations.divisions
+    parents = parents_of(divisions) if divisions else {}
+    divided = {each.parent for each in divisions} if divisions else set()
+    given = Counter([each.object_id for each in handed]) if handed else Counter[int]()
     for number in sorted(annotations.by_object.keys() | summaries.keys()):
         known, asked = (
             summaries.get(number, RecordSummary()),
@@ -294,7 +303,7 @@ def object_rows(
             ObjectRow(
                 number,
                 names.get(number, ""),
-                asked.pieces - sum(each.object_id == number for each in handed),
+                asked.pieces - given[number],
                 known.frames,
                 known.lowest,
                 len(asked.accepted),
@@ -342,9 +351,10 @@ class ObjectSeries:
 
     def describe(self, frame: int) -> str:
         """Say what is known of a frame."""
-        found = {record.frame: record for record in self.records}.get(frame)
+        at = bisect_left(self.records, frame, key=attrgetter("frame"))
+        found = self.records[at] if at < len(self.records) else None
         parts = [f"Frame {frame}"]
-        if found is not None:
+        if found is not None and found.frame == frame:
             parts.append(f"area {found.area} px" if found.area else "not there")
             if found.score is not None:
                 parts.append(f"score {found.score:.2f}")
@@ -355,7 +365,7 @@ class ObjectSeries:
         parts += ["accepted"] if frame in self.accepted else []
         parts += [self.births[frame]] if frame in self.births else []
         parts += ["out of date: propagate again"] if frame in self.outdated else []
-        parts += [str(doubt) for doubt in self.doubtful.get(frame, ())]
+        parts += map(str, self.doubtful.get(frame, ()))
         return ", ".join(parts)
 
 
@@ -366,14 +376,17 @@ def series(
     annotations: Annotations,
     found: frozenset[int] = frozenset(),
     outdated: frozenset[int] = frozenset(),
+    doubtful: Doubts | None = None,
 ) -> ObjectSeries:
     """Put together what is known of an object.
 
     `found` are frames where it was found by itself, `outdated` those whose mask is out of date.
+    Doubtful frames are searched for here if they are not given.
     """
     records, asked = tuple(records), annotations.by_object.get(object_id, ObjectAnnotations())
     prompted, accepted = asked.prompted, asked.accepted
-    doubtful = doubts(records, annotations.decided(object_id))
+    if doubtful is None:
+        doubtful = doubts(records, asked.decided)
     births: dict[int, str] = {}
     for each in annotations.divisions:
         if object_id in each.children:

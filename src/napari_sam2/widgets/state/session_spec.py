@@ -184,6 +184,8 @@ class SessionSpec:
     @property
     def held(self) -> tuple[tuple[int, int], ...]:
         """The sliders that matter: all of `at` but that of composed channels."""
+        if self.source.picked is None:
+            return self.at
         composed = self.source.composed
         return tuple([each for each in self.at if each[0] != composed])
 

@@ -6,11 +6,14 @@ Main thread only.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import ReferenceType, ref
 
 from qtpy.QtCore import QEvent, QObject, Qt
 from qtpy.QtWidgets import QAbstractButton, QDockWidget, QMainWindow, QMessageBox, QWidget
+
+if TYPE_CHECKING:
+    from napari_sam2.widgets.views.panel_view import PanelView
 
 _CLOSE_BUTTON = "QTitleBarCloseButton"  # of napari's dock widgets
 
@@ -18,38 +21,35 @@ _CLOSE_BUTTON = "QTitleBarCloseButton"  # of napari's dock widgets
 class CloseGuard(QObject):
     """Watches the window that a panel is docked in; its own events stay as they are.
 
-    Only a user who closes the panel, the window or napari is asked, never a script.
+    Only a user who closes the panel, the window or napari is asked, never a script. Every event of
+    what is watched calls Python: that is the window and the close button of the dock alone.
 
     Parameters
     ----------
-    panel : QWidget
+    panel : PanelView
     unsaved : callable
         Says what is not on disk; an empty text if everything is.
     """
 
-    def __init__(self, panel: QWidget, unsaved: Callable[[], str]) -> None:
+    def __init__(self, panel: PanelView, unsaved: Callable[[], str]) -> None:
         super().__init__(panel)
         self._panel, self._unsaved = panel, unsaved
         # The window lives as long as napari wants, not as long as a panel that was in it.
         self._window: ReferenceType[QWidget] | None = None
-        panel.installEventFilter(self)
+        self._dock: ReferenceType[QDockWidget] | None = None
+        panel.shown.connect(self._find)
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
-        """Find the window when the panel is shown; ask when that window is to close."""
+        """Ask when the window or the dock is to close."""
         if event is None:
             return False
-        kind = event.type()
-        if watched is self._panel:
-            if kind == QEvent.Type.Show:
-                self._watch(self._panel.window())
-                self._watch_dock()
-        elif kind == QEvent.Type.Enter and isinstance(watched, QDockWidget):
-            self._watch_dock()  # napari makes a new title bar when the dock is moved
-        elif isinstance(watched, QAbstractButton):
+        if isinstance(watched, QAbstractButton):
             if _presses(watched, event) and not self._may_close(watched):
                 watched.setDown(False)
                 return True
-        elif kind == QEvent.Type.Close and watched is (window := self._watched()) is not None:
+        elif (
+            event.type() == QEvent.Type.Close and watched is (window := self._watched()) is not None
+        ):
             asked = event.spontaneous() or bool(getattr(window, "_quit_app", False))
             if asked and not self._may_close(window):
                 event.ignore()
@@ -61,13 +61,23 @@ class CloseGuard(QObject):
         text = self._unsaved()
         return not text or _agreed(widget, text)
 
-    def _watch_dock(self) -> None:
-        """Watch the button that closes the dock."""
+    def _find(self) -> None:
+        """Watch the window and the dock that the panel is shown in."""
+        self._watch(self._panel.window())
         dock: QWidget | None = self._panel
         while dock is not None and not isinstance(dock, QDockWidget):
             dock = dock.parentWidget()
+        if dock is not None and (self._dock is None or self._dock() is not dock):
+            self._dock = ref(dock)
+            # napari makes a new title bar when the dock is moved.
+            dock.dockLocationChanged.connect(self._watch_buttons)
+            dock.topLevelChanged.connect(self._watch_buttons)
+        self._watch_buttons()
+
+    def _watch_buttons(self, _moved: object = None) -> None:
+        """Watch the button that closes the dock."""
+        dock = None if self._dock is None else self._dock()
         if dock is not None:
-            dock.installEventFilter(self)
             for button in dock.findChildren(QAbstractButton, _CLOSE_BUTTON):
                 button.installEventFilter(self)
 

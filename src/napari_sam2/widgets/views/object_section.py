@@ -100,10 +100,12 @@ class ObjectSection(Section):
 
     def show_objects(self, rows: tuple[ObjectRow, ...], current: int) -> None:
         """Show these objects; they stay where they are until there are others."""
-        known = {row.object_id: row for row in rows}
-        stays = known.keys() == set(self.order)
-        self._rows = tuple(known[i] for i in self.order) if stays else self._in_order(rows)
-        self._show_rows(current)
+        known, order = {row.object_id: row for row in rows}, self.model.object_ids
+        stays = known.keys() == set(order)
+        ordered = tuple(map(known.__getitem__, order)) if stays else self._in_order(rows)
+        if not stays or ordered != self._rows or not self._selection.hasSelection():
+            self._rows = ordered
+            self._show_rows(current)
 
     def sort(self) -> None:
         """Sort the rows anew by the column that was chosen, with the values of now."""
@@ -132,14 +134,15 @@ class ObjectSection(Section):
         self.sort()
 
     def _show_rows(self, current: int) -> None:
-        rows, chosen = self._rows, self.chosen
+        chosen, before = self._selection.selectedRows(), self.model.object_ids
+        ids = tuple([before[index.row()] for index in chosen])
         self._quiet = True
-        self.model.show(rows)
+        self.model.show(self._rows)
         self._fit_columns()
         if not self._selection.hasSelection():
-            self._select(chosen if chosen else (current,))
+            self._select(tuple(sorted(ids)) or (current,))
+            self._show_possible()
         self._quiet = False
-        self._show_possible()
 
     def show_current(self, object_id: int) -> None:
         """Select the object that prompts are for, unless it is one of several selected."""

@@ -132,6 +132,11 @@ class ObjectTableModel(QStandardItemModel):
 
     The cells are items of Qt's: painting the table calls nothing of Python.
 
+    Attributes
+    ----------
+    object_ids : tuple of int
+        All objects, from top to bottom.
+
     Signals
     -------
     rename_requested(int, str)
@@ -147,6 +152,7 @@ class ObjectTableModel(QStandardItemModel):
         super().__init__(0, len(COLUMNS))
         self._colour = colour
         self._rows: tuple[ObjectRow, ...] = ()
+        self.object_ids: tuple[int, ...] = ()
         self._items: list[list[QStandardItem]] = []
         for number, column in enumerate(COLUMNS):
             header = QStandardItem(column.title)
@@ -156,7 +162,9 @@ class ObjectTableModel(QStandardItemModel):
     def show(self, rows: tuple[ObjectRow, ...]) -> None:
         """Show these objects; the selection stays where the objects are the same."""
         before, self._rows = self._rows, rows
-        if [row.object_id for row in rows] != [row.object_id for row in before]:
+        ids = tuple([row.object_id for row in rows])
+        if ids != self.object_ids:
+            self.object_ids = ids
             self.setRowCount(0)
             self._items = [self._new_items(row) for row in rows]
             for items in self._items:
@@ -164,7 +172,7 @@ class ObjectTableModel(QStandardItemModel):
             return
         for number, (old, row) in enumerate(zip(before, rows, strict=True)):
             if row != old:
-                self._show_row(number, row)
+                self._show_row(number, row, old)
 
     def show_order(self, column: int, *, down: bool) -> None:
         """Show by which column the rows are sorted, and whether the largest value is on top."""
@@ -179,11 +187,6 @@ class ObjectTableModel(QStandardItemModel):
             for column, item in enumerate(items):
                 longest[column] = max(longest[column], len(item.text()))
         return tuple(longest)
-
-    @property
-    def object_ids(self) -> tuple[int, ...]:
-        """All objects, from top to bottom."""
-        return tuple(row.object_id for row in self._rows)
 
     def object_at(self, row: int) -> int:
         """Return the id of the object in a row."""
@@ -219,13 +222,14 @@ class ObjectTableModel(QStandardItemModel):
         items[ID].setCheckState(_ticked(row))
         return items
 
-    def _show_row(self, number: int, row: ObjectRow) -> None:
+    def _show_row(self, number: int, row: ObjectRow, before: ObjectRow) -> None:
         items = self._items[number]
         for item, column in zip(items, COLUMNS, strict=True):
             text = column.text(row)
             if item.text() != text:
                 item.setText(text)
-        items[ID].setCheckState(_ticked(row))
+        if row.hidden != before.hidden:
+            items[ID].setCheckState(_ticked(row))
 
 
 def _ticked(row: ObjectRow) -> Qt.CheckState:

@@ -6,6 +6,7 @@ Main thread only.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from qtpy.QtCore import Signal  # type: ignore[attr-defined]
 from qtpy.QtGui import QColor
@@ -88,8 +89,11 @@ class PanelView(QWidget):
         Go on with the earlier work that is offered.
     open_requested(Path)
         Go on with a session file.
+    shown()
+        It is on the screen, perhaps in another window than before.
     """
 
+    shown = Signal()
     start_requested = Signal()
     resume_requested = Signal()
     open_requested = Signal(object)
@@ -151,6 +155,11 @@ class PanelView(QWidget):
         self.setup.open(True)
         # A download can always be seen and cancelled.
         self.model.download_requested.connect(lambda _name: self.setup.open(True))
+
+    def showEvent(self, event: Any) -> None:
+        """Tell that it is on the screen."""
+        super().showEvent(event)
+        self.shown.emit()
 
     def show_offer(self, text: str) -> None:
         """Offer earlier work on the image; empty: there is none."""

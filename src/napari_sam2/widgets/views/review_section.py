@@ -78,8 +78,7 @@ class ReviewSection(Section):
 
     def show_series(self, series: ObjectSeries, frame: int) -> None:
         """Show an object and the frame in view."""
-        self.timeline.show_series(series)
-        self.timeline.show_frame(frame)
+        self.timeline.show_series(series, frame)
         text = series.describe(frame)
         self.summary.setText(text)
         self.summary.setToolTip(text)

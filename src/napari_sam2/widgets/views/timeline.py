@@ -63,16 +63,10 @@ class Timeline(QWidget):
         """What is shown."""
         return self._series
 
-    def show_series(self, series: ObjectSeries) -> None:
-        """Show an object."""
-        if series != self._series:
-            self._series = series
-            self.update()
-
-    def show_frame(self, frame: int) -> None:
-        """Show which frame is in view."""
-        if frame != self._frame:
-            self._frame = frame
+    def show_series(self, series: ObjectSeries, frame: int = 0) -> None:
+        """Show an object, and which frame is in view."""
+        if frame != self._frame or series != self._series:
+            self._series, self._frame = series, frame
             self.update()
 
     def frame_at(self, x: float) -> int:

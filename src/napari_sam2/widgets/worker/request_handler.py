@@ -83,6 +83,12 @@ class RequestHandler:
         Records of the objects in these labels.
     on_progress : callable, optional
         Called as ``on_progress(done, total)`` while frames are accepted.
+
+    Attributes
+    ----------
+    session : Session
+    keeping : Keeping or None
+        The session, if it can keep its results on disk.
     """
 
     def __init__(
@@ -93,6 +99,8 @@ class RequestHandler:
         on_progress: Callable[[int, int], None] | None = None,
     ) -> None:
         self.session = session
+        self.keeping: Keeping | None = session if isinstance(session, Keeping) else None
+        self._divides: Dividing | None = session if isinstance(session, Dividing) else None
         self._labels = labels
         self._records = RecordBook() if records is None else records
         self._on_progress = on_progress
@@ -105,6 +113,7 @@ class RequestHandler:
         self._old: dict[ObjectFrame, FrameRecord] = {}
         self._new: dict[ObjectFrame, FrameRecord] = {}
         self._start: Snapshot | None = None
+        self._now: Snapshot | None = None  # as `end` has left it, until anything is done
         self._proposed: _Proposed | None = None
         session.watch_labels(self._written)
 
@@ -121,7 +130,7 @@ class RequestHandler:
     def begin(self) -> None:
         """Start to write down an edit."""
         self._changes, self._old = [], {}
-        self._start = self._snapshot()
+        self._start = self._now or self._snapshot()
 
     def end(self, number: int) -> Edit[Snapshot]:
         """Return the edit that was made since `begin`."""
@@ -130,7 +139,7 @@ class RequestHandler:
         before = replace(start, records=tuple(self._old.values()))
         after = self._snapshot(tuple([self._records.get(*key) for key in self._old]))
         edit = Edit(number, before, after, tuple(self._changes))
-        self._changes, self._old, self._start = [], {}, after
+        self._changes, self._old, self._start, self._now = [], {}, after, after
         return edit
 
     def apply(
@@ -158,6 +167,7 @@ class RequestHandler:
         DeviceError
             Nothing more can be computed.
         """
+        self._now = None
         for stroke in strokes:
             # It is in the labels, unless a frame was written while the user was painting.
             before = self._labels[stroke.frame].copy()
@@ -165,7 +175,8 @@ class RequestHandler:
             stroke.redo(self._labels[stroke.frame])
             self._written(stroke.frame, before, self._labels[stroke.frame].copy())
             self._changed_here(stroke.frame)
-        annotations = self._sure(annotations)
+        if annotations.unsure:
+            annotations = self._sure(annotations)
         prompts = {placed.position: placed.prompt for placed in annotations.prompts}
         errors: list[Sam2Error] = []
         for object_frame in sorted(self._accepted - annotations.accepted):
@@ -191,7 +202,8 @@ class RequestHandler:
             self._attempt(errors, self._accept, object_frame)
         for object_frame in sorted(self._known.keys() - prompts.keys()):
             self._remove(object_frame)
-        self._attempt(errors, self._set_divisions, annotations.divisions)
+        if annotations.divisions != self._divisions():
+            self._attempt(errors, self._set_divisions, annotations.divisions)
         return errors
 
     def replay(self, saved: SessionFile, annotations: Annotations) -> Iterator[int]:
@@ -201,9 +213,10 @@ class RequestHandler:
         sent again.
         """
         self.apply(Annotations())
-        if isinstance(self.session, Keeping):
-            self._records.put(self.session.kept_records())
+        if self.keeping is not None:
+            self._records.put(self.keeping.kept_records())
             self.retell()
+        self._now = None
         for step in self.session.replay(saved):
             if step.masks is not None:
                 self._judge(step.masks)
@@ -226,7 +239,7 @@ class RequestHandler:
     def outdated(self) -> dict[int, frozenset[int]]:
         """Return the frames whose masks are older than the prompts that they follow from."""
         found = self.session.outdated_frames()
-        return {object_id: frozenset(frames) for object_id, frames in found.items()}
+        return dict(zip(found, map(frozenset, found.values()), strict=True))
 
     def search(
         self,
@@ -265,6 +278,7 @@ class RequestHandler:
 
     def edit(self, edit: ObjectEdit) -> Annotations:
         """Change objects; return what is left of prompts and acceptance."""
+        self._now = None
         known = self.session.object_ids
         match edit:
             case Delete(object_id):
@@ -303,6 +317,7 @@ class RequestHandler:
 
     def take_back(self, edit: Edit[Snapshot], *, again: bool) -> bool:
         """Undo an edit, or make it again; return whether session and prompts came along."""
+        self._now = None
         moment = edit.after if again else edit.before
         came_along = moment is not None and self._restore(moment)
         labels = self._labels if moment is None else moment.labels
@@ -318,19 +333,20 @@ class RequestHandler:
         elif moment is not None:
             self._records.put(moment.records)
             self._new |= {each.key: each for each in moment.records}
-            if isinstance(self.session, Keeping):
-                self.session.record(moment.records)
+            if self.keeping is not None:
+                self.keeping.record(moment.records)
         return came_along
 
     def frame_done(self, result: FrameMasks, *, forward: bool) -> tuple[FrameRecord, ...]:
         """Write down the scores of a tracked frame; return the records that are new."""
+        self._now = None
         self._judge(result, forward)
         return self.news()
 
     def keep_records(self) -> None:
         """Have all records kept on disk, if the session keeps anything there."""
-        if isinstance(self.session, Keeping):
-            self.session.record(list(self._records))
+        if self.keeping is not None:
+            self.keeping.record(list(self._records))
 
     def survey(self) -> None:
         """Measure all objects of the labels."""
@@ -351,7 +367,8 @@ class RequestHandler:
 
     def news(self) -> tuple[FrameRecord, ...]:
         """Return all records that are others than when this was last asked."""
-        self._settle()
+        if self._before:
+            self._settle()
         news, self._new = tuple(self._new.values()), {}
         return news
 
@@ -373,12 +390,13 @@ class RequestHandler:
         """Take over what a session knows that continues from its results on disk."""
         self.learn()
         known = next(iter(self._records), None)
-        if isinstance(self.session, Keeping) and known is None:
-            self._records.put(self.session.kept_records())
+        if self.keeping is not None and known is None:
+            self._records.put(self.keeping.kept_records())
             self.retell()
 
     def learn(self) -> Annotations:
         """Take over what the session has made of prompts and acceptance by itself."""
+        self._now = None
         self._known = {ObjectFrame(i, frame): prompt for i, frame, prompt in self.session.prompts}
         self._accepted = set(self.session.accepted)
         return self._as_it_is()
@@ -390,16 +408,16 @@ class RequestHandler:
         return Annotations(prompts, frozenset(self._accepted), divisions=self._divisions())
 
     def _divisions(self) -> tuple[Division, ...]:
-        return self.session.divisions if isinstance(self.session, Dividing) else ()
+        return () if self._divides is None else self._divides.divisions
 
     def _dividing(self) -> Dividing:
-        if isinstance(self.session, Dividing):
-            return self.session
+        if self._divides is not None:
+            return self._divides
         raise LineageError("Objects of this session do not divide.", safe="Nothing has changed.")
 
     def _set_divisions(self, wanted: tuple[Division, ...]) -> None:
         """Have these divisions; what is refused is not offered again with every later click."""
-        if wanted in (self._divisions(), self._refused_divisions):
+        if wanted == self._refused_divisions:
             return
         self._refused_divisions = wanted
         self._dividing().set_divisions(wanted)
@@ -432,8 +450,6 @@ class RequestHandler:
     def _sure(self, annotations: Annotations) -> Annotations:
         """Leave the objects as they are of which the window is not sure."""
         unsure = annotations.unsure
-        if not unsure:
-            return annotations
         now = self._as_it_is()
         prompts = (
             *(placed for placed in annotations.prompts if placed.object_id not in unsure),
@@ -478,7 +494,7 @@ class RequestHandler:
         if added:
             # Positions of the session's own prompt may differ by what rounding has left.
             clicks = prompt.points[-added:], prompt.positive[-added:]
-            new = FramePrompt(*clicks) if own is None else own.with_clicks(*clicks)
+            new = FramePrompt(*clicks) if own is None else own.with_clicks_of(prompt, added)
         self._accepted.discard(object_frame)  # a prompt lifts acceptance
         if added != 0:  # else only the rounds differ, which the window has not
             self._judge(self.session.set_prompt(*object_frame, new))
@@ -498,8 +514,8 @@ class RequestHandler:
 
     def _changed_here(self, frame: int) -> None:
         """Tell the session of labels that it has not written itself."""
-        if isinstance(self.session, Keeping):
-            self.session.labels_changed(frame)
+        if self.keeping is not None:
+            self.keeping.labels_changed(frame)
 
     def _judge(self, result: FrameMasks, forward: bool | None = None) -> None:
         now = self._labels[result.frame]
@@ -510,12 +526,13 @@ class RequestHandler:
         kept: list[FrameRecord] = []
         for record in records:
             key = record.key
-            self._old.setdefault(key, self._records.get(*key))
+            if key not in self._old:
+                self._old[key] = self._records.get(*key)
             self._records.put([record])
             self._new[key] = record
             kept.append(record)
-        if kept and isinstance(self.session, Keeping):
-            self.session.record(kept)
+        if kept and self.keeping is not None:
+            self.keeping.record(kept)
 
     def _add_found(self, edit: AddFound) -> None:
         """Add what a search has proposed, where nothing else is by now."""

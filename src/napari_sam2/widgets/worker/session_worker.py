@@ -292,7 +292,8 @@ class SessionWorker:
                 self._bring_up_to(handler, request)
                 self._keep(request, handler.end(request.step))
                 self._done(handler, request)
-                self._judge_contrast(handler, request)
+                if handler is not self._judged:
+                    self._judge_contrast(handler, request)
 
     def _judge_contrast(self, handler: RequestHandler, request: Request) -> None:
         """Look once per session at what its contrast shows; the answer to the prompt comes first.
@@ -300,7 +301,7 @@ class SessionWorker:
         Only limits of a layer are looked at: others are measured on the pixels.
         """
         prompts, spec = request.annotations.prompts, request.spec
-        if handler is self._judged or not prompts or spec.source.contrast is None:
+        if not prompts or spec.source.contrast is None:
             return
         self._judged = handler
         try:
@@ -347,8 +348,8 @@ class SessionWorker:
 
     def _drop(self) -> None:
         """Let go of the session; the history of the labels stays."""
-        if self._handler is not None and isinstance(self._handler.session, Keeping):
-            self._handler.session.close()
+        if self._handler is not None and self._handler.keeping is not None:
+            self._handler.keeping.close()
         self._handler, self._key, self._judged = None, None, None
         self._left.clear()
 
@@ -479,8 +480,8 @@ class SessionWorker:
     def _tell_kept(self, request: Request) -> None:
         """Report whether results are on disk, if that has changed since the last report."""
         failed: Sam2Error | None = None
-        if self._handler is not None and isinstance(self._handler.session, Keeping):
-            failed = self._handler.session.store_trouble
+        if self._handler is not None and self._handler.keeping is not None:
+            failed = self._handler.keeping.store_trouble
         trouble = self._refused or failed
         if trouble is not self._trouble:
             self._trouble = trouble
@@ -500,7 +501,8 @@ class SessionWorker:
     def _handler_of(self, request: Request) -> RequestHandler:
         """Return the handler of the session that a request is for, opening it if it is not."""
         spec = request.spec
-        if self._handler is None or self._key != spec.key or self._continues(request):
+        continues = isinstance(request, ReplayRequest) and self._continues(request)
+        if self._handler is None or self._key != spec.key or continues:
             self._drop()
             if self._open_session is None:
                 raise SessionError("The panel is closed.")
@@ -531,12 +533,11 @@ class SessionWorker:
             self._books[key].put(spec.records)
         return self._books[key]
 
-    def _continues(self, request: Request) -> bool:
+    def _continues(self, request: ReplayRequest) -> bool:
         """Return whether a replay has results on disk that the open session does not hold."""
-        if not isinstance(request, ReplayRequest) or self._handler is None:
-            return False
-        session, folder = self._handler.session, request.spec.results
-        return isinstance(session, Keeping) and folder is not None and session.kept_in != folder
+        session = None if self._handler is None else self._handler.keeping
+        folder = request.spec.results
+        return session is not None and folder is not None and session.kept_in != folder
 
     def _opened(self, request: Request) -> tuple[Session, bool]:
         """Open the session of a request.

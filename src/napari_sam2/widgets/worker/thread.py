@@ -67,12 +67,17 @@ class Worker:
         Called when Python ends first: has to stop the current job, and to close the worker.
     on_end : callable
         Called in the thread, last of all.
+
+    Attributes
+    ----------
+    closed : bool
+        The worker takes no jobs any more.
     """
 
     def __init__(self, name: str, on_exit: Job, on_end: Job) -> None:
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._on_exit, self._on_end = on_exit, on_end
-        self._closed, self._skips = threading.Event(), threading.Event()
+        self.closed, self._skips = False, threading.Event()
         self._tally = _Tally()
         self._thread = threading.Thread(
             target=self._work, name=f"{THREAD_NAME}-{name}", daemon=True
@@ -84,11 +89,6 @@ class Worker:
     def busy(self) -> bool:
         """Whether a job is not done yet, or the main thread has not handled all its signals."""
         return self._tally.count > 0
-
-    @property
-    def closed(self) -> bool:
-        """Whether the worker takes no jobs any more."""
-        return self._closed.is_set()
 
     def submit(self, job: Job) -> None:
         """Have a job done after those submitted before; jobs must not raise."""
@@ -105,7 +105,7 @@ class Worker:
     def finish(self) -> None:
         """End the thread after all jobs that were submitted; does not wait for it."""
         if not self.closed:
-            self._closed.set()
+            self.closed = True
             self._jobs.put(None)
 
     def stop_with_python(self) -> None:
