@@ -131,7 +131,10 @@ class ResultKeeper:
         ):
             extent = extent_of(mask)
             area, centre = (0, (0.0, 0.0)) if extent is None else (extent.area, extent.centre)
-            self.record([FrameRecord(number, result.frame, area, centre, score, presence)])
+            filling = number in result.filling
+            self.record(
+                [FrameRecord(number, result.frame, area, centre, score, presence, None, filling)]
+            )
 
     def record(self, records: Iterable[FrameRecord]) -> None:
         """Note records, in the place of those of the same objects and frames."""
