@@ -146,6 +146,9 @@ class FrameMasks:
     filling : frozenset of int
         Objects whose predicted mask reaches all four sides of what the model sees of the frame:
         most likely it is no object, or larger than that.
+    forward : bool, optional
+        Whether a forward pass of a propagation, or a backward one, came through the frame; None for
+        the answer to a prompt.
     """
 
     frame: int
@@ -156,6 +159,7 @@ class FrameMasks:
     logits: NDArray[np.float32] | None = None
     skipped: str | None = None
     filling: frozenset[int] = frozenset()
+    forward: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

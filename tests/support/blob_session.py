@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from scipy import ndimage
@@ -306,9 +306,11 @@ class BlobSession:
         self._cancelled.set()
 
     def _walk(self, frames, object_ids) -> Iterator[FrameMasks]:
+        last = -1
         for frame in frames:
             if self._cancelled.is_set():
                 return
+            forward, last = frame > last, frame
             self._script.step("frame", frame)
             for object_id in self.prompts.object_ids():
                 near = min(self.prompts.frames(object_id), key=lambda f: abs(f - frame))
@@ -325,7 +327,7 @@ class BlobSession:
                     result = self._write_or_skip(object_id, frame, prompt.points[-1])
                 else:
                     result = _result(object_id, frame, self._volume.mask(object_id, frame))
-            yield result
+            yield replace(result, forward=forward)
 
     def _order(self, direction, start, stop) -> list[int]:
         if self._script.order is not None:

@@ -34,7 +34,7 @@ class FrameRecord:
     agreement : float or None
         IoU of the masks of the forward and the backward pass, where both came through.
     filling : bool
-        The mask reaches all four sides of what the model saw of the frame. Not kept on disk.
+        The mask reaches all four sides of what the model saw of the frame.
     """
 
     object_id: int
@@ -172,9 +172,7 @@ class RecordBook:
                 changed.append(new)
         return changed
 
-    def judge(
-        self, result: FrameMasks, labels: Labels, before: Labels, forward: bool | None = None
-    ) -> list[FrameRecord]:
+    def judge(self, result: FrameMasks, labels: Labels, before: Labels) -> list[FrameRecord]:
         """Return records of the objects of a result, with its scores.
 
         Parameters
@@ -182,9 +180,8 @@ class RecordBook:
         result : FrameMasks
         labels, before : ndarray of int, shape (Y, X)
             The frame with the result in it, and before that.
-        forward : bool, optional
-            Whether a forward pass computed it; None for a prompt.
         """
+        forward = result.forward
         found = measure(labels, result.object_ids)
         records = []
         for number, score, presence in zip(

@@ -107,7 +107,8 @@ class Scope:
 class Schedule:
     """Chooses the next frame in one direction of a propagation, from the tracks as they are then.
 
-    Prompts that arrive during the pass are included if they lie ahead of it.
+    Where a prompt arrives behind the pass, it turns back, and the object catches up with the
+    others: it must not be followed from where the pass is, over frames that it was not seen in.
 
     Parameters
     ----------
@@ -123,6 +124,11 @@ class Schedule:
         as they are met, and left alone from then on.
     nearest : bool
         A backward pass follows: forward leaves to it what is nearer to a decided frame ahead.
+
+    Attributes
+    ----------
+    late : bool
+        Prompts have arrived during the pass.
     """
 
     def __init__(
@@ -141,10 +147,12 @@ class Schedule:
         self.shown = shown
         self.skipped = skipped
         self.stranded = stranded
+        self.late = False
         self._position: int | None = None
 
     def next_frame(self, tracks: Mapping[int, ObjectTrack]) -> int | None:
         """Return the nearest frame ahead with anything to do, or None at the end of the pass."""
+        self._turn_back(tracks)
         for frame in self.ahead(tracks, 1):
             self._position = frame
             return frame
@@ -159,6 +167,20 @@ class Schedule:
             frames = np.flatnonzero(self._wanted(tracks, start, stop)) + start
             found += frames[:: self.step].tolist()
         return found[:count]
+
+    def _turn_back(self, tracks: Mapping[int, ObjectTrack]) -> None:
+        """Go back behind the frames around which something was decided anew."""
+        for track in self.scope.tracks(tracks):
+            for frame in track.news:
+                self.late = True
+                first, last = track.neighbourhood(frame)
+                if self._position is not None:
+                    self._position = (
+                        min(self._position, first - 1)
+                        if self.step > 0
+                        else max(self._position, last + 1)
+                    )
+            track.news.clear()
 
     def _stretches(self) -> Iterator[tuple[int, int]]:
         """Divide the frames ahead into stretches: mostly only the next frame is needed."""

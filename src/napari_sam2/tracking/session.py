@@ -552,6 +552,8 @@ class TrackingSession:
         self._running = self._propagated = True
         self._tracker.engine.forgive()
         self._tracker.unread.clear()
+        for track in self._tracker.tracks.values():
+            track.news.clear()
         if recompute:
             for track in scope.tracks(self._tracker.tracks):
                 track.forget_tracking()
@@ -1325,9 +1327,15 @@ class TrackingSession:
         shown: set[ObjectFrame] = set()
         stranded: dict[int, FrameError] = {}
         try:
-            for each in passes(direction):
-                nearest = direction is Direction.BOTH
-                yield from self._pass(Schedule(each, scope, shown, skipped, stranded, nearest))
+            late = True
+            while late and not self._cancelled.is_set():
+                late = False
+                for each in passes(direction):
+                    nearest = direction is Direction.BOTH
+                    schedule = Schedule(each, scope, shown, skipped, stranded, nearest)
+                    yield from self._pass(schedule)
+                    # What was prompted in the second pass is due in the first one too.
+                    late = schedule.late and direction is Direction.BOTH
             self._running = self._cancelled.is_set()
         finally:
             self.keep()
@@ -1349,7 +1357,8 @@ class TrackingSession:
             if frame is None:
                 return None
             try:
-                result = self._tracker.visit(frame, schedule)
+                visited = self._tracker.visit(frame, schedule)
+                result = replace(visited, forward=schedule.step > 0)
             except StepInterruptedError:
                 return None
             self._noted(result)

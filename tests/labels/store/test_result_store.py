@@ -93,3 +93,19 @@ def test_results_of_another_shape_are_cleared(path):
     other.commit(dict, [], [ChangedFrame(1, np.ones((8, 9), np.uint8))])
     other.close()
     assert zarr.open_group(path, mode="r")["labels"].shape == (2, 8, 9)
+
+
+def test_records_come_back_with_all_that_they_say(tmp_path):
+    records = [
+        FrameRecord(1, 2, 600, (9.5, 14.5), 0.5, 0.75, 0.25, True),
+        FrameRecord(4, 2, 30, (1.0, 2.0), None, None, None, False),
+        FrameRecord(4, 3, 0, (0.0, 0.0), 0.125, 0.25),
+    ]
+    store = opened(tmp_path / "a.sam2.zarr")
+    store.commit(lambda: {}, [], [], records)
+    store.close()
+    again = opened(tmp_path / "a.sam2.zarr")
+    assert sorted(again.records(), key=lambda each: each.key) == sorted(
+        records, key=lambda each: each.key
+    )
+    again.close()

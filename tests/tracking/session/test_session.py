@@ -259,6 +259,56 @@ def test_a_prompt_from_another_thread_is_taken_in_while_it_runs(model, stack):
     assert seen[11] == (1, 2)
 
 
+def propagated_with_a_late_click(session: TrackingSession, after: int, frame: int) -> list[bool]:
+    """Propagate both ways, with a click of object 2 once a frame is done; return the directions."""
+    directions = []
+    clicked = False
+    for result in session.propagate():
+        directions.append(result.forward)
+        if result.frame == after and not clicked:
+            clicked = True
+            session.add_points(2, frame, [(30, 40)])
+    assert clicked
+    return directions
+
+
+@pytest.mark.parametrize(("after", "frame"), [(8, 4), (8, 10), (1, 3), (1, 0), (11, 4)])
+def test_an_object_clicked_behind_a_run_is_followed_as_if_clicked_before(
+    model, stack, after, frame
+):
+    before = TrackingSession(model, stack, settings=PLAIN)
+    before.add_points(1, 4, [(20, 20)])
+    before.add_points(2, frame, [(30, 40)])
+    expected = masks_of(before)
+    session = TrackingSession(model, stack, settings=PLAIN)
+    session.add_points(1, 4, [(20, 20)])
+    propagated_with_a_late_click(session, after, frame)
+    assert {f for f in range(12) if (session.labels[f] == 2).any()} == {
+        f for (f, number), mask in expected.items() if number == 2 and mask.any()
+    }
+    np.testing.assert_array_equal(session.labels == 2, before.labels == 2)
+    assert not session.outdated_frames()
+
+
+def test_a_correction_behind_a_run_leaves_nothing_out_of_date(model, stack):
+    session = TrackingSession(model, stack, settings=PLAIN)
+    session.add_points(1, 2, [(20, 20)])
+    visited = []
+    for result in session.propagate("forward"):
+        visited.append(result.frame)
+        if result.frame == 8 and 8 not in visited[:-1]:
+            session.add_points(1, 5, [(24, 24)])
+    assert visited == [2, 3, 4, 5, 6, 7, 8, 3, 4, 5, 6, 7, 8, 9, 10, 11]
+    assert not session.outdated_frames()
+
+
+def test_results_tell_their_direction(model, stack):
+    session = TrackingSession(model, stack)
+    assert session.add_points(1, 2, [(20, 20)]).forward is None
+    directions = {result.frame: result.forward for result in session.propagate()}
+    assert directions == {frame: frame >= 2 for frame in range(12)}
+
+
 def test_removing_prompts(model, stack):
     session = TrackingSession(model, stack)
     session.add_points(1, 2, [(20, 20)])

@@ -209,6 +209,15 @@ def test_other_readers_find_labels_and_records(model, stack, tmp_path):
     assert {frame for _, frame in records} == set(range(12))
 
 
+def test_masks_that_fill_what_the_model_sees_are_known_again(model, stack, tmp_path):
+    session = opened(model, stack, tmp_path / "a.sam2.zarr")
+    session.add_points(1, 5, [(20, 20)])
+    assert session.add_box(2, 4, (0, 0, 39, 47)).filling == {2}
+    again = reopened(session, model, stack)
+    filling = {record.key: record.filling for record in again.kept_records()}
+    assert filling == {(1, 5): False, (2, 4): True}
+
+
 def test_another_image_is_not_given_the_work(model, stack, tmp_path):
     path = tmp_path / "a.sam2.zarr"
     session = prompted(opened(model, stack, path))

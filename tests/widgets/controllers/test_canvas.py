@@ -66,3 +66,34 @@ def test_keys_of_the_canvas(shown, qtbot):
     assert shown.current_object == 2
     qtbot.keyClick(native, Qt.Key.Key_T)
     assert shown.clicks_mark_background
+
+
+def test_no_mark_is_drawn_in_a_frame_without_points(shown, qtbot):
+    viewer = shown.viewer
+    shown.add_point(0, 8, 8)
+    shown.wait_idle()
+    shown.labels_layer.visible = shown.image_layer.visible = False
+    viewer.dims.set_current_step(0, 4)
+    qtbot.wait(100)
+    corner = canvas_position(shown, shown.image_layer, (4, 0, 0))
+    picture = viewer.screenshot(canvas_only=True, flash=False)[..., :3]
+    y = round(corner.y() * picture.shape[0] / shown.canvas.native.height())
+    x = round(corner.x() * picture.shape[1] / shown.canvas.native.width())
+    around = picture[y - 6 : y + 7, x - 6 : x + 7]
+    assert (around == around[0, 0]).all(), "napari has one of no size at the origin"
+
+
+def test_real_click_with_the_box_tool_is_a_point(shown, qtbot):
+    shown.choose_tool("boxes")
+    native = shown.canvas.native
+    where = canvas_position(shown, shown.image_layer, (0, 8, 8))
+    qtbot.mouseMove(native, where)
+    qtbot.mouseClick(native, Qt.MouseButton.LeftButton, pos=where)
+    shown.wait_idle()
+    assert shown.shapes == []
+    assert np.allclose(shown.points, [[0, 8, 8]], atol=1)
+    assert shown.prompted_objects == {1}
+    shown.undo()
+    shown.wait_idle()
+    assert len(shown.points) == 0
+    assert shown.shapes == [], "it was one step"

@@ -353,6 +353,19 @@ def test_every_click_and_every_box_can_be_a_new_object(panel):
     assert panel.prompted_objects == {1, 2, 3}
 
 
+def test_click_with_the_box_tool_is_a_point_of_the_same_object(panel):
+    panel.choose_tool("boxes")
+    place = tuple(panel.image_layer.data_to_world((1, 28, 9)))
+    panel.drag(panel.shapes_layer, place)
+    panel.wait_idle()
+    assert panel.shapes == []
+    assert np.allclose(panel.points, [[1, 28, 9]])
+    assert panel.prompted_objects == {1}
+    panel.draw_box((1, 24, 33), (1, 34, 43))
+    panel.wait_idle()
+    assert len(panel.shapes) == 1, "a box that is drawn stays one"
+
+
 def test_search_and_propagation_wait_for_each_other(panel, script):
     panel.click(1, 28, 9)
     panel.wait_idle()

@@ -253,3 +253,17 @@ def test_object_that_is_nowhere_else_is_not_done(make_panel):
     panel.propagate("both")
     panel.wait_idle()
     assert panel.hint.startswith("Object 1 was found in one frame only")
+
+
+def test_hint_forgets_how_the_last_run_ended_when_an_object_is_changed(started):
+    started.click(0, 8, 12)
+    started.wait_idle()
+    started.next_object()
+    started.click(0, 25, 28)
+    started.wait_idle()
+    started.propagate("both")
+    started.wait_idle()
+    assert started.hint.startswith("Done")
+    started.delete(1)
+    started.wait_idle()
+    assert not started.hint.startswith("Done")

@@ -185,6 +185,17 @@ def test_accept_menu_accepts_frame_object_or_everything(run, what, frames):
     assert set(run.timeline.doubtful) & frames == set()
 
 
+@pytest.mark.parametrize("what", ["here", "frame"])
+def test_doubtful_absence_is_accepted(run, what):
+    run.put_records(FrameRecord(1, 3, 0, (0.0, 0.0), 0.2, 0.4))
+    run.press("D")
+    assert frame(run) == 3
+    run.accept(what)
+    run.wait_idle()
+    assert run.timeline.accepted == {3}
+    assert 3 not in run.timeline.doubtful
+
+
 def test_prompt_in_an_accepted_frame_unaccepts_it(run):
     run.accept("all")
     run.wait_idle()

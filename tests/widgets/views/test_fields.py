@@ -10,7 +10,7 @@ from magicgui.widgets import Container
 from napari.layers import Image
 from qtpy.QtCore import QPoint, QPointF, Qt
 from qtpy.QtGui import QWheelEvent
-from qtpy.QtWidgets import QApplication, QSpinBox
+from qtpy.QtWidgets import QApplication, QLineEdit, QSpinBox, QVBoxLayout, QWidget
 
 from napari_sam2.types import Direction, Speed
 from napari_sam2.widgets.controllers.model import Sources
@@ -18,7 +18,7 @@ from napari_sam2.widgets.stack_panel import Wiring
 from napari_sam2.widgets.state.panel_settings import PanelSettings
 from napari_sam2.widgets.state.session_spec import RunPlan, Through
 from napari_sam2.widgets.state.settings import ModelUse
-from napari_sam2.widgets.views.fields import Choice
+from napari_sam2.widgets.views.fields import Choice, PanelFields
 
 SHAPE = (2, 3, 6, 40, 50)
 
@@ -253,3 +253,24 @@ def test_wheel_would_change_a_field_that_is_not_guarded(qtbot):
     box.setValue(5)
     assert turn_wheel(box)
     assert box.value() != 5
+
+
+def test_number_that_is_set_does_not_take_the_focus(qtbot):
+    window = QWidget()
+    layout = QVBoxLayout(window)
+    number, other = PanelFields().object_id, QLineEdit()
+    layout.addWidget(number.native)
+    layout.addWidget(other)
+    qtbot.addWidget(window)
+    window.show()
+    other.setFocus()
+    told = []
+    number.changed.connect(told.append)
+    number.value = 7
+    assert number.native.lineEdit().text() == "7"
+    assert window.focusWidget() is other, "arrow keys stay with what has the focus"
+    number.native.setFocus()
+    number.native.lineEdit().selectAll()
+    qtbot.keyClicks(number.native, "12")
+    assert number.value == 12
+    assert told == [7, 1, 12]

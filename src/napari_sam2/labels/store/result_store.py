@@ -44,7 +44,7 @@ _SIDE = 2048  # longest side of a chunk of labels
 _PATIENCE_S = 2.0  # a session that is being closed is not yet gone
 _OBJECTS = 32  # objects in a chunk of records
 _MOST_OBJECTS = 2**20
-_FIELDS = 6
+_FIELDS = 7
 _ARRAYS = ("labels", "records")
 _DAMAGE = (DamagedPieceError, KeyError, TypeError, ValueError, OverflowError, zlib.error)
 
@@ -452,13 +452,14 @@ def _clear(path: Path) -> None:
 def _row(record: FrameRecord) -> list[float]:
     values = (record.score, record.presence, record.agreement)
     optional = [np.nan if value is None else float(value) for value in values]
-    return [float(record.area), *record.centre, *optional]
+    return [float(record.area), *record.centre, *optional, float(record.filling)]
 
 
 def _record(object_id: int, frame: int, row: NDArray[np.float64]) -> FrameRecord:
-    area, y, x, *optional = row.tolist()
+    area, y, x, *optional, filling = row.tolist()
     score, presence, agreement = (None if np.isnan(value) else value for value in optional)
-    return FrameRecord(object_id, frame, int(area), (y, x), score, presence, agreement)
+    known = score, presence, agreement, bool(filling)
+    return FrameRecord(object_id, frame, int(area), (y, x), *known)
 
 
 def _unwritable(path: Path, error: Exception) -> StoreError:

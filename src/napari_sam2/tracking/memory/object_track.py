@@ -35,6 +35,8 @@ class ObjectTrack:
     ----------
     begin, end : int
         The object can only be in frames begin to end - 1: it is born and divides there.
+    news : set of int
+        Frames that were decided, or are decided no longer, since a pass looked at them last.
     """
 
     def __init__(self, object_id: int, n_frames: int, config: Sam2Config) -> None:
@@ -43,6 +45,7 @@ class ObjectTrack:
         self.done: NDArray[np.bool_] = np.zeros(n_frames, dtype=bool)
         self.written: NDArray[np.bool_] = np.zeros(n_frames, dtype=bool)
         self.begin, self.end = 0, n_frames
+        self.news: set[int] = set()
         self.absent_run = 0
         self.conditioning_memory: OrderedDict[int, FrameMemory] = OrderedDict()
         self._config = config
@@ -54,6 +57,7 @@ class ObjectTrack:
         other.conditioning = self.conditioning.copy()
         other.done, other.written = self.done.copy(), self.written.copy()
         other.begin, other.end = self.begin, self.end
+        other.news = self.news.copy()
         other.absent_run = self.absent_run
         other.conditioning_memory = self.conditioning_memory.copy()
         other._recent = dict(self._recent)
@@ -78,6 +82,8 @@ class ObjectTrack:
         self.conditioning[conditioning.frame] = conditioning
         self.conditioning_memory.pop(conditioning.frame, None)
         self.written[conditioning.frame] = True
+        if not self.done[conditioning.frame]:
+            self.news.add(conditioning.frame)
 
     def release(self, frame: int) -> None:
         """Remove a conditioning frame; the frames around it must be tracked again."""
@@ -86,6 +92,7 @@ class ObjectTrack:
 
     def _invalidate(self, frame: int) -> None:
         first, last = self.neighbourhood(frame)
+        self.news.add(frame)
         self.done[first : last + 1] = False
         self.conditioning_memory.pop(frame, None)
         self._recent.clear()

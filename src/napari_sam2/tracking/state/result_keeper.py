@@ -131,7 +131,13 @@ class ResultKeeper:
             result.presence.tolist(),
             strict=True,
         ):
-            record = FrameRecord(number, result.frame, 0, (0.0, 0.0), score, presence)
+            record = FrameRecord(
+                number,
+                result.frame,
+                score=score,
+                presence=presence,
+                filling=number in result.filling,
+            )
             self.record([_measured(record, mask)])
 
     def record(self, records: Iterable[FrameRecord]) -> None:

@@ -85,6 +85,8 @@ class AnnotationController(QObject):
     -------
     prompted(tuple)
         Prompts of these places are others than before; they have been sent.
+    edited(tuple)
+        Objects of these places are being changed.
     rewound(tuple)
         Steps of these places were taken back, or made again.
     model_wanted(ModelUse)
@@ -107,6 +109,7 @@ class AnnotationController(QObject):
     """
 
     prompted = Signal(object)
+    edited = Signal(object)
     rewound = Signal(object)
     model_needed = Signal(object)
     changed = Signal()
@@ -326,6 +329,7 @@ class AnnotationController(QObject):
             if self._request(EditRequest, position, number, edit):
                 self._edits[number] = position, edit
                 self._current.clear()
+                self.edited.emit((position,))
             self.changed.emit()
 
     def search(self, position: StackPosition, plan: SearchPlan) -> bool:

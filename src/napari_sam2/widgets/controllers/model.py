@@ -194,7 +194,8 @@ class ModelController(QObject):
         self._entries = {entry.name: entry for entry in reached.entries}
         model = self.use.model if self.use.model in self._entries else reached.entries[0].name
         self._box.show_models(reached.entries, model)
-        kept = "" if reached.keeps_token else " The token will be asked for again."
+        again = " In the next window the token will be asked for again."
+        kept = "" if reached.keeps_token else again
         self._box.show_server(f"Connected: the network runs on {reached.server.url}.{kept}")
         self._choose(server=reached.server, model=model)
         if self.use == before and self.has_model != had_model:

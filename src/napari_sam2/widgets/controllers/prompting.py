@@ -5,9 +5,10 @@ Main thread only.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from napari.layers import Labels
 from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 _FIRST_TOOL = "points"
 _NEW_OBJECTS = frozenset({"add", "add_rectangle"})
 """Modes of layers in which each mark can begin a new object."""
+_CLICK_PIXELS = 3  # a mouse that moves no further between press and release has clicked
 
 
 class PromptingController(QObject):
@@ -59,6 +61,7 @@ class PromptingController(QObject):
         self._viewer, self._box, self._taken_ids = viewer, box, taken_ids
         self._workspace: Workspace | None = None
         self._tool = _FIRST_TOOL  # the one that was in hand last
+        self._clicking = False  # with the box tool
         box.object_id.changed.connect(self._object_chosen)
         box.next_object_requested.connect(self.next_object)
         box.background_requested.connect(self.mark_background)
@@ -77,6 +80,7 @@ class PromptingController(QObject):
             layer.events.mode.connect(self._tool_changed)
         for layer in (workspace.points, workspace.shapes):
             layer.mouse_drag_callbacks.insert(0, self._pressed)  # before the mark gets its object
+        workspace.shapes.events.data.connect(self._drawn)
         workspace.edit(_FIRST_TOOL)
         self.next_object()
 
@@ -88,6 +92,7 @@ class PromptingController(QObject):
             for layer in (self._workspace.points, self._workspace.shapes):
                 if self._pressed in layer.mouse_drag_callbacks:
                     layer.mouse_drag_callbacks.remove(self._pressed)
+            self._workspace.shapes.events.data.disconnect(self._drawn)
         self._workspace = None
 
     def close(self) -> None:
@@ -150,7 +155,24 @@ class PromptingController(QObject):
             return self._taken_ids()
         return self._taken_ids() | workspace.first_ids | workspace.marked_ids()
 
-    def _pressed(self, layer: Any, event: Any) -> None:
+    def _pressed(self, layer: Any, event: Any) -> Iterator[None]:
+        """Begin a new object if the user wants it so, and tell a click from a box."""
+        self._begin_object(layer, event)
+        pressed = np.array(event.pos, float)
+        self._clicking = str(layer.mode) == "add_rectangle"
+        yield
+        while event.type == "mouse_move":
+            if np.abs(np.asarray(event.pos, float) - pressed).max() > _CLICK_PIXELS:
+                self._clicking = False
+            yield
+
+    def _drawn(self, event: Any) -> None:
+        """Take a click with the box tool for a point: napari makes a tiny box of it."""
+        if self._workspace is not None and self._clicking and str(event.action) == "added":
+            self._clicking = False
+            self._workspace.take_box_for_point()
+
+    def _begin_object(self, layer: Any, event: Any) -> None:
         """Begin a new object with a click or a box, if the user wants it so."""
         workspace = self._workspace
         if workspace is None or not self._box.every_click.value or workspace.marks.background:

@@ -89,6 +89,7 @@ class PropagationController(QObject):
         self.completed = False  # the last run went to its end
         self.outcomes: dict[StackPosition, str] = {}  # how the last run of each stack ended
         annotation.prompted.connect(self.forget_outcomes)
+        annotation.edited.connect(self.forget_outcomes)
         annotation.rewound.connect(self.forget_outcomes)
 
     @property

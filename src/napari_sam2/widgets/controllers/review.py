@@ -150,7 +150,10 @@ class ReviewController(QObject):
             self._visit(here[0], number, target)
 
     def accept(self, what: str) -> None:
-        """Accept "here", "frame", "object" or "all"; once more takes that of a frame back."""
+        """Accept "here", "frame", "object" or "all"; once more takes that of a frame back.
+
+        An object without a mask in a frame that is doubtful is accepted as absent from there.
+        """
         workspace = self._annotation.workspace
         here = None if workspace is None else workspace.here()
         if workspace is None or here is None:
@@ -170,6 +173,7 @@ class ReviewController(QObject):
                 (position, each, frame)
                 for each in objects
                 if object_records.has(position, each, frame)
+                or frame in self._doubts(position, each)  # accepted as absent
             }
         if not mask_keys:
             show_done(NOTHING_TO_ACCEPT)

@@ -37,8 +37,10 @@ class MarkSize:
         self._shapes, self._points = shapes, points
         self._pixel = 0.0  # length of a screen pixel in pixels of the image, as last applied
         self._opacities: tuple[float, float] | None = None  # of the layers while they are hidden
-        # Between two changes of size napari itself holds points at theirs.
-        points.canvas_size_limits = (POINT_PIXELS, POINT_PIXELS)
+        # Points are a little larger than they are drawn: so napari itself holds them at one size
+        # between two changes. No lower limit: where a frame has no point, napari draws one of no
+        # size in a corner of the image.
+        points.canvas_size_limits = (0, POINT_PIXELS)
         # The camera is the scene's from napari 0.9 on.
         self._camera = getattr(viewer, "scene", viewer).camera
         self._camera.events.zoom.connect(self.fit)
@@ -54,11 +56,11 @@ class MarkSize:
         points, shapes = self._points, self._shapes
         # Without the block, napari would change the marks that are selected as well.
         with points.block_update_properties():
-            points.current_size = POINT_PIXELS * pixel
+            points.current_size = POINT_PIXELS * _LEAST_CHANGE * pixel
         with shapes.block_update_properties():
             shapes.current_edge_width = EDGE_PIXELS * pixel
         if len(points.data):
-            points.size = POINT_PIXELS * pixel
+            points.size = POINT_PIXELS * _LEAST_CHANGE * pixel
         if len(shapes.data):
             shapes.edge_width = EDGE_PIXELS * pixel
 

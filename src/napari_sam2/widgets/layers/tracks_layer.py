@@ -14,6 +14,7 @@ from napari.utils import Colormap
 from numpy.typing import NDArray
 
 from napari_sam2.labels.rendering.colours import colours_of
+from napari_sam2.widgets.layers.factory import TRANSFORMS
 from napari_sam2.widgets.layers.image_axes import file_axes
 
 if TYPE_CHECKING:
@@ -52,6 +53,9 @@ class TracksLayer:
     def __init__(self, viewer: Viewer, workspace: Workspace) -> None:
         self._viewer, self._workspace = viewer, workspace
         self.layer = next(filter(self._is_ours, viewer.layers), None)  # of work before a restart
+        for name in TRANSFORMS:
+            getattr(workspace.labels.events, name).connect(self._lie_on_labels)
+        self._lie_on_labels()
 
     def show(self, tracks: TracksData, held: Mapping[int, int]) -> None:
         """Show these tracks; the layer is added with the first of them.
@@ -72,11 +76,22 @@ class TracksLayer:
             self.layer.features = tracks.features
             self.layer.graph = tracks.graph
 
+    def release(self) -> None:
+        """Leave the layer as it is."""
+        for name in TRANSFORMS:
+            getattr(self._workspace.labels.events, name).disconnect(self._lie_on_labels)
+
     def remove(self) -> None:
         """Take the layer away, if it is there."""
         layer, self.layer = self.layer, None
         if layer is not None and layer in self._viewer.layers:
             self._viewer.layers.remove(layer)
+
+    def _lie_on_labels(self, event: Any = None) -> None:
+        """Follow the labels, which lie where napari draws the image in the view of now."""
+        changed = TRANSFORMS if event is None else (event.type,)
+        for name in changed if self.layer is not None else ():
+            setattr(self.layer, name, getattr(self._workspace.labels, name))
 
     def _is_ours(self, layer: Any) -> bool:
         # A duplicate has the same metadata: it is the user's own.

@@ -308,6 +308,14 @@ class Workspace:
             records=self._former_records.get(position, ()),
         )
 
+    def take_box_for_point(self) -> None:
+        """Make a point of the box that was added last, where its drawing began."""
+        shapes = self.shapes
+        begin = np.asarray(shapes.data[-1], float)[0]
+        shapes.selected_data = {len(shapes.data) - 1}
+        shapes.remove_selected()
+        self.points.add(begin)
+
     def edit(self, tool: str) -> None:
         """Make a layer active and ready for a tool of `TOOLS`."""
         chosen = tool_named(tool)

@@ -35,6 +35,7 @@ PAUSED = "Paused. P or Resume goes on; until then you may look, click and correc
 NOTHING_DOUBTFUL = "No frame of any object is doubtful."
 NO_OBJECT = "There is no object yet."
 NOT_PROMPTED = "Object {number} has no prompt in this stack."
+NO_DIVISION = "No selected object divides or comes from a division."
 NOTHING_TO_ACCEPT = "There is no mask to accept here."
 NO_CANDIDATES = (
     "M shows the three masks that one click can mean. Object {number} {reason} in this frame."

@@ -57,7 +57,7 @@ TOOLS = (
     Tool(
         "boxes",
         "Box",
-        "Draw a rectangle around an object.",
+        "Draw a rectangle around an object. A click is a point.",
         "shapes",
         "add_rectangle",
         "B",

@@ -6,14 +6,19 @@ Main thread only.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from qtpy.QtCore import QDateTime, QEvent, QLocale, QSize, Qt, Signal  # type: ignore[attr-defined]
+from qtpy.QtGui import QPaintDevice, QPainter
 from qtpy.QtWidgets import (
+    QApplication,
     QFrame,
     QHBoxLayout,
     QLabel,
+    QLineEdit,
     QPushButton,
     QScrollArea,
     QVBoxLayout,
@@ -24,7 +29,7 @@ from superqt import QCollapsible
 SHOW_OR_HIDE = "Show or hide these options."
 
 _SPACING = 6
-_CAPTION_CHARACTERS = 13
+_CAPTION_CHARACTERS = 15
 _BUTTON_PADDING = 18
 _LEAST_WIDTH, _LEAST_HEIGHT = 300, 160
 _TITLE_STYLE = (
@@ -83,6 +88,7 @@ class Fold(QCollapsible):
         self.setDuration(0)
         self.title = self.toggleButton()
         self.title.setToolTip(SHOW_OR_HIDE)
+        self.title.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         # Flat as in `QCollapsible`, also on a theme's ground, and with a visible keyboard focus.
         self.title.setStyleSheet(_TITLE_STYLE)
         content = QWidget()
@@ -153,6 +159,7 @@ class Column(QScrollArea):
         self.setWidget(inner)
         self.setWidgetResizable(True)
         self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # a click beside a field is no choice of keys
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
 
     def minimumSizeHint(self) -> QSize:
@@ -202,6 +209,20 @@ def running_text(lines: int, tooltip: str = "") -> QLabel:
     return label
 
 
+@contextmanager
+def painting(device: QPaintDevice) -> Iterator[QPainter]:
+    """Give a painter of a widget or picture, and end it whatever happens.
+
+    A painter that lives on, since a traceback or a profiler holds the frame of its function, would
+    still be active when Qt paints the next widget, which crashes.
+    """
+    painter = QPainter(device)
+    try:
+        yield painter
+    finally:
+        painter.end()
+
+
 def clock(seconds: float, *, date: bool = True) -> str:
     """Write a time, in seconds since 1970, as the system writes dates and times."""
     moment, form = QDateTime.fromSecsSinceEpoch(int(seconds)), QLocale.FormatType.ShortFormat
@@ -218,9 +239,28 @@ def breakable(path: Path) -> str:
 _BREAK, _LONGEST_WORD = "\N{ZERO WIDTH SPACE}", 24
 
 
+class PanelButton(QPushButton):
+    """A push button that leaves the focus where it is when it is clicked; the Tab key reaches it.
+
+    With the focus, it would take the keys of the canvas: Space, which moves the camera there, would
+    press it again, or the close button of the dock once it is hidden. What is being typed is taken
+    over first.
+    """
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+
+    def mousePressEvent(self, event: Any) -> None:
+        """End what is being typed elsewhere."""
+        if isinstance(QApplication.focusWidget(), QLineEdit):
+            self.setFocus(Qt.FocusReason.MouseFocusReason)
+        super().mousePressEvent(event)
+
+
 def button(text: str, tooltip: str, *, checkable: bool = False) -> QPushButton:
     """Make a push button."""
-    made = QPushButton(text)
+    made = PanelButton(text)
     # Styles would have every button as wide as a "Cancel": here three stand side by side.
     made.setMinimumWidth(made.fontMetrics().horizontalAdvance(text) + _BUTTON_PADDING)
     made.setToolTip(tooltip)

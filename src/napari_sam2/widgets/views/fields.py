@@ -93,6 +93,23 @@ class WheelGuard(QObject):
         return False
 
 
+class WholeNumber(SpinBox):
+    """A field of a whole number, which never takes the focus by itself.
+
+    superqt's box takes it whenever its text changes, also where a program sets the number. The
+    arrow keys would then change the object instead of the row of the table or the slice.
+    """
+
+    def set_value(self, value: Any) -> None:
+        """Set the number, and leave the focus where it is."""
+        edit = self.native.lineEdit()
+        blocked = edit.blockSignals(True)
+        try:
+            super().set_value(value)
+        finally:
+            edit.blockSignals(blocked)
+
+
 class Choice(ComboBox):
     """A combo box that is narrow, and whose value stays while its choices change.
 
@@ -348,7 +365,7 @@ def _model_fields() -> list[Any]:
 
 def _prompt_fields() -> list[Any]:
     return [
-        SpinBox(
+        WholeNumber(
             name="object_id",
             min=1,
             max=MAX_OBJECT_ID,
@@ -374,7 +391,7 @@ def _prompt_fields() -> list[Any]:
 def _find_fields() -> list[Any]:
     defaults = PanelSettings()
     sizes = [
-        SpinBox(
+        WholeNumber(
             name="min_size",
             min=1,
             max=_MOST_PIXELS,
@@ -382,7 +399,7 @@ def _find_fields() -> list[Any]:
             step=1,
             tooltip="Smallest area in pixels of objects that are looked for.",
         ),
-        SpinBox(
+        WholeNumber(
             name="max_size",
             min=0,
             max=_MOST_PIXELS,
@@ -409,7 +426,7 @@ def _find_fields() -> list[Any]:
             tooltip="Look for objects only where the canvas shows the frame now.",
         ),
         *sizes,
-        SpinBox(
+        WholeNumber(
             name="look_again",
             min=0,
             max=_MOST_FRAMES,
@@ -431,8 +448,10 @@ def _propagation_fields() -> list[Any]:
             "there in the slice with most of it, and its mask there is a prompt of that volume. "
             "Ids are kept. Objects that you prompt or accept there yourself stay yours.",
         ),
-        SpinBox(name="first", min=0, max=0, value=0, step=1, tooltip="First frame of the range."),
-        SpinBox(name="last", min=0, max=0, value=0, step=1, tooltip="Last frame of the range."),
+        WholeNumber(
+            name="first", min=0, max=0, value=0, step=1, tooltip="First frame of the range."
+        ),
+        WholeNumber(name="last", min=0, max=0, value=0, step=1, tooltip="Last frame of the range."),
         CheckBox(
             name="only_current",
             text="Only the current object",

@@ -91,6 +91,7 @@ class ModelSection(Section):
         self.precision, self.speed = fields.precision, fields.speed
         self.compute_on, self.server, self.token = fields.compute_on, fields.server, fields.token
         self.add_row("Compute on", self.compute_on.native)
+        self.server.native.setPlaceholderText("http://127.0.0.1:1528")
         self.connect_button = button(
             "Connect", "Ask the server for its models, and compute there from now on."
         )

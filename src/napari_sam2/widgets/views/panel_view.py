@@ -145,9 +145,9 @@ class PanelView(QWidget):
         column.height_changed.connect(self.objects.fit_to)
         foot = QVBoxLayout()
         foot.setContentsMargins(_MARGIN, 0, _MARGIN, _MARGIN)
-        foot.addWidget(self.history)
         foot.addWidget(self.hint)
         foot.addWidget(self.contrast)
+        foot.addWidget(self.history)  # at the bottom: it stays there, however long the hint is
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(column, 1)

@@ -15,6 +15,7 @@ from qtpy.QtGui import QBrush, QColor, QPainter, QPalette, QPen, QPolygonF
 from qtpy.QtWidgets import QSizePolicy, QToolTip, QWidget
 
 from napari_sam2.widgets.state.object_records import ObjectSeries
+from napari_sam2.widgets.views.base import painting
 
 _HEIGHT = 72
 _MARK_ROW = 14.0
@@ -113,7 +114,10 @@ class Timeline(QWidget):
 
     def paintEvent(self, _event: Any) -> None:
         """Draw it all: a few hundred rectangles at most, however long the stack is."""
-        painter = QPainter(self)
+        with painting(self) as painter:
+            self._paint(painter)
+
+    def _paint(self, painter: QPainter) -> None:
         palette = self.palette()
         text = palette.color(QPalette.ColorRole.WindowText)
         bottom = self.height() - _MARK_ROW

@@ -337,10 +337,10 @@ class RequestHandler:
                 self.keeping.record(moment.records)
         return came_along
 
-    def frame_done(self, result: FrameMasks, *, forward: bool) -> tuple[FrameRecord, ...]:
+    def frame_done(self, result: FrameMasks) -> tuple[FrameRecord, ...]:
         """Write down the scores of a tracked frame; return the records that are new."""
         self._now = None
-        self._judge(result, forward)
+        self._judge(result)
         return self.news()
 
     def keep_records(self) -> None:
@@ -517,10 +517,10 @@ class RequestHandler:
         if self.keeping is not None:
             self.keeping.labels_changed(frame)
 
-    def _judge(self, result: FrameMasks, forward: bool | None = None) -> None:
+    def _judge(self, result: FrameMasks) -> None:
         now = self._labels[result.frame]
         before = self._before.get(result.frame, now)
-        self._keep(self._records.judge(result, now, before, forward))
+        self._keep(self._records.judge(result, now, before))
 
     def _keep(self, records: Iterable[FrameRecord]) -> None:
         kept: list[FrameRecord] = []

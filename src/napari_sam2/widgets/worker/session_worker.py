@@ -14,7 +14,7 @@ from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
 
 from napari_sam2.errors import DeviceError, FrameError, Sam2Error, SessionError, StoreError
 from napari_sam2.labels import Edit, History, RecordBook
-from napari_sam2.types import Direction, FrameMasks
+from napari_sam2.types import FrameMasks
 from napari_sam2.widgets.state.search import Sighting
 from napari_sam2.widgets.state.session_spec import Annotations, SessionSpec
 from napari_sam2.widgets.worker.adaptation import Prepare, prepare_real
@@ -312,7 +312,7 @@ class SessionWorker:
 
     def _propagate(self, request: RunRequest, control: RunControl) -> None:
         """Propagate until it is done or stopped."""
-        step, last, forward = request.step, None, True
+        step = request.step
         if control.stopped:
             return
         handler = self._handler_of(request)
@@ -321,14 +321,15 @@ class SessionWorker:
         before = 0
         try:
             for result in self._results(handler, request, control):
-                forward = _goes_forward(request.plan.direction, last, result.frame, forward)
-                last, control.done = result.frame, control.done + 1
+                control.done += 1
                 if result.skipped is not None:
                     control.skipped.append(result.skipped)
-                records = handler.frame_done(result, forward=forward)
+                records = handler.frame_done(result)
                 changed = handler.n_changes > before
                 self._tell_kept(request)
-                self._tell(FrameDone(request.generation, last, control.done, records, changed))
+                self._tell(
+                    FrameDone(request.generation, result.frame, control.done, records, changed)
+                )
                 step = self._serve_between(request, step, control)
                 before = handler.n_changes
         finally:
@@ -611,9 +612,3 @@ def _joined(earlier: Request | None, request: Request) -> PromptRequest | None:
     ):
         return replace(request, strokes=earlier.strokes + request.strokes)
     return None
-
-
-def _goes_forward(direction: Direction, last: int | None, frame: int, before: bool) -> bool:
-    if direction is not Direction.BOTH:
-        return direction is Direction.FORWARD
-    return frame > last if last is not None else before

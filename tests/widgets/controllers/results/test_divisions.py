@@ -11,6 +11,7 @@ from napari.utils.notifications import notification_manager
 from napari_sam2.prompts import read_session
 from napari_sam2.tracking.division_proposals import ProposedDivision
 from napari_sam2.types import Division, TrackFormat
+from napari_sam2.widgets.state import hints
 
 DIVISION = Division(1, (2, 3), 3)
 
@@ -97,6 +98,26 @@ def test_no_division_takes_it_back_as_a_step(family):
     family.undo()
     family.wait_idle()
     assert family.session.divisions == (DIVISION,)
+
+
+def test_no_division_where_there_is_none_says_so(family):
+    notification_manager.records.clear()
+    family.select_rows(1)
+    family.undivide()
+    assert [each.message for each in notification_manager.records] == [hints.NO_DIVISION]
+
+
+def test_results_outside_the_image_say_so(family, tmp_path):
+    family.viewer.add_image(np.zeros((40, 4, 4)), name="longer")
+    family.viewer.dims.set_current_step(0, 30)
+    notification_manager.records.clear()
+    family.divide()
+    family.undivide()
+    family.find_divisions()
+    family.save_measurements(tmp_path / "a.csv")
+    told = [each.message for each in notification_manager.records]
+    assert told == [hints.OUTSIDE] * 4
+    assert not (tmp_path / "a.csv").exists()
 
 
 def test_parent_that_goes_on_is_the_second_daughter(family):

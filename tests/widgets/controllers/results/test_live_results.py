@@ -191,3 +191,29 @@ def test_closing_leaves_the_tracks_and_no_thread(tracked, our_threads, qtbot):
     tracked.close()
     qtbot.waitUntil(lambda: not our_threads(), timeout=10_000)
     assert len(tracks_layers(tracked)) == 1
+
+
+@pytest.mark.filterwarnings("ignore:Non-orthogonal slicing")
+def test_tracks_follow_the_labels_when_image_or_view_changes(tracked):
+    tracked.tick_tracks()
+    tracked.wait_idle()
+    (layer,) = tracks_layers(tracked)
+    place = (3.0, 10.0, 20.0)
+
+    def lies_on_labels() -> bool:
+        return np.allclose(layer.data_to_world(place), tracked.labels_layer.data_to_world(place))
+
+    tracked.image_layer.scale = (30, 0.25, 0.25)
+    tracked.image_layer.translate = (0, 4, 5)
+    assert np.allclose(layer.scale, (30, 0.25, 0.25))
+    assert lies_on_labels()
+    affine = np.eye(4)
+    affine[0, 1], affine[1, 0] = 0.05, -0.05
+    tracked.image_layer.affine = affine
+    assert lies_on_labels(), "2D slices are drawn without the tilt"
+    flat = np.asarray(layer.data_to_world(place))
+    tracked.viewer.dims.ndisplay = 3
+    assert lies_on_labels()
+    assert not np.allclose(layer.data_to_world(place), flat), "it is tilted in 3D"
+    tracked.viewer.dims.ndisplay = 2
+    assert np.allclose(layer.data_to_world(place), flat)

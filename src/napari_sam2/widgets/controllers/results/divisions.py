@@ -12,6 +12,7 @@ from qtpy.QtCore import QObject
 
 from napari_sam2.errors import LineageError
 from napari_sam2.widgets.state.division_choice import chosen_division
+from napari_sam2.widgets.state.hints import NO_DIVISION, OUTSIDE
 from napari_sam2.widgets.state.object_edits import Divide, Undivide
 from napari_sam2.widgets.views.notifications import show_done, show_problem
 from napari_sam2.widgets.worker.messages import DivisionProgress
@@ -65,6 +66,7 @@ class DivisionController(QObject):
         workspace, annotation = self._annotation.workspace, self._annotation
         here = None if workspace is None else workspace.here()
         if here is None:
+            show_done(OUTSIDE)
             return
         annotation.read_layers()
         (position, frame), chosen = here, self._objects.chosen
@@ -82,6 +84,7 @@ class DivisionController(QObject):
         workspace, chosen = self._annotation.workspace, set(self._objects.chosen)
         here = None if workspace is None else workspace.here()
         if here is None:
+            show_done(OUTSIDE)
             return
         known = self._annotation.annotations(here[0]).divisions
         parents = [each.parent for each in known if each.parent in chosen]
@@ -90,13 +93,17 @@ class DivisionController(QObject):
         if parents:
             titles = ", ".join(map(str, parents))
             self._annotation.edit(Undivide(tuple(parents)), f"no division of object {titles}")
+        else:
+            show_done(NO_DIVISION)
 
     def propose(self) -> None:
         """Look for divisions in the stack in view."""
         workspace = self._annotation.workspace
         here = None if workspace is None else workspace.here()
         self._stop = stop = threading.Event()  # each search has its own
-        if here is not None and self._annotation.propose_divisions(here[0], stop):
+        if here is None:
+            show_done(OUTSIDE)
+        elif self._annotation.propose_divisions(here[0], stop):
             self._box.show_searching(0.0)
 
     def cancel(self) -> None:

@@ -108,6 +108,8 @@ class LiveResultsController(QObject):
         halt(self._timer)
         self._stop.set()
         self._number += 1
+        if self._layer is not None:
+            self._layer.release()
         self._result = self._shown = self._layer = None
         self._stale = self._under_way = False
         if workspace is not None and views_alive:

@@ -17,6 +17,7 @@ from napari_sam2.measure import Review, check_table_path, measure, write_table
 from napari_sam2.types import Division, ObjectFrame, TrackFormat
 from napari_sam2.widgets.controllers.results.label_export import is_file_of
 from napari_sam2.widgets.layers.stack_result import stack_result
+from napari_sam2.widgets.state.hints import OUTSIDE
 from napari_sam2.widgets.state.stack_result import StackResult
 from napari_sam2.widgets.views.notifications import show_done, show_problem
 from napari_sam2.widgets.worker.thread import Worker, readable
@@ -127,6 +128,8 @@ class ResultExportController(QObject):
         """Return what is to be written and its stack; None where that is not possible now."""
         workspace = self._annotation.workspace
         here = None if workspace is None else workspace.here()
+        if workspace is not None and here is None:
+            show_done(OUTSIDE)
         if workspace is None or here is None or self.busy:
             return None
         if is_file_of(path, workspace.image):

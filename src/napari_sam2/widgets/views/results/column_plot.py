@@ -15,6 +15,7 @@ from qtpy.QtGui import QColor, QPainter, QPalette, QPen, QPolygonF
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
 from napari_sam2.labels import colour_of
+from napari_sam2.widgets.views.base import painting
 
 _HEIGHT = 130
 _PAD = 6.0
@@ -93,7 +94,10 @@ class ColumnPlot(QWidget):
 
     def paintEvent(self, _event: Any) -> None:
         """Draw lines, range of values, and the frame in view."""
-        painter = QPainter(self)
+        with painting(self) as painter:
+            self._paint(painter)
+
+    def _paint(self, painter: QPainter) -> None:
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         text = self.palette().color(QPalette.ColorRole.WindowText)
         back = QColor(text)
