@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_sam2._atomic import delete_folder
 from napari_sam2.errors import StoreError
 from napari_sam2.labels.store.result_store import (
     STORE_SUFFIX,
@@ -151,7 +151,7 @@ class KeptRun:
                 safe="It is unchanged.",
                 remedy="Choose another name for the labels.",
             )
-        shutil.rmtree(self.folder)
+        delete_folder(self.folder)  # at once: what a kill leaves of it must not be gone on with
 
     def _kept(self) -> list[dict[str, Any] | None]:
         """Return what the stores in the folder are about."""

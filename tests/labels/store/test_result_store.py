@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -93,6 +94,20 @@ def test_results_of_another_shape_are_cleared(path):
     other.commit(dict, [], [ChangedFrame(1, np.ones((8, 9), np.uint8))])
     other.close()
     assert zarr.open_group(path, mode="r")["labels"].shape == (2, 8, 9)
+
+
+def test_clearing_that_is_interrupted_leaves_no_commit_of_deleted_chunks(path, monkeypatch):
+    def interrupted(*_args, **_options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(shutil, "rmtree", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        ResultStore(path, (5, 8, 9), np.dtype(np.uint8), {"fingerprint": ["a"]}, anew=True)
+    monkeypatch.undo()
+    again = opened(path)
+    assert again.state is None
+    assert content(again) == {}
+    again.close()
 
 
 def test_records_come_back_with_all_that_they_say(tmp_path):

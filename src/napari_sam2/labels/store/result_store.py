@@ -442,11 +442,12 @@ def _is_free(path: Path) -> bool:
 
 
 def _clear(path: Path) -> None:
+    # Commits first: a kill must not leave one that speaks of chunks which are deleted.
+    for slot in path.glob("commit-?"):
+        slot.unlink()
     for name in (*_ARRAYS, "packs"):
         if (path / name).is_dir():
             shutil.rmtree(path / name)
-    for slot in path.glob("commit-?"):
-        slot.unlink()
 
 
 def _row(record: FrameRecord) -> list[float]:
