@@ -10,6 +10,7 @@ import threading
 import time
 from collections import Counter
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import pytest
 
@@ -137,6 +138,23 @@ def test_of_many_that_see_a_stale_claim_one_takes_it(tmp_path):
         assert len(held) == 1
         with held[0]:
             pass
+
+
+def test_a_folder_that_another_process_removes_meanwhile_is_made_again(tmp_path, monkeypatch):
+    """`Path.mkdir` fails where the folder was there, and is not any more when it looks again."""
+    make, failed = Path.mkdir, []
+
+    def racing(path, *args, **options):
+        if not failed:
+            failed.append(path)
+            raise FileExistsError(17, "File exists", str(path))
+        return make(path, *args, **options)
+
+    monkeypatch.setattr(Path, "mkdir", racing)
+    claim = take_claim(tmp_path / "claims", "stack 0", "a")
+    assert failed
+    assert isinstance(claim, StackClaim)
+    claim.release()
 
 
 def test_racing_processes_do_every_stack_once(tmp_path):

@@ -167,8 +167,8 @@ def take_claim(
     text = json.dumps(asdict(ClaimOwner.here(run)))
     try:
         for _ in range(_ATTEMPTS):
-            folder.mkdir(parents=True, exist_ok=True)
             try:
+                folder.mkdir(parents=True, exist_ok=True)
                 number = max(_numbers(folder), default=0)
                 if number:
                     owner = _holder(_file(folder, number), stale_s)

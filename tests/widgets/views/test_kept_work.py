@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QApplication, QMainWindow, QMessageBox, QWidget
+from qtpy.QtWidgets import QApplication, QMainWindow, QMessageBox
 
 from napari_sam2.labels.store.kept_work import KeptWork
 from napari_sam2.widgets.views.close_guard import CloseGuard
 from napari_sam2.widgets.views.kept_work import KeptWorkDialog
+from napari_sam2.widgets.views.panel_view import PanelView
 
 WORK = (
     KeptWork(Path("/data/cells.sam2.zarr"), 3_000_000, time.time(), Path("/data/cells.sam2.json")),
@@ -75,7 +76,7 @@ def window(qtbot):
     """A main window whose closing by the user is pretended by napari's own mark."""
     window = QMainWindow()
     window._quit_app = True
-    panel = QWidget()
+    panel = PanelView()
     window.setCentralWidget(panel)
     qtbot.addWidget(window)
     return window, panel
