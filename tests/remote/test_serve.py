@@ -164,14 +164,16 @@ def test_segment_on_a_server_gives_the_labels_of_segment_here(tmp_path):
         common = ["segment", str(image), "-p", str(clicks), "--device", "cpu", "--json"]
         there = ["--server", f"http://127.0.0.1:{port}", "--token-file", str(token)]
         labels = []
-        for name, options in (("here", []), ("there", there)):
+        fewer = [*there, "--send", "uint8"]
+        for name, options in (("here", []), ("there", there), ("in 8 bits", fewer)):
             out = tmp_path / f"{name}.tif"
             ran = CliRunner().invoke(app, [*common, "-o", str(out), *options])
             assert ran.exit_code == 0, ran.output
             summary = json.loads(ran.stdout)
             assert (summary["device"] == "cpu") == (name == "here")
             labels.append(tifffile.imread(out))
-        np.testing.assert_array_equal(*labels)
+        np.testing.assert_array_equal(*labels[:2])
+        assert ((labels[0] > 0) == (labels[2] > 0)).mean() > 0.99
         assert labels[0].any()
     finally:
         process.send_signal(signal.SIGINT)
@@ -191,3 +193,32 @@ def test_segment_without_a_token_says_where_it_would_come_from(tmp_path, monkeyp
     assert "NAPARI_SAM2_TOKEN" in caught.value.remedy
     monkeypatch.setenv("NAPARI_SAM2_TOKEN", " from-the-environment ")
     assert given_token("http://127.0.0.1:1") == "from-the-environment"
+
+
+def test_frames_travel_to_a_server_as_they_are_asked_to(tmp_path, monkeypatch):
+    from napari_sam2.cli.serve import SentPixels, model_on_server
+
+    asked = []
+
+    class Noted:
+        def __init__(self, url, token, pixels):
+            asked.append((url, token, pixels))
+
+        def model(self, name, image_size, source):
+            return name
+
+    monkeypatch.setenv("NAPARI_SAM2_TOKEN", "a token")
+    monkeypatch.setattr("napari_sam2.remote.connection.connect", Noted)
+    for send in SentPixels:
+        model_on_server("http://127.0.0.1:1", None, "bundled", None, tmp_path, send=send)
+    assert [pixels for *_, pixels in asked] == ["stored", "uint16", "uint8"]
+
+
+def test_sending_needs_a_server(tmp_path):
+    image = tmp_path / "stack.tif"
+    tifffile.imwrite(image, np.zeros((2, 64, 64), np.uint8))
+    given = ["segment", str(image), "--auto", "-o", str(tmp_path / "l.tif"), "--send", "uint8"]
+    ran = CliRunner().invoke(app, given)
+    assert ran.exit_code != 0
+    assert isinstance(ran.exception, RemoteError) or "--server" in ran.output
+    assert not (tmp_path / "l.tif").exists()

@@ -18,7 +18,13 @@ from napari_sam2.cli.common import (
     SpeedOption,
     alone_with_output,
 )
-from napari_sam2.cli.serve import ServerOption, TokenFileOption, model_on_server
+from napari_sam2.cli.serve import (
+    SendOption,
+    SentPixels,
+    ServerOption,
+    TokenFileOption,
+    model_on_server,
+)
 from napari_sam2.cli.stack_options import (
     AtOption,
     AttemptsOption,
@@ -41,7 +47,7 @@ from napari_sam2.cli.stack_options import (
     ViewOption,
     chosen_options,
 )
-from napari_sam2.errors import LabelsError
+from napari_sam2.errors import LabelsError, RemoteError
 from napari_sam2.segmentation.output_paths import check_outputs
 from napari_sam2.segmentation.result_files import ResultFiles
 from napari_sam2.segmentation.session_runner import INTERRUPTED_EXIT_CODE
@@ -88,6 +94,7 @@ def segment(
     image_size: ImageSizeOption = None,
     server: ServerOption = "",
     token_file: TokenFileOption = None,
+    send: SendOption = SentPixels.STORED,
     view: ViewOption = View.AUTO,
     speed: SpeedOption = None,
     axis: AxisOption = "auto",
@@ -142,6 +149,10 @@ def segment(
     from there, after Ctrl-C, a crash or a power cut.
     """
     options = chosen_options(locals())
+    if send is not SentPixels.STORED and not server:
+        raise RemoteError(
+            "Frames are sent to a server only.", remedy="Give --server, or no --send."
+        )
     results = ResultFiles.beside(output, tracks or (), measure)
     files = SegmentFiles(stack, prompts, output, overlay, session)
     _check_outputs(files, results)
@@ -150,7 +161,7 @@ def segment(
         from napari_sam2.tracking import load_model
 
         if server:
-            return model_on_server(server, token_file, name, size, stack, series, level)
+            return model_on_server(server, token_file, name, size, stack, series, level, send)
         return load_model(name, device=device, image_size=size)
 
     summary = segment_files(files, options, load, resume=resume, tell=partial(typer.echo, err=json))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -29,6 +30,24 @@ ServerOption = Annotated[
 TokenFileOption = Annotated[
     Path | None,
     typer.Option("--token-file", metavar="FILE", help="With --server: a file with its token."),
+]
+
+
+class SentPixels(StrEnum):
+    """How frames travel to a server."""
+
+    STORED = "stored"
+    UINT16 = "uint16"
+    UINT8 = "uint8"
+
+
+SendOption = Annotated[
+    SentPixels,
+    typer.Option(
+        "--send",
+        help="With --server: frames travel as they are stored, or in 16 or 8 bits after contrast, "
+        "which is less to send and changes masks a little.",
+    ),
 ]
 
 
@@ -104,6 +123,7 @@ def model_on_server(
     stack: Path,
     series: str = "",
     level: int = 0,
+    send: SentPixels = SentPixels.STORED,
 ) -> Model:
     """Return a model of a server, for work on a stack that was opened from a file.
 
@@ -126,5 +146,5 @@ def model_on_server(
             f"There is no token for the server {url}.",
             remedy=f"Give --token-file FILE, or set {TOKEN_VARIABLE}; the server shows it.",
         )
-    connection = connect(url, token)
+    connection = connect(url, token, pixels=send.value)
     return connection.model(name, image_size, source=StackFile(stack, series or None, level))
