@@ -362,9 +362,7 @@ class NetworkEngine:
         """Return which labels give up pixels to objects that are decided nearer by."""
         if not self._exclusive:
             return set()
-        return find_yielding(
-            predictions, without(labels, predictions.keys()), _distances(frame, tracks)
-        )
+        return find_yielding(predictions, labels, _distances(frame, tracks))
 
     def expect(
         self,

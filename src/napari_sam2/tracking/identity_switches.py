@@ -74,19 +74,17 @@ def find_identity_switches(
 
 def find_yielding(
     predictions: Mapping[int, ObjectPrediction],
-    occupied: NDArray[np.integer],
+    labels: NDArray[np.integer],
     distances: Mapping[int, int],
 ) -> set[int]:
     """Find the labels that give up pixels to predicted objects, all of which are decided nearer by.
 
     Parameters
     ----------
-    predictions : mapping of int to ObjectPrediction
-        By object id, all in one frame.
-    occupied : ndarray of int, shape (Y, X)
-        Labels of objects that are not predicted along.
-    distances : mapping of int to int
-        Frames to each object's nearest decided frame; objects without one count as decided.
+    predictions, distances
+        See `find_identity_switches`.
+    labels : ndarray of int, shape (Y, X)
+        The frame as it is; old pixels of predicted objects do not count.
 
     Returns
     -------
@@ -94,16 +92,17 @@ def find_yielding(
         Ids of labels.
     """
     yielding: dict[int, bool] = {}
-    shape = (occupied.shape[0], occupied.shape[1])
+    shape = (labels.shape[0], labels.shape[1])
     for object_id, each in predictions.items():
         if not each.present:
             continue
         inside, mask = _mask(each, shape)
         distance = distances.get(object_id, 0)
-        for owner in np.unique(occupied[inside][mask]).tolist():
+        for owner in np.unique(labels[inside][mask]).tolist():
             nearer = distance < distances.get(owner, 0)
             yielding[owner] = nearer and yielding.get(owner, True)
-    return {owner for owner, yields in yielding.items() if yields and owner}
+    met = yielding.keys() - predictions.keys() - {0}
+    return {owner for owner in met if yielding[owner]}
 
 
 def _claims(
