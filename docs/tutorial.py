@@ -85,7 +85,7 @@ def main() -> None:
         if number == 0:
             recorder.picture("click")
     panel.run.both.click()
-    wait(lambda: panel.coordinator.idle)
+    wait(lambda: panel.controller.idle)
     recorder.picture("propagated")
     recorder.frame(1200)
     for step in range(0, len(sample.image), 3):
@@ -97,7 +97,7 @@ def main() -> None:
     recorder.picture("corrected")
     recorder.frame(1500)
     panel.run.both.click()
-    wait(lambda: panel.coordinator.idle)
+    wait(lambda: panel.controller.idle)
     recorder.frame(1500)
     recorder.save()
     viewer.close()
@@ -105,7 +105,7 @@ def main() -> None:
 
 def correct(panel: StackPanel, truth: NDArray[np.integer], frame: int) -> None:
     """Click into the middle of the largest error that the masks of a frame have."""
-    workspace = panel.coordinator.workspace
+    workspace = panel.controller.workspace
     if workspace is None:
         raise RuntimeError(panel.hint.text())
     shown = np.asarray(workspace.labels.data[frame])

@@ -53,7 +53,7 @@ def open_window(
 def start(viewer: napari.Viewer, panel: StackPanel) -> None:
     """Press Start and wait until the model is there."""
     panel.start.click()
-    wait(lambda: panel.coordinator.idle)
+    wait(lambda: panel.controller.idle)
     viewer.reset_view()
     pause()
 
@@ -64,12 +64,12 @@ def click(
     """Click a pixel, as a new object or on the current one, and wait for the mask."""
     if new:
         panel.prompts.next_object.click()
-    workspace = panel.coordinator.workspace
+    workspace = panel.controller.workspace
     if workspace is None:
         raise RuntimeError(panel.hint.text())
     (panel.prompts.positive if positive else panel.prompts.negative).click()
     workspace.points.add([frame, y, x])
-    wait(lambda: panel.coordinator.idle)
+    wait(lambda: panel.controller.idle)
 
 
 def centres(sample: SampleStack, frame: int) -> list[tuple[float, float]]:
