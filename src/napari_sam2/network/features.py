@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-_LIKENESS = 0.25  # power of the IoU with the mask before, where nothing else is said
+_LIKENESS = 0.25  # power of the IoU with the mask before, by default
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -335,7 +335,9 @@ class NetworkEngine:
         update = self.propagator.track(frame, followed, step, identity_switches, tentative)
         if not update.predictions:
             return TrackedFrame(update, None)
-        free = update.displaced | self._yielding(frame, update.predictions, tracks, labels)
+        free = update.displaced
+        if self._exclusive:
+            free = free | find_yielding(update.predictions, labels, _distances(frame, tracks))
         output = self._finisher.tracked(update.predictions, labels, free)
         return TrackedFrame(update, output)
 
@@ -351,18 +353,6 @@ class NetworkEngine:
             return set()
         occupied = without(labels, predictions.keys())
         return find_identity_switches(predictions, occupied, _distances(frame, tracks))
-
-    def _yielding(
-        self,
-        frame: int,
-        predictions: Mapping[int, ObjectPrediction],
-        tracks: Mapping[int, ObjectTrack],
-        labels: Labels,
-    ) -> set[int]:
-        """Return which labels give up pixels to objects that are decided nearer by."""
-        if not self._exclusive:
-            return set()
-        return find_yielding(predictions, labels, _distances(frame, tracks))
 
     def expect(
         self,
