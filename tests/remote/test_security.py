@@ -50,7 +50,7 @@ def routes() -> list[Route]:
 def paths() -> list[tuple[str, str]]:
     found = []
     for route in routes():
-        found += [(method, route.path) for method in route.methods]
+        found += [(method, route.path) for method in sorted(route.methods)]
     return found
 
 
