@@ -184,8 +184,9 @@ class Sam2(nn.Module):
                 brightness,
             )
         if carried is not None:
-            choice = (carried,) if likeness is None else (carried, likeness)
-            return prediction.chosen(prediction.likest(*choice))
+            if likeness is None:
+                return prediction.chosen(prediction.likest(carried))
+            return prediction.chosen(prediction.likest(carried, likeness))
         decoder = self.sam_mask_decoder
         return decoder.several(prediction) if multimask else decoder.single(prediction)
 

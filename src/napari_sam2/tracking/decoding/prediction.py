@@ -130,8 +130,9 @@ class Conditioning:
     def definite(self) -> bool:
         """Whether it is sure what the object is: by more than a single click."""
         prompt = self.prompt
-        single = prompt is not None and prompt.box is None and len(prompt.points) == 1
-        return self.found or self.drawn or not single
+        if self.found or self.drawn or prompt is None:
+            return True
+        return prompt.box is not None or prompt.mask is not None or len(prompt.points) > 1
 
     @property
     def shown(self) -> NDArray[np.bool_]:
