@@ -13,9 +13,11 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from bundled_model.imagenet import start_from_imagenet
@@ -32,6 +34,7 @@ from napari_sam2.training import (
     ClipSettings,
     CropWindow,
     LossWeights,
+    TrainingClip,
     read_sources,
 )
 from napari_sam2.training.data.batches import collate
@@ -120,7 +123,14 @@ CANDIDATES: Mapping[str, Callable[[], Candidate]] = {
 _LOSSES = LossWeights(focal=0.0, plain=1.0, dice=1.0, iou=0.3, object_score=0.1, others=0.1)
 
 
-def train_candidate(candidate: Candidate, sampler: ClipSampler, steps: int) -> Candidate:
+class Clips(Protocol):
+    """Draws training clips: a `ClipSampler`, or one that shows a region only."""
+
+    def draw(self, rng: np.random.Generator) -> TrainingClip:
+        """Draw one clip."""
+
+
+def train_candidate(candidate: Candidate, sampler: Clips, steps: int) -> Candidate:
     """Train a candidate and return the moving average of it."""
     rng, generator = np.random.default_rng(0), torch.Generator().manual_seed(0)
     trunk = list(candidate.network.image_encoder.trunk.parameters())
@@ -181,7 +191,8 @@ class Probe:
 
 def draw_probes(folder: Path, count: int) -> list[Probe]:
     """Cut windows around random objects of a set; the same ones every time."""
-    rng, stacks, probes = np.random.default_rng(7), read_sources([folder]), []
+    rng, stacks = np.random.default_rng(7), read_sources([folder])
+    probes: list[Probe] = []
     while len(probes) < count:
         stack = stacks[rng.integers(len(stacks))]
         frame = rng.integers(len(stack.labels))
@@ -189,15 +200,19 @@ def draw_probes(folder: Path, count: int) -> list[Probe]:
         ids = ids[(ids > 0) & (areas >= _LEAST_AREA)]
         if not ids.size:
             continue
-        mask = stack.labels[frame] == rng.choice(ids)
-        ys, xs = np.nonzero(mask)
-        extent = max(np.ptp(ys), np.ptp(xs)) + 1
-        centre = ((ys.min() + ys.max()) / 2, (xs.min() + xs.max()) / 2)
-        warp = Warp(centre, np.eye(2) * extent * _RATIO / _SIZE, _SIZE)
-        inside = warp.sample_labels(mask.astype(np.int32)) > 0
-        if inside.any():
-            probes.append(Probe(warp.sample_image(stack.image[frame]), inside))
+        probe = probe_around(stack.image[frame], stack.labels[frame] == rng.choice(ids))
+        if probe.mask.any():
+            probes.append(probe)
     return probes
+
+
+def probe_around(image: NDArray[np.uint8], mask: NDArray[np.bool_]) -> Probe:
+    """Cut the window at the right scale around one object out of a frame."""
+    ys, xs = np.nonzero(mask)
+    extent = max(np.ptp(ys), np.ptp(xs)) + 1
+    centre = ((ys.min() + ys.max()) / 2, (xs.min() + xs.max()) / 2)
+    warp = Warp(centre, np.eye(2) * extent * _RATIO / _SIZE, _SIZE)
+    return Probe(warp.sample_image(image), warp.sample_labels(mask.astype(np.int32)) > 0)
 
 
 @torch.inference_mode()
