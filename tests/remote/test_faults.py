@@ -84,7 +84,8 @@ def test_a_server_that_is_killed_and_comes_back_is_gone_on_with(models, noise):
 def test_a_server_that_stays_away_is_a_clear_error_and_nothing_is_lost(models, noise):
     with local_server(models) as server:
         connection = connect(server.url, TOKEN, patience_s=0.3)
-        session = connection.session(noise)
+        # So many frames that they are not all underway when the server goes.
+        session = connection.session(np.concatenate([noise] * 10))
         session.add_points(1, 0, [(20, 20)])
         run = session.propagate("forward")
         done = [next(run) for _ in range(3)]
