@@ -7,7 +7,7 @@ import torch
 from reference_weights import random_network
 from small_networks import SMALL_FINE
 
-from napari_sam2.network import object_contrast, relative_brightness
+from napari_sam2.network import object_contrast, relative_brightness, remaining_contrast
 
 SIDE = 64
 
@@ -78,3 +78,29 @@ def test_features_know_the_pixels_that_they_were_made_of() -> None:
     torch.testing.assert_close(features.pixels, grey, atol=1e-4, rtol=1e-4)
     part = features.frame(1).part(1, 0, 2, features.position[..., :2, :2])
     torch.testing.assert_close(part.pixels, grey[1:, :, 16:48, :32], atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize(("now", "left"), [(0.8, 1.0), (0.35, 0.25), (0.2, 0.0), (0.05, -0.25)])
+def test_what_is_left_of_a_contrast_is_a_share_of_it(now: float, left: float) -> None:
+    contrast = object_contrast(picture(0.8, 0.2), disc())
+    found = remaining_contrast(picture(now, 0.2), disc(), contrast)
+    assert float(found) == pytest.approx(left, abs=0.02)
+
+
+def test_a_dark_object_that_turns_as_bright_as_its_surroundings_has_nothing_left() -> None:
+    contrast = object_contrast(picture(0.1, 0.6), disc())
+    assert float(remaining_contrast(picture(0.6, 0.6), disc(), contrast)) == pytest.approx(
+        0, abs=0.02
+    )
+
+
+def test_of_what_never_stood_out_all_is_left() -> None:
+    noise = torch.randn(1, 1, SIDE, SIDE, generator=torch.Generator().manual_seed(0))
+    contrast = object_contrast(noise, disc())
+    assert remaining_contrast(-noise - 3, disc(), contrast).tolist() == [1.0]
+    assert remaining_contrast(picture(0, 1), disc(), torch.zeros(1, 3)).tolist() == [1.0]
+
+
+def test_of_an_empty_mask_nothing_is_said() -> None:
+    contrast = object_contrast(picture(0.8, 0.2), disc())
+    assert remaining_contrast(picture(0.2, 0.2), disc() & False, contrast).tolist() == [1.0]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from engine_internals import engine_of
 from session_plays import FRAMES, PLAYS
 from session_servers import TOKEN, Proxy, local_server
 
 from napari_sam2.errors import FrameError, RemoteError, SessionError
+from napari_sam2.labels import PackedMask
 from napari_sam2.remote import connect
 from napari_sam2.remote.limits import ServerLimits
 from napari_sam2.tracking import TrackingSession, TrackingSettings
@@ -83,6 +85,17 @@ def test_objects_are_found_as_here(models, noise, connection):
     assert_same(list(here.propagate()), list(there.propagate()))
     like = found[:1]
     assert here.find_objects(9, like=like, **options) == there.find_objects(9, like=like, **options)
+
+
+def test_what_is_left_of_a_contrast_is_the_same(models, noise, connection):
+    masks = [np.zeros(noise.shape[1:], bool) for _ in range(2)]
+    masks[0][8:20, 10:24] = masks[1][10:22, 12:26] = True
+    asked = (3, PackedMask.of(masks[0]), 5, PackedMask.of(masks[1]))
+    here = TrackingSession(models["fine"], noise)
+    there = connection.session(noise, model="fine")
+    left = engine_of(there).remaining_contrast(*asked)
+    assert left == engine_of(here).remaining_contrast(*asked)
+    assert left != engine_of(here).remaining_contrast(*asked[2:], *asked[:2])
 
 
 def test_undo_and_a_saved_session_bring_the_same_back(noise, connection, tmp_path):

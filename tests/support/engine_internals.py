@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from napari_sam2.labels import LabelsVolume
     from napari_sam2.tracking import TrackingSession
     from napari_sam2.tracking.decoding.prompted_frames import PromptedFramePredictor
+    from napari_sam2.tracking.engine import Engine
     from napari_sam2.tracking.images.feature_cache import FeatureCache
     from napari_sam2.tracking.images.frame_reader import FrameReader
     from napari_sam2.tracking.label_writer import LabelWriter
@@ -35,6 +36,11 @@ def track_of(session: TrackingSession, object_id: int) -> ObjectTrack:
 def cache_of(session: TrackingSession) -> FeatureCache:
     """Return the cache of encoded frames."""
     return session._tracker.engine.cache
+
+
+def engine_of(session: TrackingSession) -> Engine:
+    """Return what takes the steps, here or on a server."""
+    return session._tracker.engine
 
 
 def predictor_of(session: TrackingSession) -> PromptedFramePredictor:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from napari_sam2.labels import PackedMask
-from napari_sam2.tracking.continuation import REACH, LastMask, continued, last_masks
+from napari_sam2.tracking.continuation import REACH, LastMask, continued, last_masks, rests
 
 SHAPE = (30, 40)
 
@@ -47,6 +47,14 @@ def test_an_object_that_nothing_was_seen_of_in_between_has_ended(seen, goes_on):
     assert bool(continued(6, [box(2, 2, 12, 12)], lost, look)) is goes_on
     assert set(asked) == {7, 8}
     assert continued(8, [box(2, 2, 12, 12)], lost, look) == {0: 3}, "nothing lies in between"
+
+
+def test_the_haze_where_an_object_has_ended_is_told_from_what_else_is_found():
+    lost = [LastMask(3, 5, box(2, 2, 12, 12)), LastMask(4, 5, box(2, 20, 12, 30))]
+    found = [box(3, 3, 10, 10), box(3, 21, 10, 29), box(20, 20, 28, 28)]
+    assert rests(found, lost, lambda object_id, mask: object_id == 4) == {1}
+    assert rests(found, lost, lambda object_id, mask: True) == {0, 1}
+    assert rests(found, [], lambda object_id, mask: True) == frozenset()
 
 
 def test_the_nearest_masks_within_reach_are_found():

@@ -146,3 +146,18 @@ def test_a_box_gives_the_same_mask_in_a_mirror():
     straight = logits(frame, (27, 58, 53, 82))
     mirrored = logits(frame[:, :, ::-1].copy(), (27, 127 - 82, 53, 127 - 58))
     np.testing.assert_allclose(mirrored[:, ::-1], straight, atol=0.02)
+
+
+@pytest.mark.parametrize(("object_", "left"), [(180, 63), (180, 45), (20, 70)])
+def test_what_stood_out_and_no_longer_does_is_gone(object_, left):
+    """A pale or dark shadow of the object, as haze beyond its end makes one, is not the object."""
+    rng = np.random.default_rng(2)
+    yy, xx = np.mgrid[:120, :120]
+    disc = (yy - 60) ** 2 + (xx - 58) ** 2 < 196
+    image = rng.normal(60, 3, (8, 120, 120))
+    image[:4, disc] += object_ - 60
+    image[4:, disc] += left - 60
+    session = TrackingSession(load_model("bundled", device="cpu"), image.astype(np.uint8))
+    session.add_box(1, 1, (45, 43, 75, 73))
+    list(session.propagate())
+    assert [bool((frame == 1).any()) for frame in session.labels] == [True] * 4 + [False] * 4

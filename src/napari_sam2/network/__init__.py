@@ -16,7 +16,12 @@ from napari_sam2.network.config import (
 from napari_sam2.network.dense_heads import DenseHeads, DenseMaps
 from napari_sam2.network.features import ImageFeatures, MaskPrediction
 from napari_sam2.network.meta_init import outline
-from napari_sam2.network.object_contrast import object_contrast, relative_brightness
+from napari_sam2.network.object_contrast import (
+    FADED,
+    object_contrast,
+    relative_brightness,
+    remaining_contrast,
+)
 from napari_sam2.network.prompt_encoder import BACKGROUND, BOX_END, BOX_START, OBJECT, PAD
 from napari_sam2.network.sam2 import Sam2, upsample_masks
 
@@ -25,6 +30,7 @@ __all__ = [
     "BOX_END",
     "BOX_START",
     "BUNDLED_CONFIG",
+    "FADED",
     "FIRST_BUNDLED_CONFIG",
     "OBJECT",
     "OFFICIAL_CONFIGS",
@@ -41,5 +47,6 @@ __all__ = [
     "object_contrast",
     "outline",
     "relative_brightness",
+    "remaining_contrast",
     "upsample_masks",
 ]

@@ -437,6 +437,25 @@ class RemoteEngine:
             fields = Fields(answer.head)
             return fields.number("objectness") if fields.has("objectness") else None
 
+    def remaining_contrast(
+        self, frame: int, mask: PackedMask, decided_frame: int, decided_mask: PackedMask
+    ) -> float:
+        """Return what is left of an object's contrast under a mask; see `remaining_contrast`."""
+        self._close_stream()
+        answer = self._ask(
+            "/v1/remaining_contrast",
+            _Statement((), {}, ()),
+            sorted({frame, decided_frame}),
+            lambda builder: {
+                "frame": frame,
+                "mask": mask_values(mask, builder),
+                "decided_frame": decided_frame,
+                "decided_mask": mask_values(decided_mask, builder),
+            },
+        )
+        with self._channel.understanding():
+            return Fields(answer.head).number("remaining")
+
     def forgive(self) -> None:
         """Try frames again that could not be read."""
         self._sender.forgive()

@@ -110,6 +110,34 @@ def continued(
     return found
 
 
+def rests(
+    masks: Sequence[PackedMask],
+    lost: Sequence[LastMask],
+    faded: Callable[[int, PackedMask], bool],
+) -> frozenset[int]:
+    """Tell which found masks are only the haze of objects that have ended.
+
+    Parameters
+    ----------
+    masks : sequence of N PackedMask
+    lost : sequence of LastMask
+    faded : callable
+        Tells whether an object has faded, if it is where a mask is.
+
+    Returns
+    -------
+    frozenset of int
+        Numbers of masks that share half of their pixels with the last ones of such an object.
+    """
+    return frozenset(
+        number
+        for number, mask in enumerate(masks)
+        if any(
+            _shared(mask, each.mask)[0] >= _SHARED and faded(each.object_id, mask) for each in lost
+        )
+    )
+
+
 def _shared(one: PackedMask, other: PackedMask) -> tuple[float, float]:
     """Return how much of the smaller mask is in the other one, and their IoU, in 0..1."""
     rows = max(one.rows[0], other.rows[0]), min(one.rows[1], other.rows[1])

@@ -21,6 +21,7 @@ from napari_sam2.detection import DetectionSettings, FrameInput
 from napari_sam2.errors import DeviceError, FrameError
 from napari_sam2.labels import PackedMask
 from napari_sam2.labels.compose import Labels, without
+from napari_sam2.network import object_contrast, remaining_contrast
 from napari_sam2.prompts import FramePrompt
 from napari_sam2.stack import FrameStack
 from napari_sam2.tracking.decoding.mask_postprocessing import FrameOutput
@@ -227,6 +228,12 @@ class Engine(Protocol):
 
     def objectness(self, frame: int, mask: PackedMask) -> float | None:
         """Return the mean probability of being any object in a mask; None without dense heads."""
+        ...
+
+    def remaining_contrast(
+        self, frame: int, mask: PackedMask, decided_frame: int, decided_mask: PackedMask
+    ) -> float:
+        """Return what is left of an object's contrast under a mask; see `remaining_contrast`."""
         ...
 
     def forgive(self) -> None:
@@ -482,6 +489,20 @@ class NetworkEngine:
         features = self.cache.get(frame, [window])
         inside = mask_to_input(pixels, window, self._model.image_size, self._model.device)
         return mean_objectness(self._model, features, inside)[0]
+
+    def remaining_contrast(
+        self, frame: int, mask: PackedMask, decided_frame: int, decided_mask: PackedMask
+    ) -> float:
+        """Return what is left of an object's contrast under a mask; see `remaining_contrast`."""
+        contrast = object_contrast(*self._under(decided_frame, decided_mask))
+        return float(remaining_contrast(*self._under(frame, mask), contrast))
+
+    def _under(self, frame: int, mask: PackedMask) -> tuple[Tensor, Tensor]:
+        """Return the pixels of the window that fits a mask, and the mask in it."""
+        pixels = mask.unpack()
+        window = self._framing.of_mask(pixels)
+        inside = mask_to_input(pixels, window, self._model.image_size, self._model.device)
+        return self.cache.get(frame, [window]).pixels, inside > 0
 
     def _nobody(self) -> ObjectTrack:
         return ObjectTrack(0, self._n_frames, self._model.config)

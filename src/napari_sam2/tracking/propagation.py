@@ -8,14 +8,21 @@ from __future__ import annotations
 import itertools
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from napari_sam2.errors import FrameError
-from napari_sam2.network import ImageFeatures, object_contrast, relative_brightness
+from napari_sam2.network import (
+    FADED,
+    ImageFeatures,
+    MaskPrediction,
+    object_contrast,
+    relative_brightness,
+    remaining_contrast,
+)
 from napari_sam2.tracking.decoding.prediction import (
     ABSENT_LOGIT,
     Conditioning,
@@ -43,6 +50,7 @@ from napari_sam2.tracking.settings import TrackingSettings
 from napari_sam2.tracking.speed_presets import SPEED_PRESETS
 from napari_sam2.types import Unreadable
 
+_GONE = -4.0  # object score (logit) at most of an object that has faded
 _SEEN = 0.4  # mean probability under a mask from which on it is one of an object
 _TOKENS = 4096  # of all objects of a batch on a CPU: what more of them need leaves its caches
 
@@ -378,7 +386,8 @@ class Propagator:
             brightness=_brightness_now(chunk, features),
             multimask=True,
         )
-        predictions = split_prediction(model, prediction.best(), windows, self._framing.follows)
+        best = _without_faded(prediction.best(), chunk, features)
+        predictions = split_prediction(model, best, windows, self._framing.follows)
         if model.config.dense_heads and any(pursuit.tentative for pursuit in chunk):
             masks = torch.stack([(each.logits > 0).float() for each in predictions])[:, None]
             seen = mean_objectness(model, features, masks)
@@ -448,13 +457,35 @@ def _likeness(track: ObjectTrack, frame: int) -> float:
 
 def _brightness_now(chunk: Sequence[TrackingTask], features: ImageFeatures) -> Tensor | None:
     """Return how bright the windows are relative to their objects, (N, 1, S, S)."""
+    contrasts = _contrasts(chunk)
+    return None if contrasts is None else relative_brightness(features.pixels, contrasts)
+
+
+def _without_faded(
+    prediction: MaskPrediction, chunk: Sequence[TrackingTask], features: ImageFeatures
+) -> MaskPrediction:
+    """Lower the object scores of what stood out where it was decided and no longer does.
+
+    The object score takes the haze beyond an object's end for the object, and what is dark where
+    the object was bright; that is measured better than learned.
+    """
+    contrasts = _contrasts(chunk)
+    if contrasts is None:
+        return prediction
+    left = remaining_contrast(features.pixels, prediction.masks > 0, contrasts)[:, None]
+    scores = prediction.object_scores
+    lowered = torch.where(left < FADED, scores.clamp(max=_GONE), scores)
+    return replace(prediction, object_scores=lowered)
+
+
+def _contrasts(chunk: Sequence[TrackingTask]) -> Tensor | None:
+    """Return the contrasts of objects where they were decided, (N, 3), zeros where unknown."""
     contrasts = [each.contrast for each in chunk]
     known = next((contrast for contrast in contrasts if contrast is not None), None)
     if known is None:
         return None
     nothing = torch.zeros_like(known)
-    rows = torch.stack([nothing if each is None else each for each in contrasts])
-    return relative_brightness(features.pixels, rows)
+    return torch.stack([nothing if each is None else each for each in contrasts])
 
 
 def _lost(track: ObjectTrack) -> FrameError:

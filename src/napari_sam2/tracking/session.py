@@ -34,6 +34,7 @@ from napari_sam2.labels import FrameRecord, PackedMask
 from napari_sam2.labels.compose import Labels
 from napari_sam2.labels.divisions import checked_divisions
 from napari_sam2.labels.store.result_store import ResultStore, read_about
+from napari_sam2.network import FADED
 from napari_sam2.prompts import (
     FramePrompt,
     PromptBook,
@@ -43,7 +44,7 @@ from napari_sam2.prompts import (
 )
 from napari_sam2.prompts.checks import as_whole_number, check_frame, check_object_id
 from napari_sam2.stack import FrameStack
-from napari_sam2.tracking.continuation import continued, last_masks
+from napari_sam2.tracking.continuation import continued, last_masks, rests
 from napari_sam2.tracking.division_proposals import ProposedDivision, propose_divisions
 from napari_sam2.tracking.engine import (
     StepInterruptedError,
@@ -1003,9 +1004,19 @@ class TrackingSession:
         lost = list(last_masks(frame, may_be, self.n_frames, self._publisher.volume.frame))
         masks = [each.mask for each in proposals]
         known = continued(frame, masks, lost, self._seen)
+        ended = rests(masks, lost, lambda object_id, mask: self._faded(object_id, frame, mask))
         return tuple(
-            replace(each, continues=known.get(number)) for number, each in enumerate(proposals)
+            replace(each, continues=known.get(number))
+            for number, each in enumerate(proposals)
+            if number not in ended
         )
+
+    def _faded(self, object_id: int, frame: int, mask: PackedMask) -> bool:
+        """Tell whether too little is left of an object's contrast under a mask in a frame."""
+        try:
+            return self._tracker.remaining_contrast(object_id, frame, mask) < FADED
+        except FrameError:
+            return False
 
     def _seen(self, frame: int, mask: PackedMask) -> float | None:
         """Return how probable an object is in a mask; None if the frame cannot be read."""

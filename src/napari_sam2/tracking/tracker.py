@@ -158,6 +158,17 @@ class Tracker:
             return None
         return self.engine.run(lambda: self.engine.objectness(frame, mask))
 
+    def remaining_contrast(self, object_id: int, frame: int, mask: PackedMask) -> float:
+        """Return what is left under a mask of an object's contrast; 1 where that is not known.
+
+        Its contrast is that of the nearest decided frame that shows it.
+        """
+        decided = self.tracks[object_id].conditioning.sighted(frame)
+        if decided is None or not self._model.config.relative_brightness:
+            return 1.0
+        known = decided.frame, decided.pixels
+        return self.engine.run(lambda: self.engine.remaining_contrast(frame, mask, *known))
+
     def accept(self, object_id: int, frame: int) -> None:
         """Fix an object in a frame as the labels show it, and condition the object on it.
 

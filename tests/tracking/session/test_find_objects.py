@@ -340,3 +340,18 @@ class TestObjectsThatNobodyHasLookedAt:
         found = session.propose_objects(1, min_size=100)
         assert found
         assert not {p.continues for p in found} & set(ids)
+
+    def test_the_haze_of_one_that_has_ended_is_no_object(self, model, sample):
+        frame = sample.image[1].astype(float)
+        floor = float(np.percentile(frame, 2))
+        haze = floor + 0.04 * (frame - floor)
+        session = TrackingSession(model, np.stack([frame, frame, haze, haze, frame]))
+        ids = session.find_objects(0, min_size=100)
+        list(session.propagate("forward"))
+        clear = [i for i in ids if i in session.labels[1] and i not in session.labels[2]]
+        assert len(clear) > len(ids) / 2
+        found = session.propose_objects(3, min_size=100)
+        shadows = [np.bincount(session.labels[1][p.mask.unpack()]).argmax() for p in found]
+        assert not set(clear) & set(shadows)
+        new = session.propose_objects(4, min_size=100)
+        assert len(new) >= len(clear), "what comes in the place of the haze is an object again"

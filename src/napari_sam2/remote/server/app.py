@@ -104,6 +104,11 @@ class SessionServer:
             Route("/v1/decide", self._answering(self.decide), methods=["POST"]),
             Route("/v1/logits", self._answering(self.logits), methods=["POST"]),
             Route("/v1/objectness", self._answering(self.objectness), methods=["POST"]),
+            Route(
+                "/v1/remaining_contrast",
+                self._answering(self.remaining_contrast),
+                methods=["POST"],
+            ),
             Route("/v1/follow", self._answering(self.follow), methods=["POST"]),
             Route("/v1/propose", self._answering(self.propose), methods=["POST"]),
         ]
@@ -177,6 +182,10 @@ class SessionServer:
     async def objectness(self, request: Request) -> Response:
         """Answer how probable any object is in a mask."""
         return await self._step(request, ServedSession.objectness)
+
+    async def remaining_contrast(self, request: Request) -> Response:
+        """Answer what is left of an object's contrast under a mask."""
+        return await self._step(request, ServedSession.remaining_contrast)
 
     async def follow(self, request: Request) -> Response:
         """Track objects through frames; the answer is a stream with one message for each."""

@@ -293,6 +293,19 @@ class ServedSession:
         mask = read_mask(fields.raw("mask"), message.blocks, self._shape)
         return Message({"objectness": self.engine.run(lambda: self.engine.objectness(frame, mask))})
 
+    def remaining_contrast(self, message: Message) -> Message:
+        """Return what is left of an object's contrast under a mask."""
+        fields, last = Fields(message.head), self.spec.n_frames - 1
+        frame, decided_frame = (fields.whole(name, 0, last) for name in ("frame", "decided_frame"))
+        mask, decided_mask = (
+            read_mask(fields.raw(name), message.blocks, self._shape)
+            for name in ("mask", "decided_mask")
+        )
+        left = self.engine.run(
+            lambda: self.engine.remaining_contrast(frame, mask, decided_frame, decided_mask)
+        )
+        return Message({"remaining": left})
+
     def _checked(
         self, object_id: int, frame: int, value: object, blocks: Sequence[bytes]
     ) -> FramePrompt:
