@@ -16,8 +16,7 @@ import torch
 from torch import nn
 
 from napari_sam2.network import Sam2
-from napari_sam2.network.attention.scaled_dot_product import Attention
-from napari_sam2.network.attention.two_way import TwoWayBlock
+from napari_sam2.network.attention import Attention, TwoWayBlock
 from napari_sam2.network.memory_attention import MemoryAttentionLayer
 from napari_sam2.network.memory_encoder import ConvNextBlock
 

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from napari_sam2.detection.tiles import Tiles
-from napari_sam2.network.normalisation import normalise
+from napari_sam2.network.image_encoder import normalise
 
 CPU = torch.device("cpu")
 

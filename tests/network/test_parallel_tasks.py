@@ -10,9 +10,8 @@ import torch
 from parity_data import Draws, largest_difference
 from torch import Tensor
 
-from napari_sam2.network import Sam2, memory_attention, memory_encoder
-from napari_sam2.network.attention import tiled_attention
-from napari_sam2.network.attention.tiled_attention import attend_spans
+from napari_sam2.network import Sam2, attention, memory_attention, memory_encoder
+from napari_sam2.network.attention import attend_spans
 from napari_sam2.network.layers import in_pieces
 from napari_sam2.network.parallel_tasks import run_tasks, tasks_wanted
 from napari_sam2.network.trunks import hiera
@@ -123,8 +122,8 @@ def test_every_stage_is_the_same_in_tasks(
         monkeypatch.setattr(module, "_ROWS", 64)
     monkeypatch.setattr(hiera, "_LITTLE", 1)
     monkeypatch.setattr(hiera, "_ROWS_OF_A_TASK", 16)
-    monkeypatch.setattr(tiled_attention, "_QUERIES", 64)
-    monkeypatch.setattr(tiled_attention, "_FEWEST", 16)
+    monkeypatch.setattr(attention, "_QUERIES", 64)
+    monkeypatch.setattr(attention, "_FEWEST", 16)
     draw = Draws(66)
     images = draw(frames, 3, 256, 256)
     memory, where = draw(2, 2 * 256 + 4, 16), draw(2, 2 * 256 + 4, 16)

@@ -9,8 +9,7 @@ from small_networks import SMALL_HIERA
 from torch import Tensor
 
 from napari_sam2.network import Sam2, memory_attention, memory_encoder
-from napari_sam2.network.layers import in_pieces
-from napari_sam2.network.precision import full_precision
+from napari_sam2.network.layers import full_precision, in_pieces
 from napari_sam2.network.trunks import hiera
 from napari_sam2.network.trunks.hiera import Hiera
 

@@ -12,7 +12,7 @@ from session_plays import FRAMES, PLAYS, boxes_and_masks, clicks, corrections, o
 from small_networks import SMALL_FINE
 
 from napari_sam2.errors import DeviceError
-from napari_sam2.network import normalisation
+from napari_sam2.network import image_encoder
 from napari_sam2.stack import FrameStack
 from napari_sam2.tracking import Model, TrackingSession, propagation
 from napari_sam2.tracking.decoding import prediction, prompt_decoding, prompted_frames
@@ -113,7 +113,7 @@ def test_a_gpu_that_runs_out_of_memory_goes_on_with_less(model, gpu, noise, monk
 FAULTS = {
     "clicks": (prompt_decoding, "points_to_input", clicks),
     "drawn masks": (prediction, "mask_to_input", boxes_and_masks),
-    "statistics": (normalisation, "_statistics", clicks),
+    "statistics": (image_encoder, "_statistics", clicks),
     "memories": (propagation, "encode_memory", clicks),
     "logits": (prompted_frames, "seen_from", corrections),
 }

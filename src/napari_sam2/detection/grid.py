@@ -17,7 +17,7 @@ from torch import Tensor
 from napari_sam2.detection.candidate import Candidate, DetectionSettings
 from napari_sam2.detection.tiles import Tiles
 from napari_sam2.network import OBJECT, ImageFeatures, Sam2
-from napari_sam2.network.normalisation import normalise
+from napari_sam2.network.image_encoder import normalise
 
 _TILE_SPACING = 8  # pixels of the input between points in a tile
 

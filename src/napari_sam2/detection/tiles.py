@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_sam2.network.normalisation import normalise
+from napari_sam2.network.image_encoder import normalise
 
 _MARGIN = 4  # pixels of the frame around a tile that is enlarged
 

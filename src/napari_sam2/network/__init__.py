@@ -15,7 +15,6 @@ from napari_sam2.network.config import (
 )
 from napari_sam2.network.dense_heads import DenseHeads, DenseMaps
 from napari_sam2.network.features import ImageFeatures, MaskPrediction
-from napari_sam2.network.meta_init import outline
 from napari_sam2.network.object_contrast import (
     FADED,
     object_contrast,
@@ -23,7 +22,7 @@ from napari_sam2.network.object_contrast import (
     remaining_contrast,
 )
 from napari_sam2.network.prompt_encoder import BACKGROUND, BOX_END, BOX_START, OBJECT, PAD
-from napari_sam2.network.sam2 import Sam2, upsample_masks
+from napari_sam2.network.sam2 import Sam2, outline, upsample_masks
 
 __all__ = [
     "BACKGROUND",

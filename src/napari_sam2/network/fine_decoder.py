@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from napari_sam2.network.attention.two_way import TwoWayTransformer
+from napari_sam2.network.attention import TwoWayTransformer
 from napari_sam2.network.config import Sam2Config
 from napari_sam2.network.features import MaskPrediction
 from napari_sam2.network.fine_pyramid import ConvBlock

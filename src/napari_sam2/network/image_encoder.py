@@ -1,13 +1,36 @@
-"""The image encoder: a trunk and a feature pyramid with maps at strides 4, 8 and 16."""
+"""The image encoder: a trunk and a feature pyramid with maps at strides 4, 8 and 16.
+
+Its input is normalised as all networks were trained with: by mean and deviation of ImageNet.
+"""
 
 from __future__ import annotations
 
+from functools import lru_cache
+
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from napari_sam2.network.config import ConvTrunkConfig, HieraConfig, Sam2Config, TrunkConfig
 from napari_sam2.network.trunks.conv_trunk import ConvTrunk
 from napari_sam2.network.trunks.hiera import Hiera
+
+_MEAN = (0.485, 0.456, 0.406)
+_STD = (0.229, 0.224, 0.225)
+
+
+def normalise(images: Tensor) -> Tensor:
+    """Normalise images (B, 1 or 3, h, w) with values in 0..1 to (B, 3, h, w); grey is repeated."""
+    mean, std = _statistics(images.device)
+    return (images.expand(-1, 3, -1, -1) - mean) / std
+
+
+@lru_cache(maxsize=4)
+@torch.inference_mode(False)
+def _statistics(device: torch.device) -> tuple[Tensor, Tensor]:
+    """Return mean and standard deviation; once, since a GPU would be waited for each time."""
+    mean, std = (torch.tensor(each, device=device).view(1, 3, 1, 1) for each in (_MEAN, _STD))
+    return mean, std
 
 
 class Lateral(nn.Module):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from napari_sam2.network.attention.two_way import TwoWayTransformer
+from napari_sam2.network.attention import TwoWayTransformer
 from napari_sam2.network.config import Sam2Config
 from napari_sam2.network.features import MaskPrediction
 from napari_sam2.network.layers import MLP, LayerNorm2d

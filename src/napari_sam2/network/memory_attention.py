@@ -6,10 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from napari_sam2.network.attention.rotary import RotaryAttention, RotaryTable, rotary_table
-from napari_sam2.network.layers import in_pieces
+from napari_sam2.network.attention import RotaryAttention, RotaryTable, rotary_table
+from napari_sam2.network.layers import computes_in_place, in_pieces
 from napari_sam2.network.parallel_tasks import run_tasks, tasks_wanted
-from napari_sam2.network.precision import computes_in_place
 
 _POSITION_WEIGHT = 0.1
 _ROWS = 512

@@ -6,8 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from napari_sam2.network.layers import LayerNorm2d, in_pieces
-from napari_sam2.network.precision import computes_in_place
+from napari_sam2.network.layers import LayerNorm2d, computes_in_place, in_pieces
 
 _STAGES = 4  # 2 x 2 each: masks come down from stride 1 to stride 16
 _ROWS = 512  # of the feed-forward parts at a time, so that they stay in caches

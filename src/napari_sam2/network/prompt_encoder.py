@@ -7,8 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from napari_sam2.network.layers import LayerNorm2d
-from napari_sam2.network.precision import full_precision
+from napari_sam2.network.layers import LayerNorm2d, full_precision
 
 PAD = -1
 """Label of a point that is not there."""

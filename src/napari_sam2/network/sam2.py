@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from napari_sam2.network.config import Sam2Config
 from napari_sam2.network.dense_heads import DenseHeads
@@ -14,12 +16,11 @@ from napari_sam2.network.features import ImageFeatures, MaskPrediction
 from napari_sam2.network.fine_decoder import FineMaskDecoder, draw_prompts
 from napari_sam2.network.fine_pyramid import FineEncoder
 from napari_sam2.network.image_encoder import ImageEncoder
-from napari_sam2.network.layers import MLP
+from napari_sam2.network.layers import MLP, full_precision
 from napari_sam2.network.mask_decoder import MaskDecoder
 from napari_sam2.network.memory_attention import MemoryAttention
 from napari_sam2.network.memory_encoder import MemoryEncoder
 from napari_sam2.network.position import sine_grid, sine_time
-from napari_sam2.network.precision import full_precision
 from napari_sam2.network.prompt_encoder import PAD, PromptEncoder
 
 _PRODUCTS = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
@@ -277,3 +278,28 @@ def _own_contrast(images: Tensor) -> tuple[Tensor, Tensor]:
 def upsample_masks(masks: Tensor, height: int, width: int) -> Tensor:
     """Resize mask logits (N, M, h, w) bilinearly."""
     return F.interpolate(masks, size=(height, width), mode="bilinear", align_corners=False)
+
+
+def outline(config: Sam2Config) -> Sam2:
+    """Build a network on torch's meta device, with shapes and without values.
+
+    To draw first values there too would have torch load its compiler: a second, and 74 MiB.
+    """
+    with torch.device("meta"), _Unfilled():
+        return Sam2(config)
+
+
+class _Unfilled(TorchFunctionMode):
+    """Leaves tensors as they are where they would be initialised."""
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Iterable[type],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        kwargs = kwargs or {}
+        if getattr(func, "__module__", None) == torch.nn.init.__name__:
+            return kwargs["tensor"] if "tensor" in kwargs else args[0]
+        return func(*args, **kwargs)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 
 from napari_sam2.checkpoints import config_from_json
-from napari_sam2.network.meta_init import outline
+from napari_sam2.network.sam2 import outline
 from napari_sam2.remote.channel import Channel
 from napari_sam2.remote.messages import Fields, Message
 from napari_sam2.remote.remote_engine import RemoteEngine

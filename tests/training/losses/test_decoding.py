@@ -7,7 +7,7 @@ import torch
 from bundled_model.initialisation import LocalityPrior, initialise_locality
 from bundled_model.validation import interior_point, mean_iou, one_prompt_ious
 from napari_sam2.network import DenseHeads, Sam2
-from napari_sam2.network.attention.rotary import RotaryTable
+from napari_sam2.network.attention import RotaryTable
 from napari_sam2.training import CropWindow
 from napari_sam2.training.losses.auxiliary import dense_loss, dense_targets
 from napari_sam2.training.losses.decoding import decode

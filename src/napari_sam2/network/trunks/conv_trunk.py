@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from napari_sam2.network.config import ConvTrunkConfig
-from napari_sam2.network.precision import computes_in_place, full_precision
+from napari_sam2.network.layers import computes_in_place, full_precision
 from napari_sam2.network.trunks.normalised_conv import NormalisedConv
 
 

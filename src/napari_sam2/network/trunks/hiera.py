@@ -9,9 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from napari_sam2.network.config import HieraConfig
-from napari_sam2.network.layers import MLP, in_pieces
+from napari_sam2.network.layers import MLP, computes_in_place, full_precision, in_pieces
 from napari_sam2.network.parallel_tasks import run_tasks, tasks_wanted
-from napari_sam2.network.precision import computes_in_place, full_precision
 
 _TOKENS = 4096  # in windows, so many at a time where memory traffic costs
 _ROWS = 1024  # of the feed-forward parts at a time: as quick as more, and less memory

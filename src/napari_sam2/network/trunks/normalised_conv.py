@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from napari_sam2.network.precision import computes_in_place
+from napari_sam2.network.layers import computes_in_place
 
 
 class NormalisedConv(nn.Sequential):

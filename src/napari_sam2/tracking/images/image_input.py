@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_sam2.network.normalisation import normalise
+from napari_sam2.network.image_encoder import normalise
 from napari_sam2.tracking.images.object_window import Window
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, IterableDataset
 
-from napari_sam2.network.normalisation import normalise
+from napari_sam2.network.image_encoder import normalise
 from napari_sam2.training.data.clips import ClipSampler, RandomClip, TrainingClip
 from napari_sam2.training.data.session_masks import UNKNOWN
 from napari_sam2.training.data.sources import LabelledStack

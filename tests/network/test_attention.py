@@ -1,4 +1,4 @@
-"""Rotary attention: what turning must keep, how it repeats, and that in pieces it is the same."""
+"""Attention: a softmax over keys; what turning must keep, and that in pieces it is the same."""
 
 from __future__ import annotations
 
@@ -11,8 +11,13 @@ from hypothesis import strategies as st
 from parity_data import Draws, largest_difference
 from reference_weights import fill_randomly
 
-from napari_sam2.network.attention.rotary import RotaryAttention, RotaryTable, rotary_table
-from napari_sam2.network.attention.tiled_attention import attend_spans
+from napari_sam2.network.attention import (
+    Attention,
+    RotaryAttention,
+    RotaryTable,
+    attend_spans,
+    rotary_table,
+)
 
 CPU = torch.device("cpu")
 
@@ -166,3 +171,21 @@ def test_a_table_made_without_gradients_serves_training() -> None:
         table.rotate(x).square().sum().backward()
     assert x.grad is not None
     assert largest_difference(x.grad, 2 * x.detach()) < 1e-5
+
+
+def test_attention_is_a_softmax_over_keys() -> None:
+    attention = Attention(8, heads=2, inner=12, key_width=6)
+    fill_randomly(attention)
+    draw = Draws(33)
+    q, k, v = draw(2, 3, 8), draw(2, 5, 6), draw(2, 5, 6)
+    heads = [
+        torch.softmax(qh @ kh.transpose(1, 2) / 6**0.5, dim=2) @ vh
+        for qh, kh, vh in zip(
+            attention.q_proj(q).split(6, dim=2),
+            attention.k_proj(k).split(6, dim=2),
+            attention.v_proj(v).split(6, dim=2),
+            strict=True,
+        )
+    ]
+    by_hand = attention.out_proj(torch.cat(heads, dim=2))
+    assert largest_difference(attention(q, k, v), by_hand) < 1e-5

@@ -1,1 +1,0 @@
-"""Attention layers: scaled dot product, tiled, with rotary positions, two-way."""
