@@ -127,7 +127,7 @@ def script(model: Model, stack: np.ndarray, store: Path, pipe: int, output: Path
 
 def kept_frames(store: Path) -> set[tuple[int, int]]:
     """Return the objects of a store and the frames in which they are up to date."""
-    from napari_sam2.labels.store.commits import read_commits
+    from napari_sam2.labels.store.journal import read_commits
     from napari_sam2.tracking.state.stored_state import _from_bits
 
     commits = read_commits(store)

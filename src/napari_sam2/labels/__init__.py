@@ -4,12 +4,18 @@ Values and functions may be used from any thread; a `LabelsVolume` locks itself.
 """
 
 from napari_sam2.labels.array_storage import blank_labels
-from napari_sam2.labels.cleaning import clean_mask
-from napari_sam2.labels.doubtful_frames import Doubt, Limits, doubts
 from napari_sam2.labels.edit_history import Edit, History, PlaneChange
 from napari_sam2.labels.export.formats import FORMATS, check_labels_path, format_of, write_labels
-from napari_sam2.labels.frame_records import FrameRecord, RecordBook, is_known, measure
-from napari_sam2.labels.packed_mask import PackedMask
+from napari_sam2.labels.frame_records import (
+    Doubt,
+    FrameRecord,
+    Limits,
+    RecordBook,
+    doubts,
+    is_known,
+    measure,
+)
+from napari_sam2.labels.masks import PackedMask, clean_mask
 from napari_sam2.labels.rendering.colours import colour_of
 from napari_sam2.labels.rendering.contact_sheet import contact_sheet
 from napari_sam2.labels.rendering.overlay import overlay

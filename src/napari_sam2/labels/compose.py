@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_sam2.labels.bounding_boxes import Box, box_of, placed, spanning, within
+from napari_sam2.labels.masks import Box, box_of, placed, spanning, within
 
 Labels = NDArray[np.integer[Any]]
 

@@ -19,8 +19,8 @@ from napari_sam2.labels.array_storage import (
     store_patch,
     view_frame,
 )
-from napari_sam2.labels.bounding_boxes import Box, box_of
 from napari_sam2.labels.compose import Labels, Patch, compose_frame, pixels_of, without
+from napari_sam2.labels.masks import Box, box_of
 
 
 class LabelsVolume:

@@ -6,8 +6,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from napari_sam2.labels.doubtful_frames import Doubt, Limits, doubts
-from napari_sam2.labels.frame_records import FrameRecord
+from napari_sam2.labels.frame_records import Doubt, FrameRecord, Limits, doubts
 from napari_sam2.types import ObjectFrame
 
 

@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from napari_sam2.detection import DetectionSettings
 from napari_sam2.errors import FrameError, RemoteError
 from napari_sam2.labels import PackedMask
-from napari_sam2.labels.bounding_boxes import Box
 from napari_sam2.labels.compose import Labels
+from napari_sam2.labels.masks import Box
 from napari_sam2.prompts import FramePrompt
 from napari_sam2.remote.channel import (
     Channel,

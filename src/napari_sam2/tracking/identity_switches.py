@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_sam2.labels.bounding_boxes import Box, apart, box_of, placed, size_of, within
+from napari_sam2.labels.masks import Box, apart, box_of, placed, size_of, within
 from napari_sam2.network import upsample_masks
 from napari_sam2.tracking.decoding.prediction import ObjectPrediction
 

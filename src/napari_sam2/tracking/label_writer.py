@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from napari_sam2.errors import FrameError, LabelsError
 from napari_sam2.labels import LabelsVolume, PackedMask
-from napari_sam2.labels.bounding_boxes import Box, box_of
+from napari_sam2.labels.masks import Box, box_of
 from napari_sam2.tracking.decoding.mask_postprocessing import FrameOutput
 from napari_sam2.tracking.decoding.prediction import Conditioning, ObjectPrediction
 from napari_sam2.tracking.engine import PromptedMask, TrackedFrame

@@ -11,7 +11,7 @@ from filelock import FileLock, Timeout
 
 from napari_sam2._atomic import clear_leftovers, delete_folder
 from napari_sam2.errors import StoreError, StoreInUseError
-from napari_sam2.labels.store.commits import holds_commits
+from napari_sam2.labels.store.journal import holds_commits
 from napari_sam2.labels.store.result_store import STORE_SUFFIX
 
 

@@ -21,9 +21,9 @@ from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from napari_sam2.errors import StoreError, StoreInUseError
-from napari_sam2.labels.bounding_boxes import Box
 from napari_sam2.labels.compose import Labels
 from napari_sam2.labels.frame_records import FrameRecord
+from napari_sam2.labels.masks import Box
 from napari_sam2.labels.store.chunk_rows import (
     Cell,
     ChunkRows,
@@ -31,8 +31,15 @@ from napari_sam2.labels.store.chunk_rows import (
     checksum,
     chunk_side,
 )
-from napari_sam2.labels.store.commits import holds_commits, read_commits, write_commit
-from napari_sam2.labels.store.pack_files import DamagedPieceError, PackFiles, Piece, PiecePlace
+from napari_sam2.labels.store.journal import (
+    DamagedPieceError,
+    PackFiles,
+    Piece,
+    PiecePlace,
+    holds_commits,
+    read_commits,
+    write_commit,
+)
 
 STORE_SUFFIX = ".sam2.zarr"
 """End of the names of stores, as ``.sam2.json`` is that of session files."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
 
-from napari_sam2.labels.bounding_boxes import box_of
+from napari_sam2.labels.masks import box_of
 from napari_sam2.network import MaskPrediction
 
 _MARGIN = 1.0  # logit of a clicked pixel at least: enough to hold when the mask is upsampled

@@ -13,8 +13,8 @@ from scipy import ndimage
 from torch import Tensor
 
 from napari_sam2.labels import clean_mask
-from napari_sam2.labels.bounding_boxes import Box, apart, box_of, placed, size_of, within
 from napari_sam2.labels.compose import Labels
+from napari_sam2.labels.masks import Box, apart, box_of, placed, size_of, within
 from napari_sam2.network import upsample_masks
 from napari_sam2.tracking.decoding.prediction import ABSENT_LOGIT, ObjectPrediction
 from napari_sam2.tracking.images.object_window import Window

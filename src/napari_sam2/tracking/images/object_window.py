@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_sam2.labels.bounding_boxes import box_of
+from napari_sam2.labels.masks import box_of
 
 _TAIL = 0.02  # share of a mask's pixels beyond its extent on each side: stray pixels do not count
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from napari_sam2.errors import FrameError, LineageError, StoreError
 from napari_sam2.labels.divisions import checked_divisions
-from napari_sam2.labels.store.commits import holds_commits
+from napari_sam2.labels.store.journal import holds_commits
 from napari_sam2.labels.store.result_store import STORE_SUFFIX, ResultStore, part_of
 from napari_sam2.prompts import FramePrompt
 from napari_sam2.stack import FrameStack

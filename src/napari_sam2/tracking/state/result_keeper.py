@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from napari_sam2.errors import FrameError, StoreError
 from napari_sam2.labels import FrameRecord, LabelsVolume
-from napari_sam2.labels.bounding_boxes import Box, spanning
 from napari_sam2.labels.frame_records import extent_of
+from napari_sam2.labels.masks import Box, spanning
 from napari_sam2.labels.store.result_store import ChangedFrame, ResultStore
 from napari_sam2.prompts import PromptBook
 from napari_sam2.tracking.memory.object_track import ObjectTrack

@@ -26,7 +26,7 @@ from torch import Tensor
 
 from napari_sam2.errors import Sam2Error
 from napari_sam2.labels import PackedMask
-from napari_sam2.labels.store.pack_files import DamagedPieceError, Piece, PiecePlace
+from napari_sam2.labels.store.journal import DamagedPieceError, Piece, PiecePlace
 from napari_sam2.labels.store.result_store import ResultStore
 from napari_sam2.prompts import FramePrompt
 from napari_sam2.tracking.decoding.prediction import Conditioning, ObjectPrediction, SeenMask

@@ -1,3 +1,5 @@
+"""Masks: their boxes; packed exactly, and cheap even in large frames; holes and islands."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -8,7 +10,99 @@ from hypothesis.extra import numpy as hnp
 from skimage.measure import label
 
 from napari_sam2.errors import LabelsError
-from napari_sam2.labels import clean_mask
+from napari_sam2.labels import PackedMask, clean_mask
+from napari_sam2.labels.masks import apart, box_of, placed, size_of, spanning, within
+
+edges = st.tuples(st.integers(0, 12), st.integers(1, 5), st.integers(0, 12), st.integers(1, 5))
+boxes = st.none() | edges.map(lambda e: (slice(e[0], e[0] + e[1]), slice(e[2], e[2] + e[3])))
+
+
+def pixels(*given):
+    plane = np.zeros((20, 20), bool)
+    for box in given:
+        if box is not None:
+            plane[box] = True
+    return plane
+
+
+@given(hnp.arrays(np.uint16, (6, 7), elements=st.integers(0, 1)))
+@settings(deadline=None)
+def test_a_box_holds_all_pixels_and_no_empty_edge(plane):
+    box = box_of(plane)
+    if box is None:
+        assert not plane.any()
+        return
+    part = plane[box]
+    assert part.shape == size_of(box)
+    assert part.sum() == plane.sum()
+    assert all(edge.any() for edge in (part[0], part[-1], part[:, 0], part[:, -1]))
+
+
+@given(st.lists(boxes, max_size=7))
+@settings(deadline=None)
+def test_a_span_is_the_box_of_all(given_boxes):
+    assert spanning(given_boxes) == box_of(pixels(*given_boxes))
+
+
+@given(st.lists(boxes, max_size=9))
+@settings(deadline=None)
+def test_groups_share_no_pixel_and_lose_nobody(given_boxes):
+    groups = apart(given_boxes)
+    members = [index for _, group in groups for index in group]
+    assert sorted(members) == [i for i, box in enumerate(given_boxes) if box is not None]
+    assert all(group == sorted(group) for _, group in groups)
+    for span, group in groups:
+        assert span == spanning([given_boxes[index] for index in group])
+    covered = sum(pixels(span).astype(int) for span, _ in groups)
+    assert np.max(covered) <= 1
+
+
+def test_what_lies_apart_stays_apart():
+    near, far = (slice(0, 3), slice(0, 3)), (slice(3, 6), slice(0, 3))
+    assert apart([near, far]) == [(near, [0]), (far, [1])]
+
+
+@pytest.mark.parametrize("outer", [(slice(2, 9), slice(3, 9)), (slice(0, 20), slice(0, 20))])
+def test_a_box_is_found_again_from_within_another(outer):
+    box = (slice(4, 6), slice(5, 9))
+    assert placed(within(box, outer), outer) == box
+    plane = np.arange(400).reshape(20, 20)
+    np.testing.assert_array_equal(plane[outer][within(box, outer)], plane[box])
+
+
+shapes = st.tuples(st.integers(1, 40), st.integers(1, 40))
+
+
+@given(shapes.flatmap(lambda shape: hnp.arrays(bool, shape)))
+@settings(deadline=None)
+def test_a_mask_comes_back_to_the_pixel(mask):
+    packed = PackedMask.of(mask)
+    np.testing.assert_array_equal(packed.unpack(), mask)
+    assert packed.any() == mask.any()
+    assert packed.shape == mask.shape
+
+
+def test_what_is_given_out_is_a_copy():
+    packed = PackedMask.of(np.ones((3, 4), bool))
+    packed.unpack()[:] = False
+    assert packed.unpack().all()
+
+
+def test_a_cell_in_a_large_frame_takes_next_to_nothing():
+    yy, xx = np.ogrid[:2048, :2048]
+    cell = (yy - 700) ** 2 + (xx - 900) ** 2 < 60**2
+    assert len(PackedMask.of(cell).bits) < 1000
+    assert len(PackedMask.of((yy + xx) % 4096 > 1000).bits) < 2048 * 2048 / 100
+    assert PackedMask.of(np.zeros((2048, 2048), bool)).bits == b""
+
+
+@pytest.mark.parametrize("mask", [np.zeros((5, 7), bool), np.eye(7, dtype=bool)[:5]])
+def test_the_part_in_the_box_is_all_of_the_mask(mask):
+    box, part = PackedMask.of(mask).part()
+    pasted = np.zeros_like(mask)
+    pasted[box] = part
+    assert np.array_equal(pasted, mask)
+    assert part.sum() == mask.sum()
 
 
 def drawn(*rows):

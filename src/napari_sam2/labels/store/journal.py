@@ -1,17 +1,23 @@
-"""Files of many small pieces of data, each found by its place and verified by a checksum.
+"""The journal of a store: pack files with all that is new, and the last two commits.
 
-A piece never changes. Files whose pieces are not needed any more are deleted; those of which less
-than half is needed are copied first. Functions are not safe for several threads.
+A pack file holds many small pieces, each found by its place and verified by a checksum. A piece
+never changes. Files whose pieces are not needed any more are deleted; those of which less than half
+is needed are copied first. A commit is a file of its own that is written in one step. Functions are
+not safe for several threads.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from napari_sam2._limits import MOST_TEXT_BYTES, check_file, load_json
 
 _SUFFIX = ".pack"
 
@@ -196,3 +202,61 @@ def _delete(path: Path) -> None:
         path.unlink()
     except OSError:  # it is deleted the next time
         return
+
+
+_COMMIT_HEAD = b"napari-sam2 results 1 "
+_SLOTS = 2
+
+
+def write_commit(folder: Path, number: int, content: Mapping[str, Any]) -> None:
+    """Write a commit in the place of the one before the last.
+
+    Raises
+    ------
+    OSError
+        It cannot be written; the commits that are there stay.
+    """
+    body = json.dumps({"number": number, **content}, separators=(",", ":")).encode()
+    path = _commit_file(folder, number)
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        temporary.write_bytes(
+            _COMMIT_HEAD + hashlib.sha256(body).hexdigest().encode() + b"\n" + body
+        )
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def read_commits(folder: Path) -> list[dict[str, Any]]:
+    """Return the commits that are whole, the newest first."""
+    found = [_read_commit(_commit_file(folder, slot)) for slot in range(_SLOTS)]
+    whole = [commit for commit in found if commit is not None]
+    return sorted(whole, key=lambda commit: -int(commit["number"]))
+
+
+def holds_commits(folder: Path) -> bool:
+    """Return whether there is any commit, whole or not."""
+    return any(_commit_file(folder, slot).exists() for slot in range(_SLOTS))
+
+
+def _read_commit(path: Path) -> dict[str, Any] | None:
+    try:
+        check_file(path, MOST_TEXT_BYTES)
+        data = path.read_bytes()
+    except OSError:
+        return None
+    head, _, body = data.partition(b"\n")
+    if head != _COMMIT_HEAD + hashlib.sha256(body).hexdigest().encode():
+        return None
+    try:
+        commit = load_json(body.decode())
+    except ValueError:
+        return None
+    known = isinstance(commit, dict) and type(commit.get("number")) is int
+    return commit if known else None
+
+
+def _commit_file(folder: Path, number: int) -> Path:
+    return folder / f"commit-{number % _SLOTS}"
