@@ -23,9 +23,8 @@ from napari_sam2.prompts import (
     write_session,
     write_sessions,
 )
-from napari_sam2.prompts.session_file import FORMAT
+from napari_sam2.prompts.session_file import FORMAT, session_to_json
 from napari_sam2.prompts.session_reader import session_from_json
-from napari_sam2.prompts.session_writer import session_to_json
 from napari_sam2.types import ObjectFrame, Region
 
 SHAPE = (5, 8, 9)

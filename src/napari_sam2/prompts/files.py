@@ -13,9 +13,8 @@ from napari_sam2.errors import PromptError
 from napari_sam2.prompts.book import PromptBook
 from napari_sam2.prompts.csv_format import prompts_from_csv, prompts_to_csv
 from napari_sam2.prompts.napari_csv import TablePlaces, is_napari_table, prompts_from_napari_csv
-from napari_sam2.prompts.session_file import SessionFile
+from napari_sam2.prompts.session_file import SessionFile, prompts_to_json, sessions_to_json
 from napari_sam2.prompts.session_reader import session_from_json, sessions_from_json
-from napari_sam2.prompts.session_writer import prompts_to_json, sessions_to_json
 
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}
 

@@ -8,8 +8,8 @@ from napari.layers import Image, Points
 from napari.utils.notifications import notification_manager
 
 from napari_sam2.errors import StackError
+from napari_sam2.prompts.session_file import session_to_json
 from napari_sam2.prompts.session_reader import session_from_json
-from napari_sam2.prompts.session_writer import session_to_json
 from napari_sam2.widgets.autosave.file_store import summary
 from napari_sam2.widgets.controllers.volume_handover import decided
 from napari_sam2.widgets.segment_stack import segment_stack
