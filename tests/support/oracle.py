@@ -20,8 +20,7 @@ from sam2.build_sam import build_sam2_video_predictor
 from torch import Tensor
 
 from napari_sam2.network import OFFICIAL_CONFIGS, Sam2
-from napari_sam2.tracking.images.image_input import frame_to_input
-from napari_sam2.tracking.images.object_window import Window
+from napari_sam2.tracking.images.object_window import Window, frame_to_input
 from napari_sam2.types import Direction
 
 SIZE = 256

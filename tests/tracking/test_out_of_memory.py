@@ -12,7 +12,7 @@ from engine_internals import cache_of, clear_features
 from napari_sam2.errors import DeviceError
 from napari_sam2.stack import FrameStack
 from napari_sam2.tracking import Model, TrackingSession, TrackingSettings
-from napari_sam2.tracking.decoding import mask_sharing
+from napari_sam2.tracking.decoding import mask_postprocessing
 
 CUDA = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
 ALLOCATOR = RuntimeError("[enforce fail at alloc_cpu.cpp:117] can't allocate memory")
@@ -26,8 +26,8 @@ STAGES = {
     "attend": ("network", "attend_memory", ALLOCATOR),
     "decode": ("network", "predict_masks", NUMPY),
     "remember": ("network", "encode_memory", CUDA),
-    "publish": (mask_sharing, "finish_masks", ALLOCATOR),
-    "publish without RAM": (mask_sharing, "finish_masks", NUMPY),
+    "publish": (mask_postprocessing, "finish_masks", ALLOCATOR),
+    "publish without RAM": (mask_postprocessing, "finish_masks", NUMPY),
 }
 OF_A_CLICK = [stage for stage in STAGES if stage not in ("open", "attend", "remember")]
 

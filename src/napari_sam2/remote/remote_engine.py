@@ -53,8 +53,7 @@ from napari_sam2.remote.values import (
     sighting_values,
 )
 from napari_sam2.stack import FrameStack
-from napari_sam2.tracking.decoding.mask_postprocessing import FrameOutput
-from napari_sam2.tracking.decoding.mask_sharing import SharedMasks
+from napari_sam2.tracking.decoding.mask_postprocessing import FrameOutput, SharedMasks
 from napari_sam2.tracking.decoding.prediction import Conditioning, ObjectPrediction
 from napari_sam2.tracking.decoding.prompted_frames import (
     drawn_conditioning,

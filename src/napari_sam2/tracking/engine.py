@@ -24,8 +24,7 @@ from napari_sam2.labels.compose import Labels, without
 from napari_sam2.network import object_contrast, remaining_contrast
 from napari_sam2.prompts import FramePrompt
 from napari_sam2.stack import FrameStack
-from napari_sam2.tracking.decoding.mask_postprocessing import FrameOutput
-from napari_sam2.tracking.decoding.mask_sharing import MaskFinisher, SharedMasks
+from napari_sam2.tracking.decoding.mask_postprocessing import FrameOutput, MaskFinisher, SharedMasks
 from napari_sam2.tracking.decoding.prediction import Conditioning, ObjectPrediction
 from napari_sam2.tracking.decoding.prompted_frames import (
     PromptedFramePredictor,
@@ -35,8 +34,7 @@ from napari_sam2.tracking.device import device_error, is_out_of_memory, release_
 from napari_sam2.tracking.identity_switches import find_identity_switches, find_yielding
 from napari_sam2.tracking.images.feature_cache import FeatureCache
 from napari_sam2.tracking.images.frame_reader import FrameReader
-from napari_sam2.tracking.images.image_input import mask_to_input
-from napari_sam2.tracking.images.object_window import Framing, WindowedObject
+from napari_sam2.tracking.images.object_window import Framing, WindowedObject, mask_to_input
 from napari_sam2.tracking.memory.memory_bank import FrameMemory
 from napari_sam2.tracking.memory.object_track import ObjectTrack
 from napari_sam2.tracking.model import Model

@@ -51,7 +51,6 @@ from napari_sam2.tracking.engine import (
     approximations,
     follows_objects,
 )
-from napari_sam2.tracking.images.appearance_template import SessionTemplate
 from napari_sam2.tracking.label_writer import LabelWriter, undecided
 from napari_sam2.tracking.lifetimes import (
     after_merge,
@@ -81,7 +80,7 @@ from napari_sam2.tracking.state.session_io import (
     saved_settings,
     settings_to_save,
 )
-from napari_sam2.tracking.state.session_state import SessionState
+from napari_sam2.tracking.state.session_state import SessionState, SessionTemplate
 from napari_sam2.tracking.tracker import Tracker
 from napari_sam2.types import (
     Direction,

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from napari_sam2.labels import PackedMask
 from napari_sam2.tracking.decoding.prediction import Conditioning
 from napari_sam2.tracking.images.object_window import Place, Window, WindowedObject
-from napari_sam2.tracking.memory.conditioning_frames import ConditioningFrames
+from napari_sam2.tracking.memory.object_track import ConditioningFrames
 
 LENGTH = 12
 NOTHING = PackedMask.of(np.zeros((4, 4), bool))

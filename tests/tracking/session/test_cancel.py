@@ -12,7 +12,7 @@ import pytest
 from napari_sam2.labels import LabelsVolume
 from napari_sam2.stack import FrameStack
 from napari_sam2.tracking import TrackingSession, TrackingSettings
-from napari_sam2.tracking.decoding import mask_sharing
+from napari_sam2.tracking.decoding import mask_postprocessing
 
 MOMENTS = 200
 FRAMES = 4
@@ -32,7 +32,7 @@ class Moments:
             (network, "attend_memory"),
             (network, "predict_masks"),
             (network, "encode_memory"),
-            (mask_sharing, "finish_masks"),
+            (mask_postprocessing, "finish_masks"),
             (LabelsVolume, "write"),
         ):
             monkeypatch.setattr(place, name, self._watched(getattr(place, name)))

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from napari_sam2.tracking import TrackingSession
-from napari_sam2.tracking.decoding import mask_sharing
+from napari_sam2.tracking.decoding import mask_postprocessing
 
 PATIENCE_S = 0.5
 
@@ -27,7 +27,7 @@ def intruder(session, monkeypatch):
     """
     had_to_wait: list[bool] = []
     threads: list[threading.Thread] = []
-    real = mask_sharing.finish_masks
+    real = mask_postprocessing.finish_masks
 
     def finish(*args, **options):
         if not threads:
@@ -37,7 +37,7 @@ def intruder(session, monkeypatch):
             had_to_wait.append(threads[0].is_alive())
         return real(*args, **options)
 
-    monkeypatch.setattr(mask_sharing, "finish_masks", finish)
+    monkeypatch.setattr(mask_postprocessing, "finish_masks", finish)
     yield had_to_wait
     for thread in threads:
         thread.join()

@@ -20,8 +20,7 @@ from napari_sam2.labels import PackedMask
 from napari_sam2.network import ImageFeatures
 from napari_sam2.prompts import FramePrompt
 from napari_sam2.tracking.images.feature_cache import FeatureCache
-from napari_sam2.tracking.images.image_input import mask_to_input
-from napari_sam2.tracking.images.object_window import Window, WindowedObject
+from napari_sam2.tracking.images.object_window import Window, WindowedObject, mask_to_input
 from napari_sam2.tracking.model import Model
 
 ABSENT_LOGIT = -1024.0

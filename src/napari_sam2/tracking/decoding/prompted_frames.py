@@ -16,7 +16,6 @@ from torch import Tensor
 from napari_sam2.labels import PackedMask
 from napari_sam2.network import ImageFeatures, MaskPrediction
 from napari_sam2.prompts import FramePrompt
-from napari_sam2.tracking.decoding.click_constraints import click_inside
 from napari_sam2.tracking.decoding.prediction import (
     Conditioning,
     ObjectPrediction,
@@ -25,6 +24,7 @@ from napari_sam2.tracking.decoding.prediction import (
 )
 from napari_sam2.tracking.decoding.prompt_decoding import (
     as_clicked,
+    click_inside,
     predict_points,
     predict_prompts,
     predict_windows,
@@ -32,8 +32,13 @@ from napari_sam2.tracking.decoding.prompt_decoding import (
 )
 from napari_sam2.tracking.decoding.scale_choice import ScaleChoice, choose_scale
 from napari_sam2.tracking.images.feature_cache import FeatureCache
-from napari_sam2.tracking.images.image_input import mask_to_input
-from napari_sam2.tracking.images.object_window import Framing, Place, Window, WindowedObject
+from napari_sam2.tracking.images.object_window import (
+    Framing,
+    Place,
+    Window,
+    WindowedObject,
+    mask_to_input,
+)
 from napari_sam2.tracking.memory.memory_bank import RecentMemory
 from napari_sam2.tracking.memory.object_track import ObjectTrack
 from napari_sam2.tracking.model import Model

@@ -14,8 +14,7 @@ from torch import Tensor
 from napari_sam2.errors import Sam2Error
 from napari_sam2.network import ImageFeatures
 from napari_sam2.tracking.images.frame_reader import FrameReader
-from napari_sam2.tracking.images.image_input import frame_to_input
-from napari_sam2.tracking.images.object_window import Window
+from napari_sam2.tracking.images.object_window import Window, frame_to_input
 from napari_sam2.tracking.model import Model
 
 _BATCH = 4  # windows that are encoded together

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from napari_sam2.network import MaskPrediction
 from napari_sam2.tracking import TrackingSession, TrackingSettings
-from napari_sam2.tracking.decoding.click_constraints import (
+from napari_sam2.tracking.decoding.prompt_decoding import (
     click_inside,
     enforce_clicks,
     keep_object,
