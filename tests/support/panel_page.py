@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from napari_sam2.widgets.stack_panel import StackPanel
     from napari_sam2.widgets.state.object_records import ObjectSeries
     from napari_sam2.widgets.state.settings import ModelUse
-    from napari_sam2.widgets.views.timeline import Timeline
+    from napari_sam2.widgets.views.review_section import Timeline
 
 
 class _Internals:

@@ -16,7 +16,7 @@ from napari_sam2.widgets.state.object_records import (
     series,
 )
 from napari_sam2.widgets.state.session_spec import Annotations, PlacedPrompt
-from napari_sam2.widgets.views.timeline import Timeline
+from napari_sam2.widgets.views.review_section import Timeline
 
 
 @pytest.fixture

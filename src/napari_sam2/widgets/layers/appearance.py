@@ -1,4 +1,4 @@
-"""Colours of labels and prompts, properties of the next mark, refreshes of labels.
+"""How our layers look: colours, size and visibility of marks, when labels are drawn again.
 
 Main thread only.
 """
@@ -20,8 +20,8 @@ from napari_sam2.widgets.state.positions import OBJECT, POSITIVE
 from napari_sam2.widgets.throttle import halt, single_shot
 
 if TYPE_CHECKING:
+    from napari import Viewer
     from napari.layers import Labels, Points, Shapes
-
 
 _NAME = "napari-sam2"
 _N_COLOURS = 14
@@ -193,3 +193,114 @@ class LabelsRefresher(QObject):
         layer, self._layer = self._layer, None
         if layer is not None:
             layer.refresh(thumbnail=False, highlight=False, extent=False)
+
+
+POINT_PIXELS = 9.0
+"""Diameter of points on the screen."""
+
+EDGE_PIXELS = 2.0
+"""Width of lines and of the edges of boxes on the screen."""
+
+_LEAST_CHANGE = 1.05  # of the zoom; drawing shapes anew takes time
+
+
+class MarkSize:
+    """Makes points and lines of a workspace as large on the screen at every zoom.
+
+    Parameters
+    ----------
+    viewer : Viewer
+        Its camera tells how large a pixel of the image is.
+    shapes, points : layers
+        Of one workspace.
+    """
+
+    def __init__(self, viewer: Viewer, shapes: Shapes, points: Points) -> None:
+        self._shapes, self._points = shapes, points
+        self._pixel = 0.0  # length of a screen pixel in pixels of the image, as last applied
+        self._opacities: tuple[float, float] | None = None  # of the layers while they are hidden
+        # Points are a little larger than they are drawn: so napari itself holds them at one size
+        # between two changes. No lower limit: where a frame has no point, napari draws one of no
+        # size in a corner of the image.
+        points.canvas_size_limits = (0, POINT_PIXELS)
+        # The camera is the scene's from napari 0.9 on.
+        self._camera = getattr(viewer, "scene", viewer).camera
+        self._camera.events.zoom.connect(self.fit)
+        self.fit()
+
+    def fit(self, _event: object = None) -> None:
+        """Give all marks the size that suits the zoom."""
+        scale = float(np.abs(self._points.scale[-2:]).mean())
+        pixel = 1 / max(self._camera.zoom * scale, 1e-12)
+        if 1 / _LEAST_CHANGE < pixel / (self._pixel or np.inf) < _LEAST_CHANGE:
+            return
+        self._pixel = pixel
+        points, shapes = self._points, self._shapes
+        # Without the block, napari would change the marks that are selected as well.
+        with points.block_update_properties():
+            points.current_size = POINT_PIXELS * _LEAST_CHANGE * pixel
+        with shapes.block_update_properties():
+            shapes.current_edge_width = EDGE_PIXELS * pixel
+        if len(points.data):
+            points.size = POINT_PIXELS * _LEAST_CHANGE * pixel
+        if len(shapes.data):
+            shapes.edge_width = EDGE_PIXELS * pixel
+
+    def hide(self) -> None:
+        """Show no mark, so that what is under them can be seen."""
+        if self._opacities is None:
+            self._opacities = self._points.opacity, self._shapes.opacity
+            self._points.opacity = self._shapes.opacity = 0.0
+
+    def show(self) -> None:
+        """Show the marks again."""
+        if self._opacities is not None:
+            self._points.opacity, self._shapes.opacity = self._opacities
+            self._opacities = None
+
+    def release(self, *, views_alive: bool = True) -> None:
+        """Leave the layers as they are."""
+        self._camera.events.zoom.disconnect(self.fit)
+        if views_alive:
+            self.show()
+
+
+class ShapesVisibility:
+    """Hides a Shapes layer while there is nothing in it and nothing is about to be drawn.
+
+    napari builds the shaders of a visible one anew for every frame that is shown, even where
+    it is empty: without a graphics card that is a third of the time that a frame takes to appear.
+
+    Parameters
+    ----------
+    viewer : Viewer
+        Its active layer is what the user draws in.
+    shapes : Shapes
+    """
+
+    def __init__(self, viewer: Viewer, shapes: Shapes) -> None:
+        self._viewer, self._shapes = viewer, shapes
+        self._hidden = False
+        viewer.layers.selection.events.active.connect(self._update)
+        shapes.events.data.connect(self._update)
+        self._update()
+
+    def release(self, *, views_alive: bool = True) -> None:
+        """Leave the layer as an ordinary one; where the canvas may be gone already, as it is."""
+        self._viewer.layers.selection.events.active.disconnect(self._update)
+        self._shapes.events.data.disconnect(self._update)
+        if views_alive:
+            self._show()
+
+    def _update(self, _event: object = None) -> None:
+        if len(self._shapes.data) or self._viewer.layers.selection.active is self._shapes:
+            self._show()
+        else:
+            self._hidden = True
+            if self._shapes.visible:
+                self._shapes.visible = False
+
+    def _show(self) -> None:
+        """Show the layer if it was hidden here, but not if the user has hidden it."""
+        if self._hidden:
+            self._hidden, self._shapes.visible = False, True

@@ -16,7 +16,7 @@ from napari_sam2.errors import PromptError
 from napari_sam2.prompts import FramePrompt
 from napari_sam2.widgets.layers.factory import MAX_OBJECT_ID
 from napari_sam2.widgets.layers.geometry import full_resolution, spatial_shape, unit_factors
-from napari_sam2.widgets.layers.mark_features import object_numbers
+from napari_sam2.widgets.layers.prompt_reader import object_numbers
 from napari_sam2.widgets.state.positions import OBJECT, POSITIVE, MaskKey, StackPosition
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from napari_sam2.labels import FrameRecord
 from napari_sam2.types import Region
-from napari_sam2.widgets.layers.appearance import PromptAppearance
+from napari_sam2.widgets.layers.appearance import MarkSize, PromptAppearance, ShapesVisibility
 from napari_sam2.widgets.layers.factory import TRANSFORMS, find_or_add, lay_over
 from napari_sam2.widgets.layers.geometry import (
     drawn_transform,
@@ -27,10 +27,7 @@ from napari_sam2.widgets.layers.geometry import (
     world_units,
 )
 from napari_sam2.widgets.layers.image_axes import axis_name, look
-from napari_sam2.widgets.layers.mark_features import repair_features
-from napari_sam2.widgets.layers.mark_size import MarkSize
-from napari_sam2.widgets.layers.prompt_reader import StackPrompts, read_prompts
-from napari_sam2.widgets.layers.shapes_visibility import ShapesVisibility
+from napari_sam2.widgets.layers.prompt_reader import StackPrompts, read_prompts, repair_features
 from napari_sam2.widgets.layers.snapshot import UserState, WindowSnapshot
 from napari_sam2.widgets.state.image_source import ImageSource
 from napari_sam2.widgets.state.positions import OBJECT, StackPosition, index_of, placed
