@@ -50,6 +50,12 @@ class ModelController(QObject):
     Attributes
     ----------
     use : ModelUse
+    has_model : bool
+        Whether the chosen model can be loaded, as far as is known by now.
+    awaits_server : bool
+        Whether the chosen server has not answered yet.
+    fetching : bool
+        Whether the chosen model is being downloaded.
     """
 
     changed = Signal()
@@ -79,34 +85,18 @@ class ModelController(QObject):
         choice.failed.connect(self._show_failure)
         box.show_devices((AUTO,), AUTO)
         box.show_use(self.use)
-        self._fetching: str | None = None
+        self._fetching: str | None = None  # name of the model that is being downloaded
         self._reached: ServerUse | None = None  # the server whose models are offered
+        self.has_model = self.awaits_server = self.fetching = False
+        self._judge()
         choice.survey()
         if self.use.server is not None:
             self._reach(self.use.server)
 
     @property
-    def has_model(self) -> bool:
-        """Whether the chosen model can be loaded, as far as is known by now."""
-        if self.use.server is not None and self._reached is None:
-            return False
-        entry = self._entries.get(self.use.model)
-        return entry is None or entry.present
-
-    @property
-    def awaits_server(self) -> bool:
-        """Whether the chosen server has not answered yet."""
-        return self.use.server is not None and self._reached is None
-
-    @property
     def chosen(self) -> tuple[ModelUse, bool]:
         """What a session depends on: the use, and whether the model can be loaded."""
         return self.use, self.has_model
-
-    @property
-    def fetching(self) -> bool:
-        """Whether the chosen model is being downloaded."""
-        return self._fetching == self.use.model
 
     def close(self) -> None:
         """Listen no longer, and end the thread."""
@@ -157,7 +147,17 @@ class ModelController(QObject):
         if use != self.use:
             self.use = use
             self._box.show_use(use)
+            self._judge()
             self.changed.emit()
+
+    def _judge(self) -> bool:
+        """Note whether the chosen model can be loaded; return whether that is another answer."""
+        before = self.has_model, self.awaits_server, self.fetching
+        entry = self._entries.get(self.use.model)
+        self.awaits_server = self.use.server is not None and self._reached is None
+        self.has_model = not self.awaits_server and (entry is None or entry.present)
+        self.fetching = self._fetching == self.use.model
+        return before != (self.has_model, self.awaits_server, self.fetching)
 
     def _choose_model(self, name: str | None) -> None:
         if name is None or name == self.use.model:
@@ -189,7 +189,6 @@ class ModelController(QObject):
     def _show_server(self, reached: ReachedServer) -> None:
         if self._closed or self._box.compute_on.value == HERE:
             return
-        had_model, before = self.has_model, self.use
         self._reached = reached.server
         self._entries = {entry.name: entry for entry in reached.entries}
         model = self.use.model if self.use.model in self._entries else reached.entries[0].name
@@ -198,7 +197,7 @@ class ModelController(QObject):
         kept = "" if reached.keeps_token else again
         self._box.show_server(f"Connected: the network runs on {reached.server.url}.{kept}")
         self._choose(server=reached.server, model=model)
-        if self.use == before and self.has_model != had_model:
+        if self._judge():
             self.changed.emit()
 
     def _show_missed(self, error: Exception) -> None:
@@ -227,12 +226,12 @@ class ModelController(QObject):
         self._fetching = name
         self._box.show_download(name)
         self._choice.download(name)
+        self._judge()
         self.changed.emit()
 
     def _show_entries(self, entries: tuple[ModelEntry, ...]) -> None:
         if self._closed or self.use.server is not None:
             return  # only the server knows its models
-        had_model = self.has_model
         self._entries = {entry.name: entry for entry in entries}
         model = self.use.model
         if model not in self._entries:
@@ -241,7 +240,7 @@ class ModelController(QObject):
             else:
                 self.use = replace(self.use, model=entries[0].name)
         self._box.show_models(tuple(self._entries.values()), self.use.model)
-        if self.has_model != had_model:
+        if self._judge():
             self.changed.emit()
 
     def _show_devices(self, names: tuple[str, ...]) -> None:
@@ -259,6 +258,7 @@ class ModelController(QObject):
 
     def _show_download_end(self, _name: str) -> None:
         self._fetching = None
+        self._judge()
         if not self._closed:
             self._box.show_download(None)
             self.changed.emit()

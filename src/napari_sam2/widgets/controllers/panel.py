@@ -30,7 +30,7 @@ from napari_sam2.widgets.controllers.status import StatusController
 from napari_sam2.widgets.layers.appearance import LabelsRefresher
 from napari_sam2.widgets.layers.image_axes import other_axes
 from napari_sam2.widgets.layers.workspace import Workspace, claim_layers
-from napari_sam2.widgets.state.hints import CANCELLING, TILTED
+from napari_sam2.widgets.state.hints import TILTED
 from napari_sam2.widgets.state.tools import TOOLS
 from napari_sam2.widgets.throttle import Throttle
 from napari_sam2.widgets.views.close_guard import CloseGuard
@@ -360,7 +360,7 @@ class PanelController(QObject):
         self._controllers.finding.cancel()
         if self.running:
             self._propagation.cancel()
-            self._views.show_hint(CANCELLING)
+            self._status.show()
 
     def undo(self) -> None:
         """Take the last step back; a run or a search is stopped first, but not for a name."""
@@ -444,14 +444,10 @@ class PanelController(QObject):
     # What has changed.
 
     def _changed(self) -> None:
-        if not self._propagation.running:
-            self._throttle.soon(self._status.show)
+        self._throttle.soon(self._status.show)
 
     def _annotations_changed(self) -> None:
-        if self._propagation.running:
-            self._throttle.soon(*self._controllers.shows)
-        else:
-            self._throttle.soon(*self._controllers.shows, self._status.show)
+        self._throttle.soon(*self._controllers.shows, self._status.show)
 
     def _layer_removed(self, event: Any) -> None:
         workspace = self.workspace
@@ -591,4 +587,4 @@ class PanelController(QObject):
             self.annotation.forget()
         self.annotation.close()
         self._images.unpin()
-        self._propagation.outcomes.clear()
+        self._status.left()

@@ -60,10 +60,22 @@ class PropagationController(QObject):
         The labels of this frame of this stack are others than before.
     ended()
         Nothing runs any more.
+    told(object, str)
+        How the last run of this stack has ended; empty where that is of no interest any more.
+
+    Attributes
+    ----------
+    position : StackPosition or None
+        The stack of the run under way.
+    paused, cancelling : bool
+        Whether that run is held, and whether it is to stop after this frame.
+    completed : bool
+        Whether the last run went to its end.
     """
 
     frame_done = Signal(object, int)
     ended = Signal()
+    told = Signal(object, str)
 
     def __init__(
         self,
@@ -79,18 +91,12 @@ class PropagationController(QObject):
         self._undo_then = False
         self._plan = RunPlan()
         self._steps = series_steps(list[StackPosition]())
-        self._cancelled = False
         self._volumes, self._done = 0, 0  # volumes and frames that are done
         self._frames: set[int] = set()  # of the volume; those of both directions count once
         self._skipped: tuple[str, ...] = ()
         self._began: StackPosition = ()
         self.position: StackPosition | None = None
-        self.paused = False
-        self.completed = False  # the last run went to its end
-        self.outcomes: dict[StackPosition, str] = {}  # how the last run of each stack ended
-        annotation.prompted.connect(self.forget_outcomes)
-        annotation.edited.connect(self.forget_outcomes)
-        annotation.rewound.connect(self.forget_outcomes)
+        self.paused = self.cancelling = self.completed = False
 
     @property
     def running(self) -> bool:
@@ -99,9 +105,8 @@ class PropagationController(QObject):
 
     def begin(self, position: StackPosition, plan: RunPlan) -> None:
         """Propagate the objects of a stack, and then on from volume to volume if so planned."""
-        self.outcomes.pop(position, None)
-        self.completed = False
-        self.paused, self._undo_then, self._cancelled = False, False, False
+        self.forget_outcome(position)
+        self.paused = self.cancelling = self.completed = self._undo_then = False
         self._plan, self._began = plan, position
         self._volumes, self._done, self._skipped = 0, 0, ()
         self._steps = series_steps(self._series(position))
@@ -117,7 +122,7 @@ class PropagationController(QObject):
     def cancel(self) -> None:
         """Stop the run within one frame; what is done stays."""
         if self.running:
-            self._cancelled = True
+            self.cancelling = True
             self._engine.cancel_run()
             self._box.show_cancelling()
 
@@ -156,16 +161,15 @@ class PropagationController(QObject):
                 if answer.outdated is not None:
                     self._annotation.object_records.set_outdated(position, answer.outdated)
                 if cancelled or failed:
-                    self._ended(position, cancelled=cancelled or self._cancelled)
+                    self._ended(position, cancelled=cancelled or self.cancelling)
                 else:
                     self._next_step(position)
             case HandedOver():
                 self._go_on(position, answer)
 
-    def forget_outcomes(self, positions: tuple[StackPosition, ...]) -> None:
-        """Forget how the last run of these stacks ended: it is out of date."""
-        for position in positions:
-            self.outcomes.pop(position, None)
+    def forget_outcome(self, position: StackPosition) -> None:
+        """Have it forgotten how the last run of a stack ended."""
+        self.told.emit(position, "")
 
     def end(self, *, views_alive: bool = True) -> None:
         """Show that nothing runs any more, and make sure of it."""
@@ -209,11 +213,11 @@ class PropagationController(QObject):
 
     def _next_step(self, position: StackPosition) -> None:
         """Begin the next step of the run, which is at this volume, or end the run."""
-        step = None if self._cancelled else next(self._steps, None)
+        step = None if self.cancelling else next(self._steps, None)
         match step:
             case None:
-                self.completed = not self._cancelled
-                self._ended(position, cancelled=self._cancelled)
+                self.completed = not self.cancelling
+                self._ended(position, cancelled=self.cancelling)
             case PropagationStep(volume):
                 self._run(volume)
             case HandOverStep(here, there):
@@ -221,10 +225,10 @@ class PropagationController(QObject):
 
     def _go_on(self, position: StackPosition, answer: HandedOver) -> None:
         """Propagate in the next volume what was found there."""
-        if not self._cancelled:
+        if not self.cancelling:
             self._take_over(answer)
         if not self._annotation.prompts.at(answer.there):
-            self._ended(position, cancelled=self._cancelled)
+            self._ended(position, cancelled=self.cancelling)
             return
         # Objects come in where most of them is: from there they reach both ways.
         self._plan = replace(self._plan, direction=Direction.BOTH)
@@ -264,7 +268,8 @@ class PropagationController(QObject):
         if count and self._volumes > 1:
             text = volumes_outcome(self._volumes, count, cancelled=cancelled, skipped=skipped)
             # Where it ended, and where the user is likely to be still.
-            self.outcomes |= dict.fromkeys((self._began, position), text)
+            for each in {self._began, position}:
+                self.told.emit(each, text)
         elif count:
             text = outcome(
                 count,
@@ -273,11 +278,12 @@ class PropagationController(QObject):
                 skipped=skipped,
                 found=self._found(position),
             )
-            self.outcomes[self._began] = text
+            self.told.emit(self._began, text)
         if skipped:
             show_skipped(self._skipped)
         self.end()
         if self._undo_then:
             self._undo_then = False
-            self.forget_outcomes((position, self._began))
+            for each in {self._began, position}:
+                self.forget_outcome(each)
             self._annotation.undo()

@@ -38,7 +38,7 @@ class RegionController(QObject):
     Signals
     -------
     changed()
-        The region is another one.
+        The region is another one, or a rectangle is about to be drawn, or no more.
     """
 
     changed = Signal()
@@ -51,6 +51,8 @@ class RegionController(QObject):
         self._before: Any = None  # the layer that was active before one was drawn in
         self.region: Region | None = None
         self._soon = single_shot(self, self._take, 0)
+        self._awaited = False
+        viewer.layers.selection.events.active.connect(self._activity_changed)
 
     @property
     def part(self) -> str:
@@ -104,6 +106,7 @@ class RegionController(QObject):
 
     def close(self) -> None:
         """Listen no longer; the layer stays."""
+        self._viewer.layers.selection.events.active.disconnect(self._activity_changed)
         self._let_go()
 
     def _in_view(self, image: Image) -> Region | None:
@@ -124,6 +127,12 @@ class RegionController(QObject):
         # A rectangle that is still being drawn announces itself as "adding".
         if str(event.action) in _DRAWN:
             self._soon.start()
+
+    def _activity_changed(self, _event: object = None) -> None:
+        """Say so if the rectangle's layer has become the active one, or is so no more."""
+        if self.awaited != self._awaited:
+            self._awaited = not self._awaited
+            self.changed.emit()
 
     def _take(self) -> None:
         """Take the rectangle that was drawn last, or changed."""
@@ -153,6 +162,7 @@ class RegionController(QObject):
     def _set(self, region: Region | None) -> None:
         if region != self.region:
             self.region = region
+            self._awaited = self.awaited
             self.changed.emit()
 
     def _drop(self) -> None:

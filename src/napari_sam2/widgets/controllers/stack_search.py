@@ -81,7 +81,7 @@ class StackSearchController(QObject):
         if self.running:
             self._steps = self._step = None
             # That was how the last part of it ended.
-            self._propagation.forget_outcomes((self._position,))
+            self._propagation.forget_outcome(self._position)
             self._annotation.join_steps(self._position, self._since, _TITLE)
 
     def drop(self) -> None:

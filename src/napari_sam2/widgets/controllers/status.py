@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from napari_sam2.widgets.controllers.image import ImageController
     from napari_sam2.widgets.controllers.model import ModelController
     from napari_sam2.widgets.controllers.propagation import PropagationController
+    from napari_sam2.widgets.state.image_source import Limits
     from napari_sam2.widgets.views.panel_view import PanelView
 
 _PATIENCE_MS = 300
@@ -41,7 +42,8 @@ class StatusController(QObject):
     annotation : AnnotationController
     propagation : PropagationController
     adapting : AdaptController
-        These tell where the user is.
+        These tell where the user is. What changes seldom, channels and outcomes of runs, is
+        looked at when they say that it has changed.
     throttle : Throttle
         In time with which the hint changes: a click and its mask change it once, not twice.
     """
@@ -61,12 +63,21 @@ class StatusController(QObject):
         self._annotation, self._propagation, self._adapting = annotation, propagation, adapting
         self._closed = False
         self._shows_little = False
+        self._awaits_part = False
+        self._limits: Limits | None = None  # of the chosen channels now
+        self._outcomes: dict[StackPosition, str] = {}  # how the last run of each stack ended
         self._phase = ""
         self._shown: Situation | None = None  # whose hint is shown
         self._steps = ("", "")
         self._started: tuple[object, ...] = ()
         self._patience = single_shot(self, self._show_phase, _PATIENCE_MS)
         self._throttle = throttle
+        for signal in (images.changed, images.replaced, images.channels.changed):
+            signal.connect(self._look_at_channels)
+        propagation.told.connect(self._note_outcome)
+        for signal in (annotation.prompted, annotation.edited, annotation.rewound):
+            signal.connect(self.forget_outcomes)
+        self._look_at_channels()
 
     def soon(self) -> None:
         """Show the next hint a little later, unless that is due already."""
@@ -113,11 +124,27 @@ class StatusController(QObject):
         halt(self._patience)
         self._throttle.soon(self.show)
 
+    def forget_outcomes(self, positions: tuple[StackPosition, ...]) -> None:
+        """Forget how the last run of these stacks ended: it is out of date."""
+        for position in positions:
+            self._outcomes.pop(position, None)
+
+    def left(self) -> None:
+        """Forget how all runs ended: the image is left."""
+        self._outcomes.clear()
+
     def close(self) -> None:
         """Touch no view any more."""
         self._closed = True
         halt(self._patience)
         self._throttle.drop(self.show)
+
+    def _look_at_channels(self, _image: object = None) -> None:
+        channels = self._images.channels
+        self._awaits_part, self._limits = channels.awaits_part, channels.contrast
+
+    def _note_outcome(self, position: StackPosition, text: str) -> None:
+        self._outcomes[position] = text
 
     def _show_phase(self) -> None:
         if self._phase and not self._closed:
@@ -135,10 +162,11 @@ class StatusController(QObject):
             has_model=self._models.has_model,
             awaits_server=self._models.awaits_server,
             fetching=self._models.fetching,
-            awaits_part=self._images.channels.awaits_part,
+            awaits_part=self._awaits_part,
             started=workspace is not None,
             running=self._propagation.position is not None,
             paused=self._propagation.paused,
+            cancelling=self._propagation.cancelling,
             outside=workspace is not None and here is None,
             n_prompted=len(prompted),
             fresh=workspace is not None and workspace.marks.object_id not in prompted,
@@ -149,12 +177,12 @@ class StatusController(QObject):
             weakness=None if here is None else self._weakness(*here),
             outdated=0 if outdated is None else len(frozenset().union(*outdated.values())),
             teaches=self._adapting.offered(None if here is None else here[0]),
-            outcome=self._propagation.outcomes.get(here[0], "") if here is not None else "",
+            outcome="" if here is None else self._outcomes.get(here[0], ""),
         )
 
     def _contrast(self) -> ContrastState:
         """Compare the contrast that the model sees with that of the layers."""
-        seen, now = self._images.seen, self._images.channels.contrast
+        seen, now = self._images.seen, self._limits
         if seen is None or seen.contrast is None:
             return ContrastState.AS_SEEN
         if now is not None and len(now) == len(seen.contrast) and now != seen.contrast:

@@ -146,8 +146,8 @@ class Situation:
         Length of the stack.
     ignored : tuple of Ignored
         Why marks are no prompts, once for each.
-    paused : bool
-        The run is held.
+    paused, cancelling : bool
+        The run is held; it is to stop after this frame.
     weakness : Weakness or None
         What is wrong with the prompted mask in view.
     contrast : ContrastState
@@ -174,6 +174,7 @@ class Situation:
     n_frames: int = 1
     ignored: tuple[Ignored, ...] = ()
     paused: bool = False
+    cancelling: bool = False
     weakness: Weakness | None = None
     contrast: ContrastState = ContrastState.AS_SEEN
     rolled: tuple[str, str, str] | None = None
@@ -191,6 +192,8 @@ def hint(now: Situation) -> str:
     if not now.has_model:
         return FETCHING if now.fetching else GET_THE_MODEL
     if now.running:
+        if now.cancelling:
+            return CANCELLING
         return PAUSED if now.paused else RUNNING
     if now.awaits_part:
         return DRAW_THE_PART

@@ -81,13 +81,13 @@ class LiveResultsController(QObject):
         self._layer: TracksLayer | None = None
         self._features_before: Any = None
         self._trouble = ""
+        self._listens = False  # to changes of annotations
         self._timer = single_shot(self, self._update, _LEAST_MS)
         box.tracks_toggled.connect(self._tracks_toggled)
         box.measuring_toggled.connect(self._measuring_toggled)
         box.column_chosen.connect(lambda _column: self._show_plot())
         box.plot.frame_requested.connect(self._go_to)
         objects.selection_changed.connect(self._show_plot)
-        annotation.changed.connect(self.soon)
         self._signals.ended.connect(self._ended)
         viewer.layers.events.removed.connect(self._layer_removed)
 
@@ -142,9 +142,12 @@ class LiveResultsController(QObject):
         self._box.plot.show_frame(here[1])
 
     @property
+    def _asked(self) -> bool:
+        return self._box.tracks.isChecked() or self._box.measuring.isChecked()
+
+    @property
     def _wanted(self) -> bool:
-        asked = self._box.tracks.isChecked() or self._box.measuring.isChecked()
-        return asked and not self._closed and self._annotation.workspace is not None
+        return self._asked and not self._closed and self._annotation.workspace is not None
 
     @property
     def _has_all(self) -> bool:
@@ -275,13 +278,22 @@ class LiveResultsController(QObject):
         else:
             workspace.go_to(frame)
 
+    def _listen(self) -> None:
+        """Listen to changes of annotations while anything follows them."""
+        wanted, changed = self._asked, self._annotation.changed
+        if wanted != self._listens:
+            self._listens = wanted
+            (changed.connect if wanted else changed.disconnect)(self.soon)
+
     def _tracks_toggled(self, ticked: bool) -> None:
+        self._listen()
         if ticked:
             self.soon()
         elif self._layer is not None:
             self._layer.remove()
 
     def _measuring_toggled(self, ticked: bool) -> None:
+        self._listen()
         workspace = self._annotation.workspace
         if ticked:
             self.soon()
