@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 FEWEST_MASKS = 4
 """With fewer masks nothing can be learnt and measured."""
 
-_OFFERED_FROM = 8  # accepted masks
+OFFERED_FROM = 8
+"""With fewer accepted masks adapting is not offered."""
 
 
 class _Signals(QObject):
@@ -105,7 +106,6 @@ class AdaptController(QObject):
         self._waiting: tuple[_Order, AdaptOutcome] | None = None
         self._offered_at = 0  # accepted masks at the last adaptation
         self._closed = False
-        self._shown: int | None = -1  # masks that it was last shown for; None: no stack or model
         box.asked.connect(self.ask)
         box.adapt_requested.connect(self.begin)
         box.cancel_requested.connect(self.cancel)
@@ -118,12 +118,11 @@ class AdaptController(QObject):
         """Whether an adaptation is under way, or waits to be taken into use."""
         return self._stage is not _Stage.IDLE or self._waiting is not None
 
-    def offered(self, here: StackPosition | None) -> bool:
+    def offered(self, here: StackPosition) -> bool:
         """Tell whether adapting to a stack pays: scores are low, and many masks are accepted."""
-        accepted = 0 if here is None else len(self._annotation.annotations(here).accepted)
-        if here is None or accepted < _OFFERED_FROM or accepted < 2 * self._offered_at:
-            return False
-        if self.busy or not self._models.has_model:
+        accepted = len(self._annotation.annotations(here).accepted)
+        few = accepted < max(OFFERED_FROM, 2 * self._offered_at)
+        if few or self.busy or not self._models.has_model:
             return False
         score = self._annotation.object_records.mean_score(here)
         return score is not None and score < hints.LOW_SCORE
@@ -134,11 +133,7 @@ class AdaptController(QObject):
 
     def show(self, here: StackPosition | None) -> None:
         """Show whether adapting to a stack is possible, and why not."""
-        if self._closed or self._stage is not _Stage.IDLE or self._waiting is not None:
-            return
-        count = self._masks(here) if here is not None and self._models.has_model else None
-        if count != self._shown:
-            self._shown = count
+        if not self._closed and not self.busy:
             self._box.show_possible(self._reason(here))
 
     def ask(self) -> None:
@@ -210,8 +205,7 @@ class AdaptController(QObject):
 
     def _masks(self, here: StackPosition | None) -> int:
         """Count the accepted and prompted masks of a stack."""
-        objects = {} if here is None else self._annotation.annotations(here).by_object
-        return sum([len(each.accepted | each.prompted) for each in objects.values()])
+        return 0 if here is None else self._annotation.annotations(here).n_masks
 
     def _reason(self, here: StackPosition | None) -> str:
         if here is None or not self._models.has_model:

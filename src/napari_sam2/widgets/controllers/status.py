@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject
 
+from napari_sam2.widgets.controllers.adapting import OFFERED_FROM
 from napari_sam2.widgets.state.hints import (
     WEAK_SCORE,
     ContrastState,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from napari_sam2.widgets.controllers.model import ModelController
     from napari_sam2.widgets.controllers.propagation import PropagationController
     from napari_sam2.widgets.state.image_source import Limits
+    from napari_sam2.widgets.state.session_spec import Annotations
     from napari_sam2.widgets.views.panel_view import PanelView
 
 _PATIENCE_MS = 300
@@ -42,8 +44,8 @@ class StatusController(QObject):
     annotation : AnnotationController
     propagation : PropagationController
     adapting : AdaptController
-        These tell where the user is. What changes seldom, channels and outcomes of runs, is
-        looked at when they say that it has changed.
+        These tell where the user is. What changes seldom (channels, outcomes of runs, the number
+        of masks to learn from) is looked at only when it has changed.
     throttle : Throttle
         In time with which the hint changes: a click and its mask change it once, not twice.
     """
@@ -70,6 +72,7 @@ class StatusController(QObject):
         self._shown: Situation | None = None  # whose hint is shown
         self._steps = ("", "")
         self._started: tuple[object, ...] = ()
+        self._masks: int | None = -1  # to learn from, as last shown; None: no stack or no model
         self._patience = single_shot(self, self._show_phase, _PATIENCE_MS)
         self._throttle = throttle
         for signal in (images.changed, images.replaced, images.channels.changed):
@@ -89,7 +92,8 @@ class StatusController(QObject):
             return
         workspace = self._annotation.workspace
         here = None if workspace is None else workspace.here()
-        situation = self._situation(here)
+        annotations = None if here is None else self._annotation.annotations(here[0])
+        situation = self._situation(here, annotations)
         if situation != self._shown:
             self._shown = situation
             self._views.show_hint(hint(situation))
@@ -99,7 +103,10 @@ class StatusController(QObject):
         if started != self._started:
             self._started = started
             self._views.show_started(situation.started, possible=possible)
-        self._adapting.show(None if here is None else here[0])
+        masks = None if annotations is None or not situation.has_model else annotations.n_masks
+        if masks != self._masks:
+            self._masks = masks
+            self._adapting.show(None if here is None else here[0])
         undo_stack = self._annotation.undo_stack
         undo, redo = undo_stack.next_undo, undo_stack.next_redo
         steps = undo.title if undo else "", redo.title if redo else ""
@@ -151,12 +158,15 @@ class StatusController(QObject):
             self._shown = None
             self._views.show_hint(self._phase)
 
-    def _situation(self, here: tuple[StackPosition, int] | None) -> Situation:
+    def _situation(
+        self, here: tuple[StackPosition, int] | None, annotations: Annotations | None
+    ) -> Situation:
         workspace, prompts = self._annotation.workspace, self._annotation.prompts
         placed = prompts.at(here[0]) if here is not None else ()
         prompted = frozenset([each.object_id for each in placed])
         known = self._annotation.object_records
         outdated = None if here is None else known.outdated(here[0])
+        many = annotations is not None and len(annotations.accepted) >= OFFERED_FROM
         return Situation(
             has_image=self._images.image is not None,
             has_model=self._models.has_model,
@@ -176,7 +186,7 @@ class StatusController(QObject):
             rolled=None if workspace is None else workspace.rolled(),
             weakness=None if here is None else self._weakness(*here),
             outdated=0 if outdated is None else len(frozenset().union(*outdated.values())),
-            teaches=self._adapting.offered(None if here is None else here[0]),
+            teaches=many and here is not None and self._adapting.offered(here[0]),
             outcome="" if here is None else self._outcomes.get(here[0], ""),
         )
 

@@ -107,6 +107,11 @@ class Annotations:
         return self.prompts is other.prompts and self.accepted is other.accepted
 
     @cached_property
+    def n_masks(self) -> int:
+        """Number of masks that are prompted or accepted."""
+        return sum([len(each.decided) for each in self.by_object.values()])
+
+    @cached_property
     def by_object(self) -> Mapping[int, ObjectAnnotations]:
         """Prompts and acceptance of every object that has any, sorted out once."""
         pieces: Counter[int] = Counter()
