@@ -55,11 +55,6 @@ from napari_sam2.remote.values import (
 from napari_sam2.stack import FrameStack
 from napari_sam2.tracking.decoding.mask_postprocessing import FrameOutput, SharedMasks
 from napari_sam2.tracking.decoding.prediction import Conditioning, ObjectPrediction
-from napari_sam2.tracking.decoding.prompted_frames import (
-    drawn_conditioning,
-    drawn_prompt,
-    needs_no_network,
-)
 from napari_sam2.tracking.device import device_error
 from napari_sam2.tracking.engine import (
     ExampleMask,
@@ -67,7 +62,6 @@ from napari_sam2.tracking.engine import (
     PromptedMask,
     StepInterruptedError,
     TrackedFrame,
-    framing_of,
 )
 from napari_sam2.tracking.memory.memory_bank import FrameMemory, RecentMemory
 from napari_sam2.tracking.memory.object_track import ObjectTrack
@@ -208,7 +202,6 @@ class RemoteEngine:
         self._model = model
         self._shape: Shape = stack.frame_shape
         self._keep_logits = keep_logits
-        self._framing = framing_of(model, settings, stack.frame_shape)
         self._pointer = torch.zeros(model.config.width)
         self._sender = FrameSender(channel, stack, settings.read_attempts, source)
         self._spec = StackSpec(
@@ -250,9 +243,6 @@ class RemoteEngine:
         rank: int = 0,
     ) -> PromptedMask:
         """Decide a frame from its prompts; see `Engine`."""
-        if needs_no_network(prompt):
-            drawn = drawn_prompt(self._framing, track, frame, prompt)
-            return PromptedMask(drawn, None, self.logits(drawn))
         self._interrupted.clear()
         self._close_stream()
         statement = self._statement(tracks)
@@ -298,10 +288,6 @@ class RemoteEngine:
         if object_id not in ids or not tracks.keys() >= set(ids) - {object_id}:
             raise MessageError("The masks are of other objects.")
         return PromptedMask(decided, SharedMasks(ids, output))
-
-    def drawn(self, track: ObjectTrack, frame: int, mask: NDArray[np.bool_]) -> Conditioning:
-        """Decide that an object is in a frame just where a mask (Y, X) is."""
-        return drawn_conditioning(self._framing, frame, mask, track.expected(frame, without=frame))
 
     def follow(
         self,

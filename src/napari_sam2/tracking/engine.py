@@ -152,6 +152,7 @@ class Engine(Protocol):
             The object as it is.
         frame : int
         prompt : FramePrompt
+            No mask alone: that needs no network.
         current : ndarray of bool, shape (Y, X)
             The object's mask in that frame so far.
         tracks : mapping of int to ObjectTrack
@@ -163,10 +164,6 @@ class Engine(Protocol):
         rank : int
             Which of the masks that it could mean.
         """
-        ...
-
-    def drawn(self, track: ObjectTrack, frame: int, mask: NDArray[np.bool_]) -> Conditioning:
-        """Decide that an object is in a frame just where a mask (Y, X) is; no network is asked."""
         ...
 
     def follow(
@@ -309,8 +306,6 @@ class NetworkEngine:
     ) -> PromptedMask:
         """Decide a frame from its prompts; see `Engine`."""
         decided = self._decider.from_prompt(track, frame, prompt, current, refines, rank)
-        if decided.prediction is None:
-            return PromptedMask(decided, None, self.logits(decided))
         others = {
             other.object_id: other.conditioning[frame]
             for other in tracks.values()
@@ -318,10 +313,6 @@ class NetworkEngine:
         }
         shared = self._finisher.decided(track.object_id, decided, others, labels)
         return PromptedMask(decided, shared)
-
-    def drawn(self, track: ObjectTrack, frame: int, mask: NDArray[np.bool_]) -> Conditioning:
-        """Decide that an object is in a frame just where a mask (Y, X) is."""
-        return drawn_conditioning(self._framing, frame, mask, track.expected(frame, without=frame))
 
     def follow(
         self,
@@ -506,7 +497,7 @@ class NetworkEngine:
         return ObjectTrack(0, self._n_frames, self._model.config)
 
     def _example(self, shown: ExampleMask) -> Example:
-        decided = self.drawn(self._nobody(), shown.frame, shown.mask)
+        decided = drawn_conditioning(self._framing, shown.frame, shown.mask, None)
         return Example(int(shown.mask.sum()), self._appearance(decided, shown.mask))
 
     def _appearance(self, decided: Conditioning, mask: NDArray[np.bool_]) -> Tensor:

@@ -20,7 +20,19 @@ from napari_sam2.prompts import FramePrompt, PromptBook
 from napari_sam2.stack import FrameStack
 from napari_sam2.tracking.decoding.prediction import Conditioning
 from napari_sam2.tracking.decoding.prompt_decoding import is_ambiguous
-from napari_sam2.tracking.engine import Engine, ExampleMask, FrameAhead, NetworkEngine
+from napari_sam2.tracking.decoding.prompted_frames import (
+    drawn_conditioning,
+    drawn_prompt,
+    needs_no_network,
+)
+from napari_sam2.tracking.engine import (
+    Engine,
+    ExampleMask,
+    FrameAhead,
+    NetworkEngine,
+    PromptedMask,
+    framing_of,
+)
 from napari_sam2.tracking.label_writer import LabelWriter, merge, nothing_in
 from napari_sam2.tracking.memory.object_track import ObjectTrack
 from napari_sam2.tracking.merge_split import MergeSplit
@@ -73,6 +85,7 @@ class Tracker:
         self._n_frames = stack.n_frames
         self._absent_limit = settings.absent_limit
         self._publisher = publisher
+        self._framing = framing_of(model, settings, stack.frame_shape)
         self._unreadable = settings.unreadable
         self.engine: Engine = (
             NetworkEngine(model, stack, settings, keep_logits)
@@ -109,7 +122,9 @@ class Tracker:
         volume = self._publisher.volume
         current, labels = volume.mask(object_id, frame), volume.frame(frame)
         known = track, frame, prompt, current, self.tracks, labels, refines, rank
-        prompted = self.engine.run(partial(self.engine.decide, *known))
+        drawn = needs_no_network(prompt)
+        step = partial(self._drawn, *known[:3]) if drawn else partial(self.engine.decide, *known)
+        prompted = self.engine.run(step)
         others = {
             other.object_id: other.conditioning[frame]
             for other in self.tracks.values()
@@ -204,7 +219,8 @@ class Tracker:
 
     def as_drawn(self, track: ObjectTrack, frame: int, mask: NDArray[np.bool_]) -> Conditioning:
         """Return the decision that an object is in a frame just where a mask (Y, X) is."""
-        return self.engine.run(lambda: self.engine.drawn(track, frame, mask))
+        seen = track.expected(frame, without=frame)
+        return self.engine.run(lambda: drawn_conditioning(self._framing, frame, mask, seen))
 
     def regroup(self, plan: Callable[[], MergeSplit]) -> PromptBook:
         """Move pixels between objects, or change nothing on failure; return the prompts."""
@@ -313,6 +329,11 @@ class Tracker:
             if (decided.corrects or decided.found) and prompt.mask is None:
                 found[ObjectFrame(object_id, frame)] = decided.pixels
         return found
+
+    def _drawn(self, track: ObjectTrack, frame: int, prompt: FramePrompt) -> PromptedMask:
+        """Decide a frame from a prompt that is a mask alone."""
+        drawn = drawn_prompt(self._framing, track, frame, prompt)
+        return PromptedMask(drawn, None, self.engine.logits(drawn))
 
     def _given(self, track: ObjectTrack, frame: int) -> FrameMasks:
         decided = track.conditioning[frame]

@@ -101,7 +101,7 @@ class PromptedFramePredictor:
         track : ObjectTrack
         frame : int
         prompt : FramePrompt
-            All that the user gave there for this object.
+            All that the user gave there for this object; not a mask alone.
         current : ndarray of bool, shape (Y, X)
             The object's mask in that frame so far.
         refines : bool
@@ -109,12 +109,9 @@ class PromptedFramePredictor:
         rank : int
             Index of the mask that an ambiguous last round means; 0 is the best.
         """
-        if needs_no_network(prompt):
-            return drawn_prompt(self._framing, track, frame, prompt)
-        before = track.conditioning.get(frame)
-        corrects = before.corrects if before else bool(track.done[frame])
+        corrects = _corrects(track, frame)
         context = track if corrects else None
-        refined = before if refines else None
+        refined = track.conditioning.get(frame) if refines else None
         rounds = _rounds(prompt, self._enforces, last=refined is not None)
         start: _Start | None
         if refined is not None:
