@@ -274,16 +274,7 @@ class RemoteEngine:
     ) -> PromptedMask:
         fields, blocks = Fields(answer.head), answer.blocks
         self._take_unread(fields)
-        prediction = self._prediction(fields.raw("prediction"))
-        decided = Conditioning(
-            frame,
-            PackedMask.of(current),
-            read_window(fields.raw("window"), self._shape),
-            read_sighting(fields.raw("sighting"), self._shape),
-            fields.truth("corrects"),
-            prediction,
-            prompt,
-        )
+        decided = self._decided(fields, frame, PackedMask.of(current), prompt)
         ids, output = self._output(fields.raw("output"), blocks)
         if object_id not in ids or not tracks.keys() >= set(ids) - {object_id}:
             raise MessageError("The masks are of other objects.")
@@ -570,16 +561,7 @@ class RemoteEngine:
             known = PredictionValues.of([handle, iou, presence, window, sighting, 0], self._shape)
             if number not in tracks:
                 raise MessageError("The server has tracked another object.")
-            prediction = RemotePrediction(
-                _NOTHING,
-                known.iou,
-                known.presence,
-                self._pointer,
-                known.window,
-                known.sighting,
-                known=known,
-            )
-            predictions[number] = prediction
+            predictions[number] = self._as_prediction(known)
             recent = tracks[number].recent(frame, step)
             seen = known.sighting or tracks[number].expected(frame, recent)
             memory = RemoteMemory(frame, None, self._pointer, seen, handle=known.handle)
@@ -605,21 +587,31 @@ class RemoteEngine:
     def _proposal(self, frame: int, fields: Fields, blocks: Sequence[bytes]) -> Proposal:
         mask = read_mask(fields.raw("mask"), blocks, self._shape)
         prompt = read_prompt(fields.raw("prompt"), blocks, self._shape)
-        decided = Conditioning(
+        decided = self._decided(fields, frame, mask, prompt, found=True)
+        alike = fields.number("similarity") if fields.has("similarity") else None
+        return Proposal(mask, fields.number("score"), alike, prompt, decided)
+
+    def _decided(
+        self,
+        fields: Fields,
+        frame: int,
+        mask: PackedMask,
+        prompt: FramePrompt,
+        found: bool = False,
+    ) -> Conditioning:
+        """Read what the network has decided of a frame from a prompt."""
+        return Conditioning(
             frame,
             mask,
             read_window(fields.raw("window"), self._shape),
             read_sighting(fields.raw("sighting"), self._shape),
             fields.truth("corrects"),
-            self._prediction(fields.raw("prediction")),
+            self._as_prediction(PredictionValues.of(fields.raw("prediction"), self._shape)),
             prompt,
-            found=True,
+            found,
         )
-        alike = fields.number("similarity") if fields.has("similarity") else None
-        return Proposal(mask, fields.number("score"), alike, prompt, decided)
 
-    def _prediction(self, value: object) -> RemotePrediction:
-        known = PredictionValues.of(value, self._shape)
+    def _as_prediction(self, known: PredictionValues) -> RemotePrediction:
         return RemotePrediction(
             _NOTHING,
             known.iou,
