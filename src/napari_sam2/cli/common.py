@@ -5,8 +5,8 @@ from __future__ import annotations
 import functools
 import hashlib
 import os
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -70,6 +70,19 @@ def alone_with_output(command: Callable[..., None]) -> Callable[..., None]:
             command(output=output, **options)
 
     return alone
+
+
+@contextmanager
+def frame_bar(title: str, frames: int) -> Iterator[Callable[[int, int], None]]:
+    """Show progress on stderr if it is a terminal; yield what takes the frames done, and all."""
+    from tqdm import tqdm
+
+    with tqdm(total=frames, desc=title, unit="frame", disable=None) as bar:
+
+        def show(done: int, _all: int) -> None:
+            bar.update(done - bar.n)
+
+        yield show
 
 
 def write_report(path: Path, text: str, error: type[Sam2Error]) -> None:

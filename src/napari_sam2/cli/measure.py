@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from napari_sam2.cli.common import JsonOption
+from napari_sam2.cli.common import JsonOption, frame_bar
 from napari_sam2.errors import MeasurementError
 from napari_sam2.segmentation.output_paths import check_outputs
 from napari_sam2.segmentation.result_files import known_scale
@@ -65,8 +65,6 @@ def measure(
     as in scikit-image. With a pixel size, they are in physical units, and again in pixels with the
     ending _px; the units stand in the header of the file.
     """
-    from tqdm import tqdm
-
     from napari_sam2.measure import Measurements, check_table_path, write_table
     from napari_sam2.stack import open_stack
 
@@ -87,11 +85,7 @@ def measure(
         volumes=volumes,
     )
     divisions, review = _from_session(session)
-    with tqdm(total=known.n_frames, desc=labels.name, unit="frame", disable=None) as bar:
-
-        def show(done: int, _total: int) -> None:
-            bar.update(done - bar.n)
-
+    with frame_bar(labels.name, known.n_frames) as show:
         known.update(progress=show)
     table = known.table(divisions, review)
     write_table(table, output)

@@ -9,7 +9,8 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from napari_sam2.cli.common import JsonOption
+from napari_sam2.cli.common import JsonOption, frame_bar
+from napari_sam2.cli.stack_options import AtOption
 from napari_sam2.errors import LabelsError
 from napari_sam2.segmentation.output_paths import check_outputs
 
@@ -54,10 +55,7 @@ def movie(
     axis: Annotated[
         str, typer.Option(help="The video axis of the image: auto, its number or its letter.")
     ] = "auto",
-    at: Annotated[
-        list[str] | None,
-        typer.Option(metavar="AXIS=INDEX", help="Where another axis is held; may repeat."),
-    ] = None,
+    at: AtOption = None,
     channels: Annotated[
         str, typer.Option(metavar="N,N,N", help="Channels to show as red, green and blue.")
     ] = "",
@@ -68,8 +66,6 @@ def movie(
     With a pixel size there is a scale bar, with an interval a time stamp; image and labels may
     name both.
     """
-    from tqdm import tqdm
-
     from napari_sam2.labels.rendering.movie import MovieStyle, check_movie_path, write_movie
     from napari_sam2.prompts import read_sessions
     from napari_sam2.segmentation.image_source import Seeing, open_frames
@@ -104,11 +100,7 @@ def movie(
         follow=follow,
         fps=fps,
     )
-    with tqdm(total=n_frames, desc=stack.name, unit="frame", disable=None) as bar:
-
-        def show(done: int, _total: int) -> None:
-            bar.update(done - bar.n)
-
+    with frame_bar(stack.name, n_frames) as show:
         write_movie(output, frames.stack.read, masks, style, progress=show)
     summary = {"movie": str(output), "frames": n_frames, "fps": fps}
     text = f"movie: {output}, {n_frames} frames"

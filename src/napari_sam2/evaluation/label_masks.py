@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from napari_sam2.evaluation.metrics import Mask, bounding_window
+from napari_sam2.evaluation.metrics import Mask
+from napari_sam2.labels.masks import box_of
 
 Plane = NDArray[np.integer[Any]]
 Window = tuple[slice, slice]
@@ -161,7 +162,7 @@ class StoredMasks:
     def record(self, object_id: int, frame: int, mask: NDArray[np.bool_]) -> None:
         """Keep a mask of shape (Y, X); one recorded before is replaced."""
         patches = self._frames.setdefault(frame, {})
-        window = bounding_window(mask)
+        window = box_of(mask)
         if window is None:
             patches.pop(object_id, None)
         else:

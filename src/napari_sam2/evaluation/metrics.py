@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from napari_sam2.errors import EvaluationError
+from napari_sam2.labels.masks import box_of
 
 DAVIS_TOLERANCE = 0.008
 """Boundary tolerance of DAVIS, as a fraction of the frame's diagonal."""
@@ -98,7 +99,7 @@ def boundary_f(prediction: Mask, truth: Mask, *, tolerance: float | None = None)
         tolerance = davis_tolerance(prediction.shape)
     if tolerance < 0:
         raise EvaluationError(f"A boundary tolerance of {tolerance} pixels is negative.")
-    window = bounding_window(prediction | truth)
+    window = box_of(prediction | truth)
     if window is None:
         return 1.0
     # Distances between two boundaries never leave the window that holds both masks.
@@ -131,18 +132,6 @@ def mask_boundary(mask: Mask) -> Mask:
     """
     eroded: Mask = ndimage.binary_erosion(mask, border_value=0)
     return mask & ~eroded
-
-
-def bounding_window(mask: Mask) -> tuple[slice, slice] | None:
-    """Find the smallest window that holds a mask (Y, X); None if the mask is empty."""
-    rows = np.flatnonzero(mask.any(axis=1))
-    if rows.size == 0:
-        return None
-    columns = np.flatnonzero(mask.any(axis=0))
-    return (
-        slice(int(rows[0]), int(rows[-1]) + 1),
-        slice(int(columns[0]), int(columns[-1]) + 1),
-    )
 
 
 def _fraction_near(boundary: Mask, other: Mask, tolerance: float) -> float:

@@ -12,9 +12,10 @@ from scipy import ndimage
 
 from napari_sam2.errors import EvaluationError
 from napari_sam2.evaluation.label_masks import object_counts
-from napari_sam2.evaluation.metrics import Mask, bounding_window
+from napari_sam2.evaluation.metrics import Mask
 from napari_sam2.evaluation.options import EvaluationOptions, PromptFrame, PromptKind
 from napari_sam2.evaluation.pairs import spread
+from napari_sam2.labels.masks import box_of
 from napari_sam2.prompts import FramePrompt
 
 EIGHT_CONNECTED = np.ones((3, 3), dtype=bool)
@@ -191,7 +192,7 @@ def interior_point(mask: NDArray[np.bool_]) -> tuple[float, float]:
     EvaluationError
         If the mask is empty.
     """
-    window = bounding_window(mask)
+    window = box_of(mask)
     if window is None:
         raise EvaluationError("An empty mask has no interior point.")
     pixel = interior_pixel(regions_of(mask[window])[0].mask)
@@ -218,7 +219,7 @@ def bounding_box(mask: NDArray[np.bool_]) -> tuple[float, float, float, float]:
     EvaluationError
         If the mask is empty.
     """
-    window = bounding_window(mask)
+    window = box_of(mask)
     if window is None:
         raise EvaluationError("An empty mask has no bounding box.")
     y0, y1 = _extent(window[0], mask.shape[0])
@@ -321,7 +322,7 @@ def corrective_click(
             f"Masks of shape {prediction.shape} and {truth.shape} cannot be compared.",
             remedy="Compare masks of the same frame.",
         )
-    window = bounding_window(prediction ^ truth)
+    window = box_of(prediction ^ truth)
     if window is None:
         return None
     predicted, expected = prediction[window], truth[window]

@@ -13,8 +13,9 @@ from napari_sam2.evaluation.baseline.flooding import flood
 from napari_sam2.evaluation.baseline.grey_frame import Cut, GreyFrame
 from napari_sam2.evaluation.baseline.seeds import Marks, clicked_seed, followed_seed
 from napari_sam2.evaluation.label_masks import LabelMasks, MaskPatch
-from napari_sam2.evaluation.metrics import Mask, bounding_window
+from napari_sam2.evaluation.metrics import Mask
 from napari_sam2.evaluation.simulated_user import Click, ObjectPrompt, Pixel
+from napari_sam2.labels.masks import box_of
 from napari_sam2.stack import FrameStack
 
 _LEAK = 1.5
@@ -134,7 +135,7 @@ class ClassicalSegmenter:
 
     def _patch(self, object_id: int, frame: int) -> MaskPatch | None:
         mask = self.masks.mask(object_id, frame)
-        window = bounding_window(mask)
+        window = box_of(mask)
         return None if window is None else MaskPatch(object_id, window, mask[window])
 
     def _grey(self, frame: int) -> GreyFrame:

@@ -14,8 +14,9 @@ from skimage.segmentation import watershed
 from napari_sam2.evaluation.baseline.grey_frame import Cut, GreyFrame
 from napari_sam2.evaluation.baseline.seeds import GrowthSeed, grown
 from napari_sam2.evaluation.label_masks import MaskPatch, Window, hull, relative
-from napari_sam2.evaluation.metrics import Mask, bounding_window
+from napari_sam2.evaluation.metrics import Mask
 from napari_sam2.evaluation.simulated_user import Pixel, distance_to
+from napari_sam2.labels.masks import box_of
 
 _MARK = 1
 """A click marks so many pixels to each side of it."""
@@ -127,7 +128,7 @@ def _finish(
         mask = _main_piece(mask, seed.core, window)
     shares[window][share] = 0
     shares[window][mask] = number
-    inner = bounding_window(mask)
+    inner = box_of(mask)
     if inner is None:
         return None
     rows, columns = (
