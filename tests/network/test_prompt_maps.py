@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from napari_sam2.network import BACKGROUND, BOX_END, BOX_START, OBJECT, PAD
-from napari_sam2.network.fine_decoder import draw_prompts
+from napari_sam2.network.mask_decoder import draw_prompts
 
 SIDE = 32
 

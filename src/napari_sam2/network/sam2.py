@@ -13,11 +13,10 @@ from torch.overrides import TorchFunctionMode
 from napari_sam2.network.config import Sam2Config
 from napari_sam2.network.dense_heads import DenseHeads
 from napari_sam2.network.features import ImageFeatures, MaskPrediction
-from napari_sam2.network.fine_decoder import FineMaskDecoder, draw_prompts
 from napari_sam2.network.fine_pyramid import FineEncoder
 from napari_sam2.network.image_encoder import ImageEncoder
 from napari_sam2.network.layers import MLP, full_precision
-from napari_sam2.network.mask_decoder import MaskDecoder
+from napari_sam2.network.mask_decoder import FineMaskDecoder, MaskDecoder, draw_prompts
 from napari_sam2.network.memory_attention import MemoryAttention
 from napari_sam2.network.memory_encoder import MemoryEncoder
 from napari_sam2.network.position import sine_grid, sine_time
