@@ -25,7 +25,7 @@ from bundled_model.initialisation import initialise_locality
 from bundled_model.recipe import LEFT_OUT, PARTIAL, synthetic_clip
 from bundled_model.validation import interior_point
 from napari_sam2.network import BUNDLED_CONFIG, MaskPrediction, Sam2
-from napari_sam2.network.fine_decoder import draw_prompts
+from napari_sam2.network.mask_decoder import draw_prompts
 from napari_sam2.tracking.images.object_window import Window as FrameWindow
 from napari_sam2.tracking.images.object_window import frame_to_input
 from napari_sam2.training import (

@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from napari_sam2.labels.compose import compose_frame, pixels_of, without
 from napari_sam2.labels.masks import box_of
+from napari_sam2.labels.volume import compose_frame, pixels_of, without
 
 frames = hnp.arrays(np.uint8, (4, 5), elements=st.integers(0, 4))
 mask_stacks = hnp.arrays(bool, (3, 4, 5))

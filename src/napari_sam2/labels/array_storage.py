@@ -1,4 +1,4 @@
-"""Storage of labels: arrays in memory or on disk, written by patches."""
+"""Label arrays of a stack, in memory or on disk, and the patches by which they are written."""
 
 from __future__ import annotations
 
@@ -6,13 +6,37 @@ import math
 import mmap
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike
+from numpy.typing import DTypeLike, NDArray
 
 from napari_sam2.errors import LabelsError
-from napari_sam2.labels.compose import Labels, Patch
+from napari_sam2.labels.masks import Box
+
+Labels = NDArray[np.integer[Any]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Patch:
+    """New labels for a part of a frame.
+
+    Attributes
+    ----------
+    box : Box
+        Rows and columns.
+    labels : ndarray of int, shape of the box
+    """
+
+    box: Box
+    labels: Labels
+
+    def on(self, frame: Labels) -> Labels:
+        """Return a copy of the labels of a frame, (Y, X), with this part as it is here."""
+        patched = frame.copy()
+        patched[self.box] = self.labels
+        return patched
 
 
 def blank_labels(shape: Sequence[int], dtype: DTypeLike) -> Labels:

@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_sam2.labels.compose import Labels
+from napari_sam2.labels.array_storage import Labels
 from napari_sam2.labels.masks import box_of
 
 _FAST = 1  # level of compression: labels are flat, the higher ones gain little

@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_sam2.errors import LineageError
-from napari_sam2.labels.array_storage import view_frame
-from napari_sam2.labels.compose import Labels
+from napari_sam2.labels.array_storage import Labels, view_frame
 
 
 @dataclass(frozen=True, slots=True, eq=False)

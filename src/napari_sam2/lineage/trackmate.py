@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 
 from napari_sam2._atomic import replacing
 from napari_sam2.errors import LineageError
-from napari_sam2.labels.array_storage import view_frame
-from napari_sam2.labels.compose import Labels
+from napari_sam2.labels.array_storage import Labels, view_frame
 from napari_sam2.lineage.lineage import Lineage
 from napari_sam2.lineage.spots import SpotFinder
 from napari_sam2.lineage.tracks import checked_scale

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial import ConvexHull
 
-from napari_sam2.labels.compose import Labels
+from napari_sam2.labels.array_storage import Labels
 
 PIXELS = "_px"
 """Ending of columns in pixels, where others are in physical units."""

@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_sam2.errors import MeasurementError
-from napari_sam2.labels.array_storage import view_frame
-from napari_sam2.labels.compose import Labels
+from napari_sam2.labels.array_storage import Labels, view_frame
 from napari_sam2.labels.pixel_sizes import positive_sizes
 
 _USUAL_AXES = {2: "YX", 3: "TYX", 4: "TZYX"}

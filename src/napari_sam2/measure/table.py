@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_sam2.errors import MeasurementError
-from napari_sam2.labels.compose import Labels
+from napari_sam2.labels.array_storage import Labels
 from napari_sam2.labels.divisions import checked_divisions, generations_of, parents_of
 from napari_sam2.measure.regions import PIXELS, Columns, measure_regions
 from napari_sam2.measure.review import Review

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from napari_sam2.detection import DetectionSettings
 from napari_sam2.errors import FrameError, RemoteError
 from napari_sam2.labels import PackedMask
-from napari_sam2.labels.compose import Labels
+from napari_sam2.labels.array_storage import Labels
 from napari_sam2.labels.masks import Box
 from napari_sam2.prompts import FramePrompt
 from napari_sam2.remote.channel import (

@@ -28,7 +28,7 @@ from napari_sam2.errors import (
     StackError,
 )
 from napari_sam2.labels import PackedMask
-from napari_sam2.labels.compose import Labels
+from napari_sam2.labels.array_storage import Labels
 from napari_sam2.labels.masks import box_of
 from napari_sam2.prompts import FramePrompt
 from napari_sam2.remote.frame_data import compressed, decompressed, dtype_named

@@ -20,7 +20,8 @@ from torch import Tensor
 from napari_sam2.detection import DetectionSettings, FrameInput
 from napari_sam2.errors import DeviceError, FrameError
 from napari_sam2.labels import PackedMask
-from napari_sam2.labels.compose import Labels, without
+from napari_sam2.labels.array_storage import Labels
+from napari_sam2.labels.volume import without
 from napari_sam2.network import object_contrast, remaining_contrast
 from napari_sam2.prompts import FramePrompt
 from napari_sam2.stack import FrameStack

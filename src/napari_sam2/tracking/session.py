@@ -31,7 +31,7 @@ from napari_sam2.errors import (
     StoreError,
 )
 from napari_sam2.labels import FrameRecord, PackedMask
-from napari_sam2.labels.compose import Labels
+from napari_sam2.labels.array_storage import Labels
 from napari_sam2.labels.divisions import checked_divisions
 from napari_sam2.labels.store.result_store import ResultStore, read_about
 from napari_sam2.network import FADED

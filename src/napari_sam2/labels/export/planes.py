@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from napari_sam2.errors import LabelsError
-from napari_sam2.labels.compose import Labels
+from napari_sam2.labels.array_storage import Labels
 
 
 class LabelPlanes:

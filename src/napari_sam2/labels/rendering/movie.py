@@ -20,8 +20,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from napari_sam2._atomic import replacing
 from napari_sam2.errors import LabelsError
-from napari_sam2.labels.array_storage import view_frame
-from napari_sam2.labels.compose import Labels
+from napari_sam2.labels.array_storage import Labels, view_frame
 from napari_sam2.labels.frame_records import measure
 from napari_sam2.labels.masks import box_of
 from napari_sam2.labels.rendering.overlay import as_rgb, overlay

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from napari_sam2.errors import LabelsError
-from napari_sam2.labels.compose import Labels
+from napari_sam2.labels.array_storage import Labels
 from napari_sam2.labels.rendering.colours import colours_of
 from napari_sam2.labels.rendering.resizing import resize_image, resize_labels
 

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from napari_sam2.errors import LabelsError
-from napari_sam2.labels.compose import Labels
+from napari_sam2.labels.array_storage import Labels
 
 
 def check_zoom(zoom: float) -> tuple[int, int]:

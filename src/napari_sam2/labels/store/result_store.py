@@ -21,7 +21,7 @@ from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from napari_sam2.errors import StoreError, StoreInUseError
-from napari_sam2.labels.compose import Labels
+from napari_sam2.labels.array_storage import Labels
 from napari_sam2.labels.frame_records import FrameRecord
 from napari_sam2.labels.masks import Box
 from napari_sam2.labels.store.chunk_rows import (

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from napari_sam2.errors import FrameError, Sam2Error
 from napari_sam2.labels import PackedMask
-from napari_sam2.labels.compose import Labels
+from napari_sam2.labels.array_storage import Labels
 from napari_sam2.prompts import FramePrompt, PromptBook
 from napari_sam2.remote.limits import (
     MOST_BEYOND,

@@ -18,8 +18,9 @@ from scipy import ndimage
 from torch import Tensor
 
 from napari_sam2.labels import PackedMask, clean_mask
-from napari_sam2.labels.compose import Labels, pixels_of, without
+from napari_sam2.labels.array_storage import Labels
 from napari_sam2.labels.masks import Box, apart, box_of, placed, size_of, within
+from napari_sam2.labels.volume import pixels_of, without
 from napari_sam2.network import upsample_masks
 from napari_sam2.tracking.decoding.prediction import (
     ABSENT_LOGIT,
