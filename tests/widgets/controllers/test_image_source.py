@@ -320,6 +320,18 @@ def test_hint_asks_for_the_region_to_be_drawn(make_panel, blobs, qtbot):
     assert panel.hint == hints.CLICK, "nobody has to"
 
 
+def test_hint_follows_the_layer_that_the_region_is_drawn_in(make_panel, blobs):
+    panel = make_panel(blobs())
+    panel.choose_part("rectangle")
+    selection = panel.viewer.layers.selection
+    outline, image = panel.part_layer, panel.viewer.layers[0]
+    for layer, hint in ((outline, hints.DRAW_THE_PART), (image, hints.PRESS_START)) * 2:
+        selection.active = layer
+        assert panel.hint == hint
+    panel.viewer.layers.remove(outline)
+    assert panel.hint == hints.PRESS_START
+
+
 def test_last_rectangle_counts_and_its_layer_can_be_removed(make_panel, blobs, script):
     panel = make_panel(blobs())
     draw_part(panel, 1, 1, 9, 9)

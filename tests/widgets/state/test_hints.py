@@ -19,6 +19,8 @@ READY = {"has_image": True, "started": True, "n_frames": 9}
         (Situation(has_image=True), hints.PRESS_START),
         (Situation(has_image=True, awaits_part=True), hints.DRAW_THE_PART),
         (Situation(**READY, running=True, awaits_part=True), hints.RUNNING),
+        (Situation(**READY, running=True, paused=True), hints.PAUSED),
+        (Situation(**READY, running=True, paused=True, cancelling=True), hints.CANCELLING),
         (Situation(**READY), hints.CLICK),
         (Situation(**READY, n_prompted=1), hints.GO_ON),
         (Situation(has_image=True, started=True, n_prompted=1), hints.GO_ON_ALONE),
