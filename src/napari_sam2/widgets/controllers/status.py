@@ -149,6 +149,7 @@ class StatusController(QObject):
             weakness=None if here is None else self._weakness(*here),
             outdated=0 if outdated is None else len(frozenset().union(*outdated.values())),
             teaches=self._adapting.offered(None if here is None else here[0]),
+            resumes=self._views.offers_work,
             outcome=self._propagation.outcomes.get(here[0], "") if here is not None else "",
         )
 
