@@ -31,7 +31,8 @@ import napari
 import numpy as np
 import tifffile
 from figures import read_options, write_figures
-from qtpy.QtWidgets import QAbstractButton, QApplication, QScrollArea, QWidget
+from qtpy.QtCore import QEventLoop, QTimer
+from qtpy.QtWidgets import QAbstractButton, QScrollArea, QWidget
 
 from napari_sam2.evaluation.automatic import share_kept
 from napari_sam2.samples import nuclei_stack
@@ -137,13 +138,19 @@ class User:
 
 
 def wait(done: Callable[[], bool]) -> None:
-    """Let the window live until something is done."""
+    """Let the window live until something is done.
+
+    In a loop of Qt's own, as under ``napari.run``: outside of one no widget is ever deleted, and
+    the sign in the status bar that a file is being opened would turn to the end.
+    """
     end = time.monotonic() + PATIENCE_S
-    while not done():
-        if time.monotonic() > end:
-            raise TimeoutError("The window took too long.")
-        QApplication.processEvents()
-        time.sleep(0.01)
+    loop, poll = QEventLoop(), QTimer()
+    poll.timeout.connect(lambda: loop.quit() if done() or time.monotonic() > end else None)
+    poll.start(10)
+    loop.exec()
+    poll.stop()
+    if not done():
+        raise TimeoutError("The window took too long.")
 
 
 def pause(seconds: float = SETTLE_S) -> None:

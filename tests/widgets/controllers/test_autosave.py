@@ -20,6 +20,7 @@ from napari_sam2.prompts import (
 )
 from napari_sam2.types import Region
 from napari_sam2.widgets.autosave import file_store
+from napari_sam2.widgets.state import hints
 
 
 @pytest.fixture
@@ -104,6 +105,8 @@ def test_work_can_be_resumed_after_a_crash(worked, open_panel, script, folder):
     again = open_panel()
     assert again.offers_to_resume
     assert "2 objects, 3 prompts, 1 accepted mask" in again.offer_text
+    again.wait_idle()
+    assert again.hint == hints.PRESS_RESUME
     script.told.clear()
     again.viewer.layers["cells"].contrast_limits = (5, 10)
     again.resume()

@@ -253,6 +253,13 @@ def test_object_that_is_nowhere_else_is_not_done(make_panel):
     panel.propagate("both")
     panel.wait_idle()
     assert panel.hint.startswith("Object 1 was found in one frame only")
+    assert "draw a box (B)" in panel.hint
+    panel.draw_box((2, 5, 5), (2, 15, 15))
+    panel.wait_idle()
+    panel.propagate("both")
+    panel.wait_idle()
+    assert panel.hint.startswith("Object 1 was found in one frame only")
+    assert "draw a box" not in panel.hint, "it has one"
 
 
 def test_hint_forgets_how_the_last_run_ended_when_an_object_is_changed(started):

@@ -17,6 +17,8 @@ READY = {"has_image": True, "started": True, "n_frames": 9}
         (Situation(has_image=True, has_model=False), hints.GET_THE_MODEL),
         (Situation(has_image=True, has_model=False, fetching=True), hints.FETCHING),
         (Situation(has_image=True), hints.PRESS_START),
+        (Situation(has_image=True, resumes=True), hints.PRESS_RESUME),
+        (Situation(has_image=True, has_model=False, resumes=True), hints.GET_THE_MODEL),
         (Situation(has_image=True, awaits_part=True), hints.DRAW_THE_PART),
         (Situation(**READY, running=True, awaits_part=True), hints.RUNNING),
         (Situation(**READY, running=True, paused=True), hints.PAUSED),
@@ -98,6 +100,17 @@ def test_done_is_not_said_of_objects_in_one_frame_only(found, begins, said):
     text = hints.outcome(9, 9, cancelled=False, found=found)
     assert text.startswith(begins)
     assert said in text
+
+
+def test_box_is_not_proposed_for_objects_that_have_one():
+    alone, low = RunFindings(1, (4,), (), frozenset({4})), RunFindings(1, (), (4,), frozenset({4}))
+    for found in (alone, low):
+        text = hints.outcome(9, 9, cancelled=False, found=found)
+        assert "box" not in text
+        assert "  " not in text
+    assert "box (B)" in hints.outcome(
+        9, 9, cancelled=False, found=RunFindings(2, (3, 4), (), frozenset({4}))
+    )
 
 
 def test_hint_after_next_object_asks_for_its_click(started):

@@ -405,6 +405,7 @@ class PanelController(QObject):
     def _connect(self) -> None:
         views, propagation = self._views, self._propagation
         views.start_requested.connect(self.start)
+        views.offer_changed.connect(self._changed)
         views.run.run_requested.connect(self.propagate)
         views.run.pause_requested.connect(self._pause)
         views.run.cancel_requested.connect(self.cancel)

@@ -255,13 +255,15 @@ class PropagationController(QObject):
     def _found(self, position: StackPosition) -> RunFindings:
         """Say what the run has found of the objects that it was to follow."""
         object_records, wanted = self._annotation.object_records, self._plan.object_ids
-        objects = {placed.object_id for placed in self._annotation.prompts.at(position)}
+        prompts = self._annotation.prompts.at(position)
+        objects = {placed.object_id for placed in prompts}
         objects = objects if wanted is None else objects & wanted
         frames = {i: len(object_records.frames(position, i)) for i in sorted(objects)}
         scores = {i: object_records.mean_score(position, i) for i in sorted(objects)}
         alone = [i for i, count in frames.items() if count < _SEVERAL <= len(self._frames)]
         low = [i for i, score in scores.items() if score is not None and score < LOW_SCORE]
-        return RunFindings(len(objects), tuple(alone), tuple(low))
+        boxed = frozenset([each.object_id for each in prompts if each.prompt.box is not None])
+        return RunFindings(len(objects), tuple(alone), tuple(low), boxed)
 
     def _ended(self, position: StackPosition, *, cancelled: bool) -> None:
         count, skipped = self._done, len(self._skipped)

@@ -187,6 +187,7 @@ class StatusController(QObject):
             weakness=None if here is None else self._weakness(*here),
             outdated=0 if outdated is None else len(frozenset().union(*outdated.values())),
             teaches=many and here is not None and self._adapting.offered(here[0]),
+            resumes=self._views.offers_work,
             outcome="" if here is None else self._outcomes.get(here[0], ""),
         )
 

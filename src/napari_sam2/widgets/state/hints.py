@@ -6,7 +6,7 @@ Any thread.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from dataclasses import dataclass
 from enum import Enum, StrEnum, auto
 from typing import NamedTuple
@@ -24,6 +24,9 @@ GET_THE_MODEL = "Download the model, or choose the bundled one."
 REACH_THE_SERVER = "Connect to the server, or compute on this computer."
 FETCHING = "The model is on its way. With the bundled one you can begin at once."
 PRESS_START = "Press Start, then click an object in the image."
+PRESS_RESUME = (
+    "Press Resume to go on with the earlier work, or Start to begin anew; it stays in its file."
+)
 DRAW_THE_PART = "Draw a rectangle in the image: the part to work in. Without one it is all of it."
 CLICK = "Click an object in the image. Shift-click marks what does not belong to it."
 GO_ON = "Propagate to fill the other frames, or press N and click the next object."
@@ -123,11 +126,18 @@ class RunFindings(NamedTuple):
         Those that are in one frame only.
     low : tuple of int
         Those whose mean score is low.
+    boxed : set of int
+        Those that have a box in some frame.
     """
 
     objects: int = 0
     alone: tuple[int, ...] = ()
     low: tuple[int, ...] = ()
+    boxed: Set[int] = frozenset()
+
+    def lacks_box(self, object_ids: Iterable[int]) -> bool:
+        """Tell whether any of these objects has no box yet."""
+        return not self.boxed >= set(object_ids)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +148,8 @@ class Situation:
     ----------
     has_image, has_model, awaits_server, fetching, awaits_part, started, running, outside : bool
         Where the user is.
+    resumes : bool
+        Earlier work on the image is offered.
     n_prompted : int
         Objects with prompts in the stack in view.
     fresh : bool
@@ -181,6 +193,7 @@ class Situation:
     outdated: int = 0
     outcome: str = ""
     teaches: bool = False
+    resumes: bool = False
 
 
 def hint(now: Situation) -> str:
@@ -198,7 +211,7 @@ def hint(now: Situation) -> str:
     if now.awaits_part:
         return DRAW_THE_PART
     if not now.started:
-        return PRESS_START
+        return PRESS_RESUME if now.resumes else PRESS_START
     if now.outside:
         return OUTSIDE
     if now.rolled is not None:
@@ -279,9 +292,10 @@ def outcome(
     alone, left_out = found.alone, f", {skipped} of them skipped" if skipped else ""
     if alone:
         was = "was" if len(alone) == 1 else "were"
+        box = ", or draw a box (B)," if found.lacks_box(alone) else ""
         alone_text = (
-            f"{_named(alone)} {was} found in one frame only: click there in another frame as well, "
-            "or draw a box (B), and propagate again."
+            f"{_named(alone)} {was} found in one frame only: click there in another frame as well"
+            f"{box} and propagate again."
         )
         if len(alone) >= found.objects:
             return alone_text
@@ -290,9 +304,10 @@ def outcome(
         others = found.objects - len(alone)
         return f"Done: {count}{left_out}, {others} of {found.objects} objects. {alone_text}"
     if found.low:
+        box = "a box (B), " if found.lacks_box(found.low) else ""
         return (
             f"Done: {count}{left_out}. Scores of {_named(found.low).lower()} are low: D shows "
-            "where. What helps: a box (B), a prompt there, or another model."
+            f"where. What helps: {box}a prompt there, or another model."
         )
     return f"Done: {count}{left_out}. Where a mask is wrong, click there and propagate again."
 

@@ -87,6 +87,8 @@ class PanelView(QWidget):
         Begin to segment the chosen image.
     resume_requested()
         Go on with the earlier work that is offered.
+    offer_changed()
+        Earlier work is offered, or none any more.
     open_requested(Path)
         Go on with a session file.
     shown()
@@ -96,6 +98,7 @@ class PanelView(QWidget):
     shown = Signal()
     start_requested = Signal()
     resume_requested = Signal()
+    offer_changed = Signal()
     open_requested = Signal(object)
 
     def __init__(self, *, propagates: bool = True) -> None:
@@ -164,6 +167,12 @@ class PanelView(QWidget):
     def show_offer(self, text: str) -> None:
         """Offer earlier work on the image; empty: there is none."""
         self.offer.show_work(text)
+        self.offer_changed.emit()
+
+    @property
+    def offers_work(self) -> bool:
+        """Whether earlier work on the image is offered."""
+        return not self.offer.isHidden()
 
     def show_approximations(self, user_state: tuple[str, ...]) -> None:
         """Say what the chosen speed leaves out, also where the model's part is folded away."""

@@ -128,6 +128,7 @@ def test_plot_shows_the_selected_objects_and_goes_to_a_frame(tracked):
     (line,) = plot.lines
     assert line.values.tolist() == pytest.approx([15.5 - 0.5 * i - 0.25 + 0.25 for i in range(6)])
     plot.resize(300, plot.height())
+    assert plot.frame_text == "frame 0 / 5", "as beside the slider of napari"
     spot = QPointF(plot.x_of(4), 50)
     kind, left = QMouseEvent.Type.MouseButtonPress, Qt.MouseButton.LeftButton
     plot.mousePressEvent(QMouseEvent(kind, spot, spot, left, left, Qt.KeyboardModifier.NoModifier))

@@ -88,6 +88,11 @@ class ColumnPlot(QWidget):
         """Return the horizontal position of a frame, in pixels of the widget."""
         return _PAD + frame * self._step()
 
+    @property
+    def frame_text(self) -> str:
+        """The frame in view and the last one, counted from 0 as beside napari's sliders."""
+        return f"frame {self._frame} / {self._n_frames - 1}"
+
     def mousePressEvent(self, event: Any) -> None:
         """Go to the frame that was clicked."""
         self.frame_requested.emit(self.frame_at(event.position().x()))
@@ -121,7 +126,7 @@ class ColumnPlot(QWidget):
         painter.drawText(upper, left, f"{high:.4g}")
         painter.drawText(upper, right, self._title)
         painter.drawText(lower, left, f"{low:.4g}")
-        painter.drawText(lower, right, f"frame {self._frame} of {self._n_frames}")
+        painter.drawText(lower, right, self.frame_text)
         grey = QColor(text)
         grey.setAlpha(110)
         painter.setPen(QPen(grey, 1))
