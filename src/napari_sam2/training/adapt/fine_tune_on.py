@@ -41,7 +41,7 @@ from napari_sam2.training.data.session_masks import (
 from napari_sam2.training.parts import Parts
 from napari_sam2.types import ObjectFrame
 
-_STEPS = 150
+_STEPS = 300
 _RIM = 0.25
 _MEASURED_FRAMES, _MEASURED_MASKS = 6, 12
 _WIDEST = 8.0  # windows that are so many times as wide as their object show enough around it
