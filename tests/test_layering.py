@@ -6,6 +6,7 @@ import ast
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -153,11 +154,18 @@ def _imported_names(node: ast.AST, package: str, known: Mapping[str, Path]) -> I
 
 def imports(root: Path) -> list[ImportOf]:
     """Every import of every module below `root`, lazy and typing-only ones included."""
-    known = module_names(root)
+    return _imports(
+        tuple((name, path, path.read_text("utf-8")) for name, path in module_names(root).items())
+    )
+
+
+@cache  # of the same sources: several checks read the whole package
+def _imports(modules: tuple[tuple[str, Path, str], ...]) -> list[ImportOf]:
+    known = {name: path for name, path, _ in modules}
     found = []
-    for module, path in known.items():
+    for module, path, source in modules:
         package = module if path.name == "__init__.py" else module.rpartition(".")[0]
-        for node, types_only in _statements(ast.parse(path.read_text("utf-8"), str(path))):
+        for node, types_only in _statements(ast.parse(source, str(path))):
             targets = dict.fromkeys(_imported_names(node, package, known))
             line = getattr(node, "lineno", 0)
             found.extend(ImportOf(module, line, target, types_only) for target in targets)

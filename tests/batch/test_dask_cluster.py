@@ -45,7 +45,7 @@ def kill_once(inputs: BatchInputs, killed: list[int], victim=None):
 
 
 def test_a_killed_worker_of_a_local_cluster_loses_nothing(stacks, clicks, tmp_path):
-    folder = stacks("a", "b", "c", frames=12)
+    folder = stacks("a", "b", "c", frames=8)
     inputs = BatchInputs(folder, tmp_path / "out", prompts=clicks)
     whole = BatchInputs(folder, tmp_path / "whole", prompts=clicks)
     killed: list[int] = []
@@ -94,7 +94,7 @@ def scheduler(tmp_path):
 
 def test_a_killed_scheduler_loses_nothing(stacks, clicks, tmp_path, scheduler):
     address, server = scheduler
-    folder = stacks("a", "b", "c", frames=40)
+    folder = stacks("a", "b", "c", frames=16)
     inputs = BatchInputs(folder, tmp_path / "out", prompts=clicks)
     killed: list[int] = []
     recorder = Recorder(seen=kill_once(inputs, killed, server.pid))
