@@ -44,8 +44,8 @@ class StatusController(QObject):
     annotation : AnnotationController
     propagation : PropagationController
     adapting : AdaptController
-        These tell where the user is. What changes seldom (channels, outcomes of runs, the number
-        of masks to learn from) is looked at only when it has changed.
+        These tell where the user is. What changes seldom (channels, earlier work, outcomes of
+        runs, the number of masks to learn from) is looked at only when it has changed.
     throttle : Throttle
         In time with which the hint changes: a click and its mask change it once, not twice.
     """
@@ -66,6 +66,7 @@ class StatusController(QObject):
         self._closed = False
         self._shows_little = False
         self._awaits_part = False
+        self._resumes = False  # earlier work is offered
         self._limits: Limits | None = None  # of the chosen channels now
         self._outcomes: dict[StackPosition, str] = {}  # how the last run of each stack ended
         self._phase = ""
@@ -77,6 +78,7 @@ class StatusController(QObject):
         self._throttle = throttle
         for signal in (images.changed, images.replaced, images.channels.changed):
             signal.connect(self._look_at_channels)
+        views.offer_changed.connect(self._look_at_offer)
         propagation.told.connect(self._note_outcome)
         for signal in (annotation.prompted, annotation.edited, annotation.rewound):
             signal.connect(self.forget_outcomes)
@@ -150,6 +152,9 @@ class StatusController(QObject):
         channels = self._images.channels
         self._awaits_part, self._limits = channels.awaits_part, channels.contrast
 
+    def _look_at_offer(self) -> None:
+        self._resumes = self._views.offers_work
+
     def _note_outcome(self, position: StackPosition, text: str) -> None:
         self._outcomes[position] = text
 
@@ -187,7 +192,7 @@ class StatusController(QObject):
             weakness=None if here is None else self._weakness(*here),
             outdated=0 if outdated is None else len(frozenset().union(*outdated.values())),
             teaches=many and here is not None and self._adapting.offered(here[0]),
-            resumes=self._views.offers_work,
+            resumes=self._resumes,
             outcome="" if here is None else self._outcomes.get(here[0], ""),
         )
 
