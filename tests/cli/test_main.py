@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import fields
 
 import pytest
+import typer
 
 from napari_sam2 import __version__
 from napari_sam2.cli import main
+from napari_sam2.cli.main import app
 from napari_sam2.errors import StackError
+from napari_sam2.segmentation.stack_job import SegmentOptions
 
 
 def run(*arguments: str) -> int:
@@ -31,6 +35,15 @@ def test_help_lists_the_subcommands(capsys):
 def test_every_subcommand_explains_itself(name, capsys):
     assert run(name, "--help") == 0
     assert f"napari-sam2 {name}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("name", "model"), [("segment", "bundled"), ("batch", None)])
+def test_commands_have_all_options_of_a_stack_with_their_defaults(name, model):
+    command = typer.main.get_command(app).commands[name]
+    defaults = {each.name: each.default for each in command.params}
+    for each in fields(SegmentOptions):
+        expected = model if each.name == "model" else each.default
+        assert (defaults[each.name] or ()) == (expected or ()), each.name
 
 
 def test_version(capsys):

@@ -20,13 +20,15 @@ from session_servers import TOKEN, local_server
 from starlette.routing import Route
 
 from napari_sam2.errors import RemoteError
+from napari_sam2.prompts import FramePrompt
 from napari_sam2.remote import connect
 from napari_sam2.remote.connection import Connection
 from napari_sam2.remote.frame_data import FrameData, compressed
 from napari_sam2.remote.limits import ServerLimits
-from napari_sam2.remote.messages import CLIENT_HEADER, PROTOCOL_HEADER, Message
+from napari_sam2.remote.messages import CLIENT_HEADER, PROTOCOL_HEADER, Message, MessageBuilder
 from napari_sam2.remote.server.app import SessionServer, create_app
 from napari_sam2.remote.server.served_models import ServedModels
+from napari_sam2.remote.values import prompt_values
 from napari_sam2.tracking import TrackingSettings
 
 CLIENT = "0" * 32
@@ -308,6 +310,15 @@ def test_a_mask_that_decompresses_to_more_than_its_box_is_refused(narrow, models
     _, head = click(models)
     head["current"] = [0, 2, 0, 2, 0]
     refused(send(narrow, "/v1/decide", head, (zlib.compress(bytes(10**6)),)))
+
+
+def test_a_mask_alone_is_refused_since_it_needs_no_network(raw, models):
+    _, head = click(models)
+    builder = MessageBuilder()
+    head["prompt"] = prompt_values(FramePrompt(mask=np.eye(16, 20, dtype=bool)), builder)
+    answer = raw.post("/v1/decide", headers=GOOD, content=builder.message(head).encode())
+    refused(answer)
+    assert "needs no network" in answer.text
 
 
 @pytest.mark.parametrize(

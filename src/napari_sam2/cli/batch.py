@@ -13,37 +13,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from napari_sam2.cli.common import ImageSizeOption, JsonOption, SpeedOption
-from napari_sam2.cli.stack_options import (
-    AtOption,
-    AttemptsOption,
-    AutoOption,
-    AxisOption,
-    ChannelsOption,
-    DirectionOption,
-    EveryOption,
-    LevelOption,
-    MaxSizeOption,
-    MeasureOption,
-    MinSizeOption,
-    RegionOption,
-    SeriesOption,
-    StartOption,
-    StopOption,
-    ThroughOption,
-    TracksOption,
-    UnreadableOption,
-    ViewOption,
-    chosen_options,
-)
+from napari_sam2.cli.common import JsonOption
+from napari_sam2.cli.stack_options import with_stack_options
 from napari_sam2.errors import BatchError
 from napari_sam2.segmentation.session_runner import (
     INTERRUPTED_EXIT_CODE,
     Interrupt,
     soft_interrupt,
 )
-from napari_sam2.segmentation.stack_job import LEAST_SIZE
-from napari_sam2.types import Direction, View
+from napari_sam2.segmentation.stack_job import SegmentOptions
 
 if TYPE_CHECKING:
     from napari_sam2.batch.executors import Executor
@@ -59,7 +37,21 @@ _NOT_REPEATED = frozenset(
 _PATHS = frozenset({"folder", "output", "prompts", "sessions"})
 
 
+_ModelOption = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        "-m",
+        help="A name that `models` lists, or the path of a checkpoint file; by default that "
+        "of the session, or else the bundled one.",
+        show_default=False,
+    ),
+]
+
+
+@with_stack_options(_ModelOption)
 def batch(
+    *,
     context: typer.Context,
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder of the stacks.")],
     output: Annotated[
@@ -88,20 +80,7 @@ def batch(
             show_default=False,
         ),
     ] = None,
-    auto: AutoOption = False,
-    every: EveryOption = None,
-    min_size: MinSizeOption = LEAST_SIZE,
-    max_size: MaxSizeOption = None,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            "--model",
-            "-m",
-            help="A name that `models` lists, or the path of a checkpoint file; by default that "
-            "of the session, or else the bundled one.",
-            show_default=False,
-        ),
-    ] = None,
+    options: SegmentOptions,
     device: Annotated[
         str,
         typer.Option("--device", "-d", help="auto, cpu, cuda, or several, such as cuda:0,cuda:1."),
@@ -151,23 +130,6 @@ def batch(
     suffix: Annotated[
         str, typer.Option("--format", help="Of the labels: .tif, .ome.tif, .zarr or .nii.gz.")
     ] = ".tif",
-    image_size: ImageSizeOption = None,
-    view: ViewOption = View.AUTO,
-    speed: SpeedOption = None,
-    axis: AxisOption = "auto",
-    at: AtOption = None,
-    channels: ChannelsOption = "",
-    series: SeriesOption = "",
-    level: LevelOption = 0,
-    region: RegionOption = "",
-    through: ThroughOption = "",
-    direction: DirectionOption = Direction.BOTH,
-    start: StartOption = None,
-    stop: StopOption = None,
-    unreadable: UnreadableOption = None,
-    attempts: AttemptsOption = None,
-    tracks: TracksOption = None,
-    measure: MeasureOption = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")
     ] = False,
@@ -183,7 +145,6 @@ def batch(
     its prompts, the model or an option has changed. Several processes with --resume, on machines
     that share the folder, do each stack once.
     """
-    options = chosen_options(locals())
     from napari_sam2.batch.engine import BatchEngine
     from napari_sam2.batch.executor_choice import choose_executor
     from napari_sam2.batch.plan import BatchInputs, Part, plan_batch
@@ -200,7 +161,7 @@ def batch(
             remedy="Let Dask hand the stacks out, or the array script, not both.",
         )
     plan = plan_batch(BatchInputs(folder, output, pattern, prompts, sessions, suffix, options))
-    _check_model(model)
+    _check_model(options.model)
     directives = tuple(slurm_directive or ())
     if sbatch is not None:
         script = _script(context, plan, workers, directives, resume, overwrite)

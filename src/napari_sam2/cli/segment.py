@@ -12,10 +12,8 @@ import typer
 
 from napari_sam2.cli.common import (
     DeviceOption,
-    ImageSizeOption,
     JsonOption,
     ModelOption,
-    SpeedOption,
     alone_with_output,
 )
 from napari_sam2.cli.serve import (
@@ -25,42 +23,22 @@ from napari_sam2.cli.serve import (
     TokenFileOption,
     model_on_server,
 )
-from napari_sam2.cli.stack_options import (
-    AtOption,
-    AttemptsOption,
-    AutoOption,
-    AxisOption,
-    ChannelsOption,
-    DirectionOption,
-    EveryOption,
-    LevelOption,
-    MaxSizeOption,
-    MeasureOption,
-    MinSizeOption,
-    RegionOption,
-    SeriesOption,
-    StartOption,
-    StopOption,
-    ThroughOption,
-    TracksOption,
-    UnreadableOption,
-    ViewOption,
-    chosen_options,
-)
+from napari_sam2.cli.stack_options import with_stack_options
 from napari_sam2.errors import LabelsError, RemoteError
 from napari_sam2.segmentation.output_paths import check_outputs
 from napari_sam2.segmentation.result_files import ResultFiles
 from napari_sam2.segmentation.session_runner import INTERRUPTED_EXIT_CODE
-from napari_sam2.segmentation.stack_job import LEAST_SIZE, SegmentFiles, segment_files
+from napari_sam2.segmentation.stack_job import SegmentFiles, SegmentOptions, segment_files
 from napari_sam2.segmentation.summary import describe
-from napari_sam2.types import Direction, View
 
 if TYPE_CHECKING:
     from napari_sam2.tracking import Model
 
 
 @alone_with_output
+@with_stack_options(ModelOption, "bundled")
 def segment(
+    *,
     stack: Annotated[
         Path,
         typer.Argument(
@@ -85,30 +63,11 @@ def segment(
             show_default=False,
         ),
     ] = None,
-    auto: AutoOption = False,
-    every: EveryOption = None,
-    min_size: MinSizeOption = LEAST_SIZE,
-    max_size: MaxSizeOption = None,
-    model: ModelOption = "bundled",
+    options: SegmentOptions,
     device: DeviceOption = "auto",
-    image_size: ImageSizeOption = None,
     server: ServerOption = "",
     token_file: TokenFileOption = None,
     send: SendOption = SentPixels.STORED,
-    view: ViewOption = View.AUTO,
-    speed: SpeedOption = None,
-    axis: AxisOption = "auto",
-    at: AtOption = None,
-    channels: ChannelsOption = "",
-    series: SeriesOption = "",
-    level: LevelOption = 0,
-    region: RegionOption = "",
-    through: ThroughOption = "",
-    direction: DirectionOption = Direction.BOTH,
-    start: StartOption = None,
-    stop: StopOption = None,
-    unreadable: UnreadableOption = None,
-    attempts: AttemptsOption = None,
     overlay: Annotated[
         Path | None,
         typer.Option(metavar="PNG", help="Also draw a contact sheet of labels on the image."),
@@ -125,8 +84,6 @@ def segment(
             show_default=False,
         ),
     ] = None,
-    tracks: TracksOption = None,
-    measure: MeasureOption = False,
     json: JsonOption = False,
 ) -> None:
     """Segment every frame of a stack from prompts or --auto, and write the labels.
@@ -148,12 +105,11 @@ def segment(
     labels and scores are also kept in OUT.sam2.zarr, or beside the session file: --resume goes on
     from there, after Ctrl-C, a crash or a power cut.
     """
-    options = chosen_options(locals())
     if send is not SentPixels.STORED and not server:
         raise RemoteError(
             "Frames are sent to a server only.", remedy="Give --server, or no --send."
         )
-    results = ResultFiles.beside(output, tracks or (), measure)
+    results = ResultFiles.beside(output, options.tracks, options.measure)
     files = SegmentFiles(stack, prompts, output, overlay, session)
     _check_outputs(files, results)
 
@@ -161,7 +117,9 @@ def segment(
         from napari_sam2.tracking import load_model
 
         if server:
-            return model_on_server(server, token_file, name, size, stack, series, level, send)
+            return model_on_server(
+                server, token_file, name, size, stack, options.series, options.level, send
+            )
         return load_model(name, device=device, image_size=size)
 
     summary = segment_files(files, options, load, resume=resume, tell=partial(typer.echo, err=json))

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields
+from functools import wraps
+from inspect import Parameter, Signature, signature
+from types import MappingProxyType
 from typing import Annotated, Any
 
 import typer
 
+from napari_sam2.cli.common import ImageSizeOption, SpeedOption
 from napari_sam2.segmentation.stack_job import SegmentOptions
 from napari_sam2.types import Direction, TrackFormat, Unreadable, View
 
@@ -114,16 +118,71 @@ MeasureOption = Annotated[
 ]
 
 
-def chosen_options(given: Mapping[str, Any]) -> SegmentOptions:
-    """Return the options among the arguments of a command, which are called alike.
+_OPTIONS: Mapping[str, Any] = MappingProxyType(
+    {
+        "auto": AutoOption,
+        "every": EveryOption,
+        "min_size": MinSizeOption,
+        "max_size": MaxSizeOption,
+        "image_size": ImageSizeOption,
+        "view": ViewOption,
+        "speed": SpeedOption,
+        "axis": AxisOption,
+        "at": AtOption,
+        "channels": ChannelsOption,
+        "series": SeriesOption,
+        "level": LevelOption,
+        "region": RegionOption,
+        "through": ThroughOption,
+        "direction": DirectionOption,
+        "start": StartOption,
+        "stop": StopOption,
+        "unreadable": UnreadableOption,
+        "attempts": AttemptsOption,
+        "tracks": TracksOption,
+        "measure": MeasureOption,
+    }
+)
+"""Options by the attribute of `SegmentOptions` that they are, as the help lists them."""
+
+
+def with_stack_options(
+    model: Any, default: str | None = None
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command all options of `SegmentOptions`, which it gets as its argument `options`.
+
+    In the help they stand where that argument stands. Defaults are those of `SegmentOptions`.
 
     Parameters
     ----------
-    given : mapping of str to value
-        Lists become tuples, and None an empty one, where `SegmentOptions` has a tuple.
+    model : Annotated
+        The option that names the model: commands differ in it.
+    default : str, optional
+        Its default.
     """
-    values: dict[str, Any] = {}
-    for each in fields(SegmentOptions):
-        value = given[each.name]
-        values[each.name] = tuple(value or ()) if isinstance(each.default, tuple) else value
-    return SegmentOptions(**values)
+    known = {each.name: each.default for each in fields(SegmentOptions)} | {"model": default}
+    lists = [name for name, value in known.items() if isinstance(value, tuple)]
+    shared = [
+        Parameter(
+            name,
+            Parameter.KEYWORD_ONLY,
+            default=None if name in lists else known[name],
+            annotation=option,
+        )
+        for name, option in {"model": model, **_OPTIONS}.items()
+    ]
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        @wraps(command)
+        def with_options(**given: Any) -> None:
+            values = {each.name: given.pop(each.name) for each in shared}
+            values |= {name: tuple(values[name] or ()) for name in lists}
+            command(**given, options=SegmentOptions(**values))
+
+        parameters: list[Parameter] = []
+        for each in signature(command, eval_str=True).parameters.values():
+            parameters += shared if each.name == "options" else [each]
+        with_options.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
+        return with_options
+
+    return decorate

@@ -54,6 +54,7 @@ from napari_sam2.remote.values import (
 from napari_sam2.stack import FrameStack
 from napari_sam2.tracking.decoding.mask_postprocessing import FrameOutput
 from napari_sam2.tracking.decoding.prediction import Conditioning, ObjectPrediction
+from napari_sam2.tracking.decoding.prompted_frames import needs_no_network
 from napari_sam2.tracking.engine import ExampleMask, NetworkEngine
 from napari_sam2.tracking.images.object_window import WindowedObject
 from napari_sam2.tracking.memory.memory_bank import FrameMemory
@@ -163,6 +164,8 @@ class ServedSession:
         object_id = fields.whole("object_id", 1, MOST_OBJECT_ID)
         frame = fields.whole("frame", 0, self.spec.n_frames - 1)
         prompt = self._checked(object_id, frame, fields.raw("prompt"), blocks)
+        if needs_no_network(prompt):
+            raise MessageError("A mask that is drawn needs no network.")
         current = read_mask(fields.raw("current"), blocks, self._shape).unpack()
         labels = read_plane(fields.raw("labels"), blocks, self._shape)
         rank, refines = fields.whole("rank", 0, 2), fields.truth("refines")
@@ -173,12 +176,22 @@ class ServedSession:
             lambda: self.engine.decide(track, frame, prompt, current, tracks, labels, refines, rank)
         )
         self._keep_decided_memories(tracks, keys)
-        decided, prediction = found.decided, found.decided.prediction
-        if prediction is None or found.shared is None:
-            raise MessageError("A mask that is drawn needs no network.")
+        assert found.shared is not None
+        builder = MessageBuilder()
+        return builder.message(
+            {
+                **self._decided_values(found.decided, rank),
+                "output": _output_values(found.shared.object_ids, found.shared.output, builder),
+                "unread": self._unread(),
+            }
+        )
+
+    def _decided_values(self, decided: Conditioning, rank: int = 0) -> dict[str, Any]:
+        """Return what the client gets of a decision; its prediction stays here."""
+        prediction = decided.prediction
+        assert prediction is not None
         handle = new_handle()
         self._predictions.put(handle, prediction)
-        builder = MessageBuilder()
         known = PredictionValues(
             handle,
             prediction.iou,
@@ -187,16 +200,12 @@ class ServedSession:
             prediction.sighting,
             rank,
         )
-        return builder.message(
-            {
-                "window": window_values(decided.window),
-                "sighting": sighting_values(decided.sighting),
-                "corrects": decided.corrects,
-                "prediction": known.values(),
-                "output": _output_values(found.shared.object_ids, found.shared.output, builder),
-                "unread": self._unread(),
-            }
-        )
+        return {
+            "window": window_values(decided.window),
+            "sighting": sighting_values(decided.sighting),
+            "corrects": decided.corrects,
+            "prediction": known.values(),
+        }
 
     def follow(self, message: Message) -> Iterator[Message]:
         """Track objects through the planned frames; the turn is taken for each of them."""
@@ -251,31 +260,17 @@ class ServedSession:
         if not all(each.mask.any() for each in examples):
             raise MessageError("An example has no pixel.")
         found = self.engine.propose(frame, taken, settings, examples, advance)
-        builder, proposals = MessageBuilder(), []
-        for each in found:
-            decided, prediction = each.decided, each.decided.prediction
-            assert prediction is not None
-            handle = new_handle()
-            self._predictions.put(handle, prediction)
-            known = PredictionValues(
-                handle,
-                prediction.iou,
-                prediction.presence,
-                prediction.window,
-                prediction.sighting,
-            )
-            proposals.append(
-                {
-                    "mask": mask_values(each.mask, builder),
-                    "score": each.score,
-                    "similarity": each.similarity,
-                    "prompt": prompt_values(each.prompt, builder),
-                    "window": window_values(decided.window),
-                    "sighting": sighting_values(decided.sighting),
-                    "corrects": decided.corrects,
-                    "prediction": known.values(),
-                }
-            )
+        builder = MessageBuilder()
+        proposals = [
+            {
+                "mask": mask_values(each.mask, builder),
+                "score": each.score,
+                "similarity": each.similarity,
+                "prompt": prompt_values(each.prompt, builder),
+                **self._decided_values(each.decided),
+            }
+            for each in found
+        ]
         return builder.message({"proposals": proposals})
 
     def logits(self, message: Message) -> Message:

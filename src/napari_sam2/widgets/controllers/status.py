@@ -5,6 +5,7 @@ Main thread only.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject
@@ -44,8 +45,8 @@ class StatusController(QObject):
     annotation : AnnotationController
     propagation : PropagationController
     adapting : AdaptController
-        These tell where the user is. What changes seldom (channels, outcomes of runs, the number
-        of masks to learn from) is looked at only when it has changed.
+        These tell where the user is. What changes seldom (channels, earlier work, outcomes of
+        runs, the number of masks to learn from) is looked at only when it has changed.
     throttle : Throttle
         In time with which the hint changes: a click and its mask change it once, not twice.
     """
@@ -66,6 +67,7 @@ class StatusController(QObject):
         self._closed = False
         self._shows_little = False
         self._awaits_part = False
+        self._resumes = False  # earlier work is offered
         self._limits: Limits | None = None  # of the chosen channels now
         self._outcomes: dict[StackPosition, str] = {}  # how the last run of each stack ended
         self._phase = ""
@@ -77,6 +79,7 @@ class StatusController(QObject):
         self._throttle = throttle
         for signal in (images.changed, images.replaced, images.channels.changed):
             signal.connect(self._look_at_channels)
+        views.offer_changed.connect(self._look_at_offer)
         propagation.told.connect(self._note_outcome)
         for signal in (annotation.prompted, annotation.edited, annotation.rewound):
             signal.connect(self.forget_outcomes)
@@ -150,6 +153,9 @@ class StatusController(QObject):
         channels = self._images.channels
         self._awaits_part, self._limits = channels.awaits_part, channels.contrast
 
+    def _look_at_offer(self) -> None:
+        self._resumes = self._views.offers_work
+
     def _note_outcome(self, position: StackPosition, text: str) -> None:
         self._outcomes[position] = text
 
@@ -161,34 +167,38 @@ class StatusController(QObject):
     def _situation(
         self, here: tuple[StackPosition, int] | None, annotations: Annotations | None
     ) -> Situation:
-        workspace, prompts = self._annotation.workspace, self._annotation.prompts
-        placed = prompts.at(here[0]) if here is not None else ()
-        prompted = frozenset([each.object_id for each in placed])
-        known = self._annotation.object_records
-        outdated = None if here is None else known.outdated(here[0])
-        many = annotations is not None and len(annotations.accepted) >= OFFERED_FROM
-        return Situation(
+        """Say where the user is; during a run nothing is counted that the hint is not about."""
+        workspace, propagation = self._annotation.workspace, self._propagation
+        now = Situation(
             has_image=self._images.image is not None,
             has_model=self._models.has_model,
             awaits_server=self._models.awaits_server,
             fetching=self._models.fetching,
             awaits_part=self._awaits_part,
+            resumes=self._resumes,
             started=workspace is not None,
-            running=self._propagation.position is not None,
-            paused=self._propagation.paused,
-            cancelling=self._propagation.cancelling,
+            running=propagation.position is not None,
+            paused=propagation.paused,
+            cancelling=propagation.cancelling,
             outside=workspace is not None and here is None,
-            n_prompted=len(prompted),
-            fresh=workspace is not None and workspace.marks.object_id not in prompted,
-            n_frames=1 if workspace is None else workspace.n_frames,
-            ignored=prompts.ignored,
             contrast=self._contrast(),
-            rolled=None if workspace is None else workspace.rolled(),
-            weakness=None if here is None else self._weakness(*here),
-            outdated=0 if outdated is None else len(frozenset().union(*outdated.values())),
-            teaches=many and here is not None and self._adapting.offered(here[0]),
-            resumes=self._views.offers_work,
-            outcome="" if here is None else self._outcomes.get(here[0], ""),
+        )
+        if workspace is None or here is None or annotations is None or now.running:
+            return now
+        prompts, records = self._annotation.prompts, self._annotation.object_records
+        prompted = frozenset([each.object_id for each in prompts.at(here[0])])
+        many = len(annotations.accepted) >= OFFERED_FROM
+        return replace(
+            now,
+            n_prompted=len(prompted),
+            fresh=workspace.marks.object_id not in prompted,
+            n_frames=workspace.n_frames,
+            ignored=prompts.ignored,
+            rolled=workspace.rolled(),
+            weakness=self._weakness(*here),
+            outdated=len(frozenset().union(*records.outdated(here[0]).values())),
+            teaches=many and self._adapting.offered(here[0]),
+            outcome=self._outcomes.get(here[0], ""),
         )
 
     def _contrast(self) -> ContrastState:
