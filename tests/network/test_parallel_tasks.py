@@ -13,7 +13,7 @@ from torch import Tensor
 from napari_sam2.network import Sam2, attention, memory_attention, memory_encoder
 from napari_sam2.network.attention import attend_spans
 from napari_sam2.network.layers import in_pieces
-from napari_sam2.network.parallel_tasks import run_tasks, tasks_wanted
+from napari_sam2.network.parallel_tasks import map_tasks, run_tasks, tasks_wanted
 from napari_sam2.network.trunks import hiera
 
 
@@ -32,6 +32,13 @@ def test_every_item_is_taken_once(count: int, items: int) -> None:
     taken: list[int] = []
     run_tasks(taken.append, range(items))
     assert sorted(taken) == list(range(items))
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_results_come_in_the_order_of_the_items(count: int) -> None:
+    torch.set_num_threads(count)
+    assert map_tasks(lambda item: -item, range(40)) == [-item for item in range(40)]
+    assert map_tasks(str, ()) == []
 
 
 @pytest.mark.parametrize("count", [2, 3])

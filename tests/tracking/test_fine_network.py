@@ -153,3 +153,42 @@ def test_objects_keep_their_order_when_neighbours_are_put_together(fine, movie):
         session.add_box(object_id, 0, (y, x, y + 20, x + 20))
     for result in session.propagate():
         assert result.object_ids == (1, 2, 5, 9)
+
+
+@pytest.fixture
+def threads():
+    """Set torch's threads for a while."""
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+def test_many_objects_are_computed_in_pieces_of_one_thread_each(fine, movie, threads, monkeypatch):
+    pieces = []
+    for name in ("predict_masks", "encode_image"):
+        real = getattr(Sam2, name)
+
+        def compute(network, first, *maps, _name=name, _real=real, **prompts):
+            pieces.append((_name, len(first), torch.get_num_threads()))
+            return _real(network, first, *maps, **prompts)
+
+        monkeypatch.setattr(Sam2, name, compute)
+    volumes = []
+    for count in (1, 2):
+        threads(count)
+        session = TrackingSession(fine, movie)
+        for object_id in range(1, 11):
+            y, x = 14 * object_id, 12 * object_id
+            drawn = np.zeros(movie.shape[1:], bool)
+            drawn[y - 8 : y, x - 8 : x] = True
+            session.add_mask(object_id, 0, drawn)
+        passes = session.propagate("forward")
+        next(passes)
+        next(passes)
+        pieces.clear()
+        for _ in passes:
+            pass
+        volumes.append(np.array(session.labels))
+    assert {name for name, _, _ in pieces} == {"predict_masks", "encode_image"}
+    assert all((size <= 4, of_threads) == (True, 1) for _, size, of_threads in pieces), pieces
+    assert np.array_equal(*volumes)

@@ -18,6 +18,7 @@ import torch
 _TASKS_PER_THREAD = 4
 
 _Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
 
 
 def run_tasks(task: Callable[[_Item], object], items: Iterable[_Item]) -> None:
@@ -42,6 +43,21 @@ def run_tasks(task: Callable[[_Item], object], items: Iterable[_Item]) -> None:
         _Helpers(task, waiting).run(threads)
     while waiting:  # one thread, or none can be started any more since Python ends
         task(waiting.popleft())
+
+
+def map_tasks(task: Callable[[_Item], _Result], items: Iterable[_Item]) -> list[_Result]:
+    """Return what a function makes of every item, in their order; see `run_tasks`.
+
+    A single item is computed by all threads together.
+    """
+    numbered = list(enumerate(items))
+    results: dict[int, _Result] = {}
+
+    def compute(each: tuple[int, _Item]) -> None:
+        results[each[0]] = task(each[1])
+
+    run_tasks(compute, numbered)
+    return [results[number] for number, _ in numbered]
 
 
 def tasks_wanted() -> int:
@@ -91,6 +107,9 @@ class _Helpers:
 
     def _help(self) -> None:
         try:
+            # A thread takes over the number of all threads when torch is first asked for it there:
+            # asked later, that would undo what is said next.
+            torch.get_num_threads()
             torch.set_num_threads(1)
         finally:
             self._ready.release()

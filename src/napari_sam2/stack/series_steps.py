@@ -75,7 +75,8 @@ def search_steps(frame: int, every: int | None, start: int, stop: int) -> Iterat
     frame : int
         Where to look first.
     every : int or None
-        Look again in every so many frames, after `frame` and then before it; None: only there.
+        Look again in every so many frames, after `frame` and then before it, and in the first and
+        the last frame if the last search is more than half as far away; None: only there.
     start, stop : int
         Only frames start to stop - 1.
     """
@@ -83,8 +84,17 @@ def search_steps(frame: int, every: int | None, start: int, stop: int) -> Iterat
         yield SearchStep(frame, Direction.BOTH, start, stop)
         return
     yield SearchStep(frame, Direction.BOTH, max(start, frame - every), min(stop, frame + every + 1))
-    for later in range(frame + every, stop, every):
+    for later in _looked_in(range(frame, stop, every), stop - 1):
         yield SearchStep(later, Direction.FORWARD, later, min(stop, later + every + 1))
-    for earlier in range(frame - every, start - 1, -every):
+    for earlier in _looked_in(range(frame, start - 1, -every), start):
         yield SearchStep(earlier, Direction.BACKWARD, max(start, earlier - every), earlier + 1)
     yield SearchStep(None, Direction.BOTH, start, stop)
+
+
+def _looked_in(frames: range, end: int) -> Sequence[int]:
+    """Return the frames to look in after the first, and the end unless one of them is near it.
+
+    What begins behind the last search would be found nowhere.
+    """
+    left = abs(end - frames[-1])
+    return [*frames[1:], end] if 2 * left > abs(frames.step) else frames[1:]

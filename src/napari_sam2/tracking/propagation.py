@@ -23,6 +23,7 @@ from napari_sam2.network import (
     relative_brightness,
     remaining_contrast,
 )
+from napari_sam2.network.parallel_tasks import map_tasks, tasks_wanted
 from napari_sam2.tracking.decoding.prediction import (
     ABSENT_LOGIT,
     Conditioning,
@@ -52,6 +53,7 @@ from napari_sam2.types import Unreadable
 
 _GONE = -4.0  # object score (logit) at most of an object that has faded
 _SEEN = 0.4  # mean probability under a mask from which on it is one of an object
+_PIECE = 4  # objects that one thread decodes together
 _TOKENS = 4096  # of all objects of a batch on a CPU: what more of them need leaves its caches
 
 
@@ -370,12 +372,23 @@ class Propagator:
         model = self._model
         windows = [pursuit.window for pursuit in chunk]
         features = self._cache.get(frame, windows)
-        if not self._framing.follows and windows[0] not in openings:
+        if self._framing.follows:
+            pieces = pieces_of(len(chunk), features)
+            parts = map_tasks(lambda each: self._decode(chunk[each[0]], each[1], None), pieces)
+            predictions = [prediction for part, _ in parts for prediction in part]
+            return predictions, torch.cat([memories for _, memories in parts])
+        if windows[0] not in openings:
             opened = model.network.open_memory(features.stride16, features.position)
             openings[windows[0]] = opened
-        conditioned = self.attend(
-            features, [pursuit.recalled for pursuit in chunk], openings.get(windows[0])
-        )
+        return self._decode(chunk, features, openings[windows[0]])
+
+    def _decode(
+        self, chunk: list[TrackingTask], features: ImageFeatures, opened: Tensor | None
+    ) -> tuple[list[ObjectPrediction], Tensor]:
+        """Predict objects from the features of their windows, and encode their memories."""
+        model = self._model
+        windows = [pursuit.window for pursuit in chunk]
+        conditioned = self.attend(features, [pursuit.recalled for pursuit in chunk], opened)
         prediction = model.network.predict_masks(
             conditioned,
             features.stride8,
@@ -395,6 +408,26 @@ class Propagator:
                 if pursuit.tentative and seen[index] < _SEEN:
                     predictions[index] = absent_prediction(model, windows[index])
         return predictions, encode_memory(model, features, predictions, decided=False)
+
+
+def pieces_of(count: int, features: ImageFeatures) -> list[tuple[slice, ImageFeatures]]:
+    """Divide objects into pieces that are each decoded by one thread, with their features.
+
+    On a CPU with one thread, and elsewhere, all of them are one piece. Where threads decode a
+    piece together instead, they wait for each other longer than they compute.
+
+    Parameters
+    ----------
+    count : int
+        Number of objects.
+    features : ImageFeatures
+        Of their windows, or of one window for all.
+    """
+    if features.stride16.device.type != "cpu" or not tasks_wanted():
+        return [(slice(0, count), features)]
+    alike = len(features.stride16) == 1
+    slices = [slice(at, min(at + _PIECE, count)) for at in range(0, count, _PIECE)]
+    return [(each, features if alike else features.frames(each)) for each in slices]
 
 
 def chunk_size(model: Model, settings: TrackingSettings) -> int:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from napari_sam2.labels import PackedMask
 from napari_sam2.network import ImageFeatures, MaskPrediction
+from napari_sam2.network.parallel_tasks import map_tasks
 from napari_sam2.prompts import FramePrompt
 from napari_sam2.tracking.decoding.prediction import (
     Conditioning,
@@ -42,7 +43,7 @@ from napari_sam2.tracking.images.object_window import (
 from napari_sam2.tracking.memory.memory_bank import RecentMemory
 from napari_sam2.tracking.memory.object_track import ObjectTrack
 from napari_sam2.tracking.model import Model
-from napari_sam2.tracking.propagation import Propagator
+from napari_sam2.tracking.propagation import Propagator, pieces_of
 
 _TOGETHER = 16  # clicks of small groups
 _LOOKS = 3  # at an object that was clicked for the first time, at most
@@ -196,17 +197,23 @@ class PromptedFramePredictor:
         self, frame: int, prompts: Sequence[FramePrompt], windows: Sequence[Window]
     ) -> list[ObjectPrediction]:
         """Predict N objects from one click each; of three masks, that of the best quality."""
-        features = self._cache.get(frame, windows)
-        conditioned = self._model.network.without_memory(features.stride16)
-        conditioned = conditioned.expand(len(prompts), -1, -1, -1)
-        masks = predict_prompts(self._model, features, conditioned, prompts, windows).best()
-        follows = self._framing.follows
-        return [
-            as_clicked(
-                self._model, masks.only(row, 0), prompt, window, None, follows, self._enforces
-            )
-            for row, (prompt, window) in enumerate(zip(prompts, windows, strict=True))
-        ]
+        model, follows = self._model, self._framing.follows
+
+        def decode(piece: tuple[slice, ImageFeatures]) -> list[ObjectPrediction]:
+            rows, features = piece
+            given = list(zip(prompts[rows], windows[rows], strict=True))
+            conditioned = model.network.without_memory(features.stride16)
+            conditioned = conditioned.expand(len(given), -1, -1, -1)
+            masks = predict_prompts(
+                model, features, conditioned, prompts[rows], windows[rows]
+            ).best()
+            return [
+                as_clicked(model, masks.only(row, 0), prompt, window, None, follows, self._enforces)
+                for row, (prompt, window) in enumerate(given)
+            ]
+
+        pieces = pieces_of(len(prompts), self._cache.get(frame, windows))
+        return [each for part in map_tasks(decode, pieces) for each in part]
 
     def from_mask(
         self,

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from napari_sam2.errors import Sam2Error
 from napari_sam2.network import ImageFeatures
+from napari_sam2.network.parallel_tasks import map_tasks
 from napari_sam2.tracking.images.frame_reader import FrameReader
 from napari_sam2.tracking.images.object_window import Window, frame_to_input
 from napari_sam2.tracking.model import Model
@@ -156,6 +157,7 @@ class FeatureCache:
                 break  # it is raised again when its turn comes
         self._forget_down_to(self._capacity - len(images))
         encoded = self._features(images)
+        self.encoded += len(images)
         for frame, features in zip(frames, encoded, strict=False):
             self._kept[frame, _Group((self._whole,)), self._whole] = features
         return {self._whole: encoded[0]}
@@ -177,14 +179,20 @@ class FeatureCache:
 
     def _encode(self, frame: int, groups: Sequence[_Group]) -> dict[Window, ImageFeatures]:
         pixels = self._reader.read(frame)
-        found: dict[Window, ImageFeatures] = {}
-        for group in groups:
+
+        def encode(group: _Group) -> dict[Window, ImageFeatures]:
             if group.tile is not None:
-                found |= self._cut_out(pixels, group.tile, group.windows)
-                continue
+                return self._cut_out(pixels, group.tile, group.windows)
             encoded = self._features([self._image(pixels, window) for window in group.windows])
-            found |= zip(group.windows, encoded, strict=True)
-        return found
+            return dict(zip(group.windows, encoded, strict=True))
+
+        # On a CPU each group is encoded by one thread: all threads wait long for each other there.
+        if self._model.device.type == "cpu":
+            parts = map_tasks(encode, groups)
+        else:
+            parts = list(map(encode, groups))
+        self.encoded += sum([1 if each.tile is not None else len(each.windows) for each in groups])
+        return {window: features for part in parts for window, features in part.items()}
 
     def _cut_out(
         self, pixels: NDArray[np.float32], tile: Window, windows: Sequence[Window]
@@ -209,7 +217,6 @@ class FeatureCache:
     def _features(self, images: Sequence[Tensor]) -> list[ImageFeatures]:
         with torch.inference_mode(), self._model.precision():
             features = self._model.network.encode_image(torch.cat(list(images)))
-        self.encoded += len(images)
         if len(images) == 1:
             return [features]
         # Copies, or one that is kept would keep the whole batch alive.
