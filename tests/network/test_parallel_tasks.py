@@ -58,6 +58,15 @@ def test_a_task_is_computed_by_one_thread_in_the_mode_of_the_caller(count: int) 
     assert len({mode for mode in modes if type(mode) is int}) <= count
 
 
+@pytest.mark.parametrize("half", [False, True])
+def test_a_task_computes_in_the_precision_of_the_caller(half: bool) -> None:
+    torch.set_num_threads(2)
+    x = torch.ones(4, 4)
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=half):
+        found = map_tasks(lambda _: (x @ x).dtype, range(6))
+    assert set(found) == {torch.bfloat16 if half else torch.float32}
+
+
 def test_threads_that_come_later_use_as_many_as_before() -> None:
     torch.set_num_threads(3)
     run_tasks(lambda _: None, range(9))

@@ -77,6 +77,8 @@ class _Helpers:
         self._waiting = waiting
         self._inference = torch.is_inference_mode_enabled()
         self._gradients = torch.is_grad_enabled()
+        self._half = torch.is_autocast_enabled("cpu")
+        self._dtype = torch.get_autocast_dtype("cpu")
         self._errors: list[BaseException] = []
         self._ready = threading.Semaphore(0)
 
@@ -114,7 +116,11 @@ class _Helpers:
         finally:
             self._ready.release()
         try:
-            with torch.inference_mode(self._inference), torch.set_grad_enabled(self._gradients):
+            with (
+                torch.inference_mode(self._inference),
+                torch.set_grad_enabled(self._gradients),
+                torch.autocast("cpu", dtype=self._dtype, enabled=self._half),
+            ):
                 while True:
                     try:
                         item = self._waiting.popleft()
