@@ -29,7 +29,7 @@ os.environ["NAPARI_SAM2_CACHE"] = str(_HOME / "models")
 os.environ["NAPARI_SAM2_SESSIONS"] = str(_HOME / "sessions")
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    # Threads of torch that wait for each other sleep: spinning, they keep the other workers waiting,
+    # Threads of torch that wait for each other sleep: spinning, they keep other workers waiting,
     # and in the end themselves. Processes that tests start inherit it.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
