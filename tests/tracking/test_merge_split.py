@@ -12,7 +12,7 @@ from napari_sam2.errors import LabelsError, Sam2Error
 from napari_sam2.labels import PackedMask
 from napari_sam2.prompts import PromptBook
 from napari_sam2.stack import FrameStack
-from napari_sam2.tracking import TrackingSession, TrackingSettings, engine
+from napari_sam2.tracking import TrackingSession, TrackingSettings, tracker
 from napari_sam2.tracking.label_writer import LabelWriter
 
 
@@ -100,7 +100,7 @@ def run_out(fault: Fault, step: str, real: Callable) -> Callable:
 
 STEPS = {
     "pack": (PackedMask, "of"),
-    "decide": (engine, "drawn_conditioning"),
+    "decide": (tracker, "drawn_conditioning"),
     "book": (PromptBook, "add_mask"),
     "pixels": (LabelWriter, "pixels"),
     "stack": (FrameStack, "read"),
