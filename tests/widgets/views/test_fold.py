@@ -7,7 +7,7 @@ import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QLabel, QSpinBox, QVBoxLayout, QWidget
 
-from napari_sam2.widgets.views.base import Fold
+from napari_sam2.widgets.views.base import Column, Fold
 
 
 @pytest.fixture
@@ -68,3 +68,31 @@ def test_the_arrow_has_the_colour_of_the_text(fold, window):
         }
         assert seen
         assert np.abs(np.array(list(seen)) - colour).max() < 20
+
+
+@pytest.mark.parametrize(("height", "seen"), [(60, "all"), (400, "upper end")])
+def test_what_a_click_unfolds_below_the_view_is_scrolled_to(qtbot, height, seen):
+    above, content = QWidget(), QWidget()
+    above.setFixedHeight(190)
+    content.setFixedHeight(height)
+    fold = Fold("Range")
+    fold.body.addWidget(content)
+    column = Column(above, fold, margin=0, gap=0)
+    qtbot.addWidget(column)
+    column.resize(300, 220)
+    column.show()
+    qtbot.waitExposed(column)
+    bar = column.verticalScrollBar()
+    fold.open(True)  # by code: the view stays where it is
+    qtbot.wait(50)
+    assert bar.value() == 0
+    fold.open(False)
+    qtbot.mouseClick(fold.title, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: bar.value() > 0)
+    top = fold.mapTo(column.viewport(), fold.rect().topLeft()).y()
+    bottom = top + fold.height()
+    if seen == "all":
+        assert top >= 0
+        assert bottom <= column.viewport().height()
+    else:
+        assert top == 0

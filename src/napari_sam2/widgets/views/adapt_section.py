@@ -8,7 +8,7 @@ from __future__ import annotations
 from qtpy.QtCore import Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import QFrame, QLabel, QProgressBar, QVBoxLayout
 
-from napari_sam2.widgets.views.base import button, row
+from napari_sam2.widgets.views.base import bring_into_view, button, row
 from napari_sam2.widgets.views.fields import PanelFields
 
 _TIP = (
@@ -54,7 +54,7 @@ class AdaptSection(QFrame):
         self.progress.setRange(0, _PARTS)
         self.cancel = button("Cancel", "Adapt no further. The model stays as it is.")
         self._offer = row(self.adapt, self.state, stretch=(0, 1))
-        self._choice = row(self.minutes.native, self.begin, self.leave, stretch=(1, 1, 1))
+        self._choice = row(self.minutes.native, self.begin, self.leave, stretch=(3, 2, 2))
         self._running = row(self.progress, self.cancel, stretch=(1,))
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -89,6 +89,7 @@ class AdaptSection(QFrame):
         """Say what would be done, and ask whether to."""
         self.question.setText(text)
         self._show(self.question, self._choice)
+        bring_into_view(self)
 
     def show_running(self, text: str, fraction: float) -> None:
         """Show the progress; `text` names the current activity."""

@@ -11,7 +11,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from qtpy.QtCore import QDateTime, QEvent, QLocale, QSize, Qt, Signal  # type: ignore[attr-defined]
+from qtpy.QtCore import (  # type: ignore[attr-defined]
+    QDateTime,
+    QEvent,
+    QLocale,
+    QPoint,
+    QSize,
+    Qt,
+    QTimer,
+    Signal,
+)
 from qtpy.QtGui import QPaintDevice, QPainter
 from qtpy.QtWidgets import (
     QApplication,
@@ -99,6 +108,7 @@ class Fold(QCollapsible):
                 layout.setContentsMargins(0, 0, 0, 0)
                 layout.setSpacing(_SPACING)
         self.toggled.connect(self._show_content)
+        self.title.clicked.connect(lambda opened: bring_into_view(self) if opened else None)
         self._show_content(False)
 
     def add_row(self, caption: str, *fields: QWidget, stretch: tuple[int, ...] = (1,)) -> None:
@@ -149,6 +159,7 @@ class Column(QScrollArea):
 
     def __init__(self, *parts: QWidget, margin: int, gap: int) -> None:
         super().__init__()
+        self._awaited: QWidget | None = None
         inner = QWidget()
         layout = QVBoxLayout(inner)
         layout.setContentsMargins(margin, margin, margin, margin)
@@ -174,11 +185,35 @@ class Column(QScrollArea):
         super().resizeEvent(event)
         self.height_changed.emit(self.height())
 
+    def bring_into_view(self, part: QWidget) -> None:
+        """Scroll to a part once it has its place; of a part that is too high to its upper end."""
+        self._awaited = part
+        QTimer.singleShot(0, self._scroll_to_awaited)
+
+    def _scroll_to_awaited(self) -> None:
+        inner, view, bar = self.widget(), self.viewport(), self.verticalScrollBar()
+        part, self._awaited = self._awaited, None
+        if part is None or inner is None or view is None or bar is None:
+            return
+        self.ensureWidgetVisible(part, 0, 0)
+        top = part.mapTo(inner, QPoint()).y()
+        if part.height() > view.height():
+            bar.setValue(top)
+
     def event(self, event: Any) -> bool:
         """Take another width when a part was shown or hidden."""
         if event.type() == QEvent.Type.LayoutRequest:
             self.updateGeometry()
         return super().event(event)
+
+
+def bring_into_view(part: QWidget) -> None:
+    """Scroll the column that holds a part which has just been shown."""
+    column = part.parentWidget()
+    while column is not None and not isinstance(column, Column):
+        column = column.parentWidget()
+    if column is not None:
+        column.bring_into_view(part)
 
 
 def captioned(caption: str, *fields: QWidget, stretch: tuple[int, ...] = (1,)) -> QWidget:
