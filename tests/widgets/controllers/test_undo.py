@@ -113,7 +113,7 @@ def test_hint_after_undo_does_not_call_the_run_done(started, acts):
     assert started.hint == hints.GO_ON
     started.redo()
     started.wait_idle()
-    assert not started.hint.startswith("Done")
+    assert started.hint == hints.FOLLOWED
 
 
 def test_undo_resets_the_candidates_of_a_click(started, acts, script):

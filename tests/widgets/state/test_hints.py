@@ -25,6 +25,8 @@ READY = {"has_image": True, "started": True, "n_frames": 9}
         (Situation(**READY, running=True, paused=True, cancelling=True), hints.CANCELLING),
         (Situation(**READY), hints.CLICK),
         (Situation(**READY, n_prompted=1), hints.GO_ON),
+        (Situation(**READY, n_prompted=1, followed=True), hints.FOLLOWED),
+        (Situation(**READY, n_prompted=1, followed=True, fresh=True), hints.CLICK_THE_NEXT),
         (Situation(has_image=True, started=True, n_prompted=1), hints.GO_ON_ALONE),
         (Situation(**READY, n_prompted=1, fresh=True), hints.CLICK_THE_NEXT),
         (Situation(**READY, fresh=True), hints.CLICK),

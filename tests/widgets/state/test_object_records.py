@@ -53,6 +53,17 @@ def test_stacks_have_separate_records():
     assert objects.objects(PLACE) == ()
 
 
+def test_objects_are_followed_if_all_are_in_more_frames_than_they_have_prompts_in():
+    objects = ObjectRecords()
+    objects.put(PLACE, [FrameRecord(1, 0, 5), FrameRecord(1, 1, 5), FrameRecord(2, 0, 5)])
+    assert objects.follows(PLACE, {1: 1})
+    assert not objects.follows(PLACE, {1: 2})
+    assert not objects.follows(PLACE, {1: 1, 2: 1})
+    assert not objects.follows(PLACE, {3: 1})
+    objects.put(PLACE, [FrameRecord(1, 1, 0)])  # it is not there
+    assert not objects.follows(PLACE, {1: 1})
+
+
 def test_rows_list_objects_that_are_prompted_accepted_or_in_the_labels():
     prompt = FramePrompt(points=((1, 1), (2, 2)), box=(0, 0, 5, 5))
     wanted = Annotations((PlacedPrompt(3, 0, prompt),), frozenset({(5, 1), (5, 2)}))

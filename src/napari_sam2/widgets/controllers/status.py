@@ -5,6 +5,7 @@ Main thread only.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -186,13 +187,14 @@ class StatusController(QObject):
         if workspace is None or here is None or annotations is None or now.running:
             return now
         prompts, records = self._annotation.prompts, self._annotation.object_records
-        prompted = frozenset([each.object_id for each in prompts.at(here[0])])
+        prompted = Counter([each.object_id for each in prompts.at(here[0])])
         many = len(annotations.accepted) >= OFFERED_FROM
         return replace(
             now,
             n_prompted=len(prompted),
             fresh=workspace.marks.object_id not in prompted,
             n_frames=workspace.n_frames,
+            followed=records.follows(here[0], prompted),
             ignored=prompts.ignored,
             rolled=workspace.rolled(),
             weakness=self._weakness(*here),

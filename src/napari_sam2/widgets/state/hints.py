@@ -30,6 +30,7 @@ PRESS_RESUME = (
 DRAW_THE_PART = "Draw a rectangle in the image: the part to work in. Without one it is all of it."
 CLICK = "Click an object in the image. Shift-click marks what does not belong to it."
 GO_ON = "Propagate to fill the other frames, or press N and click the next object."
+FOLLOWED = "Where a mask is wrong, click there and propagate again. N is for the next object."
 CLICK_THE_NEXT = "Click the next object, or propagate to fill the other frames."
 CLICK_THE_NEXT_ALONE = "Click the next object."
 GO_ON_ALONE = "Press N and click the next object."
@@ -156,6 +157,8 @@ class Situation:
         The object that the next prompts are for is none of these.
     n_frames : int
         Length of the stack.
+    followed : bool
+        Every object with prompts is also in frames where it has none.
     ignored : tuple of Ignored
         Why marks are no prompts, once for each.
     paused, cancelling : bool
@@ -184,6 +187,7 @@ class Situation:
     n_prompted: int = 0
     fresh: bool = False
     n_frames: int = 1
+    followed: bool = False
     ignored: tuple[Ignored, ...] = ()
     paused: bool = False
     cancelling: bool = False
@@ -243,6 +247,8 @@ def _next_step(now: Situation) -> str:
     alone = now.n_frames == 1
     if now.fresh:
         return CLICK_THE_NEXT_ALONE if alone else CLICK_THE_NEXT
+    if now.followed:
+        return FOLLOWED
     return GO_ON_ALONE if alone else GO_ON
 
 

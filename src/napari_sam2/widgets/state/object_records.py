@@ -145,6 +145,14 @@ class ObjectRecords:
             number: each.summary() for number, each in self._positions.get(position, {}).items()
         }
 
+    def follows(self, position: StackPosition, prompted: Mapping[int, int]) -> bool:
+        """Tell whether all objects are in more frames of a stack than they have prompts in."""
+        known = self._positions.get(position, {})
+        return all(
+            number in known and known[number].summary().frames > frames
+            for number, frames in prompted.items()
+        )
+
     def mean_score(self, position: StackPosition, object_id: int | None = None) -> float | None:
         """Return the mean score of an object, or of all, in all frames that it is in.
 
