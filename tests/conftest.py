@@ -68,6 +68,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
         if real_gpu() is None:
             _skip(items, "gpu", NO_GPU)
+    if any(item.get_closest_marker("stored_choices") for item in items):
+        from napari import settings
+
+        if not hasattr(settings, "get_plugin_settings"):
+            _skip(items, "stored_choices", "napari keeps what users choose from 0.9 on")
 
 
 def pytest_collection_finish() -> None:

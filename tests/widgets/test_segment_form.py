@@ -88,6 +88,7 @@ def test_speed_and_precision_have_the_titles_of_the_panel(form, script, qtbot):
     assert script.opened[-1].use == ModelUse("bundled", "auto", "bfloat16", Speed.EXACT)
 
 
+@pytest.mark.stored_choices
 def test_form_starts_with_the_stored_settings(viewer, script, sources, qtbot):
     use = ModelUse("/models/mine.safetensors", "cpu", "bfloat16", Speed.BALANCED)
     store_defaults(use)

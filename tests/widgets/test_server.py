@@ -96,6 +96,7 @@ def test_prompts_propagation_and_undo_on_a_server(panel, server, model, qtbot):
     assert not panel.labels_layer.data[1:].any()
 
 
+@pytest.mark.stored_choices
 def test_the_address_is_kept_and_the_token_is_not(panel, server, qtbot):
     panel.compute_on_server(server.url + "/", TOKEN)
     qtbot.waitUntil(lambda: connected(panel), timeout=60_000)
@@ -108,6 +109,7 @@ def test_the_address_is_kept_and_the_token_is_not(panel, server, qtbot):
     assert read_defaults().server is None
 
 
+@pytest.mark.stored_choices
 def test_the_keyring_has_the_token_for_next_time(
     panel, make_panel, server, sources, keyring, qtbot, blobs
 ):
@@ -140,6 +142,7 @@ def test_without_token_or_server_it_says_so_and_goes_on_here(panel, server, qtbo
     assert panel.server_text == ""
 
 
+@pytest.mark.stored_choices
 def test_a_server_that_is_away_at_the_start_is_said(make_panel, blobs, sources, qtbot):
     store_defaults(ModelUse(server=ServerUse("http://127.0.0.1:9")))
     panel = make_panel(blobs(), wiring=Wiring(sources=sources), keep_settings=True)

@@ -86,7 +86,9 @@ def segmentation_accuracy(overlaps: Overlaps) -> SegmentationAccuracy:
 def _matches(overlaps: Overlaps, similar: NDArray[np.bool_]) -> int:
     if not similar.any():
         return 0
-    rows, columns = overlaps.truth[similar], overlaps.prediction[similar]
+    # 32 bits: scipy 1.14 takes no others here.
+    rows = overlaps.truth[similar].astype(np.int32)
+    columns = overlaps.prediction[similar].astype(np.int32)
     shape = (len(overlaps.truth_sizes), len(overlaps.prediction_sizes))
     graph = coo_array((np.ones(len(rows), dtype=np.int8), (rows, columns)), shape=shape)
     partners = maximum_bipartite_matching(graph.tocsr(), perm_type="column")

@@ -191,6 +191,7 @@ def test_clicks_are_answered_during_adaptation(learning, job, qtbot, script):
     assert use(learning).model == str(BETTER.path)
 
 
+@pytest.mark.stored_choices
 def test_better_model_is_used_for_this_and_the_next_stack(learning, job, qtbot, script):
     before = use(learning)
     finish(learning, job, qtbot)

@@ -213,12 +213,14 @@ def test_finished_download_does_not_disturb_a_run(panel, shop, qtbot, script):
     assert panel.labels[3].any()
 
 
+@pytest.mark.stored_choices
 def test_choices_are_stored_for_the_next_panel(panel, shop, make_panel, qtbot):
     panel.choose_device("cuda")
     panel.choose_model("sam2.1-tiny")
     assert read_defaults() == ModelUse(model="sam2.1-tiny", device="cuda")
 
 
+@pytest.mark.stored_choices
 def test_stored_device_that_is_not_here_becomes_automatic(make_panel, qtbot):
     store_defaults(ModelUse(device="mps"))
     panel = make_panel(keep_settings=True)
@@ -234,6 +236,7 @@ def pick_file(monkeypatch, path) -> None:
     )
 
 
+@pytest.mark.stored_choices
 def test_model_from_a_file_is_used_and_remembered(
     panel, make_panel, script, shop, monkeypatch, tmp_path, qtbot
 ):

@@ -29,6 +29,7 @@ def test_manifest_offers_the_models_of_the_registry():
     assert PROPERTIES["speed"]["default"] == ModelUse().speed
 
 
+@pytest.mark.stored_choices
 def test_choices_are_written_and_read_back():
     try:
         use = ModelUse("sam2-large", "cpu", "bfloat16", Speed.BALANCED)
@@ -44,6 +45,7 @@ def test_built_in_defaults_hold_without_plugin_settings(monkeypatch):
     assert read_defaults() == ModelUse()
 
 
+@pytest.mark.stored_choices
 def test_unknown_model_is_refused():
     with pytest.raises(ValueError, match="model"):
         store_defaults(ModelUse(model="sam9"))

@@ -35,6 +35,7 @@ def test_nothing_is_approximated_by_default(clicked, script):
         ("precision", "bfloat16", ModelUse(precision="bfloat16")),
     ],
 )
+@pytest.mark.stored_choices
 def test_another_speed_or_precision_gets_all_prompts_again(clicked, script, choice, value, use):
     labels = clicked.labels_layer.data
     before = labels.copy()
@@ -81,6 +82,7 @@ def test_changed_speed_ends_a_run_and_keeps_its_labels(clicked, script, qtbot):
     assert labels[:4].any(axis=(1, 2)).all()
 
 
+@pytest.mark.stored_choices
 def test_stored_speed_is_shown_before_the_start(make_panel, blobs):
     store_defaults(ModelUse(speed=Speed.FASTEST, precision="float32"))
     panel = make_panel(blobs(), keep_settings=True)

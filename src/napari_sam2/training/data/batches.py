@@ -154,6 +154,4 @@ class ClipBatches(IterableDataset[ClipBatch]):
         """Iterate in `workers` background processes (0 or 1), a few batches ahead."""
         if workers == 0:
             return iter(self)
-        return iter(
-            DataLoader(self, batch_size=None, num_workers=1, prefetch_factor=3, in_order=True)
-        )
+        return iter(DataLoader(self, batch_size=None, num_workers=1, prefetch_factor=3))
