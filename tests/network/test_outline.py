@@ -29,6 +29,9 @@ def test_first_values_are_drawn_again_after_an_outline() -> None:
     assert weights.std() > 0.1
 
 
+@pytest.mark.skipif(
+    torch.__version__ < "2.5", reason="torch 2.4 loads sympy with its own sizes on the meta device"
+)
 def test_models_load_without_the_compiler_of_torch() -> None:
     code = (
         "import sys; from napari_sam2 import load_model; load_model('bundled', device='cpu'); "

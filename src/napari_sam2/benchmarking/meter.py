@@ -95,7 +95,8 @@ class StageMeter:
             start = self._clock()
             if self._count_flops:
                 counter = FlopCounterMode(display=False, custom_mapping=_UNKNOWN_TO_TORCH)
-                with _one_thread(), counter:
+                # In inference mode torch 2.4 shows the counter no parts of what is made of others.
+                with _one_thread(), torch.inference_mode(False), torch.no_grad(), counter:
                     result = method(*args, **kwargs)
                 flops = counter.get_total_flops()
             else:
