@@ -148,8 +148,9 @@ def test_the_script_of_a_job_of_slurm_says_everything_once():
 
 
 _SBATCH = """#!/bin/sh
-# Runs a job at once, as SLURM would on a node.
-sh "$1" > {folder}/job.log 2>&1 &
+# Runs a job at once, as SLURM would on a node; the script is deleted when this has ended.
+cp "$1" {folder}/job.sh
+sh {folder}/job.sh > {folder}/job.log 2>&1 &
 echo "Submitted batch job 17"
 """
 
