@@ -5,6 +5,8 @@ Main thread only.
 
 from __future__ import annotations
 
+import atexit
+import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +44,12 @@ class Wiring:
     prepare: Prepare | None = None
 
 
+def _close_with_python(controller: weakref.ref[PanelController]) -> None:
+    panel = controller()
+    if panel is not None:
+        panel.close()
+
+
 class StackPanel(PanelView):
     """Segments a z-stack or a time-lapse from a few clicks.
 
@@ -73,6 +81,8 @@ class StackPanel(PanelView):
         )
         # Whichever comes first: the dock is closed, the window is gone, napari quits.
         self.destroyed.connect(self.controller.close)
+        # A script that ends with its window open: before Qt's objects go, in whatever order.
+        atexit.register(_close_with_python, weakref.ref(self.controller))
         application = QCoreApplication.instance()
         if application is not None:
             application.aboutToQuit.connect(self.controller.close)

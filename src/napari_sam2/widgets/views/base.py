@@ -108,7 +108,7 @@ class Fold(QCollapsible):
                 layout.setContentsMargins(0, 0, 0, 0)
                 layout.setSpacing(_SPACING)
         self.toggled.connect(self._show_content)
-        self.title.clicked.connect(lambda opened: bring_into_view(self) if opened else None)
+        self.title.clicked.connect(self._show_all)
         self._show_content(False)
 
     def add_row(self, caption: str, *fields: QWidget, stretch: tuple[int, ...] = (1,)) -> None:
@@ -134,6 +134,10 @@ class Fold(QCollapsible):
         self.title.ensurePolished()
         self.setExpandedIcon(_EXPANDED)
         self.setCollapsedIcon(_COLLAPSED)
+
+    def _show_all(self, opened: bool) -> None:
+        if opened:
+            bring_into_view(self)
 
     def _show_content(self, shown: bool) -> None:
         self.content().setVisible(shown)
