@@ -129,7 +129,7 @@ class MaskDecoder(MaskChoice):
 
 
 _STATISTICS = 3  # of a mask, beside its pooled features
-_FOLLOWED = 3  # more of them where the decoder is told of the frame before
+_FOLLOWED = 3  # more of them where the decoder gets the mask of the frame before
 _RADIUS = 3.0  # of a click's disc, in pixels of the input
 
 
@@ -265,8 +265,8 @@ class FineMaskDecoder(MaskChoice):
     def _under(self, masks: Tensor, stride2: Tensor, maps: Tensor) -> Tensor:
         """Return mean features, area, certainty and edge share of the pixels of each mask.
 
-        Where the decoder is told of the frame before also the brightness beside the decided frame,
-        the overlap with the mask before, and the change of its area.
+        Where the decoder gets the mask of the frame before, also the brightness relative to the
+        decided frame, the overlap with the mask before, and the change of its area.
 
         Returns
         -------

@@ -109,8 +109,8 @@ class _Helpers:
 
     def _help(self) -> None:
         try:
-            # A thread takes over the number of all threads when torch is first asked for it there:
-            # asked later, that would undo what is said next.
+            # torch sets the number of threads of a new thread when it is first asked for it there:
+            # asked later, that would overwrite the 1 that follows.
             torch.get_num_threads()
             torch.set_num_threads(1)
         finally:

@@ -60,7 +60,7 @@ class PropagationController(QObject):
         The labels of this frame of this stack are others than before.
     ended()
         Nothing runs any more.
-    told(object, str)
+    outcome_changed(object, str)
         How the last run of this stack has ended; empty where that is of no interest any more.
 
     Attributes
@@ -75,7 +75,7 @@ class PropagationController(QObject):
 
     frame_done = Signal(object, int)
     ended = Signal()
-    told = Signal(object, str)
+    outcome_changed = Signal(object, str)
 
     def __init__(
         self,
@@ -169,7 +169,7 @@ class PropagationController(QObject):
 
     def forget_outcome(self, position: StackPosition) -> None:
         """Have it forgotten how the last run of a stack ended."""
-        self.told.emit(position, "")
+        self.outcome_changed.emit(position, "")
 
     def end(self, *, views_alive: bool = True) -> None:
         """Show that nothing runs any more, and make sure of it."""
@@ -271,7 +271,7 @@ class PropagationController(QObject):
             text = volumes_outcome(self._volumes, count, cancelled=cancelled, skipped=skipped)
             # Where it ended, and where the user is likely to be still.
             for each in {self._began, position}:
-                self.told.emit(each, text)
+                self.outcome_changed.emit(each, text)
         elif count:
             text = outcome(
                 count,
@@ -280,7 +280,7 @@ class PropagationController(QObject):
                 skipped=skipped,
                 found=self._found(position),
             )
-            self.told.emit(self._began, text)
+            self.outcome_changed.emit(self._began, text)
         if skipped:
             show_skipped(self._skipped)
         self.end()

@@ -81,7 +81,7 @@ class StatusController(QObject):
         for signal in (images.changed, images.replaced, images.channels.changed):
             signal.connect(self._look_at_channels)
         views.offer_changed.connect(self._look_at_offer)
-        propagation.told.connect(self._note_outcome)
+        propagation.outcome_changed.connect(self._note_outcome)
         for signal in (annotation.prompted, annotation.edited, annotation.rewound):
             signal.connect(self.forget_outcomes)
         self._look_at_channels()
