@@ -95,6 +95,23 @@ RECIPE = Recipe(
 """About twelve hours on one core; any part of it gives a network that can be used."""
 
 
+_STACKS = replace(
+    _CLIPS,
+    name="stacks beside them",
+    clips=replace(
+        _CLIPS.clips,
+        diameter=(14.0, 90.0),
+        synthetic=0.35,
+        regions=0.25,
+        moving=0.75,
+        ends=0.75,
+        away=0.3,
+    ),
+    batch=4,
+    losses=replace(_CLIPS.losses, object_score=2.0),
+    masks=0.4,
+)
+
 TRACKING = replace(
     RECIPE,
     phases=(
@@ -105,28 +122,38 @@ TRACKING = replace(
             rate=3e-4,
             final_rate=5e-6,
             warm_up=100,
-            also=replace(
-                _CLIPS,
-                name="stacks beside them",
-                clips=replace(
-                    _CLIPS.clips,
-                    diameter=(14.0, 90.0),
-                    synthetic=0.35,
-                    regions=0.25,
-                    moving=0.75,
-                    ends=0.75,
-                    away=0.3,
-                ),
-                batch=4,
-                losses=replace(_CLIPS.losses, object_score=2.0),
-                masks=0.4,
-            ),
+            also=_STACKS,
         ),
     ),
     seed=3,
 )
 """A second run, from the weights of the first: objects that end, that shrink in depth, and that are
 what they were prompted as although something larger or smaller around them has clearer borders."""
+
+_LABELLED = (("dsb2018", 2.5), ("usiigaci2d", 1.6), ("mouse_embryo_16cell", 1.6))
+
+CLICKS = replace(
+    RECIPE,
+    phases=(
+        replace(
+            _STILLS,
+            name="stills for clicks",
+            steps=2400,
+            clips=replace(_STILLS.clips, synthetic=0.15, regions=0.15, emphasis=_LABELLED),
+            rate=4e-4,
+            final_rate=4e-6,
+            warm_up=60,
+            boxes=0.3,
+            also=replace(
+                _STACKS,
+                clips=replace(_STACKS.clips, synthetic=0.25, regions=0.15, emphasis=_LABELLED),
+                batch=3,
+            ),
+        ),
+    ),
+    seed=4,
+)
+"""A third run: what a click means in images that people label, most of all in the large sets."""
 
 
 def ending(first: int, last: int) -> Recipe:

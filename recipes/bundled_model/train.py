@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bundled_model.recipe import (
+    CLICKS,
     LEFT_OUT,
     RECIPE,
     TRACKING,
@@ -67,7 +68,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         help="end at step LAST; the rate falls to its end from step FIRST on",
     )
     parser.add_argument(
-        "--tracking", action="store_true", help="the second run: goes on from --start"
+        "--recipe",
+        choices=("first", "tracking", "clicks"),
+        default="first",
+        help="which run; the later ones go on from --start",
     )
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--bfloat16", action="store_true")
@@ -82,8 +86,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         network = fresh_network()
     else:
         network = started_from(options.start).requires_grad_(True)
-    first = ending(*options.end) if options.end else RECIPE
-    planned = TRACKING if options.tracking else first
+    recipes = {"first": RECIPE, "tracking": TRACKING, "clicks": CLICKS}
+    planned = ending(*options.end) if options.end else recipes[options.recipe]
     recipe = replace(planned, threads=options.threads, bfloat16=options.bfloat16)
     network.to(options.device)
     if options.first_step and not (options.run / STATE_FILE).exists():

@@ -133,6 +133,8 @@ def test_a_part_of_the_clips_is_about_regions_of_an_image(stacks):
     clips = [regions.draw(np.random.default_rng(seed)) for seed in range(6)]
     assert not any(clip.complete for clip in clips), "what is labelled there is not all there is"
     assert all(len(clip.prompts.object_ids) for clip in clips)
+    assert not any(clip.clickable for clip in clips), "a region lies in others"
+    assert ClipSampler(stacks, SETTINGS).draw(np.random.default_rng(0)).clickable
 
 
 def test_groups_that_are_labelled_in_part_say_so(stacks):

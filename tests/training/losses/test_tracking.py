@@ -7,6 +7,7 @@ import torch
 from napari_sam2.network import DenseHeads
 from napari_sam2.training import ClipBatches, ClipSettings, Recipe, TrainingPhase
 from napari_sam2.training.losses.clip import clip_losses
+from napari_sam2.training.losses.decoding import decode
 
 CLIPS = ClipSettings(size=32, n_frames=3, n_objects=3, diameter=(10.0, 16.0), min_area=12)
 PHASE = TrainingPhase("clips", 1, CLIPS, batch=2, frame_size=64)
@@ -33,6 +34,31 @@ def test_memory_and_pointers_learn_from_later_frames(tiny_network, stacks):
     ):
         assert parameter.grad is not None
         assert parameter.grad.abs().sum() > 0
+
+
+def prompted_with(network, batch, monkeypatch, **changes) -> list[torch.Tensor]:
+    """Return the kinds of the first prompts that were decoded, (N, P) of each time."""
+    kinds: list[torch.Tensor] = []
+
+    def spying(network, features, conditioned, index, points, labels, *rest):
+        kinds.append(labels)
+        return decode(network, features, conditioned, index, points, labels, *rest)
+
+    monkeypatch.setattr("napari_sam2.training.losses.image.decode", spying)
+    losses_of(network, batch, corrections=0.0, **changes)
+    return kinds
+
+
+def test_regions_of_an_image_are_never_clicked(tiny_network, stacks, monkeypatch):
+    batch = one_batch(stacks)
+    one = replace(batch, clickable=torch.tensor([True, False]))
+    (kinds,) = prompted_with(tiny_network, one, monkeypatch, boxes=0.0)
+    assert kinds.tolist() == [[1]] * int((batch.clip_index == 0).sum())
+    neither = replace(batch, clickable=torch.tensor([False, False]))
+    (kinds,) = prompted_with(tiny_network, neither, monkeypatch, boxes=0.0)
+    assert kinds.tolist() == [[2, 3]] * len(batch.object_ids)
+    (kinds,) = prompted_with(tiny_network, one, monkeypatch, boxes=1.0)
+    assert kinds.tolist() == [[2, 3]] * len(batch.object_ids)
 
 
 def test_drawn_masks_go_through_the_mask_prompt(tiny_network, stacks):

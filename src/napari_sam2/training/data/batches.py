@@ -41,6 +41,8 @@ class ClipBatch:
         How each frame's window lies over that of the frame before; see `TrainingClip`.
     complete : bool tensor, shape (B,)
         Whether every object of the clip is labelled.
+    clickable : bool tensor, shape (B,)
+        Whether one click says which object of the clip is meant; see `TrainingClip`.
     window : CropWindow
         Window of the frame that the clips show.
     """
@@ -55,6 +57,7 @@ class ClipBatch:
     areas: torch.Tensor
     moves: torch.Tensor
     complete: torch.Tensor
+    clickable: torch.Tensor
     window: CropWindow
 
     def to(self, device: torch.device) -> ClipBatch:
@@ -70,6 +73,19 @@ class ClipBatch:
             areas=self.areas.to(device),
             moves=self.moves.to(device),
             complete=self.complete.to(device),
+            clickable=self.clickable.to(device),
+        )
+
+    def of_clickable(self) -> ClipBatch:
+        """Return the batch with the objects alone that one click can mean; all frames stay."""
+        kept = self.clickable[self.clip_index]
+        return replace(
+            self,
+            clip_index=self.clip_index[kept],
+            object_ids=self.object_ids[kept],
+            points=self.points[kept],
+            boxes=self.boxes[kept],
+            areas=self.areas[kept],
         )
 
     def network_input(self) -> torch.Tensor:
@@ -102,6 +118,7 @@ def collate(clips: list[TrainingClip], window: CropWindow, step: int) -> ClipBat
         areas=torch.from_numpy(np.concatenate([clip.prompts.areas for clip in clips])),
         moves=torch.from_numpy(np.stack([clip.moves for clip in clips])),
         complete=torch.tensor([clip.complete for clip in clips]),
+        clickable=torch.tensor([clip.clickable for clip in clips]),
         window=window,
     )
 

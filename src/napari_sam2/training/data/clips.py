@@ -43,6 +43,7 @@ class _Frames(NamedTuple):
     moves: NDArray[np.float32]
     main: int = 0
     complete: bool = True
+    clickable: bool = True
     source: NDArray[np.int32] | None = None
     share: float = 1.0
 
@@ -130,6 +131,10 @@ class TrainingClip:
         the middle of the window before, had nothing moved.
     complete : bool
         Whether every object is labelled.
+    clickable : bool
+        Whether one click says which object is meant. Regions of an image lie in larger ones and
+        hold smaller ones: to learn one of them from a click would teach that any scale is as likely
+        as that of the objects that people label.
     """
 
     image: NDArray[np.float32]
@@ -137,6 +142,7 @@ class TrainingClip:
     prompts: FirstPrompts
     moves: NDArray[np.float32]
     complete: bool = True
+    clickable: bool = True
 
 
 class ClipSampler:
@@ -194,7 +200,9 @@ class ClipSampler:
         image = np.stack([look.apply(frame, rng) for frame in frames.image])
         prompts = first_prompts(first, ids, rng)
         prompts = replace(prompts, areas=frames.areas(prompts))
-        return TrainingClip(image, frames.labels, prompts, frames.moves, frames.complete)
+        return TrainingClip(
+            image, frames.labels, prompts, frames.moves, frames.complete, frames.clickable
+        )
 
     def _frames(self, rng: np.random.Generator) -> _Frames:
         settings = self.settings
@@ -225,9 +233,9 @@ class ClipSampler:
             np.stack([w.sample_labels(labels[t]) for w, t in zip(warps, frames, strict=True)]),
             moves,
             course.object_id,
-            stack.group not in settings.partial,
-            labels[frames[0]],
-            warps[0].step ** 2,
+            complete=stack.group not in settings.partial,
+            source=labels[frames[0]],
+            share=warps[0].step ** 2,
         )
 
     def _regions(self, rng: np.random.Generator) -> _Frames:
@@ -263,6 +271,7 @@ class ClipSampler:
             _resting(len(warps)),
             course.object_id,
             complete=False,
+            clickable=False,
             source=labels,
             share=warps[0].step ** 2,
         )

@@ -41,15 +41,19 @@ def clip_losses(
     -------
     StepLosses
     """
+    use_boxes = bool(torch.rand(1, generator=generator) < phase.boxes)
+    taught = batch if use_boxes else batch.of_clickable()
+    if not len(taught.object_ids):
+        use_boxes, taught = True, batch
     images = batch.network_input()
     n_frames = batch.images.shape[1]
     with torch.autocast(images.device.type, torch.bfloat16, enabled=bfloat16):
         features = network.encode_image(images)
         first = frame_features(features, 0, n_frames)
-        prompted, decoded = prompted_losses(network, first, batch, phase, generator)
+        prompted, decoded = prompted_losses(network, first, taught, phase, use_boxes, generator)
         total, tracked_iou = prompted.total, float("nan")
         if n_frames > 1:
-            tracked = tracked_losses(network, features, batch, decoded, phase, generator)
+            tracked = tracked_losses(network, features, taught, decoded, phase, generator)
             total, tracked_iou = total + tracked.total, tracked.iou
     if phase.dense > 0:
         targets = dense_targets(batch.labels.flatten(0, 1))

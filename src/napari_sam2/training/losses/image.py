@@ -196,6 +196,7 @@ def prompted_losses(
     features: ImageFeatures,
     batch: ClipBatch,
     phase: TrainingPhase,
+    use_boxes: bool,
     generator: torch.Generator,
 ) -> tuple[StepLosses, Prompted]:
     """Decode the first frame from first prompts and, sometimes, a few corrections.
@@ -210,8 +211,10 @@ def prompted_losses(
         Prompts and labels.
     phase : TrainingPhase
         Weights and shares.
+    use_boxes : bool
+        The first prompts are boxes instead of clicks.
     generator : torch.Generator
-        Decides prompt kinds and where corrections fall.
+        Decides how many corrections there are and where they fall.
 
     Returns
     -------
@@ -219,9 +222,8 @@ def prompted_losses(
     Prompted
         Prediction of the last round.
     """
-    draws = torch.rand(3, generator=generator)
-    use_boxes = bool(draws[0] < phase.boxes)
-    rounds = 1 + int(draws[2] * phase.rounds) if draws[1] < phase.corrections else 0
+    draws = torch.rand(2, generator=generator)
+    rounds = 1 + int(draws[1] * phase.rounds) if draws[0] < phase.corrections else 0
     points, labels = first_prompt(batch, use_boxes)
     conditioned = network.without_memory(features.stride16)[batch.clip_index]
     stride = network.config.mask_stride
