@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_sam2.detection import DetectionSettings, ScoredMask, select_masks
+from napari_sam2.detection import DetectionSettings, ScoredMask, select_masks, tiny
 from napari_sam2.errors import DetectionError
 from napari_sam2.labels import PackedMask
 
@@ -59,6 +59,28 @@ def test_pixels_of_existing_objects_stay_theirs():
 def test_sizes_are_areas_in_pixels(options, kept):
     found = selected([ScoredMask(0, box(2, 2, 12, 12), 0.9)], **options)
     assert [each.number for each in found] == kept
+
+
+def test_what_is_tiny_beside_the_others_is_debris():
+    assert tiny([400, 380, 420, 30, 31, 40]).tolist() == [False] * 3 + [True, True, False]
+
+
+def test_objects_that_are_there_already_say_what_is_tiny():
+    assert tiny([30, 25], there=[400, 380, 420, 390]).tolist() == [True, True]
+    assert tiny([30, 25]).tolist() == [False, False]
+
+
+def test_background_that_was_taken_for_an_object_does_not_make_nuclei_debris():
+    assert not tiny([60_000, *[300] * 30]).any()
+    assert not tiny([60_000, 50_000, *[300] * 300]).any(), "they are what the frame shows"
+
+
+@given(st.lists(st.integers(1, 10**6), max_size=30), st.integers(2, 9))
+def test_what_is_tiny_does_not_depend_on_scale_and_is_never_the_largest(areas, factor):
+    found = tiny(areas)
+    assert np.array_equal(found, tiny([factor * area for area in areas]))
+    assert not any(out and area == max(areas) for out, area in zip(found, areas, strict=True))
+    assert sum(area for out, area in zip(found, areas, strict=True) if out) <= sum(areas) / 4
 
 
 boxes = st.tuples(

@@ -193,8 +193,8 @@ class BlobSession:
             mask = blobs == number
             y, x = np.argwhere(mask).mean(axis=0).round().tolist()
             inside = region is None or (region.y0 <= y < region.y1 and region.x0 <= x < region.x1)
-            largest = options["max_size"] or mask.size
-            if labels[mask].any() or not inside or not options["min_size"] <= mask.sum() <= largest:
+            least, largest = options["min_size"] or 20, options["max_size"] or mask.size
+            if labels[mask].any() or not inside or not least <= mask.sum() <= largest:
                 continue
             areas = [int((labels == number).sum()) for number in like]
             alike = None

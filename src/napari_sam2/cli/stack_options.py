@@ -33,7 +33,13 @@ EveryOption = Annotated[
     ),
 ]
 MinSizeOption = Annotated[
-    int, typer.Option(min=1, help="With --auto: smallest area of an object in pixels.")
+    int | None,
+    typer.Option(
+        min=1,
+        help="With --auto: smallest area of an object in pixels; by default 20, and what is tiny "
+        "beside the other objects is left out.",
+        show_default=False,
+    ),
 ]
 MaxSizeOption = Annotated[
     int | None,

@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 from napari_sam2.errors import DetectionError
 
+_LEAST_SIZE = 20
+
 
 class Candidate(NamedTuple):
     """A point that probably lies in an object.
@@ -33,8 +35,11 @@ class DetectionSettings:
 
     Attributes
     ----------
-    min_size, max_size : int, optional
-        Smallest and largest area of an object in pixels; no largest by default.
+    min_size : int, optional
+        Smallest area of an object in pixels. By default 20; and of networks with dense heads,
+        objects that are tiny beside the others of the frame are left out (see `tiny`).
+    max_size : int, optional
+        Largest area of an object in pixels; no limit by default.
     min_score : float
         Least score (predicted IoU times object score) of a mask that is kept, for models with
         dense heads.
@@ -61,7 +66,7 @@ class DetectionSettings:
     SAM 2 publishes them.
     """
 
-    min_size: int = 20
+    min_size: int | None = None
     max_size: int | None = None
     min_score: float = 0.4
     max_overlap: float = 0.15
@@ -81,15 +86,20 @@ class DetectionSettings:
                 raise DetectionError(
                     f"{name} = {value!r} is no share.", remedy="Choose a number of 0 to 1."
                 )
-        counts = ("min_size", "points_per_side", "points_per_batch", "max_objects")
+        counts = ("least_size", "points_per_side", "points_per_batch", "max_objects")
         for name in counts:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise DetectionError(
                     f"{name} = {value!r} is no count.", remedy="Choose a whole number from 1."
                 )
-        if self.max_size is not None and self.max_size < self.min_size:
+        if self.max_size is not None and self.max_size < self.least_size:
             raise DetectionError(
-                f"The largest size, {self.max_size}, is below the smallest, {self.min_size}.",
+                f"The largest size, {self.max_size}, is below the smallest, {self.least_size}.",
                 remedy="Choose a range of areas in pixels, such as 50 to 5000.",
             )
+
+    @property
+    def least_size(self) -> int:
+        """Smallest area in pixels, whatever else is found."""
+        return _LEAST_SIZE if self.min_size is None else self.min_size

@@ -71,7 +71,7 @@ def find_candidates(
             frame.pixels,
             frame.image_size,
             frame.device,
-            2.0 * np.sqrt(settings.min_size / np.pi),
+            2.0 * np.sqrt(settings.least_size / np.pi),
             advance,
         )
     return grid_candidates(

@@ -217,14 +217,13 @@ class Search:
         Where objects are looked for first.
     every : int or None
         Again in every so many frames.
-    min_size : int
-    max_size : int or None
-        Areas of objects in pixels.
+    min_size, max_size : int or None
+        Areas of objects in pixels; see `DetectionSettings`.
     """
 
     frame: int
     every: int | None
-    min_size: int
+    min_size: int | None
     max_size: int | None
 
 

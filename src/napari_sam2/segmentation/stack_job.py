@@ -26,10 +26,6 @@ if TYPE_CHECKING:
     from napari_sam2.tracking import Model, TrackingSession, TrackingSettings
 
 
-LEAST_SIZE = 20
-"""Pixels of an object that is looked for, by default."""
-
-
 @dataclass(frozen=True, slots=True)
 class SegmentOptions:
     """How a stack is segmented: all that is the same for many stacks.
@@ -53,8 +49,7 @@ class SegmentOptions:
     auto : bool
         Whether objects are looked for without prompts.
     every : int or None
-    min_size : int
-    max_size : int or None
+    min_size, max_size : int or None
         See `Search`.
     tracks : tuple of TrackFormat
     measure : bool
@@ -79,7 +74,7 @@ class SegmentOptions:
     attempts: int | None = None
     auto: bool = False
     every: int | None = None
-    min_size: int = LEAST_SIZE
+    min_size: int | None = None
     max_size: int | None = None
     tracks: tuple[TrackFormat, ...] = ()
     measure: bool = False
@@ -91,7 +86,7 @@ class SegmentOptions:
         ------
         DetectionError
         """
-        if not self.auto and (self.every, self.min_size, self.max_size) != (None, LEAST_SIZE, None):
+        if not self.auto and (self.every, self.min_size, self.max_size) != (None, None, None):
             raise DetectionError(
                 "--every, --min-size and --max-size belong to --auto.", remedy="Add --auto."
             )

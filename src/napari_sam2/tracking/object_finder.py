@@ -22,6 +22,7 @@ from napari_sam2.detection import (
     find_candidates,
     has_dense_heads,
     select_masks,
+    tiny,
 )
 from napari_sam2.errors import DetectionError
 from napari_sam2.labels import PackedMask
@@ -147,6 +148,19 @@ def propose_objects(
         )
     advance(1.0)
     return tuple(_in_reading_order(chosen, known))
+
+
+def without_tiny(proposals: Sequence[Proposal], there: Sequence[int]) -> tuple[Proposal, ...]:
+    """Leave out proposals that are tiny beside the others and beside objects that are there.
+
+    Parameters
+    ----------
+    proposals : sequence of Proposal
+    there : sequence of int
+        Pixels of each object of the frame that was there before.
+    """
+    left_out = tiny([int(each.mask.part()[1].sum()) for each in proposals], there)
+    return tuple(each for each, out in zip(proposals, left_out, strict=True) if not out)
 
 
 def _in_reading_order(

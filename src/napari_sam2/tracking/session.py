@@ -62,7 +62,7 @@ from napari_sam2.tracking.lifetimes import (
 )
 from napari_sam2.tracking.merge_split import Known, divided, joined
 from napari_sam2.tracking.model import Model
-from napari_sam2.tracking.object_finder import Proposal
+from napari_sam2.tracking.object_finder import Proposal, without_tiny
 from napari_sam2.tracking.schedule import Schedule, Scope, as_direction, passes, plan_visits
 from napari_sam2.tracking.settings import TrackingSettings
 from napari_sam2.tracking.state.kept_results import (
@@ -974,7 +974,8 @@ class TrackingSession:
         settings = replace(settings or DetectionSettings(), **options)
         with self._lock:
             frame = self._checked_frame(frame)
-            taken = self._publisher.volume.frame(frame) != 0
+            labels = self._publisher.volume.frame(frame)
+            taken = labels != 0
             if region is not None:
                 outside = np.ones_like(taken)
                 outside[region.slices] = False
@@ -990,9 +991,16 @@ class TrackingSession:
             self._tracker.engine.forgive()
             try:
                 found = self._tracker.propose(frame, taken, settings, examples, advance)
+                if self._leaves_tiny_out(settings) and not examples:
+                    there = np.unique(labels[labels != 0], return_counts=True)[1]
+                    found = without_tiny(found, there.tolist())
                 return self._with_continued(frame, found)
             except _SearchCancelledError:
                 return ()
+
+    def _leaves_tiny_out(self, settings: DetectionSettings) -> bool:
+        # The grid finds what its method, as published, finds.
+        return settings.min_size is None and self.model.config.dense_heads
 
     def _with_continued(self, frame: int, proposals: tuple[Proposal, ...]) -> tuple[Proposal, ...]:
         """Say which proposals are found objects that were lost near by."""

@@ -81,6 +81,26 @@ def test_a_second_search_finds_nothing_that_is_there(model, sample, searched):
     assert len(again) < 0.3 * len(searched[1])
 
 
+def test_specks_are_left_out_unless_a_size_is_given(model):
+    y, x = np.mgrid[:160, :160]
+
+    def disc(row: float, column: float, radius: float) -> np.ndarray:
+        return (y - row) ** 2 + (x - column) ** 2 <= radius**2
+
+    nuclei = [disc(row, column, 15) for row in (25, 75, 125) for column in (25, 75, 125)]
+    specks = [disc(row, 150, 3) for row in (20, 50, 80, 110)]
+    image = np.random.default_rng(0).normal(20, 3, (160, 160))
+    image[np.any(nuclei + specks, axis=0)] += 100
+    session = TrackingSession(model, image[None].astype(np.float32))
+    small = session.find_objects(0, min_size=20)
+    assert matched(session.labels[0], sum(n * mask for n, mask in enumerate(specks, 1))) >= 3
+    session.discard_found()
+    found = session.find_objects(0)
+    assert len(found) < len(small)
+    assert matched(session.labels[0], sum(n * mask for n, mask in enumerate(nuclei, 1))) == 9
+    assert not session.labels[0][np.any(specks, axis=0)].any()
+
+
 def test_a_region_bounds_the_search(session, sample):
     region = Region(0, 0, 36, 96)
     for object_id in session.find_objects(1, region=region):

@@ -83,7 +83,7 @@ def test_sizes_and_part_in_view_bound_the_search(panel, script):
     assert sorted(np.bincount(found_in(panel)[1].ravel())[1:]) == [64]
     panel.undo()
     panel.wait_idle()
-    panel.settings.min_size.value, panel.settings.max_size.value = 20, 0
+    panel.settings.min_size.value, panel.settings.max_size.value = 0, 0
     panel.settings.in_view.value = True
     panel.image_layer.corner_pixels = np.array([(1, -9, 0), (1, 20, 25)])
     assert np.argwhere(found_in(panel)[1]).max(axis=0).tolist() == [9, 9]

@@ -244,7 +244,7 @@ class FindController(QObject):
         plan = SearchPlan(
             self._numbers,
             here[1] if frame is None else frame,
-            settings.min_size,
+            settings.min_size or None,
             settings.max_size or None,
             region,
             like,

@@ -46,8 +46,8 @@ class PanelSettings:
     in_view : bool
         Look for objects only where the canvas shows the frame.
     min_size, max_size : int
-        Smallest and largest area in pixels of objects that are looked for; a largest area of 0 is
-        no limit.
+        Smallest and largest area in pixels of objects that are looked for. A smallest area of 0
+        leaves out what is tiny beside the other objects; a largest area of 0 is no limit.
     look_again : int
         Look for objects again in every so many frames, and propagate in between; 0: only in the
         frame in view.
@@ -86,7 +86,7 @@ class PanelSettings:
     object_id: int = 1
     every_click: bool = False
     in_view: bool = False
-    min_size: int = 20
+    min_size: int = 0
     max_size: int = 0
     look_again: int = 0
     similarity: float = 0.8

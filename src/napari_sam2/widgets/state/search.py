@@ -17,8 +17,8 @@ class SearchPlan:
     number : int
         Of the search; each has its own.
     frame : int
-    min_size : int
-        Smallest area in pixels.
+    min_size : int or None
+        Smallest area in pixels; None: what is tiny beside the other objects is left out.
     max_size : int or None
         Largest area in pixels; None: no limit.
     region : Region or None
@@ -29,7 +29,7 @@ class SearchPlan:
 
     number: int
     frame: int
-    min_size: int = 20
+    min_size: int | None = None
     max_size: int | None = None
     region: Region | None = None
     like: tuple[int, ...] = ()

@@ -393,11 +393,12 @@ def _find_fields() -> list[Any]:
     sizes = [
         WholeNumber(
             name="min_size",
-            min=1,
+            min=0,
             max=_MOST_PIXELS,
             value=defaults.min_size,
             step=1,
-            tooltip="Smallest area in pixels of objects that are looked for.",
+            tooltip="Smallest area in pixels of objects that are looked for; 0: 20 pixels, and "
+            "what is tiny beside the other objects of the frame is left out.",
         ),
         WholeNumber(
             name="max_size",
