@@ -71,6 +71,7 @@ class FindController(QObject):
         self._engine, self._throttle = engine, throttle
         self._numbers = 0  # of searches so far
         self._plan: SearchPlan | None = None  # of the search under way
+        self._cancelling = False
         self._asked: SearchPlan | None = None  # of the search whose outcome is offered
         self._position: StackPosition = ()  # of the last search
         self._found: tuple[Sighting, ...] = ()  # that are offered
@@ -124,6 +125,7 @@ class FindController(QObject):
     def cancel(self) -> None:
         """Look no further; nothing is added."""
         if self.running:
+            self._cancelling = True
             self._engine.cancel_run()
             self._box.show_cancelling()
 
@@ -136,9 +138,12 @@ class FindController(QObject):
             case SearchProgress(done=done):
                 self._done = done
                 self._throttle.soon(self._show_progress)
-            case SearchEnded(found=found, cancelled=cancelled, failed=failed):
+            case SearchEnded(found=found, failed=failed):
                 self._stop()
+                # It may have been at its end when it was cancelled, its answer under way.
+                cancelled = answer.cancelled or self._cancelling
                 if cancelled:
+                    self._engine.forget_search()
                     self._end(hints.FIND_CANCELLED)
                 elif failed:
                     self._end("")
@@ -251,6 +256,7 @@ class FindController(QObject):
         )
         if self._annotation.search(here[0], plan):
             self._plan, self._position, self._done, self._outcome = plan, here[0], 0.0, ""
+            self._cancelling = False
             self._box.show_running(0.0)
         return self.running
 

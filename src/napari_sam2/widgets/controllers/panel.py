@@ -366,7 +366,7 @@ class PanelController(QObject):
         """Take the last step back; a run or a search is stopped first, but not for a name."""
         step = self.annotation.undo_stack.next_undo
         if self._controllers.finding.running:
-            self._controllers.finding.cancel()
+            self._stack_search.cancel_and_undo()
         elif self.running and (step is None or step.parts):
             self._propagation.cancel_and_undo()
         else:

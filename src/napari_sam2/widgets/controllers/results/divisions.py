@@ -116,7 +116,7 @@ class DivisionController(QObject):
             self._box.show_searching(answer.done)
             return
         self._box.show_searching(None)
-        if answer.cancelled:
+        if answer.cancelled or self._stop.is_set():  # cancelled when it was at its end already
             return
         if answer.error is not None:
             show_problem(answer.error)
