@@ -333,7 +333,7 @@ class PanelController(QObject):
         if workspace is None or self.running or searching or not self._models.has_model:
             return
         self.annotation.read_layers()
-        here = workspace.here()
+        here = self.annotation.here
         if here is not None and self.annotation.prompts.at(here[0]):
             current = self._controllers.prompting.object_id
             self._propagation.begin(here[0], self._views.settings.value.plan(direction, current))
@@ -438,7 +438,7 @@ class PanelController(QObject):
         return self._autosave.position()
 
     def _range_from_here(self) -> None:
-        here = None if self.workspace is None else self.workspace.here()
+        here = self.annotation.here
         if here is not None:
             self._views.run.show_range(here[1], self._views.run.last.max)
 

@@ -61,8 +61,7 @@ class StackSearchController(QObject):
 
     def begin(self) -> None:
         """Look for objects in the frame in view, and on through the stack if so set."""
-        workspace = self._annotation.workspace
-        here = None if workspace is None else workspace.here()
+        workspace, here = self._annotation.workspace, self._annotation.here
         every = self._fields.look_again.value
         if self.running or workspace is None or here is None:
             return
@@ -101,8 +100,7 @@ class StackSearchController(QObject):
     def _next(self) -> None:
         """Begin with the next step, or end."""
         step = self._step = None if self._steps is None else next(self._steps, None)
-        workspace = self._annotation.workspace
-        here = None if workspace is None else workspace.here()
+        here = self._annotation.here
         if step is None or here is None or here[0] != self._position:
             self.end()
         elif step.frame is None:
