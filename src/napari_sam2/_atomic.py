@@ -5,8 +5,8 @@ that every name that the file system takes can be written. The process that writ
 that folder: a hidden folder whose lock is free was left by a process that was killed, and is
 cleared by the next one that writes there.
 
-Functions of the file system; any thread may use them. They raise the `OSError` of the system,
-which callers turn into an error about their own file.
+Functions of the file system; any thread may use them. They raise the `OSError` of the system;
+`writing` turns it into an error for users.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+from napari_sam2.errors import Sam2Error
 
 _WORKSPACE = re.compile(r"\.napari-sam2-[0-9a-f]{16}\.tmp")
 _LOCK, _NEW, _FORMER = "lock", "new", "former"  # inside such a folder
@@ -59,6 +61,40 @@ def replacing(path: Path) -> Iterator[Path]:
         else:
             _flush(temporary)
             temporary.replace(target)
+
+
+@contextmanager
+def writing(
+    path: Path,
+    what: str,
+    error: type[Sam2Error],
+    safe: str = "What stood there before is unchanged.",
+) -> Iterator[Path]:
+    """Yield a temporary path as `replacing` does; a failure is an error for users.
+
+    Parameters
+    ----------
+    path : Path
+    what : str
+        Begins the error, such as "The tracks".
+    error : type of Sam2Error
+    safe : str
+        What the error says is not lost.
+
+    Raises
+    ------
+    Sam2Error
+        Of the given type: something cannot be written; what stood at `path` is unchanged.
+    """
+    try:
+        with replacing(path) as temporary:
+            yield temporary
+    except OSError as reason:
+        raise error(
+            f"{what} cannot be written to {path}: {reason.strerror or reason}.",
+            safe=safe,
+            remedy="Choose a folder that exists, may be written and has space left.",
+        ) from reason
 
 
 def write_text(path: Path, text: str) -> None:

@@ -9,8 +9,15 @@ import numpy as np
 import pytest
 
 from napari_sam2.errors import StoreError
-from napari_sam2.labels.store.result_store import UNFINISHED, ChangedFrame, ResultStore
+from napari_sam2.labels.store.result_store import (
+    STORE_SUFFIX,
+    UNFINISHED,
+    ChangedFrame,
+    ResultStore,
+)
 from napari_sam2.segmentation.kept_run import KeptRun
+from napari_sam2.segmentation.result_files import ResultFiles
+from napari_sam2.types import TrackFormat
 
 
 def kept(folder: Path) -> KeptRun:
@@ -49,3 +56,12 @@ def test_a_folder_with_something_else_stays(tmp_path):
     with pytest.raises(StoreError, match="something else"):
         KeptRun(folder, through=False).delete()
     assert (folder / "notes.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["a.ome.tif", "a.OME.TIF", "a.nii.gz", "a.zarr"])
+def test_all_files_beside_labels_have_their_name_without_suffix(tmp_path, name):
+    labels = tmp_path / name
+    files = ResultFiles.beside(labels, [TrackFormat.GEFF], measure=True)
+    kept = KeptRun.of(labels, None, through=False).folder
+    beside = (kept, files.table, *(path for _, path in files.tracks))
+    assert [path.name.removeprefix("a") for path in beside] == [STORE_SUFFIX, ".csv", ".geff.zarr"]

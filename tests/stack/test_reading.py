@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from napari_sam2.errors import StackError
-from napari_sam2.stack import FrameStack, guess_axes, open_stack
+from napari_sam2.stack import FrameStack, guess_axes, open_stack, stem_of
 
 
 @pytest.mark.parametrize(
@@ -94,3 +94,20 @@ def test_a_folder_that_is_no_zarr(tmp_path):
     with pytest.raises(StackError, match="zarr") as caught:
         open_stack(tmp_path)
     assert caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("name", "stem"),
+    [
+        ("cells.ome.tif", "cells"),
+        ("cells.OME.TIFF", "cells"),
+        ("cells.t1.nii.gz", "cells.t1"),
+        ("cells.zarr", "cells"),
+        ("cells.npy", "cells"),
+        ("cells", "cells"),
+        ("day 1.afterwards", "day 1.afterwards"),
+        (".tif", ".tif"),
+    ],
+)
+def test_names_without_suffix(name, stem):
+    assert stem_of(name) == stem

@@ -6,6 +6,7 @@ are named in `_Internals` and in `PanelPage.__init__`, and nowhere else in the t
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -189,6 +190,12 @@ class PanelPage:
     def worker_busy(self) -> bool:
         """Whether the session has something to do; files that are written do not count."""
         return self._inside.engine.busy
+
+    def wait_for_worker(self) -> None:
+        """Wait until the worker has answered all that was asked; the panel has not heard it yet."""
+        answered = threading.Event()
+        self._inside.engine._worker.submit(answered.set)
+        assert answered.wait(60)
 
     @property
     def hint(self) -> str:

@@ -19,12 +19,11 @@ from napari_sam2.labels import FORMATS
 from napari_sam2.labels.store.result_store import STORE_SUFFIX
 from napari_sam2.segmentation.result_files import ResultFiles
 from napari_sam2.segmentation.stack_job import SegmentFiles, SegmentOptions
+from napari_sam2.stack import stem_of
 
 CLAIMS = ".claims"
 """Name of the folder of claims in that of the results."""
 
-_IMAGE_SUFFIXES = (".ome.tiff", ".ome.tif", ".ome.zarr", ".nii.gz")
-_LONGEST_SUFFIX = 6
 _TABLES = (".csv", ".tsv")
 
 
@@ -345,7 +344,7 @@ def _names(folder: Path, stacks: Sequence[Path]) -> dict[str, Path]:
     names: dict[str, Path] = {}
     for stack in stacks:
         relative = stack.relative_to(folder)
-        name = relative.with_name(_stem(relative.name)).as_posix()
+        name = relative.with_name(stem_of(relative.name)).as_posix()
         same = next((other for other in names if other.casefold() == name.casefold()), None)
         if same is not None:
             raise BatchError(
@@ -355,14 +354,6 @@ def _names(folder: Path, stacks: Sequence[Path]) -> dict[str, Path]:
             )
         names[name] = stack
     return names
-
-
-def _stem(name: str) -> str:
-    for suffix in _IMAGE_SUFFIXES:
-        if name.lower().endswith(suffix):
-            return name[: -len(suffix)]
-    stem, dot, suffix = name.rpartition(".")
-    return stem if dot and stem and len(suffix) <= _LONGEST_SUFFIX else name
 
 
 def _rows(tables: Mapping[str, str], folder: Path, names: Mapping[str, Path]) -> Mapping[str, str]:

@@ -215,11 +215,6 @@ def _matches(labels: Labels, truth: Labels) -> dict[int, int]:
     """Return the label of every true object that is covered by more than half."""
     true_ids, label_ids = (np.unique(each[each > 0]) for each in (truth, labels))
     overlaps = _overlaps(labels, truth)
-    union = (
-        overlaps.truth_sizes[overlaps.truth]
-        + overlaps.prediction_sizes[overlaps.prediction]
-        - overlaps.common
-    )
-    alike = overlaps.common > _MATCH * union
+    alike = overlaps.common > _MATCH * overlaps.union
     pairs = zip(overlaps.truth[alike], overlaps.prediction[alike], strict=True)
     return {int(true_ids[true]): int(label_ids[label]) for true, label in pairs}

@@ -39,6 +39,12 @@ class Overlaps:
     truth_sizes: NDArray[np.int64]
     prediction_sizes: NDArray[np.int64]
 
+    @property
+    def union(self) -> NDArray[np.int64]:
+        """Pixels that either object of each pair has, shape (P,)."""
+        sizes = self.truth_sizes[self.truth] + self.prediction_sizes[self.prediction]
+        return sizes - self.common
+
 
 @dataclass(frozen=True, slots=True)
 class SegmentationAccuracy:
@@ -67,16 +73,11 @@ def segmentation_accuracy(overlaps: Overlaps) -> SegmentationAccuracy:
     SegmentationAccuracy
         1 when there is nothing in truth and prediction.
     """
-    union = (
-        overlaps.truth_sizes[overlaps.truth]
-        + overlaps.prediction_sizes[overlaps.prediction]
-        - overlaps.common
-    )
     n_truth = int(np.count_nonzero(overlaps.truth_sizes))
     n_prediction = int(np.count_nonzero(overlaps.prediction_sizes))
     if n_truth + n_prediction == 0:
         return SegmentationAccuracy(1.0, 1.0)
-    accuracies = []
+    accuracies, union = [], overlaps.union
     for twentieths in _TWENTIETHS:
         hits = _matches(overlaps, 20 * overlaps.common >= twentieths * union)
         accuracies.append(hits / (n_truth + n_prediction - hits))

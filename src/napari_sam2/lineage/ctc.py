@@ -16,7 +16,7 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from napari_sam2._atomic import replacing
+from napari_sam2._atomic import writing
 from napari_sam2.errors import LineageError
 from napari_sam2.labels.array_storage import Labels, view_frame
 from napari_sam2.labels.divisions import checked_divisions
@@ -92,23 +92,16 @@ def write_ctc(
     tracks, renamed = ctc_tracks(lineage)
     digits = max(3, len(str(lineage.n_frames - 1)))
     labels = SpotFinder(labels).labels
-    try:
-        with replacing(path) as temporary:
-            temporary.mkdir()
-            for frame in range(lineage.n_frames):
-                plane = _renamed(view_frame(labels, frame), frame, renamed)
-                file = temporary / f"mask{frame:0{digits}d}.tif"
-                tifffile.imwrite(file, plane, photometric="minisblack", compression="zlib")
-                if progress is not None:
-                    progress(frame + 1, lineage.n_frames)
-            lines = [f"{each.label} {each.begin} {each.end} {each.parent}\n" for each in tracks]
-            (temporary / _TABLES[0]).write_text("".join(lines), "ascii")
-    except OSError as error:
-        raise LineageError(
-            f"The tracks cannot be written to {path}: {error.strerror or error}.",
-            safe="What stood there before is unchanged.",
-            remedy="Choose a folder that may be written and has space left.",
-        ) from error
+    with writing(path, "The tracks", LineageError) as temporary:
+        temporary.mkdir()
+        for frame in range(lineage.n_frames):
+            plane = _renamed(view_frame(labels, frame), frame, renamed)
+            file = temporary / f"mask{frame:0{digits}d}.tif"
+            tifffile.imwrite(file, plane, photometric="minisblack", compression="zlib")
+            if progress is not None:
+                progress(frame + 1, lineage.n_frames)
+        lines = [f"{each.label} {each.begin} {each.end} {each.parent}\n" for each in tracks]
+        (temporary / _TABLES[0]).write_text("".join(lines), "ascii")
     return tracks
 
 

@@ -11,6 +11,7 @@ from napari_sam2.errors import LineageError
 from napari_sam2.lineage.ctc import check_ctc_path, write_ctc
 from napari_sam2.lineage.geff import check_geff_path, write_geff
 from napari_sam2.lineage.trackmate import write_trackmate
+from napari_sam2.stack import stem_of
 from napari_sam2.types import Division, TrackFormat
 
 _TITLES = {
@@ -32,12 +33,7 @@ def title_of(kind: TrackFormat) -> str:
 
 def path_beside(kind: TrackFormat, labels: Path) -> Path:
     """Return where tracks of a labels file are written: cells.ome.tif gives cells_RES."""
-    stem = labels.name
-    for suffix in (".ome.tif", ".ome.tiff", ".ome.zarr", labels.suffix):
-        if suffix and stem.lower().endswith(suffix.lower()):
-            stem = stem[: -len(suffix)]
-            break
-    return labels.with_name(stem + _ENDINGS[kind])
+    return labels.with_name(stem_of(labels.name) + _ENDINGS[kind])
 
 
 def check_tracks_path(kind: TrackFormat, path: Path) -> None:

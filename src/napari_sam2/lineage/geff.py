@@ -14,7 +14,7 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
-from napari_sam2._atomic import replacing
+from napari_sam2._atomic import writing
 from napari_sam2.errors import LineageError
 from napari_sam2.labels.export.label_format import UNITS, LabelGeometry, PixelSize
 from napari_sam2.labels.export.ome_zarr import write_zarr
@@ -74,19 +74,12 @@ def write_geff(
     sizes = checked_scale(scale, lineage.dims + 1)
     axes = "TZYX" if lineage.dims == 3 else "TYX"
     planes = LabelPlanes(SpotFinder(labels).labels, progress)
-    try:
-        with replacing(path) as temporary:
-            root = zarr.create_group(store=temporary, zarr_format=3)
-            _write_graph(root.create_group(TRACKS), lineage, sizes, axes.lower())
-            known = zip(axes, sizes or (), strict=False)
-            steps = {letter: PixelSize(size, UNITS[letter]) for letter, size in known}
-            write_zarr(temporary / LABELS, planes, LabelGeometry(axes, steps))
-    except OSError as error:
-        raise LineageError(
-            f"The tracks cannot be written to {path}: {error.strerror or error}.",
-            safe="What stood there before is unchanged.",
-            remedy="Choose a folder that may be written and has space left.",
-        ) from error
+    with writing(path, "The tracks", LineageError) as temporary:
+        root = zarr.create_group(store=temporary, zarr_format=3)
+        _write_graph(root.create_group(TRACKS), lineage, sizes, axes.lower())
+        known = zip(axes, sizes or (), strict=False)
+        steps = {letter: PixelSize(size, UNITS[letter]) for letter, size in known}
+        write_zarr(temporary / LABELS, planes, LabelGeometry(axes, steps))
 
 
 def _write_graph(

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_sam2._atomic import replacing
+from napari_sam2._atomic import writing
 from napari_sam2.errors import LineageError
 from napari_sam2.labels.array_storage import Labels, view_frame
 from napari_sam2.lineage.lineage import Lineage
@@ -114,15 +114,8 @@ def write_trackmate(
     _add_tracks(model, lineage, sizes)
     _add_settings(root, array, lineage, sizes, image)
     ET.indent(root)
-    try:
-        with replacing(path) as temporary:
-            ET.ElementTree(root).write(temporary, encoding="UTF-8", xml_declaration=True)
-    except OSError as error:
-        raise LineageError(
-            f"The tracks cannot be written to {path}: {error.strerror or error}.",
-            safe="What stood there before is unchanged.",
-            remedy="Choose a folder that exists, may be written and has space left.",
-        ) from error
+    with writing(path, "The tracks", LineageError) as temporary:
+        ET.ElementTree(root).write(temporary, encoding="UTF-8", xml_declaration=True)
 
 
 def _declare(model: ET.Element) -> None:

@@ -8,7 +8,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_sam2._atomic import replacing
+from napari_sam2._atomic import writing
 from napari_sam2.errors import MeasurementError
 
 if TYPE_CHECKING:
@@ -60,26 +60,19 @@ def write_table(table: DataFrame, path: str | PathLike[str]) -> None:
     path = Path(path)
     check_table_path(path)
     suffix = path.suffix.lower()
-    try:
-        with replacing(path) as temporary:
-            if suffix == _PARQUET:
-                table.to_parquet(temporary, index=False)
-                return
-            with temporary.open("x", encoding="utf-8", newline="") as file:
-                file.writelines(f"# {line}\n" for line in header_of(table))
-                table.to_csv(
-                    file,
-                    sep=_CSV[suffix],
-                    index=False,
-                    lineterminator="\n",
-                    quoting=csv.QUOTE_NONNUMERIC if _has_hash(table) else csv.QUOTE_MINIMAL,
-                )
-    except OSError as error:
-        raise MeasurementError(
-            f"The table cannot be written to {path}: {error.strerror or error}.",
-            safe="What stood there before is unchanged.",
-            remedy="Choose a folder that exists, may be written and has space left.",
-        ) from error
+    with writing(path, "The table", MeasurementError) as temporary:
+        if suffix == _PARQUET:
+            table.to_parquet(temporary, index=False)
+            return
+        with temporary.open("x", encoding="utf-8", newline="") as file:
+            file.writelines(f"# {line}\n" for line in header_of(table))
+            table.to_csv(
+                file,
+                sep=_CSV[suffix],
+                index=False,
+                lineterminator="\n",
+                quoting=csv.QUOTE_NONNUMERIC if _has_hash(table) else csv.QUOTE_MINIMAL,
+            )
 
 
 def _has_hash(table: DataFrame) -> bool:

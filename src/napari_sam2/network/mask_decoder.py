@@ -23,13 +23,23 @@ MASK_TOKENS = 4
 """One for a single answer, three for an ambiguous prompt."""
 
 
-class MaskChoice(nn.Module):
-    """Base of the mask decoders: the rule that chooses among their four masks."""
+class BaseMaskDecoder(nn.Module):
+    """What the mask decoders share: tokens, transformer, and the choice among their four masks."""
+
+    output_hypernetworks_mlps: nn.ModuleList
+    """One perceptron per mask, from its token to weights of the channels."""
 
     def __init__(self, config: Sam2Config) -> None:
         super().__init__()
         self.stability_delta = config.stability_delta
         self.stability_threshold = config.stability_threshold
+        width = config.width
+        self.transformer = TwoWayTransformer(
+            width, config.decoder_layers, config.decoder_heads, config.decoder_mlp
+        )
+        self.iou_token = nn.Embedding(1, width)
+        self.mask_tokens = nn.Embedding(MASK_TOKENS, width)
+        self.obj_score_token = nn.Embedding(1, width)
 
     def several(self, prediction: MaskPrediction) -> MaskPrediction:
         """Keep the three masks of an ambiguous prompt."""
@@ -53,6 +63,18 @@ class MaskChoice(nn.Module):
             ious = torch.where(stable, ious, other.ious)
         return MaskPrediction(masks, ious, prediction.tokens[:, :1], prediction.object_scores)
 
+    def _with_own_tokens(self, sparse: Tensor) -> Tensor:
+        """Put the tokens of object score, IoU and masks before those of the prompts, (N, P, C)."""
+        own = torch.cat(
+            (self.obj_score_token.weight, self.iou_token.weight, self.mask_tokens.weight)
+        )
+        return torch.cat((own.expand(len(sparse), -1, -1).to(sparse.dtype), sparse), dim=1)
+
+    def _weights(self, tokens: Tensor) -> Tensor:
+        """Map the mask tokens (N, M, C) to weights of the channels, one row per mask."""
+        mlps = enumerate(self.output_hypernetworks_mlps)
+        return torch.stack([mlp(tokens[:, i]) for i, mlp in mlps], dim=1)
+
     def _stability(self, masks: Tensor) -> Tensor:
         flat = masks.flatten(2)
         inner = (flat > self.stability_delta).sum(dim=2).float()
@@ -60,18 +82,12 @@ class MaskChoice(nn.Module):
         return torch.where(outer > 0, inner / outer, torch.ones_like(outer))
 
 
-class MaskDecoder(MaskChoice):
+class MaskDecoder(BaseMaskDecoder):
     """Two-way transformer, upscaling with high-resolution features, and prediction heads."""
 
     def __init__(self, config: Sam2Config) -> None:
         super().__init__(config)
         width = config.width
-        self.transformer = TwoWayTransformer(
-            width, config.decoder_layers, config.decoder_heads, config.decoder_mlp
-        )
-        self.iou_token = nn.Embedding(1, width)
-        self.mask_tokens = nn.Embedding(MASK_TOKENS, width)
-        self.obj_score_token = nn.Embedding(1, width)
         self.output_upscaling = nn.Sequential(
             nn.ConvTranspose2d(width, width // 4, kernel_size=2, stride=2),
             LayerNorm2d(width // 4),
@@ -101,11 +117,7 @@ class MaskDecoder(MaskChoice):
         stride8, stride4 : Tensor
             High-resolution features; a batch of one serves all N objects.
         """
-        special = torch.cat(
-            (self.obj_score_token.weight, self.iou_token.weight, self.mask_tokens.weight)
-        )
-        tokens = torch.cat((special.expand(len(sparse), -1, -1).to(sparse.dtype), sparse), dim=1)
-        tokens, features = self.transformer(image, position, tokens)
+        tokens, features = self.transformer(image, position, self._with_own_tokens(sparse))
         mask_tokens = tokens[:, 2 : 2 + MASK_TOKENS]
         return MaskPrediction(
             masks=self._masks(features, mask_tokens, image.shape, stride8, stride4),
@@ -121,10 +133,7 @@ class MaskDecoder(MaskChoice):
         image = features.transpose(1, 2).reshape(shape)
         image = activation1(norm(upscale1(image) + stride8))
         image = activation2(upscale2(image) + stride4)
-        weights = torch.stack(
-            [mlp(tokens[:, i]) for i, mlp in enumerate(self.output_hypernetworks_mlps)], dim=1
-        )
-        masks: Tensor = weights @ image.flatten(2)
+        masks: Tensor = self._weights(tokens) @ image.flatten(2)
         return masks.reshape(*masks.shape[:2], *image.shape[2:])
 
 
@@ -159,7 +168,7 @@ class PromptPyramid(nn.Module):
         return out
 
 
-class FineMaskDecoder(MaskChoice):
+class FineMaskDecoder(BaseMaskDecoder):
     """Tokens and stride-16 features through SAM's transformer, then up by convolutions.
 
     Every level adds the image's features and the prompts' maps, so that borders follow the pixels
@@ -171,12 +180,6 @@ class FineMaskDecoder(MaskChoice):
         super().__init__(config)
         width = config.width
         c8, c4, c2, c1 = config.fine_channels
-        self.transformer = TwoWayTransformer(
-            width, config.decoder_layers, config.decoder_heads, config.decoder_mlp
-        )
-        self.iou_token = nn.Embedding(1, width)
-        self.mask_tokens = nn.Embedding(MASK_TOKENS, width)
-        self.obj_score_token = nn.Embedding(1, width)
         self.prompts = PromptPyramid(config.prompt_maps, (c2, c4, c8, width))
         self.narrowing = nn.ModuleList(
             nn.Conv2d(above, here, 1)
@@ -218,13 +221,9 @@ class FineMaskDecoder(MaskChoice):
         maps : Tensor, shape (N, maps, S, S)
             From `draw_prompts`.
         """
-        special = torch.cat(
-            (self.obj_score_token.weight, self.iou_token.weight, self.mask_tokens.weight)
-        )
-        count = len(sparse)
-        tokens = torch.cat((special.expand(count, -1, -1).to(sparse.dtype), sparse), dim=1)
         maps = maps.contiguous(memory_format=torch.channels_last)
         prompted = self.prompts(maps)
+        tokens = self._with_own_tokens(sparse)
         tokens, features = self.transformer(image + prompted[3], position, tokens)
         x = features.transpose(1, 2).unflatten(2, prompted[3].shape[2:])
         for step, block in enumerate(self.blocks):
@@ -256,9 +255,7 @@ class FineMaskDecoder(MaskChoice):
         return F.conv2d(together.contiguous(memory_format=torch.channels_last), weight, padding=1)
 
     def _masks(self, x: Tensor, tokens: Tensor) -> Tensor:
-        weights = torch.stack(
-            [mlp(tokens[:, i]) for i, mlp in enumerate(self.output_hypernetworks_mlps)], dim=1
-        )
+        weights = self._weights(tokens)
         masks: Tensor = weights[:, :, :-1] @ x.flatten(2) + weights[:, :, -1:]
         return masks.reshape(*masks.shape[:2], *x.shape[2:])
 

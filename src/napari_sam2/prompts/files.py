@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
 
-from napari_sam2 import _atomic
+from napari_sam2._atomic import writing
 from napari_sam2._limits import MOST_TEXT_BYTES, check_file
 from napari_sam2.errors import PromptError
 from napari_sam2.prompts.book import PromptBook
@@ -134,14 +134,11 @@ def _is_table(path: Path) -> bool:
 
 
 def _write_text(path: Path, text: str) -> None:
-    try:
-        _atomic.write_text(path, text)
-    except OSError as error:
-        raise PromptError(
-            f"{path} cannot be written: {error.strerror or error}.",
-            safe="What was there before is unchanged.",
-            remedy="Choose a folder that exists, may be written and has space left.",
-        ) from error
+    with (
+        writing(path, "The prompts", PromptError) as temporary,
+        temporary.open("x", encoding="utf-8", newline="\n") as file,
+    ):
+        file.write(text)
 
 
 def _read_text(path: Path) -> str:

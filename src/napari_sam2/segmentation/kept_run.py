@@ -15,6 +15,7 @@ from napari_sam2.labels.store.result_store import (
     part_of,
     read_about,
 )
+from napari_sam2.stack import stem_of
 
 if TYPE_CHECKING:
     from napari_sam2.stack import FrameStack
@@ -32,7 +33,6 @@ _DECISIVE = (  # settings that change what is computed
     "absent_limit",
     "max_conditioning",
 )
-_SUFFIXES = (".ome.tiff", ".ome.tif", ".ome.zarr", ".tiff", ".tif", ".zarr")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +55,7 @@ class KeptRun:
         if session is not None:
             stem = session.name.removesuffix(".json").removesuffix(".sam2")
             return cls(session.with_name(stem + STORE_SUFFIX), through)
-        stem = next((output.name[: -len(s)] for s in _SUFFIXES if output.name.endswith(s)), "")
-        return cls(output.with_name((stem or output.name) + STORE_SUFFIX), through)
+        return cls(output.with_name(stem_of(output.name) + STORE_SUFFIX), through)
 
     def store(self, stack: FrameStack) -> Path:
         """Return where the results of a volume are kept."""

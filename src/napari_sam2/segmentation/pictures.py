@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_sam2._atomic import replacing
+from napari_sam2._atomic import writing
 from napari_sam2.errors import FrameError, LabelsError
 from napari_sam2.labels import contact_sheet
 from napari_sam2.stack import FrameStack
@@ -51,15 +51,8 @@ def write_sheet(
     check_picture(path)
     chosen = list(frames) or evenly_spaced(stack.n_frames, columns)
     sheet = draw_sheet(stack, labels, frames=chosen, columns=columns)
-    try:
-        with replacing(path) as temporary:
-            imsave(temporary, sheet, check_contrast=False)
-    except OSError as error:
-        raise LabelsError(
-            f"The picture {path} cannot be written: {error}.",
-            safe="The labels are not affected.",
-            remedy="Give a path in a folder that you may write to.",
-        ) from error
+    with writing(path, "The picture", LabelsError, "The labels are not affected.") as temporary:
+        imsave(temporary, sheet, check_contrast=False)
 
 
 def check_picture(path: Path) -> None:

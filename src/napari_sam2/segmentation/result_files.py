@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_sam2.stack import stem_of
 from napari_sam2.types import FrameMasks, ObjectFrame, TrackFormat
 
 if TYPE_CHECKING:
@@ -59,14 +60,13 @@ class ResultFiles:
     @classmethod
     def beside(cls, labels: Path, formats: Sequence[TrackFormat], measure: bool) -> ResultFiles:
         """Name them after the labels file: cells.tif gives cells.csv, cells_RES and so on."""
+        table = labels.with_name(f"{stem_of(labels.name)}.csv") if measure else None
         if not formats:
-            return cls((), stem_of(labels, ".csv") if measure else None)
+            return cls((), table)
         from napari_sam2.lineage import path_beside
 
-        return cls(
-            tuple((kind, path_beside(kind, labels)) for kind in dict.fromkeys(formats)),
-            stem_of(labels, ".csv") if measure else None,
-        )
+        kinds = dict.fromkeys(formats)
+        return cls(tuple((kind, path_beside(kind, labels)) for kind in kinds), table)
 
     def check(self) -> None:
         """Find before the work what could not be written after it.
@@ -138,15 +138,6 @@ def remember_scores(
     numbers = zip(result.object_ids, result.scores.tolist(), result.presence.tolist(), strict=True)
     for object_id, score, presence in numbers:
         kept[ObjectFrame(object_id, result.frame)] = (score, presence)
-
-
-def stem_of(labels: Path, ending: str) -> Path:
-    """Return the path of a labels file with another ending: cells.ome.tif gives cells.csv."""
-    name = labels.name
-    for suffix in (".ome.tiff", ".ome.tif", ".ome.zarr", labels.suffix):
-        if suffix and name.lower().endswith(suffix.lower()):
-            return labels.with_name(name[: -len(suffix)] + ending)
-    return labels.with_name(name + ending)
 
 
 def _review(session: TrackingSession, scores: Scores) -> Review:

@@ -11,7 +11,7 @@ from napari_sam2.stack.channel_stack import ChannelStack
 from napari_sam2.stack.contrast import Contrast
 from napari_sam2.stack.frames import FrameStack
 from napari_sam2.stack.opened_stack import OpenedStack
-from napari_sam2.stack.reading import open_stack
+from napari_sam2.stack.reading import open_stack, stem_of
 from napari_sam2.stack.validation import MAX_CHANNELS, check_region
 
 __all__ = [
@@ -25,4 +25,5 @@ __all__ = [
     "check_region",
     "guess_axes",
     "open_stack",
+    "stem_of",
 ]

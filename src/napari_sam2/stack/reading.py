@@ -23,7 +23,21 @@ _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _NUMPY_START = b"\x93NUMPY"
 _PICTURE_STARTS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")
 _ZARR_FILES = ("zarr.json", ".zarray", ".zgroup", ".zattrs", ".zmetadata")
+_DOUBLE_SUFFIXES = (".ome.tiff", ".ome.tif", ".ome.zarr", ".nii.gz")
+_LONGEST_SUFFIX = 6
 _FORMATS = "TIFF, OME-TIFF, zarr, OME-Zarr, NIfTI, PNG, JPEG or a numpy .npy file"
+
+
+def stem_of(name: str) -> str:
+    """Return the name of an image or labels file without its suffix: cells of cells.ome.tif.
+
+    What follows a dot and is longer than any suffix belongs to the name.
+    """
+    for suffix in _DOUBLE_SUFFIXES:
+        if name.lower().endswith(suffix):
+            return name[: -len(suffix)]
+    stem, dot, suffix = name.rpartition(".")
+    return stem if dot and stem and len(suffix) <= _LONGEST_SUFFIX else name
 
 
 def open_stack(

@@ -20,6 +20,7 @@ from napari_sam2.widgets.scripting.run import ScriptResult, run_job
 from napari_sam2.widgets.segment_stack import as_layer, segment_stack
 from napari_sam2.widgets.state.model_catalog import ModelEntry, file_entry, is_checkpoint
 from napari_sam2.widgets.state.settings import AUTO, ModelUse, read_defaults
+from napari_sam2.widgets.views.base import end_with_python
 from napari_sam2.widgets.views.fields import PRECISIONS, SPEEDS, device_titles
 from napari_sam2.widgets.views.notifications import show_problem, show_skipped
 from napari_sam2.widgets.worker.session_factory import SessionFactory
@@ -295,7 +296,7 @@ def _titled(model: str) -> tuple[str, str]:
 
 
 class _Watch(QObject):
-    """Ends the work of a form when its dock lets go of it, or napari quits."""
+    """Ends the work of a form when its dock lets go of it, or napari or Python ends."""
 
     def __init__(self, form: SegmentForm) -> None:
         super().__init__()
@@ -305,6 +306,7 @@ class _Watch(QObject):
         application = QCoreApplication.instance()
         if application is not None:
             application.aboutToQuit.connect(form.close_down)
+        end_with_python(form.native, form.close_down)
 
     def eventFilter(self, _watched: QObject | None, event: QEvent | None) -> bool:
         """See the form come and go."""

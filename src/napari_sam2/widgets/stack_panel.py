@@ -5,8 +5,6 @@ Main thread only.
 
 from __future__ import annotations
 
-import atexit
-import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +13,7 @@ from qtpy.QtCore import QCoreApplication, QEvent
 from napari_sam2.widgets.controllers.image import ImageController
 from napari_sam2.widgets.controllers.model import ModelController, ModelFetcher, Sources
 from napari_sam2.widgets.controllers.panel import PanelController
+from napari_sam2.widgets.views.base import end_with_python
 from napari_sam2.widgets.views.panel_view import PanelView
 from napari_sam2.widgets.worker.adaptation import Prepare, prepare_real
 from napari_sam2.widgets.worker.session_factory import SessionFactory
@@ -42,12 +41,6 @@ class Wiring:
     open_session: SessionOpener | None = None
     sources: Sources | None = None
     prepare: Prepare | None = None
-
-
-def _close_with_python(controller: weakref.ref[PanelController]) -> None:
-    panel = controller()
-    if panel is not None:
-        panel.close()
 
 
 class StackPanel(PanelView):
@@ -79,10 +72,9 @@ class StackPanel(PanelView):
             ModelController(self.model, ModelFetcher(wiring.sources)),
             SessionWorker(wiring.open_session or SessionFactory(), wiring.prepare or prepare_real),
         )
-        # Whichever comes first: the dock is closed, the window is gone, napari quits.
+        # Whichever comes first: the dock is closed, the window is gone, napari or Python ends.
         self.destroyed.connect(self.controller.close)
-        # A script that ends with its window open: before Qt's objects go, in whatever order.
-        atexit.register(_close_with_python, weakref.ref(self.controller))
+        end_with_python(self, self.controller.close)
         application = QCoreApplication.instance()
         if application is not None:
             application.aboutToQuit.connect(self.controller.close)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -31,6 +33,20 @@ def panel(make_panel):
 
 def searched(script) -> list[int]:
     return [each[1] for each in script.told if each[0] == "search"]
+
+
+def held_at(script, what: str, nth: int) -> Callable[[], bool]:
+    """Keep the session at the nth step of a kind; the result tells whether it is there."""
+    times = 0
+
+    def hold(step: str) -> None:
+        nonlocal times
+        times += step == what
+        if step == what and times == nth:
+            script.gate.clear()
+
+    script.fault = hold
+    return lambda: not script.gate.is_set()
 
 
 def test_objects_that_begin_later_are_found_and_all_are_followed(panel, script):
@@ -64,17 +80,17 @@ def test_one_undo_takes_all_of_it_back_and_redo_brings_it_again(panel, script):
     assert script.told == [], "nothing was computed"
 
 
-@pytest.mark.parametrize("during", ["search", "propagation"])
-def test_cancelling_keeps_what_is_done_as_one_step(panel, script, qtbot, during):
-    script.seconds = 0.05
+@pytest.mark.parametrize(("what", "nth"), [("search", 1), ("frame", 2)])
+def test_cancelling_keeps_what_is_done_as_one_step(panel, script, qtbot, what, nth):
+    held = held_at(script, what, nth)
     panel.find_objects()
-    if during == "propagation":
-        qtbot.waitUntil(lambda: panel.running)
-        qtbot.waitUntil(lambda: panel.frames_done >= 1)
+    qtbot.waitUntil(held)
     panel.press("Escape")
+    script.gate.set()
     panel.wait_idle()
-    assert len(searched(script)) <= 1
-    assert panel.undo_texts == ([] if during == "search" else ["objects found through the stack"])
+    assert len(searched(script)) == 1
+    steps = [] if what == "search" else ["objects found through the stack"]
+    assert panel.undo_texts == steps
     panel.undo()
     panel.wait_idle()
     assert not panel.labels.any()
@@ -85,23 +101,54 @@ def test_cancelling_keeps_what_is_done_as_one_step(panel, script, qtbot, during)
     assert panel.undo_texts == ["2 found objects"]
 
 
-def test_undo_while_it_runs_ends_it_and_takes_all_of_it_back(panel, script, qtbot):
-    script.seconds = 0.05
-    panel.find_objects()
-    qtbot.waitUntil(lambda: panel.running)
-    qtbot.waitUntil(lambda: panel.frames_done >= 1)
-    panel.undo()
+# The second frame of two propagations, and the searches of all three frames.
+@pytest.mark.parametrize(
+    ("what", "nth"), [("search", 1), ("frame", 2), ("search", 2), ("frame", 5), ("search", 3)]
+)
+def test_undo_while_it_runs_ends_it_and_takes_all_of_it_back(panel, script, qtbot, what, nth):
+    panel.click(0, 6, 6)
     panel.wait_idle()
-    assert (panel.labels.any(), len(panel.points), panel.undo_texts) == (False, 0, [])
+    before = panel.labels
+    held = held_at(script, what, nth)
+    panel.find_objects()
+    qtbot.waitUntil(held)
+    assert panel.searching == (what == "search")
+    then = panel.labels
+    panel.undo()
+    script.gate.set()
+    panel.wait_idle()
+    assert np.array_equal(panel.labels, before)
+    assert (len(panel.points), panel.undo_texts) == (1, ["prompt"])
+    panel.redo()
+    panel.wait_idle()
+    assert what == "frame" or np.array_equal(panel.labels, then)
+
+
+@pytest.mark.parametrize("nth", [1, 2])
+@pytest.mark.parametrize("key", ["Escape", "Ctrl+Z"])
+def test_a_key_ends_it_when_a_search_is_answered_already(panel, script, qtbot, key, nth):
+    held = held_at(script, "search", nth)
+    panel.find_objects()
+    qtbot.waitUntil(held)
+    before, found = panel.labels, panel.found
+    script.gate.set()
+    panel.wait_for_worker()
+    panel.press(key)
+    panel.wait_idle()
+    assert len(searched(script)) == nth
+    stays = nth == 2 and key == "Escape"
+    assert panel.undo_texts == (["objects found through the stack"] if stays else [])
+    assert panel.found == (found if stays else set())
+    assert np.array_equal(panel.labels, before if stays else np.zeros_like(before))
 
 
 def test_a_click_in_between_stays_a_step_of_its_own(panel, script, qtbot):
-    script.seconds = 0.05
+    held = held_at(script, "frame", 2)
     panel.find_objects()
-    qtbot.waitUntil(lambda: panel.running)
-    qtbot.waitUntil(lambda: panel.frames_done >= 1)
+    qtbot.waitUntil(held)
     panel.click(3, 30, 25)
     panel.send_prompts()
+    script.gate.set()
     panel.wait_idle()
     assert "prompt" in panel.undo_texts
     assert "objects found through the stack" not in panel.undo_texts
@@ -109,6 +156,20 @@ def test_a_click_in_between_stays_a_step_of_its_own(panel, script, qtbot):
         panel.undo()
         panel.wait_idle()
     assert (panel.labels.any(), len(panel.points)) == (False, 0)
+
+
+def test_undo_after_a_click_during_a_later_search_takes_the_click_back(panel, script, qtbot):
+    held = held_at(script, "search", 2)
+    panel.find_objects()
+    qtbot.waitUntil(held)
+    before = panel.labels
+    panel.click(3, 30, 25)
+    panel.undo()
+    script.gate.set()
+    panel.wait_idle()
+    assert len(searched(script)) == 2
+    assert np.array_equal(panel.labels, before)
+    assert panel.undo_texts == ["2 found objects", "propagation"]
 
 
 def test_an_error_ends_it_and_keeps_what_is_done(panel, script):

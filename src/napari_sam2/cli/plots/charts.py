@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_sam2._atomic import replacing
+from napari_sam2._atomic import writing
 from napari_sam2.errors import Sam2Error
 from napari_sam2.labels.rendering.colours import colour_of
 
@@ -135,15 +135,8 @@ def write_charts(
     """
     check_plots(error)
     figure = draw_charts(charts)
-    try:
-        with replacing(path) as temporary:
-            figure.savefig(temporary, format="png")
-    except OSError as reason:
-        raise error(
-            f"The picture {path} cannot be written: {reason.strerror or reason}.",
-            safe=safe,
-            remedy="Check that its folder exists, may be written and has space.",
-        ) from reason
+    with writing(path, "The picture", error, safe) as temporary:
+        figure.savefig(temporary, format="png")
 
 
 def _draw_chart(figure: Figure, place: tuple[int, int, int], chart: Chart) -> None:

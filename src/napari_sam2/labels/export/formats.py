@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_sam2._atomic import replacing
+from napari_sam2._atomic import writing
 from napari_sam2.errors import LabelsError
 from napari_sam2.labels.export.label_format import UNITS, LabelFormat, LabelGeometry, PixelSize
 from napari_sam2.labels.export.nifti import NIFTI, PLAIN_NIFTI
@@ -79,15 +79,8 @@ def write_labels(
     written = chosen.order(given)
     geometry = LabelGeometry(written, _checked_sizes(scale, units, given), affine)
     planes = LabelPlanes(array, progress, [given.index(letter) for letter in written])
-    try:
-        with replacing(path) as temporary:
-            chosen.write(temporary, planes, geometry)
-    except OSError as error:
-        raise LabelsError(
-            f"The labels cannot be written to {path}: {error.strerror or error}.",
-            safe="The labels in memory and what stood there before are unchanged.",
-            remedy="Choose a folder that exists, may be written and has space left.",
-        ) from error
+    with writing(path, "The labels", LabelsError) as temporary:
+        chosen.write(temporary, planes, geometry)
 
 
 def check_labels_path(path: Path) -> None:

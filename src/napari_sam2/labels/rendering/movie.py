@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from napari_sam2._atomic import replacing
+from napari_sam2._atomic import writing
 from napari_sam2.errors import LabelsError
 from napari_sam2.labels.array_storage import Labels, view_frame
 from napari_sam2.labels.frame_records import measure
@@ -140,18 +140,11 @@ def write_movie(
     check_movie_path(path)
     pictures = movie_frames(image_of, labels, style)
     counted = _counted(pictures, int(labels.shape[0]), progress)
-    try:
-        with replacing(path) as temporary:
-            if path.suffix.lower() == ".mp4":
-                _write_mp4(temporary, counted, style.fps)
-            else:
-                _write_gif(temporary, counted, style.fps)
-    except OSError as error:
-        raise LabelsError(
-            f"The movie cannot be written to {path}: {error.strerror or error}.",
-            safe="What stood there before is unchanged.",
-            remedy="Choose a folder that exists, may be written and has space left.",
-        ) from error
+    with writing(path, "The movie", LabelsError) as temporary:
+        if path.suffix.lower() == ".mp4":
+            _write_mp4(temporary, counted, style.fps)
+        else:
+            _write_gif(temporary, counted, style.fps)
 
 
 def movie_frames(

@@ -14,6 +14,7 @@ import platformdirs
 from napari_sam2._atomic import short_name
 from napari_sam2._limits import chosen_folder
 from napari_sam2.labels.store.result_store import STORE_SUFFIX, part_of
+from napari_sam2.stack import stem_of
 from napari_sam2.widgets.layers.geometry import spatial_shape
 from napari_sam2.widgets.state.positions import StackPosition
 
@@ -24,8 +25,6 @@ SUFFIX = ".sam2.json"
 SESSIONS_VARIABLE = "NAPARI_SAM2_SESSIONS"
 """Environment variable that overrides the folder for work on images that came from no file."""
 
-_IMAGE_SUFFIXES = (".ome.tiff", ".ome.tif", ".ome.zarr", ".nii.gz")
-_LONGEST_SUFFIX = 6
 _LONGEST_STEM = 200  # bytes: number, sliders and suffix follow, and names may have 255
 
 
@@ -123,7 +122,7 @@ def beside(path: str) -> SessionLocation:
     image = Path(path).absolute()
     zarrs = [each for each in (image, *image.parents) if each.suffix.lower() == ".zarr"]
     image = zarrs[-1] if zarrs else image
-    return SessionLocation(image.parent, short_name(_without_suffix(image.name), _LONGEST_STEM))
+    return SessionLocation(image.parent, short_name(stem_of(image.name), _LONGEST_STEM))
 
 
 def works(location: SessionLocation) -> list[SessionLocation]:
@@ -151,14 +150,6 @@ def _numbered(folder: Path, stem: str) -> Iterable[tuple[Path, int]]:
         match = pattern.fullmatch(path.name)
         if match is not None:
             yield path, int(match[1] or 1)
-
-
-def _without_suffix(name: str) -> str:
-    for suffix in _IMAGE_SUFFIXES:
-        if name.lower().endswith(suffix):
-            return name[: -len(suffix)]
-    stem, dot, suffix = name.rpartition(".")
-    return stem if dot and stem and len(suffix) <= _LONGEST_SUFFIX else name
 
 
 def image_stem(facts: ImageFacts) -> str:

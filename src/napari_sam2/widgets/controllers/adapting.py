@@ -199,8 +199,7 @@ class AdaptController(QObject):
             self._worker.close()
 
     def _here(self) -> StackPosition | None:
-        workspace = self._annotation.workspace
-        here = None if workspace is None else workspace.here()
+        here = self._annotation.here
         return None if here is None else here[0]
 
     def _masks(self, here: StackPosition | None) -> int:

@@ -136,6 +136,11 @@ class AnnotationController(QObject):
         self.soon = DelayedCall(self, self.read_layers)
 
     @property
+    def here(self) -> tuple[StackPosition, int] | None:
+        """Stack and frame in view; None beside the image, and before the start."""
+        return None if self.workspace is None else self.workspace.here()
+
+    @property
     def editing(self) -> bool:
         """Whether an edit of objects is not answered yet."""
         return bool(self._edits)
@@ -392,7 +397,7 @@ class AnnotationController(QObject):
 
     def keep_results(self) -> None:
         """Have the results of the stack in view kept where the workspace says from now on."""
-        here = None if self.workspace is None else self.workspace.here()
+        here = self.here
         if here is not None:
             self._request(KeepRequest, here[0], 0)
 
@@ -554,7 +559,7 @@ class AnnotationController(QObject):
         return edit
 
     def _position_in_view(self) -> StackPosition | None:
-        here = None if self.workspace is None else self.workspace.here()
+        here = self.here
         return None if here is None else here[0]
 
     def _request(

@@ -71,6 +71,7 @@ class FindController(QObject):
         self._engine, self._throttle = engine, throttle
         self._numbers = 0  # of searches so far
         self._plan: SearchPlan | None = None  # of the search under way
+        self._cancelling = False
         self._asked: SearchPlan | None = None  # of the search whose outcome is offered
         self._position: StackPosition = ()  # of the last search
         self._found: tuple[Sighting, ...] = ()  # that are offered
@@ -104,7 +105,7 @@ class FindController(QObject):
 
     def begin_like(self) -> None:
         """Look for objects like those that are selected in the table, and offer them."""
-        here = self._here()
+        here = self._annotation.here
         if here is None:
             return
         known = self._annotation.annotations(here[0]).by_object
@@ -124,6 +125,7 @@ class FindController(QObject):
     def cancel(self) -> None:
         """Look no further; nothing is added."""
         if self.running:
+            self._cancelling = True
             self._engine.cancel_run()
             self._box.show_cancelling()
 
@@ -136,9 +138,12 @@ class FindController(QObject):
             case SearchProgress(done=done):
                 self._done = done
                 self._throttle.soon(self._show_progress)
-            case SearchEnded(found=found, cancelled=cancelled, failed=failed):
+            case SearchEnded(found=found, failed=failed):
                 self._stop()
+                # It may have been at its end when it was cancelled, its answer under way.
+                cancelled = answer.cancelled or self._cancelling
                 if cancelled:
+                    self._engine.forget_search()
                     self._end(hints.FIND_CANCELLED)
                 elif failed:
                     self._end("")
@@ -170,7 +175,7 @@ class FindController(QObject):
 
     def accept(self) -> None:
         """Accept all found objects of the stack in view that nobody has looked at."""
-        workspace, here = self._annotation.workspace, self._here()
+        workspace, here = self._annotation.workspace, self._annotation.here
         if workspace is None or here is None:
             return
         found = frozenset((here[0], *each) for each in self._unseen(here[0]))
@@ -181,7 +186,7 @@ class FindController(QObject):
 
     def discard(self) -> None:
         """Take all found objects away that nobody has looked at."""
-        here = self._here()
+        here = self._annotation.here
         ids = () if here is None else tuple(sorted({e.object_id for e in self._unseen(here[0])}))
         if ids:
             self._annotation.edit(Discard(ids), f"throwing {_objects(len(ids))} away")
@@ -197,8 +202,7 @@ class FindController(QObject):
 
     def show(self) -> None:
         """Show whether there are found objects in the stack in view that nobody has looked at."""
-        workspace = self._annotation.workspace
-        here = None if workspace is None else workspace.here()
+        workspace, here = self._annotation.workspace, self._annotation.here
         found = workspace.user_state.found_at(here[0]) if workspace is not None and here else None
         # One that went on where it was lost has points in several frames.
         count = len({each.object_id for each in found}) if found else 0
@@ -231,7 +235,7 @@ class FindController(QObject):
             self._box.show_idle("")
 
     def _begin(self, like: tuple[int, ...], frame: int | None = None) -> bool:
-        workspace, here = self._annotation.workspace, self._here()
+        workspace, here = self._annotation.workspace, self._annotation.here
         if workspace is None or here is None or self.running or self._blocked:
             return False
         try:
@@ -251,6 +255,7 @@ class FindController(QObject):
         )
         if self._annotation.search(here[0], plan):
             self._plan, self._position, self._done, self._outcome = plan, here[0], 0.0, ""
+            self._cancelling = False
             self._box.show_running(0.0)
         return self.running
 
@@ -280,7 +285,7 @@ class FindController(QObject):
     def _in_view(self) -> bool:
         """Whether the frame is in view whose objects are offered."""
         plan = self._asked
-        return plan is not None and self._here() == (self._position, plan.frame)
+        return plan is not None and self._annotation.here == (self._position, plan.frame)
 
     def _close_choice(self) -> None:
         if self._preview is not None:
@@ -310,10 +315,6 @@ class FindController(QObject):
     def _show_progress(self) -> None:
         if self.running:
             self._box.show_running(self._done)
-
-    def _here(self) -> tuple[StackPosition, int] | None:
-        workspace = self._annotation.workspace
-        return None if workspace is None else workspace.here()
 
     def _unseen(self, position: StackPosition) -> frozenset[ObjectFrame]:
         workspace = self._annotation.workspace

@@ -109,8 +109,7 @@ class ObjectController(QObject):
 
     def show(self) -> None:
         """Show the objects of the stack in view."""
-        workspace = self._annotation.workspace
-        here = None if workspace is None else workspace.here()
+        workspace, here = self._annotation.workspace, self._annotation.here
         if workspace is None or here is None:
             self._box.show_objects((), 0)
             return
@@ -161,8 +160,7 @@ class ObjectController(QObject):
 
     def split(self, object_id: int) -> None:
         """Make an object of its own of what this one is from the frame in view on."""
-        workspace = self._annotation.workspace
-        here = None if workspace is None else workspace.here()
+        here = self._annotation.here
         if here is not None:
             new = self._prompting.free_id()
             title = f"splitting of object {object_id}"
@@ -170,8 +168,7 @@ class ObjectController(QObject):
 
     def next_candidate(self) -> None:
         """Show the next of the masks that a single click could mean, in the frame in view."""
-        workspace = self._annotation.workspace
-        here = None if workspace is None else workspace.here()
+        here = self._annotation.here
         if here is None:
             return
         number, (position, frame) = self._prompting.object_id, here

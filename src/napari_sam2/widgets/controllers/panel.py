@@ -333,7 +333,7 @@ class PanelController(QObject):
         if workspace is None or self.running or searching or not self._models.has_model:
             return
         self.annotation.read_layers()
-        here = workspace.here()
+        here = self.annotation.here
         if here is not None and self.annotation.prompts.at(here[0]):
             current = self._controllers.prompting.object_id
             self._propagation.begin(here[0], self._views.settings.value.plan(direction, current))
@@ -366,7 +366,7 @@ class PanelController(QObject):
         """Take the last step back; a run or a search is stopped first, but not for a name."""
         step = self.annotation.undo_stack.next_undo
         if self._controllers.finding.running:
-            self._controllers.finding.cancel()
+            self._stack_search.cancel_and_undo()
         elif self.running and (step is None or step.parts):
             self._propagation.cancel_and_undo()
         else:
@@ -438,7 +438,7 @@ class PanelController(QObject):
         return self._autosave.position()
 
     def _range_from_here(self) -> None:
-        here = None if self.workspace is None else self.workspace.here()
+        here = self.annotation.here
         if here is not None:
             self._views.run.show_range(here[1], self._views.run.last.max)
 

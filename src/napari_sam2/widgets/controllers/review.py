@@ -78,8 +78,7 @@ class ReviewController(QObject):
 
     def show(self) -> None:
         """Show the current object along the stack in view."""
-        workspace = self._annotation.workspace
-        here = None if workspace is None else workspace.here()
+        workspace, here = self._annotation.workspace, self._annotation.here
         if workspace is None or here is None:
             self._box.show_series(ObjectSeries(), 0)
         else:
@@ -95,8 +94,7 @@ class ReviewController(QObject):
 
         The others come in the order of the table, and after the last one the first one again.
         """
-        workspace = self._annotation.workspace
-        here = None if workspace is None else workspace.here()
+        workspace, here = self._annotation.workspace, self._annotation.here
         if workspace is None or here is None:
             return
         position, frame = here
@@ -123,8 +121,7 @@ class ReviewController(QObject):
 
     def go_to_object(self, object_id: int) -> None:
         """Make an object the current one, and show it in the nearest frame that it is in."""
-        workspace = self._annotation.workspace
-        here = None if workspace is None else workspace.here()
+        workspace, here = self._annotation.workspace, self._annotation.here
         if workspace is None or here is None:
             self._prompting.choose_object(object_id)
             return
@@ -137,8 +134,7 @@ class ReviewController(QObject):
 
     def next_prompted(self, step: int = 1) -> None:
         """Go to the next prompted frame of the current object, forwards or backwards."""
-        workspace = self._annotation.workspace
-        here = None if workspace is None else workspace.here()
+        workspace, here = self._annotation.workspace, self._annotation.here
         if workspace is None or here is None:
             return
         number = self._prompting.object_id
@@ -154,8 +150,7 @@ class ReviewController(QObject):
 
         An object without a mask in a frame that is doubtful is accepted as absent from there.
         """
-        workspace = self._annotation.workspace
-        here = None if workspace is None else workspace.here()
+        workspace, here = self._annotation.workspace, self._annotation.here
         if workspace is None or here is None:
             return
         (position, frame), number = here, self._prompting.object_id

@@ -50,6 +50,7 @@ class StackSearchController(QObject):
         self._step: SearchStep | None = None
         self._position: StackPosition = ()
         self._since = 0  # the step of the history before the first one of the search
+        self._undo_then = False
         finding.ended.connect(self._searched)
         propagation.ended.connect(self._propagated)
 
@@ -60,8 +61,7 @@ class StackSearchController(QObject):
 
     def begin(self) -> None:
         """Look for objects in the frame in view, and on through the stack if so set."""
-        workspace = self._annotation.workspace
-        here = None if workspace is None else workspace.here()
+        workspace, here = self._annotation.workspace, self._annotation.here
         every = self._fields.look_again.value
         if self.running or workspace is None or here is None:
             return
@@ -72,9 +72,15 @@ class StackSearchController(QObject):
         first, last = sorted((self._fields.first.value, self._fields.last.value))
         first, last = min(first, frame), max(last, frame)
         self._annotation.read_layers()
+        self._undo_then = False
         self._position, self._since = position, self._annotation.undo_stack.last_number
         self._steps = search_steps(frame, every, first, last + 1)
         self._next()
+
+    def cancel_and_undo(self) -> None:
+        """Stop the search of a frame, and then take back what was done before in other frames."""
+        self._undo_then = self.running
+        self._finding.cancel()
 
     def end(self) -> None:
         """Go on no further; what was done is one step."""
@@ -83,6 +89,9 @@ class StackSearchController(QObject):
             # That was how the last part of it ended.
             self._propagation.forget_outcome(self._position)
             self._annotation.join_steps(self._position, self._since, _TITLE)
+            last = self._annotation.undo_stack.next_undo
+            if self._undo_then and last is not None and min(last.numbers) > self._since:
+                self._annotation.undo()
 
     def drop(self) -> None:
         """Go on no further, since the stack is left."""
@@ -91,8 +100,7 @@ class StackSearchController(QObject):
     def _next(self) -> None:
         """Begin with the next step, or end."""
         step = self._step = None if self._steps is None else next(self._steps, None)
-        workspace = self._annotation.workspace
-        here = None if workspace is None else workspace.here()
+        here = self._annotation.here
         if step is None or here is None or here[0] != self._position:
             self.end()
         elif step.frame is None:

@@ -94,8 +94,7 @@ class StatusController(QObject):
         """Show the next hint now."""
         if self._closed:
             return
-        workspace = self._annotation.workspace
-        here = None if workspace is None else workspace.here()
+        here = self._annotation.here
         annotations = None if here is None else self._annotation.annotations(here[0])
         situation = self._situation(here, annotations)
         if situation != self._shown:

@@ -5,13 +5,17 @@ Main thread only.
 
 from __future__ import annotations
 
+import atexit
 import re
-from collections.abc import Iterator
+import weakref
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from qtpy.compat import isalive
 from qtpy.QtCore import (  # type: ignore[attr-defined]
+    QCoreApplication,
     QDateTime,
     QEvent,
     QLocale,
@@ -305,3 +309,31 @@ def button(text: str, tooltip: str, *, checkable: bool = False) -> QPushButton:
     made.setToolTip(tooltip)
     made.setCheckable(checkable)
     return made
+
+
+def end_with_python(widget: QWidget, end: Callable[[], None]) -> None:
+    """Delete a widget that is still there when Python ends, as where a script ends.
+
+    After that PyQt deletes all that Python owns, walking over a table of its objects. Every event
+    that a handler in Python sees then adds to the table; where it is full it is made anew, PyQt
+    goes on in memory that is free already, and the process crashes. The widgets of napari have few
+    such handlers, those of magicgui and of ours many.
+
+    Parameters
+    ----------
+    widget : QWidget
+    end : callable
+        Called before; a method, which is not kept alive.
+    """
+    atexit.register(_delete, weakref.ref(widget), weakref.WeakMethod(end))
+
+
+def _delete(
+    reference: weakref.ref[QWidget], method: weakref.WeakMethod[Callable[[], None]]
+) -> None:
+    widget, end = reference(), method()
+    if end is not None:
+        end()
+    if widget is not None and isalive(widget):
+        widget.deleteLater()
+        QCoreApplication.sendPostedEvents(widget, QEvent.Type.DeferredDelete)

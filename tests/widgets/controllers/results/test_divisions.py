@@ -238,6 +238,16 @@ def test_search_shows_its_progress_and_is_cancelled(family, script, qtbot):
     assert family.proposed_division != "", "the next search is another one"
 
 
+def test_cancelling_counts_when_the_search_is_answered_already(family, script):
+    script.proposals = (ProposedDivision(DIVISION, None, 0.9, 0.95),)
+    family.find_divisions()
+    family.wait_for_worker()
+    family.cancel_divisions()
+    family.wait_idle()
+    assert family.proposed_division == ""
+    assert family.divisions_button == "Find divisions"
+
+
 def test_closing_the_panel_ends_the_search(family, script, qtbot, our_threads):
     asked = len(script.told)
     script.gate.clear()

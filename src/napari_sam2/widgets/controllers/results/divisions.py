@@ -63,8 +63,7 @@ class DivisionController(QObject):
 
     def divide(self) -> None:
         """Have the selected objects divide in the frame in view."""
-        workspace, annotation = self._annotation.workspace, self._annotation
-        here = None if workspace is None else workspace.here()
+        annotation, here = self._annotation, self._annotation.here
         if here is None:
             show_done(OUTSIDE)
             return
@@ -81,8 +80,7 @@ class DivisionController(QObject):
 
     def undivide(self) -> None:
         """Have the selected objects, or those that they come from, not divide."""
-        workspace, chosen = self._annotation.workspace, set(self._objects.chosen)
-        here = None if workspace is None else workspace.here()
+        chosen, here = set(self._objects.chosen), self._annotation.here
         if here is None:
             show_done(OUTSIDE)
             return
@@ -98,8 +96,7 @@ class DivisionController(QObject):
 
     def propose(self) -> None:
         """Look for divisions in the stack in view."""
-        workspace = self._annotation.workspace
-        here = None if workspace is None else workspace.here()
+        here = self._annotation.here
         self._stop = stop = threading.Event()  # each search has its own
         if here is None:
             show_done(OUTSIDE)
@@ -116,7 +113,7 @@ class DivisionController(QObject):
             self._box.show_searching(answer.done)
             return
         self._box.show_searching(None)
-        if answer.cancelled:
+        if answer.cancelled or self._stop.is_set():  # cancelled when it was at its end already
             return
         if answer.error is not None:
             show_problem(answer.error)
@@ -169,7 +166,6 @@ class DivisionController(QObject):
             f"divides into {into} (areas {proposed.area_ratio:.0%}, overlap "
             f"{proposed.overlap:.0%})?"
         )
-        workspace = self._annotation.workspace
-        here = None if workspace is None else workspace.here()
+        workspace, here = self._annotation.workspace, self._annotation.here
         if workspace is not None and here is not None and here[0] == position:
             workspace.go_to(division.frame)

@@ -133,7 +133,7 @@ class LiveResultsController(QObject):
 
     def slider_moved(self) -> None:
         """Show what belongs to the frame in view."""
-        here = self._here()
+        here = self._annotation.here
         if here is None or not self._wanted:
             return
         if self._shown is not None and self._shown[0] != here[0] and not self._has_all:
@@ -152,18 +152,14 @@ class LiveResultsController(QObject):
     @property
     def _has_all(self) -> bool:
         """Whether all volumes have been measured, so that none but another channel is new."""
-        here, found = self._here(), self._result
+        here, found = self._annotation.here, self._result
         if here is None or found is None or not found[1].volumes:
             return False
         at = dict(here[0])
         return all(at.get(axis) == index for axis, index in found[1].held.items())
 
-    def _here(self) -> tuple[StackPosition, int] | None:
-        workspace = self._annotation.workspace
-        return None if workspace is None else workspace.here()
-
     def _update(self) -> None:
-        here, workspace = self._here(), self._annotation.workspace
+        here, workspace = self._annotation.here, self._annotation.workspace
         if not self._wanted or here is None or workspace is None or self._under_way:
             return
         position = here[0]
@@ -224,7 +220,7 @@ class LiveResultsController(QObject):
 
     def _show_features(self) -> None:
         """Fill the features table of the labels with the objects of the frame in view."""
-        workspace, here, shown = self._annotation.workspace, self._here(), self._shown
+        workspace, here, shown = self._annotation.workspace, self._annotation.here, self._shown
         if workspace is None or here is None or shown is None or shown[1].table is None:
             return
         table, frame = shown[1].table, here[1]
@@ -245,7 +241,7 @@ class LiveResultsController(QObject):
         return workspace.index_of(*here)[names.index("T")]
 
     def _show_plot(self) -> None:
-        shown, workspace, here = self._shown, self._annotation.workspace, self._here()
+        shown, workspace, here = self._shown, self._annotation.workspace, self._annotation.here
         if shown is None or shown[1].table is None or workspace is None or here is None:
             return
         table = shown[1].table

@@ -126,8 +126,7 @@ class ResultExportController(QObject):
 
     def _result(self, path: Path) -> tuple[StackResult, StackPosition] | None:
         """Return what is to be written and its stack; None where that is not possible now."""
-        workspace = self._annotation.workspace
-        here = None if workspace is None else workspace.here()
+        workspace, here = self._annotation.workspace, self._annotation.here
         if workspace is not None and here is None:
             show_done(OUTSIDE)
         if workspace is None or here is None or self.busy:
