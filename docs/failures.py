@@ -1,7 +1,8 @@
 """Draw the objects of a labelled stack that a model got worst, through their lives.
 
-Each row is one object, six frames from the first to the last; blue is the label, orange is what the
-model made of one prompt. The prompts are those of ``napari-sam2 evaluate``::
+Each row is one object, six frames from the first to the last, or six objects of a single image;
+blue is the label, orange is what the model made of one prompt. The prompts are those of
+``napari-sam2 evaluate``::
 
     python docs/failures.py PATH/t98g_phase_image.tif failures.png --prompt box --frame first-whole
 """
@@ -52,8 +53,11 @@ def main(
         pass
     found = np.asarray(session.labels)
     ranked = sorted((each.object_id for each in chosen), key=lambda i: _life(truth, found, i))
-    rows = [_row(stack, truth, found, object_id) for object_id in ranked[:worst]]
-    Image.fromarray(np.concatenate(rows)).save(picture, optimize=True)
+    tiles = [_tiles(stack, truth, found, object_id) for object_id in ranked[:worst]]
+    if len(truth) == 1:
+        single = [tile for (tile,) in tiles]
+        tiles = [single[start : start + _FRAMES] for start in range(0, len(single), _FRAMES)]
+    Image.fromarray(np.concatenate([_row(each) for each in tiles])).save(picture, optimize=True)
 
 
 def _life(truth: NDArray[np.integer], found: NDArray[np.integer], object_id: int) -> float:
@@ -66,9 +70,14 @@ def _iou(one: NDArray[np.bool_], two: NDArray[np.bool_]) -> float:
     return float((one & two).sum() / (one | two).sum())
 
 
-def _row(
+def _row(tiles: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    missing = [np.zeros_like(tiles[0])] * (_FRAMES - len(tiles))
+    return np.concatenate(tiles + missing, axis=1)
+
+
+def _tiles(
     stack: FrameStack, truth: NDArray[np.integer], found: NDArray[np.integer], object_id: int
-) -> NDArray[np.uint8]:
+) -> list[NDArray[np.uint8]]:
     areas = (truth == object_id).sum(axis=(1, 2))
     alive = np.flatnonzero(areas)
     zoom = max(1, round(_TILE / 2.5 / np.sqrt(areas.max())))
@@ -84,9 +93,9 @@ def _row(
             outline &= ~ndimage.binary_erosion(outline)
             tile = np.kron(tile, np.ones((zoom, zoom, 1))) if len(tile) < len(outline) else tile
             tile[outline] = colour
-        tiles.append(np.pad(tile, ((0, _TILE - len(tile)), (0, _TILE - len(tile)), (0, 0))))
-    tiles += [np.zeros_like(tiles[0])] * (_FRAMES - len(tiles))
-    return np.concatenate(tiles, axis=1).astype(np.uint8)
+        margin = _TILE - len(tile)
+        tiles.append(np.pad(tile, ((0, margin), (0, margin), (0, 0))).astype(np.uint8))
+    return tiles
 
 
 def _window(image: NDArray[np.generic], place: tuple[float, ...], side: int) -> NDArray[np.generic]:
