@@ -75,8 +75,7 @@ def test_quality_decides_between_scales_that_do_not_agree():
         assert choose_scale(looks(seen, ious), places, CLICK).window == better
 
 
-def test_the_last_window_can_be_chosen_alone():
-    places = windows(60, 120)
-    seen = [[disc(places[0], 20), disc(places[0], 5)], [disc(places[1], 50), disc(places[1], 19)]]
-    chosen = choose_scale(looks(seen, [[0.9, 0.2], [0.5, 0.5]]), places, CLICK, last=True)
-    assert chosen == (1, 1), "of its masks the one that the other window supports"
+def test_a_closer_look_does_not_win_by_being_the_last():
+    places = windows(60, 120, 80)
+    seen = [[disc(places[0], 20)], [disc(places[1], 21)], [disc(places[2], 36)]]
+    assert choose_scale(looks(seen, [[0.8], [0.7], [0.8]]), places, CLICK).window < 2

@@ -325,9 +325,7 @@ class PromptedFramePredictor:
         windows = [*windows, self._framing.holding(fitting, prompt.points)]
         last = self._predict(frame, prompt, windows[-1:], context)
         looks = MaskPrediction.joined((looks, last))
-        nearer = self._chosen(
-            looks, choose_scale(looks, windows, click, last=True), prompt, windows
-        )
+        nearer = self._chosen(looks, choose_scale(looks, windows, click), prompt, windows)
         return found if nearer.sighting is None else nearer
 
     def _predict(

@@ -28,7 +28,6 @@ def choose_scale(
     prediction: MaskPrediction,
     windows: Sequence[Window],
     click: tuple[float, float],
-    last: bool = False,
 ) -> ScaleChoice:
     """Choose the mask that agrees best with the others, weighted by their predicted quality.
 
@@ -42,8 +41,6 @@ def choose_scale(
     windows : sequence of W Window
     click : (float, float)
         (y, x) in pixels of the frame.
-    last : bool
-        Choose among the masks of the last window only; all masks count in their scores.
 
     Returns
     -------
@@ -52,8 +49,6 @@ def choose_scale(
     quality = (prediction.ious * prediction.object_scores.sigmoid()).float()
     agreement = agreements(prediction.masks, windows, click)
     votes = (agreement @ quality.flatten()).view_as(quality)
-    if last:
-        votes[:-1] = -1.0
     return ScaleChoice(*divmod(int(votes.argmax()), quality.shape[1]))
 
 
