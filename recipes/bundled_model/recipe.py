@@ -153,7 +153,7 @@ CLICKS = replace(
     ),
     seed=4,
 )
-"""A third run: what a click means in images that people label, most of all in the large sets."""
+"""A further run: what a click means in images that people label, most of all in the large sets."""
 
 
 def ending(first: int, last: int) -> Recipe:

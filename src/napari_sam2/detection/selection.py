@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from napari_sam2.detection.candidate import DetectionSettings
 from napari_sam2.labels import PackedMask
 
-_TINY = 1 / 12  # of the typical area; measured on eighteen sets, see docs/measurements
+_TIMES_SMALLER = 12  # than the typical area: tiny; measured on eighteen sets, see docs/finding.md
 _MOST_COVERED = 0.25  # of all pixels of objects, by tiny ones
 _FEW = 3  # objects: of fewer, none is typical
 
@@ -101,5 +101,5 @@ def tiny(areas: Sequence[int], there: Sequence[int] = ()) -> NDArray[np.bool_]:
         return nothing
     counted = every[:-1]
     typical = counted[np.searchsorted(np.cumsum(counted), counted.sum() / 2)]
-    small = found < _TINY * typical
+    small = _TIMES_SMALLER * found < typical  # in whole numbers, so that no rounding decides
     return nothing if found[small].sum() > _MOST_COVERED * every.sum() else small

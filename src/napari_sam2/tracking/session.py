@@ -991,16 +991,13 @@ class TrackingSession:
             self._tracker.engine.forgive()
             try:
                 found = self._tracker.propose(frame, taken, settings, examples, advance)
-                if self._leaves_tiny_out(settings) and not examples:
+                # The grid finds what its method, as published, finds.
+                if settings.min_size is None and not examples and self.model.config.dense_heads:
                     there = np.unique(labels[labels != 0], return_counts=True)[1]
                     found = without_tiny(found, there.tolist())
                 return self._with_continued(frame, found)
             except _SearchCancelledError:
                 return ()
-
-    def _leaves_tiny_out(self, settings: DetectionSettings) -> bool:
-        # The grid finds what its method, as published, finds.
-        return settings.min_size is None and self.model.config.dense_heads
 
     def _with_continued(self, frame: int, proposals: tuple[Proposal, ...]) -> tuple[Proposal, ...]:
         """Say which proposals are found objects that were lost near by."""
