@@ -13,7 +13,7 @@ from napari_sam2.stack import FrameStack
 from napari_sam2.tracking import Model, TrackingSession, TrackingSettings
 from napari_sam2.tracking.images.feature_cache import FeatureCache
 from napari_sam2.tracking.images.frame_reader import FrameReader
-from napari_sam2.tracking.images.object_window import Window
+from napari_sam2.tracking.images.object_window import Framing, Window
 
 SIDE = 64
 CELLS = SIDE // 16
@@ -60,6 +60,18 @@ def test_a_session_goes_through_the_stack_and_back(fine, movie):
     corrected = session.add_points(1, 4, [(75.0, 80.0)], [True])
     assert corrected.masks[0][75, 80]
     assert session.labels.shape == movie.shape
+
+
+@pytest.mark.parametrize("fits", [True, False])
+def test_the_next_click_encodes_nothing(fine, movie, encoded, monkeypatch, fits):
+    monkeypatch.setattr(Framing, "fits", lambda *_: fits)  # if not, a closer look is chosen too
+    session = TrackingSession(fine, movie)
+    session.add_points(1, 0, [(75.0, 80.0)])
+    assert sum(encoded) == (3 if fits else 4), "windows of 40, 80 and 160, and one that fits"
+    encoded.clear()
+    session.choose(1, 0, rank=1)
+    session.add_points(1, 0, [(78.0, 84.0)])
+    assert not encoded
 
 
 def test_one_run_is_like_another(fine, movie):

@@ -264,12 +264,17 @@ class PromptedFramePredictor:
         context: ObjectTrack | None,
         rank: int = 0,
     ) -> ObjectPrediction:
+        scales: Sequence[Window] = ()
+        if self._model.config.fine_channels and prompt.box is None and prompt.points:
+            scales = self._framing.scales(prompt.points[:1])  # as they were for the first click
         if start is None:
             found = self._first_look(frame, prompt, context)
-            return self._look(frame, prompt, found.window, None, context, rank) if rank else found
+            if not rank:
+                return found
+            return self._look(frame, prompt, found.window, None, context, rank, scales)
         window = self._framing.holding(start.window, prompt.points)
         logits = seen_from(start.logits, start.window, window)
-        return self._look(frame, prompt, window, logits, context, rank)
+        return self._look(frame, prompt, window, logits, context, rank, scales)
 
     def _first_look(
         self, frame: int, prompt: FramePrompt, context: ObjectTrack | None
@@ -373,9 +378,13 @@ class PromptedFramePredictor:
         previous: Tensor | None,
         context: ObjectTrack | None,
         rank: int = 0,
+        among: Sequence[Window] = (),
     ) -> ObjectPrediction:
-        """Predict from prompts in a window; `context` lends its memory of other frames."""
-        features = self._cache.get(frame, [window])
+        """Predict from prompts in a window; `context` lends its memory of other frames.
+
+        `among`: windows that this one may have been encoded with.
+        """
+        features = self._cache.get(frame, [window], among=among)
         conditioned = self._conditioned(features, frame, context)
         return predict_points(
             self._model,

@@ -76,8 +76,18 @@ class FeatureCache:
         self._kept: OrderedDict[tuple[int, _Group, Window], ImageFeatures] = OrderedDict()
         self.encoded = 0
 
-    def get(self, frame: int, windows: Sequence[Window]) -> ImageFeatures:
+    def get(
+        self, frame: int, windows: Sequence[Window], among: Sequence[Window] = ()
+    ) -> ImageFeatures:
         """Return the features of windows of a frame; encode those that are not cached.
+
+        Parameters
+        ----------
+        frame : int
+        windows : sequence of Window
+        among : sequence of Window
+            Windows that were encoded together before. Where all of `windows` are among them, they
+            are taken from there, as they were.
 
         Returns
         -------
@@ -85,12 +95,14 @@ class FeatureCache:
             A batch in the order of the windows; a batch of one where all are the same.
         """
         distinct = list(dict.fromkeys(windows))
-        if len(distinct) == 1:
+        together = list(dict.fromkeys(among)) if set(distinct) <= set(among) else distinct
+        if len(together) == 1:
             alone = frame, _Group((distinct[0],)), distinct[0]
             if alone in self._kept:
                 self._kept.move_to_end(alone)
                 return self._kept[alone]
-        groups = {w: group for group in self._groups(distinct) for w in group.windows}
+        wanted = [g for g in self._groups(together) if not set(distinct).isdisjoint(g.windows)]
+        groups = {w: group for group in wanted for w in group.windows}
         found = {
             w: self._kept[frame, group, w]
             for w, group in groups.items()
@@ -103,7 +115,7 @@ class FeatureCache:
                 self._kept.move_to_end((frame, groups[window], window))
             count = sum([len(group.windows) for group in missing])
             self._forget_down_to(self._capacity - count)
-            run = self._run_from(frame) if distinct == [self._whole] else []
+            run = self._run_from(frame) if together == [self._whole] else []
             found |= self._encode_run([frame, *run]) if run else self._encode(frame, missing)
         for window, group in groups.items():
             self._kept[frame, group, window] = found[window]

@@ -51,8 +51,8 @@ class Window:
     @classmethod
     def square(cls, centre: tuple[float, float], side: int, frame_shape: tuple[int, int]) -> Window:
         """Return the square around (y, x), moved into the frame as far as it fits."""
-        top, left = (_first(c, side, n) for c, n in zip(centre, frame_shape, strict=True))
-        return cls(top, left, side, side)
+        (y, x), (height, width) = centre, frame_shape
+        return cls(_first(y, side, height), _first(x, side, width), side, side)
 
     def rows(self, frame_shape: tuple[int, int]) -> NDArray[np.intp]:
         """Return the frame's row under each row of the window."""
