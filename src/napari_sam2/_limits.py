@@ -9,11 +9,14 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import stat
 from pathlib import Path
 from typing import Any
 
 from napari_sam2.errors import Sam2Error
+
+_LONG_NUMBER = re.compile(r"[0-9]{309}")  # the largest float has so many digits
 
 MOST_TEXT_BYTES = 2**29
 """Bytes of a file of prompts or of a session, which is read whole."""
@@ -103,12 +106,23 @@ def load_json(text: str, **options: Any) -> Any:
     Raises
     ------
     ValueError
-        It is no JSON, has a number of thousands of digits, or is nested too deeply.
+        It is no JSON, has a whole number that is too large for a float, or is nested too deeply.
     """
+    if _LONG_NUMBER.search(text):
+        options.setdefault("parse_int", _whole_number)  # slower: only where it can matter
     try:
         return json.loads(text, **options)
     except RecursionError as error:
         raise ValueError("its values are nested too deeply") from error
+
+
+def _whole_number(digits: str) -> int:
+    try:
+        number = int(digits)
+        float(number)
+    except (OverflowError, ValueError) as error:
+        raise ValueError(f"it has a number of {len(digits)} digits") from error
+    return number
 
 
 def chosen_folder(variable: str) -> Path | None:

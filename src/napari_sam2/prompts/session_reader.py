@@ -248,7 +248,7 @@ def _parsed(text: str) -> object:
         ) from error
     except ValueError as error:
         raise PromptError(
-            "The file is JSON that no session file contains.",
+            f"The file is JSON that no session file contains: {error}.",
             remedy="Choose a session file that napari-sam2 wrote.",
         ) from error
 

@@ -24,6 +24,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
+from napari_sam2._limits import load_json
 from napari_sam2.errors import Sam2Error
 from napari_sam2.labels import PackedMask
 from napari_sam2.labels.store.journal import DamagedPieceError, Piece, PiecePlace
@@ -309,7 +310,7 @@ def _packed(meta: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> bytes:
 
 def _unpacked(data: bytes) -> tuple[dict[str, Any], _Tensors]:
     length = int.from_bytes(data[:4], "little")
-    meta = json.loads(data[4 : 4 + length])
+    meta = load_json(data[4 : 4 + length].decode())
     if not isinstance(meta, dict):
         raise DamagedPieceError("A piece has no description.")
     return meta, load_tensors(data[4 + length :])
