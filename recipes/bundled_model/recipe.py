@@ -155,6 +155,26 @@ CLICKS = replace(
 )
 """A further run: what a click means in images that people label, most of all in the large sets."""
 
+CORRECTIONS = replace(
+    RECIPE,
+    phases=(
+        replace(
+            _STILLS,
+            name="stills to correct",
+            steps=2000,
+            rate=3e-4,
+            final_rate=4e-6,
+            warm_up=60,
+            boxes=0.3,
+            corrections=0.85,
+            rounds=3,
+            also=replace(_STACKS, batch=3, corrections=0.4),
+        ),
+    ),
+    seed=5,
+)
+"""A further run: what second, third and fourth clicks mean."""
+
 
 def ending(first: int, last: int) -> Recipe:
     """Return the recipe that ends at step `last`: from step `first` on the rate falls to its end.

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from bundled_model.recipe import (
     CLICKS,
+    CORRECTIONS,
     LEFT_OUT,
     RECIPE,
     TRACKING,
@@ -69,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument(
         "--recipe",
-        choices=("first", "tracking", "clicks"),
+        choices=("first", "tracking", "clicks", "corrections"),
         default="first",
         help="which run; the later ones go on from --start",
     )
@@ -86,7 +87,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         network = fresh_network()
     else:
         network = started_from(options.start).requires_grad_(True)
-    recipes = {"first": RECIPE, "tracking": TRACKING, "clicks": CLICKS}
+    later = {"tracking": TRACKING, "clicks": CLICKS, "corrections": CORRECTIONS}
+    recipes = {"first": RECIPE, **later}
     planned = ending(*options.end) if options.end else recipes[options.recipe]
     recipe = replace(planned, threads=options.threads, bfloat16=options.bfloat16)
     network.to(options.device)

@@ -122,7 +122,7 @@ ABSURD = [
     ("memory_frames", 10**7),
     ("width", 0),
     ("width", -8),
-    ("width", 10**400),
+    ("width", 10**300),
     ("image_size", 0),
     ("image_size", 10**6),
     ("decoder_heads", 0),

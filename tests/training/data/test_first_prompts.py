@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -96,3 +97,19 @@ def test_corrective_clicks_prefer_the_middle_of_what_is_wrong():
     columns = torch.stack(clicks)[:, 0]
     assert (columns < 12).float().mean() > 0.95
     assert ((columns >= 3) & (columns < 9)).sum() > (columns < 3).sum()
+
+
+@pytest.mark.parametrize("missed", [True, False])
+def test_a_central_correction_is_the_innermost_pixel_of_the_largest_wrong_region(missed):
+    right = torch.zeros(2, 30, 40, dtype=torch.bool)
+    right[:, 2:6, 2:6] = True
+    wrong = right.clone()
+    wrong[0, 10:19, 20:35] = True  # the largest region; its middle row is 14
+    wrong[0, 25:28, 4:30] = True  # longer, with fewer pixels
+    predicted, target = (right, wrong) if missed else (wrong, right)
+    points, labels = correction_points(predicted, target, central=1.0)
+    assert points[0, 1] == 14
+    assert 24 <= points[0, 0] <= 30
+    assert labels[0] == int(missed)
+    x, y = points[1].int().tolist()
+    assert target[1, y, x], "without anything wrong the click is on the object"

@@ -117,17 +117,25 @@ def first_prompts(
 
 
 def correction_points(
-    predicted: torch.Tensor, target: torch.Tensor, generator: torch.Generator | None = None
+    predicted: torch.Tensor,
+    target: torch.Tensor,
+    generator: torch.Generator | None = None,
+    *,
+    central: float = 0.5,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Choose one corrective click per object, on a wrong pixel.
 
-    People click into the middle of what is wrong, not on a border that is one pixel off: pixels
-    count by the square of how much is wrong around them.
+    People click into the middle of what is wrong, not on a border that is one pixel off: on the
+    innermost pixel of the largest wrong region, or on any where pixels count by the square of how
+    much is wrong around them.
 
     Parameters
     ----------
     predicted, target : bool tensor, shape (N, Y, X)
         Without wrong pixels the click is on the object; without an object, anywhere.
+    generator : torch.Generator, optional
+    central : float
+        Probability of the innermost pixel of the largest wrong region.
 
     Returns
     -------
@@ -146,6 +154,21 @@ def correction_points(
     weights = torch.where(weights.sum(1, keepdim=True) > 0, weights, flat_target.to(torch.float32))
     weights = torch.where(weights.sum(1, keepdim=True) > 0, weights, torch.ones_like(weights))
     chosen = torch.multinomial(weights, 1, generator=generator)[:, 0]
+    middle = torch.rand(n, generator=generator) < central
+    for row in torch.nonzero(middle & wrong.any(dim=2).any(dim=1))[:, 0].tolist():
+        chosen[row] = _innermost(predicted[row].numpy(), target[row].numpy())
     labels = flat_target[torch.arange(n, device=chosen.device), chosen].to(torch.int64)
     points = torch.stack([chosen % width, chosen // width], dim=1).to(torch.float32)
     return points, labels
+
+
+def _innermost(predicted: NDArray[np.bool_], target: NDArray[np.bool_]) -> int:
+    """Return the flat index of the innermost pixel of the largest region that is wrong."""
+    largest = np.zeros(target.shape, dtype=bool)
+    for wrong in (target & ~predicted, predicted & ~target):
+        regions, _ = ndimage.label(wrong, structure=np.ones((3, 3)))
+        sizes = np.bincount(regions.ravel())
+        sizes[0] = 0
+        if sizes.max() > largest.sum():
+            largest = regions == sizes.argmax()
+    return int(ndimage.distance_transform_edt(np.pad(largest, 1))[1:-1, 1:-1].argmax())
