@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +35,23 @@ def test_objects_are_found_and_followed(small_stack, tmp_path, capsys):
     assert json.loads(capsys.readouterr().out)["complete"] is True
     saved = read_session(session)
     assert saved.found == set(saved.book.object_ids()) == set(np.unique(labels)) - {0}
+
+
+def test_what_is_left_out_as_tiny_is_told(tmp_path, capsys):
+    y, x = np.mgrid[:160, :160]
+    image = np.random.default_rng(0).normal(20, 3, (160, 160))
+    discs = [(row, column, 15) for row in (25, 75, 125) for column in (25, 75, 125)]
+    for row, column, radius in (*discs, *((row, 150, 3) for row in (20, 50, 80, 110))):
+        image[(y - row) ** 2 + (x - column) ** 2 <= radius**2] += 100
+    path, out = tmp_path / "specks.tif", tmp_path / "out.tif"
+    tifffile.imwrite(path, image.astype(np.uint8))
+    assert segment(path, "--auto", "-o", out) == 0
+    told = capsys.readouterr().out
+    (count,) = re.findall(r"left out as tiny beside the others: (\d) \(--min-size", told)
+    assert 3 <= int(count) <= 4
+    assert not tifffile.imread(out)[:, 145:].any()
+    assert segment(path, "--auto", "--min-size", 20, "-o", out, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["tiny_left_out"] == 0
 
 
 def test_nothing_found_is_an_error_and_leaves_no_file(small_stack, tmp_path, capsys):

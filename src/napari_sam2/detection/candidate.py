@@ -58,7 +58,7 @@ class DetectionSettings:
     max_box_iou : float
         Of two masks of the grid whose boxes overlap more, only the better one is kept.
     max_objects : int
-        More objects than these are refused; nothing is kept then.
+        More objects than these, tiny ones included, are refused; nothing is kept then.
 
     Notes
     -----

@@ -162,6 +162,8 @@ class RunOutcome:
         Number of these frames per object.
     frames : int
         Frames that have a result.
+    tiny : int
+        Objects that searches left out because they are tiny beside the others.
     """
 
     results: int
@@ -172,6 +174,7 @@ class RunOutcome:
     skipped: tuple[FrameError, ...] = ()
     found: dict[int, int] = field(default_factory=dict)
     frames: int = 0
+    tiny: int = 0
 
     def and_then(self, later: RunOutcome) -> RunOutcome:
         """Return the sum of this outcome and that of a later propagation."""
@@ -195,6 +198,7 @@ class RunOutcome:
             self.skipped + later.skipped,
             found,
             self.frames + later.frames,
+            self.tiny + later.tiny,
         )
 
 
@@ -267,6 +271,7 @@ def run_session(
     stopped_by: Sam2Error | None = None
     scores.add_kept(session.kept_records())
     skipped = {error.frame: error for error in session.skipped}
+    tiny: list[int] = []
     with stopping(watcher, session.cancel) as asked:
         for object_id, frame, prompt in book:
             if asked():
@@ -288,7 +293,7 @@ def run_session(
                 results = (
                     _propagated(session, over, title, watcher)
                     if search is None
-                    else _searched(session, search, over, title, watcher, asked)
+                    else _searched(session, search, over, title, watcher, asked, tiny.append)
                 )
                 for result in results:
                     scores.add(result)
@@ -309,6 +314,7 @@ def run_session(
         tuple(skipped[frame] for frame in sorted(skipped)),
         scores.found,
         len(scores.frames),
+        sum(tiny),
     )
 
 
@@ -337,8 +343,12 @@ def _searched(
     title: str,
     watcher: Watcher | None,
     asked: Callable[[], bool],
+    left_out: Callable[[int], None],
 ) -> Iterator[FrameMasks]:
-    """Find objects and propagate them; how many results that takes is not known before."""
+    """Find objects and propagate them; how many results that takes is not known before.
+
+    `left_out`: called with the number of tiny objects that each search leaves out.
+    """
     from tqdm import tqdm
 
     from napari_sam2.detection import DetectionSettings
@@ -357,6 +367,7 @@ def _searched(
             start=over.start,
             stop=over.stop,
             progress=show,
+            left_out=lambda _, count: left_out(count),
             cancelled=asked,
         )
         for result in masks if watcher is None else _counted(masks, None, watcher):

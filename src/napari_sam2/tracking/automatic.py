@@ -24,6 +24,7 @@ def find_and_follow(
     start: int | None = None,
     stop: int | None = None,
     progress: Callable[[int, float], None] | None = None,
+    left_out: Callable[[int, int], None] | None = None,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> Iterator[FrameMasks]:
     """Find objects and propagate them; objects that were followed so far keep their ids.
@@ -41,6 +42,8 @@ def find_and_follow(
         Only frames start to stop - 1; the whole stack by default.
     progress : callable, optional
         Called during a search with its frame and the share of it that is done, in 0..1.
+    left_out : callable, optional
+        Called after a search with its frame and how many objects were left out as tiny.
     cancelled : callable
         Called often; True ends the search and what follows.
 
@@ -66,9 +69,12 @@ def find_and_follow(
         if step.frame is not None and step.frame not in looked:
             report = None if progress is None else _of_frame(progress, step.frame)
             try:
-                session.find_objects(
+                found = session.propose_objects(
                     step.frame, settings=settings, progress=report, cancelled=cancelled
                 )
+                session.add_proposals(each for each in found if not each.tiny)
+                if left_out is not None:
+                    left_out(step.frame, sum(each.tiny for each in found))
             except FrameError as error:
                 if every is None or session.settings.unreadable is Unreadable.STOP:
                     raise

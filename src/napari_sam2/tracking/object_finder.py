@@ -51,6 +51,8 @@ class Proposal:
         One point.
     continues : int or None
         The object that was lost near by and that this is; None: it is a new one.
+    tiny : bool
+        It is so much smaller than the others that it is left out unless it is asked for.
     """
 
     mask: PackedMask
@@ -59,6 +61,7 @@ class Proposal:
     prompt: FramePrompt
     decided: Conditioning = field(repr=False)
     continues: int | None = None
+    tiny: bool = False
 
 
 class Example(NamedTuple):
@@ -150,8 +153,8 @@ def propose_objects(
     return tuple(_in_reading_order(chosen, known))
 
 
-def without_tiny(proposals: Sequence[Proposal], there: Sequence[int]) -> tuple[Proposal, ...]:
-    """Leave out proposals that are tiny beside the others and beside objects that are there.
+def mark_tiny(proposals: Sequence[Proposal], there: Sequence[int]) -> tuple[Proposal, ...]:
+    """Mark proposals that are tiny beside the others and beside objects that are there.
 
     Parameters
     ----------
@@ -159,8 +162,8 @@ def without_tiny(proposals: Sequence[Proposal], there: Sequence[int]) -> tuple[P
     there : sequence of int
         Pixels of each object of the frame that was there before.
     """
-    left_out = tiny([int(each.mask.part()[1].sum()) for each in proposals], there)
-    return tuple(each for each, out in zip(proposals, left_out, strict=True) if not out)
+    marks = tiny([int(each.mask.part()[1].sum()) for each in proposals], there).tolist()
+    return tuple(replace(each, tiny=mark) for each, mark in zip(proposals, marks, strict=True))
 
 
 def _in_reading_order(

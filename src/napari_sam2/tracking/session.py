@@ -62,7 +62,7 @@ from napari_sam2.tracking.lifetimes import (
 )
 from napari_sam2.tracking.merge_split import Known, divided, joined
 from napari_sam2.tracking.model import Model
-from napari_sam2.tracking.object_finder import Proposal, without_tiny
+from napari_sam2.tracking.object_finder import Proposal, mark_tiny
 from napari_sam2.tracking.schedule import Schedule, Scope, as_direction, passes, plan_visits
 from napari_sam2.tracking.settings import TrackingSettings
 from napari_sam2.tracking.state.kept_results import (
@@ -957,7 +957,7 @@ class TrackingSession:
             **options,
         )
         alike = [p for p in found if p.similarity is None or p.similarity >= min_similarity]
-        return self.add_proposals(alike)
+        return self.add_proposals([p for p in alike if not p.tiny])
 
     def propose_objects(
         self,
@@ -970,7 +970,10 @@ class TrackingSession:
         cancelled: Callable[[], bool] = lambda: False,
         **options: Any,
     ) -> tuple[Proposal, ...]:
-        """Find objects in a frame as `find_objects` does, and add none; see `add_proposals`."""
+        """Find objects in a frame as `find_objects` does, and add none; see `add_proposals`.
+
+        Those that `find_objects` leaves out as tiny come last, marked so.
+        """
         settings = replace(settings or DetectionSettings(), **options)
         with self._lock:
             frame = self._checked_frame(frame)
@@ -994,8 +997,10 @@ class TrackingSession:
                 # The grid finds what its method, as published, finds.
                 if settings.min_size is None and not examples and self.model.config.dense_heads:
                     there = np.unique(labels[labels != 0], return_counts=True)[1]
-                    found = without_tiny(found, there.tolist())
-                return self._with_continued(frame, found)
+                    found = mark_tiny(found, there.tolist())
+                kept = tuple(each for each in found if not each.tiny)
+                specks = tuple(each for each in found if each.tiny)
+                return self._with_continued(frame, kept) + specks
             except _SearchCancelledError:
                 return ()
 

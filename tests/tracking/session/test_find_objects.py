@@ -95,7 +95,11 @@ def test_specks_are_left_out_unless_a_size_is_given(model):
     small = session.find_objects(0, min_size=20)
     assert matched(session.labels[0], sum(n * mask for n, mask in enumerate(specks, 1))) >= 3
     session.discard_found()
+    tiny = [each.tiny for each in session.propose_objects(0)]
+    assert 3 <= sum(tiny) <= 4
+    assert tiny == sorted(tiny), "they come last"
     found = session.find_objects(0)
+    assert len(found) == tiny.count(False)
     assert len(found) < len(small)
     assert matched(session.labels[0], sum(n * mask for n, mask in enumerate(nuclei, 1))) == 9
     assert not session.labels[0][np.any(specks, axis=0)].any()

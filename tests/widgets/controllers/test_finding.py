@@ -148,6 +148,24 @@ def test_an_empty_search_leaves_no_step_and_says_so(panel):
     assert panel.undo_texts == ["4 found objects", "acceptance of 4 found objects"]
 
 
+def test_what_is_tiny_is_left_out_and_told(make_panel):
+    image = np.zeros((2, 50, 60), np.uint16)
+    image[:, 5:25, 5:25] = image[:, 5:25, 32:52] = 900
+    image[:, 35:40, 10:15] = image[:, 35:40, 30:35] = 900
+    panel = make_panel(image)
+    panel.start()
+    panel.wait_idle()
+    assert set(np.unique(found_in(panel))) == {0, 1, 2}
+    assert panel.search_text.endswith(
+        "2 that are tiny beside the others: left out. Give a smallest area to have such objects."
+    )
+    panel.undo()
+    panel.wait_idle()
+    panel.settings.min_size.value = 20
+    assert set(np.unique(found_in(panel))) == {0, 1, 2, 3, 4}
+    assert "tiny" not in panel.search_text
+
+
 def test_a_failing_search_is_reported_and_leaves_no_step(panel, script):
     script.fault = lambda what: DeviceError("Out of memory.") if what == "look" else None
     notification_manager.records.clear()

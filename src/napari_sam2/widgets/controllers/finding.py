@@ -155,7 +155,8 @@ class FindController(QObject):
                 elif plan.like:
                     self._offer(plan, found)
                 else:
-                    self._add(plan, found, tuple(range(len(found))))
+                    kept = tuple(n for n, each in enumerate(found) if not each.tiny)
+                    self._add(plan, found, kept, hints.tiny_left_out(len(found) - len(kept)))
                 self.ended.emit(not cancelled and not failed)
 
     def keep(self) -> None:
@@ -210,7 +211,9 @@ class FindController(QObject):
             self._count = count
             self._box.show_found(count)
         if self._plan is None and self._asked is None:
-            text = hints.found_to_look_at(count) if count else self._outcome
+            text = self._outcome
+            if count:
+                text = f"{hints.found_to_look_at(count)} {text}".rstrip()
             if text != self._box.state.text():
                 self._box.show_state(text)
 
@@ -292,13 +295,19 @@ class FindController(QObject):
             self._preview.remove()
         self._preview, self._asked, self._found = None, None, ()
 
-    def _add(self, plan: SearchPlan, found: tuple[Sighting, ...], chosen: tuple[int, ...]) -> None:
+    def _add(
+        self,
+        plan: SearchPlan,
+        found: tuple[Sighting, ...],
+        chosen: tuple[int, ...],
+        outcome: str = "",
+    ) -> None:
         title = _objects(len(chosen))
         continued = {number: found[number].continues for number in chosen}
         ids = self._annotation.add_found(self._position, plan.number, continued, title)
         if self._prompting.object_id in ids:
             self._prompting.next_object()
-        self._end("")
+        self._end(outcome)
 
     def _stop(self) -> None:
         self._plan = None

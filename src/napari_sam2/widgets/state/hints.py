@@ -354,6 +354,14 @@ def found_to_look_at(count: int) -> str:
     return f"{objects} not looked at yet. Correct them by clicks, accept them, or throw them away."
 
 
+def tiny_left_out(count: int) -> str:
+    """Say how many objects a search has left out because they are tiny; nothing for none."""
+    if not count:
+        return ""
+    were = "1 that is" if count == 1 else f"{count} that are"
+    return f"{were} tiny beside the others: left out. Give a smallest area to have such objects."
+
+
 def adapt_too_few(count: int, fewest: int) -> str:
     """Say why the model cannot learn yet."""
     there = "there is 1" if count == 1 else f"there are {count}"

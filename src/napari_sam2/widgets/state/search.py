@@ -47,11 +47,14 @@ class Sighting:
         How alike it is to the examples, in -1..1; None without examples.
     continues : int or None
         The object that was lost near by and that this is.
+    tiny : bool
+        It is left out, because no smallest area was given and the others are far larger.
     """
 
     mask: PackedMask
     similarity: float | None = None
     continues: int | None = None
+    tiny: bool = False
 
 
 def alike(found: tuple[Sighting, ...], similarity: float) -> tuple[int, ...]:

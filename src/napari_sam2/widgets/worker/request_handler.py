@@ -270,7 +270,9 @@ class RequestHandler:
         if proposals and not cancelled():
             plane = self._labels[plan.frame].copy()
             self._proposed = _Proposed(plan.number, plan.frame, proposals, plane)
-        return tuple(Sighting(each.mask, each.similarity, each.continues) for each in proposals)
+        return tuple(
+            Sighting(each.mask, each.similarity, each.continues, each.tiny) for each in proposals
+        )
 
     def forget_search(self) -> None:
         """Let go of what was found and not added."""
