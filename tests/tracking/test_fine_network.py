@@ -9,8 +9,10 @@ from known_masks import known_masks
 from small_networks import SMALL_FINE
 
 from napari_sam2.network import Sam2
+from napari_sam2.prompts import FramePrompt
 from napari_sam2.stack import FrameStack
 from napari_sam2.tracking import Model, TrackingSession, TrackingSettings
+from napari_sam2.tracking.decoding import prompt_decoding
 from napari_sam2.tracking.images.feature_cache import FeatureCache
 from napari_sam2.tracking.images.frame_reader import FrameReader
 from napari_sam2.tracking.images.object_window import Framing, Window
@@ -72,6 +74,53 @@ def test_the_next_click_encodes_nothing(fine, movie, encoded, monkeypatch, fits)
     session.choose(1, 0, rank=1)
     session.add_points(1, 0, [(78.0, 84.0)])
     assert not encoded
+
+
+@pytest.fixture
+def near(monkeypatch) -> list[int]:
+    """New clicks in each change of a mask that is made near its clicks only."""
+    counts = []
+    real = prompt_decoding.change_near
+
+    def change(prediction, previous, points, positive):
+        counts.append(len(points))
+        return real(prediction, previous, points, positive)
+
+    monkeypatch.setattr(prompt_decoding, "change_near", change)
+    return counts
+
+
+CLICKS, KINDS = ((75.0, 80.0), (70.0, 95.0), (60.0, 80.0)), (True, False, True)
+
+
+def test_the_second_click_may_change_all_and_the_third_what_is_near_it(fine, movie, near):
+    session = TrackingSession(fine, movie)
+    for number, (click, kind) in enumerate(zip(CLICKS, KINDS, strict=True), start=1):
+        session.add_points(1, 0, [click], [kind])
+        assert near == [1] * max(0, number - 2)
+    clicked = np.array(session.labels[0])
+    replayed = TrackingSession(fine, movie)
+    replayed.set_prompt(1, 0, FramePrompt(CLICKS, KINDS, rounds=(1, 1, 1)))
+    assert near == [1, 1]
+    assert np.array_equal(replayed.labels[0], clicked)
+
+
+@pytest.mark.parametrize("drawn", [True, False])
+def test_a_click_on_what_was_drawn_or_boxed_changes_what_is_near_it(fine, movie, near, drawn):
+    session = TrackingSession(fine, movie)
+    if drawn:
+        mask = np.zeros(movie.shape[1:], bool)
+        mask[30:90, 30:90] = True
+        session.add_mask(1, 0, mask)
+    else:
+        session.add_box(1, 0, (30, 30, 90, 90))
+    session.add_points(1, 0, [(60.0, 88.0)], [False])
+    assert near == [2 if drawn else 1], "a click inside a drawing stands for it"
+
+
+def test_all_clicks_at_once_are_no_corrections(fine, movie, near):
+    TrackingSession(fine, movie).add_points(1, 0, CLICKS, KINDS)
+    assert near == []
 
 
 def test_one_run_is_like_another(fine, movie):

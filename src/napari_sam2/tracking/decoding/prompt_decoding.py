@@ -1,4 +1,4 @@
-"""Decoding of points and boxes to masks that hold every object click and no background click.
+"""Decoding of points and boxes to masks.
 
 It runs on the session's thread.
 """
@@ -6,16 +6,12 @@ It runs on the session's thread.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
-from scipy import ndimage
 from torch import Tensor
 
-from napari_sam2.labels.masks import box_of
 from napari_sam2.network import (
     BACKGROUND,
     BOX_END,
@@ -26,6 +22,7 @@ from napari_sam2.network import (
     upsample_masks,
 )
 from napari_sam2.prompts import FramePrompt
+from napari_sam2.tracking.decoding.click_rules import change_near, enforce_clicks, keep_object
 from napari_sam2.tracking.decoding.prediction import ABSENT_LOGIT, ObjectPrediction
 from napari_sam2.tracking.images.object_window import Place, Window, WindowedObject, points_to_input
 from napari_sam2.tracking.model import Model
@@ -44,6 +41,7 @@ def predict_points(
     follows: bool,
     rank: int = 0,
     enforces: bool = True,
+    settled: int | None = None,
 ) -> ObjectPrediction:
     """Segment one object from its points and box.
 
@@ -66,10 +64,13 @@ def predict_points(
         Of the masks that an ambiguous prompt could mean, which one by predicted IoU.
     enforces : bool
         Turn clicked pixels that the network leaves on the wrong side.
+    settled : int, optional
+        Only clicks after so many change `previous`, each near itself; by default all of it may
+        change.
     """
     prediction = predict_prompts(model, features, conditioned, [prompt], [window], previous)
     chosen = prediction.best(rank)
-    return as_clicked(model, chosen, prompt, window, previous, follows, enforces)
+    return as_clicked(model, chosen, prompt, window, previous, follows, enforces, settled)
 
 
 def predict_windows(
@@ -126,6 +127,7 @@ def as_clicked(
     previous: Tensor | None,
     follows: bool,
     enforces: bool,
+    settled: int | None = None,
 ) -> ObjectPrediction:
     """Correct one mask of one object by its clicks; see `predict_points`."""
     if enforces and prompt.points:
@@ -135,6 +137,9 @@ def as_clicked(
         if previous is not None:
             chosen = keep_object(chosen, previous, clicked, prompt.positive)
         chosen = enforce_clicks(chosen, clicked, prompt.positive)
+        if previous is not None and settled is not None:
+            later = clicked[settled:], prompt.positive[settled:]
+            chosen = change_near(chosen, previous, *later)
     return split_prediction(model, chosen, [window], follows)[0]
 
 
@@ -242,145 +247,3 @@ def _tokens(prompt: FramePrompt, window: Window, model: Model) -> tuple[Tensor, 
     if prompt.box is not None and model.config.fine_channels:
         points[0, :2] += _rims(window, model)
     return points, torch.tensor([labels], device=model.device)
-
-
-_MARGIN = 1.0  # logit of a clicked pixel at least: enough to hold when the mask is upsampled
-_SPREAD = 0.25  # standard deviation, of the root of the mask's area; measured on training stacks
-_LEAST = 1.5  # pixels of the decoder's mask: an upsampled mask still turns
-_SWEEPS = 4
-_PRESENT = 0.01  # object score: enough to be there
-_MIDDLE = 0.5  # of the depth of a mask: a background click that deep may say that it is nothing
-
-
-def enforce_clicks(
-    prediction: MaskPrediction, points: Tensor, positive: Sequence[bool]
-) -> MaskPrediction:
-    """Correct the mask at clicked pixels that contradict it; later clicks take precedence.
-
-    Parameters
-    ----------
-    prediction : MaskPrediction
-        One mask of one object.
-    points : Tensor, shape (P, 2)
-        x, y in pixels of the decoder's mask.
-    positive : sequence of P bools
-        True on the object, False on background.
-
-    Returns
-    -------
-    MaskPrediction
-        With an object click the object is there.
-    """
-    logits = prediction.masks[0, 0].float()
-    height, width = logits.shape
-    x, y = points.float().round().unbind(1)
-    clicked = logits[y.clamp(0, height - 1).long(), x.clamp(0, width - 1).long()]
-    signs = [1.0 if on_object else -1.0 for on_object in positive]
-    if not bool((clicked * clicked.new_tensor(signs) >= _MARGIN).all()):
-        logits = _obeying(logits, points, signs)
-    scores = prediction.object_scores
-    if any(positive):
-        scores = scores.clamp(min=_PRESENT)
-    return replace(prediction, masks=logits[None, None], object_scores=scores)
-
-
-def _obeying(logits: Tensor, points: Tensor, signs: Sequence[float]) -> Tensor:
-    """Turn the pixels of the clicks, one after the other, until none contradicts."""
-    spread = _SPREAD * float((logits > 0).sum()) ** 0.5
-    spreads = [_limited(spread, points, signs, index) for index in range(len(signs))]
-    for _ in range(_SWEEPS):  # turning one pixel may turn another back
-        before = logits
-        for point, sign, reach in zip(points, signs, spreads, strict=True):
-            logits = _turned(logits, point, sign, reach)
-        if logits is before:
-            break
-    return logits
-
-
-def keep_object(
-    prediction: MaskPrediction, previous: Tensor, points: Tensor, positive: Sequence[bool]
-) -> MaskPrediction:
-    """Keep an object that background clicks near its border would make vanish.
-
-    A click near the border corrects the border. Only a click into the middle of the object,
-    at least half as deep as its deepest pixel, can mean that there is none.
-
-    Parameters
-    ----------
-    prediction : MaskPrediction
-        One mask of one object, not yet corrected by the clicks.
-    previous : Tensor, shape (h, w)
-        Mask logits that were refined.
-    points : Tensor, shape (P, 2)
-        x, y in pixels of the decoder's mask.
-    positive : sequence of P bools
-        True on the object, False on background.
-
-    Returns
-    -------
-    MaskPrediction
-        The prediction, or the mask from before where that would be nothing.
-    """
-    there = bool(prediction.object_scores.item() > 0)
-    if (there and bool((prediction.masks > 0).any())) or not bool((previous > 0).any()):
-        return prediction
-    before = (previous > 0).cpu().numpy()
-    depth = ndimage.distance_transform_edt(np.pad(before, 1))[1:-1, 1:-1]
-    height, width = before.shape
-    for (x, y), on_object in zip(points.tolist(), positive, strict=True):
-        row, column = round(y), round(x)
-        inside = 0 <= row < height and 0 <= column < width
-        if inside and not on_object and depth[row, column] >= _MIDDLE * depth.max():
-            return prediction
-    return replace(
-        prediction,
-        masks=previous.float()[None, None],
-        object_scores=prediction.object_scores.clamp(min=_PRESENT),
-    )
-
-
-def click_inside(
-    mask: NDArray[np.bool_], background: Sequence[tuple[float, float]]
-) -> tuple[float, float] | None:
-    """Return the pixel (y, x) of a mask (Y, X) that is farthest from its edge and from clicks.
-
-    None if there is no pixel but those that were clicked.
-    """
-    box = box_of(mask)
-    if box is None:
-        return None
-    rows, columns = box
-    depth = ndimage.distance_transform_edt(np.pad(mask[box], 1))[1:-1, 1:-1]
-    for y, x in background:
-        away = np.hypot(
-            np.arange(rows.start, rows.stop)[:, None] - round(y),
-            np.arange(columns.start, columns.stop)[None, :] - round(x),
-        )
-        depth = np.minimum(depth, away)
-    row, column = np.unravel_index(int(np.argmax(depth)), depth.shape)
-    if not depth[row, column]:
-        return None
-    return float(rows.start + row), float(columns.start + column)
-
-
-def _limited(spread: float, points: Tensor, signs: Sequence[float], index: int) -> float:
-    """Keep a spread away from the nearest click of the other kind."""
-    opposed = torch.tensor([sign != signs[index] for sign in signs], device=points.device)
-    if opposed.any():
-        distances = (points[opposed] - points[index]).float().norm(dim=1)
-        spread = min(spread, float(distances.min()) / 3)
-    return max(_LEAST, spread)
-
-
-def _turned(logits: Tensor, point: Tensor, sign: float, spread: float) -> Tensor:
-    height, width = logits.shape
-    x, y = point.float()
-    row = int(y.round().clamp(0, height - 1))
-    column = int(x.round().clamp(0, width - 1))
-    found = float(logits[row, column]) * sign
-    if found >= _MARGIN:
-        return logits
-    rows = torch.arange(height, device=logits.device) - row
-    columns = torch.arange(width, device=logits.device) - column
-    squared = rows[:, None] ** 2 + columns[None, :] ** 2
-    return logits + sign * (_MARGIN - found) * torch.exp(-squared / (2 * spread**2))

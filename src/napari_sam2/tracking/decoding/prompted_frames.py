@@ -17,6 +17,7 @@ from napari_sam2.labels import PackedMask
 from napari_sam2.network import ImageFeatures, MaskPrediction
 from napari_sam2.network.parallel_tasks import map_tasks
 from napari_sam2.prompts import FramePrompt
+from napari_sam2.tracking.decoding.click_rules import click_inside
 from napari_sam2.tracking.decoding.prediction import (
     Conditioning,
     ObjectPrediction,
@@ -25,7 +26,6 @@ from napari_sam2.tracking.decoding.prediction import (
 )
 from napari_sam2.tracking.decoding.prompt_decoding import (
     as_clicked,
-    click_inside,
     predict_points,
     predict_prompts,
     predict_windows,
@@ -51,10 +51,14 @@ _LOOKS = 3  # at an object that was clicked for the first time, at most
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Start:
-    """The start of a round of clicks: a window, and logits to refine."""
+    """The start of a round of clicks: a window, and logits to refine.
+
+    `settled`: clicks after so many only correct it near by; None: it may all be meant otherwise.
+    """
 
     window: Window
     logits: Tensor
+    settled: int | None
 
 
 class PromptedFramePredictor:
@@ -116,12 +120,16 @@ class PromptedFramePredictor:
         rounds = _rounds(prompt, self._enforces, last=refined is not None)
         start: _Start | None
         if refined is not None:
-            start = _Start(refined.window, decided_logits(self._model, refined))
+            known = 0 if refined.prompt is None else len(refined.prompt.points)
+            settled = known if refined.definite else None
+            start = _Start(refined.window, decided_logits(self._model, refined), settled)
         else:
             start = self._start(track, frame, prompt, current if corrects else None)
         for each in rounds[:-1]:
             prediction = self._round(frame, each, start, context)
-            start = _Start(prediction.window, prediction.logits)
+            sure = start is not None or each.box is not None or len(each.points) > 1
+            settled = len(each.points) if sure else None
+            start = _Start(prediction.window, prediction.logits, settled)
         prediction = self._round(frame, rounds[-1], start, context, rank)
         return Conditioning(
             frame,
@@ -254,7 +262,8 @@ class PromptedFramePredictor:
         else:
             return None
         drawn = mask_to_input(mask, window, self._model.image_size, self._model.device)
-        return _Start(window, drawn_logits(drawn, self._model.config.mask_stride))
+        logits = drawn_logits(drawn, self._model.config.mask_stride)
+        return _Start(window, logits, settled=0)
 
     def _round(
         self,
@@ -274,7 +283,8 @@ class PromptedFramePredictor:
             return self._look(frame, prompt, found.window, None, context, rank, scales)
         window = self._framing.holding(start.window, prompt.points)
         logits = seen_from(start.logits, start.window, window)
-        return self._look(frame, prompt, window, logits, context, rank, scales)
+        settled = start.settled if self._model.config.fine_channels else None
+        return self._look(frame, prompt, window, logits, context, rank, scales, settled)
 
     def _first_look(
         self, frame: int, prompt: FramePrompt, context: ObjectTrack | None
@@ -379,10 +389,11 @@ class PromptedFramePredictor:
         context: ObjectTrack | None,
         rank: int = 0,
         among: Sequence[Window] = (),
+        settled: int | None = None,
     ) -> ObjectPrediction:
         """Predict from prompts in a window; `context` lends its memory of other frames.
 
-        `among`: windows that this one may have been encoded with.
+        `among`: windows that this one may have been encoded with. `settled`: see `predict_points`.
         """
         features = self._cache.get(frame, [window], among=among)
         conditioned = self._conditioned(features, frame, context)
@@ -396,6 +407,7 @@ class PromptedFramePredictor:
             self._framing.follows,
             rank,
             self._enforces,
+            settled,
         )
 
     def _conditioned(

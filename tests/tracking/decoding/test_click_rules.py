@@ -1,4 +1,4 @@
-"""Clicks are law."""
+"""Masks obey their clicks, and corrections change what is near them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from napari_sam2.network import MaskPrediction
 from napari_sam2.tracking import TrackingSession, TrackingSettings
-from napari_sam2.tracking.decoding.prompt_decoding import (
+from napari_sam2.tracking.decoding.click_rules import (
+    change_near,
     click_inside,
     enforce_clicks,
     keep_object,
@@ -85,6 +86,64 @@ def test_what_was_nothing_is_not_brought_back():
     vanished = prediction(score=-5.0)
     clicks = torch.tensor([[1.0, 1.0]])
     assert keep_object(vanished, torch.full((SIDE, SIDE), -4.0), clicks, [False]) is vanished
+
+
+def shown(*boxes: tuple[slice, slice]) -> torch.Tensor:
+    """Logits (SIDE, SIDE) of a mask that is made of boxes."""
+    logits = torch.full((SIDE, SIDE), -4.0)
+    for box in boxes:
+        logits[box] = 4.0
+    return logits
+
+
+def predicted(logits: torch.Tensor) -> MaskPrediction:
+    return replace(prediction(), masks=logits[None, None])
+
+
+BODY = (slice(8, 24), slice(8, 20))
+RIGHT, LEFT = (slice(12, 16), slice(20, 26)), (slice(18, 22), slice(2, 8))
+
+
+def test_an_object_click_adds_what_is_connected_with_it_and_nothing_else():
+    both = predicted(shown(BODY, LEFT, RIGHT))
+    after = change_near(both, shown(BODY), torch.tensor([[22.0, 14.0]]), [True])
+    assert torch.equal(after.masks[0, 0] > 0, shown(BODY, RIGHT) > 0)
+
+
+def test_a_background_click_takes_away_what_is_connected_with_it_and_nothing_else():
+    before = shown(BODY, LEFT, RIGHT)
+    after = change_near(predicted(shown(BODY)), before, torch.tensor([[4.0, 20.0]]), [False])
+    assert torch.equal(after.masks[0, 0] > 0, shown(BODY, RIGHT) > 0)
+
+
+def test_a_correction_reaches_three_eighths_of_the_longer_side():
+    long, click = (slice(14, 18), slice(0, SIDE)), torch.tensor([[30.0, 15.0]])
+    after = change_near(predicted(shown(long)), shown((slice(14, 18), slice(0, 4))), click, [True])
+    columns = torch.nonzero((after.masks[0, 0] > 0).any(dim=0))[:, 0].tolist()
+    assert columns == [0, 1, 2, 3, *range(30 - 12, SIDE)]
+
+
+def test_all_may_change_where_there_was_nothing_or_nothing_is_left():
+    new, nothing, click = predicted(shown(LEFT)), shown(), torch.tensor([[4.0, 20.0]])
+    assert change_near(new, nothing, click, [True]) is new
+    gone = replace(new, object_scores=torch.tensor([[-5.0]]))
+    assert change_near(gone, shown(BODY), click, [False]) is gone
+
+
+@given(st.integers(0, 200), st.integers(0, 200), coordinates, st.booleans())
+def test_what_changes_is_what_the_network_changed_and_the_click_asked_for(
+    old, new, point, positive
+):
+    before = prediction(old).masks[0, 0]
+    predicted_mask = enforce_clicks(prediction(new), torch.tensor([point]), [positive])
+    after = change_near(predicted_mask, before, torch.tensor([point]).float(), [positive])
+    was, now, is_now = before > 0, predicted_mask.masks[0, 0] > 0, after.masks[0, 0] > 0
+    assert not (is_now & ~was & ~now).any()
+    assert not (~is_now & was & now).any()
+    assert not ((was & ~is_now) if positive else (is_now & ~was)).any()
+    x, y = point
+    if was.any():
+        assert is_now[y, x] == positive
 
 
 def test_masks_of_a_session_hold_their_clicks(absent_model, stack):
