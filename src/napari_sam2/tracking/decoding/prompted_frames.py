@@ -120,15 +120,13 @@ class PromptedFramePredictor:
         rounds = _rounds(prompt, self._enforces, last=refined is not None)
         start: _Start | None
         if refined is not None:
-            known = 0 if refined.prompt is None else len(refined.prompt.points)
-            settled = known if refined.definite else None
+            settled = _settled(refined.prompt)
             start = _Start(refined.window, decided_logits(self._model, refined), settled)
         else:
             start = self._start(track, frame, prompt, current if corrects else None)
         for each in rounds[:-1]:
             prediction = self._round(frame, each, start, context)
-            sure = start is not None or each.box is not None or len(each.points) > 1
-            settled = len(each.points) if sure else None
+            settled = _settled(replace(each, mask=prompt.mask))
             start = _Start(prediction.window, prediction.logits, settled)
         prediction = self._round(frame, rounds[-1], start, context, rank)
         return Conditioning(
@@ -263,7 +261,8 @@ class PromptedFramePredictor:
             return None
         drawn = mask_to_input(mask, window, self._model.image_size, self._model.device)
         logits = drawn_logits(drawn, self._model.config.mask_stride)
-        return _Start(window, logits, settled=0)
+        # What was tracked and is clicked for the first time may be wrong as a whole.
+        return _Start(window, logits, None if prompt.mask is None else 0)
 
     def _round(
         self,
@@ -466,6 +465,14 @@ def _corrects(track: ObjectTrack, frame: int) -> bool:
     """Tell whether prompts in a frame correct what was tracked there."""
     before = track.conditioning.get(frame)
     return before.corrects if before else bool(track.done[frame])
+
+
+def _settled(prompt: FramePrompt | None) -> int | None:
+    """Return how many clicks have settled what the object is; None: a single one, or none."""
+    if prompt is None:
+        return None
+    drawn = prompt.mask is not None or prompt.box is not None
+    return len(prompt.points) if drawn or len(prompt.points) > 1 else None
 
 
 def _rounds(prompt: FramePrompt, enforces: bool, *, last: bool) -> list[FramePrompt]:
