@@ -1,6 +1,6 @@
-"""`SessionFile`: the content of a session file, as an immutable value, and its text.
+"""`SessionFile`: the content of a session file, as an immutable value, and its writing.
 
-The text is versioned JSON: one prompt per line, masks as run lengths. `session_reader` reads it.
+The file is versioned JSON: one prompt per line, masks as run lengths. `session_reader` reads it.
 Any thread may use it.
 """
 
@@ -11,11 +11,14 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass, field
 from functools import partial
+from os import PathLike
+from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_sam2._atomic import writing
 from napari_sam2.errors import PromptError
 from napari_sam2.prompts.book import PromptBook
 from napari_sam2.prompts.checks import check_finite, check_frame, check_object_id
@@ -215,6 +218,20 @@ def check_settings(settings: Mapping[str, object]) -> None:
                 f"The setting {name!r} = {value!r} cannot be kept in a session file.",
                 remedy="Use text, finite numbers, True, False or None.",
             )
+
+
+def write_session(session: SessionFile, path: str | PathLike[str]) -> None:
+    """Write a session file, atomically: a failure leaves the former file whole."""
+    write_sessions([session], path)
+
+
+def write_sessions(sessions: Sequence[SessionFile], path: str | PathLike[str]) -> None:
+    """Write the sessions of one or more stacks of an image to one file, atomically."""
+    with (
+        writing(Path(path), "The prompts", PromptError) as temporary,
+        temporary.open("x", encoding="utf-8", newline="\n") as file,
+    ):
+        file.write(sessions_to_json(sessions))
 
 
 _OF_ONE_STACK = 3  # version of a file that holds one session
