@@ -14,9 +14,10 @@ from napari_sam2.prompts.files import (
 )
 from napari_sam2.prompts.frame_prompt import FramePrompt
 from napari_sam2.prompts.napari_csv import TablePlaces
-from napari_sam2.prompts.run_length_masks import MaskStore, decode_run_lengths, encode_run_lengths
+from napari_sam2.prompts.run_length_masks import decode_run_lengths, encode_run_lengths
 from napari_sam2.prompts.session_file import (
     JsonScalar,
+    MaskStore,
     SessionFile,
     of_channels,
     prompts_to_json,
