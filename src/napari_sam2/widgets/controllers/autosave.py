@@ -87,6 +87,7 @@ class AutosaveController(QObject):
         self._ownership = FileOwnership()
         self._location: SessionLocation | None = None  # as the session store reported it
         self._results: SessionLocation | None = None  # beside which results are kept
+        self._shown: tuple[Path | None, str] | None = None  # file, and when it was written
         self._last: dict[StackPosition, StackSession] = {}
         self._found: Found | None = None
         self._trouble = ""  # that was reported last, and lasts
@@ -267,9 +268,7 @@ class AutosaveController(QObject):
         workspace.results = None if location is None else location.results
         self._results_trouble, self._resuming = None, False
         self._views.save.show_results(None)
-        self._views.save.show_location(
-            None if ownership.location is None else ownership.location.file
-        )
+        self._show_location(None if ownership.location is None else ownership.location.file)
         view = workspace.axis, workspace.source.region
         workspace.labels.metadata[OWNERSHIP] = (view, ownership)
 
@@ -322,8 +321,14 @@ class AutosaveController(QObject):
             self._changed()
         self._keep_results(kept.location)
         self._location = kept.location
-        self._views.save.show_location(kept.path, kept.written)
+        self._show_location(kept.path, clock(kept.written, date=False))
         self.measure()
+
+    def _show_location(self, path: Path | None, written: str = "") -> None:
+        """Show where the session is kept, and when it was written, unless that is shown."""
+        if self._shown != (path, written):
+            self._shown = path, written
+            self._views.save.show_location(path, written)
 
     def _show_size(self, folder: Path, size: int) -> None:
         results = self._results
@@ -334,6 +339,7 @@ class AutosaveController(QObject):
     def _failed(self, error: Exception) -> None:
         if not self._closed:
             self._last = {}
+            self._shown = None
             self._views.save.show_failure(str(error))
             if str(error) != self._trouble:  # reported once, not with every click
                 self._trouble = str(error)
