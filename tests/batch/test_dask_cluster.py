@@ -94,7 +94,7 @@ def scheduler(tmp_path):
 
 def test_a_killed_scheduler_loses_nothing(stacks, clicks, tmp_path, scheduler):
     address, server = scheduler
-    folder = stacks("a", "b", "c", frames=16)
+    folder = stacks("a", "b", "c", frames=8)
     inputs = BatchInputs(folder, tmp_path / "out", prompts=clicks)
     killed: list[int] = []
     recorder = Recorder(seen=kill_once(inputs, killed, server.pid))
