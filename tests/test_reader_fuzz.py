@@ -37,6 +37,7 @@ from napari_sam2.checkpoints.provenance import TrustRecord, Voucher, read_record
 from napari_sam2.errors import Sam2Error
 from napari_sam2.network import Sam2
 from napari_sam2.prompts import (
+    MaskStore,
     PromptBook,
     SessionFile,
     read_prompts,
@@ -44,7 +45,6 @@ from napari_sam2.prompts import (
     read_sessions,
     write_sessions,
 )
-from napari_sam2.prompts.run_length_masks import MaskStore
 from napari_sam2.stack import FrameStack, open_stack
 from napari_sam2.tracking import Model, TrackingSession
 from napari_sam2.training import Recipe, RunIdentity, TrainingState, claim_folder, read_records

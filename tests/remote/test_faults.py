@@ -23,6 +23,12 @@ models = {"tiny": Model(known_masks(), "tiny", torch.device("cpu"), 64)}
 """
 
 
+@pytest.fixture(autouse=True)
+def short_pauses(monkeypatch):
+    """Between attempts, clients wait a tenth of a second at most, and not up to two seconds."""
+    monkeypatch.setattr("napari_sam2.remote.channel._PAUSES_S", (0.01, 0.05, 0.1))
+
+
 def worked(session):
     found = [session.add_points(1, 2, [(20, 20)]), session.add_box(2, 8, (5, 5, 20, 30))]
     found += list(session.propagate())

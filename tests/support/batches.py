@@ -1,4 +1,4 @@
-"""Batches in this process: what they report, and how they are run."""
+"""Batches in this process: their stacks, what they report, and how they are run."""
 
 from __future__ import annotations
 
@@ -6,11 +6,29 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+import tifffile
+
 from napari_sam2.batch.executors import Executor, InProcess
 from napari_sam2.batch.plan import BatchInputs, plan_batch
 from napari_sam2.batch.run import BatchResult, prepare, run_batch
 from napari_sam2.batch.stack_worker import StackWorker
 from napari_sam2.batch.status import StackStatus
+
+CLICKS = "frame,object,kind,y,x\n1,1,point,20,21\n1,2,point,44,45\n"
+
+
+def write_stack(path: Path, frames: int = 3, seed: int = 0) -> Path:
+    """Write bright disks that drift apart, in frames of 64 x 64 pixels."""
+    y, x = np.mgrid[:64, :64]
+    image = np.full((frames, 64, 64), 40.0)
+    for frame, plane in enumerate(image):
+        plane[np.hypot(y - 20, x - 20 - frame % 8) < 9] = 180
+        plane[np.hypot(y - 44, x - 46 + frame % 8) < 8] = 180
+    image += np.random.default_rng(seed).normal(0, 6, image.shape)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tifffile.imwrite(path, np.clip(image, 0, 255).astype(np.uint8), metadata={"axes": "TYX"})
+    return path
 
 
 @dataclass

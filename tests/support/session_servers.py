@@ -56,7 +56,8 @@ def local_server(
     served = ServedModels({name: loader(model) for name, model in models.items()})
     root = None if data_root is None else DataRoot(data_root)
     server = uvicorn.Server(_config(create_app(served, TOKEN, limits, root), **options))
-    listening = socket.create_server(("127.0.0.1", 0))
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listening.bind(("127.0.0.1", 0))
     port = listening.getsockname()[1]
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()

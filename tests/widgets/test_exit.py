@@ -19,16 +19,10 @@ ENDINGS = {
     "napari quits": "QTimer.singleShot(100, QApplication.instance().quit); napari.run()",
 }
 # napari 0.7 aborts by itself in the first one, whose thread for its status bar is never ended.
-OPEN, *CLOSED = ENDINGS
 KEEPS_ITS_THREAD = Version(version("napari")) < Version("0.9.0rc0")
+TRIED = [*ENDINGS][1:] if KEEPS_ITS_THREAD else [*ENDINGS]
 # The imports take longer than all the rest: where processes can be forked, they are made once.
-RUNS = [[*CLOSED]] if hasattr(os, "fork") else [[ending] for ending in CLOSED]
-RUNS.append(
-    pytest.param(
-        [OPEN],
-        marks=pytest.mark.skipif(KEEPS_ITS_THREAD, reason="napari aborts by itself before 0.9"),
-    )
-)
+RUNS = [TRIED] if hasattr(os, "fork") else [[ending] for ending in TRIED]
 
 # What is registered first for the end of Python comes last: PyQt's clean-up, registered between
 # `tell` and `watch`, is what is watched. An event handler of ours, or of magicgui's widgets, that

@@ -11,13 +11,19 @@ from napari_sam2.prompts.files import (
     read_session,
     read_sessions,
     write_prompts,
-    write_session,
-    write_sessions,
 )
 from napari_sam2.prompts.frame_prompt import FramePrompt
 from napari_sam2.prompts.napari_csv import TablePlaces
-from napari_sam2.prompts.run_length_masks import MaskStore, decode_run_lengths, encode_run_lengths
-from napari_sam2.prompts.session_file import JsonScalar, SessionFile, of_channels, prompts_to_json
+from napari_sam2.prompts.run_length_masks import decode_run_lengths, encode_run_lengths
+from napari_sam2.prompts.session_file import (
+    JsonScalar,
+    MaskStore,
+    SessionFile,
+    of_channels,
+    prompts_to_json,
+    write_session,
+    write_sessions,
+)
 from napari_sam2.prompts.session_reader import session_at
 from napari_sam2.prompts.translate import moved_book, moved_mask
 

@@ -1,4 +1,4 @@
-"""Reading and writing of prompt and session files by their suffix. Any thread may use it."""
+"""Files of prompts by their suffix, and reading of session files. Any thread may use it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from napari_sam2.errors import PromptError
 from napari_sam2.prompts.book import PromptBook
 from napari_sam2.prompts.csv_format import prompts_from_csv, prompts_to_csv
 from napari_sam2.prompts.napari_csv import TablePlaces, is_napari_table, prompts_from_napari_csv
-from napari_sam2.prompts.session_file import SessionFile, prompts_to_json, sessions_to_json
+from napari_sam2.prompts.session_file import SessionFile, write_session
 from napari_sam2.prompts.session_reader import session_from_json, sessions_from_json
 
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}
@@ -55,10 +55,15 @@ def read_prompts(
 def write_prompts(book: PromptBook, path: str | PathLike[str]) -> None:
     """Write prompts as a session file (.json) or, without masks, as a table (.csv), atomically."""
     path = Path(path)
-    if _is_table(path):
-        _write_text(path, prompts_to_csv(book, _DELIMITERS[path.suffix.lower()]))
-    else:
-        _write_text(path, prompts_to_json(book))
+    if not _is_table(path):
+        write_session(SessionFile(book), path)
+        return
+    text = prompts_to_csv(book, _DELIMITERS[path.suffix.lower()])
+    with (
+        writing(path, "The prompts", PromptError) as temporary,
+        temporary.open("x", encoding="utf-8", newline="\n") as file,
+    ):
+        file.write(text)
 
 
 def read_session(
@@ -113,16 +118,6 @@ def read_sessions(
         return sessions_from_json(_read_text(path), image=image)
 
 
-def write_session(session: SessionFile, path: str | PathLike[str]) -> None:
-    """Write a session file, atomically: a failure leaves the former file whole."""
-    write_sessions([session], path)
-
-
-def write_sessions(sessions: Sequence[SessionFile], path: str | PathLike[str]) -> None:
-    """Write the sessions of one or more stacks of an image to one file, atomically."""
-    _write_text(Path(path), sessions_to_json(sessions))
-
-
 def _is_table(path: Path) -> bool:
     suffix = path.suffix.lower()
     if suffix in _DELIMITERS or suffix == ".json":
@@ -131,14 +126,6 @@ def _is_table(path: Path) -> bool:
         f"{path.name} is neither .json nor .csv.",
         remedy="Name a session file .json and a table of prompts .csv.",
     )
-
-
-def _write_text(path: Path, text: str) -> None:
-    with (
-        writing(path, "The prompts", PromptError) as temporary,
-        temporary.open("x", encoding="utf-8", newline="\n") as file,
-    ):
-        file.write(text)
 
 
 def _read_text(path: Path) -> str:

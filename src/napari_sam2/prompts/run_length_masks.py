@@ -1,16 +1,15 @@
-"""Run-length encoding of masks, and a read-only store of many encoded masks."""
+"""Run-length encoding of masks. Any thread may use it."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_sam2._limits import MOST_WHOLE_NUMBER
 from napari_sam2.errors import PromptError
-from napari_sam2.types import ObjectFrame
 
 _FEW_RUNS = 10_000
 
@@ -82,61 +81,3 @@ def checked_run_lengths(lengths: Sequence[int], shape: tuple[int, ...]) -> NDArr
             remedy="The mask is damaged or belongs to another image size; write it again.",
         )
     return np.array(lengths, dtype=np.int64)
-
-
-class MaskStore(Mapping[ObjectFrame, NDArray[np.bool_]]):
-    """A read-only store of masks, each unpacked when it is read.
-
-    Parameters
-    ----------
-    masks : iterable of (ObjectFrame, mask)
-        Bool arrays (Y, X); each is let go of before the next one is asked for.
-    """
-
-    def __init__(self, masks: Iterable[tuple[ObjectFrame, NDArray[np.bool_]]] = ()) -> None:
-        self._runs: dict[ObjectFrame, NDArray[np.int64]] = {}
-        self._shapes: dict[ObjectFrame, tuple[int, ...]] = {}
-        for pair, mask in masks:
-            pixels = np.asarray(mask, dtype=np.bool_)
-            self._runs[pair] = np.array(encode_run_lengths(pixels), dtype=np.int64)
-            self._shapes[pair] = pixels.shape
-
-    @classmethod
-    def of_lengths(
-        cls, masks: Iterable[tuple[ObjectFrame, Sequence[int]]], shape: tuple[int, ...]
-    ) -> MaskStore:
-        """Store masks of `shape` by their run lengths, without unpacking them.
-
-        Raises
-        ------
-        PromptError
-            As `decode_run_lengths`.
-        """
-        store = cls()
-        for pair, lengths in masks:
-            store._runs[pair] = checked_run_lengths(lengths, shape)
-            store._shapes[pair] = shape
-        return store
-
-    def lengths(self, pair: ObjectFrame) -> list[int]:
-        """Return the run lengths of a mask; see `encode_run_lengths`."""
-        lengths: list[int] = self._runs[pair].tolist()
-        return lengths
-
-    def shape(self, pair: ObjectFrame) -> tuple[int, ...]:
-        """Return the shape of a mask."""
-        return self._shapes[pair]
-
-    def __getitem__(self, pair: ObjectFrame) -> NDArray[np.bool_]:
-        mask = decode_run_lengths(self.lengths(pair), self._shapes[pair])
-        mask.setflags(write=False)
-        return mask
-
-    def __contains__(self, pair: object) -> bool:
-        return pair in self._runs
-
-    def __iter__(self) -> Iterator[ObjectFrame]:
-        return iter(self._runs)
-
-    def __len__(self) -> int:
-        return len(self._runs)

@@ -1,6 +1,6 @@
-"""`SessionFile`: the content of a session file, as an immutable value, and its text.
+"""`SessionFile`: the content of a session file with its masks, and how it is written.
 
-The text is versioned JSON: one prompt per line, masks as run lengths. `session_reader` reads it.
+The file is versioned JSON: one prompt per line, masks as run lengths. `session_reader` reads it.
 Any thread may use it.
 """
 
@@ -8,19 +8,26 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass, field
 from functools import partial
+from os import PathLike
+from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_sam2._atomic import writing
 from napari_sam2.errors import PromptError
 from napari_sam2.prompts.book import PromptBook
 from napari_sam2.prompts.checks import check_finite, check_frame, check_object_id
 from napari_sam2.prompts.frame_prompt import FramePrompt
-from napari_sam2.prompts.run_length_masks import MaskStore, encode_run_lengths
+from napari_sam2.prompts.run_length_masks import (
+    checked_run_lengths,
+    decode_run_lengths,
+    encode_run_lengths,
+)
 from napari_sam2.types import Division, ObjectFrame, Region
 
 FORMAT = "napari-sam2 session"
@@ -30,6 +37,64 @@ _CHANNELS = "channels"
 _MOST_DIGITS = 20
 
 JsonScalar = str | int | float | bool | None
+
+
+class MaskStore(Mapping[ObjectFrame, NDArray[np.bool_]]):
+    """A read-only store of masks, each unpacked when it is read.
+
+    Parameters
+    ----------
+    masks : iterable of (ObjectFrame, mask)
+        Bool arrays (Y, X); each is let go of before the next one is asked for.
+    """
+
+    def __init__(self, masks: Iterable[tuple[ObjectFrame, NDArray[np.bool_]]] = ()) -> None:
+        self._runs: dict[ObjectFrame, NDArray[np.int64]] = {}
+        self._shapes: dict[ObjectFrame, tuple[int, ...]] = {}
+        for pair, mask in masks:
+            pixels = np.asarray(mask, dtype=np.bool_)
+            self._runs[pair] = np.array(encode_run_lengths(pixels), dtype=np.int64)
+            self._shapes[pair] = pixels.shape
+
+    @classmethod
+    def of_lengths(
+        cls, masks: Iterable[tuple[ObjectFrame, Sequence[int]]], shape: tuple[int, ...]
+    ) -> MaskStore:
+        """Store masks of `shape` by their run lengths, without unpacking them.
+
+        Raises
+        ------
+        PromptError
+            As `decode_run_lengths`.
+        """
+        store = cls()
+        for pair, lengths in masks:
+            store._runs[pair] = checked_run_lengths(lengths, shape)
+            store._shapes[pair] = shape
+        return store
+
+    def lengths(self, pair: ObjectFrame) -> list[int]:
+        """Return the run lengths of a mask; see `encode_run_lengths`."""
+        lengths: list[int] = self._runs[pair].tolist()
+        return lengths
+
+    def shape(self, pair: ObjectFrame) -> tuple[int, ...]:
+        """Return the shape of a mask."""
+        return self._shapes[pair]
+
+    def __getitem__(self, pair: ObjectFrame) -> NDArray[np.bool_]:
+        mask = decode_run_lengths(self.lengths(pair), self._shapes[pair])
+        mask.setflags(write=False)
+        return mask
+
+    def __contains__(self, pair: object) -> bool:
+        return pair in self._runs
+
+    def __iter__(self) -> Iterator[ObjectFrame]:
+        return iter(self._runs)
+
+    def __len__(self) -> int:
+        return len(self._runs)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -215,6 +280,20 @@ def check_settings(settings: Mapping[str, object]) -> None:
                 f"The setting {name!r} = {value!r} cannot be kept in a session file.",
                 remedy="Use text, finite numbers, True, False or None.",
             )
+
+
+def write_session(session: SessionFile, path: str | PathLike[str]) -> None:
+    """Write a session file, atomically: a failure leaves the former file whole."""
+    write_sessions([session], path)
+
+
+def write_sessions(sessions: Sequence[SessionFile], path: str | PathLike[str]) -> None:
+    """Write the sessions of one or more stacks of an image to one file, atomically."""
+    with (
+        writing(Path(path), "The prompts", PromptError) as temporary,
+        temporary.open("x", encoding="utf-8", newline="\n") as file,
+    ):
+        file.write(sessions_to_json(sessions))
 
 
 _OF_ONE_STACK = 3  # version of a file that holds one session

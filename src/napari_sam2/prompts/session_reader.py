@@ -23,8 +23,8 @@ from napari_sam2.errors import PromptError
 from napari_sam2.prompts.book import PromptBook
 from napari_sam2.prompts.checks import check_shape
 from napari_sam2.prompts.frame_prompt import FramePrompt, Point
-from napari_sam2.prompts.run_length_masks import MaskStore, decode_run_lengths
-from napari_sam2.prompts.session_file import FORMAT, VERSION, JsonScalar, SessionFile
+from napari_sam2.prompts.run_length_masks import decode_run_lengths
+from napari_sam2.prompts.session_file import FORMAT, VERSION, JsonScalar, MaskStore, SessionFile
 from napari_sam2.types import Division, ObjectFrame, Region
 
 _MOST_DIGITS = 20

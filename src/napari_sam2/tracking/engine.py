@@ -510,7 +510,8 @@ class NetworkEngine:
 
     def forgive(self) -> None:
         """Try frames again that could not be read."""
-        self.reader.forgive()
+        if self.reader.failed:
+            self.reader.forgive()
 
     def rest(self) -> None:
         """Stop all work in the background."""

@@ -223,13 +223,13 @@ def test_files_go_to_the_cache_by_default(session):
 def test_a_model_learns_what_the_user_means(target):
     """The bundled model cuts bright discs out; this user wants the halo around them as well."""
     session = masked_session(load_model("bundled", device="cpu"), halo=5.0)
-    task = replace(prepare_adaptation(session, path=target), steps=8, rate=1e-3, minutes=60.0)
+    task = replace(prepare_adaptation(session, path=target), steps=4, rate=2e-3, minutes=60.0)
     told = []
     result = adapt(task, told.append)
     assert result.taken
     assert result.after.click > result.before.click + 0.05
     assert result.after.score > result.before.score + 0.08
-    assert (result.steps, result.trained_masks, result.measured_masks) == (8, 7, 2)
+    assert (result.steps, result.trained_masks, result.measured_masks) == (4, 7, 2)
     stages = list(dict.fromkeys(each.stage for each in told))
     assert stages == [Stage.LOADING, Stage.BEFORE, Stage.TRAINING, Stage.AFTER]
     fractions = [each.fraction for each in told]

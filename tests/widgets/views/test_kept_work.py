@@ -85,6 +85,7 @@ def window(qtbot):
 def test_with_everything_on_disk_nothing_is_asked(window, qtbot):
     shown, panel = window
     guard = CloseGuard(panel, lambda: "")
+    guard.watch(True)
     shown.show()
     assert shown.close()
     assert guard.parent() is panel
@@ -95,10 +96,30 @@ def test_with_everything_on_disk_nothing_is_asked(window, qtbot):
 )
 def test_work_that_is_not_on_disk_is_asked_about(window, qtbot, answer, closes):
     shown, panel = window
-    CloseGuard(panel, lambda: "Autosave is off.")
+    guard = CloseGuard(panel, lambda: "Autosave is off.")
+    guard.watch(True)
     shown.show()
     answering(answer)
     assert shown.close() is closes
     shown._quit_app = False  # a script is not asked
     shown.show()
     assert shown.close()
+
+
+def test_while_nothing_can_be_lost_no_event_of_the_window_is_looked_at(window, monkeypatch):
+    shown, panel = window
+    guard, seen = CloseGuard(panel, lambda: ""), []
+    look = CloseGuard.eventFilter
+    monkeypatch.setattr(
+        CloseGuard, "eventFilter", lambda *args: seen.append(args[1]) or look(*args)
+    )
+    shown.show()
+    assert shown.close()
+    assert not seen
+    guard.watch(True)
+    shown.show()
+    assert set(seen) == {shown}
+    seen.clear()
+    guard.watch(False)
+    assert shown.close()
+    assert not seen

@@ -133,7 +133,8 @@ def as_clicked(
     if enforces and prompt.points:
         yx = np.asarray(prompt.points, dtype=np.float32)
         points = points_to_input(yx, window, model.image_size, model.device)
-        clicked = (points[0] + 0.5) / model.config.mask_stride - 0.5
+        stride = model.image_size // chosen.masks.shape[-1]
+        clicked = (points[0] + 0.5) / stride - 0.5
         if previous is not None:
             chosen = keep_object(chosen, previous, clicked, prompt.positive)
         chosen = enforce_clicks(chosen, clicked, prompt.positive)

@@ -71,12 +71,17 @@ class FrameReader:
     always_ahead : bool
         Read in the background also where reading computes instead of waiting for storage: what
         computes does not compute on the processor.
+
+    Attributes
+    ----------
+    failed : dict of int to FrameError
+        Frames that could not be read, and why: they are not tried again.
     """
 
     def __init__(self, stack: FrameStack, attempts: int = 1, always_ahead: bool = False) -> None:
         self._stack = stack
         self._attempts = attempts
-        self._failed: dict[int, FrameError] = {}
+        self.failed: dict[int, FrameError] = {}
         self._ahead = ReadAhead(self._read)
         self._always_ahead = always_ahead
         self._waits = always_ahead
@@ -90,7 +95,7 @@ class FrameReader:
         Only where reading waits for storage: where it computes, it would take from the network
         what it gives.
         """
-        self._following = [frame for frame in frames if frame not in self._failed]
+        self._following = [frame for frame in frames if frame not in self.failed]
         if now and self._waits:
             self._ahead.expect(self._following)
 
@@ -113,8 +118,8 @@ class FrameReader:
         if self._latest is not None and self._latest[0] == frame:
             return self._latest[1]
         self._latest = None
-        if frame in self._failed:
-            raise self._failed[frame]
+        if frame in self.failed:
+            raise self.failed[frame]
         attempt, pause = 1, _PAUSE_S
         while True:
             try:
@@ -122,7 +127,7 @@ class FrameReader:
             except FrameError as error:
                 # Pixels that came and are no pixels will be none the next time either.
                 if attempt == self._attempts or error.__cause__ is None:
-                    self._failed[frame] = error
+                    self.failed[frame] = error
                     raise
             except StackError as error:
                 if isinstance(error.__cause__, MemoryError):
@@ -145,5 +150,5 @@ class FrameReader:
 
     def forgive(self) -> None:
         """Forget earlier failures, so that all frames are tried again."""
-        self._failed.clear()
+        self.failed.clear()
         self._latest = None

@@ -19,10 +19,10 @@ from napari_sam2.widgets.controllers.undo_stack import Step, UndoStack
 from napari_sam2.widgets.controllers.volume_handover import going_on
 from napari_sam2.widgets.layers.prompt_reader import StackPrompts
 from napari_sam2.widgets.layers.prompt_writer import adopt
-from napari_sam2.widgets.layers.snapshot import UserState, WindowSnapshot
+from napari_sam2.widgets.layers.snapshot import Acceptance, UserState, WindowSnapshot
 from napari_sam2.widgets.state.object_edits import AddFound, ObjectEdit
 from napari_sam2.widgets.state.object_records import ObjectRecords
-from napari_sam2.widgets.state.positions import Acceptance, MaskKey, StackPosition
+from napari_sam2.widgets.state.positions import MaskKey, StackPosition
 from napari_sam2.widgets.state.session_spec import (
     Annotations,
     RunPlan,

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QObject
+from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
 
 from napari_sam2.errors import PromptError, StoreInUseError
 from napari_sam2.labels.store.kept_work import KeptWork
@@ -69,7 +69,14 @@ class AutosaveController(QObject):
     annotation : AnnotationController
     begin : callable
         Begins to segment the chosen image, seen in a way.
+
+    Signals
+    -------
+    risk_changed(bool)
+        Whether work may be in this window only: if not, `unsaved` is empty.
     """
+
+    risk_changed = Signal(bool)
 
     def __init__(
         self,
@@ -87,12 +94,14 @@ class AutosaveController(QObject):
         self._ownership = FileOwnership()
         self._location: SessionLocation | None = None  # as the session store reported it
         self._results: SessionLocation | None = None  # beside which results are kept
+        self._shown: tuple[Path | None, str] | None = None  # file, and when it was written
         self._last: dict[StackPosition, StackSession] = {}
         self._found: Found | None = None
         self._trouble = ""  # that was reported last, and lasts
         self._closed = False
         self._dialog: KeptWorkDialog | None = None
         self._results_trouble: Exception | None = None
+        self._at_risk = False
         self._troubled: SessionLocation | None = None  # where results could not be kept
         self._resuming = False
         self._soon = single_shot(self, self._keep_if_free, _EVERY_MS)
@@ -140,6 +149,7 @@ class AutosaveController(QObject):
     def results_kept(self, trouble: Exception | None) -> None:
         """Note whether labels and scores are on disk, and show why not."""
         self._results_trouble, self._troubled = trouble, self._results
+        self._assess_risk()
         self._views.save.show_results(None, "" if trouble is None else str(trouble))
         workspace, location = self._annotation.workspace, self._ownership.location
         halt(self._later)
@@ -154,6 +164,14 @@ class AutosaveController(QObject):
         elif trouble is not None:
             self._later.start()
         self.measure()
+
+    def _assess_risk(self) -> None:
+        """Say whether work may be in this window only, if that has changed."""
+        autosaves = self._views.settings.autosave.value
+        troubled = bool(self._trouble) or self._results_trouble is not None
+        if (not autosaves or troubled) != self._at_risk:
+            self._at_risk = not self._at_risk
+            self.risk_changed.emit(self._at_risk)
 
     def _report_results(self) -> None:
         """Report why labels and scores are not on disk, unless the session is not there either."""
@@ -266,10 +284,9 @@ class AutosaveController(QObject):
         self._results = location
         workspace.results = None if location is None else location.results
         self._results_trouble, self._resuming = None, False
+        self._assess_risk()
         self._views.save.show_results(None)
-        self._views.save.show_location(
-            None if ownership.location is None else ownership.location.file
-        )
+        self._show_location(None if ownership.location is None else ownership.location.file)
         view = workspace.axis, workspace.source.region
         workspace.labels.metadata[OWNERSHIP] = (view, ownership)
 
@@ -287,6 +304,7 @@ class AutosaveController(QObject):
 
     def _ticked(self, _ticked: object = None) -> None:
         """Keep results, or no more, as the user wishes."""
+        self._assess_risk()
         self._keep_results(self._location)
         self._changed()
 
@@ -313,6 +331,7 @@ class AutosaveController(QObject):
         if self._closed or kept.location != self._ownership.location:
             return
         self._trouble = ""
+        self._assess_risk()
         if kept.trouble is not None:
             show_moved(kept.trouble, kept.path)
         if self._location not in (None, kept.location):
@@ -322,8 +341,14 @@ class AutosaveController(QObject):
             self._changed()
         self._keep_results(kept.location)
         self._location = kept.location
-        self._views.save.show_location(kept.path, kept.written)
+        self._show_location(kept.path, clock(kept.written, date=False))
         self.measure()
+
+    def _show_location(self, path: Path | None, written: str = "") -> None:
+        """Show where the session is kept, and when it was written, unless that is shown."""
+        if self._shown != (path, written):
+            self._shown = path, written
+            self._views.save.show_location(path, written)
 
     def _show_size(self, folder: Path, size: int) -> None:
         results = self._results
@@ -334,9 +359,11 @@ class AutosaveController(QObject):
     def _failed(self, error: Exception) -> None:
         if not self._closed:
             self._last = {}
+            self._shown = None
             self._views.save.show_failure(str(error))
             if str(error) != self._trouble:  # reported once, not with every click
                 self._trouble = str(error)
+                self._assess_risk()
                 show_problem(error)
 
     # Earlier work.

@@ -14,6 +14,7 @@ from napari_sam2.widgets.controllers.channels import ChannelController
 from napari_sam2.widgets.controllers.preview import PreviewController, PreviewRequest
 from napari_sam2.widgets.layers.geometry import (
     drawn_transform,
+    placed,
     slider_indices,
     spatial_shape,
     world_units,
@@ -24,7 +25,6 @@ from napari_sam2.widgets.layers.image_axes import (
     preferred_image,
     video_axes,
 )
-from napari_sam2.widgets.state.positions import placed
 from napari_sam2.widgets.views.notifications import show_problem
 
 if TYPE_CHECKING:

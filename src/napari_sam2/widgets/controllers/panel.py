@@ -250,6 +250,7 @@ class PanelController(QObject):
             viewer, views, images, models, self.annotation, self.begin
         )
         self._guard = CloseGuard(views, lambda: self._autosave.unsaved)
+        self._autosave.risk_changed.connect(self._guard.watch)
         self._label_files = LabelExportController(self.annotation, views.save)
         self._result_files = ResultExportController(
             self.annotation,

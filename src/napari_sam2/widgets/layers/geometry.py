@@ -1,4 +1,4 @@
-"""Coordinates: world, data of a layer, frames of a stack.
+"""Coordinates: world, data of a layer, stacks and their frames.
 
 Main thread only.
 """
@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_sam2.types import Region
+from napari_sam2.widgets.state.positions import StackPosition
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from napari import Viewer
     from napari.layers import Image, Layer
@@ -206,6 +207,36 @@ def slider_indices(
     if (found < 0).any() or (found >= shape[:-2]).any():
         return None
     return tuple(found.tolist())
+
+
+def placed(
+    indices: Iterable[int], axis: int | None, composed: int | None = None
+) -> tuple[StackPosition, int]:
+    """Tell stack and frame from the indices of all axes but the last two.
+
+    Parameters
+    ----------
+    indices : iterable of int
+    axis : int or None
+        The video axis; None where there is none.
+    composed : int, optional
+        The axis whose channels are composed: wherever its slider is, it is the same place.
+    """
+    others, frame = [], 0
+    for i, index in enumerate(indices):
+        if i == axis:
+            frame = int(index)
+        else:
+            others.append((i, 0 if i == composed else int(index)))
+    return tuple(others), frame
+
+
+def index_of(axis: int | None, position: StackPosition, frame: int) -> tuple[int, ...]:
+    """Return the indices of all axes but the last two, of a frame of a stack."""
+    fixed = dict(position)
+    if axis is not None:
+        fixed[axis] = frame
+    return tuple(fixed[i] for i in sorted(fixed))
 
 
 def stack_view(

@@ -19,9 +19,14 @@ from skimage.draw import polygon
 from napari_sam2.prompts import FramePrompt
 from napari_sam2.types import ObjectFrame, Region
 from napari_sam2.widgets.layers.factory import MAX_OBJECT_ID
-from napari_sam2.widgets.layers.geometry import DrawnTransform, same_position, spatial_shape
+from napari_sam2.widgets.layers.geometry import (
+    DrawnTransform,
+    placed,
+    same_position,
+    spatial_shape,
+)
 from napari_sam2.widgets.state.hints import Ignored
-from napari_sam2.widgets.state.positions import OBJECT, POSITIVE, MaskKey, StackPosition, placed
+from napari_sam2.widgets.state.positions import OBJECT, POSITIVE, MaskKey, StackPosition
 from napari_sam2.widgets.state.session_spec import PlacedPrompt, Prompts
 
 if TYPE_CHECKING:

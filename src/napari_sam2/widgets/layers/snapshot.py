@@ -5,6 +5,7 @@ Main thread only.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -145,6 +146,37 @@ class UserState:
 def _at(position: StackPosition, mask_keys: frozenset[MaskKey]) -> frozenset[ObjectFrame]:
     """Return those masks that are in one stack."""
     return frozenset([ObjectFrame(i, f) for where, i, f in mask_keys if where == position])
+
+
+class Acceptance:
+    """Sorts accepted spots out by stack; once for each set of them, however often it is asked.
+
+    With hundreds of objects accepted in thousands of frames, going through all of them takes longer
+    than a view may take to change.
+    """
+
+    def __init__(self) -> None:
+        self._mask_keys: frozenset[MaskKey] = frozenset()
+        self._by_position: dict[StackPosition, frozenset[ObjectFrame]] = {}
+
+    def sort(self, mask_keys: frozenset[MaskKey]) -> None:
+        """Take another set of spots in; nothing is done where it is the same one."""
+        if mask_keys is self._mask_keys:
+            return
+        found: defaultdict[StackPosition, list[ObjectFrame]] = defaultdict(list)
+        for position, object_id, frame in mask_keys:
+            found[position].append(ObjectFrame(object_id, frame))
+        self._mask_keys = mask_keys
+        self._by_position = {position: frozenset(pairs) for position, pairs in found.items()}
+
+    @property
+    def positions(self) -> frozenset[StackPosition]:
+        """Stacks in which anything is accepted."""
+        return frozenset(self._by_position)
+
+    def at(self, position: StackPosition) -> frozenset[ObjectFrame]:
+        """Return what is accepted in one stack: the same object as long as the spots are."""
+        return self._by_position.get(position, _NOTHING)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -20,6 +20,8 @@ from napari_sam2.widgets.layers.appearance import MarkSize, PromptAppearance, Sh
 from napari_sam2.widgets.layers.factory import TRANSFORMS, find_or_add, lay_over
 from napari_sam2.widgets.layers.geometry import (
     drawn_transform,
+    index_of,
+    placed,
     same_position,
     slider_indices,
     spatial_shape,
@@ -30,7 +32,7 @@ from napari_sam2.widgets.layers.image_axes import axis_name, look
 from napari_sam2.widgets.layers.prompt_reader import StackPrompts, read_prompts, repair_features
 from napari_sam2.widgets.layers.snapshot import UserState, WindowSnapshot
 from napari_sam2.widgets.state.image_source import ImageSource
-from napari_sam2.widgets.state.positions import OBJECT, StackPosition, index_of, placed
+from napari_sam2.widgets.state.positions import OBJECT, StackPosition
 from napari_sam2.widgets.state.session_spec import SessionSpec
 from napari_sam2.widgets.state.settings import ModelUse
 from napari_sam2.widgets.state.tools import TOOLS, Tool, tool_named

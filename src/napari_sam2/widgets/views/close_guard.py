@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from weakref import ReferenceType, ref
 
+from qtpy.compat import isalive
 from qtpy.QtCore import QEvent, QObject, Qt
 from qtpy.QtWidgets import QAbstractButton, QDockWidget, QMainWindow, QMessageBox, QWidget
 
@@ -22,7 +23,8 @@ class CloseGuard(QObject):
     """Watches the window that a panel is docked in; its own events stay as they are.
 
     Only a user who closes the panel, the window or napari is asked, never a script. Every event of
-    what is watched calls Python: that is the window and the close button of the dock alone.
+    what is watched calls Python: that is the window and the close button of the dock alone, and
+    only while closing may lose work.
 
     Parameters
     ----------
@@ -37,7 +39,15 @@ class CloseGuard(QObject):
         # The window lives as long as napari wants, not as long as a panel that was in it.
         self._window: ReferenceType[QWidget] | None = None
         self._dock: ReferenceType[QDockWidget] | None = None
+        self._at_risk = False
         panel.shown.connect(self._find)
+
+    def watch(self, at_risk: bool) -> None:
+        """Watch window and button from now on, or no more: nothing can be lost."""
+        self._at_risk = at_risk
+        window = self._watched()
+        for each in (*self._buttons(), *([] if window is None else [window])):
+            (each.installEventFilter if at_risk else each.removeEventFilter)(self)
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
         """Ask when the window or the dock is to close."""
@@ -63,35 +73,39 @@ class CloseGuard(QObject):
 
     def _find(self) -> None:
         """Watch the window and the dock that the panel is shown in."""
-        self._watch(self._panel.window())
+        self._move_to(self._panel.window())
         dock: QWidget | None = self._panel
         while dock is not None and not isinstance(dock, QDockWidget):
             dock = dock.parentWidget()
         if dock is not None and (self._dock is None or self._dock() is not dock):
             self._dock = ref(dock)
             # napari makes a new title bar when the dock is moved.
-            dock.dockLocationChanged.connect(self._watch_buttons)
-            dock.topLevelChanged.connect(self._watch_buttons)
-        self._watch_buttons()
+            dock.dockLocationChanged.connect(self._moved)
+            dock.topLevelChanged.connect(self._moved)
+        self.watch(self._at_risk)
 
-    def _watch_buttons(self, _moved: object = None) -> None:
-        """Watch the button that closes the dock."""
+    def _moved(self, _where: object = None) -> None:
+        self.watch(self._at_risk)
+
+    def _buttons(self) -> list[QAbstractButton]:
+        """Return the buttons that close the dock."""
         dock = None if self._dock is None else self._dock()
-        if dock is not None:
-            for button in dock.findChildren(QAbstractButton, _CLOSE_BUTTON):
-                button.installEventFilter(self)
+        if dock is None or not isalive(dock):
+            return []
+        return list(dock.findChildren(QAbstractButton, _CLOSE_BUTTON))
 
-    def _watch(self, window: QWidget | None) -> None:
+    def _move_to(self, window: QWidget | None) -> None:
+        """Watch another window from now on, if it is one."""
         before = self._watched()
         if window is before or not isinstance(window, QMainWindow):
             return
         if before is not None:
             before.removeEventFilter(self)
         self._window = ref(window)
-        window.installEventFilter(self)
 
     def _watched(self) -> QWidget | None:
-        return None if self._window is None else self._window()
+        window = None if self._window is None else self._window()
+        return window if window is not None and isalive(window) else None
 
 
 def _presses(button: QAbstractButton, event: Any) -> bool:

@@ -11,7 +11,7 @@ from qtpy.QtCore import QLocale, Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QProgressBar, QWidget
 
 from napari_sam2.labels import FORMATS
-from napari_sam2.widgets.views.base import Fold, breakable, button, clock, row
+from napari_sam2.widgets.views.base import Fold, breakable, button, row
 from napari_sam2.widgets.views.fields import PanelFields
 from napari_sam2.widgets.views.results.result_files import ResultFileButtons
 
@@ -91,16 +91,15 @@ class SaveSection(Fold):
         self._folder, self._name = folder, name
         self.results.show_image(folder, name)
 
-    def show_location(self, path: Path | None, written: float | None = None) -> None:
+    def show_location(self, path: Path | None, written: str = "") -> None:
         """Show where the session is kept (None: nowhere yet), and when it was written."""
         if path is None:
             self._show("The session is kept from the first prompt on.", "", "")
-        elif written is None:
+        elif not written:
             self._show(f"Session: {breakable(path)}", f"{path}", "")
         else:
-            when = clock(written, date=False)
-            text = f"Session kept at {when}: {breakable(path)}"
-            self._show(text, f"{path}", f" · kept {when}")
+            text = f"Session kept at {written}: {breakable(path)}"
+            self._show(text, f"{path}", f" · kept {written}")
 
     def show_failure(self, text: str) -> None:
         """Show that the session could not be written."""
