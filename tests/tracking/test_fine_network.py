@@ -169,6 +169,27 @@ def test_tracked_frames_are_told_how_bright_they_are_beside_the_decided_one(fine
     assert float(maps[0][0, 0, 0, 0]) == pytest.approx(0.0, abs=0.06)
 
 
+@pytest.mark.parametrize(
+    ("levels", "decided", "stays"),
+    [
+        ((200, 90, 80), [0], True),
+        ((200, 90, 46), [0], False),
+        ((200, 55, 46), [0, 1], False),  # little was left where it was decided near by
+        ((200, 55, 54), [0, 1], True),  # it was decided although so little was left
+        ((200, 55, 48), [0], False),
+    ],
+)
+def test_an_object_ends_where_its_clearest_contrast_is_gone(fine, levels, decided, stays):
+    yy, xx = np.mgrid[:150, :160]
+    disc = (yy - 75) ** 2 + (xx - 80) ** 2 < 18**2
+    movie = np.stack([np.where(disc, level, 40) for level in levels]).astype(np.uint8)
+    session = TrackingSession(fine, movie, contrast=(0, 255))
+    for frame in decided:
+        session.add_mask(1, frame, disc)
+    list(session.propagate())
+    assert bool(session.labels[2].any()) == stays
+
+
 CROWD = [Window(8 * row, 8 * column, 32, 32) for row in range(3) for column in range(3)]
 
 

@@ -75,6 +75,8 @@ class TrackingTask:
         Its mask there, for networks that carry it along.
     contrast : Tensor, shape (3,), or None
         Its contrast in the nearest decided frame, for networks that are told the brightness.
+    clearest : Tensor, shape (3,), or None
+        Its contrast in the decided frame where it stands out most.
     likeness : float
         How much a mask counts that is like the one carried along.
     tentative : bool
@@ -88,6 +90,7 @@ class TrackingTask:
     seen: WindowedObject | None
     carried: SeenMask | None = None
     contrast: Tensor | None = None
+    clearest: Tensor | None = None
     likeness: float = 0.0
     tentative: bool = False
 
@@ -207,6 +210,7 @@ class Propagator:
                 seen,
                 carried,
                 contrast,
+                _clearest_contrast(track),
                 likeness,
                 track.object_id in tentative,
             )
@@ -482,6 +486,17 @@ def _decided_contrast(track: ObjectTrack, frame: int) -> Tensor | None:
     return None if memory is None else memory.contrast
 
 
+def _clearest_contrast(track: ObjectTrack) -> Tensor | None:
+    """Return the contrast of an object in the decided frame where it stands out most."""
+    memories = track.conditioning_memory.values()
+    known = [memory.contrast for memory in memories if memory.contrast is not None]
+    if len(known) < 2:
+        return known[0] if known else None
+    every = torch.stack(known)
+    clearest = (every[:, 0] - every[:, 1]).abs().argmax(dim=0, keepdim=True)
+    return every.index_select(0, clearest)[0]  # a GPU is not waited for
+
+
 def _likeness(track: ObjectTrack, frame: int) -> float:
     """Return how much masks count that are like the one before, from the nearest decided frame."""
     decided = track.conditioning.sighted(frame)
@@ -490,7 +505,7 @@ def _likeness(track: ObjectTrack, frame: int) -> float:
 
 def _brightness_now(chunk: Sequence[TrackingTask], features: ImageFeatures) -> Tensor | None:
     """Return how bright the windows are relative to their objects, (N, 1, S, S)."""
-    contrasts = _contrasts(chunk)
+    contrasts = _contrasts([each.contrast for each in chunk])
     return None if contrasts is None else relative_brightness(features.pixels, contrasts)
 
 
@@ -500,20 +515,24 @@ def _without_faded(
     """Lower the object scores of what stood out where it was decided and no longer does.
 
     The object score takes the haze beyond an object's end for the object, and what is dark where
-    the object was bright; that is measured better than learned.
+    the object was bright; that is measured better than learned. An object that was also decided
+    near by, where little of its contrast was left, may lose half of that.
     """
-    contrasts = _contrasts(chunk)
-    if contrasts is None:
+    clearest = _contrasts([each.clearest for each in chunk])
+    nearest = _contrasts([each.contrast for each in chunk])
+    if clearest is None or nearest is None:
         return prediction
-    left = remaining_contrast(features.pixels, prediction.masks > 0, contrasts)[:, None]
+    left = remaining_contrast(features.pixels, prediction.masks > 0, clearest)
+    steps = [contrast[:, 0] - contrast[:, 1] for contrast in (nearest, clearest)]
+    near = (steps[0] / torch.where(steps[1] == 0, 1.0, steps[1])).clamp(0.0, 1.0)
+    faded = left < (near / 2).clamp(max=FADED)
     scores = prediction.object_scores
-    lowered = torch.where(left < FADED, scores.clamp(max=_GONE), scores)
+    lowered = torch.where(faded[:, None], scores.clamp(max=_GONE), scores)
     return replace(prediction, object_scores=lowered)
 
 
-def _contrasts(chunk: Sequence[TrackingTask]) -> Tensor | None:
+def _contrasts(contrasts: Sequence[Tensor | None]) -> Tensor | None:
     """Return the contrasts of objects where they were decided, (N, 3), zeros where unknown."""
-    contrasts = [each.contrast for each in chunk]
     known = next((contrast for contrast in contrasts if contrast is not None), None)
     if known is None:
         return None
