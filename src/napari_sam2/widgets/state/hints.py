@@ -358,8 +358,8 @@ def tiny_left_out(count: int) -> str:
     """Say how many objects a search has left out because they are tiny; nothing for none."""
     if not count:
         return ""
-    were = "1 that is" if count == 1 else f"{count} that are"
-    return f"{were} tiny beside the others: left out. Give a smallest area to have such objects."
+    objects = "1 tiny object was" if count == 1 else f"{count} tiny objects were"
+    return f"{objects} left out; give a smallest area to keep such objects."
 
 
 def adapt_too_few(count: int, fewest: int) -> str:
