@@ -12,7 +12,7 @@ from napari_sam2.network import Sam2
 from napari_sam2.prompts import FramePrompt
 from napari_sam2.stack import FrameStack
 from napari_sam2.tracking import Model, TrackingSession, TrackingSettings
-from napari_sam2.tracking.decoding import prompt_decoding
+from napari_sam2.tracking.decoding import prompt_decoding, prompted_frames
 from napari_sam2.tracking.images.feature_cache import FeatureCache
 from napari_sam2.tracking.images.frame_reader import FrameReader
 from napari_sam2.tracking.images.object_window import Framing, Window
@@ -116,6 +116,28 @@ def test_a_click_on_what_was_drawn_or_boxed_changes_what_is_near_it(fine, movie,
         session.add_box(1, 0, (30, 30, 90, 90))
     session.add_points(1, 0, [(60.0, 88.0)], [False])
     assert near == [2 if drawn else 1], "a click inside a drawing stands for it"
+
+
+def test_a_mask_that_the_second_click_denies_is_looked_for_at_other_scales(
+    fine, movie, monkeypatch
+):
+    chosen = []
+    real = prompted_frames.choose_other
+
+    def choose(*given):
+        chosen.append(real(*given))
+        return chosen[-1]
+
+    monkeypatch.setattr(prompted_frames, "denies", lambda *_: True)
+    monkeypatch.setattr(prompted_frames, "choose_other", choose)
+    session = TrackingSession(fine, movie)
+    session.add_points(1, 0, [(75.0, 80.0)])
+    session.add_points(1, 0, [(75.0, 98.0)], [False])
+    assert len(chosen) == 1
+    side = (40, 80, 160)[chosen[0].window]
+    assert session.snapshot().tracks[0].conditioning[0].window.height == side
+    session.add_points(1, 0, [(60.0, 80.0)], [False])
+    assert len(chosen) == 1, "two clicks have settled it"
 
 
 def test_all_clicks_at_once_are_no_corrections(fine, movie, near):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,6 +15,7 @@ from napari_sam2.tracking import TrackingSession, TrackingSettings
 from napari_sam2.tracking.decoding.click_rules import (
     change_near,
     click_inside,
+    denies,
     enforce_clicks,
     keep_object,
 )
@@ -102,6 +104,20 @@ def predicted(logits: torch.Tensor) -> MaskPrediction:
 
 BODY = (slice(8, 24), slice(8, 20))
 RIGHT, LEFT = (slice(12, 16), slice(20, 26)), (slice(18, 22), slice(2, 8))
+
+
+@pytest.mark.parametrize(
+    ("object_click", "background", "denied"),
+    [
+        ((16, 10), (16, 15), True),
+        ((16, 15), (16, 10), False),  # the object's own click is deeper
+        ((16, 9), (16, 11), False),  # not in the middle: it corrects the border
+        ((16, 10), (16, 30), False),
+        ((16, 10), (16, 99), False),
+    ],
+)
+def test_a_background_click_into_the_middle_denies_the_mask(object_click, background, denied):
+    assert denies(disc(), object_click, background) == denied
 
 
 def test_an_object_click_adds_what_is_connected_with_it_and_nothing_else():

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_sam2.network import MaskPrediction
-from napari_sam2.tracking.decoding.scale_choice import agreements, choose_scale
+from napari_sam2.tracking.decoding.scale_choice import agreements, choose_other, choose_scale
 from napari_sam2.tracking.images.object_window import Window
 
 SIDE = 64
@@ -79,3 +79,25 @@ def test_a_closer_look_does_not_win_by_being_the_last():
     places = windows(60, 120, 80)
     seen = [[disc(places[0], 20)], [disc(places[1], 21)], [disc(places[2], 36)]]
     assert choose_scale(looks(seen, [[0.8], [0.7], [0.8]]), places, CLICK).window < 2
+
+
+BESIDE = (100.0, 150.0)
+
+
+def test_of_masks_without_the_background_click_the_likely_one_is_chosen():
+    places = windows(100, 400)
+    group = [disc(places[0], 60), disc(places[1], 60)]
+    single = [disc(places[0], 12), disc(places[1], 12)]
+    far = [disc(places[0], 5, (130.0, 120.0)), disc(places[1], 5, (130.0, 120.0))]
+    ious = [[0.9, 0.3, 0.95], [0.9, 0.2, 0.95]]
+    prediction = looks([list(row) for row in zip(group, single, far, strict=True)], ious)
+    assert choose_scale(prediction, places, CLICK).mask == 0
+    assert choose_other(prediction, places, CLICK, BESIDE) == (0, 1)
+
+
+def test_nothing_is_chosen_where_all_masks_hold_the_background_click():
+    places = windows(100, 400)
+    prediction = looks([[disc(each, 60)] for each in places], [[0.9], [0.9]])
+    assert choose_other(prediction, places, CLICK, BESIDE) is None
+    beyond = (100.0, 300.0)  # of the first window, where its mask ends
+    assert choose_other(prediction, places, CLICK, beyond) is not None

@@ -114,6 +114,28 @@ def keep_object(
     )
 
 
+def denies(logits: Tensor, object_click: Sequence[float], background: Sequence[float]) -> bool:
+    """Tell whether a background click says that a mask is not the object at all.
+
+    It does in the middle of the mask, at least half as deep as its deepest pixel, where it lies
+    deeper than the click on the object; elsewhere it corrects the border.
+
+    Parameters
+    ----------
+    logits : Tensor, shape (h, w)
+        The mask.
+    object_click, background : (float, float)
+        x, y in pixels of the mask.
+    """
+    depth = ndimage.distance_transform_edt(np.pad((logits > 0).cpu().numpy(), 1))[1:-1, 1:-1]
+    height, width = depth.shape
+    known, denied = (
+        float(depth[min(max(round(y), 0), height - 1), min(max(round(x), 0), width - 1)])
+        for x, y in (object_click, background)
+    )
+    return denied > known and denied >= _MIDDLE * float(depth.max())
+
+
 def change_near(
     prediction: MaskPrediction, previous: Tensor, points: Tensor, positive: Sequence[bool]
 ) -> MaskPrediction:

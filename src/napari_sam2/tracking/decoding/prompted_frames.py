@@ -17,7 +17,7 @@ from napari_sam2.labels import PackedMask
 from napari_sam2.network import ImageFeatures, MaskPrediction
 from napari_sam2.network.parallel_tasks import map_tasks
 from napari_sam2.prompts import FramePrompt
-from napari_sam2.tracking.decoding.click_rules import click_inside
+from napari_sam2.tracking.decoding.click_rules import click_inside, denies
 from napari_sam2.tracking.decoding.prediction import (
     Conditioning,
     ObjectPrediction,
@@ -31,7 +31,7 @@ from napari_sam2.tracking.decoding.prompt_decoding import (
     predict_windows,
     seen_from,
 )
-from napari_sam2.tracking.decoding.scale_choice import ScaleChoice, choose_scale
+from napari_sam2.tracking.decoding.scale_choice import ScaleChoice, choose_other, choose_scale
 from napari_sam2.tracking.images.feature_cache import FeatureCache
 from napari_sam2.tracking.images.object_window import (
     Framing,
@@ -39,6 +39,7 @@ from napari_sam2.tracking.images.object_window import (
     Window,
     WindowedObject,
     mask_to_input,
+    points_to_input,
 )
 from napari_sam2.tracking.memory.memory_bank import RecentMemory
 from napari_sam2.tracking.memory.object_track import ObjectTrack
@@ -280,10 +281,39 @@ class PromptedFramePredictor:
             if not rank:
                 return found
             return self._look(frame, prompt, found.window, None, context, rank, scales)
+        if scales and start.settled is None:
+            start = self._meant_otherwise(frame, prompt, start, scales, context) or start
         window = self._framing.holding(start.window, prompt.points)
         logits = seen_from(start.logits, start.window, window)
         settled = start.settled if self._model.config.fine_channels else None
         return self._look(frame, prompt, window, logits, context, rank, scales, settled)
+
+    def _meant_otherwise(
+        self,
+        frame: int,
+        prompt: FramePrompt,
+        start: _Start,
+        scales: Sequence[Window],
+        context: ObjectTrack | None,
+    ) -> _Start | None:
+        """Return what the first click means at another scale, if the second says that it must.
+
+        A background click into the middle of the mask, deeper than the object click, does not
+        correct a border: the mask is something else, such as the group that the object is in.
+        """
+        if prompt.positive != (True, False) or context is not None:
+            return None
+        side, device = start.logits.shape[-1], self._model.device
+        yx = np.asarray(prompt.points, dtype=np.float32)
+        if not denies(start.logits, *points_to_input(yx, start.window, side, device)[0].tolist()):
+            return None
+        first = FramePrompt(prompt.points[:1], prompt.positive[:1])
+        looks = self._predict(frame, first, scales, None)
+        chosen = choose_other(looks, scales, *prompt.points)
+        if chosen is None:
+            return None
+        logits = looks.masks[chosen.window, chosen.mask].float()
+        return _Start(scales[chosen.window], logits, settled=None)
 
     def _first_look(
         self, frame: int, prompt: FramePrompt, context: ObjectTrack | None

@@ -46,10 +46,54 @@ def choose_scale(
     -------
     ScaleChoice
     """
+    votes = _votes(prediction, windows, click)
+    return ScaleChoice(*divmod(int(votes.argmax()), votes.shape[1]))
+
+
+def choose_other(
+    prediction: MaskPrediction,
+    windows: Sequence[Window],
+    click: tuple[float, float],
+    background: tuple[float, float],
+) -> ScaleChoice | None:
+    """Choose as `choose_scale` does among the masks that do not hold a background click.
+
+    Returns
+    -------
+    ScaleChoice or None
+        None if all masks hold the click (y, x) on the background or none holds that on the object.
+    """
+    wanted = torch.tensor(
+        [
+            [_holds(mask, window, click) and not _holds(mask, window, background) for mask in masks]
+            for masks, window in zip((prediction.masks > 0).cpu(), windows, strict=True)
+        ]
+    )
+    if not wanted.any():
+        return None
+    votes = torch.where(wanted, _votes(prediction, windows, click).cpu(), -1.0)
+    return ScaleChoice(*divmod(int(votes.argmax()), votes.shape[1]))
+
+
+def _holds(mask: Tensor, window: Window, click: tuple[float, float]) -> bool:
+    """Tell whether a mask (h, w) that covers a window is there at a (y, x) of the frame."""
+    sides = (window.height, window.width)
+    corner = (window.top, window.left)
+    row, column = (
+        math.floor((at + 0.5 - first) * size / side)
+        for at, first, size, side in zip(click, corner, mask.shape, sides, strict=True)
+    )
+    inside = 0 <= row < mask.shape[0] and 0 <= column < mask.shape[1]
+    return inside and bool(mask[row, column])
+
+
+def _votes(
+    prediction: MaskPrediction, windows: Sequence[Window], click: tuple[float, float]
+) -> Tensor:
+    """Return the score of every mask, (W, M); see `choose_scale`."""
     quality = (prediction.ious * prediction.object_scores.sigmoid()).float()
     agreement = agreements(prediction.masks, windows, click)
-    votes = (agreement @ quality.flatten()).view_as(quality)
-    return ScaleChoice(*divmod(int(votes.argmax()), quality.shape[1]))
+    return (agreement @ quality.flatten()).view_as(quality)
 
 
 def agreements(masks: Tensor, windows: Sequence[Window], click: tuple[float, float]) -> Tensor:
