@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 
 import torch
@@ -76,7 +76,7 @@ class TrackingTask:
     contrast : Tensor, shape (3,), or None
         Its contrast in the nearest decided frame, for networks that are told the brightness.
     clearest : Tensor, shape (3,), or None
-        Its contrast in the decided frame where it stands out most.
+        Its contrast in that of the decided frames it attends to where it stands out most.
     likeness : float
         How much a mask counts that is like the one carried along.
     tentative : bool
@@ -210,7 +210,7 @@ class Propagator:
                 seen,
                 carried,
                 contrast,
-                _clearest_contrast(track),
+                _clearest_contrast(track, self._recalled_frames(frame, track)),
                 likeness,
                 track.object_id in tentative,
             )
@@ -246,7 +246,7 @@ class Propagator:
         Decided frames whose memory must still be made and that cannot be read are left out.
         """
         limit = self._preset.conditioning_frames(self._settings.max_conditioning)
-        chosen = nearest_conditioning(track.sources(), frame, limit, without)
+        chosen = self._recalled_frames(frame, track, without)
         found = {f: self._conditioning_memory(track, f) for f in chosen}
         memories = {f: memory for f, memory in found.items() if memory is not None}
         gone = [f for f in track.dismissals(frame, recent.step) if recent.reaches(f, frame)]
@@ -264,6 +264,13 @@ class Propagator:
             dismissed,
             self._preset.recent_frames(config),
         )
+
+    def _recalled_frames(
+        self, frame: int, track: ObjectTrack, without: int | None = None
+    ) -> tuple[int, ...]:
+        """Return the decided frames that an object attends to at `frame`."""
+        limit = self._preset.conditioning_frames(self._settings.max_conditioning)
+        return nearest_conditioning(track.sources(), frame, limit, without)
 
     def attend(
         self,
@@ -486,10 +493,13 @@ def _decided_contrast(track: ObjectTrack, frame: int) -> Tensor | None:
     return None if memory is None else memory.contrast
 
 
-def _clearest_contrast(track: ObjectTrack) -> Tensor | None:
-    """Return the contrast of an object in the decided frame where it stands out most."""
-    memories = track.conditioning_memory.values()
-    known = [memory.contrast for memory in memories if memory.contrast is not None]
+def _clearest_contrast(track: ObjectTrack, frames: Iterable[int]) -> Tensor | None:
+    """Return the contrast of an object in that of some decided frames where it stands out most.
+
+    The frames are those that it attends to now: which others are remembered is chance.
+    """
+    memories = [track.conditioning_memory.get(frame) for frame in frames]
+    known = [each.contrast for each in memories if each is not None and each.contrast is not None]
     if len(known) < 2:
         return known[0] if known else None
     every = torch.stack(known)
