@@ -2,13 +2,16 @@
 
 Every candidate sees the same stills in the same order, one object in each: clicks and boxes,
 and a correction in four steps of ten. Then it is judged in windows around objects of sets that
-none has seen: a click on the most interior pixel and a box, at the right scale.
+none has seen: a click on the most interior pixel and a box, at the right scale. A candidate is a
+network and a mixture of sources, so that networks or sources can be compared:
+``--networks decoder stem`` or ``--mixtures all no-regions no-synthetic``.
 """
 
 from __future__ import annotations
 
 import argparse
 import copy
+import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -22,7 +25,8 @@ from torch import Tensor, nn
 
 from bundled_model.imagenet import start_from_imagenet
 from bundled_model.initialisation import initialise_locality
-from bundled_model.recipe import LEFT_OUT, PARTIAL, synthetic_clip
+from bundled_model.recipe import LEFT_OUT, PARTIAL, painted_clip, synthetic_clip
+from bundled_model.shapes import random_shapes
 from bundled_model.validation import interior_point
 from napari_sam2.network import BUNDLED_CONFIG, MaskPrediction, Sam2
 from napari_sam2.network.mask_decoder import draw_prompts
@@ -33,11 +37,13 @@ from napari_sam2.training import (
     ClipSampler,
     ClipSettings,
     CropWindow,
+    LabelledStack,
     LossWeights,
     TrainingClip,
     read_sources,
 )
 from napari_sam2.training.data.batches import collate
+from napari_sam2.training.data.clips import RandomClip
 from napari_sam2.training.data.warps import Warp
 from napari_sam2.training.losses.image import chosen_mask, corrective_clicks, four_mask_losses
 from napari_sam2.training.losses.primitives import mask_iou
@@ -113,11 +119,31 @@ class TokensOnly(Candidate):
         )
 
 
-CANDIDATES: Mapping[str, Callable[[], Candidate]] = {
+NETWORKS: Mapping[str, Callable[[], Candidate]] = {
     "decoder": Candidate,
     "stem": MapsAfterTheStem,
     "tokens": TokensOnly,
     "scratch": lambda: Candidate(imagenet=False),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Mixture:
+    """Shares of the stills that are no labelled images; the rest are."""
+
+    regions: float = 0.2
+    synthetic: float = 0.2
+    clip: RandomClip = synthetic_clip
+
+
+MIXTURES: Mapping[str, Mixture] = {
+    "all": Mixture(),
+    "labels": Mixture(regions=0.0, synthetic=0.0),
+    "no-regions": Mixture(regions=0.0),
+    "no-synthetic": Mixture(synthetic=0.0),
+    "no-shapes": Mixture(clip=painted_clip),
+    "no-scenes": Mixture(clip=random_shapes),
+    "double": Mixture(regions=0.4, synthetic=0.4),
 }
 
 _LOSSES = LossWeights(focal=0.0, plain=1.0, dice=1.0, iou=0.3, object_score=0.1, others=0.1)
@@ -244,9 +270,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("data", type=Path, help="folder with train and validation")
     parser.add_argument("--steps", type=int, default=350)
     parser.add_argument("--probes", type=int, default=24)
-    parser.add_argument("--regions", type=float, default=0.2)
-    parser.add_argument("--synthetic", type=float, default=0.2)
-    parser.add_argument("--candidates", nargs="*", default=["decoder", "stem"])
+    parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=["decoder"])
+    parser.add_argument("--mixtures", nargs="+", choices=MIXTURES, default=["all"])
     parser.add_argument("--out", type=Path, default=Path("comparison.md"))
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
@@ -254,28 +279,33 @@ def main(arguments: Sequence[str] | None = None) -> None:
     seen = [folder for folder in folders if folder.name not in LEFT_OUT]
     unseen = sorted((options.data / "validation").iterdir())
     unseen += [folder for folder in folders if folder.name in LEFT_OUT]
+    stacks = read_sources(seen)
+    probes = {folder.name: draw_probes(folder, options.probes) for folder in unseen}
+    head = " | ".join(["network", "mixture", *probes, "mean"])
+    rows = [f"| {head} |", "|---" * (len(probes) + 3) + "|"]
+    for name, mixed in itertools.product(options.networks, options.mixtures):
+        torch.manual_seed(0)
+        sampler = mixed_clips(stacks, MIXTURES[mixed])
+        trained = train_candidate(NETWORKS[name](), sampler, options.steps)
+        scores = [judge(trained, each) for each in probes.values()]
+        scores.append(tuple(np.mean(scores, axis=0)))
+        cells = [f"{click:.3f} / {box:.3f}" for click, box in scores]
+        rows.append(f"| {name} | {mixed} | " + " | ".join(cells) + " |")
+        options.out.write_text("\n".join(rows) + "\n")
+
+
+def mixed_clips(stacks: Sequence[LabelledStack], mixture: Mixture) -> ClipSampler:
+    """Return a sampler of stills of a mixture of sources."""
     settings = ClipSettings(
         size=_SIZE,
         n_objects=1,
         diameter=(12.0, 150.0),
         min_area=20,
-        synthetic=options.synthetic,
-        regions=options.regions,
+        synthetic=mixture.synthetic,
+        regions=mixture.regions,
         partial=PARTIAL,
     )
-    stacks = read_sources(seen)
-    probes = {folder.name: draw_probes(folder, options.probes) for folder in unseen}
-    head = " | ".join(["candidate", *probes, "mean"])
-    rows = [f"| {head} |", "|---" * (len(probes) + 2) + "|"]
-    for name in options.candidates:
-        torch.manual_seed(0)
-        sampler = ClipSampler(stacks, settings, synthetic_clip)
-        trained = train_candidate(CANDIDATES[name](), sampler, options.steps)
-        scores = [judge(trained, each) for each in probes.values()]
-        scores.append(tuple(np.mean(scores, axis=0)))
-        cells = [f"{click:.3f} / {box:.3f}" for click, box in scores]
-        rows.append(f"| {name} | " + " | ".join(cells) + " |")
-        options.out.write_text("\n".join(rows) + "\n")
+    return ClipSampler(stacks, settings, mixture.clip)
 
 
 if __name__ == "__main__":

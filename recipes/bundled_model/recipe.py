@@ -175,6 +175,23 @@ CORRECTIONS = replace(
 )
 """A further run: what second, third and fourth clicks mean."""
 
+SCENES = replace(
+    RECIPE,
+    phases=(
+        replace(
+            _STILLS,
+            name="stills of scenes",
+            steps=1500,
+            rate=4e-4,
+            final_rate=4e-6,
+            warm_up=60,
+            also=replace(_STACKS, batch=3),
+        ),
+    ),
+    seed=6,
+)
+"""A further run with `scene_clip`: without random shapes, which lower clicks in short runs."""
+
 
 def ending(first: int, last: int) -> Recipe:
     """Return the recipe that ends at step `last`: from step `first` on the rate falls to its end.
@@ -207,9 +224,24 @@ def synthetic_clip(
     rng: np.random.Generator, n_frames: int, size: int
 ) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
     """Make one synthetic clip: random shapes, or a scene painted after life."""
-    if rng.random() >= _DRAWN_SHARE:
-        deep = n_frames > 1 and rng.random() < _DEEP_SHARE
-        return (random_stack if deep else random_shapes)(rng, n_frames, size)
+    if rng.random() < _DRAWN_SHARE:
+        return painted_clip(rng, n_frames, size)
+    deep = n_frames > 1 and rng.random() < _DEEP_SHARE
+    return (random_stack if deep else random_shapes)(rng, n_frames, size)
+
+
+def scene_clip(
+    rng: np.random.Generator, n_frames: int, size: int
+) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    """Make one synthetic clip: a scene painted after life, or bodies seen slice by slice."""
+    deep = n_frames > 1 and rng.random() < _DEEP_SHARE
+    return (random_stack if deep else painted_clip)(rng, n_frames, size)
+
+
+def painted_clip(
+    rng: np.random.Generator, n_frames: int, size: int
+) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    """Make one clip of a scene painted after life."""
     clip = random_clip(rng, n_frames, size)
     largest = np.iinfo(clip.image.dtype).max
     return clip.image.astype(np.float32) / np.float32(largest), clip.labels.astype(np.int32)

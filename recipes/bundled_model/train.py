@@ -15,9 +15,11 @@ from bundled_model.recipe import (
     CORRECTIONS,
     LEFT_OUT,
     RECIPE,
+    SCENES,
     TRACKING,
     ending,
     fresh_network,
+    scene_clip,
     synthetic_clip,
 )
 from napari_sam2.checkpoints import load_network, save_network
@@ -70,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument(
         "--recipe",
-        choices=("first", "tracking", "clicks", "corrections"),
+        choices=("first", "tracking", "clicks", "corrections", "scenes"),
         default="first",
         help="which run; the later ones go on from --start",
     )
@@ -87,8 +89,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         network = fresh_network()
     else:
         network = started_from(options.start).requires_grad_(True)
-    later = {"tracking": TRACKING, "clicks": CLICKS, "corrections": CORRECTIONS}
-    recipes = {"first": RECIPE, **later}
+    recipes = {
+        "first": RECIPE,
+        "tracking": TRACKING,
+        "clicks": CLICKS,
+        "corrections": CORRECTIONS,
+        "scenes": SCENES,
+    }
     planned = ending(*options.end) if options.end else recipes[options.recipe]
     recipe = replace(planned, threads=options.threads, bfloat16=options.bfloat16)
     network.to(options.device)
@@ -102,7 +109,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         read_sources(folders),
         recipe,
         options.run,
-        synthetic=synthetic_clip,
+        synthetic=scene_clip if options.recipe == "scenes" else synthetic_clip,
         workers=1,
         minutes=options.minutes,
         trunk_rate=_TRUNK_RATE,
