@@ -6,7 +6,14 @@ import torch
 from parity_data import Draws
 from torch import Tensor
 
-from napari_sam2.network import Sam2, object_contrast, relative_brightness
+from napari_sam2.network import (
+    Sam2,
+    bright_level,
+    dim_pixels,
+    object_contrast,
+    relative_brightness,
+    remaining_contrast,
+)
 
 
 def stages(network: Sam2, device: torch.device) -> dict[str, Tensor]:
@@ -47,6 +54,10 @@ def stages(network: Sam2, device: torch.device) -> dict[str, Tensor]:
     if network.config.relative_brightness:
         contrast = object_contrast(one.pixels, drawn > 0)
         brightness = relative_brightness(one.pixels, contrast)
+        left = remaining_contrast(one.pixels, drawn > 0, contrast)
+        level = bright_level(one.pixels, drawn > 0)
+        bright = [torch.tensor([row], device=device) for row in ((9.0, 0.0, 1.0), (9.0, 1.0))]
+        dim = dim_pixels(one.pixels, drawn > 0, *(each.expand(2, -1) for each in bright))
     followed = network.predict_masks(
         attended,
         one.stride8,
@@ -56,7 +67,8 @@ def stages(network: Sam2, device: torch.device) -> dict[str, Tensor]:
         brightness=brightness,
         multimask=True,
     )
-    return {
+    measured = {} if brightness is None else {"left": left, "level": level, "dim": 1.0 + dim}
+    return measured | {
         "stride4": stride4,
         "stride8": stride8,
         "stride16": stride16,

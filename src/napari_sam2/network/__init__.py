@@ -17,6 +17,8 @@ from napari_sam2.network.dense_heads import DenseHeads, DenseMaps
 from napari_sam2.network.features import ImageFeatures, MaskPrediction
 from napari_sam2.network.object_contrast import (
     FADED,
+    bright_level,
+    dim_pixels,
     object_contrast,
     relative_brightness,
     remaining_contrast,
@@ -43,6 +45,8 @@ __all__ = [
     "MaskPrediction",
     "Sam2",
     "Sam2Config",
+    "bright_level",
+    "dim_pixels",
     "object_contrast",
     "outline",
     "relative_brightness",

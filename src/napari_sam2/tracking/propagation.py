@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -16,14 +16,10 @@ from torch import Tensor
 
 from napari_sam2.errors import FrameError
 from napari_sam2.network import (
-    FADED,
     ImageFeatures,
-    MaskPrediction,
-    object_contrast,
-    relative_brightness,
-    remaining_contrast,
 )
 from napari_sam2.network.parallel_tasks import map_tasks, tasks_wanted
+from napari_sam2.tracking.decoding.brightness import DecidedBrightness, KnownBrightness
 from napari_sam2.tracking.decoding.prediction import (
     ABSENT_LOGIT,
     Conditioning,
@@ -51,7 +47,6 @@ from napari_sam2.tracking.settings import TrackingSettings
 from napari_sam2.tracking.speed_presets import SPEED_PRESETS
 from napari_sam2.types import Unreadable
 
-_GONE = -4.0  # object score (logit) at most of an object that has faded
 _SEEN = 0.4  # mean probability under a mask from which on it is one of an object
 _PIECE = 4  # objects that one thread decodes together
 _TOKENS = 4096  # of all objects of a batch on a CPU: what more of them need leaves its caches
@@ -73,10 +68,8 @@ class TrackingTask:
         Last known place of the object.
     carried : SeenMask or None
         Its mask there, for networks that carry it along.
-    contrast : Tensor, shape (3,), or None
-        Its contrast in the nearest decided frame, for networks that are told the brightness.
-    clearest : Tensor, shape (3,), or None
-        Its contrast in that of the decided frames it attends to where it stands out most.
+    brightness : KnownBrightness or None
+        For networks that are told the brightness of tracked frames.
     likeness : float
         How much a mask counts that is like the one carried along.
     tentative : bool
@@ -89,8 +82,7 @@ class TrackingTask:
     window: Window
     seen: WindowedObject | None
     carried: SeenMask | None = None
-    contrast: Tensor | None = None
-    clearest: Tensor | None = None
+    brightness: KnownBrightness | None = None
     likeness: float = 0.0
     tentative: bool = False
 
@@ -200,7 +192,6 @@ class Propagator:
             seen = track.expected(frame, recent)
             window = self._framing.following(seen, track.expected(frame))
             carried = self._carried(track, frame, recent)
-            contrast = _decided_contrast(track, frame)
             likeness = _likeness(track, frame)
             pursuit = TrackingTask(
                 track.object_id,
@@ -209,8 +200,7 @@ class Propagator:
                 window,
                 seen,
                 carried,
-                contrast,
-                _clearest_contrast(track, self._recalled_frames(frame, track)),
+                _known_brightness(track, frame, self._recalled_frames(frame, track)),
                 likeness,
                 track.object_id in tentative,
             )
@@ -329,13 +319,13 @@ class Propagator:
             try:
                 prediction = decided_prediction(self._model, self._cache, decided)
                 tokens = self._remember(frame, prediction, decided=True)
-                contrast = self._contrast(frame, prediction)
+                brightness = self._brightness(frame, prediction)
             except FrameError as error:
                 if self._settings.unreadable is Unreadable.STOP:
                     raise
                 self.unread[frame] = error
                 return None
-            kept[frame] = FrameMemory(frame, tokens, prediction.pointer, contrast=contrast)
+            kept[frame] = FrameMemory(frame, tokens, prediction.pointer, brightness=brightness)
         kept.move_to_end(frame)
         return kept[frame]
 
@@ -350,12 +340,13 @@ class Propagator:
         features = self._cache.get(frame, [prediction.window])
         return encode_memory(self._model, features, [prediction], decided)[0]
 
-    def _contrast(self, frame: int, prediction: ObjectPrediction) -> Tensor | None:
-        """Measure the contrast of an object in a decided frame, if the network is told it."""
+    def _brightness(self, frame: int, prediction: ObjectPrediction) -> DecidedBrightness | None:
+        """Measure the brightness of an object in a decided frame, if the network is told it."""
         if not self._model.config.relative_brightness:
             return None
-        features = self._cache.get(frame, [prediction.window])
-        return object_contrast(features.pixels, prediction.logits[None, None] > 0)[0]
+        return DecidedBrightness.measured(
+            self._cache.get(frame, [prediction.window]), prediction.logits
+        )
 
     def _chunks(
         self, frame: int, group: list[TrackingTask], openings: dict[Window, Tensor]
@@ -400,6 +391,7 @@ class Propagator:
         model = self._model
         windows = [pursuit.window for pursuit in chunk]
         conditioned = self.attend(features, [pursuit.recalled for pursuit in chunk], opened)
+        brightness = KnownBrightness.joined([pursuit.brightness for pursuit in chunk])
         prediction = model.network.predict_masks(
             conditioned,
             features.stride8,
@@ -407,10 +399,12 @@ class Propagator:
             features.finer,
             carried=_as_seen_now(chunk) if self._carries else None,
             likeness=torch.tensor([each.likeness for each in chunk], device=model.device),
-            brightness=_brightness_now(chunk, features),
+            brightness=None if brightness is None else brightness.relative(features),
             multimask=True,
         )
-        best = _without_faded(prediction.best(), chunk, features)
+        best = prediction.best()
+        if brightness is not None:
+            best = brightness.checked(best, features)
         predictions = split_prediction(model, best, windows, self._framing.follows)
         if model.config.dense_heads and any(pursuit.tentative for pursuit in chunk):
             masks = torch.stack([(each.logits > 0).float() for each in predictions])[:, None]
@@ -486,68 +480,24 @@ def _as_seen_now(chunk: Sequence[TrackingTask]) -> Tensor | None:
     return torch.stack([nothing if mask is None else mask for mask in masks])[:, None]
 
 
-def _decided_contrast(track: ObjectTrack, frame: int) -> Tensor | None:
-    """Return the contrast of an object in the nearest decided frame that shows it."""
-    decided = track.conditioning.sighted(frame)
-    memory = None if decided is None else track.conditioning_memory.get(decided.frame)
-    return None if memory is None else memory.contrast
-
-
-def _clearest_contrast(track: ObjectTrack, frames: Iterable[int]) -> Tensor | None:
-    """Return the contrast of an object in that of some decided frames where it stands out most.
-
-    The frames are those that it attends to now: which others are remembered is chance.
-    """
-    memories = [track.conditioning_memory.get(frame) for frame in frames]
-    known = [each.contrast for each in memories if each is not None and each.contrast is not None]
-    if len(known) < 2:
-        return known[0] if known else None
-    every = torch.stack(known)
-    clearest = (every[:, 0] - every[:, 1]).abs().argmax(dim=0, keepdim=True)
-    return every.index_select(0, clearest)[0]  # a GPU is not waited for
+def _known_brightness(
+    track: ObjectTrack, frame: int, attended: Iterable[int]
+) -> KnownBrightness | None:
+    """Return what the decided frames that an object attends to say about its brightness."""
+    decided, kept = track.conditioning.sighted(frame), track.conditioning_memory
+    nearest = None if decided is None else kept.get(decided.frame)
+    memories = [kept.get(each) for each in attended]
+    known = [each.brightness for each in memories if each is not None]
+    return KnownBrightness.of(
+        None if nearest is None else nearest.brightness,
+        [each for each in known if each is not None],
+    )
 
 
 def _likeness(track: ObjectTrack, frame: int) -> float:
     """Return how much masks count that are like the one before, from the nearest decided frame."""
     decided = track.conditioning.sighted(frame)
     return 1.0 if decided is not None and decided.definite else 0.0
-
-
-def _brightness_now(chunk: Sequence[TrackingTask], features: ImageFeatures) -> Tensor | None:
-    """Return how bright the windows are relative to their objects, (N, 1, S, S)."""
-    contrasts = _contrasts([each.contrast for each in chunk])
-    return None if contrasts is None else relative_brightness(features.pixels, contrasts)
-
-
-def _without_faded(
-    prediction: MaskPrediction, chunk: Sequence[TrackingTask], features: ImageFeatures
-) -> MaskPrediction:
-    """Lower the object scores of what stood out where it was decided and no longer does.
-
-    The object score takes the haze beyond an object's end for the object, and what is dark where
-    the object was bright; that is measured better than learned. An object that was also decided
-    near by, where little of its contrast was left, may lose half of that.
-    """
-    clearest = _contrasts([each.clearest for each in chunk])
-    nearest = _contrasts([each.contrast for each in chunk])
-    if clearest is None or nearest is None:
-        return prediction
-    left = remaining_contrast(features.pixels, prediction.masks > 0, clearest)
-    steps = [contrast[:, 0] - contrast[:, 1] for contrast in (nearest, clearest)]
-    near = (steps[0] / torch.where(steps[1] == 0, 1.0, steps[1])).clamp(0.0, 1.0)
-    faded = left < (near / 2).clamp(max=FADED)
-    scores = prediction.object_scores
-    lowered = torch.where(faded[:, None], scores.clamp(max=_GONE), scores)
-    return replace(prediction, object_scores=lowered)
-
-
-def _contrasts(contrasts: Sequence[Tensor | None]) -> Tensor | None:
-    """Return the contrasts of objects where they were decided, (N, 3), zeros where unknown."""
-    known = next((contrast for contrast in contrasts if contrast is not None), None)
-    if known is None:
-        return None
-    nothing = torch.zeros_like(known)
-    return torch.stack([nothing if each is None else each for each in contrasts])
 
 
 def _lost(track: ObjectTrack) -> FrameError:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
+from napari_sam2.tracking.decoding.brightness import DecidedBrightness
 from napari_sam2.tracking.decoding.prediction import SeenMask
 from napari_sam2.tracking.images.object_window import WindowedObject
 
@@ -28,9 +29,9 @@ class FrameMemory:
         Last known place of the object, if windows follow it.
     mask : SeenMask or None
         Its mask, for networks that carry it into the next frame; only of the latest frame.
-    contrast : Tensor of float32, shape (3,), or None
-        From `object_contrast`, for networks that are told the brightness of tracked frames; only
-        of decided frames.
+    brightness : DecidedBrightness or None
+        Of the object, for networks that are told the brightness of tracked frames; only of decided
+        frames.
     """
 
     frame: int
@@ -38,7 +39,7 @@ class FrameMemory:
     pointer: Tensor
     sighting: WindowedObject | None = None
     mask: SeenMask | None = None
-    contrast: Tensor | None = None
+    brightness: DecidedBrightness | None = None
 
 
 class RecentMemory:

@@ -1,0 +1,131 @@
+"""What the brightness of an object where it was decided says about its tracked masks.
+
+For networks that are told the brightness of tracked frames. All of it is measured and nothing is
+learned: an object score takes the haze beyond an object's end for the object, and a mask takes the
+haze around its poles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from napari_sam2.network import (
+    FADED,
+    ImageFeatures,
+    MaskPrediction,
+    bright_level,
+    dim_pixels,
+    object_contrast,
+    relative_brightness,
+    remaining_contrast,
+)
+
+_GONE = -4.0  # object score (logit) at most of an object that has faded
+_DIM = -4.0  # logit of a pixel that is as dim as the surroundings; 0 at the level
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DecidedBrightness:
+    """The brightness of an object in a decided frame.
+
+    Attributes
+    ----------
+    contrast : Tensor, shape (3,)
+        From `object_contrast`.
+    level : Tensor, shape (2,)
+        From `bright_level`.
+    """
+
+    contrast: Tensor
+    level: Tensor
+
+    @classmethod
+    def measured(cls, features: ImageFeatures, logits: Tensor) -> DecidedBrightness:
+        """Measure an object in the window of `features`; logits of its mask are (S, S)."""
+        mask = logits[None, None] > 0
+        return cls(
+            object_contrast(features.pixels, mask)[0], bright_level(features.pixels, mask)[0]
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class KnownBrightness:
+    """What is known of the brightness of an object that is tracked.
+
+    Attributes
+    ----------
+    nearest : Tensor, shape (3,)
+        Its contrast in the nearest decided frame that shows it.
+    clearest : Tensor, shape (3,)
+        Its contrast in that of the decided frames it attends to where it stands out most.
+    level : Tensor, shape (2,)
+        The level nearest to the surroundings in any of these, and how well levels explain the mask
+        that they explain least.
+    """
+
+    nearest: Tensor
+    clearest: Tensor
+    level: Tensor
+
+    @classmethod
+    def of(
+        cls, nearest: DecidedBrightness | None, attended: Iterable[DecidedBrightness]
+    ) -> KnownBrightness | None:
+        """Put together what decided frames say.
+
+        The frames are those that an object attends to now: which others are remembered is chance.
+        """
+        known = list(attended)
+        if nearest is None or not known:
+            return None
+        contrasts = torch.stack([each.contrast for each in known])
+        levels = torch.stack([each.level for each in known])
+        # Selected by index: a GPU is not waited for.
+        clearest = (contrasts[:, 0] - contrasts[:, 1]).abs().argmax(dim=0, keepdim=True)
+        lowest = levels[:, 0].abs().argmin(dim=0, keepdim=True)
+        return cls(
+            nearest.contrast,
+            contrasts.index_select(0, clearest)[0],
+            torch.stack((levels[:, 0].index_select(0, lowest)[0], levels[:, 1].amin(dim=0))),
+        )
+
+    @classmethod
+    def joined(cls, objects: Sequence[KnownBrightness | None]) -> KnownBrightness | None:
+        """Put N objects together as a batch, with zeros where nothing is known; None if of none."""
+        some = next((each for each in objects if each is not None), None)
+        if some is None:
+            return None
+        nothing = cls(
+            *(torch.zeros_like(each) for each in (some.nearest, some.clearest, some.level))
+        )
+        rows = [nothing if each is None else each for each in objects]
+        return cls(
+            torch.stack([each.nearest for each in rows]),
+            torch.stack([each.clearest for each in rows]),
+            torch.stack([each.level for each in rows]),
+        )
+
+    def relative(self, features: ImageFeatures) -> Tensor:
+        """Return how bright the windows are relative to their objects, (N, 1, S, S)."""
+        return relative_brightness(features.pixels, self.nearest)
+
+    def checked(self, prediction: MaskPrediction, features: ImageFeatures) -> MaskPrediction:
+        """Take from masks what is too dim, and lower the object scores of what has faded.
+
+        An object that was also decided near by, where little of its contrast was left, may lose
+        half of that before it counts as faded.
+        """
+        masks = prediction.masks > 0
+        left = remaining_contrast(features.pixels, masks, self.clearest)
+        steps = [contrast[:, 0] - contrast[:, 1] for contrast in (self.nearest, self.clearest)]
+        near = (steps[0] / torch.where(steps[1] == 0, 1.0, steps[1])).clamp(0.0, 1.0)
+        faded = left < (near / 2).clamp(max=FADED)
+        scores = prediction.object_scores
+        lowered = torch.where(faded[:, None], scores.clamp(max=_GONE), scores)
+        below = dim_pixels(features.pixels, masks, self.clearest, self.level)
+        logits = torch.where(below > 0, _DIM * below, prediction.masks)
+        return replace(prediction, masks=logits, object_scores=lowered)
