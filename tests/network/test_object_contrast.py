@@ -86,7 +86,7 @@ def test_features_know_the_pixels_that_they_were_made_of() -> None:
     torch.testing.assert_close(part.pixels, grey[1:, :, 16:48, :32], atol=1e-4, rtol=1e-4)
 
 
-@pytest.mark.parametrize(("now", "left"), [(0.8, 1.0), (0.35, 0.25), (0.2, 0.0), (0.05, 0.125)])
+@pytest.mark.parametrize(("now", "left"), [(0.8, 1.0), (0.35, 0.25), (0.2, 0.0), (0.05, -0.125)])
 def test_what_is_left_of_a_contrast_is_a_share_of_it(now: float, left: float) -> None:
     contrast = object_contrast(picture(0.8, 0.2), disc())
     found = remaining_contrast(picture(now, 0.2), disc(), contrast)

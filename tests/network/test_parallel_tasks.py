@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -86,6 +87,7 @@ def test_an_error_ends_all_threads_and_is_raised() -> None:
         taken.append(item)
         if item == 1:
             raise MemoryError("too little")
+        time.sleep(0.001)  # on a busy machine the error would else come after all of them
 
     with pytest.raises(MemoryError, match="too little"):
         run_tasks(task, range(10_000))

@@ -95,9 +95,9 @@ def remaining_contrast(pixels: Tensor, masks: Tensor, contrast: Tensor) -> Tenso
     Tensor of float32, shape (N,)
         1 where pixels are on average as bright as the object was, 0 where they are as bright as
         its surroundings were; 1 too for empty masks and for objects that never stood out. Not less
-        than half of how they stand out from what surrounds the mask now, either way: in transmitted
-        light the brightness of an object and of its surroundings changes, and in the haze beyond
-        an object's end there is next to no edge.
+        than half of how they stand out from what surrounds the mask now: in transmitted light the
+        brightness of an object and of its surroundings changes, and in the haze beyond an object's
+        end there is next to no edge.
     """
     inside, around, spread = contrast.float().unbind(1)
     step, now = inside - around, object_contrast(pixels, masks)
@@ -105,7 +105,7 @@ def remaining_contrast(pixels: Tensor, masks: Tensor, contrast: Tensor) -> Tenso
     step = where(clear, step, 1.0)
     share = (now[:, 0] - around) / step
     here = (now[:, 0] - now[:, 1]) / step
-    return where(clear, torch.maximum(share, here.abs() / 2), ones_like(share))
+    return where(clear, torch.maximum(share, here / 2), ones_like(share))
 
 
 def bright_level(pixels: Tensor, masks: Tensor) -> Tensor:
