@@ -169,10 +169,10 @@ def dim_pixels(pixels: Tensor, masks: Tensor, contrast: Tensor, level: Tensor) -
     if on_cpu and not clear.any():
         return torch.zeros_like(masks, dtype=torch.float32)
     sign, wanted = where(step < 0, -1.0, 1.0), where(clear, height.abs() * _LEVEL_LEFT, 1.0)
-    floor = torch.minimum(around * sign, object_contrast(pixels, masks)[:, 1] * sign)
+    background = torch.minimum(around * sign, object_contrast(pixels, masks)[:, 1] * sign)
     each = (slice(None), None, None, None)
     height_now = _smoothed(pixels) * sign[each]
-    above = (height_now - floor[each]) / wanted[each] - 1.0
+    above = (height_now - background[each]) / wanted[each] - 1.0
     bright = ((above >= 0) & masks).float()
     closed = _shrunk(_grown(bright, _HOLE), _HOLE)
     dim = masks.float() * (1.0 - closed) * clear[each].float()

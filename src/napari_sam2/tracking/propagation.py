@@ -15,9 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from napari_sam2.errors import FrameError
-from napari_sam2.network import (
-    ImageFeatures,
-)
+from napari_sam2.network import ImageFeatures
 from napari_sam2.network.parallel_tasks import map_tasks, tasks_wanted
 from napari_sam2.tracking.decoding.brightness import DecidedBrightness, KnownBrightness
 from napari_sam2.tracking.decoding.prediction import (
@@ -69,7 +67,7 @@ class TrackingTask:
     carried : SeenMask or None
         Its mask there, for networks that carry it along.
     brightness : KnownBrightness or None
-        For networks that are told the brightness of tracked frames.
+        For networks with `relative_brightness`.
     likeness : float
         How much a mask counts that is like the one carried along.
     tentative : bool
@@ -341,7 +339,7 @@ class Propagator:
         return encode_memory(self._model, features, [prediction], decided)[0]
 
     def _brightness(self, frame: int, prediction: ObjectPrediction) -> DecidedBrightness | None:
-        """Measure the brightness of an object in a decided frame, if the network is told it."""
+        """Measure the brightness of an object in a decided frame, if the network needs it."""
         if not self._model.config.relative_brightness:
             return None
         return DecidedBrightness.measured(

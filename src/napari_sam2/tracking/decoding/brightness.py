@@ -1,7 +1,7 @@
 """What the brightness of an object where it was decided says about its tracked masks.
 
-For networks that are told the brightness of tracked frames. All of it is measured and nothing is
-learned: an object score takes the haze beyond an object's end for the object, and a mask takes the
+For networks whose input has a map of relative brightness. Nothing here is learned: without it an
+object score takes the haze beyond an object's end for the object, and a mask takes the
 haze around its poles.
 """
 

@@ -30,8 +30,7 @@ class FrameMemory:
     mask : SeenMask or None
         Its mask, for networks that carry it into the next frame; only of the latest frame.
     brightness : DecidedBrightness or None
-        Of the object, for networks that are told the brightness of tracked frames; only of decided
-        frames.
+        Of the object, for networks with `relative_brightness`; only of decided frames.
     """
 
     frame: int
