@@ -143,7 +143,6 @@ MIXTURES: Mapping[str, Mixture] = {
     "no-synthetic": Mixture(synthetic=0.0),
     "no-shapes": Mixture(clip=painted_clip),
     "no-scenes": Mixture(clip=random_shapes),
-    "double": Mixture(regions=0.4, synthetic=0.4),
 }
 
 _LOSSES = LossWeights(focal=0.0, plain=1.0, dice=1.0, iou=0.3, object_score=0.1, others=0.1)

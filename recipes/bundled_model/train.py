@@ -29,6 +29,13 @@ from napari_sam2.training.run.loop import STATE_FILE
 
 _TRUNK_RATE = 0.4  # the trunk has seen far more images than the rest
 _WEIGHTS = "weights.safetensors"
+_RECIPES = {
+    "first": (RECIPE, synthetic_clip),
+    "tracking": (TRACKING, synthetic_clip),
+    "clicks": (CLICKS, synthetic_clip),
+    "corrections": (CORRECTIONS, synthetic_clip),
+    "scenes": (SCENES, scene_clip),
+}
 _NEW_WEIGHTS = 0.5  # of inputs that a network did not have before, over those of a fresh one
 
 
@@ -72,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument(
         "--recipe",
-        choices=("first", "tracking", "clicks", "corrections", "scenes"),
+        choices=_RECIPES,
         default="first",
         help="which run; the later ones go on from --start",
     )
@@ -89,14 +96,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         network = fresh_network()
     else:
         network = started_from(options.start).requires_grad_(True)
-    recipes = {
-        "first": RECIPE,
-        "tracking": TRACKING,
-        "clicks": CLICKS,
-        "corrections": CORRECTIONS,
-        "scenes": SCENES,
-    }
-    planned = ending(*options.end) if options.end else recipes[options.recipe]
+    planned, synthetic = _RECIPES[options.recipe]
+    if options.end:
+        planned = ending(*options.end)
     recipe = replace(planned, threads=options.threads, bfloat16=options.bfloat16)
     network.to(options.device)
     if options.first_step and not (options.run / STATE_FILE).exists():
@@ -109,7 +111,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         read_sources(folders),
         recipe,
         options.run,
-        synthetic=scene_clip if options.recipe == "scenes" else synthetic_clip,
+        synthetic=synthetic,
         workers=1,
         minutes=options.minutes,
         trunk_rate=_TRUNK_RATE,
