@@ -29,7 +29,7 @@ from napari_sam2.training.run.loop import STATE_FILE
 
 _TRUNK_RATE = 0.4  # the trunk has seen far more images than the rest
 _WEIGHTS = "weights.safetensors"
-_RECIPES = {
+RECIPES = {
     "first": (RECIPE, synthetic_clip),
     "tracking": (TRACKING, synthetic_clip),
     "clicks": (CLICKS, synthetic_clip),
@@ -79,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument(
         "--recipe",
-        choices=_RECIPES,
+        choices=RECIPES,
         default="first",
         help="which run; the later ones go on from --start",
     )
@@ -96,7 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         network = fresh_network()
     else:
         network = started_from(options.start).requires_grad_(True)
-    planned, synthetic = _RECIPES[options.recipe]
+    planned, synthetic = RECIPES[options.recipe]
     if options.end:
         planned = ending(*options.end)
     recipe = replace(planned, threads=options.threads, bfloat16=options.bfloat16)

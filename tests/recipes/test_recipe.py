@@ -12,7 +12,7 @@ from small_networks import SMALL_FINE
 
 from bundled_model import pack, recipe
 from bundled_model.imagenet import load_trunk
-from bundled_model.train import main
+from bundled_model.train import RECIPES, main
 from napari_sam2.checkpoints import load_network, save_network
 from napari_sam2.network import BUNDLED_CONFIG, Sam2, outline
 from napari_sam2.network.trunks.inverted_trunk import InvertedTrunk
@@ -100,19 +100,19 @@ def test_a_part_of_training_goes_on_where_the_last_one_ended(data, tmp_path, mon
     save_network(Sam2(SMALL_FINE), start)
     phases = recipe.RECIPE.phases
     small = [
-        recipe.replace(
+        replace(
             phase,
             steps=2,
             batch=1,
             also=None,
-            clips=recipe.replace(phase.clips, size=64),
+            clips=replace(phase.clips, size=64),
             frame_size=64,
         )
         for phase in phases[:1]
     ]
     for steps in (2, 4):
-        changed = recipe.replace(recipe.RECIPE, phases=tuple(small * (steps // 2)))
-        monkeypatch.setattr("bundled_model.train.RECIPE", changed)
+        changed = replace(recipe.RECIPE, phases=tuple(small * (steps // 2)))
+        monkeypatch.setitem(RECIPES, "first", (changed, recipe.synthetic_clip))
         main([str(data), str(tmp_path / "run"), "--start", str(start), "--leave-out", "two"])
         trained = load_network(tmp_path / "run" / "weights.safetensors")
         assert trained.metadata["steps"] == str(steps)
@@ -124,7 +124,8 @@ def test_a_run_can_begin_in_the_middle_of_the_recipe(data, tmp_path, monkeypatch
     save_network(Sam2(SMALL_FINE), start)
     phase = recipe.RECIPE.phases[0]
     short = replace(phase, steps=3, batch=1, clips=replace(phase.clips, size=64), frame_size=64)
-    monkeypatch.setattr("bundled_model.train.RECIPE", replace(recipe.RECIPE, phases=(short,)))
+    changed = replace(recipe.RECIPE, phases=(short,))
+    monkeypatch.setitem(RECIPES, "first", (changed, recipe.synthetic_clip))
     main([str(data), str(tmp_path / "run"), "--start", str(start), "--first-step", "2"])
     steps = [record["step"] for record in read_records(tmp_path / "run" / "journal.jsonl")]
     assert steps == [3]
