@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_sam2.detection import DetectionSettings, ScoredMask, select_masks, tiny
+from napari_sam2.detection import DetectionSettings, ScoredMask, is_clearer, select_masks, tiny
 from napari_sam2.errors import DetectionError
 from napari_sam2.labels import PackedMask
 
@@ -117,3 +117,21 @@ def test_impossible_settings_are_refused(wrong):
     with pytest.raises(DetectionError) as raised:
         DetectionSettings(**wrong)
     assert raised.value.remedy
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("corner", [0, 20, 44])
+def test_what_has_twice_the_contrast_is_clearer(corner, sign):
+    mask = np.zeros((64, 64), bool)
+    mask[corner : corner + 20, corner : corner + 20] = True
+    noise = np.random.default_rng(0).normal(0.5, 0.01, mask.shape).astype(np.float32)
+    packed = PackedMask.of(mask)
+
+    def frame(contrast: float) -> np.ndarray:
+        return (noise + sign * contrast * mask).astype(np.float32)
+
+    assert is_clearer(packed, frame(0.1), frame(0.25))
+    assert not is_clearer(packed, frame(0.1), frame(0.15))
+    assert not is_clearer(packed, frame(0.1), frame(-0.25)), "what is dark is not what was bright"
+    assert not is_clearer(packed, frame(0.25), frame(0.1))
+    assert not is_clearer(packed, frame(0.0), frame(0.002)), "that is noise"

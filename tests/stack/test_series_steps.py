@@ -57,3 +57,7 @@ def test_a_stack_is_searched_evenly_and_each_frame_after_it_was_reached(frame, e
         reached |= set(range(step.start, step.stop))
     assert reached == set(range(start, stop))
     assert steps[-1] == SearchStep(None, Direction.BOTH, start, stop)
+    ordered = sorted(looked)
+    for step in steps[:-1]:
+        at = ordered.index(step.frame)
+        assert step.also_searched == (*ordered[max(0, at - 1) : at], *ordered[at + 1 : at + 2])

@@ -179,10 +179,18 @@ class BlobSession:
             self.prompts.add_mask(new_id, frame, self._volume.mask(object_id, frame))
 
     def propose_objects(
-        self, frame, *, like=(), region=None, progress=None, cancelled=lambda: False, **options
+        self,
+        frame,
+        *,
+        like=(),
+        region=None,
+        also_searched=(),
+        progress=None,
+        cancelled=lambda: False,
+        **options,
     ) -> tuple[Blob, ...]:
         """Find blobs without labels; one is as similar as its area is near that of the example."""
-        self._script.step("search", frame, tuple(like), region, options)
+        self._script.step("search", frame, tuple(like), region, options, tuple(also_searched))
         labels = self._volume.frame(frame)
         blobs, count = ndimage.label(self._stack.read(frame).max(axis=-1) > 0.5)
         found = []

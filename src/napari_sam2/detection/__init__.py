@@ -5,7 +5,7 @@ The package finds points; the engine decides about masks. All of it runs on the 
 
 from napari_sam2.detection.candidate import Candidate, DetectionSettings
 from napari_sam2.detection.find_candidates import FrameInput, find_candidates, has_dense_heads
-from napari_sam2.detection.selection import ScoredMask, select_masks, tiny
+from napari_sam2.detection.selection import ScoredMask, is_clearer, select_masks, tiny
 
 __all__ = [
     "Candidate",
@@ -14,6 +14,7 @@ __all__ = [
     "ScoredMask",
     "find_candidates",
     "has_dense_heads",
+    "is_clearer",
     "select_masks",
     "tiny",
 ]

@@ -6,14 +6,18 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from napari_sam2.detection.candidate import DetectionSettings
 from napari_sam2.labels import PackedMask
+from napari_sam2.network.object_contrast import CLEAR, object_contrast
 
 _TIMES_SMALLER = 12  # than the typical area: tiny; measured on eighteen sets, see docs/finding.md
 _MOST_COVERED = 0.25  # of all pixels of objects, by tiny ones
 _FEW = 3  # objects: of fewer, none is typical
+_CLEARER = 2.0  # times the contrast: more than objects lose between their middle and their ends
+_MARGIN = 16  # pixels around an object that its contrast is measured in
 
 
 class ScoredMask(NamedTuple):
@@ -103,3 +107,33 @@ def tiny(areas: Sequence[int], there: Sequence[int] = ()) -> NDArray[np.bool_]:
     typical = counted[np.searchsorted(np.cumsum(counted), counted.sum() / 2)]
     small = _TIMES_SMALLER * found < typical  # in whole numbers, so that no rounding decides
     return nothing if found[small].sum() > _MOST_COVERED * every.sum() else small
+
+
+def is_clearer(mask: PackedMask, here: NDArray[np.float32], there: NDArray[np.float32]) -> bool:
+    """Tell whether what a mask covers stands out far more in another frame.
+
+    In the haze above or below an object, and where two objects that follow one another in depth
+    meet, masks are poor: twice the contrast there, on the same side, and enough to stand out.
+
+    Parameters
+    ----------
+    mask : PackedMask
+        In this frame; not empty.
+    here, there : ndarray of float32, shape (Y, X)
+        Brightness of this frame and of the other one.
+    """
+    (rows, columns), part = mask.part()
+    top, left = max(0, rows.start - _MARGIN), max(0, columns.start - _MARGIN)
+    window = slice(top, rows.stop + _MARGIN), slice(left, columns.stop + _MARGIN)
+    inside = np.zeros(here[window].shape, dtype=bool)
+    inside[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left] = part
+    now, _ = _contrast(here[window], inside)
+    then, spread = _contrast(there[window], inside)
+    return bool(then * np.copysign(1.0, now) > max(CLEAR * spread, _CLEARER * abs(now)))
+
+
+def _contrast(brightness: NDArray[np.float32], inside: NDArray[np.bool_]) -> tuple[float, float]:
+    """Return how much brighter a mask is than what is around it, and the deviation of both."""
+    pixels, mask = (torch.from_numpy(each.copy())[None, None] for each in (brightness, inside))
+    within, around, spread = object_contrast(pixels, mask)[0].tolist()
+    return within - around, spread

@@ -57,12 +57,15 @@ class SearchStep:
     direction : Direction
     start, stop : int
         Propagate through frames start to stop - 1.
+    also_searched : tuple of int
+        The frames before and after this one that are searched too.
     """
 
     frame: int | None
     direction: Direction
     start: int
     stop: int
+    also_searched: tuple[int, ...] = ()
 
 
 def search_steps(frame: int, every: int | None, start: int, stop: int) -> Iterator[SearchStep]:
@@ -83,11 +86,18 @@ def search_steps(frame: int, every: int | None, start: int, stop: int) -> Iterat
     if every is None:
         yield SearchStep(frame, Direction.BOTH, start, stop)
         return
-    yield SearchStep(frame, Direction.BOTH, max(start, frame - every), min(stop, frame + every + 1))
-    for later in _looked_in(range(frame, stop, every), stop - 1):
-        yield SearchStep(later, Direction.FORWARD, later, min(stop, later + every + 1))
-    for earlier in _looked_in(range(frame, start - 1, -every), start):
-        yield SearchStep(earlier, Direction.BACKWARD, max(start, earlier - every), earlier + 1)
+    later = _looked_in(range(frame, stop, every), stop - 1)
+    earlier = _looked_in(range(frame, start - 1, -every), start)
+    ordered = [*reversed(earlier), frame, *later]
+    beside = {
+        at: (*ordered[max(0, n - 1) : n], *ordered[n + 1 : n + 2]) for n, at in enumerate(ordered)
+    }
+    first, last = max(start, frame - every), min(stop, frame + every + 1)
+    yield SearchStep(frame, Direction.BOTH, first, last, beside[frame])
+    for at in later:
+        yield SearchStep(at, Direction.FORWARD, at, min(stop, at + every + 1), beside[at])
+    for at in earlier:
+        yield SearchStep(at, Direction.BACKWARD, max(start, at - every), at + 1, beside[at])
     yield SearchStep(None, Direction.BOTH, start, stop)
 
 

@@ -70,7 +70,11 @@ def find_and_follow(
             report = None if progress is None else _of_frame(progress, step.frame)
             try:
                 found = session.propose_objects(
-                    step.frame, settings=settings, progress=report, cancelled=cancelled
+                    step.frame,
+                    settings=settings,
+                    also_searched=step.also_searched,
+                    progress=report,
+                    cancelled=cancelled,
                 )
                 session.add_proposals(each for each in found if not each.tiny)
                 if left_out is not None:

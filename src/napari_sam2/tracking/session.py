@@ -20,7 +20,7 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from napari_sam2.detection import DetectionSettings
+from napari_sam2.detection import DetectionSettings, is_clearer
 from napari_sam2.errors import (
     DetectionError,
     FrameError,
@@ -966,13 +966,15 @@ class TrackingSession:
         settings: DetectionSettings | None = None,
         like: Iterable[int] = (),
         region: Region | None = None,
+        also_searched: Iterable[int] = (),
         progress: Callable[[float], None] | None = None,
         cancelled: Callable[[], bool] = lambda: False,
         **options: Any,
     ) -> tuple[Proposal, ...]:
         """Find objects in a frame as `find_objects` does, and add none; see `add_proposals`.
 
-        Those that `find_objects` leaves out as tiny come last, marked so.
+        Those that `find_objects` leaves out as tiny come last, marked so. What stands out far more
+        in a frame that is `also_searched` is left to the search there.
         """
         settings = replace(settings or DetectionSettings(), **options)
         with self._lock:
@@ -994,6 +996,7 @@ class TrackingSession:
             self._tracker.engine.forgive()
             try:
                 found = self._tracker.propose(frame, taken, settings, examples, advance)
+                found = self._clearest_here(found, frame, also_searched)
                 # The grid finds what its method, as published, finds.
                 if settings.min_size is None and not examples and self.model.config.dense_heads:
                     there = np.unique(labels[labels != 0], return_counts=True)[1]
@@ -1003,6 +1006,23 @@ class TrackingSession:
                 return self._with_continued(frame, kept) + specks
             except _SearchCancelledError:
                 return ()
+
+    def _clearest_here(
+        self, proposals: tuple[Proposal, ...], frame: int, others: Iterable[int]
+    ) -> tuple[Proposal, ...]:
+        """Leave out what stands out far more in one of the other frames that can be read."""
+
+        def brightness(at: int) -> NDArray[np.float32]:
+            grey: NDArray[np.float32] = self.stack.read(at).mean(axis=2)
+            return grey
+
+        for other in others if proposals else ():
+            try:
+                here, there = brightness(frame), brightness(other)
+            except FrameError:
+                continue
+            proposals = tuple(each for each in proposals if not is_clearer(each.mask, here, there))
+        return proposals
 
     def _with_continued(self, frame: int, proposals: tuple[Proposal, ...]) -> tuple[Proposal, ...]:
         """Say which proposals are found objects that were lost near by."""

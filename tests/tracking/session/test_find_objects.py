@@ -379,3 +379,47 @@ class TestObjectsThatNobodyHasLookedAt:
         assert not set(clear) & set(shadows)
         new = session.propose_objects(4, min_size=100)
         assert len(new) >= len(clear), "what comes in the place of the haze is an object again"
+
+
+class TestNucleiOneAboveAnother:
+    """Haze of nuclei in the frames before and behind it, in the middle of a stack."""
+
+    @pytest.fixture
+    def session(self, model, sample):
+        frame = sample.image[1].astype(float)
+        floor = float(np.percentile(frame, 2))
+        hazy = floor + 0.3 * (frame - floor)
+        return TrackingSession(model, np.stack([frame, hazy, frame, hazy, frame]))
+
+    @staticmethod
+    def proposed(session, frame, also_searched=()):
+        found = session.propose_objects(frame, min_size=100, also_searched=also_searched)
+        return [each.prompt for each in found]
+
+    def test_they_are_left_to_the_searches_where_they_are_clear(self, session):
+        there = self.proposed(session, 1)
+        assert len(there) >= 3
+        assert self.proposed(session, 1, [3]) == there
+        assert len(self.proposed(session, 1, [3, 2])) <= 1, "one at the edge hardly stands out"
+        clear = self.proposed(session, 2)
+        assert len(clear) >= 3
+        assert self.proposed(session, 2, [1, 3]) == clear
+
+    def test_a_search_through_the_stack_prompts_them_there(self, session):
+        list(find_and_follow(session, 1, every=1, settings=DetectionSettings(min_size=100)))
+        frames = [session.prompts.frames(each) for each in session.found_objects]
+        clear = [each for each in frames if not {1, 3} & set(each)]
+        assert len(clear) >= 3
+        assert len(frames) - len(clear) <= 1
+
+    def test_a_frame_that_cannot_be_read_shows_nothing_clearer(self, session, monkeypatch):
+        there = self.proposed(session, 1)
+        read = session.stack.read
+
+        def broken(frame):
+            if frame == 2:
+                raise FrameError("Frame 2 cannot be read.", frame=2)
+            return read(frame)
+
+        monkeypatch.setattr(session.stack, "read", broken)
+        assert self.proposed(session, 1, [2]) == there

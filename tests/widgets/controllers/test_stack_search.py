@@ -53,6 +53,7 @@ def test_objects_that_begin_later_are_found_and_all_are_followed(panel, script):
     panel.press("F")
     panel.wait_idle()
     assert searched(script) == [0, 2, 4]
+    assert [each[-1] for each in script.told if each[0] == "search"] == [(2,), (0, 4), (2,)]
     assert np.array_equal(panel.labels > 0, squares() > 0)
     assert panel.found == {1, 2, 3}
     assert [len(np.unique(plane)) - 1 for plane in panel.labels] == [2, 2, 3, 3, 2, 2]

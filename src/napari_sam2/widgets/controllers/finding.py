@@ -96,12 +96,13 @@ class FindController(QObject):
         """Whether objects are being looked for."""
         return self._plan is not None
 
-    def begin(self, frame: int | None = None) -> bool:
+    def begin(self, frame: int | None = None, also_searched: tuple[int, ...] = ()) -> bool:
         """Look for objects in a frame of the stack in view, and add all of them.
 
-        In the frame in view by default. Returns whether a search has begun.
+        In the frame in view by default. What stands out far more in a frame that is `also_searched`
+        is left to the search there. Returns whether a search has begun.
         """
-        return self._begin((), frame)
+        return self._begin((), frame, also_searched)
 
     def begin_like(self) -> None:
         """Look for objects like those that are selected in the table, and offer them."""
@@ -237,7 +238,12 @@ class FindController(QObject):
             self._close_choice()
             self._box.show_idle("")
 
-    def _begin(self, like: tuple[int, ...], frame: int | None = None) -> bool:
+    def _begin(
+        self,
+        like: tuple[int, ...],
+        frame: int | None = None,
+        also_searched: tuple[int, ...] = (),
+    ) -> bool:
         workspace, here = self._annotation.workspace, self._annotation.here
         if workspace is None or here is None or self.running or self._blocked:
             return False
@@ -255,6 +261,7 @@ class FindController(QObject):
             settings.max_size or None,
             region,
             like,
+            also_searched,
         )
         if self._annotation.search(here[0], plan):
             self._plan, self._position, self._done, self._outcome = plan, here[0], 0.0, ""

@@ -105,7 +105,7 @@ class StackSearchController(QObject):
             self.end()
         elif step.frame is None:
             self._propagate(step)
-        elif not self._finding.begin(step.frame):
+        elif not self._finding.begin(step.frame, step.also_searched):
             self.end()
 
     def _searched(self, well: bool) -> None:

@@ -25,6 +25,8 @@ class SearchPlan:
         The part of the frame, in its pixels; None: all of it.
     like : tuple of int
         Only objects like these; none: all objects.
+    also_searched : tuple of int
+        Frames that are searched too: what stands out far more in one of them is left to it.
     """
 
     number: int
@@ -33,6 +35,7 @@ class SearchPlan:
     max_size: int | None = None
     region: Region | None = None
     like: tuple[int, ...] = ()
+    also_searched: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -262,6 +262,7 @@ class RequestHandler:
             plan.frame,
             like=plan.like,
             region=plan.region,
+            also_searched=plan.also_searched,
             progress=progress,
             cancelled=cancelled,
             min_size=plan.min_size,

@@ -102,6 +102,7 @@ class Session(Protocol):
         *,
         like: Iterable[int] = (),
         region: Region | None = None,
+        also_searched: Iterable[int] = (),
         progress: Callable[[float], None] | None = None,
         cancelled: Callable[[], bool] = ...,
         **options: Any,
