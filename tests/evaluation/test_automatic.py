@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from napari_sam2.cli.main import app
 from napari_sam2.evaluation.automatic import (
     AutomaticScore,
+    f1_through,
     frame_score,
     share_kept,
     watershed_labels,
@@ -62,11 +63,22 @@ def test_an_id_on_two_objects_counts_for_one_of_them():
     assert share_kept(labels, truth) == 1.0
 
 
-def test_means_leave_single_images_out_of_what_is_kept():
-    one = AutomaticScore("a", 3, 0.5, 0.5, 0.5, 0.5, 1.0, kept=0.4)
+def test_what_is_missing_and_what_is_too_much_counts_in_every_frame():
+    truth = np.stack([squares(1, 2), squares(1, 0), squares(0, 0)])
+    assert f1_through(truth, truth) == 1.0
+    assert f1_through(np.stack([squares(2, 1), squares(5, 0), squares(0, 0)]), truth) == 1.0
+    assert f1_through(np.stack([squares(1, 0), squares(1, 0), squares(0, 0)]), truth) == 0.8
+    assert f1_through(np.stack([squares(1, 2), squares(1, 0), squares(1, 2)]), truth) == 0.75
+    assert f1_through(np.zeros_like(truth), truth) == 0.0
+    assert f1_through(np.zeros_like(truth), np.zeros_like(truth)) == 1.0
+
+
+def test_means_leave_single_images_out_of_what_needs_a_stack():
+    one = AutomaticScore("a", 3, 0.5, 0.5, 0.5, 0.5, 1.0, kept=0.4, stack_f1=0.6)
     other = AutomaticScore("b", 5, 1.0, 1.0, 1.0, 1.0, 3.0)
     mean = AutomaticScore.mean("all", [one, other])
-    assert (mean.objects, mean.msa, mean.seconds, mean.kept) == (8, 0.75, 2.0, 0.4)
+    assert (mean.objects, mean.msa, mean.seconds) == (8, 0.75, 2.0)
+    assert (mean.kept, mean.stack_f1) == (0.4, 0.6)
 
 
 def test_the_watershed_finds_separate_discs_on_either_side_of_the_threshold():
@@ -95,6 +107,8 @@ def test_the_command_reports_model_and_watershed_side_by_side(tmp_path):
     assert [each["method"] for each in sets] == ["bundled", "watershed"]
     assert 0 <= sets[0]["kept"] <= 1
     assert sets[1]["kept"] is None
+    assert 0 < sets[0]["stack_f1"] <= 1
+    assert sets[1]["stack_f1"] is None
 
 
 def test_every_needs_auto(tmp_path):

@@ -99,7 +99,7 @@ def evaluate(
         typer.Option(
             min=1,
             help="With --auto: search every so many frames, follow what is found, and report the "
-            "share of objects that keep one id.",
+            "share of objects that keep one id and the F1 of the masks of all frames.",
             show_default=False,
         ),
     ] = None,

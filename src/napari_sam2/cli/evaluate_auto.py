@@ -21,7 +21,10 @@ from napari_sam2.evaluation.automatic import (
 from napari_sam2.evaluation.pairs import LabelledPair, find_pairs
 from napari_sam2.segmentation.session_runner import INTERRUPTED_EXIT_CODE, soft_interrupt
 
-_TITLES = ("set", "method", "objects", "mSA", "SA50", "precision", "recall", "s/frame", "one id")
+_TITLES = (
+    *("set", "method", "objects", "mSA", "SA50", "precision", "recall", "s/frame"),
+    *("one id", "stack F1"),
+)
 
 
 def evaluate_auto(
@@ -93,6 +96,6 @@ def _table(rows: Sequence[tuple[str, AutomaticScore]]) -> list[str]:
 
 def _cells(method: str, score: AutomaticScore) -> list[str]:
     accuracy = (score.msa, score.sa50, score.precision, score.recall)
-    kept = "" if score.kept is None else f"{score.kept:.2f}"
+    through = ["" if each is None else f"{each:.2f}" for each in (score.kept, score.stack_f1)]
     figures = [f"{value:.3f}" for value in accuracy]
-    return [score.name, method, str(score.objects), *figures, f"{score.seconds:.2f}", kept]
+    return [score.name, method, str(score.objects), *figures, f"{score.seconds:.2f}", *through]

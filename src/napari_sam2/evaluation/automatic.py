@@ -51,6 +51,8 @@ class AutomaticScore:
     kept : float or None
         Share of the true objects of a stack that have an id of their own in at least 80 % of
         their frames; None for single images.
+    stack_f1 : float or None
+        See `f1_through`; None for single images.
     """
 
     name: str
@@ -61,11 +63,13 @@ class AutomaticScore:
     recall: float
     seconds: float
     kept: float | None = None
+    stack_f1: float | None = None
 
     @classmethod
     def mean(cls, name: str, scores: Sequence[AutomaticScore]) -> AutomaticScore:
-        """Return the mean of scores; of `kept`, over those that have it."""
+        """Return the mean of scores; of `kept` and `stack_f1`, over those that have them."""
         kept = [each.kept for each in scores if each.kept is not None]
+        through = [each.stack_f1 for each in scores if each.stack_f1 is not None]
         return cls(
             name,
             sum(each.objects for each in scores),
@@ -75,6 +79,7 @@ class AutomaticScore:
             fmean(each.recall for each in scores),
             fmean(each.seconds for each in scores),
             fmean(kept) if kept else None,
+            fmean(through) if through else None,
         )
 
 
@@ -118,7 +123,11 @@ def evaluate_automatic(
             for _ in find_and_follow(session, frame, every=every, cancelled=cancelled):
                 if cancelled():
                     break
-            score = replace(score, kept=share_kept(session.labels, truth))
+            score = replace(
+                score,
+                kept=share_kept(session.labels, truth),
+                stack_f1=f1_through(session.labels, truth),
+            )
         if cancelled():
             break
         scores.append(score)
@@ -198,6 +207,22 @@ def share_kept(labels: Labels, truth: Labels) -> float:
             owner[label] = max(owner.get(label, (0, 0)), (frames, true))
     kept = {true for frames, true in owner.values() if frames >= _KEPT * life[true]}
     return len(kept) / len(life)
+
+
+def f1_through(labels: Labels, truth: Labels) -> float:
+    """Return the F1 of the masks of all frames: how many are there, and how few that should not be.
+
+    Twice the masks with an IoU above one half over all masks, found and true; ids do not count.
+
+    Parameters
+    ----------
+    labels, truth : ndarray of int, shape (T, Y, X)
+    """
+    hits = masks = 0
+    for here, there in zip(labels, truth, strict=True):
+        hits += len(_matches(here, there))
+        masks += sum(len(np.unique(each[each > 0])) for each in (here, there))
+    return 2 * hits / masks if masks else 1.0
 
 
 def _overlaps(labels: Labels, truth: Labels) -> Overlaps:
