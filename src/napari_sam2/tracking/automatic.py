@@ -36,7 +36,8 @@ def find_and_follow(
         Where objects are looked for first.
     every : int, optional
         Look again in every so many frames, before and after `frame`, where no object is yet: so
-        objects are found that begin later. Only in `frame` by default.
+        objects are found that begin later. What stands out far more in the frame that is searched
+        before or after one is left to the search there. Only in `frame` by default.
     settings : DetectionSettings, optional
     start, stop : int, optional
         Only frames start to stop - 1; the whole stack by default.

@@ -996,7 +996,7 @@ class TrackingSession:
             self._tracker.engine.forgive()
             try:
                 found = self._tracker.propose(frame, taken, settings, examples, advance)
-                found = self._clearest_here(found, frame, also_searched)
+                found = self._clearest_here(found, frame, tuple(also_searched))
                 # The grid finds what its method, as published, finds.
                 if settings.min_size is None and not examples and self.model.config.dense_heads:
                     there = np.unique(labels[labels != 0], return_counts=True)[1]
@@ -1008,17 +1008,20 @@ class TrackingSession:
                 return ()
 
     def _clearest_here(
-        self, proposals: tuple[Proposal, ...], frame: int, others: Iterable[int]
+        self, proposals: tuple[Proposal, ...], frame: int, others: tuple[int, ...]
     ) -> tuple[Proposal, ...]:
         """Leave out what stands out far more in one of the other frames that can be read."""
+        if not proposals or not others:
+            return proposals
 
         def brightness(at: int) -> NDArray[np.float32]:
             grey: NDArray[np.float32] = self.stack.read(at).mean(axis=2)
             return grey
 
-        for other in others if proposals else ():
+        here = brightness(frame)
+        for other in others:
             try:
-                here, there = brightness(frame), brightness(other)
+                there = brightness(other)
             except FrameError:
                 continue
             proposals = tuple(each for each in proposals if not is_clearer(each.mask, here, there))
