@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from napari_sam2.detection.candidate import DetectionSettings
 from napari_sam2.labels import PackedMask
-from napari_sam2.network.object_contrast import CLEAR, object_contrast
+from napari_sam2.network import STANDS_OUT, object_contrast
 
 _TIMES_SMALLER = 12  # than the typical area: tiny; measured on eighteen sets, see docs/finding.md
 _MOST_COVERED = 0.25  # of all pixels of objects, by tiny ones
 _FEW = 3  # objects: of fewer, none is typical
-_CLEARER = 2.0  # times the contrast: more than objects lose between their middle and their ends
+_CLEARER = 2.0  # times the contrast; measured on eight stacks, see docs/finding.md
 _MARGIN = 16  # pixels around an object that its contrast is measured in
 
 
@@ -129,7 +129,7 @@ def is_clearer(mask: PackedMask, here: NDArray[np.float32], there: NDArray[np.fl
     inside[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left] = part
     now, _ = _contrast(here[window], inside)
     then, spread = _contrast(there[window], inside)
-    return bool(then * np.copysign(1.0, now) > max(CLEAR * spread, _CLEARER * abs(now)))
+    return bool(then * np.copysign(1.0, now) > max(STANDS_OUT * spread, _CLEARER * abs(now)))
 
 
 def _contrast(brightness: NDArray[np.float32], inside: NDArray[np.bool_]) -> tuple[float, float]:

@@ -17,6 +17,7 @@ from napari_sam2.network.dense_heads import DenseHeads, DenseMaps
 from napari_sam2.network.features import ImageFeatures, MaskPrediction
 from napari_sam2.network.object_contrast import (
     FADED,
+    STANDS_OUT,
     bright_level,
     dim_pixels,
     object_contrast,
@@ -36,6 +37,7 @@ __all__ = [
     "OBJECT",
     "OFFICIAL_CONFIGS",
     "PAD",
+    "STANDS_OUT",
     "ConvTrunkConfig",
     "DenseHeads",
     "DenseMaps",

@@ -18,8 +18,8 @@ from torch import Tensor, cat, ones_like, where
 FADED = 0.08
 """Share of its contrast below which an object that stood out is no longer there."""
 
-CLEAR = 0.6
-"""Share of the deviation of the window: objects with more contrast than this stand out."""
+STANDS_OUT = 0.6
+"""Share of the deviation of the window above which the contrast of an object stands out."""
 
 _AROUND = 13  # side, in pixels of the input, of the neighbourhood that counts as surroundings
 _FAINT = 0.4  # of the deviation of the window: less contrast than this says little
@@ -103,7 +103,7 @@ def remaining_contrast(pixels: Tensor, masks: Tensor, contrast: Tensor) -> Tenso
     """
     inside, around, spread = contrast.float().unbind(1)
     step, now = inside - around, object_contrast(pixels, masks)
-    clear = (step.abs() > CLEAR * spread) & masks.flatten(1).any(dim=1)
+    clear = (step.abs() > STANDS_OUT * spread) & masks.flatten(1).any(dim=1)
     step = where(clear, step, 1.0)
     share = (now[:, 0] - around) / step
     here = (now[:, 0] - now[:, 1]) / step
@@ -166,7 +166,7 @@ def dim_pixels(pixels: Tensor, masks: Tensor, contrast: Tensor, level: Tensor) -
     inside, around, spread = contrast.float().unbind(1)
     height, explained = level.float().unbind(1)
     step = inside - around
-    clear = (step.abs() > CLEAR * spread) & (explained >= _EXPLAINED) & (height * step > 0)
+    clear = (step.abs() > STANDS_OUT * spread) & (explained >= _EXPLAINED) & (height * step > 0)
     on_cpu = pixels.device.type == "cpu"  # elsewhere an answer is waited for
     if on_cpu and not clear.any():
         return torch.zeros_like(masks, dtype=torch.float32)
