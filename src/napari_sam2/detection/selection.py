@@ -16,7 +16,7 @@ from napari_sam2.network import STANDS_OUT, object_contrast
 _TIMES_SMALLER = 12  # than the typical area: tiny; measured on eighteen sets, see docs/finding.md
 _MOST_COVERED = 0.25  # of all pixels of objects, by tiny ones
 _FEW = 3  # objects: of fewer, none is typical
-_CLEARER = 2.0  # times the contrast; measured on eight stacks, see docs/finding.md
+_CLEARER = 2.0  # times the contrast; measured on ten stacks, see docs/finding.md
 _MARGIN = 16  # pixels around an object that its contrast is measured in
 
 
