@@ -122,6 +122,24 @@ def test_on_a_grid_windows_are_made_of_whole_cells(place):
     assert window.height >= min(2.5 * place.extent, max(SHAPE))
 
 
+@example(Place((181.0, 150.0), 40.0))
+@given(PLACES)
+@settings(max_examples=200, deadline=None)
+def test_on_a_grid_windows_reach_the_end_of_the_frame_as_others_do(place):
+    for one in (followed(place), ON_GRID.shared(place)):
+        other = Window.square(place.centre, one.height, SHAPE)
+        cell = one.height // CELLS
+        for first, there, length in (
+            (one.top, other.top, SHAPE[0]),
+            (one.left, other.left, SHAPE[1]),
+        ):
+            if there <= 0:
+                assert first <= 0
+            if there + one.height >= length:
+                assert first + one.height >= length
+            assert abs(first - there) <= cell
+
+
 @given(PLACES, PLACES)
 @settings(max_examples=100, deadline=None)
 def test_on_a_grid_objects_of_like_size_have_windows_of_one_size(one, other):

@@ -105,6 +105,26 @@ def test_specks_are_left_out_unless_a_size_is_given(model):
     assert not session.labels[0][np.any(specks, axis=0)].any()
 
 
+def test_objects_that_the_frame_cuts_off_reach_its_edge(model):
+    y, x = np.mgrid[:250, :250]
+    discs = [
+        (y - row) ** 2 + (x - column) ** 2 <= 24**2
+        for along in (30, 90, 150)
+        for row, column in ((along, 238), (238, along))
+    ]
+    image = np.random.default_rng(0).normal(20, 3, y.shape)
+    image[np.any(discs, axis=0)] += 100
+    session = TrackingSession(model, np.stack([image, image]).astype(np.float32))
+    session.find_objects(0)
+    list(session.propagate())
+    for frame in (0, 1):
+        seen = [disc for disc in discs if (session.labels[frame][disc] > 0).mean() > 0.7]
+        assert len(seen) >= 5
+        for disc in seen:
+            edge = disc & ((y == 249) | (x == 249))
+            assert (session.labels[frame][edge] > 0).mean() > 0.7
+
+
 def test_a_region_bounds_the_search(session, sample):
     region = Region(0, 0, 36, 96)
     for object_id in session.find_objects(1, region=region):

@@ -299,10 +299,11 @@ class Framing:
         window = Window.square(centre, math.ceil(limited / step) * step, self.frame_shape)
         cell = window.height // self.cells
         corner = []
-        for first, middle in zip((window.top, window.left), centre, strict=True):
+        for first, length in zip((window.top, window.left), self.frame_shape, strict=True):
             start = round(first / cell) * cell
-            # At the end of a frame rounding down may leave its last pixels out.
-            corner.append(start + cell if middle + 0.5 > start + window.height else start)
+            # At the end of a frame rounding down would leave its last pixels out.
+            cut = start + window.height < length <= first + window.height
+            corner.append(start + cell if cut else start)
         return replace(window, top=corner[0], left=corner[1])
 
 
