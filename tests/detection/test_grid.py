@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from known_masks import known_masks
+from known_masks import TINY, known_masks
 
 from napari_sam2.detection import DetectionSettings, FrameInput, find_candidates
 from napari_sam2.detection.grid import without_duplicates
@@ -56,3 +58,20 @@ def test_a_network_without_dense_heads_is_asked_by_a_grid(follows):
         assert {round(each.y) for each in found} <= {8, 24, 40, 56, 7, 23, 39, 55}
     with torch.inference_mode():
         assert find_candidates(frame, DetectionSettings(min_iou=1.0), done.append) == []
+
+
+def test_objects_that_the_frame_cuts_off_are_candidates_and_those_of_tiles_are_not():
+    # Discs of a radius of 14; two tiles of 64 x 64 pixels, which overlap by 44.
+    network = known_masks(config=replace(TINY, object_windows=True))
+    pixels = np.full((64, 84, 1), 0.5, np.float32)
+    frame = FrameInput(network, torch.device("cpu"), 64, True, pixels)
+    settings = DetectionSettings(min_iou=0.5, min_stability=0.5, max_box_iou=0.99)
+    with torch.inference_mode():
+        found = find_candidates(frame, settings, lambda done: None)
+    places = np.array([(each.y, each.x) for each in found])
+    assert places.min() < 6
+    assert places[:, 0].max() > 58
+    assert places[:, 1].max() > 78
+    # Points lie 8 pixels apart, from the fourth of a tile on, and the second tile begins at 20.
+    assert {x % 8 for x in places[:, 1] if x > 52} == {7.5}, "none that the first tile cuts off"
+    assert {x % 8 for x in places[:, 1] if x < 32} == {3.5}, "none that the second tile cuts off"

@@ -6,7 +6,7 @@ threshold moves are kept; of masks whose boxes coincide only the best.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -28,6 +28,18 @@ class _Found(NamedTuple):
     points: NDArray[np.float64]
     scores: NDArray[np.float64]
     boxes: NDArray[np.float64]
+
+
+class _Sides(NamedTuple):
+    """Which sides of a tile have a neighbour: at the others the frame ends."""
+
+    top: bool
+    bottom: bool
+    left: bool
+    right: bool
+
+
+_AT_NO_SIDE = _Sides(False, False, False, False)
 
 
 def grid_candidates(
@@ -125,20 +137,34 @@ def _whole_frame(
     middles = (np.arange(settings.points_per_side) + 0.5) / settings.points_per_side * size - 0.5
     points = np.stack(np.meshgrid(middles, middles, indexing="ij"), axis=-1).reshape(-1, 2)
     scale = np.array(pixels.shape[:2]) / size
-    return _decoded(network, features, points, size, scale, (0, 0), settings, advance)
+    return _decoded(network, features, points, size, scale, (0, 0), _AT_NO_SIDE, settings, advance)
 
 
 def _tiled(network: Sam2, tiles: Tiles, settings: DetectionSettings) -> _Found:
-    """Decode the grid in every tile; masks that a tile cuts off are left to its neighbours."""
+    """Decode the grid in every tile; masks that a tile cuts off are left to its neighbours.
+
+    At the ends of the frame there is no neighbour: what the frame cuts off is an object.
+    """
     middles = np.arange(_TILE_SPACING // 2, tiles.side, _TILE_SPACING) - 0.5
     points = np.stack(np.meshgrid(middles, middles, indexing="ij"), axis=-1).reshape(-1, 2)
     scale = np.full(2, 1 / tiles.scale)
     parts = []
     for corners, images in tiles.batches(1):
         features = network.encode_image(images)
-        parts.append(
-            _decoded(network, features, points, tiles.side, scale, corners[0], settings, _no_report)
+        (top, left), (rows, columns) = corners[0], tiles.shape
+        neighbours = _Sides(top > 0, top + tiles.side < rows, left > 0, left + tiles.side < columns)
+        found = _decoded(
+            network,
+            features,
+            points,
+            tiles.side,
+            scale,
+            (top, left),
+            neighbours,
+            settings,
+            _no_report,
         )
+        parts.append(found)
     return _Found(*(np.concatenate(each) for each in zip(*parts, strict=True)))
 
 
@@ -152,7 +178,8 @@ def _decoded(
     points: NDArray[np.float64],
     size: int,
     scale: NDArray[np.float64],
-    corner: Sequence[int],
+    corner: tuple[int, int],
+    neighbours: _Sides,
     settings: DetectionSettings,
     advance: Callable[[float], None],
 ) -> _Found:
@@ -178,7 +205,7 @@ def _decoded(
         )
         if network.config.object_windows:
             good &= best.object_scores[:, 0] > 0
-            good &= ~_cut_off(masks)
+            good &= ~_cut_off(masks, neighbours)
         rows = torch.nonzero(good)[:, 0].tolist()
         for row in rows:
             inside = (masks[row] > 0).cpu().numpy()
@@ -201,8 +228,12 @@ def _stability(masks: Tensor, offset: float) -> Tensor:
     return high / low.clamp(min=1)
 
 
-def _cut_off(masks: Tensor) -> Tensor:
-    """Tell which masks (N, h, w) reach the border of their tile."""
+def _cut_off(masks: Tensor, neighbours: _Sides) -> Tensor:
+    """Tell which masks (N, h, w) reach a side of their tile where it has a neighbour."""
     inside = masks > 0
-    rows = inside[:, [0, -1]].any(dim=(1, 2))
-    return rows | inside[:, :, [0, -1]].any(dim=(1, 2))
+    ends = inside[:, 0], inside[:, -1], inside[:, :, 0], inside[:, :, -1]
+    cut = torch.zeros(len(masks), dtype=torch.bool, device=masks.device)
+    for end, goes_on in zip(ends, neighbours, strict=True):
+        if goes_on:
+            cut |= end.any(dim=1)
+    return cut
