@@ -32,7 +32,9 @@ from napari_sam2.tracking.decoding.prediction import Conditioning
 
 _SEARCHING = 0.3  # share of the work, before the candidates are clicked
 _SIZE_RANGE = 2.5  # areas of objects like others: so many times smaller or larger
-_AGREED = 2.0  # times the least score: no other candidate inside such a mask is clicked
+_AGREED = 2.0  # times the least score: inside such a mask smaller candidates are not clicked
+_SURE = 2.2  # times the least score: no other candidate inside such a mask is clicked
+_SMALLER = 0.75  # of the extent of a mask: what is seen as so small is a part of it
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -117,15 +119,16 @@ def propose_objects(
     least = settings.min_score if dense else 0.0
     known: dict[int, tuple[Conditioning, float | None]] = {}
     masks: list[ScoredMask] = []
-    covered = taken.copy()
+    # Extents up to which candidates at a pixel are parts of what was found there.
+    known_to = np.where(taken, np.float32(np.inf), np.float32(0.0))
     pixels = [(round(each.y), round(each.x)) for each in candidates]
     passed = 0
 
     def left_out(number: int) -> bool:
-        """Tell whether a point lies in an object that is there, or that was surely found."""
+        """Tell whether a point lies in an object that is there, or is a part of a found one."""
         nonlocal passed
         passed += 1
-        return bool(covered[pixels[number]])
+        return bool(candidates[number].extent < known_to[pixels[number]])
 
     points = [(float(row), float(column)) for row, column in pixels]
     for predicted in decode(points, [each.extent for each in candidates], left_out):
@@ -140,7 +143,9 @@ def propose_objects(
         masks.append(ScoredMask(predicted.number, predicted.mask, found.score))
         if dense and found.score >= _AGREED * settings.min_score:
             box, part = predicted.mask.part()
-            covered[box] |= part
+            sure = found.score >= _SURE * settings.min_score
+            extent = np.inf if sure else _SMALLER * max(part.shape)
+            np.maximum(known_to[box], extent, out=known_to[box], where=part)
     chosen = select_masks(masks, taken, settings, least)
     if len(chosen) > settings.max_objects:
         raise DetectionError(
