@@ -39,7 +39,7 @@ class _Sides(NamedTuple):
     right: bool
 
 
-_AT_NO_SIDE = _Sides(False, False, False, False)
+_NO_NEIGHBOURS = _Sides(False, False, False, False)
 
 
 def grid_candidates(
@@ -137,7 +137,9 @@ def _whole_frame(
     middles = (np.arange(settings.points_per_side) + 0.5) / settings.points_per_side * size - 0.5
     points = np.stack(np.meshgrid(middles, middles, indexing="ij"), axis=-1).reshape(-1, 2)
     scale = np.array(pixels.shape[:2]) / size
-    return _decoded(network, features, points, size, scale, (0, 0), _AT_NO_SIDE, settings, advance)
+    return _decoded(
+        network, features, points, size, scale, (0, 0), _NO_NEIGHBOURS, settings, advance
+    )
 
 
 def _tiled(network: Sam2, tiles: Tiles, settings: DetectionSettings) -> _Found:
