@@ -47,11 +47,11 @@ def test_what_is_left_out_as_tiny_is_told(tmp_path, capsys):
     tifffile.imwrite(path, image.astype(np.uint8))
     assert segment(path, "--auto", "-o", out) == 0
     told = capsys.readouterr().out
-    (count,) = re.findall(r"left out as tiny beside the others: (\d) \(--min-size", told)
+    (count,) = re.findall(r"left out as unlikely .*: (\d) \(--min-size", told)
     assert 3 <= int(count) <= 4
     assert not tifffile.imread(out)[:, 145:].any()
     assert segment(path, "--auto", "--min-size", 20, "-o", out, "--json") == 0
-    assert json.loads(capsys.readouterr().out)["tiny_left_out"] == 0
+    assert json.loads(capsys.readouterr().out)["unlikely_left_out"] == 0
 
 
 def test_nothing_found_is_an_error_and_leaves_no_file(small_stack, tmp_path, capsys):

@@ -7,7 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_sam2.detection import DetectionSettings, ScoredMask, is_clearer, select_masks, tiny
+from napari_sam2.detection import (
+    DetectionSettings,
+    ScoredMask,
+    select_masks,
+    with_agreement,
+)
 from napari_sam2.errors import DetectionError
 from napari_sam2.labels import PackedMask
 
@@ -61,28 +66,6 @@ def test_sizes_are_areas_in_pixels(options, kept):
     assert [each.number for each in found] == kept
 
 
-def test_what_is_tiny_beside_the_others_is_debris():
-    assert tiny([400, 380, 420, 30, 31, 40]).tolist() == [False] * 3 + [True, True, False]
-
-
-def test_objects_that_are_there_already_say_what_is_tiny():
-    assert tiny([30, 25], there=[400, 380, 420, 390]).tolist() == [True, True]
-    assert tiny([30, 25]).tolist() == [False, False]
-
-
-def test_background_that_was_taken_for_an_object_does_not_make_nuclei_debris():
-    assert not tiny([60_000, *[300] * 30]).any()
-    assert not tiny([60_000, 50_000, *[300] * 300]).any(), "they are what the frame shows"
-
-
-@given(st.lists(st.integers(1, 10**6), max_size=30), st.integers(2, 9))
-def test_what_is_tiny_does_not_depend_on_scale_and_is_never_the_largest(areas, factor):
-    found = tiny(areas)
-    assert np.array_equal(found, tiny([factor * area for area in areas]))
-    assert not any(out and area == max(areas) for out, area in zip(found, areas, strict=True))
-    assert sum(area for out, area in zip(found, areas, strict=True) if out) <= sum(areas) / 4
-
-
 boxes = st.tuples(
     st.integers(0, 20), st.integers(0, 20), st.integers(1, 10), st.integers(1, 10)
 ).map(lambda b: box(b[0], b[1], min(b[0] + b[2], SHAPE[0]), min(b[1] + b[3], SHAPE[1])))
@@ -101,6 +84,27 @@ def test_selected_masks_never_overlap_and_are_large_enough(candidates):
     assert [each.score for each in found] == sorted((e.score for e in found), reverse=True)
 
 
+def test_what_several_clicks_mean_stays_before_what_one_does():
+    part, whole = box(2, 2, 12, 12), box(2, 2, 12, 18)
+    masks = [ScoredMask(0, part, 0.8), *(ScoredMask(n, whole, 0.7) for n in (1, 2, 3))]
+    assert [each.number for each in selected(masks)] == [0], "unless it is known"
+    (found,) = selected(with_agreement(masks))
+    assert found.number == 1
+    assert found.score == 0.7
+    assert found.agreeing == 2
+
+
+@given(st.lists(boxes, max_size=12))
+def test_masks_agree_whose_iou_is_above_seven_tenths(masks):
+    counted = with_agreement([ScoredMask(n, mask, 0.5) for n, mask in enumerate(masks)])
+    pixels = [mask.unpack() for mask in masks]
+    for each in counted:
+        own = pixels[each.number]
+        ious = [(own & other).sum() / (own | other).sum() for other in pixels]
+        assert each.agreeing == sum(iou > 0.7 for iou in ious) - 1
+        assert each.mask is masks[each.number]
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -117,21 +121,3 @@ def test_impossible_settings_are_refused(wrong):
     with pytest.raises(DetectionError) as raised:
         DetectionSettings(**wrong)
     assert raised.value.remedy
-
-
-@pytest.mark.parametrize("sign", [1, -1])
-@pytest.mark.parametrize("corner", [0, 20, 44])
-def test_what_has_twice_the_contrast_is_clearer(corner, sign):
-    mask = np.zeros((64, 64), bool)
-    mask[corner : corner + 20, corner : corner + 20] = True
-    noise = np.random.default_rng(0).normal(0.5, 0.01, mask.shape).astype(np.float32)
-    packed = PackedMask.of(mask)
-
-    def frame(contrast: float) -> np.ndarray:
-        return (noise + sign * contrast * mask).astype(np.float32)
-
-    assert is_clearer(packed, frame(0.1), frame(0.25))
-    assert not is_clearer(packed, frame(0.1), frame(0.15))
-    assert not is_clearer(packed, frame(0.1), frame(-0.25)), "what is dark is not what was bright"
-    assert not is_clearer(packed, frame(0.25), frame(0.1))
-    assert not is_clearer(packed, frame(0.0), frame(0.002)), "that is noise"

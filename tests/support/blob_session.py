@@ -62,7 +62,7 @@ class Blob:
     similarity: float | None
     prompt: FramePrompt
     continues: int | None = None
-    tiny: bool = False
+    unlikely: bool = False
 
 
 class BlobSession:
@@ -214,7 +214,7 @@ class BlobSession:
             found.append(Blob(frame, PackedMask.of(mask), 0.8, alike, prompt, continues))
         areas = [each.mask.unpack().sum() for each in found]
         tiny = [12 * area < max(areas) and options["min_size"] is None for area in areas]
-        return tuple(replace(each, tiny=small) for each, small in zip(found, tiny, strict=True))
+        return tuple(replace(each, unlikely=small) for each, small in zip(found, tiny, strict=True))
 
     def add_proposals(self, proposals, object_ids=None) -> tuple[int, ...]:
         self._script.step("add", len(proposals), tuple(object_ids))

@@ -54,7 +54,7 @@ def propose(monkeypatch):
             lambda done: None,
             lambda predicted: None,
         )
-        return clicked, [each.mask for each in proposals]
+        return clicked, proposals
 
     return search
 
@@ -68,7 +68,7 @@ def test_the_whole_of_an_object_is_found_after_a_part_of_it(propose):
         ]
     )
     assert clicked == [0, 1]
-    assert np.array_equal(found.unpack(), whole.unpack())
+    assert np.array_equal(found.mask.unpack(), whole.unpack())
 
 
 def test_what_is_seen_as_a_small_part_of_an_object_is_not_clicked(propose):
@@ -77,7 +77,7 @@ def test_what_is_seen_as_a_small_part_of_an_object_is_not_clicked(propose):
         [(Candidate(15, 20, 0.9, 20), whole, 0.83), (Candidate(15, 15, 0.8, 7), part, 0.95)]
     )
     assert clicked == [0]
-    assert np.array_equal(found.unpack(), whole.unpack())
+    assert np.array_equal(found.mask.unpack(), whole.unpack())
 
 
 def test_nothing_is_clicked_inside_what_is_surely_an_object(propose):
@@ -86,7 +86,7 @@ def test_nothing_is_clicked_inside_what_is_surely_an_object(propose):
         [(Candidate(15, 20, 0.9, 20), whole, 0.9), (Candidate(15, 25, 0.8, 60), group, 0.95)]
     )
     assert clicked == [0]
-    assert np.array_equal(found.unpack(), whole.unpack())
+    assert np.array_equal(found.mask.unpack(), whole.unpack())
 
 
 def test_after_a_doubtful_mask_every_candidate_is_clicked(propose):
@@ -95,4 +95,50 @@ def test_after_a_doubtful_mask_every_candidate_is_clicked(propose):
         [(Candidate(15, 20, 0.9, 20), doubtful, 0.6), (Candidate(15, 15, 0.8, 7), part, 0.95)]
     )
     assert clicked == [0, 1]
-    assert np.array_equal(found.unpack(), part.unpack())
+    assert np.array_equal(found.mask.unpack(), part.unpack())
+
+
+def test_pixels_of_an_unlikely_part_are_those_of_the_whole(propose):
+    granule, cell = rectangle(14, 20, 20, 26), rectangle(5, 5, 35, 55)
+    others = [rectangle(0, 0, 4, 20), rectangle(0, 25, 4, 45)]
+    _, found = propose(
+        [
+            (Candidate(17, 23, 0.9, 6), granule, 0.75),
+            (Candidate(25, 45, 0.8, 50), cell, 0.7),
+            *((Candidate(2, mask.columns[0], 0.7, 20), mask, 0.6) for mask in others),
+        ]
+    )
+    assert len(found) == 4
+    pitted = next(each for each in found if each.score == 0.7)
+    assert pitted.mask.unpack().sum() == 1500 - 36
+    flat = np.zeros(SHAPE, np.float32)
+    labels = np.zeros(SHAPE, np.int32)
+    labels[36:, :] = 1  # 240 pixels: the typical area is 240, and 36 are less than a sixth
+    labels[36:, 55:] = 0
+    kept = object_finder.mark_unlikely(found, labels, flat, DetectionSettings())
+    assert [each.score for each in kept] == [0.6, 0.6, 0.7], "it is but a part of the cell"
+    assert np.array_equal(kept[2].mask.unpack(), cell.unpack())
+    assert kept[2].decided.pixels == kept[2].mask
+    assert not any(each.unlikely for each in kept)
+
+
+def test_what_is_left_of_an_unlikely_object_beside_the_others_stays_marked(propose):
+    speck, cell = rectangle(4, 28, 8, 34), rectangle(7, 5, 35, 55)
+    others = [rectangle(36, 0, 40, 60)]
+    _, found = propose(
+        [
+            (Candidate(5, 30, 0.9, 6), speck, 0.75),
+            (Candidate(25, 45, 0.8, 50), cell, 0.7),
+            *((Candidate(38, 5, 0.7, 60), mask, 0.6) for mask in others),
+        ]
+    )
+    labels = np.zeros(SHAPE, np.int32)
+    flat = np.zeros(SHAPE, np.float32)
+    kept = object_finder.mark_unlikely(found, labels, flat, DetectionSettings())
+    assert [(each.score, each.unlikely) for each in kept] == [
+        (0.75, True),
+        (0.7, False),
+        (0.6, False),
+    ]
+    assert kept[0].mask.unpack().sum() == 18
+    assert np.array_equal(kept[1].mask.unpack(), cell.unpack())

@@ -5,7 +5,8 @@ The package finds points; the engine decides about masks. All of it runs on the 
 
 from napari_sam2.detection.candidate import Candidate, DetectionSettings
 from napari_sam2.detection.find_candidates import FrameInput, find_candidates, has_dense_heads
-from napari_sam2.detection.selection import ScoredMask, is_clearer, select_masks, tiny
+from napari_sam2.detection.selection import ScoredMask, select_masks, with_agreement
+from napari_sam2.detection.unlikely_objects import is_clearer, tiny, unlikely
 
 __all__ = [
     "Candidate",
@@ -17,4 +18,6 @@ __all__ = [
     "is_clearer",
     "select_masks",
     "tiny",
+    "unlikely",
+    "with_agreement",
 ]

@@ -37,7 +37,7 @@ class DetectionSettings:
     ----------
     min_size : int, optional
         Smallest area of an object in pixels. By default 20; and of networks with dense heads,
-        objects that are tiny beside the others of the frame are left out (see `tiny`).
+        what is probably no object is left out (see `unlikely`).
     max_size : int, optional
         Largest area of an object in pixels; no limit by default.
     min_score : float
@@ -58,7 +58,7 @@ class DetectionSettings:
     max_box_iou : float
         Of two masks of the grid whose boxes overlap more, only the better one is kept.
     max_objects : int
-        More objects than these, tiny ones included, are refused; nothing is kept then.
+        More objects than these, unlikely ones included, are refused; nothing is kept then.
 
     Notes
     -----

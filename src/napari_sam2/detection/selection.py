@@ -6,18 +6,13 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from napari_sam2.detection.candidate import DetectionSettings
 from napari_sam2.labels import PackedMask
-from napari_sam2.network import STANDS_OUT, object_contrast
 
-_TIMES_SMALLER = 12  # than the typical area: tiny; measured on eighteen sets, see docs/finding.md
-_MOST_COVERED = 0.25  # of all pixels of objects, by tiny ones
-_FEW = 3  # objects: of fewer, none is typical
-_CLEARER = 2.0  # times the contrast; measured on ten stacks, see docs/finding.md
-_MARGIN = 16  # pixels around an object that its contrast is measured in
+_AGREES = 0.7  # IoU of the masks of two candidates that are one object
+_TWICE_AS_MANY = 0.1  # score that it is worth if twice as many candidates agree
 
 
 class ScoredMask(NamedTuple):
@@ -30,11 +25,59 @@ class ScoredMask(NamedTuple):
     mask : PackedMask
     score : float
         Predicted IoU times object score, in 0..1.
+    agreeing : int
+        Other candidates whose masks are the same object; see `with_agreement`.
     """
 
     number: int
     mask: PackedMask
     score: float
+    agreeing: int = 0
+
+    @property
+    def rank(self) -> float:
+        """The score, and a little more where other candidates agree."""
+        return self.score + _TWICE_AS_MANY * float(np.log2(1 + self.agreeing))
+
+
+def with_agreement(masks: Sequence[ScoredMask]) -> list[ScoredMask]:
+    """Count for each mask how many others are nearly the same: IoU above 0.7.
+
+    What several clicks in different places mean is an object more probably than what one does.
+    """
+    areas = np.array([int(each.mask.part()[1].sum()) for each in masks])
+    boxes = np.array([(*each.mask.rows, *each.mask.columns) for each in masks]).reshape(-1, 4)
+    counts = np.zeros(len(masks), dtype=int)
+    for number, each in enumerate(masks):
+        later = slice(number + 1, None)
+        height = np.minimum(boxes[later, 1], boxes[number, 1])
+        height = height - np.maximum(boxes[later, 0], boxes[number, 0])
+        width = np.minimum(boxes[later, 3], boxes[number, 3])
+        width = width - np.maximum(boxes[later, 2], boxes[number, 2])
+        shared = height.clip(min=0) * width.clip(min=0)
+        may_agree = shared > _AGREES * np.maximum(areas[later], areas[number])
+        for other in (np.flatnonzero(may_agree) + number + 1).tolist():
+            if _iou(each.mask, masks[other].mask) > _AGREES:
+                counts[[number, other]] += 1
+    return [
+        each._replace(agreeing=count) for each, count in zip(masks, counts.tolist(), strict=True)
+    ]
+
+
+def _iou(one: PackedMask, other: PackedMask) -> float:
+    """Return the IoU of two masks that are not empty."""
+    (box, part), (other_box, other_part) = one.part(), other.part()
+    starts = [max(a.start, b.start) for a, b in zip(box, other_box, strict=True)]
+    stops = [min(a.stop, b.stop) for a, b in zip(box, other_box, strict=True)]
+
+    def common(own: tuple[slice, slice]) -> tuple[slice, ...]:
+        return tuple(
+            slice(start - side.start, max(start, stop) - side.start)
+            for start, stop, side in zip(starts, stops, own, strict=True)
+        )
+
+    both = int((part[common(box)] & other_part[common(other_box)]).sum())
+    return both / (int(part.sum()) + int(other_part.sum()) - both)
 
 
 def select_masks(
@@ -43,7 +86,7 @@ def select_masks(
     settings: DetectionSettings,
     min_score: float,
 ) -> list[ScoredMask]:
-    """Select masks greedily by score.
+    """Select masks greedily by score, and by how many candidates agree on them.
 
     A mask that lies on taken pixels or on better masks by more than the settings allow is left
     out; so is one whose area is outside the settings' range.
@@ -63,7 +106,7 @@ def select_masks(
     """
     taken = taken.copy()
     chosen = []
-    for each in sorted(masks, key=lambda each: (-each.score, each.number)):
+    for each in sorted(masks, key=lambda each: (-each.rank, each.number)):
         if each.score < min_score or not each.mask.any():
             continue
         box, mask = each.mask.part()
@@ -77,63 +120,3 @@ def select_masks(
         taken[box] |= free
         chosen.append(each._replace(mask=PackedMask.within(box, free, each.mask.shape)))
     return chosen
-
-
-def tiny(areas: Sequence[int], there: Sequence[int] = ()) -> NDArray[np.bool_]:
-    """Tell which objects are so much smaller than the others that they are debris or granules.
-
-    Half of the pixels of all objects belong to objects of at least the typical area; the largest
-    object, which may be background taken for one, does not count. Objects of less than a twelfth
-    of that area are tiny. If they cover more than a quarter of all pixels of objects, they are
-    what the frame shows, and none of them is.
-
-    Parameters
-    ----------
-    areas : sequence of N int
-        Pixels of each object.
-    there : sequence of int
-        Pixels of objects that are there already.
-
-    Returns
-    -------
-    ndarray of bool, shape (N,)
-    """
-    found = np.asarray(areas, dtype=np.int64)
-    every = np.sort(np.concatenate((found, np.asarray(there, dtype=np.int64))))
-    nothing = np.zeros(len(found), dtype=bool)
-    if len(every) < _FEW:
-        return nothing
-    counted = every[:-1]
-    typical = counted[np.searchsorted(np.cumsum(counted), counted.sum() / 2)]
-    small = _TIMES_SMALLER * found < typical  # in whole numbers, so that no rounding decides
-    return nothing if found[small].sum() > _MOST_COVERED * every.sum() else small
-
-
-def is_clearer(mask: PackedMask, here: NDArray[np.float32], there: NDArray[np.float32]) -> bool:
-    """Tell whether what a mask covers stands out far more in another frame.
-
-    In the haze above or below an object, and where two objects that follow one another in depth
-    meet, masks are poor: twice the contrast there, on the same side, and enough to stand out.
-
-    Parameters
-    ----------
-    mask : PackedMask
-        In this frame; not empty.
-    here, there : ndarray of float32, shape (Y, X)
-        Brightness of this frame and of the other one.
-    """
-    (rows, columns), part = mask.part()
-    top, left = max(0, rows.start - _MARGIN), max(0, columns.start - _MARGIN)
-    window = slice(top, rows.stop + _MARGIN), slice(left, columns.stop + _MARGIN)
-    inside = np.zeros(here[window].shape, dtype=bool)
-    inside[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left] = part
-    now, _ = _contrast(here[window], inside)
-    then, spread = _contrast(there[window], inside)
-    return bool(then * np.copysign(1.0, now) > max(STANDS_OUT * spread, _CLEARER * abs(now)))
-
-
-def _contrast(brightness: NDArray[np.float32], inside: NDArray[np.bool_]) -> tuple[float, float]:
-    """Return how much brighter a mask is than what is around it, and the deviation of both."""
-    pixels, mask = (torch.from_numpy(each.copy())[None, None] for each in (brightness, inside))
-    within, around, spread = object_contrast(pixels, mask)[0].tolist()
-    return within - around, spread

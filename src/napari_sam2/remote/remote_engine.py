@@ -586,10 +586,13 @@ class RemoteEngine:
 
     def _proposal(self, frame: int, fields: Fields, blocks: Sequence[bytes]) -> Proposal:
         mask = read_mask(fields.raw("mask"), blocks, self._shape)
+        whole_mask = read_mask(fields.raw("whole"), blocks, self._shape)
         prompt = read_prompt(fields.raw("prompt"), blocks, self._shape)
         decided = self._decided(fields, frame, mask, prompt, found=True)
         alike = fields.number("similarity") if fields.has("similarity") else None
-        return Proposal(mask, fields.number("score"), alike, prompt, decided)
+        agreeing = fields.whole("agreeing", 0, MOST_OBJECT_ID)
+        score = fields.number("score")
+        return Proposal(mask, whole_mask, score, alike, prompt, decided, agreeing=agreeing)
 
     def _decided(
         self,

@@ -162,8 +162,8 @@ class RunOutcome:
         Number of these frames per object.
     frames : int
         Frames that have a result.
-    tiny : int
-        Objects that searches left out because they are tiny beside the others.
+    unlikely : int
+        Objects that searches left out because they are probably none.
     """
 
     results: int
@@ -174,7 +174,7 @@ class RunOutcome:
     skipped: tuple[FrameError, ...] = ()
     found: dict[int, int] = field(default_factory=dict)
     frames: int = 0
-    tiny: int = 0
+    unlikely: int = 0
 
     def and_then(self, later: RunOutcome) -> RunOutcome:
         """Return the sum of this outcome and that of a later propagation."""
@@ -198,7 +198,7 @@ class RunOutcome:
             self.skipped + later.skipped,
             found,
             self.frames + later.frames,
-            self.tiny + later.tiny,
+            self.unlikely + later.unlikely,
         )
 
 
@@ -271,7 +271,7 @@ def run_session(
     stopped_by: Sam2Error | None = None
     scores.add_kept(session.kept_records())
     skipped = {error.frame: error for error in session.skipped}
-    tiny: list[int] = []
+    unlikely: list[int] = []
     with stopping(watcher, session.cancel) as asked:
         for object_id, frame, prompt in book:
             if asked():
@@ -293,7 +293,7 @@ def run_session(
                 results = (
                     _propagated(session, over, title, watcher)
                     if search is None
-                    else _searched(session, search, over, title, watcher, asked, tiny.append)
+                    else _searched(session, search, over, title, watcher, asked, unlikely.append)
                 )
                 for result in results:
                     scores.add(result)
@@ -314,7 +314,7 @@ def run_session(
         tuple(skipped[frame] for frame in sorted(skipped)),
         scores.found,
         len(scores.frames),
-        sum(tiny),
+        sum(unlikely),
     )
 
 
@@ -347,7 +347,7 @@ def _searched(
 ) -> Iterator[FrameMasks]:
     """Find objects and propagate them; how many results that takes is not known before.
 
-    `left_out`: called with the number of tiny objects that each search leaves out.
+    `left_out`: called with the number of unlikely objects that each search leaves out.
     """
     from tqdm import tqdm
 

@@ -257,7 +257,7 @@ def segment_files(
         frames_done=outcome.frames,
         frame_results=outcome.results,
         skipped=tuple(SkippedFrame(each.frame, each.happened) for each in outcome.skipped),
-        tiny_left_out=outcome.tiny,
+        unlikely_left_out=outcome.unlikely,
         seconds=outcome.seconds,
         complete=outcome.complete,
         labels=str(files.output),

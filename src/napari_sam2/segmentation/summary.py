@@ -47,7 +47,7 @@ class SegmentSummary:
     ``shape`` and ``axes`` are those of the labels. ``video``, ``channels`` and ``at`` say what was
     seen of the image, by numbers of its axes. ``frames_done`` counts the frames with a result, of
     all volumes together; ``frame_results`` counts those twice that are passed in both directions.
-    ``tiny_left_out`` counts objects that searches left out, each as often as it was found.
+    ``unlikely_left_out`` counts objects that searches left out, each as often as it was found.
     """
 
     stack: str
@@ -70,7 +70,7 @@ class SegmentSummary:
     frames_done: int
     frame_results: int
     skipped: tuple[SkippedFrame, ...]
-    tiny_left_out: int
+    unlikely_left_out: int
     seconds: float
     complete: bool
     labels: str
@@ -116,9 +116,9 @@ def describe(summary: SegmentSummary) -> str:
     lost = [one for one in summary.objects if not one.tracked]
     if lost:
         lines.append(f"not found beyond the prompted frames: {_numbers_of(lost)}")
-    if summary.tiny_left_out:
+    if summary.unlikely_left_out:
         lines.append(
-            f"left out as tiny beside the others: {summary.tiny_left_out} "
+            f"left out as unlikely (tiny, or dark among bright ones): {summary.unlikely_left_out} "
             "(--min-size with an area keeps them)"
         )
     if summary.approximations:

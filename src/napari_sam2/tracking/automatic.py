@@ -44,7 +44,7 @@ def find_and_follow(
     progress : callable, optional
         Called during a search with its frame and the share of it that is done, in 0..1.
     left_out : callable, optional
-        Called after a search with its frame and how many objects were left out as tiny.
+        Called after a search with its frame and how many objects were left out as unlikely.
     cancelled : callable
         Called often; True ends the search and what follows.
 
@@ -77,9 +77,9 @@ def find_and_follow(
                     progress=report,
                     cancelled=cancelled,
                 )
-                session.add_proposals(each for each in found if not each.tiny)
+                session.add_proposals(each for each in found if not each.unlikely)
                 if left_out is not None:
-                    left_out(step.frame, sum(each.tiny for each in found))
+                    left_out(step.frame, sum(each.unlikely for each in found))
             except FrameError as error:
                 if every is None or session.settings.unreadable is Unreadable.STOP:
                     raise

@@ -22,7 +22,8 @@ from napari_sam2.detection import (
     find_candidates,
     has_dense_heads,
     select_masks,
-    tiny,
+    unlikely,
+    with_agreement,
 )
 from napari_sam2.errors import DetectionError
 from napari_sam2.labels import PackedMask
@@ -45,6 +46,8 @@ class Proposal:
     ----------
     mask : PackedMask
         On pixels that no other object has.
+    whole : PackedMask
+        As the click means it, with the pixels that others have.
     score : float
         Predicted IoU times object score, in 0..1.
     similarity : float or None
@@ -53,17 +56,21 @@ class Proposal:
         One point.
     continues : int or None
         The object that was lost near by and that this is; None: it is a new one.
-    tiny : bool
-        It is so much smaller than the others that it is left out unless it is asked for.
+    agreeing : int
+        Other clicks that meant the same.
+    unlikely : bool
+        It is probably no object, and left out unless it is asked for.
     """
 
     mask: PackedMask
+    whole: PackedMask
     score: float
     similarity: float | None
     prompt: FramePrompt
     decided: Conditioning = field(repr=False)
     continues: int | None = None
-    tiny: bool = False
+    agreeing: int = 0
+    unlikely: bool = False
 
 
 class Example(NamedTuple):
@@ -117,7 +124,7 @@ def propose_objects(
     candidates = find_candidates(frame, settings, lambda done: advance(_SEARCHING * done))
     dense = has_dense_heads(frame.network)
     least = settings.min_score if dense else 0.0
-    known: dict[int, tuple[Conditioning, float | None]] = {}
+    known: dict[int, tuple[Predicted, float | None]] = {}
     masks: list[ScoredMask] = []
     # Extents up to which candidates at a pixel are parts of what was found there.
     known_to = np.where(taken, np.float32(np.inf), np.float32(0.0))
@@ -139,14 +146,15 @@ def propose_objects(
         alike = similarity(predicted)
         if alike is not None and alike < -1.0:
             continue
-        known[predicted.number] = predicted.decided, alike
+        known[predicted.number] = predicted, alike
         masks.append(ScoredMask(predicted.number, predicted.mask, found.score))
         if dense and found.score >= _AGREED * settings.min_score:
             box, part = predicted.mask.part()
             sure = found.score >= _SURE * settings.min_score
             extent = np.inf if sure else _SMALLER * max(part.shape)
             np.maximum(known_to[box], extent, out=known_to[box], where=part)
-    chosen = select_masks(masks, taken, settings, least)
+    # The grid finds what its method, as published, finds.
+    chosen = select_masks(with_agreement(masks) if dense else masks, taken, settings, least)
     if len(chosen) > settings.max_objects:
         raise DetectionError(
             f"{len(chosen)} objects were found, more than {settings.max_objects}.",
@@ -158,31 +166,74 @@ def propose_objects(
     return tuple(_in_reading_order(chosen, known))
 
 
-def mark_tiny(proposals: Sequence[Proposal], there: Sequence[int]) -> tuple[Proposal, ...]:
-    """Mark proposals that are tiny beside the others and beside objects that are there.
+def mark_unlikely(
+    proposals: Sequence[Proposal],
+    labels: NDArray[np.integer],
+    brightness: NDArray[np.float32],
+    settings: DetectionSettings,
+) -> tuple[Proposal, ...]:
+    """Mark proposals that are probably no objects.
+
+    Pixels that such a one shares with a better one, of which it may be a part, go to that.
 
     Parameters
     ----------
     proposals : sequence of Proposal
-    there : sequence of int
-        Pixels of each object of the frame that was there before.
+    labels : ndarray of int, shape (Y, X)
+        The objects that were there before; 0 is none.
+    brightness : ndarray of float32, shape (Y, X)
+    settings : DetectionSettings
+        Of the search.
+
+    Returns
+    -------
+    tuple of Proposal
+        Without those that are but a part of another one.
     """
-    marks = tiny([int(each.mask.part()[1].sum()) for each in proposals], there).tolist()
-    return tuple(replace(each, tiny=mark) for each, mark in zip(proposals, marks, strict=True))
+    found = [
+        ScoredMask(number, each.mask, each.score, each.agreeing)
+        for number, each in enumerate(proposals)
+    ]
+    marks = unlikely(found, labels, brightness, _AGREED * settings.min_score)
+    if not marks.any():
+        return tuple(proposals)
+    freed = np.zeros(labels.shape, dtype=bool)
+    for number in np.flatnonzero(marks).tolist():
+        box, part = proposals[number].mask.part()
+        freed[box] |= part
+    marked: dict[int, Proposal] = {}
+    for each in sorted(found, key=lambda each: (marks[each.number], -each.rank, each.number)):
+        proposal, mark = proposals[each.number], bool(marks[each.number])
+        box, part = (each.mask if mark else proposal.whole).part()
+        part &= freed[box]
+        freed[box] &= ~part
+        if part.any() and not mark:
+            (rows, columns), own = each.mask.part()
+            top, left = rows.start - box[0].start, columns.start - box[1].start
+            part[top : top + own.shape[0], left : left + own.shape[1]] |= own
+        if part.any():
+            mask = PackedMask.within(box, part, each.mask.shape)
+            decided = replace(proposal.decided, pixels=mask)
+            proposal = replace(proposal, mask=mask, decided=decided, unlikely=mark)
+        if part.any() or not mark:
+            marked[each.number] = proposal
+    return tuple(marked[number] for number in sorted(marked))
 
 
 def _in_reading_order(
-    chosen: Sequence[ScoredMask], known: dict[int, tuple[Conditioning, float | None]]
+    chosen: Sequence[ScoredMask], known: dict[int, tuple[Predicted, float | None]]
 ) -> Iterator[Proposal]:
     for each in sorted(chosen, key=lambda each: (each.mask.rows[0], each.mask.columns[0])):
-        decided, alike = known[each.number]
+        (_, decided, whole), alike = known[each.number]
         assert decided.prompt is not None
         yield Proposal(
             each.mask,
+            whole,
             each.score,
             alike,
             decided.prompt,
             replace(decided, pixels=each.mask, found=True),
+            agreeing=each.agreeing,
         )
 
 

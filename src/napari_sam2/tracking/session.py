@@ -62,7 +62,7 @@ from napari_sam2.tracking.lifetimes import (
 )
 from napari_sam2.tracking.merge_split import Known, divided, joined
 from napari_sam2.tracking.model import Model
-from napari_sam2.tracking.object_finder import Proposal, mark_tiny
+from napari_sam2.tracking.object_finder import Proposal, mark_unlikely
 from napari_sam2.tracking.schedule import Schedule, Scope, as_direction, passes, plan_visits
 from napari_sam2.tracking.settings import TrackingSettings
 from napari_sam2.tracking.state.kept_results import (
@@ -957,7 +957,7 @@ class TrackingSession:
             **options,
         )
         alike = [p for p in found if p.similarity is None or p.similarity >= min_similarity]
-        return self.add_proposals([p for p in alike if not p.tiny])
+        return self.add_proposals([p for p in alike if not p.unlikely])
 
     def propose_objects(
         self,
@@ -973,8 +973,8 @@ class TrackingSession:
     ) -> tuple[Proposal, ...]:
         """Find objects in a frame as `find_objects` does, and add none; see `add_proposals`.
 
-        Those that `find_objects` leaves out as tiny come last, marked so. What stands out far more
-        in a frame that is `also_searched` is left to the search there.
+        Those that `find_objects` leaves out as unlikely come last, marked so. What stands out far
+        more in a frame that is `also_searched` is left to the search there.
         """
         settings = replace(settings or DetectionSettings(), **options)
         with self._lock:
@@ -999,11 +999,10 @@ class TrackingSession:
                 found = self._clearest_here(found, frame, tuple(also_searched))
                 # The grid finds what its method, as published, finds.
                 if settings.min_size is None and not examples and self.model.config.dense_heads:
-                    there = np.unique(labels[labels != 0], return_counts=True)[1]
-                    found = mark_tiny(found, there.tolist())
-                kept = tuple(each for each in found if not each.tiny)
-                specks = tuple(each for each in found if each.tiny)
-                return self._with_continued(frame, kept) + specks
+                    found = mark_unlikely(found, labels, self._brightness(frame), settings)
+                kept = tuple(each for each in found if not each.unlikely)
+                others = tuple(each for each in found if each.unlikely)
+                return self._with_continued(frame, kept) + others
             except _SearchCancelledError:
                 return ()
 
@@ -1013,19 +1012,19 @@ class TrackingSession:
         """Leave out what stands out far more in one of the other frames that can be read."""
         if not proposals or not others:
             return proposals
-
-        def brightness(at: int) -> NDArray[np.float32]:
-            grey: NDArray[np.float32] = self.stack.read(at).mean(axis=2)
-            return grey
-
-        here = brightness(frame)
+        here = self._brightness(frame)
         for other in others:
             try:
-                there = brightness(other)
+                there = self._brightness(other)
             except FrameError:
                 continue
             proposals = tuple(each for each in proposals if not is_clearer(each.mask, here, there))
         return proposals
+
+    def _brightness(self, frame: int) -> NDArray[np.float32]:
+        """Return the mean of the channels of a frame, (Y, X)."""
+        grey: NDArray[np.float32] = self.stack.read(frame).mean(axis=2)
+        return grey
 
     def _with_continued(self, frame: int, proposals: tuple[Proposal, ...]) -> tuple[Proposal, ...]:
         """Say which proposals are found objects that were lost near by."""

@@ -95,7 +95,7 @@ def test_specks_are_left_out_unless_a_size_is_given(model):
     small = session.find_objects(0, min_size=20)
     assert matched(session.labels[0], sum(n * mask for n, mask in enumerate(specks, 1))) >= 3
     session.discard_found()
-    tiny = [each.tiny for each in session.propose_objects(0)]
+    tiny = [each.unlikely for each in session.propose_objects(0)]
     assert 3 <= sum(tiny) <= 4
     assert tiny == sorted(tiny), "they come last"
     found = session.find_objects(0)
@@ -103,6 +103,27 @@ def test_specks_are_left_out_unless_a_size_is_given(model):
     assert len(found) < len(small)
     assert matched(session.labels[0], sum(n * mask for n, mask in enumerate(nuclei, 1))) == 9
     assert not session.labels[0][np.any(specks, axis=0)].any()
+
+
+@pytest.mark.parametrize(("depth", "kept"), [(10, False), (45, True)])
+def test_dark_among_bright_objects_only_what_is_clear_is_found(model, depth, kept):
+    y, x = np.mgrid[:170, :170]
+
+    def disc(row: float, column: float) -> np.ndarray:
+        return (y - row) ** 2 + (x - column) ** 2 <= 13**2
+
+    places = [(row, column) for row in (25, 65, 105, 145) for column in (25, 65, 105, 145)]
+    nuclei = [disc(*place) for place in places if place != (65, 105)]
+    image = np.random.default_rng(0).normal(60, 3, (170, 170))
+    image[np.any(nuclei, axis=0)] += 100
+    gap = disc(65, 105)
+    image[gap] -= depth
+    session = TrackingSession(model, image[None].astype(np.float32))
+    session.find_objects(0, min_size=20)
+    assert matched(session.labels[0], gap.astype(int)) == 1, "it looks like an object"
+    session.discard_found()
+    assert len(session.find_objects(0)) == len(nuclei) + kept
+    assert matched(session.labels[0], gap.astype(int)) == kept
 
 
 def test_objects_that_the_frame_cuts_off_reach_its_edge(model):

@@ -264,8 +264,10 @@ class ServedSession:
         proposals = [
             {
                 "mask": mask_values(each.mask, builder),
+                "whole": mask_values(each.whole, builder),
                 "score": each.score,
                 "similarity": each.similarity,
+                "agreeing": each.agreeing,
                 "prompt": prompt_values(each.prompt, builder),
                 **self._decided_values(each.decided),
             }

@@ -156,8 +156,8 @@ class FindController(QObject):
                 elif plan.like:
                     self._offer(plan, found)
                 else:
-                    kept = tuple(n for n, each in enumerate(found) if not each.tiny)
-                    self._add(plan, found, kept, hints.tiny_left_out(len(found) - len(kept)))
+                    kept = tuple(n for n, each in enumerate(found) if not each.unlikely)
+                    self._add(plan, found, kept, hints.unlikely_left_out(len(found) - len(kept)))
                 self.ended.emit(not cancelled and not failed)
 
     def keep(self) -> None:

@@ -354,12 +354,13 @@ def found_to_look_at(count: int) -> str:
     return f"{objects} not looked at yet. Correct them by clicks, accept them, or throw them away."
 
 
-def tiny_left_out(count: int) -> str:
-    """Say how many objects a search has left out because they are tiny; nothing for none."""
+def unlikely_left_out(count: int) -> str:
+    """Say how many objects a search has left out as unlikely; nothing for none."""
     if not count:
         return ""
-    objects = "1 tiny object was" if count == 1 else f"{count} tiny objects were"
-    return f"{objects} left out; give a smallest area to keep such objects."
+    objects = "1 unlikely object was" if count == 1 else f"{count} unlikely objects were"
+    what = "tiny, or dark among bright ones or the reverse"
+    return f"{objects} left out ({what}); give a smallest area to keep such objects."
 
 
 def adapt_too_few(count: int, fewest: int) -> str:

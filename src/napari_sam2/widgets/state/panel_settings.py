@@ -47,7 +47,7 @@ class PanelSettings:
         Look for objects only where the canvas shows the frame.
     min_size, max_size : int
         Smallest and largest area in pixels of objects that are looked for. A smallest area of 0
-        leaves out what is tiny beside the other objects; a largest area of 0 is no limit.
+        leaves out what is unlikely; a largest area of 0 is no limit.
     look_again : int
         Look for objects again in every so many frames, and propagate in between; 0: only in the
         frame in view.

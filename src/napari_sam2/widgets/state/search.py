@@ -18,7 +18,7 @@ class SearchPlan:
         Of the search; each has its own.
     frame : int
     min_size : int or None
-        Smallest area in pixels; None: what is tiny beside the other objects is left out.
+        Smallest area in pixels; None: 20, and what is unlikely is left out.
     max_size : int or None
         Largest area in pixels; None: no limit.
     region : Region or None
@@ -50,14 +50,14 @@ class Sighting:
         How alike it is to the examples, in -1..1; None without examples.
     continues : int or None
         The object that was lost near by and that this is.
-    tiny : bool
-        It is left out, because no smallest area was given and the others are far larger.
+    unlikely : bool
+        It is left out: it is probably no object, and no smallest area was given.
     """
 
     mask: PackedMask
     similarity: float | None = None
     continues: int | None = None
-    tiny: bool = False
+    unlikely: bool = False
 
 
 def alike(found: tuple[Sighting, ...], similarity: float) -> tuple[int, ...]:

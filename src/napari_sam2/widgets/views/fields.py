@@ -398,7 +398,8 @@ def _find_fields() -> list[Any]:
             value=defaults.min_size,
             step=1,
             tooltip="Smallest area in pixels of objects that are looked for; 0: 20 pixels, and "
-            "what is tiny beside the other objects of the frame is left out.",
+            "what is unlikely is left out: tiny things, and dark ones among bright ones or the "
+            "reverse.",
         ),
         WholeNumber(
             name="max_size",

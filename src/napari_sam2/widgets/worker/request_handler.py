@@ -272,7 +272,8 @@ class RequestHandler:
             plane = self._labels[plan.frame].copy()
             self._proposed = _Proposed(plan.number, plan.frame, proposals, plane)
         return tuple(
-            Sighting(each.mask, each.similarity, each.continues, each.tiny) for each in proposals
+            Sighting(each.mask, each.similarity, each.continues, each.unlikely)
+            for each in proposals
         )
 
     def forget_search(self) -> None:
