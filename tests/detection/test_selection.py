@@ -86,12 +86,19 @@ def test_selected_masks_never_overlap_and_are_large_enough(candidates):
 
 def test_what_several_clicks_mean_stays_before_what_one_does():
     part, whole = box(2, 2, 12, 12), box(2, 2, 12, 18)
-    masks = [ScoredMask(0, part, 0.8), *(ScoredMask(n, whole, 0.7) for n in (1, 2, 3))]
+    masks = [ScoredMask(0, part, 0.75), *(ScoredMask(n, whole, 0.7) for n in (1, 2))]
     assert [each.number for each in selected(masks)] == [0], "unless it is known"
     (found,) = selected(with_agreement(masks))
     assert found.number == 1
     assert found.score == 0.7
-    assert found.agreeing == 2
+    assert found.agreeing == 1
+
+
+def test_many_clicks_that_mean_a_group_do_not_outweigh_its_objects():
+    parts, group = [box(2, 2, 12, 9), box(2, 11, 12, 18)], box(2, 2, 12, 18)
+    masks = [ScoredMask(n, mask, 0.8) for n, mask in enumerate(parts)]
+    many = [ScoredMask(n, group, 0.65) for n in range(2, 12)]
+    assert [each.number for each in selected(with_agreement([*masks, *many]))] == [0, 1]
 
 
 @given(st.lists(boxes, max_size=12))

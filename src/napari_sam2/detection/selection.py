@@ -12,7 +12,7 @@ from napari_sam2.detection.candidate import DetectionSettings
 from napari_sam2.labels import PackedMask
 
 _AGREES = 0.7  # IoU of the masks of two candidates that are one object
-_TWICE_AS_MANY = 0.1  # score that it is worth if twice as many candidates agree
+_AGREED = 0.1  # score that it is worth if another candidate agrees
 
 
 class ScoredMask(NamedTuple):
@@ -36,8 +36,11 @@ class ScoredMask(NamedTuple):
 
     @property
     def rank(self) -> float:
-        """The score, and a little more where other candidates agree."""
-        return self.score + _TWICE_AS_MANY * float(np.log2(1 + self.agreeing))
+        """The score, and a little more where another candidate agrees.
+
+        No more where more do: many clicks in a group of objects agree on the group.
+        """
+        return self.score + (_AGREED if self.agreeing else 0.0)
 
 
 def with_agreement(masks: Sequence[ScoredMask]) -> list[ScoredMask]:
@@ -86,7 +89,7 @@ def select_masks(
     settings: DetectionSettings,
     min_score: float,
 ) -> list[ScoredMask]:
-    """Select masks greedily by score, and by how many candidates agree on them.
+    """Select masks greedily by score, and by whether candidates agree on them.
 
     A mask that lies on taken pixels or on better masks by more than the settings allow is left
     out; so is one whose area is outside the settings' range.
