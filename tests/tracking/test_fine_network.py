@@ -105,6 +105,24 @@ def test_the_second_click_may_change_all_and_the_third_what_is_near_it(fine, mov
     assert np.array_equal(replayed.labels[0], clicked)
 
 
+def test_corrections_keep_the_mask_far_from_their_clicks(fine, movie, monkeypatch):
+    kept = []
+    real = prompt_decoding.keep_far
+
+    def keep(prediction, previous, points):
+        kept.append(len(points))
+        return real(prediction, previous, points)
+
+    monkeypatch.setattr(prompt_decoding, "keep_far", keep)
+    session = TrackingSession(fine, movie)
+    for click, kind in zip(CLICKS, KINDS, strict=True):
+        session.add_points(1, 0, [click], [kind])
+    assert kept == [1], "the second click may mean something else"
+    session.add_box(2, 0, (30, 30, 90, 90))
+    session.add_points(2, 0, [(60.0, 88.0)], [False])
+    assert kept == [1, 1]
+
+
 @pytest.mark.parametrize("drawn", [True, False])
 def test_a_click_on_what_was_drawn_or_boxed_changes_what_is_near_it(fine, movie, near, drawn):
     session = TrackingSession(fine, movie)

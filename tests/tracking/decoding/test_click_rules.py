@@ -17,6 +17,7 @@ from napari_sam2.tracking.decoding.click_rules import (
     click_inside,
     denies,
     enforce_clicks,
+    keep_far,
     keep_object,
 )
 
@@ -118,6 +119,40 @@ RIGHT, LEFT = (slice(12, 16), slice(20, 26)), (slice(18, 22), slice(2, 8))
 )
 def test_a_background_click_into_the_middle_denies_the_mask(object_click, background, denied):
     assert denies(disc(), object_click, background) == denied
+
+
+def flat(level: float) -> torch.Tensor:
+    return torch.full((SIDE, SIDE), level)
+
+
+def test_the_mask_before_is_kept_the_more_the_farther_from_a_click():
+    after = keep_far(predicted(flat(2.0)), flat(6.0), torch.tensor([[4.0, 10.0]]))
+    kept = (after.masks[0, 0, 10] - 2.0) / 4.0
+    reach = 0.375 * SIDE
+    expected = 0.6 * (torch.arange(SIDE) - 4).abs().div(reach).clamp(max=1.0)
+    torch.testing.assert_close(kept, expected, atol=1e-5, rtol=0)
+
+
+def test_of_several_clicks_the_nearest_one_counts():
+    clicks = torch.tensor([[4.0, 10.0], [20.0, 10.0]])
+    both = keep_far(predicted(flat(2.0)), flat(6.0), clicks).masks
+    each = [keep_far(predicted(flat(2.0)), flat(6.0), clicks[n : n + 1]).masks for n in (0, 1)]
+    torch.testing.assert_close(both, torch.minimum(*each))
+
+
+def test_nothing_is_kept_of_a_mask_that_was_something_else():
+    before = shown((slice(0, 10), slice(0, 10)))
+    for columns, same in ((slice(0, 16), True), (slice(0, 17), False)):  # 100 of 160 and of 170
+        new = predicted(shown((slice(0, 10), columns)))
+        after = keep_far(new, before, torch.tensor([[12.0, 5.0]]))
+        assert (after is new) == (not same)
+    empty = predicted(shown())
+    assert keep_far(empty, shown(), torch.tensor([[12.0, 5.0]])) is empty
+
+
+def test_very_sure_logits_from_before_do_not_drown_the_correction():
+    after = keep_far(predicted(flat(2.0)), flat(1e6), torch.tensor([[0.0, 0.0]]))
+    assert after.masks.max() <= 32.0
 
 
 def test_an_object_click_adds_what_is_connected_with_it_and_nothing_else():

@@ -24,6 +24,9 @@ _SWEEPS = 4
 _PRESENT = 0.01  # object score: enough to be there
 _NEAR = 0.375  # of the longer side of the masks before and after; measured on training stacks
 _BESIDE = 1  # pixels of the decoder's mask between a click and the part that it changes
+_KEPT = 0.6  # share of the mask before that is kept so far from a click; measured likewise
+_SAME = 0.6  # IoU of a mask before and after: a correction, not something else
+_LOGIT_LIMIT = 32.0  # of the mask before
 _MIDDLE = 0.5  # of the depth of a mask: a background click that deep may say that it is nothing
 
 
@@ -134,6 +137,45 @@ def denies(logits: Tensor, object_click: Sequence[float], background: Sequence[f
         for x, y in (object_click, background)
     )
     return denied > known and denied >= _MIDDLE * float(depth.max())
+
+
+def keep_far(prediction: MaskPrediction, previous: Tensor, points: Tensor) -> MaskPrediction:
+    """Mix a mask that was nearly right into the corrected one, the more the farther from clicks.
+
+    What the network changes its mind about far from a click is worse as often as better. Where it
+    finds something else altogether, the mask from before was wrong, and nothing of it is kept.
+
+    Parameters
+    ----------
+    prediction : MaskPrediction
+        One mask of one object, not yet corrected by the clicks.
+    previous : Tensor, shape (h, w)
+        Mask logits that were refined.
+    points : Tensor, shape (P, 2)
+        x, y of the new clicks in pixels of the decoder's mask.
+
+    Returns
+    -------
+    MaskPrediction
+        The prediction itself where the masks have too little in common.
+    """
+    logits = prediction.masks[0, 0].float()
+    before, after = (previous > 0).cpu().numpy(), (logits > 0).cpu().numpy()
+    box = box_of(before | after)
+    if box is None or (before & after).sum() < _SAME * (before | after).sum():
+        return prediction
+    reach = _NEAR * max(side.stop - side.start for side in box)
+    kept = _KEPT * (_distance(logits, points) / reach).clamp(max=1.0)
+    earlier = previous.float().clamp(-_LOGIT_LIMIT, _LOGIT_LIMIT)
+    return replace(prediction, masks=torch.lerp(logits, earlier, kept)[None, None])
+
+
+def _distance(logits: Tensor, points: Tensor) -> Tensor:
+    """Return the distance of each pixel of a mask (h, w) from the nearest of P points (x, y)."""
+    rows, columns = (torch.arange(side, device=logits.device) for side in logits.shape)
+    x, y = points.float().unbind(1)
+    away = torch.hypot(rows[None, :, None] - y[:, None, None], columns - x[:, None, None])
+    return away.amin(dim=0)
 
 
 def change_near(

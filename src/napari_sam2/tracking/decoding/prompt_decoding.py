@@ -22,7 +22,12 @@ from napari_sam2.network import (
     upsample_masks,
 )
 from napari_sam2.prompts import FramePrompt
-from napari_sam2.tracking.decoding.click_rules import change_near, enforce_clicks, keep_object
+from napari_sam2.tracking.decoding.click_rules import (
+    change_near,
+    enforce_clicks,
+    keep_far,
+    keep_object,
+)
 from napari_sam2.tracking.decoding.prediction import ABSENT_LOGIT, ObjectPrediction
 from napari_sam2.tracking.images.object_window import Place, Window, WindowedObject, points_to_input
 from napari_sam2.tracking.model import Model
@@ -135,6 +140,8 @@ def as_clicked(
         points = points_to_input(yx, window, model.image_size, model.device)
         stride = model.image_size // chosen.masks.shape[-1]
         clicked = (points[0] + 0.5) / stride - 0.5
+        if previous is not None and settled is not None:
+            chosen = keep_far(chosen, previous, clicked[settled:])
         if previous is not None:
             chosen = keep_object(chosen, previous, clicked, prompt.positive)
         chosen = enforce_clicks(chosen, clicked, prompt.positive)
