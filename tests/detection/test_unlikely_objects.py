@@ -28,7 +28,7 @@ def found_in(labels: np.ndarray, scores: dict[int, float] | None = None) -> list
     ids = [number for number in np.unique(labels).tolist() if number]
     given = {} if scores is None else scores
     return [
-        ScoredMask(n, PackedMask.of(labels == number), given.get(number, 0.6), 1)
+        ScoredMask(n, PackedMask.of(labels == number), given.get(number, 0.6), True)
         for n, number in enumerate(ids)
     ]
 
@@ -78,14 +78,16 @@ def test_gaps_do_not_say_what_is_tiny():
     labels[100:112, 20:22] = 10  # 24 of 144 pixels: a sixth
     labels[40:95, 5:140] = 11  # a large gap
     found = [
-        each._replace(agreeing=0) if each.number == 9 else each
+        each._replace(agreed=False) if each.number == 9 else each
         for each in found_in(labels, {10: 0.7})
     ]
     assert np.flatnonzero(unlikely(found, NOTHING, brightness_of(labels, {11}), GOOD)).tolist() == [
         10
     ]
     smaller = np.where((labels == 10) & (np.arange(150) == 21), 0, labels)
-    found = [each._replace(agreeing=0) if each.number == 9 else each for each in found_in(smaller)]
+    found = [
+        each._replace(agreed=False) if each.number == 9 else each for each in found_in(smaller)
+    ]
     marks = unlikely(found, NOTHING, brightness_of(smaller, {11}), GOOD)
     assert np.flatnonzero(marks).tolist() == [9, 10]
 

@@ -105,6 +105,16 @@ def test_the_part_in_the_box_is_all_of_the_mask(mask):
     assert part.sum() == mask.sum()
 
 
+@given(hnp.arrays(bool, (2, 5, 6)))
+@settings(deadline=None)
+def test_what_two_masks_share_is_counted_in_pixels(masks):
+    one, other = masks
+    common, either = (one & other).sum(), (one | other).sum()
+    smaller = min(one.sum(), other.sum())
+    shared = PackedMask.of(one).shared_with(PackedMask.of(other))
+    assert shared == ((common / smaller, common / either) if common else (0.0, 0.0))
+
+
 def drawn(*rows):
     return np.array([[pixel == "#" for pixel in row] for row in rows])
 

@@ -12,7 +12,7 @@ from napari_sam2.detection.candidate import DetectionSettings
 from napari_sam2.labels import PackedMask
 
 _AGREES = 0.7  # IoU of the masks of two candidates that are one object
-_AGREED = 0.1  # score that it is worth if another candidate agrees
+_AGREEMENT = 0.1  # score that it is worth if another candidate agrees
 
 
 class ScoredMask(NamedTuple):
@@ -25,14 +25,14 @@ class ScoredMask(NamedTuple):
     mask : PackedMask
     score : float
         Predicted IoU times object score, in 0..1.
-    agreeing : int
-        Other candidates whose masks are the same object; see `with_agreement`.
+    agreed : bool
+        Another candidate's mask is the same object; see `with_agreement`.
     """
 
     number: int
     mask: PackedMask
     score: float
-    agreeing: int = 0
+    agreed: bool = False
 
     @property
     def rank(self) -> float:
@@ -40,17 +40,17 @@ class ScoredMask(NamedTuple):
 
         No more where more do: many clicks in a group of objects agree on the group.
         """
-        return self.score + (_AGREED if self.agreeing else 0.0)
+        return self.score + (_AGREEMENT if self.agreed else 0.0)
 
 
 def with_agreement(masks: Sequence[ScoredMask]) -> list[ScoredMask]:
-    """Count for each mask how many others are nearly the same: IoU above 0.7.
+    """Tell of each mask whether another one is nearly the same: IoU above 0.7.
 
     What several clicks in different places mean is an object more probably than what one does.
     """
     areas = np.array([int(each.mask.part()[1].sum()) for each in masks])
     boxes = np.array([(*each.mask.rows, *each.mask.columns) for each in masks]).reshape(-1, 4)
-    counts = np.zeros(len(masks), dtype=int)
+    agreed = np.zeros(len(masks), dtype=bool)
     for number, each in enumerate(masks):
         later = slice(number + 1, None)
         height = np.minimum(boxes[later, 1], boxes[number, 1])
@@ -60,27 +60,9 @@ def with_agreement(masks: Sequence[ScoredMask]) -> list[ScoredMask]:
         shared = height.clip(min=0) * width.clip(min=0)
         may_agree = shared > _AGREES * np.maximum(areas[later], areas[number])
         for other in (np.flatnonzero(may_agree) + number + 1).tolist():
-            if _iou(each.mask, masks[other].mask) > _AGREES:
-                counts[[number, other]] += 1
-    return [
-        each._replace(agreeing=count) for each, count in zip(masks, counts.tolist(), strict=True)
-    ]
-
-
-def _iou(one: PackedMask, other: PackedMask) -> float:
-    """Return the IoU of two masks that are not empty."""
-    (box, part), (other_box, other_part) = one.part(), other.part()
-    starts = [max(a.start, b.start) for a, b in zip(box, other_box, strict=True)]
-    stops = [min(a.stop, b.stop) for a, b in zip(box, other_box, strict=True)]
-
-    def common(own: tuple[slice, slice]) -> tuple[slice, ...]:
-        return tuple(
-            slice(start - side.start, max(start, stop) - side.start)
-            for start, stop, side in zip(starts, stops, own, strict=True)
-        )
-
-    both = int((part[common(box)] & other_part[common(other_box)]).sum())
-    return both / (int(part.sum()) + int(other_part.sum()) - both)
+            if each.mask.shared_with(masks[other].mask)[1] > _AGREES:
+                agreed[[number, other]] = True
+    return [each._replace(agreed=mark) for each, mark in zip(masks, agreed.tolist(), strict=True)]
 
 
 def select_masks(

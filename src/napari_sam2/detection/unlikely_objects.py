@@ -58,7 +58,7 @@ def unlikely(
         _on_the_other_side([each.mask for each in found], labels, brightness) & ~sure
     )
     areas = np.array([int(each.mask.part()[1].sum()) for each in found], dtype=np.int64)
-    alone = np.array([each.agreeing == 0 for each in found], dtype=bool) & ~sure
+    alone = np.array([not each.agreed for each in found], dtype=bool) & ~sure
     kept = ~left_out
     left_out[kept] = tiny(areas[kept].tolist(), there, alone[kept])
     return left_out

@@ -173,6 +173,21 @@ class PackedMask:
         """Tell whether any pixel is in the mask."""
         return self.rows[0] < self.rows[1]
 
+    def shared_with(self, other: PackedMask) -> tuple[float, float]:
+        """Return how much of the smaller mask is in the other one, and their IoU, in 0..1."""
+        rows = max(self.rows[0], other.rows[0]), min(self.rows[1], other.rows[1])
+        columns = max(self.columns[0], other.columns[0]), min(self.columns[1], other.columns[1])
+        if rows[0] >= rows[1] or columns[0] >= columns[1]:
+            return 0.0, 0.0
+        parts, areas = [], []
+        for mask in (self, other):
+            (y, x), pixels = mask.part()
+            inside = slice(rows[0] - y.start, rows[1] - y.start)
+            parts.append(pixels[inside, columns[0] - x.start : columns[1] - x.start])
+            areas.append(int(pixels.sum()))
+        common = int((parts[0] & parts[1]).sum())
+        return common / min(areas), common / (sum(areas) - common)
+
 
 _EIGHT_CONNECTED = np.ones((3, 3), dtype=np.bool_)
 _FOUR_CONNECTED = ndimage.generate_binary_structure(2, 1)

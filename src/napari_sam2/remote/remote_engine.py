@@ -590,9 +590,8 @@ class RemoteEngine:
         prompt = read_prompt(fields.raw("prompt"), blocks, self._shape)
         decided = self._decided(fields, frame, mask, prompt, found=True)
         alike = fields.number("similarity") if fields.has("similarity") else None
-        agreeing = fields.whole("agreeing", 0, MOST_OBJECT_ID)
-        score = fields.number("score")
-        return Proposal(mask, whole_mask, score, alike, prompt, decided, agreeing=agreeing)
+        score, agreed = fields.number("score"), fields.truth("agreed")
+        return Proposal(mask, whole_mask, score, alike, prompt, decided, agreed=agreed)
 
     def _decided(
         self,

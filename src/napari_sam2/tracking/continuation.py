@@ -95,7 +95,7 @@ def continued(
     shares = []
     for place, each in enumerate(lost):
         for number, mask in enumerate(masks):
-            share, iou = _shared(mask, each.mask)
+            share, iou = mask.shared_with(each.mask)
             if share >= _SHARED:
                 shares.append((iou, number, place))
     found: dict[int, int] = {}
@@ -133,22 +133,7 @@ def rests(
         number
         for number, mask in enumerate(masks)
         if any(
-            _shared(mask, each.mask)[0] >= _SHARED and faded(each.object_id, mask) for each in lost
+            mask.shared_with(each.mask)[0] >= _SHARED and faded(each.object_id, mask)
+            for each in lost
         )
     )
-
-
-def _shared(one: PackedMask, other: PackedMask) -> tuple[float, float]:
-    """Return how much of the smaller mask is in the other one, and their IoU, in 0..1."""
-    rows = max(one.rows[0], other.rows[0]), min(one.rows[1], other.rows[1])
-    columns = max(one.columns[0], other.columns[0]), min(one.columns[1], other.columns[1])
-    if rows[0] >= rows[1] or columns[0] >= columns[1]:
-        return 0.0, 0.0
-    parts, areas = [], []
-    for mask in (one, other):
-        (y, x), pixels = mask.part()
-        inside = slice(rows[0] - y.start, rows[1] - y.start)
-        parts.append(pixels[inside, columns[0] - x.start : columns[1] - x.start])
-        areas.append(int(pixels.sum()))
-    common = int((parts[0] & parts[1]).sum())
-    return common / min(areas), common / (sum(areas) - common)

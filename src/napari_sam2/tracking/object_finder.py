@@ -33,7 +33,7 @@ from napari_sam2.tracking.decoding.prediction import Conditioning
 
 _SEARCHING = 0.3  # share of the work, before the candidates are clicked
 _SIZE_RANGE = 2.5  # areas of objects like others: so many times smaller or larger
-_AGREED = 2.0  # times the least score: inside such a mask smaller candidates are not clicked
+_GOOD = 2.0  # times the least score: inside such a mask smaller candidates are not clicked
 _SURE = 2.2  # times the least score: no other candidate inside such a mask is clicked
 _SMALLER = 0.75  # of the extent of a mask: what is seen as so small is a part of it
 
@@ -56,8 +56,8 @@ class Proposal:
         One point.
     continues : int or None
         The object that was lost near by and that this is; None: it is a new one.
-    agreeing : int
-        Other clicks that meant the same.
+    agreed : bool
+        Another click meant the same.
     unlikely : bool
         It is probably no object, and left out unless it is asked for.
     """
@@ -69,7 +69,7 @@ class Proposal:
     prompt: FramePrompt
     decided: Conditioning = field(repr=False)
     continues: int | None = None
-    agreeing: int = 0
+    agreed: bool = False
     unlikely: bool = False
 
 
@@ -148,7 +148,7 @@ def propose_objects(
             continue
         known[predicted.number] = predicted, alike
         masks.append(ScoredMask(predicted.number, predicted.mask, found.score))
-        if dense and found.score >= _AGREED * settings.min_score:
+        if dense and found.score >= _GOOD * settings.min_score:
             box, part = predicted.mask.part()
             sure = found.score >= _SURE * settings.min_score
             extent = np.inf if sure else _SMALLER * max(part.shape)
@@ -191,10 +191,10 @@ def mark_unlikely(
         Without those that are but a part of another one.
     """
     found = [
-        ScoredMask(number, each.mask, each.score, each.agreeing)
+        ScoredMask(number, each.mask, each.score, each.agreed)
         for number, each in enumerate(proposals)
     ]
-    marks = unlikely(found, labels, brightness, _AGREED * settings.min_score)
+    marks = unlikely(found, labels, brightness, _GOOD * settings.min_score)
     if not marks.any():
         return tuple(proposals)
     freed = np.zeros(labels.shape, dtype=bool)
@@ -233,7 +233,7 @@ def _in_reading_order(
             alike,
             decided.prompt,
             replace(decided, pixels=each.mask, found=True),
-            agreeing=each.agreeing,
+            agreed=each.agreed,
         )
 
 

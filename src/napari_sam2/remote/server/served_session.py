@@ -267,7 +267,7 @@ class ServedSession:
                 "whole": mask_values(each.whole, builder),
                 "score": each.score,
                 "similarity": each.similarity,
-                "agreeing": each.agreeing,
+                "agreed": each.agreed,
                 "prompt": prompt_values(each.prompt, builder),
                 **self._decided_values(each.decided),
             }

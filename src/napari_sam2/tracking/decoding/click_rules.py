@@ -16,6 +16,7 @@ from torch import Tensor
 
 from napari_sam2.labels.masks import box_of
 from napari_sam2.network import MaskPrediction
+from napari_sam2.tracking.decoding.prediction import LOGIT_LIMIT
 
 _MARGIN = 1.0  # logit of a clicked pixel at least: enough to hold when the mask is upsampled
 _SPREAD = 0.25  # standard deviation, of the root of the mask's area; measured on training stacks
@@ -24,9 +25,8 @@ _SWEEPS = 4
 _PRESENT = 0.01  # object score: enough to be there
 _NEAR = 0.375  # of the longer side of the masks before and after; measured on training stacks
 _BESIDE = 1  # pixels of the decoder's mask between a click and the part that it changes
-_KEPT = 0.6  # share of the mask before that is kept so far from a click; measured likewise
+_KEPT = 0.6  # share of the mask before that is kept so far from a click; docs/measurements
 _SAME = 0.6  # IoU of a mask before and after: a correction, not something else
-_LOGIT_LIMIT = 32.0  # of the mask before
 _MIDDLE = 0.5  # of the depth of a mask: a background click that deep may say that it is nothing
 
 
@@ -166,7 +166,7 @@ def keep_far(prediction: MaskPrediction, previous: Tensor, points: Tensor) -> Ma
         return prediction
     reach = _NEAR * max(side.stop - side.start for side in box)
     kept = _KEPT * (_distance(logits, points) / reach).clamp(max=1.0)
-    earlier = previous.float().clamp(-_LOGIT_LIMIT, _LOGIT_LIMIT)
+    earlier = previous.float().clamp(-LOGIT_LIMIT, LOGIT_LIMIT)
     return replace(prediction, masks=torch.lerp(logits, earlier, kept)[None, None])
 
 

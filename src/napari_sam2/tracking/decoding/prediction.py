@@ -26,6 +26,9 @@ from napari_sam2.tracking.model import Model
 ABSENT_LOGIT = -1024.0
 """Mask logit of every pixel where the object score says that the object is absent."""
 
+LOGIT_LIMIT = 32.0
+"""Logits that prompts refine are clamped so, as in training."""
+
 DRAWN_LOGIT = 10.0
 """Mask logit, up to its sign, of a mask that the user drew."""
 

@@ -28,11 +28,10 @@ from napari_sam2.tracking.decoding.click_rules import (
     keep_far,
     keep_object,
 )
-from napari_sam2.tracking.decoding.prediction import ABSENT_LOGIT, ObjectPrediction
+from napari_sam2.tracking.decoding.prediction import ABSENT_LOGIT, LOGIT_LIMIT, ObjectPrediction
 from napari_sam2.tracking.images.object_window import Place, Window, WindowedObject, points_to_input
 from napari_sam2.tracking.model import Model
 
-_LOGIT_LIMIT = 32.0  # previous logits are clamped so, as in training
 _OUTSIDE = 10.0  # below zero: the logit outside the window
 
 
@@ -111,7 +110,7 @@ def predict_prompts(
     points, labels = zip(*[_tokens(prompt, window, model) for prompt, window in given], strict=True)
     mask_inputs = None
     if previous is not None:
-        mask_inputs = previous.clamp(-_LOGIT_LIMIT, _LOGIT_LIMIT)[None, None]
+        mask_inputs = previous.clamp(-LOGIT_LIMIT, LOGIT_LIMIT)[None, None]
     return model.network.predict_masks(
         conditioned,
         features.stride8,
@@ -167,7 +166,7 @@ def seen_from(logits: Tensor, window: Window, other: Window) -> Tensor:
     x = (other.left + steps * other.width - window.left) / window.width
     grid = torch.stack(torch.meshgrid(2 * x - 1, 2 * y - 1, indexing="xy"), dim=-1)[None]
     # Logits far below zero stand for what lies outside: shifted so that this is zero padding.
-    shifted = logits.clamp(-_LOGIT_LIMIT, _LOGIT_LIMIT)[None, None] + _OUTSIDE
+    shifted = logits.clamp(-LOGIT_LIMIT, LOGIT_LIMIT)[None, None] + _OUTSIDE
     return F.grid_sample(shifted, grid, align_corners=False)[0, 0] - _OUTSIDE
 
 
