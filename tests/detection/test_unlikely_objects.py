@@ -1,4 +1,4 @@
-"""What a search leaves out: the tiny, gaps between objects, and what another frame shows better."""
+"""What a search leaves out: noise, debris, gaps, and what another frame shows better."""
 
 from __future__ import annotations
 
@@ -71,6 +71,38 @@ def test_objects_that_are_there_already_say_which_side_is_that_of_gaps():
     assert marks.tolist() == [False, True]
     full = np.where(labels > 2, labels, 99)  # no pixel is free but those of the new ones
     assert unlikely(found_in(new), full, brightness_of(labels, {2}), GOOD)[1]
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_what_hardly_stands_out_beside_a_good_object_is_noise(sign):
+    labels = squares(4)
+    step = np.array([0.0, 0.4, 0.02, 0.06, 0.02])[labels]
+    noise = np.random.default_rng(0).normal(0.5, 0.002, SHAPE)
+    frame = (noise + sign * step).astype(np.float32)
+    marks = unlikely(found_in(labels, {1: 0.9, 4: 0.8}), NOTHING, frame, GOOD)
+    assert marks.tolist() == [False, True, False, False], "a good score stays, however faint"
+    assert not unlikely(found_in(labels), NOTHING, frame, GOOD).any(), "none of them is surely one"
+    there, new = np.where(labels == 1, 1, 0), np.where(labels == 1, 0, labels)
+    assert unlikely(found_in(new), there, frame, GOOD).tolist() == [True, False, True]
+
+
+def test_what_stands_out_by_its_rims_is_no_noise():
+    labels = squares(3)
+    frame = np.where(labels == 1, 0.9, 0.5)
+    inside = (np.roll(labels, (2, 2), (0, 1)) == 2) & (np.roll(labels, (-2, -2), (0, 1)) == 2)
+    frame += np.where(labels == 2, np.where(inside, -0.1, 0.08), 0.0)
+    assert abs(frame[labels == 2].mean() - 0.5) < 0.4 / 12, "it is as bright as what is around it"
+    marks = unlikely(found_in(labels, {1: 0.9}), NOTHING, frame.astype(np.float32), GOOD)
+    assert marks.tolist() == [False, False, True]
+
+
+def test_an_object_that_fills_the_frame_tells_nothing():
+    labels = np.ones(SHAPE, np.int32)
+    labels[3:15, 2:14] = 0
+    frame = brightness_of(labels, {1})
+    assert not unlikely(found_in(1 - labels), np.where(labels, 7, 0), frame, GOOD).any()
+    marks = unlikely(found_in(np.ones(SHAPE, np.int32)), NOTHING, frame, GOOD)
+    assert marks.tolist() == [False]
 
 
 def test_gaps_do_not_say_what_is_tiny():

@@ -1,8 +1,9 @@
-"""What a search had better leave out: debris, gaps between objects, blurred views of others."""
+"""What a search had better leave out: noise, debris, gaps, blurred views of other objects."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from napari_sam2.labels import PackedMask
 from napari_sam2.network import STANDS_OUT, object_contrast
 
 # Measured on eighteen sets, see docs/finding.md
+_TIMES_FAINTER = 12.0  # than the clearest object with a good score: noise
 _TIMES_SMALLER = 12  # than the typical area: tiny
 _TIMES_SMALLER_ALONE = 6  # where one click alone means the object
 _MOST_COVERED = 0.25  # of all pixels of objects, by tiny ones
@@ -32,10 +34,11 @@ def unlikely(
 ) -> NDArray[np.bool_]:
     """Tell which found objects are probably none.
 
-    Where four in five objects are brighter than what is around them, those that are darker are
-    gaps between them, and the reverse. Of the others, those much smaller than is typical
-    are debris or granules (see `tiny`). Objects with a good score are unlikely only where they are
-    tiny.
+    Those that stand out less than a twelfth as much as the clearest good object are noise: the
+    network sees every window in its own contrast. Where four in five objects are brighter than
+    what is around them, those that are darker are gaps between them, and the reverse. Of the
+    others, those much smaller than is typical are debris or granules (see `tiny`). Objects with a
+    good score are unlikely only where they are tiny.
 
     Parameters
     ----------
@@ -52,14 +55,19 @@ def unlikely(
     -------
     ndarray of bool, shape (N,)
     """
-    sure: NDArray[np.bool_] = np.array([each.score >= good for each in found], dtype=bool)
-    there = np.unique(labels[labels != 0], return_counts=True)[1].tolist()
-    left_out: NDArray[np.bool_] = (
-        _on_the_other_side([each.mask for each in found], labels, brightness) & ~sure
-    )
+    if not found:
+        return np.zeros(0, dtype=bool)
+    sure = np.array([each.score >= good for each in found])
+    contrasts = [_contrast(brightness, *each.mask.part()) for each in found]
+    before = [_contrast(brightness, box, part) for box, part in _parts(labels)]
+    left_out: NDArray[np.bool_] = _faint(contrasts, before, sure) & ~sure
+    kept = np.flatnonzero(~left_out)
+    gaps = _on_the_other_side([contrasts[number] for number in kept.tolist()], before)
+    left_out[kept] = gaps & ~sure[kept]
+    kept = np.flatnonzero(~left_out)
     areas = np.array([int(each.mask.part()[1].sum()) for each in found], dtype=np.int64)
-    alone = np.array([not each.agreed for each in found], dtype=bool) & ~sure
-    kept = ~left_out
+    alone = np.array([not each.agreed for each in found]) & ~sure
+    there = np.unique(labels[labels != 0], return_counts=True)[1].tolist()
     left_out[kept] = tiny(areas[kept].tolist(), there, alone[kept])
     return left_out
 
@@ -100,26 +108,58 @@ def tiny(
     return next(each for each in candidates if found[each].sum() <= _MOST_COVERED * every.sum())
 
 
+class _Contrast(NamedTuple):
+    """How a mask differs from what is around it.
+
+    Attributes
+    ----------
+    step : float
+        How much brighter it is in the mean; 0 where nothing is around it.
+    difference : float
+        Root mean square of the difference of its pixels from what is around it: what is as bright
+        as its surroundings may stand out by its rims.
+    spread : float
+        Standard deviation of all pixels near by.
+    """
+
+    step: float
+    difference: float
+    spread: float
+
+
+def _faint(
+    contrasts: Sequence[_Contrast], before: Sequence[_Contrast], sure: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    """Tell which masks hardly stand out beside the clearest object that is surely one."""
+    differences = np.array([each.difference for each in contrasts])
+    clearest = max([*differences[sure].tolist(), *(each.difference for each in before)], default=0)
+    faint: NDArray[np.bool_] = _TIMES_FAINTER * differences < clearest
+    return faint
+
+
 def _on_the_other_side(
-    masks: Sequence[PackedMask], labels: NDArray[np.integer], brightness: NDArray[np.float32]
+    contrasts: Sequence[_Contrast], before: Sequence[_Contrast]
 ) -> NDArray[np.bool_]:
     """Tell which masks are darker than what is around them where objects are bright, or so."""
-    steps = np.array([_contrast(brightness, *mask.part())[0] for mask in masks])
-    ids, compact = np.unique(labels, return_inverse=True)
-    compact = compact.reshape(labels.shape) + (ids[0] != 0)
-    boxes = ndimage.find_objects(compact)
-    there = [
-        _contrast(brightness, box, compact[box] == number)[0]
-        for number, box in enumerate(boxes, start=1)
-        if box is not None
-    ]
-    every = np.concatenate((steps, there))
+    steps = np.array([each.step for each in contrasts])
+    every = np.concatenate((steps, [each.step for each in before]))
     if len(every) >= _FEW_FOR_A_SIDE:
         for side in (1.0, -1.0):
             if (every * side > 0).mean() >= _SIDE:
                 others: NDArray[np.bool_] = steps * side <= 0
                 return others
-    return np.zeros(len(masks), dtype=bool)
+    return np.zeros(len(steps), dtype=bool)
+
+
+def _parts(
+    labels: NDArray[np.integer],
+) -> Iterator[tuple[tuple[slice, slice], NDArray[np.bool_]]]:
+    """Give the bounding box of each object of a label image, and its mask there."""
+    ids, compact = np.unique(labels, return_inverse=True)
+    compact = compact.reshape(labels.shape) + (ids[0] != 0)
+    for number, box in enumerate(ndimage.find_objects(compact), start=1):
+        if box is not None:
+            yield box, compact[box] == number
 
 
 def is_clearer(mask: PackedMask, here: NDArray[np.float32], there: NDArray[np.float32]) -> bool:
@@ -136,20 +176,23 @@ def is_clearer(mask: PackedMask, here: NDArray[np.float32], there: NDArray[np.fl
         Brightness of this frame and of the other one.
     """
     box, part = mask.part()
-    now, _ = _contrast(here, box, part)
-    then, spread = _contrast(there, box, part)
-    return bool(then * np.copysign(1.0, now) > max(STANDS_OUT * spread, _CLEARER * abs(now)))
+    now, then = _contrast(here, box, part), _contrast(there, box, part)
+    enough = max(STANDS_OUT * then.spread, _CLEARER * abs(now.step))
+    return bool(then.step * np.copysign(1.0, now.step) > enough)
 
 
 def _contrast(
     brightness: NDArray[np.float32], box: tuple[slice, slice], part: NDArray[np.bool_]
-) -> tuple[float, float]:
-    """Return how much brighter a mask in a box is than what surrounds it, and their deviation."""
+) -> _Contrast:
+    """Measure how a mask in a box differs from what surrounds it."""
     rows, columns = box
     top, left = max(0, rows.start - _MARGIN), max(0, columns.start - _MARGIN)
     window = brightness[top : rows.stop + _MARGIN, left : columns.stop + _MARGIN]
     inside = np.zeros(window.shape, dtype=bool)
     inside[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left] = part
+    if inside.all():
+        return _Contrast(0.0, 0.0, float(window.std()))
     pixels, mask = (torch.from_numpy(each.copy())[None, None] for each in (window, inside))
     within, around, spread = object_contrast(pixels, mask)[0].tolist()
-    return within - around, spread
+    difference = float(np.sqrt(np.square(window[inside] - around).mean()))
+    return _Contrast(within - around, difference, spread)
