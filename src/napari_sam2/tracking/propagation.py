@@ -9,6 +9,7 @@ import itertools
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -113,6 +114,22 @@ class FrameUpdate:
             recent.append(memory)
 
 
+class TrackedObject(NamedTuple):
+    """An object in a tracked frame, and what is remembered of it.
+
+    Attributes
+    ----------
+    prediction : ObjectPrediction
+    tokens : Tensor of bfloat16, shape (h w, memory width)
+    lowest : Tensor, shape (), or None
+        See `KnownBrightness`.
+    """
+
+    prediction: ObjectPrediction
+    tokens: Tensor
+    lowest: Tensor | None = None
+
+
 class Propagator:
     """Carries objects into a frame, in batches of equal memory layout.
 
@@ -198,31 +215,34 @@ class Propagator:
                 window,
                 seen,
                 carried,
-                _known_brightness(track, frame, self._recalled_frames(frame, track)),
+                _known_brightness(track, frame, self._recalled_frames(frame, track), recent),
                 likeness,
                 track.object_id in tentative,
             )
             groups[recalled.layout].append(pursuit)
-        found: dict[int, ObjectPrediction] = {}
-        remembered: dict[int, Tensor] = {}
+        tracked: dict[int, TrackedObject] = {}
         openings: dict[Window, Tensor] = {}
         for group in groups.values():
             group.sort(key=_neighbourhood)
-            for chunk, predictions, memories in self._chunks(frame, group, openings):
-                for pursuit, prediction, tokens in zip(chunk, predictions, memories, strict=True):
-                    found[pursuit.object_id] = prediction
-                    remembered[pursuit.object_id] = tokens
-        found = {t.object_id: found[t.object_id] for t in tracks if t.object_id in found}
+            for chunk, objects in self._chunks(frame, group, openings):
+                for pursuit, each in zip(chunk, objects, strict=True):
+                    tracked[pursuit.object_id] = each
+        found = {
+            t.object_id: tracked[t.object_id].prediction for t in tracks if t.object_id in tracked
+        }
         lost = switched(found)
         for object_id in lost & found.keys():
             found[object_id] = absent_prediction(self._model, found[object_id].window)
-            remembered[object_id] = self._remember(frame, found[object_id], decided=False)
+            tokens = self._remember(frame, found[object_id], decided=False)
+            tracked[object_id] = tracked[object_id]._replace(tokens=tokens)
         kept: list[tuple[RecentMemory, FrameMemory]] = []
         for pursuit in itertools.chain.from_iterable(groups.values()):
-            prediction, tokens = found[pursuit.object_id], remembered[pursuit.object_id]
+            prediction, each = found[pursuit.object_id], tracked[pursuit.object_id]
             seen = prediction.sighting or pursuit.seen
             mask = SeenMask(prediction.logits, prediction.window) if self._carries else None
-            memory = FrameMemory(frame, tokens, prediction.pointer, seen, mask)
+            memory = FrameMemory(
+                frame, each.tokens, prediction.pointer, seen, mask, lowest=each.lowest
+            )
             kept.append((pursuit.recent, memory))
         return FrameUpdate(frame, found, lost - found.keys(), tuple(kept), stranded)
 
@@ -348,17 +368,17 @@ class Propagator:
 
     def _chunks(
         self, frame: int, group: list[TrackingTask], openings: dict[Window, Tensor]
-    ) -> Iterator[tuple[list[TrackingTask], list[ObjectPrediction], Tensor]]:
+    ) -> Iterator[tuple[list[TrackingTask], list[TrackedObject]]]:
         start = 0
         while start < len(group):
             chunk = group[start : start + self._chunk]
             try:
-                predictions, memories = self._predict(frame, chunk, openings)
+                objects = self._predict(frame, chunk, openings)
             except (RuntimeError, MemoryError) as error:
                 if len(chunk) == 1 or not is_out_of_memory(error):
                     raise
             else:
-                yield chunk, predictions, memories
+                yield chunk, objects
                 start += len(chunk)
                 continue
             # Only here the error has let go of the tensors of the attempt.
@@ -367,7 +387,7 @@ class Propagator:
 
     def _predict(
         self, frame: int, chunk: list[TrackingTask], openings: dict[Window, Tensor]
-    ) -> tuple[list[ObjectPrediction], Tensor]:
+    ) -> list[TrackedObject]:
         """Predict objects and encode their memories; `openings` are shared by equal windows."""
         model = self._model
         windows = [pursuit.window for pursuit in chunk]
@@ -375,8 +395,7 @@ class Propagator:
         if self._framing.follows:
             pieces = pieces_of(len(chunk), features)
             parts = map_tasks(lambda each: self._decode(chunk[each[0]], each[1], None), pieces)
-            predictions = [prediction for part, _ in parts for prediction in part]
-            return predictions, torch.cat([memories for _, memories in parts])
+            return list(itertools.chain.from_iterable(parts))
         if windows[0] not in openings:
             opened = model.network.open_memory(features.stride16, features.position)
             openings[windows[0]] = opened
@@ -384,7 +403,7 @@ class Propagator:
 
     def _decode(
         self, chunk: list[TrackingTask], features: ImageFeatures, opened: Tensor | None
-    ) -> tuple[list[ObjectPrediction], Tensor]:
+    ) -> list[TrackedObject]:
         """Predict objects from the features of their windows, and encode their memories."""
         model = self._model
         windows = [pursuit.window for pursuit in chunk]
@@ -400,9 +419,9 @@ class Propagator:
             brightness=None if brightness is None else brightness.relative(features),
             multimask=True,
         )
-        best = prediction.best()
+        best, lowest = prediction.best(), None
         if brightness is not None:
-            best = brightness.checked(best, features)
+            best, lowest = brightness.checked(best, features)
         predictions = split_prediction(model, best, windows, self._framing.follows)
         if model.config.dense_heads and any(pursuit.tentative for pursuit in chunk):
             masks = torch.stack([(each.logits > 0).float() for each in predictions])[:, None]
@@ -410,7 +429,11 @@ class Propagator:
             for index, pursuit in enumerate(chunk):
                 if pursuit.tentative and seen[index] < _SEEN:
                     predictions[index] = absent_prediction(model, windows[index])
-        return predictions, encode_memory(model, features, predictions, decided=False)
+        tokens = encode_memory(model, features, predictions, decided=False)
+        return [
+            TrackedObject(each, tokens[index], None if lowest is None else lowest[index])
+            for index, each in enumerate(predictions)
+        ]
 
 
 def pieces_of(count: int, features: ImageFeatures) -> list[tuple[slice, ImageFeatures]]:
@@ -479,9 +502,9 @@ def _as_seen_now(chunk: Sequence[TrackingTask]) -> Tensor | None:
 
 
 def _known_brightness(
-    track: ObjectTrack, frame: int, attended: Iterable[int]
+    track: ObjectTrack, frame: int, attended: Iterable[int], recent: RecentMemory
 ) -> KnownBrightness | None:
-    """Return what the decided frames that an object attends to say about its brightness."""
+    """Return what is known of an object's brightness from the decided frames that it attends to."""
     decided, kept = track.conditioning.sighted(frame), track.conditioning_memory
     nearest = None if decided is None else kept.get(decided.frame)
     memories = [kept.get(each) for each in attended]
@@ -489,7 +512,20 @@ def _known_brightness(
     return KnownBrightness.of(
         None if nearest is None else nearest.brightness,
         [each for each in known if each is not None],
+        _lowest_contrast(track, frame, recent),
     )
+
+
+def _lowest_contrast(track: ObjectTrack, frame: int, recent: RecentMemory) -> Tensor | None:
+    """Return what was left of an object's contrast since the last decided frame; see `lowest`.
+
+    Between two frames that show it an object is there, however its contrast goes: None.
+    """
+    sources, latest = track.sources(), recent.latest
+    last = sources[-1] if recent.step > 0 else sources[0]  # in the direction of the pass
+    if latest is None or not last * recent.step < latest.frame * recent.step:
+        return None
+    return latest.lowest
 
 
 def _likeness(track: ObjectTrack, frame: int) -> float:

@@ -1,8 +1,11 @@
-"""Tracked masks leave out the haze around objects, and objects end where they have faded."""
+"""Tracked masks leave out haze; objects end where they have faded or where another one follows."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
+import pytest
 import torch
 from reference_weights import random_network
 from scipy import ndimage
@@ -47,7 +50,7 @@ def test_haze_is_taken_from_a_mask_and_the_object_stays() -> None:
     now = torch.maximum(ball(0.6), haze)
     known = KnownBrightness.joined([KnownBrightness.of(decided, [decided]), None])
     assert known is not None
-    found = known.checked(tracked(2), seen(now, now))
+    found = known.checked(tracked(2), seen(now, now)).prediction
     assert (found.object_scores == 3).all()
     inside = found.masks[:, 0] > 0
     assert inside[0][DISTANCE < 0.55].all()
@@ -60,10 +63,45 @@ def test_what_has_faded_loses_its_object_score() -> None:
     known = KnownBrightness.joined([KnownBrightness.of(decided, [decided])])
     assert known is not None
     scores = [
-        float(known.checked(tracked(), seen(ball(1.0, height))).object_scores)
+        float(known.checked(tracked(), seen(ball(1.0, height))).prediction.object_scores)
         for height in (1.0, 0.5, 0.03)
     ]
     assert scores == [3.0, 3.0, -4.0]
+
+
+def scores_along(heights: list[float], shown: float = 3.0) -> list[float]:
+    """Object scores of an object whose height over its surroundings goes so, frame by frame."""
+    decided, lowest, scores = brightness(ball(1.0)), None, []
+    for height in heights:
+        known = KnownBrightness.joined([KnownBrightness.of(decided, [decided], lowest)])
+        assert known is not None
+        prediction = replace(tracked(), object_scores=torch.full((1, 1), shown))
+        checked = known.checked(prediction, seen(ball(1.0, height)))
+        lowest = checked.lowest[0]
+        scores.append(float(checked.prediction.object_scores))
+    return scores
+
+
+def test_what_loses_contrast_and_regains_it_is_followed_by_another_object() -> None:
+    assert scores_along([0.9, 0.5, 0.8, 1.0, 0.4]) == [3.0, 3.0, -4.0, -4.0, -4.0]
+
+
+@pytest.mark.parametrize(
+    "heights",
+    [[0.8, 1.0, 0.8, 1.2], [0.6, 0.5, 0.55, 0.45, 0.5], [2.0, 1.2, 2.0], [0.9, 0.6, 0.3, 0.2]],
+    ids=["little is lost", "little is regained", "brighter than it was", "it only fades"],
+)
+def test_light_that_changes_a_little_ends_nothing(heights) -> None:
+    assert scores_along(heights) == [3.0] * len(heights)
+
+
+def test_frames_that_do_not_show_the_object_say_nothing_of_its_contrast() -> None:
+    assert scores_along([0.5, 1.0], shown=-1.0) == [-1.0, -1.0]
+    decided = brightness(ball(1.0))
+    known = KnownBrightness.joined([KnownBrightness.of(decided, [decided]), None])
+    assert known is not None
+    nothing = replace(tracked(2), masks=-tracked(2).masks.abs())
+    assert known.checked(nothing, seen(ball(1.0, 0.4), ball(1.0))).lowest.tolist() == [1.0, 1.0]
 
 
 def test_several_decided_frames_give_the_clearest_contrast_and_the_lowest_level() -> None:
@@ -100,3 +138,41 @@ def test_a_ball_in_an_axial_blur_is_followed_to_its_poles_and_not_far_beyond() -
     # Before masks left out haze: an IoU of .57, and .44 of the ball again beyond its poles.
     assert np.sum(found & true) / np.sum(found | true) > 0.6
     assert np.sum(found[~true.any(axis=(1, 2))]) < 0.35 * np.sum(true)
+
+
+Z, Y, X = np.mgrid[:30, :96, :96]
+UPPER, LOWER = (
+    ((Z - z) / 6) ** 2 + ((Y - y) / 22) ** 2 + ((X - 48) / 22) ** 2 < 1
+    for z, y in ((8, 46), (21, 50))
+)
+
+
+def two_nuclei() -> TrackingSession:
+    """A session on two balls, one below the other, with haze between them."""
+    blurred = ndimage.gaussian_filter((UPPER | LOWER).astype(float), (2, 1, 1))
+    noise = np.random.default_rng(0).normal(0, 3, UPPER.shape)
+    frames = np.clip(15 + 180 * blurred + noise, 0, 255).astype(np.uint8)
+    return TrackingSession(load_model("bundled", "cpu"), frames)
+
+
+@pytest.mark.parametrize("direction", ["forward", "backward"])
+def test_a_nucleus_does_not_go_on_into_the_next_one(direction) -> None:
+    session, forward = two_nuclei(), direction == "forward"
+    frame, row, own, other = (8, 46, UPPER, LOWER) if forward else (21, 50, LOWER, UPPER)
+    session.add_box(1, frame, (row - 22, 26, row + 22, 70))
+    list(session.propagate(direction))
+    found = np.asarray(session.labels) == 1
+    beyond = found & other
+    assert beyond.sum() < 0.15 * other.sum(), "it ends where the next one begins"
+    ahead = own & (frame < Z if forward else frame > Z)
+    assert (found & ahead).sum() > 0.8 * ahead.sum()
+    stopped = np.flatnonzero(found.any(axis=(1, 2)))
+    assert (stopped.max() <= 18) if forward else (stopped.min() >= 11)
+
+
+def test_between_two_frames_that_show_it_an_object_goes_on() -> None:
+    session = two_nuclei()
+    session.add_box(1, 8, (24, 26, 68, 70))
+    session.add_box(1, 21, (28, 26, 72, 70))
+    list(session.propagate("forward"))
+    assert (np.asarray(session.labels[8:22]) == 1).any(axis=(1, 2)).all()

@@ -14,7 +14,7 @@ import torch
 import zarr
 from known_masks import known_masks
 
-from napari_sam2 import TrackingSession, TrackingSettings
+from napari_sam2 import TrackingSession, TrackingSettings, load_model
 from napari_sam2.errors import StoreError, StoreInUseError
 from napari_sam2.stack import FrameStack
 from napari_sam2.tracking import Model
@@ -74,6 +74,27 @@ def test_labels_and_state_come_back(model, stack, tmp_path):
     again = reopened(session, model, stack)
     assert state_of(again) == before
     assert again.planned_frames() == len({2, 6, 9, 3})  # the decided frames are shown
+
+
+def test_what_was_left_of_an_objects_contrast_comes_back(tmp_path):
+    model, height = load_model("bundled", "cpu"), [1.0, 0.9, 0.7, 0.5, 0.5, 0.8, 1.0, 1.0]
+    disc = np.hypot(*np.mgrid[-48:48, -48:48]) < 20
+    noise = np.random.default_rng(0).normal(20, 2, (len(height), 96, 96))
+    frames = (noise + 150 * disc * np.array(height)[:, None, None]).astype(np.uint8)
+
+    def begun(store: Path) -> TrackingSession:
+        session = opened(model, frames, store)
+        session.add_box(1, 0, (28, 28, 68, 68))
+        list(session.propagate("forward", stop=5))
+        return session
+
+    unbroken = begun(tmp_path / "a.sam2.zarr")
+    broken = reopened(begun(tmp_path / "b.sam2.zarr"), model, frames)
+    for session in (unbroken, broken):
+        list(session.propagate("forward"))
+    assert broken.labels.tobytes() == unbroken.labels.tobytes()
+    shown = (unbroken.labels == 1).any(axis=(1, 2))
+    assert shown.tolist() == [True] * 5 + [False] * 3, "another object follows the valley"
 
 
 def test_divisions_and_found_objects_come_back(model, stack, tmp_path):

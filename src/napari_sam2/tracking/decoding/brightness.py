@@ -1,14 +1,15 @@
 """What the brightness of an object where it was decided says about its tracked masks.
 
 For networks whose input has a map of relative brightness. Nothing here is learned: without it an
-object score takes the haze beyond an object's end for the object, and a mask takes the
-haze around its poles.
+object score takes the haze beyond an object's end, and what follows there, for the object, and a
+mask takes the haze around its poles.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -24,8 +25,11 @@ from napari_sam2.network import (
     remaining_contrast,
 )
 
-_GONE = -4.0  # object score (logit) at most of an object that has faded
+_GONE = -4.0  # object score (logit) at most of an object that has ended
 _DIM = -4.0  # logit of a pixel that is as dim as the surroundings; 0 at the level
+# Measured on fifteen stacks, see docs/measurements/bundled_model.md
+_LOST = 0.65  # of its contrast: an object with less left may end here
+_REGAINED = 0.15  # of it, from there on: that is another object
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,6 +56,20 @@ class DecidedBrightness:
         )
 
 
+class CheckedMasks(NamedTuple):
+    """Masks of N objects in a tracked frame, and what is left of the contrast of the objects.
+
+    Attributes
+    ----------
+    prediction : MaskPrediction
+    lowest : Tensor, shape (N,)
+        See `KnownBrightness`; this frame counts.
+    """
+
+    prediction: MaskPrediction
+    lowest: Tensor
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class KnownBrightness:
     """What is known of the brightness of an object that is tracked.
@@ -65,17 +83,24 @@ class KnownBrightness:
     level : Tensor, shape (2,)
         The level nearest to the surroundings in any of these, and how well levels explain the mask
         that they explain least.
+    lowest : Tensor, shape ()
+        The lowest share of its contrast that was left since it was decided, at most 1;
+        minus infinity once another object has followed it.
     """
 
     nearest: Tensor
     clearest: Tensor
     level: Tensor
+    lowest: Tensor
 
     @classmethod
     def of(
-        cls, nearest: DecidedBrightness | None, attended: Iterable[DecidedBrightness]
+        cls,
+        nearest: DecidedBrightness | None,
+        attended: Iterable[DecidedBrightness],
+        lowest: Tensor | None = None,
     ) -> KnownBrightness | None:
-        """Put together what decided frames say.
+        """Put together what decided frames say, and `lowest`, by default 1.
 
         The frames are those that an object attends to now: which others are remembered is chance.
         """
@@ -86,11 +111,12 @@ class KnownBrightness:
         levels = torch.stack([each.level for each in known])
         # Selected by index: a GPU is not waited for.
         clearest = (contrasts[:, 0] - contrasts[:, 1]).abs().argmax(dim=0, keepdim=True)
-        lowest = levels[:, 0].abs().argmin(dim=0, keepdim=True)
+        faintest = levels[:, 0].abs().argmin(dim=0, keepdim=True)
         return cls(
             nearest.contrast,
             contrasts.index_select(0, clearest)[0],
-            torch.stack((levels[:, 0].index_select(0, lowest)[0], levels[:, 1].amin(dim=0))),
+            torch.stack((levels[:, 0].index_select(0, faintest)[0], levels[:, 1].amin(dim=0))),
+            torch.ones_like(levels[0, 0]) if lowest is None else lowest,
         )
 
     @classmethod
@@ -100,32 +126,44 @@ class KnownBrightness:
         if some is None:
             return None
         nothing = cls(
-            *(torch.zeros_like(each) for each in (some.nearest, some.clearest, some.level))
+            torch.zeros_like(some.nearest),
+            torch.zeros_like(some.clearest),
+            torch.zeros_like(some.level),
+            torch.ones_like(some.lowest),
         )
         rows = [nothing if each is None else each for each in objects]
         return cls(
             torch.stack([each.nearest for each in rows]),
             torch.stack([each.clearest for each in rows]),
             torch.stack([each.level for each in rows]),
+            torch.stack([each.lowest for each in rows]),
         )
 
     def relative(self, features: ImageFeatures) -> Tensor:
         """Return how bright the windows are relative to their objects, (N, 1, S, S)."""
         return relative_brightness(features.pixels, self.nearest)
 
-    def checked(self, prediction: MaskPrediction, features: ImageFeatures) -> MaskPrediction:
-        """Take from masks what is too dim, and lower the object scores of what has faded.
+    def checked(self, prediction: MaskPrediction, features: ImageFeatures) -> CheckedMasks:
+        """Take from masks what is too dim, and lower the object scores of what has ended.
 
         An object that was also decided near by, where little of its contrast was left, may lose
-        half of that before it counts as faded.
+        half of that before it counts as faded. What loses a good part of its contrast and then
+        regains some is followed by another object, as nuclei in a tissue are along the depth; it
+        does not come back by itself.
         """
         masks = prediction.masks > 0
         left = remaining_contrast(features.pixels, masks, self.clearest)
         steps = [contrast[:, 0] - contrast[:, 1] for contrast in (self.nearest, self.clearest)]
         near = (steps[0] / torch.where(steps[1] == 0, 1.0, steps[1])).clamp(0.0, 1.0)
         faded = left < (near / 2).clamp(max=FADED)
+        shown = (prediction.object_scores[:, 0] > 0) & masks.flatten(1).any(dim=1)
+        there = shown & faded.logical_not()
+        followed = (self.lowest < _LOST) & (left > self.lowest + _REGAINED) & there
+        followed = followed | (self.lowest == -torch.inf)
+        lowest = torch.where(there, torch.minimum(self.lowest, left), self.lowest)
+        lowest = lowest.masked_fill(followed, -torch.inf)
         scores = prediction.object_scores
-        lowered = torch.where(faded[:, None], scores.clamp(max=_GONE), scores)
+        lowered = torch.where((faded | followed)[:, None], scores.clamp(max=_GONE), scores)
         below = dim_pixels(features.pixels, masks, self.clearest, self.level)
         logits = torch.where(below > 0, _DIM * below, prediction.masks)
-        return replace(prediction, masks=logits, object_scores=lowered)
+        return CheckedMasks(replace(prediction, masks=logits, object_scores=lowered), lowest)

@@ -31,6 +31,8 @@ class FrameMemory:
         Its mask, for networks that carry it into the next frame; only of the latest frame.
     brightness : DecidedBrightness or None
         Of the object, for networks with `relative_brightness`; only of decided frames.
+    lowest : Tensor, shape (), or None
+        See `KnownBrightness`; only of tracked frames, for the same networks.
     """
 
     frame: int
@@ -39,6 +41,7 @@ class FrameMemory:
     sighting: WindowedObject | None = None
     mask: SeenMask | None = None
     brightness: DecidedBrightness | None = None
+    lowest: Tensor | None = None
 
 
 class RecentMemory:

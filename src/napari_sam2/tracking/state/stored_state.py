@@ -11,7 +11,7 @@ import binascii
 import json
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from operator import is_
 from typing import Any
@@ -282,6 +282,8 @@ class StateReader:
                 mask = SeenMask(self._tensor(tensors["mask"], (side, side)), _window(window))
             own = self._tensor(pointer.clone(), (config.width,))
             found.append(FrameMemory(int(frame), spatial, own, _sighting(sighting), mask))
+        if "lowest" in tensors:
+            found[-1] = replace(found[-1], lowest=self._tensor(tensors["lowest"], ()))
         return tuple(found)
 
     def _tensor(self, tensor: Tensor, shape: tuple[int, ...]) -> Tensor:
@@ -393,6 +395,8 @@ def _trail(memories: Sequence[FrameMemory]) -> bytes:
     tensors = {"pointers": torch.stack([memory.pointer for memory in memories])}
     if mask is not None:
         tensors["mask"] = mask.logits
+    if memories[-1].lowest is not None:
+        tensors["lowest"] = memories[-1].lowest
     frames = [
         [
             memory.frame,
