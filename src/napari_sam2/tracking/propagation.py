@@ -114,7 +114,7 @@ class FrameUpdate:
             recent.append(memory)
 
 
-class TrackedObject(NamedTuple):
+class PredictedObject(NamedTuple):
     """An object in a tracked frame, and what is remembered of it.
 
     Attributes
@@ -220,7 +220,7 @@ class Propagator:
                 track.object_id in tentative,
             )
             groups[recalled.layout].append(pursuit)
-        tracked: dict[int, TrackedObject] = {}
+        tracked: dict[int, PredictedObject] = {}
         openings: dict[Window, Tensor] = {}
         for group in groups.values():
             group.sort(key=_neighbourhood)
@@ -368,7 +368,7 @@ class Propagator:
 
     def _chunks(
         self, frame: int, group: list[TrackingTask], openings: dict[Window, Tensor]
-    ) -> Iterator[tuple[list[TrackingTask], list[TrackedObject]]]:
+    ) -> Iterator[tuple[list[TrackingTask], list[PredictedObject]]]:
         start = 0
         while start < len(group):
             chunk = group[start : start + self._chunk]
@@ -387,7 +387,7 @@ class Propagator:
 
     def _predict(
         self, frame: int, chunk: list[TrackingTask], openings: dict[Window, Tensor]
-    ) -> list[TrackedObject]:
+    ) -> list[PredictedObject]:
         """Predict objects and encode their memories; `openings` are shared by equal windows."""
         model = self._model
         windows = [pursuit.window for pursuit in chunk]
@@ -403,7 +403,7 @@ class Propagator:
 
     def _decode(
         self, chunk: list[TrackingTask], features: ImageFeatures, opened: Tensor | None
-    ) -> list[TrackedObject]:
+    ) -> list[PredictedObject]:
         """Predict objects from the features of their windows, and encode their memories."""
         model = self._model
         windows = [pursuit.window for pursuit in chunk]
@@ -431,7 +431,7 @@ class Propagator:
                     predictions[index] = absent_prediction(model, windows[index])
         tokens = encode_memory(model, features, predictions, decided=False)
         return [
-            TrackedObject(each, tokens[index], None if lowest is None else lowest[index])
+            PredictedObject(each, tokens[index], None if lowest is None else lowest[index])
             for index, each in enumerate(predictions)
         ]
 
