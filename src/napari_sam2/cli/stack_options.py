@@ -36,7 +36,7 @@ MinSizeOption = Annotated[
     int | None,
     typer.Option(
         min=1,
-        help="With --auto: smallest area of an object in pixels; by default 20, and what is "
+        help="With --auto: smallest area of an object in pixels; by default 8, and what is "
         "unlikely is left out: tiny things, and dark ones among bright ones or the reverse.",
         show_default=False,
     ),

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from napari_sam2.errors import DetectionError
 
-_LEAST_SIZE = 20
+_LEAST_SIZE = 8
 
 
 class Candidate(NamedTuple):
@@ -36,7 +36,7 @@ class DetectionSettings:
     Attributes
     ----------
     min_size : int, optional
-        Smallest area of an object in pixels. By default 20; and of networks with dense heads,
+        Smallest area of an object in pixels. By default 8; and of networks with dense heads,
         what is probably no object is left out (see `unlikely`).
     max_size : int, optional
         Largest area of an object in pixels; no limit by default.

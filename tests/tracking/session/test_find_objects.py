@@ -7,6 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from engine_internals import predictor_of
+from scipy import ndimage
+from skimage import data
+from skimage.filters import threshold_otsu
 
 from napari_sam2 import TrackingSession, load_model
 from napari_sam2.detection import DetectionSettings
@@ -103,6 +106,32 @@ def test_specks_are_left_out_unless_a_size_is_given(model):
     assert len(found) < len(small)
     assert matched(session.labels[0], sum(n * mask for n, mask in enumerate(nuclei, 1))) == 9
     assert not session.labels[0][np.any(specks, axis=0)].any()
+
+
+def test_a_frame_of_small_spots_is_searched_without_asking_for_a_size(model):
+    y, x = np.mgrid[:96, :96]
+    image = np.random.default_rng(0).normal(20, 3, (96, 96))
+    places = [(row + row % 7 / 2, column) for row in range(12, 96, 18) for column in (14, 41, 77)]
+    for row, column in places:
+        image += 150 * np.exp(-((y - row) ** 2 + (x - column) ** 2) / 2)
+    session = TrackingSession(model, image[None].astype(np.float32))
+    found = session.find_objects(0)
+    areas = np.bincount(session.labels[0].ravel())[1:]
+    assert np.median(areas) < 20
+    hit = {int(session.labels[0, round(row), column]) for row, column in places} - {0}
+    assert len(hit) >= 0.8 * len(places)
+    assert len(found) <= len(hit) + 1
+
+
+def test_one_bright_cell_on_an_even_ground_is_found_without_the_noise(model):
+    image = data.cell()[300:, 200:]
+    session = TrackingSession(model, image[None])
+    proposed = session.propose_objects(0)
+    assert sum(each.unlikely for each in proposed) > 5
+    found = session.find_objects(0)
+    assert len(found) <= 3
+    bright = ndimage.binary_fill_holes(image > threshold_otsu(image))
+    assert matched(session.labels[0], bright.astype(int)) == 1
 
 
 @pytest.mark.parametrize(("depth", "kept"), [(10, False), (45, True)])

@@ -397,7 +397,7 @@ def _find_fields() -> list[Any]:
             max=_MOST_PIXELS,
             value=defaults.min_size,
             step=1,
-            tooltip="Smallest area in pixels of objects that are looked for; 0: 20 pixels, and "
+            tooltip="Smallest area in pixels of objects that are looked for; 0: 8 pixels, and "
             "what is unlikely is left out: tiny things, and dark ones among bright ones or the "
             "reverse.",
         ),
