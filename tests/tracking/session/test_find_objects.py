@@ -124,14 +124,13 @@ def test_a_frame_of_small_spots_is_searched_without_asking_for_a_size(model):
 
 
 def test_one_bright_cell_on_an_even_ground_is_found_without_the_noise(model):
-    image = data.cell()[300:, 200:]
-    session = TrackingSession(model, image[None])
-    proposed = session.propose_objects(0)
+    image = data.cell()[300:600, 230:550]
+    proposed = TrackingSession(model, image[None]).propose_objects(0)
     assert sum(each.unlikely for each in proposed) > 5
-    found = session.find_objects(0)
-    assert len(found) <= 3
+    kept = [each.mask.unpack() for each in proposed if not each.unlikely]
+    assert len(kept) <= 2
     bright = ndimage.binary_fill_holes(image > threshold_otsu(image))
-    assert matched(session.labels[0], bright.astype(int)) == 1
+    assert max((mask & bright).sum() / (mask | bright).sum() for mask in kept) > 0.7
 
 
 @pytest.mark.parametrize(("depth", "kept"), [(10, False), (45, True)])
