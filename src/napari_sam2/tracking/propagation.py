@@ -363,7 +363,7 @@ class Propagator:
         if not self._model.config.relative_brightness:
             return None
         return DecidedBrightness.measured(
-            self._cache.get(frame, [prediction.window]), prediction.logits
+            self._cache.get(frame, [prediction.window]), prediction.logits, prediction.window
         )
 
     def _chunks(
@@ -421,7 +421,7 @@ class Propagator:
         )
         best, lowest = prediction.best(), None
         if brightness is not None:
-            best, lowest = brightness.checked(best, features)
+            best, lowest = brightness.checked(best, features, windows)
         predictions = split_prediction(model, best, windows, self._framing.follows)
         if model.config.dense_heads and any(pursuit.tentative for pursuit in chunk):
             masks = torch.stack([(each.logits > 0).float() for each in predictions])[:, None]
@@ -512,14 +512,14 @@ def _known_brightness(
     return KnownBrightness.of(
         None if nearest is None else nearest.brightness,
         [each for each in known if each is not None],
-        _lowest_contrast(track, frame, recent),
+        _lowest_light(track, frame, recent),
     )
 
 
-def _lowest_contrast(track: ObjectTrack, frame: int, recent: RecentMemory) -> Tensor | None:
-    """Return what was left of an object's contrast since the last decided frame; see `lowest`.
+def _lowest_light(track: ObjectTrack, frame: int, recent: RecentMemory) -> Tensor | None:
+    """Return what was left of an object's light since the last decided frame; see `lowest`.
 
-    Between two frames that show it an object is there, however its contrast goes: None.
+    Between two frames that show it an object is there, however its light goes: None.
     """
     sources, latest = track.sources(), recent.latest
     last = sources[-1] if recent.step > 0 else sources[0]  # in the direction of the pass

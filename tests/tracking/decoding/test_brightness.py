@@ -14,10 +14,12 @@ from small_networks import SMALL_FINE
 from napari_sam2 import TrackingSession, load_model
 from napari_sam2.network import ImageFeatures, MaskPrediction
 from napari_sam2.tracking.decoding.brightness import DecidedBrightness, KnownBrightness
+from napari_sam2.tracking.images.object_window import Window
 
 SIDE = 128
 LINE = torch.arange(SIDE) - SIDE / 2
 DISTANCE = (LINE[:, None] ** 2 + LINE**2).sqrt() / 25
+WINDOW = Window(0, 0, SIDE, SIDE)
 DISC = torch.where(DISTANCE < 1, 5.0, -5.0)
 
 
@@ -32,7 +34,7 @@ def ball(radius: float, height: float = 1.0) -> torch.Tensor:
 
 
 def brightness(image: torch.Tensor) -> DecidedBrightness:
-    return DecidedBrightness.measured(seen(image), DISC)
+    return DecidedBrightness.measured(seen(image), DISC, WINDOW)
 
 
 def tracked(masks: int = 1) -> MaskPrediction:
@@ -50,7 +52,7 @@ def test_haze_is_taken_from_a_mask_and_the_object_stays() -> None:
     now = torch.maximum(ball(0.6), haze)
     known = KnownBrightness.joined([KnownBrightness.of(decided, [decided]), None])
     assert known is not None
-    found = known.checked(tracked(2), seen(now, now)).prediction
+    found = known.checked(tracked(2), seen(now, now), [WINDOW] * 2).prediction
     assert (found.object_scores == 3).all()
     inside = found.masks[:, 0] > 0
     assert inside[0][DISTANCE < 0.55].all()
@@ -63,32 +65,48 @@ def test_what_has_faded_loses_its_object_score() -> None:
     known = KnownBrightness.joined([KnownBrightness.of(decided, [decided])])
     assert known is not None
     scores = [
-        float(known.checked(tracked(), seen(ball(1.0, height))).prediction.object_scores)
+        float(known.checked(tracked(), seen(ball(1.0, height)), [WINDOW]).prediction.object_scores)
         for height in (1.0, 0.5, 0.03)
     ]
     assert scores == [3.0, 3.0, -4.0]
 
 
-def scores_along(heights: list[float], shown: float = 3.0) -> list[float]:
-    """Object scores of an object whose height over its surroundings goes so, frame by frame."""
+def scores_along(
+    heights: list[float], sides: list[float] | None = None, shown: float = 3.0
+) -> list[float]:
+    """Object scores of an object whose height over its surroundings goes so, frame by frame.
+
+    `sides`: how much longer it is than where it was decided.
+    """
     decided, lowest, scores = brightness(ball(1.0)), None, []
-    for height in heights:
+    for height, side in zip(heights, sides or [1.0] * len(heights), strict=True):
         known = KnownBrightness.joined([KnownBrightness.of(decided, [decided], lowest)])
         assert known is not None
         prediction = replace(tracked(), object_scores=torch.full((1, 1), shown))
-        checked = known.checked(prediction, seen(ball(1.0, height)))
+        window = Window(0, 0, round(side * SIDE), round(side * SIDE))
+        checked = known.checked(prediction, seen(ball(1.0, height)), [window])
         lowest = checked.lowest[0]
         scores.append(float(checked.prediction.object_scores))
     return scores
 
 
-def test_what_loses_contrast_and_regains_it_is_followed_by_another_object() -> None:
+def test_what_loses_half_of_its_light_and_regains_some_is_followed_by_another_object() -> None:
     assert scores_along([0.9, 0.5, 0.8, 1.0, 0.4]) == [3.0, 3.0, -4.0, -4.0, -4.0]
+    smaller = scores_along([0.7, 0.7, 0.8], [0.8, 0.8, 1.0])
+    assert smaller == [3.0, 3.0, -4.0], "it has become dimmer and smaller"
+
+
+def test_a_cell_that_flattens_and_rounds_up_again_keeps_its_light() -> None:
+    assert scores_along([0.9, 0.5, 0.5, 1.0, 1.2], [1.1, 1.5, 1.6, 1.0, 0.9]) == [3.0] * 5
+
+
+def test_a_mask_that_becomes_too_small_for_a_moment_ends_nothing() -> None:
+    assert scores_along([1.0, 1.0, 1.0], [1.0, 0.4, 1.0]) == [3.0] * 3
 
 
 @pytest.mark.parametrize(
     "heights",
-    [[0.8, 1.0, 0.8, 1.2], [0.6, 0.5, 0.55, 0.45, 0.5], [2.0, 1.2, 2.0], [0.9, 0.6, 0.3, 0.2]],
+    [[0.7, 1.0, 0.7, 1.2], [0.6, 0.5, 0.55, 0.45, 0.5], [2.0, 1.2, 2.0], [0.9, 0.6, 0.3, 0.2]],
     ids=["little is lost", "little is regained", "brighter than it was", "it only fades"],
 )
 def test_light_that_changes_a_little_ends_nothing(heights) -> None:
@@ -101,7 +119,9 @@ def test_frames_that_do_not_show_the_object_say_nothing_of_its_contrast() -> Non
     known = KnownBrightness.joined([KnownBrightness.of(decided, [decided]), None])
     assert known is not None
     nothing = replace(tracked(2), masks=-tracked(2).masks.abs())
-    assert known.checked(nothing, seen(ball(1.0, 0.4), ball(1.0))).lowest.tolist() == [1.0, 1.0]
+    assert known.checked(
+        nothing, seen(ball(1.0, 0.4), ball(1.0)), [WINDOW] * 2
+    ).lowest.tolist() == [1.0, 1.0]
 
 
 def test_several_decided_frames_give_the_clearest_contrast_and_the_lowest_level() -> None:

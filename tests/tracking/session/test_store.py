@@ -76,7 +76,7 @@ def test_labels_and_state_come_back(model, stack, tmp_path):
     assert again.planned_frames() == len({2, 6, 9, 3})  # the decided frames are shown
 
 
-def test_what_was_left_of_an_objects_contrast_comes_back(tmp_path):
+def test_what_was_left_of_an_objects_light_comes_back(tmp_path):
     model, height = load_model("bundled", "cpu"), [1.0, 0.9, 0.7, 0.5, 0.5, 0.8, 1.0, 1.0]
     disc = np.hypot(*np.mgrid[-48:48, -48:48]) < 20
     noise = np.random.default_rng(0).normal(20, 2, (len(height), 96, 96))

@@ -24,12 +24,14 @@ from napari_sam2.network import (
     relative_brightness,
     remaining_contrast,
 )
+from napari_sam2.tracking.images.object_window import Window
 
 _GONE = -4.0  # object score (logit) at most of an object that has ended
 _DIM = -4.0  # logit of a pixel that is as dim as the surroundings; 0 at the level
 # Measured on fifteen stacks, see docs/measurements/bundled_model.md
-_LOST = 0.65  # of its contrast: an object with less left may end here
+_LOST = 0.5  # of its light: an object with less left may end here
 _REGAINED = 0.15  # of it, from there on: that is another object
+_LEAST_AREA = 0.8  # of the object's, that its light is taken from: masks become too small by chance
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,22 +44,27 @@ class DecidedBrightness:
         From `object_contrast`.
     level : Tensor, shape (2,)
         From `bright_level`.
+    area : Tensor, shape ()
+        In pixels of the frame.
     """
 
     contrast: Tensor
     level: Tensor
+    area: Tensor
 
     @classmethod
-    def measured(cls, features: ImageFeatures, logits: Tensor) -> DecidedBrightness:
+    def measured(cls, features: ImageFeatures, logits: Tensor, window: Window) -> DecidedBrightness:
         """Measure an object in the window of `features`; logits of its mask are (S, S)."""
         mask = logits[None, None] > 0
         return cls(
-            object_contrast(features.pixels, mask)[0], bright_level(features.pixels, mask)[0]
+            object_contrast(features.pixels, mask)[0],
+            bright_level(features.pixels, mask)[0],
+            _areas(mask, [window])[0],
         )
 
 
 class CheckedMasks(NamedTuple):
-    """Masks of N objects in a tracked frame, and what is left of the contrast of the objects.
+    """Masks of N objects in a tracked frame, and what is left of the light of the objects.
 
     Attributes
     ----------
@@ -83,14 +90,17 @@ class KnownBrightness:
     level : Tensor, shape (2,)
         The level nearest to the surroundings in any of these, and how well levels explain the mask
         that they explain least.
+    area : Tensor, shape ()
+        Its area where it stands out most, in pixels of the frame.
     lowest : Tensor, shape ()
-        The lowest share of its contrast that was left since it was decided, at most 1;
+        The lowest share of its light that was left since it was decided, at most 1;
         minus infinity once another object has followed it.
     """
 
     nearest: Tensor
     clearest: Tensor
     level: Tensor
+    area: Tensor
     lowest: Tensor
 
     @classmethod
@@ -109,6 +119,7 @@ class KnownBrightness:
             return None
         contrasts = torch.stack([each.contrast for each in known])
         levels = torch.stack([each.level for each in known])
+        areas = torch.stack([each.area for each in known])
         # Selected by index: a GPU is not waited for.
         clearest = (contrasts[:, 0] - contrasts[:, 1]).abs().argmax(dim=0, keepdim=True)
         faintest = levels[:, 0].abs().argmin(dim=0, keepdim=True)
@@ -116,7 +127,8 @@ class KnownBrightness:
             nearest.contrast,
             contrasts.index_select(0, clearest)[0],
             torch.stack((levels[:, 0].index_select(0, faintest)[0], levels[:, 1].amin(dim=0))),
-            torch.ones_like(levels[0, 0]) if lowest is None else lowest,
+            areas.index_select(0, clearest)[0],
+            torch.ones_like(areas[0]) if lowest is None else lowest,
         )
 
     @classmethod
@@ -129,6 +141,7 @@ class KnownBrightness:
             torch.zeros_like(some.nearest),
             torch.zeros_like(some.clearest),
             torch.zeros_like(some.level),
+            torch.ones_like(some.area),
             torch.ones_like(some.lowest),
         )
         rows = [nothing if each is None else each for each in objects]
@@ -136,6 +149,7 @@ class KnownBrightness:
             torch.stack([each.nearest for each in rows]),
             torch.stack([each.clearest for each in rows]),
             torch.stack([each.level for each in rows]),
+            torch.stack([each.area for each in rows]),
             torch.stack([each.lowest for each in rows]),
         )
 
@@ -143,13 +157,16 @@ class KnownBrightness:
         """Return how bright the windows are relative to their objects, (N, 1, S, S)."""
         return relative_brightness(features.pixels, self.nearest)
 
-    def checked(self, prediction: MaskPrediction, features: ImageFeatures) -> CheckedMasks:
+    def checked(
+        self, prediction: MaskPrediction, features: ImageFeatures, windows: Sequence[Window]
+    ) -> CheckedMasks:
         """Take from masks what is too dim, and lower the object scores of what has ended.
 
         An object that was also decided near by, where little of its contrast was left, may lose
-        half of that before it counts as faded. What loses a good part of its contrast and then
-        regains some is followed by another object, as nuclei in a tissue are along the depth; it
-        does not come back by itself.
+        half of that before it counts as faded. What loses half of its light, contrast times area,
+        and then regains some is followed by another object, as nuclei in a tissue are along the
+        depth; it does not come back by itself. A cell that flattens is dimmer and larger, and keeps
+        its light.
         """
         masks = prediction.masks > 0
         left = remaining_contrast(features.pixels, masks, self.clearest)
@@ -158,12 +175,19 @@ class KnownBrightness:
         faded = left < (near / 2).clamp(max=FADED)
         shown = (prediction.object_scores[:, 0] > 0) & masks.flatten(1).any(dim=1)
         there = shown & faded.logical_not()
-        followed = (self.lowest < _LOST) & (left > self.lowest + _REGAINED) & there
+        light = left * (_areas(masks, windows) / self.area.clamp(min=1.0)).clamp(min=_LEAST_AREA)
+        followed = (self.lowest < _LOST) & (light > self.lowest + _REGAINED) & there
         followed = followed | (self.lowest == -torch.inf)
-        lowest = torch.where(there, torch.minimum(self.lowest, left), self.lowest)
+        lowest = torch.where(there, torch.minimum(self.lowest, light), self.lowest)
         lowest = lowest.masked_fill(followed, -torch.inf)
         scores = prediction.object_scores
         lowered = torch.where((faded | followed)[:, None], scores.clamp(max=_GONE), scores)
         below = dim_pixels(features.pixels, masks, self.clearest, self.level)
         logits = torch.where(below > 0, _DIM * below, prediction.masks)
         return CheckedMasks(replace(prediction, masks=logits, object_scores=lowered), lowest)
+
+
+def _areas(masks: Tensor, windows: Sequence[Window]) -> Tensor:
+    """Return the areas of masks (N, 1, S, S) of windows, in pixels of the frame, (N,)."""
+    sizes = [float(window.height * window.width) for window in windows]
+    return masks.flatten(1).float().mean(dim=1) * torch.tensor(sizes, device=masks.device)
