@@ -6,6 +6,7 @@ import json
 import os
 import struct
 import sys
+import time
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,25 @@ def test_safetensors_without_tensors_end(tmp_path: Path, header: str) -> None:
 def test_headers_that_no_file_has(tmp_path: Path, header: str) -> None:
     with pytest.raises(CheckpointError, match="damaged"):
         read_state(safetensors_file(tmp_path / "a.safetensors", header))
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+@pytest.mark.parametrize("name", [b'{"a":' * 20_000, b"a" * 100_000 + b"\xc3\xa4"])
+def test_names_of_classes_that_would_be_searched_for_minutes(tmp_path, zipped, name) -> None:
+    plain, crafted = tmp_path / "plain.pt", tmp_path / "crafted.pt"
+    torch.save({"a": torch.zeros(3)}, plain, _use_new_zipfile_serialization=zipped)
+    known = b"ctorch._utils\n"
+    if zipped:
+        with zipfile.ZipFile(plain) as source, zipfile.ZipFile(crafted, "w") as target:
+            for part in source.namelist():
+                target.writestr(part, source.read(part).replace(known, b"c" + name + b"\n"))
+    else:
+        crafted.write_bytes(plain.read_bytes().replace(known, b"c" + name + b"\n"))
+    began = time.process_time()
+    with pytest.raises(CheckpointError, match="damaged") as raised:
+        read_state(crafted)
+    assert time.process_time() - began < 5, "torch itself takes minutes"
+    assert len(str(raised.value)) < 1000
 
 
 def test_packed_torch_files_are_refused_before_they_are_unpacked(tmp_path: Path) -> None:

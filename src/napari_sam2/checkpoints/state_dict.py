@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import pickle
+import pickletools
 import re
 import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import safetensors
 import torch
@@ -23,6 +24,8 @@ _PICKLE_MAGIC = b"\x80"
 _WRAPPERS = ("model", "state_dict", "model_state_dict", "model_state")
 _PREFIXES = ("module.", "_orig_mod.", "model.", "sam2.", "sam.")
 _UNSAFE_NAME = re.compile(r"GLOBAL (\S+)")
+_LONGEST_NAME = 500  # letters of a class with its module
+_PICKLES = 5  # at the start of a file of `torch.save` that is no archive
 _AGAIN = "Fetch or copy it again; `napari-sam2 models` lists the files that are known to work."
 
 
@@ -104,6 +107,9 @@ def _read_torch(path: Path, head: bytes) -> Any:
         raise _foreign(path, "it is neither a PyTorch nor a safetensors file")
     if archive:
         _check_archive(path)
+    else:
+        with path.open("rb") as file:
+            _check_names(path, file, _PICKLES)
     try:
         with warnings.catch_warnings():
             # About pickle protocols and TorchScript: both end in an error of ours or do not matter.
@@ -122,15 +128,23 @@ def _read_torch(path: Path, head: bytes) -> Any:
 
 
 def _check_archive(path: Path) -> None:
-    """Refuse an archive that would take far more memory than its size.
+    """Refuse an archive that would take far more memory or time than its size.
 
     ``torch.save`` compresses nothing, so that its parts are no larger than the file.
     """
     try:
         with zipfile.ZipFile(path) as archive:
             parts = archive.infolist()
-    except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
+            _check_parts(path, parts)
+            for part in parts:
+                if part.filename.endswith("data.pkl"):
+                    with archive.open(part) as file:
+                        _check_names(path, file, 1)
+    except (zipfile.BadZipFile, RuntimeError, ValueError) as error:
         raise _damaged(path, f"it is no whole archive ({error})") from error
+
+
+def _check_parts(path: Path, parts: Sequence[zipfile.ZipInfo]) -> None:
     if any("/code/" in part.filename for part in parts):
         raise _unsafe(path, "GLOBAL TorchScript")
     packed = any(part.compress_type != zipfile.ZIP_STORED for part in parts)
@@ -139,6 +153,23 @@ def _check_archive(path: Path) -> None:
         raise _foreign(
             path, f"it unpacks to {total / 1e6:.0f} MB, and PyTorch's own files are not packed"
         )
+
+
+def _check_names(path: Path, file: IO[bytes], pickles: int) -> None:
+    """Refuse classes whose names are far too long to be names.
+
+    torch does not load them either, but it then searches them in a time that grows with the square
+    of their length: minutes for a name of 100 kB.
+    """
+    try:
+        for _ in range(pickles):
+            for operation, value, _ in pickletools.genops(file):
+                if operation.name == "GLOBAL" and len(str(value)) > _LONGEST_NAME:
+                    raise _unsafe(path, f"GLOBAL {str(value)[:60]}...")
+    except UnicodeDecodeError as error:
+        raise _damaged(path, "the name of a class is none") from error
+    except ValueError:
+        return  # damaged from here on: torch says how
 
 
 def _check_tensors(path: Path, tensors: Mapping[str, Tensor], size: int) -> None:
