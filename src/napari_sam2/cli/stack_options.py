@@ -37,7 +37,7 @@ MinSizeOption = Annotated[
     typer.Option(
         min=1,
         help="With --auto: smallest area of an object in pixels; by default 8, and what is "
-        "unlikely is left out: tiny things, and dark ones among bright ones or the reverse.",
+        "unlikely is left out: noise, tiny things, and dark ones among bright ones or the reverse.",
         show_default=False,
     ),
 ]

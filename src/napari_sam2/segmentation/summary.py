@@ -118,8 +118,8 @@ def describe(summary: SegmentSummary) -> str:
         lines.append(f"not found beyond the prompted frames: {_numbers_of(lost)}")
     if summary.unlikely_left_out:
         lines.append(
-            f"left out as unlikely (tiny, or dark among bright ones): {summary.unlikely_left_out} "
-            "(--min-size with an area keeps them)"
+            "left out as unlikely (noise, tiny, or dark among bright ones): "
+            f"{summary.unlikely_left_out} (--min-size with an area keeps them)"
         )
     if summary.approximations:
         lines.append(f"{summary.speed}, approximated with {', '.join(summary.approximations)}")

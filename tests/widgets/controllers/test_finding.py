@@ -157,7 +157,7 @@ def test_what_is_tiny_is_left_out_and_told(make_panel):
     panel.wait_idle()
     assert set(np.unique(found_in(panel))) == {0, 1, 2}
     assert panel.search_text.endswith(
-        "2 unlikely objects were left out (tiny, or dark among bright ones or the reverse); "
+        "2 unlikely objects were left out (noise, tiny, or dark among bright ones or the reverse); "
         "give a smallest area to keep such objects."
     )
     panel.undo()

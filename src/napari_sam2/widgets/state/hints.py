@@ -359,7 +359,7 @@ def unlikely_left_out(count: int) -> str:
     if not count:
         return ""
     objects = "1 unlikely object was" if count == 1 else f"{count} unlikely objects were"
-    what = "tiny, or dark among bright ones or the reverse"
+    what = "noise, tiny, or dark among bright ones or the reverse"
     return f"{objects} left out ({what}); give a smallest area to keep such objects."
 
 

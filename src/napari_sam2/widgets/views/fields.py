@@ -398,8 +398,8 @@ def _find_fields() -> list[Any]:
             value=defaults.min_size,
             step=1,
             tooltip="Smallest area in pixels of objects that are looked for; 0: 8 pixels, and "
-            "what is unlikely is left out: tiny things, and dark ones among bright ones or the "
-            "reverse.",
+            "what is unlikely is left out: noise, tiny things, and dark ones among bright ones or "
+            "the reverse.",
         ),
         WholeNumber(
             name="max_size",
