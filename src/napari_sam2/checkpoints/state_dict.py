@@ -128,10 +128,7 @@ def _read_torch(path: Path, head: bytes) -> Any:
 
 
 def _check_archive(path: Path) -> None:
-    """Refuse an archive that would take far more memory or time than its size.
-
-    ``torch.save`` compresses nothing, so that its parts are no larger than the file.
-    """
+    """Refuse an archive that would take far more memory or time than its size."""
     try:
         with zipfile.ZipFile(path) as archive:
             parts = archive.infolist()
@@ -145,6 +142,7 @@ def _check_archive(path: Path) -> None:
 
 
 def _check_parts(path: Path, parts: Sequence[zipfile.ZipInfo]) -> None:
+    """Refuse code, and parts that are larger than the file: ``torch.save`` compresses nothing."""
     if any("/code/" in part.filename for part in parts):
         raise _unsafe(path, "GLOBAL TorchScript")
     packed = any(part.compress_type != zipfile.ZIP_STORED for part in parts)
