@@ -21,6 +21,18 @@ class Direction(StrEnum):
     BOTH = "both"
 
 
+class StackKind(StrEnum):
+    """What the frames of a stack are: slices of a volume, or times.
+
+    Along a z-stack objects begin and end once, and others follow where they end. In a time-lapse
+    cells come back into view, flatten and round up. Where it is unknown, nothing is concluded.
+    """
+
+    UNKNOWN = "unknown"
+    Z_STACK = "z-stack"
+    TIME_LAPSE = "time-lapse"
+
+
 class View(StrEnum):
     """The part of a frame that the model sees.
 

@@ -122,9 +122,9 @@ def test_json_replaces_the_table_and_objects_can_be_few(small_stack, capsys):
 def test_ctrl_c_reports_what_is_finished(small_stack, capsys, monkeypatch):
     read_pair = protocol.read_pair
 
-    def interrupted(pair):
+    def interrupted(*asked):
         signal.raise_signal(signal.SIGINT)
-        return read_pair(pair)
+        return read_pair(*asked)
 
     monkeypatch.setattr(protocol, "read_pair", interrupted)
     assert evaluate(small_stack.image.parent, "--json") == 130

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from napari_sam2.errors import EvaluationError
 from napari_sam2.evaluation import find_pairs
 from napari_sam2.evaluation.pairs import read_pair, spread
+from napari_sam2.types import StackKind
 
 
 def write_pair(
@@ -111,3 +112,15 @@ def test_spread_keeps_order_and_never_repeats(size, count):
     assert len(chosen) == min(size, count)
     assert list(chosen) == sorted(set(chosen))
     assert size == 0 or chosen[0] == 0
+
+
+@pytest.mark.parametrize(("axes", "kind"), [("ZYX", "z-stack"), ("TYX", "time-lapse")])
+def test_axes_say_what_the_frames_are_unless_it_is_said(tmp_path, axes, kind):
+    write_pair(tmp_path, "stack")
+    image = np.zeros((2, 8, 9), np.uint8)
+    tifffile.imwrite(tmp_path / "stack_image.tif", image, metadata={"axes": axes})
+    (pair,) = find_pairs(tmp_path)
+    assert read_pair(pair)[0].kind == kind
+    assert read_pair(pair, StackKind.UNKNOWN)[0].kind == "unknown"
+    write_pair(tmp_path, "stack")
+    assert read_pair(pair)[0].kind == "unknown"

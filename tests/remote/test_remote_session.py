@@ -98,6 +98,23 @@ def test_what_is_left_of_a_contrast_is_the_same(models, noise, connection):
     assert left != engine_of(here).remaining_contrast(*asked[2:], *asked[:2])
 
 
+def test_objects_of_a_z_stack_end_there_as_here(models, connection):
+    _, y, x = np.mgrid[:9, :48, :56]
+    heights = np.array([1, 0.9, 0.8, 0.65, 0.7, 0.95, 1, 1, 1])
+    discs = 40 + 150 * heights[:, None, None] * ((y - 24) ** 2 + (x - 28) ** 2 < 100)
+
+    def play(session):
+        return [session.add_box(1, 0, (14, 18, 34, 38)), *session.propagate()]
+
+    last = {}
+    for kind in ("z-stack", "time-lapse"):
+        here = TrackingSession(models["fine"], discs.astype(np.uint8), kind=kind)
+        there = connection.session(discs.astype(np.uint8), model="fine", kind=kind)
+        assert_same(play(here), play(there))
+        last[kind] = np.flatnonzero(here.labels.any(axis=(1, 2)))[-1]
+    assert last == {"z-stack": 4, "time-lapse": 8}
+
+
 def test_undo_and_a_saved_session_bring_the_same_back(noise, connection, tmp_path):
     session = connection.session(noise)
     session.add_points(1, 2, [(20, 20)])

@@ -120,6 +120,7 @@ def spec(**changes):
         "contrast": [[0, 255]],
         "settings": {},
         "keep_logits": False,
+        "kind": "unknown",
         **changes,
     }
 
@@ -332,6 +333,7 @@ def test_a_mask_alone_is_refused_since_it_needs_no_network(raw, models):
         {"spec": spec(n_frames=10**9)},
         {"spec": spec(settings={"object_chunk": 10**6})},
         {"spec": spec(settings={"__class__": 1})},
+        {"spec": spec(kind="hologram")},
         {"spec": spec(model={"name": "/etc/passwd", "image_size": None, "precision": "auto"})},
         {"spec": spec(model={"name": "../tiny", "image_size": None, "precision": "auto"})},
     ],

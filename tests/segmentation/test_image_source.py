@@ -16,7 +16,7 @@ from napari_sam2.prompts import PromptBook, SessionFile
 from napari_sam2.segmentation.choices import describe_choices, name_choices
 from napari_sam2.segmentation.image_source import Seeing, axis_number, open_frames
 from napari_sam2.stack import open_stack
-from napari_sam2.types import Region
+from napari_sam2.types import Region, StackKind
 
 
 @pytest.fixture
@@ -123,7 +123,9 @@ def test_slices_that_a_file_calls_channels_are_the_video(tmp_path, size):
     tifffile.imwrite(tmp_path / "c.tif", data, imagej=True, metadata={"axes": "CYX"})
     frames = open_frames(tmp_path / "c.tif")
     assert (frames.stack.n_frames, frames.axes) == (size, "ZYX")
-    assert "along axis C, which the file calls channels (--axis)" in describe_choices(frames)
+    assert "along axis C, which the file calls channels (--axis, --kind)" in describe_choices(
+        frames
+    )
     one = open_frames(tmp_path / "c.tif", Seeing(channels="2"))
     assert (one.stack.n_frames, one.stack.channels) == (1, (2,))
 
@@ -153,8 +155,9 @@ def test_every_choice_is_named_with_its_option(tmp_path):
         file.write(data, metadata={"axes": "TZCYX", "Name": "cells"})
     line = describe_choices(open_frames(tmp_path / "a.ome.tif", Seeing("Z", series="cells")))
     assert line == (
-        "a.ome.tif: image 1 (cells) of the 2 in the file (--series), 3 frames along axis Z "
-        "(--axis), channel 0 of 2 (--channels), time point 0 of 4 (--at T=0)."
+        "a.ome.tif: image 1 (cells) of the 2 in the file (--series), 3 slices of a "
+        "z-stack along axis Z (--axis, --kind), channel 0 of 2 (--channels), time point 0 of 4 "
+        "(--at T=0)."
     )
     alone = open_frames(tmp_path / "a.ome.tif")
     assert "image 0 (label) of the 2" in describe_choices(alone)
@@ -240,6 +243,25 @@ def test_a_session_of_exchanged_axes_is_loaded_with_them(ordered, tmp_path):
     panel = SessionFile(PromptBook((9, 8, 4)), axis=0)
     as_shown = open_frames(path, Seeing(likely=panel))
     assert (as_shown.stack.shape, as_shown.stack.transposed) == ((9, 8, 4), False)
+
+
+@pytest.mark.parametrize(
+    ("axes", "asked", "kind", "letters"),
+    [
+        ("ZYX", None, StackKind.Z_STACK, "ZYX"),
+        ("TYX", None, StackKind.TIME_LAPSE, "TYX"),
+        ("QYX", None, StackKind.UNKNOWN, "ZYX"),
+        ("QYX", StackKind.TIME_LAPSE, StackKind.TIME_LAPSE, "TYX"),
+        ("TYX", StackKind.Z_STACK, StackKind.Z_STACK, "TYX"),
+    ],
+)
+def test_the_file_says_what_frames_are_unless_the_user_does(tmp_path, axes, asked, kind, letters):
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((5, 8, 9), np.uint16), metadata={"axes": axes})
+    frames = open_frames(tmp_path / "a.tif", Seeing(kind=asked))
+    assert (frames.stack.kind, frames.axes) == (kind, letters)
+    saved = SessionFile(PromptBook((5, 8, 9)), axis=0, settings={"kind": "time-lapse"})
+    again = open_frames(tmp_path / "a.tif", Seeing(kind=asked, likely=saved)).stack.kind
+    assert again == (asked or "time-lapse"), "what a session says goes before the file"
 
 
 def test_a_session_of_one_channel_is_replayed_on_it(tmp_path):

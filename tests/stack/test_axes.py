@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_sam2.errors import StackError
-from napari_sam2.stack import AxisGuess, FrameStack, guess_axes
+from napari_sam2.stack import AxisGuess, FrameStack, StackKind, guess_axes, kind_along
 
 
 @pytest.mark.parametrize(
@@ -99,3 +100,23 @@ def test_every_guess_gives_each_axis_one_role_and_makes_a_stack(data):
     )
     n_frames = 1 if guess.video is None else shape[guess.video]
     assert stack.shape == (n_frames, shape[guess.y], shape[guess.x])
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("Z", "z-stack"), ("slices", "z-stack"), ("y", "z-stack"), ("Time", "time-lapse")]
+    + [(name, "unknown") for name in ("C", "Q", "", "-3")],
+)
+def test_the_name_of_an_axis_says_what_frames_along_it_are(name, kind):
+    assert kind_along(name) == kind
+
+
+def test_what_frames_are_holds_for_their_own_axis_only():
+    stack = FrameStack(np.zeros((3, 4, 8, 9)), axis=1, at={0: 0}, kind="z-stack")
+    assert stack.kind is StackKind.Z_STACK
+    assert stack.turned(1, {0: 2}).kind is StackKind.Z_STACK
+    assert stack.turned(0, {1: 2}).kind is StackKind.UNKNOWN
+    assert FrameStack(np.zeros((8, 9)), kind="z-stack").kind is StackKind.UNKNOWN, "it is one frame"
+    assert FrameStack(np.zeros((4, 8, 9))).kind is StackKind.UNKNOWN
+    with pytest.raises(StackError, match="kind of stack"):
+        FrameStack(np.zeros((4, 8, 9)), kind="volume")

@@ -25,7 +25,7 @@ from qtpy.QtWidgets import QApplication
 
 from napari_sam2.labels import FrameRecord, History
 from napari_sam2.prompts import FramePrompt
-from napari_sam2.types import Region, Speed
+from napari_sam2.types import Region, Speed, StackKind
 from napari_sam2.widgets.autosave.serialize import session_file
 from napari_sam2.widgets.layers.prompt_writer import resumed_state
 from napari_sam2.widgets.views.object_table_model import COLUMNS, ID, NAME
@@ -298,6 +298,15 @@ class PanelPage:
         """The video axis that is chosen."""
         return self.settings.axis.value
 
+    def choose_kind(self, kind: str) -> None:
+        """Say what the frames are."""
+        _choose(self.settings.kind, StackKind(kind))
+
+    @property
+    def chosen_kind(self) -> StackKind:
+        """What the frames are, as it is shown."""
+        return self.settings.value.kind
+
     @property
     def axes_offered(self) -> list[str]:
         """Names of the video axes that can be chosen."""
@@ -400,7 +409,7 @@ class PanelPage:
     @property
     def chosen_source(self) -> Any:
         """What the model would see from the next start on: channels, contrast, part."""
-        return self._inside.images.channels.source()
+        return self._inside.images.source()
 
     @property
     def source(self) -> Any:

@@ -208,3 +208,13 @@ def test_refused_prompts_are_reported_and_others_propagated(doubled, blobs):
     assert (layer.data == 1).any()
     with pytest.raises(PromptError, match="Unlucky"):
         doubled(image, Points([(0, 13, 13)]))
+
+
+def test_kind_is_what_the_axis_is_called_unless_it_is_given(doubled, blobs, script):
+    image = Image(blobs(), axis_labels=("z", "y", "x"), contrast_limits=(0, 1000))
+    points = Points([(0, 8, 8)])
+    doubled(image, points)
+    doubled(image, points, kind="time-lapse")
+    assert [each.stack().kind for each in script.opened] == ["z-stack", "time-lapse"]
+    with pytest.raises(StackError, match="kind of stack"):
+        doubled(image, points, kind="volume")

@@ -16,7 +16,7 @@ from napari_sam2._atomic import write_text
 from napari_sam2._locks import hold
 from napari_sam2.errors import Sam2Error
 from napari_sam2.segmentation.output_paths import real_path
-from napari_sam2.types import Speed
+from napari_sam2.types import Speed, StackKind
 
 ModelOption = Annotated[
     str,
@@ -32,6 +32,14 @@ SpeedOption = Annotated[
     typer.Option(
         help="exact computes what the model was trained to; balanced and fastest approximate it "
         "with less, and the result says how. By default exact."
+    ),
+]
+KindOption = Annotated[
+    StackKind | None,
+    typer.Option(
+        help="What the frames are: slices of a z-stack, where objects that lie behind one another "
+        "are told apart, or times. By default what the file calls the axis, Z or T.",
+        show_default=False,
     ),
 ]
 ImageSizeOption = Annotated[

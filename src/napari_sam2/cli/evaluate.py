@@ -11,6 +11,7 @@ from napari_sam2.cli.common import (
     DeviceOption,
     ImageSizeOption,
     JsonOption,
+    KindOption,
     ModelOption,
     write_report,
 )
@@ -103,6 +104,7 @@ def evaluate(
             show_default=False,
         ),
     ] = None,
+    kind: KindOption = None,
     limit: Annotated[
         int | None,
         typer.Option(min=1, help="At most this many stacks of each folder, evenly spread."),
@@ -146,6 +148,7 @@ def evaluate(
             (model, device, image_size),
             every=every,
             baseline=baseline,
+            kind=kind,
             limit=limit,
             json=json,
             output=output,
@@ -154,7 +157,14 @@ def evaluate(
     if every is not None:
         raise EvaluationError("--every belongs to --auto.", remedy="Add --auto.")
     options = EvaluationOptions(
-        prompt or PromptKind.POINT, frame, overlap, max_objects, rounds or 0, baseline, clicks or 0
+        prompt or PromptKind.POINT,
+        frame,
+        overlap,
+        max_objects,
+        rounds or 0,
+        baseline,
+        clicks or 0,
+        kind,
     )
     asked = any(each is not None for each in (prompt, clicks, rounds))
     protocols = (PromptProtocol.of(options),) if asked else STANDARD_PROTOCOLS

@@ -20,6 +20,7 @@ from napari_sam2.evaluation.automatic import (
 )
 from napari_sam2.evaluation.pairs import LabelledPair, find_pairs
 from napari_sam2.segmentation.session_runner import INTERRUPTED_EXIT_CODE, soft_interrupt
+from napari_sam2.types import StackKind
 
 _TITLES = (
     *("set", "method", "objects", "mSA", "SA50", "precision", "recall", "s/frame"),
@@ -33,6 +34,7 @@ def evaluate_auto(
     *,
     every: int | None,
     baseline: bool,
+    kind: StackKind | None,
     limit: int | None,
     json: bool,
     output: Path | None,
@@ -44,7 +46,7 @@ def evaluate_auto(
     folder : Path
     model : (str, str, int or None)
         Name, device and input size.
-    every, baseline, limit, json, output
+    every, baseline, kind, limit, json, output
         The options of the command.
     """
     from tqdm import tqdm
@@ -62,6 +64,7 @@ def evaluate_auto(
                 stacks,
                 loaded,
                 every=every,
+                kind=kind,
                 progress=bar.set_description,
                 cancelled=interrupt.asked,
             )

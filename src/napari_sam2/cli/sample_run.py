@@ -19,7 +19,7 @@ from napari_sam2.prompts import PromptBook, write_prompts
 from napari_sam2.samples import SampleStack, dividing_cells, nuclei_stack
 from napari_sam2.segmentation.pictures import write_sheet
 from napari_sam2.segmentation.session_runner import Range, run_session
-from napari_sam2.stack import FrameStack
+from napari_sam2.stack import FrameStack, kind_along
 from napari_sam2.tracking import Model, TrackingSession
 
 _SHAPE = (12, 256, 256)
@@ -106,7 +106,7 @@ def run_sample(sample: SampleStack, model: Model, folder: Path) -> SampleRun:
         for axis, size in zip(sample.axes, sample.scale, strict=True)
     ]
     write_labels(truth, sample.labels, axes=sample.axes, scale=scale)
-    stack = FrameStack(sample.image)
+    stack = FrameStack(sample.image, kind=kind_along(sample.axes[0]))
     prompts = choose_prompts(sample.labels, EvaluationOptions(frame=_FRAME))
     book = _book_of(prompts, stack.shape)
     write_prompts(book, clicks)

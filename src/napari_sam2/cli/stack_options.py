@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from napari_sam2.cli.common import ImageSizeOption, SpeedOption
+from napari_sam2.cli.common import ImageSizeOption, KindOption, SpeedOption
 from napari_sam2.segmentation.stack_job import SegmentOptions
 from napari_sam2.types import Direction, TrackFormat, Unreadable, View
 
@@ -134,6 +134,7 @@ _OPTIONS: Mapping[str, Any] = MappingProxyType(
         "view": ViewOption,
         "speed": SpeedOption,
         "axis": AxisOption,
+        "kind": KindOption,
         "at": AtOption,
         "channels": ChannelsOption,
         "series": SeriesOption,

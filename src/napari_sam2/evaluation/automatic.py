@@ -21,7 +21,7 @@ from skimage.segmentation import watershed
 
 from napari_sam2.evaluation.matching import Overlaps, segmentation_accuracy
 from napari_sam2.evaluation.pairs import LabelledPair, read_pair
-from napari_sam2.stack import FrameStack
+from napari_sam2.stack import FrameStack, StackKind
 
 if TYPE_CHECKING:
     from napari_sam2.tracking import Model
@@ -88,6 +88,7 @@ def evaluate_automatic(
     model: Model,
     *,
     every: int | None = None,
+    kind: StackKind | None = None,
     progress: Callable[[str], None] = lambda name: None,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> list[AutomaticScore]:
@@ -100,6 +101,8 @@ def evaluate_automatic(
     every : int, optional
         Search again in every so many frames; see `find_and_follow`. Without it stacks are not
         followed.
+    kind : StackKind, optional
+        What the frames of all stacks are; by default what the axes of each image say.
     progress : callable
         Called with the name of each stack before it is searched.
     cancelled : callable
@@ -111,7 +114,7 @@ def evaluate_automatic(
     scores: list[AutomaticScore] = []
     for pair in pairs:
         progress(pair.name)
-        stack, truth = read_pair(pair)
+        stack, truth = read_pair(pair, kind)
         frame = stack.n_frames // 2
         session = TrackingSession(model, stack)
         began = time.perf_counter()

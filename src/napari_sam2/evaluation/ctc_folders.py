@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from napari_sam2.errors import EvaluationError
 from napari_sam2.lineage.ctc import CtcFrames, read_ctc, read_tiff, segmented_frames
-from napari_sam2.stack import FrameStack
+from napari_sam2.stack import FrameStack, StackKind
 
 _TRUTH = "_GT"
 _IMAGE = re.compile(r"t(\d{3,})\.tif", re.IGNORECASE)
@@ -43,7 +43,9 @@ def find_sequences(folder: Path) -> list[tuple[Path, Path]]:
     return found
 
 
-def read_sequence(images: Path, truth: Path) -> tuple[FrameStack, NDArray[np.integer[Any]]]:
+def read_sequence(
+    images: Path, truth: Path, kind: StackKind = StackKind.TIME_LAPSE
+) -> tuple[FrameStack, NDArray[np.integer[Any]]]:
     """Open a sequence as frames and truth (T, Y, X), which is that of ``TRA``.
 
     Raises
@@ -60,7 +62,7 @@ def read_sequence(images: Path, truth: Path) -> tuple[FrameStack, NDArray[np.int
             f"{truth} has volumes, {sequence.labels.shape[1:]} each.",
             remedy="Sequences of 2D frames can be evaluated.",
         )
-    stack = FrameStack(pixels, 0, channel_axis=None)
+    stack = FrameStack(pixels, 0, channel_axis=None, kind=kind)
     if stack.shape != sequence.labels.shape:
         raise EvaluationError(
             f"{images} has the frames {stack.shape}, {truth} {sequence.labels.shape}.",

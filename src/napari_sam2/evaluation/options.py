@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from napari_sam2.errors import EvaluationError
+from napari_sam2.types import StackKind
 
 
 class PromptKind(StrEnum):
@@ -69,6 +70,8 @@ class EvaluationOptions:
     clicks : int
         Corrective clicks that each object gets in its prompted frame before anything is
         propagated.
+    kind : StackKind, optional
+        What the frames of all stacks are; by default what the axes of each image say.
 
     Raises
     ------
@@ -83,6 +86,7 @@ class EvaluationOptions:
     rounds: int = 0
     baseline: bool = False
     clicks: int = 0
+    kind: StackKind | None = None
 
     def __post_init__(self) -> None:
         if self.max_objects is not None and self.max_objects < 1:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from napari_sam2.errors import EvaluationError
 from napari_sam2.evaluation.ctc_folders import find_sequences, read_sequence
-from napari_sam2.stack import FrameStack, guess_axes, open_stack
+from napari_sam2.stack import FrameStack, StackKind, guess_axes, kind_along, open_stack
 
 T = TypeVar("T")
 
@@ -108,12 +108,16 @@ def find_pairs(folder: Path, *, limit: int | None = None) -> tuple[LabelledPair,
     return tuple(pair for _, members in by_folder for pair in spread(list(members), limit))
 
 
-def read_pair(pair: LabelledPair) -> tuple[FrameStack, NDArray[np.integer]]:
+def read_pair(
+    pair: LabelledPair, kind: StackKind | None = None
+) -> tuple[FrameStack, NDArray[np.integer]]:
     """Open a pair as frames and truth.
 
     Parameters
     ----------
     pair : LabelledPair
+    kind : StackKind, optional
+        What the frames are; by default what the image's axes say.
 
     Returns
     -------
@@ -132,7 +136,7 @@ def read_pair(pair: LabelledPair) -> tuple[FrameStack, NDArray[np.integer]]:
         If a folder of the Cell Tracking Challenge is incomplete.
     """
     if pair.labels.is_dir():
-        return read_sequence(pair.image, pair.labels)
+        return read_sequence(pair.image, pair.labels, kind or StackKind.TIME_LAPSE)
     truth = np.asarray(open_stack(pair.labels).data)
     if not np.issubdtype(truth.dtype, np.integer):
         raise EvaluationError(
@@ -146,7 +150,9 @@ def read_pair(pair: LabelledPair) -> tuple[FrameStack, NDArray[np.integer]]:
     video = 0 if channel is None and truth.ndim == 3 else guess.video
     seen = {video, guess.y, guess.x, channel}
     at = {axis: 0 for axis in range(len(opened.axes)) if axis not in seen}
-    stack = FrameStack(opened.data, video, channel_axis=channel, at=at)
+    if kind is None:
+        kind = StackKind.UNKNOWN if video is None else kind_along(opened.axes[video])
+    stack = FrameStack(opened.data, video, channel_axis=channel, at=at, kind=kind)
     if truth.ndim == 2:
         truth = truth[np.newaxis]
     if truth.shape != stack.shape:

@@ -186,7 +186,7 @@ def evaluate_sequence(
     StackError
         If a file cannot be read.
     """
-    stack, truth = read_pair(pair)
+    stack, truth = read_pair(pair, options.kind)
     segmented = read_segmented(pair.labels) if pair.labels.is_dir() else None
     measurement = Measurement(stack, truth, method, options, progress, cancelled, segmented)
     found = measurement.run(protocols)

@@ -28,12 +28,13 @@ from napari_sam2.prompts.run_length_masks import (
     decode_run_lengths,
     encode_run_lengths,
 )
-from napari_sam2.types import Division, ObjectFrame, Region
+from napari_sam2.types import Division, ObjectFrame, Region, StackKind
 
 FORMAT = "napari-sam2 session"
 VERSION = 4
 
 _CHANNELS = "channels"
+_KIND = "kind"
 _MOST_DIGITS = 20
 
 JsonScalar = str | int | float | bool | None
@@ -228,6 +229,11 @@ class SessionFile:
         short = [number.strip() for number in numbers if len(number) < _MOST_DIGITS]
         return tuple(int(number) for number in short if number.isdecimal()) or None
 
+    @property
+    def kind(self) -> StackKind:
+        """What the frames are, if that is said; see `of_kind`."""
+        return kind_of(self.settings)
+
     def _checked_pair(self, object_id: int, frame: int) -> ObjectFrame:
         frame = check_frame(frame, self.book.shape[0])
         return ObjectFrame(check_object_id(object_id), frame)
@@ -269,6 +275,17 @@ class SessionFile:
 def of_channels(channels: tuple[int, ...]) -> dict[str, str]:
     """Return the setting that chooses channels for the composed image."""
     return {_CHANNELS: ",".join(map(str, channels))}
+
+
+def of_kind(kind: StackKind) -> dict[str, str]:
+    """Return the setting that says what frames are; none where that is unknown."""
+    return {} if kind is StackKind.UNKNOWN else {_KIND: kind.value}
+
+
+def kind_of(settings: Mapping[str, object]) -> StackKind:
+    """Return what settings say that frames are; what a later version calls them is unknown."""
+    name = settings.get(_KIND)
+    return next((each for each in StackKind if each == name), StackKind.UNKNOWN)
 
 
 def check_settings(settings: Mapping[str, object]) -> None:

@@ -13,6 +13,7 @@ from napari_sam2.errors import Sam2Error
 from napari_sam2.remote.channel import Channel
 from napari_sam2.remote.remote_network import remote_model
 from napari_sam2.remote.stack_file import StackFile
+from napari_sam2.stack import kind_along
 from napari_sam2.tracking.model import Model
 from napari_sam2.tracking.session import TrackingSession
 
@@ -84,7 +85,10 @@ class Connection(Channel):
         source = None
         if isinstance(stack, str | PathLike):
             source = StackFile(Path(stack))
-            stack = source.open()
+            opened = source.open()
+            stack = opened.data
+            if -len(opened.axes) <= axis < len(opened.axes):
+                options.setdefault("kind", kind_along(opened.axes[axis]))
         found = self.model(model, image_size, precision, source)
         return TrackingSession(found, stack, axis, **options)
 

@@ -212,6 +212,7 @@ class RemoteEngine:
             self._sender.contrast,
             settings,
             keep_logits,
+            stack.kind,
         ).values()
         self._planned = min(_PLANNED, channel.info.planned_frames)
         self.foresight = self._planned - 1 + MOST_BEYOND

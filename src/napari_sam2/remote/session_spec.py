@@ -9,10 +9,12 @@ import re
 from dataclasses import dataclass, replace
 from typing import Any
 
+from napari_sam2.errors import StackError
 from napari_sam2.remote.frame_data import FrameHead, dtype_named
 from napari_sam2.remote.limits import ServerLimits
 from napari_sam2.remote.messages import Fields, MessageError, number
 from napari_sam2.remote.values import read_settings, settings_values
+from napari_sam2.stack import StackKind, check_kind
 from napari_sam2.tracking.settings import TrackingSettings
 
 _ID = re.compile(r"[0-9a-f]{32}")
@@ -71,6 +73,8 @@ class StackSpec:
     settings : TrackingSettings
         As the client has them; see `served_settings`.
     keep_logits : bool
+    kind : StackKind
+        What the frames are.
     """
 
     session: str
@@ -81,6 +85,7 @@ class StackSpec:
     contrast: tuple[tuple[float, float], ...]
     settings: TrackingSettings
     keep_logits: bool = False
+    kind: StackKind = StackKind.UNKNOWN
 
     @property
     def served_settings(self) -> TrackingSettings:
@@ -104,6 +109,7 @@ class StackSpec:
             "contrast": [list(pair) for pair in self.contrast],
             "settings": settings_values(self.settings),
             "keep_logits": self.keep_logits,
+            "kind": self.kind.value,
         }
 
     @classmethod
@@ -129,7 +135,15 @@ class StackSpec:
             tuple(contrast),
             _checked(read_settings(fields)),
             fields.truth("keep_logits"),
+            _kind(fields.text("kind", 20)),
         )
+
+
+def _kind(name: str) -> StackKind:
+    try:
+        return check_kind(name)
+    except StackError as error:
+        raise MessageError(error.happened) from error
 
 
 def _checked(settings: TrackingSettings) -> TrackingSettings:

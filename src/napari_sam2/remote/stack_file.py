@@ -9,7 +9,7 @@ from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
-from napari_sam2.stack import FrameStack
+from napari_sam2.stack import FrameStack, OpenedStack
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +27,11 @@ class StackFile:
     series: int | str | None = None
     level: int = 0
 
-    def open(self) -> Any:
-        """Return the image as a lazy array."""
+    def open(self) -> OpenedStack:
+        """Open the image."""
         from napari_sam2.stack.reading import open_stack
 
-        return open_stack(self.path, series=self.series, level=self.level).data
+        return open_stack(self.path, series=self.series, level=self.level)
 
     def values(self, stack: FrameStack, data_root: Path | None) -> dict[str, Any]:
         """Return how a server reads the frames of a stack that was opened from the file.

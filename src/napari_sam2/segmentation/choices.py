@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from napari_sam2.errors import Sam2Error
 from napari_sam2.segmentation.image_source import Frames
-from napari_sam2.stack import axis_letter
+from napari_sam2.stack import StackKind, axis_letter
+
+_FRAMES = {
+    StackKind.Z_STACK: "slices of a z-stack",
+    StackKind.TIME_LAPSE: "frames of a time-lapse",
+    StackKind.UNKNOWN: "frames of an unknown kind",
+}
 
 
 def describe_choices(frames: Frames) -> str:
@@ -61,7 +67,8 @@ def _video(frames: Frames) -> str:
     if axis_letter(frames.opened.axes[axis]) == "c":
         colours = frames.opened.axes[axis].upper() == "S"
         called = f", which the file calls {'colours' if colours else 'channels'}"
-    return f"{stack.n_frames} frames along axis {_axis(frames, axis)}{called} (--axis)"
+    frames_are = f"{stack.n_frames} {_FRAMES[stack.kind]}"
+    return f"{frames_are} along axis {_axis(frames, axis)}{called} (--axis, --kind)"
 
 
 def _channels(frames: Frames) -> str:

@@ -25,8 +25,10 @@ from napari_sam2.stack import (
     AxisGuess,
     FrameStack,
     OpenedStack,
+    StackKind,
     axis_letter,
     guess_axes,
+    kind_along,
     open_stack,
 )
 from napari_sam2.types import Region
@@ -117,6 +119,8 @@ class Seeing:
         The image of a file with several: its number or its name.
     level : int
         The resolution of an image with several.
+    kind : StackKind or None
+        What the frames are; by default what `likely` says, or else the file's axes.
     """
 
     axis: str = "auto"
@@ -128,6 +132,7 @@ class Seeing:
     through: str = ""
     series: str = ""
     level: int = 0
+    kind: StackKind | None = None
 
 
 def open_frames(path: Path, seeing: Seeing | None = None) -> Frames:
@@ -170,6 +175,7 @@ def open_frames(path: Path, seeing: Seeing | None = None) -> Frames:
         channels=_channels(seeing, guess, channel),
         region=seeing.region,
         transposed=_is_transposed(seeing.likely, opened.axes, rows, columns),
+        kind=_kind(seeing, opened.axes, video),
     )
     through = axis_number(seeing.through, opened.axes) if seeing.through else None
     if through is not None and (through not in stack.at or video is None):
@@ -260,6 +266,16 @@ def _likely(
     return (saved.axis, dict(saved.at)) if fits else (guess.video, {})
 
 
+def _kind(seeing: Seeing, axes: str, video: int | None) -> StackKind:
+    """Say what the frames are; a session's are what it says, if it is of the same axis."""
+    if seeing.kind is not None:
+        return seeing.kind
+    saved = seeing.likely
+    if saved is not None and saved.axis == video and saved.kind is not StackKind.UNKNOWN:
+        return saved.kind
+    return StackKind.UNKNOWN if video is None else kind_along(axes[video])
+
+
 def _channels(seeing: Seeing, guess: AxisGuess, channel: int | None) -> tuple[int, ...] | None:
     """Return the channels that are composed; one by default, unless they are colours."""
     if seeing.channels:
@@ -325,6 +341,7 @@ def seeing_of(
     saved: SessionFile | None,
     *,
     axis: str,
+    kind: StackKind | None = None,
     at: Sequence[str],
     channels: str,
     region: str,
@@ -336,7 +353,15 @@ def seeing_of(
     asked = read_region(region) if region else None
     if saved is None:
         return Seeing(
-            axis, tuple(at), None, channels, asked, through=through, series=series, level=level
+            axis,
+            tuple(at),
+            None,
+            channels,
+            asked,
+            through=through,
+            series=series,
+            level=level,
+            kind=kind,
         )
     known = str(saved.settings.get("channels", ""))
     same_channels = not channels or channels == known
@@ -350,6 +375,7 @@ def seeing_of(
         through,
         series,
         level,
+        kind,
     )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_sam2.labels import write_labels
-from napari_sam2.stack import FrameStack, OpenedStack
+from napari_sam2.stack import FrameStack, OpenedStack, StackKind
 
 _LETTERS = "TZYX"
 _SPARE = {"through": "TZC", "video": "ZTC", "rows": "YZXTC", "columns": "XYZTC"}
@@ -58,7 +58,7 @@ class LabelLayout:
         axes: dict[str, int | None] = {} if through is None else {"through": through}
         axes |= {"video": stack.axis, "rows": rows, "columns": columns}
         numbers = list(axes.values())
-        letters = _letters(opened, axes)
+        letters = _letters(opened, axes, stack.kind)
         if not {"Y", "X"} <= set(letters):  # no file of labels has such frames
             letters = "TZYX"[-len(numbers) :]
             unknown = ("",) * len(numbers)
@@ -106,7 +106,7 @@ def _is_whole(opened: OpenedStack, letters: str) -> bool:
     return all(letter in letters for letter, side in sides if letter in "XYZ" and side > 1)
 
 
-def _letters(opened: OpenedStack, axes: dict[str, int | None]) -> str:
+def _letters(opened: OpenedStack, axes: dict[str, int | None], kind: StackKind) -> str:
     """Name every axis by its letter in the file, or else by one that is not taken."""
     found: dict[str, str] = {}
     for role in ("rows", "columns", "video", "through"):
@@ -116,5 +116,7 @@ def _letters(opened: OpenedStack, axes: dict[str, int | None]) -> str:
             found[role] = letter
     for role in ("rows", "columns", "video", "through"):
         if role in axes and role not in found:
-            found[role] = next(each for each in _SPARE[role] if each not in found.values())
+            timed = role == "video" and kind is StackKind.TIME_LAPSE
+            spare = ("T" if timed else "") + _SPARE[role]
+            found[role] = next(each for each in spare if each not in found.values())
     return "".join(found[role] for role in axes)

@@ -17,7 +17,15 @@ from napari_sam2.errors import DetectionError, LabelsError, PromptError, Sam2Err
 from napari_sam2.segmentation.result_files import ResultFiles, remember_scores
 from napari_sam2.segmentation.session_runner import Range, Search, Watcher, run_session
 from napari_sam2.segmentation.summary import SegmentSummary, SkippedFrame, summarise_objects
-from napari_sam2.types import Direction, ObjectFrame, Speed, TrackFormat, Unreadable, View
+from napari_sam2.types import (
+    Direction,
+    ObjectFrame,
+    Speed,
+    StackKind,
+    TrackFormat,
+    Unreadable,
+    View,
+)
 
 if TYPE_CHECKING:
     from napari_sam2.prompts import PromptBook, SessionFile
@@ -38,6 +46,7 @@ class SegmentOptions:
     view : View
     speed : Speed or None
     axis, channels, series, region, through : str
+    kind : StackKind or None
     at : tuple of str
     level : int
         What is looked at of the image; see `Seeing`.
@@ -61,6 +70,7 @@ class SegmentOptions:
     view: View = View.AUTO
     speed: Speed | None = None
     axis: str = "auto"
+    kind: StackKind | None = None
     at: tuple[str, ...] = ()
     channels: str = ""
     series: str = ""
@@ -171,6 +181,7 @@ def segment_files(
     seeing = seeing_of(
         sessions[0] if sessions else None,
         axis=options.axis,
+        kind=options.kind,
         at=options.at,
         channels=options.channels,
         region=options.region,
@@ -364,7 +375,7 @@ def _search(frames: Frames, options: SegmentOptions) -> Search:
     """Return the search: first where objects of such a stack are most likely whole."""
     first = options.start or 0
     last = frames.stack.n_frames if options.stop is None else options.stop
-    in_time = frames.layout.letters[-3] == "T"
+    in_time = frames.stack.kind is StackKind.TIME_LAPSE
     frame = first if in_time else (first + last - 1) // 2
     return Search(frame, options.every, options.min_size, options.max_size)
 

@@ -6,13 +6,14 @@ Stacks may be read from any thread; a `FrameStack` locks its array while it read
 
 from __future__ import annotations
 
-from napari_sam2.stack.axes import AxisGuess, axis_letter, guess_axes
+from napari_sam2.stack.axes import AxisGuess, axis_letter, guess_axes, kind_along
 from napari_sam2.stack.channel_stack import ChannelStack
 from napari_sam2.stack.contrast import Contrast
 from napari_sam2.stack.frames import FrameStack
 from napari_sam2.stack.opened_stack import OpenedStack
 from napari_sam2.stack.reading import open_stack, stem_of
-from napari_sam2.stack.validation import MAX_CHANNELS, check_region
+from napari_sam2.stack.validation import MAX_CHANNELS, check_kind, check_region
+from napari_sam2.types import StackKind
 
 __all__ = [
     "MAX_CHANNELS",
@@ -21,9 +22,12 @@ __all__ = [
     "Contrast",
     "FrameStack",
     "OpenedStack",
+    "StackKind",
     "axis_letter",
+    "check_kind",
     "check_region",
     "guess_axes",
+    "kind_along",
     "open_stack",
     "stem_of",
 ]

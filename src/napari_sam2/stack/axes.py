@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from napari_sam2.errors import StackError
 from napari_sam2.stack.validation import COLOUR_SIZES, check_shape
+from napari_sam2.types import StackKind
 
 # What people and file formats call the axes, to the letter that tifffile and OME use.
 _LETTERS = {
@@ -30,6 +31,14 @@ def _names_colours(name: object) -> bool:
 def axis_letter(name: object) -> str:
     """Return the letter of "tzcyx" that the name of an axis stands for, or ""."""
     return _LETTERS.get(str(name).strip().lower(), "")
+
+
+_KINDS = dict.fromkeys("zyx", StackKind.Z_STACK) | {"t": StackKind.TIME_LAPSE}
+
+
+def kind_along(name: object) -> StackKind:
+    """Return what frames along an axis of this name are: along z, y or x, slices of a volume."""
+    return _KINDS.get(axis_letter(name), StackKind.UNKNOWN)
 
 
 @dataclass(frozen=True, slots=True)

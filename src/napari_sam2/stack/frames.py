@@ -29,8 +29,8 @@ from napari_sam2.stack.contrast import (
     robust_contrast,
 )
 from napari_sam2.stack.layout import ChannelAxis, Layout, find_layout
-from napari_sam2.stack.validation import ArrayLike, check_array
-from napari_sam2.types import Region
+from napari_sam2.stack.validation import ArrayLike, check_array, check_kind
+from napari_sam2.types import Region, StackKind
 
 SAMPLED_FRAMES = 16
 """Frames that a robust contrast looks at, at most."""
@@ -76,6 +76,9 @@ class FrameStack:
         The part of every frame that is read, end rows and columns excluded; frames have its size.
     transposed : bool
         Whether X comes before Y in the data: rows and columns of the frames are exchanged.
+    kind : StackKind or str
+        What the frames are: "z-stack", "time-lapse" or "unknown". Tracking ends objects earlier in
+        a z-stack.
 
     Raises
     ------
@@ -96,8 +99,10 @@ class FrameStack:
         channels: Sequence[int] | None = None,
         region: Region | Sequence[int] | None = None,
         transposed: bool = False,
+        kind: StackKind | str = StackKind.UNKNOWN,
     ) -> None:
         self._data = data
+        checked = check_kind(kind)
         self._dtype = check_array(data)
         self._layout = find_layout(
             data.shape,
@@ -109,6 +114,7 @@ class FrameStack:
             region=region,
             transposed=transposed,
         )
+        self._kind = StackKind.UNKNOWN if self._layout.video is None else checked
         self._contrast: tuple[Contrast, ...] | None = None
         if contrast is not None:
             self._contrast = as_contrasts(contrast, self._layout.n_channels)
@@ -119,6 +125,11 @@ class FrameStack:
     def __repr__(self) -> str:
         frames, rows, columns = self.shape
         return f"<FrameStack of {frames} frames, {rows} x {columns}, {self.dtype}>"
+
+    @property
+    def kind(self) -> StackKind:
+        """What the frames are; unknown of a single one."""
+        return self._kind
 
     @property
     def n_frames(self) -> int:
@@ -208,6 +219,8 @@ class FrameStack:
     def turned(self, axis: int | None, at: Mapping[int, int]) -> FrameStack:
         """Return the frames along another axis or at other positions, with the same settings.
 
+        Along another axis it is not known what the frames are.
+
         Parameters
         ----------
         axis : int or None
@@ -230,6 +243,7 @@ class FrameStack:
             channels=None if channel is None else self.channels,
             region=self._layout.region,
             transposed=self.transposed,
+            kind=self._kind if axis == self.axis else StackKind.UNKNOWN,
         )
 
     def fingerprint(self) -> tuple[str | None, ...]:

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from napari_sam2.errors import StackError
-from napari_sam2.types import Region
+from napari_sam2.types import Region, StackKind
 
 
 class ArrayLike(Protocol):
@@ -204,3 +204,19 @@ def check_channels(channels: Sequence[int] | None, length: int | None) -> tuple[
             remedy=f"Choose up to three of 0 to {length - 1}.",
         )
     return chosen
+
+
+def check_kind(kind: StackKind | str) -> StackKind:
+    """Return what frames are, by its name.
+
+    Raises
+    ------
+    StackError
+        There is no such kind.
+    """
+    try:
+        return StackKind(kind)
+    except ValueError:
+        raise StackError(
+            f"{kind!r} is no kind of stack.", remedy=f"Choose one of: {', '.join(StackKind)}."
+        ) from None

@@ -282,7 +282,9 @@ class NetworkEngine:
             together,
             cells,
         )
-        self.propagator = Propagator(model, self.cache, framing, settings, stack.n_frames)
+        self.propagator = Propagator(
+            model, self.cache, framing, settings, stack.n_frames, stack.kind
+        )
         self._decider = PromptedFramePredictor(
             model, self.cache, self.propagator, framing, settings.obey_clicks
         )

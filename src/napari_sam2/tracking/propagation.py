@@ -18,7 +18,7 @@ from torch import Tensor
 from napari_sam2.errors import FrameError
 from napari_sam2.network import ImageFeatures
 from napari_sam2.network.parallel_tasks import map_tasks, tasks_wanted
-from napari_sam2.tracking.decoding.brightness import DecidedBrightness, KnownBrightness
+from napari_sam2.tracking.decoding.brightness import DecidedBrightness, KnownBrightness, end_limits
 from napari_sam2.tracking.decoding.prediction import (
     ABSENT_LOGIT,
     Conditioning,
@@ -44,7 +44,7 @@ from napari_sam2.tracking.memory.object_track import ObjectTrack
 from napari_sam2.tracking.model import Model
 from napari_sam2.tracking.settings import TrackingSettings
 from napari_sam2.tracking.speed_presets import SPEED_PRESETS
-from napari_sam2.types import Unreadable
+from napari_sam2.types import StackKind, Unreadable
 
 _SEEN = 0.4  # mean probability under a mask from which on it is one of an object
 _PIECE = 4  # objects that one thread decodes together
@@ -142,6 +142,8 @@ class Propagator:
     settings : TrackingSettings
     n_frames : int
         Length of the stack: it bounds the pointers' reach, as in the reference.
+    kind : StackKind
+        What the frames are.
 
     Attributes
     ----------
@@ -156,6 +158,7 @@ class Propagator:
         framing: Framing,
         settings: TrackingSettings,
         n_frames: int,
+        kind: StackKind = StackKind.UNKNOWN,
     ) -> None:
         self._model = model
         self._cache = cache
@@ -165,6 +168,7 @@ class Propagator:
         self._max_pointers = min(n_frames, model.config.max_pointers)
         self._chunk = chunk_size(model, settings)  # less once memory has run out
         self._carries = model.config.carried_masks and framing.follows
+        self._end_limits = end_limits(kind)
         self.unread: dict[int, FrameError] = {}
 
     def track(
@@ -421,7 +425,7 @@ class Propagator:
         )
         best, lowest = prediction.best(), None
         if brightness is not None:
-            best, lowest = brightness.checked(best, features, windows)
+            best, lowest = brightness.checked(best, features, windows, self._end_limits)
         predictions = split_prediction(model, best, windows, self._framing.follows)
         if model.config.dense_heads and any(pursuit.tentative for pursuit in chunk):
             masks = torch.stack([(each.logits > 0).float() for each in predictions])[:, None]

@@ -43,7 +43,7 @@ from napari_sam2.prompts import (
     write_session,
 )
 from napari_sam2.prompts.checks import as_whole_number, check_frame, check_object_id
-from napari_sam2.stack import FrameStack
+from napari_sam2.stack import FrameStack, StackKind
 from napari_sam2.tracking.continuation import continued, last_masks, rests
 from napari_sam2.tracking.division_proposals import ProposedDivision, propose_divisions
 from napari_sam2.tracking.engine import (
@@ -70,6 +70,7 @@ from napari_sam2.tracking.state.kept_results import (
     check_same_image,
     continues,
     kept_contrast,
+    kept_kind,
     kept_settings,
     restore_results,
     store_beside,
@@ -123,6 +124,8 @@ class TrackingSession:
     at : mapping of int to int, optional
         Position at which each further axis of an array-like `stack` is held, such as ``{0: 3}``
         for the fourth time point of (T, Z, Y, X) with ``axis=1``.
+    kind : StackKind or str
+        What the frames of an array-like `stack` are: "z-stack", "time-lapse" or "unknown".
     store : path, optional
         A folder, by custom ``NAME.sam2.zarr``, to which labels, scores and state are written about
         once per second while they are computed. Where it holds results for this image already, the
@@ -162,6 +165,7 @@ class TrackingSession:
         settings: TrackingSettings | None = None,
         contrast: tuple[float, float] | None = None,
         at: Mapping[int, int] | None = None,
+        kind: StackKind | str = StackKind.UNKNOWN,
         store: str | PathLike[str] | None = None,
     ) -> None:
         _check_given(model, settings)
@@ -169,7 +173,8 @@ class TrackingSession:
         kept = None if store is None else read_about(Path(store))
         if not isinstance(stack, FrameStack):
             contrast = contrast or kept_contrast(kept)
-            stack = FrameStack(stack, axis=axis, contrast=contrast, at=at)
+            kind = kept_kind(kept) if kind == StackKind.UNKNOWN else kind
+            stack = FrameStack(stack, axis=axis, contrast=contrast, at=at, kind=kind)
         self.stack: FrameStack = stack
         self.settings = settings or kept_settings(kept)
         self._n_frames: int = self.stack.n_frames
@@ -1235,7 +1240,8 @@ class TrackingSession:
         at = stack.at if isinstance(stack, FrameStack) else options.pop("at", None)
         saved = read_session(path, at=at)
         if not isinstance(stack, FrameStack):
-            stack = restored_stack(saved, stack, axis, options.pop("contrast", None), at)
+            contrast, kind = options.pop("contrast", None), options.pop("kind", None)
+            stack = restored_stack(saved, stack, axis, contrast, at, kind)
         options.setdefault("settings", saved_settings(saved))
         beside = store_beside(Path(path), stack.at)
         if "store" not in options and read_about(beside) is not None:

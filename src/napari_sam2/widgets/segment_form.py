@@ -21,7 +21,7 @@ from napari_sam2.widgets.segment_stack import as_layer, segment_stack
 from napari_sam2.widgets.state.model_catalog import ModelEntry, file_entry, is_checkpoint
 from napari_sam2.widgets.state.settings import AUTO, ModelUse, read_defaults
 from napari_sam2.widgets.views.base import end_with_python
-from napari_sam2.widgets.views.fields import PRECISIONS, SPEEDS, device_titles
+from napari_sam2.widgets.views.fields import KINDS, PRECISIONS, SPEEDS, device_titles
 from napari_sam2.widgets.views.notifications import show_problem, show_skipped
 from napari_sam2.widgets.worker.session_factory import SessionFactory
 from napari_sam2.widgets.worker.session_protocol import SessionOpener
@@ -144,6 +144,8 @@ class SegmentForm(FunctionGui):
         self.insert(self.index(self["points"]) + 1, note)
         self.cancel_button.changed.connect(lambda _: self.cancel())
         self.axis.null_string = "guessed"
+        self.kind.null_string = "as the axis is called"
+        self.kind.reset_choices()
         for layers in (self["points"], self["shapes"], self["labels"]):
             layers.null_string = "none"
             layers.reset_choices()
@@ -265,6 +267,7 @@ def _fields(offers: _Offers, defaults: ModelUse) -> dict[str, dict[str, Any]]:
         "model": "Model",
         "device": "Device",
         "axis": "Video axis",
+        "kind": "Frames are",
         "direction": "Direction",
         "through": "Then go on along",
         "speed": "Speed",
@@ -274,6 +277,7 @@ def _fields(offers: _Offers, defaults: ModelUse) -> dict[str, dict[str, Any]]:
         "model": {"choices": lambda _: offers.models, "value": defaults.model},
         "device": {"choices": lambda _: offers.devices, "value": defaults.device},
         "axis": {"choices": lambda _: offers.axes},
+        "kind": {"choices": KINDS},
         "direction": {"choices": _DIRECTIONS},
         "through": {"choices": lambda _: offers.ways_on},
         "speed": {"choices": SPEEDS, "value": defaults.speed},

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from napari.layers import Image, Labels, Points, Shapes
 from tqdm.auto import tqdm
 
-from napari_sam2.types import Direction, Speed
+from napari_sam2.types import Direction, Speed, StackKind
 from napari_sam2.widgets.layers.appearance import label_colours
 from napari_sam2.widgets.scripting.job import ScriptJob, read_job
 from napari_sam2.widgets.scripting.run import ScriptResult, run_job
@@ -33,6 +33,7 @@ def segment_stack(
     through: int | None = None,
     speed: Speed = Speed.EXACT,
     precision: str = "auto",
+    kind: StackKind | None = None,
 ) -> Labels:
     """Segment objects in a frame and follow them through the stack.
 
@@ -75,6 +76,9 @@ def segment_stack(
     precision : str
         "auto", "float32" or "bfloat16": automatic takes bfloat16 on graphics cards that compute it
         natively, and float32 elsewhere.
+    kind : StackKind or str, optional
+        What the frames are: "z-stack" or "time-lapse"; by default what the axis of the layer is
+        called. In a z-stack, objects end where others follow them from slice to slice.
 
     Returns
     -------
@@ -94,6 +98,7 @@ def segment_stack(
         model=model,
         device=device,
         axis=axis,
+        kind=kind,
         direction=direction,
         channels=channels,
         region=region,

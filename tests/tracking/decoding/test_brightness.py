@@ -13,8 +13,13 @@ from small_networks import SMALL_FINE
 
 from napari_sam2 import TrackingSession, load_model
 from napari_sam2.network import ImageFeatures, MaskPrediction
-from napari_sam2.tracking.decoding.brightness import DecidedBrightness, KnownBrightness
+from napari_sam2.tracking.decoding.brightness import (
+    DecidedBrightness,
+    KnownBrightness,
+    end_limits,
+)
 from napari_sam2.tracking.images.object_window import Window
+from napari_sam2.types import StackKind
 
 SIDE = 128
 LINE = torch.arange(SIDE) - SIDE / 2
@@ -72,7 +77,10 @@ def test_what_has_faded_loses_its_object_score() -> None:
 
 
 def scores_along(
-    heights: list[float], sides: list[float] | None = None, shown: float = 3.0
+    heights: list[float],
+    sides: list[float] | None = None,
+    shown: float = 3.0,
+    kind: StackKind = StackKind.UNKNOWN,
 ) -> list[float]:
     """Object scores of an object whose height over its surroundings goes so, frame by frame.
 
@@ -84,7 +92,8 @@ def scores_along(
         assert known is not None
         prediction = replace(tracked(), object_scores=torch.full((1, 1), shown))
         window = Window(0, 0, round(side * SIDE), round(side * SIDE))
-        checked = known.checked(prediction, seen(ball(1.0, height)), [window])
+        image = seen(ball(1.0, height))
+        checked = known.checked(prediction, image, [window], end_limits(kind))
         lowest = checked.lowest[0]
         scores.append(float(checked.prediction.object_scores))
     return scores
@@ -98,6 +107,18 @@ def test_what_loses_half_of_its_light_and_regains_some_is_followed_by_another_ob
 
 def test_a_cell_that_flattens_and_rounds_up_again_keeps_its_light() -> None:
     assert scores_along([0.9, 0.5, 0.5, 1.0, 1.2], [1.1, 1.5, 1.6, 1.0, 0.9]) == [3.0] * 5
+
+
+@pytest.mark.parametrize(
+    ("heights", "sides"),
+    [([0.9, 0.65, 0.9], [1.0] * 3), ([1.0, 1.0, 1.0], [1.0, 0.7, 1.0])],
+    ids=["dimmer", "smaller"],
+)
+def test_in_a_z_stack_less_must_be_lost_before_another_object_follows(heights, sides) -> None:
+    for kind in (StackKind.UNKNOWN, StackKind.TIME_LAPSE):
+        assert scores_along(heights, sides, kind=kind) == [3.0] * 3
+    assert scores_along(heights, sides, kind=StackKind.Z_STACK) == [3.0, 3.0, -4.0]
+    assert scores_along([1.0, 0.8, 0.9], kind=StackKind.Z_STACK) == [3.0] * 3
 
 
 def test_a_mask_that_becomes_too_small_for_a_moment_ends_nothing() -> None:
@@ -167,12 +188,12 @@ UPPER, LOWER = (
 )
 
 
-def two_nuclei() -> TrackingSession:
+def two_nuclei(blur: float = 2, kind: str = "unknown") -> TrackingSession:
     """A session on two balls, one below the other, with haze between them."""
-    blurred = ndimage.gaussian_filter((UPPER | LOWER).astype(float), (2, 1, 1))
+    blurred = ndimage.gaussian_filter((UPPER | LOWER).astype(float), (blur, 1, 1))
     noise = np.random.default_rng(0).normal(0, 3, UPPER.shape)
     frames = np.clip(15 + 180 * blurred + noise, 0, 255).astype(np.uint8)
-    return TrackingSession(load_model("bundled", "cpu"), frames)
+    return TrackingSession(load_model("bundled", "cpu"), frames, kind=kind)
 
 
 @pytest.mark.parametrize("direction", ["forward", "backward"])

@@ -127,3 +127,20 @@ def test_a_correction_comes_back_even_where_the_frame_is_gone(model, stack, tmp_
     again = TrackingSession.load(tmp_path / "s.json", model, stack, settings=stopping)
     with pytest.raises(FrameError, match="Frame 7"):
         list(again.propagate())
+
+
+def test_what_the_frames_are_comes_back(model, stack, tmp_path):
+    session = TrackingSession(model, stack, kind="z-stack", store=tmp_path / "s.sam2.zarr")
+    session.add_points(1, 3, [(10, 10)])
+    session.save(tmp_path / "s.sam2.json")
+    session.close()
+    path = tmp_path / "s.sam2.json"
+    assert TrackingSession.load(path, model, stack, store=None).stack.kind == "z-stack"
+    other = TrackingSession.load(path, model, stack, store=None, kind="time-lapse")
+    assert other.stack.kind == "time-lapse"
+    assert TrackingSession(model, stack, store=tmp_path / "s.sam2.zarr").stack.kind == "z-stack"
+    later = json.loads(path.read_text())
+    text = path.read_text().replace('"z-stack"', '"hologram"')
+    assert text != path.read_text(), later
+    path.write_text(text)
+    assert TrackingSession.load(path, model, stack, store=None).stack.kind == "unknown"

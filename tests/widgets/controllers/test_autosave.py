@@ -92,6 +92,20 @@ def test_every_change_is_saved_beside_the_image(worked, folder):
     assert "cells.sam2.json" in worked.session_text
 
 
+def test_what_the_frames_are_is_resumed(open_panel, start, script, folder):
+    panel = open_panel()
+    panel.choose_kind("z-stack")
+    start(panel)
+    panel.add_point(0, 8, 8)
+    panel.wait_idle()
+    assert read_session(folder / "cells.sam2.json").kind == "z-stack"
+    again = open_panel()
+    assert again.chosen_kind == "unknown"
+    again.resume()
+    again.wait_idle()
+    assert again.chosen_kind == script.opened[-1].stack().kind == "z-stack"
+
+
 def test_undo_is_saved_too(worked, folder):
     worked.undo()  # the name
     worked.undo()  # the acceptance

@@ -64,6 +64,36 @@ def test_axes_have_names_and_lengths(make_panel):
     assert panel.axes_offered == ["t, axis 0 (3 frames)", "z, axis 1 (9 slices)"]
 
 
+@pytest.mark.parametrize(
+    ("labels", "units", "kinds"),
+    [
+        (("t", "z", "y", "x"), None, ["time-lapse", "z-stack"]),
+        (None, ("s", "um", "um", "um"), ["time-lapse", "unknown"]),
+        (None, "um", ["unknown", "unknown"]),  # of all axes, times too
+        (None, None, ["unknown", "unknown"]),
+    ],
+)
+def test_what_frames_are_follows_the_axis_and_is_the_users_choice(
+    make_panel, script, labels, units, kinds
+):
+    image = np.zeros((3, 9, 20, 30), np.uint8)
+    panel = make_panel(image, axis_labels=labels, units=units)
+    for axis, kind in enumerate(kinds):
+        panel.choose_axis(axis)
+        assert panel.chosen_kind == kind
+    panel.start()
+    panel.wait_idle()
+    assert script.opened[-1].stack().kind == kinds[1]
+    panel.choose_kind("time-lapse")
+    assert not panel.source.same_as(panel.chosen_source), "the session stays as it is"
+    assert panel.source.kind == kinds[1]
+    panel.start()
+    panel.wait_idle()
+    assert script.opened[-1].stack().kind == "time-lapse"
+    panel.choose_axis(0)
+    assert panel.chosen_kind == kinds[0], "what was said was said of another axis"
+
+
 class Shop:
     """Models that can be fetched, slowly, or not at all."""
 

@@ -12,7 +12,7 @@ from qtpy.QtCore import QPoint, QPointF, Qt
 from qtpy.QtGui import QWheelEvent
 from qtpy.QtWidgets import QApplication, QLineEdit, QSpinBox, QVBoxLayout, QWidget
 
-from napari_sam2.types import Direction, Speed
+from napari_sam2.types import Direction, Speed, StackKind
 from napari_sam2.widgets.controllers.model import Sources
 from napari_sam2.widgets.stack_panel import Wiring
 from napari_sam2.widgets.state.panel_settings import PanelSettings
@@ -43,6 +43,7 @@ def panel(make_panel, blobs, script, sources, qtbot):
 VALUES = {
     "image": lambda panel: panel.viewer.layers["other"],
     "axis": lambda panel: 1,
+    "kind": lambda panel: StackKind.Z_STACK,
     "channel_axis": lambda panel: 1,
     "channel": lambda panel: 2,
     "channel_2": lambda panel: panel.viewer.layers["other"],

@@ -129,7 +129,11 @@ class ServedSession:
         self.frames = CachedFrames(frames, spec.n_frames, spec.frame)
         channel_axis = None if spec.frame.shape[2] == 1 else 3
         stack = FrameStack(
-            self.frames, axis=0, channel_axis=channel_axis, contrast=list(spec.contrast)
+            self.frames,
+            axis=0,
+            channel_axis=channel_axis,
+            contrast=list(spec.contrast),
+            kind=spec.kind,
         )
         self.engine = NetworkEngine(model, stack, spec.served_settings, spec.keep_logits)
         self._items: StateCache[bytes] = StateCache(limits.item_cache_bytes)

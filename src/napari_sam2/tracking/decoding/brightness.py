@@ -25,13 +25,38 @@ from napari_sam2.network import (
     remaining_contrast,
 )
 from napari_sam2.tracking.images.object_window import Window
+from napari_sam2.types import StackKind
 
 _GONE = -4.0  # object score (logit) at most of an object that has ended
 _DIM = -4.0  # logit of a pixel that is as dim as the surroundings; 0 at the level
+
+
+class EndLimits(NamedTuple):
+    """How much of its light an object loses and regains where another one follows it.
+
+    Attributes
+    ----------
+    lost : float
+        With less of its light left, an object may end here.
+    regained : float
+        With so much more from there on, that is another object.
+    least_area : float
+        Of the object's, that its light is taken from: masks become too small by chance.
+    """
+
+    lost: float
+    regained: float
+    least_area: float
+
+
 # Measured on fifteen stacks, see docs/measurements/bundled_model.md
-_LOST = 0.5  # of its light: an object with less left may end here
-_REGAINED = 0.15  # of it, from there on: that is another object
-_LEAST_AREA = 0.8  # of the object's, that its light is taken from: masks become too small by chance
+_ANY_STACK = EndLimits(lost=0.5, regained=0.15, least_area=0.8)
+_Z_STACK = EndLimits(lost=0.75, regained=0.15, least_area=0.5)
+
+
+def end_limits(kind: StackKind) -> EndLimits:
+    """Return the limits for frames of a kind: in a time-lapse, cells dim and come back."""
+    return _Z_STACK if kind is StackKind.Z_STACK else _ANY_STACK
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -158,12 +183,16 @@ class KnownBrightness:
         return relative_brightness(features.pixels, self.nearest)
 
     def checked(
-        self, prediction: MaskPrediction, features: ImageFeatures, windows: Sequence[Window]
+        self,
+        prediction: MaskPrediction,
+        features: ImageFeatures,
+        windows: Sequence[Window],
+        limits: EndLimits = _ANY_STACK,
     ) -> CheckedMasks:
         """Take from masks what is too dim, and lower the object scores of what has ended.
 
         An object that was also decided near by, where little of its contrast was left, may lose
-        half of that before it counts as faded. What loses half of its light, contrast times area,
+        half of that before it counts as faded. What loses enough of its light, contrast times area,
         and then regains some is followed by another object, as nuclei in a tissue are along the
         depth; it does not come back by itself. A cell that flattens is dimmer and larger, and keeps
         its light.
@@ -175,8 +204,9 @@ class KnownBrightness:
         faded = left < (near / 2).clamp(max=FADED)
         shown = (prediction.object_scores[:, 0] > 0) & masks.flatten(1).any(dim=1)
         there = shown & faded.logical_not()
-        light = left * (_areas(masks, windows) / self.area.clamp(min=1.0)).clamp(min=_LEAST_AREA)
-        followed = (self.lowest < _LOST) & (light > self.lowest + _REGAINED) & there
+        share = _areas(masks, windows) / self.area.clamp(min=1.0)
+        light = left * share.clamp(min=limits.least_area)
+        followed = (self.lowest < limits.lost) & (light > self.lowest + limits.regained) & there
         followed = followed | (self.lowest == -torch.inf)
         lowest = torch.where(there, torch.minimum(self.lowest, light), self.lowest)
         lowest = lowest.masked_fill(followed, -torch.inf)

@@ -14,8 +14,8 @@ from napari_sam2.errors import FrameError, LineageError, StoreError
 from napari_sam2.labels.divisions import checked_divisions
 from napari_sam2.labels.store.journal import holds_commits
 from napari_sam2.labels.store.result_store import STORE_SUFFIX, ResultStore, part_of
-from napari_sam2.prompts import FramePrompt
-from napari_sam2.stack import FrameStack
+from napari_sam2.prompts import FramePrompt, kind_of
+from napari_sam2.stack import FrameStack, StackKind
 from napari_sam2.tracking.label_writer import LabelWriter
 from napari_sam2.tracking.model import Model
 from napari_sam2.tracking.settings import TrackingSettings
@@ -97,6 +97,12 @@ def kept_settings(about: Mapping[str, Any] | None) -> TrackingSettings:
     """Return the settings that a store was made with; the defaults without one."""
     values = {} if about is None else about.get("settings")
     return settings_of(values if isinstance(values, dict) else {})
+
+
+def kept_kind(about: Mapping[str, Any] | None) -> StackKind:
+    """Return what the frames are that a store was made for; unknown without one."""
+    values = {} if about is None else about.get("settings")
+    return kind_of(values) if isinstance(values, dict) else StackKind.UNKNOWN
 
 
 def kept_contrast(about: Mapping[str, Any] | None) -> Any:

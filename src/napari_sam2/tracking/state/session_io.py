@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, fields
 from typing import Any
 
-from napari_sam2.prompts import JsonScalar, SessionFile, of_channels
-from napari_sam2.stack import MAX_CHANNELS, FrameStack
+from napari_sam2.prompts import JsonScalar, SessionFile, of_channels, of_kind
+from napari_sam2.stack import MAX_CHANNELS, FrameStack, StackKind
 from napari_sam2.tracking.settings import TrackingSettings
 
 
@@ -20,14 +20,20 @@ def settings_to_save(
         "channel_axis": stack.channel_axis,
         **_chosen_channels(stack),
         **({"transposed": True} if stack.transposed else {}),
+        **of_kind(stack.kind),
         **asdict(settings),
     }
 
 
 def restored_stack(
-    saved: SessionFile, data: Any, axis: int, contrast: Any, at: Mapping[int, int] | None = None
+    saved: SessionFile,
+    data: Any,
+    axis: int,
+    contrast: Any,
+    at: Mapping[int, int] | None = None,
+    kind: StackKind | str | None = None,
 ) -> FrameStack:
-    """Read `data` as the session's stack was read: its contrast, channels, region, held axes."""
+    """Read `data` as the session's stack was: contrast, channels, region, held axes, kind."""
     channel_axis = saved.settings.get("channel_axis", "auto")
     return FrameStack(
         data,
@@ -38,6 +44,7 @@ def restored_stack(
         channels=saved.channels,
         region=saved.region,
         transposed=saved.settings.get("transposed") is True,
+        kind=kind or saved.kind,
     )
 
 

@@ -12,6 +12,7 @@ from napari_sam2.prompts import (
     PromptBook,
     SessionFile,
     of_channels,
+    of_kind,
 )
 from napari_sam2.stack import MAX_CHANNELS
 from napari_sam2.types import ObjectFrame, Region
@@ -89,6 +90,7 @@ def session_file(work: StackSession, pixels: str | None = None) -> SessionFile:
         "speed": spec.use.speed.value,
         "channel_axis": spec.source.channel_axis,
         **({} if spec.source.picked is None else of_channels(spec.source.picked)),
+        **of_kind(spec.source.kind),
         **dict(zip(_LAYERS, spec.source.further, strict=False)),
         **({} if pixels is None else {_PIXELS: pixels}),
     }

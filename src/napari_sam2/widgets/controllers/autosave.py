@@ -460,7 +460,7 @@ class AutosaveController(QObject):
         picked = picked_channels(saved, ImageFacts.of(image).shape)
         if not image.rgb and saved.contrast and picked is None:
             image.contrast_limits = saved.contrast[0]
-        self._images.choose(saved.axis, picked)
+        self._images.choose(saved.axis, picked, saved.kind)
         self._models.choose(
             str(saved.settings.get("model")), str(saved.settings.get("speed", Speed.EXACT))
         )
@@ -469,7 +469,7 @@ class AutosaveController(QObject):
             missing = self._images.channels.rejoin(layers, saved.contrast[1:])
             if missing:
                 show_missing(missing)
-        source = self._images.channels.source()
+        source = self._images.source()
         self._begin(None if source is None else resumed_source(source, saved))
         workspace = self._annotation.workspace
         if workspace is None:

@@ -5,11 +5,13 @@ Main thread only.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
 
 from napari_sam2.errors import Sam2Error
+from napari_sam2.types import StackKind
 from napari_sam2.widgets.controllers.channels import ChannelController
 from napari_sam2.widgets.controllers.preview import PreviewController, PreviewRequest
 from napari_sam2.widgets.layers.geometry import (
@@ -22,6 +24,7 @@ from napari_sam2.widgets.layers.geometry import (
 from napari_sam2.widgets.layers.image_axes import (
     guess_video_axis,
     image_layers,
+    kind_of_frames,
     preferred_image,
     video_axes,
 )
@@ -56,6 +59,8 @@ class ImageController(QObject):
     ----------
     image : Image or None
     axis : int or None
+    kind : StackKind
+        What the frames along it are.
     pinned : bool
         Work on the image has begun: another one is not chosen by itself.
     seen : ImageSource or None
@@ -72,6 +77,7 @@ class ImageController(QObject):
         self._viewer, self._box, self._along = viewer, box, along
         self.image: Image | None = None
         self.axis: int | None = None
+        self.kind = StackKind.UNKNOWN
         self._shape: tuple[int, ...] = ()  # of the image at the last check
         self.pinned = False
         self.seen: ImageSource | None = None
@@ -82,6 +88,7 @@ class ImageController(QObject):
         viewer.dims.events.point.connect(self._preview.soon)
         box.image.changed.connect(self._choose)
         box.axis.changed.connect(self._choose_axis)
+        box.kind.changed.connect(self._choose_kind)
         events = viewer.layers.events
         for emitter in (events.inserted, events.removed, events.reordered, events.renamed):
             emitter.connect(self._list_changed)
@@ -106,12 +113,24 @@ class ImageController(QObject):
         """Note that it is over."""
         self.pinned, self.seen = False, None
 
-    def choose(self, axis: int | None, picked: ChannelChoice | None) -> None:
-        """Choose a video axis and the channels to compose; emits no signal."""
+    def source(self) -> ImageSource | None:
+        """Say what is to be seen of the image; None without one."""
+        source = self.channels.source()
+        return None if source is None else replace(source, kind=self.kind)
+
+    def choose(
+        self, axis: int | None, picked: ChannelChoice | None, kind: StackKind = StackKind.UNKNOWN
+    ) -> None:
+        """Choose a video axis, the channels to compose and, if known, what the frames are.
+
+        Emits no signal.
+        """
         if self.image is not None:
             self.axis, self._composed = axis, None if picked is None else picked.axis
             self.channels.pick(picked)
             self._box.show_axes(video_axes(self.image, self._composed), axis)
+            known = kind is not StackKind.UNKNOWN
+            self._show_kind(kind if known else kind_of_frames(self.image, axis))
 
     def _list_changed(self, event: object = None) -> None:
         current = self.image
@@ -131,8 +150,20 @@ class ImageController(QObject):
     def _choose_axis(self, axis: int | None) -> None:
         if axis != self.axis:
             self.axis = axis
+            self._guess_kind()
             self._preview.soon()
             self.changed.emit()
+
+    def _choose_kind(self, kind: StackKind | str) -> None:
+        self.kind = StackKind(kind)  # some bindings of Qt return the plain string
+        self._preview.soon()
+
+    def _guess_kind(self) -> None:
+        image = self.image
+        self._show_kind(StackKind.UNKNOWN if image is None else kind_of_frames(image, self.axis))
+
+    def _show_kind(self, kind: StackKind) -> None:
+        self.kind = self._box.kind.value = kind
 
     def _source_changed(self) -> None:
         """Take another video axis where channels are composed along that one, or give it back."""
@@ -171,6 +202,7 @@ class ImageController(QObject):
         self._box.show_axes(
             video_axes(image) if image is not None and self._along else [], self.axis
         )
+        self._guess_kind()
 
     def _follow(self, image: Image | None) -> None:
         """Listen to new pixels of this image, and no longer to those of the one before."""
@@ -198,7 +230,7 @@ class ImageController(QObject):
 
     def _request(self) -> PreviewRequest | None:
         """Say what the preview shows: the frame in view, as it would be seen from now on."""
-        image, source = self.image, self.channels.source()
+        image, source = self.image, self.source()
         indices = None if image is None else self._slider_indices(image)
         if source is None or indices is None:
             return None

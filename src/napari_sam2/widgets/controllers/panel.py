@@ -292,7 +292,7 @@ class PanelController(QObject):
 
     def start(self) -> None:
         """Begin to segment the chosen image, or begin again with its contrast of now."""
-        self.begin(self._images.channels.source())
+        self.begin(self._images.source())
 
     def begin(self, source: ImageSource | None) -> None:
         """Begin to segment the chosen image as it is seen in `source`, or begin again."""

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from napari.layers import Image
 
-from napari_sam2.stack import ChannelStack, axis_letter, guess_axes
-from napari_sam2.types import Region
+from napari_sam2.stack import ChannelStack, axis_letter, guess_axes, kind_along
+from napari_sam2.types import Region, StackKind
 from napari_sam2.widgets.layers.geometry import full_resolution, spatial_shape, unit_factors
 from napari_sam2.widgets.state.image_source import ChannelChoice, ImageSource
 
@@ -80,6 +80,15 @@ def frame_word(image: Image, axis: int | None) -> str:
     """Return what the positions along an axis are called: slices or frames."""
     name = "" if axis is None else axis_names(image)[axis]
     return _UNITS.get(axis_letter(name), "frames")
+
+
+def kind_of_frames(image: Image, axis: int | None) -> StackKind:
+    """Tell what frames along an axis are, where its name or its unit says so."""
+    if axis is None:
+        return StackKind.UNKNOWN
+    kind = kind_along(axis_names(image)[axis])
+    timed = kind is StackKind.UNKNOWN and (1 * image.units[axis]).is_compatible_with("second")
+    return StackKind.TIME_LAPSE if timed else kind
 
 
 def guess_video_axis(image: Image, composed: int | None = None) -> int | None:

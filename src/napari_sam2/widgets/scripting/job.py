@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from napari_sam2.errors import LabelsError, PromptError, StackError
 from napari_sam2.labels import blank_labels
 from napari_sam2.prompts import FramePrompt
-from napari_sam2.stack import check_region
-from napari_sam2.types import Direction, ObjectFrame, Region, Speed
+from napari_sam2.stack import check_kind, check_region
+from napari_sam2.types import Direction, ObjectFrame, Region, Speed, StackKind
 from napari_sam2.widgets.layers.factory import placement
 from napari_sam2.widgets.layers.foreign_layers import ForeignLabels, ForeignPrompts, is_numbered
 from napari_sam2.widgets.layers.geometry import spatial_shape, stack_view
-from napari_sam2.widgets.layers.image_axes import guess_video_axis, look, may_join
+from napari_sam2.widgets.layers.image_axes import guess_video_axis, kind_of_frames, look, may_join
 from napari_sam2.widgets.layers.prompt_reader import StackPrompts, read_prompts
 from napari_sam2.widgets.state.image_source import ImageSource
 from napari_sam2.widgets.state.positions import OBJECT, POSITIVE, StackPosition
@@ -153,6 +153,7 @@ def read_job(
     model: str,
     device: str,
     axis: int | None,
+    kind: StackKind | str | None = None,
     direction: Direction | str,
     channels: Sequence[Image] = (),
     region: Sequence[int] | None = None,
@@ -171,10 +172,11 @@ def read_job(
     axis = guess_video_axis(image) if axis is None else _checked_axis(axis, shape)
     part = None if region is None else check_region(region, (shape[-2], shape[-1]))
     numbered, loose = _read_marks(image, axis, points, shapes, part)
+    frames_are = kind_of_frames(image, axis) if kind is None else check_kind(kind)
     speed = Speed(speed)
     by = "SAM 2" if speed is Speed.EXACT else f"SAM 2, {speed}"
     return ScriptJob(
-        source=look(image, _checked_channels(image, channels), part),
+        source=replace(look(image, _checked_channels(image, channels), part), kind=frames_are),
         shape=shape,
         axis=axis,
         numbered=numbered,

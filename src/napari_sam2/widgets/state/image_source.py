@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from napari_sam2.stack import FrameStack
-from napari_sam2.types import Region
+from napari_sam2.types import Region, StackKind
 
 Limits = tuple[tuple[float, float], ...]
 
@@ -33,6 +33,8 @@ class ImageSource:
         The part of the frames that is seen; None for all.
     further : tuple of str
         Names of the layers that the channels after the first are of.
+    kind : StackKind
+        What the frames along the video axis are.
     """
 
     channels: tuple[Any, ...]
@@ -42,6 +44,7 @@ class ImageSource:
     region: Region | None
     picked: tuple[int, ...] | None = None
     further: tuple[str, ...] = ()
+    kind: StackKind = StackKind.UNKNOWN
 
     @property
     def composed(self) -> int | None:
@@ -58,6 +61,7 @@ class ImageSource:
             at={axis: index for axis, index in at.items() if axis != self.composed},
             channels=self.picked,
             region=self.region,
+            kind=self.kind,
         )
 
     def same_as(self, other: ImageSource) -> bool:
@@ -65,6 +69,7 @@ class ImageSource:
         same = len(self.channels) == len(other.channels)
         same = same and all(a is b for a, b in zip(self.channels, other.channels, strict=True))
         same = same and (self.composed, self.picked) == (other.composed, other.picked)
+        same = same and self.kind is other.kind
         return same and (self.contrast, self.region) == (other.contrast, other.region)
 
 

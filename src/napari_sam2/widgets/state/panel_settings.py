@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from napari_sam2.types import Direction, Speed
+from napari_sam2.types import Direction, Speed, StackKind
 from napari_sam2.widgets.state.model_catalog import ServerUse
 from napari_sam2.widgets.state.session_spec import RunPlan, Through
 from napari_sam2.widgets.state.settings import AUTO, HERE, ON_SERVER, ModelUse
@@ -24,6 +24,8 @@ class PanelSettings:
         The layer to segment.
     axis : int or None
         Video axis; None for a single image.
+    kind : StackKind
+        What the frames along it are.
     channel_axis : int or None
         A nameless slider that holds channels.
     channel : int or None
@@ -71,6 +73,7 @@ class PanelSettings:
 
     image: Image | None = None
     axis: int | None = None
+    kind: StackKind = StackKind.UNKNOWN
     channel_axis: int | None = None
     channel: int | None = None
     channel_2: int | Image | None = None

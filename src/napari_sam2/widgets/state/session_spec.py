@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from napari_sam2.labels import FrameRecord, PackedMask, blank_labels
 from napari_sam2.prompts import FramePrompt, PromptBook
 from napari_sam2.stack import FrameStack
-from napari_sam2.types import Direction, Division, ObjectFrame
+from napari_sam2.types import Direction, Division, ObjectFrame, StackKind
 from napari_sam2.widgets.state.image_source import ImageSource
 from napari_sam2.widgets.state.positions import StackPosition
 from napari_sam2.widgets.state.settings import ModelUse
@@ -210,6 +210,7 @@ class SessionSpec:
         crossing = replace(
             self,
             key=("across", self.key, axis, frame),
+            source=replace(self.source, kind=StackKind.UNKNOWN),
             axis=axis,
             at=tuple(sorted(at.items())),
             survey=False,

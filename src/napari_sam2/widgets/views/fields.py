@@ -22,7 +22,7 @@ from napari.layers import Image, Labels
 from qtpy.QtCore import QEvent, QObject, Qt
 from qtpy.QtWidgets import QAbstractSlider, QAbstractSpinBox, QComboBox, QSizePolicy, QWidget
 
-from napari_sam2.types import Speed
+from napari_sam2.types import Speed, StackKind
 from napari_sam2.widgets.layers.factory import MAX_OBJECT_ID
 from napari_sam2.widgets.state.model_catalog import model_title
 from napari_sam2.widgets.state.panel_settings import PanelSettings
@@ -33,6 +33,15 @@ PARTS = (("whole image", "whole"), ("current view", "view"), ("rectangle…", "r
 
 COMPUTERS = (("this computer", HERE), ("a server…", ON_SERVER))
 """Where the network can run, each with a title."""
+
+KINDS = (
+    ("slices of a z-stack", StackKind.Z_STACK),
+    ("times of a time-lapse", StackKind.TIME_LAPSE),
+)
+"""What frames can be, each with a title."""
+
+UNKNOWN_KIND = "not known"
+"""Title of frames of which nobody said what they are."""
 
 SPEEDS = (
     ("exact", Speed.EXACT),
@@ -253,8 +262,9 @@ class PanelFields(Container):
     def value(self) -> PanelSettings:
         """All values; the default of a field that this panel does not have."""
         values = self.asdict()
-        # Some bindings of Qt return the plain string.
-        return PanelSettings(**values | {"speed": Speed(values["speed"])})
+        # Some bindings of Qt return the plain string; a panel of single images has no kind.
+        kind = StackKind(values.get("kind", StackKind.UNKNOWN))
+        return PanelSettings(**values | {"speed": Speed(values["speed"]), "kind": kind})
 
     def drop(self, *names: str) -> None:
         """Remove fields that a panel does not have; their native widgets keep their parents."""
@@ -265,7 +275,7 @@ class PanelFields(Container):
             native.setParent(parent)
 
 
-STACK_FIELDS = ("axis", "then", "first", "last", "only_current", "recompute")
+STACK_FIELDS = ("axis", "kind", "then", "first", "last", "only_current", "recompute")
 """Fields that a panel for single images does not have."""
 
 
@@ -280,6 +290,14 @@ def _image_fields() -> list[Choice]:
             name="axis",
             tooltip="The axis along which objects are followed, like the time of a video: the "
             "slices of a z-stack or the frames of a time-lapse. Other sliders stay where they are.",
+        ),
+        Choice(
+            name="kind",
+            choices=[(UNKNOWN_KIND, StackKind.UNKNOWN), *KINDS],
+            value=StackKind.UNKNOWN,
+            tooltip="What the frames along the video axis are. In a z-stack, an object ends where "
+            "another one follows it from slice to slice; in a time-lapse, cells may become dim and "
+            "come back. Known by itself where the axis of the layer is called z or t.",
         ),
         Choice(
             name="channel_axis",

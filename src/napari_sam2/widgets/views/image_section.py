@@ -119,11 +119,12 @@ class StackSection(Section):
 
     def __init__(self, fields: PanelFields, *, along: bool = True) -> None:
         super().__init__("Stack" if along else "Image")
-        self.image, self.axis = fields.image, fields.axis
+        self.image, self.axis, self.kind = fields.image, fields.axis, fields.kind
         self.image.native.setPlaceholderText("no image open")
         self.add_row("Image", self.image.native)
         if along:
             self.add_row("Video axis", self.axis.native)
+            self.add_row("Frames are", self.kind.native)
         self.source = SourceSection(fields)
         self.body.addWidget(self.source)
 
@@ -136,3 +137,4 @@ class StackSection(Section):
         """Offer these video axes; a single image has none to choose."""
         self.axis.offer(axes, current)
         self.axis.enabled = len(axes) > 1
+        self.kind.enabled = current is not None
