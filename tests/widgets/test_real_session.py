@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from dividing_cell import FIRST, FRAMES, dividing_cell
 from half_precision import needs_half_precision
 from napari.components import ViewerModel
 from napari.layers._source import layer_source
@@ -314,3 +315,29 @@ def test_found_objects_are_those_of_the_api_in_one_step_and_in_the_file(real_pan
     panel.redo()
     panel.wait_idle()
     assert np.array_equal(panel.labels, session.labels)
+
+
+def test_a_division_that_a_search_finds_is_a_part_of_its_step(real_panel, sessions):
+    panel = real_panel(dividing_cell() * 4.0, axis_labels=("t", "y", "x"))
+    panel.viewer.dims.set_current_step(0, 0)
+    panel.start()
+    panel.wait_idle()
+    panel.settings.look_again.value = 4
+    panel.find_objects()
+    panel.wait_idle()
+    (path,) = sessions.glob("*.json")
+    (division,) = read_session(path).divisions
+    assert division.frame == FIRST
+    labels = panel.labels.copy()
+    for object_id, frames in [(division.parent, range(FIRST))] + [
+        (child, range(FIRST, FRAMES)) for child in division.children
+    ]:
+        assert np.flatnonzero((labels == object_id).any(axis=(1, 2))).tolist() == list(frames)
+    panel.undo()
+    panel.wait_idle()
+    assert not panel.labels.any()
+    assert not path.exists() or read_session(path).divisions == ()
+    panel.redo()
+    panel.wait_idle()
+    assert np.array_equal(panel.labels, labels)
+    assert read_session(path).divisions == (division,)

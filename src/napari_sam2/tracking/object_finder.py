@@ -33,9 +33,24 @@ from napari_sam2.tracking.decoding.prediction import Conditioning
 
 _SEARCHING = 0.3  # share of the work, before the candidates are clicked
 _SIZE_RANGE = 2.5  # areas of objects like others: so many times smaller or larger
-_GOOD = 2.0  # times the least score: inside such a mask smaller candidates are not clicked
+GOOD = 2.0
+"""Times the least score, of a good one: inside such a mask smaller candidates are not clicked."""
 _SURE = 2.2  # times the least score: no other candidate inside such a mask is clicked
 _SMALLER = 0.75  # of the extent of a mask: what is seen as so small is a part of it
+
+
+class Origin(NamedTuple):
+    """The object that another one has come from by a division, and the first frame after it."""
+
+    parent: int
+    frame: int
+
+
+class Fate(NamedTuple):
+    """The objects that another one becomes by a division, and the first frame after it."""
+
+    children: tuple[int, int]
+    frame: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,11 +70,16 @@ class Proposal:
     prompt : FramePrompt
         One point.
     continues : int or None
-        The object that was lost near by and that this is; None: it is a new one.
+        The object that this is: one that was lost near by, or that is seen better here than it was
+        followed. None: it is a new one.
     agreed : bool
         Another click meant the same.
     unlikely : bool
         It is probably no object, and left out unless it is asked for.
+    origin : Origin or None
+        Where it is one of two that an object has become.
+    fate : Fate or None
+        Where it becomes two objects later, which were followed back into it.
     """
 
     mask: PackedMask
@@ -71,6 +91,8 @@ class Proposal:
     continues: int | None = None
     agreed: bool = False
     unlikely: bool = False
+    origin: Origin | None = None
+    fate: Fate | None = None
 
 
 class Example(NamedTuple):
@@ -148,7 +170,7 @@ def propose_objects(
             continue
         known[predicted.number] = predicted, alike
         masks.append(ScoredMask(predicted.number, predicted.mask, found.score))
-        if dense and found.score >= _GOOD * settings.min_score:
+        if dense and found.score >= GOOD * settings.min_score:
             box, part = predicted.mask.part()
             sure = found.score >= _SURE * settings.min_score
             extent = np.inf if sure else _SMALLER * max(part.shape)
@@ -194,7 +216,7 @@ def mark_unlikely(
         ScoredMask(number, each.mask, each.score, each.agreed)
         for number, each in enumerate(proposals)
     ]
-    marks = unlikely(found, labels, brightness, _GOOD * settings.min_score)
+    marks = unlikely(found, labels, brightness, GOOD * settings.min_score)
     if not marks.any():
         return tuple(proposals)
     freed = np.zeros(labels.shape, dtype=bool)

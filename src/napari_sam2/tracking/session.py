@@ -20,7 +20,7 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from napari_sam2.detection import DetectionSettings, is_clearer
+from napari_sam2.detection import DetectionSettings
 from napari_sam2.errors import (
     DetectionError,
     FrameError,
@@ -34,7 +34,6 @@ from napari_sam2.labels import FrameRecord, PackedMask
 from napari_sam2.labels.array_storage import Labels
 from napari_sam2.labels.divisions import checked_divisions
 from napari_sam2.labels.store.result_store import ResultStore, read_about
-from napari_sam2.network import FADED
 from napari_sam2.prompts import (
     FramePrompt,
     PromptBook,
@@ -44,13 +43,13 @@ from napari_sam2.prompts import (
 )
 from napari_sam2.prompts.checks import as_whole_number, check_frame, check_object_id
 from napari_sam2.stack import FrameStack, StackKind
-from napari_sam2.tracking.continuation import continued, last_masks, rests
 from napari_sam2.tracking.division_proposals import ProposedDivision, propose_divisions
 from napari_sam2.tracking.engine import (
     StepInterruptedError,
     approximations,
     follows_objects,
 )
+from napari_sam2.tracking.frame_search import FrameSearch, SearchTarget
 from napari_sam2.tracking.label_writer import LabelWriter, undecided
 from napari_sam2.tracking.lifetimes import (
     after_merge,
@@ -62,7 +61,7 @@ from napari_sam2.tracking.lifetimes import (
 )
 from napari_sam2.tracking.merge_split import Known, divided, joined
 from napari_sam2.tracking.model import Model
-from napari_sam2.tracking.object_finder import Proposal, mark_unlikely
+from napari_sam2.tracking.object_finder import Origin, Proposal
 from napari_sam2.tracking.schedule import Schedule, Scope, as_direction, passes, plan_visits
 from napari_sam2.tracking.settings import TrackingSettings
 from napari_sam2.tracking.state.kept_results import (
@@ -181,6 +180,13 @@ class TrackingSession:
         self.prompts = PromptBook(self.stack.shape)
         self._publisher = LabelWriter(self.stack.shape, labels, self.settings)
         self._tracker = Tracker(model, self.stack, self.settings, self._publisher, keep_logits)
+        self._search = FrameSearch(
+            model,
+            self.stack,
+            self._tracker,
+            self._publisher.volume,
+            lambda: self._divisions,
+        )
         self._lock = threading.RLock()
         self._cancelled = threading.Event()
         self._skipped: dict[int, FrameError] = {}
@@ -917,8 +923,9 @@ class TrackingSession:
     ) -> tuple[int, ...]:
         """Find objects in a frame, and add each as an object with one point prompt.
 
-        Pixels of existing objects are left alone. The new objects are marked as found until they
-        are looked at; see `found_objects`.
+        Pixels of existing objects are left alone, but for those of found objects that were followed
+        into a frame of a time-lapse (see `propose_objects`). The new objects are marked as found
+        until they are looked at; see `found_objects`.
 
         Parameters
         ----------
@@ -940,8 +947,8 @@ class TrackingSession:
         Returns
         -------
         tuple of int
-            Ids of the objects, from top to bottom; empty where nothing was found. One that was
-            found and lost before has its former id.
+            Ids of the objects; empty where nothing was found. One that was found before has its
+            former id.
 
         Raises
         ------
@@ -980,17 +987,16 @@ class TrackingSession:
 
         Those that `find_objects` leaves out as unlikely come last, marked so. What stands out far
         more in a frame that is `also_searched` is left to the search there.
+
+        In a time-lapse, found objects that nobody has looked at and that were followed into the
+        frame are looked for there again. They come first: a better mask of such an object
+        (`continues`), two objects that it has become (`origin`), or the one object that two of them
+        were (`fate`).
         """
         settings = replace(settings or DetectionSettings(), **options)
         with self._lock:
             frame = self._checked_frame(frame)
-            labels = self._publisher.volume.frame(frame)
-            taken = labels != 0
-            if region is not None:
-                outside = np.ones_like(taken)
-                outside[region.slices] = False
-                taken |= outside
-            examples = [self._example_of(object_id, frame) for object_id in like]
+            examples = tuple(self._example_of(object_id, frame) for object_id in like)
 
             def advance(done: float) -> None:
                 if cancelled():
@@ -999,74 +1005,20 @@ class TrackingSession:
                     progress(done)
 
             self._tracker.engine.forgive()
+            target = SearchTarget(frame, settings, examples, region, tuple(also_searched))
             try:
-                found = self._tracker.propose(frame, taken, settings, examples, advance)
-                found = self._clearest_here(found, frame, tuple(also_searched))
-                # The grid finds what its method, as published, finds.
-                if settings.min_size is None and not examples and self.model.config.dense_heads:
-                    found = mark_unlikely(found, labels, self._brightness(frame), settings)
-                kept = tuple(each for each in found if not each.unlikely)
-                others = tuple(each for each in found if each.unlikely)
-                return self._with_continued(frame, kept) + others
+                return self._search.propose(target, advance)
             except _SearchCancelledError:
                 return ()
-
-    def _clearest_here(
-        self, proposals: tuple[Proposal, ...], frame: int, others: tuple[int, ...]
-    ) -> tuple[Proposal, ...]:
-        """Leave out what stands out far more in one of the other frames that can be read."""
-        if not proposals or not others:
-            return proposals
-        here = self._brightness(frame)
-        for other in others:
-            try:
-                there = self._brightness(other)
-            except FrameError:
-                continue
-            proposals = tuple(each for each in proposals if not is_clearer(each.mask, here, there))
-        return proposals
-
-    def _brightness(self, frame: int) -> NDArray[np.float32]:
-        """Return the mean of the channels of a frame, (Y, X)."""
-        grey: NDArray[np.float32] = self.stack.read(frame).mean(axis=2)
-        return grey
-
-    def _with_continued(self, frame: int, proposals: tuple[Proposal, ...]) -> tuple[Proposal, ...]:
-        """Say which proposals are found objects that were lost near by."""
-        tracks = self._tracker.tracks
-        may_be = frozenset(i for i in self.found_objects if frame not in tracks[i].conditioning)
-        if not may_be or not proposals:
-            return proposals
-        lost = list(last_masks(frame, may_be, self.n_frames, self._publisher.volume.frame))
-        masks = [each.mask for each in proposals]
-        known = continued(frame, masks, lost, self._seen)
-        ended = rests(masks, lost, lambda object_id, mask: self._faded(object_id, frame, mask))
-        return tuple(
-            replace(each, continues=known.get(number))
-            for number, each in enumerate(proposals)
-            if number not in ended
-        )
-
-    def _faded(self, object_id: int, frame: int, mask: PackedMask) -> bool:
-        """Tell whether too little is left of an object's contrast under a mask in a frame."""
-        try:
-            return self._tracker.remaining_contrast(object_id, frame, mask) < FADED
-        except FrameError:
-            return False
-
-    def _seen(self, frame: int, mask: PackedMask) -> float | None:
-        """Return how probable an object is in a mask; None if the frame cannot be read."""
-        try:
-            return self._tracker.objectness(frame, mask)
-        except FrameError:
-            return None
 
     def add_proposals(
         self, proposals: Iterable[Proposal], object_ids: Iterable[int] | None = None
     ) -> tuple[int, ...]:
         """Add proposed objects; return their ids. All are added or, on failure, none.
 
-        A proposal that continues a lost object becomes a further prompt of that object.
+        A proposal that continues an object becomes a further prompt of that object. Two that have
+        come from one object by a division (`origin`) end it where they begin. One that two objects
+        have come from (`fate`) ends where these begin.
 
         Parameters
         ----------
@@ -1080,18 +1032,36 @@ class TrackingSession:
         LabelsError
             The labels cannot be written, or cannot hold so many ids.
         SessionError
-            An id is taken or given twice.
+            An id is taken or given twice, or one of two daughters is given without the other.
         """
         with self._lock:
             given = tuple(proposals)
             ids = self._ids_for(given, object_ids)
             added = dict(zip(ids, given, strict=True))
+            divisions = _divisions_of(added)
+            self._make_room(added, divisions)
             self._tracker.add(added)
             for object_id, proposal in added.items():
                 self.prompts.put(object_id, proposal.decided.frame, proposal.prompt)
             self._tracker.found |= added.keys()
+            for each in divisions:
+                self.add_division(each.parent, each.children, each.frame)
             self._keep_soon()
             return tuple(added)
+
+    def _make_room(self, added: Mapping[int, Proposal], divisions: Sequence[Division]) -> None:
+        """Erase what was followed where proposals take the place of it."""
+        gone: dict[int, range] = {
+            object_id: range(proposal.decided.frame, proposal.decided.frame + 1)
+            for object_id, proposal in added.items()
+        }
+        for each in divisions:
+            gone.setdefault(each.parent, range(each.frame, self.n_frames))
+            for child in each.children:
+                gone.setdefault(child, range(each.frame))
+        for object_id, frames in gone.items():
+            if object_id in self._tracker.tracks:
+                self._tracker.erase(self._tracker.tracks[object_id], frames)
 
     def _ids_for(
         self, proposals: Sequence[Proposal], object_ids: Iterable[int] | None
@@ -1548,6 +1518,33 @@ def _check_given(model: object, settings: object) -> None:
             f"The settings of a session are TrackingSettings, not {_short(settings)}.",
             remedy="Pass TrackingSettings(...).",
         )
+
+
+def _divisions_of(added: Mapping[int, Proposal]) -> tuple[Division, ...]:
+    """Return the divisions of objects that have become two of those that were added, or will.
+
+    Raises
+    ------
+    SessionError
+        Only one of the two is there.
+    """
+    born: dict[Origin, list[int]] = {}
+    divisions = []
+    for object_id, proposal in added.items():
+        if proposal.origin is not None:
+            born.setdefault(proposal.origin, []).append(object_id)
+        if proposal.fate is not None:
+            divisions.append(Division(object_id, *proposal.fate))
+    for origin, children in born.items():
+        if len(children) != 2:
+            raise SessionError(
+                f"Object {origin.parent} has become two objects, and {len(children)} of them is to "
+                "be added.",
+                safe="Nothing was added.",
+                remedy="Add both or none of them.",
+            )
+        divisions.append(Division(origin.parent, (children[0], children[1]), origin.frame))
+    return tuple(divisions)
 
 
 def _short(value: object) -> str:

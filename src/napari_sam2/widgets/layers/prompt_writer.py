@@ -98,7 +98,7 @@ def adopt(
 def _add_found(
     workspace: Workspace, position: StackPosition, edit: AddFound, changed: Annotations
 ) -> None:
-    """Add the points of objects that were found, and mark these as not looked at."""
+    """Add the points of objects that were found, mark these as not looked at, and divide them."""
     points, region = workspace.points, workspace.source.region
     corner = (0, 0) if region is None else (region.y0, region.x0)
     ours = frozenset(edit.objects)
@@ -122,7 +122,7 @@ def _add_found(
     before = np.asarray(points.data, float).reshape(-1, points.ndim)
     features = pd.concat([points.features, new], ignore_index=True) if len(before) else new
     set_points(points, np.concatenate([before, np.array(data, float)]), features)
-    user_state = workspace.user_state
+    user_state = workspace.user_state.divided(position, changed.divisions)
     workspace.user_state = replace(user_state, found=user_state.found | found)
     workspace.marks.repaint()
 

@@ -49,7 +49,7 @@ class Sighting:
     similarity : float or None
         How alike it is to the examples, in -1..1; None without examples.
     continues : int or None
-        The object that was lost near by and that this is.
+        The object that this is: it was lost near by, or is seen better here than it was followed.
     unlikely : bool
         It is left out: it is probably no object, and no smallest area was given.
     """

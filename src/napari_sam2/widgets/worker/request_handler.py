@@ -5,7 +5,7 @@ Worker thread only.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -555,7 +555,7 @@ class RequestHandler:
         drawn = before != proposed.plane
         if drawn.any():
             drawn &= before != 0
-            chosen = [each for each in chosen if not _meets(each[1].mask, drawn)]
+            chosen = _whole([each for each in chosen if not _meets(each[1].mask, drawn)])
         if not chosen:
             raise DetectionError(
                 "Other objects lie where objects were found.",
@@ -572,13 +572,22 @@ class RequestHandler:
             (object_id if object_id == each.continues else next(new), each)
             for object_id, each in chosen
         ]
-        # One change of the frame, not one for every object.
-        self.session.watch_labels(None)
+
+        def elsewhere(at: int, old: NDArray[Any], new: NDArray[Any]) -> None:
+            if at != frame:  # there it is one change, not one for every object
+                self._written(at, old, new)
+
+        self.session.watch_labels(elsewhere)
         try:
             ids = self.session.add_proposals([each for _, each in chosen], [i for i, _ in chosen])
+        except Sam2Error:
+            self._written(frame, before, self._labels[frame].copy())
+            self.take_back(self.end(0), again=False)
+            self.begin()
+            raise
         finally:
             self.session.watch_labels(self._written)
-            self._written(frame, before, self._labels[frame].copy())
+        self._written(frame, before, self._labels[frame].copy())
         self._settle()
         measured = [self._records.get(object_id, frame) for object_id in ids]
         self._keep(
@@ -614,6 +623,12 @@ def _alike(one: NDArray[Any], other: NDArray[Any]) -> bool:
         return True
     pointers = [each.__array_interface__["data"][0] for each in (one, other)]
     return one.shape == other.shape and one.strides == other.strides and len(set(pointers)) == 1
+
+
+def _whole(chosen: list[tuple[int, Any]]) -> list[tuple[int, Any]]:
+    """Leave out what has become of an object, where only one of two daughters is chosen."""
+    origins = Counter(each.origin for _, each in chosen)
+    return [(i, each) for i, each in chosen if each.origin is None or origins[each.origin] == 2]
 
 
 def _meets(mask: PackedMask, drawn: NDArray[np.bool_]) -> bool:

@@ -1,0 +1,258 @@
+"""The search of one frame for objects, beside those that a session has.
+
+It runs on the session's thread and changes nothing; `TrackingSession.add_proposals` does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_sam2.detection import DetectionSettings, is_clearer
+from napari_sam2.errors import FrameError
+from napari_sam2.labels import LabelsVolume, PackedMask
+from napari_sam2.network import FADED
+from napari_sam2.stack import FrameStack, StackKind
+from napari_sam2.tracking.continuation import continued, last_masks, rests
+from napari_sam2.tracking.found_again import found_again
+from napari_sam2.tracking.model import Model
+from napari_sam2.tracking.object_finder import GOOD, Fate, Origin, Proposal, mark_unlikely
+from napari_sam2.tracking.tracker import Tracker
+from napari_sam2.types import Division, ObjectFrame, Region
+
+Labels = NDArray[np.integer[Any]]
+_NOTHING = DetectionSettings()
+_FAIR = 1.5  # times the least score: of a mask that is better than one that was followed
+
+
+@dataclass(frozen=True, slots=True)
+class SearchTarget:
+    """What is looked for in a frame.
+
+    Attributes
+    ----------
+    frame : int
+    settings : DetectionSettings
+    examples : tuple of ObjectFrame
+        Only objects like these.
+    region : Region or None
+        The part that is searched.
+    also_searched : tuple of int
+        What stands out far more in one of these frames is left to the search there.
+    """
+
+    frame: int
+    settings: DetectionSettings = _NOTHING
+    examples: tuple[ObjectFrame, ...] = ()
+    region: Region | None = None
+    also_searched: tuple[int, ...] = ()
+
+
+class FrameSearch:
+    """Looks for objects in the frames of a session.
+
+    Parameters
+    ----------
+    model : Model
+    stack : FrameStack
+    tracker : Tracker
+    volume : LabelsVolume
+        The labels of the session.
+    divisions : callable
+        Returns the divisions that are known.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        stack: FrameStack,
+        tracker: Tracker,
+        volume: LabelsVolume,
+        divisions: Callable[[], Sequence[Division]],
+    ) -> None:
+        self._dense = model.config.dense_heads
+        self._stack, self._tracker, self._volume = stack, tracker, volume
+        self._divisions = divisions
+
+    def propose(
+        self, target: SearchTarget, advance: Callable[[float], None]
+    ) -> tuple[Proposal, ...]:
+        """Propose objects: those that are there already, new ones, and last unlikely ones.
+
+        Parameters
+        ----------
+        target : SearchTarget
+        advance : callable
+            Called with the share that is done, in 0..1; may raise to end the search.
+        """
+        frame, settings = target.frame, target.settings
+        labels = self._volume.frame(frame)
+        taken = labels != 0
+        if target.region is not None:
+            outside = np.ones_like(taken)
+            outside[target.region.slices] = False
+            taken |= outside
+        followed = frozenset() if target.examples else self._followed(target, labels)
+        free = taken & ~np.isin(labels, list(followed))
+        found = self._tracker.propose(frame, free, settings, target.examples, advance)
+        again: tuple[Proposal, ...] = ()
+        if followed:
+            beside = [_beside(each, labels, settings.max_overlap) for each in found]
+            there = [each for each, new in zip(found, beside, strict=True) if new is None]
+            again = tuple(self._again(target, labels, there, followed))
+            found = tuple(each for each in beside if each is not None)
+        found = self._clearest_here(found, frame, target.also_searched)
+        # The grid finds what its method, as published, finds.
+        if settings.min_size is None and not target.examples and self._dense:
+            found = mark_unlikely(found, labels, self._brightness(frame), settings)
+        kept = tuple(each for each in found if not each.unlikely)
+        others = tuple(each for each in found if each.unlikely)
+        return again + self._with_continued(frame, kept) + others
+
+    def _followed(self, target: SearchTarget, labels: Labels) -> frozenset[int]:
+        """Return the objects, found and not looked at yet, that were only followed into a frame.
+
+        None but in a time-lapse, where cells divide and change: in a z-stack, and where nobody
+        knows, another mask in the place of an object may be another object.
+        """
+        if self._stack.kind is not StackKind.TIME_LAPSE or not self._dense:
+            return frozenset()
+        tracks, dividing = self._tracker.tracks, {each.parent for each in self._divisions()}
+        outside = np.ones_like(labels, dtype=bool)
+        outside[(target.region or Region(0, 0, *labels.shape)).slices] = False
+        cut = set(np.unique(labels[outside]).tolist())
+        return frozenset(
+            number
+            for number in np.unique(labels).tolist()
+            if number in tracks
+            and number in self._tracker.found
+            and number not in dividing
+            and number not in cut
+            and target.frame not in tracks[number].conditioning
+        )
+
+    def _again(
+        self,
+        target: SearchTarget,
+        labels: Labels,
+        found: Sequence[Proposal],
+        followed: frozenset[int],
+    ) -> Iterator[Proposal]:
+        """Propose better masks of followed objects, what they have become, and what they were."""
+        frame, least = target.frame, target.settings.min_score
+        found = [each for each in found if each.score >= _FAIR * least]
+        seen = found_again(labels, followed, [each.mask for each in found])
+        good = [each.score >= GOOD * least for each in found]
+        for number, object_id in seen.renewed.items():
+            yield replace(found[number], continues=object_id)
+        for object_id, numbers in seen.divided.items():
+            before, after = self._decided(object_id, frame)
+            if before and not after and all(good[number] for number in numbers):
+                begins = self._first_apart(target, {object_id}, before[-1], frame)
+                origin = Origin(object_id, begins)
+                yield from (replace(found[number], origin=origin) for number in numbers)
+        born = {child for each in self._divisions() for child in each.children}
+        for number, children in seen.joined.items():
+            known = [self._decided(each, frame) for each in children]
+            backward = all(after and not before for before, after in known)
+            if backward and good[number] and not born & set(children):
+                apart = min(after[0] for _, after in known)
+                begins = self._first_apart(target, set(children), frame, apart)
+                yield replace(found[number], fate=Fate(children, begins))
+
+    def _decided(self, object_id: int, frame: int) -> tuple[list[int], list[int]]:
+        """Return the decided frames of an object before and after a frame, ascending."""
+        frames = sorted(self._tracker.tracks[object_id].conditioning)
+        return [each for each in frames if each < frame], [each for each in frames if each > frame]
+
+    def _first_apart(
+        self, target: SearchTarget, object_ids: set[int], together: int, apart: int
+    ) -> int:
+        """Return the first frame after a division, found by halves.
+
+        Parameters
+        ----------
+        target : SearchTarget
+        object_ids : set of int
+            One object that has become two, or two that were one.
+        together, apart : int
+            An earlier frame in which they are one, and a later one in which they are two.
+        """
+        while apart - together > 1:
+            middle = (together + apart) // 2
+            labels = self._volume.frame(middle)
+            others = (labels != 0) & ~np.isin(labels, list(object_ids))
+            try:
+                found = self._tracker.propose(middle, others, target.settings, (), lambda _: None)
+            except FrameError:
+                break  # nobody can tell
+            fair = [each for each in found if each.score >= _FAIR * target.settings.min_score]
+            seen = found_again(labels, object_ids, [each.mask for each in fair])
+            one = not seen.divided if len(object_ids) == 1 else bool(seen.joined)
+            together, apart = (middle, apart) if one else (together, middle)
+        return apart
+
+    def _clearest_here(
+        self, proposals: tuple[Proposal, ...], frame: int, others: tuple[int, ...]
+    ) -> tuple[Proposal, ...]:
+        """Leave out what stands out far more in one of the other frames that can be read."""
+        if not proposals or not others:
+            return proposals
+        here = self._brightness(frame)
+        for other in others:
+            try:
+                there = self._brightness(other)
+            except FrameError:
+                continue
+            proposals = tuple(each for each in proposals if not is_clearer(each.mask, here, there))
+        return proposals
+
+    def _brightness(self, frame: int) -> NDArray[np.float32]:
+        """Return the mean of the channels of a frame, (Y, X)."""
+        grey: NDArray[np.float32] = self._stack.read(frame).mean(axis=2)
+        return grey
+
+    def _with_continued(self, frame: int, proposals: tuple[Proposal, ...]) -> tuple[Proposal, ...]:
+        """Say which proposals are found objects that were lost near by."""
+        tracks = self._tracker.tracks
+        found = self._tracker.found & tracks.keys()
+        may_be = frozenset(i for i in found if frame not in tracks[i].conditioning)
+        if not may_be or not proposals:
+            return proposals
+        lost = list(last_masks(frame, may_be, self._stack.n_frames, self._volume.frame))
+        masks = [each.mask for each in proposals]
+        known = continued(frame, masks, lost, self._seen)
+        ended = rests(masks, lost, lambda object_id, mask: self._faded(object_id, frame, mask))
+        return tuple(
+            replace(each, continues=known.get(number))
+            for number, each in enumerate(proposals)
+            if number not in ended
+        )
+
+    def _faded(self, object_id: int, frame: int, mask: PackedMask) -> bool:
+        """Tell whether too little is left of an object's contrast under a mask in a frame."""
+        try:
+            return self._tracker.remaining_contrast(object_id, frame, mask) < FADED
+        except FrameError:
+            return False
+
+    def _seen(self, frame: int, mask: PackedMask) -> float | None:
+        """Return how probable an object is in a mask; None if the frame cannot be read."""
+        try:
+            return self._tracker.objectness(frame, mask)
+        except FrameError:
+            return None
+
+
+def _beside(proposal: Proposal, labels: Labels, most: float) -> Proposal | None:
+    """Return a proposal without the pixels of objects; None if these are more than a part of it."""
+    box, part = proposal.mask.part()
+    free = part & (labels[box] == 0)
+    if np.count_nonzero(free) < (1 - most) * np.count_nonzero(part):
+        return None
+    mask = PackedMask.within(box, free, proposal.mask.shape)
+    return replace(proposal, mask=mask, decided=replace(proposal.decided, pixels=mask))
