@@ -30,6 +30,7 @@ class Script:
     threads: set[str] = field(default_factory=set)
     gate: threading.Event = field(default_factory=threading.Event)
     order: list[int] | None = None  # of frames, in every run
+    doubtful: bool = False  # all that is found is unlikely
     lost: int | None = None  # the object that the first blob that is found continues
     proposals: tuple[ProposedDivision, ...] = ()  # what is found where divisions are looked for
 
@@ -63,6 +64,7 @@ class Blob:
     prompt: FramePrompt
     continues: int | None = None
     unlikely: bool = False
+    origin: None = None
 
 
 class BlobSession:
@@ -214,6 +216,7 @@ class BlobSession:
             found.append(Blob(frame, PackedMask.of(mask), 0.8, alike, prompt, continues))
         areas = [each.mask.unpack().sum() for each in found]
         tiny = [12 * area < max(areas) and options["min_size"] is None for area in areas]
+        tiny = [each or self._script.doubtful for each in tiny]
         return tuple(replace(each, unlikely=small) for each, small in zip(found, tiny, strict=True))
 
     def add_proposals(self, proposals, object_ids=None) -> tuple[int, ...]:

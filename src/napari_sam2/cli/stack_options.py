@@ -28,7 +28,8 @@ EveryOption = Annotated[
     typer.Option(
         min=1,
         metavar="N",
-        help="With --auto: look again in every Nth frame where no object is yet.",
+        help="With --auto: look again in every Nth frame where no object is yet, and in a "
+        "time-lapse also where objects were followed to.",
         show_default=False,
     ),
 ]

@@ -269,6 +269,7 @@ def segment_files(
         frame_results=outcome.results,
         skipped=tuple(SkippedFrame(each.frame, each.happened) for each in outcome.skipped),
         unlikely_left_out=outcome.unlikely,
+        divisions=0 if frames.through is not None else len(tracking.divisions),
         seconds=outcome.seconds,
         complete=outcome.complete,
         labels=str(files.output),

@@ -47,7 +47,8 @@ class SegmentSummary:
     ``shape`` and ``axes`` are those of the labels. ``video``, ``channels`` and ``at`` say what was
     seen of the image, by numbers of its axes. ``frames_done`` counts the frames with a result, of
     all volumes together; ``frame_results`` counts those twice that are passed in both directions.
-    ``unlikely_left_out`` counts objects that searches left out, each as often as it was found.
+    ``unlikely_left_out`` counts objects that searches left out, each as often as it was found,
+    ``divisions`` those that are known of the objects.
     """
 
     stack: str
@@ -71,6 +72,7 @@ class SegmentSummary:
     frame_results: int
     skipped: tuple[SkippedFrame, ...]
     unlikely_left_out: int
+    divisions: int
     seconds: float
     complete: bool
     labels: str
@@ -121,6 +123,8 @@ def describe(summary: SegmentSummary) -> str:
             "left out as unlikely (noise, tiny, or dark among bright ones): "
             f"{summary.unlikely_left_out} (--min-size with an area keeps them)"
         )
+    if summary.divisions:
+        lines.append(f"divisions: {summary.divisions}")
     if summary.approximations:
         lines.append(f"{summary.speed}, approximated with {', '.join(summary.approximations)}")
     if summary.overlay:

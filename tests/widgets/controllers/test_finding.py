@@ -167,6 +167,18 @@ def test_what_is_tiny_is_left_out_and_told(make_panel):
     assert "tiny" not in panel.search_text
 
 
+def test_where_only_unlikely_things_are_found_nothing_is_added_and_no_error(panel, script):
+    script.doubtful = True
+    notification_manager.records.clear()
+    panel.find_objects()
+    panel.wait_idle()
+    assert panel.search_text.startswith("No further object was found in this frame")
+    assert "4 unlikely objects were left out" in panel.search_text
+    assert not notification_manager.records
+    assert (panel.undo_texts, len(panel.points), panel.labels.any()) == ([], 0, False)
+    assert panel.can_find
+
+
 def test_a_failing_search_is_reported_and_leaves_no_step(panel, script):
     script.fault = lambda what: DeviceError("Out of memory.") if what == "look" else None
     notification_manager.records.clear()

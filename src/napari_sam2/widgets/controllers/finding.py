@@ -148,16 +148,10 @@ class FindController(QObject):
                     self._end(hints.FIND_CANCELLED)
                 elif failed:
                     self._end("")
-                elif not found:
-                    nothing = hints.nothing_found(
-                        part=plan.region is not None, like=bool(plan.like)
-                    )
-                    self._end(nothing)
-                elif plan.like:
+                elif plan.like and found:
                     self._offer(plan, found)
                 else:
-                    kept = tuple(n for n, each in enumerate(found) if not each.unlikely)
-                    self._add(plan, found, kept, hints.unlikely_left_out(len(found) - len(kept)))
+                    self._add_likely(plan, found)
                 self.ended.emit(not cancelled and not failed)
 
     def keep(self) -> None:
@@ -275,6 +269,17 @@ class FindController(QObject):
             return None
         seen = region_in_view(self._viewer, workspace.image)
         return common_part(seen, workspace.source.region)
+
+    def _add_likely(self, plan: SearchPlan, found: tuple[Sighting, ...]) -> None:
+        """Add all but what is unlikely, and say how much that is."""
+        kept = tuple(number for number, each in enumerate(found) if not each.unlikely)
+        left_out = hints.unlikely_left_out(len(found) - len(kept))
+        if kept:
+            self._add(plan, found, kept, left_out)
+            return
+        self._engine.forget_search()
+        nothing = hints.nothing_found(part=plan.region is not None, like=bool(plan.like))
+        self._end(f"{nothing} {left_out}".rstrip())
 
     def _offer(self, plan: SearchPlan, found: tuple[Sighting, ...]) -> None:
         workspace = self._annotation.workspace
