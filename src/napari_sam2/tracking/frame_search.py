@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from napari_sam2.detection import DetectionSettings, is_clearer
 from napari_sam2.errors import FrameError
 from napari_sam2.labels import LabelsVolume, PackedMask
+from napari_sam2.labels.masks import box_of
 from napari_sam2.network import FADED
 from napari_sam2.stack import FrameStack, StackKind
 from napari_sam2.tracking.continuation import continued, last_masks, rests
@@ -185,9 +186,9 @@ class FrameSearch:
         while apart - together > 1:
             middle = (together + apart) // 2
             labels = self._volume.frame(middle)
-            others = (labels != 0) & ~np.isin(labels, list(object_ids))
+            taken = ~_around(np.isin(labels, list(object_ids)), labels == 0)
             try:
-                found = self._tracker.propose(middle, others, target.settings, (), lambda _: None)
+                found = self._tracker.propose(middle, taken, target.settings, (), lambda _: None)
             except FrameError:
                 break  # nobody can tell
             fair = [each for each in found if each.score >= _FAIR * target.settings.min_score]
@@ -246,6 +247,20 @@ class FrameSearch:
             return self._tracker.objectness(frame, mask)
         except FrameError:
             return None
+
+
+def _around(objects: NDArray[np.bool_], free: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return the pixels of objects, and the free ones at most half the objects' extent away."""
+    found = objects.copy()
+    box = box_of(objects)
+    if box is not None:
+        reach = [(side.stop - side.start) // 2 for side in box]
+        grown = tuple(
+            slice(max(0, side.start - by), side.stop + by)
+            for side, by in zip(box, reach, strict=True)
+        )
+        found[grown] |= free[grown]
+    return found
 
 
 def _beside(proposal: Proposal, labels: Labels, most: float) -> Proposal | None:
