@@ -104,7 +104,7 @@ class FrameSearch:
         if followed:
             beside = [_beside(each, labels, settings.max_overlap) for each in found]
             there = [each for each, new in zip(found, beside, strict=True) if new is None]
-            again = tuple(self._again(target, labels, there, followed))
+            again = tuple(self._again(target, labels, there, followed, advance))
             found = tuple(each for each in beside if each is not None)
         found = self._clearest_here(found, frame, target.also_searched)
         # The grid finds what its method, as published, finds.
@@ -142,6 +142,7 @@ class FrameSearch:
         labels: Labels,
         found: Sequence[Proposal],
         followed: frozenset[int],
+        advance: Callable[[float], None],
     ) -> Iterator[Proposal]:
         """Propose better masks of followed objects, what they have become, and what they were."""
         frame, least = target.frame, target.settings.min_score
@@ -153,7 +154,7 @@ class FrameSearch:
         for object_id, numbers in seen.divided.items():
             before, after = self._decided(object_id, frame)
             if before and not after and all(good[number] for number in numbers):
-                begins = self._first_apart(target, {object_id}, before[-1], frame)
+                begins = self._first_apart(target, {object_id}, (before[-1], frame), advance)
                 origin = Origin(object_id, begins)
                 yield from (replace(found[number], origin=origin) for number in numbers)
         born = {child for each in self._divisions() for child in each.children}
@@ -162,7 +163,7 @@ class FrameSearch:
             backward = all(after and not before for before, after in known)
             if backward and good[number] and not born & set(children):
                 apart = min(after[0] for _, after in known)
-                begins = self._first_apart(target, set(children), frame, apart)
+                begins = self._first_apart(target, set(children), (frame, apart), advance)
                 yield replace(found[number], fate=Fate(children, begins))
 
     def _decided(self, object_id: int, frame: int) -> tuple[list[int], list[int]]:
@@ -171,7 +172,11 @@ class FrameSearch:
         return [each for each in frames if each < frame], [each for each in frames if each > frame]
 
     def _first_apart(
-        self, target: SearchTarget, object_ids: set[int], together: int, apart: int
+        self,
+        target: SearchTarget,
+        object_ids: set[int],
+        between: tuple[int, int],
+        advance: Callable[[float], None],
     ) -> int:
         """Return the first frame after a division, found by halves.
 
@@ -180,15 +185,20 @@ class FrameSearch:
         target : SearchTarget
         object_ids : set of int
             One object that has become two, or two that were one.
-        together, apart : int
+        between : (int, int)
             An earlier frame in which they are one, and a later one in which they are two.
+        advance : callable
+            May raise to end the search.
         """
+        together, apart = between
         while apart - together > 1:
             middle = (together + apart) // 2
             labels = self._volume.frame(middle)
             taken = ~_around(np.isin(labels, list(object_ids)), labels == 0)
             try:
-                found = self._tracker.propose(middle, taken, target.settings, (), lambda _: None)
+                found = self._tracker.propose(
+                    middle, taken, target.settings, (), lambda _done: advance(1.0)
+                )
             except FrameError:
                 break  # nobody can tell
             fair = [each for each in found if each.score >= _FAIR * target.settings.min_score]

@@ -76,6 +76,22 @@ def test_both_daughters_come_with_the_division_or_neither(followed):
     assert followed.found_objects == (1, 2, 3, 4)
 
 
+def test_a_search_that_is_cancelled_at_any_moment_adds_nothing(followed):
+    before, asked = followed.labels.copy(), 0
+
+    def count() -> bool:
+        nonlocal asked
+        asked += 1
+        return False
+
+    assert followed.propose_objects(8, cancelled=count)
+    for last in (1, asked // 2, asked - 1, asked):
+        moments = iter(range(1, last))
+        assert followed.find_objects(8, cancelled=lambda: next(moments, None) is None) == ()  # noqa: B023
+    assert np.array_equal(followed.labels, before)
+    assert (followed.divisions, followed.object_ids) == ((), (1, 2))
+
+
 def test_a_snapshot_takes_the_division_back(followed):
     moment = followed.snapshot()
     followed.find_objects(8)
