@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+from dividing_cell import dividing_cell
 
 from napari_sam2.cli import main
 from napari_sam2.evaluation import iou
@@ -35,6 +36,22 @@ def test_objects_are_found_and_followed(small_stack, tmp_path, capsys):
     assert json.loads(capsys.readouterr().out)["complete"] is True
     saved = read_session(session)
     assert saved.found == set(saved.book.object_ids()) == set(np.unique(labels)) - {0}
+
+
+@pytest.mark.parametrize("kind", ["unknown", "time-lapse", "z-stack"])
+def test_a_division_is_found_and_told_where_the_frames_are_times(tmp_path, capsys, kind):
+    out = tmp_path / "out.tif"
+    tifffile.imwrite(tmp_path / "cell.tif", dividing_cell())
+    auto = ("--auto", "--every", 4, "--kind", kind, "--tracks", "ctc")
+    assert segment(tmp_path / "cell.tif", *auto, "-o", out) == 0
+    told = capsys.readouterr().out
+    assert ("Nobody says what the frames are" in told) is (kind == "unknown")
+    assert ("divisions: 1" in told) is (kind == "time-lapse")
+    with tifffile.TiffFile(out) as file:
+        assert file.series[0].axes == ("TYX" if kind == "time-lapse" else "ZYX")
+    (tracks,) = tmp_path.rglob("res_track.txt")
+    parents = np.loadtxt(tracks, dtype=int)[:, 3]
+    assert np.count_nonzero(parents) == (2 if kind == "time-lapse" else 0)
 
 
 def test_what_is_left_out_as_tiny_is_told(tmp_path, capsys):

@@ -36,6 +36,13 @@ def describe_choices(frames: Frames) -> str:
     return f"{opened.path.name}: {', '.join(parts)}."
 
 
+SAY_KIND = (
+    "Nobody says what the frames are: with --kind time-lapse a search through them also finds "
+    "divisions, with --kind z-stack objects end earlier where others follow them."
+)
+"""Said where objects are looked for along an axis of an unknown kind."""
+
+
 def name_choices(error: Sam2Error, frames: Frames) -> Sam2Error:
     """Add to an error about prompts which other images the file could be meant to give."""
     opened = frames.opened

@@ -190,6 +190,8 @@ def segment_files(
         level=options.level,
     )
     frames = _open(files.stack, seeing, tell)
+    if options.every is not None and frames.stack.n_frames > 1:
+        _ask_for_kind(frames, tell)
     saved = _of_volume(sessions, frames)
     replays = saved if saved is not None and replays_on(saved, frames) else None
     book = _prompts(files.prompts, saved, frames, replays is not None, tell)
@@ -355,6 +357,14 @@ def _open(path: Path, seeing: Seeing, tell: Callable[[str], None]) -> Frames:
     frames = open_frames(path, seeing)
     tell(describe_choices(frames))
     return frames
+
+
+def _ask_for_kind(frames: Frames, tell: Callable[[str], None]) -> None:
+    """Say what a search would gain if it were known what the frames are."""
+    from napari_sam2.segmentation.choices import SAY_KIND
+
+    if frames.stack.kind is StackKind.UNKNOWN:
+        tell(SAY_KIND)
 
 
 def _saved(prompts: Path | None) -> tuple[SessionFile, ...]:

@@ -60,6 +60,17 @@ def test_objects_that_begin_later_are_found_and_all_are_followed(panel, script):
     assert panel.can_find
 
 
+@pytest.mark.parametrize(("kind", "asked"), [("unknown", True), ("time-lapse", False)])
+def test_it_asks_what_the_frames_are_where_nobody_said_so(panel, kind, asked):
+    panel.choose_kind(kind)
+    panel.start()
+    panel.wait_idle()
+    panel.find_objects()
+    panel.wait_idle()
+    assert ("say so under Frames are" in panel.search_text) is asked
+    assert "not looked at yet" in panel.search_text
+
+
 def test_one_undo_takes_all_of_it_back_and_redo_brings_it_again(panel, script):
     panel.click(0, 6, 6)
     panel.wait_idle()

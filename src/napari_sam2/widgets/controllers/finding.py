@@ -187,6 +187,11 @@ class FindController(QObject):
         if ids:
             self._annotation.edit(Discard(ids), f"throwing {_objects(len(ids))} away")
 
+    def add_to_outcome(self, text: str) -> None:
+        """Say something more about the last search."""
+        self._outcome = f"{self._outcome} {text}".lstrip()
+        self.soon()
+
     def block(self, blocked: bool) -> None:
         """Look for nothing while something else runs."""
         self._blocked = blocked

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QObject
 
 from napari_sam2.stack.series_steps import SearchStep, search_steps
+from napari_sam2.types import StackKind
+from napari_sam2.widgets.state import hints
 from napari_sam2.widgets.state.session_spec import RunPlan
 
 if TYPE_CHECKING:
@@ -85,6 +87,9 @@ class StackSearchController(QObject):
     def end(self) -> None:
         """Go on no further; what was done is one step."""
         if self.running:
+            workspace = self._annotation.workspace
+            if workspace is not None and workspace.source.kind is StackKind.UNKNOWN:
+                self._finding.add_to_outcome(hints.SAY_KIND)
             self._steps = self._step = None
             # That was how the last part of it ended.
             self._propagation.forget_outcome(self._position)

@@ -52,6 +52,10 @@ ADAPT = (
 READING_MASKS = "Reading the masks to learn from"
 ADAPT_WAITS = "Adapted: taken into use after the propagation"
 FIND_CANCELLED = "Cancelled; nothing was added."
+SAY_KIND = (
+    "If this is a time-lapse, say so under Frames are and press Restart: a search through it then "
+    "also finds divisions."
+)
 ADAPT_CANCELLED = "Cancelled; the model is as it was."
 ADAPT_NO_MODEL = "Start first, with a model that is on this computer."
 TILTED = (
