@@ -52,6 +52,16 @@ def test_dark_and_bright_objects_in_one_frame_both_stay():
     assert not unlikely(found_in(labels), NOTHING, brightness_of(labels, {3, 5, 8}), GOOD).any()
 
 
+@pytest.mark.parametrize(("there", "gaps"), [(8, True), (7, False)])
+def test_many_gaps_do_not_outvote_the_objects_that_were_there_before(there, gaps):
+    labels = squares(12)
+    before = np.where(labels <= there, labels, 0)
+    new = np.where(labels > there, labels, 0)
+    marks = unlikely(found_in(new), before, brightness_of(labels, set(range(9, 13))), GOOD)
+    dark = [number >= 9 for number in range(there + 1, 13)]
+    assert marks.tolist() == [each and gaps for each in dark]
+
+
 def test_of_few_objects_none_is_a_gap():
     labels = squares(7)
     assert not unlikely(found_in(labels), NOTHING, brightness_of(labels, {3}), GOOD).any()

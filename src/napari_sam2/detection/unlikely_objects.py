@@ -21,6 +21,7 @@ _TIMES_SMALLER_ALONE = 6  # where one click alone means the object
 _MOST_COVERED = 0.25  # of all pixels of objects, by tiny ones
 _FEW = 3  # objects: of fewer, none is typical
 _SIDE = 0.8  # of all objects: they are bright, or dark, and the others are gaps
+_SIDE_BEFORE = 0.95  # of the objects that were there before, whatever is found beside them
 _FEW_FOR_A_SIDE = 8
 _CLEARER = 2.0  # times the contrast; measured on ten stacks, see docs/finding.md
 _MARGIN = 16  # pixels around an object that its contrast is measured in
@@ -36,9 +37,9 @@ def unlikely(
 
     Those that stand out less than a twelfth as much as the clearest good object are noise: the
     network sees every window in its own contrast. Where four in five objects are brighter than
-    what is around them, those that are darker are gaps between them, and the reverse. Of the
-    others, those much smaller than is typical are debris or granules (see `tiny`). Objects with a
-    good score are unlikely only where they are tiny.
+    what is around them, or nearly all that were there before, those that are darker are gaps
+    between them, and the reverse. Of the others, those much smaller than is typical are debris or
+    granules (see `tiny`). Objects with a good score are unlikely only where they are tiny.
 
     Parameters
     ----------
@@ -142,10 +143,13 @@ def _on_the_other_side(
 ) -> NDArray[np.bool_]:
     """Tell which masks are darker than what is around them where objects are bright, or so."""
     steps = np.array([each.step for each in contrasts])
-    every = np.concatenate((steps, [each.step for each in before]))
-    if len(every) >= _FEW_FOR_A_SIDE:
+    there = np.array([each.step for each in before])
+    every = np.concatenate((steps, there))
+    for voters, share in ((every, _SIDE), (there, _SIDE_BEFORE)):
+        if len(voters) < _FEW_FOR_A_SIDE:
+            continue
         for side in (1.0, -1.0):
-            if (every * side > 0).mean() >= _SIDE:
+            if (voters * side > 0).mean() >= share:
                 others: NDArray[np.bool_] = steps * side <= 0
                 return others
     return np.zeros(len(steps), dtype=bool)
