@@ -45,7 +45,7 @@ def test_a_division_is_found_and_told_where_the_frames_are_times(tmp_path, capsy
     auto = ("--auto", "--every", 4, "--kind", kind, "--tracks", "ctc")
     assert segment(tmp_path / "cell.tif", *auto, "-o", out) == 0
     told = capsys.readouterr().out
-    assert ("Nobody says what the frames are" in told) is (kind == "unknown")
+    assert ("The kind of the frames is unknown" in told) is (kind == "unknown")
     assert ("divisions: 1" in told) is (kind == "time-lapse")
     with tifffile.TiffFile(out) as file:
         assert file.series[0].axes == ("TYX" if kind == "time-lapse" else "ZYX")

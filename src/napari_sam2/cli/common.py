@@ -37,8 +37,8 @@ SpeedOption = Annotated[
 KindOption = Annotated[
     StackKind | None,
     typer.Option(
-        help="What the frames are: slices of a z-stack, where objects that lie behind one another "
-        "are told apart, or times. By default what the file calls the axis, Z or T.",
+        help="What the frames are: slices of a z-stack, where an object ends where the next one "
+        "begins, or times. By default the name of the axis in the file, Z or T.",
         show_default=False,
     ),
 ]

@@ -231,7 +231,7 @@ class SessionFile:
 
     @property
     def kind(self) -> StackKind:
-        """What the frames are, if that is said; see `of_kind`."""
+        """What the frames are, if the settings contain it; see `of_kind`."""
         return kind_of(self.settings)
 
     def _checked_pair(self, object_id: int, frame: int) -> ObjectFrame:
@@ -283,7 +283,7 @@ def of_kind(kind: StackKind) -> dict[str, str]:
 
 
 def kind_of(settings: Mapping[str, object]) -> StackKind:
-    """Return what settings say that frames are; what a later version calls them is unknown."""
+    """Return the kind of frames in settings; UNKNOWN for one of a later version."""
     name = settings.get(_KIND)
     return next((each for each in StackKind if each == name), StackKind.UNKNOWN)
 

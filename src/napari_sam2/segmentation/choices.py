@@ -37,10 +37,10 @@ def describe_choices(frames: Frames) -> str:
 
 
 SAY_KIND = (
-    "Nobody says what the frames are: with --kind time-lapse a search through them also finds "
+    "The kind of the frames is unknown: with --kind time-lapse a search through them also finds "
     "divisions, with --kind z-stack objects end earlier where others follow them."
 )
-"""Said where objects are looked for along an axis of an unknown kind."""
+"""Message for a search along an axis of an unknown kind."""
 
 
 def name_choices(error: Sam2Error, frames: Frames) -> Sam2Error:

@@ -41,7 +41,7 @@ KINDS = (
 """What frames can be, each with a title."""
 
 UNKNOWN_KIND = "not known"
-"""Title of frames of which nobody said what they are."""
+"""Title of the unknown kind of frames."""
 
 SPEEDS = (
     ("exact", Speed.EXACT),
