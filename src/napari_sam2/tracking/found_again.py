@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from napari_sam2.labels import PackedMask
 
-# Measured on three samples and two sets, see docs/finding.md
+# Measured on six samples and two sets, see docs/finding.md
 _WITHIN = 0.7  # of a mask: it lies in the other one
 _COVERED = 0.7  # of an object, by two that it has become
 _HALVES = 0.5  # of a mask, by two objects that were followed back into it
@@ -55,7 +55,7 @@ def found_again(
     object_ids : set of int
         Those that were only followed there.
     masks : sequence of N PackedMask
-        Found as if these objects were not there; only those with good scores.
+        Found as if these objects were not there; only those with fair scores.
     """
     areas = dict(zip(*map(np.ndarray.tolist, np.unique(labels, return_counts=True)), strict=True))
     renewed: dict[int, int] = {}

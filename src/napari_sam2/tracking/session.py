@@ -1037,6 +1037,8 @@ class TrackingSession:
         with self._lock:
             given = tuple(proposals)
             ids = self._ids_for(given, object_ids)
+            for object_id in ids:  # before anything changes: the labels hold these ids
+                self._publisher.volume.checked_id(object_id)
             added = dict(zip(ids, given, strict=True))
             divisions = _divisions_of(added)
             self._make_room(added, divisions)

@@ -139,8 +139,6 @@ def test_what_the_frames_are_comes_back(model, stack, tmp_path):
     other = TrackingSession.load(path, model, stack, store=None, kind="time-lapse")
     assert other.stack.kind == "time-lapse"
     assert TrackingSession(model, stack, store=tmp_path / "s.sam2.zarr").stack.kind == "z-stack"
-    later = json.loads(path.read_text())
-    text = path.read_text().replace('"z-stack"', '"hologram"')
-    assert text != path.read_text(), later
-    path.write_text(text)
+    assert '"z-stack"' in path.read_text()
+    path.write_text(path.read_text().replace('"z-stack"', '"hologram"'))  # of a later version
     assert TrackingSession.load(path, model, stack, store=None).stack.kind == "unknown"

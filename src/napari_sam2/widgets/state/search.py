@@ -18,7 +18,7 @@ class SearchPlan:
         Of the search; each has its own.
     frame : int
     min_size : int or None
-        Smallest area in pixels; None: 20, and what is unlikely is left out.
+        Smallest area in pixels; None: 8, and what is unlikely is left out.
     max_size : int or None
         Largest area in pixels; None: no limit.
     region : Region or None

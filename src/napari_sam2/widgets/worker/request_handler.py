@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -430,7 +431,7 @@ class RequestHandler:
     def _divide(self, edit: Divide) -> None:
         """Have an object divide; where it goes on as a child, it is split first."""
         session, new_id, children = self._dividing(), edit.new_id, edit.children
-        try:
+        with self._whole_or_not():
             if new_id is not None:
                 at = self._first_from(edit.parent, edit.frame)
                 if at is None:
@@ -439,6 +440,12 @@ class RequestHandler:
                     self.session.split(edit.parent, at, new_id)
                     self._relabel(edit.parent, new_id, first=at)
             session.add_division(edit.parent, children, edit.frame)
+
+    @contextmanager
+    def _whole_or_not(self) -> Iterator[None]:
+        """Take an edit back that fails half-way."""
+        try:
+            yield
         except Sam2Error:
             self.take_back(self.end(0), again=False)
             self.begin()
@@ -577,17 +584,14 @@ class RequestHandler:
             if at != frame:  # there it is one change, not one for every object
                 self._written(at, old, new)
 
-        self.session.watch_labels(elsewhere)
-        try:
-            ids = self.session.add_proposals([each for _, each in chosen], [i for i, _ in chosen])
-        except Sam2Error:
-            self._written(frame, before, self._labels[frame].copy())
-            self.take_back(self.end(0), again=False)
-            self.begin()
-            raise
-        finally:
-            self.session.watch_labels(self._written)
-        self._written(frame, before, self._labels[frame].copy())
+        numbers, proposals = zip(*chosen, strict=True)
+        with self._whole_or_not():
+            self.session.watch_labels(elsewhere)
+            try:
+                ids = self.session.add_proposals(proposals, numbers)
+            finally:
+                self.session.watch_labels(self._written)
+                self._written(frame, before, self._labels[frame].copy())
         self._settle()
         measured = [self._records.get(object_id, frame) for object_id in ids]
         self._keep(
