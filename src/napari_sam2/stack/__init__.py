@@ -6,6 +6,7 @@ Stacks may be read from any thread; a `FrameStack` locks its array while it read
 
 from __future__ import annotations
 
+from napari_sam2.stack.array_view import ArrayView
 from napari_sam2.stack.axes import AxisGuess, axis_letter, guess_axes, kind_along
 from napari_sam2.stack.channel_stack import ChannelStack
 from napari_sam2.stack.contrast import Contrast
@@ -17,6 +18,7 @@ from napari_sam2.types import StackKind
 
 __all__ = [
     "MAX_CHANNELS",
+    "ArrayView",
     "AxisGuess",
     "ChannelStack",
     "Contrast",

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_sam2.errors import StackError
+from napari_sam2.stack.array_view import ArrayView
 from napari_sam2.stack.validation import has_colour_axis
 
 _MOST_REASON = 300  # characters
@@ -117,6 +119,28 @@ class OpenedStack:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def turned(
+        self, order: Sequence[int], held: Mapping[int, int] = MappingProxyType({})
+    ) -> OpenedStack:
+        """Return the file with its axes, sizes and units in another order; nothing is read.
+
+        Parameters
+        ----------
+        order : sequence of int
+            Axes of `data`.
+        held : mapping of int to int
+            Position along each axis that is not among them.
+        """
+        if [*order] == [*range(len(self.axes))]:
+            return self
+        return replace(
+            self,
+            data=ArrayView(self.data, order, held),
+            axes="".join(self.axes[axis] for axis in order),
+            scale=tuple(self.scale[axis] for axis in order),
+            units=tuple(self.units[axis] for axis in order),
+        )
 
 
 def step_of(size: Any, unit: object = "") -> AxisStep:

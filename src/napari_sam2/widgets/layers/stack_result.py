@@ -5,11 +5,12 @@ Main thread only.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_sam2.stack import axis_letter
+from napari_sam2.stack import ArrayView, axis_letter
 from napari_sam2.widgets.layers.geometry import full_resolution, spatial_shape, stack_view
 from napari_sam2.widgets.layers.image_axes import (
     axis_names,
@@ -17,7 +18,7 @@ from napari_sam2.widgets.layers.image_axes import (
     pixel_sizes,
     pixel_units,
 )
-from napari_sam2.widgets.state.stack_result import PixelFrames, StackResult
+from napari_sam2.widgets.state.stack_result import StackResult
 
 if TYPE_CHECKING:
     from napari_sam2.widgets.layers.workspace import Workspace
@@ -88,18 +89,24 @@ def _known_scale(
 
 def _channels(
     workspace: Workspace, first: int | None, held: dict[int, int]
-) -> tuple[tuple[PixelFrames, ...], tuple[str, ...]]:
+) -> tuple[tuple[ArrayView, ...], tuple[str, ...]]:
     """Return all channels that the model sees, in their stored values, and their names."""
     image, source = workspace.image, workspace.source
     data = full_resolution(image)
     ndim = len(spatial_shape(image))
     if image.rgb:
-        frames = tuple(PixelFrames(data, first, {**held, ndim: i}) for i in range(3))
+        frames = tuple(_frames(data, first, {**held, ndim: i}) for i in range(3))
         return frames, ("red", "green", "blue")
     composed, picked = source.composed, source.picked
     if composed is not None and picked is not None:
         names = tuple(f"channel {i}" for i in picked)
-        return tuple(PixelFrames(data, first, {**held, composed: i}) for i in picked), names
+        return tuple(_frames(data, first, {**held, composed: i}) for i in picked), names
     arrays = source.channels
     names = ("",) if len(arrays) == 1 else (image.name, *source.further)
-    return tuple(PixelFrames(array, first, held) for array in arrays), names
+    return tuple(_frames(array, first, held) for array in arrays), names
+
+
+def _frames(array: Any, first: int | None, held: Mapping[int, int]) -> ArrayView:
+    """View one channel of an image in the axes of the labels; None as `first`: a single frame."""
+    rest = [axis for axis in range(len(array.shape)) if axis != first and axis not in held]
+    return ArrayView(array, (first, *rest), held)

@@ -6,40 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 if TYPE_CHECKING:
-    from napari_sam2.stack import FrameStack
-
-
-class PixelFrames:
-    """One channel of an image, read frame by frame in the axes of the labels.
-
-    Parameters
-    ----------
-    array : array-like
-        numpy, dask or zarr.
-    first : int or None
-        Axis of the array that leads from frame to frame; None for a single frame.
-    held : mapping of int to int
-        Index along each axis that is held.
-    """
-
-    def __init__(self, array: Any, first: int | None, held: dict[int, int]) -> None:
-        self._array, self._first, self._held = array, first, held
-        rest = [n for i, n in enumerate(array.shape) if i != first and i not in held]
-        self.shape = (1 if first is None else int(array.shape[first]), *map(int, rest))
-        self.dtype = np.dtype(array.dtype)
-        self.ndim = len(self.shape)
-
-    def __getitem__(self, frame: int) -> NDArray[Any]:
-        index: list[Any] = [slice(None)] * len(self._array.shape)
-        for axis, at in self._held.items():
-            index[axis] = at
-        if self._first is not None:
-            index[self._first] = frame
-        return np.asarray(self._array[tuple(index)])
+    from napari_sam2.stack import ArrayView, FrameStack
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,7 +18,7 @@ class StackResult:
     ----------
     labels : array of int, shape (T, Y, X) or (T, Z, Y, X)
         A view of the layer's array; the first axis is the video axis, or time.
-    images : tuple of PixelFrames
+    images : tuple of ArrayView
         Intensities as they are stored, one per channel.
     channels : tuple of str
         A name per channel.
@@ -72,7 +40,7 @@ class StackResult:
     """
 
     labels: Any
-    images: tuple[PixelFrames, ...]
+    images: tuple[ArrayView, ...]
     channels: tuple[str, ...]
     axes: str
     letters: str
