@@ -6,7 +6,6 @@ import json as json_text
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import typer
 
 from napari_sam2.cli.common import JsonOption, frame_bar
@@ -76,15 +75,15 @@ def movie(
     check_movie_path(output)
     frames = open_frames(stack, Seeing(axis, tuple(at or ()), channels=channels))
     opened = open_stack(labels)
-    masks = opened.data[None] if len(opened.data.shape) == 2 else opened.data
-    if tuple(masks.shape) != frames.shape or np.dtype(masks.dtype).kind not in "iu":
+    masks = frames.layout.as_frames(opened.data, opened.axes, frames.opened, frames.stack)
+    if masks is None or masks.dtype.kind not in "iu":
         raise LabelsError(
-            f"The labels are {masks.dtype} of shape {tuple(masks.shape)}, the frames of the image "
-            f"{frames.shape}.",
+            f"The labels are {opened.data.dtype} of shape {tuple(opened.data.shape)} "
+            f"({opened.axes}), the frames of the image {frames.shape} ({frames.axes}).",
             remedy="Give the labels of this image, of whole numbers; --axis names the axis of its "
             "frames, --at a place along another one.",
         )
-    n_frames = int(masks.shape[0])
+    n_frames = len(masks)
     step, _, size = frames.layout.scale
     step_unit, _, size_unit = frames.layout.units
     in_time = frames.axes[0] == "T" and bool(step_unit)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_sam2.labels import write_labels
-from napari_sam2.stack import FrameStack, OpenedStack, StackKind
+from napari_sam2.stack import ArrayView, FrameStack, OpenedStack, StackKind
 
 _LETTERS = "TZYX"
 _SPARE = {"through": "TZC", "video": "ZTC", "rows": "YZXTC", "columns": "XYZTC"}
@@ -81,9 +82,54 @@ class LabelLayout:
         """Return a view of computed labels with their axes in the order of the image."""
         return labels.transpose(self.order)
 
-    def as_computed(self, labels: Any) -> Any:
-        """Return a view of labels in the order of the image, in that of the frames."""
-        return labels.transpose(np.argsort(self.order))
+    def as_frames(
+        self, labels: Any, axes: str, opened: OpenedStack, stack: FrameStack
+    ) -> ArrayView | None:
+        """View the labels of a file frame by frame, as those of this layout's image.
+
+        Letters decide where they are those of the frames; else the axes are in the order of the
+        image, without its channels.
+
+        Parameters
+        ----------
+        labels : array of int
+            Where the image has axes that are held, these may be left out. 2D labels are those of a
+            single frame.
+        axes : str
+            A letter per axis, as of `OpenedStack`; may be empty.
+        opened : OpenedStack
+            The image.
+        stack : FrameStack
+            Its frames. The region that it may have is not looked at.
+
+        Returns
+        -------
+        ArrayView of shape (frames, rows, columns), or None
+            None: they do not fit.
+        """
+        wanted = (stack.n_frames, *stack.image_shape)
+        shape, single = tuple(labels.shape), self.letters[-3:]
+        views: list[tuple[Sequence[int | None], Mapping[int, int]]] = []
+        if sorted(axes.upper()) == sorted(single):
+            views.append(([axes.upper().index(letter) for letter in single], {}))
+        if len(shape) == 3:
+            offset = len(self.letters) - 3
+            views.append((np.argsort([at for at in self.order if at >= offset]).tolist(), {}))
+        if len(shape) == 2 and wanted[0] == 1:
+            views.append(((None, 1, 0) if stack.transposed else (None, 0, 1), {}))
+        # All axes of the image but its channels: the held ones are read where they are held.
+        kept = [axis for axis in range(len(opened.axes)) if axis != stack.channel_axis]
+        if shape == tuple(opened.data.shape[axis] for axis in kept):
+            held = {kept.index(axis): at for axis, at in stack.at.items()}
+            order = [
+                None if axis is None else kept.index(axis)
+                for axis in (stack.axis, *stack.frame_axes)
+            ]
+            views.append((order, held))
+        if len(shape) == 3 and not {"T", "Z"} & set(axes.upper()):
+            views.append((range(3), {}))  # nameless, and in the order of the frames
+        found = (ArrayView(labels, order, held) for order, held in views)
+        return next((view for view in found if view.shape == wanted), None)
 
     def write(self, path: Path, labels: Any) -> None:
         """Write computed labels; see `write_labels`."""

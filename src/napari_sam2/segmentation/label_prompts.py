@@ -97,47 +97,13 @@ def _frames_of(
             f"{path.name} holds {data.dtype}, not labels.",
             remedy="Save the labels as integers, 0 = background.",
         )
-    wanted = (stack.n_frames, *stack.image_shape)
-    fitting = _turned(data, axes, opened, stack, layout, wanted)
+    fitting = layout.as_frames(data, axes, opened, stack)
     if fitting is None:
+        wanted = (stack.n_frames, *stack.image_shape)
         raise PromptError(
             f"The labels in {path.name} have the shape {data.shape}, and the image has "
             f"{wanted[0]} frames of {wanted[1]} x {wanted[2]} pixels.",
             remedy="Give labels of the shape of the image, without its channels: all frames, empty "
             "where nothing is drawn.",
         )
-    return list(fitting)
-
-
-def _turned(
-    data: NDArray[Any],
-    axes: str,
-    opened: OpenedStack,
-    stack: FrameStack,
-    layout: LabelLayout,
-    wanted: tuple[int, int, int],
-) -> NDArray[Any] | None:
-    """Return labels as (frame, y, x), or None if they do not fit."""
-    single = layout.letters[-3:]
-    if sorted(axes) == sorted(single):
-        by_letter = data.transpose([axes.index(letter) for letter in single])
-        if by_letter.shape == wanted:
-            return by_letter
-    offset = len(layout.letters) - 3
-    order = [axis - offset for axis in layout.order if axis >= offset]
-    if data.ndim == 3 and data.transpose(np.argsort(order)).shape == wanted:
-        return data.transpose(np.argsort(order))
-    if data.ndim == 2 and wanted[0] == 1:
-        plane = data.T if stack.transposed else data
-        return plane[np.newaxis] if plane.shape == wanted[1:] else None
-    # All axes of the image but its channels: the held ones are read where they are held.
-    kept = [axis for axis in range(len(opened.axes)) if axis != stack.channel_axis]
-    shape = tuple(opened.data.shape[axis] for axis in kept)
-    if data.shape != shape:
-        return None
-    index = tuple(stack.at.get(axis, slice(None)) for axis in kept)
-    left = [axis for axis in kept if axis not in stack.at]
-    rows, columns = stack.frame_axes
-    if stack.axis is None:
-        return data[index].transpose(left.index(rows), left.index(columns))[np.newaxis]
-    return data[index].transpose(left.index(stack.axis), left.index(rows), left.index(columns))
+    return [fitting[frame] for frame in range(len(fitting))]
