@@ -152,6 +152,33 @@ def test_a_z_stack_has_a_row_per_slice_and_no_speed():
     assert table["position"].max() == 2.0 * table["frame"].max()
 
 
+def test_an_image_is_matched_by_the_letters_of_its_axes():
+    labels = np.zeros((3, 3, 3), np.uint8)
+    labels[1:, 0, 2] = 1
+    image = np.arange(2 * 27).reshape(2, 3, 3, 3)  # C, T, Y, X
+    expected = image[:, 1:, 0, 2].T
+    for order, letters in (((0, 1, 2, 3), "CTYX"), ((3, 1, 0, 2), "XTCY"), ((1, 2, 3, 0), "tyxs")):
+        table = measure(labels, image.transpose(order), image_axes=letters)
+        found = table[["intensity_mean-0", "intensity_mean-1"]]
+        np.testing.assert_array_equal(found, expected, err_msg=letters)
+    one = measure(labels, image[:1], image_axes="ZTYX")
+    np.testing.assert_array_equal(one["intensity_mean"], expected[:, 0])
+
+
+def test_rows_may_follow_any_axis():
+    """Frames of Z and X along Y: pixels are not square, and no step is time."""
+    labels = np.zeros((6, 3, 8), np.uint8)
+    labels[2:4, 1, 2:6] = 1
+    table = measure(labels, scale=(0.5, 2, 0.5), units="µm", axes="YZX")
+    assert table["position"].tolist() == [1.0, 1.5]
+    assert table["area"].tolist() == [4.0, 4.0]
+    assert (table["centroid-0"] == 2.0).all()
+    assert table.attrs["axes"] == "YZX"
+    assert "speed" not in table
+    whole = measure(labels, scale=(0.5, 2, 0.5), units="µm", volumes=True)
+    assert whole.attrs["axes"] == "TZYX"
+
+
 @pytest.mark.parametrize("shape", [(1, 1), (1, 6), (6, 1), (2, 2)])
 def test_the_smallest_objects_have_finite_shapes(shape):
     labels = np.zeros((1, 8, 8), np.uint8)
@@ -297,6 +324,25 @@ def test_a_frame_of_the_labels_that_cannot_be_read_is_an_error(moving):
             "one name",
         ),
         (np.zeros((3, 4, 5), int), {"axes": "YXT"}, "axes"),
+        (np.zeros((3, 2, 4, 5), int), {"axes": "ZTYX"}, "axes"),
+        (np.zeros((3, 4, 5), int), {"axes": "TYX", "volumes": True}, "no volume"),
+        (np.zeros((3, 4, 5), int), {"images": np.zeros((3, 3, 4, 5))}, "image_axes"),
+        (
+            np.zeros((3, 4, 5), int),
+            {"images": np.zeros((2, 3, 4, 5)), "axes": "ZYX", "image_axes": "TZYX"},
+            "besides axes of channels",
+        ),
+        (
+            np.zeros((3, 4, 5), int),
+            {"images": np.zeros((3, 4, 5)), "image_axes": "ZYX"},
+            "besides axes of channels",
+        ),
+        (
+            np.zeros((3, 4, 5), int),
+            {"images": np.zeros((3, 5, 4)), "image_axes": "TYX"},
+            "the shape",
+        ),
+        (np.zeros((3, 4, 5), int), {"images": np.zeros((3, 4, 5)), "image_axes": "YX"}, "3 axes"),
         (np.zeros((3, 4, 5), int), {"scale": (1, 1, 1), "units": ("s", "µm", "nm")}, "combined"),
     ],
 )

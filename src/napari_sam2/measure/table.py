@@ -32,6 +32,7 @@ def measure(
     units: str | Sequence[str] | None = None,
     channels: Sequence[str] | None = None,
     axes: str | None = None,
+    image_axes: str | None = None,
     volumes: bool = False,
     divisions: Iterable[Division] = (),
     review: Review | None = None,
@@ -47,6 +48,7 @@ def measure(
         numpy, dask or zarr; 0 is background.
     images : array or sequence of arrays, optional
         Intensities: of the labels' shape, or with one more axis of channels, or several of these.
+        Where the shapes leave open which axis that is, `image_axes` says so.
     scale : sequence of float, optional
         Size of a step along each axis of the labels; by default all is measured in pixels.
     units : str or sequence of str, optional
@@ -54,7 +56,12 @@ def measure(
     channels : sequence of str, optional
         Names of the channels; their numbers by default.
     axes : str, optional
-        Letters of the labels' axes; by default "YX", "TYX" or "TZYX". Speed is measured along T.
+        Letters of the labels' axes; by default "YX", "TYX" or "TZYX", or of one volume "ZYX". The
+        first one leads from frame to frame, and only it may be T, along which speed is measured;
+        the others are rows and columns of a frame, or the axes of a volume.
+    image_axes : str, optional
+        Letters of the images' axes, such as "CTYX". The images may then have the axes of the
+        labels in any order, and one more of channels, C or S.
     volumes : bool
         Measure labels of three axes as one volume: one row per object of a z-stack.
     divisions : iterable of Division
@@ -77,7 +84,14 @@ def measure(
         A frame of the labels cannot be read.
     """
     found = Measurements(
-        labels, images, scale=scale, units=units, channels=channels, axes=axes, volumes=volumes
+        labels,
+        images,
+        scale=scale,
+        units=units,
+        channels=channels,
+        axes=axes,
+        image_axes=image_axes,
+        volumes=volumes,
     )
     found.update(progress=progress)
     return found.table(divisions, review)
@@ -90,7 +104,7 @@ class Measurements:
 
     Parameters
     ----------
-    labels, images, scale, units, channels, axes, volumes
+    labels, images, scale, units, channels, axes, image_axes, volumes
         As in `measure`.
 
     Attributes
@@ -108,6 +122,7 @@ class Measurements:
         units: str | Sequence[str] | None = None,
         channels: Sequence[str] | None = None,
         axes: str | None = None,
+        image_axes: str | None = None,
         volumes: bool = False,
     ) -> None:
         self._stack = MeasuredStack.of(
@@ -117,6 +132,7 @@ class Measurements:
             units=units,
             channels=channels,
             axes=axes,
+            image_axes=image_axes,
             volumes=volumes,
         )
         self._digests: dict[int, bytes] = {}
