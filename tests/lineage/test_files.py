@@ -17,6 +17,7 @@ from napari_sam2.lineage import (
     check_tracks_path,
     path_beside,
     read_ctc,
+    scale_of_tracks,
     write_ctc,
     write_geff,
     write_trackmate,
@@ -136,6 +137,33 @@ def test_geff_has_nodes_edges_and_axes(tmp_path, volume):
     stored = open_stack(tmp_path / "a.zarr" / "labels")
     np.testing.assert_array_equal(np.asarray(stored.data), labels)
     assert stored.scale == scale
+
+
+@pytest.mark.parametrize(
+    ("units", "expected"),
+    [
+        (("frame", "µm"), [None, ("micrometer", 0.5), ("micrometer", 0.25)]),
+        (("min", "nm"), [("second", 120.0), ("micrometer", 0.0005), ("micrometer", 0.00025)]),
+        (("frame", "pixel"), [None, None, None]),
+        (("µm", "µm"), [None, ("micrometer", 0.5), ("micrometer", 0.25)]),
+    ],
+)
+def test_geff_has_a_scale_only_where_the_unit_is_known(tmp_path, units, expected):
+    write_geff(tmp_path / "a.zarr", dividing(), DIVISIONS, scale=(2, 0.5, 0.25), units=units)
+    axes = zarr.open_group(tmp_path / "a.zarr" / "tracks", mode="r").attrs["geff"]["axes"]
+    found = [(each["scaled_unit"], each["scale"]) if "scale" in each else None for each in axes]
+    for has, wanted in zip(found, expected, strict=True):
+        assert has == (None if wanted is None else (wanted[0], pytest.approx(wanted[1])))
+    stored = open_stack(tmp_path / "a.zarr" / "labels")
+    assert stored.units == tuple("" if each is None else each[0] for each in expected)
+
+
+def test_steps_of_tracks_are_frames_where_their_time_is_not_known():
+    assert scale_of_tracks(None, None) == (None, ("frame", "pixel"))
+    assert scale_of_tracks((60, 0.5, 0.5), ("s", "µm", "µm")) == ((60, 0.5, 0.5), ("sec", "µm"))
+    for step in ("µm", "frame"):
+        found = scale_of_tracks((2.0, 0.5, 0.5), (step, "µm", "µm"))
+        assert found == ((1.0, 0.5, 0.5), ("frame", "µm"))
 
 
 def test_geff_replaces_its_own_kind_only(tmp_path):

@@ -17,7 +17,7 @@ from napari_sam2.lineage.geff import write_geff
 from napari_sam2.lineage.lineage import Lineage, TrackedObject
 from napari_sam2.lineage.spots import SpotFinder, Spots
 from napari_sam2.lineage.trackmate import write_trackmate
-from napari_sam2.lineage.tracks import TracksData, tracks_of
+from napari_sam2.lineage.tracks import TracksData, scale_of_tracks, tracks_of
 from napari_sam2.types import Division, TrackFormat
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "divisions_of",
     "path_beside",
     "read_ctc",
+    "scale_of_tracks",
     "title_of",
     "tracks_of",
     "write_ctc",

@@ -71,7 +71,7 @@ def write_tracks(
     scale : sequence of float, optional
         The Cell Tracking Challenge has none.
     units : (str, str)
-        Of time and length; TrackMate only.
+        Of time and length; the Cell Tracking Challenge has none.
     image : path, optional
         TrackMate only.
     progress : callable, optional
@@ -80,7 +80,7 @@ def write_tracks(
     if kind is TrackFormat.CTC:
         write_ctc(path, labels, divisions, progress=progress)
     elif kind is TrackFormat.GEFF:
-        write_geff(path, labels, divisions, scale=scale, progress=progress)
+        write_geff(path, labels, divisions, scale=scale, units=units, progress=progress)
     else:
         write_trackmate(
             path, labels, divisions, scale=scale, units=units, image=image, progress=progress

@@ -5,7 +5,7 @@ Specification 1.3: https://live-image-tracking-tools.github.io/geff/latest/speci
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from napari_sam2.labels.export.planes import LabelPlanes
 from napari_sam2.lineage.lineage import Lineage
 from napari_sam2.lineage.spots import SpotFinder
 from napari_sam2.lineage.tracks import checked_scale
+from napari_sam2.stack.opened_stack import step_of
 from napari_sam2.types import Division
 
 TRACKS = "tracks"
@@ -39,6 +40,7 @@ def write_geff(
     divisions: Iterable[Division] = (),
     *,
     scale: Sequence[float] | None = None,
+    units: tuple[str, str] = ("sec", "µm"),
     progress: Callable[[int, int], None] | None = None,
 ) -> None:
     """Write tracks and labels to one zarr folder.
@@ -55,7 +57,10 @@ def write_geff(
     labels : array of int, shape (T, Y, X) or (T, Z, Y, X)
     divisions : iterable of Division
     scale : sequence of float, optional
-        Size of a step along each axis of the labels: seconds, then micrometres.
+        Size of a step along each axis of the labels.
+    units : (str, str)
+        Units of time and length of the scale. Axes whose unit is none of time or length, such as
+        "frame", have no scale.
     progress : callable, optional
         Called with the number of label planes written and of all.
 
@@ -76,15 +81,27 @@ def write_geff(
     planes = LabelPlanes(SpotFinder(labels).labels, progress)
     with writing(path, "The tracks", LineageError) as temporary:
         root = zarr.create_group(store=temporary, zarr_format=3)
-        _write_graph(root.create_group(TRACKS), lineage, sizes, axes.lower())
-        known = zip(axes, sizes or (), strict=False)
-        steps = {letter: PixelSize(size, UNITS[letter]) for letter, size in known}
+        steps = _known_steps(axes, sizes, units)
+        _write_graph(root.create_group(TRACKS), lineage, steps, axes)
         write_zarr(temporary / LABELS, planes, LabelGeometry(axes, steps))
 
 
+def _known_steps(
+    axes: str, sizes: tuple[float, ...] | None, units: tuple[str, str]
+) -> dict[str, PixelSize]:
+    """Return the steps along the axes in seconds and micrometres, where their units are known."""
+    steps = {}
+    for letter, size in zip(axes, sizes or (), strict=False):
+        step = step_of(size, units[0 if letter == "T" else 1])
+        if step.unit == UNITS[letter]:
+            steps[letter] = PixelSize(*step)
+    return steps
+
+
 def _write_graph(
-    group: zarr.Group, lineage: Lineage, sizes: tuple[float, ...] | None, axes: str
+    group: zarr.Group, lineage: Lineage, steps: Mapping[str, PixelSize], letters: str
 ) -> None:
+    axes = letters.lower()
     spots = lineage.spots
     places = np.column_stack([spots.frames, spots.centres]).astype(np.float64)
     values: dict[str, NDArray[Any]] = {axis: places[:, column] for column, axis in enumerate(axes)}
@@ -108,8 +125,8 @@ def _write_graph(
         "geff_version": _VERSION,
         "directed": True,
         "axes": [
-            _axis(axis, values[axis], None if sizes is None else sizes[number])
-            for number, axis in enumerate(axes)
+            _axis(name, values[name], steps.get(letter))
+            for name, letter in zip(axes, letters, strict=True)
         ],
         "node_props_metadata": {
             name: {"identifier": name, "dtype": column.dtype.name, "varlength": False}
@@ -134,17 +151,16 @@ def _put(group: zarr.Group, name: str, values: NDArray[Any]) -> None:
         array[...] = values
 
 
-def _axis(name: str, values: NDArray[Any], size: float | None) -> dict[str, Any]:
-    in_time = _TYPES[name] == "time"
+def _axis(name: str, values: NDArray[Any], step: PixelSize | None) -> dict[str, Any]:
     axis: dict[str, Any] = {
         "name": name,
         "type": _TYPES[name],
-        "unit": "frame" if in_time else "pixel",
+        "unit": "frame" if _TYPES[name] == "time" else "pixel",
     }
     if values.size:
         axis |= {"min": float(values.min()), "max": float(values.max())}
-    if size is not None:
-        axis |= {"scale": size, "scaled_unit": "second" if in_time else "micrometer"}
+    if step is not None:
+        axis |= {"scale": step.size, "scaled_unit": step.unit}
     return axis
 
 

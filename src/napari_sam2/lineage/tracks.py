@@ -99,6 +99,33 @@ def checked_scale(scale: Sequence[float] | None, ndim: int) -> tuple[float, ...]
     return sizes
 
 
+def scale_of_tracks(
+    scale: Sequence[float] | None, units: Sequence[str] | None
+) -> tuple[tuple[float, ...] | None, tuple[str, str]]:
+    """Return scale and units of track files from those of measurements.
+
+    Track files know time only along the first axis: where that is none, or its interval is not
+    known, a step is one frame.
+
+    Parameters
+    ----------
+    scale : sequence of float or None
+        Size of a step along each axis of the labels.
+    units : sequence of str or None
+        Unit of each, such as ("s", "µm", "µm").
+
+    Returns
+    -------
+    tuple of float, or None
+    (str, str)
+        Units of time and length.
+    """
+    if scale is None or units is None:
+        return None, ("frame", "pixel")
+    timed = units[0] == "s"
+    return (scale[0] if timed else 1.0, *scale[1:]), ("sec" if timed else "frame", units[-1])
+
+
 def _speeds(lineage: Lineage, steps: Sequence[float]) -> NDArray[np.float64]:
     spots = lineage.spots
     speeds = np.zeros(len(spots))

@@ -91,6 +91,24 @@ def test_button_writes_trackmate_in_physical_units(tracked, monkeypatch, tmp_pat
     assert (float(settings.get("pixelwidth")), float(settings.get("timeinterval"))) == (0.5, 30)
 
 
+def test_slices_of_a_z_stack_are_no_seconds(make_panel, blobs, tmp_path):
+    about = {"axis_labels": ("z", "y", "x"), "scale": (2, 0.5, 0.5), "units": ("µm",) * 3}
+    panel = make_panel(blobs(), **about)
+    panel.viewer.dims.set_current_step(0, 0)
+    panel.start()
+    panel.click(0, 8, 12, object_id=1)
+    panel.wait_idle()
+    panel.save_tracks(TrackFormat.TRACKMATE, tmp_path / "a.trackmate.xml")
+    panel.wait_idle()
+    root = ET.parse(tmp_path / "a.trackmate.xml").getroot()
+    assert root.find("Model").attrib == {"spatialunits": "µm", "timeunits": "frame"}
+    assert float(root.find(".//ImageData").get("timeinterval")) == 1
+    panel.save_tracks(TrackFormat.GEFF, tmp_path / "a.geff.zarr")
+    panel.wait_idle()
+    axes = zarr.open_group(tmp_path / "a.geff.zarr")["tracks"].attrs["geff"]["axes"]
+    assert [each.get("scale") for each in axes] == [None, 0.5, 0.5]
+
+
 def test_geff_holds_positions_in_pixels(tracked, tmp_path):
     tracked.save_tracks(TrackFormat.GEFF, tmp_path / "a.geff.zarr")
     tracked.wait_idle()

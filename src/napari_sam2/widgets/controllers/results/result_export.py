@@ -12,7 +12,7 @@ from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
 
 from napari_sam2.errors import LabelsError
 from napari_sam2.labels.rendering.movie import MovieStyle, check_movie_path, write_movie
-from napari_sam2.lineage import check_tracks_path, write_tracks
+from napari_sam2.lineage import check_tracks_path, scale_of_tracks, write_tracks
 from napari_sam2.measure import Review, check_table_path, measure, write_table
 from napari_sam2.types import Division, ObjectFrame, TrackFormat
 from napari_sam2.widgets.controllers.results.label_export import is_file_of
@@ -207,14 +207,14 @@ def _write_tracks(
     progress: Progress,
 ) -> None:
     check_tracks_path(kind, path)
-    units = ("frame" if result.interval is None else "sec", "µm")
+    scale, units = scale_of_tracks(result.scale, result.units)
     write_tracks(
         path,
         result.labels,
         divisions,
         kind=kind,
-        scale=result.scale,
-        units=units if result.scale is not None else ("frame", "pixel"),
+        scale=scale,
+        units=units,
         progress=progress,
     )
 
