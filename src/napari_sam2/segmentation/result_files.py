@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_sam2.errors import MeasurementError
 from napari_sam2.stack import stem_of
+from napari_sam2.stack.opened_stack import MICROMETER, SECOND
 from napari_sam2.types import FrameMasks, ObjectFrame, TrackFormat
 
 if TYPE_CHECKING:
@@ -24,9 +26,9 @@ Scores = Mapping[ObjectFrame, tuple[float, float]]
 
 
 def known_scale(
-    axes: str, scale: Sequence[float], units: Sequence[str]
+    axes: str, scale: Sequence[float], units: Sequence[str], *, leading: int = 1
 ) -> tuple[tuple[float, ...] | None, tuple[str, ...] | None]:
-    """Return sizes of pixels and their units, if those of all axes of space are known.
+    """Return sizes of pixels and their units, if those of a frame or volume are known.
 
     Parameters
     ----------
@@ -34,14 +36,25 @@ def known_scale(
         A letter of each axis.
     scale, units
         As of `OpenedStack`.
+    leading : int
+        Number of axes before those of a frame or volume. A step along them that is not known is
+        one frame.
+
+    Returns
+    -------
+    tuple of float, or None
+        Micrometres and seconds.
+    tuple of str, or None
+        "s", "µm" or "frame" for each axis.
     """
-    if not all(unit for letter, unit in zip(axes, units, strict=True) if letter != "T"):
+    if not all(unit == MICROMETER for unit in units[leading:]):
         return None, None
-    named = (
-        ("s" if unit else "frame") if letter == "T" else "µm"
-        for letter, unit in zip(axes, units, strict=True)
-    )
-    return tuple(scale), tuple(named)
+    steps = []
+    for letter, size, unit in zip(axes[:leading], scale, units, strict=False):
+        known = unit == (SECOND if letter == "T" else MICROMETER)
+        steps.append((size, "s" if letter == "T" else "µm") if known else (1.0, "frame"))
+    steps += [(size, "µm") for size in scale[leading:]]
+    return tuple(size for size, _ in steps), tuple(unit for _, unit in steps)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,19 +81,32 @@ class ResultFiles:
         kinds = dict.fromkeys(formats)
         return cls(tuple((kind, path_beside(kind, labels)) for kind in kinds), table)
 
-    def check(self) -> None:
+    def check(self, frames: Frames | None = None) -> None:
         """Find before the work what could not be written after it.
+
+        Parameters
+        ----------
+        frames : Frames, optional
+            What they are about, as soon as it is known.
 
         Raises
         ------
         LineageError
             Other data stands where tracks should be.
+        MeasurementError
+            The frames cannot be measured.
         """
         if self.tracks:
             from napari_sam2.lineage import check_tracks_path
 
             for kind, path in self.tracks:
                 check_tracks_path(kind, path)
+        if self.table is not None and frames is not None and "T" in frames.axes[-2:]:
+            raise MeasurementError(
+                f"Frames of the axes {frames.axes[-2:]} have no lengths and areas to measure.",
+                safe="Nothing was computed or written.",
+                remedy="Leave --measure out, or choose another axis with --axis.",
+            )
 
     def write(
         self,
@@ -107,24 +133,32 @@ class ResultFiles:
         LineageError, MeasurementError
             Something cannot be written; the labels are.
         """
-        from napari_sam2.lineage import write_tracks
+        from napari_sam2.lineage import scale_of_tracks, write_tracks
         from napari_sam2.measure import measure, write_table
 
-        scale, units = known_scale(frames.axes, frames.layout.scale, frames.layout.units)
+        layout = frames.layout
+        # Of volumes over time, whichever of the two axes was the video: time, then the volume.
+        axes = frames.axes if frames.through is None else "TZYX"
+        order = [frames.axes.index(letter) for letter in axes]
+        labels = labels.transpose(order)
+        scale, units = known_scale(
+            axes, [layout.scale[at] for at in order], [layout.units[at] for at in order]
+        )
         # In volumes over time, a division of the session is one along the axis of its frames.
         divisions = session.divisions if frames.through is None else ()
         for kind, path in self.tracks:
-            write_tracks(path, labels, divisions, kind=kind, scale=scale, image=image)
+            steps, names = scale_of_tracks(scale, units)
+            write_tracks(path, labels, divisions, kind=kind, scale=steps, units=names, image=image)
         if self.table is not None:
             channels = frames.stack.channels
-            images = [_Intensities(frames, at) for at in range(len(channels))]
+            images = [_Intensities(frames, at, order) for at in range(len(channels))]
             table = measure(
                 labels,
                 images,
                 scale=scale,
                 units=units,
                 channels=[str(each) for each in channels] if len(channels) > 1 else None,
-                axes=frames.axes,
+                axes=axes,
                 divisions=divisions,
                 review=_review(session, scores) if frames.through is None else None,
             )
@@ -161,26 +195,29 @@ def _review(session: TrackingSession, scores: Scores) -> Review:
 
 
 class _Intensities:
-    """One channel of an image as stored, in the shape of its labels.
+    """One channel of an image as stored, with its axes as those of the turned labels.
 
     Reads frame by frame; what is outside of the region that was looked at is 0: no object is there.
     """
 
-    def __init__(self, frames: Frames, channel: int) -> None:
-        self._frames, self._channel = frames, channel
-        self.shape = frames.labels_shape
+    def __init__(self, frames: Frames, channel: int, order: Sequence[int]) -> None:
+        self._frames, self._channel, self._order = frames, channel, tuple(order)
+        self.shape = tuple(frames.labels_shape[axis] for axis in order)
         self.dtype = frames.stack.dtype
         self.ndim = len(self.shape)
 
     def __getitem__(self, frame: int) -> NDArray[Any]:
         """Return a frame (Y, X), or of volumes over time a volume (Z, Y, X)."""
-        frames = self._frames
-        stack, through = frames.stack, frames.through
-        if through is None:
+        stack, through = self._frames.stack, self._frames.through
+        if through is None or stack.axis is None:
             return self._whole(stack, frame)
+        first, *rest = self._order
+        time, depth = (through, stack.axis) if first == 0 else (stack.axis, through)
         held = {axis: at for axis, at in stack.at.items() if axis != through}
-        volume = stack.turned(stack.axis, {**held, through: frame})
-        return np.stack([self._whole(volume, number) for number in range(volume.n_frames)])
+        volume = stack.turned(depth, {**held, time: frame})
+        planes = np.stack([self._whole(volume, number) for number in range(volume.n_frames)])
+        kept = [axis for axis in range(4) if axis != first]
+        return planes.transpose([kept.index(axis) for axis in rest])
 
     def _whole(self, stack: FrameStack, frame: int) -> NDArray[Any]:
         pixels = stack.read_stored(frame)[..., self._channel]

@@ -190,6 +190,7 @@ def segment_files(
         level=options.level,
     )
     frames = _open(files.stack, seeing, tell)
+    results.check(frames)
     if options.every is not None and frames.stack.n_frames > 1:
         _ask_for_kind(frames, tell)
     saved = _of_volume(sessions, frames)
