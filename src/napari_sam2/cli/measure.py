@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import json as json_text
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from napari_sam2.cli.common import JsonOption, frame_bar
+from napari_sam2.cli.stack_options import AtOption, SeriesOption
 from napari_sam2.errors import MeasurementError
 from napari_sam2.segmentation.output_paths import check_outputs
-from napari_sam2.segmentation.result_files import known_scale
 
 if TYPE_CHECKING:
     from napari_sam2.measure import Review
-    from napari_sam2.stack import OpenedStack
+    from napari_sam2.segmentation.measured_files import MeasuredFiles
     from napari_sam2.types import Division
 
 
@@ -25,7 +24,8 @@ def measure(
         Path, typer.Argument(metavar="LABELS", help="TIFF, OME-TIFF, zarr or npy of label ids.")
     ],
     image: Annotated[
-        Path | None, typer.Argument(metavar="[IMAGE]", help="Intensities, of the same shape.")
+        Path | None,
+        typer.Argument(metavar="[IMAGE]", help="Intensities: an image with the labels' axes."),
     ] = None,
     output: Annotated[
         Path,
@@ -48,6 +48,8 @@ def measure(
     volumes: Annotated[
         bool, typer.Option("--volumes", help="Measure a z-stack as one volume, not by slice.")
     ] = False,
+    at: AtOption = None,
+    series: SeriesOption = "",
     channels: Annotated[
         str, typer.Option(metavar="NAME,NAME", help="Names of the channels of the image.")
     ] = "",
@@ -61,30 +63,38 @@ def measure(
 ) -> None:
     """Measure every object of labels in every frame, and write a table.
 
-    One row per object and frame; of volumes over time, one per object and volume. Columns are named
-    as in scikit-image. With a pixel size, they are in physical units, and again in pixels with the
-    ending _px; the units stand in the header of the file.
+    One row per object and frame; of volumes over time, one per object and volume. Axes are known by
+    their letters, in whatever order the files have them; one without a name is time. Further axes
+    of the image are channels, or held with --at. Columns are named as in scikit-image. With a pixel
+    size, they are in physical units, and again in pixels with the ending _px; the units stand in
+    the header of the file.
     """
     from napari_sam2.measure import Measurements, check_table_path, write_table
-    from napari_sam2.stack import open_stack
+    from napari_sam2.segmentation.measured_files import MeasuredFiles
 
     inputs = [path for path in (labels, image, session) if path is not None]
     check_outputs((output,), MeasurementError, inputs=inputs)
     check_table_path(output)
-    opened = open_stack(labels)
-    pixels = None if image is None else open_stack(image)
-    letters = axes.upper() or axes_of(opened)
-    sizes, units = _scale_of(scale, unit, letters, (opened, pixels))
+    given = _sizes(scale)
+    files = MeasuredFiles.open(
+        labels, image, axes=axes, scale=given, at=at or (), series=series, volumes=volumes
+    )
+    stack, part = files.labels, files.image
+    if given is None:
+        sizes, units = files.known_scale()
+    else:
+        sizes, units = stack.scale, units_of(stack.axes, unit)
     known = Measurements(
-        opened.data,
-        None if pixels is None else pixels.data,
+        stack.data,
+        None if part is None else part.stack.data,
         scale=sizes,
         units=units,
         channels=tuple(channels.split(",")) if channels else None,
-        axes=letters,
+        axes=stack.axes,
+        image_axes=None if part is None else part.stack.axes,
         volumes=volumes,
     )
-    divisions, review = _from_session(session)
+    divisions, review = _from_session(session, files)
     with frame_bar(labels.name, known.n_frames) as show:
         known.update(progress=show)
     table = known.table(divisions, review)
@@ -98,16 +108,9 @@ def measure(
         "scale": table.attrs["scale"],
         "unreadable": list(known.unreadable.values()),
     }
+    if part is not None and part.file.series.available > 1:
+        summary["series"] = part.file.series._asdict()
     typer.echo(json_text.dumps(summary, indent=2) if json else _describe(summary))
-
-
-def axes_of(opened: OpenedStack) -> str:
-    """Return the axes of labels as `measure` takes them; those without a name are time."""
-    ndim = len(opened.data.shape)
-    letters = opened.axes.upper()
-    usual = {2: "YX", 3: "TYX", 4: "TZYX"}.get(ndim, letters)
-    fits = set(letters) <= set("TZYX") and len(set(letters)) == ndim and letters.endswith("YX")
-    return letters if fits else usual
 
 
 def units_of(axes: str, unit: str) -> tuple[str, ...]:
@@ -115,26 +118,18 @@ def units_of(axes: str, unit: str) -> tuple[str, ...]:
     return tuple("s" if letter == "T" else unit for letter in axes)
 
 
-def _scale_of(
-    text: str, unit: str, letters: str, files: Sequence[OpenedStack | None]
-) -> tuple[tuple[float, ...] | None, tuple[str, ...] | None]:
-    """Return the sizes that were given, or those of the first file that knows them; and units."""
-    if text:
-        try:
-            return tuple(float(size) for size in text.split(",")), units_of(letters, unit)
-        except ValueError as error:
-            raise MeasurementError(
-                f"{text!r} is no scale.", remedy="Write one number per axis, such as 60,0.5,0.5."
-            ) from error
-    for each in files:
-        if each is not None and len(each.scale) == len(letters):
-            scale, units = known_scale(letters, each.scale, each.units)
-            if scale is not None:
-                return scale, units
-    return None, None
+def _sizes(text: str) -> tuple[float, ...] | None:
+    try:
+        return tuple(float(size) for size in text.split(",")) if text else None
+    except ValueError as error:
+        raise MeasurementError(
+            f"{text!r} is no scale.", remedy="Write one number per axis, such as 60,0.5,0.5."
+        ) from error
 
 
-def _from_session(path: Path | None) -> tuple[tuple[Division, ...], Review | None]:
+def _from_session(
+    path: Path | None, files: MeasuredFiles
+) -> tuple[tuple[Division, ...], Review | None]:
     if path is None:
         return (), None
     from napari_sam2.measure import Review
@@ -148,6 +143,7 @@ def _from_session(path: Path | None) -> tuple[tuple[Division, ...], Review | Non
             "accepted frames the table cannot tell apart.",
             remedy="Measure without --session.",
         )
+    files.check_session(saved, path.name)
     prompted = frozenset(ObjectFrame(number, frame) for number, frame, _ in saved.book)
     return saved.divisions, Review(prompted=prompted, accepted=frozenset(saved.accepted))
 
@@ -159,6 +155,9 @@ def _describe(summary: dict[str, Any]) -> str:
     ]
     if summary["scale"] is None:
         lines.append("in pixels: the files give no pixel size, and --scale was not given")
+    if "series" in summary:
+        chosen, count = summary["series"]["number"], summary["series"]["available"]
+        lines.append(f"intensities: image {chosen} of the {count} in the file (--series)")
     if summary["unreadable"]:
         lines.append(f"without intensities: {summary['unreadable'][0]}")
     return "\n".join(lines)

@@ -153,7 +153,7 @@ def open_frames(path: Path, seeing: Seeing | None = None) -> Frames:
     opened = open_stack(path, series=seeing.series or None, level=seeing.level)
     shape = tuple(opened.data.shape)
     guess = guess_axes(shape, labels=tuple(opened.axes))
-    given = dict(_position(text, opened.axes) for text in seeing.at)
+    given = dict(axis_position(text, opened.axes) for text in seeing.at)
     video, likely = _likely(seeing, shape, guess)
     if seeing.axis != "auto":
         video = axis_number(seeing.axis, opened.axes)
@@ -237,7 +237,14 @@ def axis_number(axis: str, axes: str) -> int:
     return number % len(axes)
 
 
-def _position(text: str, axes: str) -> tuple[int, int]:
+def axis_position(text: str, axes: str) -> tuple[int, int]:
+    """Read where an axis is held, written as AXIS=INDEX: number of the axis, and index.
+
+    Raises
+    ------
+    StackError
+        It is written otherwise, or there is no such axis.
+    """
     axis, _, index = text.partition("=")
     try:
         where = int(index)
