@@ -201,6 +201,7 @@ class RemoteEngine:
         self._channel = channel
         self._model = model
         self._shape: Shape = stack.frame_shape
+        self._n_frames = stack.n_frames
         self._keep_logits = keep_logits
         self._pointer = torch.zeros(model.config.width)
         self._sender = FrameSender(channel, stack, settings.read_attempts, source)
@@ -577,7 +578,11 @@ class RemoteEngine:
             error = read_error(value)
             if isinstance(error, FrameError):
                 stranded[whole(number, 1, MOST_OBJECT_ID, "object")] = error
-        update = FrameUpdate(frame, predictions, displaced, tuple(memories), stranded)
+        ended = {
+            whole(number, 1, MOST_OBJECT_ID, "object"): whole(last, 0, self._n_frames - 1, "frame")
+            for number, last in fields.items("ended", len(tracks), width=2)
+        }
+        update = FrameUpdate(frame, predictions, displaced, tuple(memories), stranded, ended)
         if not predictions:
             return TrackedFrame(update, None)
         ids, output = self._output(fields.raw("output"), event.blocks)

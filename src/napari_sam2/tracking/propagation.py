@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import torch
@@ -18,7 +18,12 @@ from torch import Tensor
 from napari_sam2.errors import FrameError
 from napari_sam2.network import ImageFeatures
 from napari_sam2.network.parallel_tasks import map_tasks, tasks_wanted
-from napari_sam2.tracking.decoding.brightness import DecidedBrightness, KnownBrightness, end_limits
+from napari_sam2.tracking.decoding.brightness import (
+    DecidedBrightness,
+    KnownBrightness,
+    LightHistory,
+    deepest_valley,
+)
 from napari_sam2.tracking.decoding.prediction import (
     ABSENT_LOGIT,
     Conditioning,
@@ -100,6 +105,8 @@ class FrameUpdate:
     memories : tuple of (RecentMemory, FrameMemory)
     stranded : dict of int to FrameError
         Objects that could not be followed: none of the frames that they begin from can be read.
+    ended : dict of int to int
+        Objects that another one follows, as this frame shows, and the last frame that is theirs.
     """
 
     frame: int
@@ -107,6 +114,7 @@ class FrameUpdate:
     displaced: Set[int]
     memories: tuple[tuple[RecentMemory, FrameMemory], ...]
     stranded: dict[int, FrameError]
+    ended: Mapping[int, int] = field(default_factory=dict)
 
     def remember(self) -> None:
         """Take the frame into the memories of the objects, once its labels are written."""
@@ -121,13 +129,16 @@ class PredictedObject(NamedTuple):
     ----------
     prediction : ObjectPrediction
     tokens : Tensor of bfloat16, shape (h w, memory width)
-    lowest : Tensor, shape (), or None
-        See `KnownBrightness`.
+    history : LightHistory or None
+        For networks with `relative_brightness`.
+    last : int or None
+        Its last frame, where this one shows that another object follows it.
     """
 
     prediction: ObjectPrediction
     tokens: Tensor
-    lowest: Tensor | None = None
+    history: LightHistory | None = None
+    last: int | None = None
 
 
 class Propagator:
@@ -168,7 +179,7 @@ class Propagator:
         self._max_pointers = min(n_frames, model.config.max_pointers)
         self._chunk = chunk_size(model, settings)  # less once memory has run out
         self._carries = model.config.carried_masks and framing.follows
-        self._end_limits = end_limits(kind)
+        self._deepest_valley = deepest_valley(kind)
         self.unread: dict[int, FrameError] = {}
 
     def track(
@@ -245,10 +256,11 @@ class Propagator:
             seen = prediction.sighting or pursuit.seen
             mask = SeenMask(prediction.logits, prediction.window) if self._carries else None
             memory = FrameMemory(
-                frame, each.tokens, prediction.pointer, seen, mask, lowest=each.lowest
+                frame, each.tokens, prediction.pointer, seen, mask, history=each.history
             )
             kept.append((pursuit.recent, memory))
-        return FrameUpdate(frame, found, lost - found.keys(), tuple(kept), stranded)
+        ended = {number: each.last for number, each in tracked.items() if each.last is not None}
+        return FrameUpdate(frame, found, lost - found.keys(), tuple(kept), stranded, ended)
 
     def recall(
         self, frame: int, track: ObjectTrack, recent: RecentMemory, without: int | None = None
@@ -398,15 +410,21 @@ class Propagator:
         features = self._cache.get(frame, windows)
         if self._framing.follows:
             pieces = pieces_of(len(chunk), features)
-            parts = map_tasks(lambda each: self._decode(chunk[each[0]], each[1], None), pieces)
+            parts = map_tasks(
+                lambda each: self._decode(frame, chunk[each[0]], each[1], None), pieces
+            )
             return list(itertools.chain.from_iterable(parts))
         if windows[0] not in openings:
             opened = model.network.open_memory(features.stride16, features.position)
             openings[windows[0]] = opened
-        return self._decode(chunk, features, openings[windows[0]])
+        return self._decode(frame, chunk, features, openings[windows[0]])
 
     def _decode(
-        self, chunk: list[TrackingTask], features: ImageFeatures, opened: Tensor | None
+        self,
+        frame: int,
+        chunk: list[TrackingTask],
+        features: ImageFeatures,
+        opened: Tensor | None,
     ) -> list[PredictedObject]:
         """Predict objects from the features of their windows, and encode their memories."""
         model = self._model
@@ -423,9 +441,15 @@ class Propagator:
             brightness=None if brightness is None else brightness.relative(features),
             multimask=True,
         )
-        best, lowest = prediction.best(), None
+        best = prediction.best()
+        histories: list[LightHistory | None] = [None] * len(chunk)
+        last: list[int | None] = [None] * len(chunk)
         if brightness is not None:
-            best, lowest = brightness.checked(best, features, windows, self._end_limits)
+            best, history, ended = brightness.checked(
+                best, features, windows, frame, self._deepest_valley
+            )
+            histories = [history.of(index) for index in range(len(chunk))]
+            last = [None if at < 0 else int(at) for at in ended.tolist()]
         predictions = split_prediction(model, best, windows, self._framing.follows)
         if model.config.dense_heads and any(pursuit.tentative for pursuit in chunk):
             masks = torch.stack([(each.logits > 0).float() for each in predictions])[:, None]
@@ -435,7 +459,7 @@ class Propagator:
                     predictions[index] = absent_prediction(model, windows[index])
         tokens = encode_memory(model, features, predictions, decided=False)
         return [
-            PredictedObject(each, tokens[index], None if lowest is None else lowest[index])
+            PredictedObject(each, tokens[index], histories[index], last[index])
             for index, each in enumerate(predictions)
         ]
 
@@ -516,12 +540,12 @@ def _known_brightness(
     return KnownBrightness.of(
         None if nearest is None else nearest.brightness,
         [each for each in known if each is not None],
-        _lowest_light(track, frame, recent),
+        _light_history(track, frame, recent),
     )
 
 
-def _lowest_light(track: ObjectTrack, frame: int, recent: RecentMemory) -> Tensor | None:
-    """Return what was left of an object's light since the last decided frame; see `lowest`.
+def _light_history(track: ObjectTrack, frame: int, recent: RecentMemory) -> LightHistory | None:
+    """Return how an object's light changed since the last decided frame.
 
     Between two frames that show it an object is there, however its light goes: None.
     """
@@ -529,7 +553,7 @@ def _lowest_light(track: ObjectTrack, frame: int, recent: RecentMemory) -> Tenso
     last = sources[-1] if recent.step > 0 else sources[0]  # in the direction of the pass
     if latest is None or not last * recent.step < latest.frame * recent.step:
         return None
-    return latest.lowest
+    return latest.history
 
 
 def _likeness(track: ObjectTrack, frame: int) -> float:

@@ -310,6 +310,8 @@ class Tracker:
         for track in [each for each in tracks if each.object_id in predictions]:
             track.done[frame] = track.written[frame] = True
             self._watch(track, frame, predictions[track.object_id].present, schedule)
+            if track.object_id in update.ended:
+                self._cut(track, update.ended[track.object_id], frame)
         return result
 
     def new_track(self, object_id: int) -> ObjectTrack:
@@ -350,6 +352,13 @@ class Tracker:
             track.done[ahead] = True
             if track.written[ahead]:
                 self._publisher.erase(track.object_id, ahead)
+
+    def _cut(self, track: ObjectTrack, last: int, frame: int) -> None:
+        """Erase an object between its last frame and the one that shows where it ended."""
+        step = 1 if frame > last else -1
+        for passed in range(last + step, frame, step):
+            if passed not in track.conditioning:  # prompts may come meanwhile
+                self._publisher.erase(track.object_id, passed)
 
     @property
     def unread(self) -> dict[int, FrameError]:

@@ -16,7 +16,8 @@ from napari_sam2.network import ImageFeatures, MaskPrediction
 from napari_sam2.tracking.decoding.brightness import (
     DecidedBrightness,
     KnownBrightness,
-    end_limits,
+    LightHistory,
+    deepest_valley,
 )
 from napari_sam2.tracking.images.object_window import Window
 from napari_sam2.types import StackKind
@@ -57,7 +58,7 @@ def test_haze_is_taken_from_a_mask_and_the_object_stays() -> None:
     now = torch.maximum(ball(0.6), haze)
     known = KnownBrightness.joined([KnownBrightness.of(decided, [decided]), None])
     assert known is not None
-    found = known.checked(tracked(2), seen(now, now), [WINDOW] * 2).prediction
+    found = known.checked(tracked(2), seen(now, now), [WINDOW] * 2, 1).prediction
     assert (found.object_scores == 3).all()
     inside = found.masks[:, 0] > 0
     assert inside[0][DISTANCE < 0.55].all()
@@ -70,59 +71,86 @@ def test_what_has_faded_loses_its_object_score() -> None:
     known = KnownBrightness.joined([KnownBrightness.of(decided, [decided])])
     assert known is not None
     scores = [
-        float(known.checked(tracked(), seen(ball(1.0, height)), [WINDOW]).prediction.object_scores)
+        float(
+            known.checked(tracked(), seen(ball(1.0, height)), [WINDOW], 1).prediction.object_scores
+        )
         for height in (1.0, 0.5, 0.03)
     ]
     assert scores == [3.0, 3.0, -4.0]
 
 
-def scores_along(
+def along(
     heights: list[float],
     sides: list[float] | None = None,
-    shown: float = 3.0,
+    shown: float | list[float] = 3.0,
     kind: StackKind = StackKind.UNKNOWN,
-) -> list[float]:
-    """Object scores of an object whose height over its surroundings goes so, frame by frame.
+) -> tuple[list[bool], int]:
+    """Follow an object whose height over its surroundings goes so, frame by frame.
 
-    `sides`: how much longer it is than where it was decided.
+    Returns whether it has ended, in each frame, and the last frame that is its own, -1 if it does
+    not end. `sides`: how much longer it is than where it was decided; `shown`: its object score.
     """
-    decided, lowest, scores = brightness(ball(1.0)), None, []
-    for height, side in zip(heights, sides or [1.0] * len(heights), strict=True):
-        known = KnownBrightness.joined([KnownBrightness.of(decided, [decided], lowest)])
+    decided, history, ended, last = brightness(ball(1.0)), None, [], -1
+    sides = sides or [1.0] * len(heights)
+    scores = [shown] * len(heights) if isinstance(shown, float) else shown
+    for frame, (height, side, score) in enumerate(zip(heights, sides, scores, strict=True)):
+        known = KnownBrightness.joined([KnownBrightness.of(decided, [decided], history)])
         assert known is not None
-        prediction = replace(tracked(), object_scores=torch.full((1, 1), shown))
+        prediction = replace(tracked(), object_scores=torch.full((1, 1), score))
         window = Window(0, 0, round(side * SIDE), round(side * SIDE))
         image = seen(ball(1.0, height))
-        checked = known.checked(prediction, image, [window], end_limits(kind))
-        lowest = checked.lowest[0]
-        scores.append(float(checked.prediction.object_scores))
-    return scores
+        checked = known.checked(prediction, image, [window], frame, deepest_valley(kind))
+        history = checked.history.of(0)
+        ended.append(float(checked.prediction.object_scores) < min(score, -3.0))
+        if checked.ended >= 0:
+            assert last == -1, "an object ends once"
+            last = int(checked.ended)
+    return ended, last
 
 
-def test_what_loses_half_of_its_light_and_regains_some_is_followed_by_another_object() -> None:
-    assert scores_along([0.9, 0.5, 0.8, 1.0, 0.4]) == [3.0, 3.0, -4.0, -4.0, -4.0]
-    smaller = scores_along([0.7, 0.7, 0.8], [0.8, 0.8, 1.0])
-    assert smaller == [3.0, 3.0, -4.0], "it has become dimmer and smaller"
+def test_what_loses_much_of_its_light_and_regains_it_is_followed_by_another_object() -> None:
+    assert along([0.9, 0.45, 0.55, 1.0, 0.45]) == ([False, False, False, True, True], 1)
+    dimmer_and_smaller = along([0.8, 0.7, 1.2], [0.8, 0.8, 1.0])
+    assert dimmer_and_smaller == ([False, False, True], 1)
+
+
+def test_what_becomes_brighter_than_it_was_has_more_to_lose() -> None:
+    assert along([1.0, 2.5, 1.1, 2.6]) == ([False, False, False, True], 2)
+    assert along([1.0, 1.1, 1.0, 1.2]) == ([False] * 4, -1)
+
+
+def test_the_last_frame_is_the_lowest_one_not_that_which_shows_it() -> None:
+    heights = [0.8, 0.55, 0.45, 0.5, 0.53, 0.7]
+    assert along(heights, kind=StackKind.Z_STACK) == ([False] * 5 + [True], 2)
 
 
 def test_a_cell_that_flattens_and_rounds_up_again_keeps_its_light() -> None:
-    assert scores_along([0.9, 0.5, 0.5, 1.0, 1.2], [1.1, 1.5, 1.6, 1.0, 0.9]) == [3.0] * 5
+    heights, sides = [0.9, 0.5, 0.5, 1.0, 1.2], [1.1, 1.5, 1.6, 1.0, 0.9]
+    assert along(heights, sides) == ([False] * 5, -1)
+
+
+def test_a_valley_of_light_and_object_score_together_is_deeper() -> None:
+    heights, scores = [1.0, 0.8, 1.0], [12.0, 1.0, 12.0]
+    kind = StackKind.Z_STACK
+    assert along(heights, kind=kind)[1] == -1
+    assert along(heights, shown=scores, kind=kind) == ([False, False, True], 1)
+    assert along([1.0] * 3, shown=[12.0, 9.0, 12.0], kind=kind)[1] == -1
 
 
 @pytest.mark.parametrize(
     ("heights", "sides"),
-    [([0.9, 0.65, 0.9], [1.0] * 3), ([1.0, 1.0, 1.0], [1.0, 0.7, 1.0])],
+    [([0.9, 0.7, 0.9], [1.0] * 3), ([1.0, 1.0, 1.0], [1.0, 0.7, 1.0])],
     ids=["dimmer", "smaller"],
 )
 def test_in_a_z_stack_less_must_be_lost_before_another_object_follows(heights, sides) -> None:
     for kind in (StackKind.UNKNOWN, StackKind.TIME_LAPSE):
-        assert scores_along(heights, sides, kind=kind) == [3.0] * 3
-    assert scores_along(heights, sides, kind=StackKind.Z_STACK) == [3.0, 3.0, -4.0]
-    assert scores_along([1.0, 0.8, 0.9], kind=StackKind.Z_STACK) == [3.0] * 3
+        assert along(heights, sides, kind=kind) == ([False] * 3, -1)
+    assert along(heights, sides, kind=StackKind.Z_STACK) == ([False, False, True], 1)
+    assert along([1.0, 0.8, 0.9], kind=StackKind.Z_STACK) == ([False] * 3, -1)
 
 
 def test_a_mask_that_becomes_too_small_for_a_moment_ends_nothing() -> None:
-    assert scores_along([1.0, 1.0, 1.0], [1.0, 0.4, 1.0]) == [3.0] * 3
+    assert along([1.0, 1.0, 1.0], [1.0, 0.2, 1.0]) == ([False] * 3, -1)
 
 
 @pytest.mark.parametrize(
@@ -131,18 +159,42 @@ def test_a_mask_that_becomes_too_small_for_a_moment_ends_nothing() -> None:
     ids=["little is lost", "little is regained", "brighter than it was", "it only fades"],
 )
 def test_light_that_changes_a_little_ends_nothing(heights) -> None:
-    assert scores_along(heights) == [3.0] * len(heights)
+    assert along(heights) == ([False] * len(heights), -1)
 
 
-def test_frames_that_do_not_show_the_object_say_nothing_of_its_contrast() -> None:
-    assert scores_along([0.5, 1.0], shown=-1.0) == [-1.0, -1.0]
+def test_frames_that_do_not_show_the_object_say_nothing_of_its_light() -> None:
+    assert along([0.4, 1.0], shown=-1.0) == ([False] * 2, -1)
     decided = brightness(ball(1.0))
     known = KnownBrightness.joined([KnownBrightness.of(decided, [decided]), None])
     assert known is not None
     nothing = replace(tracked(2), masks=-tracked(2).masks.abs())
-    assert known.checked(
-        nothing, seen(ball(1.0, 0.4), ball(1.0)), [WINDOW] * 2
-    ).lowest.tolist() == [1.0, 1.0]
+    windows = [WINDOW] * 2
+    checked = known.checked(nothing, seen(ball(1.0, 0.4), ball(1.0)), windows, 5)
+    for index in range(2):
+        assert torch.equal(checked.history.of(index).packed(), known.history.of(index).packed())
+
+
+def test_of_what_nothing_is_known_nothing_ends() -> None:
+    decided = brightness(ball(1.0))
+    histories: list[LightHistory | None] = [None, None]
+    for frame, (side, score) in enumerate([(1.0, 12.0), (0.5, 0.5), (1.0, 12.0)]):
+        first = KnownBrightness.of(decided, [decided], histories[0])
+        known = KnownBrightness.joined([first, None])
+        assert known is not None
+        windows = [Window(0, 0, round(side * SIDE), round(side * SIDE))] * 2
+        image = seen(ball(1.0, side), ball(1.0, side))
+        shown = replace(tracked(2), object_scores=torch.full((2, 1), score))
+        checked = known.checked(shown, image, windows, frame, deepest_valley(StackKind.Z_STACK))
+        histories = [checked.history.of(0), checked.history.of(1)]
+    assert checked.ended.tolist() == [1.0, -1.0]
+
+
+def test_a_history_comes_back_from_its_values() -> None:
+    history = LightHistory.beginning(torch.zeros(()))
+    values = torch.arange(7.0)
+    assert torch.equal(LightHistory.unpacked(values).packed(), values)
+    assert history.packed().shape == (7,)
+    assert not history.followed
 
 
 def test_several_decided_frames_give_the_clearest_contrast_and_the_lowest_level() -> None:

@@ -530,6 +530,7 @@ class ServedSession:
                 "predictions": predictions,
                 "output": None if output is None else _output_values(ids, output, builder),
                 "displaced": sorted(update.displaced),
+                "ended": sorted(update.ended.items()),
                 "stranded": [[n, error_values(e)] for n, e in sorted(update.stranded.items())],
                 "unread": self._unread(),
             }

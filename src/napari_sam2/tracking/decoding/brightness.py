@@ -7,6 +7,7 @@ mask takes the haze around its poles.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -31,32 +32,18 @@ _GONE = -4.0  # object score (logit) at most of an object that has ended
 _DIM = -4.0  # logit of a pixel that is as dim as the surroundings; 0 at the level
 
 
-class EndLimits(NamedTuple):
-    """How much of its light an object loses and regains where another one follows it.
-
-    Attributes
-    ----------
-    lost : float
-        With less of its light left, an object may end here.
-    regained : float
-        With so much more from there on, that is another object.
-    least_area : float
-        Of the object's, that its light is taken from: masks become too small by chance.
-    """
-
-    lost: float
-    regained: float
-    least_area: float
+# Natural logarithms of what is lost and regained, measured on stacks that were recorded:
+# see docs/measurements/bundled_model.md
+_SCORE = 0.4  # weight of the object score beside the light
+_LEAST_SCORE = 0.3  # added to object scores: near 0 they say little
+_LEAST_LEFT = 0.05  # of an object's contrast
+_LEAST_AREA = 0.5  # of an object, that its light is taken from: masks become too small by chance
+_VALLEYS = {StackKind.Z_STACK: 0.35, StackKind.UNKNOWN: 0.8, StackKind.TIME_LAPSE: 0.8}
 
 
-# Measured on fifteen stacks, see docs/measurements/bundled_model.md
-_ANY_STACK = EndLimits(lost=0.5, regained=0.15, least_area=0.8)
-_Z_STACK = EndLimits(lost=0.75, regained=0.15, least_area=0.5)
-
-
-def end_limits(kind: StackKind) -> EndLimits:
-    """Return the limits for frames of a kind: in a time-lapse, cells dim and come back."""
-    return _Z_STACK if kind is StackKind.Z_STACK else _ANY_STACK
+def deepest_valley(kind: StackKind) -> float:
+    """Return how deep a valley may be where an object goes on; see `LightHistory`."""
+    return _VALLEYS[kind]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,18 +75,118 @@ class DecidedBrightness:
         )
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class LightHistory:
+    """How the light and the object score of an object changed since it was decided.
+
+    Both rise and fall once along the depth of an object. Where they fall and rise again, another
+    object follows it. Light is contrast times area. All values are natural logarithms: of the
+    light as a share of that in the decided frame, and of the object score.
+
+    Attributes
+    ----------
+    highest : Tensor, shape (..., 2)
+        Highest light and score so far; infinite once another object has followed.
+    before : Tensor, shape (..., 2)
+        Highest before the lowest frame: that where most of both together was lost.
+    low : Tensor, shape (..., 2)
+        Light and score in the lowest frame.
+    frame : Tensor, shape (...)
+        That frame.
+    """
+
+    highest: Tensor
+    before: Tensor
+    low: Tensor
+    frame: Tensor
+
+    @classmethod
+    def beginning(cls, like: Tensor) -> LightHistory:
+        """Return the history of an object that was only decided so far, beside a tensor."""
+        start = like.new_tensor([0.0, math.log(_LEAST_SCORE)])
+        return cls(start, start, start, like.new_tensor(-1.0))
+
+    @classmethod
+    def joined(cls, objects: Sequence[LightHistory]) -> LightHistory:
+        """Put the histories of N objects together."""
+        return cls(
+            torch.stack([each.highest for each in objects]),
+            torch.stack([each.before for each in objects]),
+            torch.stack([each.low for each in objects]),
+            torch.stack([each.frame for each in objects]),
+        )
+
+    def of(self, index: int) -> LightHistory:
+        """Return that of one of several objects."""
+        return LightHistory(
+            self.highest[index], self.before[index], self.low[index], self.frame[index]
+        )
+
+    def packed(self) -> Tensor:
+        """Return all values of one object as a tensor (7,)."""
+        return torch.cat((self.highest, self.before, self.low, self.frame[None]))
+
+    @classmethod
+    def unpacked(cls, values: Tensor) -> LightHistory:
+        """Return the history that `packed` made values of."""
+        return cls(values[:2], values[2:4], values[4:6], values[6])
+
+    @property
+    def followed(self) -> Tensor:
+        """Whether another object has followed, bool (...)."""
+        return self.highest[..., 0] == torch.inf
+
+    def extended(
+        self, light: Tensor, scores: Tensor, shown: Tensor, frame: int, deepest: float
+    ) -> LightHistory:
+        """Take in one more frame of N objects.
+
+        Parameters
+        ----------
+        light : Tensor, shape (N,)
+            As a share of that in the decided frame, above 0.
+        scores : Tensor, shape (N,)
+            Object scores.
+        shown : Tensor of bool, shape (N,)
+            Objects that are in the frame; the others stay as they are.
+        frame : int
+        deepest : float
+            How deep a valley may be: the smaller of what was lost and regained.
+        """
+        score = scores.clamp(min=0.0) + _LEAST_SCORE
+        now = torch.stack((light, score), dim=-1).log()
+        weights = now.new_tensor([1.0, _SCORE])
+        highest = torch.maximum(self.highest, now)
+        lower = (highest - now) @ weights > (self.before - self.low) @ weights
+        before = torch.where(lower[:, None], highest, self.before)
+        low = torch.where(lower[:, None], now, self.low)
+        last = torch.where(lower, float(frame), self.frame)
+        valley = torch.minimum(before - low, now - low).clamp(min=0.0) @ weights
+        highest = highest.masked_fill((valley > deepest)[:, None], torch.inf)
+        taken = shown & ~self.followed
+        return LightHistory(
+            torch.where(taken[:, None], highest, self.highest),
+            torch.where(taken[:, None], before, self.before),
+            torch.where(taken[:, None], low, self.low),
+            torch.where(taken, last, self.frame),
+        )
+
+
 class CheckedMasks(NamedTuple):
-    """Masks of N objects in a tracked frame, and what is left of the light of the objects.
+    """Masks of N objects in a tracked frame, and how their light changed up to it.
 
     Attributes
     ----------
     prediction : MaskPrediction
-    lowest : Tensor, shape (N,)
-        See `KnownBrightness`; this frame counts.
+    history : LightHistory
+        This frame counts.
+    ended : Tensor, shape (N,)
+        The last frame of objects that another one follows, as this frame shows; -1 of all others.
     """
 
     prediction: MaskPrediction
-    lowest: Tensor
+    history: LightHistory
+    ended: Tensor
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -117,25 +204,24 @@ class KnownBrightness:
         that they explain least.
     area : Tensor, shape ()
         Its area where it stands out most, in pixels of the frame.
-    lowest : Tensor, shape ()
-        The lowest share of its light that was left since it was decided, at most 1;
-        minus infinity once another object has followed it.
+    history : LightHistory
+        Since the last decided frame.
     """
 
     nearest: Tensor
     clearest: Tensor
     level: Tensor
     area: Tensor
-    lowest: Tensor
+    history: LightHistory
 
     @classmethod
     def of(
         cls,
         nearest: DecidedBrightness | None,
         attended: Iterable[DecidedBrightness],
-        lowest: Tensor | None = None,
+        history: LightHistory | None = None,
     ) -> KnownBrightness | None:
-        """Put together what decided frames say, and `lowest`, by default 1.
+        """Put together what decided frames say, and a history, by default one that begins.
 
         The frames are those that an object attends to now: which others are remembered is chance.
         """
@@ -153,7 +239,7 @@ class KnownBrightness:
             contrasts.index_select(0, clearest)[0],
             torch.stack((levels[:, 0].index_select(0, faintest)[0], levels[:, 1].amin(dim=0))),
             areas.index_select(0, clearest)[0],
-            torch.ones_like(areas[0]) if lowest is None else lowest,
+            history or LightHistory.beginning(areas),
         )
 
     @classmethod
@@ -167,7 +253,7 @@ class KnownBrightness:
             torch.zeros_like(some.clearest),
             torch.zeros_like(some.level),
             torch.ones_like(some.area),
-            torch.ones_like(some.lowest),
+            LightHistory.beginning(some.area),
         )
         rows = [nothing if each is None else each for each in objects]
         return cls(
@@ -175,7 +261,7 @@ class KnownBrightness:
             torch.stack([each.clearest for each in rows]),
             torch.stack([each.level for each in rows]),
             torch.stack([each.area for each in rows]),
-            torch.stack([each.lowest for each in rows]),
+            LightHistory.joined([each.history for each in rows]),
         )
 
     def relative(self, features: ImageFeatures) -> Tensor:
@@ -187,34 +273,43 @@ class KnownBrightness:
         prediction: MaskPrediction,
         features: ImageFeatures,
         windows: Sequence[Window],
-        limits: EndLimits = _ANY_STACK,
+        frame: int,
+        deepest: float = math.inf,
     ) -> CheckedMasks:
         """Take from masks what is too dim, and lower the object scores of what has ended.
 
         An object that was also decided near by, where little of its contrast was left, may lose
-        half of that before it counts as faded. What loses enough of its light, contrast times area,
-        and then regains some is followed by another object, as nuclei in a tissue are along the
-        depth; it does not come back by itself. A cell that flattens is dimmer and larger, and keeps
-        its light.
+        half of that before it counts as faded. What loses light and regains it is followed by
+        another object, as nuclei in a tissue are along the depth; it does not come back by itself.
+
+        Parameters
+        ----------
+        prediction : MaskPrediction
+        features : ImageFeatures
+            Of the windows of N objects, or of one window for all.
+        windows : sequence of N Window
+        frame : int
+        deepest : float
+            How deep a valley of the light an object passes through; see `deepest_valley`.
         """
         masks = prediction.masks > 0
         left = remaining_contrast(features.pixels, masks, self.clearest)
         steps = [contrast[:, 0] - contrast[:, 1] for contrast in (self.nearest, self.clearest)]
         near = (steps[0] / torch.where(steps[1] == 0, 1.0, steps[1])).clamp(0.0, 1.0)
         faded = left < (near / 2).clamp(max=FADED)
-        shown = (prediction.object_scores[:, 0] > 0) & masks.flatten(1).any(dim=1)
-        there = shown & faded.logical_not()
-        share = _areas(masks, windows) / self.area.clamp(min=1.0)
-        light = left * share.clamp(min=limits.least_area)
-        followed = (self.lowest < limits.lost) & (light > self.lowest + limits.regained) & there
-        followed = followed | (self.lowest == -torch.inf)
-        lowest = torch.where(there, torch.minimum(self.lowest, light), self.lowest)
-        lowest = lowest.masked_fill(followed, -torch.inf)
         scores = prediction.object_scores
-        lowered = torch.where((faded | followed)[:, None], scores.clamp(max=_GONE), scores)
+        shown = (scores[:, 0] > 0) & masks.flatten(1).any(dim=1) & faded.logical_not()
+        known = self.clearest.any(dim=1)
+        share = _areas(masks, windows) / self.area.clamp(min=1.0)
+        light = left.clamp(min=_LEAST_LEFT) * share.clamp(min=_LEAST_AREA)
+        history = self.history.extended(light, scores[:, 0], shown & known, frame, deepest)
+        ended = (faded | history.followed)[:, None]
+        lowered = torch.where(ended, scores.clamp(max=_GONE), scores)
         below = dim_pixels(features.pixels, masks, self.clearest, self.level)
         logits = torch.where(below > 0, _DIM * below, prediction.masks)
-        return CheckedMasks(replace(prediction, masks=logits, object_scores=lowered), lowest)
+        checked = replace(prediction, masks=logits, object_scores=lowered)
+        new = history.followed & ~self.history.followed
+        return CheckedMasks(checked, history, torch.where(new, history.frame, -1.0))
 
 
 def _areas(masks: Tensor, windows: Sequence[Window]) -> Tensor:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from napari_sam2.tracking.decoding.brightness import DecidedBrightness
+from napari_sam2.tracking.decoding.brightness import DecidedBrightness, LightHistory
 from napari_sam2.tracking.decoding.prediction import SeenMask
 from napari_sam2.tracking.images.object_window import WindowedObject
 
@@ -31,8 +31,8 @@ class FrameMemory:
         Its mask, for networks that carry it into the next frame; only of the latest frame.
     brightness : DecidedBrightness or None
         Of the object, for networks with `relative_brightness`; only of decided frames.
-    lowest : Tensor, shape (), or None
-        See `KnownBrightness`; only of tracked frames, for the same networks.
+    history : LightHistory or None
+        Up to this frame; only of tracked frames, for the same networks.
     """
 
     frame: int
@@ -41,7 +41,7 @@ class FrameMemory:
     sighting: WindowedObject | None = None
     mask: SeenMask | None = None
     brightness: DecidedBrightness | None = None
-    lowest: Tensor | None = None
+    history: LightHistory | None = None
 
 
 class RecentMemory:

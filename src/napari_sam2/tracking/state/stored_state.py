@@ -30,6 +30,7 @@ from napari_sam2.labels import PackedMask
 from napari_sam2.labels.store.journal import DamagedPieceError, Piece, PiecePlace
 from napari_sam2.labels.store.result_store import ResultStore
 from napari_sam2.prompts import FramePrompt
+from napari_sam2.tracking.decoding.brightness import LightHistory
 from napari_sam2.tracking.decoding.prediction import Conditioning, ObjectPrediction, SeenMask
 from napari_sam2.tracking.images.object_window import Place, Window, WindowedObject
 from napari_sam2.tracking.memory.memory_bank import FrameMemory
@@ -282,8 +283,9 @@ class StateReader:
                 mask = SeenMask(self._tensor(tensors["mask"], (side, side)), _window(window))
             own = self._tensor(pointer.clone(), (config.width,))
             found.append(FrameMemory(int(frame), spatial, own, _sighting(sighting), mask))
-        if "lowest" in tensors:
-            found[-1] = replace(found[-1], lowest=self._tensor(tensors["lowest"], ()))
+        if "light" in tensors:
+            history = LightHistory.unpacked(self._tensor(tensors["light"], (7,)))
+            found[-1] = replace(found[-1], history=history)
         return tuple(found)
 
     def _tensor(self, tensor: Tensor, shape: tuple[int, ...]) -> Tensor:
@@ -395,8 +397,8 @@ def _trail(memories: Sequence[FrameMemory]) -> bytes:
     tensors = {"pointers": torch.stack([memory.pointer for memory in memories])}
     if mask is not None:
         tensors["mask"] = mask.logits
-    if memories[-1].lowest is not None:
-        tensors["lowest"] = memories[-1].lowest
+    if memories[-1].history is not None:
+        tensors["light"] = memories[-1].history.packed()
     frames = [
         [
             memory.frame,
