@@ -76,8 +76,8 @@ def test_labels_and_state_come_back(model, stack, tmp_path):
     assert again.planned_frames() == len({2, 6, 9, 3})  # the decided frames are shown
 
 
-def test_what_was_left_of_an_objects_light_comes_back(tmp_path):
-    model, height = load_model("bundled", "cpu"), [1.0, 0.9, 0.7, 0.5, 0.5, 0.8, 1.0, 1.0]
+def test_how_the_light_of_an_object_changed_comes_back(tmp_path):
+    model, height = load_model("bundled", "cpu"), [1.0, 0.9, 0.7, 0.5, 0.42, 0.8, 1.0, 1.0]
     disc = np.hypot(*np.mgrid[-48:48, -48:48]) < 20
     noise = np.random.default_rng(0).normal(20, 2, (len(height), 96, 96))
     frames = (noise + 150 * disc * np.array(height)[:, None, None]).astype(np.uint8)
