@@ -51,7 +51,7 @@ def kill_once(inputs: BatchInputs, killed: list[int], victim=None):
     """Kill the worker of the first stack that has frames on disk, or another process."""
 
     def kill(name, done):
-        store = inputs.output / f"{name}.sam2.zarr"
+        store = inputs.output / f"{name}.tif.sam2.zarr"
         if not killed and done >= 2 and any(store.rglob("commit-*")):
             killed.append(victim or read_status(inputs.output / f"{name}.status.json").pid)
             os.kill(killed[0], signal.SIGKILL)

@@ -29,7 +29,7 @@ def test_a_killed_process_loses_no_frame_and_no_stack(stacks, clicks, tmp_path):
 
     def kill(name, done):
         """Kill the first process that has some frames of its stack on disk."""
-        store = inputs.output / f"{name}.sam2.zarr"
+        store = inputs.output / f"{name}.tif.sam2.zarr"
         if not killed and done >= 3 and any(store.rglob("commit-*")):
             killed.append(read_status(inputs.output / f"{name}.status.json").pid)
             os.kill(killed[0], signal.SIGKILL)

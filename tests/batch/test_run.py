@@ -88,12 +88,12 @@ def test_a_stopped_batch_goes_on_to_the_same_labels(stacks, clicks, tmp_path):
     assert result.stopped
     assert len(recorder.results) == 3
     assert labels_of(inputs.output) == {}
-    assert (inputs.output / "a.sam2.zarr").is_dir()
+    assert (inputs.output / "a.tif.sam2.zarr").is_dir()
     later = Recorder()
     assert not do_batch(inputs, later, resume=True).failed
     assert sum(name == "a" for name, _ in later.results) < 6
     assert labels_of(inputs.output) == labels_of(whole.output)
-    assert not (inputs.output / "a.sam2.zarr").exists()
+    assert not (inputs.output / "a.tif.sam2.zarr").exists()
 
 
 def test_other_prompts_are_done_again_and_others_are_not(stacks, clicks, tmp_path):

@@ -33,5 +33,5 @@ def test_stacks_in_other_processes_stop_between_two_frames(stacks, clicks, tmp_p
     assert status.state is StackState.STOPPED
     assert status.frames < 200
     assert not list(inputs.output.glob("*.tif"))
-    assert (inputs.output / "a.sam2.zarr").is_dir()
+    assert (inputs.output / "a.tif.sam2.zarr").is_dir()
     assert not (inputs.output / ".claims").exists()

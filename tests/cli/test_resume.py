@@ -16,7 +16,6 @@ import pytest
 import tifffile
 
 from napari_sam2.cli import main
-from napari_sam2.errors import StoreError
 
 _SLOWLY = """
 import sys, time
@@ -100,8 +99,8 @@ def test_a_killed_run_goes_on_to_the_same_labels(longer, clicks, tmp_path):
     given = [str(longer), "-p", str(clicks)]
     whole, out = tmp_path / "whole.tif", tmp_path / "out.tif"
     assert segment(*given, "-o", whole, "--json") == 0
-    assert not (tmp_path / "whole.sam2.zarr").exists()
-    store = tmp_path / "out.sam2.zarr"
+    assert not (tmp_path / "whole.tif.sam2.zarr").exists()
+    store = tmp_path / "out.tif.sam2.zarr"
     arguments = [*given, "-o", str(out), "--resume"]
     assert killed_run(store, arguments, 4)
     assert not out.exists()
@@ -120,7 +119,7 @@ def test_volumes_over_time_go_on_where_they_were(shorter, clicks, tmp_path):
     whole, out = tmp_path / "whole.tif", tmp_path / "out.tif"
     assert segment(*given, "-o", whole) == 0
     arguments = [*given, "-o", str(out), "--resume"]
-    assert killed_run(tmp_path / "out.sam2.zarr" / "0=1", arguments, 3)
+    assert killed_run(tmp_path / "out.tif.sam2.zarr" / "0=1", arguments, 3)
     assert segment(*arguments) == 0
     assert out.read_bytes() == whole.read_bytes()
 
@@ -165,12 +164,18 @@ def test_a_session_file_keeps_its_results(shorter, clicks, tmp_path):
     assert segment(shorter, "-p", clicks, "-o", out, "--session", file) == 0
 
 
-def test_a_folder_of_something_else_is_left_alone(tmp_path):
-    other = tmp_path / "out.sam2.zarr"
-    other.mkdir()
-    (other / "mine.txt").write_text("keep", encoding="utf-8")
-    from napari_sam2.segmentation.kept_run import KeptRun
+def test_work_of_the_window_on_the_image_outlives_labels_beside_it(shorter, clicks):
+    from napari_sam2 import TrackingSession, load_model
 
-    with pytest.raises(StoreError, match="something else"):
-        KeptRun.of(tmp_path / "out.tif", None, through=False).delete()
-    assert (other / "mine.txt").read_text(encoding="utf-8") == "keep"
+    model, image = load_model(device="cpu"), tifffile.imread(shorter)
+    session = TrackingSession(model, image, store=shorter.with_suffix(".sam2.zarr"))
+    session.add_points(object_id=1, frame=0, points=[(20, 21)])
+    session.save(shorter.with_suffix(".sam2.json"))
+    session.close()
+    given = (shorter, "-p", clicks, "-o", shorter.with_suffix(".ome.tif"), "--stop", "1")
+    assert segment(*given) == 0
+    again = TrackingSession.load(shorter.with_suffix(".sam2.json"), model, image)
+    np.testing.assert_array_equal(again.labels, session.labels)
+    assert again.labels.any()
+    again.close()
+    assert segment(*given, "--session", shorter.with_suffix(".sam2.json")) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from napari_sam2._atomic import delete_folder
 from napari_sam2.errors import StoreError
+from napari_sam2.labels.store.kept_work import delete_kept_work
 from napari_sam2.labels.store.result_store import (
+    FINISHED,
     STORE_SUFFIX,
     UNFINISHED,
     part_of,
     read_about,
 )
-from napari_sam2.stack import stem_of
 
 if TYPE_CHECKING:
     from napari_sam2.stack import FrameStack
@@ -44,18 +46,25 @@ class KeptRun:
     folder : Path
     through : bool
         Whether there are several volumes, each in a folder of its own in it.
+    session : Path or None
+        The session file that is written at the end, and to which the folder then belongs.
     """
 
     folder: Path
     through: bool
+    session: Path | None = None
 
     @classmethod
     def of(cls, output: Path, session: Path | None, through: bool) -> KeptRun:
-        """Return the folder of a run: beside its session file, or else beside its labels."""
+        """Return the folder of a run: that of its session file, or else one beside its labels.
+
+        Without a session file it has the whole name of the labels: the window keeps work on
+        cells.tif in cells.sam2.zarr, and labels of it are often called cells.ome.tif.
+        """
         if session is not None:
             stem = session.name.removesuffix(".json").removesuffix(".sam2")
-            return cls(session.with_name(stem + STORE_SUFFIX), through)
-        return cls(output.with_name(stem_of(output.name) + STORE_SUFFIX), through)
+            return cls(session.with_name(stem + STORE_SUFFIX), through, session)
+        return cls(output.with_name(output.name + STORE_SUFFIX), through)
 
     def store(self, stack: FrameStack) -> Path:
         """Return where the results of a volume are kept."""
@@ -84,19 +93,20 @@ class KeptRun:
         ------
         StoreError
             An unfinished run is there and `resume` is None, it was computed with other options,
-            or the folder holds something else.
+            or the folder holds something else, such as what was done in the window.
         """
-        if resume:
-            self._check(model, stack, settings)
-        if resume is None and self.unfinished:
-            raise StoreError(
-                f"{self.folder} holds what a run computed that was stopped.",
-                safe="It is unchanged.",
-                remedy="Add --resume to go on with it, or --anew to delete it and begin again.",
-            )
         try:
+            self._check_owner()
+            if resume:
+                self._check(model, stack, settings)
+            if resume is None and self.unfinished:
+                raise StoreError(
+                    f"{self.folder} holds what a run computed that was stopped.",
+                    safe="It is unchanged.",
+                    remedy="Add --resume to go on with it, or --anew to delete it and begin again.",
+                )
             if not resume:
-                self.delete()
+                self._delete()
             self.folder.mkdir(parents=True, exist_ok=True)
             (self.folder / UNFINISHED).touch()
         except OSError as error:
@@ -127,30 +137,74 @@ class KeptRun:
                 remedy="Repeat the options of that run, or add --anew to begin again.",
             )
 
-    def finish(self, keep: bool) -> None:
-        """Mark the run as finished; delete its folder unless it belongs to a session file."""
-        (self.folder / UNFINISHED).unlink(missing_ok=True)
-        if not keep:
-            self.delete()
-
-    def delete(self) -> None:
-        """Delete the folder if it is one of ours.
+    def finish(self) -> None:
+        """Delete the folder, or mark it as finished if it belongs to a session file.
 
         Raises
         ------
         StoreError
-            It is something else.
+            It cannot be deleted or marked, or is not the one of this run any more.
         """
-        if not self.folder.exists():
-            return
-        ours = (self.folder / UNFINISHED).exists() or any(self._kept())
-        if not ours and any(self.folder.iterdir()):
+        try:
+            self._check_owner()
+            if self.session is None:
+                delete_folder(self.folder)
+            else:
+                (self.folder / FINISHED).write_text(_digest(self.session), "ascii")
+                (self.folder / UNFINISHED).unlink()
+        except OSError as error:
             raise StoreError(
-                f"{self.folder} is a folder with something else in it.",
+                f"The results in {self.folder} cannot be put away: {error}.",
+                safe="All that was asked for is written.",
+                remedy="Delete the folder.",
+            ) from error
+
+    def _delete(self) -> None:
+        if any(self._kept()):
+            delete_kept_work(self.folder)  # unless a run writes to it
+        elif self.folder.exists():
+            delete_folder(self.folder)
+
+    def _check_owner(self) -> None:
+        """Raise an error if the folder holds anything but what a run of the command has kept.
+
+        Raises
+        ------
+        StoreError
+            It holds other files, or work that was done in the window or by a script.
+        """
+        if not self.folder.exists() or (self.folder.is_dir() and not any(self.folder.iterdir())):
+            return
+        unfinished = (self.folder / UNFINISHED).exists()
+        if not (unfinished or any(self._kept())):
+            raise StoreError(
+                f"{self.folder} is there, and holds something else.",
                 safe="It is unchanged.",
-                remedy="Choose another name for the labels.",
+                remedy="Choose another name for the labels, or for the session file.",
             )
-        delete_folder(self.folder)  # at once: what a kill leaves of it must not be gone on with
+        if self._is_of_another_session() or not (unfinished or self._left_as_finished()):
+            raise StoreError(
+                f"{self.folder} holds work that this command has not done.",
+                safe="It is unchanged.",
+                remedy="Choose another name for the session file, or for the labels if there is "
+                "none; or delete that work with “Kept work…” in the window.",
+            )
+
+    def _is_of_another_session(self) -> bool:
+        """Tell whether a session file is beside the folder that is not the one of this run."""
+        beside = self.folder.with_name(self.folder.name.removesuffix(".zarr") + ".json")
+        if not beside.exists():
+            return False
+        own = self.session
+        return own is None or not own.exists() or not own.samefile(beside)
+
+    def _left_as_finished(self) -> bool:
+        """Tell whether nobody has gone on with the work since a run of the command finished it."""
+        try:
+            then = (self.folder / FINISHED).read_text("ascii")
+        except (OSError, UnicodeDecodeError):
+            return False
+        return self.session is None or not self.session.exists() or then == _digest(self.session)
 
     def _kept(self) -> list[dict[str, Any] | None]:
         """Return what the stores in the folder are about."""
@@ -158,6 +212,10 @@ class KeptRun:
             return []
         parts = sorted(each for each in self.folder.iterdir() if each.is_dir())
         return [read_about(each) for each in (self.folder, *parts)]
+
+
+def _digest(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def _different(kept: Mapping[str, Any], now: Mapping[str, Any]) -> str:

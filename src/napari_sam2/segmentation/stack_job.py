@@ -247,7 +247,7 @@ def segment_files(
         _write(tracking, frames, labels, saving, files, refuge=write_partial)
         results.write(files.stack, tracking, frames, labels, seen)
     if outcome.complete:
-        run.finish(keep=files.session is not None)
+        run.finish()
     if outcome.error is not None:
         raise _after_writing(outcome.error, files.output)
     return SegmentSummary(

@@ -47,6 +47,9 @@ STORE_SUFFIX = ".sam2.zarr"
 UNFINISHED = ".unfinished"
 """Name of a file in the folder of a command that has not come to its end."""
 
+FINISHED = ".finished"
+"""Name of a file in the folder of a command that has: the digest of its session file."""
+
 _SIDE = 2048  # longest side of a chunk of labels
 _PATIENCE_S = 2.0  # a session that is being closed is not yet gone
 _OBJECTS = 32  # objects in a chunk of records
@@ -444,7 +447,7 @@ def read_about(path: Path) -> dict[str, Any] | None:
 
 def _is_free(path: Path) -> bool:
     """Return whether a folder holds nothing but what an unfinished store may have left."""
-    ours = {"zarr.json", *_ARRAYS, "packs", ".lock", UNFINISHED}
+    ours = {"zarr.json", *_ARRAYS, "packs", ".lock", UNFINISHED, FINISHED}
     return all(each.name in ours or each.name.startswith(".commit") for each in path.iterdir())
 
 
