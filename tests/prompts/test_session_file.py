@@ -295,6 +295,8 @@ def test_a_session_replays_on_a_stack_where_it_fits():
 
 def test_masks_need_the_same_frame_size(session):
     with pytest.raises(PromptError, match=r"mask is \(8, 9\) pixels, the frame \(80, 90\)"):
+        session_from_json(changed(session, region=...), (5, 80, 90))
+    with pytest.raises(PromptError, match=r"accepted, is \(8, 9\) pixels, the frame \(80, 90\)"):
         session_from_json(session_to_json(session), (5, 80, 90))
 
 
@@ -379,6 +381,39 @@ def test_a_region_is_of_the_size_of_the_frames(session):
 def test_prompts_for_another_stack_have_no_region(session):
     read = session_from_json(session_to_json(session), (9, 8, 9))
     assert (read.region, read.book.shape) == (None, (9, 8, 9))
+
+
+def of_a_part() -> SessionFile:
+    book = PromptBook((3, 32, 32))
+    book.add_points(1, 0, [(4.0, 5.0), (6.0, 6.0)], [True, False])
+    book.add_box(1, 1, (2, 3, 8, 9))
+    book.add_mask(2, 2, np.eye(32, dtype=bool))
+    return SessionFile(book, axis=0, region=Region(100, 200, 132, 232))
+
+
+def test_the_prompts_of_a_part_are_in_their_place_in_the_whole_image(tmp_path):
+    write_session(of_a_part(), tmp_path / "part.sam2.json")
+    whole = read_session(tmp_path / "part.sam2.json", (3, 300, 300))
+    assert (whole.region, whole.book.shape) == (None, (3, 300, 300))
+    assert whole.book.get(1, 0).points == ((104.0, 205.0), (106.0, 206.0))
+    assert whole.book.get(1, 1).box == (102, 203, 108, 209)
+    np.testing.assert_array_equal(
+        np.argwhere(whole.book.get(2, 2).mask), np.arange(32)[:, None] + (100, 200)
+    )
+    same = read_prompts(tmp_path / "part.sam2.json", (3, 300, 300))
+    assert [(i, t, p.points) for i, t, p in same] == [(i, t, p.points) for i, t, p in whole.book]
+
+
+def test_the_prompts_of_a_part_stay_as_they_are_on_the_part(tmp_path):
+    write_session(of_a_part(), tmp_path / "part.sam2.json")
+    part = read_prompts(tmp_path / "part.sam2.json", (5, 32, 32))
+    assert part.get(1, 0).points == ((4.0, 5.0), (6.0, 6.0))
+
+
+@pytest.mark.parametrize("shape", [(3, 300, 231), (3, 131, 300), (3, 40, 40)])
+def test_the_prompts_of_a_part_need_frames_that_hold_it(shape):
+    with pytest.raises(PromptError, match="is of the part 100:132, 200:232"):
+        session_from_json(session_to_json(of_a_part()), shape)
 
 
 WRITTEN_BEFORE = """{

@@ -33,7 +33,8 @@ def read_prompts(
     path : path
     shape : (T, Y, X)
         The stack on which the prompts are to be used. A session made for another stack is read
-        as long as its prompts lie inside this one.
+        as long as its prompts lie inside this one. The prompts of a session of a part of an image
+        are put in their place, unless the frames are of the size of that part.
     places : mapping of int to TablePlaces, optional
         For napari's tables; see `prompts_from_napari_csv`.
 
@@ -79,7 +80,7 @@ def read_session(
     ----------
     path : path
     shape : (T, Y, X), optional
-        The stack on which the session is to be used.
+        The stack on which the session is to be used; see `session_from_json`.
     image : sequence of int, optional
         Shape (..., Y, X) of the image that it is for: a session of larger frames is
         refused before its masks are unpacked.

@@ -25,6 +25,7 @@ from napari_sam2.prompts.checks import check_shape
 from napari_sam2.prompts.frame_prompt import FramePrompt, Point
 from napari_sam2.prompts.run_length_masks import decode_run_lengths
 from napari_sam2.prompts.session_file import FORMAT, VERSION, JsonScalar, MaskStore, SessionFile
+from napari_sam2.prompts.translate import moved_book
 from napari_sam2.types import Division, ObjectFrame, Region
 
 _MOST_DIGITS = 20
@@ -117,7 +118,8 @@ def session_from_json(
     text : str
     shape : (T, Y, X), optional
         The stack on which the session is to be used; by default the one it was made for.
-        Prompts must lie inside it; masks must have its frame size.
+        Prompts must lie inside it; masks must have its frame size. The prompts of a part of an
+        image are put in their place in frames that hold the part and more.
     image : sequence of int, optional
         Shape (..., Y, X) of the image that the session is for: one of larger frames
         is refused.
@@ -204,16 +206,21 @@ def _session_of(
     """Return the session of one stack."""
     made_for = _shape_of(blocks)
     prompts = _block(blocks, "prompts").items()
-    book = PromptBook(made_for if shape is None else shape)
+    region = _read_region(blocks.get("region"))
+    wanted = made_for if shape is None else check_shape(shape)
+    inside = region is not None and made_for[1:] != wanted[1:]
+    book = PromptBook(made_for if inside else wanted)
     results: dict[ObjectFrame, list[int]] = {}
     handed_over: set[ObjectFrame] = set()
     for node in prompts:
         fields, place = _read_prompt(node, book, made_for)
         # What came of prompts in frames of another size is nothing that could come of them here.
-        if "result" in fields and book.shape[1:] == made_for[1:]:
+        if "result" in fields and wanted[1:] == made_for[1:]:
             results[place] = _run_lengths(fields["result"])
         if "handed_over" in fields and fields["handed_over"].truth():
             handed_over.add(place)
+    if region is not None and inside:
+        book = _out_of(region, book, wanted)
     accepted, accepted_masks = _read_accepted(blocks.get("accepted"), made_for)
     return SessionFile(
         book=book,
@@ -224,7 +231,7 @@ def _session_of(
         axis=blocks["axis"].whole_number() if "axis" in blocks else None,
         at=_read_at(blocks.get("at")),
         # Prompts for another stack are not where the region was.
-        region=_read_region(blocks.get("region")) if book.shape == made_for else None,
+        region=region if wanted == made_for else None,
         names=_read_names(blocks.get("names")),
         results=MaskStore.of_lengths(results.items(), made_for[1:]),
         handed_over=frozenset(handed_over),
@@ -232,8 +239,25 @@ def _session_of(
         if "found" in blocks
         else frozenset(),
         # Other objects divide on another stack.
-        divisions=_read_divisions(blocks.get("divisions")) if book.shape == made_for else (),
+        divisions=_read_divisions(blocks.get("divisions")) if wanted == made_for else (),
     )
+
+
+def _out_of(region: Region, book: PromptBook, shape: tuple[int, int, int]) -> PromptBook:
+    """Return the prompts of a part of the frames as they are in the whole frames.
+
+    Raises
+    ------
+    PromptError
+        The frames do not hold that part.
+    """
+    if region.shape != book.shape[1:] or region.y1 > shape[1] or region.x1 > shape[2]:
+        raise PromptError(
+            f"The session is of the part {region.y0}:{region.y1}, {region.x0}:{region.x1} of its "
+            f"image, and frames of {shape[1]} x {shape[2]} pixels do not hold that.",
+            remedy="Use it with the image that it was made for, or with that part alone.",
+        )
+    return moved_book(book, (-region.y0, -region.x0), shape)
 
 
 def _parsed(text: str) -> object:
