@@ -346,13 +346,20 @@ def test_ome_units_are_known_or_not_claimed(tmp_path, metadata, scale, units):
 
 @pytest.mark.parametrize(
     ("unit", "factor", "known"),
-    [("cm", 1e4, "micrometer"), ("pixel", 1, ""), ("", 1, ""), ("inch", 25_400, "micrometer")],
+    [("cm", 1e4, "micrometer"), ("pixel", 1, ""), ("", 1, "")],
 )
 def test_imagej_units_are_known_or_not_claimed(tmp_path, unit, factor, known):
     path = _imagej(tmp_path / "a.tif", axes="ZCYX", spacing=2.0, unit=unit)
     opened = open_stack(path)
     assert opened.scale == pytest.approx((2 * factor, 1, 0.5 * factor, 0.25 * factor))
     assert opened.units == (known, "", known, known)
+
+
+@pytest.mark.parametrize("unit", ["inch", "in", "Inches"])
+def test_imagej_inches_are_no_size(tmp_path, unit):
+    """Programs that know nothing of the pixels write 72 of them per inch."""
+    opened = open_stack(_imagej(tmp_path / "a.tif", axes="ZCYX", spacing=2.0, unit=unit))
+    assert (opened.scale, opened.units) == ((1.0,) * 4, ("",) * 4)
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ from napari_sam2.stack.opened_stack import (
 )
 
 _DAMAGED = "If it was copied or downloaded, do that again; else save it anew from its source."
+_INCHES = ("in", "inch", "inches")
 _DESCRIPTION = 270  # the tag ImageDescription
 
 
@@ -213,12 +214,16 @@ def _steps_in(
 
 
 def _imagej_steps(series: TiffPageSeries, metadata: dict[str, Any]) -> dict[str, AxisStep]:
-    """Pixel sizes as ImageJ keeps them: X and Y in resolution tags, the rest as text."""
+    """Pixel sizes as ImageJ keeps them: X and Y in resolution tags, the rest as text.
+
+    ImageJ takes inches over from files of others: see `_resolution_steps`.
+    """
     tags, unit = series.keyframe.tags, str(metadata.get("unit", "")).replace("\\u00B5", "µ")
     if not unit and tags.valueof("ResolutionUnit") == RESUNIT.CENTIMETER:
         unit = "cm"
-    steps = _resolution_steps(series, unit)
-    if "spacing" in metadata:
+    in_inches = unit.strip().lower() in _INCHES
+    steps = {} if in_inches else _resolution_steps(series, unit)
+    if "spacing" in metadata and not in_inches:
         # ImageJ writes a negative spacing for stacks that were taken upside down.
         steps["Z"] = step_of(str(metadata["spacing"]).lstrip("-"), unit)
     if "finterval" in metadata:
