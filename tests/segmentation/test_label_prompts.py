@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tifffile
 import zarr
+from PIL import Image
 
 from napari_sam2.errors import PromptError
 from napari_sam2.labels import write_labels
@@ -84,6 +85,17 @@ def test_masks_of_cellpose_serve_a_single_frame(tmp_path, drawn):
     frames = open_frames(tmp_path / "one.tif")
     book = given_prompts(tmp_path / "one_seg.npy", None, frames)
     np.testing.assert_array_equal(book.get(70_000, 0).mask, drawn[1] > 0)
+
+
+def test_pictures_with_a_palette_are_labels(tmp_path, drawn):
+    image = tmp_path / "image.tif"
+    tifffile.imwrite(image, np.zeros((9, 8), np.uint8))
+    picture = Image.fromarray((drawn[2] > 0).astype(np.uint8), mode="P")
+    picture.putpalette(bytes((0, 0, 0, 128, 0, 0)) + bytes(762))
+    picture.save(tmp_path / "mask.png")
+    ((object_id, frame, prompt),) = given_prompts(tmp_path / "mask.png", None, open_frames(image))
+    assert (object_id, frame) == (1, 0)
+    np.testing.assert_array_equal(prompt.mask, drawn[2] > 0)
 
 
 def test_labels_are_cut_to_the_region(image, drawn, tmp_path):

@@ -8,7 +8,7 @@ import tifffile
 from PIL import Image
 
 from napari_sam2.errors import FrameError, StackError
-from napari_sam2.stack import FrameStack, open_stack
+from napari_sam2.stack import FrameStack, open_labels, open_stack
 from napari_sam2.stack.slice_files import natural_order
 
 RNG = np.random.default_rng(0)
@@ -115,6 +115,23 @@ def test_a_picture_is_a_single_frame(tmp_path, mode):
     assert opened.data.shape == ((9, 8) if colours is None else (9, 8, colours))
     assert np.asarray(opened.data[...]).shape == opened.data.shape
     assert FrameStack(opened.data, None).read(0).shape[:2] == (9, 8)
+
+
+def test_labels_with_a_palette_are_the_numbers_of_its_colours(tmp_path):
+    labels = RNG.integers(0, 9, (3, 9, 8)).astype(np.uint8)
+    (tmp_path / "masks").mkdir()
+    for number, plane in enumerate(labels):
+        picture = Image.fromarray(plane, mode="P")
+        picture.putpalette(RNG.integers(0, 256, 768).astype(np.uint8).tobytes())
+        picture.save(tmp_path / "masks" / f"{number}.png")
+    one, every = open_labels(tmp_path / "masks" / "1.png"), open_labels(tmp_path / "masks")
+    assert (one.axes, every.axes) == ("YX", "QYX")
+    assert (len(one.scale), len(every.units)) == (2, 3)
+    np.testing.assert_array_equal(np.asarray(one.data[...]), labels[1])
+    np.testing.assert_array_equal(np.asarray(every.data[...]), labels)
+    assert open_stack(tmp_path / "masks").data.shape == (3, 9, 8, 3)
+    Image.fromarray(np.zeros((9, 8, 3), np.uint8)).save(tmp_path / "masks" / "3.png")
+    assert open_labels(tmp_path / "masks").data.shape == (4, 9, 8, 3)
 
 
 def test_names_sort_by_the_numbers_in_them(tmp_path):

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from napari_sam2.errors import PromptError
 from napari_sam2.prompts import CELLPOSE_SUFFIX, PromptBook, read_cellpose_masks
 from napari_sam2.segmentation.label_layout import LabelLayout
-from napari_sam2.stack import FrameStack, OpenedStack, open_stack
+from napari_sam2.stack import FrameStack, OpenedStack, open_labels
 
 _SUFFIXES = (".tif", ".tiff", ".zarr", ".npy", ".nii", ".nii.gz", ".png")
 _LARGEST_ID = 2**32 - 1
@@ -49,7 +49,7 @@ def prompts_of_labels(
         labels: Any = read_cellpose_masks(path)
         axes = ""
     else:
-        found = open_stack(path)
+        found = open_labels(path)
         labels, axes = found.data, found.axes
     frames = _frames_of(labels, axes, path, opened, stack, layout)
     book = PromptBook((stack.n_frames, *stack.image_shape))

@@ -13,7 +13,7 @@ from napari_sam2.errors import MeasurementError
 from napari_sam2.prompts import SessionFile
 from napari_sam2.segmentation.image_source import axis_position
 from napari_sam2.segmentation.result_files import known_scale
-from napari_sam2.stack import OpenedStack, open_stack
+from napari_sam2.stack import OpenedStack, open_labels, open_stack
 
 _NAMES = "TZYX"
 _CHANNELS = "CS"
@@ -125,7 +125,7 @@ class MeasuredFiles:
         MeasurementError
             The axes are not those of labels, or letters or sizes do not fit them.
         """
-        written = open_stack(labels)
+        written = open_labels(labels)
         for what, given in (("letters", axes), ("sizes", scale)):
             if given and len(given) != len(written.axes):
                 raise MeasurementError(

@@ -12,7 +12,7 @@ from napari_sam2.stack.channel_stack import ChannelStack
 from napari_sam2.stack.contrast import Contrast
 from napari_sam2.stack.frames import FrameStack
 from napari_sam2.stack.opened_stack import OpenedStack
-from napari_sam2.stack.reading import open_stack, stem_of
+from napari_sam2.stack.reading import open_labels, open_stack, stem_of
 from napari_sam2.stack.validation import MAX_CHANNELS, check_kind, check_region
 from napari_sam2.types import StackKind
 
@@ -30,6 +30,7 @@ __all__ = [
     "check_region",
     "guess_axes",
     "kind_along",
+    "open_labels",
     "open_stack",
     "stem_of",
 ]

@@ -98,6 +98,9 @@ class OpenedStack:
     affine : ndarray of float, shape (4, 4), optional
         From (x, y, z) in pixels to millimetres towards right, anterior and superior, as NIfTI and
         DICOM files give it.
+    indices : array-like, optional
+        Of a PNG with a palette: the number of each pixel's colour, of the shape of `data` without
+        its colours. Labels that are saved so are these numbers; see `open_labels`.
     """
 
     data: Any = field(repr=False)
@@ -109,6 +112,7 @@ class OpenedStack:
     series: FileChoice = _ONLY
     level: FileChoice = _ONLY
     affine: NDArray[np.float64] | None = field(default=None, repr=False)
+    indices: Any = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if not self.units:  # nothing is known

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -94,6 +95,27 @@ def open_stack(
     raise StackError(
         f"{place} is {'empty' if not start else 'not an image that can be opened'}.",
         remedy=f"Save the image as {_FORMATS}.",
+    )
+
+
+def open_labels(path: str | os.PathLike[str]) -> OpenedStack:
+    """Open a file of labels as `open_stack` does; of PNG files with a palette, its numbers.
+
+    Raises
+    ------
+    StackError
+        As `open_stack`.
+    """
+    opened = open_stack(path)
+    if opened.indices is None:
+        return opened
+    return replace(
+        opened,
+        data=opened.indices,
+        axes=opened.axes[:-1],
+        scale=opened.scale[:-1],
+        units=opened.units[:-1],
+        indices=None,
     )
 
 

@@ -29,6 +29,7 @@ class SliceHeader(NamedTuple):
     dtype: np.dtype[Any]
     scale: tuple[float, ...]
     units: tuple[str, ...]
+    palette: bool = False
 
 
 def slices_in(folder: Path) -> list[Path]:
@@ -74,8 +75,10 @@ def open_slices(
     chosen_series(series, [""], folder)
     check_choice(level, 1, what="level", path=folder)
     first = header_of(files[0])
+    palette = first.palette
     for path in files[1:]:
         other = header_of(path)
+        palette = palette and other.palette
         if (other.shape, other.dtype, other.axes) != (first.shape, first.dtype, first.axes):
             raise StackError(
                 f"{path.name} is {other.dtype} of shape {other.shape}, but {files[0].name}, the "
@@ -85,9 +88,20 @@ def open_slices(
     data = SliceFiles(
         lambda number: read_slice(files[number]), (len(files),), first.shape, first.dtype
     )
+    indices = SliceFiles(
+        lambda number: _picture_pixels(files[number], indices=True),
+        (len(files),),
+        first.shape[:2],
+        first.dtype,
+    )
     leading = "T" if "Z" in first.axes else "Q"
     return OpenedStack(
-        data, leading + first.axes, (1.0, *first.scale), folder, units=("", *first.units)
+        data,
+        leading + first.axes,
+        (1.0, *first.scale),
+        folder,
+        units=("", *first.units),
+        indices=indices if palette else None,
     )
 
 
@@ -103,7 +117,12 @@ def open_picture(path: Path, *, series: int | str | None, level: int) -> OpenedS
     check_choice(level, 1, what="level", path=path)
     header = _picture_header(path)
     data = SliceFiles(lambda _: _picture_pixels(path), (), header.shape, header.dtype)
-    return OpenedStack(data, header.axes, header.scale, path)
+    indices = SliceFiles(
+        lambda _: _picture_pixels(path, indices=True), (), header.shape[:2], header.dtype
+    )
+    return OpenedStack(
+        data, header.axes, header.scale, path, indices=indices if header.palette else None
+    )
 
 
 def header_of(path: Path) -> SliceHeader:
@@ -130,6 +149,7 @@ def _picture_header(path: Path) -> SliceHeader:
         with Image.open(path) as picture:
             mode = _READ_AS.get(picture.mode, picture.mode)
             columns, rows = picture.size
+            palette = picture.mode == "P"
     except Exception as error:  # damaged pictures make Pillow raise errors of many kinds
         raise _damaged(path, error) from error
     bands = {"RGB": 3, "RGBA": 4}.get(mode)
@@ -141,7 +161,7 @@ def _picture_header(path: Path) -> SliceHeader:
     shape = (rows, columns) if bands is None else (rows, columns, bands)
     axes = "YX" if bands is None else "YXS"
     dtype = np.dtype(_DTYPES.get(mode, "u1"))
-    return SliceHeader(axes, shape, dtype, (1.0,) * len(axes), ("",) * len(axes))
+    return SliceHeader(axes, shape, dtype, (1.0,) * len(axes), ("",) * len(axes), palette)
 
 
 def read_slice(path: Path) -> NDArray[Any]:
@@ -160,10 +180,10 @@ def read_slice(path: Path) -> NDArray[Any]:
     return _picture_pixels(path)
 
 
-def _picture_pixels(path: Path) -> NDArray[Any]:
+def _picture_pixels(path: Path, *, indices: bool = False) -> NDArray[Any]:
     try:
         with Image.open(path) as picture:
-            mode = _READ_AS.get(picture.mode, picture.mode)
+            mode = picture.mode if indices else _READ_AS.get(picture.mode, picture.mode)
             return np.array(picture if mode == picture.mode else picture.convert(mode))
     except Exception as error:  # see above
         raise _damaged(path, error) from error
