@@ -169,6 +169,16 @@ def test_what_holds_no_tracks_is_a_clear_error(labels):
         Lineage.of(labels)
 
 
+def test_ids_that_do_not_fit_are_a_clear_error():
+    labels = dividing().astype(np.uint64)
+    labels[labels == 1] = 2**63 + 5
+    with pytest.raises(LabelsError, match=str(2**63 + 5)):
+        Lineage.of(labels)
+    labels[labels == 2**63 + 5] = 2**53 + 1
+    with pytest.raises(LineageError, match=str(2**53 + 1)):
+        tracks_of(labels)
+
+
 @pytest.mark.parametrize("scale", [(1, 0, 1), (1, 1), (1, float("nan"), 1), 2.0, "far"])
 def test_a_wrong_scale_is_a_clear_error(scale):
     with pytest.raises(LineageError, match="scale"):

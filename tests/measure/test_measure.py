@@ -223,6 +223,15 @@ def test_ids_of_any_size():
     assert measure(labels)["label"].tolist() == [70_000, 4_000_000_000]
 
 
+def test_ids_beyond_63_bit_are_a_clear_error():
+    labels = np.zeros((2, 9, 9), np.uint64)
+    labels[1, :3, :3] = 2**63 - 1
+    assert measure(labels)["label"].tolist() == [2**63 - 1]
+    labels[1, :3, :3] = 2**63
+    with pytest.raises(LabelsError, match=f"Frame 1 .* {2**63}"):
+        measure(labels)
+
+
 def test_no_object_is_an_empty_table_with_all_columns(moving):
     empty = measure(np.zeros_like(moving), moving, scale=(1, 1, 1))
     assert len(empty) == 0

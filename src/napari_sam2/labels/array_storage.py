@@ -17,6 +17,8 @@ from napari_sam2.labels.masks import Box
 
 Labels = NDArray[np.integer[Any]]
 
+_LARGEST_ID = int(np.iinfo(np.int64).max)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Patch:
@@ -138,6 +140,27 @@ def view_frame(array: Any, frame: int) -> Labels:
             safe="Other frames are unchanged.",
             remedy="Check the disk or the zarr store that holds the labels.",
         ) from error
+
+
+def view_ids(array: Any, frame: int) -> Labels:
+    """Return one frame as `view_frame` does, whose ids all fit into 64 bit with a sign.
+
+    Raises
+    ------
+    LabelsError
+        The frame cannot be read, or an id is larger.
+    """
+    plane = view_frame(array, frame)
+    if plane.dtype.kind == "u" and plane.dtype.itemsize == 8:  # others hold none that is larger
+        largest = int(plane.max(initial=0))
+        if largest > _LARGEST_ID:
+            raise LabelsError(
+                f"Frame {frame} of the labels holds the id {largest}, and ids end at "
+                f"{_LARGEST_ID}.",
+                safe="The labels are unchanged.",
+                remedy="Renumber the objects from 1.",
+            )
+    return plane
 
 
 def store_patch(array: Any, frame: int, patch: Patch) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_sam2.errors import LineageError
-from napari_sam2.labels.array_storage import Labels, view_frame
+from napari_sam2.labels.array_storage import Labels, view_ids
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,11 +97,11 @@ class SpotFinder:
         Raises
         ------
         LabelsError
-            A frame cannot be read; the error names it.
+            A frame cannot be read, or has an id that does not fit; the error names it.
         """
         for frame in range(self.n_frames):
             if frame not in self._known:
-                self._known[frame] = spots_in(view_frame(self.labels, frame), frame)
+                self._known[frame] = spots_in(view_ids(self.labels, frame), frame)
         return Spots.joined([self._known[frame] for frame in sorted(self._known)], self.dims)
 
 

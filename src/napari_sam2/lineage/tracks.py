@@ -15,6 +15,8 @@ from napari_sam2.labels.rendering.colours import colours_of
 from napari_sam2.lineage.lineage import Lineage
 from napari_sam2.types import Division
 
+_LARGEST_ID = 2**53  # of whole numbers that float64 holds without a gap
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TracksData:
@@ -67,6 +69,13 @@ def tracks_of(
     lineage = labels if isinstance(labels, Lineage) else Lineage.of(labels, divisions)
     sizes = checked_scale(scale, lineage.dims + 1)
     spots = lineage.spots
+    if len(spots) and int(spots.object_ids.max()) > _LARGEST_ID:
+        raise LineageError(
+            f"napari keeps the ids of tracks as floating-point numbers, which do not hold the id "
+            f"{spots.object_ids.max()}.",
+            safe="The labels are unchanged.",
+            remedy=f"Renumber the objects; ids up to {_LARGEST_ID} are held.",
+        )
     data = np.column_stack([spots.object_ids, spots.frames, spots.centres]).astype(np.float64)
     graph = {
         number: [each.parent] for number, each in lineage.objects.items() if each.parent is not None

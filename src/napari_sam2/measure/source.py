@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_sam2.errors import MeasurementError
-from napari_sam2.labels.array_storage import Labels, view_frame
+from napari_sam2.labels.array_storage import Labels, view_ids
 from napari_sam2.labels.pixel_sizes import positive_sizes
 from napari_sam2.stack import ArrayView
 
@@ -112,8 +112,14 @@ class MeasuredStack:
         return self.axes[0] == "T"
 
     def frame(self, number: int) -> Labels:
-        """Return the labels of a frame, (Y, X), or volume, (Z, Y, X)."""
-        return view_frame(self.labels, number)
+        """Return the labels of a frame, (Y, X), or volume, (Z, Y, X).
+
+        Raises
+        ------
+        LabelsError
+            They cannot be read, or an id does not fit into 64 bit with a sign.
+        """
+        return view_ids(self.labels, number)
 
     def image(self, number: int) -> NDArray[Any] | None:
         """Return the intensities of a frame, its shape and (C,); None without images.
