@@ -6,6 +6,7 @@ File format: https://imagej.net/plugins/trackmate/scripting/trackmate-xml-file
 from __future__ import annotations
 
 import math
+import re
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterable, Sequence
 from os import PathLike
@@ -22,6 +23,9 @@ from napari_sam2.lineage.lineage import Lineage
 from napari_sam2.lineage.spots import SpotFinder
 from napari_sam2.lineage.tracks import checked_scale
 from napari_sam2.types import Division
+
+_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""Characters outside of the production Char of https://www.w3.org/TR/xml/#charsets."""
 
 
 class _Feature(NamedTuple):
@@ -88,7 +92,8 @@ def write_trackmate(
     units : (str, str)
         Units of time and length of the scale.
     image : path, optional
-        The image that the tracks belong to: TrackMate opens it along.
+        The image that the tracks belong to: TrackMate opens it along. XML cannot hold control
+        characters and bytes that are no text; where a path has such, TrackMate asks for the image.
     progress : callable, optional
         Called with the number of frames done and of all.
 
@@ -108,7 +113,7 @@ def write_trackmate(
     array = SpotFinder(labels).labels
     root = ET.Element("TrackMate", version="7.11.1")
     names = units if known is not None else ("frame", "pixel")
-    model = ET.SubElement(root, "Model", spatialunits=names[1], timeunits=names[0])
+    model = ET.SubElement(root, "Model", spatialunits=_text(names[1]), timeunits=_text(names[0]))
     _declare(model)
     _add_spots(model, array, lineage, sizes, progress)
     _add_tracks(model, lineage, sizes)
@@ -116,6 +121,11 @@ def write_trackmate(
     ET.indent(root)
     with writing(path, "The tracks", LineageError) as temporary:
         ET.ElementTree(root).write(temporary, encoding="UTF-8", xml_declaration=True)
+
+
+def _text(text: str) -> str:
+    """Return a text with a replacement character for each that XML 1.0 cannot hold."""
+    return _NOT_XML.sub("\ufffd", text)
 
 
 def _declare(model: ET.Element) -> None:
@@ -263,8 +273,8 @@ def _add_settings(
     ET.SubElement(
         settings,
         "ImageData",
-        filename="" if place is None else place.name,
-        folder="" if place is None else f"{place.parent.as_posix()}/",
+        filename="" if place is None else _text(place.name),
+        folder="" if place is None else _text(f"{place.parent.as_posix()}/"),
         width=str(width),
         height=str(height),
         nslices=str(depth[0] if depth else 1),
