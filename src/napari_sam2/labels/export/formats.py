@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from os import PathLike
 from pathlib import Path
@@ -18,6 +17,7 @@ from napari_sam2.labels.export.nifti import NIFTI, PLAIN_NIFTI
 from napari_sam2.labels.export.ome_zarr import OME_ZARR
 from napari_sam2.labels.export.planes import LabelPlanes
 from napari_sam2.labels.export.tiff import OME_TIFF, TIFF
+from napari_sam2.labels.pixel_sizes import positive_sizes
 
 FORMATS: tuple[LabelFormat, ...] = (TIFF, OME_TIFF, OME_ZARR, NIFTI, PLAIN_NIFTI)
 """All formats, in the order of file dialogs. A further one is a module of its own and an entry."""
@@ -133,10 +133,10 @@ def _checked_sizes(
 ) -> dict[str, PixelSize]:
     if scale is None:
         return {}
-    sizes = [float(size) for size in scale]
-    if len(sizes) != len(axes) or not all(math.isfinite(size) and size > 0 for size in sizes):
+    sizes = positive_sizes(scale, len(axes))
+    if sizes is None:
         raise LabelsError(
-            f"The scale {tuple(sizes)} does not fit the axes {axes}.",
+            f"The scale {scale!r} does not fit the axes {axes}.",
             remedy="Give one positive pixel size per axis.",
         )
     named = [UNITS.get(letter, "") for letter in axes] if units is None else list(units)
