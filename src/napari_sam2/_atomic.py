@@ -27,6 +27,7 @@ from typing import Any
 
 from napari_sam2.errors import Sam2Error
 
+_FOLDER_VIEWS = frozenset({".ds_store", "thumbs.db", "desktop.ini"})
 _WORKSPACE = re.compile(r"\.napari-sam2-[0-9a-f]{16}\.tmp")
 _LOCK, _NEW, _FORMER = "lock", "new", "former"  # inside such a folder
 _ATTEMPTS = 5
@@ -57,6 +58,7 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary = workspace / _NEW / target.name
         yield temporary
         if temporary.is_dir():
+            _copy_folder_views(target, temporary)
             _swap_folder(temporary, target, workspace / _FORMER)
         else:
             _flush(temporary)
@@ -115,6 +117,15 @@ def delete_folder(path: Path) -> None:
     """
     with _workspace(path.parent) as workspace:
         path.rename(workspace / _NEW / path.name)
+
+
+def contents(folder: Path) -> list[Path]:
+    """Return what is in a folder, without the files that file managers leave in any of them."""
+    return [each for each in folder.iterdir() if not _is_of_file_manager(each)]
+
+
+def _is_of_file_manager(path: Path) -> bool:
+    return path.name.lower() in _FOLDER_VIEWS or path.name.startswith("._")
 
 
 def clear_leftovers(folder: Path) -> None:
@@ -215,6 +226,13 @@ def _clear(workspace: Path) -> None:
 def _flush(file: Path) -> None:
     with file.open("rb+") as handle:
         os.fsync(handle.fileno())
+
+
+def _copy_folder_views(target: Path, new: Path) -> None:
+    """Copy what file managers left in a folder that is replaced: it is not ours to delete."""
+    for each in target.iterdir() if target.is_dir() else ():
+        if _is_of_file_manager(each) and each.is_file():
+            shutil.copy2(each, new / each.name)
 
 
 def _swap_folder(new: Path, target: Path, former: Path) -> None:

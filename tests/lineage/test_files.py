@@ -79,6 +79,37 @@ def test_ctc_replaces_its_own_kind_only(tmp_path):
 
 
 @pytest.mark.parametrize(
+    "names",
+    [
+        ("man_track000.tif", "man_track.txt"),
+        ("mask000.tif", "man_track.txt", "res_track.txt"),
+        ("mask000.tif", "mask001.tif"),
+        ("MASK000.tif", "res_track.txt"),
+        ("mask00.tif", "res_track.txt"),
+    ],
+)
+def test_a_ground_truth_and_masks_of_others_are_never_replaced(tmp_path, names):
+    for name in names:
+        (tmp_path / name).write_text("mine", "utf-8")
+    with pytest.raises(LineageError, match="no result"):
+        write_ctc(tmp_path, dividing(), DIVISIONS)
+    assert {each.name: each.read_text("utf-8") for each in tmp_path.iterdir()} == dict.fromkeys(
+        names, "mine"
+    )
+
+
+@pytest.mark.parametrize("name", ["01_RES", "a.zarr"])
+def test_files_of_file_managers_hinder_nothing_and_stay(tmp_path, name):
+    views = {".DS_Store", "Thumbs.db", "desktop.ini", "._mask000.tif"}
+    (tmp_path / name).mkdir()
+    for each in views:
+        (tmp_path / name / each).write_text(each, "utf-8")
+    for labels in (dividing(), dividing()[:4]):
+        WRITERS[name](tmp_path / name, labels, DIVISIONS[:1])
+    assert all((tmp_path / name / each).read_text("utf-8") == each for each in views)
+
+
+@pytest.mark.parametrize(
     ("table", "reason"),
     [
         ("1 0 2", "four whole numbers"),
@@ -171,6 +202,14 @@ def test_geff_replaces_its_own_kind_only(tmp_path):
     write_geff(path, dividing(), DIVISIONS)
     write_geff(path, dividing()[:4], DIVISIONS[:1])
     assert open_stack(path / "labels").data.shape[0] == 4
+    for inside in ("labels", "tracks"):
+        other = tmp_path / f"{inside}.zarr"
+        write_geff(other, dividing(), DIVISIONS)
+        zarr.open_group(other / inside).create_array("mine", data=np.ones(3))
+        zarr.open_group(other / "tracks").attrs["geff"] = {"directed": True}
+        with pytest.raises(LineageError, match="no tracks"):
+            write_geff(other, dividing(), DIVISIONS)
+        assert (other / inside / "mine").is_dir()
     (tmp_path / "b.zarr").mkdir()
     (tmp_path / "b.zarr" / "zarr.json").write_text("{}", "utf-8")
     with pytest.raises(LineageError, match="no tracks"):
@@ -215,6 +254,15 @@ def test_trackmate_has_spots_edges_and_tracks_in_physical_units(tmp_path, volume
     assert data.get("filename") == "cells.tif"
     assert data.get("nslices") == ("4" if volume else "1")
     assert float(data.get("pixelwidth")) == 0.25
+
+
+@pytest.mark.parametrize("name", ["a\x01b.tif", "caf\udce9.tif", "\ufffe.tif", "ü µ 𝛼.tif"])
+def test_trackmate_names_any_image(tmp_path, name):
+    write_trackmate(tmp_path / "a.xml", dividing(), image=tmp_path / name, units=("s", "\x02m"))
+    (named,) = ET.parse(tmp_path / "a.xml").iter("ImageData")
+    assert len(named.get("filename")) == len(name)
+    assert named.get("filename")[-4:] == ".tif"
+    assert ("\ufffd" in named.get("filename")) == ("µ" not in name)
 
 
 def test_trackmate_outlines_enclose_the_objects(tmp_path):

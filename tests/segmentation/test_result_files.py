@@ -1,4 +1,4 @@
-"""Tracks and tables beside labels: which axis is time, and what one step is."""
+"""Tracks and tables beside labels: what their axes and steps are, and what they replace."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import tifffile
 import zarr
 
 from napari_sam2.errors import MeasurementError
+from napari_sam2.measure import measure, write_table
 from napari_sam2.segmentation.image_source import Seeing, open_frames
 from napari_sam2.segmentation.result_files import ResultFiles, known_scale
 from napari_sam2.types import TrackFormat
@@ -121,3 +122,14 @@ def test_a_scale_needs_the_sizes_of_frames_only():
     assert known_scale("ZYX", (9, 1, 1), ("", um, um), leading=0) == (None, None)
     assert known_scale("TZYX", (9, 2, 1, 1), (s, "", um, um)) == (None, None)
     assert known_scale("TYX", (9, 1, 1), (s, um, "")) == (None, None)
+
+
+def test_a_table_that_was_not_measured_is_not_replaced(tmp_path):
+    files = ResultFiles.beside(tmp_path / "cells.ome.tif", (), measure=True)
+    files.check()
+    files.table.write_bytes(b"frame,object,kind,y,x\n0,1,point,\xff,3\n")
+    with pytest.raises(MeasurementError, match=r"cells\.csv") as caught:
+        files.check()
+    assert caught.value.safe
+    write_table(measure(np.ones((2, 4, 5), int)), files.table)
+    files.check()

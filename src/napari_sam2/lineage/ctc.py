@@ -16,7 +16,7 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from napari_sam2._atomic import writing
+from napari_sam2._atomic import contents, writing
 from napari_sam2.errors import LineageError
 from napari_sam2.labels.array_storage import Labels, view_frame
 from napari_sam2.labels.divisions import checked_divisions
@@ -26,6 +26,7 @@ from napari_sam2.types import Division
 
 _LARGEST = int(np.iinfo(np.uint16).max)
 _TABLES = ("res_track.txt", "man_track.txt")
+_WRITTEN = re.compile(r"mask\d{3,}\.tif")
 _FRAME = re.compile(r"(?:mask|man_track)(\d{3,})\.tif", re.IGNORECASE)
 _SEGMENTED = re.compile(r"man_seg_?(\d{3,})(?:_(\d{3,}))?\.tif", re.IGNORECASE)
 
@@ -66,7 +67,8 @@ def write_ctc(
     Parameters
     ----------
     path : path
-        A folder that does not exist, is empty, or holds an earlier result, which is replaced.
+        A folder that does not exist, is empty, or holds an earlier result, ``maskNNN.tif`` and
+        ``res_track.txt`` alone, which is replaced. A ground truth never is.
     labels : array of int, shape (T, Y, X) or (T, Z, Y, X)
     divisions : iterable of Division
     progress : callable, optional
@@ -175,18 +177,21 @@ def check_ctc_path(path: Path) -> None:
         raise LineageError(
             f"{path} is a file.", safe="It is unchanged.", remedy="Give the name of a folder."
         )
+    held = contents(path)
     foreign = [
         each.name
-        for each in path.iterdir()
-        if not (each.is_file() and (each.name in _TABLES or _FRAME.fullmatch(each.name)))
+        for each in held
+        if not (each.is_file() and (each.name == _TABLES[0] or _WRITTEN.fullmatch(each.name)))
     ]
     if foreign:
-        raise LineageError(
-            f"{path} holds {sorted(foreign)[0]}, which is no result of the Cell Tracking "
-            "Challenge.",
-            safe="It is unchanged.",
-            remedy="Give a new folder.",
-        )
+        reason = f"{sorted(foreign)[0]}, which is no result of the Cell Tracking Challenge"
+    elif held and path / _TABLES[0] not in held:
+        reason = f"masks without {_TABLES[0]}, which are no result of the Cell Tracking Challenge"
+    else:
+        return
+    raise LineageError(
+        f"{path} holds {reason}.", safe="It is unchanged.", remedy="Give a new folder."
+    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

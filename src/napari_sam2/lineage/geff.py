@@ -14,10 +14,10 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
-from napari_sam2._atomic import writing
+from napari_sam2._atomic import contents, writing
 from napari_sam2.errors import LineageError
 from napari_sam2.labels.export.label_format import UNITS, LabelGeometry, PixelSize
-from napari_sam2.labels.export.ome_zarr import write_zarr
+from napari_sam2.labels.export.ome_zarr import attributes_of, is_label_image, write_zarr
 from napari_sam2.labels.export.planes import LabelPlanes
 from napari_sam2.lineage.lineage import Lineage
 from napari_sam2.lineage.spots import SpotFinder
@@ -30,6 +30,7 @@ TRACKS = "tracks"
 LABELS = "labels"
 """Name of the labels inside of the folder, an OME-Zarr label image."""
 
+_RELATED = [{"type": "labels", "path": f"../{LABELS}", "node_prop": "seg_id"}]
 _VERSION = "1.3"
 _TYPES = {"t": "time", "z": "space", "y": "space", "x": "space"}
 
@@ -134,7 +135,7 @@ def _write_graph(
         },
         "edge_props_metadata": {},
         "track_node_props": {"tracklet": "tracklet_id", "lineage": "lineage_id"},
-        "related_objects": [{"type": "labels", "path": f"../{LABELS}", "node_prop": "seg_id"}],
+        "related_objects": _RELATED,
         "display_hints": {
             "display_horizontal": "x",
             "display_vertical": "y",
@@ -191,15 +192,16 @@ def check_geff_path(path: Path) -> None:
             f"The tracks cannot be written to {path}: there is no folder {folder}.",
             remedy="Make it first, or choose another name.",
         )
-    if not path.exists() or (path.is_dir() and not any(path.iterdir())):
+    if not path.exists() or (path.is_dir() and not contents(path)):
         return
-    ours = path.is_dir() and {each.name for each in path.iterdir()} <= {
+    ours = path.is_dir() and {each.name for each in contents(path)} <= {
         "zarr.json",
         TRACKS,
         LABELS,
     }
-    attributes = path / TRACKS / "zarr.json"
-    if not ours or not attributes.is_file() or '"geff"' not in attributes.read_text("utf-8"):
+    graph = attributes_of(path / TRACKS).get("geff")
+    linked = isinstance(graph, dict) and graph.get("related_objects") == _RELATED
+    if not ours or not linked or not is_label_image(path / LABELS):
         raise LineageError(
             f"{path} exists and holds no tracks that were written here.",
             safe="It is unchanged.",

@@ -6,8 +6,15 @@ Functions run on the caller's thread.
 
 from __future__ import annotations
 
-from napari_sam2.measure.files import check_table_path, write_table
+from napari_sam2.measure.files import check_table_path, is_measured, write_table
 from napari_sam2.measure.review import Review
 from napari_sam2.measure.table import Measurements, measure
 
-__all__ = ["Measurements", "Review", "check_table_path", "measure", "write_table"]
+__all__ = [
+    "Measurements",
+    "Review",
+    "check_table_path",
+    "is_measured",
+    "measure",
+    "write_table",
+]

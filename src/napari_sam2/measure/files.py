@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _CSV = {".csv": ",", ".tsv": "\t"}
 _PARQUET = ".parquet"
+_TITLE = "napari-sam2 measurements"
 
 
 def check_table_path(path: Path) -> None:
@@ -37,6 +38,12 @@ def check_table_path(path: Path) -> None:
             "Parquet files need pyarrow, which is not installed.",
             remedy="python -m pip install pyarrow, or name the file .csv.",
         )
+
+
+def is_measured(path: Path) -> bool:
+    """Tell whether a CSV file is a table that `write_table` has written."""
+    with path.open(encoding="utf-8", errors="replace") as file:
+        return file.readline(len(_TITLE) + 2) == f"# {_TITLE}"
 
 
 def write_table(table: DataFrame, path: str | PathLike[str]) -> None:
@@ -86,7 +93,7 @@ def _has_hash(table: DataFrame) -> bool:
 def header_of(table: DataFrame) -> list[str]:
     """Return the lines that describe a table: axes, scale, channels and the unit of each column."""
     about = table.attrs
-    lines = ["napari-sam2 measurements, one row per object and frame"]
+    lines = [f"{_TITLE}, one row per object and frame"]
     if about.get("scale"):
         sizes = ", ".join(f"{size:g}" for size in about["scale"])
         lines.append(f"scale of the axes {about['axes']}: {sizes}")

@@ -91,11 +91,20 @@ class ResultFiles:
 
         Raises
         ------
-        LineageError
-            Other data stands where tracks should be.
+        LineageError, MeasurementError
+            Other data stands where tracks or the table should be: nobody has named these paths.
         MeasurementError
             The frames cannot be measured.
         """
+        if self.table is not None and self.table.is_file():
+            from napari_sam2.measure import is_measured
+
+            if not is_measured(self.table):
+                raise MeasurementError(
+                    f"{self.table} is there already, and is no table that was measured here.",
+                    safe="It is unchanged.",
+                    remedy="Move it, or choose another name for the labels: the table has theirs.",
+                )
         if self.tracks:
             from napari_sam2.lineage import check_tracks_path
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from pathlib import Path
 
 import dask.array
@@ -199,6 +200,37 @@ def test_zarr_data_of_others_is_never_replaced(tmp_path):
     assert "0" in zarr.open_group(tmp_path / "empty.zarr", mode="r")
 
 
+@pytest.mark.parametrize("consolidated", [False, True])
+@pytest.mark.parametrize("labels_beside", [False, True])
+def test_an_image_with_labels_in_it_is_no_label_image(tmp_path, consolidated, labels_beside):
+    path = tmp_path / "image.zarr"
+    write_labels(path, some_labels())
+    root = zarr.open_group(path)
+    if labels_beside:  # a label image in which someone has put more
+        root.create_array("mine", data=np.ones(3))
+    else:  # an image
+        write_labels(path / "labels.zarr", some_labels())
+        root.attrs["ome"] = {k: v for k, v in root.attrs["ome"].items() if k != "image-label"}
+    if consolidated:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of zarr: that this is no part of its format 3
+            zarr.consolidate_metadata(path)
+    before = {each: each.read_bytes() for each in path.rglob("*") if each.is_file()}
+    with pytest.raises(LabelsError, match="no label image"):
+        write_labels(path, some_labels())
+    assert before == {each: each.read_bytes() for each in path.rglob("*") if each.is_file()}
+
+
+def test_a_label_image_with_consolidated_metadata_is_replaced(tmp_path):
+    path = tmp_path / "a.zarr"
+    write_labels(path, some_labels())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        zarr.consolidate_metadata(path)
+    write_labels(path, some_labels((2, 5, 6)))
+    assert read_back(path).shape == (2, 5, 6)
+
+
 class FailingLabels:
     """Labels on a disk that fails at the second plane."""
 
@@ -272,6 +304,9 @@ def test_a_missing_folder(tmp_path):
         ("a.tif", some_labels((0, 5, 5)), {}, "no pixels"),
         ("a.tif", some_labels(), {"scale": (1, 1)}, "does not fit the axes"),
         ("a.tif", some_labels(), {"scale": (1, 0, 1)}, "does not fit the axes"),
+        ("a.tif", some_labels(), {"scale": 0.5}, "does not fit the axes"),
+        ("a.tif", some_labels(), {"scale": (None, 0.5, 0.5)}, "does not fit the axes"),
+        ("a.tif", some_labels(), {"scale": "fine"}, "does not fit the axes"),
         ("a.tif", some_labels(), {"scale": (1, np.nan, 1)}, "does not fit the axes"),
         ("a.tif", some_labels().astype(float), {}, "float64"),
         ("a.tif", some_labels(dtype=np.uint64) + np.uint64(2**40), {}, "cannot hold the label ids"),

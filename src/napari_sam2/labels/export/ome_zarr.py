@@ -7,6 +7,8 @@ from typing import Any
 
 import zarr
 
+from napari_sam2._atomic import contents
+from napari_sam2._limits import load_json
 from napari_sam2.errors import LabelsError
 from napari_sam2.labels.export.label_format import (
     UNITS,
@@ -18,6 +20,7 @@ from napari_sam2.labels.export.planes import LabelPlanes
 
 _OME_VERSION = "0.5"
 _CHUNK = 1024
+_METADATA = "zarr.json"
 _KINDS = {"T": "time", "C": "channel", "Z": "space", "Y": "space", "X": "space"}
 
 
@@ -67,13 +70,46 @@ def _axis(letter: str, geometry: LabelGeometry) -> dict[str, str]:
     return axis
 
 
+def is_label_image(path: Path) -> bool:
+    """Tell whether a folder is an OME-Zarr label image, and holds nothing but its arrays.
+
+    The metadata of a group may also have those of all groups in it: what counts is what it says of
+    itself.
+    """
+    described = attributes_of(path).get("ome")
+    if not isinstance(described, dict) or "image-label" not in described:
+        return False
+    try:
+        levels = {level["path"] for each in described["multiscales"] for level in each["datasets"]}
+    except (KeyError, TypeError):  # it says nothing of its arrays, or nothing that can be read
+        return False
+    return all(
+        each.name == _METADATA or (each.name in levels and _node(each).get("node_type") == "array")
+        for each in contents(path)
+    )
+
+
+def attributes_of(group: Path) -> dict[str, Any]:
+    """Return the attributes of a zarr 3 node itself; empty where there is none."""
+    attributes = _node(group).get("attributes")
+    return attributes if isinstance(attributes, dict) else {}
+
+
+def _node(path: Path) -> dict[str, Any]:
+    metadata = path / _METADATA
+    if not metadata.is_file():
+        return {}
+    try:
+        node = load_json(metadata.read_text("utf-8", errors="replace"))
+    except ValueError:
+        return {}
+    return node if isinstance(node, dict) else {}
+
+
 def _check_replaceable(path: Path) -> None:
-    metadata = path / "zarr.json"
-    empty = path.is_dir() and not any(path.iterdir())
-    if not path.exists() or empty:
+    if not path.exists() or (path.is_dir() and not contents(path)):
         return
-    described = metadata.read_text("utf-8", errors="replace") if metadata.is_file() else ""
-    if '"image-label"' not in described:
+    if not is_label_image(path):
         raise LabelsError(
             f"{path} exists and is no label image.",
             safe="It is unchanged.",
