@@ -119,6 +119,8 @@ def test_a_session_replays_as_it_was_saved(small_stack, tmp_path):
     assert loaded.settings == settings
     assert loaded.accepted == ((2, 0),)
     assert [(c.low, c.high) for c in loaded.stack.contrast] == [(20, 230)]
+    assert segment(*given, "--session", again) == 1, "its results are those of an open session"
+    loaded.close()
     assert segment(*given, "--session", again, "--view", "frame", "--stop", 1) == 0
     seen = TrackingSession.load(again, load_model(), image).settings
     assert (seen.view, seen.max_hole) == ("frame", 3)
