@@ -13,6 +13,18 @@ from napari_sam2.stack import FrameStack
 RNG = np.random.default_rng(7)
 
 
+class _Lying:
+    """Says one thing and gives another."""
+
+    dtype = np.dtype("f4")
+
+    def __init__(self, given: np.ndarray, shape: tuple[int, ...] = (4, 8, 8)) -> None:
+        self.given, self.shape = given, shape
+
+    def __getitem__(self, index: object) -> np.ndarray:
+        return self.given
+
+
 @pytest.mark.parametrize("shape", [(1, 1), (1, 1, 1), (5, 1, 1), (1, 9, 8), (1, 1, 1, 3)])
 @pytest.mark.parametrize("dtype", ["bool", "uint8", "int16", "uint32", "float64", "float16"])
 def test_single_frames_and_single_pixels(shape, dtype):
@@ -53,6 +65,13 @@ def test_a_dask_array_of_unknown_length_is_refused():
     array = da.from_array(np.arange(24.0).reshape(6, 2, 2))
     with pytest.raises(StackError, match="unknown length"):
         FrameStack(array[array[:, 0, 0] > 3])
+
+
+@pytest.mark.parametrize("shape", [(2**63, 4, 4), (2**40, 2**12, 2**12), (3, 2**62, 2**62)])
+def test_a_shape_that_no_array_has_is_refused(shape):
+    claimed = _Lying(np.zeros((1, 4, 4), np.uint8), shape)
+    with pytest.raises(StackError, match="more pixels than any array"):
+        FrameStack(claimed)
 
 
 def test_nan_and_infinite_pixels_are_black_with_one_warning():
@@ -142,18 +161,6 @@ def test_a_frame_that_does_not_fit_into_memory_is_no_bad_frame():
     with pytest.raises(StackError, match=r"too little memory for frame 2.*185") as caught:
         FrameStack(Huge(), contrast=(0, 1)).read(2)
     assert not isinstance(caught.value, FrameError)
-
-
-class _Lying:
-    """Says one thing and gives another."""
-
-    shape, dtype = (4, 8, 8), np.dtype("f4")
-
-    def __init__(self, given: np.ndarray) -> None:
-        self.given = given
-
-    def __getitem__(self, index: object) -> np.ndarray:
-        return self.given
 
 
 @pytest.mark.parametrize("given", [np.zeros((3, 3)), np.zeros((8, 8), complex), np.float32(1)])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import operator
+import sys
 from collections.abc import Sequence
 from os import PathLike
 from typing import Any, Protocol
@@ -81,7 +83,8 @@ def check_shape(shape: Sequence[int]) -> tuple[int, ...]:
     Raises
     ------
     StackError
-        For fewer than two axes, an axis of length zero or of unknown length.
+        For fewer than two axes, an axis of length zero or of unknown length, or more pixels than
+        any array can have.
     """
     try:
         sizes = tuple(operator.index(size) for size in shape)
@@ -100,6 +103,11 @@ def check_shape(shape: Sequence[int]) -> tuple[int, ...]:
         raise StackError(
             f"The image holds no pixels: axis {empty[0]} of its shape {sizes} has length 0.",
             remedy="Choose an image with at least one pixel along every axis.",
+        )
+    if math.prod(sizes) > sys.maxsize:
+        raise StackError(
+            f"The image claims a shape of {sizes}, more pixels than any array can have.",
+            remedy="The file is probably damaged: save the image again.",
         )
     return sizes
 
