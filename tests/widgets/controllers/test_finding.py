@@ -209,6 +209,27 @@ def test_a_click_while_searching_stays_and_its_pixels_are_left_alone(panel, scri
     assert panel.prompted_objects == {1, 2, 3, 4}
 
 
+def test_a_click_before_found_objects_are_there_is_undone_by_itself(panel, script, wait_until):
+    script.fault = lambda step: script.gate.clear() if step == "add" else None
+    panel.find_objects()
+    wait_until(lambda: not script.gate.is_set())
+    wait_until(lambda: bool(panel.undo_texts))
+    panel.next_object()
+    panel.click(0, 20, 10)
+    panel.send_prompts()
+    script.fault = lambda _: None
+    script.gate.set()
+    panel.wait_idle()
+    assert len(panel.points) == 5
+    panel.undo()
+    panel.wait_idle()
+    assert (len(panel.points), panel.found) == (4, {1, 2, 3, 4})
+    panel.undo()
+    panel.wait_idle()
+    assert not len(panel.points)
+    assert not panel.labels.any()
+
+
 def test_a_further_click_on_a_found_object_corrects_it(panel, script):
     found_in(panel)
     panel.click(1, 9, 9, object_id=1)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 
+from napari_sam2.errors import SessionError
 from napari_sam2.widgets.state import hints
 
 
@@ -220,8 +223,6 @@ def test_undo_after_another_model_restores_the_labels(started, acts):
 
 
 def test_failed_edit_is_no_undo_step(started, acts, script):
-    from napari_sam2.errors import SessionError
-
     acts["click"]()
     script.fault = lambda step: SessionError("No.") if step == "split" else None
     before = world(started)
@@ -289,11 +290,136 @@ def test_click_on_an_object_being_merged_counts(started, acts, script, qtbot):
     assert not (started.labels == 2).any()
 
 
+@pytest.mark.parametrize("prompt", ["click", "paint"])
+@pytest.mark.parametrize("edit", ["delete", "merge", "split"])
+def test_prompt_made_before_an_edit_is_answered_is_undone_by_itself(
+    started, acts, script, edit, prompt
+):
+    for act in ("click", "other", "run"):
+        acts[act]()
+    before = world(started)
+    acts[edit]()
+    edited = world(started)
+    started.undo()
+    started.wait_idle()
+    script.gate.clear()
+    {
+        "delete": lambda: started.delete(1),
+        "merge": lambda: started.merge(1, 2),
+        "split": lambda: split(started),
+    }[edit]()
+    started.next_object()
+    if prompt == "click":
+        started.click(5, 8, 18)
+    else:
+        started.paint((5, 35, 5), (5, 35, 9), size=3)
+    started.send_prompts()
+    script.gate.set()
+    started.wait_idle()
+    prompted = world(started)
+    assert len(started.points) + len(started.painted) > len(edited[1]) + len(edited[5])
+    for expected in (edited, before):
+        started.undo()
+        started.wait_idle()
+        assert same(world(started), expected)
+    for expected in (edited, prompted):
+        started.redo()
+        started.wait_idle()
+        assert same(world(started), expected)
+
+
+def test_click_on_an_object_of_a_pending_edit_is_undone_by_itself(started, acts, script):
+    acts["click"]()
+    acts["other"]()
+    acts["merge"]()
+    merged = world(started)
+    started.undo()
+    started.wait_idle()
+    script.gate.clear()
+    started.merge(1, 2)
+    started.select_object(1)
+    started.click(2, 8, 12)
+    started.send_prompts()
+    script.gate.set()
+    started.wait_idle()
+    assert (started.labels[2] == 1).any()
+    started.undo()
+    started.wait_idle()
+    assert same(world(started), merged)
+
+
+def test_object_clicked_between_two_pending_deletions_is_deleted(started, acts, script):
+    acts["click"]()
+    script.gate.clear()
+    started.delete(1)
+    started.select_object(1)
+    started.click(0, 9, 12)
+    started.send_prompts()
+    started.delete(1)
+    script.gate.set()
+    started.wait_idle()
+    assert not started.labels.any()
+    assert not len(started.points)
+
+
+def test_click_on_the_object_of_a_failed_edit_counts_and_undo_takes_it_back(started, acts, script):
+    acts["click"]()
+    before = world(started)
+    for undone in (False, True):
+        script.fault = lambda step: SessionError("No.") if step == "split" else None
+        script.gate.clear()
+        split(started)
+        started.click(2, 8, 12, object_id=1)
+        started.send_prompts()
+        if undone:
+            started.undo()
+        script.gate.set()
+        started.wait_idle()
+        assert (started.labels[2] == 1).any() != undone
+        if not undone:
+            started.undo()
+            started.wait_idle()
+        assert same(world(started), before)
+
+
+def test_clicks_during_a_run_are_undone_one_by_one(started, acts, script, wait_until):
+    acts["click"]()
+    begun = world(started)
+    script.fault = lambda step: script.gate.clear() if step == "frame" else None
+    started.propagate("forward")
+    wait_until(lambda: not script.gate.is_set())
+    script.fault = lambda step: script.gate.clear() if step == "points" else None
+    started.next_object()
+    started.click(0, 25, 30)
+    started.send_prompts()
+    asked = len(script.told)
+    script.gate.set()
+    while [told[0] for told in script.told[asked:]][-2:] != ["points", "frame"]:
+        time.sleep(0.001)  # the window hears of nothing: the answer comes after the stroke
+    started.next_object()
+    started.paint((0, 38, 3), size=3)
+    script.fault = lambda _: None
+    script.gate.set()
+    started.wait_idle()
+    seen = []
+    while started.undo_texts[1:]:
+        title = started.undo_texts[-1]
+        started.undo()
+        started.wait_idle()
+        seen.append((title, len(started.points), len(started.painted)))
+    assert seen == [
+        ("propagation", 2, 1),
+        ("brush", 2, 0),
+        ("propagation", 2, 0),
+        ("prompt", 1, 0),
+        ("propagation", 1, 0),
+    ]
+    assert same(world(started), begun)
+
+
 def test_failed_edit_during_a_run_is_no_undo_step_and_the_run_continues(
     started, acts, script, qtbot
 ):
-    from napari_sam2.errors import SessionError
-
     acts["click"]()
     script.seconds = 0.05
     script.fault = lambda step: SessionError("No.") if step == "split" else None

@@ -13,16 +13,14 @@ from napari_sam2.widgets.layers.snapshot import UserState, WindowSnapshot
 HERE, THERE = ((0, 0),), ((0, 1),)
 
 
-def state(word: str, **names: str) -> WindowSnapshot:
-    """Return a state that a word tells from others, with names of objects 1, 2..."""
-    named = dict(enumerate(names.values(), 1))
-    return WindowSnapshot(np.zeros(0), word, (), None, UserState(names=named))
+def state(word: str) -> WindowSnapshot:
+    """Return a state that a word tells from others."""
+    return WindowSnapshot(np.zeros(0), word, (), None, UserState())
 
 
-def seen(step: Step) -> list[tuple[str, list[str]]]:
-    """Return words and names of the states of a step."""
-    states = step.before, step.after
-    return [(each.point_features, list(each.user_state.names.values())) for each in states]
+def seen(step: Step) -> list[str]:
+    """Return the words of the states of a step."""
+    return [step.before.point_features, step.after.point_features]
 
 
 def step(*parts: tuple[Any, int]) -> Step:
@@ -68,20 +66,35 @@ def test_number_at_returns_the_last_step_of_each_stack(past):
     assert (past.number_at(HERE), past.number_at(THERE)) == (5, 0)
 
 
-def test_completing_a_step_updates_later_steps(past):
-    past.complete(3, state("outcome"))
-    past.complete(99, state("nothing"))
-    last, middle, first = past.undo(), past.undo(), past.undo()
-    assert seen(last) == [("outcome", []), ("outcome", [])]
-    assert seen(middle) == [("before", []), ("outcome", [])]
-    assert seen(first) == [("before", []), ("after", [])]
+def test_inserted_step_has_the_states_that_the_next_one_began_with(past):
+    past.add(Step(((HERE, 9),), "step", state("then"), state("now")))
+    past.insert(step((HERE, 8)))
+    past.undo()
+    assert seen(past.undo()) == ["then", "then"]
 
 
-def test_completing_a_step_leaves_names_that_were_given_later(past):
-    past.add(Step((), "name", state("after"), state("after", first="cell"), number=7))
-    past.complete(5, state("outcome", first="cell"))
-    assert seen(past.undo()) == [("outcome", []), ("outcome", ["cell"])]
-    assert seen(past.undo()) == [("before", []), ("outcome", [])]
+def test_outcome_of_a_step_is_taken_into_those_that_were_made_since(past):
+    begun = state("begun")
+    past.add(Step(((HERE, 7),), "edit", begun, begun))
+    past.add(Step(((HERE, 9), (THERE, 11)), "click", begun, state("clicked")))
+    past.add(Step((), "name", state("clicked"), state("named"), number=13))
+
+    def outcome(then: WindowSnapshot, last: int) -> WindowSnapshot:
+        return state(f"{then.point_features}, done {last}")
+
+    past.complete(7, outcome)
+    past.complete(99, outcome)
+    assert seen(past.undo()) == ["clicked, done 11", "named, done 13"]
+    assert seen(past.undo()) == ["begun, done 7", "clicked, done 11"]
+    assert seen(past.undo()) == ["begun", "begun, done 7"]
+    assert seen(past.undo()) == ["before", "after"]
+
+
+def test_dropped_step_tells_how_many_were_made_since(past):
+    assert past.cancel(5) == 0
+    assert past.cancel(1) == 1
+    assert past.cancel(99) == 0
+    assert numbers(past) == [3]
 
 
 def test_new_step_clears_the_redo_stack(past):

@@ -18,7 +18,7 @@ from napari_sam2.prompts import FramePrompt, SessionFile
 from napari_sam2.widgets.controllers.undo_stack import Step, UndoStack
 from napari_sam2.widgets.controllers.volume_handover import going_on
 from napari_sam2.widgets.layers.prompt_reader import StackPrompts
-from napari_sam2.widgets.layers.prompt_writer import adopt
+from napari_sam2.widgets.layers.prompt_writer import adopted
 from napari_sam2.widgets.layers.snapshot import Acceptance, UserState, WindowSnapshot
 from napari_sam2.widgets.state.object_edits import AddFound, ObjectEdit
 from napari_sam2.widgets.state.object_records import ObjectRecords
@@ -124,7 +124,8 @@ class AnnotationController(QObject):
         self.undo_stack, self.object_records = UndoStack(), ObjectRecords()
         self.feedback: dict[StackPosition, SessionFeedback] = {}
         self._state: WindowSnapshot | None = None  # as of the last step
-        self._fresh: frozenset[MaskKey] = frozenset()  # prompted while an edit is under way
+        # Prompted while an edit is under way, by step.
+        self._fresh: dict[int, frozenset[MaskKey]] = {}
         self._undos = 0  # that wait until it is answered
         # Masks that were accepted because their object lost its last prompt.
         self._promptless: dict[tuple[StackPosition, int], frozenset[MaskKey]] = {}
@@ -241,13 +242,13 @@ class AnnotationController(QObject):
             user_state = user_state.looked_at({mask_key[:2] for mask_key in seen})
         if user_state is not known:
             workspace.user_state = user_state
-        if self._edits:
-            self._fresh |= new
         self._state = workspace.state()
         accepted_elsewhere = user_state.positions_accepted_unlike(before.user_state)
         positions = sorted(prompted | accepted_elsewhere | set(strokes or ()))
         if positions:
             step = self._new_step(positions, title, before, self._state)
+            if self._edits:
+                self._fresh[max(step.numbers)] = new
             for position, number in step.parts:
                 self._request(PromptRequest, position, number, (strokes or {}).get(position, ()))
         if prompted:
@@ -466,19 +467,41 @@ class AnnotationController(QObject):
         self.object_records.set_outdated(position, answer.outdated)
         if answer.feedback is not None:
             self.feedback[position] = answer.feedback
-        workspace, changed = self.workspace, answer.changed
-        if workspace is not None and edit is not None and changed is not None:
-            adopt(workspace, position, edit, changed, self._fresh)
-            self._take(workspace.read_prompts())
-            self._state = workspace.state()
-            self.undo_stack.complete(answer.step, self._state)
-            if any(
-                mask_key[0] == position and mask_key[1] in edit.objects for mask_key in self._fresh
-            ):
-                self._request(PromptRequest, position, self.undo_stack.number_at(position))
+        if edit is not None and answer.changed is not None:
+            self._take_outcome(answer.step, position, edit, answer.changed)
+            self._send_fresh(answer.step, position, edit)
         self.changed.emit()
         if edit is not None:
             self._after_edit()
+
+    def _take_outcome(
+        self, number: int, position: StackPosition, edit: ObjectEdit, changed: Annotations
+    ) -> None:
+        """Show what an edit has changed; take it into the steps that were made since, too."""
+        workspace, now = self.workspace, self._state
+        if workspace is None or now is None:
+            return
+        known: dict[WindowSnapshot, WindowSnapshot] = {}  # steps share states
+
+        def outcome(state: WindowSnapshot, last: int) -> WindowSnapshot:
+            if state not in known:
+                fresh = self._fresh_since(number, last)
+                known[state] = adopted(workspace, state, position, edit, changed, fresh)
+            return known[state]
+
+        self.undo_stack.complete(number, outcome)
+        self._show(outcome(now, self.undo_stack.last_number), now)
+
+    def _fresh_since(self, number: int, last: int) -> frozenset[MaskKey]:
+        """Return what was prompted after a step, up to the last one."""
+        fresh = [new for step, new in self._fresh.items() if number < step <= last]
+        return frozenset().union(*fresh)
+
+    def _send_fresh(self, number: int, position: StackPosition, edit: ObjectEdit) -> None:
+        """Send what was prompted of an edit's objects since: it had to wait for the answer."""
+        fresh = self._fresh_since(number, self.undo_stack.last_number)
+        if any(where == position and i in edit.objects for where, i, _ in fresh):
+            self._request(PromptRequest, position, self.undo_stack.number_at(position))
 
     def run_split(self, position: StackPosition, number: int) -> None:
         """Make a step of what a run does after a prompt that came in between."""
@@ -489,10 +512,12 @@ class AnnotationController(QObject):
 
     def failed(self, number: int | None) -> None:
         """Forget an edit that could not be made."""
-        edit = None if number is None else self._answered_edit(number)
+        position, edit = self._edits.get(number or 0, ((), None))
         if number is not None and edit is not None:
-            self.undo_stack.cancel(number)
-            self._undos = max(0, self._undos - 1)  # the first of them was for this edit
+            self._answered_edit(number)
+            if self.undo_stack.cancel(number) < self._undos:
+                self._undos -= 1  # one of them was for this edit
+            self._send_fresh(number, position, edit)
             self.changed.emit()
             self._after_edit()
 
@@ -595,7 +620,7 @@ class AnnotationController(QObject):
         return True
 
     def _forget_edits(self) -> None:
-        self._fresh, self._undos = frozenset(), 0
+        self._fresh, self._undos = {}, 0
 
     def _new_step(
         self,
@@ -610,9 +635,9 @@ class AnnotationController(QObject):
         self.undo_stack.add(step)
         return step
 
-    def _show(self, state: WindowSnapshot) -> None:
+    def _show(self, state: WindowSnapshot, known: WindowSnapshot | None = None) -> None:
         if self.workspace is not None:
-            self.workspace.show_state(state)
+            self.workspace.show_state(state, known)
             self._take(self.workspace.read_prompts())
             self._state = self.workspace.state()
             halt(self.soon)

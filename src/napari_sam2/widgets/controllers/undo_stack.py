@@ -5,7 +5,7 @@ Main thread only.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
 from napari_sam2.widgets.layers.snapshot import WindowSnapshot
@@ -45,17 +45,6 @@ class Step:
     def numbers(self) -> frozenset[int]:
         """Its numbers in the worker's history, or where it belongs among them."""
         return frozenset(number for _, number in self.parts) or frozenset({self.number})
-
-
-def _holding(step: Step, before: WindowSnapshot, after: WindowSnapshot) -> Step:
-    """Return a step with other states before and after it; names stay as the step has them."""
-    return replace(step, before=_named_as(before, step.before), after=_named_as(after, step.after))
-
-
-def _named_as(state: WindowSnapshot, names: WindowSnapshot) -> WindowSnapshot:
-    """Return a state with the names of objects of another one."""
-    user_state = replace(state.user_state, names=names.user_state.names)
-    return replace(state, user_state=user_state)
 
 
 class UndoStack:
@@ -126,10 +115,16 @@ class UndoStack:
         self._undone.clear()
 
     def insert(self, step: Step) -> None:
-        """Take a step in that was made a while ago, by its number."""
+        """Take a step in that was made a while ago, by its number, and that changes no state.
+
+        Where others were made since, its states are those that they began with.
+        """
         at = len(self._done)
         while at and min(self._done[at - 1].numbers) > min(step.numbers):
             at -= 1
+        if at < len(self._done):
+            state = self._done[at].before
+            step = replace(step, before=state, after=state)
         self._done.insert(at, step)
 
     def undo(self) -> Step | None:
@@ -146,20 +141,35 @@ class UndoStack:
         self._done.append(self._undone.pop())
         return self._done[-1]
 
-    def complete(self, number: int, after: WindowSnapshot) -> None:
-        """Set what the window holds after a step whose outcome was not known at first.
+    def complete(
+        self, number: int, outcome: Callable[[WindowSnapshot, int], WindowSnapshot]
+    ) -> None:
+        """Take in what a step has changed, if that was not known at first.
 
-        Steps that were made meanwhile hold the same, but for names.
+        Parameters
+        ----------
+        number : int
+            Of the step.
+        outcome : callable
+            Takes a state of the window without that change, and the number of the step that led
+            to it: this one, or one that was made since. Returns the state with the change.
         """
         known = [number in step.numbers for step in self._done]
-        if any(known):
-            at = known.index(True)
-            later = [_holding(step, after, after) for step in self._done[at + 1 :]]
-            self._done[at:] = [_holding(self._done[at], self._done[at].before, after), *later]
+        if not any(known):
+            return
+        at, last = known.index(True), number
+        first = self._done[at]
+        completed = [replace(first, after=outcome(first.after, last))]
+        for step in self._done[at + 1 :]:
+            before, last = outcome(step.before, last), max(step.numbers)
+            completed.append(replace(step, before=before, after=outcome(step.after, last)))
+        self._done[at:] = completed
 
-    def cancel(self, number: int) -> None:
-        """Drop a step that was not made after all."""
+    def cancel(self, number: int) -> int:
+        """Drop a step that was not made after all; return how many were made since."""
+        since = next((n for n, x in enumerate(reversed(self._done)) if number in x.numbers), 0)
         self._done = [step for step in self._done if number not in step.numbers]
+        return since
 
     def number_at(self, position: StackPosition) -> int:
         """Return the number of the last step in a stack; 0 if there is none."""

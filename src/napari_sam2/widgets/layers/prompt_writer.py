@@ -5,7 +5,8 @@ Main thread only.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from napari_sam2.prompts import FramePrompt, SessionFile
 from napari_sam2.types import ObjectFrame
-from napari_sam2.widgets.layers.snapshot import UserState, WindowSnapshot, set_points, set_shapes
+from napari_sam2.widgets.layers.snapshot import UserState, WindowSnapshot
 from napari_sam2.widgets.state.object_edits import (
     AddFound,
     Choose,
@@ -34,14 +35,15 @@ if TYPE_CHECKING:
     from napari_sam2.widgets.state.image_source import ImageSource
 
 
-def adopt(
+def adopted(
     workspace: Workspace,
+    state: WindowSnapshot,
     position: StackPosition,
     edit: ObjectEdit,
     changed: Annotations,
     fresh: frozenset[MaskKey] = frozenset(),
-) -> None:
-    """Show what an edit has left of the prompts and acceptance of its objects.
+) -> WindowSnapshot:
+    """Return what an edit leaves of a state: of the prompts and acceptance of its objects.
 
     Of marks that still hold, those of a part that was split off change their object; all others
     of these objects go. Masks come in their place. Objects that were found get their points.
@@ -49,6 +51,9 @@ def adopt(
     Parameters
     ----------
     workspace : Workspace
+        Tells where marks lie; it is left as it is.
+    state : WindowSnapshot
+        Of the window before the edit, or with what the user has done since it was asked for.
     position : StackPosition
     edit : ObjectEdit
     changed : Annotations
@@ -57,27 +62,25 @@ def adopt(
         What was prompted since the edit was asked for: it stays.
     """
     if isinstance(edit, AddFound):
-        _add_found(workspace, position, edit, changed)
-        return
+        return _with_found(workspace, state, position, edit, changed)
     ours_here = [(position, object_id) for object_id in edit.objects]
-    workspace.user_state = workspace.user_state.looked_at(ours_here)
+    user_state = state.user_state.looked_at(ours_here)
     if isinstance(edit, Choose):
-        return
-    user_state = workspace.user_state.divided(position, changed.divisions)
-    workspace.user_state = user_state
+        return replace(state, user_state=user_state)
+    user_state = user_state.divided(position, changed.divisions)
     split = edit if isinstance(edit, Split) else None
     if isinstance(edit, Divide) and edit.new_id is not None:
         split = Split(edit.parent, edit.frame, edit.new_id)
     elif isinstance(edit, Divide | Undivide):
-        return  # prompts and acceptance are as they were
+        return replace(state, user_state=user_state)  # prompts and acceptance are as they were
     if split is not None:
-        _hand_over(workspace, position, split)
+        state = _handed_over(workspace, state, position, split)
         fresh |= {(w, split.new_id, f) for w, i, f in fresh if i == split.object_id}
     ours = frozenset(edit.objects)
     kept = {p.position for p in changed.prompts if p.prompt.points or p.prompt.box is not None}
     kept |= {ObjectFrame(i, f) for where, i, f in fresh if where == position}
     all_pairs = {ObjectFrame(i, f) for i in ours for f in range(workspace.n_frames)}
-    drop_marks(workspace, position, all_pairs - kept)
+    state = _without_marks(workspace, state, position, all_pairs - kept)
     painted = {
         mask_key: mask
         for mask_key, mask in user_state.painted.items()
@@ -91,21 +94,24 @@ def adopt(
     accepted |= {(position, i, f) for i, f in changed.accepted if i in ours}
     # What was merged, split or chosen is the user's own from now on.
     handed = frozenset(h for h in user_state.handed if h[0] != position or h[1] not in ours)
-    workspace.user_state = replace(user_state, painted=painted, accepted=accepted, handed=handed)
-    workspace.marks.repaint()
+    user_state = replace(user_state, painted=painted, accepted=accepted, handed=handed)
+    return replace(state, user_state=user_state)
 
 
-def _add_found(
-    workspace: Workspace, position: StackPosition, edit: AddFound, changed: Annotations
-) -> None:
+def _with_found(
+    workspace: Workspace,
+    state: WindowSnapshot,
+    position: StackPosition,
+    edit: AddFound,
+    changed: Annotations,
+) -> WindowSnapshot:
     """Add the points of objects that were found, mark these as not looked at, and divide them."""
-    points, region = workspace.points, workspace.source.region
+    region, ndim = workspace.source.region, workspace.points.ndim
     corner = (0, 0) if region is None else (region.y0, region.x0)
     ours = frozenset(edit.objects)
-    there = {
-        (where, int(number))
-        for where, number in zip(workspace.where(points), points.features[OBJECT], strict=True)
-    }
+    places = workspace.where(workspace.points, state.points)
+    numbers = state.point_features[OBJECT]
+    there = {(where, int(number)) for where, number in zip(places, numbers, strict=True)}
     data, ids, signs, found = [], [], [], set()
     for placed in changed.prompts:
         # One that continues an object has that object's former points too.
@@ -117,46 +123,80 @@ def _add_found(
                 ids.append(placed.object_id)
                 signs.append(positive)
     if not found:
-        return
+        return state
     new = pd.DataFrame({OBJECT: np.array(ids, int), POSITIVE: np.array(signs, bool)})
-    before = np.asarray(points.data, float).reshape(-1, points.ndim)
-    features = pd.concat([points.features, new], ignore_index=True) if len(before) else new
-    set_points(points, np.concatenate([before, np.array(data, float)]), features)
-    user_state = workspace.user_state.divided(position, changed.divisions)
-    workspace.user_state = replace(user_state, found=user_state.found | found)
-    workspace.marks.repaint()
+    before = np.asarray(state.points, float).reshape(-1, ndim)
+    features = pd.concat([state.point_features, new], ignore_index=True) if len(before) else new
+    user_state = state.user_state.divided(position, changed.divisions)
+    return replace(
+        state,
+        points=np.concatenate([before, np.array(data, float)]),
+        point_features=features,
+        user_state=replace(user_state, found=user_state.found | found),
+    )
 
 
 def drop_marks(workspace: Workspace, position: StackPosition, mask_keys: set[ObjectFrame]) -> None:
     """Take away the points and shapes of some objects and frames of a stack."""
-    points, shapes = workspace.points, workspace.shapes
-    keep = [
-        where is None or where[0] != position or (int(number), where[1]) not in mask_keys
-        for where, number in zip(workspace.where(points), points.features[OBJECT], strict=True)
-    ]
+    before = workspace.state()
+    after = _without_marks(workspace, before, position, mask_keys)
+    after.show(workspace.points, workspace.shapes, before)
+
+
+def _without_marks(
+    workspace: Workspace,
+    state: WindowSnapshot,
+    position: StackPosition,
+    mask_keys: set[ObjectFrame],
+) -> WindowSnapshot:
+    """Return a state without the points and shapes of some objects and frames of a stack."""
+
+    def kept(layer: Points | Shapes, marks: Iterable[Any], features: Any) -> list[bool]:
+        places = workspace.where(layer, marks)
+        return [
+            where is None or where[0] != position or (int(number), where[1]) not in mask_keys
+            for where, number in zip(places, features[OBJECT], strict=True)
+        ]
+
+    keep = kept(workspace.points, state.points, state.point_features)
     if not all(keep):
-        set_points(points, points.data[keep], points.features[keep])
-    keep = [
-        where is None or where[0] != position or (int(number), where[1]) not in mask_keys
-        for where, number in zip(workspace.where(shapes), shapes.features[OBJECT], strict=True)
-    ]
+        features = state.point_features[keep].reset_index(drop=True)
+        state = replace(state, points=state.points[keep], point_features=features)
+    outlines = [vertices for vertices, _ in state.shapes]
+    keep = kept(workspace.shapes, outlines, state.shape_features)
     if not all(keep):
-        outlines = tuple(
-            (np.array(vertices), str(kind))
-            for vertices, kind, kept in zip(shapes.data, shapes.shape_type, keep, strict=True)
-            if kept
+        features = state.shape_features[keep].reset_index(drop=True)
+        shapes = tuple(itertools.compress(state.shapes, keep))
+        state = replace(state, shapes=shapes, shape_features=features)
+    return state
+
+
+def _handed_over(
+    workspace: Workspace, state: WindowSnapshot, position: StackPosition, edit: Split
+) -> WindowSnapshot:
+    """Return a state in which the marks of a part that is split off have the new object's id."""
+
+    def of_new_object(layer: Points | Shapes, marks: Iterable[Any], features: Any) -> Any:
+        ours = np.array(
+            [
+                where is not None and where[0] == position and where[1] >= edit.frame
+                for where in workspace.where(layer, marks)
+            ],
+            bool,
         )
-        set_shapes(shapes, outlines, shapes.features[keep])
+        ours &= features[OBJECT].to_numpy() == edit.object_id
+        if not ours.any():
+            return features
+        features = features.copy()
+        features.loc[ours, OBJECT] = edit.new_id
+        return features
 
-
-def _hand_over(workspace: Workspace, position: StackPosition, edit: Split) -> None:
-    for layer in (workspace.points, workspace.shapes):
-        features = layer.features.copy()
-        for row, where in enumerate(workspace.where(layer)):
-            ours = where is not None and where[0] == position and where[1] >= edit.frame
-            if ours and features[OBJECT].iloc[row] == edit.object_id:
-                features.loc[features.index[row], OBJECT] = edit.new_id
-        layer.features = features
+    outlines = [vertices for vertices, _ in state.shapes]
+    return replace(
+        state,
+        point_features=of_new_object(workspace.points, state.points, state.point_features),
+        shape_features=of_new_object(workspace.shapes, outlines, state.shape_features),
+    )
 
 
 def resumed_state(

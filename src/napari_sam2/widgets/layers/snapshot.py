@@ -208,10 +208,23 @@ class WindowSnapshot:
             region,
         )
 
-    def show(self, points: Points, shapes: Shapes) -> None:
-        """Put points and shapes back as they were."""
-        set_points(points, self.points, self.point_features)
-        set_shapes(shapes, self.shapes, self.shape_features)
+    def show(self, points: Points, shapes: Shapes, known: WindowSnapshot | None = None) -> None:
+        """Put points and shapes back as they were.
+
+        Parameters
+        ----------
+        points, shapes : Layer
+        known : WindowSnapshot, optional
+            What the layers hold: what is the same there is left alone.
+        """
+        if known is None or self.points is not known.points:
+            set_points(points, self.points, self.point_features)
+        elif self.point_features is not known.point_features:
+            points.features = self.point_features.copy()
+        if known is None or self.shapes is not known.shapes:
+            set_shapes(shapes, self.shapes, self.shape_features)
+        elif self.shape_features is not known.shape_features:
+            shapes.features = self.shape_features.copy()
 
 
 def set_points(points: Points, data: NDArray[Any], features: Any) -> None:

@@ -6,7 +6,7 @@ Main thread only.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakMethod
@@ -237,12 +237,18 @@ class Workspace:
             annotations[self.axis] = frame
         return all(shown[i] == annotations[i] for i in annotations if i - ndim not in displayed)
 
-    def where(self, layer: Layer) -> list[tuple[StackPosition, int] | None]:
-        """Find the stack and frame of every point or shape of a layer; None if outside."""
-        marks = [np.atleast_2d(np.asarray(mark, float))[:1] for mark in layer.data]
-        if not marks:
+    def where(
+        self, layer: Layer, marks: Iterable[Any] | None = None
+    ) -> list[tuple[StackPosition, int] | None]:
+        """Find the stack and frame of every point or shape of a layer; None if outside.
+
+        Of `marks`, if they are given: data that the layer had, or is to have.
+        """
+        data = layer.data if marks is None else marks
+        firsts = [np.atleast_2d(np.asarray(mark, float))[:1] for mark in data]
+        if not firsts:
             return []
-        positions = same_position(self.image, layer, np.concatenate(marks), self.drawn)
+        positions = same_position(self.image, layer, np.concatenate(firsts), self.drawn)
         found = np.rint(positions)[:, :-2]
         shape = np.asarray(self._shape[:-2])
         inside = ((found >= 0) & (found < shape)).all(axis=1)  # false where NaN is
@@ -281,9 +287,9 @@ class Workspace:
         """Return all annotations of the user."""
         return WindowSnapshot.of(self.points, self.shapes, self._user_state, self.source.region)
 
-    def show_state(self, state: WindowSnapshot) -> None:
-        """Come back to an earlier state."""
-        state.show(self.points, self.shapes)
+    def show_state(self, state: WindowSnapshot, known: WindowSnapshot | None = None) -> None:
+        """Show another state; where `known` is the one that is shown, what is new in it only."""
+        state.show(self.points, self.shapes, known)
         self.user_state = self._seen_here(state.user_state, state.region)
         self.marks.repaint()
         self.marks.prepare()
