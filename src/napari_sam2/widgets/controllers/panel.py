@@ -487,6 +487,7 @@ class PanelController(QObject):
             self._stack_search.drop()
             self._propagation.end()
             self._controllers.finding.end()
+            self._controllers.divisions.end()
             self.annotation.renew()
         self._chosen = chosen
         self._status.show()

@@ -238,6 +238,23 @@ def test_search_shows_its_progress_and_is_cancelled(family, script, qtbot):
     assert family.proposed_division != "", "the next search is another one"
 
 
+def test_another_model_ends_the_search(family, script, qtbot):
+    script.proposals = (ProposedDivision(DIVISION, None, 0.9, 0.95),)
+    asked = len(script.told)
+    script.gate.clear()
+    family.find_divisions()
+    qtbot.waitUntil(lambda: script.told[asked:] == [("propose", 1)])
+    family.choose_speed("fastest")
+    assert family.divisions_button == "Find divisions"
+    script.gate.set()
+    family.wait_idle()
+    assert ("propose", 2) not in script.told[asked:], "it ends within a step"
+    assert (family.divisions_button, family.proposed_division) == ("Find divisions", "")
+    family.find_divisions()
+    family.wait_idle()
+    assert family.proposed_division != "", "the next search is another one"
+
+
 def test_cancelling_counts_when_the_search_is_answered_already(family, script):
     script.proposals = (ProposedDivision(DIVISION, None, 0.9, 0.95),)
     family.find_divisions()

@@ -55,11 +55,17 @@ class DivisionController(QObject):
         self._proposals: list[tuple[StackPosition, ProposedDivision]] = []
         self._refused: set[Key] = set()
         self._stop = threading.Event()  # of the search under way
+        self._searching = False
         box.divide_requested.connect(self.divide)
         box.undivide_requested.connect(self.undivide)
         box.proposals_requested.connect(self.propose)
         box.cancel_requested.connect(self.cancel)
         box.answer_requested.connect(self.answer)
+
+    @property
+    def running(self) -> bool:
+        """Whether divisions are being looked for."""
+        return self._searching
 
     def divide(self) -> None:
         """Have the selected objects divide in the frame in view."""
@@ -101,6 +107,7 @@ class DivisionController(QObject):
         if here is None:
             show_done(OUTSIDE)
         elif self._annotation.propose_divisions(here[0], stop):
+            self._searching = True
             self._box.show_searching(0.0)
 
     def cancel(self) -> None:
@@ -112,6 +119,7 @@ class DivisionController(QObject):
         if isinstance(answer, DivisionProgress):
             self._box.show_searching(answer.done)
             return
+        self._searching = False
         self._box.show_searching(None)
         if answer.cancelled or self._stop.is_set():  # cancelled when it was at its end already
             return
@@ -146,12 +154,18 @@ class DivisionController(QObject):
 
     def detach(self, *, views_alive: bool) -> None:
         """Forget what was proposed, and look no further."""
-        self._stop.set()
+        self.end(views_alive=views_alive)
         self._proposals.clear()
         self._refused.clear()
         if views_alive:
-            self._box.show_searching(None)
             self._box.show_proposal("")
+
+    def end(self, *, views_alive: bool = True) -> None:
+        """Look no further, since no answer will come; what was proposed before stays."""
+        self._stop.set()
+        self._searching = False
+        if views_alive:
+            self._box.show_searching(None)
 
     def _show_next(self) -> None:
         if not self._proposals:
