@@ -433,3 +433,67 @@ def test_closing_the_panel_ends_the_training_process(real, qtbot, our_threads, f
     assert not process.is_running()
     qtbot.waitUntil(lambda: not our_threads(), timeout=60_000)
     assert {path.name for path in folder.glob("*.safetensors*")} == set()
+
+
+def ends_at(script, job, step: str):
+    """Have the adaptation end, and the session wait, when it is at this step."""
+
+    def hold(told: str) -> None:
+        if told == step and not job.gate.is_set():
+            script.gate.clear()
+            job.gate.set()
+
+    script.fault = hold
+
+
+@pytest.mark.parametrize("step", ["search", "frame"])
+def test_adapted_model_waits_for_the_end_of_a_search_through_the_stack(
+    learning, job, qtbot, script, step
+):
+    learning.image_layer.data[2:, 20:22, 2:40] = 1000
+    learning.settings.look_again.value = 2
+    steps = len(learning.undo_texts)
+    ends_at(script, job, step)
+    learning.find_objects()
+    wait_for(qtbot, lambda: learning.adaptation_progress == hints.ADAPT_WAITS)
+    asked = len(script.told)
+    script.gate.set()
+    wait_for(qtbot, lambda: not learning.adapting)
+    learning.wait_idle()
+    kinds = [told[0] for told in script.told[asked:]]
+    assert "search" not in kinds[kinds.index("open") :]
+    assert [told[1] for told in script.told if told[0] == "search"] == [0, 2, 4]
+    assert learning.undo_texts[steps:] == ["objects found through the stack", "adapted model"]
+    assert use(learning).model == str(BETTER.path)
+
+
+@pytest.mark.parametrize("added", [True, False])
+def test_adapted_model_waits_until_similar_objects_are_chosen(learning, job, qtbot, script, added):
+    learning.image_layer.data[3, 36:39, 2:10] = 1000
+    learning.viewer.dims.set_current_step(0, 3)
+    learning.select_rows(0)
+    learning.set_similarity(0.0)
+    ends_at(script, job, "search")
+    learning.find_more_like_these()
+    wait_for(qtbot, lambda: learning.adaptation_progress == hints.ADAPT_WAITS)
+    script.gate.set()
+    learning.wait_idle()
+    assert learning.choice_text
+    assert use(learning).model == "bundled"
+    (learning.add_similar if added else learning.add_no_similar)()
+    wait_for(qtbot, lambda: not learning.adapting)
+    learning.wait_idle()
+    assert use(learning).model == str(BETTER.path)
+    assert (learning.labels == 3).any() == added
+
+
+def test_adapted_model_waits_for_the_end_of_a_search_for_divisions(learning, job, qtbot, script):
+    ends_at(script, job, "propose")
+    learning.find_divisions()
+    wait_for(qtbot, lambda: learning.adaptation_progress == hints.ADAPT_WAITS)
+    script.gate.set()
+    wait_for(qtbot, lambda: not learning.adapting)
+    learning.wait_idle()
+    assert [told[1] for told in script.told if told[0] == "propose"] == [1, 2, 3, 4]
+    assert learning.divisions_button == "Find divisions"
+    assert use(learning).model == str(BETTER.path)

@@ -15,6 +15,7 @@ from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
 
 from napari_sam2.widgets.state import hints
 from napari_sam2.widgets.state.settings import ModelUse
+from napari_sam2.widgets.throttle import DelayedCall, halt
 from napari_sam2.widgets.views.notifications import show_done, show_problem, show_skipped_masks
 from napari_sam2.widgets.worker.adaptation import AdaptJob, AdaptOutcome, AdaptPlan, AdaptState
 from napari_sam2.widgets.worker.thread import Worker, readable
@@ -106,6 +107,8 @@ class AdaptController(QObject):
         self._waiting: tuple[_Order, AdaptOutcome] | None = None
         self._offered_at = 0  # accepted masks at the last adaptation
         self._closed = False
+        # A run that ends may be a part of a search that goes on within the same event.
+        self._soon = DelayedCall(self, self._use_waiting)
         box.asked.connect(self.ask)
         box.adapt_requested.connect(self.begin)
         box.cancel_requested.connect(self.cancel)
@@ -177,6 +180,7 @@ class AdaptController(QObject):
         """Do without what was to be read: it will not be any more."""
         if self._stage is _Stage.PREPARING:
             self._end(hints.ADAPT_CANCELLED)
+        self.run_ended()
 
     def cancel(self) -> None:
         """Stop the adaptation; the model stays as it is."""
@@ -185,14 +189,14 @@ class AdaptController(QObject):
             self._box.show_cancelling()
 
     def run_ended(self) -> None:
-        """Take a model into use that had to wait for a run."""
-        waiting, self._waiting = self._waiting, None
-        if waiting is not None:
-            self._use(*waiting)
+        """Take a model into use that had to wait, soon: unless another thing runs by then."""
+        if self._waiting is not None:
+            self._soon.start()
 
     def close(self) -> None:
         """End the process and the thread; touches no view."""
         self._closed = True
+        halt(self._soon)
         if self._order is not None:
             self._order.cancelled.set()
         if self._worker is not None:
@@ -230,6 +234,12 @@ class AdaptController(QObject):
             self._box.show_cancelling()
         else:
             self._use(order, outcome)
+
+    def _use_waiting(self) -> None:
+        waiting = self._waiting
+        if waiting is not None and not self._closed and not self._running():
+            self._waiting = None
+            self._use(*waiting)
 
     def _use(self, order: _Order, outcome: AdaptOutcome) -> None:
         """Take a model into use if it is better, and say what came of it."""

@@ -50,7 +50,7 @@ class FindController(QObject):
     Signals
     -------
     ended(bool)
-        A search is over; whether it went to its end.
+        A search is over, or the choice of what to add; whether the search went to its end.
     """
 
     ended = Signal(bool)
@@ -95,6 +95,11 @@ class FindController(QObject):
     def running(self) -> bool:
         """Whether objects are being looked for."""
         return self._plan is not None
+
+    @property
+    def offering(self) -> bool:
+        """Whether the user is to choose which similar objects are added."""
+        return self._asked is not None
 
     def begin(self, frame: int | None = None, also_searched: tuple[int, ...] = ()) -> bool:
         """Look for objects in a frame of the stack in view, and add all of them.
@@ -168,6 +173,7 @@ class FindController(QObject):
             self._close_choice()
             self._engine.forget_search()
             self._end("")
+            self.ended.emit(True)
 
     def accept(self) -> None:
         """Accept all found objects of the stack in view that nobody has looked at."""

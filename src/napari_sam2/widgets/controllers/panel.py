@@ -220,7 +220,7 @@ class PanelController(QObject):
             models,
             views.adapt,
             self._near_the_work,
-            lambda: self._propagation.running,
+            self._needs_the_model,
         )
         self._status = StatusController(
             views,
@@ -419,7 +419,13 @@ class PanelController(QObject):
         self.annotation.changed.connect(self._annotations_changed)
         propagation.frame_done.connect(self._frame_done)
         propagation.ended.connect(self._run_ended)
-        propagation.ended.connect(self._adapting.run_ended)
+        for over in (
+            propagation.ended,
+            self._controllers.finding.ended,
+            self._controllers.divisions.ended,
+            self.annotation.changed,
+        ):
+            over.connect(self._adapting.run_ended)
         self._adapting.changed.connect(self._changed)
         self._images.changed.connect(self._image_changed)
         self._images.channels.changed.connect(self._changed)
@@ -434,6 +440,12 @@ class PanelController(QObject):
         """Return what changes which frame is shown, or whether one is."""
         events = self._viewer.dims.events
         return events.point, events.order, events.ndisplay
+
+    def _needs_the_model(self) -> bool:
+        """Whether anything is under way that another model would cancel."""
+        finding, divisions = self._controllers.finding, self._controllers.divisions
+        searching = finding.running or finding.offering or self._stack_search.running
+        return searching or divisions.running or self.running or self.annotation.editing
 
     def _near_the_work(self) -> tuple[str, tuple[Path, ...]]:
         return self._autosave.position()

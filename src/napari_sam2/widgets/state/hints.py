@@ -50,7 +50,7 @@ ADAPT = (
     "brings the former one back."
 )
 READING_MASKS = "Reading the masks to learn from"
-ADAPT_WAITS = "Adapted: taken into use after the propagation"
+ADAPT_WAITS = "Adapted: taken into use once nothing else is running"
 FIND_CANCELLED = "Cancelled; nothing was added."
 SAY_KIND = (
     "If this is a time-lapse, say so under Frames are and press Restart: a search through it then "

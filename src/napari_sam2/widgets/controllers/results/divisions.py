@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QObject
+from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
 
 from napari_sam2.errors import LineageError
 from napari_sam2.widgets.state.division_choice import chosen_division
@@ -40,7 +40,14 @@ class DivisionController(QObject):
     objects : ObjectSection
         Knows the selected objects.
     box : ResultsSection
+
+    Signals
+    -------
+    ended()
+        A search for divisions is over.
     """
+
+    ended = Signal()
 
     def __init__(
         self,
@@ -121,6 +128,7 @@ class DivisionController(QObject):
             return
         self._searching = False
         self._box.show_searching(None)
+        self.ended.emit()
         if answer.cancelled or self._stop.is_set():  # cancelled when it was at its end already
             return
         if answer.error is not None:
