@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from napari_sam2.errors import DeviceError
+from napari_sam2.types import Region
 
 LATE = (2, 4)  # frames of a square that is not in the others
 
@@ -260,3 +261,42 @@ def test_all_found_are_accepted_by_a_key(panel):
     panel.press("Shift+A")
     panel.wait_idle()
     assert {(i, f) for _, i, f in panel.accepted} == {(1, 0), (2, 0)}
+
+
+def test_stack_part_and_sizes_are_those_of_the_start(make_panel, script, qtbot):
+    panel = make_panel(np.stack([squares()] * 3), axis_labels=("t", "z", "y", "x"))
+    panel.choose_axis(1)
+    panel.viewer.dims.set_current_step((0, 1), (1, 0))
+    panel.start()
+    panel.wait_idle()
+    panel.settings.look_again.value = 2
+    panel.settings.in_view.value = True
+    panel.settings.max_size.value = 90
+    panel.image_layer.corner_pixels = np.array([(1, 0, 0, 0), (1, 0, 39, 30)])
+    held = held_at(script, "frame", 2)
+    panel.find_objects()
+    qtbot.waitUntil(held)
+    panel.viewer.dims.set_current_step(0, 2)
+    panel.image_layer.corner_pixels = np.array([(2, 0, 60, 60), (2, 0, 90, 90)])
+    panel.settings.max_size.value = 30
+    script.gate.set()
+    panel.wait_idle()
+    bounds = [
+        (each[1], each[3], each[4]["max_size"]) for each in script.told if each[0] == "search"
+    ]
+    assert bounds == [(frame, Region(0, 0, 40, 31), 90) for frame in (0, 2, 4)]
+    assert not panel.labels[[0, 2]].any()
+    assert (panel.labels[1] == 1).any(axis=(1, 2)).all()
+    assert panel.undo_texts == ["objects found through the stack"]
+
+
+def test_a_slider_beside_the_stack_does_not_end_it(panel, script, qtbot):
+    held = held_at(script, "frame", 1)
+    panel.find_objects()
+    qtbot.waitUntil(held)
+    panel.viewer.add_image(np.zeros((40, 4, 4)), name="longer")
+    panel.viewer.dims.set_current_step(0, 30)
+    script.gate.set()
+    panel.wait_idle()
+    assert searched(script) == [0, 2, 4]
+    assert panel.undo_texts == ["objects found through the stack"]

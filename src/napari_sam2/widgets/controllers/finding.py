@@ -6,6 +6,7 @@ Main thread only.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
@@ -101,13 +102,38 @@ class FindController(QObject):
         """Whether the user is to choose which similar objects are added."""
         return self._asked is not None
 
-    def begin(self, frame: int | None = None, also_searched: tuple[int, ...] = ()) -> bool:
-        """Look for objects in a frame of the stack in view, and add all of them.
+    def plan_here(self, like: tuple[int, ...] = ()) -> tuple[StackPosition, SearchPlan] | None:
+        """Plan a search of the frame in view: with the sizes, and in the part, of now.
 
-        In the frame in view by default. What stands out far more in a frame that is `also_searched`
-        is left to the search there. Returns whether a search has begun.
+        None where none is possible; of a view beside the image the user is told.
         """
-        return self._begin((), frame, also_searched)
+        workspace, here = self._annotation.workspace, self._annotation.here
+        if workspace is None or here is None or self.running or self._blocked:
+            return None
+        try:
+            region = self._region(workspace)
+        except StackError as error:
+            show_problem(error)
+            return None
+        settings, (position, frame) = self._fields.value, here
+        sizes = settings.min_size or None, settings.max_size or None
+        return position, SearchPlan(0, frame, *sizes, region, like)
+
+    def begin(self, position: StackPosition, plan: SearchPlan) -> bool:
+        """Look for objects in a stack as planned, under a number of its own.
+
+        All that are found are added, or offered where they are to be like others. Returns whether
+        a search has begun.
+        """
+        if self.running or self._blocked:
+            return False
+        self._numbers += 1
+        plan = replace(plan, number=self._numbers)
+        if self._annotation.search(position, plan):
+            self._plan, self._position, self._done, self._outcome = plan, position, 0.0, ""
+            self._cancelling = False
+            self._box.show_running(0.0)
+        return self.running
 
     def begin_like(self) -> None:
         """Look for objects like those that are selected in the table, and offer them."""
@@ -118,7 +144,9 @@ class FindController(QObject):
         unseen = {each.object_id for each in self._unseen(here[0])}
         examples = tuple(i for i in self._selected() if i in known and i not in unseen)
         if examples:
-            self._begin(examples)
+            planned = self.plan_here(examples)
+            if planned is not None:
+                self.begin(*planned)
         else:
             show_problem(
                 DetectionError(
@@ -242,37 +270,6 @@ class FindController(QObject):
         if views_alive:
             self._close_choice()
             self._box.show_idle("")
-
-    def _begin(
-        self,
-        like: tuple[int, ...],
-        frame: int | None = None,
-        also_searched: tuple[int, ...] = (),
-    ) -> bool:
-        workspace, here = self._annotation.workspace, self._annotation.here
-        if workspace is None or here is None or self.running or self._blocked:
-            return False
-        try:
-            region = self._region(workspace)
-        except StackError as error:
-            show_problem(error)
-            return False
-        settings = self._fields.value
-        self._numbers += 1
-        plan = SearchPlan(
-            self._numbers,
-            here[1] if frame is None else frame,
-            settings.min_size or None,
-            settings.max_size or None,
-            region,
-            like,
-            also_searched,
-        )
-        if self._annotation.search(here[0], plan):
-            self._plan, self._position, self._done, self._outcome = plan, here[0], 0.0, ""
-            self._cancelling = False
-            self._box.show_running(0.0)
-        return self.running
 
     def _region(self, workspace: Workspace) -> Region | None:
         """Return the part of the frames to look in; None: all."""

@@ -6,6 +6,7 @@ Main thread only.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject
@@ -13,6 +14,7 @@ from qtpy.QtCore import QObject
 from napari_sam2.stack.series_steps import SearchStep, search_steps
 from napari_sam2.types import StackKind
 from napari_sam2.widgets.state import hints
+from napari_sam2.widgets.state.search import SearchPlan
 from napari_sam2.widgets.state.session_spec import RunPlan
 
 if TYPE_CHECKING:
@@ -27,6 +29,8 @@ _TITLE = "objects found through the stack"
 
 class StackSearchController(QObject):
     """Alternates searches and propagations; all of them are one step of undo. Main thread only.
+
+    Stack, sizes and part of the frames are those of the start: the user may look elsewhere.
 
     Parameters
     ----------
@@ -51,6 +55,7 @@ class StackSearchController(QObject):
         self._steps: Iterator[SearchStep] | None = None
         self._step: SearchStep | None = None
         self._position: StackPosition = ()
+        self._plan = SearchPlan(0, 0)  # of the first frame
         self._since = 0  # the step of the history before the first one of the search
         self._undo_then = False
         finding.ended.connect(self._searched)
@@ -63,20 +68,21 @@ class StackSearchController(QObject):
 
     def begin(self) -> None:
         """Look for objects in the frame in view, and on through the stack if so set."""
-        workspace, here = self._annotation.workspace, self._annotation.here
+        workspace, planned = self._annotation.workspace, self._finding.plan_here()
         every = self._fields.look_again.value
-        if self.running or workspace is None or here is None:
+        if self.running or workspace is None or planned is None:
             return
+        position, plan = planned
         if not every or workspace.n_frames == 1:
-            self._finding.begin()
+            self._finding.begin(position, plan)
             return
-        position, frame = here
         first, last = sorted((self._fields.first.value, self._fields.last.value))
-        first, last = min(first, frame), max(last, frame)
+        first, last = min(first, plan.frame), max(last, plan.frame)
         self._annotation.read_layers()
         self._undo_then = False
-        self._position, self._since = position, self._annotation.undo_stack.last_number
-        self._steps = search_steps(frame, every, first, last + 1)
+        self._position, self._plan = position, plan
+        self._since = self._annotation.undo_stack.last_number
+        self._steps = search_steps(plan.frame, every, first, last + 1)
         self._next()
 
     def cancel_and_undo(self) -> None:
@@ -105,13 +111,17 @@ class StackSearchController(QObject):
     def _next(self) -> None:
         """Begin with the next step, or end."""
         step = self._step = None if self._steps is None else next(self._steps, None)
-        here = self._annotation.here
-        if step is None or here is None or here[0] != self._position:
+        if step is None:
             self.end()
         elif step.frame is None:
             self._propagate(step)
-        elif not self._finding.begin(step.frame, step.also_searched):
+        elif not self._search(step.frame, step.also_searched):
             self.end()
+
+    def _search(self, frame: int, also_searched: tuple[int, ...]) -> bool:
+        """Begin to search a frame as planned, whatever is in view; return whether it has begun."""
+        plan = replace(self._plan, frame=frame, also_searched=also_searched)
+        return self._finding.begin(self._position, plan)
 
     def _searched(self, well: bool) -> None:
         if self._step is None:
