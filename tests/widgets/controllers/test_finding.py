@@ -354,6 +354,24 @@ def test_outlines_are_seen_in_their_frame_only_and_go(panel):
     assert panel.can_find
 
 
+def test_another_search_takes_the_place_of_a_choice(panel, script):
+    with_example(panel)
+    assert panel.outlined is not None
+    panel.press("F")
+    panel.wait_idle()
+    assert (panel.outlined, panel.choice_text) == (None, "")
+    assert panel.undo_texts[-1] == "3 found objects"
+    assert "not looked at yet" in panel.search_text
+    panel.set_similarity(0.0)
+    assert panel.choice_text == "", "nothing is to be chosen any more"
+    panel.viewer.dims.set_current_step(0, 2)
+    panel.select_rows(0)
+    panel.find_more_like_these()
+    panel.wait_idle()
+    panel.add_no_similar()
+    assert not [layer for layer in panel.viewer.layers if layer.name.endswith("· found")]
+
+
 def test_an_object_that_was_drawn_meanwhile_is_not_added_twice(panel):
     panel.set_similarity(0.0)
     with_example(panel)

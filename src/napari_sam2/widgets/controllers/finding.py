@@ -130,6 +130,7 @@ class FindController(QObject):
         self._numbers += 1
         plan = replace(plan, number=self._numbers)
         if self._annotation.search(position, plan):
+            self._close_choice()
             self._plan, self._position, self._done, self._outcome = plan, position, 0.0, ""
             self._cancelling = False
             self._box.show_running(0.0)
