@@ -104,6 +104,7 @@ def test_cancelling_keeps_what_is_done_as_one_step(panel, script, qtbot, what, n
     assert len(searched(script)) == 1
     steps = [] if what == "search" else ["objects found through the stack"]
     assert panel.undo_texts == steps
+    assert "say so under Frames are" not in panel.search_text
     panel.undo()
     panel.wait_idle()
     assert not panel.labels.any()

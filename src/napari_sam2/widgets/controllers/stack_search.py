@@ -90,11 +90,12 @@ class StackSearchController(QObject):
         self._undo_then = self.running
         self._finding.cancel()
 
-    def end(self) -> None:
+    def end(self, *, completed: bool = False) -> None:
         """Go on no further; what was done is one step."""
         if self.running:
             workspace = self._annotation.workspace
-            if workspace is not None and workspace.source.kind is StackKind.UNKNOWN:
+            unknown = workspace is not None and workspace.source.kind is StackKind.UNKNOWN
+            if completed and unknown:
                 self._finding.add_to_outcome(hints.SAY_KIND)
             self._steps = self._step = None
             # That was how the last part of it ended.
@@ -112,7 +113,7 @@ class StackSearchController(QObject):
         """Begin with the next step, or end."""
         step = self._step = None if self._steps is None else next(self._steps, None)
         if step is None:
-            self.end()
+            self.end(completed=True)
         elif step.frame is None:
             self._propagate(step)
         elif not self._search(step.frame, step.also_searched):
