@@ -103,3 +103,29 @@ def test_two_panels_on_one_image_take_turns(started, make_panel, script):
     assert started.prompted_objects == {1, 2}
     duplicate = deepcopy(labels.metadata)
     assert duplicate.keys() == labels.metadata.keys(), "napari copies layers"
+
+
+def test_saved_work_of_single_images_can_be_continued_along_an_axis(
+    make_image_panel, make_panel, blobs, qtbot
+):
+    single = make_image_panel(blobs())
+    single.viewer.dims.set_current_step(0, 2)
+    single.start()
+    single.wait_idle()
+    single.click(2, 8, 12)
+    single.wait_idle()
+    single.close()
+    stack = make_panel(blobs())
+    stack.wait_idle()
+    qtbot.waitUntil(lambda: stack.offers_to_resume)
+    stack.resume()
+    stack.wait_idle()
+    assert (stack.axis, stack.can_propagate) == (None, False)
+    assert stack.can_choose_axis, "there is but one, and it is not the one of this work"
+    stack.choose_axis(0)
+    stack.wait_idle()
+    assert (stack.axis, stack.can_propagate) == (0, True)
+    assert stack.points.tolist() == [[2, 8, 12]]
+    stack.propagate()
+    stack.wait_idle()
+    assert (stack.labels == 1).any(axis=(1, 2)).all()

@@ -134,7 +134,10 @@ class StackSection(Section):
         self.image.enabled = bool(self.image.choices)
 
     def show_axes(self, axes: list[tuple[str, int | None]], current: int | None) -> None:
-        """Offer these video axes; a single image has none to choose."""
+        """Offer these video axes; a single image has none to choose.
+
+        Saved work may be of single frames: then the only axis is to be chosen, too.
+        """
         self.axis.offer(axes, current)
-        self.axis.enabled = len(axes) > 1
+        self.axis.enabled = len(axes) > 1 or any(axis != current for _, axis in axes)
         self.kind.enabled = current is not None
