@@ -144,6 +144,46 @@ def test_merging_makes_one_object_with_a_mask_prompt(two):
     assert {spot[1:] for spot in two.painted} == {(1, 0)}
 
 
+@pytest.mark.parametrize("how", ["delete", "merge"])
+def test_the_next_object_with_a_free_id_has_a_name_of_its_own(two, how):
+    two.rename(1, "mother")
+    two.rename(2, "daughter")
+    (two.delete if how == "delete" else lambda i: two.merge(1, i))(2)
+    two.wait_idle()
+    assert two.names == {1: "mother"}
+    two.next_object()
+    two.click(0, 38, 3)
+    two.wait_idle()
+    assert two.names.get(two.current_object) is None
+    for _ in range(2):
+        two.undo()
+        two.wait_idle()
+    assert two.names == {1: "mother", 2: "daughter"}
+    two.redo()
+    two.wait_idle()
+    assert two.names == {1: "mother"}
+
+
+def test_an_object_that_is_still_in_another_stack_keeps_its_name(make_panel, blobs):
+    panel = make_panel(np.stack([blobs()] * 2), axis_labels=("t", "z", "y", "x"))
+    panel.choose_axis(1)
+    panel.viewer.dims.set_current_step((0, 1), (0, 0))
+    panel.start()
+    panel.wait_idle()
+    for volume in (0, 1):
+        panel.viewer.dims.set_current_step(0, volume)
+        panel.click(volume, 0, 8, 12)
+        panel.wait_idle()
+    panel.rename(1, "mother")
+    panel.delete(1)
+    panel.wait_idle()
+    assert panel.names == {1: "mother"}
+    panel.viewer.dims.set_current_step(0, 0)
+    panel.delete(1)
+    panel.wait_idle()
+    assert panel.names == {}
+
+
 def test_several_objects_are_deleted_at_once(two):
     two.select_rows(0, 1)
     two.delete()

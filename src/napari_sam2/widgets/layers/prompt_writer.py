@@ -20,7 +20,10 @@ from napari_sam2.widgets.layers.snapshot import UserState, WindowSnapshot
 from napari_sam2.widgets.state.object_edits import (
     AddFound,
     Choose,
+    Delete,
+    Discard,
     Divide,
+    Merge,
     ObjectEdit,
     Split,
     Undivide,
@@ -46,7 +49,8 @@ def adopted(
     """Return what an edit leaves of a state: of the prompts and acceptance of its objects.
 
     Of marks that still hold, those of a part that was split off change their object; all others
-    of these objects go. Masks come in their place. Objects that were found get their points.
+    of these objects go. Masks come in their place. Objects that were found get their points. The
+    name of an object goes with the last of it.
 
     Parameters
     ----------
@@ -95,6 +99,25 @@ def adopted(
     # What was merged, split or chosen is the user's own from now on.
     handed = frozenset(h for h in user_state.handed if h[0] != position or h[1] not in ours)
     user_state = replace(user_state, painted=painted, accepted=accepted, handed=handed)
+    return _without_names(replace(state, user_state=user_state), edit)
+
+
+def _without_names(state: WindowSnapshot, edit: ObjectEdit) -> WindowSnapshot:
+    """Return a state without the names of objects that an edit took out of the last stack.
+
+    Their ids are free: the next objects that get them are others.
+    """
+    gone: set[int] = set()
+    if isinstance(edit, Delete | Discard):
+        gone = set(edit.objects)
+    elif isinstance(edit, Merge):
+        gone = {edit.other}
+    user_state = state.user_state
+    for features in (state.point_features, state.shape_features):
+        gone -= {int(number) for number in features[OBJECT]}
+    gone -= {object_id for _, object_id, _ in user_state.painted.keys() | user_state.accepted}
+    for object_id in gone & user_state.names.keys():
+        user_state = user_state.named(object_id, "")
     return replace(state, user_state=user_state)
 
 
