@@ -278,6 +278,9 @@ class BlobSession:
         self.set_divisions(saved.divisions)
         left = len(saved.book) + len(saved.accepted_masks)
         for object_id, frame, prompt in saved.book:
+            fault = self._script.fault("replay of a prompt")
+            if fault is not None:
+                raise fault
             self.prompts.put(object_id, frame, prompt)
             masks = None
             if prompt.mask is not None:

@@ -8,7 +8,7 @@ from napari.components import ViewerModel
 from napari.layers._source import layer_source
 from napari.utils.notifications import notification_manager
 
-from napari_sam2.errors import PromptError
+from napari_sam2.errors import DeviceError, PromptError
 from napari_sam2.prompts import (
     FramePrompt,
     PromptBook,
@@ -352,6 +352,137 @@ def test_opened_session_replaces_prompts_and_can_be_undone(worked, tmp_path):
     worked.wait_idle()
     assert worked.points_layer.features["object"].tolist() == [1, 1]
     assert np.array_equal(worked.labels, labels)
+
+
+@pytest.fixture
+def accepted(open_panel, start, folder):
+    """The session file of an object that was followed and accepted in all frames."""
+    panel = start(open_panel())
+    panel.click(0, 8, 8)
+    panel.wait_idle()
+    panel.propagate()
+    panel.wait_idle()
+    panel.accept("all")
+    panel.wait_idle()
+    panel.close()
+    return folder / "cells.sam2.json"
+
+
+def masks_in(path):
+    """Count the pixels of the accepted masks in a session file."""
+    return {tuple(at): int(mask.sum()) for at, mask in read_session(path).accepted_masks.items()}
+
+
+@pytest.mark.parametrize("how", ["restart", "model"])
+def test_new_session_waits_until_work_is_resumed(accepted, open_panel, script, folder, how, qtbot):
+    masks = masks_in(accepted)
+    again = open_panel()
+    script.gate.clear()
+    again.resume()
+    qtbot.wait(20)  # autosave would write by now
+    again.start() if how == "restart" else again.choose_speed("fastest")
+    qtbot.wait(20)
+    script.gate.set()
+    again.wait_idle()
+    assert len(script.opened) >= 3, "first for what is resumed, then anew"
+    assert len(again.accepted) == len(masks)
+    assert masks_in(accepted) == masks
+    assert again.session_path == str(accepted)
+    again.rename(1, "cell")
+    again.wait_idle()
+    assert masks_in(accepted) == masks
+    assert [each.name for each in sorted(folder.glob("*.json"))] == [accepted.name]
+
+
+def test_work_is_offered_again_where_resuming_was_interrupted(accepted, open_panel, script, qtbot):
+    text, masks = accepted.read_text(), masks_in(accepted)
+    again = open_panel()
+    cells = again.viewer.layers["cells"]
+    other = again.viewer.add_image(np.zeros((6, 40, 50)), name="other")
+    again.choose_image(cells)
+    again.wait_idle()
+    qtbot.wait(20)
+    script.gate.clear()
+    again.resume()
+    qtbot.wait(20)
+    again.choose_image(other)
+    again.choose_image(cells)
+    script.gate.set()
+    again.wait_idle()
+    qtbot.wait(20)
+    assert again.offers_to_resume
+    assert accepted.read_text() == text
+    again.resume()
+    again.wait_idle()
+    assert len(again.accepted) == len(masks_in(accepted)) == len(masks)
+    assert masks_in(accepted) == masks
+
+
+def test_start_after_interrupted_resume_leaves_its_file(accepted, open_panel, script, qtbot):
+    text = accepted.read_text()
+    again = open_panel()
+    script.gate.clear()
+    again.resume()
+    again.leave()
+    again.start()
+    script.gate.set()
+    again.wait_idle()
+    assert (len(again.points), again.accepted) == (0, frozenset())
+    assert not again.labels.any()
+    again.click(0, 25, 30)
+    again.wait_idle()
+    assert accepted.read_text() == text
+    assert again.session_path.endswith("cells-2.sam2.json")
+
+
+@pytest.mark.parametrize("step", ["open", "replay", "replay of a prompt"])
+def test_work_that_cannot_be_resumed_is_left_and_offered_again(
+    accepted, open_panel, script, folder, step
+):
+    text, masks = accepted.read_text(), masks_in(accepted)
+    again = open_panel()
+    error = DeviceError("The device ran out of memory.")
+    script.fault = lambda each: error if each == step else None
+    again.resume()
+    again.click(0, 25, 30)
+    again.wait_idle()
+    assert (len(again.points), again.accepted, again.undo_texts) == (0, frozenset(), [])
+    assert not again.labels.any()
+    assert accepted.read_text() == text
+    assert again.offers_to_resume
+    script.fault = lambda _: None
+    again.choose_speed("fastest")
+    again.wait_idle()
+    again.resume()
+    assert not again.offers_to_resume
+    again.wait_idle()
+    assert len(again.accepted) == len(masks)
+    assert script.opened[-1].use.speed == "fastest", "that was chosen since"
+    assert masks_in(accepted) == masks
+    assert again.session_path == str(accepted)
+    assert [each.name for each in sorted(folder.glob("*.json"))] == [accepted.name]
+
+
+def test_session_that_cannot_be_opened_leaves_the_work_of_now(worked, script, folder, tmp_path):
+    book = PromptBook((6, 40, 50))
+    book.put(1, 1, FramePrompt(mask=np.ones((40, 50), bool)))
+    book.put(7, 2, FramePrompt(((26, 30),)))
+    write_session(SessionFile(book, axis=0), tmp_path / "other.sam2.json")
+    worked.wait_idle()
+    steps, labels, points = worked.undo_texts, worked.labels, worked.points
+    masks = masks_in(folder / "cells.sam2.json")
+    failing = iter([None, DeviceError("The device ran out of memory.")])
+    script.fault = lambda each: next(failing) if each == "replay of a prompt" else None
+    worked.open_session(tmp_path / "other.sam2.json")
+    worked.wait_idle()
+    assert worked.undo_texts == steps
+    assert np.array_equal(worked.labels, labels)
+    assert np.array_equal(worked.points, points)
+    script.fault = lambda _: None
+    worked.rename(2, "cell")
+    worked.wait_idle()
+    assert masks_in(folder / "cells.sam2.json") == masks
+    assert worked.session_path == str(folder / "cells.sam2.json")
 
 
 @pytest.fixture

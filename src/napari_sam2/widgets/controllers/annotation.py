@@ -47,6 +47,8 @@ from napari_sam2.widgets.worker.messages import (
 )
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from napari_sam2.widgets.controllers.model import ModelController
     from napari_sam2.widgets.layers.workspace import Workspace
     from napari_sam2.widgets.state.search import SearchPlan
@@ -56,6 +58,7 @@ if TYPE_CHECKING:
 
 
 _NOWHERE: frozenset[MaskKey] = frozenset()
+_TAKEN_BACK = "What was done while the session was being opened has been taken back too."
 
 
 def _kept_as_accepted(mask_keys: frozenset[MaskKey]) -> str:
@@ -91,6 +94,8 @@ class AnnotationController(QObject):
         Steps of these places were taken back, or made again.
     model_wanted(ModelUse)
         A step was taken back, or made again, that had changed the model: this one is wanted now.
+    replayed(bool)
+        Session files were taken in; or that has failed, and all is as it was before.
     changed()
         Prompts, acceptance, records or steps are others than before.
 
@@ -112,6 +117,7 @@ class AnnotationController(QObject):
     edited = Signal(object)
     rewound = Signal(object)
     model_needed = Signal(object)
+    replayed = Signal(bool)
     changed = Signal()
 
     def __init__(self, models: ModelController, engine: SessionWorker) -> None:
@@ -127,6 +133,10 @@ class AnnotationController(QObject):
         # Prompted while an edit is under way, by step.
         self._fresh: dict[int, frozenset[MaskKey]] = {}
         self._undos = 0  # that wait until it is answered
+        self._replay: Step | None = None  # until all its parts are answered
+        self._replay_left: set[int] = set()  # numbers of those that are not
+        self._stop_replay = threading.Event()
+        self._postponed: list[Callable[[], None]] = []  # until then
         # Masks that were accepted because their object lost its last prompt.
         self._promptless: dict[tuple[StackPosition, int], frozenset[MaskKey]] = {}
         self._acceptance = Acceptance()
@@ -147,6 +157,11 @@ class AnnotationController(QObject):
         return bool(self._edits)
 
     @property
+    def replaying(self) -> bool:
+        """Whether masks of session files are on their way: the labels do not hold them yet."""
+        return self._replay is not None
+
+    @property
     def settled(self) -> bool:
         """Whether all prompts in the layers have been sent."""
         return not self.soon.isActive()
@@ -162,6 +177,9 @@ class AnnotationController(QObject):
         """Leave the workspace; what is under way is of no interest any more."""
         halt(self.soon)
         self.workspace = None
+        self._replay = None
+        self._replay_left.clear()
+        self._postponed.clear()
         self._expire()
         self._state = None
         self._take(StackPrompts())
@@ -180,12 +198,24 @@ class AnnotationController(QObject):
         self.feedback.clear()
 
     def renew(self) -> None:
-        """Open a new session with all annotations of the stack in view."""
+        """Open a new session with all annotations of the stack in view, as soon as it can be."""
+        if self.postpone(self.renew):
+            return
         position = self._position_in_view()
         self._expire()
         if position is not None:
             self._request(PromptRequest, position, 0)
         self.changed.emit()
+
+    def postpone(self, begin: Callable[[], None]) -> bool:
+        """Have a new session begun when what is under way is answered; False if nothing is.
+
+        Its answers would be dropped, and part of it would be done only.
+        """
+        if not self.replaying:
+            return False
+        self._postponed.append(begin)
+        return True
 
     def read_layers(self) -> None:
         """Read prompts from the layers, and send what is new to the worker."""
@@ -375,8 +405,15 @@ class AnnotationController(QObject):
             ((_, number),) = step.parts
             self._request(RunRequest, position, number, plan)
 
-    def replay(self, files: Mapping[StackPosition, SessionFile], state: WindowSnapshot) -> None:
+    def replay(
+        self,
+        files: Mapping[StackPosition, SessionFile],
+        state: WindowSnapshot,
+        results: Callable[[StackPosition], Path] | None = None,
+    ) -> None:
         """Put the prompts of session files in place of all there are, as one step.
+
+        Emits `replayed` in the end.
 
         Parameters
         ----------
@@ -384,17 +421,62 @@ class AnnotationController(QObject):
             One for each stack that is concerned.
         state : WindowSnapshot
             What the window is to hold: the same, and what is left of other stacks.
+        results : callable, optional
+            Gives the folder with the results of a stack, which it goes on with.
         """
         self.read_layers()
-        before = self._state
-        if self.workspace is None or before is None:
+        workspace, before = self.workspace, self._state
+        if workspace is None or before is None:
             return
         self._show(state)
         step = self._new_step(sorted(files), "opened session", before, state)
+        self._replay, self._replay_left = step, set(step.numbers)
+        self._stop_replay = threading.Event()
+        kept, workspace.results = workspace.results, results
         for position, number in step.parts:
-            self._request(ReplayRequest, position, number, files[position])
+            self._request(ReplayRequest, position, number, files[position], self._stop_replay)
+        # Until it is done, no other request may write to that folder.
+        workspace.results = kept
         self.prompted.emit(tuple(sorted(files)))
         self.changed.emit()
+
+    def abandon_replay(self, *, views_alive: bool = True) -> None:
+        """Have session files taken in no further before the workspace is left.
+
+        What they had replaced is shown again; without views, points and shapes stay.
+        """
+        step, workspace = self._replay, self.workspace
+        if step is None or workspace is None:
+            return
+        self._stop_replay.set()
+        self._replay = None
+        if views_alive:
+            self._show(step.before)
+        else:
+            workspace.user_state = step.before.user_state
+
+    def _replay_failed(self, number: int) -> None:
+        """Show what session files had replaced; what was done since is taken back too."""
+        step, position = self._replay, self._position_in_view()
+        if step is None:
+            return
+        self._stop_replay.set()
+        self._replay, undos = None, self._undos
+        since = self.undo_stack.cancel_from(number)
+        self._expire()
+        self._show(step.before)
+        self._replay_left.clear()
+        # The labels of its other stacks may hold masks of their files by now.
+        for where, other in step.parts:
+            if other != number:
+                self._request(UndoRequest, where, other, self.undo_stack.number_at(where))
+        if since:
+            show_done(_TAKEN_BACK)
+            if position is not None:
+                self._request(PromptRequest, position, 0)
+        self.prompted.emit(tuple(sorted(where for where, _ in step.parts)))
+        self.replayed.emit(False)
+        self._undos = max(0, undos - 1 - since)  # the first of them were for these steps
 
     def keep_results(self) -> None:
         """Have the results of the stack in view kept where the workspace says from now on."""
@@ -430,7 +512,7 @@ class AnnotationController(QObject):
     def undo(self) -> None:
         """Take the last step back; if an object is being edited, as soon as that is done."""
         self.read_layers()
-        if self._edits:
+        if self._edits or self.replaying:
             self._undos += 1
             return
         step = self.undo_stack.undo()
@@ -460,6 +542,11 @@ class AnnotationController(QObject):
     def done(self, answer: Done) -> None:
         """Take in what has changed in a session."""
         position, edit = answer.position, None
+        whole = self._replay_left == {answer.step}
+        self._replay_left.discard(answer.step)
+        if whole:
+            self._replay = None
+            self.replayed.emit(True)
         if answer.step in self._edits:
             self.read_layers()  # marks of now must not be taken for a part of its outcome
             edit = self._answered_edit(answer.step)
@@ -471,7 +558,7 @@ class AnnotationController(QObject):
             self._take_outcome(answer.step, position, edit, answer.changed)
             self._send_fresh(answer.step, position, edit)
         self.changed.emit()
-        if edit is not None:
+        if edit is not None or whole:
             self._after_edit()
 
     def _take_outcome(
@@ -511,7 +598,12 @@ class AnnotationController(QObject):
             self.undo_stack.insert(Step((part,), "propagation", state, state, searched=True))
 
     def failed(self, number: int | None) -> None:
-        """Forget an edit that could not be made."""
+        """Forget an edit that could not be made, or session files that could not be taken in."""
+        if number is not None and number in self._replay_left:
+            self._replay_failed(number)
+            self.changed.emit()
+            self._after_edit()
+            return
         position, edit = self._edits.get(number or 0, ((), None))
         if number is not None and edit is not None:
             self._answered_edit(number)
@@ -558,11 +650,14 @@ class AnnotationController(QObject):
 
     def _after_edit(self) -> None:
         """Do what had to wait for an edit, once no other is under way."""
-        if not self._edits:
+        if not self._edits and not self.replaying:
             undos = self._undos
             self._forget_edits()
             for _ in range(undos):
                 self.undo()
+            postponed, self._postponed = self._postponed, []
+            for begin in postponed:
+                begin()
 
     def _expire(self) -> None:
         """Drop answers to all that was asked so far."""

@@ -6,6 +6,7 @@ Main thread only.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,7 +31,7 @@ from napari_sam2.widgets.autosave.serialize import (
     picked_channels,
     position_of,
 )
-from napari_sam2.widgets.layers.factory import has_layers
+from napari_sam2.widgets.layers.factory import labels_of
 from napari_sam2.widgets.layers.prompt_writer import resumed_source, resumed_state
 from napari_sam2.widgets.state.positions import StackPosition
 from napari_sam2.widgets.state.session_spec import SessionFeedback
@@ -103,11 +104,13 @@ class AutosaveController(QObject):
         self._results_trouble: Exception | None = None
         self._at_risk = False
         self._troubled: SessionLocation | None = None  # where results could not be kept
-        self._resuming = False
+        self._resuming: _Resuming | None = None  # until all its masks are in the labels
+        self._unresumed: Found | None = None  # that could not be resumed
         self._soon = single_shot(self, self._keep_if_free, _EVERY_MS)
         # A little later, labels are where the session file has moved to: that is reported alone.
         self._later = single_shot(self, self._report_results, _REPORT_MS)
         annotation.changed.connect(self._changed)
+        annotation.replayed.connect(self._replayed)
         images.changed.connect(self.look)
         views.resume_requested.connect(self._resume_found)
         views.open_requested.connect(self._store.open)
@@ -148,6 +151,9 @@ class AutosaveController(QObject):
 
     def results_kept(self, trouble: Exception | None) -> None:
         """Note whether labels and scores are on disk, and show why not."""
+        if self._resuming is not None:
+            self._resuming.trouble = trouble  # it is of other files than those of now
+            return
         self._results_trouble, self._troubled = trouble, self._results
         self._assess_risk()
         self._views.save.show_results(None, "" if trouble is None else str(trouble))
@@ -180,15 +186,6 @@ class AutosaveController(QObject):
         elif self._results_trouble is not None and not self._trouble and not self._closed:
             show_problem(self._results_trouble)
 
-    def answered(self, step: int | None) -> None:
-        """Note that a step was made, or failed; that of resuming is the first one.
-
-        Changes are kept from then on: it is known whether another window works in the files.
-        """
-        if step and self._resuming:
-            self._resuming = False
-            self._changed()
-
     def measure(self) -> None:
         """Have it shown how much space labels and scores take on disk, where that is to be seen."""
         if not self._views.save.title.isChecked():
@@ -216,7 +213,8 @@ class AutosaveController(QObject):
         view = workspace.axis, workspace.source.region
         before, ownership = metadata.get(OWNERSHIP, (view, FileOwnership()))
         self._go_on(workspace, ownership if before == view else FileOwnership())
-        self._views.show_offer("")
+        if self._found is None or self._found is not self._unresumed:
+            self._views.show_offer("")
         self._views.save.show_image(*_best_position(workspace.image))
 
     def detach(self) -> None:
@@ -224,6 +222,11 @@ class AutosaveController(QObject):
         halt(self._soon)
         halt(self._later)
         self.keep()
+        workspace = self._annotation.workspace
+        if self._annotation.replaying and workspace is not None:
+            self._resuming = None
+            if self._ownership.location is None:  # as if nothing had begun: it is offered again
+                workspace.labels.metadata.pop(OWNERSHIP, None)
 
     def close(self) -> None:
         """End the thread as soon as all is written."""
@@ -233,9 +236,13 @@ class AutosaveController(QObject):
         self._store.close()
 
     def keep(self) -> None:
-        """Have all written that is not on disk yet."""
-        workspace = self._annotation.workspace
-        if workspace is None or self._resuming or not self._views.settings.autosave.value:
+        """Have all written that is not on disk yet.
+
+        Accepted masks are read from the labels: nothing is written while the window already shows
+        what is accepted in session files, and the labels do not.
+        """
+        workspace, replaying = self._annotation.workspace, self._annotation.replaying
+        if workspace is None or replaying or not self._views.settings.autosave.value:
             return
         works, last = self._works(workspace), self._last
         by_held: dict[StackPosition, StackSession] = {}
@@ -260,8 +267,13 @@ class AutosaveController(QObject):
             return
         self._views.show_offer("")
         image = self._images.image
-        if image is not None and not has_layers(self._viewer, image):
+        if image is not None and not self._holds_work(image):
             self._store.look_for(ImageFacts.of(image))
+
+    def _holds_work(self, image: Image) -> bool:
+        """Whether work on an image was begun in this viewer."""
+        labels = labels_of(self._viewer, image)
+        return any(OWNERSHIP in each.metadata for each in labels)
 
     def _works(self, workspace: Workspace) -> dict[StackPosition, StackSession]:
         annotation, user_state, models = self._annotation, workspace.user_state, self._models
@@ -283,7 +295,7 @@ class AutosaveController(QObject):
         location = ownership.location if self._views.settings.autosave.value else None
         self._results = location
         workspace.results = None if location is None else location.results
-        self._results_trouble, self._resuming = None, False
+        self._results_trouble = None
         self._assess_risk()
         self._views.save.show_results(None)
         self._show_location(None if ownership.location is None else ownership.location.file)
@@ -388,6 +400,7 @@ class AutosaveController(QObject):
     def _resume_chosen(self, facts: ImageFacts, found: Found) -> None:
         image = self._images.image
         if not self._closed and image is not None and ImageFacts.of(image) == facts:
+            self._found = found
             self.resume(found.files, found.ownership)
 
     def _folders(self) -> tuple[Path, ...]:
@@ -410,15 +423,19 @@ class AutosaveController(QObject):
             return
         if ImageFacts.of(image) == facts:
             self._found = found
-            when = clock(found.modified)
-            self._views.show_offer(
-                f"Earlier work on this image: {summary(found.files.values())} ({when})."
-            )
+            self._show_offer(found)
+
+    def _show_offer(self, found: Found) -> None:
+        when = clock(found.modified)
+        self._views.show_offer(
+            f"Earlier work on this image: {summary(found.files.values())} ({when})."
+        )
 
     def _resume_found(self) -> None:
         found = self._found
         if found is not None:
-            self.resume(found.files, found.ownership)
+            # Once it has failed, the model is the one that the user chooses.
+            self.resume(found.files, found.ownership, with_model=found is not self._unresumed)
 
     def _opened(self, path: Path, sessions: tuple[SessionFile, ...]) -> None:
         image = self._images.image
@@ -443,7 +460,11 @@ class AutosaveController(QObject):
         self.resume(files, None)
 
     def resume(
-        self, files: dict[StackPosition, SessionFile], ownership: FileOwnership | None
+        self,
+        files: dict[StackPosition, SessionFile],
+        ownership: FileOwnership | None,
+        *,
+        with_model: bool = True,
     ) -> None:
         """Begin to segment the chosen image with the annotations of session files.
 
@@ -451,8 +472,12 @@ class AutosaveController(QObject):
         ----------
         files : dict of StackPosition to SessionFile
         ownership : FileOwnership or None
-            Goes on in these files; None: leaves them as they are.
+            Goes on in these files, once all is resumed; None: leaves them as they are.
+        with_model : bool
+            Use the model and speed of the files, not those that are chosen.
         """
+        if self._annotation.postpone(lambda: self.resume(files, ownership, with_model=with_model)):
+            return
         saved = next(iter(files.values()))
         image = self._images.image
         if image is None:
@@ -461,9 +486,10 @@ class AutosaveController(QObject):
         if not image.rgb and saved.contrast and picked is None:
             image.contrast_limits = saved.contrast[0]
         self._images.choose(saved.axis, picked, saved.kind)
-        self._models.choose(
-            str(saved.settings.get("model")), str(saved.settings.get("speed", Speed.EXACT))
-        )
+        if with_model:
+            self._models.choose(
+                str(saved.settings.get("model")), str(saved.settings.get("speed", Speed.EXACT))
+            )
         layers = further_layers(saved)
         if layers or len(saved.contrast) < 2:  # else it is not known which layers they were of
             missing = self._images.channels.rejoin(layers, saved.contrast[1:])
@@ -474,14 +500,57 @@ class AutosaveController(QObject):
         workspace = self._annotation.workspace
         if workspace is None:
             return
+        self._views.show_offer("")
+        results = None
         if ownership is not None:
-            self._go_on(workspace, ownership)
-            self._resuming = True
-        self._annotation.replay(files, resumed_state(workspace, files))
+            if ownership.location is not None and self._views.settings.autosave.value:
+                results = ownership.location
+            self._resuming = _Resuming(ownership, results)
+        folders = None if results is None else results.results
+        self._annotation.replay(files, resumed_state(workspace, files), folders)
         frames = sorted({frame for _, frame, _ in saved.book})
         here = workspace.here()
         if frames and here is not None and here[1] not in frames:
             workspace.go_to(frames[0])
+
+    def _replayed(self, whole: bool) -> None:
+        """Go on in the files of what was resumed, or offer it again: they are as they were."""
+        resuming, self._resuming = self._resuming, None
+        workspace = self._annotation.workspace
+        if resuming is None or workspace is None:
+            return
+        if whole:
+            self._unresumed = None
+            self._go_on(workspace, resuming.ownership)
+            if self._results != resuming.results:  # autosave was switched meanwhile
+                self._annotation.keep_results()
+            if resuming.trouble is not None:
+                self.results_kept(resuming.trouble)
+            self._changed()
+            return
+        found = self._found
+        if found is not None and found.ownership is resuming.ownership:
+            self._unresumed = found
+            self._show_offer(found)
+
+
+@dataclass(slots=True)
+class _Resuming:
+    """Work that is being resumed.
+
+    Attributes
+    ----------
+    ownership : FileOwnership
+        Of its files.
+    results : SessionLocation or None
+        Beside which its results are kept.
+    trouble : Exception or None
+        Why they are not on disk.
+    """
+
+    ownership: FileOwnership
+    results: SessionLocation | None
+    trouble: Exception | None = None
 
 
 def _best_position(image: Image) -> tuple[Path | None, str]:

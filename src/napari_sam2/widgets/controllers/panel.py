@@ -296,6 +296,8 @@ class PanelController(QObject):
 
     def begin(self, source: ImageSource | None) -> None:
         """Begin to segment the chosen image as it is seen in `source`, or begin again."""
+        if self.annotation.postpone(lambda: self.begin(source)):
+            return
         image, former = self._images.image, self.workspace
         goes_on = former is not None and former.is_of(image, self._images.axis, source)
         self._leave(history=not goes_on)
@@ -417,6 +419,7 @@ class PanelController(QObject):
         views.model.unload_requested.connect(self._engine.unload)
         self._controllers.prompting.object_changed.connect(self._changed)
         self.annotation.changed.connect(self._annotations_changed)
+        self.annotation.replayed.connect(self._replayed)
         propagation.frame_done.connect(self._frame_done)
         propagation.ended.connect(self._run_ended)
         for over in (
@@ -483,6 +486,12 @@ class PanelController(QObject):
     def _labels_replaced(self, event: Any) -> None:
         self._data_replaced(event.source)
 
+    def _replayed(self, whole: bool) -> None:
+        if not whole:  # what runs is of prompts that are there no more
+            self._stack_search.drop()
+            self._propagation.end()
+            self._controllers.finding.end()
+
     def _data_replaced(self, layer: Layer) -> None:
         """Leave a layer whose data is another array than the one that is worked on."""
         if self.workspace is not None:
@@ -524,7 +533,6 @@ class PanelController(QObject):
                 # The mask first: the panel is then painted along with it.
                 self._refresher.now(workspace.labels, self._viewer.dims.ndisplay)
                 self.annotation.done(answer)
-                self._autosave.answered(answer.step)
                 self._status.quiet()
             case RunStarted():
                 self._status.quiet()
@@ -541,7 +549,6 @@ class PanelController(QObject):
                 self._autosave.results_kept(trouble)
             case Failure(error=error, step=step):
                 self.annotation.failed(step)
-                self._autosave.answered(step)
                 self._status.quiet()
                 show_problem(error)
 
@@ -574,7 +581,10 @@ class PanelController(QObject):
 
         What was done is forgotten, unless its history is to stay.
         """
+        interrupted = self.annotation.replaying
         self._leave_quietly(history=history)
+        if interrupted:
+            self._autosave.look()
         self._status.show()
 
     def _forget(self) -> None:
@@ -590,6 +600,7 @@ class PanelController(QObject):
             self._adapting.left()
         self._refresher.stop()
         self._autosave.detach()
+        self.annotation.abandon_replay(views_alive=not self._closed)
         self._controllers.detach(workspace)
         self._controllers.divisions.detach(views_alive=not self._closed)
         self._live.detach(workspace, views_alive=not self._closed)

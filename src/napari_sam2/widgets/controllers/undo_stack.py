@@ -171,6 +171,15 @@ class UndoStack:
         self._done = [step for step in self._done if number not in step.numbers]
         return since
 
+    def cancel_from(self, number: int) -> int:
+        """Drop a step that was not made after all, and all after it; return how many these are."""
+        for at, step in enumerate(self._done):
+            if number in step.numbers:
+                since = len(self._done) - at - 1
+                del self._done[at:]
+                return since
+        return 0
+
     def number_at(self, position: StackPosition) -> int:
         """Return the number of the last step in a stack; 0 if there is none."""
         for step in reversed(self._done):

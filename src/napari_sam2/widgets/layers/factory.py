@@ -57,10 +57,10 @@ def find_or_add(
     return labels, shapes, points
 
 
-def has_layers(viewer: Viewer, image: Image) -> bool:
-    """Whether a panel has made layers for this image before."""
-    ours = [_tag(layer) for layer in viewer.layers]
-    return any(tag[0] in _ROLES and tag[1] == image.unique_id for tag in ours if tag)
+def labels_of(viewer: Viewer, image: Image) -> list[Labels]:
+    """Return the labels that panels have made for this image before, of whatever axes."""
+    tags = [(layer, _tag(layer)) for layer in viewer.layers]
+    return [layer for layer, tag in tags if tag and tag[:2] == ("labels", image.unique_id)]
 
 
 def labels_shape(image: Image, composed: int | None) -> tuple[int, ...]:

@@ -70,9 +70,19 @@ class EditRequest(Request):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ReplayRequest(Request):
-    """Replace all prompts by those of a session file; `annotations` holds the same ones."""
+    """Replace all prompts by those of a session file; `annotations` holds the same ones.
+
+    Where that fails or is stopped, the labels are as they were before.
+
+    Attributes
+    ----------
+    saved : SessionFile
+    stop : threading.Event
+        Set from any thread: give up, and answer nothing.
+    """
 
     saved: SessionFile
+    stop: threading.Event = field(default_factory=threading.Event)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

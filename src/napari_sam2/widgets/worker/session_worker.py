@@ -9,11 +9,14 @@ import threading
 from collections import deque
 from collections.abc import Hashable, Iterator
 from dataclasses import replace
+from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
 
 from napari_sam2.errors import DeviceError, FrameError, Sam2Error, SessionError, StoreError
-from napari_sam2.labels import Edit, History, RecordBook
+from napari_sam2.labels import Edit, History, PlaneChange, RecordBook
 from napari_sam2.types import FrameMasks
 from napari_sam2.widgets.state.search import Sighting
 from napari_sam2.widgets.state.session_spec import Annotations, SessionSpec
@@ -96,7 +99,6 @@ class SessionWorker:
         self._waiting: deque[Request] = deque()
         self._before_run: Request | None = None  # the newest that waits before the newest run
         self._control = RunControl()  # of the newest run; each has its own
-        self._left = threading.Event()  # a replay that is of no interest any more ends early
         self._history: History[Snapshot] = History(MAX_EDITS, MAX_BYTES)
         self._books: dict[Hashable, RecordBook] = {}
         self._handler: RequestHandler | None = None  # of the session that is open
@@ -159,7 +161,6 @@ class SessionWorker:
         with self._lock:
             self._waiting.clear()
         self.cancel_run()
-        self._left.set()
         self._worker.submit(self._forget if history else self._drop)
 
     def unload(self) -> None:
@@ -170,7 +171,6 @@ class SessionWorker:
         """End the thread as soon as its current step is over; never waits for it."""
         self._worker.close()
         self.cancel_run()
-        self._left.set()
 
     def _tell(self, answer: Answer) -> None:
         if not self._worker.closed:
@@ -266,6 +266,9 @@ class SessionWorker:
         if isinstance(request, JoinRequest):
             self._join(request)
             return
+        if isinstance(request, ReplayRequest):
+            self._resume(request)
+            return
         handler = self._handler_of(request)
         match request:
             case UndoRequest():
@@ -282,11 +285,6 @@ class SessionWorker:
                 changed = handler.edit(request.edit)
                 self._keep(request, handler.end(request.step))
                 self._done(handler, request, changed)
-            case ReplayRequest():
-                handler.begin()
-                self._replay(handler, request)
-                self._keep(request, handler.end(request.step))
-                self._done(handler, request)
             case PromptRequest():
                 handler.begin()
                 self._bring_up_to(handler, request)
@@ -352,7 +350,6 @@ class SessionWorker:
         if self._handler is not None and self._handler.keeping is not None:
             self._handler.keeping.close()
         self._handler, self._key, self._judged = None, None, None
-        self._left.clear()
 
     def _unload(self) -> None:
         """Let go of the session and of the model; the next request loads them again."""
@@ -463,12 +460,32 @@ class SessionWorker:
         except Sam2Error as error:
             return DivisionsProposed(*known, error=error)
 
-    def _replay(self, handler: RequestHandler, request: ReplayRequest) -> None:
+    def _resume(self, request: ReplayRequest) -> None:
+        """Take a session file in, all of it or nothing."""
+        if request.stop.is_set():
+            return
+        before, whole = _pixels_of(request.spec), False
+        try:
+            whole = self._replay(request)
+        finally:
+            if not whole:
+                # Its masks are not those of the window: nothing may be kept of them.
+                self._drop()
+                self._books.pop(_book_key(request.spec), None)
+                _put_back(request.spec.labels, before)
+
+    def _replay(self, request: ReplayRequest) -> bool:
+        """Do what a replay asks for; return False if it was stopped before the end."""
+        handler = self._handler_of(request)
+        handler.begin()
         for left in handler.replay(request.saved, request.annotations):
             self._tell(Phase(request.generation, f"Resuming: {left} prompts and masks to go…"))
-            if self._left.is_set():
-                return
+            if request.stop.is_set() or self._worker.closed:
+                return False
         self._bring_up_to(handler, request)
+        self._keep(request, handler.end(request.step))
+        self._done(handler, request)
+        return True
 
     def _done(
         self, handler: RequestHandler, request: Request, changed: Annotations | None = None
@@ -528,7 +545,7 @@ class SessionWorker:
 
     def _book_of(self, spec: SessionSpec) -> RecordBook:
         """Return the records of a stack; at first those of earlier work on its labels."""
-        key = spec.at, spec.source.region
+        key = _book_key(spec)
         if key not in self._books:
             self._books[key] = RecordBook()
             self._books[key].put(spec.records)
@@ -612,3 +629,23 @@ def _joined(earlier: Request | None, request: Request) -> PromptRequest | None:
     ):
         return replace(request, strokes=earlier.strokes + request.strokes)
     return None
+
+
+def _book_key(spec: SessionSpec) -> Hashable:
+    return spec.at, spec.source.region
+
+
+def _pixels_of(spec: SessionSpec) -> Edit[None]:
+    """Return the labels of a stack as an edit that has taken all of them away."""
+    # Layers that are new hold nothing, and need not be read.
+    planes = enumerate(spec.labels if spec.survey else ())
+    changes = [PlaneChange.between(i, plane, np.zeros_like(plane)) for i, plane in planes]
+    return Edit(0, changes=tuple([each for each in changes if each is not None]))
+
+
+def _put_back(labels: NDArray[Any], pixels: Edit[None]) -> None:
+    """Make labels what they were when these pixels were taken down."""
+    for plane in labels:
+        if plane.any():
+            plane[...] = 0
+    pixels.undo(labels)
