@@ -222,6 +222,31 @@ def test_undo_after_another_model_restores_the_labels(started, acts):
     assert same(world(started), before)
 
 
+@pytest.mark.parametrize("how", ["restart", "unload", "speed"])
+def test_undo_of_a_correction_in_another_session_restores_the_followed_mask(started, acts, how):
+    acts["click"]()
+    acts["run"]()
+    followed = world(started)
+    started.viewer.dims.set_current_step(0, 4)
+    started.click(4, 10, 14, shift=True)
+    started.wait_idle()
+    corrected = world(started)
+    if how == "restart":
+        started.start()
+    elif how == "unload":
+        started.unload_model()
+    else:
+        started.choose_speed("fastest")
+    started.wait_idle()
+    started.undo()
+    started.wait_idle()
+    assert same(world(started), followed)
+    assert started.records_of(1)[4].area == (followed[0][4] == 1).sum()
+    started.redo()
+    started.wait_idle()
+    assert same(world(started), corrected)
+
+
 def test_failed_edit_is_no_undo_step(started, acts, script):
     acts["click"]()
     script.fault = lambda step: SessionError("No.") if step == "split" else None

@@ -325,6 +325,13 @@ class RequestHandler:
         self._now = None
         moment = edit.after if again else edit.before
         came_along = moment is not None and self._restore(moment)
+        self.rewrite(edit, again=again)
+        return came_along
+
+    def rewrite(self, edit: Edit[Snapshot], *, again: bool) -> None:
+        """Undo what an edit has changed of labels and records, or do it again; nothing else."""
+        self._now = None
+        moment = edit.after if again else edit.before
         labels = self._labels if moment is None else moment.labels
         elsewhere = not _alike(labels, self._labels)
         planes = {f: self._labels[f].copy() for f in edit.frames()} if elsewhere else {}
@@ -340,7 +347,6 @@ class RequestHandler:
             self._new |= {each.key: each for each in moment.records}
             if self.keeping is not None:
                 self.keeping.record(moment.records)
-        return came_along
 
     def frame_done(self, result: FrameMasks) -> tuple[FrameRecord, ...]:
         """Write down the scores of a tracked frame; return the records that are new."""

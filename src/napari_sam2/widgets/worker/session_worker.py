@@ -412,9 +412,11 @@ class SessionWorker:
         handler.begin()
         self._bring_up_to(handler, request)
         rest = handler.end(request.to)
-        if edit is not None and not same_session:
-            # Another session has made its own masks of the prompts: those of then come back.
-            handler.take_back(edit, again=request.again)
+        several = bool(request.to) and self._history.get(request.to) is None and not request.again
+        if edit is not None and not same_session and not several:
+            # Another session has made its own masks of the prompts, and has erased those that it
+            # knows nothing of: the labels of then come back.
+            handler.rewrite(rest, again=False)
         elif rest.changes and not request.again and self._history.get(request.to) is None:
             # Several steps had been taken in at once: this one is known by itself now.
             self._history.drop([request.step])
