@@ -58,6 +58,21 @@ def test_all_are_objects_with_one_point_and_none_is_sent_again(panel, script):
     assert np.array_equal(panel.labels[1] * (panel.labels[1] < 5), labels[1])
 
 
+@pytest.mark.parametrize("how", ["restart", "speed"])
+def test_new_session_waits_until_found_objects_are_added(panel, script, how, qtbot):
+    panel.find_objects()
+    panel.wait_for_worker()
+    script.gate.clear()
+    qtbot.waitUntil(lambda: panel.undo_texts == ["4 found objects"])
+    panel.start() if how == "restart" else panel.choose_speed("fastest")
+    script.gate.set()
+    panel.wait_idle()
+    assert panel.prompted_objects == panel.found == {1, 2, 3, 4}
+    assert set(panel.session.object_ids) == {1, 2, 3, 4}
+    assert set(np.unique(panel.labels[1])) == {0, 1, 2, 3, 4}
+    assert len(script.opened) == 2
+
+
 def test_one_undo_takes_all_of_it_back_and_redo_brings_it_again(panel, script):
     panel.click(1, 28, 9)
     panel.wait_idle()

@@ -283,6 +283,67 @@ def test_edit_can_be_undone_before_it_is_answered(started, acts, script, name, q
     assert {1, 2} <= set(np.unique(started.labels)), "window and session agree"
 
 
+@pytest.mark.parametrize("how", ["restart", "speed"])
+@pytest.mark.parametrize("name", ["delete", "merge", "split"])
+def test_new_session_waits_for_an_edit(started, acts, script, name, how, qtbot):
+    for act in ("click", "other", "run"):
+        acts[act]()
+    before, steps = world(started), started.undo_texts
+    started.viewer.dims.set_current_step(0, 3)
+    script.gate.clear()
+    if name == "delete":
+        started.delete(2)
+    elif name == "merge":
+        started.merge(1, 2)
+    else:
+        started.split(2)
+    qtbot.wait(5)
+    started.start() if how == "restart" else started.choose_speed("fastest")
+    script.gate.set()
+    started.wait_idle()
+    ids = {"delete": {0, 1}, "merge": {0, 1}, "split": {0, 1, 2, 3}}[name]
+    assert set(np.unique(started.labels)) == ids
+    assert set(started.prompted_objects) == ids - {0}
+    assert set(started.session.object_ids) == ids - {0}
+    assert len(started.undo_texts) == len(steps) + 1
+    assert len(script.opened) == 2
+    started.undo()
+    started.wait_idle()
+    assert same(world(started), before)
+
+
+def test_edit_that_is_not_answered_when_the_image_is_left_is_taken_back(started, acts, script):
+    for act in ("click", "other", "run"):
+        acts[act]()
+    before = world(started)
+    script.gate.clear()
+    started.delete(2)
+    labels = started.labels_layer
+    script.gate.set()
+    started.wait_for_worker()  # it is done, and the window has not heard it
+    assert 2 not in labels.data
+    started.leave()
+    started.wait_for_worker()
+    started.viewer.dims.set_current_step(0, 0)
+    started.start()
+    started.wait_idle()
+    assert same(world(started), before)
+
+
+def test_restart_does_not_keep_an_undo_from_being_done(started, acts, script):
+    acts["click"]()
+    before = world(started)
+    acts["run"]()
+    script.gate.clear()
+    started.click(0, 9, 9)
+    started.undo()
+    started.undo()
+    started.start()
+    script.gate.set()
+    started.wait_idle()
+    assert same(world(started), before)
+
+
 def test_click_during_a_deletion_does_not_restore_the_object(started, acts, script, qtbot):
     for act in ("click", "other"):
         acts[act]()

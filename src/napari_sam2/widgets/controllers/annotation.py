@@ -157,6 +157,11 @@ class AnnotationController(QObject):
         return bool(self._edits)
 
     @property
+    def unanswered(self) -> frozenset[int]:
+        """Steps that edit objects and are not answered yet."""
+        return frozenset(self._edits)
+
+    @property
     def replaying(self) -> bool:
         """Whether masks of session files are on their way: the labels do not hold them yet."""
         return self._replay is not None
@@ -212,7 +217,7 @@ class AnnotationController(QObject):
 
         Its answers would be dropped, and part of it would be done only.
         """
-        if not self.replaying:
+        if not self._edits and not self.replaying:
             return False
         self._postponed.append(begin)
         return True

@@ -608,7 +608,10 @@ class PanelController(QObject):
             workspace.labels.events.data.disconnect(self._labels_replaced)
             workspace.keep_records(self.annotation.object_records.by_position())
             workspace.release(views_alive=not self._closed)
-            self._engine.forget_session(history=history)
+            if history:
+                self._engine.forget_session(self.annotation.unanswered)
+            else:
+                self._engine.drop_session()
         if history:
             self.annotation.forget()
         self.annotation.close()

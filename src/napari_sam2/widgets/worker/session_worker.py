@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Hashable, Iterator
+from collections.abc import Collection, Hashable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -97,6 +97,7 @@ class SessionWorker:
         self._prepare = prepare
         self._lock = threading.Lock()
         self._waiting: deque[Request] = deque()
+        self._unanswered: tuple[int, ...] = ()  # steps to take back when all is forgotten
         self._before_run: Request | None = None  # the newest that waits before the newest run
         self._control = RunControl()  # of the newest run; each has its own
         self._history: History[Snapshot] = History(MAX_EDITS, MAX_BYTES)
@@ -156,12 +157,30 @@ class SessionWorker:
         """Free what a search has found and what is not to be added."""
         self._worker.submit(self._forget_search)
 
-    def forget_session(self, *, history: bool = True) -> None:
-        """Let go of the session and its memory; also of its history, unless that is to stay."""
+    def forget_session(self, unanswered: Collection[int] = ()) -> None:
+        """Let go of the session and its memory, and of all that was done.
+
+        Parameters
+        ----------
+        unanswered : collection of int
+            Steps whose outcome the window has not taken in: their labels are taken back.
+        """
         with self._lock:
             self._waiting.clear()
+            self._unanswered = (*self._unanswered, *sorted(unanswered))
         self.cancel_run()
-        self._worker.submit(self._forget if history else self._drop)
+        self._worker.submit(self._forget)
+
+    def drop_session(self) -> None:
+        """Let go of the session and its memory, after all steps that were asked before.
+
+        The window has them on record: they are done, and can be undone.
+        """
+        with self._lock:
+            steps = [each for each in self._waiting if each.step or isinstance(each, JoinRequest)]
+            self._waiting = deque(steps)
+        self.cancel_run()
+        self._worker.submit(self._drop)
 
     def unload(self) -> None:
         """Free the memory of session and model, after all that was asked before."""
@@ -360,10 +379,24 @@ class SessionWorker:
 
     def _forget(self) -> None:
         """Let go of the session and of all that was done."""
+        with self._lock:
+            unanswered, self._unanswered = self._unanswered, ()
+        for number in reversed(unanswered):
+            self._take_back(number)
         self._drop()
         self._books.clear()
         self._generations.clear()
         self._history = History(MAX_EDITS, MAX_BYTES)
+
+    def _take_back(self, number: int) -> None:
+        """Give the labels back as they were before a step, also where they are kept."""
+        edit = self._history.get(number)
+        if edit is None or edit.before is None:
+            return
+        if edit.before.owner is self._handler:
+            self._handler.rewrite(edit, again=False)
+        else:
+            edit.undo(edit.before.labels)
 
     def _end(self) -> None:
         """Free session and model, even if someone still holds the closed panel."""
