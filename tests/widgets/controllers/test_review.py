@@ -228,6 +228,54 @@ def test_backward_run_after_a_forward_one_compares_both(run, script):
     assert Doubt.PASSES in run.timeline.doubtful[4]
 
 
+def another_session(panel, how):
+    if how == "restart":
+        panel.start()
+    elif how == "unload":
+        panel.unload_model()
+        panel.next_object()
+        panel.click(0, 25, 30)
+    else:
+        panel.choose_speed("fastest")
+    panel.wait_idle()
+    panel.select_object(1)
+
+
+@pytest.mark.parametrize("undone", [True, False])
+@pytest.mark.parametrize("how", ["restart", "speed", "unload"])
+def test_prompt_counts_again_when_its_acceptance_is_lifted_in_another_session(started, how, undone):
+    started.click(0, 8, 8)
+    started.click(0, 9, 13, shift=True)
+    started.wait_idle()
+    started.accept("here")
+    started.wait_idle()
+    another_session(started, how)
+    if undone and how == "unload":
+        started.undo()  # the other object
+    if undone:
+        started.undo()
+    else:
+        started.accept("here")
+    started.wait_idle()
+    assert not started.accepted
+    assert started.session.prompts.get(1, 0).points == ((8, 8), (9, 13))
+    started.propagate()
+    started.wait_idle()
+    assert (started.labels == 1).any(axis=(1, 2)).all()
+
+
+def test_click_beside_an_accepted_one_counts_together_with_it_in_another_session(started):
+    started.click(0, 8, 8)
+    started.wait_idle()
+    started.accept("here")
+    started.wait_idle()
+    another_session(started, "speed")
+    started.click(0, 9, 9)
+    started.wait_idle()
+    assert not started.accepted
+    assert started.session.prompts.get(1, 0).points == ((8, 8), (9, 9))
+
+
 def test_series_joins_records_prompts_and_acceptance():
     prompt = FramePrompt(points=((1, 1),))
     wanted = Annotations(

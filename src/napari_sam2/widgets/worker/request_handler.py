@@ -497,6 +497,9 @@ class RequestHandler:
         self._accepted.discard(object_frame)
         if object_frame in self.session.accepted:
             self.session.unaccept(*object_frame)
+        if self.session.prompts.get(*object_frame) is None:
+            # A session that was opened since has never been told of the prompt there.
+            self._known.pop(object_frame, None)
 
     def _remove(self, object_frame: ObjectFrame) -> None:
         if self.session.prompts.get(*object_frame) is not None:
