@@ -329,9 +329,11 @@ class BlobSession:
                 return
             forward, last = frame > last, frame
             self._script.step("frame", frame)
-            for object_id in self.prompts.object_ids():
-                near = min(self.prompts.frames(object_id), key=lambda f: abs(f - frame))
+            for object_id in self.object_ids:
+                near = min(self._decided(object_id), key=lambda f: abs(f - frame))
                 prompt = self.prompts.get(object_id, near)
+                if prompt is None:  # an accepted mask
+                    prompt = FramePrompt(mask=self._volume.mask(object_id, near))
                 wanted = object_ids is None or object_id in object_ids
                 if wanted:
                     self._run.setdefault(object_id, set()).add(frame)
@@ -349,7 +351,7 @@ class BlobSession:
     def _order(self, direction, start, stop) -> list[int]:
         if self._script.order is not None:
             return self._script.order
-        starts = [frame for each in self.object_ids for frame in self.prompts.frames(each)]
+        starts = [frame for each in self.object_ids for frame in self._decided(each)]
         forward = list(range(min(starts), self._stack.n_frames))
         backward = list(range(max(starts), -1, -1))
         order = {
@@ -359,6 +361,10 @@ class BlobSession:
         }[direction]
         stop = self._stack.n_frames if stop is None else stop
         return [frame for frame in order if (start or 0) <= frame < stop]
+
+    def _decided(self, object_id) -> set[int]:
+        accepted = {frame for number, frame in self._accepted if number == object_id}
+        return accepted | set(self.prompts.frames(object_id))
 
     def _blob(self, frame, point) -> np.ndarray:
         blobs, _ = ndimage.label(self._stack.read(frame).max(axis=-1) > 0.5)

@@ -216,6 +216,24 @@ def test_frames_passed_in_both_directions_count_once(clicked, script):
     assert "Done: 6 frames." in clicked.hint
 
 
+def test_accepted_masks_alone_are_followed(started):
+    started.click(0, 8, 8)
+    started.wait_idle()
+    started.propagate("forward")
+    started.wait_idle()
+    started.viewer.dims.set_current_step(0, 2)
+    started.accept("here")
+    started.delete_point(0)
+    started.wait_idle()
+    assert (started.accepted, started.prompted_objects) == ({((), 1, 2)}, frozenset())
+    started.start()
+    started.wait_idle()
+    started.propagate()
+    started.wait_idle()
+    assert started.undo_texts[-1] == "propagation"
+    assert (started.labels == 1).any(axis=(1, 2)).all()
+
+
 def test_progress_counts_frames_and_not_the_passes_over_them(started, script, qtbot):
     started.click(1, 8, 12)
     started.next_object()

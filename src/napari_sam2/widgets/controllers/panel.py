@@ -337,7 +337,7 @@ class PanelController(QObject):
             return
         self.annotation.read_layers()
         here = self.annotation.here
-        if here is not None and self.annotation.prompts.at(here[0]):
+        if here is not None and here[0] in self.annotation.positions():
             current = self._controllers.prompting.object_id
             self._propagation.begin(here[0], self._views.settings.value.plan(direction, current))
             self._controllers.finding.block(True)

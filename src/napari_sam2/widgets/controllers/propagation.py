@@ -227,7 +227,7 @@ class PropagationController(QObject):
         """Propagate in the next volume what was found there."""
         if not self.cancelling:
             self._take_over(answer)
-        if not self._annotation.prompts.at(answer.there):
+        if answer.there not in self._annotation.positions():
             self._ended(position, cancelled=self.cancelling)
             return
         # Objects come in where most of them is: from there they reach both ways.
@@ -256,7 +256,7 @@ class PropagationController(QObject):
         """Say what the run has found of the objects that it was to follow."""
         object_records, wanted = self._annotation.object_records, self._plan.object_ids
         prompts = self._annotation.prompts.at(position)
-        objects = {placed.object_id for placed in prompts}
+        objects = set(self._annotation.annotations(position).by_object)
         objects = objects if wanted is None else objects & wanted
         frames = {i: len(object_records.frames(position, i)) for i in sorted(objects)}
         scores = {i: object_records.mean_score(position, i) for i in sorted(objects)}

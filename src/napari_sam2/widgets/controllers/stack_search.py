@@ -134,7 +134,7 @@ class StackSearchController(QObject):
 
     def _propagate(self, step: SearchStep) -> None:
         annotation = self._annotation
-        if not annotation.prompts.at(self._position) and not annotation.editing:
+        if self._position not in annotation.positions() and not annotation.editing:
             self._next()  # nothing was found yet
             return
         self._finding.block(True)
