@@ -485,6 +485,43 @@ def test_session_that_cannot_be_opened_leaves_the_work_of_now(worked, script, fo
     assert worked.session_path == str(folder / "cells.sam2.json")
 
 
+def test_work_on_pixels_that_were_replaced_is_offered_no_more(accepted, open_panel, blobs, qtbot):
+    text = accepted.read_text()
+    again = open_panel()
+    assert again.offers_to_resume
+    again.viewer.layers["cells"].data = blobs()[:, ::-1].copy()
+    again.wait_idle()
+    qtbot.wait(20)
+    assert not again.offers_to_resume
+    again.viewer.layers["cells"].data = blobs()
+    again.wait_idle()
+    qtbot.wait(20)
+    assert again.offers_to_resume, "the same pixels as then"
+    assert accepted.read_text() == text
+
+
+def test_work_found_for_pixels_that_are_gone_is_not_offered(accepted, open_panel, blobs, qtbot):
+    again = open_panel(blobs()[:, ::-1].copy())
+    cells = again.viewer.layers["cells"]
+    cells.data = blobs()  # its work is looked for
+    cells.data = blobs()[:, ::-1].copy()
+    again.wait_idle()
+    qtbot.wait(20)
+    assert not again.offers_to_resume
+
+
+def test_work_goes_on_in_another_file_on_other_pixels(worked, open_panel, start, blobs, folder):
+    path = folder / "cells.sam2.json"
+    text = path.read_text()
+    worked.viewer.layers["cells"].data = blobs()[:, ::-1].copy()
+    start(worked)
+    worked.rename(2, "cell")
+    worked.wait_idle()
+    assert path.read_text() == text
+    assert worked.session_path == str(folder / "cells-2.sam2.json")
+    assert open_panel().offers_to_resume
+
+
 @pytest.fixture
 def panel_4d(make_panel, blobs):
     """``panel_4d()``: a panel beside three volumes over time, with Z for the video axis."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+import weakref
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -57,6 +58,10 @@ class ImageFacts:
         where = None if path is None else str(path)
         return cls(where, image.name, spatial_shape(image), pixels)
 
+    def same_as(self, other: ImageFacts) -> bool:
+        """Whether both are of one image with the same pixels: its data may be replaced."""
+        return self == other and self.pixels is other.pixels
+
 
 @dataclass(frozen=True, slots=True)
 class SessionLocation:
@@ -102,6 +107,14 @@ class SessionLocation:
         There may be several: earlier versions wrote one for each stack of an image.
         """
         return [path for path, number in _numbered(self.folder, self.stem) if number == self.number]
+
+
+def reference_to(pixels: Any) -> Callable[[], Any]:
+    """Return what gives the data of an image as long as it is in use, without keeping it in use."""
+    try:
+        return weakref.ref(pixels)
+    except TypeError:  # there are kinds of array to which there are no weak references
+        return lambda: pixels
 
 
 def session_locations(facts: ImageFacts) -> tuple[SessionLocation, ...]:

@@ -24,7 +24,13 @@ from napari_sam2.widgets.autosave.file_store import (
     SessionStore,
     summary,
 )
-from napari_sam2.widgets.autosave.locations import ImageFacts, SessionLocation, beside, image_stem
+from napari_sam2.widgets.autosave.locations import (
+    ImageFacts,
+    SessionLocation,
+    beside,
+    image_stem,
+    reference_to,
+)
 from napari_sam2.widgets.autosave.serialize import (
     StackSession,
     further_layers,
@@ -52,7 +58,8 @@ if TYPE_CHECKING:
     from napari_sam2.widgets.views.panel_view import PanelView
 
 OWNERSHIP = "napari_sam2 session"
-"""Key in the metadata of the labels: video axis and region of the work, and its `FileOwnership`."""
+"""Key in the metadata of the labels: a reference to the pixels, video axis and region of the work,
+and its `FileOwnership`."""
 
 _EVERY_MS = 300
 _REPORT_MS = 1500
@@ -112,6 +119,7 @@ class AutosaveController(QObject):
         annotation.changed.connect(self._changed)
         annotation.replayed.connect(self._replayed)
         images.changed.connect(self.look)
+        images.replaced.connect(self.look)
         views.resume_requested.connect(self._resume_found)
         views.open_requested.connect(self._store.open)
         views.save.session_requested.connect(self._choose)
@@ -208,11 +216,17 @@ class AutosaveController(QObject):
         return image_stem(facts), tuple(dict.fromkeys(folders))
 
     def attach(self, workspace: Workspace) -> None:
-        """Keep the annotations of a workspace, in its files of this viewer if there are any."""
-        metadata = workspace.labels.metadata
+        """Keep the annotations of a workspace, in its files of this viewer if there are any.
+
+        Those of former pixels of the image are left as they are.
+        """
         view = workspace.axis, workspace.source.region
-        before, ownership = metadata.get(OWNERSHIP, (view, FileOwnership()))
-        self._go_on(workspace, ownership if before == view else FileOwnership())
+        known = workspace.labels.metadata.get(OWNERSHIP)
+        if known is not None and known[0]() is ImageFacts.of(workspace.image).pixels:
+            _, before, ownership = known
+            self._go_on(workspace, ownership if before == view else FileOwnership())
+        else:
+            self._go_on(workspace, FileOwnership())
         if self._found is None or self._found is not self._unresumed:
             self._views.show_offer("")
         self._views.save.show_image(*_best_position(workspace.image))
@@ -260,8 +274,8 @@ class AutosaveController(QObject):
             request = SaveRequest(facts, self._ownership, by_held, frozenset(changed))
             self._store.keep(request)
 
-    def look(self) -> None:
-        """Find out whether there is earlier work on the chosen image."""
+    def look(self, _image: object = None) -> None:
+        """Find out whether there is earlier work on the chosen image, as its pixels are now."""
         self._found = None
         if self._closed:
             return
@@ -300,7 +314,8 @@ class AutosaveController(QObject):
         self._views.save.show_results(None)
         self._show_location(None if ownership.location is None else ownership.location.file)
         view = workspace.axis, workspace.source.region
-        workspace.labels.metadata[OWNERSHIP] = (view, ownership)
+        pixels = reference_to(ImageFacts.of(workspace.image).pixels)
+        workspace.labels.metadata[OWNERSHIP] = (pixels, view, ownership)
 
     def _keep_results(self, location: SessionLocation | None) -> None:
         """Have labels and scores kept beside the session file, or nowhere."""
@@ -399,7 +414,7 @@ class AutosaveController(QObject):
 
     def _resume_chosen(self, facts: ImageFacts, found: Found) -> None:
         image = self._images.image
-        if not self._closed and image is not None and ImageFacts.of(image) == facts:
+        if not self._closed and image is not None and ImageFacts.of(image).same_as(facts):
             self._found = found
             self.resume(found.files, found.ownership)
 
@@ -421,7 +436,7 @@ class AutosaveController(QObject):
         image = self._images.image
         if self._closed or self._annotation.workspace is not None or image is None:
             return
-        if ImageFacts.of(image) == facts:
+        if ImageFacts.of(image).same_as(facts):
             self._found = found
             self._show_offer(found)
 
