@@ -23,6 +23,7 @@ from napari.utils.notifications import notification_manager
 from qtpy.QtCore import QLocale
 
 from napari_sam2.labels.store.kept_work import size_of
+from napari_sam2.prompts import read_session
 from napari_sam2.tracking import Model, TrackingSession
 from napari_sam2.widgets.stack_panel import Wiring
 
@@ -117,6 +118,24 @@ def test_resume_shows_all_at_once_and_computes_nothing_again(worked, open_panel)
     again.wait_idle()
     assert again.frames_done <= 3, "the decided frames only"
     assert seen(again)[0] == before[0]
+
+
+def test_undo_ends_at_what_was_resumed_from_the_disk(worked, open_panel, folder):
+    before = worked.labels
+    worked.close()
+    again = open_panel()
+    again.resume()
+    again.undo()  # while it is resumed
+    again.wait_idle()
+    again.rename(2, "cell")
+    again.wait_idle()
+    again.undo()
+    again.undo()
+    again.wait_idle()
+    assert (again.undo_texts, again.names) == ([], {2: "nucleus"})
+    assert set(again.prompted_objects) == set(again.session.prompts.object_ids()) == {1, 2}
+    assert np.array_equal(again.labels, before)
+    assert read_session(folder / "cells.sam2.json").book.object_ids() == (1, 2)
 
 
 def test_a_reopened_panel_goes_on_from_the_disk(worked, open_panel, qtbot):

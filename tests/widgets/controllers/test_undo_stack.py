@@ -54,6 +54,14 @@ def test_forgetting_a_step_forgets_all_earlier_steps(past):
     assert numbers(past) == [5]
 
 
+def test_cancelling_from_a_step_on_counts_those_after_it(past):
+    assert past.cancel_from(99) == 0
+    assert past.cancel_from(3) == 1
+    assert past.next_undo.numbers == {1}
+    assert past.cancel_from(0) == 1, "the step itself is forgotten already"
+    assert past.next_undo is None
+
+
 def test_inserted_step_is_sorted_by_its_number(past):
     past.insert(step((HERE, 4)))
     assert numbers(past) == [5, 4, 3, 1]

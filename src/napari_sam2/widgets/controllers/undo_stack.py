@@ -173,12 +173,11 @@ class UndoStack:
 
     def cancel_from(self, number: int) -> int:
         """Drop a step that was not made after all, and all after it; return how many these are."""
-        for at, step in enumerate(self._done):
-            if number in step.numbers:
-                since = len(self._done) - at - 1
-                del self._done[at:]
-                return since
-        return 0
+        known = [number in step.numbers for step in self._done]
+        kept = [step for step in self._done if max(step.numbers) < number]
+        since = len(self._done) - len(kept) - sum(known)
+        self._done = kept
+        return since
 
     def number_at(self, position: StackPosition) -> int:
         """Return the number of the last step in a stack; 0 if there is none."""

@@ -512,13 +512,19 @@ class SessionWorker:
     def _replay(self, request: ReplayRequest) -> bool:
         """Do what a replay asks for; return False if it was stopped before the end."""
         handler = self._handler_of(request)
+        continued = request.spec.results is not None and bool(handler.session.object_ids)
         handler.begin()
         for left in handler.replay(request.saved, request.annotations):
             self._tell(Phase(request.generation, f"Resuming: {left} prompts and masks to go…"))
             if request.stop.is_set() or self._worker.closed:
                 return False
         self._bring_up_to(handler, request)
-        self._keep(request, handler.end(request.step))
+        if continued:
+            # What came from the disk is no change that could be undone: history begins with it.
+            handler.end(request.step)
+            self._tell(Forgotten(request.generation, (request.step,)))
+        else:
+            self._keep(request, handler.end(request.step))
         self._done(handler, request)
         return True
 
