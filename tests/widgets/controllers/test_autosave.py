@@ -571,6 +571,25 @@ def test_4d_work_has_one_file_for_all_its_stacks(worked_4d, panel_4d, sessions):
     assert [dict(saved.at) for saved in read_sessions(path)] == [{0: 1}]
 
 
+def test_4d_work_of_which_one_stack_fails_is_not_resumed_by_halves(
+    worked_4d, panel_4d, sessions, script
+):
+    (path,) = sessions.iterdir()
+    text = path.read_text()
+    again = panel_4d()
+    failing = iter([None, DeviceError("The device ran out of memory.")])
+    script.fault = lambda each: next(failing) if each == "replay" else None
+    again.resume()
+    again.wait_idle()
+    assert (len(again.points), again.undo_texts) == (0, [])
+    assert not again.labels.any(), "that of the first stack is taken back"
+    assert path.read_text() == text
+    script.fault = lambda _: None
+    again.resume()
+    again.wait_idle()
+    assert_has_the_work_of(again, worked_4d)
+
+
 def test_a_change_in_one_stack_keeps_the_others_in_the_file(worked_4d, sessions):
     (path,) = sessions.iterdir()
     worked_4d.click(2, 1, 8, 8)
