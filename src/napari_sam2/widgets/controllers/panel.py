@@ -491,6 +491,7 @@ class PanelController(QObject):
             self._stack_search.drop()
             self._propagation.end()
             self._controllers.finding.end()
+            self._controllers.divisions.detach(views_alive=True)
 
     def _data_replaced(self, layer: Layer) -> None:
         """Leave a layer whose data is another array than the one that is worked on."""
