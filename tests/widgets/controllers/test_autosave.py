@@ -394,6 +394,19 @@ def test_new_session_waits_until_work_is_resumed(accepted, open_panel, script, f
     assert [each.name for each in sorted(folder.glob("*.json"))] == [accepted.name]
 
 
+def test_file_that_is_chosen_while_work_is_resumed_gets_it(accepted, open_panel, script, tmp_path):
+    text, masks = accepted.read_text(), masks_in(accepted)
+    again = open_panel()
+    script.gate.clear()
+    again.resume()
+    again.keep_session_in(tmp_path / "chosen.sam2.json")
+    script.gate.set()
+    again.wait_idle()
+    assert masks_in(tmp_path / "chosen.sam2.json") == masks
+    assert accepted.read_text() == text
+    assert again.session_path == str(tmp_path / "chosen.sam2.json")
+
+
 def test_work_is_offered_again_where_resuming_was_interrupted(accepted, open_panel, script, qtbot):
     text, masks = accepted.read_text(), masks_in(accepted)
     again = open_panel()

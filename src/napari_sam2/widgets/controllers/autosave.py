@@ -351,7 +351,11 @@ class AutosaveController(QObject):
         workspace = self._annotation.workspace
         if workspace is not None:
             self._views.settings.autosave.value = True
-            self._go_on(workspace, FileOwnership(SessionLocation.chosen(path), replaces=True))
+            ownership = FileOwnership(SessionLocation.chosen(path), replaces=True)
+            if self._resuming is not None:
+                self._resuming.goes_on = ownership
+                return
+            self._go_on(workspace, ownership)
             self.keep()
 
     def _show_kept(self, kept: SaveResult) -> None:
@@ -520,7 +524,7 @@ class AutosaveController(QObject):
         if ownership is not None:
             if ownership.location is not None and self._views.settings.autosave.value:
                 results = ownership.location
-            self._resuming = _Resuming(ownership, results)
+            self._resuming = _Resuming(ownership, results, ownership)
         folders = None if results is None else results.results
         self._annotation.replay(files, resumed_state(workspace, files), folders)
         frames = sorted({frame for _, frame, _ in saved.book})
@@ -536,7 +540,7 @@ class AutosaveController(QObject):
             return
         if whole:
             self._unresumed = None
-            self._go_on(workspace, resuming.ownership)
+            self._go_on(workspace, resuming.goes_on)
             if self._results != resuming.results:  # autosave was switched meanwhile
                 self._annotation.keep_results()
             if resuming.trouble is not None:
@@ -559,12 +563,15 @@ class _Resuming:
         Of its files.
     results : SessionLocation or None
         Beside which its results are kept.
+    goes_on : FileOwnership
+        Of the files to go on in.
     trouble : Exception or None
-        Why they are not on disk.
+        Why results are not on disk.
     """
 
     ownership: FileOwnership
     results: SessionLocation | None
+    goes_on: FileOwnership
     trouble: Exception | None = None
 
 
