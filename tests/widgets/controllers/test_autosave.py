@@ -431,11 +431,16 @@ def test_work_is_offered_again_where_resuming_was_interrupted(accepted, open_pan
     assert masks_in(accepted) == masks
 
 
-def test_start_after_interrupted_resume_leaves_its_file(accepted, open_panel, script, qtbot):
+@pytest.mark.parametrize("done", [True, False])
+def test_start_after_interrupted_resume_leaves_its_file(accepted, open_panel, script, done):
     text = accepted.read_text()
     again = open_panel()
-    script.gate.clear()
-    again.resume()
+    if done:
+        again.resume()
+        again.wait_for_worker()  # the window has not heard it
+    else:
+        script.gate.clear()
+        again.resume()
     again.leave()
     again.start()
     script.gate.set()

@@ -158,8 +158,8 @@ class AnnotationController(QObject):
 
     @property
     def unanswered(self) -> frozenset[int]:
-        """Steps that edit objects and are not answered yet."""
-        return frozenset(self._edits)
+        """Steps that say more than prompts do, and are not answered yet."""
+        return frozenset(self._edits) | self._replay_left
 
     @property
     def replaying(self) -> bool:
@@ -454,7 +454,7 @@ class AnnotationController(QObject):
         if step is None or workspace is None:
             return
         self._stop_replay.set()
-        self._replay = None
+        self._replay, self._replay_left = None, set(step.numbers)
         if views_alive:
             self._show(step.before)
         else:
