@@ -448,7 +448,8 @@ class PanelController(QObject):
         """Whether anything is under way that another model would cancel."""
         finding, divisions = self._controllers.finding, self._controllers.divisions
         searching = finding.running or finding.offering or self._stack_search.running
-        return searching or divisions.running or self.running or self.annotation.editing
+        changing = self.annotation.editing or self.annotation.replaying
+        return searching or divisions.running or self.running or changing
 
     def _near_the_work(self) -> tuple[str, tuple[Path, ...]]:
         return self._autosave.position()
