@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -52,6 +53,25 @@ class LabelWriter:
     def erase(self, object_id: int, frame: int) -> None:
         """Take an object out of a frame."""
         self.put(object_id, frame, np.zeros(self.volume.array.shape[1:], dtype=bool))
+
+    def remove(self, object_id: int, frames: Sequence[int]) -> None:
+        """Take an object out of frames, its accepted ones too, or change nothing on failure."""
+        held = [pair for pair in self.accepted if pair.object_id == object_id]
+        erased: list[tuple[int, PackedMask]] = []
+        try:
+            for pair in held:
+                self.unaccept(*pair)
+            for frame in frames:
+                erased.append((frame, PackedMask.of(self.mask(object_id, frame))))
+                self.erase(object_id, frame)
+        except BaseException:
+            for frame, mask in erased:
+                # The object stays one of the session, so that it can be removed once more.
+                with suppress(LabelsError, MemoryError):
+                    self.put(object_id, frame, mask.unpack())
+            for pair in held:
+                self.accept(*pair)
+            raise
 
     def pixels(self, frame: int, object_ids: Sequence[int]) -> NDArray[np.bool_]:
         """Return the pixels, bool (Y, X), that some objects have in a frame."""

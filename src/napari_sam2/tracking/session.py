@@ -26,7 +26,6 @@ from napari_sam2.errors import (
     FrameError,
     LineageError,
     PromptError,
-    Sam2Error,
     SessionError,
     StoreError,
 )
@@ -473,16 +472,20 @@ class TrackingSession:
         ------
         SessionError, PromptError
             There is no such object, or no prompt of it in that frame.
+        LabelsError
+            The labels cannot be written; the session is unchanged.
         """
         with self._lock:
             self._tracker.track(object_id)
+            rest = self.prompts.copy()
+            if frame is not None or rest.frames(object_id):
+                rest.remove(object_id, frame)
+            # The labels come first: what fails there leaves the prompts as they are.
             if frame is not None:
-                self.prompts.remove(object_id, frame)
                 self._tracker.release(object_id, frame)
             else:
-                if self.prompts.frames(object_id):
-                    self.prompts.remove(object_id)
                 self._tracker.forget(object_id)
+            self.prompts = rest
             if object_id not in self._tracker.tracks:
                 self._set_divisions(without_object(self._divisions, object_id))
             self._keep_soon()
@@ -1306,7 +1309,7 @@ class TrackingSession:
         try:
             refines = before is not None and prompt.refines(before)
             result = self._tracker.decide(object_id, frame, prompt, refines=refines)
-        except Sam2Error:
+        except BaseException:  # an interruption too
             if before is None:
                 self.prompts.remove(object_id, frame)
             else:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_sam2.detection import DetectionSettings
-from napari_sam2.errors import FrameError, Sam2Error, SessionError
+from napari_sam2.errors import FrameError, SessionError
 from napari_sam2.labels import PackedMask
 from napari_sam2.prompts import FramePrompt, PromptBook
 from napari_sam2.stack import FrameStack
@@ -130,16 +130,20 @@ class Tracker:
             for other in self.tracks.values()
             if other is not track and frame in other.conditioning
         }
+        before = track.copy()
         accepted = self._publisher.unaccept(object_id, frame)
         try:
             result = self.engine.run(partial(self._publisher.decided, object_id, prompted, others))
-        except Sam2Error:
+            track.written[frame] = True
+            track.condition(replace(prompted.decided, pixels=PackedMask.of(result.masks[0])))
+            self.tracks[object_id] = track
+        except BaseException:  # an interruption too leaves nothing half done
+            if object_id in self.tracks:
+                self.tracks[object_id] = before
             if accepted:
                 self._publisher.accept(object_id, frame)
+            volume.put_frame(frame, labels)
             raise
-        track.written[frame] = True
-        track.condition(replace(prompted.decided, pixels=PackedMask.of(result.masks[0])))
-        self.tracks[object_id] = track
         return result
 
     def propose(
@@ -246,18 +250,18 @@ class Tracker:
     def release(self, object_id: int, frame: int) -> None:
         """Undo the decision about a frame; an object without any decided frame is gone."""
         track = self.track(object_id)
-        if ObjectFrame(object_id, frame) not in self._publisher.accepted:
-            track.release(frame)
-            self._publisher.erase(object_id, frame)
-        if not track.conditioning:
+        accepted = ObjectFrame(object_id, frame) in self._publisher.accepted
+        if not accepted and not track.conditioning.keys() - {frame}:
             self.forget(object_id)
+        elif not accepted:
+            self._publisher.erase(object_id, frame)
+            track.release(frame)
 
     def forget(self, object_id: int) -> None:
-        """Remove an object, its labels included."""
-        track = self.tracks.pop(object_id)
-        for frame in np.flatnonzero(track.written):
-            self._publisher.unaccept(object_id, int(frame))
-            self._publisher.erase(object_id, int(frame))
+        """Remove an object, its labels included, or change nothing on failure."""
+        written = np.flatnonzero(self.tracks[object_id].written).tolist()
+        self._publisher.remove(object_id, written)
+        del self.tracks[object_id]
 
     def erase(self, track: ObjectTrack, frames: range) -> None:
         """Take an object out of frames that the user did not decide; they count as not tracked."""
