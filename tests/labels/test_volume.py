@@ -314,3 +314,38 @@ def test_threads_do_not_lose_each_others_objects():
         thread.join()
     for number in range(1, 5):
         assert volume.mask(number, 0).sum() == 64
+
+
+def test_writes_are_undone_together(volume):
+    def interrupted() -> None:
+        with volume.all_or_nothing():
+            volume.write(0, (6,), rectangle(1, 1, 5, 5)[None])
+            volume.write(0, (7,), rectangle(0, 2, 3, 7)[None])
+            volume.put_frame(0, np.zeros(SHAPE[1:], volume.dtype))
+            with volume.all_or_nothing():
+                volume.write(1, (6,), ONE)
+            raise KeyboardInterrupt
+
+    volume.write(0, (5,), rectangle(1, 1, 3, 3)[None])
+    volume.protect(5, 0)
+    before = np.array(volume.array)
+    with volume.all_or_nothing():
+        with pytest.raises(KeyboardInterrupt):
+            interrupted()
+        np.testing.assert_array_equal(volume.array, before)
+        volume.write(2, (8,), ONE)
+    np.testing.assert_array_equal(volume.mask(8, 2), ONE[0], "what did not fail stays")
+
+
+def test_writes_that_cannot_be_undone_are_named():
+    store = FailingStore(failures=0)
+    volume = LabelsVolume(SHAPE, array=store)
+
+    def breaks() -> None:
+        with volume.all_or_nothing():
+            volume.write(1, (1,), ONE)
+            store.failures = 4
+            volume.write(2, (1,), ONE)
+
+    with pytest.raises(LabelsError, match="in frames 1, 2 not be put back"):
+        breaks()

@@ -5,7 +5,10 @@ The overlap rule, how new masks are composed with the labels of a frame, is pure
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+import zlib
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from operator import index
 from threading import RLock
 from typing import Any
@@ -70,6 +73,7 @@ class LabelsVolume:
         self.on_write: Callable[[int, Labels, Labels], None] | None = None
         self.on_patch: Callable[[int, Box, Collection[int]], None] | None = None
         self._protection = _Protection()
+        self._former: list[_Former] | None = None  # what writes replaced that may be undone
         self._lock = RLock()
 
     @property
@@ -133,7 +137,48 @@ class LabelsVolume:
                 self._store(frame, patch)
         return tuple([number for number in ids if number not in protected]) if protected else ids
 
+    @contextmanager
+    def all_or_nothing(self) -> Iterator[None]:
+        """Undo what was written within this context, in any frame, if an exception leaves it.
+
+        Other threads wait until it ends. What is protected is not part of it.
+
+        Raises
+        ------
+        LabelsError
+            The labels cannot be put back either; the error names the frames.
+        """
+        with self._lock:
+            outermost = self._former is None
+            former = self._former = [] if self._former is None else self._former
+            start = len(former)
+            try:
+                yield
+            except BaseException as error:
+                undone, former[start:] = former[start:], []
+                failed = self._put_back(undone)
+                if failed:
+                    raise _half_way(failed) from error
+                raise
+            finally:
+                if outermost:
+                    self._former = None
+
+    def _put_back(self, former: Sequence[_Former]) -> list[int]:
+        """Undo writes, the last one first; return the frames in which that fails."""
+        noting, self._former = self._former, None
+        failed = set()
+        for each in reversed(former):
+            try:
+                self._store(each.frame, each.patch(self.dtype))
+            except (LabelsError, MemoryError):
+                failed.add(each.frame)
+        self._former = noting
+        return sorted(failed)
+
     def _store(self, frame: int, patch: Patch) -> None:
+        if self._former is not None:
+            self._former.append(_Former.of(frame, patch.box, view_frame(self._array, frame)))
         old = None if self.on_write is None else read_frame(self._array, frame)
         lost: set[int] = set()
         if self.on_patch is not None:
@@ -282,6 +327,36 @@ class LabelsVolume:
                 remedy="Give each object one mask per frame.",
             )
         return masks
+
+
+@dataclass(frozen=True, slots=True)
+class _Former:
+    """Former labels of a part of a frame, compressed: a removed object may have many frames."""
+
+    frame: int
+    box: Box
+    shape: tuple[int, ...]
+    data: bytes
+
+    @classmethod
+    def of(cls, frame: int, box: Box, labels: Labels) -> _Former:
+        """Note what is in a box of the labels (Y, X) of a frame now."""
+        part = labels[box]
+        return cls(frame, box, part.shape, zlib.compress(part.tobytes(), 1))
+
+    def patch(self, dtype: np.dtype[Any]) -> Patch:
+        """Return the patch that brings it back."""
+        labels = np.frombuffer(zlib.decompress(self.data), dtype)
+        return Patch(self.box, labels.reshape(self.shape))
+
+
+def _half_way(frames: Sequence[int]) -> LabelsError:
+    listed = ", ".join(map(str, frames))
+    return LabelsError(
+        f"The labels cannot be written, and in frames {listed} not be put back either.",
+        safe="All other frames are as they were.",
+        remedy="Save the labels elsewhere, and repeat this step once they can be written.",
+    )
 
 
 class _Protection:

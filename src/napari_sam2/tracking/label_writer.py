@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
-from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -57,18 +56,13 @@ class LabelWriter:
     def remove(self, object_id: int, frames: Sequence[int]) -> None:
         """Take an object out of frames, its accepted ones too, or change nothing on failure."""
         held = [pair for pair in self.accepted if pair.object_id == object_id]
-        erased: list[tuple[int, PackedMask]] = []
         try:
             for pair in held:
                 self.unaccept(*pair)
-            for frame in frames:
-                erased.append((frame, PackedMask.of(self.mask(object_id, frame))))
-                self.erase(object_id, frame)
+            with self.volume.all_or_nothing():
+                for frame in frames:
+                    self.erase(object_id, frame)
         except BaseException:
-            for frame, mask in erased:
-                # The object stays one of the session, so that it can be removed once more.
-                with suppress(LabelsError, MemoryError):
-                    self.put(object_id, frame, mask.unpack())
             for pair in held:
                 self.accept(*pair)
             raise

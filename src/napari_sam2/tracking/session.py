@@ -747,8 +747,7 @@ class TrackingSession:
         LineageError
             The division contradicts another one, or the parent does not begin before `frame`.
         LabelsError
-            The labels cannot be written. There is no division then, and `propagate` computes the
-            erased frames again.
+            The labels cannot be written; the session is unchanged.
         """
         with self._lock:
             given = Division(parent, tuple(children), self._checked_frame(frame))
@@ -763,12 +762,13 @@ class TrackingSession:
             check_decided(ends, 0, given.frame)
             for track in begins:
                 check_decided(track, given.frame, self.n_frames)
-            self._tracker.erase(ends, range(given.frame, self.n_frames))
-            for track in begins:
-                self._tracker.erase(track, range(given.frame))
-                # There the parent held the pixels.
-                track.done[given.frame : track.neighbourhood(given.frame)[1] + 1] = False
-            self._set_divisions(divisions)
+            with self._all_or_nothing((parent, *given.children)):
+                self._tracker.erase(ends, range(given.frame, self.n_frames))
+                for track in begins:
+                    self._tracker.erase(track, range(given.frame))
+                    # There the parent held the pixels.
+                    track.done[given.frame : track.neighbourhood(given.frame)[1] + 1] = False
+                self._set_divisions(divisions)
             self._keep_soon()
             return given
 
@@ -888,10 +888,10 @@ class TrackingSession:
         Raises
         ------
         SessionError, LineageError, LabelsError
-            As in `split` and `add_division`.
+            As in `split` and `add_division`; the session is unchanged.
         """
         division, new_id = proposed.division, proposed.new_id
-        with self._lock:
+        with self._lock, self._all_or_nothing((division.parent, *division.children)):
             for child in division.children:
                 if child != new_id:
                     check_decided(self._tracker.track(child), division.frame, self.n_frames)
@@ -1035,7 +1035,10 @@ class TrackingSession:
         LabelsError
             The labels cannot be written, or cannot hold so many ids.
         SessionError
-            An id is taken or given twice, or one of two daughters is given without the other.
+            An id is taken or given twice, one of two daughters is given without the other, or an
+            object has been prompted or accepted since where the proposals say something else.
+        LineageError
+            A division contradicts another one.
         """
         with self._lock:
             given = tuple(proposals)
@@ -1044,15 +1047,30 @@ class TrackingSession:
                 self._publisher.volume.checked_id(object_id)
             added = dict(zip(ids, given, strict=True))
             divisions = _divisions_of(added)
-            self._make_room(added, divisions)
-            self._tracker.add(added)
             for object_id, proposal in added.items():
-                self.prompts.put(object_id, proposal.decided.frame, proposal.prompt)
-            self._tracker.found |= added.keys()
-            for each in divisions:
-                self.add_division(each.parent, each.children, each.frame)
+                self._check_undecided(object_id, proposal.decided.frame)
+            touched = {n for each in divisions for n in (each.parent, *each.children)}
+            with self._all_or_nothing(touched | added.keys()):
+                self._make_room(added, divisions)
+                self._tracker.add(added)
+                for object_id, proposal in added.items():
+                    self.prompts.put(object_id, proposal.decided.frame, proposal.prompt)
+                self._tracker.found |= added.keys()
+                for each in divisions:
+                    self.add_division(each.parent, each.children, each.frame)
             self._keep_soon()
             return tuple(added)
+
+    def _check_undecided(self, object_id: int, frame: int) -> None:
+        """Raise a `SessionError` if an object that a proposal continues is decided there by now."""
+        track = self._tracker.tracks.get(object_id)
+        if track is not None and frame in track.conditioning:
+            raise SessionError(
+                f"Object {object_id} has been prompted or accepted in frame {frame} since it was "
+                "found there.",
+                safe="Nothing was added.",
+                remedy="Search once more, or leave that proposal out.",
+            )
 
     def _make_room(self, added: Mapping[int, Proposal], divisions: Sequence[Division]) -> None:
         """Erase what was followed where proposals take the place of it."""
@@ -1463,6 +1481,22 @@ class TrackingSession:
     def _known(self) -> Known:
         publisher = self._publisher
         return Known(self.prompts, publisher.accepted, publisher.pixels, self._tracker.as_drawn)
+
+    @contextmanager
+    def _all_or_nothing(self, object_ids: Iterable[int]) -> Iterator[None]:
+        """Put labels, prompts and objects back if an exception leaves this context.
+
+        Of the objects that are there now, only those named may be changed within it.
+        """
+        before, tracks = self.snapshot(), self._tracker.tracks.copy()
+        tracks |= {number: tracks[number].copy() for number in tracks.keys() & set(object_ids)}
+        try:
+            with self._publisher.volume.all_or_nothing():
+                yield
+        except BaseException:
+            self.restore(before)
+            self._tracker.tracks = tracks  # a snapshot has no memory of recent frames
+            raise
 
     def _set_divisions(self, divisions: tuple[Division, ...]) -> None:
         self._divisions = divisions

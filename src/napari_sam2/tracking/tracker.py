@@ -133,16 +133,18 @@ class Tracker:
         before = track.copy()
         accepted = self._publisher.unaccept(object_id, frame)
         try:
-            result = self.engine.run(partial(self._publisher.decided, object_id, prompted, others))
-            track.written[frame] = True
-            track.condition(replace(prompted.decided, pixels=PackedMask.of(result.masks[0])))
-            self.tracks[object_id] = track
+            with volume.all_or_nothing():
+                result = self.engine.run(
+                    partial(self._publisher.decided, object_id, prompted, others)
+                )
+                track.written[frame] = True
+                track.condition(replace(prompted.decided, pixels=PackedMask.of(result.masks[0])))
+                self.tracks[object_id] = track
         except BaseException:  # an interruption too leaves nothing half done
             if object_id in self.tracks:
                 self.tracks[object_id] = before
             if accepted:
                 self._publisher.accept(object_id, frame)
-            volume.put_frame(frame, labels)
             raise
         return result
 

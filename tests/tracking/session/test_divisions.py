@@ -6,8 +6,9 @@ import json
 
 import numpy as np
 import pytest
+from engine_internals import volume_of
 
-from napari_sam2.errors import LineageError, PromptError, SessionError
+from napari_sam2.errors import LabelsError, LineageError, PromptError, SessionError
 from napari_sam2.lineage import Lineage
 from napari_sam2.tracking import TrackingSession
 from napari_sam2.types import Division, ObjectFrame
@@ -260,3 +261,36 @@ def test_all_divisions_can_be_replaced_without_touching_the_labels(model, stack)
     with pytest.raises(LineageError, match="its own child"):
         session.set_divisions([Division(1, (1,), 5)])
     assert session.divisions == (DIVISION,)
+
+
+def test_a_proposal_that_is_refused_by_now_leaves_all_as_it_was(going_on):
+    (proposed,) = going_on.propose_divisions()
+    going_on.add_mask(5, 3, np.flip(RIGHT))
+    going_on.add_division(5, (2,), 5)
+    before, planned = going_on.labels.copy(), going_on.planned_visits()
+    with pytest.raises(LineageError):
+        going_on.accept_division(proposed)
+    np.testing.assert_array_equal(going_on.labels, before)
+    assert going_on.object_ids == (1, 2, 5)
+    assert going_on.divisions == (Division(5, (2,), 5),)
+    assert going_on.planned_visits() == planned
+    assert going_on.prompts.frames(1) == (0, 1, 2, 3, 4, 5)
+
+
+def test_a_division_that_cannot_be_written_leaves_all_as_it_was(session, monkeypatch):
+    before, planned = session.labels.copy(), session.planned_visits()
+    volume, count = volume_of(session), iter(range(100))
+    real = volume.write
+
+    def fail(*args, **options):
+        if next(count) == 3:
+            raise LabelsError("The disk is full.", remedy="Make room.")
+        return real(*args, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(volume, "write", fail)
+        with pytest.raises(LabelsError):
+            session.add_division(*(1, (2, 3), 5))
+    np.testing.assert_array_equal(session.labels, before)
+    assert (session.divisions, session.planned_visits()) == ((), planned)
+    session.add_division(*(1, (2, 3), 5))

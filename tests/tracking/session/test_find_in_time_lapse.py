@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from dividing_cell import FIRST, FRAMES, dividing_cell
 
 from napari_sam2 import TrackingSession, load_model
-from napari_sam2.errors import LabelsError, SessionError
+from napari_sam2.errors import LabelsError, LineageError, SessionError
 from napari_sam2.stack import FrameStack
 from napari_sam2.tracking.automatic import find_and_follow
 from napari_sam2.types import Division, Region
@@ -97,6 +99,33 @@ def test_ids_that_the_labels_cannot_hold_leave_what_was_followed(followed):
         followed.add_proposals(found, [65_535, 65_536])
     assert np.array_equal(followed.labels, before)
     assert (followed.divisions, followed.planned_frames()) == ((), planned)
+
+
+@pytest.mark.parametrize("meanwhile", ["accepted", "divided"])
+def test_proposals_that_an_edit_has_contradicted_add_nothing(followed, meanwhile):
+    found = followed.propose_objects(8)
+    if meanwhile == "accepted":
+        followed.accept(2, 7)
+    else:
+        followed.add_mask(50, 6, np.pad(np.ones((3, 3), bool), ((5, 88), (5, 88))))
+        followed.add_division(2, (50,), 6)
+    before, ids, divisions = followed.labels.copy(), followed.object_ids, followed.divisions
+    planned, found_before = followed.planned_visits(), followed.found_objects
+    with pytest.raises((SessionError, LineageError)):
+        followed.add_proposals(found)
+    assert np.array_equal(followed.labels, before)
+    assert (followed.object_ids, followed.divisions) == (ids, divisions)
+    assert (followed.planned_visits(), followed.found_objects) == (planned, found_before)
+
+
+def test_a_proposal_does_not_replace_what_was_accepted_meanwhile(followed):
+    better = replace(followed.propose_objects(8)[0], origin=None, continues=1)
+    followed.accept(1, 8)
+    before = followed.labels.copy()
+    with pytest.raises(SessionError, match="accepted in frame 8 since"):
+        followed.add_proposals([better])
+    assert np.array_equal(followed.labels, before)
+    assert followed.accepted == ((1, 8),)
 
 
 def test_a_snapshot_takes_the_division_back(followed):
