@@ -707,7 +707,13 @@ class TrackingSession:
             frame, new_id = self._checked_frame(frame), check_object_id(new_id)
             if new_id in self._tracker.tracks:
                 raise SessionError(f"There is an object {new_id} already.")
-            self._publisher.mask(new_id, frame)  # before anything changes: the labels hold this id
+            self._publisher.volume.checked_id(new_id)  # before anything changes
+            held = self._first_from(new_id, 0)
+            if held is not None:
+                raise SessionError(
+                    f"The labels have an object {new_id} already, in frame {held}.",
+                    remedy="Give an id that the labels do not hold.",
+                )
             written = np.flatnonzero(track.written[:frame]).tolist()
             earlier = [f for f in written if self._publisher.mask(object_id, f).any()]
             if not earlier or not self._publisher.mask(object_id, frame).any():
@@ -898,7 +904,8 @@ class TrackingSession:
             children = division.children
             if new_id is not None:
                 named = {n for each in self._divisions for n in (each.parent, *each.children)}
-                free = max(named | self._tracker.tracks.keys() | {0}) + 1
+                largest = self._publisher.volume.largest_id()
+                free = max(largest, *named, *self._tracker.tracks) + 1
                 at = self._first_from(division.parent, division.frame)
                 if at is None:
                     children = tuple(each for each in children if each != new_id)

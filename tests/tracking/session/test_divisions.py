@@ -11,6 +11,7 @@ from engine_internals import volume_of
 from napari_sam2.errors import LabelsError, LineageError, PromptError, SessionError
 from napari_sam2.lineage import Lineage
 from napari_sam2.tracking import TrackingSession
+from napari_sam2.tracking.division_proposals import ProposedDivision
 from napari_sam2.types import Division, ObjectFrame
 
 WHOLE, LEFT, RIGHT = (np.zeros((40, 48), bool) for _ in range(3))
@@ -294,3 +295,21 @@ def test_a_division_that_cannot_be_written_leaves_all_as_it_was(session, monkeyp
     np.testing.assert_array_equal(session.labels, before)
     assert (session.divisions, session.planned_visits()) == ((), planned)
     session.add_division(*(1, (2, 3), 5))
+
+
+def test_an_accepted_division_and_a_split_take_no_id_of_the_labels(model, stack):
+    labels = np.zeros(stack.shape, np.uint16)
+    labels[9, 0:3, 40:47], labels[:, 36:39, 0:5] = 3, 8
+    session = TrackingSession(model, stack, labels=labels)
+    for frame in range(5):
+        session.add_mask(1, frame, WHOLE)
+    session.add_mask(1, 5, RIGHT)
+    session.add_mask(2, 5, LEFT)
+    before = labels.copy()
+    with pytest.raises(SessionError, match="3 already, in frame 9"):
+        session.split(1, 3, 3)
+    np.testing.assert_array_equal(labels, before)
+    proposed = ProposedDivision(Division(1, (2, 4), 5), 4, 0.9, 1.0)
+    assert session.accept_division(proposed) == Division(1, (2, 9), 5)
+    for other in (3, 8):
+        np.testing.assert_array_equal(labels == other, before == other)
