@@ -652,17 +652,24 @@ class TrackingSession:
     def unaccept(self, object_id: int, frame: int) -> None:
         """Withdraw the acceptance of an object in a frame; its mask stays until tracked again.
 
+        An object without any other prompted or accepted frame is no longer one of the session:
+        what was tracked from this frame is erased, and its mask here stays in the labels.
+
         Raises
         ------
         SessionError
             It is not accepted there.
+        LabelsError
+            The labels cannot be written; the session is unchanged.
         """
         with self._lock:
             if ObjectFrame(object_id, frame) not in self._publisher.accepted:
                 raise SessionError(f"Object {object_id} is not accepted in frame {frame}.")
-            self._publisher.unaccept(object_id, frame)
             if self.prompts.get(object_id, frame) is None:
                 self._tracker.reopen(object_id, frame)
+            self._publisher.unaccept(object_id, frame)
+            if object_id not in self._tracker.tracks:
+                self._set_divisions(without_object(self._divisions, object_id))
             self._keep_soon()
 
     def merge(self, object_id: int, other: int) -> None:
@@ -1203,7 +1210,7 @@ class TrackingSession:
         """Return the content that `save` writes."""
         with self._lock:
             return SessionFile.of_masks(
-                self.prompts,
+                self.prompts.copy(),
                 self.accepted,
                 self._publisher.mask,
                 ((pair, mask.unpack()) for pair, mask in self.corrected_masks().items()),
@@ -1527,7 +1534,11 @@ class TrackingSession:
         """Remove prompts and acceptance that a session file does not hold."""
         with self._lock:
             for pair in self._publisher.accepted - set(saved.accepted):
-                self.unaccept(*pair)
+                others = self._tracker.track(pair.object_id).conditioning.keys() - {pair.frame}
+                if others or self.prompts.get(*pair) is not None:
+                    self.unaccept(*pair)
+                else:
+                    self.remove_prompts(pair.object_id)
             for object_id, frame, _ in self.prompts:
                 if saved.book.get(object_id, frame) is None:
                     if ObjectFrame(object_id, frame) in self._publisher.accepted:

@@ -238,11 +238,21 @@ class Tracker:
         return change.prompts
 
     def reopen(self, object_id: int, frame: int) -> None:
-        """Take a frame for tracked only that was decided before; its labels stay."""
+        """Take a frame for tracked or not, as it was before it was accepted; its labels stay.
+
+        An object without any other decided frame is gone, and what was tracked from this one.
+        """
         track = self.track(object_id)
-        track.conditioning.pop(frame, None)
+        if not track.conditioning.keys() - {frame}:
+            others = np.flatnonzero(track.written).tolist()
+            others.remove(frame)
+            self._publisher.remove(object_id, others)
+            del self.tracks[object_id]
+            return
+        track.conditioning.pop(frame)
         track.conditioning_memory.pop(frame, None)
-        track.done[frame] = True
+        if not track.done[frame]:
+            track.news.add(frame)
 
     def candidates(self, prompt: FramePrompt) -> int:
         """Return how many masks a prompt could mean."""

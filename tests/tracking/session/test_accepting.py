@@ -201,3 +201,53 @@ def test_memory_that_runs_out_while_a_memory_is_made_costs_no_labels(
     np.testing.assert_array_equal(session.labels, before)
     assert session.accepted == ((1, 7), (2, 7))
     list(session.propagate())
+
+
+def test_a_frame_accepted_before_it_was_tracked_is_tracked_after_all(model, stack):
+    session, plain = (TrackingSession(model, stack) for _ in range(2))
+    for each in (session, plain):
+        each.add_points(1, 0, [(10, 10)])
+    session.accept(1, 4)
+    session.accept_all(6)
+    session.unaccept(1, 4)
+    session.unaccept(1, 6)
+    for each in (session, plain):
+        list(each.propagate())
+    np.testing.assert_array_equal(session.labels, plain.labels)
+
+
+def test_a_frame_that_was_tracked_keeps_its_mask(model, stack):
+    session = tracked(model, stack)
+    before = session.labels.copy()
+    session.accept(1, 6)
+    session.unaccept(1, 6)
+    assert session.planned_frames() == 2, "the two clicked frames are handed out"
+    np.testing.assert_array_equal(session.labels, before)
+
+
+def test_the_last_acceptance_of_an_object_takes_it_out_of_the_session(model, stack):
+    session = tracked(model, stack)
+    session.accept(1, 6)
+    session.remove_prompts(1, 3)
+    mask, other = session.labels[6] == 1, session.labels == 2
+    session.unaccept(1, 6)
+    assert (session.object_ids, session.accepted) == ((2,), ())
+    np.testing.assert_array_equal(session.labels[6] == 1, mask)
+    assert (session.labels == 1).sum() == mask.sum(), "nothing is left of what was tracked from it"
+    np.testing.assert_array_equal(session.labels == 2, other)
+    session.accept(1, 6)
+    assert session.object_ids == (1, 2), "it can be taken up again"
+
+
+def test_a_file_without_an_accepted_object_removes_it(model, stack):
+    session = TrackingSession(model, stack)
+    session.add_points(1, 0, [(10, 10)])
+    before = session.to_file()
+    session.add_points(2, 5, [(30, 35)])
+    list(session.propagate())
+    session.accept(2, 7)
+    session.accept(2, 8)
+    session.remove_prompts(2, 5)
+    list(session.replay(before))
+    assert session.object_ids == (1,)
+    assert not (session.labels == 2).any()

@@ -180,9 +180,7 @@ class RequestHandler:
             annotations = self._sure(annotations)
         prompts = {placed.position: placed.prompt for placed in annotations.prompts}
         errors: list[Sam2Error] = []
-        for object_frame in sorted(self._accepted - annotations.accepted):
-            self._attempt(errors, self._unaccept, object_frame)
-        # New prompts first: an object whose only click moves to another frame is not lost.
+        # What is new comes first: an object whose only decision moves to another frame is not lost.
         for object_frame, prompt in prompts.items():
             known = self._known.get(object_frame)
             if prompt in (known, self._refused.get(object_frame)):
@@ -201,6 +199,8 @@ class RequestHandler:
             if self._on_progress is not None:
                 self._on_progress(done, len(new))
             self._attempt(errors, self._accept, object_frame)
+        for object_frame in sorted(self._accepted - annotations.accepted):
+            self._attempt(errors, self._unaccept, object_frame)
         for object_frame in sorted(self._known.keys() - prompts.keys()):
             self._remove(object_frame)
         if annotations.divisions != self._divisions():
