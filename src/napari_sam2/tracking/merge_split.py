@@ -65,7 +65,10 @@ class MergeSplit:
 
 
 def joined(into: ObjectTrack, gone: ObjectTrack, known: Known) -> MergeSplit:
-    """Return the merge of two tracks; masks of their conditioning frames become mask prompts."""
+    """Return the merge of two tracks; masks of their conditioning frames become mask prompts.
+
+    Conditioning frames without a mask become accepted ones.
+    """
     both = (into.object_id, gone.object_id)
     held = {pair.frame for pair in known.accepted if pair.object_id in both}
     book, track = known.prompts.copy(), into.copy()
@@ -75,7 +78,9 @@ def joined(into: ObjectTrack, gone: ObjectTrack, known: Known) -> MergeSplit:
     track.written |= gone.written
     for frame in sorted(into.conditioning.keys() | gone.conditioning.keys()):
         mask = known.mask_of(frame, both if gone.written[frame] else (into.object_id,))
-        if frame not in held and mask.any():
+        if not mask.any():
+            held.add(frame)  # a prompt cannot say that the object is not there
+        elif frame not in held:
             book.add_mask(into.object_id, frame, mask)
         track.accept(known.drawn_as(track, frame, mask))
     track.done = into.done | gone.done

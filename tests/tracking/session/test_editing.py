@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
 from napari_sam2.errors import SessionError
 from napari_sam2.tracking import TrackingSession
+
+
+EVERYWHERE = list(itertools.product(range(1, 40, 3), range(1, 48, 3)))
 
 
 @pytest.fixture
@@ -112,6 +117,24 @@ def test_merge_keeps_accepted_frames_accepted(session):
     np.testing.assert_array_equal(session.labels[6] == 1, both)
 
 
+def test_merge_of_objects_that_were_corrected_away_accepts_that_they_are_not_there(
+    session, stack, tmp_path
+):
+    for object_id in (1, 2):
+        session.add_points(object_id, 7, EVERYWHERE, [False] * len(EVERYWHERE))
+    assert not session.labels[7].any()
+    session.merge(1, 2)
+    assert session.prompts.frames(1) == (3, 5)
+    assert session.accepted == ((1, 7),)
+    run(session)
+    session.save(tmp_path / "s.json")
+    again = TrackingSession.load(tmp_path / "s.json", session.model, stack)
+    run(again)
+    assert not (session.labels[7] == 1).any()
+    session.unaccept(1, 7)
+    assert session.accepted == ()
+
+
 @pytest.fixture
 def whole(model, stack) -> TrackingSession:
     """Object 1 is in every frame, decided in the third only."""
@@ -195,3 +218,15 @@ def test_writes_are_reported_with_the_former_labels(model, stack):
     np.testing.assert_array_equal(replayed, session.labels)
     session.add_points(1, 3, [(10, 10)])
     assert not replayed[3].any()
+
+
+@pytest.mark.parametrize(
+    ("direction", "computed"), [("both", {5, 6, 7}), ("forward", {5, 6, 7}), ("backward", set())]
+)
+def test_a_part_is_computed_again_and_no_more(model, stack, direction, computed):
+    session = TrackingSession(model, stack)
+    session.add_points(1, 3, [(10, 10)])
+    run(session)
+    assert set(run(session, direction=direction, start=5, stop=8, recompute=True)) == computed
+    assert session.outdated_frames() == {}
+    assert session.planned_frames() == 1, "the clicked frame is handed out"
