@@ -538,7 +538,7 @@ class TrackingSession:
         object_ids : iterable of int, optional
             Only these objects; by default all, including those prompted meanwhile.
         recompute : bool
-            Also compute frames again that are up to date.
+            Also compute frames again that are up to date, of those asked for.
 
         Yields
         ------
@@ -570,7 +570,7 @@ class TrackingSession:
             track.news.clear()
         if recompute:
             for track in scope.tracks(self._tracker.tracks):
-                track.forget_tracking()
+                track.forget_tracking(direction, scope.start, scope.stop)
         return self._walk(direction, scope, self._skipped)
 
     def planned_frames(

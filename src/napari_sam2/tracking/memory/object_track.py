@@ -230,9 +230,14 @@ class ObjectTrack:
         old[self.end :] = False
         return tuple(np.flatnonzero(old).tolist())
 
-    def forget_tracking(self) -> None:
-        """Mark every frame as not tracked; conditioning frames stay."""
-        self.done[:] = False
+    def forget_tracking(self, direction: Direction, start: int, stop: int) -> None:
+        """Mark the frames of start..stop - 1 as not tracked that this direction reaches.
+
+        Conditioning frames stay.
+        """
+        former = self.done[start:stop].copy()
+        self.done[start:stop] = False
+        self.done[start:stop] = former & ~self.needed(direction, start, stop)
         self.forget_recent()
 
     def forget_recent(self) -> None:
