@@ -10,7 +10,6 @@ import pytest
 from napari_sam2.errors import SessionError
 from napari_sam2.tracking import TrackingSession
 
-
 EVERYWHERE = list(itertools.product(range(1, 40, 3), range(1, 48, 3)))
 
 
