@@ -153,7 +153,7 @@ class LabelWriter:
         decided, shared, logits = prompted
         frame = decided.frame
         if shared is None:
-            taken = self.pixels(frame, [i for i, other in others.items() if other.drawn])
+            taken = self.pixels(frame, [i for i, other in others.items() if other.binding])
             kept = decided.mask & ~taken
             self.put(object_id, frame, kept)
             return _frame_masks(frame, (object_id,), kept[None], [decided], logits, [None])

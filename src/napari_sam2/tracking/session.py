@@ -498,6 +498,8 @@ class TrackingSession:
     def choose(self, object_id: int, frame: int, rank: int) -> FrameMasks:
         """Choose one of the masks that a click can mean; 0 has the highest predicted IoU.
 
+        Session files hold the chosen mask.
+
         Raises
         ------
         SessionError
@@ -511,9 +513,7 @@ class TrackingSession:
                     f"The prompt of object {object_id} in frame {frame} could mean no mask {rank}.",
                     remedy=f"Choose one from 0 to {candidates - 1}; see `candidates`.",
                 )
-            result = self._tracker.decide(int(object_id), int(frame), prompt, rank=int(rank))
-            self._noted(result)
-            return result
+            return self._prompt(object_id, frame, lambda: prompt, int(rank))
 
     def propagate(
         self,
@@ -1316,31 +1316,47 @@ class TrackingSession:
             self._set_divisions(divisions)
 
     def corrected_masks(self) -> dict[ObjectFrame, PackedMask]:
-        """Return the masks of prompts that correct tracked frames or were found by a search.
+        """Return the masks that the prompts alone would not give again; session files store them.
 
-        Session files store them, since the prompts alone would not give the same masks again.
+        Those are of prompts that correct tracked frames, of found objects, of masks that were
+        chosen among several, and of masks that were drawn over others.
         """
         with self._lock:
             return self._tracker.corrected_masks(self.prompts)
 
-    def _prompt(self, object_id: int, frame: int, change: Callable[[], FramePrompt]) -> FrameMasks:
+    def _prompt(
+        self,
+        object_id: int,
+        frame: int,
+        change: Callable[[], FramePrompt],
+        rank: int | None = None,
+    ) -> FrameMasks:
         """Change the prompts and decide the frame; frames that could not be read are tried."""
         object_id, frame = check_object_id(object_id), check_frame(frame, self._n_frames)
         with self._lock:
             if self._divisions:
                 check_alive(self._divisions, object_id, frame)
             self._tracker.engine.forgive()
-            result = self._decide(object_id, frame, change)
+            result = self._decide(object_id, frame, change, rank)
             self._noted(result)
             return result
 
-    def _decide(self, object_id: int, frame: int, change: Callable[[], FramePrompt]) -> FrameMasks:
-        """Change the prompts and decide the frame; if that fails, no prompt has changed."""
+    def _decide(
+        self,
+        object_id: int,
+        frame: int,
+        change: Callable[[], FramePrompt],
+        rank: int | None = None,
+    ) -> FrameMasks:
+        """Change the prompts and decide the frame; if that fails, no prompt has changed.
+
+        `rank`: which of the masks that the prompt could mean was chosen; None: not chosen.
+        """
         before = self.prompts.get(object_id, frame)
         prompt = change()
         try:
-            refines = before is not None and prompt.refines(before)
-            result = self._tracker.decide(object_id, frame, prompt, refines=refines)
+            refines = rank is None and before is not None and prompt.refines(before)
+            result = self._tracker.decide(object_id, frame, prompt, refines, rank or 0)
         except BaseException:  # an interruption too
             if before is None:
                 self.prompts.remove(object_id, frame)

@@ -84,6 +84,7 @@ class Tracker:
         self._model = model
         self._n_frames = stack.n_frames
         self._absent_limit = settings.absent_limit
+        self._overlap = settings.overlap
         self._publisher = publisher
         self._framing = framing_of(model, settings, stack.frame_shape)
         self._unreadable = settings.unreadable
@@ -121,16 +122,13 @@ class Tracker:
             track = self.new_track(object_id)
         volume = self._publisher.volume
         current, labels = volume.mask(object_id, frame), volume.frame(frame)
-        known = track, frame, prompt, current, self.tracks, labels, refines, rank
+        given = track, frame, prompt, current, self.tracks, labels, refines, rank
         drawn = needs_no_network(prompt)
-        step = partial(self._drawn, *known[:3]) if drawn else partial(self.engine.decide, *known)
+        step = partial(self._drawn, *given[:3]) if drawn else partial(self.engine.decide, *given)
         prompted = self.engine.run(step)
-        others = {
-            other.object_id: other.conditioning[frame]
-            for other in self.tracks.values()
-            if other is not track and frame in other.conditioning
-        }
-        before = track.copy()
+        others = self._decided_beside(object_id, frame)
+        before, known = track.copy(), track.conditioning.get(frame)
+        chosen = rank > 0 or (refines and known is not None and known.chosen)
         accepted = self._publisher.unaccept(object_id, frame)
         try:
             with volume.all_or_nothing():
@@ -138,7 +136,8 @@ class Tracker:
                     partial(self._publisher.decided, object_id, prompted, others)
                 )
                 track.written[frame] = True
-                track.condition(replace(prompted.decided, pixels=PackedMask.of(result.masks[0])))
+                pixels = PackedMask.of(result.masks[0])
+                track.condition(replace(prompted.decided, pixels=pixels, chosen=chosen))
                 self.tracks[object_id] = track
         except BaseException:  # an interruption too leaves nothing half done
             if object_id in self.tracks:
@@ -147,6 +146,14 @@ class Tracker:
                 self._publisher.accept(object_id, frame)
             raise
         return result
+
+    def _decided_beside(self, object_id: int, frame: int) -> dict[int, Conditioning]:
+        """Return what is decided of other objects in a frame."""
+        return {
+            other.object_id: other.conditioning[frame]
+            for other in self.tracks.values()
+            if other.object_id != object_id and frame in other.conditioning
+        }
 
     def propose(
         self,
@@ -209,10 +216,20 @@ class Tracker:
     def recorrect(
         self, object_id: int, frame: int, prompt: FramePrompt, mask: NDArray[np.bool_]
     ) -> None:
-        """Restore a corrected frame from a file, with the mask that the correction gave."""
+        """Restore a prompted frame from a file, with the mask that the prompt gave.
+
+        It leaves the pixels of drawn masks to them, as files of before do not say.
+        """
         track = self.tracks.get(object_id) or self.new_track(object_id)
-        self._publisher.put(object_id, frame, mask)
-        track.condition(replace(self.as_drawn(track, frame, mask), prompt=prompt))
+        others = self._decided_beside(object_id, frame)
+        taken = [number for number, other in others.items() if other.binding]
+        self._publisher.put(object_id, frame, mask & ~self._publisher.pixels(frame, taken))
+        if needs_no_network(prompt):
+            drawn = drawn_prompt(self._framing, track, frame, prompt)
+            decided = replace(drawn, pixels=PackedMask.of(mask))
+        else:
+            decided = replace(self.as_drawn(track, frame, mask), prompt=prompt)
+        track.condition(decided)
         track.written[frame] = True
         self.tracks[object_id] = track
 
@@ -339,14 +356,24 @@ class Tracker:
 
         A prompt that corrects a tracked frame, often one click on the background, means nothing
         without what was tracked; the mask of a found object was cut and judged together with all
-        others.
+        others; a prompt does not say which of its masks was chosen; and a drawn mask does not say
+        what was drawn there before it, whose pixels it left alone.
         """
         found = {}
         for object_id, frame, prompt in prompts:
             decided = self.tracks[object_id].conditioning[frame]
-            if (decided.corrects or decided.found) and prompt.mask is None:
-                found[ObjectFrame(object_id, frame)] = decided.pixels
+            if needs_no_network(prompt):
+                if not np.array_equal(decided.mask, prompt.mask):
+                    found[ObjectFrame(object_id, frame)] = decided.pixels
+            elif prompt.mask is None and (decided.corrects or decided.found or decided.chosen):
+                found[ObjectFrame(object_id, frame)] = self._left_of(object_id, decided)
         return found
+
+    def _left_of(self, object_id: int, decided: Conditioning) -> PackedMask:
+        """Return what is left of a mask after others were drawn over it."""
+        left = decided.mask & self._publisher.mask(object_id, decided.frame)
+        # Without any pixel it would tell that the object is not there.
+        return PackedMask.of(left) if left.any() and not self._overlap else decided.pixels
 
     def _drawn(self, track: ObjectTrack, frame: int, prompt: FramePrompt) -> PromptedMask:
         """Decide a frame from a prompt that is a mask alone."""

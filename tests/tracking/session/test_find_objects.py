@@ -187,6 +187,12 @@ def test_found_objects_are_propagated_like_any_other(session):
     assert set(np.unique(session.labels[2])) & set(ids)
 
 
+def test_choosing_another_of_its_masks_takes_the_mark_off(session):
+    first, *rest = session.find_objects(1)
+    session.choose(first, 1, 1)
+    assert session.found_objects == tuple(rest)
+
+
 def test_looking_at_an_object_takes_its_mark_off(session):
     first, second, third, *rest = session.find_objects(1)
     session.accept(first, 1)

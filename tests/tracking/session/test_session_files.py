@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from engine_internals import track_of
 
 from napari_sam2.errors import FrameError
+from napari_sam2.prompts.session_file import MaskStore
 from napari_sam2.tracking import TrackingSession, TrackingSettings
 from napari_sam2.types import ObjectFrame
 
@@ -142,3 +144,64 @@ def test_what_the_frames_are_comes_back(model, stack, tmp_path):
     assert '"z-stack"' in path.read_text()
     path.write_text(path.read_text().replace('"z-stack"', '"hologram"'))  # of a later version
     assert TrackingSession.load(path, model, stack, store=None).stack.kind == "unknown"
+
+
+@pytest.mark.parametrize("refined", [False, True])
+def test_a_chosen_mask_comes_back(model, stack, tmp_path, refined):
+    session = TrackingSession(model, stack)
+    session.add_points(1, 3, [(20, 20)])
+    best = session.labels[3].copy()
+    session.choose(1, 3, 2)
+    assert (session.labels[3] != best).any()
+    if refined:
+        session.add_points(1, 3, [(22, 22)])
+    again = there_and_back(session, stack, tmp_path / "s.json")
+    np.testing.assert_array_equal(again.labels, session.labels)
+
+
+def test_the_best_mask_chosen_once_more_needs_no_mask_in_the_file(model, stack):
+    session = TrackingSession(model, stack)
+    session.add_points(1, 3, [(20, 20)])
+    session.choose(1, 3, 1)
+    session.choose(1, 3, 0)
+    assert session.corrected_masks() == {}
+
+
+OVER = np.roll(DRAWN, 4, axis=1)
+
+
+@pytest.mark.parametrize("first", [1, 2])
+def test_the_first_of_two_drawn_masks_keeps_its_pixels(model, stack, tmp_path, first):
+    session = TrackingSession(model, stack)
+    session.add_mask(first, 3, DRAWN)
+    session.add_mask(3 - first, 3, OVER)
+    assert (session.labels[3] == first).sum() == DRAWN.sum()
+    assert (session.labels[3] == 3 - first).sum() == (OVER & ~DRAWN).sum()
+    again = there_and_back(session, stack, tmp_path / "s.json")
+    np.testing.assert_array_equal(again.labels, session.labels)
+    for each in (session, again):
+        list(each.propagate())
+    np.testing.assert_array_equal(again.labels, session.labels)
+
+
+@pytest.mark.parametrize(("corrected", "cut"), itertools.product((1, 2), (True, False)))
+def test_a_mask_drawn_over_a_correction_keeps_its_pixels(session, stack, tmp_path, corrected, cut):
+    """Also if the file has all of the corrected mask, as those of before."""
+    session.add_points(corrected, 7, [(20, 20)])
+    whole = session.labels[7] == corrected
+    drawn = np.roll(whole, 3, axis=1)
+    session.add_mask(3 - corrected, 7, drawn)
+    left = whole & ~drawn
+    assert left.any(), "some of it is left"
+    assert left.sum() < whole.sum()
+    if not cut:
+        file = session.to_file()
+        results = MaskStore([(ObjectFrame(corrected, 7), whole)])
+        again = TrackingSession(session.model, stack, settings=SETTINGS)
+        list(again.replay(replace(file, results=results)))
+    else:
+        again = there_and_back(session, stack, tmp_path / "s.json")
+    np.testing.assert_array_equal(again.labels[7] == 3 - corrected, drawn)
+    np.testing.assert_array_equal(again.labels[7] == corrected, left)
+    again.add_mask(3, 7, whole)
+    np.testing.assert_array_equal(again.labels[7] == 3, left, "what is drawn now counts")

@@ -113,6 +113,16 @@ def test_divisions_and_found_objects_come_back(model, stack, tmp_path):
     assert again.found_objects == ()
 
 
+def test_a_chosen_mask_comes_back(model, stack, tmp_path):
+    session = opened(model, stack, tmp_path / "a.sam2.zarr")
+    session.add_points(1, 2, [(12, 12)])
+    session.choose(1, 2, 2)
+    before = session.labels.copy()
+    again = reopened(session, model, stack)
+    assert list(again.corrected_masks()) == [(1, 2)]
+    np.testing.assert_array_equal(again.labels, before)
+
+
 def test_stores_without_divisions_are_read(model, stack, tmp_path, monkeypatch):
     """As they were written at first."""
     real = SessionParts.describe

@@ -100,6 +100,8 @@ class Conditioning:
         Prompt of the frame.
     found : bool
         A search for objects made this mask: its prompt alone would give a similar one only.
+    chosen : bool
+        The user chose another than the best of the masks that the prompt could mean.
     dismissed : bool
         Whether the user corrected the object away here.
     """
@@ -112,6 +114,7 @@ class Conditioning:
     prediction: ObjectPrediction | None = None
     prompt: FramePrompt | None = None
     found: bool = False
+    chosen: bool = False
     dismissed: bool = field(init=False)
 
     def __post_init__(self) -> None:
@@ -127,6 +130,11 @@ class Conditioning:
     def drawn(self) -> bool:
         """Whether the user drew the mask, so that no other object takes pixels from it."""
         return self.prediction is None
+
+    @property
+    def binding(self) -> bool:
+        """Whether masks drawn later leave its pixels alone: it was drawn itself, or accepted."""
+        return self.drawn and (self.prompt is None or self.prompt.mask is not None)
 
     @property
     def definite(self) -> bool:

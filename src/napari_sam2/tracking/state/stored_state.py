@@ -263,6 +263,7 @@ class StateReader:
             prediction,
             prompt,
             bool(meta.get("found", False)),
+            bool(meta.get("chosen", False)),
         )
 
     def _memories(self, trail: object, tokens: Sequence[object]) -> tuple[FrameMemory, ...]:
@@ -372,6 +373,7 @@ def _conditioning(decided: Conditioning, own: FramePrompt | None) -> bytes:
         "sighting": sighting,
         "corrects": decided.corrects,
         "found": decided.found,
+        "chosen": decided.chosen,
         "prediction": None,
         "prompt": None if decided.prompt is None else "own",
     }
