@@ -362,10 +362,10 @@ class Tracker:
         found = {}
         for object_id, frame, prompt in prompts:
             decided = self.tracks[object_id].conditioning[frame]
-            if needs_no_network(prompt):
-                if not np.array_equal(decided.mask, prompt.mask):
+            if prompt.mask is not None:
+                if needs_no_network(prompt) and not np.array_equal(decided.mask, prompt.mask):
                     found[ObjectFrame(object_id, frame)] = decided.pixels
-            elif prompt.mask is None and (decided.corrects or decided.found or decided.chosen):
+            elif decided.corrects or decided.found or decided.chosen:
                 found[ObjectFrame(object_id, frame)] = self._left_of(object_id, decided)
         return found
 
