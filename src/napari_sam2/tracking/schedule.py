@@ -212,14 +212,19 @@ class Schedule:
         return given, tracked
 
     def rest_of_run(self, track: ObjectTrack, frame: int) -> list[int]:
-        """Return the frames still to be tracked from `frame` to the next conditioning frame."""
+        """Return the frames still to be tracked from `frame` to the next conditioning frame.
+
+        Of those outside of the scope, only the ones that were never written: the others keep
+        their labels.
+        """
         first, last = track.neighbourhood(frame)
         start, stop = (frame + 1, last + 1) if self.step > 0 else (first, frame)
-        start, stop = max(start, self.scope.start), min(stop, self.scope.stop)
         if start >= stop:
             return []
-        ahead: list[int] = (np.flatnonzero(self._needed(track, start, stop)) + start).tolist()
-        return ahead
+        kept = track.written[start:stop].copy()
+        kept[max(0, self.scope.start - start) : max(0, self.scope.stop - start)] = False
+        ahead: list[int] = np.flatnonzero(self._needed(track, start, stop) & ~kept).tolist()
+        return [start + each for each in ahead]
 
     def _wanted(
         self, tracks: Mapping[int, ObjectTrack], start: int, stop: int
@@ -234,7 +239,7 @@ class Schedule:
         return wanted
 
     def _needed(self, track: ObjectTrack, start: int, stop: int) -> NDArray[np.bool_]:
-        """Return in which frames of start..stop - 1, all in scope, an object is to be tracked."""
+        """Return in which frames of start..stop - 1 an object is to be tracked."""
         needed = track.needed(self.direction, start, stop, self.nearest)
         if track.object_id in self.stranded:
             needed[:] = False

@@ -346,6 +346,27 @@ def test_an_object_that_returns_in_between_is_not_left_alone(model, stack):
     assert track.done[7:].all(), "two in a row"
 
 
+@pytest.mark.parametrize("stop", range(5, 9))
+def test_an_object_that_has_ended_stays_away_whatever_is_propagated_next(absent_model, stack, stop):
+    settings = TrackingSettings(absent_limit=3)
+    session = TrackingSession(absent_model, stack, settings=settings)
+    session.add_points(1, 0, [(10, 10)])
+    first = [result.frame for result in session.propagate(stop=stop)]
+    then = [result.frame for result in session.propagate()]
+    assert sorted({*first, *then}) == [0, 1, 2, 3], "three frames without it, and no more"
+
+
+def test_labels_outside_of_the_part_asked_for_stay_where_an_object_ends(absent_model, stack):
+    session = TrackingSession(absent_model, stack, settings=TrackingSettings(absent_limit=2))
+    session.add_points(1, 0, [(10, 10)])
+    session.accept(1, 9)
+    session.unaccept(1, 9)
+    session.labels[9, 5:10, 5:10] = 1
+    list(session.propagate(stop=6))
+    assert (session.labels[9] == 1).sum() == 25
+    assert session.planned_visits()[6:] == (0, 0, 0, 1, 0, 0)
+
+
 def test_absent_objects_have_empty_masks_and_low_scores(absent_model, stack):
     ignores = TrackingSettings(obey_clicks=False)
     session = TrackingSession(absent_model, stack, settings=ignores, keep_logits=True)
