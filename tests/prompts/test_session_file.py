@@ -445,3 +445,12 @@ def test_files_from_before_object_and_frame_changed_places_are_read_and_written_
     assert session.handed_over == {ObjectFrame(object_id=3, frame=0)}
     now = WRITTEN_BEFORE.replace('"version": 2', '"version": 3')
     assert session_to_json(session) == now
+
+
+def test_spans_come_back_and_are_checked():
+    session = SessionFile(PromptBook((5, 6, 7)), spans={3: (0, 2), 8: (2, 5)})
+    again = session_from_json(session_to_json(session))
+    assert again.spans == {3: (0, 2), 8: (2, 5)}
+    for text in ('{"3": [0]}', '{"3": [2, 9]}', '{"3": [2, 2]}', '{"x": [0, 2]}', "[3]"):
+        with pytest.raises(PromptError):
+            session_from_json(session_to_json(session).replace('{"3": [0, 2], "8": [2, 5]}', text))

@@ -273,6 +273,9 @@ class BlobSession:
     def corrected_masks(self) -> dict:
         return {}
 
+    def spans(self) -> dict:
+        return {}
+
     def replay(self, saved) -> Iterator[Replayed]:
         self._script.step("replay", len(saved.book), len(saved.accepted_masks))
         self.set_divisions(saved.divisions)

@@ -117,6 +117,8 @@ class SessionFile:
         Mask prompts that come from the former volume instead of the user.
     divisions : tuple of Division
         Objects that divide; the session that replays the file checks them against each other.
+    spans : mapping of int to (int, int)
+        First frame and end (excluded) of objects that are part of a split one.
     settings : mapping of str to str, int, float, bool or None
         Settings and other facts of the session, such as the model's name.
     contrast : tuple of (low, high)
@@ -146,6 +148,7 @@ class SessionFile:
     handed_over: frozenset[ObjectFrame] = frozenset()
     found: frozenset[int] = frozenset()
     divisions: tuple[Division, ...] = ()
+    spans: Mapping[int, tuple[int, int]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         pairs = {self._checked_pair(*pair) for pair in self.accepted}
@@ -167,6 +170,8 @@ class SessionFile:
         object.__setattr__(self, "handed_over", frozenset(self.handed_over) & prompted)
         object.__setattr__(self, "found", frozenset(self.found) & set(self.book.object_ids()))
         object.__setattr__(self, "divisions", tuple(map(self._checked_division, self.divisions)))
+        spans = {check_object_id(n): self._checked_span(n, *s) for n, s in self.spans.items()}
+        object.__setattr__(self, "spans", MappingProxyType(spans))
         object.__setattr__(self, "settings", MappingProxyType(dict(self.settings)))
         object.__setattr__(self, "contrast", contrast)
         object.__setattr__(self, "at", MappingProxyType(dict(self.at)))
@@ -190,6 +195,7 @@ class SessionFile:
         names: Mapping[int, str] | None = None,
         found: Iterable[int] = (),
         divisions: Iterable[Division] = (),
+        spans: Mapping[int, tuple[int, int]] | None = None,
     ) -> SessionFile:
         """Return the session file of prompts whose masks are read one at a time.
 
@@ -200,7 +206,7 @@ class SessionFile:
         mask_of : callable
             Gives the mask (Y, X) of an accepted object id and frame.
         results : iterable of (ObjectFrame, ndarray of bool)
-        handed_over, settings, contrast, axis, at, region, names, found, divisions
+        handed_over, settings, contrast, axis, at, region, names, found, divisions, spans
             As the attributes.
         """
         pairs = sorted(accepted, key=ObjectFrame.by_frame)
@@ -219,6 +225,7 @@ class SessionFile:
             handed_over=handed_over,
             found=frozenset(found),
             divisions=tuple(divisions),
+            spans=spans or {},
         )
 
     @property
@@ -242,6 +249,15 @@ class SessionFile:
         children = tuple(check_object_id(child) for child in division.children)
         frame = check_frame(division.frame, self.book.shape[0])
         return Division(check_object_id(division.parent), children, frame)
+
+    def _checked_span(self, object_id: int, begin: int, end: int) -> tuple[int, int]:
+        if not 0 <= begin < end <= self.book.shape[0]:
+            raise PromptError(
+                f"Object {object_id} cannot be in frames {begin} to {end} (end excluded) of "
+                f"{self.book.shape[0]}.",
+                remedy="Correct the span in the file.",
+            )
+        return begin, end
 
     def elsewhere(self) -> PromptBook:
         """Return the prompts that mean something on another stack.
@@ -361,6 +377,8 @@ def _blocks(session: SessionFile) -> dict[str, str]:
         blocks["accepted"] = _lines([_accepted_text(pair, session) for pair in session.accepted])
     if session.divisions:
         blocks["divisions"] = _lines([_text(asdict(each)) for each in session.divisions])
+    if session.spans:
+        blocks["spans"] = _text({str(number): span for number, span in session.spans.items()})
     return blocks
 
 

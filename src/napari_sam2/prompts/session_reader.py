@@ -240,6 +240,7 @@ def _session_of(
         else frozenset(),
         # Other objects divide on another stack.
         divisions=_read_divisions(blocks.get("divisions")) if wanted == made_for else (),
+        spans=_read_spans(blocks.get("spans")) if wanted == made_for else {},
     )
 
 
@@ -466,6 +467,16 @@ def _read_divisions(node: JsonNode | None) -> tuple[Division, ...]:
         parent, frame = (_block(fields, name).whole_number() for name in ("parent", "frame"))
         divisions.append(Division(parent, children, frame))
     return tuple(divisions)
+
+
+def _read_spans(node: JsonNode | None) -> dict[int, tuple[int, int]]:
+    spans = {}
+    for object_id, field in _numbered(node, "an object").items():
+        limits = [limit.whole_number() for limit in field.items()]
+        if len(limits) != 2:
+            raise field.error("must be [begin, end].", "Correct it in the file.")
+        spans[object_id] = limits[0], limits[1]
+    return spans
 
 
 def _read_at(node: JsonNode | None) -> dict[int, int]:

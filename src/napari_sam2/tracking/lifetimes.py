@@ -17,11 +17,11 @@ Divisions = tuple[Division, ...]
 
 
 def apply_lifetimes(tracks: Mapping[int, ObjectTrack], divisions: Divisions) -> None:
-    """Limit every track to the frames in which its object exists."""
+    """Limit every track to the frames in which divisions say that its object exists."""
     lifetimes = lifetimes_of(divisions)
     for object_id, track in tracks.items():
         begin, end = lifetimes.get(object_id, (0, None))
-        track.begin, track.end = begin, len(track.done) if end is None else end
+        track.lifetime = begin, len(track.done) if end is None else end
 
 
 def check_alive(divisions: Divisions, object_id: int, frame: int) -> None:

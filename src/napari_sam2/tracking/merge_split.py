@@ -76,6 +76,7 @@ def joined(into: ObjectTrack, gone: ObjectTrack, known: Known) -> MergeSplit:
         if book.frames(each):
             book.remove(each)
     track.written |= gone.written
+    track.span = min(into.span[0], gone.span[0]), max(into.span[1], gone.span[1])
     for frame in sorted(into.conditioning.keys() | gone.conditioning.keys()):
         mask = known.mask_of(frame, both if gone.written[frame] else (into.object_id,))
         if not mask.any():
@@ -97,6 +98,8 @@ def joined(into: ObjectTrack, gone: ObjectTrack, known: Known) -> MergeSplit:
 def divided(track: ObjectTrack, frame: int, new_id: int, last: int, known: Known) -> MergeSplit:
     """Return the split of a track at a frame, from which on it belongs to a new object.
 
+    Neither of them is tracked beyond that frame, unless the user decides about a frame there.
+
     The mask in the first frame of the new object becomes a mask prompt. So does the mask in the
     last frame of the old object, if that has no conditioning frame left.
 
@@ -112,9 +115,10 @@ def divided(track: ObjectTrack, frame: int, new_id: int, last: int, known: Known
     book = known.prompts.copy()
     for where in [f for f in track.conditioning if f >= frame]:
         new.conditioning[where] = old.conditioning.pop(where)
-    new.done[frame:], old.done[frame:] = track.done[frame:], True
+    new.done[frame:], old.done[frame:] = track.done[frame:], False
     new.written[frame:], old.written[frame:] = track.written[frame:], False
-    new.done[:frame] = True
+    begin, end = track.span
+    old.span, new.span = (begin, frame), (frame, max(end, frame + 1))
     old.conditioning_memory.clear()
     old.forget_recent()
     for where in known.prompts.frames(track.object_id):

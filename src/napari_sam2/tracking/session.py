@@ -699,8 +699,9 @@ class TrackingSession:
         """Split an object: from `frame` on it becomes another object.
 
         The mask in the first frame of the new object becomes a mask prompt. So does the mask in
-        the last frame of the old object, if that has no prompted or accepted frame left. If it
-        fails, the object is unchanged.
+        the last frame of the old object, if that has no prompted or accepted frame left. Neither
+        is tracked beyond `frame` again, unless it is prompted or accepted there. If it fails, the
+        object is unchanged.
 
         Raises
         ------
@@ -1222,6 +1223,7 @@ class TrackingSession:
                 at=self.stack.at,
                 region=self.stack.region,
                 divisions=self._divisions,
+                spans=self.spans(),
             )
 
     @classmethod
@@ -1312,8 +1314,21 @@ class TrackingSession:
             left -= 1
             yield Replayed(left)
         with self._lock:
+            for object_id, track in self._tracker.tracks.items():
+                track.span = saved.spans.get(object_id, (0, self.n_frames))
+                for frame in track.conditioning:
+                    track.reach(frame)
             self._tracker.found |= saved.found & self._tracker.tracks.keys()
             self._set_divisions(divisions)
+
+    def spans(self) -> dict[int, tuple[int, int]]:
+        """Return the frames, begin to end - 1, to which splits limit objects, by object id.
+
+        Objects that are not part of a split one are left out.
+        """
+        with self._lock:
+            tracks, whole = self._tracker.tracks.items(), (0, self.n_frames)
+            return {number: track.span for number, track in tracks if track.span != whole}
 
     def corrected_masks(self) -> dict[ObjectFrame, PackedMask]:
         """Return the masks that the prompts alone would not give again; session files store them.

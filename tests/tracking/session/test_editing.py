@@ -158,6 +158,75 @@ def test_split_gives_the_rest_of_the_stack_to_a_new_object(whole):
     assert {7, 9} <= set(run(whole, object_ids=[7]))
 
 
+def shown(session, object_id) -> list[int]:
+    return [frame for frame, area in enumerate(areas(session, object_id)) if area]
+
+
+@pytest.fixture
+def split(whole) -> TrackingSession:
+    """Object 1 is in frames 0 to 5, and what it was from there on is object 7."""
+    whole.split(1, 6, 7)
+    run(whole)
+    return whole
+
+
+def check_split(session) -> None:
+    run(session, recompute=True)
+    assert shown(session, 1) == list(range(6))
+    assert shown(session, 7) == list(range(6, 12))
+
+
+def test_a_split_holds_when_all_is_tracked_again(split):
+    check_split(split)
+    split.add_points(1, 1, [(10, 10)])
+    split.add_points(7, 9, [(20, 20)])
+    check_split(split)
+    split.accept_all(8)
+    assert split.accepted == ((7, 8),), "the other one is not there"
+
+
+def test_a_split_is_saved_and_undone(split, stack, tmp_path):
+    split.save(tmp_path / "s.json")
+    again = TrackingSession.load(tmp_path / "s.json", split.model, stack)
+    again.save(tmp_path / "again.json")
+    assert (tmp_path / "again.json").read_text() == (tmp_path / "s.json").read_text()
+    check_split(again)
+    state = split.snapshot()
+    split.merge(1, 7)
+    run(split, recompute=True)
+    assert shown(split, 1) == list(range(12))
+    split.restore(state)
+    split.labels[:] = again.labels
+    check_split(split)
+
+
+def test_a_split_comes_back_from_a_store(split, stack, tmp_path):
+    split.keep_in(tmp_path / "a.sam2.zarr")
+    split.close()
+    again = TrackingSession(split.model, stack, store=tmp_path / "a.sam2.zarr")
+    check_split(again)
+
+
+def test_a_decision_beyond_a_split_counts(split):
+    split.add_points(1, 8, [(10, 10)])
+    run(split, object_ids=[1], recompute=True)
+    assert {8, 9} <= set(shown(split, 1))
+    assert split.spans() == {7: (6, 12)}
+
+
+def test_a_file_from_before_a_split_undoes_it(model, stack):
+    session = TrackingSession(model, stack)
+    session.add_points(1, 3, [(10, 10)])
+    before = session.to_file()
+    run(session)
+    assert shown(session, 1) == list(range(12))
+    session.split(1, 6, 7)
+    list(session.replay(before))
+    run(session)
+    assert (session.object_ids, session.spans()) == ((1,), {})
+    assert shown(session, 1) == list(range(12))
+
+
 def test_split_before_the_click_leaves_something_to_follow(whole):
     before = areas(whole, 1)
     whole.accept(1, 8)

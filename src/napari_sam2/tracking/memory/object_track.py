@@ -150,8 +150,10 @@ class ObjectTrack:
 
     Attributes
     ----------
-    begin, end : int
-        The object can only be in frames begin to end - 1: it is born and divides there.
+    lifetime : (int, int)
+        Frame in which divisions say that the object is born, and the one in which it divides.
+    span : (int, int)
+        First frame and end of the part of a split object that this one is.
     news : set of int
         Frames that were decided, or are decided no longer, since a pass looked at them last.
     """
@@ -161,7 +163,7 @@ class ObjectTrack:
         self.conditioning = ConditioningFrames()
         self.done: NDArray[np.bool_] = np.zeros(n_frames, dtype=bool)
         self.written: NDArray[np.bool_] = np.zeros(n_frames, dtype=bool)
-        self.begin, self.end = 0, n_frames
+        self.lifetime = self.span = (0, n_frames)
         self.news: set[int] = set()
         self.absent_run = 0
         self.conditioning_memory: OrderedDict[int, FrameMemory] = OrderedDict()
@@ -173,17 +175,27 @@ class ObjectTrack:
         other = self.another(self.object_id)
         other.conditioning = self.conditioning.copy()
         other.done, other.written = self.done.copy(), self.written.copy()
-        other.begin, other.end = self.begin, self.end
+        other.lifetime, other.span = self.lifetime, self.span
         other.news = self.news.copy()
         other.absent_run = self.absent_run
         other.conditioning_memory = self.conditioning_memory.copy()
         other._recent = dict(self._recent)
         return other
 
+    @property
+    def begin(self) -> int:
+        """The first frame in which the object can be."""
+        return max(self.lifetime[0], self.span[0])
+
+    @property
+    def end(self) -> int:
+        """The frame after the last one in which the object can be."""
+        return min(self.lifetime[1], self.span[1])
+
     def state(self) -> TrackState:
         """Return what is known of the object now, as a value."""
         decided, done = tuple(self.conditioning.values()), np.packbits(self.done)
-        return TrackState(self.object_id, decided, done, np.packbits(self.written))
+        return TrackState(self.object_id, decided, done, np.packbits(self.written), self.span)
 
     def another(self, object_id: int) -> ObjectTrack:
         """Return an empty track of the same stack."""
@@ -192,15 +204,22 @@ class ObjectTrack:
     def condition(self, conditioning: Conditioning) -> None:
         """Add a conditioning frame; the frames around it must be tracked again."""
         self.conditioning[conditioning.frame] = conditioning
+        self.reach(conditioning.frame)
         self._invalidate(conditioning.frame)
 
     def accept(self, conditioning: Conditioning) -> None:
         """Take a frame in as it was tracked: its neighbourhood stays as it is."""
         self.conditioning[conditioning.frame] = conditioning
+        self.reach(conditioning.frame)
         self.conditioning_memory.pop(conditioning.frame, None)
         self.written[conditioning.frame] = True
         if not self.done[conditioning.frame]:
             self.news.add(conditioning.frame)
+
+    def reach(self, frame: int) -> None:
+        """Lift the limit that a split has set, if the user decides about a frame beyond it."""
+        begin, end = self.span
+        self.span = 0 if frame < begin else begin, len(self.done) if frame >= end else end
 
     def release(self, frame: int) -> None:
         """Remove a conditioning frame; the frames around it must be tracked again."""
@@ -350,12 +369,13 @@ class ObjectTrack:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrackState:
-    """Conditioning frames of one object, and a bit per frame for computed and for written."""
+    """Conditioning frames of one object, a bit per frame for computed and for written, its span."""
 
     object_id: int
     conditioning: tuple[Conditioning, ...]
     done: NDArray[np.uint8]
     written: NDArray[np.uint8]
+    span: tuple[int, int]
 
     def track(self, n_frames: int, config: Sam2Config) -> ObjectTrack:
         """Return a track with this state; memories of frames are encoded again when needed."""
@@ -363,4 +383,5 @@ class TrackState:
         track.conditioning = ConditioningFrames(self.conditioning)
         track.done = np.unpackbits(self.done, count=n_frames).astype(bool)
         track.written = np.unpackbits(self.written, count=n_frames).astype(bool)
+        track.span = self.span
         return track

@@ -250,6 +250,7 @@ def _take_track(
     number = stored.object_id
     track = tracker.new_track(number)
     track.done, track.written = stored.done.copy(), stored.written.copy()
+    track.span = stored.span
     for frame, decided in stored.conditioning:
         pair = ObjectFrame(number, frame)
         if decided is not None:

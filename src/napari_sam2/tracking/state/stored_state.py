@@ -52,6 +52,8 @@ class StoredTrack:
     ----------
     object_id : int
     done, written : ndarray of bool, shape (T,)
+    span : (int, int)
+        As of `ObjectTrack`.
     absent_run : int
     conditioning : tuple of (int, Conditioning or None)
         Decided frames in their order; None where the decision is damaged.
@@ -62,6 +64,7 @@ class StoredTrack:
     object_id: int
     done: NDArray[np.bool_]
     written: NDArray[np.bool_]
+    span: tuple[int, int]
     absent_run: int
     conditioning: tuple[tuple[int, Conditioning | None], ...]
     memories: Mapping[int, tuple[FrameMemory, ...]]
@@ -127,12 +130,14 @@ class StateWriter:
             ]
             trails[str(step)] = trail, tokens
         done, written, absent = _bits(track.done), _bits(track.written), track.absent_run
+        span = list(track.span)
 
         def state() -> dict[str, Any]:
             return {
                 "object": number,
                 "done": done,
                 "written": written,
+                "span": span,
                 "absent_run": absent,
                 "decided": [[frame, piece.as_list()] for frame, piece in decided],
                 "memories": {
@@ -219,10 +224,12 @@ class StateReader:
                 memories[int(step)] = self._memories(trail, tokens)
             except _DAMAGE:
                 continue
+        begin, end = entry.get("span", (0, self._shape[0]))
         return StoredTrack(
             number,
             _from_bits(entry["done"], self._shape[0]),
             _from_bits(entry["written"], self._shape[0]),
+            (int(begin), int(end)),
             int(entry["absent_run"]),
             tuple(decided),
             memories,

@@ -108,6 +108,7 @@ def session_file(work: StackSession, pixels: str | None = None) -> SessionFile:
         region=spec.source.region,
         names=work.names,
         divisions=work.annotations.divisions,
+        spans=work.feedback.spans,
     )
 
 

@@ -143,11 +143,14 @@ class SessionFeedback:
         What it did not take in.
     results : mapping of ObjectFrame to PackedMask
         What came of prompts that correct tracked frames.
+    spans : mapping of int to (int, int)
+        First frame and end of objects that are part of a split one.
     """
 
     book: PromptBook | None = None
     refused: Mapping[ObjectFrame, FramePrompt] = field(default_factory=dict)
     results: Mapping[ObjectFrame, PackedMask] = field(default_factory=dict)
+    spans: Mapping[int, tuple[int, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

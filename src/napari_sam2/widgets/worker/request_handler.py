@@ -234,7 +234,10 @@ class RequestHandler:
         """Return what the session has made of the prompts."""
         session = self.session
         return SessionFeedback(
-            session.prompts.copy(), dict(self._refused), session.corrected_masks()
+            session.prompts.copy(),
+            dict(self._refused),
+            session.corrected_masks(),
+            session.spans(),
         )
 
     def outdated(self) -> dict[int, frozenset[int]]:

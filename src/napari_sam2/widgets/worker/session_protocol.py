@@ -132,6 +132,10 @@ class Session(Protocol):
         """Return what came of prompts that correct tracked frames, by object and frame."""
         ...
 
+    def spans(self) -> Mapping[int, tuple[int, int]]:
+        """Return the first frame and the end of objects that are part of a split one."""
+        ...
+
     def replay(self, saved: SessionFile) -> Iterator[Replayed]:
         """Take a session file in, step by step."""
         ...
