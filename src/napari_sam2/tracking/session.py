@@ -114,8 +114,9 @@ class TrackingSession:
     keep_logits : bool
         Whether results include mask logits at full resolution.
     labels : array-like, optional
-        An integer array (T, Y, X), numpy or zarr, to write to; a new one by default. Objects
-        do not overwrite the labels that it already holds.
+        An integer array (T, Y, X), numpy or zarr, to write to; a new one by default. Objects that
+        are tracked or found leave the labels that it already holds alone; a prompt takes the
+        pixels of its mask, in its frame.
     settings : TrackingSettings
     contrast : (low, high), optional
         Intensities shown as black and white; robust percentiles of the stack by default.

@@ -251,3 +251,14 @@ def test_a_file_without_an_accepted_object_removes_it(model, stack):
     list(session.replay(before))
     assert session.object_ids == (1,)
     assert not (session.labels == 2).any()
+
+
+def test_labels_of_others_yield_to_prompts_alone(model, stack):
+    labels = np.zeros(stack.shape, np.uint16)
+    labels[:, 5:15, 5:15] = 77
+    before = labels.copy()
+    session = TrackingSession(model, stack, labels=labels)
+    session.add_mask(1, 3, DRAWN)
+    list(session.propagate())
+    assert (labels[3] == 1).sum() == DRAWN.sum()
+    np.testing.assert_array_equal(np.delete(labels == 77, 3, 0), np.delete(before == 77, 3, 0))
