@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_sam2.batch.plan import BatchInputs, BatchPlan, Part, StackTask, plan_batch
+from napari_sam2.batch.plan import BatchInputs, BatchPlan, Part, plan_batch
+from napari_sam2.batch.stack_task import StackTask
 from napari_sam2.errors import BatchError, PromptError
 from napari_sam2.segmentation.stack_job import SegmentOptions
 from napari_sam2.types import Speed, TrackFormat

@@ -117,6 +117,20 @@ def test_other_prompts_are_done_again_and_others_are_not(stacks, clicks, tmp_pat
     assert labels_of(inputs.output) == second
 
 
+def test_a_failure_and_other_options_leave_results_known_as_ours(stacks, clicks, tmp_path):
+    inputs = BatchInputs(stacks("a", frames=2), tmp_path / "out", prompts=clicks)
+    assert not do_batch(inputs).failed
+    whole = clicks.read_text(encoding="utf-8")
+    clicks.write_text(whole.replace("20,21", "900,21"), encoding="utf-8")
+    assert states(do_batch(inputs, resume=True)) == {"a": FAILED}
+    clicks.write_text(whole, encoding="utf-8")
+    other = replace(inputs, suffix=".ome.tif")
+    for each in (inputs, other, inputs):
+        assert states(do_batch(each, resume=True)) == {"a": DONE}
+    status = read_status(inputs.output / "a.status.json")
+    assert (status.outputs, set(status.written)) == (("a.tif",), {"a.tif", "a.ome.tif"})
+
+
 def test_a_session_gives_settings_and_prompts_to_every_stack(stacks, tmp_path):
     from napari_sam2 import TrackingSession, TrackingSettings, load_model
 

@@ -31,6 +31,7 @@ _STATUSES = st.builds(
     frames=st.integers(0, 10**6),
     notes=st.lists(_TEXT, max_size=3).map(tuple),
     outputs=st.lists(_TEXT, max_size=3).map(tuple),
+    written=st.lists(_TEXT, max_size=3).map(tuple),
     error=st.none() | st.builds(StackFailure, _TEXT, _TEXT, _TEXT),
 )
 

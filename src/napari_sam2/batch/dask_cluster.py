@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_sam2 import __version__
 from napari_sam2.batch.executors import BatchWatch
-from napari_sam2.batch.plan import StackTask
+from napari_sam2.batch.stack_task import StackTask
 from napari_sam2.batch.stack_worker import StackWorker, note_loss
 from napari_sam2.batch.status import StackStatus
 from napari_sam2.errors import BatchError

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from napari_sam2.batch.plan import StackTask
+from napari_sam2.batch.stack_task import StackTask
 from napari_sam2.batch.stack_worker import StackWorker
 from napari_sam2.batch.status import StackStatus
 from napari_sam2.segmentation.session_runner import Watcher

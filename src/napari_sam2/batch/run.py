@@ -10,11 +10,20 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from napari_sam2.batch.claims import STALE_S, holder_of
 from napari_sam2.batch.executors import BatchWatch, Executor
-from napari_sam2.batch.plan import CLAIMS, BatchPlan, StackTask
-from napari_sam2.batch.status import StackState, StackStatus, read_status
+from napari_sam2.batch.output_paths import check_own_results
+from napari_sam2.batch.plan import CLAIMS, BatchPlan
+from napari_sam2.batch.stack_task import StackTask
+from napari_sam2.batch.status import (
+    STATUS_SUFFIX,
+    StackState,
+    StackStatus,
+    read_status,
+    write_status,
+)
 from napari_sam2.errors import BatchError
 
 _LOOK_S = 2.0  # between two looks at a claim of a process that may be gone
@@ -66,9 +75,11 @@ def prepare(plan: BatchPlan, *, resume: bool, overwrite: bool, part: bool) -> Ba
     Raises
     ------
     BatchError
-        There are results and neither was said, another process is at work on them that are to be
-        replaced, or the folder cannot be written to.
+        There are results and neither was said, something else stands where results are to be
+        written, another process is at work on results that are to be replaced, or the folder cannot
+        be written to.
     """
+    check_own_results(plan.tasks)
     if not resume and not overwrite:
         check_new(plan, part=part)
     try:
@@ -244,6 +255,13 @@ def _look_elsewhere(tasks: Sequence[StackTask], statuses: dict[str, StackStatus]
 
 
 def _there(plan: BatchPlan) -> BatchError:
+    begun = [plan.folder / CLAIMS, *(task.status for task in plan.tasks)]
+    if not any(map(Path.exists, (*begun, *plan.folder.glob(f"*{STATUS_SUFFIX}")))):
+        return BatchError(
+            f"{plan.folder} is not empty, and what is in it is not from a batch.",
+            safe="It is unchanged.",
+            remedy="Give another folder with -o.",
+        )
     done = sum(known_status(task).state is StackState.DONE for task in plan.tasks)
     return BatchError(
         f"{plan.folder} is there already, with {done} of {len(plan.tasks)} stacks done.",
@@ -253,7 +271,7 @@ def _there(plan: BatchPlan) -> BatchError:
 
 
 def _forget(plan: BatchPlan) -> None:
-    """Delete the status of all stacks, so that they are done again; labels are replaced later.
+    """Forget the state of all stacks, so that they are done again; labels are replaced later.
 
     Raises
     ------
@@ -271,7 +289,10 @@ def _forget(plan: BatchPlan) -> None:
                 remedy="Wait until it has ended, or give another folder with -o.",
             )
     for task in plan.tasks:
-        task.status.unlink(missing_ok=True)
+        status = read_status(task.status)
+        if status is not None:  # what is to be replaced stays known as ours
+            written = (*status.outputs, *status.written)
+            write_status(task.status, StackStatus(task.name, written=written))
     if not any(task.claimed for task in plan.tasks):
         return
     with suppress(FileNotFoundError):

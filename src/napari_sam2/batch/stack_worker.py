@@ -14,7 +14,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from napari_sam2.batch.claims import STALE_S, ClaimOwner, StackClaim, take_claim
-from napari_sam2.batch.plan import CLAIMS, StackTask
+from napari_sam2.batch.plan import CLAIMS
+from napari_sam2.batch.stack_task import StackTask
 from napari_sam2.batch.status import (
     StackFailure,
     StackState,
@@ -78,6 +79,7 @@ class StackWorker:
         self, task: StackTask, key: str, watcher: Watcher, claim: StackClaim | None
     ) -> StackStatus:
         before = read_status(task.status)
+        paths = [path.relative_to(task.folder).as_posix() for path in task.written]
         again = before is not None and before.key == key
         begun = StackStatus(
             task.name,
@@ -89,6 +91,7 @@ class StackWorker:
             host=socket.gethostname(),
             pid=os.getpid(),
             device=self._device,
+            written=tuple(dict.fromkeys((*_written(before), *paths))),
         )
         start = time.monotonic()
         try:
@@ -150,6 +153,7 @@ class StackWorker:
             ended=now(),
             host=socket.gethostname(),
             pid=os.getpid(),
+            written=_written(read_status(task.status)),
             error=StackFailure.of(error),
         )
         with suppress(BatchError):
@@ -185,11 +189,17 @@ def note_loss(task: StackTask, run: str, reason: str) -> StackStatus:
             attempts=attempts,
             started=began,
             ended=now(),
+            written=_written(status),
             error=StackFailure("WorkerLost", reason),
         )
         with suppress(BatchError):
             write_status(task.status, status)
     return status
+
+
+def _written(status: StackStatus | None) -> tuple[str, ...]:
+    """Return what batches have written or begun to write, as far as a status says it."""
+    return () if status is None else tuple(dict.fromkeys((*status.outputs, *status.written)))
 
 
 def _settled(task: StackTask, key: str) -> StackStatus | None:

@@ -92,6 +92,9 @@ class StackStatus:
         What was seen of the image and of the prompts.
     outputs : tuple of str
         Files and folders that were written, by their path from the folder of results.
+    written : tuple of str
+        Those that a batch may replace, by the same paths: what earlier ones have written too, and
+        what the running one has begun to.
     error : StackFailure or None
     """
 
@@ -113,6 +116,7 @@ class StackStatus:
     model: str = ""
     notes: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
+    written: tuple[str, ...] = ()
     error: StackFailure | None = None
 
     def fits(self, key: str, folder: Path) -> bool:
@@ -167,6 +171,8 @@ def _of_json(content: Any) -> StackStatus:
         raise ValueError("no status of this version")
     values: dict[str, Any] = {}
     for each in fields(StackStatus):
+        if each.name == "written" and each.name not in content:
+            continue  # an earlier version did not say it
         value, default = content[each.name], each.default
         if each.name == "error":
             values["error"] = None if value is None else StackFailure(**_texts(value))

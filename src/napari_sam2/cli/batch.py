@@ -318,8 +318,10 @@ def _script(
 ) -> str:
     """Return an array script of this very command, in parts."""
     from napari_sam2.batch.array_script import MOST_PARTS, array_script
+    from napari_sam2.batch.output_paths import check_own_results
     from napari_sam2.batch.run import check_new
 
+    check_own_results(plan.tasks)
     if not resume and not overwrite:
         check_new(plan)
     parts = min(workers or len(plan.tasks), len(plan.tasks), MOST_PARTS)
