@@ -20,10 +20,19 @@ from napari_sam2 import TrackingSession, TrackingSettings, load_model
 from napari_sam2.cli import main
 from napari_sam2.errors import StackError
 from napari_sam2.evaluation import iou
-from napari_sam2.prompts import PromptBook, read_prompts, write_prompts
+from napari_sam2.prompts import (
+    FramePrompt,
+    MaskStore,
+    PromptBook,
+    read_prompts,
+    read_sessions,
+    write_prompts,
+    write_sessions,
+)
 from napari_sam2.segmentation.session_runner import RunOutcome
 from napari_sam2.segmentation.summary import summarise_objects
 from napari_sam2.stack import FrameStack
+from napari_sam2.types import ObjectFrame
 
 
 def segment(*arguments: object) -> int:
@@ -469,6 +478,56 @@ def test_a_session_of_volumes_is_repeated(small_stack, movie, tmp_path, capsys):
     file.write_text(file.read_text().replace('"0": 2', '"0": 7'))
     assert segment(movie, "-p", file, "-o", out, "--at", "T=2") == 1
     assert "none at axis 0 = 2" in capsys.readouterr().err
+
+
+def test_what_was_decided_in_a_later_volume_is_replayed(small_stack, movie, tmp_path, capsys):
+    out, file = tmp_path / "out.tif", tmp_path / "cells.sam2.json"
+    given = ("-o", out, "--axis", "Z", "--through", "T")
+    assert segment(movie, "-p", small_stack.prompts, *given, "--session", file) == 0
+    first, second, third = read_sessions(file)
+    drawn = small_stack.truth[1] == 1  # the first disk, which has moved and is found elsewhere
+    drawn[20:] = False
+    book = second.book.copy()
+    book.put(9, 1, FramePrompt(points=((47, 47),), positive=(True,)))
+    book.remove(2, next(frame for number, frame, _ in book if number == 2))
+    book.put(2, 1, FramePrompt(mask=drawn))
+    pair = ObjectFrame(2, 1)
+    masks = MaskStore([(pair, drawn)])
+    edited = replace(
+        second, book=book, accepted=(pair,), accepted_masks=masks, handed_over=frozenset()
+    )
+    third = replace(third, book=PromptBook(third.book.shape), handed_over=frozenset())
+    write_sessions([first, edited, third], file)
+    capsys.readouterr()
+    again = tmp_path / "again.sam2.json"
+    assert segment(movie, "-p", file, *given, "--session", again, "--json") == 0
+    labels = tifffile.imread(out)
+    assert np.array_equal(labels[1, 1] == 2, drawn)
+    later = np.roll(small_stack.truth == 2, (3, 2), axis=(1, 2))
+    assert not np.any(labels[0] == 9)
+    assert iou(labels[1] == 9, later) > 0.6
+    assert iou(labels[2] == 9, small_stack.truth == 2) > 0.6
+    assert {each["object_id"] for each in json.loads(capsys.readouterr().out)["objects"]} >= {1, 9}
+    _, replayed, last = read_sessions(again)
+    assert replayed.book.get(9, 1) == book.get(9, 1)
+    assert (replayed.accepted, replayed.handed_over) == ((pair,), frozenset())
+    assert {number for number, _ in last.handed_over} >= {9}
+
+
+def test_a_volume_that_nothing_reaches_has_its_own_prompts(small_stack, movie, tmp_path):
+    out, file = tmp_path / "out.tif", tmp_path / "cells.sam2.json"
+    given = ("-o", out, "--axis", "Z", "--through", "T")
+    assert segment(movie, "-p", small_stack.prompts, *given, "--session", file) == 0
+    sessions = list(read_sessions(file))
+    at = dict(sessions[0].at)
+    first, last = PromptBook((3, 192, 192)), PromptBook((3, 192, 192))
+    first.put(1, 1, FramePrompt(points=((20, 21),), positive=(True,)))  # it ends in volume 0
+    last.put(5, 1, FramePrompt(points=((44, 45),), positive=(True,)))
+    ours = [(first, at), (last, at | {0: 2})]
+    write_sessions([replace(sessions[0], book=book, at=where) for book, where in ours], file)
+    assert segment(movie, "-p", file, *given) == 0
+    labels = tifffile.imread(out)
+    assert [set(np.unique(volume)) for volume in labels] == [{0, 1}, {0}, {0, 5}]
 
 
 def test_no_session_of_volumes_takes_the_place_of_the_prompts(small_stack, movie, tmp_path):

@@ -94,6 +94,7 @@ def segment(
 
     With --through T --axis Z, a stack of volumes over time is gone through: when a volume is done,
     each object is followed to the next one where most of it is, and its mask is a prompt there.
+    Objects that were prompted or accepted in a later volume of a session stay as they are there.
 
     One line says which image, resolution, video axis, channels and positions are used, with the
     option that changes each; with --json on standard error. Labels have the axes of the image, in

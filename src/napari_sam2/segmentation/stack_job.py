@@ -168,15 +168,10 @@ def segment_files(
     """
     from napari_sam2.segmentation.image_source import replays_on, seeing_of
     from napari_sam2.segmentation.kept_run import KeptRun
-    from napari_sam2.segmentation.volumes import go_on
+    from napari_sam2.segmentation.volumes import go_on, later_sessions
 
-    options.check()
+    _check(files, options)
     results = ResultFiles.beside(files.output, options.tracks, options.measure)
-    if files.prompts is None and not options.auto:
-        raise PromptError(
-            "Nothing says which objects are meant.",
-            remedy="Give --prompts FILE, or --auto to find objects without prompts.",
-        )
     sessions = _saved(files.prompts)
     seeing = seeing_of(
         sessions[0] if sessions else None,
@@ -196,6 +191,7 @@ def segment_files(
     saved = _of_volume(sessions, frames)
     replays = saved if saved is not None and replays_on(saved, frames) else None
     book = _prompts(files.prompts, saved, frames, replays is not None, tell)
+    later = later_sessions(files.prompts, sessions, saved, frames)
 
     # torch takes seconds
     from napari_sam2.tracking.schedule import frame_range
@@ -205,7 +201,8 @@ def segment_files(
     settings = _settings(saved, options)
     run = KeptRun.of(files.output, files.session, frames.through is not None)
     run.begin(resume, loaded, frames.stack, settings)
-    labels = frames.empty_labels(_largest_id(saved, book))
+    prompted = _object_ids(book, saved, *later.values())
+    labels = frames.empty_labels(max(prompted, default=0))
     tracking = _opened(loaded, frames, settings, labels, run)
     seen: dict[ObjectFrame, tuple[float, float]] = {}
     saving: list[SessionFile] = []
@@ -230,17 +227,18 @@ def segment_files(
         )
         keep(tracking)
     if frames.through is not None and outcome.complete:
-        later = go_on(
+        others = go_on(
             tracking,
             frames,
             labels,
             Range(Direction.BOTH, options.start, options.stop),
+            saved=later,
             title=files.stack.name,
             done=keep,
             store_of=run.store,
             watcher=watcher,
         )
-        outcome = outcome.and_then(later)
+        outcome = outcome.and_then(others)
     if outcome.error is not None and not (write_partial and outcome.results):
         raise outcome.error
     if outcome.complete or write_partial:
@@ -267,7 +265,9 @@ def segment_files(
         image_size=loaded.image_size,
         speed=settings.speed,
         approximations=tracking.approximations,
-        objects=summarise_objects(tracking.object_ids, labels, outcome, tracking.prompts),
+        objects=summarise_objects(
+            sorted(prompted | set(tracking.object_ids)), labels, outcome, tracking.prompts
+        ),
         frames_done=outcome.frames,
         frame_results=outcome.results,
         skipped=tuple(SkippedFrame(each.frame, each.happened) for each in outcome.skipped),
@@ -304,6 +304,16 @@ def model_of(chosen: str | None, saved: SessionFile | None) -> str:
             remedy="Give its path with --model, or another model.",
         )
     return str(named)
+
+
+def _check(files: SegmentFiles, options: SegmentOptions) -> None:
+    """Raise an error if options do not fit together, or nothing says which objects are meant."""
+    options.check()
+    if files.prompts is None and not options.auto:
+        raise PromptError(
+            "Nothing says which objects are meant.",
+            remedy="Give --prompts FILE, or --auto to find objects without prompts.",
+        )
 
 
 def _opened(
@@ -420,9 +430,9 @@ def _prompts(
     return book
 
 
-def _largest_id(saved: SessionFile | None, book: PromptBook) -> int:
-    books = (book,) if saved is None else (book, saved.book)
-    return max((number for each in books for number in each.object_ids()), default=0)
+def _object_ids(book: PromptBook, *sessions: SessionFile | None) -> set[int]:
+    books = [book, *(each.book for each in sessions if each is not None)]
+    return {number for each in books for number in each.object_ids()}
 
 
 def _after_writing(error: Sam2Error, output: Path) -> Sam2Error:
