@@ -155,6 +155,25 @@ def test_objects_are_found_without_prompts(stacks, tmp_path):
     assert status.objects >= 1
 
 
+@pytest.mark.parametrize("every", [None, 1])
+def test_a_stack_without_objects_is_done(tmp_path, every):
+    noise = np.random.default_rng(0).normal(20, 3, (2, 64, 64)).clip(0, 255).astype(np.uint8)
+    folder, out = tmp_path / "plate", tmp_path / "out"
+    folder.mkdir()
+    tifffile.imwrite(folder / "empty.tif", noise, metadata={"axes": "TYX"})
+    tracks = (TrackFormat.CTC, TrackFormat.GEFF, TrackFormat.TRACKMATE)
+    options = SegmentOptions(auto=True, every=every, measure=True, tracks=tracks)
+    result = do_batch(BatchInputs(folder, out, options=options))
+    (status,) = result.statuses
+    assert (status.state, status.objects, status.error) == (DONE, 0, None)
+    assert "No object was found." in status.notes
+    assert "no object was found" in describe_result(result)
+    assert not tifffile.imread(out / "empty.tif").any()
+    rows = (out / "empty.csv").read_text(encoding="utf-8").splitlines()
+    assert sum(not row.startswith("#") for row in rows) == 1  # the names of the columns
+    assert do_batch(BatchInputs(folder, out, options=options), resume=True).statuses == (status,)
+
+
 def test_what_another_process_does_is_not_done_here(stacks, clicks, tmp_path):
     inputs = BatchInputs(stacks("a", "b", frames=2), tmp_path / "out", prompts=clicks)
     with take_claim(inputs.output / CLAIMS, "a", "another"):

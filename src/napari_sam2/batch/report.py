@@ -96,6 +96,8 @@ def _reason(status: StackStatus) -> str:
         return _short(status.error.message) + tried
     if status.state is StackState.ELSEWHERE:
         return " ".join(status.notes)
+    if status.state is StackState.DONE and not status.objects:
+        return "no object was found"
     return f"{status.skipped} frames skipped" if status.skipped else ""
 
 

@@ -126,9 +126,12 @@ class StackWorker:
             self._load,
             resume=resume,
             write_partial=False,
+            may_be_empty=True,  # as an empty well of a plate
             tell=notes.append,
             watcher=watcher,
         )
+        if summary.complete and not summary.objects:
+            notes.append("No object was found.")
         return replace(
             begun,
             state=StackState.DONE if summary.complete else StackState.STOPPED,

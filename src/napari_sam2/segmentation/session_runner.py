@@ -223,12 +223,15 @@ class Search:
         Again in every so many frames.
     min_size, max_size : int or None
         Areas of objects in pixels; see `DetectionSettings`.
+    may_be_empty : bool
+        Whether a stack without objects is a result and no error.
     """
 
     frame: int
     every: int | None
     min_size: int | None
     max_size: int | None
+    may_be_empty: bool = False
 
 
 def run_session(
@@ -369,6 +372,7 @@ def _searched(
             progress=show,
             left_out=lambda _, count: left_out(count),
             cancelled=asked,
+            may_be_empty=search.may_be_empty,
         )
         for result in masks if watcher is None else _counted(masks, None, watcher):
             bar.update()

@@ -134,6 +134,7 @@ def segment_files(
     *,
     resume: bool | None = None,
     write_partial: bool = True,
+    may_be_empty: bool = False,
     tell: Callable[[str], None] = lambda line: None,
     watcher: Watcher | None = None,
 ) -> SegmentSummary:
@@ -151,6 +152,8 @@ def segment_files(
     write_partial : bool
         Whether a run that was stopped, or ended by an error, writes what it has. Without,
         nothing is written; what was computed stays in the store.
+    may_be_empty : bool
+        Whether a search that finds nothing gives empty labels; without, it is an error.
     tell : callable
         Gets lines that say what is seen of the image and how prompts were understood.
     watcher : Watcher, optional
@@ -221,7 +224,7 @@ def segment_files(
             book,
             Range(options.direction, options.start, options.stop),
             title=files.stack.name,
-            search=_search(frames, options) if options.auto else None,
+            search=_search(frames, options, may_be_empty) if options.auto else None,
             seen=partial(remember_scores, seen) if options.measure else None,
             watcher=watcher,
         )
@@ -393,13 +396,13 @@ def _of_volume(sessions: Sequence[SessionFile], frames: Frames) -> SessionFile |
     return session_at(sessions, frames.stack.at) if sessions else None
 
 
-def _search(frames: Frames, options: SegmentOptions) -> Search:
+def _search(frames: Frames, options: SegmentOptions, may_be_empty: bool) -> Search:
     """Return the search: first where objects of such a stack are most likely whole."""
     first = options.start or 0
     last = frames.stack.n_frames if options.stop is None else options.stop
     in_time = frames.stack.kind is StackKind.TIME_LAPSE
     frame = first if in_time else (first + last - 1) // 2
-    return Search(frame, options.every, options.min_size, options.max_size)
+    return Search(frame, options.every, options.min_size, options.max_size, may_be_empty)
 
 
 def _prompts(

@@ -26,6 +26,7 @@ def find_and_follow(
     progress: Callable[[int, float], None] | None = None,
     left_out: Callable[[int, int], None] | None = None,
     cancelled: Callable[[], bool] = lambda: False,
+    may_be_empty: bool = False,
 ) -> Iterator[FrameMasks]:
     """Find objects and propagate them; objects that were followed so far keep their ids.
 
@@ -47,6 +48,8 @@ def find_and_follow(
         Called after a search with its frame and how many objects were left out as unlikely.
     cancelled : callable
         Called often; True ends the search and what follows.
+    may_be_empty : bool
+        Whether a stack without objects is a result and no error.
 
     Yields
     ------
@@ -57,7 +60,7 @@ def find_and_follow(
     Raises
     ------
     DetectionError
-        Nothing was found anywhere, or more than the settings allow.
+        Nothing was found anywhere, unless that is a result, or more than the settings allow.
     FrameError
         The only frame to look in cannot be read, or one of several and the settings say to stop.
     """
@@ -91,7 +94,7 @@ def find_and_follow(
                 yield result
                 if cancelled():
                     return
-    if not session.object_ids and not cancelled():
+    if not session.object_ids and not cancelled() and not may_be_empty:
         raise DetectionError(
             "No object was found.",
             safe="The labels are empty.",
