@@ -68,6 +68,27 @@ def test_what_is_asked_for_alone_is_measured_alone(small_stack, capsys, argument
     assert one["protocol"]["name"] == name
 
 
+@pytest.mark.parametrize("auto", [False, True])
+def test_the_first_of_several_channels_is_named(small_stack, tmp_path, capsys, auto):
+    grey = tifffile.imread(small_stack.image)[1]
+    other = np.random.default_rng(0).permutation(grey.ravel()).reshape(grey.shape)
+    report = tmp_path / "report.json"
+    arguments = ["--auto"] if auto else ["--prompt", "point"]
+    told = []
+    for channels in (grey, np.stack([grey, other])):
+        folder = tmp_path / str(channels.ndim)
+        folder.mkdir()
+        axes = {"axes": "CYX"[-channels.ndim :]}
+        tifffile.imwrite(folder / "a_image.tif", channels, metadata=axes)
+        tifffile.imwrite(folder / "a_labels.tif", small_stack.truth[1])
+        assert evaluate(folder, *arguments, "-o", report) == 0
+        told.append("only channel 0" in capsys.readouterr().out)
+        content = json.loads(report.read_text(encoding="utf-8"))
+        one = content["sets"][0] if auto else content["methods"][0]["sequences"][0]
+        assert one["first_channel"] is told[-1]
+    assert told == [False, True]
+
+
 def test_limits_hold_for_each_of_several_sets(small_stack, tmp_path, capsys):
     for name in ("one", "two"):
         folder = tmp_path / "sets" / name

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from napari_sam2.errors import EvaluationError
 from napari_sam2.evaluation import find_pairs
 from napari_sam2.evaluation.pairs import read_pair, spread
+from napari_sam2.segmentation.image_source import Seeing, open_frames
 from napari_sam2.types import StackKind
 
 
@@ -71,6 +72,21 @@ def test_colours_are_no_frames_where_labels_say_so(tmp_path):
     stack, truth = read_pair(find_pairs(tmp_path)[0])
     assert stack.shape == truth.shape == (1, 8, 9)
     assert stack.n_channels == 3
+
+
+@pytest.mark.parametrize(("axes", "count"), [("CYX", 2), ("CYX", 3), ("TCYX", 2), ("TCYX", 3)])
+def test_the_first_channel_is_looked_at_as_segment_does(tmp_path, axes, count):
+    shape = (4, count, 8, 9)[4 - len(axes) :]
+    image = np.random.default_rng(0).integers(0, 255, shape, dtype=np.uint8)
+    labels = np.ones((*shape[:-3], 8, 9), dtype=np.uint16)
+    tifffile.imwrite(tmp_path / "a_image.tif", image, metadata={"axes": axes})
+    tifffile.imwrite(tmp_path / "a_labels.tif", labels)
+    (pair,) = find_pairs(tmp_path)
+    stack, _ = read_pair(pair)
+    segmented = open_frames(pair.image, Seeing()).stack
+    assert stack.channels == segmented.channels == (0,)
+    assert stack.channel_count == count
+    np.testing.assert_array_equal(stack.read(0), segmented.read(0))
 
 
 def test_labels_of_another_shape_are_refused(tmp_path):

@@ -19,6 +19,7 @@ from napari_sam2.evaluation.automatic import (
     evaluate_watershed,
 )
 from napari_sam2.evaluation.pairs import LabelledPair, find_pairs
+from napari_sam2.evaluation.report import FIRST_CHANNEL
 from napari_sam2.segmentation.session_runner import INTERRUPTED_EXIT_CODE, soft_interrupt
 from napari_sam2.types import StackKind
 
@@ -94,7 +95,10 @@ def _table(rows: Sequence[tuple[str, AutomaticScore]]) -> list[str]:
     for method in dict.fromkeys(method for method, _ in rows):
         scores = [score for name, score in rows if name == method]
         body.append(_cells(method, AutomaticScore.mean("mean over sets", scores)))
-    return table_lines(_TITLES, body, left=2)
+    lines = table_lines(_TITLES, body, left=2)
+    if any(score.first_channel for _, score in rows):
+        lines += ["", FIRST_CHANNEL]
+    return lines
 
 
 def _cells(method: str, score: AutomaticScore) -> list[str]:

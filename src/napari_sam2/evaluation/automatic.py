@@ -53,6 +53,8 @@ class AutomaticScore:
         their frames; None for single images.
     stack_f1 : float or None
         See `f1_through`; None for single images.
+    first_channel : bool
+        Whether an image has further channels, which were not looked at.
     """
 
     name: str
@@ -64,6 +66,7 @@ class AutomaticScore:
     seconds: float
     kept: float | None = None
     stack_f1: float | None = None
+    first_channel: bool = False
 
     @classmethod
     def mean(cls, name: str, scores: Sequence[AutomaticScore]) -> AutomaticScore:
@@ -80,6 +83,7 @@ class AutomaticScore:
             fmean(each.seconds for each in scores),
             fmean(kept) if kept else None,
             fmean(through) if through else None,
+            any(each.first_channel for each in scores),
         )
 
 
@@ -121,6 +125,7 @@ def evaluate_automatic(
         session.find_objects(frame, cancelled=cancelled)
         seconds = time.perf_counter() - began
         score = frame_score(pair.name, session.labels[frame], truth[frame], seconds)
+        score = replace(score, first_channel=len(stack.channels) < stack.channel_count)
         if every is not None and stack.n_frames > 1 and not cancelled():
             session = TrackingSession(model, stack)
             for _ in find_and_follow(session, frame, every=every, cancelled=cancelled):

@@ -122,7 +122,8 @@ def read_pair(
     Returns
     -------
     stack : FrameStack
-        The image, read lazily; of shape (T, Y, X), a single image is one frame.
+        The image, read lazily; of shape (T, Y, X), a single image is one frame. Of channels that
+        are no colours, the first one.
     truth : ndarray of int, shape (T, Y, X)
         Label ids, 0 = background.
 
@@ -152,7 +153,11 @@ def read_pair(
     at = {axis: 0 for axis in range(len(opened.axes)) if axis not in seen}
     if kind is None:
         kind = StackKind.UNKNOWN if video is None else kind_along(opened.axes[video])
-    stack = FrameStack(opened.data, video, channel_axis=channel, at=at, kind=kind)
+    # As `segment` looks at them: the colours of a pixel, or else the first channel.
+    channels = None if channel is None or guess.colours else (0,)
+    stack = FrameStack(
+        opened.data, video, channel_axis=channel, channels=channels, at=at, kind=kind
+    )
     if truth.ndim == 2:
         truth = truth[np.newaxis]
     if truth.shape != stack.shape:

@@ -203,6 +203,7 @@ def evaluate_sequence(
             one.interactions,
             one.responses,
             one.tracks,
+            first_channel=len(stack.channels) < stack.channel_count,
         )
         for one in found
     )

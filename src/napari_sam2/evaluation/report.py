@@ -27,6 +27,9 @@ from napari_sam2.evaluation.scores import (
 
 _DIGITS = 5
 
+FIRST_CHANNEL = "of images with several channels, only channel 0 was looked at"
+"""Line of a report of images whose channels are no colours."""
+
 
 @dataclass(frozen=True, slots=True)
 class MethodScores:
@@ -152,6 +155,7 @@ def _sequence_content(one: SequenceScore) -> dict[str, Any]:
         "name": one.name,
         "group": one.group,
         "shape": one.shape,
+        "first_channel": one.first_channel,
         "frame_iou": one.frame_iou,
         "iou": one.iou,
         "dice": one.dice,
@@ -275,6 +279,8 @@ def _heading(report: EvaluationReport) -> list[str]:
             f"then {rounds} rounds of one corrective click per object in its worst frame; "
             "figures are those after the last, @1 those before the first"
         )
+    if any(one.first_channel for scores in report.methods for one in scores.sequences):
+        lines.append(FIRST_CHANNEL)
     return lines
 
 

@@ -148,6 +148,8 @@ class SequenceScore:
         Seconds of each prompt or click alone.
     tracks : TrackScores or None
         SEG and links; None of a single image.
+    first_channel : bool
+        Whether the image has further channels, which were not looked at.
     """
 
     name: str
@@ -159,6 +161,7 @@ class SequenceScore:
     interactions: tuple[float, ...]
     responses: tuple[float, ...]
     tracks: TrackScores | None = None
+    first_channel: bool = False
 
     @property
     def single(self) -> bool:
