@@ -20,8 +20,9 @@ import tifffile
 from session_servers import TOKEN, local_server
 from typer.testing import CliRunner
 
+from napari_sam2.checkpoints import find_model_file
 from napari_sam2.cli.main import app
-from napari_sam2.errors import RemoteError
+from napari_sam2.errors import CheckpointError, RemoteError
 from napari_sam2.remote import connect
 from napari_sam2.remote.messages import CLIENT_HEADER, PROTOCOL_HEADER
 from napari_sam2.remote.server.run import (
@@ -29,9 +30,12 @@ from napari_sam2.remote.server.run import (
     check_address,
     greeting,
     is_loopback,
+    prepare,
     serve,
     token_of,
 )
+from napari_sam2.remote.server.served_models import ServedModels
+from napari_sam2.remote.session_spec import ModelSpec
 from napari_sam2.remote.tokens import given_token
 
 PATIENCE_S = 300
@@ -102,7 +106,7 @@ def test_the_greeting_has_address_token_and_the_way_through_ssh(tmp_path):
 
 def test_models_that_are_not_here_and_ports_in_use_are_said(tmp_path, monkeypatch):
     monkeypatch.setenv("NAPARI_SAM2_CACHE", str(tmp_path))
-    for name in ("sam2.1-large", "/etc/passwd", "nonsense"):
+    for name in ("sam2.1-large", "nonsense", str(tmp_path)):
         with pytest.raises(RemoteError, match="cannot be offered"):
             serve(ServerOptions(models=(name,)), pytest.fail, pytest.fail)
     with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -111,6 +115,37 @@ def test_models_that_are_not_here_and_ports_in_use_are_said(tmp_path, monkeypatc
             serve(options, pytest.fail, pytest.fail)
     with pytest.raises(RemoteError, match="no folder"):
         serve(ServerOptions(models=("bundled",), data_root=tmp_path / "no"), print, print)
+
+
+def test_a_checkpoint_file_is_offered_under_its_stem(tmp_path):
+    own = tmp_path / "cells.safetensors"
+    shutil.copyfile(find_model_file("bundled"), own)
+    options = ServerOptions(models=("bundled", str(own)), device="cpu")
+    assert "Serving bundled, cells at" in greeting(options, "the-token")[0]
+    models = ServedModels.of_registry(options.models, "cpu")
+    assert models.names == ("bundled", "cells")
+    described = models.describe(ModelSpec("cells")).head
+    assert described["weights"] == models.describe(ModelSpec("bundled")).head["weights"]
+    assert str(tmp_path) not in str(described)
+    for asked in (str(own), own.name):  # a client gives no path
+        with pytest.raises(RemoteError, match="does not offer"):
+            models.get(ModelSpec(asked))
+
+
+def test_two_models_of_one_name_are_not_offered(tmp_path):
+    for name in ("bundled.safetensors", "cells.pt", "cells.safetensors"):
+        (tmp_path / name).touch()
+    for names in (("bundled.safetensors",), ("cells.pt", "cells.safetensors")):
+        paths = [str(tmp_path / name) for name in names]
+        with pytest.raises(RemoteError, match="another model has that name"):
+            ServedModels.of_registry(paths, "cpu")
+
+
+def test_a_file_that_is_no_checkpoint_is_said_at_the_start(tmp_path):
+    own = tmp_path / "cells.pt"
+    own.write_text("no weights", encoding="utf-8")
+    with pytest.raises(CheckpointError, match="cells"):
+        prepare(ServerOptions(models=("bundled", str(own)), device="cpu"), pytest.fail)
 
 
 def test_without_the_extra_it_says_what_to_install(monkeypatch):

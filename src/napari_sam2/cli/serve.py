@@ -58,7 +58,8 @@ def serve(
             "--model",
             "-m",
             metavar="NAME",
-            help="A model to offer; may repeat. By default all that are on this machine.",
+            help="A model to offer, or the path of a checkpoint file, which is offered under the "
+            "file's name without suffix; may repeat. By default all that are on this machine.",
             show_default=False,
         ),
     ] = None,

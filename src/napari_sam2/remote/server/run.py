@@ -37,7 +37,7 @@ class ServerOptions:
     Attributes
     ----------
     models : tuple of str
-        Names of registered models that are on this machine.
+        Names of registered models that are on this machine, and paths of checkpoint files.
     device : str
     host : str
         Address to listen on. Others than this machine reach it at another than the default.
@@ -111,7 +111,7 @@ def prepare(options: ServerOptions, warn: Callable[[str], None]) -> tuple[uvicor
             remedy='Install what it needs: python -m pip install "napari-sam2[server]".',
         ) from error
     from napari_sam2.remote.server.data_root import DataRoot
-    from napari_sam2.remote.server.served_models import ServedModels
+    from napari_sam2.remote.server.served_models import ServedModels, offered_name
     from napari_sam2.remote.session_spec import ModelSpec
 
     check_address(options, warn)
@@ -122,7 +122,10 @@ def prepare(options: ServerOptions, warn: Callable[[str], None]) -> tuple[uvicor
             raise RemoteError(f"There is no folder {options.data_root} to read images from.")
         root = DataRoot(options.data_root)
     models = ServedModels.of_registry(options.models, options.device)
-    models.get(ModelSpec(options.models[0]))  # whatever is wrong with it is said now
+    for model in options.models:
+        name = offered_name(model)
+        if model == options.models[0] or name != model:
+            models.get(ModelSpec(name))  # whatever is wrong with it is said now
     config = uvicorn.Config(
         create_app(models, token, options.limits, root),
         log_level="warning",
@@ -221,8 +224,10 @@ def _read_token(file: Path, warn: Callable[[str], None]) -> str:
 
 def greeting(options: ServerOptions, token: str) -> list[str]:
     """Return what the server shows when it starts: address, token, and the way through ssh."""
+    from napari_sam2.remote.server.served_models import offered_name
+
     port, user, host = options.port, _user(), socket.gethostname()
-    lines = [f"Serving {', '.join(options.models)} at {options.url}"]
+    lines = [f"Serving {', '.join(map(offered_name, options.models))} at {options.url}"]
     if options.token_file is None:
         lines.append(f"Token (for this run): {token}")
     else:

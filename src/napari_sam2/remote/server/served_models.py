@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 from napari_sam2.checkpoints import config_to_json, find_model_file, model_names
 from napari_sam2.errors import RemoteError
@@ -35,25 +36,30 @@ class ServedModels:
         self._loaded: OrderedDict[ModelSpec, Model] = OrderedDict()
 
     @classmethod
-    def of_registry(cls, names: Sequence[str], device: str, keep: int = 2) -> ServedModels:
-        """Offer registered models on a device.
+    def of_registry(cls, models: Sequence[str], device: str, keep: int = 2) -> ServedModels:
+        """Offer models on a device: registered ones, and checkpoint files by `offered_name`.
 
         Raises
         ------
         RemoteError
-            A name is not registered, or its file is not on this machine.
+            One is not on this machine, or two would have the same name.
         """
-        for name in names:
-            if name not in model_names() or find_model_file(name) is None:
+
+        def loader(model: str) -> ModelLoader:
+            return lambda size, precision: load_model(model, device, size, precision)
+
+        loaders: dict[str, ModelLoader] = {}
+        for model in models:
+            _check_offered(model)
+            name = offered_name(model)
+            if name in loaders or (name != model and name in model_names()):
                 raise RemoteError(
-                    f"The model {name!r} cannot be offered: it is not on this machine.",
-                    remedy=f"Fetch it first: napari-sam2 models download {name}.",
+                    f"The model {model!r} cannot be offered as {name}: another model has that "
+                    "name.",
+                    remedy="Rename its file.",
                 )
-
-        def loader(name: str) -> ModelLoader:
-            return lambda size, precision: load_model(name, device, size, precision)
-
-        return cls({name: loader(name) for name in names}, keep)
+            loaders[name] = loader(model)
+        return cls(loaders, keep)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -93,4 +99,24 @@ class ServedModels:
                 "device": str(model.device),
                 "weights": model.weights_digest,
             }
+        )
+
+
+def offered_name(model: str) -> str:
+    """Return the name by which clients know a model: its own, or the stem of a checkpoint file."""
+    return model if model in model_names() else Path(model).stem
+
+
+def _check_offered(model: str) -> None:
+    if model not in model_names():
+        if not Path(model).is_file():
+            raise RemoteError(
+                f"The model {model!r} cannot be offered: it is neither a model's name nor a "
+                "checkpoint file.",
+                remedy="Check the path, or choose a name that napari-sam2 models lists.",
+            )
+    elif find_model_file(model) is None:
+        raise RemoteError(
+            f"The model {model!r} cannot be offered: it is not on this machine.",
+            remedy=f"Fetch it first: napari-sam2 models download {model}.",
         )
