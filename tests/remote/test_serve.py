@@ -148,6 +148,19 @@ def test_a_file_that_is_no_checkpoint_is_said_at_the_start(tmp_path):
         prepare(ServerOptions(models=("bundled", str(own)), device="cpu"), pytest.fail)
 
 
+@pytest.mark.parametrize("content", [None, b"", b"no certificate"])
+def test_a_certificate_that_cannot_be_used_is_said_with_both_files(tmp_path, content):
+    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    if content is not None:
+        certificate.write_bytes(content)
+        key.write_bytes(content)
+    options = ServerOptions(models=("bundled",), certificate=certificate, key=key)
+    with pytest.raises(RemoteError, match=r"TLS cannot be had") as caught:
+        prepare(options, pytest.fail)
+    assert str(certificate) in str(caught.value)
+    assert str(key) in str(caught.value)
+
+
 def test_without_the_extra_it_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     with pytest.raises(RemoteError) as caught:

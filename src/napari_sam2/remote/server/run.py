@@ -10,6 +10,7 @@ import ipaddress
 import os
 import secrets
 import socket
+import ssl
 import stat
 from collections.abc import Callable
 from contextlib import suppress
@@ -115,6 +116,7 @@ def prepare(options: ServerOptions, warn: Callable[[str], None]) -> tuple[uvicor
     from napari_sam2.remote.session_spec import ModelSpec
 
     check_address(options, warn)
+    _check_certificate(options)
     token = token_of(options.token_file, warn)
     root = None
     if options.data_root is not None:
@@ -173,6 +175,31 @@ def check_address(options: ServerOptions, warn: Callable[[str], None]) -> None:
             "token. Give --ssl-certfile and --ssl-keyfile, or leave --host out and come through "
             "ssh."
         )
+
+
+def _check_certificate(options: ServerOptions) -> None:
+    """Find before the work that TLS cannot be had with these files.
+
+    Raises
+    ------
+    RemoteError
+        They cannot be read, or do not belong together.
+    """
+    if options.certificate is None:
+        return
+
+    def no_password() -> str:  # nobody is asked in the middle of a start
+        raise ssl.SSLError("the key has a password")
+
+    try:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(options.certificate, options.key, no_password)
+    except (OSError, ssl.SSLError) as error:
+        raise RemoteError(
+            f"TLS cannot be had with the certificate {options.certificate} and the key "
+            f"{options.key}: {error.strerror or error}.",
+            remedy="Give PEM files that belong together, the key without a password.",
+        ) from error
 
 
 def is_loopback(host: str) -> bool:
