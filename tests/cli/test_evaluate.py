@@ -89,6 +89,15 @@ def test_the_first_of_several_channels_is_named(small_stack, tmp_path, capsys, a
     assert told == [False, True]
 
 
+def test_a_search_takes_no_options_of_prompts(small_stack, tmp_path, capsys):
+    options = ("--prompt", "box", "--frame", "middle", "--overlap", "auto", "--clicks", 0)
+    more = ("--rounds", 0, "--max-objects", 3, "--per-object", "--curve", tmp_path / "curve.png")
+    assert evaluate(small_stack.image.parent, "--auto", "--limit", 1, *options, *more) == 1
+    told = capsys.readouterr().err
+    assert all(each in told for each in (*options, *more) if str(each).startswith("--"))
+    assert "--limit" not in told
+
+
 def test_limits_hold_for_each_of_several_sets(small_stack, tmp_path, capsys):
     for name in ("one", "two"):
         folder = tmp_path / "sets" / name

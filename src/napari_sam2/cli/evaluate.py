@@ -32,7 +32,14 @@ if TYPE_CHECKING:
     from napari_sam2.evaluation.protocol import EvaluationStep
 
 
+_WITHOUT_AUTO = frozenset(
+    {"prompt", "frame", "overlap", "clicks", "rounds", "max_objects", "per_object", "curve"}
+)
+"""Parameters that say how objects are prompted, or how that is reported."""
+
+
 def evaluate(
+    context: typer.Context,
     folder: Annotated[
         Path,
         typer.Argument(
@@ -142,6 +149,7 @@ def evaluate(
     if auto:
         from napari_sam2.cli.evaluate_auto import evaluate_auto
 
+        _refuse_with_auto(context)
         _check_outputs(output, None)
         evaluate_auto(
             folder,
@@ -180,6 +188,29 @@ def evaluate(
         write_curves(curve, report)
     if not report.complete:
         raise typer.Exit(INTERRUPTED_EXIT_CODE)
+
+
+def _refuse_with_auto(context: typer.Context) -> None:
+    """Raise an error if options were given that say nothing about a search.
+
+    Raises
+    ------
+    EvaluationError
+        It names all of them.
+    """
+    given = [
+        parameter.opts[0]
+        for parameter in context.command.params
+        if parameter.name in _WITHOUT_AUTO
+        and (source := context.get_parameter_source(parameter.name)) is not None
+        and source.name != "DEFAULT"
+    ]
+    if given:
+        raise EvaluationError(
+            f"{', '.join(given)} cannot be given with --auto: objects are found, not prompted.",
+            safe="Nothing was computed.",
+            remedy="Leave that out, or leave --auto out.",
+        )
 
 
 def _check_outputs(output: Path | None, curve: Path | None) -> None:
