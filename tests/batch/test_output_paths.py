@@ -39,19 +39,20 @@ def movies(tmp_path: Path) -> Path:
     return files(tmp_path / "movies", "a.tif", "b.tif")
 
 
-@pytest.mark.parametrize(
-    ("prompts", "options"),
-    [
-        (("a.csv", "b.csv"), SegmentOptions(measure=True)),  # the table of measurements
-        (("a.sam2.json", "a.sam2.zarr/x"), SegmentOptions()),  # the labels of the session
-    ],
-)
-def test_prompts_and_sessions_are_never_written_over(tmp_path, movies, prompts, options):
-    out = files(tmp_path / "out", *prompts)
+def test_prompts_are_never_written_over(tmp_path, movies):
+    out = files(tmp_path / "out", "a.csv", "b.csv")
     before = state_of(tmp_path)
-    with pytest.raises(BatchError, match="which this batch reads"):
-        plan_batch(BatchInputs(movies, out, sessions=out, options=options))
+    inputs = BatchInputs(movies, out, sessions=out)
+    plan_batch(inputs)
+    with pytest.raises(BatchError, match=r"a\.csv, which this batch reads"):
+        plan_batch(replace(inputs, options=SegmentOptions(measure=True)))
     assert state_of(tmp_path) == before
+
+
+def test_the_labels_of_a_session_are_never_written_over(tmp_path, movies):
+    out = files(tmp_path / "out", "a.tif.sam2.json", "a.tif.sam2.zarr/x")
+    with pytest.raises(BatchError, match=r"a\.tif\.sam2\.zarr, which this batch reads"):
+        plan_batch(BatchInputs(movies, out, prompts=out / "a.tif.sam2.json"))
 
 
 def test_stacks_are_never_written_over(tmp_path, movies):
@@ -84,7 +85,7 @@ def test_two_stacks_with_one_output_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize("choice", [{}, {"resume": True}, {"overwrite": True}])
-@pytest.mark.parametrize("name", ["a.tif", "a.csv", "a.sam2.zarr/x"])
+@pytest.mark.parametrize("name", ["a.tif", "a.csv", "a.tif.sam2.zarr/x"])
 def test_files_of_others_are_refused(tmp_path, movies, name, choice):
     out = files(tmp_path / "out", name)
     before = state_of(tmp_path)
