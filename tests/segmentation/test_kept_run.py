@@ -33,7 +33,7 @@ def kept(folder: Path, session: Path | None = None) -> KeptRun:
 
 def begin(run: KeptRun, resume: bool | None = None) -> None:
     """Begin a run; model, stack and settings are looked at only where one goes on."""
-    run.begin(resume, None, None, None)  # type: ignore[arg-type]
+    run.begin(resume, None, None, None, "0")  # type: ignore[arg-type]
 
 
 def files_in(folder: Path) -> dict[Path, bytes]:

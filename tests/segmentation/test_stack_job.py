@@ -7,7 +7,8 @@ import pytest
 import tifffile
 
 from napari_sam2 import TrackingSession, load_model
-from napari_sam2.errors import PromptError
+from napari_sam2.errors import PromptError, StoreError
+from napari_sam2.labels.store.result_store import UNFINISHED
 from napari_sam2.prompts import PromptBook, SessionFile
 from napari_sam2.segmentation.session_runner import Watcher
 from napari_sam2.segmentation.stack_job import (
@@ -81,6 +82,55 @@ def test_a_watcher_stops_it_anywhere_and_nothing_is_written(whole, tmp_path, ask
     # The scores of the frames before the stop are in the table too.
     tables = [each.output.with_suffix(".csv").read_text("utf-8") for each in (whole, files)]
     assert tables[0] == tables[1]
+
+
+def test_a_stopped_run_goes_on_with_its_own_prompts_only(whole, tmp_path):
+    clicks, out = tmp_path / "clicks.csv", tmp_path / "out.tif"
+    files = SegmentFiles(whole.stack, clicks, out)
+    header = "frame,object,kind,y,x\n"
+    given = {"write_partial": False, "resume": True}
+
+    def stop_at(results: int) -> Watcher:
+        done = []
+        return Watcher(lambda *_: done.append(1), lambda: len(done) >= results)
+
+    clicks.write_text(f"{header}0,1,point,20,20\n", encoding="utf-8")
+    segment_files(files, SegmentOptions(), load, watcher=stop_at(2), **given)
+    for rows in ("3,1,point,44,44\n", "0,1,point,20,20\n0,2,point,44,44\n"):  # moved, added
+        clicks.write_text(header + rows, encoding="utf-8")
+        with pytest.raises(StoreError, match="computed with other prompts") as caught:
+            segment_files(files, SegmentOptions(), load, **given)
+        assert "--anew" in caught.value.remedy
+    clicks.write_text(f"{header}0,1,point,20.0,20\n", encoding="utf-8")  # the same, said otherwise
+    with pytest.raises(StoreError, match="--auto"):
+        segment_files(files, SegmentOptions(auto=True), load, **given)
+    unfinished = tmp_path / "out.tif.sam2.zarr" / UNFINISHED
+    assert unfinished.stat().st_size
+    never = Watcher(lambda *_: None, lambda: False)
+    assert segment_files(files, SegmentOptions(), load, watcher=never, **given).complete
+
+
+def test_a_finished_session_is_not_gone_on_with_for_other_prompts(whole, tmp_path):
+    clicks, session = tmp_path / "clicks.csv", tmp_path / "a.sam2.json"
+    files = SegmentFiles(whole.stack, clicks, tmp_path / "out.tif", session=session)
+    clicks.write_text("frame,object,kind,y,x\n0,1,point,20,20\n", encoding="utf-8")
+    never = Watcher(lambda *_: None, lambda: False)
+    for _ in range(2):
+        assert segment_files(files, SegmentOptions(), load, resume=True, watcher=never).complete
+    clicks.write_text("frame,object,kind,y,x\n0,1,point,44,44\n", encoding="utf-8")
+    with pytest.raises(StoreError, match="computed with other prompts"):
+        segment_files(files, SegmentOptions(), load, resume=True, watcher=never)
+    assert segment_files(files, SegmentOptions(), load, watcher=never).complete
+
+
+def test_a_stopped_run_of_an_earlier_version_goes_on(whole, tmp_path):
+    files = SegmentFiles(whole.stack, whole.prompts, tmp_path / "out.tif")
+    done = []
+    watcher = Watcher(lambda *_: done.append(1), lambda: len(done) >= 2)
+    segment_files(files, SegmentOptions(), load, write_partial=False, watcher=watcher)
+    (tmp_path / "out.tif.sam2.zarr" / UNFINISHED).write_text("")  # it did not say its prompts
+    never = Watcher(lambda *_: None, lambda: False)
+    assert segment_files(files, SegmentOptions(), load, resume=True, watcher=never).complete
 
 
 def test_the_progress_of_volumes_adds_up():

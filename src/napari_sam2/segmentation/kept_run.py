@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from napari_sam2._atomic import delete_folder
 from napari_sam2.errors import StoreError
@@ -20,6 +22,7 @@ from napari_sam2.labels.store.result_store import (
 )
 
 if TYPE_CHECKING:
+    from napari_sam2.prompts import PromptBook, SessionFile
     from napari_sam2.stack import FrameStack
     from napari_sam2.tracking import Model, TrackingSettings
 
@@ -78,7 +81,12 @@ class KeptRun:
         return any(about is not None and about["propagated"] for about in self._kept())
 
     def begin(
-        self, resume: bool | None, model: Model, stack: FrameStack, settings: TrackingSettings
+        self,
+        resume: bool | None,
+        model: Model,
+        stack: FrameStack,
+        settings: TrackingSettings,
+        objects: str,
     ) -> None:
         """Prepare the folder: go on in it, or empty it.
 
@@ -88,6 +96,8 @@ class KeptRun:
             Go on with what is there; False: delete it; None: only if that run was finished.
         model, stack, settings
             Of the session of the first volume.
+        objects : str
+            Which objects are meant; see `digest_of_objects`.
 
         Raises
         ------
@@ -98,7 +108,7 @@ class KeptRun:
         try:
             self._check_owner()
             if resume:
-                self._check(model, stack, settings)
+                self._check(model, stack, settings, objects)
             if resume is None and self.unfinished:
                 raise StoreError(
                     f"{self.folder} holds what a run computed that was stopped.",
@@ -108,7 +118,7 @@ class KeptRun:
             if not resume:
                 self._delete()
             self.folder.mkdir(parents=True, exist_ok=True)
-            (self.folder / UNFINISHED).touch()
+            (self.folder / UNFINISHED).write_text(objects, "ascii")
         except OSError as error:
             raise StoreError(
                 f"Results cannot be kept in {self.folder}: {error}.",
@@ -116,13 +126,15 @@ class KeptRun:
                 remedy="Write the labels to a folder that may be written to.",
             ) from error
 
-    def _check(self, model: Model, stack: FrameStack, settings: TrackingSettings) -> None:
+    def _check(
+        self, model: Model, stack: FrameStack, settings: TrackingSettings, objects: str
+    ) -> None:
         """Raise an error if what is there was computed with other options.
 
         Raises
         ------
         StoreError
-            Model or settings are others: going on would mix them.
+            Model, settings or prompts are others: going on would mix them.
         """
         from napari_sam2.tracking.state.kept_results import about_session
 
@@ -136,6 +148,21 @@ class KeptRun:
                 safe="They are unchanged.",
                 remedy="Repeat the options of that run, or add --anew to begin again.",
             )
+        if self._objects() not in ("", objects):
+            raise StoreError(
+                f"The results in {self.folder} were computed with other prompts, or with another "
+                "search for objects (--auto, --every, --min-size, --max-size).",
+                safe="They are unchanged.",
+                remedy="Repeat the prompts and options of that run, or add --anew to begin again.",
+            )
+
+    def _objects(self) -> str:
+        """Return which objects were meant; empty if the run is of a version that did not say."""
+        unfinished, finished = self.folder / UNFINISHED, self.folder / FINISHED
+        if unfinished.exists():
+            return unfinished.read_text("ascii", "replace")
+        lines = finished.read_text("ascii", "replace").splitlines() if finished.exists() else []
+        return lines[1] if len(lines) > 1 else ""
 
     def finish(self) -> None:
         """Delete the folder, or mark it as finished if it belongs to a session file.
@@ -150,7 +177,8 @@ class KeptRun:
             if self.session is None:
                 delete_folder(self.folder)
             else:
-                (self.folder / FINISHED).write_text(_digest(self.session), "ascii")
+                lines = (_digest(self.session), self._objects())
+                (self.folder / FINISHED).write_text("\n".join(lines), "ascii")
                 (self.folder / UNFINISHED).unlink()
         except OSError as error:
             raise StoreError(
@@ -201,7 +229,7 @@ class KeptRun:
     def _left_as_finished(self) -> bool:
         """Tell whether nobody has gone on with the work since a run of the command finished it."""
         try:
-            then = (self.folder / FINISHED).read_text("ascii")
+            then = (self.folder / FINISHED).read_text("ascii").partition("\n")[0]
         except (OSError, UnicodeDecodeError):
             return False
         return self.session is None or not self.session.exists() or then == _digest(self.session)
@@ -212,6 +240,27 @@ class KeptRun:
             return []
         parts = sorted(each for each in self.folder.iterdir() if each.is_dir())
         return [read_about(each) for each in (self.folder, *parts)]
+
+
+def digest_of_objects(
+    books: Iterable[PromptBook], sessions: Iterable[SessionFile], *search: object
+) -> str:
+    """Return a digest of the prompts, of what sessions decide, and of the options of a search."""
+    digest = hashlib.sha256(repr(search).encode())
+    for book in books:
+        for object_id, frame, prompt in book:
+            clicks = (prompt.points, prompt.positive, prompt.box, prompt.rounds)
+            mask = b"" if prompt.mask is None else np.packbits(prompt.mask).tobytes()
+            digest.update(repr((object_id, frame, clicks, len(mask))).encode() + mask)
+        digest.update(b"end")
+    for saved in sessions:
+        masks = [
+            (pair, kept.lengths(pair))
+            for kept in (saved.results, saved.accepted_masks)
+            for pair in kept
+        ]
+        digest.update(repr((saved.accepted, masks, saved.divisions)).encode())
+    return digest.hexdigest()
 
 
 def _digest(file: Path) -> str:

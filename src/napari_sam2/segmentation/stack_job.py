@@ -6,7 +6,7 @@ It runs on the caller's thread. It imports torch when it loads a model.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import astuple, dataclass, replace
 from functools import partial
@@ -203,7 +203,7 @@ def segment_files(
     loaded = load(model_of(options.model, saved), options.image_size)
     settings = _settings(saved, options)
     run = KeptRun.of(files.output, files.session, frames.through is not None)
-    run.begin(resume, loaded, frames.stack, settings)
+    run.begin(resume, loaded, frames.stack, settings, _objects(options, book, replays, later))
     prompted = _object_ids(book, saved, *later.values())
     labels = frames.empty_labels(max(prompted, default=0))
     tracking = _opened(loaded, frames, settings, labels, run)
@@ -436,6 +436,21 @@ def _prompts(
 def _object_ids(book: PromptBook, *sessions: SessionFile | None) -> set[int]:
     books = [book, *(each.book for each in sessions if each is not None)]
     return {number for each in books for number in each.object_ids()}
+
+
+def _objects(
+    options: SegmentOptions,
+    book: PromptBook,
+    replays: SessionFile | None,
+    later: Mapping[int, SessionFile],
+) -> str:
+    """Return a digest of all that says which objects are meant."""
+    from napari_sam2.segmentation.kept_run import digest_of_objects
+
+    sessions = [*([] if replays is None else [replays]), *later.values()]
+    search = (options.auto, options.every, options.min_size, options.max_size)
+    books = [book, *(each.book for each in sessions)]
+    return digest_of_objects(books, sessions, *search, *later)
 
 
 def _after_writing(error: Sam2Error, output: Path) -> Sam2Error:
