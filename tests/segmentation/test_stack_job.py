@@ -14,6 +14,7 @@ from napari_sam2.segmentation.session_runner import Watcher
 from napari_sam2.segmentation.stack_job import (
     SegmentFiles,
     SegmentOptions,
+    image_size_of,
     model_of,
     segment_files,
 )
@@ -31,6 +32,29 @@ def test_the_model_is_the_chosen_one_or_that_of_the_session():
     assert model_of("mine.pt", saved_with(model="other.pt")) == "mine.pt"
     with pytest.raises(PromptError, match=r"other\.pt.*--model"):
         model_of(None, saved_with(model="other.pt"))
+
+
+def test_the_input_size_is_the_chosen_one_or_that_of_the_session():
+    saved = SessionFile(PromptBook((2, 8, 8)), settings={"model": "bundled", "image_size": 256})
+    assert image_size_of(SegmentOptions(), None) is None
+    assert image_size_of(SegmentOptions(), saved) == 256
+    assert image_size_of(SegmentOptions(model="bundled"), saved) == 256
+    assert image_size_of(SegmentOptions(model="sam2.1-tiny"), saved) is None
+    assert image_size_of(SegmentOptions(image_size=512), saved) == 512
+    own = SessionFile(PromptBook((2, 8, 8)), settings={"model": "mine", "image_size": 256})
+    assert image_size_of(SegmentOptions(model="data/mine.pt"), own) == 256
+    assert image_size_of(SegmentOptions(), saved_with()) is None
+
+
+def test_a_session_file_repeats_the_input_size_of_its_run(whole, tmp_path):
+    given = tmp_path / "first.sam2.json"
+    asked = SegmentOptions(image_size=64)
+    first = SegmentFiles(whole.stack, whole.prompts, tmp_path / "first.tif", session=given)
+    again = SegmentFiles(whole.stack, given, tmp_path / "again.tif")
+    sizes = [segment_files(first, asked, load).image_size]
+    sizes.append(segment_files(again, SegmentOptions(), load).image_size)
+    assert sizes == [64, 64]
+    assert first.output.read_bytes() == again.output.read_bytes()
 
 
 def load(name, image_size):

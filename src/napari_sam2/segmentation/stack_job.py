@@ -200,7 +200,7 @@ def segment_files(
     from napari_sam2.tracking.schedule import frame_range
 
     frame_range(options.start, options.stop, frames.stack.n_frames)
-    loaded = load(model_of(options.model, saved), options.image_size)
+    loaded = load(model_of(options.model, saved), image_size_of(options, saved))
     settings = _settings(saved, options)
     run = KeptRun.of(files.output, files.session, frames.through is not None)
     run.begin(resume, loaded, frames.stack, settings, _objects(options, book, replays, later))
@@ -307,6 +307,19 @@ def model_of(chosen: str | None, saved: SessionFile | None) -> str:
             remedy="Give its path with --model, or another model.",
         )
     return str(named)
+
+
+def image_size_of(options: SegmentOptions, saved: SessionFile | None) -> int | None:
+    """Return the input size: the chosen one, or that of a session file; None: the model's own.
+
+    With another model than that of the session, the size is not taken over.
+    """
+    if options.image_size is not None or saved is None:
+        return options.image_size
+    known, model = saved.settings.get("image_size"), saved.settings.get("model")
+    # A checkpoint file is known to the session by its stem.
+    same = options.model is None or model in (options.model, Path(options.model).stem)
+    return known if same and isinstance(known, int) and not isinstance(known, bool) else None
 
 
 def _check(files: SegmentFiles, options: SegmentOptions) -> None:

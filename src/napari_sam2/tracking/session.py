@@ -1218,7 +1218,10 @@ class TrackingSession:
                 ((pair, mask.unpack()) for pair, mask in self.corrected_masks().items()),
                 handed_over=frozenset(self.handed_over),
                 found=self.found_objects,
-                settings=settings_to_save(self.model.name, self.stack, self.settings),
+                settings={
+                    **settings_to_save(self.model.name, self.stack, self.settings),
+                    "image_size": self.model.image_size,
+                },
                 contrast=tuple((each.low, each.high) for each in self.stack.contrast),
                 axis=self.stack.axis,
                 at=self.stack.at,
