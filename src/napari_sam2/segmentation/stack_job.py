@@ -204,8 +204,7 @@ def segment_files(
     settings = _settings(saved, options)
     run = KeptRun.of(files.output, files.session, frames.through is not None)
     run.begin(resume, loaded, frames.stack, settings, _objects(options, book, replays, later))
-    prompted = _object_ids(book, saved, *later.values())
-    labels = frames.empty_labels(max(prompted, default=0))
+    labels = frames.empty_labels(max(_object_ids(book, saved, *later.values()), default=0))
     tracking = _opened(loaded, frames, settings, labels, run)
     seen: dict[ObjectFrame, tuple[float, float]] = {}
     saving: list[SessionFile] = []
@@ -269,7 +268,10 @@ def segment_files(
         speed=settings.speed,
         approximations=tracking.approximations,
         objects=summarise_objects(
-            sorted(prompted | set(tracking.object_ids)), labels, outcome, tracking.prompts
+            sorted({*tracking.object_ids, *_object_ids(None, *later.values())}),
+            labels,
+            outcome,
+            tracking.prompts,
         ),
         frames_done=outcome.frames,
         frame_results=outcome.results,
@@ -446,9 +448,9 @@ def _prompts(
     return book
 
 
-def _object_ids(book: PromptBook, *sessions: SessionFile | None) -> set[int]:
-    books = [book, *(each.book for each in sessions if each is not None)]
-    return {number for each in books for number in each.object_ids()}
+def _object_ids(book: PromptBook | None, *sessions: SessionFile | None) -> set[int]:
+    books = (book, *(each.book for each in sessions if each is not None))
+    return {number for each in books if each is not None for number in each.object_ids()}
 
 
 def _objects(
