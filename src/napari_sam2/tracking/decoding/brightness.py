@@ -103,8 +103,8 @@ class LightHistory:
     @classmethod
     def beginning(cls, like: Tensor) -> LightHistory:
         """Return the history of an object that was only decided so far, beside a tensor."""
-        start = like.new_tensor([0.0, math.log(_LEAST_SCORE)])
-        return cls(start, start, start, like.new_tensor(-1.0))
+        start = torch.tensor([0.0, math.log(_LEAST_SCORE)], device=like.device)
+        return cls(start, start, start, torch.tensor(-1.0, device=like.device))
 
     @classmethod
     def joined(cls, objects: Sequence[LightHistory]) -> LightHistory:
@@ -134,7 +134,7 @@ class LightHistory:
     @property
     def followed(self) -> Tensor:
         """Whether another object has followed, bool (...)."""
-        return self.highest[..., 0] == torch.inf
+        return self.highest.isinf().any(dim=-1)
 
     def extended(
         self, light: Tensor, scores: Tensor, shown: Tensor, frame: int, deepest: float
@@ -155,15 +155,15 @@ class LightHistory:
         """
         score = scores.clamp(min=0.0) + _LEAST_SCORE
         now = torch.stack((light, score), dim=-1).log()
-        weights = now.new_tensor([1.0, _SCORE])
+        weights = torch.tensor([1.0, _SCORE], device=now.device)
         highest = torch.maximum(self.highest, now)
         lower = (highest - now) @ weights > (self.before - self.low) @ weights
         before = torch.where(lower[:, None], highest, self.before)
         low = torch.where(lower[:, None], now, self.low)
-        last = torch.where(lower, float(frame), self.frame)
+        last = self.frame.masked_fill(lower, float(frame))
         valley = torch.minimum(before - low, now - low).clamp(min=0.0) @ weights
         highest = highest.masked_fill((valley > deepest)[:, None], torch.inf)
-        taken = shown & ~self.followed
+        taken = shown & self.followed.logical_not()
         return LightHistory(
             torch.where(taken[:, None], highest, self.highest),
             torch.where(taken[:, None], before, self.before),
@@ -308,7 +308,7 @@ class KnownBrightness:
         below = dim_pixels(features.pixels, masks, self.clearest, self.level)
         logits = torch.where(below > 0, _DIM * below, prediction.masks)
         checked = replace(prediction, masks=logits, object_scores=lowered)
-        new = history.followed & ~self.history.followed
+        new = history.followed & self.history.followed.logical_not()
         return CheckedMasks(checked, history, torch.where(new, history.frame, -1.0))
 
 

@@ -180,6 +180,10 @@ class RequestHandler:
             annotations = self._sure(annotations)
         prompts = {placed.position: placed.prompt for placed in annotations.prompts}
         errors: list[Sam2Error] = []
+        # A session that was opened since has never been told of prompts in accepted frames.
+        lifted = self._accepted - annotations.accepted
+        untold = {each for each in lifted if self.session.prompts.get(*each) is None}
+        self._known = {k: prompt for k, prompt in self._known.items() if k not in untold}
         # What is new comes first: an object whose only decision moves to another frame is not lost.
         for object_frame, prompt in prompts.items():
             known = self._known.get(object_frame)
@@ -500,9 +504,6 @@ class RequestHandler:
         self._accepted.discard(object_frame)
         if object_frame in self.session.accepted:
             self.session.unaccept(*object_frame)
-        if self.session.prompts.get(*object_frame) is None:
-            # A session that was opened since has never been told of the prompt there.
-            self._known.pop(object_frame, None)
 
     def _remove(self, object_frame: ObjectFrame) -> None:
         if self.session.prompts.get(*object_frame) is not None:
