@@ -75,7 +75,7 @@ def prepare(plan: BatchPlan, *, resume: bool, overwrite: bool, part: bool) -> Ba
     Raises
     ------
     BatchError
-        There are results and neither was said, something else stands where results are to be
+        There are results and neither option is given, something else stands where results are to be
         written, another process is at work on results that are to be replaced, or the folder cannot
         be written to.
     """

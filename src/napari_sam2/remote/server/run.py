@@ -127,7 +127,7 @@ def prepare(options: ServerOptions, warn: Callable[[str], None]) -> tuple[uvicor
     for model in options.models:
         name = offered_name(model)
         if model == options.models[0] or name != model:
-            models.get(ModelSpec(name))  # whatever is wrong with it is said now
+            models.get(ModelSpec(name))  # errors in it are raised before the server starts
     config = uvicorn.Config(
         create_app(models, token, options.limits, root),
         log_level="warning",

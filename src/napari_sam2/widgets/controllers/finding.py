@@ -105,7 +105,7 @@ class FindController(QObject):
     def plan_here(self, like: tuple[int, ...] = ()) -> tuple[StackPosition, SearchPlan] | None:
         """Plan a search of the frame in view: with the sizes, and in the part, of now.
 
-        None where none is possible; of a view beside the image the user is told.
+        None where none is possible; if the view shows nothing of the image, a message says so.
         """
         workspace, here = self._annotation.workspace, self._annotation.here
         if workspace is None or here is None or self.running or self._blocked:

@@ -180,7 +180,7 @@ class RequestHandler:
             annotations = self._sure(annotations)
         prompts = {placed.position: placed.prompt for placed in annotations.prompts}
         errors: list[Sam2Error] = []
-        # A session that was opened since has never been told of prompts in accepted frames.
+        # A session that was opened since lacks the prompts of accepted frames.
         lifted = self._accepted - annotations.accepted
         untold = {each for each in lifted if self.session.prompts.get(*each) is None}
         self._known = {k: prompt for k, prompt in self._known.items() if k not in untold}
