@@ -14,7 +14,7 @@ from napari_sam2.detection.selection import ScoredMask
 from napari_sam2.labels import PackedMask
 from napari_sam2.network import STANDS_OUT, object_contrast
 
-# Measured on eighteen sets, see docs/finding.md
+# Measured on eighteen sets, see docs/measurements/finding.md
 _TIMES_FAINTER = 12.0  # than the clearest object with a good score: noise
 _TIMES_SMALLER = 12  # than the typical area: tiny
 _TIMES_SMALLER_ALONE = 6  # where one click alone means the object
@@ -23,7 +23,7 @@ _FEW = 3  # objects: of fewer, none is typical
 _SIDE = 0.8  # of all objects: they are bright, or dark, and the others are gaps
 _SIDE_BEFORE = 0.95  # of the objects that were there before, whatever is found beside them
 _FEW_FOR_A_SIDE = 8
-_CLEARER = 2.0  # times the contrast; measured on ten stacks, see docs/finding.md
+_CLEARER = 2.0  # times the contrast; measured on ten stacks, see docs/measurements/finding.md
 _MARGIN = 16  # pixels around an object that its contrast is measured in
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from napari_sam2.labels import PackedMask
 
-# Measured on six samples and two sets, see docs/finding.md
+# Measured on six samples and two sets, see docs/measurements/finding.md
 _WITHIN = 0.7  # of a mask: it lies in the other one
 _COVERED = 0.7  # of an object, by two that it has become
 _HALVES = 0.5  # of a mask, by two objects that were followed back into it
