@@ -3,17 +3,38 @@
 from __future__ import annotations
 
 import re
+from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import typer
+from napari.layers import Tracks
 
 from napari_sam2 import TrackingSession, load_model
 from napari_sam2.checkpoints import MODELS
+from napari_sam2.cli.main import app
 from napari_sam2.prompts import read_prompts, read_session
 
 ROOT = Path(__file__).parent.parent
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
+FOR_USERS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+FOR_USERS.remove(ROOT / "docs" / "architecture.md")
+RESULTS = ROOT / "docs" / "results.md"
+WIDEST = 120
+
+
+def named(page: Path) -> str:
+    """Name a page in the names of tests."""
+    return str(page.relative_to(ROOT))
+
+
+def anchors(page: Path) -> set[str]:
+    """Anchors of the headings of a page, as GitHub and MkDocs make them."""
+    text = re.sub(r"^```.*?^```", "", page.read_text("utf-8"), flags=re.DOTALL | re.MULTILINE)
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", each).strip().lower().replace(" ", "-") for each in headings}
 
 
 def blocks(page: Path, opening: str) -> list[str]:
@@ -87,7 +108,83 @@ def test_model_files_are_named():
             assert f"| `{info.name}` | `{info.file_name}` |" in text
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+@pytest.mark.parametrize("page", PAGES, ids=named)
 def test_links_lead_somewhere(page):
-    for target in re.findall(r"\]\(([^)#\s]+)\)", page.read_text("utf-8")):
-        assert target.startswith("http") or (page.parent / target).exists(), target
+    for target, anchor in re.findall(r"\]\(([^)#\s]*)#?([^)\s]*)\)", page.read_text("utf-8")):
+        if target.startswith("http"):
+            continue
+        there = page.parent / target if target else page
+        assert there.exists(), target
+        assert not anchor or anchor in anchors(there), f"{target}#{anchor}"
+
+
+@pytest.mark.parametrize("page", FOR_USERS, ids=named)
+def test_lines_for_users_fit_on_a_screen(page):
+    text = re.sub(r"^```.*?^```", "", page.read_text("utf-8"), flags=re.DOTALL | re.MULTILINE)
+    long = [line for line in text.splitlines() if len(line) > WIDEST and line.lstrip()[0] != "|"]
+    assert not long
+
+
+@pytest.mark.parametrize("index", ["docs/index.md", "mkdocs.yml"])
+def test_every_page_is_listed(index):
+    text = (ROOT / index).read_text("utf-8")
+    for page in (ROOT / "docs").rglob("*.md"):
+        assert page.name == "index.md" or page.relative_to(ROOT / "docs").as_posix() in text
+
+
+@pytest.mark.parametrize("page", FOR_USERS, ids=named)
+def test_commands_and_their_options_exist(page):
+    group = typer.main.get_command(app)
+    code = re.findall(r"^```\w*\n.*?^```|`[^`\n]+`", page.read_text("utf-8"), re.DOTALL | re.M)
+    for name, rest in re.findall(r"napari-sam2 ([a-z]+)\b([^`\n]*)", "\n".join(code)):
+        if name == "session":  # what session files begin with
+            continue
+        command = group.commands[name]
+        parts = [command, *getattr(command, "commands", {}).values()]
+        options = [each for part in parts for each in part.params]
+        known = {name for each in options for name in each.opts + each.secondary_opts}
+        words = re.sub(r"'[^']*'|#.*", "", rest)
+        given = set(re.findall(r"(?<!\S)\[?(--?[a-z][a-z-]*)", words)) - {"--help"}
+        assert given <= known, f"{name}{rest}"
+
+
+@pytest.mark.parametrize("page", FOR_USERS, ids=named)
+def test_documented_names_exist(page):
+    for path in re.findall(r"^::: (\S+)", page.read_text("utf-8"), re.MULTILINE):
+        module, _, name = path.rpartition(".")
+        assert hasattr(import_module(module), name), path
+
+
+def test_examples_of_finding_run(kept_model):
+    stack = np.zeros((4, 48, 48), dtype=np.uint8)
+    stack[:, 10:24, 10:24] = 200
+    session = TrackingSession(kept_model(device="cpu"), stack)
+    for opening in ("ids = session.find_objects", "from napari_sam2.tracking.automatic"):
+        (example,) = blocks(ROOT / "docs/api.md", opening)
+        small = example.replace("frame=12", "frame=1").replace("frame=20", "frame=3")
+        exec(compile(small, "docs/api.md", "exec"), {"session": session})
+    assert session.object_ids
+    assert session.labels.any()
+
+
+def test_examples_of_results_run(tmp_path, monkeypatch, kept_model):
+    monkeypatch.chdir(tmp_path)
+    labels = np.zeros((20, 40, 40), dtype=np.uint16)
+    labels[:17, 5:25, 5:25] = 4
+    labels[17:, 5:25, 5:14], labels[17:, 5:25, 16:25] = 9, 10
+    session = TrackingSession(kept_model(device="cpu"), labels)
+    for object_id, frame in ((4, 16), (9, 17), (10, 17)):
+        session.add_mask(object_id, frame, labels[frame] == object_id)
+    names = {"session": session, "labels": labels, "image": labels}
+    names["viewer"] = SimpleNamespace(add_tracks=Tracks)
+    examples = re.findall(r"^```python\n(.*?)^```", RESULTS.read_text("utf-8"), re.DOTALL | re.M)
+    for example in examples:
+        exec(compile(example, "docs/results.md", "exec"), names)
+    assert (tmp_path / "cells.xml").is_file()
+    assert len(names["tracks"].graph) == 2
+    assert set(names["table"]["label"]) == {4, 9, 10}
+    columns = re.findall(r"^\| (`.*?) \|", RESULTS.read_text("utf-8"), re.MULTILINE)
+    told = {name for row in columns for name in re.findall(r"`([a-z_]+)", row)}
+    told |= {f"intensity{name}" for name in told if name.startswith("_")}
+    told |= {f"{name}_px" for name in told}
+    assert {name.split("-")[0] for name in names["table"].columns} <= told
