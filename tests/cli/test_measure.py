@@ -67,6 +67,7 @@ def test_a_session_gives_parents_and_decisions(files):
     assert table.loc[(3, 3), "generation"] == 1
     assert table.loc[(1, 0), "prompted"]
     assert table.loc[(2, 3), "accepted"]
+    assert not {"score", "doubtful", "doubts"} & {*table}  # the file does not know them
 
 
 def test_options_name_the_scale(files, capsys):

@@ -19,13 +19,14 @@ class Review:
     scores : mapping of ObjectFrame to float
         Presence times predicted IoU, in 0..1.
     prompted, accepted : frozenset of ObjectFrame
-    doubtful : mapping of ObjectFrame to tuple of Doubt
+    doubtful : mapping of ObjectFrame to tuple of Doubt, optional
+        None: scores and doubts are not known.
     """
 
     scores: Mapping[ObjectFrame, float] = field(default_factory=dict)
     prompted: frozenset[ObjectFrame] = frozenset()
     accepted: frozenset[ObjectFrame] = frozenset()
-    doubtful: Mapping[ObjectFrame, tuple[Doubt, ...]] = field(default_factory=dict)
+    doubtful: Mapping[ObjectFrame, tuple[Doubt, ...]] | None = None
 
     @classmethod
     def of(

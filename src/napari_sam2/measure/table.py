@@ -67,7 +67,7 @@ def measure(
     divisions : iterable of Division
         Give parent and generation.
     review : Review, optional
-        Gives score, prompted, accepted and doubtful.
+        Gives prompted and accepted and, where they are known, score, doubtful and doubts.
     progress : callable, optional
         Called with the number of measured frames and of all.
 
@@ -352,11 +352,17 @@ class Measurements:
 
 def _reviewed(review: Review, label: NDArray[Any], frame: NDArray[Any]) -> dict[str, Any]:
     pairs = [ObjectFrame(*pair) for pair in zip(label.tolist(), frame.tolist(), strict=True)]
-    reasons = [review.doubtful.get(pair, ()) for pair in pairs]
-    return {
-        "score": np.array([review.scores.get(pair, np.nan) for pair in pairs], dtype=np.float64),
+    decided = {
         "prompted": np.array([pair in review.prompted for pair in pairs], dtype=bool),
         "accepted": np.array([pair in review.accepted for pair in pairs], dtype=bool),
+    }
+    if review.doubtful is None:
+        return decided
+    reasons = [review.doubtful.get(pair, ()) for pair in pairs]
+    scores = [review.scores.get(pair, np.nan) for pair in pairs]
+    return {
+        "score": np.array(scores, dtype=np.float64),
+        **decided,
         "doubtful": np.array([bool(each) for each in reasons], dtype=bool),
         "doubts": ["; ".join(each) for each in reasons],
     }
