@@ -18,7 +18,11 @@ KINDS = [
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_error_arrives_whole(kind):
-    known = {errors.FrameError: {"frame": 3}, errors.StoreInUseError: {"path": Path("kept.zarr")}}
+    known = {
+        errors.FrameError: {"frame": 3},
+        errors.SeriesError: {"names": ("A/1/0", "A/1/1")},
+        errors.StoreInUseError: {"path": Path("kept.zarr")},
+    }
     more = known.get(kind, {})
     error = kind("It broke.", safe="All is there.", remedy="Mend it.", **more)
     error.safe = "Half of it is there."

@@ -56,6 +56,27 @@ class FrameError(StackError):
         return again, (self.happened,)
 
 
+class SeriesError(StackError):
+    """A file holds several images, and one has to be chosen.
+
+    Attributes
+    ----------
+    names : tuple of str
+        Of all of them.
+    """
+
+    def __init__(
+        self, happened: str, *, names: tuple[str, ...], safe: str = "", remedy: str = ""
+    ) -> None:
+        super().__init__(happened, safe=safe, remedy=remedy)
+        self.names = names
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Let errors of worker processes arrive: by default the names would not be given."""
+        again = partial(type(self), names=self.names, safe=self.safe, remedy=self.remedy)
+        return again, (self.happened,)
+
+
 class PromptError(Sam2Error):
     """A prompt does not fit the stack, or prompts cannot be read."""
 

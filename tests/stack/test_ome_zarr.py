@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import zarr
 
-from napari_sam2.errors import StackError
+from napari_sam2.errors import SeriesError, StackError
 from napari_sam2.stack import FrameStack, guess_axes, open_stack
 
 STACK = np.random.default_rng(5).integers(0, 999, (5, 2, 32, 24)).astype(np.uint16)
@@ -202,15 +202,17 @@ def _plate(path):
 
 def test_a_plate_names_its_images(tmp_path):
     path = _plate(tmp_path / "plate.zarr")
-    with pytest.raises(StackError, match="A/1/0, A/1/1, B/2/0, B/2/1") as caught:
+    with pytest.raises(SeriesError, match="A/1/0, A/1/1, B/2/0, B/2/1") as caught:
         open_stack(path)
     assert "--series A/1/0" in caught.value.remedy
+    assert caught.value.names == ("A/1/0", "A/1/1", "B/2/0", "B/2/1")
     with pytest.raises(StackError, match="a well of 2 images: 0, 1"):
         open_stack(path / "B" / "2")
     for series, value in (("B/2/1", 11), ("1", 1), (2, 10)):
         opened = open_stack(path, series=series)
         assert np.unique(opened.data[...]).tolist() == [value]
         assert opened.series.available == 4
+        assert opened.series.names == caught.value.names
     assert open_stack(path, series="B/2/1").series.name == "B/2/1"
     assert np.unique(open_stack(path / "B" / "2" / "1").data[...]).tolist() == [11]
     for wrong in ("C/1/0", "4", "-1", "9" * 5000, 4):

@@ -5,6 +5,7 @@ May be used from any thread that may read the array.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
@@ -30,6 +31,8 @@ class ArrayView:
     shape : tuple of int
     dtype : dtype
     ndim : int
+    size : int
+        Number of its elements.
     """
 
     def __init__(
@@ -44,16 +47,17 @@ class ArrayView:
         self._array, self._order, self._held = array, tuple(order), dict(held)
         self.shape = tuple(1 if axis is None else sizes[axis] for axis in order)
         self.dtype: np.dtype[Any] = np.dtype(array.dtype)
-        self.ndim = len(self.shape)
+        self.ndim, self.size = len(self.shape), math.prod(self.shape)
 
     def __len__(self) -> int:
         return self.shape[0]
 
     def __getitem__(self, index: Any) -> NDArray[Any]:
-        """Read integers and slices along the first axes; memory of the array where it has any."""
+        """Read integers and slices along each axis; memory of the array where it has any."""
         given = index if isinstance(index, tuple) else (index,)
-        given = tuple(part for part in given if part is not Ellipsis)
-        places = (*given, *(slice(None),) * (self.ndim - len(given)))
+        at = next((i for i, part in enumerate(given) if part is Ellipsis), len(given))
+        given, behind = given[:at], given[at + 1 :]
+        places = (*given, *(slice(None),) * (self.ndim - len(given) - len(behind)), *behind)
         where: list[Any] = [slice(None)] * len(self._array.shape)
         for held, position in self._held.items():
             where[held] = position

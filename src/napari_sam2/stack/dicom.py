@@ -108,9 +108,9 @@ def open_dicom(
             f"{path} holds no DICOM images.", remedy="Choose the folder of an image series."
         )
     keys = sorted(groups)
-    number = chosen_series(series, [key[2] or key[1] for key in keys], path)
-    choice = FileChoice(number, len(keys), keys[number][2] or keys[number][1])
-    return _stack_of(path, groups[keys[number]], choice)
+    names = [key[2] or key[1] for key in keys]
+    number = chosen_series(series, names, path)
+    return _stack_of(path, groups[keys[number]], FileChoice.among(names, number))
 
 
 def _header(pydicom: Any, path: Path) -> _Slice | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,9 @@ class NiftiPixels:
     shape : tuple of int
     dtype : dtype
         As stored, or float32 where the file scales its values.
+    ndim : int
+    size : int
+        Number of all values.
     """
 
     def __init__(self, proxy: Any, *, keep: bool) -> None:
@@ -45,7 +49,7 @@ class NiftiPixels:
         self._scaling = None if (slope, intercept) == (1.0, 0.0) else (slope, intercept)
         stored = np.dtype(proxy.dtype)
         self.dtype: np.dtype[Any] = stored if self._scaling is None else np.dtype(np.float32)
-        self.ndim = len(self.shape)
+        self.ndim, self.size = len(self.shape), math.prod(self.shape)
         self._proxy = proxy
         self._keep = keep
         self._lock = threading.Lock()

@@ -19,7 +19,7 @@ from napari_sam2._limits import (
     SMALL_CHUNK_PIXELS,
     read_note,
 )
-from napari_sam2.errors import StackError
+from napari_sam2.errors import SeriesError, StackError
 from napari_sam2.stack.axes import axis_letter
 from napari_sam2.stack.opened_stack import (
     FileChoice,
@@ -143,13 +143,13 @@ def _open_group(group: Any, path: Path, *, series: int | str | None, level: int)
         images = metadata["multiscales"]
         names = [str(image.get("name", "")) for image in images]
         number = chosen_series(series, names, path)
-        choice = FileChoice(number, len(names), names[number])
+        choice = FileChoice.among(names, number)
         return _open_multiscale(group, images[number], path, choice, level=level)
     inside = _images_inside(group, metadata, path, wanted=series)
     if inside:
         number = chosen_series(series, inside, path)
         opened = open_zarr(path / inside[number], series=None, level=level)
-        return replace(opened, series=FileChoice(number, len(inside), inside[number]))
+        return replace(opened, series=FileChoice.among(inside, number))
     arrays = sorted(group.array_keys())
     if len(arrays) == 1:
         return open_zarr(path / arrays[0], series=series, level=level)
@@ -167,7 +167,7 @@ def _images_inside(
 
     Raises
     ------
-    StackError
+    SeriesError
         It is a plate or well of several images and none is chosen.
     """
     if "plate" in metadata:
@@ -182,8 +182,9 @@ def _images_inside(
     else:
         return []
     if wanted is None and len(inside) > 1:
-        raise StackError(
+        raise SeriesError(
             f"{path} is a {kind} of {len(inside)} images: {listed(inside)}.",
+            names=tuple(inside),
             remedy=f"Choose one by its name, such as --series {inside[0]} or "
             f"open_stack(path, series={inside[0]!r}), or pass its folder, {path / inside[0]}.",
         )

@@ -62,11 +62,19 @@ class FileChoice(NamedTuple):
         How many there are.
     name : str
         What the file calls the one that is open; may be empty.
+    names : tuple of str
+        What it calls each of its images, in their order; empty for resolutions.
     """
 
     number: int = 0
     available: int = 1
     name: str = ""
+    names: tuple[str, ...] = ()
+
+    @classmethod
+    def among(cls, names: Sequence[str], number: int) -> FileChoice:
+        """Return the choice of one image by its number among the names of all."""
+        return cls(number, len(names), names[number], tuple(names))
 
 
 _ONLY = FileChoice()

@@ -62,6 +62,8 @@ def open_stack(
 
     Raises
     ------
+    SeriesError
+        For a plate of several images of which none is chosen.
     StackError
         For a file that is missing, of another format, truncated or damaged, and for a series or
         level that it does not have.

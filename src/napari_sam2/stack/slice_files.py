@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -30,6 +31,8 @@ class SliceFiles:
     shape : tuple of int
     dtype : dtype
     ndim : int
+    size : int
+        Number of all pixels.
     """
 
     def __init__(
@@ -43,7 +46,7 @@ class SliceFiles:
         self._leading = leading
         self.shape = (*leading, *shape)
         self.dtype: np.dtype[Any] = np.dtype(dtype)
-        self.ndim = len(self.shape)
+        self.ndim, self.size = len(self.shape), math.prod(self.shape)
 
     def __getitem__(self, index: Any) -> NDArray[Any]:
         """Read integers and slices along each axis, as numpy understands them."""

@@ -55,7 +55,8 @@ def open_tiff(path: Path, *, series: int | str | None, level: int) -> OpenedStac
         file = TiffFile(path)
         if not (_chain_is_whole(file) and _description_is_whole(file)):
             raise _truncated(path)
-        series = chosen_series(series, [str(each.name or "") for each in file.series], path)
+        names = [str(each.name or "") for each in file.series]
+        series = chosen_series(series, names, path)
         finest = file.series[series]
         check_choice(level, len(finest.levels), what="level", path=path)
         chosen = finest.levels[level]
@@ -64,7 +65,7 @@ def open_tiff(path: Path, *, series: int | str | None, level: int) -> OpenedStac
         axes, steps = chosen.axes, _steps(file, series, finest, chosen)
         about: dict[str, Any] = {
             "units": tuple(step.unit for step in steps),
-            "series": FileChoice(series, len(file.series), str(finest.name or "")),
+            "series": FileChoice.among(names, series),
             "level": FileChoice(level, len(finest.levels)),
         }
         scale = tuple(step.size for step in steps)
