@@ -63,6 +63,7 @@ WIDGET_LAYERS: Mapping[str, int] = {
     "segment_stack": 5,
     "segment_form": 6,
     "tracks_writer": 6,
+    "image_reader": 6,
     "stack_panel": 6,
     "session_reader": 7,
 }

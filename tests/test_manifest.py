@@ -62,9 +62,9 @@ def test_menus_are_those_that_napari_has(manifest):
     assert [menu for menu in manifest.contributions.menus if not is_menu_contributable(menu)] == []
 
 
-def test_reader_takes_session_files_and_nothing_else(manifest):
-    (reader,) = manifest.contributions.readers
-    assert reader.filename_patterns == [f"*{SUFFIX}"]
+def test_readers_take_sessions_and_nifti_images_and_nothing_else(manifest):
+    patterns = [reader.filename_patterns for reader in manifest.contributions.readers]
+    assert patterns == [[f"*{SUFFIX}"], ["*.nii", "*.nii.gz"]]
     assert get_reader(f"folder/cells{SUFFIX}") is open_session
     for path in ("cells.json", "cells.tif", [f"cells{SUFFIX}"]):
         assert get_reader(path) is None

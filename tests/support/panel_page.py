@@ -21,7 +21,7 @@ from napari.utils.interactions import (
 )
 from qtpy.QtCore import QItemSelectionModel, Qt
 from qtpy.QtGui import QImage
-from qtpy.QtWidgets import QApplication
+from qtpy.QtWidgets import QApplication, QInputDialog
 
 from napari_sam2.labels import FrameRecord, History
 from napari_sam2.prompts import FramePrompt
@@ -168,6 +168,34 @@ class PanelPage:
     def dock(self) -> QDockWidget:
         """The dock that holds the panel."""
         return self.widget.parent()
+
+    def open_file(self, path: Path) -> None:
+        """Choose an image file or folder after pressing Open."""
+        self.widget.stack.open.image_requested.emit(path)
+
+    @property
+    def opening(self) -> bool:
+        """Whether a file is being opened, which Cancel would stop."""
+        return self.widget.stack.open.text() == "Cancel"
+
+    def cancel_opening(self) -> None:
+        """Press Cancel, in the place of Open."""
+        self.widget.stack.open.click()
+
+    @property
+    def offered_images(self) -> list[str]:
+        """The images of a file among which is asked; empty without a question."""
+        found = self.widget.stack.open.findChildren(QInputDialog)
+        return found[-1].comboBoxItems() if found else []
+
+    def choose_image_of_file(self, title: str | None) -> None:
+        """Answer that question with one of these, or, with None, refuse."""
+        question = self.widget.stack.open.findChildren(QInputDialog)[-1]
+        if title is None:
+            question.reject()
+        else:
+            question.setTextValue(title)
+            question.accept()
 
     def wait_idle(self, timeout: int = 120_000) -> None:
         """Wait until all that was asked is answered and nothing is under way any more."""

@@ -16,6 +16,7 @@ from napari_sam2.widgets.controllers.adapting import AdaptController
 from napari_sam2.widgets.controllers.annotation import AnnotationController
 from napari_sam2.widgets.controllers.autosave import AutosaveController
 from napari_sam2.widgets.controllers.finding import FindController
+from napari_sam2.widgets.controllers.image_files import ImageFileController
 from napari_sam2.widgets.controllers.objects import ObjectController
 from napari_sam2.widgets.controllers.painting import PaintingController
 from napari_sam2.widgets.controllers.prompting import LabelPromptController, PromptingController
@@ -261,6 +262,7 @@ class PanelController(QObject):
         self._live = LiveResultsController(
             viewer, self.annotation, self._result_files, views.objects, views.results
         )
+        self._image_files = ImageFileController(viewer, views.stack.open)
         self._chosen = models.chosen
         self._closed = False
         self._refresher = LabelsRefresher()
@@ -286,7 +288,8 @@ class PanelController(QObject):
     def idle(self) -> bool:
         """Whether all that was asked is answered."""
         writing = self._label_files.busy or self._result_files.busy or self._live.busy
-        busy = self._engine.busy or writing or not self._autosave.idle
+        reading = self._image_files.busy
+        busy = self._engine.busy or reading or writing or not self._autosave.idle
         at_rest = not self.running and not self._controllers.finding.running
         return at_rest and self.annotation.settled and not busy
 
@@ -392,6 +395,7 @@ class PanelController(QObject):
         self._status.close()
         self._adapting.close()
         self._models.close()
+        self._image_files.close()
         self._label_files.close()
         self._result_files.close()
         self._live.close()

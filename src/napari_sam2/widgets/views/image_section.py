@@ -6,17 +6,21 @@ Main thread only.
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from qtpy.QtCore import Qt, Signal  # type: ignore[attr-defined]
-from qtpy.QtGui import QImage, QPixmap
-from qtpy.QtWidgets import QLabel
+from qtpy.QtGui import QAction, QImage, QPixmap  # type: ignore[attr-defined]
+from qtpy.QtWidgets import QFileDialog, QInputDialog, QLabel, QMenu, QPushButton
 
 from napari_sam2.widgets.views.base import Fold, Section, captioned
 from napari_sam2.widgets.views.fields import PARTS, PanelFields
 
+IMAGE_FILES = (
+    "Images (*.tif *.tiff *.nii *.nii.gz *.dcm *.png *.jpg *.jpeg *.npy *.lsm);;All files (*)"
+)
 _PICTURE_SIDE = 220
 
 
@@ -107,6 +111,76 @@ class SourceSection(Fold):
             self.rectangle_requested.emit()
 
 
+class OpenButton(QPushButton):
+    """Asks for an image file or a folder; while one is being opened, it cancels that.
+
+    Signals
+    -------
+    image_requested(Path)
+        Open this file or folder.
+    cancel_requested()
+    series_chosen(int)
+        Open this one of the images that were offered.
+    """
+
+    image_requested = Signal(object)
+    cancel_requested = Signal()
+    series_chosen = Signal(int)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._menu = QMenu(self)
+        self.file = QAction("Image file…", self)
+        self.folder = QAction("Folder: OME-Zarr, slices or DICOM…", self)
+        self._menu.addActions([self.file, self.folder])
+        self.file.triggered.connect(lambda _checked: self._ask_for_file())
+        self.folder.triggered.connect(lambda _checked: self._ask_for_folder())
+        self.clicked.connect(lambda _checked: self.cancel_requested.emit())
+        self.show_opening("")
+
+    def show_opening(self, name: str) -> None:
+        """Show which file is being opened; empty: none."""
+        self.setText("Cancel" if name else "Open")
+        self.setMenu(None if name else self._menu)
+        self.setToolTip(
+            f"Stop opening {name}."
+            if name
+            else "Open an image with its axes, pixel sizes and units: TIFF, OME-Zarr, NIfTI, "
+            "DICOM, PNG, JPEG, .npy, folders of slices. Frames are read when they are needed."
+        )
+
+    def offer_series(self, file: str, names: tuple[str, ...]) -> None:
+        """Ask which of the images of a file is to be opened; does not wait for the answer.
+
+        Parameters
+        ----------
+        file : str
+        names : tuple of str
+            Of the images, several of which may be the same or empty.
+        """
+        titles = [f"{number}: {name}" if name else str(number) for number, name in enumerate(names)]
+        question = QInputDialog(self)
+        question.setWindowTitle("Open image")
+        question.setLabelText(f"{file} holds {len(titles)} images. Which one?")
+        question.setComboBoxItems(titles)
+        question.accepted.connect(
+            lambda: self.series_chosen.emit(titles.index(question.textValue()))
+        )
+        question.rejected.connect(self.cancel_requested.emit)
+        question.finished.connect(question.deleteLater)
+        question.open()
+
+    def _ask_for_file(self) -> None:
+        chosen, _ = QFileDialog.getOpenFileName(self, "Open image", "", IMAGE_FILES)
+        if chosen:
+            self.image_requested.emit(Path(chosen))
+
+    def _ask_for_folder(self) -> None:
+        chosen = QFileDialog.getExistingDirectory(self, "Open folder")
+        if chosen:
+            self.image_requested.emit(Path(chosen))
+
+
 class StackSection(Section):
     """Shows the fields of image layer and video axis.
 
@@ -121,7 +195,8 @@ class StackSection(Section):
         super().__init__("Stack" if along else "Image")
         self.image, self.axis, self.kind = fields.image, fields.axis, fields.kind
         self.image.native.setPlaceholderText("no image open")
-        self.add_row("Image", self.image.native)
+        self.open = OpenButton()
+        self.add_row("Image", self.image.native, self.open, stretch=(1, 0))
         if along:
             self.add_row("Video axis", self.axis.native)
             self.add_row("Frames are", self.kind.native)

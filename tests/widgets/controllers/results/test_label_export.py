@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import threading
 
+import nibabel
 import numpy as np
 import pytest
 import tifffile
@@ -213,3 +214,23 @@ def test_labels_never_take_the_place_of_the_image(make_panel, blobs, monkeypatch
     panel.wait_idle()
     assert path.read_bytes() == before
     assert "is the image itself" in notification_manager.records[-1].message
+
+
+def test_labels_of_a_nifti_image_lie_where_it_lies(make_panel, tmp_path):
+    affine = np.array([[-0.5, 0.1, 0, 3], [0.1, 0.4, 0, -4], [0, 0, 2.0, 9], [0, 0, 0, 1]])
+    volume = np.random.default_rng(0).integers(0, 900, (20, 16, 5)).astype(np.int16)
+    image = nibabel.Nifti1Image(volume, affine)
+    image.header.set_xyzt_units("mm", "sec")
+    nibabel.save(image, tmp_path / "head.nii.gz")
+    panel = make_panel()
+    panel.open_file(tmp_path / "head.nii.gz")
+    panel.wait_idle()
+    panel.start()
+    panel.click(2, 8, 10)
+    panel.wait_idle()
+    panel.save_labels(tmp_path / "labels.nii.gz")
+    panel.wait_idle()
+    found = nibabel.load(tmp_path / "labels.nii.gz")
+    np.testing.assert_allclose(found.affine, affine, atol=1e-6)
+    assert np.asarray(found.dataobj).any()
+    assert np.array_equal(np.asarray(found.dataobj), panel.labels.T)

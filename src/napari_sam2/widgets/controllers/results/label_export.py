@@ -8,11 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
 from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
 
 from napari_sam2.errors import LabelsError
 from napari_sam2.labels import write_labels
 from napari_sam2.widgets.layers.image_axes import file_axes, pixel_sizes, pixel_units
+from napari_sam2.widgets.layers.image_file import orientation
 from napari_sam2.widgets.views.notifications import show_done, show_problem
 from napari_sam2.widgets.worker.thread import Worker, readable
 
@@ -32,6 +35,7 @@ class LabelFile:
     axes: str
     scale: tuple[float, ...] | None
     units: tuple[str, ...]
+    affine: NDArray[np.float64] | None
 
 
 class _CancelledError(Exception):
@@ -96,7 +100,7 @@ class LabelExportController(QObject):
             return
         axes = file_axes(image, workspace.axis)
         sizes, units = pixel_sizes(image, axes), pixel_units(image, axes)
-        file = LabelFile(path, labels, axes, sizes, units)
+        file = LabelFile(path, labels, axes, sizes, units, orientation(image))
         if self._worker is None:
             self._worker = Worker("labels", on_exit=self.close, on_end=lambda: None)
         self._cancelled.clear()
@@ -139,6 +143,7 @@ class LabelExportController(QObject):
                 axes=file.axes,
                 scale=file.scale,
                 units=file.units,
+                affine=file.affine,
                 progress=progress,
             )
         except Exception as found:  # nothing may get lost: all errors reach the user

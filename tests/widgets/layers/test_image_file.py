@@ -1,0 +1,118 @@
+"""Image files as napari shows them: order of axes, sizes, units, resolutions, contrast."""
+
+from __future__ import annotations
+
+import nibabel
+import numpy as np
+import pytest
+import tifffile
+import zarr
+from napari.components import ViewerModel
+
+from napari_sam2.errors import StackError
+from napari_sam2.widgets.layers.image_file import ImageFile, orientation
+
+AFFINE = np.diag([0.5, 0.4, 2.0, 1.0])
+
+
+def shown(path, series=None):
+    return ImageFile.read(path, series).show(ViewerModel())
+
+
+@pytest.mark.parametrize("name", ["head.nii", "head.nii.gz"])
+def test_slices_of_a_nifti_are_planes_of_x_and_y(tmp_path, name):
+    volume = np.random.default_rng(0).integers(-900, 900, (7, 6, 5, 2)).astype(np.int16)
+    image = nibabel.Nifti1Image(volume, AFFINE)
+    image.header.set_zooms((0.5, 0.4, 2, 3))
+    image.header.set_xyzt_units("mm", "sec")
+    nibabel.save(image, tmp_path / name)
+    layer = shown(tmp_path / name)
+    np.testing.assert_array_equal(np.asarray(layer.data), volume.transpose(3, 2, 1, 0))
+    assert layer.axis_labels == ("t", "z", "y", "x")
+    np.testing.assert_allclose(layer.scale, (3, 2000, 400, 500), rtol=1e-6)
+    assert [str(unit) for unit in layer.units] == ["second", *["micrometer"] * 3]
+    np.testing.assert_allclose(orientation(layer), AFFINE)
+
+
+def test_channels_and_unknown_axes_are_sliders_before_the_slices(tmp_path):
+    data = np.arange(2 * 3 * 4 * 9 * 8, dtype=np.uint16).reshape(4, 2, 3, 9, 8)
+    tifffile.imwrite(tmp_path / "a.tif", data, metadata={"axes": "ZTCYX"}, ome=True)
+    layer = shown(tmp_path / "a.tif")
+    np.testing.assert_array_equal(np.asarray(layer.data), data.transpose(1, 2, 0, 3, 4))
+    assert layer.axis_labels == ("t", "c", "z", "y", "x")
+    np.save(tmp_path / "b.npy", data[0])
+    layer = shown(tmp_path / "b.npy")
+    assert layer.axis_labels == ("-4", "-3", "y", "x")
+    assert orientation(layer) is None
+
+
+def test_colours_are_colours_and_other_samples_are_channels(tmp_path):
+    colours = np.random.default_rng(1).integers(0, 256, (3, 9, 8, 3), np.uint8)
+    tifffile.imwrite(tmp_path / "a.tif", colours, photometric="rgb")
+    layer = shown(tmp_path / "a.tif")
+    assert layer.rgb
+    np.testing.assert_array_equal(np.asarray(layer.data), colours)
+    five = np.random.default_rng(1).integers(0, 256, (9, 8, 5), np.uint8)
+    tifffile.imwrite(tmp_path / "b.tif", five, planarconfig="contig", photometric="minisblack")
+    layer = shown(tmp_path / "b.tif")
+    assert not layer.rgb
+    assert layer.data.shape == (5, 9, 8)
+
+
+def test_resolutions_are_those_of_a_multiscale_layer(tmp_path):
+    group = zarr.open_group(tmp_path / "a.zarr", mode="w", zarr_format=2)
+    data = np.random.default_rng(2).integers(0, 999, (3, 32, 24)).astype(np.uint16)
+    axes = [{"name": name, "type": "space", "unit": "micrometer"} for name in "zyx"]
+    steps = [
+        {
+            "path": str(level),
+            "coordinateTransformations": [
+                {"type": "scale", "scale": [2, 0.5 * 2**level, 0.5 * 2**level]}
+            ],
+        }
+        for level in range(2)
+    ]
+    group.attrs["multiscales"] = [{"axes": axes, "datasets": steps}]
+    group.create_array("0", data=data)
+    group.create_array("1", data=data[:, ::2, ::2])
+    layer = shown(tmp_path / "a.zarr")
+    assert layer.multiscale
+    assert [level.shape for level in layer.data] == [(3, 32, 24), (3, 16, 12)]
+    np.testing.assert_array_equal(layer.scale, (2, 0.5, 0.5))
+
+
+@pytest.mark.parametrize(
+    ("pixels", "limits"),
+    [
+        (np.full((3, 8, 8), 7, np.uint16), (0, 7)),
+        (np.full((3, 8, 8), np.nan, np.float32), (0, 1)),
+        (np.zeros((3, 8, 8), np.float32), (0, 1)),
+        (np.where(np.eye(8) > 0, np.inf, -2.5).astype(np.float32), (-2.5, 1)),
+        (np.arange(64, dtype=np.int32).reshape(8, 8) - 9, (-9, 54)),
+    ],
+)
+def test_contrast_is_finite_and_a_range(tmp_path, pixels, limits):
+    np.save(tmp_path / "a.npy", pixels)
+    assert tuple(shown(tmp_path / "a.npy").contrast_limits) == limits
+
+
+def test_contrast_of_a_large_stack_is_that_of_three_planes(tmp_path):
+    pixels = np.zeros((5, 8, 8), np.uint16)
+    pixels[:, 0, 0] = 10, 999, 20, 999, 30
+    np.save(tmp_path / "a.npy", pixels)
+    assert ImageFile.read(tmp_path / "a.npy").contrast == (0, 30)
+
+
+def test_a_file_without_rows_and_columns_is_refused(tmp_path):
+    nibabel.save(nibabel.Nifti1Image(np.zeros(5, np.int16), None), tmp_path / "a.nii")
+    with pytest.raises(StackError, match="rows and columns"):
+        ImageFile.read(tmp_path / "a.nii")
+
+
+def test_pixels_that_cannot_be_read_are_an_error_in_words(tmp_path):
+    noise = np.random.default_rng(1).integers(0, 2**15, (30, 30, 4)).astype(np.int16)
+    path = tmp_path / "a.nii.gz"
+    nibabel.save(nibabel.Nifti1Image(noise, AFFINE), path)
+    path.write_bytes(path.read_bytes()[:2000])
+    with pytest.raises(StackError, match="damaged"):
+        ImageFile.read(path)
