@@ -235,7 +235,7 @@ class SessionStore(QObject):
                 self._write(request, start, None if known in (None, start) else trouble)
                 return
             except (OSError, PromptError) as error:
-                trouble = trouble or _feedback(error)
+                trouble = trouble or _not_kept(error)
         if trouble is not None:
             raise trouble
 
@@ -327,7 +327,7 @@ def _places(request: SaveRequest) -> Iterator[SessionLocation]:
             yield location
 
 
-def _feedback(error: OSError | PromptError) -> PromptError:
+def _not_kept(error: OSError | PromptError) -> PromptError:
     """Say that work could not be written, and the way out."""
     reason = error.happened if isinstance(error, PromptError) else f"{error}."
     return PromptError(

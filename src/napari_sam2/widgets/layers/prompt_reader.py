@@ -64,8 +64,8 @@ def along(vertices: NDArray[np.float64], shape: tuple[int, int]) -> list[tuple[f
     lengths = np.linalg.norm(np.diff(vertices, axis=0), axis=1)
     reached = np.concatenate([[0.0], np.cumsum(lengths)])
     count = int(np.clip(np.ceil(reached[-1] / 4), 1, _SCRIBBLE_POINTS))
-    annotations = (np.arange(count) + 0.5) / count * reached[-1]
-    points = np.stack([np.interp(annotations, reached, column) for column in vertices.T], axis=1)
+    distances = (np.arange(count) + 0.5) / count * reached[-1]
+    points = np.stack([np.interp(distances, reached, column) for column in vertices.T], axis=1)
     inside = ((points >= -0.5) & (points <= np.asarray(shape) - 0.5)).all(axis=1)
     return [(float(y), float(x)) for y, x in points[inside]]
 

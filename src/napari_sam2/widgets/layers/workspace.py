@@ -232,10 +232,10 @@ class Workspace:
         shown = dict(here[0])
         if self.axis is not None:
             shown[self.axis] = here[1]
-        annotations = dict(position)
+        wanted = dict(position)
         if self.axis is not None:
-            annotations[self.axis] = frame
-        return all(shown[i] == annotations[i] for i in annotations if i - ndim not in displayed)
+            wanted[self.axis] = frame
+        return all(shown[i] == wanted[i] for i in wanted if i - ndim not in displayed)
 
     def where(
         self, layer: Layer, marks: Iterable[Any] | None = None

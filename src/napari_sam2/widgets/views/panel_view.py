@@ -174,9 +174,9 @@ class PanelView(QWidget):
         """Whether earlier work on the image is offered."""
         return not self.offer.isHidden()
 
-    def show_approximations(self, user_state: tuple[str, ...]) -> None:
+    def show_approximations(self, approximations: tuple[str, ...]) -> None:
         """Say what the chosen speed leaves out, also where the model's part is folded away."""
-        self.model.show_approximations(user_state)
+        self.model.show_approximations(approximations)
         self._name_setup()
 
     def show_hint(self, text: str) -> None:

@@ -119,8 +119,8 @@ class SessionFactory:
                 remedy="Start napari with `python -c 'import torch, napari; napari.Viewer(); "
                 "napari.run()'`, or install the Microsoft Visual C++ runtime.",
             ) from error
-        annotations = replace(use, speed=Speed.EXACT)
-        if self._model is None or self._loaded != annotations:
+        wanted = replace(use, speed=Speed.EXACT)
+        if self._model is None or self._loaded != wanted:
             # Two models at once may not fit: let go of the old one first.
             self._forget()
             if use.server is None:
@@ -128,5 +128,5 @@ class SessionFactory:
             else:
                 self._connection = connect(use.server.url, token_of(use.server))
                 self._model = self._connection.model(use.model, precision=use.precision)
-            self._loaded = annotations
+            self._loaded = wanted
         return self._model
