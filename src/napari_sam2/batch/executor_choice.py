@@ -1,4 +1,4 @@
-"""`choose_executor`: the executor that fits an `Engine`."""
+"""`choose_executor`: the executor that fits a `BatchEngine`."""
 
 from __future__ import annotations
 

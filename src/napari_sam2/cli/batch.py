@@ -284,7 +284,10 @@ def _check_model(model: str | None) -> None:
 
     Raises
     ------
+    BatchError
+        It is not downloaded.
     CheckpointError
+        There is no model of this name.
     """
     from napari_sam2.checkpoints import BUNDLED, find_model_file, get_model_info
 

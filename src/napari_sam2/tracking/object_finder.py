@@ -69,6 +69,8 @@ class Proposal:
         How alike it is to the examples, in -1..1; None without examples.
     prompt : FramePrompt
         One point.
+    decided : Conditioning
+        The frame as that point decides it, with `mask` as its pixels.
     continues : int or None
         The object that this is: one that was lost near by, or that is seen better here than it was
         followed. None: it is a new one.

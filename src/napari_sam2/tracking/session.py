@@ -641,7 +641,7 @@ class TrackingSession:
             self._keep_soon()
 
     def accept_all(self, frame: int) -> None:
-        """Fix all objects with prompts in a frame as they are; see `accept`."""
+        """Accept all objects of the session in a frame; see `accept`."""
         with self._lock:
             frame = self._checked_frame(frame)
             for object_id, track in sorted(self._tracker.tracks.items()):

@@ -84,6 +84,8 @@ def first_prompts(
         The frame; every id must be in it.
     object_ids : ndarray of int32, shape (K,)
         The objects to prompt.
+    rng : numpy.random.Generator
+        Source of randomness.
     central : float
         Probability of the most interior pixel; otherwise any, more likely far from the border.
     jitter : float

@@ -79,7 +79,7 @@ class Found:
     ----------
     ownership : FileOwnership
         Goes on with it.
-    files : dict of Place to SessionFile
+    files : dict of StackPosition to SessionFile
         One per stack.
     modified : float
         When the newest file was written, in seconds of `time.time`.
@@ -138,7 +138,7 @@ class SessionStore(QObject):
 
     Signals
     -------
-    kept(Kept)
+    kept(SaveResult)
         Work has been written.
     found(ImageFacts, Found)
         There is earlier work on this image.

@@ -87,13 +87,13 @@ class AnnotationController(QObject):
     Signals
     -------
     prompted(tuple)
-        Prompts of these places are others than before; they have been sent.
+        Prompts of these stacks are others than before; they have been sent.
     edited(tuple)
-        Objects of these places are being changed.
+        Objects of these stacks are being changed.
     rewound(tuple)
-        Steps of these places were taken back, or made again.
-    model_wanted(ModelUse)
-        A step was taken back, or made again, that had changed the model: this one is wanted now.
+        Steps of these stacks were taken back, or made again.
+    model_needed(ModelUse)
+        A step was taken back, or made again, that had changed the model: this one is needed now.
     replayed(bool)
         Session files were taken in; or that has failed, and all is as it was before.
     changed()
@@ -245,7 +245,7 @@ class AnnotationController(QObject):
         accepted : frozenset of MaskKey, optional
             All that is accepted from now on.
         strokes : mapping, optional
-            What was painted into the labels, by place.
+            What was painted into the labels, by stack.
         handed : frozenset of MaskKey
             Of the masks that are new, those that nobody drew.
         """

@@ -89,7 +89,7 @@ class PaintingController(QObject):
         )
 
     def _followed(self, workspace: Workspace) -> set[tuple[StackPosition, int]]:
-        """Return the objects that a session knows, by place."""
+        """Return the objects that a session knows, each with its stack."""
         by_position = self._annotation.prompts.by_position
         prompted = {
             (position, p.object_id) for position, placed in by_position.items() for p in placed

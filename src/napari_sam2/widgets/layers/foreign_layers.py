@@ -159,7 +159,8 @@ def label_prompts(
     workspace : Workspace
     layer : Labels
         Any, wherever it lies: of the dimensions of the image, or of two for one frame.
-    place, frame :
+    position : StackPosition
+    frame : int
         The frame of the image.
     taken : collection of int
         Ids of other objects.

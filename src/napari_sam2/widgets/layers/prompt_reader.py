@@ -172,7 +172,7 @@ class _Gathered:
 
 
 class _Collector:
-    """Gathers prompts per place, frame and object."""
+    """Gathers prompts per stack, object and frame."""
 
     def __init__(
         self, image: Image, axis: int | None, region: Region | None, composed: int | None
@@ -323,7 +323,7 @@ def read_prompts(
         With the same columns. Rectangles are boxes, the last one of an object in a frame
         counts; polygons and ellipses are masks, or cut from masks; paths and lines are points.
     painted : mapping, optional
-        Masks by place, object and frame, in pixels of the region.
+        Masks by stack, object and frame, in pixels of the region.
     region : Region, optional
         The part of the frames that counts: prompts are in its pixels, and none lie outside.
     composed : int, optional

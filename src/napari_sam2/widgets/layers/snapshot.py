@@ -33,7 +33,7 @@ class UserState:
     painted : mapping of MaskKey to FramePrompt
         Masks that were painted, or taken from another layer.
     accepted : frozenset of MaskKey
-        Accepted places, objects and frames.
+        Accepted objects and frames, each with its stack.
     names : mapping of int to str
         Names that the user gave to objects.
     handed : frozenset of MaskKey
@@ -149,7 +149,7 @@ def _at(position: StackPosition, mask_keys: frozenset[MaskKey]) -> frozenset[Obj
 
 
 class Acceptance:
-    """Sorts accepted spots out by stack; once for each set of them, however often it is asked.
+    """Sorts accepted masks by stack; once for each set of them, however often it is asked.
 
     With hundreds of objects accepted in thousands of frames, going through all of them takes longer
     than a view may take to change.
@@ -160,7 +160,7 @@ class Acceptance:
         self._by_position: dict[StackPosition, frozenset[ObjectFrame]] = {}
 
     def sort(self, mask_keys: frozenset[MaskKey]) -> None:
-        """Take another set of spots in; nothing is done where it is the same one."""
+        """Take another set of masks in; nothing is done where it is the same one."""
         if mask_keys is self._mask_keys:
             return
         found: defaultdict[StackPosition, list[ObjectFrame]] = defaultdict(list)
@@ -175,7 +175,7 @@ class Acceptance:
         return frozenset(self._by_position)
 
     def at(self, position: StackPosition) -> frozenset[ObjectFrame]:
-        """Return what is accepted in one stack: the same object as long as the spots are."""
+        """Return what is accepted in one stack: the same object as long as the masks are."""
         return self._by_position.get(position, _NOTHING)
 
 

@@ -100,7 +100,7 @@ class _StackRecords:
 
 
 class ObjectRecords:
-    """Records by place, object and frame."""
+    """Records by stack, object and frame."""
 
     def __init__(self) -> None:
         self._positions: dict[StackPosition, dict[int, _StackRecords]] = {}

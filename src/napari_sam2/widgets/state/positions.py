@@ -12,4 +12,4 @@ StackPosition = tuple[tuple[int, int], ...]
 """Position of the sliders that are not the video: (axis, index) of each."""
 
 MaskKey = tuple[StackPosition, int, int]
-"""One object in one frame of one stack: place, object id, frame."""
+"""One object in one frame of one stack: position of the stack, object id, frame."""
