@@ -47,7 +47,7 @@ def test_points_are_grouped_by_object_and_frame(image):
         [(1, 5, 6), (1, 7.5, 8), (2, 0, 0), (1, 3, 3)], [1, 1, 1, 2], [True, False, True, True]
     )
     found = read_prompts(image, 0, points, boxes_at([])).at(())
-    assert [placed.position for placed in found] == [(1, 1), (1, 2), (2, 1)]
+    assert [placed.object_frame for placed in found] == [(1, 1), (1, 2), (2, 1)]
     assert found[0].prompt.points == ((5, 6), (7.5, 8))
     assert found[0].prompt.positive == (True, False)
 
@@ -140,7 +140,7 @@ def test_scribbles_are_points_along_them(image, kind):
     lines = boxes_at([[(2, 10, 2), (2, 10, 22)]], kind=kind)
     lines.features = {OBJECT: [3], POSITIVE: [False]}
     (placed,) = read_prompts(image, 0, no_points(), lines).at(())
-    assert placed.position == (3, 2)
+    assert placed.object_frame == (3, 2)
     assert placed.prompt.points == ((10, 4), (10, 8), (10, 12), (10, 16), (10, 20))
     assert not any(placed.prompt.positive)
 
@@ -165,12 +165,12 @@ def test_4d_prompts_belong_to_the_stack_of_their_other_slider():
     image = Image(np.zeros((5, *SHAPE)))
     points = points_at([(4, 2, 1, 1), (0, 2, 1, 1), (4, 3, 1, 1)], [1, 1, 2], ndim=4)
     along_z = read_prompts(image, 1, points, boxes_at([], ndim=4))
-    assert {k: [p.position for p in v] for k, v in along_z.by_position.items()} == {
+    assert {k: [p.object_frame for p in v] for k, v in along_z.by_position.items()} == {
         ((0, 4),): [(1, 2), (2, 3)],
         ((0, 0),): [(1, 2)],
     }
     along_t = read_prompts(image, 0, points, boxes_at([], ndim=4))
-    assert {k: [p.position for p in v] for k, v in along_t.by_position.items()} == {
+    assert {k: [p.object_frame for p in v] for k, v in along_t.by_position.items()} == {
         ((1, 2),): [(1, 0), (1, 4)],
         ((1, 3),): [(2, 4)],
     }

@@ -75,7 +75,7 @@ def session_file(work: StackSession, pixels: str | None = None) -> SessionFile:
     book = PromptBook(labels.shape)
     results: dict[ObjectFrame, PackedMask] = {}
     for placed in work.annotations.prompts:
-        pair = placed.position
+        pair = placed.object_frame
         known = None if work.feedback.book is None else work.feedback.book.get(*pair)
         prompt = _with_rounds(pair, placed.prompt, work.feedback, known)
         if prompt is not None:

@@ -172,8 +172,7 @@ class ObjectController(QObject):
         if here is None:
             return
         number, (position, frame) = self._prompting.object_id, here
-        placed = self._annotation.prompts.at(position)
-        prompt = next((each.prompt for each in placed if each.position == (number, frame)), None)
+        prompt = self._annotation.prompts.get(position, number, frame)
         reason = _why_no_candidates(prompt)
         if reason:
             show_done(NO_CANDIDATES.format(number=number, reason=reason))

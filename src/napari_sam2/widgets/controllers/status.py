@@ -223,8 +223,7 @@ class StatusController(QObject):
             return None
         if score >= WEAK_SCORE and not record.filling:
             return None
-        placed = annotation.prompts.at(position)
-        prompt = next((each.prompt for each in placed if each.position == (number, frame)), None)
+        prompt = annotation.prompts.get(position, number, frame)
         accepted = (position, number, frame) in workspace.user_state.accepted
         if prompt is None or prompt.mask is not None or accepted:
             return None

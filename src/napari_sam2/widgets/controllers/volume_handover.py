@@ -71,6 +71,6 @@ def decided(
         for placed in prompts.at(position)
         if placed.prompt.points
         or placed.prompt.box is not None
-        or (position, *placed.position) not in user_state.handed
+        or (position, *placed.object_frame) not in user_state.handed
     }
     return frozenset(own | {number for number, _ in user_state.accepted_at(position)})

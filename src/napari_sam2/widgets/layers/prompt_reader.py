@@ -119,6 +119,12 @@ class StackPrompts:
         """Return the prompts of one stack, in order of object and frame."""
         return self.by_position.get(position, ())
 
+    def get(self, position: StackPosition, object_id: int, frame: int) -> FramePrompt | None:
+        """Return the prompt of an object in a frame of a stack; None if there is none."""
+        wanted = ObjectFrame(object_id, frame)
+        placed = self.by_position.get(position, ())
+        return next((each.prompt for each in placed if each.object_frame == wanted), None)
+
     @property
     def object_ids(self) -> frozenset[int]:
         """Every object that has a prompt anywhere."""

@@ -81,7 +81,7 @@ def adopted(
         state = _handed_over(workspace, state, position, split)
         fresh |= {(w, split.new_id, f) for w, i, f in fresh if i == split.object_id}
     ours = frozenset(edit.objects)
-    kept = {p.position for p in changed.prompts if p.prompt.points or p.prompt.box is not None}
+    kept = {p.object_frame for p in changed.prompts if p.prompt.points or p.prompt.box is not None}
     kept |= {ObjectFrame(i, f) for where, i, f in fresh if where == position}
     all_pairs = {ObjectFrame(i, f) for i in ours for f in range(workspace.n_frames)}
     state = _without_marks(workspace, state, position, all_pairs - kept)

@@ -133,7 +133,7 @@ def _prompted(session: Session, prompts: Prompts) -> list[Exception]:
     errors: list[Exception] = []
     for placed in prompts:
         try:
-            session.set_prompt(*placed.position, placed.prompt)
+            session.set_prompt(*placed.object_frame, placed.prompt)
         except DeviceError:
             raise
         except Sam2Error as error:

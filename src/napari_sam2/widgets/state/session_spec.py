@@ -43,7 +43,7 @@ class PlacedPrompt:
     marks: int = field(default=0, compare=False)
 
     @property
-    def position(self) -> ObjectFrame:
+    def object_frame(self) -> ObjectFrame:
         """The object and the frame it belongs to."""
         return ObjectFrame(self.object_id, self.frame)
 

@@ -178,7 +178,7 @@ class RequestHandler:
             self._changed_here(stroke.frame)
         if annotations.unsure:
             annotations = self._sure(annotations)
-        prompts = {placed.position: placed.prompt for placed in annotations.prompts}
+        prompts = {placed.object_frame: placed.prompt for placed in annotations.prompts}
         errors: list[Sam2Error] = []
         # A session that was opened since lacks the prompts of accepted frames.
         lifted = self._accepted - annotations.accepted
@@ -227,9 +227,9 @@ class RequestHandler:
                 self._judge(step.masks)
             yield step.left
         self._known = {
-            placed.position: placed.prompt
+            placed.object_frame: placed.prompt
             for placed in annotations.prompts
-            if self.session.prompts.get(*placed.position) is not None
+            if self.session.prompts.get(*placed.object_frame) is not None
         }
         self._accepted = set(self.session.accepted)
         self._refused.clear()

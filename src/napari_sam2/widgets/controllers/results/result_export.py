@@ -14,7 +14,7 @@ from napari_sam2.errors import LabelsError
 from napari_sam2.labels.rendering.movie import MovieStyle, check_movie_path, write_movie
 from napari_sam2.lineage import check_tracks_path, scale_of_tracks, write_tracks
 from napari_sam2.measure import Review, check_table_path, measure, write_table
-from napari_sam2.types import Division, ObjectFrame, TrackFormat
+from napari_sam2.types import Division, TrackFormat
 from napari_sam2.widgets.controllers.results.label_export import is_file_of
 from napari_sam2.widgets.layers.stack_result import stack_result
 from napari_sam2.widgets.state.hints import OUTSIDE
@@ -160,7 +160,7 @@ class ResultExportController(QObject):
             for number in known.objects(position)
             for record in known.records(position, number)
         ]
-        prompted = {ObjectFrame(*placed.position) for placed in annotations.prompts}
+        prompted = {placed.object_frame for placed in annotations.prompts}
         return Review.of(records, prompted, annotations.accepted)
 
     def _submit(self, title: str, path: Path, job: Callable[[Progress], None]) -> None:
