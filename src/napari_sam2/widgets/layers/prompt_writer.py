@@ -159,10 +159,10 @@ def _with_found(
     )
 
 
-def drop_marks(workspace: Workspace, position: StackPosition, mask_keys: set[ObjectFrame]) -> None:
+def drop_marks(workspace: Workspace, position: StackPosition, pairs: set[ObjectFrame]) -> None:
     """Take away the points and shapes of some objects and frames of a stack."""
     before = workspace.state()
-    after = _without_marks(workspace, before, position, mask_keys)
+    after = _without_marks(workspace, before, position, pairs)
     after.show(workspace.points, workspace.shapes, before)
 
 
@@ -170,14 +170,14 @@ def _without_marks(
     workspace: Workspace,
     state: WindowSnapshot,
     position: StackPosition,
-    mask_keys: set[ObjectFrame],
+    pairs: set[ObjectFrame],
 ) -> WindowSnapshot:
     """Return a state without the points and shapes of some objects and frames of a stack."""
 
     def kept(layer: Points | Shapes, marks: Iterable[Any], features: Any) -> list[bool]:
         places = workspace.where(layer, marks)
         return [
-            where is None or where[0] != position or (int(number), where[1]) not in mask_keys
+            where is None or where[0] != position or (int(number), where[1]) not in pairs
             for where, number in zip(places, features[OBJECT], strict=True)
         ]
 

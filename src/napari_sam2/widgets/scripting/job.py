@@ -28,8 +28,8 @@ from napari_sam2.widgets.state.settings import AUTO, ModelUse
 if TYPE_CHECKING:
     from napari.layers import Image, Labels, Points, Shapes
 
-Spots = defaultdict[StackPosition, dict[ObjectFrame, FramePrompt]]
-"""Prompts by place, then by object and frame."""
+PromptsByStack = defaultdict[StackPosition, dict[ObjectFrame, FramePrompt]]
+"""Prompts by position of the stack, then by object and frame."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,20 +75,20 @@ class ScriptJob:
         PromptError
             There is none.
         """
-        mask_keys: Spots = defaultdict(dict)
-        _add(mask_keys, self.numbered, 0)
+        by_stack: PromptsByStack = defaultdict(dict)
+        _add(by_stack, self.numbered, 0)
         for position, frame, index in self._frames():
-            _add_labels(mask_keys, position, frame, self.underlay, index, self.source.region)
-        highest = max((number for found in mask_keys.values() for number, _ in found), default=0)
-        _add(mask_keys, self.loose, highest)
-        if not any(mask_keys.values()):
+            _add_labels(by_stack, position, frame, self.underlay, index, self.source.region)
+        highest = max((number for found in by_stack.values() for number, _ in found), default=0)
+        _add(by_stack, self.loose, highest)
+        if not any(by_stack.values()):
             raise PromptError(
                 "There is no prompt in the image.",
                 remedy="Choose a layer with points, shapes or labels over the image.",
             )
         return {
             position: tuple(PlacedPrompt(*key, found[key]) for key in sorted(found))
-            for position, found in mask_keys.items()
+            for position, found in by_stack.items()
         }
 
     def empty_labels(self, highest: int) -> NDArray[Any]:
@@ -258,14 +258,14 @@ def _without(position: StackPosition, axis: int) -> StackPosition:
     return tuple(each for each in position if each[0] != axis)
 
 
-def _add(mask_keys: Spots, prompts: StackPrompts, shift: int) -> None:
+def _add(by_stack: PromptsByStack, prompts: StackPrompts, shift: int) -> None:
     for position, found in prompts.by_position.items():
         for each in found:
-            mask_keys[position][ObjectFrame(each.object_id + shift, each.frame)] = each.prompt
+            by_stack[position][ObjectFrame(each.object_id + shift, each.frame)] = each.prompt
 
 
 def _add_labels(
-    mask_keys: Spots,
+    by_stack: PromptsByStack,
     position: StackPosition,
     frame: int,
     underlay: ForeignLabels | None,
@@ -279,4 +279,4 @@ def _add_labels(
     plane = plane if region is None else plane[region.slices]
     for number in np.unique(plane[plane > 0]).tolist():
         pair, mask = ObjectFrame(number, frame), FramePrompt(mask=plane == number)
-        mask_keys[position][pair] = replace(mask_keys[position].get(pair, mask), mask=mask.mask)
+        by_stack[position][pair] = replace(by_stack[position].get(pair, mask), mask=mask.mask)
