@@ -1431,7 +1431,7 @@ class PanelPage:
     @property
     def session_place(self) -> tuple[str, tuple[Path, ...]]:
         """Name of the image for its files, and the folders to try for them."""
-        return self._inside.keeping.position()
+        return self._inside.keeping.name_and_folders()
 
     def saved_sessions(self) -> dict[Any, Any]:
         """Return what would be written of each stack now, as session files."""

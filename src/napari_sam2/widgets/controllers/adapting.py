@@ -76,7 +76,7 @@ class AdaptController(QObject):
     models : ModelController
         Knows the model, and takes the adapted one.
     box : AdaptSection
-    position : callable
+    destination : callable
         Gives the name and the folders for the file of an adapted model.
     running : callable
         Tells whether anything runs that another model would cancel.
@@ -94,12 +94,12 @@ class AdaptController(QObject):
         annotation: AnnotationController,
         models: ModelController,
         box: AdaptSection,
-        position: Callable[[], tuple[str, tuple[Path, ...]]],
+        destination: Callable[[], tuple[str, tuple[Path, ...]]],
         running: Callable[[], bool],
     ) -> None:
         super().__init__()
         self._annotation, self._models, self._box = annotation, models, box
-        self._position, self._running = position, running
+        self._destination, self._running = destination, running
         self._signals = _Signals()
         self._worker: Worker | None = None  # from the first adaptation on
         self._stage = _Stage.IDLE
@@ -152,7 +152,7 @@ class AdaptController(QObject):
         here = self._here()
         if here is None or self.busy:
             return
-        stem, folders = self._position()
+        stem, folders = self._destination()
         if self._annotation.adapt(here, AdaptPlan(minutes, stem, folders)):
             self._order = _Order(self._models.use, threading.Event())
             self._stage = _Stage.PREPARING

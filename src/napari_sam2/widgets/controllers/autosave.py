@@ -201,7 +201,7 @@ class AutosaveController(QObject):
         if self._results is not None and self._results_trouble is None and not self._closed:
             self._store.measure(self._results.results(()))
 
-    def position(self) -> tuple[str, tuple[Path, ...]]:
+    def name_and_folders(self) -> tuple[str, tuple[Path, ...]]:
         """Return the name of the image for files about it, and their folders, the best one first.
 
         That is where the session is kept, and else beside the image.
@@ -229,7 +229,7 @@ class AutosaveController(QObject):
             self._go_on(workspace, FileOwnership())
         if self._found is None or self._found is not self._unresumed:
             self._views.show_offer("")
-        self._views.save.show_image(*_best_position(workspace.image))
+        self._views.save.show_image(*_folder_and_name(workspace.image))
 
     def detach(self) -> None:
         """Keep the last changes, and no more; touches no view."""
@@ -426,7 +426,7 @@ class AutosaveController(QObject):
         image = self._images.image
         facts = None if image is None else ImageFacts.of(image)
         near = () if facts is None or facts.path is None else (beside(facts.path).folder,)
-        return (*self.position()[1], *near)
+        return (*self.name_and_folders()[1], *near)
 
     def _list_kept_work(self, work: tuple[KeptWork, ...]) -> None:
         if self._dialog is not None and not self._closed:
@@ -575,7 +575,7 @@ class _Resuming:
     trouble: Exception | None = None
 
 
-def _best_position(image: Image) -> tuple[Path | None, str]:
+def _folder_and_name(image: Image) -> tuple[Path | None, str]:
     """Return folder and name for files of an image; no folder if it came from no file."""
     facts = ImageFacts.of(image)
     if facts.path is None:

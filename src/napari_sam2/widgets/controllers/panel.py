@@ -220,7 +220,7 @@ class PanelController(QObject):
             self.annotation,
             models,
             views.adapt,
-            self._near_the_work,
+            self._name_and_folders,
             self._needs_the_model,
         )
         self._status = StatusController(
@@ -455,8 +455,8 @@ class PanelController(QObject):
         changing = self.annotation.editing or self.annotation.replaying
         return searching or divisions.running or self.running or changing
 
-    def _near_the_work(self) -> tuple[str, tuple[Path, ...]]:
-        return self._autosave.position()
+    def _name_and_folders(self) -> tuple[str, tuple[Path, ...]]:
+        return self._autosave.name_and_folders()  # which is made after what asks for them
 
     def _range_from_here(self) -> None:
         here = self.annotation.here
