@@ -55,12 +55,12 @@ def reader_of(session: TrackingSession) -> FrameReader:
 
 def writer_of(session: TrackingSession) -> LabelWriter:
     """Return the writer of the labels."""
-    return session._publisher
+    return session._label_writer
 
 
 def volume_of(session: TrackingSession) -> LabelsVolume:
     """Return the labels with their protection."""
-    return session._publisher.volume
+    return session._label_writer.volume
 
 
 def clear_features(session: TrackingSession) -> None:

@@ -178,13 +178,13 @@ class TrackingSession:
         self.settings = settings or kept_settings(kept)
         self._n_frames: int = self.stack.n_frames
         self.prompts = PromptBook(self.stack.shape)
-        self._publisher = LabelWriter(self.stack.shape, labels, self.settings)
-        self._tracker = Tracker(model, self.stack, self.settings, self._publisher, keep_logits)
+        self._label_writer = LabelWriter(self.stack.shape, labels, self.settings)
+        self._tracker = Tracker(model, self.stack, self.settings, self._label_writer, keep_logits)
         self._search = FrameSearch(
             model,
             self.stack,
             self._tracker,
-            self._publisher.volume,
+            self._label_writer.volume,
             lambda: self._divisions,
         )
         self._lock = threading.RLock()
@@ -243,7 +243,7 @@ class TrackingSession:
     @property
     def accepted(self) -> tuple[ObjectFrame, ...]:
         """Accepted objects and frames, ascending by object, then by frame."""
-        return tuple(sorted(self._publisher.accepted))
+        return tuple(sorted(self._label_writer.accepted))
 
     @property
     def divisions(self) -> tuple[Division, ...]:
@@ -262,7 +262,7 @@ class TrackingSession:
     @property
     def labels(self) -> Any:
         """The labels (T, Y, X), filled as frames arrive; 0 is background."""
-        return self._publisher.volume.array
+        return self._label_writer.volume.array
 
     @property
     def kept_in(self) -> Path | None:
@@ -341,7 +341,7 @@ class TrackingSession:
             if about is None or about["shape"] != list(self.stack.shape) or self.object_ids:
                 return False
             now = about_session(self.model, self.stack, self.settings)
-            kept = ResultStore(path, self.stack.shape, self._publisher.volume.dtype, now)
+            kept = ResultStore(path, self.stack.shape, self._label_writer.volume.dtype, now)
             try:
                 if not continues(kept, now, self.labels):
                     kept.close()
@@ -351,7 +351,7 @@ class TrackingSession:
                 kept.close()
                 raise
             self.close()
-            self._keeper = ResultKeeper(kept, self._publisher.volume, self._parts)
+            self._keeper = ResultKeeper(kept, self._label_writer.volume, self._parts)
             return True
 
     def keep(self) -> None:
@@ -461,7 +461,7 @@ class TrackingSession:
         with self._lock:
             if self.prompts.get(object_id, frame) is not None:
                 self.remove_prompts(object_id, frame)
-            return undecided(object_id, frame, self._publisher.mask(object_id, frame))
+            return undecided(object_id, frame, self._label_writer.mask(object_id, frame))
 
     def remove_prompts(self, object_id: int, frame: int | None = None) -> None:
         """Remove the prompts of one frame, or an object with all its prompts and labels.
@@ -664,11 +664,11 @@ class TrackingSession:
             The labels cannot be written; the session is unchanged.
         """
         with self._lock:
-            if ObjectFrame(object_id, frame) not in self._publisher.accepted:
+            if ObjectFrame(object_id, frame) not in self._label_writer.accepted:
                 raise SessionError(f"Object {object_id} is not accepted in frame {frame}.")
             if self.prompts.get(object_id, frame) is None:
                 self._tracker.reopen(object_id, frame)
-            self._publisher.unaccept(object_id, frame)
+            self._label_writer.unaccept(object_id, frame)
             if object_id not in self._tracker.tracks:
                 self._set_divisions(without_object(self._divisions, object_id))
             self._keep_soon()
@@ -716,7 +716,7 @@ class TrackingSession:
             frame, new_id = self._checked_frame(frame), check_object_id(new_id)
             if new_id in self._tracker.tracks:
                 raise SessionError(f"There is an object {new_id} already.")
-            self._publisher.volume.checked_id(new_id)  # before anything changes
+            self._label_writer.volume.checked_id(new_id)  # before anything changes
             held = self._first_from(new_id, 0)
             if held is not None:
                 raise SessionError(
@@ -724,8 +724,8 @@ class TrackingSession:
                     remedy="Give an id that the labels do not hold.",
                 )
             written = np.flatnonzero(track.written[:frame]).tolist()
-            earlier = [f for f in written if self._publisher.mask(object_id, f).any()]
-            if not earlier or not self._publisher.mask(object_id, frame).any():
+            earlier = [f for f in written if self._label_writer.mask(object_id, f).any()]
+            if not earlier or not self._label_writer.mask(object_id, frame).any():
                 raise SessionError(
                     f"Object {object_id} cannot be split at frame {frame}.",
                     remedy="Go to the frame where the new object begins, after the first one.",
@@ -858,16 +858,16 @@ class TrackingSession:
                 f"Objects cannot be followed {frames_back} frames backward.",
                 remedy="Give a number of 1 or more.",
             )
-        publisher = self._publisher
+        label_writer = self._label_writer
         spans: dict[int, list[int]] = {number: [] for number in self.object_ids}
         for frame in range(self.n_frames):
-            for number in publisher.volume.object_ids(frame):
+            for number in label_writer.volume.object_ids(frame):
                 if number in spans:
                     spans[number].append(frame)
         aside = self._aside()
 
         def follow(child: int, first: int, count: int) -> Iterator[tuple[int, NDArray[np.bool_]]]:
-            aside.add_mask(child, first, publisher.mask(child, first))
+            aside.add_mask(child, first, label_writer.mask(child, first))
             start = max(0, first - count)
             try:
                 for result in aside.propagate("backward", start, first + 1):
@@ -880,7 +880,7 @@ class TrackingSession:
 
         found = propose_divisions(
             spans,
-            publisher.mask,
+            label_writer.mask,
             follow,
             self._divisions,
             frames_back,
@@ -913,7 +913,7 @@ class TrackingSession:
             children = division.children
             if new_id is not None:
                 named = {n for each in self._divisions for n in (each.parent, *each.children)}
-                largest = self._publisher.volume.largest_id()
+                largest = self._label_writer.volume.largest_id()
                 free = max(largest, *named, *self._tracker.tracks) + 1
                 at = self._first_from(division.parent, division.frame)
                 if at is None:
@@ -1060,7 +1060,7 @@ class TrackingSession:
             given = tuple(proposals)
             ids = self._ids_for(given, object_ids)
             for object_id in ids:  # before anything changes: the labels hold these ids
-                self._publisher.volume.checked_id(object_id)
+                self._label_writer.volume.checked_id(object_id)
             added = dict(zip(ids, given, strict=True))
             divisions = _divisions_of(added)
             for object_id, proposal in added.items():
@@ -1106,7 +1106,7 @@ class TrackingSession:
         self, proposals: Sequence[Proposal], object_ids: Iterable[int] | None
     ) -> tuple[int, ...]:
         """Return an id for each proposal; see `add_proposals`."""
-        taken = max((self._publisher.volume.largest_id(), *self._tracker.tracks))
+        taken = max((self._label_writer.volume.largest_id(), *self._tracker.tracks))
         going_on = [
             each.continues if each.continues in self._tracker.tracks else None for each in proposals
         ]
@@ -1172,7 +1172,7 @@ class TrackingSession:
         The call runs on the thread that writes.
         """
         with self._lock:
-            self._publisher.volume.on_write = seen
+            self._label_writer.volume.on_write = seen
 
     def snapshot(self) -> SessionState:
         """Return the state of the session without the labels; for `restore`."""
@@ -1180,7 +1180,7 @@ class TrackingSession:
             tracks = self._tracker.tracks
             return SessionState(
                 self.prompts.copy(),
-                frozenset(self._publisher.accepted),
+                frozenset(self._label_writer.accepted),
                 frozenset(self.handed_over),
                 frozenset(self._tracker.found),
                 tuple([tracks[object_id].state() for object_id in sorted(tracks)]),
@@ -1198,10 +1198,10 @@ class TrackingSession:
             self._tracker.tracks = {track.object_id: track for track in tracks}
             self._set_divisions(state.divisions)
             self._refused = state.refused
-            for pair in self._publisher.accepted - state.accepted:
-                self._publisher.unaccept(*pair)
-            for pair in state.accepted - self._publisher.accepted:
-                self._publisher.accept(*pair)
+            for pair in self._label_writer.accepted - state.accepted:
+                self._label_writer.unaccept(*pair)
+            for pair in state.accepted - self._label_writer.accepted:
+                self._label_writer.accept(*pair)
             self._keep_soon()
 
     def save(self, path: str | PathLike[str]) -> None:
@@ -1214,7 +1214,7 @@ class TrackingSession:
             return SessionFile.of_masks(
                 self.prompts.copy(),
                 self.accepted,
-                self._publisher.mask,
+                self._label_writer.mask,
                 ((pair, mask.unpack()) for pair, mask in self.corrected_masks().items()),
                 handed_over=frozenset(self.handed_over),
                 found=self.found_objects,
@@ -1313,7 +1313,7 @@ class TrackingSession:
             yield Replayed(left, masks)
         for pair, mask in saved.accepted_masks.items():
             with self._lock:
-                if pair not in self._publisher.accepted:
+                if pair not in self._label_writer.accepted:
                     self._tracker.restore(*pair, mask)
             left -= 1
             yield Replayed(left)
@@ -1458,7 +1458,7 @@ class TrackingSession:
         self, path: Path, *, anew: bool, scan: bool, records: Iterable[FrameRecord] = ()
     ) -> None:
         """Continue from a store, or begin one; `scan` the labels for what they hold already."""
-        volume = self._publisher.volume
+        volume = self._label_writer.volume
         about = about_session(self.model, self.stack, self.settings)
         store = ResultStore(path, volume.shape, volume.dtype, about, anew=anew)
         damaged: Sequence[int] = ()
@@ -1483,7 +1483,7 @@ class TrackingSession:
 
     def _take_results(self, store: ResultStore, about: Mapping[str, Any]) -> Sequence[int]:
         """Take the results of a store over; return the frames whose labels are damaged."""
-        restored = restore_results(store, self.model, self._tracker, self._publisher, about)
+        restored = restore_results(store, self.model, self._tracker, self._label_writer, about)
         for pair, prompt in restored.prompts.items():
             self.prompts.put(*pair, prompt)
         for pair in restored.undecided:
@@ -1501,7 +1501,7 @@ class TrackingSession:
         return SessionParts(
             self.prompts,
             self._tracker.tracks,
-            self._publisher.accepted,
+            self._label_writer.accepted,
             self.handed_over,
             frozenset(self._tracker.found),
             self._divisions,
@@ -1528,8 +1528,10 @@ class TrackingSession:
                 self._keeper.soon(self.keep)
 
     def _known(self) -> Known:
-        publisher = self._publisher
-        return Known(self.prompts, publisher.accepted, publisher.pixels, self._tracker.as_drawn)
+        label_writer = self._label_writer
+        return Known(
+            self.prompts, label_writer.accepted, label_writer.pixels, self._tracker.as_drawn
+        )
 
     @contextmanager
     def _all_or_nothing(self, object_ids: Iterable[int]) -> Iterator[None]:
@@ -1540,7 +1542,7 @@ class TrackingSession:
         before, tracks = self.snapshot(), self._tracker.tracks.copy()
         tracks |= {number: tracks[number].copy() for number in tracks.keys() & set(object_ids)}
         try:
-            with self._publisher.volume.all_or_nothing():
+            with self._label_writer.volume.all_or_nothing():
                 yield
         except BaseException:
             self.restore(before)
@@ -1553,12 +1555,16 @@ class TrackingSession:
 
     def _is_before(self, object_id: int, frame: int) -> bool:
         """Return whether an object has a pixel before a frame."""
-        return any(self._publisher.mask(object_id, each).any() for each in reversed(range(frame)))
+        return any(
+            self._label_writer.mask(object_id, each).any() for each in reversed(range(frame))
+        )
 
     def _first_from(self, object_id: int, frame: int) -> int | None:
         """Return the first frame from `frame` on in which an object has a pixel."""
         frames = range(frame, self.n_frames)
-        return next((each for each in frames if self._publisher.mask(object_id, each).any()), None)
+        return next(
+            (each for each in frames if self._label_writer.mask(object_id, each).any()), None
+        )
 
     def _drawn_now(self, *object_ids: int) -> None:
         """Take prompts of objects that were regrouped for the user's own."""
@@ -1568,7 +1574,7 @@ class TrackingSession:
     def _drop_others(self, saved: SessionFile) -> None:
         """Remove prompts and acceptance that a session file does not hold."""
         with self._lock:
-            for pair in self._publisher.accepted - set(saved.accepted):
+            for pair in self._label_writer.accepted - set(saved.accepted):
                 others = self._tracker.track(pair.object_id).conditioning.keys() - {pair.frame}
                 if others or self.prompts.get(*pair) is not None:
                     self.unaccept(*pair)
@@ -1576,7 +1582,7 @@ class TrackingSession:
                     self.remove_prompts(pair.object_id)
             for object_id, frame, _ in self.prompts:
                 if saved.book.get(object_id, frame) is None:
-                    if ObjectFrame(object_id, frame) in self._publisher.accepted:
+                    if ObjectFrame(object_id, frame) in self._label_writer.accepted:
                         self.prompts.remove(object_id, frame)
                     else:
                         self.remove_prompts(object_id, frame)

@@ -56,7 +56,7 @@ class Tracker:
     model : Model
     stack : FrameStack
     settings : TrackingSettings
-    publisher : LabelWriter
+    label_writer : LabelWriter
         Writer of the masks.
     keep_logits : bool
         Hand out logits at full resolution too.
@@ -76,7 +76,7 @@ class Tracker:
         model: Model,
         stack: FrameStack,
         settings: TrackingSettings,
-        publisher: LabelWriter,
+        label_writer: LabelWriter,
         keep_logits: bool = False,
     ) -> None:
         self.tracks: dict[int, ObjectTrack] = {}
@@ -85,7 +85,7 @@ class Tracker:
         self._n_frames = stack.n_frames
         self._absent_limit = settings.absent_limit
         self._overlap = settings.overlap
-        self._publisher = publisher
+        self._label_writer = label_writer
         self._framing = framing_of(model, settings, stack.frame_shape)
         self._unreadable = settings.unreadable
         self.engine: Engine = (
@@ -120,7 +120,7 @@ class Tracker:
         track = self.tracks.get(object_id)
         if track is None:
             track = self.new_track(object_id)
-        volume = self._publisher.volume
+        volume = self._label_writer.volume
         current, labels = volume.mask(object_id, frame), volume.frame(frame)
         given = track, frame, prompt, current, self.tracks, labels, refines, rank
         drawn = needs_no_network(prompt)
@@ -129,11 +129,11 @@ class Tracker:
         others = self._decided_beside(object_id, frame)
         before, known = track.copy(), track.conditioning.get(frame)
         chosen = rank > 0 or (refines and known is not None and known.chosen)
-        accepted = self._publisher.unaccept(object_id, frame)
+        accepted = self._label_writer.unaccept(object_id, frame)
         try:
             with volume.all_or_nothing():
                 result = self.engine.run(
-                    partial(self._publisher.decided, object_id, prompted, others)
+                    partial(self._label_writer.decided, object_id, prompted, others)
                 )
                 track.written[frame] = True
                 pixels = PackedMask.of(result.masks[0])
@@ -143,7 +143,7 @@ class Tracker:
             if object_id in self.tracks:
                 self.tracks[object_id] = before
             if accepted:
-                self._publisher.accept(object_id, frame)
+                self._label_writer.accept(object_id, frame)
             raise
         return result
 
@@ -164,7 +164,7 @@ class Tracker:
         advance: Callable[[float], None],
     ) -> tuple[Proposal, ...]:
         """Look for new objects on pixels that are not taken; see `propose_objects`."""
-        shown = [ExampleMask(each.frame, self._publisher.mask(*each)) for each in examples]
+        shown = [ExampleMask(each.frame, self._label_writer.mask(*each)) for each in examples]
         return self.engine.propose(frame, taken, settings, shown, advance)
 
     def add(self, proposals: Mapping[int, Proposal]) -> None:
@@ -173,7 +173,7 @@ class Tracker:
         for object_id, proposal in proposals.items():
             frames[proposal.decided.frame][object_id] = proposal.mask
         for frame, masks in frames.items():
-            self._publisher.put_all(frame, masks)
+            self._label_writer.put_all(frame, masks)
         for object_id, proposal in proposals.items():
             track = self.tracks.get(object_id) or self.new_track(object_id)
             track.condition(proposal.decided)
@@ -204,13 +204,13 @@ class Tracker:
         computed before a frame attends to this one.
         """
         track = self.tracks.get(object_id)
-        if track is None and self._publisher.mask(object_id, frame).any():
+        if track is None and self._label_writer.mask(object_id, frame).any():
             track = self.new_track(object_id)
         self._accept(track or self.track(object_id), frame)
 
     def restore(self, object_id: int, frame: int, mask: NDArray[np.bool_]) -> None:
         """Bring an accepted frame back from a file, whether or not it can be read now."""
-        self._publisher.put(object_id, frame, mask)
+        self._label_writer.put(object_id, frame, mask)
         self._accept(self.tracks.get(object_id) or self.new_track(object_id), frame)
 
     def recorrect(
@@ -223,7 +223,7 @@ class Tracker:
         track = self.tracks.get(object_id) or self.new_track(object_id)
         others = self._decided_beside(object_id, frame)
         taken = [number for number, other in others.items() if other.binding]
-        self._publisher.put(object_id, frame, mask & ~self._publisher.pixels(frame, taken))
+        self._label_writer.put(object_id, frame, mask & ~self._label_writer.pixels(frame, taken))
         if needs_no_network(prompt):
             drawn = drawn_prompt(self._framing, track, frame, prompt)
             decided = replace(drawn, pixels=PackedMask.of(mask))
@@ -234,9 +234,9 @@ class Tracker:
         self.tracks[object_id] = track
 
     def _accept(self, track: ObjectTrack, frame: int) -> None:
-        mask = self._publisher.mask(track.object_id, frame)
+        mask = self._label_writer.mask(track.object_id, frame)
         decided = self.as_drawn(track, frame, mask)
-        self._publisher.accept(track.object_id, frame)
+        self._label_writer.accept(track.object_id, frame)
         track.accept(decided)
         self.tracks[track.object_id] = track
 
@@ -248,7 +248,7 @@ class Tracker:
     def regroup(self, plan: Callable[[], MergeSplit]) -> PromptBook:
         """Move pixels between objects, or change nothing on failure; return the prompts."""
         change = self.engine.run(plan)
-        self.engine.run(lambda: self._publisher.regroup(change))
+        self.engine.run(lambda: self._label_writer.regroup(change))
         for object_id in (change.old, change.new):
             self.tracks.pop(object_id, None)
         self.tracks |= {track.object_id: track for track in change.tracks}
@@ -263,7 +263,7 @@ class Tracker:
         if not track.conditioning.keys() - {frame}:
             others = np.flatnonzero(track.written).tolist()
             others.remove(frame)
-            self._publisher.remove(object_id, others)
+            self._label_writer.remove(object_id, others)
             del self.tracks[object_id]
             return
         track.conditioning.pop(frame)
@@ -279,17 +279,17 @@ class Tracker:
     def release(self, object_id: int, frame: int) -> None:
         """Undo the decision about a frame; an object without any decided frame is gone."""
         track = self.track(object_id)
-        accepted = ObjectFrame(object_id, frame) in self._publisher.accepted
+        accepted = ObjectFrame(object_id, frame) in self._label_writer.accepted
         if not accepted and not track.conditioning.keys() - {frame}:
             self.forget(object_id)
         elif not accepted:
-            self._publisher.erase(object_id, frame)
+            self._label_writer.erase(object_id, frame)
             track.release(frame)
 
     def forget(self, object_id: int) -> None:
         """Remove an object, its labels included, or change nothing on failure."""
         written = np.flatnonzero(self.tracks[object_id].written).tolist()
-        self._publisher.remove(object_id, written)
+        self._label_writer.remove(object_id, written)
         del self.tracks[object_id]
 
     def erase(self, track: ObjectTrack, frames: range) -> None:
@@ -298,8 +298,8 @@ class Tracker:
         track.forget_recent()
         for frame in frames:
             decided = frame in track.conditioning
-            if not decided and self._publisher.mask(track.object_id, frame).any():
-                self._publisher.erase(track.object_id, frame)
+            if not decided and self._label_writer.mask(track.object_id, frame).any():
+                self._label_writer.erase(track.object_id, frame)
                 track.written[frame] = False
 
     def visit(self, frame: int, schedule: Schedule) -> FrameMasks:
@@ -309,7 +309,7 @@ class Tracker:
         def look(ahead: int) -> FrameAhead:
             _, followed = schedule.split(ahead, self.tracks)
             ids = tuple(track.object_id for track in followed)
-            return FrameAhead(ids, self._publisher.volume.frame(ahead))
+            return FrameAhead(ids, self._label_writer.volume.frame(ahead))
 
         self.engine.expect(frame, schedule.ahead(self.tracks, self.engine.foresight), look)
         schedule.shown.update(ObjectFrame(track.object_id, frame) for track in given)
@@ -321,12 +321,12 @@ class Tracker:
                 if self._unreadable is Unreadable.STOP or error.frame != frame:
                     raise
                 schedule.skipped[frame] = error
-                parts.append(nothing_in(frame, self._publisher.volume.shape, error))
+                parts.append(nothing_in(frame, self._label_writer.volume.shape, error))
         return merge(frame, parts)
 
     def _follow(self, frame: int, tracks: list[ObjectTrack], schedule: Schedule) -> FrameMasks:
         """Track objects into a frame; nothing changes if that fails."""
-        labels = self._publisher.volume.frame(frame)
+        labels = self._label_writer.volume.frame(frame)
         tracked = self.engine.run(
             lambda: self.engine.follow(
                 frame, tracks, schedule.step, self.tracks, labels, self.found
@@ -337,8 +337,8 @@ class Tracker:
         predictions = update.predictions
         if not predictions:
             reason = next(iter(update.stranded.values()))
-            return nothing_in(frame, self._publisher.volume.shape, reason)
-        result = self.engine.run(lambda: self._publisher.tracked(tracked))
+            return nothing_in(frame, self._label_writer.volume.shape, reason)
+        result = self.engine.run(lambda: self._label_writer.tracked(tracked))
         update.remember()
         for track in [each for each in tracks if each.object_id in predictions]:
             track.done[frame] = track.written[frame] = True
@@ -371,7 +371,7 @@ class Tracker:
 
     def _left_of(self, object_id: int, decided: Conditioning) -> PackedMask:
         """Return what is left of a mask after others were drawn over it."""
-        left = decided.mask & self._publisher.mask(object_id, decided.frame)
+        left = decided.mask & self._label_writer.mask(object_id, decided.frame)
         # Without any pixel it would tell that the object is not there.
         return PackedMask.of(left) if left.any() and not self._overlap else decided.pixels
 
@@ -382,7 +382,7 @@ class Tracker:
 
     def _given(self, track: ObjectTrack, frame: int) -> FrameMasks:
         decided = track.conditioning[frame]
-        return self._publisher.given(track.object_id, decided, self.engine.logits(decided))
+        return self._label_writer.given(track.object_id, decided, self.engine.logits(decided))
 
     def _watch(self, track: ObjectTrack, frame: int, present: bool, schedule: Schedule) -> None:
         """Stop following an object that has been absent for too long."""
@@ -394,14 +394,14 @@ class Tracker:
         for ahead in schedule.rest_of_run(track, frame):
             track.done[ahead] = True
             if track.written[ahead]:
-                self._publisher.erase(track.object_id, ahead)
+                self._label_writer.erase(track.object_id, ahead)
 
     def _cut(self, track: ObjectTrack, last: int, frame: int) -> None:
         """Erase an object between its last frame and the one that shows where it ended."""
         step = 1 if frame > last else -1
         for passed in range(last + step, frame, step):
             if passed not in track.conditioning:  # prompts may come meanwhile
-                self._publisher.erase(track.object_id, passed)
+                self._label_writer.erase(track.object_id, passed)
 
     @property
     def unread(self) -> dict[int, FrameError]:
