@@ -223,7 +223,7 @@ class Propagator:
             window = self._framing.following(seen, track.expected(frame))
             carried = self._carried(track, frame, recent)
             likeness = _likeness(track, frame)
-            pursuit = TrackingTask(
+            task = TrackingTask(
                 track.object_id,
                 recent,
                 recalled,
@@ -234,14 +234,14 @@ class Propagator:
                 likeness,
                 track.object_id in tentative,
             )
-            groups[recalled.layout].append(pursuit)
+            groups[recalled.layout].append(task)
         tracked: dict[int, PredictedObject] = {}
         openings: dict[Window, Tensor] = {}
         for group in groups.values():
             group.sort(key=_neighbourhood)
             for chunk, objects in self._chunks(frame, group, openings):
-                for pursuit, each in zip(chunk, objects, strict=True):
-                    tracked[pursuit.object_id] = each
+                for task, each in zip(chunk, objects, strict=True):
+                    tracked[task.object_id] = each
         found = {
             t.object_id: tracked[t.object_id].prediction for t in tracks if t.object_id in tracked
         }
@@ -251,14 +251,14 @@ class Propagator:
             tokens = self._remember(frame, found[object_id], decided=False)
             tracked[object_id] = tracked[object_id]._replace(tokens=tokens)
         kept: list[tuple[RecentMemory, FrameMemory]] = []
-        for pursuit in itertools.chain.from_iterable(groups.values()):
-            prediction, each = found[pursuit.object_id], tracked[pursuit.object_id]
-            seen = prediction.sighting or pursuit.seen
+        for task in itertools.chain.from_iterable(groups.values()):
+            prediction, each = found[task.object_id], tracked[task.object_id]
+            seen = prediction.sighting or task.seen
             mask = SeenMask(prediction.logits, prediction.window) if self._carries else None
             memory = FrameMemory(
                 frame, each.tokens, prediction.pointer, seen, mask, history=each.history
             )
-            kept.append((pursuit.recent, memory))
+            kept.append((task.recent, memory))
         ended = {number: each.last for number, each in tracked.items() if each.last is not None}
         return FrameUpdate(frame, found, lost - found.keys(), tuple(kept), stranded, ended)
 
@@ -406,7 +406,7 @@ class Propagator:
     ) -> list[PredictedObject]:
         """Predict objects and encode their memories; `openings` are shared by equal windows."""
         model = self._model
-        windows = [pursuit.window for pursuit in chunk]
+        windows = [task.window for task in chunk]
         features = self._cache.get(frame, windows)
         if self._framing.follows:
             pieces = pieces_of(len(chunk), features)
@@ -428,9 +428,9 @@ class Propagator:
     ) -> list[PredictedObject]:
         """Predict objects from the features of their windows, and encode their memories."""
         model = self._model
-        windows = [pursuit.window for pursuit in chunk]
-        conditioned = self.attend(features, [pursuit.recalled for pursuit in chunk], opened)
-        brightness = KnownBrightness.joined([pursuit.brightness for pursuit in chunk])
+        windows = [task.window for task in chunk]
+        conditioned = self.attend(features, [task.recalled for task in chunk], opened)
+        brightness = KnownBrightness.joined([task.brightness for task in chunk])
         prediction = model.network.predict_masks(
             conditioned,
             features.stride8,
@@ -451,11 +451,11 @@ class Propagator:
             histories = [history.of(index) for index in range(len(chunk))]
             last = [None if at < 0 else int(at) for at in ended.tolist()]
         predictions = split_prediction(model, best, windows, self._framing.follows)
-        if model.config.dense_heads and any(pursuit.tentative for pursuit in chunk):
+        if model.config.dense_heads and any(task.tentative for task in chunk):
             masks = torch.stack([(each.logits > 0).float() for each in predictions])[:, None]
             seen = mean_objectness(model, features, masks)
-            for index, pursuit in enumerate(chunk):
-                if pursuit.tentative and seen[index] < _SEEN:
+            for index, task in enumerate(chunk):
+                if task.tentative and seen[index] < _SEEN:
                     predictions[index] = absent_prediction(model, windows[index])
         tokens = encode_memory(model, features, predictions, decided=False)
         return [
@@ -511,9 +511,9 @@ def mean_objectness(model: Model, features: ImageFeatures, masks: Tensor) -> lis
     return means
 
 
-def _neighbourhood(pursuit: TrackingTask) -> tuple[int, int, int]:
+def _neighbourhood(task: TrackingTask) -> tuple[int, int, int]:
     """Sort objects so that those whose windows share a tile are neighbours."""
-    window = pursuit.window
+    window = task.window
     return window.height, window.top // window.height, window.left // window.height
 
 
@@ -540,11 +540,11 @@ def _known_brightness(
     return KnownBrightness.of(
         None if nearest is None else nearest.brightness,
         [each for each in known if each is not None],
-        _light_history(track, frame, recent),
+        _light_history(track, recent),
     )
 
 
-def _light_history(track: ObjectTrack, frame: int, recent: RecentMemory) -> LightHistory | None:
+def _light_history(track: ObjectTrack, recent: RecentMemory) -> LightHistory | None:
     """Return how an object's light changed since the last decided frame.
 
     Between two frames that show it an object is there, however its light goes: None.
