@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 
 from napari_sam2.errors import EvaluationError
@@ -135,10 +135,6 @@ class PromptProtocol:
         if options.rounds:
             parts.append(f"{options.rounds} rounds")
         return cls(", ".join(parts), options.prompt, options.clicks, options.rounds)
-
-    def applied(self, options: EvaluationOptions) -> EvaluationOptions:
-        """Give options in which this protocol takes the place of theirs."""
-        return replace(options, prompt=self.prompt, clicks=self.clicks, rounds=self.rounds)
 
 
 STANDARD_PROTOCOLS = (

@@ -44,11 +44,6 @@ def given_token(url: str, file: Path | None = None) -> str | None:
     return os.environ.get(TOKEN_VARIABLE, "").strip() or kept_token(url)
 
 
-def has_keyring() -> bool:
-    """Tell whether the system has a keyring that can be used."""
-    return _keyring() is not None
-
-
 def kept_token(url: str) -> str | None:
     """Return the token of a server from the keyring; None if there is none."""
     keyring = _keyring()

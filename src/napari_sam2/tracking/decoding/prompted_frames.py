@@ -222,26 +222,6 @@ class PromptedFramePredictor:
         pieces = pieces_of(len(prompts), self._cache.get(frame, windows))
         return [each for part in map_tasks(decode, pieces) for each in part]
 
-    def from_mask(
-        self,
-        frame: int,
-        mask: NDArray[np.bool_],
-        seen: WindowedObject | None,
-        corrects: bool = True,
-    ) -> Conditioning:
-        """Decide that the object is just where `mask` is; nowhere, if it is empty.
-
-        The network is not asked before a frame attends to this one. `seen`: where the object was
-        in the nearest frame.
-        """
-        place = Place.of_mask(mask, self._framing.whole)
-        if place is None:
-            window, sighting = self._framing.following(seen), None
-        else:
-            window = self._framing.of_place(place, seen)
-            sighting = WindowedObject(place, window)
-        return Conditioning(frame, PackedMask.of(mask), window, sighting, corrects)
-
     def _start(
         self,
         track: ObjectTrack,
