@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 
 from napari_sam2.labels import PackedMask
-from napari_sam2.tracking.continuation import REACH, LastMask, continued, last_masks, rests
+from napari_sam2.tracking.continuation import (
+    REACH,
+    LastMask,
+    continued,
+    last_masks,
+    remains_of_ended,
+)
 
 SHAPE = (30, 40)
 
@@ -52,9 +58,9 @@ def test_an_object_that_nothing_was_seen_of_in_between_has_ended(seen, goes_on):
 def test_the_haze_where_an_object_has_ended_is_told_from_what_else_is_found():
     lost = [LastMask(3, 5, box(2, 2, 12, 12)), LastMask(4, 5, box(2, 20, 12, 30))]
     found = [box(3, 3, 10, 10), box(3, 21, 10, 29), box(20, 20, 28, 28)]
-    assert rests(found, lost, lambda object_id, mask: object_id == 4) == {1}
-    assert rests(found, lost, lambda object_id, mask: True) == {0, 1}
-    assert rests(found, [], lambda object_id, mask: True) == frozenset()
+    assert remains_of_ended(found, lost, lambda object_id, mask: object_id == 4) == {1}
+    assert remains_of_ended(found, lost, lambda object_id, mask: True) == {0, 1}
+    assert remains_of_ended(found, [], lambda object_id, mask: True) == frozenset()
 
 
 def test_the_nearest_masks_within_reach_are_found():

@@ -110,7 +110,7 @@ def continued(
     return found
 
 
-def rests(
+def remains_of_ended(
     masks: Sequence[PackedMask],
     lost: Sequence[LastMask],
     faded: Callable[[int, PackedMask], bool],

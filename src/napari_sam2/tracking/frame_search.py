@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,17 +14,17 @@ from numpy.typing import NDArray
 from napari_sam2.detection import DetectionSettings, is_clearer
 from napari_sam2.errors import FrameError
 from napari_sam2.labels import LabelsVolume, PackedMask
+from napari_sam2.labels.array_storage import Labels
 from napari_sam2.labels.masks import box_of
 from napari_sam2.network import FADED
 from napari_sam2.stack import FrameStack, StackKind
-from napari_sam2.tracking.continuation import continued, last_masks, rests
+from napari_sam2.tracking.continuation import continued, last_masks, remains_of_ended
 from napari_sam2.tracking.found_again import found_again
 from napari_sam2.tracking.model import Model
 from napari_sam2.tracking.object_finder import GOOD, Fate, Origin, Proposal, mark_unlikely
 from napari_sam2.tracking.tracker import Tracker
 from napari_sam2.types import Division, ObjectFrame, Region
 
-Labels = NDArray[np.integer[Any]]
 _NOTHING = DetectionSettings()
 _FAIR = 1.5  # times the least score: of a mask that is better than one that was followed
 
@@ -98,8 +97,9 @@ class FrameSearch:
             outside[target.region.slices] = False
             taken |= outside
         followed = frozenset() if target.examples else self._followed(target, labels)
-        free = taken & ~np.isin(labels, list(followed))
-        found = self._tracker.propose(frame, free, settings, target.examples, advance)
+        # Pixels of followed objects are searched too: there may be a better mask of them.
+        avoided = taken & ~np.isin(labels, list(followed))
+        found = self._tracker.propose(frame, avoided, settings, target.examples, advance)
         again: tuple[Proposal, ...] = ()
         if followed:
             beside = [_beside(each, labels, settings.max_overlap) for each in found]
@@ -237,7 +237,9 @@ class FrameSearch:
         lost = list(last_masks(frame, may_be, self._stack.n_frames, self._volume.frame))
         masks = [each.mask for each in proposals]
         known = continued(frame, masks, lost, self._seen)
-        ended = rests(masks, lost, lambda object_id, mask: self._faded(object_id, frame, mask))
+        ended = remains_of_ended(
+            masks, lost, lambda object_id, mask: self._faded(object_id, frame, mask)
+        )
         return tuple(
             replace(each, continues=known.get(number))
             for number, each in enumerate(proposals)
