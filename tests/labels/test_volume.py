@@ -79,29 +79,8 @@ def test_a_protected_object_keeps_its_pixels(volume):
     np.testing.assert_array_equal(volume.mask(1, 0), cover)
 
 
-def test_a_protected_frame_stays_as_it_is(volume):
-    volume.write(2, (1,), rectangle(0, 0, 3, 3)[None])
-    volume.protect_frame(2)
-    before = volume.frame(2)
-    assert volume.is_protected(99, 2)
-    assert volume.write(2, (1, 2), np.ones((2, *SHAPE[1:]), bool)) == ()
-    np.testing.assert_array_equal(volume.frame(2), before)
-    volume.unprotect_frame(2)
-    assert volume.write(2, (2,), np.ones((1, *SHAPE[1:]), bool)) == (2,)
-
-
-def test_releasing_one_object_of_a_protected_frame_keeps_the_others(volume):
-    volume.write(0, (1, 2), np.stack([rectangle(0, 0, 2, 7), rectangle(2, 0, 4, 7)]))
-    volume.protect_frame(0)
-    volume.unprotect(1, 0)
-    assert volume.write(0, (1, 2), np.ones((2, *SHAPE[1:]), bool)) == (1,)
-    np.testing.assert_array_equal(volume.mask(2, 0), rectangle(2, 0, 4, 7))
-    assert volume.mask(1, 0).sum() == 42 - 14
-
-
 def test_releasing_what_was_not_protected_is_harmless(volume):
     volume.unprotect(1, 0)
-    volume.unprotect_frame(0)
     assert not volume.is_protected(1, 0)
 
 
@@ -205,7 +184,7 @@ ONE = np.ones((1, *SHAPE[1:]), bool)
         (lambda v: v.write(0, (1, 2), ONE), r"shape \(2, 6, 7\)"),
         (lambda v: v.write(0, (1,), ONE.astype(float)), "float64"),
         (lambda v: v.write(0, (3, 3), np.repeat(ONE, 2, axis=0)), "given twice"),
-        (lambda v: v.protect_frame(9), "Frame 9"),
+        (lambda v: v.protect(1, 9), "Frame 9"),
         (lambda v: v.protect(300, 0), "300 does not fit"),
         (lambda v: v.mask(0, 0), "Object id 0"),
         (lambda v: v.frame(4), "Frame 4"),

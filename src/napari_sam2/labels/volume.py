@@ -34,7 +34,7 @@ class LabelsVolume:
     """Label ids of every pixel of a stack; 0 is the background.
 
     A write touches one frame only and either happens or does not: it is composed first and
-    then assigned at once. Protected frames and objects stay as they are until released.
+    then assigned at once. Protected objects stay as they are until released.
     All methods may be called from several threads.
 
     Parameters
@@ -72,7 +72,7 @@ class LabelsVolume:
         self._largest = int(np.iinfo(self.dtype).max)
         self.on_write: Callable[[int, Labels, Labels], None] | None = None
         self.on_patch: Callable[[int, Box, Collection[int]], None] | None = None
-        self._protection = _Protection()
+        self._protected: dict[int, set[int]] = {}  # objects by frame
         self._former: list[_Former] | None = None  # what writes replaced that may be undone
         self._lock = RLock()
 
@@ -129,9 +129,7 @@ class LabelsVolume:
         ids = tuple(map(self.checked_id, object_ids))
         masks = self._checked_masks(ids, masks)
         with self._lock:
-            if self._protection.covers_frame(frame):
-                return ()
-            protected = self._protection.objects(frame)
+            protected = frozenset(self._protected.get(frame, ()))
             patch = compose_frame(view_frame(self._array, frame), ids, masks, protected, boxes)
             if patch is not None:
                 self._store(frame, patch)
@@ -249,35 +247,21 @@ class LabelsVolume:
 
     def protect(self, object_id: int, frame: int) -> None:
         """Keep an object in a frame from being overwritten."""
-        object_id = self.checked_id(object_id)
+        object_id, frame = self.checked_id(object_id), self._checked_frame(frame)
         with self._lock:
-            self._protection.protect(object_id, self._checked_frame(frame))
-
-    def protect_frame(self, frame: int) -> None:
-        """Keep a whole frame, background included, from being overwritten."""
-        with self._lock:
-            self._protection.protect_frame(self._checked_frame(frame))
+            self._protected.setdefault(frame, set()).add(object_id)
 
     def unprotect(self, object_id: int, frame: int) -> None:
-        """Release an object in a frame.
-
-        If the whole frame was protected, the other objects in it stay protected.
-        """
-        object_id = self.checked_id(object_id)
+        """Release an object in a frame."""
+        object_id, frame = self.checked_id(object_id), self._checked_frame(frame)
         with self._lock:
-            frame = self._checked_frame(frame)
-            present = self.object_ids(frame) if self._protection.covers_frame(frame) else ()
-            self._protection.unprotect(object_id, frame, present)
-
-    def unprotect_frame(self, frame: int) -> None:
-        """Release all of a frame."""
-        with self._lock:
-            self._protection.unprotect_frame(self._checked_frame(frame))
+            self._protected.get(frame, set()).discard(object_id)
 
     def is_protected(self, object_id: int, frame: int) -> bool:
-        """Return whether an object is protected in a frame, by itself or with the frame."""
+        """Return whether an object is protected in a frame."""
+        object_id, frame = self.checked_id(object_id), self._checked_frame(frame)
         with self._lock:
-            return self._protection.covers(self.checked_id(object_id), self._checked_frame(frame))
+            return object_id in self._protected.get(frame, ())
 
     def _checked_frame(self, frame: int) -> int:
         try:
@@ -357,55 +341,6 @@ def _half_way(frames: Sequence[int]) -> LabelsError:
         safe="All other frames are as they were.",
         remedy="Save the labels elsewhere, and repeat this step once they can be written.",
     )
-
-
-class _Protection:
-    """The objects of each frame that the user accepted or painted.
-
-    A frame is either wholly protected, background included, or protected for some objects.
-    """
-
-    def __init__(self) -> None:
-        self._frames: set[int] = set()
-        self._objects: dict[int, set[int]] = {}
-
-    def protect(self, object_id: int, frame: int) -> None:
-        """Protect an object in a frame."""
-        self._objects.setdefault(frame, set()).add(object_id)
-
-    def protect_frame(self, frame: int) -> None:
-        """Protect a whole frame, background included."""
-        self._frames.add(frame)
-
-    def unprotect_frame(self, frame: int) -> None:
-        """Release all of a frame."""
-        self._frames.discard(frame)
-        self._objects.pop(frame, None)
-
-    def unprotect(self, object_id: int, frame: int, present: Collection[int]) -> None:
-        """Release an object in a frame.
-
-        Releasing one object of a wholly protected frame keeps the others that are `present`.
-        """
-        objects = self._objects.setdefault(frame, set())
-        if frame in self._frames:
-            self._frames.discard(frame)
-            objects.update(present)
-        objects.discard(object_id)
-        if not objects:
-            del self._objects[frame]
-
-    def covers_frame(self, frame: int) -> bool:
-        """Return whether the whole frame is protected."""
-        return frame in self._frames
-
-    def covers(self, object_id: int, frame: int) -> bool:
-        """Return whether an object is protected in a frame."""
-        return frame in self._frames or object_id in self._objects.get(frame, ())
-
-    def objects(self, frame: int) -> frozenset[int]:
-        """Return the objects that are protected one by one in a frame."""
-        return frozenset(self._objects.get(frame, ()))
 
 
 def _not_whole(value: object, name: str) -> LabelsError:
