@@ -191,7 +191,7 @@ def take_claim(
     )
 
 
-def holder_of(claims: Path, name: str, stale_s: float = STALE_S) -> ClaimOwner | None:
+def holder_of(claims: Path, name: str) -> ClaimOwner | None:
     """Return who works on a stack; None: nobody.
 
     Raises
@@ -202,7 +202,7 @@ def holder_of(claims: Path, name: str, stale_s: float = STALE_S) -> ClaimOwner |
     folder = _folder(claims, name)
     try:
         number = max(_numbers(folder), default=0)
-        return _holder(_file(folder, number), stale_s) if number else None
+        return _holder(_file(folder, number), STALE_S) if number else None
     except FileNotFoundError:
         return None
 

@@ -152,7 +152,7 @@ def plan_batch(inputs: BatchInputs) -> BatchPlan:
         StackTask(
             name,
             stack,
-            _prompts_of(name, stack, inputs, rows is not None),
+            _prompts_of(name, inputs, rows is not None),
             None if rows is None else rows[name],
             output,
             inputs.suffix,
@@ -267,7 +267,7 @@ def _once(name: str, names: Mapping[str, Path]) -> bool:
     return sum(_last(each) == _last(name) for each in names) == 1
 
 
-def _prompts_of(name: str, stack: Path, inputs: BatchInputs, rows: bool) -> Path | None:
+def _prompts_of(name: str, inputs: BatchInputs, rows: bool) -> Path | None:
     if rows:
         return inputs.output.absolute() / f"{name}.prompts.csv"
     if inputs.sessions is None:

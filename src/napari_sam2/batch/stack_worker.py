@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from napari_sam2.batch.claims import STALE_S, ClaimOwner, StackClaim, take_claim
+from napari_sam2.batch.claims import ClaimOwner, StackClaim, take_claim
 from napari_sam2.batch.plan import CLAIMS
 from napari_sam2.batch.stack_task import StackTask
 from napari_sam2.batch.status import (
@@ -41,14 +41,11 @@ class StackWorker:
         As of `load_model`.
     run : str
         Id of the batch.
-    stale_s : float
-        See `take_claim`.
     """
 
-    def __init__(self, device: str, run: str, stale_s: float = STALE_S) -> None:
+    def __init__(self, device: str, run: str) -> None:
         self._device = device
         self._run = run
-        self._stale_s = stale_s
         self._model: Model | None = None
         self._asked: tuple[str, int | None] | None = None
 
@@ -65,7 +62,7 @@ class StackWorker:
                 return settled
             if not task.claimed:
                 return self._attempt(task, key, watcher, None)
-            claim = take_claim(task.folder / CLAIMS, task.name, self._run, stale_s=self._stale_s)
+            claim = take_claim(task.folder / CLAIMS, task.name, self._run)
         except (OSError, BatchError) as error:
             return self._refused(task, error)
         if isinstance(claim, ClaimOwner):

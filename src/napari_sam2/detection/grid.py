@@ -137,9 +137,7 @@ def _whole_frame(
     middles = (np.arange(settings.points_per_side) + 0.5) / settings.points_per_side * size - 0.5
     points = np.stack(np.meshgrid(middles, middles, indexing="ij"), axis=-1).reshape(-1, 2)
     scale = np.array(pixels.shape[:2]) / size
-    return _decoded(
-        network, features, points, size, scale, (0, 0), _NO_NEIGHBOURS, settings, advance
-    )
+    return _decoded(network, features, points, scale, (0, 0), _NO_NEIGHBOURS, settings, advance)
 
 
 def _tiled(network: Sam2, tiles: Tiles, settings: DetectionSettings) -> _Found:
@@ -159,7 +157,6 @@ def _tiled(network: Sam2, tiles: Tiles, settings: DetectionSettings) -> _Found:
             network,
             features,
             points,
-            tiles.side,
             scale,
             (top, left),
             neighbours,
@@ -178,7 +175,6 @@ def _decoded(
     network: Sam2,
     features: ImageFeatures,
     points: NDArray[np.float64],
-    size: int,
     scale: NDArray[np.float64],
     corner: tuple[int, int],
     neighbours: _Sides,
