@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from napari_sam2.errors import LineageError
 from napari_sam2.widgets.state.object_edits import Divide
-from napari_sam2.widgets.state.session_spec import Annotations, ObjectAnnotations
+from napari_sam2.widgets.state.session_spec import Annotations
 
 
 def chosen_division(
@@ -53,7 +53,7 @@ def chosen_division(
             remedy="Go to the first frame of the daughters.",
         )
     begins = {number: min(frames.get(number, ()), default=frame) for number in chosen}
-    decided = {number: _decided(annotations, number) for number in chosen}
+    decided = {number: annotations.decided(number) for number in chosen}
     earlier = [number for number in chosen if min(decided[number], default=frame) < frame]
     first = min(begins.values())
     frame = max(frame, sorted(begins.values())[1])
@@ -73,8 +73,3 @@ def chosen_division(
     if goes_on and len(children) == 1:
         return Divide(parent, (*children, new_id), frame, new_id)
     return Divide(parent, children, frame)
-
-
-def _decided(annotations: Annotations, number: int) -> frozenset[int]:
-    asked = annotations.by_object.get(number, ObjectAnnotations())
-    return asked.prompted | asked.accepted
