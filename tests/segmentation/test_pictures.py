@@ -9,7 +9,7 @@ import pytest
 from skimage.io import imread
 
 from napari_sam2.errors import LabelsError
-from napari_sam2.segmentation.pictures import draw_sheet, evenly_spaced, write_sheet
+from napari_sam2.segmentation.pictures import draw_sheet, write_sheet
 from napari_sam2.stack import FrameStack
 
 
@@ -20,12 +20,6 @@ def labelled() -> tuple[FrameStack, np.ndarray]:
     labels = np.zeros(image.shape, dtype=np.uint16)
     labels[2, 10:30, 10:30] = 3
     return FrameStack(image), labels
-
-
-def test_frames_are_evenly_spaced_from_end_to_end():
-    assert evenly_spaced(37, 5) == [0, 9, 18, 27, 36]
-    assert evenly_spaced(3, 6) == [0, 1, 2]
-    assert evenly_spaced(1, 6) == [0]
 
 
 def test_only_labelled_pixels_differ_between_the_rows(labelled):

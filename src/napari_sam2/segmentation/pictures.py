@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from napari_sam2._atomic import writing
 from napari_sam2.errors import FrameError, LabelsError
-from napari_sam2.labels import contact_sheet
+from napari_sam2.labels.rendering.contact_sheet import contact_sheet, evenly_spaced
 from napari_sam2.stack import FrameStack
 
 _SMALL, _LARGE = 320, 512
@@ -105,11 +105,6 @@ def _picture(stack: FrameStack, frame: int) -> NDArray[np.float32]:
         return stack.read(frame)
     except FrameError:
         return np.zeros((*stack.frame_shape, stack.n_channels), np.float32)
-
-
-def evenly_spaced(count: int, wanted: int) -> list[int]:
-    """Choose `wanted` of `count` frames, the first and the last among them."""
-    return sorted({round(frame) for frame in np.linspace(0, count - 1, min(wanted, count))})
 
 
 def _zoom(side: int) -> float:

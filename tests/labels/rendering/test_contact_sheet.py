@@ -5,6 +5,7 @@ import pytest
 
 from napari_sam2.errors import LabelsError
 from napari_sam2.labels import contact_sheet, overlay
+from napari_sam2.labels.rendering.contact_sheet import evenly_spaced
 
 GAP = 6
 IMAGES = np.linspace(0, 1, 20, dtype=np.float32)[:, None, None] * np.ones((30, 40), np.float32)
@@ -60,3 +61,9 @@ def test_nothing_to_draw(frames, columns):
 def test_frames_of_different_size():
     with pytest.raises(LabelsError, match="differ in size"):
         contact_sheet({0: IMAGES[0], 1: IMAGES[1][:9]}, {0: LABELS[0], 1: LABELS[1][:9]}, [0, 1])
+
+
+def test_frames_are_evenly_spaced_from_end_to_end():
+    assert evenly_spaced(37, 5) == [0, 9, 18, 27, 36]
+    assert evenly_spaced(3, 6) == [0, 1, 2]
+    assert evenly_spaced(1, 6) == [0]

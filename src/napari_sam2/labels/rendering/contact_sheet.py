@@ -52,7 +52,7 @@ def contact_sheet(
     ndarray of uint8, shape (height, width, 3)
         RGB.
     """
-    chosen = _evenly_spaced(len(labels)) if frames is None else list(frames)
+    chosen = evenly_spaced(len(labels), _FRAMES_BY_DEFAULT) if frames is None else list(frames)
     if not chosen or (columns is not None and columns < 1):
         raise LabelsError(
             f"There is nothing to draw: {len(chosen)} frame(s) in {columns} column(s).",
@@ -72,9 +72,9 @@ def contact_sheet(
     return _grid(tiles, columns or _columns(len(tiles), *tiles[0].shape[:2]))
 
 
-def _evenly_spaced(n_frames: int) -> list[int]:
-    count = min(n_frames, _FRAMES_BY_DEFAULT)
-    return [round(at) for at in np.linspace(0, n_frames - 1, count)]
+def evenly_spaced(n_frames: int, most: int) -> list[int]:
+    """Choose at most so many frames, the first and the last among them."""
+    return [round(at) for at in np.linspace(0, n_frames - 1, min(most, n_frames))]
 
 
 def _columns(n_tiles: int, height: int, width: int) -> int:
