@@ -14,7 +14,8 @@ from napari._app_model.constants._menus import is_menu_contributable
 from npe2 import PluginManifest
 
 import napari_sam2
-from napari_sam2.widgets.session_reader import SUFFIX, get_reader, open_session
+from napari_sam2.prompts import SESSION_SUFFIX
+from napari_sam2.widgets.session_reader import get_reader, open_session
 
 MANIFEST = Path(napari_sam2.__file__).with_name("napari.yaml")
 
@@ -64,9 +65,9 @@ def test_menus_are_those_that_napari_has(manifest):
 
 def test_readers_take_sessions_and_nifti_images_and_nothing_else(manifest):
     patterns = [reader.filename_patterns for reader in manifest.contributions.readers]
-    assert patterns == [[f"*{SUFFIX}"], ["*.nii", "*.nii.gz"]]
-    assert get_reader(f"folder/cells{SUFFIX}") is open_session
-    for path in ("cells.json", "cells.tif", [f"cells{SUFFIX}"]):
+    assert patterns == [[f"*{SESSION_SUFFIX}"], ["*.nii", "*.nii.gz"]]
+    assert get_reader(f"folder/cells{SESSION_SUFFIX}") is open_session
+    for path in ("cells.json", "cells.tif", [f"cells{SESSION_SUFFIX}"]):
         assert get_reader(path) is None
 
 

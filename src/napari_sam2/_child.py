@@ -24,7 +24,9 @@ from napari_sam2.errors import Sam2Error, TrainingError
 MOST_THREADS = 2
 """CPU threads of such a process: the window and its own work need cores as well."""
 
-_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+"""Environment variables by which numerical libraries limit their CPU threads."""
+
 _NICE = 10
 _EVERY_S = 0.05
 _PATIENCE_S = 10.0
@@ -108,7 +110,7 @@ def run_in_child(
 def _start(output: IO[bytes]) -> subprocess.Popen[bytes]:
     threads = str(min(MOST_THREADS, os.cpu_count() or 1))
     paths = os.pathsep.join(path for path in sys.path if path)
-    environment = {**os.environ, "PYTHONPATH": paths, **dict.fromkeys(_THREADS, threads)}
+    environment = {**os.environ, "PYTHONPATH": paths, **dict.fromkeys(THREAD_VARIABLES, threads)}
     # Only Windows has these flags; without them a console would flash up there.
     flags = getattr(subprocess, "CREATE_NO_WINDOW", 0)
     flags |= getattr(subprocess, "BELOW_NORMAL_PRIORITY_CLASS", 0)

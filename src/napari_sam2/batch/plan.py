@@ -14,6 +14,7 @@ from napari_sam2.batch.stack_task import StackTask
 from napari_sam2.errors import BatchError, PromptError
 from napari_sam2.labels import FORMATS
 from napari_sam2.labels.store.result_store import STORE_SUFFIX
+from napari_sam2.prompts import SESSION_SUFFIX
 from napari_sam2.segmentation.stack_job import SegmentOptions
 from napari_sam2.stack import stem_of
 
@@ -274,7 +275,7 @@ def _prompts_of(name: str, inputs: BatchInputs, rows: bool) -> Path | None:
         return None if inputs.prompts is None else inputs.prompts.absolute()
     place = inputs.sessions.absolute() / name
     # As the window names them, beside the image; or a table that another program has made.
-    endings = (".sam2.json", ".json", ".csv", ".tsv")
+    endings = (SESSION_SUFFIX, ".json", ".csv", ".tsv")
     tries = [place.with_name(place.name + ending) for ending in endings]
     held = re.compile(re.escape(place.name) + r"(\.\d+=\d+)+\.sam2\.json")
     if place.parent.is_dir():  # sessions of an image with further sliders have these in their names

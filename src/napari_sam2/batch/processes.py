@@ -18,6 +18,7 @@ from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
+from napari_sam2._child import THREAD_VARIABLES
 from napari_sam2.batch.executors import BatchWatch
 from napari_sam2.batch.stack_task import StackTask
 from napari_sam2.batch.stack_worker import StackWorker, note_loss
@@ -28,7 +29,6 @@ from napari_sam2.segmentation.session_runner import Watcher
 _LOOK_S = 0.1  # between two looks whether to stop
 _PATIENCE_S = 10.0
 _STOP = "stop"
-_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 Report = tuple[int, int | None] | StackStatus
 """What a process tells of its stack: results done and planned, or its end."""
@@ -146,7 +146,7 @@ class _WorkerProcess:
 def _serve(pipe: Connection, device: str, run: str, threads: int) -> None:
     """Do the stacks that come through a pipe until it is closed; the main function of a process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal: the parent says what to do
-    for name in _THREADS:  # read when torch is loaded
+    for name in THREAD_VARIABLES:  # read when torch is loaded
         os.environ.setdefault(name, str(threads))
     tasks: queue.SimpleQueue[StackTask | None] = queue.SimpleQueue()
     stopped = threading.Event()

@@ -16,6 +16,7 @@ from napari_sam2.prompts.frame_prompt import FramePrompt
 from napari_sam2.prompts.napari_csv import TablePlaces
 from napari_sam2.prompts.run_length_masks import decode_run_lengths, encode_run_lengths
 from napari_sam2.prompts.session_file import (
+    SESSION_SUFFIX,
     JsonScalar,
     MaskStore,
     SessionFile,
@@ -31,6 +32,7 @@ from napari_sam2.prompts.translate import moved_book, moved_mask
 
 __all__ = [
     "CELLPOSE_SUFFIX",
+    "SESSION_SUFFIX",
     "FramePrompt",
     "JsonScalar",
     "MaskStore",

@@ -16,8 +16,10 @@ from napari_sam2.types import ObjectFrame
 COLUMNS = ("frame", "object", "kind", "y", "x", "y2", "x2", "positive")
 
 _REQUIRED = COLUMNS[:5]
-_YES = {"true", "1", "1.0", "yes"}
-_NO = {"false", "0", "0.0", "no"}
+_YES = frozenset({"true", "1", "1.0", "yes"})
+NO = frozenset({"false", "0", "0.0", "no"})
+"""What a cell says that is false, in lower case."""
+
 _LAYOUT = f"The header is {','.join(COLUMNS)}; kind is point or box."
 
 
@@ -152,9 +154,9 @@ class _Row:
 
     def positive(self) -> bool:
         text = self.cell("positive").lower()
-        if text and text not in _YES | _NO:
+        if text and text not in _YES | NO:
             raise self.error("positive", f"{text!r} is unclear.", "Write true or false.")
-        return text not in _NO
+        return text not in NO
 
     def refuse_background(self) -> None:
         if not self.positive():

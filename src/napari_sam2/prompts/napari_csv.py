@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from napari_sam2.errors import PromptError
 from napari_sam2.prompts.book import PromptBook
 from napari_sam2.prompts.checks import check_coordinate, check_frame, check_object_id
+from napari_sam2.prompts.csv_format import NO
 from napari_sam2.prompts.frame_prompt import FramePrompt
 from napari_sam2.types import ObjectFrame
 
 _AXIS = re.compile(r"axis-(\d{1,2})")
 _OBJECT_COLUMNS = ("object", "object_id", "label", "id")
-_NO = {"false", "0", "0.0", "no"}
 _REMEDY = "Save the layer from napari again (File, Save Selected Layers), as CSV."
 
 
@@ -223,7 +223,7 @@ def _marks(text: str) -> list[_Mark]:
                 )
             vertex = tuple(_number(line, header[i], cells[i]) for i in axes)
             object_id = None if named is None else _object_id(line, named, row[named])
-            positive = row.get("positive", "").strip().lower() not in _NO
+            positive = row.get("positive", "").strip().lower() not in NO
             index = int(_number(line, "index", row["index"]))
             shape = row.get("shape-type", "").strip().lower()
             marks.append(_Mark(line, index, shape, vertex, object_id, positive))

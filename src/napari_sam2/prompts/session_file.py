@@ -30,6 +30,9 @@ from napari_sam2.prompts.run_length_masks import (
 )
 from napari_sam2.types import Division, ObjectFrame, Region, StackKind
 
+SESSION_SUFFIX = ".sam2.json"
+"""What the names of session files end in."""
+
 FORMAT = "napari-sam2 session"
 VERSION = 4
 

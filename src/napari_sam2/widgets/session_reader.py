@@ -15,15 +15,13 @@ from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QMessageBox
 
 from napari_sam2.errors import PromptError
+from napari_sam2.prompts import SESSION_SUFFIX
 from napari_sam2.widgets.stack_panel import StackPanel
 from napari_sam2.widgets.state.settings import PLUGIN
 from napari_sam2.widgets.views.notifications import show_problem
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
-
-SUFFIX = ".sam2.json"
-"""What the names of session files end in."""
 
 _WIDGET = "SAM 2: segment stack"
 _NO_LAYERS: list[tuple[None]] = [(None,)]  # as napari and npe2 define it
@@ -37,7 +35,7 @@ def get_reader(path: str | list[str]) -> Callable[[str], list[tuple[None]]] | No
     path : str or list of str
         A list is a stack of files, which sessions are not.
     """
-    is_session = isinstance(path, str) and path.lower().endswith(SUFFIX)
+    is_session = isinstance(path, str) and path.lower().endswith(SESSION_SUFFIX)
     return open_session if is_session else None
 
 

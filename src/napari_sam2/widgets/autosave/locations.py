@@ -15,6 +15,7 @@ import platformdirs
 from napari_sam2._atomic import short_name
 from napari_sam2._limits import chosen_folder
 from napari_sam2.labels.store.result_store import STORE_SUFFIX, part_of
+from napari_sam2.prompts import SESSION_SUFFIX
 from napari_sam2.stack import stem_of
 from napari_sam2.widgets.layers.geometry import spatial_shape
 from napari_sam2.widgets.state.positions import StackPosition
@@ -22,7 +23,6 @@ from napari_sam2.widgets.state.positions import StackPosition
 if TYPE_CHECKING:
     from napari.layers import Image
 
-SUFFIX = ".sam2.json"
 SESSIONS_VARIABLE = "NAPARI_SAM2_SESSIONS"
 """Environment variable that overrides the folder for work on images that came from no file."""
 
@@ -89,7 +89,7 @@ class SessionLocation:
     def file(self) -> Path:
         """The session file, of all stacks of the image."""
         number = f"-{self.number}" if self.number > 1 else ""
-        return self.folder / f"{self.stem}{number}{SUFFIX}"
+        return self.folder / f"{self.stem}{number}{SESSION_SUFFIX}"
 
     def results(self, position: StackPosition) -> Path:
         """Return the folder with the results of one stack of the image."""
@@ -154,7 +154,7 @@ def sessions_folder() -> Path:
 
 
 def _numbered(folder: Path, stem: str) -> Iterable[tuple[Path, int]]:
-    pattern = re.compile(re.escape(stem) + r"(?:-(\d+))?(?:\.\d+=\d+)*" + re.escape(SUFFIX))
+    pattern = re.compile(re.escape(stem) + r"(?:-(\d+))?(?:\.\d+=\d+)*" + re.escape(SESSION_SUFFIX))
     try:
         paths = sorted(folder.iterdir())
     except OSError:  # there is no such folder yet, or it may not be read: no files for us

@@ -11,6 +11,7 @@ from qtpy.QtCore import QLocale, Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QProgressBar, QWidget
 
 from napari_sam2.labels import FORMATS
+from napari_sam2.prompts import SESSION_SUFFIX
 from napari_sam2.widgets.views.base import Fold, breakable, button, row
 from napari_sam2.widgets.views.fields import PanelFields
 from napari_sam2.widgets.views.results.result_files import ResultFileButtons
@@ -19,7 +20,7 @@ _LABEL_FILES = ";;".join(
     f"{each.title} ({' '.join('*' + suffix for suffix in each.suffixes)})" for each in FORMATS
 )
 _LABEL_SUFFIXES = {each.title: each.suffixes[0] for each in FORMATS}
-SESSION_FILES = "Session (*.sam2.json *.json)"
+SESSION_FILES = f"Session (*{SESSION_SUFFIX} *.json)"
 """What file dialogs offer as sessions."""
 
 _TITLES = ", ".join(each.title for each in FORMATS)
@@ -154,7 +155,7 @@ class SaveSection(Fold):
     def _ask_for_session(self) -> None:
         folder = self._folder or Path.home()
         chosen, _ = QFileDialog.getSaveFileName(
-            self, "Keep the session", str(folder / f"{self._name}.sam2.json"), SESSION_FILES
+            self, "Keep the session", str(folder / f"{self._name}{SESSION_SUFFIX}"), SESSION_FILES
         )
         if chosen:
             self.session_requested.emit(Path(chosen))
