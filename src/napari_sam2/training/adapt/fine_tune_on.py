@@ -6,7 +6,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator, Set
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +37,7 @@ from napari_sam2.training.data.session_masks import (
     MaskedSession,
     known_labels,
     read_session_masks,
+    spread,
 )
 from napari_sam2.training.parts import Parts
 from napari_sam2.types import ObjectFrame
@@ -298,14 +299,8 @@ def _measured_frames(
 ) -> Iterator[MeasuredFrame]:
     """Choose frames and masks to measure on: as many as take a moment, evenly spread."""
     able = [frame for frame in frames if _ids(frame, held_out)]
-    chosen = _spread(able, _MEASURED_FRAMES)
+    chosen = spread(able, _MEASURED_FRAMES)
     for place, frame in enumerate(chosen):
         count = (_MEASURED_MASKS + place) // len(chosen)
-        ids = tuple(_spread(list(_ids(frame, held_out)), count))
+        ids = tuple(spread(list(_ids(frame, held_out)), count))
         yield MeasuredFrame(frame.image, np.where(np.isin(frame.masks, ids), frame.masks, 0), ids)
-
-
-def _spread(values: list[Any], most: int) -> list[Any]:
-    if len(values) <= most:
-        return values
-    return [values[i] for i in np.linspace(0, len(values) - 1, most).round().astype(int)]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,8 @@ from napari_sam2.stack import FrameStack
 from napari_sam2.types import ObjectFrame
 
 _MOST_FRAMES = 32
+
+_Value = TypeVar("_Value")
 
 
 class MaskedSession(Protocol):
@@ -105,7 +107,7 @@ def read_session_masks(session: MaskedSession, most_frames: int = _MOST_FRAMES) 
     accepted = frozenset(session.accepted)
     given = accepted | (prompts.keys() - session.handed_over)
     frames, skipped = [], []
-    for frame in _spread(sorted({pair.frame for pair in given}), most_frames):
+    for frame in spread(sorted({pair.frame for pair in given}), most_frames):
         ids = {pair.object_id for pair in given if pair.frame == frame}
         try:
             found = _read(session, frame, ids, prompts)
@@ -142,9 +144,10 @@ def _is_decided(prompt: FramePrompt) -> bool:
     return prompt.mask is not None or len(prompt.points) + (prompt.box is not None) > 1
 
 
-def _spread(values: list[int], most: int) -> list[int]:
+def spread(values: Sequence[_Value], most: int) -> list[_Value]:
+    """Choose at most so many values, evenly spread, the first and the last among them."""
     if len(values) <= most:
-        return values
+        return list(values)
     return [values[i] for i in np.linspace(0, len(values) - 1, most).round().astype(int)]
 
 
