@@ -75,7 +75,7 @@ class AdaptController(QObject):
         Knows the workspace and the masks.
     models : ModelController
         Knows the model, and takes the adapted one.
-    box : AdaptSection
+    section : AdaptSection
     destination : callable
         Gives the name and the folders for the file of an adapted model.
     running : callable
@@ -93,12 +93,12 @@ class AdaptController(QObject):
         self,
         annotation: AnnotationController,
         models: ModelController,
-        box: AdaptSection,
+        section: AdaptSection,
         destination: Callable[[], tuple[str, tuple[Path, ...]]],
         running: Callable[[], bool],
     ) -> None:
         super().__init__()
-        self._annotation, self._models, self._box = annotation, models, box
+        self._annotation, self._models, self._section = annotation, models, section
         self._destination, self._running = destination, running
         self._signals = _Signals()
         self._worker: Worker | None = None  # from the first adaptation on
@@ -109,9 +109,9 @@ class AdaptController(QObject):
         self._closed = False
         # A run that ends may be a part of a search that goes on within the same event.
         self._soon = DelayedCall(self, self._use_waiting)
-        box.asked.connect(self.ask)
-        box.adapt_requested.connect(self.begin)
-        box.cancel_requested.connect(self.cancel)
+        section.asked.connect(self.ask)
+        section.adapt_requested.connect(self.begin)
+        section.cancel_requested.connect(self.cancel)
         annotation.model_needed.connect(lambda use: models.take(model=use.model))
         self._signals.moved.connect(self._show_progress)
         self._signals.ended.connect(self._ended)
@@ -137,7 +137,7 @@ class AdaptController(QObject):
     def show(self, here: StackPosition | None) -> None:
         """Show whether adapting to a stack is possible, and why not."""
         if not self._closed and not self.busy:
-            self._box.show_possible(self._reason(here))
+            self._section.show_possible(self._reason(here))
 
     def ask(self) -> None:
         """Say what would be done, and ask whether to."""
@@ -145,7 +145,7 @@ class AdaptController(QObject):
         count = self._masks(here)
         if not self._reason(here):
             title, partly = self._models.title, self._models.is_official
-            self._box.show_question(hints.adapt_question(count, title, partly=partly))
+            self._section.show_question(hints.adapt_question(count, title, partly=partly))
 
     def begin(self, minutes: float) -> None:
         """Have it read what the model can learn from, and then have it learnt."""
@@ -157,7 +157,7 @@ class AdaptController(QObject):
             self._order = _Order(self._models.use, threading.Event())
             self._stage = _Stage.PREPARING
             self._offered_at = len(self._annotation.annotations(here).accepted)
-            self._box.show_running(hints.READING_MASKS, 0.0)
+            self._section.show_running(hints.READING_MASKS, 0.0)
             self.changed.emit()
 
     def take(self, answer: Prepared) -> None:
@@ -186,7 +186,7 @@ class AdaptController(QObject):
         """Stop the adaptation; the model stays as it is."""
         if self._order is not None:
             self._order.cancelled.set()
-            self._box.show_cancelling()
+            self._section.show_cancelling()
 
     def run_ended(self) -> None:
         """Take a model into use that had to wait, soon: unless another thing runs by then."""
@@ -218,7 +218,7 @@ class AdaptController(QObject):
 
     def _show_progress(self, order: _Order, state: AdaptState) -> None:
         if not self._closed and order is self._order:
-            self._box.show_running(state.text, state.fraction)
+            self._section.show_running(state.text, state.fraction)
 
     def _ended(self, order: _Order, outcome: AdaptOutcome | None, error: Exception | None) -> None:
         if self._closed or order is not self._order:
@@ -230,8 +230,8 @@ class AdaptController(QObject):
         elif outcome.path is not None and self._running():
             self._waiting = order, outcome
             self._stage = _Stage.IDLE
-            self._box.show_running(hints.ADAPT_WAITS, 1.0)
-            self._box.show_cancelling()
+            self._section.show_running(hints.ADAPT_WAITS, 1.0)
+            self._section.show_cancelling()
         else:
             self._use(order, outcome)
 
@@ -264,7 +264,7 @@ class AdaptController(QObject):
 
     def _end(self, text: str) -> None:
         self._stage, self._order = _Stage.IDLE, None
-        self._box.show_result(text)
+        self._section.show_result(text)
         self.show(self._here())
         self.changed.emit()
 

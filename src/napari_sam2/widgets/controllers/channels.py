@@ -38,7 +38,7 @@ class ChannelController(QObject):
     Parameters
     ----------
     viewer : Viewer
-    box : SourceSection
+    section : SourceSection
 
     Signals
     -------
@@ -48,9 +48,9 @@ class ChannelController(QObject):
 
     changed = Signal()
 
-    def __init__(self, viewer: Viewer, box: SourceSection) -> None:
+    def __init__(self, viewer: Viewer, section: SourceSection) -> None:
         super().__init__()
-        self._viewer, self._box = viewer, box
+        self._viewer, self._section = viewer, section
         self._image: Image | None = None
         self._channels: tuple[Image, ...] = ()
         self._along: int | None = None  # the slider that holds channels
@@ -58,11 +58,11 @@ class ChannelController(QObject):
         self._seen: tuple[Image, ...] = ()  # layers whose contrast and pixels are followed
         self._regions = RegionController(viewer)
         self._offering = False  # the fields are being filled, and not yet in line with each other
-        box.channel_axis.changed.connect(self._choose_axis)
-        for field in (box.channel, box.channel_2, box.channel_3):
+        section.channel_axis.changed.connect(self._choose_axis)
+        for field in (section.channel, section.channel_2, section.channel_3):
             field.changed.connect(self._choose)
-        box.part.changed.connect(self._choose_part)
-        box.rectangle_requested.connect(self._draw_part)
+        section.part.changed.connect(self._choose_part)
+        section.rectangle_requested.connect(self._draw_part)
         self._regions.changed.connect(self._region_changed)
         viewer.layers.events.removed.connect(self._layer_removed)
 
@@ -126,7 +126,7 @@ class ChannelController(QObject):
             self._image, self._channels, self._picked = image, (), None
             self._along = None if image is None else channel_axis(image)
         self._regions.show_image(image)
-        self._box.part.value = self._regions.part
+        self._section.part.value = self._regions.part
         self._offer()
 
     def close(self) -> None:
@@ -147,20 +147,20 @@ class ChannelController(QObject):
         """Fill the fields; return the other layers that are composed."""
         image, picked = self._image, self._picked
         sliders = [] if image is None else nameless_sliders(image)
-        self._box.show_channel_axes(sliders, self._along)
+        self._section.show_channel_axes(sliders, self._along)
         own = [] if image is None else own_channels(image, self._along)
         chosen = () if picked is None else picked.channels
-        self._box.show_own(own, chosen[0] if chosen else None)
+        self._section.show_own(own, chosen[0] if chosen else None)
         if picked is not None:
             rest = [(name, channel) for name, channel in own if channel != chosen[0]]
             second, third = (*chosen[1:], None, None)[:2]
-            self._box.show_channels(rest, (second, third))
+            self._section.show_channels(rest, (second, third))
             return ()
         layers = image_layers(self._viewer)
         fitting = [] if image is None else [x for x in layers if may_join(image, x)]
         kept = tuple(x for x in self._channels if any(x is each for each in fitting))
         first, second = (*kept, None, None)[:2]
-        self._box.show_channels([(x.name, x) for x in fitting], (first, second))
+        self._section.show_channels([(x.name, x) for x in fitting], (first, second))
         return kept
 
     def _choose_axis(self, axis: int | None) -> None:
@@ -178,8 +178,8 @@ class ChannelController(QObject):
     def _choose(self, _channel: object = None) -> None:
         if self._offering:
             return
-        first, axis = self._box.channel.value, self._along
-        further = (self._box.channel_2.value, self._box.channel_3.value)
+        first, axis = self._section.channel.value, self._along
+        further = (self._section.channel_2.value, self._section.channel_3.value)
         chosen = tuple(dict.fromkeys(each for each in further if each is not None))
         if first is not None and axis is not None:
             own = [each for each in chosen if isinstance(each, int) and each != first]
@@ -217,7 +217,7 @@ class ChannelController(QObject):
             self._regions.choose("rectangle")
 
     def _region_changed(self) -> None:
-        self._box.part.value = self._regions.part
+        self._section.part.value = self._regions.part
         self.changed.emit()
 
     def _contrast_changed(self, _event: object = None) -> None:
@@ -230,4 +230,4 @@ class ChannelController(QObject):
 
     def _layer_removed(self, event: Any) -> None:
         self._regions.layer_removed(event.value)
-        self._box.part.value = self._regions.part
+        self._section.part.value = self._regions.part

@@ -66,7 +66,7 @@ class FindController(QObject):
         throttle: Throttle,
     ) -> None:
         super().__init__()
-        self._viewer, self._box, self._fields = viewer, views.search, views.settings
+        self._viewer, self._section, self._fields = viewer, views.search, views.settings
         self._selected: Callable[[], tuple[int, ...]] = lambda: views.objects.chosen
         self._annotation, self._prompting = annotation, prompting
         self._engine, self._throttle = engine, throttle
@@ -81,13 +81,13 @@ class FindController(QObject):
         self._outcome = ""  # of the last search
         self._count = 0  # of found objects to look at, as shown
         self._blocked = False
-        box = self._box
-        box.like_requested.connect(self.begin_like)
-        box.cancel_requested.connect(self.cancel)
-        box.keep_requested.connect(self.keep)
-        box.leave_requested.connect(self.leave)
-        box.accept_requested.connect(self.accept)
-        box.discard_requested.connect(self.discard)
+        section = self._section
+        section.like_requested.connect(self.begin_like)
+        section.cancel_requested.connect(self.cancel)
+        section.keep_requested.connect(self.keep)
+        section.leave_requested.connect(self.leave)
+        section.accept_requested.connect(self.accept)
+        section.discard_requested.connect(self.discard)
         self._fields.similarity.changed.connect(self._show_choice)
         annotation.prompted.connect(self._forget_outcome)
         annotation.rewound.connect(self._forget_outcome)
@@ -133,7 +133,7 @@ class FindController(QObject):
             self._close_choice()
             self._plan, self._position, self._done, self._outcome = plan, position, 0.0, ""
             self._cancelling = False
-            self._box.show_running(0.0)
+            self._section.show_running(0.0)
         return self.running
 
     def begin_like(self) -> None:
@@ -162,7 +162,7 @@ class FindController(QObject):
         if self.running:
             self._cancelling = True
             self._engine.cancel_run()
-            self._box.show_cancelling()
+            self._section.show_cancelling()
 
     def take(self, answer: Searching) -> None:
         """Take in an answer of the worker about the search."""
@@ -230,7 +230,7 @@ class FindController(QObject):
     def block(self, blocked: bool) -> None:
         """Look for nothing while something else runs."""
         self._blocked = blocked
-        self._box.show_possible(not blocked)
+        self._section.show_possible(not blocked)
 
     def soon(self) -> None:
         """Show what there is to look at a little later, unless that is due already."""
@@ -244,13 +244,13 @@ class FindController(QObject):
         count = len({each.object_id for each in found}) if found else 0
         if count != self._count:
             self._count = count
-            self._box.show_found(count)
+            self._section.show_found(count)
         if self._plan is None and self._asked is None:
             text = self._outcome
             if count:
                 text = f"{hints.found_to_look_at(count)} {text}".rstrip()
-            if text != self._box.state.text():
-                self._box.show_state(text)
+            if text != self._section.state.text():
+                self._section.show_state(text)
 
     def slider_moved(self) -> None:
         """Show what belongs to the frame in view."""
@@ -270,7 +270,7 @@ class FindController(QObject):
         self._outcome = ""
         if views_alive:
             self._close_choice()
-            self._box.show_idle("")
+            self._section.show_idle("")
 
     def _region(self, workspace: Workspace) -> Region | None:
         """Return the part of the frames to look in; None: all."""
@@ -300,7 +300,7 @@ class FindController(QObject):
     def _show_choice(self, _similarity: object = None) -> None:
         if self._asked is not None and self._preview is not None:
             chosen = self._chosen()
-            self._box.show_choice(len(chosen), len(self._found))
+            self._section.show_choice(len(chosen), len(self._found))
             self._preview.show(chosen, visible=self._in_view())
 
     def _chosen(self) -> tuple[int, ...]:
@@ -336,7 +336,7 @@ class FindController(QObject):
 
     def _end(self, outcome: str) -> None:
         self._outcome = outcome
-        self._box.show_idle(outcome)
+        self._section.show_idle(outcome)
         self.soon()
 
     def _forget_outcome(self, _positions: object = None) -> None:
@@ -344,7 +344,7 @@ class FindController(QObject):
 
     def _show_progress(self) -> None:
         if self.running:
-            self._box.show_running(self._done)
+            self._section.show_running(self._done)
 
     def _unseen(self, position: StackPosition) -> frozenset[ObjectFrame]:
         workspace = self._annotation.workspace

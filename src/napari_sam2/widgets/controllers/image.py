@@ -44,7 +44,7 @@ class ImageController(QObject):
     Parameters
     ----------
     viewer : Viewer
-    box : StackSection
+    section : StackSection
     along : bool
         Whether there is a video axis: if not, every frame is an image for itself.
 
@@ -72,23 +72,23 @@ class ImageController(QObject):
     changed = Signal()
     replaced = Signal(object)
 
-    def __init__(self, viewer: Viewer, box: StackSection, *, along: bool = True) -> None:
+    def __init__(self, viewer: Viewer, section: StackSection, *, along: bool = True) -> None:
         super().__init__()
-        self._viewer, self._box, self._along = viewer, box, along
+        self._viewer, self._section, self._along = viewer, section, along
         self.image: Image | None = None
         self.axis: int | None = None
         self.kind = StackKind.UNKNOWN
         self._shape: tuple[int, ...] = ()  # of the image at the last check
         self.pinned = False
         self.seen: ImageSource | None = None
-        self.channels = ChannelController(viewer, box.source)
+        self.channels = ChannelController(viewer, section.source)
         self._composed: int | None = None  # for which the offered axes were listed
-        self._preview = PreviewController(box.source, self._request)
+        self._preview = PreviewController(section.source, self._request)
         self.channels.changed.connect(self._source_changed)
         viewer.dims.events.point.connect(self._preview.soon)
-        box.image.changed.connect(self._choose)
-        box.axis.changed.connect(self._choose_axis)
-        box.kind.changed.connect(self._choose_kind)
+        section.image.changed.connect(self._choose)
+        section.axis.changed.connect(self._choose_axis)
+        section.kind.changed.connect(self._choose_kind)
         events = viewer.layers.events
         for emitter in (events.inserted, events.removed, events.reordered, events.renamed):
             emitter.connect(self._list_changed)
@@ -128,7 +128,7 @@ class ImageController(QObject):
         if self.image is not None:
             self.axis, self._composed = axis, None if picked is None else picked.axis
             self.channels.pick(picked)
-            self._box.show_axes(video_axes(self.image, self._composed), axis)
+            self._section.show_axes(video_axes(self.image, self._composed), axis)
             known = kind is not StackKind.UNKNOWN
             self._show_kind(kind if known else kind_of_frames(self.image, axis))
 
@@ -163,7 +163,7 @@ class ImageController(QObject):
         self._show_kind(StackKind.UNKNOWN if image is None else kind_of_frames(image, self.axis))
 
     def _show_kind(self, kind: StackKind) -> None:
-        self.kind = self._box.kind.value = kind
+        self.kind = self._section.kind.value = kind
 
     def _source_changed(self) -> None:
         """Take another video axis where channels are composed along that one, or give it back."""
@@ -174,17 +174,17 @@ class ImageController(QObject):
         self._composed = composed
         if axis is None or axis == composed:
             axis = guess_video_axis(image, composed)
-        self._box.show_axes(video_axes(image, composed), axis)
+        self._section.show_axes(video_axes(image, composed), axis)
         self._choose_axis(axis)
 
     def _show(self, image: Image | None) -> None:
         if image is self.image:
-            self._box.show_images(self._layers, image)
+            self._section.show_images(self._layers, image)
             self.channels.show_image(image)
             return
         self._follow(image)
         self.image = image
-        self._box.show_images(self._layers, image)
+        self._section.show_images(self._layers, image)
         self._guess()
         self.changed.emit()
 
@@ -199,7 +199,7 @@ class ImageController(QObject):
                 self.axis = guess_video_axis(image)
             except Sam2Error as error:
                 show_problem(error)
-        self._box.show_axes(
+        self._section.show_axes(
             video_axes(image) if image is not None and self._along else [], self.axis
         )
         self._guess_kind()

@@ -60,31 +60,31 @@ class ModelController(QObject):
 
     changed = Signal()
 
-    def __init__(self, box: ModelSection, choice: ModelFetcher) -> None:
+    def __init__(self, section: ModelSection, choice: ModelFetcher) -> None:
         super().__init__()
-        self._box, self._choice = box, choice
+        self._section, self._choice = section, choice
         self._entries: dict[str, ModelEntry] = {}
         self._closed = False
         self.use = read_defaults()
-        box.model.changed.connect(self._choose_model)
-        box.file_requested.connect(self._choose_file)
-        box.compute_on.changed.connect(self._choose_computer)
-        box.server_requested.connect(self._reach_typed)
+        section.model.changed.connect(self._choose_model)
+        section.file_requested.connect(self._choose_file)
+        section.compute_on.changed.connect(self._choose_computer)
+        section.server_requested.connect(self._reach_typed)
         choice.server_reached.connect(self._show_server)
         choice.server_missed.connect(self._show_missed)
-        box.device.changed.connect(lambda name: self._choose(device=name))
-        box.precision.changed.connect(lambda name: self._choose(precision=name))
-        box.speed.changed.connect(lambda speed: self._choose(speed=Speed(speed)))
-        box.download_requested.connect(self._download)
-        box.download_cancel_requested.connect(choice.cancel_download)
+        section.device.changed.connect(lambda name: self._choose(device=name))
+        section.precision.changed.connect(lambda name: self._choose(precision=name))
+        section.speed.changed.connect(lambda speed: self._choose(speed=Speed(speed)))
+        section.download_requested.connect(self._download)
+        section.download_cancel_requested.connect(choice.cancel_download)
         choice.entries_found.connect(self._show_entries)
         choice.devices_found.connect(self._show_devices)
         choice.download_moved.connect(self._show_progress)
         choice.download_ended.connect(self._show_download_end)
         choice.file_found.connect(self._take_file)
         choice.failed.connect(self._show_failure)
-        box.show_devices((AUTO,), AUTO)
-        box.show_use(self.use)
+        section.show_devices((AUTO,), AUTO)
+        section.show_use(self.use)
         self._fetching: str | None = None  # name of the model that is being downloaded
         self._reached: ServerUse | None = None  # the server whose models are offered
         self.has_model = self.awaits_server = self.fetching = False
@@ -130,7 +130,7 @@ class ModelController(QObject):
         """Offer a checkpoint of the user's own."""
         entry = file_entry(str(path))
         self._entries[entry.name] = entry
-        self._box.show_models(tuple(self._entries.values()), self.use.model)
+        self._section.show_models(tuple(self._entries.values()), self.use.model)
 
     def take(self, model: str) -> None:
         """Choose a model as the user would: the next stack begins with it too."""
@@ -146,7 +146,7 @@ class ModelController(QObject):
     def _take(self, use: ModelUse) -> None:
         if use != self.use:
             self.use = use
-            self._box.show_use(use)
+            self._section.show_use(use)
             self._judge()
             self.changed.emit()
 
@@ -164,46 +164,48 @@ class ModelController(QObject):
             return
         if is_checkpoint(name) and name not in self._entries:
             self._entries[name] = file_entry(name)
-            self._box.show_models(tuple(self._entries.values()), name)
+            self._section.show_models(tuple(self._entries.values()), name)
         self._choose(model=name)
 
     def _choose_computer(self, computer: str) -> None:
         if computer == HERE:
-            self._box.show_server("")
+            self._section.show_server("")
             self._choice.forget_server()
             self._reached = None
             self._choose(server=None)
             self._choice.survey()
-        elif self._box.server.value.strip():
+        elif self._section.server.value.strip():
             self._reach_typed()
         else:
-            self._box.show_server(_NOT_YET)
+            self._section.show_server(_NOT_YET)
 
     def _reach_typed(self) -> None:
-        self._reach(ServerUse(self._box.server.value.strip(), self._box.token.value.strip()))
+        self._reach(
+            ServerUse(self._section.server.value.strip(), self._section.token.value.strip())
+        )
 
     def _reach(self, server: ServerUse) -> None:
-        self._box.show_server(f"Connecting to {server.url}…")
+        self._section.show_server(f"Connecting to {server.url}…")
         self._choice.reach(server)
 
     def _show_server(self, reached: ReachedServer) -> None:
-        if self._closed or self._box.compute_on.value == HERE:
+        if self._closed or self._section.compute_on.value == HERE:
             return
         self._reached = reached.server
         self._entries = {entry.name: entry for entry in reached.entries}
         model = self.use.model if self.use.model in self._entries else reached.entries[0].name
-        self._box.show_models(reached.entries, model)
+        self._section.show_models(reached.entries, model)
         again = " In the next window the token will be asked for again."
         kept = "" if reached.keeps_token else again
-        self._box.show_server(f"Connected: the network runs on {reached.server.url}.{kept}")
+        self._section.show_server(f"Connected: the network runs on {reached.server.url}.{kept}")
         self._choose(server=reached.server, model=model)
         if self._judge():
             self.changed.emit()
 
     def _show_missed(self, error: Exception) -> None:
-        if not self._closed and self._box.compute_on.value != HERE:
+        if not self._closed and self._section.compute_on.value != HERE:
             still = "" if self.use.server is not None else f" {_NOT_YET}"
-            self._box.show_server(f"{error}{still}")
+            self._section.show_server(f"{error}{still}")
 
     def _choose_file(self, path: Path) -> None:
         if self.use.server is not None:
@@ -224,7 +226,7 @@ class ModelController(QObject):
 
     def _download(self, name: str) -> None:
         self._fetching = name
-        self._box.show_download(name)
+        self._section.show_download(name)
         self._choice.download(name)
         self._judge()
         self.changed.emit()
@@ -239,7 +241,7 @@ class ModelController(QObject):
                 self._entries[model] = file_entry(model)
             else:
                 self.use = replace(self.use, model=entries[0].name)
-        self._box.show_models(tuple(self._entries.values()), self.use.model)
+        self._section.show_models(tuple(self._entries.values()), self.use.model)
         if self._judge():
             self.changed.emit()
 
@@ -249,18 +251,18 @@ class ModelController(QObject):
         if self.use.device not in names:
             # A stored choice from another machine; or automatic.
             self.use = replace(self.use, device=AUTO)
-        self._box.show_devices((AUTO, *names), self.use.device)
-        self._box.device.titles = None  # from now on it is known which devices there are
+        self._section.show_devices((AUTO, *names), self.use.device)
+        self._section.device.titles = None  # from now on it is known which devices there are
 
     def _show_progress(self, done: int, total: int) -> None:
         if not self._closed:
-            self._box.show_download(self._fetching, done, total)
+            self._section.show_download(self._fetching, done, total)
 
     def _show_download_end(self, _name: str) -> None:
         self._fetching = None
         self._judge()
         if not self._closed:
-            self._box.show_download(None)
+            self._section.show_download(None)
             self.changed.emit()
 
     def _show_failure(self, error: Exception) -> None:

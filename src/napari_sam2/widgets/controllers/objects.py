@@ -53,7 +53,7 @@ class ObjectController(QObject):
     annotation : AnnotationController
     prompting : PromptingController
         Knows which object is the current one.
-    box : ObjectSection
+    section : ObjectSection
     throttle : Throttle
         In time with which the table changes.
 
@@ -69,20 +69,20 @@ class ObjectController(QObject):
         self,
         annotation: AnnotationController,
         prompting: PromptingController,
-        box: ObjectSection,
+        section: ObjectSection,
         throttle: Throttle,
     ) -> None:
         super().__init__()
         self._throttle = throttle
-        self._annotation, self._prompting, self._box = annotation, prompting, box
+        self._annotation, self._prompting, self._section = annotation, prompting, section
         self._hidden: set[int] = set()
         self._rank: tuple[int, int, int] | None = None  # object, frame, shown candidate
-        box.rename_requested.connect(annotation.name)
-        box.hide_requested.connect(self.hide)
-        box.delete_requested.connect(self.delete)
-        box.merge_requested.connect(self.merge)
-        box.split_requested.connect(self.split)
-        prompting.object_changed.connect(box.show_current)
+        section.rename_requested.connect(annotation.name)
+        section.hide_requested.connect(self.hide)
+        section.delete_requested.connect(self.delete)
+        section.merge_requested.connect(self.merge)
+        section.split_requested.connect(self.split)
+        prompting.object_changed.connect(section.show_current)
         annotation.prompted.connect(self._prompted)
         annotation.rewound.connect(self._rewound)
 
@@ -111,7 +111,7 @@ class ObjectController(QObject):
         """Show the objects of the stack in view."""
         workspace, here = self._annotation.workspace, self._annotation.here
         if workspace is None or here is None:
-            self._box.show_objects((), 0)
+            self._section.show_objects((), 0)
             return
         position, object_records = here[0], self._annotation.object_records
         annotations = self._annotation.annotations(position)
@@ -128,7 +128,7 @@ class ObjectController(QObject):
             object_records.outdated(position),
             user_state.handed_at(position),
         )
-        self._box.show_objects(rows, workspace.marks.object_id)
+        self._section.show_objects(rows, workspace.marks.object_id)
         self.doubts_counted.emit(any(doubtful.by_object.values()))
         if not doubtful.complete:
             self.soon()

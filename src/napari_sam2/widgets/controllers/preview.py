@@ -59,16 +59,18 @@ class PreviewController(QObject):
 
     Parameters
     ----------
-    box : SourceSection
+    section : SourceSection
     request : callable
         Says what is to be drawn; None if there is nothing.
     """
 
     _drawn = Signal(object, object, str)
 
-    def __init__(self, box: SourceSection, request: Callable[[], PreviewRequest | None]) -> None:
+    def __init__(
+        self, section: SourceSection, request: Callable[[], PreviewRequest | None]
+    ) -> None:
         super().__init__()
-        self._box, self._request = box, request
+        self._section, self._request = section, request
         self._lock = threading.Lock()
         self._newest: PreviewRequest | None = None
         self._waiting: PreviewRequest | None = None
@@ -77,11 +79,11 @@ class PreviewController(QObject):
         self._closed = False
         self._soon = single_shot(self, self._ask, _SOON_MS)
         self._drawn.connect(self._show, Qt.ConnectionType.QueuedConnection)
-        box.title.toggled.connect(lambda _: self.soon())
+        section.title.toggled.connect(lambda _: self.soon())
 
     def soon(self, _event: object = None) -> None:
         """Draw anew a little later, if anyone sees it."""
-        if not self._closed and self._box.title.isChecked() and not self._soon.isActive():
+        if not self._closed and self._section.title.isChecked() and not self._soon.isActive():
             self._soon.start()
 
     def close(self) -> None:
@@ -96,7 +98,7 @@ class PreviewController(QObject):
         with self._lock:
             self._newest = self._waiting = request
         if request is None:
-            self._box.show_picture(None, "")
+            self._section.show_picture(None, "")
             return
         if self._worker is None:
             self._worker = Worker("preview", on_exit=self.close, on_end=lambda: None)
@@ -108,7 +110,7 @@ class PreviewController(QObject):
         with self._lock:
             newest = self._newest is request
         if newest and not self._closed:
-            self._box.show_picture(picture, caption)
+            self._section.show_picture(picture, caption)
 
     # Below: worker thread only.
 

@@ -35,13 +35,13 @@ _CLICK_PIXELS = 3  # a mouse that moves no further between press and release has
 
 
 class PromptingController(QObject):
-    """Keeps prompt box and the marks of a workspace in line with each other.
+    """Keeps the prompt section and the marks of a workspace in line with each other.
 
     Parameters
     ----------
     viewer : Viewer
         Its active layer tells the tool.
-    box : PromptSection
+    section : PromptSection
         What the user sees of it.
     taken_ids : callable
         Returns the objects that have prompts or labels.
@@ -55,17 +55,17 @@ class PromptingController(QObject):
     object_changed = Signal(int)
 
     def __init__(
-        self, viewer: Viewer, box: PromptSection, taken_ids: Callable[[], frozenset[int]]
+        self, viewer: Viewer, section: PromptSection, taken_ids: Callable[[], frozenset[int]]
     ) -> None:
         super().__init__()
-        self._viewer, self._box, self._taken_ids = viewer, box, taken_ids
+        self._viewer, self._section, self._taken_ids = viewer, section, taken_ids
         self._workspace: Workspace | None = None
         self._tool = _FIRST_TOOL  # the one that was in hand last
         self._clicking = False  # with the box tool
-        box.object_id.changed.connect(self._object_chosen)
-        box.next_object_requested.connect(self.next_object)
-        box.background_requested.connect(self.mark_background)
-        box.tool_requested.connect(self.choose_tool)
+        section.object_id.changed.connect(self._object_chosen)
+        section.next_object_requested.connect(self.next_object)
+        section.background_requested.connect(self.mark_background)
+        section.tool_requested.connect(self.choose_tool)
         viewer.layers.selection.events.active.connect(self._tool_changed)
 
     @property
@@ -105,7 +105,7 @@ class PromptingController(QObject):
             marks = self._workspace.marks
             marks.object_id = object_id
             marks.prepare()
-            self._box.show_object(object_id, solid(object_id))
+            self._section.show_object(object_id, solid(object_id))
             self.object_changed.emit(object_id)
 
     def _object_chosen(self, object_id: int) -> None:
@@ -130,7 +130,7 @@ class PromptingController(QObject):
         if self._workspace is not None:
             self._workspace.marks.background = background
             self._workspace.marks.prepare()
-            self._box.show_background(background)
+            self._section.show_background(background)
 
     def toggle_background(self) -> None:
         """Change what the next clicks mark; with the brush, change to the eraser or back."""
@@ -175,7 +175,7 @@ class PromptingController(QObject):
     def _begin_object(self, layer: Any, event: Any) -> None:
         """Begin a new object with a click or a box, if the user wants it so."""
         workspace = self._workspace
-        if workspace is None or not self._box.every_click.value or workspace.marks.background:
+        if workspace is None or not self._section.every_click.value or workspace.marks.background:
             return
         held = {"Shift", "Control"} & set(event.modifiers)
         marks = str(layer.mode) in _NEW_OBJECTS and not held
@@ -186,7 +186,7 @@ class PromptingController(QObject):
         if self._workspace is not None:
             tool = self._workspace.tool()
             self._tool = tool or self._tool
-            self._box.show_tool(tool)
+            self._section.show_tool(tool)
 
 
 def _renumbered(layer: str, new_ids: Mapping[int, int]) -> str:
@@ -211,7 +211,7 @@ class LabelPromptController(QObject):
     annotation : AnnotationController
         Knows which ids are taken.
     prompting : PromptingController
-    box : PromptSection
+    section : PromptSection
     """
 
     def __init__(
@@ -219,13 +219,13 @@ class LabelPromptController(QObject):
         viewer: Viewer,
         annotation: AnnotationController,
         prompting: PromptingController,
-        box: PromptSection,
+        section: PromptSection,
     ) -> None:
         super().__init__()
         self._viewer, self._annotation = viewer, annotation
-        self._prompting, self._box = prompting, box
+        self._prompting, self._section = prompting, section
         self._workspace: Workspace | None = None
-        box.labels_requested.connect(self.take)
+        section.labels_requested.connect(self.take)
         for emitter in self._emitters():
             emitter.connect(self._offer)
 
@@ -280,4 +280,4 @@ class LabelPromptController(QObject):
             and layer.ndim in fitting
             and not is_preview(layer)
         ]
-        self._box.show_labels(layers)
+        self._section.show_labels(layers)

@@ -50,7 +50,7 @@ class PropagationController(QObject):
     ----------
     annotation : AnnotationController
     engine : SessionWorker
-    box : PropagationSection
+    section : PropagationSection
     throttle : Throttle
         In time with which its progress changes.
 
@@ -81,12 +81,12 @@ class PropagationController(QObject):
         self,
         annotation: AnnotationController,
         engine: SessionWorker,
-        box: PropagationSection,
+        section: PropagationSection,
         throttle: Throttle,
     ) -> None:
         super().__init__()
         self._throttle = throttle
-        self._annotation, self._engine, self._box = annotation, engine, box
+        self._annotation, self._engine, self._section = annotation, engine, section
         self._counter = FrameCounter(())  # of the frames of this volume
         self._undo_then = False
         self._plan = RunPlan()
@@ -117,14 +117,14 @@ class PropagationController(QObject):
         if self.running:
             self.paused = paused
             self._engine.hold_run(paused)
-            self._box.show_paused(paused)
+            self._section.show_paused(paused)
 
     def cancel(self) -> None:
         """Stop the run within one frame; what is done stays."""
         if self.running:
             self.cancelling = True
             self._engine.cancel_run()
-            self._box.show_cancelling()
+            self._section.show_cancelling()
 
     def cancel_and_undo(self) -> None:
         """Stop the run, and then take back what it has done."""
@@ -139,7 +139,7 @@ class PropagationController(QObject):
         match answer:
             case RunStarted(visits=visits):
                 self._counter = FrameCounter(visits)
-                self._box.show_running(self._progress(position))
+                self._section.show_running(self._progress(position))
             case FrameDone(frame=frame, records=records, changed=changed):
                 self._frames.add(frame)
                 self._counter.visit(frame)
@@ -179,7 +179,7 @@ class PropagationController(QObject):
         self.position, self.paused = None, False
         self._throttle.drop(self._show_progress)
         if views_alive:
-            self._box.show_idle()
+            self._section.show_idle()
             self.ended.emit()
 
     def _run(self, position: StackPosition) -> None:
@@ -187,12 +187,12 @@ class PropagationController(QObject):
         self._counter = FrameCounter(())
         self._annotation.run(position, self._plan)
         self._engine.hold_run(self.paused)
-        self._box.show_running(self._progress(position))
+        self._section.show_running(self._progress(position))
 
     def _show_progress(self) -> None:
         position = self.position
         if position is not None and self._counter.visited:
-            self._box.show_running(self._progress(position))
+            self._section.show_running(self._progress(position))
 
     def _progress(self, position: StackPosition) -> RunProgress:
         workspace, counter = self._annotation.workspace, self._counter

@@ -36,7 +36,7 @@ class ReviewController(QObject):
     annotation : AnnotationController
     prompting : PromptingController
         Knows which object is the current one.
-    box : ReviewSection
+    section : ReviewSection
     order : callable
         Returns all objects as the table lists them.
     throttle : Throttle
@@ -54,18 +54,18 @@ class ReviewController(QObject):
         self,
         annotation: AnnotationController,
         prompting: PromptingController,
-        box: ReviewSection,
+        section: ReviewSection,
         order: Callable[[], tuple[int, ...]],
         throttle: Throttle,
     ) -> None:
         super().__init__()
         self._throttle = throttle
-        self._annotation, self._prompting, self._box = annotation, prompting, box
+        self._annotation, self._prompting, self._section = annotation, prompting, section
         self._order = order
-        box.frame_requested.connect(self.go_to)
-        box.doubt_requested.connect(self.next_doubtful)
-        box.prompted_requested.connect(self.next_prompted)
-        box.accept_requested.connect(self.accept)
+        section.frame_requested.connect(self.go_to)
+        section.doubt_requested.connect(self.next_doubtful)
+        section.prompted_requested.connect(self.next_prompted)
+        section.accept_requested.connect(self.accept)
         prompting.object_changed.connect(self.soon)
 
     def soon(self, _object_id: int = 0) -> None:
@@ -80,9 +80,9 @@ class ReviewController(QObject):
         """Show the current object along the stack in view."""
         workspace, here = self._annotation.workspace, self._annotation.here
         if workspace is None or here is None:
-            self._box.show_series(ObjectSeries(), 0)
+            self._section.show_series(ObjectSeries(), 0)
         else:
-            self._box.show_series(self._series(workspace, here[0]), here[1])
+            self._section.show_series(self._series(workspace, here[0]), here[1])
 
     def go_to(self, frame: int) -> None:
         """Show a frame."""

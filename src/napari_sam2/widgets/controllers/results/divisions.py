@@ -39,7 +39,7 @@ class DivisionController(QObject):
         Knows which ids are free.
     objects : ObjectSection
         Knows the selected objects.
-    box : ResultsSection
+    section : ResultsSection
 
     Signals
     -------
@@ -54,20 +54,20 @@ class DivisionController(QObject):
         annotation: AnnotationController,
         prompting: PromptingController,
         objects: ObjectSection,
-        box: ResultsSection,
+        section: ResultsSection,
     ) -> None:
         super().__init__()
         self._annotation, self._prompting = annotation, prompting
-        self._objects, self._box = objects, box
+        self._objects, self._section = objects, section
         self._proposals: list[tuple[StackPosition, ProposedDivision]] = []
         self._refused: set[Key] = set()
         self._stop = threading.Event()  # of the search under way
         self._searching = False
-        box.divide_requested.connect(self.divide)
-        box.undivide_requested.connect(self.undivide)
-        box.proposals_requested.connect(self.propose)
-        box.cancel_requested.connect(self.cancel)
-        box.answer_requested.connect(self.answer)
+        section.divide_requested.connect(self.divide)
+        section.undivide_requested.connect(self.undivide)
+        section.proposals_requested.connect(self.propose)
+        section.cancel_requested.connect(self.cancel)
+        section.answer_requested.connect(self.answer)
 
     @property
     def running(self) -> bool:
@@ -115,7 +115,7 @@ class DivisionController(QObject):
             show_done(OUTSIDE)
         elif self._annotation.propose_divisions(here[0], stop):
             self._searching = True
-            self._box.show_searching(0.0)
+            self._section.show_searching(0.0)
 
     def cancel(self) -> None:
         """Look no further; what was proposed before stays."""
@@ -124,10 +124,10 @@ class DivisionController(QObject):
     def take(self, answer: DivisionProgress | DivisionsProposed) -> None:
         """Show how far the search is, or the first of the divisions that were found."""
         if isinstance(answer, DivisionProgress):
-            self._box.show_searching(answer.done)
+            self._section.show_searching(answer.done)
             return
         self._searching = False
-        self._box.show_searching(None)
+        self._section.show_searching(None)
         self.ended.emit()
         if answer.cancelled or self._stop.is_set():  # cancelled when it was at its end already
             return
@@ -166,24 +166,24 @@ class DivisionController(QObject):
         self._proposals.clear()
         self._refused.clear()
         if views_alive:
-            self._box.show_proposal("")
+            self._section.show_proposal("")
 
     def end(self, *, views_alive: bool = True) -> None:
         """Look no further, since no answer will come; what was proposed before stays."""
         self._stop.set()
         self._searching = False
         if views_alive:
-            self._box.show_searching(None)
+            self._section.show_searching(None)
 
     def _show_next(self) -> None:
         if not self._proposals:
-            self._box.show_proposal("")
+            self._section.show_proposal("")
             return
         position, proposed = self._proposals[0]
         division = proposed.division
         found = [f"{each}" for each in division.children if each != proposed.new_id]
         into = f"itself and {found[0]}" if proposed.new_id is not None else " and ".join(found)
-        self._box.show_proposal(
+        self._section.show_proposal(
             f"{len(self._proposals)} proposed. Frame {division.frame}: object {division.parent} "
             f"divides into {into} (areas {proposed.area_ratio:.0%}, overlap "
             f"{proposed.overlap:.0%})?"

@@ -62,19 +62,19 @@ class LabelExportController(QObject):
     ----------
     annotation : AnnotationController
         Knows the workspace.
-    box : SaveSection
+    section : SaveSection
         Asks for files.
     """
 
-    def __init__(self, annotation: AnnotationController, box: SaveSection) -> None:
+    def __init__(self, annotation: AnnotationController, section: SaveSection) -> None:
         super().__init__()
-        self._annotation, self._box = annotation, box
+        self._annotation, self._section = annotation, section
         self._signals = _Signals()
         self._cancelled = threading.Event()
         self._closed = False
         self._worker: Worker | None = None  # from the first file on
-        box.labels_requested.connect(self.write)
-        box.labels_cancel_requested.connect(self._cancelled.set)
+        section.labels_requested.connect(self.write)
+        section.labels_cancel_requested.connect(self._cancelled.set)
         self._signals.moved.connect(self._show_progress)
         self._signals.ended.connect(self._show_end)
 
@@ -104,7 +104,7 @@ class LabelExportController(QObject):
         if self._worker is None:
             self._worker = Worker("labels", on_exit=self.close, on_end=lambda: None)
         self._cancelled.clear()
-        self._box.show_writing(0, 0)
+        self._section.show_writing(0, 0)
         self._worker.submit(lambda: self._write(file))
 
     def close(self) -> None:
@@ -116,12 +116,12 @@ class LabelExportController(QObject):
 
     def _show_progress(self, done: int, total: int) -> None:
         if not self._closed and self.busy:
-            self._box.show_writing(done, total)
+            self._section.show_writing(done, total)
 
     def _show_end(self, path: Path, error: Exception | None) -> None:
         if self._closed:
             return
-        self._box.show_written()
+        self._section.show_written()
         if error is None:
             show_done(f"The labels are in {path}.")
         elif not isinstance(error, _CancelledError):

@@ -56,7 +56,7 @@ class LiveResultsController(QObject):
         Knows divisions and scores of a stack.
     objects : ObjectSection
         Knows the selected objects.
-    box : ResultsSection
+    section : ResultsSection
     """
 
     def __init__(
@@ -65,11 +65,11 @@ class LiveResultsController(QObject):
         annotation: AnnotationController,
         files: ResultExportController,
         objects: ObjectSection,
-        box: ResultsSection,
+        section: ResultsSection,
     ) -> None:
         super().__init__()
         self._viewer, self._annotation = viewer, annotation
-        self._files, self._objects, self._box = files, objects, box
+        self._files, self._objects, self._section = files, objects, section
         self._signals = _Signals()
         self._worker: Worker | None = None
         self._closed = False
@@ -83,10 +83,10 @@ class LiveResultsController(QObject):
         self._trouble = ""
         self._listens = False  # to changes of annotations
         self._timer = single_shot(self, self._update, _LEAST_MS)
-        box.tracks_toggled.connect(self._tracks_toggled)
-        box.measuring_toggled.connect(self._measuring_toggled)
-        box.column_chosen.connect(lambda _column: self._show_plot())
-        box.plot.frame_requested.connect(self._go_to)
+        section.tracks_toggled.connect(self._tracks_toggled)
+        section.measuring_toggled.connect(self._measuring_toggled)
+        section.column_chosen.connect(lambda _column: self._show_plot())
+        section.plot.frame_requested.connect(self._go_to)
         objects.selection_changed.connect(self._show_plot)
         self._signals.ended.connect(self._ended)
         viewer.layers.events.removed.connect(self._layer_removed)
@@ -113,7 +113,7 @@ class LiveResultsController(QObject):
         self._result = self._shown = self._layer = None
         self._stale = self._under_way = False
         if workspace is not None and views_alive:
-            self._box.plot.show_lines("", (), 1)
+            self._section.plot.show_lines("", (), 1)
 
     def close(self) -> None:
         """End the thread."""
@@ -139,11 +139,11 @@ class LiveResultsController(QObject):
         if self._shown is not None and self._shown[0] != here[0] and not self._has_all:
             self.soon()
         self._show_features()
-        self._box.plot.show_frame(here[1])
+        self._section.plot.show_frame(here[1])
 
     @property
     def _asked(self) -> bool:
-        return self._box.tracks.isChecked() or self._box.measuring.isChecked()
+        return self._section.tracks.isChecked() or self._section.measuring.isChecked()
 
     @property
     def _wanted(self) -> bool:
@@ -176,8 +176,8 @@ class LiveResultsController(QObject):
         self._stop.clear()
         self._number += 1
         self._under_way, self._stale, self._began = True, False, time.monotonic()
-        number, tracks = self._number, self._box.tracks.isChecked()
-        table = self._box.measuring.isChecked()
+        number, tracks = self._number, self._section.tracks.isChecked()
+        table = self._section.measuring.isChecked()
         self._worker.submit(lambda: self._compute(number, live, divisions, review, tracks, table))
 
     def _ended(self, number: int, tables: LiveTables | None, error: Exception | None) -> None:
@@ -250,7 +250,7 @@ class LiveResultsController(QObject):
             for name in table.select_dtypes("number").columns
             if name not in ("label", "frame", "parent")
         ]
-        column = self._box.show_columns(numeric)
+        column = self._section.show_columns(numeric)
         if not column:
             return
         lines = []
@@ -261,9 +261,9 @@ class LiveResultsController(QObject):
         unit = table.attrs.get("units", {}).get(column, "")
         title = f"{column} ({unit})" if unit else column
         n_frames = self._result[1].labels.shape[0] if self._result is not None else 1
-        self._box.plot.show_lines(title, tuple(lines), n_frames)
+        self._section.plot.show_lines(title, tuple(lines), n_frames)
         volumes = self._result is not None and self._result[1].volumes
-        self._box.plot.show_frame(self._volume_in_view() if volumes else here[1])
+        self._section.plot.show_frame(self._volume_in_view() if volumes else here[1])
 
     def _go_to(self, frame: int) -> None:
         workspace = self._annotation.workspace
@@ -295,14 +295,14 @@ class LiveResultsController(QObject):
             self.soon()
         elif workspace is not None:
             workspace.labels.features = self._features_before
-            self._box.plot.show_lines("", (), 1)
+            self._section.plot.show_lines("", (), 1)
 
     def _layer_removed(self, event: Any) -> None:
         layer = self._layer
         if layer is not None and layer.layer is event.value:
             layer.layer = None
             if not self._closed:
-                self._box.tracks.setChecked(False)
+                self._section.tracks.setChecked(False)
 
     # Below: worker thread only.
 

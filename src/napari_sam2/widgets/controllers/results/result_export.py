@@ -53,7 +53,7 @@ class ResultExportController(QObject):
         Knows the selected objects.
     current : callable
         Returns the current object.
-    box : ResultFileButtons
+    section : ResultFileButtons
         Asks for files.
     """
 
@@ -62,19 +62,19 @@ class ResultExportController(QObject):
         annotation: AnnotationController,
         objects: ObjectSection,
         current: Callable[[], int],
-        box: ResultFileButtons,
+        section: ResultFileButtons,
     ) -> None:
         super().__init__()
         self._annotation, self._objects = annotation, objects
-        self._current, self._box = current, box
+        self._current, self._section = current, section
         self._signals = _Signals()
         self._cancelled = threading.Event()
         self._closed = False
         self._worker: Worker | None = None  # from the first file on
-        box.tracks_requested.connect(self.write_tracks)
-        box.measurements_requested.connect(self.write_measurements)
-        box.movie_requested.connect(self.write_movie)
-        box.cancel_requested.connect(self._cancelled.set)
+        section.tracks_requested.connect(self.write_tracks)
+        section.measurements_requested.connect(self.write_measurements)
+        section.movie_requested.connect(self.write_movie)
+        section.cancel_requested.connect(self._cancelled.set)
         self._signals.moved.connect(self._show_progress)
         self._signals.ended.connect(self._show_end)
 
@@ -106,14 +106,14 @@ class ResultExportController(QObject):
         found, workspace = self._result(path), self._annotation.workspace
         if found is None or workspace is None:
             return
-        result, box = found[0], self._box
+        result, section = found[0], self._section
         style = MovieStyle(
-            names=workspace.user_state.names if box.names.isChecked() else {},
-            show_names=box.names.isChecked(),
+            names=workspace.user_state.names if section.names.isChecked() else {},
+            show_names=section.names.isChecked(),
             pixel_size=result.pixel_size,
             interval=result.interval,
-            spotlight=frozenset(self._objects.chosen if box.spotlight.isChecked() else ()),
-            follow=self._current() if box.follow.isChecked() else None,
+            spotlight=frozenset(self._objects.chosen if section.spotlight.isChecked() else ()),
+            follow=self._current() if section.follow.isChecked() else None,
         )
         self._submit("Movie", path, partial(_write_movie, path, result, style))
 
@@ -167,17 +167,17 @@ class ResultExportController(QObject):
         if self._worker is None:
             self._worker = Worker("results", on_exit=self.close, on_end=lambda: None)
         self._cancelled.clear()
-        self._box.show_writing(title, 0, 0)
+        self._section.show_writing(title, 0, 0)
         self._worker.submit(lambda: self._write(title, path, job))
 
     def _show_progress(self, title: str, done: int, total: int) -> None:
         if not self._closed and self.busy:
-            self._box.show_writing(title, done, total)
+            self._section.show_writing(title, done, total)
 
     def _show_end(self, title: str, path: Path, error: Exception | None) -> None:
         if self._closed:
             return
-        self._box.show_written()
+        self._section.show_written()
         if error is None:
             show_done(f"{title}: {path}.")
         elif not isinstance(error, _CancelledError):
