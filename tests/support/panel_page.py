@@ -54,7 +54,7 @@ class _Internals:
         self.propagation = widget.controller._propagation
         self.adapting = widget.controller._adapting
         self.keeping = widget.controller._autosave
-        self.engine = widget.controller._engine
+        self.session_worker = widget.controller._session_worker
         self._controllers = widget.controller._controllers
 
     @property
@@ -217,12 +217,12 @@ class PanelPage:
     @property
     def worker_busy(self) -> bool:
         """Whether the session has something to do; files that are written do not count."""
-        return self._inside.engine.busy
+        return self._inside.session_worker.busy
 
     def wait_for_worker(self) -> None:
         """Wait until the worker has answered all that was asked; the panel has not heard it yet."""
         answered = threading.Event()
-        self._inside.engine._worker.submit(answered.set)
+        self._inside.session_worker._worker.submit(answered.set)
         assert answered.wait(60)
 
     @property
@@ -1177,7 +1177,7 @@ class PanelPage:
 
     def limit_undo_of_worker(self, steps: int) -> None:
         """Have the worker remember no more than so many steps from now on."""
-        self._inside.engine._history = History(steps, 2**20)
+        self._inside.session_worker._history = History(steps, 2**20)
 
     # Adaptation of the model.
 
@@ -1455,7 +1455,7 @@ class PanelPage:
     @property
     def session(self) -> Any:
         """The session that the worker has open."""
-        return self._inside.engine._handler.session
+        return self._inside.session_worker._handler.session
 
     # Details.
 

@@ -65,9 +65,9 @@ class _Order:
 class AdaptController(QObject):
     """Has the model learn from the masks of the stack in view. Main thread only.
 
-    What it learns from is read by the engine; then it goes on in a process of its own, whatever
-    becomes of the session. A model that is better is taken into use as one step that can be undone,
-    but not while anything runs that would be cancelled by that.
+    What it learns from is read by the session worker; then it goes on in a process of its own,
+    whatever becomes of the session. A model that is better is taken into use as one step that can
+    be undone, but not while anything runs that would be cancelled by that.
 
     Parameters
     ----------

@@ -81,7 +81,7 @@ class AnnotationController(QObject):
     ----------
     models : ModelController
         What is chosen.
-    engine : SessionWorker
+    session_worker : SessionWorker
         Does the work.
 
     Signals
@@ -120,9 +120,9 @@ class AnnotationController(QObject):
     replayed = Signal(bool)
     changed = Signal()
 
-    def __init__(self, models: ModelController, engine: SessionWorker) -> None:
+    def __init__(self, models: ModelController, session_worker: SessionWorker) -> None:
         super().__init__()
-        self._models, self._engine = models, engine
+        self._models, self._session_worker = models, session_worker
         self.workspace: Workspace | None = None
         self.generation = 0
         self._edits: dict[int, tuple[StackPosition, ObjectEdit]] = {}  # not answered yet, by step
@@ -716,7 +716,7 @@ class AnnotationController(QObject):
             return False
         spec = self.workspace.spec(position, self._models.use)
         known = self.generation, spec, self.annotations(position), step
-        self._engine.submit(kind(*known, *values, **options))
+        self._session_worker.submit(kind(*known, *values, **options))
         return True
 
     def _forget_edits(self) -> None:

@@ -43,7 +43,7 @@ class FindController(QObject):
     views : PanelView
     annotation : AnnotationController
     prompting : PromptingController
-    engine : SessionWorker
+    session_worker : SessionWorker
         Searches.
     throttle : Throttle
         In time with which the progress changes.
@@ -62,14 +62,14 @@ class FindController(QObject):
         views: PanelView,
         annotation: AnnotationController,
         prompting: PromptingController,
-        engine: SessionWorker,
+        session_worker: SessionWorker,
         throttle: Throttle,
     ) -> None:
         super().__init__()
         self._viewer, self._section, self._fields = viewer, views.search, views.settings
         self._selected: Callable[[], tuple[int, ...]] = lambda: views.objects.chosen
         self._annotation, self._prompting = annotation, prompting
-        self._engine, self._throttle = engine, throttle
+        self._session_worker, self._throttle = session_worker, throttle
         self._numbers = 0  # of searches so far
         self._plan: SearchPlan | None = None  # of the search under way
         self._cancelling = False
@@ -161,7 +161,7 @@ class FindController(QObject):
         """Look no further; nothing is added."""
         if self.running:
             self._cancelling = True
-            self._engine.cancel_run()
+            self._session_worker.cancel_run()
             self._section.show_cancelling()
 
     def take(self, answer: Searching) -> None:
@@ -178,7 +178,7 @@ class FindController(QObject):
                 # It may have been at its end when it was cancelled, its answer under way.
                 cancelled = answer.cancelled or self._cancelling
                 if cancelled:
-                    self._engine.forget_search()
+                    self._session_worker.forget_search()
                     self._end(hints.FIND_CANCELLED)
                 elif failed:
                     self._end("")
@@ -200,7 +200,7 @@ class FindController(QObject):
         """Add none of them."""
         if self._asked is not None:
             self._close_choice()
-            self._engine.forget_search()
+            self._session_worker.forget_search()
             self._end("")
             self.ended.emit(True)
 
@@ -265,7 +265,7 @@ class FindController(QObject):
     def end(self, *, views_alive: bool = True) -> None:
         """Forget the search and what it has found."""
         if self.running:
-            self._engine.cancel_run()
+            self._session_worker.cancel_run()
         self._stop()
         self._outcome = ""
         if views_alive:
@@ -286,7 +286,7 @@ class FindController(QObject):
         if kept:
             self._add(plan, found, kept, left_out)
             return
-        self._engine.forget_search()
+        self._session_worker.forget_search()
         nothing = hints.nothing_found(part=plan.region is not None, like=bool(plan.like))
         self._end(f"{nothing} {left_out}".rstrip())
 

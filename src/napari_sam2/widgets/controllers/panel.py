@@ -79,7 +79,7 @@ class WorkspaceControllers:
     viewer : Viewer
     views : PanelView
     annotation : AnnotationController
-    engine : SessionWorker
+    session_worker : SessionWorker
         Looks for objects.
     actions : dict of str to callable
         What the keys do that concern the panel as a whole.
@@ -97,13 +97,15 @@ class WorkspaceControllers:
         viewer: Viewer,
         views: PanelView,
         annotation: AnnotationController,
-        engine: SessionWorker,
+        session_worker: SessionWorker,
         actions: dict[str, Action],
         throttle: Throttle,
     ) -> None:
         self.prompting = PromptingController(viewer, views.prompts, annotation.taken_ids)
         self.objects = ObjectController(annotation, self.prompting, views.objects, throttle)
-        self.finding = FindController(viewer, views, annotation, self.prompting, engine, throttle)
+        self.finding = FindController(
+            viewer, views, annotation, self.prompting, session_worker, throttle
+        )
         self.review = ReviewController(
             annotation, self.prompting, views.review, lambda: views.objects.order, throttle
         )
@@ -184,8 +186,8 @@ class WorkspaceControllers:
 class PanelController(QObject):
     """Owns what a panel works on. Main thread only.
 
-    Everything heavy is asked of the engine; its answers carry the generation they belong to, and
-    those of a generation that is over are dropped.
+    Everything heavy is asked of the session worker; its answers carry the generation they belong
+    to, and those of a generation that is over are dropped.
 
     Parameters
     ----------
@@ -196,7 +198,7 @@ class PanelController(QObject):
     images : ImageController
     models : ModelController
         What is chosen.
-    engine : SessionWorker
+    session_worker : SessionWorker
         Does the work; this controller ends it.
     """
 
@@ -206,15 +208,15 @@ class PanelController(QObject):
         views: PanelView,
         images: ImageController,
         models: ModelController,
-        engine: SessionWorker,
+        session_worker: SessionWorker,
     ) -> None:
         super().__init__()
         self._viewer, self._views = viewer, views
-        self._images, self._models, self._engine = images, models, engine
-        self.annotation = AnnotationController(models, engine)
+        self._images, self._models, self._session_worker = images, models, session_worker
+        self.annotation = AnnotationController(models, session_worker)
         self._throttle = Throttle()
         self._propagation = PropagationController(
-            self.annotation, engine, views.run, self._throttle
+            self.annotation, session_worker, views.run, self._throttle
         )
         self._adapting = AdaptController(
             self.annotation,
@@ -241,7 +243,7 @@ class PanelController(QObject):
             "help": self.help,
         }
         self._controllers = WorkspaceControllers(
-            viewer, views, self.annotation, engine, actions, self._throttle
+            viewer, views, self.annotation, session_worker, actions, self._throttle
         )
         self._stack_search = StackSearchController(
             self.annotation, self._controllers.finding, self._propagation, views.settings
@@ -289,7 +291,7 @@ class PanelController(QObject):
         """Whether all that was asked is answered."""
         writing = self._label_files.busy or self._result_files.busy or self._live.busy
         reading = self._image_files.busy
-        busy = self._engine.busy or reading or writing or not self._autosave.idle
+        busy = self._session_worker.busy or reading or writing or not self._autosave.idle
         at_rest = not self.running and not self._controllers.finding.running
         return at_rest and self.annotation.settled and not busy
 
@@ -400,7 +402,7 @@ class PanelController(QObject):
         self._result_files.close()
         self._live.close()
         self._leave_quietly()
-        self._engine.close()
+        self._session_worker.close()
         self._autosave.close()
         self._viewer.layers.events.removed.disconnect(self._layer_removed)
         self._controllers.close()
@@ -420,7 +422,7 @@ class PanelController(QObject):
         views.history.undo_requested.connect(self.undo)
         views.history.redo_requested.connect(self.redo)
         views.history.help_requested.connect(self.help)
-        views.model.unload_requested.connect(self._engine.unload)
+        views.model.unload_requested.connect(self._session_worker.unload)
         self._controllers.prompting.object_changed.connect(self._changed)
         self.annotation.changed.connect(self._annotations_changed)
         self.annotation.replayed.connect(self._replayed)
@@ -438,7 +440,9 @@ class PanelController(QObject):
         self._images.channels.changed.connect(self._changed)
         self._images.replaced.connect(self._data_replaced)
         self._models.changed.connect(self._model_changed)
-        self._engine.answers.answered.connect(self._answered, Qt.ConnectionType.QueuedConnection)
+        self._session_worker.answers.answered.connect(
+            self._answered, Qt.ConnectionType.QueuedConnection
+        )
         self._viewer.layers.events.removed.connect(self._layer_removed)
         for emitter in self._view_events():
             emitter.connect(self._slider_moved)
@@ -595,7 +599,7 @@ class PanelController(QObject):
 
     def _forget(self) -> None:
         self.annotation.forget()
-        self._engine.forget_session()
+        self._session_worker.forget_session()
 
     def _leave_quietly(self, *, history: bool = True) -> None:
         workspace = self.workspace
@@ -615,9 +619,9 @@ class PanelController(QObject):
             workspace.keep_records(self.annotation.object_records.by_position())
             workspace.release(views_alive=not self._closed)
             if history:
-                self._engine.forget_session(self.annotation.unanswered)
+                self._session_worker.forget_session(self.annotation.unanswered)
             else:
-                self._engine.drop_session()
+                self._session_worker.drop_session()
         if history:
             self.annotation.forget()
         self.annotation.close()

@@ -49,7 +49,7 @@ class PropagationController(QObject):
     Parameters
     ----------
     annotation : AnnotationController
-    engine : SessionWorker
+    session_worker : SessionWorker
     section : PropagationSection
     throttle : Throttle
         In time with which its progress changes.
@@ -80,13 +80,13 @@ class PropagationController(QObject):
     def __init__(
         self,
         annotation: AnnotationController,
-        engine: SessionWorker,
+        session_worker: SessionWorker,
         section: PropagationSection,
         throttle: Throttle,
     ) -> None:
         super().__init__()
         self._throttle = throttle
-        self._annotation, self._engine, self._section = annotation, engine, section
+        self._annotation, self._session_worker, self._section = annotation, session_worker, section
         self._counter = FrameCounter(())  # of the frames of this volume
         self._undo_then = False
         self._plan = RunPlan()
@@ -116,14 +116,14 @@ class PropagationController(QObject):
         """Hold the run after its frame, or let it go on."""
         if self.running:
             self.paused = paused
-            self._engine.hold_run(paused)
+            self._session_worker.hold_run(paused)
             self._section.show_paused(paused)
 
     def cancel(self) -> None:
         """Stop the run within one frame; what is done stays."""
         if self.running:
             self.cancelling = True
-            self._engine.cancel_run()
+            self._session_worker.cancel_run()
             self._section.show_cancelling()
 
     def cancel_and_undo(self) -> None:
@@ -175,7 +175,7 @@ class PropagationController(QObject):
         """Show that nothing runs any more, and make sure of it."""
         if not self.running:
             return
-        self._engine.cancel_run()
+        self._session_worker.cancel_run()
         self.position, self.paused = None, False
         self._throttle.drop(self._show_progress)
         if views_alive:
@@ -186,7 +186,7 @@ class PropagationController(QObject):
         self.position, self._frames = position, set()
         self._counter = FrameCounter(())
         self._annotation.run(position, self._plan)
-        self._engine.hold_run(self.paused)
+        self._session_worker.hold_run(self.paused)
         self._section.show_running(self._progress(position))
 
     def _show_progress(self) -> None:
