@@ -15,7 +15,7 @@ from napari_sam2.widgets.controllers.model import ModelController, ModelFetcher,
 from napari_sam2.widgets.controllers.panel import PanelController
 from napari_sam2.widgets.views.base import end_with_python
 from napari_sam2.widgets.views.panel_view import PanelView
-from napari_sam2.widgets.worker.adaptation import Prepare, prepare_real
+from napari_sam2.widgets.worker.adaptation import Prepare, prepare_process_job
 from napari_sam2.widgets.worker.session_factory import SessionFactory
 from napari_sam2.widgets.worker.session_protocol import SessionOpener
 from napari_sam2.widgets.worker.session_worker import SessionWorker
@@ -70,7 +70,9 @@ class StackPanel(PanelView):
             self,
             ImageController(viewer, self.stack, along=self.follows),
             ModelController(self.model, ModelFetcher(wiring.sources)),
-            SessionWorker(wiring.open_session or SessionFactory(), wiring.prepare or prepare_real),
+            SessionWorker(
+                wiring.open_session or SessionFactory(), wiring.prepare or prepare_process_job
+            ),
         )
         # Whichever comes first: the dock is closed, the window is gone, napari or Python ends.
         self.destroyed.connect(self.controller.close)

@@ -23,7 +23,7 @@ from napari_sam2.widgets.stack_panel import Wiring
 from napari_sam2.widgets.state import hints
 from napari_sam2.widgets.state.model_catalog import ModelEntry
 from napari_sam2.widgets.state.settings import ModelUse, read_defaults
-from napari_sam2.widgets.worker.adaptation import AdaptOutcome, AdaptState, prepare_real
+from napari_sam2.widgets.worker.adaptation import AdaptOutcome, AdaptState, prepare_process_job
 from napari_sam2.widgets.worker.session_factory import SessionFactory
 from napari_sam2.widgets.worker.thread import THREAD_NAME
 
@@ -389,7 +389,9 @@ def real(make_panel, tmp_path, qtbot, monkeypatch, folder):
     monkeypatch.setattr("napari_sam2.widgets.controllers.model.store_defaults", lambda _: None)
     entries = (ModelEntry(str(path), "Small", "Random.", "none", None, True),)
     sources = Sources(lambda: entries, lambda: ("cpu",))
-    panel = make_panel(wiring=Wiring(SessionFactory(), sources, prepare_real), keep_settings=True)
+    panel = make_panel(
+        wiring=Wiring(SessionFactory(), sources, prepare_process_job), keep_settings=True
+    )
     yy, xx = np.mgrid[:160, :160]
     centres = [(y, x) for y in (30, 80, 130) for x in (30, 80, 130)]
     masks = [np.hypot(yy - y, xx - x) < 9 for y, x in centres]

@@ -48,7 +48,7 @@ class _Stage(Enum):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Order:
+class _Adaptation:
     """One adaptation.
 
     Attributes
@@ -103,8 +103,8 @@ class AdaptController(QObject):
         self._signals = _Signals()
         self._worker: Worker | None = None  # from the first adaptation on
         self._stage = _Stage.IDLE
-        self._order: _Order | None = None
-        self._waiting: tuple[_Order, AdaptOutcome] | None = None
+        self._adaptation: _Adaptation | None = None
+        self._waiting: tuple[_Adaptation, AdaptOutcome] | None = None
         self._offered_at = 0  # accepted masks at the last adaptation
         self._closed = False
         # A run that ends may be a part of a search that goes on within the same event.
@@ -154,7 +154,7 @@ class AdaptController(QObject):
             return
         stem, folders = self._destination()
         if self._annotation.adapt(here, AdaptPlan(minutes, stem, folders)):
-            self._order = _Order(self._models.use, threading.Event())
+            self._adaptation = _Adaptation(self._models.use, threading.Event())
             self._stage = _Stage.PREPARING
             self._offered_at = len(self._annotation.annotations(here).accepted)
             self._section.show_running(hints.READING_MASKS, 0.0)
@@ -162,10 +162,10 @@ class AdaptController(QObject):
 
     def take(self, answer: Prepared) -> None:
         """Have learnt what was read."""
-        order = self._order
-        if self._stage is not _Stage.PREPARING or order is None:
+        adaptation = self._adaptation
+        if self._stage is not _Stage.PREPARING or adaptation is None:
             return
-        if order.cancelled.is_set():
+        if adaptation.cancelled.is_set():
             self._end(hints.ADAPT_CANCELLED)
         elif answer.job is None:
             self._fail(answer.error)
@@ -174,7 +174,7 @@ class AdaptController(QObject):
             self._stage = _Stage.RUNNING
             if self._worker is None:
                 self._worker = Worker("adapting", on_exit=self.close, on_end=lambda: None)
-            self._worker.submit(lambda: self._run(order, job))
+            self._worker.submit(lambda: self._run(adaptation, job))
 
     def left(self) -> None:
         """Do without what was to be read: it will not be any more."""
@@ -184,8 +184,8 @@ class AdaptController(QObject):
 
     def cancel(self) -> None:
         """Stop the adaptation; the model stays as it is."""
-        if self._order is not None:
-            self._order.cancelled.set()
+        if self._adaptation is not None:
+            self._adaptation.cancelled.set()
             self._section.show_cancelling()
 
     def run_ended(self) -> None:
@@ -197,8 +197,8 @@ class AdaptController(QObject):
         """End the process and the thread; touches no view."""
         self._closed = True
         halt(self._soon)
-        if self._order is not None:
-            self._order.cancelled.set()
+        if self._adaptation is not None:
+            self._adaptation.cancelled.set()
         if self._worker is not None:
             self._worker.close()
 
@@ -216,24 +216,26 @@ class AdaptController(QObject):
         count = self._masks(here)
         return hints.adapt_too_few(count, FEWEST_MASKS) if count < FEWEST_MASKS else ""
 
-    def _show_progress(self, order: _Order, state: AdaptState) -> None:
-        if not self._closed and order is self._order:
+    def _show_progress(self, adaptation: _Adaptation, state: AdaptState) -> None:
+        if not self._closed and adaptation is self._adaptation:
             self._section.show_running(state.text, state.fraction)
 
-    def _ended(self, order: _Order, outcome: AdaptOutcome | None, error: Exception | None) -> None:
-        if self._closed or order is not self._order:
+    def _ended(
+        self, adaptation: _Adaptation, outcome: AdaptOutcome | None, error: Exception | None
+    ) -> None:
+        if self._closed or adaptation is not self._adaptation:
             return
         if error is not None:
             self._fail(error)
         elif outcome is None:
             self._end(hints.ADAPT_CANCELLED)
         elif outcome.path is not None and self._running():
-            self._waiting = order, outcome
+            self._waiting = adaptation, outcome
             self._stage = _Stage.IDLE
             self._section.show_running(hints.ADAPT_WAITS, 1.0)
             self._section.show_cancelling()
         else:
-            self._use(order, outcome)
+            self._use(adaptation, outcome)
 
     def _use_waiting(self) -> None:
         waiting = self._waiting
@@ -241,9 +243,9 @@ class AdaptController(QObject):
             self._waiting = None
             self._use(*waiting)
 
-    def _use(self, order: _Order, outcome: AdaptOutcome) -> None:
+    def _use(self, adaptation: _Adaptation, outcome: AdaptOutcome) -> None:
         """Take a model into use if it is better, and say what came of it."""
-        path, same = outcome.path, self._models.use == order.use
+        path, same = outcome.path, self._models.use == adaptation.use
         text = hints.adapt_result(
             outcome.click, outcome.box, outcome.measured, taken=path is not None, used=same
         )
@@ -255,7 +257,7 @@ class AdaptController(QObject):
             self._models.add_file(path)
             if same:
                 self._models.take(model=str(path))
-                self._annotation.note_model(order.use, self._models.use)
+                self._annotation.note_model(adaptation.use, self._models.use)
 
     def _fail(self, error: Exception | None) -> None:
         self._end("")
@@ -263,20 +265,21 @@ class AdaptController(QObject):
             show_problem(error)
 
     def _end(self, text: str) -> None:
-        self._stage, self._order = _Stage.IDLE, None
+        self._stage, self._adaptation = _Stage.IDLE, None
         self._section.show_result(text)
         self.show(self._here())
         self.changed.emit()
 
     # Below: worker thread only.
 
-    def _run(self, order: _Order, job: AdaptJob) -> None:
+    def _run(self, adaptation: _Adaptation, job: AdaptJob) -> None:
         outcome, error = None, None
         try:
             outcome = job.run(
-                lambda state: self._signals.moved.emit(order, state), order.cancelled.is_set
+                lambda state: self._signals.moved.emit(adaptation, state),
+                adaptation.cancelled.is_set,
             )
         except Exception as found:  # nothing may get lost: all errors reach the user
             error = readable(found)
         if self._worker is not None and not self._worker.closed:
-            self._signals.ended.emit(order, outcome, error)
+            self._signals.ended.emit(adaptation, outcome, error)

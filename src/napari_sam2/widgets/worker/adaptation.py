@@ -89,7 +89,7 @@ Prepare = Callable[[Session, AdaptPlan], AdaptJob]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class RealJob:
+class ProcessJob:
     """An adaptation in a process of its own; see `napari_sam2.training.run_adaptation`."""
 
     task: AdaptationTask
@@ -117,7 +117,7 @@ class RealJob:
         )
 
 
-def prepare_real(session: Any, plan: AdaptPlan) -> AdaptJob:
+def prepare_process_job(session: Any, plan: AdaptPlan) -> AdaptJob:
     """Read what the model of a `TrackingSession` can learn from."""
     from napari_sam2.checkpoints import cache_folder, free_adapted_path
     from napari_sam2.training import prepare_adaptation
@@ -125,4 +125,4 @@ def prepare_real(session: Any, plan: AdaptPlan) -> AdaptJob:
     possible = [folder for folder in plan.folders if os.access(folder, os.W_OK)]
     folder = possible[0] if possible else cache_folder() / "adapted"
     path = free_adapted_path(folder, plan.stem)
-    return RealJob(prepare_adaptation(session, plan.minutes, path))
+    return ProcessJob(prepare_adaptation(session, plan.minutes, path))

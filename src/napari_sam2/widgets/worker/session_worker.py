@@ -20,7 +20,7 @@ from napari_sam2.labels import Edit, History, PlaneChange, RecordBook
 from napari_sam2.types import FrameMasks
 from napari_sam2.widgets.state.search import Sighting
 from napari_sam2.widgets.state.session_spec import Annotations, SessionSpec
-from napari_sam2.widgets.worker.adaptation import Prepare, prepare_real
+from napari_sam2.widgets.worker.adaptation import Prepare, prepare_process_job
 from napari_sam2.widgets.worker.messages import (
     AdaptRequest,
     Answer,
@@ -91,7 +91,7 @@ class SessionWorker:
         See `Prepare`; called in the worker thread.
     """
 
-    def __init__(self, open_session: SessionOpener, prepare: Prepare = prepare_real) -> None:
+    def __init__(self, open_session: SessionOpener, prepare: Prepare = prepare_process_job) -> None:
         self.answers = _Signals()
         self._open_session: SessionOpener | None = open_session
         self._prepare = prepare
