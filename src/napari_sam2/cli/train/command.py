@@ -95,7 +95,7 @@ def train(
     matplotlib is there: napari-sam2[plots] brings it. Ctrl-C keeps all that is
     done, and the same command goes on from there.
     """
-    from napari_sam2.cli.train.run import CURVES_FILE, TrainOrder, prepare, run_training
+    from napari_sam2.cli.train.run import CURVES_FILE, TrainOptions, prepare, run_training
     from napari_sam2.cli.train.summary import announce, describe, summarise, to_json
     from napari_sam2.training import Ending, FineTuneSettings, Parts
 
@@ -112,7 +112,7 @@ def train(
         seed=seed,
     )
     curves = output / CURVES_FILE
-    order = TrainOrder(
+    options = TrainOptions(
         folder,
         validation_dir,
         validation,
@@ -123,7 +123,7 @@ def train(
         settings,
         curves if _curves_can_be_drawn() else None,
     )
-    run = prepare(order)
+    run = prepare(options)
     if not json:
         typer.echo(announce(run))
     start = time.perf_counter()

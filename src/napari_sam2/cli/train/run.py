@@ -44,7 +44,7 @@ _SMOOTHING = 0.9
 
 
 @dataclass(frozen=True, slots=True)
-class TrainOrder:
+class TrainOptions:
     """The options of a training run.
 
     Attributes
@@ -80,7 +80,7 @@ class TrainOrder:
 class PreparedRun:
     """Data and model, read and checked, and whether the run had been started before."""
 
-    order: TrainOrder
+    options: TrainOptions
     split: DataSplit
     loaded: LoadedNetwork
     settings: ResolvedSettings
@@ -88,7 +88,7 @@ class PreparedRun:
     resumed: bool
 
 
-def prepare(order: TrainOrder) -> PreparedRun:
+def prepare(options: TrainOptions) -> PreparedRun:
     """Read data and model, and make the folder the run's own.
 
     Raises
@@ -96,14 +96,14 @@ def prepare(order: TrainOrder) -> PreparedRun:
     Sam2Error
         Anything is missing or does not fit; nothing was written then.
     """
-    device = resolve_device(order.device)
-    split = _read_split(order)
+    device = resolve_device(options.device)
+    split = _read_split(options)
     check_enough(split.train)
-    loaded = load_network(order.model)
-    resolved = order.settings.resolve(loaded.network.config)
+    loaded = load_network(options.model)
+    resolved = options.settings.resolve(loaded.network.config)
     every = (*split.train, *split.held_out)
     identity = RunIdentity.of(loaded.name, loaded.path, every, resolved)
-    resumed = claim_folder(order.output, identity)
+    resumed = claim_folder(options.output, identity)
     model = Model(
         loaded.network.to(device),
         loaded.name,
@@ -111,7 +111,7 @@ def prepare(order: TrainOrder) -> PreparedRun:
         resolved.image_size,
         half_precision_pays(device),
     )
-    return PreparedRun(order, split, loaded, resolved, model, resumed)
+    return PreparedRun(options, split, loaded, resolved, model, resumed)
 
 
 def run_training(run: PreparedRun) -> tuple[FineTuneResult, bool]:
@@ -130,22 +130,26 @@ def run_training(run: PreparedRun) -> tuple[FineTuneResult, bool]:
     Sam2Error
         The run cannot go on or cannot be written.
     """
-    order, half = run.order, run.model.half
+    options, half = run.options, run.model.half
     measure = HeldOutMeasure(run.split.held_out, half=half)
-    metadata = {**run.loaded.metadata, "base": run.loaded.name, "parts": order.settings.parts.value}
-    bar = tqdm(total=order.settings.steps, unit="step", disable=None)
-    shown = _Display(bar, order)
+    metadata = {
+        **run.loaded.metadata,
+        "base": run.loaded.name,
+        "parts": options.settings.parts.value,
+    }
+    bar = tqdm(total=options.settings.steps, unit="step", disable=None)
+    shown = _Display(bar, options)
     with soft_interrupt(message=_STOPPING) as interrupt, bar:
         try:
             result = fine_tune(
                 run.model.network,
                 run.split.train,
-                order.settings,
-                order.output,
+                options.settings,
+                options.output,
                 measure,
                 metadata=metadata,
                 bfloat16=half,
-                minutes=math.inf if order.minutes is None else order.minutes,
+                minutes=math.inf if options.minutes is None else options.minutes,
                 stepped=shown.stepped,
                 validated=shown.validated,
                 cancelled=interrupt.asked,
@@ -154,24 +158,24 @@ def run_training(run: PreparedRun) -> tuple[FineTuneResult, bool]:
             if is_out_of_memory(error):
                 raise _too_large(run) from error
             raise
-    _draw_curves(order)
+    _draw_curves(options)
     return result, interrupt.happened
 
 
-def _draw_curves(order: TrainOrder) -> None:
+def _draw_curves(options: TrainOptions) -> None:
     """Draw the curves of a run from its log, if they are wanted."""
-    if order.curves is None:
+    if options.curves is None:
         return
-    records = read_records(order.output / JOURNAL_FILE)
+    records = read_records(options.output / JOURNAL_FILE)
     losses = [(int(one["step"]), float(one["loss"])) for one in records if "loss" in one]
-    write_curves(order.curves, losses, validations(records))
+    write_curves(options.curves, losses, validations(records))
 
 
 class _Display:
     """Shows a run's progress on its bar, and redraws the curves after each validation."""
 
-    def __init__(self, bar: tqdm[object], order: TrainOrder) -> None:
-        self._bar, self._order = bar, order
+    def __init__(self, bar: tqdm[object], options: TrainOptions) -> None:
+        self._bar, self._options = bar, options
         self._loss = math.nan
         self._best = self._newest = ""
         self._since = time.monotonic()
@@ -189,24 +193,24 @@ class _Display:
         self._newest = f", held-out IoU {newest.iou.score:.3f}"
         self._best = f" (best {best.iou.score:.3f})"
         if newest.step:
-            _draw_curves(self._order)
+            _draw_curves(self._options)
 
 
-def _read_split(order: TrainOrder) -> DataSplit:
-    if not order.folder.is_dir():
+def _read_split(options: TrainOptions) -> DataSplit:
+    if not options.folder.is_dir():
         raise TrainingError(
-            f"There is no folder {order.folder}.",
+            f"There is no folder {options.folder}.",
             remedy="Give a folder of NAME_image.tif and NAME_labels.tif pairs.",
         )
-    stacks = read_sources([order.folder])
-    if order.validation_folder is None:
-        return split_stacks(stacks, order.share, order.settings.seed)
-    held_out = read_sources([order.validation_folder])
-    if Path(os.path.realpath(order.validation_folder)).is_relative_to(
-        os.path.realpath(order.folder)
+    stacks = read_sources([options.folder])
+    if options.validation_folder is None:
+        return split_stacks(stacks, options.share, options.settings.seed)
+    held_out = read_sources([options.validation_folder])
+    if Path(os.path.realpath(options.validation_folder)).is_relative_to(
+        os.path.realpath(options.folder)
     ):
         raise TrainingError(
-            f"The data to measure on, {order.validation_folder}, lies in the folder to train on.",
+            f"The data to measure on, {options.validation_folder}, lies in the folder to train on.",
             remedy="Move it elsewhere, or leave it out: a share of the data is held out then.",
         )
     return DataSplit(stacks, held_out)
@@ -215,7 +219,7 @@ def _read_split(order: TrainOrder) -> DataSplit:
 def _too_large(run: PreparedRun) -> DeviceError:
     return DeviceError(
         f"{run.model.device} has too little memory to train {run.loaded.name} like this.",
-        safe=f"What was trained before is in {run.order.output}.",
+        safe=f"What was trained before is in {run.options.output}.",
         remedy="Give another run a smaller --batch, --crop or --image-size, --parts decoder, "
         "or --device cpu.",
     )

@@ -72,9 +72,9 @@ def announce(run: PreparedRun) -> str:
 
 def summarise(run: PreparedRun, result: FineTuneResult, seconds: float) -> TrainSummary:
     """Put a run and its result together."""
-    chosen, curves = run.settings, run.order.curves
+    chosen, curves = run.settings, run.options.curves
     return TrainSummary(
-        data=str(run.order.folder),
+        data=str(run.options.folder),
         train=_data(run.split.train),
         held_out=_data(run.split.held_out),
         base=run.loaded.name,
