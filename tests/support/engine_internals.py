@@ -66,7 +66,7 @@ def volume_of(session: TrackingSession) -> LabelsVolume:
 def clear_features(session: TrackingSession) -> None:
     """Empty the cache of encoded frames, and drop the frame that was read last."""
     session._tracker.engine.cache._kept.clear()
-    session._tracker.engine.rest()
+    session._tracker.engine.stop_background_work()
 
 
 def identity_switches(

@@ -127,7 +127,7 @@ class FrameSender:
         if waiting and ahead is not None:
             ahead.submit(self._send_ahead, waiting, generation)
 
-    def rest(self) -> None:
+    def stop_background_work(self) -> None:
         """Send nothing ahead any more, and let go of the thread."""
         with self._lock:
             self._generation += 1
@@ -135,10 +135,10 @@ class FrameSender:
         if ahead is not None:
             ahead.shutdown(wait=False, cancel_futures=True)
 
-    def forgive(self) -> None:
+    def retry_unreadable(self) -> None:
         """Try frames again that could not be read."""
         with self._lock:
-            self._reader.forgive()
+            self._reader.retry_unreadable()
             self.unreadable.clear()
 
     def _send_ahead(self, frames: Iterable[int], generation: int) -> None:

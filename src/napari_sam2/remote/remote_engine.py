@@ -434,15 +434,15 @@ class RemoteEngine:
         with self._channel.understanding():
             return Fields(answer.head).number("remaining")
 
-    def forgive(self) -> None:
+    def retry_unreadable(self) -> None:
         """Try frames again that could not be read."""
-        self._sender.forgive()
+        self._sender.retry_unreadable()
         self._interrupted.clear()
 
-    def rest(self) -> None:
+    def stop_background_work(self) -> None:
         """Stop all work in the background."""
         self._close_stream()
-        self._sender.rest()
+        self._sender.stop_background_work()
 
     def interrupt(self) -> None:
         """Give up waiting for a server that does not answer."""

@@ -232,11 +232,11 @@ class Engine(Protocol):
         """Return what is left of an object's contrast under a mask; see `remaining_contrast`."""
         ...
 
-    def forgive(self) -> None:
+    def retry_unreadable(self) -> None:
         """Try frames again that could not be read."""
         ...
 
-    def rest(self) -> None:
+    def stop_background_work(self) -> None:
         """Stop all work in the background."""
         ...
 
@@ -510,14 +510,14 @@ class NetworkEngine:
         inside = mask_to_input(mask, window, self._model.image_size, self._model.device)
         return pooled_features(features, inside)
 
-    def forgive(self) -> None:
+    def retry_unreadable(self) -> None:
         """Try frames again that could not be read."""
         if self.reader.failed:
-            self.reader.forgive()
+            self.reader.retry_unreadable()
 
-    def rest(self) -> None:
+    def stop_background_work(self) -> None:
         """Stop all work in the background."""
-        self.cache.rest()
+        self.cache.stop_background_work()
 
     def interrupt(self) -> None:
         """Do nothing: no step here only waits."""

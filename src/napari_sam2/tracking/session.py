@@ -565,7 +565,7 @@ class TrackingSession:
         # The frames that an interrupted propagation could not read are not tried before its end.
         self._skipped, self._interrupted = dict(self._interrupted or {}), None
         self._running = self._propagated = True
-        self._tracker.engine.forgive()
+        self._tracker.engine.retry_unreadable()
         self._tracker.unread.clear()
         for track in self._tracker.tracks.values():
             track.news.clear()
@@ -1023,7 +1023,7 @@ class TrackingSession:
                 if progress is not None:
                     progress(done)
 
-            self._tracker.engine.forgive()
+            self._tracker.engine.retry_unreadable()
             target = SearchTarget(frame, settings, examples, region, tuple(also_searched))
             try:
                 return self._search.propose(target, advance)
@@ -1355,7 +1355,7 @@ class TrackingSession:
         with self._lock:
             if self._divisions:
                 check_alive(self._divisions, object_id, frame)
-            self._tracker.engine.forgive()
+            self._tracker.engine.retry_unreadable()
             result = self._decide(object_id, frame, change, rank)
             self._noted(result)
             return result
@@ -1438,7 +1438,7 @@ class TrackingSession:
                 yield result
         finally:
             with self._lock:
-                self._tracker.rest()
+                self._tracker.stop_background_work()
 
     def _visit_next(self, schedule: Schedule) -> FrameMasks | None:
         # The lock is not held between two frames: other threads may prompt meanwhile.

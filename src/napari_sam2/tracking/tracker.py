@@ -408,6 +408,6 @@ class Tracker:
         """Decided frames that could not be attended to, and why; the caller may clear it."""
         return self.engine.unread
 
-    def rest(self) -> None:
+    def stop_background_work(self) -> None:
         """Stop all work in the background."""
-        self.engine.rest()
+        self.engine.stop_background_work()

@@ -164,7 +164,7 @@ def test_no_frame_is_kept_after_a_pass(model, noise):
     reader = reader_of(session)
     before = reader.read(5)
     assert reader.read(5) is before
-    reader.rest()
+    reader.stop_background_work()
     assert reader.read(5) is not before
 
 
@@ -188,7 +188,7 @@ def test_where_the_network_leaves_the_processor_free_all_storage_is_read_ahead(n
         time.sleep(0.001)
     for frame in (1, 2, 4):
         reader.read(frame)
-    reader.rest()
+    reader.stop_background_work()
     assert storage.in_background() == [1, 2]
     assert sorted(frame for frame, _ in storage.readers) == [1, 2, 4]
 

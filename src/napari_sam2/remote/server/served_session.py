@@ -159,7 +159,7 @@ class ServedSession:
         for at in fields.items("items", most):
             data = blocks[whole(at, 0, len(blocks) - 1, "block")]
             self._items.put(item_key(data), data, len(data))
-        self.engine.forgive()
+        self.engine.retry_unreadable()
         self.engine.unread.clear()
 
     def decide(self, message: Message) -> Message:
@@ -243,7 +243,7 @@ class ServedSession:
                 return
             finally:
                 self._keep_decided_memories(tracks, keys)
-        self.engine.rest()
+        self.engine.stop_background_work()
 
     def propose(self, message: Message, advance: Callable[[float], None]) -> Message:
         """Look for new objects; see `Engine.propose`."""

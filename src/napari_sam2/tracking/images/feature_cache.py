@@ -136,17 +136,17 @@ class FeatureCache:
         self._run = (frame, *missing)
         self._reader.expect(missing if reads else (), now=frame in kept)
 
-    def rest(self) -> None:
+    def stop_background_work(self) -> None:
         """Stop reading ahead."""
         self._run = ()
-        self._reader.rest()
+        self._reader.stop_background_work()
 
     def shrink(self) -> None:
         """Let go of all features; keep half as many and encode frames singly from now on."""
         self._kept.clear()
         self._capacity = max(1, self._capacity // 2)
         self._together = 1
-        self.rest()
+        self.stop_background_work()
 
     def _forget_down_to(self, count: int) -> None:
         while len(self._kept) > max(0, count):

@@ -99,7 +99,7 @@ class FrameReader:
         if now and self._waits:
             self._ahead.expect(self._following)
 
-    def rest(self) -> None:
+    def stop_background_work(self) -> None:
         """Stop reading in the background, and drop all frames read ahead."""
         self._following = []
         self._latest = None
@@ -148,7 +148,7 @@ class FrameReader:
         self._waits = self._always_ahead or waited > _WAIT_S
         return pixels
 
-    def forgive(self) -> None:
+    def retry_unreadable(self) -> None:
         """Forget earlier failures, so that all frames are tried again."""
         self.failed.clear()
         self._latest = None
