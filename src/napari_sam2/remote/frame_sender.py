@@ -115,7 +115,7 @@ class FrameSender:
         with self._lock:
             self._sent.difference_update(frames)
 
-    def expect(self, frames: Iterable[int]) -> None:
+    def prefetch(self, frames: Iterable[int]) -> None:
         """Send these frames ahead of time."""
         waiting = [frame for frame in frames if frame not in self._sent]
         with self._lock:

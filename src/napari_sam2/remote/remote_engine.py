@@ -216,14 +216,14 @@ class RemoteEngine:
             stack.kind,
         ).values()
         self._planned = min(_PLANNED, channel.info.planned_frames)
-        self.foresight = self._planned - 1 + MOST_BEYOND
+        self.prefetch_frames = self._planned - 1 + MOST_BEYOND
         self.unread: dict[int, FrameError] = {}
         self._items: dict[tuple[int, int], tuple[Conditioning, bytes, bytes]] = {}
         self._there: set[bytes] = set()  # items that the server has
         self._stream: _Stream | None = None
         self._coming: tuple[int, ...] = ()
         self._tentative: list[int] = []
-        self._look: Callable[[int], FrameAhead] | None = None
+        self._frame_ahead: Callable[[int], FrameAhead] | None = None
         self._interrupted = threading.Event()
 
     def run(self, step: Callable[[], _Result]) -> _Result:
@@ -333,9 +333,11 @@ class RemoteEngine:
             self._close_stream()
             raise
 
-    def expect(self, frame: int, coming: Sequence[int], look: Callable[[int], FrameAhead]) -> None:
+    def prefetch(
+        self, frame: int, coming: Sequence[int], frame_ahead: Callable[[int], FrameAhead]
+    ) -> None:
         """Note the frames of a pass that come after `frame`."""
-        self._coming, self._look = tuple(coming), look
+        self._coming, self._frame_ahead = tuple(coming), frame_ahead
 
     def logits(self, decided: Conditioning) -> NDArray[np.float32] | None:
         """Return the logits (1, Y, X) of a decided frame, if they are handed out."""
@@ -460,7 +462,7 @@ class RemoteEngine:
         plan = [here]
         visits = [here.frame, *(frame for frame in self._coming if frame != here.frame)]
         for frame in visits[1 : self._planned]:
-            ahead = None if self._look is None else self._look(frame)
+            ahead = None if self._frame_ahead is None else self._frame_ahead(frame)
             if ahead is not None and ahead.object_ids:
                 plan.append(_PlannedFrame(frame, ahead))
         passed = {
@@ -468,7 +470,7 @@ class RemoteEngine:
             for number in sorted({n for each in plan for n in each.ahead.object_ids})
         }
         self._sender.ensure([here.frame], self._interrupted.is_set)
-        self._sender.expect(visits[1:])
+        self._sender.prefetch(visits[1:])
 
         def state(builder: MessageBuilder) -> dict[str, Any]:
             return {
@@ -532,8 +534,8 @@ class RemoteEngine:
         self, number: int, memory: RemoteMemory, lost: bool, builder: MessageBuilder
     ) -> list[Any]:
         mask = None
-        if lost and self._look is not None:
-            shown = self._look(memory.frame).labels == number
+        if lost and self._frame_ahead is not None:
+            shown = self._frame_ahead(memory.frame).labels == number
             mask = mask_values(PackedMask.of(shown), builder)
         return [memory.frame, memory.handle, mask, sighting_values(memory.sighting)]
 

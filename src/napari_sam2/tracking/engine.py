@@ -198,13 +198,15 @@ class Engine(Protocol):
         """
         ...
 
-    def expect(self, frame: int, coming: Sequence[int], look: Callable[[int], FrameAhead]) -> None:
-        """Prepare for the frames of a pass that come after `frame`; `look` tells what they are."""
+    def prefetch(
+        self, frame: int, coming: Sequence[int], frame_ahead: Callable[[int], FrameAhead]
+    ) -> None:
+        """Prepare for the frames of a pass that come after `frame`; see `FrameAhead`."""
         ...
 
     @property
-    def foresight(self) -> int:
-        """How many frames ahead `expect` makes use of."""
+    def prefetch_frames(self) -> int:
+        """How many frames ahead `prefetch` makes use of."""
         ...
 
     def logits(self, decided: Conditioning) -> NDArray[np.float32] | None:
@@ -271,7 +273,7 @@ class NetworkEngine:
         on_cpu = model.device.type == "cpu"
         together = 1 if framing.follows else settings.encode_ahead
         together = together or (1 if on_cpu else _FRAMES_TOGETHER)
-        self.foresight = together - 1 + settings.read_ahead
+        self.prefetch_frames = together - 1 + settings.read_ahead
         self._reads_ahead = settings.read_ahead > 0
         self.reader = FrameReader(stack, settings.read_attempts, always_ahead=not on_cpu)
         self.cache = FeatureCache(
@@ -353,14 +355,14 @@ class NetworkEngine:
         occupied = without(labels, predictions.keys())
         return find_identity_switches(predictions, occupied, _distances(frame, tracks))
 
-    def expect(
+    def prefetch(
         self,
         frame: int,
         coming: Sequence[int],
-        look: Callable[[int], FrameAhead] | None = None,
+        frame_ahead: Callable[[int], FrameAhead] | None = None,
     ) -> None:
         """Prepare for the frames of a pass that come after `frame`."""
-        self.cache.expect(frame, coming, self._reads_ahead)
+        self.cache.prefetch(frame, coming, self._reads_ahead)
 
     def logits(self, decided: Conditioning) -> NDArray[np.float32] | None:
         """Return the logits (1, Y, X) of a decided frame, if they are handed out."""

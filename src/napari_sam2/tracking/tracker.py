@@ -306,12 +306,14 @@ class Tracker:
         """Compute one frame of a pass and return its results."""
         given, tracked = schedule.split(frame, self.tracks)
 
-        def look(ahead: int) -> FrameAhead:
+        def frame_ahead(ahead: int) -> FrameAhead:
             _, followed = schedule.split(ahead, self.tracks)
             ids = tuple(track.object_id for track in followed)
             return FrameAhead(ids, self._label_writer.volume.frame(ahead))
 
-        self.engine.expect(frame, schedule.ahead(self.tracks, self.engine.foresight), look)
+        self.engine.prefetch(
+            frame, schedule.ahead(self.tracks, self.engine.prefetch_frames), frame_ahead
+        )
         schedule.shown.update(ObjectFrame(track.object_id, frame) for track in given)
         parts = self.engine.run(lambda: [self._given(track, frame) for track in given])
         if tracked:

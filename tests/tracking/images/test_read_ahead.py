@@ -69,7 +69,7 @@ def ahead() -> Iterator[ReadAhead]:
 def test_any_frame_can_be_taken_whatever_was_expected(steps):
     reader = ReadAhead(lambda frame: np.full((1, 1, 1), frame, dtype=np.float32))
     for expected, taken in steps:
-        reader.expect(expected)
+        reader.prefetch(expected)
         assert reader.take(taken).item() == taken
     reader.stop()
 
@@ -83,8 +83,8 @@ def test_nothing_is_read_that_is_no_longer_expected():
         return np.zeros((1, 1, 1), dtype=np.float32)
 
     reader = ReadAhead(slow)
-    reader.expect([0, 1, 2])
-    reader.expect([2])
+    reader.prefetch([0, 1, 2])
+    reader.prefetch([2])
     going.set()
     reader.take(2)
     reader.stop()
@@ -97,17 +97,17 @@ def test_an_error_is_raised_when_its_frame_is_taken():
         raise FrameError(f"Frame {frame} is gone.", frame=frame)
 
     reader = ReadAhead(fail)
-    reader.expect([3])
+    reader.prefetch([3])
     with pytest.raises(FrameError, match="Frame 3"):
         reader.take(3)
     reader.stop()
 
 
 def test_it_may_go_on_after_it_was_stopped(ahead):
-    ahead.expect([1])
+    ahead.prefetch([1])
     ahead.stop()
     assert background() == []
-    ahead.expect([2])
+    ahead.prefetch([2])
     assert ahead.take(2).item() == 2
 
 
@@ -182,7 +182,7 @@ def test_where_the_network_leaves_the_processor_free_all_storage_is_read_ahead(n
     monkeypatch.setattr(frame_reader, "_WAIT_S", 3600.0)
     storage = Storage(noise[:FRAMES])
     reader = FrameReader(FrameStack(storage, contrast=(-1, 1)), always_ahead=True)
-    reader.expect([1, 2], now=True)
+    reader.prefetch([1, 2], now=True)
     ends = time.monotonic() + 10
     while len(storage.readers) < 2 and time.monotonic() < ends:
         time.sleep(0.001)

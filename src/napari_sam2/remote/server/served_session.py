@@ -231,7 +231,7 @@ class ServedSession:
         for planned in plan:
             followed = [tracks[number] for number in planned.object_ids]
             # The same frames are encoded together as in a session that is not on a server.
-            self.engine.expect(planned.frame, coming[planned.frame])
+            self.engine.prefetch(planned.frame, coming[planned.frame])
             try:
                 yield self._follow(planned, followed, step, tracks, tentative)
             except FrameError as error:
@@ -340,7 +340,7 @@ class ServedSession:
         if not {each.frame for each in plan} <= set(visits):
             raise MessageError("A planned frame is not visited.")
         # As far as a session looks that reads ahead.
-        reach = self.engine.foresight + self.spec.settings.read_ahead
+        reach = self.engine.prefetch_frames + self.spec.settings.read_ahead
         return {frame: visits[at + 1 : at + 1 + reach] for at, frame in enumerate(visits)}
 
     def _tracks(

@@ -125,7 +125,7 @@ class FeatureCache:
             return found[distinct[0]]
         return ImageFeatures.joined([found[window] for window in windows])
 
-    def expect(self, frame: int, coming: Sequence[int], reads: bool) -> None:
+    def prefetch(self, frame: int, coming: Sequence[int], reads: bool) -> None:
         """Prepare for the frames that come after `frame`, unless features of them are kept.
 
         Frames are encoded together with `frame` as far as the settings allow. If `reads`, they are
@@ -134,7 +134,7 @@ class FeatureCache:
         kept = {each for each, _, _ in self._kept}
         missing = [each for each in coming if each not in kept]
         self._run = (frame, *missing)
-        self._reader.expect(missing if reads else (), now=frame in kept)
+        self._reader.prefetch(missing if reads else (), now=frame in kept)
 
     def stop_background_work(self) -> None:
         """Stop reading ahead."""

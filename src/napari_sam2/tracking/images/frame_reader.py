@@ -19,7 +19,7 @@ class ReadAhead:
     """Holds the frames that come next, or reads them.
 
     Whatever goes wrong while a frame is read ahead is raised when it is taken, as if it had been
-    read only then. The thread runs from `expect` to `stop`.
+    read only then. The thread runs from `prefetch` to `stop`.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ class ReadAhead:
         self._coming: dict[int, Future[Pixels]] = {}
         self._pool: ThreadPoolExecutor | None = None
 
-    def expect(self, frames: Sequence[int]) -> None:
+    def prefetch(self, frames: Sequence[int]) -> None:
         """Begin to read these frames, in this order; let go of all others."""
         for frame in self._coming.keys() - set(frames):
             self._coming.pop(frame).cancel()
@@ -89,7 +89,7 @@ class FrameReader:
         # Objects are seen in windows of their own, batch after batch: one reading serves them all.
         self._latest: tuple[int, NDArray[np.float32]] | None = None
 
-    def expect(self, frames: Sequence[int], now: bool) -> None:
+    def prefetch(self, frames: Sequence[int], now: bool) -> None:
         """Read these frames in the background: now, or as soon as the next one has been read.
 
         Only where reading waits for storage: where it computes, it would take from the network
@@ -97,7 +97,7 @@ class FrameReader:
         """
         self._following = [frame for frame in frames if frame not in self.failed]
         if now and self._waits:
-            self._ahead.expect(self._following)
+            self._ahead.prefetch(self._following)
 
     def stop_background_work(self) -> None:
         """Stop reading in the background, and drop all frames read ahead."""
@@ -135,7 +135,7 @@ class FrameReader:
                 raise
             else:
                 self._following = [each for each in self._following if each != frame]
-                self._ahead.expect(self._following if self._waits else [])
+                self._ahead.prefetch(self._following if self._waits else [])
                 self._latest = frame, pixels
                 return pixels
             time.sleep(pause)
