@@ -12,7 +12,7 @@ from napari.utils.notifications import notification_manager
 from napari_sam2.prompts import read_session
 from napari_sam2.types import Region
 from napari_sam2.widgets.controllers.preview import small_picture
-from napari_sam2.widgets.layers.image_axes import look, may_join
+from napari_sam2.widgets.layers.image_axes import image_source_of, may_join
 from napari_sam2.widgets.state import hints
 from napari_sam2.widgets.worker.thread import THREAD_NAME
 
@@ -146,12 +146,12 @@ def test_same_layer_cannot_be_two_channels(make_panel, blobs):
 def test_sources_are_compared_by_layers_contrast_and_region(blobs):
     image, other = (Image(blobs(), contrast_limits=(0, 1000)) for _ in range(2))
     assert may_join(image, other)
-    sight = look(image, [other], Region(0, 0, 9, 9))
-    assert sight.same_as(look(image, [other], Region(0, 0, 9, 9)))
-    assert not sight.same_as(look(image, [other], Region(0, 0, 9, 8)))
-    assert not sight.same_as(look(image))
+    sight = image_source_of(image, [other], Region(0, 0, 9, 9))
+    assert sight.same_as(image_source_of(image, [other], Region(0, 0, 9, 9)))
+    assert not sight.same_as(image_source_of(image, [other], Region(0, 0, 9, 8)))
+    assert not sight.same_as(image_source_of(image))
     image.contrast_limits = (0, 900)
-    assert not sight.same_as(look(image, [other], Region(0, 0, 9, 9)))
+    assert not sight.same_as(image_source_of(image, [other], Region(0, 0, 9, 9)))
 
 
 # A part of the image.

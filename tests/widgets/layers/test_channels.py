@@ -9,7 +9,7 @@ from napari.utils.notifications import notification_manager
 
 from napari_sam2.prompts import read_session
 from napari_sam2.stack import open_stack
-from napari_sam2.widgets.layers.image_axes import channel_axis, look, nameless_sliders
+from napari_sam2.widgets.layers.image_axes import channel_axis, image_source_of, nameless_sliders
 from napari_sam2.widgets.stack_panel import ImagePanel, StackPanel
 from napari_sam2.widgets.state.image_source import ChannelChoice
 from napari_sam2.widgets.state.session_spec import Through
@@ -286,7 +286,7 @@ def test_labels_are_saved_once_for_all_channels(composed, tmp_path, name):
 
 def test_sources_with_other_channels_differ(cells):
     image = Image(cells)
-    sight = look(image, picked=ChannelChoice(1, (0, 2)))
-    assert sight.same_as(look(image, picked=ChannelChoice(1, (0, 2))))
-    assert not sight.same_as(look(image, picked=ChannelChoice(1, (2, 0))))
-    assert not sight.same_as(look(image))
+    sight = image_source_of(image, picked=ChannelChoice(1, (0, 2)))
+    assert sight.same_as(image_source_of(image, picked=ChannelChoice(1, (0, 2))))
+    assert not sight.same_as(image_source_of(image, picked=ChannelChoice(1, (2, 0))))
+    assert not sight.same_as(image_source_of(image))

@@ -16,7 +16,7 @@ from napari_sam2.widgets.layers.geometry import spatial_shape
 from napari_sam2.widgets.layers.image_axes import (
     channel_axis,
     image_layers,
-    look,
+    image_source_of,
     may_join,
     nameless_sliders,
     own_channels,
@@ -92,7 +92,7 @@ class ChannelController(QObject):
         """Say what is to be seen; None without an image."""
         if self._image is None:
             return None
-        return look(self._image, self._channels, self._regions.region, self._picked)
+        return image_source_of(self._image, self._channels, self._regions.region, self._picked)
 
     def pick(self, picked: ChannelChoice | None) -> None:
         """Compose these channels of the image itself; None: see the one in view."""

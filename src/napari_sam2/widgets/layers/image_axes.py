@@ -209,13 +209,13 @@ def _is_plain(unit: Any) -> bool:
     return str(unit) in ("pixel", "dimensionless", "")
 
 
-def look(
+def image_source_of(
     image: Image,
     others: Sequence[Image] = (),
     region: Region | None = None,
     picked: ChannelChoice | None = None,
 ) -> ImageSource:
-    """Say what is to be seen of image layers, in their contrast of now. Main thread only.
+    """Return what the model sees of image layers, in their contrast of now. Main thread only.
 
     Parameters
     ----------

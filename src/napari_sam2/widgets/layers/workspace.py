@@ -28,7 +28,7 @@ from napari_sam2.widgets.layers.geometry import (
     stack_view,
     world_units,
 )
-from napari_sam2.widgets.layers.image_axes import axis_name, look
+from napari_sam2.widgets.layers.image_axes import axis_name, image_source_of
 from napari_sam2.widgets.layers.prompt_reader import StackPrompts, read_prompts, repair_features
 from napari_sam2.widgets.layers.snapshot import UserState, WindowSnapshot
 from napari_sam2.widgets.state.image_source import ImageSource
@@ -99,7 +99,7 @@ class Workspace:
         self.axis = axis
         self._shape = spatial_shape(image)
         self.n_frames = 1 if axis is None else self._shape[axis]
-        self.source = look(image) if source is None else source
+        self.source = image_source_of(image) if source is None else source
         # The axis of the image whose channels are composed: its slider makes no difference.
         self.composed = self.source.composed
         before = len(viewer.layers)

@@ -18,7 +18,12 @@ from napari_sam2.types import Direction, ObjectFrame, Region, Speed, StackKind
 from napari_sam2.widgets.layers.factory import placement
 from napari_sam2.widgets.layers.foreign_layers import ForeignLabels, ForeignPrompts, is_numbered
 from napari_sam2.widgets.layers.geometry import spatial_shape, stack_view
-from napari_sam2.widgets.layers.image_axes import guess_video_axis, kind_of_frames, look, may_join
+from napari_sam2.widgets.layers.image_axes import (
+    guess_video_axis,
+    image_source_of,
+    kind_of_frames,
+    may_join,
+)
 from napari_sam2.widgets.layers.prompt_reader import StackPrompts, read_prompts
 from napari_sam2.widgets.state.image_source import ImageSource
 from napari_sam2.widgets.state.positions import OBJECT, POSITIVE, StackPosition
@@ -176,7 +181,9 @@ def read_job(
     speed = Speed(speed)
     by = "SAM 2" if speed is Speed.EXACT else f"SAM 2, {speed}"
     return ScriptJob(
-        source=replace(look(image, _checked_channels(image, channels), part), kind=frames_are),
+        source=replace(
+            image_source_of(image, _checked_channels(image, channels), part), kind=frames_are
+        ),
         shape=shape,
         axis=axis,
         numbered=numbered,
