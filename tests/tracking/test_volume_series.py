@@ -51,7 +51,7 @@ def volume():
 
 
 @pytest.fixture
-def passage():
+def handover():
     def make(here=2, there=3, gone=(), stopped=lambda: False):
         opened: list[Shifting] = []
 
@@ -64,37 +64,37 @@ def passage():
     return make
 
 
-def test_each_object_is_followed_where_most_of_it_is(volume, passage):
-    way, opened = passage()
+def test_each_object_is_followed_where_most_of_it_is(volume, handover):
+    way, opened = handover()
     seeds = hand_over(volume, {1, 2}, way)
     assert [(s.object_id, s.frame) for s in seeds] == [(1, 3), (2, 5)]
     assert np.array_equal(seeds[0].mask, np.roll(volume[3] == 1, 1, axis=0))
     assert [o.asked for o in opened] == [(Direction.FORWARD, 2, 4)] * 2
 
 
-def test_it_also_goes_back(volume, passage):
-    way, opened = passage(here=4, there=3)
+def test_it_also_goes_back(volume, handover):
+    way, opened = handover(here=4, there=3)
     assert len(hand_over(volume, {1}, way)) == 1
     assert opened[0].asked == (Direction.BACKWARD, 3, 5)
 
 
-def test_objects_of_one_frame_share_a_session(volume, passage):
+def test_objects_of_one_frame_share_a_session(volume, handover):
     volume[3, 10:15, 10:15] = 4
-    way, opened = passage()
+    way, opened = handover()
     assert {s.object_id for s in hand_over(volume, {1, 4}, way)} == {1, 4}
     assert [(o.frame, set(o.masks)) for o in opened] == [(3, {1, 4})]
 
 
-def test_an_object_that_left_its_frame_is_searched_towards_its_ends(volume, passage):
-    way, opened = passage(gone=[(1, 3), (1, 1), (2, 5)])
+def test_an_object_that_left_its_frame_is_searched_towards_its_ends(volume, handover):
+    way, opened = handover(gone=[(1, 3), (1, 1), (2, 5)])
     seeds = hand_over(volume, {1, 2, 9, 77}, way)
     assert [(s.object_id, s.frame) for s in seeds] == [(1, 4), (9, 0)]
     assert [o.frame for o in opened] == [0, 3, 5, 1, 4]
 
 
-def test_it_can_be_stopped(volume, passage):
+def test_it_can_be_stopped(volume, handover):
     asked = []
-    way, opened = passage(stopped=lambda: len(asked) > 0 or asked.append(1))
+    way, opened = handover(stopped=lambda: len(asked) > 0 or asked.append(1))
     assert hand_over(volume, {1, 2}, way) == ()
     assert len(opened) == 1
 

@@ -286,9 +286,9 @@ class _Volume:
             turned = frames.stack.turned(axis, {**held, video: frame})
             return TrackingSession(session.model, turned, settings=session.settings)
 
-        passage = VolumeHandover(self.number, there, follow, stopped)
+        handover = VolumeHandover(self.number, there, follow, stopped)
         volume = frames.part(self.run.labels, self.number)
-        return hand_over(volume, object_ids, passage)
+        return hand_over(volume, object_ids, handover)
 
     def _session_on(self, there: int, stack: FrameStack) -> TrackingSession:
         from napari_sam2.tracking import TrackingSession

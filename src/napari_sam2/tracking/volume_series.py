@@ -111,7 +111,7 @@ class VolumeHandover:
 
 
 def hand_over(
-    volume: NDArray[Any], object_ids: Collection[int], passage: VolumeHandover
+    volume: NDArray[Any], object_ids: Collection[int], handover: VolumeHandover
 ) -> tuple[Seed, ...]:
     """Find the objects of a volume in the next one.
 
@@ -124,7 +124,7 @@ def hand_over(
         Labels of the volume.
     object_ids : collection of int
         Objects to hand over.
-    passage : VolumeHandover
+    handover : VolumeHandover
 
     Returns
     -------
@@ -139,11 +139,11 @@ def hand_over(
             if number not in seeds and attempt < len(frames):
                 places.setdefault(frames[attempt], []).append(number)
         for frame, numbers in sorted(places.items()):
-            if passage.stopped():
+            if handover.stopped():
                 break
             plane = np.asarray(volume[frame])
             masks = {number: plane == number for number in numbers}
-            for number, mask in _followed(passage, frame, masks).items():
+            for number, mask in _followed(handover, frame, masks).items():
                 seeds[number] = Seed(number, frame, mask)
     return tuple(seeds[number] for number in sorted(seeds))
 
@@ -176,22 +176,22 @@ def _in_order(areas: Mapping[int, int]) -> tuple[int, ...]:
     return tuple(dict.fromkeys(f for f in (best, below, above) if f in areas))
 
 
-def _followed(passage: VolumeHandover, frame: int, masks: Masks) -> Masks:
+def _followed(handover: VolumeHandover, frame: int, masks: Masks) -> Masks:
     """Track masks of a frame to the next volume; masks that are empty there are left out."""
-    session = passage.open_session(frame)
+    session = handover.open_session(frame)
     for number, mask in masks.items():
-        session.set_prompt(number, passage.here, FramePrompt(mask=mask))
-    forward = passage.there > passage.here
-    ends = sorted((passage.here, passage.there))
+        session.set_prompt(number, handover.here, FramePrompt(mask=mask))
+    forward = handover.there > handover.here
+    ends = sorted((handover.here, handover.there))
     direction = Direction.FORWARD if forward else Direction.BACKWARD
-    return _there(session.propagate(direction, ends[0], ends[1] + 1), passage)
+    return _there(session.propagate(direction, ends[0], ends[1] + 1), handover)
 
 
-def _there(results: Iterable[FrameMasks], passage: VolumeHandover) -> Masks:
+def _there(results: Iterable[FrameMasks], handover: VolumeHandover) -> Masks:
     for result in results:
-        if result.frame == passage.there:
+        if result.frame == handover.there:
             pairs = zip(result.object_ids, result.masks, strict=True)
             return {number: mask for number, mask in pairs if mask.any()}
-        if passage.stopped():
+        if handover.stopped():
             break
     return {}

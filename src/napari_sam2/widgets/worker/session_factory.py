@@ -64,10 +64,10 @@ def hand_over_objects(
     def follow(frame: int) -> Session:
         return open_session(spec.across(axis, first + frame), lambda _text: None)
 
-    passage = VolumeHandover(here, to, follow, stopped)
+    handover = VolumeHandover(here, to, follow, stopped)
     return tuple(
         PlacedPrompt(seed.object_id, first + seed.frame, FramePrompt(mask=seed.mask))
-        for seed in hand_over(spec.labels[first : frames[1]], object_ids, passage)
+        for seed in hand_over(spec.labels[first : frames[1]], object_ids, handover)
     )
 
 
