@@ -220,7 +220,7 @@ class RequestHandler:
         self.apply(Annotations())
         if self.keeping is not None:
             self._records.put(self.keeping.kept_records())
-            self.retell()
+            self.mark_all_new()
         self._now = None
         for step in self.session.replay(saved):
             if step.masks is not None:
@@ -340,7 +340,7 @@ class RequestHandler:
         self._now = None
         moment = edit.after if again else edit.before
         labels = self._labels if moment is None else moment.labels
-        elsewhere = not _alike(labels, self._labels)
+        elsewhere = not _share_memory(labels, self._labels)
         planes = {f: self._labels[f].copy() for f in edit.frames()} if elsewhere else {}
         (edit.redo if again else edit.undo)(labels)
         for frame in edit.frames():
@@ -359,7 +359,7 @@ class RequestHandler:
         """Write down the scores of a tracked frame; return the records that are new."""
         self._now = None
         self._judge(result)
-        return self.news()
+        return self.take_new_records()
 
     def keep_records(self) -> None:
         """Have all records kept on disk, if the session keeps anything there."""
@@ -379,16 +379,16 @@ class RequestHandler:
                 self._keep(each for each in gone if self._records.get(*each.key).area)
                 self._keep(self._records.look(frame, plane))
 
-    def retell(self) -> None:
+    def mark_all_new(self) -> None:
         """Count all records as new: they may never have been sent."""
         self._new |= {record.key: record for record in self._records}
 
-    def news(self) -> tuple[FrameRecord, ...]:
+    def take_new_records(self) -> tuple[FrameRecord, ...]:
         """Return all records that are others than when this was last asked."""
         if self._before:
             self._settle()
-        news, self._new = tuple(self._new.values()), {}
-        return news
+        new, self._new = tuple(self._new.values()), {}
+        return new
 
     def _snapshot(self, records: tuple[FrameRecord, ...] = ()) -> Snapshot:
         session = self.session.snapshot()
@@ -410,7 +410,7 @@ class RequestHandler:
         known = next(iter(self._records), None)
         if self.keeping is not None and known is None:
             self._records.put(self.keeping.kept_records())
-            self.retell()
+            self.mark_all_new()
 
     def learn(self) -> Annotations:
         """Take over what the session has made of prompts and acceptance by itself."""
@@ -634,8 +634,8 @@ class RequestHandler:
                 self._changed_here(frame)
 
 
-def _alike(one: NDArray[Any], other: NDArray[Any]) -> bool:
-    """Tell whether two label arrays are the same pixels."""
+def _share_memory(one: NDArray[Any], other: NDArray[Any]) -> bool:
+    """Tell whether two label arrays are views of the same pixels in memory."""
     if one is other:
         return True
     pointers = [each.__array_interface__["data"][0] for each in (one, other)]

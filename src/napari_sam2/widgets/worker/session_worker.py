@@ -534,7 +534,7 @@ class SessionWorker:
         known = request.generation, request.step, request.spec.at
         outdated = handler.outdated()
         self._tell_kept(request)
-        self._tell(Done(*known, handler.news(), changed, handler.feedback(), outdated))
+        self._tell(Done(*known, handler.take_new_records(), changed, handler.feedback(), outdated))
 
     def _tell_kept(self, request: Request) -> None:
         """Report whether results are on disk, if that has changed since the last report."""
@@ -578,7 +578,7 @@ class SessionWorker:
             if spec.survey:  # other programs may have written objects there meanwhile
                 handler.survey()
             if self._generations.get(spec.at) != request.generation:
-                handler.retell()  # the last answer to another generation was dropped
+                handler.mark_all_new()  # the last answer to another generation was dropped
             handler.keep_records()
             self._generations[spec.at] = request.generation
             self._handler, self._key = handler, spec.key
