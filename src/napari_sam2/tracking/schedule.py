@@ -171,7 +171,7 @@ class Schedule:
     def _turn_back(self, tracks: Mapping[int, ObjectTrack]) -> None:
         """Go back behind the frames around which something was decided anew."""
         for track in self.scope.tracks(tracks):
-            for frame in track.news:
+            for frame in track.changed_decisions:
                 self.late = True
                 first, last = track.neighbourhood(frame)
                 if self._position is not None:
@@ -180,7 +180,7 @@ class Schedule:
                         if self.step > 0
                         else max(self._position, last + 1)
                     )
-            track.news.clear()
+            track.changed_decisions.clear()
 
     def _stretches(self) -> Iterator[tuple[int, int]]:
         """Divide the frames ahead into stretches: mostly only the next frame is needed."""

@@ -568,7 +568,7 @@ class TrackingSession:
         self._tracker.engine.retry_unreadable()
         self._tracker.unread.clear()
         for track in self._tracker.tracks.values():
-            track.news.clear()
+            track.changed_decisions.clear()
         if recompute:
             for track in scope.tracks(self._tracker.tracks):
                 track.forget_tracking(direction, scope.start, scope.stop)

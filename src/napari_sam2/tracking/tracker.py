@@ -269,7 +269,7 @@ class Tracker:
         track.conditioning.pop(frame)
         track.conditioning_memory.pop(frame, None)
         if not track.done[frame]:
-            track.news.add(frame)
+            track.changed_decisions.add(frame)
 
     def candidates(self, prompt: FramePrompt) -> int:
         """Return how many masks a prompt could mean."""

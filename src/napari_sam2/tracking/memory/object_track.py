@@ -154,7 +154,7 @@ class ObjectTrack:
         Frame in which divisions say that the object is born, and the one in which it divides.
     span : (int, int)
         First frame and end of the part of a split object that this one is.
-    news : set of int
+    changed_decisions : set of int
         Frames that were decided, or are decided no longer, since a pass looked at them last.
     """
 
@@ -164,7 +164,7 @@ class ObjectTrack:
         self.done: NDArray[np.bool_] = np.zeros(n_frames, dtype=bool)
         self.written: NDArray[np.bool_] = np.zeros(n_frames, dtype=bool)
         self.lifetime = self.span = (0, n_frames)
-        self.news: set[int] = set()
+        self.changed_decisions: set[int] = set()
         self.absent_run = 0
         self.conditioning_memory: OrderedDict[int, FrameMemory] = OrderedDict()
         self._config = config
@@ -176,7 +176,7 @@ class ObjectTrack:
         other.conditioning = self.conditioning.copy()
         other.done, other.written = self.done.copy(), self.written.copy()
         other.lifetime, other.span = self.lifetime, self.span
-        other.news = self.news.copy()
+        other.changed_decisions = self.changed_decisions.copy()
         other.absent_run = self.absent_run
         other.conditioning_memory = self.conditioning_memory.copy()
         other._recent = dict(self._recent)
@@ -214,7 +214,7 @@ class ObjectTrack:
         self.conditioning_memory.pop(conditioning.frame, None)
         self.written[conditioning.frame] = True
         if not self.done[conditioning.frame]:
-            self.news.add(conditioning.frame)
+            self.changed_decisions.add(conditioning.frame)
 
     def reach(self, frame: int) -> None:
         """Lift the limit that a split has set, if the user decides about a frame beyond it."""
@@ -228,7 +228,7 @@ class ObjectTrack:
 
     def _invalidate(self, frame: int) -> None:
         first, last = self.neighbourhood(frame)
-        self.news.add(frame)
+        self.changed_decisions.add(frame)
         self.done[first : last + 1] = False
         self.conditioning_memory.pop(frame, None)
         self._recent.clear()
