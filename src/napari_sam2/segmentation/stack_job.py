@@ -203,34 +203,36 @@ def segment_files(
     loaded = load(model_of(options.model, saved), image_size_of(options, saved))
     settings = _settings(saved, options)
     run = KeptRun.of(files.output, files.session, frames.through is not None)
-    run.begin(resume, loaded, frames.stack, settings, _objects(options, book, replays, later))
+    run.begin(
+        resume, loaded, frames.stack, settings, _digest_of_objects(options, book, replays, later)
+    )
     labels = frames.empty_labels(max(_object_ids(book, saved, *later.values()), default=0))
-    tracking = _opened(loaded, frames, settings, labels, run)
-    seen: dict[ObjectFrame, tuple[float, float]] = {}
-    saving: list[SessionFile] = []
+    session = _opened(loaded, frames, settings, labels, run)
+    scores: dict[ObjectFrame, tuple[float, float]] = {}
+    session_files: list[SessionFile] = []  # one per volume
 
     def keep(ended: TrackingSession) -> None:
         if files.session is not None:
-            saving.append(ended.to_file())
+            session_files.append(ended.to_file())
 
-    with closing(tracking):
+    with closing(session):
         if replays is not None:
-            _replay(tracking, replays, watcher)
+            _replay(session, replays, watcher)
         if options.measure:
-            _remember_kept(seen, tracking)
+            _remember_kept(scores, session)
         outcome = run_session(
-            tracking,
+            session,
             book,
             Range(options.direction, options.start, options.stop),
             title=files.stack.name,
             search=_search(frames, options, may_be_empty) if options.auto else None,
-            seen=partial(remember_scores, seen) if options.measure else None,
+            seen=partial(remember_scores, scores) if options.measure else None,
             watcher=watcher,
         )
-        keep(tracking)
+        keep(session)
     if frames.through is not None and outcome.complete:
         others = go_on(
-            tracking,
+            session,
             frames,
             labels,
             Range(Direction.BOTH, options.start, options.stop),
@@ -244,8 +246,8 @@ def segment_files(
     if outcome.error is not None and not (write_partial and outcome.results):
         raise outcome.error
     if outcome.complete or write_partial:
-        _write(tracking, frames, labels, saving, files, refuge=write_partial)
-        results.write(files.stack, tracking, frames, labels, seen)
+        _write(session, frames, labels, session_files, files, fallback=write_partial)
+        results.write(files.stack, session, frames, labels, scores)
     if outcome.complete:
         run.finish()
     if outcome.error is not None:
@@ -266,18 +268,18 @@ def segment_files(
         device=str(loaded.device) if loaded.elsewhere is None else loaded.elsewhere.place,
         image_size=loaded.image_size,
         speed=settings.speed,
-        approximations=tracking.approximations,
+        approximations=session.approximations,
         objects=summarise_objects(
-            sorted({*tracking.object_ids, *_object_ids(None, *later.values())}),
+            sorted({*session.object_ids, *_object_ids(None, *later.values())}),
             labels,
             outcome,
-            tracking.prompts,
+            session.prompts,
         ),
         frames_done=outcome.frames,
         frame_results=outcome.results,
         skipped=tuple(SkippedFrame(each.frame, each.happened) for each in outcome.skipped),
         unlikely_left_out=outcome.unlikely,
-        divisions=0 if frames.through is not None else len(tracking.divisions),
+        divisions=0 if frames.through is not None else len(session.divisions),
         seconds=outcome.seconds,
         complete=outcome.complete,
         labels=str(files.output),
@@ -356,11 +358,13 @@ def _replay(session: TrackingSession, saved: SessionFile, watcher: Watcher | Non
     session.keep()
 
 
-def _remember_kept(seen: dict[ObjectFrame, tuple[float, float]], session: TrackingSession) -> None:
+def _remember_kept(
+    scores: dict[ObjectFrame, tuple[float, float]], session: TrackingSession
+) -> None:
     """Take over the scores of frames that an earlier run has computed."""
     for record in session.kept_records():
         if record.score is not None and record.presence is not None:
-            seen[record.key] = (record.score, record.presence)
+            scores[record.key] = (record.score, record.presence)
 
 
 def _settings(saved: SessionFile | None, options: SegmentOptions) -> TrackingSettings:
@@ -453,7 +457,7 @@ def _object_ids(book: PromptBook | None, *sessions: SessionFile | None) -> set[i
     return {number for each in books if each is not None for number in each.object_ids()}
 
 
-def _objects(
+def _digest_of_objects(
     options: SegmentOptions,
     book: PromptBook,
     replays: SessionFile | None,
@@ -478,24 +482,24 @@ def _write(
     session: TrackingSession,
     frames: Frames,
     labels: Any,
-    saving: Sequence[SessionFile],
+    session_files: Sequence[SessionFile],
     files: SegmentFiles,
     *,
-    refuge: bool,
+    fallback: bool,
 ) -> None:
     from napari_sam2.prompts import write_sessions
 
-    _write_labels(files.output, frames, labels, refuge=refuge)
+    _write_labels(files.output, frames, labels, fallback=fallback)
     if files.session is not None:
-        write_sessions(saving, files.session)
+        write_sessions(session_files, files.session)
     if files.overlay is not None:
         from napari_sam2.segmentation.pictures import write_sheet
 
         write_sheet(files.overlay, frames.stack, session.labels)
 
 
-def _write_labels(output: Path, frames: Frames, labels: Any, *, refuge: bool) -> None:
-    """Write labels to their path, or to a `refuge` if that fails and no store is to keep them.
+def _write_labels(output: Path, frames: Frames, labels: Any, *, fallback: bool) -> None:
+    """Write labels to their path, or with `fallback` to a temporary folder if that fails.
 
     Raises
     ------
@@ -505,7 +509,7 @@ def _write_labels(output: Path, frames: Frames, labels: Any, *, refuge: bool) ->
     try:
         frames.layout.write(output, labels)
     except LabelsError as error:
-        if refuge:
+        if fallback:
             other = Path(tempfile.mkdtemp(prefix="napari-sam2-")) / output.name
             frames.layout.write(other, labels)
             error.safe = f"What stood there before is unchanged, and the labels are in {other}."
