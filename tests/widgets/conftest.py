@@ -18,10 +18,10 @@ from npe2 import PluginManager
 from panel_page import PanelPage
 from qtpy.compat import isalive
 
-from napari_sam2.widgets.controllers.model import Sources
 from napari_sam2.widgets.stack_panel import StackPanel, Wiring
 from napari_sam2.widgets.state.model_catalog import ModelEntry
 from napari_sam2.widgets.state.settings import ModelUse, store_defaults
+from napari_sam2.widgets.worker.model_fetcher import Sources
 from napari_sam2.widgets.worker.thread import THREAD_NAME
 
 ENTRIES = (

@@ -52,7 +52,7 @@ from qtpy.QtWidgets import QApplication
 from blob_session import BlobSession, Script
 from panel_page import PanelPage
 from napari_sam2.types import FrameMasks
-from napari_sam2.widgets.controllers.model import Sources
+from napari_sam2.widgets.worker.model_fetcher import Sources
 from napari_sam2.widgets.segment_form import SegmentForm
 from napari_sam2.widgets.state.model_catalog import ModelEntry
 from napari_sam2.widgets.stack_panel import StackPanel, Wiring

@@ -17,10 +17,10 @@ from napari_sam2.prompts import read_session
 from napari_sam2.stack import FrameStack
 from napari_sam2.tracking import TrackingSession, load_model
 from napari_sam2.types import Speed
-from napari_sam2.widgets.controllers.model import Sources
 from napari_sam2.widgets.stack_panel import Wiring
 from napari_sam2.widgets.state.model_catalog import ModelEntry, device_names, model_entries
 from napari_sam2.widgets.state.settings import ModelUse
+from napari_sam2.widgets.worker.model_fetcher import Sources
 
 MODEL = "bundled"
 

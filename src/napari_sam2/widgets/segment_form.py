@@ -13,7 +13,6 @@ from qtpy.QtCore import QCoreApplication, QEvent, QObject, Qt, Signal  # type: i
 
 from napari_sam2.errors import Sam2Error
 from napari_sam2.types import Direction
-from napari_sam2.widgets.controllers.model import ModelFetcher, Sources
 from napari_sam2.widgets.layers.image_axes import guess_video_axis, other_axes, video_axes
 from napari_sam2.widgets.scripting.job import ScriptJob, read_job
 from napari_sam2.widgets.scripting.run import ScriptResult, run_job
@@ -23,6 +22,7 @@ from napari_sam2.widgets.state.settings import AUTO, ModelUse, read_defaults
 from napari_sam2.widgets.views.base import end_with_python
 from napari_sam2.widgets.views.fields import KINDS, PRECISIONS, SPEEDS, device_titles
 from napari_sam2.widgets.views.notifications import show_problem, show_skipped
+from napari_sam2.widgets.worker.model_fetcher import ModelFetcher, Sources
 from napari_sam2.widgets.worker.session_factory import SessionFactory
 from napari_sam2.widgets.worker.session_protocol import SessionOpener
 from napari_sam2.widgets.worker.thread import Worker, readable
@@ -156,11 +156,11 @@ class SegmentForm(FunctionGui):
         self._worker = ScriptWorker(open_session or SessionFactory())
         self._worker.moved.connect(self._moved, Qt.ConnectionType.QueuedConnection)
         self._worker.ended.connect(self._ended, Qt.ConnectionType.QueuedConnection)
-        self._choice = ModelFetcher(sources)
-        self._choice.entries_found.connect(self._offer_models)
-        self._choice.devices_found.connect(self._offer_devices)
-        self._choice.failed.connect(show_problem)
-        self._choice.survey()
+        self._fetcher = ModelFetcher(sources)
+        self._fetcher.entries_found.connect(self._offer_models)
+        self._fetcher.devices_found.connect(self._offer_devices)
+        self._fetcher.failed.connect(show_problem)
+        self._fetcher.survey()
         self._closed = False
         self._watch = _Watch(self)
 
@@ -197,7 +197,7 @@ class SegmentForm(FunctionGui):
         """Stop for good: the form is leaving its window."""
         self._closed = True
         self._worker.close()
-        self._choice.close()
+        self._fetcher.close()
 
     def _moved(self, done: int, total: int) -> None:
         if not self._closed:

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QCoreApplication, QEvent
 
 from napari_sam2.widgets.controllers.image import ImageController
-from napari_sam2.widgets.controllers.model import ModelController, ModelFetcher, Sources
+from napari_sam2.widgets.controllers.model import ModelController
 from napari_sam2.widgets.controllers.panel import PanelController
 from napari_sam2.widgets.views.base import end_with_python
 from napari_sam2.widgets.views.panel_view import PanelView
 from napari_sam2.widgets.worker.adaptation import Prepare, prepare_process_job
+from napari_sam2.widgets.worker.model_fetcher import ModelFetcher, Sources
 from napari_sam2.widgets.worker.session_factory import SessionFactory
 from napari_sam2.widgets.worker.session_protocol import SessionOpener
 from napari_sam2.widgets.worker.session_worker import SessionWorker

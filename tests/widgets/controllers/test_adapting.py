@@ -18,12 +18,12 @@ from napari_sam2.errors import TrainingError
 from napari_sam2.network import Sam2
 from napari_sam2.training.adapt.mask_split import FEWEST_MASKS
 from napari_sam2.widgets.controllers import adapting
-from napari_sam2.widgets.controllers.model import Sources
 from napari_sam2.widgets.stack_panel import Wiring
 from napari_sam2.widgets.state import hints
 from napari_sam2.widgets.state.model_catalog import ModelEntry
 from napari_sam2.widgets.state.settings import ModelUse, read_defaults
 from napari_sam2.widgets.worker.adaptation import AdaptOutcome, AdaptState, prepare_process_job
+from napari_sam2.widgets.worker.model_fetcher import Sources
 from napari_sam2.widgets.worker.session_factory import SessionFactory
 from napari_sam2.widgets.worker.thread import THREAD_NAME
 

@@ -9,10 +9,10 @@ import pytest
 from napari.utils.notifications import notification_manager
 
 from napari_sam2.errors import DownloadError
-from napari_sam2.widgets.controllers.model import Sources
 from napari_sam2.widgets.stack_panel import Wiring
 from napari_sam2.widgets.state.model_catalog import ModelEntry
 from napari_sam2.widgets.state.settings import ModelUse, read_defaults, store_defaults
+from napari_sam2.widgets.worker.model_fetcher import Sources
 from napari_sam2.widgets.worker.thread import THREAD_NAME
 
 

@@ -13,12 +13,12 @@ from qtpy.QtGui import QWheelEvent
 from qtpy.QtWidgets import QApplication, QLineEdit, QSpinBox, QVBoxLayout, QWidget
 
 from napari_sam2.types import Direction, Speed, StackKind
-from napari_sam2.widgets.controllers.model import Sources
 from napari_sam2.widgets.stack_panel import Wiring
 from napari_sam2.widgets.state.panel_settings import PanelSettings
 from napari_sam2.widgets.state.session_spec import RunPlan, Through
 from napari_sam2.widgets.state.settings import ModelUse
 from napari_sam2.widgets.views.fields import Choice, PanelFields
+from napari_sam2.widgets.worker.model_fetcher import Sources
 
 SHAPE = (2, 3, 6, 40, 50)
 

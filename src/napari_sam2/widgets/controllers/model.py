@@ -1,11 +1,11 @@
-"""The model controller: models, devices and downloads; long work runs in a worker thread."""
+"""The model controller: the chosen model, device and server, and downloads.
+
+Main thread only.
+"""
 
 from __future__ import annotations
 
-import threading
-import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,12 +18,8 @@ from napari_sam2.widgets.state.model_catalog import (
     ModelEntry,
     ReachedServer,
     ServerUse,
-    device_names,
-    fetch_model,
     file_entry,
     is_checkpoint,
-    model_entries,
-    reach_server,
 )
 from napari_sam2.widgets.state.settings import (
     AUTO,
@@ -33,10 +29,12 @@ from napari_sam2.widgets.state.settings import (
     store_defaults,
 )
 from napari_sam2.widgets.views.notifications import show_problem
-from napari_sam2.widgets.worker.thread import Worker, readable
 
 if TYPE_CHECKING:
     from napari_sam2.widgets.views.model_section import ModelSection
+    from napari_sam2.widgets.worker.model_fetcher import ModelFetcher
+
+_NOT_YET = "Not connected: until then the network runs on this computer."
 
 
 class ModelController(QObject):
@@ -60,9 +58,9 @@ class ModelController(QObject):
 
     changed = Signal()
 
-    def __init__(self, section: ModelSection, choice: ModelFetcher) -> None:
+    def __init__(self, section: ModelSection, fetcher: ModelFetcher) -> None:
         super().__init__()
-        self._section, self._choice = section, choice
+        self._section, self._fetcher = section, fetcher
         self._entries: dict[str, ModelEntry] = {}
         self._closed = False
         self.use = read_defaults()
@@ -70,26 +68,26 @@ class ModelController(QObject):
         section.file_requested.connect(self._choose_file)
         section.compute_on.changed.connect(self._choose_computer)
         section.server_requested.connect(self._reach_typed)
-        choice.server_reached.connect(self._show_server)
-        choice.server_missed.connect(self._show_missed)
+        fetcher.server_reached.connect(self._show_server)
+        fetcher.server_missed.connect(self._show_missed)
         section.device.changed.connect(lambda name: self._choose(device=name))
         section.precision.changed.connect(lambda name: self._choose(precision=name))
         section.speed.changed.connect(lambda speed: self._choose(speed=Speed(speed)))
         section.download_requested.connect(self._download)
-        section.download_cancel_requested.connect(choice.cancel_download)
-        choice.entries_found.connect(self._show_entries)
-        choice.devices_found.connect(self._show_devices)
-        choice.download_moved.connect(self._show_progress)
-        choice.download_ended.connect(self._show_download_end)
-        choice.file_found.connect(self._take_file)
-        choice.failed.connect(self._show_failure)
+        section.download_cancel_requested.connect(fetcher.cancel_download)
+        fetcher.entries_found.connect(self._show_entries)
+        fetcher.devices_found.connect(self._show_devices)
+        fetcher.download_moved.connect(self._show_progress)
+        fetcher.download_ended.connect(self._show_download_end)
+        fetcher.file_found.connect(self._take_file)
+        fetcher.failed.connect(self._show_failure)
         section.show_devices((AUTO,), AUTO)
         section.show_use(self.use)
         self._fetching: str | None = None  # name of the model that is being downloaded
         self._reached: ServerUse | None = None  # the server whose models are offered
         self.has_model = self.awaits_server = self.fetching = False
         self._judge()
-        choice.survey()
+        fetcher.survey()
         if self.use.server is not None:
             self._reach(self.use.server)
 
@@ -101,7 +99,7 @@ class ModelController(QObject):
     def close(self) -> None:
         """Listen no longer, and end the thread."""
         self._closed = True
-        self._choice.close()
+        self._fetcher.close()
 
     def choose(self, name: str, speed: str) -> None:
         """Take a model, if it is on this machine, and a speed for now; no setting is changed.
@@ -110,7 +108,7 @@ class ModelController(QObject):
         """
         entry = self._entries.get(name)
         if entry is None and is_checkpoint(name):
-            self._choice.look_for(name)
+            self._fetcher.look_for(name)
         model = name if entry is not None and entry.present else self.use.model
         known = Speed(speed) if speed in list(Speed) else self.use.speed
         self._take(replace(self.use, model=model, speed=known))
@@ -170,10 +168,10 @@ class ModelController(QObject):
     def _choose_computer(self, computer: str) -> None:
         if computer == HERE:
             self._section.show_server("")
-            self._choice.forget_server()
+            self._fetcher.forget_server()
             self._reached = None
             self._choose(server=None)
-            self._choice.survey()
+            self._fetcher.survey()
         elif self._section.server.value.strip():
             self._reach_typed()
         else:
@@ -186,7 +184,7 @@ class ModelController(QObject):
 
     def _reach(self, server: ServerUse) -> None:
         self._section.show_server(f"Connecting to {server.url}…")
-        self._choice.reach(server)
+        self._fetcher.reach(server)
 
     def _show_server(self, reached: ReachedServer) -> None:
         if self._closed or self._section.compute_on.value == HERE:
@@ -227,7 +225,7 @@ class ModelController(QObject):
     def _download(self, name: str) -> None:
         self._fetching = name
         self._section.show_download(name)
-        self._choice.download(name)
+        self._fetcher.download(name)
         self._judge()
         self.changed.emit()
 
@@ -268,150 +266,3 @@ class ModelController(QObject):
     def _show_failure(self, error: Exception) -> None:
         if not self._closed:
             show_problem(error)
-
-
-_NOT_YET = "Not connected: until then the network runs on this computer."
-_REPORT_EVERY_S = 0.1
-
-
-@dataclass(frozen=True)
-class Sources:
-    """Where the window learns about models; exchanged in tests.
-
-    Attributes
-    ----------
-    entries : callable
-        All models, and which are on this machine.
-    devices : callable
-        Devices that can be chosen here, besides "auto".
-    fetch : callable
-        ``fetch(name, progress, cancelled)`` downloads a model; returns False if it was cancelled.
-    reach : callable
-        Connects to a server and lists its models.
-    """
-
-    entries: Callable[[], tuple[ModelEntry, ...]] = model_entries
-    devices: Callable[[], tuple[str, ...]] = device_names
-    fetch: Callable[[str, Callable[[int, int | None], None], Callable[[], bool]], bool] = (
-        fetch_model
-    )
-    reach: Callable[[ServerUse], ReachedServer] = reach_server
-
-
-class ModelFetcher(QObject):
-    """Surveys models and devices and downloads models, in a thread of its own.
-
-    It has no parent: a download that cannot stop at once may outlive the window.
-
-    Signals
-    -------
-    entries_found(tuple of ModelEntry)
-        After each survey and each download.
-    devices_found(tuple of str)
-        Devices that can be chosen here.
-    download_moved(int, int)
-        Bytes so far and in all (0 where unknown).
-    file_found(str)
-        Path of a checkpoint that was asked for, and is there.
-    download_ended(str)
-        Name of the model, whether fetched, cancelled or failed.
-    server_reached(ReachedServer)
-        A server has answered.
-    server_missed(Exception)
-        Why one has not, or has refused.
-    failed(Exception)
-        What went wrong.
-    """
-
-    entries_found = Signal(object)
-    devices_found = Signal(object)
-    download_moved = Signal(object, object)
-    file_found = Signal(str)
-    download_ended = Signal(str)
-    server_reached = Signal(object)
-    server_missed = Signal(object)
-    failed = Signal(object)
-
-    def __init__(self, sources: Sources | None = None) -> None:
-        super().__init__()
-        self._sources = sources or Sources()
-        self._stop_download = threading.Event()
-        self._wanted: ServerUse | None = None
-        self._worker = Worker("models", on_exit=self.close, on_end=self._stop_download.set)
-
-    def survey(self) -> None:
-        """Find out what there is."""
-        self._worker.submit(lambda: self._guard(self._survey))
-
-    def look_for(self, path: str) -> None:
-        """Find out whether a checkpoint is there."""
-        self._worker.submit(lambda: self._guard(lambda: self._look_for(path)))
-
-    def download(self, name: str) -> None:
-        """Fetch a model, then survey again."""
-        self._stop_download.clear()
-        self._worker.submit(lambda: self._guard(lambda: self._download(name)))
-
-    def reach(self, server: ServerUse) -> None:
-        """Connect to a server, and find out which models it offers."""
-        self._wanted = server
-        self._worker.submit(lambda: self._reach(server))
-
-    def forget_server(self) -> None:
-        """Have the answer of a server not told any more."""
-        self._wanted = None
-
-    def cancel_download(self) -> None:
-        """Stop a download; what has arrived is kept for the next try."""
-        self._stop_download.set()
-
-    def close(self) -> None:
-        """End the thread as soon as its current step is over."""
-        self._worker.close()
-        self._stop_download.set()
-
-    # Below: worker thread only.
-
-    def _survey(self) -> None:
-        self._tell(self.entries_found, self._sources.entries())
-        self._tell(self.devices_found, self._sources.devices())
-
-    def _look_for(self, path: str) -> None:
-        if Path(path).is_file():
-            self._tell(self.file_found, path)
-
-    def _reach(self, server: ServerUse) -> None:
-        try:
-            reached = self._sources.reach(server)
-        except Exception as error:
-            if self._wanted is server:
-                self._tell(self.server_missed, readable(error))
-        else:
-            if self._wanted is server:
-                self._tell(self.server_reached, reached)
-
-    def _download(self, name: str) -> None:
-        last = 0.0
-
-        def progress(done: int, total: int | None) -> None:
-            nonlocal last
-            now = time.monotonic()
-            if now - last > _REPORT_EVERY_S or done == total:
-                last = now
-                self._tell(self.download_moved, done, total or 0)
-
-        try:
-            self._sources.fetch(name, progress, self._stop_download.is_set)
-        finally:
-            self._tell(self.entries_found, self._sources.entries())
-            self._tell(self.download_ended, name)
-
-    def _guard(self, job: Callable[[], None]) -> None:
-        try:
-            job()
-        except Exception as error:
-            self._tell(self.failed, readable(error))
-
-    def _tell(self, signal: Any, *values: object) -> None:
-        if not self._worker.closed:
-            signal.emit(*values)
