@@ -14,9 +14,8 @@ import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_sam2.remote.messages import Fields, MessageError, whole
+from napari_sam2.remote.messages import HASH_BYTES, Fields, MessageError, whole
 
-HASH_BYTES = 16
 _LEVEL = 1  # of zstd: higher ones gain a few per cent on microscopy and take several times as long
 _DTYPES = {
     np.dtype(code).name: np.dtype(code).newbyteorder("<")

@@ -31,6 +31,9 @@ MOST_HEAD_BYTES = 2**26
 MOST_BLOCKS = 2**20
 """Blocks of one message."""
 
+HASH_BYTES = 16
+"""Bytes of a content hash, of frames and of items."""
+
 _MAGIC = b"NS2" + bytes([PROTOCOL_VERSION])
 _FIXED = len(_MAGIC) + 4
 
@@ -229,3 +232,13 @@ def number(value: object, name: str = "value") -> float:
     if not math.isfinite(found):
         raise MessageError(f"{name} is no number.")
     return found
+
+
+def hash_bytes(value: object, name: str = "hash") -> bytes:
+    """Return a checked hash, which JSON holds as hexadecimal digits."""
+    if not isinstance(value, str) or len(value) != 2 * HASH_BYTES:
+        raise MessageError(f"A {name} is {2 * HASH_BYTES} hexadecimal digits.")
+    try:
+        return bytes.fromhex(value)
+    except ValueError as error:
+        raise MessageError(f"A {name} is {2 * HASH_BYTES} hexadecimal digits.") from error

@@ -34,6 +34,7 @@ from napari_sam2.prompts import FramePrompt
 from napari_sam2.remote.frame_data import compressed, decompressed, dtype_named
 from napari_sam2.remote.limits import MOST_SIDE
 from napari_sam2.remote.messages import (
+    HASH_BYTES,
     Fields,
     Message,
     MessageBuilder,
@@ -67,7 +68,7 @@ Shape = tuple[int, int]
 
 def item_key(data: bytes) -> bytes:
     """Return the hash by which an item is known."""
-    return hashlib.blake2b(data, digest_size=16).digest()
+    return hashlib.blake2b(data, digest_size=HASH_BYTES).digest()
 
 
 def block_at(blocks: Sequence[bytes], at: object) -> bytes:

@@ -25,7 +25,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from napari_sam2.errors import RemoteError, Sam2Error
-from napari_sam2.remote.frame_data import HASH_BYTES, FrameData, FrameHead
+from napari_sam2.remote.frame_data import FrameData, FrameHead
 from napari_sam2.remote.limits import ServerLimits
 from napari_sam2.remote.messages import (
     CLIENT_HEADER,
@@ -36,6 +36,7 @@ from napari_sam2.remote.messages import (
     Message,
     MessageError,
     framed,
+    hash_bytes,
 )
 from napari_sam2.remote.server.data_root import DataRoot
 from napari_sam2.remote.server.device_turns import DeviceTurns
@@ -142,7 +143,7 @@ class SessionServer:
             raise _TooLargeError
         if len(message.blocks) != 1:
             raise MessageError("A frame is one block.")
-        frame = FrameData(_hash(fields.text("key", 64)), head, message.blocks[0])
+        frame = FrameData(hash_bytes(fields.text("key", 64)), head, message.blocks[0])
 
         def take() -> Message:
             frame.pixels()
@@ -155,13 +156,13 @@ class SessionServer:
         """Answer which of some frames are not in the cache."""
         fields = Fields((await self._message(request)).head)
         keys = fields.items("keys", _MOST_KEYS)
-        missing = set(self.frames.missing(_hash(key) for key in keys))
-        return _answer(Message({"missing": [key for key in keys if _hash(key) in missing]}))
+        missing = set(self.frames.missing(hash_bytes(key) for key in keys))
+        return _answer(Message({"missing": [key for key in keys if hash_bytes(key) in missing]}))
 
     async def read_frame(self, request: Request) -> Response:
         """Read a frame from a file that both sides see, if it has the hash that the client has."""
         fields = Fields((await self._message(request)).head)
-        key, root = _hash(fields.text("key", 64)), self._data_root
+        key, root = hash_bytes(fields.text("key", 64)), self._data_root
         if root is None:
             return _answer(Message({"found": False}))
         most = min(self._limits.frame_pixels, self._limits.frame_bytes)
@@ -519,12 +520,3 @@ def _client(request: Request) -> str:
     if not _CLIENT.fullmatch(name):
         raise MessageError("A client is named by 32 hexadecimal digits.")
     return name
-
-
-def _hash(value: object) -> bytes:
-    if not isinstance(value, str) or len(value) != 2 * HASH_BYTES:
-        raise MessageError("A hash is 32 hexadecimal digits.")
-    try:
-        return bytes.fromhex(value)
-    except ValueError as error:
-        raise MessageError("A hash is 32 hexadecimal digits.") from error

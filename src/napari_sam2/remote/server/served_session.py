@@ -25,7 +25,16 @@ from napari_sam2.remote.limits import (
     MOST_RECENT,
     ServerLimits,
 )
-from napari_sam2.remote.messages import Fields, Message, MessageBuilder, MessageError, items, whole
+from napari_sam2.remote.messages import (
+    HASH_BYTES,
+    Fields,
+    Message,
+    MessageBuilder,
+    MessageError,
+    hash_bytes,
+    items,
+    whole,
+)
 from napari_sam2.remote.server.frame_cache import CachedFrames, FrameCache, NeededError
 from napari_sam2.remote.server.state_cache import (
     SessionStates,
@@ -61,7 +70,6 @@ from napari_sam2.tracking.memory.memory_bank import FrameMemory
 from napari_sam2.tracking.memory.object_track import ObjectTrack
 from napari_sam2.tracking.model import Model
 
-_KEY_BYTES = 16
 _MOST_GRID = 128  # points along each side that a search may ask for
 _MOST_TOGETHER = 1024
 
@@ -147,7 +155,7 @@ class ServedSession:
         fields, blocks = Fields(message.head), message.blocks
         most, last = self._limits.decided, self.spec.n_frames - 1
         keys = {
-            whole(frame, 0, last, "frame"): _key(key)
+            whole(frame, 0, last, "frame"): hash_bytes(key, "key")
             for frame, key in fields.items("hashes", most, width=2)
         }
         unreadable = {}
@@ -281,7 +289,7 @@ class ServedSession:
 
     def logits(self, message: Message) -> Message:
         """Return the logits of a decided frame."""
-        key = _key(Fields(message.head).raw("decided"))
+        key = hash_bytes(Fields(message.head).raw("decided"), "key")
         data = self._item(key)
         builder = MessageBuilder()
         found = self.engine.run(lambda: self.engine.logits(self._conditioning(key, data)))
@@ -348,7 +356,7 @@ class ServedSession:
     ) -> tuple[dict[int, ObjectTrack], dict[int, Mapping[int, bytes]]]:
         """Return the objects as a request states them, and the keys of their decided frames."""
         stated = {
-            whole(number, 1, MOST_OBJECT_ID, "object"): _key(key)
+            whole(number, 1, MOST_OBJECT_ID, "object"): hash_bytes(key, "key")
             for number, key in fields.items("objects", self._limits.objects, width=2)
         }
         lists = {number: self._items.get(key) for number, key in stated.items()}
@@ -357,11 +365,11 @@ class ServedSession:
         total = 0
         for number, data in lists.items():
             if data is not None:
-                total += len(data) // _KEY_BYTES
-                if len(data) % _KEY_BYTES or not data:
+                total += len(data) // HASH_BYTES
+                if len(data) % HASH_BYTES or not data:
                     raise MessageError("A list of decided frames is damaged.")
                 decided[number] = [
-                    data[at : at + _KEY_BYTES] for at in range(0, len(data), _KEY_BYTES)
+                    data[at : at + HASH_BYTES] for at in range(0, len(data), HASH_BYTES)
                 ]
         if total > self._limits.decided:
             raise MessageError(f"There are more than {self._limits.decided} decided frames.")
@@ -546,15 +554,6 @@ class ServedSession:
             for frame, memory in tracks[number].conditioning_memory.items():
                 if frame in frames:
                     self._decided_memories.put(frames[frame], memory)
-
-
-def _key(value: object) -> bytes:
-    if not isinstance(value, str) or len(value) != 2 * _KEY_BYTES:
-        raise MessageError("A key is 32 hexadecimal digits.")
-    try:
-        return bytes.fromhex(value)
-    except ValueError as error:
-        raise MessageError("A key is 32 hexadecimal digits.") from error
 
 
 def _output_values(
