@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import forked
 import pytest
-from batches import CLICKS, write_stack
+from batches import CLICKS, Unbroken, unbroken_batch, write_stack
 
 
 @pytest.fixture(autouse=True)
@@ -32,3 +33,19 @@ def stacks(tmp_path: Path) -> Callable[..., Path]:
         return folder
 
     return make
+
+
+@pytest.fixture
+def forked_workers(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Processes of batches and of Dask are forked, not new Pythons that import torch again."""
+    monkeypatch.setattr("napari_sam2.batch.processes._METHOD", forked.METHOD)
+    forked.context()  # before Dask would start a server that has imported less
+    dask = pytest.importorskip("dask")
+    with dask.config.set({"distributed.worker.multiprocessing-method": forked.METHOD}):
+        yield
+
+
+@pytest.fixture(scope="session")
+def unbroken(tmp_path_factory: pytest.TempPathFactory) -> Unbroken:
+    """What a batch in this process makes of `stacks(*unbroken.names, frames=unbroken.frames)`."""
+    return unbroken_batch(tmp_path_factory.mktemp("unbroken"))

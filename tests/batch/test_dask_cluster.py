@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
 import stat
-import subprocess
 import sys
 import time
 from contextlib import closing
 from pathlib import Path
 
+import forked
 import pytest
-from batches import CLICKS, Recorder, do_batch, labels_of, write_stack
+from batches import Recorder, do_batch, kill_once, labels_of
+from command_jobs import dask_command
 
 from napari_sam2.batch.engine import BatchEngine
 from napari_sam2.batch.plan import BatchInputs
-from napari_sam2.batch.status import StackState, read_status
+from napari_sam2.batch.status import StackState
 from napari_sam2.errors import BatchError
 
 pytest.importorskip("distributed")
@@ -32,35 +32,12 @@ pytestmark = [
 ]
 
 
-NAMES, FRAMES = ("a", "b", "c"), 8
-
-
-@pytest.fixture(scope="module")
-def unbroken(tmp_path_factory) -> dict[str, bytes]:
-    """Labels of the three stacks of eight frames, as a batch in this process does them."""
-    folder = tmp_path_factory.mktemp("unbroken")
-    for number, name in enumerate(NAMES):
-        write_stack(folder / "stacks" / f"{name}.tif", FRAMES, number)
-    (folder / "clicks.csv").write_text(CLICKS, encoding="utf-8")
-    inputs = BatchInputs(folder / "stacks", folder / "out", prompts=folder / "clicks.csv")
-    assert not do_batch(inputs).failed
-    return labels_of(inputs.output)
-
-
-def kill_once(inputs: BatchInputs, killed: list[int], victim=None):
-    """Kill the worker of the first stack that has frames on disk, or another process."""
-
-    def kill(name, done):
-        store = inputs.output / f"{name}.tif.sam2.zarr"
-        if not killed and done >= 2 and any(store.rglob("commit-*")):
-            killed.append(victim or read_status(inputs.output / f"{name}.status.json").pid)
-            os.kill(killed[0], signal.SIGKILL)
-
-    return kill
-
-
-def test_a_killed_worker_of_a_local_cluster_loses_nothing(stacks, clicks, tmp_path, unbroken):
-    inputs = BatchInputs(stacks(*NAMES, frames=FRAMES), tmp_path / "out", prompts=clicks)
+def test_a_killed_worker_of_a_local_cluster_loses_nothing(
+    stacks, clicks, tmp_path, unbroken, forked_workers
+):
+    inputs = BatchInputs(
+        stacks(*unbroken.names, frames=unbroken.frames), tmp_path / "out", prompts=clicks
+    )
     killed: list[int] = []
     recorder = Recorder(seen=kill_once(inputs, killed))
     with closing(DaskCluster(BatchEngine("cpu", workers=2, cluster="local"), "run", 3)) as executor:
@@ -69,7 +46,7 @@ def test_a_killed_worker_of_a_local_cluster_loses_nothing(stacks, clicks, tmp_pa
     assert {status.state for status in result.statuses} == {StackState.DONE}
     assert killed[0] not in {status.pid for status in result.statuses}
     assert os.getpid() not in {status.pid for status in result.statuses}
-    assert labels_of(inputs.output) == unbroken
+    assert labels_of(inputs.output) == unbroken.labels
 
 
 def free_port() -> int:
@@ -79,34 +56,28 @@ def free_port() -> int:
 
 
 @pytest.fixture
-def scheduler(tmp_path):
-    """A scheduler and two workers as processes of their own; gives address and scheduler."""
+def scheduler(tmp_path, monkeypatch, forked_workers):
+    """A scheduler and two workers in processes of their own; gives address and scheduler."""
     port = free_port()
-    paths = os.pathsep.join(path for path in sys.path if path)
-    environment = os.environ | {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
-
-    def start(module: str, *arguments: str) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
-            [sys.executable, "-m", f"distributed.cli.{module}", *arguments],
-            cwd=tmp_path,
-            env=environment,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-
     address = f"tcp://127.0.0.1:{port}"
-    server = start("dask_scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard")
-    worker = ("--resources", "GPU=1", "--nthreads", "1", "--no-dashboard")
-    workers = [start("dask_worker", address, *worker) for _ in range(2)]
-    yield address, server
-    for process in (*workers, server):
+    monkeypatch.chdir(tmp_path)
+    server = ("--host", "127.0.0.1", "--port", str(port), "--no-dashboard")
+    workers = (address, "--nworkers", "2", "--resources", "GPU=1", "--nthreads", "1")
+    started = [
+        forked.start(dask_command, "scheduler", server, quiet=True),
+        forked.start(dask_command, "worker", (*workers, "--no-dashboard"), quiet=True),
+    ]
+    yield address, started[0]
+    for process in reversed(started):
         process.terminate()
-        process.wait()
+        process.join()
 
 
 def test_a_killed_scheduler_loses_nothing(stacks, clicks, tmp_path, scheduler, unbroken):
     address, server = scheduler
-    inputs = BatchInputs(stacks(*NAMES, frames=FRAMES), tmp_path / "out", prompts=clicks)
+    inputs = BatchInputs(
+        stacks(*unbroken.names, frames=unbroken.frames), tmp_path / "out", prompts=clicks
+    )
     killed: list[int] = []
     recorder = Recorder(seen=kill_once(inputs, killed, server.pid))
     with closing(DaskCluster(BatchEngine("cpu", cluster=address), "run", 3)) as executor:
@@ -121,7 +92,7 @@ def test_a_killed_scheduler_loses_nothing(stacks, clicks, tmp_path, scheduler, u
         assert time.monotonic() < end
         time.sleep(0.1)
     assert not do_batch(inputs, resume=True).failed
-    assert labels_of(inputs.output) == unbroken
+    assert labels_of(inputs.output) == unbroken.labels
 
 
 def test_a_scheduler_that_is_not_there_is_named(monkeypatch):

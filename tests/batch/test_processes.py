@@ -8,9 +8,9 @@ import sys
 import time
 from contextlib import closing
 
-import psutil
+import forked
 import pytest
-from batches import Recorder, do_batch, labels_of
+from batches import Recorder, do_batch, do_in_two_processes, kill_once, labels_of
 
 from napari_sam2.batch.engine import BatchEngine
 from napari_sam2.batch.executor_choice import choose_executor
@@ -21,24 +21,28 @@ from napari_sam2.batch.status import StackState, read_status
 from napari_sam2.errors import BatchError
 
 
+def test_a_new_python_does_a_stack(stacks, clicks, tmp_path):
+    inputs = BatchInputs(stacks("a", frames=2), tmp_path / "out", prompts=clicks)
+    with closing(Processes(("cpu",), "run")) as executor:
+        (status,) = do_batch(inputs, executor=executor).statuses
+    assert status.state is StackState.DONE
+    assert status.pid != os.getpid()
+    here = BatchInputs(inputs.folder, tmp_path / "here", prompts=clicks)
+    assert not do_batch(here).failed
+    assert labels_of(inputs.output) == labels_of(here.output)
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
-def test_a_killed_process_loses_no_frame_and_no_stack(stacks, clicks, tmp_path):
-    folder = stacks("a", "b", "c", frames=8)
-    inputs = BatchInputs(folder, tmp_path / "out", prompts=clicks)
-    killed = []
-
-    def kill(name, done):
-        """Kill the first process that has some frames of its stack on disk."""
-        store = inputs.output / f"{name}.tif.sam2.zarr"
-        if not killed and done >= 3 and any(store.rglob("commit-*")):
-            killed.append(read_status(inputs.output / f"{name}.status.json").pid)
-            os.kill(killed[0], signal.SIGKILL)
-
-    whole = BatchInputs(folder, tmp_path / "whole", prompts=clicks)
-    recorder = Recorder(seen=kill)
+def test_a_killed_process_loses_no_frame_and_no_stack(
+    stacks, clicks, tmp_path, unbroken, forked_workers
+):
+    inputs = BatchInputs(
+        stacks(*unbroken.names, frames=unbroken.frames), tmp_path / "out", prompts=clicks
+    )
+    killed: list[int] = []
+    recorder = Recorder(seen=kill_once(inputs, killed))
     with closing(Processes(("cpu", "cpu"), "run")) as executor:
         result = do_batch(inputs, recorder, retries=1, executor=executor)
-        assert not do_batch(whole, executor=executor).failed
     assert killed
     assert {status.state for status in result.statuses} == {StackState.DONE}
     (lost,) = [status for status in recorder.done if status.state is StackState.FAILED]
@@ -47,41 +51,20 @@ def test_a_killed_process_loses_no_frame_and_no_stack(stacks, clicks, tmp_path):
     (again,) = [each for each in result.statuses if each.name == lost.name]
     assert again.attempts == 2
     assert len({status.pid for status in result.statuses}) > 1
-    assert labels_of(inputs.output) == labels_of(whole.output)
-
-
-_PARENT = """
-import sys
-from contextlib import closing
-from pathlib import Path
-from batches import Recorder, do_batch
-from napari_sam2.batch.plan import BatchInputs
-from napari_sam2.batch.processes import Processes
-
-if __name__ == "__main__":
-    folder, out, clicks = map(Path, sys.argv[1:])
-    inputs = BatchInputs(folder, out, prompts=clicks)
-    with closing(Processes(("cpu", "cpu"), "run")) as executor:
-        do_batch(inputs, executor=executor)
-"""
+    assert labels_of(inputs.output) == unbroken.labels
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
 def test_processes_stop_between_two_frames_when_their_parent_is_killed(stacks, clicks, tmp_path):
     folder, out = stacks("a", "b", frames=300), tmp_path / "out"
-    script = tmp_path / "parent.py"
-    script.write_text(_PARENT, encoding="utf-8")
-    parent = psutil.Popen(
-        [sys.executable, script, folder, out, clicks],
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
-    )
+    parent = forked.start(do_in_two_processes, folder, out, clicks)
     status = out / "a.status.json"
     end = time.monotonic() + 300
     while (found := read_status(status)) is None and time.monotonic() < end:
         time.sleep(0.05)
     assert found is not None
     parent.kill()
-    parent.wait()
+    parent.join()
     while read_status(status).state is StackState.RUNNING and time.monotonic() < end:
         time.sleep(0.05)
     assert read_status(status).state is StackState.STOPPED

@@ -18,6 +18,7 @@ pytest.importorskip("distributed")
 @pytest.mark.parametrize(
     "engine", [BatchEngine("cpu", workers=2), BatchEngine("cpu", workers=1, cluster="local")]
 )
+@pytest.mark.usefixtures("forked_workers")
 @pytest.mark.filterwarnings("ignore::ResourceWarning")  # of connections that Dask closes late
 def test_stacks_in_other_processes_stop_between_two_frames(stacks, clicks, tmp_path, engine):
     inputs = BatchInputs(stacks("a", "b", "c", frames=200), tmp_path / "out", prompts=clicks)

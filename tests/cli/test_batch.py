@@ -10,9 +10,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import forked
 import numpy as np
 import pytest
 import tifffile
+from command_jobs import command, counted_command
 
 from napari_sam2 import TrackingSession
 from napari_sam2.batch.status import StackState, read_status
@@ -131,16 +133,21 @@ def test_the_commands_of_an_array_script_do_all_stacks(given, tmp_path, capsys):
     assert "#SBATCH --gres=gpu:1" in text
     assert not (tmp_path / "out").exists()
     paths = os.pathsep.join(path for path in sys.path if path)
-    tasks = [
-        subprocess.Popen(
-            ["bash", script],
-            cwd=tmp_path.parent,
-            env=os.environ | {"SLURM_ARRAY_TASK_ID": number, "PYTHONPATH": paths},
-            stdout=subprocess.DEVNULL,
-        )
-        for number in ("1", "2")
-    ]
-    assert [task.wait() for task in tasks] == [0, 0]
+    run_in = {"cwd": tmp_path.parent, "env": os.environ | {"PYTHONPATH": paths}}
+
+    def task(number: str, *shell: str) -> subprocess.Popen[bytes]:
+        given = run_in | {"env": run_in["env"] | {"SLURM_ARRAY_TASK_ID": number}}
+        return subprocess.Popen(["bash", *shell], stdout=subprocess.PIPE, **given)
+
+    # The second task is what the shell would start, in a process that has torch already.
+    first = task("1", str(script))
+    shown, _ = task("2", "-c", f"exec() {{ printf '%s\\0' \"$@\"; }}; . '{script}'").communicate()
+    python, *arguments = shown.decode().split("\0")[:-1]
+    assert [python, *arguments[:2]] == [sys.executable, "-m", "napari_sam2.cli"]
+    second = forked.start(command, arguments[2:], quiet=True)
+    second.join()
+    first.communicate()
+    assert (first.returncode, second.exitcode) == (0, 0)
     assert batch(*given, "--speed", "fastest", "--resume", "--json") == 0
     stacks = json.loads(capsys.readouterr().out)["stacks"]
     assert [each["state"] for each in stacks] == ["done"] * 3
@@ -154,37 +161,16 @@ def test_an_array_script_is_shown_by_a_dry_run(given, tmp_path, capsys):
     assert not (tmp_path / "job.sh").exists()
 
 
-_COUNTING = """
-import sys
-from pathlib import Path
-from napari_sam2.batch.stack_worker import StackWorker
-from napari_sam2.cli import main
-
-segmented = StackWorker._segmented
-
-def counted(worker, task, begun, *rest, **options):
-    with (Path(sys.argv[1]) / f"{task.name}.log").open("a") as log:
-        log.write(begun.attempt + "\\n")
-    return segmented(worker, task, begun, *rest, **options)
-
-StackWorker._segmented = counted
-main(sys.argv[2:])
-"""
-
-
 def test_two_batches_on_one_folder_do_each_stack_once(given, tmp_path):
     logs = tmp_path / "logs"
     logs.mkdir()
-    paths = os.pathsep.join(path for path in sys.path if path)
     racing = [
-        subprocess.Popen(
-            [sys.executable, "-c", _COUNTING, logs, "batch", *map(str, given), "--resume"],
-            env=os.environ | {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1"},
-            stdout=subprocess.DEVNULL,
-        )
+        forked.start(counted_command, ["batch", *map(str, given), "--resume"], logs, quiet=True)
         for _ in range(2)
     ]
-    assert [process.wait() for process in racing] == [0, 0]
+    for process in racing:
+        process.join()
+    assert [process.exitcode for process in racing] == [0, 0]
     tries = {path.stem: path.read_text().split() for path in logs.iterdir()}
     assert {name: len(each) for name, each in tries.items()} == {"a": 1, "b": 1, "c": 1}
     for name in "abc":

@@ -5,32 +5,18 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 from contextlib import suppress
 from pathlib import Path
 
+import forked
 import numpy as np
 import pytest
 import tifffile
+from command_jobs import slow_command
 
 from napari_sam2.cli import main
-
-_SLOWLY = """
-import sys, time
-from napari_sam2.tracking import TrackingSession
-from napari_sam2.cli import main
-
-visit = TrackingSession._visit_next
-
-def slowly(session, schedule):
-    time.sleep(0.2)  # so that there is a moment to be killed in
-    return visit(session, schedule)
-
-TrackingSession._visit_next = slowly
-main(sys.argv[1:])
-"""
 
 
 def disks(path: Path, frames: int) -> Path:
@@ -47,8 +33,8 @@ def disks(path: Path, frames: int) -> Path:
 
 @pytest.fixture
 def longer(tmp_path: Path) -> Path:
-    """Ten frames, so that a run can be killed twice."""
-    return disks(tmp_path / "disks.tif", 10)
+    """Eight frames, so that a run can be killed twice."""
+    return disks(tmp_path / "disks.tif", 8)
 
 
 @pytest.fixture
@@ -72,15 +58,10 @@ def segment(*arguments: object) -> int:
 
 def killed_run(store: Path, arguments: list[str], frames: int) -> bool:
     """Run the command and kill it when so many commits are there; False if it ended before."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", _SLOWLY, "segment", *arguments],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-    )
+    process = forked.start(slow_command, ["segment", *arguments], quiet=True)
     seen: set[int] = set()
     try:
-        while process.poll() is None and len(seen) < frames:
+        while process.is_alive() and len(seen) < frames:
             # os.walk passes over folders that are gone before it gets there.
             for folder, _, names in os.walk(store):
                 for name in names:
@@ -89,9 +70,9 @@ def killed_run(store: Path, arguments: list[str], frames: int) -> bool:
                             seen.add((Path(folder) / name).stat().st_mtime_ns)
             time.sleep(0.01)
     finally:
-        process.send_signal(signal.SIGKILL)
-        ended = process.wait()
-    return ended < 0
+        process.kill()
+        process.join()
+    return process.exitcode == -signal.SIGKILL
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
@@ -102,7 +83,7 @@ def test_a_killed_run_goes_on_to_the_same_labels(longer, clicks, tmp_path):
     assert not (tmp_path / "whole.tif.sam2.zarr").exists()
     store = tmp_path / "out.tif.sam2.zarr"
     arguments = [*given, "-o", str(out), "--resume"]
-    assert killed_run(store, arguments, 4)
+    assert killed_run(store, arguments, 3)
     assert not out.exists()
     killed_run(store, arguments, 2)
     assert segment(*arguments) == 0

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import forked
 import numpy as np
 import tifffile
 
+from napari_sam2.batch import processes
 from napari_sam2.batch.executors import Executor, InProcess
 from napari_sam2.batch.plan import BatchInputs, plan_batch
 from napari_sam2.batch.run import BatchResult, prepare, run_batch
 from napari_sam2.batch.stack_worker import StackWorker
-from napari_sam2.batch.status import StackStatus
+from napari_sam2.batch.status import StackStatus, read_status
 
 CLICKS = "frame,object,kind,y,x\n1,1,point,20,21\n1,2,point,44,45\n"
 
@@ -75,3 +80,45 @@ def do_batch(
 def labels_of(folder: Path) -> dict[str, bytes]:
     """Return the labels files of a folder of results."""
     return {path.name: path.read_bytes() for path in sorted(folder.glob("*.tif"))}
+
+
+@dataclass(frozen=True)
+class Unbroken:
+    """Stacks of so many frames, and the labels of a batch that nothing has ended early."""
+
+    names: tuple[str, ...]
+    frames: int
+    labels: dict[str, bytes]
+
+
+def unbroken_batch(folder: Path) -> Unbroken:
+    """Do three stacks of seven frames in this process."""
+    names, frames = ("a", "b", "c"), 7
+    for number, name in enumerate(names):
+        write_stack(folder / "stacks" / f"{name}.tif", frames, number)
+    (folder / "clicks.csv").write_text(CLICKS, encoding="utf-8")
+    inputs = BatchInputs(folder / "stacks", folder / "out", prompts=folder / "clicks.csv")
+    assert not do_batch(inputs).failed
+    return Unbroken(names, frames, labels_of(inputs.output))
+
+
+def kill_once(
+    inputs: BatchInputs, killed: list[int], victim: int | None = None
+) -> Callable[[str, int], None]:
+    """Kill the worker of the first stack that has frames on disk, or another process."""
+
+    def kill(name: str, done: int) -> None:
+        store = inputs.output / f"{name}.tif.sam2.zarr"
+        if not killed and done >= 2 and any(store.rglob("commit-*")):
+            killed.append(victim or read_status(inputs.output / f"{name}.status.json").pid)
+            os.kill(killed[0], signal.SIGKILL)
+
+    return kill
+
+
+def do_in_two_processes(folder: Path, out: Path, clicks: Path) -> None:
+    """Do a batch in two further processes; a job for a process of its own."""
+    forked.context()  # their own server: that of the tests may not be asked from here
+    processes._METHOD = forked.METHOD
+    with closing(processes.Processes(("cpu", "cpu"), "run")) as executor:
+        do_batch(BatchInputs(folder, out, prompts=clicks), executor=executor)

@@ -26,6 +26,7 @@ from napari_sam2.batch.status import StackStatus
 from napari_sam2.errors import BatchError
 from napari_sam2.segmentation.session_runner import Watcher
 
+_METHOD = "spawn"  # of multiprocessing: a fork would copy torch's threads as locks nobody frees
 _LOOK_S = 0.1  # between two looks whether to stop
 _PATIENCE_S = 10.0
 _STOP = "stop"
@@ -107,7 +108,7 @@ class _WorkerProcess:
     """One process, the pipe to it, and the stack that it does."""
 
     def __init__(self, device: str, run: str, threads: int) -> None:
-        context = multiprocessing.get_context("spawn")
+        context = multiprocessing.get_context(_METHOD)
         self.task: StackTask | None = None
         self.pipe, theirs = context.Pipe()
         self.process: BaseProcess = context.Process(

@@ -1,0 +1,82 @@
+"""Processes of their own for tests: forked by a server that has imported what takes seconds.
+
+The server is that of `multiprocessing`: a single-threaded Python that is started once per worker of
+the tests, when it is first needed, and ends with that worker. Where there is none (Windows) each
+process is a new Python.
+"""
+
+from __future__ import annotations
+
+import atexit
+import multiprocessing
+import os
+import sys
+from collections.abc import Callable, Mapping
+from functools import cache
+from multiprocessing.context import BaseContext
+from multiprocessing.process import BaseProcess
+from typing import Any
+from unittest import mock
+
+METHOD = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+"""How processes are started here, as `multiprocessing` calls it."""
+
+_IMPORTED = (
+    "napari_sam2.cli.main",
+    "napari_sam2.segmentation.stack_job",
+    "napari_sam2.batch.stack_worker",
+    "napari_sam2.tracking",
+    "napari_sam2.training.adapt.process",
+)
+
+
+@cache
+def context() -> BaseContext:
+    """Return what makes processes, after its server has been started."""
+    found = multiprocessing.get_context(METHOD)
+    if METHOD == "forkserver":
+        from multiprocessing.forkserver import ensure_running
+
+        found.set_forkserver_preload(list(_IMPORTED))
+        paths = os.pathsep.join(path for path in sys.path if path)
+        with mock.patch.dict(os.environ, {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}):
+            ensure_running()
+    return found
+
+
+def start(
+    job: Callable[..., object], *args: Any, quiet: bool = False, **environment: str
+) -> BaseProcess:
+    """Start a job in a process of its own.
+
+    Parameters
+    ----------
+    job : callable
+        A function of a module that can be imported; `SystemExit` gives the exit code.
+    *args : object
+        Its arguments.
+    quiet : bool, optional
+        What it prints goes nowhere.
+    **environment : str
+        Variables that are set beside those of this process.
+    """
+    given = {**os.environ, **environment}
+    process = context().Process(target=_run, args=(job, args, given, quiet))
+    process.start()
+    atexit.register(process.kill)  # if a test has failed: `multiprocessing` would wait for it
+    return process
+
+
+def _run(
+    job: Callable[..., object],
+    args: tuple[Any, ...],
+    environment: Mapping[str, str],
+    quiet: bool,
+) -> None:
+    os.environ.clear()
+    os.environ.update(environment)
+    if quiet:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for stream in (1, 2):
+            os.dup2(nowhere, stream)
+    job(*args)
