@@ -20,7 +20,6 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import scaled_dot_product_attention
 from torch.overrides import TorchFunctionMode
-from torch.utils._mode_utils import no_dispatch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 PRETENDED = torch.device("cuda:7")
@@ -34,22 +33,26 @@ _COMPOSITE = torch._C.DispatchKey.CompositeImplicitAutograd
 _DEVICE = torch.ops.prim.device.default
 _COPIES = (_ATEN.copy_.default, _ATEN._to_copy.default)
 # Positions among several tensors may come from the CPU: torch takes them to the GPU by itself.
-_INDEXING = (
-    _ATEN.index.Tensor,
-    _ATEN.index_put.default,
-    _ATEN.index_put_.default,
-    _ATEN._index_put_impl_.default,
+_INDEXING = frozenset(
+    {
+        _ATEN.index.Tensor,
+        _ATEN.index_put.default,
+        _ATEN.index_put_.default,
+        _ATEN._index_put_impl_.default,
+    }
 )
 # What asks the device to be the current one before it does anything.
-_GUARDED = (
-    Tensor.__getitem__,
-    Tensor.__setitem__,
-    Tensor.__bool__,
-    Tensor.__int__,
-    Tensor.__index__,
-    Tensor.__float__,
-    Tensor.item,
-    Tensor.contiguous,
+_GUARDED = frozenset(
+    {
+        Tensor.__getitem__,
+        Tensor.__setitem__,
+        Tensor.__bool__,
+        Tensor.__int__,
+        Tensor.__index__,
+        Tensor.__float__,
+        Tensor.item,
+        Tensor.contiguous,
+    }
 )
 _MATH_ATTENTION = 0  # of torch's choices for attention: the one made of ordinary operations
 
@@ -68,11 +71,16 @@ class PretendedTensor(Tensor):
     @staticmethod
     def __new__(cls, held: Tensor) -> PretendedTensor:
         """Wrap an ordinary tensor."""
-        with no_dispatch():
-            shell = torch.empty_strided(held.shape, held.stride(), dtype=held.dtype, device="meta")
+        plain = torch._C._DisableTorchDispatch()
+        try:
+            shell = torch.empty_strided(
+                held.shape, held.stride(), dtype=held.dtype, device=_NOWHERE
+            )
             made = Tensor._make_subclass(
                 cls, shell, False, dispatch_device=True, device_for_backend_keys=PRETENDED
             )
+        finally:
+            del plain
         made.held = held
         return made
 
@@ -97,14 +105,16 @@ class PretendedTensor(Tensor):
 class _Operations(TorchDispatchMode):
     """Sees the operations that get no pretended tensor, but may be asked to make one."""
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Nothing is compiled here: torch need not be kept from that at each operation."""
+        return False
+
     def __torch_dispatch__(
         self, operation: Any, types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
-        kwargs = dict(kwargs or {})
-        ours = any(
-            isinstance(each, PretendedTensor) for each in _tensors((*args, *kwargs.values()))
-        )
-        if ours and operation is not _DEVICE and _is_composite(operation):
+        kwargs = kwargs or {}
+        if operation is not _DEVICE and PretendedTensor in types and _is_composite(operation):
             # In inference mode operations come as a whole that are made of others.
             with self:
                 return operation._op_dk(_COMPOSITE, *args, **kwargs)
@@ -117,7 +127,10 @@ class _Shortcuts(TorchFunctionMode):
     def __torch_function__(
         self, function: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
-        kwargs = dict(kwargs or {})
+        kwargs = kwargs or {}
+        if function in _GUARDED:
+            with _Claiming(_NOWHERE):
+                return function(*args, **kwargs)
         if function is torch.tensor and _is_pretended(torch.device(kwargs.get("device") or _CPU)):
             return function(*args, **{**kwargs, "device": _CPU}).to(PRETENDED)
         if function is Tensor.new_tensor and isinstance(args[0], PretendedTensor):
@@ -129,9 +142,6 @@ class _Shortcuts(TorchFunctionMode):
         if function is torch.nn.functional.batch_norm:
             # torch 2.4 would choose that of cuDNN, which computes nowhere else.
             with torch.backends.cudnn.flags(enabled=False):
-                return function(*args, **kwargs)
-        if function in _GUARDED:
-            with _claiming(_NOWHERE):
                 return function(*args, **kwargs)
         return function(*args, **kwargs)
 
@@ -152,53 +162,71 @@ def pretended_gpu(learns: bool = False) -> Iterator[torch.device]:
             ("torch.__future__.get_overwrite_module_params_on_conversion", lambda: True),
         ):
             stack.enter_context(mock.patch(name, replaced))
-        stack.enter_context(_claiming(_NOWHERE if learns else PRETENDED))
+        stack.enter_context(_Claiming(_NOWHERE if learns else PRETENDED))
         stack.enter_context(_Shortcuts())
         stack.enter_context(_Operations())
         yield PRETENDED
 
 
-@contextmanager
-def _claiming(device: torch.device) -> Iterator[None]:
-    """Tell torch's own code that tensors are on this device."""
-    token = _CLAIMED.set(device)
-    try:
-        yield
-    finally:
-        _CLAIMED.reset(token)
+class _Claiming:
+    """Tells torch's own code that tensors are on this device."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+
+    def __enter__(self) -> None:
+        self._token = _CLAIMED.set(self._device)
+
+    def __exit__(self, *_: object) -> None:
+        _CLAIMED.reset(self._token)
 
 
-def _run(operation: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+def _run(operation: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
     if operation is _DEVICE:
         return _CLAIMED.get()
-    tensors = list(_tensors((*args, *kwargs.values())))
-    ours = [each for each in tensors if isinstance(each, PretendedTensor)]
-    if ours:
-        _refuse_mixed(operation, args, tensors)
-    if ours and operation is _ATEN._fused_sdp_choice.default:
-        return _MATH_ATTENTION  # the CPU's own choices have no kernels on a GPU
+    ours: list[PretendedTensor] = []
+    others: list[Tensor] = []
+    opened = [_opened(each, ours, others) for each in args]
+    options = {name: _opened(each, ours, others) for name, each in kwargs.items()}
     wanted = kwargs.get("device")
-    held = [each.held for each in ours]
-    found = operation(
-        *_mapped(_opened, args), **{name: _mapped(_opened, each) for name, each in kwargs.items()}
-    )
     stays = _is_pretended(wanted) if wanted is not None else bool(ours)
+    if not ours:
+        found = operation(*opened, **options)
+        return _mapped(PretendedTensor, found) if stays else found
+    if others:
+        _refuse_mixed(operation, args, others)
+    if operation is _ATEN._fused_sdp_choice.default:
+        return _MATH_ATTENTION  # the CPU's own choices have no kernels on a GPU
+    held = [each.held for each in ours]
+    found = operation(*opened, **options)
     if operation is _ATEN.copy_.default and not isinstance(args[0], PretendedTensor):
         return args[0]
 
-    def closed(value: Any) -> Any:
-        if not isinstance(value, Tensor):
-            return value
+    def closed(value: Tensor) -> Tensor:
         for wrapped, inner in zip(ours, held, strict=True):
             if value is inner:
                 return wrapped  # what was changed in place is the tensor that was given
         return PretendedTensor(value) if stays else value
 
-    if ours and _is_view(operation):
+    if _is_view(operation):
         # A view of what was made outside of inference mode is no tensor of that mode either.
         with torch.inference_mode(ours[0].is_inference()):
             return _mapped(closed, found)
     return _mapped(closed, found)
+
+
+def _opened(value: Any, ours: list[PretendedTensor], others: list[Tensor]) -> Any:
+    """Return what a pretended tensor or device stands for; note the tensors of both kinds."""
+    if isinstance(value, Tensor):
+        if isinstance(value, PretendedTensor):
+            ours.append(value)
+            return value.held
+        others.append(value)
+    elif isinstance(value, (list, tuple)):
+        return type(value)([_opened(each, ours, others) for each in value])
+    elif _is_pretended(value):
+        return _CPU
+    return value
 
 
 def _tensors(values: Iterable[Any]) -> Iterator[Tensor]:
@@ -210,11 +238,13 @@ def _tensors(values: Iterable[Any]) -> Iterator[Tensor]:
             yield from _tensors(value)
 
 
-def _mapped(function: Callable[[Any], Any], value: Any) -> Any:
-    """Apply a function to a value, or to all values of a list."""
+def _mapped(function: Callable[[Tensor], Tensor], value: Any) -> Any:
+    """Apply a function to a tensor, or to all tensors of a list."""
+    if isinstance(value, Tensor):
+        return function(value)
     if isinstance(value, (list, tuple)):
-        return type(value)(_mapped(function, each) for each in value)
-    return function(value)
+        return type(value)([_mapped(function, each) for each in value])
+    return value
 
 
 @cache
@@ -230,22 +260,16 @@ def _is_view(operation: Any) -> bool:
     )
 
 
-def _refuse_mixed(operation: Any, args: Sequence[Any], tensors: Sequence[Tensor]) -> None:
+def _refuse_mixed(operation: Any, args: Sequence[Any], others: Sequence[Tensor]) -> None:
     if operation in _COPIES:
         return
     if operation in _INDEXING:
-        tensors = list(_tensors((args[0], *args[2:3])))
+        others = [t for t in _tensors((args[0], *args[2:3])) if not isinstance(t, PretendedTensor)]
     # A single number of the CPU may stand beside any tensor.
-    strangers = [t for t in tensors if not isinstance(t, PretendedTensor) and t.ndim]
+    strangers = [t for t in others if t.ndim]
     if strangers:
         shapes = ", ".join(str(tuple(each.shape)) for each in strangers)
         raise MixedDevicesError(f"{operation} got tensors of the CPU beside others: {shapes}")
-
-
-def _opened(value: Any) -> Any:
-    if isinstance(value, PretendedTensor):
-        return value.held
-    return _CPU if _is_pretended(value) else value
 
 
 def _is_pretended(device: Any) -> bool:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+
 import numpy as np
 import pytest
 import torch
@@ -27,29 +30,51 @@ def fine() -> Model:
     return Model(known_masks(config=SMALL_FINE), "fine", torch.device("cpu"), 64)
 
 
-def on_both(model, gpu, noise, play, half=False, borders=0.0, **options):
-    """Play on the CPU, in float32, and on a GPU; where memories are is looked at by the way."""
-    labels, found, _ = played(model, noise, PLAYS[play], **options)
-    others, theirs, session = played(on(model, gpu, half), noise, PLAYS[play], **options)
-    for track in tracks_of(session).values():
-        for memory in track.conditioning_memory.values():
-            assert memory.tokens.device == memory.pointer.device == gpu
-    assert np.mean(others != labels) <= borders
-    assert [each.frame for each in theirs] == [each.frame for each in found]
-    return zip(found, theirs, strict=True)
+@pytest.fixture(scope="module")
+def on_cpu(model, fine, noise):
+    """``on_cpu(kind, play, **options)``: labels and results on the CPU in float32, played once.
+
+    On a thread of its own, which knows nothing of a pretended GPU.
+    """
+    kinds = {"model": model, "fine": fine}
+
+    @cache
+    def play(kind, name, **options):
+        with ThreadPoolExecutor(1) as elsewhere:
+            return elsewhere.submit(played, kinds[kind], noise, PLAYS[name], **options).result()[:2]
+
+    return play
+
+
+@pytest.fixture
+def on_both(model, fine, on_cpu, gpu, noise):
+    """Plays on the CPU, in float32, and on a GPU; where memories are is looked at by the way."""
+
+    def play(kind, name, half=False, borders=0.0, **options):
+        labels, found = on_cpu(kind, name, **options)
+        there = on({"model": model, "fine": fine}[kind], gpu, half)
+        others, theirs, session = played(there, noise, PLAYS[name], **options)
+        for track in tracks_of(session).values():
+            for memory in track.conditioning_memory.values():
+                assert memory.tokens.device == memory.pointer.device == gpu
+        assert np.mean(others != labels) <= borders
+        assert [each.frame for each in theirs] == [each.frame for each in found]
+        return zip(found, theirs, strict=True)
+
+    return play
 
 
 @pytest.mark.parametrize("view", ["frame", "object"])
 @pytest.mark.parametrize("play", PLAYS)
-def test_sessions_on_a_gpu_are_those_of_the_cpu(model, gpu, noise, play, view):
-    for ours, theirs in on_both(model, gpu, noise, play, view=view):
+def test_sessions_on_a_gpu_are_those_of_the_cpu(on_both, play, view):
+    for ours, theirs in on_both("model", play, view=view):
         np.testing.assert_allclose(theirs.logits, ours.logits, atol=2e-3)
         np.testing.assert_allclose(theirs.scores, ours.scores, atol=2e-4)
 
 
 @pytest.mark.parametrize("play", PLAYS)
-def test_sessions_with_fine_masks_on_a_gpu_are_those_of_the_cpu(fine, gpu, noise, play):
-    for ours, theirs in on_both(fine, gpu, noise, play):
+def test_sessions_with_fine_masks_on_a_gpu_are_those_of_the_cpu(on_both, play):
+    for ours, theirs in on_both("fine", play):
         np.testing.assert_allclose(theirs.logits, ours.logits, atol=2e-3)
 
 
@@ -68,9 +93,8 @@ def test_tiles_on_a_gpu_are_those_of_the_cpu(fine, gpu, noise):
 @pytest.mark.parametrize(
     ("kind", "play"), [*(("model", play) for play in PLAYS), ("fine", "boxes_and_masks")]
 )
-def test_sessions_on_a_gpu_in_half_precision(kind, play, gpu, noise, request):
-    model = request.getfixturevalue(kind)
-    for ours, theirs in on_both(model, gpu, noise, play, half=True, borders=0.02):
+def test_sessions_on_a_gpu_in_half_precision(kind, play, on_both):
+    for ours, theirs in on_both(kind, play, half=True, borders=0.02):
         np.testing.assert_allclose(theirs.logits, ours.logits, atol=0.5)
         np.testing.assert_allclose(theirs.scores, ours.scores, atol=0.05)
 
@@ -83,8 +107,8 @@ def test_sessions_on_a_gpu_in_half_precision(kind, play, gpu, noise, request):
     ],
     ids=str,
 )
-def test_settings_work_on_a_gpu(model, gpu, noise, options):
-    list(on_both(model, gpu, noise, "corrections", **options))
+def test_settings_work_on_a_gpu(on_both, options):
+    list(on_both("model", "corrections", **options))
 
 
 def test_a_session_file_loads_on_a_gpu(model, gpu, noise, tmp_path):
@@ -96,8 +120,8 @@ def test_a_session_file_loads_on_a_gpu(model, gpu, noise, tmp_path):
     assert (tmp_path / "again.json").read_text() == (tmp_path / "s.json").read_text()
 
 
-def test_a_gpu_that_runs_out_of_memory_goes_on_with_less(model, gpu, noise, monkeypatch):
-    labels, _, _ = played(model, noise, corrections)
+def test_a_gpu_that_runs_out_of_memory_goes_on_with_less(model, on_cpu, gpu, noise, monkeypatch):
+    labels, _ = on_cpu("model", "corrections")
     real = type(model.network).attend_memory
 
     def attend(network, stride16, position, memory, *args, **kwargs):

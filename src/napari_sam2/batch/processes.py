@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from typing import Final
 
 from napari_sam2._child import THREAD_VARIABLES
 from napari_sam2.batch.executors import BatchWatch
@@ -26,7 +27,7 @@ from napari_sam2.batch.status import StackStatus
 from napari_sam2.errors import BatchError
 from napari_sam2.segmentation.session_runner import Watcher
 
-_METHOD = "spawn"  # of multiprocessing: a fork would copy torch's threads as locks nobody frees
+_METHOD: Final = "spawn"  # of multiprocessing: forked, they would not survive torch's threads
 _LOOK_S = 0.1  # between two looks whether to stop
 _PATIENCE_S = 10.0
 _STOP = "stop"
