@@ -32,6 +32,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 # Before napari is imported: the defaults, whatever is set on this machine.
@@ -449,6 +450,10 @@ def main() -> None:
         "window, volumes": partial(kill_windows, movie, 1, True),
     }
     kinds = [given.kind] if given.kind else list(_KINDS)
+    if any("window" in kind for kind in kinds):
+        # Once, and not in each process: what a window needs, as far as it may be forked.
+        for name in ("napari.window", "napari_sam2.widgets.stack_panel"):
+            import_module(name)
     failures = 0
     for kind in kinds:
         times = given.times if given.kind else max(1, round(given.times * _KINDS[kind]))

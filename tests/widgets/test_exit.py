@@ -46,7 +46,7 @@ def tell():
 atexit.register(tell)
 from qtpy.QtCore import QTimer
 atexit.register(sys.setprofile, watch)
-import napari
+import napari.window
 import numpy as np
 from qtpy.QtWidgets import QApplication
 from blob_session import BlobSession, Script
