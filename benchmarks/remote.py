@@ -20,6 +20,8 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -28,22 +30,18 @@ from scipy.ndimage import gaussian_filter
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "tests" / "support"))
 
-from session_servers import TOKEN, CuttingProxy, Proxy, ServerProcess, SlowProxy  # noqa: E402
+from session_servers import (  # noqa: E402
+    TOKEN,
+    CuttingProxy,
+    Proxy,
+    ServerProcess,
+    SlowProxy,
+    loaded_models,
+    tiny_models,
+)
 
-from napari_sam2 import TrackingSession, connect, load_model  # noqa: E402
+from napari_sam2 import Model, TrackingSession, connect, load_model  # noqa: E402
 from napari_sam2.remote.limits import ServerLimits  # noqa: E402
-
-SMALL = """
-import torch
-from known_masks import known_masks
-from napari_sam2.tracking import Model
-models = {"tiny": Model(known_masks(), "tiny", torch.device("cpu"), 64)}
-"""
-REAL = """
-from napari_sam2 import load_model
-models = {{"{name}": load_model("{name}", "{device}")}}
-"""
-
 
 PARTS = ("traffic", "latency", "cuts", "memory", "kills")
 
@@ -128,12 +126,7 @@ def latency(server: ServerProcess, side: int, name: str | None, device: str) -> 
         done = len(list(session.propagate("forward")))
         return first, float(np.median(times)), (time.perf_counter() - began) / done
 
-    if name is None:
-        space: dict = {}
-        exec(SMALL, space)
-        model = space["models"]["tiny"]
-    else:
-        model = load_model(name, device)
+    model = tiny_models()["tiny"] if name is None else load_model(name, device)
     measured(TrackingSession(model, stack))
     lines = {"in this process": measured(TrackingSession(model, stack))}
     for title, way in (
@@ -190,10 +183,10 @@ def kills(server: ServerProcess, count: int, frames: int) -> None:
     )
 
 
-def memory(script: str, frames: int, side: int) -> None:
+def memory(models: Callable[[], dict[str, Model]], frames: int, side: int) -> None:
     """Say how the memory of a server grows with the frames, whose caches are soon full."""
     limits = ServerLimits(frame_cache_bytes=2**20, state_cache_bytes=2**22)
-    server = ServerProcess(script, limits)
+    server = ServerProcess(models, limits)
     server.start()
     server.wait()
     try:
@@ -226,8 +219,8 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=2000)
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     given = parser.parse_args()
-    real = given.model and REAL.format(name=given.model, device=given.device)
-    server = ServerProcess(real or SMALL)
+    real = given.model and partial(loaded_models, given.model, given.device)
+    server = ServerProcess(real or tiny_models)
     server.start()
     server.wait()
     try:
@@ -238,7 +231,7 @@ def main() -> None:
         if "cuts" in given.parts:
             cuts(server, given.cuts, 20)
         if "memory" in given.parts:
-            memory(real or SMALL, given.frames, 64)
+            memory(real or tiny_models, given.frames, 64)
         if "kills" in given.parts:
             kills(server, given.kills, 24)
     finally:

@@ -64,8 +64,8 @@ def scheduler(tmp_path, monkeypatch, forked_workers):
     server = ("--host", "127.0.0.1", "--port", str(port), "--no-dashboard")
     workers = (address, "--nworkers", "2", "--resources", "GPU=1", "--nthreads", "1")
     started = [
-        forked.start(dask_command, "scheduler", server, quiet=True),
-        forked.start(dask_command, "worker", (*workers, "--no-dashboard"), quiet=True),
+        forked.start(dask_command, "scheduler", server),
+        forked.start(dask_command, "worker", (*workers, "--no-dashboard")),
     ]
     yield address, started[0]
     for process in reversed(started):

@@ -144,7 +144,7 @@ def test_the_commands_of_an_array_script_do_all_stacks(given, tmp_path, capsys):
     shown, _ = task("2", "-c", f"exec() {{ printf '%s\\0' \"$@\"; }}; . '{script}'").communicate()
     python, *arguments = shown.decode().split("\0")[:-1]
     assert [python, *arguments[:2]] == [sys.executable, "-m", "napari_sam2.cli"]
-    second = forked.start(command, arguments[2:], quiet=True)
+    second = forked.start(command, arguments[2:])
     second.join()
     first.communicate()
     assert (first.returncode, second.exitcode) == (0, 0)
@@ -165,7 +165,7 @@ def test_two_batches_on_one_folder_do_each_stack_once(given, tmp_path):
     logs = tmp_path / "logs"
     logs.mkdir()
     racing = [
-        forked.start(counted_command, ["batch", *map(str, given), "--resume"], logs, quiet=True)
+        forked.start(counted_command, ["batch", *map(str, given), "--resume"], logs)
         for _ in range(2)
     ]
     for process in racing:

@@ -58,7 +58,7 @@ def segment(*arguments: object) -> int:
 
 def killed_run(store: Path, arguments: list[str], frames: int) -> bool:
     """Run the command and kill it when so many commits are there; False if it ended before."""
-    process = forked.start(slow_command, ["segment", *arguments], quiet=True)
+    process = forked.start(slow_command, ["segment", *arguments])
     seen: set[int] = set()
     try:
         while process.is_alive() and len(seen) < frames:

@@ -7,20 +7,13 @@ import time
 
 import numpy as np
 import pytest
-from session_servers import TOKEN, CuttingProxy, ServerProcess, SlowProxy, local_server
+from session_servers import TOKEN, CuttingProxy, ServerProcess, SlowProxy, local_server, tiny_models
 
 from napari_sam2.errors import RemoteError
 from napari_sam2.remote import connect
 from napari_sam2.remote.limits import ServerLimits
 from napari_sam2.remote.server.device_turns import DeviceTurns
 from napari_sam2.tracking import TrackingSession
-
-MODELS = """
-import torch
-from known_masks import known_masks
-from napari_sam2.tracking import Model
-models = {"tiny": Model(known_masks(), "tiny", torch.device("cpu"), 64)}
-"""
 
 
 @pytest.fixture(autouse=True)
@@ -57,7 +50,7 @@ def test_a_connection_that_is_cut_anywhere_changes_no_bit(models, noise, server,
 
 
 def test_a_server_that_is_killed_and_comes_back_is_gone_on_with(models, noise):
-    server = ServerProcess(MODELS)
+    server = ServerProcess(tiny_models)
     server.start()
     try:
         connection = connect(server.url, TOKEN, patience_s=120)

@@ -13,10 +13,12 @@ import sys
 import time
 from pathlib import Path
 
+import forked
 import httpx
 import numpy as np
 import pytest
 import tifffile
+from command_jobs import command
 from session_servers import TOKEN, local_server
 from typer.testing import CliRunner
 
@@ -212,19 +214,18 @@ def test_segment_on_a_server_gives_the_labels_of_segment_here(tmp_path):
     clicks.write_text("frame,object,kind,y,x,y2,x2,positive\n1,1,point,30,30,,,1\n")
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    token = tmp_path / "token"
-    command = [sys.executable, "-m", "napari_sam2.cli", "serve", "--device", "cpu"]
-    command += ["--model", "bundled", "--port", str(port), "--token-file", str(token)]
-    command += ["--data-root", str(image.parent)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    token, said = tmp_path / "token", tmp_path / "said.txt"
+    options = ["--model", "bundled", "--port", str(port), "--token-file", str(token)]
+    options += ["--data-root", str(image.parent)]
+    process = forked.start(command, ["serve", "--device", "cpu", *options], said=said)
     try:
         ends = time.monotonic() + PATIENCE_S
-        while time.monotonic() < ends and process.poll() is None:
+        while time.monotonic() < ends and process.is_alive():
             try:
                 httpx.get(f"http://127.0.0.1:{port}", trust_env=False)
                 break
             except httpx.TransportError:
-                time.sleep(0.2)
+                time.sleep(0.05)
         # Until its head is acknowledged, 40 ms later, the rest of an answer would wait.
         assert fastest_answer(port, token_of(token, pytest.fail)) < 0.03
         common = ["segment", str(image), "-p", str(clicks), "--device", "cpu", "--json"]
@@ -243,11 +244,12 @@ def test_segment_on_a_server_gives_the_labels_of_segment_here(tmp_path):
         assert ((labels[0] > 0) == (labels[2] > 0)).mean() > 0.99
         assert labels[0].any()
     finally:
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=PATIENCE_S)
-    assert process.returncode == 0, err.decode()
-    assert b"ssh -N -o ServerAliveInterval=10 -L" in out
-    assert token.read_bytes().strip() not in out + err
+        os.kill(process.pid, signal.SIGINT)
+        process.join(PATIENCE_S)
+    text = said.read_text(encoding="utf-8")
+    assert process.exitcode == 0, text
+    assert "ssh -N -o ServerAliveInterval=10 -L" in text
+    assert token.read_text(encoding="utf-8").strip() not in text
 
 
 def test_segment_without_a_token_says_where_it_would_come_from(tmp_path, monkeypatch):

@@ -15,11 +15,14 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
 METHOD = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
 """How processes are started here, as `multiprocessing` calls it."""
+
+NOWHERE = Path(os.devnull)
 
 _IMPORTED = (
     "napari_sam2.cli.main",
@@ -27,6 +30,8 @@ _IMPORTED = (
     "napari_sam2.batch.stack_worker",
     "napari_sam2.tracking",
     "napari_sam2.training.adapt.process",
+    "napari_sam2.remote.server.app",
+    "uvicorn",
 )
 
 
@@ -39,14 +44,12 @@ def context() -> BaseContext:
 
         found.set_forkserver_preload(list(_IMPORTED))
         paths = os.pathsep.join(path for path in sys.path if path)
-        with mock.patch.dict(os.environ, {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}):
+        with mock.patch.dict(os.environ, {"PYTHONPATH": paths}):
             ensure_running()
     return found
 
 
-def start(
-    job: Callable[..., object], *args: Any, quiet: bool = False, **environment: str
-) -> BaseProcess:
+def start(job: Callable[..., object], *args: Any, said: Path | None = NOWHERE) -> BaseProcess:
     """Start a job in a process of its own.
 
     Parameters
@@ -55,13 +58,10 @@ def start(
         A function of a module that can be imported; `SystemExit` gives the exit code.
     *args : object
         Its arguments.
-    quiet : bool, optional
-        What it prints goes nowhere.
-    **environment : str
-        Variables that are set beside those of this process.
+    said : Path, optional
+        A file for what it prints, which otherwise goes nowhere; None: where ours goes.
     """
-    given = {**os.environ, **environment}
-    process = context().Process(target=_run, args=(job, args, given, quiet))
+    process = context().Process(target=_run, args=(job, args, dict(os.environ), said))
     process.start()
     atexit.register(process.kill)  # if a test has failed: `multiprocessing` would wait for it
     return process
@@ -71,12 +71,12 @@ def _run(
     job: Callable[..., object],
     args: tuple[Any, ...],
     environment: Mapping[str, str],
-    quiet: bool,
+    said: Path | None,
 ) -> None:
     os.environ.clear()
     os.environ.update(environment)
-    if quiet:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
+    if said is not None:
+        file = os.open(said, os.O_WRONLY | os.O_CREAT, 0o600)
         for stream in (1, 2):
-            os.dup2(nowhere, stream)
+            os.dup2(file, stream)
     job(*args)

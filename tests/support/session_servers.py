@@ -5,22 +5,23 @@ from __future__ import annotations
 import random
 import select
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+import forked
+import torch
 import uvicorn
 
 from napari_sam2.remote.limits import ServerLimits
 from napari_sam2.remote.server.app import create_app
 from napari_sam2.remote.server.data_root import DataRoot
 from napari_sam2.remote.server.served_models import ServedModels
-from napari_sam2.tracking import Model
+from napari_sam2.tracking import Model, load_model
 
 TOKEN = "a-token-that-only-tests-know"
 
@@ -77,39 +78,40 @@ class ServerProcess:
 
     Parameters
     ----------
-    script : str
-        Python that makes `models`, a dict of names and models.
+    models : callable
+        Makes models by their names; a function of a module, or a `functools.partial` of one.
     limits : ServerLimits, optional
     """
 
-    def __init__(self, script: str, limits: ServerLimits | None = None) -> None:
+    def __init__(
+        self, models: Callable[[], Mapping[str, Model]], limits: ServerLimits | None = None
+    ) -> None:
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port = free.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
-        self._script = (
-            f"{script}\nfrom session_servers import ServerLimits, serve_on\n"
-            f"serve_on(models, {self.port}, {limits!r})\n"
-        )
-        self._process: subprocess.Popen[bytes] | None = None
+        self._models, self._limits = models, limits
+        self._process: BaseProcess | None = None
         self.starts = 0
 
     @property
     def pid(self) -> int:
         """Number of the process."""
         assert self._process is not None
+        assert self._process.pid is not None
         return self._process.pid
 
     def start(self) -> None:
         """Start it; clients wait until it answers."""
-        command = [sys.executable, "-c", self._script]
-        self._process = subprocess.Popen(command, cwd=Path(__file__).parent)
+        self._process = forked.start(
+            _serve_in_process, self._models, self.port, self._limits, said=None
+        )
         self.starts += 1
 
     def kill(self) -> None:
         """Kill it as nothing else can: at once."""
         assert self._process is not None
         self._process.kill()
-        self._process.wait()
+        self._process.join()
 
     def wait(self) -> None:
         """Wait until it listens."""
@@ -118,10 +120,28 @@ class ServerProcess:
                 socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
             except OSError:
                 assert self._process is not None
-                assert self._process.poll() is None, "the server has not started"
+                assert self._process.is_alive(), "the server has not started"
                 time.sleep(0.05)
             else:
                 return
+
+
+def tiny_models() -> dict[str, Model]:
+    """Make a network of random weights."""
+    from known_masks import known_masks
+
+    return {"tiny": Model(known_masks(), "tiny", torch.device("cpu"), 64)}
+
+
+def loaded_models(name: str, device: str) -> dict[str, Model]:
+    """Load a model by its name."""
+    return {name: load_model(name, device)}
+
+
+def _serve_in_process(
+    models: Callable[[], Mapping[str, Model]], port: int, limits: ServerLimits | None
+) -> None:
+    serve_on(models(), port, limits)
 
 
 def serve_on(models: Mapping[str, Model], port: int, limits: ServerLimits | None = None) -> None:
