@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from importlib import import_module
 from importlib.metadata import distribution
 from pathlib import Path
@@ -12,6 +9,8 @@ from pathlib import Path
 import pytest
 from napari._app_model.constants._menus import is_menu_contributable
 from npe2 import PluginManifest
+from npe2.cli import app
+from typer.testing import CliRunner
 
 import napari_sam2
 from napari_sam2.prompts import SESSION_SUFFIX
@@ -32,15 +31,8 @@ def test_manifest_is_valid_for_npe2(manifest):
 
 
 def test_npe2_command_accepts_the_installed_plugin():
-    done = subprocess.run(
-        [sys.executable, "-m", "npe2", "validate", "napari-sam2", "--imports"],
-        capture_output=True,
-        encoding="utf-8",
-        env={**os.environ, "PYTHONUTF8": "1"},
-        check=False,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    done = CliRunner().invoke(app, ["validate", "napari-sam2", "--imports"])
+    assert done.exit_code == 0, done.output
 
 
 def test_entry_point_leads_to_the_manifest(manifest):

@@ -36,7 +36,7 @@ def small_samples(monkeypatch):
 
 def test_the_demo_writes_everything_and_says_how_good_it_is(small_samples, tmp_path, capsys):
     folder = tmp_path / "demo"
-    assert run("demo", "-o", folder, "--image-size", 192, "--json") == 0
+    assert run("demo", "-o", folder, "--image-size", 96, "--json") == 0
     runs = json.loads(capsys.readouterr().out)
     assert len(runs) == len(small_samples)
     for found, sample in zip(runs, small_samples, strict=True):
@@ -48,7 +48,7 @@ def test_the_demo_writes_everything_and_says_how_good_it_is(small_samples, tmp_p
         assert imread(found["picture"]).ndim == 3
         assert found["complete"] is True
         assert 0 < found["mean_iou"] <= 1
-    replayed, smaller = folder / "again.tif", ("--image-size", 192)
+    replayed, smaller = folder / "again.tif", ("--image-size", 96)
     assert run("segment", runs[0]["image"], "-p", runs[0]["clicks"], "-o", replayed, *smaller) == 0
     np.testing.assert_array_equal(tifffile.imread(replayed), tifffile.imread(runs[0]["labels"]))
     assert (folder / "show_in_napari.py").is_file()

@@ -5,6 +5,7 @@ SAM 2 and 2.1 differ little in code: of SAM 2, two of the five videos are enough
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ import torch
 from parity_data import Scenario, largest_difference, scenarios, stored
 from reference_weights import random_network, set_object_score_bias
 
-from napari_sam2.network import OFFICIAL_CONFIGS, Sam2, upsample_masks
+from napari_sam2.network import OFFICIAL_CONFIGS, ImageFeatures, Sam2, upsample_masks
 from napari_sam2.tracking import Model, TrackingSession, TrackingSettings
 from napari_sam2.types import FrameMasks
 
@@ -34,6 +35,22 @@ def networks() -> dict[str, Sam2]:
         "2.1": random_network(OFFICIAL_CONFIGS["sam2.1-tiny"]),
         "2.0": random_network(OFFICIAL_CONFIGS["sam2-tiny"]),
     }
+
+
+@pytest.fixture(autouse=True, scope="module")
+def encoded_once() -> Iterator[None]:
+    """The videos are of the same frames: each network encodes them for the first one only."""
+    encode, known = Sam2.encode_image, {}
+
+    def remembered(network: Sam2, images: torch.Tensor) -> ImageFeatures:
+        key = (id(network), tuple(images.shape), images.numpy().tobytes())
+        if key not in known:
+            known[key] = encode(network, images)
+        return known[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Sam2, "encode_image", remembered)
+        yield
 
 
 def upsampled(masks: np.ndarray) -> np.ndarray:
