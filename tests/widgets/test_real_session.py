@@ -24,6 +24,8 @@ from napari_sam2.widgets.worker.model_fetcher import Sources
 
 MODEL = "bundled"
 
+pytestmark = pytest.mark.usefixtures("bundled_stays_loaded")
+
 
 def discs(*shape: int) -> np.ndarray:
     """Two bright discs in noise, in every frame: around (20, 24) and around (38, 44)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -29,10 +30,13 @@ WINDOW = Window(0, 0, SIDE, SIDE)
 DISC = torch.where(DISTANCE < 1, 5.0, -5.0)
 
 
+NETWORK = cache(random_network)
+
+
 def seen(*images: torch.Tensor) -> ImageFeatures:
     """Return the features of grey images of 128 x 128 pixels."""
-    network = random_network(SMALL_FINE)
-    return network.encode_image(torch.stack(images)[:, None].expand(-1, 3, -1, -1).contiguous())
+    pixels = torch.stack(images)[:, None].expand(-1, 3, -1, -1).contiguous()
+    return NETWORK(SMALL_FINE).encode_image(pixels)
 
 
 def ball(radius: float, height: float = 1.0) -> torch.Tensor:
