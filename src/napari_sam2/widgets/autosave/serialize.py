@@ -15,6 +15,7 @@ from napari_sam2.prompts import (
     of_kind,
 )
 from napari_sam2.stack import MAX_CHANNELS
+from napari_sam2.stack.fingerprint import same_fingerprint
 from napari_sam2.types import ObjectFrame, Region
 from napari_sam2.widgets.state.image_source import ChannelChoice
 from napari_sam2.widgets.state.positions import StackPosition
@@ -136,7 +137,7 @@ def is_of_pixels(saved: SessionFile, pixels: str | None) -> bool:
     Files of earlier versions have none; nor has an image that cannot be read.
     """
     known = saved.settings.get(_PIXELS)
-    return known is None or pixels is None or known == pixels
+    return known is None or pixels is None or same_fingerprint(str(known), pixels)
 
 
 def further_layers(saved: SessionFile) -> tuple[str, ...]:
