@@ -11,7 +11,7 @@ import pytest
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
-from napari_sam2.errors import FrameError, StackError
+from napari_sam2.errors import FrameError, SeriesError, StackError
 from napari_sam2.stack import FrameStack, open_stack
 
 VOLUME = np.random.default_rng(0).integers(-900, 900, (7, 6, 5)).astype(np.int16)  # X, Y, Z
@@ -181,6 +181,59 @@ def test_a_dicom_slice_that_does_not_fit_is_named(series):
     write_slice(series / "odd", SLICES[0, :4], place=50, instance=1, uid=uid)
     with pytest.raises(StackError, match="odd"):
         open_stack(series)
+
+
+@pytest.mark.parametrize("start", [b"II*\0\x54\x18\x08\0", b"MM\0*\0\0\0\x09"])
+def test_a_dicom_file_may_begin_like_a_tiff(tmp_path, start):
+    write_slice(tmp_path / "a.dcm", SLICES[0], place=0, instance=1, uid="1.2")
+    content = (tmp_path / "a.dcm").read_bytes()
+    (tmp_path / "a.dcm").write_bytes(start + content[len(start) :])
+    np.testing.assert_array_equal(np.asarray(open_stack(tmp_path / "a.dcm").data[0]), SLICES[0])
+
+
+def test_segments_of_a_bit_per_pixel_are_bytes(tmp_path):
+    tags = {"BitsAllocated": 1, "BitsStored": 1, "HighBit": 0, "PixelRepresentation": 0}
+    write_slice(tmp_path / "a.dcm", SLICES[0], place=0, instance=1, uid="1.2", **tags)
+    found = pydicom.dcmread(tmp_path / "a.dcm")
+    found.PixelData = np.packbits(SLICES[0] > 0, bitorder="little").tobytes()
+    found.save_as(tmp_path / "a.dcm")
+    opened = open_stack(tmp_path / "a.dcm")
+    assert opened.data.dtype == np.uint8
+    np.testing.assert_array_equal(np.asarray(opened.data[0]), SLICES[0] > 0)
+
+
+def test_floats_stay_floats(tmp_path):
+    write_slice(tmp_path / "a.dcm", SLICES[0], place=0, instance=1, uid="1.2")
+    found, pixels = pydicom.dcmread(tmp_path / "a.dcm"), SLICES[0].astype("<f4") / 7
+    del found.PixelData, found.PixelRepresentation, found.BitsStored, found.HighBit
+    found.BitsAllocated, found.FloatPixelData = 32, pixels.tobytes()
+    found.save_as(tmp_path / "a.dcm")
+    opened = open_stack(tmp_path / "a.dcm")
+    assert opened.data.dtype == np.float32
+    np.testing.assert_array_equal(np.asarray(opened.data[0]), pixels)
+
+
+def test_a_first_series_that_is_no_stack_leaves_the_choice_of_others(tmp_path):
+    for number, name in enumerate(("scout", "thorax")):
+        for place in range(2):
+            plane = SLICES[place] if number else SLICES[place, : 4 + place]
+            tags = {"SeriesNumber": number, "SeriesDescription": name}
+            path, uid = tmp_path / f"{name}{place}", f"1.2.{number}"
+            write_slice(path, plane, place=place, instance=place, uid=uid, **tags)
+    with pytest.raises(SeriesError, match="scout0") as caught:
+        open_stack(tmp_path)
+    assert caught.value.names == ("scout", "thorax")
+    with pytest.raises(StackError, match="scout0") as caught:
+        open_stack(tmp_path, series="scout")
+    assert not isinstance(caught.value, SeriesError)
+    np.testing.assert_array_equal(np.asarray(open_stack(tmp_path, series=1).data), SLICES[:2])
+
+
+def test_a_folder_without_images_is_told_so(tmp_path):
+    (tmp_path / "patient" / "series").mkdir(parents=True)
+    with pytest.raises(StackError, match="no image") as caught:
+        open_stack(tmp_path / "patient")
+    assert "inside" in caught.value.remedy
 
 
 def test_a_missing_dicom_slice_at_one_time_is_named(series):

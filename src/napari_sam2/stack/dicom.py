@@ -10,13 +10,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_sam2.errors import StackError
+from napari_sam2.errors import SeriesError, StackError
 from napari_sam2.stack.opened_stack import (
     AxisStep,
     FileChoice,
     OpenedStack,
     check_choice,
     chosen_series,
+    listed,
     step_of,
 )
 from napari_sam2.stack.slice_files import SliceFiles, natural_order
@@ -86,6 +87,8 @@ def open_dicom(
 
     Raises
     ------
+    SeriesError
+        No series is chosen, there are several, and the first does not open.
     StackError
         pydicom is not installed, a file is damaged, or slices do not fit each other; the error
         names the file.
@@ -110,7 +113,18 @@ def open_dicom(
     keys = sorted(groups)
     names = [key[2] or key[1] for key in keys]
     number = chosen_series(series, names, path)
-    return _stack_of(path, groups[keys[number]], FileChoice.among(names, number))
+    try:
+        return _stack_of(path, groups[keys[number]], FileChoice.among(names, number))
+    except StackError as error:
+        if series is not None or len(names) == 1:
+            raise
+        # A scout or a report comes first in many folders, and is no stack.
+        raise SeriesError(
+            f"The first series of {path} cannot be opened: {error.happened} It holds "
+            f"{listed(names)}.",
+            names=tuple(names),
+            remedy="Choose another one by its name or its number.",
+        ) from error
 
 
 def _header(pydicom: Any, path: Path) -> _Slice | None:
@@ -120,8 +134,11 @@ def _header(pydicom: Any, path: Path) -> _Slice | None:
         if "Rows" not in found or "Columns" not in found:
             return None
         samples = int(found.get("SamplesPerPixel", 1))
+        # Segments are a bit per pixel, which pydicom unpacks. Only floats have no representation.
         kind = "i" if int(found.get("PixelRepresentation", 0)) else "u"
-        dtype = np.dtype(f"{kind}{int(found.BitsAllocated) // 8}")
+        kind = kind if "PixelRepresentation" in found else "f"
+        bits = int(found.BitsAllocated)
+        dtype = np.dtype(np.uint8) if bits == 1 else np.dtype(f"{kind}{bits // 8}")
         scaling = float(found.get("RescaleSlope", 1)), float(found.get("RescaleIntercept", 0))
         plane = (int(found.Rows), int(found.Columns))
         spacing = _numbers(found.get("PixelSpacing"), 2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -63,7 +64,8 @@ def open_stack(
     Raises
     ------
     SeriesError
-        For a plate of several images of which none is chosen.
+        For a plate of several images of which none is chosen, and for several DICOM series of
+        which the first is no stack.
     StackError
         For a file that is missing, of another format, truncated or damaged, and for a series or
         level that it does not have.
@@ -86,9 +88,7 @@ def open_stack(
             remedy="Check that you may read it.",
         ) from error
     if start.startswith(_TIFF_STARTS):
-        from napari_sam2.stack.tiff import open_tiff
-
-        return open_tiff(place, series=series, level=level)
+        return _open_tiff(place, series=series, level=level)
     if start.startswith(_NUMPY_START):
         return _open_numpy(place, series=series, level=level)
     opened = _open_by_other_signs(place, start, series=series, level=level)
@@ -121,6 +121,23 @@ def open_labels(path: str | os.PathLike[str]) -> OpenedStack:
     )
 
 
+def _open_tiff(path: Path, *, series: int | str | None, level: int) -> OpenedStack:
+    """Open a TIFF, or a DICOM file that begins as one: its preamble may hold anything.
+
+    Scanners write the beginning of a TIFF without its pages there, and slide scanners a whole one.
+    """
+    from napari_sam2.stack.dicom import is_dicom, open_dicom
+    from napari_sam2.stack.tiff import open_tiff
+
+    if not is_dicom(path):
+        return open_tiff(path, series=series, level=level)
+    with suppress(StackError):
+        opened = open_tiff(path, series=series, level=level)
+        if len(opened.axes) > 1:
+            return opened
+    return open_dicom(path, [path], series=series, level=level)
+
+
 def _open_folder(path: Path, *, series: int | str | None, level: int) -> OpenedStack:
     """Open a zarr, or else a folder of slices or of DICOM files."""
     from napari_sam2.stack.ome_zarr import open_zarr
@@ -137,7 +154,13 @@ def _open_folder(path: Path, *, series: int | str | None, level: int) -> OpenedS
     files = dicom_files_in(path)
     if files:
         return open_dicom(path, files, series=series, level=level)
-    return open_zarr(path, series=series, level=level)  # says what is missing
+    if path.suffix.lower() == ".zarr":
+        return open_zarr(path, series=series, level=level)  # says what is missing
+    raise StackError(
+        f"The folder {path} holds no image: no zarr, no TIFF, PNG or JPEG slices and no DICOM "
+        "files.",
+        remedy="Choose the folder that they are in: folders inside it are not searched.",
+    )
 
 
 def _open_by_other_signs(
