@@ -115,10 +115,10 @@ def channel_axis(image: Image) -> int | None:
 def nameless_sliders(image: Image) -> list[tuple[str, int]]:
     """List the sliders of an image that may hold channels, as far as can be told: name and number.
 
-    Where the user has named any axis there is none: it would have been called so. A slider of
-    more positions than there are usually channels is none either.
+    Where any slider has a name there is none: it would have been called so. A slider of more
+    positions than there are usually channels is none either.
     """
-    if any(axis_names(image)):
+    if any(axis_names(image)[:-2]):
         return []
     shape = spatial_shape(image)
     return [(axis_name(image, i), i) for i in _sliders(image) if shape[i] <= _USUAL_CHANNELS]
