@@ -10,6 +10,7 @@ import tifffile
 import zarr
 from napari.utils.notifications import notification_manager
 
+from napari_sam2.errors import StackError
 from napari_sam2.stack import open_stack
 from napari_sam2.types import StackKind
 from napari_sam2.widgets.layers import image_file
@@ -132,6 +133,34 @@ def test_a_cancelled_file_adds_no_layer_and_the_next_one_does(make_panel, stack_
     panel.open_file(stack_file)
     panel.wait_idle()
     assert len(panel.viewer.layers) == 1
+
+
+def test_a_file_does_not_wait_for_one_that_hangs(make_panel, stack_file, two_images, held):
+    panel = make_panel()
+    panel.open_file(two_images)  # on a storage that does not answer
+    panel.cancel_opening()
+    held_open, image_file.open_stack = image_file.open_stack, open_stack
+    try:
+        panel.open_file(stack_file)
+        panel.wait_idle()
+    finally:
+        image_file.open_stack = held_open
+    assert [layer.name for layer in panel.viewer.layers] == ["cells"]
+
+
+def test_what_napari_cannot_draw_is_an_error_and_no_layer(make_panel, stack_file, monkeypatch):
+    panel = make_panel()
+    monkeypatch.setattr(image_file.ImageFile, "show", _fail)
+    notification_manager.records.clear()
+    panel.open_file(stack_file)
+    panel.wait_idle()
+    assert "bad sector" in notification_manager.records[-1].message
+    assert not panel.viewer.layers
+    assert not panel.opening
+
+
+def _fail(*_args, **_options):
+    raise StackError("bad sector")
 
 
 def test_of_two_files_the_one_that_was_chosen_last_is_opened(

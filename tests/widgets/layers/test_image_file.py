@@ -10,6 +10,9 @@ import zarr
 from napari.components import ViewerModel
 
 from napari_sam2.errors import StackError
+from napari_sam2.stack import OpenedStack
+from napari_sam2.stack.slice_files import SliceFiles
+from napari_sam2.widgets.layers import image_file
 from napari_sam2.widgets.layers.image_file import ImageFile, orientation
 
 AFFINE = np.diag([0.5, 0.4, 2.0, 1.0])
@@ -107,6 +110,54 @@ def test_a_file_without_rows_and_columns_is_refused(tmp_path):
     nibabel.save(nibabel.Nifti1Image(np.zeros(5, np.int16), None), tmp_path / "a.nii")
     with pytest.raises(StackError, match="rows and columns"):
         ImageFile.read(tmp_path / "a.nii")
+
+
+@pytest.mark.parametrize(
+    ("pixels", "reason"),
+    [
+        (np.zeros((3, 8, 8), np.complex64), "complex"),
+        (np.zeros((3, 8, 8), np.longdouble), "kind"),
+        (np.zeros((3, 8, 8), "M8[s]"), "numbers"),
+        (np.zeros((3, 8, 8), [("R", "u1"), ("G", "u1")]), "numbers"),
+        (np.zeros((0, 8, 8)), "no pixels"),
+    ],
+)
+def test_pixels_that_cannot_be_drawn_are_refused(tmp_path, pixels, reason):
+    np.save(tmp_path / "a.npy", pixels)
+    with pytest.raises(StackError, match=reason):
+        ImageFile.read(tmp_path / "a.npy")
+
+
+def test_pages_without_a_name_may_be_channels(tmp_path):
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        for page in np.zeros((3, 8, 9), np.uint16):
+            file.write(page, metadata=None)
+    assert shown(tmp_path / "a.tif").axis_labels == ("-3", "y", "x")
+
+
+def test_an_image_that_cannot_be_drawn_is_not_left_half_added(tmp_path, monkeypatch):
+    np.save(tmp_path / "a.npy", np.ones((3, 8, 8)))
+    image, viewer = ImageFile.read(tmp_path / "a.npy"), ViewerModel()
+
+    def fail(*_):
+        raise OSError("bad sector")
+
+    viewer.layers.events.inserted.connect(fail)
+    with pytest.raises(Exception, match="bad sector"):
+        image.show(viewer)
+    assert not viewer.layers
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16])
+def test_pixels_that_cannot_be_decoded_say_why(tmp_path, monkeypatch, dtype):
+    def fail(_number):
+        raise StackError("its codec is missing", remedy="install it")
+
+    data = SliceFiles(fail, (3,), (8, 8), dtype)
+    opened = OpenedStack(data, "ZYX", (1.0,) * 3, tmp_path)
+    monkeypatch.setattr(image_file, "open_stack", lambda _path, series: opened)
+    with pytest.raises(StackError, match=r"^its codec is missing"):
+        ImageFile.read(tmp_path)
 
 
 def test_pixels_that_cannot_be_read_are_an_error_in_words(tmp_path):

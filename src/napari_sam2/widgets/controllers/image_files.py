@@ -71,7 +71,17 @@ class ImageFileController(QObject):
         self._worker.submit(partial(self._read, self._request, path, series))
 
     def cancel(self) -> None:
-        """Drop what is being opened; no layer is added."""
+        """Drop what is being opened; no layer is added.
+
+        The next file does not wait for a storage that does not answer.
+        """
+        self._settle()
+        if self._worker is not None and self._worker.busy:
+            self._worker.close()
+            self._worker = None
+
+    def _settle(self) -> None:
+        """Note that nothing is being opened any more."""
         self._request += 1
         self._path = None
         if not self._closed:
@@ -94,10 +104,13 @@ class ImageFileController(QObject):
         if isinstance(found, tuple):
             self._view.offer_series(path.name, found)
             return
-        self.cancel()
+        self._settle()
         if isinstance(found, ImageFile):
-            found.show(self._viewer)
-        else:
+            try:
+                found.show(self._viewer)
+            except Exception as error:  # the storage fails now, or napari cannot draw it
+                found = readable(error)
+        if isinstance(found, Exception):
             show_problem(found)
 
     def _read(self, request: int, path: Path, series: int | None) -> None:
@@ -105,8 +118,6 @@ class ImageFileController(QObject):
         found: ImageFile | tuple[str, ...] | Exception
         try:
             found = ImageFile.read(path, series)
-            if series is None and len(found.names) > 1:
-                found = found.names
         except SeriesError as error:
             found = error.names
         except Exception as error:  # shown to the user; a bug with its traceback

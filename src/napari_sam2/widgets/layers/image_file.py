@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_sam2.errors import StackError
+from napari_sam2.errors import Sam2Error, SeriesError, StackError
 from napari_sam2.stack import OpenedStack, open_stack, stem_of
-from napari_sam2.stack.opened_stack import MICROMETER, SECOND
-from napari_sam2.stack.validation import COLOUR_SIZES
+from napari_sam2.stack.opened_stack import MICROMETER, SECOND, listed
+from napari_sam2.stack.validation import COLOUR_SIZES, check_array, check_shape
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 _AFFINE = "napari_sam2 affine"  # in the metadata of a layer
 _FRAME = "YXS"  # in this order behind all others, as napari shows them
 _ORDER = {"T": 0, "Z": 2}  # times first, slices next to the frame, all others between them
+_NAMELESS = "QI"  # tifffile says so of axes about which the file says nothing
 _UNITS = {MICROMETER: "um", SECOND: "s"}
+_WIDEST = 8  # bytes of a number that napari can draw
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,7 +42,8 @@ class ImageFile:
     units : tuple of str
         Of each axis but the colours, as napari has them.
     contrast : (float, float) or None
-        Darkest and brightest value of the first, middle and last plane; None: of the whole dtype.
+        Darkest and brightest value of the first, middle and last plane; None: of the whole dtype,
+        of bytes and truth values.
     affine : ndarray of float, shape (4, 4), or None
         See `OpenedStack`.
     names : tuple of str
@@ -68,16 +71,23 @@ class ImageFile:
         path : Path
             Any image that `open_stack` opens.
         series : int, optional
-            Number of the image in a file with several. None: the first, except in a plate.
+            Number of the image in a file with several.
 
         Raises
         ------
         SeriesError
-            A plate of several images, of which one has to be chosen.
+            The file holds several images, and none is chosen.
         StackError
-            It cannot be opened or read, or has no rows and columns.
+            It cannot be opened or read, has no rows and columns, or no numbers that can be shown.
         """
         finest = open_stack(path, series=series)
+        names = finest.series.names
+        if series is None and len(names) > 1:
+            raise SeriesError(
+                f"{path} holds several images: {listed(names)}.",
+                names=names,
+                remedy="Open it with Open in the panel, and choose one.",
+            )
         order = _order(finest)
         shown = finest.turned(order)
         others = (
@@ -94,7 +104,7 @@ class ImageFile:
             tuple(_UNITS.get(unit, "pixel") for unit in shown.units[:kept]),
             _contrast(levels[-1], shown.axes, path),
             finest.affine,
-            finest.series.names,
+            names,
             finest.series.number,
         )
 
@@ -112,7 +122,7 @@ class ImageFile:
         letters = self.axes.removesuffix("S")
         # Axes that the file does not name keep the names that napari gives to such.
         labels = [
-            str(at - len(letters)) if letter == "Q" else letter.lower()
+            str(at - len(letters)) if letter in _NAMELESS else letter.lower()
             for at, letter in enumerate(letters)
         ]
         options: dict[str, Any] = {
@@ -133,12 +143,22 @@ class ImageFile:
         return [*self.levels] if len(self.levels) > 1 else self.levels[0]
 
     def show(self, viewer: Viewer) -> Image:
-        """Add a layer that knows its file, as napari's own readers do. Main thread only."""
+        """Add a layer that knows its file, as napari's own readers do. Main thread only.
+
+        Whatever napari raises when it cannot draw the image reaches the caller; no layer is added.
+        """
         # Only so may others than napari's own readers say what file a layer is of.
         from napari.layers._source import layer_source
 
-        with layer_source(path=str(self.path), reader_plugin="napari-sam2"):
-            layer: Image = viewer.add_image(self.data(), **self.options())
+        before = [*viewer.layers]
+        try:
+            with layer_source(path=str(self.path), reader_plugin="napari-sam2"):
+                layer: Image = viewer.add_image(self.data(), **self.options())
+        except Exception:
+            # napari reads the slice in view when the layer is in its list already.
+            for half_added in [each for each in viewer.layers if each not in before]:
+                viewer.layers.remove(half_added)
+            raise
         return layer
 
 
@@ -158,6 +178,17 @@ def _order(opened: OpenedStack) -> list[int]:
         raise StackError(
             f"{opened.path} has no rows and columns: its shape is {tuple(opened.data.shape)}.",
             remedy="Choose an image of two axes or more.",
+        )
+    check_shape(opened.data.shape)
+    if np.dtype(opened.data.dtype).kind == "c":
+        raise StackError(
+            f"{opened.path} holds complex numbers ({opened.data.dtype}).",
+            remedy="Save their magnitude or their phase as an image of its own.",
+        )
+    if check_array(opened.data).itemsize > _WIDEST:
+        raise StackError(
+            f"{opened.path} holds numbers of a kind that cannot be drawn ({opened.data.dtype}).",
+            remedy="Save it as float64 or float32.",
         )
     # Colours that are no red, green and blue are channels with a slider.
     frame = _FRAME if opened.data.shape[axes.find("S")] in COLOUR_SIZES else _FRAME[:2]
@@ -179,18 +210,28 @@ def _descending(finest: Any, others: Any) -> tuple[Any, ...]:
 
 def _contrast(data: Any, axes: str, path: Path) -> tuple[float, float] | None:
     """Return the range of an image, as far as its first, middle and last plane tell."""
-    if np.dtype(data.dtype).itemsize == 1:
-        return None
     sliders = data.shape[: -3 if axes.endswith("S") else -2]
     places = {tuple(0 for _ in sliders), tuple(size - 1 for size in sliders)}
     places.add(tuple(size // 2 for size in sliders))
+    if np.dtype(data.dtype).itemsize == 1:  # the range is known; whether a plane can be read is not
+        places = {min(places)}
     try:
         planes = [np.asarray(data[place]) for place in sorted(places)]
+    except Sam2Error:
+        raise
+    except MemoryError as error:
+        raise StackError(
+            f"There is too little memory for {path}: {error}.",
+            remedy="Close other programs, or save it as OME-Zarr or .nii, of which only the planes "
+            "in view are read.",
+        ) from error
     except Exception as error:  # damaged chunks make codecs raise errors of many kinds
         raise StackError(
             f"{path} is damaged: {type(error).__name__}: {error}.",
             remedy="If the file was copied or downloaded, do that again.",
         ) from error
+    if np.dtype(data.dtype).itemsize == 1:
+        return None
     ranges = [_range(plane) for plane in planes]
     low, high = min(low for low, _ in ranges), max(high for _, high in ranges)
     if low > high:  # nothing is finite
