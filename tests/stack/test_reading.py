@@ -5,6 +5,7 @@ import pytest
 
 from napari_sam2.errors import StackError
 from napari_sam2.stack import FrameStack, guess_axes, open_stack, stem_of
+from napari_sam2.stack.file_pixels import FilePixels
 
 
 @pytest.mark.parametrize(
@@ -17,12 +18,12 @@ from napari_sam2.stack import FrameStack, guess_axes, open_stack, stem_of
         ((7, 12, 10, 4), "QYXS"),
     ],
 )
-def test_numpy_files_are_mapped(tmp_path, shape, axes):
+def test_numpy_files_are_read_in_place(tmp_path, shape, axes):
     array = np.random.default_rng(0).integers(0, 255, shape, np.uint8)
     path = tmp_path / "stack.npy"
     np.save(path, array)
     opened = open_stack(str(path))
-    assert isinstance(opened.data, np.memmap)
+    assert isinstance(opened.data, FilePixels)
     assert (opened.axes, opened.scale, opened.path) == (axes, (1.0,) * len(shape), path)
     np.testing.assert_array_equal(opened.data, array)
 

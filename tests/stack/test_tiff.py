@@ -11,6 +11,7 @@ import tifffile
 
 from napari_sam2.errors import StackError
 from napari_sam2.stack import FrameStack, guess_axes, open_stack
+from napari_sam2.stack.file_pixels import FilePixels
 
 RNG = np.random.default_rng(3)
 STACK = RNG.integers(0, 4096, (5, 2, 32, 24)).astype(np.uint16)
@@ -31,10 +32,10 @@ def _imagej(path: Path, **metadata: object) -> Path:
     return path
 
 
-def test_plain_stack_is_mapped(tmp_path):
+def test_plain_stack_is_read_in_place(tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", STACK[:, 0])
     opened = open_stack(tmp_path / "a.tif")
-    assert isinstance(opened.data, np.memmap)
+    assert isinstance(opened.data, FilePixels)
     np.testing.assert_array_equal(opened.data, STACK[:, 0])
     assert guess_axes(opened.data.shape, labels=opened.axes).video == 0
 

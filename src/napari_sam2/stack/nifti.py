@@ -98,7 +98,7 @@ def open_nifti(path: Path, *, series: int | str | None, level: int) -> OpenedSta
     check_choice(level, 1, what="level", path=path)
     packed = path.name.lower().endswith(".gz")
     try:
-        image: Any = nibabel.load(path)
+        image: Any = nibabel.load(path, mmap=False)
         proxy, header = image.dataobj, image.header
         zooms, (length, duration) = header.get_zooms(), header.get_xyzt_units()
         affine = np.array(image.affine, float) if _has_orientation(header) else None

@@ -87,7 +87,7 @@ class OpenedStack:
     Attributes
     ----------
     data : array-like
-        A memory map or zarr array, read-only.
+        `FilePixels`, a zarr array or another one that reads what is indexed.
     axes : str
         A letter per axis of `data`: T, Z, Y, X, C (channels), S (colours of a pixel), Q (unknown)
         or another of tifffile's. `guess_axes(data.shape, labels=axes)` reads it.

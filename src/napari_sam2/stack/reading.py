@@ -13,6 +13,8 @@ import numpy as np
 from napari_sam2._atomic import recover
 from napari_sam2._limits import check_file
 from napari_sam2.errors import StackError
+from napari_sam2.stack.array_view import ArrayView
+from napari_sam2.stack.file_pixels import FilePixels
 from napari_sam2.stack.opened_stack import (
     OpenedStack,
     axes_of_shape,
@@ -188,11 +190,16 @@ def _open_numpy(path: Path, *, series: int | str | None, level: int) -> OpenedSt
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of Python, about text in a damaged header
-            data = np.load(path, mmap_mode="r", allow_pickle=False)
+            mapped = np.load(path, mmap_mode="r", allow_pickle=False)
+        backwards = mapped.flags.f_contiguous and not mapped.flags.c_contiguous
+        shape = mapped.shape[::-1] if backwards else mapped.shape
+        pixels = FilePixels(path, mapped.dtype, mapped.offset, shape)
     except Exception as error:  # from a damaged header whatever comes
         raise StackError(
             f"{path} cannot be opened as a numpy array: {short_reason(error)}.",
             remedy="If the file was copied, copy it again; arrays of objects must be saved as "
             "numbers.",
         ) from error
-    return OpenedStack(data, axes_of_shape(data.shape), (1.0,) * data.ndim, path)
+    axes = axes_of_shape(mapped.shape)
+    data = ArrayView(pixels, range(pixels.ndim)[::-1]) if backwards else pixels
+    return OpenedStack(data, axes, (1.0,) * pixels.ndim, path, pixels.close)

@@ -15,6 +15,7 @@ import zarr
 from tifffile import RESUNIT, TIFF, TiffFile, TiffPageSeries
 
 from napari_sam2.errors import StackError
+from napari_sam2.stack.file_pixels import FilePixels
 from napari_sam2.stack.opened_stack import (
     AxisStep,
     FileChoice,
@@ -33,8 +34,8 @@ _DESCRIPTION = 270  # the tag ImageDescription
 def open_tiff(path: Path, *, series: int | str | None, level: int) -> OpenedStack:
     """Open one series of a TIFF file.
 
-    Uncompressed contiguous pixels are memory-mapped; others are decoded page by page (tile by
-    tile in tiled files) when they are indexed.
+    Uncompressed contiguous pixels are read from their place; others are decoded page by page (tile
+    by tile in tiled files) when they are indexed.
 
     Parameters
     ----------
@@ -71,8 +72,8 @@ def open_tiff(path: Path, *, series: int | str | None, level: int) -> OpenedStac
         scale = tuple(step.size for step in steps)
         if chosen.dataoffset is not None:
             dtype = np.dtype(file.byteorder + chosen.dtype.char)
-            data = np.memmap(path, dtype, "r", chosen.dataoffset, chosen.shape)
-            return OpenedStack(data, axes, scale, path, **about)
+            data = FilePixels(path, dtype, chosen.dataoffset, chosen.shape)
+            return OpenedStack(data, axes, scale, path, data.close, **about)
         store = finest.aszarr(level=level, chunkmode=0 if chosen.keyframe.is_tiled else "page")
         array = zarr.open_array(store, mode="r")
         closing = weakref.finalize(array, file.close)
