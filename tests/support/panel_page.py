@@ -188,6 +188,11 @@ class PanelPage:
         found = self.widget.stack.open.findChildren(QInputDialog)
         return found[-1].comboBoxItems() if found else []
 
+    @property
+    def image_question(self) -> str:
+        """What is asked of them."""
+        return self.widget.stack.open.findChildren(QInputDialog)[-1].labelText()
+
     def choose_image_of_file(self, title: str | None) -> None:
         """Answer that question with one of these, or, with None, refuse."""
         question = self.widget.stack.open.findChildren(QInputDialog)[-1]

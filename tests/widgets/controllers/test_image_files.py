@@ -89,6 +89,42 @@ def test_a_refused_choice_opens_nothing(make_panel, two_images, qtbot):
     assert not panel.viewer.layers
 
 
+@pytest.mark.parametrize("ends", ["close", "cancel_opening"])
+def test_the_question_goes_with_what_is_asked_about(make_panel, two_images, qtbot, ends):
+    panel = make_panel()
+    panel.open_file(two_images)
+    qtbot.waitUntil(lambda: bool(panel.offered_images))
+    getattr(panel, ends)()
+    qtbot.waitUntil(lambda: not panel.offered_images)
+    assert not panel.viewer.layers
+
+
+def test_another_file_withdraws_the_question(make_panel, two_images, stack_file, qtbot):
+    panel = make_panel()
+    panel.open_file(two_images)
+    qtbot.waitUntil(lambda: bool(panel.offered_images))
+    panel.open_file(stack_file)
+    panel.wait_idle()
+    qtbot.waitUntil(lambda: not panel.offered_images)
+    assert [layer.name for layer in panel.viewer.layers] == ["cells"]
+
+
+def test_long_names_fit_into_the_question(make_panel, tmp_path, qtbot):
+    path = tmp_path / f"{'patient ' * 25}.ome.tif"
+    with tifffile.TiffWriter(path, ome=True) as file:
+        for number in (0, 1):
+            about = {"axes": "ZYX", "Name": f"{'long ' * 60}{number}"}
+            file.write(STACK + number, metadata=about, photometric="minisblack")
+    panel = make_panel()
+    panel.open_file(path)
+    qtbot.waitUntil(lambda: bool(panel.offered_images))
+    assert max(map(len, panel.offered_images)) < 100
+    assert len(panel.image_question) < 150
+    panel.choose_image_of_file(panel.offered_images[1])
+    panel.wait_idle()
+    np.testing.assert_array_equal(panel.viewer.layers[0].data, STACK + 1)
+
+
 def test_an_image_of_a_plate_is_chosen_by_its_name(make_panel, tmp_path, qtbot):
     plate = zarr.open_group(tmp_path / "plate.zarr", mode="w", zarr_format=2)
     plate.attrs["plate"] = {"wells": [{"path": "A/1"}]}

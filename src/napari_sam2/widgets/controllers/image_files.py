@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from qtpy.compat import isalive
 from qtpy.QtCore import QObject, Qt, Signal  # type: ignore[attr-defined]
 
 from napari_sam2.errors import SeriesError
@@ -65,6 +66,7 @@ class ImageFileController(QObject):
             return
         self._request += 1
         self._path = path
+        self._view.withdraw_question()
         self._view.show_opening(path.name)
         if self._worker is None:
             self._worker = Worker("image files", on_exit=self.close, on_end=lambda: None)
@@ -85,11 +87,14 @@ class ImageFileController(QObject):
         self._request += 1
         self._path = None
         if not self._closed:
+            self._view.withdraw_question()
             self._view.show_opening("")
 
     def close(self) -> None:
         """End the thread; add no layer any more."""
         self._closed = True
+        if isalive(self._view):
+            self._view.withdraw_question()
         if self._worker is not None:
             self._worker.close()
 

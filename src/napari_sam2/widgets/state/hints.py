@@ -18,7 +18,7 @@ WEAK_SCORE = 0.5
 """A prompted mask below this score is hardly the object."""
 
 OPEN_AN_IMAGE = (
-    "Open an image stack to begin, with Open or by dropping it on napari. To try it out: "
+    "Open an image to begin, with Open or by dropping it on napari. To try it out: "
     "File ▸ Open Sample ▸ SAM 2 for stacks."
 )
 GET_THE_MODEL = "Download the model, or choose the bundled one."

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from qtpy.compat import isalive
 from qtpy.QtCore import Qt, Signal  # type: ignore[attr-defined]
 from qtpy.QtGui import QAction, QImage, QPixmap  # type: ignore[attr-defined]
 from qtpy.QtWidgets import QFileDialog, QInputDialog, QLabel, QMenu, QPushButton
@@ -22,6 +23,7 @@ IMAGE_FILES = (
     "Images (*.tif *.tiff *.nii *.nii.gz *.dcm *.png *.jpg *.jpeg *.npy *.lsm);;All files (*)"
 )
 _PICTURE_SIDE = 220
+_LONGEST_NAME = 80  # characters
 
 
 class SourceSection(Fold):
@@ -129,6 +131,7 @@ class OpenButton(QPushButton):
 
     def __init__(self) -> None:
         super().__init__()
+        self._question: QInputDialog | None = None
         self._menu = QMenu(self)
         self.file = QAction("Image file…", self)
         self.folder = QAction("Folder: OME-Zarr, slices or DICOM…", self)
@@ -158,17 +161,30 @@ class OpenButton(QPushButton):
         names : tuple of str
             Of the images, several of which may be the same or empty.
         """
-        titles = [f"{number}: {name}" if name else str(number) for number, name in enumerate(names)]
+        self.withdraw_question()
+        titles = [
+            f"{number}: {_shortened(name)}" if name else str(number)
+            for number, name in enumerate(names)
+        ]
         question = QInputDialog(self)
         question.setWindowTitle("Open image")
-        question.setLabelText(f"{file} holds {len(titles)} images. Which one?")
+        question.setLabelText(f"{_shortened(file)} holds {len(titles)} images. Which one?")
         question.setComboBoxItems(titles)
         question.accepted.connect(
             lambda: self.series_chosen.emit(titles.index(question.textValue()))
         )
         question.rejected.connect(self.cancel_requested.emit)
         question.finished.connect(question.deleteLater)
+        self._question = question
         question.open()
+
+    def withdraw_question(self) -> None:
+        """Ask no longer which image is to be opened; nothing has been chosen."""
+        question, self._question = self._question, None
+        if question is not None and isalive(question):
+            question.blockSignals(True)
+            question.close()
+            question.deleteLater()
 
     def _ask_for_file(self) -> None:
         chosen, _ = QFileDialog.getOpenFileName(self, "Open image", "", IMAGE_FILES)
@@ -179,6 +195,12 @@ class OpenButton(QPushButton):
         chosen = QFileDialog.getExistingDirectory(self, "Open folder")
         if chosen:
             self.image_requested.emit(Path(chosen))
+
+
+def _shortened(name: str) -> str:
+    """Return a name that fits into a window: the middle of a long one is left out."""
+    half = _LONGEST_NAME // 2
+    return name if len(name) <= _LONGEST_NAME else f"{name[:half]}…{name[-half:]}"
 
 
 class StackSection(Section):
