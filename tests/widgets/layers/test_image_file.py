@@ -165,5 +165,17 @@ def test_pixels_that_cannot_be_read_are_an_error_in_words(tmp_path):
     path = tmp_path / "a.nii.gz"
     nibabel.save(nibabel.Nifti1Image(noise, AFFINE), path)
     path.write_bytes(path.read_bytes()[:2000])
-    with pytest.raises(StackError, match="damaged"):
+    with pytest.raises(StackError, match=r"a\.nii\.gz cannot be read"):
         ImageFile.read(path)
+
+
+def test_a_plane_that_cannot_be_read_does_not_hide_the_others(tmp_path, monkeypatch):
+    def read(number):
+        if number == 0:
+            raise OSError("bad sector")
+        return np.full((8, 8), number, np.int16)
+
+    data = SliceFiles(read, (5,), (8, 8), np.int16)
+    opened = OpenedStack(data, "ZYX", (1.0,) * 3, tmp_path)
+    monkeypatch.setattr(image_file, "open_stack", lambda _path, series: opened)
+    assert ImageFile.read(tmp_path).contrast == (2, 4)

@@ -209,30 +209,36 @@ def _descending(finest: Any, others: Any) -> tuple[Any, ...]:
 
 
 def _contrast(data: Any, axes: str, path: Path) -> tuple[float, float] | None:
-    """Return the range of an image, as far as its first, middle and last plane tell."""
+    """Return the range of an image, as far as its first, middle and last plane tell.
+
+    Planes that cannot be read are left out; if none can be read, that is an error.
+    """
     sliders = data.shape[: -3 if axes.endswith("S") else -2]
     places = {tuple(0 for _ in sliders), tuple(size - 1 for size in sliders)}
     places.add(tuple(size // 2 for size in sliders))
-    if np.dtype(data.dtype).itemsize == 1:  # the range is known; whether a plane can be read is not
-        places = {min(places)}
-    try:
-        planes = [np.asarray(data[place]) for place in sorted(places)]
-    except Sam2Error:
-        raise
-    except MemoryError as error:
+    known = np.dtype(data.dtype).itemsize == 1  # whether a plane can be read is not
+    ranges: list[tuple[float, float]] = []
+    failure: Exception | None = None
+    for place in sorted(places):
+        try:
+            ranges.append(_range(np.asarray(data[place])))
+        except MemoryError as error:
+            raise StackError(
+                f"There is too little memory for {path}: {error}.",
+                remedy="Close other programs, or save it as OME-Zarr or .nii, of which only the "
+                "planes in view are read.",
+            ) from error
+        except Exception as error:  # damaged chunks make codecs raise errors of many kinds
+            failure = error
+        if known and ranges:
+            return None
+    if failure is not None and not ranges:
+        if isinstance(failure, Sam2Error):
+            raise failure
         raise StackError(
-            f"There is too little memory for {path}: {error}.",
-            remedy="Close other programs, or save it as OME-Zarr or .nii, of which only the planes "
-            "in view are read.",
-        ) from error
-    except Exception as error:  # damaged chunks make codecs raise errors of many kinds
-        raise StackError(
-            f"{path} is damaged: {type(error).__name__}: {error}.",
-            remedy="If the file was copied or downloaded, do that again.",
-        ) from error
-    if np.dtype(data.dtype).itemsize == 1:
-        return None
-    ranges = [_range(plane) for plane in planes]
+            f"{path} cannot be read: {type(failure).__name__}: {failure}.",
+            remedy="Check its storage. If the file was copied or downloaded, do that again.",
+        ) from failure
     low, high = min(low for low, _ in ranges), max(high for _, high in ranges)
     if low > high:  # nothing is finite
         return 0.0, 1.0
