@@ -8,6 +8,7 @@ import pytest
 import tifffile
 import zarr
 from napari.components import ViewerModel
+from napari.layers.utils.stack_utils import stack_to_images
 
 from napari_sam2.errors import StackError
 from napari_sam2.stack import OpenedStack
@@ -35,6 +36,17 @@ def test_slices_of_a_nifti_are_planes_of_x_and_y(tmp_path, name):
     np.testing.assert_allclose(layer.scale, (3, 2000, 400, 500), rtol=1e-6)
     assert [str(unit) for unit in layer.units] == ["second", *["micrometer"] * 3]
     np.testing.assert_allclose(orientation(layer), AFFINE)
+
+
+def test_layers_made_of_an_image_lie_where_it_lies_or_nobody_knows_where(tmp_path):
+    series = np.zeros((7, 6, 5, 2), np.int16)
+    nibabel.save(nibabel.Nifti1Image(series, AFFINE), tmp_path / "a.nii")
+    layer = shown(tmp_path / "a.nii")
+    times = stack_to_images(layer, 0)
+    np.testing.assert_allclose(orientation(times[1]), AFFINE)
+    assert [orientation(each) for each in stack_to_images(times[1], 0)] == [None] * 5
+    layer.data = layer.data[..., 1:]
+    assert orientation(layer) is None
 
 
 def test_channels_and_unknown_axes_are_sliders_before_the_slices(tmp_path):

@@ -14,12 +14,14 @@ from napari_sam2.errors import Sam2Error, SeriesError, StackError
 from napari_sam2.stack import OpenedStack, open_stack, stem_of
 from napari_sam2.stack.opened_stack import MICROMETER, SECOND, listed
 from napari_sam2.stack.validation import COLOUR_SIZES, check_array, check_shape
+from napari_sam2.widgets.layers.geometry import spatial_shape
 
 if TYPE_CHECKING:
     from napari import Viewer
     from napari.layers import Image
 
 _AFFINE = "napari_sam2 affine"  # in the metadata of a layer
+_VOLUME = "napari_sam2 volume"  # beside it: slices, rows and columns that it is of
 _FRAME = "YXS"  # in this order behind all others, as napari shows them
 _ORDER = {"T": 0, "Z": 2}  # times first, slices next to the frame, all others between them
 _NAMELESS = "QI"  # tifffile says so of axes about which the file says nothing
@@ -132,8 +134,15 @@ class ImageFile:
             "axis_labels": labels,
             "rgb": is_colour,
             "multiscale": len(self.levels) > 1,
-            "metadata": {} if self.affine is None else {_AFFINE: self.affine},
+            "metadata": {},
         }
+        if self.affine is not None:
+            volume = [
+                size
+                for letter, size in zip(self.axes, self.levels[0].shape, strict=True)
+                if letter in "ZYX"
+            ]
+            options["metadata"] = {_AFFINE: self.affine, _VOLUME: tuple(volume)}
         if self.contrast is not None and not is_colour:
             options["contrast_limits"] = self.contrast
         return options
@@ -165,10 +174,12 @@ class ImageFile:
 def orientation(image: Image) -> NDArray[np.float64] | None:
     """Return where the file of an image lies in a patient, as an affine; None if not known.
 
-    napari shows its slices as they are stored; files of its labels lie where it lies.
+    napari shows its slices as they are stored; files of its labels lie where it lies. Layers that
+    were made of it and have other slices, rows or columns lie elsewhere.
     """
     affine: NDArray[np.float64] | None = image.metadata.get(_AFFINE)
-    return affine
+    volume = tuple(image.metadata.get(_VOLUME, ()))
+    return affine if spatial_shape(image)[-len(volume) :] == volume else None
 
 
 def _order(opened: OpenedStack) -> list[int]:
