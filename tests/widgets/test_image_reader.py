@@ -6,6 +6,7 @@ import nibabel
 import numpy as np
 import pytest
 from napari.components import ViewerModel
+from npe2 import PluginManager
 
 from napari_sam2.widgets.image_reader import get_reader
 
@@ -13,6 +14,7 @@ from napari_sam2.widgets.image_reader import get_reader
 def test_napari_opens_a_nifti_with_axes_and_its_file(tmp_path):
     volume = np.random.default_rng(0).integers(0, 900, (7, 6, 5)).astype(np.int16)
     nibabel.save(nibabel.Nifti1Image(volume, np.eye(4)), tmp_path / "head.nii.gz")
+    PluginManager.instance().discover()  # as a window does
     viewer = ViewerModel()
     (layer,) = viewer.open(tmp_path / "head.nii.gz", plugin="napari-sam2")
     np.testing.assert_array_equal(np.asarray(layer.data), volume.T)
