@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 
+import nibabel
 import numpy as np
 import pytest
 import tifffile
@@ -77,11 +78,18 @@ def test_without_positional_reads(pixels, monkeypatch):
     np.testing.assert_array_equal(pixels[2, 1], ARRAY[2, 1])
 
 
-@pytest.mark.parametrize("name", ["a.tif", "a.npy"])
+@pytest.mark.parametrize("name", ["a.tif", "a.npy", "a.nii"])
 def test_a_file_that_is_cut_off_while_it_is_open_is_an_error_of_the_frame(tmp_path, name):
     path, stack = tmp_path / name, ARRAY[:, 0].astype(np.uint16)
-    np.save(path, stack) if name == "a.npy" else tifffile.imwrite(path, stack)
-    frames = FrameStack(open_stack(path).data, contrast=(0, 60_000))
+    if name == "a.npy":
+        np.save(path, stack)
+    elif name == "a.nii":
+        nibabel.save(nibabel.Nifti1Image(stack.T, np.eye(4)), path)
+    else:
+        tifffile.imwrite(path, stack)
+    opened = open_stack(path)
+    order = [opened.axes.index(letter) for letter in "ZYX"] if name == "a.nii" else (0, 1, 2)
+    frames = FrameStack(opened.turned(order).data, contrast=(0, 60_000))
     size = path.stat().st_size
     os.truncate(path, size - 2 * 30 * 20 * 2)
     frames.read(1)

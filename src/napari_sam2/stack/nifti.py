@@ -11,7 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_sam2.errors import StackError
-from napari_sam2.stack.opened_stack import OpenedStack, check_choice, chosen_series, step_of
+from napari_sam2.stack.array_view import ArrayView
+from napari_sam2.stack.file_pixels import FilePixels
+from napari_sam2.stack.opened_stack import (
+    OpenedStack,
+    check_choice,
+    chosen_series,
+    nothing,
+    step_of,
+)
 
 SUFFIXES = (".nii", ".nii.gz")
 
@@ -30,8 +38,8 @@ class NiftiPixels:
     Parameters
     ----------
     proxy : nibabel.arrayproxy.ArrayProxy
-    keep : bool
-        Keep all pixels in memory once they are read.
+    stored : FilePixels, optional
+        The stored values in the order of the file, Z, Y, X; None: they are compressed.
 
     Attributes
     ----------
@@ -43,26 +51,24 @@ class NiftiPixels:
         Number of all values.
     """
 
-    def __init__(self, proxy: Any, *, keep: bool) -> None:
+    def __init__(self, proxy: Any, stored: FilePixels | None) -> None:
         self.shape = tuple(int(size) for size in proxy.shape)
         slope, intercept = float(proxy.slope), float(proxy.inter)
         self._scaling = None if (slope, intercept) == (1.0, 0.0) else (slope, intercept)
-        stored = np.dtype(proxy.dtype)
-        self.dtype: np.dtype[Any] = stored if self._scaling is None else np.dtype(np.float32)
+        self.dtype: np.dtype[Any] = np.dtype(proxy.dtype if self._scaling is None else np.float32)
         self.ndim, self.size = len(self.shape), math.prod(self.shape)
         self._proxy = proxy
-        self._keep = keep
         self._lock = threading.Lock()
-        self._whole: NDArray[Any] | None = None
+        self._values: Any = None
+        if stored is not None:
+            self._values = ArrayView(stored, range(self.ndim)[::-1])
 
     def __getitem__(self, index: Any) -> NDArray[Any]:
         """Read integers and slices along each axis, as numpy understands them."""
-        if not self._keep:
-            return np.asarray(self._proxy[index], self.dtype)
         with self._lock:
-            if self._whole is None:
-                self._whole = self._proxy.get_unscaled()
-        pixels = self._whole[index]
+            if self._values is None:
+                self._values = self._proxy.get_unscaled()
+        pixels = self._values[index]
         if self._scaling is not None:
             slope, intercept = self._scaling
             pixels = pixels * slope + intercept
@@ -103,7 +109,6 @@ def open_nifti(path: Path, *, series: int | str | None, level: int) -> OpenedSta
         zooms, (length, duration) = header.get_zooms(), header.get_xyzt_units()
         affine = np.array(image.affine, float) if _has_orientation(header) else None
         needed = int(np.prod(proxy.shape, dtype=object)) * np.dtype(proxy.dtype).itemsize
-        data = NiftiPixels(proxy, keep=packed)
         offset = int(proxy.offset)
     except Exception as error:  # damaged files make nibabel raise errors of many kinds
         raise StackError(
@@ -115,6 +120,9 @@ def open_nifti(path: Path, *, series: int | str | None, level: int) -> OpenedSta
         raise StackError(
             f"{path} is truncated: its header promises {needed} bytes of pixels.", remedy=_DAMAGED
         )
+    shape = proxy.shape[::-1]
+    stored = None if packed else FilePixels(path, proxy.dtype, offset, shape)
+    data = NiftiPixels(proxy, stored)
     axes = (_AXES + "Q" * data.ndim)[: data.ndim]
     units = {"T": duration, **dict.fromkeys("XYZ", length)}
     steps = [step_of(zoom, units.get(axis)) for zoom, axis in zip(zooms, axes, strict=True)]
@@ -123,6 +131,7 @@ def open_nifti(path: Path, *, series: int | str | None, level: int) -> OpenedSta
         axes,
         tuple(step.size for step in steps),
         path,
+        nothing if stored is None else stored.close,
         units=tuple(step.unit for step in steps),
         affine=affine,
     )

@@ -47,7 +47,7 @@ class AxisStep(NamedTuple):
     unit: str = ""
 
 
-def _nothing() -> None:
+def nothing() -> None:
     """Do nothing: closes a file that needs no closing."""
 
 
@@ -115,7 +115,7 @@ class OpenedStack:
     axes: str
     scale: tuple[float, ...]
     path: Path
-    close: Callable[[], None] = field(default=_nothing, repr=False)
+    close: Callable[[], None] = field(default=nothing, repr=False)
     units: tuple[str, ...] = ()
     series: FileChoice = _ONLY
     level: FileChoice = _ONLY
