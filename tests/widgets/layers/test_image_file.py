@@ -11,7 +11,8 @@ from napari.components import ViewerModel
 from napari.layers.utils.stack_utils import stack_to_images
 
 from napari_sam2.errors import StackError
-from napari_sam2.stack import OpenedStack
+from napari_sam2.stack import FrameStack, OpenedStack
+from napari_sam2.stack.opened_stack import FileChoice
 from napari_sam2.stack.slice_files import SliceFiles
 from napari_sam2.widgets.layers import image_file
 from napari_sam2.widgets.layers.image_file import ImageFile, orientation
@@ -72,6 +73,33 @@ def test_colours_are_colours_and_other_samples_are_channels(tmp_path):
     layer = shown(tmp_path / "b.tif")
     assert not layer.rgb
     assert layer.data.shape == (5, 9, 8)
+
+
+def test_of_a_pyramid_only_the_plane_in_view_is_read(tmp_path, monkeypatch):
+    read = []
+
+    def levels(number):
+        side = 32 >> number
+
+        def plane(at):
+            read.append((number, at))
+            return np.full((side, side), at, np.int16)
+
+        return SliceFiles(plane, (6,), (side, side), np.int16)
+
+    def opened(path, series, level=0):
+        data, choice = levels(level), FileChoice(level, 2)
+        return OpenedStack(data, "ZYX", (1.0,) * 3, path, level=choice)
+
+    monkeypatch.setattr(image_file, "open_stack", opened)
+    image, viewer = ImageFile.read(tmp_path), ViewerModel()
+    layer = image.show(viewer)
+    read.clear()
+    viewer.dims.set_current_step(0, 4)
+    layer._update_draw(1, np.array([[0, 0], [31, 31]]), (32, 32))
+    assert {at for _, at in read} == {4}
+    np.testing.assert_array_equal(layer._slice.image.view, np.full((32, 32), 4))
+    np.testing.assert_array_equal(FrameStack(layer.data[0], contrast=(0, 5)).read(5), 1)
 
 
 def test_resolutions_are_those_of_a_multiscale_layer(tmp_path):
@@ -147,17 +175,23 @@ def test_pages_without_a_name_may_be_channels(tmp_path):
     assert shown(tmp_path / "a.tif").axis_labels == ("-3", "y", "x")
 
 
-def test_an_image_that_cannot_be_drawn_is_not_left_half_added(tmp_path, monkeypatch):
-    np.save(tmp_path / "a.npy", np.ones((3, 8, 8)))
-    image, viewer = ImageFile.read(tmp_path / "a.npy"), ViewerModel()
+def test_a_plane_in_view_that_cannot_be_read_leaves_the_others(tmp_path, monkeypatch):
+    def read(number):
+        if number == 2:
+            raise OSError("bad sector")
+        return np.full((8, 8), number, np.int16)
 
-    def fail(*_):
-        raise OSError("bad sector")
-
-    viewer.layers.events.inserted.connect(fail)
-    with pytest.raises(Exception, match="bad sector"):
-        image.show(viewer)
-    assert not viewer.layers
+    opened = OpenedStack(SliceFiles(read, (5,), (8, 8), np.int16), "ZYX", (1.0,) * 3, tmp_path)
+    monkeypatch.setattr(image_file, "open_stack", lambda _path, series: opened)
+    viewer = ViewerModel()
+    viewer.add_image(np.zeros((5, 8, 8)))
+    viewer.dims.set_current_step(0, 2)
+    with pytest.raises(StackError, match="bad sector"):
+        ImageFile.read(tmp_path).show(viewer)
+    layer = viewer.layers[1]
+    assert layer.visible
+    viewer.dims.set_current_step(0, 3)
+    np.testing.assert_array_equal(layer._slice.image.view, np.full((8, 8), 3))
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int16])

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from napari_sam2.errors import Sam2Error, SeriesError, StackError
 from napari_sam2.stack import OpenedStack, open_stack, stem_of
-from napari_sam2.stack.opened_stack import MICROMETER, SECOND, listed
+from napari_sam2.stack.lazy_view import LazyView
+from napari_sam2.stack.opened_stack import MICROMETER, SECOND, listed, short_reason
 from napari_sam2.stack.validation import COLOUR_SIZES, check_array, check_shape
 from napari_sam2.widgets.layers.geometry import spatial_shape
 
@@ -149,25 +150,33 @@ class ImageFile:
 
     def data(self) -> Any:
         """Return the pixels as napari takes them: a list of all resolutions if there are any."""
-        return [*self.levels] if len(self.levels) > 1 else self.levels[0]
+        return [*map(LazyView, self.levels)] if len(self.levels) > 1 else self.levels[0]
 
     def show(self, viewer: Viewer) -> Image:
         """Add a layer that knows its file, as napari's own readers do. Main thread only.
 
-        Whatever napari raises when it cannot draw the image reaches the caller; no layer is added.
+        Raises
+        ------
+        StackError
+            The plane in view cannot be read. The layer is there, and its other planes can be shown.
         """
         # Only so may others than napari's own readers say what file a layer is of.
         from napari.layers._source import layer_source
 
-        before = [*viewer.layers]
+        # napari reads the plane in view while it adds a layer that is visible; an error would
+        # leave the layer half added.
+        with layer_source(path=str(self.path), reader_plugin="napari-sam2"):
+            layer: Image = viewer.add_image(self.data(), **self.options(), visible=False)
         try:
-            with layer_source(path=str(self.path), reader_plugin="napari-sam2"):
-                layer: Image = viewer.add_image(self.data(), **self.options())
-        except Exception:
-            # napari reads the slice in view when the layer is in its list already.
-            for half_added in [each for each in viewer.layers if each not in before]:
-                viewer.layers.remove(half_added)
-            raise
+            layer.visible = True
+        except Exception as error:  # whatever the storage raises
+            layer.events.visible()  # napari tells it after reading
+            reason = error.happened if isinstance(error, Sam2Error) else short_reason(error)
+            raise StackError(
+                f"The plane in view of {self.name} cannot be read: {reason}",
+                safe="The image is open, and its other planes can be shown.",
+                remedy="Check its storage. If the file was copied or downloaded, do that again.",
+            ) from error
         return layer
 
 
