@@ -263,6 +263,21 @@ def test_review_columns(moving):
     assert math.isnan(row(table, 7, 1)["score"])
 
 
+def test_decisions_are_gone_through_once_however_many_objects_there_are():
+    class Decisions(frozenset):
+        rounds = 0
+
+        def __iter__(self):
+            Decisions.rounds += 1
+            return super().__iter__()
+
+    records = [FrameRecord(i, f, 10, (4.0, 4.0), 0.1, 0.2) for i in range(1, 60) for f in range(4)]
+    accepted = Decisions(ObjectFrame(number, number % 4) for number in range(1, 60))
+    review = Review.of(records, (), accepted)
+    assert Decisions.rounds <= 2
+    assert review.doubtful.keys() == {each.key for each in records} - accepted
+
+
 class Counting:
     """Labels or an image that counts what is read, and may fail in one frame."""
 

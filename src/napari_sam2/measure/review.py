@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -40,13 +41,14 @@ class Review:
         series: dict[int, list[FrameRecord]] = defaultdict(list)
         for record in records:
             series[record.object_id].append(record)
-        decided = {*prompted, *accepted}
+        # By object: with all frames accepted, there are as many decisions as records.
+        decided: dict[int, set[int]] = defaultdict(set)
+        for number, frame in itertools.chain(prompted, accepted):
+            decided[number].add(frame)
         found = {
             ObjectFrame(number, frame): reasons
             for number, known in series.items()
-            for frame, reasons in doubts(
-                known, {frame for each, frame in decided if each == number}, limits
-            ).items()
+            for frame, reasons in doubts(known, decided[number], limits).items()
         }
         scores = {each.key: each.score for known in series.values() for each in known if each.score}
         return cls(scores, frozenset(prompted), frozenset(accepted), found)

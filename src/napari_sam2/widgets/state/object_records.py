@@ -169,6 +169,11 @@ class ObjectRecords:
         found = {} if known is None else known.records
         return tuple(map(found.__getitem__, sorted(found)))
 
+    def of_stack(self, position: StackPosition) -> tuple[FrameRecord, ...]:
+        """Return the records of all objects of a stack, by object; frames in any order."""
+        objects = self._positions.get(position, {})
+        return tuple([record for each in objects.values() for record in each.records.values()])
+
     def record(self, position: StackPosition, object_id: int, frame: int) -> FrameRecord | None:
         """Return what is known of an object in a frame; None: nothing."""
         known = self._positions.get(position, {}).get(object_id)
@@ -213,10 +218,7 @@ class ObjectRecords:
 
     def by_position(self) -> dict[StackPosition, tuple[FrameRecord, ...]]:
         """Return all records of every stack."""
-        return {
-            position: tuple(r for each in objects.values() for r in each.records.values())
-            for position, objects in self._positions.items()
-        }
+        return {position: self.of_stack(position) for position in self._positions}
 
     def clear(self) -> None:
         """Forget everything."""

@@ -12,6 +12,7 @@ from qtpy.QtCore import QPointF, Qt
 from qtpy.QtGui import QMouseEvent
 
 from napari_sam2.labels.rendering.colours import colours_of
+from napari_sam2.measure import Review
 from napari_sam2.widgets.worker import live_results
 
 
@@ -218,3 +219,27 @@ def test_tracks_follow_the_labels_when_image_or_view_changes(tracked):
     assert not np.allclose(layer.data_to_world(place), flat), "it is tilted in 3D"
     tracked.viewer.dims.ndisplay = 2
     assert np.allclose(layer.data_to_world(place), flat)
+
+
+def test_scores_are_reviewed_outside_of_the_main_thread(tracked, monkeypatch):
+    real, threads = Review.of, []
+
+    def review(*known):
+        threads.append(threading.current_thread())
+        return real(*known)
+
+    monkeypatch.setattr(Review, "of", review)
+    tracked.tick_measuring()
+    tracked.wait_idle()
+    assert threads
+    assert threading.main_thread() not in threads
+    assert tracked.labels_layer.features["score"].notna().all()
+
+
+def test_each_selected_object_has_its_own_line_in_the_plot(tracked):
+    tracked.tick_measuring()
+    tracked.wait_idle()
+    tracked.select_rows(0, 1)
+    first, second = tracked.results_section.plot.lines
+    assert (first.object_id, second.object_id) == (1, 2)
+    assert first.frames.tolist() == second.frames.tolist() == list(range(6))

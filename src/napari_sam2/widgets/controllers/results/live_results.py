@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -253,11 +254,16 @@ class LiveResultsController(QObject):
         column = self._section.show_columns(numeric)
         if not column:
             return
+        # Once through the table, however many objects are selected.
+        chosen = self._objects.chosen
+        rows = table.loc[table["label"].isin(chosen), ["label", "frame", column]]
+        rows = rows.sort_values("label", kind="stable")  # frames stay in their order
+        labels, frames = (rows[name].to_numpy(dtype=np.int64) for name in ("label", "frame"))
+        values = rows[column].to_numpy(dtype=float, na_value=np.nan)
         lines = []
-        for number in self._objects.chosen:
-            rows = table[table["label"] == number]
-            values = rows[column].to_numpy(dtype=float, na_value=np.nan)
-            lines.append(PlotLine(number, rows["frame"].to_numpy(dtype=np.int64), values))
+        for number in chosen:
+            part = slice(*np.searchsorted(labels, (number, number + 1)))
+            lines.append(PlotLine(number, frames[part], values[part]))
         unit = table.attrs.get("units", {}).get(column, "")
         title = f"{column} ({unit})" if unit else column
         n_frames = self._result[1].labels.shape[0] if self._result is not None else 1
@@ -311,15 +317,16 @@ class LiveResultsController(QObject):
         number: int,
         live: LiveResults,
         divisions: tuple[Division, ...],
-        review: Review | None,
+        review: Callable[[], Review] | None,
         tracks: bool,
         table: bool,
     ) -> None:
         found: LiveTables | None = None
         error: Exception | None = None
         try:
+            known = review() if review is not None and table else None
             found = live.update(
-                divisions, review, tracks=tracks, table=table, stopped=self._stop.is_set
+                divisions, known, tracks=tracks, table=table, stopped=self._stop.is_set
             )
         except Exception as problem:  # nothing may get lost: all errors reach the user
             error = readable(problem)

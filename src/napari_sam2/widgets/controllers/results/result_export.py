@@ -144,24 +144,20 @@ class ResultExportController(QObject):
 
     def decisions(
         self, result: StackResult, position: StackPosition
-    ) -> tuple[tuple[Division, ...], Review | None]:
-        """Return divisions, scores and decisions of a stack.
+    ) -> tuple[tuple[Division, ...], Callable[[], Review] | None]:
+        """Return divisions of a stack, and a function that gives its scores and decisions.
 
-        Those of volumes over time are of single slices: there are none for a whole volume.
+        Any thread may call the function, on what is known now: to look for doubtful frames of
+        hundreds of objects takes seconds. Scores of volumes over time are of single slices: there
+        are none for a whole volume.
         """
         if result.volumes:
             return (), None
-        return self._annotation.annotations(position).divisions, self._review(position)
-
-    def _review(self, position: StackPosition) -> Review:
-        known, annotations = self._annotation.object_records, self._annotation.annotations(position)
-        records = [
-            record
-            for number in known.objects(position)
-            for record in known.records(position, number)
-        ]
+        annotations = self._annotation.annotations(position)
+        records = self._annotation.object_records.of_stack(position)
         prompted = {placed.object_frame for placed in annotations.prompts}
-        return Review.of(records, prompted, annotations.accepted)
+        review = partial(Review.of, records, prompted, annotations.accepted)
+        return annotations.divisions, review
 
     def _submit(self, title: str, path: Path, job: Callable[[Progress], None]) -> None:
         if self._worker is None:
@@ -223,7 +219,7 @@ def _write_measurements(
     path: Path,
     result: StackResult,
     divisions: tuple[Division, ...],
-    review: Review | None,
+    review: Callable[[], Review] | None,
     progress: Progress,
 ) -> None:
     check_table_path(path)
@@ -235,7 +231,7 @@ def _write_measurements(
         channels=result.channels,
         axes=result.axes,
         divisions=divisions,
-        review=review,
+        review=None if review is None else review(),
         progress=progress,
     )
     write_table(table, path)
