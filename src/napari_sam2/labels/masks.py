@@ -169,9 +169,20 @@ class PackedMask:
         bits = np.unpackbits(np.frombuffer(packed, dtype=np.uint8), count=height * width)
         return box, bits.reshape(height, width).astype(bool)
 
+    def corner_and_part(self) -> tuple[tuple[int, int], NDArray[np.bool_]]:
+        """Return row and column of the first pixel of the box, and the mask in it, bool (h, w)."""
+        return (self.rows[0], self.columns[0]), self.part()[1]
+
     def any(self) -> bool:
         """Tell whether any pixel is in the mask."""
         return self.rows[0] < self.rows[1]
+
+    def equals(self, mask: NDArray[np.bool_]) -> bool:
+        """Tell whether it is just this mask, bool (Y, X); it is not unpacked in whole."""
+        if mask.shape != self.shape:
+            return False
+        box, part = self.part()
+        return np.count_nonzero(mask) == np.count_nonzero(part) and np.array_equal(mask[box], part)
 
     def shared_with(self, other: PackedMask) -> tuple[float, float]:
         """Return how much of the smaller mask is in the other one, and their IoU, in 0..1."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +40,62 @@ def encode_run_lengths(mask: NDArray[np.bool_]) -> list[int]:
     ends = [] if changes[-1] == pixels.size else [pixels.size]
     lengths: list[int] = np.diff(np.concatenate(([0], changes, ends)).astype(np.int64)).tolist()
     return lengths
+
+
+def run_lengths_within(
+    part: NDArray[np.bool_], corner: tuple[int, int], shape: tuple[int, int]
+) -> NDArray[np.int64]:
+    """Return the run lengths of a mask of `shape` that is empty outside of a part of it.
+
+    The time that it takes is that of the part.
+
+    Parameters
+    ----------
+    part : ndarray of bool, shape (h, w)
+    corner : (int, int)
+        Row and column of its first pixel.
+    shape : (int, int)
+        Rows and columns of the whole mask.
+    """
+    steps = np.diff(np.pad(part, ((0, 0), (1, 1))).view(np.int8), axis=1)
+    first = corner[0] * shape[1] + corner[1]
+    starts, ends = (
+        first + rows * shape[1] + columns
+        for rows, columns in (np.nonzero(steps == 1), np.nonzero(steps == -1))
+    )
+    return _lengths(starts, ends, shape[0] * shape[1])
+
+
+def run_lengths_of_labels(
+    labels: NDArray[np.integer[Any]], ids: Iterable[int]
+) -> dict[int, NDArray[np.int64]]:
+    """Return the run lengths of the masks of some ids in a plane of labels (Y, X), by id.
+
+    The plane is read once, however many ids there are.
+    """
+    flat = np.ascontiguousarray(labels).ravel()
+    starts = np.flatnonzero(np.concatenate(([True], flat[1:] != flat[:-1])))
+    ends = np.append(starts[1:], flat.size)
+    wanted = np.array(sorted(set(ids)), dtype=np.int64)
+    values = flat[starts].astype(np.int64)
+    asked = np.flatnonzero(np.isin(values, wanted))
+    asked = asked[np.argsort(values[asked], kind="stable")]
+    found = np.searchsorted(values[asked], wanted, "left").tolist()
+    until = np.searchsorted(values[asked], wanted, "right").tolist()
+    return {
+        number: _lengths(starts[asked[a:b]], ends[asked[a:b]], flat.size)
+        for number, a, b in zip(wanted.tolist(), found, until, strict=True)
+    }
+
+
+def _lengths(starts: NDArray[Any], ends: NDArray[Any], size: int) -> NDArray[np.int64]:
+    """Return the lengths of alternating runs, of the runs of True: ascending, none empty."""
+    joined = starts[1:] == ends[:-1]  # from the end of a row into the next one
+    starts = starts[np.concatenate(([True], ~joined))] if len(starts) else starts
+    ends = ends[np.concatenate((~joined, [True]))] if len(ends) else ends
+    bounds = np.column_stack((starts, ends)).ravel().astype(np.int64)
+    last = [] if len(bounds) and bounds[-1] == size else [size]
+    return np.diff(np.concatenate(([0], bounds, np.array(last, dtype=np.int64))))
 
 
 def decode_run_lengths(lengths: Sequence[int], shape: tuple[int, ...]) -> NDArray[np.bool_]:

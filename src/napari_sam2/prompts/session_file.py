@@ -11,9 +11,12 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass, field
 from functools import partial
+from itertools import groupby
+from operator import attrgetter
 from os import PathLike
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +30,8 @@ from napari_sam2.prompts.run_length_masks import (
     checked_run_lengths,
     decode_run_lengths,
     encode_run_lengths,
+    run_lengths_of_labels,
+    run_lengths_within,
 )
 from napari_sam2.types import Division, ObjectFrame, Region, StackKind
 
@@ -43,6 +48,10 @@ _MOST_DIGITS = 20
 JsonScalar = str | int | float | bool | None
 
 
+MaskPart = tuple[tuple[int, int], NDArray[np.bool_]]
+"""Row and column of the first pixel of a part of a mask, and the part, bool (h, w)."""
+
+
 class MaskStore(Mapping[ObjectFrame, NDArray[np.bool_]]):
     """A read-only store of masks, each unpacked when it is read.
 
@@ -57,8 +66,8 @@ class MaskStore(Mapping[ObjectFrame, NDArray[np.bool_]]):
         self._shapes: dict[ObjectFrame, tuple[int, ...]] = {}
         for pair, mask in masks:
             pixels = np.asarray(mask, dtype=np.bool_)
-            self._runs[pair] = np.array(encode_run_lengths(pixels), dtype=np.int64)
-            self._shapes[pair] = pixels.shape
+            runs = np.array(encode_run_lengths(pixels), dtype=np.int64)
+            self._put(pair, runs, pixels.shape)
 
     @classmethod
     def of_lengths(
@@ -73,9 +82,42 @@ class MaskStore(Mapping[ObjectFrame, NDArray[np.bool_]]):
         """
         store = cls()
         for pair, lengths in masks:
-            store._runs[pair] = checked_run_lengths(lengths, shape)
-            store._shapes[pair] = shape
+            store._put(pair, checked_run_lengths(lengths, shape), shape)
         return store
+
+    @classmethod
+    def of_labels(
+        cls, pairs: Iterable[ObjectFrame], labels_of: Callable[[int], NDArray[np.integer[Any]]]
+    ) -> MaskStore:
+        """Store the masks that objects have in the labels of frames.
+
+        Parameters
+        ----------
+        pairs : iterable of ObjectFrame
+            Sorted by frame: the labels of each frame are looked through once, for all objects.
+        labels_of : callable
+            Gives the labels (Y, X) of a frame.
+        """
+        store = cls()
+        for frame, members in groupby(pairs, attrgetter("frame")):
+            ids, labels = [pair.object_id for pair in members], labels_of(frame)
+            runs = run_lengths_of_labels(labels, ids)
+            for object_id in ids:
+                store._put(ObjectFrame(object_id, frame), runs[object_id], labels.shape)
+        return store
+
+    @classmethod
+    def of_parts(
+        cls, masks: Iterable[tuple[ObjectFrame, MaskPart]], shape: tuple[int, int]
+    ) -> MaskStore:
+        """Store masks of `shape`, of which only the parts that are not empty are looked at."""
+        store = cls()
+        for pair, (corner, part) in masks:
+            store._put(pair, run_lengths_within(part, corner, shape), shape)
+        return store
+
+    def _put(self, pair: ObjectFrame, runs: NDArray[np.int64], shape: tuple[int, ...]) -> None:
+        self._runs[pair], self._shapes[pair] = runs, shape
 
     def lengths(self, pair: ObjectFrame) -> list[int]:
         """Return the run lengths of a mask; see `encode_run_lengths`."""
@@ -186,8 +228,8 @@ class SessionFile:
         cls,
         book: PromptBook,
         accepted: Iterable[ObjectFrame],
-        mask_of: Callable[[int, int], NDArray[np.bool_]],
-        results: Iterable[tuple[ObjectFrame, NDArray[np.bool_]]],
+        labels_of: Callable[[int], NDArray[np.integer[Any]]],
+        results: Iterable[tuple[ObjectFrame, MaskPart]],
         *,
         handed_over: frozenset[ObjectFrame],
         settings: Mapping[str, JsonScalar],
@@ -200,20 +242,24 @@ class SessionFile:
         divisions: Iterable[Division] = (),
         spans: Mapping[int, tuple[int, int]] | None = None,
     ) -> SessionFile:
-        """Return the session file of prompts whose masks are read one at a time.
+        """Return the session file of prompts, with accepted masks as they are in labels.
+
+        What it takes grows with the frames that have accepted masks, and with the objects of these
+        frames, but not with the product of objects and pixels.
 
         Parameters
         ----------
         book : PromptBook
         accepted : iterable of ObjectFrame
-        mask_of : callable
-            Gives the mask (Y, X) of an accepted object id and frame.
-        results : iterable of (ObjectFrame, ndarray of bool)
+        labels_of : callable
+            Gives the labels (Y, X) of a frame.
+        results : iterable of (ObjectFrame, MaskPart)
         handed_over, settings, contrast, axis, at, region, names, found, divisions, spans
             As the attributes.
         """
         pairs = sorted(accepted, key=ObjectFrame.by_frame)
-        masks = MaskStore((pair, mask_of(*pair)) for pair in pairs)
+        masks = MaskStore.of_labels(pairs, labels_of)
+        frame_shape = book.shape[1], book.shape[2]
         return cls(
             book,
             accepted=tuple(pairs),
@@ -224,7 +270,7 @@ class SessionFile:
             at=at,
             region=region,
             names=names or {},
-            results=MaskStore(results),
+            results=MaskStore.of_parts(results, frame_shape),
             handed_over=handed_over,
             found=frozenset(found),
             divisions=tuple(divisions),

@@ -42,7 +42,7 @@ def check_alive(divisions: Divisions, object_id: int, frame: int) -> None:
 def check_decided(track: ObjectTrack, begin: int, end: int) -> None:
     """Raise a `SessionError` if the user decided that an object is in a frame outside of these."""
     for frame, decided in track.conditioning.items():
-        if not begin <= frame < end and decided.mask.any():
+        if not begin <= frame < end and decided.pixels.any():
             raise SessionError(
                 f"Object {track.object_id} is prompted or accepted in frame {frame}, "
                 f"{'before it is born' if frame < begin else 'after it divides'}.",

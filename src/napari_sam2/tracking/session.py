@@ -1214,8 +1214,8 @@ class TrackingSession:
             return SessionFile.of_masks(
                 self.prompts.copy(),
                 self.accepted,
-                self._label_writer.mask,
-                ((pair, mask.unpack()) for pair, mask in self.corrected_masks().items()),
+                self._label_writer.volume.view,
+                ((pair, mask.corner_and_part()) for pair, mask in self.corrected_masks().items()),
                 handed_over=frozenset(self.handed_over),
                 found=self.found_objects,
                 settings={

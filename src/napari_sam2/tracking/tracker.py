@@ -365,7 +365,7 @@ class Tracker:
         for object_id, frame, prompt in prompts:
             decided = self.tracks[object_id].conditioning[frame]
             if prompt.mask is not None:
-                if needs_no_network(prompt) and not np.array_equal(decided.mask, prompt.mask):
+                if needs_no_network(prompt) and not decided.pixels.equals(prompt.mask):
                     found[ObjectFrame(object_id, frame)] = decided.pixels
             elif decided.corrects or decided.found or decided.chosen:
                 found[ObjectFrame(object_id, frame)] = self._left_of(object_id, decided)
@@ -373,9 +373,13 @@ class Tracker:
 
     def _left_of(self, object_id: int, decided: Conditioning) -> PackedMask:
         """Return what is left of a mask after others were drawn over it."""
-        left = decided.mask & self._label_writer.mask(object_id, decided.frame)
+        if self._overlap:
+            return decided.pixels
+        box, part = decided.pixels.part()
+        labels = self._label_writer.volume.view(decided.frame)
+        left = part & (labels[box] == object_id)
         # Without any pixel it would tell that the object is not there.
-        return PackedMask.of(left) if left.any() and not self._overlap else decided.pixels
+        return PackedMask.within(box, left, labels.shape) if left.any() else decided.pixels
 
     def _drawn(self, track: ObjectTrack, frame: int, prompt: FramePrompt) -> PromptedMask:
         """Decide a frame from a prompt that is a mask alone."""

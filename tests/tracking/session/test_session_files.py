@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from engine_internals import track_of
+from engine_internals import track_of, volume_of
 
 from napari_sam2.errors import FrameError
+from napari_sam2.labels import PackedMask
 from napari_sam2.prompts.session_file import MaskStore
 from napari_sam2.tracking import TrackingSession, TrackingSettings
 from napari_sam2.types import ObjectFrame
@@ -205,3 +206,29 @@ def test_a_mask_drawn_over_a_correction_keeps_its_pixels(session, stack, tmp_pat
     np.testing.assert_array_equal(again.labels[7] == corrected, left)
     again.add_mask(3, 7, whole)
     np.testing.assert_array_equal(again.labels[7] == 3, left, "what is drawn now counts")
+
+
+def test_masks_of_a_session_are_looked_at_in_their_boxes(session, monkeypatch):
+    """The time that a save takes does not grow with objects times pixels of a frame."""
+    session.add_points(1, 7, [(35, 5)], [False])
+    session.add_mask(3, 2, DRAWN)
+    session.add_mask(4, 2, OVER)
+    for frame in range(4):
+        session.accept_all(frame)
+    read, volume = [], volume_of(session)
+    monkeypatch.setattr(PackedMask, "unpack", lambda mask: pytest.fail("a whole mask is made"))
+    monkeypatch.setattr(volume, "mask", lambda *_: pytest.fail("a whole frame is compared"))
+    view = volume.view
+    monkeypatch.setattr(volume, "view", lambda frame: read.append(frame) or view(frame))
+    corrected = session.corrected_masks()
+    assert {(1, 7), (4, 2)} <= corrected.keys()
+    read.clear()
+    saved = session.to_file()
+    assert len(saved.accepted) > 2 * 4
+    assert len(read) <= 4 + len(corrected), "each frame once, not for each object"
+    monkeypatch.undo()
+    for pair in saved.accepted:
+        mask = session.labels[pair.frame] == pair.object_id
+        np.testing.assert_array_equal(saved.accepted_masks[pair], mask)
+    for pair, mask in corrected.items():
+        np.testing.assert_array_equal(saved.results[pair], mask.unpack())

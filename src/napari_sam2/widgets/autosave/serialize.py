@@ -98,8 +98,8 @@ def session_file(work: StackSession, pixels: str | None = None) -> SessionFile:
     return SessionFile.of_masks(
         book,
         work.annotations.accepted,
-        lambda object_id, frame: labels[frame] == object_id,
-        ((pair, packed.unpack()) for pair, packed in results.items()),
+        lambda frame: labels[frame].copy(),  # the session may be writing to it
+        ((pair, packed.corner_and_part()) for pair, packed in results.items()),
         handed_over=work.handed_over,
         found=work.found,
         settings=settings,
