@@ -226,6 +226,10 @@ class BlobSession:
             self._volume.write(each.frame, (object_id,), each.mask.unpack()[None])
         return tuple(object_ids)
 
+    def remove_objects(self, object_ids) -> None:
+        for object_id in sorted(object_ids):
+            self.remove_prompts(object_id)
+
     @property
     def divisions(self) -> tuple[Division, ...]:
         return self._divisions

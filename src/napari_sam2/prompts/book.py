@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace as with_changes
 from operator import itemgetter
 
@@ -131,6 +131,12 @@ class PromptBook:
         """Return a book with the same prompts that changes on its own."""
         book = PromptBook.__new__(PromptBook)  # the shape has been checked
         book._shape, book._prompts = self._shape, dict(self._prompts)
+        return book
+
+    def without(self, object_ids: Collection[int]) -> PromptBook:
+        """Return a book without the prompts of some objects."""
+        book = self.copy()
+        book._prompts = {k: prompt for k, prompt in book._prompts.items() if k[0] not in object_ids}
         return book
 
     def __len__(self) -> int:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any
 
 import numpy as np
@@ -53,15 +54,28 @@ class LabelWriter:
         """Take an object out of a frame."""
         self.put(object_id, frame, np.zeros(self.volume.array.shape[1:], dtype=bool))
 
-    def remove(self, object_id: int, frames: Sequence[int]) -> None:
-        """Take an object out of frames, its accepted ones too, or change nothing on failure."""
-        held = [pair for pair in self.accepted if pair.object_id == object_id]
+    def remove(self, frames_of: Mapping[int, Iterable[int]]) -> None:
+        """Take objects out of frames, accepted ones too, or change nothing on failure.
+
+        Each frame is written once for all its objects.
+
+        Parameters
+        ----------
+        frames_of : mapping of int to iterable of int
+            By object id.
+        """
+        held = [pair for pair in self.accepted if pair.object_id in frames_of]
+        objects_of: dict[int, list[int]] = defaultdict(list)
+        for object_id, frames in frames_of.items():
+            for frame in frames:
+                objects_of[frame].append(object_id)
         try:
             for pair in held:
                 self.unaccept(*pair)
             with self.volume.all_or_nothing():
-                for frame in frames:
-                    self.erase(object_id, frame)
+                for frame in sorted(objects_of):
+                    left = self.volume.without(frame, objects_of[frame])
+                    self.volume.put_frame(frame, left)
         except BaseException:
             for pair in held:
                 self.accept(*pair)

@@ -476,19 +476,43 @@ class TrackingSession:
         LabelsError
             The labels cannot be written; the session is unchanged.
         """
+        if frame is None:
+            self.remove_objects((object_id,))
+            return
         with self._lock:
             self._tracker.track(object_id)
             rest = self.prompts.copy()
-            if frame is not None or rest.frames(object_id):
-                rest.remove(object_id, frame)
+            rest.remove(object_id, frame)
             # The labels come first: what fails there leaves the prompts as they are.
-            if frame is not None:
-                self._tracker.release(object_id, frame)
-            else:
-                self._tracker.forget(object_id)
+            self._tracker.release(object_id, frame)
             self.prompts = rest
             if object_id not in self._tracker.tracks:
                 self._set_divisions(without_object(self._divisions, object_id))
+            self._keep_soon()
+
+    def remove_objects(self, object_ids: Iterable[int]) -> None:
+        """Remove objects with all their prompts and labels: all of them or, on failure, none.
+
+        However many they are, each frame of the labels is written once.
+
+        Raises
+        ------
+        SessionError
+            There is no such object.
+        LabelsError
+            The labels cannot be written; the session is unchanged.
+        """
+        with self._lock:
+            gone = frozenset(object_ids)
+            for object_id in sorted(gone):
+                self._tracker.track(object_id)
+            # The labels come first: what fails there leaves the prompts as they are.
+            self._tracker.forget(gone)
+            self.prompts = self.prompts.without(gone)
+            divisions = self._divisions
+            for object_id in sorted(gone):
+                divisions = without_object(divisions, object_id)
+            self._set_divisions(divisions)
             self._keep_soon()
 
     def candidates(self, object_id: int, frame: int) -> int:
@@ -1150,8 +1174,7 @@ class TrackingSession:
     def discard_found(self) -> None:
         """Remove all found objects that nobody has looked at."""
         with self._lock:
-            for object_id in self.found_objects:
-                self.remove_prompts(object_id)
+            self.remove_objects(self.found_objects)
             self._tracker.found.clear()
             self._keep_soon()
 

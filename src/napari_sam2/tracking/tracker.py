@@ -6,7 +6,7 @@ It is not safe for several threads; the session's lock guards it.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -263,7 +263,7 @@ class Tracker:
         if not track.conditioning.keys() - {frame}:
             others = np.flatnonzero(track.written).tolist()
             others.remove(frame)
-            self._label_writer.remove(object_id, others)
+            self._label_writer.remove({object_id: others})
             del self.tracks[object_id]
             return
         track.conditioning.pop(frame)
@@ -281,16 +281,17 @@ class Tracker:
         track = self.track(object_id)
         accepted = ObjectFrame(object_id, frame) in self._label_writer.accepted
         if not accepted and not track.conditioning.keys() - {frame}:
-            self.forget(object_id)
+            self.forget((object_id,))
         elif not accepted:
             self._label_writer.erase(object_id, frame)
             track.release(frame)
 
-    def forget(self, object_id: int) -> None:
-        """Remove an object, its labels included, or change nothing on failure."""
-        written = np.flatnonzero(self.tracks[object_id].written).tolist()
-        self._label_writer.remove(object_id, written)
-        del self.tracks[object_id]
+    def forget(self, object_ids: Collection[int]) -> None:
+        """Remove objects, their labels included, or change nothing on failure."""
+        tracks = [self.tracks[object_id] for object_id in object_ids]
+        self._label_writer.remove({t.object_id: np.flatnonzero(t.written).tolist() for t in tracks})
+        for track in tracks:
+            del self.tracks[track.object_id]
 
     def erase(self, track: ObjectTrack, frames: range) -> None:
         """Take an object out of frames that the user did not decide; they count as not tracked."""

@@ -298,3 +298,24 @@ def test_a_part_is_computed_again_and_no_more(model, stack, direction, computed)
     assert set(run(session, direction=direction, start=5, stop=8, recompute=True)) == computed
     assert session.outdated_frames() == {}
     assert session.planned_frames() == 1, "the clicked frame is handed out"
+
+
+def test_each_frame_is_written_once_however_many_objects_are_removed(session):
+    session.add_points(3, 4, [(20, 24)])
+    run(session)
+    session.accept(1, 6)
+    labels, written = session.labels.copy(), []
+    session.watch_labels(lambda frame, old, new: written.append(frame))
+    session.remove_objects([1, 3])
+    assert written == sorted(set(written))
+    np.testing.assert_array_equal(session.labels, np.where(labels == 2, labels, 0))
+    assert (session.object_ids, session.accepted) == ((2,), ())
+    assert session.prompts.object_ids() == (2,)
+
+
+def test_if_one_object_is_unknown_none_is_removed(session):
+    labels = session.labels.copy()
+    with pytest.raises(SessionError, match="no object 7"):
+        session.remove_objects([1, 7])
+    assert session.object_ids == (1, 2)
+    np.testing.assert_array_equal(session.labels, labels)

@@ -38,14 +38,17 @@ def check_unchanged(session, before, labels, tmp_path) -> None:
 def fails_at(monkeypatch, session, write: int, fault: BaseException) -> None:
     """Let the labels refuse one write."""
     volume, count = volume_of(session), iter(range(100))
-    real = volume.write
 
-    def fail(*args, **options):
-        if next(count) == write:
-            raise fault
-        return real(*args, **options)
+    def failing(real):
+        def fail(*args, **options):
+            if next(count) == write:
+                raise fault
+            return real(*args, **options)
 
-    monkeypatch.setattr(volume, "write", fail)
+        return fail
+
+    for name in ("write", "put_frame"):
+        monkeypatch.setattr(volume, name, failing(getattr(volume, name)))
 
 
 @pytest.mark.parametrize("fault", [KeyboardInterrupt(), TypeError("a fault")], ids=repr)

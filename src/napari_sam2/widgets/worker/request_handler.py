@@ -318,9 +318,9 @@ class RequestHandler:
         return self.learn()
 
     def _remove_objects(self, object_ids: Collection[int]) -> None:
-        for object_id in self.session.object_ids:
-            if object_id in object_ids:
-                self.session.remove_prompts(object_id)
+        known = set(object_ids) & set(self.session.object_ids)
+        if known:
+            self.session.remove_objects(known)
 
     def _undivide(self, parents: Iterable[int]) -> None:
         dividing = self._dividing()

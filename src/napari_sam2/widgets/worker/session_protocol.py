@@ -55,6 +55,10 @@ class Session(Protocol):
         """Lift that again."""
         ...
 
+    def remove_objects(self, object_ids: Iterable[int]) -> None:
+        """Take objects out of all frames, with their prompts."""
+        ...
+
     def choose(self, object_id: int, frame: int, rank: int) -> FrameMasks:
         """Take another mask that a click could mean."""
         ...
