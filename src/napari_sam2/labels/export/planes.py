@@ -52,7 +52,7 @@ class LabelPlanes:
         return np.dtype(np.uint8) if dtype.kind == "b" else dtype.newbyteorder("=")
 
     def narrow_dtype(self) -> np.dtype[Any]:
-        """Return the dtype that TIFF files keep the ids in.
+        """Return the dtype that TIFF and NIfTI files keep the ids in.
 
         8- and 16-bit ids stay as they are; wider ones, which ImageJ cannot open as ids, become
         uint16 or uint32 (int32 if some are negative), whichever holds them.
@@ -68,7 +68,7 @@ class LabelPlanes:
             if limits.min <= lowest and highest <= limits.max:
                 return np.dtype(candidate)
         raise LabelsError(
-            f"TIFF cannot hold the label ids {lowest} to {highest}.",
+            f"TIFF and NIfTI cannot hold the label ids {lowest} to {highest}.",
             safe="The labels are unchanged.",
             remedy="Write them as .zarr, or renumber them first.",
         )
