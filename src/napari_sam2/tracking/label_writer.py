@@ -167,8 +167,11 @@ class LabelWriter:
         decided, shared, logits = prompted
         frame = decided.frame
         if shared is None:
-            taken = self.pixels(frame, [i for i, other in others.items() if other.binding])
-            kept = decided.mask & ~taken
+            held = [i for i, other in others.items() if other.binding]
+            kept = decided.mask
+            if held:
+                box, part = decided.pixels.part()
+                kept[box] = part & ~np.isin(self.volume.view(frame)[box], held)
             self.put(object_id, frame, kept)
             return _frame_masks(frame, (object_id,), kept[None], [decided], logits, [None])
         predictions: dict[int, ObjectPrediction] = {}  # of those that were not drawn
