@@ -193,6 +193,7 @@ class TrackingSession:
         self.handed_over: set[ObjectFrame] = set()
         self._divisions: tuple[Division, ...] = ()
         self._refused: frozenset[tuple[int, frozenset[int]]] = frozenset()
+        self._accepted_then: frozenset[ObjectFrame] = frozenset()  # as of the last snapshot
         self._running = self._propagated = False
         self._interrupted: dict[int, FrameError] | None = None  # of a propagation in the store
         self._keeper: ResultKeeper | None = None
@@ -1201,9 +1202,13 @@ class TrackingSession:
         """Return the state of the session without the labels; for `restore`."""
         with self._lock:
             tracks = self._tracker.tracks
+            # Snapshots share what has not changed: of many objects accepted in all frames, each
+            # step of a history would have a copy of its own.
+            if self._accepted_then != self._label_writer.accepted:
+                self._accepted_then = frozenset(self._label_writer.accepted)
             return SessionState(
                 self.prompts.copy(),
-                frozenset(self._label_writer.accepted),
+                self._accepted_then,
                 frozenset(self.handed_over),
                 frozenset(self._tracker.found),
                 tuple([tracks[object_id].state() for object_id in sorted(tracks)]),

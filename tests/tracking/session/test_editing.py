@@ -319,3 +319,19 @@ def test_if_one_object_is_unknown_none_is_removed(session):
         session.remove_objects([1, 7])
     assert session.object_ids == (1, 2)
     np.testing.assert_array_equal(session.labels, labels)
+
+
+def test_snapshots_share_what_has_not_changed(session):
+    for frame in range(12):
+        session.accept_all(frame)
+    before = session.snapshot()
+    session.add_points(3, 4, [(20, 24)])
+    after = session.snapshot()
+    assert after.accepted is before.accepted
+    assert after.tracks[:2] == before.tracks[:2], "states are compared by identity"
+    session.unaccept(1, 6)
+    last = session.snapshot()
+    assert len(before.accepted) == len(after.accepted) == len(last.accepted) + 1
+    assert last.tracks[0] is not before.tracks[0]
+    session.restore(before)
+    assert session.accepted == tuple(sorted(before.accepted))

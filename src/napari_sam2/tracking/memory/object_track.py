@@ -6,6 +6,7 @@ from bisect import bisect_left, insort
 from collections import OrderedDict
 from collections.abc import ItemsView, Iterable, Iterator, MutableMapping, Sequence, ValuesView
 from dataclasses import dataclass
+from operator import is_
 
 import numpy as np
 from numpy.typing import NDArray
@@ -169,6 +170,7 @@ class ObjectTrack:
         self.conditioning_memory: OrderedDict[int, FrameMemory] = OrderedDict()
         self._config = config
         self._recent: dict[int, RecentMemory] = {}
+        self._state: TrackState | None = None  # as it was asked for last
 
     def copy(self) -> ObjectTrack:
         """Return the same object, to change it without changing this one."""
@@ -193,9 +195,15 @@ class ObjectTrack:
         return min(self.lifetime[1], self.span[1])
 
     def state(self) -> TrackState:
-        """Return what is known of the object now, as a value."""
+        """Return what is known of the object now, as a value: the last one if that is still true.
+
+        A history of many steps then holds what has changed.
+        """
         decided, done = tuple(self.conditioning.values()), np.packbits(self.done)
-        return TrackState(self.object_id, decided, done, np.packbits(self.written), self.span)
+        now = TrackState(self.object_id, decided, done, np.packbits(self.written), self.span)
+        if self._state is None or not now.is_like(self._state):
+            self._state = now
+        return self._state
 
     def another(self, object_id: int) -> ObjectTrack:
         """Return an empty track of the same stack."""
@@ -376,6 +384,17 @@ class TrackState:
     done: NDArray[np.uint8]
     written: NDArray[np.uint8]
     span: tuple[int, int]
+
+    def is_like(self, other: TrackState) -> bool:
+        """Tell whether another state is of the same decisions, frames and span."""
+        return (
+            self.object_id == other.object_id
+            and self.span == other.span
+            and len(self.conditioning) == len(other.conditioning)
+            and all(map(is_, self.conditioning, other.conditioning))
+            and np.array_equal(self.done, other.done)
+            and np.array_equal(self.written, other.written)
+        )
 
     def track(self, n_frames: int, config: Sam2Config) -> ObjectTrack:
         """Return a track with this state; memories of frames are encoded again when needed."""

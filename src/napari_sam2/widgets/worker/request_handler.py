@@ -108,6 +108,7 @@ class RequestHandler:
         self._known: dict[ObjectFrame, FramePrompt] = {}
         self._refused: dict[ObjectFrame, FramePrompt] = {}
         self._accepted: set[ObjectFrame] = set()
+        self._accepted_then: frozenset[ObjectFrame] = frozenset()  # as of the last snapshot
         self._refused_divisions: tuple[Division, ...] | None = None
         self._changes: list[PlaneChange] = []
         self._before: dict[int, NDArray[Any]] = {}  # planes that were written, as they were
@@ -393,7 +394,9 @@ class RequestHandler:
     def _snapshot(self, records: tuple[FrameRecord, ...] = ()) -> Snapshot:
         session = self.session.snapshot()
         known, refused = dict(self._known), dict(self._refused)
-        return Snapshot(self, session, known, refused, frozenset(self._accepted), records)
+        if self._accepted_then != self._accepted:  # else all snapshots share it
+            self._accepted_then = frozenset(self._accepted)
+        return Snapshot(self, session, known, refused, self._accepted_then, records)
 
     def _restore(self, snapshot: Snapshot) -> bool:
         """Return to a snapshot, unless it is one of another session: then return False."""
