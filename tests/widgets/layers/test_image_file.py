@@ -102,6 +102,24 @@ def test_of_a_pyramid_only_the_plane_in_view_is_read(tmp_path, monkeypatch):
     np.testing.assert_array_equal(FrameStack(layer.data[0], contrast=(0, 5)).read(5), 1)
 
 
+def test_a_well_of_a_plate_has_its_own_resolutions(tmp_path):
+    plate = zarr.open_group(tmp_path / "a.zarr", mode="w", zarr_format=2)
+    plate.attrs["plate"] = {"wells": [{"path": "A/1"}, {"path": "A/2"}]}
+    for number, name in enumerate(("A/1", "A/2")):
+        well = plate.create_group(name)
+        well.attrs["well"] = {"images": [{"path": "0"}]}
+        image = well.create_group("0")
+        axes = [{"name": axis, "type": "space"} for axis in "yx"]
+        datasets = [{"path": "0"}, {"path": "1"}]
+        image.attrs["multiscales"] = [{"axes": axes, "datasets": datasets}]
+        for level in (0, 1):
+            pixels = np.full((32 >> level, 32 >> level), 10 * number + level, np.uint16)
+            image.create_array(str(level), data=pixels)
+    layer = shown(tmp_path / "a.zarr", series=1)
+    assert [np.unique(np.asarray(each)).tolist() for each in layer.data] == [[10], [11]]
+    assert layer.name == "a A/2/0"
+
+
 def test_resolutions_are_those_of_a_multiscale_layer(tmp_path):
     group = zarr.open_group(tmp_path / "a.zarr", mode="w", zarr_format=2)
     data = np.random.default_rng(2).integers(0, 999, (3, 32, 24)).astype(np.uint16)
@@ -122,6 +140,10 @@ def test_resolutions_are_those_of_a_multiscale_layer(tmp_path):
     assert layer.multiscale
     assert [level.shape for level in layer.data] == [(3, 32, 24), (3, 16, 12)]
     np.testing.assert_array_equal(layer.scale, (2, 0.5, 0.5))
+    del group["1"]  # as in a copy that was broken off
+    layer = shown(tmp_path / "a.zarr")
+    assert not layer.multiscale
+    np.testing.assert_array_equal(np.asarray(layer.data), data)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -93,11 +94,7 @@ class ImageFile:
             )
         order = _order(finest)
         shown = finest.turned(order)
-        others = (
-            open_stack(path, series=series, level=level).turned(order).data
-            for level in range(1, finest.level.available)
-        )
-        levels = _descending(shown.data, others)
+        levels = _descending(shown.data, _coarser(path, series, finest.level.available, order))
         kept = len(shown.axes.removesuffix("S"))
         return cls(
             path,
@@ -217,7 +214,17 @@ def _order(opened: OpenedStack) -> list[int]:
     return [*leading, *(axes.index(letter) for letter in frame if letter in axes)]
 
 
-def _descending(finest: Any, others: Any) -> tuple[Any, ...]:
+def _coarser(path: Path, series: int | None, count: int, order: list[int]) -> Iterator[Any]:
+    """Open the other resolutions, up to one that cannot be opened: the finer ones show the same."""
+    for level in range(1, count):
+        try:
+            opened = open_stack(path, series=series, level=level)
+        except StackError:
+            return
+        yield opened.turned(order).data
+
+
+def _descending(finest: Any, others: Iterator[Any]) -> tuple[Any, ...]:
     """Return the resolutions of an image as long as each is smaller than the one before."""
     smaller = itertools.chain([finest], others)
     kept: list[Any] = []
