@@ -7,6 +7,7 @@ import shutil
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,8 +17,10 @@ from known_masks import known_masks
 
 from napari_sam2 import TrackingSession, TrackingSettings, load_model
 from napari_sam2.errors import StoreError, StoreInUseError
+from napari_sam2.labels.store.result_store import ResultStore
 from napari_sam2.stack import FrameStack
 from napari_sam2.tracking import Model
+from napari_sam2.tracking.state import result_keeper
 from napari_sam2.tracking.state.result_keeper import ResultKeeper, SessionParts
 from napari_sam2.types import ObjectFrame
 
@@ -472,3 +475,24 @@ def test_records_follow_masks_that_lose_pixels_to_a_later_prompt(model, stack, t
     assert 9 in changed
     for number in changed:
         assert areas[ObjectFrame(number, 5)] == np.count_nonzero(session.labels[5] == number)
+
+
+def test_a_commit_that_takes_long_is_followed_by_a_rest(model, stack, tmp_path, monkeypatch):
+    """With very many accepted masks commits are slow: they must not be all that is done."""
+    now, ends, real = [0.0], [], ResultStore.commit
+
+    def commit(store, *parts):
+        now[0] += 5
+        ends.append(now[0])
+        real(store, *parts)
+
+    session = prompted(opened(model, stack, tmp_path / "s.sam2.zarr"))
+    monkeypatch.setattr(result_keeper, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(ResultStore, "commit", commit)
+    session.keep()
+    for _ in session.propagate():
+        now[0] += 4
+    assert len(ends) > 2
+    assert min(np.diff(ends[:-1])) >= 3 * 5
+    assert not session._keeper._records, "at the end everything is written"
+    session.close()

@@ -1,6 +1,8 @@
 """`ResultKeeper`: writes what changes in a session to its store, about once per second.
 
-The session's lock guards it. A timer's thread writes what nothing else has written by then.
+Less often where that takes long, as with many thousands of accepted masks: a quarter of the time at
+most goes to it. The session's lock guards it. A timer's thread writes what nothing else has written
+by then.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from napari_sam2.types import Division, FrameMasks, ObjectFrame
 
 _EVERY_S = 0.8
 _LATEST_S = 1.2
+_REST = 3  # so many times as long as a commit takes, nothing is written
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,8 +65,8 @@ class SessionParts:
     def describe(self) -> dict[str, Any]:
         """Return what is neither prompts nor tracks, as JSON values."""
         return {
-            "accepted": list(map(list, sorted(self.accepted))),
-            "handed_over": list(map(list, sorted(self.handed_over))),
+            "accepted": sorted(self.accepted),
+            "handed_over": sorted(self.handed_over),
             "found": sorted(self.found),
             "divisions": [
                 [each.parent, list(each.children), each.frame] for each in self.divisions
@@ -111,6 +114,7 @@ class ResultKeeper:
         self._records: dict[ObjectFrame, FrameRecord] = {}
         self._lost: set[ObjectFrame] = set()  # objects that lost pixels, and where
         self._last = -np.inf
+        self._took = 0.0  # seconds of the last commit
         self._timer: threading.Timer | None = None
         volume.on_patch = self.changed
 
@@ -149,12 +153,15 @@ class ResultKeeper:
     @property
     def due(self) -> bool:
         """Whether the last commit was long enough ago."""
-        return time.monotonic() - self._last >= _EVERY_S
+        return time.monotonic() - self._last >= max(_EVERY_S, _REST * self._took)
 
     def soon(self, write: Callable[[], None]) -> None:
-        """Have `write` called in a second, in a thread of its own, unless it is called before."""
+        """Have `write` called a little later, in a thread of its own, unless it is called before.
+
+        That is in a second, or after the rest that a slow commit is followed by.
+        """
         if self._timer is None:
-            self._timer = threading.Timer(_LATEST_S, write)
+            self._timer = threading.Timer(max(_LATEST_S, _REST * self._took), write)
             self._timer.daemon = True
             self._timer.start()
 
@@ -165,6 +172,7 @@ class ResultKeeper:
             self._timer = None
         if self.store.closed:
             return
+        began = time.monotonic()
         try:
             self._commit()
         except StoreError as error:
@@ -175,6 +183,7 @@ class ResultKeeper:
         else:
             self.trouble = None
         self._last = time.monotonic()
+        self._took = self._last - began
 
     def close(self) -> None:
         """Write everything, and let other sessions write to the store."""
