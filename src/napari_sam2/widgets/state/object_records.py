@@ -159,7 +159,7 @@ class ObjectRecords:
         None where there is no score.
         """
         known = self._positions.get(position, {})
-        objects = [each for number, each in known.items() if object_id in (None, number)]
+        objects = [known[i] for i in (known if object_id is None else [object_id]) if i in known]
         count = sum(each.scores for each in objects)
         return sum(each.total for each in objects) / count if count else None
 
