@@ -212,9 +212,11 @@ class LabelWriter:
         """Hand out a conditioning frame as it stands, with its logits if these are handed out."""
         frame = conditioning.frame
         # Another object may have been prompted there since: then the labels decide.
-        mask = conditioning.mask if self._settings.overlap else self.mask(object_id, frame)
+        overlap = self._settings.overlap
+        mask = conditioning.mask if overlap else self.mask(object_id, frame)
+        masks = _sparse([mask], mask.shape)
         box = None if conditioning.prediction is None else box_of(mask)
-        return _frame_masks(frame, (object_id,), mask[None], [conditioning], logits, [box])
+        return _frame_masks(frame, (object_id,), masks, [conditioning], logits, [box])
 
 
 def merge(frame: int, parts: Sequence[FrameMasks]) -> FrameMasks:
@@ -223,19 +225,32 @@ def merge(frame: int, parts: Sequence[FrameMasks]) -> FrameMasks:
         return parts[0]
     parts = sorted(parts, key=lambda part: part.object_ids[:1])
     ids = [object_id for part in parts for object_id in part.object_ids]
-    # Masks are many: they are copied once more only where the objects of two parts alternate.
-    order = slice(None) if ids == sorted(ids) else np.argsort(ids, kind="stable")
+    order = np.argsort(ids, kind="stable")
+    masks = [mask for part in parts for mask in part.masks]
     logits = [part.logits for part in parts if part.logits is not None]
     return FrameMasks(
         frame,
         tuple(sorted(ids)),
-        np.concatenate([part.masks for part in parts])[order],
+        _sparse([masks[at] for at in order.tolist()], parts[0].masks.shape[1:]),
         np.concatenate([part.scores for part in parts])[order],
         np.concatenate([part.presence for part in parts])[order],
         np.concatenate(logits)[order] if logits else None,
         next((part.skipped for part in parts if part.skipped is not None), None),
         frozenset().union(*(part.filling for part in parts)),
     )
+
+
+def _sparse(masks: Sequence[NDArray[np.bool_]], shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Stack masks of this shape (Y, X); what is empty of them takes no memory.
+
+    Hundreds of masks of a large frame would take all that a machine has.
+    """
+    stacked = np.zeros((len(masks), *shape), dtype=bool)
+    for mask, copy in zip(masks, stacked, strict=True):
+        box = box_of(mask)
+        if box is not None:
+            copy[box] = mask[box]
+    return stacked
 
 
 def nothing_in(frame: int, shape: tuple[int, int, int], error: FrameError) -> FrameMasks:
