@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_sam2 import load_model
+from napari_sam2.network.logits import ABSENT_LOGIT
 from napari_sam2.tracking import TrackingSession
 from napari_sam2.tracking.decoding.mask_postprocessing import MaskFinisher
-from napari_sam2.tracking.decoding.prediction import ABSENT_LOGIT, ObjectPrediction
+from napari_sam2.tracking.decoding.prediction import ObjectPrediction
 from napari_sam2.tracking.engine import TrackedFrame
 from napari_sam2.tracking.identity_switches import find_identity_switches, find_yielding
 from napari_sam2.tracking.images.object_window import Window

@@ -12,13 +12,10 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from napari_sam2.evaluation.metrics import Mask
-from napari_sam2.labels.masks import box_of
+from napari_sam2.labels.masks import DENSE_IDS, box_of
 
 Plane = NDArray[np.integer[Any]]
 Window = tuple[slice, slice]
-
-_DENSE_IDS = 1 << 17
-"""Ids up to here are counted in an array of that length; larger ones are numbered anew."""
 
 
 def object_counts(plane: Plane) -> dict[int, int]:
@@ -66,7 +63,7 @@ def window_shape(window: Window) -> tuple[int, int]:
 def _numbered(plane: Plane) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Give ids and a plane that holds 1 + the index of each pixel's id, or 0."""
     largest = int(plane.max(initial=0))
-    if int(plane.min(initial=0)) >= 0 and largest < _DENSE_IDS:
+    if int(plane.min(initial=0)) >= 0 and largest < DENSE_IDS:
         return np.arange(1, largest + 1), plane.astype(np.int64)
     ids, index = np.unique(plane, return_inverse=True)
     above = ids > 0

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from napari_sam2.errors import EvaluationError
 from napari_sam2.evaluation.ctc_folders import find_sequences, read_sequence
 from napari_sam2.stack import FrameStack, StackKind, guess_axes, kind_along, open_stack
+from napari_sam2.stack.pair_names import IMAGE_ENDING, LABELS_ENDING, PAIR_SUFFIXES
 
 T = TypeVar("T")
 
@@ -24,11 +25,6 @@ def spread(items: Sequence[T], count: int) -> tuple[T, ...]:
     if len(items) <= count:
         return tuple(items)
     return tuple(items[(index * len(items)) // count] for index in range(count))
-
-
-_SUFFIXES = (".tif", ".tiff")
-_IMAGE_ENDING = "_image"
-_LABELS_ENDING = "_labels"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +82,7 @@ def find_pairs(folder: Path, *, limit: int | None = None) -> tuple[LabelledPair,
         path
         for pattern in ("*", "*/*")
         for path in folder.glob(pattern)
-        if path.suffix.lower() in _SUFFIXES and path.stem.endswith(_IMAGE_ENDING)
+        if path.suffix.lower() in PAIR_SUFFIXES and path.stem.endswith(IMAGE_ENDING)
     ]
     sequences = [
         LabelledPair(images.name, images.parent.resolve().name, images, truth)
@@ -170,13 +166,13 @@ def read_pair(
 
 
 def _pair_of(image: Path) -> LabelledPair:
-    name = image.stem.removesuffix(_IMAGE_ENDING)
-    for suffix in (image.suffix, *_SUFFIXES):
-        labels = image.with_name(f"{name}{_LABELS_ENDING}{suffix}")
+    name = image.stem.removesuffix(IMAGE_ENDING)
+    for suffix in (image.suffix, *PAIR_SUFFIXES):
+        labels = image.with_name(f"{name}{LABELS_ENDING}{suffix}")
         if labels.is_file():
             return LabelledPair(name, Path(os.path.realpath(image.parent)).name, image, labels)
     raise EvaluationError(
         f"{image} has no labels beside it.",
-        remedy=f"Put them at {image.with_name(name + _LABELS_ENDING + image.suffix)}, "
+        remedy=f"Put them at {image.with_name(name + LABELS_ENDING + image.suffix)}, "
         "or move the image elsewhere.",
     )

@@ -20,6 +20,9 @@ from napari_sam2.errors import LabelsError
 Box = tuple[slice, slice]
 """Rows and columns, both with their ends."""
 
+DENSE_IDS = 1 << 17
+"""Ids below this index an array of that length; a plane with larger ones is numbered anew first."""
+
 
 def box_of(plane: NDArray[Any]) -> Box | None:
     """Return the smallest box with all pixels of a plane (Y, X) that are not 0, if any is."""

@@ -17,6 +17,7 @@ from scipy import ndimage
 from scipy.spatial import ConvexHull
 
 from napari_sam2.labels.array_storage import Labels
+from napari_sam2.labels.masks import DENSE_IDS
 
 PIXELS = "_px"
 """Ending of columns in pixels, where others are in physical units."""
@@ -25,7 +26,6 @@ Columns = dict[str, NDArray[Any]]
 """One value per object, by the name of the property."""
 
 _OURS = "our_"
-_DENSE_IDS = 1 << 17  # scikit-image keeps a list of this length: larger ids are numbered anew
 _LENGTHS = {
     "area": -1,  # as many lengths as the region has axes
     "centroid": 1,
@@ -86,7 +86,7 @@ def _index(key: str) -> str:
 
 def _numbered(labels: Labels) -> tuple[Labels, NDArray[np.int64]]:
     """Return labels of 1, 2, 3, ... without a gap, and the ids that these stand for."""
-    if labels.min(initial=0) >= 0 and labels.max(initial=0) < _DENSE_IDS:
+    if labels.min(initial=0) >= 0 and labels.max(initial=0) < DENSE_IDS:
         present = np.flatnonzero(np.bincount(labels.ravel().astype(np.int64)))
         ids = present[present > 0]
         table = np.zeros(int(labels.max(initial=0)) + 1, dtype=np.int32)

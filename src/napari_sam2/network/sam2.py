@@ -16,6 +16,7 @@ from napari_sam2.network.features import ImageFeatures, MaskPrediction
 from napari_sam2.network.fine_pyramid import FineEncoder
 from napari_sam2.network.image_encoder import ImageEncoder
 from napari_sam2.network.layers import MLP, full_precision
+from napari_sam2.network.logits import DRAWN_LOGIT
 from napari_sam2.network.mask_decoder import FineMaskDecoder, MaskDecoder, draw_prompts
 from napari_sam2.network.memory_attention import MemoryAttention
 from napari_sam2.network.memory_encoder import MemoryEncoder
@@ -23,7 +24,6 @@ from napari_sam2.network.position import sine_grid, sine_time
 from napari_sam2.network.prompt_encoder import PAD, PromptEncoder
 
 _PRODUCTS = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
-_DRAWN_LOGIT = 10.0
 _LEAST_SPREAD = 1e-3  # of an input in its own contrast: a constant one stays constant
 
 
@@ -231,7 +231,7 @@ class Sam2(nn.Module):
     def downsample_mask(self, masks: Tensor) -> Tensor:
         """Turn a mask prompt (N, 1, S, S) of 0 and 1 into the decoder's mask input."""
         if self.config.fine_channels:
-            return (2 * masks - 1) * _DRAWN_LOGIT
+            return (2 * masks - 1) * DRAWN_LOGIT
         with full_precision(masks.device):  # like all that has to do with masks
             return self.mask_downsample(masks)  # type: ignore[no-any-return]
 

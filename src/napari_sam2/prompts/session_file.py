@@ -43,7 +43,8 @@ VERSION = 4
 
 _CHANNELS = "channels"
 _KIND = "kind"
-_MOST_DIGITS = 20
+MOST_DIGITS = 20
+"""Numbers of more digits in texts of a session file are none that it writes, and slow to read."""
 
 JsonScalar = str | int | float | bool | None
 
@@ -282,7 +283,7 @@ class SessionFile:
         """The channels of the composed image, if they were chosen; see `of_channels`."""
         text = self.settings.get(_CHANNELS)
         numbers = str(text).split(",") if text is not None else []
-        short = [number.strip() for number in numbers if len(number) < _MOST_DIGITS]
+        short = [number.strip() for number in numbers if len(number) < MOST_DIGITS]
         return tuple(int(number) for number in short if number.isdecimal()) or None
 
     @property

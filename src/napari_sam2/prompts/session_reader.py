@@ -24,11 +24,17 @@ from napari_sam2.prompts.book import PromptBook
 from napari_sam2.prompts.checks import check_shape
 from napari_sam2.prompts.frame_prompt import FramePrompt, Point
 from napari_sam2.prompts.run_length_masks import decode_run_lengths
-from napari_sam2.prompts.session_file import FORMAT, VERSION, JsonScalar, MaskStore, SessionFile
+from napari_sam2.prompts.session_file import (
+    FORMAT,
+    MOST_DIGITS,
+    VERSION,
+    JsonScalar,
+    MaskStore,
+    SessionFile,
+)
 from napari_sam2.prompts.translate import moved_book
 from napari_sam2.types import Division, ObjectFrame, Region
 
-_MOST_DIGITS = 20
 _NAMED = 5  # positions in an error
 
 Kind = TypeVar("Kind", int, float, bool, str)
@@ -490,7 +496,7 @@ def _read_names(node: JsonNode | None) -> dict[int, str]:
 def _numbered(node: JsonNode | None, of: str) -> dict[int, JsonNode]:
     fields = {} if node is None else node.fields()
     for name, field in fields.items():
-        if not (name.isdecimal() and len(name) < _MOST_DIGITS):
+        if not (name.isdecimal() and len(name) < MOST_DIGITS):
             raise field.error(f"must be named by the number of {of}.", "Correct it in the file.")
     return {int(name): field for name, field in fields.items()}
 

@@ -14,6 +14,7 @@ from napari_sam2.errors import StackError
 from napari_sam2.stack.array_view import ArrayView
 from napari_sam2.stack.file_pixels import FilePixels
 from napari_sam2.stack.opened_stack import (
+    DAMAGED_REMEDY,
     OpenedStack,
     check_choice,
     chosen_series,
@@ -24,7 +25,6 @@ from napari_sam2.stack.opened_stack import (
 SUFFIXES = (".nii", ".nii.gz")
 
 _AXES = "XYZTC"
-_DAMAGED = "If it was copied or downloaded, do that again; else save it anew from its source."
 # Deflate packs at most 1032 bytes into one: a header that promises more is wrong.
 _LARGEST_RATIO = 1032
 
@@ -113,12 +113,13 @@ def open_nifti(path: Path, *, series: int | str | None, level: int) -> OpenedSta
     except Exception as error:  # damaged files make nibabel raise errors of many kinds
         raise StackError(
             f"{path} cannot be opened as NIfTI: {type(error).__name__}: {error}.",
-            remedy=_DAMAGED,
+            remedy=DAMAGED_REMEDY,
         ) from error
     size = path.stat().st_size
     if needed + offset > (size * _LARGEST_RATIO if packed else size):
         raise StackError(
-            f"{path} is truncated: its header promises {needed} bytes of pixels.", remedy=_DAMAGED
+            f"{path} is truncated: its header promises {needed} bytes of pixels.",
+            remedy=DAMAGED_REMEDY,
         )
     shape = proxy.shape[::-1]
     stored = None if packed else FilePixels(path, proxy.dtype, offset, shape)

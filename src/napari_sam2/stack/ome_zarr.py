@@ -22,6 +22,7 @@ from napari_sam2._limits import (
 from napari_sam2.errors import SeriesError, StackError
 from napari_sam2.stack.axes import axis_letter
 from napari_sam2.stack.opened_stack import (
+    ZARR_FILES,
     FileChoice,
     OpenedStack,
     axes_of_shape,
@@ -32,7 +33,6 @@ from napari_sam2.stack.opened_stack import (
     step_of,
 )
 
-_METADATA = ("zarr.json", ".zarray", ".zgroup", ".zattrs", ".zmetadata")
 _TYPES = {"time": "T", "channel": "C"}
 
 
@@ -86,7 +86,7 @@ def _damaged(path: Path, error: Exception) -> StackError:
 
 
 def _open_node(path: Path) -> Any:
-    for name in _METADATA:
+    for name in ZARR_FILES:
         if (path / name).exists():
             _check_metadata(path, path / name)
     try:

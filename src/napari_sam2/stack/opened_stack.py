@@ -15,6 +15,12 @@ from napari_sam2.errors import StackError
 from napari_sam2.stack.array_view import ArrayView
 from napari_sam2.stack.validation import has_colour_axis
 
+DAMAGED_REMEDY = "If it was copied or downloaded, do that again; else save it anew from its source."
+"""What to do about a damaged file."""
+
+ZARR_FILES = ("zarr.json", ".zarray", ".zgroup", ".zattrs", ".zmetadata")
+"""Metadata files of zarr formats 2 and 3: a folder with one of them is an array or a group."""
+
 _MOST_REASON = 300  # characters
 MICROMETER, SECOND = "micrometer", "second"
 """The units of known steps, as OME-Zarr spells them; "" stands for an unknown one."""

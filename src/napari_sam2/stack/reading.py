@@ -16,6 +16,7 @@ from napari_sam2.errors import StackError
 from napari_sam2.stack.array_view import ArrayView
 from napari_sam2.stack.file_pixels import FilePixels
 from napari_sam2.stack.opened_stack import (
+    ZARR_FILES,
     OpenedStack,
     axes_of_shape,
     check_choice,
@@ -26,7 +27,6 @@ from napari_sam2.stack.opened_stack import (
 _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _NUMPY_START = b"\x93NUMPY"
 _PICTURE_STARTS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")
-_ZARR_FILES = ("zarr.json", ".zarray", ".zgroup", ".zattrs", ".zmetadata")
 _DOUBLE_SUFFIXES = (".ome.tiff", ".ome.tif", ".ome.zarr", ".nii.gz")
 _LONGEST_SUFFIX = 6
 _FORMATS = "TIFF, OME-TIFF, zarr, OME-Zarr, NIfTI, PNG, JPEG or a numpy .npy file"
@@ -144,7 +144,7 @@ def _open_folder(path: Path, *, series: int | str | None, level: int) -> OpenedS
     """Open a zarr, or else a folder of slices or of DICOM files."""
     from napari_sam2.stack.ome_zarr import open_zarr
 
-    if any((path / name).is_file() for name in _ZARR_FILES):
+    if any((path / name).is_file() for name in ZARR_FILES):
         return open_zarr(path, series=series, level=level)
     from napari_sam2.stack.slice_folder import open_slices, slices_in
 

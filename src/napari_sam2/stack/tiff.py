@@ -17,6 +17,7 @@ from tifffile import RESUNIT, TIFF, TiffFile, TiffPageSeries
 from napari_sam2.errors import StackError
 from napari_sam2.stack.file_pixels import FilePixels
 from napari_sam2.stack.opened_stack import (
+    DAMAGED_REMEDY,
     AxisStep,
     FileChoice,
     OpenedStack,
@@ -26,7 +27,6 @@ from napari_sam2.stack.opened_stack import (
     step_of,
 )
 
-_DAMAGED = "If it was copied or downloaded, do that again; else save it anew from its source."
 _INCHES = ("in", "inch", "inches")
 _DESCRIPTION = 270  # the tag ImageDescription
 
@@ -84,7 +84,7 @@ def open_tiff(path: Path, *, series: int | str | None, level: int) -> OpenedStac
     except Exception as error:  # damaged files make tifffile raise errors of many kinds
         raise StackError(
             f"{path} cannot be opened as TIFF: {type(error).__name__}: {short_reason(error)}.",
-            remedy=_DAMAGED,
+            remedy=DAMAGED_REMEDY,
         ) from error
     finally:
         if file is not None:
@@ -92,7 +92,7 @@ def open_tiff(path: Path, *, series: int | str | None, level: int) -> OpenedStac
 
 
 def _truncated(path: Path) -> StackError:
-    return StackError(f"{path} is truncated: it ends before its last page.", remedy=_DAMAGED)
+    return StackError(f"{path} is truncated: it ends before its last page.", remedy=DAMAGED_REMEDY)
 
 
 def _chain_is_whole(file: TiffFile) -> bool:

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from napari_sam2.errors import FrameError
 from napari_sam2.network import ImageFeatures
+from napari_sam2.network.logits import ABSENT_LOGIT
 from napari_sam2.network.parallel_tasks import map_tasks, tasks_wanted
 from napari_sam2.tracking.decoding.brightness import (
     DecidedBrightness,
@@ -25,7 +26,6 @@ from napari_sam2.tracking.decoding.brightness import (
     deepest_valley,
 )
 from napari_sam2.tracking.decoding.prediction import (
-    ABSENT_LOGIT,
     Conditioning,
     ObjectPrediction,
     SeenMask,

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from napari_sam2.labels.masks import box_of
 from napari_sam2.network import MaskPrediction
-from napari_sam2.tracking.decoding.prediction import LOGIT_LIMIT
+from napari_sam2.network.logits import LOGIT_LIMIT
 
 _MARGIN = 1.0  # logit of a clicked pixel at least: enough to hold when the mask is upsampled
 _SPREAD = 0.25  # standard deviation, of the root of the mask's area; measured on training stacks

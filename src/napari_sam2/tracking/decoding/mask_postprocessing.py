@@ -22,8 +22,8 @@ from napari_sam2.labels.array_storage import Labels
 from napari_sam2.labels.masks import Box, apart, box_of, placed, size_of, within
 from napari_sam2.labels.volume import pixels_of, without
 from napari_sam2.network import upsample_masks
+from napari_sam2.network.logits import ABSENT_LOGIT
 from napari_sam2.tracking.decoding.prediction import (
-    ABSENT_LOGIT,
     Conditioning,
     ObjectPrediction,
     decided_logits,

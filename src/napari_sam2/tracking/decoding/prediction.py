@@ -18,19 +18,11 @@ from torch import Tensor
 
 from napari_sam2.labels import PackedMask
 from napari_sam2.network import ImageFeatures
+from napari_sam2.network.logits import ABSENT_LOGIT, DRAWN_LOGIT
 from napari_sam2.prompts import FramePrompt
 from napari_sam2.tracking.images.feature_cache import FeatureCache
 from napari_sam2.tracking.images.object_window import Window, WindowedObject, mask_to_input
 from napari_sam2.tracking.model import Model
-
-ABSENT_LOGIT = -1024.0
-"""Mask logit of every pixel where the object score says that the object is absent."""
-
-LOGIT_LIMIT = 32.0
-"""Logits that prompts refine are clamped so, as in training."""
-
-DRAWN_LOGIT = 10.0
-"""Mask logit, up to its sign, of a mask that the user drew."""
 
 
 class SeenMask(NamedTuple):

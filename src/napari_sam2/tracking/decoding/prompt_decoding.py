@@ -21,6 +21,7 @@ from napari_sam2.network import (
     MaskPrediction,
     upsample_masks,
 )
+from napari_sam2.network.logits import ABSENT_LOGIT, LOGIT_LIMIT, OUTSIDE_LOGIT
 from napari_sam2.prompts import FramePrompt
 from napari_sam2.tracking.decoding.click_rules import (
     change_near,
@@ -28,11 +29,9 @@ from napari_sam2.tracking.decoding.click_rules import (
     keep_far,
     keep_object,
 )
-from napari_sam2.tracking.decoding.prediction import ABSENT_LOGIT, LOGIT_LIMIT, ObjectPrediction
+from napari_sam2.tracking.decoding.prediction import ObjectPrediction
 from napari_sam2.tracking.images.object_window import Place, Window, WindowedObject, points_to_input
 from napari_sam2.tracking.model import Model
-
-_OUTSIDE = 10.0  # below zero: the logit outside the window
 
 
 def predict_points(
@@ -166,8 +165,8 @@ def seen_from(logits: Tensor, window: Window, other: Window) -> Tensor:
     x = (other.left + steps * other.width - window.left) / window.width
     grid = torch.stack(torch.meshgrid(2 * x - 1, 2 * y - 1, indexing="xy"), dim=-1)[None]
     # Logits far below zero stand for what lies outside: shifted so that this is zero padding.
-    shifted = logits.clamp(-LOGIT_LIMIT, LOGIT_LIMIT)[None, None] + _OUTSIDE
-    return F.grid_sample(shifted, grid, align_corners=False)[0, 0] - _OUTSIDE
+    shifted = logits.clamp(-LOGIT_LIMIT, LOGIT_LIMIT)[None, None] - OUTSIDE_LOGIT
+    return F.grid_sample(shifted, grid, align_corners=False)[0, 0] + OUTSIDE_LOGIT
 
 
 def split_prediction(

@@ -13,10 +13,8 @@ from numpy.typing import NDArray
 
 from napari_sam2.errors import TrainingError
 from napari_sam2.stack import open_stack
+from napari_sam2.stack.pair_names import IMAGE_ENDING, LABELS_ENDING, PAIR_SUFFIXES
 
-_SUFFIXES = (".tif", ".tiff")
-_IMAGE_ENDING = "_image"
-_LABELS_ENDING = "_labels"
 _STACK_DIMENSIONS = 3
 _COLOURS = (3, 4)
 _LARGEST_ID = 2**16
@@ -176,7 +174,7 @@ def read_sources(folders: Iterable[Path | str]) -> tuple[LabelledStack, ...]:
         if not labels.any():
             continue
         group = Path(os.path.realpath(image_path)).parent.name
-        name = f"{group}/{image_path.stem.removesuffix(_IMAGE_ENDING)}"
+        name = f"{group}/{image_path.stem.removesuffix(IMAGE_ENDING)}"
         stacks.append(make_stack(_pixels(image_path), labels, name=name, group=group))
     if not stacks:
         raise TrainingError(
@@ -189,14 +187,14 @@ def read_sources(folders: Iterable[Path | str]) -> tuple[LabelledStack, ...]:
 def _images_below(folder: Path) -> list[Path]:
     return sorted(
         path
-        for path in folder.rglob(f"*{_IMAGE_ENDING}.*")
-        if path.suffix.lower() in _SUFFIXES and path.stem.endswith(_IMAGE_ENDING)
+        for path in folder.rglob(f"*{IMAGE_ENDING}.*")
+        if path.suffix.lower() in PAIR_SUFFIXES and path.stem.endswith(IMAGE_ENDING)
     )
 
 
 def _labels_of(image_path: Path) -> Path:
-    name = image_path.stem.removesuffix(_IMAGE_ENDING) + _LABELS_ENDING
-    for suffix in (image_path.suffix, *_SUFFIXES):
+    name = image_path.stem.removesuffix(IMAGE_ENDING) + LABELS_ENDING
+    for suffix in (image_path.suffix, *PAIR_SUFFIXES):
         path = image_path.with_name(name + suffix)
         if path.exists():
             return path

@@ -12,6 +12,7 @@ import torch
 from torch.nn import functional
 
 from napari_sam2.network import ImageFeatures, MaskPrediction, Sam2
+from napari_sam2.network.logits import DRAWN_LOGIT, LOGIT_LIMIT
 from napari_sam2.training.data.batches import ClipBatch
 from napari_sam2.training.losses.decoding import decode
 from napari_sam2.training.losses.image import (
@@ -21,9 +22,6 @@ from napari_sam2.training.losses.image import (
     corrective_clicks,
 )
 from napari_sam2.training.run.recipe import TrainingPhase
-
-_DRAWN_LOGIT = 10.0
-_NOWHERE_LOGIT = -32.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -96,7 +94,7 @@ def correct(
         mask, choice = chosen_mask(prediction, multimask=number == 1)
         if number < rounds:
             present = prediction.object_scores.detach() > 0
-            shown = torch.where(present[:, :, None], mask.detach(), _NOWHERE_LOGIT)
+            shown = torch.where(present[:, :, None], mask.detach(), -LOGIT_LIMIT)
             click, kind = corrective_clicks(shown > 0, target, stride, generator)
             points, labels = torch.cat([points, click], dim=1), torch.cat([labels, kind], dim=1)
             prompt = as_mask_prompt(shown)
@@ -111,5 +109,5 @@ def drawn_prompt(masks: torch.Tensor, stride: int) -> torch.Tensor:
     h, w = masks.shape[1:]
     full = (h * stride, w * stride)
     drawn = functional.interpolate(masks[:, None].float(), size=full, mode="nearest")
-    logits = (2 * drawn - 1) * _DRAWN_LOGIT
+    logits = (2 * drawn - 1) * DRAWN_LOGIT
     return functional.interpolate(logits, size=(h, w), mode="bilinear", antialias=True)

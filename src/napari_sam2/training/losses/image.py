@@ -8,6 +8,7 @@ import torch
 from torch.nn import functional
 
 from napari_sam2.network import ImageFeatures, MaskPrediction, Sam2
+from napari_sam2.network.logits import LOGIT_LIMIT
 from napari_sam2.training.data.batches import ClipBatch
 from napari_sam2.training.data.first_prompts import correction_points
 from napari_sam2.training.losses.decoding import decode
@@ -18,8 +19,6 @@ from napari_sam2.training.losses.primitives import (
     prediction_losses,
 )
 from napari_sam2.training.run.recipe import TrainingPhase
-
-_LOGIT_LIMIT = 32.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -188,7 +187,7 @@ def corrective_clicks(
 
 def as_mask_prompt(mask: torch.Tensor) -> torch.Tensor:
     """Return logits (N, h, w) as the mask prompt (N, 1, h, w) of a refinement."""
-    return mask.detach().clamp(-_LOGIT_LIMIT, _LOGIT_LIMIT)[:, None]
+    return mask.detach().clamp(-LOGIT_LIMIT, LOGIT_LIMIT)[:, None]
 
 
 def prompted_losses(

@@ -19,6 +19,12 @@ from napari_sam2.network import (
     object_contrast,
     relative_brightness,
 )
+from napari_sam2.network.logits import (
+    ABSENT_LOGIT,
+    DRAWN_LOGIT,
+    LOGIT_LIMIT,
+    OUTSIDE_LOGIT,
+)
 from napari_sam2.network.position import sine_grid
 from napari_sam2.training.data.batches import ClipBatch
 from napari_sam2.training.losses.correction import correct
@@ -34,9 +40,6 @@ from napari_sam2.training.run.recipe import TrainingPhase
 
 _PROMPTED = 0
 _MEMORY_ALONE = 0.3
-_ABSENT_LOGIT = -1024.0
-_DRAWN_LOGIT = 10.0
-_OUTSIDE_LOGIT = 10.0  # below zero: what the window before did not show
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -109,7 +112,7 @@ def tracked_losses(
         shown = prompted.mask.detach() > 0 if given is None else given > 0
         decided_contrast = object_contrast(first.pixels[batch.clip_index], shown[:, None])
     losses, ious = [], []
-    before = prompted.mask.detach() if given is None else (2.0 * given.float() - 1.0) * _DRAWN_LOGIT
+    before = prompted.mask.detach() if given is None else (2.0 * given.float() - 1.0) * DRAWN_LOGIT
     for frame in range(1, n_frames):
         current = frame_features(features, frame, n_frames)
         decided = (_PROMPTED, corrected) if corrected < frame else (_PROMPTED,)
@@ -143,7 +146,7 @@ def tracked_losses(
             prediction, mask, choice = better.prediction, better.mask, better.choice
         if frame + 1 < n_frames:
             present = there if knows_presence else prediction.object_scores.detach()[:, 0] > 0
-            before = torch.where(present[:, None, None], mask.detach(), _ABSENT_LOGIT)
+            before = torch.where(present[:, None, None], mask.detach(), ABSENT_LOGIT)
             shown = (mask.detach() > 0).float() if frame == corrected else mask.sigmoid()
             probability = shown * present[:, None, None]
             memory.append(
@@ -162,8 +165,8 @@ def _moved(logits: torch.Tensor, batch: ClipBatch, frame: int) -> torch.Tensor:
     affine[:, 0, 0] = affine[:, 1, 1] = moves[:, 2]
     affine[:, 0, 2], affine[:, 1, 2] = 2 * moves[:, 1] / side, 2 * moves[:, 0] / side
     grid = functional.affine_grid(affine, [len(moves), 1, *logits.shape[1:]], align_corners=False)
-    shifted = logits.float().clamp(-32.0, 32.0)[:, None] + _OUTSIDE_LOGIT
-    return functional.grid_sample(shifted, grid, align_corners=False) - _OUTSIDE_LOGIT
+    shifted = logits.float().clamp(-LOGIT_LIMIT, LOGIT_LIMIT)[:, None] - OUTSIDE_LOGIT
+    return functional.grid_sample(shifted, grid, align_corners=False) + OUTSIDE_LOGIT
 
 
 def _no_points(batch: ClipBatch) -> tuple[torch.Tensor, torch.Tensor]:
