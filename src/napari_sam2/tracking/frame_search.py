@@ -1,6 +1,7 @@
-"""The search of one frame for objects, beside those that a session has.
+"""The search of one frame for objects that a session does not have yet.
 
-It runs on the session's thread and changes nothing; `TrackingSession.add_proposals` does.
+It runs on the session's thread and leaves the session unchanged; `TrackingSession.add_proposals`
+adds what was found.
 """
 
 from __future__ import annotations
@@ -18,42 +19,42 @@ from napari_sam2.labels.array_storage import Labels
 from napari_sam2.labels.masks import box_of
 from napari_sam2.network import FADED
 from napari_sam2.stack import FrameStack, StackKind
-from napari_sam2.tracking.continuation import continued, last_masks, remains_of_ended
-from napari_sam2.tracking.found_again import found_again
+from napari_sam2.tracking.followed_objects import match_followed
+from napari_sam2.tracking.lost_objects import find_last_masks, find_remnants, match_lost
 from napari_sam2.tracking.model import Model
 from napari_sam2.tracking.object_finder import GOOD, Fate, Origin, Proposal, mark_unlikely
 from napari_sam2.tracking.tracker import Tracker
 from napari_sam2.types import Division, ObjectFrame, Region
 
-_NOTHING = DetectionSettings()
-_FAIR = 1.5  # times the least score: of a mask that is better than one that was followed
+_DEFAULT_SETTINGS = DetectionSettings()
+_FAIR = 1.5  # times `min_score`: a mask of this score may replace one that was followed
 
 
 @dataclass(frozen=True, slots=True)
 class SearchTarget:
-    """What is looked for in a frame.
+    """The frame and part to search, and the objects to find.
 
     Attributes
     ----------
     frame : int
     settings : DetectionSettings
     examples : tuple of ObjectFrame
-        Only objects like these.
+        Find only objects like these.
     region : Region or None
-        The part that is searched.
+        The part to search; None is all of the frame.
     also_searched : tuple of int
-        What stands out far more in one of these frames is left to the search there.
+        Leave out objects that stand out far more in one of these frames, which are searched too.
     """
 
     frame: int
-    settings: DetectionSettings = _NOTHING
+    settings: DetectionSettings = _DEFAULT_SETTINGS
     examples: tuple[ObjectFrame, ...] = ()
     region: Region | None = None
     also_searched: tuple[int, ...] = ()
 
 
 class FrameSearch:
-    """Looks for objects in the frames of a session.
+    """Finds objects in the frames of a session.
 
     Parameters
     ----------
@@ -63,7 +64,7 @@ class FrameSearch:
     volume : LabelsVolume
         The labels of the session.
     divisions : callable
-        Returns the divisions that are known.
+        Returns the divisions of the session.
     """
 
     def __init__(
@@ -81,13 +82,13 @@ class FrameSearch:
     def propose(
         self, target: SearchTarget, advance: Callable[[float], None]
     ) -> tuple[Proposal, ...]:
-        """Propose objects: those that are there already, new ones, and last unlikely ones.
+        """Propose better masks of followed objects, then new objects, then unlikely ones.
 
         Parameters
         ----------
         target : SearchTarget
         advance : callable
-            Called with the share that is done, in 0..1; may raise to end the search.
+            Called with the share of the work that is done, in 0..1; may raise to end the search.
         """
         frame, settings = target.frame, target.settings
         labels = self._volume.frame(frame)
@@ -102,9 +103,9 @@ class FrameSearch:
         found = self._tracker.propose(frame, avoided, settings, target.examples, advance)
         again: tuple[Proposal, ...] = ()
         if followed:
-            beside = [_beside(each, labels, settings.max_overlap) for each in found]
+            beside = [_outside_objects(each, labels, settings.max_overlap) for each in found]
             there = [each for each, new in zip(found, beside, strict=True) if new is None]
-            again = tuple(self._again(target, labels, there, followed, advance))
+            again = tuple(self._propose_followed(target, labels, there, followed, advance))
             found = tuple(each for each in beside if each is not None)
         found = self._clearest_here(found, frame, target.also_searched)
         # The grid finds what its method, as published, finds.
@@ -112,13 +113,13 @@ class FrameSearch:
             found = mark_unlikely(found, labels, self._brightness(frame), settings)
         kept = tuple(each for each in found if not each.unlikely)
         others = tuple(each for each in found if each.unlikely)
-        return again + self._with_continued(frame, kept) + others
+        return again + self._with_lost(frame, kept) + others
 
     def _followed(self, target: SearchTarget, labels: Labels) -> frozenset[int]:
-        """Return the objects, found and not looked at yet, that were only followed into a frame.
+        """Return the tentative found objects that were followed into a frame and not decided there.
 
-        None but in a time-lapse, where cells divide and change: in a z-stack, and where nobody
-        knows, another mask in the place of an object may be another object.
+        Only in time-lapses, where cells divide and change. In z-stacks and stacks of unknown kind
+        the result is empty: another mask in the place of an object may be another object.
         """
         if self._stack.kind is not StackKind.TIME_LAPSE or not self._dense:
             return frozenset()
@@ -136,7 +137,7 @@ class FrameSearch:
             and target.frame not in tracks[number].conditioning
         )
 
-    def _again(
+    def _propose_followed(
         self,
         target: SearchTarget,
         labels: Labels,
@@ -144,21 +145,21 @@ class FrameSearch:
         followed: frozenset[int],
         advance: Callable[[float], None],
     ) -> Iterator[Proposal]:
-        """Propose better masks of followed objects, what they have become, and what they were."""
+        """Propose better masks, children and parents of followed objects."""
         frame, least = target.frame, target.settings.min_score
         found = [each for each in found if each.score >= _FAIR * least]
-        seen = found_again(labels, followed, [each.mask for each in found])
+        matches = match_followed(labels, followed, [each.mask for each in found])
         good = [each.score >= GOOD * least for each in found]
-        for number, object_id in seen.renewed.items():
+        for number, object_id in matches.renewed.items():
             yield replace(found[number], continues=object_id)
-        for object_id, numbers in seen.divided.items():
+        for object_id, numbers in matches.divided.items():
             before, after = self._decided(object_id, frame)
             if before and not after and all(good[number] for number in numbers):
                 begins = self._first_apart(target, {object_id}, (before[-1], frame), advance)
                 origin = Origin(object_id, begins)
                 yield from (replace(found[number], origin=origin) for number in numbers)
         born = {child for each in self._divisions() for child in each.children}
-        for number, children in seen.joined.items():
+        for number, children in matches.joined.items():
             known = [self._decided(each, frame) for each in children]
             backward = all(after and not before for before, after in known)
             if backward and good[number] and not born & set(children):
@@ -178,15 +179,15 @@ class FrameSearch:
         between: tuple[int, int],
         advance: Callable[[float], None],
     ) -> int:
-        """Return the first frame after a division, found by halves.
+        """Find the first frame after a division by bisection.
 
         Parameters
         ----------
         target : SearchTarget
         object_ids : set of int
-            One object that has become two, or two that were one.
+            The parent, or its two children.
         between : (int, int)
-            An earlier frame in which they are one, and a later one in which they are two.
+            A frame before the division, and a later one after it.
         advance : callable
             May raise to end the search.
         """
@@ -202,15 +203,15 @@ class FrameSearch:
             except FrameError:
                 break  # nobody can tell
             fair = [each for each in found if each.score >= _FAIR * target.settings.min_score]
-            seen = found_again(labels, object_ids, [each.mask for each in fair])
-            one = not seen.divided if len(object_ids) == 1 else bool(seen.joined)
+            matches = match_followed(labels, object_ids, [each.mask for each in fair])
+            one = not matches.divided if len(object_ids) == 1 else bool(matches.joined)
             together, apart = (middle, apart) if one else (together, middle)
         return apart
 
     def _clearest_here(
         self, proposals: tuple[Proposal, ...], frame: int, others: tuple[int, ...]
     ) -> tuple[Proposal, ...]:
-        """Leave out what stands out far more in one of the other frames that can be read."""
+        """Leave out objects that stand out far more in another frame; skip unreadable frames."""
         if not proposals or not others:
             return proposals
         here = self._brightness(frame)
@@ -227,17 +228,17 @@ class FrameSearch:
         grey: NDArray[np.float32] = self._stack.read(frame).mean(axis=2)
         return grey
 
-    def _with_continued(self, frame: int, proposals: tuple[Proposal, ...]) -> tuple[Proposal, ...]:
-        """Say which proposals are found objects that were lost near by."""
+    def _with_lost(self, frame: int, proposals: tuple[Proposal, ...]) -> tuple[Proposal, ...]:
+        """Mark proposals that continue lost objects; leave out remnants of ended ones."""
         tracks = self._tracker.tracks
         found = self._tracker.found & tracks.keys()
         may_be = frozenset(i for i in found if frame not in tracks[i].conditioning)
         if not may_be or not proposals:
             return proposals
-        lost = list(last_masks(frame, may_be, self._stack.n_frames, self._volume.frame))
+        lost = list(find_last_masks(frame, may_be, self._stack.n_frames, self._volume.frame))
         masks = [each.mask for each in proposals]
-        known = continued(frame, masks, lost, self._seen)
-        ended = remains_of_ended(
+        known = match_lost(frame, masks, lost, self._seen)
+        ended = find_remnants(
             masks, lost, lambda object_id, mask: self._faded(object_id, frame, mask)
         )
         return tuple(
@@ -254,7 +255,7 @@ class FrameSearch:
             return False
 
     def _seen(self, frame: int, mask: PackedMask) -> float | None:
-        """Return how probable an object is in a mask; None if the frame cannot be read."""
+        """Return the mean object probability in a mask; None if the frame cannot be read."""
         try:
             return self._tracker.objectness(frame, mask)
         except FrameError:
@@ -275,8 +276,8 @@ def _around(objects: NDArray[np.bool_], free: NDArray[np.bool_]) -> NDArray[np.b
     return found
 
 
-def _beside(proposal: Proposal, labels: Labels, most: float) -> Proposal | None:
-    """Return a proposal without the pixels of objects; None if these are more than a part of it."""
+def _outside_objects(proposal: Proposal, labels: Labels, most: float) -> Proposal | None:
+    """Remove the pixels of objects from a proposal; None if they exceed a fraction `most` of it."""
     box, part = proposal.mask.part()
     free = part & (labels[box] == 0)
     if np.count_nonzero(free) < (1 - most) * np.count_nonzero(part):

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_sam2.labels import PackedMask
-from napari_sam2.tracking.found_again import FoundAgain, found_again
+from napari_sam2.tracking.followed_objects import FollowedMatch, match_followed
 
-NOTHING = FoundAgain({}, {}, {})
+NOTHING = FollowedMatch({}, {}, {})
 
 
 def box(y0: int, x0: int, y1: int, x1: int) -> np.ndarray:
@@ -19,9 +19,9 @@ def box(y0: int, x0: int, y1: int, x1: int) -> np.ndarray:
     return mask
 
 
-def seen(labels: np.ndarray, *masks: np.ndarray, followed: set[int] | None = None) -> FoundAgain:
+def seen(labels: np.ndarray, *masks: np.ndarray, followed: set[int] | None = None) -> FollowedMatch:
     ids = set(np.unique(labels[labels > 0]).tolist()) if followed is None else followed
-    return found_again(labels, ids, [PackedMask.of(mask) for mask in masks])
+    return match_followed(labels, ids, [PackedMask.of(mask) for mask in masks])
 
 
 ONE = np.where(box(10, 10, 30, 40), 7, 0)  # 20 x 30
@@ -35,7 +35,7 @@ def test_a_mask_that_is_as_good_says_nothing():
 
 def test_a_mask_that_shrank_is_renewed():
     small = np.where(box(15, 18, 25, 30), 7, 0)
-    assert seen(small, box(10, 10, 30, 40)) == FoundAgain({0: 7}, {}, {})
+    assert seen(small, box(10, 10, 30, 40)) == FollowedMatch({0: 7}, {}, {})
 
 
 def test_a_mask_of_less_than_the_object_renews_nothing():
@@ -43,7 +43,7 @@ def test_a_mask_of_less_than_the_object_renews_nothing():
 
 
 def test_an_object_that_is_found_as_two_has_become_both():
-    assert seen(ONE, box(0, 50, 5, 55), box(10, 10, 30, 24), box(10, 26, 30, 40)) == FoundAgain(
+    assert seen(ONE, box(0, 50, 5, 55), box(10, 10, 30, 24), box(10, 26, 30, 40)) == FollowedMatch(
         {}, {7: (1, 2)}, {}
     )
 
@@ -63,11 +63,11 @@ def test_other_parts_of_an_object_are_no_daughters(parts):
 
 
 def test_a_part_that_is_a_daughter_renews_nothing():
-    assert seen(ONE, box(10, 10, 30, 32), box(10, 33, 30, 40)) == FoundAgain({}, {7: (0, 1)}, {})
+    assert seen(ONE, box(10, 10, 30, 32), box(10, 33, 30, 40)) == FollowedMatch({}, {7: (0, 1)}, {})
 
 
 def test_two_objects_that_are_found_as_one_are_not_apart_yet():
-    assert seen(TWO, box(9, 9, 31, 41)) == FoundAgain({}, {}, {0: (3, 4)})
+    assert seen(TWO, box(9, 9, 31, 41)) == FollowedMatch({}, {}, {0: (3, 4)})
 
 
 def test_a_third_object_or_one_that_lies_elsewhere_is_no_half():

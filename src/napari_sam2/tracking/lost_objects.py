@@ -1,6 +1,7 @@
-"""Found objects that go on where others were lost: they keep the ids of those.
+"""Matches of the masks that a search finds with objects lost near the searched frame.
 
-Pure functions of masks and what the network sees in them; they run on the session's thread.
+A matched mask keeps the id of the lost object. Pure functions of masks and of the network's object
+probability in them; they run on the session's thread.
 """
 
 from __future__ import annotations
@@ -15,14 +16,14 @@ from numpy.typing import NDArray
 from napari_sam2.labels import PackedMask
 
 REACH = 5
-"""Frames over which a lost object can be found again."""
-_SHARED = 0.5  # of the smaller of two masks
-_SEEN = 0.4  # mean probability of an object in the frames between
+"""Most frames between a lost object's last mask and the mask that continues it."""
+_MIN_OVERLAP = 0.5  # shared pixels, as a fraction of the smaller of two masks
+_MIN_OBJECTNESS = 0.4  # mean object probability under a mask, in every frame between
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LastMask:
-    """Where an object was in the nearest frame that shows it.
+    """The mask of an object in the nearest frame that shows it.
 
     Attributes
     ----------
@@ -35,13 +36,13 @@ class LastMask:
     mask: PackedMask
 
 
-def last_masks(
+def find_last_masks(
     frame: int,
     object_ids: frozenset[int],
     n_frames: int,
     labels_of: Callable[[int], NDArray[np.integer[Any]]],
 ) -> Iterator[LastMask]:
-    """Find the nearest masks, within reach of a frame, of objects that are not in it.
+    """Find the nearest mask, at most `REACH` frames away, of each object missing in a frame.
 
     Parameters
     ----------
@@ -50,7 +51,7 @@ def last_masks(
         Objects that may have been lost.
     n_frames : int
     labels_of : callable
-        Gives the labels (Y, X) of a frame.
+        Returns the labels (Y, X) of a frame.
     """
     left = set(object_ids)
     left -= set(np.unique(labels_of(frame)).tolist())
@@ -65,38 +66,38 @@ def last_masks(
             left -= here
 
 
-def continued(
+def match_lost(
     frame: int,
     masks: Sequence[PackedMask],
     lost: Sequence[LastMask],
     seen: Callable[[int, PackedMask], float | None],
 ) -> Mapping[int, int]:
-    """Tell which found masks are those of objects that were lost.
+    """Match found masks with lost objects.
 
-    A mask is that of a lost object if it shares half of its pixels, or of that object's last ones,
-    and if the network sees an object there in all frames between. An object that nothing was seen
-    of has ended: what is found in its place is another one.
+    A mask continues a lost object if it shares half of the pixels of the smaller of both masks, and
+    if the network sees an object there in all frames between. If the network sees none in a frame
+    between, the lost object has ended, and the mask shows another object.
 
     Parameters
     ----------
     frame : int
-        Of the masks.
+        Frame of the masks.
     masks : sequence of N PackedMask
     lost : sequence of LastMask
     seen : callable
-        Gives the mean probability, in 0..1, that pixels of a mask in a frame belong to any object;
-        None if the network cannot tell.
+        Returns the mean object probability, in 0..1, of the pixels of a mask in a frame; None if
+        the network does not predict it.
 
     Returns
     -------
     mapping of int to int
-        Object id by the number of the mask; every mask and every object at most once.
+        Index of the mask to object id; every mask and every object at most once.
     """
     shares = []
     for place, each in enumerate(lost):
         for number, mask in enumerate(masks):
             share, iou = mask.shared_with(each.mask)
-            if share >= _SHARED:
+            if share >= _MIN_OVERLAP:
                 shares.append((iou, number, place))
     found: dict[int, int] = {}
     for _, number, place in sorted(shares, key=lambda each: (-each[0], each[1:])):
@@ -105,35 +106,36 @@ def continued(
             continue
         between = range(min(frame, each.frame) + 1, max(frame, each.frame))
         values = [seen(between_frame, masks[number]) for between_frame in between]
-        if all(value is not None and value >= _SEEN for value in values):
+        if all(value is not None and value >= _MIN_OBJECTNESS for value in values):
             found[number] = each.object_id
     return found
 
 
-def remains_of_ended(
+def find_remnants(
     masks: Sequence[PackedMask],
     lost: Sequence[LastMask],
     faded: Callable[[int, PackedMask], bool],
 ) -> frozenset[int]:
-    """Tell which found masks are only the haze of objects that have ended.
+    """Find masks that show only the fading remnant of an object that has ended.
 
     Parameters
     ----------
     masks : sequence of N PackedMask
     lost : sequence of LastMask
     faded : callable
-        Tells whether an object has faded, if it is where a mask is.
+        Tells whether an object has faded, given its id and a mask of it.
 
     Returns
     -------
     frozenset of int
-        Numbers of masks that share half of their pixels with the last ones of such an object.
+        Indices of masks that share half of the pixels of the smaller mask with the last mask of
+        such an object.
     """
     return frozenset(
         number
         for number, mask in enumerate(masks)
         if any(
-            mask.shared_with(each.mask)[0] >= _SHARED and faded(each.object_id, mask)
+            mask.shared_with(each.mask)[0] >= _MIN_OVERLAP and faded(each.object_id, mask)
             for each in lost
         )
     )
