@@ -146,7 +146,7 @@ def test_a_mask_that_the_second_click_denies_is_looked_for_at_other_scales(
         chosen.append(real(*given))
         return chosen[-1]
 
-    monkeypatch.setattr(prompted_frames, "denies", lambda *_: True)
+    monkeypatch.setattr(prompted_frames, "rejects_mask", lambda *_: True)
     monkeypatch.setattr(prompted_frames, "choose_other", choose)
     session = TrackingSession(fine, movie)
     session.add_points(1, 0, [(75.0, 80.0)])

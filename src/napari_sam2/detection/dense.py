@@ -1,8 +1,8 @@
 """Candidates from the dense heads: pixels of objects that agree on a common centre.
 
-The heads tell of every pixel whether it belongs to an object, lies on a border, and how far away
-the centre of its object is. Pixels vote for centres; peaks of the votes are objects (as in
-arXiv 1906.11109 and arXiv 1911.10194).
+The heads predict for every pixel whether it belongs to an object, whether it lies on a border, and
+the offset to the centre of its object. Pixels vote for centres, and peaks of the votes are objects
+(as in arXiv 1906.11109 and arXiv 1911.10194).
 """
 
 from __future__ import annotations
@@ -22,19 +22,24 @@ from napari_sam2.detection.tiles import Tiles
 from napari_sam2.network import Sam2
 from napari_sam2.network.dense_heads import OFFSET_UNIT
 
-_STRIDE = 2  # of the finest dense maps
-_PRESENT = 0.5
-_SMOOTHING = 1.5  # pixels of the maps, of the votes
-_PEAK_DISTANCE = 2  # pixels of the maps
-_LEAST_VOTES = 0.15  # of a peak, after smoothing
-_LEAST_AREA = 8  # pixels of the maps
-_BATCH = 2
-_PIXELS = 2**20  # looked at together
-_NEAR, _ALIKE = 0.2, 1.4  # of extents: two candidates are one object
-_LOOKED_AT = 64  # instances between two reports
-# Extents, in pixels of the input, that a scale is trusted with: larger objects are looked for at a
-# coarser scale, smaller ones at a finer scale.
-_SMALLEST, _LARGEST = 28.0, 72.0
+_STRIDE = 2  # of the finest dense maps, in pixels of the input
+_OBJECT_THRESHOLD = 0.5  # object probability of the pixels that vote
+_VOTE_SIGMA = 1.5  # of the Gaussian that smooths the votes, in map pixels
+_PEAK_DISTANCE = 2  # map pixels between two peaks, at least
+# Smoothed votes of a peak, at least. One pixel of probability 1 gives a peak of .07 (1 / (2 pi
+# sigma**2)): two pixels that agree are not enough, three are. Set by hand.
+_MIN_VOTES = 0.15
+_MIN_AREA = 8  # map pixels of an object
+_BATCH = 2  # tiles encoded together
+_PIXELS_AT_ONCE = 2**20  # bounds the memory of votes
+# Two candidates are the same object if their distance is at most this fraction of the extent, and
+# their extents differ at most by this factor.
+_NEAR, _ALIKE = 0.2, 1.4
+_INSTANCES_PER_REPORT = 64
+# Extents, in pixels of the input, of the objects that a scale finds: a coarser scale finds larger
+# objects, a finer scale smaller ones. Scales differ by a factor of 2, so that these ranges overlap.
+# Set by hand.
+_MIN_EXTENT, _MAX_EXTENT = 28.0, 72.0
 
 
 class DenseFrame(NamedTuple):
@@ -74,9 +79,10 @@ def dense_candidates(
         Side of the input that the network was trained with; a tile is twice as wide.
     device : torch.device
     least_extent : float
-        Of the objects looked for, in pixels of the frame: small ones are enlarged.
+        Extent of the smallest objects to find, in pixels of the frame, which is enlarged for
+        extents below 8.
     advance : callable
-        Called with the share that is done, in 0..1; may raise to end the search.
+        Called with the share of the work that is done, in 0..1; may raise to end the search.
 
     Returns
     -------
@@ -90,11 +96,11 @@ def dense_candidates(
         before, part = sum(effort[:number]) / sum(effort), effort[number] / sum(effort)
         tiles = Tiles(pixels, scale, 2 * image_size, image_size // 2, device)
         frame = _predict(network, tiles, partial(_advance_part, advance, before, part))
-        low = _SMALLEST if number else 0.0
-        high = _LARGEST if number + 1 < len(scales) else np.inf
+        low = _MIN_EXTENT if number else 0.0
+        high = _MAX_EXTENT if number + 1 < len(scales) else np.inf
         shape = pixels.shape[0], pixels.shape[1]
         for count, each in enumerate(_instances(frame, shape)):
-            if count % _LOOKED_AT == 0:
+            if count % _INSTANCES_PER_REPORT == 0:
                 advance(before + part)
             if low <= each.extent * scale < high:
                 found.append(each)
@@ -102,7 +108,7 @@ def dense_candidates(
 
 
 def _without_repeats(found: list[Candidate]) -> list[Candidate]:
-    """Leave out candidates that are surely those of a better one, at another scale.
+    """Leave out candidates that repeat a better one of another scale.
 
     Parameters
     ----------
@@ -133,7 +139,7 @@ def _advance_part(
 
 
 def _scales(shape: tuple[int, ...], image_size: int, least_extent: float) -> list[float]:
-    """Return the scales to look at, the finest first."""
+    """Return the scales to search, the finest first."""
     scale = 2.0 if least_extent < 8 else 1.0
     scales = [scale]
     while max(shape[:2]) * scale > 1.5 * image_size:
@@ -178,27 +184,27 @@ def _predict(network: Sam2, tiles: Tiles, advance: Callable[[float], None]) -> D
 def _pointing(
     frame: DenseFrame, inside: NDArray[np.intp]
 ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.float64]]]:
-    """Give flat indices of pixels, so many at once, and where each points at, (n, 2)."""
+    """Yield flat indices of pixels in chunks, with the centre (n, 2) that each points at."""
     width = frame.objects.shape[1]
-    for start in range(0, len(inside), _PIXELS):
-        part = inside[start : start + _PIXELS]
+    for start in range(0, len(inside), _PIXELS_AT_ONCE):
+        part = inside[start : start + _PIXELS_AT_ONCE]
         y, x = np.divmod(part, width)
         to = y + frame.offsets[0].flat[part], x + frame.offsets[1].flat[part]
         yield part, np.stack(to, axis=1).astype(np.float64)
 
 
 def _instances(frame: DenseFrame, shape: tuple[int, int]) -> Iterator[Candidate]:
-    """Group the pixels of objects by the centre that they point at; give one point of each."""
+    """Group the pixels of objects by the centre that they point at; yield a point of each group."""
     height, width = frame.objects.shape
-    inside = np.flatnonzero(frame.objects > _PRESENT)
+    inside = np.flatnonzero(frame.objects > _OBJECT_THRESHOLD)
     votes = np.zeros((height, width), np.float32)
     for part, towards in _pointing(frame, inside):
         cell = np.rint(towards).astype(int).clip(0, (height - 1, width - 1))
         weights = frame.objects.flat[part] * (1.0 - frame.borders.flat[part])
         np.add.at(votes, (cell[:, 0], cell[:, 1]), weights)
-    votes = ndimage.gaussian_filter(votes, _SMOOTHING)
+    votes = ndimage.gaussian_filter(votes, _VOTE_SIGMA)
     peaks = votes == ndimage.maximum_filter(votes, size=2 * _PEAK_DISTANCE + 1)
-    centres = np.argwhere(peaks & (votes > _LEAST_VOTES))
+    centres = np.argwhere(peaks & (votes > _MIN_VOTES))
     del votes, peaks  # of a large frame, each takes as much as the image
     if not len(centres):
         return
@@ -210,7 +216,7 @@ def _instances(frame: DenseFrame, shape: tuple[int, int]) -> Iterator[Candidate]
         if box is None:
             continue
         mask = instances[box] == number
-        if mask.sum() < _LEAST_AREA:
+        if mask.sum() < _MIN_AREA:
             continue
         depth = ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
         row, column = np.unravel_index(int(depth.argmax()), mask.shape)

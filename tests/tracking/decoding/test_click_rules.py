@@ -15,10 +15,10 @@ from napari_sam2.tracking import TrackingSession, TrackingSettings
 from napari_sam2.tracking.decoding.click_rules import (
     change_near,
     click_inside,
-    denies,
     enforce_clicks,
     keep_far,
     keep_object,
+    rejects_mask,
 )
 
 SIDE = 32
@@ -118,7 +118,7 @@ RIGHT, LEFT = (slice(12, 16), slice(20, 26)), (slice(18, 22), slice(2, 8))
     ],
 )
 def test_a_background_click_into_the_middle_denies_the_mask(object_click, background, denied):
-    assert denies(disc(), object_click, background) == denied
+    assert rejects_mask(disc(), object_click, background) == denied
 
 
 def flat(level: float) -> torch.Tensor:

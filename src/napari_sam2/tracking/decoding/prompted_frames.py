@@ -17,7 +17,7 @@ from napari_sam2.labels import PackedMask
 from napari_sam2.network import ImageFeatures, MaskPrediction
 from napari_sam2.network.parallel_tasks import map_tasks
 from napari_sam2.prompts import FramePrompt
-from napari_sam2.tracking.decoding.click_rules import click_inside, denies
+from napari_sam2.tracking.decoding.click_rules import click_inside, rejects_mask
 from napari_sam2.tracking.decoding.prediction import (
     Conditioning,
     ObjectPrediction,
@@ -276,16 +276,17 @@ class PromptedFramePredictor:
         scales: Sequence[Window],
         context: ObjectTrack | None,
     ) -> _Start | None:
-        """Return what the first click means at another scale, if the second says that it must.
+        """Return the first click's mask at another scale, if a second click rejects the first mask.
 
-        A background click into the middle of the mask, deeper than the object click, does not
-        correct a border: the mask is something else, such as the group that the object is in.
+        A background click in the middle of the mask, deeper than the object click, does not correct
+        the border: the mask shows something else, such as the group that contains the object.
         """
         if prompt.positive != (True, False) or context is not None:
             return None
         side, device = start.logits.shape[-1], self._model.device
         yx = np.asarray(prompt.points, dtype=np.float32)
-        if not denies(start.logits, *points_to_input(yx, start.window, side, device)[0].tolist()):
+        clicks = points_to_input(yx, start.window, side, device)[0].tolist()
+        if not rejects_mask(start.logits, *clicks):
             return None
         first = FramePrompt(prompt.points[:1], prompt.positive[:1])
         looks = self._predict(frame, first, scales, None)

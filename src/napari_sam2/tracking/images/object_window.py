@@ -18,7 +18,7 @@ from torch import Tensor
 from napari_sam2.labels.masks import box_of
 from napari_sam2.network.image_encoder import normalise
 
-_TAIL = 0.02  # share of a mask's pixels beyond its extent on each side: stray pixels do not count
+_TAIL = 0.02  # fraction of a mask's pixels that its extent leaves out on each side, as stray pixels
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,12 +150,16 @@ def _first(middle: float, side: int, length: int) -> int:
     return min(max(round(middle - (side - 1) / 2), 0), length - side)
 
 
-_RATIO = 3.0  # side of a window over the extent of its object: room to move, and surroundings
-_LEAST, _MOST = 2.2, 4.5  # a window is kept while the ratio stays between these
-_GROWTH = 1.3  # of a window's side from frame to frame, at most
-_CLOSEST = 40.0  # pixels: the smallest of several windows around a click
-_SMALLEST = 24  # pixels: enlarging fewer shows nothing more
-_MARGIN = 0.05
+# Side of a new window over the extent of its object: room for motion, and surroundings. The bundled
+# model is trained with objects of such sizes in its input.
+_WINDOW_RATIO = 3.0
+# A window keeps its side while that ratio is between these: the object may change, and the scale
+# does not follow every change of its mask. Set by hand.
+_MIN_RATIO, _MAX_RATIO = 2.2, 4.5
+_MAX_GROWTH = 1.3  # of a window's side from one frame to the next
+_MIN_CLICK_SIDE = 40.0  # pixels: side of the smallest of several windows around a click
+_MIN_SIDE = 24  # pixels: enlarging a smaller window shows no more detail
+_POINT_MARGIN = 0.05  # of a window's side, around points that it is enlarged to hold
 
 
 class Framing:
@@ -208,7 +212,7 @@ class Framing:
         """
         if not self.follows:
             return [self.whole]
-        place, side, windows = Place.spanning(points), _CLOSEST, []
+        place, side, windows = Place.spanning(points), _MIN_CLICK_SIDE, []
         largest = float(max(self.frame_shape))
         while True:
             window = self._square(place.centre, min(side, largest))
@@ -224,11 +228,13 @@ class Framing:
             return self.whole
         if before is not None and self.fits(place, before):
             return self._square(place.centre, before.height)
-        return self._square(place.centre, _RATIO * place.extent)
+        return self._square(place.centre, _WINDOW_RATIO * place.extent)
 
     def shared(self, place: Place) -> Window:
         """Return the window for an object at `place`, so that its neighbours can share tiles."""
-        return self._on_grid(place.centre, _RATIO * place.extent) if self.follows else self.whole
+        if not self.follows:
+            return self.whole
+        return self._on_grid(place.centre, _WINDOW_RATIO * place.extent)
 
     def following(
         self, seen: WindowedObject | None, decided: WindowedObject | None = None
@@ -242,7 +248,7 @@ class Framing:
             return self.whole
         if self.fits(seen.place, seen.window):
             return self._on_grid(seen.place.centre, seen.window.height)
-        side = min(_RATIO * seen.place.extent, _GROWTH * seen.window.height)
+        side = min(_WINDOW_RATIO * seen.place.extent, _MAX_GROWTH * seen.window.height)
         if decided is not None:
             side = max(side, decided.window.height)
         return self._on_grid(seen.place.centre, side)
@@ -265,8 +271,8 @@ class Framing:
         """Tell whether an object is neither too small nor too large in a window."""
         if not self.follows:
             return True
-        side = self._limited(_RATIO * place.extent)
-        return _LEAST / _RATIO <= window.height / side <= _MOST / _RATIO
+        side = self._limited(_WINDOW_RATIO * place.extent)
+        return _MIN_RATIO / _WINDOW_RATIO <= window.height / side <= _MAX_RATIO / _WINDOW_RATIO
 
     def holding(self, window: Window, points: Sequence[tuple[float, float]]) -> Window:
         """Return the window, enlarged and moved as far as needed to hold points (y, x)."""
@@ -277,7 +283,7 @@ class Framing:
             (window.top + window.height - 1, window.left + window.width - 1),
         ]
         place = Place.spanning([*inner, *points])
-        return self._square(place.centre, (1 + 2 * _MARGIN) * place.extent)
+        return self._square(place.centre, (1 + 2 * _POINT_MARGIN) * place.extent)
 
     def closer(self, window: Window, towards: tuple[float, float]) -> Window:
         """Return a window half as wide around a (y, x); the same where there is no smaller one."""
@@ -287,7 +293,7 @@ class Framing:
         return Window.square(centre, self._limited(side), self.frame_shape)
 
     def _limited(self, side: float) -> int:
-        return min(max(math.ceil(side), _SMALLEST), max(self.frame_shape))
+        return min(max(math.ceil(side), _MIN_SIDE), max(self.frame_shape))
 
     def _on_grid(self, centre: tuple[float, float], side: float) -> Window:
         if self.cells is None:
