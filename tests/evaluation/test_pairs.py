@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from napari_sam2.errors import EvaluationError
 from napari_sam2.evaluation import find_pairs
 from napari_sam2.evaluation.pairs import read_pair, spread
-from napari_sam2.segmentation.image_source import Seeing, open_frames
+from napari_sam2.segmentation.image_source import ImageSelection, open_frames
 from napari_sam2.types import StackKind
 
 
@@ -83,7 +83,7 @@ def test_the_first_channel_is_looked_at_as_segment_does(tmp_path, axes, count):
     tifffile.imwrite(tmp_path / "a_labels.tif", labels)
     (pair,) = find_pairs(tmp_path)
     stack, _ = read_pair(pair)
-    segmented = open_frames(pair.image, Seeing()).stack
+    segmented = open_frames(pair.image, ImageSelection()).stack
     assert stack.channels == segmented.channels == (0,)
     assert stack.channel_count == count
     np.testing.assert_array_equal(stack.read(0), segmented.read(0))

@@ -14,7 +14,7 @@ import zarr
 from napari_sam2.errors import PromptError, StackError
 from napari_sam2.prompts import PromptBook, SessionFile
 from napari_sam2.segmentation.choices import describe_choices, name_choices
-from napari_sam2.segmentation.image_source import Seeing, axis_number, open_frames
+from napari_sam2.segmentation.image_source import ImageSelection, axis_number, open_frames
 from napari_sam2.stack import open_stack
 from napari_sam2.types import Region, StackKind
 
@@ -37,7 +37,7 @@ def test_time_is_the_video_of_a_file_that_has_time(four_dimensional):
 
 @pytest.mark.parametrize("axis", ["Z", "z", "1", "-3"])
 def test_another_axis_can_be_the_video(four_dimensional, axis):
-    frames = open_frames(four_dimensional, Seeing(axis, ("T=2",)))
+    frames = open_frames(four_dimensional, ImageSelection(axis, ("T=2",)))
     assert frames.stack.shape == (4, 8, 9)
     assert frames.axes == "ZYX"
     assert dict(frames.stack.at) == {0: 2}
@@ -63,12 +63,12 @@ def test_colours_are_channels(tmp_path):
 def test_an_axis_taken_for_colours_can_be_the_video(tmp_path):
     path = tmp_path / "three.tif"
     tifffile.imwrite(path, np.zeros((3, 8, 9), dtype=np.uint8))
-    assert open_frames(path, Seeing("0")).stack.shape == (3, 8, 9)
+    assert open_frames(path, ImageSelection("0")).stack.shape == (3, 8, 9)
 
 
 def test_volumes_are_one_after_the_other(four_dimensional):
     frames = open_frames(
-        four_dimensional, Seeing("Z", ("T=1",), region=Region(2, 3, 6, 9), through="T")
+        four_dimensional, ImageSelection("Z", ("T=1",), region=Region(2, 3, 6, 9), through="T")
     )
     assert (frames.axes, len(frames.layout.scale)) == ("TZYX", 4)
     assert (frames.labels_shape, frames.volume, frames.volumes) == ((3, 4, 8, 9), 1, 3)
@@ -85,7 +85,7 @@ def test_volumes_are_one_after_the_other(four_dimensional):
 @pytest.mark.parametrize(("axis", "through"), [("Z", "Z"), ("Z", "Y"), ("Z", "C"), ("T", "T")])
 def test_an_axis_that_leads_to_no_volume_is_refused(four_dimensional, axis, through):
     with pytest.raises(StackError):
-        open_frames(four_dimensional, Seeing(axis, through=through))
+        open_frames(four_dimensional, ImageSelection(axis, through=through))
 
 
 def test_axes_are_found_by_letter_and_number():
@@ -103,7 +103,7 @@ def test_an_axis_that_is_not_there_is_refused(axis):
 @pytest.mark.parametrize("at", ["T", "T=", "T=two", "2"])
 def test_a_position_must_name_axis_and_index(four_dimensional, at):
     with pytest.raises(StackError):
-        open_frames(four_dimensional, Seeing("Z", (at,)))
+        open_frames(four_dimensional, ImageSelection("Z", (at,)))
 
 
 def test_one_channel_is_seen_unless_they_are_colours(tmp_path):
@@ -111,8 +111,11 @@ def test_one_channel_is_seen_unless_they_are_colours(tmp_path):
     tifffile.imwrite(tmp_path / "two.tif", data, imagej=True, metadata={"axes": "ZCYX"})
     first = open_frames(tmp_path / "two.tif").stack
     assert (first.n_channels, first.channels, first.channel_count) == (1, (0,), 2)
-    assert open_frames(tmp_path / "two.tif", Seeing(channels="1,0")).stack.channels == (1, 0)
-    held = open_frames(tmp_path / "two.tif", Seeing(at=("C=1",))).stack
+    assert open_frames(tmp_path / "two.tif", ImageSelection(channels="1,0")).stack.channels == (
+        1,
+        0,
+    )
+    held = open_frames(tmp_path / "two.tif", ImageSelection(at=("C=1",))).stack
     assert (held.channel_axis, dict(held.at)) == (None, {1: 1})
     assert not np.array_equal(held.read(0), first.read(0))
 
@@ -126,7 +129,7 @@ def test_slices_that_a_file_calls_channels_are_the_video(tmp_path, size):
     assert "along axis C, which the file calls channels (--axis, --kind)" in describe_choices(
         frames
     )
-    one = open_frames(tmp_path / "c.tif", Seeing(channels="2"))
+    one = open_frames(tmp_path / "c.tif", ImageSelection(channels="2"))
     assert (one.stack.n_frames, one.stack.channels) == (1, (2,))
 
 
@@ -144,7 +147,7 @@ def test_three_slices_called_channels_or_colours_are_named(tmp_path, options, op
     assert option in describe_choices(frames)
     error = name_choices(PromptError("Frame 2 is outside.", remedy="Choose 0."), frames)
     assert option[:8] in error.remedy
-    again = open_frames(tmp_path / "three.tif", Seeing(option[7]))
+    again = open_frames(tmp_path / "three.tif", ImageSelection(option[7]))
     assert again.stack.n_frames == 3
 
 
@@ -153,7 +156,9 @@ def test_every_choice_is_named_with_its_option(tmp_path):
     with tifffile.TiffWriter(tmp_path / "a.ome.tif") as file:
         file.write(data[0, 0, 0], metadata={"axes": "YX", "Name": "label"})
         file.write(data, metadata={"axes": "TZCYX", "Name": "cells"})
-    line = describe_choices(open_frames(tmp_path / "a.ome.tif", Seeing("Z", series="cells")))
+    line = describe_choices(
+        open_frames(tmp_path / "a.ome.tif", ImageSelection("Z", series="cells"))
+    )
     assert line == (
         "a.ome.tif: image 1 (cells) of the 2 in the file (--series), 3 slices of a "
         "z-stack along axis Z (--axis, --kind), channel 0 of 2 (--channels), time point 0 of 4 "
@@ -164,7 +169,7 @@ def test_every_choice_is_named_with_its_option(tmp_path):
     error = name_choices(PromptError("Outside."), alone)
     assert "holds 2 images; --series" in error.remedy
     with pytest.raises(StackError, match="label, cells"):
-        open_frames(tmp_path / "a.ome.tif", Seeing(series="nuclei"))
+        open_frames(tmp_path / "a.ome.tif", ImageSelection(series="nuclei"))
 
 
 def test_the_resolution_is_named(tmp_path):
@@ -174,7 +179,7 @@ def test_the_resolution_is_named(tmp_path):
         metadata = {"axes": "ZYX", "PhysicalSizeX": 0.5, "PhysicalSizeY": 0.5}
         file.write(data, subifds=1, metadata=metadata, **tiles)
         file.write(data[:, ::2, ::2], subfiletype=1, **tiles)
-    frames = open_frames(tmp_path / "a.ome.tif", Seeing(level=1))
+    frames = open_frames(tmp_path / "a.ome.tif", ImageSelection(level=1))
     assert frames.shape == (3, 16, 16)
     assert frames.layout.scale == (1, 1, 1)
     assert "resolution 1 of 2 (--level)" in describe_choices(frames)
@@ -211,7 +216,7 @@ def test_labels_lie_on_the_image_whatever_the_order_of_its_axes(
     ordered, tmp_path, axes, video, name
 ):
     path, image = ordered(axes)
-    frames = open_frames(path, Seeing(video))
+    frames = open_frames(path, ImageSelection(video))
     along = "Z" if video == "auto" else video
     rows, columns = (letter for letter in "ZYX" if letter != along)
     assert frames.stack.shape == (SIZES[along], SIZES[rows], SIZES[columns])
@@ -237,11 +242,11 @@ def test_a_session_of_exchanged_axes_is_loaded_with_them(ordered, tmp_path):
     path, _ = ordered("XYZ")
     frames = open_frames(path)
     saved = SessionFile(PromptBook(frames.stack.shape), axis=2, settings={"transposed": True})
-    again = open_frames(path, Seeing(likely=saved))
+    again = open_frames(path, ImageSelection(saved=saved))
     assert again.stack.transposed
     assert again.stack.shape == (4, 8, 9)
     panel = SessionFile(PromptBook((9, 8, 4)), axis=0)
-    as_shown = open_frames(path, Seeing(likely=panel))
+    as_shown = open_frames(path, ImageSelection(saved=panel))
     assert (as_shown.stack.shape, as_shown.stack.transposed) == ((9, 8, 4), False)
 
 
@@ -257,10 +262,10 @@ def test_a_session_of_exchanged_axes_is_loaded_with_them(ordered, tmp_path):
 )
 def test_the_file_says_what_frames_are_unless_the_user_does(tmp_path, axes, asked, kind, letters):
     tifffile.imwrite(tmp_path / "a.tif", np.zeros((5, 8, 9), np.uint16), metadata={"axes": axes})
-    frames = open_frames(tmp_path / "a.tif", Seeing(kind=asked))
+    frames = open_frames(tmp_path / "a.tif", ImageSelection(kind=asked))
     assert (frames.stack.kind, frames.axes) == (kind, letters)
     saved = SessionFile(PromptBook((5, 8, 9)), axis=0, settings={"kind": "time-lapse"})
-    again = open_frames(tmp_path / "a.tif", Seeing(kind=asked, likely=saved)).stack.kind
+    again = open_frames(tmp_path / "a.tif", ImageSelection(kind=asked, saved=saved)).stack.kind
     assert again == (asked or "time-lapse"), "what a session says goes before the file"
 
 
@@ -268,17 +273,17 @@ def test_a_session_of_one_channel_is_replayed_on_it(tmp_path):
     data = np.zeros((5, 2, 8, 9), np.uint16)
     tifffile.imwrite(tmp_path / "two.tif", data, imagej=True, metadata={"axes": "ZCYX"})
     one = SessionFile(PromptBook((5, 8, 9)), axis=0, at={1: 1})
-    assert dict(open_frames(tmp_path / "two.tif", Seeing(likely=one)).stack.at) == {1: 1}
+    assert dict(open_frames(tmp_path / "two.tif", ImageSelection(saved=one)).stack.at) == {1: 1}
     both = SessionFile(PromptBook((5, 8, 9)), axis=0, settings={"channel_axis": 1})
-    assert open_frames(tmp_path / "two.tif", Seeing(likely=both)).stack.channels == (0, 1)
+    assert open_frames(tmp_path / "two.tif", ImageSelection(saved=both)).stack.channels == (0, 1)
 
 
 def test_labels_of_one_slice_have_no_affine_of_the_volume(tmp_path):
     data = np.zeros((9, 8, 4, 3), np.uint16)
     nibabel.save(nibabel.Nifti1Image(data, np.diag([1, 2, 3, 1])), tmp_path / "a.nii")
-    over_time = open_frames(tmp_path / "a.nii", Seeing(at=("Z=2",)))
+    over_time = open_frames(tmp_path / "a.nii", ImageSelection(at=("Z=2",)))
     assert (over_time.stack.shape, over_time.layout.written) == ((3, 8, 9), "XYT")
     assert over_time.layout.affine is None
-    volume = open_frames(tmp_path / "a.nii", Seeing("Z", ("T=1",)))
+    volume = open_frames(tmp_path / "a.nii", ImageSelection("Z", ("T=1",)))
     assert (volume.stack.shape, volume.layout.written) == ((4, 8, 9), "XYZ")
     np.testing.assert_array_equal(volume.layout.affine, np.diag([1, 2, 3, 1]))

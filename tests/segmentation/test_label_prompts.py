@@ -12,7 +12,7 @@ from PIL import Image
 
 from napari_sam2.errors import PromptError
 from napari_sam2.labels import write_labels
-from napari_sam2.segmentation.image_source import Seeing, given_prompts, open_frames
+from napari_sam2.segmentation.image_source import ImageSelection, given_prompts, open_frames
 from napari_sam2.segmentation.label_prompts import describe_label_prompts
 from napari_sam2.types import Region
 
@@ -65,7 +65,7 @@ def test_labels_in_the_order_of_the_image_are_mask_prompts(image, drawn, tmp_pat
 
 def test_labels_of_all_axes_are_read_where_the_image_is_held(image, drawn, tmp_path):
     np.save(tmp_path / "a.npy", np.stack([np.zeros_like(drawn), drawn]))
-    frames = open_frames(image("TZYX"), Seeing("Z", ("T=1",)))
+    frames = open_frames(image("TZYX"), ImageSelection("Z", ("T=1",)))
     check(given_prompts(tmp_path / "a.npy", None, frames), drawn)
     np.save(tmp_path / "three.npy", drawn)
     check(given_prompts(tmp_path / "three.npy", None, frames), drawn)
@@ -100,7 +100,7 @@ def test_pictures_with_a_palette_are_labels(tmp_path, drawn):
 
 def test_labels_are_cut_to_the_region(image, drawn, tmp_path):
     np.save(tmp_path / "a.npy", drawn)
-    frames = open_frames(image("ZYX"), Seeing(region=Region(1, 1, 9, 8)))
+    frames = open_frames(image("ZYX"), ImageSelection(region=Region(1, 1, 9, 8)))
     book = given_prompts(tmp_path / "a.npy", None, frames)
     np.testing.assert_array_equal(book.get(2, 2).mask, drawn[2, 1:, 1:] == 2)
 

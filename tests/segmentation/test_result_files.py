@@ -13,7 +13,7 @@ import zarr
 
 from napari_sam2.errors import MeasurementError
 from napari_sam2.measure import measure, write_table
-from napari_sam2.segmentation.image_source import Seeing, open_frames
+from napari_sam2.segmentation.image_source import ImageSelection, open_frames
 from napari_sam2.segmentation.result_files import ResultFiles, known_scale
 from napari_sam2.types import TrackFormat
 
@@ -31,7 +31,7 @@ def write_image(folder, axes, shape, **about):
 
 
 def write_results(path, labels, **seen):
-    frames = open_frames(path, Seeing(**seen))
+    frames = open_frames(path, ImageSelection(**seen))
     computed = np.ascontiguousarray(np.moveaxis(labels, *TO_FRAMES[frames.axes]))
     formats = (TrackFormat.CTC, TrackFormat.GEFF, TrackFormat.TRACKMATE)
     files = ResultFiles.beside(path.with_name("l.tif"), formats, measure=True)
@@ -108,7 +108,7 @@ def test_frames_along_y_are_measured_in_their_own_sizes(tmp_path):
 
 def test_frames_with_an_axis_of_time_are_refused_before_the_work(tmp_path):
     path, _ = write_image(tmp_path, "TYX", (5, 16, 16))
-    frames = open_frames(path, Seeing(axis="Y"))
+    frames = open_frames(path, ImageSelection(axis="Y"))
     with pytest.raises(MeasurementError, match="--axis"):
         ResultFiles.beside(tmp_path / "l.tif", (), measure=True).check(frames)
     ResultFiles.beside(tmp_path / "l.tif", (TrackFormat.CTC,), measure=False).check(frames)

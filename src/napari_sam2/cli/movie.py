@@ -67,13 +67,13 @@ def movie(
     """
     from napari_sam2.labels.rendering.movie import MovieStyle, check_movie_path, write_movie
     from napari_sam2.prompts import read_sessions
-    from napari_sam2.segmentation.image_source import Seeing, open_frames
+    from napari_sam2.segmentation.image_source import ImageSelection, open_frames
     from napari_sam2.stack import open_labels
 
     inputs = [path for path in (stack, labels, session) if path is not None]
     check_outputs((output,), LabelsError, inputs=inputs)
     check_movie_path(output)
-    frames = open_frames(stack, Seeing(axis, tuple(at or ()), channels=channels))
+    frames = open_frames(stack, ImageSelection(axis, tuple(at or ()), channels=channels))
     opened = open_labels(labels)
     masks = frames.layout.as_frames(opened.data, opened.axes, frames.opened, frames.stack)
     if masks is None or masks.dtype.kind not in "iu":

@@ -96,7 +96,7 @@ class Frames:
 
 
 @dataclass(frozen=True, slots=True)
-class Seeing:
+class ImageSelection:
     """The part of an image that a command works on; missing values come from the file.
 
     Attributes
@@ -105,27 +105,29 @@ class Seeing:
         The video axis: "auto", its number or its letter in the file's axes.
     at : tuple of str
         Positions on other axes, each as AXIS=INDEX; the first by default.
-    likely : SessionFile or None
-        Says both by numbers of axes, where they are left open and the file has such axes.
+    saved : SessionFile or None
+        A session file. If `axis` is "auto" and the image has the session's axes, the video axis and
+        the positions on other axes are the session's.
     channels : str
-        Which channels are composed, such as "0,2"; by default the colours, or else the first one.
+        Numbers of the channels to compose, such as "0,2"; by default the colours, or else the first
+        channel.
     region : Region or None
-        The part of the frames that is looked at.
+        The part of every frame to work on; None is all of it.
     contrast : tuple of (low, high)
-        Intensities of black and white, for each channel; percentiles of the stack by default.
+        Intensities of black and white of each channel; percentiles of the stack by default.
     through : str
-        Another axis, to go on along from volume to volume: its number or its letter.
+        Number or letter of another axis, along which the volumes follow each other.
     series : str
         The image of a file with several: its number or its name.
     level : int
-        The resolution of an image with several.
+        The resolution of an image with several; 0 is the finest.
     kind : StackKind or None
-        What the frames are; by default what `likely` says, or else the file's axes.
+        What the frames are; by default as in `saved`, or else by the file's axes.
     """
 
     axis: str = "auto"
     at: tuple[str, ...] = ()
-    likely: SessionFile | None = None
+    saved: SessionFile | None = None
     channels: str = ""
     region: Region | None = None
     contrast: tuple[tuple[float, float], ...] = ()
@@ -135,35 +137,35 @@ class Seeing:
     kind: StackKind | None = None
 
 
-def open_frames(path: Path, seeing: Seeing | None = None) -> Frames:
+def open_frames(path: Path, selection: ImageSelection | None = None) -> Frames:
     """Open an image file as frames.
 
     Parameters
     ----------
     path : Path
         See `open_stack`.
-    seeing : Seeing, optional
+    selection : ImageSelection, optional
 
     Raises
     ------
     StackError
         If the file cannot be read or has no such axis.
     """
-    seeing = seeing or Seeing()
-    opened = open_stack(path, series=seeing.series or None, level=seeing.level)
+    selection = selection or ImageSelection()
+    opened = open_stack(path, series=selection.series or None, level=selection.level)
     shape = tuple(opened.data.shape)
     guess = guess_axes(shape, labels=tuple(opened.axes))
-    given = dict(axis_position(text, opened.axes) for text in seeing.at)
-    video, likely = _likely(seeing, shape, guess)
-    if seeing.axis != "auto":
-        video = axis_number(seeing.axis, opened.axes)
-    channel = guess.channel if not seeing.channels else _channel_axis(opened, guess)
-    if seeing.channels and seeing.axis == "auto" and video == channel:
+    given = dict(axis_position(text, opened.axes) for text in selection.at)
+    video, others = _video_axis(selection, shape, guess)
+    if selection.axis != "auto":
+        video = axis_number(selection.axis, opened.axes)
+    channel = guess.channel if not selection.channels else _channel_axis(opened, guess)
+    if selection.channels and selection.axis == "auto" and video == channel:
         video = None  # slices that are called channels, but the user says that they are channels
-    if not seeing.channels and (channel == video or channel in given or channel in likely):
+    if not selection.channels and (channel == video or channel in given or channel in others):
         channel = None
-    likely = {axis: index for axis, index in likely.items() if axis != channel}
-    held = likely | given
+    others = {axis: index for axis, index in others.items() if axis != channel}
+    held = others | given
     rows, columns = _frame_axes(guess, opened.axes, taken={video, channel, *held})
     free = set(range(len(shape))) - {video, channel, rows, columns}
     stack = FrameStack(
@@ -171,16 +173,16 @@ def open_frames(path: Path, seeing: Seeing | None = None) -> Frames:
         axis=video,
         channel_axis=channel,
         at=dict.fromkeys(free, 0) | held,
-        contrast=seeing.contrast or None,
-        channels=_channels(seeing, guess, channel),
-        region=seeing.region,
-        transposed=_is_transposed(seeing.likely, opened.axes, rows, columns),
-        kind=_kind(seeing, opened.axes, video),
+        contrast=selection.contrast or None,
+        channels=_channels(selection, guess, channel),
+        region=selection.region,
+        transposed=_is_transposed(selection.saved, opened.axes, rows, columns),
+        kind=_kind(selection, opened.axes, video),
     )
-    through = axis_number(seeing.through, opened.axes) if seeing.through else None
+    through = axis_number(selection.through, opened.axes) if selection.through else None
     if through is not None and (through not in stack.at or video is None):
         raise StackError(
-            f"Axis {seeing.through} cannot lead from volume to volume.",
+            f"Axis {selection.through} cannot lead from volume to volume.",
             remedy=f"Choose one of {opened.axes} that is neither the video (--axis) nor Y, X or "
             "channels.",
         )
@@ -191,12 +193,12 @@ def open_frames(path: Path, seeing: Seeing | None = None) -> Frames:
 
 
 def read_region(text: str) -> Region:
-    """Read a region as Y0:Y1,X0:X1.
+    """Read a region from Y0:Y1,X0:X1.
 
     Raises
     ------
     StackError
-        It is written otherwise.
+        The text has another form.
     """
     try:
         (y0, y1), (x0, x1) = (map(int, part.split(":")) for part in text.split(","))
@@ -238,12 +240,12 @@ def axis_number(axis: str, axes: str) -> int:
 
 
 def axis_position(text: str, axes: str) -> tuple[int, int]:
-    """Read where an axis is held, written as AXIS=INDEX: number of the axis, and index.
+    """Read AXIS=INDEX as the number of an axis and a position on it.
 
     Raises
     ------
     StackError
-        It is written otherwise, or there is no such axis.
+        The text has another form, or there is no such axis.
     """
     axis, _, index = text.partition("=")
     try:
@@ -256,12 +258,12 @@ def axis_position(text: str, axes: str) -> tuple[int, int]:
     return axis_number(axis.strip(), axes), where
 
 
-def _likely(
-    seeing: Seeing, shape: tuple[int, ...], guess: AxisGuess
+def _video_axis(
+    selection: ImageSelection, shape: tuple[int, ...], guess: AxisGuess
 ) -> tuple[int | None, dict[int, int]]:
-    """Choose the video axis and the positions on other axes, from a session file where it fits."""
-    saved = seeing.likely
-    if saved is None or saved.axis is None or seeing.axis != "auto":
+    """Choose the video axis and the positions on other axes, as in a session file if it fits."""
+    saved = selection.saved
+    if saved is None or saved.axis is None or selection.axis != "auto":
         return guess.video, {}
     # A session of one channel holds the channel axis like any other.
     named = {saved.axis, *saved.at}
@@ -273,21 +275,23 @@ def _likely(
     return (saved.axis, dict(saved.at)) if fits else (guess.video, {})
 
 
-def _kind(seeing: Seeing, axes: str, video: int | None) -> StackKind:
-    """Say what the frames are; a session's are what it says, if it is of the same axis."""
-    if seeing.kind is not None:
-        return seeing.kind
-    saved = seeing.likely
+def _kind(selection: ImageSelection, axes: str, video: int | None) -> StackKind:
+    """Return what the frames are: as given, as in a session of the same axis, or by the axis."""
+    if selection.kind is not None:
+        return selection.kind
+    saved = selection.saved
     if saved is not None and saved.axis == video and saved.kind is not StackKind.UNKNOWN:
         return saved.kind
     return StackKind.UNKNOWN if video is None else kind_along(axes[video])
 
 
-def _channels(seeing: Seeing, guess: AxisGuess, channel: int | None) -> tuple[int, ...] | None:
-    """Return the channels that are composed; one by default, unless they are colours."""
-    if seeing.channels:
-        return _numbers(seeing.channels)
-    saved = seeing.likely
+def _channels(
+    selection: ImageSelection, guess: AxisGuess, channel: int | None
+) -> tuple[int, ...] | None:
+    """Return the channels to compose: as given, or the first one, or None for all."""
+    if selection.channels:
+        return _numbers(selection.channels)
+    saved = selection.saved
     composed = saved is not None and isinstance(saved.settings.get("channel_axis"), int)
     return None if channel is None or guess.colours or composed else (0,)
 
@@ -314,7 +318,7 @@ def _frame_axes(guess: AxisGuess, axes: str, taken: set[int | None]) -> tuple[in
 
 
 def _is_transposed(saved: SessionFile | None, axes: str, rows: int, columns: int) -> bool:
-    """Tell whether X comes before Y in the file; a session's frames are as it says."""
+    """Return whether frames are transposed: as in the session, or if X comes before Y."""
     if saved is not None and saved.axis is not None:
         return saved.settings.get("transposed") is True
     first, second = ("ZYX".find(axes[axis].upper()) for axis in (rows, columns))
@@ -332,7 +336,7 @@ def _numbers(text: str) -> tuple[int, ...]:
 
 
 def _channel_axis(opened: OpenedStack, guess: AxisGuess) -> int:
-    """Find the axis whose channels are chosen, however many it has."""
+    """Find the channel axis, also where it has too many channels to be guessed."""
     if guess.channel is not None:
         return guess.channel
     found = opened.axes.upper().find("C")
@@ -344,7 +348,7 @@ def _channel_axis(opened: OpenedStack, guess: AxisGuess) -> int:
     return found
 
 
-def seeing_of(
+def select_image(
     saved: SessionFile | None,
     *,
     axis: str,
@@ -355,11 +359,11 @@ def seeing_of(
     through: str,
     series: str = "",
     level: int = 0,
-) -> Seeing:
-    """Return the part of the image that the options, or else a session file, choose."""
+) -> ImageSelection:
+    """Return the selection of the options; a session file decides what they leave open."""
     asked = read_region(region) if region else None
     if saved is None:
-        return Seeing(
+        return ImageSelection(
             axis,
             tuple(at),
             None,
@@ -372,7 +376,7 @@ def seeing_of(
         )
     known = str(saved.settings.get("channels", ""))
     same_channels = not channels or channels == known
-    return Seeing(
+    return ImageSelection(
         axis,
         tuple(at),
         saved,
@@ -387,7 +391,7 @@ def seeing_of(
 
 
 def replays_on(saved: SessionFile | None, frames: Frames) -> bool:
-    """Tell whether a session was made for these very frames."""
+    """Return whether a session has the shape and region of these frames."""
     stack = frames.stack
     return (
         saved is not None

@@ -29,14 +29,14 @@ from napari_sam2.types import (
 
 if TYPE_CHECKING:
     from napari_sam2.prompts import PromptBook, SessionFile
-    from napari_sam2.segmentation.image_source import Frames, Seeing
+    from napari_sam2.segmentation.image_source import Frames, ImageSelection
     from napari_sam2.segmentation.kept_run import KeptRun
     from napari_sam2.tracking import Model, TrackingSession, TrackingSettings
 
 
 @dataclass(frozen=True, slots=True)
 class SegmentOptions:
-    """How a stack is segmented: all that is the same for many stacks.
+    """Options of a segmentation that are the same for many stacks.
 
     Attributes
     ----------
@@ -49,20 +49,20 @@ class SegmentOptions:
     kind : StackKind or None
     at : tuple of str
     level : int
-        What is looked at of the image; see `Seeing`.
+        The part of the image to segment; see `ImageSelection`.
     direction : Direction
     start, stop : int or None
     unreadable : Unreadable or None
     attempts : int or None
-        How often a frame is read whose storage fails.
+        How often to read a frame before it counts as unreadable.
     auto : bool
-        Whether objects are looked for without prompts.
+        Find objects without prompts.
     every : int or None
     min_size, max_size : int or None
         See `Search`.
     tracks : tuple of TrackFormat
     measure : bool
-        What is written beside the labels.
+        Files to write beside the labels.
     """
 
     model: str | None = None
@@ -169,14 +169,14 @@ def segment_files(
     Sam2Error
         Any of ours: something cannot be read, computed or written.
     """
-    from napari_sam2.segmentation.image_source import replays_on, seeing_of
+    from napari_sam2.segmentation.image_source import replays_on, select_image
     from napari_sam2.segmentation.kept_run import KeptRun
     from napari_sam2.segmentation.volumes import go_on, later_sessions
 
     _check(files, options)
     results = ResultFiles.beside(files.output, options.tracks, options.measure)
     sessions = _saved(files.prompts)
-    seeing = seeing_of(
+    selection = select_image(
         sessions[0] if sessions else None,
         axis=options.axis,
         kind=options.kind,
@@ -187,7 +187,7 @@ def segment_files(
         series=options.series,
         level=options.level,
     )
-    frames = _open(files.stack, seeing, tell)
+    frames = _open(files.stack, selection, tell)
     results.check(frames)
     if options.every is not None and frames.stack.n_frames > 1:
         _ask_for_kind(frames, tell)
@@ -382,12 +382,12 @@ def _settings(saved: SessionFile | None, options: SegmentOptions) -> TrackingSet
     )
 
 
-def _open(path: Path, seeing: Seeing, tell: Callable[[str], None]) -> Frames:
+def _open(path: Path, selection: ImageSelection, tell: Callable[[str], None]) -> Frames:
     """Open an image and say what is seen of it."""
     from napari_sam2.segmentation.choices import describe_choices
     from napari_sam2.segmentation.image_source import open_frames
 
-    frames = open_frames(path, seeing)
+    frames = open_frames(path, selection)
     tell(describe_choices(frames))
     return frames
 
