@@ -18,7 +18,7 @@ def test_every_pixel_follows_the_rule(labels, masks, order, protected):
     ids = order[:3]
     before = labels.copy()
     patch = compose_frame(labels, ids, masks, protected)
-    composed = labels if patch is None else patch.on(labels)
+    composed = labels if patch is None else patch.applied_to(labels)
     np.testing.assert_array_equal(labels, before)
     for place in np.ndindex(labels.shape):
         claims = [
@@ -46,7 +46,7 @@ def test_no_objects_change_nothing():
 def test_a_patch_is_what_changes_and_no_more(labels, masks):
     patch = compose_frame(labels, (1, 2, 3), masks)
     if patch is not None:
-        changed = patch.on(labels) != labels
+        changed = patch.applied_to(labels) != labels
         assert patch.box == box_of(changed)
 
 

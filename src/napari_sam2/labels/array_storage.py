@@ -34,8 +34,8 @@ class Patch:
     box: Box
     labels: Labels
 
-    def on(self, frame: Labels) -> Labels:
-        """Return a copy of the labels of a frame, (Y, X), with this part as it is here."""
+    def applied_to(self, frame: Labels) -> Labels:
+        """Return a copy of the labels of a frame, (Y, X), with this part replaced."""
         patched = frame.copy()
         patched[self.box] = self.labels
         return patched
@@ -176,7 +176,7 @@ def store_patch(array: Any, frame: int, patch: Patch) -> None:
         if in_memory:
             np.copyto(former[patch.box], patch.labels, where=patch.labels != kept)
         else:
-            array[frame] = patch.on(former)
+            array[frame] = patch.applied_to(former)
     except Exception as error:  # a store may fail with anything
         place = (frame, *patch.box) if in_memory else (frame,)
         raise LabelsError(

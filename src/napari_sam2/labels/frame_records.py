@@ -1,6 +1,6 @@
-"""Measurements of each object in each frame, the records that keep them, and which are doubtful.
+"""Measurements of each object in each frame, and the search for doubtful frames among them.
 
-Doubtful is a frame whose record suggests an error, so that a user should look at it again.
+A frame is doubtful if its record suggests an error, so that a user should review it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class FrameRecord:
     ----------
     object_id, frame : int
     area : int
-        Pixels in the labels; 0 where the object is not.
+        Pixels in the labels; 0 if the object is absent.
     centre : (float, float)
         Mean (y, x) of these pixels; (0, 0) where there are none.
     score : float or None
@@ -37,9 +37,9 @@ class FrameRecord:
     presence : float or None
         Probability that the object is in the frame, in 0..1.
     agreement : float or None
-        IoU of the masks of the forward and the backward pass, where both came through.
+        IoU of the masks of the forward and the backward pass; None unless both reached the frame.
     filling : bool
-        The mask reaches all four sides of what the model saw of the frame.
+        The mask reaches all four sides of the part of the frame that the model saw.
     """
 
     object_id: int
@@ -148,18 +148,20 @@ class RecordBook:
             else:
                 self._records.pop(record.key, None)
 
-    def look(self, frame: int, labels: Labels, before: Labels | None = None) -> list[FrameRecord]:
-        """Return records of the objects of a frame whose place in its labels is another now.
+    def changed_records(
+        self, frame: int, labels: Labels, before: Labels | None = None
+    ) -> list[FrameRecord]:
+        """Return new records of the objects whose pixels in a frame have changed.
 
-        Nothing is kept: see `put`. An object that has lost all pixels has lost its scores too.
+        The book is unchanged; `put` adds the records. An object without pixels loses its scores.
 
         Parameters
         ----------
         frame : int
         labels : ndarray of int, shape (Y, X)
-            The frame now.
+            Present labels of the frame.
         before : ndarray of int, shape (Y, X), optional
-            The frame as it was; background by default.
+            Earlier labels of the frame; background by default.
         """
         found = measure(labels)
         ids = found.keys() | (set() if before is None else measure(before).keys())
@@ -177,14 +179,16 @@ class RecordBook:
                 changed.append(new)
         return changed
 
-    def judge(self, result: FrameMasks, labels: Labels, before: Labels) -> list[FrameRecord]:
-        """Return records of the objects of a result, with its scores.
+    def result_records(
+        self, result: FrameMasks, labels: Labels, before: Labels
+    ) -> list[FrameRecord]:
+        """Return records of the objects of a result, with the scores of the result.
 
         Parameters
         ----------
         result : FrameMasks
         labels, before : ndarray of int, shape (Y, X)
-            The frame with the result in it, and before that.
+            Labels of the frame after and before the result was written.
         """
         forward = result.forward
         found = measure(labels, result.object_ids)
@@ -225,7 +229,7 @@ def _iou(one: Labels, other: Labels) -> float:
 
 
 class Doubt(StrEnum):
-    """A reason for looking at a frame; the value is the text that the user reads."""
+    """A reason to review a frame; the value is the text that the user reads."""
 
     PRESENCE = "low object score"
     IOU = "low predicted IoU"
@@ -260,7 +264,7 @@ class Limits:
     usual_moves: float = 3.0
 
 
-_NEARBY = 2  # frames to each side, for the largest area nearby
+_NEARBY = 2  # frames on each side whose largest area a step is compared with
 
 
 def doubts(
@@ -273,8 +277,8 @@ def doubts(
     records : iterable of FrameRecord
         Records of one object, in any order, at most one per frame.
     decided : collection of int
-        Frames that the user prompted or accepted: never doubtful, but others are compared with
-        them.
+        Frames that the user prompted or accepted. They are never doubtful; other frames are
+        compared with them.
     limits : Limits, optional
 
     Returns
@@ -315,7 +319,7 @@ def doubts(
 def _unsure(
     presence: NDArray[np.float64], areas: NDArray[np.float64], limits: Limits
 ) -> NDArray[np.bool_]:
-    """Find masks that may not be there, and frames without one where there may be an object."""
+    """Find masks of low presence, and frames without a mask of high presence."""
     unsure: NDArray[np.bool_] = np.where(
         areas > 0, presence < limits.presence, presence > 1 - limits.presence
     )
@@ -331,9 +335,10 @@ def _missing(areas: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 
 def _doubted(steps: NDArray[np.bool_], open_to_doubt: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Say which frame is to be looked at of each step, given at the later of its two frames.
+    """Return the doubtful frame of each step between two frames.
 
-    It is the later one, unless the user decided that one: then the step is the earlier one's.
+    `steps` marks the later frame of each step. That frame is doubtful, or the earlier one if the
+    user decided the later one.
     """
     earlier = np.append(steps[1:] & ~open_to_doubt[1:], False)
     doubted: NDArray[np.bool_] = steps | earlier

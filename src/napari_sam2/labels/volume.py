@@ -186,7 +186,7 @@ class LabelsVolume:
         if self.on_patch is not None:
             self.on_patch(frame, patch.box, lost)
         if self.on_write is not None and old is not None:
-            self.on_write(frame, old, patch.on(old))
+            self.on_write(frame, old, patch.applied_to(old))
 
     def put_frame(self, frame: int, labels: Labels) -> None:
         """Set all labels of a frame, (Y, X), whatever is protected.

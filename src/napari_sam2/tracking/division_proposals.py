@@ -99,11 +99,12 @@ def propose_divisions(
 ) -> tuple[ProposedDivision, ...]:
     """Find objects that begin where another one may divide.
 
-    An object that begins at frame t is followed backward a few frames. Where it meets an object
-    that lived before, that one may be its parent: if the areas are plausible, a division is
-    proposed. Every other object that begins there and leads to it is a child too; where there is
-    none, a parent that goes on is taken for the second child. An object that leads farther, to one
-    that ended beside the parent, is that one again: the two were taken for one thing in between.
+    An object that begins at frame t is followed backward a few frames. If its mask there lies in an
+    object that lived before, this object may be its parent, and a division is proposed if the areas
+    are plausible. Other objects that begin there and lead to the same parent are children too. If
+    there are none and the parent continues, the parent becomes the second child. If an object leads
+    further back, to one that ended beside the parent, no division is proposed: the two objects were
+    merged in between, and the object is the ended one.
 
     Parameters
     ----------
@@ -169,19 +170,19 @@ def _origin(
     frames_back: int,
     limits: DivisionLimits,
 ) -> _Origin | None:
-    """Follow an object backward until it meets one that lives there.
+    """Follow an object backward until its mask lies in an object of the session.
 
-    An object that the pass finds nowhere may have been a part of another shape: its first mask is
-    compared with the frame before.
+    If the object is in no earlier frame, its first mask is compared with the frame before: it may
+    have been a part of another object there.
     """
 
-    def part_in(number: int, frame: int, mask: NDArray[np.bool_]) -> float:
+    def covered_by(number: int, frame: int, mask: NDArray[np.bool_]) -> float:
         shared, area = np.count_nonzero(mask_at(number, frame) & mask), np.count_nonzero(mask)
         return float(shared / area) if area else 0.0
 
-    def met(frame: int, mask: NDArray[np.bool_]) -> _Origin | None:
+    def find_parent(frame: int, mask: NDArray[np.bool_]) -> _Origin | None:
         shares = {
-            number: part_in(number, frame, mask)
+            number: covered_by(number, frame, mask)
             for number, frames in living.items()
             if frame in frames
         }
@@ -197,7 +198,7 @@ def _origin(
             continue
         seen = True
         if origin is None:
-            origin = met(frame, mask)
+            origin = find_parent(frame, mask)
             if origin is None:
                 continue
             ended = [
@@ -208,11 +209,11 @@ def _origin(
             if not ended:
                 return origin
         elif frame in living[origin.parent] and any(
-            frame in living[number] and part_in(number, frame, mask) >= limits.overlap
+            frame in living[number] and covered_by(number, frame, mask) >= limits.overlap
             for number in ended
         ):
             return None
-    return origin if seen else met(first - 1, mask_at(child, first))
+    return origin if seen else find_parent(first - 1, mask_at(child, first))
 
 
 def _proposal(
@@ -223,9 +224,9 @@ def _proposal(
     free: int,
     limits: DivisionLimits,
 ) -> ProposedDivision | None:
-    """Return the earliest plausible division of a parent, if there is one.
+    """Return the earliest plausible division of a parent; None if there is none.
 
-    What only touches the parent where it enters the image must not hide a division after it.
+    An object that enters the image and touches the parent is no child: a later division is tried.
     """
     ordered = sorted(origins, key=lambda each: each.frame)
     for at, first in enumerate(ordered):
@@ -244,7 +245,7 @@ def _joined(
     free: int,
     limits: DivisionLimits,
 ) -> ProposedDivision | None:
-    """Join the children of a parent; None if their areas are not those of a division."""
+    """Return the division of a parent into some children; None if their areas are implausible."""
     frame = children[0].frame
     before = [each for each in spans[parent] if each < frame]
     later = [each for each in spans[parent] if each >= frame]
@@ -253,10 +254,10 @@ def _joined(
     whole = mask_at(parent, before[-1])
     size = int(np.count_nonzero(whole))
     rest = mask_at(parent, later[0]) if later else None
-    if rest is not None:  # it may divide again, as a child of itself
+    if rest is not None:  # the parent may divide again later
         children = [each for each in children if each.frame == frame]
     born = {each: mask_at(each.child, spans[each.child][0]) for each in children}
-    # What is too small is debris, unless it is only a part of what comes in.
+    # Objects that are too small are debris, unless the edge of the frame cuts them.
     large = {
         each: mask
         for each, mask in born.items()
@@ -264,9 +265,9 @@ def _joined(
         or (rest is None and len(born) > 1 and _is_cut(mask))
     }
     if len(large) > 1 and rest is not None and np.count_nonzero(rest) > limits.largest * size:
-        return None  # it stays whole
+        return None  # the parent does not divide
     if rest is None or len(large) > 1:
-        # Two children are known: what is left of the parent there was tracked too far.
+        # Two children are known: the rest of the parent was tracked too far.
         total = _plausible(list(large.values()), whole, limits)
         if total is not None:
             ids = tuple(each.child for each in large)
@@ -274,7 +275,7 @@ def _joined(
             return ProposedDivision(Division(parent, ids, frame), None, overlap, total)
     if rest is None or np.count_nonzero(rest) < limits.smallest * size:
         return None
-    # It goes on as one child: the other one is that which comes from it most surely.
+    # The parent continues as one child; the other child is the one with the largest overlap.
     best = max(large, key=_overlap, default=None)
     total = None if best is None else _plausible([large[best], rest], whole, limits)
     if best is None or total is None:
@@ -290,12 +291,12 @@ def _overlap(origin: _Origin) -> float:
 def _plausible(
     masks: Sequence[NDArray[np.bool_]], whole: NDArray[np.bool_], limits: DivisionLimits
 ) -> float | None:
-    """Return the area of children, as a part of the parent's; None if it is not plausible."""
+    """Return the area of children as a fraction of the parent's; None if it is implausible."""
     if not masks:
         return None
     parts = [np.count_nonzero(mask) / np.count_nonzero(whole) for mask in masks]
     total = float(sum(parts))
-    if len(masks) == 1:  # at the edge it would not differ from the parent, going on
+    if len(masks) == 1:  # at the edge of the frame one child looks like the parent itself
         return total if parts[0] <= limits.largest else None
     if not _is_cut(whole) and (max(parts) > limits.largest or total > limits.most_total):
         return None

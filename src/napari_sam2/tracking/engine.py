@@ -472,7 +472,7 @@ class NetworkEngine:
                     continue
                 rows = rows[len(part) :]
                 for row, each in zip(part, decided, strict=True):
-                    yield Predicted(row, each, self._finisher.alone(each, self._frame_shape))
+                    yield Predicted(row, each, self._finisher.mask_of(each, self._frame_shape))
 
     def objectness(self, frame: int, mask: PackedMask) -> float | None:
         """Return the mean probability of being any object in a mask; None without dense heads."""

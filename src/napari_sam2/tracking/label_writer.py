@@ -180,7 +180,7 @@ class LabelWriter:
             if prediction is not None:
                 predictions[number] = prediction
         result = self._write(frame, predictions, shared.output)
-        return result if len(result.object_ids) == 1 else only(result, object_id)
+        return result if len(result.object_ids) == 1 else select_object(result, object_id)
 
     def put_all(self, frame: int, masks: Mapping[int, PackedMask]) -> None:
         """Write new objects into a frame at once, on those of their pixels that are free."""
@@ -206,10 +206,10 @@ class LabelWriter:
         ordered = [predictions[object_id] for object_id in ids]
         return _frame_masks(frame, ids, output.masks, ordered, output.logits, output.boxes)
 
-    def given(
+    def decided_result(
         self, object_id: int, conditioning: Conditioning, logits: NDArray[np.float32] | None
     ) -> FrameMasks:
-        """Hand out a conditioning frame as it stands, with its logits if these are handed out."""
+        """Return the result of a conditioning frame as it is; `logits` become part of it."""
         frame = conditioning.frame
         # Another object may have been prompted there since: then the labels decide.
         overlap = self._settings.overlap
@@ -220,7 +220,7 @@ class LabelWriter:
 
 
 def merge(frame: int, parts: Sequence[FrameMasks]) -> FrameMasks:
-    """Put results of one frame together, in the order of their object ids."""
+    """Merge results of one frame; objects are ordered by id."""
     if len(parts) == 1:
         return parts[0]
     parts = sorted(parts, key=lambda part: part.object_ids[:1])
@@ -265,8 +265,8 @@ def undecided(object_id: int, frame: int, mask: NDArray[np.bool_]) -> FrameMasks
     return FrameMasks(frame, (object_id,), mask[None], scores, scores)
 
 
-def only(result: FrameMasks, object_id: int) -> FrameMasks:
-    """Return one object of a result."""
+def select_object(result: FrameMasks, object_id: int) -> FrameMasks:
+    """Return the result of one object only."""
     at = result.object_ids.index(object_id)
     one = slice(at, at + 1)
     logits = None if result.logits is None else result.logits[one]

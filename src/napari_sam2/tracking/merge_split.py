@@ -13,29 +13,29 @@ from napari_sam2.tracking.decoding.prediction import Conditioning
 from napari_sam2.tracking.memory.object_track import ObjectTrack
 from napari_sam2.types import ObjectFrame
 
-DrawnAs = Callable[[ObjectTrack, int, NDArray[np.bool_]], Conditioning]
-"""Decides that an object is in a frame just where a mask (Y, X) is."""
+DecideMask = Callable[[ObjectTrack, int, NDArray[np.bool_]], Conditioning]
+"""Makes a mask (Y, X) the decided mask of an object in a frame."""
 
 MaskOf = Callable[[int, Sequence[int]], NDArray[np.bool_]]
-"""Gives the pixels, bool (Y, X), that some objects have in a frame."""
+"""Returns the pixels, bool (Y, X), of some objects in a frame."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Known:
-    """The prompts, tracks and labels of all objects of a session.
+class SessionObjects:
+    """The prompts and labels of all objects of a session.
 
     Attributes
     ----------
     prompts : PromptBook
     accepted : set of ObjectFrame
     mask_of : callable
-    drawn_as : callable
+    decide_mask : callable
     """
 
     prompts: PromptBook
     accepted: Set[ObjectFrame]
     mask_of: MaskOf
-    drawn_as: DrawnAs
+    decide_mask: DecideMask
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,9 +51,9 @@ class MergeSplit:
     accepted : frozenset of ObjectFrame
         Accepted frames of these two.
     old, new : int
-        The object whose pixels the other one gets.
+        Pixels of object `old` become pixels of object `new`.
     frames : tuple of int
-        In these frames.
+        The frames in which they do.
     """
 
     tracks: tuple[ObjectTrack, ...]
@@ -64,26 +64,26 @@ class MergeSplit:
     frames: tuple[int, ...]
 
 
-def joined(into: ObjectTrack, gone: ObjectTrack, known: Known) -> MergeSplit:
+def plan_merge(into: ObjectTrack, gone: ObjectTrack, objects: SessionObjects) -> MergeSplit:
     """Return the merge of two tracks; masks of their conditioning frames become mask prompts.
 
     Conditioning frames without a mask become accepted ones.
     """
     both = (into.object_id, gone.object_id)
-    held = {pair.frame for pair in known.accepted if pair.object_id in both}
-    book, track = known.prompts.copy(), into.copy()
+    held = {pair.frame for pair in objects.accepted if pair.object_id in both}
+    book, track = objects.prompts.copy(), into.copy()
     for each in both:
         if book.frames(each):
             book.remove(each)
     track.written |= gone.written
     track.span = min(into.span[0], gone.span[0]), max(into.span[1], gone.span[1])
     for frame in sorted(into.conditioning.keys() | gone.conditioning.keys()):
-        mask = known.mask_of(frame, both if gone.written[frame] else (into.object_id,))
+        mask = objects.mask_of(frame, both if gone.written[frame] else (into.object_id,))
         if not mask.any():
             held.add(frame)  # a prompt cannot say that the object is not there
         elif frame not in held:
             book.add_mask(into.object_id, frame, mask)
-        track.accept(known.drawn_as(track, frame, mask))
+        track.accept(objects.decide_mask(track, frame, mask))
     track.done = into.done | gone.done
     return MergeSplit(
         (track,),
@@ -95,24 +95,26 @@ def joined(into: ObjectTrack, gone: ObjectTrack, known: Known) -> MergeSplit:
     )
 
 
-def divided(track: ObjectTrack, frame: int, new_id: int, last: int, known: Known) -> MergeSplit:
-    """Return the split of a track at a frame, from which on it belongs to a new object.
+def plan_split(
+    track: ObjectTrack, frame: int, new_id: int, last: int, objects: SessionObjects
+) -> MergeSplit:
+    """Return the split of a track at a frame: from there on, its masks belong to a new object.
 
-    Neither of them is tracked beyond that frame, unless the user decides about a frame there.
+    Neither object is tracked across that frame, unless the user decides a frame beyond it.
 
     The mask in the first frame of the new object becomes a mask prompt. So does the mask in the
-    last frame of the old object, if that has no conditioning frame left.
+    last frame of the old object, if no conditioning frame is left before the split.
 
     Parameters
     ----------
     track : ObjectTrack
     frame, new_id : int
     last : int
-        The last frame before `frame` that shows the object.
-    known : Known
+        The last frame before `frame` in which the object has pixels.
+    objects : SessionObjects
     """
     old, new = track.copy(), track.another(new_id)
-    book = known.prompts.copy()
+    book = objects.prompts.copy()
     for where in [f for f in track.conditioning if f >= frame]:
         new.conditioning[where] = old.conditioning.pop(where)
     new.done[frame:], old.done[frame:] = track.done[frame:], False
@@ -121,23 +123,23 @@ def divided(track: ObjectTrack, frame: int, new_id: int, last: int, known: Known
     old.span, new.span = (begin, frame), (frame, max(end, frame + 1))
     old.conditioning_memory.clear()
     old.forget_recent()
-    for where in known.prompts.frames(track.object_id):
-        prompt = known.prompts.get(track.object_id, where)
+    for where in objects.prompts.frames(track.object_id):
+        prompt = objects.prompts.get(track.object_id, where)
         if where >= frame and prompt is not None:
             book.remove(track.object_id, where)
             book.put(new_id, where, prompt)
     for each, where in ((new, frame), (old, last)):
         if where not in each.conditioning and (each is new or not each.conditioning):
-            mask = known.mask_of(where, (track.object_id,))
+            mask = objects.mask_of(where, (track.object_id,))
             book.add_mask(each.object_id, where, mask)
-            each.accept(known.drawn_as(each, where, mask))
+            each.accept(objects.decide_mask(each, where, mask))
     moved = np.flatnonzero(new.written).tolist()
     return MergeSplit(
         (old, new),
         book,
         frozenset(
             ObjectFrame(new_id if where in moved else each, where)
-            for each, where in known.accepted
+            for each, where in objects.accepted
             if each == track.object_id
         ),
         old=track.object_id,

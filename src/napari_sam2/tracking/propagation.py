@@ -336,7 +336,7 @@ class Propagator:
         """Return the object's mask in the nearest frame that shows it, passed or decided."""
         if not self._carries:
             return None
-        latest, decided = recent.latest, track.conditioning.sighted(frame)
+        latest, decided = recent.latest, track.conditioning.nearest_sighted(frame)
         passed = None if latest is None else latest.mask
         if latest is not None and passed is not None:
             nearer = decided is None or abs(latest.frame - frame) < abs(decided.frame - frame)
@@ -533,7 +533,7 @@ def _known_brightness(
     track: ObjectTrack, frame: int, attended: Iterable[int], recent: RecentMemory
 ) -> KnownBrightness | None:
     """Return what is known of an object's brightness from the decided frames that it attends to."""
-    decided, kept = track.conditioning.sighted(frame), track.conditioning_memory
+    decided, kept = track.conditioning.nearest_sighted(frame), track.conditioning_memory
     nearest = None if decided is None else kept.get(decided.frame)
     memories = [kept.get(each) for each in attended]
     known = [each.brightness for each in memories if each is not None]
@@ -558,7 +558,7 @@ def _light_history(track: ObjectTrack, recent: RecentMemory) -> LightHistory | N
 
 def _likeness(track: ObjectTrack, frame: int) -> float:
     """Return how much masks count that are like the one before, from the nearest decided frame."""
-    decided = track.conditioning.sighted(frame)
+    decided = track.conditioning.nearest_sighted(frame)
     return 1.0 if decided is not None and decided.definite else 0.0
 
 

@@ -58,7 +58,7 @@ from napari_sam2.tracking.lifetimes import (
     check_decided,
     without_object,
 )
-from napari_sam2.tracking.merge_split import Known, divided, joined
+from napari_sam2.tracking.merge_split import SessionObjects, plan_merge, plan_split
 from napari_sam2.tracking.model import Model
 from napari_sam2.tracking.object_finder import Origin, Proposal
 from napari_sam2.tracking.schedule import Schedule, Scope, as_direction, passes, plan_visits
@@ -714,8 +714,8 @@ class TrackingSession:
             if object_id == other:
                 raise SessionError("An object cannot be merged with itself.")
             into, gone = self._tracker.track(object_id), self._tracker.track(other)
-            known = self._known()
-            self.prompts = self._tracker.regroup(lambda: joined(into, gone, known))
+            objects = self._session_objects()
+            self.prompts = self._tracker.regroup(lambda: plan_merge(into, gone, objects))
             self._drawn_now(object_id, other)
             merged = self._tracker.track(object_id)
             self._set_divisions(after_merge(self._divisions, object_id, other, merged))
@@ -755,8 +755,10 @@ class TrackingSession:
                     f"Object {object_id} cannot be split at frame {frame}.",
                     remedy="Go to the frame where the new object begins, after the first one.",
                 )
-            known, last = self._known(), earlier[-1]
-            self.prompts = self._tracker.regroup(lambda: divided(track, frame, new_id, last, known))
+            objects, last = self._session_objects(), earlier[-1]
+            self.prompts = self._tracker.regroup(
+                lambda: plan_split(track, frame, new_id, last, objects)
+            )
             self._set_divisions(after_split(self._divisions, object_id, new_id))
             self._keep_soon()
 
@@ -889,19 +891,19 @@ class TrackingSession:
             for number in label_writer.volume.object_ids(frame):
                 if number in spans:
                     spans[number].append(frame)
-        aside = self._aside()
+        scratch = self._scratch_session()
 
         def follow(child: int, first: int, count: int) -> Iterator[tuple[int, NDArray[np.bool_]]]:
-            aside.add_mask(child, first, label_writer.mask(child, first))
+            scratch.add_mask(child, first, label_writer.mask(child, first))
             start = max(0, first - count)
             try:
-                for result in aside.propagate("backward", start, first + 1):
+                for result in scratch.propagate("backward", start, first + 1):
                     if cancelled():
                         return
                     if result.frame < first and child in result.object_ids:
                         yield result.frame, result.masks[result.object_ids.index(child)]
             finally:
-                aside.remove_prompts(child)
+                scratch.remove_prompts(child)
 
         found = propose_divisions(
             spans,
@@ -914,8 +916,8 @@ class TrackingSession:
         )
         return tuple(each for each in found if each.key not in self._refused)
 
-    def _aside(self) -> TrackingSession:
-        """Return a session on this stack whose objects do not hinder each other."""
+    def _scratch_session(self) -> TrackingSession:
+        """Return an empty session on this stack whose masks may overlap."""
         settings = replace(self.settings, exclusive=False, overlap=True, absent_limit=None)
         return TrackingSession(self.model, self.stack, settings=settings)
 
@@ -1546,18 +1548,18 @@ class TrackingSession:
             self._keeper.note(result)
             self._keep_soon()
         else:  # labels and records are written together: the caller's records come next
-            self._keeper.soon(self.keep)
+            self._keeper.schedule(self.keep)
 
     def _keep_soon(self) -> None:
         if self._keeper is not None:
             if self._keeper.due:
                 self._keeper.commit()
             else:
-                self._keeper.soon(self.keep)
+                self._keeper.schedule(self.keep)
 
-    def _known(self) -> Known:
+    def _session_objects(self) -> SessionObjects:
         label_writer = self._label_writer
-        return Known(
+        return SessionObjects(
             self.prompts, label_writer.accepted, label_writer.pixels, self._tracker.as_drawn
         )
 

@@ -191,7 +191,7 @@ class Tracker:
 
         Its contrast is that of the nearest decided frame that shows it.
         """
-        decided = self.tracks[object_id].conditioning.sighted(frame)
+        decided = self.tracks[object_id].conditioning.nearest_sighted(frame)
         if decided is None or not self._model.config.relative_brightness:
             return 1.0
         known = decided.frame, decided.pixels
@@ -389,7 +389,9 @@ class Tracker:
 
     def _given(self, track: ObjectTrack, frame: int) -> FrameMasks:
         decided = track.conditioning[frame]
-        return self._label_writer.given(track.object_id, decided, self.engine.logits(decided))
+        return self._label_writer.decided_result(
+            track.object_id, decided, self.engine.logits(decided)
+        )
 
     def _watch(self, track: ObjectTrack, frame: int, present: bool, schedule: Schedule) -> None:
         """Stop following an object that has been absent for too long."""

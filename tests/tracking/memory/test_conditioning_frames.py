@@ -63,5 +63,5 @@ def test_the_nearest_is_found_and_of_two_the_one_decided_first(taken, frame, wit
     assert decided.distance(frame) == min((abs(frame - f) for f in plain), default=None)
     seen = [f for f, each in plain.items() if each.sighting is not None and f != without]
     nearest = min(seen, key=lambda f: abs(f - frame), default=None)  # the first of several
-    found = decided.sighted(frame, without)
+    found = decided.nearest_sighted(frame, without)
     assert (None if found is None else found.frame) == nearest

@@ -319,8 +319,8 @@ class MaskFinisher:
             output = self._shared(sharing, taken)
         return SharedMasks(tuple(sorted(sharing)), output)
 
-    def alone(self, decided: Conditioning, shape: tuple[int, int]) -> PackedMask:
-        """Return the mask of a decision as it would be written to an empty frame."""
+    def mask_of(self, decided: Conditioning, shape: tuple[int, int]) -> PackedMask:
+        """Return the mask of a decided frame as written to a frame without other objects."""
         if decided.prediction is None:
             return decided.pixels
         output = self._shared({0: decided}, np.zeros(shape, dtype=bool))
@@ -328,7 +328,7 @@ class MaskFinisher:
         return PackedMask.within(box, output.disjoint[(0, *box)], shape)
 
     def logits(self, decided: Conditioning) -> NDArray[np.float32] | None:
-        """Return the logits (1, Y, X) of a decided frame, if they are handed out."""
+        """Return the logits (1, Y, X) of a decided frame; None unless results contain logits."""
         if not self._keep_logits:
             return None
         logits = decided_logits(self._model, decided)

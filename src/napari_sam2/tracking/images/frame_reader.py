@@ -18,8 +18,8 @@ Pixels = NDArray[np.float32]
 class ReadAhead:
     """Holds the frames that come next, or reads them.
 
-    Whatever goes wrong while a frame is read ahead is raised when it is taken, as if it had been
-    read only then. The thread runs from `prefetch` to `stop`.
+    An error while a frame is read ahead is raised by `get`. The thread runs from `prefetch` to
+    `stop`.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ class ReadAhead:
         self._pool: ThreadPoolExecutor | None = None
 
     def prefetch(self, frames: Sequence[int]) -> None:
-        """Begin to read these frames, in this order; let go of all others."""
+        """Begin to read these frames, in this order; drop all others."""
         for frame in self._coming.keys() - set(frames):
             self._coming.pop(frame).cancel()
         for frame in frames:
@@ -41,15 +41,15 @@ class ReadAhead:
                 self._pool = self._pool or ThreadPoolExecutor(1, "napari-sam2-frames")
                 self._coming[frame] = self._pool.submit(self._read, frame)
 
-    def take(self, frame: int) -> Pixels:
-        """Return a frame, read ahead or now."""
+    def get(self, frame: int) -> Pixels:
+        """Return a frame that was read ahead; read it now if it was not."""
         coming = self._coming.pop(frame, None)
-        if coming is None or coming.cancel():  # one that waits its turn is read sooner here
+        if coming is None or coming.cancel():  # reading now is sooner than waiting for a turn
             return self._read(frame)
         return coming.result()
 
     def stop(self) -> None:
-        """Let go of all frames, and of the thread."""
+        """Drop all frames and end the thread."""
         self._coming.clear()
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
@@ -123,7 +123,7 @@ class FrameReader:
         attempt, pause = 1, _PAUSE_S
         while True:
             try:
-                pixels = self._ahead.take(frame)
+                pixels = self._ahead.get(frame)
             except FrameError as error:
                 # Pixels that came and are no pixels will be none the next time either.
                 if attempt == self._attempts or error.__cause__ is None:

@@ -40,17 +40,17 @@ class ConditioningFrames(MutableMapping[int, Conditioning]):
             self[each.frame] = each
 
     def copy(self) -> ConditioningFrames:
-        """Return the same frames, in the same order, that change on their own."""
+        """Return a copy that keeps the order of the decisions."""
         return ConditioningFrames(self.values())
 
     @property
     def frames(self) -> Sequence[int]:
-        """All of them, ascending; not to be changed."""
+        """All frames, ascending; not to be changed."""
         return self._frames
 
     @property
     def sources(self) -> Sequence[int]:
-        """Those that show the object, ascending, or all if none does; not to be changed."""
+        """Frames that show the object, ascending, or all if none does; not to be changed."""
         return self._showing or self._frames
 
     def between(self, start: int, stop: int) -> Sequence[int]:
@@ -58,10 +58,10 @@ class ConditioningFrames(MutableMapping[int, Conditioning]):
         return part(self._frames, start, stop)
 
     def distance(self, frame: int) -> int | None:
-        """Return how far away the nearest of them is; None if there is none."""
+        """Return the distance to the nearest of these frames; None if there is none."""
         return min((abs(frame - each) for each in around(self._frames, frame)), default=None)
 
-    def sighted(self, frame: int, without: int | None = None) -> Conditioning | None:
+    def nearest_sighted(self, frame: int, without: int | None = None) -> Conditioning | None:
         """Return the nearest frame that shows the object; of two, the one decided first."""
         found = list(around(self._sighted, frame, without))
         if not found:
@@ -306,7 +306,7 @@ class ObjectTrack:
 
         One conditioning frame may be left out; `recent` memories count too.
         """
-        decided = self.conditioning.sighted(frame, without)
+        decided = self.conditioning.nearest_sighted(frame, without)
         latest = recent.latest if recent is not None else None
         if latest is None or latest.sighting is None:
             return None if decided is None else decided.sighting

@@ -145,7 +145,7 @@ class ResultKeeper:
             self.record([_measured(record, mask)])
 
     def record(self, records: Iterable[FrameRecord]) -> None:
-        """Note records, in the place of those of the same objects and frames."""
+        """Keep records; they replace those of the same objects and frames."""
         for record in records:
             self._records[record.key] = record
             self._lost.discard(record.key)
@@ -155,10 +155,10 @@ class ResultKeeper:
         """Whether the last commit was long enough ago."""
         return time.monotonic() - self._last >= max(_EVERY_S, _REST * self._took)
 
-    def soon(self, write: Callable[[], None]) -> None:
-        """Have `write` called a little later, in a thread of its own, unless it is called before.
+    def schedule(self, write: Callable[[], None]) -> None:
+        """Call `write` in a timer thread, unless `commit` comes first.
 
-        That is in a second, or after the rest that a slow commit is followed by.
+        That is about a second from now, or after the rest that follows a slow commit.
         """
         if self._timer is None:
             self._timer = threading.Timer(max(_LATEST_S, _REST * self._took), write)

@@ -349,7 +349,7 @@ class RequestHandler:
         if elsewhere:
             # Its records are those of another part of the frames.
             for frame, before in planes.items():
-                self._keep(self._records.look(frame, self._labels[frame], before))
+                self._keep(self._records.changed_records(frame, self._labels[frame], before))
         elif moment is not None:
             self._records.put(moment.records)
             self._new |= {each.key: each for each in moment.records}
@@ -378,7 +378,7 @@ class RequestHandler:
                 found = measure(plane)
                 gone = [FrameRecord(i, frame) for i in known[frame] if i not in found]
                 self._keep(each for each in gone if self._records.get(*each.key).area)
-                self._keep(self._records.look(frame, plane))
+                self._keep(self._records.changed_records(frame, plane))
 
     def mark_all_new(self) -> None:
         """Count all records as new: they may never have been sent."""
@@ -530,7 +530,7 @@ class RequestHandler:
     def _settle(self) -> None:
         """Measure what has been written."""
         for frame, before in self._before.items():
-            self._keep(self._records.look(frame, self._labels[frame], before))
+            self._keep(self._records.changed_records(frame, self._labels[frame], before))
         self._before.clear()
 
     def _written(self, frame: int, old: NDArray[Any], new: NDArray[Any]) -> None:
@@ -547,7 +547,7 @@ class RequestHandler:
     def _judge(self, result: FrameMasks) -> None:
         now = self._labels[result.frame]
         before = self._before.get(result.frame, now)
-        self._keep(self._records.judge(result, now, before))
+        self._keep(self._records.result_records(result, now, before))
 
     def _keep(self, records: Iterable[FrameRecord]) -> None:
         kept: list[FrameRecord] = []
