@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from napari_sam2.errors import DetectionError
 
-_LEAST_SIZE = 8
+_DEFAULT_MIN_SIZE = 8  # pixels
 
 
 class Candidate(NamedTuple):
@@ -16,11 +16,11 @@ class Candidate(NamedTuple):
     Attributes
     ----------
     y, x : float
-        In pixels of the frame, pixel centres at integers.
+        Position in pixels of the frame; pixel centres are integers.
     score : float
-        In 0..1; the better ones come first.
+        In 0..1; higher is better.
     extent : float
-        Longer side of the object's bounding box in pixels, as far as it is known here.
+        Estimated longer side of the object's bounding box, in pixels.
     """
 
     y: float
@@ -36,15 +36,14 @@ class DetectionSettings:
     Attributes
     ----------
     min_size : int, optional
-        Smallest area of an object in pixels. By default 8; and of networks with dense heads,
-        what is probably no object is left out (see `unlikely`).
+        Smallest area of an object in pixels. By default it is 8, and networks with dense heads
+        leave out masks that are probably no objects (see `unlikely`).
     max_size : int, optional
         Largest area of an object in pixels; no limit by default.
     min_score : float
-        Least score (predicted IoU times object score) of a mask that is kept, for models with
-        dense heads.
+        Least score (predicted IoU times object score) of a mask, for models with dense heads.
     max_overlap : float
-        Share of a mask that may lie on better ones; such a mask loses these pixels.
+        Largest share of a mask that may lie on better masks; the mask loses these pixels.
     points_per_side : int
         Points of the grid along each side, for models without dense heads.
     points_per_batch : int
@@ -58,7 +57,7 @@ class DetectionSettings:
     max_box_iou : float
         Of two masks of the grid whose boxes overlap more, only the better one is kept.
     max_objects : int
-        More objects than these, unlikely ones included, are refused; nothing is kept then.
+        A search that finds more objects, unlikely ones included, fails and keeps none.
 
     Notes
     -----
@@ -101,5 +100,5 @@ class DetectionSettings:
 
     @property
     def least_size(self) -> int:
-        """Smallest area in pixels, whatever else is found."""
-        return _LEAST_SIZE if self.min_size is None else self.min_size
+        """Smallest area of an object in pixels: `min_size` or its default."""
+        return _DEFAULT_MIN_SIZE if self.min_size is None else self.min_size

@@ -17,7 +17,7 @@ from napari_sam2.network import Sam2
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FrameInput:
-    """A frame, and the network that looks at it.
+    """A frame and the network that searches it.
 
     Attributes
     ----------
@@ -40,7 +40,7 @@ class FrameInput:
 
 
 def has_dense_heads(network: Sam2) -> bool:
-    """Tell whether the network was trained to tell objects from background at every pixel."""
+    """Return whether the network predicts objects and their centres for every pixel."""
     return bool(network.config.dense_heads)
 
 
@@ -51,14 +51,14 @@ def find_candidates(
 ) -> list[Candidate]:
     """Find points that probably lie in an object.
 
-    Networks with dense heads are asked for them once for every scale; others by a grid of points.
+    Networks with dense heads predict them at several scales; other networks need a grid of points.
 
     Parameters
     ----------
     frame : FrameInput
     settings : DetectionSettings
     advance : callable
-        Called with the share that is done, in 0..1; may raise to end the search.
+        Called with the share of the work that is done, in 0..1; may raise to end the search.
 
     Returns
     -------

@@ -1,7 +1,7 @@
 """Candidates from a grid of points: the automatic masks of SAM (arXiv 2304.02643, section 5).
 
-Every point of the grid is a click. Masks with a high predicted IoU that hardly change when their
-threshold moves are kept; of masks whose boxes coincide only the best.
+Every point of the grid is a click. Masks are kept if their predicted IoU is high and if they hardly
+change with their threshold. Of masks with nearly the same box, the best is kept.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _TILE_SPACING = 8  # pixels of the input between points in a tile
 
 
 class _Found(NamedTuple):
-    """Masks of the grid that were kept: the point of each, its predicted IoU and its box."""
+    """Point, predicted IoU and box of each mask of the grid that was kept."""
 
     points: NDArray[np.float64]
     scores: NDArray[np.float64]
@@ -31,7 +31,7 @@ class _Found(NamedTuple):
 
 
 class _Sides(NamedTuple):
-    """Which sides of a tile have a neighbour: at the others the frame ends."""
+    """Whether a tile has a neighbour on each side; without one, the frame ends there."""
 
     top: bool
     bottom: bool
@@ -51,7 +51,7 @@ def grid_candidates(
     follows: bool,
     advance: Callable[[float], None],
 ) -> list[Candidate]:
-    """Find candidates by clicking everywhere.
+    """Find candidates by a click on every point of a grid.
 
     Parameters
     ----------
@@ -62,10 +62,10 @@ def grid_candidates(
     device : torch.device
     settings : DetectionSettings
     follows : bool
-        The network sees windows, not whole frames: the grid lies in tiles of the frame's scale and
+        True if the network sees windows: the grid then lies in tiles at the scale of the frame and
         coarser ones. Otherwise it lies in the whole frame, resized to the input.
     advance : callable
-        Called with the share that is done, in 0..1; may raise to end the search.
+        Called with the share of the work that is done, in 0..1; may raise to end the search.
 
     Returns
     -------
@@ -97,7 +97,7 @@ def grid_candidates(
 def without_duplicates(
     boxes: NDArray[np.float64], scores: NDArray[np.float64], largest: float
 ) -> list[int]:
-    """Return indices of boxes, the best first, of which no two overlap by more than an IoU.
+    """Return indices of boxes, the best first; no two of them have an IoU above `largest`.
 
     Parameters
     ----------
@@ -105,7 +105,7 @@ def without_duplicates(
         y0, x0, y1, x1.
     scores : ndarray, shape (N,)
     largest : float
-        Largest IoU of two boxes that both stay.
+        Largest IoU of two boxes that are both kept.
     """
     area = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
     waiting = np.argsort(-scores, kind="stable")
@@ -141,9 +141,9 @@ def _whole_frame(
 
 
 def _tiled(network: Sam2, tiles: Tiles, settings: DetectionSettings) -> _Found:
-    """Decode the grid in every tile; masks that a tile cuts off are left to its neighbours.
+    """Decode the grid in every tile, without masks that the border to a neighbour cuts off.
 
-    At the ends of the frame there is no neighbour: what the frame cuts off is an object.
+    The neighbour finds these. Masks that the end of the frame cuts off are kept.
     """
     middles = np.arange(_TILE_SPACING // 2, tiles.side, _TILE_SPACING) - 0.5
     points = np.stack(np.meshgrid(middles, middles, indexing="ij"), axis=-1).reshape(-1, 2)
@@ -227,7 +227,7 @@ def _stability(masks: Tensor, offset: float) -> Tensor:
 
 
 def _cut_off(masks: Tensor, neighbours: _Sides) -> Tensor:
-    """Tell which masks (N, h, w) reach a side of their tile where it has a neighbour."""
+    """Return which masks (N, h, w) reach a side of their tile that has a neighbour."""
     inside = masks > 0
     ends = inside[:, 0], inside[:, -1], inside[:, :, 0], inside[:, :, -1]
     cut = torch.zeros(len(masks), dtype=torch.bool, device=masks.device)

@@ -1,4 +1,4 @@
-"""The choice among masks of candidates: the best first, each on pixels that are still free."""
+"""The choice among masks of candidates: the best first, each on free pixels."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from napari_sam2.detection.candidate import DetectionSettings
 from napari_sam2.labels import PackedMask
 
-_AGREES = 0.7  # IoU of the masks of two candidates that are one object
-_AGREEMENT = 0.1  # score that it is worth if another candidate agrees
+_MIN_AGREEMENT_IOU = 0.7  # IoU of the masks of two candidates for the same object
+_AGREEMENT_BONUS = 0.1  # added to the score if another candidate agrees
 
 
 class ScoredMask(NamedTuple):
@@ -26,7 +26,7 @@ class ScoredMask(NamedTuple):
     score : float
         Predicted IoU times object score, in 0..1.
     agreed : bool
-        Another candidate's mask is the same object; see `with_agreement`.
+        Another candidate has nearly the same mask; see `with_agreement`.
     """
 
     number: int
@@ -36,17 +36,18 @@ class ScoredMask(NamedTuple):
 
     @property
     def rank(self) -> float:
-        """The score, and a little more where another candidate agrees.
+        """The score, plus a bonus if another candidate agrees.
 
-        No more where more do: many clicks in a group of objects agree on the group.
+        The bonus does not grow with the number of candidates: many clicks in a group of objects
+        agree on the group.
         """
-        return self.score + (_AGREEMENT if self.agreed else 0.0)
+        return self.score + (_AGREEMENT_BONUS if self.agreed else 0.0)
 
 
 def with_agreement(masks: Sequence[ScoredMask]) -> list[ScoredMask]:
-    """Tell of each mask whether another one is nearly the same: IoU above 0.7.
+    """Set `agreed` of every mask: another mask has an IoU above 0.7 with it.
 
-    What several clicks in different places mean is an object more probably than what one does.
+    A mask that several clicks in different places give is an object more probably.
     """
     areas = np.array([int(each.mask.part()[1].sum()) for each in masks])
     boxes = np.array([(*each.mask.rows, *each.mask.columns) for each in masks]).reshape(-1, 4)
@@ -58,9 +59,9 @@ def with_agreement(masks: Sequence[ScoredMask]) -> list[ScoredMask]:
         width = np.minimum(boxes[later, 3], boxes[number, 3])
         width = width - np.maximum(boxes[later, 2], boxes[number, 2])
         shared = height.clip(min=0) * width.clip(min=0)
-        may_agree = shared > _AGREES * np.maximum(areas[later], areas[number])
+        may_agree = shared > _MIN_AGREEMENT_IOU * np.maximum(areas[later], areas[number])
         for other in (np.flatnonzero(may_agree) + number + 1).tolist():
-            if each.mask.shared_with(masks[other].mask)[1] > _AGREES:
+            if each.mask.shared_with(masks[other].mask)[1] > _MIN_AGREEMENT_IOU:
                 agreed[[number, other]] = True
     return [each._replace(agreed=mark) for each, mark in zip(masks, agreed.tolist(), strict=True)]
 
@@ -71,10 +72,10 @@ def select_masks(
     settings: DetectionSettings,
     min_score: float,
 ) -> list[ScoredMask]:
-    """Select masks greedily by score, and by whether candidates agree on them.
+    """Select masks greedily by rank.
 
-    A mask that lies on taken pixels or on better masks by more than the settings allow is left
-    out; so is one whose area is outside the settings' range.
+    A mask is left out if it lies on taken pixels or on better masks by more than the settings
+    allow, or if its area is outside the settings' range.
 
     Parameters
     ----------
@@ -87,7 +88,7 @@ def select_masks(
     Returns
     -------
     list of ScoredMask
-        The best first, without the pixels that they share with what was there before them.
+        The best first, without taken pixels and pixels of better masks.
     """
     taken = taken.copy()
     chosen = []

@@ -13,13 +13,13 @@ from torch import Tensor
 
 from napari_sam2.network.image_encoder import normalise
 
-_MARGIN = 4  # pixels of the frame around a tile that is enlarged
+_MARGIN = 4  # pixels of the frame around an enlarged tile, for the interpolation
 
 
 class Tiles:
     """A frame, resized to a scale and cut into square tiles that overlap.
 
-    An enlarged frame is never held as a whole: its tiles are enlarged one by one.
+    An enlarged frame is not kept as a whole: its tiles are enlarged one by one.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ class Tiles:
     side : int
         Side of a tile in pixels of the input.
     overlap : int
-        Least overlap of neighbours, likewise.
+        Least overlap of neighbours, in pixels of the input.
     device : torch.device
 
     Attributes
@@ -50,9 +50,9 @@ class Tiles:
         device: torch.device,
     ) -> None:
         self.scale, self.side = scale, side
-        # A copy of pixels that cannot be written to: torch warns of them.
+        # A copy: torch warns of arrays that are read-only.
         image = torch.from_numpy(pixels.astype(np.float32, copy=True)).permute(2, 0, 1)[None]
-        self._times = times = max(1, round(scale))  # that a tile is enlarged when it is cut
+        self._times = times = max(1, round(scale))  # enlargement of a tile when it is cut
         if scale < 1.0:
             rows, columns = (max(1, round(length * scale)) for length in pixels.shape[:2])
             size = (rows, columns)
@@ -68,7 +68,7 @@ class Tiles:
         ]
 
     def batches(self, size: int) -> Iterator[tuple[Sequence[tuple[int, int]], Tensor]]:
-        """Give corners and normalised inputs (B, 3, side, side), so many at once at most."""
+        """Yield corners and normalised inputs (B, 3, side, side); B is at most `size`."""
         for start in range(0, len(self.corners), size):
             corners = self.corners[start : start + size]
             cut = torch.cat([self._cut(*corner) for corner in corners])
@@ -89,12 +89,12 @@ class Tiles:
 
 
 def _padded(image: Tensor, shape: tuple[int, int]) -> Tensor:
-    """Repeat the last pixels of an image (1, C, h, w) until it has so many rows and columns."""
+    """Pad an image (1, C, h, w) to a shape by repetition of its last row and column."""
     down, right = shape[0] - image.shape[2], shape[1] - image.shape[3]
     return F.pad(image, (0, right, 0, down), mode="replicate") if down or right else image
 
 
 def _starts(length: int, side: int, overlap: int, step: int) -> list[int]:
-    """Return where tiles begin so that they cover a length evenly, at multiples of a step."""
+    """Return first pixels of tiles that cover a length evenly, at multiples of a step."""
     count = max(1, math.ceil((length - overlap) / (side - overlap)))
     return [round(first / step) * step for first in np.linspace(0, length - side, count)]

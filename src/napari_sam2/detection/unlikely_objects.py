@@ -1,4 +1,4 @@
-"""What a search had better leave out: noise, debris, gaps, blurred views of other objects."""
+"""Rules for found masks that are probably no objects: noise, debris, gaps and blurred objects."""
 
 from __future__ import annotations
 
@@ -14,17 +14,21 @@ from napari_sam2.detection.selection import ScoredMask
 from napari_sam2.labels import PackedMask
 from napari_sam2.network import STANDS_OUT, object_contrast
 
-# Measured on eighteen sets, see docs/measurements/finding.md
-_TIMES_FAINTER = 12.0  # than the clearest object with a good score: noise
-_TIMES_SMALLER = 12  # than the typical area: tiny
-_TIMES_SMALLER_ALONE = 6  # where one click alone means the object
-_MOST_COVERED = 0.25  # of all pixels of objects, by tiny ones
-_FEW = 3  # objects: of fewer, none is typical
-_SIDE = 0.8  # of all objects: they are bright, or dark, and the others are gaps
-_SIDE_BEFORE = 0.95  # of the objects that were there before, whatever is found beside them
-_FEW_FOR_A_SIDE = 8
-_CLEARER = 2.0  # times the contrast; measured on ten stacks, see docs/measurements/finding.md
-_MARGIN = 16  # pixels around an object that its contrast is measured in
+# Chosen on eighteen sets, see docs/measurements/finding.md. Noise stands out so many times less than
+# the clearest object with a good score; tiny objects are so many times smaller than the typical
+# one, or than half of that where no second click agrees with the first.
+_TIMES_FAINTER = 12.0
+_TIMES_SMALLER = 12
+_TIMES_SMALLER_ALONE = 6
+_MAX_TINY_SHARE = 0.25  # of all pixels of objects; more of them are no debris
+_MIN_OBJECTS = 3  # fewer objects have no typical area
+# Share of all objects, and of the objects that were there before, on one side of their surroundings
+# (brighter or darker), from which on objects on the other side are gaps; needs so many objects.
+_MIN_SIDE_SHARE = 0.8
+_MIN_SIDE_SHARE_BEFORE = 0.95
+_MIN_OBJECTS_FOR_SIDE = 8
+_TIMES_CLEARER = 2.0  # contrast in the other frame; chosen on ten stacks, see the same file
+_MARGIN = 16  # pixels around an object within which its contrast is measured
 
 
 def unlikely(
@@ -33,24 +37,24 @@ def unlikely(
     brightness: NDArray[np.float32],
     good: float,
 ) -> NDArray[np.bool_]:
-    """Tell which found objects are probably none.
+    """Return which found masks are probably no objects.
 
-    Those that stand out less than a twelfth as much as the clearest good object are noise: the
-    network sees every window in its own contrast. Where four in five objects are brighter than
-    what is around them, or nearly all that were there before, those that are darker are gaps
-    between them, and the reverse. Of the others, those much smaller than is typical are debris or
-    granules (see `tiny`). Objects with a good score are unlikely only where they are tiny.
+    A mask that stands out less than a twelfth as much as the clearest good object is noise: the
+    network sees every window in its own contrast. If four in five objects, or nearly all earlier
+    ones, are brighter than their surroundings, darker masks are gaps between objects, and the
+    reverse. Of the other masks, those much smaller than the typical object are debris or granules
+    (see `tiny`). A mask with a good score is unlikely only if it is tiny.
 
     Parameters
     ----------
     found : sequence of N ScoredMask
-        Not empty ones, that do not overlap.
+        Masks with pixels, which do not overlap.
     labels : ndarray of int, shape (Y, X)
-        The objects that were there before; 0 is none.
+        The objects that the frame has already; 0 is none.
     brightness : ndarray of float32, shape (Y, X)
-        Of the frame.
+        Brightness of the frame.
     good : float
-        The least good score.
+        Scores from here on are good.
 
     Returns
     -------
@@ -63,7 +67,7 @@ def unlikely(
     before = [_contrast(brightness, box, part) for box, part in _parts(labels)]
     left_out: NDArray[np.bool_] = _faint(contrasts, before, sure) & ~sure
     kept = np.flatnonzero(~left_out)
-    gaps = _on_the_other_side([contrasts[number] for number in kept.tolist()], before)
+    gaps = _on_opposite_side([contrasts[number] for number in kept.tolist()], before)
     left_out[kept] = gaps & ~sure[kept]
     kept = np.flatnonzero(~left_out)
     areas = np.array([int(each.mask.part()[1].sum()) for each in found], dtype=np.int64)
@@ -76,21 +80,21 @@ def unlikely(
 def tiny(
     areas: Sequence[int], there: Sequence[int] = (), alone: NDArray[np.bool_] | None = None
 ) -> NDArray[np.bool_]:
-    """Tell which objects are so much smaller than the others that they are debris or granules.
+    """Return which objects are small enough beside the others to be debris or granules.
 
-    Half of the pixels of all objects belong to objects of at least the typical area; the largest
-    object, which may be background taken for one, does not count. Objects of less than a twelfth
-    of that area are tiny; those that stand alone, of less than a sixth. If they cover more than a
-    quarter of all pixels of objects, they are what the frame shows, and none of them is.
+    Half of the pixels of all objects belong to objects of at least the typical area. The largest
+    object does not count, as it may be background. Objects smaller than a twelfth of the typical
+    area are tiny, and those in `alone` if smaller than a sixth. If they cover more than a quarter
+    of all pixels of objects, the frame mainly shows small objects, and none of them is tiny.
 
     Parameters
     ----------
     areas : sequence of N int
         Pixels of each object.
     there : sequence of int
-        Pixels of objects that are there already.
+        Pixels of each object that the frame has already.
     alone : ndarray of bool, shape (N,), optional
-        No second click meant the object; by default none of them.
+        Objects whose mask no second click agrees with; none by default.
 
     Returns
     -------
@@ -99,28 +103,28 @@ def tiny(
     found = np.asarray(areas, dtype=np.int64)
     every = np.sort(np.concatenate((found, np.asarray(there, dtype=np.int64))))
     nothing = np.zeros(len(found), dtype=bool)
-    if len(every) < _FEW:
+    if len(every) < _MIN_OBJECTS:
         return nothing
     counted = every[:-1]
     typical = counted[np.searchsorted(np.cumsum(counted), counted.sum() / 2)]
     small = _TIMES_SMALLER * found < typical  # in whole numbers, so that no rounding decides
     smaller = nothing if alone is None else (_TIMES_SMALLER_ALONE * found < typical) & alone
     candidates: tuple[NDArray[np.bool_], ...] = (small | smaller, small, nothing)
-    return next(each for each in candidates if found[each].sum() <= _MOST_COVERED * every.sum())
+    return next(each for each in candidates if found[each].sum() <= _MAX_TINY_SHARE * every.sum())
 
 
 class _Contrast(NamedTuple):
-    """How a mask differs from what is around it.
+    """Contrast of a mask with its surroundings.
 
     Attributes
     ----------
     step : float
-        How much brighter it is in the mean; 0 where nothing is around it.
+        Mean brightness of the mask minus that of its surroundings; 0 without surroundings.
     difference : float
-        Root mean square of the difference of its pixels from what is around it: what is as bright
-        as its surroundings may stand out by its rims.
+        Root mean square of that difference over the pixels of the mask: a mask that is as bright as
+        its surroundings may still have bright and dark rims.
     spread : float
-        Standard deviation of all pixels near by.
+        Standard deviation of all pixels of the mask and its surroundings.
     """
 
     step: float
@@ -131,22 +135,22 @@ class _Contrast(NamedTuple):
 def _faint(
     contrasts: Sequence[_Contrast], before: Sequence[_Contrast], sure: NDArray[np.bool_]
 ) -> NDArray[np.bool_]:
-    """Tell which masks hardly stand out beside the clearest object that is surely one."""
+    """Return which masks hardly stand out, compared with the clearest sure object."""
     differences = np.array([each.difference for each in contrasts])
     clearest = max([*differences[sure].tolist(), *(each.difference for each in before)], default=0)
     faint: NDArray[np.bool_] = _TIMES_FAINTER * differences < clearest
     return faint
 
 
-def _on_the_other_side(
+def _on_opposite_side(
     contrasts: Sequence[_Contrast], before: Sequence[_Contrast]
 ) -> NDArray[np.bool_]:
-    """Tell which masks are darker than what is around them where objects are bright, or so."""
+    """Return which masks are dark where objects are bright, or bright where objects are dark."""
     steps = np.array([each.step for each in contrasts])
     there = np.array([each.step for each in before])
     every = np.concatenate((steps, there))
-    for voters, share in ((every, _SIDE), (there, _SIDE_BEFORE)):
-        if len(voters) < _FEW_FOR_A_SIDE:
+    for voters, share in ((every, _MIN_SIDE_SHARE), (there, _MIN_SIDE_SHARE_BEFORE)):
+        if len(voters) < _MIN_OBJECTS_FOR_SIDE:
             continue
         for side in (1.0, -1.0):
             if (voters * side > 0).mean() >= share:
@@ -158,7 +162,7 @@ def _on_the_other_side(
 def _parts(
     labels: NDArray[np.integer],
 ) -> Iterator[tuple[tuple[slice, slice], NDArray[np.bool_]]]:
-    """Give the bounding box of each object of a label image, and its mask there."""
+    """Yield the bounding box of each object of a label image, and its mask in the box."""
     ids, compact = np.unique(labels, return_inverse=True)
     compact = compact.reshape(labels.shape) + (ids[0] != 0)
     for number, box in enumerate(ndimage.find_objects(compact), start=1):
@@ -167,28 +171,28 @@ def _parts(
 
 
 def is_clearer(mask: PackedMask, here: NDArray[np.float32], there: NDArray[np.float32]) -> bool:
-    """Tell whether what a mask covers stands out far more in another frame.
+    """Return whether the pixels of a mask stand out far more in another frame.
 
-    In the haze above or below an object, and where two objects that follow one another in depth
-    meet, masks are poor: twice the contrast there, on the same side, and enough to stand out.
+    They do with twice the contrast, on the same side (brighter or darker), and enough of it. Masks
+    are poor in the haze above or below an object, and where two objects meet in depth.
 
     Parameters
     ----------
     mask : PackedMask
-        In this frame; not empty.
+        Mask in this frame; not empty.
     here, there : ndarray of float32, shape (Y, X)
         Brightness of this frame and of the other one.
     """
     box, part = mask.part()
     now, then = _contrast(here, box, part), _contrast(there, box, part)
-    enough = max(STANDS_OUT * then.spread, _CLEARER * abs(now.step))
+    enough = max(STANDS_OUT * then.spread, _TIMES_CLEARER * abs(now.step))
     return bool(then.step * np.copysign(1.0, now.step) > enough)
 
 
 def _contrast(
     brightness: NDArray[np.float32], box: tuple[slice, slice], part: NDArray[np.bool_]
 ) -> _Contrast:
-    """Measure how a mask in a box differs from what surrounds it."""
+    """Measure the contrast of a mask in a box with its surroundings."""
     rows, columns = box
     top, left = max(0, rows.start - _MARGIN), max(0, columns.start - _MARGIN)
     window = brightness[top : rows.stop + _MARGIN, left : columns.stop + _MARGIN]
