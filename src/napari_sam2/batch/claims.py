@@ -61,7 +61,7 @@ class ClaimOwner:
         return cls(socket.gethostname(), os.getpid(), _process_space(), run)
 
     def is_gone(self) -> bool:
-        """Tell whether the process is known to have ended; False where that cannot be known."""
+        """Return whether the process is known to have ended; False where that cannot be known."""
         return (
             (self.host, self.space) == (socket.gethostname(), _process_space())
             and self.pid > 0
@@ -265,7 +265,7 @@ def _process_space() -> str:
 
 
 def _is_running(pid: int) -> bool:
-    """Tell whether a process of this machine runs; True where that cannot be asked."""
+    """Return whether a process of this machine runs; True where that cannot be asked."""
     if sys.platform == "win32":  # there os.kill would end it
         return True
     try:

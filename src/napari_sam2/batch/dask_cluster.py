@@ -93,7 +93,7 @@ class DaskCluster:
             raise
 
     def run(self, tasks: Sequence[StackTask], watch: BatchWatch) -> None:
-        """Do stacks; see `Executor.run`."""
+        """Segment stacks; see `Executor.run`."""
         futures = {
             task: self._client.submit(
                 _do,
@@ -141,7 +141,7 @@ class DaskCluster:
                 self._cluster.close()
 
     def _prepare(self, engine: BatchEngine) -> None:
-        """Give every worker, also those that come later, what does stacks."""
+        """Register the plugin that segments stacks with all present and later workers."""
         devices = engine.process_devices if engine.cluster == "local" else engine.devices
         self._client.subscribe_topic(self._plugin, self._hear)
         plugin = _StackWorkerPlugin(self._plugin, self._run, devices, engine.cluster == "local")
@@ -155,7 +155,7 @@ class DaskCluster:
             ) from error
 
     def _hear(self, event: tuple[float, Any]) -> None:
-        """Take a report of a worker; runs on the thread of the connection."""
+        """Queue a report of a worker; runs on the thread of the connection."""
         name, done, planned = event[1]
         self._reports.put((name, done, planned))
 
@@ -319,7 +319,7 @@ class _StackWorkerPlugin(WorkerPlugin):
         self.local = local
 
     def setup(self, worker: Any) -> None:
-        """Make ready; called in the worker.
+        """Set up the plugin; called in the worker.
 
         Raises
         ------
@@ -345,7 +345,7 @@ class _StackWorkerPlugin(WorkerPlugin):
 
 
 def _do(task: StackTask, name: str) -> StackStatus | None:
-    """Do a stack, unless all is to stop; runs in a worker."""
+    """Segment a stack unless the batch is stopping; runs in a worker."""
     worker = get_worker()
     plugin: Any = worker.plugins[name]
     last = -_REPORT_S

@@ -15,13 +15,13 @@ class BatchWatch(Protocol):
     """What an executor reports to, on the thread that called `Executor.run`."""
 
     def progress(self, name: str, done: int, planned: int | None) -> None:
-        """Note how many frame results a stack has, and how many it will have if that is known."""
+        """Record how many frame results a stack has, and will have if that is known."""
 
     def skipped(self, status: StackStatus) -> None:
-        """Note that a stack was done before; it is not given to the executor."""
+        """Record that a stack was done before; the executor does not get it."""
 
     def ended(self, status: StackStatus) -> None:
-        """Note that nothing more is done for a stack."""
+        """Record that a stack has ended."""
 
     def stopped(self) -> bool:
         """Return whether to stop: running stacks between two frames, and no new ones."""
@@ -31,7 +31,7 @@ class Executor(Protocol):
     """Does stacks, one process at a time for each, several processes at once if it has them."""
 
     def run(self, tasks: Sequence[StackTask], watch: BatchWatch) -> None:
-        """Do stacks; each that was begun has ended when this returns.
+        """Segment stacks; all that were begun have ended when this returns.
 
         Parameters
         ----------
@@ -60,7 +60,7 @@ class InProcess:
         self._worker = worker
 
     def run(self, tasks: Sequence[StackTask], watch: BatchWatch) -> None:
-        """Do stacks; see `Executor.run`."""
+        """Segment stacks; see `Executor.run`."""
         for task in tasks:
             if watch.stopped():
                 return

@@ -53,7 +53,7 @@ class Processes:
         self._workers: dict[int, _WorkerProcess] = {}
 
     def run(self, tasks: Sequence[StackTask], watch: BatchWatch) -> None:
-        """Do stacks; see `Executor.run`."""
+        """Segment stacks; see `Executor.run`."""
         waiting = deque(tasks)
         told = False
         while True:
@@ -126,7 +126,7 @@ class _WorkerProcess:
         theirs.close()
 
     def begin(self, task: StackTask) -> None:
-        """Hand a stack over."""
+        """Send a stack to the process."""
         self.task = task
         self.tell(task)
 
@@ -146,7 +146,7 @@ class _WorkerProcess:
 
 
 def _serve(pipe: Connection, device: str, run: str, threads: int) -> None:
-    """Do the stacks that come through a pipe until it is closed; the main function of a process."""
+    """Segment stacks from a pipe until it is closed; the main function of a process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal: the parent says what to do
     for name in THREAD_VARIABLES:  # read when torch is loaded
         os.environ.setdefault(name, str(threads))
@@ -169,7 +169,7 @@ def _serve(pipe: Connection, device: str, run: str, threads: int) -> None:
 def _listen(
     pipe: Connection, tasks: queue.SimpleQueue[StackTask | None], stopped: threading.Event
 ) -> None:
-    """Take stacks and the word to stop from a pipe, until it is closed."""
+    """Receive stacks and the stop message from a pipe until it is closed."""
     try:
         while True:
             message = pipe.recv()

@@ -33,7 +33,7 @@ class BatchProgress:
         self._seen: deque[tuple[float, int]] = deque([(clock(), 0)])
 
     def update(self, name: str, done: int, planned: int | None) -> None:
-        """Note how many frame results a stack has, and how many it will have."""
+        """Record how many frame results a stack has, and will have."""
         before = self._done.get(name, 0)
         # A stack that is tried again begins anew.
         self._frames += done - before if done >= before else done
@@ -47,7 +47,7 @@ class BatchProgress:
             self._seen.popleft()
 
     def end(self, name: str) -> None:
-        """Note that nothing more is done for a stack."""
+        """Record that a stack has ended."""
         self._ended.add(name)
 
     @property

@@ -60,7 +60,7 @@ class BatchResult:
 
 
 def prepare(plan: BatchPlan, *, resume: bool, overwrite: bool, part: bool) -> BatchPlan:
-    """Make the folder of results ready, and return the plan with what is known of its stacks.
+    """Prepare the folder of results, and return the plan with the status of its stacks.
 
     Parameters
     ----------
@@ -150,7 +150,7 @@ def known_status(task: StackTask) -> StackStatus:
 def run_batch(
     plan: BatchPlan, executor: Executor, watch: BatchWatch, run: str, *, retries: int = 1
 ) -> BatchResult:
-    """Do all stacks of a plan that are not done.
+    """Segment all stacks of a plan that are not done.
 
     Parameters
     ----------
@@ -210,7 +210,7 @@ class _Record:
 
 
 def _run_all(tasks: Sequence[StackTask], executor: Executor, record: _Record, run: str) -> None:
-    """Do stacks, and those again whose claim belongs to a lost worker of this batch."""
+    """Segment stacks, and again those whose claim belongs to a lost worker of this batch."""
     while tasks and not record.stopped():
         executor.run(tasks, record)
         tasks = [task for task in tasks if _is_ours(record.statuses[task.name], run)]
@@ -239,14 +239,14 @@ def _with_known(task: StackTask) -> StackTask:
 
 
 def _read_again(tasks: Sequence[StackTask], statuses: dict[str, StackStatus]) -> None:
-    """Take what the files say of stacks whose worker could not report any more."""
+    """Read the status files of stacks whose worker could not report any more."""
     for task in tasks:
         if statuses[task.name].state is not StackState.FAILED:
             statuses[task.name] = known_status(task)
 
 
 def _look_elsewhere(tasks: Sequence[StackTask], statuses: dict[str, StackStatus]) -> None:
-    """Take what another batch has made of its stacks meanwhile."""
+    """Read the status files of stacks that another batch has segmented meanwhile."""
     for task in tasks:
         if statuses[task.name].state is StackState.ELSEWHERE:
             status = known_status(task)

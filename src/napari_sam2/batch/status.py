@@ -120,7 +120,7 @@ class StackStatus:
     error: StackFailure | None = None
 
     def fits(self, key: str, folder: Path) -> bool:
-        """Tell whether the stack is done, with this key, and its outputs are still there."""
+        """Return whether the stack is done, with this key, and its outputs are still there."""
         done = self.state is StackState.DONE and self.key == key
         return done and all((folder / each).exists() for each in self.outputs)
 

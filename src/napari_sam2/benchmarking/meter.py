@@ -110,7 +110,7 @@ class StageMeter:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Make the network compute on the calling thread alone: the counter sees no other thread."""
+    """Compute only on the calling thread: the counter sees no other thread."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

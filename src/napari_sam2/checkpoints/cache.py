@@ -68,7 +68,7 @@ def find_model_file(name: str) -> Path | None:
 
 
 def is_there(path: Path) -> bool:
-    """Tell whether the file of a model is there.
+    """Return whether the file of a model exists.
 
     Raises
     ------

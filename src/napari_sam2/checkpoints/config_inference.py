@@ -158,7 +158,7 @@ def _distance(config: Sam2Config, shapes: Shapes) -> tuple[int, ...]:
 
 
 def _trunk_kind(shapes: Shapes) -> type[TrunkConfig]:
-    """Tell the kind of trunk by the name of its first convolution; Hiera where there is none."""
+    """Return the kind of trunk, by the name of its first convolution; Hiera if there is none."""
     if f"{_TRUNK}stem.0.0.weight" in shapes:
         return ConvTrunkConfig
     return InvertedResidualConfig if f"{_TRUNK}stem.0.weight" in shapes else HieraConfig

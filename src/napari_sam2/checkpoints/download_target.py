@@ -63,7 +63,7 @@ class Order:
             return 0
 
     def by_hand(self) -> str:
-        """Say how to get the file without this program."""
+        """Describe how to get the file without this program."""
         return f"fetch {self.url} in any other way and put it at {self.target}"
 
     def kept(self) -> str:

@@ -163,7 +163,7 @@ def model_names() -> tuple[str, ...]:
 
 
 def get_model_info(name: str) -> ModelInfo:
-    """Look a model up by its name.
+    """Return a model by its name.
 
     Parameters
     ----------

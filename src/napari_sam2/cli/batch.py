@@ -184,7 +184,7 @@ def batch(
 
 
 def _do(plan: BatchPlan, executor: Executor, run: str, retries: int, json: bool) -> None:
-    """Do all stacks, and say what became of them.
+    """Segment all stacks, and print the results.
 
     Raises
     ------

@@ -56,7 +56,7 @@ JsonOption = Annotated[
 
 
 def alone_with_output(command: Callable[..., None]) -> Callable[..., None]:
-    """Let a command with the option ``output`` run only while no other makes the same output.
+    """Run a command with the option ``output`` only while no other writes the same output.
 
     The lock file lies in the cache folder, so that nothing is left beside the output.
     """

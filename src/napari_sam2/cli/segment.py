@@ -130,7 +130,7 @@ def segment(
 
 
 def _check_outputs(files: SegmentFiles, results: ResultFiles) -> None:
-    """Tell of files that cannot be written before the work."""
+    """Raise an error before the work if an output cannot be written."""
     from napari_sam2.labels import check_labels_path
     from napari_sam2.segmentation.pictures import check_picture
 

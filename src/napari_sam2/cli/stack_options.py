@@ -157,7 +157,7 @@ _OPTIONS: Mapping[str, Any] = MappingProxyType(
 def with_stack_options(
     model: Any, default: str | None = None
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command all options of `SegmentOptions`, which it gets as its argument `options`.
+    """Add all options of `SegmentOptions` to a command, which gets them as argument `options`.
 
     In the help they stand where that argument stands. Defaults are those of `SegmentOptions`.
 

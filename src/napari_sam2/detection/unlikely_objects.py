@@ -14,7 +14,7 @@ from napari_sam2.detection.selection import ScoredMask
 from napari_sam2.labels import PackedMask
 from napari_sam2.network import STANDS_OUT, object_contrast
 
-# Chosen on eighteen sets, see docs/measurements/finding.md. Noise stands out so many times less than
+# Chosen on eighteen sets; see docs/measurements/finding.md. Noise stands out this much less than
 # the clearest object with a good score; tiny objects are so many times smaller than the typical
 # one, or than half of that where no second click agrees with the first.
 _TIMES_FAINTER = 12.0

@@ -46,7 +46,7 @@ def hull(one: Window, other: Window) -> Window:
 
 
 def relative(window: Window, outer: Window) -> Window:
-    """Give a window in the coordinates of one that holds it."""
+    """Return a window in the coordinates of a larger one."""
     rows, columns = (
         slice(side.start - origin.start, side.stop - origin.start)
         for side, origin in zip(window, outer, strict=True)
@@ -55,13 +55,13 @@ def relative(window: Window, outer: Window) -> Window:
 
 
 def window_shape(window: Window) -> tuple[int, int]:
-    """Tell how many rows and columns a window has."""
+    """Return the number of rows and columns of a window."""
     rows, columns = window
     return rows.stop - rows.start, columns.stop - columns.start
 
 
 def _numbered(plane: Plane) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Give ids and a plane that holds 1 + the index of each pixel's id, or 0."""
+    """Return ids, and a plane with 1 + the index of each pixel's id, or 0."""
     largest = int(plane.max(initial=0))
     if int(plane.min(initial=0)) >= 0 and largest < DENSE_IDS:
         return np.arange(1, largest + 1), plane.astype(np.int64)
@@ -94,13 +94,13 @@ class MaskPatch:
         return math.sqrt(int(np.count_nonzero(self.mask)) / math.pi)
 
     def within(self, window: Window) -> Mask:
-        """Give the mask in a window that holds its own."""
+        """Return the mask in a larger window."""
         mask = np.zeros(window_shape(window), dtype=bool)
         mask[relative(self.window, window)] = self.mask
         return mask
 
     def shared(self, other: MaskPatch) -> Mask:
-        """Give the part of the mask that another holds too, in this one's window."""
+        """Return the intersection with another mask, in this window."""
         whole = hull(self.window, other.window)
         return self.mask & other.within(whole)[relative(self.window, whole)]
 
@@ -109,10 +109,10 @@ class MaskSource(Protocol):
     """Masks of objects in frames."""
 
     def patches(self, frame: int) -> Iterator[MaskPatch]:
-        """Give the masks in a frame that are not empty."""
+        """Return the masks in a frame that are not empty."""
 
     def mask(self, object_id: int, frame: int) -> Mask:
-        """Give one mask, shape (Y, X)."""
+        """Return one mask, shape (Y, X)."""
 
 
 class LabelMasks:
@@ -131,14 +131,14 @@ class LabelMasks:
         self._ids = frozenset(object_ids)
 
     def patches(self, frame: int) -> Iterator[MaskPatch]:
-        """Give the masks in a frame that are not empty."""
+        """Return the masks in a frame that are not empty."""
         plane = np.asarray(self._labels[frame])
         for object_id, window in object_windows(plane).items():
             if object_id in self._ids:
                 yield MaskPatch(object_id, window, plane[window] == object_id)
 
     def mask(self, object_id: int, frame: int) -> Mask:
-        """Give one mask, shape (Y, X)."""
+        """Return one mask, shape (Y, X)."""
         mask: Mask = np.asarray(self._labels[frame]) == object_id
         return mask
 
@@ -157,7 +157,7 @@ class StoredMasks:
         self._frames: dict[int, dict[int, MaskPatch]] = {}
 
     def record(self, object_id: int, frame: int, mask: NDArray[np.bool_]) -> None:
-        """Keep a mask of shape (Y, X); one recorded before is replaced."""
+        """Store a mask of shape (Y, X); it replaces an earlier one."""
         patches = self._frames.setdefault(frame, {})
         window = box_of(mask)
         if window is None:
@@ -166,11 +166,11 @@ class StoredMasks:
             patches[object_id] = MaskPatch(object_id, window, mask[window].copy())
 
     def patches(self, frame: int) -> Iterator[MaskPatch]:
-        """Give the masks in a frame that are not empty."""
+        """Return the masks in a frame that are not empty."""
         yield from self._frames.get(frame, {}).values()
 
     def mask(self, object_id: int, frame: int) -> Mask:
-        """Give one mask, shape (Y, X)."""
+        """Return one mask, shape (Y, X)."""
         mask = np.zeros(self._frame_shape, dtype=bool)
         patch = self._frames.get(frame, {}).get(object_id)
         if patch is not None:

@@ -90,7 +90,7 @@ class Measurement:
         return self.options.overlap.keeps_overlaps(self.stack.n_frames)
 
     def _alone(self, protocols: Sequence[PromptProtocol]) -> bool:
-        """Tell whether the prompted frames get a session of their own.
+        """Return whether the prompted frames have a session of their own.
 
         A single image needs none but that, unless it is corrected in rounds; a stack gets one
         where its own sessions would let objects take pixels from each other.

@@ -42,16 +42,16 @@ class Segmenter(Protocol):
         """Update the masks of prompted frames without propagating."""
 
     def prompt(self, prompt: ObjectPrompt) -> None:
-        """Take the first prompt of an object."""
+        """Add the first prompt of an object."""
 
     def correct(self, object_id: int, frame: int, click: Click) -> None:
-        """Take a corrective click on an object."""
+        """Add a corrective click on an object."""
 
     def planned(self) -> int:
-        """Tell how many steps `propagate` will take."""
+        """Return the number of steps of the next `propagate`."""
 
     def propagate(self) -> Iterator[int]:
-        """Bring all frames up to date with the prompts; yields a frame number per step."""
+        """Update all frames after the prompts; yields a frame number per step."""
 
 
 class Method(Protocol):
@@ -146,19 +146,19 @@ class SessionSegmenter:
         """Do nothing: the masks are up to date after each prompt."""
 
     def prompt(self, prompt: ObjectPrompt) -> None:
-        """Take the first prompt of an object."""
+        """Add the first prompt of an object."""
         self._keep(give_prompt(self._session, prompt))
 
     def correct(self, object_id: int, frame: int, click: Click) -> None:
-        """Take a corrective click on an object."""
+        """Add a corrective click on an object."""
         self._keep(self._session.add_points(object_id, frame, [click.point], [click.positive]))
 
     def planned(self) -> int:
-        """Tell how many steps `propagate` will take."""
+        """Return the number of steps of the next `propagate`."""
         return self._session.planned_frames()
 
     def propagate(self) -> Iterator[int]:
-        """Bring all frames up to date with the prompts; yields a frame number per step."""
+        """Update all frames after the prompts; yields a frame number per step."""
         for result in self._session.propagate():
             self._keep(result)
             yield result.frame
@@ -170,7 +170,7 @@ class SessionSegmenter:
 
 
 def give_prompt(session: TrackingSession, prompt: ObjectPrompt) -> FrameMasks:
-    """Give a session the prompt of one object.
+    """Set the prompt of one object in a session.
 
     Raises
     ------

@@ -115,7 +115,7 @@ def boundary_f(prediction: Mask, truth: Mask, *, tolerance: float | None = None)
 
 
 def davis_tolerance(shape: tuple[int, ...]) -> int:
-    """Tell how many pixels apart boundaries may be in a frame of shape (Y, X), after DAVIS."""
+    """Return the tolerance of boundaries in pixels in a frame of shape (Y, X), as in DAVIS."""
     return math.ceil(DAVIS_TOLERANCE * math.hypot(*shape))
 
 

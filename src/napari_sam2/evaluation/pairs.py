@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 
 def spread(items: Sequence[T], count: int) -> tuple[T, ...]:
-    """Take at most `count` of the items, evenly spread, the first always among them."""
+    """Return at most `count` evenly spaced items, the first always included."""
     if len(items) <= count:
         return tuple(items)
     return tuple(items[(index * len(items)) // count] for index in range(count))

@@ -118,7 +118,7 @@ class PromptedFrames:
         )
 
     def _act(self, group: Sequence[int], stage: int) -> bool:
-        """Give some objects their next prompt or click and measure; False if it was stopped."""
+        """Add the next prompt or click of some objects and measure; False if stopped."""
         clicks = {row: self._next_click(self._prompts[row]) for row in group} if stage else {}
         for row in group:
             click = clicks.get(row)

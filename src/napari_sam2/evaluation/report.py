@@ -117,7 +117,7 @@ class EvaluationReport:
 
 
 def report_to_json(report: EvaluationReport) -> str:
-    """Give the report as JSON text.
+    """Return the report as JSON text.
 
     Per method and protocol it has the mean over sets, the total, sets, size classes, sequences.
     """
@@ -237,7 +237,7 @@ class _Layout:
 
 
 def format_report(report: EvaluationReport, *, per_object: bool = False) -> str:
-    """Give the report as a plain text table.
+    """Return the report as a plain text table.
 
     Parameters
     ----------
@@ -491,7 +491,7 @@ def _sets(methods: Sequence[MethodScores]) -> list[_Row]:
 
 
 def _means(methods: Sequence[MethodScores]) -> list[_Row]:
-    """Give the means over sets where there are several."""
+    """Return the means over sets if there are several."""
     means = [(scores, scores.mean()) for scores in _beside(methods)]
     return [_Row(scores, mean) for scores, mean in means if mean is not None and mean.sets > 1]
 

@@ -57,7 +57,7 @@ class Scoreboard:
         self._curves.append(self.iou())
 
     def iou(self) -> NDArray[np.float64]:
-        """Give the IoU of every object over all frames, in the order of the prompts."""
+        """Return the IoU of every object over all frames, in the order of the prompts."""
         common = self._common.sum(axis=1)
         union = self._predicted.sum(axis=1) + self._expected.sum(axis=1) - common
         values: NDArray[np.float64] = common / union
@@ -83,7 +83,7 @@ class Scoreboard:
         )
 
     def scores(self, masks: MaskSource, in_frame: Sequence[FrameScore]) -> tuple[ObjectScore, ...]:
-        """Give the scores of every object, in the order of the prompts.
+        """Return the scores of every object, in the order of the prompts.
 
         Parameters
         ----------

@@ -122,7 +122,7 @@ class ObjectScore:
         return size_class(self.diameter)
 
     def clicks_to(self, iou: float) -> int | None:
-        """Tell how many interactions it took to reach an IoU; None if it never did."""
+        """Return the number of interactions until an IoU was reached; None if it never was."""
         reached = (number for number, value in enumerate(self.curve, start=1) if value >= iou)
         return next(reached, None)
 

@@ -283,12 +283,12 @@ class ClickedPixels:
                 self.add(prompt.object_id, prompt.frame, prompt.point)
 
     def add(self, object_id: int, frame: int, point: tuple[float, float]) -> None:
-        """Note a click at (y, x)."""
+        """Record a click at (y, x)."""
         pixel = (round(point[0]), round(point[1]))
         self._pixels.setdefault((object_id, frame), []).append(pixel)
 
     def of(self, object_id: int, frame: int) -> tuple[Pixel, ...]:
-        """Give the pixels (y, x) that were clicked for an object in a frame."""
+        """Return the pixels (y, x) that were clicked for an object in a frame."""
         return tuple(self._pixels.get((object_id, frame), ()))
 
 

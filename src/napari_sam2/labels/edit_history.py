@@ -59,7 +59,7 @@ class PlaneChange:
         self._put(plane, self.before)
 
     def redo(self, plane: NDArray[Any]) -> None:
-        """Do the change again, in a plane (Y, X), in place; other pixels stay."""
+        """Redo the change in a plane (Y, X), in place; other pixels stay."""
         self._put(plane, self.after)
 
     def _put(self, plane: NDArray[Any], values: bytes) -> None:
@@ -109,7 +109,7 @@ class Edit(Generic[State]):
             _apply(labels, change, undo=True)
 
     def redo(self, labels: Any) -> None:
-        """Make the changes again, in their order; `labels` is (T, Y, X)."""
+        """Redo the changes in their order; `labels` is (T, Y, X)."""
         for change in self.changes:
             _apply(labels, change, undo=False)
 
@@ -135,7 +135,7 @@ class History(Generic[State]):
         self._nbytes = 0
 
     def add(self, edit: Edit[State]) -> tuple[int, ...]:
-        """Keep an edit, in place of one of the same number.
+        """Store an edit; it replaces one of the same number.
 
         Returns
         -------

@@ -99,7 +99,7 @@ def apart(boxes: Sequence[Box | None]) -> list[tuple[Box, list[int]]]:
 
 
 def _meets(spans: NDArray[Any], edges: NDArray[Any]) -> NDArray[np.bool_]:
-    """Tell which spans (G, 4) have a pixel in common with another one (4,)."""
+    """Return which spans (G, 4) have a pixel in common with another one (4,)."""
     y0, y1, x0, x1 = spans.T
     met: NDArray[np.bool_] = (y0 < edges[1]) & (edges[0] < y1) & (x0 < edges[3]) & (edges[2] < x1)
     return met
@@ -177,11 +177,11 @@ class PackedMask:
         return (self.rows[0], self.columns[0]), self.part()[1]
 
     def any(self) -> bool:
-        """Tell whether any pixel is in the mask."""
+        """Return whether the mask has any pixel."""
         return self.rows[0] < self.rows[1]
 
     def equals(self, mask: NDArray[np.bool_]) -> bool:
-        """Tell whether it is just this mask, bool (Y, X); it is not unpacked in whole."""
+        """Return whether it is just this mask, bool (Y, X); it is not unpacked in whole."""
         if mask.shape != self.shape:
             return False
         box, part = self.part()

@@ -246,7 +246,7 @@ class LabelsVolume:
             return max(0, *largest)
 
     def protect(self, object_id: int, frame: int) -> None:
-        """Keep an object in a frame from being overwritten."""
+        """Protect an object in a frame from being overwritten."""
         object_id, frame = self.checked_id(object_id), self._checked_frame(frame)
         with self._lock:
             self._protected.setdefault(frame, set()).add(object_id)
@@ -324,7 +324,7 @@ class _Former:
 
     @classmethod
     def of(cls, frame: int, box: Box, labels: Labels) -> _Former:
-        """Note what is in a box of the labels (Y, X) of a frame now."""
+        """Record the present labels in a box of a frame (Y, X)."""
         part = labels[box]
         return cls(frame, box, part.shape, zlib.compress(part.tobytes(), 1))
 

@@ -87,7 +87,7 @@ class SpotFinder:
         return int(self.labels.ndim) - 1
 
     def invalidate(self, frames: Iterable[int] | None = None) -> None:
-        """Have frames measured again, all by default."""
+        """Measure frames again on the next request, all by default."""
         for frame in list(self._known) if frames is None else frames:
             self._known.pop(frame, None)
 

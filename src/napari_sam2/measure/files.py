@@ -41,7 +41,7 @@ def check_table_path(path: Path) -> None:
 
 
 def is_measured(path: Path) -> bool:
-    """Tell whether a CSV file is a table that `write_table` has written."""
+    """Return whether a CSV file is a table that `write_table` has written."""
     with path.open(encoding="utf-8", errors="replace") as file:
         return file.readline(len(_TITLE) + 2) == f"# {_TITLE}"
 
@@ -83,7 +83,7 @@ def write_table(table: DataFrame, path: str | PathLike[str]) -> None:
 
 
 def _has_hash(table: DataFrame) -> bool:
-    """Tell whether a text of the table would be read as a comment."""
+    """Return whether a text of the table would be read as a comment."""
     texts = table.select_dtypes(["object", "string"])
     return any("#" in name for name in table.columns) or any(
         "#" in str(value) for column in texts for value in table[column].unique()

@@ -187,7 +187,7 @@ class Measurements:
         return tuple(measured)
 
     def invalidate(self, frames: Iterable[int] | None = None) -> None:
-        """Have frames measured again by the next `update`, as after a change of the image."""
+        """Measure frames again at the next `update`, for example after the image changed."""
         for frame in list(self._digests) if frames is None else frames:
             self._digests.pop(frame, None)
 

@@ -205,7 +205,7 @@ class _Part:
         self.offset: Tensor | None = None
 
     def open(self, keys: Tensor) -> None:
-        """Look at the scores of the first keys, which `see` has to begin with."""
+        """Compute the scores of the first keys; `add` must begin with the same keys."""
         self._first = torch.mm(self._q, keys.T)
         self.highest = self._first.amax(dim=1, keepdim=True)
 
@@ -316,7 +316,7 @@ class RotaryTable:
         self._pairs: dict[torch.dtype, tuple[Tensor, Tensor]] = {}
 
     def rotate(self, x: Tensor, first: int = 0) -> Tensor:
-        """Turn consecutive channel pairs of x (B, L, C).
+        """Rotate consecutive channel pairs of x (B, L, C).
 
         x begins at token `first` of a row of grids, and ends with a grid unless it lies within one.
         """

@@ -48,7 +48,7 @@ class ImageFeatures:
 
     @classmethod
     def joined(cls, parts: Sequence[ImageFeatures]) -> ImageFeatures:
-        """Put features of frames of one size together as a batch."""
+        """Batch features of frames of the same size."""
         known = [part.contrast for part in parts if part.contrast is not None]
         contrasts = known if len(known) == len(parts) else None
         return cls(
@@ -138,7 +138,7 @@ class MaskPrediction:
 
     @classmethod
     def joined(cls, parts: Sequence[MaskPrediction]) -> MaskPrediction:
-        """Put predictions of as many masks each together as a batch."""
+        """Batch predictions with the same number of masks."""
         return cls(
             torch.cat([part.masks for part in parts]),
             torch.cat([part.ious for part in parts]),

@@ -146,7 +146,7 @@ class MLP(nn.Module):
 
 
 def computes_in_place(*tensors: Tensor) -> bool:
-    """Tell whether to take the CPU's float32 path, which works in place and in pieces.
+    """Return whether to take the CPU's float32 path, which works in place and in pieces.
 
     It saves memory traffic where that is what costs. With gradients nothing may be overwritten;
     GPUs hide the traffic, and have kernels of their own for half precision.

@@ -64,7 +64,7 @@ class BaseMaskDecoder(nn.Module):
         return MaskPrediction(masks, ious, prediction.tokens[:, :1], prediction.object_scores)
 
     def _with_own_tokens(self, sparse: Tensor) -> Tensor:
-        """Put the tokens of object score, IoU and masks before those of the prompts, (N, P, C)."""
+        """Prepend the tokens of object score, IoU and masks to those of the prompts, (N, P, C)."""
         own = torch.cat(
             (self.obj_score_token.weight, self.iou_token.weight, self.mask_tokens.weight)
         )

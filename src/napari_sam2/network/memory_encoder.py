@@ -45,7 +45,7 @@ class ConvNextBlock(nn.Module):
         self.gamma = nn.Parameter(torch.full((channels,), 1e-6))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Keep the shape of (N, C, h, w)."""
+        """Transform (N, C, h, w); the shape stays."""
         y = self.norm(self.dwconv(x)).permute(0, 2, 3, 1)
         if computes_in_place(x, self.gamma):
             y = in_pieces(self._feed_forward, y.flatten(0, 2), _ROWS, as_tasks=True).view_as(y)
@@ -65,7 +65,7 @@ class Fuser(nn.Module):
         self.layers = nn.ModuleList(ConvNextBlock(channels) for _ in range(layers))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Keep the shape of (N, C, h, w)."""
+        """Transform (N, C, h, w); the shape stays."""
         for layer in self.layers:
             x = layer(x)
         return x

@@ -141,7 +141,7 @@ def bright_level(pixels: Tensor, masks: Tensor) -> Tensor:
 
 
 def dim_pixels(pixels: Tensor, masks: Tensor, contrast: Tensor, level: Tensor) -> Tensor:
-    """Tell where masks in another frame reach beyond their objects, into what is too dim.
+    """Return where masks in another frame reach into pixels that are too dim for their objects.
 
     Where a level of brightness separated an object from its surroundings when it was decided, what
     is clearly below that level now is not the object: compared with the surroundings then and also

@@ -66,7 +66,7 @@ class Sam2(nn.Module):
             self.dense_heads = DenseHeads(config)
 
     def products_in_half(self) -> Iterator[nn.Module]:
-        """Give the layers that half precision is enough for.
+        """Return the layers for which half precision is enough.
 
         Not those that see pixels, of which it would round faint contrasts away, and not those that
         draw masks, whose borders it would shift.
@@ -224,12 +224,12 @@ class Sam2(nn.Module):
         return prediction  # type: ignore[no-any-return]
 
     def object_pointers(self, tokens: Tensor, present: Tensor) -> Tensor:
-        """Turn decoder tokens (N, C) into pointers; `present` (N, 1) is 1 or 0 per object."""
+        """Convert decoder tokens (N, C) to pointers; `present` (N, 1) is 1 or 0 per object."""
         pointers = self.obj_ptr_proj(tokens)
         return present * pointers + (1 - present) * self.no_obj_ptr  # type: ignore[no-any-return]
 
     def downsample_mask(self, masks: Tensor) -> Tensor:
-        """Turn a mask prompt (N, 1, S, S) of 0 and 1 into the decoder's mask input."""
+        """Convert a mask prompt (N, 1, S, S) of 0 and 1 to the decoder's mask input."""
         if self.config.fine_channels:
             return (2 * masks - 1) * DRAWN_LOGIT
         with full_precision(masks.device):  # like all that has to do with masks
@@ -265,7 +265,7 @@ class Sam2(nn.Module):
 
 
 def _own_contrast(images: Tensor) -> tuple[Tensor, Tensor]:
-    """Give every image (3, S, S) of a batch a mean of 0 and a standard deviation of 1.
+    """Normalise every image (3, S, S) of a batch to a mean of 0 and a standard deviation of 1.
 
     Returns the images, and (B, 2): what was subtracted, and what they were divided by.
     """

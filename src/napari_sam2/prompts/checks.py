@@ -130,7 +130,7 @@ def as_mask(values: Any) -> NDArray[np.bool_]:
 
 
 def _is_constant(array: NDArray[Any]) -> bool:
-    """Tell whether an array and the memory that it lies in are read-only."""
+    """Return whether an array and the memory that it lies in are read-only."""
     base: object = array
     while isinstance(base, np.ndarray):
         if base.flags.writeable:

@@ -105,7 +105,7 @@ class _Row:
 
     @contextmanager
     def naming(self, column: str) -> Iterator[None]:
-        """Let errors of the checks inside name this line and the column."""
+        """Add this line and the column to errors of checks raised inside."""
         try:
             yield
         except PromptError as error:

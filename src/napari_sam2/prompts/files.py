@@ -148,7 +148,7 @@ def _read_text(path: Path) -> str:
 
 @contextmanager
 def _naming(path: Path) -> Iterator[None]:
-    """Let errors inside name the file."""
+    """Add the name of the file to errors raised inside."""
     try:
         yield
     except PromptError as error:

@@ -120,7 +120,7 @@ class FramePrompt:
         return None
 
     def is_nearly(self, other: FramePrompt) -> bool:
-        """Tell whether both are the same but for rounding; the rounds of the clicks do not count.
+        """Return whether both are the same but for rounding; the rounds of the clicks do not count.
 
         Positions that went through the coordinates of the world differ by less than 1e-6 pixels.
         """
@@ -129,7 +129,7 @@ class FramePrompt:
         return _are_near(self.points, self.box, other.points, other.box)
 
     def refines(self, before: FramePrompt) -> bool:
-        """Tell whether this is another prompt and one more round of clicks."""
+        """Return whether this is another prompt with one more round of clicks."""
         return self.rounds[:-1] == before.rounds and bool(self.clicks_since(before))
 
     def __eq__(self, other: object) -> bool:
@@ -148,7 +148,7 @@ class FramePrompt:
 def _are_near(
     points: tuple[Point, ...], box: Box | None, other_points: tuple[Point, ...], other: Box | None
 ) -> bool:
-    """Tell whether points and boxes are the same but for rounding."""
+    """Return whether points and boxes are the same but for rounding."""
     if (box is None) != (other is None) or len(points) != len(other_points):
         return False
     ours, theirs = [*np.ravel(points), *(box or ())], [*np.ravel(other_points), *(other or ())]

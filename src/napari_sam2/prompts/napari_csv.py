@@ -57,7 +57,7 @@ class _Mark:
 
 
 def is_napari_table(text: str) -> bool:
-    """Tell whether a table has the header of napari's points or shapes."""
+    """Return whether a table has the header of napari's points or shapes."""
     header = _cells(text.lstrip("\ufeff\n\r").partition("\n")[0])
     return header[:1] == ["index"] and "axis-0" in header
 
@@ -169,7 +169,7 @@ def _prompt(mark: _Mark, corners: NDArray[np.float64], frame: tuple[int, int]) -
 
 
 def _is_upright(corners: NDArray[np.float64]) -> bool:
-    """Tell whether the sides of a rectangle are along the rows and columns."""
+    """Return whether the sides of a rectangle are along the rows and columns."""
     sides = np.abs(np.roll(corners, -1, axis=0) - corners)
     return len(corners) == 4 and bool((sides.min(axis=1) < 1e-3).all())
 

@@ -316,7 +316,7 @@ def _block(blocks: dict[str, JsonNode], name: str) -> JsonNode:
 def _read_prompt(
     node: JsonNode, book: PromptBook, made_for: tuple[int, int, int]
 ) -> tuple[dict[str, JsonNode], ObjectFrame]:
-    """Put a prompt in the book; return its fields and its place."""
+    """Add a prompt to the book; return its fields and its object and frame."""
     fields = node.fields()
     unknown = sorted(set(fields) - _PROMPT_FIELDS)
     if unknown:

@@ -205,7 +205,7 @@ class Channel:
         return self._info
 
     def close(self) -> None:
-        """Let go of the connection; sessions cannot compute any more."""
+        """Close the connection; its sessions cannot compute any more."""
         self._http.close()
 
     def request(
@@ -268,7 +268,7 @@ class Channel:
     def patiently(
         self, attempt: Callable[[], Any], stopped: Callable[[], bool] = lambda: False
     ) -> Any:
-        """Make an attempt until the connection holds, or patience ends.
+        """Repeat an attempt until it succeeds or the time limit has passed.
 
         Raises
         ------
@@ -302,7 +302,7 @@ class Channel:
 
     @contextmanager
     def understanding(self) -> Iterator[None]:
-        """Turn what cannot be understood of an answer into an error for the user."""
+        """Raise a `RemoteError` for an answer that is not a valid message."""
         try:
             yield
         except MessageError as error:
@@ -426,7 +426,7 @@ def _keep_alive() -> list[tuple[int, int, int]]:
 
 
 def _limited(answer: httpx.Response) -> Iterator[bytes]:
-    """Give an answer as it comes; no server can fill the memory with it."""
+    """Yield the chunks of an answer; raise an error if it becomes too long for memory."""
     total = 0
     for chunk in answer.iter_raw():
         total += len(chunk)

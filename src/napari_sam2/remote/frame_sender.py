@@ -96,7 +96,7 @@ class FrameSender:
         self._generation = 0  # what was asked for earlier is not sent ahead any more
 
     def ensure(self, frames: Iterable[int], stopped: Callable[[], bool] = lambda: False) -> None:
-        """Have the server have these frames; those that cannot be read are noted.
+        """Send the frames that the server lacks; record those that cannot be read.
 
         Raises
         ------
@@ -111,7 +111,7 @@ class FrameSender:
                     self._send(frame, stopped)
 
     def lost(self, frames: Iterable[int]) -> None:
-        """Note that the server does not have these frames any more."""
+        """Record that the server no longer has these frames."""
         with self._lock:
             self._sent.difference_update(frames)
 
@@ -167,7 +167,7 @@ class FrameSender:
         self._sent.add(frame)
 
     def _is_seen_there(self, frame: int, key: bytes, stopped: Callable[[], bool]) -> bool:
-        """Have the server read the frame from a file that it sees too, if it does."""
+        """Let the server read the frame from a shared file, if it can."""
         if self._source is None or not self._channel.info.data_root:
             return False
         if self._channel.pixels != "stored":

@@ -162,7 +162,7 @@ class Fields:
         self._values = values
 
     def has(self, name: str) -> bool:
-        """Tell whether there is such a value, other than null."""
+        """Return whether the value exists and is not null."""
         return self._values.get(name) is not None
 
     def raw(self, name: str) -> Any:

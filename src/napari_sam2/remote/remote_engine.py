@@ -154,7 +154,7 @@ class _Stream:
         statement: _Statement,
         recents: Mapping[int, RecentMemory],
     ) -> bool:
-        """Tell whether the next event is what is wanted now."""
+        """Return whether the next event is the expected one."""
         if not self.plan or self.step != step or self.objects != statement.objects:
             return False
         coming = self.plan[0]
@@ -336,7 +336,7 @@ class RemoteEngine:
     def prefetch(
         self, frame: int, coming: Sequence[int], frame_ahead: Callable[[int], FrameAhead]
     ) -> None:
-        """Note the frames of a pass that come after `frame`."""
+        """Record the frames of a pass that come after `frame`."""
         self._coming, self._frame_ahead = tuple(coming), frame_ahead
 
     def logits(self, decided: Conditioning) -> NDArray[np.float32] | None:
@@ -359,7 +359,7 @@ class RemoteEngine:
         examples: Sequence[ExampleMask],
         advance: Callable[[float], None],
     ) -> tuple[Proposal, ...]:
-        """Look for new objects on pixels that are not taken; see `propose_objects`."""
+        """Propose new objects on free pixels; see `propose_objects`."""
         self._interrupted.clear()
         self._close_stream()
         frames = {frame, *(each.frame for each in examples)}
@@ -447,7 +447,7 @@ class RemoteEngine:
         self._sender.stop_background_work()
 
     def interrupt(self) -> None:
-        """Give up waiting for a server that does not answer."""
+        """Stop waiting for a server that does not answer."""
         self._interrupted.set()
 
     def _open(
@@ -699,7 +699,7 @@ class RemoteEngine:
         frames: Sequence[int],
         state: Callable[[MessageBuilder], dict[str, Any]],
     ) -> Message:
-        """Make a request, and give the server what it lacks until it answers."""
+        """Send a request, and what the server lacks, until it answers."""
         wanted = set(frames)
         try:
             for _ in range(_ROUNDS):
@@ -744,7 +744,7 @@ class RemoteEngine:
         return builder.message(head)
 
     def _supply(self, need: Need) -> None:
-        """Give the server what it lacks; items go with the next request."""
+        """Send frames that the server lacks; other items go with the next request."""
         self._there.difference_update(need.items)
         self._sender.lost(need.frames)
         self._sender.ensure(need.frames, self._interrupted.is_set)

@@ -219,7 +219,7 @@ class KeptRun:
             )
 
     def _is_of_another_session(self) -> bool:
-        """Tell whether a session file is beside the folder that is not the one of this run."""
+        """Return whether the session file beside the folder is of another run."""
         beside = self.folder.with_name(self.folder.name.removesuffix(".zarr") + ".json")
         if not beside.exists():
             return False
@@ -227,7 +227,7 @@ class KeptRun:
         return own is None or not own.exists() or not own.samefile(beside)
 
     def _left_as_finished(self) -> bool:
-        """Tell whether nobody has gone on with the work since a run of the command finished it."""
+        """Return whether the session is unchanged since a run of the command finished it."""
         try:
             then = (self.folder / FINISHED).read_text("ascii").partition("\n")[0]
         except (OSError, UnicodeDecodeError):

@@ -144,7 +144,7 @@ class LabelLayout:
 
 
 def _is_whole(opened: OpenedStack, letters: str) -> bool:
-    """Tell whether labels have all axes of space that the image has, so that its affine is theirs.
+    """Return whether labels have all spatial axes of the image, so that its affine applies to them.
 
     Labels of one slice would lie at the first one.
     """

@@ -18,7 +18,7 @@ _LARGEST_ID = 2**32 - 1
 
 
 def holds_labels(path: Path) -> bool:
-    """Tell whether a prompts file is an image of labels, by its name."""
+    """Return whether a prompts file is an image of labels, by its name."""
     return path.name.lower().endswith(_SUFFIXES)
 
 
@@ -71,7 +71,7 @@ def prompts_of_labels(
 
 
 def describe_label_prompts(path: Path, book: PromptBook) -> str:
-    """Say how labels were understood."""
+    """Describe which prompts were read from labels."""
     frames = len({frame for _, frame, _ in book})
     objects = len(book.object_ids())
     return (

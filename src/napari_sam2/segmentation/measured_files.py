@@ -222,7 +222,7 @@ class MeasuredFiles:
 
 
 def _named_like(stack: OpenedStack, other: OpenedStack) -> OpenedStack:
-    """Give nameless axes the names that the axes at their places have in another file.
+    """Name unnamed axes after the axes at the same positions in another file.
 
     Channels are left out, unless both files have the same number of axes: then these are slices
     that one of them calls channels. Nothing is named where the files have axes in another order.
@@ -288,7 +288,7 @@ def _turned(labels: OpenedStack) -> OpenedStack:
 
 
 def _fits(saved: SessionFile, axis: str, sizes: Mapping[str, int]) -> bool:
-    """Tell whether a session may be about frames along an axis; "" stands for a single frame."""
+    """Return whether a session can have frames along an axis; "" stands for a single frame."""
     across = [size for letter, size in sizes.items() if letter != axis]
     if len(across) != 2 or saved.book.shape[0] != sizes.get(axis, 1):
         return False

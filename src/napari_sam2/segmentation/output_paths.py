@@ -92,7 +92,7 @@ def real_path(path: Path) -> Path:
 
 
 def _is_kept_in_folders(path: Path) -> bool:
-    """Tell whether labels of this name are a folder of files."""
+    """Return whether labels of this name are a folder of files."""
     from napari_sam2.labels import FORMATS
 
     suffixes = tuple(s for each in FORMATS if each.folder for s in each.suffixes)

@@ -177,7 +177,7 @@ class ResultFiles:
 def remember_scores(
     kept: MutableMapping[ObjectFrame, tuple[float, float]], result: FrameMasks
 ) -> None:
-    """Keep score and presence of a result; a later one replaces an earlier one."""
+    """Store score and presence of a result; a later result replaces an earlier one."""
     numbers = zip(result.object_ids, result.scores.tolist(), result.presence.tolist(), strict=True)
     for object_id, score, presence in numbers:
         kept[ObjectFrame(object_id, result.frame)] = (score, presence)

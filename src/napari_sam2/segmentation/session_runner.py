@@ -244,7 +244,7 @@ def run_session(
     seen: Callable[[FrameMasks], None] | None = None,
     watcher: Watcher | None = None,
 ) -> RunOutcome:
-    """Give a session its prompts and propagate them.
+    """Set the prompts of a session and propagate them.
 
     After Ctrl-C, when a watcher has stopped it, and after an error the finished frames are kept.
     The outcome has the reason, and the errors of the frames that were skipped.
@@ -400,7 +400,7 @@ class _MeanScores:
         return {number: len(scores) for number, scores in self._scores.items() if scores}
 
     def add_kept(self, records: Iterable[FrameRecord]) -> None:
-        """Take in what an earlier run has found."""
+        """Add the scores of an earlier run."""
         for record in records:
             self.frames.add(record.frame)
             if record.area and record.score is not None:

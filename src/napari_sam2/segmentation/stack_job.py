@@ -361,7 +361,7 @@ def _replay(session: TrackingSession, saved: SessionFile, watcher: Watcher | Non
 def _remember_kept(
     scores: dict[ObjectFrame, tuple[float, float]], session: TrackingSession
 ) -> None:
-    """Take over the scores of frames that an earlier run has computed."""
+    """Add the scores of frames that an earlier run computed."""
     for record in session.kept_records():
         if record.score is not None and record.presence is not None:
             scores[record.key] = (record.score, record.presence)
@@ -393,7 +393,7 @@ def _open(path: Path, selection: ImageSelection, tell: Callable[[str], None]) ->
 
 
 def _ask_for_kind(frames: Frames, tell: Callable[[str], None]) -> None:
-    """Say what a search would gain if it were known what the frames are."""
+    """Report that a search needs the kind of the frames, if it is unknown."""
     from napari_sam2.segmentation.choices import SAY_KIND
 
     if frames.stack.kind is StackKind.UNKNOWN:
@@ -473,7 +473,7 @@ def _digest_of_objects(
 
 
 def _after_writing(error: Sam2Error, output: Path) -> Sam2Error:
-    """Say of an error where the frames before it are."""
+    """Add to an error where the finished frames are."""
     error.safe = f"The labels of the frames that were done are in {output}."
     return error
 

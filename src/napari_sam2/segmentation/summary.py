@@ -107,7 +107,7 @@ def summarise_objects(
 
 
 def describe(summary: SegmentSummary) -> str:
-    """Say it in a few lines."""
+    """Return the summary as a few lines."""
     found = sum(1 for one in summary.objects if one.tracked)
     lines = [
         f"{found} of {len(summary.objects)} objects in {_extent(summary)}, "

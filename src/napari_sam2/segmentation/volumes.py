@@ -207,7 +207,7 @@ class _Volume:
         yield outcome
 
     def leave(self) -> None:
-        """Let go of the session; what it kept is on disk."""
+        """Close the session; its results are on disk."""
         if self.session is not None:
             self.session.close()
             self.session = None

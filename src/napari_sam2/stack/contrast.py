@@ -142,7 +142,7 @@ _CUT_OFF, _LEAST_RANGE = 0.97, 0.05
 
 
 def is_hidden(pixels: NDArray[Any], contrast: Contrast) -> bool:
-    """Tell whether a contrast shows nearly nothing of some pixels.
+    """Return whether a contrast shows hardly any detail of some pixels.
 
     That is so where nearly all of them lie beyond its limits, or where they differ by less than a
     twentieth of its range. Pixels that are all equal hide nothing.

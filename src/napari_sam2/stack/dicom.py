@@ -28,7 +28,7 @@ _TO_RAS = np.diag([-1.0, -1.0, 1.0])  # DICOM counts towards left and posterior
 
 
 def is_dicom(path: Path) -> bool:
-    """Tell whether a file begins as DICOM files do."""
+    """Return whether a file begins like a DICOM file."""
     try:
         with path.open("rb") as file:
             return file.read(_PREAMBLE + len(_MARK))[_PREAMBLE:] == _MARK

@@ -52,7 +52,7 @@ def fingerprint_of(data: Any) -> str | None:
 
 
 def same_fingerprint(known: str, pixels: str) -> bool:
-    """Tell whether a kept fingerprint is that of an image; earlier versions kept the first part."""
+    """Return whether a kept fingerprint, or the first part that older versions kept, matches."""
     return known == pixels or ("-" not in known and pixels.startswith(f"{known}-"))
 
 

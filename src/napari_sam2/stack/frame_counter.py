@@ -29,7 +29,7 @@ class FrameCounter:
         self.visited, self.planned = 0, sum(visits)
 
     def visit(self, frame: int) -> None:
-        """Note one visit, also one that was not planned: prompts can be added meanwhile."""
+        """Count one visit, also an unplanned one: prompts can be added meanwhile."""
         left = max(0, self._left.get(frame, 0) - 1)
         self._left[frame] = left
         self._frames.add(frame)

@@ -396,7 +396,7 @@ class FrameStack:
             )
 
     def shows_little(self, frame: int) -> bool:
-        """Tell whether nearly all pixels of a frame are black or white in the contrast.
+        """Return whether nearly all pixels of a frame are black or white in the contrast.
 
         Looks at `SAMPLED_SIDE` rows and columns at most.
 

@@ -124,7 +124,7 @@ def find_layout(
     region: Region | Sequence[int] | None = None,
     transposed: bool = False,
 ) -> Layout:
-    """Give every axis of an array its role.
+    """Assign a role to every axis of an array.
 
     Of the axes that are neither channels nor named in `at`, `axis` is the video and the last two
     others are Y and X, or X and Y if `transposed`. Any more must be of length 1. Where only two

@@ -48,7 +48,7 @@ def series_steps(
 
 @dataclass(frozen=True, slots=True)
 class SearchStep:
-    """Look for objects in a frame, then propagate all that there are.
+    """Search a frame for objects, then propagate all objects.
 
     Attributes
     ----------

@@ -96,7 +96,7 @@ def _truncated(path: Path) -> StackError:
 
 
 def _chain_is_whole(file: TiffFile) -> bool:
-    """Say whether the list of pages ends as it should.
+    """Return whether the list of pages ends as it should.
 
     tifffile only logs a list that is broken off, and takes the pages before the break for all.
     """
@@ -109,7 +109,7 @@ def _chain_is_whole(file: TiffFile) -> bool:
 
 
 def _description_is_whole(file: TiffFile) -> bool:
-    """Say whether the text that gives the axes is in the file; OME-TIFF keeps it at the end.
+    """Return whether the file contains the text with its axes, which OME-TIFF writes at the end.
 
     tifffile leaves out a tag whose value is beyond the end of the file, so it is looked for in
     the page's own list.

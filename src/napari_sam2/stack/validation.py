@@ -136,7 +136,7 @@ def normalise_axis(axis: int, ndim: int, *, what: str) -> int:
 
 
 def has_colour_axis(shape: Sequence[int]) -> bool:
-    """Say whether the last axis looks like the colours of pixels.
+    """Return whether the last axis is probably the colours of pixels.
 
     It does when it has length 3 or 4 and both axes before it are longer than it.
     """

@@ -21,7 +21,7 @@ def available_devices() -> tuple[str, ...]:
 
 
 def resolve_device(device: str | torch.device = "auto") -> torch.device:
-    """Turn a user's choice into a device that exists.
+    """Return the available device that a user's choice names.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ def resolve_device(device: str | torch.device = "auto") -> torch.device:
 
 
 def half_precision_pays(device: torch.device) -> bool:
-    """Tell whether bfloat16 is native, and so faster, on this device."""
+    """Return whether bfloat16 is native, and so faster, on this device."""
     if device.type != "cuda":
         return False
     return torch.cuda.get_device_capability(device)[0] >= _BF16_CAPABILITY
@@ -69,7 +69,7 @@ def halved(network: Sam2) -> Sam2:
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Tell whether torch or numpy failed for want of memory."""
+    """Return whether an error of torch or numpy means that memory ran out."""
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True
     text = str(error).lower()
@@ -78,7 +78,7 @@ def is_out_of_memory(error: Exception) -> bool:
 
 
 def release_memory(device: torch.device) -> None:
-    """Give cached blocks of the allocator back, before a smaller attempt."""
+    """Release cached blocks of the allocator before a smaller attempt."""
     if device.type == "cuda":
         torch.cuda.empty_cache()
     elif device.type == "mps":

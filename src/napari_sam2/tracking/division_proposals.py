@@ -304,5 +304,5 @@ def _plausible(
 
 
 def _is_cut(mask: NDArray[np.bool_]) -> bool:
-    """Tell whether an object reaches the edge of the frame, which may cut it."""
+    """Return whether an object reaches the edge of the frame, which may cut it."""
     return bool(mask[[0, -1]].any() or mask[:, [0, -1]].any())

@@ -221,7 +221,7 @@ class Engine(Protocol):
         examples: Sequence[ExampleMask],
         advance: Callable[[float], None],
     ) -> tuple[Proposal, ...]:
-        """Look for new objects on pixels that are not taken; see `propose_objects`."""
+        """Propose new objects on free pixels; see `propose_objects`."""
         ...
 
     def objectness(self, frame: int, mask: PackedMask) -> float | None:
@@ -243,7 +243,7 @@ class Engine(Protocol):
         ...
 
     def interrupt(self) -> None:
-        """Give up a step that only waits; called from any thread when a pass is cancelled."""
+        """Abort a step that is waiting; called from any thread when a pass is cancelled."""
         ...
 
 
@@ -376,7 +376,7 @@ class NetworkEngine:
         examples: Sequence[ExampleMask],
         advance: Callable[[float], None],
     ) -> tuple[Proposal, ...]:
-        """Look for new objects on pixels that are not taken; see `propose_objects`."""
+        """Propose new objects on free pixels; see `propose_objects`."""
         with torch.inference_mode(), self._model.precision():
             known = [self._example(each) for each in examples]
             seen = FrameInput(
@@ -448,7 +448,7 @@ class NetworkEngine:
         extents: Sequence[float],
         left_out: Callable[[int], bool],
     ) -> Iterator[Predicted]:
-        """Give what clicks of new objects mean; neighbours are decoded together."""
+        """Yield the predictions of clicks on new objects; neighbours are decoded together."""
         for batch in self._decider.batches(points, extents):
             waiting, rows = deque(batch), list[int]()
             while waiting or rows:
@@ -522,7 +522,7 @@ class NetworkEngine:
         self.cache.stop_background_work()
 
     def interrupt(self) -> None:
-        """Do nothing: no step here only waits."""
+        """Do nothing: no step of this engine waits."""
 
     def run(self, step: Callable[[], _Result]) -> _Result:
         """Run a step that changes the state only if it succeeds.
@@ -557,7 +557,7 @@ def framing_of(model: Model, settings: TrackingSettings, frame_shape: tuple[int,
 
 
 def follows_objects(model: Model, settings: TrackingSettings) -> bool:
-    """Tell whether the model sees windows that follow objects, not whole frames."""
+    """Return whether the model sees windows that follow objects, not whole frames."""
     if settings.view is View.AUTO:
         return model.config.object_windows or SPEED_PRESETS[settings.speed].follows
     return settings.view is View.OBJECT

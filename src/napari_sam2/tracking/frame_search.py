@@ -248,7 +248,7 @@ class FrameSearch:
         )
 
     def _faded(self, object_id: int, frame: int, mask: PackedMask) -> bool:
-        """Tell whether too little is left of an object's contrast under a mask in a frame."""
+        """Return whether an object has lost nearly all of its contrast under a mask in a frame."""
         try:
             return self._tracker.remaining_contrast(object_id, frame, mask) < FADED
         except FrameError:

@@ -51,7 +51,7 @@ class LabelWriter:
         self.volume.write(frame, (object_id,), mask[None])
 
     def erase(self, object_id: int, frame: int) -> None:
-        """Take an object out of a frame."""
+        """Remove an object from a frame."""
         self.put(object_id, frame, np.zeros(self.volume.array.shape[1:], dtype=bool))
 
     def remove(self, frames_of: Mapping[int, Iterable[int]]) -> None:
@@ -113,12 +113,12 @@ class LabelWriter:
             self.accept(*pair)
 
     def _rename(self, object_id: int, frame: int, new_id: int) -> None:
-        """Give an object's pixels in a frame to another one."""
+        """Assign an object's pixels in a frame to another object."""
         pair = self.pixels(frame, (object_id, new_id))
         self.volume.write(frame, (object_id, new_id), np.stack([np.zeros_like(pair), pair]))
 
     def _put_back(self, change: MergeSplit, renamed: Sequence[tuple[int, PackedMask]]) -> list[int]:
-        """Give an object its pixels back; return the frames where that fails."""
+        """Restore an object's pixels; return the frames where that fails."""
         failed = []
         for frame, pixels in renamed:
             try:
@@ -289,7 +289,7 @@ def _frame_masks(
     logits: NDArray[np.float32] | None,
     boxes: Sequence[Box | None],
 ) -> FrameMasks:
-    """Make a result; `boxes` bound the masks that the network has predicted."""
+    """Return a result; `boxes` are the bounding boxes of predicted masks."""
     scores = np.array([prediction.score for prediction in predictions], dtype=np.float32)
     presence = np.array([prediction.presence for prediction in predictions], dtype=np.float32)
     each = zip(ids, predictions, boxes, masks, strict=True)
@@ -298,7 +298,7 @@ def _frame_masks(
 
 
 def _fills(mask: NDArray[np.bool_], bound: Box | None, window: Window) -> bool:
-    """Tell whether a mask, empty outside `bound`, reaches all four sides of a window."""
+    """Return whether a mask, empty outside `bound`, reaches all four sides of a window."""
     if bound is None or not window.is_filled(bound, mask.shape):
         return False
     box = box_of(mask)

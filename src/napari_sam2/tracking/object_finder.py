@@ -156,7 +156,7 @@ def propose_objects(
     passed = 0
 
     def left_out(number: int) -> bool:
-        """Tell whether a point lies in an object that is there, or is a part of a found one."""
+        """Return whether a point lies in an existing object, or in part of a found one."""
         nonlocal passed
         passed += 1
         return bool(candidates[number].extent < known_to[pixels[number]])

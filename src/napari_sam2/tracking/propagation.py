@@ -117,7 +117,7 @@ class FrameUpdate:
     ended: Mapping[int, int] = field(default_factory=dict)
 
     def remember(self) -> None:
-        """Take the frame into the memories of the objects, once its labels are written."""
+        """Add the frame to the memories of the objects; called when its labels are written."""
         for recent, memory in self.memories:
             recent.append(memory)
 
@@ -563,7 +563,7 @@ def _likeness(track: ObjectTrack, frame: int) -> float:
 
 
 def _lost(track: ObjectTrack) -> FrameError:
-    """Say that all frames that an object could begin from cannot be read any more."""
+    """Return the error that none of an object's decided frames can be read any more."""
     frames = sorted(track.conditioning)
     return FrameError(
         f"Object {track.object_id} cannot be followed: frame {frames[0]}, which it begins from, "

@@ -169,7 +169,7 @@ class Schedule:
         return found[:count]
 
     def _turn_back(self, tracks: Mapping[int, ObjectTrack]) -> None:
-        """Go back behind the frames around which something was decided anew."""
+        """Return to the frames before those that a new decision affects."""
         for track in self.scope.tracks(tracks):
             for frame in track.changed_decisions:
                 self.late = True
@@ -253,7 +253,7 @@ class Schedule:
 
 
 def as_direction(direction: str | Direction) -> Direction:
-    """Turn a user's word into a direction, or raise `SessionError`."""
+    """Return the direction of a name; raise `SessionError` for an unknown one."""
     try:
         return Direction(direction)
     except ValueError:

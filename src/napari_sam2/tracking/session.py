@@ -288,7 +288,7 @@ class TrackingSession:
                 yield from list(self._keeper.store.records())
 
     def record(self, records: Iterable[FrameRecord]) -> None:
-        """Have these records written to the store from now on, instead of measuring masks."""
+        """Write these records to the store from now on, instead of measured masks."""
         if self._keeper is not None:
             with self._lock:
                 self._keeper.measures = False
@@ -296,7 +296,7 @@ class TrackingSession:
                 self._keep_soon()
 
     def labels_changed(self, frame: int) -> None:
-        """Note that the labels of a frame were changed by others, for the store."""
+        """Record, for the store, that other code changed the labels of a frame."""
         if self._keeper is not None:
             with self._lock:
                 self._keeper.changed(self._checked_frame(frame))
@@ -413,7 +413,7 @@ class TrackingSession:
         return self._prompt(object_id, frame, lambda: self.prompts.add_box(object_id, frame, box))
 
     def add_mask(self, object_id: int, frame: int, mask: ArrayLike) -> FrameMasks:
-        """Give an object's mask in a frame, shape (Y, X); it is kept exactly as drawn."""
+        """Set an object's mask in a frame, shape (Y, X); it is kept exactly as drawn."""
         return self._prompt(object_id, frame, lambda: self.prompts.add_mask(object_id, frame, mask))
 
     def set_points(
@@ -763,7 +763,7 @@ class TrackingSession:
             self._keep_soon()
 
     def add_division(self, parent: int, children: Sequence[int], frame: int) -> Division:
-        """Say that an object divides into others, which exist from `frame` on.
+        """Add the division of an object into others, which exist from `frame` on.
 
         The parent is not in `frame` and later, and the children not before: what was only tracked
         there is erased, and `propagate` does not track it again. The first frames of the children,
@@ -951,7 +951,7 @@ class TrackingSession:
             return self.add_division(division.parent, children, division.frame)
 
     def refuse_division(self, proposed: ProposedDivision) -> None:
-        """Have a division not proposed again in this session."""
+        """Do not propose a division again in this session."""
         with self._lock:
             self._refused |= {proposed.key}
 
@@ -1159,7 +1159,7 @@ class TrackingSession:
         return tuple(sorted(self._tracker.found & self._tracker.tracks.keys()))
 
     def review(self, object_ids: Iterable[int] | None = None) -> None:
-        """Take the mark off found objects, or off all of them; their masks do not change."""
+        """Make found objects, by default all, ordinary ones; their masks do not change."""
         with self._lock:
             seen = self._tracker.found if object_ids is None else set(object_ids)
             self._tracker.found = self._tracker.found - seen
@@ -1512,7 +1512,7 @@ class TrackingSession:
             raise
 
     def _take_results(self, store: ResultStore, about: Mapping[str, Any]) -> Sequence[int]:
-        """Take the results of a store over; return the frames whose labels are damaged."""
+        """Load the results of a store; return the frames whose labels are damaged."""
         restored = restore_results(store, self.model, self._tracker, self._label_writer, about)
         for pair, prompt in restored.prompts.items():
             self.prompts.put(*pair, prompt)
@@ -1541,7 +1541,7 @@ class TrackingSession:
         )
 
     def _noted(self, result: FrameMasks) -> None:
-        """Note a result for the store."""
+        """Record a result for the store."""
         if self._keeper is None:
             return
         if self._keeper.measures:
@@ -1565,7 +1565,7 @@ class TrackingSession:
 
     @contextmanager
     def _all_or_nothing(self, object_ids: Iterable[int]) -> Iterator[None]:
-        """Put labels, prompts and objects back if an exception leaves this context.
+        """Restore labels, prompts and objects if an exception leaves this context.
 
         Of the objects that are there now, only those named may be changed within it.
         """
@@ -1597,7 +1597,7 @@ class TrackingSession:
         )
 
     def _drawn_now(self, *object_ids: int) -> None:
-        """Take prompts of objects that were regrouped for the user's own."""
+        """Treat prompts of regrouped objects as the user's own."""
         self.handed_over = {each for each in self.handed_over if each.object_id not in object_ids}
         self._tracker.found -= set(object_ids)
 

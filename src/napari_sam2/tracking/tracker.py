@@ -163,12 +163,12 @@ class Tracker:
         examples: Sequence[ObjectFrame],
         advance: Callable[[float], None],
     ) -> tuple[Proposal, ...]:
-        """Look for new objects on pixels that are not taken; see `propose_objects`."""
+        """Propose new objects on free pixels; see `propose_objects`."""
         shown = [ExampleMask(each.frame, self._label_writer.mask(*each)) for each in examples]
         return self.engine.propose(frame, taken, settings, shown, advance)
 
     def add(self, proposals: Mapping[int, Proposal]) -> None:
-        """Make proposals, by their ids, objects of the session on the pixels they were found on."""
+        """Add proposals as objects of the session, each with its id and its pixels."""
         frames: dict[int, dict[int, PackedMask]] = defaultdict(dict)
         for object_id, proposal in proposals.items():
             frames[proposal.decided.frame][object_id] = proposal.mask
@@ -209,7 +209,7 @@ class Tracker:
         self._accept(track or self.track(object_id), frame)
 
     def restore(self, object_id: int, frame: int, mask: NDArray[np.bool_]) -> None:
-        """Bring an accepted frame back from a file, whether or not it can be read now."""
+        """Restore an accepted frame from a file, also if the frame cannot be read now."""
         self._label_writer.put(object_id, frame, mask)
         self._accept(self.tracks.get(object_id) or self.new_track(object_id), frame)
 
@@ -255,7 +255,7 @@ class Tracker:
         return change.prompts
 
     def reopen(self, object_id: int, frame: int) -> None:
-        """Take a frame for tracked or not, as it was before it was accepted; its labels stay.
+        """Mark a frame as tracked or not, as before it was accepted; its labels stay.
 
         An object without any other decided frame is gone, and what was tracked from this one.
         """
@@ -294,7 +294,7 @@ class Tracker:
             del self.tracks[track.object_id]
 
     def erase(self, track: ObjectTrack, frames: range) -> None:
-        """Take an object out of frames that the user did not decide; they count as not tracked."""
+        """Remove an object from undecided frames; they count as not tracked."""
         track.done[frames.start : frames.stop] = False
         track.forget_recent()
         for frame in frames:

@@ -82,7 +82,7 @@ class Follower(Protocol):
     """A session along the axis that leads from volume to volume; see `TrackingSession`."""
 
     def set_prompt(self, object_id: int, frame: int, prompt: FramePrompt) -> FrameMasks:
-        """Take a prompt in."""
+        """Set a prompt."""
         ...
 
     def propagate(self, direction: Direction, start: int, stop: int) -> Iterator[FrameMasks]:

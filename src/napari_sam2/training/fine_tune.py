@@ -233,7 +233,7 @@ class _BestModel:
         self._validated = validated
 
     def has_model(self) -> bool:
-        """Tell whether the best model that the log names is there: a kill may come between."""
+        """Return whether the best model of the log exists; a killed run may not have written it."""
         return bool(self.history) and self.path.is_file()
 
     @property

@@ -19,6 +19,6 @@ class Parts(StrEnum):
 
 
 def choose_parts(network: Sam2, parts: Parts) -> None:
-    """Let gradients reach the chosen parts only, in place."""
+    """Enable gradients of the chosen parts only, in place."""
     network.requires_grad_(parts is Parts.ALL)
     network.sam_mask_decoder.requires_grad_(True)

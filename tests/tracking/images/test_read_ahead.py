@@ -70,7 +70,7 @@ def test_any_frame_can_be_taken_whatever_was_expected(steps):
     reader = ReadAhead(lambda frame: np.full((1, 1, 1), frame, dtype=np.float32))
     for expected, taken in steps:
         reader.prefetch(expected)
-        assert reader.take(taken).item() == taken
+        assert reader.get(taken).item() == taken
     reader.stop()
 
 
@@ -86,7 +86,7 @@ def test_nothing_is_read_that_is_no_longer_expected():
     reader.prefetch([0, 1, 2])
     reader.prefetch([2])
     going.set()
-    reader.take(2)
+    reader.get(2)
     reader.stop()
     assert 1 not in read
     assert read.count(2) == 1
@@ -99,7 +99,7 @@ def test_an_error_is_raised_when_its_frame_is_taken():
     reader = ReadAhead(fail)
     reader.prefetch([3])
     with pytest.raises(FrameError, match="Frame 3"):
-        reader.take(3)
+        reader.get(3)
     reader.stop()
 
 
@@ -108,7 +108,7 @@ def test_it_may_go_on_after_it_was_stopped(ahead):
     ahead.stop()
     assert background() == []
     ahead.prefetch([2])
-    assert ahead.take(2).item() == 2
+    assert ahead.get(2).item() == 2
 
 
 def opened(model, storage: Storage, depth: int, **options) -> TrackingSession:

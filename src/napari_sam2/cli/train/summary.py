@@ -71,7 +71,7 @@ def announce(run: PreparedRun) -> str:
 
 
 def summarise(run: PreparedRun, result: FineTuneResult, seconds: float) -> TrainSummary:
-    """Put a run and its result together."""
+    """Return the summary of a run and its result."""
     chosen, curves = run.settings, run.options.curves
     return TrainSummary(
         data=str(run.options.folder),
@@ -98,12 +98,12 @@ def summarise(run: PreparedRun, result: FineTuneResult, seconds: float) -> Train
 
 
 def to_json(summary: TrainSummary) -> str:
-    """Give a summary as JSON text."""
+    """Return a summary as JSON text."""
     return json.dumps(asdict(summary), indent=2)
 
 
 def describe(summary: TrainSummary) -> str:
-    """Give a summary as text."""
+    """Return a summary as text."""
     before, best = summary.before, summary.best
     figures = [("one click", before.click, best.click), ("box", before.box, best.box)]
     if before.tracked is not None and best.tracked is not None:

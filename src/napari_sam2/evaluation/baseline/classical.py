@@ -48,7 +48,7 @@ class ClassicalSegmenter:
         self.masks = LabelMasks(self._labels, ids)
 
     def prompt(self, prompt: ObjectPrompt) -> None:
-        """Take the first prompt of an object."""
+        """Add the first prompt of an object."""
         grey = self._grey(prompt.frame)
         marks = Marks()
         if prompt.point is not None:
@@ -61,7 +61,7 @@ class ClassicalSegmenter:
         self._marks[prompt.object_id] = {prompt.frame: marks}
 
     def correct(self, object_id: int, frame: int, click: Click) -> None:
-        """Take a corrective click."""
+        """Add a corrective click."""
         marks = self._marks[object_id].get(frame)
         if marks is None:
             marks = Marks(self._patch(object_id, frame), radius=self._radii.get(object_id))
@@ -80,7 +80,7 @@ class ClassicalSegmenter:
             self._segment(frame, [i for i, marks in self._marks.items() if frame in marks], 0)
 
     def planned(self) -> int:
-        """Tell how many steps `propagate` will take."""
+        """Return the number of steps of the next `propagate`."""
         return 2 * self._stack.n_frames
 
     def propagate(self) -> Iterator[int]:
@@ -118,7 +118,7 @@ class ClassicalSegmenter:
             labels[patch.window][mask] = patch.object_id
 
     def _unleaked(self, patch: MaskPatch, before: MaskPatch) -> Mask:
-        """Let an object grow no further where it has become far larger than it was first."""
+        """Stop objects that have become far larger than they were first."""
         leaked = patch.radius > _LEAK * self._radii.get(patch.object_id, math.inf)
         return patch.shared(before) if leaked else patch.mask
 

@@ -93,7 +93,7 @@ def _flood_window(
 def _claim(
     shares: Shares, flooded: Shares, window: Window, number: int, reach: MaskPatch | None
 ) -> None:
-    """Give an object its part of a flooded window, within its reach, where no other object is."""
+    """Add an object's part of a flooded window, within its reach and where no other object is."""
     if reach is None:
         free = shares[window]
         free[(flooded == number) & (free == 0)] = number
@@ -139,7 +139,7 @@ def _finish(
 
 
 def _main_piece(mask: Mask, core: MaskPatch, window: Window) -> Mask:
-    """Keep the connected piece of a mask in a window that holds most of a core."""
+    """Keep the connected piece of a mask that contains most of a core."""
     components, count = ndimage.label(mask)
     if count < 2:
         return mask
@@ -162,7 +162,7 @@ def _with_clicks(
 
 
 def _reached(mask: Mask, pixel: Pixel) -> Mask:
-    """Give the disc around a click that joins it to a mask, no larger than the mask itself."""
+    """Return the disc around a click that joins it to a mask, no larger than the mask itself."""
     distance = distance_to(pixel, mask.shape)
     nearest = float(distance[mask].min(initial=np.inf))
     radius = min(nearest + 1, _disc_radius(mask)) if nearest > 0 else 0.0

@@ -75,7 +75,7 @@ class GreyFrame:
         return _otsu(self.smoothed)
 
     def foreground(self, cut: Cut, window: Window) -> Mask:
-        """Tell which pixels of a window are on the object's side of a cut."""
+        """Return which pixels of a window are on the object's side of a cut."""
         level = self.neighbourhood[window] if cut.level is None else cut.level
         values = self.smoothed[window]
         return values > level if cut.bright else values < level

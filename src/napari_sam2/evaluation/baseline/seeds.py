@@ -146,7 +146,7 @@ def _boxed_seed(
 
 
 def _clicked_reach(shape: tuple[int, int], object_id: int, marks: Marks) -> MaskPatch | None:
-    """Keep to the surroundings of the mask that was there, and to discs around the clicks.
+    """Limit growth to the surroundings of the previous mask and to discs around the clicks.
 
     The discs are somewhat wider than the object was first; None if that is not known.
     """
@@ -173,7 +173,7 @@ def _disc(
 
 
 def _kept_core(base: MaskPatch, negative: tuple[Pixel, ...]) -> MaskPatch | None:
-    """Take out of a mask's core the discs around clicks that lie within the mask."""
+    """Remove discs around clicks inside a mask from its core."""
     core = core_of(base.mask)
     depth = ndimage.distance_transform_edt(np.pad(base.mask, 1))[1:-1, 1:-1]
     kept = core.copy()

@@ -71,7 +71,7 @@ def _axis(letter: str, geometry: LabelGeometry) -> dict[str, str]:
 
 
 def is_label_image(path: Path) -> bool:
-    """Tell whether a folder is an OME-Zarr label image, and holds nothing but its arrays.
+    """Return whether a folder is an OME-Zarr label image, and holds nothing but its arrays.
 
     The metadata of a group may also have those of all groups in it: what counts is what it says of
     itself.

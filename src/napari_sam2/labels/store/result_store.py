@@ -349,7 +349,7 @@ class ResultStore:
         self._kept_files, self._superseded = frozenset(numbers), True
 
     def _fits(self, commit: Mapping[str, Any]) -> bool:
-        """Tell whether a commit is of labels of this shape and dtype."""
+        """Return whether a commit is of labels of this shape and dtype."""
         shape, dtype = list(self._labels.shape), self._labels.dtype.str
         return commit.get("shape") == shape and commit.get("dtype") == dtype
 

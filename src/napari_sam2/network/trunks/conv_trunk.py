@@ -20,7 +20,7 @@ class ResidualBlock(nn.Module):
         self.conv2 = NormalisedConv(channels, channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Keep the shape of (B, C, H, W)."""
+        """Transform (B, C, H, W); the shape stays."""
         y: Tensor = self.conv2(F.relu(self.conv1(x), inplace=True))
         return F.relu(y.add_(x), inplace=True)
 

@@ -229,7 +229,7 @@ def _blocks(config: HieraConfig, ends: list[int]) -> list[HieraBlock]:
 
 
 def _pool(x: Tensor) -> Tensor:
-    """Take the largest of 2 x 2 tokens of (B, H, W, C); an odd row or column is left out."""
+    """Return the maximum of each 2 x 2 tokens of (B, H, W, C); an odd row or column is left out."""
     height, width = x.shape[1] // 2 * 2, x.shape[2] // 2 * 2
     rows = torch.maximum(x[:, 0:height:2, :width], x[:, 1:height:2, :width])
     return torch.maximum(rows[:, :, 0::2], rows[:, :, 1::2])

@@ -135,7 +135,7 @@ class SessionServer:
         return _answer(await self._computed(lambda: self._models.describe(spec)))
 
     async def put_frame(self, request: Request) -> Response:
-        """Take a frame into the cache, once its pixels are what its hash says."""
+        """Add a frame to the cache after its pixels are checked against its hash."""
         message = await self._message(request)
         fields = Fields(message.head)
         head = FrameHead.of(fields.fields("frame"), self._limits.frame_pixels)
@@ -212,7 +212,7 @@ class SessionServer:
             return _Stream(first, following, place.leave, held.pop_all())
 
     async def propose(self, request: Request) -> Response:
-        """Look for objects; the answer is a stream of progress, then of what was found."""
+        """Search for objects; the answer is a stream of progress and then of proposals."""
         message = await self._message(request)
         async with AsyncExitStack() as held:
             place = await self._hold(held, request, message)

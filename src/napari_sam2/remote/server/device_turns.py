@@ -36,7 +36,7 @@ class DeviceTurns:
             self._give_back()
 
     def pass_on(self) -> None:
-        """Let others that wait have their turns, and take the next one after them."""
+        """Let waiting requests have their turns, and take the next turn after them."""
         with self._lock:
             if not self._waiting:
                 return

@@ -67,7 +67,7 @@ class FrameCache:
         return len(self._frames)
 
     def put(self, frame: FrameData) -> None:
-        """Keep a frame whose pixels have been checked."""
+        """Store a frame whose pixels have been checked."""
         with self._lock:
             if frame.key in self._frames:
                 self._frames.move_to_end(frame.key)
@@ -112,7 +112,7 @@ class CachedFrames:
         self.dtype = dtype_named(head.dtype)
 
     def state(self, keys: Mapping[int, bytes], unreadable: Mapping[int, str]) -> None:
-        """Take in what the client says of some frames: their hashes, or why it cannot read them."""
+        """Store the client's hashes of frames, or its reasons why it cannot read them."""
         self._keys |= keys
         self._unreadable = dict(unreadable)
 

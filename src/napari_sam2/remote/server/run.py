@@ -203,7 +203,7 @@ def _check_certificate(options: ServerOptions) -> None:
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether an address is reached from this machine only."""
+    """Return whether an address is reached from this machine only."""
     if host.lower() == "localhost":
         return True
     try:

@@ -151,7 +151,7 @@ class ServedSession:
         self._decided_memories = SessionStates(states, memory_bytes)
 
     def begin(self, message: Message) -> None:
-        """Take in what a request says of frames and items."""
+        """Read the frames and items of a request."""
         fields, blocks = Fields(message.head), message.blocks
         most, last = self._limits.decided, self.spec.n_frames - 1
         keys = {
@@ -254,7 +254,7 @@ class ServedSession:
         self.engine.stop_background_work()
 
     def propose(self, message: Message, advance: Callable[[float], None]) -> Message:
-        """Look for new objects; see `Engine.propose`."""
+        """Propose new objects; see `Engine.propose`."""
         fields, blocks = Fields(message.head), message.blocks
         frame = fields.whole("frame", 0, self.spec.n_frames - 1)
         taken = read_mask(fields.raw("taken"), blocks, self._shape).unpack()
@@ -460,7 +460,7 @@ class ServedSession:
         fields: Fields,
         blocks: Sequence[bytes],
     ) -> None:
-        """Give the objects the memories of the frames that the pass has left behind."""
+        """Add the memories of the frames that the pass has finished to the objects."""
         recent: dict[int, list[tuple[int, int, PackedMask | None, WindowedObject | None]]] = {}
         for number, passed in fields.items("recent", self._limits.objects, width=2):
             if number not in tracks:

@@ -124,7 +124,7 @@ class SessionRegistry:
             place.used = self._clock()
 
     async def _ended(self, place: SessionPlace) -> None:
-        """Have the answer that is under way ended, and wait for it."""
+        """End the present answer, and wait until it has ended."""
         with anyio.move_on_after(self._limits.work_s):
             while place.busy:
                 place.leave.set()

@@ -40,7 +40,7 @@ class StateCache(Generic[_Value]):
         return len(self._kept)
 
     def put(self, key: Hashable, value: _Value, nbytes: int) -> None:
-        """Keep a value."""
+        """Store a value."""
         if key in self._kept:
             self.nbytes -= self._kept.pop(key)[1]
         self._kept[key] = value, nbytes
@@ -73,7 +73,7 @@ class SessionStates(Generic[_Value]):
         self._name = secrets.token_bytes(16)
 
     def put(self, key: Hashable, value: _Value) -> None:
-        """Keep a value."""
+        """Store a value."""
         self._cache.put((self._name, key), value, self._nbytes(value))
 
     def get(self, key: Hashable) -> _Value | None:

@@ -108,7 +108,7 @@ class LightHistory:
 
     @classmethod
     def joined(cls, objects: Sequence[LightHistory]) -> LightHistory:
-        """Put the histories of N objects together."""
+        """Concatenate the histories of N objects."""
         return cls(
             torch.stack([each.highest for each in objects]),
             torch.stack([each.before for each in objects]),
@@ -139,7 +139,7 @@ class LightHistory:
     def extended(
         self, light: Tensor, scores: Tensor, shown: Tensor, frame: int, deepest: float
     ) -> LightHistory:
-        """Take in one more frame of N objects.
+        """Update the history with one more frame of N objects.
 
         Parameters
         ----------
@@ -221,7 +221,7 @@ class KnownBrightness:
         attended: Iterable[DecidedBrightness],
         history: LightHistory | None = None,
     ) -> KnownBrightness | None:
-        """Put together what decided frames say, and a history, by default one that begins.
+        """Combine the brightness in decided frames with a history, by default an empty one.
 
         The frames are those that an object attends to now: which others are remembered is chance.
         """
@@ -244,7 +244,7 @@ class KnownBrightness:
 
     @classmethod
     def joined(cls, objects: Sequence[KnownBrightness | None]) -> KnownBrightness | None:
-        """Put N objects together as a batch, with zeros where nothing is known; None if of none."""
+        """Batch N objects, with zeros for those without values; None if no object has values."""
         some = next((each for each in objects if each is not None), None)
         if some is None:
             return None
@@ -276,7 +276,7 @@ class KnownBrightness:
         frame: int,
         deepest: float = math.inf,
     ) -> CheckedMasks:
-        """Take from masks what is too dim, and lower the object scores of what has ended.
+        """Remove pixels that are too dim, and lower the object scores of ended objects.
 
         An object that was also decided near by, where little of its contrast was left, may lose
         half of that before it counts as faded. What loses light and regains it is followed by

@@ -134,7 +134,7 @@ def keep_object(
 def rejects_mask(
     logits: Tensor, object_click: Sequence[float], background: Sequence[float]
 ) -> bool:
-    """Tell whether a background click rejects the whole mask.
+    """Return whether a background click rejects the whole mask.
 
     It does if it lies deeper in the mask than the object click and at least half as deep as the
     deepest pixel. Otherwise it corrects the border.

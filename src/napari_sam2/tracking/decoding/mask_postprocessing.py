@@ -54,7 +54,7 @@ class FrameOutput:
     boxes: Sequence[Box | None]
 
     def keep_clicked(self, index: int, points: Sequence[tuple[float, float]]) -> None:
-        """Keep of one mask only the connected parts that hold one of these points (y, x).
+        """Keep only the connected parts of one mask that contain a given point (y, x).
 
         The masks are changed in place, so only where nobody has them yet.
         """
@@ -149,7 +149,7 @@ def spread_logits(
 def clicked_parts(
     mask: NDArray[np.bool_], points: Sequence[tuple[float, float]]
 ) -> NDArray[np.bool_]:
-    """Keep the connected parts (8-connected) of a mask that hold one of these points (y, x).
+    """Keep the connected parts (8-connected) of a mask that contain a given point (y, x).
 
     A mask that contains none of the points stays whole.
     """
@@ -224,7 +224,7 @@ def _in_frame(logits: Tensor, window: Window, shape: tuple[int, int]) -> Tensor:
 def _split(
     owners: NDArray[np.int32], taken: NDArray[np.bool_], cleaning: Sequence[TrackingSettings]
 ) -> Iterator[tuple[int, Box, NDArray[np.bool_]]]:
-    """Give owners 1 and up that have pixels, with the box and the clean mask of each."""
+    """Yield owners from 1 on that have pixels, with the box and the clean mask of each."""
     owners[taken] = 0
     free = (owners == 0) & ~taken
     # One pass finds the boxes of all masks.

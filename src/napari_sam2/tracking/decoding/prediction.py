@@ -204,7 +204,7 @@ def decided_logits(model: Model, decided: Conditioning) -> Tensor:
 def predict_drawn(
     model: Model, features: ImageFeatures, mask: NDArray[np.bool_], window: Window
 ) -> ObjectPrediction:
-    """Take a drawn mask as the answer; the decoder only makes its object pointer."""
+    """Return a drawn mask as a prediction; the decoder only makes its object pointer."""
     drawn = mask_to_input(mask, window, model.image_size, model.device)
     network = model.network
     decoded = network.predict_masks(
@@ -226,7 +226,7 @@ def predict_drawn(
 
 
 def absent_prediction(model: Model, window: Window) -> ObjectPrediction:
-    """Say that an object is not there."""
+    """Return the prediction that an object is absent."""
     side = model.image_size // model.config.mask_stride
     logits = torch.full((side, side), ABSENT_LOGIT, device=model.device)
     pointer = model.network.no_obj_ptr[0].float()
@@ -234,7 +234,7 @@ def absent_prediction(model: Model, window: Window) -> ObjectPrediction:
 
 
 def drawn_logits(drawn: Tensor, stride: int) -> Tensor:
-    """Turn a mask (1, 1, S, S) of 0 and 1 into logits (S / stride, S / stride)."""
+    """Convert a mask (1, 1, S, S) of 0 and 1 to logits (S / stride, S / stride)."""
     side = drawn.shape[-1] // stride
     logits = (2 * drawn - 1) * DRAWN_LOGIT
     return F.interpolate(logits, size=(side, side), mode="bilinear", antialias=True)[0, 0]

@@ -202,7 +202,7 @@ def _sightings(logits: Tensor, windows: Sequence[Window]) -> list[WindowedObject
 def encode_memory(
     model: Model, features: ImageFeatures, predictions: list[ObjectPrediction], decided: bool
 ) -> Tensor:
-    """Make the spatial memories of objects in one frame.
+    """Encode the spatial memories of objects in one frame.
 
     Parameters
     ----------

@@ -299,7 +299,7 @@ class PromptedFramePredictor:
     def _first_look(
         self, frame: int, prompt: FramePrompt, context: ObjectTrack | None
     ) -> ObjectPrediction:
-        """Look for an object that was only just prompted, at the scale that suits it.
+        """Predict a newly prompted object at the scale that fits it.
 
         A box gives the scale. For a click the window begins at the scale of the frame and becomes
         smaller or larger until the predicted object fits it.
@@ -336,7 +336,7 @@ class PromptedFramePredictor:
     def _look_at_scales(
         self, frame: int, prompt: FramePrompt, context: ObjectTrack | None
     ) -> ObjectPrediction:
-        """Look at a click at several scales, and once more where the object fits its window.
+        """Predict a click at several scales, and once more in a window that fits the object.
 
         The model's own judgement decides: it was taught to count what a window cuts off.
         """
@@ -458,7 +458,7 @@ def drawn_conditioning(
 
 
 def needs_no_network(prompt: FramePrompt) -> bool:
-    """Tell whether a prompt is a mask alone, which is kept as it was drawn."""
+    """Return whether a prompt is only a mask, which is kept as drawn."""
     return prompt.mask is not None and not prompt.points and prompt.box is None
 
 
@@ -473,7 +473,7 @@ def drawn_prompt(
 
 
 def _corrects(track: ObjectTrack, frame: int) -> bool:
-    """Tell whether prompts in a frame correct what was tracked there."""
+    """Return whether prompts in a frame correct a tracked mask."""
     before = track.conditioning.get(frame)
     return before.corrects if before else bool(track.done[frame])
 

@@ -76,7 +76,7 @@ def choose_other(
 
 
 def _holds(mask: Tensor, window: Window, click: tuple[float, float]) -> bool:
-    """Tell whether a mask (h, w) that covers a window is there at a (y, x) of the frame."""
+    """Return whether a mask (h, w) that covers a window is there at a (y, x) of the frame."""
     sides = (window.height, window.width)
     corner = (window.top, window.left)
     row, column = (

@@ -142,7 +142,7 @@ class FeatureCache:
         self._reader.stop_background_work()
 
     def shrink(self) -> None:
-        """Let go of all features; keep half as many and encode frames singly from now on."""
+        """Drop all features; from now on cache half as many and encode frames one by one."""
         self._kept.clear()
         self._capacity = max(1, self._capacity // 2)
         self._together = 1

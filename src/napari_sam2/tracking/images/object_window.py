@@ -79,13 +79,13 @@ class Window:
         )
 
     def is_filled(self, box: tuple[slice, slice], frame_shape: tuple[int, ...]) -> bool:
-        """Tell whether a box of frame pixels reaches all four sides of the window."""
+        """Return whether a box of frame pixels reaches all four sides of the window."""
         (rows, columns), (y, x) = self.inside((frame_shape[0], frame_shape[1])), box
         upright = y.start <= rows.start and y.stop >= rows.stop
         return bool(upright and x.start <= columns.start and x.stop >= columns.stop)
 
     def holds(self, points: Sequence[tuple[float, float]]) -> bool:
-        """Tell whether points (y, x) lie inside."""
+        """Return whether points (y, x) lie inside."""
         for y, x in points:
             down, right = y + 0.5 - self.top, x + 0.5 - self.left
             if not (0 <= down <= self.height and 0 <= right <= self.width):
@@ -268,7 +268,7 @@ class Framing:
         return self.following(WindowedObject(place, known.window), known)
 
     def fits(self, place: Place, window: Window) -> bool:
-        """Tell whether an object is neither too small nor too large in a window."""
+        """Return whether an object is neither too small nor too large in a window."""
         if not self.follows:
             return True
         side = self._limited(_WINDOW_RATIO * place.extent)

@@ -93,11 +93,11 @@ class RecentMemory:
         return iter(self._frames)
 
     def leads_to(self, frame: int) -> bool:
-        """Tell whether `frame` comes after the last frame remembered, and within reach."""
+        """Return whether `frame` comes after the last frame remembered, and within reach."""
         return bool(self._frames) and 0 < self._age(self._frames[-1], frame) <= self._reach
 
     def reaches(self, passed: int, frame: int) -> bool:
-        """Tell whether a frame lies behind `frame` and would still be remembered there."""
+        """Return whether a frame lies behind `frame` and would still be remembered there."""
         return 0 < (frame - passed) * self.step <= self._reach
 
     def _age(self, memory: FrameMemory, frame: int) -> int:

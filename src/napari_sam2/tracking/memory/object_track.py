@@ -119,7 +119,7 @@ def part(frames: Sequence[int], start: int, stop: int) -> Sequence[int]:
 
 
 def around(frames: Sequence[int], frame: int, without: int | None = None) -> Iterator[int]:
-    """Give of ascending frames the nearest below `frame` and the nearest from it on, if any."""
+    """Yield the nearest frame below `frame` and the nearest from it on, of ascending frames."""
     at = bisect_left(frames, frame)
     below, above = at - 1, at
     below -= below >= 0 and frames[below] == without
@@ -216,7 +216,7 @@ class ObjectTrack:
         self._invalidate(conditioning.frame)
 
     def accept(self, conditioning: Conditioning) -> None:
-        """Take a frame in as it was tracked: its neighbourhood stays as it is."""
+        """Add a frame as it was tracked: its neighbourhood stays unchanged."""
         self.conditioning[conditioning.frame] = conditioning
         self.reach(conditioning.frame)
         self.conditioning_memory.pop(conditioning.frame, None)
@@ -284,7 +284,7 @@ class ObjectTrack:
         return {step: tuple(recent) for step, recent in self._recent.items()}
 
     def remember(self, step: int, memories: Iterable[FrameMemory]) -> None:
-        """Take memories of recent frames back, in the order in which they were passed."""
+        """Restore memories of recent frames, in the order in which they were passed."""
         recent = self._no_memory(step)
         for memory in memories:
             recent.append(memory)
@@ -386,7 +386,7 @@ class TrackState:
     span: tuple[int, int]
 
     def is_like(self, other: TrackState) -> bool:
-        """Tell whether another state is of the same decisions, frames and span."""
+        """Return whether another state is of the same decisions, frames and span."""
         return (
             self.object_id == other.object_id
             and self.span == other.span

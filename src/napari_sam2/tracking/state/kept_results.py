@@ -128,7 +128,7 @@ def check_same_image(kept: Mapping[str, Any], now: Mapping[str, Any], path: Path
 
 
 def same_image(kept: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
-    """Tell whether results were made for the same part of the same image."""
+    """Return whether results were made for the same part of the same image."""
     parts = ("axis", "at", "channels", "region")
     if any(kept.get(part) != now.get(part) for part in parts):
         return False
@@ -140,7 +140,7 @@ def same_image(kept: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
 
 
 def continues(store: ResultStore, now: Mapping[str, Any], labels: Any) -> bool:
-    """Tell whether a store holds what this very session has computed: its labels are the same.
+    """Return whether a store has the results of this session: its labels are the same.
 
     Parameters
     ----------
@@ -167,7 +167,7 @@ def continues(store: ResultStore, now: Mapping[str, Any], labels: Any) -> bool:
 def restore_results(
     store: ResultStore, model: Model, tracker: Tracker, writer: LabelWriter, now: Mapping[str, Any]
 ) -> RestoredResults:
-    """Give tracker and labels the results of a store.
+    """Restore the results of a store in tracker and labels.
 
     What another model computed is taken for drawn. A frame whose labels are damaged becomes empty
     and is marked as not tracked.

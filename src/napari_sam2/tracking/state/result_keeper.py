@@ -119,7 +119,7 @@ class ResultKeeper:
         volume.on_patch = self.changed
 
     def changed(self, frame: int, box: Box | None = None, lost: Collection[int] = ()) -> None:
-        """Note that labels of a frame have changed in a box, or anywhere; and who lost pixels."""
+        """Record the box of a frame where labels changed, and which objects lost pixels."""
         self._lost.update([ObjectFrame(object_id, frame) for object_id in lost])
         if box is None or (frame in self._frames and self._frames[frame] is None):
             self._frames[frame] = None

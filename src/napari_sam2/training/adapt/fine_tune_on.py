@@ -287,7 +287,7 @@ def _part(masks: NDArray[np.int32], input_side: int) -> tuple[slice, slice]:
 
 
 def _numbered(masks: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Give objects numbers from 1 on, since ids may be huge."""
+    """Renumber objects from 1 on, as ids may be huge."""
     ids = np.unique(masks)
     ids = ids[ids > 0]
     numbers = np.searchsorted(ids, masks, side="right").astype(np.int32)

@@ -112,6 +112,6 @@ def _by_frame(pairs: Collection[ObjectFrame], wanted: int) -> MaskSplit:
 
 
 def _measurable(held_out: Set[ObjectFrame], decided: Set[ObjectFrame]) -> frozenset[ObjectFrame]:
-    """Leave the masks out that the model made by itself, if enough others are left."""
+    """Leave out masks without a user's correction, if enough others remain."""
     own = held_out & decided
     return frozenset(own if len(own) >= _LEAST else held_out)

@@ -104,7 +104,7 @@ class ClipBatch:
 
 
 def collate(clips: list[TrainingClip], window: CropWindow, step: int) -> ClipBatch:
-    """Put clips of the same size together."""
+    """Batch clips of the same size."""
     counts = [len(clip.prompts.object_ids) for clip in clips]
     ids = np.concatenate([clip.prompts.object_ids for clip in clips])
     return ClipBatch(

@@ -65,7 +65,7 @@ class RunIdentity:
 
 
 def claim_folder(folder: Path, identity: RunIdentity) -> bool:
-    """Make a folder the run's own, or recognise it.
+    """Claim a folder for a run, or check that it is the run's.
 
     Returns
     -------

@@ -27,7 +27,7 @@ Validation = Callable[[Sam2], dict[str, float]]
 """Measures the averaged network; its figures go to the journal."""
 
 Judge = Callable[[TrainingState, Mapping[str, float]], bool]
-"""Sees every validation's figures; true ends the run."""
+"""Called with the results of every validation; true ends the run."""
 
 
 def train(

@@ -137,7 +137,7 @@ class Recipe:
         raise TrainingError(f"The recipe ends after {self.steps} steps; {step} is beyond.")
 
     def freezes_at(self, step: int) -> bool:
-        """Tell whether a phase with frozen batch statistics follows one without, at this step."""
+        """Return whether a phase with frozen batch statistics follows one without, at this step."""
         main, here = self._main(step)
         if here or not step or not main.freeze_statistics:
             return False

@@ -113,7 +113,7 @@ class TrainingState:
             ) from error
 
     def load(self, path: Path) -> None:
-        """Go on from a saved state.
+        """Continue from a saved state.
 
         Raises
         ------
