@@ -87,9 +87,9 @@ def test_the_mask_that_goes_on_with_the_frame_before_beats_a_slightly_better_jud
     masks = torch.stack([square(0, 12), square(4, 2), square(1, 6), square(10, 6)])[None]
     every = prediction(masks, [0.9, 0.7, 0.8, 0.95])
     before = square(0, 6)[None, None]
-    assert every.likest(before).tolist() == [2]
-    assert every.likest(before, torch.tensor([0.0])).tolist() == [3], "by predicted IoU alone"
-    kept = every.chosen(every.likest(before))
+    assert every.most_similar(before).tolist() == [2]
+    assert every.most_similar(before, torch.tensor([0.0])).tolist() == [3], "by predicted IoU alone"
+    kept = every.chosen(every.most_similar(before))
     assert torch.equal(kept.masks[0, 0], square(1, 6))
     assert kept.tokens[0, 0, 0] == 2
 
@@ -99,7 +99,7 @@ def test_the_mask_that_goes_on_with_the_frame_before_beats_a_slightly_better_jud
 def test_without_a_mask_before_the_predicted_iou_decides(ious: list[float]) -> None:
     every = prediction(Draws(63)(1, 4, 8, 8), ious)
     nothing = torch.full((1, 1, 8, 8), -5.0)
-    assert every.likest(nothing).item() == max(range(4), key=lambda i: ious[i])
+    assert every.most_similar(nothing).item() == max(range(4), key=lambda i: ious[i])
 
 
 def test_each_object_of_a_batch_goes_on_with_its_own_mask() -> None:
@@ -108,5 +108,5 @@ def test_each_object_of_a_batch_goes_on_with_its_own_mask() -> None:
     wanted = torch.tensor([3, 0, 2, 1, 0])
     before = masks[torch.arange(5), wanted][:, None]
     every = MaskPrediction(masks, ious, draw(5, 4, 8), torch.ones(5, 1))
-    assert torch.equal(every.likest(before), wanted)
+    assert torch.equal(every.most_similar(before), wanted)
     assert torch.equal(every.chosen(wanted).masks, before)

@@ -194,7 +194,7 @@ def test_a_search_lets_others_have_their_turns():
         thread.start()
         while not turns._waiting:
             time.sleep(0.001)
-        turns.pass_on()
+        turns.yield_turn()
         assert done.wait(10)
     thread.join()
 

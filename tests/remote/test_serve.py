@@ -30,10 +30,10 @@ from napari_sam2.remote.messages import CLIENT_HEADER, PROTOCOL_HEADER
 from napari_sam2.remote.server.run import (
     ServerOptions,
     check_address,
-    greeting,
     is_loopback,
     prepare,
     serve,
+    start_message,
     token_of,
 )
 from napari_sam2.remote.server.served_models import ServedModels
@@ -98,12 +98,12 @@ def test_a_file_without_a_token_is_refused(tmp_path, content):
 
 
 def test_the_greeting_has_address_token_and_the_way_through_ssh(tmp_path):
-    text = "\n".join(greeting(ServerOptions(models=("bundled",), port=1600), "the-token"))
+    text = "\n".join(start_message(ServerOptions(models=("bundled",), port=1600), "the-token"))
     assert "http://127.0.0.1:1600" in text
     assert "the-token" in text
     assert "ssh -N -o ServerAliveInterval=10 -L 1600:127.0.0.1:1600 " in text
     kept = ServerOptions(models=("bundled",), token_file=tmp_path / "token")
-    assert "the-token" not in "\n".join(greeting(kept, "the-token"))
+    assert "the-token" not in "\n".join(start_message(kept, "the-token"))
 
 
 def test_models_that_are_not_here_and_ports_in_use_are_said(tmp_path, monkeypatch):
@@ -123,7 +123,7 @@ def test_a_checkpoint_file_is_offered_under_its_stem(tmp_path):
     own = tmp_path / "cells.safetensors"
     shutil.copyfile(find_model_file("bundled"), own)
     options = ServerOptions(models=("bundled", str(own)), device="cpu")
-    assert "Serving bundled, cells at" in greeting(options, "the-token")[0]
+    assert "Serving bundled, cells at" in start_message(options, "the-token")[0]
     models = ServedModels.of_registry(options.models, "cpu")
     assert models.names == ("bundled", "cells")
     described = models.describe(ModelSpec("cells")).head

@@ -77,7 +77,7 @@ def test_volumes_are_one_after_the_other(four_dimensional):
     frames.part(labels, 2)[:] = 2
     assert [np.unique(volume).tolist() for volume in labels] == [[0], [0, 1], [0, 2]]
     assert (labels[1:, :, 2:6, 3:9] > 0).all()
-    turned = frames.stack.turned(0, {1: 3})
+    turned = frames.stack.with_axis(0, {1: 3})
     assert (turned.shape, turned.contrast) == ((3, 4, 6), frames.stack.contrast)
     np.testing.assert_array_equal(turned.read(1), frames.stack.read(3))
 

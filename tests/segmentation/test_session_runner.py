@@ -14,9 +14,9 @@ def test_the_first_interrupt_asks_and_the_second_insists(capsys):
     stopped: list[bool] = []
     before = signal.getsignal(signal.SIGINT)
     with soft_interrupt(lambda: stopped.append(True)) as interrupt:
-        assert not interrupt.asked()
+        assert not interrupt.requested()
         signal.raise_signal(signal.SIGINT)
-        assert interrupt.asked()
+        assert interrupt.requested()
         assert stopped == [True]
         assert "Ctrl-C again" in capsys.readouterr().err
         with pytest.raises(KeyboardInterrupt):
@@ -38,7 +38,7 @@ def test_outside_the_main_thread_nothing_changes():
 
     def work() -> None:
         with soft_interrupt() as interrupt:
-            seen.append((interrupt.asked(), signal.getsignal(signal.SIGINT) is before))
+            seen.append((interrupt.requested(), signal.getsignal(signal.SIGINT) is before))
 
     thread = threading.Thread(target=work)
     thread.start()

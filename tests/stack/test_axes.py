@@ -114,8 +114,8 @@ def test_the_name_of_an_axis_says_what_frames_along_it_are(name, kind):
 def test_what_frames_are_holds_for_their_own_axis_only():
     stack = FrameStack(np.zeros((3, 4, 8, 9)), axis=1, at={0: 0}, kind="z-stack")
     assert stack.kind is StackKind.Z_STACK
-    assert stack.turned(1, {0: 2}).kind is StackKind.Z_STACK
-    assert stack.turned(0, {1: 2}).kind is StackKind.UNKNOWN
+    assert stack.with_axis(1, {0: 2}).kind is StackKind.Z_STACK
+    assert stack.with_axis(0, {1: 2}).kind is StackKind.UNKNOWN
     assert FrameStack(np.zeros((8, 9)), kind="z-stack").kind is StackKind.UNKNOWN, "it is one frame"
     assert FrameStack(np.zeros((4, 8, 9))).kind is StackKind.UNKNOWN
     with pytest.raises(StackError, match="kind of stack"):

@@ -89,7 +89,7 @@ def test_a_file_that_is_cut_off_while_it_is_open_is_an_error_of_the_frame(tmp_pa
         tifffile.imwrite(path, stack)
     opened = open_stack(path)
     order = [opened.axes.index(letter) for letter in "ZYX"] if name == "a.nii" else (0, 1, 2)
-    frames = FrameStack(opened.turned(order).data, contrast=(0, 60_000))
+    frames = FrameStack(opened.with_axes(order).data, contrast=(0, 60_000))
     size = path.stat().st_size
     os.truncate(path, size - 2 * 30 * 20 * 2)
     frames.read(1)

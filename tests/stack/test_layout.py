@@ -85,7 +85,7 @@ def test_transposed_frames_have_their_rows_along_the_later_axis(channel_axis):
     plain = array if channel_axis is None else np.moveaxis(array, channel_axis, -1)[..., 0]
     expected = plain[1:10, 2:9, 3].T.astype(np.float32)
     np.testing.assert_array_equal(stack.read(3)[..., 0], expected)
-    np.testing.assert_array_equal(stack.turned(video, {}).read(3), stack.read(3))
+    np.testing.assert_array_equal(stack.with_axis(video, {}).read(3), stack.read(3))
 
 
 def test_channels_first_picture():

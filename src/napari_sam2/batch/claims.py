@@ -95,7 +95,7 @@ class StackClaim:
         self._number = number
         self._ended = threading.Event()
         self._heartbeat_s = heartbeat_s
-        self._thread = threading.Thread(target=self._beat, name="napari-sam2-claim", daemon=True)
+        self._thread = threading.Thread(target=self._refresh, name="napari-sam2-claim", daemon=True)
         self._thread.start()
 
     def __enter__(self) -> StackClaim:
@@ -123,8 +123,8 @@ class StackClaim:
             self.lost = self.lost or max(_numbers(self._folder), default=0) != self._number
         return not self.lost
 
-    def _beat(self) -> None:
-        """Touch the file again and again; runs on a thread of its own."""
+    def _refresh(self) -> None:
+        """Update the time of the file at every heartbeat; runs on a thread of its own."""
         while not self._ended.wait(self._heartbeat_s):
             if not self.check():
                 return

@@ -115,7 +115,7 @@ class DaskCluster:
             if watch.stopped():
                 if stopping is None:
                     stopping = time.monotonic()
-                self._tell_to_stop()  # again and again: a worker may have come meanwhile
+                self._stop_workers()  # again and again: a worker may have come meanwhile
                 if time.monotonic() - stopping > _PATIENCE_S:
                     self._client.cancel(list(futures.values()), force=True)
                     return
@@ -143,7 +143,7 @@ class DaskCluster:
     def _prepare(self, engine: BatchEngine) -> None:
         """Register the plugin that segments stacks with all present and later workers."""
         devices = engine.process_devices if engine.cluster == "local" else engine.devices
-        self._client.subscribe_topic(self._plugin, self._hear)
+        self._client.subscribe_topic(self._plugin, self._queue_report)
         plugin = _StackWorkerPlugin(self._plugin, self._run, devices, engine.cluster == "local")
         try:
             self._client.register_plugin(plugin, name=self._plugin)
@@ -154,7 +154,7 @@ class DaskCluster:
                 remedy=f"Install napari-sam2 {__version__} in their environment.",
             ) from error
 
-    def _hear(self, event: tuple[float, Any]) -> None:
+    def _queue_report(self, event: tuple[float, Any]) -> None:
         """Queue a report of a worker; runs on the thread of the connection."""
         name, done, planned = event[1]
         self._reports.put((name, done, planned))
@@ -166,7 +166,7 @@ class DaskCluster:
             except queue.Empty:
                 return
 
-    def _tell_to_stop(self) -> None:
+    def _stop_workers(self) -> None:
         try:
             self._client.run(_stop, self._plugin, on_error="ignore")
         except (OSError, TimeoutError):

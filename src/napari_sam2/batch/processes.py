@@ -61,7 +61,7 @@ class Processes:
                 told = True
                 waiting.clear()
                 for worker in self._workers.values():
-                    worker.tell(_STOP)
+                    worker.send(_STOP)
             for number in range(min(len(self._devices), len(tasks))):
                 if waiting and self._worker(number).task is None:
                     self._workers[number].begin(waiting.popleft())
@@ -70,7 +70,7 @@ class Processes:
                 return
             by_source = {worker.pipe: worker for worker in busy}
             for source in wait(list(by_source), timeout=_LOOK_S):
-                self._hear(by_source[source], watch)  # type: ignore[index]
+                self._receive(by_source[source], watch)  # type: ignore[index]
 
     def close(self) -> None:
         """End all processes; those that still do a stack are ended by force."""
@@ -85,7 +85,7 @@ class Processes:
             self._workers[number] = _WorkerProcess(self._devices[number], self._run, threads)
         return self._workers[number]
 
-    def _hear(self, worker: _WorkerProcess, watch: BatchWatch) -> None:
+    def _receive(self, worker: _WorkerProcess, watch: BatchWatch) -> None:
         task = worker.task
         if task is None:
             return
@@ -128,9 +128,9 @@ class _WorkerProcess:
     def begin(self, task: StackTask) -> None:
         """Send a stack to the process."""
         self.task = task
-        self.tell(task)
+        self.send(task)
 
-    def tell(self, message: StackTask | str) -> None:
+    def send(self, message: StackTask | str) -> None:
         """Send something; that the process is gone is seen when it should answer."""
         with suppress(OSError):
             self.pipe.send(message)

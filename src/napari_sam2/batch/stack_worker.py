@@ -124,7 +124,7 @@ class StackWorker:
             resume=resume,
             write_partial=False,
             may_be_empty=True,  # as an empty well of a plate
-            tell=notes.append,
+            notify=notes.append,
             watcher=watcher,
         )
         if summary.complete and not summary.objects:

@@ -252,7 +252,7 @@ def _evaluate_with_bar(
             protocols=protocols,
             limit=limit,
             progress=show,
-            cancelled=interrupt.asked,
+            cancelled=interrupt.requested,
         )
         bar.update(len(report.sequences) - bar.n)
     return report

@@ -67,7 +67,7 @@ def evaluate_auto(
                 every=every,
                 kind=kind,
                 progress=bar.set_description,
-                cancelled=interrupt.asked,
+                cancelled=interrupt.requested,
             )
             bar.update(len(found))
             done += len(found)

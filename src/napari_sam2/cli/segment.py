@@ -123,7 +123,9 @@ def segment(
             )
         return load_model(name, device=device, image_size=size)
 
-    summary = segment_files(files, options, load, resume=resume, tell=partial(typer.echo, err=json))
+    summary = segment_files(
+        files, options, load, resume=resume, notify=partial(typer.echo, err=json)
+    )
     typer.echo(json_text.dumps(asdict(summary), indent=2) if json else describe(summary))
     if not summary.complete:
         raise typer.Exit(INTERRUPTED_EXIT_CODE)

@@ -172,7 +172,7 @@ def attend_spans(q: Tensor, spans: Spans) -> Tensor | None:
             run_tasks(partial(_Part.open, keys=keys[:_KEYS]), parts)
             for tile in tiles:
                 _take_off_the_highest(tile)
-        run_tasks(partial(_Part.see, keys=keys, values=values), parts)
+        run_tasks(partial(_Part.add, keys=keys, values=values), parts)
     if not all(part.is_sound() for part in parts):
         return None
     return torch.cat([part.result() for part in parts])
@@ -209,7 +209,7 @@ class _Part:
         self._first = torch.mm(self._q, keys.T)
         self.highest = self._first.amax(dim=1, keepdim=True)
 
-    def see(self, keys: Tensor, values: Tensor) -> None:
+    def add(self, keys: Tensor, values: Tensor) -> None:
         buffer = self._q.new_empty(len(self._q) * _KEYS)
         for some, theirs in zip(keys.split(_KEYS), values.split(_KEYS), strict=True):
             scores = self._scores(some, buffer).exp2_()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-_LIKENESS = 0.25  # power of the IoU with the mask before, by default
+_LIKENESS = 0.25  # default power of the IoU with the previous mask; see `most_similar`
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -146,7 +146,7 @@ class MaskPrediction:
             torch.cat([part.object_scores for part in parts]),
         )
 
-    def only(self, row: int, mask: int) -> MaskPrediction:
+    def select(self, row: int, mask: int) -> MaskPrediction:
         """Keep one mask of one object: N and M become 1."""
         token = mask if self.tokens.shape[1] > 1 else 0
         return MaskPrediction(
@@ -156,19 +156,19 @@ class MaskPrediction:
             self.object_scores[row : row + 1],
         )
 
-    def likest(self, carried: Tensor, power: Tensor | float = _LIKENESS) -> Tensor:
-        """Return which of the masks goes on with the mask of the frame before.
+    def most_similar(self, carried: Tensor, power: Tensor | float = _LIKENESS) -> Tensor:
+        """Return the index of the mask that continues the mask of the previous frame.
 
-        The predicted IoU is weighted with the IoU of the two masks (as SAMURAI, arXiv 2411.11922,
-        weights it with that of an expected box): a tracked object is what it was prompted as,
-        even where something larger or smaller has clearer borders.
+        The predicted IoU is weighted with the IoU of the two masks (SAMURAI, arXiv 2411.11922, uses
+        the IoU with an expected box): a tracked object stays what was prompted, even if something
+        larger or smaller has clearer borders.
 
         Parameters
         ----------
         carried : Tensor, shape (N, 1, S / k, S / k)
-            Mask logits of the frame before; where they show nothing, the predicted IoU decides.
+            Mask logits of the previous frame; without an object there, the predicted IoU decides.
         power : float or Tensor, shape (N,)
-            Of the IoU of the two masks: 0 lets the predicted IoU decide, 1 weighs both alike.
+            Power of the IoU of the two masks: 0 ignores it, 1 weighs it like the predicted IoU.
 
         Returns
         -------

@@ -161,7 +161,7 @@ class Sam2(nn.Module):
             Mask logits of the frame before, for networks with `carried_masks`: of all masks that
             which goes on with it is returned.
         likeness : Tensor, shape (N,), optional
-            Power of the likeness to `carried` in that choice; see `MaskPrediction.likest`.
+            Power of the likeness to `carried` in that choice; see `MaskPrediction.most_similar`.
         brightness : Tensor, shape (N, 1, S, S), optional
             From `relative_brightness`, for networks that are given it in tracked frames.
         multimask : bool
@@ -185,8 +185,8 @@ class Sam2(nn.Module):
             )
         if carried is not None:
             if likeness is None:
-                return prediction.chosen(prediction.likest(carried))
-            return prediction.chosen(prediction.likest(carried, likeness))
+                return prediction.chosen(prediction.most_similar(carried))
+            return prediction.chosen(prediction.most_similar(carried, likeness))
         decoder = self.sam_mask_decoder
         return decoder.several(prediction) if multimask else decoder.single(prediction)
 

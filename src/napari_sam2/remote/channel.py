@@ -237,11 +237,11 @@ class Channel:
         """
         body = None if message is None else message.encode()
 
-        def once() -> Message:
+        def attempt() -> Message:
             with self._answer(method, path, body) as answer:
                 return _decoded(b"".join(_limited(answer)))
 
-        answer: Message = self.patiently(once, stopped)
+        answer: Message = self.retry(attempt, stopped)
         return answer
 
     def stream(self, path: str, message: Message) -> Generator[Message]:
@@ -265,9 +265,7 @@ class Channel:
         except MessageError as error:
             raise _strange(error) from error
 
-    def patiently(
-        self, attempt: Callable[[], Any], stopped: Callable[[], bool] = lambda: False
-    ) -> Any:
+    def retry(self, attempt: Callable[[], Any], stopped: Callable[[], bool] = lambda: False) -> Any:
         """Repeat an attempt until it succeeds or the time limit has passed.
 
         Raises
@@ -301,7 +299,7 @@ class Channel:
             count += 1
 
     @contextmanager
-    def understanding(self) -> Iterator[None]:
+    def checked_answer(self) -> Iterator[None]:
         """Raise a `RemoteError` for an answer that is not a valid message."""
         try:
             yield

@@ -262,7 +262,7 @@ class RemoteEngine:
             }
 
         answer = self._ask("/v1/decide", statement, [frame], state)
-        with self._channel.understanding():
+        with self._channel.checked_answer():
             return self._prompted(answer, track.object_id, frame, prompt, current, tracks)
 
     def _prompted(
@@ -323,11 +323,11 @@ class RemoteEngine:
                     raise
             raise _never_enough()
 
-        event = self._patiently(attempt)
+        event = self._retry(attempt)
         assert self._stream is not None
         self._stream.plan.pop(0)
         try:
-            with self._channel.understanding():
+            with self._channel.checked_answer():
                 return self._tracked(event, frame, step, followed)
         except BaseException:
             self._close_stream()
@@ -348,7 +348,7 @@ class RemoteEngine:
         key = item_key(data)
         statement = _Statement((), {key: data}, (decided.frame,))
         answer = self._ask("/v1/logits", statement, [], lambda _: {"decided": key.hex()})
-        with self._channel.understanding():
+        with self._channel.checked_answer():
             return read_logits(answer.head.get("logits"), answer.blocks, 1, self._shape)
 
     def propose(
@@ -394,11 +394,11 @@ class RemoteEngine:
                     events.close()
             raise _never_enough()
 
-        answer = self._patiently(attempt)
+        answer = self._retry(attempt)
         if frame in self._sender.unreadable:
             raise self._sender.unreadable[frame]
         advance(1.0)
-        with self._channel.understanding():
+        with self._channel.checked_answer():
             return tuple(
                 self._proposal(frame, Fields(each), answer.blocks)
                 for each in Fields(answer.head).items("proposals", MOST_OBJECT_ID)
@@ -413,7 +413,7 @@ class RemoteEngine:
             [frame],
             lambda builder: {"frame": frame, "mask": mask_values(mask, builder)},
         )
-        with self._channel.understanding():
+        with self._channel.checked_answer():
             fields = Fields(answer.head)
             return fields.number("objectness") if fields.has("objectness") else None
 
@@ -433,7 +433,7 @@ class RemoteEngine:
                 "decided_mask": mask_values(decided_mask, builder),
             },
         )
-        with self._channel.understanding():
+        with self._channel.checked_answer():
             return Fields(answer.head).number("remaining")
 
     def retry_unreadable(self) -> None:
@@ -749,9 +749,9 @@ class RemoteEngine:
         self._sender.lost(need.frames)
         self._sender.ensure(need.frames, self._interrupted.is_set)
 
-    def _patiently(self, attempt: Callable[[], Message]) -> Message:
+    def _retry(self, attempt: Callable[[], Message]) -> Message:
         try:
-            found: Message = self._channel.patiently(attempt, self._interrupted.is_set)
+            found: Message = self._channel.retry(attempt, self._interrupted.is_set)
         except FrameError as error:
             if error.frame in self._sender.unreadable:
                 raise self._sender.unreadable[error.frame] from error

@@ -56,7 +56,7 @@ class ImagePart:
                     remedy=f"Choose one of 0 to {file.data.shape[axis] - 1}.",
                 )
         kept = [axis for axis in range(len(file.axes)) if axis not in held]
-        return cls(file, file.turned(kept, held), held)
+        return cls(file, file.with_axes(kept, held), held)
 
     @property
     def axes(self) -> str:
@@ -284,7 +284,7 @@ def _turned(labels: OpenedStack) -> OpenedStack:
             f"{name} has the axes {axes} of shape {tuple(shape)}, which are not those of labels.",
             remedy="Name them with --axes: Y, X, and T and Z if there are more.",
         )
-    return labels.turned(order, dict.fromkeys(others, 0))
+    return labels.with_axes(order, dict.fromkeys(others, 0))
 
 
 def _fits(saved: SessionFile, axis: str, sizes: Mapping[str, int]) -> bool:

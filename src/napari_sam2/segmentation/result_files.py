@@ -223,7 +223,7 @@ class _Intensities:
         first, *rest = self._order
         time, depth = (through, stack.axis) if first == 0 else (stack.axis, through)
         held = {axis: at for axis, at in stack.at.items() if axis != through}
-        volume = stack.turned(depth, {**held, time: frame})
+        volume = stack.with_axis(depth, {**held, time: frame})
         planes = np.stack([self._whole(volume, number) for number in range(volume.n_frames)])
         kept = [axis for axis in range(4) if axis != first]
         return planes.transpose([kept.index(axis) for axis in rest])

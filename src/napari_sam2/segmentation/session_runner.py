@@ -39,7 +39,7 @@ class Interrupt:
     Parameters
     ----------
     stop : callable, optional
-        Called in the signal handler: sets a flag that the work looks at.
+        Called in the signal handler: sets a flag that the work checks.
     message : str
         Text that the user reads when Ctrl-C is pressed.
     """
@@ -49,7 +49,7 @@ class Interrupt:
         self._stop = stop
         self._message = message
 
-    def asked(self) -> bool:
+    def requested(self) -> bool:
         """Return whether the work should stop."""
         return self.happened
 
@@ -137,7 +137,7 @@ def stopping(
         yield watcher.stopped
         return
     with soft_interrupt(stop) as interrupt:
-        yield interrupt.asked
+        yield interrupt.requested
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,8 +176,8 @@ class RunOutcome:
     frames: int = 0
     unlikely: int = 0
 
-    def and_then(self, later: RunOutcome) -> RunOutcome:
-        """Return the sum of this outcome and that of a later propagation."""
+    def combined_with(self, later: RunOutcome) -> RunOutcome:
+        """Return the outcome of this and a later propagation together."""
         found = {
             number: self.found.get(number, 0) + later.found.get(number, 0)
             for number in self.found | later.found

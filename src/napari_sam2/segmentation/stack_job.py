@@ -1,4 +1,4 @@
-"""Segmentation of one stack from files to files: what is wanted, and the function that does it.
+"""Segmentation of one stack from files to files: its options, and the function that runs it.
 
 It runs on the caller's thread. It imports torch when it loads a model.
 """
@@ -104,7 +104,7 @@ class SegmentOptions:
 
 @dataclass(frozen=True, slots=True)
 class SegmentFiles:
-    """The files of one stack: image and prompts, which are read, and what is written.
+    """Input and output files of one stack.
 
     Attributes
     ----------
@@ -135,29 +135,29 @@ def segment_files(
     resume: bool | None = None,
     write_partial: bool = True,
     may_be_empty: bool = False,
-    tell: Callable[[str], None] = lambda line: None,
+    notify: Callable[[str], None] = lambda line: None,
     watcher: Watcher | None = None,
 ) -> SegmentSummary:
-    """Segment a stack and write labels and all that is wanted beside them.
+    """Segment a stack; write labels and the other files that the options name.
 
     Parameters
     ----------
     files : SegmentFiles
-        Whether the outputs may be written is not checked here.
+        Outputs may replace existing files; the caller checks this.
     options : SegmentOptions
     load : callable
-        Gives the model of a name or path and of an image size; called once, when all else is read.
+        Loads a model by name or path and image size; called once, after all other inputs are read.
     resume : bool or None
         See `KeptRun.begin`.
     write_partial : bool
-        Whether a run that was stopped, or ended by an error, writes what it has. Without,
-        nothing is written; what was computed stays in the store.
+        Whether a run that was stopped, or failed, writes its finished frames. If not, results stay
+        in the store only.
     may_be_empty : bool
-        Whether a search that finds nothing gives empty labels; without, it is an error.
-    tell : callable
-        Gets lines that say what is seen of the image and how prompts were understood.
+        Whether a search without results writes empty labels; otherwise it is an error.
+    notify : callable
+        Called with lines that describe the selected part of the image and the prompts.
     watcher : Watcher, optional
-        Sees the progress and may stop it; by default a terminal does.
+        Observes the progress and may stop the work; by default the terminal does both.
 
     Returns
     -------
@@ -187,13 +187,13 @@ def segment_files(
         series=options.series,
         level=options.level,
     )
-    frames = _open(files.stack, selection, tell)
+    frames = _open(files.stack, selection, notify)
     results.check(frames)
     if options.every is not None and frames.stack.n_frames > 1:
-        _ask_for_kind(frames, tell)
+        _ask_for_kind(frames, notify)
     saved = _of_volume(sessions, frames)
     replays = saved if saved is not None and replays_on(saved, frames) else None
-    book = _prompts(files.prompts, saved, frames, replays is not None, tell)
+    book = _prompts(files.prompts, saved, frames, replays is not None, notify)
     later = later_sessions(files.prompts, sessions, saved, frames)
 
     # torch takes seconds
@@ -242,7 +242,7 @@ def segment_files(
             store_of=run.store,
             watcher=watcher,
         )
-        outcome = outcome.and_then(others)
+        outcome = outcome.combined_with(others)
     if outcome.error is not None and not (write_partial and outcome.results):
         raise outcome.error
     if outcome.complete or write_partial:
@@ -382,22 +382,22 @@ def _settings(saved: SessionFile | None, options: SegmentOptions) -> TrackingSet
     )
 
 
-def _open(path: Path, selection: ImageSelection, tell: Callable[[str], None]) -> Frames:
-    """Open an image and say what is seen of it."""
+def _open(path: Path, selection: ImageSelection, notify: Callable[[str], None]) -> Frames:
+    """Open an image and report the selected part."""
     from napari_sam2.segmentation.choices import describe_choices
     from napari_sam2.segmentation.image_source import open_frames
 
     frames = open_frames(path, selection)
-    tell(describe_choices(frames))
+    notify(describe_choices(frames))
     return frames
 
 
-def _ask_for_kind(frames: Frames, tell: Callable[[str], None]) -> None:
+def _ask_for_kind(frames: Frames, notify: Callable[[str], None]) -> None:
     """Report that a search needs the kind of the frames, if it is unknown."""
     from napari_sam2.segmentation.choices import SAY_KIND
 
     if frames.stack.kind is StackKind.UNKNOWN:
-        tell(SAY_KIND)
+        notify(SAY_KIND)
 
 
 def _saved(prompts: Path | None) -> tuple[SessionFile, ...]:
@@ -429,7 +429,7 @@ def _prompts(
     saved: SessionFile | None,
     frames: Frames,
     replays: bool,
-    tell: Callable[[str], None],
+    notify: Callable[[str], None],
 ) -> PromptBook:
     """Read prompts; an error about them names what else of the image could be meant.
 
@@ -448,7 +448,7 @@ def _prompts(
     except PromptError as error:
         raise name_choices(error, frames) from error
     if holds_labels(path):
-        tell(describe_label_prompts(path, book))
+        notify(describe_label_prompts(path, book))
     return book
 
 

@@ -114,7 +114,7 @@ def go_on(
 ) -> RunOutcome:
     """Propagate the objects of a finished volume through all volumes after it.
 
-    After Ctrl-C and after an error the finished frames are kept; the outcome has the reason.
+    Finished frames are kept after Ctrl-C and after an error, which the outcome contains.
 
     Parameters
     ----------
@@ -127,13 +127,13 @@ def go_on(
     over : Range
         The frames of each volume.
     saved : mapping of int to SessionFile
-        What the user has decided in later volumes; see `later_sessions`.
+        The user's decisions in later volumes; see `later_sessions`.
     title : str
         Shown before the bar.
     done : callable
-        Called with the session of every later volume when its propagation has ended.
+        Called with the session of each later volume when its propagation has ended.
     store_of : callable
-        Gives the folder for the results of a volume; what is in it already is not done again.
+        Returns the folder for the results of a volume; frames that it has are not computed again.
     watcher : Watcher, optional
         See `run_session`.
 
@@ -151,15 +151,15 @@ def go_on(
     volumes[0].session = session
     outcome = RunOutcome(0, 0.0, True, {})
     for volume, result in follow_series(
-        volumes, _Volume.follow, _Volume.pass_on, lambda: run.failure is not None
+        volumes, _Volume.follow, _Volume.hand_over, lambda: run.failure is not None
     ):
-        outcome = outcome.and_then(result)
+        outcome = outcome.combined_with(result)
         if volume.session is not None:
             done(volume.session)
             volume.session.close()
         if not outcome.complete:
             return outcome
-    return outcome if run.failure is None else outcome.and_then(run.failure)
+    return outcome if run.failure is None else outcome.combined_with(run.failure)
 
 
 @dataclass(slots=True, eq=False)
@@ -212,7 +212,7 @@ class _Volume:
             self.session.close()
             self.session = None
 
-    def pass_on(self, there: _Volume) -> tuple[Seed, ...]:
+    def hand_over(self, there: _Volume) -> tuple[Seed, ...]:
         """Find the objects in the next volume and open a session there, if there are any."""
         session, self.session = self.session, None  # one session at a time is kept in memory
         if session is None and there._own is None:
@@ -246,7 +246,7 @@ class _Volume:
         from napari_sam2.tracking.volume_series import Seed
 
         frames, (axis, video, held) = self.run.frames, self._axes()
-        stack = frames.stack.turned(video, {**held, axis: there.number})
+        stack = frames.stack.with_axis(video, {**held, axis: there.number})
         own = there._own
         decided = frozenset[int]() if own is None else _ids(own)
         if read_about(self.run.store_of(stack)) is not None:
@@ -283,7 +283,7 @@ class _Volume:
         frames, (axis, video, held) = self.run.frames, self._axes()
 
         def follow(frame: int) -> TrackingSession:
-            turned = frames.stack.turned(axis, {**held, video: frame})
+            turned = frames.stack.with_axis(axis, {**held, video: frame})
             return TrackingSession(session.model, turned, settings=session.settings)
 
         handover = VolumeHandover(self.number, there, follow, stopped)

@@ -216,10 +216,10 @@ class FrameStack:
                 self._contrast = self._measure_contrast()
             return self._contrast
 
-    def turned(self, axis: int | None, at: Mapping[int, int]) -> FrameStack:
+    def with_axis(self, axis: int | None, at: Mapping[int, int]) -> FrameStack:
         """Return the frames along another axis or at other positions, with the same settings.
 
-        Along another axis it is not known what the frames are.
+        The kind of frames along another axis is unknown.
 
         Parameters
         ----------

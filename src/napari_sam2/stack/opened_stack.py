@@ -138,10 +138,10 @@ class OpenedStack:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def turned(
+    def with_axes(
         self, order: Sequence[int], held: Mapping[int, int] = MappingProxyType({})
     ) -> OpenedStack:
-        """Return the file with its axes, sizes and units in another order; nothing is read.
+        """Return the file with its axes, sizes and units in another order, without reading pixels.
 
         Parameters
         ----------

@@ -156,17 +156,17 @@ def _tuned(
     best = _BestModel(folder, settings.patience, metadata, validated)
     if not best.has_model():
         iou = _rounded(measure(network.eval()))
-        best.judge(network, 0, iou)
+        best.update(network, 0, iou)
         rewind(journal, -1)
         append_record(journal, {"step": 0, **to_record(iou)})
-    if best.gave_up():
+    if best.is_finished():
         return best.result(best.history[-1].step, Ending.PATIENCE)
 
     def validate(average: Sam2) -> dict[str, float]:
         return to_record(_rounded(measure(average)))
 
-    def judge(state: TrainingState, record: Mapping[str, float]) -> bool:
-        return best.judge(state.average, state.step, from_record(record))
+    def on_validation(state: TrainingState, record: Mapping[str, float]) -> bool:
+        return best.update(state.average, state.step, from_record(record))
 
     choose_parts(network, parts)
     state = train(
@@ -177,12 +177,12 @@ def _tuned(
         minutes=minutes,
         validate_every=settings.validate_every,
         validation=validate,
-        judge=judge,
+        on_validation=on_validation,
         stepped=stepped,
         cancelled=cancelled,
         trunk_rate=TRUNK_RATE,
     )
-    if best.gave_up():
+    if best.is_finished():
         return best.result(state.step, Ending.PATIENCE)
     return best.result(state.step, Ending.STEPS if state.step >= recipe.steps else Ending.STOPPED)
 
@@ -240,11 +240,11 @@ class _BestModel:
     def best(self) -> Validated:
         return max(self.history, key=lambda one: (one.iou.score, -one.step))
 
-    def gave_up(self) -> bool:
+    def is_finished(self) -> bool:
         since = len(self.history) - 1 - self.history.index(self.best)
         return since >= self.patience
 
-    def judge(self, network: Sam2, step: int, iou: HeldOutIou) -> bool:
+    def update(self, network: Sam2, step: int, iou: HeldOutIou) -> bool:
         newest = Validated(step, iou)
         self.history = [one for one in self.history if one.step < step] + [newest]
         if self.best is newest:
@@ -252,7 +252,7 @@ class _BestModel:
             save_network(network, self.path, {**self._metadata, **figures})
         if self._validated is not None:
             self._validated(newest, self.best)
-        return self.gave_up()
+        return self.is_finished()
 
     def result(self, steps: int, ending: Ending) -> FineTuneResult:
         return FineTuneResult(steps, self.history[0], self.best, ending, self.path)

@@ -27,7 +27,7 @@ from napari_sam2.training import (
     run_adaptation,
 )
 from napari_sam2.training.adapt import process
-from napari_sam2.training.adapt.process import adapt, go_back, is_better
+from napari_sam2.training.adapt.process import adapt, blend_weights, is_better
 from napari_sam2.training.data.session_masks import UNKNOWN
 
 CENTRES = [(y, x) for y in (30, 80, 130) for x in (30, 80, 130)]
@@ -175,7 +175,7 @@ def test_weights_go_back_as_far_as_is_said(tiny_model):
     network = tiny_model.network
     start = {name: value.clone() for name, value in network.state_dict().items()}
     former = {n: v + 1 if v.is_floating_point() else v for n, v in start.items()}
-    go_back(network, former, 0.25)
+    blend_weights(network, former, 0.25)
     for name, value in network.state_dict().items():
         moved = start[name] + 0.25 if value.is_floating_point() else start[name]
         torch.testing.assert_close(value, moved)

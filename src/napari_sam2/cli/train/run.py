@@ -152,7 +152,7 @@ def run_training(run: PreparedRun) -> tuple[FineTuneResult, bool]:
                 minutes=math.inf if options.minutes is None else options.minutes,
                 stepped=shown.stepped,
                 validated=shown.validated,
-                cancelled=interrupt.asked,
+                cancelled=interrupt.requested,
             )
         except RuntimeError as error:
             if is_out_of_memory(error):

@@ -365,7 +365,7 @@ class _Search:
             if self._gone.is_set():
                 raise _GoneError
             self._progress = done
-            self._turns.pass_on()
+            self._turns.yield_turn()
 
         result: Message | BaseException
         try:

@@ -35,7 +35,7 @@ class DeviceTurns:
         finally:
             self._give_back()
 
-    def pass_on(self) -> None:
+    def yield_turn(self) -> None:
         """Let waiting requests have their turns, and take the next turn after them."""
         with self._lock:
             if not self._waiting:

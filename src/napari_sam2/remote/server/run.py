@@ -88,7 +88,7 @@ def serve(options: ServerOptions, say: Callable[[str], None], warn: Callable[[st
     """
     server, token = prepare(options, warn)
     sockets = [_listening(options)]
-    for line in greeting(options, token):
+    for line in start_message(options, token):
         say(line)
     with sockets[0], suppress(KeyboardInterrupt):  # the usual way to end it
         server.run(sockets=sockets)
@@ -249,8 +249,8 @@ def _read_token(file: Path, warn: Callable[[str], None]) -> str:
         return opened.read(_MOST_TOKEN + 1).strip()
 
 
-def greeting(options: ServerOptions, token: str) -> list[str]:
-    """Return what the server shows when it starts: address, token, and the way through ssh."""
+def start_message(options: ServerOptions, token: str) -> list[str]:
+    """Return the lines that the server prints at its start: address, token and ssh command."""
     from napari_sam2.remote.server.served_models import offered_name
 
     port, user, host = options.port, _user(), socket.gethostname()

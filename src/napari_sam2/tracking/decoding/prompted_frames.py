@@ -215,7 +215,9 @@ class PromptedFramePredictor:
                 model, features, conditioned, prompts[rows], windows[rows]
             ).best()
             return [
-                as_clicked(model, masks.only(row, 0), prompt, window, None, follows, self._enforces)
+                as_clicked(
+                    model, masks.select(row, 0), prompt, window, None, follows, self._enforces
+                )
                 for row, (prompt, window) in enumerate(given)
             ]
 
@@ -371,7 +373,7 @@ class PromptedFramePredictor:
         prompt: FramePrompt,
         windows: Sequence[Window],
     ) -> ObjectPrediction:
-        mask = looks.only(*chosen)
+        mask = looks.select(*chosen)
         window, follows = windows[chosen.window], self._framing.follows
         return as_clicked(self._model, mask, prompt, window, None, follows, self._enforces)
 

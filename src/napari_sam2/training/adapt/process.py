@@ -80,7 +80,7 @@ def adapt(task: AdaptationTask, report: ReportProgress = lambda _progress: None)
     recipe = _recipe(task, stacks, network.config)
     state = TrainingState.create(network, recipe, trunk_rate=TRUNK_RATE)
     _train(state, stacks, recipe, clock, measuring, reporter)
-    go_back(state.average, former, 1.0 - _LEARNT)
+    blend_weights(state.average, former, 1.0 - _LEARNT)
     reporter.stage(Stage.AFTER, state.step)
     after = measure_masks(state.average, task.held_out, task.template)
     taken = is_better(before, after)
@@ -101,8 +101,8 @@ def adapt(task: AdaptationTask, report: ReportProgress = lambda _progress: None)
 
 
 @torch.no_grad()
-def go_back(network: Sam2, former: Mapping[str, Tensor], share: float) -> None:
-    """Move the weights of a network so far back to former ones, in place.
+def blend_weights(network: Sam2, former: Mapping[str, Tensor], share: float) -> None:
+    """Move the weights of a network towards former ones, in place.
 
     Parameters
     ----------

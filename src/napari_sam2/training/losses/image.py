@@ -80,7 +80,7 @@ def chosen_mask(
     `carried`: mask logits (N, 1, h, w) of the frame before, where the network is given them.
     """
     if carried is not None:
-        choice = prediction.likest(carried)
+        choice = prediction.most_similar(carried)
         rows = torch.arange(len(choice), device=choice.device)
         return prediction.masks[rows, choice].float(), choice
     if not multimask:

@@ -26,7 +26,7 @@ _CALIBRATION_BATCHES = 40
 Validation = Callable[[Sam2], dict[str, float]]
 """Measures the averaged network; its figures go to the journal."""
 
-Judge = Callable[[TrainingState, Mapping[str, float]], bool]
+ValidationHook = Callable[[TrainingState, Mapping[str, float]], bool]
 """Called with the results of every validation; true ends the run."""
 
 
@@ -42,7 +42,7 @@ def train(
     save_every: float = 3.0,
     validate_every: int = 0,
     validation: Validation | None = None,
-    judge: Judge | None = None,
+    on_validation: ValidationHook | None = None,
     stepped: Callable[[int, StepLosses], None] | None = None,
     cancelled: Callable[[], bool] = lambda: False,
     trunk_rate: float = 1.0,
@@ -71,8 +71,8 @@ def train(
         Steps between validations, one more follows the last step; 0 for none.
     validation : callable, optional
         See `Validation`.
-    judge : callable, optional
-        See `Judge`. The state is saved after it, so that no validation is done twice.
+    on_validation : callable, optional
+        See `ValidationHook`. The state is saved after it, so that no validation is done twice.
     stepped : callable, optional
         Called after each step with the number of steps done and the losses.
     cancelled : callable
@@ -125,7 +125,7 @@ def train(
         if validation is not None and (due or (validate_every and state.step == recipe.steps)):
             figures = validation(state.average)
             append_record(journal, {"step": state.step, **figures})
-            ended = judge is not None and judge(state, figures)
+            ended = on_validation is not None and on_validation(state, figures)
         if due or time.monotonic() - saved > 60.0 * save_every:
             state.save(state_path)
             saved = time.monotonic()

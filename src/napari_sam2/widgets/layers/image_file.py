@@ -93,7 +93,7 @@ class ImageFile:
                 remedy="Open it with Open in the panel, and choose one.",
             )
         order = _order(finest)
-        shown = finest.turned(order)
+        shown = finest.with_axes(order)
         levels = _descending(shown.data, _coarser(path, series, finest.level.available, order))
         kept = len(shown.axes.removesuffix("S"))
         return cls(
@@ -221,7 +221,7 @@ def _coarser(path: Path, series: int | None, count: int, order: list[int]) -> It
             opened = open_stack(path, series=series, level=level)
         except StackError:
             return
-        yield opened.turned(order).data
+        yield opened.with_axes(order).data
 
 
 def _descending(finest: Any, others: Iterator[Any]) -> tuple[Any, ...]:
