@@ -178,7 +178,7 @@ class SessionFile:
     names : mapping of int to str
         Names of the objects.
     found : frozenset of int
-        Objects that were found automatically and that nobody has looked at.
+        Tentative objects: found by a search and not reviewed yet.
     """
 
     book: PromptBook

@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 def later_sessions(
     path: Path | None, sessions: Sequence[SessionFile], first: SessionFile | None, frames: Frames
 ) -> dict[int, SessionFile]:
-    """Return what the user has decided in the volumes after the first one.
+    """Return the user's decisions in the volumes after the first one.
 
-    Objects that were only handed over to a volume, and that nobody has prompted or accepted there,
-    are left out: they are handed over again.
+    Objects that were handed over to a volume, and neither prompted nor accepted there, are left
+    out: they are handed over again.
 
     Parameters
     ----------

@@ -59,7 +59,7 @@ from napari_sam2.tracking.speed_presets import SPEED_PRESETS
 from napari_sam2.types import View
 
 _FRAMES_TOGETHER = 4  # encoded at once on a GPU
-_VIEWS = 4  # windows kept for each frame that would be kept whole
+_WINDOWS_PER_FRAME = 4  # windows in the cache for each whole frame that it could keep
 
 _Result = TypeVar("_Result")
 
@@ -279,7 +279,7 @@ class NetworkEngine:
         self.cache = FeatureCache(
             model,
             self.reader,
-            settings.cached_frames * (_VIEWS if framing.follows else 1),
+            settings.cached_frames * (_WINDOWS_PER_FRAME if framing.follows else 1),
             None if framing.follows else framing.whole,
             together,
             cells,

@@ -12,20 +12,20 @@ from napari_sam2.labels.masks import Box, apart, box_of, placed, size_of, within
 from napari_sam2.network import upsample_masks
 from napari_sam2.tracking.decoding.prediction import ObjectPrediction
 
-_SAME = 0.5  # IoU above which two masks are the same thing
-_CLEARLY = 0.8  # share of an object and its parts that agree, where that must be clear
-_NEARLY = 1  # frames that a part may be decided farther away than what it is a part of
+_MIN_SHARE = 0.5  # IoU of two masks of one object; common share of a whole and its parts
+_MIN_CLEAR_SHARE = 0.8  # that common share if a part is decided no nearer than the whole
+_DISTANCE_SLACK = 1  # frames that a part may be farther from its decision than the whole object
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Claim:
-    """Pixels of a frame that an object takes for itself.
+    """Pixels of a frame that an object claims.
 
     Attributes
     ----------
     object_id : int
     distance : int
-        Frames to the nearest one that the user decided; the nearer, the more the claim counts.
+        Frames to the nearest decided frame of the object; the smaller one wins.
     inside : Box
         The part of the frame that holds the mask.
     mask : ndarray of bool, shape of that part
@@ -139,7 +139,7 @@ def _judged(claims: list[Claim], box: Box) -> set[int]:
         owners, shared = np.unique(held[claim.mask], return_counts=True)
         area = int(claim.mask.sum())
         if any(
-            owner and common > _SAME * (areas[owner] + area - common)
+            owner and common > _MIN_SHARE * (areas[owner] + area - common)
             for owner, common in zip(owners.tolist(), shared.tolist(), strict=True)
         ):
             switched.add(claim.object_id)
@@ -167,10 +167,10 @@ def _divided(claims: list[Claim], box: Box) -> set[int]:
         parts = [
             (claims[number], common / shown[number], common)
             for number, common in zip(numbers.tolist(), counts.tolist(), strict=True)
-            if number >= 0 and claims[number].distance <= claim.distance + _NEARLY
+            if number >= 0 and claims[number].distance <= claim.distance + _DISTANCE_SLACK
         ]
         nearer = all(part.distance < claim.distance for part, _, _ in parts)
-        share = _SAME if nearer else _CLEARLY
+        share = _MIN_SHARE if nearer else _MIN_CLEAR_SHARE
         inside = [common for _, within_it, common in parts if within_it > share]
         if len(inside) > 1 and sum(inside) > share * areas[index]:
             found.add(claim.object_id)

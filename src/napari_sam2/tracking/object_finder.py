@@ -31,12 +31,12 @@ from napari_sam2.network import ImageFeatures
 from napari_sam2.prompts import FramePrompt
 from napari_sam2.tracking.decoding.prediction import Conditioning
 
-_SEARCHING = 0.3  # share of the work, before the candidates are clicked
-_SIZE_RANGE = 2.5  # areas of objects like others: so many times smaller or larger
+_SEARCH_SHARE = 0.3  # of the progress, for the search for candidates
+_SIZE_RANGE = 2.5  # largest ratio of areas of an object and the examples it is like
 GOOD = 2.0
-"""Times the least score, of a good one: inside such a mask smaller candidates are not clicked."""
-_SURE = 2.2  # times the least score: no other candidate inside such a mask is clicked
-_SMALLER = 0.75  # of the extent of a mask: what is seen as so small is a part of it
+"""A mask with this many times `min_score` is good: smaller candidates in it are not clicked."""
+_SURE = 2.2  # times `min_score`: no other candidate inside such a mask is clicked
+_PART_EXTENT = 0.75  # of the extent of a mask; a candidate this small inside is a part of it
 
 
 class Origin(NamedTuple):
@@ -145,7 +145,7 @@ def propose_objects(
     DetectionError
         There are more objects than the settings allow.
     """
-    candidates = find_candidates(frame, settings, lambda done: advance(_SEARCHING * done))
+    candidates = find_candidates(frame, settings, lambda done: advance(_SEARCH_SHARE * done))
     dense = has_dense_heads(frame.network)
     least = settings.min_score if dense else 0.0
     known: dict[int, tuple[Predicted, float | None]] = {}
@@ -163,7 +163,7 @@ def propose_objects(
 
     points = [(float(row), float(column)) for row, column in pixels]
     for predicted in decode(points, [each.extent for each in candidates], left_out):
-        advance(_SEARCHING + (1 - _SEARCHING) * passed / len(candidates))
+        advance(_SEARCH_SHARE + (1 - _SEARCH_SHARE) * passed / len(candidates))
         found = predicted.decided.prediction
         if found is None or not predicted.mask.any():
             continue
@@ -175,7 +175,7 @@ def propose_objects(
         if dense and found.score >= GOOD * settings.min_score:
             box, part = predicted.mask.part()
             sure = found.score >= _SURE * settings.min_score
-            extent = np.inf if sure else _SMALLER * max(part.shape)
+            extent = np.inf if sure else _PART_EXTENT * max(part.shape)
             np.maximum(known_to[box], extent, out=known_to[box], where=part)
     # The grid finds what its method, as published, finds.
     chosen = select_masks(with_agreement(masks) if dense else masks, taken, settings, least)

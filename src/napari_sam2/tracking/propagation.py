@@ -51,9 +51,9 @@ from napari_sam2.tracking.settings import TrackingSettings
 from napari_sam2.tracking.speed_presets import SPEED_PRESETS
 from napari_sam2.types import StackKind, Unreadable
 
-_SEEN = 0.4  # mean probability under a mask from which on it is one of an object
-_PIECE = 4  # objects that one thread decodes together
-_TOKENS = 4096  # of all objects of a batch on a CPU: what more of them need leaves its caches
+_MIN_OBJECTNESS = 0.4  # mean object probability under the mask of an object that goes on
+_OBJECTS_PER_THREAD = 4  # decoded together
+_MAX_TOKENS = 4096  # of all objects of a batch on a CPU; more do not fit into its caches
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -455,7 +455,7 @@ class Propagator:
             masks = torch.stack([(each.logits > 0).float() for each in predictions])[:, None]
             seen = mean_objectness(model, features, masks)
             for index, task in enumerate(chunk):
-                if task.tentative and seen[index] < _SEEN:
+                if task.tentative and seen[index] < _MIN_OBJECTNESS:
                     predictions[index] = absent_prediction(model, windows[index])
         tokens = encode_memory(model, features, predictions, decided=False)
         return [
@@ -480,7 +480,10 @@ def pieces_of(count: int, features: ImageFeatures) -> list[tuple[slice, ImageFea
     if features.stride16.device.type != "cpu" or not tasks_wanted():
         return [(slice(0, count), features)]
     alike = len(features.stride16) == 1
-    slices = [slice(at, min(at + _PIECE, count)) for at in range(0, count, _PIECE)]
+    slices = [
+        slice(at, min(at + _OBJECTS_PER_THREAD, count))
+        for at in range(0, count, _OBJECTS_PER_THREAD)
+    ]
     return [(each, features if alike else features.frames(each)) for each in slices]
 
 
@@ -489,7 +492,7 @@ def chunk_size(model: Model, settings: TrackingSettings) -> int:
     if model.device.type != "cpu":
         return settings.object_chunk
     tokens = (model.image_size // 16) ** 2
-    return max(1, min(settings.object_chunk, _TOKENS // tokens))
+    return max(1, min(settings.object_chunk, _MAX_TOKENS // tokens))
 
 
 def mean_objectness(model: Model, features: ImageFeatures, masks: Tensor) -> list[float]:

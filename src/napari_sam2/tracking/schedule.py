@@ -13,7 +13,7 @@ from napari_sam2.prompts.checks import as_whole_number
 from napari_sam2.tracking.memory.object_track import ObjectTrack
 from napari_sam2.types import Direction, ObjectFrame
 
-_STRETCH = 32  # frames that are searched first
+_FIRST_STRETCH = 32  # frames of the first, shortest search for the next frame to do
 
 
 def frame_range(start: int | None, stop: int | None, n_frames: int) -> tuple[int, int]:
@@ -184,7 +184,7 @@ class Schedule:
 
     def _stretches(self) -> Iterator[tuple[int, int]]:
         """Divide the frames ahead into stretches: mostly only the next frame is needed."""
-        start, stop, length = self.scope.start, self.scope.stop, _STRETCH
+        start, stop, length = self.scope.start, self.scope.stop, _FIRST_STRETCH
         if self.step > 0:
             start = start if self._position is None else max(start, self._position + 1)
         else:

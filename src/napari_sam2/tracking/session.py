@@ -969,9 +969,9 @@ class TrackingSession:
     ) -> tuple[int, ...]:
         """Find objects in a frame, and add each as an object with one point prompt.
 
-        Pixels of existing objects are left alone, but for those of found objects that were followed
-        into a frame of a time-lapse (see `propose_objects`). The new objects are marked as found
-        until they are looked at; see `found_objects`.
+        Pixels of existing objects stay theirs, except those of tentative objects that were followed
+        into a frame of a time-lapse (see `propose_objects`). The new objects are tentative until
+        they are reviewed; see `found_objects`.
 
         Parameters
         ----------
@@ -1031,13 +1031,12 @@ class TrackingSession:
     ) -> tuple[Proposal, ...]:
         """Find objects in a frame as `find_objects` does, and add none; see `add_proposals`.
 
-        Those that `find_objects` leaves out as unlikely come last, marked so. What stands out far
-        more in a frame that is `also_searched` is left to the search there.
+        Objects that `find_objects` leaves out as unlikely come last and are marked so. Objects that
+        stand out far more in a frame of `also_searched` are left to the search of that frame.
 
-        In a time-lapse, found objects that nobody has looked at and that were followed into the
-        frame are looked for there again. They come first: a better mask of such an object
-        (`continues`), two objects that it has become (`origin`), or the one object that two of them
-        were (`fate`).
+        In a time-lapse, the search compares its masks with tentative objects that were followed
+        into the frame. Proposals for these come first: a better mask of such an object
+        (`continues`), its two children (`origin`), or the parent of two of them (`fate`).
         """
         settings = replace(settings or DetectionSettings(), **options)
         with self._lock:
@@ -1152,9 +1151,9 @@ class TrackingSession:
 
     @property
     def found_objects(self) -> tuple[int, ...]:
-        """Ids of objects that `find_objects` added and nobody has looked at, ascending.
+        """Ids of tentative objects, ascending: `find_objects` added them, and no one reviewed them.
 
-        A prompt, an acceptance or `review` counts as having looked at an object.
+        A prompt, an acceptance or `review` makes an object an ordinary one.
         """
         return tuple(sorted(self._tracker.found & self._tracker.tracks.keys()))
 
@@ -1175,7 +1174,7 @@ class TrackingSession:
             self._keep_soon()
 
     def discard_found(self) -> None:
-        """Remove all found objects that nobody has looked at."""
+        """Remove all tentative found objects."""
         with self._lock:
             self.remove_objects(self.found_objects)
             self._tracker.found.clear()

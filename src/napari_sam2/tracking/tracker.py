@@ -43,7 +43,7 @@ from napari_sam2.tracking.settings import TrackingSettings
 from napari_sam2.types import FrameMasks, ObjectFrame, Unreadable
 
 _CANDIDATES = 3  # masks of the decoder for an ambiguous prompt
-_FOUND_LIMIT = 2  # frames in a row without an object that nobody has looked at: it has ended
+_FOUND_LIMIT = 2  # frames in a row without a tentative found object; then it has ended
 
 
 class Tracker:
@@ -59,14 +59,14 @@ class Tracker:
     label_writer : LabelWriter
         Writer of the masks.
     keep_logits : bool
-        Hand out logits at full resolution too.
+        Results contain logits at full resolution.
 
     Attributes
     ----------
     tracks : dict of int to ObjectTrack
     found : set of int
-        Objects that were found by themselves and that nobody has looked at. They end where nothing
-        looks like an object any more.
+        Tentative objects: found by a search and not reviewed yet. They end where the dense heads
+        see no object under their mask.
     engine : Engine
         Takes the steps that need the network.
     """

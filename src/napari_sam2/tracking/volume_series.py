@@ -115,8 +115,8 @@ def hand_over(
 ) -> tuple[Seed, ...]:
     """Find the objects of a volume in the next one.
 
-    An object that is not found where most of it was is looked for half-way to its ends; one that
-    is not found there either has ended.
+    If an object is not found in the frame with most of its pixels, frames half-way to its ends are
+    tried; if it is not found there either, it has ended.
 
     Parameters
     ----------
@@ -129,7 +129,7 @@ def hand_over(
     Returns
     -------
     tuple of Seed
-        By object id, one for each object that was found; those that were by then if stopped.
+        One for each object that was found, by object id; if stopped, those found until then.
     """
     wanted = key_frames(volume, object_ids)
     seeds: dict[int, Seed] = {}

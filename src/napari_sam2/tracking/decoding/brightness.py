@@ -28,21 +28,21 @@ from napari_sam2.network import (
 from napari_sam2.tracking.images.object_window import Window
 from napari_sam2.types import StackKind
 
-_GONE = -4.0  # object score (logit) at most of an object that has ended
-_DIM = -4.0  # logit of a pixel that is as dim as the surroundings; 0 at the level
+_ENDED_SCORE = -4.0  # object score (logit) of an object that has ended, at most
+_DIM_LOGIT = -4.0  # logit of a pixel as dim as the surroundings; it is 0 at the object's level
 
 
-# Natural logarithms of what is lost and regained, measured on stacks that were recorded:
-# see docs/measurements/bundled_model.md
-_SCORE = 0.4  # weight of the object score beside the light
-_LEAST_SCORE = 0.3  # added to object scores: near 0 they say little
-_LEAST_LEFT = 0.05  # of an object's contrast
-_LEAST_AREA = 0.5  # of an object, that its light is taken from: masks become too small by chance
+# A valley is a loss of contrast that is regained later, as a natural logarithm. The values were
+# chosen on recorded stacks; see docs/measurements/bundled_model.md.
+_SCORE_WEIGHT = 0.4  # of the object score, beside the contrast
+_SCORE_OFFSET = 0.3  # added to object scores, so that scores near 0 weigh little
+_MIN_CONTRAST = 0.05  # remaining share of an object's contrast, at least
+_MIN_AREA = 0.5  # share of the decided area: smaller masks may be too small by chance
 _VALLEYS = {StackKind.Z_STACK: 0.35, StackKind.UNKNOWN: 0.8, StackKind.TIME_LAPSE: 0.8}
 
 
 def deepest_valley(kind: StackKind) -> float:
-    """Return how deep a valley may be where an object goes on; see `LightHistory`."""
+    """Return the deepest valley of contrast of an object that goes on; see `LightHistory`."""
     return _VALLEYS[kind]
 
 
@@ -103,7 +103,7 @@ class LightHistory:
     @classmethod
     def beginning(cls, like: Tensor) -> LightHistory:
         """Return the history of an object that was only decided so far, beside a tensor."""
-        start = torch.tensor([0.0, math.log(_LEAST_SCORE)], device=like.device)
+        start = torch.tensor([0.0, math.log(_SCORE_OFFSET)], device=like.device)
         return cls(start, start, start, torch.tensor(-1.0, device=like.device))
 
     @classmethod
@@ -153,9 +153,9 @@ class LightHistory:
         deepest : float
             How deep a valley may be: the smaller of what was lost and regained.
         """
-        score = scores.clamp(min=0.0) + _LEAST_SCORE
+        score = scores.clamp(min=0.0) + _SCORE_OFFSET
         now = torch.stack((light, score), dim=-1).log()
-        weights = torch.tensor([1.0, _SCORE], device=now.device)
+        weights = torch.tensor([1.0, _SCORE_WEIGHT], device=now.device)
         highest = torch.maximum(self.highest, now)
         lower = (highest - now) @ weights > (self.before - self.low) @ weights
         before = torch.where(lower[:, None], highest, self.before)
@@ -301,12 +301,12 @@ class KnownBrightness:
         shown = (scores[:, 0] > 0) & masks.flatten(1).any(dim=1) & faded.logical_not()
         known = self.clearest.any(dim=1)
         share = _areas(masks, windows) / self.area.clamp(min=1.0)
-        light = left.clamp(min=_LEAST_LEFT) * share.clamp(min=_LEAST_AREA)
+        light = left.clamp(min=_MIN_CONTRAST) * share.clamp(min=_MIN_AREA)
         history = self.history.extended(light, scores[:, 0], shown & known, frame, deepest)
         ended = (faded | history.followed)[:, None]
-        lowered = torch.where(ended, scores.clamp(max=_GONE), scores)
+        lowered = torch.where(ended, scores.clamp(max=_ENDED_SCORE), scores)
         below = dim_pixels(features.pixels, masks, self.clearest, self.level)
-        logits = torch.where(below > 0, _DIM * below, prediction.masks)
+        logits = torch.where(below > 0, _DIM_LOGIT * below, prediction.masks)
         checked = replace(prediction, masks=logits, object_scores=lowered)
         new = history.followed & self.history.followed.logical_not()
         return CheckedMasks(checked, history, torch.where(new, history.frame, -1.0))

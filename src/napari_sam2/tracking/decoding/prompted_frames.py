@@ -46,8 +46,8 @@ from napari_sam2.tracking.memory.object_track import ObjectTrack
 from napari_sam2.tracking.model import Model
 from napari_sam2.tracking.propagation import Propagator, pieces_of
 
-_TOGETHER = 16  # clicks of small groups
-_LOOKS = 3  # at an object that was clicked for the first time, at most
+_MERGED_SIZE = 16  # clicks; smaller groups are merged up to this size
+_MAX_LOOKS = 3  # predictions of a newly clicked object, each in a window that fits better
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -154,7 +154,7 @@ class PromptedFramePredictor:
             tiles[side, window.top // side, window.left // side].append(index)
         groups: list[list[int]] = []
         for _, members in sorted(tiles.items()):
-            if groups and len(groups[-1]) + len(members) <= _TOGETHER:
+            if groups and len(groups[-1]) + len(members) <= _MERGED_SIZE:
                 groups[-1] += members
             else:
                 groups.append(members)
@@ -317,7 +317,7 @@ class PromptedFramePredictor:
             return self._look_at_scales(frame, prompt, context)
         window = self._framing.first_look(prompt.points)
         found = self._look(frame, prompt, window, None, context)
-        for _ in range(_LOOKS - 1):
+        for _ in range(_MAX_LOOKS - 1):
             seen = found.sighting
             if seen is None:
                 following = self._framing.closer(window, prompt.points[0])

@@ -47,14 +47,14 @@ class FeatureCache:
     model : Model
     reader : FrameReader
     capacity : int
-        Windows kept; the one unused for longest goes first.
+        Most windows that are kept; the least recently used one is dropped first.
     whole : Window, optional
         Window of every frame, if the same window is used for all.
     together : int
-        Frames encoded at once at most: that which is needed, and those that come next.
+        Most frames that are encoded at once: the needed frame and the next ones.
     cells : int, optional
-        Windows lie on grids of so many cells per side: those that crowd are cut out of what is
-        encoded of a tile twice as wide.
+        Windows lie on grids with this number of cells per side. Crowded windows share the features
+        of a tile twice as wide.
     """
 
     def __init__(
@@ -175,7 +175,7 @@ class FeatureCache:
         return {self._whole: encoded[0]}
 
     def _groups(self, windows: Sequence[Window]) -> list[_Group]:
-        """Divide windows into groups that are encoded together, whatever is cached."""
+        """Divide windows into groups that are encoded together; the cache has no influence."""
         if len(windows) == 1:
             return [_Group(tuple(windows))]
         crowded = _crowded(windows, self._cells)

@@ -147,16 +147,16 @@ class ObjectTrack:
     object_id : int
     n_frames : int
     config : Sam2Config
-        Tells how many recent frames are remembered.
+        Configuration of the network; it has the number of recent memories.
 
     Attributes
     ----------
     lifetime : (int, int)
-        Frame in which divisions say that the object is born, and the one in which it divides.
+        Frames in which the object is born and divides, after the divisions of the session.
     span : (int, int)
-        First frame and end of the part of a split object that this one is.
+        First frame and end of this part of an object that was split.
     changed_decisions : set of int
-        Frames that were decided, or are decided no longer, since a pass looked at them last.
+        Frames whose decision was added or removed since a pass used them last.
     """
 
     def __init__(self, object_id: int, n_frames: int, config: Sam2Config) -> None:
@@ -170,7 +170,7 @@ class ObjectTrack:
         self.conditioning_memory: OrderedDict[int, FrameMemory] = OrderedDict()
         self._config = config
         self._recent: dict[int, RecentMemory] = {}
-        self._state: TrackState | None = None  # as it was asked for last
+        self._state: TrackState | None = None  # as returned last
 
     def copy(self) -> ObjectTrack:
         """Return the same object, to change it without changing this one."""
@@ -343,8 +343,8 @@ class ObjectTrack:
         """Return which frames of start..stop - 1 are still to be tracked, shape (stop - start,).
 
         Forward reaches from the first conditioning frame upwards, backward from the last one
-        downwards. `nearest`: forward leaves out what is nearer to a source above. No more is
-        looked at than these frames.
+        downwards. `nearest`: forward leaves out frames that are nearer to a source above. The time
+        taken depends on these frames only.
         """
         needed = ~self.done[start:stop]
         decided = self.conditioning

@@ -42,7 +42,7 @@ class RestoredResults:
     propagated : bool
         Whether there was any propagation.
     found : frozenset of int
-        Objects that were found and that nobody has looked at.
+        Tentative objects: found by a search and not reviewed yet.
     divisions : tuple of Division
     """
 

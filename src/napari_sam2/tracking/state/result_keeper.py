@@ -27,8 +27,8 @@ from napari_sam2.tracking.memory.object_track import ObjectTrack
 from napari_sam2.tracking.state.stored_state import StateWriter
 from napari_sam2.types import Division, FrameMasks, ObjectFrame
 
-_EVERY_S = 0.8
-_LATEST_S = 1.2
+_INTERVAL_S = 0.8  # between two commits while results arrive
+_DELAY_S = 1.2  # from a change to its commit if no other result arrives
 _REST = 3  # so many times as long as a commit takes, nothing is written
 
 
@@ -42,7 +42,7 @@ class SessionParts:
     tracks : mapping of int to ObjectTrack
     accepted, handed_over : set of ObjectFrame
     found : set of int
-        Objects that were found and that nobody has looked at.
+        Tentative objects: found by a search and not reviewed yet.
     divisions : tuple of Division
     skipped : mapping of int to FrameError
         Frames that the last propagation could not read.
@@ -153,7 +153,7 @@ class ResultKeeper:
     @property
     def due(self) -> bool:
         """Whether the last commit was long enough ago."""
-        return time.monotonic() - self._last >= max(_EVERY_S, _REST * self._took)
+        return time.monotonic() - self._last >= max(_INTERVAL_S, _REST * self._took)
 
     def schedule(self, write: Callable[[], None]) -> None:
         """Call `write` in a timer thread, unless `commit` comes first.
@@ -161,7 +161,7 @@ class ResultKeeper:
         That is about a second from now, or after the rest that follows a slow commit.
         """
         if self._timer is None:
-            self._timer = threading.Timer(max(_LATEST_S, _REST * self._took), write)
+            self._timer = threading.Timer(max(_DELAY_S, _REST * self._took), write)
             self._timer.daemon = True
             self._timer.start()
 
