@@ -362,9 +362,9 @@ class TrackingSession:
                 self._keeper.commit()
 
     def close(self) -> None:
-        """Write everything to the store, and let other sessions have it; without a store, nothing.
+        """Write everything to the store and unlock it; do nothing without a store.
 
-        The session works on, and keeps its results in memory only.
+        The session stays usable and keeps later results in memory only.
         """
         with self._lock:
             if self._keeper is not None:
@@ -409,7 +409,7 @@ class TrackingSession:
         )
 
     def add_box(self, object_id: int, frame: int, box: Sequence[float]) -> FrameMasks:
-        """Draw a box (y0, x0, y1, x1) around an object; its mask comes back at once."""
+        """Add a box (y0, x0, y1, x1) around an object, and return its mask there."""
         return self._prompt(object_id, frame, lambda: self.prompts.add_box(object_id, frame, box))
 
     def add_mask(self, object_id: int, frame: int, mask: ArrayLike) -> FrameMasks:
@@ -606,7 +606,7 @@ class TrackingSession:
         stop: int | None = None,
         object_ids: Iterable[int] | None = None,
     ) -> int:
-        """Return how many results `propagate` would hand out now."""
+        """Return the number of results that `propagate` would yield now."""
         return sum(self.planned_visits(direction, start, stop, object_ids))
 
     def planned_visits(
@@ -616,7 +616,7 @@ class TrackingSession:
         stop: int | None = None,
         object_ids: Iterable[int] | None = None,
     ) -> tuple[int, ...]:
-        """Return how many results `propagate` would hand out now of each frame of the stack.
+        """Return the number of results that `propagate` would yield now for each frame.
 
         A frame between the prompts of two objects is visited in both directions.
         """
@@ -627,10 +627,9 @@ class TrackingSession:
         return tuple(visits.tolist())
 
     def outdated_frames(self) -> dict[int, tuple[int, ...]]:
-        """Return the frames whose masks are older than the prompts that they follow from.
+        """Return the frames whose masks were tracked before a prompt near them changed.
 
-        After a prompt has changed, these are the frames around it that were tracked before: their
-        masks stay until `propagate` computes them again.
+        Their masks stay until `propagate` computes them again.
 
         Returns
         -------
@@ -765,9 +764,9 @@ class TrackingSession:
     def add_division(self, parent: int, children: Sequence[int], frame: int) -> Division:
         """Add the division of an object into others, which exist from `frame` on.
 
-        The parent is not in `frame` and later, and the children not before: what was only tracked
-        there is erased, and `propagate` does not track it again. The first frames of the children,
-        where the parent held their pixels, are computed again.
+        The parent ends before `frame`, and the children begin there. Tracked masks outside these
+        ranges are erased and not tracked again. The first frames of the children, where the parent
+        had their pixels, are computed again.
 
         Parameters
         ----------
@@ -833,7 +832,7 @@ class TrackingSession:
             self._keep_soon()
 
     def set_divisions(self, divisions: Iterable[Division]) -> None:
-        """Replace all divisions; the labels are not looked at, and nothing is erased.
+        """Replace all divisions without any change of the labels.
 
         Raises
         ------
@@ -851,18 +850,17 @@ class TrackingSession:
         progress: Callable[[float], None] | None = None,
         cancelled: Callable[[], bool] = lambda: False,
     ) -> tuple[ProposedDivision, ...]:
-        """Find divisions that may have happened; nothing is changed.
+        """Find probable divisions; the session is unchanged.
 
-        Every object that begins after the first frame and has no parent is followed backward, by
-        a pass of its own that other objects do not hinder; one that the pass finds nowhere counts
-        as where it begins. Where it leads into an object that
-        lived before, with plausible areas, a division is proposed: `accept_division` applies it,
-        `refuse_division` has it not proposed again.
+        Each object that begins after the first frame and has no parent is followed backward in a
+        separate session, where other objects do not limit its masks. If it leads into an earlier
+        object, and the areas are plausible, a division is proposed. `accept_division` applies it;
+        `refuse_division` excludes it from later proposals.
 
         Parameters
         ----------
         frames_back : int
-            Frames that each object is followed.
+            Number of frames over which each object is followed.
         progress : callable, optional
             Called with the share that is done, in 0..1.
         cancelled : callable
@@ -924,8 +922,8 @@ class TrackingSession:
     def accept_division(self, proposed: ProposedDivision) -> Division:
         """Apply a proposed division.
 
-        Where the parent goes on as one of the children, it is split first, so that both children
-        have ids of their own.
+        If the parent continues as one of the children, it is split first, so that both children
+        have their own ids.
 
         Raises
         ------
@@ -1061,9 +1059,9 @@ class TrackingSession:
     ) -> tuple[int, ...]:
         """Add proposed objects; return their ids. All are added or, on failure, none.
 
-        A proposal that continues an object becomes a further prompt of that object. Two that have
-        come from one object by a division (`origin`) end it where they begin. One that two objects
-        have come from (`fate`) ends where these begin.
+        A proposal that continues an object becomes a further prompt of that object. Two proposals
+        with an `origin` are the children of that object, which ends where they begin. A proposal
+        with a `fate` is the parent of two objects and ends where these begin.
 
         Parameters
         ----------
@@ -1104,7 +1102,7 @@ class TrackingSession:
             return tuple(added)
 
     def _check_undecided(self, object_id: int, frame: int) -> None:
-        """Raise a `SessionError` if an object that a proposal continues is decided there by now."""
+        """Raise a `SessionError` if a continued object has been decided in the frame meanwhile."""
         track = self._tracker.tracks.get(object_id)
         if track is not None and frame in track.conditioning:
             raise SessionError(
@@ -1115,7 +1113,7 @@ class TrackingSession:
             )
 
     def _make_room(self, added: Mapping[int, Proposal], divisions: Sequence[Division]) -> None:
-        """Erase what was followed where proposals take the place of it."""
+        """Erase tracked masks that proposals replace."""
         gone: dict[int, range] = {
             object_id: range(proposal.decided.frame, proposal.decided.frame + 1)
             for object_id, proposal in added.items()
@@ -1192,7 +1190,7 @@ class TrackingSession:
         return ObjectFrame(object_id, min(shown, key=lambda f: abs(f - frame)))
 
     def watch_labels(self, seen: Callable[[int, Labels, Labels], None] | None) -> None:
-        """Call `seen` after every write with frame, former and new labels, (Y, X); None: no more.
+        """Call `seen` after every write with frame, former and new labels, (Y, X); None ends this.
 
         The call runs on the thread that writes.
         """
@@ -1218,7 +1216,7 @@ class TrackingSession:
             )
 
     def restore(self, state: SessionState) -> None:
-        """Come back to a snapshot of this session. The labels are the caller's to put back."""
+        """Restore a snapshot of this session; the caller restores the labels."""
         with self._lock:
             self.prompts = state.prompts.copy()
             self.handed_over = set(state.handed_over)
@@ -1265,8 +1263,8 @@ class TrackingSession:
     ) -> TrackingSession:
         """Replay a session file on a stack; `options` are those of the constructor.
 
-        Of a file with the sessions of several stacks of an image, that of the positions ``at`` is
-        replayed, or that of the positions of a `FrameStack`. Results that were kept beside the
+        A file may hold sessions of several stacks of an image: the one at the positions ``at``, or
+        at those of a `FrameStack`, is replayed. Results that were kept beside the
         file, in the folder ``NAME.sam2.zarr`` of ``NAME.sam2.json``, come back with it, and the
         session writes to that folder again; ``store=None`` leaves them alone.
 
@@ -1364,10 +1362,10 @@ class TrackingSession:
             return {number: track.span for number, track in tracks if track.span != whole}
 
     def corrected_masks(self) -> dict[ObjectFrame, PackedMask]:
-        """Return the masks that the prompts alone would not give again; session files store them.
+        """Return the masks that their prompts alone do not reproduce; session files store them.
 
-        Those are of prompts that correct tracked frames, of found objects, of masks that were
-        chosen among several, and of masks that were drawn over others.
+        These are corrections of tracked frames, found objects, masks that were chosen among
+        several, and masks that were drawn over others.
         """
         with self._lock:
             return self._tracker.corrected_masks(self.prompts)
@@ -1486,7 +1484,7 @@ class TrackingSession:
     def _open_store(
         self, path: Path, *, anew: bool, scan: bool, records: Iterable[FrameRecord] = ()
     ) -> None:
-        """Continue from a store, or begin one; `scan` the labels for what they hold already."""
+        """Continue from a store, or create one; `scan` stores labels that exist already."""
         volume = self._label_writer.volume
         about = about_session(self.model, self.stack, self.settings)
         store = ResultStore(path, volume.shape, volume.dtype, about, anew=anew)
@@ -1566,7 +1564,7 @@ class TrackingSession:
     def _all_or_nothing(self, object_ids: Iterable[int]) -> Iterator[None]:
         """Restore labels, prompts and objects if an exception leaves this context.
 
-        Of the objects that are there now, only those named may be changed within it.
+        Code inside may change no objects of the session but those in `object_ids`.
         """
         before, tracks = self.snapshot(), self._tracker.tracks.copy()
         tracks |= {number: tracks[number].copy() for number in tracks.keys() & set(object_ids)}
