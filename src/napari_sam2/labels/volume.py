@@ -1,6 +1,6 @@
 """`LabelsVolume`: the labels of a whole stack, written frame by frame.
 
-The overlap rule, how new masks are composed with the labels of a frame, is pure functions.
+Pure functions apply the overlap rule, which composes new masks with the labels of a frame.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ class LabelsVolume:
     ----------
     shape : (T, Y, X)
     dtype : dtype
-        Of the array that is made if none is given: an integer type that holds the largest id.
+        Integer type of a new array, large enough for the largest id.
     array : array of int, shape (T, Y, X), optional
-        A writable numpy or zarr array to fill in place; what it holds is kept.
+        A writable numpy or zarr array to fill in place; it keeps its labels.
 
     Raises
     ------
@@ -55,8 +55,8 @@ class LabelsVolume:
     on_write : callable or None
         Called after every change with frame, former and new labels; must not write itself.
     on_patch : callable or None
-        Called after every change with the frame, the box that holds it, and the objects that have
-        lost pixels there.
+        Called after every change with the frame, the box of the change, and the objects that lost
+        pixels there.
     """
 
     def __init__(
@@ -112,7 +112,7 @@ class LabelsVolume:
             N different ids of 1 or more.
         masks : ndarray of bool, shape (N, Y, X)
         boxes : sequence of N Box or None, optional
-            Where it is known that nothing of a mask is outside: it is not looked for there.
+            Boxes known to contain the masks; only these are searched for pixels.
 
         Returns
         -------
@@ -139,7 +139,7 @@ class LabelsVolume:
     def all_or_nothing(self) -> Iterator[None]:
         """Undo what was written within this context, in any frame, if an exception leaves it.
 
-        Other threads wait until it ends. What is protected is not part of it.
+        Other threads wait until it ends. Protection of objects is not restored.
 
         Raises
         ------
@@ -189,7 +189,7 @@ class LabelsVolume:
             self.on_write(frame, old, patch.applied_to(old))
 
     def put_frame(self, frame: int, labels: Labels) -> None:
-        """Set all labels of a frame, (Y, X), whatever is protected.
+        """Set all labels of a frame, (Y, X), also of protected objects.
 
         Raises
         ------
@@ -229,9 +229,9 @@ class LabelsVolume:
             return read_frame(self._array, self._checked_frame(frame))
 
     def view(self, frame: int) -> Labels:
-        """Return the labels of a frame, (Y, X), to look at: no copy of labels in memory.
+        """Return the labels of a frame, (Y, X), without a copy if they are in memory; read only.
 
-        In a large frame a copy takes seconds.
+        A copy of a large frame takes seconds.
         """
         return view_frame(self._array, self._checked_frame(frame))
 
@@ -329,7 +329,7 @@ class _Former:
         return cls(frame, box, part.shape, zlib.compress(part.tobytes(), 1))
 
     def patch(self, dtype: np.dtype[Any]) -> Patch:
-        """Return the patch that brings it back."""
+        """Return the patch that restores these labels."""
         labels = np.frombuffer(zlib.decompress(self.data), dtype)
         return Patch(self.box, labels.reshape(self.shape))
 
@@ -381,12 +381,12 @@ def compose_frame(
     protected : collection of int
         Ids whose pixels stay exactly as they are, even where a mask covers them.
     boxes : sequence of N Box or None, optional
-        A box of each mask that holds all of it; None where it is empty. Found here by default.
+        A box that contains each mask, None for an empty one; found here by default.
 
     Returns
     -------
     Patch or None
-        The change within its bounding box; None if nothing changes.
+        The changed box with its labels; None if nothing changes.
     """
     free = [i for i, number in enumerate(object_ids) if number not in protected]
     held = [box_of(masks[i]) if boxes is None else boxes[i] for i in free]

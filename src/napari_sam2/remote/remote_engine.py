@@ -1,9 +1,9 @@
 """`RemoteEngine`: takes the network steps of a session on a server.
 
-Every request states all objects, with their prompted and accepted frames, by content hash; what the
-server does not know by its hash is sent along. The server can be another one at every step.
+A request names all objects, with their prompted and accepted frames, by content hash, and contains
+the items whose hashes the server does not know. So every step can go to another server.
 
-It is not safe for several threads; the session's lock guards it. `interrupt` may come from any.
+The session's lock guards the engine; only `interrupt` may be called from any thread.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ class RemoteMemory(FrameMemory):
     Attributes
     ----------
     handle : int
-        The number by which the server knows it.
+        The server's number of the memory.
     """
 
     handle: int = field(kw_only=True)
@@ -113,7 +113,7 @@ class _Statement:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _PlannedFrame:
-    """A frame of a pass, and what is to be done there."""
+    """A frame of a pass and its objects to compute."""
 
     frame: int
     ahead: FrameAhead
@@ -126,18 +126,18 @@ class _PlannedFrame:
 
 @dataclass(slots=True, eq=False)
 class _Stream:
-    """The frames of a pass that the server has been asked for, as they come.
+    """The frames of a pass that the server streams.
 
     Attributes
     ----------
     plan : list of _PlannedFrame
-        Those that have not come yet.
+        Frames that have not arrived yet.
     step : int
     objects : tuple
-        All objects as they were stated.
+        All objects, as in the request.
     events : generator of Message
     latest : dict of int to FrameMemory
-        The newest memory of each object, as the server has it.
+        The newest memory of each object on the server.
     """
 
     plan: list[_PlannedFrame]
@@ -180,7 +180,7 @@ class RemoteEngine:
     settings : TrackingSettings
     keep_logits : bool
     source : StackFile, optional
-        The file of the stack, for a server that sees it too.
+        The file of the stack, for a server that can read the same file.
 
     Attributes
     ----------
@@ -340,7 +340,7 @@ class RemoteEngine:
         self._coming, self._frame_ahead = tuple(coming), frame_ahead
 
     def logits(self, decided: Conditioning) -> NDArray[np.float32] | None:
-        """Return the logits (1, Y, X) of a decided frame, if they are handed out."""
+        """Return the logits (1, Y, X) of a decided frame; None unless results contain logits."""
         if not self._keep_logits:
             return None
         self._close_stream()
@@ -420,7 +420,7 @@ class RemoteEngine:
     def remaining_contrast(
         self, frame: int, mask: PackedMask, decided_frame: int, decided_mask: PackedMask
     ) -> float:
-        """Return what is left of an object's contrast under a mask; see `remaining_contrast`."""
+        """Return the remaining share of an object's contrast; see `remaining_contrast`."""
         self._close_stream()
         answer = self._ask(
             "/v1/remaining_contrast",
@@ -437,7 +437,7 @@ class RemoteEngine:
             return Fields(answer.head).number("remaining")
 
     def retry_unreadable(self) -> None:
-        """Try frames again that could not be read."""
+        """Let frames that could not be read be tried again."""
         self._sender.retry_unreadable()
         self._interrupted.clear()
 
@@ -458,7 +458,7 @@ class RemoteEngine:
         statement: _Statement,
         lost: set[int],
     ) -> _Stream:
-        """Ask for this frame and for those that come."""
+        """Open a stream of this frame and the next planned ones."""
         plan = [here]
         visits = [here.frame, *(frame for frame in self._coming if frame != here.frame)]
         for frame in visits[1 : self._planned]:
@@ -508,9 +508,10 @@ class RemoteEngine:
         return _Stream(plan, step, statement.objects, events, latest)
 
     def _remembered(self, track: ObjectTrack, step: int, lost: bool) -> tuple[RemoteMemory, ...]:
-        """Return the recent memories of an object; those that come from a store get handles.
+        """Return the recent memories of an object; memories from a store get handles.
 
-        Memories that the server has lost are made again, of no more frames than have spatial ones.
+        Memories that the server has lost are encoded again, at most for as many frames as have
+        spatial memories.
         """
         memories = track.remembered().get(step, ())
         kept = memories[-(self._model.config.memory_frames - 1) :] if lost else memories
@@ -609,7 +610,7 @@ class RemoteEngine:
         prompt: FramePrompt,
         found: bool = False,
     ) -> Conditioning:
-        """Read what the network has decided of a frame from a prompt."""
+        """Read the decided frame that the server predicted from a prompt."""
         return Conditioning(
             frame,
             mask,
@@ -671,7 +672,7 @@ class RemoteEngine:
                 self.unread[number] = self._sender.unreadable.get(number, error)
 
     def _statement(self, tracks: Mapping[int, ObjectTrack]) -> _Statement:
-        """State all objects; what has not changed is not encoded again."""
+        """Return the statement of all objects; unchanged items are not encoded again."""
         items: dict[bytes, bytes] = {}
         objects = []
         before, self._items = self._items, {}
@@ -784,7 +785,7 @@ def _stated(decided: Conditioning) -> bytes:
 
 
 def _reason(error: FrameError) -> str:
-    """Return why a frame cannot be read, without what every such error says."""
+    """Return why a frame cannot be read, without the common beginning of such errors."""
     cause = error.__cause__
     return error.happened if cause is None else f"{type(cause).__name__}: {cause}"
 

@@ -27,15 +27,15 @@ class LabelLayout:
     Attributes
     ----------
     letters : str
-        Of labels as they are computed: volumes, if there are several, frames, rows, columns.
+        Letters of computed labels: volumes (if there are several), frames, rows, columns.
     scale : tuple of float
-        Size of a step along each of these.
+        Size of a step along each axis of `letters`.
     units : tuple of str
         "micrometer", "second", or "" where the file names no unit that is known.
     order : tuple of int
-        These axes in the order of the image.
+        The same axes in the order of the image.
     affine : ndarray of float, shape (4, 4), optional
-        As the file gives it, where the labels have all axes of space; see `OpenedStack`.
+        Affine of the file, if the labels have all spatial axes; see `OpenedStack`.
     """
 
     letters: str
@@ -85,27 +85,26 @@ class LabelLayout:
     def as_frames(
         self, labels: Any, axes: str, opened: OpenedStack, stack: FrameStack
     ) -> ArrayView | None:
-        """View the labels of a file frame by frame, as those of this layout's image.
+        """Return a view of a file's labels as frames of this layout's image.
 
-        Letters decide where they are those of the frames; else the axes are in the order of the
-        image, without its channels.
+        If the letters of the labels are those of the frames, they give the order of axes. Otherwise
+        the axes are those of the image, without its channels.
 
         Parameters
         ----------
         labels : array of int
-            Where the image has axes that are held, these may be left out. 2D labels are those of a
-            single frame.
+            Axes that are held in the image may be left out. 2D labels are a single frame.
         axes : str
             A letter per axis, as of `OpenedStack`; may be empty.
         opened : OpenedStack
             The image.
         stack : FrameStack
-            Its frames. The region that it may have is not looked at.
+            Its frames; a region has no influence.
 
         Returns
         -------
         ArrayView of shape (frames, rows, columns), or None
-            None: they do not fit.
+            None if the labels do not fit the frames.
         """
         wanted = (stack.n_frames, *stack.image_shape)
         shape, single = tuple(labels.shape), self.letters[-3:]
@@ -146,14 +145,14 @@ class LabelLayout:
 def _is_whole(opened: OpenedStack, letters: str) -> bool:
     """Return whether labels have all spatial axes of the image, so that its affine applies to them.
 
-    Labels of one slice would lie at the first one.
+    Without all of them, labels of one slice would lie in the first slice.
     """
     sides = zip(opened.axes.upper(), opened.data.shape, strict=True)
     return all(letter in letters for letter, side in sides if letter in "XYZ" and side > 1)
 
 
 def _letters(opened: OpenedStack, axes: dict[str, int | None], kind: StackKind) -> str:
-    """Name every axis by its letter in the file, or else by one that is not taken."""
+    """Return a letter for every axis: the file's, or else a free one."""
     found: dict[str, str] = {}
     for role in ("rows", "columns", "video", "through"):
         number = axes.get(role)

@@ -28,7 +28,7 @@ Scores = Mapping[ObjectFrame, tuple[float, float]]
 def known_scale(
     axes: str, scale: Sequence[float], units: Sequence[str], *, leading: int = 1
 ) -> tuple[tuple[float, ...] | None, tuple[str, ...] | None]:
-    """Return sizes of pixels and their units, if those of a frame or volume are known.
+    """Return pixel sizes and units, if the sizes of a frame or volume are known.
 
     Parameters
     ----------
@@ -37,8 +37,7 @@ def known_scale(
     scale, units
         As of `OpenedStack`.
     leading : int
-        Number of axes before those of a frame or volume. A step along them that is not known is
-        one frame.
+        Number of axes before those of a frame or volume; their step is one frame if unknown.
 
     Returns
     -------
@@ -59,7 +58,7 @@ def known_scale(
 
 @dataclass(frozen=True, slots=True)
 class ResultFiles:
-    """The files that are wanted beside the labels.
+    """The files to write beside the labels.
 
     Attributes
     ----------
@@ -72,7 +71,7 @@ class ResultFiles:
 
     @classmethod
     def beside(cls, labels: Path, formats: Sequence[TrackFormat], measure: bool) -> ResultFiles:
-        """Name them after the labels file: cells.tif gives cells.csv, cells_RES and so on."""
+        """Return files named after a labels file: cells.csv, cells_RES and so on for cells.tif."""
         table = labels.with_name(f"{stem_of(labels.name)}.csv") if measure else None
         if not formats:
             return cls((), table)
@@ -82,17 +81,17 @@ class ResultFiles:
         return cls(tuple((kind, path_beside(kind, labels)) for kind in kinds), table)
 
     def check(self, frames: Frames | None = None) -> None:
-        """Find before the work what could not be written after it.
+        """Raise an error before the work if a file cannot be written after it.
 
         Parameters
         ----------
         frames : Frames, optional
-            What they are about, as soon as it is known.
+            Frames to measure, if they are open already.
 
         Raises
         ------
         LineageError, MeasurementError
-            Other data stands where tracks or the table should be: nobody has named these paths.
+            Other data is at the paths of tracks or table, which the user has not named.
         MeasurementError
             The frames cannot be measured.
         """
@@ -125,7 +124,7 @@ class ResultFiles:
         labels: Any,
         scores: Scores,
     ) -> None:
-        """Write them.
+        """Write the files.
 
         Parameters
         ----------
@@ -134,13 +133,13 @@ class ResultFiles:
         session : TrackingSession
         frames : Frames
         labels : array of int
-            Of the whole image, all volumes included.
+            Labels of the whole image, all volumes included.
         scores : mapping
 
         Raises
         ------
         LineageError, MeasurementError
-            Something cannot be written; the labels are.
+            A file cannot be written; the labels are written already.
         """
         from napari_sam2.lineage import scale_of_tracks, write_tracks
         from napari_sam2.measure import measure, write_table
@@ -204,9 +203,9 @@ def _review(session: TrackingSession, scores: Scores) -> Review:
 
 
 class _Intensities:
-    """One channel of an image as stored, with its axes as those of the turned labels.
+    """One channel of an image as stored, with the axes of the labels.
 
-    Reads frame by frame; what is outside of the region that was looked at is 0: no object is there.
+    Reads frame by frame; pixels outside of the segmented region, where no object is, are 0.
     """
 
     def __init__(self, frames: Frames, channel: int, order: Sequence[int]) -> None:

@@ -1,6 +1,6 @@
-"""`ServedSession`: one client's session as far as the server knows it: an engine and its caches.
+"""`ServedSession`: the server's part of one client's session: an engine and its caches.
 
-Everything that it holds can be made again from a request. Its methods run while the caller has the
+A request contains enough to compute all of the caches again. Methods run while the caller has the
 turn on the device.
 """
 
@@ -84,7 +84,7 @@ class _PlannedFrame:
 
 
 class _KeptPrediction(ObjectPrediction):
-    """A prediction whose tensors are looked up, or made again, when they are looked at.
+    """A prediction whose tensors are read from a cache, or computed again, on access.
 
     A session may have thousands of decided frames, of which a step needs a few.
     """
@@ -110,7 +110,7 @@ class _KeptPrediction(ObjectPrediction):
 
 
 class ServedSession:
-    """The engine of a session, and what it keeps between requests.
+    """The engine of a session, and its state between requests.
 
     Parameters
     ----------
@@ -199,7 +199,7 @@ class ServedSession:
         )
 
     def _decided_values(self, decided: Conditioning, rank: int = 0) -> dict[str, Any]:
-        """Return what the client gets of a decision; its prediction stays here."""
+        """Return the values of a decided frame for the client; tensors stay on the server."""
         prediction = decided.prediction
         assert prediction is not None
         handle = new_handle()
@@ -296,14 +296,14 @@ class ServedSession:
         return builder.message({"logits": logits_values(found, builder)})
 
     def objectness(self, message: Message) -> Message:
-        """Return how probable any object is in a mask."""
+        """Return the mean object probability in a mask."""
         fields = Fields(message.head)
         frame = fields.whole("frame", 0, self.spec.n_frames - 1)
         mask = read_mask(fields.raw("mask"), message.blocks, self._shape)
         return Message({"objectness": self.engine.run(lambda: self.engine.objectness(frame, mask))})
 
     def remaining_contrast(self, message: Message) -> Message:
-        """Return what is left of an object's contrast under a mask."""
+        """Return the remaining share of an object's contrast under a mask."""
         fields, last = Fields(message.head), self.spec.n_frames - 1
         frame, decided_frame = (fields.whole(name, 0, last) for name in ("frame", "decided_frame"))
         mask, decided_mask = (
@@ -342,7 +342,7 @@ class ServedSession:
         return plan
 
     def _coming(self, fields: Fields, plan: Sequence[_PlannedFrame]) -> dict[int, list[int]]:
-        """Return the frames that a pass visits after each planned one, as far as they matter."""
+        """Return the frames to prefetch after each planned one, in the order of the pass."""
         last, most = self.spec.n_frames - 1, self._limits.planned_frames + MOST_BEYOND
         visits = [whole(each, 0, last, "frame") for each in fields.items("visits", most)]
         if not {each.frame for each in plan} <= set(visits):
@@ -354,7 +354,7 @@ class ServedSession:
     def _tracks(
         self, fields: Fields
     ) -> tuple[dict[int, ObjectTrack], dict[int, Mapping[int, bytes]]]:
-        """Return the objects as a request states them, and the keys of their decided frames."""
+        """Return the objects of a request, and the keys of their decided frames."""
         stated = {
             whole(number, 1, MOST_OBJECT_ID, "object"): hash_bytes(key, "key")
             for number, key in fields.items("objects", self._limits.objects, width=2)
@@ -407,7 +407,7 @@ class ServedSession:
         return data
 
     def _conditioning(self, key: bytes, data: bytes) -> Conditioning:
-        """Return a decided frame; its prediction is computed again if it is not kept any more."""
+        """Return a decided frame; compute its prediction again if the cache has dropped it."""
         stated = DecidedValues.decode(data, self._shape, self.spec.n_frames)
         prompt, known = stated.prompt, stated.prediction
         prediction: ObjectPrediction | None = None

@@ -21,7 +21,7 @@ _Value = TypeVar("_Value")
 
 
 class MaskedSession(Protocol):
-    """The part of a session that is read; `napari_sam2.TrackingSession` has it."""
+    """The interface of a session that is read here, as of `napari_sam2.TrackingSession`."""
 
     prompts: PromptBook
     handed_over: set[ObjectFrame]
@@ -46,11 +46,11 @@ class MaskedFrame:
     Attributes
     ----------
     frame : int
-        Its number in the stack.
+        Number of the frame in the stack.
     image : ndarray of uint8, shape (Y, X, C)
-        In the contrast of the session; C is 1 or 3.
+        Pixels in the contrast of the session; C is 1 or 3.
     masks : ndarray of int32, shape (Y, X)
-        Ids of the objects whose masks count here; 0 elsewhere.
+        Ids of the objects with masks; 0 elsewhere.
     object_ids : tuple of int
         The same ids, ascending.
     background : tuple of (float, float)
@@ -74,7 +74,7 @@ class SessionMasks:
         By number.
     decided : frozenset of ObjectFrame
         Objects and frames whose masks are the user's: accepted, drawn, or corrected. The others
-        are what the model made of one prompt, and nobody has objected.
+        are predictions from one prompt that the user did not correct.
     skipped : tuple of str
         Errors of the frames that could not be read.
     """
@@ -101,7 +101,7 @@ def read_session_masks(session: MaskedSession, most_frames: int = _MOST_FRAMES) 
     ----------
     session : MaskedSession
     most_frames : int
-        So many frames at most, evenly spread over those that have masks.
+        Most frames to read, evenly spread over those that have masks.
     """
     prompts = {ObjectFrame(number, frame): prompt for number, frame, prompt in session.prompts}
     accepted = frozenset(session.accepted)
@@ -145,7 +145,7 @@ def _is_decided(prompt: FramePrompt) -> bool:
 
 
 def spread(values: Sequence[_Value], most: int) -> list[_Value]:
-    """Choose at most so many values, evenly spread, the first and the last among them."""
+    """Return at most `most` evenly spaced values, the first and the last included."""
     if len(values) <= most:
         return list(values)
     return [values[i] for i in np.linspace(0, len(values) - 1, most).round().astype(int)]
