@@ -257,7 +257,7 @@ def _numbers(folder: Path) -> list[int]:
 
 
 def _process_space() -> str:
-    """Return what tells process numbers of one machine apart that containers count anew."""
+    """Return an id of the namespace of process numbers, as every container counts its own."""
     try:
         return str(Path("/proc/self/ns/pid").readlink())
     except OSError:  # other systems have one space

@@ -277,7 +277,7 @@ def _client_of(engine: BatchEngine, cluster: Any) -> Client:
 
 
 def _resources_of(engine: BatchEngine, client: Client) -> Mapping[str, float] | None:
-    """Return what a stack needs of a worker: a GPU, unless the CPU is to do it.
+    """Return the Dask resources that a stack needs: a GPU unless the device is the CPU.
 
     Raises
     ------
@@ -364,7 +364,7 @@ def _do(task: StackTask, name: str) -> StackStatus | None:
 
 
 def _stop(name: str, dask_worker: Any) -> None:
-    """Stop what a worker does; runs in the worker."""
+    """Stop the stack of a worker; runs in the worker."""
     plugin = dask_worker.plugins.get(name)
     if plugin is not None:
         plugin.stopped.set()

@@ -1,4 +1,4 @@
-"""`BatchEngine`: what is to do the stacks, as the options of a command say."""
+"""`BatchEngine`: the devices, processes or cluster that the options of a command choose."""
 
 from __future__ import annotations
 

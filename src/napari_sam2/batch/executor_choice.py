@@ -11,7 +11,7 @@ from napari_sam2.errors import BatchError
 
 
 def choose_executor(engine: BatchEngine, run: str, stacks: int) -> Executor:
-    """Return what does the stacks; clusters are begun, processes when they are first used.
+    """Return the executor of a batch; a cluster starts at once, processes at their first use.
 
     Parameters
     ----------

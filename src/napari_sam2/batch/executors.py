@@ -1,4 +1,4 @@
-"""`Executor`: what does the stacks, and the one that does them in this process."""
+"""`Executor`: the interface that runs stacks, and the executor in this process."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class BatchWatch(Protocol):
 
 
 class Executor(Protocol):
-    """Does stacks, one process at a time for each, several processes at once if it has them."""
+    """Segments stacks, each in one process, and several at once if it has several processes."""
 
     def run(self, tasks: Sequence[StackTask], watch: BatchWatch) -> None:
         """Segment stacks; all that were begun have ended when this returns.
@@ -71,5 +71,5 @@ class InProcess:
 
 
 def watcher_of(name: str, watch: BatchWatch) -> Watcher:
-    """Return what watches one stack for all of them."""
+    """Return the watcher of one stack that reports to the watch of the batch."""
     return Watcher(lambda done, planned: watch.progress(name, done, planned), watch.stopped)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def check_inputs_stay(tasks: Sequence[StackTask], inputs: Iterable[Path]) -> None:
-    """Check that no output of a stack is an input of any, nor lies in one or holds one.
+    """Check that no output of a stack is, contains or lies in an input of any stack.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ def _inputs(tasks: Iterable[StackTask], others: Iterable[Path]) -> Iterator[Path
 
 
 def check_own_results(tasks: Iterable[StackTask]) -> None:
-    """Check that what stands where results are to be written was written by a batch.
+    """Check that files at the paths of results were written by a batch.
 
     Raises
     ------

@@ -79,7 +79,7 @@ class Processes:
         self._workers.clear()
 
     def _worker(self, number: int) -> _WorkerProcess:
-        """Return a process, a new one if the one before has died."""
+        """Return the process of a number; start a new one if it has died."""
         if number not in self._workers or not self._workers[number].process.is_alive():
             threads = max(1, (os.cpu_count() or 1) // len(self._devices))
             self._workers[number] = _WorkerProcess(self._devices[number], self._run, threads)
@@ -106,7 +106,7 @@ class Processes:
 
 
 class _WorkerProcess:
-    """One process, the pipe to it, and the stack that it does."""
+    """A worker process, the pipe to it, and its present stack."""
 
     def __init__(self, device: str, run: str, threads: int) -> None:
         context = multiprocessing.get_context(_METHOD)

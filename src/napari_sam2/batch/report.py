@@ -23,7 +23,7 @@ def describe_result(result: BatchResult) -> str:
 
 
 def describe_end(status: StackStatus) -> str:
-    """Return what is printed when nothing more is done for a stack."""
+    """Return the line that is printed when a stack has ended."""
     match status.state:
         case StackState.DONE:
             rate = status.frame_results / status.seconds if status.seconds else 0.0
@@ -40,7 +40,7 @@ def describe_end(status: StackStatus) -> str:
 
 
 def describe_plan(plan: BatchPlan) -> str:
-    """Return a table of what would be done with each stack."""
+    """Return a table of the plan for each stack."""
     rows = []
     for task in plan.tasks:
         status = known_status(task)

@@ -130,7 +130,7 @@ def check_new(plan: BatchPlan, *, part: bool = False) -> None:
 
 
 def known_status(task: StackTask) -> StackStatus:
-    """Return what is known of a stack without doing anything: done, or else waiting.
+    """Return the status of a stack from its files: done, or else waiting.
 
     Failures and stops are named as such.
     """
@@ -195,7 +195,7 @@ def run_batch(
 
 
 class _Record:
-    """Keeps what was reported, and passes it on."""
+    """Keeps reports and forwards them."""
 
     def __init__(self, watch: BatchWatch) -> None:
         self.statuses: dict[str, StackStatus] = {}

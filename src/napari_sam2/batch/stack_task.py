@@ -86,7 +86,7 @@ class StackTask:
 
     @property
     def kept(self) -> Path:
-        """The folder of what is computed until the stack is done."""
+        """The folder of results until the stack is done."""
         return KeptRun.of(self.labels, None, bool(self.options.through)).folder
 
     def key(self) -> str:
@@ -137,7 +137,7 @@ class StackTask:
         )
 
     def write_rows(self) -> None:
-        """Write the prompts of this stack as a table of its own, if they come from one of many.
+        """Write the prompts of this stack to their own table, if they are in a table of many.
 
         Raises
         ------

@@ -50,7 +50,7 @@ class StackWorker:
         self._asked: tuple[str, int | None] | None = None
 
     def do(self, task: StackTask, watcher: Watcher) -> StackStatus:
-        """Segment a stack, unless it is done already or another process is at work on it.
+        """Segment a stack, unless it is done or another process works on it.
 
         Whatever goes wrong with the stack is in the status that is returned, and in its file where
         that can be written.
@@ -198,7 +198,7 @@ def note_loss(task: StackTask, run: str, reason: str) -> StackStatus:
 
 
 def _written(status: StackStatus | None) -> tuple[str, ...]:
-    """Return what batches have written or begun to write, as far as a status says it."""
+    """Return the files that batches have written or begun to write, after a status file."""
     return () if status is None else tuple(dict.fromkeys((*status.outputs, *status.written)))
 
 

@@ -1,4 +1,4 @@
-"""`StackStatus`: what has become of a stack, and the file beside its labels that says so.
+"""`StackStatus`: the result of a stack, and the status file beside its labels.
 
 Any thread; every file is written in one step.
 """
@@ -126,7 +126,7 @@ class StackStatus:
 
 
 def read_status(path: Path) -> StackStatus | None:
-    """Return what a status file says; None where there is none, or one that is damaged."""
+    """Return the content of a status file; None if it is missing or damaged."""
     try:
         content = read_note(path)
         return _of_json(content)

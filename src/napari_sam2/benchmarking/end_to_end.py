@@ -151,7 +151,7 @@ def _seconds_per_frame(
 def _first_mask(
     session: TrackingSession, discs: DriftingDiscs, clicks: int, clock: Callable[[], float]
 ) -> float:
-    """Click in one frame after the other, from the last one on; the first click only warms up."""
+    """Click in one frame after the other, beginning with the last; the first click warms up."""
     seconds = []
     last = discs.shape[0] - 1
     for frame in range(last, max(last - clicks - 1, -1), -1):

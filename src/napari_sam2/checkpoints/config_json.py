@@ -77,7 +77,7 @@ def _checked(cls: type, values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check_size(name: str, value: Any) -> None:
-    """Refuse what no network can be built with, before it is tried."""
+    """Raise an error for a configuration from which no network can be built."""
     if isinstance(value, float):
         if math.isfinite(value):
             return

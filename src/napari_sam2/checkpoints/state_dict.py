@@ -185,7 +185,7 @@ def _check_tensors(path: Path, tensors: Mapping[str, Tensor], size: int) -> None
 
 
 def _kind(tensor: Tensor) -> str:
-    """Name what a tensor is instead of a plain array of real numbers; empty if it is one."""
+    """Return why a tensor is no plain array of real numbers; empty if it is one."""
     if tensor.is_nested or tensor.layout is not torch.strided:
         return "sparse"
     if tensor.is_quantized:

@@ -280,7 +280,7 @@ class _Terminal:
 
 
 def _check_model(model: str | None) -> None:
-    """Find before the work that there is no such model: every stack would fail for it.
+    """Raise an error before the work if the model does not exist.
 
     Raises
     ------

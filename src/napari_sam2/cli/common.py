@@ -1,4 +1,4 @@
-"""Options that commands share, and what keeps two of them from one output."""
+"""Options that commands share, and the lock of their output."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def alone_with_output(command: Callable[..., None]) -> Callable[..., None]:
 
 @contextmanager
 def frame_bar(title: str, frames: int) -> Iterator[Callable[[int, int], None]]:
-    """Show progress on stderr if it is a terminal; yield what takes the frames done, and all."""
+    """Show progress on stderr if it is a terminal; yield a function of the frames done and all."""
     from tqdm import tqdm
 
     with tqdm(total=frames, desc=title, unit="frame", disable=None) as bar:

@@ -96,7 +96,7 @@ def evaluate_automatic(
     progress: Callable[[str], None] = lambda name: None,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> list[AutomaticScore]:
-    """Search the middle frame of each stack; with `every`, also follow what is found through it.
+    """Search the middle frame of each stack; with `every`, also track the found objects.
 
     Parameters
     ----------

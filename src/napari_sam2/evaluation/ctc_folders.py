@@ -88,7 +88,7 @@ def _image_files(folder: Path) -> dict[int, Path]:
 
 
 class _Images(CtcFrames):
-    """Images as an array; a frame is read when it is indexed, with whatever comes after it."""
+    """Images as an array; indexing reads only the indexed frames."""
 
     def __getitem__(self, place: Any) -> NDArray[Any]:
         """Return pixels; the first index is a frame."""

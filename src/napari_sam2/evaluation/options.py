@@ -128,7 +128,7 @@ class PromptProtocol:
 
     @classmethod
     def of(cls, options: EvaluationOptions) -> PromptProtocol:
-        """Name what options ask for."""
+        """Return a short name of the options."""
         parts = ["click" if options.prompt is PromptKind.POINT else str(options.prompt)]
         if options.clicks:
             parts.append(f"{options.clicks} more")

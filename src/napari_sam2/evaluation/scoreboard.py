@@ -118,7 +118,7 @@ class Scoreboard:
                 self._common[row, frame] = count
 
     def _boundaries(self, masks: MaskSource) -> NDArray[np.float64]:
-        """Boundary F of every object in every frame; 0 where it is on one side only."""
+        """Boundary F of every object in every frame; 0 if truth or prediction lacks it."""
         tolerance = davis_tolerance(self._truth.shape[1:])
         boundary = np.zeros(self._size, dtype=np.float64)
         for frame, plane in enumerate(self._truth):

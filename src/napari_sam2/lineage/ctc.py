@@ -170,7 +170,7 @@ def _renamed(
 
 
 def check_ctc_path(path: Path) -> None:
-    """Raise a `LineageError` if what stands at a path must not be replaced."""
+    """Raise a `LineageError` if other data is at a path."""
     if not path.exists():
         return
     if not path.is_dir():
@@ -293,7 +293,7 @@ def segmented_frames(path: Path) -> dict[int, Path]:
 
 
 def divisions_of(tracks: Iterable[CtcTrack]) -> tuple[Division, ...]:
-    """Return the divisions of tracks; a parent with one child is one too."""
+    """Return the divisions of tracks; a parent with one child counts too."""
     tracks = tuple(tracks)
     children: dict[int, list[CtcTrack]] = {}
     for each in tracks:

@@ -37,7 +37,7 @@ def path_beside(kind: TrackFormat, labels: Path) -> Path:
 
 
 def check_tracks_path(kind: TrackFormat, path: Path) -> None:
-    """Raise a `LineageError` if what stands at a path must not be replaced."""
+    """Raise a `LineageError` if other data is at a path."""
     if kind is TrackFormat.CTC:
         check_ctc_path(path)
     elif kind is TrackFormat.GEFF:

@@ -40,7 +40,7 @@ class Spots:
 
     @classmethod
     def none(cls, dims: int) -> Spots:
-        """Return no spots in frames of so many axes."""
+        """Return empty spots for frames of `dims` axes."""
         nothing = np.zeros(0, dtype=np.int64)
         return cls(nothing, nothing, np.zeros((0, dims)), nothing)
 

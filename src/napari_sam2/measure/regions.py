@@ -329,7 +329,7 @@ def _directions(spacing: tuple[float, ...]) -> tuple[tuple[float, ...], tuple[fl
 
 
 def _shifted(padded: NDArray[np.bool_], step: tuple[int, ...], side: int) -> NDArray[np.bool_]:
-    """Return the voxels from which a step leads on (side 0), or those that it leads to (1)."""
+    """Return the voxels at the start (side 0) or the end (1) of a step in some direction."""
     place = []
     for move in step:
         first, last = (

@@ -1,4 +1,4 @@
-"""`Review`: what a session knows about the masks that are measured."""
+"""`Review`: scores and decisions of a session about the measured masks."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ class MeasuredStack:
         image_axes: str | None,
         volumes: bool,
     ) -> MeasuredStack:
-        """Check what a user gives; see `measure` for the parameters."""
+        """Check the arguments of `measure`."""
         labels = _checked_labels(labels)
         axes = _checked_axes(axes, labels.ndim, volumes=volumes)
         single = labels.ndim == 2 or (labels.ndim == 3 and volumes)

@@ -192,7 +192,7 @@ class Measurements:
             self._digests.pop(frame, None)
 
     def table(self, divisions: Iterable[Division] = (), review: Review | None = None) -> DataFrame:
-        """Return what has been measured so far.
+        """Return the table of the frames measured so far.
 
         Parameters
         ----------

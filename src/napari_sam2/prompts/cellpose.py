@@ -1,4 +1,4 @@
-"""Masks of Cellpose's ``_seg.npy`` files, read without ever running what a file says.
+"""Masks of Cellpose's ``_seg.npy`` files, read without running code of the file.
 
 Such a file is a pickled dictionary. Unpickling calls whatever a file names. Here nothing is called:
 each name becomes an inert record of what the file would have called and with what, and the array

@@ -89,7 +89,7 @@ class FramePrompt:
         return self.with_clicks_of(new, len(new.points))
 
     def with_clicks_of(self, other: FramePrompt, count: int) -> FramePrompt:
-        """Return the prompt with the last `count` clicks of another one as one more round."""
+        """Return the prompt with the last `count` clicks of another prompt as a further round."""
         _check_count(len(self.points) + count)
         grown = object.__new__(FramePrompt)  # all its parts have been checked
         object.__setattr__(grown, "points", self.points + other.points[-count:])

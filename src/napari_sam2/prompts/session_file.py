@@ -344,7 +344,7 @@ def of_channels(channels: tuple[int, ...]) -> dict[str, str]:
 
 
 def of_kind(kind: StackKind) -> dict[str, str]:
-    """Return the setting that says what frames are; none where that is unknown."""
+    """Return the setting of the kind of frames; empty if it is unknown."""
     return {} if kind is StackKind.UNKNOWN else {_KIND: kind.value}
 
 

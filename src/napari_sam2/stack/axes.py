@@ -37,7 +37,7 @@ _KINDS = dict.fromkeys("zyx", StackKind.Z_STACK) | {"t": StackKind.TIME_LAPSE}
 
 
 def kind_along(name: object) -> StackKind:
-    """Return what frames along an axis of this name are: along z, y or x, slices of a volume."""
+    """Return the kind of frames along an axis of this name: along z, y or x, slices of a volume."""
     return _KINDS.get(axis_letter(name), StackKind.UNKNOWN)
 
 
@@ -130,7 +130,7 @@ def _letters(labels: Sequence[str] | None, sizes: tuple[int, ...], *, rgb: bool)
 
 
 def _composed_channel(letters: list[str], sizes: tuple[int, ...]) -> int | None:
-    """Return the channel axis that makes one picture; a last one (colours) goes first."""
+    """Return the axis of channels to compose; a last axis of colours has precedence."""
     channels = [axis for axis, letter in enumerate(letters) if letter == "c"]
     if len(letters) - len(channels[-1:]) < 2:
         return None

@@ -1,4 +1,4 @@
-"""Arrays of one shape as channels of one array, which reads them only when it is indexed."""
+"""Arrays of one shape as channels of one array that is read when it is indexed."""
 
 from __future__ import annotations
 

@@ -83,7 +83,7 @@ class Layout:
         return self.channel == last and self.shape[last] in COLOUR_SIZES
 
     def index(self, frame: int, steps: tuple[int, int] = (1, 1)) -> tuple[int | slice, ...]:
-        """Return the index of one frame, or of every n-th row and column of it."""
+        """Return the array index of a frame, or of every n-th row and column of it."""
         where: list[int | slice] = [slice(None)] * len(self.shape)
         for axis, position in self.held:
             where[axis] = position

@@ -111,7 +111,7 @@ def _check_metadata(path: Path, file: Path) -> None:
 
 
 def _check_chunks(array: Any, path: Path) -> None:
-    """Refuse chunks of which one fills the memory, or so many that a frame takes for ever.
+    """Raise an error for chunks too large for memory, or too many to read a frame in time.
 
     A chunk is decoded whole, whatever its size on the disk.
     """

@@ -194,7 +194,7 @@ def axes_of_shape(shape: Sequence[int]) -> str:
 
 
 def short_reason(error: BaseException) -> str:
-    """Return what a library says of a damaged file, in one line that is not too long."""
+    """Return the message of a library's error as one short line."""
     text = " ".join(str(error).split()) or type(error).__name__
     return text if len(text) <= _MOST_REASON else text[:_MOST_REASON] + "..."
 

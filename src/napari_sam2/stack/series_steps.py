@@ -33,7 +33,7 @@ class HandOverStep(Generic[Volume]):
 def series_steps(
     volumes: Sequence[Volume],
 ) -> Iterator[PropagationStep[Volume] | HandOverStep[Volume]]:
-    """Yield the steps of a run: propagate, hand the objects to the next volume, go on there.
+    """Yield the steps of a run: propagate, hand the objects to the next volume, continue there.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ def search_steps(frame: int, every: int | None, start: int, stop: int) -> Iterat
 
 
 def _looked_in(frames: range, end: int) -> Sequence[int]:
-    """Return the frames to look in after the first, and the end unless one of them is near it.
+    """Return the frames to search after the first, and the last frame unless one is near it.
 
     What begins behind the last search would be found nowhere.
     """

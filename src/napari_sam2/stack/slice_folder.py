@@ -126,7 +126,7 @@ def open_picture(path: Path, *, series: int | str | None, level: int) -> OpenedS
 
 
 def header_of(path: Path) -> SliceHeader:
-    """Return what a TIFF, PNG or JPEG file says of its pixels.
+    """Return axes, shape and dtype of a TIFF, PNG or JPEG file.
 
     Raises
     ------

@@ -215,7 +215,7 @@ def check_channels(channels: Sequence[int] | None, length: int | None) -> tuple[
 
 
 def check_kind(kind: StackKind | str) -> StackKind:
-    """Return what frames are, by its name.
+    """Return the kind of frames of a name.
 
     Raises
     ------

@@ -175,7 +175,7 @@ def _disc_radius(mask: Mask) -> float:
 
 
 def _corrected(frame: GreyFrame, seed: GrowthSeed, window: Window, mask: Mask) -> Mask:
-    """Flood a mask from known pixels and background clicks, and keep what the former claim."""
+    """Flood a mask from known pixels and background clicks; return the pixels of the former."""
     markers = np.zeros(mask.shape, dtype=np.int32)
     if seed.core is not None:
         whole = hull(seed.core.window, window)

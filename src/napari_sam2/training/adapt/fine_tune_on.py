@@ -62,7 +62,7 @@ class AdaptableModel(Protocol):
 
     @property
     def path(self) -> Path | None:
-        """The file that the weights come from, if they come from one."""
+        """The file of the weights; None if they have none."""
 
     @property
     def elsewhere(self) -> object | None:
@@ -261,7 +261,7 @@ def _ids(frame: MaskedFrame, pairs: Set[ObjectFrame]) -> tuple[int, ...]:
 def _training_frame(
     frame: MaskedFrame, train: Set[ObjectFrame], input_side: int | None
 ) -> TrainingFrame:
-    """Cut out what windows around the masks can show; all of it, if they show whole frames."""
+    """Crop a frame to the reach of windows around its masks, unless windows are whole frames."""
     trained = np.isin(frame.masks, _ids(frame, train))
     others = (frame.masks != 0) & ~trained  # held out, or too much like those
     masks = _numbered(np.where(trained, frame.masks, 0))

@@ -23,7 +23,7 @@ def measure_masks(
     template: SessionTemplateLike,
     done: Callable[[int], None] = lambda _masks: None,
 ) -> HeldOutIou:
-    """Prompt every mask by itself, by one click and by its box.
+    """Predict every mask separately, from one click and from its box.
 
     Every mask is clicked in several places, as different people would, and its box is the tight
     one.

@@ -182,7 +182,7 @@ def _train(
 
 
 def _shortened(recipe: Recipe, more: int) -> Recipe:
-    """Return the recipe with only so many more steps after the timed ones."""
+    """Return the recipe, shortened to some more steps after the timed ones."""
     phase = recipe.phases[0]
     steps = min(phase.steps, _TIMED_STEPS + max(more, 1))
     return replace(recipe, phases=(_of_length(phase, steps),))

@@ -239,7 +239,7 @@ class ClipSampler:
         )
 
     def _regions(self, rng: np.random.Generator) -> _Frames:
-        """Cut a piece out of any image, divide it into regions, and follow one of them."""
+        """Return a clip of one region of a piece of an image that is divided into regions."""
         index = int(rng.choice(len(self.stacks), p=self._weights / self._weights.sum()))
         stack = self.stacks[index]
         axis = int(rng.choice(stack.video_axes)) if stack.video_axes else 0

@@ -64,7 +64,7 @@ def rewind(path: Path, step: int) -> None:
 
 
 def _whole_records(path: Path) -> list[tuple[str, Record]]:
-    """Return the lines of a log that were written to their end, and what they hold."""
+    """Return the complete lines of a log, and their records."""
     if not path.exists():
         return []
     try:

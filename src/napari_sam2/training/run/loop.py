@@ -136,7 +136,7 @@ def train(
 
 
 def train_step(state: TrainingState, batch: ClipBatch, recipe: Recipe) -> StepLosses:
-    """Make one optimiser step on one batch."""
+    """Run one optimiser step on one batch."""
     phase, _ = recipe.at(batch.step)
     rate = recipe.learning_rate(batch.step)
     for group in state.optimiser.param_groups:
