@@ -39,6 +39,15 @@ _PARTS = st.one_of(
 )
 
 
+def test_all_of_it_and_lists_are_read_like_the_stacked_array():
+    arrays = _arrays(2)
+    stacked, stack = np.stack(arrays, axis=2), ChannelStack(*arrays)
+    assert (stack.ndim, stack.size, len(stack)) == (5, stacked.size, len(stacked))
+    for index in (..., (..., 0), (0, ..., slice(1, 3)), [1, 0], stacked > 500):
+        np.testing.assert_array_equal(stack[index], stacked[index], err_msg=str(index))
+    np.testing.assert_array_equal(stack, stacked)
+
+
 @given(index=st.lists(_PARTS, max_size=5).map(tuple), count=st.integers(1, 3))
 def test_it_is_indexed_like_the_stacked_array(index, count):
     arrays = _arrays(count)

@@ -5,7 +5,6 @@ May be used from any thread that may read the array.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
@@ -13,8 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_sam2.stack.lazy_array import LazyArray
 
-class ArrayView:
+
+class ArrayView(LazyArray):
     """An array with its axes in another order, and some of them held at one position.
 
     Parameters
@@ -25,14 +26,6 @@ class ArrayView:
         Axes of the array in the order of this view; None stands for a new axis of length 1.
     held : mapping of int to int
         Position along each other axis of the array.
-
-    Attributes
-    ----------
-    shape : tuple of int
-    dtype : dtype
-    ndim : int
-    size : int
-        Number of its elements.
     """
 
     def __init__(
@@ -45,19 +38,13 @@ class ArrayView:
         if sorted([*(axis for axis in order if axis is not None), *held]) != [*range(len(sizes))]:
             raise ValueError(f"{order} and {held} are not the axes of an array of {len(sizes)}.")
         self._array, self._order, self._held = array, tuple(order), dict(held)
-        self.shape = tuple(1 if axis is None else sizes[axis] for axis in order)
-        self.dtype: np.dtype[Any] = np.dtype(array.dtype)
-        self.ndim, self.size = len(self.shape), math.prod(self.shape)
-
-    def __len__(self) -> int:
-        return self.shape[0]
+        super().__init__([1 if axis is None else sizes[axis] for axis in order], array.dtype)
 
     def __getitem__(self, index: Any) -> NDArray[Any]:
         """Read integers and slices along each axis; memory of the array where it has any."""
-        given = index if isinstance(index, tuple) else (index,)
-        at = next((i for i, part in enumerate(given) if part is Ellipsis), len(given))
-        given, behind = given[:at], given[at + 1 :]
-        places = (*given, *(slice(None),) * (self.ndim - len(given) - len(behind)), *behind)
+        places = self.places(index)
+        if places is None:  # masks, lists: all is read
+            return np.asarray(np.asarray(self)[index])
         where: list[Any] = [slice(None)] * len(self._array.shape)
         for held, position in self._held.items():
             where[held] = position
@@ -77,7 +64,3 @@ class ArrayView:
         for at, part in new:
             pixels = np.expand_dims(pixels, at)[(slice(None),) * at + (part,)]
         return pixels
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
-        """Read everything."""
-        return np.array(self[...], dtype, copy=copy)

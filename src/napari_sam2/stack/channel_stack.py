@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_sam2.errors import StackError
+from napari_sam2.stack.lazy_array import LazyArray
 from napari_sam2.stack.validation import MAX_CHANNELS, ArrayLike, check_array, check_shape
 
 
-class ChannelStack:
+class ChannelStack(LazyArray):
     """Channels that lie in arrays of their own, as one array-like (..., C, Y, X).
 
     Nothing is copied: what is indexed of it is read from the arrays then. Pass it to `FrameStack`
@@ -25,7 +25,6 @@ class ChannelStack:
 
     Attributes
     ----------
-    shape : tuple of int
     dtype : dtype
         That holds the values of all channels.
     channel_axis : int
@@ -50,15 +49,15 @@ class ChannelStack:
                 f"Channels of different shapes cannot be composed: {shapes}.",
                 remedy="Choose images of the same size.",
             )
+        super().__init__((*shapes[0][:-2], len(channels), *shapes[0][-2:]), np.result_type(*dtypes))
         self._channels = channels
-        self.dtype: np.dtype[Any] = np.result_type(*dtypes)
-        self.shape = (*shapes[0][:-2], len(channels), *shapes[0][-2:])
         self.channel_axis = len(shapes[0]) - 2
 
     def __getitem__(self, index: Any) -> NDArray[Any]:
         """Read integers and slices along each axis, as numpy understands them."""
-        parts: Sequence[Any] = index if isinstance(index, tuple) else (index,)
-        parts = (*parts, *[slice(None)] * (len(self.shape) - len(parts)))
+        parts = self.places(index)
+        if parts is None:  # masks, lists: all is read
+            return np.asarray(np.asarray(self)[index])
         wanted, plane = parts[self.channel_axis], parts[self.channel_axis + 1 :]
         where = (*parts[: self.channel_axis], *plane)
         if not isinstance(wanted, slice):

@@ -15,11 +15,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_sam2.stack.lazy_array import LazyArray
+
 _PIECE = 2**26  # bytes that are read at once
 _SMALL = 2**20  # bytes that are read rather than skipped
 
 
-class FilePixels:
+class FilePixels(LazyArray):
     """Pixels that lie in a file one after the other, the last axis fastest.
 
     A memory map would end the whole process where the file is cut off while it is open, or where
@@ -36,18 +38,12 @@ class FilePixels:
 
     Attributes
     ----------
-    shape : tuple of int
-    dtype : dtype
-    ndim : int
-    size : int
-        Number of all pixels.
     close : callable
         Lets go of the file.
     """
 
     def __init__(self, path: Path, dtype: Any, offset: int, shape: tuple[int, ...]) -> None:
-        self.shape, self.dtype = tuple(map(int, shape)), np.dtype(dtype)
-        self.ndim, self.size = len(self.shape), math.prod(self.shape)
+        super().__init__(shape, dtype)
         self._path, self._offset = path, int(offset)
         self._lock = threading.Lock()
         self._file = path.open("rb", buffering=0)
@@ -57,9 +53,6 @@ class FilePixels:
         """Let other processes open the file for themselves."""
         return FilePixels, (self._path, self.dtype, self._offset, self.shape)
 
-    def __len__(self) -> int:
-        return self.shape[0]
-
     def __getitem__(self, index: Any) -> NDArray[Any]:
         """Read integers and slices along each axis, as numpy understands them.
 
@@ -68,23 +61,14 @@ class FilePixels:
         OSError
             The file is shorter than it was, or its storage fails.
         """
-        parts = index if isinstance(index, tuple) else (index,)
-        at = next((i for i, part in enumerate(parts) if part is Ellipsis), len(parts))
-        ahead, behind = parts[:at], parts[at + 1 :]
-        missing = self.ndim - len(ahead) - len(behind)
-        places = (*ahead, *(slice(None),) * missing, *behind)
-        if missing < 0 or not all(isinstance(p, slice | int | np.integer) for p in places):
-            pixels: NDArray[Any] = np.asarray(self[...])[index]  # masks, lists: all is read
-            return pixels
+        places = self.places(index)
+        if places is None:  # masks, lists: all is read
+            return np.asarray(np.asarray(self)[index])
         chosen = [
             range(*place.indices(size)) if isinstance(place, slice) else _checked(place, size)
             for place, size in zip(places, self.shape, strict=True)
         ]
         return self._chosen(chosen, 0, 0)
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
-        """Read everything."""
-        return np.asarray(self[...], dtype)
 
     def _chosen(self, chosen: list[range | int], axis: int, first: int) -> NDArray[Any]:
         """Read what is chosen along an axis and those behind it.

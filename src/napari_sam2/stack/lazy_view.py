@@ -5,14 +5,15 @@ May be used from any thread that may read the array.
 
 from __future__ import annotations
 
-import math
 import operator
 from typing import Any
 
 import numpy as np
 
+from napari_sam2.stack.lazy_array import LazyArray
 
-class LazyView:
+
+class LazyView(LazyArray):
     """An array of which an index is another view, and `numpy.asarray` reads.
 
     napari indexes resolutions of a pyramid twice, rows and columns before the sliders: an array
@@ -22,44 +23,26 @@ class LazyView:
     ----------
     array : array-like
         Anything that takes whole numbers and slices as index.
-
-    Attributes
-    ----------
-    shape : tuple of int
-    dtype : dtype
-    ndim : int
-    size : int
-        Number of its elements.
+    chosen : tuple of int or range, optional
+        Positions along each axis of the array; all by default.
     """
 
-    def __init__(self, array: Any) -> None:
-        self._choose(array, tuple(range(int(size)) for size in array.shape))
-
-    def _choose(self, array: Any, chosen: tuple[int | range, ...]) -> None:
+    def __init__(self, array: Any, chosen: tuple[int | range, ...] | None = None) -> None:
+        if chosen is None:
+            chosen = tuple(range(int(size)) for size in array.shape)
+        super().__init__([len(each) for each in chosen if isinstance(each, range)], array.dtype)
         self._array, self._chosen = array, chosen
-        self.shape = tuple(len(each) for each in chosen if isinstance(each, range))
-        self.dtype: np.dtype[Any] = np.dtype(array.dtype)
-        self.ndim, self.size = len(self.shape), math.prod(self.shape)
-
-    def __len__(self) -> int:
-        return self.shape[0]
 
     def __getitem__(self, index: Any) -> Any:
         """Return a view for integers and slices along each axis; a single element is read."""
-        parts = index if isinstance(index, tuple) else (index,)
-        at = next((i for i, part in enumerate(parts) if part is Ellipsis), len(parts))
-        ahead, behind = parts[:at], parts[at + 1 :]
-        missing = self.ndim - len(ahead) - len(behind)
-        if missing < 0 or not all(
-            isinstance(p, slice | int | np.integer) for p in (*ahead, *behind)
-        ):
-            return np.asarray(self)[index]  # masks, lists: all is read
-        places = iter((*ahead, *(slice(None),) * missing, *behind))
-        view = object.__new__(LazyView)
-        view._choose(
+        places = self.places(index)
+        if places is None:  # masks, lists: all is read
+            return np.asarray(self)[index]
+        parts = iter(places)
+        view = LazyView(
             self._array,
             tuple(
-                _chosen(each, next(places)) if isinstance(each, range) else each
+                _chosen(each, next(parts)) if isinstance(each, range) else each
                 for each in self._chosen
             ),
         )

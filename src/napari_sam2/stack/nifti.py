@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import threading
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from napari_sam2.errors import StackError
 from napari_sam2.stack.array_view import ArrayView
 from napari_sam2.stack.file_pixels import FilePixels
+from napari_sam2.stack.lazy_array import LazyArray
 from napari_sam2.stack.opened_stack import (
     DAMAGED_REMEDY,
     OpenedStack,
@@ -29,7 +29,7 @@ _AXES = "XYZTC"
 _LARGEST_RATIO = 1032
 
 
-class NiftiPixels:
+class NiftiPixels(LazyArray):
     """The pixels of a NIfTI file in its order of axes: X, Y, Z and then time.
 
     Slices are read when they are indexed. A compressed file can only be read from its beginning:
@@ -43,20 +43,14 @@ class NiftiPixels:
 
     Attributes
     ----------
-    shape : tuple of int
     dtype : dtype
         As stored, or float32 where the file scales its values.
-    ndim : int
-    size : int
-        Number of all values.
     """
 
     def __init__(self, proxy: Any, stored: FilePixels | None) -> None:
-        self.shape = tuple(int(size) for size in proxy.shape)
         slope, intercept = float(proxy.slope), float(proxy.inter)
         self._scaling = None if (slope, intercept) == (1.0, 0.0) else (slope, intercept)
-        self.dtype: np.dtype[Any] = np.dtype(proxy.dtype if self._scaling is None else np.float32)
-        self.ndim, self.size = len(self.shape), math.prod(self.shape)
+        super().__init__(proxy.shape, proxy.dtype if self._scaling is None else np.float32)
         self._proxy = proxy
         self._lock = threading.Lock()
         self._values: Any = None
@@ -73,10 +67,6 @@ class NiftiPixels:
             slope, intercept = self._scaling
             pixels = pixels * slope + intercept
         return np.asarray(pixels, self.dtype)
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
-        """Read everything."""
-        return np.asarray(self[...], dtype)
 
 
 def open_nifti(path: Path, *, series: int | str | None, level: int) -> OpenedStack:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,8 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_sam2.stack.lazy_array import LazyArray
 
-class SliceFiles:
+
+class SliceFiles(LazyArray):
     """Slices of one shape and dtype as one array-like; only what is indexed is read.
 
     Parameters
@@ -25,14 +26,6 @@ class SliceFiles:
         Of each slice.
     dtype : dtype
         Of all of them.
-
-    Attributes
-    ----------
-    shape : tuple of int
-    dtype : dtype
-    ndim : int
-    size : int
-        Number of all pixels.
     """
 
     def __init__(
@@ -44,17 +37,13 @@ class SliceFiles:
     ) -> None:
         self._read = read
         self._leading = leading
-        self.shape = (*leading, *shape)
-        self.dtype: np.dtype[Any] = np.dtype(dtype)
-        self.ndim, self.size = len(self.shape), math.prod(self.shape)
+        super().__init__((*leading, *shape), dtype)
 
     def __getitem__(self, index: Any) -> NDArray[Any]:
         """Read integers and slices along each axis, as numpy understands them."""
-        parts: Sequence[Any] = index if isinstance(index, tuple) else (index,)
-        if Ellipsis in parts:
-            at = parts.index(Ellipsis)
-            missing = self.ndim - len(parts) + 1
-            parts = (*parts[:at], *[slice(None)] * missing, *parts[at + 1 :])
+        parts = self.places(index)
+        if parts is None:  # masks, lists: all is read
+            return np.asarray(np.asarray(self)[index])
         count = len(self._leading)
         within = tuple(parts[count:])
         numbers = np.arange(int(np.prod(self._leading))).reshape(self._leading)
@@ -65,10 +54,6 @@ class SliceFiles:
         if not read:
             return np.empty((*wanted.shape, *self.shape[count:]), self.dtype)
         return np.stack(read).reshape(*wanted.shape, *read[0].shape)
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
-        """Read everything."""
-        return np.asarray(self[...], dtype)
 
     def _slice(self, number: int, within: tuple[Any, ...]) -> NDArray[Any]:
         pixels = self._read(number)

@@ -117,7 +117,7 @@ class ImageFile:
         return f"{stem} {self.names[self.number] or self.number}"
 
     def options(self) -> dict[str, Any]:
-        """Return what `Viewer.add_image` is told besides the pixels."""
+        """Return the keyword arguments for `Viewer.add_image`."""
         is_colour = self.axes.endswith("S")
         letters = self.axes.removesuffix("S")
         # Axes that the file does not name keep the names that napari gives to such.

@@ -112,7 +112,7 @@ class ModelFetcher(QObject):
         self._worker.submit(lambda: self._reach(server))
 
     def forget_server(self) -> None:
-        """Have the answer of a server not told any more."""
+        """Drop the answer of a server that was asked before."""
         self._wanted = None
 
     def cancel_download(self) -> None:
