@@ -186,7 +186,7 @@ class PanelPage:
     def offered_images(self) -> list[str]:
         """The images of a file among which is asked; empty without a question."""
         found = self.widget.stack.open.findChildren(QInputDialog)
-        return found[-1].comboBoxItems() if found else []
+        return found[-1].comboBoxItems() if found and found[-1].isVisible() else []
 
     @property
     def image_question(self) -> str:

@@ -131,7 +131,8 @@ class OpenButton(QPushButton):
 
     def __init__(self) -> None:
         super().__init__()
-        self._question: QInputDialog | None = None
+        self._question: QInputDialog | None = None  # made when it is needed first
+        self._titles: list[str] = []  # that it offers
         self._menu = QMenu(self)
         self.file = QAction("Image file…", self)
         self.folder = QAction("Folder: OME-Zarr, slices or DICOM…", self)
@@ -161,30 +162,29 @@ class OpenButton(QPushButton):
         names : tuple of str
             Of the images, several of which may be the same or empty.
         """
-        self.withdraw_question()
-        titles = [
+        self._titles = [
             f"{number}: {_shortened(name)}" if name else str(number)
             for number, name in enumerate(names)
         ]
-        question = QInputDialog(self)
-        question.setWindowTitle("Open image")
-        question.setLabelText(f"{_shortened(file)} holds {len(titles)} images. Which one?")
-        question.setComboBoxItems(titles)
-        question.accepted.connect(
-            lambda: self.series_chosen.emit(titles.index(question.textValue()))
+        # One dialog for all questions: PySide6 may crash when one is deleted in its own signal.
+        if self._question is None:
+            self._question = QInputDialog(self)
+            self._question.setWindowTitle("Open image")
+            self._question.textValueSelected.connect(self._choose_series)
+            self._question.rejected.connect(self.cancel_requested.emit)
+        self._question.setLabelText(
+            f"{_shortened(file)} holds {len(self._titles)} images. Which one?"
         )
-        question.rejected.connect(self.cancel_requested.emit)
-        question.finished.connect(question.deleteLater)
-        self._question = question
-        question.open()
+        self._question.setComboBoxItems(self._titles)
+        self._question.open()
 
     def withdraw_question(self) -> None:
         """Ask no longer which image is to be opened; nothing has been chosen."""
-        question, self._question = self._question, None
-        if question is not None and isalive(question):
-            question.blockSignals(True)
-            question.close()
-            question.deleteLater()
+        if self._question is not None and isalive(self._question):
+            self._question.hide()  # tells nobody
+
+    def _choose_series(self, title: str) -> None:
+        self.series_chosen.emit(self._titles.index(title))
 
     def _ask_for_file(self) -> None:
         chosen, _ = QFileDialog.getOpenFileName(self, "Open image", "", IMAGE_FILES)
