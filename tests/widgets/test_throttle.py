@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from qtpy.QtCore import QTimer
+
 from napari_sam2.widgets.throttle import Throttle
 
 
@@ -51,6 +53,8 @@ def test_nothing_runs_after_stop_until_scheduled_again(qtbot) -> None:
     throttle, calls = Throttle(), Calls()
     throttle.soon(calls.action("stale"))
     throttle.stop()
+    timers = throttle.findChildren(QTimer)
+    assert not any(timer.isActive() for timer in timers), "other threads may collect it now"
     throttle.soon(calls.action("new"))
     qtbot.waitUntil(lambda: bool(calls))
     assert calls == ["new"]

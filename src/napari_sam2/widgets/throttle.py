@@ -1,8 +1,8 @@
 """Timers for actions that follow soon: debounced, or once per interval.
 
-Main thread only. `Throttle` is a throttler of superqt. The others are our own: superqt runs nothing
-before the next painting, its throttlers do not say whether a call is pending, and a cancelled one
-keeps its timer running, so that the next call comes too soon.
+Main thread only. superqt's throttlers do not fit: they run nothing before the next painting, do not
+say whether a call is pending, and keep a timer running when they are cancelled. A running timer
+crashes PySide6 when another thread collects it as garbage.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from collections.abc import Callable
 
 from qtpy.compat import isalive
 from qtpy.QtCore import QObject, Qt, QTimer, Signal  # type: ignore[attr-defined]
-from superqt.utils import QSignalThrottler
 
 
 class DelayedCall(QObject):
@@ -78,14 +77,13 @@ class Throttle(QObject):
     def __init__(self) -> None:
         super().__init__()
         self._due: dict[Callable[[], None], None] = {}  # a set that keeps its order
-        self._throttler = QSignalThrottler(QSignalThrottler.EmissionPolicy.Trailing, self)
-        self._throttler.setTimeout(EVERY_MS)
-        self._throttler.triggered.connect(self._call_all)
+        self._timer = single_shot(self, self._call_all, EVERY_MS)
 
     def soon(self, *actions: Callable[[], None]) -> None:
         """Schedule actions, each once, for the next interval."""
         self._due |= dict.fromkeys(actions)
-        self._throttler.throttle()
+        if not self._timer.isActive():
+            self._timer.start()
 
     def drop(self, action: Callable[[], None]) -> None:
         """Cancel an action if it is scheduled."""
@@ -93,7 +91,7 @@ class Throttle(QObject):
 
     def stop(self) -> None:
         """Cancel all scheduled actions."""
-        self._throttler.cancel()
+        halt(self._timer)
         self._due.clear()
 
     def _call_all(self) -> None:
