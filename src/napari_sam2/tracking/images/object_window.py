@@ -150,8 +150,8 @@ def _first(middle: float, side: int, length: int) -> int:
     return min(max(round(middle - (side - 1) / 2), 0), length - side)
 
 
-# Side of a new window over the extent of its object: room for motion, and surroundings. The bundled
-# model is trained with objects of such sizes in its input.
+# Side of a new window divided by the longer side of its object: room for motion, and surroundings.
+# The bundled model is trained with objects of such sizes in its input.
 _WINDOW_RATIO = 3.0
 # A window keeps its side while that ratio is between these: the object may change, and the scale
 # does not follow every change of its mask. Set by hand.
